@@ -1,1 +1,16 @@
-//! rtmp
+//! RTMP and FLV as bytes: no sockets, no clock, no threads.
+//!
+//! # Layout
+//!
+//! - [`amf0`]: the values inside command and data messages
+//! - [`message`]: message types, and the payloads of control messages and commands
+//! - [`chunk`]: messages to chunks and back
+//! - [`handshake`]: the simple handshake, client side
+//! - [`url`]: `rtmp://host/app/name?args`, taken apart
+//! - [`client`]: a publishing or playing session, fed with bytes and giving bytes
+//! - [`flv`]: tags to and from a file
+//!
+//! Specification: Adobe's Real-Time Messaging Protocol 1.0 and AMF 0 (2007).
+#![forbid(unsafe_code)]
+
+pub mod amf0;
