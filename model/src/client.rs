@@ -1,0 +1,72 @@
+//! Where a client comes from.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::network::Network;
+
+/// The address of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientAddr {
+    /// Over TCP.
+    Ip(IpAddr),
+    /// Over a unix socket: from this machine, with no address.
+    Unix,
+}
+
+impl ClientAddr {
+    /// Whether one of the networks holds the client. A client of a unix socket is in none.
+    pub fn is_in(self, networks: &[Network]) -> bool {
+        match self {
+            ClientAddr::Ip(addr) => networks.iter().any(|network| network.contains(addr)),
+            ClientAddr::Unix => false,
+        }
+    }
+
+    /// Whether the client runs on this machine: a loopback address or a unix socket.
+    pub fn is_local(self) -> bool {
+        match self {
+            ClientAddr::Ip(addr) => addr.to_canonical().is_loopback(),
+            ClientAddr::Unix => true,
+        }
+    }
+}
+
+impl fmt::Display for ClientAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientAddr::Ip(addr) => addr.to_canonical().fmt(f),
+            ClientAddr::Unix => f.write_str("unix:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> ClientAddr {
+        ClientAddr::Ip(text.parse().unwrap())
+    }
+
+    #[test]
+    fn local_is_loopback_and_unix() {
+        for client in [ClientAddr::Unix, ip("127.0.0.9"), ip("::1"), ip("::ffff:127.0.0.1")] {
+            assert!(client.is_local(), "{client}");
+        }
+        assert!(!ip("192.0.2.1").is_local());
+    }
+
+    #[test]
+    fn a_unix_client_is_in_no_network() {
+        let everywhere = ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+        assert!(ip("192.0.2.1").is_in(&everywhere));
+        assert!(!ClientAddr::Unix.is_in(&everywhere));
+    }
+
+    #[test]
+    fn prints_as_nginx_does() {
+        assert_eq!(ip("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+        assert_eq!(ClientAddr::Unix.to_string(), "unix:");
+    }
+}

@@ -1,0 +1,197 @@
+//! Secrets, which cannot be printed, and their digests, which are what is kept.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// What stands in place of a secret wherever one would be printed.
+pub const REDACTED: &str = "[redacted]";
+
+/// A stream key or a token. Prints as `[redacted]` and is wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes over a text that nobody may read in a log.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Each caller answers for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The SHA-256 of the secret.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// The SHA-256 of a secret, compared in constant time.
+///
+/// 64 hex digits in files; `[redacted]` in logs, where even a digest would let people compare keys.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+/// The text is no SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a SHA-256, expected exactly 64 hex digits")]
+pub struct DigestError;
+
+impl Digest {
+    /// Hashes a secret.
+    pub fn of(secret: &[u8]) -> Digest {
+        Digest(sha2::Sha256::digest(secret).into())
+    }
+
+    /// A digest from its 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Reads exactly 64 hex digits, in either case.
+    pub fn parse(hex: &[u8]) -> Result<Digest, DigestError> {
+        if hex.len() != 64 {
+            return Err(DigestError);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        }
+        Ok(Digest(bytes))
+    }
+
+    /// 64 lower-case hex digits.
+    pub fn to_hex(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.0.iter().flat_map(|&b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
+    }
+}
+
+fn hex_digit(digit: u8) -> Result<u8, DigestError> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
+        _ => Err(DigestError),
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Digest) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(hex: String) -> Result<Digest, DigestError> {
+        Digest::parse(hex.as_bytes())
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_hex()
+    }
+}
+
+/// A new stream key from 160 random bits: `wk_` and 32 of `a-z2-7` (RFC 4648 base32, lower case).
+pub fn stream_key(random: [u8; 20]) -> Secret {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut key = String::with_capacity(35);
+    key.push_str("wk_");
+    for chunk in random.chunks_exact(5) {
+        let bits = chunk.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
+        for shift in (0..8).rev() {
+            key.push(char::from(ALPHABET[(bits >> (5 * shift) & 31) as usize]));
+        }
+    }
+    Secret::new(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cannot_be_printed() {
+        let secret = Secret::new("wk_abc");
+        assert_eq!(format!("{secret} {secret:?} {:?}", secret.digest()), "[redacted] [redacted] [redacted]");
+        assert_eq!(secret.expose(), "wk_abc");
+    }
+
+    #[test]
+    fn digest_is_sha_256() {
+        // FIPS 180-2, B.1
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_hex(), hex);
+        assert_eq!(Digest::parse(hex.to_uppercase().as_bytes()), Ok(Digest::of(b"abc")));
+        assert_ne!(Digest::of(b"abc"), Digest::of(b"abd"));
+    }
+
+    #[test]
+    fn digest_is_exactly_64_hex_digits() {
+        let hex = Digest::of(b"abc").to_hex();
+        for text in
+            ["", &hex[1..], &format!("{hex}0"), &format!("g{}", &hex[1..]), &format!("+{}", &hex[1..])]
+        {
+            assert_eq!(Digest::parse(text.as_bytes()), Err(DigestError), "{text}");
+        }
+    }
+
+    #[test]
+    fn key_is_base32_of_its_bits() {
+        assert_eq!(stream_key([0; 20]).expose(), format!("wk_{}", "a".repeat(32)));
+        assert_eq!(stream_key([0xff; 20]).expose(), format!("wk_{}", "7".repeat(32)));
+        // RFC 4648, section 10: "fooba" is MZXW6YTB
+        assert_eq!(stream_key(*b"foobafoobafoobafooba").expose(), format!("wk_{}", "mzxw6ytb".repeat(4)));
+    }
+
+    proptest! {
+        #[test]
+        fn digest_is_read_back(bytes: [u8; 32]) {
+            let digest = Digest::from_bytes(bytes);
+            prop_assert_eq!(Digest::parse(digest.to_hex().as_bytes()), Ok(digest));
+        }
+
+        #[test]
+        fn keys_can_stand_as_a_stream_name(random: [u8; 20]) {
+            let key = stream_key(random);
+            prop_assert_eq!(key.expose().len(), 35);
+            prop_assert!(crate::StreamName::parse(key.expose().as_bytes()).is_ok());
+        }
+    }
+}
