@@ -26,7 +26,8 @@ for tool in gcc make; do
     command -v "$tool" >/dev/null || die "the package $tool is missing: run \`make deps\`"
 done
 
-stamp="nginx-dev $(installed_version nginx-dev), libnginx-mod-rtmp $(installed_version libnginx-mod-rtmp)"
+# configure writes absolute paths, so a checkout that was moved starts anew.
+stamp="nginx-dev $(installed_version nginx-dev), libnginx-mod-rtmp $(installed_version libnginx-mod-rtmp), in $(realpath -m "$1")"
 [ -f "$1/stamp" ] && [ "$(cat "$1/stamp")" = "$stamp" ] && exit 0
 
 tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make deps\`"

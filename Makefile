@@ -1,0 +1,90 @@
+# Weir's front door: `make help` says what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+HEADERS := build/headers
+
+# make run
+RTMP_PORT ?= 1935
+HTTP_PORT ?= 8080
+TEST_STREAM ?= 1
+run: PREFIX ?= .run
+
+# make install
+install: PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+LIBDIR ?= $(PREFIX)/lib
+DATADIR ?= $(PREFIX)/share
+DOCDIR ?= $(DATADIR)/doc/weir
+
+.PHONY: help deps headers build run test test-long check bench install vendor-web clean
+
+help: ## these lines
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+deps: ## install what the build, run and tests need from Debian packages (needs root or sudo)
+	@scripts/deps.sh
+
+headers: ## what the module is compiled against, in build/headers
+	@scripts/nginx-headers.sh $(HEADERS)
+
+build: headers ## build/ngx_rtmp_weir_module.so and build/weir
+	$(CARGO) build --release --locked -p weir-ngx-module -p weir
+	@mkdir -p build
+	@cmp -s $(TARGET_DIR)/release/libngx_rtmp_weir_module.so build/ngx_rtmp_weir_module.so || \
+		install -m 0644 $(TARGET_DIR)/release/libngx_rtmp_weir_module.so build/ngx_rtmp_weir_module.so
+	@cmp -s $(TARGET_DIR)/release/weir build/weir || install -m 0755 $(TARGET_DIR)/release/weir build/weir
+
+run: ## the whole product on loopback, with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 PREFIX=.run TEST_STREAM=1
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory build
+	@RTMP_PORT='$(RTMP_PORT)' HTTP_PORT='$(HTTP_PORT)' PREFIX='$(PREFIX)' TEST_STREAM='$(TEST_STREAM)' exec scripts/run.sh
+
+# The module's crate has no tests of its own: its symbols are nginx's, so nothing but nginx can link it. tests/ runs it.
+test: ## deps, build, and every test
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory build
+	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
+
+test-long: ## what is slow: the module built for, and loaded into, another nginx
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory build
+	scripts/other-nginx.sh build/other-nginx
+
+check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendored files
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@for script in scripts/*.sh .ci/run; do bash -n $$script || exit 1; done
+	@scripts/vendor-check.sh
+	$(CARGO) test --locked -p weir-tests --test docs
+
+bench: build ## the benchmark table: each row a ratio against a peer measured in the same run
+	$(CARGO) bench --locked -p weir-model -p weir-zone
+	$(CARGO) run --locked --release -p weir-tests --bin bench
+
+install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFIX=/usr
+	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
+	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(LIBDIR)/nginx/modules/ngx_rtmp_weir_module.so'
+	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
+	echo 'load_module modules/ngx_rtmp_weir_module.so;' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
+	ln -sf '$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf'
+	install -D -m 0755 build/weir '$(DESTDIR)$(PREFIX)/bin/weir'
+	install -d '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/bash-completion/completions' \
+		'$(DESTDIR)$(DATADIR)/zsh/vendor-completions' '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	build/weir man '$(DESTDIR)$(DATADIR)/man/man1'
+	build/weir completions bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/weir'
+	build/weir completions zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_weir'
+	build/weir completions fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/weir.fish'
+	install -d '$(DESTDIR)$(DOCDIR)/examples'
+	cp -R --no-preserve=ownership nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/'
+
+vendor-web: ## fetch the vendored browser code again, as vendor.lock pins it (for maintainers; needs npm)
+	scripts/vendor-web.sh
+	@scripts/vendor-check.sh
+
+clean: ## remove what was built; downloads stay
+	rm -rf build .run
+	$(CARGO) clean

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source.
+# Does nothing, needs no root and no network when everything is there.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+rust_wanted=1.90
+
+packages=(
+    # nginx itself, and what the module is compiled against
+    nginx libnginx-mod-rtmp nginx-dev dpkg-dev
+    # the build: bindgen reads C headers with libclang, and some crates have C in them
+    gcc libc6-dev make clang libclang-dev ca-certificates
+    # the test stream, and the script behind `make run`
+    ffmpeg fonts-dejavu-core curl
+    # the tests: a browser, and network namespaces
+    chromium chromium-driver iproute2
+)
+
+# True when PATH has a rustc that is new enough, and its cargo.
+rust_is_new_enough() {
+    local version
+    command -v cargo >/dev/null || return 1
+    version=$(rustc --version 2>/dev/null | cut -d' ' -f2) || return 1
+    [ -n "$version" ] && dpkg --compare-versions "${version%%-*}" ge "$rust_wanted"
+}
+
+[ -r /etc/debian_version ] && command -v apt-get >/dev/null || die "this is no Debian: install the packages that $0 names by hand"
+
+# Debian keeps a Rust that is new enough for browsers beside its own older one.
+rust_is_new_enough || packages+=(rustc-web cargo-web rustfmt-web rust-web-clippy)
+
+missing=()
+for package in "${packages[@]}"; do
+    [ -n "$(installed_version "$package")" ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "sudo is missing: as root, run: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    # A person who builds Weir has not asked for a web server at boot: what this installs does not stay running.
+    new_nginx=
+    [ -n "$(installed_version nginx)" ] || new_nginx=yes
+
+    "${as_root[@]}" apt-get -q update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"
+
+    if [ -n "$new_nginx" ] && [ -d /run/systemd/system ]; then
+        "${as_root[@]}" systemctl --quiet disable --now nginx
+        echo "nginx was installed, but its service neither runs nor starts at boot: systemctl enable --now nginx"
+    fi
+fi
+
+rust_is_new_enough || die "the rustc on PATH is older than $rust_wanted ($(command -v rustc || echo none found))"
+
+exec "$root_dir/scripts/rtmp-source.sh"

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Checks that each vendored file is, byte for byte, what its vendor.lock says.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock; do
+    dir=${lock%/*}
+    (cd "$dir" && sed -n 's/^sha256 //p' vendor.lock | sha256sum --check --strict --quiet) ||
+        die "${dir#"$root_dir"/} differs from its vendor.lock"
+    # A file that the lock does not name has come from nobody knows where.
+    for file in "$dir"/*; do
+        name=${file##*/}
+        [ "$name" = vendor.lock ] || grep -q "^sha256 [0-9a-f]\{64\}  $name\$" "$lock" ||
+            die "${file#"$root_dir"/} is not in vendor.lock"
+    done
+done

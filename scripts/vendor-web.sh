@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Fetches the vendored browser code again, as its vendor.lock pins it. For maintainers; needs npm.
+#
+# To move to another version: change `version` and `integrity` (npm view NAME dist.integrity), run this, and commit the
+# files together with the checksums that it writes.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+command -v npm >/dev/null || die "the package npm is missing"
+command -v node >/dev/null || die "the package nodejs is missing"
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock; do
+    dir=${lock%/*}
+    field() { sed -n "s/^$1 //p" "$lock"; }
+    name=$(field name) version=$(field version) integrity=$(field integrity)
+
+    # A lock file of npm's own makes `npm ci` check the integrity itself; no script of the package is run.
+    rm -rf "$tmp/package"
+    mkdir "$tmp/package"
+    cat >"$tmp/package/package.json" <<JSON
+{"name": "vendor", "version": "0.0.0", "private": true, "dependencies": {"$name": "$version"}}
+JSON
+    cat >"$tmp/package/package-lock.json" <<JSON
+{"name": "vendor", "version": "0.0.0", "lockfileVersion": 3, "requires": true, "packages": {
+  "": {"name": "vendor", "version": "0.0.0", "dependencies": {"$name": "$version"}},
+  "node_modules/$name": {"version": "$version", "integrity": "$integrity"}}}
+JSON
+    (cd "$tmp/package" && npm ci --ignore-scripts --no-audit --no-fund --silent) ||
+        die "npm could not fetch $name $version with the pinned integrity"
+
+    checksums=
+    for source in $(field files); do
+        file=${source##*/}
+        install -m 0644 "$tmp/package/node_modules/$name/$source" "$dir/$file"
+        checksums+="sha256 $(cd "$dir" && sha256sum "$file")"$'\n'
+    done
+    { grep -v '^sha256 ' "$lock"; printf '%s' "$checksums"; } >"$tmp/lock"
+    cat "$tmp/lock" >"$lock"
+done
