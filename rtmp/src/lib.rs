@@ -14,3 +14,9 @@
 #![forbid(unsafe_code)]
 
 pub mod amf0;
+pub mod chunk;
+pub mod client;
+pub mod flv;
+pub mod handshake;
+pub mod message;
+pub mod url;

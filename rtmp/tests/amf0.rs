@@ -1,4 +1,5 @@
 //! AMF 0: what is written can be read back, and no bytes make the reader panic, recurse or run on.
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use weir_rtmp::amf0::{Error, MAX_DEPTH, Reader, Value, Writer};

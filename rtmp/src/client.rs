@@ -1,0 +1,410 @@
+//! A client's session: fed with the bytes that came, it gives bytes to send and [`Event`]s.
+//!
+//! It behaves as ffmpeg and OBS do: `connect`; then `releaseStream`, `FCPublish`, `createStream`, `publish`, or
+//! `createStream`, `play` and a buffer length. It answers pings and acknowledges what it receives. The socket, TLS and time
+//! are the caller's:
+//!
+//! ```no_run
+//! use std::io::{Read, Write};
+//! use weir_rtmp::client::{Client, Event, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let url: weir_rtmp::url::Url = "rtmp://127.0.0.1/live/show".parse()?;
+//! let mut socket = std::net::TcpStream::connect((url.host.as_str(), url.port))?;
+//! let mut client = Client::play(&url, Options::default());
+//! let mut buffer = [0; 16384];
+//! loop {
+//!     socket.write_all(&client.take_output())?;
+//!     match socket.read(&mut buffer)? {
+//!         0 => client.end_of_input(),
+//!         n => client.receive(&buffer[..n])?,
+//!     }
+//!     while let Some(event) = client.next_event() {
+//!         match event {
+//!             Event::Media(tag) => println!("{:?} at {} ms", tag.kind, tag.timestamp),
+//!             Event::Closed => return Ok(()),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
+
+mod replies;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::amf0::{self, Value};
+use crate::chunk;
+use crate::flv::{Tag, TagKind};
+use crate::handshake::{self, Handshake};
+use crate::message::{Kind, Message, user_control};
+use crate::url::Url;
+
+/// The largest message accepted from a server.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// What a client does when its turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Nothing at all: the caller sends what it wants.
+    Manual,
+    Publish,
+    Play,
+}
+
+/// How far the session is.
+#[derive(Debug)]
+enum Phase {
+    Handshake(Handshake),
+    Open,
+    Closed,
+}
+
+/// Chunk streams as encoders use them.
+mod stream {
+    pub const CONTROL: u32 = 2;
+    pub const COMMAND: u32 = 3;
+    pub const AUDIO: u32 = 4;
+    pub const DATA: u32 = 5;
+    pub const VIDEO: u32 = 6;
+    pub const PUBLISH: u32 = 8;
+}
+
+/// What may be different from one client to another.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Size of the chunks sent once connected.
+    pub chunk_size: u32,
+    /// What the client says it is.
+    pub flash_version: String,
+    /// Fills the handshake.
+    pub random: Vec<u8>,
+    /// Milliseconds of buffer that a player announces.
+    pub buffer_ms: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            chunk_size: 4096,
+            flash_version: "FMLE/3.0 (compatible; Weir)".to_owned(),
+            random: Vec::new(),
+            buffer_ms: 1000,
+        }
+    }
+}
+
+/// The information object of an `onStatus`, `_result` or `_error`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// `NetStream.Publish.Start` and the like.
+    pub code: String,
+    /// For people.
+    pub description: String,
+    /// `status`, `warning` or `error`.
+    pub level: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is done.
+    Handshaken,
+    /// The server accepted `connect`.
+    Connected,
+    /// The server gave a message stream with this number.
+    StreamCreated(u32),
+    /// The server speaks of the stream, or refuses `connect`.
+    Status(Status),
+    /// Sound, pictures or metadata came.
+    Media(Tag),
+    /// The server ended the connection.
+    Closed,
+}
+
+/// Why a session cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The peer is no RTMP server.
+    #[error("handshake failed: {0}")]
+    Handshake(#[from] handshake::Error),
+    /// The peer sent impossible chunks.
+    #[error("chunks cannot be read: {0}")]
+    Chunk(#[from] chunk::Error),
+    /// The peer sent a command that cannot be read.
+    #[error("command cannot be read: {0}")]
+    Command(#[from] amf0::Error),
+    /// [`Client::send_tag`] before the server said `NetStream.Publish.Start`.
+    #[error("stream is not published")]
+    NotPublishing,
+}
+
+/// One session of a publisher or a player.
+pub struct Client {
+    role: Role,
+    url: Url,
+    name: Vec<u8>,
+    options: Options,
+    phase: Phase,
+    reader: chunk::Reader,
+    writer: chunk::Writer,
+    output: Vec<u8>,
+    events: VecDeque<Event>,
+    received: u32,
+    acknowledged: u32,
+    window: u32,
+    transaction: f64,
+    connecting: Option<f64>,
+    creating: Option<f64>,
+    stream_id: Option<u32>,
+    publishing: bool,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The name may be a key, and the output holds it.
+        f.debug_struct("Client").field("url", &self.url).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A session that publishes `url`.
+    pub fn publish(url: &Url, options: Options) -> Self {
+        Self::new(Role::Publish, url, options)
+    }
+
+    /// A session that plays `url`.
+    pub fn play(url: &Url, options: Options) -> Self {
+        Self::new(Role::Play, url, options)
+    }
+
+    /// A session that only shakes hands and answers: commands are the caller's to send, `connect` included.
+    pub fn manual(url: &Url, options: Options) -> Self {
+        Self::new(Role::Manual, url, options)
+    }
+
+    fn new(role: Role, url: &Url, options: Options) -> Self {
+        let mut output = Vec::new();
+        let handshake = Handshake::new(&options.random, &mut output);
+        Self {
+            role,
+            url: url.clone(),
+            name: url.name.clone().into_bytes(),
+            options,
+            phase: Phase::Handshake(handshake),
+            reader: chunk::Reader::new(MAX_MESSAGE),
+            writer: chunk::Writer::new(),
+            output,
+            events: VecDeque::new(),
+            received: 0,
+            acknowledged: 0,
+            window: 0,
+            transaction: 0.0,
+            connecting: None,
+            creating: None,
+            stream_id: None,
+            publishing: false,
+        }
+    }
+
+    /// Publishes or plays `name` instead of the URL's: any bytes, UTF-8 or not.
+    pub fn set_name(&mut self, name: &[u8]) {
+        self.name = name.to_vec();
+    }
+
+    /// Takes what the server sent.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.received = self.received.wrapping_add(bytes.len() as u32);
+        match &mut self.phase {
+            Phase::Handshake(handshake) => {
+                if let Some(rest) = handshake.receive(bytes, &mut self.output)? {
+                    self.phase = Phase::Open;
+                    self.events.push_back(Event::Handshaken);
+                    self.reader.feed(&rest);
+                    if self.role != Role::Manual {
+                        self.send_connect();
+                    }
+                }
+            }
+            Phase::Open => self.reader.feed(bytes),
+            Phase::Closed => return Ok(()),
+        }
+        while let Some(message) = self.reader.next_message()? {
+            self.on_message(message)?;
+        }
+        if self.window > 0 && self.received.wrapping_sub(self.acknowledged) >= self.window {
+            self.acknowledged = self.received;
+            self.send_message(stream::CONTROL, &Message::number(Kind::ACKNOWLEDGEMENT, self.received));
+        }
+        Ok(())
+    }
+
+    /// The server closed the connection.
+    pub fn end_of_input(&mut self) {
+        if !matches!(self.phase, Phase::Closed) {
+            self.phase = Phase::Closed;
+            self.publishing = false;
+            self.events.push_back(Event::Closed);
+        }
+    }
+
+    /// The next thing that happened.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What is to be sent; empty when there is nothing.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Whether the server has accepted the publish, and [`send_tag`](Self::send_tag) may be called.
+    pub fn is_publishing(&self) -> bool {
+        self.publishing
+    }
+
+    /// Sends media as it stands in an FLV tag; metadata is wrapped in `@setDataFrame`, as encoders do.
+    pub fn send_tag(&mut self, kind: TagKind, timestamp: u32, payload: &[u8]) -> Result<(), Error> {
+        let stream_id = self.stream_id.filter(|_| self.publishing).ok_or(Error::NotPublishing)?;
+        let (chunk_stream, payload) = match kind {
+            TagKind::Audio => (stream::AUDIO, payload.to_vec()),
+            TagKind::Video => (stream::VIDEO, payload.to_vec()),
+            TagKind::Script => {
+                let mut writer = amf0::Writer::new();
+                writer.string(b"@setDataFrame").raw(payload);
+                (stream::DATA, writer.into_bytes())
+            }
+        };
+        self.send_message(chunk_stream, &Message { kind: kind.into(), stream_id, timestamp, payload });
+        Ok(())
+    }
+
+    /// Ends politely: `FCUnpublish` for a publisher, then `deleteStream`. The caller sends what
+    /// [`take_output`](Self::take_output) gives and closes.
+    pub fn finish(&mut self) {
+        let Some(stream_id) = self.stream_id.take() else { return };
+        if self.role == Role::Publish {
+            let name = self.name.clone();
+            self.command("FCUnpublish", |w| w.null().string(&name));
+        }
+        self.command("deleteStream", |w| w.null().number(f64::from(stream_id)));
+        self.publishing = false;
+    }
+
+    /// Sends a command on the connection, and says which transaction it got. `arguments` begin with the command object.
+    pub fn command(
+        &mut self,
+        name: &str,
+        arguments: impl FnOnce(&mut amf0::Writer) -> &mut amf0::Writer,
+    ) -> f64 {
+        self.transaction += 1.0;
+        let message = Message::command(0, name, self.transaction, arguments);
+        self.send_message(stream::COMMAND, &message);
+        self.transaction
+    }
+
+    /// Sends any message on any chunk stream.
+    pub fn send_message(&mut self, chunk_stream: u32, message: &Message) {
+        self.writer.write(chunk_stream, message, &mut self.output);
+    }
+
+    /// Sends `connect` with the URL's application, as the other roles do by themselves.
+    pub fn send_connect(&mut self) {
+        let (app, tc_url, version) =
+            (self.url.app.clone(), self.url.tc_url(), self.options.flash_version.clone());
+        let role = self.role;
+        let transaction = self.command("connect", |w| {
+            w.begin_object();
+            w.key("app").string(app.as_bytes());
+            w.key("type").string(b"nonprivate");
+            w.key("flashVer").string(version.as_bytes());
+            w.key("tcUrl").string(tc_url.as_bytes());
+            if role == Role::Play {
+                w.key("fpad").boolean(false);
+                w.key("capabilities").number(15.0);
+                w.key("audioCodecs").number(4071.0);
+                w.key("videoCodecs").number(252.0);
+                w.key("videoFunction").number(1.0);
+            }
+            w.end()
+        });
+        self.connecting = Some(transaction);
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<(), Error> {
+        let number = message.payload.first_chunk().map(|word| u32::from_be_bytes(*word));
+        match (message.kind, number) {
+            (Kind::WINDOW_SIZE, Some(window)) => self.window = window,
+            (Kind::USER_CONTROL, _) => self.on_user_control(&message.payload),
+            (Kind::COMMAND, _) => self.on_command(&message)?,
+            (kind, _) => {
+                if let Some(kind) = TagKind::of(kind) {
+                    let Message { timestamp, payload, .. } = message;
+                    self.events.push_back(Event::Media(Tag { kind, timestamp, payload }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_user_control(&mut self, payload: &[u8]) {
+        let Some((event, data)) = payload.split_first_chunk() else { return };
+        if let (user_control::PING_REQUEST, Some(time)) = (u16::from_be_bytes(*event), data.first_chunk()) {
+            let pong = Message::user_control(user_control::PING_RESPONSE, &[u32::from_be_bytes(*time)]);
+            self.send_message(stream::CONTROL, &pong);
+        }
+    }
+
+    fn on_connected(&mut self) {
+        self.events.push_back(Event::Connected);
+        self.writer.set_chunk_size(self.options.chunk_size, &mut self.output);
+        let name = self.name.clone();
+        match self.role {
+            Role::Manual => return,
+            Role::Publish => {
+                self.command("releaseStream", |w| w.null().string(&name));
+                self.command("FCPublish", |w| w.null().string(&name));
+            }
+            Role::Play => self.send_message(stream::CONTROL, &Message::number(Kind::WINDOW_SIZE, 2_500_000)),
+        }
+        self.send_create_stream();
+    }
+
+    /// Sends `createStream`; its answer becomes [`Event::StreamCreated`].
+    pub fn send_create_stream(&mut self) {
+        let transaction = self.command("createStream", |w| w.null());
+        self.creating = Some(transaction);
+    }
+
+    fn on_stream_created(&mut self, stream_id: u32) {
+        self.stream_id = Some(stream_id);
+        self.events.push_back(Event::StreamCreated(stream_id));
+        match self.role {
+            Role::Manual => {}
+            Role::Publish => self.send_publish(),
+            Role::Play => {
+                let name = self.name.clone();
+                self.stream_command("play", |w| w.null().string(&name).value(Value::Number(-2000.0)));
+                let buffer = [stream_id, self.options.buffer_ms];
+                self.send_message(
+                    stream::CONTROL,
+                    &Message::user_control(user_control::SET_BUFFER_LENGTH, &buffer),
+                );
+            }
+        }
+    }
+
+    /// Sends `publish` with the name, on the stream that was created last.
+    pub fn send_publish(&mut self) {
+        let name = self.name.clone();
+        self.stream_command("publish", |w| w.null().string(&name).string(b"live"));
+    }
+
+    fn stream_command(&mut self, name: &str, arguments: impl FnOnce(&mut amf0::Writer) -> &mut amf0::Writer) {
+        self.transaction += 1.0;
+        let message = Message::command(self.stream_id.unwrap_or_default(), name, self.transaction, arguments);
+        self.send_message(stream::PUBLISH, &message);
+    }
+}

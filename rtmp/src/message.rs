@@ -1,0 +1,79 @@
+//! RTMP messages: their types, and the payloads of control messages and commands (specification, sections 5.4 and 7).
+
+use crate::amf0::Writer;
+
+/// The type of a message. Not an enum: peers send numbers of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kind(pub u8);
+
+#[allow(missing_docs)]
+impl Kind {
+    pub const SET_CHUNK_SIZE: Self = Self(1);
+    pub const ABORT: Self = Self(2);
+    pub const ACKNOWLEDGEMENT: Self = Self(3);
+    pub const USER_CONTROL: Self = Self(4);
+    pub const WINDOW_SIZE: Self = Self(5);
+    pub const PEER_BANDWIDTH: Self = Self(6);
+    pub const AUDIO: Self = Self(8);
+    pub const VIDEO: Self = Self(9);
+    /// AMF 0 data: `onMetaData` and `@setDataFrame`.
+    pub const DATA: Self = Self(18);
+    /// An AMF 0 command.
+    pub const COMMAND: Self = Self(20);
+    pub const AGGREGATE: Self = Self(22);
+}
+
+/// Event types of a user control message (specification, section 7.1.7).
+#[allow(missing_docs)]
+pub mod user_control {
+    pub const STREAM_BEGIN: u16 = 0;
+    pub const SET_BUFFER_LENGTH: u16 = 3;
+    pub const PING_REQUEST: u16 = 6;
+    pub const PING_RESPONSE: u16 = 7;
+}
+
+/// One message, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its type.
+    pub kind: Kind,
+    /// The message stream it belongs to; 0 is the connection itself.
+    pub stream_id: u32,
+    /// Milliseconds, wrapping.
+    pub timestamp: u32,
+    /// Its bytes, without any header.
+    pub payload: Vec<u8>,
+}
+
+impl Message {
+    /// A message of the connection itself: stream 0, timestamp 0.
+    pub fn control(kind: Kind, payload: Vec<u8>) -> Self {
+        Self { kind, stream_id: 0, timestamp: 0, payload }
+    }
+
+    /// Set Chunk Size, Acknowledgement or Window Acknowledgement Size: a type and one number.
+    pub fn number(kind: Kind, value: u32) -> Self {
+        Self::control(kind, value.to_be_bytes().to_vec())
+    }
+
+    /// A user control event with its 4- or 8-byte data.
+    pub fn user_control(event: u16, data: &[u32]) -> Self {
+        let mut payload = event.to_be_bytes().to_vec();
+        payload.extend(data.iter().flat_map(|word| word.to_be_bytes()));
+        Self::control(Kind::USER_CONTROL, payload)
+    }
+
+    /// A command: its name, its transaction number, and whatever `arguments` writes (it gives the writer back, so that a chain of
+    /// calls is one expression).
+    pub fn command(
+        stream_id: u32,
+        name: &str,
+        transaction: f64,
+        arguments: impl FnOnce(&mut Writer) -> &mut Writer,
+    ) -> Self {
+        let mut writer = Writer::new();
+        writer.string(name.as_bytes()).number(transaction);
+        arguments(&mut writer);
+        Self { kind: Kind::COMMAND, stream_id, timestamp: 0, payload: writer.into_bytes() }
+    }
+}
