@@ -4,16 +4,28 @@
 //! bytes come in as arguments, so that each decision can be tested by itself.
 //!
 //! - What is named: [`time`], [`stream_name`], [`secret`], [`network`], [`client`]
+//! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
+//!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod duplicate;
+pub mod key;
 pub mod network;
+pub mod publish;
+pub mod refusal;
 pub mod secret;
 pub mod stream_name;
+pub mod throttle;
 pub mod time;
+pub mod token;
+pub mod verdict;
 
 pub use client::ClientAddr;
+pub use key::{KeyId, KeySource};
 pub use network::Network;
+pub use publish::Presented;
+pub use refusal::Refusal;
 pub use secret::{Digest, Secret};
 pub use stream_name::{AppName, StreamName};
 pub use time::Timestamp;

@@ -1,0 +1,206 @@
+//! Why a publisher is refused.
+
+use crate::stream_name::NameError;
+use crate::token::{CheckError, TokenError};
+
+/// Why a publish is refused. Displays as the short reason for the log, which never holds a secret,
+/// nor what stood in place of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody knows the key, or none was given.
+    #[error("unknown key")]
+    UnknownKey,
+    /// The key's time is over.
+    #[error("key expired")]
+    Expired,
+    /// The key is another application's.
+    #[error("key of another application")]
+    WrongApplication,
+    /// The key is limited to networks that do not hold the client.
+    #[error("key not valid from this network")]
+    ForeignNetwork,
+    /// The key was banned for a while.
+    #[error("key banned")]
+    Banned,
+    /// The stream's name breaks the rule.
+    #[error("bad stream name: {0}")]
+    BadName(#[from] NameError),
+    /// One of the arguments after `?` cannot be passed on.
+    #[error("{0}")]
+    BadArgument(#[from] ArgumentError),
+    /// `name?args` would have been cut.
+    #[error("name and arguments of {len} bytes, at most 255 are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// `name?args` holds a byte that is not printable ASCII.
+    #[error("name or arguments are not printable ascii")]
+    NotText,
+    /// The stream is live.
+    #[error("already publishing")]
+    Duplicate,
+    /// This connection publishes already.
+    #[error("this connection already publishes")]
+    Busy,
+    /// `publish` came before `connect`.
+    #[error("not connected")]
+    NotConnected,
+    /// The token is no token, or signed with another secret.
+    #[error("invalid token")]
+    TokenInvalid,
+    /// The token's time is over.
+    #[error("token expired")]
+    TokenExpired,
+    /// The token's time has not come.
+    #[error("token not valid yet")]
+    TokenNotYet,
+    /// The token is for another stream or application.
+    #[error("token of another stream")]
+    TokenWrongStream,
+    /// The token allows something else.
+    #[error("token for another action")]
+    TokenWrongAction,
+    /// The token is limited to a network that does not hold the client.
+    #[error("token not valid from this network")]
+    TokenForeignNetwork,
+    /// The zone has no room for another stream.
+    #[error("zone full")]
+    ZoneFull,
+    /// A token came, but no `weir_secret` is configured to check it.
+    #[error("no weir_secret to check the token with")]
+    NoSecret,
+}
+
+/// What is wrong with an argument. Counted from 1, as an argument that is not known may hold anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentError {
+    /// Not `[A-Za-z0-9_][A-Za-z0-9_-]{0,63}`.
+    #[error("bad name of argument {at}")]
+    Name {
+        /// Its place, from 1.
+        at: usize,
+    },
+    /// A character other than `[A-Za-z0-9._~:@,+/=%-]`, or `%` without two hex digits.
+    #[error("bad value of argument {at}")]
+    Value {
+        /// Its place, from 1.
+        at: usize,
+    },
+    /// nginx-rtmp's own hooks use this name.
+    #[error("argument \"{name}\" is reserved")]
+    Reserved {
+        /// The name, in lower case.
+        name: &'static str,
+    },
+    /// `key` or `token` a second time.
+    #[error("argument \"{name}\" given twice")]
+    Twice {
+        /// The name, in lower case.
+        name: &'static str,
+    },
+}
+
+impl Refusal {
+    /// The NetStream status code that the publisher is told.
+    pub fn status_code(&self) -> &'static str {
+        match self {
+            Refusal::UnknownKey
+            | Refusal::BadName(_)
+            | Refusal::BadArgument(_)
+            | Refusal::TooLong { .. }
+            | Refusal::NotText
+            | Refusal::Duplicate
+            | Refusal::Busy
+            | Refusal::NotConnected => "NetStream.Publish.BadName",
+            Refusal::Expired
+            | Refusal::WrongApplication
+            | Refusal::ForeignNetwork
+            | Refusal::Banned
+            | Refusal::TokenInvalid
+            | Refusal::TokenExpired
+            | Refusal::TokenNotYet
+            | Refusal::TokenWrongStream
+            | Refusal::TokenWrongAction
+            | Refusal::TokenForeignNetwork
+            | Refusal::ZoneFull
+            | Refusal::NoSecret => "NetStream.Publish.Denied",
+        }
+    }
+
+    /// Whether it counts as a guess against the client's address.
+    pub fn is_wrong_key(&self) -> bool {
+        matches!(self, Refusal::UnknownKey | Refusal::TokenInvalid)
+    }
+
+    /// The name of the reason in metrics and events.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Refusal::UnknownKey => "unknown_key",
+            Refusal::Expired => "expired",
+            Refusal::WrongApplication => "wrong_application",
+            Refusal::ForeignNetwork => "foreign_network",
+            Refusal::Banned => "banned",
+            Refusal::BadName(_) => "bad_name",
+            Refusal::BadArgument(_) => "bad_argument",
+            Refusal::TooLong { .. } => "too_long",
+            Refusal::NotText => "not_text",
+            Refusal::Duplicate => "duplicate",
+            Refusal::Busy => "busy",
+            Refusal::NotConnected => "not_connected",
+            Refusal::TokenInvalid => "token_invalid",
+            Refusal::TokenExpired => "token_expired",
+            Refusal::TokenNotYet => "token_not_yet",
+            Refusal::TokenWrongStream => "token_wrong_stream",
+            Refusal::TokenWrongAction => "token_wrong_action",
+            Refusal::TokenForeignNetwork => "token_foreign_network",
+            Refusal::ZoneFull => "zone_full",
+            Refusal::NoSecret => "no_secret",
+        }
+    }
+}
+
+/// What is wrong with a token's form is for whoever mints tokens; the publisher hears only that it is invalid.
+impl From<TokenError> for Refusal {
+    fn from(_: TokenError) -> Refusal {
+        Refusal::TokenInvalid
+    }
+}
+
+impl From<CheckError> for Refusal {
+    fn from(error: CheckError) -> Refusal {
+        match error {
+            CheckError::Expired => Refusal::TokenExpired,
+            CheckError::NotYet => Refusal::TokenNotYet,
+            CheckError::WrongAction => Refusal::TokenWrongAction,
+            CheckError::WrongStream => Refusal::TokenWrongStream,
+            CheckError::ForeignNetwork => Refusal::TokenForeignNetwork,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_short_and_lower_case() {
+        for (refusal, reason) in [
+            (Refusal::UnknownKey, "unknown key"),
+            (Refusal::Expired, "key expired"),
+            (Refusal::BadName(NameError::Empty), "bad stream name: empty name, expected 1 to 128 characters"),
+            (ArgumentError::Reserved { name: "addr" }.into(), "argument \"addr\" is reserved"),
+            (Refusal::TooLong { len: 256 }, "name and arguments of 256 bytes, at most 255 are allowed"),
+        ] {
+            assert_eq!(refusal.to_string(), reason);
+        }
+    }
+
+    #[test]
+    fn only_guesses_count_against_an_address() {
+        assert!(Refusal::UnknownKey.is_wrong_key());
+        assert!(Refusal::from(TokenError::BadSignature).is_wrong_key());
+        assert!(!Refusal::Expired.is_wrong_key());
+        assert!(!Refusal::Duplicate.is_wrong_key());
+    }
+}

@@ -1,0 +1,299 @@
+//! Tokens: JWT (RFC 7519) signed with HS256 (RFC 7515, RFC 7518 section 3.2), so that any backend can mint one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+
+use crate::client::ClientAddr;
+use crate::network::Network;
+use crate::secret::{REDACTED, Secret};
+use crate::stream_name::{AppName, StreamName};
+use crate::time::Timestamp;
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN_LEN: usize = 4096;
+
+/// The shortest secret, in bytes: as long as the MAC (RFC 7518, section 3.2).
+pub const MIN_SECRET_LEN: usize = 32;
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// To watch.
+    Play,
+    /// To publish.
+    Publish,
+}
+
+/// The streams a token is good for: `app/stream`, or `app/*` for all of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Subject {
+    /// The application.
+    pub app: AppName,
+    /// One stream of it; `None` is each of them.
+    pub stream: Option<StreamName>,
+}
+
+/// The text is no subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a subject, expected app/stream or app/*")]
+pub struct SubjectError;
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Which streams.
+    pub sub: Subject,
+    /// To do what.
+    pub act: Action,
+    /// Not from this moment on.
+    pub exp: Timestamp,
+    /// Not before.
+    pub nbf: Option<Timestamp>,
+    /// Only from here.
+    pub ip: Option<Network>,
+}
+
+/// Signs tokens and checks signatures with the secret of `weir_secret`.
+#[derive(Clone)]
+pub struct Signer(Hmac<sha2::Sha256>);
+
+/// The signing secret is too short to sign with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("secret of {len} bytes, at least 32 are needed")]
+pub struct SignerError {
+    /// Its length in bytes.
+    pub len: usize,
+}
+
+/// Why a token is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// More than [`MAX_TOKEN_LEN`] bytes.
+    #[error("token of {len} bytes, at most 4096 are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// Not three parts of base64url without padding.
+    #[error("not a token, expected three base64url parts joined with \".\"")]
+    Malformed,
+    /// Signed in another way, or not at all.
+    #[error("bad token header, expected \"alg\":\"HS256\" and no \"crit\"")]
+    WrongAlgorithm,
+    /// Signed with another secret, or changed since.
+    #[error("signature does not match")]
+    BadSignature,
+    /// `exp` is missing.
+    #[error("token without \"exp\"")]
+    NoExpiry,
+    /// A claim is missing or of the wrong kind.
+    #[error("bad token claims, expected \"sub\", \"act\", \"exp\" and, if wanted, \"nbf\" and \"ip\"")]
+    BadClaims,
+}
+
+/// Why a token, though signed well, does not allow what is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// `exp` is past.
+    #[error("token expired")]
+    Expired,
+    /// `nbf` has not come.
+    #[error("token not valid yet")]
+    NotYet,
+    /// `act` is something else.
+    #[error("token for another action")]
+    WrongAction,
+    /// `sub` does not cover the stream.
+    #[error("token of another stream")]
+    WrongStream,
+    /// `ip` does not hold the client.
+    #[error("token not valid from this network")]
+    ForeignNetwork,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    /// Extensions that must be understood (RFC 7515, section 4.1.11). None is.
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+/// The claims as they stand in the token; a NumericDate may have a fraction (RFC 7519, section 2).
+#[derive(Serialize, Deserialize)]
+struct RawClaims {
+    sub: Subject,
+    act: Action,
+    exp: Option<serde_json::Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<serde_json::Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<Network>,
+}
+
+impl Signer {
+    /// Takes the content of a secret file; one newline at its end is not part of the secret.
+    pub fn new(secret: &[u8]) -> Result<Signer, SignerError> {
+        let secret = secret.strip_suffix(b"\n").unwrap_or(secret);
+        let error = SignerError { len: secret.len() };
+        if secret.len() < MIN_SECRET_LEN {
+            return Err(error);
+        }
+        Hmac::new_from_slice(secret).map(Signer).map_err(|_| error)
+    }
+
+    /// Checks form and signature. Whether it allows anything, and now, is for [`check`] to say.
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(TokenError::TooLong { len: token.len() });
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+        let header: Header =
+            serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::WrongAlgorithm)?;
+        if header.alg != "HS256" || header.crit.is_some() {
+            return Err(TokenError::WrongAlgorithm);
+        }
+        let mac = self.0.clone().chain_update(signed.as_bytes());
+        mac.verify_slice(&decode(signature)?).map_err(|_| TokenError::BadSignature)?;
+        let claims: RawClaims =
+            serde_json::from_slice(&decode(claims)?).map_err(|_| TokenError::BadClaims)?;
+        Ok(Claims {
+            sub: claims.sub,
+            act: claims.act,
+            exp: moment(&claims.exp.ok_or(TokenError::NoExpiry)?),
+            nbf: claims.nbf.as_ref().map(moment),
+            ip: claims.ip,
+        })
+    }
+
+    /// A signed token. Its times are in whole seconds, rounded down.
+    pub fn mint(&self, claims: &Claims) -> Secret {
+        let claims = RawClaims {
+            sub: claims.sub.clone(),
+            act: claims.act,
+            exp: Some(claims.exp.as_seconds().into()),
+            nbf: claims.nbf.map(|nbf| nbf.as_seconds().into()),
+            ip: claims.ip,
+        };
+        // Strings and numbers always serialize; an empty object would only make a token good for nothing.
+        let claims = serde_json::to_string(&claims).unwrap_or_default();
+        let mut token = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
+        token.push('.');
+        token.push_str(&encode(claims.as_bytes()));
+        let mac = self.0.clone().chain_update(token.as_bytes()).finalize().into_bytes();
+        token.push('.');
+        token.push_str(&encode(&mac));
+        Secret::new(token)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Malformed)
+}
+
+/// A NumericDate as a moment; what lies before 1970 or after 9999 becomes the nearest that can be told.
+fn moment(seconds: &serde_json::Number) -> Timestamp {
+    match seconds.as_u64() {
+        Some(whole) => Timestamp::default().plus_seconds(whole),
+        // `as` saturates, and takes a negative number to 0.
+        None => Timestamp::from_millis((seconds.as_f64().unwrap_or(0.0) * 1000.0) as u64),
+    }
+}
+
+/// Whether the claims allow the action on the stream to the client, now.
+pub fn check(
+    claims: &Claims,
+    action: Action,
+    app: &str,
+    stream: &str,
+    client: ClientAddr,
+    now: Timestamp,
+) -> Result<(), CheckError> {
+    if now >= claims.exp {
+        return Err(CheckError::Expired);
+    }
+    if claims.nbf.is_some_and(|nbf| now < nbf) {
+        return Err(CheckError::NotYet);
+    }
+    if claims.act != action {
+        return Err(CheckError::WrongAction);
+    }
+    if !claims.sub.covers(app, stream) {
+        return Err(CheckError::WrongStream);
+    }
+    if claims.ip.is_some_and(|network| !client.is_in(&[network])) {
+        return Err(CheckError::ForeignNetwork);
+    }
+    Ok(())
+}
+
+impl Subject {
+    /// Whether the stream is among those meant.
+    pub fn covers(&self, app: &str, stream: &str) -> bool {
+        self.app.as_str() == app && self.stream.as_ref().is_none_or(|one| one.as_str() == stream)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.app, self.stream.as_ref().map_or("*", StreamName::as_str))
+    }
+}
+
+impl FromStr for Subject {
+    type Err = SubjectError;
+
+    /// The name of an application may hold `/`, that of a stream may not: the last one divides them.
+    fn from_str(text: &str) -> Result<Subject, SubjectError> {
+        let (app, stream) = text.rsplit_once('/').ok_or(SubjectError)?;
+        let app = app.parse().map_err(|_| SubjectError)?;
+        let stream = match stream {
+            "*" => None,
+            name => Some(name.parse().map_err(|_| SubjectError)?),
+        };
+        Ok(Subject { app, stream })
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = SubjectError;
+
+    fn try_from(text: String) -> Result<Subject, SubjectError> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> String {
+        subject.to_string()
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Play => "play",
+            Action::Publish => "publish",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

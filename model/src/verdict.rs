@@ -1,0 +1,284 @@
+//! The verdict on a publish: who may, and under which name.
+//!
+//! The caller looks up what [`credential_of`] asks for, hands the facts to one of the `decide`
+//! functions, and acts on the answer. Nothing here waits, reads a clock or remembers.
+
+use crate::client::ClientAddr;
+use crate::key::KeyId;
+use crate::network::Network;
+use crate::publish::Presented;
+pub use crate::refusal::{ArgumentError, Refusal};
+use crate::secret::{Digest, Secret};
+use crate::stream_name::StreamName;
+use crate::time::Timestamp;
+use crate::token::{self, Action, Claims};
+
+/// `weir_publish`: what a publisher must present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Keys, names and duplicates are nginx-rtmp's business.
+    #[default]
+    Off,
+    /// A stream key, or a token that allows to publish.
+    Key,
+    /// A good name is enough.
+    Open,
+}
+
+/// What is known of a key that was found by its digest.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyFacts<'a> {
+    /// Its public handle.
+    pub id: KeyId,
+    /// The application it opens.
+    pub app: &'a str,
+    /// The public name of its stream.
+    pub stream: &'a str,
+    /// Not from this moment on.
+    pub expires_at: Option<Timestamp>,
+    /// Only from these networks; from everywhere when there are none.
+    pub publish_from: &'a [Network],
+    /// Refused until this moment.
+    pub banned_until: Option<Timestamp>,
+}
+
+/// By what right a stream is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// None was needed.
+    Open,
+    /// This key.
+    Key(KeyId),
+    /// A token.
+    Token,
+    /// nginx-rtmp pulls it itself.
+    Pull,
+}
+
+/// A publish that may go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The public name that the stream bears everywhere.
+    pub stream: StreamName,
+    /// By what right.
+    pub credential: Credential,
+}
+
+/// Which secret a publisher presents, where a key is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Presentation<'a> {
+    /// The digest of a key, to be looked up.
+    Key(Digest),
+    /// A token, to be verified; the stream's name is the one presented.
+    Token(&'a Secret),
+    /// Nothing at all.
+    None,
+}
+
+/// Which secret to look up: `key=` first, then `token=`, else the name itself is the key.
+pub fn credential_of(presented: &Presented) -> Presentation<'_> {
+    match (&presented.key, &presented.token) {
+        (Some(key), _) => Presentation::Key(key.digest()),
+        (None, Some(token)) => Presentation::Token(token),
+        (None, None) if presented.name.is_empty() => Presentation::None,
+        (None, None) => Presentation::Key(Digest::of(presented.name.as_bytes())),
+    }
+}
+
+/// Decides on a publisher with a key; `facts` is `None` when no key has the digest.
+pub fn decide_key(
+    app: &str,
+    facts: Option<&KeyFacts<'_>>,
+    client: ClientAddr,
+    now: Timestamp,
+) -> Result<Accepted, Refusal> {
+    let key = facts.ok_or(Refusal::UnknownKey)?;
+    if key.app != app {
+        return Err(Refusal::WrongApplication);
+    }
+    if key.expires_at.is_some_and(|end| now >= end) {
+        return Err(Refusal::Expired);
+    }
+    if !key.publish_from.is_empty() && !client.is_in(key.publish_from) {
+        return Err(Refusal::ForeignNetwork);
+    }
+    if key.banned_until.is_some_and(|end| now < end) {
+        return Err(Refusal::Banned);
+    }
+    let stream = StreamName::parse(key.stream.as_bytes())?;
+    Ok(Accepted { stream, credential: Credential::Key(key.id) })
+}
+
+/// Decides on a publisher who needs no key: the name is the stream's.
+pub fn decide_open(presented: &Presented) -> Result<Accepted, Refusal> {
+    let stream = StreamName::parse(presented.name.as_bytes())?;
+    Ok(Accepted { stream, credential: Credential::Open })
+}
+
+/// Decides on a publisher whose token was verified: `name` is the stream's, and the token must cover it.
+pub fn decide_token(
+    claims: &Claims,
+    app: &str,
+    name: &str,
+    client: ClientAddr,
+    now: Timestamp,
+) -> Result<Accepted, Refusal> {
+    let stream = StreamName::parse(name.as_bytes())?;
+    token::check(claims, Action::Publish, app, name, client, now)?;
+    Ok(Accepted { stream, credential: Credential::Token })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+    const KEY: KeyFacts<'_> = KeyFacts {
+        id: KeyId(7),
+        app: "live",
+        stream: "show",
+        expires_at: None,
+        publish_from: &[],
+        banned_until: None,
+    };
+
+    fn presented(text: &str) -> Presented {
+        Presented::parse(text.as_bytes()).unwrap()
+    }
+
+    fn client(addr: &str) -> ClientAddr {
+        ClientAddr::Ip(addr.parse().unwrap())
+    }
+
+    fn decide(key: &KeyFacts<'_>) -> Result<Accepted, Refusal> {
+        decide_key("live", Some(key), client("192.0.2.1"), NOW)
+    }
+
+    #[test]
+    fn the_name_is_the_key_unless_an_argument_is() {
+        for (text, key) in [("wk_a", "wk_a"), ("show?key=wk_a", "wk_a"), ("show?token=t&key=wk_a", "wk_a")] {
+            match credential_of(&presented(text)) {
+                Presentation::Key(digest) => assert_eq!(digest, Digest::of(key.as_bytes()), "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(
+            matches!(credential_of(&presented("show?token=t")), Presentation::Token(t) if t.expose() == "t")
+        );
+        assert!(matches!(credential_of(&presented("?a=1")), Presentation::None));
+    }
+
+    #[test]
+    fn a_good_key_gives_the_stream_its_public_name() {
+        let accepted = decide(&KEY).unwrap();
+        assert_eq!(accepted.stream.as_str(), "show");
+        assert_eq!(accepted.credential, Credential::Key(KeyId(7)));
+    }
+
+    #[test]
+    fn each_reason_to_refuse_a_key() {
+        assert_eq!(decide_key("live", None, ClientAddr::Unix, NOW), Err(Refusal::UnknownKey));
+        assert_eq!(decide(&KeyFacts { app: "other", ..KEY }), Err(Refusal::WrongApplication));
+        assert_eq!(decide(&KeyFacts { expires_at: Some(NOW), ..KEY }), Err(Refusal::Expired));
+        assert_eq!(
+            decide(&KeyFacts { banned_until: Some(NOW.plus_seconds(1)), ..KEY }),
+            Err(Refusal::Banned)
+        );
+        let elsewhere = ["198.51.100.0/24".parse().unwrap()];
+        assert_eq!(decide(&KeyFacts { publish_from: &elsewhere, ..KEY }), Err(Refusal::ForeignNetwork));
+        assert!(matches!(decide(&KeyFacts { stream: "-x", ..KEY }), Err(Refusal::BadName(_))));
+    }
+
+    #[test]
+    fn limits_that_do_not_apply() {
+        let here = ["198.51.100.0/24".parse().unwrap(), "192.0.2.1".parse().unwrap()];
+        assert!(decide(&KeyFacts { expires_at: Some(NOW.plus_seconds(1)), ..KEY }).is_ok());
+        assert!(decide(&KeyFacts { banned_until: Some(NOW), ..KEY }).is_ok());
+        assert!(decide(&KeyFacts { publish_from: &here, ..KEY }).is_ok());
+        assert!(decide_key("live", Some(&KEY), ClientAddr::Unix, NOW).is_ok());
+        let key = KeyFacts { publish_from: &here, ..KEY };
+        assert_eq!(decide_key("live", Some(&key), ClientAddr::Unix, NOW), Err(Refusal::ForeignNetwork));
+    }
+
+    #[test]
+    fn open_asks_only_for_a_good_name() {
+        assert_eq!(decide_open(&presented("show?a=1")).unwrap().stream.as_str(), "show");
+        assert!(matches!(decide_open(&presented(">/x")), Err(Refusal::BadName(_))));
+        assert!(matches!(decide_open(&presented("?a=1")), Err(Refusal::BadName(_))));
+    }
+
+    #[test]
+    fn a_token_covers_the_name_presented() {
+        let claims = Claims {
+            sub: "live/show".parse().unwrap(),
+            act: Action::Publish,
+            exp: NOW.plus_seconds(60),
+            nbf: None,
+            ip: None,
+        };
+        let decide = |claims: &Claims, name| decide_token(claims, "live", name, client("192.0.2.1"), NOW);
+        assert_eq!(decide(&claims, "show").unwrap().credential, Credential::Token);
+        assert_eq!(decide(&claims, "other"), Err(Refusal::TokenWrongStream));
+        assert!(matches!(decide(&claims, "*"), Err(Refusal::BadName(_))));
+        let play = Claims { act: Action::Play, ..claims };
+        assert_eq!(decide(&play, "show"), Err(Refusal::TokenWrongAction));
+    }
+
+    prop_compose! {
+        fn any_moment()(offset in -3_000_i64..3_000) -> Timestamp {
+            Timestamp::from_millis(NOW.as_millis().saturating_add_signed(offset))
+        }
+    }
+
+    proptest! {
+        /// A key opens exactly when each of its limits, taken alone, allows it; then always as its own stream.
+        #[test]
+        fn a_key_opens_only_within_its_limits(
+            same_app: bool,
+            known: bool,
+            expires_at in prop::option::of(any_moment()),
+            banned_until in prop::option::of(any_moment()),
+            networks in prop::collection::vec(
+                prop::sample::select(vec!["192.0.2.0/24", "192.0.2.1", "198.51.100.0/24", "::/0"]), 0..4),
+            from in prop::sample::select(vec![Some("192.0.2.1"), Some("::ffff:192.0.2.9"), Some("2001:db8::1"), None]),
+        ) {
+            let networks: Vec<Network> = networks.iter().map(|text| text.parse().unwrap()).collect();
+            let from = from.map_or(ClientAddr::Unix, client);
+            let app = if same_app { "live" } else { "live2" };
+            let key = KeyFacts { expires_at, banned_until, publish_from: &networks, ..KEY };
+            let inside = networks.is_empty()
+                || matches!(from, ClientAddr::Ip(ip) if networks.iter().any(|network| network.contains(ip)));
+            let open = known && same_app && inside
+                && expires_at.is_none_or(|end| NOW < end)
+                && banned_until.is_none_or(|end| NOW >= end);
+            match decide_key(app, known.then_some(&key), from, NOW) {
+                Ok(accepted) => {
+                    prop_assert!(open);
+                    prop_assert_eq!(accepted.stream.as_str(), "show");
+                    prop_assert_eq!(accepted.credential, Credential::Key(KeyId(7)));
+                }
+                Err(refusal) => {
+                    prop_assert!(!open);
+                    prop_assert_eq!(refusal.is_wrong_key(), !known);
+                }
+            }
+        }
+
+        /// Whatever is presented: what is accepted bears a good name, and no reason to refuse repeats a secret.
+        #[test]
+        fn no_reason_tells_what_was_presented(name in "[A-Za-z0-9_]{9,35}", key in "[A-Za-z0-9_+/]{9,35}", junk in "[ -~]{0,20}") {
+            let raw = format!("{name}?{junk}&key={key}");
+            let reason = match Presented::parse(raw.as_bytes()) {
+                Ok(presented) => {
+                    if let Ok(accepted) = decide_open(&presented) {
+                        prop_assert_eq!(accepted.stream.as_str(), presented.name.as_str());
+                    }
+                    decide_key("live", None, ClientAddr::Unix, NOW).unwrap_err().to_string()
+                }
+                Err(refusal) => refusal.to_string(),
+            };
+            prop_assert!(!reason.contains(&name) && !reason.contains(&key));
+        }
+    }
+}
