@@ -1,0 +1,85 @@
+"use strict";
+
+// Puts the page together: which stream, the player, the viewer's clock.
+
+// The names that a key can give to a stream; anything else has no business in a URL that is made here.
+const STREAM_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
+
+const STATES = {
+  waiting: { label: "Waiting", message: "Waiting for the stream" },
+  playing: { label: "Playing", message: "" },
+  lost: { label: "Lost", message: "The stream is gone. Trying again" },
+};
+
+const element = (id) => document.getElementById(id);
+
+// /?stream=NAME, or /#NAME.
+function wantedStream() {
+  return new URLSearchParams(location.search).get("stream") ?? location.hash.slice(1);
+}
+
+function askForStream(wrong) {
+  element("choose").hidden = false;
+  if (wrong === "") return;
+  element("stream").value = wrong;
+  element("choose-hint").classList.add("wrong");
+  element("choose-hint").textContent = "A name has letters, digits, dots, dashes and underscores, and starts with neither dot nor dash.";
+}
+
+function watchStream(name) {
+  const video = element("video");
+  const playlist = new URL(`hls/${name}.m3u8`, document.baseURI).href;
+  document.title = `${name} - Weir`;
+  element("name").textContent = name;
+  element("hls").href = playlist;
+  element("dash").href = new URL(`dash/${name}.mpd`, document.baseURI).href;
+  element("watch").hidden = false;
+
+  if (!LivePlayer.isSupported(video)) {
+    element("message").textContent = "This browser plays no HLS. The links below open it elsewhere.";
+    return;
+  }
+
+  const unmute = element("unmute");
+  const showUnmute = () => {
+    unmute.hidden = !video.muted || element("state").dataset.state !== "playing";
+  };
+  video.addEventListener("volumechange", showUnmute);
+  unmute.addEventListener("click", () => {
+    video.muted = false;
+    video.play().catch(() => {});
+  });
+
+  const player = new LivePlayer(video, playlist, (state) => {
+    element("state").dataset.state = state;
+    element("state").textContent = STATES[state].label;
+    element("message").textContent = STATES[state].message;
+    element("curtain").hidden = state === "playing";
+    video.controls = state === "playing";
+    showUnmute();
+  });
+  player.start();
+
+  video.addEventListener("resize", () => {
+    element("picture").textContent = video.videoWidth > 0 ? `${video.videoWidth} × ${video.videoHeight}` : "–";
+  });
+  setInterval(() => {
+    const behind = player.behind();
+    element("behind").textContent = behind === null ? "–" : `${behind.toFixed(1)} s`;
+  }, 500);
+  tick(element("clock"));
+}
+
+// Drawn with each frame of the screen, or it would lag behind the picture that it is compared with.
+function tick(clock) {
+  clock.textContent = new Date().toISOString().slice(11, 23);
+  requestAnimationFrame(() => tick(clock));
+}
+
+const stream = wantedStream();
+if (STREAM_NAME.test(stream)) {
+  watchStream(stream);
+} else {
+  askForStream(stream);
+}
+window.addEventListener("hashchange", () => location.reload());

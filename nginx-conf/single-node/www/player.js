@@ -1,0 +1,143 @@
+"use strict";
+
+// Keeps a live HLS stream on a <video>: waits until there is one, plays it, notices that it is gone, starts again.
+//
+//   waiting -> playing -> lost -> playing ...
+//
+// hls.js does the playing where the browser has Media Source Extensions, the browser itself where it has not.
+
+const RETRY_MS = 2000;
+const WATCH_MS = 500;
+// Two fragments: a shorter silence is a hiccup that the buffer may yet bridge.
+const SILENCE_MS = 4000;
+
+class LivePlayer {
+  #video;
+  #url;
+  #onState;
+  #hls = null;
+  #attached = false;
+  #state = "";
+  #stale = null;
+  #position = 0;
+  #movedAt = 0;
+
+  // `onState` is called with "waiting", "playing" or "lost", each time it changes.
+  constructor(video, url, onState) {
+    this.#video = video;
+    this.#url = url;
+    this.#onState = onState;
+  }
+
+  static isSupported(video) {
+    return LivePlayer.#hasHls() || video.canPlayType("application/vnd.apple.mpegurl") !== "";
+  }
+
+  static #hasHls() {
+    return typeof Hls !== "undefined" && Hls.isSupported();
+  }
+
+  start() {
+    this.#video.addEventListener("error", () => this.#lose());
+    setInterval(() => this.#watch(), WATCH_MS);
+    this.#enter("waiting");
+    this.#connect();
+  }
+
+  // Seconds between what is shown and the end of the newest fragment, or null where only the browser knows.
+  behind() {
+    const latency = this.#hls?.latency;
+    return latency > 0 ? latency : null;
+  }
+
+  #enter(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#onState(state);
+  }
+
+  // Asks for the playlist before a player is made: a stream that is not there yet is no error. After a loss the old
+  // playlist may linger for some seconds; it is left alone until it changes.
+  async #connect() {
+    const playlist = await this.#fetchPlaylist();
+    if (playlist !== null && playlist !== this.#stale) {
+      this.#attach();
+    } else {
+      setTimeout(() => this.#connect(), RETRY_MS);
+    }
+  }
+
+  async #fetchPlaylist() {
+    try {
+      const response = await fetch(this.#url, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      const text = response.ok ? await response.text() : "";
+      return text.includes("#EXTINF") ? text : null;
+    } catch {
+      return null;
+    }
+  }
+
+  #attach() {
+    this.#attached = true;
+    this.#position = this.#video.currentTime;
+    this.#movedAt = performance.now();
+    if (LivePlayer.#hasHls()) {
+      this.#attachHls();
+    } else {
+      this.#video.src = this.#url;
+    }
+    this.#play();
+  }
+
+  #attachHls() {
+    // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy refuses.
+    const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5 });
+    let mended = false;
+    hls.on(Hls.Events.ERROR, (_event, error) => {
+      if (!error.fatal || hls !== this.#hls) return;
+      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !mended) {
+        mended = true;
+        hls.recoverMediaError();
+      } else {
+        this.#lose();
+      }
+    });
+    hls.loadSource(this.#url);
+    hls.attachMedia(this.#video);
+    this.#hls = hls;
+  }
+
+  // A browser that plays nothing unasked leaves the video paused: its own play button then starts it.
+  #play() {
+    this.#video.play().catch(() => {});
+  }
+
+  #watch() {
+    if (!this.#attached) return;
+    const now = performance.now();
+    if (this.#video.currentTime !== this.#position) {
+      this.#position = this.#video.currentTime;
+      this.#movedAt = now;
+      if (this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#enter("playing");
+    } else if (this.#video.paused && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+      this.#movedAt = now;
+    } else if (now - this.#movedAt > SILENCE_MS) {
+      this.#lose();
+    }
+  }
+
+  async #lose() {
+    if (!this.#attached) return;
+    this.#attached = false;
+    this.#enter(this.#state === "waiting" ? "waiting" : "lost");
+    if (this.#hls) {
+      this.#hls.destroy();
+      this.#hls = null;
+    } else {
+      this.#video.removeAttribute("src");
+      this.#video.load();
+    }
+    this.#stale = await this.#fetchPlaylist();
+    setTimeout(() => this.#connect(), RETRY_MS);
+  }
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# render-single-node.sh PREFIX RTMP_PORT HTTP_PORT: nginx-conf/single-node/nginx.conf for a run out of PREFIX, printed.
+#
+# It is the sample itself: other folders and ports, on loopback, with the module that `make build` left. The workers run
+# as who runs this, root included: nobody else need be able to enter the folders of the checkout.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+[ $# -eq 3 ] || die "usage: render-single-node.sh PREFIX RTMP_PORT HTTP_PORT"
+prefix=$1 rtmp_port=$2 http_port=$3
+sample=$root_dir/nginx-conf/single-node
+
+# These paths become part of nginx.conf and of sed's expressions.
+for path in "$prefix" "$root_dir"; do
+    case $path in
+        *[!A-Za-z0-9/._+@%,-]*) die "the path $path has a character that nginx.conf would need quoted" ;;
+        /*) ;;
+        *) die "$path is no absolute path" ;;
+    esac
+done
+
+modules=$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+user="user $(id -un) $(id -gn);"
+# Who is not root cannot change the user, and nginx says so at each start.
+[ "$(id -u)" = 0 ] || user=
+
+# nginx's own folders for request bodies belong to the system's nginx.
+temp=
+for kind in client_body proxy fastcgi uwsgi scgi; do
+    temp+="\\
+    ${kind}_temp_path $prefix/temp/$kind;"
+done
+
+sed -e "s|^user .*|$user|" \
+    -e "s|^pid .*|pid $prefix/nginx.pid;|" \
+    -e "s|^include /etc/nginx/modules-enabled/.*|load_module $modules/ngx_rtmp_module.so;\\
+load_module $root_dir/build/ngx_rtmp_weir_module.so;|" \
+    -e "s|^http {|&$temp|" \
+    -e "s|listen 1935;|listen 127.0.0.1:$rtmp_port;|" \
+    -e "s|listen 8080;|listen 127.0.0.1:$http_port;|" \
+    -e "s|/var/log/nginx/|$prefix/logs/|" \
+    -e "s|/srv/weir/www|$sample/www|" \
+    -e "s|state=/var/lib/weir-nginx/|state=$prefix/state/|" \
+    -e "s|/var/lib/weir-nginx|$prefix|" \
+    -e "/^#/d" \
+    "$sample/nginx.conf"

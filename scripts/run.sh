@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# run.sh: the whole product on loopback, out of one folder, until Ctrl-C. What `make run` does after `make build`.
+#
+# From the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder).
+# nginx runs as who runs this, its workers too.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+rtmp_port=${RTMP_PORT:-1935}
+http_port=${HTTP_PORT:-8080}
+prefix=${PREFIX:-.run}
+test_stream=${TEST_STREAM:-1}
+weir=$root_dir/build/weir
+api=http://127.0.0.1:$http_port/api
+
+# Only loopback is talked to.
+export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1 WEIR_API=$api
+
+# Each part leads a process group of its own, so that Ctrl-C reaches this script alone and the parts end in order.
+nginx_pid=
+stream_pid=
+
+running() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
+
+stop() {
+    local pid=$1 tries=100
+    [ -n "$pid" ] || return 0
+    kill -TERM "$pid" 2>/dev/null || true
+    while running "$pid" && [ $((tries--)) -gt 0 ]; do sleep 0.1; done
+    # What is left of the group has had its ten seconds.
+    kill -KILL -- "-$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+}
+
+stop_all() {
+    trap '' INT TERM HUP
+    stop "$stream_pid"
+    stop "$nginx_pid"
+}
+
+check_port() {
+    local variable=$1 port=$2
+    [[ $port =~ ^[1-9][0-9]{0,4}$ && $port -le 65535 ]] || die "$variable=$port is no port"
+    [ -z "$(ss -Hltn "sport = :$port" | awk '$4 ~ /^(127\.0\.0\.1|0\.0\.0\.0|\*|\[::\]):/')" ] ||
+        die "port $port is taken: choose another one with $variable="
+}
+
+start_nginx() {
+    "$root_dir/scripts/render-single-node.sh" "$prefix" "$rtmp_port" "$http_port" >"$prefix/conf/nginx.conf"
+    setsid nginx -p "$prefix" -c "$prefix/conf/nginx.conf" -e "$prefix/logs/error.log" -g 'daemon off;' 9>&- &
+    nginx_pid=$!
+    local tries=100
+    until curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "$api/v1/health"; do
+        running "$nginx_pid" || die "nginx did not start, see $prefix/logs/error.log"
+        [ $((tries--)) -gt 0 ] || die "the API did not answer within 10 seconds, see $prefix/logs/error.log"
+        sleep 0.1
+    done
+}
+
+# The key of an earlier run in this folder, unless the state that knew it is gone; else a new one.
+make_key() {
+    local id answer
+    id=$(cat "$prefix/stream.id" 2>/dev/null || true)
+    if [ -n "$id" ] && [ -s "$prefix/stream.key" ]; then
+        answer=$("$weir" key list --app live --json)
+        [[ $answer != *"\"$id\""* ]] || return 0
+    fi
+    answer=$("$weir" key add live test --note 'make run' --json)
+    json_string id "$answer" >"$prefix/stream.id"
+    json_string key "$answer" >"$prefix/stream.key"
+    [ -s "$prefix/stream.key" ] || die "weir key add printed no key"
+}
+
+json_string() { grep -o "\"$1\": *\"[^\"]*\"" <<<"$2" | head -n 1 | cut -d'"' -f4; }
+
+start_test_stream() {
+    setsid "$weir" test-stream --key-file "$prefix/stream.key" --name test "rtmp://127.0.0.1:$rtmp_port/live" \
+        >"$prefix/logs/test-stream.log" 2>&1 9>&- &
+    stream_pid=$!
+}
+
+[ -x "$weir" ] && [ -f "$root_dir/build/ngx_rtmp_weir_module.so" ] || die "nothing is built yet: run \`make build\`"
+check_port RTMP_PORT "$rtmp_port"
+check_port HTTP_PORT "$http_port"
+
+umask 077
+mkdir -p "$prefix"
+prefix=$(cd "$prefix" && pwd)
+mkdir -p "$prefix"/{conf,logs,hls,dash,state,temp}
+exec 9>"$prefix/lock"
+flock -n 9 || die "another run uses the folder $prefix: choose another one with PREFIX="
+
+trap stop_all EXIT
+trap 'exit 0' INT TERM HUP
+
+start_nginx
+make_key
+[ "$test_stream" = 0 ] || start_test_stream
+
+cat <<TEXT
+
+  Page        http://127.0.0.1:$http_port/?stream=test
+  API         $api
+
+  Server      rtmp://127.0.0.1:$rtmp_port/live
+  Stream Key  $(cat "$prefix/stream.key")
+
+TEXT
+if [ -n "$stream_pid" ]; then
+    echo "The test stream is using this key; TEST_STREAM=0 leaves it to your encoder. Ctrl-C stops everything."
+else
+    echo "Ctrl-C stops everything."
+fi
+
+wait -n "$nginx_pid" ${stream_pid:+"$stream_pid"} || true
+running "$nginx_pid" || die "nginx has ended, see $prefix/logs/error.log"
+tail -n 5 "$prefix/logs/test-stream.log" >&2
+die "the test stream has ended, see $prefix/logs/test-stream.log"
