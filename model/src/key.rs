@@ -1,9 +1,24 @@
-//! Stream keys: what is kept of one.
+//! Stream keys: what is kept of one, and what the API shows.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::network::Network;
+use crate::secret::{self, Digest, Secret};
+use crate::stream_name::{AppName, StreamName};
+use crate::time::Timestamp;
+
+mod request;
+
+pub use request::{MAX_OVERLAP_S, NewKey, RotateKey};
+
+/// The longest note of a key, in bytes.
+pub const MAX_NOTE_LEN: usize = 200;
+
+/// The most networks that a key is limited to.
+pub const MAX_NETWORKS: usize = 16;
 
 /// The public handle of a key: `k` and 16 hex digits. It opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +73,134 @@ pub enum KeySource {
     File,
 }
 
+/// One secret of a key, as its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySecret {
+    /// Of the text that a publisher presents.
+    pub digest: Digest,
+    /// Not from this moment on.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A stream key, as it is kept. The secret itself is shown once, when it is made, and kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamKey {
+    /// Its public handle.
+    pub id: KeyId,
+    /// The application it opens.
+    pub app: AppName,
+    /// The public name of its stream.
+    pub stream: StreamName,
+    /// For people; at most [`MAX_NOTE_LEN`] bytes, no control characters.
+    pub note: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Only from these networks; from everywhere when there are none. At most [`MAX_NETWORKS`].
+    pub publish_from: Vec<Network>,
+    /// The current secret, then the one before the last rotation, if any.
+    pub secrets: Vec<KeySecret>,
+}
+
+impl StreamKey {
+    /// When the key expires: with its current secret.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.secrets.first().and_then(|current| current.expires_at)
+    }
+
+    /// The secret before the last rotation, which may be over.
+    pub fn previous(&self) -> Option<&KeySecret> {
+        self.secrets.get(1)
+    }
+
+    /// Puts a secret before the current one, which from then on is valid until `previous_expires_at` at
+    /// most. One from an earlier rotation is forgotten.
+    pub fn rotate(&mut self, secret: KeySecret, previous_expires_at: Timestamp) {
+        self.secrets.truncate(1);
+        if let Some(previous) = self.secrets.first_mut() {
+            let end = previous.expires_at.map_or(previous_expires_at, |end| end.min(previous_expires_at));
+            previous.expires_at = Some(end);
+        }
+        self.secrets.insert(0, secret);
+    }
+}
+
+/// A note that the rules forbid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// More than [`MAX_NOTE_LEN`] bytes.
+    #[error("{len} bytes, at most 200 are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// It would upset a terminal or a log.
+    #[error("control characters are not allowed")]
+    ControlCharacter,
+}
+
+/// Checks a note by the rules for [`StreamKey::note`].
+pub fn check_note(note: &str) -> Result<(), NoteError> {
+    if note.len() > MAX_NOTE_LEN {
+        Err(NoteError::TooLong { len: note.len() })
+    } else if note.chars().any(char::is_control) {
+        Err(NoteError::ControlCharacter)
+    } else {
+        Ok(())
+    }
+}
+
+/// A key as the API shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its public handle.
+    pub id: KeyId,
+    /// The application it opens.
+    pub app: AppName,
+    /// The public name of its stream.
+    pub stream: StreamName,
+    /// For people.
+    pub note: String,
+    /// When it was made, or read from its file.
+    pub created_at: Timestamp,
+    /// Not valid from this moment on.
+    pub expires_at: Option<Timestamp>,
+    /// Only from these networks; from everywhere when there are none.
+    pub publish_from: Vec<Network>,
+    /// Where it comes from.
+    pub source: KeySource,
+    /// Until when the secret before the last rotation is valid, while it is.
+    pub previous_valid_until: Option<Timestamp>,
+    /// The secret: only in the answer to the request that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::exposed")]
+    pub key: Option<Secret>,
+}
+
+impl KeyView {
+    /// What may be shown of a key at any time.
+    pub fn new(key: &StreamKey, source: KeySource, now: Timestamp) -> KeyView {
+        let previous_end = key.previous().and_then(|previous| previous.expires_at);
+        KeyView {
+            id: key.id,
+            app: key.app.clone(),
+            stream: key.stream.clone(),
+            note: key.note.clone(),
+            created_at: key.created_at,
+            expires_at: key.expires_at(),
+            publish_from: key.publish_from.clone(),
+            source,
+            previous_valid_until: previous_end.filter(|&end| now < end),
+            key: None,
+        }
+    }
+
+    /// The same with the secret that was just made.
+    pub fn with_secret(self, secret: Secret) -> KeyView {
+        KeyView { key: Some(secret), ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +219,75 @@ mod tests {
             "K0123456789abcdef",
         ] {
             assert_eq!(text.parse::<KeyId>(), Err(KeyIdError), "{text}");
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+
+    fn key() -> StreamKey {
+        StreamKey {
+            id: KeyId(1),
+            app: "live".parse().unwrap(),
+            stream: "show".parse().unwrap(),
+            note: "studio".into(),
+            created_at: NOW,
+            publish_from: vec!["192.0.2.0/24".parse().unwrap()],
+            secrets: vec![KeySecret { digest: Digest::of(b"first"), expires_at: None }],
+        }
+    }
+
+    fn secret(text: &str, expires_at: Option<Timestamp>) -> KeySecret {
+        KeySecret { digest: Digest::of(text.as_bytes()), expires_at }
+    }
+
+    #[test]
+    fn rotation_keeps_one_secret_before() {
+        let mut key = key();
+        key.rotate(secret("second", None), NOW.plus_seconds(60));
+        assert_eq!(key.secrets, [secret("second", None), secret("first", Some(NOW.plus_seconds(60)))]);
+        key.rotate(secret("third", None), NOW);
+        assert_eq!(key.secrets, [secret("third", None), secret("second", Some(NOW))]);
+    }
+
+    #[test]
+    fn rotation_never_prolongs_the_old_secret() {
+        let end = Some(NOW.plus_seconds(10));
+        let mut key = StreamKey { secrets: vec![secret("first", end)], ..key() };
+        key.rotate(secret("second", end), NOW.plus_seconds(60));
+        assert_eq!(key.previous(), Some(&secret("first", end)));
+    }
+
+    #[test]
+    fn shown_as_the_api_says() {
+        let mut key = key();
+        let view = KeyView::new(&key, KeySource::Api, NOW);
+        assert_eq!(
+            serde_json::to_string(&view).unwrap(),
+            concat!(
+                r#"{"id":"k0000000000000001","app":"live","stream":"show","note":"studio","#,
+                r#""created_at":"2026-11-20T18:00:00Z","expires_at":null,"publish_from":["192.0.2.0/24"],"#,
+                r#""source":"api","previous_valid_until":null}"#
+            )
+        );
+        key.rotate(secret("second", None), NOW.plus_seconds(60));
+        let view = KeyView::new(&key, KeySource::File, NOW).with_secret(Secret::new("wk_x"));
+        assert!(!format!("{view:?}").contains("wk_x"));
+        let json = serde_json::to_string(&view).unwrap();
+        assert!(
+            json.ends_with(r#""source":"file","previous_valid_until":"2026-11-20T18:01:00Z","key":"wk_x"}"#)
+        );
+        let read: KeyView = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.key.unwrap().expose(), "wk_x");
+        let later = KeyView::new(&key, KeySource::Api, NOW.plus_seconds(60));
+        assert_eq!(later.previous_valid_until, None);
+    }
+
+    #[test]
+    fn notes_are_short_and_printable() {
+        assert_eq!(check_note(&"n".repeat(200)), Ok(()));
+        assert_eq!(check_note(&"n".repeat(201)), Err(NoteError::TooLong { len: 201 }));
+        for note in ["a\nb", "\u{1b}[0m", "\u{85}"] {
+            assert_eq!(check_note(note), Err(NoteError::ControlCharacter));
         }
     }
 

@@ -6,10 +6,14 @@
 //! - What is named: [`time`], [`stream_name`], [`secret`], [`network`], [`client`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
+//! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
+//!   such as [`key::NewKey`] and [`token::TokenRequest`]
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod client;
 pub mod duplicate;
+pub mod fields;
 pub mod key;
 pub mod network;
 pub mod publish;
@@ -21,8 +25,9 @@ pub mod time;
 pub mod token;
 pub mod verdict;
 
+pub use api::ApiError;
 pub use client::ClientAddr;
-pub use key::{KeyId, KeySource};
+pub use key::{KeyId, KeySource, KeyView, StreamKey};
 pub use network::Network;
 pub use publish::Presented;
 pub use refusal::Refusal;

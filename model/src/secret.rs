@@ -127,6 +127,23 @@ impl From<Digest> for String {
     }
 }
 
+/// For the one answer that shows a secret: `#[serde(with = "secret::exposed")]` on an `Option<Secret>`.
+pub mod exposed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Secret;
+
+    /// Writes the text itself.
+    pub fn serialize<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(serializer)
+    }
+
+    /// Reads a text, or `null`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    }
+}
+
 /// A new stream key from 160 random bits: `wk_` and 32 of `a-z2-7` (RFC 4648 base32, lower case).
 pub fn stream_key(random: [u8; 20]) -> Secret {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";

@@ -14,6 +14,10 @@ use crate::secret::{REDACTED, Secret};
 use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
+mod request;
+
+pub use request::{MAX_TTL_S, TokenRequest};
+
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;
 
@@ -29,6 +33,11 @@ pub enum Action {
     /// To publish.
     Publish,
 }
+
+/// The text is no action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an action, expected \"play\" or \"publish\"")]
+pub struct ActionError;
 
 /// The streams a token is good for: `app/stream`, or `app/*` for all of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,11 +191,9 @@ impl Signer {
             nbf: claims.nbf.map(|nbf| nbf.as_seconds().into()),
             ip: claims.ip,
         };
-        // Strings and numbers always serialize; an empty object would only make a token good for nothing.
-        let claims = serde_json::to_string(&claims).unwrap_or_default();
         let mut token = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');
-        token.push_str(&encode(claims.as_bytes()));
+        token.push_str(&encode(serde_json::json!(claims).to_string().as_bytes()));
         let mac = self.0.clone().chain_update(token.as_bytes()).finalize().into_bytes();
         token.push('.');
         token.push_str(&encode(&mac));
@@ -283,6 +290,18 @@ impl TryFrom<String> for Subject {
 impl From<Subject> for String {
     fn from(subject: Subject) -> String {
         subject.to_string()
+    }
+}
+
+impl FromStr for Action {
+    type Err = ActionError;
+
+    fn from_str(text: &str) -> Result<Action, ActionError> {
+        match text {
+            "play" => Ok(Action::Play),
+            "publish" => Ok(Action::Publish),
+            _ => Err(ActionError),
+        }
     }
 }
 

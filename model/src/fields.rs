@@ -1,0 +1,191 @@
+//! The fields of a request's JSON body, taken out one by one, so that each error can name its field.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::api::ApiError;
+
+/// The longest name of an unknown field that an error repeats, in characters.
+const SHOWN_NAME_LEN: usize = 64;
+
+/// A JSON object whose fields are still to be taken. A field that is `null` counts as absent.
+#[derive(Debug)]
+pub struct Fields {
+    left: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Fields {
+    /// Reads a body; 400 unless it is a JSON object.
+    pub fn parse(body: &[u8]) -> Result<Fields, ApiError> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(left)) => Ok(Fields { left, known: Vec::new() }),
+            Ok(other) => Err(ApiError::bad_request(format!(
+                "the body: expected a JSON object, found {}",
+                kind_of(&other)
+            ))),
+            Err(error) => Err(ApiError::bad_request(format!("the body is not JSON: {error}"))),
+        }
+    }
+
+    /// A string that must be there.
+    pub fn text(&mut self, name: &'static str) -> Result<String, ApiError> {
+        self.optional_text(name)?.ok_or_else(|| wrong(name, "a string", "nothing"))
+    }
+
+    /// A string.
+    pub fn optional_text(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(name, "a string", kind_of(&other))),
+        }
+    }
+
+    /// A string that must be there and have the form of a `T`.
+    pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<T, ApiError> {
+        self.text(name)?.parse().map_err(|error| ApiError::bad_field(name, error))
+    }
+
+    /// A string of the form of a `T`.
+    pub fn optional_parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, ApiError> {
+        let text = self.optional_text(name)?;
+        text.map(|text| text.parse().map_err(|error| ApiError::bad_field(name, error))).transpose()
+    }
+
+    /// A whole number, 0 or more.
+    pub fn optional_u64(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
+        const EXPECTED: &str = "a whole number, 0 or more";
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                number.as_u64().map(Some).ok_or_else(|| wrong(name, EXPECTED, &number.to_string()))
+            }
+            Some(other) => Err(wrong(name, EXPECTED, kind_of(&other))),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn optional_bool(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(value)),
+            Some(other) => Err(wrong(name, "true or false", kind_of(&other))),
+        }
+    }
+
+    /// A list of strings.
+    pub fn optional_list_of_text(&mut self, name: &'static str) -> Result<Option<Vec<String>>, ApiError> {
+        const EXPECTED: &str = "a list of strings";
+        let items = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(wrong(name, EXPECTED, kind_of(&other))),
+        };
+        let text = |item| match item {
+            Value::String(text) => Ok(text),
+            other => Err(wrong(name, EXPECTED, &format!("{} in it", kind_of(&other)))),
+        };
+        items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Ends the reading: 400 for a field that was not asked for.
+    pub fn finish(self) -> Result<(), ApiError> {
+        let Some(unknown) = self.left.keys().next() else { return Ok(()) };
+        let shown: String = unknown.chars().take(SHOWN_NAME_LEN).collect();
+        Err(ApiError::bad_request(format!("unknown field {shown:?}, known are {}", self.known.join(", "))))
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.left.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+fn wrong(name: &str, expected: &str, found: &str) -> ApiError {
+    ApiError::bad_field(name, format_args!("expected {expected}, found {found}"))
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Fields {
+        Fields::parse(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn takes_each_kind() {
+        let mut fields = fields(r#"{"a":"x","b":7,"c":true,"d":["y","z"],"e":null,"f":"8"}"#);
+        assert_eq!(fields.text("a").unwrap(), "x");
+        assert_eq!(fields.optional_u64("b").unwrap(), Some(7));
+        assert_eq!(fields.optional_bool("c").unwrap(), Some(true));
+        assert_eq!(fields.optional_list_of_text("d").unwrap().unwrap(), ["y", "z"]);
+        assert_eq!(fields.optional_text("e").unwrap(), None);
+        assert_eq!(fields.parsed::<u8>("f").unwrap(), 8);
+        assert_eq!(fields.optional_parsed::<u8>("g").unwrap(), None);
+        fields.finish().unwrap();
+    }
+
+    #[test]
+    fn names_the_field_and_what_was_expected() {
+        let mut fields = fields(r#"{"a":1,"b":1.5,"c":"yes","d":[1],"e":-1,"f":"x","g":{}}"#);
+        for (error, message) in [
+            (fields.text("a").unwrap_err(), "field \"a\": expected a string, found a number"),
+            (fields.text("z").unwrap_err(), "field \"z\": expected a string, found nothing"),
+            (
+                fields.optional_u64("b").unwrap_err(),
+                "field \"b\": expected a whole number, 0 or more, found 1.5",
+            ),
+            (fields.optional_bool("c").unwrap_err(), "field \"c\": expected true or false, found a string"),
+            (
+                fields.optional_list_of_text("d").unwrap_err(),
+                "field \"d\": expected a list of strings, found a number in it",
+            ),
+            (
+                fields.optional_u64("e").unwrap_err(),
+                "field \"e\": expected a whole number, 0 or more, found -1",
+            ),
+            (fields.parsed::<u8>("f").unwrap_err(), "field \"f\": invalid digit found in string"),
+            (
+                fields.optional_list_of_text("g").unwrap_err(),
+                "field \"g\": expected a list of strings, found an object",
+            ),
+        ] {
+            assert_eq!((error.status, error.message.as_str()), (400, message));
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_and_the_known_listed() {
+        let mut fields = fields(r#"{"a":"x","strean\n":1}"#);
+        fields.text("a").unwrap();
+        fields.optional_text("b").unwrap();
+        assert_eq!(fields.finish().unwrap_err().message, "unknown field \"strean\\n\", known are a, b");
+    }
+
+    #[test]
+    fn the_body_must_be_an_object() {
+        let message = |body: &[u8]| Fields::parse(body).unwrap_err().message;
+        assert_eq!(message(b"[]"), "the body: expected a JSON object, found a list");
+        assert!(message(b"").starts_with("the body is not JSON: "));
+        assert!(message(b"{\"a\":").starts_with("the body is not JSON: "));
+        assert!(message(b"{\"a\":\"\xff\"}").starts_with("the body is not JSON: "));
+    }
+}
