@@ -1,0 +1,25 @@
+//! Temporary folders, reserved ports, wait-for instead of sleep, and nothing left behind.
+//!
+//! A missing tool or product is a panic that says what to run, never a skipped test.
+
+pub mod api;
+pub mod browser;
+pub mod clients;
+pub mod ffmpeg;
+pub mod files;
+pub mod media;
+pub mod nginx;
+pub mod player;
+pub mod ports;
+pub mod process;
+pub mod products;
+pub mod publisher;
+pub mod run;
+pub mod wait;
+
+pub use api::Api;
+pub use ffmpeg::Ffmpeg;
+pub use nginx::Nginx;
+pub use player::Player;
+pub use publisher::{Outcome, Publisher};
+pub use wait::{until, until_ok};

@@ -1,0 +1,126 @@
+//! Chromium without a window, driven over WebDriver.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::blocking::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::ports::Port;
+use super::process::Process;
+use super::{products, wait};
+
+/// Quiet, offline but for what the test opens, and able to run as root. It decides about autoplay as it does for everybody.
+const FLAGS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// A browser with an empty profile and one window; closed when dropped.
+pub struct Browser {
+    driver: Child,
+    client: Client,
+    session: String,
+    _profile: TempDir,
+    _port: Port,
+}
+
+impl Browser {
+    /// Starts one.
+    #[track_caller]
+    pub fn start() -> Self {
+        let port = Port::reserve();
+        let profile = tempfile::Builder::new().prefix("weir-browser-").tempdir().unwrap();
+        let driver = Command::new(products::tool("/usr/bin/chromedriver"))
+            .arg(format!("--port={}", port.number()))
+            .arg("--log-level=SEVERE")
+            .env("HOME", profile.path())
+            .env("XDG_CONFIG_HOME", profile.path())
+            .env("XDG_CACHE_HOME", profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let client = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().unwrap();
+        let base = format!("http://127.0.0.1:{}", port.number());
+        let mut browser = Self { driver, client, session: base.clone(), _profile: profile, _port: port };
+        wait::until("chromedriver listens", 20.0, || {
+            browser.client.get(format!("{base}/status")).send().is_ok()
+        });
+        let id = browser.post("/session", &browser.capabilities())["sessionId"].as_str().unwrap().to_owned();
+        browser.session = format!("{base}/session/{id}");
+        browser
+    }
+
+    fn capabilities(&self) -> Value {
+        let mut flags: Vec<_> = FLAGS.map(str::to_owned).to_vec();
+        flags.push(format!("--user-data-dir={}", self._profile.path().join("profile").display()));
+        flags.push("--window-size=1280,900".to_owned());
+        let options = json!({ "binary": products::tool("/usr/bin/chromium"), "args": flags });
+        json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+        } } })
+    }
+
+    /// Opens an address and waits until it is loaded.
+    #[track_caller]
+    pub fn open(&self, url: &str) {
+        self.post("/url", &json!({ "url": url }));
+    }
+
+    /// What the body of a function of JavaScript returns.
+    #[track_caller]
+    pub fn run(&self, script: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Clicks, as a person does, on what a CSS selector finds first.
+    #[track_caller]
+    pub fn click(&self, selector: &str) {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
+        self.post(&format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// What the console showed since the last call: errors of the network and of Content-Security-Policy too.
+    #[track_caller]
+    pub fn console(&self) -> Vec<String> {
+        let entries = self.post("/se/log", &json!({ "type": "browser" }));
+        let text = |entry: &Value| format!("{}: {}", entry["level"], entry["message"]);
+        entries.as_array().unwrap().iter().map(text).collect()
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let mut answer: Value =
+            self.client.post(format!("{}{path}", self.session)).json(body).send().unwrap().json().unwrap();
+        assert!(answer["value"].get("error").is_none(), "the browser refuses {path}: {}", answer["value"]);
+        answer["value"].take()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The end of the session ends the browser; what does not follow is killed, so that nothing is left.
+        let processes = Process(self.driver.id() as i32).descendants();
+        let _ = self.client.delete(&self.session).send();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+        for process in processes {
+            if wait::until_ok(5.0, || !process.is_alive()).is_none() {
+                process.signal(nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+    }
+}

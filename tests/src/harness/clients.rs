@@ -1,0 +1,66 @@
+//! What publishers and players have in common: a socket, and the client without I/O behind it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
+use weir_rtmp::client::{Client, Event};
+
+/// One connection. Its methods do not wait longer than a few milliseconds.
+pub struct Connection {
+    /// The session; what it wants to send leaves with the next [`turn`](Self::turn).
+    pub client: Client,
+    socket: TcpStream,
+}
+
+impl Connection {
+    /// Connects to `port` of loopback, from `source`, an address of 127.0.0.0/8, where one is given.
+    pub fn open(client: Client, port: u16, source: Option<IpAddr>) -> std::io::Result<Self> {
+        let socket = connect(SocketAddr::from(([127, 0, 0, 1], port)), source)?;
+        socket.set_read_timeout(Some(Duration::from_millis(5)))?;
+        socket.set_write_timeout(Some(Duration::from_secs(5)))?;
+        socket.set_nodelay(true)?;
+        Ok(Self { client, socket })
+    }
+
+    /// Sends what is to be sent, takes what came, and gives what happened. A connection that broke is [`Event::Closed`].
+    pub fn turn(&mut self) -> Vec<Event> {
+        let mut buffer = [0; 65_536];
+        let mut broken = self.send().is_err();
+        match self.socket.read(&mut buffer) {
+            Ok(0) => broken = true,
+            Ok(count) => broken |= self.client.receive(&buffer[..count]).is_err() | self.send().is_err(),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => broken = true,
+        }
+        if broken {
+            // What came before the end is still worth knowing.
+            while let Ok(count @ 1..) = self.socket.read(&mut buffer) {
+                let _ = self.client.receive(&buffer[..count]);
+            }
+            self.client.end_of_input();
+        }
+        std::iter::from_fn(|| self.client.next_event()).collect()
+    }
+
+    /// Sends what is to be sent.
+    pub fn send(&mut self) -> std::io::Result<()> {
+        let output = self.client.take_output();
+        self.socket.write_all(&output)
+    }
+
+    /// Sends bytes past the session, whatever they are.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.socket.write_all(bytes)
+    }
+}
+
+fn connect(to: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(to) };
+    let fd = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?;
+    Ok(TcpStream::from(fd))
+}

@@ -1,0 +1,76 @@
+//! ffmpeg as a publisher, and as a judge of what servers wrote.
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tempfile::NamedTempFile;
+
+use super::{products, wait};
+
+/// A running ffmpeg; killed when dropped.
+pub struct Ffmpeg {
+    child: Child,
+    messages: NamedTempFile,
+}
+
+impl Ffmpeg {
+    /// Publishes colour bars and a tone to `url` until stopped.
+    pub fn publish(url: &str) -> Self {
+        let messages = NamedTempFile::new().unwrap();
+        let child = Command::new(products::ffmpeg("ffmpeg"))
+            .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=20"])
+            .args(["-f", "lavfi", "-i", "sine=frequency=440"])
+            .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"])
+            .args(["-g", "10", "-threads", "1", "-c:a", "aac", "-b:a", "32k", "-f", "flv", url])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(messages.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, messages }
+    }
+
+    /// What it has said so far.
+    pub fn messages(&self) -> String {
+        super::files::text(self.messages.path())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn wait(&mut self, seconds: f64) -> ExitStatus {
+        wait::until("ffmpeg ends", seconds, || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Ffmpeg {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What ffprobe prints of `path` (a file or URL) with `arguments`; panics when it cannot read it.
+#[track_caller]
+pub fn probe(path: &str, arguments: &[&str]) -> String {
+    let output = Command::new(products::ffmpeg("ffprobe"))
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(arguments)
+        .arg(path)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ffprobe cannot read {path}: {errors}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Presentation times of the video packets of a file, in seconds.
+#[track_caller]
+pub fn video_times(path: &Path) -> Vec<f64> {
+    let lines = probe(&path.to_string_lossy(), &["-select_streams", "v", "-show_entries", "packet=pts_time"]);
+    lines.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+}

@@ -1,0 +1,208 @@
+//! A stock nginx in a temporary folder, with nginx-rtmp and (unless it is to be bare) Weir's module.
+//!
+//! When it is dropped it must leave no process, and no alert, crash or sanitizer report in its log; a test that provokes one
+//! says so with [`Nginx::allow`].
+
+pub mod config;
+mod control;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+pub use config::Config;
+
+use super::process::Process;
+use super::{Api, files, ports::Port, products, wait};
+
+/// A running nginx.
+pub struct Nginx {
+    config: Config,
+    place: Place,
+    child: Option<Child>,
+    master: Process,
+    /// Masters that were replaced by an upgrade of the binary.
+    former: Vec<Process>,
+    allowed: Vec<String>,
+}
+
+/// Folder and ports of one nginx.
+pub struct Place {
+    folder: TempDir,
+    rtmp: Port,
+    http: Port,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("weir-test-").tempdir().unwrap();
+        Self { folder, rtmp: Port::reserve(), http: Port::reserve() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, config: &Config) {
+        std::fs::write(self.path("nginx.conf"), config.text(self)).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(products::nginx());
+        command.arg("-p").arg(self.folder.path()).arg("-c").arg(self.path("nginx.conf"));
+        command.arg("-e").arg(self.path("error.log")).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Config {
+    /// Starts nginx with this configuration, and waits until its workers serve.
+    #[track_caller]
+    pub fn start(self) -> Nginx {
+        let place = Place::new();
+        self.start_in(place)
+    }
+
+    #[track_caller]
+    fn start_in(self, place: Place) -> Nginx {
+        place.write(&self);
+        let output = std::fs::File::create(place.path("stderr.log")).unwrap();
+        let child = place.command().stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        let master = Process(child.id() as i32);
+        let mut nginx = Nginx {
+            config: self,
+            place,
+            child: Some(child),
+            master,
+            former: Vec::new(),
+            allowed: Vec::new(),
+        };
+        nginx.wait_started();
+        nginx
+    }
+
+    /// Runs `nginx -t`, which must fail, and gives the first message without its place: the folder reads `@DIR@`.
+    #[track_caller]
+    pub fn rejected(self) -> String {
+        let place = Place::new();
+        place.write(&self);
+        let output = place.command().arg("-t").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "nginx accepts:\n{}", self.text(&place));
+        verdict::first_error(&text, place.folder.path())
+            .unwrap_or_else(|| panic!("nginx fails without [emerg]:\n{text}"))
+    }
+
+    /// Runs `nginx -t`, which must succeed, and gives what it said.
+    #[track_caller]
+    pub fn accepted(self) -> String {
+        let place = Place::new();
+        place.write(&self);
+        let output = place.command().arg("-t").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "nginx rejects it: {text}");
+        text
+    }
+}
+
+impl Nginx {
+    /// The RTMP port.
+    pub fn rtmp(&self) -> u16 {
+        self.place.rtmp.number()
+    }
+
+    /// The HTTP port.
+    pub fn http(&self) -> u16 {
+        self.place.http.number()
+    }
+
+    /// The URL of `path`, which begins with a slash, on the HTTP port.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http())
+    }
+
+    /// The module's API, where [`Config::with_api`] put it.
+    pub fn api(&self) -> Api {
+        Api::new(&self.url("/api"))
+    }
+
+    /// A path in the folder that the configuration calls `@DIR@`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path(name)
+    }
+
+    /// The folder that the configuration calls `@DIR@`.
+    pub fn folder(&self) -> &Path {
+        self.place.folder.path()
+    }
+
+    /// The error log so far.
+    pub fn log(&self) -> String {
+        files::text(&self.path("error.log"))
+    }
+
+    /// The lines of the error log with `part` in them.
+    pub fn log_lines(&self, part: &str) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
+
+    /// Waits for a line with `part` in the error log, and gives the first.
+    #[track_caller]
+    pub fn wait_log(&self, part: &str) -> String {
+        wait::until(&format!("{part:?} in the error log"), 10.0, || self.log_lines(part).into_iter().next())
+    }
+
+    /// Takes lines with `part` in them for no failure of the test.
+    pub fn allow(&mut self, part: &str) {
+        self.allowed.push(part.to_owned());
+    }
+
+    #[track_caller]
+    fn wait_started(&mut self) {
+        let pid_file = self.path("nginx.pid");
+        let daemon = self.config.daemon;
+        wait::until("nginx starts", 15.0, || {
+            let exited = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            if exited.is_some_and(|status| !daemon || !status.success()) {
+                panic!("nginx did not start:\n{}{}", files::text(&self.path("stderr.log")), self.log());
+            }
+            let Ok(pid) = files::text(&pid_file).trim().parse() else { return false };
+            self.master = Process(pid);
+            !self.config.master || self.workers().len() == self.config.workers
+        });
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let masters: Vec<_> = self.former.iter().copied().chain([self.master]).collect();
+        let mut everyone = masters.clone();
+        everyone.extend(masters.iter().flat_map(|master| master.children()));
+        for master in &masters {
+            master.signal(Signal::SIGTERM);
+        }
+        let mut gone = || {
+            // Reaps it.
+            let _ = self.child.as_mut().map(Child::try_wait);
+            everyone.iter().all(|process| !process.is_alive())
+        };
+        let ended = wait::until_ok(10.0, &mut gone).is_some();
+        if !ended {
+            for process in &everyone {
+                process.signal(Signal::SIGKILL);
+            }
+            wait::until_ok(5.0, &mut gone);
+        }
+        let complaints =
+            verdict::complaints(&self.log(), &files::text(&self.path("stderr.log")), &self.allowed);
+        if std::thread::panicking() {
+            eprintln!("{}", verdict::tail(&self.log(), 60));
+            return;
+        }
+        assert!(complaints.is_empty(), "nginx complained:\n{}", complaints.join("\n"));
+        assert!(ended, "nginx did not end on SIGTERM:\n{}", verdict::tail(&self.log(), 20));
+    }
+}

@@ -1,0 +1,136 @@
+//! What an nginx is configured with.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use super::Place;
+use crate::harness::products;
+
+/// An nginx configuration in parts. In each part `@DIR@`, `@RTMP@` and `@HTTP@` stand for folder and ports.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The modules to load, in order.
+    pub modules: Vec<PathBuf>,
+    /// `worker_processes`.
+    pub workers: usize,
+    /// `master_process`.
+    pub master: bool,
+    /// Go into the background, as a service manager has it; an upgrade of the binary needs it.
+    pub daemon: bool,
+    /// Who the workers run as.
+    pub user: String,
+    /// Directives of the main level.
+    pub main: String,
+    /// Directives of `rtmp`, beside its one server.
+    pub rtmp: String,
+    /// Directives of the RTMP server: applications.
+    pub server: String,
+    /// Directives of the HTTP server: locations.
+    pub http: String,
+}
+
+impl Config {
+    /// nginx and nginx-rtmp alone.
+    pub fn stock() -> Self {
+        Self {
+            modules: vec![products::nginx_rtmp()],
+            workers: 1,
+            master: true,
+            daemon: false,
+            user: "root".to_owned(),
+            main: String::new(),
+            rtmp: String::new(),
+            server: String::new(),
+            http: String::new(),
+        }
+    }
+
+    /// nginx with nginx-rtmp, then Weir's module.
+    pub fn weir() -> Self {
+        let mut config = Self::stock();
+        config.modules.push(products::module());
+        config
+    }
+
+    /// So many workers.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Adds directives at the main level.
+    pub fn main(mut self, text: &str) -> Self {
+        self.main += text;
+        self.main.push('\n');
+        self
+    }
+
+    /// Adds directives to `rtmp`.
+    pub fn rtmp(mut self, text: &str) -> Self {
+        self.rtmp += text;
+        self.rtmp.push('\n');
+        self
+    }
+
+    /// Adds directives to the RTMP server.
+    pub fn server(mut self, text: &str) -> Self {
+        self.server += text;
+        self.server.push('\n');
+        self
+    }
+
+    /// Adds an application that is live, with these directives.
+    pub fn app(self, name: &str, text: &str) -> Self {
+        self.server(&format!("application {name} {{ live on; {text} }}"))
+    }
+
+    /// Adds directives to the HTTP server.
+    pub fn http(mut self, text: &str) -> Self {
+        self.http += text;
+        self.http.push('\n');
+        self
+    }
+
+    /// Adds a zone without a file, and the API below `/api`.
+    pub fn with_api(self) -> Self {
+        self.main("weir_zone 2m;").http("location /api { weir_api; }")
+    }
+
+    /// The whole file.
+    pub(super) fn text(&self, place: &Place) -> String {
+        let mut text = String::new();
+        for module in &self.modules {
+            writeln!(text, "load_module {};", module.display()).unwrap();
+        }
+        let on = |flag| if flag { "on" } else { "off" };
+        write!(
+            text,
+            "user {};\nworker_processes {};\nmaster_process {};\ndaemon {};\n\
+             pid @DIR@/nginx.pid;\nerror_log @DIR@/error.log info;\n{}\
+             events {{ worker_connections 512; }}\n\
+             rtmp {{\n{}server {{\nlisten 127.0.0.1:@RTMP@;\n{}}}\n}}\n\
+             http {{\naccess_log off;\n{}server {{\nlisten 127.0.0.1:@HTTP@;\n{}}}\n}}\n",
+            self.user,
+            self.workers,
+            on(self.master),
+            on(self.daemon),
+            self.main,
+            self.rtmp,
+            self.server,
+            temporary_paths(),
+            self.http,
+        )
+        .unwrap();
+        text.replace("@DIR@", &place.folder.path().to_string_lossy())
+            .replace("@RTMP@", &place.rtmp.number().to_string())
+            .replace("@HTTP@", &place.http.number().to_string())
+    }
+}
+
+/// Debian's nginx wants folders of its own for these.
+fn temporary_paths() -> String {
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path @DIR@/temporary;\n"))
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! Workers, reloads, upgrades.
+
+use nix::sys::signal::Signal;
+
+use super::{Config, Nginx};
+use crate::harness::files;
+use crate::harness::process::Process;
+use crate::harness::wait;
+
+impl Nginx {
+    /// The master.
+    pub fn master(&self) -> Process {
+        self.master
+    }
+
+    /// The workers that take connections.
+    pub fn workers(&self) -> Vec<Process> {
+        self.children("nginx: worker process", false)
+    }
+
+    /// The workers that only see old connections to their end.
+    pub fn draining(&self) -> Vec<Process> {
+        self.children("nginx: worker process is shutting down", true)
+    }
+
+    // nginx gives a worker its title after `init_process` of all modules.
+    fn children(&self, title: &str, draining: bool) -> Vec<Process> {
+        let mut children = self.master.children();
+        children.retain(|child| {
+            let said = child.title();
+            said.starts_with(title) && said.contains("shutting down") == draining
+        });
+        children
+    }
+
+    /// Kills a worker (its death is then no failure of the test), and waits until the master has another in its place.
+    #[track_caller]
+    pub fn kill_worker(&mut self, worker: Process) {
+        let count = self.workers().len();
+        self.allow(&format!("worker process {} exited on signal 9", worker.0));
+        // The master's clean-up, a notice at info level, comes as an alert when the worker held a lock.
+        worker.signal(Signal::SIGKILL);
+        wait::until("the master replaces the worker", 10.0, || {
+            let workers = self.workers();
+            !workers.contains(&worker) && workers.len() == count
+        });
+    }
+
+    /// Changes the configuration file; [`reload`](Self::reload) makes it count.
+    pub fn edit(&mut self, change: impl FnOnce(Config) -> Config) {
+        self.config = change(self.config.clone());
+        self.place.write(&self.config);
+    }
+
+    /// Reloads, and waits until the new workers serve and the old ones take no more connections.
+    #[track_caller]
+    pub fn reload(&self) {
+        let old = self.workers();
+        self.master.signal(Signal::SIGHUP);
+        wait::until("new workers serve", 15.0, || {
+            let workers = self.workers();
+            workers.len() == self.config.workers && !workers.iter().any(|worker| old.contains(worker))
+        });
+    }
+
+    /// Reloads a configuration that nginx must reject, allows the message, and gives it.
+    #[track_caller]
+    pub fn reload_rejected(&mut self) -> String {
+        let before = self.log_lines("[emerg]").len();
+        let workers = self.workers();
+        self.master.signal(Signal::SIGHUP);
+        let line =
+            wait::until("nginx rejects the reload", 15.0, || self.log_lines("[emerg]").get(before).cloned());
+        assert_eq!(self.workers(), workers);
+        let message = line.split_once(": ").map_or(line.as_str(), |(_, message)| message).to_owned();
+        self.allow(&message);
+        message
+    }
+
+    /// Starts the new binary beside the old (SIGUSR2), and waits until its workers serve. The old master is given back: it
+    /// and its workers serve as well until it is told to quit.
+    #[track_caller]
+    pub fn upgrade(&mut self) -> Process {
+        assert!(self.config.daemon, "nginx replaces its binary only when it is a daemon");
+        let old = self.master;
+        self.former.push(old);
+        old.signal(Signal::SIGUSR2);
+        self.master = wait::until("the new master is there", 15.0, || {
+            let pid = files::text(&self.path("nginx.pid")).trim().parse().ok().map(Process)?;
+            (pid != old).then_some(pid)
+        });
+        wait::until("the new workers serve", 15.0, || self.workers().len() == self.config.workers);
+        old
+    }
+}

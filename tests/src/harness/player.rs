@@ -1,0 +1,95 @@
+//! A player: a thread with a connection, that counts what it gets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::flv::TagKind;
+use weir_rtmp::url::Url;
+
+use super::clients::Connection;
+use super::wait;
+
+/// What a player has seen. nginx-rtmp answers `play` for streams that do not exist, too: media is the only proof.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Video messages, sequence headers included.
+    pub video: usize,
+    /// Audio messages, likewise.
+    pub audio: usize,
+    /// Timestamp of the first and of the last video message, in milliseconds.
+    pub first_video: Option<u32>,
+    #[allow(missing_docs)]
+    pub last_video: Option<u32>,
+    /// What the server said by `onStatus`.
+    pub statuses: Vec<Status>,
+    /// The server ended the connection.
+    pub closed: bool,
+}
+
+/// A player at work; dropped, it ends its connection.
+pub struct Player {
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Player {
+    /// Plays `path` (`app/name?args`) at a server's RTMP port.
+    pub fn start(port: u16, path: &str) -> Self {
+        let url: Url = format!("rtmp://127.0.0.1:{port}/{path}").parse().unwrap();
+        let client = Client::play(&url, Options::default());
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shared, stopped) = (seen.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let mut connection = Connection::open(client, port, None).expect("player can connect");
+            while !stopped.load(Ordering::Relaxed) && !shared.lock().unwrap().closed {
+                for event in connection.turn() {
+                    shared.lock().unwrap().take(event);
+                }
+            }
+            connection.client.finish();
+            let _ = connection.send();
+        });
+        Self { seen, stop, thread: Some(thread) }
+    }
+
+    /// What it has seen so far.
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until `count` video messages more than now have come.
+    #[track_caller]
+    pub fn wait_video(&self, count: usize) {
+        let goal = self.seen().video + count;
+        wait::until("video reaches the player", 10.0, || self.seen().video >= goal);
+    }
+}
+
+impl Seen {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Media(tag) if tag.kind == TagKind::Video => {
+                self.video += 1;
+                self.first_video.get_or_insert(tag.timestamp);
+                self.last_video = Some(tag.timestamp);
+            }
+            Event::Media(tag) if tag.kind == TagKind::Audio => self.audio += 1,
+            Event::Status(status) => self.statuses.push(status),
+            Event::Closed => self.closed = true,
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Processes by their id: who is whose child, what they say they are, and their ends.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A process of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Process(pub i32);
+
+impl Process {
+    /// Its command line, as `ps` shows it; empty when it is gone.
+    pub fn title(self) -> String {
+        let bytes = fs::read(format!("/proc/{}/cmdline", self.0)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
+    }
+
+    /// Whether it runs; one that only waits to be reaped does not.
+    pub fn is_alive(self) -> bool {
+        self.stat().is_some_and(|(state, _)| state != 'Z' && state != 'X')
+    }
+
+    /// The processes that it started and that still run.
+    pub fn children(self) -> Vec<Self> {
+        let mut children: Vec<_> = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Self))
+            .filter(|process| {
+                process.stat().is_some_and(|(state, parent)| parent == self.0 && !matches!(state, 'Z' | 'X'))
+            })
+            .collect();
+        children.sort();
+        children
+    }
+
+    /// The processes that it started, that these started, and so on.
+    pub fn descendants(self) -> Vec<Self> {
+        let children = self.children();
+        children.into_iter().flat_map(|child| [vec![child], child.descendants()].concat()).collect()
+    }
+
+    /// Sends a signal; one to a process that is gone is lost.
+    pub fn signal(self, signal: Signal) {
+        assert!(self.0 > 1, "not a process to signal: {}", self.0);
+        let _ = kill(Pid::from_raw(self.0), signal);
+    }
+
+    /// State and parent, out of `/proc/PID/stat`; the name in it may hold blanks and parentheses.
+    fn stat(self) -> Option<(char, i32)> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+    }
+}

@@ -1,0 +1,315 @@
+//! A publisher: a thread with a connection, that sends the sample round and round.
+
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::url::Url;
+
+use super::clients::Connection;
+use super::media::{Sample, sample};
+use super::wait;
+
+/// What became of a publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// `NetStream.Publish.Start`.
+    Started,
+    /// The server said no.
+    Refused {
+        /// `NetStream.Publish.BadName` and the like.
+        code: String,
+        /// The reason, for people.
+        description: String,
+    },
+    /// The connection ended without a word.
+    Closed,
+}
+
+/// What is told to the publisher's thread.
+enum Order {
+    Stall,
+    Resume,
+    Close,
+    Kill,
+    Manual(Box<dyn FnOnce(&mut Connection) + Send>),
+}
+
+/// What the publisher's thread knows.
+#[derive(Default)]
+struct State {
+    outcome: Option<Outcome>,
+    closed: bool,
+    /// Milliseconds of media sent.
+    sent_ms: u32,
+    statuses: Vec<Status>,
+}
+
+/// How to publish; [`start`](Self::start) does it.
+pub struct Builder {
+    port: u16,
+    path: String,
+    name: Option<Vec<u8>>,
+    source: Option<IpAddr>,
+    silent: bool,
+}
+
+impl Builder {
+    /// Publishes this name instead, whatever its bytes.
+    pub fn name(mut self, name: &[u8]) -> Self {
+        self.name = Some(name.to_vec());
+        self
+    }
+
+    /// Comes from this address of 127.0.0.0/8.
+    pub fn from(mut self, source: &str) -> Self {
+        self.source = Some(source.parse().unwrap());
+        self
+    }
+
+    /// Sends no media until [`Publisher::resume`].
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// Connects and publishes, in a thread.
+    pub fn start(self) -> Publisher {
+        let url: Url = format!("rtmp://127.0.0.1:{}/{}", self.port, self.path).parse().unwrap();
+        let mut client = Client::publish(&url, Options::default());
+        if let Some(name) = &self.name {
+            client.set_name(name);
+        }
+        let state = Arc::new(Mutex::new(State::default()));
+        let (orders, received) = channel();
+        let shared = state.clone();
+        let stalled = self.silent;
+        let thread = std::thread::spawn(move || match Connection::open(client, self.port, self.source) {
+            Ok(connection) => {
+                Session { connection, state: shared, orders: received, clock: None, stalled }.run()
+            }
+            Err(error) => panic!("publisher cannot connect: {error}"),
+        });
+        Publisher { state, orders, thread: Some(thread) }
+    }
+}
+
+/// A publisher at work. Dropped, it ends its connection without a word, as a crashed encoder would.
+pub struct Publisher {
+    state: Arc<Mutex<State>>,
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Publisher {
+    /// One for `path` (`app/name?args`) at a server's RTMP port.
+    pub fn to(port: u16, path: &str) -> Builder {
+        Builder { port, path: path.to_owned(), name: None, source: None, silent: false }
+    }
+
+    /// What became of the publish, waited for.
+    #[track_caller]
+    pub fn outcome(&self) -> Outcome {
+        wait::until("the server's answer to publish", 15.0, || self.state.lock().unwrap().outcome.clone())
+    }
+
+    /// Asserts that the publish was accepted.
+    #[track_caller]
+    pub fn started(self) -> Self {
+        assert_eq!(self.outcome(), Outcome::Started);
+        self
+    }
+
+    /// Asserts that the publish was refused with `code` and the connection then closed, and gives the description.
+    #[track_caller]
+    pub fn refused(self, code: &str) -> String {
+        match self.outcome() {
+            Outcome::Refused { code: said, description } if said == code => {
+                self.wait_closed(5.0);
+                description
+            }
+            other => panic!("expected a refusal with {code}, got {other:?}"),
+        }
+    }
+
+    /// Waits until the server has ended the connection.
+    #[track_caller]
+    pub fn wait_closed(&self, seconds: f64) {
+        wait::until("the server closes the publisher's connection", seconds, || self.is_closed());
+    }
+
+    /// Whether the server has ended the connection.
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().unwrap().closed
+    }
+
+    /// Milliseconds of media sent so far.
+    pub fn sent_ms(&self) -> u32 {
+        self.state.lock().unwrap().sent_ms
+    }
+
+    /// Waits until `ms` milliseconds of media more have been sent.
+    #[track_caller]
+    pub fn send_more(&self, ms: u32) {
+        let goal = self.sent_ms() + ms;
+        wait::until("media is sent", f64::from(ms) / 1000.0 + 10.0, || self.sent_ms() >= goal);
+    }
+
+    /// Everything the server said by `onStatus`.
+    pub fn statuses(&self) -> Vec<Status> {
+        self.state.lock().unwrap().statuses.clone()
+    }
+
+    /// Sends no more media, but stays connected and answers pings.
+    pub fn stall(&self) {
+        self.order(Order::Stall);
+    }
+
+    /// Sends media again.
+    pub fn resume(&self) {
+        self.order(Order::Resume);
+    }
+
+    /// Does something of its own with the connection, in the publisher's thread.
+    pub fn manually(&self, act: impl FnOnce(&mut Connection) + Send + 'static) {
+        self.order(Order::Manual(Box::new(act)));
+    }
+
+    /// Ends politely: `FCUnpublish`, `deleteStream`, then closes.
+    pub fn close(mut self) {
+        self.end(Order::Close);
+    }
+
+    /// Drops the connection.
+    pub fn kill(mut self) {
+        self.end(Order::Kill);
+    }
+
+    fn order(&self, order: Order) {
+        // A thread whose connection ended takes no more orders.
+        let _ = self.orders.send(order);
+    }
+
+    fn end(&mut self, order: Order) {
+        self.order(order);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.order(Order::Kill);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The publisher's thread.
+struct Session {
+    connection: Connection,
+    state: Arc<Mutex<State>>,
+    orders: Receiver<Order>,
+    clock: Option<Clock>,
+    stalled: bool,
+}
+
+/// Where in the endless stream the publisher is.
+struct Clock {
+    /// When the stream began, moved on by the time it was stalled.
+    begin: Instant,
+    next_frame: usize,
+    /// When the next frame is due, in milliseconds of the stream.
+    due: u32,
+    stalled_since: Option<Instant>,
+}
+
+impl Session {
+    fn run(mut self) {
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Stall) => self.stalled = true,
+                Ok(Order::Resume) => self.stalled = false,
+                Ok(Order::Manual(act)) => act(&mut self.connection),
+                Ok(Order::Close) => {
+                    self.connection.client.finish();
+                    let _ = self.connection.send();
+                    return;
+                }
+                Ok(Order::Kill) | Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {}
+            }
+            for event in self.connection.turn() {
+                if self.closes(event) {
+                    return;
+                }
+            }
+            self.send_due();
+        }
+    }
+
+    fn closes(&mut self, event: Event) -> bool {
+        let mut state = self.state.lock().unwrap();
+        match event {
+            Event::Status(status) => {
+                let outcome = match status.level.as_str() {
+                    "error" => {
+                        let Status { code, description, .. } = status.clone();
+                        Some(Outcome::Refused { code, description })
+                    }
+                    _ => (status.code == "NetStream.Publish.Start").then_some(Outcome::Started),
+                };
+                state.outcome = state.outcome.take().or(outcome);
+                state.statuses.push(status);
+                false
+            }
+            Event::Closed => {
+                state.outcome.get_or_insert(Outcome::Closed);
+                state.closed = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn send_due(&mut self) {
+        if !self.connection.client.is_publishing() {
+            return;
+        }
+        let sample: &Sample = sample();
+        let now = Instant::now();
+        let first = self.clock.is_none();
+        let clock =
+            self.clock.get_or_insert(Clock { begin: now, next_frame: 0, due: 0, stalled_since: None });
+        if self.stalled {
+            clock.stalled_since.get_or_insert(now);
+            if first {
+                self.clock = None;
+            }
+            return;
+        }
+        if let Some(since) = clock.stalled_since.take() {
+            clock.begin += now - since;
+        }
+        let client = &mut self.connection.client;
+        if first {
+            for tag in &sample.headers {
+                client.send_tag(tag.kind, 0, &tag.payload).unwrap();
+            }
+        }
+        while clock.begin + Duration::from_millis(clock.due.into()) <= now {
+            let tag = &sample.frames[clock.next_frame % sample.frames.len()];
+            client.send_tag(tag.kind, clock.due, &tag.payload).unwrap();
+            clock.next_frame += 1;
+            let round = (clock.next_frame / sample.frames.len()) as u32;
+            clock.due =
+                round * sample.duration + sample.frames[clock.next_frame % sample.frames.len()].timestamp;
+        }
+        self.state.lock().unwrap().sent_ms = clock.due;
+    }
+}
