@@ -1,1 +1,96 @@
-//! sidecar
+//! The `weir` command line.
+//!
+//! # Layout
+//!
+//! - [`cli`]: the command line as clap definitions, and the values that options take
+//! - [`ctl`]: what each command does, one a file
+//! - [`nginx`]: the only client of the module's API
+//! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+pub mod cli;
+pub mod ctl;
+pub mod nginx;
+pub mod test_stream;
+
+/// Wrong usage, as an exit status.
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the command that the arguments name (the program's own name first) and says how it went: 0 done, 1 refused or
+/// unhealthy, 2 wrong usage.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match ctl::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// Help and version as clap words them; an error on one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A reader who has seen enough (`weir --help | head`) is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+    } else {
+        complain(&one_line(&error.render().to_string()));
+    }
+    ExitCode::from(WRONG_USAGE)
+}
+
+fn complain(message: &str) {
+    use std::io::Write;
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "weir: {message}");
+}
+
+/// clap's message without its usage part, its lines joined.
+fn one_line(rendered: &str) -> String {
+    let message = rendered.split("\nUsage:").next().unwrap_or_default();
+    let message = message.split("\nFor more information").next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    format!("{} (see --help)", lines.join("; ").replace(":; ", ": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(args: &[&str]) -> String {
+        let error = cli::Cli::try_parse_from(args.iter().map(OsString::from)).unwrap_err();
+        one_line(&error.render().to_string())
+    }
+
+    #[test]
+    fn wrong_usage_is_one_line_that_says_what_would_be_right() {
+        for (args, expected) in [
+            (&["weir", "key", "add", "live"][..], "<STREAM>"),
+            (&["weir", "key", "revoke", "wk_abc"], "16 hex digits"),
+            (&["weir", "key", "list", "--jsn"], "--json"),
+            (&["weir", "key", "add", "live", "show", "--expires", "soon"], "2026-12-24T18:00:00Z"),
+            (&["weir", "key", "add", "live", "a/b"], "byte"),
+            (&["weir", "--api", "ftp://x", "key", "list"], "http://127.0.0.1:8080/api"),
+            (&["weir", "frobnicate"], "frobnicate"),
+        ] {
+            let line = complaint(args);
+            assert!(line.contains(expected), "{args:?}: {line}");
+            assert!(!line.contains('\n') && !line.starts_with("error"), "{line}");
+        }
+    }
+}

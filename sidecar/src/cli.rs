@@ -1,0 +1,299 @@
+//! The command line, as clap definitions alone: help, completions and man pages are made from these.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use weir_model::key::KeyId;
+use weir_model::{AppName, Network, StreamName};
+
+pub mod values;
+
+use values::{ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Label, Span, StreamOrAll};
+
+/// Stream keys, tokens, live streams and test streams of an nginx with Weir.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version)]
+#[command(
+    after_help = "`weir completions SHELL` prints a completion script, `weir man DIR` writes the man pages.\n\
+Exit status: 0 done, 1 refused or unhealthy, 2 wrong usage."
+)]
+pub struct Cli {
+    /// Where nginx is, and who asks
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the module's API is and how to be let in; understood by every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The module's API")]
+pub struct ApiArgs {
+    /// Where it is, http(s)://HOST[:PORT]/PATH or unix:SOCKET:/PATH (or in WEIR_API)
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "WEIR_API",
+        hide_env = true,
+        default_value = "http://127.0.0.1:8080/api",
+        value_hint = ValueHint::Url
+    )]
+    pub api: crate::nginx::ApiUrl,
+
+    /// File with its bearer token (or named in WEIR_API_TOKEN_FILE)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "WEIR_API_TOKEN_FILE",
+        hide_env = true,
+        value_hint = ValueHint::FilePath
+    )]
+    pub api_token_file: Option<PathBuf>,
+}
+
+/// The first word.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stream keys: who may publish
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Live streams
+    #[command(subcommand)]
+    Stream(StreamCommand),
+    /// Tokens: who may play, or publish without a key
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Signing secrets for tokens
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Publish colour bars, a clock and a beep each second
+    TestStream(TestStreamArgs),
+    /// Print a completion script
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// `weir key ...`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key; it is shown only this once
+    Add(KeyAddArgs),
+    /// List the keys, without their secrets
+    List(KeyListArgs),
+    /// Make a key invalid at once and drop the publisher that uses it
+    Revoke(KeyRevokeArgs),
+    /// Replace a key's secret; the new one is shown only this once
+    Rotate(KeyRotateArgs),
+    /// Print a line for weir_key_file; reads the key from standard input
+    Hash(KeyHashArgs),
+}
+
+/// `weir key add`
+#[derive(Debug, Args)]
+pub struct KeyAddArgs {
+    /// nginx-rtmp application, as in `application live { ... }`
+    pub app: AppName,
+    /// Public name that the stream will bear
+    pub stream: StreamName,
+    /// A remark for people
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// When it ends: 2026-12-24T18:00:00Z, or after 30d, 12h, 90m
+    #[arg(long, value_name = "WHEN")]
+    pub expires: Option<Expiry>,
+    /// Accept it only from this network; may be given several times
+    #[arg(long, value_name = "CIDR")]
+    pub from: Vec<Network>,
+    /// The host for OBS
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir key list`
+#[derive(Debug, Args)]
+pub struct KeyListArgs {
+    /// Only this application's
+    #[arg(long)]
+    pub app: Option<AppName>,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir key revoke`
+#[derive(Debug, Args)]
+pub struct KeyRevokeArgs {
+    /// The key's id, from `weir key list`
+    pub id: KeyId,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir key rotate`
+#[derive(Debug, Args)]
+pub struct KeyRotateArgs {
+    /// The key's id, from `weir key list`
+    pub id: KeyId,
+    /// How long the old secret stays valid: 10m, 1h, 0s
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub overlap: Span,
+    /// The host for OBS
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir key hash`
+#[derive(Debug, Args)]
+pub struct KeyHashArgs {
+    /// Public name that the stream will bear
+    pub stream: StreamName,
+    /// A remark at the end of the line
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Make a new key rather than read one; the line goes to standard output, the key to standard error
+    #[arg(long)]
+    pub new: bool,
+}
+
+/// `weir stream ...`
+#[derive(Debug, Subcommand)]
+pub enum StreamCommand {
+    /// List the live streams of every worker
+    List(StreamListArgs),
+}
+
+/// `weir stream list`
+#[derive(Debug, Args)]
+pub struct StreamListArgs {
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir token ...`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Mint a token, here with --secret or else by the module
+    Mint(TokenMintArgs),
+}
+
+/// `weir token mint`
+#[derive(Debug, Args)]
+pub struct TokenMintArgs {
+    /// nginx-rtmp application
+    pub app: AppName,
+    /// The stream, or '*' for each of the application
+    pub stream: StreamOrAll,
+    /// What it allows
+    #[arg(long, value_enum, default_value_t = ActionName::Play)]
+    pub action: ActionName,
+    /// How long it is valid: 1h, 30m, 7d
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub ttl: Span,
+    /// Accept it only from this network
+    #[arg(long, value_name = "CIDR")]
+    pub ip: Option<Network>,
+    /// The signing secret (weir_secret of nginx.conf): mint without asking nginx
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub secret: Option<PathBuf>,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir secret ...`
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Write a new random secret to FILE, mode 0600
+    New(SecretNewArgs),
+}
+
+/// `weir secret new`
+#[derive(Debug, Args)]
+pub struct SecretNewArgs {
+    /// The file to make
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Replace the file if there is one
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `weir test-stream`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The key is best given with --key-file or in WEIR_STREAM_KEY: whatever stands in URL \
+is in the list of processes that every user of this machine can read. Needs ffmpeg and a font \
+(Debian: ffmpeg, fonts-dejavu-core)."
+)]
+pub struct TestStreamArgs {
+    /// Where to publish: rtmp://HOST[:PORT]/APP, or with /STREAM where no key is asked for
+    #[arg(value_hint = ValueHint::Url)]
+    pub url: String,
+    /// File with the stream key, - for standard input (or the key in WEIR_STREAM_KEY)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key_file: Option<PathBuf>,
+    /// What to write below the clock [default: the application]
+    #[arg(long, value_name = "LABEL")]
+    pub name: Option<Label>,
+    /// Size of the picture
+    #[arg(long, value_name = "WxH", default_value = "1280x720")]
+    pub size: FrameSize,
+    /// Frames a second
+    #[arg(long, value_name = "FPS", default_value = "30")]
+    pub rate: FrameRate,
+    /// Bit rate of the picture, bit/s: 2500k, 4M
+    #[arg(long, value_name = "RATE", default_value = "2500k")]
+    pub bitrate: Bitrate,
+    /// End after this time: 10s, 5m [default: never]
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<Span>,
+    /// Connect anew when the connection is lost; a refusal still ends it
+    #[arg(long)]
+    pub reconnect: bool,
+}
+
+/// `weir completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `weir man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder for the pages; made when missing
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// `--json`, the same on every listing.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct JsonArg {
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--server`, for the lines that go into OBS.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArg {
+    /// HOST[:PORT] of the line for OBS [default: the API's host]
+    #[arg(long, value_name = "HOST")]
+    pub server: Option<Host>,
+}

@@ -1,0 +1,296 @@
+//! The values that options take: each is checked while the command line is read, so a wrong one is wrong usage.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use weir_model::token::Action;
+use weir_model::{StreamName, Timestamp};
+
+/// Why a value is not accepted; clap puts the option's name in front.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+fn wrong<T>(what: impl Into<String>) -> Result<T, ValueError> {
+    Err(ValueError(what.into()))
+}
+
+/// HOST or HOST:PORT as it stands in an `rtmp://` URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host(pub String);
+
+impl FromStr for Host {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let host = s.strip_prefix("rtmp://").unwrap_or(s).trim_end_matches('/');
+        if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b)) {
+            return wrong("write a host as stream.example.org, 192.0.2.1:1935 or [2001:db8::1]");
+        }
+        Ok(Self(host.into()))
+    }
+}
+
+/// One stream, or `*` (`None`) for each of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamOrAll(pub Option<StreamName>);
+
+impl FromStr for StreamOrAll {
+    type Err = weir_model::stream_name::NameError;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        if s == "*" { Ok(Self(None)) } else { s.parse().map(|name| Self(Some(name))) }
+    }
+}
+
+impl fmt::Display for StreamOrAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_ref().map_or("*", StreamName::as_str))
+    }
+}
+
+/// A length of time in whole seconds, as `1h30m`, `45s`, `30d`; a bare number is seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// In seconds.
+    pub fn seconds(self) -> u64 {
+        self.0.as_secs()
+    }
+}
+
+impl FromStr for Span {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        const HOW: &str = "write a time as 90s, 10m, 12h, 30d or 1h30m";
+        let mut total: u64 = 0;
+        let mut rest = s;
+        while !rest.is_empty() {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (number, tail) = rest.split_at(digits);
+            let (unit, next) = match tail.chars().next() {
+                None if digits == s.len() => (1, tail),
+                Some('s') => (1, &tail[1..]),
+                Some('m') => (60, &tail[1..]),
+                Some('h') => (3_600, &tail[1..]),
+                Some('d') => (86_400, &tail[1..]),
+                Some('w') => (604_800, &tail[1..]),
+                _ => return wrong(HOW),
+            };
+            let part = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+            total = match part.and_then(|p| total.checked_add(p)) {
+                // A century is beyond any key, and keeps later sums far from overflow.
+                Some(sum) if sum <= 100 * 366 * 86_400 => sum,
+                _ => return wrong(HOW),
+            };
+            rest = next;
+        }
+        if s.is_empty() { wrong(HOW) } else { Ok(Self(Duration::from_secs(total))) }
+    }
+}
+
+/// When a key ends: at a time, or after one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// At this time.
+    At(Timestamp),
+    /// This long from now.
+    After(Span),
+}
+
+impl Expiry {
+    /// The time itself, in whole seconds.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::After(span) => Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(span.seconds()),
+        }
+    }
+}
+
+impl FromStr for Expiry {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        if let Ok(span) = s.parse() {
+            return Ok(Self::After(span));
+        }
+        match s.parse::<Timestamp>() {
+            Ok(at) => Ok(Self::At(at)),
+            Err(_) => wrong("write a time as 2026-12-24T18:00:00Z, or 30d, 12h, 90m from now"),
+        }
+    }
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ActionName {
+    /// to watch
+    Play,
+    /// to send
+    Publish,
+}
+
+impl From<ActionName> for Action {
+    fn from(name: ActionName) -> Self {
+        match name {
+            ActionName::Play => Self::Play,
+            ActionName::Publish => Self::Publish,
+        }
+    }
+}
+
+/// Width and height in pixels, both even (4:2:0 needs that), 64 to 7680.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSize {
+    /// Pixels across.
+    pub width: u16,
+    /// Pixels down.
+    pub height: u16,
+}
+
+impl FromStr for FrameSize {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let side = |t: &str| t.parse().ok().filter(|n: &u16| (64..=7680).contains(n) && n.is_multiple_of(2));
+        match s.split_once('x').map(|(w, h)| (side(w), side(h))) {
+            Some((Some(width), Some(height))) => Ok(Self { width, height }),
+            _ => wrong("write a size as 1280x720, even numbers from 64 to 7680"),
+        }
+    }
+}
+
+/// Whole frames a second, 1 to 120: then each second begins with a frame, and a beep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRate(pub u8);
+
+impl FromStr for FrameRate {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        match s.parse() {
+            Ok(n @ 1..=120) => Ok(Self(n)),
+            _ => wrong("a whole number from 1 to 120 is needed"),
+        }
+    }
+}
+
+/// Bits a second, as `2500k`, `4M` or `2500000`; 50k to 200M.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bitrate(pub u64);
+
+impl FromStr for Bitrate {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let (number, unit) = match s.as_bytes().last() {
+            Some(b'k' | b'K') => (&s[..s.len() - 1], 1_000),
+            Some(b'm' | b'M') => (&s[..s.len() - 1], 1_000_000),
+            _ => (s, 1),
+        };
+        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
+            Some(rate @ 50_000..=200_000_000) => Ok(Self(rate)),
+            _ => wrong("write a bit rate as 2500k or 4M, from 50k to 200M"),
+        }
+    }
+}
+
+/// Text for the picture: what needs no escaping in an ffmpeg filter, 1 to 40 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    /// The nearest label to any text: what is not allowed becomes `_`.
+    pub fn near(text: &str) -> Self {
+        let near: String = text.chars().take(40).map(|c| if Self::allows(c) { c } else { '_' }).collect();
+        Self(if near.is_empty() { "_".into() } else { near })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn allows(c: char) -> bool {
+        c.is_ascii_alphanumeric() || " ._-/+".contains(c)
+    }
+}
+
+impl FromStr for Label {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        if s.is_empty() || s.chars().count() > 40 || !s.chars().all(Self::allows) {
+            return wrong("1 to 40 letters, digits, spaces and . _ - / + are possible");
+        }
+        Ok(Self(s.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(s: &str) -> Option<u64> {
+        s.parse::<Span>().ok().map(Span::seconds)
+    }
+
+    #[test]
+    fn spans_are_read_as_nginx_writes_them() {
+        assert_eq!(span("0s"), Some(0));
+        assert_eq!(span("90"), Some(90));
+        assert_eq!(span("1h30m"), Some(5400));
+        assert_eq!(span("30d"), Some(2_592_000));
+        assert_eq!(span("2w"), Some(1_209_600));
+        for bad in ["", "s", "1x", "h1", "1h30", "-1s", "1 h", "99999999999999999999s", "9000w", "1.5h", "1µ"]
+        {
+            assert_eq!(span(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_a_time_or_a_length() {
+        let now: Timestamp = "2026-11-20T18:00:00.75Z".parse().unwrap();
+        let at = |s: &str| s.parse::<Expiry>().unwrap().at(now).to_string();
+        assert_eq!(at("12h"), "2026-11-21T06:00:00Z");
+        assert_eq!(at("2026-12-24T18:00:00Z"), "2026-12-24T18:00:00Z");
+        assert_eq!(at("2026-12-24T18:00:00+01:00"), "2026-12-24T17:00:00Z");
+        let error = "tomorrow".parse::<Expiry>().unwrap_err().to_string();
+        assert!(error.contains("2026-12-24T18:00:00Z"), "{error}");
+    }
+
+    #[test]
+    fn hosts_for_obs() {
+        let host = |s: &str| s.parse::<Host>().map(|h| h.0).ok();
+        assert_eq!(host("rtmp://stream.example.org/").as_deref(), Some("stream.example.org"));
+        assert_eq!(host("[2001:db8::1]:1935").as_deref(), Some("[2001:db8::1]:1935"));
+        assert_eq!(host("example.org/live"), None);
+        assert_eq!(host(""), None);
+    }
+
+    #[test]
+    fn one_stream_or_all() {
+        assert_eq!("*".parse(), Ok(StreamOrAll(None)));
+        assert_eq!("show".parse::<StreamOrAll>().unwrap().to_string(), "show");
+        assert!("s*".parse::<StreamOrAll>().is_err());
+    }
+
+    #[test]
+    fn pictures() {
+        assert_eq!("1280x720".parse(), Ok(FrameSize { width: 1280, height: 720 }));
+        for bad in ["1281x720", "0x0", "1280", "1280x", "1280x720x3", "70000x2"] {
+            assert!(bad.parse::<FrameSize>().is_err(), "{bad}");
+        }
+        assert_eq!("2500k".parse(), Ok(Bitrate(2_500_000)));
+        assert_eq!("4M".parse(), Ok(Bitrate(4_000_000)));
+        assert!("1k".parse::<Bitrate>().is_err() && "k".parse::<Bitrate>().is_err());
+        assert_eq!("30".parse(), Ok(FrameRate(30)));
+        assert!("29.97".parse::<FrameRate>().is_err() && "0".parse::<FrameRate>().is_err());
+    }
+
+    #[test]
+    fn labels_hold_nothing_that_a_filter_would_read() {
+        assert!("Hall 2 / left".parse::<Label>().is_ok());
+        for bad in ["", "a:b", "%{pts}", "it's", "a\\b", "a,b", "[v]", "ü"] {
+            assert!(bad.parse::<Label>().is_err(), "{bad}");
+        }
+        assert_eq!(Label::near("li've:1").as_str(), "li_ve_1");
+    }
+}

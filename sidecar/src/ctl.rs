@@ -1,0 +1,168 @@
+//! What each command does, one a file. A command gives its whole output; it is printed here.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::{ApiArgs, Cli, Command, KeyCommand, SecretCommand, StreamCommand, TokenCommand};
+use crate::nginx::{self, Nginx};
+use crate::test_stream;
+
+mod generated;
+mod key_add;
+mod key_hash;
+mod key_list;
+mod key_revoke;
+mod key_rotate;
+mod obs;
+mod secret_new;
+mod stream_list;
+mod table;
+mod token_mint;
+
+/// Why a command did not do what it was asked for. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The API refused, or there is none.
+    #[error(transparent)]
+    Nginx(#[from] nginx::Error),
+    /// A file cannot be read or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// As it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Standard input has nothing fitting.
+    #[error("standard input: {0}")]
+    Input(String),
+    /// The result cannot be printed.
+    #[error("standard output: {source}{}", consequence.as_deref().unwrap_or_default())]
+    Output {
+        /// What the system says.
+        source: io::Error,
+        /// What is lost, and how to get it back.
+        consequence: Option<String>,
+    },
+    /// The runtime, random bytes and such.
+    #[error("{0}")]
+    System(String),
+    /// A token that cannot be minted.
+    #[error("{0}")]
+    Token(String),
+    /// The test stream ended otherwise than asked for.
+    #[error(transparent)]
+    TestStream(#[from] test_stream::Error),
+}
+
+impl Error {
+    /// 2 for wrong usage, 1 for all else.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => super::WRONG_USAGE,
+            Self::TestStream(error) if error.is_usage() => super::WRONG_USAGE,
+            _ => 1,
+        }
+    }
+
+    fn file(path: &Path, why: impl ToString) -> Self {
+        Self::File { path: path.into(), why: why.to_string() }
+    }
+}
+
+/// Everything a command prints.
+#[derive(Default)]
+struct Output {
+    /// The result.
+    stdout: String,
+    /// What goes with it and must not be mixed into it.
+    stderr: String,
+    /// Said when nobody could read the result.
+    if_unread: Option<String>,
+}
+
+impl From<String> for Output {
+    fn from(stdout: String) -> Self {
+        Self { stdout, ..Self::default() }
+    }
+}
+
+impl Output {
+    /// The API's answer as it came.
+    fn json(text: &str) -> Self {
+        format!("{}\n", text.trim_end()).into()
+    }
+}
+
+/// Runs a command and prints its output.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    let api = &cli.api;
+    let output = match &cli.command {
+        Command::Key(command) => match command {
+            KeyCommand::Add(args) => ask(api, async |nginx| key_add::run(args, api, nginx).await)?,
+            KeyCommand::List(args) => ask(api, async |nginx| key_list::run(args, nginx).await)?,
+            KeyCommand::Revoke(args) => ask(api, async |nginx| key_revoke::run(args, nginx).await)?,
+            KeyCommand::Rotate(args) => ask(api, async |nginx| key_rotate::run(args, api, nginx).await)?,
+            KeyCommand::Hash(args) => key_hash::run(args)?,
+        },
+        Command::Stream(StreamCommand::List(args)) => {
+            ask(api, async |nginx| stream_list::run(args, nginx).await)?
+        }
+        Command::Token(TokenCommand::Mint(args)) => match &args.secret {
+            Some(secret) => token_mint::here(args, secret)?,
+            None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,
+        },
+        Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
+        Command::TestStream(args) => {
+            runtime()?.block_on(test_stream::run(args))?;
+            Output::default()
+        }
+        Command::Completions(args) => generated::completions(args),
+        Command::Man(args) => generated::man(args)?,
+    };
+    print(&output)
+}
+
+/// Asks the API: only such commands start a runtime and an HTTP client.
+fn ask(api: &ApiArgs, command: impl AsyncFnOnce(&Nginx) -> Result<Output, Error>) -> Result<Output, Error> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
+        command(&nginx).await
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::System(format!("no runtime: {e}")))
+}
+
+fn print(output: &Output) -> Result<(), Error> {
+    let _ = io::stderr().write_all(output.stderr.as_bytes());
+    let mut stdout = io::stdout().lock();
+    let printed = stdout.write_all(output.stdout.as_bytes()).and_then(|()| stdout.flush());
+    match printed {
+        // A reader who has seen enough of a listing (`| head -1`) is no error.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe && output.if_unread.is_none() => Ok(()),
+        Err(source) => Err(Error::Output { source, consequence: output.if_unread.clone() }),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Now.
+fn now() -> weir_model::Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    weir_model::Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Unpredictable bytes of the operating system.
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| Error::System(format!("no random bytes: {e}")))?;
+    Ok(bytes)
+}

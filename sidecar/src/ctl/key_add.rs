@@ -1,0 +1,17 @@
+//! `weir key add`
+
+use super::{Error, Output, now, obs};
+use crate::cli::{ApiArgs, KeyAddArgs};
+use crate::nginx::{NewKey, Nginx};
+
+pub async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Result<Output, Error> {
+    let key = NewKey {
+        app: args.app.as_str(),
+        stream: args.stream.as_str(),
+        note: args.note.as_deref(),
+        expires_at: args.expires.map(|expiry| expiry.at(now())),
+        publish_from: &args.from,
+    };
+    let answer = nginx.create_key(&key).await?;
+    Ok(obs::fresh_key(&answer, args.json.json, &args.server, api))
+}

@@ -1,0 +1,99 @@
+//! `weir token mint`
+
+use std::path::Path;
+
+use weir_model::token::{Claims, Signer, Subject};
+use weir_model::{Secret, Timestamp};
+
+use super::{Error, Output, now};
+use crate::cli::TokenMintArgs;
+use crate::nginx::{Nginx, TokenRequest};
+
+/// Mints with the secret of a file; nginx is not asked.
+pub fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
+    check(args)?;
+    let secret = std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file(file, e))?;
+    let signer = Signer::new(secret.expose().as_bytes())
+        .map_err(|e| Error::file(file, format!("{e}; `weir secret new FILE` makes a good one")))?;
+    let claims = claims(args, now());
+    let token = signer.mint(&claims);
+    Ok(show(args, token.expose(), claims.exp))
+}
+
+/// Has nginx mint it with its own secret.
+pub async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
+    check(args)?;
+    let request = TokenRequest {
+        app: args.app.as_str(),
+        stream: &args.stream.to_string(),
+        action: args.action.into(),
+        ttl_s: args.ttl.seconds(),
+        ip: args.ip,
+    };
+    let answer = nginx.mint_token(&request).await?;
+    if args.json.json {
+        return Ok(Output::json(&answer.text));
+    }
+    Ok(show(args, &answer.value.token, answer.value.expires_at))
+}
+
+fn check(args: &TokenMintArgs) -> Result<(), Error> {
+    match args.ttl.seconds() {
+        0 => Err(Error::Usage("--ttl 0s: a token must be valid for a second at least".into())),
+        _ => Ok(()),
+    }
+}
+
+fn claims(args: &TokenMintArgs, now: Timestamp) -> Claims {
+    Claims {
+        sub: Subject { app: args.app.clone(), stream: args.stream.0.clone() },
+        act: args.action.into(),
+        // A token holds whole seconds.
+        exp: Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(args.ttl.seconds()),
+        nbf: None,
+        ip: args.ip,
+    }
+}
+
+fn show(args: &TokenMintArgs, token: &str, expires_at: Timestamp) -> Output {
+    if args.json.json {
+        return Output::json(&serde_json::json!({ "token": token, "expires_at": expires_at }).to_string());
+    }
+    format!("{token}\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command, TokenCommand};
+
+    fn args(line: &str) -> TokenMintArgs {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Token(TokenCommand::Mint(args)) = cli.command else { panic!("{line}") };
+        args
+    }
+
+    #[test]
+    fn the_claims_are_what_was_asked_for() {
+        let now: Timestamp = "2026-11-20T18:00:00.9Z".parse().unwrap();
+        let said = |line| {
+            let c = claims(&args(line), now);
+            (c.sub.to_string(), c.act.to_string(), c.exp.to_string(), c.ip.map(|ip| ip.to_string()))
+        };
+        let want = |sub: &str, act: &str, exp: &str, ip: Option<&str>| {
+            (sub.to_owned(), act.to_owned(), exp.to_owned(), ip.map(String::from))
+        };
+        assert_eq!(said("weir token mint live *"), want("live/*", "play", "2026-11-20T19:00:00Z", None));
+        assert_eq!(
+            said("weir token mint live show --action publish --ttl 90s --ip 192.0.2.0/24"),
+            want("live/show", "publish", "2026-11-20T18:01:30Z", Some("192.0.2.0/24"))
+        );
+    }
+
+    #[test]
+    fn a_token_without_time_is_wrong_usage() {
+        assert_eq!(check(&args("weir token mint live show --ttl 0s")).unwrap_err().exit_status(), 2);
+    }
+}

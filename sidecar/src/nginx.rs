@@ -1,0 +1,428 @@
+//! The only client of the module's API.
+//!
+//! An answer keeps its text, so that `--json` can pass it on as it came.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use weir_model::key::{KeyId, KeySource};
+use weir_model::token::Action;
+use weir_model::{Network, Secret, Timestamp};
+
+/// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
+const MAX_ANSWER: usize = 64 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the API is: `http://HOST[:PORT]/PATH`, `https://...` or `unix:SOCKET:/PATH`.
+///
+/// Displayed without a password that may be in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiUrl {
+    /// Without a slash at the end.
+    base: Url,
+    socket: Option<PathBuf>,
+}
+
+/// Why a text is no place of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write it as http://127.0.0.1:8080/api or unix:/run/nginx-api.sock:/api")]
+pub struct ApiUrlError;
+
+impl ApiUrl {
+    /// The host for people: that of the URL, the loopback address for a unix socket.
+    pub fn host(&self) -> &str {
+        self.base.host_str().unwrap_or("127.0.0.1")
+    }
+}
+
+impl FromStr for ApiUrl {
+    type Err = ApiUrlError;
+
+    fn from_str(text: &str) -> Result<Self, ApiUrlError> {
+        let (text, socket) = match text.strip_prefix("unix:") {
+            Some(rest) => {
+                let (socket, path) = rest.split_once(":/").unwrap_or((rest, ""));
+                if !socket.starts_with('/') {
+                    return Err(ApiUrlError);
+                }
+                (format!("http://127.0.0.1/{path}"), Some(PathBuf::from(socket)))
+            }
+            None => (text.to_owned(), None),
+        };
+        let base = Url::parse(text.trim_end_matches('/')).map_err(|_| ApiUrlError)?;
+        let http = matches!(base.scheme(), "http" | "https") && base.has_host();
+        if !http || base.query().is_some() || base.fragment().is_some() {
+            return Err(ApiUrlError);
+        }
+        Ok(Self { base, socket })
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(socket) = &self.socket {
+            return write!(f, "unix:{}:{}", socket.display(), self.base.path());
+        }
+        let mut shown = self.base.clone();
+        if shown.password().is_some() {
+            // Fails only for a URL without a host.
+            let _ = shown.set_password(Some("***"));
+        }
+        f.write_str(shown.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiUrl({self})")
+    }
+}
+
+/// Why there is no answer to act upon.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file with the API's token cannot be used.
+    #[error("API token file {}: {why}", path.display())]
+    TokenFile {
+        /// As given with `--api-token-file`.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("no HTTP client: {0}")]
+    Client(String),
+    /// No connection, or it broke.
+    #[error("no answer from the API at {api}: {why}; --api or WEIR_API says where it is")]
+    Unreachable {
+        /// Where it was looked for.
+        api: String,
+        /// The innermost cause.
+        why: String,
+    },
+    /// Something answered, but not Weir.
+    #[error(
+        "{api} answered {status} without Weir's JSON: --api or WEIR_API must lead to a location with weir_api"
+    )]
+    NotTheApi {
+        /// Where it was looked for.
+        api: String,
+        /// What HTTP said.
+        status: StatusCode,
+    },
+    /// The API's own refusal.
+    #[error("{message}{}", if *.status == StatusCode::UNAUTHORIZED { " (--api-token-file or WEIR_API_TOKEN_FILE gives the token)" } else { "" })]
+    Refused {
+        /// What HTTP said.
+        status: StatusCode,
+        /// A word for programs.
+        code: String,
+        /// A sentence for people, on one line.
+        message: String,
+    },
+}
+
+/// What came back, and what it means. It may hold a key, so it cannot be printed by accident.
+pub struct Answer<T> {
+    /// The JSON as it came.
+    pub text: String,
+    /// The same, understood.
+    pub value: T,
+}
+
+/// A key as the API lists it: everything but the secret.
+#[derive(Debug, Deserialize)]
+pub struct Key {
+    /// Its handle, which opens nothing.
+    pub id: KeyId,
+    /// nginx-rtmp application.
+    pub app: String,
+    /// Public name.
+    pub stream: String,
+    /// For people; may be empty.
+    #[serde(default)]
+    pub note: String,
+    /// When it was made; a key of the configuration has no such time.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// When it ends, if ever.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Networks it is accepted from; empty means any.
+    #[serde(default)]
+    pub publish_from: Vec<Network>,
+    /// The API or the configuration.
+    pub source: KeySource,
+    /// Until when the secret before the last rotation is accepted.
+    #[serde(default)]
+    pub previous_valid_until: Option<Timestamp>,
+}
+
+/// `GET /v1/keys`
+#[derive(Debug, Deserialize)]
+pub struct Keys {
+    /// Each of them.
+    pub keys: Vec<Key>,
+}
+
+/// A key with its secret: the answer to making and rotating one.
+#[derive(Debug)]
+pub struct FreshKey {
+    /// All but the secret.
+    pub about: Key,
+    /// The secret.
+    pub key: Secret,
+}
+
+impl<'de> Deserialize<'de> for FreshKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            #[serde(flatten)]
+            about: Key,
+            key: String,
+        }
+        let Wire { about, key } = Wire::deserialize(deserializer)?;
+        Ok(Self { about, key: Secret::new(key) })
+    }
+}
+
+/// `DELETE /v1/keys/{id}`
+#[derive(Debug, Deserialize)]
+pub struct Revoked {
+    /// How many publishers were dropped.
+    #[serde(default)]
+    pub dropped: u64,
+}
+
+/// `POST /v1/keys`
+#[derive(Debug, Serialize)]
+pub struct NewKey<'a> {
+    /// nginx-rtmp application.
+    pub app: &'a str,
+    /// Public name.
+    pub stream: &'a str,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Networks it is accepted from.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub publish_from: &'a [Network],
+}
+
+/// A live stream; the API may say more than is read here.
+#[derive(Debug, Deserialize)]
+pub struct Stream {
+    /// nginx-rtmp application.
+    pub app: String,
+    /// Public name.
+    pub name: String,
+    /// Since when it is live.
+    pub since: Timestamp,
+    /// Who sends it.
+    pub publisher: Publisher,
+}
+
+/// Who sends a stream.
+#[derive(Debug, Deserialize)]
+pub struct Publisher {
+    /// Address, as nginx sees it.
+    pub addr: String,
+    /// The key that opened it; none with a token or `weir_publish open`.
+    #[serde(default)]
+    pub key_id: Option<String>,
+    /// The nginx worker that has the connection.
+    pub worker_pid: u32,
+}
+
+/// `GET /v1/streams`
+#[derive(Debug, Deserialize)]
+pub struct Streams {
+    /// Every worker's.
+    pub streams: Vec<Stream>,
+}
+
+/// `POST /v1/tokens`
+#[derive(Debug, Serialize)]
+pub struct TokenRequest<'a> {
+    /// nginx-rtmp application.
+    pub app: &'a str,
+    /// Public name or `*`.
+    pub stream: &'a str,
+    /// What it allows.
+    pub action: Action,
+    /// Seconds.
+    pub ttl_s: u64,
+    /// Network it is accepted from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Network>,
+}
+
+/// The answer to it.
+#[derive(Debug, Deserialize)]
+pub struct Minted {
+    /// The token, ready to be sent; plain text since it is the command's whole result.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Speaks with one API.
+pub struct Nginx {
+    http: reqwest::Client,
+    api: ApiUrl,
+    bearer: Option<HeaderValue>,
+}
+
+impl Nginx {
+    /// A client; it connects when first asked for something. `token_file` holds the bearer token, white space around it
+    /// does not count.
+    pub fn new(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
+        let bearer = token_file.map(read_bearer).transpose()?;
+        // A proxy of the environment must see neither loopback requests nor the token.
+        let mut http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        if let Some(socket) = &api.socket {
+            http = http.unix_socket(socket.clone());
+        }
+        let http = http.build().map_err(|e| Error::Client(innermost(&e)))?;
+        Ok(Self { http, api, bearer })
+    }
+
+    /// All keys, without secrets.
+    pub async fn keys(&self) -> Result<Answer<Keys>, Error> {
+        self.ask(Method::GET, "v1/keys", None::<&()>).await
+    }
+
+    /// Makes a key.
+    pub async fn create_key(&self, key: &NewKey<'_>) -> Result<Answer<FreshKey>, Error> {
+        self.ask(Method::POST, "v1/keys", Some(key)).await
+    }
+
+    /// Makes a key invalid.
+    pub async fn revoke_key(&self, id: KeyId) -> Result<Answer<Revoked>, Error> {
+        self.ask(Method::DELETE, &format!("v1/keys/{id}"), None::<&()>).await
+    }
+
+    /// Gives a key a new secret; the old one stays valid `overlap_s` seconds.
+    pub async fn rotate_key(&self, id: KeyId, overlap_s: u64) -> Result<Answer<FreshKey>, Error> {
+        let body = serde_json::json!({ "overlap_s": overlap_s });
+        self.ask(Method::POST, &format!("v1/keys/{id}/rotate"), Some(&body)).await
+    }
+
+    /// All live streams.
+    pub async fn streams(&self) -> Result<Answer<Streams>, Error> {
+        self.ask(Method::GET, "v1/streams", None::<&()>).await
+    }
+
+    /// Mints a token with the module's own secret.
+    pub async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
+        self.ask(Method::POST, "v1/tokens", Some(token)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Answer<T>, Error> {
+        let mut url = self.api.base.clone();
+        url.set_path(&format!("{}/{path}", self.api.base.path().trim_end_matches('/')));
+        let changes = method != Method::GET;
+        let mut request = self.http.request(method, url).header(header::ACCEPT, "application/json");
+        if let Some(bearer) = &self.bearer {
+            request = request.header(header::AUTHORIZATION, bearer.clone());
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        } else if changes {
+            // The module asks for it on every change, so that no form on another site can make one.
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        let text = self.body(response).await?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &text));
+        }
+        match serde_json::from_str(&text) {
+            Ok(value) => Ok(Answer { text, value }),
+            Err(_) => Err(Error::NotTheApi { api: self.api.to_string(), status }),
+        }
+    }
+
+    async fn body(&self, mut response: reqwest::Response) -> Result<String, Error> {
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            body.extend_from_slice(&piece);
+            if body.len() > MAX_ANSWER {
+                return Err(Error::NotTheApi { api: self.api.to_string(), status });
+            }
+        }
+        String::from_utf8(body).map_err(|_| Error::NotTheApi { api: self.api.to_string(), status })
+    }
+
+    fn refusal(&self, status: StatusCode, text: &str) -> Error {
+        #[derive(Deserialize)]
+        struct Wire {
+            error: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            code: String,
+            message: String,
+        }
+        match serde_json::from_str(text) {
+            Ok(Wire { error: Inner { code, message } }) => {
+                let message = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                Error::Refused { status, code, message }
+            }
+            Err(_) => Error::NotTheApi { api: self.api.to_string(), status },
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        let why = if error.is_timeout() { "timed out".into() } else { innermost(error) };
+        Error::Unreachable { api: self.api.to_string(), why }
+    }
+}
+
+fn read_bearer(path: &Path) -> Result<HeaderValue, Error> {
+    let wrong = |why: String| Error::TokenFile { path: path.into(), why };
+    let text = std::fs::read_to_string(path).map(Secret::new).map_err(|e| wrong(e.to_string()))?;
+    let token = text.expose().trim();
+    if token.is_empty() {
+        return Err(wrong("is empty".into()));
+    }
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| wrong("must hold one line of printable characters".into()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
+}
+
+/// The last of an error's causes: the others of `reqwest` only repeat the URL.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! A stream to test with: colour bars, a wall clock, and each second a beep and a flash.
+//!
+//! ffmpeg makes it, as fast as it is asked to; the FLV that it writes is sent from here, each tag at the moment that its
+//! frame's clock shows. So the clock is right whatever ffmpeg's start took, and the key is in no argument of any process.
+//!
+//! ffmpeg cannot outlive this process: nobody else reads its standard output, and it ends when that breaks.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::TestStreamArgs;
+use source::Source;
+
+mod link;
+mod pace;
+mod publish;
+mod signals;
+mod source;
+mod target;
+
+use signals::Stop;
+
+/// Why a test stream ended before it should. One line each, without the key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL or the options.
+    #[error("{0}")]
+    Usage(String),
+    /// No ffmpeg, no key file, no signals.
+    #[error("{0}")]
+    Local(String),
+    /// ffmpeg ended by itself.
+    #[error("ffmpeg failed: {0}")]
+    Ffmpeg(String),
+    /// No connection.
+    #[error("cannot connect to {url}: {why}")]
+    Connect {
+        /// Without the stream's name.
+        url: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The server does not want this stream.
+    #[error("{url} refused the stream: {why}")]
+    Refused {
+        /// Without the stream's name.
+        url: String,
+        /// The server's code and description.
+        why: String,
+    },
+    /// The connection ended, or is as good as ended.
+    #[error("connection to {url} lost: {why}")]
+    Lost {
+        /// Without the stream's name.
+        url: String,
+        /// How.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Whether the command line was wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage(_))
+    }
+
+    /// Whether another attempt would end the same way.
+    pub fn is_permanent(&self) -> bool {
+        !matches!(self, Self::Connect { .. } | Self::Lost { .. })
+    }
+}
+
+/// The first and the longest pause before connecting anew.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Publishes until the duration is over or a signal comes; both are success.
+pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
+    let url = target::target(&args.url, args.key_file.as_deref())?;
+    let source = Source::new(args, &url)?;
+    let mut stop = Stop::new().map_err(|e| Error::Local(format!("no signals: {e}")))?;
+    let begun = Instant::now();
+    let mut pause = PAUSES.0;
+    loop {
+        let rest = args.duration.map(|span| span.0.saturating_sub(begun.elapsed()));
+        let attempt = Instant::now();
+        let error = match publish::publish(&url, &source, rest, &mut stop).await {
+            Err(error) if args.reconnect && !error.is_permanent() => error,
+            other => return other,
+        };
+        if attempt.elapsed() > 3 * PAUSES.1 {
+            pause = PAUSES.0;
+        }
+        say(&format!("{error}; connecting again in {} s", pause.as_secs()));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.asked() => return Ok(()),
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// A line on standard error; nobody may be left to read it.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "weir: {line}");
+}

@@ -1,0 +1,132 @@
+//! A TCP connection with an RTMP client on it.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use weir_rtmp::client::{Client, Options};
+use weir_rtmp::url::Url;
+
+use super::Error;
+
+/// For the connection, and then for the server's word on the stream.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that takes nothing for so long is gone.
+const STALL: Duration = Duration::from_secs(15);
+/// Unsent bytes beyond which no more tags are made.
+const MAX_BACKLOG: usize = 4 << 20;
+
+/// The connection.
+pub struct Link {
+    /// The session's state; its output is sent by [`Link::turn`].
+    pub client: Client,
+    stream: TcpStream,
+    /// Without the stream's name.
+    url: String,
+    unsent: Vec<u8>,
+    /// When bytes last went out, or there were none to go.
+    moved: Instant,
+}
+
+impl Link {
+    /// Connects and begins the handshake.
+    pub async fn connect(url: &Url) -> Result<Self, Error> {
+        let failed = |why: String| Error::Connect { url: url.to_string(), why };
+        let stream = timeout(PATIENCE, TcpStream::connect((url.host.as_str(), url.port)))
+            .await
+            .map_err(|_| failed("timed out".into()))?
+            .map_err(|e| failed(e.to_string()))?;
+        // A frame should not wait for the next one.
+        let _ = stream.set_nodelay(true);
+        let mut random = vec![0; 1528];
+        getrandom::fill(&mut random).map_err(|e| Error::Local(format!("no random bytes: {e}")))?;
+        let client = Client::publish(url, Options { random, ..Options::default() });
+        Ok(Self { client, stream, url: url.to_string(), unsent: Vec::new(), moved: Instant::now() })
+    }
+
+    /// Reads or writes once. May be dropped and called again.
+    pub async fn turn(&mut self) -> Result<(), Error> {
+        let waiting = !self.unsent.is_empty();
+        self.unsent.append(&mut self.client.take_output());
+        if !waiting {
+            self.moved = Instant::now();
+        }
+        let ready = if self.unsent.is_empty() {
+            self.stream.ready(Interest::READABLE).await
+        } else {
+            let both = self.stream.ready(Interest::READABLE | Interest::WRITABLE);
+            match tokio::time::timeout_at(self.moved + STALL, both).await {
+                Ok(ready) => ready,
+                Err(_) => return Err(self.lost(format!("it took no data for {} s", STALL.as_secs()))),
+            }
+        };
+        let ready = ready.map_err(|e| self.lost(e.to_string()))?;
+        if ready.is_readable() {
+            self.read()?;
+        }
+        if ready.is_writable() && !self.unsent.is_empty() {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server takes what it is sent.
+    pub fn has_room(&self) -> bool {
+        self.unsent.len() < MAX_BACKLOG
+    }
+
+    /// Says goodbye and waits briefly until the server has closed: then it has read everything.
+    pub async fn finish(&mut self) {
+        self.client.finish();
+        let goodbye = async {
+            self.unsent.append(&mut self.client.take_output());
+            while !self.unsent.is_empty() && self.turn().await.is_ok() {}
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+            while self.client.next_event() != Some(weir_rtmp::client::Event::Closed)
+                && self.turn().await.is_ok()
+            {}
+        };
+        let _ = timeout(Duration::from_secs(1), goodbye).await;
+    }
+
+    /// The connection is over.
+    pub fn lost(&self, why: impl Into<String>) -> Error {
+        Error::Lost { url: self.url.clone(), why: why.into() }
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        let mut buffer = [0; 8192];
+        match would_block_is_none(self.stream.try_read(&mut buffer)) {
+            Ok(None) => {}
+            Ok(Some(0)) => self.client.end_of_input(),
+            Ok(Some(n)) => self.client.receive(&buffer[..n]).map_err(|e| self.lost(e.to_string()))?,
+            // Events that came before the reset are still to be told.
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => self.client.end_of_input(),
+            Err(e) => return Err(self.lost(e.to_string())),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        match would_block_is_none(self.stream.try_write(&self.unsent)) {
+            Ok(None) => {}
+            Ok(Some(n)) => {
+                self.unsent.drain(..n);
+                self.moved = Instant::now();
+            }
+            Err(e) => return Err(self.lost(e.to_string())),
+        }
+        Ok(())
+    }
+}
+
+/// Readiness may be stale; that is no error.
+fn would_block_is_none(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(n) => Ok(Some(n)),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e),
+    }
+}
