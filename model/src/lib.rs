@@ -8,6 +8,7 @@
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 //! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
+//! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -15,10 +16,12 @@ pub mod client;
 pub mod duplicate;
 pub mod fields;
 pub mod key;
+pub mod key_file;
 pub mod network;
 pub mod publish;
 pub mod refusal;
 pub mod secret;
+pub mod state_file;
 pub mod stream_name;
 pub mod throttle;
 pub mod time;
@@ -32,5 +35,6 @@ pub use network::Network;
 pub use publish::Presented;
 pub use refusal::Refusal;
 pub use secret::{Digest, Secret};
+pub use state_file::State;
 pub use stream_name::{AppName, StreamName};
 pub use time::Timestamp;

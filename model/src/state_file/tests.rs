@@ -1,0 +1,221 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+
+fn key(id: u64) -> StreamKey {
+    StreamKey {
+        id: KeyId(id),
+        app: "live".parse().unwrap(),
+        stream: format!("show{id}").parse().unwrap(),
+        note: String::new(),
+        created_at: NOW,
+        publish_from: vec!["192.0.2.0/24".parse().unwrap()],
+        secrets: vec![secret(&format!("secret {id}"))],
+    }
+}
+
+fn secret(text: &str) -> KeySecret {
+    KeySecret { digest: Digest::of(text.as_bytes()), expires_at: None }
+}
+
+fn state() -> State {
+    State { generation: 7, keys: vec![key(1), key(2)], targets: vec![json!({"id": "t1", "x": [1.5, null]})] }
+}
+
+/// A file with a first line that fits any content.
+fn file(generation: u64, body: &str) -> String {
+    format!("weir-state 1 {generation} {}\n{body}", Digest::of(body.as_bytes()).to_hex())
+}
+
+fn damage(file: &str) -> Damage {
+    match State::decode(file.as_bytes()) {
+        Err(StateError::Damaged { problem }) => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_key_a_line() {
+    let text = state().encode();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("weir-state 1 7 "));
+    assert_eq!(lines[1..4], ["{", "\"generation\": 7,", "\"keys\": ["]);
+    assert!(lines[4].contains("\"show1\"") && lines[4].ends_with("},"));
+    assert!(lines[5].contains("\"show2\"") && lines[5].ends_with('}'));
+    assert_eq!(State::decode(text.as_bytes()), Ok(state()));
+}
+
+#[test]
+fn nothing_kept_is_a_state_too() {
+    let empty = State::default();
+    assert_eq!(State::decode(empty.encode().as_bytes()), Ok(empty));
+}
+
+#[test]
+fn messages_tell_what_to_do() {
+    let message = |file: &[u8]| State::decode(file).unwrap_err().to_string();
+    assert_eq!(
+        message(b""),
+        "the state file is empty: restore a backup, or remove the file to start without keys and targets"
+    );
+    for file in [&b"\0\0\0"[..], b"{}", b"weir-stat", b"weir-state\n", b"weir-stateful 1"] {
+        assert_eq!(message(file), "this is not a state file of weir: check the path, or move the file away");
+    }
+    assert_eq!(
+        message(b"weir-state 2 anything at all\n"),
+        "the state file has version 2, this weir reads up to 1: install a newer weir, or move the file away"
+    );
+    let cut = &state().encode()[..200];
+    assert_eq!(
+        message(cut.as_bytes()),
+        "the state file is damaged (checksum does not match): restore a backup, \
+         or move the file away to start without keys and targets"
+    );
+}
+
+#[test]
+fn each_kind_of_damage() {
+    for head in [
+        "weir-state 1",
+        "weir-state 0 1 x\n",
+        "weir-state 1 1 x\n",
+        "weir-state 1 +1 x\n",
+        "weir-state \u{e9}",
+    ] {
+        assert_eq!(damage(head), Damage::FirstLine, "{head}");
+    }
+    assert_eq!(damage(&file(1, "{\n\"generation\": 1,\n\"keys\": 5\n}\n")), Damage::Content { line: 4 });
+    assert_eq!(
+        damage(&file(1, "{\"generation\":1,\"keys\":[],\"targets\":[],\"more\":1}")),
+        Damage::Content { line: 2 }
+    );
+    assert_eq!(damage(&file(2, "{\"generation\":1,\"keys\":[],\"targets\":[]}")), Damage::Generation);
+    let with_keys = |keys: Vec<StreamKey>| State { keys, ..state() }.encode();
+    assert_eq!(damage(&with_keys(vec![key(1), key(1)])), Damage::Twice(KeyId(1)));
+    assert_eq!(
+        damage(&with_keys(vec![key(1), StreamKey { id: KeyId(3), ..key(1) }])),
+        Damage::Twice(KeyId(3))
+    );
+    assert_eq!(damage(&with_keys(vec![StreamKey { secrets: vec![], ..key(1) }])), Damage::BadKey(KeyId(1)));
+    assert_eq!(
+        damage(&with_keys(vec![StreamKey { note: "a\n".into(), ..key(1) }])),
+        Damage::BadKey(KeyId(1))
+    );
+}
+
+#[test]
+fn a_change_counts_once() {
+    let mut state = state();
+    let add = Change::AddKey(key(3));
+    let rotate = Change::rotate(&key(1), Digest::of(b"new"), 60, NOW);
+    for (change, generation) in [(&add, 8), (&rotate, 9), (&Change::RevokeKey(KeyId(2)), 10)] {
+        state.apply(change).unwrap();
+        assert_eq!(state.generation, generation);
+        let once = state.clone();
+        state.apply(change).unwrap();
+        assert_eq!(state, once);
+    }
+    assert_eq!(state.keys.iter().map(|key| key.id.0).collect::<Vec<_>>(), [1, 3]);
+    let old = KeySecret { expires_at: Some(NOW.plus_seconds(60)), ..secret("secret 1") };
+    assert_eq!(state.keys[0].secrets, [secret("new"), old]);
+}
+
+#[test]
+fn an_impossible_change_changes_nothing() {
+    let mut changed = state();
+    let other = StreamKey { stream: "other".parse().unwrap(), ..key(1) };
+    let same_secret = StreamKey { id: KeyId(9), ..key(2) };
+    let rotate_to = |id, text| Change::rotate(&key(id), Digest::of(str::as_bytes(text)), 0, NOW);
+    for (change, error) in [
+        (Change::AddKey(other), ChangeError::IdTaken(KeyId(1))),
+        (Change::AddKey(same_secret), ChangeError::SecretTaken(KeyId(2))),
+        (rotate_to(9, "new"), ChangeError::UnknownKey(KeyId(9))),
+        (rotate_to(1, "secret 2"), ChangeError::SecretTaken(KeyId(2))),
+    ] {
+        assert_eq!(changed.apply(&change), Err(error));
+        assert_eq!(changed, state());
+    }
+}
+
+prop_compose! {
+    fn any_secret()(digest: [u8; 32], end in prop::option::of(0..Timestamp::MAX.as_millis())) -> KeySecret {
+        KeySecret { digest: Digest::from_bytes(digest), expires_at: end.map(Timestamp::from_millis) }
+    }
+}
+
+prop_compose! {
+    fn any_key()(
+        id: u64,
+        app in "[a-z]{1,8}(/[a-z]{1,8})?",
+        stream in "[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
+        note in "\\PC{0,40}",
+        created_at in 0..Timestamp::MAX.as_millis(),
+        from in prop::collection::vec(any::<std::net::IpAddr>(), 0..16),
+        secrets in prop::collection::vec(any_secret(), 1..=2),
+    ) -> StreamKey {
+        StreamKey {
+            id: KeyId(id),
+            app: app.parse().unwrap(),
+            stream: stream.parse().unwrap(),
+            note,
+            created_at: Timestamp::from_millis(created_at),
+            publish_from: from.iter().map(|addr| addr.to_string().parse().unwrap()).collect(),
+            secrets,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(generation: u64, keys in prop::collection::vec(any_key(), 0..8)) {
+        let state = State { generation, keys, targets: vec![json!({"url": "rtmp://192.0.2.1/a/b", "n": 1})] };
+        prop_assert_eq!(State::decode(state.encode().as_bytes()), Ok(state));
+    }
+
+    #[test]
+    fn no_changed_byte_goes_unseen(at: prop::sample::Index, byte: u8) {
+        let mut file = state().encode().into_bytes();
+        let at = at.index(file.len());
+        prop_assume!(!file[at].eq_ignore_ascii_case(&byte));
+        file[at] = byte;
+        prop_assert!(State::decode(&file).is_err());
+    }
+
+    #[test]
+    fn no_cut_goes_unseen(at: prop::sample::Index) {
+        let file = state().encode();
+        prop_assert!(State::decode(&file.as_bytes()[..at.index(file.len())]).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_refused(tail in prop::collection::vec(any::<u8>(), 0..200), magic: bool) {
+        let head: &[u8] = if magic { b"weir-state 1 " } else { b"" };
+        prop_assert!(State::decode(&[head, &tail].concat()).is_err());
+    }
+
+    /// Whatever is done, and however often: the state stays one that can be read back.
+    #[test]
+    fn changes_keep_the_state_sound(steps in prop::collection::vec((0_u8..3, 0_u64..5, 0_u8..12), 0..40)) {
+        let mut state = State::default();
+        for (kind, id, text) in steps {
+            let digest = Digest::of(&[text]);
+            let change = match kind {
+                0 => Change::AddKey(StreamKey { secrets: vec![KeySecret { digest, expires_at: None }], ..key(id) }),
+                1 => Change::RevokeKey(KeyId(id)),
+                _ => Change::rotate(&key(id), digest, u64::from(text), NOW),
+            };
+            let before = state.clone();
+            match state.apply(&change) {
+                Ok(()) if state == before => {}
+                Ok(()) => prop_assert_eq!(state.generation, before.generation + 1),
+                Err(_) => prop_assert_eq!(&state, &before),
+            }
+            let once = state.clone();
+            prop_assert!(state.apply(&change).is_ok() || once == before);
+            prop_assert_eq!(&state, &once);
+        }
+        prop_assert_eq!(State::decode(state.encode().as_bytes()), Ok(state));
+    }
+}
