@@ -1,5 +1,6 @@
 //! Proves that a person with a browser sees the picture: the single-node sample as `make run` starts it, with its page in
 //! Chromium, and that nothing of it outlives Ctrl-C.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use serde_json::Value;
 use weir_tests::harness::browser::Browser;

@@ -29,7 +29,7 @@ pub struct Browser {
     driver: Child,
     client: Client,
     session: String,
-    _profile: TempDir,
+    profile: TempDir,
     _port: Port,
 }
 
@@ -52,7 +52,7 @@ impl Browser {
             .unwrap();
         let client = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().unwrap();
         let base = format!("http://127.0.0.1:{}", port.number());
-        let mut browser = Self { driver, client, session: base.clone(), _profile: profile, _port: port };
+        let mut browser = Self { driver, client, session: base.clone(), profile, _port: port };
         wait::until("chromedriver listens", 20.0, || {
             browser.client.get(format!("{base}/status")).send().is_ok()
         });
@@ -63,7 +63,7 @@ impl Browser {
 
     fn capabilities(&self) -> Value {
         let mut flags: Vec<_> = FLAGS.map(str::to_owned).to_vec();
-        flags.push(format!("--user-data-dir={}", self._profile.path().join("profile").display()));
+        flags.push(format!("--user-data-dir={}", self.profile.path().join("profile").display()));
         flags.push("--window-size=1280,900".to_owned());
         let options = json!({ "binary": products::tool("/usr/bin/chromium"), "args": flags });
         json!({ "capabilities": { "alwaysMatch": {
