@@ -1,0 +1,146 @@
+//! What the API is told, and what it answers.
+
+use serde::{Deserialize, Serialize};
+use weir_model::key::{KeyId, KeySource};
+use weir_model::token::Action;
+use weir_model::{Network, Secret, Timestamp};
+
+/// A key as the API lists it: everything but the secret.
+#[derive(Debug, Deserialize)]
+pub struct Key {
+    /// Its handle, which opens nothing.
+    pub id: KeyId,
+    /// nginx-rtmp application.
+    pub app: String,
+    /// Public name.
+    pub stream: String,
+    /// For people; may be empty.
+    #[serde(default)]
+    pub note: String,
+    /// When it was made; a key of the configuration has no such time.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// When it ends, if ever.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Networks it is accepted from; empty means any.
+    #[serde(default)]
+    pub publish_from: Vec<Network>,
+    /// The API or the configuration.
+    pub source: KeySource,
+    /// Until when the secret before the last rotation is accepted.
+    #[serde(default)]
+    pub previous_valid_until: Option<Timestamp>,
+}
+
+/// `GET /v1/keys`
+#[derive(Debug, Deserialize)]
+pub struct Keys {
+    /// Each of them.
+    pub keys: Vec<Key>,
+}
+
+/// A key with its secret: the answer to making and rotating one.
+#[derive(Debug)]
+pub struct FreshKey {
+    /// All but the secret.
+    pub about: Key,
+    /// The secret.
+    pub key: Secret,
+}
+
+impl<'de> Deserialize<'de> for FreshKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            #[serde(flatten)]
+            about: Key,
+            key: String,
+        }
+        let Wire { about, key } = Wire::deserialize(deserializer)?;
+        Ok(Self { about, key: Secret::new(key) })
+    }
+}
+
+/// `DELETE /v1/keys/{id}`
+#[derive(Debug, Deserialize)]
+pub struct Revoked {
+    /// How many publishers were dropped.
+    #[serde(default)]
+    pub dropped: u64,
+}
+
+/// `POST /v1/keys`
+#[derive(Debug, Serialize)]
+pub struct NewKey<'a> {
+    /// nginx-rtmp application.
+    pub app: &'a str,
+    /// Public name.
+    pub stream: &'a str,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Networks it is accepted from.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub publish_from: &'a [Network],
+}
+
+/// A live stream; the API may say more than is read here.
+#[derive(Debug, Deserialize)]
+pub struct Stream {
+    /// nginx-rtmp application.
+    pub app: String,
+    /// Public name.
+    pub name: String,
+    /// Since when it is live.
+    pub since: Timestamp,
+    /// Who sends it.
+    pub publisher: Publisher,
+}
+
+/// Who sends a stream.
+#[derive(Debug, Deserialize)]
+pub struct Publisher {
+    /// Address, as nginx sees it.
+    pub addr: String,
+    /// The key that opened it; none with a token or `weir_publish open`.
+    #[serde(default)]
+    pub key_id: Option<String>,
+    /// The nginx worker that has the connection.
+    pub worker_pid: u32,
+}
+
+/// `GET /v1/streams`
+#[derive(Debug, Deserialize)]
+pub struct Streams {
+    /// Every worker's.
+    pub streams: Vec<Stream>,
+}
+
+/// `POST /v1/tokens`
+#[derive(Debug, Serialize)]
+pub struct TokenRequest<'a> {
+    /// nginx-rtmp application.
+    pub app: &'a str,
+    /// Public name or `*`.
+    pub stream: &'a str,
+    /// What it allows.
+    pub action: Action,
+    /// Seconds.
+    pub ttl_s: u64,
+    /// Network it is accepted from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Network>,
+}
+
+/// The answer to it.
+#[derive(Debug, Deserialize)]
+pub struct Minted {
+    /// The token, ready to be sent; plain text since it is the command's whole result.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}

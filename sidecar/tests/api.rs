@@ -1,0 +1,209 @@
+//! What the program asks the API for, and what it makes of the answers. One canned answer a test: the module itself is
+//! tested together with the program elsewhere.
+#![allow(clippy::unwrap_used, reason = "all of it is tests, the helpers too")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const KEY: &str = r#"{"id":"k0123456789abcdef","app":"live","stream":"show","note":"","created_at":"2026-11-20T18:00:00Z","expires_at":null,"publish_from":[],"source":"api","previous_valid_until":null,"key":"wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
+
+/// Answers one request; gives its URL, and the request as text.
+fn server(status: &str, body: &str) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut request).unwrap(), 0);
+        }
+        let length = request
+            .to_lowercase()
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+        let mut content = vec![0; length];
+        reader.read_exact(&mut content).unwrap();
+        request.push_str(std::str::from_utf8(&content).unwrap());
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        sender.send(request).unwrap();
+    });
+    (url, receiver)
+}
+
+fn weir(api: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    // A proxy of the environment must not be asked.
+    command
+        .args(args)
+        .env("WEIR_API", api)
+        .env("http_proxy", "http://127.0.0.1:9")
+        .env_remove("WEIR_API_TOKEN_FILE");
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the program against one canned answer.
+fn run(args: &[&str], status: &str, body: &str) -> (Output, String) {
+    let (url, request) = server(status, body);
+    let output = weir(&url, args).output().unwrap();
+    (output, request.recv_timeout(Duration::from_secs(10)).unwrap())
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_new_key_is_shown_as_obs_asks_for_it() {
+    let (output, request) = run(
+        &[
+            "key",
+            "add",
+            "live",
+            "show",
+            "--from",
+            "192.0.2.0/24",
+            "--expires",
+            "2026-12-24T18:00:00Z",
+            "--note",
+            "a b",
+        ],
+        "201 Created",
+        KEY,
+    );
+    assert!(request.starts_with("POST /api/v1/keys HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_lowercase().contains("content-type: application/json\r\n"), "{request}");
+    assert!(
+        request.ends_with(
+            r#"{"app":"live","stream":"show","note":"a b","expires_at":"2026-12-24T18:00:00Z","publish_from":["192.0.2.0/24"]}"#
+        ),
+        "{request}"
+    );
+    assert_eq!(
+        text(&output.stdout),
+        "Key:        k0123456789abcdef for live/show\n\
+         Server:     rtmp://127.0.0.1/live\n\
+         Stream key: wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn json_is_the_answer_as_it_came() {
+    let (output, _) = run(&["key", "add", "live", "show", "--json"], "201 Created", KEY);
+    assert_eq!(text(&output.stdout), format!("{KEY}\n"));
+    assert!(output.stderr.is_empty());
+    let streams = r#"{"streams":[], "later": 1}"#;
+    let (output, request) = run(&["stream", "list", "--json"], "200 OK", streams);
+    assert!(request.starts_with("GET /api/v1/streams HTTP/1.1\r\n"), "{request}");
+    assert_eq!(text(&output.stdout), format!("{streams}\n"));
+}
+
+#[test]
+fn a_key_is_rotated_with_overlap() {
+    let (output, request) = run(
+        &["key", "rotate", "k0123456789abcdef", "--overlap", "10m", "--server", "live.example"],
+        "200 OK",
+        KEY,
+    );
+    assert!(request.starts_with("POST /api/v1/keys/k0123456789abcdef/rotate HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with(r#"{"overlap_s":600}"#), "{request}");
+    assert!(text(&output.stdout).contains("Server:     rtmp://live.example/live\n"), "{output:?}");
+}
+
+#[test]
+fn a_key_is_revoked_with_the_header_that_a_change_needs() {
+    let (output, request) =
+        run(&["key", "revoke", "k0123456789abcdef"], "200 OK", r#"{"id":"k0123456789abcdef","dropped":1}"#);
+    assert!(request.starts_with("DELETE /api/v1/keys/k0123456789abcdef HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_lowercase().contains("content-type: application/json\r\n"), "{request}");
+    assert_eq!(text(&output.stdout), "Revoked k0123456789abcdef; its publisher was dropped.\n");
+}
+
+#[test]
+fn a_token_is_minted_by_nginx_without_a_secret() {
+    let answer = r#"{"token":"a.b.c","expires_at":"2026-11-20T19:00:00Z"}"#;
+    let (output, request) = run(&["token", "mint", "live", "*", "--ttl", "2h"], "201 Created", answer);
+    assert!(request.starts_with("POST /api/v1/tokens HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with(r#"{"app":"live","stream":"*","action":"play","ttl_s":7200}"#), "{request}");
+    assert_eq!(text(&output.stdout), "a.b.c\n");
+}
+
+#[test]
+fn the_token_of_the_file_is_sent_and_never_shown() {
+    let file = format!("{}/api-token-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::write(&file, "  sesame\n").unwrap();
+    let error = r#"{"error":{"code":"unauthorized","message":"wrong token"}}"#;
+    let (output, request) = run(&["key", "list", "--api-token-file", &file], "401 Unauthorized", error);
+    assert!(request.to_lowercase().contains("authorization: bearer sesame\r\n"), "{request}");
+    let line = text(&output.stderr);
+    assert!(line.starts_with("weir: wrong token") && line.contains("--api-token-file"), "{line}");
+    assert!(!line.contains("sesame"), "{line}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn refusals_are_the_apis_own_words() {
+    let error = r#"{"error":{"code":"conflict","message":"the key is in weir_key_file; take it out there"}}"#;
+    let (output, _) = run(&["key", "revoke", "k0123456789abcdef"], "409 Conflict", error);
+    assert_eq!(text(&output.stderr), "weir: the key is in weir_key_file; take it out there\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn what_is_not_the_api_is_named() {
+    for (status, body) in
+        [("404 Not Found", "<html>"), ("200 OK", "<html>"), ("301 Moved", ""), ("200 OK", "{}")]
+    {
+        let (output, _) = run(&["key", "list"], status, body);
+        let line = text(&output.stderr);
+        assert!(line.contains("/api answered") && line.contains("WEIR_API"), "{line}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn nobody_there_is_named_with_the_url() {
+    // Nobody serves tcpmux.
+    let url = "http://127.0.0.1:1/api";
+    let output = weir(url, &["stream", "list"]).output().unwrap();
+    let line = text(&output.stderr);
+    assert!(line.contains(url) && line.contains("--api or WEIR_API") && line.lines().count() == 1, "{line}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let (url, _request) = server("200 OK", r#"{"keys":[]}"#);
+    let mut child =
+        weir(&url, &["key", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+}
+
+#[test]
+fn a_key_that_nobody_read_is_an_error_that_says_what_to_do() {
+    let (url, _request) = server("201 Created", KEY);
+    let mut child = weir(&url, &["key", "add", "live", "show"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("weir key rotate k0123456789abcdef") && !error.contains("wk_"), "{error}");
+}

@@ -1,0 +1,201 @@
+//! The built program, for all that needs neither nginx nor ffmpeg: exit statuses, files, generated texts.
+#![allow(clippy::unwrap_used, reason = "all of it is tests, the helpers too")]
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn weir(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(args).env_remove("WEIR_API").env_remove("WEIR_API_TOKEN_FILE").env_remove("WEIR_STREAM_KEY");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    weir(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn run_with(args: &[&str], input: &[u8]) -> Output {
+    let mut child =
+        weir(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Status and the one line on standard error, which begins with the program's name.
+fn refusal(output: &Output) -> (Option<i32>, &str) {
+    let line = text(&output.stderr);
+    assert!(line.starts_with("weir: ") && line.ends_with('\n') && line.lines().count() == 1, "{line:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    (output.status.code(), line)
+}
+
+/// An empty folder of this test run.
+fn folder(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+#[test]
+fn help_and_version_are_done() {
+    for args in [&["--help"][..], &["--version"], &["help", "key"], &["key", "add", "--help"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{args:?}");
+    }
+    let help = run(&["--help"]);
+    let commands = text(&help.stdout).split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    assert!(!commands.contains("completions") && !commands.contains("man "), "{commands}");
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for args in [
+        &["frobnicate"][..],
+        &["key", "add", "live"],
+        &["key", "add", "live", "show", "--from", "192.0.2.0/99"],
+        &["key", "revoke", "wk_abc"],
+        &["token", "mint", "live", "show", "--ttl", "0s"],
+        &["stream", "list", "--api", "127.0.0.1:8080"],
+        &["test-stream", "rtmp://127.0.0.1/live"],
+        &["test-stream", "rtmps://127.0.0.1/live/show"],
+        &["completions", "tcsh"],
+    ] {
+        let output = run(args);
+        assert_eq!(refusal(&output).0, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_command_without_its_second_word_shows_help() {
+    for args in [&[][..], &["key"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("Usage: weir"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_new_secret_is_private_and_never_overwritten() {
+    let file = folder("secret").join("weir.secret");
+    let name = file.to_str().unwrap();
+    assert_eq!(run(&["secret", "new", name]).status.code(), Some(0));
+    let first = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(first.len() == 65 && first.ends_with('\n'), "64 hex digits and a line end");
+
+    let output = run(&["secret", "new", name]);
+    let (status, line) = refusal(&output);
+    assert!(status == Some(1) && line.contains(name) && line.contains("--force"), "{line}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), first);
+
+    assert_eq!(run(&["secret", "new", name, "--force"]).status.code(), Some(0));
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), first);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_secret_is_not_written_through_a_link() {
+    let folder = folder("link");
+    let (target, link) = (folder.join("target"), folder.join("link"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    assert_eq!(run(&["secret", "new", link.to_str().unwrap()]).status.code(), Some(1));
+    assert!(!target.exists());
+}
+
+#[test]
+fn a_secret_in_no_folder_is_refused() {
+    let output = run(&["secret", "new", "/nonexistent/weir.secret"]);
+    let (status, line) = refusal(&output);
+    assert!(status == Some(1) && line.contains("/nonexistent/weir.secret"), "{line}");
+}
+
+#[test]
+fn a_token_is_signed_with_the_secret_of_the_file() {
+    let file = folder("token").join("secret");
+    let name = file.to_str().unwrap();
+    run(&["secret", "new", name]);
+    let output = run(&["token", "mint", "live", "*", "--action", "publish", "--secret", name]);
+    let signer = weir_model::token::Signer::new(&std::fs::read(&file).unwrap()).unwrap();
+    let claims = signer.verify(text(&output.stdout).trim_end()).unwrap();
+    assert_eq!((claims.sub.to_string().as_str(), claims.act.to_string().as_str()), ("live/*", "publish"));
+
+    let json = run(&["token", "mint", "live", "show", "--secret", name, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let claims = signer.verify(json["token"].as_str().unwrap()).unwrap();
+    assert_eq!(json["expires_at"], claims.exp.to_string());
+
+    std::fs::write(&file, "short\n").unwrap();
+    let output = run(&["token", "mint", "live", "*", "--secret", name]);
+    let (status, line) = refusal(&output);
+    assert!(status == Some(1) && line.contains("weir secret new"), "{line}");
+}
+
+#[test]
+fn a_key_is_hashed_from_standard_input() {
+    let output = run_with(&["key", "hash", "show", "--comment", "hall 2"], b"abc\n");
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(text(&output.stdout), format!("show {hash} hall 2\n"));
+    assert!(output.stderr.is_empty(), "no prompt when nobody types");
+
+    let output = run_with(&["key", "hash", "show"], b"\n");
+    assert_eq!(refusal(&output).0, Some(1));
+}
+
+#[test]
+fn a_new_key_goes_to_standard_error_and_its_line_to_standard_output() {
+    let output = run(&["key", "hash", "show", "--new"]);
+    let key = text(&output.stderr).strip_prefix("Stream key: ").unwrap().trim_end();
+    assert!(key.len() == 35 && key.starts_with("wk_"));
+    let again = run_with(&["key", "hash", "show"], key.as_bytes());
+    assert_eq!(output.stdout, again.stdout);
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        for word in ["revoke", "test-stream", "api-token-file"] {
+            assert!(text(&output.stdout).contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn there_is_a_man_page_for_each_command() {
+    let folder = folder("man").join("man1");
+    // What the environment says now must not get into a page.
+    let output = weir(&["man", folder.to_str().unwrap()])
+        .env("WEIR_API", "http://build.example/api")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for page in ["weir.1", "weir-key-add.1", "weir-secret-new.1", "weir-stream-list.1", "weir-test-stream.1"]
+    {
+        let text = std::fs::read_to_string(folder.join(page)).unwrap();
+        assert!(text.contains(".SH NAME") && !text.contains("build.example"), "{page}");
+    }
+}
+
+#[test]
+fn a_test_stream_without_a_server_is_refused_without_showing_the_key() {
+    // Nobody serves tcpmux.
+    let url = "rtmp://127.0.0.1:1/live";
+    let output = weir(&["test-stream", url])
+        .env("WEIR_STREAM_KEY", "wk_secret")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (status, line) = refusal(&output);
+    assert_eq!(status, Some(1));
+    assert!(line.contains("cannot connect") && line.contains(url) && !line.contains("wk_secret"), "{line}");
+}
