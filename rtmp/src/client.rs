@@ -82,6 +82,8 @@ pub struct Options {
     pub random: Vec<u8>,
     /// Milliseconds of buffer that a player announces.
     pub buffer_ms: u32,
+    /// Send no media before the server said `NetStream.Publish.Start`; some encoders do not wait for it.
+    pub wait_for_start: bool,
 }
 
 impl Default for Options {
@@ -91,6 +93,7 @@ impl Default for Options {
             flash_version: "FMLE/3.0 (compatible; Weir)".to_owned(),
             random: Vec::new(),
             buffer_ms: 1000,
+            wait_for_start: true,
         }
     }
 }
@@ -383,7 +386,10 @@ impl Client {
         self.events.push_back(Event::StreamCreated(stream_id));
         match self.role {
             Role::Manual => {}
-            Role::Publish => self.send_publish(),
+            Role::Publish => {
+                self.send_publish();
+                self.publishing = !self.options.wait_for_start;
+            }
             Role::Play => {
                 let name = self.name.clone();
                 self.stream_command("play", |w| w.null().string(&name).value(Value::Number(-2000.0)));

@@ -7,6 +7,8 @@ pub mod config;
 mod control;
 mod verdict;
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -39,6 +41,8 @@ pub struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir().unwrap();
+        // Workers may run as somebody else.
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         Self { folder, rtmp: Port::reserve(), http: Port::reserve() }
     }
 
@@ -48,6 +52,14 @@ impl Place {
 
     fn write(&self, config: &Config) {
         std::fs::write(self.path("nginx.conf"), config.text(self)).unwrap();
+        for (name, content) in &config.files {
+            std::fs::write(self.path(name), content).unwrap();
+        }
+    }
+
+    fn spawn(&self) -> Child {
+        let output = File::options().create(true).append(true).open(self.path("stderr.log")).unwrap();
+        self.command().stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap()
     }
 
     fn command(&self) -> Command {
@@ -63,14 +75,8 @@ impl Config {
     #[track_caller]
     pub fn start(self) -> Nginx {
         let place = Place::new();
-        self.start_in(place)
-    }
-
-    #[track_caller]
-    fn start_in(self, place: Place) -> Nginx {
         place.write(&self);
-        let output = std::fs::File::create(place.path("stderr.log")).unwrap();
-        let child = place.command().stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        let child = place.spawn();
         let master = Process(child.id() as i32);
         let mut nginx = Nginx {
             config: self,

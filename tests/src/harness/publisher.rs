@@ -55,6 +55,7 @@ pub struct Builder {
     name: Option<Vec<u8>>,
     source: Option<IpAddr>,
     silent: bool,
+    hasty: bool,
 }
 
 impl Builder {
@@ -76,10 +77,16 @@ impl Builder {
         self
     }
 
+    /// Sends media at once, without waiting for the answer to `publish`.
+    pub fn hasty(mut self) -> Self {
+        self.hasty = true;
+        self
+    }
+
     /// Connects and publishes, in a thread.
     pub fn start(self) -> Publisher {
         let url: Url = format!("rtmp://127.0.0.1:{}/{}", self.port, self.path).parse().unwrap();
-        let mut client = Client::publish(&url, Options::default());
+        let mut client = Client::publish(&url, Options { wait_for_start: !self.hasty, ..Options::default() });
         if let Some(name) = &self.name {
             client.set_name(name);
         }
@@ -107,7 +114,7 @@ pub struct Publisher {
 impl Publisher {
     /// One for `path` (`app/name?args`) at a server's RTMP port.
     pub fn to(port: u16, path: &str) -> Builder {
-        Builder { port, path: path.to_owned(), name: None, source: None, silent: false }
+        Builder { port, path: path.to_owned(), name: None, source: None, silent: false, hasty: false }
     }
 
     /// What became of the publish, waited for.

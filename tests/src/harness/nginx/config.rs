@@ -27,6 +27,8 @@ pub struct Config {
     pub server: String,
     /// Directives of the HTTP server: locations.
     pub http: String,
+    /// Files to be in the folder, by name and content.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 impl Config {
@@ -42,6 +44,7 @@ impl Config {
             rtmp: String::new(),
             server: String::new(),
             http: String::new(),
+            files: Vec::new(),
         }
     }
 
@@ -94,6 +97,12 @@ impl Config {
     /// Adds a zone without a file, and the API below `/api`.
     pub fn with_api(self) -> Self {
         self.main("weir_zone 2m;").http("location /api { weir_api; }")
+    }
+
+    /// Puts a file into the folder before nginx starts.
+    pub fn file(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        self.files.push((name.to_owned(), content.as_ref().to_vec()));
+        self
     }
 
     /// The whole file.

@@ -1,5 +1,7 @@
 //! Workers, reloads, upgrades.
 
+use std::process::Child;
+
 use nix::sys::signal::Signal;
 
 use super::{Config, Nginx};
@@ -38,7 +40,6 @@ impl Nginx {
     pub fn kill_worker(&mut self, worker: Process) {
         let count = self.workers().len();
         self.allow(&format!("worker process {} exited on signal 9", worker.0));
-        // The master's clean-up, a notice at info level, comes as an alert when the worker held a lock.
         worker.signal(Signal::SIGKILL);
         wait::until("the master replaces the worker", 10.0, || {
             let workers = self.workers();
@@ -75,6 +76,21 @@ impl Nginx {
         let message = line.split_once(": ").map_or(line.as_str(), |(_, message)| message).to_owned();
         self.allow(&message);
         message
+    }
+
+    /// Stops nginx (SIGTERM), lets `meanwhile` do something to the folder, and starts it again.
+    #[track_caller]
+    pub fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
+        let mut everyone = self.master.children();
+        everyone.push(self.master);
+        self.master.signal(Signal::SIGTERM);
+        wait::until("nginx ends", 10.0, || {
+            let _ = self.child.as_mut().map(Child::try_wait);
+            everyone.iter().all(|process| !process.is_alive())
+        });
+        meanwhile(self);
+        self.child = Some(self.place.spawn());
+        self.wait_started();
     }
 
     /// Starts the new binary beside the old (SIGUSR2), and waits until its workers serve. The old master is given back: it

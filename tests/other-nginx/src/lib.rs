@@ -1,0 +1,1 @@
+//! Nothing: this package pins the source of nginx, see its `Cargo.toml`.

@@ -1,0 +1,94 @@
+//! An HTTP server that takes what `on_publish` and its like send.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::ports::Port;
+
+/// The server; it serves until the test ends.
+pub struct Hook {
+    port: Port,
+    bodies: Arc<Mutex<Vec<String>>>,
+}
+
+/// What it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// 200.
+    Yes,
+    /// 403.
+    No,
+    /// Nothing: the asker waits.
+    Never,
+}
+
+impl Hook {
+    /// Serves, in a thread.
+    pub fn start(answer: Answer) -> Self {
+        let port = Port::reserve();
+        let listener = TcpListener::bind(("127.0.0.1", port.number())).unwrap();
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let shared = bodies.clone();
+        std::thread::spawn(move || {
+            // Connections that are never answered stay open until then.
+            let mut open = Vec::new();
+            for connection in listener.incoming().flatten() {
+                if let Some((connection, body)) = take(connection) {
+                    shared.lock().unwrap().push(body);
+                    open.extend(give(connection, answer));
+                }
+            }
+        });
+        Self { port, bodies }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port.number())
+    }
+
+    /// The bodies of all requests so far.
+    pub fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().unwrap().clone()
+    }
+
+    /// How many requests had `part` in their body.
+    pub fn count(&self, part: &str) -> usize {
+        self.bodies().iter().filter(|body| body.contains(part)).count()
+    }
+}
+
+/// Reads one request, whose body is as long as it says.
+fn take(mut connection: TcpStream) -> Option<(TcpStream, String)> {
+    connection.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+            });
+            if body.len() >= length.unwrap_or(0) {
+                return Some((connection, body.to_owned()));
+            }
+        }
+        match connection.read(&mut buffer).ok()? {
+            0 => return None,
+            count => request.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+fn give(mut connection: TcpStream, answer: Answer) -> Option<TcpStream> {
+    let status = match answer {
+        Answer::Yes => "200 OK",
+        Answer::No => "403 Forbidden",
+        Answer::Never => return Some(connection),
+    };
+    let _ = write!(connection, "HTTP/1.0 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    None
+}

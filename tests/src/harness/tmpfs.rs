@@ -1,0 +1,52 @@
+//! A small file system of its own, to be filled.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use tempfile::TempDir;
+
+/// A tmpfs; unmounted when dropped. Mounting needs root.
+pub struct Tmpfs {
+    folder: TempDir,
+}
+
+impl Tmpfs {
+    /// One of `kilobytes`.
+    pub fn mount(kilobytes: usize) -> Self {
+        let folder = tempfile::Builder::new().prefix("weir-small-").tempdir().unwrap();
+        let size = format!("size={kilobytes}k,mode=0777");
+        mount(Some("tmpfs"), folder.path(), Some("tmpfs"), MsFlags::empty(), Some(size.as_str()))
+            .expect("the tests mount a tmpfs, which needs root");
+        Self { folder }
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves no room.
+    pub fn fill(&self) {
+        let mut file = File::create(self.folder.path().join("filler")).unwrap();
+        loop {
+            match file.write(&[0; 1024]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return,
+                Err(error) => panic!("cannot fill the tmpfs: {error}"),
+            }
+        }
+    }
+
+    /// Gives the room back.
+    pub fn empty(&self) {
+        std::fs::remove_file(self.folder.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = umount2(self.folder.path(), MntFlags::MNT_DETACH);
+    }
+}
