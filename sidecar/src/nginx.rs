@@ -16,7 +16,7 @@ use weir_model::key::KeyId;
 
 mod wire;
 
-pub use wire::{FreshKey, Key, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, TokenRequest};
+pub use wire::{FreshKey, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, TokenRequest};
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
 const MAX_ANSWER: usize = 64 << 20;

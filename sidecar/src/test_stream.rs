@@ -81,6 +81,9 @@ pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
     let mut pause = PAUSES.0;
     loop {
         let rest = args.duration.map(|span| span.0.saturating_sub(begun.elapsed()));
+        if rest == Some(Duration::ZERO) {
+            return Ok(());
+        }
         let attempt = Instant::now();
         let error = match publish::publish(&url, &source, rest, &mut stop).await {
             Err(error) if args.reconnect && !error.is_permanent() => error,

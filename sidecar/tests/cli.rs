@@ -141,10 +141,14 @@ fn a_token_is_signed_with_the_secret_of_the_file() {
 
 #[test]
 fn a_key_is_hashed_from_standard_input() {
-    let output = run_with(&["key", "hash", "show", "--comment", "hall 2"], b"abc\n");
-    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let output = run_with(&["key", "hash", "show", "--comment", "hall 2"], b"wk_0123456789abcdef\n");
+    let hash = weir_model::Secret::new("wk_0123456789abcdef").digest().to_hex();
     assert_eq!(text(&output.stdout), format!("show {hash} hall 2\n"));
     assert!(output.stderr.is_empty(), "no prompt when nobody types");
+
+    let output = run_with(&["key", "hash", "show"], b"abc\n");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("this short"));
 
     let output = run_with(&["key", "hash", "show"], b"\n");
     assert_eq!(refusal(&output).0, Some(1));

@@ -2,13 +2,17 @@
 
 use std::io::{IsTerminal, Read, Write};
 
-use weir_model::{Secret, secret::stream_key};
+use weir_model::Secret;
+use weir_model::key::check_note;
+use weir_model::secret::stream_key;
 
 use super::{Error, Output, random};
 use crate::cli::KeyHashArgs;
 
-/// A stream name of RTMP is no longer, arguments included.
-const MAX_KEY: u64 = 255;
+/// A publisher cannot present a longer one.
+const MAX_KEY: usize = weir_model::publish::MAX_PRESENTED_LEN;
+/// Shorter keys can be found by trying, at the latest by who has read the file.
+const GOOD_KEY: usize = 16;
 
 pub fn run(args: &KeyHashArgs) -> Result<Output, Error> {
     if args.new {
@@ -20,7 +24,11 @@ pub fn run(args: &KeyHashArgs) -> Result<Output, Error> {
         let _ = write!(std::io::stderr(), "Stream key (it will be visible): ");
     }
     let key = read_key(std::io::stdin().lock())?;
-    Ok(line(args, &key)?.into())
+    let mut output = Output::from(line(args, &key)?);
+    if key.expose().len() < GOOD_KEY {
+        output.stderr = "weir: a key this short can be found by trying; --new makes a good one\n".into();
+    }
+    Ok(output)
 }
 
 /// The key on the first line; more lines are a mistake.
@@ -28,14 +36,15 @@ fn read_key(input: impl Read) -> Result<Secret, Error> {
     let wrong = |why: &str| Err(Error::Input(why.into()));
     let mut text = String::new();
     let mut input = std::io::BufReader::new(input);
-    std::io::BufRead::read_line(&mut (&mut input).take(MAX_KEY + 2), &mut text)
+    std::io::BufRead::read_line(&mut (&mut input).take(MAX_KEY as u64 + 2), &mut text)
         .map_err(|e| Error::Input(e.to_string()))?;
     let key = Secret::new(text.trim_end_matches(['\n', '\r']));
     match key.expose() {
         "" => wrong("no key; it is read from there, as in `weir key hash show < key.txt`"),
-        k if k.len() as u64 > MAX_KEY => wrong("a key has at most 255 bytes"),
-        k if !k.bytes().all(|b| b.is_ascii_graphic() && !b"?&=/".contains(&b)) => {
-            wrong("a key is one word of letters, digits and signs other than ? & = /")
+        k if k.len() > MAX_KEY => wrong("a key has at most 255 bytes"),
+        // What means itself, whether the key stands as the stream name or behind `?key=`.
+        k if !k.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~:@,+/=-".contains(&b)) => {
+            wrong("a key is one word of letters, digits and . _ ~ : @ , + / = -")
         }
         _ => Ok(key),
     }
@@ -44,9 +53,7 @@ fn read_key(input: impl Read) -> Result<Secret, Error> {
 fn line(args: &KeyHashArgs, key: &Secret) -> Result<String, Error> {
     let mut line = format!("{} {}", args.stream.as_str(), key.digest().to_hex());
     if let Some(comment) = args.comment.as_deref().map(str::trim).filter(|c| !c.is_empty()) {
-        if comment.chars().any(char::is_control) {
-            return Err(Error::Usage("--comment must be one line".into()));
-        }
+        check_note(comment).map_err(|e| Error::Usage(format!("--comment: {e}")))?;
         line.push(' ');
         line.push_str(comment);
     }
@@ -69,6 +76,16 @@ mod tests {
         assert_eq!(line(&args(None), &key).unwrap(), format!("show {hash}\n"));
         assert_eq!(line(&args(Some(" hall 2 ")), &key).unwrap(), format!("show {hash} hall 2\n"));
         assert!(line(&args(Some("a\nother 00")), &key).is_err());
+    }
+
+    #[test]
+    fn the_module_reads_the_line() {
+        let key = stream_key([7; 20]);
+        let text = line(&args(Some("hall 2")), &key).unwrap();
+        let keys = weir_model::key_file::parse(&"live".parse().unwrap(), text.as_bytes(), Default::default());
+        let [read] = &keys.unwrap()[..] else { panic!("{text}") };
+        assert_eq!((read.stream.as_str(), read.note.as_str()), ("show", "hall 2"));
+        assert_eq!(read.secrets[0].digest, key.digest());
     }
 
     #[test]

@@ -1,37 +1,37 @@
 //! `weir key list`
 
 use serde_json::Value;
-use weir_model::key::KeySource;
-use weir_model::{Network, Timestamp};
+use weir_model::Network;
+use weir_model::key::{KeySource, KeyView};
 
 use super::table::table;
 use super::{Error, Output};
 use crate::cli::KeyListArgs;
-use crate::nginx::{Key, Nginx};
+use crate::nginx::Nginx;
 
 pub async fn run(args: &KeyListArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.keys().await?;
     let app = args.app.as_ref().map(|app| app.as_str());
     Ok(match (args.json.json, app) {
         (false, _) => {
-            render(answer.value.keys.iter().filter(|key| app.is_none_or(|app| app == key.app))).into()
+            render(answer.value.keys.iter().filter(|key| app.is_none_or(|app| app == key.app.as_str())))
+                .into()
         }
         (true, None) => Output::json(&answer.text),
         (true, Some(app)) => Output::json(&only(&answer.text, app)?),
     })
 }
 
-fn render<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
-    let time = |time: Option<Timestamp>| time.map(|t| t.to_string()).unwrap_or_default();
+fn render<'a>(keys: impl Iterator<Item = &'a KeyView>) -> String {
     let rows: Vec<_> = keys
         .map(|key| {
             [
                 key.id.to_string(),
-                key.app.clone(),
-                key.stream.clone(),
+                key.app.to_string(),
+                key.stream.to_string(),
                 source(key.source).into(),
-                time(key.created_at),
-                time(key.expires_at),
+                key.created_at.to_string(),
+                key.expires_at.map(|end| end.to_string()).unwrap_or_default(),
                 key.publish_from.iter().map(Network::to_string).collect::<Vec<_>>().join(","),
                 key.note.clone(),
             ]
@@ -65,7 +65,7 @@ mod tests {
         {"id":"k0123456789abcdef","app":"live","stream":"show","note":"hall 2","created_at":"2026-11-20T18:00:00Z",
          "expires_at":"2026-12-24T18:00:00Z","publish_from":["192.0.2.0/24","2001:db8::/32"],"source":"api",
          "previous_valid_until":null},
-        {"id":"kfedcba9876543210","app":"radio","stream":"one","note":"","created_at":null,"expires_at":null,
+        {"id":"kfedcba9876543210","app":"radio","stream":"one","note":"","created_at":"2026-11-20T18:00:00Z","expires_at":null,
          "publish_from":[],"source":"file","previous_valid_until":null,"later":1}]}"#;
 
     #[test]
@@ -77,7 +77,10 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1][6].trim(), "192.0.2.0/24,2001:db8::/32");
         let file: Vec<&str> = lines[2].iter().map(|c| c.trim()).collect();
-        assert_eq!(file, ["kfedcba9876543210", "radio", "one", "file", "-", "-", "-", "-"]);
+        assert_eq!(
+            file,
+            ["kfedcba9876543210", "radio", "one", "file", "2026-11-20T18:00:00Z", "-", "-", "-"]
+        );
     }
 
     #[test]

@@ -1,64 +1,33 @@
 //! What the API is told, and what it answers.
 
 use serde::{Deserialize, Serialize};
-use weir_model::key::{KeyId, KeySource};
+use weir_model::key::KeyView;
 use weir_model::token::Action;
 use weir_model::{Network, Secret, Timestamp};
-
-/// A key as the API lists it: everything but the secret.
-#[derive(Debug, Deserialize)]
-pub struct Key {
-    /// Its handle, which opens nothing.
-    pub id: KeyId,
-    /// nginx-rtmp application.
-    pub app: String,
-    /// Public name.
-    pub stream: String,
-    /// For people; may be empty.
-    #[serde(default)]
-    pub note: String,
-    /// When it was made; a key of the configuration has no such time.
-    #[serde(default)]
-    pub created_at: Option<Timestamp>,
-    /// When it ends, if ever.
-    #[serde(default)]
-    pub expires_at: Option<Timestamp>,
-    /// Networks it is accepted from; empty means any.
-    #[serde(default)]
-    pub publish_from: Vec<Network>,
-    /// The API or the configuration.
-    pub source: KeySource,
-    /// Until when the secret before the last rotation is accepted.
-    #[serde(default)]
-    pub previous_valid_until: Option<Timestamp>,
-}
 
 /// `GET /v1/keys`
 #[derive(Debug, Deserialize)]
 pub struct Keys {
-    /// Each of them.
-    pub keys: Vec<Key>,
+    /// Each of them, without secrets.
+    pub keys: Vec<KeyView>,
 }
 
 /// A key with its secret: the answer to making and rotating one.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "KeyView")]
 pub struct FreshKey {
     /// All but the secret.
-    pub about: Key,
+    pub about: KeyView,
     /// The secret.
     pub key: Secret,
 }
 
-impl<'de> Deserialize<'de> for FreshKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(flatten)]
-            about: Key,
-            key: String,
-        }
-        let Wire { about, key } = Wire::deserialize(deserializer)?;
-        Ok(Self { about, key: Secret::new(key) })
+impl TryFrom<KeyView> for FreshKey {
+    type Error = &'static str;
+
+    fn try_from(mut about: KeyView) -> Result<Self, &'static str> {
+        let key = about.key.take().ok_or("a new key without its secret")?;
+        Ok(Self { about, key })
     }
 }
 

@@ -41,7 +41,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Url, bool), Error> {
         }
         (Ok(mut url), Some(key)) => {
             let sign = if url.name.contains('?') { '&' } else { '?' };
-            url.name = format!("{}{sign}key={}", url.name, key.expose());
+            url.name = format!("{}{sign}key={}", url.name, encode(key));
             url
         }
         (Err(url::Error::Path), Some(key)) => {
@@ -57,6 +57,15 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Url, bool), Error> {
         (Err(error), _) => return usage(&error.to_string()),
     };
     tls_free(url).map(|url| (url, false))
+}
+
+/// The key as the value of an argument (RFC 3986, section 2.1).
+fn encode(key: &Secret) -> String {
+    let byte = |b: u8| match b {
+        _ if b.is_ascii_alphanumeric() || b"._~-".contains(&b) => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    };
+    key.expose().bytes().map(byte).collect()
 }
 
 fn tls_free(url: Url) -> Result<Url, Error> {
@@ -98,6 +107,7 @@ mod tests {
         assert_eq!(name("rtmp://h/live/", Some("wk_a")), got("live", "wk_a", false));
         assert_eq!(name("rtmp://h/live/show", Some("wk_a")), got("live", "show?key=wk_a", false));
         assert_eq!(name("rtmp://h/live/show?a=1", Some("wk_a")), got("live", "show?a=1&key=wk_a", false));
+        assert_eq!(name("rtmp://h/live/show", Some("a/b=&")), got("live", "show?key=a%2Fb%3D%26", false));
         assert_eq!(name("rtmp://h/live/show", None), got("live", "show", false));
         assert_eq!(name("rtmp://h/live/wk_a", None), got("live", "wk_a", true));
         assert_eq!(name("rtmp://h/live/show?key=wk_a", None), got("live", "show?key=wk_a", true));
