@@ -1,4 +1,6 @@
 //! The command line, as clap definitions alone: help, completions and man pages are made from these.
+// Brackets in a help text are not links.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::path::PathBuf;
 
