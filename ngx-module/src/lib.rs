@@ -1,1 +1,36 @@
-//! module
+//! Weir's module for nginx, loaded beside a stock nginx-rtmp.
+//!
+//! # The life of a publish
+//!
+//! 1. nginx-rtmp reads the AMF command `publish`. [`ffi::chain`] stands in its table of commands, so it sees
+//!    the command before nginx-rtmp logs its name.
+//! 2. [`hooks::on_publish`] takes apart what is presented, finds the key in the zone and asks the model for
+//!    a verdict. A refusal is told to the client, and the connection is closed.
+//! 3. The stream's row in the zone is claimed; somebody live under the name makes it a duplicate, or is told
+//!    to go.
+//! 4. nginx-rtmp's own handler gets a command with the public name. The key is in no memory that it sees.
+//! 5. Audio and video stamp the row. When the stream is closed, and its files with it, the row is released.
+//!
+//! # Rooms
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`directives`], [`settings`] | what was written in nginx.conf |
+//! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
+//! | [`hooks`] | the publish |
+//! | [`state`] | the state file |
+//! | [`api`] | the JSON API, one file a resource |
+//! | [`ffi`] | all unsafe code |
+
+// Everything is called from C: the compiler cannot see who uses what is public.
+#![deny(unsafe_code)]
+
+pub mod api;
+pub mod directives;
+#[allow(unsafe_code)]
+pub mod ffi;
+pub mod hooks;
+pub mod runtime;
+pub mod settings;
+pub mod state;
+pub mod worker;

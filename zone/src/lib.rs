@@ -1,1 +1,37 @@
-//! zone
+//! What lives in the memory that all workers of an nginx share.
+//!
+//! The zone is made of atomics and of nothing else, so a worker that reads while another writes, or that
+//! finds what a dying worker left behind, may see an old value and never breaks a rule of the language. The
+//! crate has no unsafe code; the one cast from an address to these types is the module's (`ffi/zone.rs`).
+//!
+//! ```text
+//! Root      counters, one row a worker, the table of wrong keys an address     layout.rs workers.rs throttle.rs
+//! heads     hash chains of records                                             lock.rs
+//! blocks    128 bytes each: a record (key or live stream) or more of its text  block.rs  keys.rs streams.rs
+//! ```
+//!
+//! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
+//! one to lock it rebuilds free list and chains from the blocks' own tags. The media path touches one
+//! [`StreamRow`] and takes no lock.
+
+#![forbid(unsafe_code)]
+
+mod block;
+mod keys;
+mod layout;
+mod lock;
+mod streams;
+mod throttle;
+mod workers;
+
+pub use block::Block;
+pub use keys::{KeyRecord, Stage};
+pub use layout::{MIN_SIZE, Plan, Root, VERSION};
+pub use lock::{Locked, Mutex, Zone};
+pub use streams::{Claim, LiveStream, NewStream, StreamId, StreamRow};
+pub use workers::{WorkerFacts, WorkerId};
+
+/// The zone has no free block left for what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the zone is full: a larger \"weir_zone\" takes a restart of nginx")]
+pub struct ZoneFull;

@@ -1,0 +1,164 @@
+//! The JSON API: who may ask, and who answers.
+//!
+//! One file a resource. A handler decides from memory and answers at once, or hands the part that may block
+//! to the thread pool and answers when that is done.
+
+mod health;
+mod keys;
+mod streams;
+mod tokens;
+
+use weir_model::{Digest, api::ApiError};
+
+use crate::{
+    ffi::request::Head,
+    runtime::{self, Runtime},
+};
+use std::rc::Rc;
+
+/// The longest body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// An answer.
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// The body.
+    pub body: String,
+}
+
+/// What comes next for a request.
+pub enum Step {
+    /// It is answered.
+    Answer(Response),
+    /// This runs in the thread pool first.
+    Work(Work),
+}
+
+/// Work for the thread pool.
+pub type Work = Box<dyn FnOnce() -> Done + Send>;
+/// What the event loop makes of it.
+pub type Done = Box<dyn FnOnce() -> Step + Send>;
+
+impl Response {
+    fn json(status: u16, body: &impl serde::Serialize) -> Response {
+        match serde_json::to_string(body) {
+            Ok(body) => Response { status, content_type: "application/json", headers: Vec::new(), body },
+            Err(error) => Response::json(
+                500,
+                &serde_json::json!({"error": {"code": "internal", "message": error.to_string()}}),
+            ),
+        }
+    }
+}
+
+impl From<ApiError> for Response {
+    fn from(error: ApiError) -> Response {
+        let headers = match error.status {
+            401 => vec![("WWW-Authenticate", "Bearer")],
+            _ => Vec::new(),
+        };
+        Response { status: error.status, content_type: "application/json", headers, body: error.to_json() }
+    }
+}
+
+/// The answer to a body of more than [`MAX_BODY`] bytes.
+#[must_use]
+pub fn body_too_large() -> Response {
+    ApiError::too_large(format!("the body is larger than {MAX_BODY} bytes")).into()
+}
+
+/// Whether a request may be made at all, before its body is read.
+pub fn admit(head: &Head<'_>) -> Result<(), Response> {
+    match &head.settings.api_token {
+        Some(token) => {
+            let (scheme, given) =
+                head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
+            if !scheme.eq_ignore_ascii_case("bearer") || Digest::of(given.trim().as_bytes()) != *token {
+                return Err(ApiError::unauthorized("send the header \"Authorization: Bearer TOKEN\"").into());
+            }
+        }
+        None if !head.client.is_local() => {
+            return Err(ApiError::forbidden(
+                "only clients of this machine are served: \"weir_api_token\" opens the API to others",
+            )
+            .into());
+        }
+        None => {}
+    }
+    let changes = !matches!(head.method, "GET" | "HEAD");
+    let json = head.content_type.is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+    });
+    // A form on another site can send a request with the admin's cookies, but not with this type.
+    if changes && !json {
+        return Err(
+            ApiError::unsupported_media_type("send the header \"Content-Type: application/json\"").into()
+        );
+    }
+    if head.content_length.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(body_too_large());
+    }
+    Ok(())
+}
+
+/// A request that was admitted, with what it needs.
+struct Call<'c> {
+    runtime: Rc<Runtime>,
+    head: &'c Head<'c>,
+    body: &'c [u8],
+}
+
+/// A handler's answer: an error becomes one.
+type Answer = Result<Step, ApiError>;
+
+/// Finds the handler and calls it.
+pub fn dispatch(head: &Head<'_>, body: &[u8]) -> Step {
+    let Some(runtime) = runtime::current() else {
+        return Step::Answer(ApiError::not_found("no zone is configured").into());
+    };
+    let call = Call { runtime, head, body };
+    route(&call).unwrap_or_else(|error| Step::Answer(error.into()))
+}
+
+fn route(call: &Call<'_>) -> Answer {
+    let method = if call.head.method == "HEAD" { "GET" } else { call.head.method };
+    let path: Vec<&str> = call.head.path.trim_end_matches('/').split('/').collect();
+    match (method, path.as_slice()) {
+        ("GET", ["v1", "health"]) => health::show(call),
+        ("GET", ["v1", "streams"]) => streams::list(call),
+        ("GET", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
+            streams::show(call, &app.join("/"), name)
+        }
+        ("GET", ["v1", "keys"]) => keys::list(call),
+        ("POST", ["v1", "keys"]) => keys::create(call),
+        ("DELETE", ["v1", "keys", id]) => keys::revoke(call, id),
+        ("POST", ["v1", "keys", id, "rotate"]) => keys::rotate(call, id),
+        ("POST", ["v1", "tokens"]) => tokens::mint(call),
+        (_, path) => match allowed(path) {
+            "" => Err(ApiError::not_found(format!("there is no /{}", call.head.path))),
+            methods => Err(ApiError::method_not_allowed(format!("{method} is not one of {methods}"))),
+        },
+    }
+}
+
+/// The methods of a path that exists, as `Allow` would list them.
+fn allowed(path: &[&str]) -> &'static str {
+    match path {
+        ["v1", "health"] | ["v1", "streams"] => "GET, HEAD",
+        ["v1", "streams", _, _, ..] => "GET, HEAD",
+        ["v1", "keys"] => "GET, HEAD, POST",
+        ["v1", "keys", _] => "DELETE",
+        ["v1", "keys", _, "rotate"] | ["v1", "tokens"] => "POST",
+        _ => "",
+    }
+}
+
+fn answer(status: u16, body: &impl serde::Serialize) -> Answer {
+    Ok(Step::Answer(Response::json(status, body)))
+}

@@ -1,0 +1,181 @@
+//! The directives: each parses its arguments and assigns them to the settings of its block.
+
+use std::ffi::CStr;
+
+use weir_model::{
+    AppName, Digest, duplicate::Duplicate, key_file, state_file::State, token::Signer, verdict::Policy,
+};
+
+use crate::{
+    ffi::{
+        conf::{Block, Context, Directive, context},
+        process,
+    },
+    settings::{AppSettings, LocationSettings, MainSettings},
+};
+
+/// Declares a directive.
+macro_rules! directive {
+    ($(#[$doc:meta])* $type:ident($settings:ty) $name:literal, $context:expr, $block:ident, $set:expr) => {
+        $(#[$doc])*
+        pub struct $type;
+
+        impl Directive for $type {
+            type Settings = $settings;
+            const NAME: &'static CStr = $name;
+            const CONTEXT: usize = $context;
+            const BLOCK: Block = Block::$block;
+            fn set(settings: &mut $settings, cx: &mut Context<'_>) -> Result<(), String> {
+                let set: fn(&mut $settings, &mut Context<'_>) -> Result<(), String> = $set;
+                set(settings, cx)
+            }
+        }
+    };
+}
+
+directive!(
+    /// `weir_zone SIZE [state=FILE];`
+    WeirZone(MainSettings) c"weir_zone", context::MAIN | context::ONE_OR_TWO, Main, zone
+);
+directive!(
+    /// `weir_secret FILE;`
+    WeirSecret(MainSettings) c"weir_secret", context::MAIN | context::ONE, Main, secret
+);
+directive!(
+    /// `weir_publish off | key | open;`
+    WeirPublish(AppSettings) c"weir_publish", context::RTMP | context::ONE, Application, publish
+);
+directive!(
+    /// `weir_key_file FILE;`
+    WeirKeyFile(AppSettings) c"weir_key_file", context::APPLICATION | context::ONE, Application, key_file
+);
+directive!(
+    /// `weir_duplicate reject | takeover;`
+    WeirDuplicate(AppSettings) c"weir_duplicate", context::RTMP | context::ONE, Application, duplicate
+);
+directive!(
+    /// `weir_api;`
+    WeirApi(LocationSettings) c"weir_api", context::LOCATION | context::NONE, Location, api
+);
+directive!(
+    /// `weir_api_token FILE;`
+    WeirApiToken(LocationSettings) c"weir_api_token", context::HTTP | context::ONE, Location, api_token
+);
+
+const TWICE: &str = "the directive is duplicate";
+
+fn zone(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    if settings.zone_size != 0 {
+        return Err(TWICE.to_owned());
+    }
+    let arguments: Vec<String> = cx.arguments()?.into_iter().map(str::to_owned).collect();
+    let (size, rest) = arguments.split_first().ok_or("a size is missing")?;
+    settings.zone_size = cx.size(size)?;
+    if settings.zone_size < weir_zone::MIN_SIZE {
+        let least = weir_zone::MIN_SIZE / 1024;
+        return Err(format!("size \"{size}\" is too small, the least is \"{least}k\""));
+    }
+    for argument in rest {
+        let file = argument.strip_prefix("state=").filter(|file| !file.is_empty());
+        let file =
+            file.ok_or_else(|| format!("invalid parameter \"{argument}\", expected \"state=FILE\""))?;
+        let path = cx.path(file)?;
+        settings.state = read_state(&path)?;
+        settings.state_path = Some(path);
+    }
+    settings.place = cx.place();
+    let size = settings.zone_size;
+    cx.add_zone(size, settings)
+}
+
+/// The state file, `None` when there is none yet.
+fn read_state(path: &std::path::Path) -> Result<Option<State>, String> {
+    match std::fs::read(path) {
+        Ok(bytes) => State::decode(&bytes).map(Some).map_err(|error| format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+fn secret(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    if settings.signer.is_some() {
+        return Err(TWICE.to_owned());
+    }
+    let file = cx.argument()?.to_owned();
+    let (path, bytes) = cx.read(&file)?;
+    let signer = Signer::new(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    settings.signer = Some(signer);
+    settings.needs_zone.get_or_insert(("weir_secret", cx.place()));
+    Ok(())
+}
+
+fn publish(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let policy = one_of(cx, &[("off", Policy::Off), ("key", Policy::Key), ("open", Policy::Open)])?;
+    assign(&mut settings.publish, policy)?;
+    needs_zone(cx, "weir_publish");
+    Ok(())
+}
+
+fn duplicate(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let policy = one_of(cx, &[("reject", Duplicate::Reject), ("takeover", Duplicate::Takeover)])?;
+    assign(&mut settings.duplicate, policy)?;
+    needs_zone(cx, "weir_duplicate");
+    Ok(())
+}
+
+fn key_file(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    if std::mem::replace(&mut settings.key_file, true) {
+        return Err(TWICE.to_owned());
+    }
+    needs_zone(cx, "weir_key_file");
+    let file = cx.argument()?.to_owned();
+    let app = cx.application()?;
+    let app = AppName::parse(app.as_bytes()).map_err(|error| format!("application \"{app}\": {error}"))?;
+    let (path, bytes) = cx.read(&file)?;
+    let keys = key_file::parse(&app, &bytes, process::now())
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    cx.main().file_keys.extend(keys);
+    Ok(())
+}
+
+fn api(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    if std::mem::replace(&mut settings.api, true) {
+        return Err(TWICE.to_owned());
+    }
+    cx.serve_api();
+    needs_zone(cx, "weir_api");
+    Ok(())
+}
+
+fn api_token(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let file = cx.argument()?.to_owned();
+    let (path, bytes) = cx.read(&file)?;
+    let token = bytes.trim_ascii();
+    if token.len() < 16 || !token.iter().all(u8::is_ascii_graphic) {
+        let path = path.display();
+        return Err(format!("{path}: expected one line of at least 16 printable characters, the token"));
+    }
+    assign(&mut settings.api_token, Digest::of(token))?;
+    needs_zone(cx, "weir_api_token");
+    Ok(())
+}
+
+fn assign<T>(setting: &mut Option<T>, value: T) -> Result<(), String> {
+    match setting.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(TWICE.to_owned()),
+    }
+}
+
+fn one_of<T: Copy>(cx: &Context<'_>, known: &[(&str, T)]) -> Result<T, String> {
+    let argument = cx.argument()?;
+    known.iter().find(|(name, _)| *name == argument).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        format!("invalid value \"{argument}\", expected {}", names.join(" or "))
+    })
+}
+
+fn needs_zone(cx: &mut Context<'_>, directive: &'static str) {
+    let place = cx.place();
+    cx.main().needs_zone.get_or_insert((directive, place));
+}

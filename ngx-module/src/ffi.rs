@@ -1,0 +1,28 @@
+//! The fence: all unsafe code of Weir. What is outside sees safe types alone.
+//!
+//! | room | what it wraps |
+//! |---|---|
+//! | `export` | what nginx looks for in a module: the module table and the contexts |
+//! | `rtmp_sys` | nginx-rtmp's types (bindgen) and symbols (found at run time) |
+//! | `callback` | the border: no panic crosses it |
+//! | `conf` | directives and settings |
+//! | `zone` | shared memory, its lock, its life over reloads |
+//! | `session` | an RTMP session |
+//! | `chain` | where nginx-rtmp's handlers are hooked |
+//! | `cycle` | the life of a configuration and of a worker |
+//! | `timer`, `thread`, `log`, `process` | events, the thread pool, the log, the clock |
+//! | `request` | an HTTP request |
+
+pub mod callback;
+pub mod chain;
+pub mod conf;
+pub mod cycle;
+pub mod export;
+pub mod log;
+pub mod process;
+pub mod request;
+pub mod rtmp_sys;
+pub mod session;
+pub mod thread;
+pub mod timer;
+pub mod zone;

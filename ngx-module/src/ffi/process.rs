@@ -1,0 +1,66 @@
+//! The process: its number, the clock, who is alive, and state that one event loop alone touches.
+
+use std::cell::RefCell;
+
+use weir_model::Timestamp;
+
+/// Process id of the caller.
+#[must_use]
+pub fn pid() -> u32 {
+    std::process::id()
+}
+
+/// The time as nginx last read it (`ngx_cached_time`): no system call.
+#[must_use]
+pub fn now() -> Timestamp {
+    // SAFETY: nginx initialises its cached time before it reads the configuration, and replaces the pointer
+    // only with others of a static table.
+    let (seconds, milliseconds) = unsafe {
+        let time = nginx_sys::ngx_cached_time;
+        ((*time).sec, (*time).msec)
+    };
+    Timestamp::from_millis(u64::try_from(seconds).unwrap_or(0) * 1000 + milliseconds as u64)
+}
+
+/// Whether a process with this id exists. One that exited and was not yet reaped does.
+#[must_use]
+pub fn alive(pid: u32) -> bool {
+    let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
+    // SAFETY: signal 0 only asks.
+    let found = unsafe { libc::kill(pid, 0) } == 0;
+    found || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// Whether the worker was told to quit.
+#[must_use]
+pub fn draining() -> bool {
+    // SAFETY: plain flags that a signal handler sets, read by value.
+    unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_quit != 0 || nginx_sys::ngx_terminate != 0 }
+}
+
+/// Whether this process runs an event loop with connections: a worker, or nginx with `master_process off`.
+#[must_use]
+pub fn serves() -> bool {
+    // SAFETY: read by value, set once before any callback of ours.
+    let process = unsafe { nginx_sys::ngx_process };
+    process == nginx_sys::NGX_PROCESS_WORKER as usize || process == nginx_sys::NGX_PROCESS_SINGLE as usize
+}
+
+/// State of one process, touched by its event loop and nobody else.
+pub struct Local<T>(RefCell<T>);
+
+// SAFETY: nginx runs configuration, callbacks and timers of a process on one thread. The work that goes to
+// the thread pool is `Send` and is given what it needs by value; it never names a `Local`.
+unsafe impl<T> Sync for Local<T> {}
+
+impl<T> Local<T> {
+    /// A value for every process that is forked from here.
+    pub const fn new(value: T) -> Self {
+        Local(RefCell::new(value))
+    }
+
+    /// Works on the value. Calls do not nest: `work` must not call back into the same `Local`.
+    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.0.borrow_mut())
+    }
+}

@@ -1,0 +1,221 @@
+//! An HTTP request to the API: read, answered, and kept alive while work for it is in the thread pool.
+
+use std::ffi::c_void;
+
+use nginx_sys::{
+    NGX_DONE, NGX_ERROR, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_connection_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_finalize_request, ngx_http_output_filter,
+    ngx_http_read_client_request_body, ngx_http_request_t, ngx_http_run_posted_requests,
+    ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_str_t, ngx_table_elt_t,
+};
+use ngx::{core::Pool, http::Request};
+use weir_model::ClientAddr;
+
+use super::{callback, conf, export, log, thread};
+use crate::{
+    api::{self, Done, Response, Step},
+    settings::LocationSettings,
+};
+
+/// What a request says, apart from its body.
+pub struct Head<'r> {
+    /// `GET`, `POST`, ...
+    pub method: &'r str,
+    /// The path below the location, without a slash at the start: `v1/keys`.
+    pub path: &'r str,
+    /// What follows `?`.
+    pub query: &'r str,
+    /// The header `Authorization`.
+    pub authorization: Option<&'r str>,
+    /// The header `Content-Type`.
+    pub content_type: Option<&'r str>,
+    /// `Content-Length`, if it was sent.
+    pub content_length: Option<u64>,
+    /// The other end.
+    pub client: ClientAddr,
+    /// The settings of its location.
+    pub settings: &'r LocationSettings,
+}
+
+/// ngx_http_core_loc_conf_t.handler of a location with `weir_api`.
+pub(super) unsafe extern "C" fn handle(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("an API request", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request.
+        unsafe {
+            let Some(head) = head(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
+            match api::admit(&head) {
+                Ok(()) => {
+                    let outcome = ngx_http_read_client_request_body(r, Some(body_read));
+                    if outcome >= nginx_sys::NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
+                        return outcome;
+                    }
+                    NGX_DONE as ngx_int_t
+                }
+                Err(response) => {
+                    let discarded = Request::from_ngx_http_request(r).discard_request_body().0;
+                    if discarded == NGX_OK as ngx_int_t { send(r, response) } else { discarded }
+                }
+            }
+        }
+    })
+}
+
+/// The body is there. The request is finalized by whoever answers it.
+unsafe extern "C" fn body_read(r: *mut ngx_http_request_t) {
+    // SAFETY: nginx calls with the request whose body was read.
+    unsafe {
+        let step = callback::guard("an API request", None, || {
+            let head = head(&*r)?;
+            Some(match body(&*r) {
+                Some(body) => api::dispatch(&head, &body),
+                None => Step::Answer(api::body_too_large()),
+            })
+        });
+        proceed(r, step);
+    }
+}
+
+/// The work in the thread pool is over.
+///
+/// # Safety
+///
+/// `r` was kept alive for it.
+pub(super) unsafe fn resume(r: *mut ngx_http_request_t, done: Option<Done>) {
+    // SAFETY: by contract. The connection outlives the request.
+    unsafe {
+        let connection: *mut ngx_connection_t = (*r).connection;
+        let step = callback::guard("an API request", None, || done.map(|done| done()));
+        proceed(r, step);
+        ngx_http_run_posted_requests(connection);
+    }
+}
+
+/// # Safety
+///
+/// `r` is alive and its body was read.
+unsafe fn proceed(r: *mut ngx_http_request_t, step: Option<Step>) {
+    // SAFETY: by contract.
+    unsafe {
+        let outcome = match step {
+            Some(Step::Answer(response)) => send(r, response),
+            Some(Step::Work(work)) => match thread::run(r, work) {
+                true => return,
+                false => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
+            },
+            None => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
+        };
+        ngx_http_finalize_request(r, outcome);
+    }
+}
+
+/// # Safety
+///
+/// `r` was read up to its body.
+unsafe fn head<'r>(r: &ngx_http_request_t) -> Option<Head<'r>> {
+    // SAFETY: strings of a request live in its pool or in its header buffers, as long as the request; the
+    // settings live with the configuration.
+    unsafe {
+        let core = (&raw const ngx_http_core_module).as_ref()?;
+        let location: &ngx_http_core_loc_conf_t = conf::entry(r.loc_conf, core)?;
+        let uri = conf::text(&*(&raw const r.uri))?;
+        let below = conf::text(&*(&raw const location.name)).and_then(|name| uri.strip_prefix(name));
+        // A location by regular expression has no prefix to take away.
+        let below = below.or_else(|| uri.find("/v1/").map(|at| &uri[at..])).unwrap_or(uri);
+        let header = |entry: *mut ngx_table_elt_t| entry.as_ref().and_then(|entry| conf::text(&entry.value));
+        Some(Head {
+            method: conf::text(&*(&raw const r.method_name))?,
+            path: below.trim_start_matches('/'),
+            query: conf::text(&*(&raw const r.args))?,
+            authorization: header(r.headers_in.authorization),
+            content_type: header(r.headers_in.content_type),
+            content_length: u64::try_from(r.headers_in.content_length_n).ok(),
+            client: super::session::client_of(&*r.connection),
+            settings: conf::entry(r.loc_conf, export::http_module())?,
+        })
+    }
+}
+
+/// The body in one piece; `None` when it was too large for memory.
+///
+/// # Safety
+///
+/// The body was read.
+unsafe fn body(r: &ngx_http_request_t) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // SAFETY: by contract; the buffers are in memory unless there is a temporary file.
+    unsafe {
+        let Some(body) = r.request_body.as_ref() else { return Some(bytes) };
+        if !body.temp_file.is_null() {
+            return None;
+        }
+        let mut chain = body.bufs;
+        while let Some(link) = chain.as_ref() {
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).ok()?;
+            if bytes.len() + length > api::MAX_BODY {
+                return None;
+            }
+            if length > 0 {
+                bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
+            }
+            chain = link.next;
+        }
+    }
+    Some(bytes)
+}
+
+/// Sends an answer. Returns what the request is to be finalized with.
+///
+/// # Safety
+///
+/// `r` is alive and nothing was sent for it.
+unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
+    const FAILED: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
+    // SAFETY: by contract. What the answer points to is copied into the request's pool.
+    unsafe {
+        let pool = Pool::from_ngx_pool((*r).pool);
+        let headers = &mut (*r).headers_out;
+        headers.status = usize::from(response.status);
+        headers.content_length_n = response.body.len() as nginx_sys::off_t;
+        let Some(kind) = copy(&pool, response.content_type) else { return FAILED };
+        (headers.content_type, headers.content_type_len) = (kind, kind.len);
+        for (name, value) in [("Cache-Control", "no-store")].iter().chain(&response.headers) {
+            let row = ngx_list_push(&raw mut headers.headers).cast::<ngx_table_elt_t>();
+            let (Some(row), Some(key), Some(value)) = (row.as_mut(), copy(&pool, name), copy(&pool, value))
+            else {
+                return FAILED;
+            };
+            row.hash = 1;
+            (row.key, row.value) = (key, value);
+        }
+        let sent = ngx_http_send_header(r);
+        if sent == NGX_ERROR as ngx_int_t || sent > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
+            return sent;
+        }
+        let buffer = pool.calloc(size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
+        let (Some(buffer), Some(text)) = (buffer.as_mut(), copy(&pool, &response.body)) else {
+            return NGX_ERROR as ngx_int_t;
+        };
+        if text.len > 0 {
+            (buffer.start, buffer.pos) = (text.data, text.data);
+            (buffer.last, buffer.end) = (text.data.add(text.len), text.data.add(text.len));
+            buffer.set_memory(1);
+        }
+        buffer.set_last_buf(1);
+        buffer.set_last_in_chain(1);
+        let mut chain = ngx_chain_t { buf: buffer, next: std::ptr::null_mut() };
+        ngx_http_output_filter(r, &raw mut chain)
+    }
+}
+
+/// A copy of a text in a request's pool.
+fn copy(pool: &Pool, text: &str) -> Option<ngx_str_t> {
+    let data: *mut c_void = pool.alloc_unaligned(text.len().max(1));
+    if data.is_null() {
+        log::cycle(log::Level::Critical, format_args!("weir: not enough memory for an answer"));
+        return None;
+    }
+    // SAFETY: `data` has room for the text.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), data.cast(), text.len()) };
+    Some(ngx_str_t { len: text.len(), data: data.cast() })
+}

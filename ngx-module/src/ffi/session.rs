@@ -1,0 +1,217 @@
+//! An RTMP session of nginx-rtmp.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{CString, c_void},
+    fmt::Arguments,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ptr,
+};
+
+use nginx_sys::{ngx_connection_t, ngx_int_t};
+use ngx::core::Pool;
+use weir_model::ClientAddr;
+
+use super::{
+    chain, conf, export, log,
+    process::Local,
+    rtmp_sys::{self, ngx_rtmp_session_t},
+    timer::SessionTimer,
+};
+use crate::{hooks::SessionState, settings::AppSettings};
+
+/// A live session, for the time of one callback.
+pub struct Session {
+    session: *mut ngx_rtmp_session_t,
+}
+
+/// Sessions that hold a stream, by the number of their publish.
+static LIVE: Local<BTreeMap<u64, *mut ngx_rtmp_session_t>> = Local::new(BTreeMap::new());
+
+impl Session {
+    /// # Safety
+    ///
+    /// `session` is alive, and stays so while the value is used.
+    pub(super) unsafe fn new(session: *mut ngx_rtmp_session_t) -> Session {
+        Session { session }
+    }
+
+    /// The session of a connection, unless it is being closed.
+    ///
+    /// # Safety
+    ///
+    /// `connection` is alive and nginx-rtmp's.
+    pub(super) unsafe fn of_connection(connection: *mut ngx_connection_t) -> Option<Session> {
+        // SAFETY: by contract; nginx-rtmp keeps the session in `data` (ngx_rtmp_init_session).
+        unsafe {
+            let closing = (*connection).destroyed() != 0;
+            (!closing).then(|| Session { session: (*connection).data.cast() })
+        }
+    }
+
+    fn raw(&self) -> &ngx_rtmp_session_t {
+        // SAFETY: see `new`. Only plain fields are read through it.
+        unsafe { &*self.session }
+    }
+
+    fn connection(&self) -> &ngx_connection_t {
+        // SAFETY: a session has its connection as long as it lives.
+        unsafe { &*self.raw().connection }
+    }
+
+    /// The application's settings; `None` before `connect`.
+    #[must_use]
+    pub fn settings(&self) -> Option<&'static AppSettings> {
+        // SAFETY: `app_conf` is null or the table of an application, where our entry is an `AppSettings`.
+        // The settings live in the pool of a configuration, which outlives its sessions.
+        unsafe { conf::entry(self.raw().app_conf, export::rtmp_module()) }
+    }
+
+    /// The application's name.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        conf::text(&self.raw().app).unwrap_or_default()
+    }
+
+    /// Whether nginx-rtmp made this session itself, to push or to pull.
+    #[must_use]
+    pub fn is_relay(&self) -> bool {
+        self.raw().relay() != 0
+    }
+
+    /// The other end.
+    #[must_use]
+    pub fn client(&self) -> ClientAddr {
+        client_of(self.connection())
+    }
+
+    /// What Weir keeps of this session; dropped with the connection.
+    pub fn state(&mut self) -> Option<&mut SessionState> {
+        // SAFETY: `ctx` has an entry for every module of nginx-rtmp's kind; ours is null or a state that
+        // `pool.allocate` made in the connection's pool. `&mut self` keeps it the only reference.
+        unsafe {
+            let entry: *mut *mut c_void = self.raw().ctx.add((*export::rtmp_module()).ctx_index);
+            if (*entry).is_null() {
+                let pool = Pool::from_ngx_pool(self.connection().pool);
+                *entry = pool.allocate(SessionState::default()).cast();
+            }
+            (*entry).cast::<SessionState>().as_mut()
+        }
+    }
+
+    /// The state if there is one: nothing is allocated, for the media path.
+    pub fn known_state(&mut self) -> Option<&mut SessionState> {
+        // SAFETY: as in `state`.
+        unsafe { (*self.raw().ctx.add((*export::rtmp_module()).ctx_index)).cast::<SessionState>().as_mut() }
+    }
+
+    /// A timer for this session.
+    #[must_use]
+    pub fn timer(&self) -> SessionTimer {
+        SessionTimer::new(self.raw().connection)
+    }
+
+    /// Tells the client how its command went (`onStatus`).
+    pub fn send_status(&mut self, code: &str, level: &str, description: &str) {
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        let (code, level, description) = (text(code), text(level), text(description));
+        if let Some(rtmp) = rtmp_sys::rtmp() {
+            // SAFETY: a live session; the texts are copied into the message before this returns.
+            let sent = unsafe {
+                (rtmp.ngx_rtmp_send_status)(
+                    self.session,
+                    code.as_ptr().cast_mut(),
+                    level.as_ptr().cast_mut(),
+                    description.as_ptr().cast_mut(),
+                )
+            };
+            if sent != nginx_sys::NGX_OK as ngx_int_t {
+                self.close();
+            }
+        }
+    }
+
+    /// Closes the connection, after the current event (ngx_rtmp_finalize_session).
+    pub fn close(&mut self) {
+        if let Some(rtmp) = rtmp_sys::rtmp() {
+            // SAFETY: a live session; closing is posted, so it stays alive until the callback returns.
+            unsafe { (rtmp.ngx_rtmp_finalize_session)(self.session) }
+        }
+    }
+
+    /// Hands a publish to nginx-rtmp, under the name and type given. `false` when it refuses.
+    pub fn forward_publish(&mut self, name: &[u8], kind: &str) -> bool {
+        // SAFETY: a live session.
+        unsafe {
+            chain::forward_publish(self.session, ptr::null_mut(), name, kind)
+                != nginx_sys::NGX_ERROR as ngx_int_t
+        }
+    }
+
+    /// Small replies are not held back for the client's acknowledgement (TCP_NODELAY): stock nginx-rtmp
+    /// answers `connect` in four small writes, and the third waits 40 ms.
+    pub(super) fn send_at_once(&self) {
+        if matches!(self.client(), ClientAddr::Ip(_)) && !self.connection().listening.is_null() {
+            let on: libc::c_int = 1;
+            // SAFETY: an open socket and a flag of the right size; a failure costs only time.
+            unsafe {
+                libc::setsockopt(
+                    self.connection().fd,
+                    libc::IPPROTO_TCP,
+                    libc::TCP_NODELAY,
+                    (&raw const on).cast(),
+                    size_of::<libc::c_int>() as libc::socklen_t,
+                );
+            }
+        }
+    }
+
+    /// Writes to the session's log; nginx-rtmp adds client and server.
+    pub fn log(&self, level: log::Level, message: Arguments<'_>) {
+        // SAFETY: the connection's log lives as long as the connection.
+        unsafe { log::to(self.connection().log, level, message) }
+    }
+
+    /// Remembers that this session holds a stream.
+    pub fn hold(&self, number: u64) {
+        LIVE.with(|live| live.insert(number, self.session));
+    }
+}
+
+/// The session with this publish does not hold a stream any more.
+pub fn let_go(number: u64) {
+    LIVE.with(|live| live.remove(&number));
+}
+
+/// Calls `work` with every session that holds a stream in this process.
+pub fn each_live(mut work: impl FnMut(&mut Session)) {
+    let all: Vec<_> = LIVE.with(|live| live.values().copied().collect());
+    for session in all {
+        // A session lets go before it is freed: what is listed is alive, unless `work` just closed it, and
+        // closing is only posted.
+        // SAFETY: alive, as said.
+        work(&mut unsafe { Session::new(session) });
+    }
+}
+
+/// The other end of an accepted connection.
+pub(super) fn client_of(connection: &ngx_connection_t) -> ClientAddr {
+    let address = connection.sockaddr;
+    // SAFETY: null, or the address of an accepted connection, of the family that it says.
+    unsafe {
+        let Some(family) = address.as_ref().map(|address| i32::from(address.sa_family)) else {
+            return ClientAddr::Unix;
+        };
+        match family {
+            libc::AF_INET => {
+                let v4 = &*address.cast::<libc::sockaddr_in>();
+                ClientAddr::Ip(IpAddr::V4(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr))))
+            }
+            libc::AF_INET6 => {
+                let v6 = &*address.cast::<libc::sockaddr_in6>();
+                ClientAddr::Ip(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
+            }
+            _ => ClientAddr::Unix,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Work that may block goes to a thread pool of nginx; what comes of it goes on in the event loop.
+
+use std::{ffi::c_void, ptr};
+
+use nginx_sys::{
+    NGX_OK, ngx_array_t, ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_event_t, ngx_http_request_t, ngx_int_t,
+    ngx_module_t, ngx_pool_t, ngx_str_t, ngx_thread_pool_t, ngx_thread_task_t,
+};
+
+use super::{callback, request, rtmp_sys::symbol};
+use crate::api::{Done, Work};
+
+/// Name of the pool, as `thread_pool` would have it.
+const NAME: &str = "weir_state";
+
+/// The functions of nginx's thread pool: an nginx without threads has none of them.
+struct Threads {
+    task_alloc: unsafe extern "C" fn(*mut ngx_pool_t, usize) -> *mut ngx_thread_task_t,
+    task_post: unsafe extern "C" fn(*mut ngx_thread_pool_t, *mut ngx_thread_task_t) -> ngx_int_t,
+    pool_get: unsafe extern "C" fn(*mut ngx_cycle_t, *mut ngx_str_t) -> *mut ngx_thread_pool_t,
+    module: *mut ngx_module_t,
+}
+
+impl Threads {
+    fn find() -> Option<Threads> {
+        // SAFETY: the functions have the types that nginx declares in ngx_thread_pool.h.
+        unsafe {
+            Some(Threads {
+                task_alloc: std::mem::transmute::<*mut c_void, _>(symbol("ngx_thread_task_alloc\0")?),
+                task_post: std::mem::transmute::<*mut c_void, _>(symbol("ngx_thread_task_post\0")?),
+                pool_get: std::mem::transmute::<*mut c_void, _>(symbol("ngx_thread_pool_get\0")?),
+                module: symbol("ngx_thread_pool_module\0")?.cast(),
+            })
+        }
+    }
+}
+
+/// Adds the pool to the configuration that is being read: `thread_pool weir_state threads=1`. nginx's own
+/// default would be 32 threads a worker.
+pub(super) fn add_pool(cf: &mut ngx_conf_t) -> Result<(), String> {
+    let threads = Threads::find().ok_or("this nginx was built without threads (--with-threads)")?;
+    symbol("ngx_ssl_handshake\0").ok_or("this nginx was built without SSL (--with-http_ssl_module)")?;
+    let word = |text: &'static str| ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
+    let mut words = [word("thread_pool\0"), word("weir_state\0"), word("threads=1\0")];
+    for word in &mut words {
+        word.len -= 1;
+    }
+    let mut args = ngx_array_t {
+        elts: words.as_mut_ptr().cast(),
+        nelts: words.len(),
+        size: size_of::<ngx_str_t>(),
+        nalloc: words.len(),
+        pool: cf.pool,
+    };
+    let own = std::mem::replace(&mut cf.args, &raw mut args);
+    // SAFETY: the first directive of the thread pool's module is `thread_pool`; it reads `cf.args` and keeps
+    // the name, which is static.
+    let outcome = unsafe {
+        let command: *mut ngx_command_t = (*threads.module).commands;
+        (*command).set.map(|set| set(cf, command, ptr::null_mut()))
+    };
+    cf.args = own;
+    match outcome {
+        Some(answer) if answer.is_null() => Ok(()),
+        _ => Err("the thread pool \"weir_state\" cannot be added".to_owned()),
+    }
+}
+
+struct Job {
+    request: *mut ngx_http_request_t,
+    work: Option<Work>,
+    done: Option<Done>,
+}
+
+/// Runs `work` in the pool, then its outcome in the event loop, where the request is answered. The request
+/// stays alive until then. `false` when the pool takes no more.
+///
+/// # Safety
+///
+/// `request` is alive and its body has been read.
+pub(super) unsafe fn run(request: *mut ngx_http_request_t, work: Work) -> bool {
+    let Some(threads) = Threads::find() else { return false };
+    let mut name = ngx_str_t { len: NAME.len(), data: NAME.as_ptr().cast_mut() };
+    // SAFETY: the running cycle has the pool of `add_pool`; the task is allocated in the request's pool,
+    // which `blocked` keeps (ngx_http_terminate_request).
+    unsafe {
+        let pool = (threads.pool_get)(nginx_sys::ngx_cycle, &mut name);
+        let task = (threads.task_alloc)((*request).pool, 0);
+        if pool.is_null() || task.is_null() {
+            return false;
+        }
+        let job = Box::into_raw(Box::new(Job { request, work: Some(work), done: None }));
+        (*task).ctx = job.cast();
+        (*task).handler = Some(in_pool);
+        (*task).event.data = job.cast();
+        (*task).event.handler = Some(in_event_loop);
+        if (threads.task_post)(pool, task) != NGX_OK as ngx_int_t {
+            drop(Box::from_raw(job));
+            return false;
+        }
+        let main = &mut *(*request).main;
+        main.set_blocked(main.blocked() + 1);
+        true
+    }
+}
+
+/// ngx_thread_task_t.handler: on a thread of the pool.
+unsafe extern "C" fn in_pool(job: *mut c_void, _log: *mut nginx_sys::ngx_log_t) {
+    callback::guard("work of the thread pool", (), || {
+        // SAFETY: the job of `run`; the event loop does not touch it until this returns. The work is `Send`.
+        let job = unsafe { &mut *job.cast::<Job>() };
+        job.done = job.work.take().map(|work| work());
+    });
+}
+
+/// The task's event, back in the event loop.
+unsafe extern "C" fn in_event_loop(event: *mut ngx_event_t) {
+    callback::guard("the outcome of the thread pool", (), || {
+        // SAFETY: `data` is the job of `run`, and this its last use.
+        let job = unsafe { Box::from_raw((*event).data.cast::<Job>()) };
+        // SAFETY: the request was kept alive by `blocked`.
+        unsafe {
+            let main = &mut *(*job.request).main;
+            main.set_blocked(main.blocked() - 1);
+            request::resume(job.request, job.done);
+        }
+    });
+}

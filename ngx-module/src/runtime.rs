@@ -1,0 +1,88 @@
+//! What a running configuration gives to the workers: the zone, the secret, the keys of files.
+
+use std::{cell::Cell, path::PathBuf, rc::Rc};
+
+use weir_model::{Digest, KeyId, key::StreamKey, token::Signer};
+use weir_zone::WorkerId;
+
+use crate::{
+    ffi::{
+        process::{self, Local},
+        session,
+        zone::SharedZone,
+    },
+    hooks::Publish,
+    settings::MainSettings,
+};
+
+/// The running configuration, in one process.
+pub struct Runtime {
+    /// The memory that all workers share.
+    pub zone: SharedZone,
+    /// The state file, where there is one.
+    pub state_path: Option<PathBuf>,
+    /// Checks and signs tokens, where `weir_secret` gave the secret.
+    pub signer: Option<Signer>,
+    /// The keys of all `weir_key_file`.
+    pub file_keys: Vec<StreamKey>,
+    /// The worker's row, with the process that registered it: a forked worker has its own.
+    worker: Cell<Option<(u32, WorkerId)>>,
+}
+
+static CURRENT: Local<Option<Rc<Runtime>>> = Local::new(None);
+
+/// The running configuration; `None` without a zone.
+#[must_use]
+pub fn current() -> Option<Rc<Runtime>> {
+    CURRENT.with(|current| current.clone())
+}
+
+/// Another configuration runs from now on.
+pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) {
+    let before = CURRENT.with(Option::take);
+    let worker = before.as_ref().and_then(|before| before.worker.get());
+    let next = zone.map(|zone| {
+        Rc::new(Runtime {
+            zone,
+            state_path: settings.state_path.take(),
+            signer: settings.signer.take(),
+            file_keys: std::mem::take(&mut settings.file_keys),
+            worker: Cell::new(worker),
+        })
+    });
+    if next.is_none() {
+        // In a single process the sessions go on, and the rows are unmapped with the zone.
+        session::each_live(|session| {
+            if let Some(state) = session.state() {
+                state.publish = Publish::Idle;
+            }
+        });
+    }
+    CURRENT.with(|current| *current = next);
+}
+
+impl Runtime {
+    /// This process's row in the zone.
+    pub fn worker(&self) -> Option<WorkerId> {
+        self.worker.get().filter(|(pid, _)| *pid == process::pid()).map(|(_, worker)| worker)
+    }
+
+    pub(crate) fn set_worker(&self, worker: WorkerId) {
+        self.worker.set(Some((process::pid(), worker)));
+    }
+
+    /// The key of a file with this digest, that of the application if several have it.
+    #[must_use]
+    pub fn file_key(&self, app: &str, digest: &Digest) -> Option<&StreamKey> {
+        let same = |key: &&StreamKey| key.secrets.iter().any(|secret| secret.digest == *digest);
+        let mut found = self.file_keys.iter().filter(same).peekable();
+        let first = found.peek().copied();
+        found.find(|key| key.app.as_str() == app).or(first)
+    }
+
+    /// Whether a key of a file has this id.
+    #[must_use]
+    pub fn is_file_key(&self, id: KeyId) -> bool {
+        self.file_keys.iter().any(|key| key.id == id)
+    }
+}

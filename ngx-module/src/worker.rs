@@ -1,0 +1,87 @@
+//! A worker's life: its row in the zone, and what it does ten times a second.
+
+use std::rc::Rc;
+
+use crate::{
+    ffi::{
+        log::{self, Level},
+        process::{self, Local},
+        session, timer,
+    },
+    hooks,
+    runtime::{self, Runtime},
+};
+
+/// Ticks between two rounds of what needs no haste.
+const SLOW: u32 = 10;
+
+#[derive(Default)]
+struct Seen {
+    ticks: u32,
+    orders: u64,
+}
+
+static SEEN: Local<Seen> = Local::new(Seen { ticks: 0, orders: 0 });
+
+/// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
+/// reloads does not start workers anew, so this is asked with every connection.
+pub fn ensure_started() -> bool {
+    let Some(runtime) = runtime::current() else { return false };
+    if runtime.worker().is_none() && process::serves() {
+        let registered =
+            runtime.zone.lock(process::pid()).register(process::pid(), process::now(), process::alive);
+        match registered {
+            Ok(worker) => {
+                runtime.set_worker(worker);
+                timer::start_tick();
+            }
+            Err(error) => log::cycle(Level::Critical, format_args!("weir: no row for this worker: {error}")),
+        }
+    }
+    true
+}
+
+/// The worker exits: its row and its streams are free at once.
+pub fn stop() {
+    if let Some(runtime) = runtime::current()
+        && let Some(worker) = runtime.worker()
+    {
+        runtime.zone.lock(process::pid()).unregister(worker);
+    }
+}
+
+/// Every 100 ms.
+pub fn tick() {
+    let Some(runtime) = runtime::current() else { return };
+    if let Some(worker) = runtime.worker() {
+        runtime.zone.heartbeat(worker, process::now(), process::draining());
+    }
+    follow_orders(&runtime);
+    let slow = SEEN.with(|seen| {
+        seen.ticks = (seen.ticks + 1) % SLOW;
+        seen.ticks == 0
+    });
+    if slow {
+        tidy(&runtime);
+    }
+}
+
+/// Closes the publishers that some worker ordered to be closed.
+pub fn follow_orders(runtime: &Rc<Runtime>) {
+    let orders = runtime.zone.orders();
+    if SEEN.with(|seen| std::mem::replace(&mut seen.orders, orders)) != orders {
+        session::each_live(hooks::close_if_ordered);
+    }
+}
+
+fn tidy(runtime: &Rc<Runtime>) {
+    let now = process::now();
+    let zone = runtime.zone.lock(process::pid());
+    zone.reclaim(process::alive);
+    zone.forget_ended_secrets(now);
+    let summaries = zone.throttled_since(now);
+    drop(zone);
+    for (bucket, unlogged) in summaries {
+        hooks::log_summary(bucket, unlogged);
+    }
+}

@@ -1,0 +1,147 @@
+//! A block: sixteen words, of which the first two are the header. A record is one block, followed by as
+//! many `Tail` blocks as its text needs.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Words of a block.
+pub(crate) const WORDS: usize = 16;
+/// First word of the text that a record keeps in its own block.
+pub(crate) const TEXT: usize = 10;
+/// First word of the text in a tail.
+const TAIL_TEXT: usize = 2;
+
+/// 128 bytes of the zone.
+#[repr(C, align(128))]
+pub struct Block {
+    words: [AtomicU64; WORDS],
+}
+
+/// What a block is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Free,
+    /// Taken and not yet part of a record: lost if the worker dies now, and found by a repair.
+    Taken,
+    Tail,
+    Key,
+    Stream,
+}
+
+impl Kind {
+    fn of(byte: u64) -> Kind {
+        match byte {
+            1 => Kind::Taken,
+            2 => Kind::Tail,
+            3 => Kind::Key,
+            4 => Kind::Stream,
+            _ => Kind::Free,
+        }
+    }
+
+    fn byte(self) -> u64 {
+        match self {
+            Kind::Free => 0,
+            Kind::Taken => 1,
+            Kind::Tail => 2,
+            Kind::Key => 3,
+            Kind::Stream => 4,
+        }
+    }
+
+    pub(crate) fn is_record(self) -> bool {
+        matches!(self, Kind::Key | Kind::Stream)
+    }
+}
+
+/// Place of a block in the zone.
+pub(crate) type Index = u32;
+
+impl Block {
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        self.words[at].load(Relaxed)
+    }
+
+    pub(crate) fn set(&self, at: usize, value: u64) {
+        self.words[at].store(value, Relaxed);
+    }
+
+    /// Adds to a word that only one worker writes: no locked instruction is needed.
+    pub(crate) fn add(&self, at: usize, value: u64) {
+        self.set(at, self.word(at).wrapping_add(value));
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(self.word(0) & 0xff)
+    }
+
+    pub(crate) fn set_kind(&self, kind: Kind) {
+        self.set(0, (self.word(0) & !0xff) | kind.byte());
+    }
+
+    /// The next block of the same record.
+    pub(crate) fn tail(&self) -> Option<Index> {
+        unpack(self.word(0) >> 32)
+    }
+
+    pub(crate) fn set_tail(&self, tail: Option<Index>) {
+        self.set(0, (self.word(0) & 0xffff_ffff) | (pack(tail) << 32));
+    }
+
+    /// The next record of the same hash chain, or the next free block.
+    pub(crate) fn next(&self) -> Option<Index> {
+        unpack(self.word(1))
+    }
+
+    pub(crate) fn set_next(&self, next: Option<Index>) {
+        self.set(1, pack(next));
+    }
+
+    pub(crate) fn clear(&self) {
+        for word in &self.words {
+            word.store(0, Relaxed);
+        }
+    }
+
+    /// Where this block's text stands.
+    fn text(&self) -> &[AtomicU64] {
+        if self.kind().is_record() { &self.words[TEXT..] } else { &self.words[TAIL_TEXT..] }
+    }
+
+    pub(crate) fn read_text(&self, into: &mut Vec<u8>) {
+        for word in self.text() {
+            into.extend_from_slice(&word.load(Relaxed).to_le_bytes());
+        }
+    }
+}
+
+/// Bytes of text in the first block of a record.
+pub(crate) const RECORD_TEXT: usize = (WORDS - TEXT) * 8;
+/// Bytes of text in each further block.
+pub(crate) const TAIL_BYTES: usize = (WORDS - TAIL_TEXT) * 8;
+
+/// Blocks that a record with `len` bytes of text takes.
+pub(crate) fn blocks_for(len: usize) -> usize {
+    1 + len.saturating_sub(RECORD_TEXT).div_ceil(TAIL_BYTES)
+}
+
+/// Writes `bytes` into the text words that start at `first`.
+pub(crate) fn write_text(block: &Block, first: usize, bytes: &[u8]) {
+    for (at, chunk) in bytes.chunks(8).enumerate() {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        block.set(first + at, u64::from_le_bytes(word));
+    }
+}
+
+pub(crate) fn write_tail(block: &Block, bytes: &[u8]) {
+    write_text(block, TAIL_TEXT, bytes);
+}
+
+/// An optional index as a number: 0 is none.
+pub(crate) fn pack(index: Option<Index>) -> u64 {
+    index.map_or(0, |i| u64::from(i) + 1)
+}
+
+pub(crate) fn unpack(number: u64) -> Option<Index> {
+    number.checked_sub(1).and_then(|i| Index::try_from(i).ok())
+}

@@ -1,0 +1,299 @@
+//! Stream keys in the zone: a record a secret, found by its digest.
+
+use weir_model::{AppName, Digest, KeyId, Network, StreamKey, StreamName, Timestamp, key::KeySecret};
+
+use crate::{
+    Locked, Mutex, ZoneFull,
+    block::{Block, Index, Kind},
+};
+
+const DIGEST: usize = 2;
+const ID: usize = 6;
+const CREATED: usize = 7;
+const EXPIRES: usize = 8;
+const SHAPE: usize = 9;
+const NETWORK_BYTES: usize = 18;
+
+/// How far a key has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Not yet in the state file: opens nothing. Freed if the worker `pid` dies.
+    Pending {
+        /// Process id of the worker that writes the state file.
+        pid: u32,
+    },
+    /// Opens its stream.
+    Valid,
+    /// Revoked, while the state file may still say otherwise: opens nothing.
+    Revoked,
+}
+
+/// One secret of a stream key.
+#[derive(Debug, Clone)]
+pub struct KeyRecord {
+    /// The key that the secret belongs to. A rotated key has two records for a while.
+    pub id: KeyId,
+    /// SHA-256 of the secret.
+    pub digest: Digest,
+    /// False for the secret before a rotation.
+    pub current: bool,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Application.
+    pub app: String,
+    /// Public name of the stream.
+    pub stream: String,
+    /// The admin's note.
+    pub note: String,
+    /// When the key was made.
+    pub created_at: Timestamp,
+    /// When this secret ends.
+    pub expires_at: Option<Timestamp>,
+    /// Networks that may publish with it; empty is any.
+    pub publish_from: Vec<Network>,
+}
+
+impl KeyRecord {
+    /// The records of a key, its current secret first.
+    pub fn of(key: &StreamKey, stage: Stage) -> impl Iterator<Item = KeyRecord> {
+        key.secrets.iter().enumerate().map(move |(nth, secret)| KeyRecord {
+            id: key.id,
+            digest: secret.digest,
+            current: nth == 0,
+            stage,
+            app: key.app.as_str().to_owned(),
+            stream: key.stream.as_str().to_owned(),
+            note: key.note.clone(),
+            created_at: key.created_at,
+            expires_at: secret.expires_at,
+            publish_from: key.publish_from.clone(),
+        })
+    }
+}
+
+impl<M: Mutex> Locked<'_, '_, M> {
+    /// Adds a secret.
+    pub fn insert_key(&self, key: &KeyRecord) -> Result<(), ZoneFull> {
+        let mut text = [key.app.as_bytes(), key.stream.as_bytes(), key.note.as_bytes()].concat();
+        for network in &key.publish_from {
+            text.extend_from_slice(&network.to_bytes());
+        }
+        self.insert(Kind::Key, digest_hash(key.digest.bytes()), &text, self.reserve(), |block| {
+            for (at, chunk) in key.digest.bytes().chunks_exact(8).enumerate() {
+                let mut word = [0; 8];
+                word.copy_from_slice(chunk);
+                block.set(DIGEST + at, u64::from_le_bytes(word));
+            }
+            block.set(ID, key.id.0);
+            block.set(CREATED, key.created_at.as_millis());
+            block.set(EXPIRES, key.expires_at.map_or(0, Timestamp::as_millis));
+            let lengths = [key.app.len(), key.stream.len(), key.note.len(), key.publish_from.len()];
+            let shape = lengths.iter().rev().fold(0, |shape, len| shape << 8 | (*len as u64 & 0xff));
+            block.set(SHAPE, shape | u64::from(!key.current) << 32);
+            set_stage(block, key.stage);
+        })?;
+        Ok(())
+    }
+
+    /// The valid key with this digest.
+    #[must_use]
+    pub fn find_key(&self, digest: &Digest) -> Option<KeyRecord> {
+        let mut chain = self.chain(digest_hash(digest.bytes()));
+        let (_, found) = chain.find(|(_, block)| {
+            block.kind() == Kind::Key && stage(block) == Stage::Valid && digest_of(block) == *digest
+        })?;
+        Some(self.read_key(found))
+    }
+
+    /// The valid key with this id, with the secret that is current.
+    #[must_use]
+    pub fn key(&self, id: KeyId) -> Option<KeyRecord> {
+        let mut records = self.records(Kind::Key);
+        let (_, found) = records
+            .find(|(_, block)| block.word(ID) == id.0 && stage(block) == Stage::Valid && is_current(block))?;
+        Some(self.read_key(found))
+    }
+
+    /// Every key that is valid, with its secrets.
+    #[must_use]
+    pub fn keys(&self) -> Vec<StreamKey> {
+        let mut records: Vec<KeyRecord> = self
+            .records(Kind::Key)
+            .map(|(_, block)| self.read_key(block))
+            .filter(|key| key.stage == Stage::Valid)
+            .collect();
+        records.sort_by_key(|key| (key.created_at, key.id.0, !key.current));
+        let mut keys: Vec<StreamKey> = Vec::new();
+        for record in records {
+            let secret = KeySecret { digest: record.digest, expires_at: record.expires_at };
+            match keys.last_mut().filter(|key| key.id == record.id) {
+                Some(key) => key.secrets.push(secret),
+                None => keys.extend(stream_key(record.id, record, secret)),
+            }
+        }
+        keys
+    }
+
+    /// A pending secret opens its stream from now on.
+    pub fn confirm_secret(&self, digest: &Digest) {
+        if let Some((_, block)) = self.pending(digest) {
+            set_stage(block, Stage::Valid);
+        }
+    }
+
+    /// A pending secret is forgotten.
+    pub fn forget_secret(&self, digest: &Digest) {
+        if let Some((at, block)) = self.pending(digest) {
+            self.remove(key_hash(block), at);
+        }
+    }
+
+    /// A key opens nothing from now on. Returns whether there was one.
+    pub fn revoke_key(&self, id: KeyId) -> bool {
+        let valid = |(_, block): &(Index, &Block)| block.word(ID) == id.0 && stage(block) == Stage::Valid;
+        self.records(Kind::Key).filter(valid).map(|(_, block)| set_stage(block, Stage::Revoked)).count() > 0
+    }
+
+    /// The state file does not have this revoked key any more.
+    pub fn forget_revoked(&self, id: KeyId) {
+        self.remove_keys(|block| block.word(ID) == id.0 && stage(block) == Stage::Revoked);
+    }
+
+    /// The current secret of a key becomes the previous one, which ends at `until`; the one before goes.
+    pub fn retire_secret(&self, id: KeyId, until: Timestamp) {
+        let valid = |block: &Block| block.word(ID) == id.0 && stage(block) == Stage::Valid;
+        self.remove_keys(|block| valid(block) && !is_current(block));
+        for (_, block) in self.records(Kind::Key).filter(|(_, block)| valid(block)) {
+            let own = block.word(EXPIRES);
+            block.set(EXPIRES, if own == 0 { until.as_millis() } else { own.min(until.as_millis()) });
+            block.set(SHAPE, block.word(SHAPE) | 1 << 32);
+        }
+    }
+
+    /// Ids of keys that were revoked and may still stand in the state file.
+    #[must_use]
+    pub fn revoked_keys(&self) -> Vec<KeyId> {
+        let records = self.records(Kind::Key).filter(|(_, block)| stage(block) == Stage::Revoked);
+        let mut ids: Vec<KeyId> = records.map(|(_, block)| KeyId(block.word(ID))).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// Brings the valid keys in line with the state file. What was revoked here stays revoked.
+    pub fn sync_keys(&self, wanted: &[StreamKey]) -> Result<(), ZoneFull> {
+        let revoked = self.revoked_keys();
+        self.remove_keys(|block| stage(block) == Stage::Valid);
+        for key in wanted.iter().filter(|key| !revoked.contains(&key.id)) {
+            for record in KeyRecord::of(key, Stage::Valid) {
+                self.insert_key(&record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes secrets before a rotation whose overlap is over.
+    pub fn forget_ended_secrets(&self, now: Timestamp) {
+        self.remove_keys(|block| {
+            !is_current(block) && block.word(EXPIRES) != 0 && block.word(EXPIRES) <= now.as_millis()
+        });
+    }
+
+    fn pending(&self, digest: &Digest) -> Option<(Index, &Block)> {
+        let mut chain = self.chain(digest_hash(digest.bytes()));
+        chain.find(|(_, block)| {
+            block.kind() == Kind::Key && pending_pid(block).is_some() && digest_of(block) == *digest
+        })
+    }
+
+    fn remove_keys(&self, which: impl Fn(&Block) -> bool) {
+        let found: Vec<(Index, u64)> = self
+            .records(Kind::Key)
+            .filter(|(_, block)| which(block))
+            .map(|(at, block)| (at, key_hash(block)))
+            .collect();
+        for (at, hash) in found {
+            self.remove(hash, at);
+        }
+    }
+
+    fn read_key(&self, block: &Block) -> KeyRecord {
+        let shape = block.word(SHAPE);
+        let lengths = [0, 8, 16, 24].map(|shift| (shape >> shift & 0xff) as usize);
+        let [app, stream, note, networks] = lengths;
+        let text = self.text(block, app + stream + note + networks * NETWORK_BYTES);
+        let part = |from: usize, len: usize| text.get(from..from + len).unwrap_or_default();
+        let networks = part(app + stream + note, networks * NETWORK_BYTES);
+        KeyRecord {
+            id: KeyId(block.word(ID)),
+            digest: digest_of(block),
+            current: is_current(block),
+            stage: stage(block),
+            app: String::from_utf8_lossy(part(0, app)).into_owned(),
+            stream: String::from_utf8_lossy(part(app, stream)).into_owned(),
+            note: String::from_utf8_lossy(part(app + stream, note)).into_owned(),
+            created_at: Timestamp::from_millis(block.word(CREATED)),
+            expires_at: Some(block.word(EXPIRES)).filter(|at| *at != 0).map(Timestamp::from_millis),
+            publish_from: networks
+                .chunks_exact(NETWORK_BYTES)
+                .filter_map(|bytes| Network::from_bytes(bytes.try_into().ok()?))
+                .collect(),
+        }
+    }
+}
+
+fn stream_key(id: KeyId, record: KeyRecord, secret: KeySecret) -> Option<StreamKey> {
+    Some(StreamKey {
+        id,
+        app: AppName::parse(record.app.as_bytes()).ok()?,
+        stream: StreamName::parse(record.stream.as_bytes()).ok()?,
+        note: record.note,
+        created_at: record.created_at,
+        publish_from: record.publish_from,
+        secrets: vec![secret],
+    })
+}
+
+pub(crate) fn key_hash(block: &Block) -> u64 {
+    block.word(DIGEST)
+}
+
+fn digest_hash(digest: &[u8; 32]) -> u64 {
+    digest.iter().take(8).rev().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+fn digest_of(block: &Block) -> Digest {
+    let mut bytes = [0; 32];
+    for (at, chunk) in bytes.chunks_exact_mut(8).enumerate() {
+        chunk.copy_from_slice(&block.word(DIGEST + at).to_le_bytes());
+    }
+    Digest::from_bytes(bytes)
+}
+
+fn is_current(block: &Block) -> bool {
+    block.word(SHAPE) >> 32 & 1 == 0
+}
+
+fn stage(block: &Block) -> Stage {
+    match block.word(SHAPE) >> 36 & 0xf {
+        0 => Stage::Valid,
+        1 => Stage::Pending { pid: (block.word(SHAPE) >> 40) as u32 },
+        _ => Stage::Revoked,
+    }
+}
+
+fn set_stage(block: &Block, stage: Stage) {
+    // A process id takes 22 bits on Linux (PID_MAX_LIMIT).
+    let bits = match stage {
+        Stage::Valid => 0,
+        Stage::Pending { pid } => 1 << 36 | u64::from(pid) << 40,
+        Stage::Revoked => 2 << 36,
+    };
+    block.set(SHAPE, (block.word(SHAPE) & 0xf_ffff_ffff) | bits);
+}
+
+pub(crate) fn pending_pid(block: &Block) -> Option<u32> {
+    match stage(block) {
+        Stage::Pending { pid } => Some(pid),
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! The typed layout of the zone, and how a size in bytes is divided.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::{block::Block, throttle::ThrottleRow, workers::WorkerRow};
+
+/// Version of the layout. It is raised with any change of a type below: a reload into a module with
+/// another version is refused.
+pub const VERSION: u64 = 1;
+
+/// The smallest zone, in bytes: room for the root and a few hundred records.
+pub const MIN_SIZE: usize = 128 * 1024;
+
+pub(crate) const WORKERS: usize = 128;
+pub(crate) const THROTTLED: usize = 256;
+const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
+
+/// The fixed part at the start of the zone.
+#[repr(C, align(128))]
+pub struct Root {
+    magic: AtomicU64,
+    version: AtomicU64,
+    /// Size that was asked for in the configuration, bytes.
+    size: AtomicU64,
+    /// Bytes that the zone itself has of it, which the plan divides.
+    piece: AtomicU64,
+    /// Process id of whoever changes the structure, 0 when nobody does.
+    pub(crate) inside: AtomicU64,
+    /// First free block + 1.
+    pub(crate) free: AtomicU64,
+    pub(crate) used: AtomicU64,
+    /// Generation of the state file that the zone shows.
+    pub(crate) generation: AtomicU64,
+    /// Tells one state file from another.
+    pub(crate) state_file: AtomicU64,
+    /// Raised whenever a row bears an order for its worker.
+    pub(crate) orders: AtomicU64,
+    pub(crate) next_session: AtomicU64,
+    pub(crate) next_worker: AtomicU64,
+    pub(crate) seed: AtomicU64,
+    pub(crate) workers: [WorkerRow; WORKERS],
+    pub(crate) throttle: [ThrottleRow; THROTTLED],
+}
+
+/// How many bytes the parts of a zone take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Number of hash chains, a power of two.
+    pub heads: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+impl Plan {
+    /// Divides `bytes`: root, heads, blocks. `None` when not even a few records would fit.
+    #[must_use]
+    pub fn for_bytes(bytes: usize) -> Option<Plan> {
+        let rest = bytes.checked_sub(size_of::<Root>())?;
+        let heads = (rest / size_of::<Block>() / 2).next_power_of_two();
+        let blocks = rest.checked_sub(Self::heads_bytes(heads))? / size_of::<Block>();
+        (blocks >= 64).then_some(Plan { heads, blocks })
+    }
+
+    /// Bytes of the hash chains, a whole number of blocks so that blocks stay aligned.
+    #[must_use]
+    pub fn heads_bytes(heads: usize) -> usize {
+        (heads * size_of::<AtomicU64>()).next_multiple_of(align_of::<Block>())
+    }
+}
+
+impl Root {
+    /// Marks fresh (zeroed) memory as a zone of this layout. `size` is what the configuration asked for,
+    /// `piece` what is left of it for us, both in bytes; `seed` keeps chains unpredictable from outside.
+    pub fn initialise(&self, size: usize, piece: usize, session_base: u64, seed: u64) {
+        self.size.store(size as u64, Relaxed);
+        self.piece.store(piece as u64, Relaxed);
+        self.next_session.store(session_base, Relaxed);
+        self.seed.store(seed, Relaxed);
+        self.version.store(VERSION, Relaxed);
+        self.magic.store(MAGIC, Relaxed);
+    }
+
+    /// The layout version of memory that was initialised before, or `None` when it is no zone.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        (self.magic.load(Relaxed) == MAGIC).then(|| self.version.load(Relaxed))
+    }
+
+    /// How this zone is divided.
+    #[must_use]
+    pub fn plan(&self) -> Option<Plan> {
+        Plan::for_bytes(usize::try_from(self.piece.load(Relaxed)).ok()?)
+    }
+
+    /// Size asked for in the configuration, bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size.load(Relaxed)
+    }
+}

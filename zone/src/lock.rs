@@ -1,0 +1,281 @@
+//! The one lock of the zone, and what may be done only inside: taking and freeing blocks, hash chains, and
+//! the repair of what a worker left behind that died inside.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::{
+    Root, ZoneFull,
+    block::{self, Block, Index, Kind, RECORD_TEXT, TAIL_BYTES, pack, unpack},
+};
+
+/// A lock between processes that the master of nginx breaks when its holder dies
+/// (`ngx_shmtx_lock` on the mutex of the zone's slab pool).
+pub trait Mutex {
+    /// Waits until the lock is held.
+    fn lock(&self);
+    /// Gives it back.
+    fn unlock(&self);
+}
+
+/// The zone as one process sees it.
+pub struct Zone<'z, M> {
+    pub(crate) root: &'z Root,
+    heads: &'z [AtomicU64],
+    pub(crate) blocks: &'z [Block],
+    mutex: M,
+}
+
+impl<'z, M: Mutex> Zone<'z, M> {
+    /// A view of initialised memory. `heads.len()` is a power of two.
+    pub fn new(root: &'z Root, heads: &'z [AtomicU64], blocks: &'z [Block], mutex: M) -> Self {
+        Zone { root, heads, blocks, mutex }
+    }
+
+    /// Puts every block on the free list: once, on fresh memory.
+    pub fn format(&self, pid: u32) {
+        self.root.inside.store(u64::from(pid), Relaxed);
+        drop(self.lock(pid));
+    }
+
+    /// Locks the zone for a change of its structure. `pid` is the caller's own.
+    pub fn lock(&self, pid: u32) -> Locked<'_, 'z, M> {
+        self.mutex.lock();
+        let locked = Locked { zone: self };
+        if self.root.inside.swap(u64::from(pid), Relaxed) != 0 {
+            locked.repair();
+        }
+        locked
+    }
+
+    /// Raised whenever some row bears an order for the worker that owns it.
+    pub fn orders(&self) -> u64 {
+        self.root.orders.load(Relaxed)
+    }
+
+    /// Blocks in use, and in all.
+    pub fn usage(&self) -> (usize, usize) {
+        (self.root.used.load(Relaxed) as usize, self.blocks.len())
+    }
+
+    /// Bytes in use, of [`Root::size`].
+    pub fn used_bytes(&self) -> u64 {
+        let (used, all) = self.usage();
+        let fixed = self.root.size().saturating_sub((all * size_of::<Block>()) as u64);
+        fixed + (used * size_of::<Block>()) as u64
+    }
+
+    /// Size asked for in the configuration, bytes.
+    pub fn size(&self) -> u64 {
+        self.root.size()
+    }
+
+    /// Generation of the state file that the zone shows.
+    pub fn generation(&self) -> u64 {
+        self.root.generation.load(Relaxed)
+    }
+
+    pub(crate) fn block(&self, at: Index) -> Option<&'z Block> {
+        self.blocks.get(at as usize)
+    }
+}
+
+/// The zone while this process alone may change its structure.
+pub struct Locked<'l, 'z, M: Mutex> {
+    pub(crate) zone: &'l Zone<'z, M>,
+}
+
+impl<M: Mutex> Drop for Locked<'_, '_, M> {
+    fn drop(&mut self) {
+        // After a panic the mark stays, and the next holder repairs.
+        if !std::thread::panicking() {
+            self.zone.root.inside.store(0, Relaxed);
+        }
+        self.zone.mutex.unlock();
+    }
+}
+
+impl<M: Mutex> Locked<'_, '_, M> {
+    /// The zone shows this generation of the state file.
+    pub fn set_generation(&self, generation: u64) {
+        self.zone.root.generation.store(generation, Relaxed);
+    }
+
+    /// Notes which state file the zone belongs to (0 is none). Returns whether it was another before.
+    pub fn set_state_file(&self, path: &[u8]) -> bool {
+        let mark = if path.is_empty() { 0 } else { hash_bytes(&[path]) };
+        self.zone.root.state_file.swap(mark, Relaxed) != mark
+    }
+
+    /// Blocks that keys must leave free, so that streams can go on air in a zone full of keys.
+    pub(crate) fn reserve(&self) -> usize {
+        self.zone.blocks.len() / 8
+    }
+
+    pub(crate) fn order(&self) {
+        self.zone.root.orders.fetch_add(1, Relaxed);
+    }
+
+    /// Every record with its place.
+    pub(crate) fn records(&self, kind: Kind) -> impl Iterator<Item = (Index, &Block)> {
+        (0..).zip(self.zone.blocks).filter(move |(_, block)| block.kind() == kind)
+    }
+
+    /// The records of one hash chain. A chain that was damaged into a ring ends all the same.
+    pub(crate) fn chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
+        let mut at = unpack(self.head(hash).load(Relaxed));
+        let mut left = self.zone.blocks.len();
+        std::iter::from_fn(move || {
+            let index = at?;
+            left = left.checked_sub(1)?;
+            let block = self.zone.block(index)?;
+            at = block.next();
+            Some((index, block))
+        })
+    }
+
+    /// Writes a record: `fill` sets its own words, `text` follows, and `kind` makes it one.
+    pub(crate) fn insert(
+        &self,
+        kind: Kind,
+        hash: u64,
+        text: &[u8],
+        keep_free: usize,
+        fill: impl FnOnce(&Block),
+    ) -> Result<Index, ZoneFull> {
+        let wanted = block::blocks_for(text.len());
+        let (used, all) = self.zone.usage();
+        if used + wanted + keep_free > all {
+            return Err(ZoneFull);
+        }
+        let (own, rest) = text.split_at(text.len().min(RECORD_TEXT));
+        let index = self.take()?;
+        let record = self.zone.block(index).ok_or(ZoneFull)?;
+        let mut last = record;
+        for chunk in rest.chunks(TAIL_BYTES) {
+            let at = self.take()?;
+            let tail = self.zone.block(at).ok_or(ZoneFull)?;
+            block::write_tail(tail, chunk);
+            last.set_tail(Some(at));
+            tail.set_kind(Kind::Tail);
+            last = tail;
+        }
+        fill(record);
+        block::write_text(record, block::TEXT, own);
+        record.set_kind(kind);
+        self.link(hash, index, record);
+        Ok(index)
+    }
+
+    /// Takes a record out and frees its blocks.
+    pub(crate) fn remove(&self, hash: u64, index: Index) {
+        let Some(record) = self.zone.block(index) else { return };
+        self.unlink(hash, index, record.next());
+        let mut next = Some(index);
+        for _ in 0..self.zone.blocks.len() {
+            let Some((at, block)) = next.and_then(|at| Some((at, self.zone.block(at)?))) else { break };
+            next = block.tail();
+            self.give_back(at, block);
+        }
+    }
+
+    /// A record's text, `len` bytes over its block and tails.
+    pub(crate) fn text(&self, record: &Block, len: usize) -> Vec<u8> {
+        let mut text = Vec::with_capacity(len.max(RECORD_TEXT) + TAIL_BYTES);
+        record.read_text(&mut text);
+        let mut tail = record.tail();
+        while text.len() < len {
+            let Some(block) = tail.and_then(|at| self.zone.block(at)) else { break };
+            block.read_text(&mut text);
+            tail = block.tail();
+        }
+        text.truncate(len);
+        text
+    }
+
+    fn head(&self, hash: u64) -> &AtomicU64 {
+        let mixed = (hash ^ self.zone.root.seed.load(Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        &self.zone.heads[(mixed >> 32) as usize & (self.zone.heads.len() - 1)]
+    }
+
+    fn link(&self, hash: u64, index: Index, record: &Block) {
+        let head = self.head(hash);
+        record.set_next(unpack(head.load(Relaxed)));
+        head.store(pack(Some(index)), Relaxed);
+    }
+
+    fn unlink(&self, hash: u64, index: Index, next: Option<Index>) {
+        let before = self.chain(hash).find(|(_, block)| block.next() == Some(index));
+        match before {
+            Some((_, block)) => block.set_next(next),
+            None if unpack(self.head(hash).load(Relaxed)) == Some(index) => {
+                self.head(hash).store(pack(next), Relaxed);
+            }
+            None => {}
+        }
+    }
+
+    fn take(&self) -> Result<Index, ZoneFull> {
+        let root = self.zone.root;
+        let index = unpack(root.free.load(Relaxed)).ok_or(ZoneFull)?;
+        let block = self.zone.block(index).ok_or(ZoneFull)?;
+        root.free.store(pack(block.next()), Relaxed);
+        root.used.fetch_add(1, Relaxed);
+        block.clear();
+        block.set_kind(Kind::Taken);
+        Ok(index)
+    }
+
+    fn give_back(&self, index: Index, block: &Block) {
+        let root = self.zone.root;
+        // Key digests and addresses do not outlive their record.
+        block.clear();
+        block.set_next(unpack(root.free.load(Relaxed)));
+        root.free.store(pack(Some(index)), Relaxed);
+        root.used.fetch_sub(1, Relaxed);
+    }
+
+    /// Rebuilds chains and free list from the blocks' tags. Whole records stay; blocks that were taken for
+    /// one that was never finished are freed.
+    fn repair(&self) {
+        let zone = self.zone;
+        let mut reachable = vec![false; zone.blocks.len()];
+        for head in zone.heads {
+            head.store(0, Relaxed);
+        }
+        for (index, record) in (0..).zip(zone.blocks).filter(|(_, block)| block.kind().is_record()) {
+            reachable[index as usize] = true;
+            self.link(self.hash_of(record), index, record);
+            let mut tail = record.tail();
+            while let Some(block) = tail.and_then(|at| zone.block(at)).filter(|b| b.kind() == Kind::Tail) {
+                let Some(seen) = tail.and_then(|at| reachable.get_mut(at as usize)) else { break };
+                if std::mem::replace(seen, true) {
+                    break;
+                }
+                tail = block.tail();
+            }
+        }
+        zone.root.free.store(0, Relaxed);
+        zone.root.used.store(zone.blocks.len() as u64, Relaxed);
+        for (index, block) in (0..).zip(zone.blocks) {
+            if !reachable[index as usize] {
+                self.give_back(index, block);
+            }
+        }
+    }
+
+    fn hash_of(&self, record: &Block) -> u64 {
+        match record.kind() {
+            Kind::Stream => self.stream_hash(record),
+            _ => crate::keys::key_hash(record),
+        }
+    }
+}
+
+/// FNV-1a, 64 bits: chains only, nothing secret depends on it.
+pub(crate) fn hash_bytes(parts: &[&[u8]]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0xff])) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash
+}

@@ -1,0 +1,141 @@
+//! One row a worker: who is alive, and what it left behind when it is not.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use weir_model::Timestamp;
+
+use crate::{Locked, Mutex, Zone, ZoneFull, block::Kind, layout::WORKERS};
+
+#[repr(C)]
+pub(crate) struct WorkerRow {
+    pid: AtomicU64,
+    generation: AtomicU64,
+    since: AtomicU64,
+    heartbeat: AtomicU64,
+    draining: AtomicU64,
+    spare: [AtomicU64; 3],
+}
+
+/// A worker's place in the zone. The generation tells it from an earlier worker of the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerId {
+    slot: u32,
+    generation: u32,
+}
+
+impl WorkerId {
+    pub(crate) fn to_word(self) -> u64 {
+        u64::from(self.slot) << 32 | u64::from(self.generation)
+    }
+}
+
+/// What the zone knows of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerFacts {
+    /// Process id.
+    pub pid: u32,
+    /// When it started.
+    pub since: Timestamp,
+    /// When its event loop last came round.
+    pub heartbeat: Timestamp,
+    /// It was told to quit and serves what it still has.
+    pub draining: bool,
+}
+
+impl<M: Mutex> Zone<'_, M> {
+    /// Stamps the caller's row: its event loop came round at `now`.
+    pub fn heartbeat(&self, worker: WorkerId, now: Timestamp, draining: bool) {
+        if let Some(row) = self.worker_row(worker.to_word()) {
+            row.heartbeat.store(now.as_millis(), Relaxed);
+            row.draining.store(u64::from(draining), Relaxed);
+        }
+    }
+
+    /// Every worker that registered and has not been found dead.
+    pub fn workers(&self) -> Vec<WorkerFacts> {
+        let rows = self.root.workers.iter().filter(|row| row.pid.load(Relaxed) != 0);
+        rows.map(|row| WorkerFacts {
+            pid: row.pid.load(Relaxed) as u32,
+            since: Timestamp::from_millis(row.since.load(Relaxed)),
+            heartbeat: Timestamp::from_millis(row.heartbeat.load(Relaxed)),
+            draining: row.draining.load(Relaxed) != 0,
+        })
+        .collect()
+    }
+
+    /// Process id of the worker that a record's owner word names, if that worker still has its row.
+    pub(crate) fn owner_pid(&self, owner: u64) -> Option<u32> {
+        self.worker_row(owner).map(|row| row.pid.load(Relaxed) as u32).filter(|pid| *pid != 0)
+    }
+
+    fn worker_row(&self, owner: u64) -> Option<&WorkerRow> {
+        let row = self.root.workers.get((owner >> 32) as usize)?;
+        (row.generation.load(Relaxed) & 0xffff_ffff == owner & 0xffff_ffff).then_some(row)
+    }
+}
+
+impl<M: Mutex> Locked<'_, '_, M> {
+    /// Gives the calling worker a row. Rows and records of dead workers are freed first; `alive` asks the
+    /// kernel about a process id.
+    pub fn register(
+        &self,
+        pid: u32,
+        now: Timestamp,
+        alive: impl Fn(u32) -> bool,
+    ) -> Result<WorkerId, ZoneFull> {
+        // A row under the caller's own pid belongs to a dead worker that had the same number.
+        self.reclaim(|other| other != pid && alive(other));
+        let root = self.zone.root;
+        let slot = root.workers.iter().position(|row| row.pid.load(Relaxed) == 0).ok_or(ZoneFull)?;
+        let generation = (root.next_worker.fetch_add(1, Relaxed) + 1) & 0xffff_ffff;
+        let row = &root.workers[slot];
+        row.generation.store(generation, Relaxed);
+        row.since.store(now.as_millis(), Relaxed);
+        row.heartbeat.store(now.as_millis(), Relaxed);
+        row.draining.store(0, Relaxed);
+        row.pid.store(u64::from(pid), Relaxed);
+        debug_assert!(slot < WORKERS);
+        Ok(WorkerId { slot: slot as u32, generation: generation as u32 })
+    }
+
+    /// Gives the caller's row back when it exits.
+    pub fn unregister(&self, worker: WorkerId) {
+        if let Some(row) = self.zone.worker_row(worker.to_word()) {
+            row.pid.store(0, Relaxed);
+        }
+        self.free_orphans(|_| true);
+    }
+
+    /// Frees the rows of workers that are gone, and their streams and unfinished keys. Returns how many
+    /// streams were freed.
+    pub fn reclaim(&self, alive: impl Fn(u32) -> bool) -> usize {
+        let gone = |row: &&crate::workers::WorkerRow| {
+            let pid = row.pid.load(Relaxed) as u32;
+            pid != 0 && !alive(pid)
+        };
+        for row in self.zone.root.workers.iter().filter(gone) {
+            row.pid.store(0, Relaxed);
+        }
+        self.free_orphans(alive)
+    }
+
+    fn free_orphans(&self, alive: impl Fn(u32) -> bool) -> usize {
+        let streams: Vec<_> = self
+            .records(Kind::Stream)
+            .filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none())
+            .map(|(at, row)| (at, self.stream_hash(row)))
+            .collect();
+        for (at, hash) in &streams {
+            self.remove(*hash, *at);
+        }
+        let pending: Vec<_> = self
+            .records(Kind::Key)
+            .filter(|(_, key)| crate::keys::pending_pid(key).is_some_and(|pid| !alive(pid)))
+            .map(|(at, key)| (at, crate::keys::key_hash(key)))
+            .collect();
+        for (at, hash) in pending {
+            self.remove(hash, at);
+        }
+        streams.len()
+    }
+}
