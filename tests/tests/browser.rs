@@ -21,7 +21,7 @@ fn video(browser: &Browser, property: &str) -> Value {
 
 #[test]
 fn the_page_plays_the_test_stream_and_knows_no_key() {
-    let mut run = Run::start(true);
+    let mut run = Run::start_with_test_stream();
     let key = run.printed("Stream Key");
     assert!(key.starts_with("wk_"), "{key}");
     assert_eq!(run.printed("Server"), format!("rtmp://127.0.0.1:{}/live", run.rtmp_port()));
@@ -77,7 +77,7 @@ fn the_clock_is_the_viewers(browser: &Browser) {
 
 #[test]
 fn the_page_waits_for_a_stream_and_notices_its_end_and_its_return() {
-    let run = Run::start(false);
+    let run = Run::start();
     let key = run.api().create_key("live", "later").key;
     let browser = Browser::start();
     browser.open(&run.page("later"));
@@ -94,7 +94,7 @@ fn the_page_waits_for_a_stream_and_notices_its_end_and_its_return() {
 
 #[test]
 fn a_name_that_no_stream_can_have_is_asked_for_again() {
-    let run = Run::start(false);
+    let run = Run::start();
     let browser = Browser::start();
     for wrong in ["", "..%2Fapi", "%3Cb%3E", "-x", &"n".repeat(129)] {
         browser.open(&run.page(wrong));

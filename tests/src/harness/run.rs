@@ -1,6 +1,7 @@
 //! The whole product as `make run` starts it.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::Signal;
@@ -12,36 +13,104 @@ use super::{Api, files, products, wait};
 
 /// `scripts/run.sh` at work, out of a temporary folder; stopped when dropped.
 pub struct Run {
-    child: Child,
+    script: Script,
+    place: Place,
+}
+
+/// The running script, stopped when dropped.
+struct Script(Child);
+
+impl Script {
+    fn process(&self) -> Process {
+        Process(self.0.id() as i32)
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.process().signal(Signal::SIGTERM);
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// The folder and the ports of a run; they outlive it, so that another one may follow in the same place.
+pub struct Place {
     folder: TempDir,
     rtmp: Port,
     http: Port,
 }
 
-impl Run {
-    /// Starts it, and waits until it has said where everything is.
-    #[track_caller]
-    pub fn start(test_stream: bool) -> Self {
+impl Place {
+    /// A new one.
+    pub fn reserve() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-run-").tempdir().unwrap();
-        let (rtmp, http) = (Port::reserve(), Port::reserve());
-        let output = File::create(folder.path().join("output")).unwrap();
+        Self { folder, rtmp: Port::reserve(), http: Port::reserve() }
+    }
+
+    /// The command that runs the product here.
+    pub fn command(&self) -> Command {
         // Who starts the tests in the background may have left Ctrl-C ignored, which is inherited.
-        let child = Command::new("env")
+        let mut command = Command::new("env");
+        command
             .arg("--default-signal=INT")
             .arg(products::workspace().join("scripts/run.sh"))
-            .env("PREFIX", folder.path().join("prefix"))
-            .env("RTMP_PORT", rtmp.number().to_string())
-            .env("HTTP_PORT", http.number().to_string())
-            .env("TEST_STREAM", if test_stream { "1" } else { "0" })
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        let mut run = Self { child, folder, rtmp, http };
+            .env("PREFIX", self.prefix())
+            .env("RTMP_PORT", self.rtmp.number().to_string())
+            .env("HTTP_PORT", self.http.number().to_string())
+            .env("TEST_STREAM", "0")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the product here, without a test stream.
+    #[track_caller]
+    pub fn start(self) -> Run {
+        let command = self.command();
+        Run::of(self, command)
+    }
+
+    /// The folder that it works in.
+    pub fn prefix(&self) -> PathBuf {
+        self.folder.path().join("prefix")
+    }
+
+    /// The RTMP port.
+    pub fn rtmp_port(&self) -> u16 {
+        self.rtmp.number()
+    }
+
+    /// The HTTP port.
+    pub fn http_port(&self) -> u16 {
+        self.http.number()
+    }
+}
+
+impl Run {
+    /// Starts it in a new place, without a test stream, and waits until it has said where everything is.
+    #[track_caller]
+    pub fn start() -> Self {
+        Place::reserve().start()
+    }
+
+    /// The same, with a test stream.
+    #[track_caller]
+    pub fn start_with_test_stream() -> Self {
+        let place = Place::reserve();
+        let mut command = place.command();
+        command.env("TEST_STREAM", "1");
+        Self::of(place, command)
+    }
+
+    #[track_caller]
+    fn of(place: Place, mut command: Command) -> Self {
+        let output = File::create(place.folder.path().join("output")).unwrap();
+        let child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        let mut run = Self { script: Script(child), place };
         wait::until("run.sh says that it is ready", 30.0, || {
             let output = run.output();
-            let ended = run.child.try_wait().unwrap();
+            let ended = run.script.0.try_wait().unwrap();
             assert!(ended.is_none(), "run.sh has ended:\n{output}");
             output.contains("Ctrl-C")
         });
@@ -50,7 +119,7 @@ impl Run {
 
     /// What it has printed so far.
     pub fn output(&self) -> String {
-        files::text(&self.folder.path().join("output"))
+        files::text(&self.place.folder.path().join("output"))
     }
 
     /// The word after `label` in what it has printed.
@@ -63,27 +132,27 @@ impl Run {
 
     /// The page's address for a stream.
     pub fn page(&self, stream: &str) -> String {
-        format!("http://127.0.0.1:{}/?stream={stream}", self.http.number())
+        format!("http://127.0.0.1:{}/?stream={stream}", self.place.http_port())
     }
 
     /// The RTMP port.
     pub fn rtmp_port(&self) -> u16 {
-        self.rtmp.number()
+        self.place.rtmp_port()
     }
 
     /// The module's API.
     pub fn api(&self) -> Api {
-        Api::new(&format!("http://127.0.0.1:{}/api", self.http.number()))
+        Api::new(&format!("http://127.0.0.1:{}/api", self.place.http_port()))
     }
 
     /// The folder that it works in.
-    pub fn prefix(&self) -> std::path::PathBuf {
-        self.folder.path().join("prefix")
+    pub fn prefix(&self) -> PathBuf {
+        self.place.prefix()
     }
 
     /// The script and all that it has started.
     pub fn processes(&self) -> Vec<Process> {
-        let script = Process(self.child.id() as i32);
+        let script = self.script.process();
         let mut processes = script.descendants();
         processes.push(script);
         processes
@@ -92,22 +161,20 @@ impl Run {
     /// Ctrl-C, and its end.
     #[track_caller]
     pub fn interrupt(&mut self) -> ExitStatus {
-        Process(self.child.id() as i32).signal(Signal::SIGINT);
+        self.script.process().signal(Signal::SIGINT);
         self.wait_ended()
+    }
+
+    /// Ctrl-C; gives the place back once everything has ended.
+    #[track_caller]
+    pub fn leave(mut self) -> Place {
+        self.interrupt();
+        self.place
     }
 
     /// Waits for its end.
     #[track_caller]
     pub fn wait_ended(&mut self) -> ExitStatus {
-        wait::until("run.sh ends", 30.0, || self.child.try_wait().unwrap())
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            Process(self.child.id() as i32).signal(Signal::SIGTERM);
-            let _ = self.child.wait();
-        }
+        wait::until("run.sh ends", 30.0, || self.script.0.try_wait().unwrap())
     }
 }

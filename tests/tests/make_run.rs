@@ -1,0 +1,115 @@
+//! Proves what `make run` promises to a person at a terminal: one clear sentence when it cannot start, the same key the next
+//! time, and everything stopped together. Whether a picture comes out is in `browser.rs`.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use weir_tests::harness::process::Process;
+use weir_tests::harness::run::{Place, Run};
+use weir_tests::harness::{products, until};
+
+/// Runs it to its end, which must be a failure, and gives what it said.
+#[track_caller]
+fn fails(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_variable() {
+    let place = Place::reserve();
+    for (port, variable) in [(place.rtmp_port(), "RTMP_PORT"), (place.http_port(), "HTTP_PORT")] {
+        let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let said = fails(place.command());
+        assert_eq!(said, format!("run.sh: port {port} is taken: choose another one with {variable}=\n"));
+    }
+    let mut command = place.command();
+    command.env("HTTP_PORT", "web");
+    assert_eq!(fails(command), "run.sh: HTTP_PORT=web is no port\n");
+}
+
+#[test]
+fn a_folder_has_one_run_at_a_time() {
+    let run = Run::start();
+    let other = Place::reserve();
+    let mut command = other.command();
+    command.env("PREFIX", run.prefix());
+    let said = fails(command);
+    let folder = run.prefix();
+    assert_eq!(
+        said,
+        format!(
+            "run.sh: another run uses the folder {}: choose another one with PREFIX=\n",
+            folder.display()
+        )
+    );
+}
+
+#[test]
+fn the_next_run_in_a_folder_has_the_same_key_unless_its_state_is_gone() {
+    let run = Run::start();
+    let first = run.printed("Stream Key");
+    let run = run.leave().start();
+    assert_eq!(run.printed("Stream Key"), first);
+
+    let place = run.leave();
+    std::fs::remove_dir_all(place.prefix().join("state")).unwrap();
+    let run = place.start();
+    assert_ne!(run.printed("Stream Key"), first);
+}
+
+#[test]
+fn the_death_of_one_part_stops_the_other() {
+    for (part, said) in [("nginx", "nginx has ended"), ("weir", "the test stream has ended")] {
+        let mut run = Run::start_with_test_stream();
+        let processes = run.processes();
+        let is_part = |process: &&Process| process.title().contains(&format!("{part} "));
+        processes.iter().find(is_part).unwrap().signal(Signal::SIGKILL);
+        assert_eq!(run.wait_ended().code(), Some(1));
+        assert!(run.output().contains(said), "{}", run.output());
+        for process in processes {
+            until(&format!("{process:?} is gone"), 5.0, || !process.is_alive());
+        }
+    }
+}
+
+#[test]
+fn the_sample_passes_nginx_t_wherever_its_folder_is() {
+    let place = Place::reserve();
+    let prefix = place.prefix();
+    for folder in ["logs", "hls", "dash", "state", "temp"] {
+        std::fs::create_dir_all(prefix.join(folder)).unwrap();
+    }
+    let output = Command::new(products::workspace().join("scripts/render-single-node.sh"))
+        .arg(&prefix)
+        .args([place.rtmp_port().to_string(), place.http_port().to_string()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let config = prefix.join("nginx.conf");
+    std::fs::write(&config, &output.stdout).unwrap();
+    // What would still point at the sample's own folders would go unnoticed by `nginx -t` on a machine that has them.
+    let text = String::from_utf8(output.stdout).unwrap();
+    for path in ["/srv/weir", "/var/lib/weir-nginx", "/var/log", "/run/nginx.pid", "modules-enabled"] {
+        assert!(!text.contains(path), "{path} is still in:\n{text}");
+    }
+    let mut nginx = Command::new(products::nginx());
+    nginx
+        .arg("-t")
+        .arg("-q")
+        .arg("-p")
+        .arg(&prefix)
+        .arg("-c")
+        .arg(&config)
+        .arg("-e")
+        .arg(prefix.join("logs/error.log"));
+    let output = nginx.output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
