@@ -408,6 +408,12 @@ impl Client {
         self.stream_command("publish", |w| w.null().string(&name).string(b"live"));
     }
 
+    /// Sends `closeStream` for the stream that was created last; it stays usable.
+    pub fn send_close_stream(&mut self) {
+        self.stream_command("closeStream", |w| w.null());
+        self.publishing = false;
+    }
+
     fn stream_command(&mut self, name: &str, arguments: impl FnOnce(&mut amf0::Writer) -> &mut amf0::Writer) {
         self.transaction += 1.0;
         let message = Message::command(self.stream_id.unwrap_or_default(), name, self.transaction, arguments);

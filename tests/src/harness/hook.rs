@@ -14,7 +14,7 @@ pub struct Hook {
 }
 
 /// What it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// 200.
     Yes,
@@ -22,6 +22,8 @@ pub enum Answer {
     No,
     /// Nothing: the asker waits.
     Never,
+    /// 302 to this place, which renames the stream.
+    Redirect(String),
 }
 
 impl Hook {
@@ -37,7 +39,7 @@ impl Hook {
             for connection in listener.incoming().flatten() {
                 if let Some((connection, body)) = take(connection) {
                     shared.lock().unwrap().push(body);
-                    open.extend(give(connection, answer));
+                    open.extend(give(connection, &answer));
                 }
             }
         });
@@ -83,10 +85,11 @@ fn take(mut connection: TcpStream) -> Option<(TcpStream, String)> {
     }
 }
 
-fn give(mut connection: TcpStream, answer: Answer) -> Option<TcpStream> {
+fn give(mut connection: TcpStream, answer: &Answer) -> Option<TcpStream> {
     let status = match answer {
-        Answer::Yes => "200 OK",
-        Answer::No => "403 Forbidden",
+        Answer::Yes => "200 OK".to_owned(),
+        Answer::No => "403 Forbidden".to_owned(),
+        Answer::Redirect(to) => format!("302 Found\r\nLocation: {to}"),
         Answer::Never => return Some(connection),
     };
     let _ = write!(connection, "HTTP/1.0 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

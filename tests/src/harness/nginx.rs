@@ -93,13 +93,26 @@ impl Config {
     /// Runs `nginx -t`, which must fail, and gives the first message without its place: the folder reads `@DIR@`.
     #[track_caller]
     pub fn rejected(self) -> String {
-        let place = Place::new();
+        self.rejected_in(&Place::new())
+    }
+
+    #[track_caller]
+    fn rejected_in(self, place: &Place) -> String {
         place.write(&self);
         let output = place.command().arg("-t").output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "nginx accepts:\n{}", self.text(&place));
+        assert!(!output.status.success(), "nginx accepts:\n{}", self.text(place));
         verdict::first_error(&text, place.folder.path())
             .unwrap_or_else(|| panic!("nginx fails without [emerg]:\n{text}"))
+    }
+
+    /// [`rejected`](Self::rejected), and asserts that the file `name` of the folder still has `content`.
+    #[track_caller]
+    pub fn rejected_leaving(self, name: &str, content: &[u8]) -> String {
+        let place = Place::new();
+        let message = self.rejected_in(&place);
+        assert_eq!(std::fs::read(place.path(name)).unwrap(), content, "{name} was written");
+        message
     }
 
     /// Runs `nginx -t`, which must succeed, and gives what it said.

@@ -142,6 +142,15 @@ impl Publisher {
         }
     }
 
+    /// Asserts that the publish was refused, with whichever code, and the connection then closed.
+    #[track_caller]
+    pub fn refused_somehow(self) {
+        match self.outcome() {
+            Outcome::Refused { .. } => self.wait_closed(5.0),
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
     /// Waits until the server has ended the connection.
     #[track_caller]
     pub fn wait_closed(&self, seconds: f64) {

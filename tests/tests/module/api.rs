@@ -1,0 +1,239 @@
+//! The API: what it answers, and how it refuses.
+
+use serde_json::{Value, json};
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Api, Publisher};
+
+use super::{keyed, time, wait_live};
+
+#[test]
+fn health_tells_of_workers_and_zone() {
+    let nginx = keyed().workers(2).start();
+    let health = nginx.api().get("/v1/health").expect(200);
+    assert_eq!((&health["status"], &health["reasons"]), (&json!("ok"), &json!([])));
+    let workers = health["workers"].as_array().unwrap();
+    let mut pids: Vec<_> = workers.iter().map(|worker| worker["pid"].as_i64().unwrap() as i32).collect();
+    pids.sort_unstable();
+    assert_eq!(pids, nginx.workers().iter().map(|worker| worker.0).collect::<Vec<_>>());
+    for worker in workers {
+        assert_eq!(worker["draining"], false);
+        assert!(worker["heartbeat_ms"].as_u64().unwrap() < 5000, "{worker}");
+        time(&worker["since"]);
+    }
+    assert_eq!(health["zone"]["size"], 2 << 20);
+    let used = health["zone"]["used"].as_u64().unwrap();
+    nginx.api().create_key("live", "show");
+    assert!(nginx.api().get("/v1/health").expect(200)["zone"]["used"].as_u64().unwrap() > used);
+}
+
+#[test]
+fn keys_are_created_listed_and_never_shown_again() {
+    let nginx = keyed().start();
+    let api = nginx.api();
+    assert_eq!(api.get("/v1/keys").expect(200), json!({"keys": []}));
+    let body = json!({"app": "live", "stream": "show", "note": "studio", "expires_at": "2099-01-01T00:00:00Z",
+        "publish_from": ["192.0.2.0/24", "2001:db8::/32"]});
+    let mut created = api.post("/v1/keys", &body).expect(201);
+    let key = created["key"].as_str().unwrap().to_owned();
+    let tail = key.strip_prefix("wk_").unwrap();
+    assert!(tail.len() == 32 && tail.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')), "{key}");
+    created.as_object_mut().unwrap().remove("key");
+    let id = created["id"].as_str().unwrap();
+    assert!(id.len() == 17 && id.starts_with('k'), "{id}");
+    for field in ["app", "stream", "note", "expires_at", "publish_from"] {
+        assert_eq!(created[field], body[field], "{field}");
+    }
+    assert_eq!((&created["source"], &created["previous_valid_until"]), (&json!("api"), &Value::Null));
+    time(&created["created_at"]);
+    assert_eq!(api.get("/v1/keys").expect(200), json!({"keys": [created]}));
+    assert_ne!(api.create_key("live", "show").key, key);
+}
+
+#[test]
+fn streams_tell_who_publishes() {
+    let nginx = keyed().app("open", "weir_publish open;").start();
+    let api = nginx.api();
+    assert_eq!(api.get("/v1/streams").expect(200), json!({"streams": []}));
+    let key = api.create_key("live", "show");
+    let _keyed =
+        Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).from("127.0.0.3").start().started();
+    let _open = Publisher::to(nginx.rtmp(), "open/show").start().started();
+    let stream = wait_live(&api, "live", "show");
+    assert_eq!(
+        stream["publisher"],
+        json!({"addr": "127.0.0.3", "key_id": key.id, "worker_pid": nginx.workers()[0].0})
+    );
+    time(&stream["since"]);
+    assert!(!stream["session"].as_str().unwrap().is_empty());
+    let open = wait_live(&api, "open", "show");
+    assert_eq!(open["publisher"]["key_id"], Value::Null);
+    assert_ne!(open["session"], stream["session"]);
+}
+
+#[test]
+fn a_bad_request_names_the_field() {
+    let nginx = keyed().start();
+    let api = nginx.api();
+    let good = || json!({"app": "live", "stream": "show"});
+    let with = |field: &str, value: Value| {
+        let mut body = good();
+        body[field] = value;
+        body
+    };
+    for (field, value) in [
+        ("app", json!(1)),
+        ("app", json!("")),
+        ("app", json!("a/../b")),
+        ("stream", json!(null)),
+        ("stream", json!("-x")),
+        ("stream", json!("a".repeat(129))),
+        ("note", json!([])),
+        ("note", json!("n".repeat(201))),
+        ("note", json!("a\nb")),
+        ("expires_at", json!("tomorrow")),
+        ("expires_at", json!("2001-01-01T00:00:00Z")),
+        ("expires_at", json!(5)),
+        ("publish_from", json!("192.0.2.0/24")),
+        ("publish_from", json!([1])),
+        ("publish_from", json!(["192.0.2.1/24"])),
+        ("publish_from", json!(vec!["192.0.2.1"; 17])),
+        ("colour", json!("blue")),
+    ] {
+        let message = api.post("/v1/keys", &with(field, value.clone())).error(400, "bad_request");
+        assert!(message.contains(&format!("\"{field}\"")), "{field} {value}: {message}");
+    }
+    let key = api.create_key("live", "show");
+    for body in
+        [json!({"overlap_s": -1}), json!({"overlap_s": "x"}), json!({"overlap_s": 1.5}), json!({"x": 1})]
+    {
+        let message = api.post(&format!("/v1/keys/{}/rotate", key.id), &body).error(400, "bad_request");
+        assert!(message.contains("overlap_s") || message.contains("\"x\""), "{message}");
+    }
+    for body in ["", "{", "[]", "null", "\"x\"", "{\"app\":\"live\",\"app\":\"x\"", "\u{0}"] {
+        let request = api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(body);
+        api.send(request).error(400, "bad_request");
+    }
+    let deep = format!("{{\"note\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
+    let request = api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(deep);
+    api.send(request).error(400, "bad_request");
+    assert_eq!(api.get("/v1/keys").expect(200)["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn paths_and_methods_that_do_not_exist() {
+    let nginx = keyed().start();
+    let api = nginx.api();
+    for path in ["", "/", "/v1", "/v1/", "/v1/nothing", "/v2/keys", "/v1/keysx", "/v1/keys/k0/x/y"] {
+        api.get(path).error(404, "not_found");
+    }
+    for id in ["k0000000000000000", "k1", "x", "k00000000000000zz", "%6b", "k000000000000000000"] {
+        api.delete(&format!("/v1/keys/{id}")).error(404, "not_found");
+        api.post(&format!("/v1/keys/{id}/rotate"), &json!({})).error(404, "not_found");
+    }
+    for (method, path) in [
+        ("POST", "/v1/health"),
+        ("DELETE", "/v1/health"),
+        ("PUT", "/v1/keys"),
+        ("DELETE", "/v1/keys"),
+        ("PATCH", "/v1/keys/k0000000000000000"),
+        ("GET", "/v1/keys/k0000000000000000/rotate"),
+        ("POST", "/v1/streams"),
+    ] {
+        let request = api.request(method, path).header("Content-Type", "application/json").body("{}");
+        api.send(request).error(405, "method_not_allowed");
+    }
+    let head = api.send(api.request("HEAD", "/v1/health"));
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+}
+
+#[test]
+fn changes_need_the_content_type_that_a_form_cannot_send() {
+    let nginx = keyed().start();
+    let api = nginx.api();
+    let id = api.create_key("live", "show").id;
+    let body = r#"{"app":"live","stream":"show"}"#;
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+    ] {
+        for (method, path) in [
+            ("POST", "/v1/keys".to_owned()),
+            ("POST", format!("/v1/keys/{id}/rotate")),
+            ("DELETE", format!("/v1/keys/{id}")),
+        ] {
+            let request = api.request(method, &path).header("Content-Type", kind).body(body);
+            api.send(request).error(415, "unsupported_media_type");
+        }
+    }
+    api.send(api.request("POST", "/v1/keys").body(body)).error(415, "unsupported_media_type");
+    api.send(api.request("DELETE", &format!("/v1/keys/{id}"))).error(415, "unsupported_media_type");
+    let request =
+        api.request("POST", "/v1/keys").header("Content-Type", "Application/JSON; charset=utf-8").body(body);
+    api.send(request).expect(201);
+}
+
+#[test]
+fn bodies_are_bounded() {
+    let nginx = keyed().start();
+    let api = nginx.api();
+    let body = |size: usize| {
+        let head = r#"{"app":"live","stream":"show","note":""#;
+        format!("{head}{}\"}}", "n".repeat(size - head.len() - 2))
+    };
+    let post = |body: String| {
+        api.send(api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(body))
+    };
+    post(body(64 * 1024)).error(400, "bad_request");
+    post(body(64 * 1024 + 1)).error(413, "too_large");
+    let blanks = format!(r#"{{"app":"live","stream":"show"{}}}"#, " ".repeat(60_000));
+    post(blanks).expect(201);
+}
+
+#[test]
+fn without_a_token_file_only_the_machine_itself_is_served() {
+    let nginx = Config::weir()
+        .main("weir_zone 2m;")
+        .http("listen unix:@DIR@/http.sock; location /api { weir_api; }")
+        .http("set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;")
+        .start();
+    let api = nginx.api();
+    api.get("/v1/health").expect(200);
+    for header in ["192.0.2.1", "2001:db8::1"] {
+        let answer = api.send(api.request("GET", "/v1/health").header("X-Real-IP", header));
+        answer.error(403, "forbidden");
+    }
+}
+
+#[test]
+fn with_a_token_file_whoever_has_it_is_served() {
+    let token = "0123456789abcdef-token";
+    let nginx = Config::weir()
+        .file("token", format!("{token}\n"))
+        .main("weir_zone 2m;")
+        .http("location /api { weir_api; weir_api_token @DIR@/token; }")
+        .http("set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;")
+        .start();
+    let api = nginx.api();
+    let without = api.send(api.request("GET", "/v1/health"));
+    without.error(401, "unauthorized");
+    for wrong in ["", "x", "0123456789abcdef-tokem", "0123456789abcdef-token2"] {
+        let api = Api::new(&nginx.url("/api")).with_token(wrong);
+        api.get("/v1/keys").error(401, "unauthorized");
+        api.post("/v1/keys", &json!({"app": "live", "stream": "show"})).error(401, "unauthorized");
+    }
+    let basic = api.request("GET", "/v1/health").header("Authorization", format!("Basic {token}"));
+    api.send(basic).error(401, "unauthorized");
+    let api = Api::new(&nginx.url("/api")).with_token(token);
+    api.create_key("live", "show");
+    let far = api.send(api.request("GET", "/v1/health").header("X-Real-IP", "192.0.2.1"));
+    far.expect(200);
+    assert!(!nginx.log().contains(token));
+}
+
+#[test]
+fn nginx_own_access_rules_apply_on_top() {
+    let nginx = keyed().http("location /closed { deny all; weir_api; }").start();
+    assert_eq!(Api::new(&nginx.url("/closed")).get("/v1/health").status, 403);
+}

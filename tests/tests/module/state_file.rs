@@ -1,0 +1,188 @@
+//! `state=FILE`: what was answered is on disk, what cannot be written did not happen, and a file that cannot be read is told at
+//! `nginx -t` and never overwritten.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use serde_json::json;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Api, Publisher, Tmpfs, files};
+
+use super::{BAD_NAME, wait_live};
+
+fn with_state(path: &str) -> Config {
+    Config::weir()
+        .main(&format!("weir_zone 2m state={path};"))
+        .http("location /api { weir_api; }")
+        .app("live", "weir_publish key;")
+}
+
+fn ids(api: &Api) -> Vec<String> {
+    let keys = api.get("/v1/keys").expect(200);
+    keys["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn keys_outlive_a_restart() {
+    let mut nginx = with_state("@DIR@/state").start();
+    let api = nginx.api();
+    let body = json!({"app": "live", "stream": "show", "note": "caf\u{e9}", "publish_from": ["127.0.0.0/8"]});
+    let kept = api.create_key_with(&body);
+    let revoked = api.create_key("live", "gone");
+    let rotated = api.create_key("live", "turn");
+    let new = api.post(&format!("/v1/keys/{}/rotate", rotated.id), &json!({"overlap_s": 600})).expect(200);
+    api.delete(&format!("/v1/keys/{}", revoked.id)).expect(200);
+    let before = api.get("/v1/keys").expect(200);
+
+    nginx.restart(|nginx| {
+        let state = fs::metadata(nginx.path("state")).unwrap();
+        assert_eq!(state.permissions().mode() & 0o777, 0o600);
+        for secret in [&kept.key, &revoked.key, &rotated.key] {
+            assert!(files::that_mention(nginx.folder(), secret).is_empty());
+        }
+    });
+    assert_eq!(api.get("/v1/keys").expect(200), before);
+    for path in [&kept.key, &rotated.key, new["key"].as_str().unwrap()] {
+        Publisher::to(nginx.rtmp(), &format!("live/{path}")).start().started().close();
+    }
+    Publisher::to(nginx.rtmp(), &format!("live/{}", revoked.key)).start().refused(BAD_NAME);
+    // Nothing but the file itself is left of the writing.
+    let left: Vec<_> =
+        files::below(nginx.folder()).into_iter().filter(|p| p.to_string_lossy().contains("tmp")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn each_change_replaces_the_file_as_a_whole() {
+    let nginx = with_state("@DIR@/state").workers(2).start();
+    let mut seen = 0;
+    for n in 0..5 {
+        nginx.api().create_key("live", &format!("s{n}"));
+        let inode = fs::metadata(nginx.path("state")).unwrap().ino();
+        assert_ne!(inode, seen);
+        seen = inode;
+        weir_model::state_file::State::decode(&fs::read(nginx.path("state")).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn changes_at_the_same_time_are_all_kept() {
+    let mut nginx = with_state("@DIR@/state").workers(2).start();
+    let base = nginx.url("/api");
+    let threads: Vec<_> = (0..6)
+        .map(|n| {
+            let api = Api::new(&base);
+            std::thread::spawn(move || {
+                (0..10).map(|_| api.create_key("live", &format!("s{n}")).id).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut made: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    nginx.restart(|_| {});
+    let mut kept = ids(&nginx.api());
+    made.sort();
+    kept.sort();
+    assert_eq!(kept, made);
+}
+
+#[test]
+fn a_reload_does_not_bring_back_what_was_revoked() {
+    let nginx = with_state("@DIR@/state").start();
+    let api = nginx.api();
+    let (gone, stays) = (api.create_key("live", "gone"), api.create_key("live", "stays"));
+    api.delete(&format!("/v1/keys/{}", gone.id)).expect(200);
+    nginx.reload();
+    assert_eq!(ids(&api), [stays.id]);
+}
+
+#[test]
+fn files_that_cannot_be_read_stop_the_configuration_and_stay_as_they_are() {
+    let good = weir_model::state_file::State::default().encode();
+    let flipped = good.replace("\"generation\": 0", "\"generation\": 1");
+    let newer = good.replacen("weir-state 1", "weir-state 2", 1);
+    for (content, message) in [
+        (
+            "",
+            "the state file is empty: restore a backup, or remove the file to start without keys and targets",
+        ),
+        ("{}", "this is not a state file of weir: check the path, or move the file away"),
+        (
+            flipped.as_str(),
+            "the state file is damaged (checksum does not match): restore a backup, or move the file away to start without keys and targets",
+        ),
+        (
+            &good[..good.len() - 3],
+            "the state file is damaged (checksum does not match): restore a backup, or move the file away to start without keys and targets",
+        ),
+        (
+            newer.as_str(),
+            "the state file has version 2, this weir reads up to 1: install a newer weir, or move the file away",
+        ),
+    ] {
+        let config = with_state("@DIR@/state").file("state", content);
+        let said = config.rejected_leaving("state", content.as_bytes());
+        assert_eq!(said, format!("weir_zone: @DIR@/state: {message}"));
+    }
+}
+
+#[test]
+fn a_damaged_file_does_not_stop_what_runs() {
+    let mut nginx = with_state("@DIR@/state").start();
+    let api = nginx.api();
+    let key = api.create_key("live", "show").key;
+    let good = fs::read(nginx.path("state")).unwrap();
+    fs::write(nginx.path("state"), &good[..good.len() - 9]).unwrap();
+    let message = nginx.reload_rejected();
+    assert!(message.contains("damaged"), "{message}");
+    Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    assert_eq!(fs::read(nginx.path("state")).unwrap().len(), good.len() - 9);
+}
+
+#[test]
+fn a_folder_that_is_read_only_makes_changes_503() {
+    let mut config = with_state("@DIR@/folder/state").file("not-yet", "");
+    config.user = "nobody".to_owned();
+    let tmpfs = Tmpfs::mount(256);
+    config.main = format!("weir_zone 2m state={}/folder/state;\n", tmpfs.path().display());
+    let folder = tmpfs.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let nginx = config.start();
+    let api = nginx.api();
+    let key = api.create_key("live", "show");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    refuses_changes(&nginx, &api, &key);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    api.create_key("live", "again");
+}
+
+#[test]
+fn a_full_disk_makes_changes_503() {
+    let tmpfs = Tmpfs::mount(64);
+    let nginx = with_state(&format!("{}/state", tmpfs.path().display())).start();
+    let api = nginx.api();
+    let key = api.create_key("live", "show");
+    let before = fs::read(tmpfs.path().join("state")).unwrap();
+    tmpfs.fill();
+    refuses_changes(&nginx, &api, &key);
+    assert_eq!(fs::read(tmpfs.path().join("state")).unwrap(), before);
+    tmpfs.empty();
+    api.create_key("live", "again");
+    drop(nginx);
+}
+
+/// While nothing can be written: no change happens, except that a revoked key is refused at once all the same.
+#[track_caller]
+fn refuses_changes(nginx: &weir_tests::harness::Nginx, api: &Api, key: &weir_tests::harness::api::Key) {
+    let before = api.get("/v1/keys").expect(200);
+    api.post("/v1/keys", &json!({"app": "live", "stream": "other"})).error(503, "not_persisted");
+    api.post(&format!("/v1/keys/{}/rotate", key.id), &json!({})).error(503, "not_persisted");
+    assert_eq!(api.get("/v1/keys").expect(200), before);
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().started();
+    wait_live(api, "live", "show");
+    let health = api.get("/v1/health").expect(200);
+    assert_eq!(health["status"], "degraded", "{health}");
+    api.delete(&format!("/v1/keys/{}", key.id)).error(503, "not_persisted");
+    publisher.wait_closed(2.0);
+    Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().refused_somehow();
+}

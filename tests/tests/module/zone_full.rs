@@ -1,0 +1,69 @@
+//! A full zone says so and harms nothing that is in it.
+
+use serde_json::json;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Publisher, until};
+
+use super::DENIED;
+
+#[test]
+fn keys_fill_it_and_room_comes_back() {
+    let nginx = Config::weir()
+        .main("weir_zone 128k;")
+        .http("location /api { weir_api; }")
+        .app("live", "weir_publish key;")
+        .app("open", "weir_publish open;")
+        .start();
+    let api = nginx.api();
+    let first = api.create_key("live", "show");
+    let mut count = 1;
+    let refused = until("the zone is full", 30.0, || {
+        let answer = api.post("/v1/keys", &json!({"app": "live", "stream": "s", "note": "n".repeat(200)}));
+        count += usize::from(answer.status == 201);
+        (answer.status != 201).then_some(answer)
+    });
+    refused.error(507, "zone_full");
+    assert_eq!(api.get("/v1/keys").expect(200)["keys"].as_array().unwrap().len(), count);
+    let zone = api.get("/v1/health").expect(200)["zone"].clone();
+    assert!(zone["used"].as_u64().unwrap() <= zone["size"].as_u64().unwrap(), "{zone}");
+    // A stream needs room as well: it is refused with a reason, and what is live stays live.
+    let small = until("no room is left", 30.0, || {
+        let answer = api.post("/v1/keys", &json!({"app": "live", "stream": "s"}));
+        (answer.status != 201).then_some(answer)
+    });
+    small.error(507, "zone_full");
+    let reason = Publisher::to(nginx.rtmp(), &format!("live/{}", first.key)).start().refused(DENIED);
+    assert!(reason.contains("zone full"), "{reason}");
+    assert!(nginx.log().contains("zone full"));
+
+    for key in api.get("/v1/keys").expect(200)["keys"].as_array().unwrap().iter().skip(1).take(5) {
+        api.delete(&format!("/v1/keys/{}", key["id"].as_str().unwrap())).expect(200);
+    }
+    Publisher::to(nginx.rtmp(), &format!("live/{}", first.key)).start().started();
+    api.create_key("live", "again");
+}
+
+#[test]
+fn one_megabyte_holds_four_thousand_keys() {
+    // Made in the state file: 4,000 requests would take the test's whole time.
+    let nginx = Config::weir()
+        .file(
+            "keys",
+            (0..4000)
+                .map(|n| {
+                    let name = format!("stream-with-a-name-of-{n:010}");
+                    let digest = weir_model::Secret::new(format!("wk_{n}")).digest().to_hex();
+                    assert_eq!(name.len(), 32);
+                    format!("{name} {digest}\n")
+                })
+                .collect::<String>(),
+        )
+        .main("weir_zone 1m;")
+        .http("location /api { weir_api; }")
+        .app("live", "weir_publish key; weir_key_file @DIR@/keys;")
+        .start();
+    assert_eq!(nginx.api().get("/v1/keys").expect(200)["keys"].as_array().unwrap().len(), 4000);
+    for n in [0, 1999, 3999] {
+        Publisher::to(nginx.rtmp(), &format!("live/wk_{n}")).start().started();
+    }
+}
