@@ -74,6 +74,8 @@ make_key() {
 json_string() { grep -o "\"$1\": *\"[^\"]*\"" <<<"$2" | head -n 1 | cut -d'"' -f4; }
 
 start_test_stream() {
+    # A page that is open already should not find what an earlier run left.
+    rm -f "$prefix"/{hls,dash}/test[.-]*
     setsid "$weir" test-stream --key-file "$prefix/stream.key" --name test "rtmp://127.0.0.1:$rtmp_port/live" \
         >"$prefix/logs/test-stream.log" 2>&1 9>&- &
     stream_pid=$!
