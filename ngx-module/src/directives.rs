@@ -102,7 +102,7 @@ fn secret(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), Strin
         return Err(TWICE.to_owned());
     }
     let file = cx.argument()?.to_owned();
-    let (path, bytes) = cx.read(&file)?;
+    let (path, bytes) = cx.read_secret(&file)?;
     let signer = Signer::new(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     settings.signer = Some(signer);
     settings.needs_zone.get_or_insert(("weir_secret", cx.place()));
@@ -149,7 +149,7 @@ fn api(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), Stri
 
 fn api_token(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
     let file = cx.argument()?.to_owned();
-    let (path, bytes) = cx.read(&file)?;
+    let (path, bytes) = cx.read_secret(&file)?;
     let token = bytes.trim_ascii();
     if token.len() < 16 || !token.iter().all(u8::is_ascii_graphic) {
         let path = path.display();

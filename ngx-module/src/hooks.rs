@@ -3,7 +3,7 @@
 use std::{net::Ipv6Addr, rc::Rc};
 
 use weir_model::{
-    ClientAddr, Digest, KeyId, Presented, Refusal, Timestamp,
+    ClientAddr, Digest, KeyId, Presented, Refusal, StreamName, Timestamp,
     duplicate::{self, LiveFacts},
     network, publish,
     throttle::LogLine,
@@ -47,9 +47,18 @@ pub enum Publish {
     /// It waits for the publisher that it replaces to be gone.
     Waiting(Box<Waiting>),
     /// It holds a stream.
-    Live(StreamId, StreamRow<'static>),
+    Live(Live),
     /// It was refused; the connection is about to be closed.
     Refused,
+}
+
+/// The stream that a session holds.
+pub struct Live {
+    id: StreamId,
+    row: StreamRow<'static>,
+    name: StreamName,
+    /// nginx-rtmp was seen to publish it under this name.
+    confirmed: bool,
 }
 
 /// A publish that was accepted and cannot go on yet.
@@ -225,7 +234,8 @@ fn try_claim(
             drop(zone);
             let row = runtime.zone.row(id).ok_or(Refusal::ZoneFull)?;
             session.hold(id.session());
-            set(session, Publish::Live(id, row));
+            let name = accepted.stream.clone();
+            set(session, Publish::Live(Live { id, row, name, confirmed: false }));
             Ok(true)
         }
         Claim::Live(live) => {
@@ -249,7 +259,7 @@ pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
     if settings.publish() == Policy::Off || !worker::ensure_started() {
         return true;
     }
-    let claimed = weir_model::StreamName::parse(name).map_err(Refusal::from).and_then(|stream| {
+    let claimed = StreamName::parse(name).map_err(Refusal::from).and_then(|stream| {
         try_claim(&runtime, settings, session, &Accepted { stream, credential: Credential::Pull }.into())
     });
     match claimed {
@@ -265,10 +275,10 @@ pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
 pub fn on_close(session: &mut Session) {
     let Some(state) = session.known_state() else { return };
     match std::mem::take(&mut state.publish) {
-        Publish::Live(id, _) => {
-            session::let_go(id.session());
+        Publish::Live(live) => {
+            session::let_go(live.id.session());
             if let Some(runtime) = runtime::current() {
-                runtime.zone.lock(process::pid()).release(id);
+                runtime.zone.lock(process::pid()).release(live.id);
             }
         }
         // The connection closes for good: nothing may begin on it.
@@ -279,9 +289,50 @@ pub fn on_close(session: &mut Session) {
 
 /// Audio or video of `bytes` bytes came in.
 pub fn on_media(session: &mut Session, bytes: u32) {
-    if let Some(Publish::Live(_, row)) = session.known_state().map(|state| &state.publish) {
-        row.media(process::now(), u64::from(bytes));
+    let Some(Publish::Live(live)) = session.known_state().map(|state| &state.publish) else { return };
+    live.row.media(process::now(), u64::from(bytes));
+    if !live.confirmed {
+        confirm_name(session);
     }
+}
+
+/// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name.
+fn confirm_name(session: &mut Session) {
+    let Some(live_name) = session.live_name().map(str::to_owned) else { return };
+    let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return };
+    live.confirmed = true;
+    if live.name.as_str() != live_name {
+        let claimed = live.name.clone();
+        session.log(
+            Level::Error,
+            format_args!(
+                "publish refused: on_publish renamed the stream \"{claimed}\", app: \"{}\"",
+                session.app()
+            ),
+        );
+        session.close();
+    }
+}
+
+/// A client says `play`. A stream key is no stream's name: whoever plays it would see it in nginx-rtmp's log.
+/// Returns whether nginx-rtmp may see the command.
+pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
+    let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
+    let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let digest = Digest::of(name);
+    let is_key = settings.publish() == Policy::Key
+        && (runtime.file_key(session.app(), &digest).is_some()
+            || runtime.zone.lock(process::pid()).find_key(&digest).is_some());
+    if is_key {
+        session.log(
+            Level::Error,
+            format_args!("play refused: a stream key as name, app: \"{}\"", session.app()),
+        );
+        session.send_status("NetStream.Play.StreamNotFound", "error", "a stream key is not a stream's name");
+        set(session, Publish::Refused);
+        arm(session, LINGER_MS);
+    }
+    !is_key
 }
 
 /// A session's timer fired: a refused one has lingered, a waiting one looks again.
@@ -314,7 +365,7 @@ fn wait(session: &mut Session, waiting: Waiting) {
 /// Closes a publisher whose row bears the order.
 pub fn close_if_ordered(session: &mut Session) {
     let ordered = match session.known_state().map(|state| &state.publish) {
-        Some(Publish::Live(_, row)) => row.is_ordered_to_close(),
+        Some(Publish::Live(live)) => live.row.is_ordered_to_close(),
         _ => false,
     };
     if ordered {

@@ -13,6 +13,8 @@ use crate::ffi::conf::{Handle, Inherit};
 pub struct MainSettings {
     /// The zone, null without `weir_zone`.
     pub zone: Handle<nginx_sys::ngx_shm_zone_t>,
+    /// The configuration that these belong to.
+    pub cycle: Handle<nginx_sys::ngx_cycle_t>,
     /// What is undone when this configuration never runs.
     pub attempt: Handle<std::ffi::c_void>,
     /// Size of the zone in bytes, 0 without one.

@@ -6,9 +6,9 @@
 //! worker makes them, and whichever of two masters during an upgrade.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -32,6 +32,40 @@ use crate::{
 
 /// How long a thread waits for another writer.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes the folder of the state file for the workers' user, as nginx does for its temporary files. Returns a
+/// warning when that user will not be able to write there.
+///
+/// # Errors
+///
+/// The folder cannot be made.
+pub fn prepare_folder(path: Option<&Path>, user: Option<(u32, u32)>) -> Result<Option<String>, String> {
+    let Some(folder) = path.and_then(Path::parent) else { return Ok(None) };
+    let failed = |error: io::Error| format!("the folder {} cannot be made: {error}", folder.display());
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => {
+            if let Some((uid, gid)) = user {
+                std::os::unix::fs::chown(folder, Some(uid), Some(gid)).map_err(failed)?;
+            }
+            return Ok(None);
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let (Some((uid, gid)), Ok(facts)) = (user, fs::metadata(folder)) else { return Ok(None) };
+    let bits = if facts.uid() == uid {
+        facts.mode() >> 6
+    } else if facts.gid() == gid {
+        facts.mode() >> 3
+    } else {
+        facts.mode()
+    };
+    let writable = uid == 0 || bits & 0o3 == 0o3;
+    Ok((!writable).then(|| {
+        let folder = folder.display();
+        format!("the workers (user id {uid}) cannot write to {folder}: no key can be added, rotated or revoked for good")
+    }))
+}
 
 /// Brings the zone of a new configuration in line with its state file.
 ///

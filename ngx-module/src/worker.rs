@@ -77,7 +77,7 @@ pub fn follow_orders(runtime: &Rc<Runtime>) {
 fn tidy(runtime: &Rc<Runtime>) {
     let now = process::now();
     let zone = runtime.zone.lock(process::pid());
-    zone.reclaim(process::alive);
+    zone.reclaim(process::census());
     zone.forget_ended_secrets(now);
     let summaries = zone.throttled_since(now);
     drop(zone);

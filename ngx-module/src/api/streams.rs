@@ -20,7 +20,7 @@ pub(super) fn show(call: &Call<'_>, app: &str, name: &str) -> Answer {
 }
 
 fn live(call: &Call<'_>) -> Vec<LiveStream> {
-    call.runtime.zone.lock(process::pid()).streams(process::alive)
+    call.runtime.zone.lock(process::pid()).streams(process::census())
 }
 
 fn view(stream: &LiveStream) -> Value {

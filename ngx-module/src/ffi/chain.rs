@@ -29,11 +29,19 @@ const MAX_COMMAND: usize = 4096;
 /// What was in place before our hooks.
 struct Next {
     publish_command: ngx_rtmp_handler_pt,
+    play_command: ngx_rtmp_handler_pt,
+    play2_command: ngx_rtmp_handler_pt,
     publish: ngx_rtmp_publish_pt,
     close_stream: ngx_rtmp_close_stream_pt,
 }
 
-static NEXT: Local<Next> = Local::new(Next { publish_command: None, publish: None, close_stream: None });
+static NEXT: Local<Next> = Local::new(Next {
+    publish_command: None,
+    play_command: None,
+    play2_command: None,
+    publish: None,
+    close_stream: None,
+});
 
 /// Puts the hooks into a configuration: nginx-rtmp calls it after the postconfiguration of its own modules.
 pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
@@ -60,6 +68,8 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             }
             NEXT.with(|next| {
                 next.publish_command = command;
+                next.play_command = replace_command(&mut core.amf, c"play", play_command);
+                next.play2_command = replace_command(&mut core.amf, c"play2", play2_command);
                 next.publish = (*rtmp.ngx_rtmp_publish).replace(publish);
                 next.close_stream = (*rtmp.ngx_rtmp_close_stream).replace(close_stream);
             });
@@ -141,16 +151,93 @@ unsafe extern "C" fn publish_command(
                 Some(Ok((name, kind))) => hooks::on_publish(&mut safe, name, kind),
                 _ => hooks::on_malformed_publish(&mut safe),
             };
+            let next = NEXT.with(|next| next.publish_command);
             match flow {
-                Flow::Untouched => match NEXT.with(|next| next.publish_command) {
-                    Some(next) => next(session, header, command),
-                    None => NGX_ERROR as ngx_int_t,
-                },
+                Flow::Untouched => pass_on(next, session, header, command),
                 Flow::Forward { name, kind } => forward_publish(session, header, &name, kind),
                 Flow::Done => NGX_DONE as ngx_int_t,
             }
         }
     })
+}
+
+/// The AMF command `play`, before nginx-rtmp logs its name.
+unsafe extern "C" fn play_command(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+    unsafe { play(session, header, command, NEXT.with(|next| next.play_command), parse_play) }
+}
+
+/// As `play_command`, for `play2`.
+unsafe extern "C" fn play2_command(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `play_command`.
+    unsafe { play(session, header, command, NEXT.with(|next| next.play2_command), parse_play2) }
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp: a live session and the unread rest of a message.
+unsafe fn play(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+    next: ngx_rtmp_handler_pt,
+    name_of: for<'a> fn(&'a [u8]) -> Result<&'a [u8], amf0::Error>,
+) -> ngx_int_t {
+    callback::guard("play", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: by contract.
+        unsafe {
+            let bytes = flatten(command);
+            let name = bytes.as_deref().and_then(|bytes| name_of(bytes).ok());
+            match name.is_some_and(|name| !hooks::may_play(&mut Session::new(session), name)) {
+                true => NGX_DONE as ngx_int_t,
+                false => pass_on(next, session, header, command),
+            }
+        }
+    })
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+unsafe fn pass_on(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
+}
+
+/// Transaction, null, name (ngx_rtmp_cmd_play_init).
+fn parse_play(bytes: &[u8]) -> Result<&[u8], amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    reader.string()
+}
+
+/// Transaction, null, an object with `streamName` (ngx_rtmp_cmd_play2_init).
+fn parse_play2(bytes: &[u8]) -> Result<&[u8], amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    reader.begin_object()?;
+    while let Some(key) = reader.key()? {
+        if key == b"streamName" {
+            return reader.string();
+        }
+        reader.skip_value()?;
+    }
+    Ok(b"")
 }
 
 /// The name with its arguments, and the type, out of transaction, null, name, type (ngx_rtmp_cmd_publish_init).
@@ -209,12 +296,7 @@ pub(super) unsafe fn forward_publish(
     let mut chain = ngx_chain_t { buf: &raw mut buffer, next: ptr::null_mut() };
     // SAFETY: the handler copies the fields out of the chain before it returns (ngx_rtmp_receive_amf), and
     // does not look at the header.
-    unsafe {
-        match NEXT.with(|next| next.publish_command) {
-            Some(next) => next(session, header, &raw mut chain),
-            None => NGX_ERROR as ngx_int_t,
-        }
-    }
+    unsafe { pass_on(NEXT.with(|next| next.publish_command), session, header, &raw mut chain) }
 }
 
 /// The chain `ngx_rtmp_publish`: what comes past the command above is a pull.

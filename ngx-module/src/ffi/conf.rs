@@ -3,6 +3,7 @@
 
 use std::{
     ffi::{CStr, c_char, c_void},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     ptr, slice,
 };
@@ -174,6 +175,21 @@ impl Context<'_> {
         let path = self.path(name)?;
         let bytes =
             std::fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        Ok((path, bytes))
+    }
+
+    /// Reads a file that holds a secret, and warns when others on the machine can read it too.
+    pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
+        let (path, bytes) = self.read(name)?;
+        let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
+        if mode & 0o007 != 0 {
+            let path = path.display();
+            report(
+                self.cf,
+                Level::Warning,
+                &format!("weir: everybody can read {path}: \"chmod o= {path}\" is right"),
+            );
+        }
         Ok((path, bytes))
     }
 

@@ -94,6 +94,7 @@ symbols! {
     }
     modules {
         ngx_rtmp_core_module,
+        ngx_rtmp_live_module,
     }
     globals {
         ngx_rtmp_core_main_conf: *mut ngx_rtmp_core_main_conf_t,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::{CString, c_void},
+    ffi::{CStr, CString, c_void},
     fmt::Arguments,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ptr,
@@ -15,7 +15,7 @@ use weir_model::ClientAddr;
 use super::{
     chain, conf, export, log,
     process::Local,
-    rtmp_sys::{self, ngx_rtmp_session_t},
+    rtmp_sys::{self, NGX_RTMP_MAX_NAME, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t},
     timer::SessionTimer,
 };
 use crate::{hooks::SessionState, settings::AppSettings};
@@ -77,6 +77,22 @@ impl Session {
     #[must_use]
     pub fn is_relay(&self) -> bool {
         self.raw().relay() != 0
+    }
+
+    /// The name under which nginx-rtmp's live module publishes this session; `None` while it does not.
+    #[must_use]
+    pub fn live_name(&self) -> Option<&str> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: the entry of the live module is null or its own context, whose stream has a name that
+        // ends with a NUL (ngx_rtmp_live_get_stream).
+        unsafe {
+            let live: &ngx_rtmp_live_ctx_t = conf::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module)?;
+            let stream = live.stream.as_ref().filter(|_| live.publishing() != 0)?;
+            CStr::from_bytes_until_nul(&*(&raw const stream.name).cast::<[u8; NGX_RTMP_MAX_NAME as usize]>())
+                .ok()?
+                .to_str()
+                .ok()
+        }
     }
 
     /// The other end.

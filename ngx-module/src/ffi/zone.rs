@@ -45,7 +45,10 @@ pub(super) fn add(cf: &mut ngx_conf_t, size: usize, settings: *mut MainSettings)
     zone.init = Some(init);
     zone.data = settings.cast();
     // SAFETY: the settings live in the pool of the same configuration.
-    unsafe { (*settings).zone.0 = zone };
+    unsafe {
+        (*settings).zone.0 = zone;
+        (*settings).cycle.0 = cf.cycle;
+    }
     Ok(())
 }
 
@@ -120,7 +123,30 @@ fn prepare(zone: &mut ngx_shm_zone_t, settings: &mut MainSettings, reused: bool)
     if fresh {
         shared.format(process::pid());
     }
+    if let Some(warning) =
+        crate::state::prepare_folder(settings.state_path.as_deref(), worker_user(settings))?
+    {
+        let place = &settings.place;
+        // SAFETY: the log of the configuration that is being read.
+        unsafe {
+            log::to(zone.shm.log, log::Level::Warning, format_args!("\"weir_zone\": {warning} in {place}"))
+        }
+    }
     crate::state::load(&shared, settings, fresh)
+}
+
+/// User and group that the workers will run as; `None` when they stay who the master is.
+fn worker_user(settings: &MainSettings) -> Option<(u32, u32)> {
+    // SAFETY: the core module made its settings before any other, and completed them before the zones start
+    // (ngx_core_module_init_conf).
+    let core = unsafe {
+        let conf_ctx = settings.cycle.0.as_ref()?.conf_ctx;
+        &*(*conf_ctx.add((*(&raw const nginx_sys::ngx_core_module)).index))
+            .cast::<nginx_sys::ngx_core_conf_t>()
+    };
+    // SAFETY: only asks.
+    let root = unsafe { libc::geteuid() } == 0;
+    root.then_some((core.user as u32, core.group as u32))
 }
 
 /// Takes all that the slab pool can give, in one piece, and makes it a zone.
