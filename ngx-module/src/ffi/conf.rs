@@ -182,7 +182,7 @@ impl Context<'_> {
     pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
         let (path, bytes) = self.read(name)?;
         let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
-        if mode & 0o007 != 0 {
+        if mode & 0o004 != 0 {
             let path = path.display();
             report(
                 self.cf,
@@ -232,7 +232,7 @@ impl Context<'_> {
         // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
         unsafe {
             let ctx = &*self.cf.ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
-            let core = *ctx.loc_conf.add((*(&raw const ngx_http_core_module)).ctx_index);
+            let core = *ctx.loc_conf.add(ngx_http_core_module.ctx_index);
             let core = &mut *core.cast::<ngx_http_core_loc_conf_t>();
             core.handler = Some(super::request::handle);
             core.client_body_buffer_size = crate::api::MAX_BODY + 1;

@@ -90,7 +90,7 @@ fn arguments_cannot_pose_as_what_hooks_are_told() {
             assert!(reason.contains("is reserved"), "{argument}: {reason}");
         }
     }
-    for argument in ["a=b;c", "a=$(b)", "a=b%0d%0a", "a=b c", "%6eame=x", "a=<b>", "a=\"b\"", "a=b\\c"] {
+    for argument in ["a=b;c", "a=$(b)", "a=b c", "%6eame=x", "a=<b>", "a=\"b\"", "a=b\\c"] {
         Publisher::to(nginx.rtmp(), "open/x")
             .name(format!("show?{argument}").as_bytes())
             .start()

@@ -185,7 +185,7 @@ fn open_needs_no_key_and_off_leaves_everything_to_the_server() {
     let nginx = keyed().app("open", "weir_publish open;").app("off", "").start();
     Publisher::to(nginx.rtmp(), "open/show").start().started();
     wait_gone(&nginx.api(), "open", "show");
-    Publisher::to(nginx.rtmp(), "off/what ever").start().started();
+    Publisher::to(nginx.rtmp(), "off/x").name(b"what ever").start().started();
 }
 
 #[test]

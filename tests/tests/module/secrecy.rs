@@ -35,13 +35,15 @@ fn the_key_is_nowhere_and_the_name_is_everywhere() {
          on_publish {url}; on_publish_done {url}; on_update {url}; notify_update_timeout 1s;",
         url = hook.url()
     );
-    let nginx = Config::weir()
+    let mut nginx = Config::weir()
         .main("weir_zone 2m state=@DIR@/state;")
         .http("location /api { weir_api; }")
         .app("secret", &app)
         .app("copy", "")
         .http("location /stat { rtmp_stat all; }")
         .start();
+    // nginx-rtmp kills what it executed without nginx knowing of it.
+    nginx.allow("unknown process");
     let api = nginx.api();
     let key = api.create_key("secret", "show").key;
     let secret = key.strip_prefix("wk_").unwrap();

@@ -33,7 +33,7 @@ fn a_reload_in_place() {
     let path = format!("live/{}", api.create_key("live", "show").key);
     for round in 1..=3 {
         nginx.master().signal(Signal::SIGHUP);
-        until("the configuration is read again", 10.0, || nginx.log_lines("reconfiguring").len() == round);
+        until("the configuration is read again", 10.0, || nginx.log_lines(": reconfiguring").len() == round);
         let publisher = until("a publisher is accepted", 10.0, || {
             let publisher = Publisher::to(nginx.rtmp(), &path).start();
             (publisher.outcome() == Outcome::Started).then_some(publisher)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Publisher, until};
+use weir_tests::harness::{Outcome, Publisher, until};
 
 use super::DENIED;
 
@@ -32,8 +32,17 @@ fn keys_fill_it_and_room_comes_back() {
         (answer.status != 201).then_some(answer)
     });
     small.error(507, "zone_full");
-    let reason = Publisher::to(nginx.rtmp(), &format!("live/{}", first.key)).start().refused(DENIED);
+    let mut live = Vec::new();
+    let reason = loop {
+        let publisher = Publisher::to(nginx.rtmp(), &format!("open/s{}", live.len())).silent().start();
+        match publisher.outcome() {
+            Outcome::Started if live.len() < 1000 => live.push(publisher),
+            _ => break publisher.refused(DENIED),
+        }
+    };
     assert!(reason.contains("zone full"), "{reason}");
+    Publisher::to(nginx.rtmp(), &format!("live/{}", first.key)).start().refused(DENIED);
+    assert!(live.iter().all(|publisher| !publisher.is_closed()));
     assert!(nginx.log().contains("zone full"));
 
     for key in api.get("/v1/keys").expect(200)["keys"].as_array().unwrap().iter().skip(1).take(5) {
