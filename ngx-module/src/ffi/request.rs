@@ -111,21 +111,21 @@ unsafe fn proceed(r: *mut ngx_http_request_t, step: Option<Step>) {
 /// # Safety
 ///
 /// `r` was read up to its body.
-unsafe fn head<'r>(r: &ngx_http_request_t) -> Option<Head<'r>> {
+unsafe fn head<'r>(r: &'r ngx_http_request_t) -> Option<Head<'r>> {
     // SAFETY: strings of a request live in its pool or in its header buffers, as long as the request; the
     // settings live with the configuration.
     unsafe {
         let core = (&raw const ngx_http_core_module).as_ref()?;
         let location: &ngx_http_core_loc_conf_t = conf::entry(r.loc_conf, core)?;
-        let uri = conf::text(&*(&raw const r.uri))?;
-        let below = conf::text(&*(&raw const location.name)).and_then(|name| uri.strip_prefix(name));
+        let uri = conf::text(&r.uri)?;
+        let below = conf::text(&location.name).and_then(|name| uri.strip_prefix(name));
         // A location by regular expression has no prefix to take away.
         let below = below.or_else(|| uri.find("/v1/").map(|at| &uri[at..])).unwrap_or(uri);
         let header = |entry: *mut ngx_table_elt_t| entry.as_ref().and_then(|entry| conf::text(&entry.value));
         Some(Head {
-            method: conf::text(&*(&raw const r.method_name))?,
+            method: conf::text(&r.method_name)?,
             path: below.trim_start_matches('/'),
-            query: conf::text(&*(&raw const r.args))?,
+            query: conf::text(&r.args)?,
             authorization: header(r.headers_in.authorization),
             content_type: header(r.headers_in.content_type),
             content_length: u64::try_from(r.headers_in.content_length_n).ok(),

@@ -141,8 +141,7 @@ fn worker_user(settings: &MainSettings) -> Option<(u32, u32)> {
     // (ngx_core_module_init_conf).
     let core = unsafe {
         let conf_ctx = settings.cycle.0.as_ref()?.conf_ctx;
-        &*(*conf_ctx.add(nginx_sys::ngx_core_module.index))
-            .cast::<nginx_sys::ngx_core_conf_t>()
+        &*(*conf_ctx.add(nginx_sys::ngx_core_module.index)).cast::<nginx_sys::ngx_core_conf_t>()
     };
     // SAFETY: only asks.
     let root = unsafe { libc::geteuid() } == 0;
