@@ -13,11 +13,15 @@ use crate::api::{Done, Work};
 /// Name of the pool, as `thread_pool` would have it.
 const NAME: &str = "weir_state";
 
+type TaskAlloc = unsafe extern "C" fn(*mut ngx_pool_t, usize) -> *mut ngx_thread_task_t;
+type TaskPost = unsafe extern "C" fn(*mut ngx_thread_pool_t, *mut ngx_thread_task_t) -> ngx_int_t;
+type PoolGet = unsafe extern "C" fn(*mut ngx_cycle_t, *mut ngx_str_t) -> *mut ngx_thread_pool_t;
+
 /// The functions of nginx's thread pool: an nginx without threads has none of them.
 struct Threads {
-    task_alloc: unsafe extern "C" fn(*mut ngx_pool_t, usize) -> *mut ngx_thread_task_t,
-    task_post: unsafe extern "C" fn(*mut ngx_thread_pool_t, *mut ngx_thread_task_t) -> ngx_int_t,
-    pool_get: unsafe extern "C" fn(*mut ngx_cycle_t, *mut ngx_str_t) -> *mut ngx_thread_pool_t,
+    task_alloc: TaskAlloc,
+    task_post: TaskPost,
+    pool_get: PoolGet,
     module: *mut ngx_module_t,
 }
 
@@ -26,9 +30,9 @@ impl Threads {
         // SAFETY: the functions have the types that nginx declares in ngx_thread_pool.h.
         unsafe {
             Some(Threads {
-                task_alloc: std::mem::transmute::<*mut c_void, _>(symbol("ngx_thread_task_alloc\0")?),
-                task_post: std::mem::transmute::<*mut c_void, _>(symbol("ngx_thread_task_post\0")?),
-                pool_get: std::mem::transmute::<*mut c_void, _>(symbol("ngx_thread_pool_get\0")?),
+                task_alloc: std::mem::transmute::<*mut c_void, TaskAlloc>(symbol("ngx_thread_task_alloc\0")?),
+                task_post: std::mem::transmute::<*mut c_void, TaskPost>(symbol("ngx_thread_task_post\0")?),
+                pool_get: std::mem::transmute::<*mut c_void, PoolGet>(symbol("ngx_thread_pool_get\0")?),
                 module: symbol("ngx_thread_pool_module\0")?.cast(),
             })
         }

@@ -56,7 +56,7 @@ pub(super) fn add(cf: &mut ngx_conf_t, size: usize, settings: *mut MainSettings)
 fn refuse_other_size(cf: &ngx_conf_t, size: usize) -> Result<(), String> {
     // SAFETY: the configuration's cycle is being built and knows the running one, if any.
     let old = unsafe { (*cf.cycle).old_cycle.as_ref() };
-    let Some(running) = old.and_then(|cycle| find(cycle)) else { return Ok(()) };
+    let Some(running) = old.and_then(find) else { return Ok(()) };
     // SAFETY: a zone of the running configuration.
     let has = unsafe { (*running).shm.size };
     if has != size {

@@ -122,6 +122,7 @@ fn a_stream_renamed_by_a_redirecting_hook_does_not_slip_through() {
     let api = nginx.api();
     let key = api.create_key("hooked", "show").key;
     let publisher = Publisher::to(nginx.rtmp(), &format!("hooked/{key}")).start();
+    publisher.outcome();
     publisher.wait_closed(10.0);
     until("the name is free again", 5.0, || api.stream("hooked", "show").is_none());
     assert!(api.stream("hooked", "other").is_none());

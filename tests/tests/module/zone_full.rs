@@ -45,6 +45,8 @@ fn keys_fill_it_and_room_comes_back() {
     assert!(live.iter().all(|publisher| !publisher.is_closed()));
     assert!(nginx.log().contains("zone full"));
 
+    drop(live);
+    until("the streams are gone", 5.0, || api.streams().is_empty());
     let keys = api.get("/v1/keys").expect(200);
     let others = keys["keys"].as_array().unwrap().iter().filter(|key| key["id"] != first.id.as_str());
     for key in others.take(5) {

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Ffmpeg, Player, Publisher, ffmpeg, files, until};
+use weir_tests::harness::{Ffmpeg, Player, Publisher, ffmpeg, files, until, until_ok};
 
 #[test]
 fn a_publisher_is_seen_by_a_player_and_in_hls() {
@@ -87,4 +87,17 @@ fn the_binary_can_be_replaced() {
 fn configuration_errors_are_told() {
     assert_eq!(Config::stock().main("nonsense;").rejected(), "unknown directive \"nonsense\"");
     assert!(Config::stock().app("live", "").accepted().contains("syntax is ok"));
+}
+
+/// So `master_process off` is for debugging: Weir's tests do not expect more of it.
+#[test]
+fn a_single_process_serves_no_rtmp_after_a_reload() {
+    let nginx = Config { master: false, ..Config::stock().app("live", "").http("return 200;") }.start();
+    Publisher::to(nginx.rtmp(), "live/show").start().started();
+    nginx.master().signal(Signal::SIGHUP);
+    until("the configuration is read again", 10.0, || nginx.log_lines(": reconfiguring").len() == 1);
+    let connected = nginx.log_lines("client connected").len();
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start();
+    assert!(until_ok(1.0, || !publisher.statuses().is_empty()).is_none());
+    assert_eq!(nginx.log_lines("client connected").len(), connected);
 }
