@@ -72,9 +72,9 @@ fn refuse_other_size(cf: &ngx_conf_t, size: usize) -> Result<(), String> {
 fn find(cycle: &ngx_cycle_t) -> Option<*mut ngx_shm_zone_t> {
     let mut part = &cycle.shared_memory.part;
     loop {
-        // SAFETY: ngx_list_part_t: `elts` holds `nelts` zones; a cycle that is not initialised has none.
         let zones = match part.nelts {
             0 => &mut [],
+            // SAFETY: ngx_list_part_t: `elts` holds `nelts` zones; a cycle that is not initialised has none.
             count => unsafe { slice::from_raw_parts_mut(part.elts.cast::<ngx_shm_zone_t>(), count) },
         };
         let tag = (&raw const nginx_sys::ngx_core_module).cast_mut().cast();
@@ -145,7 +145,7 @@ fn worker_user(settings: &MainSettings) -> Option<(u32, u32)> {
     };
     // SAFETY: only asks.
     let root = unsafe { libc::geteuid() } == 0;
-    root.then_some((core.user as u32, core.group as u32))
+    root.then_some((core.user, core.group))
 }
 
 /// Takes all that the slab pool can give, in one piece, and makes it a zone.
