@@ -203,9 +203,10 @@ impl Drop for Nginx {
         for master in &masters {
             master.signal(Signal::SIGTERM);
         }
+        let mut status = None;
         let mut gone = || {
             // Reaps it.
-            let _ = self.child.as_mut().map(Child::try_wait);
+            status = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
             everyone.iter().all(|process| !process.is_alive())
         };
         let ended = wait::until_ok(10.0, &mut gone).is_some();
@@ -222,6 +223,7 @@ impl Drop for Nginx {
             return;
         }
         assert!(complaints.is_empty(), "nginx complained:\n{}", complaints.join("\n"));
+        assert!(status.is_none_or(|status| status.success()), "nginx ended with {status:?}");
         assert!(ended, "nginx did not end on SIGTERM:\n{}", verdict::tail(&self.log(), 20));
     }
 }

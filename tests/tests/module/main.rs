@@ -15,6 +15,7 @@ mod single_process;
 mod state_file;
 mod takeover;
 mod throttle;
+mod tokens;
 mod upgrade;
 mod worker_death;
 mod zone_full;

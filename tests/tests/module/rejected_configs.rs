@@ -1,19 +1,197 @@
-//! Configurations that `nginx -t` rejects, each with the message an admin sees.
+//! Configurations that `nginx -t` rejects, each with the message an admin sees; and what it accepts without being asked to.
 
+use weir_model::Secret;
 use weir_tests::harness::nginx::Config;
 
-/// What is wrong, and what is said.
-type Case = (Config, &'static str);
+const ZONE: &str = "weir_zone 1m;";
+const API: &str = "location /api { weir_api; }";
 
-fn cases() -> Vec<Case> {
-    let weir = Config::weir;
-    vec![(weir().main("weir_zone;"), "invalid number of arguments in \"weir_zone\" directive")]
+fn zoned() -> Config {
+    Config::weir().main(ZONE)
+}
+
+fn main(text: &str) -> Config {
+    Config::weir().main(text)
+}
+
+fn app(text: &str) -> Config {
+    zoned().app("live", text)
+}
+
+fn key_file(content: &str) -> Config {
+    app("weir_publish key; weir_key_file @DIR@/keys;").file("keys", content)
+}
+
+fn line(stream: &str, key: &str) -> String {
+    format!("{stream} {}\n", Secret::new(key).digest().to_hex())
+}
+
+/// What is configured, and what is said.
+fn cases() -> Vec<(Config, &'static str)> {
+    let twice = format!("{}{}", line("a", "x"), line("b", "x"));
+    vec![
+        (main("weir_zone;"), "invalid number of arguments in \"weir_zone\" directive"),
+        (main("weir_zone 1m state=x y;"), "invalid number of arguments in \"weir_zone\" directive"),
+        (main("weir_zone big;"), "\"weir_zone\": invalid size \"big\", expected for example \"4m\""),
+        (main("weir_zone 64k;"), "\"weir_zone\": size \"64k\" is too small, the least is \"128k\""),
+        (main("weir_zone 0;"), "\"weir_zone\": size \"0\" is too small, the least is \"128k\""),
+        (
+            main("weir_zone 1m file=x;"),
+            "\"weir_zone\": invalid parameter \"file=x\", expected \"state=FILE\"",
+        ),
+        (
+            main("weir_zone 1m state=;"),
+            "\"weir_zone\": invalid parameter \"state=\", expected \"state=FILE\"",
+        ),
+        (main("weir_zone 1m; weir_zone 1m;"), "\"weir_zone\": the directive is duplicate"),
+        (Config::weir().rtmp(ZONE), "\"weir_zone\" directive is not allowed here"),
+        (
+            main("weir_zone 1m state=@DIR@;"),
+            "\"weir_zone\": @DIR@ cannot be read: Is a directory (os error 21)",
+        ),
+        (
+            Config::weir().app("live", "weir_publish key;"),
+            "\"weir_publish\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks",
+        ),
+        (
+            Config::weir().app("live", "weir_duplicate takeover;"),
+            "\"weir_duplicate\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks",
+        ),
+        (
+            Config::weir().http(API),
+            "\"weir_api\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks",
+        ),
+        (
+            Config::weir().main("weir_secret @DIR@/secret;").file("secret", [b'x'; 32]),
+            "\"weir_secret\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks",
+        ),
+        (app("weir_publish;"), "invalid number of arguments in \"weir_publish\" directive"),
+        (
+            app("weir_publish on;"),
+            "\"weir_publish\": invalid value \"on\", expected \"off\" or \"key\" or \"open\"",
+        ),
+        (app("weir_publish key; weir_publish open;"), "\"weir_publish\": the directive is duplicate"),
+        (zoned().http("weir_publish key;"), "\"weir_publish\" directive is not allowed here"),
+        (
+            app("weir_duplicate both;"),
+            "\"weir_duplicate\": invalid value \"both\", expected \"reject\" or \"takeover\"",
+        ),
+        (
+            app("weir_duplicate reject; weir_duplicate reject;"),
+            "\"weir_duplicate\": the directive is duplicate",
+        ),
+        (
+            app("weir_key_file @DIR@/missing;"),
+            "\"weir_key_file\": @DIR@/missing cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            key_file("show\n"),
+            "\"weir_key_file\": @DIR@/keys: line 1: no digest, expected STREAM SHA256HEX [comment], as \"weir key hash\" prints it",
+        ),
+        (
+            key_file("show 12345\n"),
+            "\"weir_key_file\": @DIR@/keys: line 1: bad digest: not a SHA-256, expected exactly 64 hex digits, as \"weir key hash\" prints them",
+        ),
+        (
+            key_file("\n-x 12345\n"),
+            "\"weir_key_file\": @DIR@/keys: line 2: bad stream name: name starts with \".\" or \"-\", expected a letter, a digit or \"_\"",
+        ),
+        (
+            key_file(&twice),
+            "\"weir_key_file\": @DIR@/keys: line 2: the same digest as in line 1, expected another key for each line",
+        ),
+        (
+            zoned().rtmp("weir_key_file @DIR@/keys;").file("keys", ""),
+            "\"weir_key_file\" directive is not allowed here",
+        ),
+        (
+            app("weir_key_file @DIR@/keys; weir_key_file @DIR@/keys;").file("keys", ""),
+            "\"weir_key_file\": the directive is duplicate",
+        ),
+        (
+            zoned()
+                .app("a..", "weir_key_file @DIR@/keys;")
+                .app("..", "weir_key_file @DIR@/keys;")
+                .file("keys", ""),
+            "\"weir_key_file\": application \"..\": application name has the part \".\" or \"..\", which means a folder",
+        ),
+        (
+            zoned().main("weir_secret @DIR@/missing;"),
+            "\"weir_secret\": @DIR@/missing cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            zoned().main("weir_secret @DIR@/secret;").file("secret", [b'x'; 31]),
+            "\"weir_secret\": @DIR@/secret: secret of 31 bytes, at least 32 are needed",
+        ),
+        (
+            zoned().main("weir_secret @DIR@/secret; weir_secret @DIR@/secret;").file("secret", [b'x'; 32]),
+            "\"weir_secret\": the directive is duplicate",
+        ),
+        (zoned().http("weir_api;"), "\"weir_api\" directive is not allowed here"),
+        (
+            zoned().http("location /api { weir_api on; }"),
+            "invalid number of arguments in \"weir_api\" directive",
+        ),
+        (zoned().http("location /api { weir_api; weir_api; }"), "\"weir_api\": the directive is duplicate"),
+        (
+            zoned().http("location /api { weir_api; weir_api_token @DIR@/missing; }"),
+            "\"weir_api_token\": @DIR@/missing cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            zoned().http("location /api { weir_api; weir_api_token @DIR@/token; }").file("token", "short\n"),
+            "\"weir_api_token\": @DIR@/token: expected one line of at least 16 printable characters, the token",
+        ),
+        (
+            zoned()
+                .http("location /api { weir_api; weir_api_token @DIR@/token; }")
+                .file("token", "two lines of\ntoken text\n"),
+            "\"weir_api_token\": @DIR@/token: expected one line of at least 16 printable characters, the token",
+        ),
+        (
+            {
+                let mut config = zoned();
+                config.modules.reverse();
+                config
+            },
+            "\"weir_zone\": nginx-rtmp is loaded after this module: put \"load_module modules/ngx_rtmp_module.so;\" before \"load_module modules/ngx_rtmp_weir_module.so;\"",
+        ),
+        (
+            {
+                let mut config = zoned();
+                config.modules.remove(0);
+                config
+            },
+            "\"weir_zone\": nginx-rtmp is not loaded: put \"load_module modules/ngx_rtmp_module.so;\" before \"load_module modules/ngx_rtmp_weir_module.so;\"",
+        ),
+    ]
 }
 
 #[test]
 fn each_is_told_what_is_wrong() {
     for (config, message) in cases() {
-        let shown = format!("{config:?}");
+        let shown = format!("{} {} {} {}", config.main, config.rtmp, config.server, config.http);
         assert_eq!(config.rejected(), message, "{shown}");
     }
+}
+
+#[test]
+fn what_is_right_is_accepted_in_silence() {
+    let config = zoned()
+        .file("keys", format!("# none\n\n{}", line("show", "x")))
+        .rtmp("weir_publish open; weir_duplicate takeover;")
+        .server("weir_publish key;")
+        .app("live", "weir_publish key; weir_duplicate reject; weir_key_file @DIR@/keys;")
+        .app("off", "weir_publish off;")
+        .http(API);
+    let said = config.accepted();
+    assert!(!said.contains("[warn]") && !said.contains("[error]"), "{said}");
+    // Loaded and not used.
+    Config::weir().app("live", "").accepted();
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of() {
+    let config = zoned().main("weir_secret @DIR@/secret;").file("secret", [b'x'; 32]);
+    let said = config.accepted();
+    assert!(said.contains("[warn]") && said.contains("chmod"), "{said}");
 }

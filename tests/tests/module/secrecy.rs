@@ -8,7 +8,7 @@ use weir_tests::harness::hook::Answer;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Hook, Player, Publisher, files, until};
 
-use super::{BAD_NAME, HLS, wait_gone, wait_live};
+use super::{BAD_NAME, HLS, keyed, wait_gone, wait_live};
 
 /// The command lines and environments of all processes that have `needle` in them.
 fn processes_that_mention(needle: &str) -> Vec<String> {
@@ -77,4 +77,20 @@ fn the_key_is_nowhere_and_the_name_is_everywhere() {
         assert_eq!(files::that_mention(nginx.folder(), secret), Vec::<PathBuf>::new());
     }
     assert!(nginx.path("show.flv").exists());
+}
+
+/// Whoever tries to play a key would see it in nginx-rtmp's own log line.
+#[test]
+fn a_key_is_not_played() {
+    let nginx = keyed().app("open", "weir_publish open;").start();
+    let api = nginx.api();
+    let key = api.create_key("live", "show").key;
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    for path in [format!("live/{key}"), format!("live/{key}?a=1")] {
+        let player = Player::start(nginx.rtmp(), &path);
+        until("the player is sent away", 5.0, || player.seen().closed);
+        assert_eq!(player.seen().video, 0);
+    }
+    publisher.send_more(200);
+    assert_eq!(files::that_mention(nginx.folder(), &key), Vec::<PathBuf>::new());
 }

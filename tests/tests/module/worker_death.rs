@@ -53,6 +53,8 @@ fn its_streams_leave_the_list() {
 #[test]
 fn killed_while_the_zone_is_changed() {
     let mut nginx = keyed().workers(2).app("open", "weir_publish open;").start();
+    // nginx frees the lock of a dead worker, and says so. Sometimes: that the worker held it is a matter of luck.
+    nginx.allow("shared memory zone \"weir\" was locked by");
     let stop = Arc::new(AtomicBool::new(false));
     let changes = Arc::new(AtomicUsize::new(0));
     let base = nginx.url("/api");

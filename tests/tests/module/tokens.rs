@@ -1,0 +1,72 @@
+//! A token that allows to publish opens the stream it names, where a key would; nothing else about it may be wrong.
+
+use serde_json::json;
+use weir_tests::harness::api::Answer;
+use weir_tests::harness::{Api, Nginx, Publisher, until};
+
+use super::{BAD_NAME, DENIED, keyed, time, wait_gone, wait_live};
+
+fn start() -> Nginx {
+    keyed().main("weir_secret @DIR@/secret;").file("secret", b"0123456789abcdef0123456789abcdef").start()
+}
+
+fn mint(api: &Api, stream: &str, action: &str, ttl_s: u64) -> Answer {
+    api.post("/v1/tokens", &json!({"app": "live", "stream": stream, "action": action, "ttl_s": ttl_s}))
+}
+
+fn token(api: &Api, stream: &str, action: &str, ttl_s: u64) -> String {
+    mint(api, stream, action, ttl_s).expect(201)["token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_token_to_publish_opens_its_stream() {
+    let nginx = start();
+    let api = nginx.api();
+    for subject in ["show", "*"] {
+        let token = token(&api, subject, "publish", 60);
+        let publisher = Publisher::to(nginx.rtmp(), &format!("live/show?token={token}")).start().started();
+        assert!(wait_live(&api, "live", "show")["publisher"]["key_id"].is_null());
+        publisher.close();
+        wait_gone(&api, "live", "show");
+        assert!(!nginx.log().contains(&token));
+    }
+}
+
+#[test]
+fn any_other_token_is_refused() {
+    let nginx = start();
+    let api = nginx.api();
+    let good = token(&api, "show", "publish", 60);
+    let mut forged = good.clone();
+    forged.replace_range(good.len() - 2.., if good.ends_with("AA") { "BA" } else { "AA" });
+    let expired = mint(&api, "show", "publish", 1).expect(201);
+    let end = time(&expired["expires_at"]);
+    until("the token expires", 5.0, || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_millis() as u64 > end.as_millis() + 100
+    });
+    for (name, token, code, reason) in [
+        ("show", forged.as_str(), DENIED, "invalid token"),
+        ("show", "x.y.z", DENIED, "invalid token"),
+        ("other", &good, DENIED, "token of another stream"),
+        ("show", &self::token(&api, "show", "play", 60), DENIED, "token for another action"),
+        ("show", expired["token"].as_str().unwrap(), DENIED, "token expired"),
+    ] {
+        let said = Publisher::to(nginx.rtmp(), &format!("live/{name}?token={token}")).start().refused(code);
+        assert_eq!(said, reason);
+    }
+    // A name that the rule forbids stays forbidden.
+    let all = token(&api, "*", "publish", 60);
+    Publisher::to(nginx.rtmp(), "live/x")
+        .name(format!("-x?token={all}").as_bytes())
+        .start()
+        .refused(BAD_NAME);
+}
+
+#[test]
+fn without_a_secret_there_are_no_tokens() {
+    let nginx = keyed().start();
+    mint(&nginx.api(), "show", "publish", 60).error(409, "conflict");
+    let said = Publisher::to(nginx.rtmp(), "live/show?token=x.y.z").start().refused(DENIED);
+    assert_eq!(said, "no weir_secret to check the token with");
+}
