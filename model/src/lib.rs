@@ -6,6 +6,7 @@
 //! - What is named: [`time`], [`stream_name`], [`secret`], [`network`], [`client`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
+//! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`]
 //! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
@@ -17,10 +18,13 @@ pub mod duplicate;
 pub mod fields;
 pub mod key;
 pub mod key_file;
+pub mod media;
 pub mod network;
 pub mod publish;
+pub mod rate;
 pub mod refusal;
 pub mod secret;
+pub mod snapshot;
 pub mod state_file;
 pub mod stream_name;
 pub mod throttle;
@@ -31,10 +35,13 @@ pub mod verdict;
 pub use api::ApiError;
 pub use client::ClientAddr;
 pub use key::{KeyId, KeySource, KeyView, StreamKey};
+pub use media::{AudioFacts, VideoFacts};
 pub use network::Network;
 pub use publish::Presented;
+pub use rate::Rate;
 pub use refusal::Refusal;
 pub use secret::{Digest, Secret};
+pub use snapshot::Snapshot;
 pub use state_file::State;
 pub use stream_name::{AppName, StreamName};
 pub use time::Timestamp;

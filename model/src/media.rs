@@ -1,0 +1,337 @@
+//! What is known of a stream's video and audio, from its codec headers.
+//!
+//! Codecs bear the ids of the FLV specification and the names that nginx-rtmp's `rtmp_stat` prints.
+
+use serde::{Serialize, Serializer};
+
+/// What is known of a stream's video. In JSON: `{codec,profile,level,width,height,fps}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "VideoView")]
+pub struct VideoFacts {
+    /// FLV's CodecID: 7 is H.264.
+    pub codec_id: u8,
+    /// H.264's `profile_idc`; 0 when it is unknown or the codec is another.
+    pub profile: u8,
+    /// H.264's `level_idc`, ten times the level; 0 when it is unknown.
+    pub level: u8,
+    /// In pixels; 0 when it is unknown.
+    pub width: u16,
+    /// In pixels; 0 when it is unknown.
+    pub height: u16,
+    /// Frames a second, in thousandths; 0 when it is unknown.
+    pub fps_milli: u32,
+}
+
+/// What is known of a stream's audio. In JSON: `{codec,profile,sample_rate,channels}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "AudioView")]
+pub struct AudioFacts {
+    /// FLV's SoundFormat: 10 is AAC.
+    pub codec_id: u8,
+    /// MPEG-4's audio object type as first signalled, see [`AudioFacts::object_type`]; 0 when it is
+    /// unknown or the codec is another.
+    pub aac_profile: u8,
+    /// 0 when it is unknown.
+    pub channels: u8,
+    /// In Hz; 0 when it is unknown.
+    pub sample_rate: u32,
+}
+
+/// Set in every packed word, so that 0 can mean "none".
+const PRESENT: u64 = 1 << 56;
+
+impl VideoFacts {
+    /// The codec's name, such as `H264`; empty when the id is unknown.
+    pub fn codec(&self) -> &'static str {
+        match self.codec_id {
+            1 => "Jpeg",
+            2 => "Sorenson-H263",
+            3 => "ScreenVideo",
+            4 => "On2-VP6",
+            5 => "On2-VP6-Alpha",
+            6 => "ScreenVideo2",
+            7 => "H264",
+            _ => "",
+        }
+    }
+
+    /// The H.264 profile, such as `High`; empty when it is unknown. ITU-T H.264, Annex A.2.
+    pub fn profile(&self) -> &'static str {
+        match self.profile {
+            66 => "Baseline",
+            77 => "Main",
+            88 => "Extended",
+            100 => "High",
+            110 => "High 10",
+            122 => "High 4:2:2",
+            244 => "High 4:4:4",
+            _ => "",
+        }
+    }
+
+    /// The H.264 level, such as `4.1`; empty when it is unknown.
+    pub fn level(&self) -> String {
+        match self.level {
+            0 => String::new(),
+            level => format!("{}.{}", level / 10, level % 10),
+        }
+    }
+
+    /// All but the frame rate in one word, never 0.
+    pub fn to_words(&self) -> u64 {
+        PRESENT
+            | u64::from(self.codec_id) << 48
+            | u64::from(self.profile) << 40
+            | u64::from(self.level) << 32
+            | u64::from(self.width) << 16
+            | u64::from(self.height)
+    }
+
+    /// From such a word, without a frame rate; `None` from 0.
+    pub fn from_words(word: u64) -> Option<VideoFacts> {
+        let [_, codec_id, profile, level, w1, w0, h1, h0] = word.to_be_bytes();
+        (word & PRESENT != 0).then_some(VideoFacts {
+            codec_id,
+            profile,
+            level,
+            width: u16::from_be_bytes([w1, w0]),
+            height: u16::from_be_bytes([h1, h0]),
+            fps_milli: 0,
+        })
+    }
+
+    /// The same with a frame rate, in thousandths.
+    pub fn with_fps_milli(self, fps_milli: u32) -> VideoFacts {
+        VideoFacts { fps_milli, ..self }
+    }
+
+    /// Frames a second, as a number with at most 3 decimals.
+    pub fn fps(&self) -> Fps {
+        Fps(self.fps_milli)
+    }
+}
+
+impl AudioFacts {
+    /// The `aac_profile` that stands for what nginx-rtmp keeps in three fields: the object type
+    /// of the core coder, whether there is spectral band replication, and parametric stereo.
+    pub const fn object_type(core: u8, sbr: bool, ps: bool) -> u8 {
+        match core {
+            2 if ps => 29,
+            2 if sbr => 5,
+            core => core,
+        }
+    }
+
+    /// The codec's name, such as `AAC`; empty when the id is unknown.
+    pub fn codec(&self) -> &'static str {
+        match self.codec_id {
+            0 | 16 => "Uncompressed",
+            1 => "ADPCM",
+            2 => "MP3",
+            3 => "LinearLE",
+            4 => "Nellymoser16",
+            5 => "Nellymoser8",
+            6 => "Nellymoser",
+            7 => "G711A",
+            8 => "G711U",
+            10 => "AAC",
+            11 => "Speex",
+            14 => "MP3-8K",
+            15 => "DeviceSpecific",
+            _ => "",
+        }
+    }
+
+    /// The AAC profile, such as `LC`; empty when it is unknown. ISO/IEC 14496-3, Table 1.17.
+    pub fn profile(&self) -> &'static str {
+        match self.aac_profile {
+            1 => "Main",
+            2 => "LC",
+            3 => "SSR",
+            4 => "LTP",
+            5 => "HE",
+            29 => "HEv2",
+            _ => "",
+        }
+    }
+
+    /// All of it in one word, never 0.
+    pub fn to_words(&self) -> u64 {
+        PRESENT
+            | u64::from(self.codec_id) << 48
+            | u64::from(self.aac_profile) << 40
+            | u64::from(self.channels) << 32
+            | u64::from(self.sample_rate)
+    }
+
+    /// From such a word; `None` from 0.
+    pub fn from_words(word: u64) -> Option<AudioFacts> {
+        let [_, codec_id, aac_profile, channels, rate @ ..] = word.to_be_bytes();
+        (word & PRESENT != 0).then_some(AudioFacts {
+            codec_id,
+            aac_profile,
+            channels,
+            sample_rate: u32::from_be_bytes(rate),
+        })
+    }
+}
+
+/// A frame rate, held in thousandths: written as `30` or `29.97`, in text and in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fps(pub u32);
+
+impl std::fmt::Display for Fps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.0 / 1000, self.0 % 1000) {
+            (whole, 0) => write!(f, "{whole}"),
+            (whole, part) if part % 100 == 0 => write!(f, "{whole}.{}", part / 100),
+            (whole, part) if part % 10 == 0 => write!(f, "{whole}.{:02}", part / 10),
+            (whole, part) => write!(f, "{whole}.{part:03}"),
+        }
+    }
+}
+
+impl Serialize for Fps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % 1000 == 0 {
+            serializer.serialize_u32(self.0 / 1000)
+        } else {
+            serializer.serialize_f64(f64::from(self.0) / 1000.0)
+        }
+    }
+}
+
+/// Video as the API shows it.
+#[derive(Serialize)]
+struct VideoView {
+    codec: &'static str,
+    profile: &'static str,
+    level: String,
+    width: u16,
+    height: u16,
+    fps: Fps,
+}
+
+impl From<VideoFacts> for VideoView {
+    fn from(video: VideoFacts) -> VideoView {
+        VideoView {
+            codec: video.codec(),
+            profile: video.profile(),
+            level: video.level(),
+            width: video.width,
+            height: video.height,
+            fps: video.fps(),
+        }
+    }
+}
+
+/// Audio as the API shows it.
+#[derive(Serialize)]
+struct AudioView {
+    codec: &'static str,
+    profile: &'static str,
+    sample_rate: u32,
+    channels: u8,
+}
+
+impl From<AudioFacts> for AudioView {
+    fn from(audio: AudioFacts) -> AudioView {
+        AudioView {
+            codec: audio.codec(),
+            profile: audio.profile(),
+            sample_rate: audio.sample_rate,
+            channels: audio.channels,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const VIDEO: VideoFacts =
+        VideoFacts { codec_id: 7, profile: 100, level: 41, width: 1280, height: 720, fps_milli: 29_970 };
+    const AUDIO: AudioFacts = AudioFacts { codec_id: 10, aac_profile: 2, channels: 2, sample_rate: 48_000 };
+
+    #[test]
+    fn has_the_names_of_rtmp_stat() {
+        assert_eq!((VIDEO.codec(), VIDEO.profile(), VIDEO.level().as_str()), ("H264", "High", "4.1"));
+        assert_eq!((AUDIO.codec(), AUDIO.profile()), ("AAC", "LC"));
+        assert_eq!(AudioFacts { codec_id: 2, ..AUDIO }.codec(), "MP3");
+        assert_eq!(VideoFacts { level: 9, ..VIDEO }.level(), "0.9");
+    }
+
+    #[test]
+    fn what_is_unknown_is_empty() {
+        let (video, audio) = (VideoFacts::default(), AudioFacts { codec_id: 12, ..AudioFacts::default() });
+        assert_eq!((video.codec(), video.profile(), video.level().as_str()), ("", "", ""));
+        assert_eq!((audio.codec(), audio.profile()), ("", ""));
+        for id in 0..=u8::MAX {
+            let _ = VideoFacts { codec_id: id, profile: id, level: id, ..VIDEO }.level();
+            let _ = AudioFacts { codec_id: id, aac_profile: id, ..AUDIO }.profile();
+        }
+    }
+
+    #[test]
+    fn spectral_band_replication_makes_lc_he() {
+        let name = |core, sbr, ps| {
+            AudioFacts { aac_profile: AudioFacts::object_type(core, sbr, ps), ..AUDIO }.profile()
+        };
+        assert_eq!(name(2, false, false), "LC");
+        assert_eq!(name(2, true, false), "HE");
+        assert_eq!(name(2, true, true), "HEv2");
+        assert_eq!(name(1, true, false), "Main");
+    }
+
+    #[test]
+    fn json_has_the_form_of_the_api() {
+        assert_eq!(
+            serde_json::to_string(&VIDEO).unwrap(),
+            r#"{"codec":"H264","profile":"High","level":"4.1","width":1280,"height":720,"fps":29.97}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&AUDIO).unwrap(),
+            r#"{"codec":"AAC","profile":"LC","sample_rate":48000,"channels":2}"#
+        );
+    }
+
+    #[test]
+    fn a_frame_rate_has_at_most_three_decimals() {
+        for (milli, text) in
+            [(0, "0"), (30_000, "30"), (29_970, "29.97"), (12_500, "12.5"), (23_976, "23.976"), (5, "0.005")]
+        {
+            assert_eq!(Fps(milli).to_string(), text);
+            assert_eq!(serde_json::to_string(&Fps(milli)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn nothing_packs_to_none_and_nothing_else_does() {
+        assert_eq!((VideoFacts::from_words(0), AudioFacts::from_words(0)), (None, None));
+        assert_ne!((VideoFacts::default().to_words(), AudioFacts::default().to_words()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn video_is_unpacked_as_it_was_packed(
+            codec_id: u8, profile: u8, level: u8, width: u16, height: u16, fps_milli: u32
+        ) {
+            let video = VideoFacts { codec_id, profile, level, width, height, fps_milli };
+            let unpacked = VideoFacts::from_words(video.to_words()).unwrap();
+            prop_assert_eq!(unpacked.fps_milli, 0);
+            prop_assert_eq!(unpacked.with_fps_milli(fps_milli), video);
+        }
+
+        #[test]
+        fn audio_is_unpacked_as_it_was_packed(codec_id: u8, aac_profile: u8, channels: u8, sample_rate: u32) {
+            let audio = AudioFacts { codec_id, aac_profile, channels, sample_rate };
+            prop_assert_eq!(AudioFacts::from_words(audio.to_words()), Some(audio));
+        }
+
+        #[test]
+        fn a_frame_rate_reads_the_same_in_text_and_json(milli: u32) {
+            prop_assert_eq!(Fps(milli).to_string(), serde_json::to_string(&Fps(milli)).unwrap());
+        }
+    }
+}

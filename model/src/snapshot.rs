@@ -1,0 +1,299 @@
+//! Everything that is live at one moment, in all workers: what the API and `weir_stat` show.
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::key::KeyId;
+use crate::media::{AudioFacts, VideoFacts};
+use crate::time::Timestamp;
+
+/// The whole server. Bytes are totals since `since`, rates are bits a second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub now: Timestamp,
+    /// nginx's own version, such as `1.22.1`.
+    pub nginx_version: String,
+    /// nginx-rtmp's version, as it names itself.
+    pub rtmp_version: String,
+    /// The worker that answers.
+    pub pid: u32,
+    /// Since when the counters count.
+    pub since: Timestamp,
+    /// RTMP connections accepted.
+    pub accepted: u64,
+    /// Received over RTMP.
+    pub bytes_in: u64,
+    /// Sent over RTMP.
+    pub bytes_out: u64,
+    /// Received over RTMP.
+    pub bitrate_in: u64,
+    /// Sent over RTMP.
+    pub bitrate_out: u64,
+    /// All workers, those that are draining included.
+    pub workers: Vec<WorkerSnapshot>,
+    /// The shared memory.
+    pub zone: ZoneSnapshot,
+    /// The applications of the configuration, in its order.
+    pub applications: Vec<String>,
+    /// Every live stream.
+    pub streams: Vec<StreamSnapshot>,
+}
+
+/// A worker process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WorkerSnapshot {
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub since: Timestamp,
+    /// It accepts no more, and goes when its last session does.
+    pub draining: bool,
+    /// How long ago its event loop last turned, in milliseconds.
+    pub heartbeat_ms: u64,
+}
+
+/// How full the shared memory is, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ZoneSnapshot {
+    /// Of the whole zone.
+    pub size: u64,
+    /// Of that, taken.
+    pub used: u64,
+}
+
+/// A live stream. Serialised as the API's Stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StreamSnapshot {
+    /// The application.
+    pub app: String,
+    /// The public name; never a key.
+    pub name: String,
+    /// The publish that it lives by.
+    pub session: String,
+    /// When that began.
+    pub since: Timestamp,
+    /// Who publishes.
+    pub publisher: Option<PublisherSnapshot>,
+    /// `None` until a video header came.
+    pub video: Option<VideoFacts>,
+    /// `None` until an audio header came.
+    pub audio: Option<AudioFacts>,
+    /// Received from the publisher.
+    pub bytes_in: u64,
+    /// Sent to all players.
+    pub bytes_out: u64,
+    /// Received from the publisher, in bits a second.
+    pub bitrate_in: u64,
+    /// Sent to all players, in bits a second.
+    pub bitrate_out: u64,
+    /// The audio's part of `bitrate_in`.
+    #[serde(skip)]
+    pub bitrate_audio: u64,
+    /// The video's part of `bitrate_in`.
+    #[serde(skip)]
+    pub bitrate_video: u64,
+    /// Frames that players did not get because they read too slowly.
+    #[serde(skip)]
+    pub dropped: u64,
+    /// Who watches.
+    pub viewers: Viewers,
+    /// RTMP players; the API has a route of its own for them.
+    #[serde(skip)]
+    pub players: Vec<PlayerSnapshot>,
+    /// The API's Targets, secrets masked.
+    pub targets: Vec<Value>,
+}
+
+/// Who publishes a stream. In JSON: `{addr,key_id,worker_pid}`, or `{worker_pid}` when redacted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublisherSnapshot {
+    /// The client's address; empty when redacted.
+    pub addr: String,
+    /// The key that opened; `None` where no key is asked for.
+    pub key_id: Option<KeyId>,
+    /// The worker that holds the connection.
+    pub worker_pid: u32,
+}
+
+impl Serialize for PublisherSnapshot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let redacted = self.addr.is_empty();
+        let mut object = serializer.serialize_struct("Publisher", if redacted { 1 } else { 3 })?;
+        if !redacted {
+            object.serialize_field("addr", &self.addr)?;
+            object.serialize_field("key_id", &self.key_id)?;
+        }
+        object.serialize_field("worker_pid", &self.worker_pid)?;
+        object.end()
+    }
+}
+
+/// How many watch a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Viewers {
+    /// RTMP players.
+    pub rtmp: u64,
+    /// Distinct viewers over HLS.
+    pub hls: u64,
+    /// Distinct viewers over DASH.
+    pub dash: u64,
+}
+
+impl Viewers {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.rtmp.saturating_add(self.hls).saturating_add(self.dash)
+    }
+}
+
+/// An RTMP player of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlayerSnapshot {
+    /// Its handle in the API.
+    pub id: String,
+    /// The client's address; left out when redacted.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub addr: String,
+    /// The worker that holds the connection.
+    pub worker_pid: u32,
+    /// When it began to play.
+    pub since: Timestamp,
+    /// Sent to it.
+    pub bytes_out: u64,
+    /// Sent to it, in bits a second.
+    pub bitrate_out: u64,
+    /// Frames that it did not get because it read too slowly.
+    pub dropped: u64,
+}
+
+impl Snapshot {
+    /// The same for everybody's eyes: no address, no key id, and of the targets neither where they
+    /// push to nor what is noted or went wrong there.
+    pub fn redacted(mut self) -> Snapshot {
+        for stream in &mut self.streams {
+            stream.redact();
+        }
+        self
+    }
+
+    /// RTMP players of all streams.
+    pub fn players(&self) -> u64 {
+        self.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(stream.viewers.rtmp))
+    }
+}
+
+impl StreamSnapshot {
+    /// See [`Snapshot::redacted`].
+    pub fn redact(&mut self) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.addr.clear();
+            publisher.key_id = None;
+        }
+        for player in &mut self.players {
+            player.addr.clear();
+        }
+        for target in &mut self.targets {
+            redact_target(target);
+        }
+    }
+}
+
+fn redact_target(target: &mut Value) {
+    let Some(target) = target.as_object_mut() else { return };
+    target.remove("url");
+    target.remove("note");
+    let sessions = target.get_mut("sessions").and_then(Value::as_array_mut);
+    for session in sessions.into_iter().flatten() {
+        if let Some(session) = session.as_object_mut() {
+            session.remove("last_error");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn stream() -> StreamSnapshot {
+        StreamSnapshot {
+            app: "live".into(),
+            name: "show".into(),
+            session: "7f".into(),
+            since: Timestamp::from_millis(1_795_197_600_000),
+            publisher: Some(PublisherSnapshot {
+                addr: "192.0.2.1".into(),
+                key_id: Some(KeyId(0x0123_4567_89ab_cdef)),
+                worker_pid: 7,
+            }),
+            video: Some(VideoFacts {
+                codec_id: 7,
+                profile: 100,
+                level: 41,
+                width: 1280,
+                height: 720,
+                fps_milli: 30_000,
+            }),
+            audio: None,
+            bytes_in: 1,
+            bytes_out: 2,
+            bitrate_in: 3,
+            bitrate_out: 4,
+            bitrate_audio: 5,
+            bitrate_video: 6,
+            dropped: 7,
+            viewers: Viewers { rtmp: 1, hls: 2, dash: 3 },
+            players: vec![PlayerSnapshot { id: "p1".into(), addr: "192.0.2.2".into(), ..Default::default() }],
+            targets: vec![json!({
+                "id": "t1", "url": "rtmp://192.0.2.3/app/***", "note": "192.0.2.4",
+                "sessions": [{ "state": "waiting", "last_error": "192.0.2.3: refused" }],
+            })],
+        }
+    }
+
+    #[test]
+    fn a_stream_has_the_form_of_the_api() {
+        let mut stream = stream();
+        stream.targets.clear();
+        assert_eq!(
+            serde_json::to_string(&stream).unwrap(),
+            concat!(
+                r#"{"app":"live","name":"show","session":"7f","since":"2026-11-20T18:00:00Z","#,
+                r#""publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":7},"#,
+                r#""video":{"codec":"H264","profile":"High","level":"4.1","width":1280,"height":720,"fps":30},"#,
+                r#""audio":null,"bytes_in":1,"bytes_out":2,"bitrate_in":3,"bitrate_out":4,"#,
+                r#""viewers":{"rtmp":1,"hls":2,"dash":3},"targets":[]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_player_and_a_worker_have_the_form_of_the_api() {
+        assert_eq!(
+            serde_json::to_string(&stream().players).unwrap(),
+            concat!(
+                r#"[{"id":"p1","addr":"192.0.2.2","worker_pid":0,"since":"1970-01-01T00:00:00Z","#,
+                r#""bytes_out":0,"bitrate_out":0,"dropped":0}]"#
+            )
+        );
+        let worker = WorkerSnapshot { pid: 7, draining: true, heartbeat_ms: 12, ..Default::default() };
+        assert_eq!(
+            serde_json::to_string(&worker).unwrap(),
+            r#"{"pid":7,"since":"1970-01-01T00:00:00Z","draining":true,"heartbeat_ms":12}"#
+        );
+    }
+
+    #[test]
+    fn redacted_shows_nobody() {
+        let snapshot = Snapshot { streams: vec![stream()], ..Default::default() }.redacted();
+        let stream = &snapshot.streams[0];
+        let json = json!({ "stream": stream, "players": stream.players });
+        assert!(!json.to_string().contains("192.0.2."), "{json}");
+        assert!(!json.to_string().contains("k0123456789abcdef"), "{json}");
+        assert_eq!(json["stream"]["publisher"], json!({ "worker_pid": 7 }));
+        assert_eq!(json["stream"]["targets"], json!([{ "id": "t1", "sessions": [{ "state": "waiting" }] }]));
+        assert_eq!((snapshot.players(), stream.viewers.total()), (1, 6));
+    }
+}
