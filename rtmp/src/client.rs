@@ -49,6 +49,8 @@ const MAX_MESSAGE: usize = 16 << 20;
 enum Role {
     /// Nothing at all: the caller sends what it wants.
     Manual,
+    /// `connect` and `createStream`: the rest is the caller's.
+    Connect,
     Publish,
     Play,
 }
@@ -181,6 +183,11 @@ impl Client {
     /// A session that plays `url`.
     pub fn play(url: &Url, options: Options) -> Self {
         Self::new(Role::Play, url, options)
+    }
+
+    /// A session that connects and creates its stream: what is published or played on it is the caller's.
+    pub fn connect(url: &Url, options: Options) -> Self {
+        Self::new(Role::Connect, url, options)
     }
 
     /// A session that only shakes hands and answers: commands are the caller's to send, `connect` included.
@@ -366,6 +373,7 @@ impl Client {
         let name = self.name.clone();
         match self.role {
             Role::Manual => return,
+            Role::Connect => {}
             Role::Publish => {
                 self.command("releaseStream", |w| w.null().string(&name));
                 self.command("FCPublish", |w| w.null().string(&name));
@@ -385,7 +393,7 @@ impl Client {
         self.stream_id = Some(stream_id);
         self.events.push_back(Event::StreamCreated(stream_id));
         match self.role {
-            Role::Manual => {}
+            Role::Manual | Role::Connect => {}
             Role::Publish => {
                 self.send_publish();
                 self.publishing = !self.options.wait_for_start;

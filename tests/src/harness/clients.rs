@@ -3,6 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
@@ -12,16 +14,43 @@ use weir_rtmp::client::{Client, Event};
 pub struct Connection {
     /// The session; what it wants to send leaves with the next [`turn`](Self::turn).
     pub client: Client,
-    socket: TcpStream,
+    socket: Box<dyn Socket>,
 }
 
+/// Where a connection leads.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// A port of loopback, from an address of 127.0.0.0/8 where one is given.
+    Port(u16, Option<IpAddr>),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+trait Socket: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Socket for T {}
+
+const READ_TIMEOUT: Option<Duration> = Some(Duration::from_millis(5));
+const WRITE_TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
+
 impl Connection {
-    /// Connects to `port` of loopback, from `source`, an address of 127.0.0.0/8, where one is given.
-    pub fn open(client: Client, port: u16, source: Option<IpAddr>) -> std::io::Result<Self> {
-        let socket = connect(SocketAddr::from(([127, 0, 0, 1], port)), source)?;
-        socket.set_read_timeout(Some(Duration::from_millis(5)))?;
-        socket.set_write_timeout(Some(Duration::from_secs(5)))?;
-        socket.set_nodelay(true)?;
+    /// Connects.
+    pub fn open(client: Client, way: &Way) -> std::io::Result<Self> {
+        let socket: Box<dyn Socket> = match way {
+            Way::Port(port, source) => {
+                let socket = connect(SocketAddr::from(([127, 0, 0, 1], *port)), *source)?;
+                socket.set_read_timeout(READ_TIMEOUT)?;
+                socket.set_write_timeout(WRITE_TIMEOUT)?;
+                socket.set_nodelay(true)?;
+                Box::new(socket)
+            }
+            Way::Unix(path) => {
+                let socket = UnixStream::connect(path)?;
+                socket.set_read_timeout(READ_TIMEOUT)?;
+                socket.set_write_timeout(WRITE_TIMEOUT)?;
+                Box::new(socket)
+            }
+        };
         Ok(Self { client, socket })
     }
 

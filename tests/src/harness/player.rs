@@ -8,7 +8,7 @@ use weir_rtmp::client::{Client, Event, Options, Status};
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::url::Url;
 
-use super::clients::Connection;
+use super::clients::{Connection, Way};
 use super::wait;
 
 /// What a player has seen. nginx-rtmp answers `play` for streams that do not exist, too: media is the only proof.
@@ -44,7 +44,8 @@ impl Player {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (seen.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
-            let mut connection = Connection::open(client, port, None).expect("player can connect");
+            let mut connection =
+                Connection::open(client, &Way::Port(port, None)).expect("player can connect");
             while !stopped.load(Ordering::Relaxed) && !shared.lock().unwrap().closed {
                 for event in connection.turn() {
                     shared.lock().unwrap().take(event);

@@ -1,6 +1,6 @@
 //! A publisher: a thread with a connection, that sends the sample round and round.
 
-use std::net::IpAddr;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use weir_rtmp::client::{Client, Event, Options, Status};
 use weir_rtmp::url::Url;
 
-use super::clients::Connection;
+use super::clients::{Connection, Way};
 use super::media::{Sample, sample};
 use super::wait;
 
@@ -43,6 +43,7 @@ enum Order {
 struct State {
     outcome: Option<Outcome>,
     closed: bool,
+    stream_created: bool,
     /// Milliseconds of media sent.
     sent_ms: u32,
     statuses: Vec<Status>,
@@ -50,12 +51,12 @@ struct State {
 
 /// How to publish; [`start`](Self::start) does it.
 pub struct Builder {
-    port: u16,
-    path: String,
+    way: Way,
+    url: Url,
     name: Option<Vec<u8>>,
-    source: Option<IpAddr>,
     silent: bool,
-    hasty: bool,
+    options: Options,
+    role: fn(&Url, Options) -> Client,
 }
 
 impl Builder {
@@ -67,7 +68,31 @@ impl Builder {
 
     /// Comes from this address of 127.0.0.0/8.
     pub fn from(mut self, source: &str) -> Self {
-        self.source = Some(source.parse().unwrap());
+        self.way = Way::Port(self.url.port, Some(source.parse().unwrap()));
+        self
+    }
+
+    /// Comes over this unix socket.
+    pub fn over(mut self, socket: &Path) -> Self {
+        self.way = Way::Unix(socket.to_owned());
+        self
+    }
+
+    /// Sends chunks of this size once connected.
+    pub fn chunk_size(mut self, size: u32) -> Self {
+        self.options.chunk_size = size;
+        self
+    }
+
+    /// Connects and creates its stream; the rest is up to [`Publisher::manually`].
+    pub fn manual(mut self) -> Self {
+        self.role = |url, options| Client::connect(url, options);
+        self
+    }
+
+    /// Only shakes hands.
+    pub fn unconnected(mut self) -> Self {
+        self.role = |url, options| Client::manual(url, options);
         self
     }
 
@@ -79,14 +104,13 @@ impl Builder {
 
     /// Sends media at once, without waiting for the answer to `publish`.
     pub fn hasty(mut self) -> Self {
-        self.hasty = true;
+        self.options.wait_for_start = false;
         self
     }
 
     /// Connects and publishes, in a thread.
     pub fn start(self) -> Publisher {
-        let url: Url = format!("rtmp://127.0.0.1:{}/{}", self.port, self.path).parse().unwrap();
-        let mut client = Client::publish(&url, Options { wait_for_start: !self.hasty, ..Options::default() });
+        let mut client = (self.role)(&self.url, self.options);
         if let Some(name) = &self.name {
             client.set_name(name);
         }
@@ -94,7 +118,7 @@ impl Builder {
         let (orders, received) = channel();
         let shared = state.clone();
         let stalled = self.silent;
-        let thread = std::thread::spawn(move || match Connection::open(client, self.port, self.source) {
+        let thread = std::thread::spawn(move || match Connection::open(client, &self.way) {
             Ok(connection) => {
                 Session { connection, state: shared, orders: received, clock: None, stalled }.run()
             }
@@ -114,7 +138,14 @@ pub struct Publisher {
 impl Publisher {
     /// One for `path` (`app/name?args`) at a server's RTMP port.
     pub fn to(port: u16, path: &str) -> Builder {
-        Builder { port, path: path.to_owned(), name: None, source: None, silent: false, hasty: false }
+        Builder {
+            way: Way::Port(port, None),
+            url: format!("rtmp://127.0.0.1:{port}/{path}").parse().unwrap(),
+            name: None,
+            silent: false,
+            options: Options::default(),
+            role: |url, options| Client::publish(url, options),
+        }
     }
 
     /// What became of the publish, waited for.
@@ -149,6 +180,12 @@ impl Publisher {
             Outcome::Refused { .. } => self.wait_closed(5.0),
             other => panic!("expected a refusal, got {other:?}"),
         }
+    }
+
+    /// Waits until the server has given a stream to publish on.
+    #[track_caller]
+    pub fn wait_stream_created(&self) {
+        wait::until("the stream is created", 10.0, || self.state.lock().unwrap().stream_created);
     }
 
     /// Waits until the server has ended the connection.
@@ -288,6 +325,10 @@ impl Session {
                 state.outcome.get_or_insert(Outcome::Closed);
                 state.closed = true;
                 true
+            }
+            Event::StreamCreated(_) => {
+                state.stream_created = true;
+                false
             }
             _ => false,
         }

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod api;
+mod commands;
 mod duplicates;
 mod failed_reload;
 mod hazards;
 mod names;
 mod one_publish;
 mod publish_keys;
+mod pull;
 mod rejected_configs;
 mod reload;
 mod secrecy;
