@@ -11,7 +11,7 @@ use crate::{
         session,
         zone::SharedZone,
     },
-    hooks::Publish,
+    hooks::publish::Publish,
     settings::MainSettings,
 };
 
@@ -37,8 +37,9 @@ pub fn current() -> Option<Rc<Runtime>> {
     CURRENT.with(|current| current.clone())
 }
 
-/// Another configuration runs from now on.
-pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) {
+/// Another configuration runs from now on. Returns whether it took over in this very process, which has
+/// connections: `master_process off`.
+pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
     let before = CURRENT.with(Option::take);
     let worker = before.as_ref().and_then(|before| before.worker.get());
     let next = zone.map(|zone| {
@@ -55,10 +56,12 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) {
         session::each_live(|session| {
             if let Some(state) = session.state() {
                 state.publish = Publish::Idle;
+                state.playing = None;
             }
         });
     }
     CURRENT.with(|current| *current = next);
+    worker.is_some_and(|(pid, _)| pid == process::pid())
 }
 
 impl Runtime {

@@ -6,9 +6,10 @@ use crate::{
     ffi::{
         log::{self, Level},
         process::{self, Local},
-        session, timer,
+        session::{self, Session},
+        timer,
     },
-    hooks,
+    hooks::{self, publish::Publish},
     runtime::{self, Runtime},
 };
 
@@ -62,6 +63,7 @@ pub fn tick() {
         seen.ticks == 0
     });
     if slow {
+        session::each_live(account);
         tidy(&runtime);
     }
 }
@@ -71,6 +73,19 @@ pub fn follow_orders(runtime: &Rc<Runtime>) {
     let orders = runtime.zone.orders();
     if SEEN.with(|seen| std::mem::replace(&mut seen.orders, orders)) != orders {
         session::each_live(hooks::close_if_ordered);
+    }
+}
+
+/// What a session sent and received in the last second.
+fn account(session: &mut Session) {
+    let (video, audio) = session.media_facts();
+    let (bytes_out, dropped) = (session.bytes_out(), session.dropped());
+    let Some(state) = session.known_state() else { return };
+    if let Publish::Live(live) = &mut state.publish {
+        live.account(video, audio);
+    }
+    if let Some(playing) = &mut state.playing {
+        playing.account(bytes_out, dropped);
     }
 }
 

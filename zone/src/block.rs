@@ -5,12 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Words of a block.
 pub(crate) const WORDS: usize = 16;
-/// First word of the text that a record keeps in its own block.
-pub(crate) const TEXT: usize = 10;
-/// First word of the text in a tail.
-const TAIL_TEXT: usize = 2;
-
 /// 128 bytes of the zone.
+#[derive(Default)]
 #[repr(C, align(128))]
 pub struct Block {
     words: [AtomicU64; WORDS],
@@ -25,6 +21,7 @@ pub(crate) enum Kind {
     Tail,
     Key,
     Stream,
+    Player,
 }
 
 impl Kind {
@@ -34,6 +31,7 @@ impl Kind {
             2 => Kind::Tail,
             3 => Kind::Key,
             4 => Kind::Stream,
+            5 => Kind::Player,
             _ => Kind::Free,
         }
     }
@@ -45,11 +43,32 @@ impl Kind {
             Kind::Tail => 2,
             Kind::Key => 3,
             Kind::Stream => 4,
+            Kind::Player => 5,
         }
     }
 
+    /// First word of the text that such a block holds. A key has room for most texts; streams and players use
+    /// all their words for counters.
+    pub(crate) fn text_from(self) -> usize {
+        match self {
+            Kind::Key => 10,
+            Kind::Stream | Kind::Player => WORDS,
+            Kind::Free | Kind::Taken | Kind::Tail => 2,
+        }
+    }
+
+    /// Bytes of text that such a block holds.
+    pub(crate) fn text_bytes(self) -> usize {
+        (WORDS - self.text_from()) * 8
+    }
+
+    /// Blocks that a record of this kind takes with `len` bytes of text.
+    pub(crate) fn blocks_for(self, len: usize) -> usize {
+        1 + len.saturating_sub(self.text_bytes()).div_ceil(Kind::Tail.text_bytes())
+    }
+
     pub(crate) fn is_record(self) -> bool {
-        matches!(self, Kind::Key | Kind::Stream)
+        matches!(self, Kind::Key | Kind::Stream | Kind::Player)
     }
 }
 
@@ -62,6 +81,8 @@ impl Block {
     }
 
     pub(crate) fn set(&self, at: usize, value: u64) {
+        #[cfg(test)]
+        crate::death::before_store();
         self.words[at].store(value, Relaxed);
     }
 
@@ -97,44 +118,25 @@ impl Block {
     }
 
     pub(crate) fn clear(&self) {
-        for word in &self.words {
-            word.store(0, Relaxed);
+        for at in 0..WORDS {
+            self.set(at, 0);
         }
-    }
-
-    /// Where this block's text stands.
-    fn text(&self) -> &[AtomicU64] {
-        if self.kind().is_record() { &self.words[TEXT..] } else { &self.words[TAIL_TEXT..] }
     }
 
     pub(crate) fn read_text(&self, into: &mut Vec<u8>) {
-        for word in self.text() {
+        for word in &self.words[self.kind().text_from()..] {
             into.extend_from_slice(&word.load(Relaxed).to_le_bytes());
         }
     }
-}
 
-/// Bytes of text in the first block of a record.
-pub(crate) const RECORD_TEXT: usize = (WORDS - TEXT) * 8;
-/// Bytes of text in each further block.
-pub(crate) const TAIL_BYTES: usize = (WORDS - TAIL_TEXT) * 8;
-
-/// Blocks that a record with `len` bytes of text takes.
-pub(crate) fn blocks_for(len: usize) -> usize {
-    1 + len.saturating_sub(RECORD_TEXT).div_ceil(TAIL_BYTES)
-}
-
-/// Writes `bytes` into the text words that start at `first`.
-pub(crate) fn write_text(block: &Block, first: usize, bytes: &[u8]) {
-    for (at, chunk) in bytes.chunks(8).enumerate() {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        block.set(first + at, u64::from_le_bytes(word));
+    /// Writes text where a block of `kind` has it.
+    pub(crate) fn write_text(&self, kind: Kind, bytes: &[u8]) {
+        for (at, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.set(kind.text_from() + at, u64::from_le_bytes(word));
+        }
     }
-}
-
-pub(crate) fn write_tail(block: &Block, bytes: &[u8]) {
-    write_text(block, TAIL_TEXT, bytes);
 }
 
 /// An optional index as a number: 0 is none.

@@ -1,5 +1,7 @@
 //! Stream keys in the zone: a record a secret, found by its digest.
 
+use std::collections::BTreeMap;
+
 use weir_model::{AppName, Digest, KeyId, Network, StreamKey, StreamName, Timestamp, key::KeySecret};
 
 use crate::{
@@ -29,7 +31,7 @@ pub enum Stage {
 }
 
 /// One secret of a stream key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     /// The key that the secret belongs to. A rotated key has two records for a while.
     pub id: KeyId,
@@ -69,16 +71,21 @@ impl KeyRecord {
             publish_from: key.publish_from.clone(),
         })
     }
+
+    /// The text of its record.
+    fn text(&self) -> Vec<u8> {
+        let mut text = [self.app.as_bytes(), self.stream.as_bytes(), self.note.as_bytes()].concat();
+        for network in &self.publish_from {
+            text.extend_from_slice(&network.to_bytes());
+        }
+        text
+    }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Adds a secret.
     pub fn insert_key(&self, key: &KeyRecord) -> Result<(), ZoneFull> {
-        let mut text = [key.app.as_bytes(), key.stream.as_bytes(), key.note.as_bytes()].concat();
-        for network in &key.publish_from {
-            text.extend_from_slice(&network.to_bytes());
-        }
-        self.insert(Kind::Key, digest_hash(key.digest.bytes()), &text, self.reserve(), |block| {
+        self.insert(Kind::Key, digest_hash(key.digest.bytes()), &key.text(), self.reserve(), |block| {
             for (at, chunk) in key.digest.bytes().chunks_exact(8).enumerate() {
                 let mut word = [0; 8];
                 word.copy_from_slice(chunk);
@@ -179,16 +186,38 @@ impl<M: Mutex> Locked<'_, '_, M> {
         ids
     }
 
-    /// Brings the valid keys in line with the state file. What was revoked here stays revoked.
+    /// Brings the valid keys in line with the state file. What was revoked here stays revoked; what is right
+    /// already is not touched, so that it opens its stream even if the caller dies here.
+    ///
+    /// # Errors
+    ///
+    /// The keys do not fit: nothing was changed.
     pub fn sync_keys(&self, wanted: &[StreamKey]) -> Result<(), ZoneFull> {
         let revoked = self.revoked_keys();
-        self.remove_keys(|block| stage(block) == Stage::Valid);
-        for key in wanted.iter().filter(|key| !revoked.contains(&key.id)) {
-            for record in KeyRecord::of(key, Stage::Valid) {
-                self.insert_key(&record)?;
+        let wanted = wanted.iter().filter(|key| !revoked.contains(&key.id));
+        let mut missing: BTreeMap<[u8; 32], KeyRecord> = wanted
+            .flat_map(|key| KeyRecord::of(key, Stage::Valid))
+            .map(|record| (*record.digest.bytes(), record))
+            .collect();
+        let mut stale = Vec::new();
+        for (at, block) in self.records(Kind::Key).filter(|(_, block)| stage(block) == Stage::Valid) {
+            let here = self.read_key(block);
+            if missing.get(here.digest.bytes()) == Some(&here) {
+                missing.remove(here.digest.bytes());
+            } else {
+                stale.push((at, key_hash(block), Kind::Key.blocks_for(here.text().len())));
             }
         }
-        Ok(())
+        let freed: usize = stale.iter().map(|(_, _, blocks)| blocks).sum();
+        let needed: usize = missing.values().map(|record| Kind::Key.blocks_for(record.text().len())).sum();
+        let (used, all) = self.zone.usage();
+        if used + needed + self.reserve() > all + freed {
+            return Err(ZoneFull);
+        }
+        for (at, hash, _) in stale {
+            self.remove(hash, at);
+        }
+        missing.values().try_for_each(|record| self.insert_key(record))
     }
 
     /// Removes secrets before a rotation whose overlap is over.
@@ -216,7 +245,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    fn read_key(&self, block: &Block) -> KeyRecord {
+    pub(crate) fn read_key(&self, block: &Block) -> KeyRecord {
         let shape = block.word(SHAPE);
         let lengths = [0, 8, 16, 24].map(|shift| (shape >> shift & 0xff) as usize);
         let [app, stream, note, networks] = lengths;

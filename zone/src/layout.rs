@@ -29,10 +29,14 @@ pub struct Root {
     /// First free block + 1.
     pub(crate) free: AtomicU64,
     pub(crate) used: AtomicU64,
+    /// Blocks from here on were never used: nobody needs to look at them.
+    pub(crate) touched: AtomicU64,
     /// Generation of the state file that the zone shows.
     pub(crate) generation: AtomicU64,
     /// Tells one state file from another.
     pub(crate) state_file: AtomicU64,
+    /// The last attempt to write the state file failed.
+    pub(crate) unwritten: AtomicU64,
     /// Raised whenever a row bears an order for its worker.
     pub(crate) orders: AtomicU64,
     pub(crate) next_session: AtomicU64,
@@ -40,6 +44,31 @@ pub struct Root {
     pub(crate) seed: AtomicU64,
     pub(crate) workers: [WorkerRow; WORKERS],
     pub(crate) throttle: [ThrottleRow; THROTTLED],
+}
+
+/// Zeros, as fresh memory is.
+impl Default for Root {
+    fn default() -> Root {
+        Root {
+            magic: AtomicU64::default(),
+            version: AtomicU64::default(),
+            size: AtomicU64::default(),
+            piece: AtomicU64::default(),
+            inside: AtomicU64::default(),
+            free: AtomicU64::default(),
+            used: AtomicU64::default(),
+            touched: AtomicU64::default(),
+            generation: AtomicU64::default(),
+            state_file: AtomicU64::default(),
+            unwritten: AtomicU64::default(),
+            orders: AtomicU64::default(),
+            next_session: AtomicU64::default(),
+            next_worker: AtomicU64::default(),
+            seed: AtomicU64::default(),
+            workers: std::array::from_fn(|_| WorkerRow::default()),
+            throttle: std::array::from_fn(|_| ThrottleRow::default()),
+        }
+    }
 }
 
 /// How many bytes the parts of a zone take.

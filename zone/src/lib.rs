@@ -7,7 +7,7 @@
 //! ```text
 //! Root      counters, one row a worker, the table of wrong keys an address     layout.rs workers.rs throttle.rs
 //! heads     hash chains of records                                             lock.rs
-//! blocks    128 bytes each: a record (key or live stream) or more of its text  block.rs  keys.rs streams.rs
+//! blocks    128 bytes each: a record (key, live stream, player) or its text    block.rs  keys.rs streams.rs players.rs
 //! ```
 //!
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
@@ -17,10 +17,16 @@
 #![forbid(unsafe_code)]
 
 mod block;
+#[cfg(test)]
+mod death;
+pub mod heap;
 mod keys;
 mod layout;
 mod lock;
+mod players;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod workers;
 
@@ -28,7 +34,8 @@ pub use block::Block;
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};
-pub use streams::{Claim, LiveStream, NewStream, StreamId, StreamRow};
+pub use players::{LivePlayer, NewPlayer, PlayerRow};
+pub use streams::{Claim, LiveStream, NewStream, Rates, StreamId, StreamRow};
 pub use workers::{WorkerFacts, WorkerId};
 
 /// The zone has no free block left for what was asked.

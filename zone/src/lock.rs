@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
     Root, ZoneFull,
-    block::{self, Block, Index, Kind, RECORD_TEXT, TAIL_BYTES, pack, unpack},
+    block::{Block, Index, Kind, pack, unpack},
 };
 
 /// A lock between processes that the master of nginx breaks when its holder dies
@@ -74,6 +74,16 @@ impl<'z, M: Mutex> Zone<'z, M> {
         self.root.generation.load(Relaxed)
     }
 
+    /// Notes whether the state file could be written when it last had to be.
+    pub fn set_state_written(&self, written: bool) {
+        self.root.unwritten.store(u64::from(!written), Relaxed);
+    }
+
+    /// Whether the state file could be written when it last had to be.
+    pub fn is_state_written(&self) -> bool {
+        self.root.unwritten.load(Relaxed) == 0
+    }
+
     pub(crate) fn block(&self, at: Index) -> Option<&'z Block> {
         self.blocks.get(at as usize)
     }
@@ -117,7 +127,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// Every record with its place.
     pub(crate) fn records(&self, kind: Kind) -> impl Iterator<Item = (Index, &Block)> {
-        (0..).zip(self.zone.blocks).filter(move |(_, block)| block.kind() == kind)
+        let touched = self.zone.root.touched.load(Relaxed) as usize;
+        (0..).zip(self.zone.blocks).take(touched).filter(move |(_, block)| block.kind() == kind)
     }
 
     /// The records of one hash chain. A chain that was damaged into a ring ends all the same.
@@ -142,25 +153,25 @@ impl<M: Mutex> Locked<'_, '_, M> {
         keep_free: usize,
         fill: impl FnOnce(&Block),
     ) -> Result<Index, ZoneFull> {
-        let wanted = block::blocks_for(text.len());
+        let wanted = kind.blocks_for(text.len());
         let (used, all) = self.zone.usage();
         if used + wanted + keep_free > all {
             return Err(ZoneFull);
         }
-        let (own, rest) = text.split_at(text.len().min(RECORD_TEXT));
+        let (own, rest) = text.split_at(text.len().min(kind.text_bytes()));
         let index = self.take()?;
         let record = self.zone.block(index).ok_or(ZoneFull)?;
         let mut last = record;
-        for chunk in rest.chunks(TAIL_BYTES) {
+        for chunk in rest.chunks(Kind::Tail.text_bytes()) {
             let at = self.take()?;
             let tail = self.zone.block(at).ok_or(ZoneFull)?;
-            block::write_tail(tail, chunk);
+            tail.write_text(Kind::Tail, chunk);
             last.set_tail(Some(at));
             tail.set_kind(Kind::Tail);
             last = tail;
         }
         fill(record);
-        block::write_text(record, block::TEXT, own);
+        record.write_text(kind, own);
         record.set_kind(kind);
         self.link(hash, index, record);
         Ok(index)
@@ -180,7 +191,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A record's text, `len` bytes over its block and tails.
     pub(crate) fn text(&self, record: &Block, len: usize) -> Vec<u8> {
-        let mut text = Vec::with_capacity(len.max(RECORD_TEXT) + TAIL_BYTES);
+        let mut text = Vec::with_capacity(len + 2 * Kind::Tail.text_bytes());
         record.read_text(&mut text);
         let mut tail = record.tail();
         while text.len() < len {
@@ -220,6 +231,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let block = self.zone.block(index).ok_or(ZoneFull)?;
         root.free.store(pack(block.next()), Relaxed);
         root.used.fetch_add(1, Relaxed);
+        root.touched.fetch_max(u64::from(index) + 1, Relaxed);
         block.clear();
         block.set_kind(Kind::Taken);
         Ok(index)
@@ -256,16 +268,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
         zone.root.free.store(0, Relaxed);
         zone.root.used.store(zone.blocks.len() as u64, Relaxed);
-        for (index, block) in (0..).zip(zone.blocks) {
-            if !reachable[index as usize] {
-                self.give_back(index, block);
+        // From the end, so that the first blocks are taken first and few are ever touched.
+        for (index, block) in zone.blocks.iter().enumerate().rev() {
+            if !reachable[index] {
+                self.give_back(index as Index, block);
             }
         }
     }
 
     fn hash_of(&self, record: &Block) -> u64 {
         match record.kind() {
-            Kind::Stream => self.stream_hash(record),
+            Kind::Stream | Kind::Player => self.row_hash(record),
             _ => crate::keys::key_hash(record),
         }
     }

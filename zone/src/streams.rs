@@ -1,6 +1,12 @@
 //! Live streams: a row a publisher, claimed before nginx-rtmp sees the publish and released when it closes.
 
-use weir_model::{KeyId, Timestamp, verdict::Credential};
+use std::sync::atomic::Ordering::Relaxed;
+
+use weir_model::{
+    KeyId, Timestamp,
+    media::{AudioFacts, VideoFacts},
+    verdict::Credential,
+};
 
 use crate::{
     Locked, Mutex, WorkerId, Zone, ZoneFull,
@@ -8,14 +14,22 @@ use crate::{
     lock::hash_bytes,
 };
 
-const SESSION: usize = 2;
-const SINCE: usize = 3;
-const KEY: usize = 4;
-const SHAPE: usize = 5;
-const OWNER: usize = 6;
-const LAST_MEDIA: usize = 7;
-const BYTES_IN: usize = 8;
-const ORDER: usize = 9;
+// The first words of a stream's row and of a player's have the same meaning.
+pub(crate) const SESSION: usize = 2;
+pub(crate) const SINCE: usize = 3;
+pub(crate) const SHAPE: usize = 4;
+pub(crate) const OWNER: usize = 5;
+pub(crate) const ORDER: usize = 6;
+pub(crate) const BYTES_OUT: usize = 7;
+pub(crate) const DROPPED: usize = 8;
+const KEY: usize = 9;
+const LAST_MEDIA: usize = 10;
+const BYTES_IN: usize = 11;
+/// Bits a second: all of it in the lower half, the audio of it in the upper.
+const RATES: usize = 12;
+const VIDEO: usize = 13;
+const AUDIO: usize = 14;
+const FPS: usize = 15;
 
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
@@ -32,11 +46,11 @@ pub struct NewStream<'a> {
     pub worker: WorkerId,
 }
 
-/// The row of one publish, told from a later one in the same place by its session.
+/// The row of one publish or play, told from a later one in the same place by its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamId {
-    place: Index,
-    session: u64,
+    pub(crate) place: Index,
+    pub(crate) session: u64,
 }
 
 impl StreamId {
@@ -53,7 +67,7 @@ pub enum Claim {
     /// The name was free and is now the caller's.
     Taken(StreamId),
     /// Somebody is live under the name.
-    Live(LiveStream),
+    Live(Box<LiveStream>),
 }
 
 /// What the zone knows of a live stream.
@@ -77,6 +91,25 @@ pub struct LiveStream {
     pub last_media: Timestamp,
     /// Bytes of audio and video received.
     pub bytes_in: u64,
+    /// Bytes sent to players that have left.
+    pub bytes_out: u64,
+    /// Messages that were dropped for players that have left.
+    pub dropped: u64,
+    /// Bits a second received, and of these those of audio.
+    pub rates: Rates,
+    /// What the video is, once its header came; with the frame rate that was counted.
+    pub video: Option<VideoFacts>,
+    /// What the audio is, once its header came.
+    pub audio: Option<AudioFacts>,
+}
+
+/// Bits a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Audio and video.
+    pub all: u64,
+    /// Audio alone.
+    pub audio: u64,
 }
 
 /// The row of one live stream, for the worker that owns it. No lock is taken.
@@ -92,6 +125,21 @@ impl StreamRow<'_> {
         self.block.add(BYTES_IN, bytes);
     }
 
+    /// What was found out in the last second.
+    pub fn describe(&self, rates: Rates, video: Option<VideoFacts>, audio: Option<AudioFacts>) {
+        let half = |rate: u64| rate.min(u64::from(u32::MAX));
+        self.block.set(RATES, half(rates.all) | half(rates.audio) << 32);
+        self.block.set(VIDEO, video.as_ref().map_or(0, VideoFacts::to_words));
+        self.block.set(FPS, video.as_ref().map_or(0, |video| u64::from(video.fps_milli)));
+        self.block.set(AUDIO, audio.as_ref().map_or(0, AudioFacts::to_words));
+    }
+
+    /// Bytes of audio and video received.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        self.block.word(BYTES_IN)
+    }
+
     /// Its worker was told to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
@@ -102,8 +150,12 @@ impl StreamRow<'_> {
 impl<'z, M: Mutex> Zone<'z, M> {
     /// The row of a stream that the calling worker owns.
     pub fn row(&self, id: StreamId) -> Option<StreamRow<'z>> {
+        self.own_block(Kind::Stream, id).map(|block| StreamRow { block })
+    }
+
+    pub(crate) fn own_block(&self, kind: Kind, id: StreamId) -> Option<&'z Block> {
         let block = self.block(id.place)?;
-        (block.kind() == Kind::Stream && block.word(SESSION) == id.session).then_some(StreamRow { block })
+        (block.kind() == kind && block.word(SESSION) == id.session).then_some(block)
     }
 }
 
@@ -115,35 +167,29 @@ impl<M: Mutex> Locked<'_, '_, M> {
         now: Timestamp,
         alive: impl Fn(u32) -> bool,
     ) -> Result<Claim, ZoneFull> {
-        let hash = name_hash(new.app, new.name);
-        if let Some((place, row)) = self.find_row(hash, new) {
+        if let Some((place, row)) = self.find_stream(new.app, new.name) {
             match self.zone.owner_pid(owner(row)) {
-                Some(pid) if alive(pid) => return Ok(Claim::Live(self.read_stream(place, row, pid))),
-                _ => self.remove(hash, place),
+                Some(pid) if alive(pid) => {
+                    return Ok(Claim::Live(Box::new(self.read_stream(place, row, pid))));
+                }
+                _ => self.remove(row_hash(new.app, new.name), place),
             }
         }
-        let session = self.next_session();
-        let text = [new.app.as_bytes(), new.name.as_bytes(), new.addr.as_bytes()].concat();
-        let place = self.insert(Kind::Stream, hash, &text, 0, |row| {
-            row.set(SESSION, session);
-            row.set(SINCE, now.as_millis());
+        self.watch(new, now).map(Claim::Taken)
+    }
+
+    /// A row for a stream whose name is nobody's to claim: where keys and duplicates are nginx-rtmp's business.
+    pub fn watch(&self, new: &NewStream<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
+        self.insert_row(Kind::Stream, new, now, |row| {
             row.set(LAST_MEDIA, now.as_millis());
-            row.set(OWNER, new.worker.to_word());
-            let (kind, key) = credential_words(new.credential);
-            row.set(KEY, key);
-            let lengths = [new.app.len(), new.name.len(), new.addr.len()];
-            row.set(SHAPE, lengths.iter().fold(kind, |shape, len| shape << 8 | (*len as u64 & 0xff)));
-        })?;
-        Ok(Claim::Taken(StreamId { place, session }))
+            row.set(KEY, credential_words(new.credential).1);
+        })
     }
 
     /// Gives a name back.
     pub fn release(&self, id: StreamId) {
-        if let Some(row) = self.zone.block(id.place)
-            && row.kind() == Kind::Stream
-            && row.word(SESSION) == id.session
-        {
-            self.remove(self.stream_hash(row), id.place);
+        if let Some(row) = self.zone.own_block(Kind::Stream, id) {
+            self.remove(self.row_hash(row), id.place);
         }
     }
 
@@ -159,11 +205,19 @@ impl<M: Mutex> Locked<'_, '_, M> {
         streams
     }
 
+    /// The live stream of this name.
+    #[must_use]
+    pub fn stream(&self, app: &str, name: &str, alive: impl Fn(u32) -> bool) -> Option<LiveStream> {
+        let (place, row) = self.find_stream(app, name)?;
+        let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
+        Some(self.read_stream(place, row, pid))
+    }
+
     /// Orders the worker of a stream to close its publisher. Returns whether it was still there.
     pub fn order_close(&self, id: StreamId) -> bool {
-        let row = self.zone.row(id);
+        let row = self.zone.own_block(Kind::Stream, id);
         if let Some(row) = row {
-            row.block.set(ORDER, 1);
+            row.set(ORDER, 1);
             self.order();
         }
         row.is_some()
@@ -181,26 +235,44 @@ impl<M: Mutex> Locked<'_, '_, M> {
         ordered
     }
 
-    pub(crate) fn stream_hash(&self, row: &Block) -> u64 {
-        let (app, name, _) = self.row_text(row);
-        name_hash(&app, &name)
+    /// A row of a stream or a player: what both have.
+    pub(crate) fn insert_row(
+        &self,
+        kind: Kind,
+        new: &NewStream<'_>,
+        now: Timestamp,
+        fill: impl FnOnce(&Block),
+    ) -> Result<StreamId, ZoneFull> {
+        let session = self.zone.root.next_session.fetch_add(1, Relaxed) + 1;
+        let text = [new.app.as_bytes(), new.name.as_bytes(), new.addr.as_bytes()].concat();
+        let place = self.insert(kind, row_hash(new.app, new.name), &text, 0, |row| {
+            row.set(SESSION, session);
+            row.set(SINCE, now.as_millis());
+            row.set(OWNER, new.worker.to_word());
+            let lengths = [new.app.len(), new.name.len(), new.addr.len()];
+            let kind = credential_words(new.credential).0;
+            row.set(SHAPE, lengths.iter().fold(kind, |shape, len| shape << 8 | (*len as u64 & 0xff)));
+            fill(row);
+        })?;
+        Ok(StreamId { place, session })
     }
 
-    fn find_row(&self, hash: u64, new: &NewStream<'_>) -> Option<(Index, &Block)> {
-        self.chain(hash).find(|(_, row)| {
+    pub(crate) fn find_stream(&self, app: &str, name: &str) -> Option<(Index, &Block)> {
+        self.chain(row_hash(app, name)).find(|(_, row)| {
             row.kind() == Kind::Stream && {
-                let (app, name, _) = self.row_text(row);
-                app == new.app && name == new.name
+                let (of, called, _) = self.row_text(row);
+                of == app && called == name
             }
         })
     }
 
-    fn next_session(&self) -> u64 {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.zone.root.next_session.fetch_add(1, Relaxed) + 1
+    pub(crate) fn row_hash(&self, row: &Block) -> u64 {
+        let (app, name, _) = self.row_text(row);
+        row_hash(&app, &name)
     }
 
-    fn row_text(&self, row: &Block) -> (String, String, String) {
+    /// Application, name and address.
+    pub(crate) fn row_text(&self, row: &Block) -> (String, String, String) {
         let shape = row.word(SHAPE);
         let [app, name, addr] = [16, 8, 0].map(|shift| (shape >> shift & 0xff) as usize);
         let text = self.text(row, app + name + addr);
@@ -212,6 +284,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     fn read_stream(&self, place: Index, row: &Block, worker_pid: u32) -> LiveStream {
         let (app, name, addr) = self.row_text(row);
+        let rates = row.word(RATES);
         LiveStream {
             id: StreamId { place, session: row.word(SESSION) },
             app,
@@ -222,6 +295,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
             since: Timestamp::from_millis(row.word(SINCE)),
             last_media: Timestamp::from_millis(row.word(LAST_MEDIA)),
             bytes_in: row.word(BYTES_IN),
+            bytes_out: row.word(BYTES_OUT),
+            dropped: row.word(DROPPED),
+            rates: Rates { all: rates & 0xffff_ffff, audio: rates >> 32 },
+            video: VideoFacts::from_words(row.word(VIDEO))
+                .map(|video| VideoFacts { fps_milli: row.word(FPS) as u32, ..video }),
+            audio: AudioFacts::from_words(row.word(AUDIO)),
         }
     }
 }
@@ -230,7 +309,7 @@ pub(crate) fn owner(row: &Block) -> u64 {
     row.word(OWNER)
 }
 
-fn name_hash(app: &str, name: &str) -> u64 {
+pub(crate) fn row_hash(app: &str, name: &str) -> u64 {
     hash_bytes(&[app.as_bytes(), name.as_bytes()])
 }
 

@@ -12,6 +12,7 @@ use crate::{Locked, Mutex, layout::THROTTLED, lock::hash_bytes};
 
 const PROBES: usize = 8;
 
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct ThrottleRow {
     bucket: [AtomicU64; 2],

@@ -6,6 +6,7 @@ use weir_model::Timestamp;
 
 use crate::{Locked, Mutex, Zone, ZoneFull, block::Kind, layout::WORKERS};
 
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct WorkerRow {
     pid: AtomicU64,
@@ -113,20 +114,25 @@ impl<M: Mutex> Locked<'_, '_, M> {
             let pid = row.pid.load(Relaxed) as u32;
             pid != 0 && !alive(pid)
         };
-        for row in self.zone.root.workers.iter().filter(gone) {
+        let gone: Vec<_> = self.zone.root.workers.iter().filter(gone).collect();
+        if gone.is_empty() {
+            return 0;
+        }
+        for row in gone {
             row.pid.store(0, Relaxed);
         }
         self.free_orphans(alive)
     }
 
     fn free_orphans(&self, alive: impl Fn(u32) -> bool) -> usize {
-        let streams: Vec<_> = self
-            .records(Kind::Stream)
-            .filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none())
-            .map(|(at, row)| (at, self.stream_hash(row)))
-            .collect();
-        for (at, hash) in &streams {
-            self.remove(*hash, *at);
+        let rows = |kind| -> Vec<_> {
+            let all = self.records(kind);
+            let lost = all.filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none());
+            lost.map(|(at, row)| (at, self.row_hash(row))).collect()
+        };
+        let streams = rows(Kind::Stream);
+        for (at, hash) in streams.iter().copied().chain(rows(Kind::Player)) {
+            self.remove(hash, at);
         }
         let pending: Vec<_> = self
             .records(Kind::Key)

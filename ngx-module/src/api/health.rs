@@ -28,6 +28,11 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
     if used * 100 >= all * NEARLY_FULL {
         reasons.push(format!("the zone is {} % full", used * 100 / all.max(1)));
     }
+    if !zone.is_state_written() {
+        reasons.push(
+            "the state file cannot be written: no key can be added, rotated or revoked for good".to_owned(),
+        );
+    }
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
     let zone = json!({ "size": zone.size(), "used": zone.used_bytes() });
     answer(200, &json!({ "status": status, "reasons": reasons, "workers": workers, "zone": zone }))

@@ -17,11 +17,15 @@ use super::{
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t,
         ngx_rtmp_close_stream_pt, ngx_rtmp_close_stream_t, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_main_conf_t,
-        ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_publish_pt, ngx_rtmp_publish_t, ngx_rtmp_session_t,
+        ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_play_t, ngx_rtmp_publish_pt,
+        ngx_rtmp_publish_t, ngx_rtmp_session_t,
     },
     session::Session,
 };
-use crate::hooks::{self, Flow};
+use crate::hooks::{
+    self, play,
+    publish::{self, Flow, Media},
+};
 
 /// A `publish` longer than this is no encoder's: names end at 255 bytes.
 const MAX_COMMAND: usize = 4096;
@@ -32,6 +36,7 @@ struct Next {
     play_command: ngx_rtmp_handler_pt,
     play2_command: ngx_rtmp_handler_pt,
     publish: ngx_rtmp_publish_pt,
+    play: ngx_rtmp_play_pt,
     close_stream: ngx_rtmp_close_stream_pt,
 }
 
@@ -40,6 +45,7 @@ static NEXT: Local<Next> = Local::new(Next {
     play_command: None,
     play2_command: None,
     publish: None,
+    play: None,
     close_stream: None,
 });
 
@@ -70,7 +76,8 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                 next.publish_command = command;
                 next.play_command = replace_command(&mut core.amf, c"play", play_command);
                 next.play2_command = replace_command(&mut core.amf, c"play2", play2_command);
-                next.publish = (*rtmp.ngx_rtmp_publish).replace(publish);
+                next.publish = (*rtmp.ngx_rtmp_publish).replace(published);
+                next.play = (*rtmp.ngx_rtmp_play).replace(played);
                 next.close_stream = (*rtmp.ngx_rtmp_close_stream).replace(close_stream);
             });
             if command.is_none() {
@@ -148,8 +155,8 @@ unsafe extern "C" fn publish_command(
             let bytes = flatten(command);
             let mut safe = Session::new(session);
             let flow = match bytes.as_deref().map(parse_publish) {
-                Some(Ok((name, kind))) => hooks::on_publish(&mut safe, name, kind),
-                _ => hooks::on_malformed_publish(&mut safe),
+                Some(Ok((name, kind))) => publish::on_publish(&mut safe, name, kind),
+                _ => publish::on_malformed_publish(&mut safe),
             };
             let next = NEXT.with(|next| next.publish_command);
             match flow {
@@ -168,7 +175,7 @@ unsafe extern "C" fn play_command(
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
     // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
-    unsafe { play(session, header, command, NEXT.with(|next| next.play_command), parse_play) }
+    unsafe { judge_play(session, header, command, NEXT.with(|next| next.play_command), parse_play) }
 }
 
 /// As `play_command`, for `play2`.
@@ -178,13 +185,13 @@ unsafe extern "C" fn play2_command(
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
     // SAFETY: as in `play_command`.
-    unsafe { play(session, header, command, NEXT.with(|next| next.play2_command), parse_play2) }
+    unsafe { judge_play(session, header, command, NEXT.with(|next| next.play2_command), parse_play2) }
 }
 
 /// # Safety
 ///
 /// As for a handler of nginx-rtmp: a live session and the unread rest of a message.
-unsafe fn play(
+unsafe fn judge_play(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
     command: *mut ngx_chain_t,
@@ -196,7 +203,7 @@ unsafe fn play(
         unsafe {
             let bytes = flatten(command);
             let name = bytes.as_deref().and_then(|bytes| name_of(bytes).ok());
-            match name.is_some_and(|name| !hooks::may_play(&mut Session::new(session), name)) {
+            match name.is_some_and(|name| !play::may_play(&mut Session::new(session), name)) {
                 true => NGX_DONE as ngx_int_t,
                 false => pass_on(next, session, header, command),
             }
@@ -300,19 +307,37 @@ pub(super) unsafe fn forward_publish(
 }
 
 /// The chain `ngx_rtmp_publish`: what comes past the command above is a pull.
-unsafe extern "C" fn publish(session: *mut ngx_rtmp_session_t, v: *mut ngx_rtmp_publish_t) -> ngx_int_t {
+unsafe extern "C" fn published(session: *mut ngx_rtmp_session_t, v: *mut ngx_rtmp_publish_t) -> ngx_int_t {
     callback::guard("a pull", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
         unsafe {
             let mut safe = Session::new(session);
             let name = CStr::from_ptr((&raw const (*v).name).cast());
-            if safe.is_relay() && !hooks::on_pull(&mut safe, name.to_bytes()) {
+            if safe.is_relay() && !publish::on_pull(&mut safe, name.to_bytes()) {
                 return NGX_ERROR as ngx_int_t;
             }
             match NEXT.with(|next| next.publish) {
                 Some(next) => next(session, v),
                 None => NGX_ERROR as ngx_int_t,
             }
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_play`: who gets through is a player.
+unsafe extern "C" fn played(session: *mut ngx_rtmp_session_t, v: *mut ngx_rtmp_play_t) -> ngx_int_t {
+    callback::guard("play", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        unsafe {
+            let outcome = match NEXT.with(|next| next.play) {
+                Some(next) => next(session, v),
+                None => NGX_ERROR as ngx_int_t,
+            };
+            if outcome != NGX_ERROR as ngx_int_t {
+                let name = CStr::from_ptr((&raw const (*v).name).cast()).to_string_lossy();
+                play::on_play(&mut Session::new(session), &name);
+            }
+            outcome
         }
     })
 }
@@ -344,8 +369,9 @@ unsafe extern "C" fn media(
 ) -> ngx_int_t {
     callback::guard("media", (), || {
         // SAFETY: nginx-rtmp calls with a live session and the message's header.
-        let (mut session, bytes) = unsafe { (Session::new(session), (*header).mlen) };
-        hooks::on_media(&mut session, bytes);
+        let (mut session, bytes, kind) = unsafe { (Session::new(session), (*header).mlen, (*header).type_) };
+        let media = if u32::from(kind) == NGX_RTMP_MSG_AUDIO { Media::Audio } else { Media::Video };
+        publish::on_media(&mut session, media, bytes);
     });
     NGX_OK as ngx_int_t
 }

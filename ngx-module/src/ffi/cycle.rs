@@ -13,7 +13,7 @@ use ngx::core::NGX_CONF_ERROR;
 use super::{
     callback, conf, log,
     rtmp_sys::{self, Rtmp},
-    zone,
+    thread, zone,
 };
 use crate::{runtime, settings::MainSettings, worker};
 
@@ -94,7 +94,9 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                 attempt.succeeded = true;
             }
             let zone = settings.zone.0.as_ref().and_then(|zone| zone::view(zone).ok());
-            runtime::replace(zone, settings);
+            if runtime::replace(zone, settings) {
+                thread::start_pools(cycle);
+            }
         }
         NGX_OK as ngx_int_t
     })

@@ -94,6 +94,7 @@ symbols! {
     }
     modules {
         ngx_rtmp_core_module,
+        ngx_rtmp_codec_module,
         ngx_rtmp_live_module,
     }
     globals {

@@ -10,12 +10,15 @@ use std::{
 
 use nginx_sys::{ngx_connection_t, ngx_int_t};
 use ngx::core::Pool;
-use weir_model::ClientAddr;
+use weir_model::{
+    ClientAddr,
+    media::{AudioFacts, VideoFacts},
+};
 
 use super::{
     chain, conf, export, log,
     process::Local,
-    rtmp_sys::{self, NGX_RTMP_MAX_NAME, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t},
+    rtmp_sys::{self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t},
     timer::SessionTimer,
 };
 use crate::{hooks::SessionState, settings::AppSettings};
@@ -25,7 +28,7 @@ pub struct Session {
     session: *mut ngx_rtmp_session_t,
 }
 
-/// Sessions that hold a stream, by the number of their publish.
+/// Sessions with a row in the zone, by its number.
 static LIVE: Local<BTreeMap<u64, *mut ngx_rtmp_session_t>> = Local::new(BTreeMap::new());
 
 impl Session {
@@ -93,6 +96,47 @@ impl Session {
                 .to_str()
                 .ok()
         }
+    }
+
+    /// Bytes that nginx-rtmp has sent to this session: 32 bits that wrap.
+    #[must_use]
+    pub fn bytes_out(&self) -> u32 {
+        self.raw().out_bytes
+    }
+
+    /// Messages that nginx-rtmp's live module has dropped for this player.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return 0 };
+        // SAFETY: the entry of the live module is null or its own context.
+        let live = unsafe { conf::entry::<ngx_rtmp_live_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_live_module) };
+        live.map_or(0, |live| live.ndropped as u64)
+    }
+
+    /// What nginx-rtmp's codec module has read in the headers of what this session publishes.
+    #[must_use]
+    pub fn media_facts(&self) -> (Option<VideoFacts>, Option<AudioFacts>) {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return (None, None) };
+        // SAFETY: the entry of the codec module is null or its own context.
+        let codec =
+            unsafe { conf::entry::<ngx_rtmp_codec_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_codec_module) };
+        let Some(codec) = codec else { return (None, None) };
+        let video = VideoFacts {
+            codec_id: codec.video_codec_id as u8,
+            profile: codec.avc_profile as u8,
+            level: codec.avc_level as u8,
+            width: codec.width as u16,
+            height: codec.height as u16,
+            fps_milli: 0,
+        };
+        let channels = if codec.aac_chan_conf != 0 { codec.aac_chan_conf } else { codec.audio_channels };
+        let audio = AudioFacts {
+            codec_id: codec.audio_codec_id as u8,
+            aac_profile: codec.aac_profile as u8,
+            channels: channels as u8,
+            sample_rate: codec.sample_rate as u32,
+        };
+        ((video.codec_id != 0).then_some(video), (audio.codec_id != 0).then_some(audio))
     }
 
     /// The other end.
@@ -188,18 +232,18 @@ impl Session {
         unsafe { log::to(self.connection().log, level, message) }
     }
 
-    /// Remembers that this session holds a stream.
+    /// Remembers that this session has the row of this number.
     pub fn hold(&self, number: u64) {
         LIVE.with(|live| live.insert(number, self.session));
     }
 }
 
-/// The session with this publish does not hold a stream any more.
+/// This row is no session's any more.
 pub fn let_go(number: u64) {
     LIVE.with(|live| live.remove(&number));
 }
 
-/// Calls `work` with every session that holds a stream in this process.
+/// Calls `work` with every session of this process that has a row, once a row.
 pub fn each_live(mut work: impl FnMut(&mut Session)) {
     let all: Vec<_> = LIVE.with(|live| live.values().copied().collect());
     for session in all {

@@ -70,6 +70,19 @@ pub(super) fn add_pool(cf: &mut ngx_conf_t) -> Result<(), String> {
     }
 }
 
+/// Starts the pools of a configuration that took over in a single process, where nginx starts none (its
+/// init_process is called once) and trips over them when it exits.
+pub(super) fn start_pools(cycle: *mut ngx_cycle_t) {
+    if let Some(threads) = Threads::find() {
+        // SAFETY: the thread pool's own start, for a cycle that runs from now on.
+        unsafe {
+            if let Some(start) = (*threads.module).init_process {
+                start(cycle);
+            }
+        }
+    }
+}
+
 struct Job {
     request: *mut ngx_http_request_t,
     work: Option<Work>,

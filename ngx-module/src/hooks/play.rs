@@ -1,0 +1,87 @@
+//! A play: counted while it lasts.
+
+use weir_model::{Digest, rate::Rate, verdict::Policy};
+use weir_zone::{NewPlayer, PlayerRow, StreamId};
+
+use super::close_soon;
+use crate::{
+    ffi::{
+        log::Level,
+        process,
+        session::{self, Session},
+    },
+    runtime, worker,
+};
+
+/// The stream that a session plays.
+pub struct Playing {
+    id: StreamId,
+    row: PlayerRow<'static>,
+    /// nginx-rtmp's counter of the session as it was last read: 32 bits that wrap.
+    counter: u32,
+    bytes: u64,
+    rate: Rate,
+}
+
+impl Playing {
+    /// Its worker was told to drop it.
+    #[must_use]
+    pub fn is_ordered_to_close(&self) -> bool {
+        self.row.is_ordered_to_close()
+    }
+
+    /// Tells the zone what was sent in the last second.
+    pub fn account(&mut self, counter: u32, dropped: u64) {
+        self.bytes += u64::from(counter.wrapping_sub(self.counter));
+        self.counter = counter;
+        self.rate.push(process::now(), self.bytes);
+        self.row.describe(self.bytes, self.rate.bits_per_second(), dropped);
+    }
+}
+
+/// A client says `play`. A stream key is no stream's name: whoever plays it would see it in nginx-rtmp's log.
+/// Returns whether nginx-rtmp may see the command.
+pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
+    let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
+    let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let digest = Digest::of(name);
+    let is_key = settings.publish() == Policy::Key
+        && (runtime.file_key(session.app(), &digest).is_some()
+            || runtime.zone.lock(process::pid()).find_key(&digest).is_some());
+    if is_key {
+        session.log(
+            Level::Error,
+            format_args!("play refused: a stream key as name, app: \"{}\"", session.app()),
+        );
+        session.send_status("NetStream.Play.StreamNotFound", "error", "a stream key is not a stream's name");
+        close_soon(session);
+    }
+    !is_key
+}
+
+/// nginx-rtmp serves a player: it gets a row.
+pub fn on_play(session: &mut Session, name: &str) {
+    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
+    let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
+    if session.state().is_none_or(|state| state.playing.is_some()) {
+        return;
+    }
+    let addr = session.client().to_string();
+    let new = NewPlayer { app: session.app(), stream: name, addr: &addr, worker };
+    // In a full zone a player is served all the same, and not counted.
+    let Ok(id) = runtime.zone.lock(process::pid()).add_player(&new, process::now()) else { return };
+    let Some(row) = runtime.zone.player_row(id) else { return };
+    let counter = session.bytes_out();
+    session.hold(id.session());
+    if let Some(state) = session.state() {
+        state.playing = Some(Playing { id, row, counter, bytes: 0, rate: Rate::default() });
+    }
+}
+
+/// The session does not play any more.
+pub(super) fn release(playing: &Playing) {
+    session::let_go(playing.id.session());
+    if let Some(runtime) = runtime::current() {
+        runtime.zone.lock(process::pid()).remove_player(playing.id);
+    }
+}

@@ -1,0 +1,47 @@
+//! A refusal: told to the client, logged without letting a guesser fill the log, and the connection closed.
+
+use std::net::Ipv6Addr;
+
+use weir_model::{ClientAddr, Refusal, network, throttle::LogLine};
+
+use super::{close_soon, publish::Flow};
+use crate::{
+    ffi::{
+        log::{self, Level},
+        process,
+        session::Session,
+    },
+    runtime,
+};
+
+/// Tells the publisher why, logs it, and closes the connection a moment later, so that the answer arrives.
+pub(super) fn refuse(session: &mut Session, refusal: Refusal) -> Flow {
+    log_refusal(session, refusal);
+    session.send_status(refusal.status_code(), "error", &refusal.to_string());
+    close_soon(session);
+    Flow::Done
+}
+
+fn log_refusal(session: &Session, refusal: Refusal) {
+    if refusal.is_wrong_key()
+        && let (ClientAddr::Ip(addr), Some(runtime)) = (session.client(), runtime::current())
+    {
+        let bucket = network::attempt_bucket(addr);
+        match runtime.zone.lock(process::pid()).wrong_key(bucket, process::now()) {
+            LogLine::Each => {}
+            LogLine::Silent => return,
+            LogLine::Summary { unlogged } => log_summary(bucket, unlogged),
+        }
+    }
+    session.log(Level::Error, format_args!("publish refused: {refusal}, app: \"{}\"", session.app()));
+}
+
+/// One line for the wrong keys of an address that were not logged each.
+pub fn log_summary(bucket: [u8; 16], unlogged: u32) {
+    let addr = Ipv6Addr::from(bucket);
+    let addr = addr.to_ipv4_mapped().map_or_else(|| format!("{addr}/64"), |v4| v4.to_string());
+    log::cycle(
+        Level::Error,
+        format_args!("publish refused: unknown key, {unlogged} more times, client: {addr}"),
+    );
+}

@@ -1,0 +1,68 @@
+//! A zone in memory of this process rather than nginx's: for tests and benchmarks.
+
+use std::{
+    cell::LazyCell,
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Acquire, Release},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{Block, Mutex, Plan, Root, Zone};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Zeroed memory, as nginx maps it, with the lock that stands beside it.
+pub struct Heap {
+    root: Box<Root>,
+    heads: Vec<AtomicU64>,
+    blocks: Vec<Block>,
+    lock: SpinLock,
+}
+
+impl Heap {
+    /// Memory for a zone of `size` bytes, of which `piece` are left for us, formatted. `None` when that is
+    /// too little.
+    #[must_use]
+    pub fn new(size: usize, piece: usize) -> Option<Heap> {
+        let plan = Plan::for_bytes(piece)?;
+        let heap = Heap {
+            root: Box::default(),
+            heads: (0..plan.heads).map(|_| AtomicU64::default()).collect(),
+            blocks: (0..plan.blocks).map(|_| Block::default()).collect(),
+            lock: SpinLock::default(),
+        };
+        heap.root.initialise(size, piece, 0, 0x5eed);
+        heap.zone().format(1);
+        Some(heap)
+    }
+
+    /// The zone as one of its processes sees it.
+    pub fn zone(&self) -> Zone<'_, &SpinLock> {
+        Zone::new(&self.root, &self.heads, &self.blocks, &self.lock)
+    }
+
+    /// Breaks the lock of a holder that died, as the master of nginx does.
+    pub fn break_lock(&self) {
+        Mutex::unlock(&&self.lock);
+    }
+}
+
+/// A lock between threads. Who waits five seconds for it panics: the holder is dead or waits for itself.
+#[derive(Default)]
+pub struct SpinLock(AtomicBool);
+
+impl Mutex for &SpinLock {
+    fn lock(&self) {
+        let since = LazyCell::new(Instant::now);
+        while self.0.swap(true, Acquire) {
+            std::thread::yield_now();
+            assert!(since.elapsed() < PATIENCE, "the zone's lock is never given back");
+        }
+    }
+
+    fn unlock(&self) {
+        self.0.store(false, Release);
+    }
+}

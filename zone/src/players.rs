@@ -1,0 +1,143 @@
+//! RTMP players: a row each, so that they are counted over all workers and one can be dropped.
+
+use weir_model::{Timestamp, verdict::Credential};
+
+use crate::{
+    Locked, Mutex, StreamId, WorkerId, Zone, ZoneFull,
+    block::{Block, Index, Kind},
+    streams::{BYTES_OUT, DROPPED, NewStream, ORDER, SESSION, SINCE, owner},
+};
+
+const RATE: usize = 9;
+
+/// Someone who wants to play a stream.
+#[derive(Debug, Clone)]
+pub struct NewPlayer<'a> {
+    /// Application.
+    pub app: &'a str,
+    /// Public name of the stream.
+    pub stream: &'a str,
+    /// Address as text.
+    pub addr: &'a str,
+    /// The worker that has the connection.
+    pub worker: WorkerId,
+}
+
+/// What the zone knows of a player.
+#[derive(Debug, Clone)]
+pub struct LivePlayer {
+    /// Its row.
+    pub id: StreamId,
+    /// Application.
+    pub app: String,
+    /// Public name of the stream.
+    pub stream: String,
+    /// Its address.
+    pub addr: String,
+    /// Process id of the worker that has the connection.
+    pub worker_pid: u32,
+    /// When it began.
+    pub since: Timestamp,
+    /// Bytes sent to it.
+    pub bytes_out: u64,
+    /// Bits a second sent to it.
+    pub bitrate_out: u64,
+    /// Messages that were dropped because it did not read fast enough.
+    pub dropped: u64,
+}
+
+/// The row of one player, for the worker that owns it. No lock is taken.
+#[derive(Clone, Copy)]
+pub struct PlayerRow<'z> {
+    block: &'z Block,
+}
+
+impl PlayerRow<'_> {
+    /// What was found out in the last second: bytes in all, bits a second, messages dropped in all.
+    pub fn describe(&self, bytes_out: u64, bitrate_out: u64, dropped: u64) {
+        self.block.set(BYTES_OUT, bytes_out);
+        self.block.set(RATE, bitrate_out);
+        self.block.set(DROPPED, dropped);
+    }
+
+    /// Its worker was told to drop it.
+    #[must_use]
+    pub fn is_ordered_to_close(&self) -> bool {
+        self.block.word(ORDER) != 0
+    }
+}
+
+impl<'z, M: Mutex> Zone<'z, M> {
+    /// The row of a player that the calling worker owns.
+    pub fn player_row(&self, id: StreamId) -> Option<PlayerRow<'z>> {
+        self.own_block(Kind::Player, id).map(|block| PlayerRow { block })
+    }
+}
+
+impl<M: Mutex> Locked<'_, '_, M> {
+    /// A row for a player.
+    pub fn add_player(&self, new: &NewPlayer<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
+        let row = NewStream {
+            app: new.app,
+            name: new.stream,
+            credential: Credential::Open,
+            addr: new.addr,
+            worker: new.worker,
+        };
+        self.insert_row(Kind::Player, &row, now, |_| {})
+    }
+
+    /// A player left: what it was sent is added to its stream.
+    pub fn remove_player(&self, id: StreamId) {
+        let Some(player) = self.zone.own_block(Kind::Player, id) else { return };
+        let (app, name, _) = self.row_text(player);
+        if let Some((_, stream)) = self.find_stream(&app, &name) {
+            stream.add(BYTES_OUT, player.word(BYTES_OUT));
+            stream.add(DROPPED, player.word(DROPPED));
+        }
+        self.remove(self.row_hash(player), id.place);
+    }
+
+    /// Every player of a worker that is alive, the longest there first.
+    #[must_use]
+    pub fn players(&self, alive: impl Fn(u32) -> bool) -> Vec<LivePlayer> {
+        let rows = self.records(Kind::Player).filter_map(|(place, row)| {
+            let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
+            Some(self.read_player(place, row, pid))
+        });
+        let mut players: Vec<LivePlayer> = rows.collect();
+        players.sort_by_key(|player| player.id.session());
+        players
+    }
+
+    /// Orders the worker of a player to drop it. Returns whether it was there, at this stream.
+    pub fn order_drop(&self, app: &str, stream: &str, session: u64) -> bool {
+        let mut rows = self.records(Kind::Player);
+        let found = rows.find(|(_, row)| {
+            row.word(SESSION) == session && {
+                let (of, name, _) = self.row_text(row);
+                of == app && name == stream
+            }
+        });
+        if let Some((_, row)) = found {
+            row.set(ORDER, 1);
+            self.order();
+        }
+        found.is_some()
+    }
+
+    fn read_player(&self, place: Index, row: &Block, worker_pid: u32) -> LivePlayer {
+        let (app, stream, addr) = self.row_text(row);
+        LivePlayer {
+            id: StreamId { place, session: row.word(SESSION) },
+            app,
+            stream,
+            addr,
+            worker_pid,
+            since: Timestamp::from_millis(row.word(SINCE)),
+            bytes_out: row.word(BYTES_OUT),
+            bitrate_out: row.word(RATE),
+            dropped: row.word(DROPPED),
+        }
+    }
+}

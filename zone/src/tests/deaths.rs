@@ -1,0 +1,143 @@
+//! Each change, killed before each of its stores; and then the repair itself, killed as well.
+
+use weir_model::{Digest, KeyId, StreamKey, Timestamp, key::KeySecret, verdict::Credential};
+
+use super::seen::{Seen, TestZone, look};
+use crate::{KeyRecord, NewStream, Stage, death, heap::Heap};
+
+pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+
+pub fn digest(secret: u8) -> Digest {
+    Digest::of(&[secret])
+}
+
+/// Key number `id`, whose record takes one to three blocks.
+pub fn key(id: u8) -> StreamKey {
+    StreamKey {
+        id: KeyId(id.into()),
+        app: "live".parse().unwrap(),
+        stream: format!("show-{id}").parse().unwrap(),
+        note: "n".repeat(usize::from(id % 3) * 70),
+        created_at: NOW,
+        publish_from: Vec::new(),
+        secrets: vec![KeySecret { digest: digest(id), expires_at: None }],
+    }
+}
+
+pub fn record(id: u8, stage: Stage) -> KeyRecord {
+    KeyRecord::of(&key(id), stage).next().unwrap()
+}
+
+pub fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
+    NewStream {
+        app: "live",
+        name,
+        credential: Credential::Open,
+        addr: "2001:db8:1111:2222:3333:4444:5555:1",
+        worker,
+    }
+}
+
+/// Keys 1 to 6 valid, 7 pending, 8 revoked; streams of workers 10 and 11.
+fn prepared() -> Heap {
+    let heap = Heap::new(32 * 1024, 30 * 1024).unwrap();
+    let zone = heap.zone();
+    let locked = zone.lock(1);
+    (1..=6).for_each(|id| locked.insert_key(&record(id, Stage::Valid)).unwrap());
+    locked.insert_key(&record(7, Stage::Pending { pid: 11 })).unwrap();
+    locked.insert_key(&record(8, Stage::Valid)).unwrap();
+    locked.revoke_key(KeyId(8));
+    for pid in [10, 11] {
+        let worker = locked.register(pid, NOW, |_| true).unwrap();
+        for n in 0..3 {
+            locked.claim(&stream(&format!("s{pid}{n}"), worker), NOW, |_| true).unwrap();
+        }
+    }
+    drop(locked);
+    heap
+}
+
+type Change = fn(&TestZone<'_>);
+
+const CHANGES: [(&str, Change); 13] = [
+    ("insert", |zone| {
+        let locked = zone.lock(1);
+        if locked.find_key(&digest(20)).is_none() {
+            locked.insert_key(&record(20, Stage::Valid)).unwrap();
+        }
+    }),
+    ("confirm", |zone| zone.lock(1).confirm_secret(&digest(7))),
+    ("forget", |zone| zone.lock(1).forget_secret(&digest(7))),
+    ("revoke", |zone| {
+        zone.lock(1).revoke_key(KeyId(2));
+    }),
+    ("forget revoked", |zone| zone.lock(1).forget_revoked(KeyId(8))),
+    ("retire", |zone| zone.lock(1).retire_secret(KeyId(3), NOW)),
+    ("sync", |zone| zone.lock(1).sync_keys(&[1, 2, 5, 30, 31, 32].map(key)).unwrap()),
+    ("claim", |zone| claim(zone, "new", 10)),
+    ("claim from the dead", |zone| claim(zone, "s111", 10)),
+    ("release", |zone| {
+        let id = zone.lock(1).streams(|_| true)[1].id;
+        zone.lock(1).release(id);
+    }),
+    ("order", |zone| {
+        let id = zone.lock(1).streams(|_| true)[1].id;
+        zone.lock(1).order_close(id);
+    }),
+    ("reclaim", |zone| assert!(zone.lock(1).reclaim(|pid| pid != 11) <= 3)),
+    ("register", |zone| assert!(zone.lock(1).register(11, NOW, |_| true).is_ok())),
+];
+
+fn claim(zone: &TestZone<'_>, name: &str, alive: u32) {
+    let locked = zone.lock(1);
+    let worker = locked.register(12, NOW, |_| true).unwrap();
+    locked.claim(&stream(name, worker), NOW, |pid| pid == alive).unwrap();
+}
+
+fn seen_after(change: Change) -> Seen {
+    let heap = prepared();
+    change(&heap.zone());
+    look(&heap.zone())
+}
+
+#[test]
+fn a_change_killed_anywhere_is_repaired() {
+    for (name, change) in CHANGES {
+        let (before, after) = (look(&prepared().zone()), seen_after(change));
+        let mut stores = 0;
+        loop {
+            let heap = prepared();
+            let zone = heap.zone();
+            let done = death::after(stores, || change(&zone)).is_some();
+            look(&zone).assert_between(&before, &after);
+            if done {
+                break;
+            }
+            // Once more: the change is made after all, or was made already.
+            change(&zone);
+            look(&zone);
+            stores += 1;
+        }
+        assert!(stores > 0, "{name} stores nothing");
+        assert_eq!(seen_after(change), after, "{name}");
+    }
+}
+
+#[test]
+fn a_repair_killed_anywhere_is_repaired() {
+    for (_, change) in CHANGES {
+        let (before, after) = (look(&prepared().zone()), seen_after(change));
+        for stores in 0..200 {
+            let heap = prepared();
+            let zone = heap.zone();
+            if death::after(stores, || change(&zone)).is_some() {
+                break;
+            }
+            let mut step = stores;
+            while death::after(step, || drop(zone.lock(1))).is_none() {
+                step += 61;
+            }
+            look(&zone).assert_between(&before, &after);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Random changes against a simple model, some of them killed on the way.
+
+use proptest::prelude::*;
+use weir_model::KeyId;
+
+use super::deaths::{NOW, digest, key, record, stream};
+use super::seen::{Seen, TestZone, look};
+use crate::{Claim, KeyRecord, Stage, StreamId, WorkerId, death, heap::Heap};
+
+const WORKERS: usize = 3;
+
+#[derive(Debug, Clone)]
+enum Change {
+    Add { key: u8, pending_at: Option<usize> },
+    Confirm(u8),
+    Forget(u8),
+    Revoke(u8),
+    ForgetRevoked(u8),
+    Retire { key: u8, overlap_s: u64 },
+    ForgetEnded { after_s: u64 },
+    Sync(Vec<u8>),
+    Claim { name: u8, worker: usize },
+    Release(usize),
+    Kill(usize),
+}
+
+fn any_change() -> impl Strategy<Value = Change> {
+    let (key, worker) = (0_u8..12, 0..WORKERS);
+    prop_oneof![
+        4 => (key.clone(), prop::option::of(worker.clone()))
+            .prop_map(|(key, pending_at)| Change::Add { key, pending_at }),
+        2 => key.clone().prop_map(Change::Confirm),
+        1 => key.clone().prop_map(Change::Forget),
+        2 => key.clone().prop_map(Change::Revoke),
+        2 => key.clone().prop_map(Change::ForgetRevoked),
+        1 => (key.clone(), 0_u64..90).prop_map(|(key, overlap_s)| Change::Retire { key, overlap_s }),
+        1 => (0_u64..90).prop_map(|after_s| Change::ForgetEnded { after_s }),
+        1 => prop::collection::btree_set(key, 0..12).prop_map(|keys| Change::Sync(keys.into_iter().collect())),
+        4 => (0_u8..6, worker.clone()).prop_map(|(name, worker)| Change::Claim { name, worker }),
+        3 => (0_usize..20).prop_map(Change::Release),
+        1 => worker.prop_map(Change::Kill),
+    ]
+}
+
+/// Who runs, and every stream id ever given.
+struct World {
+    workers: [(u32, WorkerId); WORKERS],
+    ids: Vec<(String, StreamId)>,
+}
+
+impl World {
+    fn new(zone: &TestZone<'_>) -> World {
+        let workers = [10, 11, 12].map(|pid| (pid, zone.lock(pid).register(pid, NOW, |_| true).unwrap()));
+        World { workers, ids: Vec::new() }
+    }
+
+    fn alive(&self) -> impl Fn(u32) -> bool + use<> {
+        let pids = self.workers.map(|(pid, _)| pid);
+        move |pid| pids.contains(&pid)
+    }
+
+    fn owns(&self, owner: u64) -> bool {
+        self.workers.iter().any(|(_, worker)| worker.to_word() == owner)
+    }
+
+    fn stage(&self, pending_at: Option<usize>) -> Stage {
+        pending_at.map_or(Stage::Valid, |worker| Stage::Pending { pid: self.workers[worker].0 })
+    }
+
+    /// Makes the change in the zone.
+    fn apply(&mut self, zone: &TestZone<'_>, change: &Change) {
+        let locked = zone.lock(1);
+        match change {
+            Change::Add { key, pending_at } => {
+                locked.insert_key(&record(*key, self.stage(*pending_at))).unwrap();
+            }
+            Change::Confirm(key) => locked.confirm_secret(&digest(*key)),
+            Change::Forget(key) => locked.forget_secret(&digest(*key)),
+            Change::Revoke(key) => {
+                locked.revoke_key(id(*key));
+            }
+            Change::ForgetRevoked(key) => locked.forget_revoked(id(*key)),
+            Change::Retire { key, overlap_s } => locked.retire_secret(id(*key), NOW.plus_seconds(*overlap_s)),
+            Change::ForgetEnded { after_s } => locked.forget_ended_secrets(NOW.plus_seconds(*after_s)),
+            Change::Sync(keys) => {
+                let keys: Vec<_> = keys.iter().map(|id| key(*id)).collect();
+                locked.sync_keys(&keys).unwrap();
+            }
+            Change::Claim { name, worker } => {
+                let name = format!("s{name}");
+                let claimed =
+                    locked.claim(&stream(&name, self.workers[*worker].1), NOW, self.alive()).unwrap();
+                if let Claim::Taken(id) = claimed {
+                    self.ids.push((name, id));
+                }
+            }
+            Change::Release(nth) => {
+                if let Some((_, id)) = self.ids.get(*nth) {
+                    locked.release(*id);
+                }
+            }
+            // That it died is known already.
+            Change::Kill(_) => {
+                locked.reclaim(self.alive());
+            }
+        }
+    }
+
+    /// Makes the change in the model.
+    fn predict(&self, before: &Seen, change: &Change) -> Seen {
+        let mut after = before.clone();
+        let of = |key: u8, wanted: Stage| {
+            move |found: &&mut KeyRecord| found.id == id(key) && found.stage == wanted
+        };
+        match change {
+            Change::Add { key, pending_at } => {
+                after.keys.insert(*digest(*key).bytes(), record(*key, self.stage(*pending_at)));
+            }
+            Change::Confirm(key) => {
+                let pending = after.keys.get_mut(digest(*key).bytes()).filter(|key| is_pending(key));
+                pending.into_iter().for_each(|key| key.stage = Stage::Valid);
+            }
+            Change::Forget(key) => {
+                after.keys.retain(|of, found| of != digest(*key).bytes() || !is_pending(found))
+            }
+            Change::Revoke(key) => {
+                after
+                    .keys
+                    .values_mut()
+                    .filter(of(*key, Stage::Valid))
+                    .for_each(|key| key.stage = Stage::Revoked);
+            }
+            Change::ForgetRevoked(key) => {
+                after.keys.retain(|_, found| found.id != id(*key) || found.stage != Stage::Revoked);
+            }
+            Change::Retire { key, overlap_s } => {
+                let valid = |found: &KeyRecord| found.id == id(*key) && found.stage == Stage::Valid;
+                after.keys.retain(|_, found| !valid(found) || found.current);
+                for found in after.keys.values_mut().filter(of(*key, Stage::Valid)) {
+                    let end = NOW.plus_seconds(*overlap_s);
+                    (found.current, found.expires_at) =
+                        (false, Some(found.expires_at.map_or(end, |own| own.min(end))));
+                }
+            }
+            Change::ForgetEnded { after_s } => {
+                let now = NOW.plus_seconds(*after_s);
+                after.keys.retain(|_, found| found.current || found.expires_at.is_none_or(|end| end > now));
+            }
+            Change::Sync(keys) => {
+                after.keys.retain(|_, found| found.stage != Stage::Valid);
+                for key in keys {
+                    if !after.keys.values().any(|found| found.id == id(*key) && found.stage == Stage::Revoked)
+                    {
+                        after.keys.insert(*digest(*key).bytes(), record(*key, Stage::Valid));
+                    }
+                }
+            }
+            Change::Claim { name, worker } => {
+                let owner = after.streams.entry(format!("s{name}")).or_default();
+                if !self.owns(*owner) {
+                    *owner = self.workers[*worker].1.to_word();
+                }
+            }
+            Change::Release(nth) => {
+                // Only the last id of a name is not stale.
+                let released = self.ids.get(*nth).filter(|(name, id)| {
+                    self.ids.iter().rev().find(|(other, _)| other == name).is_some_and(|(_, last)| last == id)
+                });
+                if let Some((name, _)) = released {
+                    after.streams.remove(name);
+                }
+            }
+            Change::Kill(_) => {
+                after.streams.retain(|_, owner| self.owns(*owner));
+                let alive = self.alive();
+                after.keys.retain(|_, found| !matches!(found.stage, Stage::Pending { pid } if !alive(pid)));
+            }
+        }
+        after
+    }
+}
+
+fn id(key: u8) -> KeyId {
+    KeyId(key.into())
+}
+
+fn is_pending(key: &KeyRecord) -> bool {
+    matches!(key.stage, Stage::Pending { .. })
+}
+
+/// What the callers never do: add a secret that is there, or bring in line with a file that has one that is pending.
+fn is_possible(change: &Change, seen: &Seen) -> bool {
+    let there = |key: u8| seen.keys.get(digest(key).bytes());
+    match change {
+        Change::Add { key, .. } => there(*key).is_none(),
+        Change::Sync(keys) => keys.iter().all(|key| there(*key).is_none_or(|found| !is_pending(found))),
+        _ => true,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_changes_and_deaths(
+        changes in prop::collection::vec((any_change(), prop::option::weighted(0.3, 0_usize..60)), 1..60),
+    ) {
+        let heap = Heap::new(128 * 1024, 40 * 1024).unwrap();
+        let zone = heap.zone();
+        let mut world = World::new(&zone);
+        let mut seen = look(&zone);
+        let mut next_pid = 100;
+        for (change, dies_at) in &changes {
+            if !is_possible(change, &seen) {
+                continue;
+            }
+            if let Change::Kill(worker) = change {
+                let registered = zone.lock(1).register(next_pid, NOW, |_| true).unwrap();
+                world.workers[*worker] = (next_pid, registered);
+                next_pid += 1;
+            }
+            let predicted = world.predict(&seen, change);
+            let done = death::after(dies_at.unwrap_or(usize::MAX), || world.apply(&zone, change)).is_some();
+            let now = look(&zone);
+            if done {
+                prop_assert_eq!(&now, &predicted, "{:?}", change);
+            } else {
+                now.assert_between(&seen, &predicted);
+                // A claim that was made, and whose id was never told.
+                for live in zone.lock(1).streams(|_| true) {
+                    if !world.ids.iter().any(|(_, id)| *id == live.id) {
+                        world.ids.push((live.name.clone(), live.id));
+                    }
+                }
+            }
+            seen = now;
+            for (secret, key) in &seen.keys {
+                let found = zone.lock(1).find_key(&weir_model::Digest::from_bytes(*secret));
+                prop_assert_eq!(found.as_ref(), Some(key).filter(|key| key.stage == Stage::Valid));
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! All that is in a zone, for comparison, and the rules that hold between its parts.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::{
+    KeyRecord, Locked, Mutex, Zone,
+    block::{Block, Index, Kind, unpack},
+    heap::SpinLock,
+    streams,
+};
+
+pub type TestZone<'h> = Zone<'h, &'h SpinLock>;
+
+/// What a zone holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// By digest.
+    pub keys: BTreeMap<[u8; 32], KeyRecord>,
+    /// By name: the owner's word.
+    pub streams: BTreeMap<String, u64>,
+}
+
+/// Locks the zone, which repairs it if need be, looks, and checks the rules.
+#[track_caller]
+pub fn look(zone: &TestZone<'_>) -> Seen {
+    let locked = zone.lock(1);
+    let mut seen = Seen::default();
+    let mut taken = HashSet::new();
+    for (at, block) in locked.records(Kind::Key) {
+        take_all(&locked, at, block, &mut taken);
+        let key = locked.read_key(block);
+        let reached = locked.chain(crate::keys::key_hash(block)).any(|(found, _)| found == at);
+        assert!(reached, "a key is not in its chain");
+        assert!(seen.keys.insert(*key.digest.bytes(), key).is_none(), "a key is there twice");
+    }
+    for (at, block) in locked.records(Kind::Stream) {
+        take_all(&locked, at, block, &mut taken);
+        let reached = locked.chain(locked.row_hash(block)).any(|(found, _)| found == at);
+        assert!(reached, "a stream is not in its chain");
+        let (_, name, _) = locked.row_text(block);
+        assert!(seen.streams.insert(name, streams::owner(block)).is_none(), "a stream is there twice");
+    }
+    check_free(zone, &taken);
+    seen
+}
+
+/// A record's blocks are its own.
+fn take_all<M: Mutex>(locked: &Locked<'_, '_, M>, at: Index, record: &Block, taken: &mut HashSet<Index>) {
+    let (mut at, mut block) = (at, record);
+    loop {
+        assert!(taken.insert(at), "block {at} is in two records");
+        let Some(tail) = block.tail() else { break };
+        (at, block) = (tail, locked.zone.block(tail).unwrap());
+        assert_eq!(block.kind(), Kind::Tail);
+    }
+}
+
+/// Every other block is on the free list, once.
+fn check_free(zone: &TestZone<'_>, taken: &HashSet<Index>) {
+    let mut free = HashSet::new();
+    let mut next = unpack(zone.root.free.load(Relaxed));
+    while let Some(at) = next {
+        assert!(free.insert(at) && !taken.contains(&at), "block {at} is free and not");
+        next = zone.block(at).unwrap().next();
+    }
+    assert_eq!(free.len() + taken.len(), zone.blocks.len(), "blocks are lost");
+    assert_eq!(zone.usage().0, taken.len());
+}
+
+impl Seen {
+    /// Asserts that this is a state between the two: of what a change does to a record, part may be done; what it leaves
+    /// alone is whole.
+    #[track_caller]
+    pub fn assert_between(&self, before: &Seen, after: &Seen) {
+        assert_each(&self.keys, &before.keys, &after.keys, |seen, one, other| {
+            let mixed = KeyRecord {
+                current: seen.current,
+                expires_at: seen.expires_at,
+                stage: seen.stage,
+                ..one.clone()
+            };
+            *seen == mixed
+                && [one.current, other.current].contains(&seen.current)
+                && [one.expires_at, other.expires_at].contains(&seen.expires_at)
+                && [one.stage, other.stage].contains(&seen.stage)
+        });
+        assert_each(&self.streams, &before.streams, &after.streams, |seen, one, other| {
+            seen == one || seen == other
+        });
+    }
+}
+
+#[track_caller]
+fn assert_each<K: Ord, V: PartialEq + std::fmt::Debug>(
+    seen: &BTreeMap<K, V>,
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+    is_mixed: impl Fn(&V, &V, &V) -> bool,
+) {
+    let keys: std::collections::BTreeSet<_> =
+        [seen, before, after].iter().flat_map(|map| map.keys()).collect();
+    for key in keys {
+        let (seen, before, after) = (seen.get(key), before.get(key), after.get(key));
+        let fits = match (seen, before, after) {
+            (seen, before, after) if before == after => seen == before,
+            (None, _, _) => true,
+            (Some(seen), Some(one), Some(other)) => is_mixed(seen, one, other),
+            (Some(seen), one, other) => one.or(other).is_some_and(|whole| is_mixed(seen, whole, whole)),
+        };
+        assert!(fits, "{seen:?} is not between {before:?} and {after:?}");
+    }
+}
