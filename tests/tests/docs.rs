@@ -226,11 +226,15 @@ fn every_link_leads_somewhere() {
 #[test]
 fn code_that_the_compiler_does_not_check_is_behind_the_fence() {
     let word = concat!("un", "safe");
-    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    // With the dash, as a word of a Content-Security-Policy is another one.
+    let is_letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     for path in files(&[".rs"]).into_iter().filter(|path| !path.starts_with("ngx-module/src/ffi/")) {
         for (number, line) in (1..).zip(read(&path).lines()) {
-            let code = line.split("//").next().unwrap();
-            let is_attribute = code.trim_start().starts_with("#[") || code.trim_start().starts_with("#![");
+            let code = line.split(" //").next().unwrap().trim_start();
+            if code.starts_with("//") {
+                continue;
+            }
+            let is_attribute = code.starts_with("#[") || code.starts_with("#![");
             let found = code.split(|c| !is_letter(c)).any(|found| found == word);
             assert!(is_attribute || !found, "{path}:{number}: {line}");
         }
