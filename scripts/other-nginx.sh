@@ -2,7 +2,7 @@
 # other-nginx.sh DIR: proves that Weir is not tied to the nginx of one distribution.
 #
 # Builds another version of nginx (tests/other-nginx pins it) together with the nginx-rtmp that `make headers` unpacked,
-# builds the module for these, and has that nginx load both with the sample configuration.
+# builds the module for these, and has that nginx take the test stream with the sample configuration.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -40,10 +40,17 @@ nginx=$dir/$name/objs/nginx
 NGINX_SOURCE_DIR=$dir/$name/src NGINX_BUILD_DIR=$dir/$name/objs NGINX_RTMP_SOURCE_DIR=$rtmp CARGO_TARGET_DIR=$dir/target \
     "$cargo" build --locked -p weir-ngx-module --manifest-path "$root_dir/Cargo.toml"
 
-mkdir -p "$dir"/run/{logs,hls,dash,state,temp}
-"$root_dir/scripts/render-single-node.sh" "$dir/run" 1935 8080 |
-    sed -e "s|^load_module .*/ngx_rtmp_module.so;|load_module $dir/$name/objs/ngx_rtmp_module.so;|" \
-        -e "s|^load_module .*/ngx_rtmp_weir_module.so;|load_module $dir/target/debug/libngx_rtmp_weir_module.so;|" \
-        >"$dir/run/nginx.conf"
 "$nginx" -V 2>&1 | head -n 1
-"$nginx" -t -p "$dir/run" -c "$dir/run/nginx.conf" -e "$dir/run/logs/error.log"
+run=$dir/run
+rm -rf "$run"
+WEIR_NGINX=$nginx WEIR_NGINX_RTMP=$dir/$name/objs/ngx_rtmp_module.so WEIR_MODULE=$dir/target/debug/libngx_rtmp_weir_module.so \
+    PREFIX=$run RTMP_PORT=${RTMP_PORT:-20935} HTTP_PORT=${HTTP_PORT:-20980} "$root_dir/scripts/run.sh" >"$dir/run.log" 2>&1 &
+pid=$!
+trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" || true' EXIT
+for _ in $(seq 200); do
+    [ -s "$run/hls/test.m3u8" ] && echo "the test stream came through" && exit 0
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+done
+cat "$dir/run.log" >&2
+die "no playlist came of the test stream, see $run/logs"

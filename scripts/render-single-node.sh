@@ -2,7 +2,8 @@
 # render-single-node.sh PREFIX RTMP_PORT HTTP_PORT: nginx-conf/single-node/nginx.conf for a run out of PREFIX, printed.
 #
 # It is the sample itself: other folders and ports, on loopback, with the module that `make build` left. The workers run
-# as who runs this, root included: nobody else need be able to enter the folders of the checkout.
+# as who runs this, root included: nobody else need be able to enter the folders of the checkout. WEIR_NGINX, WEIR_NGINX_RTMP
+# and WEIR_MODULE name others than the installed nginx, its nginx-rtmp and the built module.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -10,8 +11,12 @@ set -euo pipefail
 prefix=$1 rtmp_port=$2 http_port=$3
 sample=$root_dir/nginx-conf/single-node
 
+modules=$("${WEIR_NGINX:-nginx}" -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+rtmp_module=${WEIR_NGINX_RTMP:-$modules/ngx_rtmp_module.so}
+weir_module=${WEIR_MODULE:-$root_dir/build/ngx_rtmp_weir_module.so}
+
 # These paths become part of nginx.conf and of sed's expressions.
-for path in "$prefix" "$root_dir"; do
+for path in "$prefix" "$root_dir" "$rtmp_module" "$weir_module"; do
     case $path in
         *[!A-Za-z0-9/._+@%,-]*) die "the path $path has a character that nginx.conf would need quoted" ;;
         /*) ;;
@@ -19,7 +24,6 @@ for path in "$prefix" "$root_dir"; do
     esac
 done
 
-modules=$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 user="user $(id -un) $(id -gn);"
 # Who is not root cannot change the user, and nginx says so at each start.
 [ "$(id -u)" = 0 ] || user=
@@ -33,8 +37,8 @@ done
 
 sed -e "s|^user .*|$user|" \
     -e "s|^pid .*|pid $prefix/nginx.pid;|" \
-    -e "s|^include /etc/nginx/modules-enabled/.*|load_module $modules/ngx_rtmp_module.so;\\
-load_module $root_dir/build/ngx_rtmp_weir_module.so;|" \
+    -e "s|^include /etc/nginx/modules-enabled/.*|load_module $rtmp_module;\\
+load_module $weir_module;|" \
     -e "s|^http {|&$temp|" \
     -e "s|listen 1935;|listen 127.0.0.1:$rtmp_port;|" \
     -e "s|listen 8080;|listen 127.0.0.1:$http_port;|" \

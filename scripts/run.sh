@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run.sh: the whole product on loopback, out of one folder, until Ctrl-C. What `make run` does after `make build`.
 #
-# From the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder).
+# From the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder), and
+# what render-single-node.sh knows. WEIR_NGINX is the program, where it is not the installed one.
 # nginx runs as who runs this, its workers too.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -47,7 +48,7 @@ check_port() {
 
 start_nginx() {
     "$root_dir/scripts/render-single-node.sh" "$prefix" "$rtmp_port" "$http_port" >"$prefix/conf/nginx.conf"
-    setsid nginx -p "$prefix" -c "$prefix/conf/nginx.conf" -e "$prefix/logs/error.log" -g 'daemon off;' 9>&- &
+    setsid "${WEIR_NGINX:-nginx}" -p "$prefix" -c "$prefix/conf/nginx.conf" -e "$prefix/logs/error.log" -g 'daemon off;' 9>&- &
     nginx_pid=$!
     local tries=100
     until curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "$api/v1/health"; do
@@ -81,7 +82,7 @@ start_test_stream() {
     stream_pid=$!
 }
 
-[ -x "$weir" ] && [ -f "$root_dir/build/ngx_rtmp_weir_module.so" ] || die "nothing is built yet: run \`make build\`"
+[ -x "$weir" ] && [ -f "${WEIR_MODULE:-$root_dir/build/ngx_rtmp_weir_module.so}" ] || die "nothing is built yet: run \`make build\`"
 check_port RTMP_PORT "$rtmp_port"
 check_port HTTP_PORT "$http_port"
 
