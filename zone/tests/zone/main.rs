@@ -1,0 +1,84 @@
+//! The zone from outside, in the memory of one process: keys, streams, workers, wrong keys, capacity, and what a holder
+//! of the lock leaves behind that died. Each file's header says what it proves.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+mod abandoned;
+mod capacity;
+mod keys;
+mod players;
+mod streams;
+mod threads;
+mod throttle;
+mod workers;
+
+use weir_model::{Digest, KeyId, StreamKey, Timestamp, key::KeySecret, verdict::Credential};
+use weir_zone::{
+    Claim, KeyRecord, NewStream, Stage, StreamId, WorkerId, Zone,
+    heap::{Heap, SpinLock},
+};
+
+type TestZone<'h> = Zone<'h, &'h SpinLock>;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+/// The process that the tests are.
+const PID: u32 = 1000;
+
+/// A zone of 128 KB with nothing in it.
+fn heap() -> Heap {
+    Heap::new(128 * 1024, 96 * 1024).unwrap()
+}
+
+fn digest(secret: u64) -> Digest {
+    Digest::of(&secret.to_le_bytes())
+}
+
+/// Key number `id` for `live/show-ID`, made `id` ms after the beginning, with secret number `id`.
+fn key(id: u64) -> StreamKey {
+    StreamKey {
+        id: KeyId(id),
+        app: "live".parse().unwrap(),
+        stream: format!("show-{id}").parse().unwrap(),
+        note: String::new(),
+        created_at: Timestamp::from_millis(NOW.as_millis() + id),
+        publish_from: Vec::new(),
+        secrets: vec![KeySecret { digest: digest(id), expires_at: None }],
+    }
+}
+
+#[track_caller]
+fn insert(zone: &TestZone<'_>, key: &StreamKey, stage: Stage) {
+    for record in KeyRecord::of(key, stage) {
+        zone.lock(PID).insert_key(&record).unwrap();
+    }
+}
+
+fn opens(zone: &TestZone<'_>, secret: u64) -> bool {
+    zone.lock(PID).find_key(&digest(secret)).is_some()
+}
+
+fn used(zone: &TestZone<'_>) -> usize {
+    zone.usage().0
+}
+
+#[track_caller]
+fn register(zone: &TestZone<'_>, pid: u32) -> WorkerId {
+    zone.lock(pid).register(pid, NOW, |_| true).unwrap()
+}
+
+fn stream(name: &str, worker: WorkerId) -> NewStream<'_> {
+    NewStream { app: "live", name, credential: Credential::Open, addr: "192.0.2.1", worker }
+}
+
+#[track_caller]
+fn claim(zone: &TestZone<'_>, new: &NewStream<'_>) -> StreamId {
+    let claimed = zone.lock(PID).claim(new, NOW, |_| true).unwrap();
+    match claimed {
+        Claim::Taken(id) => id,
+        Claim::Live(live) => panic!("{live:?} is live"),
+    }
+}
+
+#[track_caller]
+fn names(zone: &TestZone<'_>) -> Vec<String> {
+    zone.lock(PID).streams(|_| true).into_iter().map(|live| live.name).collect()
+}

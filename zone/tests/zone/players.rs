@@ -1,0 +1,79 @@
+//! Players: counted over all workers, dropped by order, and what they were sent added to their stream.
+
+use weir_zone::{NewPlayer, StreamId, WorkerId};
+
+use super::{NOW, PID, TestZone, claim, heap, register, stream, used};
+
+fn play(zone: &TestZone<'_>, worker: WorkerId) -> StreamId {
+    let new = NewPlayer { app: "live", stream: "show", addr: "192.0.2.7", worker };
+    zone.lock(PID).add_player(&new, NOW).unwrap()
+}
+
+#[test]
+fn players_of_one_stream_are_many() {
+    let heap = heap();
+    let zone = heap.zone();
+    let workers = [10, 11].map(|pid| register(&zone, pid));
+    let live = claim(&zone, &stream("show", workers[0]));
+    let ids = [0, 1, 0].map(|at| play(&zone, workers[at]));
+    let listed = zone.lock(PID).players(|_| true);
+    assert_eq!(listed.iter().map(|player| player.id).collect::<Vec<_>>(), ids);
+    assert_eq!(listed.iter().map(|player| player.worker_pid).collect::<Vec<_>>(), [10, 11, 10]);
+    let first = &listed[0];
+    assert_eq!(
+        (first.app.as_str(), first.stream.as_str(), first.addr.as_str()),
+        ("live", "show", "192.0.2.7")
+    );
+    // A player's row is no stream's, and the other way round.
+    assert!(zone.row(ids[0]).is_none() && zone.player_row(live).is_none());
+    zone.lock(PID).release(ids[0]);
+    zone.lock(PID).remove_player(live);
+    assert_eq!((zone.lock(PID).players(|_| true).len(), zone.row(live).is_some()), (3, true));
+}
+
+#[test]
+fn what_a_player_was_sent_stays_with_its_stream() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    claim(&zone, &stream("show", worker));
+    for bytes in [1000, 234] {
+        let id = play(&zone, worker);
+        zone.player_row(id).unwrap().describe(bytes, 8 * bytes, 1);
+        let [player] = zone.lock(PID).players(|_| true).try_into().unwrap();
+        assert_eq!((player.bytes_out, player.bitrate_out, player.dropped), (bytes, 8 * bytes, 1));
+        zone.lock(PID).remove_player(id);
+        zone.lock(PID).remove_player(id);
+    }
+    let [live] = zone.lock(PID).streams(|_| true).try_into().unwrap();
+    assert_eq!((live.bytes_out, live.dropped), (1234, 2));
+}
+
+#[test]
+fn an_order_names_the_stream_too() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    let id = play(&zone, worker);
+    let other = play(&zone, worker);
+    assert!(!zone.lock(PID).order_drop("live", "other", id.session()));
+    assert!(!zone.lock(PID).order_drop("live", "show", other.session() + 1));
+    assert!(zone.lock(PID).order_drop("live", "show", id.session()));
+    assert!(zone.player_row(id).unwrap().is_ordered_to_close());
+    assert!(!zone.player_row(other).unwrap().is_ordered_to_close());
+}
+
+#[test]
+fn players_go_with_their_worker() {
+    let heap = heap();
+    let zone = heap.zone();
+    let (dead, alive) = (register(&zone, 10), register(&zone, 11));
+    play(&zone, dead);
+    play(&zone, alive);
+    assert_eq!(zone.lock(11).players(|pid| pid == 11).len(), 1);
+    let before = used(&zone);
+    zone.lock(11).reclaim(|pid| pid == 11);
+    assert_eq!(used(&zone), before / 2);
+    zone.lock(11).unregister(alive);
+    assert_eq!(used(&zone), 0);
+}
