@@ -1,0 +1,125 @@
+//! What a publish costs beside nginx-rtmp: the verdict alone with 10,000 keys in the zone, the claim of a name, a message
+//! of media; and what the API costs a worker.
+#![allow(missing_docs, reason = "criterion's macros")]
+#![allow(clippy::unwrap_used, reason = "a benchmark's failure is a panic")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use weir_model::{
+    ClientAddr, KeyId, Presented, Secret, StreamKey, Timestamp,
+    key::KeySecret,
+    secret,
+    verdict::{self, Accepted, Credential, KeyFacts, Presentation},
+};
+use weir_zone::{
+    Claim, KeyRecord, NewStream, Stage, Zone,
+    heap::{Heap, SpinLock},
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+const KEYS: u64 = 10_000;
+const PID: u32 = 1000;
+
+fn secret(id: u64) -> Secret {
+    let mut random = [7; 20];
+    random[..8].copy_from_slice(&id.to_le_bytes());
+    secret::stream_key(random)
+}
+
+/// `weir_zone 4m` with 10,000 keys.
+fn zone_of_keys() -> Heap {
+    let heap = Heap::new(4 << 20, 4 << 20).unwrap();
+    let zone = heap.zone();
+    for id in 0..KEYS {
+        let key = StreamKey {
+            id: KeyId(id),
+            app: "live".parse().unwrap(),
+            stream: format!("show-{id}").parse().unwrap(),
+            note: String::new(),
+            created_at: NOW,
+            publish_from: Vec::new(),
+            secrets: vec![KeySecret { digest: secret(id).digest(), expires_at: None }],
+        };
+        KeyRecord::of(&key, Stage::Valid).for_each(|record| zone.lock(PID).insert_key(&record).unwrap());
+    }
+    heap
+}
+
+/// As the module does it for `weir_publish key`.
+fn verdict(zone: &Zone<'_, &SpinLock>, raw: &[u8], client: ClientAddr) -> Option<Accepted> {
+    let presented = Presented::parse(raw).ok()?;
+    let Presentation::Key(digest) = verdict::credential_of(&presented) else { return None };
+    let found = zone.lock(PID).find_key(&digest);
+    let facts = found.as_ref().map(|key| KeyFacts {
+        id: key.id,
+        app: &key.app,
+        stream: &key.stream,
+        expires_at: key.expires_at,
+        publish_from: &key.publish_from,
+        banned_until: None,
+    });
+    verdict::decide_key("live", facts.as_ref(), client, NOW).ok()
+}
+
+fn verdicts(criterion: &mut Criterion) {
+    let heap = zone_of_keys();
+    let zone = heap.zone();
+    let client = ClientAddr::Ip("192.0.2.1".parse().unwrap());
+    let keys: Vec<String> = (0..KEYS).map(|id| secret(id).expose().to_owned()).collect();
+    let mut order = (0..keys.len()).map(|n| n * 7919 % keys.len()).cycle();
+    assert!(keys.iter().all(|key| verdict(&zone, key.as_bytes(), client).is_some()));
+    let mut next = || keys[order.next().unwrap()].as_str();
+    criterion.bench_function("verdict, 10000 keys", |bencher| {
+        bencher.iter(|| verdict(&zone, black_box(next()).as_bytes(), client));
+    });
+    criterion.bench_function("verdict, 10000 keys, as ?key=", |bencher| {
+        bencher.iter(|| verdict(&zone, format!("show?key={}", black_box(next())).as_bytes(), client));
+    });
+    criterion.bench_function("verdict, 10000 keys, wrong key", |bencher| {
+        let wrong = secret(KEYS + 1);
+        bencher.iter(|| verdict(&zone, black_box(wrong.expose()).as_bytes(), client));
+    });
+}
+
+fn streams(criterion: &mut Criterion) {
+    let heap = zone_of_keys();
+    let zone = heap.zone();
+    let worker = zone.lock(PID).register(PID, NOW, |_| true).unwrap();
+    let stream = |name| NewStream {
+        app: "live",
+        name,
+        credential: Credential::Key(KeyId(1)),
+        addr: "192.0.2.1",
+        worker,
+    };
+    let claim = |name| {
+        let claimed = zone.lock(PID).claim(&stream(name), NOW, |_| true).unwrap();
+        match claimed {
+            Claim::Taken(id) => id,
+            Claim::Live(live) => panic!("{live:?} is live"),
+        }
+    };
+    let names: Vec<String> = (0..100).map(|n| format!("live-{n}")).collect();
+    for name in &names {
+        claim(name);
+    }
+    criterion.bench_function("claim and release, 10000 keys, 100 streams", |bencher| {
+        bencher.iter(|| zone.lock(PID).release(claim(black_box("show"))));
+    });
+    let row = zone.row(claim("show")).unwrap();
+    criterion
+        .bench_function("a message of media", |bencher| bencher.iter(|| row.media(black_box(NOW), 1400)));
+    criterion.bench_function("list 100 streams, 10000 keys", |bencher| {
+        bencher.iter(|| zone.lock(PID).streams(|_| true).len());
+    });
+    criterion.bench_function("list 10000 keys", |bencher| bencher.iter(|| zone.lock(PID).keys().len()));
+}
+
+criterion_group! {
+    name = zone;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = verdicts, streams
+}
+criterion_main!(zone);
