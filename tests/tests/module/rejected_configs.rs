@@ -46,6 +46,10 @@ fn cases() -> Vec<(Config, &'static str)> {
         (main("weir_zone 1m; weir_zone 1m;"), "\"weir_zone\": the directive is duplicate"),
         (Config::weir().rtmp(ZONE), "\"weir_zone\" directive is not allowed here"),
         (
+            main("weir_zone 1m state=@DIR@/nowhere/deeper/state;"),
+            "\"weir_zone\": the folder @DIR@/nowhere/deeper cannot be made: No such file or directory (os error 2)",
+        ),
+        (
             main("weir_zone 1m state=@DIR@;"),
             "\"weir_zone\": @DIR@ cannot be read: Is a directory (os error 21)",
         ),

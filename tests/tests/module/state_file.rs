@@ -10,6 +10,9 @@ use weir_tests::harness::{Api, Publisher, Tmpfs, files};
 
 use super::{BAD_NAME, wait_live};
 
+/// A user of workers that may not write everywhere.
+const NOBODY: &str = "nobody nogroup";
+
 fn with_state(path: &str) -> Config {
     Config::weir()
         .main(&format!("weir_zone 2m state={path};"))
@@ -64,7 +67,8 @@ fn each_change_replaces_the_file_as_a_whole() {
         let inode = fs::metadata(nginx.path("state")).unwrap().ino();
         assert_ne!(inode, seen);
         seen = inode;
-        weir_model::state_file::State::decode(&fs::read(nginx.path("state")).unwrap()).unwrap();
+        let state = weir_model::state_file::State::decode(&fs::read(nginx.path("state")).unwrap()).unwrap();
+        assert_eq!(state.keys.len(), n + 1, "the answer came before the file");
     }
 }
 
@@ -142,21 +146,32 @@ fn a_damaged_file_does_not_stop_what_runs() {
 }
 
 #[test]
+fn the_folder_is_made_for_the_user_of_the_workers() {
+    let mut config = with_state("@DIR@/folder/state");
+    config.user = NOBODY.to_owned();
+    let nginx = config.start();
+    nginx.api().create_key("live", "show");
+    let folder = fs::metadata(nginx.path("folder")).unwrap();
+    let state = fs::metadata(nginx.path("folder/state")).unwrap();
+    assert_eq!((folder.permissions().mode() & 0o777, state.permissions().mode() & 0o777), (0o700, 0o600));
+    assert_eq!((folder.uid(), state.uid()), (65_534, 65_534));
+}
+
+#[test]
 fn a_folder_that_is_read_only_makes_changes_503() {
-    let mut config = with_state("@DIR@/folder/state").file("not-yet", "");
-    config.user = "nobody nogroup".to_owned();
-    let tmpfs = Tmpfs::mount(256);
-    config.main = format!("weir_zone 2m state={}/folder/state;\n", tmpfs.path().display());
-    let folder = tmpfs.path().join("folder");
-    fs::create_dir(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let set = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+    set(0o777);
+    let mut config = with_state(&format!("{}/state", folder.path().display()));
+    config.user = NOBODY.to_owned();
     let nginx = config.start();
     let api = nginx.api();
     let key = api.create_key("live", "show");
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    set(0o555);
     refuses_changes(&nginx, &api, &key);
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    set(0o777);
     api.create_key("live", "again");
+    assert_eq!(api.get("/v1/health").expect(200)["status"], "ok");
 }
 
 #[test]
@@ -171,6 +186,7 @@ fn a_full_disk_makes_changes_503() {
     assert_eq!(fs::read(tmpfs.path().join("state")).unwrap(), before);
     tmpfs.empty();
     api.create_key("live", "again");
+    assert_eq!(api.get("/v1/health").expect(200)["status"], "ok");
     drop(nginx);
 }
 
@@ -185,6 +201,8 @@ fn refuses_changes(nginx: &weir_tests::harness::Nginx, api: &Api, key: &weir_tes
     wait_live(api, "live", "show");
     let health = api.get("/v1/health").expect(200);
     assert_eq!(health["status"], "degraded", "{health}");
+    let reason = health["reasons"][0].as_str().unwrap();
+    assert!(reason.starts_with("the state file cannot be written"), "{reason}");
     api.delete(&format!("/v1/keys/{}", key.id)).error(503, "not_persisted");
     publisher.wait_closed(2.0);
     Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().refused_somehow();
