@@ -6,7 +6,7 @@
 //! - What is named: [`time`], [`stream_name`], [`secret`], [`network`], [`client`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
-//! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`]
+//! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
@@ -25,6 +25,7 @@ pub mod rate;
 pub mod refusal;
 pub mod secret;
 pub mod snapshot;
+pub mod stat;
 pub mod state_file;
 pub mod stream_name;
 pub mod throttle;

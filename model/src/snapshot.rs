@@ -54,6 +54,16 @@ pub struct WorkerSnapshot {
     pub heartbeat_ms: u64,
 }
 
+impl WorkerSnapshot {
+    /// A worker whose event loop has not turned for longer is stuck, in milliseconds.
+    pub const STUCK_MS: u64 = 2000;
+
+    /// Whether its event loop hangs.
+    pub fn is_stuck(&self) -> bool {
+        self.heartbeat_ms > Self::STUCK_MS
+    }
+}
+
 /// How full the shared memory is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ZoneSnapshot {

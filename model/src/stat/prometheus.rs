@@ -1,0 +1,233 @@
+//! `weir_stat prometheus`: the text format 0.0.4.
+//!
+//! Where an exporter for nginx-rtmp has a metric of the same meaning, its name is kept. Streams bear
+//! the labels `app` and `stream`, and no label says who publishes or plays.
+
+use std::cmp::Reverse;
+
+use super::text::push_number;
+use crate::snapshot::{Snapshot, StreamSnapshot, WorkerSnapshot};
+use crate::time::Timestamp;
+
+/// Room for the metrics of the server, and for each stream, worker.
+const SERVER_LEN: usize = 6 * 1024;
+const STREAM_LEN: usize = 1200;
+const WORKER_LEN: usize = 120;
+
+/// What Prometheus calls a metric that only grows, and one that does not.
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+
+/// A metric: its name, its type, its help, and its value of `T`.
+type Metric<T> = (&'static str, &'static str, &'static str, fn(&T, Timestamp) -> Value);
+
+enum Value {
+    Whole(u64),
+    Thousandths(u64),
+    /// Not known: no sample.
+    Unknown,
+}
+
+const SERVER: [Metric<Snapshot>; 9] = [
+    ("nginx_rtmp_server_incoming_bytes_total", COUNTER, "Bytes received over RTMP.", |all, _| {
+        Value::Whole(all.bytes_in)
+    }),
+    ("nginx_rtmp_server_outgoing_bytes_total", COUNTER, "Bytes sent over RTMP.", |all, _| {
+        Value::Whole(all.bytes_out)
+    }),
+    ("nginx_rtmp_server_receive_bytes", GAUGE, "Bytes a second received over RTMP.", |all, _| {
+        Value::bytes(all.bitrate_in)
+    }),
+    ("nginx_rtmp_server_transmit_bytes", GAUGE, "Bytes a second sent over RTMP.", |all, _| {
+        Value::bytes(all.bitrate_out)
+    }),
+    ("nginx_rtmp_server_current_streams", GAUGE, "Live streams.", |all, _| {
+        Value::Whole(all.streams.len() as u64)
+    }),
+    ("nginx_rtmp_server_uptime_seconds_total", COUNTER, "Seconds since the counters began.", |all, now| {
+        Value::Thousandths(now.millis_since(all.since))
+    }),
+    ("weir_connections_accepted_total", COUNTER, "RTMP connections accepted.", |all, _| {
+        Value::Whole(all.accepted)
+    }),
+    ("weir_zone_size_bytes", GAUGE, "Size of the shared memory.", |all, _| Value::Whole(all.zone.size)),
+    ("weir_zone_used_bytes", GAUGE, "Shared memory in use.", |all, _| Value::Whole(all.zone.used)),
+];
+
+const STREAM: [Metric<StreamSnapshot>; 15] = [
+    ("nginx_rtmp_stream_incoming_bytes_total", COUNTER, "Bytes received from the publisher.", |stream, _| {
+        Value::Whole(stream.bytes_in)
+    }),
+    ("nginx_rtmp_stream_outgoing_bytes_total", COUNTER, "Bytes sent to RTMP players.", |stream, _| {
+        Value::Whole(stream.bytes_out)
+    }),
+    ("nginx_rtmp_stream_receive_bytes", GAUGE, "Bytes a second from the publisher.", |stream, _| {
+        Value::bytes(stream.bitrate_in)
+    }),
+    ("nginx_rtmp_stream_transmit_bytes", GAUGE, "Bytes a second to RTMP players.", |stream, _| {
+        Value::bytes(stream.bitrate_out)
+    }),
+    ("nginx_rtmp_stream_uptime_seconds_total", COUNTER, "Seconds since the publish.", |stream, now| {
+        Value::Thousandths(now.millis_since(stream.since))
+    }),
+    ("weir_stream_audio_receive_bytes", GAUGE, "Bytes a second of audio from the publisher.", |stream, _| {
+        Value::bytes(stream.bitrate_audio)
+    }),
+    ("weir_stream_video_receive_bytes", GAUGE, "Bytes a second of video from the publisher.", |stream, _| {
+        Value::bytes(stream.bitrate_video)
+    }),
+    ("weir_stream_video_frames_per_second", GAUGE, "Frame rate of the video.", |stream, _| {
+        stream.video.map_or(Value::Unknown, |video| Value::Thousandths(video.fps_milli.into()))
+    }),
+    ("weir_stream_video_width_pixels", GAUGE, "Width of the video.", |stream, _| {
+        stream.video.map_or(Value::Unknown, |video| Value::Whole(video.width.into()))
+    }),
+    ("weir_stream_video_height_pixels", GAUGE, "Height of the video.", |stream, _| {
+        stream.video.map_or(Value::Unknown, |video| Value::Whole(video.height.into()))
+    }),
+    ("weir_stream_publishing", GAUGE, "1 while a publisher is there.", |stream, _| {
+        Value::Whole(stream.publisher.is_some().into())
+    }),
+    ("weir_stream_players", GAUGE, "RTMP players.", |stream, _| Value::Whole(stream.viewers.rtmp)),
+    ("weir_stream_hls_viewers", GAUGE, "Distinct viewers over HLS.", |stream, _| {
+        Value::Whole(stream.viewers.hls)
+    }),
+    ("weir_stream_dash_viewers", GAUGE, "Distinct viewers over DASH.", |stream, _| {
+        Value::Whole(stream.viewers.dash)
+    }),
+    ("weir_stream_dropped_frames_total", COUNTER, "Frames that slow players did not get.", |stream, _| {
+        Value::Whole(stream.dropped)
+    }),
+];
+
+const WORKER: [Metric<WorkerSnapshot>; 2] = [
+    ("weir_worker_heartbeat_age_seconds", GAUGE, "Since the event loop last turned.", |worker, _| {
+        Value::Thousandths(worker.heartbeat_ms)
+    }),
+    ("weir_worker_draining", GAUGE, "1 while a worker only ends what it has.", |worker, _| {
+        Value::Whole(worker.draining.into())
+    }),
+];
+
+impl Value {
+    /// Bytes a second of bits a second.
+    fn bytes(bits: u64) -> Value {
+        Value::Whole(bits / 8)
+    }
+}
+
+/// The snapshot; nothing in it says who publishes or plays.
+pub fn render(snapshot: &Snapshot) -> String {
+    let streams = snapshot.streams.len() * STREAM_LEN;
+    let mut out = String::with_capacity(SERVER_LEN + streams + snapshot.workers.len() * WORKER_LEN);
+    build_info(&mut out, snapshot);
+    for metric in &SERVER {
+        family(&mut out, metric, [snapshot], snapshot.now, |_, _| {});
+    }
+    for metric in &WORKER {
+        family(&mut out, metric, &snapshot.workers, snapshot.now, |out, worker| {
+            out.push_str("{pid=\"");
+            push_number(out, worker.pid.into());
+            out.push_str("\"}");
+        });
+    }
+    let streams = distinct(snapshot);
+    for metric in &STREAM {
+        family(&mut out, metric, streams.iter().copied(), snapshot.now, |out, stream| {
+            out.push('{');
+            label(out, "app", &stream.app);
+            out.push(',');
+            label(out, "stream", &stream.name);
+            out.push('}');
+        });
+    }
+    out
+}
+
+/// One stream a name. While a publisher takes over from another there can be two, but a scrape with
+/// a sample twice is an error: the later one stands.
+fn distinct(snapshot: &Snapshot) -> Vec<&StreamSnapshot> {
+    let mut streams: Vec<&StreamSnapshot> = snapshot.streams.iter().collect();
+    streams.sort_by_key(|stream| (&stream.app, &stream.name, Reverse(stream.since)));
+    streams.dedup_by_key(|stream| (&stream.app, &stream.name));
+    streams
+}
+
+fn build_info(out: &mut String, snapshot: &Snapshot) {
+    head(out, "weir_build_info", GAUGE, "Versions.");
+    out.push_str("weir_build_info{");
+    label(out, "version", env!("CARGO_PKG_VERSION"));
+    out.push(',');
+    label(out, "nginx_version", &snapshot.nginx_version);
+    out.push(',');
+    label(out, "nginx_rtmp_version", &snapshot.rtmp_version);
+    out.push_str("} 1\n");
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
+        out.push_str(part);
+    }
+}
+
+/// A metric with all its samples, which the format wants together.
+fn family<'a, T: 'a>(
+    out: &mut String,
+    &(name, kind, help, value): &Metric<T>,
+    samples: impl IntoIterator<Item = &'a T>,
+    now: Timestamp,
+    labels: impl Fn(&mut String, &T),
+) {
+    head(out, name, kind, help);
+    for sample in samples {
+        let value = value(sample, now);
+        if let Value::Unknown = value {
+            continue;
+        }
+        out.push_str(name);
+        labels(out, sample);
+        out.push(' ');
+        push_value(out, &value);
+        out.push('\n');
+    }
+}
+
+fn push_value(out: &mut String, value: &Value) {
+    match *value {
+        Value::Unknown => {}
+        Value::Whole(number) => push_number(out, number),
+        Value::Thousandths(number) => {
+            push_number(out, number / 1000);
+            for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
+                if number % (divisor * 10) != 0 {
+                    if place == 0 {
+                        out.push('.');
+                    }
+                    push_number(out, number / divisor % 10);
+                }
+            }
+        }
+    }
+}
+
+/// A label; the format wants backslashes, quotes and line feeds escaped.
+fn label(out: &mut String, name: &str, value: &str) {
+    out.push_str(name);
+    out.push_str("=\"");
+    if value.contains(['\\', '"', '\n']) {
+        for character in value.chars() {
+            match character {
+                '\\' => out.push_str("\\\\"),
+                '"' => out.push_str("\\\""),
+                '\n' => out.push_str("\\n"),
+                character => out.push(character),
+            }
+        }
+    } else {
+        out.push_str(value);
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests;

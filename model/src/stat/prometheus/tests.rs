@@ -1,0 +1,196 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::super::fixture;
+use super::*;
+
+const EXPECTED: &str = "\
+# HELP weir_build_info Versions.
+# TYPE weir_build_info gauge
+weir_build_info{version=\"VERSION\",nginx_version=\"1.22.1\",nginx_rtmp_version=\"1.1.4\"} 1
+# HELP nginx_rtmp_server_incoming_bytes_total Bytes received over RTMP.
+# TYPE nginx_rtmp_server_incoming_bytes_total counter
+nginx_rtmp_server_incoming_bytes_total 1125000000
+# HELP nginx_rtmp_server_outgoing_bytes_total Bytes sent over RTMP.
+# TYPE nginx_rtmp_server_outgoing_bytes_total counter
+nginx_rtmp_server_outgoing_bytes_total 2250000000
+# HELP nginx_rtmp_server_receive_bytes Bytes a second received over RTMP.
+# TYPE nginx_rtmp_server_receive_bytes gauge
+nginx_rtmp_server_receive_bytes 328500
+# HELP nginx_rtmp_server_transmit_bytes Bytes a second sent over RTMP.
+# TYPE nginx_rtmp_server_transmit_bytes gauge
+nginx_rtmp_server_transmit_bytes 625000
+# HELP nginx_rtmp_server_current_streams Live streams.
+# TYPE nginx_rtmp_server_current_streams gauge
+nginx_rtmp_server_current_streams 2
+# HELP nginx_rtmp_server_uptime_seconds_total Seconds since the counters began.
+# TYPE nginx_rtmp_server_uptime_seconds_total counter
+nginx_rtmp_server_uptime_seconds_total 3600
+# HELP weir_connections_accepted_total RTMP connections accepted.
+# TYPE weir_connections_accepted_total counter
+weir_connections_accepted_total 12
+# HELP weir_zone_size_bytes Size of the shared memory.
+# TYPE weir_zone_size_bytes gauge
+weir_zone_size_bytes 8388608
+# HELP weir_zone_used_bytes Shared memory in use.
+# TYPE weir_zone_used_bytes gauge
+weir_zone_used_bytes 1048576
+# HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
+# TYPE weir_worker_heartbeat_age_seconds gauge
+weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25
+weir_worker_heartbeat_age_seconds{pid=\"99\"} 12
+# HELP weir_worker_draining 1 while a worker only ends what it has.
+# TYPE weir_worker_draining gauge
+weir_worker_draining{pid=\"101\"} 0
+weir_worker_draining{pid=\"99\"} 1
+# HELP nginx_rtmp_stream_incoming_bytes_total Bytes received from the publisher.
+# TYPE nginx_rtmp_stream_incoming_bytes_total counter
+nginx_rtmp_stream_incoming_bytes_total{app=\"live\",stream=\"show\"} 1100000000
+nginx_rtmp_stream_incoming_bytes_total{app=\"radio\",stream=\"jazz & <blues>\"} 16000
+# HELP nginx_rtmp_stream_outgoing_bytes_total Bytes sent to RTMP players.
+# TYPE nginx_rtmp_stream_outgoing_bytes_total counter
+nginx_rtmp_stream_outgoing_bytes_total{app=\"live\",stream=\"show\"} 2250000000
+nginx_rtmp_stream_outgoing_bytes_total{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP nginx_rtmp_stream_receive_bytes Bytes a second from the publisher.
+# TYPE nginx_rtmp_stream_receive_bytes gauge
+nginx_rtmp_stream_receive_bytes{app=\"live\",stream=\"show\"} 312500
+nginx_rtmp_stream_receive_bytes{app=\"radio\",stream=\"jazz & <blues>\"} 16000
+# HELP nginx_rtmp_stream_transmit_bytes Bytes a second to RTMP players.
+# TYPE nginx_rtmp_stream_transmit_bytes gauge
+nginx_rtmp_stream_transmit_bytes{app=\"live\",stream=\"show\"} 625000
+nginx_rtmp_stream_transmit_bytes{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP nginx_rtmp_stream_uptime_seconds_total Seconds since the publish.
+# TYPE nginx_rtmp_stream_uptime_seconds_total counter
+nginx_rtmp_stream_uptime_seconds_total{app=\"live\",stream=\"show\"} 3540
+nginx_rtmp_stream_uptime_seconds_total{app=\"radio\",stream=\"jazz & <blues>\"} 1
+# HELP weir_stream_audio_receive_bytes Bytes a second of audio from the publisher.
+# TYPE weir_stream_audio_receive_bytes gauge
+weir_stream_audio_receive_bytes{app=\"live\",stream=\"show\"} 16000
+weir_stream_audio_receive_bytes{app=\"radio\",stream=\"jazz & <blues>\"} 16000
+# HELP weir_stream_video_receive_bytes Bytes a second of video from the publisher.
+# TYPE weir_stream_video_receive_bytes gauge
+weir_stream_video_receive_bytes{app=\"live\",stream=\"show\"} 296500
+weir_stream_video_receive_bytes{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_video_frames_per_second Frame rate of the video.
+# TYPE weir_stream_video_frames_per_second gauge
+weir_stream_video_frames_per_second{app=\"live\",stream=\"show\"} 29.97
+# HELP weir_stream_video_width_pixels Width of the video.
+# TYPE weir_stream_video_width_pixels gauge
+weir_stream_video_width_pixels{app=\"live\",stream=\"show\"} 1280
+# HELP weir_stream_video_height_pixels Height of the video.
+# TYPE weir_stream_video_height_pixels gauge
+weir_stream_video_height_pixels{app=\"live\",stream=\"show\"} 720
+# HELP weir_stream_publishing 1 while a publisher is there.
+# TYPE weir_stream_publishing gauge
+weir_stream_publishing{app=\"live\",stream=\"show\"} 1
+weir_stream_publishing{app=\"radio\",stream=\"jazz & <blues>\"} 1
+# HELP weir_stream_players RTMP players.
+# TYPE weir_stream_players gauge
+weir_stream_players{app=\"live\",stream=\"show\"} 2
+weir_stream_players{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_hls_viewers Distinct viewers over HLS.
+# TYPE weir_stream_hls_viewers gauge
+weir_stream_hls_viewers{app=\"live\",stream=\"show\"} 40
+weir_stream_hls_viewers{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_dash_viewers Distinct viewers over DASH.
+# TYPE weir_stream_dash_viewers gauge
+weir_stream_dash_viewers{app=\"live\",stream=\"show\"} 1
+weir_stream_dash_viewers{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_dropped_frames_total Frames that slow players did not get.
+# TYPE weir_stream_dropped_frames_total counter
+weir_stream_dropped_frames_total{app=\"live\",stream=\"show\"} 3
+weir_stream_dropped_frames_total{app=\"radio\",stream=\"jazz & <blues>\"} 0
+";
+
+#[test]
+fn has_the_text_of_the_format() {
+    assert_eq!(render(&fixture::snapshot()), EXPECTED.replace("VERSION", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn values_are_in_base_units() {
+    let written = |value| {
+        let mut out = String::new();
+        push_value(&mut out, &value);
+        out
+    };
+    assert_eq!(written(Value::bytes(2_500_000)), "312500");
+    for (milli, text) in [(0, "0"), (250, "0.25"), (29_970, "29.97"), (23_976, "23.976"), (5, "0.005")] {
+        assert_eq!(written(Value::Thousandths(milli)), text);
+    }
+}
+
+#[test]
+fn a_name_that_is_live_twice_is_shown_once() {
+    let mut snapshot = fixture::snapshot();
+    let mut later = snapshot.streams[0].clone();
+    later.since = later.since.plus_seconds(1);
+    later.bytes_in = 77;
+    snapshot.streams.push(later);
+    let shown = render(&snapshot);
+    let samples: Vec<_> = shown
+        .lines()
+        .filter(|line| line.starts_with("nginx_rtmp_stream_incoming_bytes_total{app=\"live\""))
+        .collect();
+    assert_eq!(samples, ["nginx_rtmp_stream_incoming_bytes_total{app=\"live\",stream=\"show\"} 77"]);
+}
+
+#[test]
+fn grows_once_at_most() {
+    let mut snapshot = fixture::snapshot();
+    let numbered = |n| StreamSnapshot { name: format!("stream-{n:03}"), ..snapshot.streams[0].clone() };
+    snapshot.streams = (0..500).map(numbered).collect();
+    assert!(render(&snapshot).len() <= SERVER_LEN + 500 * STREAM_LEN + 2 * WORKER_LEN);
+}
+
+/// A line as its metric, its labels unescaped, and its value.
+fn sample(line: &str) -> (String, Vec<String>, f64) {
+    let (head, value) = line.rsplit_once(' ').unwrap();
+    let (name, mut rest) = head.split_once('{').unwrap_or((head, "}"));
+    let mut labels = Vec::new();
+    while let Some((_, quoted)) = rest.split_once("=\"") {
+        let mut label = String::new();
+        let mut characters = quoted.char_indices();
+        rest = loop {
+            match characters.next().unwrap() {
+                (at, '"') => break &quoted[at + 1..],
+                (_, '\\') => match characters.next().unwrap().1 {
+                    'n' => label.push('\n'),
+                    escaped @ ('\\' | '"') => label.push(escaped),
+                    other => panic!("unknown escape: {other}"),
+                },
+                (_, plain) => label.push(plain),
+            }
+        };
+        labels.push(label);
+    }
+    assert_eq!(rest, "}");
+    (name.to_owned(), labels, value.parse().unwrap())
+}
+
+proptest! {
+    #[test]
+    fn every_line_reads_back(app in any::<String>(), name in "[a\\\\\"\n{}, =]{0,8}", since: u64, bytes: u64) {
+        let mut snapshot = fixture::snapshot();
+        snapshot.streams[0].app.clone_from(&app);
+        snapshot.streams[0].name.clone_from(&name);
+        snapshot.streams[0].since = Timestamp::from_millis(since);
+        snapshot.streams[0].bytes_in = bytes;
+        let shown = render(&snapshot);
+        let (mut families, mut samples) = (HashSet::new(), HashSet::new());
+        let mut named = 0;
+        // Not `lines()`, which would also take a carriage return away.
+        for line in shown.split_terminator('\n') {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                prop_assert!(families.insert(help.split(' ').next().unwrap()), "{}", line);
+            } else if !line.starts_with("# TYPE ") {
+                let (metric, labels, value) = sample(line);
+                prop_assert!(families.contains(metric.as_str()) && value >= 0.0, "{}", line);
+                named += usize::from(labels == [app.clone(), name.clone()]);
+                prop_assert!(samples.insert((metric, labels)), "{}", line);
+            }
+        }
+        prop_assert_eq!(named, STREAM.len());
+    }
+}

@@ -1,0 +1,199 @@
+//! `weir_stat xml`: the elements, order and nesting of nginx-rtmp's `rtmp_stat`, for all workers.
+//!
+//! Follows what `ngx_rtmp_stat_module.c` of nginx-rtmp 1.2.2 answers to `rtmp_stat all`, so that what
+//! reads that reads this. Clients appear only when asked for.
+
+use std::collections::HashMap;
+
+use super::text::{push_escaped, push_number};
+use crate::media::{AudioFacts, VideoFacts};
+use crate::snapshot::{PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot};
+use crate::time::Timestamp;
+
+/// Room for what a stream and a client take, so that the text grows once.
+const STREAM_LEN: usize = 800;
+const CLIENT_LEN: usize = 240;
+
+/// The snapshot; clients, with their addresses, when `full`.
+pub fn render(snapshot: &Snapshot, full: bool) -> String {
+    let mut out = String::with_capacity(room(snapshot, full));
+    out.push_str("<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<rtmp>\r\n");
+    line(&mut out, "nginx_version", &snapshot.nginx_version);
+    line(&mut out, "nginx_rtmp_version", &snapshot.rtmp_version);
+    line(&mut out, "built", concat!("weir ", env!("CARGO_PKG_VERSION")));
+    number_line(&mut out, "pid", snapshot.pid.into());
+    number_line(&mut out, "uptime", snapshot.now.millis_since(snapshot.since) / 1000);
+    number_line(&mut out, "naccepted", snapshot.accepted);
+    number_line(&mut out, "bw_in", snapshot.bitrate_in);
+    number_line(&mut out, "bytes_in", snapshot.bytes_in);
+    number_line(&mut out, "bw_out", snapshot.bitrate_out);
+    number_line(&mut out, "bytes_out", snapshot.bytes_out);
+    out.push_str("<server>\r\n");
+    for (app, streams) in applications(snapshot) {
+        application(&mut out, app, &streams, snapshot.now, full);
+    }
+    out.push_str("</server>\r\n</rtmp>\r\n");
+    out
+}
+
+fn room(snapshot: &Snapshot, full: bool) -> usize {
+    let streams = (snapshot.streams.len() + snapshot.applications.len() + 1) * STREAM_LEN;
+    let clients = |stream: &StreamSnapshot| (stream.players.len() + 1) * CLIENT_LEN;
+    if full { streams + snapshot.streams.iter().map(clients).sum::<usize>() } else { streams }
+}
+
+/// Each application with its streams. Those of an application that the configuration no longer has,
+/// which old workers still serve, come last.
+fn applications(snapshot: &Snapshot) -> Vec<(&str, Vec<&StreamSnapshot>)> {
+    let mut all: Vec<(&str, Vec<&StreamSnapshot>)> = Vec::with_capacity(snapshot.applications.len());
+    let mut places = HashMap::with_capacity(snapshot.applications.len());
+    let streams = snapshot.streams.iter().map(|stream| (stream.app.as_str(), Some(stream)));
+    let named = snapshot.applications.iter().map(|app| (app.as_str(), None));
+    for (app, stream) in named.chain(streams) {
+        let place = *places.entry(app).or_insert_with(|| {
+            all.push((app, Vec::new()));
+            all.len() - 1
+        });
+        all[place].1.extend(stream);
+    }
+    all
+}
+
+fn application(out: &mut String, app: &str, streams: &[&StreamSnapshot], now: Timestamp, full: bool) {
+    out.push_str("<application>\r\n");
+    line(out, "name", app);
+    out.push_str("<live>\r\n");
+    for stream in streams {
+        self::stream(out, stream, now, full);
+    }
+    let total = streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(clients(stream)));
+    number_line(out, "nclients", total);
+    out.push_str("</live>\r\n</application>\r\n");
+}
+
+/// As nginx-rtmp counts: players, and the publisher too.
+fn clients(stream: &StreamSnapshot) -> u64 {
+    stream.viewers.rtmp.saturating_add(stream.publisher.is_some().into())
+}
+
+fn stream(out: &mut String, stream: &StreamSnapshot, now: Timestamp, full: bool) {
+    out.push_str("<stream>\r\n");
+    line(out, "name", &stream.name);
+    number(out, "time", now.millis_since(stream.since));
+    number_line(out, "bw_in", stream.bitrate_in);
+    number_line(out, "bytes_in", stream.bytes_in);
+    number_line(out, "bw_out", stream.bitrate_out);
+    number_line(out, "bytes_out", stream.bytes_out);
+    number_line(out, "bw_audio", stream.bitrate_audio);
+    number_line(out, "bw_video", stream.bitrate_video);
+    if full {
+        for player in &stream.players {
+            self::player(out, player, now);
+        }
+        if let Some(publisher) = &stream.publisher {
+            self::publisher(out, stream, publisher, now);
+        }
+    }
+    if stream.publisher.is_some() {
+        meta(out, stream.video.unwrap_or_default(), stream.audio);
+    }
+    number_line(out, "nclients", clients(stream));
+    if stream.publisher.is_some() {
+        out.push_str("<publishing/>\r\n<active/>\r\n");
+    }
+    out.push_str("</stream>\r\n");
+}
+
+/// What is unknown of the picture is 0, what is unknown besides is left out, as in nginx-rtmp.
+fn meta(out: &mut String, video: VideoFacts, audio: Option<AudioFacts>) {
+    out.push_str("<meta><video>");
+    number(out, "width", video.width.into());
+    number(out, "height", video.height.into());
+    // A whole number there.
+    number(out, "frame_rate", (u64::from(video.fps_milli) + 500) / 1000);
+    known(out, "codec", video.codec());
+    known(out, "profile", video.profile());
+    if video.level != 0 {
+        out.push_str("<level>");
+        push_number(out, u64::from(video.level) / 10);
+        out.push('.');
+        push_number(out, u64::from(video.level) % 10);
+        out.push_str("</level>");
+    }
+    out.push_str("</video><audio>");
+    if let Some(audio) = audio {
+        known(out, "codec", audio.codec());
+        known(out, "profile", audio.profile());
+        if audio.channels != 0 {
+            number(out, "channels", audio.channels.into());
+        }
+        if audio.sample_rate != 0 {
+            number(out, "sample_rate", audio.sample_rate.into());
+        }
+    }
+    out.push_str("</audio></meta>\r\n");
+}
+
+fn player(out: &mut String, player: &PlayerSnapshot, now: Timestamp) {
+    client(out, &player.id, &player.addr, now.millis_since(player.since), player.dropped);
+    out.push_str("<active/></client>\r\n");
+}
+
+fn publisher(out: &mut String, stream: &StreamSnapshot, publisher: &PublisherSnapshot, now: Timestamp) {
+    client(out, &stream.session, &publisher.addr, now.millis_since(stream.since), 0);
+    out.push_str("<publishing/><active/></client>\r\n");
+}
+
+/// A client but for its end. The last two elements are not accounted for; they are what nginx-rtmp
+/// writes with `interleave` on and before the first message.
+fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64) {
+    out.push_str("<client>");
+    element(out, "id", id);
+    element(out, "address", addr);
+    number(out, "time", millis);
+    number(out, "dropped", dropped);
+    out.push_str("<avsync></avsync><timestamp>0</timestamp>");
+}
+
+fn known(out: &mut String, name: &str, text: &str) {
+    if !text.is_empty() {
+        element(out, name, text);
+    }
+}
+
+fn element(out: &mut String, name: &str, text: &str) {
+    begin(out, name);
+    push_escaped(out, text);
+    end(out, name);
+}
+
+fn number(out: &mut String, name: &str, value: u64) {
+    begin(out, name);
+    push_number(out, value);
+    end(out, name);
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    element(out, name, text);
+    out.push_str("\r\n");
+}
+
+fn number_line(out: &mut String, name: &str, value: u64) {
+    number(out, name, value);
+    out.push_str("\r\n");
+}
+
+fn begin(out: &mut String, name: &str) {
+    out.push('<');
+    out.push_str(name);
+    out.push('>');
+}
+
+fn end(out: &mut String, name: &str) {
+    out.push_str("</");
+    out.push_str(name);
+    out.push('>');
+}
+
+#[cfg(test)]
+mod tests;

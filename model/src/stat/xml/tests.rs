@@ -1,0 +1,134 @@
+use proptest::prelude::*;
+
+use super::super::{fixture, well_formed};
+use super::*;
+
+const FULL: &str = "\
+<?xml version=\"1.0\" encoding=\"utf-8\" ?>
+<rtmp>
+<nginx_version>1.22.1</nginx_version>
+<nginx_rtmp_version>1.1.4</nginx_rtmp_version>
+<built>weir VERSION</built>
+<pid>101</pid>
+<uptime>3600</uptime>
+<naccepted>12</naccepted>
+<bw_in>2628000</bw_in>
+<bytes_in>1125000000</bytes_in>
+<bw_out>5000000</bw_out>
+<bytes_out>2250000000</bytes_out>
+<server>
+<application>
+<name>live</name>
+<live>
+<stream>
+<name>show</name>
+<time>3540000</time><bw_in>2500000</bw_in>
+<bytes_in>1100000000</bytes_in>
+<bw_out>5000000</bw_out>
+<bytes_out>2250000000</bytes_out>
+<bw_audio>128000</bw_audio>
+<bw_video>2372000</bw_video>
+<client><id>p1</id><address>192.0.2.2</address><time>3480000</time><dropped>1</dropped>\
+<avsync></avsync><timestamp>0</timestamp><active/></client>
+<client><id>p2</id><address>192.0.2.3</address><time>3480000</time><dropped>1</dropped>\
+<avsync></avsync><timestamp>0</timestamp><active/></client>
+<client><id>s1</id><address>192.0.2.1</address><time>3540000</time><dropped>0</dropped>\
+<avsync></avsync><timestamp>0</timestamp><publishing/><active/></client>
+<meta><video><width>1280</width><height>720</height><frame_rate>30</frame_rate><codec>H264</codec>\
+<profile>High</profile><level>4.1</level></video>\
+<audio><codec>AAC</codec><profile>LC</profile><channels>2</channels><sample_rate>48000</sample_rate></audio></meta>
+<nclients>3</nclients>
+<publishing/>
+<active/>
+</stream>
+<nclients>3</nclients>
+</live>
+</application>
+<application>
+<name>empty</name>
+<live>
+<nclients>0</nclients>
+</live>
+</application>
+<application>
+<name>radio</name>
+<live>
+<stream>
+<name>jazz &amp; &lt;blues&gt;</name>
+<time>1000</time><bw_in>128000</bw_in>
+<bytes_in>16000</bytes_in>
+<bw_out>0</bw_out>
+<bytes_out>0</bytes_out>
+<bw_audio>128000</bw_audio>
+<bw_video>0</bw_video>
+<client><id>s2</id><address>192.0.2.4</address><time>1000</time><dropped>0</dropped>\
+<avsync></avsync><timestamp>0</timestamp><publishing/><active/></client>
+<meta><video><width>0</width><height>0</height><frame_rate>0</frame_rate></video>\
+<audio><codec>MP3</codec><channels>2</channels><sample_rate>44100</sample_rate></audio></meta>
+<nclients>1</nclients>
+<publishing/>
+<active/>
+</stream>
+<nclients>1</nclients>
+</live>
+</application>
+</server>
+</rtmp>
+";
+
+#[test]
+fn has_the_elements_of_rtmp_stat() {
+    let expected = FULL.replace("VERSION", env!("CARGO_PKG_VERSION")).replace('\n', "\r\n");
+    assert_eq!(render(&fixture::snapshot(), true), expected);
+}
+
+#[test]
+fn has_clients_only_when_full() {
+    let shown = render(&fixture::snapshot(), false);
+    assert_eq!(well_formed::check(&shown), Ok(()));
+    assert!(!shown.contains("client>"), "{shown}");
+    assert!(shown.contains("<nclients>3</nclients>"), "{shown}");
+}
+
+#[test]
+fn a_stream_without_publisher_has_no_meta() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.streams[0].publisher = None;
+    snapshot.streams.truncate(1);
+    let shown = render(&snapshot, true);
+    assert!(!shown.contains("<meta>") && !shown.contains("<publishing/>"), "{shown}");
+    assert!(shown.contains("<nclients>2</nclients>"), "{shown}");
+}
+
+#[test]
+fn grows_once_at_most() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.streams = vec![snapshot.streams[0].clone(); 500];
+    for full in [false, true] {
+        assert!(render(&snapshot, full).len() <= room(&snapshot, full), "full: {full}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn is_well_formed_whatever_is_in_it(
+        texts in prop::collection::vec(any::<String>(), 7), numbers in prop::collection::vec(any::<u64>(), 6)
+    ) {
+        let mut snapshot = fixture::snapshot();
+        snapshot.nginx_version.clone_from(&texts[0]);
+        snapshot.rtmp_version.clone_from(&texts[1]);
+        snapshot.applications.push(texts[2].clone());
+        snapshot.since = Timestamp::from_millis(numbers[0]);
+        let stream = &mut snapshot.streams[0];
+        stream.app.clone_from(&texts[3]);
+        stream.name.clone_from(&texts[4]);
+        stream.since = Timestamp::from_millis(numbers[1]);
+        stream.viewers.rtmp = numbers[2];
+        stream.bytes_in = numbers[3];
+        stream.players[0].addr.clone_from(&texts[5]);
+        stream.players[0].id.clone_from(&texts[6]);
+        stream.players[0].since = Timestamp::from_millis(numbers[4]);
+        stream.players[0].dropped = numbers[5];
+        prop_assert_eq!(well_formed::check(&render(&snapshot, true)), Ok(()));
+    }
+}
