@@ -7,12 +7,13 @@
 use std::{env, fs, path::PathBuf, process::exit};
 
 /// Headers of nginx-rtmp that the module speaks about.
-const HEADERS: [&str; 5] = [
+const HEADERS: [&str; 6] = [
     "ngx_rtmp.h",
     "ngx_rtmp_cmd_module.h",
     "ngx_rtmp_relay_module.h",
     "ngx_rtmp_live_module.h",
     "ngx_rtmp_codec_module.h",
+    "ngx_rtmp_version.h",
 ];
 
 fn main() {
@@ -71,7 +72,7 @@ fn bind(headers: &std::path::Path) {
         .clang_args(includes)
         .clang_arg(format!("-I{}", headers.display()))
         .clang_args(flags.split_whitespace())
-        .allowlist_item("ngx_rtmp_.*|NGX_RTMP_.*")
+        .allowlist_item("ngx_rtmp_.*|NGX_RTMP_.*|NGINX_RTMP_VERSION")
         // nginx's own types come from nginx-sys.
         .allowlist_recursively(false)
         .raw_line("use nginx_sys::*;")

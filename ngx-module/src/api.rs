@@ -132,8 +132,17 @@ fn route(call: &Call<'_>) -> Answer {
     match (method, path.as_slice()) {
         ("GET", ["v1", "health"]) => health::show(call),
         ("GET", ["v1", "streams"]) => streams::list(call),
+        ("GET", ["v1", "streams", app @ .., name, "players"]) if !app.is_empty() => {
+            streams::players(call, &app.join("/"), name)
+        }
+        ("DELETE", ["v1", "streams", app @ .., name, "players", id]) if !app.is_empty() => {
+            streams::drop_player(call, &app.join("/"), name, id)
+        }
         ("GET", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
             streams::show(call, &app.join("/"), name)
+        }
+        ("DELETE", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
+            streams::drop_publisher(call, &app.join("/"), name)
         }
         ("GET", ["v1", "keys"]) => keys::list(call),
         ("POST", ["v1", "keys"]) => keys::create(call),
@@ -151,7 +160,9 @@ fn route(call: &Call<'_>) -> Answer {
 fn allowed(path: &[&str]) -> &'static str {
     match path {
         ["v1", "health"] | ["v1", "streams"] => "GET, HEAD",
-        ["v1", "streams", _, _, ..] => "GET, HEAD",
+        ["v1", "streams", _, .., _, "players"] => "GET, HEAD",
+        ["v1", "streams", _, .., _, "players", _] => "DELETE",
+        ["v1", "streams", _, .., _] => "GET, HEAD, DELETE",
         ["v1", "keys"] => "GET, HEAD, POST",
         ["v1", "keys", _] => "DELETE",
         ["v1", "keys", _, "rotate"] | ["v1", "tokens"] => "POST",

@@ -58,6 +58,10 @@ directive!(
     WeirApi(LocationSettings) c"weir_api", context::LOCATION | context::NONE, Location, api
 );
 directive!(
+    /// `weir_stat [html|xml|json|prometheus] [full];`
+    WeirStat(LocationSettings) c"weir_stat", context::LOCATION | context::UP_TO_TWO, Location, stat
+);
+directive!(
     /// `weir_api_token FILE;`
     WeirApiToken(LocationSettings) c"weir_api_token", context::HTTP | context::ONE, Location, api_token
 );
@@ -144,6 +148,23 @@ fn api(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), Stri
     }
     cx.serve_api();
     needs_zone(cx, "weir_api");
+    Ok(())
+}
+
+fn stat(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let (mut format, mut full) = (None, false);
+    for argument in cx.arguments()? {
+        match argument {
+            "full" => full = true,
+            other => assign(
+                &mut format,
+                other.parse().map_err(|error| format!("invalid value \"{other}\", {error}"))?,
+            )?,
+        }
+    }
+    assign(&mut settings.stat, (format.unwrap_or_default(), full))?;
+    cx.serve_stat();
+    needs_zone(cx, "weir_stat");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use weir_model::KeyId;
 
 use crate::{
     ffi::{log::Level, process, session::Session, timer::SessionTimer},
-    runtime::Runtime,
+    runtime::{self, Runtime},
     worker,
 };
 use play::Playing;
@@ -30,6 +30,15 @@ pub struct SessionState {
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
     closing: bool,
     timer: Option<SessionTimer>,
+}
+
+/// A connection was accepted, or is being made.
+pub fn on_connect(session: &mut Session) {
+    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
+    if session.is_accepted() {
+        runtime.zone.count_accepted();
+        session.send_at_once();
+    }
 }
 
 /// A stream was closed, or the connection is going: what the session holds is released.

@@ -4,7 +4,7 @@
 //!
 //! 1. nginx-rtmp reads the AMF command `publish`. [`ffi::chain`] stands in its table of commands, so it sees
 //!    the command before nginx-rtmp logs its name.
-//! 2. [`hooks::on_publish`] takes apart what is presented, finds the key in the zone and asks the model for
+//! 2. [`hooks::publish::on_publish`] takes apart what is presented, finds the key in the zone and asks the model for
 //!    a verdict. A refusal is told to the client, and the connection is closed.
 //! 3. The stream's row in the zone is claimed; somebody live under the name makes it a duplicate, or is told
 //!    to go.
@@ -17,8 +17,9 @@
 //! |---|---|
 //! | [`directives`], [`settings`] | what was written in nginx.conf |
 //! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
-//! | [`hooks`] | the publish |
+//! | [`hooks`] | the publish, the play, their end |
 //! | [`state`] | the state file |
+//! | [`snapshot`], [`stat`] | what is live, for the API and for `weir_stat` |
 //! | [`api`] | the JSON API, one file a resource |
 //! | [`ffi`] | all unsafe code |
 
@@ -32,5 +33,7 @@ pub mod ffi;
 pub mod hooks;
 pub mod runtime;
 pub mod settings;
+pub mod snapshot;
+pub mod stat;
 pub mod state;
 pub mod worker;

@@ -23,8 +23,10 @@ pub struct Runtime {
     pub state_path: Option<PathBuf>,
     /// Checks and signs tokens, where `weir_secret` gave the secret.
     pub signer: Option<Signer>,
-    /// The keys of all `weir_key_file`.
+    /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,
+    /// The names of all applications.
+    pub applications: Vec<String>,
     /// The worker's row, with the process that registered it: a forked worker has its own.
     worker: Cell<Option<(u32, WorkerId)>>,
 }
@@ -42,12 +44,14 @@ pub fn current() -> Option<Rc<Runtime>> {
 pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
     let before = CURRENT.with(Option::take);
     let worker = before.as_ref().and_then(|before| before.worker.get());
+    settings.file_keys.sort_by(|a, b| file_digest(a).cmp(&file_digest(b)));
     let next = zone.map(|zone| {
         Rc::new(Runtime {
             zone,
             state_path: settings.state_path.take(),
             signer: settings.signer.take(),
             file_keys: std::mem::take(&mut settings.file_keys),
+            applications: std::mem::take(&mut settings.applications),
             worker: Cell::new(worker),
         })
     });
@@ -77,10 +81,11 @@ impl Runtime {
     /// The key of a file with this digest, that of the application if several have it.
     #[must_use]
     pub fn file_key(&self, app: &str, digest: &Digest) -> Option<&StreamKey> {
-        let same = |key: &&StreamKey| key.secrets.iter().any(|secret| secret.digest == *digest);
-        let mut found = self.file_keys.iter().filter(same).peekable();
-        let first = found.peek().copied();
-        found.find(|key| key.app.as_str() == app).or(first)
+        let from = self.file_keys.partition_point(|key| file_digest(key) < Some(digest.bytes()));
+        let found = self.file_keys[from..]
+            .iter()
+            .take_while(|key| key.secrets.first().is_some_and(|secret| secret.digest == *digest));
+        found.clone().find(|key| key.app.as_str() == app).or_else(|| found.clone().next())
     }
 
     /// Whether a key of a file has this id.
@@ -88,4 +93,9 @@ impl Runtime {
     pub fn is_file_key(&self, id: KeyId) -> bool {
         self.file_keys.iter().any(|key| key.id == id)
     }
+}
+
+/// A key of a file has one secret.
+fn file_digest(key: &StreamKey) -> Option<&[u8; 32]> {
+    key.secrets.first().map(|secret| secret.digest.bytes())
 }

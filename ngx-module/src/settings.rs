@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use weir_model::{
-    Digest, duplicate::Duplicate, key::StreamKey, state_file::State, token::Signer, verdict::Policy,
+    Digest, duplicate::Duplicate, key::StreamKey, stat::Format, state_file::State, token::Signer,
+    verdict::Policy,
 };
 
 use crate::ffi::conf::{Handle, Inherit};
@@ -29,6 +30,8 @@ pub struct MainSettings {
     pub signer: Option<Signer>,
     /// The keys of all `weir_key_file`.
     pub file_keys: Vec<StreamKey>,
+    /// The names of all applications.
+    pub applications: Vec<String>,
     /// The first directive that needs a zone, with its place.
     pub needs_zone: Option<(&'static str, String)>,
 }
@@ -70,13 +73,15 @@ impl Inherit for AppSettings {
 pub struct LocationSettings {
     /// `weir_api`.
     pub api: bool,
+    /// `weir_stat`: the format, and whether addresses are shown.
+    pub stat: Option<(Format, bool)>,
     /// `weir_api_token`: the digest of the token.
     pub api_token: Option<Digest>,
 }
 
 impl Inherit for LocationSettings {
     fn inherit(&mut self, outer: &Self) {
-        // `weir_api` is the content of its own location alone.
+        // `weir_api` and `weir_stat` are the content of their own location alone.
         self.api_token = self.api_token.or(outer.api_token);
     }
 }

@@ -152,6 +152,7 @@ fn write_later(
                     "the zone was removed by a reload",
                 ))));
             };
+            runtime.zone.set_state_written(written.is_ok());
             match written {
                 Ok(Some(written)) => Step::Answer(answer(show(&runtime, &changes, written))),
                 Ok(None) => {

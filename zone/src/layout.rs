@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{block::Block, throttle::ThrottleRow, workers::WorkerRow};
+use crate::{bans::BanRow, block::Block, throttle::ThrottleRow, workers::WorkerRow};
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
@@ -13,6 +13,7 @@ pub const MIN_SIZE: usize = 128 * 1024;
 
 pub(crate) const WORKERS: usize = 128;
 pub(crate) const THROTTLED: usize = 256;
+pub(crate) const BANS: usize = 64;
 const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
 
 /// The fixed part at the start of the zone.
@@ -41,9 +42,12 @@ pub struct Root {
     pub(crate) orders: AtomicU64,
     pub(crate) next_session: AtomicU64,
     pub(crate) next_worker: AtomicU64,
+    /// Connections accepted.
+    pub(crate) accepted: AtomicU64,
     pub(crate) seed: AtomicU64,
     pub(crate) workers: [WorkerRow; WORKERS],
     pub(crate) throttle: [ThrottleRow; THROTTLED],
+    pub(crate) bans: [BanRow; BANS],
 }
 
 /// Zeros, as fresh memory is.
@@ -64,9 +68,11 @@ impl Default for Root {
             orders: AtomicU64::default(),
             next_session: AtomicU64::default(),
             next_worker: AtomicU64::default(),
+            accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
             workers: std::array::from_fn(|_| WorkerRow::default()),
             throttle: std::array::from_fn(|_| ThrottleRow::default()),
+            bans: std::array::from_fn(|_| BanRow::default()),
         }
     }
 }

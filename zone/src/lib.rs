@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bans;
 mod block;
 #[cfg(test)]
 mod death;

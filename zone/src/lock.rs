@@ -74,6 +74,16 @@ impl<'z, M: Mutex> Zone<'z, M> {
         self.root.generation.load(Relaxed)
     }
 
+    /// A connection was accepted.
+    pub fn count_accepted(&self) {
+        self.root.accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Connections accepted since the zone was made, by all workers.
+    pub fn accepted(&self) -> u64 {
+        self.root.accepted.load(Relaxed)
+    }
+
     /// Notes whether the state file could be written when it last had to be.
     pub fn set_state_written(&self, written: bool) {
         self.root.unwritten.store(u64::from(!written), Relaxed);

@@ -12,13 +12,13 @@ use nginx_sys::{
 use weir_rtmp::amf0;
 
 use super::{
-    callback, log,
+    callback, conf, log,
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t,
-        ngx_rtmp_close_stream_pt, ngx_rtmp_close_stream_t, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_main_conf_t,
-        ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_play_t, ngx_rtmp_publish_pt,
-        ngx_rtmp_publish_t, ngx_rtmp_session_t,
+        ngx_rtmp_close_stream_pt, ngx_rtmp_close_stream_t, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
+        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
+        ngx_rtmp_play_pt, ngx_rtmp_play_t, ngx_rtmp_publish_pt, ngx_rtmp_publish_t, ngx_rtmp_session_t,
     },
     session::Session,
 };
@@ -72,6 +72,8 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], connected) {
                 return NGX_ERROR as ngx_int_t;
             }
+            let settings = &mut *conf::main_settings((*(*cf).cycle).conf_ctx);
+            settings.applications = applications(core);
             NEXT.with(|next| {
                 next.publish_command = command;
                 next.play_command = replace_command(&mut core.amf, c"play", play_command);
@@ -91,6 +93,35 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         NGX_OK as ngx_int_t
     })
+}
+
+/// The names of all applications, each once.
+///
+/// # Safety
+///
+/// `core` is the main configuration of nginx-rtmp's core module.
+unsafe fn applications(core: &ngx_rtmp_core_main_conf_t) -> Vec<String> {
+    /// # Safety
+    ///
+    /// An array of pointers to `T`.
+    unsafe fn pointers<T>(array: &ngx_array_t) -> &[*mut T] {
+        match array.nelts {
+            0 => &[],
+            // SAFETY: by contract.
+            count => unsafe { std::slice::from_raw_parts(array.elts.cast(), count) },
+        }
+    }
+    let mut names = Vec::new();
+    // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application).
+    unsafe {
+        for server in pointers::<ngx_rtmp_core_srv_conf_t>(&core.servers) {
+            let apps = pointers::<ngx_rtmp_core_app_conf_t>(&(**server).applications);
+            names.extend(apps.iter().filter_map(|app| conf::text(&(**app).name).map(str::to_owned)));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
 }
 
 type Handler =
@@ -383,10 +414,8 @@ unsafe extern "C" fn connected(
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     callback::guard("a connection", (), || {
-        if crate::worker::ensure_started() {
-            // SAFETY: nginx-rtmp calls with a live session.
-            unsafe { Session::new(session) }.send_at_once();
-        }
+        // SAFETY: nginx-rtmp calls with a live session.
+        hooks::on_connect(&mut unsafe { Session::new(session) });
     });
     NGX_OK as ngx_int_t
 }

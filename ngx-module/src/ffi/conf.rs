@@ -42,6 +42,8 @@ pub mod context {
     pub const ONE: ngx_uint_t = NGX_CONF_TAKE1 as ngx_uint_t;
     /// One argument or two.
     pub const ONE_OR_TWO: ngx_uint_t = nginx_sys::NGX_CONF_TAKE12 as ngx_uint_t;
+    /// No argument, one or two.
+    pub const UP_TO_TWO: ngx_uint_t = (nginx_sys::NGX_CONF_NOARGS | nginx_sys::NGX_CONF_TAKE12) as ngx_uint_t;
     /// No argument.
     pub const NONE: ngx_uint_t = nginx_sys::NGX_CONF_NOARGS as ngx_uint_t;
 }
@@ -229,13 +231,22 @@ impl Context<'_> {
 
     /// nginx calls the API for requests to this location, with room for a whole body in memory.
     pub fn serve_api(&mut self) {
+        let core = self.location();
+        core.handler = Some(super::request::handle);
+        core.client_body_buffer_size = crate::api::MAX_BODY + 1;
+    }
+
+    /// nginx calls the statistics for requests to this location.
+    pub fn serve_stat(&mut self) {
+        self.location().handler = Some(super::request::handle_stat);
+    }
+
+    /// http's own settings of the location that is being read.
+    fn location(&mut self) -> &mut ngx_http_core_loc_conf_t {
         // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
         unsafe {
             let ctx = &*self.cf.ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
-            let core = *ctx.loc_conf.add(ngx_http_core_module.ctx_index);
-            let core = &mut *core.cast::<ngx_http_core_loc_conf_t>();
-            core.handler = Some(super::request::handle);
-            core.client_body_buffer_size = crate::api::MAX_BODY + 1;
+            &mut *(*ctx.loc_conf.add(ngx_http_core_module.ctx_index)).cast()
         }
     }
 

@@ -17,15 +17,17 @@ use super::{
     rtmp_sys::{NGX_RTMP_MODULE, ngx_rtmp_module_t},
 };
 use crate::{
-    directives::{WeirApi, WeirApiToken, WeirDuplicate, WeirKeyFile, WeirPublish, WeirSecret, WeirZone},
+    directives::{
+        WeirApi, WeirApiToken, WeirDuplicate, WeirKeyFile, WeirPublish, WeirSecret, WeirStat, WeirZone,
+    },
     settings::{AppSettings, LocationSettings},
 };
 
 static mut CORE_COMMANDS: [ngx_command_t; 3] = [command::<WeirZone>(), command::<WeirSecret>(), no_command()];
 static mut RTMP_COMMANDS: [ngx_command_t; 4] =
     [command::<WeirPublish>(), command::<WeirKeyFile>(), command::<WeirDuplicate>(), no_command()];
-static mut HTTP_COMMANDS: [ngx_command_t; 3] =
-    [command::<WeirApi>(), command::<WeirApiToken>(), no_command()];
+static mut HTTP_COMMANDS: [ngx_command_t; 4] =
+    [command::<WeirApi>(), command::<WeirApiToken>(), command::<WeirStat>(), no_command()];
 
 static mut CORE: ngx_core_module_t = ngx_core_module_t {
     name: ngx_str_t { len: 4, data: c"weir".as_ptr().cast_mut().cast() },

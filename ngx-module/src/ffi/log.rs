@@ -55,7 +55,8 @@ pub fn cycle(level: Level, message: Arguments<'_>) {
 pub(super) unsafe fn to(log: *mut ngx_log_t, level: Level, message: Arguments<'_>) {
     // SAFETY: checked for null here, valid by contract.
     unsafe {
-        if log.is_null() || (*log).log_level < level.number() {
+        // nginx shows warnings and worse on the terminal too while it starts, whatever the log takes.
+        if log.is_null() || ((*log).log_level < level.number() && level.number() > Level::Warning.number()) {
             return;
         }
         let mut buffer = [const { std::mem::MaybeUninit::<u8>::uninit() }; LOG_BUFFER_SIZE];

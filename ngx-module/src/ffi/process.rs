@@ -10,6 +10,18 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// The version of nginx that this module was built for.
+#[must_use]
+pub fn nginx_version() -> String {
+    nginx_sys::NGINX_VERSION.to_string_lossy().into_owned()
+}
+
+/// The version of nginx-rtmp that this module was built for, as it calls itself.
+#[must_use]
+pub fn rtmp_version() -> String {
+    String::from_utf8_lossy(super::rtmp_sys::NGINX_RTMP_VERSION).trim_end_matches('\0').to_owned()
+}
+
 /// The time as nginx last read it (`ngx_cached_time`): no system call.
 #[must_use]
 pub fn now() -> Timestamp {

@@ -60,6 +60,19 @@ pub(super) unsafe extern "C" fn handle(r: *mut ngx_http_request_t) -> ngx_int_t 
     })
 }
 
+/// ngx_http_core_loc_conf_t.handler of a location with `weir_stat`.
+pub(super) unsafe extern "C" fn handle_stat(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("statistics", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request.
+        unsafe {
+            let Some(head) = head(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
+            let response = crate::stat::show(&head);
+            let discarded = Request::from_ngx_http_request(r).discard_request_body().0;
+            if discarded == NGX_OK as ngx_int_t { send(r, response) } else { discarded }
+        }
+    })
+}
+
 /// The body is there. The request is finalized by whoever answers it.
 unsafe extern "C" fn body_read(r: *mut ngx_http_request_t) {
     // SAFETY: nginx calls with the request whose body was read.

@@ -139,6 +139,12 @@ impl Session {
         ((video.codec_id != 0).then_some(video), (audio.codec_id != 0).then_some(audio))
     }
 
+    /// Whether a client made the connection, rather than nginx-rtmp itself.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        !self.connection().listening.is_null()
+    }
+
     /// The other end.
     #[must_use]
     pub fn client(&self) -> ClientAddr {
@@ -210,8 +216,8 @@ impl Session {
 
     /// Small replies are not held back for the client's acknowledgement (TCP_NODELAY): stock nginx-rtmp
     /// answers `connect` in four small writes, and the third waits 40 ms.
-    pub(super) fn send_at_once(&self) {
-        if matches!(self.client(), ClientAddr::Ip(_)) && !self.connection().listening.is_null() {
+    pub fn send_at_once(&self) {
+        if matches!(self.client(), ClientAddr::Ip(_)) {
             let on: libc::c_int = 1;
             // SAFETY: an open socket and a flag of the right size; a failure costs only time.
             unsafe {

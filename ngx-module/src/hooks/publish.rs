@@ -212,18 +212,21 @@ fn verdict_on_key(
             stream: key.stream.as_str(),
             expires_at: key.expires_at(),
             publish_from: &key.publish_from,
-            banned_until: None,
+            banned_until: runtime.zone.lock(process::pid()).banned_until(key.id),
         };
         return Ok(verdict::decide_key(app, Some(&facts), client, now)?.into());
     }
-    let found = runtime.zone.lock(process::pid()).find_key(&digest);
+    let zone = runtime.zone.lock(process::pid());
+    let found = zone.find_key(&digest);
+    let banned_until = found.as_ref().and_then(|key| zone.banned_until(key.id));
+    drop(zone);
     let facts = found.as_ref().map(|key| KeyFacts {
         id: key.id,
         app: &key.app,
         stream: &key.stream,
         expires_at: key.expires_at,
         publish_from: &key.publish_from,
-        banned_until: None,
+        banned_until,
     });
     let accepted = verdict::decide_key(app, facts.as_ref(), client, now)?;
     Ok(Grant { accepted, digest: Some(digest) })

@@ -1,0 +1,118 @@
+//! All that is live, in every worker, at one moment: what the API and the statistics show.
+
+use std::collections::HashMap;
+
+use weir_model::{
+    snapshot::{
+        PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
+    },
+    verdict::Credential,
+};
+use weir_zone::{LivePlayer, LiveStream};
+
+use crate::{ffi::process, runtime::Runtime};
+
+/// Reads the zone.
+#[must_use]
+pub fn take(runtime: &Runtime) -> Snapshot {
+    let now = process::now();
+    let alive = process::census();
+    let zone = &runtime.zone;
+    let workers: Vec<WorkerSnapshot> = zone
+        .workers()
+        .into_iter()
+        .filter(|worker| alive(worker.pid))
+        .map(|worker| WorkerSnapshot {
+            pid: worker.pid,
+            since: worker.since,
+            draining: worker.draining,
+            heartbeat_ms: now.millis_since(worker.heartbeat),
+        })
+        .collect();
+    let streams = streams(runtime);
+    let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum();
+    Snapshot {
+        now,
+        nginx_version: process::nginx_version(),
+        rtmp_version: process::rtmp_version(),
+        pid: process::pid(),
+        since: workers.iter().map(|worker| worker.since).min().unwrap_or(now),
+        accepted: zone.accepted(),
+        bytes_in: sum(|stream| stream.bytes_in),
+        bytes_out: sum(|stream| stream.bytes_out),
+        bitrate_in: sum(|stream| stream.bitrate_in),
+        bitrate_out: sum(|stream| stream.bitrate_out),
+        workers,
+        zone: ZoneSnapshot { size: zone.size(), used: zone.used_bytes() },
+        applications: runtime.applications.clone(),
+        streams,
+    }
+}
+
+/// The live streams with their players, by application and name.
+#[must_use]
+pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
+    let alive = process::census();
+    let locked = runtime.zone.lock(process::pid());
+    let (streams, players) = (locked.streams(&alive), locked.players(&alive));
+    drop(locked);
+    let mut of: HashMap<(String, String), Vec<PlayerSnapshot>> = HashMap::new();
+    for player in players {
+        let view = player_view(&player);
+        of.entry((player.app, player.stream)).or_default().push(view);
+    }
+    let mut view = |stream: LiveStream| {
+        let players = of.remove(&(stream.app.clone(), stream.name.clone())).unwrap_or_default();
+        stream_view(stream, players)
+    };
+    streams.into_iter().map(&mut view).collect()
+}
+
+fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>) -> StreamSnapshot {
+    let key_id = match stream.credential {
+        Credential::Key(id) => Some(id),
+        Credential::Open | Credential::Token | Credential::Pull => None,
+    };
+    StreamSnapshot {
+        app: stream.app,
+        name: stream.name,
+        session: number(stream.id.session()),
+        since: stream.since,
+        publisher: Some(PublisherSnapshot { addr: stream.addr, key_id, worker_pid: stream.worker_pid }),
+        video: stream.video,
+        audio: stream.audio,
+        bytes_in: stream.bytes_in,
+        bytes_out: stream.bytes_out + players.iter().map(|player| player.bytes_out).sum::<u64>(),
+        bitrate_in: stream.rates.all,
+        bitrate_out: players.iter().map(|player| player.bitrate_out).sum(),
+        bitrate_audio: stream.rates.audio,
+        bitrate_video: stream.rates.all.saturating_sub(stream.rates.audio),
+        dropped: stream.dropped + players.iter().map(|player| player.dropped).sum::<u64>(),
+        viewers: Viewers { rtmp: players.len() as u64, ..Viewers::default() },
+        players,
+        targets: Vec::new(),
+    }
+}
+
+fn player_view(player: &LivePlayer) -> PlayerSnapshot {
+    PlayerSnapshot {
+        id: number(player.id.session()),
+        addr: player.addr.clone(),
+        worker_pid: player.worker_pid,
+        since: player.since,
+        bytes_out: player.bytes_out,
+        bitrate_out: player.bitrate_out,
+        dropped: player.dropped,
+    }
+}
+
+/// The number of a publish or a play, as people see it.
+fn number(session: u64) -> String {
+    format!("s{session:x}")
+}
+
+/// What [`number`] wrote.
+#[must_use]
+pub fn parse_number(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix('s')?, 16).ok()
+}
