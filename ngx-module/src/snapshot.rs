@@ -8,7 +8,7 @@ use weir_model::{
     },
     verdict::Credential,
 };
-use weir_zone::{LivePlayer, LiveStream};
+use weir_zone::{LivePlayer, LiveStream, WorkerFacts};
 
 use crate::{ffi::process, runtime::Runtime};
 
@@ -16,19 +16,8 @@ use crate::{ffi::process, runtime::Runtime};
 #[must_use]
 pub fn take(runtime: &Runtime) -> Snapshot {
     let now = process::now();
-    let alive = process::census();
     let zone = &runtime.zone;
-    let workers: Vec<WorkerSnapshot> = zone
-        .workers()
-        .into_iter()
-        .filter(|worker| alive(worker.pid))
-        .map(|worker| WorkerSnapshot {
-            pid: worker.pid,
-            since: worker.since,
-            draining: worker.draining,
-            heartbeat_ms: now.millis_since(worker.heartbeat),
-        })
-        .collect();
+    let workers = workers(runtime);
     let streams = streams(runtime);
     let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum();
     Snapshot {
@@ -47,6 +36,20 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         applications: runtime.applications.clone(),
         streams,
     }
+}
+
+/// The workers that are alive.
+#[must_use]
+pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
+    let now = process::now();
+    let known = runtime.zone.workers().into_iter();
+    let view = |worker: WorkerFacts| WorkerSnapshot {
+        pid: worker.pid,
+        since: worker.since,
+        draining: worker.draining,
+        heartbeat_ms: now.millis_since(worker.heartbeat),
+    };
+    known.filter(|worker| process::alive(worker.pid)).map(view).collect()
 }
 
 /// The live streams with their players, by application and name.

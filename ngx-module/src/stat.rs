@@ -2,7 +2,7 @@
 
 use weir_model::{
     api::ApiError,
-    stat::{Format, html, json, prometheus, xml},
+    stat::{Format, html},
 };
 
 use crate::{api::Response, ffi::request::Head, runtime, snapshot};
@@ -15,13 +15,10 @@ pub fn show(head: &Head<'_>) -> Response {
     if !matches!(head.method, "GET" | "HEAD") {
         return ApiError::method_not_allowed(format!("{} is not one of GET, HEAD", head.method)).into();
     }
-    let snapshot = snapshot::take(&runtime);
-    let snapshot = if full { snapshot } else { snapshot.redacted() };
-    let (content_type, body) = match format {
-        Format::Html => ("text/html; charset=utf-8", html::render(&snapshot, full)),
-        Format::Xml => ("text/xml", xml::render(&snapshot, full)),
-        Format::Json => ("application/json", json::render(&snapshot)),
-        Format::Prometheus => ("text/plain; version=0.0.4; charset=utf-8", prometheus::render(&snapshot)),
+    let body = format.render(snapshot::take(&runtime), full);
+    let headers = match format {
+        Format::Html => vec![("Content-Security-Policy", html::CSP)],
+        Format::Xml | Format::Json | Format::Prometheus => Vec::new(),
     };
-    Response { status: 200, content_type, headers: Vec::new(), body }
+    Response { status: 200, content_type: format.content_type(), headers, body }
 }

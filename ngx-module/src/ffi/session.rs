@@ -18,7 +18,10 @@ use weir_model::{
 use super::{
     chain, conf, export, log,
     process::Local,
-    rtmp_sys::{self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t},
+    rtmp_sys::{
+        self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_live_ctx_t,
+        ngx_rtmp_session_t,
+    },
     timer::SessionTimer,
 };
 use crate::{hooks::SessionState, settings::AppSettings};
@@ -70,10 +73,27 @@ impl Session {
         unsafe { conf::entry(self.raw().app_conf, export::rtmp_module()) }
     }
 
-    /// The application's name.
+    /// The application's name. A session that nginx-rtmp made itself has only its settings to tell it.
     #[must_use]
     pub fn app(&self) -> &str {
-        conf::text(&self.raw().app).unwrap_or_default()
+        let named = conf::text(&self.raw().app).filter(|name| !name.is_empty());
+        let of_settings = || {
+            let rtmp = rtmp_sys::rtmp()?;
+            // SAFETY: as in `settings`; the core module's entry is the application itself.
+            let app: &ngx_rtmp_core_app_conf_t =
+                unsafe { conf::entry(self.raw().app_conf, rtmp.ngx_rtmp_core_module)? };
+            conf::text(&app.name)
+        };
+        named.or_else(of_settings).unwrap_or_default()
+    }
+
+    /// The address of the other end as text: where the client is, or what nginx-rtmp connected to.
+    #[must_use]
+    pub fn addr(&self) -> String {
+        match self.is_accepted() {
+            true => self.client().to_string(),
+            false => conf::text(&self.connection().addr_text).unwrap_or_default().to_owned(),
+        }
     }
 
     /// Whether nginx-rtmp made this session itself, to push or to pull.
@@ -132,7 +152,11 @@ impl Session {
         let channels = if codec.aac_chan_conf != 0 { codec.aac_chan_conf } else { codec.audio_channels };
         let audio = AudioFacts {
             codec_id: codec.audio_codec_id as u8,
-            aac_profile: codec.aac_profile as u8,
+            aac_profile: AudioFacts::object_type(
+                codec.aac_profile as u8,
+                codec.aac_sbr != 0,
+                codec.aac_ps != 0,
+            ),
             channels: channels as u8,
             sample_rate: codec.sample_rate as u32,
         };

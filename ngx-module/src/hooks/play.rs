@@ -66,7 +66,7 @@ pub fn on_play(session: &mut Session, name: &str) {
     if session.state().is_none_or(|state| state.playing.is_some()) {
         return;
     }
-    let addr = session.client().to_string();
+    let addr = session.addr();
     let new = NewPlayer { app: session.app(), stream: name, addr: &addr, worker };
     // In a full zone a player is served all the same, and not counted.
     let Ok(id) = runtime.zone.lock(process::pid()).add_player(&new, process::now()) else { return };

@@ -261,7 +261,7 @@ fn try_claim(
 ) -> Result<bool, Refusal> {
     let accepted = &grant.accepted;
     let now = process::now();
-    let addr = session.client().to_string();
+    let addr = session.addr();
     let new = NewStream {
         app: session.app(),
         name: accepted.stream.as_str(),
@@ -338,7 +338,7 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
 fn watch(session: &mut Session) {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
     let Some(name) = session.live_name().map(str::to_owned) else { return };
-    let addr = session.client().to_string();
+    let addr = session.addr();
     let watched =
         StreamName::parse(name.as_bytes()).ok().zip(runtime.worker()).and_then(|(stream, worker)| {
             let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
