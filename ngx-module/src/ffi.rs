@@ -9,6 +9,7 @@
 //! | `zone` | shared memory, its lock, its life over reloads |
 //! | `session` | an RTMP session |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
+//! | `interworker` | sockets between workers, and pushes to them |
 //! | `cycle` | the life of a configuration and of a worker |
 //! | `timer`, `thread`, `log`, `process` | events, the thread pool, the log, the clock |
 //! | `request` | an HTTP request |
@@ -18,6 +19,7 @@ pub mod chain;
 pub mod conf;
 pub mod cycle;
 pub mod export;
+pub mod interworker;
 pub mod log;
 pub mod process;
 pub mod request;

@@ -32,13 +32,19 @@ pub struct SessionState {
     timer: Option<SessionTimer>,
 }
 
-/// A connection was accepted, or is being made.
-pub fn on_connect(session: &mut Session) {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
+/// A connection was accepted, or is being made. Returns whether it may go on.
+pub fn on_connect(session: &mut Session) -> bool {
+    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return true };
+    if session.is_from_worker() {
+        // The socket has a name that others on the machine can find out.
+        let workers = runtime.zone.workers();
+        return session.peer_pid().is_some_and(|pid| workers.iter().any(|worker| worker.pid == pid));
+    }
     if session.is_accepted() {
         runtime.zone.count_accepted();
         session.send_at_once();
     }
+    true
 }
 
 /// A stream was closed, or the connection is going: what the session holds is released.

@@ -25,6 +25,8 @@ pub struct Runtime {
     pub signer: Option<Signer>,
     /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,
+    /// Streams are pushed from worker to worker.
+    pub auto_push: bool,
     /// The names of all applications.
     pub applications: Vec<String>,
     /// The worker's row, with the process that registered it: a forked worker has its own.
@@ -51,6 +53,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
             state_path: settings.state_path.take(),
             signer: settings.signer.take(),
             file_keys: std::mem::take(&mut settings.file_keys),
+            auto_push: settings.auto_push,
             applications: std::mem::take(&mut settings.applications),
             worker: Cell::new(worker),
         })

@@ -30,6 +30,8 @@ pub struct MainSettings {
     pub signer: Option<Signer>,
     /// The keys of all `weir_key_file`.
     pub file_keys: Vec<StreamKey>,
+    /// `rtmp_auto_push on;`, taken over from nginx-rtmp.
+    pub auto_push: bool,
     /// The names of all applications.
     pub applications: Vec<String>,
     /// The first directive that needs a zone, with its place.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     ffi::{
+        interworker,
         log::{self, Level},
         process::{self, Local},
         session::{self, Session},
@@ -34,6 +35,9 @@ pub fn ensure_started() -> bool {
         match registered {
             Ok(worker) => {
                 runtime.set_worker(worker);
+                if runtime.auto_push && process::is_worker() {
+                    runtime.zone.set_doors(worker, &interworker::open());
+                }
                 timer::start_tick();
             }
             Err(error) => log::cycle(Level::Critical, format_args!("weir: no row for this worker: {error}")),
@@ -64,6 +68,9 @@ pub fn tick() {
     });
     if slow {
         session::each_live(account);
+        if runtime.auto_push {
+            session::each_live(hooks::publish::spread);
+        }
         tidy(&runtime);
     }
 }

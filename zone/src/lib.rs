@@ -37,7 +37,7 @@ pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use streams::{Claim, LiveStream, NewStream, Rates, StreamId, StreamRow};
-pub use workers::{WorkerFacts, WorkerId};
+pub use workers::{MAX_DOORS, WorkerFacts, WorkerId};
 
 /// The zone has no free block left for what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

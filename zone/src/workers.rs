@@ -6,6 +6,13 @@ use weir_model::Timestamp;
 
 use crate::{Locked, Mutex, Zone, ZoneFull, block::Kind, layout::WORKERS};
 
+const DOOR_WORDS: usize = 3;
+const DOORS_A_WORD: usize = 3;
+const DOOR_BITS: usize = 21;
+
+/// How many sockets for other workers a worker can have.
+pub const MAX_DOORS: usize = DOOR_WORDS * DOORS_A_WORD;
+
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct WorkerRow {
@@ -14,7 +21,15 @@ pub(crate) struct WorkerRow {
     since: AtomicU64,
     heartbeat: AtomicU64,
     draining: AtomicU64,
-    spare: [AtomicU64; 3],
+    doors: [AtomicU64; DOOR_WORDS],
+}
+
+impl WorkerRow {
+    fn doors(&self) -> Vec<u32> {
+        let words = self.doors.iter().map(|word| word.load(Relaxed));
+        let doors = words.flat_map(|word| (0..DOORS_A_WORD).map(move |at| word >> (at * DOOR_BITS)));
+        doors.map_while(|door| (door as u32 & ((1 << DOOR_BITS) - 1)).checked_sub(1)).collect()
+    }
 }
 
 /// A worker's place in the zone. The generation tells it from an earlier worker of the same place.
@@ -41,6 +56,8 @@ pub struct WorkerFacts {
     pub heartbeat: Timestamp,
     /// It was told to quit and serves what it still has.
     pub draining: bool,
+    /// Names of its sockets for other workers, in the order of the `server` blocks; below 2^20.
+    pub doors: Vec<u32>,
 }
 
 impl<M: Mutex> Zone<'_, M> {
@@ -52,6 +69,15 @@ impl<M: Mutex> Zone<'_, M> {
         }
     }
 
+    /// Tells the others where to reach the caller: at most [`MAX_DOORS`] names.
+    pub fn set_doors(&self, worker: WorkerId, doors: &[u32]) {
+        let Some(row) = self.worker_row(worker.to_word()) else { return };
+        for (word, doors) in row.doors.iter().zip(doors.chunks(DOORS_A_WORD)) {
+            let pack = |word, door: &u32| word << DOOR_BITS | u64::from(door + 1);
+            word.store(doors.iter().rev().fold(0, pack), Relaxed);
+        }
+    }
+
     /// Every worker that registered and has not been found dead.
     pub fn workers(&self) -> Vec<WorkerFacts> {
         let rows = self.root.workers.iter().filter(|row| row.pid.load(Relaxed) != 0);
@@ -60,6 +86,7 @@ impl<M: Mutex> Zone<'_, M> {
             since: Timestamp::from_millis(row.since.load(Relaxed)),
             heartbeat: Timestamp::from_millis(row.heartbeat.load(Relaxed)),
             draining: row.draining.load(Relaxed) != 0,
+            doors: row.doors(),
         })
         .collect()
     }
@@ -94,6 +121,9 @@ impl<M: Mutex> Locked<'_, '_, M> {
         row.since.store(now.as_millis(), Relaxed);
         row.heartbeat.store(now.as_millis(), Relaxed);
         row.draining.store(0, Relaxed);
+        for word in &row.doors {
+            word.store(0, Relaxed);
+        }
         row.pid.store(u64::from(pid), Relaxed);
         debug_assert!(slot < WORKERS);
         Ok(WorkerId { slot: slot as u32, generation: generation as u32 })

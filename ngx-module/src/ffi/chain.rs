@@ -345,7 +345,9 @@ unsafe extern "C" fn published(session: *mut ngx_rtmp_session_t, v: *mut ngx_rtm
             let mut safe = Session::new(session);
             let name = CStr::from_ptr((&raw const (*v).name).cast());
             if safe.is_relay() && !publish::on_pull(&mut safe, name.to_bytes()) {
-                return NGX_ERROR as ngx_int_t;
+                // An error would end the pull, and with it the players that asked for it: they have the
+                // stream that is here.
+                return NGX_OK as ngx_int_t;
             }
             match NEXT.with(|next| next.publish) {
                 Some(next) => next(session, v),
@@ -413,9 +415,9 @@ unsafe extern "C" fn connected(
     _header: *mut ngx_rtmp_header_t,
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
-    callback::guard("a connection", (), || {
+    let may = callback::guard("a connection", false, || {
         // SAFETY: nginx-rtmp calls with a live session.
-        hooks::on_connect(&mut unsafe { Session::new(session) });
+        hooks::on_connect(&mut unsafe { Session::new(session) })
     });
-    NGX_OK as ngx_int_t
+    if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
 }

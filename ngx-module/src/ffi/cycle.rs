@@ -11,7 +11,7 @@ use nginx_sys::{NGX_ERROR, NGX_OK, ngx_cycle_t, ngx_int_t, ngx_pool_cleanup_add}
 use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    callback, conf, log,
+    callback, conf, interworker, log,
     rtmp_sys::{self, Rtmp},
     thread, zone,
 };
@@ -93,6 +93,7 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             if let Some(attempt) = settings.attempt.0.cast::<Attempt>().as_mut() {
                 attempt.succeeded = true;
             }
+            settings.auto_push = !settings.zone.0.is_null() && interworker::take_over(cycle);
             let zone = settings.zone.0.as_ref().and_then(|zone| zone::view(zone).ok());
             if runtime::replace(zone, settings) {
                 thread::start_pools(cycle);

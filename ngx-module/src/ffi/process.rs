@@ -64,6 +64,13 @@ pub fn draining() -> bool {
     unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_quit != 0 || nginx_sys::ngx_terminate != 0 }
 }
 
+/// Whether this process is one of a master's workers.
+#[must_use]
+pub fn is_worker() -> bool {
+    // SAFETY: read by value, set once before any callback of ours.
+    unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_WORKER as usize }
+}
+
 /// Whether this process runs an event loop with connections: a worker, or nginx with `master_process off`.
 #[must_use]
 pub fn serves() -> bool {

@@ -8,7 +8,7 @@ use std::{
     ptr,
 };
 
-use nginx_sys::{ngx_int_t, ngx_module_t};
+use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_module_t, ngx_str_t};
 
 use super::process::Local;
 
@@ -88,12 +88,20 @@ macro_rules! symbols {
 
 symbols! {
     functions {
+        ngx_rtmp_init_connection: unsafe extern "C" fn(*mut ngx_connection_t),
+        ngx_rtmp_relay_push: unsafe extern "C" fn(
+            *mut ngx_rtmp_session_t,
+            *mut ngx_str_t,
+            *mut ngx_rtmp_relay_target_t,
+        ) -> ngx_int_t,
         ngx_rtmp_finalize_session: unsafe extern "C" fn(*mut ngx_rtmp_session_t),
         ngx_rtmp_send_status:
             unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut c_char, *mut c_char, *mut c_char) -> ngx_int_t,
     }
     modules {
         ngx_rtmp_core_module,
+        ngx_rtmp_auto_push_module,
+        ngx_rtmp_relay_module,
         ngx_rtmp_codec_module,
         ngx_rtmp_live_module,
     }

@@ -15,8 +15,10 @@ use weir_model::{
     media::{AudioFacts, VideoFacts},
 };
 
+use weir_zone::WorkerFacts;
+
 use super::{
-    chain, conf, export, log,
+    chain, conf, export, interworker, log,
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_live_ctx_t,
@@ -31,7 +33,7 @@ pub struct Session {
     session: *mut ngx_rtmp_session_t,
 }
 
-/// Sessions with a row in the zone, by its number.
+/// Sessions that hold something, by the number of their row in the zone or one of their own.
 static LIVE: Local<BTreeMap<u64, *mut ngx_rtmp_session_t>> = Local::new(BTreeMap::new());
 
 impl Session {
@@ -115,6 +117,35 @@ impl Session {
                 .ok()?
                 .to_str()
                 .ok()
+        }
+    }
+
+    /// Whether another worker made the connection, to push a stream here.
+    #[must_use]
+    pub fn is_from_worker(&self) -> bool {
+        interworker::is_door(self.connection())
+    }
+
+    /// Process id of the other end, where both are on this machine and the connection is a unix socket.
+    #[must_use]
+    pub fn peer_pid(&self) -> Option<u32> {
+        interworker::peer_pid(self.connection())
+    }
+
+    /// The workers that this publisher's stream is pushed to, by process id.
+    #[must_use]
+    pub fn pushed_to(&self) -> Vec<u32> {
+        // SAFETY: a live session.
+        unsafe { interworker::pushed_to(self.session) }
+    }
+
+    /// Pushes this publisher's stream to another worker, by the socket that this worker has for the session's
+    /// `server`. Returns whether the connection was begun.
+    pub fn push_to_worker(&mut self, name: &str, worker: &WorkerFacts) -> bool {
+        // SAFETY: a live session that publishes `name`.
+        unsafe {
+            let door = interworker::server_of(self.session).and_then(|server| worker.doors.get(server));
+            door.is_some_and(|door| interworker::push(self.session, name, worker.pid, *door))
         }
     }
 
@@ -268,12 +299,25 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Remembers this session though it has no row. Returns the number to let it go by.
+    pub fn hold_without_row(&self) -> u64 {
+        static NEXT: Local<u64> = Local::new(1 << 63);
+        let number = NEXT.with(|next| {
+            *next += 1;
+            *next
+        });
+        self.hold(number);
+        number
+    }
+}
+
 /// This row is no session's any more.
 pub fn let_go(number: u64) {
     LIVE.with(|live| live.remove(&number));
 }
 
-/// Calls `work` with every session of this process that has a row, once a row.
+/// Calls `work` with every session of this process that holds something, once for each.
 pub fn each_live(mut work: impl FnMut(&mut Session)) {
     let all: Vec<_> = LIVE.with(|live| live.values().copied().collect());
     for session in all {

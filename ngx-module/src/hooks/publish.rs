@@ -41,6 +41,13 @@ pub enum Publish {
     Live(Box<Live>),
     /// It publishes, but the zone had no room to show it.
     Unseen,
+    /// It brings the stream of this name, which another worker holds.
+    FromWorker {
+        /// What the session is held by.
+        number: u64,
+        /// Public name of the stream.
+        name: String,
+    },
 }
 
 impl Publish {
@@ -144,6 +151,13 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         return Flow::Untouched;
     };
     let Some(settings) = session.settings() else { return refuse(session, Refusal::NotConnected) };
+    if session.is_from_worker() {
+        let name =
+            String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
+        let number = session.hold_without_row();
+        set(session, Publish::FromWorker { number, name });
+        return Flow::Untouched;
+    }
     if settings.publish() == Policy::Off {
         return Flow::Untouched;
     }
@@ -270,6 +284,12 @@ fn try_claim(
         worker: runtime.worker().ok_or(Refusal::ZoneFull)?,
     };
     let zone = runtime.zone.lock(process::pid());
+    if runtime.auto_push && zone.stream(new.app, new.name, process::alive).is_none() {
+        // The name is free, and the worker that had it has not yet closed what it pushed here.
+        if close_from_worker(new.app, new.name) {
+            return Ok(false);
+        }
+    }
     if grant.digest.as_ref().is_some_and(|digest| zone.find_key(digest).is_none()) {
         return Err(Refusal::UnknownKey);
     }
@@ -330,7 +350,7 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
             }
         }
         Some(Publish::Idle) | None => watch(session),
-        Some(Publish::Waiting(_) | Publish::Unseen) => {}
+        Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker { .. }) => {}
     }
 }
 
@@ -350,6 +370,7 @@ fn watch(session: &mut Session) {
         Some(live) => {
             session.hold(live.id.session());
             set(session, Publish::Live(live));
+            spread(session);
         }
         None => set(session, Publish::Unseen),
     }
@@ -369,7 +390,25 @@ fn confirm_name(session: &mut Session) {
                 session.app()
             ),
         );
-        session.close();
+        return session.close();
+    }
+    spread(session);
+}
+
+/// Pushes a stream that this worker holds to every worker that does not get it yet: when it goes live, and
+/// once a second, for workers that came later.
+pub fn spread(session: &mut Session) {
+    let Some(runtime) = runtime::current().filter(|runtime| runtime.auto_push) else { return };
+    let name = match session.known_state().map(|state| &state.publish) {
+        Some(Publish::Live(live)) if live.confirmed => live.name.clone(),
+        _ => return,
+    };
+    let known = session.pushed_to();
+    for worker in runtime.zone.workers() {
+        let other = worker.pid != process::pid() && !known.contains(&worker.pid);
+        if other && process::alive(worker.pid) && !session.push_to_worker(name.as_str(), &worker) {
+            session.log(Level::Info, format_args!("stream not pushed to worker {}", worker.pid));
+        }
     }
 }
 
@@ -390,12 +429,32 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
 
 /// The session does not hold its stream any more.
 pub(super) fn release(publish: Publish) {
-    if let Publish::Live(live) = publish {
-        session::let_go(live.id.session());
-        if let Some(runtime) = runtime::current() {
-            runtime.zone.lock(process::pid()).release(live.id);
+    match publish {
+        Publish::Live(live) => {
+            session::let_go(live.id.session());
+            if let Some(runtime) = runtime::current() {
+                runtime.zone.lock(process::pid()).release(live.id);
+            }
         }
+        Publish::FromWorker { number, .. } => session::let_go(number),
+        Publish::Idle | Publish::Waiting(_) | Publish::Unseen => {}
     }
+}
+
+/// Closes what another worker has brought under this name. Returns whether there was anything: nginx-rtmp
+/// has room for one publisher a name in a worker.
+fn close_from_worker(app: &str, wanted: &str) -> bool {
+    let mut found = false;
+    session::each_live(|session| {
+        let same = session.app() == app
+            && matches!(session.known_state().map(|state| &state.publish),
+                Some(Publish::FromWorker { name, .. }) if name == wanted);
+        if same {
+            found = true;
+            session.close();
+        }
+    });
+    found
 }
 
 fn set(session: &mut Session, publish: Publish) {
