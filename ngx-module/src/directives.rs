@@ -54,6 +54,10 @@ directive!(
     WeirDuplicate(AppSettings) c"weir_duplicate", context::RTMP | context::ONE, Application, duplicate
 );
 directive!(
+    /// `weir_drain_timeout TIME;`
+    WeirDrainTimeout(AppSettings) c"weir_drain_timeout", context::RTMP_SERVER | context::ONE, Application, drain_timeout
+);
+directive!(
     /// `weir_api;`
     WeirApi(LocationSettings) c"weir_api", context::LOCATION | context::NONE, Location, api
 );
@@ -124,6 +128,13 @@ fn duplicate(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Str
     let policy = one_of(cx, &[("reject", Duplicate::Reject), ("takeover", Duplicate::Takeover)])?;
     assign(&mut settings.duplicate, policy)?;
     needs_zone(cx, "weir_duplicate");
+    Ok(())
+}
+
+fn drain_timeout(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let argument = cx.argument()?.to_owned();
+    assign(&mut settings.drain_timeout_ms, cx.milliseconds(&argument)?)?;
+    needs_zone(cx, "weir_drain_timeout");
     Ok(())
 }
 

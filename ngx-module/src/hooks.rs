@@ -80,6 +80,18 @@ pub fn close_if_ordered(session: &mut Session) {
     }
 }
 
+/// Closes a session of a worker that has been draining for longer than `weir_drain_timeout` allows.
+pub fn close_if_drained(session: &mut Session, draining_ms: u64) {
+    let timeout = session.drain_timeout();
+    if timeout.is_some_and(|timeout| draining_ms >= timeout) {
+        session.log(
+            Level::Notice,
+            format_args!("session closed: weir_drain_timeout, app: \"{}\"", session.app()),
+        );
+        session.close();
+    }
+}
+
 /// Orders the publishers of a key to be closed, in whichever worker. Returns how many there are.
 pub fn drop_publishers(runtime: &Rc<Runtime>, key: KeyId) -> usize {
     let ordered = runtime.zone.lock(process::pid()).order_close_key(key);

@@ -60,7 +60,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
     });
     if next.is_none() {
         // In a single process the sessions go on, and the rows are unmapped with the zone.
-        session::each_live(|session| {
+        session::each(|session| {
             if let Some(state) = session.state() {
                 state.publish = Publish::Idle;
                 state.playing = None;

@@ -45,6 +45,8 @@ pub struct AppSettings {
     pub publish: Option<Policy>,
     /// `weir_duplicate`.
     pub duplicate: Option<Duplicate>,
+    /// `weir_drain_timeout`, in milliseconds.
+    pub drain_timeout_ms: Option<u64>,
     /// `weir_key_file` was said here.
     pub key_file: bool,
 }
@@ -67,6 +69,7 @@ impl Inherit for AppSettings {
     fn inherit(&mut self, outer: &Self) {
         self.publish = self.publish.or(outer.publish);
         self.duplicate = self.duplicate.or(outer.duplicate);
+        self.drain_timeout_ms = self.drain_timeout_ms.or(outer.drain_timeout_ms);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use weir_model::Timestamp;
+
 use crate::{
     ffi::{
         interworker,
@@ -17,13 +19,13 @@ use crate::{
 /// Ticks between two rounds of what needs no haste.
 const SLOW: u32 = 10;
 
-#[derive(Default)]
 struct Seen {
     ticks: u32,
     orders: u64,
+    draining_since: Option<Timestamp>,
 }
 
-static SEEN: Local<Seen> = Local::new(Seen { ticks: 0, orders: 0 });
+static SEEN: Local<Seen> = Local::new(Seen { ticks: 0, orders: 0, draining_since: None });
 
 /// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
 /// reloads does not start workers anew, so this is asked with every connection.
@@ -62,24 +64,41 @@ pub fn tick() {
         runtime.zone.heartbeat(worker, process::now(), process::draining());
     }
     follow_orders(&runtime);
+    let draining_ms = draining_ms();
+    if let Some(draining_ms) = draining_ms {
+        session::each(|session| hooks::close_if_drained(session, draining_ms));
+    }
     let slow = SEEN.with(|seen| {
         seen.ticks = (seen.ticks + 1) % SLOW;
         seen.ticks == 0
     });
     if slow {
-        session::each_live(account);
+        session::each(account);
+        if draining_ms.is_some() {
+            hooks::publish::close_unplayed();
+        }
         if runtime.auto_push {
-            session::each_live(hooks::publish::spread);
+            session::each(hooks::publish::spread);
         }
         tidy(&runtime);
     }
+}
+
+/// For how long this worker has been told to quit, in milliseconds.
+fn draining_ms() -> Option<u64> {
+    let now = process::now();
+    let since = SEEN.with(|seen| match process::draining() {
+        true => Some(*seen.draining_since.get_or_insert(now)),
+        false => None,
+    });
+    since.map(|since| now.millis_since(since))
 }
 
 /// Closes the publishers that some worker ordered to be closed.
 pub fn follow_orders(runtime: &Rc<Runtime>) {
     let orders = runtime.zone.orders();
     if SEEN.with(|seen| std::mem::replace(&mut seen.orders, orders)) != orders {
-        session::each_live(hooks::close_if_ordered);
+        session::each(hooks::close_if_ordered);
     }
 }
 

@@ -15,12 +15,13 @@ use super::{
     callback, conf, log,
     process::Local,
     rtmp_sys::{
-        self, NGX_RTMP_CONNECT, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t,
-        ngx_rtmp_close_stream_pt, ngx_rtmp_close_stream_t, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
-        ngx_rtmp_play_pt, ngx_rtmp_play_t, ngx_rtmp_publish_pt, ngx_rtmp_publish_t, ngx_rtmp_session_t,
+        self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO,
+        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_close_stream_t, ngx_rtmp_conf_ctx_t,
+        ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt,
+        ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_play_t, ngx_rtmp_publish_pt, ngx_rtmp_publish_t,
+        ngx_rtmp_session_t,
     },
-    session::Session,
+    session::{self, Session},
 };
 use crate::hooks::{
     self, play,
@@ -69,7 +70,9 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                 }
             }
             // After nginx-rtmp's own: ngx_rtmp_limit_connect must count first, for it counts at disconnect.
-            if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], connected) {
+            if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], connected)
+                || !push_front(&mut core.events[NGX_RTMP_DISCONNECT as usize], disconnected)
+            {
                 return NGX_ERROR as ngx_int_t;
             }
             let settings = &mut *conf::main_settings((*(*cf).cycle).conf_ctx);
@@ -415,9 +418,20 @@ unsafe extern "C" fn connected(
     _header: *mut ngx_rtmp_header_t,
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
+    session::enroll(session);
     let may = callback::guard("a connection", false, || {
         // SAFETY: nginx-rtmp calls with a live session.
         hooks::on_connect(&mut unsafe { Session::new(session) })
     });
     if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
+}
+
+/// A session ends: before all others, for an error of theirs would end the event.
+unsafe extern "C" fn disconnected(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    session::dismiss(session);
+    NGX_OK as ngx_int_t
 }

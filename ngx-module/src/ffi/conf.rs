@@ -32,6 +32,9 @@ pub mod context {
     /// `rtmp`, `server` and `application`.
     pub const RTMP: ngx_uint_t =
         (rtmp_sys::NGX_RTMP_MAIN_CONF | rtmp_sys::NGX_RTMP_SRV_CONF) as ngx_uint_t | APPLICATION;
+    /// `rtmp` and `server`.
+    pub const RTMP_SERVER: ngx_uint_t =
+        (rtmp_sys::NGX_RTMP_MAIN_CONF | rtmp_sys::NGX_RTMP_SRV_CONF) as ngx_uint_t;
     /// `application` alone.
     pub const APPLICATION: ngx_uint_t = rtmp_sys::NGX_RTMP_APP_CONF as ngx_uint_t;
     /// `http`, `server` and `location`.
@@ -201,6 +204,14 @@ impl Context<'_> {
         // SAFETY: a string of the given length.
         let size = unsafe { nginx_sys::ngx_parse_size(&mut word) };
         usize::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"4m\""))
+    }
+
+    /// A time in milliseconds, `s`, `m` and the like allowed (ngx_parse_time).
+    pub fn milliseconds(&mut self, argument: &str) -> Result<u64, String> {
+        let mut word = self.copy(argument).ok_or("not enough memory")?;
+        // SAFETY: a string of the given length.
+        let time = unsafe { nginx_sys::ngx_parse_time(&mut word, 0) };
+        u64::try_from(time).map_err(|_| format!("invalid time \"{argument}\", expected for example \"30s\""))
     }
 
     /// The settings of the whole configuration.

@@ -18,14 +18,20 @@ use super::{
 };
 use crate::{
     directives::{
-        WeirApi, WeirApiToken, WeirDuplicate, WeirKeyFile, WeirPublish, WeirSecret, WeirStat, WeirZone,
+        WeirApi, WeirApiToken, WeirDrainTimeout, WeirDuplicate, WeirKeyFile, WeirPublish, WeirSecret,
+        WeirStat, WeirZone,
     },
     settings::{AppSettings, LocationSettings},
 };
 
 static mut CORE_COMMANDS: [ngx_command_t; 3] = [command::<WeirZone>(), command::<WeirSecret>(), no_command()];
-static mut RTMP_COMMANDS: [ngx_command_t; 4] =
-    [command::<WeirPublish>(), command::<WeirKeyFile>(), command::<WeirDuplicate>(), no_command()];
+static mut RTMP_COMMANDS: [ngx_command_t; 5] = [
+    command::<WeirPublish>(),
+    command::<WeirKeyFile>(),
+    command::<WeirDuplicate>(),
+    command::<WeirDrainTimeout>(),
+    no_command(),
+];
 static mut HTTP_COMMANDS: [ngx_command_t; 4] =
     [command::<WeirApi>(), command::<WeirApiToken>(), command::<WeirStat>(), no_command()];
 

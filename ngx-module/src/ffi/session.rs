@@ -1,7 +1,7 @@
 //! An RTMP session of nginx-rtmp.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     ffi::{CStr, CString, c_void},
     fmt::Arguments,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -21,8 +21,8 @@ use super::{
     chain, conf, export, interworker, log,
     process::Local,
     rtmp_sys::{
-        self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_live_ctx_t,
-        ngx_rtmp_session_t,
+        self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
+        ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
     },
     timer::SessionTimer,
 };
@@ -33,8 +33,8 @@ pub struct Session {
     session: *mut ngx_rtmp_session_t,
 }
 
-/// Sessions that hold something, by the number of their row in the zone or one of their own.
-static LIVE: Local<BTreeMap<u64, *mut ngx_rtmp_session_t>> = Local::new(BTreeMap::new());
+/// All sessions of this process.
+static ALL: Local<BTreeSet<*mut ngx_rtmp_session_t>> = Local::new(BTreeSet::new());
 
 impl Session {
     /// # Safety
@@ -73,6 +73,20 @@ impl Session {
         // SAFETY: `app_conf` is null or the table of an application, where our entry is an `AppSettings`.
         // The settings live in the pool of a configuration, which outlives its sessions.
         unsafe { conf::entry(self.raw().app_conf, export::rtmp_module()) }
+    }
+
+    /// `weir_drain_timeout` in milliseconds, of the application or, before `connect`, of the server.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Option<u64> {
+        // SAFETY: a server has settings for applications too, which its applications inherit; they stand
+        // with the context that its core module keeps (ngx_rtmp_core_srv_conf_t.ctx).
+        let of_server = || unsafe {
+            let rtmp = rtmp_sys::rtmp()?;
+            let core: &ngx_rtmp_core_srv_conf_t =
+                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
+            conf::entry::<AppSettings>(core.ctx.as_ref()?.app_conf, export::rtmp_module())
+        };
+        self.settings().or_else(of_server)?.drain_timeout_ms
     }
 
     /// The application's name. A session that nginx-rtmp made itself has only its settings to tell it.
@@ -292,38 +306,23 @@ impl Session {
         // SAFETY: the connection's log lives as long as the connection.
         unsafe { log::to(self.connection().log, level, message) }
     }
-
-    /// Remembers that this session has the row of this number.
-    pub fn hold(&self, number: u64) {
-        LIVE.with(|live| live.insert(number, self.session));
-    }
 }
 
-impl Session {
-    /// Remembers this session though it has no row. Returns the number to let it go by.
-    pub fn hold_without_row(&self) -> u64 {
-        static NEXT: Local<u64> = Local::new(1 << 63);
-        let number = NEXT.with(|next| {
-            *next += 1;
-            *next
-        });
-        self.hold(number);
-        number
-    }
+/// A session begins.
+pub(super) fn enroll(session: *mut ngx_rtmp_session_t) {
+    ALL.with(|all| all.insert(session));
 }
 
-/// This row is no session's any more.
-pub fn let_go(number: u64) {
-    LIVE.with(|live| live.remove(&number));
+/// A session ends: it is freed after this.
+pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
+    ALL.with(|all| all.remove(&session));
 }
 
-/// Calls `work` with every session of this process that holds something, once for each.
-pub fn each_live(mut work: impl FnMut(&mut Session)) {
-    let all: Vec<_> = LIVE.with(|live| live.values().copied().collect());
+/// Calls `work` with every session of this process.
+pub fn each(mut work: impl FnMut(&mut Session)) {
+    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
     for session in all {
-        // A session lets go before it is freed: what is listed is alive, unless `work` just closed it, and
-        // closing is only posted.
-        // SAFETY: alive, as said.
+        // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session.
         work(&mut unsafe { Session::new(session) });
     }
 }

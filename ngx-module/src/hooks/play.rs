@@ -5,16 +5,14 @@ use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
 use super::close_soon;
 use crate::{
-    ffi::{
-        log::Level,
-        process,
-        session::{self, Session},
-    },
+    ffi::{log::Level, process, session::Session},
     runtime, worker,
 };
 
 /// The stream that a session plays.
 pub struct Playing {
+    /// Public name of the stream.
+    pub name: String,
     id: StreamId,
     row: PlayerRow<'static>,
     /// nginx-rtmp's counter of the session as it was last read: 32 bits that wrap.
@@ -72,15 +70,14 @@ pub fn on_play(session: &mut Session, name: &str) {
     let Ok(id) = runtime.zone.lock(process::pid()).add_player(&new, process::now()) else { return };
     let Some(row) = runtime.zone.player_row(id) else { return };
     let counter = session.bytes_out();
-    session.hold(id.session());
     if let Some(state) = session.state() {
-        state.playing = Some(Playing { id, row, counter, bytes: 0, rate: Rate::default() });
+        state.playing =
+            Some(Playing { name: name.to_owned(), id, row, counter, bytes: 0, rate: Rate::default() });
     }
 }
 
 /// The session does not play any more.
 pub(super) fn release(playing: &Playing) {
-    session::let_go(playing.id.session());
     if let Some(runtime) = runtime::current() {
         runtime.zone.lock(process::pid()).remove_player(playing.id);
     }

@@ -1,6 +1,6 @@
 //! A publish: what is presented -> verdict -> claim of the row -> nginx-rtmp; close -> release.
 
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, StreamName, Timestamp,
@@ -42,12 +42,7 @@ pub enum Publish {
     /// It publishes, but the zone had no room to show it.
     Unseen,
     /// It brings the stream of this name, which another worker holds.
-    FromWorker {
-        /// What the session is held by.
-        number: u64,
-        /// Public name of the stream.
-        name: String,
-    },
+    FromWorker(String),
 }
 
 impl Publish {
@@ -154,8 +149,7 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
     if session.is_from_worker() {
         let name =
             String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
-        let number = session.hold_without_row();
-        set(session, Publish::FromWorker { number, name });
+        set(session, Publish::FromWorker(name));
         return Flow::Untouched;
     }
     if settings.publish() == Policy::Off {
@@ -298,7 +292,6 @@ fn try_claim(
         Claim::Taken(id) => {
             drop(zone);
             let row = runtime.zone.row(id).ok_or(Refusal::ZoneFull)?;
-            session.hold(id.session());
             let name = accepted.stream.clone();
             set(session, Publish::Live(Live::new(id, row, name, false)));
             Ok(true)
@@ -350,7 +343,7 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
             }
         }
         Some(Publish::Idle) | None => watch(session),
-        Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker { .. }) => {}
+        Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker(_)) => {}
     }
 }
 
@@ -368,7 +361,6 @@ fn watch(session: &mut Session) {
         });
     match watched {
         Some(live) => {
-            session.hold(live.id.session());
             set(session, Publish::Live(live));
             spread(session);
         }
@@ -405,11 +397,44 @@ pub fn spread(session: &mut Session) {
     };
     let known = session.pushed_to();
     for worker in runtime.zone.workers() {
-        let other = worker.pid != process::pid() && !known.contains(&worker.pid);
-        if other && process::alive(worker.pid) && !session.push_to_worker(name.as_str(), &worker) {
+        if worker.pid == process::pid() || known.contains(&worker.pid) || !process::alive(worker.pid) {
+            continue;
+        }
+        // A worker that drains needs the stream only for players that it still has.
+        if worker.draining && !has_players(&runtime, session.app(), name.as_str(), worker.pid) {
+            continue;
+        }
+        if !session.push_to_worker(name.as_str(), &worker) {
             session.log(Level::Info, format_args!("stream not pushed to worker {}", worker.pid));
         }
     }
+}
+
+fn has_players(runtime: &Runtime, app: &str, name: &str, pid: u32) -> bool {
+    let players = runtime.zone.lock(process::pid()).players(process::census());
+    players.iter().any(|player| player.worker_pid == pid && player.stream == name && player.app == app)
+}
+
+/// In a worker that drains: closes what other workers have brought and nobody plays here, which would keep
+/// the worker for as long as the stream goes on.
+pub fn close_unplayed() {
+    let mut played = HashSet::new();
+    session::each(|session| {
+        let app = session.app().to_owned();
+        if let Some(playing) = session.known_state().and_then(|state| state.playing.as_ref()) {
+            played.insert((app, playing.name.clone()));
+        }
+    });
+    session::each(|session| {
+        let app = session.app().to_owned();
+        let unplayed = match session.known_state().map(|state| &state.publish) {
+            Some(Publish::FromWorker(name)) => !played.contains(&(app, name.clone())),
+            _ => false,
+        };
+        if unplayed {
+            session.close();
+        }
+    });
 }
 
 /// Looks again whether the name is free.
@@ -429,15 +454,8 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
 
 /// The session does not hold its stream any more.
 pub(super) fn release(publish: Publish) {
-    match publish {
-        Publish::Live(live) => {
-            session::let_go(live.id.session());
-            if let Some(runtime) = runtime::current() {
-                runtime.zone.lock(process::pid()).release(live.id);
-            }
-        }
-        Publish::FromWorker { number, .. } => session::let_go(number),
-        Publish::Idle | Publish::Waiting(_) | Publish::Unseen => {}
+    if let (Publish::Live(live), Some(runtime)) = (publish, runtime::current()) {
+        runtime.zone.lock(process::pid()).release(live.id);
     }
 }
 
@@ -445,10 +463,10 @@ pub(super) fn release(publish: Publish) {
 /// has room for one publisher a name in a worker.
 fn close_from_worker(app: &str, wanted: &str) -> bool {
     let mut found = false;
-    session::each_live(|session| {
+    session::each(|session| {
         let same = session.app() == app
             && matches!(session.known_state().map(|state| &state.publish),
-                Some(Publish::FromWorker { name, .. }) if name == wanted);
+                Some(Publish::FromWorker(name)) if name == wanted);
         if same {
             found = true;
             session.close();
