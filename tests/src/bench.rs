@@ -1,0 +1,65 @@
+//! Weir beside stock nginx-rtmp, in one run: what is compared takes turns, so that a noisy neighbour disturbs
+//! all alike; one of them runs twice, which shows what the noise is.
+
+mod client;
+mod publish;
+mod servers;
+pub mod table;
+
+use std::process::Command;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::harness::products;
+use table::Table;
+
+/// One comparison.
+pub struct Row {
+    /// What to ask for it by.
+    pub name: &'static str,
+    /// What is measured.
+    pub what: &'static str,
+    /// Measures it.
+    pub measure: fn() -> Table,
+}
+
+/// All of them.
+pub const ROWS: [Row; 3] = [
+    Row {
+        name: "publish",
+        what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
+        measure: publish::publish,
+    },
+    Row { name: "burst", what: "the same, 50 publishes in a row to each server", measure: publish::burst },
+    Row {
+        name: "connect",
+        what: "from the handshake to the answer to createStream",
+        measure: publish::connect,
+    },
+];
+
+/// What it is measured on.
+pub fn machine() -> String {
+    let output = Command::new(products::nginx()).arg("-v").output().unwrap();
+    let nginx = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let count = cores().len();
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{nginx}; {count} cores ({}), load before the run: {load}", model.unwrap_or("unknown"))
+}
+
+/// The cores that this process may use.
+fn cores() -> Vec<usize> {
+    let own = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    (0..CpuSet::count()).filter(|core| own.is_set(*core).unwrap_or(false)).collect()
+}
+
+/// Puts a process (0 is the caller's thread) on one core.
+fn pin(pid: i32, core: usize) {
+    let mut set = CpuSet::new();
+    set.set(core).unwrap();
+    sched_setaffinity(Pid::from_raw(pid), &set).unwrap();
+}
