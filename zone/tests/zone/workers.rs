@@ -1,6 +1,6 @@
 //! Workers: a row each, told from an earlier worker of the same row or of the same process id.
 
-use weir_zone::{WorkerFacts, ZoneFull};
+use weir_zone::{MAX_DOORS, WorkerFacts, ZoneFull};
 
 use super::{NOW, PID, claim, heap, names, register, stream, used};
 
@@ -10,7 +10,7 @@ fn a_worker_is_listed_as_it_said() {
     let zone = heap.zone();
     let worker = register(&zone, 10);
     register(&zone, 11);
-    let fresh = WorkerFacts { pid: 10, since: NOW, heartbeat: NOW, draining: false };
+    let fresh = WorkerFacts { pid: 10, since: NOW, heartbeat: NOW, draining: false, doors: Vec::new() };
     assert_eq!(zone.workers(), [fresh.clone(), WorkerFacts { pid: 11, ..fresh.clone() }]);
     zone.heartbeat(worker, NOW.plus_seconds(1), true);
     let draining = WorkerFacts { heartbeat: NOW.plus_seconds(1), draining: true, ..fresh };
@@ -70,4 +70,19 @@ fn there_is_room_for_128_and_for_more_once_some_are_dead() {
     assert_eq!(zone.lock(PID).register(129, NOW, |_| true), Err(ZoneFull));
     assert!(zone.lock(PID).register(129, NOW, |pid| pid % 2 == 0).is_ok());
     assert_eq!(zone.workers().len(), 65);
+}
+
+#[test]
+fn a_workers_doors_are_its_own() {
+    let heap = heap();
+    let zone = heap.zone();
+    let workers = [10, 11].map(|pid| register(&zone, pid));
+    let most: Vec<u32> = (0..MAX_DOORS as u32).map(|nth| (1 << 20) - 1 - nth).collect();
+    zone.set_doors(workers[0], &most);
+    zone.set_doors(workers[1], &[0]);
+    let doors = || zone.workers().into_iter().map(|worker| worker.doors).collect::<Vec<_>>();
+    assert_eq!(doors(), [most, vec![0]]);
+    zone.lock(10).unregister(workers[0]);
+    register(&zone, 12);
+    assert_eq!(doors(), [vec![], vec![0]]);
 }
