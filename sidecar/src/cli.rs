@@ -10,7 +10,9 @@ use weir_model::{AppName, Network, StreamName};
 
 pub mod values;
 
-use values::{ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Label, Span, StreamOrAll};
+use values::{
+    ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
+};
 
 /// Stream keys, tokens, live streams and test streams of an nginx with Weir.
 #[derive(Debug, Parser)]
@@ -71,6 +73,8 @@ pub enum Command {
     /// Signing secrets for tokens
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Watch the live streams in the terminal
+    Top(TopArgs),
     /// Publish colour bars, a clock and a beep each second
     TestStream(TestStreamArgs),
     /// Print a completion script
@@ -175,6 +179,8 @@ pub struct KeyHashArgs {
 pub enum StreamCommand {
     /// List the live streams of every worker
     List(StreamListArgs),
+    /// Drop a stream's publisher, or one of its RTMP players
+    Drop(StreamDropArgs),
 }
 
 /// `weir stream list`
@@ -183,6 +189,36 @@ pub struct StreamListArgs {
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// `weir stream drop`
+#[derive(Debug, Args)]
+pub struct StreamDropArgs {
+    /// nginx-rtmp application
+    pub app: AppName,
+    /// The stream's public name
+    pub name: StreamName,
+    /// Refuse its key for so long: 60s, 10m, at most 1d
+    #[arg(long, value_name = "TIME")]
+    pub ban: Option<Span>,
+    /// Drop this RTMP player, and not the publisher
+    #[arg(long, value_name = "ID", conflicts_with = "ban")]
+    pub player: Option<PlayerId>,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir top`
+#[derive(Debug, Args)]
+#[command(after_help = "q or Ctrl-C leaves.")]
+pub struct TopArgs {
+    /// How often it asks: 1s, 10s, 1m
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub interval: Interval,
+    /// Print it once, as it does where standard output is no terminal
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `weir token ...`

@@ -15,9 +15,11 @@ mod key_revoke;
 mod key_rotate;
 mod obs;
 mod secret_new;
+mod stream_drop;
 mod stream_list;
 mod table;
 mod token_mint;
+mod top;
 
 /// Why a command did not do what it was asked for. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,9 @@ pub enum Error {
     /// The runtime, random bytes and such.
     #[error("{0}")]
     System(String),
+    /// A terminal that cannot be written to, or no signals.
+    #[error("terminal: {0}")]
+    Terminal(io::Error),
     /// A token that cannot be minted.
     #[error("{0}")]
     Token(String),
@@ -108,9 +113,11 @@ pub fn run(cli: Cli) -> Result<(), Error> {
             KeyCommand::Rotate(args) => ask(api, async |nginx| key_rotate::run(args, api, nginx).await)?,
             KeyCommand::Hash(args) => key_hash::run(args)?,
         },
-        Command::Stream(StreamCommand::List(args)) => {
-            ask(api, async |nginx| stream_list::run(args, nginx).await)?
-        }
+        Command::Stream(command) => match command {
+            StreamCommand::List(args) => ask(api, async |nginx| stream_list::run(args, nginx).await)?,
+            StreamCommand::Drop(args) => ask(api, async |nginx| stream_drop::run(args, nginx).await)?,
+        },
+        Command::Top(args) => ask(api, async |nginx| top::run(args, nginx).await)?,
         Command::Token(TokenCommand::Mint(args)) => match &args.secret {
             Some(secret) => token_mint::here(args, secret)?,
             None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,

@@ -17,6 +17,7 @@ use clap::error::ErrorKind;
 pub mod cli;
 pub mod ctl;
 pub mod nginx;
+mod signals;
 pub mod test_stream;
 
 /// Wrong usage, as an exit status.

@@ -11,12 +11,17 @@ use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use weir_model::Secret;
 use weir_model::key::KeyId;
+use weir_model::{AppName, Secret, StreamName};
+
+use crate::cli::values::PlayerId;
 
 mod wire;
 
-pub use wire::{FreshKey, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, TokenRequest};
+pub use wire::{
+    Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, TokenRequest,
+    Video, Viewers, Worker, Zone,
+};
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
 const MAX_ANSWER: usize = 64 << 20;
@@ -192,11 +197,38 @@ impl Nginx {
         self.ask(Method::GET, "v1/streams", None::<&()>).await
     }
 
+    /// Drops a stream's publisher; its key is refused for `ban_s` seconds.
+    pub async fn drop_publisher(
+        &self,
+        app: &AppName,
+        name: &StreamName,
+        ban_s: u64,
+    ) -> Result<Answer<Dropped>, Error> {
+        let ban = if ban_s > 0 { format!("?ban_s={ban_s}") } else { String::new() };
+        self.ask(Method::DELETE, &format!("v1/streams/{app}/{name}{ban}"), None::<&()>).await
+    }
+
+    /// Drops a player of a stream.
+    pub async fn drop_player(
+        &self,
+        app: &AppName,
+        name: &StreamName,
+        id: &PlayerId,
+    ) -> Result<Answer<Dropped>, Error> {
+        self.ask(Method::DELETE, &format!("v1/streams/{app}/{name}/players/{id}"), None::<&()>).await
+    }
+
+    /// The workers, the zone, and what is wrong with them.
+    pub async fn health(&self) -> Result<Answer<Health>, Error> {
+        self.ask(Method::GET, "v1/health", None::<&()>).await
+    }
+
     /// Mints a token with the module's own secret.
     pub async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
     }
 
+    /// `path` may have a query behind it: no name or id has a `?`.
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -204,6 +236,8 @@ impl Nginx {
         body: Option<&impl Serialize>,
     ) -> Result<Answer<T>, Error> {
         let mut url = self.api.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        url.set_query(query);
         url.set_path(&format!("{}/{path}", self.api.base.path().trim_end_matches('/')));
         let changes = method != Method::GET;
         let mut request = self.http.request(method, url).header(header::ACCEPT, "application/json");

@@ -8,16 +8,14 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::TestStreamArgs;
+use crate::signals::Stop;
 use source::Source;
 
 mod link;
 mod pace;
 mod publish;
-mod signals;
 mod source;
 mod target;
-
-use signals::Stop;
 
 /// Why a test stream ended before it should. One line each, without the key.
 #[derive(Debug, thiserror::Error)]

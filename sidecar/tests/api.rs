@@ -131,6 +131,34 @@ fn a_key_is_revoked_with_the_header_that_a_change_needs() {
 }
 
 #[test]
+fn a_publisher_is_dropped_with_a_ban() {
+    let answer = r#"{"banned_until":"2026-11-20T18:01:00Z","dropped":1}"#;
+    let (output, request) = run(&["stream", "drop", "live/a", "show", "--ban", "1m"], "200 OK", answer);
+    assert!(request.starts_with("DELETE /api/v1/streams/live/a/show?ban_s=60 HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_lowercase().contains("content-type: application/json\r\n"), "{request}");
+    assert_eq!(
+        text(&output.stdout),
+        "Dropped the publisher of live/a/show; its key is refused until 2026-11-20T18:01:00Z.\n"
+    );
+    let (output, request) =
+        run(&["stream", "drop", "live", "show", "--json"], "200 OK", r#"{"banned_until":null,"dropped":0}"#);
+    assert!(request.starts_with("DELETE /api/v1/streams/live/show HTTP/1.1\r\n"), "{request}");
+    assert_eq!(text(&output.stdout), "{\"banned_until\":null,\"dropped\":0}\n");
+}
+
+#[test]
+fn a_player_is_dropped() {
+    let (output, request) =
+        run(&["stream", "drop", "live", "show", "--player", "s1f"], "200 OK", r#"{"dropped":1}"#);
+    assert!(request.starts_with("DELETE /api/v1/streams/live/show/players/s1f HTTP/1.1\r\n"), "{request}");
+    assert_eq!(text(&output.stdout), "Dropped player s1f of live/show.\n");
+    let error = r#"{"error":{"code":"not_found","message":"no player \"s1f\" plays \"live/show\""}}"#;
+    let (output, _) = run(&["stream", "drop", "live", "show", "--player", "s1f"], "404 Not Found", error);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "weir: no player \"s1f\" plays \"live/show\"\n");
+}
+
+#[test]
 fn a_token_is_minted_by_nginx_without_a_secret() {
     let answer = r#"{"token":"a.b.c","expires_at":"2026-11-20T19:00:00Z"}"#;
     let (output, request) = run(&["token", "mint", "live", "*", "--ttl", "2h"], "201 Created", answer);

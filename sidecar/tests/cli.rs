@@ -64,6 +64,9 @@ fn wrong_usage_is_status_2() {
         &["key", "revoke", "wk_abc"],
         &["token", "mint", "live", "show", "--ttl", "0s"],
         &["stream", "list", "--api", "127.0.0.1:8080"],
+        &["stream", "drop", "live", "show", "--player", "7"],
+        &["stream", "drop", "live", "show", "--player", "s7", "--ban", "1m"],
+        &["top", "--interval", "0s"],
         &["test-stream", "rtmp://127.0.0.1/live"],
         &["test-stream", "rtmps://127.0.0.1/live/show"],
         &["completions", "tcsh"],
@@ -183,8 +186,14 @@ fn there_is_a_man_page_for_each_command() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for page in ["weir.1", "weir-key-add.1", "weir-secret-new.1", "weir-stream-list.1", "weir-test-stream.1"]
-    {
+    for page in [
+        "weir.1",
+        "weir-key-add.1",
+        "weir-secret-new.1",
+        "weir-stream-list.1",
+        "weir-test-stream.1",
+        "weir-top.1",
+    ] {
         let text = std::fs::read_to_string(folder.join(page)).unwrap();
         assert!(text.contains(".SH NAME") && !text.contains("build.example"), "{page}");
     }

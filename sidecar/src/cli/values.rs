@@ -90,6 +90,42 @@ impl FromStr for Span {
     }
 }
 
+/// How often something is looked at, 1 second to 1 hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub Duration);
+
+impl FromStr for Interval {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        match s.parse::<Span>()? {
+            span if (1..=3_600).contains(&span.seconds()) => Ok(Self(span.0)),
+            _ => wrong("a time from 1s to 1h is needed"),
+        }
+    }
+}
+
+/// The handle of an RTMP player: `s` and hex digits, as the API lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlayerId(String);
+
+impl FromStr for PlayerId {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        match s.strip_prefix('s') {
+            Some(hex) if (1..=16).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                Ok(Self(s.into()))
+            }
+            _ => wrong("write a player's id as s1a1fa7426240003, from the API's list of players"),
+        }
+    }
+}
+
+impl fmt::Display for PlayerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// When a key ends: at a time, or after one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
@@ -242,6 +278,16 @@ mod tests {
         for bad in ["", "s", "1x", "h1", "1h30", "-1s", "1 h", "99999999999999999999s", "9000w", "1.5h", "1µ"]
         {
             assert_eq!(span(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn intervals_and_players() {
+        assert_eq!("90s".parse(), Ok(Interval(Duration::from_secs(90))));
+        assert!("0s".parse::<Interval>().is_err() && "2h".parse::<Interval>().is_err());
+        assert_eq!("s1f".parse::<PlayerId>().unwrap().to_string(), "s1f");
+        for bad in ["", "s", "1f", "s1g", "s/..", "s0123456789abcdef0"] {
+            assert!(bad.parse::<PlayerId>().is_err(), "{bad}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use weir_model::Timestamp;
 
-use super::table::{age, table};
+use super::table::{age, frame_rate, rate, table, video};
 use super::{Error, Output, now};
 use crate::cli::StreamListArgs;
 use crate::nginx::{Nginx, Stream};
@@ -21,13 +21,23 @@ fn render(streams: &[Stream], now: Timestamp) -> String {
                 stream.app.clone(),
                 stream.name.clone(),
                 age(stream.since, now),
+                picture(stream),
+                rate(stream.bitrate_in),
+                rate(stream.bitrate_out),
+                stream.viewers.rtmp.to_string(),
                 publisher.addr.clone(),
                 publisher.key_id.clone().unwrap_or_default(),
                 publisher.worker_pid.to_string(),
             ]
         })
         .collect();
-    table(["APP", "NAME", "SINCE", "PUBLISHER", "KEY", "WORKER"], &rows)
+    table(["APP", "NAME", "SINCE", "VIDEO", "IN", "OUT", "PLAYERS", "PUBLISHER", "KEY", "WORKER"], &rows)
+}
+
+/// `H264 1280x720@30`, what is known of it.
+fn picture(stream: &Stream) -> String {
+    let (video, fps) = (video(stream.video.as_ref()), frame_rate(stream.video.as_ref()));
+    if fps.is_empty() { video } else { format!("{video}@{fps}") }
 }
 
 #[cfg(test)]
@@ -38,15 +48,17 @@ mod tests {
     #[test]
     fn one_line_a_stream() {
         let answer = r#"{"streams":[{"app":"live","name":"show","session":"s1","since":"2026-11-20T18:00:00Z",
-            "publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":42},"bytes_in":1},
+            "publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":42},"bytes_in":1,"bitrate_in":768000,
+            "bitrate_out":1545582,"viewers":{"rtmp":2,"hls":0,"dash":0},
+            "video":{"codec":"H264","profile":"Main","level":"3.1","width":1280,"height":720,"fps":30.052}},
             {"app":"live","name":"b","session":"s2","since":"2026-11-20T18:04:50Z",
             "publisher":{"addr":"unix:","key_id":null,"worker_pid":43}}]}"#;
         let streams: Streams = serde_json::from_str(answer).unwrap();
         assert_eq!(
             render(&streams.streams, "2026-11-20T18:05:00Z".parse().unwrap()),
-            "APP   NAME  SINCE  PUBLISHER  KEY                WORKER\n\
-             live  show  5m00s  192.0.2.1  k0123456789abcdef  42\n\
-             live  b     10s    unix:      -                  43\n"
+            "APP   NAME  SINCE  VIDEO             IN    OUT   PLAYERS  PUBLISHER  KEY                WORKER\n\
+             live  show  5m00s  H264 1280x720@30  768k  1.5M  2        192.0.2.1  k0123456789abcdef  42\n\
+             live  b     10s    -                 0     0     0        unix:      -                  43\n"
         );
     }
 }

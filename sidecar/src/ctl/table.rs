@@ -2,6 +2,8 @@
 
 use weir_model::Timestamp;
 
+use crate::nginx::Video;
+
 /// Columns as wide as their widest cell, two spaces between; nothing behind the last.
 ///
 /// Control characters are shown as `?`, so that nothing from afar can move a terminal's cursor.
@@ -26,7 +28,8 @@ pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     text
 }
 
-fn plain(cell: String) -> String {
+/// Text that moves no cursor; `-` for nothing.
+pub fn plain(cell: String) -> String {
     if cell.is_empty() {
         return "-".into();
     }
@@ -41,6 +44,34 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
         60..3_600 => format!("{}m{:02}s", s / 60, s % 60),
         3_600..86_400 => format!("{}h{:02}m", s / 3_600, s / 60 % 60),
         _ => format!("{}d{:02}h", s / 86_400, s / 3_600 % 24),
+    }
+}
+
+/// Bits a second to about three digits: `0`, `850`, `128k`, `2.5M`, `12.0M`, `1.2G`.
+pub fn rate(bits: u64) -> String {
+    let tenths = |unit: u64| bits.saturating_add(unit / 20) / (unit / 10);
+    match bits {
+        0..1_000 => bits.to_string(),
+        1_000..999_500 => format!("{}k", (bits + 500) / 1_000),
+        999_500..999_950_000 => format!("{}.{}M", tenths(1_000_000) / 10, tenths(1_000_000) % 10),
+        _ => format!("{}.{}G", tenths(1_000_000_000) / 10, tenths(1_000_000_000) % 10),
+    }
+}
+
+/// Codec and size, `H264 1280x720`; nothing where neither is known.
+pub fn video(video: Option<&Video>) -> String {
+    let Some(video) = video else { return String::new() };
+    let size = if video.width > 0 { format!("{}x{}", video.width, video.height) } else { String::new() };
+    format!("{} {size}", video.codec).trim().into()
+}
+
+/// Frames a second: whole where they are nearly so, as what is measured wavers; nothing when they are not known.
+pub fn frame_rate(video: Option<&Video>) -> String {
+    let fps = video.map_or(0.0, |video| video.fps);
+    match fps {
+        _ if fps <= 0.0 => String::new(),
+        _ if (fps - fps.round()).abs() < 0.2 => format!("{fps:.0}"),
+        _ => format!("{fps:.1}"),
     }
 }
 
@@ -61,6 +92,32 @@ mod tests {
     #[test]
     fn nothing_reaches_the_terminal_but_text() {
         assert_eq!(table(["NOTE"], &[["a\u{1b}[2J\nb\u{9b}".into()]]), "NOTE\na?[2J?b?\n");
+    }
+
+    #[test]
+    fn rates() {
+        for (bits, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_499, "1k"),
+            (999_499, "999k"),
+            (999_500, "1.0M"),
+            (2_549_999, "2.5M"),
+            (999_949_999, "999.9M"),
+            (999_950_000, "1.0G"),
+            (u64::MAX, "18446744073.7G"),
+        ] {
+            assert_eq!(rate(bits), text);
+        }
+    }
+
+    #[test]
+    fn pictures() {
+        let h264 = Video { codec: "H264".into(), width: 1280, height: 720, fps: 29.97 };
+        assert_eq!((video(Some(&h264)), frame_rate(Some(&h264))), ("H264 1280x720".into(), "30".into()));
+        let measured = Video { width: 0, fps: 12.5, ..h264 };
+        assert_eq!((video(Some(&measured)), frame_rate(Some(&measured))), ("H264".into(), "12.5".into()));
+        assert_eq!((video(None), frame_rate(None)), (String::new(), String::new()));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct NewKey<'a> {
 }
 
 /// A live stream; the API may say more than is read here.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Stream {
     /// nginx-rtmp application.
     pub app: String,
@@ -68,10 +68,44 @@ pub struct Stream {
     pub since: Timestamp,
     /// Who sends it.
     pub publisher: Publisher,
+    /// None until it is known.
+    #[serde(default)]
+    pub video: Option<Video>,
+    /// From the publisher, bit/s.
+    #[serde(default)]
+    pub bitrate_in: u64,
+    /// To all players, bit/s.
+    #[serde(default)]
+    pub bitrate_out: u64,
+    /// Who watches.
+    #[serde(default)]
+    pub viewers: Viewers,
+}
+
+/// What is known of a stream's video; empty or 0 where it is not.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Video {
+    /// Such as `H264`.
+    pub codec: String,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Frames a second.
+    pub fps: f64,
+}
+
+/// How many watch a stream.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Viewers {
+    /// RTMP players.
+    pub rtmp: u64,
 }
 
 /// Who sends a stream.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Publisher {
     /// Address, as nginx sees it.
     pub addr: String,
@@ -87,6 +121,51 @@ pub struct Publisher {
 pub struct Streams {
     /// Every worker's.
     pub streams: Vec<Stream>,
+}
+
+/// `DELETE /v1/streams/...`, of a publisher or a player
+#[derive(Debug, Deserialize)]
+pub struct Dropped {
+    /// How many; 0 when it was leaving already.
+    #[serde(default)]
+    pub dropped: u64,
+    /// Until when the publisher's key is refused.
+    #[serde(default)]
+    pub banned_until: Option<Timestamp>,
+}
+
+/// `GET /v1/health`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Health {
+    /// What is wrong, a sentence each; none when all is well.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// Those that are draining too.
+    pub workers: Vec<Worker>,
+    /// The shared memory.
+    pub zone: Zone,
+}
+
+/// A worker of nginx.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Worker {
+    /// Its process.
+    pub pid: u32,
+    /// It only ends what it has.
+    #[serde(default)]
+    pub draining: bool,
+    /// How long ago its event loop came round, milliseconds.
+    #[serde(default)]
+    pub heartbeat_ms: u64,
+}
+
+/// Shared memory, bytes.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Zone {
+    /// Of the whole.
+    pub size: u64,
+    /// Of that, taken.
+    pub used: u64,
 }
 
 /// `POST /v1/tokens`

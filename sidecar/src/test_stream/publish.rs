@@ -9,9 +9,9 @@ use weir_rtmp::url::Url;
 
 use super::link::{Link, PATIENCE};
 use super::pace::{Pace, TOO_LATE};
-use super::signals::Stop;
 use super::source::{Running, Source};
 use super::{Error, say};
+use crate::signals::Stop;
 
 /// Time for ffmpeg to make the first frames, so that they are not late.
 const HEAD_START: Duration = Duration::from_millis(700);

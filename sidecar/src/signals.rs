@@ -1,4 +1,4 @@
-//! The signals that end a test stream politely.
+//! The signals that end politely what would go on for ever.
 
 use std::io;
 

@@ -1,0 +1,70 @@
+//! `weir top`: what is live, again and again, until it is left.
+
+use std::io::{self, IsTerminal};
+use std::pin::pin;
+
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::{Error, Output, now};
+use crate::cli::TopArgs;
+use crate::nginx::{self, Nginx};
+use terminal::{Event, Terminal};
+use view::{Live, Size, View};
+
+mod terminal;
+mod view;
+
+/// Printed once where nobody watches: then an API that does not answer is an error.
+pub async fn run(args: &TopArgs, nginx: &Nginx) -> Result<Output, Error> {
+    if args.once || !io::stdout().is_terminal() {
+        let view = View { live: Some(look(nginx).await?), error: None };
+        return Ok(format!("{}\n", view::render(&view, None).join("\n")).into());
+    }
+    watch(args, nginx).await?;
+    Ok(Output::default())
+}
+
+async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
+    let mut ticks = interval(args.interval.0);
+    // After a slow answer the next question waits its full time, rather than all that were missed at once.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut terminal = Terminal::open().map_err(Error::Terminal)?;
+    let mut view = View::default();
+    loop {
+        let answer = {
+            let mut asking = pin!(next(&mut ticks, nginx));
+            loop {
+                tokio::select! {
+                    answer = &mut asking => break answer,
+                    event = terminal.event() => match event {
+                        Event::Leave => return Ok(()),
+                        Event::Resized => draw(&mut terminal, &view)?,
+                    },
+                }
+            }
+        };
+        match answer {
+            Ok(live) => view = View { live: Some(live), error: None },
+            // What was seen last stays on the screen, below the error.
+            Err(error) => view.error = Some(error.to_string()),
+        }
+        draw(&mut terminal, &view)?;
+    }
+}
+
+fn draw(terminal: &mut Terminal, view: &View) -> Result<(), Error> {
+    let (columns, rows) = terminal.size();
+    let lines = view::render(view, Some(Size { columns, rows }));
+    terminal.draw(&lines).map_err(Error::Terminal)
+}
+
+async fn next(ticks: &mut Interval, nginx: &Nginx) -> Result<Live, nginx::Error> {
+    ticks.tick().await;
+    look(nginx).await
+}
+
+async fn look(nginx: &Nginx) -> Result<Live, nginx::Error> {
+    let health = nginx.health().await?.value;
+    let streams = nginx.streams().await?.value.streams;
+    Ok(Live { at: now(), health, streams })
+}

@@ -1,0 +1,189 @@
+//! What `weir top` shows, as lines of text: no clock, no terminal.
+
+use std::cmp::Reverse;
+
+use weir_model::Timestamp;
+use weir_model::snapshot::WorkerSnapshot;
+
+use crate::ctl::table::{age, frame_rate, plain, rate, video};
+use crate::nginx::{Health, Stream, Worker, Zone};
+
+/// What there is to see.
+#[derive(Default)]
+pub struct View {
+    /// The last answer.
+    pub live: Option<Live>,
+    /// Why the answer is not the newest.
+    pub error: Option<String>,
+}
+
+/// One look at the API.
+pub struct Live {
+    /// When.
+    pub at: Timestamp,
+    /// Workers, zone, and what is wrong.
+    pub health: Health,
+    /// What is live.
+    pub streams: Vec<Stream>,
+}
+
+/// Of a terminal.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Characters in a line.
+    pub columns: usize,
+    /// Lines.
+    pub rows: usize,
+}
+
+/// A column of the table.
+struct Column {
+    head: &'static str,
+    /// Numbers stand to the right.
+    right: bool,
+    /// In a line that is too short, the highest goes first; 0 stays.
+    spare: u8,
+    cell: fn(&Stream, Timestamp) -> String,
+}
+
+const COLUMNS: [Column; 9] = [
+    Column { head: "STREAM", right: false, spare: 0, cell: |stream, _| name(stream) },
+    Column { head: "UP", right: true, spare: 2, cell: |stream, now| age(stream.since, now) },
+    Column { head: "VIDEO", right: false, spare: 3, cell: |stream, _| video(stream.video.as_ref()) },
+    Column { head: "FPS", right: true, spare: 4, cell: |stream, _| frame_rate(stream.video.as_ref()) },
+    Column { head: "IN", right: true, spare: 0, cell: |stream, _| rate(stream.bitrate_in) },
+    Column { head: "OUT", right: true, spare: 0, cell: |stream, _| rate(stream.bitrate_out) },
+    Column { head: "PLAYERS", right: true, spare: 1, cell: |stream, _| stream.viewers.rtmp.to_string() },
+    Column {
+        head: "WORKER",
+        right: true,
+        spare: 5,
+        cell: |stream, _| stream.publisher.worker_pid.to_string(),
+    },
+    Column { head: "PUBLISHER", right: false, spare: 6, cell: |stream, _| stream.publisher.addr.clone() },
+];
+
+/// A long name gives way to the other columns until it is as short as this.
+const SHORTEST_NAME: usize = 16;
+
+/// The lines, cut to the size where there is one; only then is the head of the table highlighted.
+pub fn render(view: &View, size: Option<Size>) -> Vec<String> {
+    let width = size.map_or(usize::MAX, |size| size.columns);
+    let mut lines = Vec::new();
+    if let Some(error) = &view.error {
+        lines.push(clip(&plain(format!("weir: {error}")), width));
+    }
+    let Some(live) = &view.live else { return lines };
+    lines.extend(head(live).iter().map(|line| clip(&plain(line.clone()), width)));
+    lines.push(String::new());
+    let mut table = table(live, width);
+    let room = size.map_or(usize::MAX, |size| size.rows.saturating_sub(lines.len()));
+    if table.len() > room && room > 0 {
+        let left_out = table.len() - room + 1;
+        table.truncate(room - 1);
+        table.push(clip(&format!("... and {left_out} more"), width));
+    }
+    if let (Some(first), Some(_)) = (table.first_mut(), size) {
+        *first = format!("\x1b[7m{first}\x1b[27m");
+    }
+    lines.extend(table);
+    lines.truncate(size.map_or(usize::MAX, |size| size.rows));
+    lines
+}
+
+fn head(live: &Live) -> Vec<String> {
+    let sum = |of: fn(&Stream) -> u64| live.streams.iter().map(of).fold(0, u64::saturating_add);
+    let workers: Vec<String> = live.health.workers.iter().map(worker).collect();
+    let mut lines = vec![
+        format!(
+            "streams {}  players {}  in {}  out {}  zone {}  at {}",
+            live.streams.len(),
+            sum(|stream| stream.viewers.rtmp),
+            rate(sum(|stream| stream.bitrate_in)),
+            rate(sum(|stream| stream.bitrate_out)),
+            zone(live.health.zone),
+            // To the second; the date stands for itself.
+            Timestamp::from_millis(live.at.as_seconds() * 1000),
+        ),
+        format!("workers {}", workers.join(", ")),
+    ];
+    lines.extend(live.health.reasons.iter().map(|reason| format!("degraded: {reason}")));
+    lines
+}
+
+fn worker(worker: &Worker) -> String {
+    let draining = if worker.draining { " draining" } else { "" };
+    let stuck = if worker.heartbeat_ms > WorkerSnapshot::STUCK_MS { " stuck" } else { "" };
+    format!("{}{draining}{stuck}", worker.pid)
+}
+
+fn zone(zone: Zone) -> String {
+    format!("{} % of {} KB", zone.used.saturating_mul(100) / zone.size.max(1), zone.size / 1024)
+}
+
+fn name(stream: &Stream) -> String {
+    format!("{}/{}", stream.app, stream.name)
+}
+
+/// The head and a line a stream: who sends most first, then who receives most.
+fn table(live: &Live, width: usize) -> Vec<String> {
+    let mut streams: Vec<&Stream> = live.streams.iter().collect();
+    streams.sort_by_key(|stream| {
+        (Reverse(stream.bitrate_out), Reverse(stream.bitrate_in), &stream.app, &stream.name)
+    });
+    let mut columns: Vec<(&Column, Vec<String>, usize)> = COLUMNS
+        .iter()
+        .map(|column| {
+            let mut cells = vec![column.head.to_owned()];
+            cells.extend(streams.iter().map(|stream| plain((column.cell)(stream, live.at))));
+            let widest = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+            (column, cells, widest)
+        })
+        .collect();
+    fit(&mut columns, width);
+    (0..=streams.len())
+        .map(|row| {
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|(column, cells, width)| {
+                    let cell = clip(&cells[row], *width);
+                    if column.right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                })
+                .collect();
+            clip(cells.join("  ").trim_end(), width)
+        })
+        .collect()
+}
+
+/// Shortens the names, then leaves out columns, until a line has room.
+fn fit(columns: &mut Vec<(&Column, Vec<String>, usize)>, width: usize) {
+    loop {
+        let line = columns.iter().map(|(_, _, width)| width + 2).sum::<usize>().saturating_sub(2);
+        let over = line.saturating_sub(width);
+        let name = &mut columns[0].2;
+        let shortest = SHORTEST_NAME.min(*name);
+        let spare = *name - shortest;
+        *name -= spare.min(over);
+        if over <= spare {
+            return;
+        }
+        let least = (0..columns.len()).max_by_key(|at| columns[*at].0.spare).unwrap_or(0);
+        if columns[least].0.spare == 0 {
+            return;
+        }
+        columns.remove(least);
+    }
+}
+
+/// At most `width` characters, the last one an ellipsis when some are missing.
+fn clip(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests;

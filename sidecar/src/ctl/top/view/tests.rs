@@ -1,0 +1,99 @@
+use serde_json::json;
+
+use super::*;
+
+fn stream(name: &str, bitrate_in: u64, bitrate_out: u64) -> serde_json::Value {
+    json!({
+        "app": "live", "name": name, "since": "2026-11-20T18:00:00Z",
+        "publisher": { "addr": "192.0.2.1", "key_id": null, "worker_pid": 42 },
+        "video": { "codec": "H264", "width": 1280, "height": 720, "fps": 29.97 },
+        "bitrate_in": bitrate_in, "bitrate_out": bitrate_out, "viewers": { "rtmp": 2 },
+    })
+}
+
+fn view(streams: &[serde_json::Value]) -> View {
+    let health = json!({
+        "status": "ok", "reasons": [], "zone": { "size": 4_194_304, "used": 419_431 },
+        "workers": [
+            { "pid": 42, "draining": false, "heartbeat_ms": 12 },
+            { "pid": 7, "draining": true, "heartbeat_ms": 2001 },
+        ],
+    });
+    let live = Live {
+        at: "2026-11-20T18:05:00.123Z".parse().unwrap(),
+        health: serde_json::from_value(health).unwrap(),
+        streams: serde_json::from_value(json!(streams)).unwrap(),
+    };
+    View { live: Some(live), error: None }
+}
+
+fn at(columns: usize, rows: usize) -> Option<Size> {
+    Some(Size { columns, rows })
+}
+
+#[test]
+fn head_and_table() {
+    let view =
+        view(&[stream("a", 800_000, 0), stream("show", 2_500_000, 5_000_000), stream("b", 900_000, 0)]);
+    assert_eq!(
+        render(&view, None),
+        [
+            "streams 3  players 6  in 4.2M  out 5.0M  zone 10 % of 4096 KB  at 2026-11-20T18:05:00Z",
+            "workers 42, 7 draining stuck",
+            "",
+            "STREAM        UP  VIDEO          FPS    IN   OUT  PLAYERS  WORKER  PUBLISHER",
+            "live/show  5m00s  H264 1280x720   30  2.5M  5.0M        2      42  192.0.2.1",
+            "live/b     5m00s  H264 1280x720   30  900k     0        2      42  192.0.2.1",
+            "live/a     5m00s  H264 1280x720   30  800k     0        2      42  192.0.2.1",
+        ]
+    );
+}
+
+#[test]
+fn a_narrow_screen_has_the_numbers_that_matter() {
+    let long = "n".repeat(40);
+    let view = view(&[stream(&long, 1, 2)]);
+    let table = |columns| render(&view, at(columns, 24))[3..].to_vec();
+    // The name gives way first, then the columns from the least.
+    assert!(table(120)[1].contains(&long));
+    assert!(table(90)[1].contains("…") && table(90)[1].ends_with("192.0.2.1"));
+    assert!(!table(70)[0].contains("PUBLISHER") && table(70)[0].contains("WORKER"));
+    assert_eq!(
+        table(34),
+        ["\u{1b}[7mSTREAM            IN  OUT  PLAYERS\u{1b}[27m", "live/nnnnnnnnnn…   1    2        2"]
+    );
+}
+
+#[test]
+fn no_line_and_no_page_is_longer_than_the_screen() {
+    let streams: Vec<_> = (0..30).map(|n| stream(&format!("show-{n}"), n, n)).collect();
+    let mut view = view(&streams);
+    view.error = Some("no answer from the API at http://127.0.0.1:8080/api: Connection refused".into());
+    for (columns, rows) in [(80, 24), (20, 5), (1, 1), (0, 0), (200, 60)] {
+        let lines = render(&view, at(columns, rows));
+        assert!(lines.len() <= rows, "{columns}x{rows}");
+        for line in &lines {
+            let shown = line.replace("\u{1b}[7m", "").replace("\u{1b}[27m", "");
+            assert!(shown.chars().count() <= columns.max(1), "{columns}x{rows}: {line}");
+        }
+    }
+    let lines = render(&view, at(80, 24));
+    assert_eq!((lines.len(), lines[23].as_str()), (24, "... and 12 more"));
+}
+
+#[test]
+fn an_error_stands_above_what_was_seen_last() {
+    let view = View { error: Some("no answer\u{1b}[2J".into()), ..view(&[stream("show", 1, 1)]) };
+    let lines = render(&view, at(80, 24));
+    assert_eq!(lines[0], "weir: no answer?[2J");
+    assert!(lines[1].starts_with("streams 1"), "{lines:?}");
+    assert_eq!(render(&View { error: Some("no".into()), live: None }, at(80, 24)), ["weir: no"]);
+    assert!(render(&View::default(), at(80, 24)).is_empty());
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let mut view = view(&[]);
+    view.live.as_mut().unwrap().health.reasons.push("the zone is 91 % full".into());
+    assert_eq!(render(&view, None)[2], "degraded: the zone is 91 % full");
+}
