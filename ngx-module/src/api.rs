@@ -3,6 +3,7 @@
 //! One file a resource. A handler decides from memory and answers at once, or hands the part that may block
 //! to the thread pool and answers when that is done.
 
+pub mod events;
 mod health;
 mod keys;
 mod streams;
@@ -37,6 +38,8 @@ pub enum Step {
     Answer(Response),
     /// This runs in the thread pool first.
     Work(Work),
+    /// It is answered with events, from the one after this id on, until the client leaves.
+    Follow(u64),
 }
 
 /// Work for the thread pool.
@@ -144,6 +147,7 @@ fn route(call: &Call<'_>) -> Answer {
         ("DELETE", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
             streams::drop_publisher(call, &app.join("/"), name)
         }
+        ("GET", ["v1", "events"]) => events::follow(call),
         ("GET", ["v1", "keys"]) => keys::list(call),
         ("POST", ["v1", "keys"]) => keys::create(call),
         ("DELETE", ["v1", "keys", id]) => keys::revoke(call, id),
@@ -159,7 +163,7 @@ fn route(call: &Call<'_>) -> Answer {
 /// The methods of a path that exists, as `Allow` would list them.
 fn allowed(path: &[&str]) -> &'static str {
     match path {
-        ["v1", "health"] | ["v1", "streams"] => "GET, HEAD",
+        ["v1", "health" | "streams" | "events"] => "GET, HEAD",
         ["v1", "streams", _, .., _, "players"] => "GET, HEAD",
         ["v1", "streams", _, .., _, "players", _] => "DELETE",
         ["v1", "streams", _, .., _] => "GET, HEAD, DELETE",

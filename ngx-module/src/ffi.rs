@@ -13,11 +13,13 @@
 //! | `cycle` | the life of a configuration and of a worker |
 //! | `timer`, `thread`, `log`, `process` | events, the thread pool, the log, the clock |
 //! | `request` | an HTTP request |
+//! | `event_stream` | requests that are answered with events |
 
 pub mod callback;
 pub mod chain;
 pub mod conf;
 pub mod cycle;
+pub mod event_stream;
 pub mod export;
 pub mod interworker;
 pub mod log;

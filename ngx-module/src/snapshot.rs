@@ -79,7 +79,7 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>) -> StreamSnapsh
     StreamSnapshot {
         app: stream.app,
         name: stream.name,
-        session: number(stream.id.session()),
+        session: stream.id.to_string(),
         since: stream.since,
         publisher: Some(PublisherSnapshot { addr: stream.addr, key_id, worker_pid: stream.worker_pid }),
         video: stream.video,
@@ -99,7 +99,7 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>) -> StreamSnapsh
 
 fn player_view(player: &LivePlayer) -> PlayerSnapshot {
     PlayerSnapshot {
-        id: number(player.id.session()),
+        id: player.id.to_string(),
         addr: player.addr.clone(),
         worker_pid: player.worker_pid,
         since: player.since,
@@ -109,12 +109,7 @@ fn player_view(player: &LivePlayer) -> PlayerSnapshot {
     }
 }
 
-/// The number of a publish or a play, as people see it.
-fn number(session: u64) -> String {
-    format!("s{session:x}")
-}
-
-/// What [`number`] wrote.
+/// The number of a publish or a play, from the text that people see.
 #[must_use]
 pub fn parse_number(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix('s')?, 16).ok()

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use weir_model::{
     api::ApiError,
     state_file::{Change, State, StateError},
@@ -125,6 +126,7 @@ pub fn persist(
     let locked = runtime.zone.lock(process::pid());
     let Some(path) = runtime.state_path.clone() else {
         confirm(&locked, &change);
+        announce(&locked, &change);
         return Step::Answer(answer(Ok(())));
     };
     // What was revoked and could not be written then is written now.
@@ -154,7 +156,13 @@ fn write_later(
             };
             runtime.zone.set_state_written(written.is_ok());
             match written {
-                Ok(Some(written)) => Step::Answer(answer(show(&runtime, &changes, written))),
+                Ok(Some(written)) => {
+                    let outcome = show(&runtime, &changes, written);
+                    if outcome.is_ok() {
+                        announce(&runtime.zone.lock(process::pid()), &change);
+                    }
+                    Step::Answer(answer(outcome))
+                }
                 Ok(None) => {
                     let locked = runtime.zone.lock(process::pid());
                     let base = State {
@@ -205,6 +213,17 @@ fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
             zone.confirm_secret(&secret.digest);
         }
     }
+}
+
+/// The event `key.changed`.
+fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
+    let (id, change) = match change {
+        Change::AddKey(key) => (key.id, "added"),
+        Change::RevokeKey(id) => (*id, "revoked"),
+        Change::RotateKey { id, .. } => (*id, "rotated"),
+    };
+    let data = json!({ "id": id, "change": change });
+    zone.push_event("key.changed", &data.to_string(), process::now());
 }
 
 /// A revocation is not taken back: the key stays dead in the zone.

@@ -6,7 +6,7 @@ use weir_model::Timestamp;
 
 use crate::{
     ffi::{
-        interworker,
+        event_stream, interworker,
         log::{self, Level},
         process::{self, Local},
         session::{self, Session},
@@ -16,8 +16,8 @@ use crate::{
     runtime::{self, Runtime},
 };
 
-/// Ticks between two rounds of what needs no haste.
-const SLOW: u32 = 10;
+/// Ticks in a second: what needs no haste is done once.
+pub const TICKS_A_SECOND: u32 = 10;
 
 struct Seen {
     ticks: u32,
@@ -53,7 +53,7 @@ pub fn stop() {
     if let Some(runtime) = runtime::current()
         && let Some(worker) = runtime.worker()
     {
-        runtime.zone.lock(process::pid()).unregister(worker);
+        runtime.zone.lock(process::pid()).unregister(worker, process::now());
     }
 }
 
@@ -64,12 +64,13 @@ pub fn tick() {
         runtime.zone.heartbeat(worker, process::now(), process::draining());
     }
     follow_orders(&runtime);
+    event_stream::pump(&runtime);
     let draining_ms = draining_ms();
     if let Some(draining_ms) = draining_ms {
         session::each(|session| hooks::close_if_drained(session, draining_ms));
     }
     let slow = SEEN.with(|seen| {
-        seen.ticks = (seen.ticks + 1) % SLOW;
+        seen.ticks = (seen.ticks + 1) % TICKS_A_SECOND;
         seen.ticks == 0
     });
     if slow {
@@ -118,7 +119,7 @@ fn account(session: &mut Session) {
 fn tidy(runtime: &Rc<Runtime>) {
     let now = process::now();
     let zone = runtime.zone.lock(process::pid());
-    zone.reclaim(process::census());
+    zone.reclaim(now, process::census());
     zone.forget_ended_secrets(now);
     let summaries = zone.throttled_since(now);
     drop(zone);

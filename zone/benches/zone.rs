@@ -108,7 +108,7 @@ fn streams(criterion: &mut Criterion) {
     criterion.bench_function("claim and release, 10000 keys, 100 streams", |bencher| {
         bencher.iter(|| {
             let id = claim(black_box("show"));
-            zone.lock(PID).release(id);
+            zone.lock(PID).release(id, NOW);
         });
     });
     let row = zone.row(claim("show")).unwrap();

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Key,
     Stream,
     Player,
+    Event,
 }
 
 impl Kind {
@@ -32,6 +33,7 @@ impl Kind {
             3 => Kind::Key,
             4 => Kind::Stream,
             5 => Kind::Player,
+            6 => Kind::Event,
             _ => Kind::Free,
         }
     }
@@ -44,6 +46,7 @@ impl Kind {
             Kind::Key => 3,
             Kind::Stream => 4,
             Kind::Player => 5,
+            Kind::Event => 6,
         }
     }
 
@@ -52,6 +55,7 @@ impl Kind {
     pub(crate) fn text_from(self) -> usize {
         match self {
             Kind::Key => 10,
+            Kind::Event => 5,
             Kind::Stream | Kind::Player => WORDS,
             Kind::Free | Kind::Taken | Kind::Tail => 2,
         }
@@ -68,7 +72,7 @@ impl Kind {
     }
 
     pub(crate) fn is_record(self) -> bool {
-        matches!(self, Kind::Key | Kind::Stream | Kind::Player)
+        matches!(self, Kind::Key | Kind::Stream | Kind::Player | Kind::Event)
     }
 }
 

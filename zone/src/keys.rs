@@ -105,11 +105,21 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// The valid key with this digest.
     #[must_use]
     pub fn find_key(&self, digest: &Digest) -> Option<KeyRecord> {
+        self.valid(digest).map(|block| self.read_key(block))
+    }
+
+    /// Whether a valid key has this digest.
+    #[must_use]
+    pub fn is_valid_key(&self, digest: &Digest) -> bool {
+        self.valid(digest).is_some()
+    }
+
+    fn valid(&self, digest: &Digest) -> Option<&Block> {
         let mut chain = self.chain(digest_hash(digest.bytes()));
         let (_, found) = chain.find(|(_, block)| {
             block.kind() == Kind::Key && stage(block) == Stage::Valid && digest_of(block) == *digest
         })?;
-        Some(self.read_key(found))
+        Some(found)
     }
 
     /// The valid key with this id, with the secret that is current.

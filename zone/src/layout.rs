@@ -30,6 +30,8 @@ pub struct Root {
     /// First free block + 1.
     pub(crate) free: AtomicU64,
     pub(crate) used: AtomicU64,
+    /// Somebody died inside: records of dead workers may be left.
+    pub(crate) orphans: AtomicU64,
     /// Blocks from here on were never used: nobody needs to look at them.
     pub(crate) touched: AtomicU64,
     /// Generation of the state file that the zone shows.
@@ -42,6 +44,9 @@ pub struct Root {
     pub(crate) orders: AtomicU64,
     pub(crate) next_session: AtomicU64,
     pub(crate) next_worker: AtomicU64,
+    pub(crate) last_event: AtomicU64,
+    pub(crate) oldest_event: AtomicU64,
+    pub(crate) newest_event: AtomicU64,
     /// Connections accepted.
     pub(crate) accepted: AtomicU64,
     pub(crate) seed: AtomicU64,
@@ -61,6 +66,7 @@ impl Default for Root {
             inside: AtomicU64::default(),
             free: AtomicU64::default(),
             used: AtomicU64::default(),
+            orphans: AtomicU64::default(),
             touched: AtomicU64::default(),
             generation: AtomicU64::default(),
             state_file: AtomicU64::default(),
@@ -68,6 +74,9 @@ impl Default for Root {
             orders: AtomicU64::default(),
             next_session: AtomicU64::default(),
             next_worker: AtomicU64::default(),
+            last_event: AtomicU64::default(),
+            oldest_event: AtomicU64::default(),
+            newest_event: AtomicU64::default(),
             accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
             workers: std::array::from_fn(|_| WorkerRow::default()),
@@ -110,6 +119,8 @@ impl Root {
         self.size.store(size as u64, Relaxed);
         self.piece.store(piece as u64, Relaxed);
         self.next_session.store(session_base, Relaxed);
+        // Ids of events go on rising over a restart, and fit into the numbers of JavaScript.
+        self.last_event.store((session_base >> 16) * 1000, Relaxed);
         self.seed.store(seed, Relaxed);
         self.version.store(VERSION, Relaxed);
         self.magic.store(MAGIC, Relaxed);

@@ -7,7 +7,7 @@
 //! ```text
 //! Root      counters, one row a worker, the table of wrong keys an address     layout.rs workers.rs throttle.rs
 //! heads     hash chains of records                                             lock.rs
-//! blocks    128 bytes each: a record (key, live stream, player) or its text    block.rs  keys.rs streams.rs players.rs
+//! blocks    128 bytes each: a record (key, stream, player, event) or its text  block.rs  keys.rs streams.rs players.rs events.rs
 //! ```
 //!
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
@@ -20,6 +20,7 @@ mod bans;
 mod block;
 #[cfg(test)]
 mod death;
+mod events;
 pub mod heap;
 mod keys;
 mod layout;
@@ -32,6 +33,7 @@ mod throttle;
 mod workers;
 
 pub use block::Block;
+pub use events::Event;
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};

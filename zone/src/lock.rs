@@ -143,7 +143,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// The records of one hash chain. A chain that was damaged into a ring ends all the same.
     pub(crate) fn chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
-        let mut at = unpack(self.head(hash).load(Relaxed));
+        self.follow(unpack(self.head(hash).load(Relaxed)))
+    }
+
+    /// A record and those that come next.
+    pub(crate) fn follow(&self, first: Option<Index>) -> impl Iterator<Item = (Index, &Block)> {
+        let mut at = first;
         let mut left = self.zone.blocks.len();
         std::iter::from_fn(move || {
             let index = at?;
@@ -154,11 +159,24 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// Writes a record: `fill` sets its own words, `text` follows, and `kind` makes it one.
+    /// Writes a record into its hash chain.
     pub(crate) fn insert(
         &self,
         kind: Kind,
         hash: u64,
+        text: &[u8],
+        keep_free: usize,
+        fill: impl FnOnce(&Block),
+    ) -> Result<Index, ZoneFull> {
+        let index = self.write(kind, text, keep_free, fill)?;
+        self.link(hash, index, self.zone.block(index).ok_or(ZoneFull)?);
+        Ok(index)
+    }
+
+    /// Writes a record: `fill` sets its own words, `text` follows, and `kind` makes it one.
+    pub(crate) fn write(
+        &self,
+        kind: Kind,
         text: &[u8],
         keep_free: usize,
         fill: impl FnOnce(&Block),
@@ -183,7 +201,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
         fill(record);
         record.write_text(kind, own);
         record.set_kind(kind);
-        self.link(hash, index, record);
         Ok(index)
     }
 
@@ -191,6 +208,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub(crate) fn remove(&self, hash: u64, index: Index) {
         let Some(record) = self.zone.block(index) else { return };
         self.unlink(hash, index, record.next());
+        self.free_record(index);
+    }
+
+    /// Frees the blocks of a record that is in no chain any more.
+    pub(crate) fn free_record(&self, index: Index) {
         let mut next = Some(index);
         for _ in 0..self.zone.blocks.len() {
             let Some((at, block)) = next.and_then(|at| Some((at, self.zone.block(at)?))) else { break };
@@ -260,13 +282,16 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// one that was never finished are freed.
     fn repair(&self) {
         let zone = self.zone;
+        zone.root.orphans.store(1, Relaxed);
         let mut reachable = vec![false; zone.blocks.len()];
         for head in zone.heads {
             head.store(0, Relaxed);
         }
         for (index, record) in (0..).zip(zone.blocks).filter(|(_, block)| block.kind().is_record()) {
             reachable[index as usize] = true;
-            self.link(self.hash_of(record), index, record);
+            if record.kind() != Kind::Event {
+                self.link(self.hash_of(record), index, record);
+            }
             let mut tail = record.tail();
             while let Some(block) = tail.and_then(|at| zone.block(at)).filter(|b| b.kind() == Kind::Tail) {
                 let Some(seen) = tail.and_then(|at| reachable.get_mut(at as usize)) else { break };
@@ -276,6 +301,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 tail = block.tail();
             }
         }
+        self.repair_events();
         zone.root.free.store(0, Relaxed);
         zone.root.used.store(zone.blocks.len() as u64, Relaxed);
         // From the end, so that the first blocks are taken first and few are ever touched.

@@ -5,7 +5,7 @@ use weir_model::{Timestamp, verdict::Credential};
 use crate::{
     Locked, Mutex, StreamId, WorkerId, Zone, ZoneFull,
     block::{Block, Index, Kind},
-    streams::{BYTES_OUT, DROPPED, NewStream, ORDER, SESSION, SINCE, owner},
+    streams::{BYTES_OUT, CLOSE, DROPPED, NewStream, ORDER, SESSION, SINCE, owner},
 };
 
 const RATE: usize = 9;
@@ -84,7 +84,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
             addr: new.addr,
             worker: new.worker,
         };
-        self.insert_row(Kind::Player, &row, now, |_| {})
+        // However many watch, publishers find room.
+        self.insert_row(Kind::Player, &row, now, self.reserve() / 2, |_| {})
     }
 
     /// A player left: what it was sent is added to its stream.
@@ -120,7 +121,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             }
         });
         if let Some((_, row)) = found {
-            row.set(ORDER, 1);
+            row.set(ORDER, CLOSE);
             self.order();
         }
         found.is_some()

@@ -1,7 +1,8 @@
 //! Live streams: a row a publisher, claimed before nginx-rtmp sees the publish and released when it closes.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{fmt, sync::atomic::Ordering::Relaxed};
 
+use serde_json::json;
 use weir_model::{
     KeyId, Timestamp,
     media::{AudioFacts, VideoFacts},
@@ -31,6 +32,10 @@ const VIDEO: usize = 13;
 const AUDIO: usize = 14;
 const FPS: usize = 15;
 
+/// Bits of the word `ORDER`: the session is to be closed; the stream was seen live.
+pub(crate) const CLOSE: u64 = 1;
+const STARTED: u64 = 2;
+
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
 pub struct NewStream<'a> {
@@ -51,6 +56,13 @@ pub struct NewStream<'a> {
 pub struct StreamId {
     pub(crate) place: Index,
     pub(crate) session: u64,
+}
+
+impl fmt::Display for StreamId {
+    /// As people see it: `s` and the number in hex.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{:x}", self.session)
+    }
 }
 
 impl StreamId {
@@ -143,7 +155,7 @@ impl StreamRow<'_> {
     /// Its worker was told to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
-        self.block.word(ORDER) != 0
+        self.block.word(ORDER) & CLOSE != 0
     }
 }
 
@@ -172,7 +184,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 Some(pid) if alive(pid) => {
                     return Ok(Claim::Live(Box::new(self.read_stream(place, row, pid))));
                 }
-                _ => self.remove(row_hash(new.app, new.name), place),
+                _ => self.end(place, row, now),
             }
         }
         self.watch(new, now).map(Claim::Taken)
@@ -180,16 +192,50 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A row for a stream whose name is nobody's to claim: where keys and duplicates are nginx-rtmp's business.
     pub fn watch(&self, new: &NewStream<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
-        self.insert_row(Kind::Stream, new, now, |row| {
+        self.insert_row(Kind::Stream, new, now, 0, |row| {
             row.set(LAST_MEDIA, now.as_millis());
             row.set(KEY, credential_words(new.credential).1);
         })
     }
 
-    /// Gives a name back.
-    pub fn release(&self, id: StreamId) {
+    /// A stream is live: nginx-rtmp publishes it. One event a session says so.
+    pub fn started(&self, id: StreamId, now: Timestamp) {
+        let Some(row) = self.zone.own_block(Kind::Stream, id) else { return };
+        if row.word(ORDER) & STARTED != 0 {
+            return;
+        }
+        row.set(ORDER, row.word(ORDER) | STARTED);
+        let stream = self.read_stream(id.place, row, self.zone.owner_pid(owner(row)).unwrap_or_default());
+        let key_id = match stream.credential {
+            Credential::Key(id) => Some(id),
+            Credential::Open | Credential::Token | Credential::Pull => None,
+        };
+        let data = json!({
+            "app": stream.app, "name": stream.name, "session": id.to_string(), "key_id": key_id,
+            "addr": stream.addr, "worker_pid": stream.worker_pid,
+        });
+        self.push_event("stream.started", &data.to_string(), now);
+    }
+
+    /// Gives a name back. A stream that was live has ended.
+    pub fn release(&self, id: StreamId, now: Timestamp) {
         if let Some(row) = self.zone.own_block(Kind::Stream, id) {
-            self.remove(self.row_hash(row), id.place);
+            self.end(id.place, row, now);
+        }
+    }
+
+    /// Frees a stream's row, whoever had it.
+    pub(crate) fn end(&self, place: Index, row: &Block, now: Timestamp) {
+        let stream = self.read_stream(place, row, 0);
+        let started = row.word(ORDER) & STARTED != 0;
+        self.remove(self.row_hash(row), place);
+        if started {
+            let data = json!({
+                "app": stream.app, "name": stream.name, "session": stream.id.to_string(),
+                "bytes_in": stream.bytes_in, "bytes_out": stream.bytes_out,
+                "duration_ms": now.millis_since(stream.since),
+            });
+            self.push_event("stream.ended", &data.to_string(), now);
         }
     }
 
@@ -217,7 +263,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn order_close(&self, id: StreamId) -> bool {
         let row = self.zone.own_block(Kind::Stream, id);
         if let Some(row) = row {
-            row.set(ORDER, 1);
+            row.set(ORDER, row.word(ORDER) | CLOSE);
             self.order();
         }
         row.is_some()
@@ -228,7 +274,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let wanted = credential_words(Credential::Key(id));
         let rows = self.records(Kind::Stream);
         let own = rows.filter(|(_, row)| (row.word(SHAPE) >> 24, row.word(KEY)) == wanted);
-        let ordered = own.map(|(_, row)| row.set(ORDER, 1)).count();
+        let ordered = own.map(|(_, row)| row.set(ORDER, row.word(ORDER) | CLOSE)).count();
         if ordered > 0 {
             self.order();
         }
@@ -241,11 +287,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         kind: Kind,
         new: &NewStream<'_>,
         now: Timestamp,
+        keep_free: usize,
         fill: impl FnOnce(&Block),
     ) -> Result<StreamId, ZoneFull> {
         let session = self.zone.root.next_session.fetch_add(1, Relaxed) + 1;
         let text = [new.app.as_bytes(), new.name.as_bytes(), new.addr.as_bytes()].concat();
-        let place = self.insert(kind, row_hash(new.app, new.name), &text, 0, |row| {
+        let place = self.insert(kind, row_hash(new.app, new.name), &text, keep_free, |row| {
             row.set(SESSION, session);
             row.set(SINCE, now.as_millis());
             row.set(OWNER, new.worker.to_word());
@@ -258,11 +305,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     pub(crate) fn find_stream(&self, app: &str, name: &str) -> Option<(Index, &Block)> {
+        let wanted = [app.as_bytes(), name.as_bytes()].concat();
         self.chain(row_hash(app, name)).find(|(_, row)| {
-            row.kind() == Kind::Stream && {
-                let (of, called, _) = self.row_text(row);
-                of == app && called == name
-            }
+            let lengths = row.word(SHAPE) >> 8 & 0xffff;
+            row.kind() == Kind::Stream
+                && lengths == ((app.len() as u64 & 0xff) << 8 | (name.len() as u64 & 0xff))
+                && self.text(row, wanted.len()) == wanted
         })
     }
 

@@ -72,9 +72,10 @@ impl<M: Mutex> Zone<'_, M> {
     /// Tells the others where to reach the caller: at most [`MAX_DOORS`] names.
     pub fn set_doors(&self, worker: WorkerId, doors: &[u32]) {
         let Some(row) = self.worker_row(worker.to_word()) else { return };
-        for (word, doors) in row.doors.iter().zip(doors.chunks(DOORS_A_WORD)) {
+        let mut doors = doors.chunks(DOORS_A_WORD);
+        for word in &row.doors {
             let pack = |word, door: &u32| word << DOOR_BITS | u64::from(door + 1);
-            word.store(doors.iter().rev().fold(0, pack), Relaxed);
+            word.store(doors.next().unwrap_or_default().iter().rev().fold(0, pack), Relaxed);
         }
     }
 
@@ -112,7 +113,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         alive: impl Fn(u32) -> bool,
     ) -> Result<WorkerId, ZoneFull> {
         // A row under the caller's own pid belongs to a dead worker that had the same number.
-        self.reclaim(|other| other != pid && alive(other));
+        self.reclaim(now, |other| other != pid && alive(other));
         let root = self.zone.root;
         let slot = root.workers.iter().position(|row| row.pid.load(Relaxed) == 0).ok_or(ZoneFull)?;
         let generation = (root.next_worker.fetch_add(1, Relaxed) + 1) & 0xffff_ffff;
@@ -130,39 +131,41 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     /// Gives the caller's row back when it exits.
-    pub fn unregister(&self, worker: WorkerId) {
+    pub fn unregister(&self, worker: WorkerId, now: Timestamp) {
         if let Some(row) = self.zone.worker_row(worker.to_word()) {
             row.pid.store(0, Relaxed);
         }
-        self.free_orphans(|_| true);
+        self.free_orphans(now, |_| true);
     }
 
     /// Frees the rows of workers that are gone, and their streams and unfinished keys. Returns how many
     /// streams were freed.
-    pub fn reclaim(&self, alive: impl Fn(u32) -> bool) -> usize {
+    pub fn reclaim(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
         let gone = |row: &&crate::workers::WorkerRow| {
             let pid = row.pid.load(Relaxed) as u32;
             pid != 0 && !alive(pid)
         };
         let gone: Vec<_> = self.zone.root.workers.iter().filter(gone).collect();
-        if gone.is_empty() {
+        if self.zone.root.orphans.swap(0, Relaxed) == 0 && gone.is_empty() {
             return 0;
         }
         for row in gone {
             row.pid.store(0, Relaxed);
         }
-        self.free_orphans(alive)
+        self.free_orphans(now, alive)
     }
 
-    fn free_orphans(&self, alive: impl Fn(u32) -> bool) -> usize {
-        let rows = |kind| -> Vec<_> {
+    fn free_orphans(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
+        let lost = |kind| -> Vec<_> {
             let all = self.records(kind);
-            let lost = all.filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none());
-            lost.map(|(at, row)| (at, self.row_hash(row))).collect()
+            all.filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none()).collect()
         };
-        let streams = rows(Kind::Stream);
-        for (at, hash) in streams.iter().copied().chain(rows(Kind::Player)) {
-            self.remove(hash, at);
+        for (at, row) in lost(Kind::Player) {
+            self.remove(self.row_hash(row), at);
+        }
+        let streams = lost(Kind::Stream);
+        for (at, row) in &streams {
+            self.end(*at, row, now);
         }
         let pending: Vec<_> = self
             .records(Kind::Key)

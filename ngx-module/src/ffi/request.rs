@@ -11,7 +11,7 @@ use nginx_sys::{
 use ngx::{core::Pool, http::Request};
 use weir_model::ClientAddr;
 
-use super::{callback, conf, export, log, thread};
+use super::{callback, conf, event_stream, export, log, thread};
 use crate::{
     api::{self, Done, Response, Step},
     settings::LocationSettings,
@@ -31,6 +31,8 @@ pub struct Head<'r> {
     pub content_type: Option<&'r str>,
     /// `Content-Length`, if it was sent.
     pub content_length: Option<u64>,
+    /// The header `Last-Event-ID`.
+    pub last_event_id: Option<&'r str>,
     /// The other end.
     pub client: ClientAddr,
     /// The settings of its location.
@@ -115,6 +117,10 @@ unsafe fn proceed(r: *mut ngx_http_request_t, step: Option<Step>) {
                 true => return,
                 false => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
             },
+            Some(Step::Follow(after)) => match event_stream::begin(r, after) {
+                true => return,
+                false => NGX_ERROR as ngx_int_t,
+            },
             None => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
         };
         ngx_http_finalize_request(r, outcome);
@@ -142,9 +148,33 @@ unsafe fn head<'r>(r: &'r ngx_http_request_t) -> Option<Head<'r>> {
             authorization: header(r.headers_in.authorization),
             content_type: header(r.headers_in.content_type),
             content_length: u64::try_from(r.headers_in.content_length_n).ok(),
+            last_event_id: header_named(r, "last-event-id"),
             client: super::session::client_of(&*r.connection),
             settings: conf::entry(r.loc_conf, export::http_module())?,
         })
+    }
+}
+
+/// A header that nginx itself does not know.
+///
+/// # Safety
+///
+/// `r` was read up to its body.
+unsafe fn header_named<'r>(r: &'r ngx_http_request_t, name: &str) -> Option<&'r str> {
+    let mut part = &r.headers_in.headers.part;
+    loop {
+        let rows = match part.nelts {
+            0 => &[],
+            // SAFETY: ngx_list_part_t: `elts` holds `nelts` headers; the last part has no next.
+            count => unsafe { std::slice::from_raw_parts(part.elts.cast::<ngx_table_elt_t>(), count) },
+        };
+        let found =
+            rows.iter().find(|row| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name)));
+        if let Some(row) = found {
+            return conf::text(&row.value);
+        }
+        // SAFETY: null or the next part of the same list.
+        part = unsafe { part.next.as_ref() }?;
     }
 }
 

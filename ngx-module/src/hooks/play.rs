@@ -45,7 +45,7 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
     let digest = Digest::of(name);
     let is_key = settings.publish() == Policy::Key
         && (runtime.file_key(session.app(), &digest).is_some()
-            || runtime.zone.lock(process::pid()).find_key(&digest).is_some());
+            || runtime.zone.lock(process::pid()).is_valid_key(&digest));
     if is_key {
         session.log(
             Level::Error,

@@ -284,7 +284,7 @@ fn try_claim(
             return Ok(false);
         }
     }
-    if grant.digest.as_ref().is_some_and(|digest| zone.find_key(digest).is_none()) {
+    if grant.digest.as_ref().is_some_and(|digest| !zone.is_valid_key(digest)) {
         return Err(Refusal::UnknownKey);
     }
     let claimed = zone.claim(&new, now, process::alive).map_err(|_| Refusal::ZoneFull)?;
@@ -362,7 +362,7 @@ fn watch(session: &mut Session) {
     match watched {
         Some(live) => {
             set(session, Publish::Live(live));
-            spread(session);
+            started(session);
         }
         None => set(session, Publish::Unseen),
     }
@@ -383,6 +383,16 @@ fn confirm_name(session: &mut Session) {
             ),
         );
         return session.close();
+    }
+    started(session);
+}
+
+/// The stream is live, under the name that it was given.
+fn started(session: &mut Session) {
+    if let (Some(Publish::Live(live)), Some(runtime)) =
+        (session.known_state().map(|state| &state.publish), runtime::current())
+    {
+        runtime.zone.lock(process::pid()).started(live.id, process::now());
     }
     spread(session);
 }
@@ -455,7 +465,7 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
 /// The session does not hold its stream any more.
 pub(super) fn release(publish: Publish) {
     if let (Publish::Live(live), Some(runtime)) = (publish, runtime::current()) {
-        runtime.zone.lock(process::pid()).release(live.id);
+        runtime.zone.lock(process::pid()).release(live.id, process::now());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use serde_json::json;
 use weir_model::{ClientAddr, Refusal, network, throttle::LogLine};
 
 use super::{close_soon, publish::Flow};
@@ -32,6 +33,10 @@ fn log_refusal(session: &Session, refusal: Refusal) {
             LogLine::Silent => return,
             LogLine::Summary { unlogged } => log_summary(bucket, unlogged),
         }
+    }
+    if let Some(runtime) = runtime::current() {
+        let data = json!({ "app": session.app(), "reason": refusal.label(), "addr": session.addr() });
+        runtime.zone.lock(process::pid()).push_event("publish.denied", &data.to_string(), process::now());
     }
     session.log(Level::Error, format_args!("publish refused: {refusal}, app: \"{}\"", session.app()));
 }

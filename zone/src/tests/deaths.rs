@@ -78,13 +78,13 @@ const CHANGES: [(&str, Change); 13] = [
     ("claim from the dead", |zone| claim(zone, "s111", 10)),
     ("release", |zone| {
         let id = zone.lock(1).streams(|_| true)[1].id;
-        zone.lock(1).release(id);
+        zone.lock(1).release(id, NOW);
     }),
     ("order", |zone| {
         let id = zone.lock(1).streams(|_| true)[1].id;
         zone.lock(1).order_close(id);
     }),
-    ("reclaim", |zone| assert!(zone.lock(1).reclaim(|pid| pid != 11) <= 3)),
+    ("reclaim", |zone| assert!(zone.lock(1).reclaim(NOW, |pid| pid != 11) <= 3)),
     ("register", |zone| assert!(zone.lock(1).register(11, NOW, |_| true).is_ok())),
 ];
 

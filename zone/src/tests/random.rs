@@ -96,12 +96,12 @@ impl World {
             }
             Change::Release(nth) => {
                 if let Some((_, id)) = self.ids.get(*nth) {
-                    locked.release(*id);
+                    locked.release(*id, NOW);
                 }
             }
             // That it died is known already.
             Change::Kill(_) => {
-                locked.reclaim(self.alive());
+                locked.reclaim(NOW, self.alive());
             }
         }
     }

@@ -108,7 +108,7 @@ fn streams_may_use_what_keys_must_leave() {
     // A stream with a short name takes two blocks.
     assert!(all - in_use < 2);
     assert!(ids.len() >= all / 8 / 2, "{} streams", ids.len());
-    ids.into_iter().for_each(|id| zone.lock(PID).release(id));
+    ids.into_iter().for_each(|id| zone.lock(PID).release(id, NOW));
     assert_eq!(used(&zone), before);
 }
 

@@ -88,7 +88,7 @@ fn a_pending_key_goes_with_its_worker() {
         insert(&zone, &key(id), Stage::Pending { pid });
     }
     insert(&zone, &key(3), Stage::Valid);
-    zone.lock(PID).reclaim(|pid| pid != 7);
+    zone.lock(PID).reclaim(NOW, |pid| pid != 7);
     zone.lock(PID).confirm_secret(&digest(1));
     zone.lock(PID).confirm_secret(&digest(2));
     assert_eq!([1, 2, 3].map(|secret| opens(&zone, secret)), [false, true, true]);

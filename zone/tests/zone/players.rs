@@ -26,7 +26,7 @@ fn players_of_one_stream_are_many() {
     );
     // A player's row is no stream's, and the other way round.
     assert!(zone.row(ids[0]).is_none() && zone.player_row(live).is_none());
-    zone.lock(PID).release(ids[0]);
+    zone.lock(PID).release(ids[0], NOW);
     zone.lock(PID).remove_player(live);
     assert_eq!((zone.lock(PID).players(|_| true).len(), zone.row(live).is_some()), (3, true));
 }
@@ -72,8 +72,8 @@ fn players_go_with_their_worker() {
     play(&zone, alive);
     assert_eq!(zone.lock(11).players(|pid| pid == 11).len(), 1);
     let before = used(&zone);
-    zone.lock(11).reclaim(|pid| pid == 11);
+    zone.lock(11).reclaim(NOW, |pid| pid == 11);
     assert_eq!(used(&zone), before / 2);
-    zone.lock(11).unregister(alive);
+    zone.lock(11).unregister(alive, NOW);
     assert_eq!(used(&zone), 0);
 }

@@ -30,7 +30,7 @@ fn a_name_is_one_publishers() {
         }
         Claim::Taken(_) => panic!("claimed twice"),
     }
-    zone.lock(10).release(id);
+    zone.lock(10).release(id, NOW);
     claim(&zone, &stream("show", there));
 }
 
@@ -53,10 +53,10 @@ fn a_stale_id_does_nothing() {
     let zone = heap.zone();
     let worker = register(&zone, PID);
     let first = claim(&zone, &stream("show", worker));
-    zone.lock(PID).release(first);
+    zone.lock(PID).release(first, NOW);
     let second = claim(&zone, &stream("show", worker));
     assert!(second.session() > first.session());
-    zone.lock(PID).release(first);
+    zone.lock(PID).release(first, NOW);
     assert!(!zone.lock(PID).order_close(first));
     assert!(zone.row(first).is_none());
     assert!(!zone.row(second).unwrap().is_ordered_to_close());
@@ -90,7 +90,7 @@ fn a_dead_workers_stream_can_be_claimed_at_once() {
         panic!("the dead keep the name")
     };
     assert_ne!(before, after);
-    assert_eq!(zone.lock(11).reclaim(is_alive), 0);
+    assert_eq!(zone.lock(11).reclaim(NOW, is_alive), 0);
     assert_eq!(names(&zone), ["other", "show"]);
 }
 
@@ -102,10 +102,10 @@ fn reclaiming_frees_the_streams_of_the_dead_alone() {
     for n in 0..30 {
         claim(&zone, &stream(&format!("s{n:02}"), workers[n % 3]));
     }
-    assert_eq!(zone.lock(PID).reclaim(|pid| pid == 11), 20);
+    assert_eq!(zone.lock(PID).reclaim(NOW, |pid| pid == 11), 20);
     assert_eq!(used(&zone), 10 * BLOCKS);
     assert!(zone.lock(PID).streams(|_| true).iter().all(|live| live.worker_pid == 11));
-    assert_eq!(zone.lock(PID).reclaim(|pid| pid == 11), 0);
+    assert_eq!(zone.lock(PID).reclaim(NOW, |pid| pid == 11), 0);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn orders_reach_the_rows_they_are_for() {
     assert!(zone.lock(PID).order_close(c));
     assert_eq!((zone.orders(), ordered()), (orders + 2, [false, true, true]));
     // The order goes with the row.
-    zone.lock(PID).release(b);
+    zone.lock(PID).release(b, NOW);
     assert!(!zone.row(claim(&zone, &by("b", Credential::Token))).unwrap().is_ordered_to_close());
 }
 
@@ -147,7 +147,7 @@ fn the_longest_names_and_every_credential_come_back() {
     for (n, live) in listed.iter().enumerate() {
         assert_eq!((&live.app, live.addr.as_str()), (&app, addr));
         assert_eq!(live.name, n.to_string().repeat(128));
-        zone.lock(PID).release(live.id);
+        zone.lock(PID).release(live.id, NOW);
     }
     assert_eq!(used(&zone), 0);
 }

@@ -30,7 +30,7 @@ fn work(zone: &TestZone<'_>, pid: u32, on_air: &OnAir) -> u64 {
                 let own = listed.iter().find(|live| live.id == id).unwrap();
                 assert_eq!((own.bytes_in, own.worker_pid), (1000, pid));
                 assert_eq!(on_air[at].swap(0, Relaxed), u64::from(pid));
-                zone.lock(pid).release(id);
+                zone.lock(pid).release(id, NOW);
                 taken += 1;
             }
             Claim::Live(live) => assert_ne!(live.worker_pid, pid),

@@ -24,11 +24,11 @@ fn a_worker_that_exits_takes_its_streams_along() {
     let (one, other) = (register(&zone, 10), register(&zone, 11));
     claim(&zone, &stream("a", one));
     claim(&zone, &stream("b", other));
-    zone.lock(10).unregister(one);
+    zone.lock(10).unregister(one, NOW);
     assert_eq!(names(&zone), ["b"]);
     assert_eq!(zone.workers().len(), 1);
     // Twice is once.
-    zone.lock(10).unregister(one);
+    zone.lock(10).unregister(one, NOW);
     assert_eq!((zone.workers().len(), names(&zone)), (1, vec!["b".to_owned()]));
 }
 
@@ -43,7 +43,7 @@ fn a_new_worker_inherits_nothing_of_its_row() {
     assert_eq!(used(&zone), 0);
     // What the dead one still says counts for nobody.
     zone.heartbeat(dead, NOW.plus_seconds(9), true);
-    zone.lock(10).unregister(dead);
+    zone.lock(10).unregister(dead, NOW);
     let listed = zone.workers();
     assert_eq!((listed.len(), listed[0].pid, listed[0].draining, listed[0].heartbeat), (1, 12, false, NOW));
     claim(&zone, &stream("a", new));
@@ -82,7 +82,7 @@ fn a_workers_doors_are_its_own() {
     zone.set_doors(workers[1], &[0]);
     let doors = || zone.workers().into_iter().map(|worker| worker.doors).collect::<Vec<_>>();
     assert_eq!(doors(), [most, vec![0]]);
-    zone.lock(10).unregister(workers[0]);
+    zone.lock(10).unregister(workers[0], NOW);
     register(&zone, 12);
     assert_eq!(doors(), [vec![], vec![0]]);
 }
