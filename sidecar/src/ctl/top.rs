@@ -54,7 +54,8 @@ async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
 
 fn draw(terminal: &mut Terminal, view: &View) -> Result<(), Error> {
     let (columns, rows) = terminal.size();
-    let lines = view::render(view, Some(Size { columns, rows }));
+    // The last column stays empty: what erases the rest of a full line takes its last character along in some terminals.
+    let lines = view::render(view, Some(Size { columns: columns.saturating_sub(1), rows }));
     terminal.draw(&lines).map_err(Error::Terminal)
 }
 

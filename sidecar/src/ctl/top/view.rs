@@ -71,7 +71,7 @@ pub fn render(view: &View, size: Option<Size>) -> Vec<String> {
     let width = size.map_or(usize::MAX, |size| size.columns);
     let mut lines = Vec::new();
     if let Some(error) = &view.error {
-        lines.push(clip(&plain(format!("weir: {error}")), width));
+        lines.extend(wrap(&plain(format!("weir: {error}")), width));
     }
     let Some(live) = &view.live else { return lines };
     lines.extend(head(live).iter().map(|line| clip(&plain(line.clone()), width)));
@@ -173,6 +173,12 @@ fn fit(columns: &mut Vec<(&Column, Vec<String>, usize)>, width: usize) {
         }
         columns.remove(least);
     }
+}
+
+/// The whole text, in lines of `width` characters.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    characters.chunks(width.max(1)).map(|line| line.iter().collect()).collect()
 }
 
 /// At most `width` characters, the last one an ellipsis when some are missing.
