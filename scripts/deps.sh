@@ -13,8 +13,8 @@ packages=(
     gcc libc6-dev make clang libclang-dev ca-certificates
     # the test stream, and the script behind `make run`
     ffmpeg fonts-dejavu-core curl
-    # the tests: a browser, and network namespaces
-    chromium chromium-driver iproute2
+    # the tests: a browser, network namespaces, and an XML parser
+    chromium chromium-driver iproute2 libxml2-utils
 )
 
 # True when PATH has a rustc that is new enough, and its cargo.

@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{self as unix_net, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub enum Way {
     Port(u16, Option<IpAddr>),
     /// A unix socket.
     Unix(PathBuf),
+    /// A unix socket with a name of the kernel's own, in no folder.
+    Abstract(Vec<u8>),
 }
 
 trait Socket: Read + Write + Send {}
@@ -44,11 +47,10 @@ impl Connection {
                 socket.set_nodelay(true)?;
                 Box::new(socket)
             }
-            Way::Unix(path) => {
-                let socket = UnixStream::connect(path)?;
-                socket.set_read_timeout(READ_TIMEOUT)?;
-                socket.set_write_timeout(WRITE_TIMEOUT)?;
-                Box::new(socket)
+            Way::Unix(path) => Box::new(unix(UnixStream::connect(path)?)?),
+            Way::Abstract(name) => {
+                let address = unix_net::SocketAddr::from_abstract_name(name)?;
+                Box::new(unix(UnixStream::connect_addr(&address)?)?)
             }
         };
         Ok(Self { client, socket })
@@ -84,6 +86,12 @@ impl Connection {
     pub fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes)
     }
+}
+
+fn unix(socket: UnixStream) -> std::io::Result<UnixStream> {
+    socket.set_read_timeout(READ_TIMEOUT)?;
+    socket.set_write_timeout(WRITE_TIMEOUT)?;
+    Ok(socket)
 }
 
 fn connect(to: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {

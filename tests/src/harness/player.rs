@@ -38,14 +38,22 @@ pub struct Player {
 impl Player {
     /// Plays `path` (`app/name?args`) at a server's RTMP port.
     pub fn start(port: u16, path: &str) -> Self {
+        Self::start_over(port, path, Way::Port(port, None))
+    }
+
+    /// The same, from an address of 127.0.0.0/8.
+    pub fn start_from(source: &str, port: u16, path: &str) -> Self {
+        Self::start_over(port, path, Way::Port(port, Some(source.parse().unwrap())))
+    }
+
+    fn start_over(port: u16, path: &str, way: Way) -> Self {
         let url: Url = format!("rtmp://127.0.0.1:{port}/{path}").parse().unwrap();
         let client = Client::play(&url, Options::default());
         let seen = Arc::new(Mutex::new(Seen::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (seen.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
-            let mut connection =
-                Connection::open(client, &Way::Port(port, None)).expect("player can connect");
+            let mut connection = Connection::open(client, &way).expect("player can connect");
             while !stopped.load(Ordering::Relaxed) && !shared.lock().unwrap().closed {
                 for event in connection.turn() {
                     shared.lock().unwrap().take(event);
@@ -55,6 +63,19 @@ impl Player {
             let _ = connection.send();
         });
         Self { seen, stop, thread: Some(thread) }
+    }
+
+    /// Waits until the server has said that it plays, with or without media.
+    #[track_caller]
+    pub fn wait_playing(&self) {
+        let playing = |status: &Status| status.code == "NetStream.Play.Start";
+        wait::until("the answer to play", 10.0, || self.seen().statuses.iter().any(playing));
+    }
+
+    /// Waits until the server has ended the connection.
+    #[track_caller]
+    pub fn wait_closed(&self, seconds: f64) {
+        wait::until("the server closes the player's connection", seconds, || self.seen().closed);
     }
 
     /// What it has seen so far.

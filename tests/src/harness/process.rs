@@ -46,6 +46,18 @@ impl Process {
         let _ = kill(Pid::from_raw(self.0), signal);
     }
 
+    /// Whether it was stopped (SIGSTOP).
+    pub fn is_stopped(self) -> bool {
+        self.stat().is_some_and(|(state, _)| state == 'T')
+    }
+
+    /// What its open files and sockets are, as the links in `/proc/PID/fd` tell: a path, or `socket:[INODE]`.
+    pub fn open_files(self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).into_iter().flatten().flatten();
+        let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.map(|link| link.to_string_lossy().into_owned()).collect()
+    }
+
     /// State and parent, out of `/proc/PID/stat`; the name in it may hold blanks and parentheses.
     fn stat(self) -> Option<(char, i32)> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;

@@ -78,6 +78,12 @@ impl Builder {
         self
     }
 
+    /// Comes over the unix socket of this abstract name.
+    pub fn over_abstract(mut self, name: &[u8]) -> Self {
+        self.way = Way::Abstract(name.to_vec());
+        self
+    }
+
     /// Sends chunks of this size once connected.
     pub fn chunk_size(mut self, size: u32) -> Self {
         self.options.chunk_size = size;

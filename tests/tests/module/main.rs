@@ -3,6 +3,7 @@
 
 mod api;
 mod commands;
+mod control;
 mod duplicates;
 mod failed_reload;
 mod hazards;
@@ -15,6 +16,7 @@ mod reload;
 mod secrecy;
 mod single_process;
 mod state_file;
+mod statistics;
 mod takeover;
 mod throttle;
 mod tokens;

@@ -47,6 +47,20 @@ impl Nginx {
         });
     }
 
+    /// Has each connection that `connect` makes accepted by this worker: the others are stopped meanwhile. It waits for no more
+    /// than the answer of this one.
+    #[track_caller]
+    pub fn on_worker<T>(&self, worker: Process, connect: impl FnOnce() -> T) -> T {
+        let workers = self.workers();
+        assert!(workers.contains(&worker), "{worker:?} takes no connections, but {workers:?}");
+        let others = Stopped(workers.into_iter().filter(|other| *other != worker).collect());
+        for other in &others.0 {
+            other.signal(Signal::SIGSTOP);
+        }
+        wait::until("the other workers stop", 5.0, || others.0.iter().all(|other| other.is_stopped()));
+        connect()
+    }
+
     /// Changes the configuration file; [`reload`](Self::reload) makes it count.
     pub fn edit(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
@@ -107,5 +121,16 @@ impl Nginx {
         });
         wait::until("the new workers serve", 15.0, || self.workers().len() == self.config.workers);
         old
+    }
+}
+
+/// Workers that go on when this is dropped.
+struct Stopped(Vec<Process>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for worker in &self.0 {
+            worker.signal(Signal::SIGCONT);
+        }
     }
 }
