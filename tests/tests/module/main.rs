@@ -22,6 +22,7 @@ mod throttle;
 mod tokens;
 mod upgrade;
 mod worker_death;
+mod workers;
 mod zone_full;
 
 use weir_tests::harness::nginx::Config;
