@@ -5,6 +5,7 @@ mod api;
 mod commands;
 mod control;
 mod duplicates;
+mod events;
 mod failed_reload;
 mod hazards;
 mod names;
