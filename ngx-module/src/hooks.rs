@@ -1,8 +1,10 @@
 //! The life of a session: what it publishes, what it plays, and its end.
 
+pub mod live;
 pub mod play;
 pub mod publish;
 mod refusal;
+pub mod spread;
 
 use std::rc::Rc;
 

@@ -76,10 +76,10 @@ pub fn tick() {
     if slow {
         session::each(account);
         if draining_ms.is_some() {
-            hooks::publish::close_unplayed();
+            hooks::spread::close_unplayed();
         }
         if runtime.auto_push {
-            session::each(hooks::publish::spread);
+            session::each(hooks::spread::spread);
         }
         tidy(&runtime);
     }

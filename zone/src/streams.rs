@@ -291,6 +291,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         fill: impl FnOnce(&Block),
     ) -> Result<StreamId, ZoneFull> {
         let session = self.zone.root.next_session.fetch_add(1, Relaxed) + 1;
+        let new = NewStream { app: clip(new.app), name: clip(new.name), addr: clip(new.addr), ..new.clone() };
         let text = [new.app.as_bytes(), new.name.as_bytes(), new.addr.as_bytes()].concat();
         let place = self.insert(kind, row_hash(new.app, new.name), &text, keep_free, |row| {
             row.set(SESSION, session);
@@ -351,6 +352,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
             audio: AudioFacts::from_words(row.word(AUDIO)),
         }
     }
+}
+
+/// A row tells lengths in a byte each: longer names come only where nobody checks them.
+fn clip(text: &str) -> &str {
+    let end = (0..=text.len().min(255)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 pub(crate) fn owner(row: &Block) -> u64 {

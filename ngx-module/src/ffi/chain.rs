@@ -24,8 +24,10 @@ use super::{
     session::{self, Session},
 };
 use crate::hooks::{
-    self, play,
-    publish::{self, Flow, Media},
+    self,
+    live::{self, Media},
+    play,
+    publish::{self, Flow},
 };
 
 /// A `publish` longer than this is no encoder's: names end at 255 bytes.
@@ -407,7 +409,7 @@ unsafe extern "C" fn media(
         // SAFETY: nginx-rtmp calls with a live session and the message's header.
         let (mut session, bytes, kind) = unsafe { (Session::new(session), (*header).mlen, (*header).type_) };
         let media = if u32::from(kind) == NGX_RTMP_MSG_AUDIO { Media::Audio } else { Media::Video };
-        publish::on_media(&mut session, media, bytes);
+        live::on_media(&mut session, media, bytes);
     });
     NGX_OK as ngx_int_t
 }

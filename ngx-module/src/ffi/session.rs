@@ -120,17 +120,15 @@ impl Session {
 
     /// The name under which nginx-rtmp's live module publishes this session; `None` while it does not.
     #[must_use]
-    pub fn live_name(&self) -> Option<&str> {
+    pub fn live_name(&self) -> Option<String> {
         let rtmp = rtmp_sys::rtmp()?;
         // SAFETY: the entry of the live module is null or its own context, whose stream has a name that
         // ends with a NUL (ngx_rtmp_live_get_stream).
         unsafe {
             let live: &ngx_rtmp_live_ctx_t = conf::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module)?;
             let stream = live.stream.as_ref().filter(|_| live.publishing() != 0)?;
-            CStr::from_bytes_until_nul(&*(&raw const stream.name).cast::<[u8; NGX_RTMP_MAX_NAME as usize]>())
-                .ok()?
-                .to_str()
-                .ok()
+            let name = &*(&raw const stream.name).cast::<[u8; NGX_RTMP_MAX_NAME as usize]>();
+            Some(CStr::from_bytes_until_nul(name).ok()?.to_string_lossy().into_owned())
         }
     }
 

@@ -1,24 +1,18 @@
 //! A publish: what is presented -> verdict -> claim of the row -> nginx-rtmp; close -> release.
 
-use std::{collections::HashSet, rc::Rc};
+use std::rc::Rc;
 
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, StreamName, Timestamp,
     duplicate::{self, LiveFacts},
-    media::{AudioFacts, VideoFacts},
     publish::publish_type,
-    rate::Rate,
     verdict::{self, Accepted, Credential, KeyFacts, Policy, Presentation},
 };
-use weir_zone::{Claim, NewStream, Rates, StreamId, StreamRow};
+use weir_zone::{Claim, NewStream};
 
-use super::{SessionState, arm, refusal::refuse};
+use super::{SessionState, arm, live::Live, refusal::refuse, spread};
 use crate::{
-    ffi::{
-        log::Level,
-        process,
-        session::{self, Session},
-    },
+    ffi::{log::Level, process, session::Session},
     runtime::{self, Runtime},
     settings::AppSettings,
     worker,
@@ -49,59 +43,8 @@ impl Publish {
     /// Its worker was told to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
-        matches!(self, Publish::Live(live) if live.row.is_ordered_to_close())
+        matches!(self, Publish::Live(live) if live.is_ordered_to_close())
     }
-}
-
-/// The stream that a session holds.
-pub struct Live {
-    id: StreamId,
-    row: StreamRow<'static>,
-    name: StreamName,
-    /// nginx-rtmp was seen to publish it under this name.
-    confirmed: bool,
-    audio_bytes: u64,
-    frames: u64,
-    all_rate: Rate,
-    audio_rate: Rate,
-    frame_rate: Rate,
-}
-
-impl Live {
-    fn new(id: StreamId, row: StreamRow<'static>, name: StreamName, confirmed: bool) -> Box<Live> {
-        let (all_rate, audio_rate, frame_rate) = <(Rate, Rate, Rate)>::default();
-        Box::new(Live {
-            id,
-            row,
-            name,
-            confirmed,
-            audio_bytes: 0,
-            frames: 0,
-            all_rate,
-            audio_rate,
-            frame_rate,
-        })
-    }
-
-    /// Tells the zone what came in the last second, and what it is.
-    pub fn account(&mut self, video: Option<VideoFacts>, audio: Option<AudioFacts>) {
-        let now = process::now();
-        self.all_rate.push(now, self.row.bytes_in());
-        self.audio_rate.push(now, self.audio_bytes);
-        self.frame_rate.push(now, self.frames);
-        let rates = Rates { all: self.all_rate.bits_per_second(), audio: self.audio_rate.bits_per_second() };
-        let fps_milli = u32::try_from(self.frame_rate.per_second_milli()).unwrap_or(u32::MAX);
-        self.row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio);
-    }
-}
-
-/// Audio or video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
-    /// A message of audio.
-    Audio,
-    /// A message of video: a frame, or a header.
-    Video,
 }
 
 /// A publish that was accepted and cannot go on yet.
@@ -280,7 +223,7 @@ fn try_claim(
     let zone = runtime.zone.lock(process::pid());
     if runtime.auto_push && zone.stream(new.app, new.name, process::alive).is_none() {
         // The name is free, and the worker that had it has not yet closed what it pushed here.
-        if close_from_worker(new.app, new.name) {
+        if spread::close_from_worker(new.app, new.name) {
             return Ok(false);
         }
     }
@@ -292,7 +235,7 @@ fn try_claim(
         Claim::Taken(id) => {
             drop(zone);
             let row = runtime.zone.row(id).ok_or(Refusal::ZoneFull)?;
-            let name = accepted.stream.clone();
+            let name = accepted.stream.as_str().to_owned();
             set(session, Publish::Live(Live::new(id, row, name, false)));
             Ok(true)
         }
@@ -329,124 +272,6 @@ pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
     }
 }
 
-/// Audio or video of `bytes` bytes came in.
-pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
-    match session.known_state().map(|state| &mut state.publish) {
-        Some(Publish::Live(live)) => {
-            live.row.media(process::now(), u64::from(bytes));
-            match media {
-                Media::Audio => live.audio_bytes += u64::from(bytes),
-                Media::Video => live.frames += 1,
-            }
-            if !live.confirmed {
-                confirm_name(session);
-            }
-        }
-        Some(Publish::Idle) | None => watch(session),
-        Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker(_)) => {}
-    }
-}
-
-/// A stream of an application where keys and names are nginx-rtmp's business is seen once it is live.
-fn watch(session: &mut Session) {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
-    let Some(name) = session.live_name().map(str::to_owned) else { return };
-    let addr = session.addr();
-    let watched =
-        StreamName::parse(name.as_bytes()).ok().zip(runtime.worker()).and_then(|(stream, worker)| {
-            let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
-            let new = NewStream { app: session.app(), name: &name, credential, addr: &addr, worker };
-            let id = runtime.zone.lock(process::pid()).watch(&new, process::now()).ok()?;
-            Some(Live::new(id, runtime.zone.row(id)?, stream, true))
-        });
-    match watched {
-        Some(live) => {
-            set(session, Publish::Live(live));
-            started(session);
-        }
-        None => set(session, Publish::Unseen),
-    }
-}
-
-/// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name.
-fn confirm_name(session: &mut Session) {
-    let Some(live_name) = session.live_name().map(str::to_owned) else { return };
-    let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return };
-    live.confirmed = true;
-    if live.name.as_str() != live_name {
-        let claimed = live.name.clone();
-        session.log(
-            Level::Error,
-            format_args!(
-                "publish refused: on_publish renamed the stream \"{claimed}\", app: \"{}\"",
-                session.app()
-            ),
-        );
-        return session.close();
-    }
-    started(session);
-}
-
-/// The stream is live, under the name that it was given.
-fn started(session: &mut Session) {
-    if let (Some(Publish::Live(live)), Some(runtime)) =
-        (session.known_state().map(|state| &state.publish), runtime::current())
-    {
-        runtime.zone.lock(process::pid()).started(live.id, process::now());
-    }
-    spread(session);
-}
-
-/// Pushes a stream that this worker holds to every worker that does not get it yet: when it goes live, and
-/// once a second, for workers that came later.
-pub fn spread(session: &mut Session) {
-    let Some(runtime) = runtime::current().filter(|runtime| runtime.auto_push) else { return };
-    let name = match session.known_state().map(|state| &state.publish) {
-        Some(Publish::Live(live)) if live.confirmed => live.name.clone(),
-        _ => return,
-    };
-    let known = session.pushed_to();
-    for worker in runtime.zone.workers() {
-        if worker.pid == process::pid() || known.contains(&worker.pid) || !process::alive(worker.pid) {
-            continue;
-        }
-        // A worker that drains needs the stream only for players that it still has.
-        if worker.draining && !has_players(&runtime, session.app(), name.as_str(), worker.pid) {
-            continue;
-        }
-        if !session.push_to_worker(name.as_str(), &worker) {
-            session.log(Level::Info, format_args!("stream not pushed to worker {}", worker.pid));
-        }
-    }
-}
-
-fn has_players(runtime: &Runtime, app: &str, name: &str, pid: u32) -> bool {
-    let players = runtime.zone.lock(process::pid()).players(process::census());
-    players.iter().any(|player| player.worker_pid == pid && player.stream == name && player.app == app)
-}
-
-/// In a worker that drains: closes what other workers have brought and nobody plays here, which would keep
-/// the worker for as long as the stream goes on.
-pub fn close_unplayed() {
-    let mut played = HashSet::new();
-    session::each(|session| {
-        let app = session.app().to_owned();
-        if let Some(playing) = session.known_state().and_then(|state| state.playing.as_ref()) {
-            played.insert((app, playing.name.clone()));
-        }
-    });
-    session::each(|session| {
-        let app = session.app().to_owned();
-        let unplayed = match session.known_state().map(|state| &state.publish) {
-            Some(Publish::FromWorker(name)) => !played.contains(&(app, name.clone())),
-            _ => false,
-        };
-        if unplayed {
-            session.close();
-        }
-    });
-}
-
 /// Looks again whether the name is free.
 pub(super) fn wait(session: &mut Session, waiting: Waiting) {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else {
@@ -465,27 +290,11 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
 /// The session does not hold its stream any more.
 pub(super) fn release(publish: Publish) {
     if let (Publish::Live(live), Some(runtime)) = (publish, runtime::current()) {
-        runtime.zone.lock(process::pid()).release(live.id, process::now());
+        live.release(&runtime);
     }
 }
 
-/// Closes what another worker has brought under this name. Returns whether there was anything: nginx-rtmp
-/// has room for one publisher a name in a worker.
-fn close_from_worker(app: &str, wanted: &str) -> bool {
-    let mut found = false;
-    session::each(|session| {
-        let same = session.app() == app
-            && matches!(session.known_state().map(|state| &state.publish),
-                Some(Publish::FromWorker(name)) if name == wanted);
-        if same {
-            found = true;
-            session.close();
-        }
-    });
-    found
-}
-
-fn set(session: &mut Session, publish: Publish) {
+pub(super) fn set(session: &mut Session, publish: Publish) {
     if let Some(state) = session.state() {
         state.publish = publish;
     }

@@ -1,0 +1,148 @@
+//! A stream that is live: what comes in, and that it is known by its name.
+
+use weir_model::{
+    media::{AudioFacts, VideoFacts},
+    rate::Rate,
+    verdict::Credential,
+};
+use weir_zone::{NewStream, Rates, StreamId, StreamRow};
+
+use super::{
+    publish::{Publish, set},
+    spread,
+};
+use crate::{
+    ffi::{log::Level, process, session::Session},
+    runtime::{self, Runtime},
+    worker,
+};
+
+/// The stream that a session holds.
+pub struct Live {
+    /// Public name.
+    pub(super) name: String,
+    id: StreamId,
+    row: StreamRow<'static>,
+    /// nginx-rtmp was seen to publish it under this name.
+    pub(super) confirmed: bool,
+    audio_bytes: u64,
+    frames: u64,
+    all_rate: Rate,
+    audio_rate: Rate,
+    frame_rate: Rate,
+}
+
+impl Live {
+    /// A stream that was claimed, or with `confirmed` seen live.
+    pub(super) fn new(id: StreamId, row: StreamRow<'static>, name: String, confirmed: bool) -> Box<Live> {
+        let (all_rate, audio_rate, frame_rate) = <(Rate, Rate, Rate)>::default();
+        Box::new(Live {
+            id,
+            row,
+            name,
+            confirmed,
+            audio_bytes: 0,
+            frames: 0,
+            all_rate,
+            audio_rate,
+            frame_rate,
+        })
+    }
+
+    /// Its worker was told to close the publisher.
+    pub(super) fn is_ordered_to_close(&self) -> bool {
+        self.row.is_ordered_to_close()
+    }
+
+    /// Gives the name back.
+    pub(super) fn release(&self, runtime: &Runtime) {
+        runtime.zone.lock(process::pid()).release(self.id, process::now());
+    }
+
+    /// Tells the zone what came in the last second, and what it is.
+    pub fn account(&mut self, video: Option<VideoFacts>, audio: Option<AudioFacts>) {
+        let now = process::now();
+        self.all_rate.push(now, self.row.bytes_in());
+        self.audio_rate.push(now, self.audio_bytes);
+        self.frame_rate.push(now, self.frames);
+        let rates = Rates { all: self.all_rate.bits_per_second(), audio: self.audio_rate.bits_per_second() };
+        let fps_milli = u32::try_from(self.frame_rate.per_second_milli()).unwrap_or(u32::MAX);
+        self.row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio);
+    }
+}
+
+/// Audio or video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// A message of audio.
+    Audio,
+    /// A message of video: a frame, or a header.
+    Video,
+}
+
+/// Audio or video of `bytes` bytes came in.
+pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
+    match session.known_state().map(|state| &mut state.publish) {
+        Some(Publish::Live(live)) => {
+            live.row.media(process::now(), u64::from(bytes));
+            match media {
+                Media::Audio => live.audio_bytes += u64::from(bytes),
+                Media::Video => live.frames += 1,
+            }
+            if !live.confirmed {
+                confirm_name(session);
+            }
+        }
+        Some(Publish::Idle) | None => watch(session),
+        Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker(_)) => {}
+    }
+}
+
+/// A stream of an application where keys and names are nginx-rtmp's business is seen once it is live.
+fn watch(session: &mut Session) {
+    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
+    let Some(name) = session.live_name() else { return };
+    let addr = session.addr();
+    let watched = runtime.worker().and_then(|worker| {
+        let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
+        let new = NewStream { app: session.app(), name: &name, credential, addr: &addr, worker };
+        let id = runtime.zone.lock(process::pid()).watch(&new, process::now()).ok()?;
+        Some(Live::new(id, runtime.zone.row(id)?, name.clone(), true))
+    });
+    match watched {
+        Some(live) => {
+            set(session, Publish::Live(live));
+            started(session);
+        }
+        None => set(session, Publish::Unseen),
+    }
+}
+
+/// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name.
+fn confirm_name(session: &mut Session) {
+    let Some(live_name) = session.live_name() else { return };
+    let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return };
+    live.confirmed = true;
+    if live.name != live_name {
+        let claimed = live.name.clone();
+        session.log(
+            Level::Error,
+            format_args!(
+                "publish refused: on_publish renamed the stream \"{claimed}\", app: \"{}\"",
+                session.app()
+            ),
+        );
+        return session.close();
+    }
+    started(session);
+}
+
+/// The stream is live, under the name that it was given.
+fn started(session: &mut Session) {
+    if let (Some(Publish::Live(live)), Some(runtime)) =
+        (session.known_state().map(|state| &state.publish), runtime::current())
+    {
+        runtime.zone.lock(process::pid()).started(live.id, process::now());
+    }
+    spread::spread(session);
+}

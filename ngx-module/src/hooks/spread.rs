@@ -1,0 +1,79 @@
+//! Streams from worker to worker, where `rtmp_auto_push` is on.
+
+use std::collections::HashSet;
+
+use super::publish::Publish;
+use crate::{
+    ffi::{
+        log::Level,
+        process,
+        session::{self, Session},
+    },
+    runtime::{self, Runtime},
+};
+
+/// Pushes a stream that this worker holds to every worker that does not get it yet: when it goes live, and
+/// once a second, for workers that came later.
+pub fn spread(session: &mut Session) {
+    let Some(runtime) = runtime::current().filter(|runtime| runtime.auto_push) else { return };
+    let name = match session.known_state().map(|state| &state.publish) {
+        Some(Publish::Live(live)) if live.confirmed => live.name.clone(),
+        _ => return,
+    };
+    let known = session.pushed_to();
+    for worker in runtime.zone.workers() {
+        if worker.pid == process::pid() || known.contains(&worker.pid) || !process::alive(worker.pid) {
+            continue;
+        }
+        // A worker that drains needs the stream only for players that it still has.
+        if worker.draining && !has_players(&runtime, session.app(), &name, worker.pid) {
+            continue;
+        }
+        if !session.push_to_worker(&name, &worker) {
+            session.log(Level::Info, format_args!("stream not pushed to worker {}", worker.pid));
+        }
+    }
+}
+
+fn has_players(runtime: &Runtime, app: &str, name: &str, pid: u32) -> bool {
+    let players = runtime.zone.lock(process::pid()).players(process::census());
+    players.iter().any(|player| player.worker_pid == pid && player.stream == name && player.app == app)
+}
+
+/// In a worker that drains: closes what other workers have brought and nobody plays here, which would keep
+/// the worker for as long as the stream goes on.
+pub fn close_unplayed() {
+    let mut played = HashSet::new();
+    session::each(|session| {
+        let app = session.app().to_owned();
+        if let Some(playing) = session.known_state().and_then(|state| state.playing.as_ref()) {
+            played.insert((app, playing.name.clone()));
+        }
+    });
+    session::each(|session| {
+        let app = session.app().to_owned();
+        let unplayed = match session.known_state().map(|state| &state.publish) {
+            Some(Publish::FromWorker(name)) => !played.contains(&(app, name.clone())),
+            _ => false,
+        };
+        if unplayed {
+            session.close();
+        }
+    });
+}
+
+/// Closes what another worker has brought under this name. Returns whether there was anything: nginx-rtmp
+/// has room for one publisher a name in a worker.
+pub(super) fn close_from_worker(app: &str, wanted: &str) -> bool {
+    let mut found = false;
+    session::each(|session| {
+        let same = session.app() == app
+            && matches!(session.known_state().map(|state| &state.publish),
+                Some(Publish::FromWorker(name)) if name == wanted);
+        if same {
+            found = true;
+            session.close();
+        }
+    });
+    found
+}
