@@ -43,21 +43,15 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn push_event(&self, kind: &str, data: &str, now: Timestamp) {
         let root = self.zone.root;
         let id = root.last_event.load(Relaxed) + 1;
-        while self.events().count() >= self.most_events() && self.forget_oldest() {}
+        while self.events().count() >= self.most_events() && self.forget_oldest_event() {}
         let text = [kind.as_bytes(), data.as_bytes()].concat();
-        let fill = |block: &Block| {
+        let placed = self.write(Kind::Event, &text, 0, |block| {
             block.set(ID, id);
             block.set(TIME, now.as_millis());
             block.set(SHAPE, kind.len() as u64 | (data.len() as u64) << 32);
-        };
-        let placed = loop {
-            match self.write(Kind::Event, &text, 0, fill) {
-                Ok(index) => break Some(index),
-                Err(_) if self.forget_oldest() => {}
-                Err(_) => break None,
-            }
-        };
-        if let Some(index) = placed {
+        });
+        if let Ok(index) = placed {
+            root.event_blocks.fetch_add(Kind::Event.blocks_for(text.len()) as u64, Relaxed);
             match unpack(root.newest_event.load(Relaxed)).and_then(|at| self.zone.block(at)) {
                 Some(newest) => newest.set_next(Some(index)),
                 None => root.oldest_event.store(pack(Some(index)), Relaxed),
@@ -89,6 +83,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
             newest.set_next(None);
         }
         let root = self.zone.root;
+        let blocks = |(_, block): &(Index, &Block)| {
+            let shape = block.word(SHAPE);
+            Kind::Event.blocks_for(((shape & 0xffff_ffff) + (shape >> 32)) as usize) as u64
+        };
+        root.event_blocks.store(all.iter().map(blocks).sum(), Relaxed);
         root.oldest_event.store(pack(all.first().map(|(at, _)| *at)), Relaxed);
         root.newest_event.store(pack(all.last().map(|(at, _)| *at)), Relaxed);
     }
@@ -101,8 +100,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.blocks.len() / SHARE
     }
 
-    /// Returns whether there was one.
-    fn forget_oldest(&self) -> bool {
+    /// Blocks that events have, which nobody needs to do without.
+    pub(crate) fn event_blocks(&self) -> usize {
+        self.zone.root.event_blocks.load(Relaxed) as usize
+    }
+
+    /// Frees the oldest event. Returns whether there was one.
+    pub(crate) fn forget_oldest_event(&self) -> bool {
         let root = self.zone.root;
         let Some(oldest) = unpack(root.oldest_event.load(Relaxed)) else { return false };
         let next = self.zone.block(oldest).and_then(Block::next);
@@ -110,7 +114,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         if next.is_none() {
             root.newest_event.store(0, Relaxed);
         }
-        self.free_record(oldest);
+        root.event_blocks.fetch_sub(self.free_record(oldest) as u64, Relaxed);
         true
     }
 

@@ -47,6 +47,8 @@ pub struct Root {
     pub(crate) last_event: AtomicU64,
     pub(crate) oldest_event: AtomicU64,
     pub(crate) newest_event: AtomicU64,
+    /// Blocks that events have.
+    pub(crate) event_blocks: AtomicU64,
     /// Connections accepted.
     pub(crate) accepted: AtomicU64,
     pub(crate) seed: AtomicU64,
@@ -77,6 +79,7 @@ impl Default for Root {
             last_event: AtomicU64::default(),
             oldest_event: AtomicU64::default(),
             newest_event: AtomicU64::default(),
+            event_blocks: AtomicU64::default(),
             accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
             workers: std::array::from_fn(|_| WorkerRow::default()),

@@ -52,9 +52,10 @@ impl<'z, M: Mutex> Zone<'z, M> {
         self.root.orders.load(Relaxed)
     }
 
-    /// Blocks in use, and in all.
+    /// Blocks in use, and in all. Those of events do not count: they give way.
     pub fn usage(&self) -> (usize, usize) {
-        (self.root.used.load(Relaxed) as usize, self.blocks.len())
+        let used = self.root.used.load(Relaxed).saturating_sub(self.root.event_blocks.load(Relaxed));
+        (used as usize, self.blocks.len())
     }
 
     /// Bytes in use, of [`Root::size`].
@@ -182,9 +183,15 @@ impl<M: Mutex> Locked<'_, '_, M> {
         fill: impl FnOnce(&Block),
     ) -> Result<Index, ZoneFull> {
         let wanted = kind.blocks_for(text.len());
-        let (used, all) = self.zone.usage();
-        if used + wanted + keep_free > all {
-            return Err(ZoneFull);
+        loop {
+            let (used, all) = self.zone.usage();
+            if used + self.event_blocks() + wanted + keep_free <= all {
+                break;
+            }
+            // Events have what nothing else needs.
+            if !self.forget_oldest_event() {
+                return Err(ZoneFull);
+            }
         }
         let (own, rest) = text.split_at(text.len().min(kind.text_bytes()));
         let index = self.take()?;
@@ -211,14 +218,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_record(index);
     }
 
-    /// Frees the blocks of a record that is in no chain any more.
-    pub(crate) fn free_record(&self, index: Index) {
+    /// Frees the blocks of a record that is in no chain any more. Returns how many they were.
+    pub(crate) fn free_record(&self, index: Index) -> usize {
         let mut next = Some(index);
-        for _ in 0..self.zone.blocks.len() {
-            let Some((at, block)) = next.and_then(|at| Some((at, self.zone.block(at)?))) else { break };
+        for freed in 0..self.zone.blocks.len() {
+            let Some((at, block)) = next.and_then(|at| Some((at, self.zone.block(at)?))) else {
+                return freed;
+            };
             next = block.tail();
             self.give_back(at, block);
         }
+        0
     }
 
     /// A record's text, `len` bytes over its block and tails.

@@ -1,9 +1,10 @@
-//! The zone from outside, in the memory of one process: keys, streams, workers, wrong keys, capacity, and what a holder
+//! The zone from outside, in the memory of one process: keys, streams, workers, events, wrong keys, capacity, and what a holder
 //! of the lock leaves behind that died. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod abandoned;
 mod capacity;
+mod events;
 mod keys;
 mod players;
 mod streams;
