@@ -190,23 +190,26 @@ fn who_publishes_and_plays_is_shown_only_when_asked_for() {
     }
 }
 
-/// An application may be called anything; a stream that is listed has a name of harmless characters.
+/// Where names are nginx-rtmp's business, applications and streams may be called anything.
 #[test]
 fn names_are_escaped() {
     let app = "a&<script>\"'\\";
+    let name = "x y\"'><script>alert(1)</script>&amp;\\";
     let quoted = app.replace('\\', "\\\\").replace('"', "\\\"");
     let nginx = with_stat(Config::weir().with_api()).app(&format!("\"{quoted}\""), "").start();
-    let _publisher = Publisher::to(nginx.rtmp(), &format!("{app}/show")).start().started();
-    wait_live(&nginx.api(), app, "show");
+    let path = format!("{app}/show");
+    let _publisher = Publisher::to(nginx.rtmp(), &path).name(name.as_bytes()).start().started();
+    wait_live(&nginx.api(), app, name);
     let answer: Value = serde_json::from_str(&stat(&nginx, "/stat/json")).unwrap();
-    assert_eq!(answer["streams"][0]["app"], app);
+    assert_eq!((&answer["streams"][0]["app"], &answer["streams"][0]["name"]), (&json!(app), &json!(name)));
     let xml = Xml::read(&stat(&nginx, "/stat/xml"));
     assert_eq!(xml.at("//application[live/stream]/name"), app);
+    assert_eq!(xml.at("//stream/name"), name);
     let page = stat(&nginx, "/full/html");
     assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
     Xml::read(page.trim_start_matches("<!DOCTYPE html>"));
     let samples = metrics::read(&stat(&nginx, "/stat/prometheus"));
-    let labels = vec![("app".to_owned(), app.to_owned()), ("stream".to_owned(), "show".to_owned())];
+    let labels = vec![("app".to_owned(), app.to_owned()), ("stream".to_owned(), name.to_owned())];
     assert_eq!(samples[&("weir_stream_publishing".to_owned(), labels)], 1.0);
 }
 
