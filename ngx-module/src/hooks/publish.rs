@@ -12,7 +12,7 @@ use weir_zone::{Claim, NewStream};
 
 use super::{SessionState, arm, live::Live, refusal::refuse, spread};
 use crate::{
-    ffi::{log::Level, process, session::Session},
+    ffi::{log::Level, process, session::Session, zone::SharedZone},
     runtime::{self, Runtime},
     settings::AppSettings,
     worker,
@@ -220,13 +220,13 @@ fn try_claim(
         addr: &addr,
         worker: runtime.worker().ok_or(Refusal::ZoneFull)?,
     };
-    let zone = runtime.zone.lock(process::pid());
-    if runtime.auto_push && zone.stream(new.app, new.name, process::alive).is_none() {
-        // The name is free, and the worker that had it has not yet closed what it pushed here.
-        if spread::close_from_worker(new.app, new.name) {
-            return Ok(false);
-        }
+    let live =
+        |zone: &SharedZone| zone.lock(process::pid()).stream(new.app, new.name, process::alive).is_some();
+    // The name is free, and the worker that had it has not yet closed what it pushed here.
+    if runtime.auto_push && !live(&runtime.zone) && spread::close_from_worker(new.app, new.name) {
+        return Ok(false);
     }
+    let zone = runtime.zone.lock(process::pid());
     if grant.digest.as_ref().is_some_and(|digest| !zone.is_valid_key(digest)) {
         return Err(Refusal::UnknownKey);
     }
