@@ -4,15 +4,16 @@
 mod client;
 mod publish;
 mod servers;
+mod stat;
 pub mod table;
 
 use std::process::Command;
+use std::sync::LazyLock;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::harness::products;
-use table::Table;
+use crate::harness::{Nginx, products};
 
 /// One comparison.
 pub struct Row {
@@ -20,22 +21,31 @@ pub struct Row {
     pub name: &'static str,
     /// What is measured.
     pub what: &'static str,
-    /// Measures it.
-    pub measure: fn() -> Table,
+    /// Measures it, and gives the table as Markdown.
+    pub measure: fn() -> String,
 }
 
 /// All of them.
-pub const ROWS: [Row; 3] = [
+pub const ROWS: [Row; 4] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
-        measure: publish::publish,
+        measure: || table::text(&publish::publish()),
     },
-    Row { name: "burst", what: "the same, 50 publishes in a row to each server", measure: publish::burst },
+    Row {
+        name: "burst",
+        what: "the same, 50 publishes in a row to each server",
+        measure: || table::text(&publish::burst()),
+    },
     Row {
         name: "connect",
         what: "from the handshake to the answer to createStream",
-        measure: publish::connect,
+        measure: || table::text(&publish::connect()),
+    },
+    Row {
+        name: "stat",
+        what: "what an answer of rtmp_stat and of weir_stat costs the worker, and how long others wait meanwhile",
+        measure: stat::stat,
     },
 ];
 
@@ -51,10 +61,23 @@ pub fn machine() -> String {
     format!("{nginx}; {count} cores ({}), load before the run: {load}", model.unwrap_or("unknown"))
 }
 
-/// The cores that this process may use.
-fn cores() -> Vec<usize> {
-    let own = sched_getaffinity(Pid::from_raw(0)).unwrap();
-    (0..CpuSet::count()).filter(|core| own.is_set(*core).unwrap_or(false)).collect()
+/// The cores that this process might use before it was pinned for the first time.
+fn cores() -> &'static [usize] {
+    static CORES: LazyLock<Vec<usize>> = LazyLock::new(|| {
+        let own = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        (0..CpuSet::count()).filter(|core| own.is_set(*core).unwrap_or(false)).collect()
+    });
+    &CORES
+}
+
+/// Puts servers on one core and the load, which is this thread and what it starts, on another.
+fn part<'a>(servers: impl Iterator<Item = &'a Nginx>) {
+    let [first, second, ..] = *cores() else { return };
+    for nginx in servers {
+        pin(nginx.master().0, first);
+        nginx.workers().iter().for_each(|worker| pin(worker.0, first));
+    }
+    pin(0, second);
 }
 
 /// Puts a process (0 is the caller's thread) on one core.

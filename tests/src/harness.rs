@@ -5,9 +5,11 @@
 pub mod api;
 pub mod browser;
 pub mod clients;
+pub mod crowd;
 pub mod ffmpeg;
 pub mod files;
 pub mod hook;
+pub mod keys;
 pub mod media;
 pub mod metrics;
 pub mod nginx;
@@ -22,6 +24,7 @@ pub mod wait;
 pub mod xml;
 
 pub use api::Api;
+pub use crowd::Crowd;
 pub use ffmpeg::Ffmpeg;
 pub use hook::Hook;
 pub use nginx::Nginx;

@@ -54,10 +54,7 @@ struct Plan {
 impl Plan {
     /// The servers take turns, each time beginning with another one. Servers on one core, load on another.
     fn run(&self, mut servers: Vec<Server>, value: fn(Timing) -> Duration) -> Vec<Arm> {
-        if let [first, second, ..] = super::cores()[..] {
-            servers.iter().for_each(|server| server.pin(first));
-            super::pin(0, second);
-        }
+        super::part(servers.iter().flat_map(Server::all));
         self.round(&mut servers, self.warm_up, value);
         let mut arms: Vec<Arm> = servers.iter().map(|server| Arm::new(server.name)).collect();
         for _ in 0..self.rounds {

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 /// One of what is compared.
 pub struct Arm {
-    name: &'static str,
+    /// What the table calls it.
+    pub name: &'static str,
     /// All values, in microseconds.
     pub all: Vec<f64>,
     /// The median of each round.
@@ -57,14 +58,14 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// Ratio of two arms: median, least and greatest of the rounds.
-struct Ratio {
-    median: f64,
+pub(super) struct Ratio {
+    pub median: f64,
     least: f64,
     greatest: f64,
 }
 
 impl Ratio {
-    fn of(ours: &Arm, peer: &Arm) -> Self {
+    pub fn of(ours: &Arm, peer: &Arm) -> Self {
         let ratios: Vec<f64> = ours.rounds.iter().zip(&peer.rounds).map(|(ours, peer)| ours / peer).collect();
         Self {
             median: median(&ratios),
@@ -73,7 +74,7 @@ impl Ratio {
         }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let digits = if self.median < 0.1 { 4 } else { 3 };
         format!("{:.digits$} ({:.digits$} .. {:.digits$})", self.median, self.least, self.greatest)
     }

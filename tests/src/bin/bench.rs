@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use weir_tests::bench::{self, table};
+use weir_tests::bench;
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             "\n{}: {}\n  cargo run --release -p weir-tests --bin bench -- {}\n",
             row.name, row.what, row.name
         );
-        print!("{}", table::text(&(row.measure)()));
+        print!("{}", (row.measure)());
     }
     ExitCode::SUCCESS
 }

@@ -1,9 +1,12 @@
 //! Processes by their id: who is whose child, what they say they are, and their ends.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::wait;
 
 /// A process of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +52,15 @@ impl Process {
     /// Whether it was stopped (SIGSTOP).
     pub fn is_stopped(self) -> bool {
         self.stat().is_some_and(|(state, _)| state == 'T')
+    }
+
+    /// The processor's time that it has used; waits until it sleeps, because the kernel counts when it stops.
+    #[track_caller]
+    pub fn time_used(self) -> Duration {
+        wait::until("the process sleeps", 5.0, || self.stat().is_some_and(|(state, _)| state == 'S'));
+        // The first field is in nanoseconds; /proc/PID/stat has hundredths of a second.
+        let times = fs::read_to_string(format!("/proc/{}/schedstat", self.0)).unwrap();
+        Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap())
     }
 
     /// What its open files and sockets are, as the links in `/proc/PID/fd` tell: a path, or `socket:[INODE]`.

@@ -8,6 +8,7 @@ mod duplicates;
 mod events;
 mod failed_reload;
 mod hazards;
+mod many;
 mod names;
 mod one_publish;
 mod publish_keys;

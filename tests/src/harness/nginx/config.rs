@@ -13,6 +13,8 @@ pub struct Config {
     pub modules: Vec<PathBuf>,
     /// `worker_processes`.
     pub workers: usize,
+    /// `worker_connections`.
+    pub connections: usize,
     /// `master_process`.
     pub master: bool,
     /// Go into the background, as a service manager has it; an upgrade of the binary needs it.
@@ -37,6 +39,7 @@ impl Config {
         Self {
             modules: vec![products::nginx_rtmp()],
             workers: 1,
+            connections: 512,
             master: true,
             daemon: false,
             user: "root".to_owned(),
@@ -59,6 +62,12 @@ impl Config {
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
+    }
+
+    /// So many connections a worker, and the files for them.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self.main(&format!("worker_rlimit_nofile {};", connections + 512))
     }
 
     /// Adds directives at the main level.
@@ -116,7 +125,7 @@ impl Config {
             text,
             "user {};\nworker_processes {};\nmaster_process {};\ndaemon {};\n\
              pid @DIR@/nginx.pid;\nerror_log @DIR@/error.log info;\n{}\
-             events {{ worker_connections 512; }}\n\
+             events {{ worker_connections {}; }}\n\
              rtmp {{\n{}server {{\nlisten 127.0.0.1:@RTMP@;\n{}}}\n}}\n\
              http {{\naccess_log off;\n{}server {{\nlisten 127.0.0.1:@HTTP@;\n{}}}\n}}\n",
             self.user,
@@ -124,6 +133,7 @@ impl Config {
             on(self.master),
             on(self.daemon),
             self.main,
+            self.connections,
             self.rtmp,
             self.server,
             temporary_paths(),

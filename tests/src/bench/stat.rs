@@ -1,0 +1,285 @@
+//! What an answer of `rtmp_stat` and of `weir_stat` costs the worker that gives it, and how long it keeps others waiting.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::message::{Message, user_control};
+use weir_rtmp::url::Url;
+
+use super::table::{Arm, Ratio, median};
+use crate::harness::nginx::Config;
+use crate::harness::{Crowd, Nginx, until};
+
+const STREAMS: [usize; 3] = [1, 100, 500];
+const ROUNDS: usize = 9;
+/// Answers a round for what they cost, and as many again while others wait.
+const ANSWERS: u32 = 50;
+/// How long one pings without an answer under way.
+const QUIET: Duration = Duration::from_millis(50);
+/// Chunk stream of control messages (specification, section 5.3).
+const CONTROL: u32 = 2;
+
+/// What is asked, of which server (0 is stock), and the path; the first is what the others are held against.
+const ASKED: [(&str, usize, &str); 7] = [
+    ("`rtmp_stat all` of nginx-rtmp", 0, "/stat"),
+    ("the same once more", 0, "/stat"),
+    ("`weir_stat xml full`", 1, "/full/xml"),
+    ("`weir_stat xml`", 1, "/stat/xml"),
+    ("`weir_stat json full`", 1, "/full/json"),
+    ("`weir_stat prometheus`", 1, "/stat/prometheus"),
+    ("`weir_stat html full`", 1, "/full/html"),
+];
+/// Place of what has targets.
+const OURS: usize = 2;
+/// At most this part of stock's time, with the most streams.
+const RATIO: f64 = 0.5;
+/// No ping waits longer.
+const STALL: Duration = Duration::from_millis(5);
+
+/// A server with publishers, of which there are more and more.
+struct Server {
+    nginx: Nginx,
+    crowds: Vec<Crowd>,
+}
+
+/// The values of one thing asked.
+struct Asked {
+    /// Microseconds of the worker an answer.
+    cost: Arm,
+    /// Microseconds from request to answer.
+    wall: Arm,
+    bytes: usize,
+    /// The longest round trip of a ping in each round, microseconds.
+    stalls: Vec<f64>,
+}
+
+/// The tables, one for each number of streams.
+pub fn stat() -> String {
+    let mut servers = [stock(), weir()]
+        .map(|config| Server { nginx: config.connections(2048).app("live", "").start(), crowds: Vec::new() });
+    super::part(servers.iter().map(|server| &server.nginx));
+    let mut text = String::new();
+    let mut live = 0;
+    for streams in STREAMS {
+        servers.iter_mut().for_each(|server| server.grow(live..streams));
+        live = streams;
+        text += &compare(&servers, streams);
+    }
+    text
+}
+
+fn stock() -> Config {
+    Config::stock().http("location = /stat { rtmp_stat all; }")
+}
+
+fn weir() -> Config {
+    let formats = ["html", "xml", "json", "prometheus"].map(|format| {
+        format!("location = /stat/{format} {{ weir_stat {format}; }} location = /full/{format} {{ weir_stat {format} full; }}\n")
+    });
+    Config::weir().main("weir_zone 4m;").http(&formats.concat())
+}
+
+fn compare(servers: &[Server; 2], streams: usize) -> String {
+    let mut all: Vec<_> = ASKED
+        .iter()
+        .map(|(name, ..)| Asked { cost: Arm::new(name), wall: Arm::new(name), bytes: 0, stalls: Vec::new() })
+        .collect();
+    let mut quiet = [Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        for step in 0..ASKED.len() {
+            let at = (round + step) % ASKED.len();
+            let (_, server, path) = ASKED[at];
+            all[at].round(&servers[server], path, streams);
+        }
+        for (server, quiet) in servers.iter().zip(&mut quiet) {
+            let pinger = Pinger::connect(&server.nginx);
+            let soon = Instant::now() + QUIET;
+            quiet.push(pinger.longest(|| Instant::now() > soon));
+        }
+    }
+    table(&all, &quiet, streams)
+}
+
+impl Server {
+    /// More publishers, until all are on air.
+    fn grow(&mut self, numbers: std::ops::Range<usize>) {
+        let paths = numbers.map(|nth| format!("live/show-{nth:04}"));
+        let crowd = Crowd::start(self.nginx.rtmp(), paths).started();
+        // What the media is has arrived, too.
+        until("media reaches the server", 10.0, || crowd.sent() >= 1);
+        self.crowds.push(crowd);
+    }
+
+    fn silence(&self, silent: bool) {
+        self.crowds.iter().for_each(|crowd| crowd.silence(silent));
+    }
+}
+
+impl Asked {
+    fn round(&mut self, server: &Server, path: &str, streams: usize) {
+        // The worker has nothing to do but to answer.
+        server.silence(true);
+        let worker = server.nginx.workers()[0];
+        let mut http = Http::connect(&server.nginx);
+        let body = http.get(path);
+        let shown = body.matches("show-").count();
+        assert!(shown >= streams, "{path} shows {shown} of {streams} streams");
+        self.bytes = body.len();
+        let before = worker.time_used();
+        let mut walls = Vec::new();
+        for _ in 0..ANSWERS {
+            let asked = Instant::now();
+            http.get(path);
+            walls.push(micros(asked.elapsed()));
+        }
+        let cost = micros(worker.time_used() - before) / f64::from(ANSWERS);
+        self.cost.all.push(cost);
+        self.cost.rounds.push(cost);
+        self.wall.rounds.push(median(&walls));
+        self.wall.all.extend(walls);
+        server.silence(false);
+        // Now with media, and somebody who counts how long the worker is away.
+        let pinger = Pinger::connect(&server.nginx);
+        let answered = AtomicBool::new(false);
+        let stall = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..ANSWERS).for_each(|_| drop(http.get(path)));
+                answered.store(true, Relaxed);
+            });
+            pinger.longest(|| answered.load(Relaxed))
+        });
+        self.stalls.push(stall);
+    }
+}
+
+/// Somebody connected over RTMP, who pings.
+struct Pinger {
+    client: Client,
+    socket: TcpStream,
+}
+
+impl Pinger {
+    fn connect(nginx: &Nginx) -> Self {
+        let url: Url = format!("rtmp://127.0.0.1:{}/live/ping", nginx.rtmp()).parse().unwrap();
+        let mut client = Client::connect(&url, Options::default());
+        let mut socket = TcpStream::connect(("127.0.0.1", nginx.rtmp())).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut buffer = [0; 16_384];
+        let mut connected = false;
+        while !connected {
+            socket.write_all(&client.take_output()).unwrap();
+            let count = socket.read(&mut buffer).unwrap();
+            client.receive(&buffer[..count]).unwrap();
+            connected = std::iter::from_fn(|| client.next_event())
+                .any(|event| matches!(event, Event::StreamCreated(_)));
+        }
+        Self { client, socket }
+    }
+
+    /// Pings until `done`, and gives the longest round trip in microseconds.
+    fn longest(mut self, done: impl Fn() -> bool) -> f64 {
+        let mut longest = 0.0;
+        for number in 0.. {
+            let ping = Message::user_control(user_control::PING_REQUEST, &[number]);
+            self.client.send_message(CONTROL, &ping);
+            let asked = Instant::now();
+            self.socket.write_all(&self.client.take_output()).unwrap();
+            let count = self.socket.read(&mut [0; 1024]).unwrap();
+            longest = f64::max(longest, micros(asked.elapsed()));
+            assert!(count > 0, "the server closed the connection that pings");
+            if done() {
+                break;
+            }
+        }
+        longest
+    }
+}
+
+/// One kept connection, read as it comes.
+struct Http(BufReader<TcpStream>);
+
+impl Http {
+    fn connect(nginx: &Nginx) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self(BufReader::with_capacity(1 << 16, socket))
+    }
+
+    fn get(&mut self, path: &str) -> String {
+        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut length = None;
+        let mut first = true;
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            assert!(!std::mem::take(&mut first) || line.contains(" 200 "), "{path}: {line}");
+            if line.trim_end().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().ok();
+            }
+        }
+        let mut body = vec![0; length.expect("an answer has a length")];
+        self.0.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn table(all: &[Asked], quiet: &[Vec<f64>; 2], streams: usize) -> String {
+    let mut text = format!(
+        "Streams live: {streams}\n\n\
+         | | the worker's time an answer | ratio to the first: median (least .. greatest round) | until the answer is there | \
+         bytes | longest ping of a round: median (greatest) |\n|---|---|---|---|---|---|\n"
+    );
+    let pings = |longest: &[f64]| {
+        let greatest = longest.iter().copied().fold(0.0, f64::max);
+        format!("{:.0} us ({greatest:.0} us)", median(longest))
+    };
+    for (at, asked) in all.iter().enumerate() {
+        let Asked { cost, wall, bytes, stalls } = asked;
+        let ratio = if at == 0 { "1".to_owned() } else { Ratio::of(cost, &all[0].cost).text() };
+        let (time, wait) = (median(&cost.all), median(&wall.all));
+        writeln!(
+            text,
+            "| {} | {time:.0} us | {ratio} | {wait:.0} us | {bytes} | {} |",
+            cost.name,
+            pings(stalls)
+        )
+        .unwrap();
+    }
+    for (name, longest) in ["nobody asks nginx-rtmp", "nobody asks Weir"].iter().zip(quiet) {
+        writeln!(text, "| {name} | | | | | {} |", pings(longest)).unwrap();
+    }
+    writeln!(text, "\n{ROUNDS} rounds of {ANSWERS} answers, and as many with pings, taking turns.").unwrap();
+    let word = |met| if met { "PASS" } else { "MISS" };
+    if Some(&streams) == STREAMS.last() {
+        let ratio = Ratio::of(&all[OURS].cost, &all[0].cost);
+        let met = word(ratio.median <= RATIO);
+        writeln!(
+            text,
+            "{met}: a stream shown takes {} of nginx-rtmp's time, target at most {RATIO}",
+            ratio.text()
+        )
+        .unwrap();
+    }
+    let longest = all[OURS].stalls.iter().copied().fold(0.0, f64::max);
+    let met = word(longest <= micros(STALL));
+    writeln!(
+        text,
+        "{met}: the longest ping while Weir answers took {longest:.0} us, target at most {} us\n",
+        micros(STALL)
+    )
+    .unwrap();
+    text
+}

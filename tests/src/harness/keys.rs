@@ -1,0 +1,25 @@
+//! More keys than one would make by the API: in a state file.
+
+use weir_model::key::KeySecret;
+use weir_model::{KeyId, Secret, State, StreamKey, Timestamp, secret};
+
+/// The secret of key number `nth`.
+pub fn secret(nth: u64) -> Secret {
+    let mut random = [7; 20];
+    random[..8].copy_from_slice(&nth.to_le_bytes());
+    secret::stream_key(random)
+}
+
+/// A state file of so many keys: number `nth` opens `live/show-<nth>`.
+pub fn state(count: u64) -> String {
+    let keys = (0..count).map(|nth| StreamKey {
+        id: KeyId(nth),
+        app: "live".parse().unwrap(),
+        stream: format!("show-{nth}").parse().unwrap(),
+        note: String::new(),
+        created_at: Timestamp::from_millis(1_795_197_600_000),
+        publish_from: Vec::new(),
+        secrets: vec![KeySecret { digest: secret(nth).digest(), expires_at: None }],
+    });
+    State { generation: 1, keys: keys.collect(), targets: Vec::new() }.encode()
+}
