@@ -14,6 +14,8 @@ pub struct VideoFacts {
     pub profile: u8,
     /// H.264's `level_idc`, ten times the level; 0 when it is unknown.
     pub level: u8,
+    /// H.264's constraint flags, the byte between profile and level; the last bit is reserved and 0.
+    pub compat: u8,
     /// In pixels; 0 when it is unknown.
     pub width: u16,
     /// In pixels; 0 when it is unknown.
@@ -81,6 +83,7 @@ impl VideoFacts {
     pub fn to_words(&self) -> u64 {
         PRESENT
             | u64::from(self.codec_id) << 48
+            | u64::from(self.compat >> 1) << 57
             | u64::from(self.profile) << 40
             | u64::from(self.level) << 32
             | u64::from(self.width) << 16
@@ -89,11 +92,12 @@ impl VideoFacts {
 
     /// From such a word, without a frame rate; `None` from 0.
     pub fn from_words(word: u64) -> Option<VideoFacts> {
-        let [_, codec_id, profile, level, w1, w0, h1, h0] = word.to_be_bytes();
+        let [flags, codec_id, profile, level, w1, w0, h1, h0] = word.to_be_bytes();
         (word & PRESENT != 0).then_some(VideoFacts {
             codec_id,
             profile,
             level,
+            compat: flags & 0xfe,
             width: u16::from_be_bytes([w1, w0]),
             height: u16::from_be_bytes([h1, h0]),
             fps_milli: 0,
@@ -250,8 +254,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const VIDEO: VideoFacts =
-        VideoFacts { codec_id: 7, profile: 100, level: 41, width: 1280, height: 720, fps_milli: 29_970 };
+    const VIDEO: VideoFacts = VideoFacts {
+        codec_id: 7,
+        profile: 100,
+        level: 41,
+        compat: 0,
+        width: 1280,
+        height: 720,
+        fps_milli: 29_970,
+    };
     const AUDIO: AudioFacts = AudioFacts { codec_id: 10, aac_profile: 2, channels: 2, sample_rate: 48_000 };
 
     #[test]
@@ -315,9 +326,9 @@ mod tests {
     proptest! {
         #[test]
         fn video_is_unpacked_as_it_was_packed(
-            codec_id: u8, profile: u8, level: u8, width: u16, height: u16, fps_milli: u32
+            codec_id: u8, profile: u8, level: u8, flags in 0_u8..128, width: u16, height: u16, fps_milli: u32
         ) {
-            let video = VideoFacts { codec_id, profile, level, width, height, fps_milli };
+            let video = VideoFacts { codec_id, profile, level, compat: flags << 1, width, height, fps_milli };
             let unpacked = VideoFacts::from_words(video.to_words()).unwrap();
             prop_assert_eq!(unpacked.fps_milli, 0);
             prop_assert_eq!(unpacked.with_fps_milli(fps_milli), video);

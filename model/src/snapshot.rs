@@ -107,6 +107,9 @@ pub struct StreamSnapshot {
     /// Frames that players did not get because they read too slowly.
     #[serde(skip)]
     pub dropped: u64,
+    /// How far the audio is behind the video, in milliseconds.
+    #[serde(skip)]
+    pub avsync_ms: i32,
     /// Who watches.
     pub viewers: Viewers,
     /// RTMP players; the API has a route of its own for them.
@@ -176,6 +179,9 @@ pub struct PlayerSnapshot {
     pub bitrate_out: u64,
     /// Frames that it did not get because it read too slowly.
     pub dropped: u64,
+    /// How far the audio is behind the video, in milliseconds.
+    #[serde(skip)]
+    pub avsync_ms: i32,
 }
 
 impl Snapshot {
@@ -242,6 +248,7 @@ mod tests {
                 codec_id: 7,
                 profile: 100,
                 level: 41,
+                compat: 0,
                 width: 1280,
                 height: 720,
                 fps_milli: 30_000,
@@ -254,6 +261,7 @@ mod tests {
             bitrate_audio: 5,
             bitrate_video: 6,
             dropped: 7,
+            avsync_ms: 0,
             viewers: Viewers { rtmp: 1, hls: 2, dash: 3 },
             players: vec![PlayerSnapshot { id: "p1".into(), addr: "192.0.2.2".into(), ..Default::default() }],
             targets: vec![json!({

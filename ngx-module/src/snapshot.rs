@@ -91,6 +91,7 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>) -> StreamSnapsh
         bitrate_audio: stream.rates.audio,
         bitrate_video: stream.rates.all.saturating_sub(stream.rates.audio),
         dropped: stream.dropped + players.iter().map(|player| player.dropped).sum::<u64>(),
+        avsync_ms: stream.avsync_ms,
         viewers: Viewers { rtmp: players.len() as u64, ..Viewers::default() },
         players,
         targets: Vec::new(),
@@ -106,6 +107,7 @@ fn player_view(player: &LivePlayer) -> PlayerSnapshot {
         bytes_out: player.bytes_out,
         bitrate_out: player.bitrate_out,
         dropped: player.dropped,
+        avsync_ms: player.avsync_ms,
     }
 }
 

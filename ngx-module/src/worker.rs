@@ -106,13 +106,14 @@ pub fn follow_orders(runtime: &Rc<Runtime>) {
 /// What a session sent and received in the last second.
 fn account(session: &mut Session) {
     let (video, audio) = session.media_facts();
-    let (bytes_out, dropped) = (session.bytes_out(), session.dropped());
+    let bytes_out = session.bytes_out();
+    let (dropped, avsync_ms) = session.live_facts();
     let Some(state) = session.known_state() else { return };
     if let Publish::Live(live) = &mut state.publish {
-        live.account(video, audio);
+        live.account(video, audio, avsync_ms);
     }
     if let Some(playing) = &mut state.playing {
-        playing.account(bytes_out, dropped);
+        playing.account(bytes_out, dropped, avsync_ms);
     }
 }
 

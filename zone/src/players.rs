@@ -9,6 +9,7 @@ use crate::{
 };
 
 const RATE: usize = 9;
+const AVSYNC: usize = 10;
 
 /// Someone who wants to play a stream.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct LivePlayer {
     pub bitrate_out: u64,
     /// Messages that were dropped because it did not read fast enough.
     pub dropped: u64,
+    /// How far the audio is behind the video, in milliseconds.
+    pub avsync_ms: i32,
 }
 
 /// The row of one player, for the worker that owns it. No lock is taken.
@@ -53,8 +56,10 @@ pub struct PlayerRow<'z> {
 }
 
 impl PlayerRow<'_> {
-    /// What was found out in the last second: bytes in all, bits a second, messages dropped in all.
-    pub fn describe(&self, bytes_out: u64, bitrate_out: u64, dropped: u64) {
+    /// What was found out in the last second: bytes in all, bits a second, messages dropped in all, and how far
+    /// the audio is behind the video in milliseconds.
+    pub fn describe(&self, bytes_out: u64, bitrate_out: u64, dropped: u64, avsync_ms: i32) {
+        self.block.set(AVSYNC, avsync_ms.cast_unsigned().into());
         self.block.set(BYTES_OUT, bytes_out);
         self.block.set(RATE, bitrate_out);
         self.block.set(DROPPED, dropped);
@@ -139,6 +144,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             bytes_out: row.word(BYTES_OUT),
             bitrate_out: row.word(RATE),
             dropped: row.word(DROPPED),
+            avsync_ms: (row.word(AVSYNC) as u32).cast_signed(),
         }
     }
 }

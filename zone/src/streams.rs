@@ -30,6 +30,7 @@ const BYTES_IN: usize = 11;
 const RATES: usize = 12;
 const VIDEO: usize = 13;
 const AUDIO: usize = 14;
+/// Frame rate in the lower half, how far audio is behind video in the upper.
 const FPS: usize = 15;
 
 /// Bits of the word `ORDER`: the session is to be closed; the stream was seen live.
@@ -113,6 +114,8 @@ pub struct LiveStream {
     pub video: Option<VideoFacts>,
     /// What the audio is, once its header came.
     pub audio: Option<AudioFacts>,
+    /// How far the audio is behind the video, in milliseconds.
+    pub avsync_ms: i32,
 }
 
 /// Bits a second.
@@ -138,11 +141,18 @@ impl StreamRow<'_> {
     }
 
     /// What was found out in the last second.
-    pub fn describe(&self, rates: Rates, video: Option<VideoFacts>, audio: Option<AudioFacts>) {
+    pub fn describe(
+        &self,
+        rates: Rates,
+        video: Option<VideoFacts>,
+        audio: Option<AudioFacts>,
+        avsync_ms: i32,
+    ) {
         let half = |rate: u64| rate.min(u64::from(u32::MAX));
         self.block.set(RATES, half(rates.all) | half(rates.audio) << 32);
         self.block.set(VIDEO, video.as_ref().map_or(0, VideoFacts::to_words));
-        self.block.set(FPS, video.as_ref().map_or(0, |video| u64::from(video.fps_milli)));
+        let fps = video.as_ref().map_or(0, |video| u64::from(video.fps_milli));
+        self.block.set(FPS, fps | u64::from(avsync_ms.cast_unsigned()) << 32);
         self.block.set(AUDIO, audio.as_ref().map_or(0, AudioFacts::to_words));
     }
 
@@ -350,6 +360,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             video: VideoFacts::from_words(row.word(VIDEO))
                 .map(|video| VideoFacts { fps_milli: row.word(FPS) as u32, ..video }),
             audio: AudioFacts::from_words(row.word(AUDIO)),
+            avsync_ms: ((row.word(FPS) >> 32) as u32).cast_signed(),
         }
     }
 }

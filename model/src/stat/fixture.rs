@@ -50,6 +50,7 @@ fn show() -> StreamSnapshot {
             codec_id: 7,
             profile: 100,
             level: 41,
+            compat: 0,
             width: 1280,
             height: 720,
             fps_milli: 29_970,
@@ -62,8 +63,9 @@ fn show() -> StreamSnapshot {
         bitrate_audio: 128_000,
         bitrate_video: 2_372_000,
         dropped: 3,
+        avsync_ms: -20,
         viewers: Viewers { rtmp: 2, hls: 40, dash: 1 },
-        players: vec![player("p1", "192.0.2.2"), player("p2", "192.0.2.3")],
+        players: vec![player("s11", "192.0.2.2"), player("s12", "192.0.2.3")],
         targets: vec![json!({ "id": "t1", "url": "rtmp://198.51.100.1/app/***" })],
     }
 }
@@ -77,6 +79,7 @@ fn player(id: &str, addr: &str) -> PlayerSnapshot {
         bytes_out: 1_125_000_000,
         bitrate_out: 2_500_000,
         dropped: 1,
+        avsync_ms: 0,
     }
 }
 

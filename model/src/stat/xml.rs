@@ -20,6 +20,7 @@ pub fn render(snapshot: &Snapshot, full: bool) -> String {
     out.push_str("<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<rtmp>\r\n");
     line(&mut out, "nginx_version", &snapshot.nginx_version);
     line(&mut out, "nginx_rtmp_version", &snapshot.rtmp_version);
+    line(&mut out, "compiler", "rustc");
     line(&mut out, "built", concat!("weir ", env!("CARGO_PKG_VERSION")));
     number_line(&mut out, "pid", snapshot.pid.into());
     number_line(&mut out, "uptime", snapshot.now.millis_since(snapshot.since) / 1000);
@@ -114,6 +115,7 @@ fn meta(out: &mut String, video: VideoFacts, audio: Option<AudioFacts>) {
     known(out, "codec", video.codec());
     known(out, "profile", video.profile());
     if video.level != 0 {
+        number(out, "compat", video.compat.into());
         out.push_str("<level>");
         push_number(out, u64::from(video.level) / 10);
         out.push('.');
@@ -135,24 +137,31 @@ fn meta(out: &mut String, video: VideoFacts, audio: Option<AudioFacts>) {
 }
 
 fn player(out: &mut String, player: &PlayerSnapshot, now: Timestamp) {
-    client(out, &player.id, &player.addr, now.millis_since(player.since), player.dropped);
+    let millis = now.millis_since(player.since);
+    client(out, &player.id, &player.addr, millis, player.dropped, player.avsync_ms);
     out.push_str("<active/></client>\r\n");
 }
 
 fn publisher(out: &mut String, stream: &StreamSnapshot, publisher: &PublisherSnapshot, now: Timestamp) {
-    client(out, &stream.session, &publisher.addr, now.millis_since(stream.since), 0);
+    let millis = now.millis_since(stream.since);
+    client(out, &stream.session, &publisher.addr, millis, 0, stream.avsync_ms);
     out.push_str("<publishing/><active/></client>\r\n");
 }
 
-/// A client but for its end. The last two elements are not accounted for; they are what nginx-rtmp
-/// writes with `interleave` on and before the first message.
-fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64) {
+/// A client but for its end. Its id is a number there. The timestamp is not accounted for, and 0 as before
+/// the first message.
+fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64, avsync_ms: i32) {
     out.push_str("<client>");
-    element(out, "id", id);
+    number(out, "id", u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default());
     element(out, "address", addr);
     number(out, "time", millis);
     number(out, "dropped", dropped);
-    out.push_str("<avsync></avsync><timestamp>0</timestamp>");
+    out.push_str("<avsync>");
+    if avsync_ms < 0 {
+        out.push('-');
+    }
+    push_number(out, avsync_ms.unsigned_abs().into());
+    out.push_str("</avsync><timestamp>0</timestamp>");
 }
 
 fn known(out: &mut String, name: &str, text: &str) {

@@ -167,13 +167,17 @@ impl Session {
         self.raw().out_bytes
     }
 
-    /// Messages that nginx-rtmp's live module has dropped for this player.
+    /// What nginx-rtmp's live module knows of this session: messages that it dropped for a player, and how far
+    /// the audio is behind the video in milliseconds (as ngx_rtmp_stat_live has it).
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        let Some(rtmp) = rtmp_sys::rtmp() else { return 0 };
+    pub fn live_facts(&self) -> (u64, i32) {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return (0, 0) };
         // SAFETY: the entry of the live module is null or its own context.
         let live = unsafe { conf::entry::<ngx_rtmp_live_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_live_module) };
-        live.map_or(0, |live| live.ndropped as u64)
+        live.map_or((0, 0), |live| {
+            let [video, audio] = [live.cs[0].timestamp, live.cs[1].timestamp];
+            (live.ndropped as u64, audio.wrapping_sub(video).cast_signed())
+        })
     }
 
     /// What nginx-rtmp's codec module has read in the headers of what this session publishes.
@@ -188,6 +192,7 @@ impl Session {
             codec_id: codec.video_codec_id as u8,
             profile: codec.avc_profile as u8,
             level: codec.avc_level as u8,
+            compat: codec.avc_compat as u8,
             width: codec.width as u16,
             height: codec.height as u16,
             fps_milli: 0,

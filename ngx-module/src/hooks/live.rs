@@ -60,14 +60,14 @@ impl Live {
     }
 
     /// Tells the zone what came in the last second, and what it is.
-    pub fn account(&mut self, video: Option<VideoFacts>, audio: Option<AudioFacts>) {
+    pub fn account(&mut self, video: Option<VideoFacts>, audio: Option<AudioFacts>, avsync_ms: i32) {
         let now = process::now();
         self.all_rate.push(now, self.row.bytes_in());
         self.audio_rate.push(now, self.audio_bytes);
         self.frame_rate.push(now, self.frames);
         let rates = Rates { all: self.all_rate.bits_per_second(), audio: self.audio_rate.bits_per_second() };
         let fps_milli = u32::try_from(self.frame_rate.per_second_milli()).unwrap_or(u32::MAX);
-        self.row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio);
+        self.row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio, avsync_ms);
     }
 }
 

@@ -29,11 +29,11 @@ impl Playing {
     }
 
     /// Tells the zone what was sent in the last second.
-    pub fn account(&mut self, counter: u32, dropped: u64) {
+    pub fn account(&mut self, counter: u32, dropped: u64, avsync_ms: i32) {
         self.bytes += u64::from(counter.wrapping_sub(self.counter));
         self.counter = counter;
         self.rate.push(process::now(), self.bytes);
-        self.row.describe(self.bytes, self.rate.bits_per_second(), dropped);
+        self.row.describe(self.bytes, self.rate.bits_per_second(), dropped, avsync_ms);
     }
 }
 

@@ -39,7 +39,7 @@ fn what_a_player_was_sent_stays_with_its_stream() {
     claim(&zone, &stream("show", worker));
     for bytes in [1000, 234] {
         let id = play(&zone, worker);
-        zone.player_row(id).unwrap().describe(bytes, 8 * bytes, 1);
+        zone.player_row(id).unwrap().describe(bytes, 8 * bytes, 1, 0);
         let [player] = zone.lock(PID).players(|_| true).try_into().unwrap();
         assert_eq!((player.bytes_out, player.bitrate_out, player.dropped), (bytes, 8 * bytes, 1));
         zone.lock(PID).remove_player(id);

@@ -200,8 +200,15 @@ mod tests {
 
     #[test]
     fn codecs_are_named_without_what_is_unknown() {
-        let video =
-            VideoFacts { codec_id: 7, profile: 100, level: 41, width: 1280, height: 720, fps_milli: 30_000 };
+        let video = VideoFacts {
+            codec_id: 7,
+            profile: 100,
+            level: 41,
+            compat: 0,
+            width: 1280,
+            height: 720,
+            fps_milli: 30_000,
+        };
         assert_eq!(written(|out| push_video(out, Some(&video))), "1280x720 30 fps H264 High 4.1");
         assert_eq!(written(|out| push_video(out, Some(&VideoFacts::default()))), "-");
         assert_eq!(written(|out| push_video(out, None)), "-");

@@ -8,6 +8,7 @@ const FULL: &str = "\
 <rtmp>
 <nginx_version>1.22.1</nginx_version>
 <nginx_rtmp_version>1.1.4</nginx_rtmp_version>
+<compiler>rustc</compiler>
 <built>weir VERSION</built>
 <pid>101</pid>
 <uptime>3600</uptime>
@@ -28,14 +29,14 @@ const FULL: &str = "\
 <bytes_out>2250000000</bytes_out>
 <bw_audio>128000</bw_audio>
 <bw_video>2372000</bw_video>
-<client><id>p1</id><address>192.0.2.2</address><time>3480000</time><dropped>1</dropped>\
-<avsync></avsync><timestamp>0</timestamp><active/></client>
-<client><id>p2</id><address>192.0.2.3</address><time>3480000</time><dropped>1</dropped>\
-<avsync></avsync><timestamp>0</timestamp><active/></client>
-<client><id>s1</id><address>192.0.2.1</address><time>3540000</time><dropped>0</dropped>\
-<avsync></avsync><timestamp>0</timestamp><publishing/><active/></client>
+<client><id>17</id><address>192.0.2.2</address><time>3480000</time><dropped>1</dropped>\
+<avsync>0</avsync><timestamp>0</timestamp><active/></client>
+<client><id>18</id><address>192.0.2.3</address><time>3480000</time><dropped>1</dropped>\
+<avsync>0</avsync><timestamp>0</timestamp><active/></client>
+<client><id>1</id><address>192.0.2.1</address><time>3540000</time><dropped>0</dropped>\
+<avsync>-20</avsync><timestamp>0</timestamp><publishing/><active/></client>
 <meta><video><width>1280</width><height>720</height><frame_rate>30</frame_rate><codec>H264</codec>\
-<profile>High</profile><level>4.1</level></video>\
+<profile>High</profile><compat>0</compat><level>4.1</level></video>\
 <audio><codec>AAC</codec><profile>LC</profile><channels>2</channels><sample_rate>48000</sample_rate></audio></meta>
 <nclients>3</nclients>
 <publishing/>
@@ -61,8 +62,8 @@ const FULL: &str = "\
 <bytes_out>0</bytes_out>
 <bw_audio>128000</bw_audio>
 <bw_video>0</bw_video>
-<client><id>s2</id><address>192.0.2.4</address><time>1000</time><dropped>0</dropped>\
-<avsync></avsync><timestamp>0</timestamp><publishing/><active/></client>
+<client><id>2</id><address>192.0.2.4</address><time>1000</time><dropped>0</dropped>\
+<avsync>0</avsync><timestamp>0</timestamp><publishing/><active/></client>
 <meta><video><width>0</width><height>0</height><frame_rate>0</frame_rate></video>\
 <audio><codec>MP3</codec><channels>2</channels><sample_rate>44100</sample_rate></audio></meta>
 <nclients>1</nclients>
