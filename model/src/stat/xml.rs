@@ -148,11 +148,13 @@ fn publisher(out: &mut String, stream: &StreamSnapshot, publisher: &PublisherSna
     out.push_str("<publishing/><active/></client>\r\n");
 }
 
-/// A client but for its end. Its id is a number there. The timestamp is not accounted for, and 0 as before
+/// A client but for its end. Its id is a number there, and 32 bits in programs that read it: the lower half
+/// of ours. The timestamp is not accounted for, and 0 as before
 /// the first message.
 fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64, avsync_ms: i32) {
     out.push_str("<client>");
-    number(out, "id", u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default());
+    let id = u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default();
+    number(out, "id", id & 0xffff_ffff);
     element(out, "address", addr);
     number(out, "time", millis);
     number(out, "dropped", dropped);
