@@ -179,6 +179,29 @@ fn each_is_told_what_is_wrong() {
 }
 
 #[test]
+fn the_other_nginx_rtmp_is_told_apart() {
+    // What tells the fork is a symbol; a module with no more than that stands in for it.
+    let folder = tempfile::tempdir().unwrap();
+    let (source, module) = (folder.path().join("fork.c"), folder.path().join("fork.so"));
+    let symbols =
+        "void *ngx_rtmp_playlist, *ngx_modules[1]; char *ngx_module_names[1], *ngx_module_order[1];";
+    std::fs::write(&source, symbols).unwrap();
+    let built = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&module, &source])
+        .status()
+        .unwrap();
+    assert!(built.success());
+    let mut config = zoned();
+    config.modules.insert(0, module);
+    assert_eq!(
+        config.rejected(),
+        "\"weir_zone\": the loaded nginx-rtmp is the fork of sergey-dryabzhinsky, and this module was built for arut's: \
+         build it with NGINX_RTMP_SOURCE_DIR naming the fork's source"
+    );
+}
+
+#[test]
 fn what_is_right_is_accepted_in_silence() {
     let config = zoned()
         .file("keys", format!("# none\n\n{}", line("show", "x")))
