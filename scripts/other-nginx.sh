@@ -32,6 +32,9 @@ if [ ! -f "$dir/$name/done" ]; then
         ./auto/configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module \
             --with-cc-opt="-O1 -Wno-error" --add-dynamic-module="$rtmp"
         make -j"$(nproc)"
+        # The same without threads, which the module needs. Without SSL nginx-rtmp itself cannot be loaded.
+        ./auto/configure --builddir="$dir/$name/bare" --with-compat --with-http_ssl_module --with-cc-opt="-O1 -Wno-error"
+        make -j"$(nproc)" -f "$dir/$name/bare/Makefile" binary
     ) >"$dir/$name/log" 2>&1 || { tail -n 20 "$dir/$name/log" >&2; die "nginx could not be built, see $dir/$name/log"; }
     touch "$dir/$name/done"
 fi
@@ -41,6 +44,18 @@ NGINX_SOURCE_DIR=$dir/$name/src NGINX_BUILD_DIR=$dir/$name/objs NGINX_RTMP_SOURC
     "$cargo" build --locked -p weir-ngx-module --manifest-path "$root_dir/Cargo.toml"
 
 "$nginx" -V 2>&1 | head -n 1
+
+# The thread pool is looked for when the zone is configured.
+bare=$dir/bare
+mkdir -p "$bare/logs"
+printf 'load_module %s;\nload_module %s;\nweir_zone 1m;\nevents {}\n' \
+    "$dir/$name/objs/ngx_rtmp_module.so" "$dir/target/debug/libngx_rtmp_weir_module.so" >"$bare/nginx.conf"
+said=$("$dir/$name/bare/nginx" -t -p "$bare" -c nginx.conf 2>&1) && die "an nginx without threads takes the module"
+case $said in
+*'"weir_zone": this nginx was built without threads (--with-threads) in '*) echo "an nginx without threads is told so" ;;
+*) die "an nginx without threads is not told so: $said" ;;
+esac
+
 run=$dir/run
 rm -rf "$run"
 WEIR_NGINX=$nginx WEIR_NGINX_RTMP=$dir/$name/objs/ngx_rtmp_module.so WEIR_MODULE=$dir/target/debug/libngx_rtmp_weir_module.so \
