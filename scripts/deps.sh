@@ -13,8 +13,8 @@ packages=(
     gcc libc6-dev make clang libclang-dev ca-certificates
     # the test stream, and the script behind `make run`
     ffmpeg fonts-dejavu-core curl
-    # the tests: a browser, network namespaces, and an XML parser
-    chromium chromium-driver iproute2 libxml2-utils
+    # the tests: a browser, network namespaces, an XML parser, and promtool
+    chromium chromium-driver iproute2 libxml2-utils prometheus
 )
 
 # True when PATH has a rustc that is new enough, and its cargo.
@@ -41,16 +41,18 @@ if [ ${#missing[@]} -gt 0 ]; then
         command -v sudo >/dev/null || die "sudo is missing: as root, run: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    # A person who builds Weir has not asked for a web server at boot: what this installs does not stay running.
-    new_nginx=
-    [ -n "$(installed_version nginx)" ] || new_nginx=yes
+    # A person who builds Weir has not asked for servers at boot: what this installs does not stay running.
+    new_services=()
+    for service in nginx prometheus; do
+        [ -n "$(installed_version "$service")" ] || new_services+=("$service")
+    done
 
     "${as_root[@]}" apt-get -q update
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"
 
-    if [ -n "$new_nginx" ] && [ -d /run/systemd/system ]; then
-        "${as_root[@]}" systemctl --quiet disable --now nginx
-        echo "nginx was installed, but its service neither runs nor starts at boot: systemctl enable --now nginx"
+    if [ ${#new_services[@]} -gt 0 ] && [ -d /run/systemd/system ]; then
+        "${as_root[@]}" systemctl --quiet disable --now "${new_services[@]}"
+        echo "installed, but neither running nor starting at boot: ${new_services[*]} (systemctl enable --now nginx)"
     fi
 fi
 

@@ -1,9 +1,29 @@
 //! The text format 0.0.4 of Prometheus, read line by line.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::products;
 
 /// A metric's name, and its labels in their order.
 pub type Series = (String, Vec<(String, String)>);
+
+/// Asserts that Prometheus' own `promtool check metrics` finds nothing to say about an answer.
+#[track_caller]
+pub fn lint(text: &str) {
+    let mut promtool = Command::new(products::tool("/usr/bin/promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}\n{text}", String::from_utf8_lossy(&said));
+}
 
 /// All samples of an answer. Panics where a line is none of the format, where a family has no or two heads, and where a series
 /// comes twice.

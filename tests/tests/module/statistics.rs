@@ -268,7 +268,9 @@ fn metrics_have_the_values_of_the_api() {
         let shown = said.map(|(name, _)| (name, samples[&(name.to_owned(), labels.clone())]));
         (said, shown)
     });
-    let samples = metrics::read(&stat(&nginx, "/stat/prometheus"));
+    let text = stat(&nginx, "/stat/prometheus");
+    metrics::lint(&text);
+    let samples = metrics::read(&text);
     assert_eq!(samples[&("nginx_rtmp_server_current_streams".to_owned(), vec![])], 1.0);
     let worker = vec![("pid".to_owned(), nginx.workers()[0].0.to_string())];
     assert_eq!(samples[&("weir_worker_draining".to_owned(), worker)], 0.0);
