@@ -5,6 +5,7 @@
 //! | `export` | what nginx looks for in a module: the module table and the contexts |
 //! | `rtmp_sys` | nginx-rtmp's types (bindgen) and symbols (found at run time) |
 //! | `callback` | the border: no panic crosses it |
+//! | `collections` | nginx's arrays and lists |
 //! | `conf` | directives and settings |
 //! | `zone` | shared memory, its lock, its life over reloads |
 //! | `session` | an RTMP session |
@@ -17,6 +18,7 @@
 
 pub mod callback;
 pub mod chain;
+mod collections;
 pub mod conf;
 pub mod cycle;
 pub mod event_stream;

@@ -12,7 +12,7 @@ use nginx_sys::{
 use weir_rtmp::amf0;
 
 use super::{
-    callback, conf, log,
+    callback, collections, conf, log,
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO,
@@ -106,21 +106,11 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
 ///
 /// `core` is the main configuration of nginx-rtmp's core module.
 unsafe fn applications(core: &ngx_rtmp_core_main_conf_t) -> Vec<String> {
-    /// # Safety
-    ///
-    /// An array of pointers to `T`.
-    unsafe fn pointers<T>(array: &ngx_array_t) -> &[*mut T] {
-        match array.nelts {
-            0 => &[],
-            // SAFETY: by contract.
-            count => unsafe { std::slice::from_raw_parts(array.elts.cast(), count) },
-        }
-    }
     let mut names = Vec::new();
     // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application).
     unsafe {
-        for server in pointers::<ngx_rtmp_core_srv_conf_t>(&core.servers) {
-            let apps = pointers::<ngx_rtmp_core_app_conf_t>(&(**server).applications);
+        for server in collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers) {
+            let apps = collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**server).applications);
             names.extend(apps.iter().filter_map(|app| conf::text(&(**app).name).map(str::to_owned)));
         }
     }
@@ -139,9 +129,7 @@ type Handler =
 /// `commands` is `ngx_rtmp_core_main_conf_t.amf`.
 unsafe fn replace_command(commands: &mut ngx_array_t, name: &CStr, handler: Handler) -> ngx_rtmp_handler_pt {
     // SAFETY: by contract.
-    let rows = unsafe {
-        std::slice::from_raw_parts_mut(commands.elts.cast::<ngx_rtmp_amf_handler_t>(), commands.nelts)
-    };
+    let rows = unsafe { collections::array_mut::<ngx_rtmp_amf_handler_t>(commands) };
     // SAFETY: names are static strings of nginx-rtmp.
     let named = |row: &&mut ngx_rtmp_amf_handler_t| unsafe {
         std::slice::from_raw_parts(row.name.data, row.name.len) == name.to_bytes()
@@ -173,8 +161,7 @@ unsafe fn push_front(handlers: &mut ngx_array_t, handler: Handler) -> bool {
         if !push_back(handlers, handler) {
             return false;
         }
-        std::slice::from_raw_parts_mut(handlers.elts.cast::<ngx_rtmp_handler_pt>(), handlers.nelts)
-            .rotate_right(1);
+        collections::array_mut::<ngx_rtmp_handler_pt>(handlers).rotate_right(1);
     }
     true
 }

@@ -16,7 +16,7 @@ use nginx_sys::{
 use ngx::core::{NGX_CONF_ERROR, Pool};
 
 use super::{
-    callback, export,
+    callback, collections, export,
     log::Level,
     rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
     thread, zone,
@@ -138,10 +138,7 @@ impl Context<'_> {
     /// The arguments after the name.
     pub fn arguments(&self) -> Result<Vec<&str>, String> {
         // SAFETY: `args` holds the directive's words (ngx_conf_handler).
-        let words = unsafe {
-            let args = &*self.cf.args;
-            slice::from_raw_parts(args.elts.cast::<ngx_str_t>(), args.nelts)
-        };
+        let words = unsafe { collections::array::<ngx_str_t>(&*self.cf.args) };
         words
             .iter()
             .skip(1)

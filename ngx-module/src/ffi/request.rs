@@ -11,7 +11,7 @@ use nginx_sys::{
 use ngx::{core::Pool, http::Request};
 use weir_model::ClientAddr;
 
-use super::{callback, conf, event_stream, export, log, thread};
+use super::{callback, collections, conf, event_stream, export, log, thread};
 use crate::{
     api::{self, Done, Response, Step},
     settings::LocationSettings,
@@ -161,21 +161,10 @@ unsafe fn head<'r>(r: &'r ngx_http_request_t) -> Option<Head<'r>> {
 ///
 /// `r` was read up to its body.
 unsafe fn header_named<'r>(r: &'r ngx_http_request_t, name: &str) -> Option<&'r str> {
-    let mut part = &r.headers_in.headers.part;
-    loop {
-        let rows = match part.nelts {
-            0 => &[],
-            // SAFETY: ngx_list_part_t: `elts` holds `nelts` headers; the last part has no next.
-            count => unsafe { std::slice::from_raw_parts(part.elts.cast::<ngx_table_elt_t>(), count) },
-        };
-        let found =
-            rows.iter().find(|row| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name)));
-        if let Some(row) = found {
-            return conf::text(&row.value);
-        }
-        // SAFETY: null or the next part of the same list.
-        part = unsafe { part.next.as_ref() }?;
-    }
+    // SAFETY: by contract; the list holds headers.
+    let mut rows = unsafe { collections::list::<ngx_table_elt_t>(&r.headers_in.headers).map(|row| &*row) };
+    let found = rows.find(|row| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name)))?;
+    conf::text(&found.value)
 }
 
 /// The body in one piece; `None` when it was too large for memory.

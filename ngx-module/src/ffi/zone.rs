@@ -8,7 +8,7 @@ use nginx_sys::{
 };
 use weir_zone::{Block, Mutex, Plan, Root, Zone};
 
-use super::{callback, log, process};
+use super::{callback, collections, log, process};
 use crate::settings::MainSettings;
 
 /// The mutex of the zone's slab pool, which the master breaks when its holder dies
@@ -70,23 +70,13 @@ fn refuse_other_size(cf: &ngx_conf_t, size: usize) -> Result<(), String> {
 }
 
 fn find(cycle: &ngx_cycle_t) -> Option<*mut ngx_shm_zone_t> {
-    let mut part = &cycle.shared_memory.part;
-    loop {
-        let zones = match part.nelts {
-            0 => &mut [],
-            // SAFETY: ngx_list_part_t: `elts` holds `nelts` zones; a cycle that is not initialised has none.
-            count => unsafe { slice::from_raw_parts_mut(part.elts.cast::<ngx_shm_zone_t>(), count) },
-        };
-        let tag = (&raw const nginx_sys::ngx_core_module).cast_mut().cast();
-        for zone in zones {
-            // SAFETY: the name of a zone that was added by its module.
-            let name = unsafe { slice::from_raw_parts(zone.shm.name.data, zone.shm.name.len) };
-            if name == NAME && zone.tag == tag {
-                return Some(zone);
-            }
-        }
-        // SAFETY: null or the next part of the same list.
-        part = unsafe { part.next.as_ref() }?;
+    let tag = (&raw const nginx_sys::ngx_core_module).cast_mut().cast();
+    // SAFETY: the list of a cycle's zones, complete or empty, each with the name that its module gave it.
+    unsafe {
+        collections::list::<ngx_shm_zone_t>(&cycle.shared_memory).find(|zone| {
+            let zone = &**zone;
+            slice::from_raw_parts(zone.shm.name.data, zone.shm.name.len) == NAME && zone.tag == tag
+        })
     }
 }
 

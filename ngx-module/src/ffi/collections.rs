@@ -1,0 +1,48 @@
+//! nginx's arrays and lists as slices.
+
+use std::slice;
+
+use nginx_sys::{ngx_array_t, ngx_list_part_t, ngx_list_t};
+
+/// What an array holds.
+///
+/// # Safety
+///
+/// It is an array of `T`, as its owner declares it, and nothing changes it meanwhile.
+pub(super) unsafe fn array<T>(array: &ngx_array_t) -> &[T] {
+    match array.nelts {
+        0 => &[],
+        // SAFETY: by contract; `elts` holds `nelts` elements.
+        count => unsafe { slice::from_raw_parts(array.elts.cast(), count) },
+    }
+}
+
+/// As [`array`], to change what is in it.
+///
+/// # Safety
+///
+/// As for [`array`], and nobody else looks at it meanwhile.
+pub(super) unsafe fn array_mut<T>(array: &mut ngx_array_t) -> &mut [T] {
+    match array.nelts {
+        0 => &mut [],
+        // SAFETY: by contract; `elts` holds `nelts` elements.
+        count => unsafe { slice::from_raw_parts_mut(array.elts.cast(), count) },
+    }
+}
+
+/// What a list holds, from the first on.
+///
+/// # Safety
+///
+/// It is a list of `T`, as its owner declares it, and nothing changes it meanwhile.
+pub(super) unsafe fn list<T>(list: &ngx_list_t) -> impl Iterator<Item = *mut T> {
+    let mut part: Option<&ngx_list_part_t> = Some(&list.part);
+    let parts = std::iter::from_fn(move || {
+        let this = part?;
+        // SAFETY: null, or the next part of the same list.
+        part = unsafe { this.next.as_ref() };
+        Some(this)
+    });
+    // SAFETY: by contract; `elts` holds `nelts` elements.
+    parts.flat_map(|part| (0..part.nelts).map(move |at| unsafe { part.elts.cast::<T>().add(at) }))
+}
