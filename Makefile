@@ -43,15 +43,23 @@ run: ## the whole product on loopback, with a test stream: RTMP_PORT=1935 HTTP_P
 	@$(MAKE) --no-print-directory build
 	@RTMP_PORT='$(RTMP_PORT)' HTTP_PORT='$(HTTP_PORT)' PREFIX='$(PREFIX)' TEST_STREAM='$(TEST_STREAM)' exec scripts/run.sh
 
-# The module's crate has no tests of its own: its symbols are nginx's, so nothing but nginx can link it. tests/ runs it.
-test: ## deps, build, and every test
-	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory build
-	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
+# The tests whose nginx runs under valgrind: what a session, a request, a reload and the end of a worker go through. The others
+# have valgrind's own speed or processes in what they measure. See tests/src/harness/valgrind.rs.
+SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish commands tokens secrecy pull hazards \
+	api state_file zone_full statistics control events workers reload failed_reload worker_death)
 
-test-long: ## what is slow: the module built for, and loaded into, another nginx
+# The module's crate has no tests of its own: its symbols are nginx's, so nothing but nginx can link it. tests/ runs it.
+test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
+ifeq ($(BUILD),sanitize)
+	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module -- --test-threads=4 $(SANITIZED)
+else
+	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
+endif
+
+test-long: ## what is slow: BUILD=sanitize, and the module built for, and loaded into, another nginx
+	@$(MAKE) --no-print-directory test BUILD=sanitize
 	scripts/other-nginx.sh build/other-nginx
 
 check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendored files

@@ -13,8 +13,8 @@ packages=(
     gcc libc6-dev make clang libclang-dev ca-certificates
     # the test stream, and the script behind `make run`
     ffmpeg fonts-dejavu-core curl
-    # the tests: a browser, network namespaces, an XML parser, and promtool
-    chromium chromium-driver iproute2 libxml2-utils prometheus
+    # the tests: a browser, network namespaces, an XML parser, promtool, and wrong uses of memory
+    chromium chromium-driver iproute2 libxml2-utils prometheus valgrind
 )
 
 # True when PATH has a rustc that is new enough, and its cargo.

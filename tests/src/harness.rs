@@ -20,6 +20,7 @@ pub mod products;
 pub mod publisher;
 pub mod run;
 pub mod tmpfs;
+pub mod valgrind;
 pub mod wait;
 pub mod xml;
 

@@ -1,6 +1,6 @@
 //! A stock nginx in a temporary folder, with nginx-rtmp and (unless it is to be bare) Weir's module.
 //!
-//! When it is dropped it must leave no process, and no alert, crash or sanitizer report in its log; a test that provokes one
+//! When it is dropped it must leave no process, no alert or crash in its log, and no report of valgrind's; a test that provokes one
 //! says so with [`Nginx::allow`].
 
 pub mod config;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 pub use config::Config;
 
 use super::process::Process;
-use super::{Api, files, ports::Port, products, wait};
+use super::{Api, files, ports::Port, products, valgrind, wait};
 
 /// A running nginx.
 pub struct Nginx {
@@ -64,7 +64,7 @@ impl Place {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(products::nginx());
+        let mut command = valgrind::command(&products::nginx(), self.folder.path());
         command.arg("-p").arg(self.folder.path()).arg("-c").arg(self.path("nginx.conf"));
         command.arg("-e").arg(self.path("error.log")).stdin(Stdio::null());
         command
@@ -217,8 +217,9 @@ impl Drop for Nginx {
             }
             wait::until_ok(5.0, &mut gone);
         }
-        let complaints =
+        let mut complaints =
             verdict::complaints(&self.log(), &files::text(&self.path("stderr.log")), &self.allowed);
+        complaints.extend(valgrind::complaints(self.folder()));
         if std::thread::panicking() {
             eprintln!("{}", verdict::tail(&self.log(), 60));
             return;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -61,6 +62,19 @@ impl Process {
         // The first field is in nanoseconds; /proc/PID/stat has hundredths of a second.
         let times = fs::read_to_string(format!("/proc/{}/schedstat", self.0)).unwrap();
         Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// Whether it is, or was when it was stopped, in `epoll_wait`.
+    pub fn waits_for_events(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        const CALLS: [libc::c_long; 2] = [libc::SYS_epoll_wait, libc::SYS_epoll_pwait];
+        #[cfg(not(target_arch = "x86_64"))]
+        const CALLS: [libc::c_long; 1] = [libc::SYS_epoll_pwait];
+        let call = fs::read_to_string(format!("/proc/{}/syscall", self.0)).unwrap_or_default();
+        call.split(' ')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .is_some_and(|call| CALLS.contains(&call))
     }
 
     /// What its open files and sockets are, as the links in `/proc/PID/fd` tell: a path, or `socket:[INODE]`.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::valgrind;
+
 /// What a condition gives: a `bool`, or the thing waited for.
 pub trait Condition {
     /// The thing waited for.
@@ -36,9 +38,9 @@ pub fn until<C: Condition>(what: &str, seconds: f64, condition: impl FnMut() -> 
     }
 }
 
-/// Asks `condition` until it holds; `None` when it does not within `seconds`.
+/// Asks `condition` until it holds; `None` when it does not within `seconds`, or several times as long under valgrind.
 pub fn until_ok<C: Condition>(seconds: f64, mut condition: impl FnMut() -> C) -> Option<C::Found> {
-    let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+    let deadline = Instant::now() + Duration::from_secs_f64(valgrind::patience(seconds));
     loop {
         if let Some(found) = condition().found() {
             return Some(found);

@@ -15,8 +15,10 @@ fn live_publishers_stay_listed_and_guarded() {
     let before = wait_live(&api, "live", "show");
     nginx.reload();
     nginx.reload();
-    let draining = nginx.draining();
-    assert_eq!(draining.len(), 1);
+    let draining = until("the idle old workers end", 5.0, || {
+        let draining = nginx.draining();
+        (draining.len() == 1).then_some(draining)
+    });
     assert_eq!(worker_of(&nginx, "show"), draining[0].0);
     let after = api.stream("live", "show").unwrap();
     assert_eq!((&after["session"], &after["since"]), (&before["session"], &before["since"]));
