@@ -110,21 +110,9 @@ fn table(out: &mut String, caption: &str, heads: &[&str]) {
 }
 
 fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
-    const HEADS: [&str; 12] = [
-        "Stream",
-        "Up",
-        "Video",
-        "Audio",
-        "In",
-        "Out",
-        "Players",
-        "HLS + DASH",
-        "Dropped",
-        "Publisher",
-        "Key",
-        "Worker",
-    ];
-    table(out, "Streams", if full { &HEADS } else { &HEADS[..9] });
+    const HEADS: [&str; 11] =
+        ["Stream", "Up", "Video", "Audio", "In", "Out", "Players", "Dropped", "Publisher", "Key", "Worker"];
+    table(out, "Streams", if full { &HEADS } else { &HEADS[..8] });
     let rate = |of: fn(&StreamSnapshot) -> u64| snapshot.streams.iter().map(of).max().unwrap_or(0);
     let (most_in, most_out) = (rate(|stream| stream.bitrate_in), rate(|stream| stream.bitrate_out));
     for stream in &snapshot.streams {
@@ -137,8 +125,6 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
         push_cell(out, "In", |out| flow(out, stream.bitrate_in, most_in, stream.bytes_in));
         push_cell(out, "Out", |out| flow(out, stream.bitrate_out, most_out, stream.bytes_out));
         push_cell(out, "Players", |out| push_count(out, stream.viewers.rtmp, "", ""));
-        let others = stream.viewers.hls.saturating_add(stream.viewers.dash);
-        push_cell(out, "HLS + DASH", |out| push_count(out, others, "", ""));
         push_cell(out, "Dropped", |out| push_count(out, stream.dropped, "", ""));
         if full {
             publisher(out, stream);

@@ -54,7 +54,7 @@ const SERVER: [Metric<Snapshot>; 9] = [
     ("weir_zone_used_bytes", GAUGE, "Shared memory in use.", |all, _| Value::Whole(all.zone.used)),
 ];
 
-const STREAM: [Metric<StreamSnapshot>; 15] = [
+const STREAM: [Metric<StreamSnapshot>; 13] = [
     ("nginx_rtmp_stream_incoming_bytes_total", COUNTER, "Bytes received from the publisher.", |stream, _| {
         Value::Whole(stream.bytes_in)
     }),
@@ -89,12 +89,6 @@ const STREAM: [Metric<StreamSnapshot>; 15] = [
         Value::Whole(stream.publisher.is_some().into())
     }),
     ("weir_stream_players", GAUGE, "RTMP players.", |stream, _| Value::Whole(stream.viewers.rtmp)),
-    ("weir_stream_hls_viewers", GAUGE, "Distinct viewers over HLS.", |stream, _| {
-        Value::Whole(stream.viewers.hls)
-    }),
-    ("weir_stream_dash_viewers", GAUGE, "Distinct viewers over DASH.", |stream, _| {
-        Value::Whole(stream.viewers.dash)
-    }),
     ("weir_stream_dropped_frames_total", COUNTER, "Frames that slow players did not get.", |stream, _| {
         Value::Whole(stream.dropped)
     }),

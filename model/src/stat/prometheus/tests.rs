@@ -89,14 +89,6 @@ weir_stream_publishing{app=\"radio\",stream=\"jazz & <blues>\"} 1
 # TYPE weir_stream_players gauge
 weir_stream_players{app=\"live\",stream=\"show\"} 2
 weir_stream_players{app=\"radio\",stream=\"jazz & <blues>\"} 0
-# HELP weir_stream_hls_viewers Distinct viewers over HLS.
-# TYPE weir_stream_hls_viewers gauge
-weir_stream_hls_viewers{app=\"live\",stream=\"show\"} 40
-weir_stream_hls_viewers{app=\"radio\",stream=\"jazz & <blues>\"} 0
-# HELP weir_stream_dash_viewers Distinct viewers over DASH.
-# TYPE weir_stream_dash_viewers gauge
-weir_stream_dash_viewers{app=\"live\",stream=\"show\"} 1
-weir_stream_dash_viewers{app=\"radio\",stream=\"jazz & <blues>\"} 0
 # HELP weir_stream_dropped_frames_total Frames that slow players did not get.
 # TYPE weir_stream_dropped_frames_total counter
 weir_stream_dropped_frames_total{app=\"live\",stream=\"show\"} 3
