@@ -5,10 +5,14 @@ use std::fmt::Write;
 use weir_model::api::ApiError;
 use weir_zone::Event;
 
-use super::{Answer, Call, Step};
+use super::{Answer, Call, Response, Step};
 
 /// Where the client wants to go on: after `Last-Event-ID`, or from now on.
 pub(super) fn follow(call: &Call<'_>) -> Answer {
+    if call.head.method == "HEAD" {
+        let (headers, body) = (Vec::new(), String::new());
+        return Ok(Step::Answer(Response { status: 200, content_type: "text/event-stream", headers, body }));
+    }
     let last = call.runtime.zone.last_event();
     let after = match call.head.last_event_id {
         None => last,

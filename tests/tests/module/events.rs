@@ -166,6 +166,8 @@ fn a_reload_lets_readers_go() {
 fn a_bad_id_is_named() {
     let nginx = keyed().start();
     let api = nginx.api();
+    let head = api.send(api.request("HEAD", "/v1/events"));
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
     let request = api.request("GET", "/v1/events").header("Last-Event-ID", "x");
     let message = api.send(request).error(400, "bad_request");
     assert_eq!(message, "header \"Last-Event-ID\": expected a number");
