@@ -43,6 +43,19 @@ fn cases() -> Vec<(Config, &'static str)> {
             main("weir_zone 1m state=;"),
             "\"weir_zone\": invalid parameter \"state=\", expected \"state=FILE\"",
         ),
+        (
+            zoned().server("weir_drain_timeout soon;"),
+            "\"weir_drain_timeout\": invalid time \"soon\", expected for example \"30s\"",
+        ),
+        (
+            zoned().app("live", "weir_drain_timeout 5s;"),
+            "\"weir_drain_timeout\" directive is not allowed here",
+        ),
+        (
+            zoned().http("location /stat { weir_stat yaml; }"),
+            "\"weir_stat\": invalid value \"yaml\", expected \"html\", \"xml\", \"json\" or \"prometheus\"",
+        ),
+        (zoned().http("location /stat { weir_stat xml json; }"), "\"weir_stat\": the directive is duplicate"),
         (main("weir_zone 1m; weir_zone 1m;"), "\"weir_zone\": the directive is duplicate"),
         (Config::weir().rtmp(ZONE), "\"weir_zone\" directive is not allowed here"),
         (

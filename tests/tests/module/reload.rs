@@ -1,7 +1,7 @@
 //! Over a reload the zone is carried on: publishers live on in the old workers, are listed, guarded and dropped there, and keys
 //! need no state file.
 
-use weir_tests::harness::{Publisher, until};
+use weir_tests::harness::{Player, Publisher, until};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live, worker_of};
 
@@ -59,6 +59,27 @@ fn taking_over_reaches_the_old_worker() {
     first.wait_closed(3.0);
     until("the old worker ends", 10.0, || nginx.draining().is_empty());
     assert!(!second.is_closed());
+}
+
+#[test]
+fn a_drain_timeout_ends_an_old_worker_at_last() {
+    let nginx = keyed().server("weir_drain_timeout 2s;").app("open", "weir_publish open;").start();
+    let key = nginx.api().create_key("live", "show");
+    let path = format!("live/{}", key.key);
+    let publisher = Publisher::to(nginx.rtmp(), &path).start().started();
+    let other = Publisher::to(nginx.rtmp(), "open/a").start().started();
+    let player = Player::start(nginx.rtmp(), "open/a");
+    player.wait_video(1);
+    nginx.reload();
+    // Time enough to go on where there is somewhere to go.
+    publisher.send_more(20);
+    assert!(!publisher.is_closed());
+    publisher.wait_closed(5.0);
+    other.wait_closed(1.0);
+    player.wait_closed(1.0);
+    until("the old worker ends", 5.0, || nginx.draining().is_empty());
+    assert!(nginx.log_lines("session closed: weir_drain_timeout, app: \"live\"").len() == 1);
+    Publisher::to(nginx.rtmp(), &path).start().started();
 }
 
 #[test]
