@@ -29,10 +29,11 @@ fn killed_while_publishing() {
         again.close();
         super::wait_gone(&api, "live", "show");
     }
-    let health = api.get("/v1/health").expect(200);
-    let pids: HashSet<_> =
-        health["workers"].as_array().unwrap().iter().map(|w| w["pid"].as_i64().unwrap()).collect();
-    assert_eq!(pids, nginx.workers().iter().map(|worker| i64::from(worker.0)).collect(), "{health}");
+    until("health lists the workers that are there", 5.0, || {
+        let health = api.get("/v1/health").expect(200);
+        let pids = health["workers"].as_array().unwrap().iter().map(|worker| worker["pid"].as_i64().unwrap());
+        pids.collect::<HashSet<_>>() == nginx.workers().iter().map(|worker| i64::from(worker.0)).collect()
+    });
 }
 
 #[test]
