@@ -52,7 +52,9 @@ pub struct Key {
 impl Api {
     /// The API below `base`, such as `http://127.0.0.1:8080/api`.
     pub fn new(base: &str) -> Self {
-        let client = Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
+        // Each request on a connection of its own: a worker that drains closes those that it keeps.
+        let client = Client::builder().timeout(Duration::from_secs(20)).no_proxy().pool_max_idle_per_host(0);
+        let client = client.build().unwrap();
         Self { base: base.to_owned(), token: None, client }
     }
 
