@@ -169,10 +169,9 @@ unsafe fn lay_out(pool: *mut ngx_slab_pool_t, size: usize) -> Result<(), String>
 /// The zone of a configuration as safe types.
 pub(super) fn view(zone: &ngx_shm_zone_t) -> Result<SharedZone, String> {
     let pool: *mut ngx_slab_pool_t = zone.shm.addr.cast();
-    // SAFETY: the zone is mapped at the same address in every process of this nginx, as long as one of its
-    // configurations names it, and `prepare` made `data` a root. Root, chains and blocks are atomics alone,
-    // so any bytes are valid values and shared references to them are sound; the plan is checked against
-    // the size that the root itself bears.
+    // The plan is checked against the size that the root itself bears. Any bytes are valid atomics.
+    // SAFETY: mapped at the same address in every process, as long as a configuration names the zone;
+    // `lay_out` made `data` a root with chains and blocks behind it, which are atomics alone.
     unsafe {
         let root = (*pool).data.cast::<Root>().as_ref().ok_or("the zone has not been laid out")?;
         if root.version() != Some(weir_zone::VERSION) {

@@ -106,7 +106,10 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
     }
     let kind = publish_type(kind);
     match verdict(&runtime, settings, session, raw) {
-        Ok((grant, name)) => claim(&runtime, settings, session, grant, name, kind),
+        Ok((grant, name)) => {
+            let until = process::now().plus_seconds(WAIT_S);
+            claim(&runtime, settings, session, Waiting { grant, name, kind, until })
+        }
         Err(refusal) => refuse(session, refusal),
     }
 }
@@ -183,19 +186,12 @@ fn verdict_on_key(
     Ok(Grant { accepted, digest: Some(digest) })
 }
 
-fn claim(
-    runtime: &Rc<Runtime>,
-    settings: &AppSettings,
-    session: &mut Session,
-    grant: Grant,
-    name: Vec<u8>,
-    kind: &'static str,
-) -> Flow {
-    match try_claim(runtime, settings, session, &grant) {
-        Ok(true) => Flow::Forward { name, kind },
+/// Goes on with a publish, or waits and comes back: until the moment that was set when it came.
+fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, publish: Waiting) -> Flow {
+    match try_claim(runtime, settings, session, &publish.grant) {
+        Ok(true) => Flow::Forward { name: publish.name, kind: publish.kind },
         Ok(false) => {
-            let until = process::now().plus_seconds(WAIT_S);
-            set(session, Publish::Waiting(Box::new(Waiting { grant, name, kind, until })));
+            set(session, Publish::Waiting(Box::new(publish)));
             arm(session, WAIT_MS);
             Flow::Done
         }
@@ -281,7 +277,7 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
         refuse(session, Refusal::Duplicate);
         return;
     }
-    match claim(&runtime, settings, session, waiting.grant, waiting.name, waiting.kind) {
+    match claim(&runtime, settings, session, waiting) {
         Flow::Forward { name, kind } if !session.forward_publish(&name, kind) => session.close(),
         _ => {}
     }

@@ -61,3 +61,16 @@ fn nothing_else_takes_over() {
     first.send_more(300);
     assert!(!first.is_closed() && !open.is_closed());
 }
+
+#[test]
+fn a_publisher_that_cannot_go_is_not_waited_for_for_ever() {
+    let nginx = keyed().workers(2).app("take", "weir_publish key; weir_duplicate takeover;").start();
+    let path = format!("take/{}", nginx.api().create_key("take", "show").key);
+    let [first, second] = nginx.workers()[..] else { panic!("two workers") };
+    let live = nginx.on_worker(first, || Publisher::to(nginx.rtmp(), &path).start().started());
+    // The first worker is stopped meanwhile: its publisher is not closed, and the newcomer is told in the end.
+    nginx.on_worker(second, || {
+        assert_eq!(Publisher::to(nginx.rtmp(), &path).start().refused(BAD_NAME), "already publishing");
+    });
+    live.wait_closed(5.0);
+}
