@@ -11,6 +11,8 @@ use std::time::Duration;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
 use weir_rtmp::client::{Client, Event};
 
+use super::Netns;
+
 /// One connection. Its methods do not wait longer than a few milliseconds.
 pub struct Connection {
     /// The session; what it wants to send leaves with the next [`turn`](Self::turn).
@@ -23,6 +25,8 @@ pub struct Connection {
 pub enum Way {
     /// A port of loopback, from an address of 127.0.0.0/8 where one is given.
     Port(u16, Option<IpAddr>),
+    /// A port of this machine, from address `nth` of another network.
+    Across(Netns, u8, u16),
     /// A unix socket.
     Unix(PathBuf),
     /// A unix socket with a name of the kernel's own, in no folder.
@@ -41,12 +45,9 @@ impl Connection {
     pub fn open(client: Client, way: &Way) -> std::io::Result<Self> {
         let socket: Box<dyn Socket> = match way {
             Way::Port(port, source) => {
-                let socket = connect(SocketAddr::from(([127, 0, 0, 1], *port)), *source)?;
-                socket.set_read_timeout(READ_TIMEOUT)?;
-                socket.set_write_timeout(WRITE_TIMEOUT)?;
-                socket.set_nodelay(true)?;
-                Box::new(socket)
+                Box::new(tcp(connect(SocketAddr::from(([127, 0, 0, 1], *port)), *source)?)?)
             }
+            Way::Across(net, nth, port) => Box::new(tcp(net.connect(*nth, *port)?)?),
             Way::Unix(path) => Box::new(unix(UnixStream::connect(path)?)?),
             Way::Abstract(name) => {
                 let address = unix_net::SocketAddr::from_abstract_name(name)?;
@@ -88,13 +89,21 @@ impl Connection {
     }
 }
 
+fn tcp(socket: TcpStream) -> std::io::Result<TcpStream> {
+    socket.set_read_timeout(READ_TIMEOUT)?;
+    socket.set_write_timeout(WRITE_TIMEOUT)?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
 fn unix(socket: UnixStream) -> std::io::Result<UnixStream> {
     socket.set_read_timeout(READ_TIMEOUT)?;
     socket.set_write_timeout(WRITE_TIMEOUT)?;
     Ok(socket)
 }
 
-fn connect(to: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+/// Connects, from an address of its own where one is given.
+pub fn connect(to: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
     let Some(source) = source else { return TcpStream::connect(to) };
     let fd = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;

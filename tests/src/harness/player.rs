@@ -9,7 +9,7 @@ use weir_rtmp::flv::TagKind;
 use weir_rtmp::url::Url;
 
 use super::clients::{Connection, Way};
-use super::wait;
+use super::{Netns, wait};
 
 /// What a player has seen. nginx-rtmp answers `play` for streams that do not exist, too: media is the only proof.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +44,11 @@ impl Player {
     /// The same, from an address of 127.0.0.0/8.
     pub fn start_from(source: &str, port: u16, path: &str) -> Self {
         Self::start_over(port, path, Way::Port(port, Some(source.parse().unwrap())))
+    }
+
+    /// The same, from address `nth` of another network.
+    pub fn start_across(net: &Netns, nth: u8, port: u16, path: &str) -> Self {
+        Self::start_over(port, path, Way::Across(net.clone(), nth, port))
     }
 
     fn start_over(port: u16, path: &str, way: Way) -> Self {

@@ -11,7 +11,7 @@ use weir_rtmp::url::Url;
 
 use super::clients::{Connection, Way};
 use super::media::{Sample, sample};
-use super::wait;
+use super::{Netns, wait};
 
 /// What became of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,12 @@ impl Builder {
     /// Comes from this address of 127.0.0.0/8.
     pub fn from(mut self, source: &str) -> Self {
         self.way = Way::Port(self.url.port, Some(source.parse().unwrap()));
+        self
+    }
+
+    /// Comes from address `nth` of another network.
+    pub fn across(mut self, net: &Netns, nth: u8) -> Self {
+        self.way = Way::Across(net.clone(), nth, self.url.port);
         self
     }
 

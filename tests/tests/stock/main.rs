@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod hazards;
+mod netns;
 mod relied_upon;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::Place;
-use crate::harness::products;
+use crate::harness::{Netns, products};
 
 /// An nginx configuration in parts. In each part `@DIR@`, `@RTMP@` and `@HTTP@` stand for folder and ports.
 #[derive(Debug, Clone)]
@@ -89,6 +89,11 @@ impl Config {
         self.server += text;
         self.server.push('\n');
         self
+    }
+
+    /// Listens for RTMP at the end of a cable, too.
+    pub fn reached_from(self, net: &Netns) -> Self {
+        self.server(&format!("listen {}:@RTMP@;", net.host()))
     }
 
     /// Adds an application that is live, with these directives.

@@ -1,0 +1,129 @@
+//! Another machine's network, at the end of a cable that can be pulled. Needs root.
+//!
+//! Loopback is trusted with more than a stranger is, and never loses a packet. The namespace has no name in any folder: it is
+//! gone with the last who holds it, also when a test is killed.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::{clients, ports, products};
+
+/// Out of 198.18.0.0/15, which is set aside for such tests (RFC 2544): one of these for each namespace.
+const NETWORKS: u8 = 200;
+/// What the other side of the cable is called there.
+const INSIDE: &str = "eth0";
+
+/// A network namespace that reaches this machine by one cable. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Netns(Arc<Space>);
+
+#[derive(Debug)]
+struct Space {
+    space: File,
+    number: u8,
+    _lock: File,
+}
+
+impl Netns {
+    /// A new one, its cable plugged.
+    #[track_caller]
+    pub fn create() -> Self {
+        let (number, lock) = reserve();
+        let space = std::thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("the tests make network namespaces, which needs root");
+            File::open("/proc/thread-self/ns/net").unwrap()
+        });
+        let net = Self(Arc::new(Space { space: space.join().unwrap(), number, _lock: lock }));
+        let (outside, host) = (net.0.outside(), net.host());
+        let path =
+            format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&net.0.space));
+        ip(&format!("link add {outside} type veth peer name {INSIDE} netns {path}"));
+        ip(&format!("address add {host}/24 dev {outside}"));
+        ip(&format!("link set {outside} up"));
+        net.inside(|| {
+            ip("link set lo up");
+            ip(&format!("address add {}/24 dev {INSIDE}", net.address(1)));
+            // All of the lower half are its own.
+            ip(&format!("route add local {}/25 dev lo", net.address(0)));
+            ip(&format!("link set {INSIDE} up"));
+        });
+        net
+    }
+
+    /// This machine's end of the cable: what a server listens on, and what the other side connects to.
+    pub fn host(&self) -> Ipv4Addr {
+        self.address(254)
+    }
+
+    /// An address of the other side, from 1 to 126.
+    pub fn address(&self, nth: u8) -> Ipv4Addr {
+        Ipv4Addr::new(198, 18, self.0.number, nth)
+    }
+
+    /// Does something over there: sockets that it opens and processes that it starts stay there.
+    pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let space = &self.0.space;
+        let outcome = std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                setns(space, CloneFlags::CLONE_NEWNET).unwrap();
+                act()
+            });
+            thread.join()
+        });
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Connects to a port of this machine from address `nth` of the other side.
+    pub fn connect(&self, nth: u8, port: u16) -> std::io::Result<TcpStream> {
+        let to = SocketAddr::from((self.host(), port));
+        self.inside(|| clients::connect(to, Some(IpAddr::V4(self.address(nth)))))
+    }
+
+    /// Pulls the cable: nobody is told.
+    pub fn pull(&self) {
+        self.inside(|| ip(&format!("link set {INSIDE} down")));
+    }
+
+    /// Plugs it again.
+    pub fn plug(&self) {
+        self.inside(|| ip(&format!("link set {INSIDE} up")));
+    }
+}
+
+impl Space {
+    fn outside(&self) -> String {
+        format!("weir{}", self.number)
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // The kernel takes its time with a namespace that nobody holds; the name of this end is to be free at once.
+        let _ = Command::new(products::tool("/usr/sbin/ip")).args(["link", "del", &self.outside()]).status();
+    }
+}
+
+/// A network that no other test has.
+fn reserve() -> (u8, File) {
+    let folder = ports::shared_folder().join("networks");
+    std::fs::create_dir_all(&folder).unwrap();
+    let free = (0..NETWORKS).find_map(|number| {
+        let lock = File::create(folder.join(number.to_string())).unwrap();
+        lock.try_lock().ok()?;
+        // Who was killed may have left this to the kernel, which has not got to it yet.
+        let taken = std::path::Path::new(&format!("/sys/class/net/weir{number}")).exists();
+        (!taken).then_some((number, lock))
+    });
+    free.expect("a free network")
+}
+
+#[track_caller]
+fn ip(arguments: &str) {
+    let output = Command::new(products::tool("/usr/sbin/ip")).args(arguments.split(' ')).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {said}");
+}
