@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use weir_rtmp::client::{Client, Event, Options, Status};
 use weir_rtmp::flv::TagKind;
@@ -22,6 +23,10 @@ pub struct Seen {
     pub first_video: Option<u32>,
     #[allow(missing_docs)]
     pub last_video: Option<u32>,
+    /// When it came.
+    last_came: Option<Instant>,
+    /// The longest that it waited for the next one so far.
+    longest_gap: Duration,
     /// What the server said by `onStatus`.
     pub statuses: Vec<Status>,
     /// The server ended the connection.
@@ -97,10 +102,17 @@ impl Player {
 }
 
 impl Seen {
+    /// The longest time without video so far, from the first message on and until now.
+    pub fn gap(&self) -> Duration {
+        self.longest_gap.max(self.last_came.map_or(Duration::ZERO, |last| last.elapsed()))
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Media(tag) if tag.kind == TagKind::Video => {
                 self.video += 1;
+                self.longest_gap = self.gap();
+                self.last_came = Some(Instant::now());
                 self.first_video.get_or_insert(tag.timestamp);
                 self.last_video = Some(tag.timestamp);
             }

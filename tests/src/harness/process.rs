@@ -64,6 +64,14 @@ impl Process {
         Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap())
     }
 
+    /// Memory of its own that it has in use, in bytes (`VmRSS` without what is shared).
+    #[track_caller]
+    pub fn memory(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Whether it is, or was when it was stopped, in `epoll_wait`.
     pub fn waits_for_events(self) -> bool {
         #[cfg(target_arch = "x86_64")]
