@@ -21,6 +21,7 @@ pub mod products;
 pub mod publisher;
 pub mod random;
 pub mod run;
+pub mod sanitized;
 pub mod tmpfs;
 pub mod valgrind;
 pub mod wait;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::sanitized;
+
 /// nginx's modules of Debian.
 const MODULES: &str = "/usr/lib/nginx/modules";
 
@@ -20,13 +22,16 @@ pub fn weir() -> PathBuf {
     existing("WEIR_BIN", "weir")
 }
 
-/// The stock nginx.
+/// The stock nginx, or the sanitized one.
 pub fn nginx() -> PathBuf {
-    tool("/usr/sbin/nginx")
+    if sanitized::is_on() { sanitized::product("nginx") } else { tool("/usr/sbin/nginx") }
 }
 
-/// The stock nginx-rtmp.
+/// The stock nginx-rtmp, or the sanitized one.
 pub fn nginx_rtmp() -> PathBuf {
+    if sanitized::is_on() {
+        return sanitized::product("ngx_rtmp_module.so");
+    }
     tool(&format!("{MODULES}/ngx_rtmp_module.so"))
 }
 

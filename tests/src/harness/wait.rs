@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::valgrind;
+use super::{sanitized, valgrind};
 
 /// What a condition gives: a `bool`, or the thing waited for.
 pub trait Condition {
@@ -38,9 +38,9 @@ pub fn until<C: Condition>(what: &str, seconds: f64, condition: impl FnMut() -> 
     }
 }
 
-/// Asks `condition` until it holds; `None` when it does not within `seconds`, or several times as long under valgrind.
+/// Asks `condition` until it holds; `None` when it does not within `seconds`, or several times as long where nginx is watched.
 pub fn until_ok<C: Condition>(seconds: f64, mut condition: impl FnMut() -> C) -> Option<C::Found> {
-    let deadline = Instant::now() + Duration::from_secs_f64(valgrind::patience(seconds));
+    let deadline = Instant::now() + Duration::from_secs_f64(patience(seconds));
     loop {
         if let Some(found) = condition().found() {
             return Some(found);
@@ -50,4 +50,8 @@ pub fn until_ok<C: Condition>(seconds: f64, mut condition: impl FnMut() -> C) ->
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+fn patience(seconds: f64) -> f64 {
+    sanitized::patience(valgrind::patience(seconds))
 }
