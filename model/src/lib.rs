@@ -6,6 +6,7 @@
 //! - What is named: [`time`], [`stream_name`], [`secret`], [`network`], [`client`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
+//! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
@@ -16,6 +17,7 @@ pub mod api;
 pub mod client;
 pub mod duplicate;
 pub mod fields;
+pub mod guard;
 pub mod key;
 pub mod key_file;
 pub mod media;

@@ -4,6 +4,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::guard::Violation;
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
 use crate::time::Timestamp;
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub since: Timestamp,
     /// RTMP connections accepted.
     pub accepted: u64,
+    /// Connections that the guard refused or closed, by [`Violation::index`].
+    pub guard: [u64; Violation::COUNT],
     /// Received over RTMP.
     pub bytes_in: u64,
     /// Sent over RTMP.

@@ -27,6 +27,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         pid: process::pid(),
         since: workers.iter().map(|worker| worker.since).min().unwrap_or(now),
         accepted: zone.accepted(),
+        guard: Default::default(),
         bytes_in: sum(|stream| stream.bytes_in),
         bytes_out: sum(|stream| stream.bytes_out),
         bitrate_in: sum(|stream| stream.bitrate_in),

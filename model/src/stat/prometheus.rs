@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 
 use super::text::push_number;
+use crate::guard::Violation;
 use crate::snapshot::{Snapshot, StreamSnapshot, WorkerSnapshot};
 use crate::time::Timestamp;
 
@@ -118,6 +119,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     for metric in &SERVER {
         family(&mut out, metric, [snapshot], snapshot.now, |_, _| {});
     }
+    guard(&mut out, snapshot);
     for metric in &WORKER {
         family(&mut out, metric, &snapshot.workers, snapshot.now, |out, worker| {
             out.push_str("{pid=\"");
@@ -156,6 +158,19 @@ fn build_info(out: &mut String, snapshot: &Snapshot) {
     out.push(',');
     label(out, "nginx_rtmp_version", &snapshot.rtmp_version);
     out.push_str("} 1\n");
+}
+
+fn guard(out: &mut String, snapshot: &Snapshot) {
+    const NAME: &str = "weir_guard_refused_total";
+    head(out, NAME, COUNTER, "Connections that the guard refused or closed.");
+    for (violation, count) in Violation::ALL.iter().zip(snapshot.guard) {
+        out.push_str(NAME);
+        out.push('{');
+        label(out, "reason", violation.label());
+        out.push_str("} ");
+        push_number(out, count);
+        out.push('\n');
+    }
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

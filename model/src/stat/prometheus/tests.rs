@@ -36,6 +36,21 @@ weir_zone_size_bytes 8388608
 # HELP weir_zone_used_bytes Shared memory in use.
 # TYPE weir_zone_used_bytes gauge
 weir_zone_used_bytes 1048576
+# HELP weir_guard_refused_total Connections that the guard refused or closed.
+# TYPE weir_guard_refused_total counter
+weir_guard_refused_total{reason=\"not_connected\"} 0
+weir_guard_refused_total{reason=\"depth\"} 1
+weir_guard_refused_total{reason=\"chunk_sizes\"} 2
+weir_guard_refused_total{reason=\"chunk_size\"} 3
+weir_guard_refused_total{reason=\"aggregate\"} 4
+weir_guard_refused_total{reason=\"running_length\"} 5
+weir_guard_refused_total{reason=\"bytes_before_connect\"} 6
+weir_guard_refused_total{reason=\"session_timeout\"} 7
+weir_guard_refused_total{reason=\"no_media\"} 8
+weir_guard_refused_total{reason=\"idle_publisher\"} 9
+weir_guard_refused_total{reason=\"too_many_connections\"} 10
+weir_guard_refused_total{reason=\"second_publish\"} 11
+weir_guard_refused_total{reason=\"name\"} 12
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25

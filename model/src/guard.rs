@@ -1,0 +1,239 @@
+//! What the guard refuses before nginx-rtmp sees it.
+//!
+//! A [`Gate`] stands before each connection and is asked about every message; [`deadline`] says
+//! who was silent for too long, [`throttle`](crate::throttle) what of it is logged. Nothing here
+//! allocates or recurses, and audio and video cost a comparison.
+
+mod aggregate;
+mod amf;
+mod bytes;
+pub mod deadline;
+
+use crate::publish;
+use bytes::Bytes;
+
+/// How deep objects and arrays may lie in each other.
+pub const MAX_DEPTH: usize = 32;
+
+/// How often a connection may set its chunk size.
+pub const MAX_CHUNK_SIZES: u8 = 8;
+
+/// The least chunk size, in bytes: nginx-rtmp takes a buffer for each chunk, whatever is in it. What
+/// every connection begins with, and the least that the specification (section 5.4.1) advises.
+pub const MIN_CHUNK_SIZE: u32 = 128;
+
+/// The largest chunk size, in bytes, that nginx-rtmp takes (`NGX_RTMP_MAX_CHUNK_SIZE`).
+pub const MAX_CHUNK_SIZE: u32 = 10_485_760;
+
+/// What may come before `connect` is there, in bytes, beside the handshake.
+pub const MAX_BYTES_BEFORE_CONNECT: u32 = 16_384;
+
+/// What a client sends as its handshake, in bytes: C0, C1 and C2 (specification, section 5.2).
+const HANDSHAKE: u32 = 1 + 1536 + 1536;
+
+/// The types of messages that the guard knows (specification, sections 5.4 and 7.1).
+mod kind {
+    pub const SET_CHUNK_SIZE: u8 = 1;
+    pub const ABORT: u8 = 2;
+    pub const ACKNOWLEDGEMENT: u8 = 3;
+    pub const WINDOW_SIZE: u8 = 5;
+    pub const BANDWIDTH: u8 = 6;
+    pub const AUDIO: u8 = 8;
+    pub const VIDEO: u8 = 9;
+    pub const DATA_AMF3: u8 = 15;
+    pub const SHARED_AMF3: u8 = 16;
+    pub const COMMAND_AMF3: u8 = 17;
+    pub const DATA: u8 = 18;
+    pub const SHARED: u8 = 19;
+    pub const COMMAND: u8 = 20;
+    pub const AGGREGATE: u8 = 22;
+}
+
+/// What a connection is closed for. Displays as the short reason for the log, which holds nothing of
+/// what the client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Violation {
+    /// Before `connect` came anything but it and protocol control messages.
+    #[error("message before connect")]
+    NotConnected,
+    /// Objects or arrays lie too deep in each other.
+    #[error("AMF nested deeper than {MAX_DEPTH} levels")]
+    Depth,
+    /// The chunk size was set too often.
+    #[error("more than {MAX_CHUNK_SIZES} chunk sizes")]
+    ChunkSizes,
+    /// The chunk size is out of bounds.
+    #[error("chunk size not from {MIN_CHUNK_SIZE} to {MAX_CHUNK_SIZE}")]
+    ChunkSize,
+    /// An aggregate holds something else than audio, video and data, or ends too early.
+    #[error("aggregate cut short, or of other than audio, video and data")]
+    Aggregate,
+    /// A header within a message says that it is shorter than what of it is there.
+    #[error("length changed within a message")]
+    RunningLength,
+    /// Much came, but no `connect`.
+    #[error("more than {MAX_BYTES_BEFORE_CONNECT} bytes before connect")]
+    BytesBeforeConnect,
+    /// Neither a publish nor a play began in time.
+    #[error("neither published nor played in time")]
+    SessionTimeout,
+    /// A publish began, but no audio or video.
+    #[error("published without audio or video")]
+    NoMedia,
+    /// A publisher's audio and video ended, and the publish did not.
+    #[error("publisher idle")]
+    IdlePublisher,
+    /// The address has too many connections that neither publish nor play.
+    #[error("too many connections from this address")]
+    TooManyConnections,
+    /// A publish on a connection that publishes.
+    #[error("second publish on a connection")]
+    SecondPublish,
+    /// `name?args` would have been cut: it is too long, or holds a NUL.
+    #[error("name longer than {} bytes, or with a NUL", publish::MAX_PRESENTED_LEN)]
+    Name,
+}
+
+impl Violation {
+    /// Every one, by its [`index`](Violation::index).
+    pub const ALL: [Violation; 13] = [
+        Violation::NotConnected,
+        Violation::Depth,
+        Violation::ChunkSizes,
+        Violation::ChunkSize,
+        Violation::Aggregate,
+        Violation::RunningLength,
+        Violation::BytesBeforeConnect,
+        Violation::SessionTimeout,
+        Violation::NoMedia,
+        Violation::IdlePublisher,
+        Violation::TooManyConnections,
+        Violation::SecondPublish,
+        Violation::Name,
+    ];
+
+    /// How many there are.
+    pub const COUNT: usize = Violation::ALL.len();
+
+    /// Its place in [`Violation::ALL`], and in a table of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// A stable word for metrics and events.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Violation::NotConnected => "not_connected",
+            Violation::Depth => "depth",
+            Violation::ChunkSizes => "chunk_sizes",
+            Violation::ChunkSize => "chunk_size",
+            Violation::Aggregate => "aggregate",
+            Violation::RunningLength => "running_length",
+            Violation::BytesBeforeConnect => "bytes_before_connect",
+            Violation::SessionTimeout => "session_timeout",
+            Violation::NoMedia => "no_media",
+            Violation::IdlePublisher => "idle_publisher",
+            Violation::TooManyConnections => "too_many_connections",
+            Violation::SecondPublish => "second_publish",
+            Violation::Name => "name",
+        }
+    }
+}
+
+/// What the guard remembers of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// Somebody came here; we did not go there.
+    accepted: bool,
+    chunk_sizes: u8,
+    /// Bytes that came before `connect`.
+    received: u32,
+}
+
+impl Gate {
+    /// For a connection that somebody made to this server.
+    pub const fn accepted() -> Gate {
+        Gate { accepted: true, chunk_sizes: 0, received: 0 }
+    }
+
+    /// For a connection that this server made, as a pull or a push. There is no `connect` to wait for.
+    pub const fn outgoing() -> Gate {
+        Gate { accepted: false, ..Gate::accepted() }
+    }
+
+    /// Decides on a message of a type, before anybody looks into it. `connected`: an earlier `connect`
+    /// was accepted. `body` is all of it, in pieces as they came: nginx-rtmp's buffers, the empty ones too.
+    #[inline]
+    pub fn message<'a>(
+        &mut self,
+        connected: bool,
+        kind: u8,
+        body: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), Violation> {
+        let may_speak = connected || !self.accepted;
+        if may_speak && matches!(kind, kind::AUDIO | kind::VIDEO) {
+            return Ok(());
+        }
+        if !may_speak && !may_precede_connect(kind, body.clone()) {
+            return Err(Violation::NotConnected);
+        }
+        match kind {
+            kind::SET_CHUNK_SIZE => self.chunk_size(body),
+            kind::DATA_AMF3..=kind::COMMAND => amf::check(kind, Bytes::new(body)),
+            kind::AGGREGATE => aggregate::check(Bytes::new(body)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts what was read from the connection, handshake and all.
+    #[inline]
+    pub fn received(&mut self, connected: bool, bytes: usize) -> Result<(), Violation> {
+        if connected || !self.accepted {
+            return Ok(());
+        }
+        self.received = self.received.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if self.received > MAX_BYTES_BEFORE_CONNECT + HANDSHAKE {
+            return Err(Violation::BytesBeforeConnect);
+        }
+        Ok(())
+    }
+
+    fn chunk_size<'a>(&mut self, body: impl Iterator<Item = &'a [u8]> + Clone) -> Result<(), Violation> {
+        self.chunk_sizes = self.chunk_sizes.saturating_add(1);
+        if self.chunk_sizes > MAX_CHUNK_SIZES {
+            return Err(Violation::ChunkSizes);
+        }
+        match Bytes::new(body).array().map(u32::from_be_bytes) {
+            Some(size) if !(MIN_CHUNK_SIZE..=MAX_CHUNK_SIZE).contains(&size) => Err(Violation::ChunkSize),
+            // nginx-rtmp passes over one that is too short to hold a size.
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Whether a message may come before `connect`: that command itself, and protocol control messages.
+fn may_precede_connect<'a>(kind: u8, body: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    match kind {
+        kind::SET_CHUNK_SIZE | kind::ABORT | kind::ACKNOWLEDGEMENT | kind::WINDOW_SIZE | kind::BANDWIDTH => {
+            true
+        }
+        kind::COMMAND | kind::COMMAND_AMF3 => amf::is_connect(kind, Bytes::new(body)),
+        _ => false,
+    }
+}
+
+/// Decides on a message that is not complete: `read` bytes of it are there, and the latest header on
+/// its chunk stream says that it has `length`.
+#[inline]
+pub const fn running_message(read: u32, length: u32) -> Result<(), Violation> {
+    if length < read { Err(Violation::RunningLength) } else { Ok(()) }
+}
+
+/// Decides on the `name?args` of a `publish` or `play`, as it stands in the AMF value: nothing of it
+/// may be cut by nginx-rtmp, where two names would become one.
+pub fn name(raw: &[u8]) -> Result<(), Violation> {
+    if raw.len() > publish::MAX_PRESENTED_LEN || raw.contains(&0) { Err(Violation::Name) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

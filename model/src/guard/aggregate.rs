@@ -1,0 +1,36 @@
+//! What an aggregate holds (specification, section 7.1.6, as `ngx_rtmp_aggregate_message_handler` reads it).
+
+use super::bytes::Bytes;
+use super::{Violation, amf, kind};
+
+/// After the type and the length of a message: its timestamp and its stream.
+const TIME_AND_STREAM: usize = 4 + 3;
+
+/// After each message: its whole length once more.
+const BACK_POINTER: usize = 4;
+
+/// Decides on an aggregate: each of its messages is audio, video, or data that is not too deep.
+pub(super) fn check<'a, I>(mut body: Bytes<'a, I>) -> Result<(), Violation>
+where
+    I: Iterator<Item = &'a [u8]> + Clone,
+{
+    while let Some(kind) = body.byte() {
+        if !matches!(kind, kind::AUDIO | kind::VIDEO | kind::DATA) {
+            return Err(Violation::Aggregate);
+        }
+        let length = length(&mut body).ok_or(Violation::Aggregate)?;
+        let message = body.clone().limited(length);
+        body.skip(length + BACK_POINTER).ok_or(Violation::Aggregate)?;
+        if kind == kind::DATA {
+            amf::check(kind, message)?;
+        }
+    }
+    Ok(())
+}
+
+/// The length of the message that follows; its header is passed over.
+fn length<'a, I: Iterator<Item = &'a [u8]>>(body: &mut Bytes<'a, I>) -> Option<usize> {
+    let [high, middle, low] = body.array()?;
+    body.skip(TIME_AND_STREAM)?;
+    usize::try_from(u32::from_be_bytes([0, high, middle, low])).ok()
+}

@@ -1,0 +1,190 @@
+//! How deep a message's values lie in each other, found without recursion.
+//!
+//! The walk goes where `ngx_rtmp_amf_read` goes, and further: every value of the message is looked
+//! at, not only those that a handler asks for, and values of types that nginx-rtmp does not know are
+//! passed over where their length is known. Where the walk ends early, nginx-rtmp's ended before.
+
+use super::bytes::Bytes;
+use super::{MAX_DEPTH, Violation, kind};
+
+/// The markers of AMF 0 (specification, section 2.1).
+mod marker {
+    pub const NUMBER: u8 = 0x00;
+    pub const BOOLEAN: u8 = 0x01;
+    pub const STRING: u8 = 0x02;
+    pub const OBJECT: u8 = 0x03;
+    pub const MOVIE_CLIP: u8 = 0x04;
+    pub const NULL: u8 = 0x05;
+    pub const UNDEFINED: u8 = 0x06;
+    pub const REFERENCE: u8 = 0x07;
+    pub const ECMA_ARRAY: u8 = 0x08;
+    pub const OBJECT_END: u8 = 0x09;
+    pub const STRICT_ARRAY: u8 = 0x0a;
+    pub const DATE: u8 = 0x0b;
+    pub const LONG_STRING: u8 = 0x0c;
+    pub const UNSUPPORTED: u8 = 0x0d;
+    pub const RECORD_SET: u8 = 0x0e;
+    pub const XML: u8 = 0x0f;
+    pub const TYPED_OBJECT: u8 = 0x10;
+}
+
+const CONNECT: &[u8] = b"connect";
+
+/// What is open around the next value.
+#[derive(Clone, Copy)]
+enum Level {
+    /// Keys and values, until an empty key.
+    Object,
+    /// So many more values.
+    Array(u32),
+}
+
+/// The open objects and arrays, outermost first.
+struct Levels {
+    open: [Level; MAX_DEPTH],
+    depth: usize,
+}
+
+impl Levels {
+    fn push(&mut self, level: Level) -> Result<(), Violation> {
+        let place = self.open.get_mut(self.depth).ok_or(Violation::Depth)?;
+        *place = level;
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn innermost(&mut self) -> Option<&mut Level> {
+        self.open[..self.depth].last_mut()
+    }
+}
+
+/// Decides on a message of AMF values.
+pub(super) fn check<'a, I>(kind: u8, mut body: Bytes<'a, I>) -> Result<(), Violation>
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    if begin(kind, &mut body).is_none() {
+        return Ok(());
+    }
+    let mut levels = Levels { open: [Level::Object; MAX_DEPTH], depth: 0 };
+    while next(&mut levels, &mut body)?.is_some() {}
+    Ok(())
+}
+
+/// Whether it is the command `connect`, written just so.
+pub(super) fn is_connect<'a, I>(kind: u8, mut body: Bytes<'a, I>) -> bool
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    command_name(kind, &mut body).is_some_and(|name| name == CONNECT)
+}
+
+/// The name of a command, if it is as long as `connect`.
+fn command_name<'a, I>(kind: u8, body: &mut Bytes<'a, I>) -> Option<[u8; CONNECT.len()]>
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    begin(kind, body)?;
+    let [marker, high, low] = body.array()?;
+    if marker == marker::STRING && usize::from(u16::from_be_bytes([high, low])) == CONNECT.len() {
+        body.array()
+    } else {
+        None
+    }
+}
+
+/// Comes to the first value with a marker (`ngx_rtmp_amf_message_handler`): messages of AMF 3 begin
+/// with a byte of their own, and the name of a shared object has no marker.
+fn begin<'a, I>(kind: u8, body: &mut Bytes<'a, I>) -> Option<()>
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    let has_prefix = matches!(kind, kind::DATA_AMF3 | kind::SHARED_AMF3 | kind::COMMAND_AMF3);
+    // nginx-rtmp looks for it in the first buffer alone.
+    if has_prefix && body.first_piece_held_any() {
+        body.byte()?;
+    }
+    if matches!(kind, kind::SHARED | kind::SHARED_AMF3) {
+        let [high, low] = body.array()?;
+        body.skip(u16::from_be_bytes([high, low]).into())?;
+    }
+    Some(())
+}
+
+/// One step: a value, or the end of an object or array. `None` when there is nothing more to follow.
+fn next<'a, I>(levels: &mut Levels, body: &mut Bytes<'a, I>) -> Result<Option<()>, Violation>
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    let mut ends_object = false;
+    match levels.innermost() {
+        None => {}
+        Some(Level::Array(0)) => {
+            levels.pop();
+            return Ok(Some(()));
+        }
+        Some(Level::Array(left)) => *left -= 1,
+        Some(Level::Object) => {
+            // An object may end with the message (`ngx_rtmp_amf_read_object`), or a byte before.
+            let Some(len) = body.u16_or_nothing() else {
+                levels.pop();
+                return Ok(Some(()));
+            };
+            if body.skip(len.into()).is_none() {
+                return Ok(None);
+            }
+            ends_object = len == 0;
+        }
+    }
+    let Some(marker) = body.byte() else { return Ok(None) };
+    if ends_object && marker == marker::OBJECT_END {
+        levels.pop();
+        return Ok(Some(()));
+    }
+    value(marker, levels, body)
+}
+
+/// A value after its marker, or the beginning of one that holds others.
+fn value<'a, I>(marker: u8, levels: &mut Levels, body: &mut Bytes<'a, I>) -> Result<Option<()>, Violation>
+where
+    I: Iterator<Item = &'a [u8]>,
+{
+    let passed = match marker {
+        marker::NUMBER => body.skip(8),
+        marker::BOOLEAN => body.skip(1),
+        marker::REFERENCE => body.skip(2),
+        marker::DATE => body.skip(10),
+        marker::STRING => short_string(body),
+        marker::LONG_STRING | marker::XML => long_string(body),
+        marker::NULL
+        | marker::UNDEFINED
+        | marker::UNSUPPORTED
+        | marker::MOVIE_CLIP
+        | marker::RECORD_SET
+        | marker::OBJECT_END => Some(()),
+        marker::OBJECT => return levels.push(Level::Object).map(Some),
+        marker::ECMA_ARRAY if body.skip(4).is_some() => return levels.push(Level::Object).map(Some),
+        marker::TYPED_OBJECT if short_string(body).is_some() => return levels.push(Level::Object).map(Some),
+        marker::STRICT_ARRAY => match body.array().map(u32::from_be_bytes) {
+            Some(count) => return levels.push(Level::Array(count)).map(Some),
+            None => None,
+        },
+        // AMF 3 and what is not AMF; nginx-rtmp does not follow either.
+        _ => None,
+    };
+    Ok(passed)
+}
+
+fn short_string<'a, I: Iterator<Item = &'a [u8]>>(body: &mut Bytes<'a, I>) -> Option<()> {
+    let len = body.array().map(u16::from_be_bytes)?;
+    body.skip(len.into())
+}
+
+fn long_string<'a, I: Iterator<Item = &'a [u8]>>(body: &mut Bytes<'a, I>) -> Option<()> {
+    let len = body.array().map(u32::from_be_bytes)?;
+    body.skip(usize::try_from(len).ok()?)
+}
