@@ -19,7 +19,7 @@ use tempfile::TempDir;
 pub use config::Config;
 
 use super::process::Process;
-use super::{Api, files, ports::Port, products, sanitized, valgrind, wait};
+use super::{Api, files, ports::Port, products, valgrind, wait};
 
 /// A running nginx.
 pub struct Nginx {
@@ -65,7 +65,6 @@ impl Place {
 
     fn command(&self) -> Command {
         let mut command = valgrind::command(&products::nginx(), self.folder.path());
-        sanitized::prepare(&mut command);
         command.arg("-p").arg(self.folder.path()).arg("-c").arg(self.path("nginx.conf"));
         command.arg("-e").arg(self.path("error.log")).stdin(Stdio::null());
         command

@@ -3,7 +3,6 @@
 //! The module in it is the one that is tested otherwise: what it does to nginx's memory is seen where nginx uses that.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::LazyLock;
 
 use super::products;
@@ -28,18 +27,4 @@ pub fn product(name: &str) -> PathBuf {
     let path = products::workspace().join("build/sanitized").join(name);
     assert!(path.exists(), "{} is missing: run `make sanitized`", path.display());
     path
-}
-
-/// Tells the sanitizers to report on stderr, which is the error log, and to end a process with its first wrong access.
-///
-/// nginx forgets some memory on its way out. What is freed is kept from reuse for a while, but not so much of it that growth could
-/// not be told.
-pub fn prepare(command: &mut Command) {
-    if is_on() {
-        command.env(
-            "ASAN_OPTIONS",
-            "detect_leaks=0:abort_on_error=1:disable_coredump=1:quarantine_size_mb=4:detect_odr_violation=0",
-        );
-        command.env("UBSAN_OPTIONS", "print_stacktrace=1");
-    }
 }
