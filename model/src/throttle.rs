@@ -1,25 +1,28 @@
-//! How wrong keys are logged: an address that guesses cannot fill the disk.
+//! How refusals are logged: an address that guesses, or floods, cannot fill the disk.
 
 use crate::time::Timestamp;
 
 /// How long a window lasts, in milliseconds.
 pub const WINDOW_MS: u64 = 60_000;
 
-/// How many wrong keys a window are logged each.
-pub const LOGGED_EACH: u32 = 10;
+/// How many wrong keys of an address are logged each in a window.
+pub const KEYS_LOGGED_EACH: u32 = 10;
 
-/// The wrong keys of one address in the current minute.
+/// How many refusals of the guard are logged each in a window, of one address and one reason.
+pub const GUARD_LOGGED_EACH: u32 = 1;
+
+/// What was refused to one address, for one reason, in the current minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// When it began: with its first wrong key.
+    /// When it began: with its first refusal.
     pub started: Timestamp,
-    /// Wrong keys in it.
-    pub wrong: u32,
+    /// Refusals in it.
+    pub refused: u32,
     /// Those of them that were not logged.
     pub unlogged: u32,
 }
 
-/// What to write for a wrong key.
+/// What to write for a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLine {
     /// A line for this one.
@@ -40,26 +43,33 @@ impl Window {
     }
 }
 
-/// Counts one more wrong key and says what to log. A new address begins with `Window::default()`.
-pub fn wrong(window: Window, now: Timestamp) -> (Window, LogLine) {
-    if window.wrong == 0 || window.is_over(now) {
-        let fresh = Window { started: now, wrong: 1, unlogged: 0 };
+/// Counts one more refusal and says what to log, of which `logged_each` a window. A new address begins with
+/// `Window::default()`.
+pub fn refused(window: Window, logged_each: u32, now: Timestamp) -> (Window, LogLine) {
+    if window.refused == 0 || window.is_over(now) {
+        let fresh = Window { started: now, refused: 1, unlogged: 0 };
         return match window.unlogged {
             0 => (fresh, LogLine::Each),
             unlogged => (fresh, LogLine::Summary { unlogged }),
         };
     }
-    let wrong = window.wrong.saturating_add(1);
-    if wrong <= LOGGED_EACH {
-        (Window { wrong, ..window }, LogLine::Each)
+    let refused = window.refused.saturating_add(1);
+    if refused <= logged_each {
+        (Window { refused, ..window }, LogLine::Each)
     } else {
-        (Window { wrong, unlogged: window.unlogged.saturating_add(1), ..window }, LogLine::Silent)
+        (Window { refused, unlogged: window.unlogged.saturating_add(1), ..window }, LogLine::Silent)
     }
 }
 
-/// For a timer: when a minute with unlogged wrong keys is over, the emptied window and their number.
+/// For a timer: when a minute with unlogged refusals is over, the emptied window and their number.
 pub fn due_summary(window: Window, now: Timestamp) -> Option<(Window, u32)> {
     (window.unlogged > 0 && window.is_over(now)).then_some((Window::default(), window.unlogged))
+}
+
+/// As [`due_summary`], for what is logged once a window: the summary is the next window's line.
+pub fn due_line(window: Window, now: Timestamp) -> Option<(Window, u32)> {
+    let (_, unlogged) = due_summary(window, now)?;
+    Some((Window { started: now, refused: 1, unlogged: 0 }, unlogged))
 }
 
 #[cfg(test)]
@@ -68,6 +78,10 @@ mod tests {
     use proptest::prelude::*;
 
     const START: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+
+    fn wrong(window: Window, now: Timestamp) -> (Window, LogLine) {
+        refused(window, KEYS_LOGGED_EACH, now)
+    }
 
     fn after(window: Window, count: u32, now: Timestamp) -> (Window, Vec<LogLine>) {
         let mut window = window;
@@ -86,7 +100,7 @@ mod tests {
         let (window, lines) = after(Window::default(), 25, START);
         assert!(lines[..10].iter().all(|line| *line == LogLine::Each));
         assert!(lines[10..].iter().all(|line| *line == LogLine::Silent));
-        assert_eq!(window, Window { started: START, wrong: 25, unlogged: 15 });
+        assert_eq!(window, Window { started: START, refused: 25, unlogged: 15 });
     }
 
     #[test]
@@ -94,7 +108,7 @@ mod tests {
         let (window, _) = after(Window::default(), 25, START);
         let (window, line) = wrong(window, START.plus_seconds(60));
         assert_eq!(line, LogLine::Summary { unlogged: 15 });
-        assert_eq!(window, Window { started: START.plus_seconds(60), wrong: 1, unlogged: 0 });
+        assert_eq!(window, Window { started: START.plus_seconds(60), refused: 1, unlogged: 0 });
     }
 
     #[test]
@@ -114,15 +128,41 @@ mod tests {
         assert_eq!(wrong(window, START.plus_seconds(61)).1, LogLine::Each);
     }
 
+    #[test]
+    fn a_flood_of_the_guards_refusals_is_a_line_a_minute() {
+        let mut window = Window::default();
+        let mut lines = Vec::new();
+        // Two a second for five minutes; the timer comes once a second, before them.
+        for second in 0..300 {
+            let now = START.plus_seconds(second);
+            if let Some((after, unlogged)) = due_line(window, now) {
+                (window, _) = (after, lines.push((second, unlogged)));
+            }
+            for _ in 0..2 {
+                let line;
+                (window, line) = refused(window, GUARD_LOGGED_EACH, now);
+                if line != LogLine::Silent {
+                    lines.push((second, 0));
+                }
+            }
+        }
+        assert_eq!(lines, [(0, 0), (60, 119), (120, 120), (180, 120), (240, 120)]);
+        let (_, last) = due_line(window, START.plus_seconds(300)).unwrap();
+        assert_eq!(last, 120);
+    }
+
     proptest! {
         #[test]
-        fn every_wrong_key_is_logged_or_counted(steps in prop::collection::vec(0_u64..20_000, 0..200)) {
+        fn every_refusal_is_logged_or_counted(
+            steps in prop::collection::vec(0_u64..20_000, 0..200),
+            logged_each in prop::sample::select(vec![KEYS_LOGGED_EACH, GUARD_LOGGED_EACH]),
+        ) {
             let (mut now, mut window) = (START, Window::default());
             let (mut logged, mut counted) = (0, 0);
             for step in &steps {
                 now = Timestamp::from_millis(now.as_millis() + step);
                 let line;
-                (window, line) = wrong(window, now);
+                (window, line) = refused(window, logged_each, now);
                 match line {
                     LogLine::Each => logged += 1,
                     LogLine::Silent => {}
@@ -131,7 +171,7 @@ mod tests {
                         counted += unlogged;
                     }
                 }
-                prop_assert!(window.wrong - window.unlogged <= LOGGED_EACH);
+                prop_assert!(window.refused - window.unlogged <= logged_each);
             }
             counted += due_summary(window, now.plus_seconds(60)).map_or(0, |(_, unlogged)| unlogged);
             prop_assert_eq!(logged + counted, steps.len() as u32);

@@ -2,17 +2,21 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{bans::BanRow, block::Block, throttle::ThrottleRow, workers::WorkerRow};
+use crate::{
+    bans::BanRow, block::Block, connections::ConnectionRow, guard::GUARD_REASONS, throttle::ThrottleRow,
+    workers::WorkerRow,
+};
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The smallest zone, in bytes: room for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
 
 pub(crate) const WORKERS: usize = 128;
 pub(crate) const THROTTLED: usize = 256;
+pub(crate) const CONNECTIONS: usize = 512;
 pub(crate) const BANS: usize = 64;
 const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
 
@@ -52,8 +56,13 @@ pub struct Root {
     /// Connections accepted.
     pub(crate) accepted: AtomicU64,
     pub(crate) seed: AtomicU64,
+    /// Raised whenever what stands in the list of push targets changes.
+    pub(crate) targets: AtomicU64,
+    /// What the guard refused, by reason.
+    pub(crate) guard: [AtomicU64; GUARD_REASONS],
     pub(crate) workers: [WorkerRow; WORKERS],
     pub(crate) throttle: [ThrottleRow; THROTTLED],
+    pub(crate) connections: [ConnectionRow; CONNECTIONS],
     pub(crate) bans: [BanRow; BANS],
 }
 
@@ -82,8 +91,11 @@ impl Default for Root {
             event_blocks: AtomicU64::default(),
             accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
+            targets: AtomicU64::default(),
+            guard: std::array::from_fn(|_| AtomicU64::default()),
             workers: std::array::from_fn(|_| WorkerRow::default()),
             throttle: std::array::from_fn(|_| ThrottleRow::default()),
+            connections: std::array::from_fn(|_| ConnectionRow::default()),
             bans: std::array::from_fn(|_| BanRow::default()),
         }
     }

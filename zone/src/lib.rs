@@ -5,7 +5,7 @@
 //! crate has no unsafe code; the one cast from an address to these types is the module's (`ffi/zone.rs`).
 //!
 //! ```text
-//! Root      counters, one row a worker, the table of wrong keys an address     layout.rs workers.rs throttle.rs
+//! Root      counters, one row a worker, tables of fixed size an address        layout.rs workers.rs throttle.rs connections.rs guard.rs
 //! heads     hash chains of records                                             lock.rs
 //! blocks    128 bytes each: a record (key, stream, player, event) or its text  block.rs  keys.rs streams.rs players.rs events.rs
 //! ```
@@ -18,9 +18,11 @@
 
 mod bans;
 mod block;
+mod connections;
 #[cfg(test)]
 mod death;
 mod events;
+mod guard;
 pub mod heap;
 mod keys;
 mod layout;
@@ -34,6 +36,7 @@ mod workers;
 
 pub use block::Block;
 pub use events::Event;
+pub use guard::{GUARD_REASONS, GuardSummary};
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};

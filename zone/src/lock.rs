@@ -245,9 +245,18 @@ impl<M: Mutex> Locked<'_, '_, M> {
         text
     }
 
+    /// Where in a table of fixed size something stands first; below 2^32.
+    pub(crate) fn place_of(&self, parts: &[&[u8]]) -> usize {
+        self.mix(hash_bytes(parts))
+    }
+
+    /// Nobody outside can tell which hashes come together.
+    fn mix(&self, hash: u64) -> usize {
+        ((hash ^ self.zone.root.seed.load(Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+    }
+
     fn head(&self, hash: u64) -> &AtomicU64 {
-        let mixed = (hash ^ self.zone.root.seed.load(Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        &self.zone.heads[(mixed >> 32) as usize & (self.zone.heads.len() - 1)]
+        &self.zone.heads[self.mix(hash) & (self.zone.heads.len() - 1)]
     }
 
     fn link(&self, hash: u64, index: Index, record: &Block) {

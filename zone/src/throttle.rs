@@ -1,78 +1,141 @@
-//! Wrong keys an address, so that a guesser cannot fill the log: a table of fixed size in which the entry
-//! that began longest ago is forgotten first.
+//! Refusals an address and reason, so that a guesser or a flood cannot fill the log: a table of fixed size in
+//! which the entry that began longest ago is forgotten first.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::{
     Timestamp,
-    throttle::{self, LogLine, Window},
+    throttle::{self, GUARD_LOGGED_EACH, KEYS_LOGGED_EACH, LogLine, Window},
 };
 
-use crate::{Locked, Mutex, layout::THROTTLED, lock::hash_bytes};
+use crate::{GUARD_REASONS, GuardSummary, Locked, Mutex, layout::THROTTLED};
+
+/// Under what an address is counted (`weir_model::network::attempt_bucket`).
+pub(crate) type Bucket = [u8; 16];
 
 const PROBES: usize = 8;
+const REASON_FROM: u32 = 56;
+
+/// Reason of the rows that count wrong keys. Those of the guard come next.
+const WRONG_KEY: u8 = 0;
+const GUARD: u8 = 1;
 
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct ThrottleRow {
     bucket: [AtomicU64; 2],
+    /// Milliseconds, and in the highest byte the reason. 0 is a free row.
     started: AtomicU64,
-    /// Wrong keys in the lower half, those of them that were not logged in the upper.
+    /// Refusals in the lower half, those of them that were not logged in the upper.
     counts: AtomicU64,
 }
 
 impl ThrottleRow {
-    fn bucket(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.bucket[0].load(Relaxed).to_le_bytes());
-        bytes[8..].copy_from_slice(&self.bucket[1].load(Relaxed).to_le_bytes());
-        bytes
+    fn is_of(&self, bucket: Bucket, reason: u8) -> bool {
+        self.started.load(Relaxed) != 0 && self.reason() == reason && bytes(&self.bucket) == bucket
+    }
+
+    fn reason(&self) -> u8 {
+        (self.started.load(Relaxed) >> REASON_FROM) as u8
+    }
+
+    fn started(&self) -> u64 {
+        self.started.load(Relaxed) & ((1 << REASON_FROM) - 1)
     }
 
     fn window(&self) -> Window {
         let counts = self.counts.load(Relaxed);
         Window {
-            started: Timestamp::from_millis(self.started.load(Relaxed)),
-            wrong: counts as u32,
+            started: Timestamp::from_millis(self.started()),
+            refused: counts as u32,
             unlogged: (counts >> 32) as u32,
         }
     }
 
-    fn set(&self, bucket: [u8; 16], window: Window) {
-        let (low, high) = bucket.split_at(8);
-        for (word, half) in self.bucket.iter().zip([low, high]) {
-            word.store(half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), Relaxed);
-        }
-        self.started.store(window.started.as_millis(), Relaxed);
-        self.counts.store(u64::from(window.unlogged) << 32 | u64::from(window.wrong), Relaxed);
+    fn set(&self, bucket: Bucket, reason: u8, window: Window) {
+        store(&self.bucket, bucket);
+        let started = window.started.as_millis();
+        // A window that is over leaves the row free.
+        let reason = if started == 0 { 0 } else { u64::from(reason) << REASON_FROM };
+        self.started.store(started | reason, Relaxed);
+        self.counts.store(u64::from(window.unlogged) << 32 | u64::from(window.refused), Relaxed);
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Counts a wrong key from an address and says what of it belongs into the log.
-    pub fn wrong_key(&self, bucket: [u8; 16], now: Timestamp) -> LogLine {
-        let rows = &self.zone.root.throttle;
-        let first = hash_bytes(&[&bucket]) as usize;
-        let probes = (0..PROBES).map(|step| &rows[(first + step) % THROTTLED]);
-        let known = probes.clone().find(|row| row.started.load(Relaxed) != 0 && row.bucket() == bucket);
-        let Some(row) = known.or_else(|| probes.min_by_key(|row| row.started.load(Relaxed))) else {
-            return LogLine::Each;
-        };
-        let before = if known.is_some() { row.window() } else { Window::default() };
-        let (after, line) = throttle::wrong(before, now);
-        row.set(bucket, after);
-        line
+    pub fn wrong_key(&self, bucket: Bucket, now: Timestamp) -> LogLine {
+        self.throttle(bucket, WRONG_KEY, KEYS_LOGGED_EACH, now)
+    }
+
+    /// Counts a refusal of the guard, by address and reason (below [`GUARD_REASONS`]), and says what of it
+    /// belongs into the log: a line a minute.
+    pub fn guard_refusal(&self, bucket: Bucket, reason: usize, now: Timestamp) -> LogLine {
+        let reason = reason.min(GUARD_REASONS - 1) as u8;
+        self.throttle(bucket, GUARD + reason, GUARD_LOGGED_EACH, now)
     }
 
     /// The addresses whose minute is over with wrong keys that were not logged, each told once.
-    pub fn throttled_since(&self, now: Timestamp) -> Vec<([u8; 16], u32)> {
-        let rows = self.zone.root.throttle.iter().filter(|row| row.counts.load(Relaxed) >> 32 != 0);
-        rows.filter_map(|row| {
-            let (after, unlogged) = throttle::due_summary(row.window(), now)?;
-            let bucket = row.bucket();
-            row.set(bucket, after);
-            Some((bucket, unlogged))
-        })
-        .collect()
+    pub fn throttled_since(&self, now: Timestamp) -> Vec<(Bucket, u32)> {
+        self.summaries(|reason| reason == WRONG_KEY, |window| throttle::due_summary(window, now))
+            .map(|(bucket, _, unlogged)| (bucket, unlogged))
+            .collect()
+    }
+
+    /// The addresses and reasons whose minute is over with refusals of the guard that were not logged, each
+    /// told once.
+    pub fn guard_refused_since(&self, now: Timestamp) -> Vec<GuardSummary> {
+        self.summaries(|reason| reason >= GUARD, |window| throttle::due_line(window, now))
+            .map(|(bucket, reason, unlogged)| GuardSummary {
+                bucket,
+                reason: usize::from(reason - GUARD),
+                unlogged,
+            })
+            .collect()
+    }
+
+    fn throttle(&self, bucket: Bucket, reason: u8, logged_each: u32, now: Timestamp) -> LogLine {
+        let first = self.place_of(&[&bucket, &[reason]]);
+        let rows = &self.zone.root.throttle;
+        let probes = (0..PROBES).map(|step| &rows[(first + step) % THROTTLED]);
+        let known = probes.clone().find(|row| row.is_of(bucket, reason));
+        let Some(row) = known.or_else(|| probes.min_by_key(|row| row.started())) else {
+            return LogLine::Each;
+        };
+        let before = if known.is_some() { row.window() } else { Window::default() };
+        let (after, line) = throttle::refused(before, logged_each, now);
+        row.set(bucket, reason, after);
+        line
+    }
+
+    fn summaries<'s>(
+        &'s self,
+        which: impl Fn(u8) -> bool + 's,
+        due: impl Fn(Window) -> Option<(Window, u32)> + 's,
+    ) -> impl Iterator<Item = (Bucket, u8, u32)> + 's {
+        let rows = self.zone.root.throttle.iter();
+        rows.filter(move |row| row.counts.load(Relaxed) >> 32 != 0 && which(row.reason())).filter_map(
+            move |row| {
+                let (after, unlogged) = due(row.window())?;
+                let (bucket, reason) = (bytes(&row.bucket), row.reason());
+                row.set(bucket, reason, after);
+                Some((bucket, reason, unlogged))
+            },
+        )
+    }
+}
+
+/// An address in two words of the zone.
+pub(crate) fn bytes(words: &[AtomicU64; 2]) -> Bucket {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&words[0].load(Relaxed).to_le_bytes());
+    bytes[8..].copy_from_slice(&words[1].load(Relaxed).to_le_bytes());
+    bytes
+}
+
+pub(crate) fn store(words: &[AtomicU64; 2], bucket: Bucket) {
+    let (low, high) = bucket.split_at(8);
+    for (word, half) in words.iter().zip([low, high]) {
+        word.store(half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), Relaxed);
     }
 }

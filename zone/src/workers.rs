@@ -138,7 +138,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_orphans(now, |_| true);
     }
 
-    /// Frees the rows of workers that are gone, and their streams and unfinished keys. Returns how many
+    /// Frees the rows of workers that are gone, and their streams, connections and unfinished keys. Returns how many
     /// streams were freed.
     pub fn reclaim(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
         let gone = |row: &&crate::workers::WorkerRow| {
@@ -160,6 +160,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             let all = self.records(kind);
             all.filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none()).collect()
         };
+        self.forget_lost_connections();
         for (at, row) in lost(Kind::Player) {
             self.remove(self.row_hash(row), at);
         }

@@ -3,9 +3,14 @@
 use weir_model::{Digest, KeyId, StreamKey, Timestamp, key::KeySecret, verdict::Credential};
 
 use super::seen::{Seen, TestZone, look};
-use crate::{KeyRecord, NewStream, Stage, death, heap::Heap};
+use crate::{KeyRecord, NewStream, Root, Stage, death, heap::Heap};
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+
+/// A zone with `records` bytes beside its root.
+pub fn small_heap(records: usize) -> Heap {
+    Heap::new(128 * 1024, size_of::<Root>() + records).unwrap()
+}
 
 pub fn digest(secret: u8) -> Digest {
     Digest::of(&[secret])
@@ -40,7 +45,7 @@ pub fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
 
 /// Keys 1 to 6 valid, 7 pending, 8 revoked; streams of workers 10 and 11.
 fn prepared() -> Heap {
-    let heap = Heap::new(32 * 1024, 30 * 1024).unwrap();
+    let heap = small_heap(12 * 1024);
     let zone = heap.zone();
     let locked = zone.lock(1);
     (1..=6).for_each(|id| locked.insert_key(&record(id, Stage::Valid)).unwrap());

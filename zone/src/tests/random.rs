@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use weir_model::KeyId;
 
-use super::deaths::{NOW, digest, key, record, stream};
+use super::deaths::{NOW, digest, key, record, small_heap, stream};
 use super::seen::{Seen, TestZone, look};
-use crate::{Claim, KeyRecord, Stage, StreamId, WorkerId, death, heap::Heap};
+use crate::{Claim, KeyRecord, Stage, StreamId, WorkerId, death};
 
 const WORKERS: usize = 3;
 
@@ -205,7 +205,7 @@ proptest! {
     fn any_changes_and_deaths(
         changes in prop::collection::vec((any_change(), prop::option::weighted(0.3, 0_usize..60)), 1..60),
     ) {
-        let heap = Heap::new(128 * 1024, 40 * 1024).unwrap();
+        let heap = small_heap(22 * 1024);
         let zone = heap.zone();
         let mut world = World::new(&zone);
         let mut seen = look(&zone);

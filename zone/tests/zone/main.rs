@@ -1,10 +1,12 @@
-//! The zone from outside, in the memory of one process: keys, streams, workers, events, wrong keys, capacity, and what a holder
-//! of the lock leaves behind that died. Each file's header says what it proves.
+//! The zone from outside, in the memory of one process: keys, streams, workers, events, tables an address, capacity, and what a
+//! holder of the lock leaves behind that died. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod abandoned;
 mod capacity;
+mod connections;
 mod events;
+mod guard;
 mod keys;
 mod players;
 mod streams;
@@ -64,6 +66,17 @@ fn used(zone: &TestZone<'_>) -> usize {
 #[track_caller]
 fn register(zone: &TestZone<'_>, pid: u32) -> WorkerId {
     zone.lock(pid).register(pid, NOW, |_| true).unwrap()
+}
+
+/// An address, as it is counted.
+fn bucket(n: u32) -> [u8; 16] {
+    let mut bucket = [0; 16];
+    bucket[12..].copy_from_slice(&n.to_be_bytes());
+    bucket
+}
+
+fn after(ms: u64) -> Timestamp {
+    Timestamp::from_millis(NOW.as_millis() + ms)
 }
 
 fn stream(name: &str, worker: WorkerId) -> NewStream<'_> {

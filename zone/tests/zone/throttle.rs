@@ -2,20 +2,10 @@
 
 use weir_model::{Timestamp, throttle::LogLine};
 
-use super::{NOW, PID, TestZone, heap, used};
-
-fn bucket(n: u32) -> [u8; 16] {
-    let mut bucket = [0; 16];
-    bucket[12..].copy_from_slice(&n.to_be_bytes());
-    bucket
-}
+use super::{NOW, PID, TestZone, after, bucket, heap, used};
 
 fn wrong(zone: &TestZone<'_>, address: u32, now: Timestamp) -> LogLine {
     zone.lock(PID).wrong_key(bucket(address), now)
-}
-
-fn after(ms: u64) -> Timestamp {
-    Timestamp::from_millis(NOW.as_millis() + ms)
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! What the guard refused, by reason.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::{Mutex, Zone, throttle::Bucket};
+
+/// How many reasons the zone can tell apart: `weir_model::guard::Violation` has fewer, and room to grow.
+pub const GUARD_REASONS: usize = 32;
+
+/// Refusals that were not logged when they happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardSummary {
+    /// Under what the address is counted.
+    pub bucket: Bucket,
+    /// The reason, as it was counted.
+    pub reason: usize,
+    /// How many.
+    pub unlogged: u32,
+}
+
+impl<M: Mutex> Zone<'_, M> {
+    /// The guard refused something, for the reason with this index, below [`GUARD_REASONS`].
+    pub fn count_guard(&self, index: usize) {
+        if let Some(count) = self.root.guard.get(index) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// What was refused since the zone was made, by all workers, at the index of each reason.
+    pub fn guard_counts(&self) -> [u64; GUARD_REASONS] {
+        std::array::from_fn(|index| self.root.guard[index].load(Relaxed))
+    }
+}
