@@ -57,7 +57,7 @@ pub enum Violation {
     #[error("message before connect")]
     NotConnected,
     /// Objects or arrays lie too deep in each other.
-    #[error("AMF nested deeper than {MAX_DEPTH} levels")]
+    #[error("amf nested deeper than {MAX_DEPTH} levels")]
     Depth,
     /// The chunk size was set too often.
     #[error("more than {MAX_CHUNK_SIZES} chunk sizes")]
@@ -90,7 +90,7 @@ pub enum Violation {
     #[error("second publish on a connection")]
     SecondPublish,
     /// `name?args` would have been cut: it is too long, or holds a NUL.
-    #[error("name longer than {} bytes, or with a NUL", publish::MAX_PRESENTED_LEN)]
+    #[error("name longer than {} bytes, or with a null byte", publish::MAX_PRESENTED_LEN)]
     Name,
 }
 

@@ -188,3 +188,6 @@ fn long_string<'a, I: Iterator<Item = &'a [u8]>>(body: &mut Bytes<'a, I>) -> Opt
     let len = body.array().map(u32::from_be_bytes)?;
     body.skip(usize::try_from(len).ok()?)
 }
+
+#[cfg(test)]
+mod tests;

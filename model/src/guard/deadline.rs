@@ -43,3 +43,49 @@ pub fn overdue(phase: Phase, since: Timestamp, now: Timestamp, limits: &Limits) 
     };
     (limit_ms > 0 && now.millis_since(since) >= limit_ms).then_some(violation)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+    const LIMITS: Limits = Limits { session_timeout_ms: 10_000, idle_publisher_ms: 20_000 };
+
+    fn after(phase: Phase, millis: u64, limits: &Limits) -> Option<Violation> {
+        overdue(phase, START, Timestamp::from_millis(START.as_millis() + millis), limits)
+    }
+
+    #[test]
+    fn each_phase_has_its_limit() {
+        for (phase, limit, violation) in [
+            (Phase::Arriving, 10_000, Violation::SessionTimeout),
+            (Phase::Published, 20_000, Violation::NoMedia),
+            (Phase::Publishing, 20_000, Violation::IdlePublisher),
+        ] {
+            assert_eq!(after(phase, limit - 1, &LIMITS), None);
+            assert_eq!(after(phase, limit, &LIMITS), Some(violation));
+            assert_eq!(after(phase, u64::MAX / 2, &LIMITS), Some(violation));
+        }
+        assert_eq!(after(Phase::Playing, u64::MAX / 2, &LIMITS), None);
+    }
+
+    #[test]
+    fn zero_is_for_ever() {
+        let limits = Limits { session_timeout_ms: 0, idle_publisher_ms: 0 };
+        for phase in [Phase::Arriving, Phase::Published, Phase::Publishing] {
+            assert_eq!(after(phase, u64::MAX / 2, &limits), None);
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_closes_nobody() {
+        for phase in [Phase::Arriving, Phase::Published, Phase::Publishing] {
+            assert_eq!(overdue(phase, START, Timestamp::from_millis(0), &LIMITS), None);
+        }
+    }
+
+    #[test]
+    fn ten_seconds_unless_told_otherwise() {
+        assert_eq!(Limits::default(), Limits { session_timeout_ms: 10_000, idle_publisher_ms: 10_000 });
+    }
+}
