@@ -10,6 +10,7 @@
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
+//! - nginx's configuration: [`lint`] (what is dangerous in it)
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub mod fields;
 pub mod guard;
 pub mod key;
 pub mod key_file;
+pub mod lint;
 pub mod media;
 pub mod network;
 pub mod publish;

@@ -1,0 +1,201 @@
+//! What is dangerous in an nginx-rtmp configuration, found by reading it: `weir lint`, and the warnings when nginx starts.
+//!
+//! [`read`] gives the configuration as a tree, [`check`] looks at the tree. An [`Advice`] names a place, what is wrong there and
+//! what would be right. It repeats no argument of a directive beyond names of applications, hosts and variables: others may
+//! hold keys.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+mod access;
+mod exec;
+#[cfg(test)]
+mod fixture;
+mod lexer;
+mod reader;
+mod relay;
+mod stack;
+
+pub use lexer::SyntaxError;
+pub use reader::{Directive, Files, ReadError, read};
+pub use stack::small_stack;
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Strangers may do harm. It is also said when nginx starts.
+    Danger,
+    /// It is better done otherwise.
+    Hint,
+}
+
+impl Severity {
+    /// `danger` or `hint`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Danger => "danger",
+            Self::Hint => "hint",
+        }
+    }
+}
+
+/// One thing that is better changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The file, as nginx names it.
+    pub file: PathBuf,
+    /// The line on which the directive begins, from 1.
+    pub line: usize,
+    /// The directive's name.
+    pub directive: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is wrong; the directive is the subject of the sentence.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Advice {
+    fn new(at: &Directive, severity: Severity, problem: String, remedy: &str) -> Self {
+        Self {
+            file: at.file.to_path_buf(),
+            line: at.line,
+            directive: at.name().to_owned(),
+            severity,
+            problem,
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    /// As a line of nginx's error log, after its level.
+    pub fn log_line(&self) -> String {
+        let Self { file, line, directive, problem, remedy, .. } = self;
+        format!("weir: \"{directive}\" in {}:{line} {problem}: {remedy}", file.display())
+    }
+}
+
+/// `FILE:LINE: problem: remedy`.
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, directive, problem, remedy, .. } = self;
+        write!(f, "{}:{line}: \"{directive}\" {problem}: {remedy}", file.display())
+    }
+}
+
+/// All advice on a configuration, ordered by place.
+pub fn check(configuration: &[Directive]) -> Vec<Advice> {
+    let mut found = Vec::new();
+    exec::check(configuration, &mut found);
+    access::check(configuration, &mut found);
+    relay::check(configuration, &mut found);
+    found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    found
+}
+
+/// What is to be said when nginx starts: the dangers alone.
+pub fn at_start(main_file: &Path, files: &impl Files) -> Result<Vec<Advice>, ReadError> {
+    let mut found = check(&read(main_file, files)?);
+    found.retain(|advice| advice.severity == Severity::Danger);
+    Ok(found)
+}
+
+/// Names for a sentence: the first three, and how many more.
+fn listed(names: &[&str]) -> String {
+    let shown: Vec<_> = names.iter().take(3).map(|name| format!("\"{}\"", name.escape_debug())).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::Memory;
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(super) const MAIN: &str = "/etc/nginx/nginx.conf";
+
+    /// All advice on a text, a line each.
+    pub(super) fn lint(text: &str) -> Vec<String> {
+        let tree = read(Path::new(MAIN), &Memory::new(&[(MAIN, text)])).unwrap();
+        check(&tree).iter().map(Advice::to_string).collect()
+    }
+
+    /// The directives that something was said of, with their lines.
+    pub(super) fn places(text: &str) -> Vec<String> {
+        let tree = read(Path::new(MAIN), &Memory::new(&[(MAIN, text)])).unwrap();
+        check(&tree).iter().map(|advice| format!("{} {}", advice.line, advice.directive)).collect()
+    }
+
+    #[test]
+    fn advice_is_ordered_by_place_and_names_the_file() {
+        let files = Memory::new(&[
+            (MAIN, "http { include sites/*; }\nrtmp { server { include live.conf; } }"),
+            ("/etc/nginx/live.conf", "application live {\n push rtmp://a.example/x;\n exec a $name;\n}"),
+            ("/etc/nginx/sites/1", "server {\n location /c {\n  rtmp_control all;\n } }"),
+        ]);
+        let found = check(&read(Path::new(MAIN), &files).unwrap());
+        let shown: Vec<_> = found
+            .iter()
+            .map(|a| format!("{}:{} {} {}", a.file.display(), a.line, a.directive, a.severity.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "/etc/nginx/live.conf:2 push hint",
+                "/etc/nginx/live.conf:3 exec danger",
+                "/etc/nginx/sites/1:3 rtmp_control danger"
+            ]
+        );
+        let at_start = at_start(Path::new(MAIN), &files).unwrap();
+        assert_eq!(at_start, found[1..]);
+        assert_eq!(
+            at_start[0].log_line(),
+            "weir: \"exec\" in /etc/nginx/live.conf:3 gives a program what a stranger chooses ($name) in the application \
+             \"live\": say \"weir_publish key;\" there, or leave it out"
+        );
+        assert_eq!(
+            at_start[0].to_string(),
+            "/etc/nginx/live.conf:3: \"exec\" gives a program what a stranger chooses ($name) in the application \
+             \"live\": say \"weir_publish key;\" there, or leave it out"
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_cannot_be_read() {
+        assert!(at_start(Path::new(MAIN), &Memory::new(&[(MAIN, "rtmp {")])).is_err());
+        assert_eq!(lint(""), [""; 0]);
+        assert_eq!(
+            lint("events {} http { server { location / { } } } rtmp { server { application a { } } }"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn lists_of_names() {
+        assert_eq!(listed(&["a", "b\n"]), "\"a\", \"b\\n\"");
+        assert_eq!(listed(&["a", "b", "c", "d", "e"]), "\"a\", \"b\", \"c\" and 2 more");
+    }
+
+    proptest! {
+        #[test]
+        fn any_configuration_is_checked(
+            words in prop::collection::vec(
+                prop::sample::select(vec![
+                    "rtmp", "http", "server", "application", "location", "recorder", "exec", "exec_play", "push", "pull",
+                    "rtmp_control", "rtmp_stat", "allow", "deny", "all", "auth_basic", "off", "weir_publish", "key", "open",
+                    "$name", "${args}", "$", "${", "rtmp://", "rtmp://[::1", "max_message", "1k", "rtmp_auto_push", "on", "x",
+                    "{", "}", ";", ";", ";", "{", "}",
+                ]),
+                0..60,
+            ),
+        ) {
+            let text = words.join(" ");
+            if let Ok(tree) = read(Path::new(MAIN), &Memory::new(&[(MAIN, &text)])) {
+                check(&tree);
+            }
+        }
+    }
+}

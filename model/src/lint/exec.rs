@@ -1,0 +1,271 @@
+//! `exec` and its kin: what a client chooses must not become an argument of a program.
+
+use std::collections::HashMap;
+
+use super::{Advice, Directive, Severity, listed, reader::all};
+use crate::verdict::Policy;
+
+/// Started by a publisher; the name is what was published (ngx_rtmp_exec_push_eval, ngx_rtmp_exec_event_eval).
+const BY_PUBLISHER: [&str; 5] =
+    ["exec", "exec_push", "exec_publish", "exec_publish_done", "exec_record_done"];
+/// Started by a player; the name is what was asked for, live or not.
+const BY_PLAYER: [&str; 3] = ["exec_play", "exec_play_done", "exec_pull"];
+
+/// What a `publish` or `play` brings.
+const NAMES: [&str; 2] = ["name", "args"];
+/// What a `connect` brings (ngx_rtmp_eval_session). Weir has no rule for these.
+const CONNECT: [&str; 4] = ["flashver", "swfurl", "tcurl", "pageurl"];
+
+/// Where a directive may stand, from the outside in. What an outer block says holds in each application below it.
+struct Application<'d> {
+    name: &'d str,
+    policy: Policy,
+    levels: Vec<&'d Directive>,
+}
+
+pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
+    let applications = applications(configuration);
+    // Each directive once, with the applications that it holds in.
+    let mut commands: Vec<(&Directive, Vec<&Application<'_>>)> = Vec::new();
+    let mut at: HashMap<*const Directive, usize> = HashMap::new();
+    for application in &applications {
+        for directive in application.levels.iter().flat_map(|level| &level.block).filter(is_command) {
+            let at = *at.entry(std::ptr::from_ref(directive)).or_insert(commands.len());
+            match commands.get_mut(at) {
+                Some((_, concerned)) => concerned.push(application),
+                None => commands.push((directive, vec![application])),
+            }
+        }
+    }
+    found.extend(commands.iter().filter_map(|(directive, concerned)| advice(directive, concerned)));
+}
+
+/// Whether it starts a program.
+fn is_command(directive: &&Directive) -> bool {
+    BY_PUBLISHER.contains(&directive.name()) || BY_PLAYER.contains(&directive.name())
+}
+
+fn applications(configuration: &[Directive]) -> Vec<Application<'_>> {
+    let mut applications = Vec::new();
+    for rtmp in all(configuration, "rtmp") {
+        for server in rtmp.all("server") {
+            for block in server.all("application") {
+                let mut levels = vec![rtmp, server, block];
+                let said = levels.iter().rev().find_map(|level| level.all("weir_publish").last());
+                let policy = match said.and_then(|directive| directive.argument(0)) {
+                    Some("key") => Policy::Key,
+                    Some("open") => Policy::Open,
+                    _ => Policy::Off,
+                };
+                levels.extend(block.all("recorder"));
+                applications.push(Application {
+                    name: block.argument(0).unwrap_or_default(),
+                    policy,
+                    levels,
+                });
+            }
+        }
+    }
+    applications
+}
+
+/// What is said of a directive that holds in these applications, if anything is.
+fn advice(directive: &Directive, applications: &[&Application<'_>]) -> Option<Advice> {
+    let mut variables: Vec<&str> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for application in applications {
+        let chosen = chosen_by_strangers(directive, application.policy);
+        if !chosen.is_empty() {
+            names.push(application.name);
+        }
+        for variable in chosen {
+            if !variables.contains(&variable) {
+                variables.push(variable);
+            }
+        }
+    }
+    if names.is_empty() {
+        return None;
+    }
+    let variables: Vec<_> = variables.iter().map(|variable| format!("${variable}")).collect();
+    let (who, remedy) = match directive.name() {
+        "exec_play" => ("any player", "leave it out, or have \"on_play\" tell a program of yours"),
+        "exec_play_done" => ("any player", "leave it out, or have \"on_play_done\" tell a program of yours"),
+        "exec_pull" => ("any player", "write out the stream's name, in an application of its own"),
+        _ => ("a stranger", "say \"weir_publish key;\" there, or leave it out"),
+    };
+    let problem = format!(
+        "gives a program what {who} chooses ({}) in the application{} {}",
+        variables.join(", "),
+        if names.len() > 1 { "s" } else { "" },
+        listed(&names)
+    );
+    Some(Advice::new(directive, Severity::Danger, problem, remedy))
+}
+
+/// The variables among the arguments that somebody without a key may choose.
+fn chosen_by_strangers(directive: &Directive, policy: Policy) -> Vec<&str> {
+    let by_player = BY_PLAYER.contains(&directive.name());
+    let mut chosen: Vec<&str> = Vec::new();
+    // The command itself is taken as it is written (ngx_rtmp_exec_run).
+    for variable in directive.words.iter().skip(2).flat_map(|word| variables(word)) {
+        let (is_name, is_connect) = (NAMES.contains(&variable), CONNECT.contains(&variable));
+        let exposed = match (directive.name(), policy) {
+            // It knows two variables, and the other is the application (ngx_rtmp_exec_pull_eval).
+            ("exec_pull", _) => variable == "name",
+            _ if by_player => is_name || is_connect,
+            (_, Policy::Off) => is_name || is_connect,
+            (_, Policy::Open) => is_connect,
+            (_, Policy::Key) => false,
+        };
+        if exposed && !chosen.contains(&variable) {
+            chosen.push(variable);
+        }
+    }
+    chosen
+}
+
+/// The variables of a word: `$letters` and `${anything}`; a backslash takes the next byte as it is (ngx_rtmp_eval).
+fn variables(word: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = word;
+    while let Some(at) = rest.find(['$', '\\']) {
+        let after = &rest[at + 1..];
+        if rest[at..].starts_with('\\') {
+            let mut skipped = after.chars();
+            skipped.next();
+            rest = skipped.as_str();
+        } else if let Some(braced) = after.strip_prefix('{') {
+            let (name, behind) = braced.split_once('}').unwrap_or(("", ""));
+            found.push(name);
+            rest = behind;
+        } else {
+            let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+            found.push(&after[..end]);
+            rest = &after[end..];
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lint, places};
+    use super::*;
+
+    #[test]
+    fn variables_as_nginx_rtmp_sees_them() {
+        for (word, expected) in [
+            ("$name", &["name"][..]),
+            ("/a/$name.flv", &["name"]),
+            ("${name}x$args2", &["name", "args"]),
+            ("$names", &["names"]),
+            (r"\$name", &[]),
+            (r"\\$name", &["name"]),
+            ("$$name", &["", "name"]),
+            ("${name", &[""]),
+            ("name\\", &[]),
+            ("ü$name", &["name"]),
+        ] {
+            assert_eq!(variables(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_publishers_words_need_name_rules() {
+        for directive in BY_PUBLISHER {
+            for (rule, found) in [
+                ("", true),
+                ("weir_publish off;", true),
+                ("weir_publish key;", false),
+                ("weir_publish open;", false),
+            ] {
+                let text = format!(
+                    "rtmp {{ server {{ application live {{ {directive} sh -c \"a $name\"; {rule} }} }} }}"
+                );
+                assert_eq!(!places(&text).is_empty(), found, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_counts_in_an_application_without_rules() {
+        for (command, found) in [
+            ("exec ffmpeg -i rtmp://localhost/live/$name -c copy rtmp://localhost/hls/$name", true),
+            ("exec a \"${name}\"", true),
+            ("exec a $args", true),
+            ("exec a $flashver", true),
+            ("exec a $swfurl", true),
+            ("exec a $tcurl", true),
+            ("exec a $pageurl", true),
+            ("exec a $app $addr", false),
+            ("exec a $path $basename", false),
+            ("exec a \\$name", false),
+            ("exec $name", false),
+            ("exec a name", false),
+            ("exec_static a $name", false),
+            ("exec_kill_signal term", false),
+            ("on_publish http://127.0.0.1/$name", false),
+            ("exec_pull a $name", true),
+            ("exec_pull a $args $tcurl", false),
+        ] {
+            let text = format!("rtmp {{ server {{ application live {{ {command}; }} }} }}");
+            assert_eq!(!places(&text).is_empty(), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_rule_on_names_holds_for_connect_and_for_players() {
+        for (policy, command, found) in [
+            ("key", "exec a $tcurl", false),
+            ("open", "exec a $tcurl", true),
+            ("open", "exec a $name", false),
+            ("key", "exec_play a $name", true),
+            ("key", "exec_play_done a $flashver", true),
+            ("key", "exec_pull a $name", true),
+            ("key", "exec_play a $app", false),
+        ] {
+            let text =
+                format!("rtmp {{ server {{ application live {{ weir_publish {policy}; {command}; }} }} }}");
+            assert_eq!(!places(&text).is_empty(), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn outer_blocks_are_inherited() {
+        let with = |rtmp: &str, server: &str, app: &str| {
+            places(&format!("rtmp {{ {rtmp}\nserver {{ {server}\napplication live {{ {app}\n}} }} }}"))
+        };
+        assert_eq!(with("exec a $name;", "", ""), ["1 exec"]);
+        assert_eq!(with("", "exec a $name;", ""), ["2 exec"]);
+        assert_eq!(with("exec a $name;", "", "weir_publish key;"), [""; 0]);
+        assert_eq!(with("exec a $name; weir_publish key;", "", ""), [""; 0]);
+        assert_eq!(with("weir_publish key;", "weir_publish off;", "exec a $name;"), ["3 exec"]);
+        assert_eq!(with("weir_publish off;", "weir_publish key;", "exec a $name;"), [""; 0]);
+        assert_eq!(with("weir_publish key;", "", "exec a $name; weir_publish off;"), ["3 exec"]);
+        assert_eq!(with("", "", "recorder all { exec_record_done a $name; }"), ["3 exec_record_done"]);
+        // Without an application nothing is run.
+        assert_eq!(places("rtmp { exec a $name; server { exec a $name; } }"), [""; 0]);
+    }
+
+    #[test]
+    fn it_is_said_once_with_the_applications_it_concerns() {
+        let text = "rtmp { server { exec a $name $args $name;
+            application one { } application two { weir_publish key; } application three { } } }";
+        assert_eq!(
+            lint(text),
+            [
+                "/etc/nginx/nginx.conf:1: \"exec\" gives a program what a stranger chooses ($name, $args) in the applications \
+              \"one\", \"three\": say \"weir_publish key;\" there, or leave it out"
+            ]
+        );
+        let text = "rtmp { server { application live { exec_play a\n$name; } } }";
+        assert_eq!(
+            lint(text),
+            [
+                "/etc/nginx/nginx.conf:1: \"exec_play\" gives a program what any player chooses ($name) in the application \
+              \"live\": leave it out, or have \"on_play\" tell a program of yours"
+            ]
+        );
+    }
+}
