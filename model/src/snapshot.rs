@@ -2,11 +2,11 @@
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use crate::guard::Violation;
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
+use crate::target::TargetView;
 use crate::time::Timestamp;
 
 /// The whole server. Bytes are totals since `since`, rates are bits a second.
@@ -118,8 +118,8 @@ pub struct StreamSnapshot {
     /// RTMP players; the API has a route of its own for them.
     #[serde(skip)]
     pub players: Vec<PlayerSnapshot>,
-    /// The API's Targets, secrets masked.
-    pub targets: Vec<Value>,
+    /// The targets that it is pushed to or may be, each with its session of this stream.
+    pub targets: Vec<TargetView>,
 }
 
 /// Who publishes a stream. In JSON: `{addr,key_id,worker_pid}`, or `{worker_pid}` when redacted.
@@ -214,19 +214,7 @@ impl StreamSnapshot {
             player.addr.clear();
         }
         for target in &mut self.targets {
-            redact_target(target);
-        }
-    }
-}
-
-fn redact_target(target: &mut Value) {
-    let Some(target) = target.as_object_mut() else { return };
-    target.remove("url");
-    target.remove("note");
-    let sessions = target.get_mut("sessions").and_then(Value::as_array_mut);
-    for session in sessions.into_iter().flatten() {
-        if let Some(session) = session.as_object_mut() {
-            session.remove("last_error");
+            target.redact();
         }
     }
 }
@@ -234,6 +222,7 @@ fn redact_target(target: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::{PushView, TargetId, TargetSource};
     use serde_json::json;
 
     fn stream() -> StreamSnapshot {
@@ -267,10 +256,20 @@ mod tests {
             avsync_ms: 0,
             viewers: Viewers { rtmp: 1, hls: 2, dash: 3 },
             players: vec![PlayerSnapshot { id: "p1".into(), addr: "192.0.2.2".into(), ..Default::default() }],
-            targets: vec![json!({
-                "id": "t1", "url": "rtmp://192.0.2.3/app/***", "note": "192.0.2.4",
-                "sessions": [{ "state": "waiting", "last_error": "192.0.2.3: refused" }],
-            })],
+            targets: vec![TargetView {
+                id: TargetId(1),
+                app: "live".parse().unwrap(),
+                stream: "*".parse().unwrap(),
+                url: Some("rtmp://192.0.2.3/app/***".into()),
+                enabled: true,
+                note: Some("192.0.2.4".into()),
+                source: TargetSource::Api,
+                sessions: vec![PushView {
+                    stream: "show".into(),
+                    last_error: Some("rejected: 192.0.2.3".into()),
+                    ..Default::default()
+                }],
+            }],
         }
     }
 
@@ -314,7 +313,15 @@ mod tests {
         assert!(!json.to_string().contains("192.0.2."), "{json}");
         assert!(!json.to_string().contains("k0123456789abcdef"), "{json}");
         assert_eq!(json["stream"]["publisher"], json!({ "worker_pid": 7 }));
-        assert_eq!(json["stream"]["targets"], json!([{ "id": "t1", "sessions": [{ "state": "waiting" }] }]));
+        let target = &json["stream"]["targets"][0];
+        assert_eq!((&target["url"], &target["note"]), (&json!(null), &json!(null)));
+        assert_eq!(
+            target["sessions"],
+            json!([{
+                "stream": "show", "state": "off", "since": "1970-01-01T00:00:00Z", "bytes_out": 0,
+                "bitrate_out": 0, "reconnects": 0, "last_error": null,
+            }])
+        );
         assert_eq!((snapshot.players(), stream.viewers.total()), (1, 6));
     }
 }

@@ -1,7 +1,9 @@
 //! The file of `weir_zone ... state=FILE`: the keys and targets that outlive nginx.
 //!
 //! The first line is `weir-state 1 <generation> <SHA-256 of all that follows>`; then comes JSON with one
-//! key a line, so that two versions can be compared with `diff`.
+//! key or target a line, so that two versions can be compared with `diff`.
+//!
+//! Of keys it holds digests, but targets' URLs with all that is secret in them: it is for its owner alone.
 
 use std::collections::HashSet;
 
@@ -10,7 +12,12 @@ use serde_json::Value;
 
 use crate::key::{KeyId, KeySecret, MAX_NETWORKS, StreamKey, check_note};
 use crate::secret::Digest;
+use crate::target::{PatchTarget, Target, TargetId};
 use crate::time::Timestamp;
+
+mod target_line;
+
+use target_line::TargetLine;
 
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u64 = 1;
@@ -19,14 +26,14 @@ pub const VERSION: u64 = 1;
 const MAGIC: &str = "weir-state";
 
 /// All that persists.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Goes up with each change.
     pub generation: u64,
     /// The keys made over the API, in the order in which they were made.
     pub keys: Vec<StreamKey>,
-    /// The push targets, word for word.
-    pub targets: Vec<Value>,
+    /// The push targets made over the API, in the order in which they were made.
+    pub targets: Vec<Target>,
 }
 
 /// Why a file is not read. It is never overwritten then; each message says what the admin can do.
@@ -82,6 +89,12 @@ pub enum Damage {
     /// Two keys have the same id or the same secret.
     #[error("key {0} is there twice")]
     Twice(KeyId),
+    /// A target breaks a rule that every target keeps.
+    #[error("target {0} breaks a rule")]
+    BadTarget(TargetId),
+    /// Two targets have the same id.
+    #[error("target {0} is there twice")]
+    TargetTwice(TargetId),
 }
 
 /// One change of the state.
@@ -100,6 +113,17 @@ pub enum Change {
         /// Until when the old one is valid, at most.
         previous_expires_at: Timestamp,
     },
+    /// A new target.
+    AddTarget(Target),
+    /// Something of a target is different.
+    ChangeTarget {
+        /// Which target.
+        id: TargetId,
+        /// What becomes different.
+        patch: PatchTarget,
+    },
+    /// The target is no more.
+    RemoveTarget(TargetId),
 }
 
 /// Why a change is impossible.
@@ -114,6 +138,12 @@ pub enum ChangeError {
     /// No key has this id.
     #[error("no key {0}")]
     UnknownKey(KeyId),
+    /// Another target has this id.
+    #[error("there is another target {0}")]
+    TargetIdTaken(TargetId),
+    /// No target has this id.
+    #[error("no target {0}")]
+    UnknownTarget(TargetId),
 }
 
 /// What follows the first line.
@@ -123,7 +153,7 @@ struct Body {
     /// Once more, so that the checksum covers it.
     generation: u64,
     keys: Vec<StreamKey>,
-    targets: Vec<Value>,
+    targets: Vec<TargetLine>,
 }
 
 impl State {
@@ -159,18 +189,22 @@ impl State {
         if body.generation != generation {
             return damaged(Damage::Generation);
         }
-        check_keys(&body.keys).map_err(|problem| StateError::Damaged { problem })?;
-        Ok(State { generation, keys: body.keys, targets: body.targets })
+        let targets: Vec<Target> = body.targets.into_iter().map(Target::from).collect();
+        let checked = check_keys(&body.keys).and_then(|()| check_targets(&targets));
+        checked.map_err(|problem| StateError::Damaged { problem })?;
+        Ok(State { generation, keys: body.keys, targets })
     }
 
     /// The content of the file.
     pub fn encode(&self) -> String {
         let keys: Vec<Value> = self.keys.iter().map(|key| serde_json::json!(key)).collect();
+        let targets: Vec<Value> =
+            self.targets.iter().map(|target| serde_json::json!(TargetLine::from(target))).collect();
         let body = format!(
             "{{\n\"generation\": {},\n\"keys\": {},\n\"targets\": {}\n}}\n",
             self.generation,
             one_a_line(&keys),
-            one_a_line(&self.targets)
+            one_a_line(&targets)
         );
         format!("{MAGIC} {VERSION} {} {}\n{body}", self.generation, Digest::of(body.as_bytes()).to_hex())
     }
@@ -180,8 +214,13 @@ impl State {
         self.keys.iter().find(|key| key.id == id)
     }
 
+    /// The target with this id.
+    pub fn target(&self, id: TargetId) -> Option<&Target> {
+        self.targets.iter().find(|target| target.id == id)
+    }
+
     /// Makes a change, or leaves everything as it was. A change that was made already changes nothing,
-    /// the generation included; so does revoking a key that is not there.
+    /// the generation included; so does revoking a key or removing a target that is not there.
     pub fn apply(&mut self, change: &Change) -> Result<(), ChangeError> {
         let changed = match change {
             Change::AddKey(key) => self.add(key)?,
@@ -189,6 +228,9 @@ impl State {
             Change::RotateKey { id, secret, previous_expires_at } => {
                 self.rotate(*id, secret, *previous_expires_at)?
             }
+            Change::AddTarget(target) => self.add_target(target)?,
+            Change::ChangeTarget { id, patch } => self.change_target(*id, patch)?,
+            Change::RemoveTarget(id) => self.remove_target(*id),
         };
         self.generation = self.generation.saturating_add(u64::from(changed));
         Ok(())
@@ -221,6 +263,27 @@ impl State {
         self.check_secret_is_new(&secret.digest)?;
         self.keys[at].rotate(secret.clone(), end);
         Ok(true)
+    }
+
+    fn add_target(&mut self, target: &Target) -> Result<bool, ChangeError> {
+        match self.target(target.id) {
+            Some(there) if there == target => return Ok(false),
+            Some(_) => return Err(ChangeError::TargetIdTaken(target.id)),
+            None => {}
+        }
+        self.targets.push(target.clone());
+        Ok(true)
+    }
+
+    fn change_target(&mut self, id: TargetId, patch: &PatchTarget) -> Result<bool, ChangeError> {
+        let target = self.targets.iter_mut().find(|target| target.id == id);
+        target.map(|target| patch.apply(target)).ok_or(ChangeError::UnknownTarget(id))
+    }
+
+    fn remove_target(&mut self, id: TargetId) -> bool {
+        let before = self.targets.len();
+        self.targets.retain(|target| target.id != id);
+        self.targets.len() < before
     }
 
     fn check_secret_is_new(&self, digest: &Digest) -> Result<(), ChangeError> {
@@ -268,6 +331,19 @@ fn check_keys(keys: &[StreamKey]) -> Result<(), Damage> {
         }
         if !ids.insert(key.id) || !key.secrets.iter().all(|secret| digests.insert(*secret.digest.bytes())) {
             return Err(Damage::Twice(key.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_targets(targets: &[Target]) -> Result<(), Damage> {
+    let mut ids = HashSet::new();
+    for target in targets {
+        if check_note(&target.note).is_err() {
+            return Err(Damage::BadTarget(target.id));
+        }
+        if !ids.insert(target.id) {
+            return Err(Damage::TargetTwice(target.id));
         }
     }
     Ok(())

@@ -1,12 +1,11 @@
 //! A server with two streams, for the tests of all formats.
 
-use serde_json::json;
-
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
 use crate::snapshot::{
     PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
 };
+use crate::target::{PushState, PushView, TargetId, TargetSource, TargetView};
 use crate::time::Timestamp;
 
 /// 2026-11-20T18:00:00Z
@@ -67,7 +66,29 @@ fn show() -> StreamSnapshot {
         avsync_ms: -20,
         viewers: Viewers { rtmp: 2, hls: 40, dash: 1 },
         players: vec![player("s11", "192.0.2.2"), player("s12", "192.0.2.3")],
-        targets: vec![json!({ "id": "t1", "url": "rtmp://198.51.100.1/app/***" })],
+        targets: vec![target(1, PushState::Live), target(2, PushState::Waiting)],
+    }
+}
+
+fn target(id: u64, state: PushState) -> TargetView {
+    TargetView {
+        id: TargetId(id),
+        app: "live".parse().unwrap(),
+        stream: "*".parse().unwrap(),
+        url: Some(format!("rtmp://198.51.100.{id}/app/***")),
+        enabled: true,
+        note: Some("to <198.51.100.0>".into()),
+        source: TargetSource::Api,
+        sessions: vec![PushView {
+            stream: "show".into(),
+            state,
+            since: START.plus_seconds(90),
+            retry_in_ms: (state == PushState::Waiting).then_some(1500),
+            bytes_out: 1_000_000_000,
+            bitrate_out: if state == PushState::Live { 2_500_000 } else { 0 },
+            reconnects: 4,
+            last_error: Some("rejected: no 198.51.100.9".into()),
+        }],
     }
 }
 

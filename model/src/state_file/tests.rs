@@ -1,6 +1,6 @@
 use super::*;
+use crate::target::{NewTarget, StreamPattern};
 use proptest::prelude::*;
-use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
@@ -21,7 +21,14 @@ fn secret(text: &str) -> KeySecret {
 }
 
 fn state() -> State {
-    State { generation: 7, keys: vec![key(1), key(2)], targets: vec![json!({"id": "t1", "x": [1.5, null]})] }
+    State { generation: 7, keys: vec![key(1), key(2)], targets: vec![target(1), target(2)] }
+}
+
+fn target(id: u64) -> Target {
+    let url = format!("rtmp://me:pw@host{id}/app/key?a={id}");
+    let url = url.parse().unwrap();
+    let (app, stream) = ("live".parse().unwrap(), StreamPattern::Any);
+    NewTarget { app, stream, url, enabled: true, note: String::new() }.into_target(TargetId(id))
 }
 
 /// A file with a first line that fits any content.
@@ -167,10 +174,29 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn any_target()(
+        id: u64,
+        app in "[a-z]{1,8}(/[a-z]{1,8})?",
+        stream in prop::option::of("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"),
+        url in r#"rtmps?://([a-z]{1,8}(:[!-$&-.0-9;-?A-Z]{0,9})?@)?[a-z]{1,20}(:[1-9][0-9]{0,3})?/[a-z]{1,9}/[!-.0-9A-~]{4,90}"#,
+        enabled: bool,
+        note in "\\PC{0,40}",
+    ) -> Target {
+        let stream = stream.map_or(StreamPattern::Any, |name| StreamPattern::Name(name.parse().unwrap()));
+        let new = NewTarget { app: app.parse().unwrap(), stream, url: url.parse().unwrap(), enabled, note };
+        new.into_target(TargetId(id))
+    }
+}
+
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(generation: u64, keys in prop::collection::vec(any_key(), 0..8)) {
-        let state = State { generation, keys, targets: vec![json!({"url": "rtmp://192.0.2.1/a/b", "n": 1})] };
+    fn what_is_written_is_read_back(
+        generation: u64,
+        keys in prop::collection::vec(any_key(), 0..8),
+        targets in prop::collection::vec(any_target(), 0..8),
+    ) {
+        let state = State { generation, keys, targets };
         prop_assert_eq!(State::decode(state.encode().as_bytes()), Ok(state));
     }
 

@@ -1,0 +1,192 @@
+//! The exchanges by which targets ask for a user and a password, as Adobe's (`authmod=adobe`) and Limelight's
+//! (`authmod=llnw`) servers began them.
+//!
+//! The target refuses `connect` and says in the description how it wants to be asked; the next connect, over a
+//! new connection, bears the answer behind its `app` and its `tcUrl`. First comes a 403 that names the method,
+//! then a challenge, then `connect` succeeds or the credentials are wrong.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest, Md5};
+
+use super::LastError;
+use crate::secret::Secret;
+use crate::target::Credentials;
+
+/// How far the exchange is, over all connects of one try.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    answered: bool,
+    asked: bool,
+    query: Option<Secret>,
+}
+
+/// What a refusal of `connect` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal<'a> {
+    /// It has to do with no exchange that is known here.
+    Other,
+    /// The name of the user is asked for.
+    NeedAuth(Method),
+    /// A challenge, its parameters as a query.
+    Challenge(Method, &'a str),
+    /// The credentials are wrong.
+    Wrong,
+    /// Something about credentials, in a method that is not known here.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Adobe,
+    Llnw,
+}
+
+impl Exchange {
+    /// What the next connect must bear behind `app` and `tcUrl`: empty, or from `?` on. A secret, as who reads
+    /// it can guess passwords against it.
+    pub fn query(&self) -> &str {
+        self.query.as_ref().map_or("", Secret::expose)
+    }
+
+    /// Takes in why `connect` was refused. `Ok`: connect anew, with [`Exchange::query`]. `app` is that of
+    /// the URL, `random` of random bits.
+    pub fn refused(
+        &mut self,
+        credentials: Option<&Credentials>,
+        app: &str,
+        code: &str,
+        description: &str,
+        random: u32,
+    ) -> Result<(), LastError> {
+        let refusal = Refusal::of(description);
+        let query = match (refusal, credentials) {
+            (Refusal::Other, _) | (Refusal::Unknown, Some(_)) => {
+                return Err(LastError::rejected(code, description));
+            }
+            (_, None) => return Err(LastError::NeedsCredentials),
+            (Refusal::Wrong, _) => return Err(LastError::WrongCredentials),
+            (Refusal::NeedAuth(method), Some(credentials)) if !self.asked => {
+                self.asked = true;
+                format!("?authmod={}&user={}", method.name(), encoded(&credentials.user))
+            }
+            (Refusal::Challenge(method, parameters), Some(credentials)) if !self.answered => {
+                self.answered = true;
+                let nonce = format!("{random:08x}");
+                match method {
+                    Method::Adobe => adobe(credentials, parameters, &nonce),
+                    Method::Llnw => llnw(credentials, app, parameters, &nonce),
+                }
+            }
+            (Refusal::NeedAuth(_) | Refusal::Challenge(..), Some(_)) => {
+                return Err(LastError::WrongCredentials);
+            }
+        };
+        self.query = Some(Secret::new(query));
+        Ok(())
+    }
+}
+
+impl<'a> Refusal<'a> {
+    fn of(description: &'a str) -> Refusal<'a> {
+        let method = if description.contains("authmod=adobe") {
+            Some(Method::Adobe)
+        } else if description.contains("authmod=llnw") {
+            Some(Method::Llnw)
+        } else {
+            None
+        };
+        let wants_auth = description.contains("AccessManager.Reject")
+            || description.contains("code=403 need auth")
+            || description.contains("authmod=");
+        let reason = description.split_once("?reason=").map(|(_, rest)| rest);
+        match (method, reason) {
+            (_, Some(rest)) if rest.starts_with("authfailed") || rest.starts_with("nosuchuser") => {
+                Refusal::Wrong
+            }
+            (Some(method), Some(rest)) if rest.starts_with("needauth") => Refusal::Challenge(method, rest),
+            (Some(method), None) => Refusal::NeedAuth(method),
+            _ if wants_auth => Refusal::Unknown,
+            _ => Refusal::Other,
+        }
+    }
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Adobe => "adobe",
+            Method::Llnw => "llnw",
+        }
+    }
+}
+
+fn adobe(credentials: &Credentials, parameters: &str, nonce: &str) -> String {
+    let user = credentials.user.as_str();
+    let of = |name| parameter(parameters, name);
+    let (salt, opaque) = (of("salt").unwrap_or_default(), of("opaque"));
+    let salted = BASE64.encode(md5(&[user, salt, credentials.password.expose()]));
+    let theirs = opaque.or(of("challenge")).unwrap_or_default();
+    let response = BASE64.encode(md5(&[&salted, theirs, nonce]));
+    let mut query = format!("?authmod=adobe&user={}&challenge={nonce}&response={response}", encoded(user));
+    if let Some(opaque) = opaque {
+        query.push_str("&opaque=");
+        query.push_str(opaque);
+    }
+    query
+}
+
+/// HTTP's digest (RFC 2617) with fixed realm, method and count.
+fn llnw(credentials: &Credentials, app: &str, parameters: &str, cnonce: &str) -> String {
+    const COUNT: &str = "00000001";
+    let nonce = parameter(parameters, "nonce").unwrap_or_default();
+    let app = app.split('?').next().unwrap_or_default();
+    let instance = if app.contains('/') { "" } else { "/_definst_" };
+    let user = credentials.user.as_str();
+    let who = hex(md5(&[user, ":live:", credentials.password.expose()]));
+    let what = hex(md5(&["publish:/", app, instance]));
+    let response = hex(md5(&[&who, ":", nonce, ":", COUNT, ":", cnonce, ":auth:", &what]));
+    let user = encoded(user);
+    format!("?authmod=llnw&user={user}&nonce={nonce}&cnonce={cnonce}&nc={COUNT}&response={response}")
+}
+
+/// The value of a parameter, as it was written.
+fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
+    let value = |part: &'a str| part.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
+    // The description may go on behind the query.
+    parameters.split(['&', ' ', ']']).find_map(value)
+}
+
+fn md5(parts: &[&str]) -> [u8; 16] {
+    let mut hash = Md5::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+fn hex(bytes: [u8; 16]) -> String {
+    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// With `%XX` for what would end the value or the text.
+fn encoded(user: &str) -> String {
+    user.bytes().fold(String::with_capacity(user.len()), |mut text, byte| {
+        match byte {
+            b'&' | b'#' | b'%' | b'+' | b'?' | b'/' => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+            byte if byte.is_ascii_graphic() => text.push(char::from(byte)),
+            byte => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        text
+    })
+}

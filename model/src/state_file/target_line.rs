@@ -1,0 +1,61 @@
+//! A target as the file holds it: the one place where its URL is written out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stream_name::AppName;
+use crate::target::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
+
+/// Its URL is a plain text: whoever has one of these writes it to the file and nowhere else.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetLine {
+    id: TargetId,
+    app: AppName,
+    stream: StreamPattern,
+    #[serde(with = "exposed")]
+    url: TargetUrl,
+    enabled: bool,
+    note: String,
+}
+
+impl From<&Target> for TargetLine {
+    fn from(target: &Target) -> TargetLine {
+        TargetLine {
+            id: target.id,
+            app: target.app.clone(),
+            stream: target.stream.clone(),
+            url: target.url.clone(),
+            enabled: target.enabled,
+            note: target.note.clone(),
+        }
+    }
+}
+
+/// Only what the API made is in the file.
+impl From<TargetLine> for Target {
+    fn from(line: TargetLine) -> Target {
+        Target {
+            id: line.id,
+            app: line.app,
+            stream: line.stream,
+            url: line.url,
+            enabled: line.enabled,
+            note: line.note,
+            source: TargetSource::Api,
+        }
+    }
+}
+
+mod exposed {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::target::TargetUrl;
+
+    pub fn serialize<S: Serializer>(url: &TargetUrl, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(url.expose())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TargetUrl, D::Error> {
+        TargetUrl::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,173 @@
+//! Push targets: where streams are sent on to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stream_name::{AppName, NameError, StreamName};
+
+mod request;
+mod url;
+mod view;
+
+pub use request::{NewTarget, PatchTarget};
+pub use url::{Credentials, Host, MASK, MAX_PART_LEN, MAX_URL_LEN, TargetUrl, TargetUrlError};
+pub use view::{PushState, PushView, TargetView};
+
+/// The public handle of a target: `t` and 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TargetId(pub u64);
+
+/// The text is no target id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a target id, expected \"t\" and 16 hex digits")]
+pub struct TargetIdError;
+
+impl fmt::Display for TargetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{:016x}", self.0)
+    }
+}
+
+impl FromStr for TargetId {
+    type Err = TargetIdError;
+
+    fn from_str(text: &str) -> Result<TargetId, TargetIdError> {
+        let hex = text.strip_prefix('t').ok_or(TargetIdError)?;
+        // `from_str_radix` alone would take a sign.
+        if hex.len() != 16 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(TargetIdError);
+        }
+        u64::from_str_radix(hex, 16).map(TargetId).map_err(|_| TargetIdError)
+    }
+}
+
+impl TryFrom<String> for TargetId {
+    type Error = TargetIdError;
+
+    fn try_from(text: String) -> Result<TargetId, TargetIdError> {
+        text.parse()
+    }
+}
+
+impl From<TargetId> for String {
+    fn from(id: TargetId) -> String {
+        id.to_string()
+    }
+}
+
+/// Which streams of an application a target is for. Written as a name or `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StreamPattern {
+    /// Every stream, each over a connection of its own and all to the same URL.
+    Any,
+    /// The stream of this name.
+    Name(StreamName),
+}
+
+/// Why a text is no [`StreamPattern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; \"*\" alone means any stream")]
+pub struct PatternError(NameError);
+
+impl StreamPattern {
+    /// Whether it is for the stream of this name.
+    pub fn matches(&self, stream: &str) -> bool {
+        match self {
+            StreamPattern::Any => true,
+            StreamPattern::Name(name) => name.as_str() == stream,
+        }
+    }
+
+    /// The name, or `*`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            StreamPattern::Any => "*",
+            StreamPattern::Name(name) => name.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for StreamPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for StreamPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<StreamPattern, PatternError> {
+        match text {
+            "*" => Ok(StreamPattern::Any),
+            name => StreamName::parse(name.as_bytes()).map(StreamPattern::Name).map_err(PatternError),
+        }
+    }
+}
+
+impl TryFrom<String> for StreamPattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<StreamPattern, PatternError> {
+        text.parse()
+    }
+}
+
+impl From<StreamPattern> for String {
+    fn from(pattern: StreamPattern) -> String {
+        pattern.as_str().to_owned()
+    }
+}
+
+/// Where a target comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetSource {
+    /// Made over the API; it can be changed and removed there.
+    Api,
+    /// A `weir_push_to` of nginx.conf; it changes with the file.
+    File,
+}
+
+/// A push target. It cannot be serialised by itself, as its URL is a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its public handle.
+    pub id: TargetId,
+    /// The application whose streams it is for.
+    pub app: AppName,
+    /// Which of them.
+    pub stream: StreamPattern,
+    /// Where to.
+    pub url: TargetUrl,
+    /// Whether it is pushed to while its stream is live.
+    pub enabled: bool,
+    /// For people, by the rules of [`crate::key::check_note`].
+    pub note: String,
+    /// Where it comes from.
+    pub source: TargetSource,
+}
+
+impl Target {
+    /// Whether it is for this stream, enabled or not.
+    pub fn matches(&self, app: &str, stream: &str) -> bool {
+        self.app.as_str() == app && self.stream.matches(stream)
+    }
+
+    /// What may be shown of it at any time, with what goes on there.
+    pub fn view(&self, sessions: Vec<PushView>) -> TargetView {
+        TargetView {
+            id: self.id,
+            app: self.app.clone(),
+            stream: self.stream.clone(),
+            url: Some(self.url.masked()),
+            enabled: self.enabled,
+            note: Some(self.note.clone()),
+            source: self.source,
+            sessions,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the API is asked to do with targets.
+
+use super::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
+use crate::api::ApiError;
+use crate::fields::Fields;
+use crate::key::check_note;
+use crate::stream_name::AppName;
+
+/// The body of `POST /v1/targets`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTarget {
+    /// The application whose streams it is for.
+    pub app: AppName,
+    /// Which of them.
+    pub stream: StreamPattern,
+    /// Where to.
+    pub url: TargetUrl,
+    /// Whether it is pushed to; yes, unless the body says no.
+    pub enabled: bool,
+    /// For people.
+    pub note: String,
+}
+
+impl NewTarget {
+    /// Reads a body; a 400 names the field.
+    pub fn from_json(body: &[u8]) -> Result<NewTarget, ApiError> {
+        let mut fields = Fields::parse(body)?;
+        let new = NewTarget {
+            app: fields.parsed("app")?,
+            stream: fields.parsed("stream")?,
+            url: fields.parsed("url")?,
+            enabled: fields.optional_bool("enabled")?.unwrap_or(true),
+            note: note(&mut fields)?.unwrap_or_default(),
+        };
+        fields.finish()?;
+        Ok(new)
+    }
+
+    /// The target to keep.
+    pub fn into_target(self, id: TargetId) -> Target {
+        Target {
+            id,
+            app: self.app,
+            stream: self.stream,
+            url: self.url,
+            enabled: self.enabled,
+            note: self.note,
+            source: TargetSource::Api,
+        }
+    }
+}
+
+/// The body of `PATCH /v1/targets/{id}`: what is not in it stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PatchTarget {
+    /// Whether it is pushed to.
+    pub enabled: Option<bool>,
+    /// Where to. It comes whole: one with the mask of an answer in it is refused.
+    pub url: Option<TargetUrl>,
+    /// For people.
+    pub note: Option<String>,
+}
+
+impl PatchTarget {
+    /// Reads a body; a 400 names the field.
+    pub fn from_json(body: &[u8]) -> Result<PatchTarget, ApiError> {
+        let mut fields = Fields::parse(body)?;
+        let patch = PatchTarget {
+            enabled: fields.optional_bool("enabled")?,
+            url: fields.optional_parsed("url")?,
+            note: note(&mut fields)?,
+        };
+        fields.finish()?;
+        Ok(patch)
+    }
+
+    /// Changes a target; false when it was so already.
+    pub fn apply(&self, target: &mut Target) -> bool {
+        let before = target.clone();
+        if let Some(enabled) = self.enabled {
+            target.enabled = enabled;
+        }
+        if let Some(url) = &self.url {
+            target.url = url.clone();
+        }
+        if let Some(note) = &self.note {
+            target.note.clone_from(note);
+        }
+        *target != before
+    }
+}
+
+fn note(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let note = fields.optional_text("note")?;
+    note.as_deref().map_or(Ok(()), check_note).map_err(|error| ApiError::bad_field("note", error))?;
+    Ok(note)
+}
