@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use weir_model::key::KeyId;
 use weir_model::{AppName, Network, StreamName};
 
+pub mod check;
 pub mod values;
 
+use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use values::{
     ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
 };
@@ -75,6 +77,11 @@ pub enum Command {
     Secret(SecretCommand),
     /// Watch the live streams in the terminal
     Top(TopArgs),
+    /// Health checks: exit 0 healthy, 1 not, and one line why
+    #[command(subcommand)]
+    Check(CheckCommand),
+    /// keepalived's notify script: take the pushes of this machine over, or release them
+    Notify(NotifyArgs),
     /// Publish colour bars, a clock and a beep each second
     TestStream(TestStreamArgs),
     /// Print a completion script
@@ -268,6 +275,19 @@ pub struct SecretNewArgs {
     /// Replace the file if there is one
     #[arg(long)]
     pub force: bool,
+}
+
+/// `weir check ...`
+#[derive(Debug, Subcommand)]
+pub enum CheckCommand {
+    /// An RTMP server answers; with --stream, a stream really comes
+    Rtmp(CheckRtmpArgs),
+    /// An HTTP server answers
+    Http(CheckHttpArgs),
+    /// An HLS stream advances, and its last segment loads
+    Hls(CheckHlsArgs),
+    /// nginx's workers, the zone and the disks of this machine
+    Node(CheckNodeArgs),
 }
 
 /// `weir test-stream`

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{ApiArgs, Cli, Command, KeyCommand, SecretCommand, StreamCommand, TokenCommand};
 use crate::nginx::{self, Nginx};
-use crate::test_stream;
+use crate::{health, test_stream};
 
+mod check;
 mod generated;
 mod key_add;
 mod key_hash;
 mod key_list;
 mod key_revoke;
 mod key_rotate;
+mod notify;
 mod obs;
 mod secret_new;
 mod stream_drop;
@@ -58,6 +60,9 @@ pub enum Error {
     /// A token that cannot be minted.
     #[error("{0}")]
     Token(String),
+    /// What was checked is not healthy.
+    #[error(transparent)]
+    Unhealthy(#[from] health::Unhealthy),
     /// The test stream ended otherwise than asked for.
     #[error(transparent)]
     TestStream(#[from] test_stream::Error),
@@ -123,6 +128,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
             None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,
         },
         Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
+        Command::Check(command) => check::run(command, api)?,
+        Command::Notify(args) => ask(api, async |nginx| notify::run(args, nginx).await)?,
         Command::TestStream(args) => {
             runtime()?.block_on(test_stream::run(args))?;
             Output::default()

@@ -4,6 +4,7 @@
 //!
 //! - [`cli`]: the command line as clap definitions, and the values that options take
 //! - [`ctl`]: what each command does, one a file
+//! - [`health`]: what keepalived asks and tells
 //! - [`nginx`]: the only client of the module's API
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
 #![forbid(unsafe_code)]
@@ -15,7 +16,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub mod cli;
+pub mod config;
 pub mod ctl;
+pub mod health;
 pub mod nginx;
 mod signals;
 pub mod test_stream;

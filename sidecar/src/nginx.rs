@@ -19,8 +19,8 @@ use crate::cli::values::PlayerId;
 mod wire;
 
 pub use wire::{
-    Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, TokenRequest,
-    Video, Viewers, Worker, Zone,
+    Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, Target, Targets,
+    TokenRequest, Video, Viewers, Worker, Zone,
 };
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
@@ -164,6 +164,10 @@ impl Nginx {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        if api.base.scheme() == "http" {
+            // Reading the system's certificates would take longer than all else.
+            http = http.tls_certs_only([]);
+        }
         if let Some(socket) = &api.socket {
             http = http.unix_socket(socket.clone());
         }
@@ -221,6 +225,17 @@ impl Nginx {
     /// The workers, the zone, and what is wrong with them.
     pub async fn health(&self) -> Result<Answer<Health>, Error> {
         self.ask(Method::GET, "v1/health", None::<&()>).await
+    }
+
+    /// All push targets.
+    pub async fn targets(&self) -> Result<Answer<Targets>, Error> {
+        self.ask(Method::GET, "v1/targets", None::<&()>).await
+    }
+
+    /// Starts or ends the pushes to a target.
+    pub async fn enable_target(&self, id: &str, enabled: bool) -> Result<Answer<Target>, Error> {
+        let body = serde_json::json!({ "enabled": enabled });
+        self.ask(Method::PATCH, &format!("v1/targets/{id}"), Some(&body)).await
     }
 
     /// Mints a token with the module's own secret.

@@ -13,6 +13,13 @@ use weir_model::{StreamName, Timestamp};
 #[error("{0}")]
 pub struct ValueError(String);
 
+impl ValueError {
+    /// What would be right.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 fn wrong<T>(what: impl Into<String>) -> Result<T, ValueError> {
     Err(ValueError(what.into()))
 }

@@ -168,6 +168,25 @@ pub struct Zone {
     pub used: u64,
 }
 
+/// `GET /v1/targets`
+#[derive(Debug, Deserialize)]
+pub struct Targets {
+    /// Each of them.
+    pub targets: Vec<Target>,
+}
+
+/// A push target; the API may say more than is read here.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Target {
+    /// Its handle.
+    pub id: String,
+    /// Whether streams are pushed there.
+    pub enabled: bool,
+    /// For people.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
 /// `POST /v1/tokens`
 #[derive(Debug, Serialize)]
 pub struct TokenRequest<'a> {

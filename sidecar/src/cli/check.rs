@@ -1,0 +1,178 @@
+//! `weir check ...` and `weir notify`.
+#![allow(rustdoc::broken_intra_doc_links)]
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+use weir_rtmp::url::Url as RtmpUrl;
+
+use super::values::{Span, ValueError};
+use crate::health::{Selection, WebUrl};
+
+/// How long a check may take, 1 ms to 1 minute: `800ms`, `3s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(pub Duration);
+
+impl FromStr for Limit {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let limit = match s.strip_suffix("ms") {
+            Some(digits) => digits.parse().ok().map(Duration::from_millis),
+            None => s.parse::<Span>().ok().map(|span| span.0),
+        };
+        let possible = Duration::from_millis(1)..=Duration::from_secs(60);
+        limit
+            .filter(|limit| possible.contains(limit))
+            .map(Self)
+            .ok_or_else(|| ValueError::new("a time from 1ms to 60s is needed, as 800ms or 3s"))
+    }
+}
+
+/// Bytes, as nginx writes them: `500m`, `2g`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let (digits, shift) = match s.as_bytes().last() {
+            Some(b'k' | b'K') => (&s[..s.len() - 1], 10),
+            Some(b'm' | b'M') => (&s[..s.len() - 1], 20),
+            Some(b'g' | b'G') => (&s[..s.len() - 1], 30),
+            Some(b't' | b'T') => (&s[..s.len() - 1], 40),
+            _ => (s, 0),
+        };
+        let size = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
+        size.map(Self).ok_or_else(|| ValueError::new("write a size as 500m or 2g"))
+    }
+}
+
+/// `rtmp://HOST[:PORT]/APP`. No stream stands in it: what does belongs to the application.
+#[derive(Clone, Debug)]
+pub struct RtmpApp(pub RtmpUrl);
+
+impl FromStr for RtmpApp {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        // Any name completes the URL.
+        let url = format!("{}/x", s.trim_end_matches('/')).parse::<RtmpUrl>();
+        match url.map_err(|e| e.to_string()) {
+            Ok(url) if url.tls => Err(ValueError::new("rtmps:// is not possible here; write rtmp://")),
+            Ok(url) => Ok(Self(url)),
+            Err(why) => Err(ValueError::new(format!("{why}; write it as rtmp://HOST[:PORT]/APP"))),
+        }
+    }
+}
+
+/// `weir check rtmp`
+#[derive(Debug, Args)]
+pub struct CheckRtmpArgs {
+    /// Where: rtmp://HOST[:PORT]/APP
+    #[arg(value_hint = ValueHint::Url)]
+    pub url: RtmpApp,
+    /// Play this stream as well, and wait for sound or a picture
+    #[arg(long, value_name = "NAME")]
+    pub stream: Option<String>,
+    /// How long it may take [default: 800ms; 3s with --stream]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Limit>,
+}
+
+/// `weir check http`
+#[derive(Debug, Args)]
+pub struct CheckHttpArgs {
+    /// What to ask for
+    #[arg(value_hint = ValueHint::Url)]
+    pub url: WebUrl,
+    /// The only status that is healthy [default: any from 200 to 299]
+    #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(100..=599))]
+    pub status: Option<u16>,
+    /// How long it may take
+    #[arg(long, value_name = "TIME", default_value = "800ms")]
+    pub timeout: Limit,
+}
+
+/// `weir check hls`
+#[derive(Debug, Args)]
+pub struct CheckHlsArgs {
+    /// A playlist, or a master playlist
+    #[arg(value_hint = ValueHint::Url)]
+    pub url: WebUrl,
+    /// How long ago a playlist may have changed [default: three of its target durations]
+    #[arg(long, value_name = "TIME")]
+    pub max_age: Option<Span>,
+    /// How long it may take
+    #[arg(long, value_name = "TIME", default_value = "800ms")]
+    pub timeout: Limit,
+}
+
+/// `weir check node`
+#[derive(Debug, Args)]
+pub struct CheckNodeArgs {
+    /// A folder whose disk must have room; may be given several times
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub disk: Vec<PathBuf>,
+    /// How much room each disk must have
+    #[arg(long, value_name = "SIZE", default_value = "1g", requires = "disk")]
+    pub min_free: Size,
+    /// How long it may take
+    #[arg(long, value_name = "TIME", default_value = "800ms")]
+    pub timeout: Limit,
+}
+
+/// `weir notify`
+#[derive(Debug, Args)]
+#[command(after_help = "keepalived puts the arguments behind what stands in its configuration: \
+notify \"/usr/bin/weir notify --targets all\".")]
+pub struct NotifyArgs {
+    /// What changed: INSTANCE or GROUP
+    #[arg(value_name = "INSTANCE|GROUP")]
+    pub kind: crate::health::Kind,
+    /// Its name in keepalived.conf
+    pub name: String,
+    /// What it is now: MASTER takes over; BACKUP, FAULT, STOP and DELETED release
+    pub state: String,
+    /// Its priority now
+    #[arg(value_name = "PRIO")]
+    pub priority: Option<String>,
+    /// Which push targets: all, note:TEXT, or ids with commas between
+    #[arg(long, value_name = "WHICH", default_value = "all")]
+    pub targets: Selection,
+    /// How long to go on when the API does not answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub timeout: Limit,
+    /// Where calls of this command leave word for each other
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/notify", value_hint = ValueHint::DirPath)]
+    pub state_dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_sizes_and_places() {
+        assert_eq!("800ms".parse(), Ok(Limit(Duration::from_millis(800))));
+        assert_eq!("1m".parse(), Ok(Limit(Duration::from_secs(60))));
+        for bad in ["0ms", "0", "61s", "1.5s", "ms", ""] {
+            assert!(bad.parse::<Limit>().is_err(), "{bad}");
+        }
+        assert_eq!("2g".parse(), Ok(Size(2 << 30)));
+        assert_eq!("500".parse(), Ok(Size(500)));
+        for bad in ["", "g", "1.5g", "-1", "99999999999t"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+        let app = |s: &str| s.parse::<RtmpApp>().map(|app| app.0.app).map_err(|e| e.to_string());
+        assert_eq!(app("rtmp://127.0.0.1/live"), Ok("live".into()));
+        assert_eq!(app("rtmp://[::1]:1936/live/"), Ok("live".into()));
+        for (bad, why) in [
+            ("rtmp://h", "rtmp://HOST[:PORT]/APP"),
+            ("http://h/live", "rtmp://"),
+            ("rtmps://h/live", "not possible"),
+        ] {
+            assert!(app(bad).unwrap_err().contains(why), "{bad}");
+        }
+    }
+}

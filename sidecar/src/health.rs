@@ -1,0 +1,108 @@
+//! What keepalived asks of a machine and tells it.
+//!
+//! # Layout
+//!
+//! - `rtmp`, `http`, `hls`, `node`: a check each, asked by [`check`] within a time
+//! - `web`: HTTP as the checks use it; `hls/playlist`: what a playlist says, as text alone
+//! - [`notice`](Notice): what keepalived tells, in the arguments of a script or a line of its FIFO
+//! - [`pushes`]: push targets taken over or released
+//! - [`turn`]: scripts that run at the same time agree on who was the last
+//! - [`fifo`]: keepalived's notify FIFO, followed
+
+use std::cell::Cell;
+use std::time::Duration;
+
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod fifo;
+mod hls;
+mod http;
+mod node;
+mod notice;
+pub mod pushes;
+mod rtmp;
+pub mod turn;
+mod web;
+
+pub use hls::check as hls;
+pub use http::check as http;
+pub use node::check as node;
+pub use notice::{Kind, Notice, NoticeError, Role, Who};
+pub use pushes::Selection;
+pub use rtmp::check as rtmp;
+pub use web::WebUrl;
+
+/// Why something is not healthy; one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{subject}: {why}")]
+pub struct Unhealthy {
+    /// What was looked at, without secrets.
+    subject: String,
+    why: String,
+}
+
+/// What a check waits for just now: said when its time is over.
+pub struct Step(Cell<&'static str>);
+
+impl Step {
+    /// The check now waits for this.
+    fn is(&self, what: &'static str) {
+        self.0.set(what);
+    }
+}
+
+/// Runs a check for at most `limit`. It gives a few words on what was found, or why it is not healthy.
+pub async fn check(
+    subject: &str,
+    limit: Duration,
+    look: impl AsyncFnOnce(&Step) -> Result<String, String>,
+) -> Result<String, Unhealthy> {
+    let step = Step(Cell::new("beginning"));
+    let found = match tokio::time::timeout(limit, look(&step)).await {
+        Ok(found) => found,
+        Err(_) => Err(format!("{} took longer than {}", step.0.get(), shown(limit))),
+    };
+    match found {
+        Ok(found) => Ok(format!("{subject}: {found}")),
+        // What a server says may have more than one line.
+        Err(why) => Err(Unhealthy { subject: subject.to_owned(), why: why.replace(char::is_control, " ") }),
+    }
+}
+
+/// A time as options take it.
+fn shown(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
+    }
+}
+
+/// The last of an error's causes: the others only repeat the address.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_ends_in_time_and_says_what_it_waited_for() {
+        let limit = Duration::from_millis(30);
+        let stuck = check("rtmp://h/live", limit, async |step| {
+            step.is("the handshake");
+            std::future::pending().await
+        });
+        assert_eq!(
+            stuck.await.unwrap_err().to_string(),
+            "rtmp://h/live: the handshake took longer than 30 ms"
+        );
+        let said = check("x", limit, async |_| Err("one\nline".into())).await;
+        assert_eq!(said.unwrap_err().to_string(), "x: one line");
+        assert_eq!(check("x", limit, async |_| Ok("up".into())).await.unwrap(), "x: up");
+    }
+}

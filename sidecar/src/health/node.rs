@@ -1,0 +1,70 @@
+//! This machine: nginx's workers, the zone, the disks.
+
+use std::path::PathBuf;
+
+use nix::sys::statvfs::statvfs;
+
+use super::Step;
+use crate::nginx::{Health, Nginx};
+
+/// What the module says of itself, and `min_free` bytes of room on the disk of each folder.
+pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64) -> Result<String, String> {
+    step.is("the API's answer");
+    let health = nginx.health().await.map_err(|e| e.to_string())?.value;
+    let mut wrong = health.reasons.clone();
+    if !health.workers.iter().any(|worker| !worker.draining) {
+        wrong.push("no worker takes connections".into());
+    }
+    step.is("a disk's answer");
+    for disk in disks {
+        // A network file system may not answer at all.
+        let path = disk.clone();
+        let room = tokio::task::spawn_blocking(move || free(&path)).await;
+        match room.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(free) if free < min_free => wrong.push(format!(
+                "{} has {} free, and {} are wanted",
+                disk.display(),
+                bytes(free),
+                bytes(min_free)
+            )),
+            Ok(_) => {}
+            Err(why) => wrong.push(format!("{}: {why}", disk.display())),
+        }
+    }
+    if wrong.is_empty() { Ok(well(&health)) } else { Err(wrong.join("; ")) }
+}
+
+fn well(health: &Health) -> String {
+    let workers = health.workers.iter().filter(|worker| !worker.draining).count();
+    let zone = health.zone;
+    let full = zone.used.saturating_mul(100).checked_div(zone.size).unwrap_or_default();
+    format!("{workers} worker{}, zone {full} % full", if workers == 1 { "" } else { "s" })
+}
+
+/// What others than root may still write, in bytes.
+fn free(path: &std::path::Path) -> Result<u64, String> {
+    let room = statvfs(path).map_err(|e| e.desc().to_owned())?;
+    Ok(room.blocks_available().saturating_mul(room.fragment_size()))
+}
+
+/// `512 MiB`, rounded down.
+fn bytes(count: u64) -> String {
+    match [(30, "GiB"), (20, "MiB"), (10, "KiB")].iter().find(|(shift, _)| count >> shift >= 10) {
+        Some((shift, unit)) => format!("{} {unit}", count >> shift),
+        None => format!("{count} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms() {
+        assert_eq!(bytes(1 << 30), "1024 MiB");
+        assert_eq!(bytes(12 << 30), "12 GiB");
+        assert_eq!(bytes(700), "700 bytes");
+        assert!(free(std::path::Path::new("/")).unwrap() > 0);
+        assert!(free(std::path::Path::new("/no/such/folder")).unwrap_err().contains("No such"));
+    }
+}

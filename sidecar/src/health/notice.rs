@@ -1,0 +1,138 @@
+//! What keepalived tells: a state for an instance or a group, as a script's arguments or as a line of its FIFO.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cli::values::ValueError;
+
+/// What changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A `vrrp_instance`.
+    Instance,
+    /// A `vrrp_sync_group`.
+    Group,
+}
+
+impl FromStr for Kind {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        match s {
+            "INSTANCE" => Ok(Self::Instance),
+            "GROUP" => Ok(Self::Group),
+            _ => Err(ValueError::new("keepalived says INSTANCE or GROUP")),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instance => "INSTANCE",
+            Self::Group => "GROUP",
+        })
+    }
+}
+
+/// An instance or a group, by its name in `keepalived.conf`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// Which of the two.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// What a state means for what only one machine may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is this machine's to do.
+    Active,
+    /// It is another's, or nobody's.
+    Standby,
+}
+
+impl Role {
+    /// Of keepalived's word; `None` for words that are no state: `MASTER_RX_LOWER_PRI` and what newer versions add.
+    pub fn of_state(word: &str) -> Option<Self> {
+        match word {
+            "MASTER" => Some(Self::Active),
+            "BACKUP" | "FAULT" | "STOP" | "DELETED" => Some(Self::Standby),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Standby => "standby",
+        })
+    }
+}
+
+/// A change of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What changed.
+    pub who: Who,
+    /// What it is now.
+    pub role: Role,
+}
+
+/// Why a line is no notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a line of keepalived's notify fifo")]
+pub struct NoticeError;
+
+impl Notice {
+    /// A line of the notify FIFO, without its end: `INSTANCE "VI_1" MASTER 100`. `None` for one that changes no state.
+    pub fn parse(line: &str) -> Result<Option<Self>, NoticeError> {
+        let (kind, rest) = line.split_once(" \"").ok_or(NoticeError)?;
+        // keepalived escapes nothing, and a name may hold a quote.
+        let (name, rest) = rest.rsplit_once("\" ").ok_or(NoticeError)?;
+        let kind = kind.parse().map_err(|_| NoticeError)?;
+        let mut words = rest.split(' ');
+        let (Some(state), Some(priority), None) = (words.next(), words.next(), words.next()) else {
+            return Err(NoticeError);
+        };
+        priority.parse::<u16>().map_err(|_| NoticeError)?;
+        let who = Who { kind, name: name.to_owned() };
+        Ok(Role::of_state(state).map(|role| Self { who, role }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_fifo() {
+        let notice = |kind, name: &str, role| Ok(Some(Notice { who: Who { kind, name: name.into() }, role }));
+        use Role::{Active, Standby};
+        assert_eq!(Notice::parse("INSTANCE \"VI_1\" MASTER 150"), notice(Kind::Instance, "VI_1", Active));
+        assert_eq!(Notice::parse("GROUP \"a b\" FAULT 0"), notice(Kind::Group, "a b", Standby));
+        assert_eq!(Notice::parse("INSTANCE \"VI_1\" STOP 150"), notice(Kind::Instance, "VI_1", Standby));
+        assert_eq!(Notice::parse("INSTANCE \"q\"x\" BACKUP 1"), notice(Kind::Instance, "q\"x", Standby));
+        assert_eq!(Notice::parse("INSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 150"), Ok(None));
+        for bad in [
+            "",
+            "INSTANCE",
+            "INSTANCE VI_1 MASTER 150",
+            "VS [127.0.0.1]:80 UP 1 2",
+            "INSTANCE \"VI_1\" MASTER",
+            "INSTANCE \"VI_1\" MASTER x",
+            "instance \"VI_1\" MASTER 150",
+            "INSTANCE \"VI_1\" MASTER 150 9",
+        ] {
+            assert_eq!(Notice::parse(bad), Err(NoticeError), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The push targets of a restream server, taken over or released.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Role;
+use crate::cli::values::ValueError;
+use crate::nginx::{self, Nginx, Target};
+
+/// The first and the longest pause before the API is asked again.
+pub const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Which push targets: `all`, `note:TEXT`, or ids with commas between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Each.
+    All,
+    /// Those that bear this note.
+    Note(String),
+    /// Those with these ids.
+    Ids(BTreeSet<String>),
+}
+
+impl Selection {
+    fn has(&self, target: &Target) -> bool {
+        match self {
+            Self::All => true,
+            Self::Note(note) => target.note.as_ref() == Some(note),
+            Self::Ids(ids) => ids.contains(&target.id),
+        }
+    }
+}
+
+impl FromStr for Selection {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        if s == "all" {
+            return Ok(Self::All);
+        }
+        if let Some(note) = s.strip_prefix("note:").filter(|note| !note.is_empty()) {
+            return Ok(Self::Note(note.into()));
+        }
+        let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        match s.split(',').all(is_id) {
+            true => Ok(Self::Ids(s.split(',').map(Into::into).collect())),
+            false => Err(ValueError::new("write all, note:TEXT, or ids with commas between")),
+        }
+    }
+}
+
+/// What was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Targets that were not as they should be, and are now.
+    pub changed: usize,
+    /// Targets that were so already.
+    pub kept: usize,
+    /// Ids of targets that the API does not let be changed: those of nginx.conf.
+    pub fixed: Vec<String>,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} changed, {} were so already", self.changed, self.kept)?;
+        match self.fixed.as_slice() {
+            [] => Ok(()),
+            fixed => write!(f, "; not to be changed: {}", fixed.join(", ")),
+        }
+    }
+}
+
+/// Enables the selected targets, or disables them; those that are so already are left alone.
+pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<Changed, nginx::Error> {
+    let enabled = role == Role::Active;
+    let mut outcome = Changed::default();
+    for target in nginx.targets().await?.value.targets {
+        if !selection.has(&target) {
+            continue;
+        }
+        if target.enabled == enabled {
+            outcome.kept += 1;
+            continue;
+        }
+        match nginx.enable_target(&target.id, enabled).await {
+            Ok(_) => outcome.changed += 1,
+            // Removed since it was listed.
+            Err(nginx::Error::Refused { code, .. }) if code == "not_found" => {}
+            Err(nginx::Error::Refused { code, .. }) if code == "conflict" => outcome.fixed.push(target.id),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(outcome)
+}
+
+/// Whether the same question may be answered otherwise in a while.
+pub fn is_transient(error: &nginx::Error) -> bool {
+    match error {
+        nginx::Error::Unreachable { .. } => true,
+        nginx::Error::Refused { status, .. } | nginx::Error::NotTheApi { status, .. } => {
+            status.is_server_error()
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

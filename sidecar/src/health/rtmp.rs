@@ -1,0 +1,74 @@
+//! An RTMP server: whether it answers, and whether a stream really comes.
+
+use std::io::ErrorKind;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::url::Url;
+
+use super::Step;
+
+/// Handshake and `connect`; with `stream` also `play`, until sound or a picture comes. That `play` is accepted proves
+/// nothing: nginx-rtmp does so for streams that do not exist.
+pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<String, String> {
+    step.is("the connection");
+    let socket = TcpStream::connect((url.host.as_str(), url.port)).await;
+    let mut socket = socket.map_err(|e| format!("cannot connect: {e}"))?;
+    // Each message is waited for by the other side.
+    let _ = socket.set_nodelay(true);
+    let options = || -> Result<Options, String> {
+        let mut random = vec![0; 1528];
+        getrandom::fill(&mut random).map_err(|e| format!("no random bytes: {e}"))?;
+        Ok(Options { random, ..Options::default() })
+    };
+    let mut client = match stream {
+        None => Client::connect(url, options()?),
+        Some(stream) => {
+            let mut client = Client::play(url, options()?);
+            client.set_name(stream.as_bytes());
+            client
+        }
+    };
+    step.is("the handshake");
+    let mut buffer = [0; 16_384];
+    loop {
+        match socket.write_all(&client.take_output()).await {
+            // What it said before it went is worth more than that it went.
+            Err(e) if !is_gone(e.kind()) => return Err(format!("connection lost: {e}")),
+            _ => {}
+        }
+        match socket.read(&mut buffer).await {
+            Ok(0) => client.end_of_input(),
+            Ok(n) => client.receive(&buffer[..n]).map_err(|e| e.to_string())?,
+            Err(e) if is_gone(e.kind()) => client.end_of_input(),
+            Err(e) => return Err(format!("connection lost: {e}")),
+        }
+        while let Some(event) = client.next_event() {
+            if let Some(found) = judge(event, step, stream)? {
+                return Ok(found.into());
+            }
+        }
+    }
+}
+
+/// What an event means: healthy, unhealthy, or nothing yet.
+fn judge(event: Event, step: &Step, stream: Option<&str>) -> Result<Option<&'static str>, String> {
+    match event {
+        Event::Handshaken => step.is("the answer to connect"),
+        Event::Connected if stream.is_none() => return Ok(Some("connect accepted")),
+        Event::Connected => step.is("the answer to play"),
+        Event::StreamCreated(_) => step.is("the first sound or picture"),
+        Event::Status(status) if status.level == "error" => {
+            return Err(format!("refused: {} {}", status.code, status.description).trim_end().into());
+        }
+        Event::Media(tag) if !tag.is_header() => return Ok(Some("media comes")),
+        Event::Closed => return Err("the server closed the connection".into()),
+        _ => {}
+    }
+    Ok(None)
+}
+
+fn is_gone(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}

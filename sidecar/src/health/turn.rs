@@ -1,0 +1,108 @@
+//! Who spoke last: keepalived starts a script for each change of state, waits for none of them, and so two may run at once.
+//!
+//! Each takes a turn when it begins. It acts only while nobody has taken a later turn, and while nobody else acts.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::Notice;
+
+/// A place in the order of notices about one instance or group.
+#[derive(Debug)]
+pub struct Turn {
+    file: PathBuf,
+    number: u64,
+}
+
+impl Turn {
+    /// Takes the next turn, and leaves the notice in `folder` for who comes to look. The folder is made when missing.
+    pub fn take(folder: &Path, notice: &Notice) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let file = folder.join(file_name(notice));
+        let _lock = lock(&file, "lock")?;
+        let number = last(&file)?.wrapping_add(1);
+        let new = file.with_extension("new");
+        let mut written = File::create(&new)?;
+        writeln!(written, "{number} {}", notice.role)?;
+        written.sync_all()?;
+        fs::rename(&new, &file)?;
+        Ok(Self { file, number })
+    }
+
+    /// Whether nobody has taken a later turn.
+    pub fn is_last(&self) -> io::Result<bool> {
+        Ok(last(&self.file)? == self.number)
+    }
+
+    /// The right to act, until it is dropped; `None` while somebody else has it.
+    pub fn try_act(&self) -> io::Result<Option<File>> {
+        let file = open(&self.file, "act")?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+/// The number of the last turn, 0 before the first one.
+fn last(file: &Path) -> io::Result<u64> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(e) => return Err(e),
+    };
+    // A damaged file only begins the count anew.
+    Ok(text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default())
+}
+
+/// Waits for the lock; it is held only while a turn is taken.
+fn lock(file: &Path, extension: &str) -> io::Result<File> {
+    let lock = open(file, extension)?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+fn open(file: &Path, extension: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(file.with_extension(extension))
+}
+
+/// `instance-VI_1`: a name may hold anything but a blank, so what could mean something in a path is written in hex.
+fn file_name(notice: &Notice) -> String {
+    let kind = notice.who.kind.to_string().to_lowercase();
+    let byte = |b: u8| match b {
+        _ if b.is_ascii_alphanumeric() || b"_-".contains(&b) => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    };
+    let name: String = notice.who.name.bytes().map(byte).collect();
+    format!("{kind}-{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{Kind, Role, Who};
+
+    fn notice(role: Role) -> Notice {
+        Notice { who: Who { kind: Kind::Instance, name: "../VI.1".into() }, role }
+    }
+
+    #[test]
+    fn the_last_to_begin_is_the_one_that_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("made");
+        let first = Turn::take(&folder, &notice(Role::Active)).unwrap();
+        assert!(first.is_last().unwrap());
+        let acts = first.try_act().unwrap().expect("nobody else acts");
+        let second = Turn::take(&folder, &notice(Role::Standby)).unwrap();
+        assert!(!first.is_last().unwrap() && second.is_last().unwrap());
+        assert!(second.try_act().unwrap().is_none(), "two act at once");
+        drop(acts);
+        assert!(second.try_act().unwrap().is_some());
+        assert_eq!(fs::read_to_string(folder.join("instance-%2E%2E%2FVI%2E1")).unwrap(), "2 standby\n");
+        let other = Notice { who: Who { kind: Kind::Group, name: "G".into() }, role: Role::Active };
+        assert!(Turn::take(&folder, &other).unwrap().is_last().unwrap());
+        assert!(second.is_last().unwrap());
+    }
+}

@@ -1,0 +1,113 @@
+//! HTTP as the checks use it.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::{Client, Response, StatusCode, Url};
+
+use super::innermost;
+use crate::cli::values::ValueError;
+
+/// An address to ask. Displayed without its query and password: tokens stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebUrl(Url);
+
+impl WebUrl {
+    /// What a playlist means by `uri`.
+    pub fn join(&self, uri: &str) -> Option<Self> {
+        self.0.join(uri).ok().filter(is_web).map(Self)
+    }
+
+    /// The last part of the path.
+    pub fn file(&self) -> &str {
+        self.0.path().rsplit('/').next().unwrap_or_default()
+    }
+}
+
+fn is_web(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.has_host()
+}
+
+impl FromStr for WebUrl {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let url = Url::parse(s).ok().filter(is_web);
+        url.map(Self).ok_or_else(|| ValueError::new("write it as http://HOST[:PORT]/PATH"))
+    }
+}
+
+impl fmt::Display for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.clone();
+        shown.set_query(None);
+        shown.set_fragment(None);
+        // These fail only for a URL without a host.
+        let _ = shown.set_password(None);
+        let _ = shown.set_username("");
+        f.write_str(shown.as_str())
+    }
+}
+
+/// Asks by GET: no proxy, no redirects.
+#[derive(Default)]
+pub struct Web {
+    plain: OnceCell<Client>,
+    tls: OnceCell<Client>,
+}
+
+impl Web {
+    /// The head of the answer, whatever its status; the rest is still to come.
+    pub async fn get(&self, url: &WebUrl) -> Result<Response, String> {
+        let client = self.client(url.0.scheme() == "https")?;
+        client.get(url.0.clone()).send().await.map_err(|e| format!("no answer: {}", innermost(&e)))
+    }
+
+    /// The same; any status but 2xx is an error.
+    pub async fn get_ok(&self, url: &WebUrl) -> Result<Response, String> {
+        let response = self.get(url).await?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            status => Err(answered(status)),
+        }
+    }
+
+    fn client(&self, tls: bool) -> Result<&Client, String> {
+        let kept = if tls { &self.tls } else { &self.plain };
+        if let Some(client) = kept.get() {
+            return Ok(client);
+        }
+        let mut builder = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        if !tls {
+            // Reading the system's certificates takes longer than the whole check.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|e| format!("no HTTP client: {}", innermost(&e)))?;
+        Ok(kept.get_or_init(|| client))
+    }
+}
+
+/// `answered 404 Not Found`
+pub fn answered(status: StatusCode) -> String {
+    format!("answered {status}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_in_an_address_is_not_shown() {
+        let url: WebUrl = "https://me:word@h/hls/show.m3u8?token=abc#x".parse().unwrap();
+        assert_eq!(url.to_string(), "https://h/hls/show.m3u8");
+        assert_eq!(url.file(), "show.m3u8");
+        assert_eq!(url.join("show-1.ts").unwrap().to_string(), "https://h/hls/show-1.ts");
+        assert!(url.join("file:///etc/passwd").is_none());
+        for bad in ["ftp://h/", "h:8080/x", "", "http://"] {
+            assert!(bad.parse::<WebUrl>().is_err(), "{bad}");
+        }
+    }
+}
