@@ -7,6 +7,7 @@ use super::text::push_escaped;
 use crate::snapshot::{PlayerSnapshot, Snapshot, StreamSnapshot, WorkerSnapshot};
 
 mod cells;
+mod targets;
 
 use cells::{push_audio, push_bar, push_bytes, push_cell, push_count, push_duration, push_rate, push_video};
 
@@ -16,11 +17,16 @@ pub const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ance
 const PAGE_LEN: usize = 6 * 1024;
 const STREAM_LEN: usize = 1500;
 const PLAYER_LEN: usize = 640;
+const TARGET_LEN: usize = 1600;
 
 /// The snapshot; with addresses, keys' ids and workers of publishers and players when `full`.
 pub fn render(snapshot: &Snapshot, full: bool) -> String {
     let players: usize = snapshot.streams.iter().map(|stream| stream.players.len()).sum();
-    let room = PAGE_LEN + snapshot.streams.len() * STREAM_LEN + if full { players * PLAYER_LEN } else { 0 };
+    let pushes: usize = snapshot.streams.iter().map(|stream| stream.targets.len()).sum();
+    let room = PAGE_LEN
+        + snapshot.streams.len() * STREAM_LEN
+        + pushes * TARGET_LEN
+        + if full { players * PLAYER_LEN } else { 0 };
     let mut out = String::with_capacity(room);
     head(&mut out, snapshot);
     summary(&mut out, snapshot);
@@ -30,6 +36,9 @@ pub fn render(snapshot: &Snapshot, full: bool) -> String {
         );
     } else {
         streams(&mut out, snapshot, full);
+    }
+    if pushes > 0 {
+        targets::push_table(&mut out, snapshot, full);
     }
     if full && players > 0 {
         self::players(&mut out, snapshot);

@@ -1,7 +1,7 @@
 //! `weir_stat prometheus`: the text format 0.0.4.
 //!
 //! Where an exporter for nginx-rtmp has a metric of the same meaning, its name is kept. Streams bear
-//! the labels `app` and `stream`, and no label says who publishes or plays.
+//! the labels `app` and `stream`, targets `target` too, and no label says who publishes or plays.
 
 use std::cmp::Reverse;
 
@@ -9,6 +9,10 @@ use super::text::push_number;
 use crate::guard::Violation;
 use crate::snapshot::{Snapshot, StreamSnapshot, WorkerSnapshot};
 use crate::time::Timestamp;
+
+mod targets;
+
+use targets::TARGET_LEN;
 
 /// Room for the metrics of the server, and for each stream, worker.
 const SERVER_LEN: usize = 6 * 1024;
@@ -113,7 +117,8 @@ impl Value {
 
 /// The snapshot; nothing in it says who publishes or plays.
 pub fn render(snapshot: &Snapshot) -> String {
-    let streams = snapshot.streams.len() * STREAM_LEN;
+    let pushes: usize = snapshot.streams.iter().map(|stream| stream.targets.len()).sum();
+    let streams = snapshot.streams.len() * STREAM_LEN + pushes * TARGET_LEN;
     let mut out = String::with_capacity(SERVER_LEN + streams + snapshot.workers.len() * WORKER_LEN);
     build_info(&mut out, snapshot);
     for metric in &SERVER {
@@ -137,6 +142,7 @@ pub fn render(snapshot: &Snapshot) -> String {
             out.push('}');
         });
     }
+    targets::targets(&mut out, &streams, snapshot.now);
     out
 }
 

@@ -23,7 +23,7 @@ fn has_a_row_a_stream() {
     assert_eq!(well_formed::check(&page), Ok(()));
     assert!(page.contains(&format!("{ROW}</tr>\n")), "{page}");
     assert!(page.contains("<bdi>radio</bdi>/<bdi>jazz &amp; &lt;blues&gt;</bdi>"), "{page}");
-    assert_eq!(page.matches("<tr><th scope=\"row\">").count(), 2);
+    assert_eq!(page.matches("<tr><th scope=\"row\">").count(), 4);
     assert!(page.contains("<title>2 streams - Weir</title>"), "{page}");
 }
 
@@ -36,7 +36,7 @@ fn names_people_only_when_full() {
         "<td data-label=\"Worker\">101</td>"
     );
     assert!(page.contains(&format!("{ROW}{publisher}</tr>\n")), "{page}");
-    assert_eq!(page.matches("<tr><th scope=\"row\">").count(), 4);
+    assert_eq!(page.matches("<tr><th scope=\"row\">").count(), 6);
     assert!(page.contains("<td data-label=\"Address\">192.0.2.3</td>"), "{page}");
     // Not even from what was not redacted.
     let page = render(&fixture::snapshot(), false);
@@ -60,6 +60,28 @@ fn marks_workers() {
 }
 
 #[test]
+fn has_a_row_a_target() {
+    const ROW: &str = concat!(
+        "<tr><th scope=\"row\"><bdi>live</bdi>/<bdi>show</bdi></th>",
+        "<td data-label=\"Target\">t0000000000000002</td><td data-label=\"State\">",
+        "<span class=\"stuck\">waiting</span><small>again in 1s</small></td>",
+        "<td data-label=\"Up\">58m 30s</td><td data-label=\"Out\">0 bit/s",
+    );
+    const REST: &str = concat!(
+        "<td data-label=\"Reconnects\">4</td><td data-label=\"URL\">rtmp://198.51.100.2/app/***</td>",
+        "<td data-label=\"Last error\">rejected: no 198.51.100.9</td>",
+        "<td data-label=\"Note\">to &lt;198.51.100.0&gt;</td></tr>\n",
+    );
+    let page = render(&fixture::snapshot(), true);
+    assert!(page.contains(ROW) && page.contains(REST), "{page}");
+    let page = render(&fixture::snapshot(), false);
+    assert!(page.contains(ROW) && !page.contains("198.51.100."), "{page}");
+    let mut snapshot = fixture::snapshot();
+    snapshot.streams[0].targets.clear();
+    assert!(!render(&snapshot, true).contains("Targets"));
+}
+
+#[test]
 fn says_when_nothing_is_live() {
     let page = render(&Snapshot::default(), true);
     assert_eq!(well_formed::check(&page), Ok(()));
@@ -80,14 +102,15 @@ fn needs_nothing_from_elsewhere_and_runs_nothing() {
 fn grows_once_at_most() {
     let mut snapshot = fixture::snapshot();
     snapshot.streams = vec![snapshot.streams[0].clone(); 500];
-    assert!(render(&snapshot, false).len() <= PAGE_LEN + 500 * STREAM_LEN);
-    assert!(render(&snapshot, true).len() <= PAGE_LEN + 500 * STREAM_LEN + 1000 * PLAYER_LEN);
+    let room = PAGE_LEN + 500 * STREAM_LEN + 1000 * TARGET_LEN;
+    assert!(render(&snapshot, false).len() <= room);
+    assert!(render(&snapshot, true).len() <= room + 1000 * PLAYER_LEN);
 }
 
 proptest! {
     #[test]
     fn is_well_formed_whatever_is_in_it(
-        texts in prop::collection::vec(any::<String>(), 7), numbers in prop::collection::vec(any::<u64>(), 8)
+        texts in prop::collection::vec(any::<String>(), 8), numbers in prop::collection::vec(any::<u64>(), 8)
     ) {
         let mut snapshot = fixture::snapshot();
         snapshot.nginx_version.clone_from(&texts[0]);
@@ -102,6 +125,7 @@ proptest! {
         stream.publisher.as_mut().unwrap().addr.clone_from(&texts[4]);
         stream.players[0].addr.clone_from(&texts[5]);
         stream.players[0].id.clone_from(&texts[6]);
+        stream.targets[0].sessions[0].last_error = Some(texts[7].clone());
         (stream.players[0].bitrate_out, stream.players[0].dropped) = (numbers[6], numbers[7]);
         prop_assert_eq!(well_formed::check(&render(&snapshot, true)), Ok(()));
     }

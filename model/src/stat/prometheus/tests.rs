@@ -108,6 +108,28 @@ weir_stream_players{app=\"radio\",stream=\"jazz & <blues>\"} 0
 # TYPE weir_stream_dropped_frames_total counter
 weir_stream_dropped_frames_total{app=\"live\",stream=\"show\"} 3
 weir_stream_dropped_frames_total{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_target_state 1 for the state in which the push of a stream to a target is.
+# TYPE weir_target_state gauge
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000001\",state=\"off\"} 0
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000001\",state=\"connecting\"} 0
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000001\",state=\"live\"} 1
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000001\",state=\"waiting\"} 0
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000002\",state=\"off\"} 0
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000002\",state=\"connecting\"} 0
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000002\",state=\"live\"} 0
+weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000002\",state=\"waiting\"} 1
+# HELP weir_target_bytes_total Bytes sent to the target.
+# TYPE weir_target_bytes_total counter
+weir_target_bytes_total{app=\"live\",stream=\"show\",target=\"t0000000000000001\"} 1000000000
+weir_target_bytes_total{app=\"live\",stream=\"show\",target=\"t0000000000000002\"} 1000000000
+# HELP weir_target_transmit_bytes Bytes a second to the target.
+# TYPE weir_target_transmit_bytes gauge
+weir_target_transmit_bytes{app=\"live\",stream=\"show\",target=\"t0000000000000001\"} 312500
+weir_target_transmit_bytes{app=\"live\",stream=\"show\",target=\"t0000000000000002\"} 0
+# HELP weir_target_reconnects_total How often the target was tried again.
+# TYPE weir_target_reconnects_total counter
+weir_target_reconnects_total{app=\"live\",stream=\"show\",target=\"t0000000000000001\"} 4
+weir_target_reconnects_total{app=\"live\",stream=\"show\",target=\"t0000000000000002\"} 4
 ";
 
 #[test]
@@ -148,7 +170,7 @@ fn grows_once_at_most() {
     let mut snapshot = fixture::snapshot();
     let numbered = |n| StreamSnapshot { name: format!("stream-{n:03}"), ..snapshot.streams[0].clone() };
     snapshot.streams = (0..500).map(numbered).collect();
-    assert!(render(&snapshot).len() <= SERVER_LEN + 500 * STREAM_LEN + 2 * WORKER_LEN);
+    assert!(render(&snapshot).len() <= SERVER_LEN + 500 * (STREAM_LEN + 2 * TARGET_LEN) + 2 * WORKER_LEN);
 }
 
 /// A line as its metric, its labels unescaped, and its value.
