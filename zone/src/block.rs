@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Stream,
     Player,
     Event,
+    Target,
+    Push,
 }
 
 impl Kind {
@@ -34,6 +36,8 @@ impl Kind {
             4 => Kind::Stream,
             5 => Kind::Player,
             6 => Kind::Event,
+            7 => Kind::Target,
+            8 => Kind::Push,
             _ => Kind::Free,
         }
     }
@@ -47,16 +51,19 @@ impl Kind {
             Kind::Stream => 4,
             Kind::Player => 5,
             Kind::Event => 6,
+            Kind::Target => 7,
+            Kind::Push => 8,
         }
     }
 
-    /// First word of the text that such a block holds. A key has room for most texts; streams and players use
-    /// all their words for counters.
+    /// First word of the text that such a block holds. A key has room for most texts; streams, players
+    /// and pushes leave all of it to tails.
     pub(crate) fn text_from(self) -> usize {
         match self {
             Kind::Key => 10,
             Kind::Event => 5,
-            Kind::Stream | Kind::Player => WORDS,
+            Kind::Target => 6,
+            Kind::Stream | Kind::Player | Kind::Push => WORDS,
             Kind::Free | Kind::Taken | Kind::Tail => 2,
         }
     }
@@ -72,7 +79,12 @@ impl Kind {
     }
 
     pub(crate) fn is_record(self) -> bool {
-        matches!(self, Kind::Key | Kind::Stream | Kind::Player | Kind::Event)
+        self.is_chained() || matches!(self, Kind::Event | Kind::Push)
+    }
+
+    /// Found by a hash.
+    pub(crate) fn is_chained(self) -> bool {
+        matches!(self, Kind::Key | Kind::Stream | Kind::Player | Kind::Target)
     }
 }
 

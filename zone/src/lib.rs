@@ -7,7 +7,8 @@
 //! ```text
 //! Root      counters, one row a worker, tables of fixed size an address        layout.rs workers.rs throttle.rs connections.rs guard.rs
 //! heads     hash chains of records                                             lock.rs
-//! blocks    128 bytes each: a record (key, stream, player, event) or its text  block.rs  keys.rs streams.rs players.rs events.rs
+//! blocks    128 bytes each: a record (key, target, stream, player, push,       block.rs keys.rs targets.rs streams.rs players.rs
+//!           event) or its text                                                 pushes.rs events.rs
 //! ```
 //!
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
@@ -28,7 +29,9 @@ mod keys;
 mod layout;
 mod lock;
 mod players;
+mod pushes;
 mod streams;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -41,6 +44,7 @@ pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
+pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
 pub use streams::{Claim, LiveStream, NewStream, Rates, StreamId, StreamRow};
 pub use workers::{MAX_DOORS, WorkerFacts, WorkerId};
 

@@ -182,33 +182,58 @@ impl<M: Mutex> Locked<'_, '_, M> {
         keep_free: usize,
         fill: impl FnOnce(&Block),
     ) -> Result<Index, ZoneFull> {
-        let wanted = kind.blocks_for(text.len());
-        loop {
-            let (used, all) = self.zone.usage();
-            if used + self.event_blocks() + wanted + keep_free <= all {
-                break;
-            }
-            // Events have what nothing else needs.
-            if !self.forget_oldest_event() {
-                return Err(ZoneFull);
-            }
-        }
+        self.make_room(kind.blocks_for(text.len()), keep_free)?;
         let (own, rest) = text.split_at(text.len().min(kind.text_bytes()));
         let index = self.take()?;
         let record = self.zone.block(index).ok_or(ZoneFull)?;
-        let mut last = record;
-        for chunk in rest.chunks(Kind::Tail.text_bytes()) {
-            let at = self.take()?;
-            let tail = self.zone.block(at).ok_or(ZoneFull)?;
-            tail.write_text(Kind::Tail, chunk);
-            last.set_tail(Some(at));
-            tail.set_kind(Kind::Tail);
-            last = tail;
-        }
+        record.set_tail(self.write_tails(rest)?);
         fill(record);
         record.write_text(kind, own);
         record.set_kind(kind);
         Ok(index)
+    }
+
+    /// Gives a record whose own block has no text another one, in a single store.
+    pub(crate) fn replace_tails(
+        &self,
+        record: &Block,
+        text: &[u8],
+        keep_free: usize,
+    ) -> Result<(), ZoneFull> {
+        self.make_room(text.len().div_ceil(Kind::Tail.text_bytes()), keep_free)?;
+        let before = record.tail();
+        record.set_tail(self.write_tails(text)?);
+        if let Some(before) = before {
+            self.free_record(before);
+        }
+        Ok(())
+    }
+
+    /// Events have what nothing else needs.
+    fn make_room(&self, wanted: usize, keep_free: usize) -> Result<(), ZoneFull> {
+        loop {
+            let (used, all) = self.zone.usage();
+            if used + self.event_blocks() + wanted + keep_free <= all {
+                return Ok(());
+            }
+            if !self.forget_oldest_event() {
+                return Err(ZoneFull);
+            }
+        }
+    }
+
+    /// Writes text into blocks that lead to each other and to which nothing leads yet.
+    fn write_tails(&self, text: &[u8]) -> Result<Option<Index>, ZoneFull> {
+        let mut next = None;
+        for chunk in text.chunks(Kind::Tail.text_bytes()).rev() {
+            let at = self.take()?;
+            let tail = self.zone.block(at).ok_or(ZoneFull)?;
+            tail.write_text(Kind::Tail, chunk);
+            tail.set_tail(next);
+            tail.set_kind(Kind::Tail);
+            next = Some(at);
+        }
+        Ok(next)
     }
 
     /// Takes a record out and frees its blocks.
@@ -308,7 +333,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
         for (index, record) in (0..).zip(zone.blocks).filter(|(_, block)| block.kind().is_record()) {
             reachable[index as usize] = true;
-            if record.kind() != Kind::Event {
+            if record.kind().is_chained() {
                 self.link(self.hash_of(record), index, record);
             }
             let mut tail = record.tail();
@@ -329,11 +354,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 self.give_back(index as Index, block);
             }
         }
+        self.repair_targets();
     }
 
-    fn hash_of(&self, record: &Block) -> u64 {
+    pub(crate) fn hash_of(&self, record: &Block) -> u64 {
         match record.kind() {
             Kind::Stream | Kind::Player => self.row_hash(record),
+            Kind::Target => crate::targets::target_hash(record),
             _ => crate::keys::key_hash(record),
         }
     }

@@ -291,6 +291,10 @@ impl<M: Mutex> Locked<'_, '_, M> {
         ordered
     }
 
+    pub(crate) fn next_session(&self) -> u64 {
+        self.zone.root.next_session.fetch_add(1, Relaxed) + 1
+    }
+
     /// A row of a stream or a player: what both have.
     pub(crate) fn insert_row(
         &self,
@@ -300,8 +304,9 @@ impl<M: Mutex> Locked<'_, '_, M> {
         keep_free: usize,
         fill: impl FnOnce(&Block),
     ) -> Result<StreamId, ZoneFull> {
-        let session = self.zone.root.next_session.fetch_add(1, Relaxed) + 1;
-        let new = NewStream { app: clip(new.app), name: clip(new.name), addr: clip(new.addr), ..new.clone() };
+        let session = self.next_session();
+        let part = |text| clip(text, 255);
+        let new = NewStream { app: part(new.app), name: part(new.name), addr: part(new.addr), ..new.clone() };
         let text = [new.app.as_bytes(), new.name.as_bytes(), new.addr.as_bytes()].concat();
         let place = self.insert(kind, row_hash(new.app, new.name), &text, keep_free, |row| {
             row.set(SESSION, session);
@@ -366,8 +371,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
 }
 
 /// A row tells lengths in a byte each: longer names come only where nobody checks them.
-fn clip(text: &str) -> &str {
-    let end = (0..=text.len().min(255)).rev().find(|end| text.is_char_boundary(*end));
+pub(crate) fn clip(text: &str, most: usize) -> &str {
+    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]
 }
 

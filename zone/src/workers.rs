@@ -4,7 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::Timestamp;
 
-use crate::{Locked, Mutex, Zone, ZoneFull, block::Kind, layout::WORKERS};
+use crate::{
+    Locked, Mutex, Zone, ZoneFull,
+    block::{Block, Kind},
+    keys,
+    layout::WORKERS,
+    targets,
+};
 
 const DOOR_WORDS: usize = 3;
 const DOORS_A_WORD: usize = 3;
@@ -138,8 +144,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_orphans(now, |_| true);
     }
 
-    /// Frees the rows of workers that are gone, and their streams, connections and unfinished keys. Returns how many
-    /// streams were freed.
+    /// Frees the rows of workers that are gone, and what was theirs: streams, players, pushes, connections,
+    /// unfinished keys and targets. Returns how many streams were freed.
     pub fn reclaim(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
         let gone = |row: &&crate::workers::WorkerRow| {
             let pid = row.pid.load(Relaxed) as u32;
@@ -164,18 +170,24 @@ impl<M: Mutex> Locked<'_, '_, M> {
         for (at, row) in lost(Kind::Player) {
             self.remove(self.row_hash(row), at);
         }
+        for (at, _) in lost(Kind::Push) {
+            self.free_record(at);
+        }
         let streams = lost(Kind::Stream);
         for (at, row) in &streams {
             self.end(*at, row, now);
         }
-        let pending: Vec<_> = self
-            .records(Kind::Key)
-            .filter(|(_, key)| crate::keys::pending_pid(key).is_some_and(|pid| !alive(pid)))
-            .map(|(at, key)| (at, crate::keys::key_hash(key)))
-            .collect();
-        for (at, hash) in pending {
+        self.remove_pending(Kind::Key, keys::pending_pid, &alive);
+        self.remove_pending(Kind::Target, targets::pending_pid, &alive);
+        streams.len()
+    }
+
+    /// Removes what a worker that is gone did not finish.
+    fn remove_pending(&self, kind: Kind, pid: impl Fn(&Block) -> Option<u32>, alive: impl Fn(u32) -> bool) {
+        let lost = self.records(kind).filter(|(_, record)| pid(record).is_some_and(|pid| !alive(pid)));
+        let lost: Vec<_> = lost.map(|(at, record)| (at, self.hash_of(record))).collect();
+        for (at, hash) in lost {
             self.remove(hash, at);
         }
-        streams.len()
     }
 }

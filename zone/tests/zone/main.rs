@@ -1,4 +1,4 @@
-//! The zone from outside, in the memory of one process: keys, streams, workers, events, tables an address, capacity, and what a
+//! The zone from outside, in the memory of one process: keys, streams, targets, workers, events, tables an address, capacity, and what a
 //! holder of the lock leaves behind that died. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
@@ -9,12 +9,19 @@ mod events;
 mod guard;
 mod keys;
 mod players;
+mod pushes;
 mod streams;
+mod targets;
 mod threads;
 mod throttle;
 mod workers;
 
-use weir_model::{Digest, KeyId, StreamKey, Timestamp, key::KeySecret, verdict::Credential};
+use weir_model::{
+    Digest, KeyId, StreamKey, Timestamp,
+    key::KeySecret,
+    target::{Target, TargetId, TargetSource},
+    verdict::Credential,
+};
 use weir_zone::{
     Claim, KeyRecord, NewStream, Stage, StreamId, WorkerId, Zone,
     heap::{Heap, SpinLock},
@@ -53,6 +60,25 @@ fn insert(zone: &TestZone<'_>, key: &StreamKey, stage: Stage) {
     for record in KeyRecord::of(key, stage) {
         zone.lock(PID).insert_key(&record).unwrap();
     }
+}
+
+/// Target number `id` of `live/show-ID`.
+fn target(id: u64) -> Target {
+    Target {
+        id: TargetId(id),
+        app: "live".parse().unwrap(),
+        stream: format!("show-{id}").parse().unwrap(),
+        url: format!("rtmp://target-{id}.example/live/key-{id}").parse().unwrap(),
+        enabled: true,
+        note: String::new(),
+        source: TargetSource::Api,
+    }
+}
+
+#[track_caller]
+fn add_target(zone: &TestZone<'_>, target: &Target) {
+    zone.lock(PID).pend_target(target, PID).unwrap();
+    zone.lock(PID).confirm_target(target.id);
 }
 
 fn opens(zone: &TestZone<'_>, secret: u64) -> bool {

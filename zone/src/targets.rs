@@ -1,0 +1,228 @@
+//! Push targets: a record each, which every worker reads again when their generation has changed.
+//!
+//! A target takes two blocks with a usual URL, and fourteen at most. 1,000 of them, with URLs of 100 bytes, take
+//! a quarter of a zone of 1 MB.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
+
+use weir_model::{
+    AppName,
+    target::{Target, TargetId, TargetSource, TargetUrl},
+};
+
+use crate::{
+    Locked, Mutex, Zone, ZoneFull,
+    block::{Block, Index, Kind},
+};
+
+const ID: usize = 2;
+/// Rises with each target that is made, over a restart too.
+const ORDER: usize = 3;
+/// From the lowest bit: lengths of application, stream, note and URL, whether it is enabled, whether it is
+/// pending, and for whom.
+const SHAPE: usize = 4;
+/// The generation that it came with: of two with one id, the newer is right.
+const CHANGED: usize = 5;
+
+const URL_FROM: u32 = 24;
+const LENGTHS: u64 = (1 << 36) - 1;
+const ENABLED: u64 = 1 << 36;
+const PENDING: u64 = 1 << 37;
+const PID_FROM: u32 = 40;
+
+impl<M: Mutex> Zone<'_, M> {
+    /// Raised with each change of the targets that opens, moves or closes one.
+    pub fn targets_generation(&self) -> u64 {
+        self.root.targets.load(Relaxed)
+    }
+}
+
+impl<M: Mutex> Locked<'_, '_, M> {
+    /// Adds a target that is not in the state file yet: nobody sees it. It is freed if the worker `pid`
+    /// dies, which writes that file.
+    pub fn pend_target(&self, target: &Target, pid: u32) -> Result<(), ZoneFull> {
+        self.write_target(target, self.next_session(), Some(pid), self.reserve())
+    }
+
+    /// A pending target is pushed to from now on.
+    pub fn confirm_target(&self, id: TargetId) {
+        if let Some((_, block)) = self.find_target(id, true) {
+            block.set(SHAPE, block.word(SHAPE) & (LENGTHS | ENABLED));
+            self.targets_changed();
+        }
+    }
+
+    /// A pending target is forgotten.
+    pub fn forget_target(&self, id: TargetId) {
+        if let Some((at, _)) = self.find_target(id, true) {
+            self.remove(id.0, at);
+        }
+    }
+
+    /// A target becomes this one, which has the same id. Returns whether it was there. What is only switched on
+    /// or off finds room in any zone.
+    pub fn replace_target(&self, target: &Target) -> Result<bool, ZoneFull> {
+        let Some((at, old)) = self.find_target(target.id, false) else { return Ok(false) };
+        let (shape, text) = (shape(target), text(target));
+        if old.word(SHAPE) & LENGTHS == shape & LENGTHS && self.text(old, text.len()) == text {
+            old.set(SHAPE, shape);
+        } else {
+            // The new one first: whoever dies between the two leaves both.
+            self.write_target(target, old.word(ORDER), None, 0)?;
+            self.remove(target.id.0, at);
+        }
+        self.targets_changed();
+        Ok(true)
+    }
+
+    /// Removes a target. Returns whether it was there.
+    pub fn remove_target(&self, id: TargetId) -> bool {
+        let found = self.find_target(id, false);
+        if let Some((at, _)) = found {
+            self.remove(id.0, at);
+            self.targets_changed();
+        }
+        found.is_some()
+    }
+
+    /// The target with this id.
+    #[must_use]
+    pub fn target(&self, id: TargetId) -> Option<Target> {
+        self.find_target(id, false).and_then(|(_, block)| self.read_target(block))
+    }
+
+    /// Every target, the first made first.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let mut blocks: Vec<&Block> = self.visible_targets().map(|(_, block)| block).collect();
+        blocks.sort_by_key(|block| block.word(ORDER));
+        blocks.into_iter().filter_map(|block| self.read_target(block)).collect()
+    }
+
+    /// Brings the targets in line with the state file. What is right already is not touched.
+    ///
+    /// # Errors
+    ///
+    /// The targets do not fit: nothing was changed.
+    pub fn sync_targets(&self, wanted: &[Target]) -> Result<(), ZoneFull> {
+        let blocks_for = |target: &Target| Kind::Target.blocks_for(text(target).len());
+        let mut missing: BTreeMap<TargetId, (usize, &Target)> =
+            wanted.iter().enumerate().map(|(nth, target)| (target.id, (nth, target))).collect();
+        let mut stale = Vec::new();
+        let mut freed = 0;
+        for (at, block) in self.visible_targets() {
+            let id = TargetId(block.word(ID));
+            let here = self.read_target(block);
+            if here.as_ref().is_some_and(|here| missing.get(&id).is_some_and(|(_, wanted)| *wanted == here)) {
+                missing.remove(&id);
+            } else {
+                freed += here.as_ref().map_or(1, blocks_for);
+                stale.push((at, id));
+            }
+        }
+        let mut missing: Vec<(usize, &Target)> = missing.into_values().collect();
+        missing.sort_by_key(|(nth, _)| *nth);
+        let needed: usize = missing.iter().map(|(_, target)| blocks_for(target)).sum();
+        let (used, all) = self.zone.usage();
+        if used + needed + self.reserve() > all + freed {
+            return Err(ZoneFull);
+        }
+        if !stale.is_empty() || !missing.is_empty() {
+            self.targets_changed();
+        }
+        for (at, id) in stale {
+            self.remove(id.0, at);
+        }
+        let add = |(_, target): &(usize, &Target)| {
+            self.write_target(target, self.next_session(), None, self.reserve())
+        };
+        missing.iter().try_for_each(add)
+    }
+
+    /// Of a target that was being replaced when a worker died inside, the new record stays.
+    pub(crate) fn repair_targets(&self) {
+        let all = self.visible_targets().map(|(at, block)| (block.word(ID), block.word(CHANGED), at));
+        let mut all: Vec<(u64, u64, Index)> = all.collect();
+        all.sort_unstable();
+        for pair in all.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            self.remove(pair[0].0, pair[0].2);
+        }
+        // Whether the dead one came to it is not known.
+        self.targets_changed();
+    }
+
+    fn targets_changed(&self) {
+        self.zone.root.targets.fetch_add(1, Relaxed);
+    }
+
+    fn visible_targets(&self) -> impl Iterator<Item = (Index, &Block)> {
+        self.records(Kind::Target).filter(|(_, block)| block.word(SHAPE) & PENDING == 0)
+    }
+
+    fn find_target(&self, id: TargetId, pending: bool) -> Option<(Index, &Block)> {
+        self.chain(id.0).find(|(_, block)| {
+            block.kind() == Kind::Target
+                && block.word(ID) == id.0
+                && (block.word(SHAPE) & PENDING != 0) == pending
+        })
+    }
+
+    fn write_target(
+        &self,
+        target: &Target,
+        order: u64,
+        pending: Option<u32>,
+        keep_free: usize,
+    ) -> Result<(), ZoneFull> {
+        let pending = pending.map_or(0, |pid| PENDING | u64::from(pid) << PID_FROM);
+        self.insert(Kind::Target, target.id.0, &text(target), keep_free, |block| {
+            block.set(ID, target.id.0);
+            block.set(ORDER, order);
+            block.set(SHAPE, shape(target) | pending);
+            block.set(CHANGED, self.zone.targets_generation() + 1);
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn read_target(&self, block: &Block) -> Option<Target> {
+        let shape = block.word(SHAPE);
+        let [app, stream, note] = [0, 8, 16].map(|shift| (shape >> shift & 0xff) as usize);
+        let url = (shape & LENGTHS) >> URL_FROM;
+        let text = self.text(block, app + stream + note + url as usize);
+        let (app, rest) = text.split_at_checked(app)?;
+        let (stream, rest) = rest.split_at_checked(stream)?;
+        let (note, url) = rest.split_at_checked(note)?;
+        Some(Target {
+            id: TargetId(block.word(ID)),
+            app: AppName::parse(app).ok()?,
+            stream: str::from_utf8(stream).ok()?.parse().ok()?,
+            url: TargetUrl::parse(str::from_utf8(url).ok()?).ok()?,
+            enabled: shape & ENABLED != 0,
+            note: String::from_utf8_lossy(note).into_owned(),
+            source: TargetSource::Api,
+        })
+    }
+}
+
+fn text(target: &Target) -> Vec<u8> {
+    parts(target).concat()
+}
+
+/// `weir_model` has checked their lengths: a byte each, and for the URL 11 bits.
+fn parts(target: &Target) -> [&[u8]; 4] {
+    [target.app.as_str(), target.stream.as_str(), &target.note, target.url.expose()].map(str::as_bytes)
+}
+
+fn shape(target: &Target) -> u64 {
+    let [app, stream, note, url] = parts(target).map(|part| part.len() as u64);
+    let enabled = if target.enabled { ENABLED } else { 0 };
+    (app & 0xff | (stream & 0xff) << 8 | (note & 0xff) << 16 | url << URL_FROM) & LENGTHS | enabled
+}
+
+pub(crate) fn target_hash(block: &Block) -> u64 {
+    block.word(ID)
+}
+
+pub(crate) fn pending_pid(block: &Block) -> Option<u32> {
+    (block.word(SHAPE) & PENDING != 0).then_some((block.word(SHAPE) >> PID_FROM) as u32)
+}
