@@ -105,31 +105,36 @@ fn checked(kind: u8, pieces: &[&[u8]]) -> Result<(), Violation> {
     check(kind, Bytes::new(pieces.iter().copied()))
 }
 
-/// Pieces of AMF, put together without sense: often deep, often broken.
-fn soup() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop_oneof![
+/// What opens an object or array, up to where its first value stands.
+fn opening() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
         8 => Just(vec![3, 0, 1, b'a']),
         8 => Just(vec![8, 0, 0, 0, 1, 0, 1, b'a']),
-        8 => Just(vec![10, 0, 0, 0, 1]),
-        4 => Just(vec![10, 0, 0, 0, 3]),
+        8 => Just(vec![10, 0, 0, 0, 2]),
         2 => Just(vec![10, 255, 255, 255, 255]),
-        2 => Just(vec![16, 0, 1, b'C', 0, 1, b'a']),
-        2 => Just(vec![3]),
+        1 => Just(vec![16, 0, 1, b'C', 0, 1, b'a']),
+    ]
+}
+
+/// Pieces of AMF, put together without sense: often as deep as is allowed, often broken.
+fn soup() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        20 => opening(),
+        1 => Just(vec![3]),
         1 => Just(vec![10, 0, 0, 0, 0]),
-        2 => Just(vec![0, 0, 9]),
+        8 => Just(vec![0, 0, 9]),
         1 => Just(vec![0, 0]),
         1 => Just(vec![9]),
-        3 => Just(vec![0, 1, b'a']),
-        2 => Just(string("ab")),
+        4 => Just(vec![0, 1, b'a']),
+        4 => Just(string("ab")),
         1 => Just(long_string("ab")),
         1 => Just(number(1.0)),
         1 => Just(date(1.0)),
-        2 => Just(null()),
+        8 => Just(null()),
         1 => any::<u8>().prop_map(|byte| vec![byte]),
     ];
-    (0..200_usize)
-        .prop_flat_map(move |len| prop::collection::vec(piece.clone(), len))
-        .prop_map(|pieces| pieces.concat())
+    let pieces = (prop::collection::vec(opening(), 0..36), prop::collection::vec(piece, 0..100));
+    pieces.prop_map(|(openings, pieces)| [openings.concat(), pieces.concat()].concat())
 }
 
 fn cuts() -> impl Strategy<Value = Vec<usize>> {
