@@ -1,0 +1,90 @@
+use std::path::Path;
+
+use super::*;
+
+fn read(text: &str) -> Result<Config, String> {
+    parse(Path::new("weir.toml"), text).map_err(|error| error.to_string())
+}
+
+const LADDER: &str = "[ladder.two]\nrungs = [\"source\", \"360p\"]\n";
+
+#[test]
+fn an_empty_file_is_a_daemon_that_does_nothing() {
+    let config = read("").unwrap();
+    assert_eq!(config.nginx.api.to_string(), "http://127.0.0.1:8080/api");
+    assert_eq!(config.nginx.rtmp.to_string(), "rtmp://127.0.0.1:1935");
+    assert_eq!(config.daemon.listen, Some("127.0.0.1:8091".parse().unwrap()));
+    assert!(config.rules.is_empty());
+}
+
+#[test]
+fn a_ladder_takes_presets_and_rungs_of_the_file() {
+    let text = "[rung.tiny]\nheight = 90\nbitrate = \"100k\"\nmax_fps = 15\n[rung.360p]\nheight = 360\nbitrate = \"500k\"\n\
+        [ladder.l]\nrungs = [\"source\", \"360p\", \"tiny\", \"audio\"]\n[[stream]]\napp = \"live\"\nstream = \"cam*\"\nladder = \"l\"\n";
+    let config = read(text).unwrap();
+    let rule = &config.rules[0];
+    assert!(rule.stream.fits("cam1") && !rule.stream.fits("show"));
+    let kinds: Vec<_> = rule.ladder.rungs.iter().map(|rung| rung.kind.clone()).collect();
+    let video = |height, bitrate, max_fps| RungKind::Video { height, bitrate, max_fps };
+    let expected = [
+        RungKind::Source,
+        video(360, 500_000, None),
+        video(90, 100_000, Some(15)),
+        RungKind::Audio { bitrate: 64_000 },
+    ];
+    assert_eq!(kinds, expected);
+    let Delivery::Files(files) = &rule.delivery else { panic!("{:?}", rule.delivery) };
+    assert_eq!(files.folder, Path::new("/var/lib/weir/media"));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_place_key_and_remedy() {
+    let stream =
+        |more: &str| format!("{LADDER}[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"two\"\n{more}");
+    for (text, expected) in [
+        (
+            "[nginx]\napi = \"ftp://x\"".to_owned(),
+            "weir.toml:2: api = \"ftp://x\": write it as http://127.0.0.1:8080/api",
+        ),
+        (
+            "[nginx]\nrtmp = \"rtmp://h/live\"".into(),
+            "weir.toml:2: rtmp = \"rtmp://h/live\": write it as rtmp://127.0.0.1:1935",
+        ),
+        ("[nginx]\napis = 1".into(), "weir.toml:2: unknown field `apis`, expected one of `api`"),
+        (
+            "[daemon]\n\nlisten = \"8091\"".into(),
+            "weir.toml:3: listen = \"8091\": write it as 127.0.0.1:8091",
+        ),
+        ("[daemon]\nlog = 7".into(), "weir.toml:2: log: invalid type: integer `7`, expected a string"),
+        ("[daemon]\nsocket = \"run\"".into(), "write a path that begins with /"),
+        ("[jobs]\nstall = \"1s\"".into(), "weir.toml:2: stall = \"1s\": must be from 2s to 600s"),
+        ("[jobs]\nnice = 20".into(), "weir.toml:2: nice = 20: must be from 0 to 19"),
+        ("[rung.x]\nheight = 90".into(), "[rung.x]: bitrate is missing, such as \"1400k\""),
+        ("[rung.x]\nbitrate = \"9k\"".into(), "[rung.x]: height is missing"),
+        ("[rung.source]\nheight = 90".into(), "choose another one"),
+        ("[rung.\"a/b\"]\nheight = 90".into(), "a name has 1 to 32 of"),
+        ("[ladder.l]\nrungs = [\"4k\"]".into(), "weir.toml:2: rungs: no rung \"4k\"; there are \"1080p\""),
+        ("[ladder.l]\nrungs = []".into(), "at least one is needed"),
+        ("[ladder.l]\nrungs = [\"360p\", \"360p\"]".into(), "stands here twice"),
+        ("[ladder.l]\nrungs = [\"360p\"]\nencoder = \"x265\"".into(), "must be one of \"libx264\""),
+        (
+            "[[stream]]\nstream = \"*\"".into(),
+            "weir.toml:1: [[stream]]: app is missing, such as app = \"live\"",
+        ),
+        ("[[stream]]\napp = \"live\"\nstream = \"a b\"".into(), "weir.toml:3: stream = \"a b\": "),
+        (stream("ladders = 1"), "unknown field `ladders`"),
+        (stream("deliver = \"ftp\""), "weir.toml:7: deliver = \"ftp\": must be \"files\" or \"rtmp\""),
+        (stream("to_app = \"x\""), "to_app: only goes with deliver = \"rtmp\""),
+        (stream("window = \"5s\""), "window: must be at least three times segment"),
+        (stream("deliver = \"rtmp\""), "[[stream]]: to_app is missing"),
+        (
+            stream("deliver = \"rtmp\"\nto_app = \"live\"\nsecret_file = \"/s\""),
+            "another application is needed",
+        ),
+        ("[nginx\n".into(), "weir.toml:1: "),
+    ] {
+        let error = read(&text).unwrap_err();
+        assert!(error.contains(expected), "{text}\n{error}\n{expected}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
