@@ -175,6 +175,11 @@ impl Nginx {
         wait::until(&format!("{part:?} in the error log"), 10.0, || self.log_lines(part).into_iter().next())
     }
 
+    /// The lines of a log that no test may leave behind.
+    pub fn complaints(log: &str) -> Vec<String> {
+        verdict::complaints(log, "", &[])
+    }
+
     /// Takes lines with `part` in them for no failure of the test.
     pub fn allow(&mut self, part: &str) {
         self.allowed.push(part.to_owned());

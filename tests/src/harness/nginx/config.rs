@@ -19,6 +19,8 @@ pub struct Config {
     pub master: bool,
     /// Go into the background, as a service manager has it; an upgrade of the binary needs it.
     pub daemon: bool,
+    /// How much the error log holds.
+    pub log_level: String,
     /// Who the workers run as.
     pub user: String,
     /// Directives of the main level.
@@ -42,6 +44,7 @@ impl Config {
             connections: 512,
             master: true,
             daemon: false,
+            log_level: "info".to_owned(),
             user: "root".to_owned(),
             main: String::new(),
             rtmp: String::new(),
@@ -129,7 +132,7 @@ impl Config {
         write!(
             text,
             "user {};\nworker_processes {};\nmaster_process {};\ndaemon {};\n\
-             pid @DIR@/nginx.pid;\nerror_log @DIR@/error.log info;\n{}\
+             pid @DIR@/nginx.pid;\nerror_log @DIR@/error.log {};\n{}\
              events {{ worker_connections {}; }}\n\
              rtmp {{\n{}server {{\nlisten 127.0.0.1:@RTMP@;\n{}}}\n}}\n\
              http {{\naccess_log off;\n{}server {{\nlisten 127.0.0.1:@HTTP@;\n{}}}\n}}\n",
@@ -137,6 +140,7 @@ impl Config {
             self.workers,
             on(self.master),
             on(self.daemon),
+            self.log_level,
             self.main,
             self.connections,
             self.rtmp,

@@ -3,8 +3,15 @@
 use std::path::Path;
 
 /// Any of these in a log is a failure.
-const COMPLAINTS: &[&str] =
-    &["[alert]", "[emerg]", "exited on signal", "AddressSanitizer", "runtime error", "panicked at"];
+const COMPLAINTS: &[&str] = &[
+    "[alert]",
+    "[emerg]",
+    "exited on signal",
+    "AddressSanitizer",
+    "runtime error",
+    "panicked at",
+    "a defect in",
+];
 
 /// The lines that no test may leave behind, unless it allowed them.
 pub fn complaints(log: &str, output: &str, allowed: &[String]) -> Vec<String> {

@@ -1,0 +1,139 @@
+//! The server under fire, and those who use it meanwhile: what must not happen to them.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::time::Duration;
+
+use crate::harness::nginx::Config;
+use crate::harness::process::Process;
+use crate::harness::{Nginx, Player, Publisher, until_ok};
+
+/// The longest that a player may wait for video.
+const GAP: Duration = Duration::from_secs(2);
+/// What a worker may have more than at the start, in bytes.
+const GROWTH: u64 = 20 << 20;
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarded {
+    /// Weir's, as it is delivered.
+    On,
+    /// Weir's with `weir_guard off`: to see that there is something to be found.
+    Off,
+}
+
+/// A server with two workers, a publisher and players that have nothing to do with what is sent.
+pub struct Watched {
+    // They end before their server.
+    players: Vec<Player>,
+    publishers: Vec<Publisher>,
+    workers: Vec<(Process, u64)>,
+    grown: Cell<u64>,
+    /// How much of the log has been read.
+    read: Cell<u64>,
+    nginx: Nginx,
+}
+
+impl Watched {
+    /// Starts all of them, and waits until the players see something.
+    pub fn start(guarded: Guarded) -> Self {
+        let mut nginx = config(guarded).start();
+        std::fs::create_dir(nginx.path("record")).unwrap();
+        // What the log says is judged here.
+        nginx.allow("");
+        let key = nginx.api().create_key("keyed", "show").key;
+        let paths = ["live/show".to_owned(), format!("keyed/{key}")];
+        let publishers: Vec<_> =
+            paths.iter().map(|path| Publisher::to(nginx.rtmp(), path).start().started()).collect();
+        let players: Vec<_> =
+            ["live/show", "keyed/show"].iter().map(|path| Player::start(nginx.rtmp(), path)).collect();
+        players.iter().for_each(|player| player.wait_video(40));
+        let workers = nginx.workers().into_iter().map(|worker| (worker, worker.memory())).collect();
+        Self { players, publishers, workers, grown: Cell::new(0), read: Cell::new(0), nginx }
+    }
+
+    /// Where it takes RTMP.
+    pub fn port(&self) -> u16 {
+        self.nginx.rtmp()
+    }
+
+    /// Looks at it until `is_over`, or until something happens.
+    pub fn watch(&self, is_over: impl Fn() -> bool) -> Result<(), String> {
+        until_ok(f64::from(u32::MAX), || match self.check() {
+            Err(what) => Some(Err(what)),
+            Ok(()) => is_over().then_some(Ok(())),
+        })
+        .unwrap()
+    }
+
+    /// What has happened that must not.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(line) = self.new_complaints().into_iter().next() {
+            return Err(line);
+        }
+        for (worker, before) in &self.workers {
+            if !worker.is_alive() {
+                return Err(format!("worker {} ended", worker.0));
+            }
+            self.grown.set(self.grown.get().max(worker.memory().saturating_sub(*before)));
+        }
+        if self.grown.get() > GROWTH {
+            return Err(format!("a worker grew by {} bytes", self.grown.get()));
+        }
+        if self.publishers.iter().any(Publisher::is_closed) {
+            return Err("a publisher was sent away".to_owned());
+        }
+        match self.gap() {
+            gap if gap > GAP => Err(format!("a player saw nothing for {gap:?}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same once all is quiet again: the players go on, and no worker is busy with what it was sent.
+    pub fn settle(&self) -> Result<(), String> {
+        for player in &self.players {
+            let goal = player.seen().video + 20;
+            self.watch(|| player.seen().video >= goal)?;
+        }
+        self.check()
+    }
+
+    /// The most that a worker grew so far, in bytes.
+    pub fn growth(&self) -> u64 {
+        self.grown.get()
+    }
+
+    /// The longest that a player saw nothing.
+    pub fn gap(&self) -> Duration {
+        self.players.iter().map(|player| player.seen().gap()).max().unwrap_or_default()
+    }
+
+    fn new_complaints(&self) -> Vec<String> {
+        let mut file = File::open(self.nginx.path("error.log")).unwrap();
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(self.read.get())).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        // The last line may not be whole.
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        self.read.set(self.read.get() + bytes.len() as u64);
+        Nginx::complaints(&String::from_utf8_lossy(&bytes))
+    }
+}
+
+/// Everything of nginx-rtmp that looks at what is published: recorders, HLS and DASH. Deadlines are short enough to be met.
+fn config(guarded: Guarded) -> Config {
+    let writers = "hls on; hls_path @DIR@/hls; hls_fragment 1s; dash on; dash_path @DIR@/dash; dash_fragment 1s; \
+                   record all; record_path @DIR@/record; record_max_size 1m; wait_video on; publish_notify on;";
+    let guard = match guarded {
+        Guarded::On => "weir_guard on; weir_session_timeout 2s; weir_idle_publisher 2s;",
+        Guarded::Off => "weir_guard off;",
+    };
+    Config { log_level: "notice".to_owned(), ..Config::weir() }
+        .with_api()
+        .workers(2)
+        .rtmp(guard)
+        .app("live", &format!("weir_publish open; {writers}"))
+        .app("keyed", "weir_publish key;")
+        .app("open", &format!("weir_publish off; idle_streams off; play_restart on; {writers}"))
+}
