@@ -77,6 +77,8 @@ pub enum Command {
     Secret(SecretCommand),
     /// Watch the live streams in the terminal
     Top(TopArgs),
+    /// Name what is dangerous in an nginx-rtmp configuration
+    Lint(LintArgs),
     /// Health checks: exit 0 healthy, 1 not, and one line why
     #[command(subcommand)]
     Check(CheckCommand),
@@ -226,6 +228,20 @@ pub struct TopArgs {
     /// Print it once, as it does where standard output is no terminal
     #[arg(long)]
     pub once: bool,
+}
+
+/// `weir lint`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 nothing was found, 1 something was, 2 the configuration cannot be read."
+)]
+pub struct LintArgs {
+    /// The main file; what it includes is read too
+    #[arg(value_name = "NGINX_CONF", default_value = "/etc/nginx/nginx.conf", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Lines or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir token ...`

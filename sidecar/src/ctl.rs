@@ -14,6 +14,7 @@ mod key_hash;
 mod key_list;
 mod key_revoke;
 mod key_rotate;
+mod lint;
 mod notify;
 mod obs;
 mod secret_new;
@@ -57,6 +58,9 @@ pub enum Error {
     /// A terminal that cannot be written to, or no signals.
     #[error("terminal: {0}")]
     Terminal(io::Error),
+    /// nginx's configuration cannot be read.
+    #[error(transparent)]
+    Configuration(#[from] weir_model::lint::ReadError),
     /// A token that cannot be minted.
     #[error("{0}")]
     Token(String),
@@ -72,7 +76,7 @@ impl Error {
     /// 2 for wrong usage, 1 for all else.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Usage(_) => super::WRONG_USAGE,
+            Self::Usage(_) | Self::Configuration(_) => super::WRONG_USAGE,
             Self::TestStream(error) if error.is_usage() => super::WRONG_USAGE,
             _ => 1,
         }
@@ -107,9 +111,10 @@ impl Output {
     }
 }
 
-/// Runs a command and prints its output.
-pub fn run(cli: Cli) -> Result<(), Error> {
+/// Runs a command, prints its output, and gives the exit status.
+pub fn run(cli: Cli) -> Result<u8, Error> {
     let api = &cli.api;
+    let mut status = 0;
     let output = match &cli.command {
         Command::Key(command) => match command {
             KeyCommand::Add(args) => ask(api, async |nginx| key_add::run(args, api, nginx).await)?,
@@ -128,6 +133,11 @@ pub fn run(cli: Cli) -> Result<(), Error> {
             None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,
         },
         Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
+        Command::Lint(args) => {
+            let (output, found) = lint::run(args)?;
+            status = u8::from(found);
+            output
+        }
         Command::Check(command) => check::run(command, api)?,
         Command::Notify(args) => ask(api, async |nginx| notify::run(args, nginx).await)?,
         Command::TestStream(args) => {
@@ -137,7 +147,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Completions(args) => generated::completions(args),
         Command::Man(args) => generated::man(args)?,
     };
-    print(&output)
+    print(&output)?;
+    Ok(status)
 }
 
 /// Asks the API: only such commands start a runtime and an HTTP client.

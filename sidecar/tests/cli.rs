@@ -166,6 +166,52 @@ fn a_new_key_goes_to_standard_error_and_its_line_to_standard_output() {
     assert_eq!(output.stdout, again.stdout);
 }
 
+/// The program's status, output and errors for `weir lint` of this text, with the folder's name taken out.
+fn lint(name: &str, text: &str, options: &[&str]) -> (Option<i32>, String, String) {
+    let folder = folder(name);
+    let main = folder.join("nginx.conf");
+    std::fs::create_dir(folder.join("sites")).unwrap();
+    std::fs::write(&main, text).unwrap();
+    std::fs::write(folder.join("sites/b.conf"), "location /c {\n    rtmp_control all;\n}\n").unwrap();
+    std::fs::write(folder.join("sites/.hidden.conf"), "}").unwrap();
+    let output = run(&[&["lint", main.to_str().unwrap()], options].concat());
+    let shown = |bytes: &[u8]| self::text(bytes).replace(folder.to_str().unwrap(), "DIR");
+    (output.status.code(), shown(&output.stdout), shown(&output.stderr))
+}
+
+#[test]
+fn a_configuration_is_linted_with_what_it_includes() {
+    let quiet = "rtmp { server { application live { weir_publish key; exec a $name; } } }";
+    assert_eq!(lint("lint-quiet", quiet, &[]), (Some(0), String::new(), String::new()));
+
+    let text =
+        "rtmp { server { application live {\n exec a $name; } } }\nhttp { server { include sites/*.conf; } }";
+    let (status, stdout, stderr) = lint("lint", text, &[]);
+    assert_eq!((status, stderr.as_str()), (Some(1), ""));
+    let lines: Vec<_> = stdout.lines().collect();
+    assert!(lines[0].starts_with("DIR/nginx.conf:2: \"exec\" gives "), "{stdout}");
+    assert!(lines[1].starts_with("DIR/sites/b.conf:2: \"rtmp_control\" lets "), "{stdout}");
+    assert_eq!(lines.len(), 2, "{stdout}");
+
+    let (status, stdout, _) = lint("lint-json", text, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let first = &json["advice"][0];
+    assert_eq!((status, &first["file"], &first["line"]), (Some(1), &"DIR/nginx.conf".into(), &2.into()));
+    assert_eq!((&first["directive"], &first["severity"]), (&"exec".into(), &"danger".into()));
+    assert!(first["problem"].is_string() && first["remedy"].is_string());
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_wrong_usage() {
+    let (status, stdout, stderr) = lint("lint-broken", "rtmp {\n", &[]);
+    assert_eq!((status, stdout.as_str()), (Some(2), ""));
+    assert_eq!(stderr, "weir: DIR/nginx.conf:2: unexpected end of file, expected \"}\"\n");
+    let output = run(&["lint", "/nonexistent/nginx.conf"]);
+    let (status, line) = refusal(&output);
+    assert!(status == Some(2) && line.contains("/nonexistent/nginx.conf: No such file"), "{line}");
+    assert_eq!(run(&["lint", "a", "b"]).status.code(), Some(2));
+}
+
 #[test]
 fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
