@@ -15,6 +15,8 @@ packages=(
     ffmpeg fonts-dejavu-core curl
     # the tests: a browser, network namespaces, an XML parser, promtool, and wrong uses of memory
     chromium chromium-driver iproute2 libxml2-utils prometheus valgrind
+    # the tests: encoders and a player beside ffmpeg
+    gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
 )
 
 # True when PATH has a rustc that is new enough, and its cargo.

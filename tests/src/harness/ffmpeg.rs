@@ -17,11 +17,7 @@ impl Ffmpeg {
     /// Publishes colour bars and a tone to `url` until stopped.
     pub fn publish(url: &str) -> Self {
         let messages = NamedTempFile::new().unwrap();
-        let child = Command::new(products::ffmpeg("ffmpeg"))
-            .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=20"])
-            .args(["-f", "lavfi", "-i", "sine=frequency=440"])
-            .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"])
-            .args(["-g", "10", "-threads", "1", "-c:a", "aac", "-b:a", "32k", "-f", "flv", url])
+        let child = publishing(url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(messages.reopen().unwrap())
@@ -52,6 +48,17 @@ impl Drop for Ffmpeg {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command that does.
+pub fn publishing(url: &str) -> Command {
+    let mut command = Command::new(products::ffmpeg("ffmpeg"));
+    command
+        .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=20"])
+        .args(["-f", "lavfi", "-i", "sine=frequency=440"])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"])
+        .args(["-g", "10", "-threads", "1", "-c:a", "aac", "-b:a", "32k", "-f", "flv", url]);
+    command
 }
 
 /// What ffprobe prints of `path` (a file or URL) with `arguments`; panics when it cannot read it.

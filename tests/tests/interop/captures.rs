@@ -1,0 +1,88 @@
+//! What each encoder sends, with mistakes in it: whatever a stranger makes of it, the worker lives, and who publishes and plays
+//! beside it does not notice.
+
+use std::time::Duration;
+
+use weir_tests::harness::recorder::replay;
+use weir_tests::harness::{Make, Player, Publisher, Random, Recorder, until};
+
+use super::{keyed, url, wait_gone, wait_on_air};
+
+/// Replays of each capture.
+const REPLAYS: u64 = 150;
+/// Bytes of a capture: handshake, commands, headers, and the first seconds of media.
+const LENGTH: usize = 40_000;
+/// The client's part of the handshake: C0, C1 and C2 (specification, section 5.2).
+const HANDSHAKE: usize = 1 + 1536 + 1536;
+/// Commands and headers are before this.
+const COMMANDS: usize = HANDSHAKE + 3000;
+/// No player waits longer.
+const GAP: Duration = Duration::from_secs(2);
+
+/// The capture with one to eight mistakes, half of them among the commands.
+fn with_mistakes(capture: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = capture.to_vec();
+    for _ in 0..=random.below(8) {
+        let part = match random.below(8) {
+            0 => 0..HANDSHAKE,
+            1..=4 => HANDSHAKE..COMMANDS,
+            _ => HANDSHAKE..capture.len(),
+        };
+        let at = (part.start + random.below(part.len())).min(bytes.len() - 1);
+        let length = (1 + random.below(16)).min(bytes.len() - at);
+        match random.below(7) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.byte(),
+            2 => bytes[at..at + length].fill_with(|| random.byte()),
+            3 => bytes[at..at + length].fill(if random.below(2) == 0 { 0 } else { 0xff }),
+            4 => drop(bytes.drain(at..at + length)),
+            5 => {
+                let again = bytes[at..at + length].to_vec();
+                bytes.splice(at..at, again);
+            }
+            _ => bytes.truncate(at.max(HANDSHAKE)),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn captures_with_mistakes_disturb_nobody() {
+    let mut nginx = keyed().start();
+    // What nginx-rtmp says to a chunk size that it refuses.
+    nginx.allow("too big RTMP chunk size");
+    let workers = nginx.workers();
+    let captures: Vec<_> = Make::ALL
+        .into_iter()
+        .map(|make| {
+            let recorder = Recorder::before(nginx.rtmp());
+            let name = format!("{make:?}");
+            let url =
+                url(&nginx, &name).replace(&format!(":{}/", nginx.rtmp()), &format!(":{}/", recorder.port()));
+            let encoder = make.publish(&url);
+            wait_on_air(&nginx, &name);
+            until("enough to send again", 20.0, || recorder.recorded().len() >= LENGTH);
+            encoder.stop();
+            wait_gone(&nginx, &name);
+            recorder.recorded()[..LENGTH].to_vec()
+        })
+        .collect();
+    let beside = url(&nginx, "beside");
+    let key = beside.rsplit_once('/').unwrap().1;
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let player = Player::start(nginx.rtmp(), "live/beside");
+    player.wait_video(20);
+    for (number, capture) in captures.iter().enumerate() {
+        // As it was, it is a stream again.
+        assert!(replay(nginx.rtmp(), capture));
+        for seed in 0..REPLAYS {
+            let mut random = Random::new(number as u64 * REPLAYS + seed);
+            let bytes = with_mistakes(capture, &mut random);
+            let closed = replay(nginx.rtmp(), &bytes);
+            assert_eq!(nginx.workers(), workers, "{:?}, seed {seed}", Make::ALL[number]);
+            assert!(closed, "{:?}, seed {seed}: the connection stays open", Make::ALL[number]);
+        }
+    }
+    player.wait_video(20);
+    assert!(player.seen().gap() < GAP, "{:?}", player.seen().gap());
+}

@@ -1,0 +1,48 @@
+//! Real encoders, with keys and with the guard on: nobody of them is to notice that it is there.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+mod captures;
+mod encoders;
+mod reloads;
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Api, Nginx, metrics, until};
+
+/// Keys, HLS with every segment kept, and everything that is counted.
+fn keyed() -> Config {
+    let hls = "hls on; hls_path @DIR@/hls; hls_fragment 1s; hls_playlist_length 60s;";
+    Config::weir()
+        .with_api()
+        .http("location /metrics { weir_stat prometheus; }")
+        .app("live", &format!("weir_publish key; {hls}"))
+}
+
+/// The stream's entry, once it is known what its video and audio are.
+#[track_caller]
+fn wait_on_air(nginx: &Nginx, name: &str) -> serde_json::Value {
+    until("the stream is live with video and audio", 20.0, || {
+        let stream = nginx.api().stream("live", name)?;
+        (stream["video"]["codec"] == "H264" && stream["audio"]["codec"] == "AAC").then_some(stream)
+    })
+}
+
+#[track_caller]
+fn wait_gone(nginx: &Nginx, name: &str) {
+    until("the stream is gone from the list", 5.0, || nginx.api().stream("live", name).is_none());
+}
+
+/// Where to publish `name`, with a key made for it.
+fn url(nginx: &Nginx, name: &str) -> String {
+    format!("rtmp://127.0.0.1:{}/live/{}", nginx.rtmp(), nginx.api().create_key("live", name).key)
+}
+
+/// Asserts that the guard has refused nothing and nobody, and no publish was refused.
+#[track_caller]
+fn assert_nothing_refused(nginx: &Nginx) {
+    let samples = metrics::read(&Api::new(&nginx.url("")).get("/metrics").text);
+    let refused = samples.iter().filter(|((name, _), _)| name == "weir_guard_refused_total");
+    let refused: Vec<_> = refused.filter(|(_, count)| **count > 0.0).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let logged = nginx.log_lines("refused:");
+    assert!(logged.is_empty(), "{logged:?}");
+}
