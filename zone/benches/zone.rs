@@ -1,5 +1,5 @@
-//! What a publish costs beside nginx-rtmp: the verdict alone with 10,000 keys in the zone, the claim of a name, a message
-//! of media; and what the API costs a worker.
+//! What a connection and a publish cost beside nginx-rtmp: the count of an address, the verdict alone with 10,000 keys in the
+//! zone, the claim of a name, a message of media; and what the API and the push targets cost a worker.
 #![allow(missing_docs, reason = "criterion's macros")]
 #![allow(clippy::unwrap_used, reason = "a benchmark's failure is a panic")]
 
@@ -11,6 +11,7 @@ use weir_model::{
     ClientAddr, KeyId, Presented, Secret, StreamKey, Timestamp,
     key::KeySecret,
     secret,
+    target::{Target, TargetId, TargetSource},
     verdict::{self, Accepted, Credential, KeyFacts, Presentation},
 };
 use weir_zone::{
@@ -120,9 +121,66 @@ fn streams(criterion: &mut Criterion) {
     criterion.bench_function("list 10000 keys", |bencher| bencher.iter(|| zone.lock(PID).keys().len()));
 }
 
+fn connections(criterion: &mut Criterion) {
+    let heap = zone_of_keys();
+    let zone = heap.zone();
+    let worker = zone.lock(PID).register(PID, NOW, |_| true).unwrap();
+    let mut nth = 0_u32;
+    let mut next = || {
+        nth = nth.wrapping_add(1);
+        let mut bucket = [0; 16];
+        bucket[12..].copy_from_slice(&nth.to_be_bytes());
+        bucket
+    };
+    (0..2000).for_each(|_| assert!(zone.lock(PID).connection_opened(worker, next(), 32, NOW)));
+    criterion.bench_function("connection_opened and settled, full table", |bencher| {
+        bencher.iter(|| {
+            let bucket = black_box(next());
+            let locked = zone.lock(PID);
+            assert!(locked.connection_opened(worker, bucket, 32, NOW));
+            locked.connection_settled(worker, bucket);
+        });
+    });
+    let flood = next();
+    while zone.lock(PID).connection_opened(worker, flood, 32, NOW) {}
+    criterion.bench_function("connection_opened, over the limit", |bencher| {
+        bencher.iter(|| assert!(!zone.lock(PID).connection_opened(worker, black_box(flood), 32, NOW)));
+    });
+    criterion.bench_function("a refusal of the guard that is not logged", |bencher| {
+        bencher.iter(|| {
+            zone.count_guard(black_box(1));
+            zone.lock(PID).guard_refusal(black_box(flood), 1, NOW)
+        });
+    });
+}
+
+fn targets(criterion: &mut Criterion) {
+    let heap = Heap::new(1 << 20, 1 << 20).unwrap();
+    let zone = heap.zone();
+    for id in 0..1000 {
+        let target = Target {
+            id: TargetId(id),
+            app: "live".parse().unwrap(),
+            stream: format!("show-{id}").parse().unwrap(),
+            url: format!("rtmps://a.rtmp.example.com/live2/{id:04}-abcd-efgh-ijkl-mnop").parse().unwrap(),
+            enabled: true,
+            note: String::new(),
+            source: TargetSource::Api,
+        };
+        zone.lock(PID).pend_target(&target, PID).unwrap();
+        zone.lock(PID).confirm_target(target.id);
+    }
+    criterion.bench_function("read 1000 targets", |bencher| {
+        bencher.iter(|| zone.lock(PID).targets().len());
+    });
+    criterion.bench_function("have 1000 targets changed?", |bencher| {
+        bencher.iter(|| black_box(zone.targets_generation()));
+    });
+}
+
 criterion_group! {
     name = zone;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = verdicts, streams
+    targets = verdicts, streams, connections, targets
 }
 criterion_main!(zone);

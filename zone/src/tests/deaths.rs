@@ -1,9 +1,14 @@
 //! Each change, killed before each of its stores; and then the repair itself, killed as well.
 
-use weir_model::{Digest, KeyId, StreamKey, Timestamp, key::KeySecret, verdict::Credential};
+use weir_model::{
+    Digest, KeyId, StreamKey, Timestamp,
+    key::KeySecret,
+    target::{PushState, Target, TargetId, TargetSource},
+    verdict::Credential,
+};
 
 use super::seen::{Seen, TestZone, look};
-use crate::{KeyRecord, NewStream, Root, Stage, death, heap::Heap};
+use crate::{KeyRecord, NewPush, NewStream, Root, Stage, StreamId, WorkerId, death, heap::Heap};
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
@@ -43,19 +48,45 @@ pub fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
     }
 }
 
-/// Keys 1 to 6 valid, 7 pending, 8 revoked; streams of workers 10 and 11.
+/// Target number `id`, whose record takes two to four blocks.
+pub fn target(id: u8) -> Target {
+    Target {
+        id: TargetId(id.into()),
+        app: "live".parse().unwrap(),
+        stream: "*".parse().unwrap(),
+        url: format!("rtmp://a.example/live/{}", "k".repeat(usize::from(id % 3) * 90 + 60)).parse().unwrap(),
+        enabled: true,
+        note: String::new(),
+        source: TargetSource::Api,
+    }
+}
+
+pub fn push(target: u8, stream: StreamId, worker: WorkerId) -> NewPush<'static> {
+    let target = TargetId(target.into());
+    NewPush { target, stream, app: "live", name: "show", state: PushState::Connecting, worker }
+}
+
+/// Keys 1 to 6 valid, 7 pending, 8 revoked; targets 1 to 3 valid, 4 pending; streams of workers 10 and 11,
+/// the first of each at three targets.
 fn prepared() -> Heap {
-    let heap = small_heap(12 * 1024);
+    let heap = small_heap(16 * 1024);
     let zone = heap.zone();
     let locked = zone.lock(1);
     (1..=6).for_each(|id| locked.insert_key(&record(id, Stage::Valid)).unwrap());
     locked.insert_key(&record(7, Stage::Pending { pid: 11 })).unwrap();
     locked.insert_key(&record(8, Stage::Valid)).unwrap();
     locked.revoke_key(KeyId(8));
+    (1..=4).for_each(|id| locked.pend_target(&target(id), 11).unwrap());
+    (1..=3).for_each(|id| locked.confirm_target(TargetId(id)));
     for pid in [10, 11] {
         let worker = locked.register(pid, NOW, |_| true).unwrap();
         for n in 0..3 {
             locked.claim(&stream(&format!("s{pid}{n}"), worker), NOW, |_| true).unwrap();
+        }
+        let live = locked.streams(|alive| alive == pid)[0].id;
+        for target in 1..=3 {
+            let id = locked.add_push(&push(target, live, worker), NOW).unwrap();
+            locked.set_push_state(id, PushState::Waiting, NOW, None, Some("refused"));
         }
     }
     drop(locked);
@@ -64,7 +95,7 @@ fn prepared() -> Heap {
 
 type Change = fn(&TestZone<'_>);
 
-const CHANGES: [(&str, Change); 13] = [
+const CHANGES: [(&str, Change); 21] = [
     ("insert", |zone| {
         let locked = zone.lock(1);
         if locked.find_key(&digest(20)).is_none() {
@@ -88,6 +119,35 @@ const CHANGES: [(&str, Change); 13] = [
     ("order", |zone| {
         let id = zone.lock(1).streams(|_| true)[1].id;
         zone.lock(1).order_close(id);
+    }),
+    ("pend a target", |zone| {
+        let locked = zone.lock(1);
+        locked.forget_target(TargetId(20));
+        locked.pend_target(&target(20), 11).unwrap();
+    }),
+    ("confirm a target", |zone| zone.lock(1).confirm_target(TargetId(4))),
+    ("forget a target", |zone| zone.lock(1).forget_target(TargetId(4))),
+    ("switch a target off", |zone| {
+        zone.lock(1).replace_target(&Target { enabled: false, ..target(2) }).unwrap();
+    }),
+    ("change a target", |zone| {
+        zone.lock(1).replace_target(&Target { note: "n".repeat(200), ..target(2) }).unwrap();
+    }),
+    ("remove a target", |zone| {
+        zone.lock(1).remove_target(TargetId(2));
+    }),
+    ("sync targets", |zone| {
+        let changed = Target { url: target(4).url, ..target(3) };
+        zone.lock(1).sync_targets(&[target(1), changed, target(30), target(31)]).unwrap();
+    }),
+    ("push and fail", |zone| {
+        let locked = zone.lock(1);
+        let first = &locked.pushes(|_| true)[0];
+        locked.remove_push(first.id);
+        let live = locked.streams(|_| true).remove(0);
+        let worker = locked.register(12, NOW, |_| true).unwrap();
+        let id = locked.add_push(&push(9, live.id, worker), NOW).unwrap();
+        locked.set_push_state(id, PushState::Off, NOW, None, Some(&"e".repeat(200)));
     }),
     ("reclaim", |zone| assert!(zone.lock(1).reclaim(NOW, |pid| pid != 11) <= 3)),
     ("register", |zone| assert!(zone.lock(1).register(11, NOW, |_| true).is_ok())),
@@ -125,6 +185,25 @@ fn a_change_killed_anywhere_is_repaired() {
         }
         assert!(stores > 0, "{name} stores nothing");
         assert_eq!(seen_after(change), after, "{name}");
+    }
+}
+
+#[test]
+fn a_target_that_is_changed_is_never_lost() {
+    let changed = Target { note: "n".repeat(200), ..target(2) };
+    for stores in 0.. {
+        let heap = prepared();
+        let zone = heap.zone();
+        let generation = zone.targets_generation();
+        let done = death::after(stores, || zone.lock(1).replace_target(&changed).unwrap()).is_some();
+        let found = zone.lock(1).target(TargetId(2));
+        assert!(found == Some(target(2)) || found.as_ref() == Some(&changed), "{found:?}");
+        // Whoever had read the old one reads again.
+        assert!(zone.targets_generation() > generation);
+        if done {
+            assert_eq!(found, Some(changed));
+            break;
+        }
     }
 }
 

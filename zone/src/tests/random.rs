@@ -1,11 +1,14 @@
 //! Random changes against a simple model, some of them killed on the way.
 
 use proptest::prelude::*;
-use weir_model::KeyId;
+use weir_model::{
+    KeyId,
+    target::{PushState, Target, TargetId},
+};
 
-use super::deaths::{NOW, digest, key, record, small_heap, stream};
+use super::deaths::{NOW, digest, key, push, record, small_heap, stream, target};
 use super::seen::{Seen, TestZone, look};
-use crate::{Claim, KeyRecord, Stage, StreamId, WorkerId, death};
+use crate::{Claim, KeyRecord, LivePush, Locked, Stage, StreamId, WorkerId, death, heap::SpinLock};
 
 const WORKERS: usize = 3;
 
@@ -21,6 +24,15 @@ enum Change {
     Sync(Vec<u8>),
     Claim { name: u8, worker: usize },
     Release(usize),
+    Pend { target: u8, worker: usize },
+    ConfirmTarget(u8),
+    ForgetTarget(u8),
+    Replace(Box<Target>),
+    Remove(u8),
+    SyncTargets(Vec<u8>),
+    Push { target: u8, worker: usize },
+    Stands { target: u8, worker: usize, state: PushState, error: Option<String> },
+    Unpush { target: u8, worker: usize },
     Kill(usize),
 }
 
@@ -39,6 +51,33 @@ fn any_change() -> impl Strategy<Value = Change> {
         4 => (0_u8..6, worker.clone()).prop_map(|(name, worker)| Change::Claim { name, worker }),
         3 => (0_usize..20).prop_map(Change::Release),
         1 => worker.prop_map(Change::Kill),
+        5 => any_change_of_targets(),
+        5 => any_change_of_pushes(),
+    ]
+}
+
+fn any_change_of_targets() -> impl Strategy<Value = Change> {
+    let id = 0_u8..6;
+    prop_oneof![
+        3 => (id.clone(), 0..WORKERS).prop_map(|(target, worker)| Change::Pend { target, worker }),
+        3 => id.clone().prop_map(Change::ConfirmTarget),
+        1 => id.clone().prop_map(Change::ForgetTarget),
+        2 => (id.clone(), any::<bool>(), 0_usize..200).prop_map(|(id, enabled, note)| {
+            Change::Replace(Box::new(Target { enabled, note: "n".repeat(note), ..target(id) }))
+        }),
+        1 => id.clone().prop_map(Change::Remove),
+        1 => prop::collection::btree_set(id, 0..6).prop_map(|ids| Change::SyncTargets(ids.into_iter().collect())),
+    ]
+}
+
+fn any_change_of_pushes() -> impl Strategy<Value = Change> {
+    let (id, state) = (0_u8..3, prop::sample::select(PushState::ALL.to_vec()));
+    let error = prop::option::of("[a-zé]{1,100}");
+    prop_oneof![
+        2 => (id.clone(), 0..WORKERS).prop_map(|(target, worker)| Change::Push { target, worker }),
+        2 => (id.clone(), 0..WORKERS, state, error)
+            .prop_map(|(target, worker, state, error)| Change::Stands { target, worker, state, error }),
+        1 => (id, 0..WORKERS).prop_map(|(target, worker)| Change::Unpush { target, worker }),
     ]
 }
 
@@ -103,6 +142,45 @@ impl World {
             Change::Kill(_) => {
                 locked.reclaim(NOW, self.alive());
             }
+            change => self.apply_to_targets(&locked, change),
+        }
+    }
+
+    fn apply_to_targets(&self, locked: &Locked<'_, '_, &SpinLock>, change: &Change) {
+        let find = |target: &u8, worker: &usize| -> Option<LivePush> {
+            let pid = self.workers[*worker].0;
+            let mut pushes = locked.pushes(|_| true).into_iter();
+            pushes.find(|push| push.worker_pid == pid && push.target == target_id(*target))
+        };
+        match change {
+            Change::Pend { target: id, worker } => {
+                locked.pend_target(&target(*id), self.workers[*worker].0).unwrap();
+            }
+            Change::ConfirmTarget(id) => locked.confirm_target(target_id(*id)),
+            Change::ForgetTarget(id) => locked.forget_target(target_id(*id)),
+            Change::Replace(by) => {
+                locked.replace_target(by).unwrap();
+            }
+            Change::Remove(id) => {
+                locked.remove_target(target_id(*id));
+            }
+            Change::SyncTargets(ids) => {
+                let wanted: Vec<_> = ids.iter().map(|id| target(*id)).collect();
+                locked.sync_targets(&wanted).unwrap();
+            }
+            Change::Push { target, worker } => {
+                let of = StreamId { place: 0, session: 1 };
+                locked.add_push(&push(*target, of, self.workers[*worker].1), NOW).unwrap();
+            }
+            Change::Stands { target, worker, state, error } => {
+                if let Some(push) = find(target, worker) {
+                    locked.set_push_state(push.id, *state, NOW, None, error.as_deref());
+                }
+            }
+            Change::Unpush { target, worker } => {
+                find(target, worker).into_iter().for_each(|push| locked.remove_push(push.id));
+            }
+            _ => {}
         }
     }
 
@@ -174,9 +252,52 @@ impl World {
                 after.streams.retain(|_, owner| self.owns(*owner));
                 let alive = self.alive();
                 after.keys.retain(|_, found| !matches!(found.stage, Stage::Pending { pid } if !alive(pid)));
+                after.targets.retain(|_, (_, pending)| pending.is_none_or(&alive));
+                after.pushes.retain(|(_, owner), _| self.owns(*owner));
             }
+            change => self.predict_targets(&mut after, change),
         }
         after
+    }
+
+    fn predict_targets(&self, after: &mut Seen, change: &Change) {
+        let push = |target: &u8, worker: &usize| (u64::from(*target), self.workers[*worker].1.to_word());
+        let targets = &mut after.targets;
+        match change {
+            Change::Pend { target: id, worker } => {
+                targets.insert((*id).into(), (target(*id), Some(self.workers[*worker].0)));
+            }
+            Change::ConfirmTarget(id) => {
+                targets.get_mut(&u64::from(*id)).into_iter().for_each(|(_, pending)| *pending = None);
+            }
+            Change::ForgetTarget(id) => {
+                targets.retain(|of, (_, pending)| *of != u64::from(*id) || pending.is_none())
+            }
+            Change::Replace(by) => {
+                let visible = targets.get_mut(&by.id.0).filter(|(_, pending)| pending.is_none());
+                visible.into_iter().for_each(|(target, _)| *target = (**by).clone());
+            }
+            Change::Remove(id) => {
+                targets.retain(|of, (_, pending)| *of != u64::from(*id) || pending.is_some())
+            }
+            Change::SyncTargets(ids) => {
+                targets.retain(|_, (_, pending)| pending.is_some());
+                targets.extend(ids.iter().map(|id| (u64::from(*id), (target(*id), None))));
+            }
+            Change::Push { target, worker } => {
+                after.pushes.insert(push(target, worker), (PushState::Connecting, None));
+            }
+            Change::Stands { target, worker, state, error } => {
+                if let Some((stands, last_error)) = after.pushes.get_mut(&push(target, worker)) {
+                    *stands = *state;
+                    *last_error = error.clone().or(last_error.take());
+                }
+            }
+            Change::Unpush { target, worker } => {
+                after.pushes.remove(&push(target, worker));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -184,16 +305,28 @@ fn id(key: u8) -> KeyId {
     KeyId(key.into())
 }
 
+fn target_id(target: u8) -> TargetId {
+    TargetId(target.into())
+}
+
 fn is_pending(key: &KeyRecord) -> bool {
     matches!(key.stage, Stage::Pending { .. })
 }
 
 /// What the callers never do: add a secret that is there, or bring in line with a file that has one that is pending.
-fn is_possible(change: &Change, seen: &Seen) -> bool {
+fn is_possible(change: &Change, world: &World, seen: &Seen) -> bool {
     let there = |key: u8| seen.keys.get(digest(key).bytes());
     match change {
         Change::Add { key, .. } => there(*key).is_none(),
         Change::Sync(keys) => keys.iter().all(|key| there(*key).is_none_or(|found| !is_pending(found))),
+        Change::Pend { target, .. } => !seen.targets.contains_key(&u64::from(*target)),
+        Change::SyncTargets(ids) => ids
+            .iter()
+            .all(|id| seen.targets.get(&u64::from(*id)).is_none_or(|(_, pending)| pending.is_none())),
+        Change::Push { target, worker } => {
+            let key = (u64::from(*target), world.workers[*worker].1.to_word());
+            !seen.pushes.contains_key(&key)
+        }
         _ => true,
     }
 }
@@ -203,15 +336,15 @@ proptest! {
 
     #[test]
     fn any_changes_and_deaths(
-        changes in prop::collection::vec((any_change(), prop::option::weighted(0.3, 0_usize..60)), 1..60),
+        changes in prop::collection::vec((any_change(), prop::option::weighted(0.3, 0_usize..60)), 1..100),
     ) {
-        let heap = small_heap(22 * 1024);
+        let heap = small_heap(30 * 1024);
         let zone = heap.zone();
         let mut world = World::new(&zone);
         let mut seen = look(&zone);
         let mut next_pid = 100;
         for (change, dies_at) in &changes {
-            if !is_possible(change, &seen) {
+            if !is_possible(change, &world, &seen) {
                 continue;
             }
             if let Change::Kill(worker) = change {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
+use weir_model::target::{PushState, Target};
+
 use crate::{
     KeyRecord, Locked, Mutex, Zone,
     block::{Block, Index, Kind, unpack},
     heap::SpinLock,
-    streams,
+    streams, targets,
 };
 
 pub type TestZone<'h> = Zone<'h, &'h SpinLock>;
@@ -19,6 +21,10 @@ pub struct Seen {
     pub keys: BTreeMap<[u8; 32], KeyRecord>,
     /// By name: the owner's word.
     pub streams: BTreeMap<String, u64>,
+    /// By id: the target, and for which worker it is pending.
+    pub targets: BTreeMap<u64, (Target, Option<u32>)>,
+    /// By target and the owner's word: how it stands, and the last error.
+    pub pushes: BTreeMap<(u64, u64), (PushState, Option<String>)>,
 }
 
 /// Locks the zone, which repairs it if need be, looks, and checks the rules.
@@ -40,6 +46,21 @@ pub fn look(zone: &TestZone<'_>) -> Seen {
         assert!(reached, "a stream is not in its chain");
         let (_, name, _) = locked.row_text(block);
         assert!(seen.streams.insert(name, streams::owner(block)).is_none(), "a stream is there twice");
+    }
+    for (at, block) in locked.records(Kind::Target) {
+        take_all(&locked, at, block, &mut taken);
+        let reached = locked.chain(targets::target_hash(block)).any(|(found, _)| found == at);
+        assert!(reached, "a target is not in its chain");
+        let target = locked.read_target(block).unwrap();
+        let pending = targets::pending_pid(block);
+        assert!(seen.targets.insert(target.id.0, (target, pending)).is_none(), "a target is there twice");
+    }
+    for (at, block) in locked.records(Kind::Push) {
+        take_all(&locked, at, block, &mut taken);
+        let push = locked.read_push(at, block, 0);
+        assert_eq!((push.app.as_str(), push.name.as_str()), ("live", "show"));
+        let key = (push.target.0, streams::owner(block));
+        assert!(seen.pushes.insert(key, (push.state, push.last_error)).is_none(), "a push is there twice");
     }
     check_free(zone, &taken);
     seen
@@ -87,6 +108,13 @@ impl Seen {
         });
         assert_each(&self.streams, &before.streams, &after.streams, |seen, one, other| {
             seen == one || seen == other
+        });
+        assert_each(&self.targets, &before.targets, &after.targets, |seen, one, other| {
+            seen == one || seen == other
+        });
+        assert_each(&self.pushes, &before.pushes, &after.pushes, |seen, one, other| {
+            [&one.1, &other.1, &None].contains(&&seen.1)
+                && [one.0, other.0, PushState::Connecting].contains(&seen.0)
         });
     }
 }
