@@ -171,3 +171,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

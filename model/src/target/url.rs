@@ -392,3 +392,6 @@ impl fmt::Display for Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

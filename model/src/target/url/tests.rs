@@ -1,0 +1,155 @@
+use super::*;
+use proptest::prelude::*;
+
+fn url(text: &str) -> TargetUrl {
+    text.parse().unwrap()
+}
+
+fn error(text: &str) -> TargetUrlError {
+    text.parse::<TargetUrl>().unwrap_err()
+}
+
+#[test]
+fn is_taken_apart() {
+    for (text, host, port, app, key) in [
+        ("rtmp://a.rtmp.example/live2/abcd-efgh", "a.rtmp.example", 1935, "live2", "abcd-efgh"),
+        ("rtmps://a.example:443/rtmp/FB-1?s_bl=1&a=b", "a.example", 443, "rtmp", "FB-1?s_bl=1&a=b"),
+        ("rtmps://a.example/app/k", "a.example", 443, "app", "k"),
+        ("RTMP://192.0.2.1:1936/app/inst/k", "192.0.2.1", 1936, "app/inst", "k"),
+        ("rtmp://[2001:DB8::1]/app/inst?x=y/k", "[2001:db8::1]", 1935, "app/inst?x=y", "k"),
+        ("rtmp://[::1]:1/app/k@5?a=$name", "[::1]", 1, "app", "k@5?a=$name"),
+        ("rtmp://me:pw@h_1./app/%6b", "h_1.", 1935, "app", "%6b"),
+    ] {
+        let url = url(text);
+        let parts = (url.host().to_string(), url.port(), url.app(), url.key().expose());
+        assert_eq!(parts, (host.to_owned(), port, app, key), "{text}");
+        assert_eq!(url.is_tls(), text.starts_with("rtmps"), "{text}");
+        assert_eq!(url.expose(), text);
+    }
+}
+
+#[test]
+fn user_and_password_are_decoded() {
+    for (text, user, password) in [
+        ("rtmp://me:pw@h/a/k", "me", "pw"),
+        ("rtmp://me@h/a/k", "me", ""),
+        ("rtmp://me:@h/a/k", "me", ""),
+        ("rtmp://m%65:p%40w%3a%2F%25@h/a/k", "me", "p@w:/%"),
+        ("rtmp://me:p@w:x@h/a/k", "me", "p@w:x"),
+        ("rtmp://%c3%a9:pw@h/a/k", "\u{e9}", "pw"),
+    ] {
+        let url = url(text);
+        let credentials = url.credentials().unwrap();
+        assert_eq!((credentials.user.as_str(), credentials.password.expose()), (user, password), "{text}");
+    }
+    assert!(url("rtmp://h/a/k@x").credentials().is_none());
+}
+
+#[test]
+fn shown_without_secrets() {
+    for (text, masked, tc_url) in [
+        ("rtmp://h/a/sk_1", "rtmp://h/a/***", "rtmp://h/a"),
+        ("rtmp://me:pw@h:1935/a/sk_1?x=y", "rtmp://me:***@h:1935/a/***", "rtmp://h:1935/a"),
+        (
+            "RTMPS://m%65@[::1]:443/a/b?c/sk_1",
+            "rtmps://m%65:***@[::1]:443/a/b?c/***",
+            "rtmps://[::1]:443/a/b?c",
+        ),
+    ] {
+        let url = url(text);
+        assert_eq!((url.masked().as_str(), url.tc_url().as_str()), (masked, tc_url));
+        assert_eq!(format!("{url} {url:?}"), format!("{masked} {masked}"));
+        assert_eq!(error(masked), TargetUrlError::Masked);
+    }
+}
+
+#[test]
+fn messages_say_what_would_be_right() {
+    let long = "x".repeat(256);
+    let host = format!("rtmp://{}.example/a/k", "x".repeat(64));
+    for (text, message) in [
+        ("", "unknown scheme, expected rtmp:// or rtmps://"),
+        ("rtmp:/h/a/k", "unknown scheme, expected rtmp:// or rtmps://"),
+        ("https://h/a/k", "unknown scheme, expected rtmp:// or rtmps://"),
+        ("rtmp:///a/k", "no host, expected rtmp://host/app/key"),
+        ("rtmp://me:pw@/a/k", "no host, expected rtmp://host/app/key"),
+        ("rtmp://:1935/a/k", "no host, expected rtmp://host/app/key"),
+        ("rtmp://h", "no application, expected rtmp://host/app/key"),
+        ("rtmp://h/", "no application, expected rtmp://host/app/key"),
+        ("rtmp://h/a", "no stream key, expected rtmp://host/app/key"),
+        ("rtmp://h/a/", "no stream key, expected rtmp://host/app/key"),
+        ("rtmp://h/a/?x=y", "no stream key, expected rtmp://host/app/key"),
+        ("rtmp://h//k", "empty part in the path, expected no \"//\" after the host"),
+        ("rtmp://h/a//k", "empty part in the path, expected no \"//\" after the host"),
+        ("rtmp://h:0/a/k", "bad port, expected 1 to 65535"),
+        ("rtmp://h:+1/a/k", "bad port, expected 1 to 65535"),
+        ("rtmp://h:/a/k", "bad port, expected 1 to 65535"),
+        ("rtmp://[::1]:65536/a/k", "bad port, expected 1 to 65535"),
+        ("rtmp://[::1/a/k", "bad host, expected a name, an IPv4 address or an IPv6 address in brackets"),
+        ("rtmp://[::1]1/a/k", "bad host, expected a name, an IPv4 address or an IPv6 address in brackets"),
+        (
+            "rtmp://[fe80::1%25eth0]/a/k",
+            "bad host, expected a name, an IPv4 address or an IPv6 address in brackets",
+        ),
+        ("rtmp://127.1/a/k", "bad host, expected a name, an IPv4 address or an IPv6 address in brackets"),
+        ("rtmp://0x7f.0x1/a/k", "bad host, expected a name, an IPv4 address or an IPv6 address in brackets"),
+        ("rtmp://-h/a/k", "bad host, expected a name, an IPv4 address or an IPv6 address in brackets"),
+        (&host, "bad host, expected a name, an IPv4 address or an IPv6 address in brackets"),
+        (
+            "rtmp://:pw@h/a/k",
+            "bad user or password, expected user:password@ with %XX for \"/\", \"@\", \":\" and \"%\" in them",
+        ),
+        (
+            "rtmp://me:%zz@h/a/k",
+            "bad user or password, expected user:password@ with %XX for \"/\", \"@\", \":\" and \"%\" in them",
+        ),
+        (
+            "rtmp://me:%00@h/a/k",
+            "bad user or password, expected user:password@ with %XX for \"/\", \"@\", \":\" and \"%\" in them",
+        ),
+        ("rtmp://me:1/2@h/a/k", "\"@\" in the application, expected %2F for \"/\" in the password"),
+        (
+            "rtmp://h/a/k y",
+            "space, control character or character outside ascii at byte 12, expected printable ascii, others as %XX",
+        ),
+        (
+            "rtmp://h/a/\u{e9}",
+            "space, control character or character outside ascii at byte 11, expected printable ascii, others as %XX",
+        ),
+        (&format!("rtmp://h/{long}/k"), "application of 256 bytes, at most 255 are allowed"),
+        (&format!("rtmp://h/a/{long}"), "stream key of 256 bytes, at most 255 are allowed"),
+        (&format!("rtmp://me:{long}@h/a/k"), "password of 256 bytes, at most 255 are allowed"),
+        (&format!("rtmp://h/{}/k", &long[8..]), "host and application of 257 bytes, at most 255 are allowed"),
+        (&format!("rtmp://{}", "x".repeat(1018)), "url of 1025 bytes, at most 1024 are allowed"),
+    ] {
+        assert_eq!(error(text).to_string(), message, "{text}");
+    }
+}
+
+proptest! {
+    /// Whatever is read can be shown, and nothing that is shown can be read.
+    #[test]
+    fn any_text_is_read_or_refused(text in "rtmps?://([a-c%:@/\\[\\]?*.0-9\u{e9} -]{0,40})") {
+        match text.parse::<TargetUrl>() {
+            Ok(url) => {
+                prop_assert_eq!(url.expose(), text);
+                prop_assert_eq!(url.masked().parse::<TargetUrl>(), Err(TargetUrlError::Masked));
+                prop_assert!(url.tc_url().len() <= MAX_PART_LEN);
+                prop_assert!(!url.app().is_empty() && !url.key().expose().is_empty());
+            }
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_secret(
+        host in "[a-z]{1,20}", app in "[a-z]{1,9}(/[a-z]{1,9})?", key in "[A-Z0-9]{5,40}", password in "[A-Z0-9]{5,40}"
+    ) {
+        let url = url(&format!("rtmps://me:{password}@{host}/{app}/{key}"));
+        for shown in [url.masked(), url.tc_url(), format!("{url:?}"), format!("{:?}", url.credentials())] {
+            prop_assert!(!shown.contains(&key) && !shown.contains(&password), "{}", shown);
+        }
+        prop_assert_eq!(url.key().expose(), key);
+        prop_assert_eq!(url.credentials().map(|c| c.password.expose()), Some(password.as_str()));
+    }
+}
