@@ -2,7 +2,7 @@
 //!
 //! The walk goes where `ngx_rtmp_amf_read` goes, and further: every value of the message is looked
 //! at, not only those that a handler asks for, and values of types that nginx-rtmp does not know are
-//! passed over where their length is known. Where the walk ends early, nginx-rtmp's ended before.
+//! passed over where their length is known. Where the walk ends early, nginx-rtmp comes no deeper.
 
 use super::bytes::Bytes;
 use super::{MAX_DEPTH, Violation, kind};
@@ -129,11 +129,9 @@ where
         }
         Some(Level::Array(left)) => *left -= 1,
         Some(Level::Object) => {
-            // An object may end with the message (`ngx_rtmp_amf_read_object`), or a byte before.
-            let Some(len) = body.u16_or_nothing() else {
-                levels.pop();
-                return Ok(Some(()));
-            };
+            // Here an object may end with the message (`ngx_rtmp_amf_read_object`). One byte may be
+            // left for what is around it, but that goes no deeper.
+            let Some(len) = body.array().map(u16::from_be_bytes) else { return Ok(None) };
             if body.skip(len.into()).is_none() {
                 return Ok(None);
             }
@@ -153,7 +151,19 @@ fn value<'a, I>(marker: u8, levels: &mut Levels, body: &mut Bytes<'a, I>) -> Res
 where
     I: Iterator<Item = &'a [u8]>,
 {
-    let passed = match marker {
+    let level = match marker {
+        marker::OBJECT => Some(Level::Object),
+        marker::ECMA_ARRAY => body.skip(4).map(|()| Level::Object),
+        marker::TYPED_OBJECT => short_string(body).map(|()| Level::Object),
+        marker::STRICT_ARRAY => body.array().map(u32::from_be_bytes).map(Level::Array),
+        _ => return Ok(pass_over(marker, body)),
+    };
+    level.map(|level| levels.push(level)).transpose()
+}
+
+/// Passes over what holds no other values; `None` where its end is not known or not there.
+fn pass_over<'a, I: Iterator<Item = &'a [u8]>>(marker: u8, body: &mut Bytes<'a, I>) -> Option<()> {
+    match marker {
         marker::NUMBER => body.skip(8),
         marker::BOOLEAN => body.skip(1),
         marker::REFERENCE => body.skip(2),
@@ -166,17 +176,9 @@ where
         | marker::MOVIE_CLIP
         | marker::RECORD_SET
         | marker::OBJECT_END => Some(()),
-        marker::OBJECT => return levels.push(Level::Object).map(Some),
-        marker::ECMA_ARRAY if body.skip(4).is_some() => return levels.push(Level::Object).map(Some),
-        marker::TYPED_OBJECT if short_string(body).is_some() => return levels.push(Level::Object).map(Some),
-        marker::STRICT_ARRAY => match body.array().map(u32::from_be_bytes) {
-            Some(count) => return levels.push(Level::Array(count)).map(Some),
-            None => None,
-        },
         // AMF 3 and what is not AMF; nginx-rtmp does not follow either.
         _ => None,
-    };
-    Ok(passed)
+    }
 }
 
 fn short_string<'a, I: Iterator<Item = &'a [u8]>>(body: &mut Bytes<'a, I>) -> Option<()> {

@@ -58,21 +58,6 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
         Some(array)
     }
 
-    /// A number of two bytes; when there is only one it is not read.
-    pub fn u16_or_nothing(&mut self) -> Option<u16> {
-        if !self.fill() {
-            return None;
-        }
-        let before = self.piece;
-        let high = self.byte()?;
-        let Some(low) = self.byte() else {
-            self.piece = &before[..1];
-            self.limit += 1;
-            return None;
-        };
-        Some(u16::from_be_bytes([high, low]))
-    }
-
     /// Passes over `len` bytes; `None` when there are fewer.
     pub fn skip(&mut self, mut len: usize) -> Option<()> {
         while len > 0 {
