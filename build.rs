@@ -7,12 +7,13 @@
 use std::{env, fs, path::PathBuf, process::exit};
 
 /// Headers of nginx-rtmp that the module speaks about.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
     "ngx_rtmp.h",
     "ngx_rtmp_cmd_module.h",
     "ngx_rtmp_relay_module.h",
     "ngx_rtmp_live_module.h",
     "ngx_rtmp_codec_module.h",
+    "ngx_rtmp_record_module.h",
     "ngx_rtmp_version.h",
 ];
 

@@ -58,6 +58,29 @@ directive!(
     WeirDrainTimeout(AppSettings) c"weir_drain_timeout", context::RTMP_SERVER | context::ONE, Application, drain_timeout
 );
 directive!(
+    /// `weir_guard on | off;`
+    WeirGuard(AppSettings) c"weir_guard", context::RTMP_SERVER | context::ONE, Application, guard
+);
+directive!(
+    /// `weir_session_timeout TIME;`
+    WeirSessionTimeout(AppSettings) c"weir_session_timeout", context::RTMP_SERVER | context::ONE, Application,
+    session_timeout
+);
+directive!(
+    /// `weir_idle_publisher TIME;`
+    WeirIdlePublisher(AppSettings) c"weir_idle_publisher", context::RTMP | context::ONE, Application,
+    idle_publisher
+);
+directive!(
+    /// `weir_limit_unauthenticated N;`
+    WeirLimitUnauthenticated(AppSettings) c"weir_limit_unauthenticated", context::RTMP_SERVER | context::ONE,
+    Application, limit_unauthenticated
+);
+directive!(
+    /// `weir_min_free SIZE;`
+    WeirMinFree(AppSettings) c"weir_min_free", context::APPLICATION | context::ONE, Application, min_free
+);
+directive!(
     /// `weir_api;`
     WeirApi(LocationSettings) c"weir_api", context::LOCATION | context::NONE, Location, api
 );
@@ -135,6 +158,42 @@ fn drain_timeout(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(),
     let argument = cx.argument()?.to_owned();
     assign(&mut settings.drain_timeout_ms, cx.milliseconds(&argument)?)?;
     needs_zone(cx, "weir_drain_timeout");
+    Ok(())
+}
+
+fn guard(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    assign(&mut settings.guard, one_of(cx, &[("on", true), ("off", false)])?)?;
+    needs_zone(cx, "weir_guard");
+    Ok(())
+}
+
+fn session_timeout(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let argument = cx.argument()?.to_owned();
+    assign(&mut settings.session_timeout_ms, cx.milliseconds(&argument)?)?;
+    needs_zone(cx, "weir_session_timeout");
+    Ok(())
+}
+
+fn idle_publisher(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let argument = cx.argument()?.to_owned();
+    assign(&mut settings.idle_publisher_ms, cx.milliseconds(&argument)?)?;
+    needs_zone(cx, "weir_idle_publisher");
+    Ok(())
+}
+
+fn limit_unauthenticated(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let argument = cx.argument()?;
+    let limit = argument.parse().ok().filter(|limit| *limit > 0);
+    let limit = limit.ok_or_else(|| format!("invalid number \"{argument}\", expected for example \"32\""))?;
+    assign(&mut settings.limit_unauthenticated, limit)?;
+    needs_zone(cx, "weir_limit_unauthenticated");
+    Ok(())
+}
+
+fn min_free(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let argument = cx.argument()?.to_owned();
+    assign(&mut settings.min_free, cx.offset(&argument)?)?;
+    needs_zone(cx, "weir_min_free");
     Ok(())
 }
 

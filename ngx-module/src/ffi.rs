@@ -10,22 +10,32 @@
 //! | `zone` | shared memory, its lock, its life over reloads |
 //! | `session` | an RTMP session |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
+//! | `incoming` | what clients send, as it is read |
+//! | `relay` | nginx-rtmp's `push` lines |
+//! | `commands` | where the directives of other modules write to |
+//! | `disk` | what nginx-rtmp writes, and how it stops |
 //! | `interworker` | sockets between workers, and pushes to them |
 //! | `cycle` | the life of a configuration and of a worker |
+//! | `advice` | warnings on a configuration |
 //! | `timer`, `thread`, `log`, `process` | events, the thread pool, the log, the clock |
 //! | `request` | an HTTP request |
 //! | `event_stream` | requests that are answered with events |
 
+mod advice;
 pub mod callback;
 pub mod chain;
 mod collections;
+mod commands;
 pub mod conf;
 pub mod cycle;
+pub mod disk;
 pub mod event_stream;
 pub mod export;
+mod incoming;
 pub mod interworker;
 pub mod log;
 pub mod process;
+mod relay;
 pub mod request;
 pub mod rtmp_sys;
 pub mod session;

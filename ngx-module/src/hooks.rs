@@ -1,5 +1,6 @@
 //! The life of a session: what it publishes, what it plays, and its end.
 
+pub mod guard;
 pub mod live;
 pub mod play;
 pub mod publish;
@@ -11,16 +12,24 @@ use std::rc::Rc;
 use weir_model::KeyId;
 
 use crate::{
-    ffi::{log::Level, process, session::Session, timer::SessionTimer},
+    ffi::{
+        log::Level,
+        process::{self, Local},
+        session::Session,
+        timer::SessionTimer,
+    },
     runtime::{self, Runtime},
     worker,
 };
+use guard::Guarded;
 use play::Playing;
 use publish::Publish;
 pub use refusal::log_summary;
 
 /// How long a refused client may read why, in milliseconds.
 const LINGER_MS: usize = 200;
+/// How many refused clients a worker lets read at the same time.
+const MOST_LINGERING: usize = 64;
 
 /// What is kept of a session.
 #[derive(Default)]
@@ -29,9 +38,42 @@ pub struct SessionState {
     pub publish: Publish,
     /// What it plays.
     pub playing: Option<Playing>,
+    /// What the guard knows of it, where it stands before it.
+    pub guard: Option<Guarded>,
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
-    closing: bool,
+    closing: Option<Lingering>,
     timer: Option<SessionTimer>,
+}
+
+impl SessionState {
+    /// It was refused, and lingers.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+}
+
+/// One of the refused connections that linger in this worker.
+struct Lingering;
+
+static LINGERING: Local<usize> = Local::new(0);
+
+impl Lingering {
+    /// `None` when there are many already.
+    fn begin() -> Option<Lingering> {
+        let room = LINGERING.with(|count| {
+            let room = *count < MOST_LINGERING;
+            *count += usize::from(room);
+            room
+        });
+        room.then(|| Lingering)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        LINGERING.with(|count| *count = count.saturating_sub(1));
+    }
 }
 
 /// A connection was accepted, or is being made. Returns whether it may go on.
@@ -46,12 +88,22 @@ pub fn on_connect(session: &mut Session) -> bool {
         runtime.zone.count_accepted();
         session.send_at_once();
     }
-    true
+    guard::on_connect(session)
+}
+
+/// The connection is gone.
+pub fn on_disconnect(session: &mut Session) {
+    if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
+        guard::release(guarded);
+    }
 }
 
 /// A stream was closed, or the connection is going: what the session holds is released.
 pub fn on_close(session: &mut Session) {
     let Some(state) = session.known_state() else { return };
+    if let Some(guarded) = &mut state.guard {
+        guard::on_close(guarded);
+    }
     let (publish, playing) = (std::mem::take(&mut state.publish), state.playing.take());
     publish::release(publish);
     if let Some(playing) = playing {
@@ -62,7 +114,7 @@ pub fn on_close(session: &mut Session) {
 /// A session's timer fired: a refused one has lingered, a waiting one looks again.
 pub fn on_timer(session: &mut Session) {
     let Some(state) = session.state() else { return };
-    if state.closing {
+    if state.is_closing() {
         return session.close();
     }
     match std::mem::take(&mut state.publish) {
@@ -102,12 +154,17 @@ pub fn drop_publishers(runtime: &Rc<Runtime>, key: KeyId) -> usize {
 }
 
 /// Closes the connection when the other end had time to read what it was told. What the session holds is
-/// released then, as with every close.
+/// released then, as with every close. Where many linger already, it is closed at once: connections are for
+/// those who may publish.
 fn close_soon(session: &mut Session) {
-    if let Some(state) = session.state() {
-        state.closing = true;
+    let lingering = Lingering::begin();
+    match session.state() {
+        Some(state) if lingering.is_some() => {
+            state.closing = lingering;
+            arm(session, LINGER_MS);
+        }
+        _ => session.close(),
     }
-    arm(session, LINGER_MS);
 }
 
 fn arm(session: &mut Session, ms: usize) {

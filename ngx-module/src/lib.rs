@@ -16,9 +16,11 @@
 //! | room | what it does |
 //! |---|---|
 //! | [`directives`], [`settings`] | what was written in nginx.conf |
+//! | [`advice`] | what is dangerous in the rest of it |
 //! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
-//! | [`hooks`] | the publish, the play, their end |
+//! | [`hooks`] | the publish, the play, their end, and the guard before them |
 //! | [`state`] | the state file |
+//! | [`disk`] | free space for what nginx-rtmp writes |
 //! | [`snapshot`], [`stat`] | what is live, for the API and for `weir_stat` |
 //! | [`api`] | the JSON API, one file a resource |
 //! | [`ffi`] | all unsafe code |
@@ -26,8 +28,10 @@
 // Everything is called from C: the compiler cannot see who uses what is public.
 #![deny(unsafe_code)]
 
+pub mod advice;
 pub mod api;
 pub mod directives;
+pub mod disk;
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod hooks;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use weir_model::{
-    Digest, duplicate::Duplicate, key::StreamKey, stat::Format, state_file::State, token::Signer,
-    verdict::Policy,
+    Digest, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, stat::Format, state_file::State,
+    token::Signer, verdict::Policy,
 };
 
 use crate::ffi::conf::{Handle, Inherit};
@@ -49,6 +49,16 @@ pub struct AppSettings {
     pub drain_timeout_ms: Option<u64>,
     /// `weir_key_file` was said here.
     pub key_file: bool,
+    /// `weir_guard`.
+    pub guard: Option<bool>,
+    /// `weir_session_timeout`, in milliseconds.
+    pub session_timeout_ms: Option<u64>,
+    /// `weir_idle_publisher`, in milliseconds; 0 is for ever.
+    pub idle_publisher_ms: Option<u64>,
+    /// `weir_limit_unauthenticated`.
+    pub limit_unauthenticated: Option<u32>,
+    /// `weir_min_free`, in bytes; 0 is never.
+    pub min_free: Option<u64>,
 }
 
 impl AppSettings {
@@ -63,6 +73,34 @@ impl AppSettings {
     pub fn duplicate(&self) -> Duplicate {
         self.duplicate.unwrap_or_default()
     }
+
+    /// Whether nginx-rtmp is guarded; it is where nothing was said.
+    #[must_use]
+    pub fn guard(&self) -> bool {
+        self.guard.unwrap_or(true)
+    }
+
+    /// How long a session may be silent.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        Limits {
+            session_timeout_ms: self.session_timeout_ms.unwrap_or(usual.session_timeout_ms),
+            idle_publisher_ms: self.idle_publisher_ms.unwrap_or(usual.idle_publisher_ms),
+        }
+    }
+
+    /// How many connections that neither publish nor play an address may have.
+    #[must_use]
+    pub fn limit_unauthenticated(&self) -> u32 {
+        self.limit_unauthenticated.unwrap_or(32)
+    }
+
+    /// Below how many free bytes nothing is written, 0 for never.
+    #[must_use]
+    pub fn min_free(&self) -> u64 {
+        self.min_free.unwrap_or(64 << 20)
+    }
 }
 
 impl Inherit for AppSettings {
@@ -70,6 +108,11 @@ impl Inherit for AppSettings {
         self.publish = self.publish.or(outer.publish);
         self.duplicate = self.duplicate.or(outer.duplicate);
         self.drain_timeout_ms = self.drain_timeout_ms.or(outer.drain_timeout_ms);
+        self.guard = self.guard.or(outer.guard);
+        self.session_timeout_ms = self.session_timeout_ms.or(outer.session_timeout_ms);
+        self.idle_publisher_ms = self.idle_publisher_ms.or(outer.idle_publisher_ms);
+        self.limit_unauthenticated = self.limit_unauthenticated.or(outer.limit_unauthenticated);
+        self.min_free = self.min_free.or(outer.min_free);
     }
 }
 

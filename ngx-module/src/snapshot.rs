@@ -19,6 +19,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
     let zone = &runtime.zone;
     let workers = workers(runtime);
     let streams = streams(runtime);
+    let guard = zone.guard_counts();
     let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum();
     Snapshot {
         now,
@@ -27,7 +28,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         pid: process::pid(),
         since: workers.iter().map(|worker| worker.since).min().unwrap_or(now),
         accepted: zone.accepted(),
-        guard: Default::default(),
+        guard: std::array::from_fn(|index| guard[index]),
         bytes_in: sum(|stream| stream.bytes_in),
         bytes_out: sum(|stream| stream.bytes_out),
         bitrate_in: sum(|stream| stream.bitrate_in),

@@ -212,6 +212,7 @@ fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
             zone.retire_secret(*id, *previous_expires_at);
             zone.confirm_secret(&secret.digest);
         }
+        Change::AddTarget(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => {}
     }
 }
 
@@ -221,6 +222,7 @@ fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
         Change::AddKey(key) => (key.id, "added"),
         Change::RevokeKey(id) => (*id, "revoked"),
         Change::RotateKey { id, .. } => (*id, "rotated"),
+        Change::AddTarget(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => return,
     };
     let data = json!({ "id": id, "change": change });
     zone.push_event("key.changed", &data.to_string(), process::now());
@@ -231,7 +233,10 @@ fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
     match change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest)),
         Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
-        Change::RevokeKey(_) => {}
+        Change::RevokeKey(_)
+        | Change::AddTarget(_)
+        | Change::ChangeTarget { .. }
+        | Change::RemoveTarget(_) => {}
     }
 }
 

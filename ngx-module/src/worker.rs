@@ -5,6 +5,7 @@ use std::rc::Rc;
 use weir_model::Timestamp;
 
 use crate::{
+    disk,
     ffi::{
         event_stream, interworker,
         log::{self, Level},
@@ -75,6 +76,7 @@ pub fn tick() {
     });
     if slow {
         session::each(account);
+        session::each(hooks::guard::check_deadline);
         if draining_ms.is_some() {
             hooks::spread::close_unplayed();
         }
@@ -82,6 +84,7 @@ pub fn tick() {
             session::each(hooks::spread::spread);
         }
         tidy(&runtime);
+        disk::look();
     }
 }
 
@@ -123,7 +126,9 @@ fn tidy(runtime: &Rc<Runtime>) {
     zone.reclaim(now, process::census());
     zone.forget_ended_secrets(now);
     let summaries = zone.throttled_since(now);
+    let guarded = zone.guard_refused_since(now);
     drop(zone);
+    guarded.iter().for_each(hooks::guard::log_summary);
     for (bucket, unlogged) in summaries {
         hooks::log_summary(bucket, unlogged);
     }

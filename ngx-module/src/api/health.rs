@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Answer, Call, answer};
-use crate::snapshot;
+use crate::{ffi::disk, snapshot};
 
 /// Share of the zone in use from which on it is nearly full, percent.
 const NEARLY_FULL: usize = 90;
@@ -24,6 +24,9 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
             "the state file cannot be written: no key can be added, rotated or revoked for good".to_owned(),
         );
     }
+    reasons.extend(disk::stopped().iter().map(|writer| {
+        format!("less than \"weir_min_free\" is free: application \"{}\" writes no files", writer.app)
+    }));
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
     let zone = json!({ "size": zone.size(), "used": zone.used_bytes() });
     answer(200, &json!({ "status": status, "reasons": reasons, "workers": workers, "zone": zone }))

@@ -203,6 +203,14 @@ impl Context<'_> {
         usize::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"4m\""))
     }
 
+    /// A size in bytes that may be larger than memory, `k`, `m` and `g` allowed (ngx_parse_offset).
+    pub fn offset(&mut self, argument: &str) -> Result<u64, String> {
+        let mut word = self.copy(argument).ok_or("not enough memory")?;
+        // SAFETY: a string of the given length.
+        let size = unsafe { nginx_sys::ngx_parse_offset(&mut word) };
+        u64::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"64m\""))
+    }
+
     /// A time in milliseconds, `s`, `m` and the like allowed (ngx_parse_time).
     pub fn milliseconds(&mut self, argument: &str) -> Result<u64, String> {
         let mut word = self.copy(argument).ok_or("not enough memory")?;

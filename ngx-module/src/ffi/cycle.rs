@@ -11,7 +11,7 @@ use nginx_sys::{NGX_ERROR, NGX_OK, ngx_cycle_t, ngx_int_t, ngx_pool_cleanup_add}
 use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    callback, conf, interworker, log,
+    advice, callback, conf, disk, interworker, log,
     rtmp_sys::{self, Rtmp},
     thread, zone,
 };
@@ -80,6 +80,10 @@ pub(super) extern "C" fn check(cycle: *mut ngx_cycle_t, settings: *mut std::ffi:
             }
             return NGX_CONF_ERROR.cast();
         }
+        if settings.zone_size > 0 {
+            // SAFETY: the cycle that is being built, read to its end.
+            unsafe { advice::warn(cycle) };
+        }
         ptr::null_mut()
     })
 }
@@ -95,6 +99,9 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             }
             settings.auto_push = !settings.zone.0.is_null() && interworker::take_over(cycle);
             let zone = settings.zone.0.as_ref().and_then(|zone| zone::view(zone).ok());
+            if zone.is_some() {
+                disk::find();
+            }
             if runtime::replace(zone, settings) {
                 thread::start_pools(cycle);
             }

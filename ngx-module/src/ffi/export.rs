@@ -18,18 +18,24 @@ use super::{
 };
 use crate::{
     directives::{
-        WeirApi, WeirApiToken, WeirDrainTimeout, WeirDuplicate, WeirKeyFile, WeirPublish, WeirSecret,
-        WeirStat, WeirZone,
+        WeirApi, WeirApiToken, WeirDrainTimeout, WeirDuplicate, WeirGuard, WeirIdlePublisher, WeirKeyFile,
+        WeirLimitUnauthenticated, WeirMinFree, WeirPublish, WeirSecret, WeirSessionTimeout, WeirStat,
+        WeirZone,
     },
     settings::{AppSettings, LocationSettings},
 };
 
 static mut CORE_COMMANDS: [ngx_command_t; 3] = [command::<WeirZone>(), command::<WeirSecret>(), no_command()];
-static mut RTMP_COMMANDS: [ngx_command_t; 5] = [
+static mut RTMP_COMMANDS: [ngx_command_t; 10] = [
     command::<WeirPublish>(),
     command::<WeirKeyFile>(),
     command::<WeirDuplicate>(),
     command::<WeirDrainTimeout>(),
+    command::<WeirGuard>(),
+    command::<WeirSessionTimeout>(),
+    command::<WeirIdlePublisher>(),
+    command::<WeirLimitUnauthenticated>(),
+    command::<WeirMinFree>(),
     no_command(),
 ];
 static mut HTTP_COMMANDS: [ngx_command_t; 4] =

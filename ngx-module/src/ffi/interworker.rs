@@ -13,7 +13,7 @@ use nginx_sys::{
 };
 
 use super::{
-    callback, export, log,
+    callback, commands, export, log,
     process::Local,
     rtmp_sys::{
         self, Rtmp, ngx_rtmp_addr_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_in_addr_t, ngx_rtmp_port_t,
@@ -49,13 +49,9 @@ pub(super) unsafe fn take_over(cycle: *mut ngx_cycle_t) -> bool {
     unsafe {
         let module = rtmp.ngx_rtmp_auto_push_module;
         let settings = (*(*cycle).conf_ctx.add((*module).index)).cast::<u8>();
-        let mut command = (*module).commands;
-        while !settings.is_null() && (*command).name.len > 0 {
-            if super::conf::text(&(*command).name) == Some("rtmp_auto_push") {
-                let flag = settings.add((*command).offset).cast::<ngx_flag_t>();
-                return mem::replace(&mut *flag, 0) == 1;
-            }
-            command = command.add(1);
+        if let (false, Some(offset)) = (settings.is_null(), commands::offset(module, "rtmp_auto_push")) {
+            let flag = settings.add(offset).cast::<ngx_flag_t>();
+            return mem::replace(&mut *flag, 0) == 1;
         }
     }
     false

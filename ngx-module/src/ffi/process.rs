@@ -35,6 +35,13 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(seconds).unwrap_or(0) * 1000 + milliseconds as u64)
 }
 
+/// A clock that is never set (`ngx_current_msec`), for how long something lasted: no system call.
+#[must_use]
+pub fn uptime() -> Timestamp {
+    // SAFETY: read by value.
+    Timestamp::from_millis(unsafe { nginx_sys::ngx_current_msec } as u64)
+}
+
 /// Whether a process with this id exists. One that exited and was not yet reaped does.
 #[must_use]
 pub fn alive(pid: u32) -> bool {

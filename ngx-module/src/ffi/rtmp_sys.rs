@@ -104,6 +104,9 @@ symbols! {
         ngx_rtmp_relay_module,
         ngx_rtmp_codec_module,
         ngx_rtmp_live_module,
+        ngx_rtmp_record_module,
+        ngx_rtmp_hls_module,
+        ngx_rtmp_dash_module,
     }
     globals {
         ngx_rtmp_core_main_conf: *mut ngx_rtmp_core_main_conf_t,

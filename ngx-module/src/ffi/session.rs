@@ -8,7 +8,7 @@ use std::{
     ptr,
 };
 
-use nginx_sys::{ngx_connection_t, ngx_int_t};
+use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_str_t};
 use ngx::core::Pool;
 use weir_model::{
     ClientAddr,
@@ -18,11 +18,11 @@ use weir_model::{
 use weir_zone::WorkerFacts;
 
 use super::{
-    chain, conf, export, interworker, log,
+    chain, conf, export, incoming, interworker, log,
     process::Local,
     rtmp_sys::{
-        self, NGX_RTMP_MAX_NAME, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
-        ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
+        self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
+        ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t, ngx_rtmp_stream_t,
     },
     timer::SessionTimer,
 };
@@ -75,18 +75,60 @@ impl Session {
         unsafe { conf::entry(self.raw().app_conf, export::rtmp_module()) }
     }
 
-    /// `weir_drain_timeout` in milliseconds, of the application or, before `connect`, of the server.
+    /// The application's settings or, before `connect`, those of the server, which applications inherit.
     #[must_use]
-    pub fn drain_timeout(&self) -> Option<u64> {
-        // SAFETY: a server has settings for applications too, which its applications inherit; they stand
-        // with the context that its core module keeps (ngx_rtmp_core_srv_conf_t.ctx).
+    pub fn guard_settings(&self) -> Option<&'static AppSettings> {
+        // SAFETY: the server's settings for applications stand with the context that its core module keeps
+        // (ngx_rtmp_core_srv_conf_t.ctx).
         let of_server = || unsafe {
             let rtmp = rtmp_sys::rtmp()?;
             let core: &ngx_rtmp_core_srv_conf_t =
                 conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
             conf::entry::<AppSettings>(core.ctx.as_ref()?.app_conf, export::rtmp_module())
         };
-        self.settings().or_else(of_server)?.drain_timeout_ms
+        self.settings().or_else(of_server)
+    }
+
+    /// `weir_drain_timeout` in milliseconds.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Option<u64> {
+        self.guard_settings()?.drain_timeout_ms
+    }
+
+    /// Whether the client's `connect` was accepted, or nginx-rtmp made the connection for an application.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !self.raw().app_conf.is_null()
+    }
+
+    /// Whether the client's address comes with the PROXY protocol, once the handshake is over.
+    #[must_use]
+    pub fn is_behind_proxy(&self) -> bool {
+        let text: *const ngx_str_t = self.raw().addr_text;
+        // SAFETY: of an accepted connection, it is a field of the address that it came in by
+        // (ngx_rtmp_init_session).
+        unsafe {
+            let addr = text.byte_sub(std::mem::offset_of!(ngx_rtmp_addr_conf_t, addr_text));
+            (*addr.cast::<ngx_rtmp_addr_conf_t>()).proxy_protocol() != 0
+        }
+    }
+
+    /// Has the bytes counted that the client sends.
+    pub fn watch_incoming(&mut self) {
+        // SAFETY: a live session, just accepted.
+        unsafe { incoming::watch(self.session) }
+    }
+
+    /// What is being read on each chunk stream.
+    pub(super) fn chunk_streams(&self) -> &[ngx_rtmp_stream_t] {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return &[] };
+        // SAFETY: `in_streams` has `max_streams` entries (ngx_rtmp_init_session).
+        unsafe {
+            let core: Option<&ngx_rtmp_core_srv_conf_t> =
+                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module);
+            let count = core.map_or(0, |core| usize::try_from(core.max_streams).unwrap_or(0));
+            std::slice::from_raw_parts(self.raw().in_streams, count)
+        }
     }
 
     /// The application's name. A session that nginx-rtmp made itself has only its settings to tell it.

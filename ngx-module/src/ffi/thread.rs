@@ -143,3 +143,61 @@ unsafe extern "C" fn in_event_loop(event: *mut ngx_event_t) {
         }
     });
 }
+
+/// What goes on in the event loop after work of [`run_alone`].
+pub type After = Box<dyn FnOnce() + Send>;
+
+/// A task that belongs to no request.
+struct Alone {
+    task: ngx_thread_task_t,
+    work: Option<Box<dyn FnOnce() -> After + Send>>,
+    after: Option<After>,
+}
+
+/// Runs `work` in the pool, and what it returns in the event loop. `false` when the pool takes no more.
+pub fn run_alone(work: impl FnOnce() -> After + Send + 'static) -> bool {
+    let Some(threads) = Threads::find() else { return false };
+    let mut name = ngx_str_t { len: NAME.len(), data: NAME.as_ptr().cast_mut() };
+    // SAFETY: a task of zeroes is how nginx makes one (ngx_thread_task_alloc); boxed, it stays in place until
+    // `alone_in_event_loop` takes it back.
+    unsafe {
+        let pool = (threads.pool_get)(nginx_sys::ngx_cycle, &mut name);
+        if pool.is_null() {
+            return false;
+        }
+        let alone = Box::into_raw(Box::new(Alone {
+            task: std::mem::zeroed(),
+            work: Some(Box::new(work)),
+            after: None,
+        }));
+        let task = &raw mut (*alone).task;
+        (*task).ctx = alone.cast();
+        (*task).handler = Some(alone_in_pool);
+        (*task).event.data = alone.cast();
+        (*task).event.handler = Some(alone_in_event_loop);
+        let posted = (threads.task_post)(pool, task) == NGX_OK as ngx_int_t;
+        if !posted {
+            drop(Box::from_raw(alone));
+        }
+        posted
+    }
+}
+
+/// ngx_thread_task_t.handler: on a thread of the pool.
+unsafe extern "C" fn alone_in_pool(alone: *mut c_void, _log: *mut nginx_sys::ngx_log_t) {
+    callback::guard("work of the thread pool", (), || {
+        // SAFETY: as in `in_pool`.
+        let alone = unsafe { &mut *alone.cast::<Alone>() };
+        alone.after = alone.work.take().map(|work| work());
+    });
+}
+
+unsafe extern "C" fn alone_in_event_loop(event: *mut ngx_event_t) {
+    callback::guard("the outcome of the thread pool", (), || {
+        // SAFETY: `data` is the task of `run_alone`, which nginx is done with.
+        let alone = unsafe { Box::from_raw((*event).data.cast::<Alone>()) };
+        if let Some(after) = alone.after {
+            after();
+        }
+    });
+}

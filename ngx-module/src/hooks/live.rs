@@ -8,6 +8,7 @@ use weir_model::{
 use weir_zone::{NewStream, Rates, StreamId, StreamRow};
 
 use super::{
+    guard,
     publish::{Publish, set},
     spread,
 };
@@ -82,7 +83,14 @@ pub enum Media {
 
 /// Audio or video of `bytes` bytes came in.
 pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
-    match session.known_state().map(|state| &mut state.publish) {
+    let state = session.known_state();
+    let publish = state.map(|state| {
+        if let Some(guarded) = &mut state.guard {
+            guard::on_media(guarded);
+        }
+        &mut state.publish
+    });
+    match publish {
         Some(Publish::Live(live)) => {
             live.row.media(process::now(), u64::from(bytes));
             match media {

@@ -1,9 +1,9 @@
 //! A play: counted while it lasts.
 
-use weir_model::{Digest, rate::Rate, verdict::Policy};
+use weir_model::{Digest, guard::deadline::Phase, rate::Rate, verdict::Policy};
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
-use super::close_soon;
+use super::{close_soon, guard};
 use crate::{
     ffi::{log::Level, process, session::Session},
     runtime, worker,
@@ -41,6 +41,12 @@ impl Playing {
 /// Returns whether nginx-rtmp may see the command.
 pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
+    if let Some(violation) = guard::on_name(session, raw) {
+        guard::refuse(session, violation);
+        session.send_status("NetStream.Play.StreamNotFound", "error", &violation.to_string());
+        close_soon(session);
+        return false;
+    }
     let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
     let digest = Digest::of(name);
     let is_key = settings.publish() == Policy::Key
@@ -61,6 +67,7 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
 pub fn on_play(session: &mut Session, name: &str) {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
     let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
+    guard::settle(session, Phase::Playing);
     if session.state().is_none_or(|state| state.playing.is_some()) {
         return;
     }

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, StreamName, Timestamp,
     duplicate::{self, LiveFacts},
+    guard::{Violation, deadline::Phase},
     publish::publish_type,
     verdict::{self, Accepted, Credential, KeyFacts, Policy, Presentation},
 };
 use weir_zone::{Claim, NewStream};
 
-use super::{SessionState, arm, live::Live, refusal::refuse, spread};
+use super::{SessionState, arm, guard, live::Live, refusal::refuse, spread};
 use crate::{
     ffi::{log::Level, process, session::Session, zone::SharedZone},
     runtime::{self, Runtime},
@@ -95,13 +96,26 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         set(session, Publish::FromWorker(name));
         return Flow::Untouched;
     }
+    if let Some(violation) = guard::on_name(session, raw) {
+        guard::refuse(session, violation);
+        let refusal = Presented::parse(raw).err().unwrap_or(Refusal::NotText);
+        return refuse(session, refusal);
+    }
     if settings.publish() == Policy::Off {
+        let again = session.known_state().and_then(|state| state.guard.as_ref()).is_some_and(|g| g.publishes);
+        if again {
+            guard::refuse(session, Violation::SecondPublish);
+            return refuse(session, Refusal::Busy);
+        }
         return Flow::Untouched;
     }
     match session.state() {
-        Some(state) if state.closing => return Flow::Done,
+        Some(state) if state.is_closing() => return Flow::Done,
         Some(SessionState { publish: Publish::Idle, .. }) => {}
-        Some(_) => return refuse(session, Refusal::Busy),
+        Some(_) => {
+            guard::refuse(session, Violation::SecondPublish);
+            return refuse(session, Refusal::Busy);
+        }
         None => return Flow::Done,
     }
     let kind = publish_type(kind);
@@ -192,6 +206,8 @@ fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, p
         Ok(true) => Flow::Forward { name: publish.name, kind: publish.kind },
         Ok(false) => {
             set(session, Publish::Waiting(Box::new(publish)));
+            // The wait has an end of its own.
+            guard::settle(session, Phase::Playing);
             arm(session, WAIT_MS);
             Flow::Done
         }
@@ -248,6 +264,11 @@ fn try_claim(
             }
         }
     }
+}
+
+/// nginx-rtmp publishes what a client sends.
+pub fn on_accepted(session: &mut Session) {
+    guard::settle(session, Phase::Published);
 }
 
 /// nginx-rtmp publishes what it pulls: no verdict, but the name must be free. Returns whether it is.

@@ -43,10 +43,19 @@ fn log_refusal(session: &Session, refusal: Refusal) {
 
 /// One line for the wrong keys of an address that were not logged each.
 pub fn log_summary(bucket: [u8; 16], unlogged: u32) {
-    let addr = Ipv6Addr::from(bucket);
-    let addr = addr.to_ipv4_mapped().map_or_else(|| format!("{addr}/64"), |v4| v4.to_string());
+    let client = client_of(bucket);
     log::cycle(
         Level::Error,
-        format_args!("publish refused: unknown key, {unlogged} more times, client: {addr}"),
+        format_args!("publish refused: unknown key, {unlogged} more times, client: {client}"),
     );
+}
+
+/// The address or network that refusals are counted for (`network::attempt_bucket`).
+pub(super) fn client_of(bucket: [u8; 16]) -> String {
+    let addr = Ipv6Addr::from(bucket);
+    match addr.to_ipv4_mapped() {
+        Some(v4) => v4.to_string(),
+        None if addr.is_unspecified() => "unix:".to_owned(),
+        None => format!("{addr}/64"),
+    }
 }

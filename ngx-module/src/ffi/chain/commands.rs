@@ -1,0 +1,255 @@
+//! The commands of a client, before nginx-rtmp reads them, and the chains that it calls for them.
+
+use std::{ffi::CStr, ptr};
+
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_int_t};
+use weir_rtmp::amf0;
+
+use super::NEXT;
+use crate::{
+    ffi::{
+        callback, disk, relay,
+        rtmp_sys::{
+            ngx_rtmp_close_stream_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_t,
+            ngx_rtmp_publish_t, ngx_rtmp_session_t,
+        },
+        session::Session,
+    },
+    hooks::{
+        self, play,
+        publish::{self, Flow},
+    },
+};
+
+/// A `publish` longer than this is no encoder's: names end at 255 bytes.
+const MAX_COMMAND: usize = 4096;
+
+/// The AMF command `publish`, before nginx-rtmp reads it.
+pub(super) unsafe extern "C" fn publish_command(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("publish", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        unsafe {
+            let bytes = flatten(command);
+            let mut safe = Session::new(session);
+            let flow = match bytes.as_deref().map(parse_publish) {
+                Some(Ok((name, kind))) => publish::on_publish(&mut safe, name, kind),
+                _ => publish::on_malformed_publish(&mut safe),
+            };
+            let next = NEXT.with(|next| next.publish_command);
+            match flow {
+                Flow::Untouched => pass_on(next, session, header, command),
+                Flow::Forward { name, kind } => forward_publish(session, header, &name, kind),
+                Flow::Done => NGX_DONE as ngx_int_t,
+            }
+        }
+    })
+}
+
+/// The AMF command `play`, before nginx-rtmp logs its name.
+pub(super) unsafe extern "C" fn play_command(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+    unsafe { judge_play(session, header, command, NEXT.with(|next| next.play_command), parse_play) }
+}
+
+/// As `play_command`, for `play2`.
+pub(super) unsafe extern "C" fn play2_command(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `play_command`.
+    unsafe { judge_play(session, header, command, NEXT.with(|next| next.play2_command), parse_play2) }
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp: a live session and the unread rest of a message.
+unsafe fn judge_play(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+    next: ngx_rtmp_handler_pt,
+    name_of: for<'a> fn(&'a [u8]) -> Result<&'a [u8], amf0::Error>,
+) -> ngx_int_t {
+    callback::guard("play", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: by contract.
+        unsafe {
+            let bytes = flatten(command);
+            let name = bytes.as_deref().and_then(|bytes| name_of(bytes).ok());
+            match name.is_some_and(|name| !play::may_play(&mut Session::new(session), name)) {
+                true => NGX_DONE as ngx_int_t,
+                false => pass_on(next, session, header, command),
+            }
+        }
+    })
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+unsafe fn pass_on(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
+}
+
+/// Transaction, null, name (ngx_rtmp_cmd_play_init).
+fn parse_play(bytes: &[u8]) -> Result<&[u8], amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    reader.string()
+}
+
+/// Transaction, null, an object with `streamName` (ngx_rtmp_cmd_play2_init).
+fn parse_play2(bytes: &[u8]) -> Result<&[u8], amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    reader.begin_object()?;
+    while let Some(key) = reader.key()? {
+        if key == b"streamName" {
+            return reader.string();
+        }
+        reader.skip_value()?;
+    }
+    Ok(b"")
+}
+
+/// The name with its arguments, and the type, out of transaction, null, name, type (ngx_rtmp_cmd_publish_init).
+fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    let name = reader.string()?;
+    let kind = if reader.is_empty() { &b"live"[..] } else { reader.string().unwrap_or(b"live") };
+    Ok((name, kind))
+}
+
+/// A message's bytes in one piece; `None` when there are too many.
+///
+/// # Safety
+///
+/// `chain` is null or a chain of buffers in memory.
+unsafe fn flatten(mut chain: *mut ngx_chain_t) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // SAFETY: by contract; `pos..last` is the unread part of each buffer.
+    unsafe {
+        while let Some(link) = chain.as_ref() {
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).ok()?;
+            if bytes.len() + length > MAX_COMMAND {
+                return None;
+            }
+            bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
+            chain = link.next;
+        }
+    }
+    Some(bytes)
+}
+
+/// Calls nginx-rtmp's own handler of `publish` with a command made of `name` and `kind`.
+///
+/// # Safety
+///
+/// `session` is alive; `header` is null or the message's.
+pub(in crate::ffi) unsafe fn forward_publish(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    name: &[u8],
+    kind: &str,
+) -> ngx_int_t {
+    let mut writer = amf0::Writer::new();
+    writer.number(0.0);
+    writer.null();
+    writer.string(name);
+    writer.string(kind.as_bytes());
+    let mut bytes = writer.into_bytes();
+    let range = bytes.as_mut_ptr_range();
+    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
+    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
+    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
+    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: ptr::null_mut() };
+    // SAFETY: the handler copies the fields out of the chain before it returns (ngx_rtmp_receive_amf), and
+    // does not look at the header.
+    unsafe { pass_on(NEXT.with(|next| next.publish_command), session, header, &raw mut chain) }
+}
+
+/// The chain `ngx_rtmp_publish`: what a client publishes, and what comes past its command is a pull.
+pub(super) unsafe extern "C" fn published(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_publish_t,
+) -> ngx_int_t {
+    callback::guard("a pull", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        unsafe {
+            let mut safe = Session::new(session);
+            let name = CStr::from_ptr((&raw const (*v).name).cast());
+            if safe.is_relay() && !publish::on_pull(&mut safe, name.to_bytes()) {
+                // An error would end the pull, and with it the players that asked for it: they have the
+                // stream that is here.
+                return NGX_OK as ngx_int_t;
+            }
+            relay::prepare(session);
+            if !safe.is_relay() {
+                publish::on_accepted(&mut safe);
+            }
+            disk::with_writers(|| match NEXT.with(|next| next.publish) {
+                Some(next) => next(session, v),
+                None => NGX_ERROR as ngx_int_t,
+            })
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_play`: who gets through is a player.
+pub(super) unsafe extern "C" fn played(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_play_t,
+) -> ngx_int_t {
+    callback::guard("play", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        unsafe {
+            let outcome = match NEXT.with(|next| next.play) {
+                Some(next) => next(session, v),
+                None => NGX_ERROR as ngx_int_t,
+            };
+            if outcome != NGX_ERROR as ngx_int_t {
+                let name = CStr::from_ptr((&raw const (*v).name).cast()).to_string_lossy();
+                play::on_play(&mut Session::new(session), &name);
+            }
+            outcome
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_close_stream`: closeStream, deleteStream and every disconnect.
+pub(super) unsafe extern "C" fn close_stream(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_close_stream_t,
+) -> ngx_int_t {
+    callback::guard("close of a stream", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        unsafe {
+            // HLS and record finish their files first: then the name is free for another worker.
+            let outcome = disk::with_writers(|| match NEXT.with(|next| next.close_stream) {
+                Some(next) => next(session, v),
+                None => NGX_OK as ngx_int_t,
+            });
+            hooks::on_close(&mut Session::new(session));
+            outcome
+        }
+    })
+}

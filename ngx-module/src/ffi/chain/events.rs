@@ -1,0 +1,106 @@
+//! Messages and connections, before nginx-rtmp's own modules see them.
+
+use std::{marker::PhantomData, slice};
+
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
+
+use crate::{
+    ffi::{
+        callback, relay,
+        rtmp_sys::{NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO, ngx_rtmp_header_t, ngx_rtmp_session_t},
+        session::{self, Session},
+    },
+    hooks::{
+        self,
+        guard::{self, Passage},
+        live::{self, Media},
+    },
+};
+
+/// A message's bytes, in the pieces that nginx-rtmp has it in.
+#[derive(Clone)]
+struct Pieces<'m> {
+    next: *mut ngx_chain_t,
+    message: PhantomData<&'m [u8]>,
+}
+
+impl<'m> Iterator for Pieces<'m> {
+    type Item = &'m [u8];
+
+    fn next(&mut self) -> Option<&'m [u8]> {
+        // SAFETY: made by `message` alone, of a chain of buffers in memory that lives for the call;
+        // `pos..last` is the unread part of each.
+        unsafe {
+            let link = self.next.as_ref()?;
+            self.next = link.next;
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
+            Some(if length == 0 { &[] } else { slice::from_raw_parts(buffer.pos, length) })
+        }
+    }
+}
+
+/// A message of any kind.
+pub(super) unsafe extern "C" fn message(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("a message", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session, the message's header and its buffers.
+        let (mut session, bytes, kind) = unsafe { (Session::new(session), (*header).mlen, (*header).type_) };
+        match guard::on_message(&mut session, kind, Pieces { next: message, message: PhantomData }) {
+            Passage::Open => {}
+            Passage::Drop => return NGX_DONE as ngx_int_t,
+            Passage::Close => return NGX_ERROR as ngx_int_t,
+        }
+        match u32::from(kind) {
+            NGX_RTMP_MSG_AUDIO => live::on_media(&mut session, Media::Audio, bytes),
+            NGX_RTMP_MSG_VIDEO => live::on_media(&mut session, Media::Video, bytes),
+            _ => {}
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// A connection was accepted, or is being made.
+pub(super) unsafe extern "C" fn connected(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    session::enroll(session);
+    let may = callback::guard("a connection", false, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        hooks::on_connect(&mut unsafe { Session::new(session) })
+    });
+    if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
+}
+
+/// The handshake is over: behind a proxy, the client's address is known.
+pub(super) unsafe extern "C" fn shook_hands(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    let may = callback::guard("a handshake", false, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        guard::on_handshake(&mut unsafe { Session::new(session) })
+    });
+    if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
+}
+
+/// A session ends: before all others, for an error of theirs would end the event.
+pub(super) unsafe extern "C" fn disconnected(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    session::dismiss(session);
+    // SAFETY: nginx-rtmp calls with a session that is freed after this.
+    callback::guard("the end of a session", (), || unsafe {
+        relay::forget(session);
+        hooks::on_disconnect(&mut Session::new(session));
+    });
+    NGX_OK as ngx_int_t
+}

@@ -1,0 +1,220 @@
+//! What nginx-rtmp writes to disk: found, stopped and let go on again.
+//!
+//! HLS and DASH ask a flag of their application's settings with every frame, and close a stream's files only
+//! while it is set; a recorder closes its file when its flags say `off`, and begins another when they do
+//! not. So an application stops writing by these flags, in this worker, and goes on by them.
+
+use std::{
+    ffi::CString,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
+
+use super::{
+    collections, commands, conf, export,
+    process::Local,
+    rtmp_sys::{
+        self, NGX_RTMP_RECORD_OFF, Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
+        ngx_rtmp_record_app_conf_t,
+    },
+};
+use crate::settings::AppSettings;
+
+/// An application that writes files.
+struct Writer {
+    facts: Facts,
+    /// `hls` and `dash`, where they are on.
+    flags: Vec<*mut ngx_flag_t>,
+    recorders: Vec<*mut ngx_rtmp_record_app_conf_t>,
+    stopped: bool,
+}
+
+/// What is known of an application that writes files.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Its name.
+    pub app: String,
+    /// Its folders.
+    pub paths: Vec<PathBuf>,
+    /// `weir_min_free`, in bytes.
+    pub min_free: u64,
+}
+
+#[derive(Default)]
+struct Writers {
+    all: Vec<Writer>,
+    stopped: usize,
+    /// Calls of [`with_writers`] that are under way.
+    depth: usize,
+}
+
+static WRITERS: Local<Writers> = Local::new(Writers { all: Vec::new(), stopped: 0, depth: 0 });
+
+/// Finds the applications that write, in the configuration that is about to run.
+pub(super) fn find() {
+    let found = rtmp_sys::rtmp().map(|rtmp| {
+        // SAFETY: the main configuration of the cycle that takes over, null without an rtmp block.
+        let core = unsafe { (*rtmp.ngx_rtmp_core_main_conf).as_ref() };
+        // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application).
+        let apps = core.into_iter().flat_map(|core| unsafe {
+            collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers).iter().flat_map(|server| {
+                collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**server).applications)
+            })
+        });
+        // SAFETY: an application of this configuration.
+        apps.filter_map(|app| unsafe { writer(&rtmp, &**app) }).collect()
+    });
+    // In a single process, what an earlier configuration stopped goes on.
+    stop(|_, _| false);
+    WRITERS.with(|writers| *writers = Writers { all: found.unwrap_or_default(), stopped: 0, depth: 0 });
+}
+
+/// # Safety
+///
+/// `app` is an application of a configuration that was read completely.
+unsafe fn writer(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> {
+    // SAFETY: by contract; each entry of `app_conf` is the settings of a module.
+    unsafe {
+        let settings: &AppSettings = conf::entry(app.app_conf, export::rtmp_module())?;
+        if !settings.guard() || settings.min_free() == 0 {
+            return None;
+        }
+        let mut writer = Writer {
+            facts: Facts {
+                app: conf::text(&app.name).unwrap_or("?").to_owned(),
+                paths: Vec::new(),
+                min_free: settings.min_free(),
+            },
+            flags: Vec::new(),
+            recorders: Vec::new(),
+            stopped: false,
+        };
+        let (hls, dash) = (rtmp.ngx_rtmp_hls_module, rtmp.ngx_rtmp_dash_module);
+        for (module, flag, path) in [(hls, "hls", "hls_path"), (dash, "dash", "dash_path")] {
+            let flag: Option<*mut ngx_flag_t> = setting(app, module, flag);
+            let path: Option<*mut ngx_str_t> = setting(app, module, path);
+            if let (Some(flag), Some(path)) = (flag, path.and_then(|path| conf::text(&*path)))
+                && *flag == 1
+                && !path.is_empty()
+            {
+                writer.flags.push(flag);
+                writer.facts.paths.push(PathBuf::from(path));
+            }
+        }
+        let record: Option<&ngx_rtmp_record_app_conf_t> =
+            conf::entry(app.app_conf, rtmp.ngx_rtmp_record_module);
+        for recorder in record
+            .into_iter()
+            .flat_map(|record| collections::array::<*mut ngx_rtmp_record_app_conf_t>(&record.rec))
+        {
+            if (**recorder).flags & NGX_RTMP_RECORD_OFF as usize == 0 {
+                writer.recorders.push(*recorder);
+                writer.facts.paths.extend(conf::text(&(**recorder).path).map(PathBuf::from));
+            }
+        }
+        (!writer.facts.paths.is_empty()).then_some(writer)
+    }
+}
+
+/// Where a directive of a module writes to in an application's settings.
+///
+/// # Safety
+///
+/// As for `writer`; the directive's setting is a `T`.
+unsafe fn setting<T>(
+    app: &ngx_rtmp_core_app_conf_t,
+    module: *const ngx_module_t,
+    directive: &str,
+) -> Option<*mut T> {
+    // SAFETY: by contract.
+    unsafe {
+        let offset = commands::offset(module, directive)?;
+        let settings = (*app.app_conf.add((*module).ctx_index)).cast::<u8>();
+        (!settings.is_null()).then(|| settings.add(offset).cast())
+    }
+}
+
+/// The applications that write.
+#[must_use]
+pub fn writers() -> Vec<Facts> {
+    WRITERS.with(|writers| writers.all.iter().map(|writer| writer.facts.clone()).collect())
+}
+
+/// The applications that have stopped writing.
+#[must_use]
+pub fn stopped() -> Vec<Facts> {
+    let stopped = |writers: &mut Writers| {
+        writers.all.iter().filter(|writer| writer.stopped).map(|writer| writer.facts.clone()).collect()
+    };
+    WRITERS.with(stopped)
+}
+
+/// Stops the applications for which `wanted` says so, given whether they are stopped now, and lets the others
+/// go on. Returns those that changed, with what they do now.
+pub fn stop(wanted: impl Fn(&Facts, bool) -> bool) -> Vec<(Facts, bool)> {
+    WRITERS.with(|writers| {
+        let mut changed = Vec::new();
+        for writer in &mut writers.all {
+            let stop = wanted(&writer.facts, writer.stopped);
+            if stop != writer.stopped {
+                writer.stopped = stop;
+                writer.apply(stop);
+                changed.push((writer.facts.clone(), stop));
+            }
+        }
+        writers.stopped = writers.all.iter().filter(|writer| writer.stopped).count();
+        changed
+    })
+}
+
+impl Writer {
+    fn apply(&self, stop: bool) {
+        self.set_flags(!stop);
+        for recorder in &self.recorders {
+            // SAFETY: settings of the running configuration, touched by this thread alone.
+            let flags = unsafe { &mut (**recorder).flags };
+            *flags = *flags & !(NGX_RTMP_RECORD_OFF as usize)
+                | if stop { NGX_RTMP_RECORD_OFF as usize } else { 0 };
+        }
+    }
+
+    fn set_flags(&self, on: bool) {
+        for flag in &self.flags {
+            // SAFETY: as in `apply`.
+            unsafe { **flag = ngx_flag_t::from(on) };
+        }
+    }
+}
+
+/// Begins or ends a stream: HLS and DASH make and close their files for it, even where they have stopped.
+pub(super) fn with_writers<R>(call: impl FnOnce() -> R) -> R {
+    if WRITERS.with(|writers| writers.stopped == 0) {
+        return call();
+    }
+    let set = |on: bool| {
+        WRITERS.with(|writers| {
+            writers.depth = if on { writers.depth + 1 } else { writers.depth.saturating_sub(1) };
+            let on = writers.depth > 0;
+            writers.all.iter().filter(|writer| writer.stopped).for_each(|writer| writer.set_flags(on));
+        });
+    };
+    set(true);
+    let outcome = call();
+    set(false);
+    outcome
+}
+
+/// Free bytes where a folder is, or will be. May block: for a thread.
+#[must_use]
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|path| path.exists())?;
+    let path = CString::new(there.as_os_str().as_bytes()).ok()?;
+    // SAFETY: a path that ends with a NUL, and a plain structure to fill.
+    unsafe {
+        let mut facts: libc::statvfs = std::mem::zeroed();
+        let known = libc::statvfs(path.as_ptr(), &raw mut facts) == 0;
+        known.then(|| facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+}

@@ -1,0 +1,63 @@
+//! What clients send, as it is read from the socket.
+
+use nginx_sys::{NGX_ERROR, ngx_connection_t, ngx_io};
+
+use super::{callback, rtmp_sys::ngx_rtmp_session_t, session::Session};
+use crate::hooks::guard;
+
+/// Has every byte that a client sends counted (`ngx_connection_t.recv`).
+///
+/// # Safety
+///
+/// `session` is alive and was just accepted.
+pub(super) unsafe fn watch(session: *mut ngx_rtmp_session_t) {
+    // SAFETY: by contract. Only nginx's own function is stood in for: it is what `receive` calls.
+    unsafe {
+        let connection = &mut *(*session).connection;
+        let own = ngx_io.recv.map(|recv| recv as usize);
+        if connection.recv.map(|recv| recv as usize) == own {
+            connection.recv = Some(receive);
+        }
+    }
+}
+
+unsafe extern "C" fn receive(connection: *mut ngx_connection_t, buffer: *mut u8, size: usize) -> isize {
+    // SAFETY: nginx-rtmp reads from a live connection, with its session in `data` (ngx_rtmp_recv).
+    unsafe {
+        let running = running_message((*connection).data.cast());
+        if running.is_some_and(|(read, length)| refuse(connection, |s| guard::on_running(s, read, length))) {
+            return NGX_ERROR as isize;
+        }
+        let Some(recv) = ngx_io.recv else { return NGX_ERROR as isize };
+        let received = recv(connection, buffer, size);
+        let count = usize::try_from(received).unwrap_or(0);
+        if count > 0 && refuse(connection, |session| guard::on_bytes(session, count)) {
+            return NGX_ERROR as isize;
+        }
+        received
+    }
+}
+
+/// A message of which more was read than its header now says it has, with both lengths.
+///
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn running_message(session: *mut ngx_rtmp_session_t) -> Option<(u32, u32)> {
+    // SAFETY: by contract.
+    unsafe {
+        let session = Session::new(session);
+        let mut streams = session.chunk_streams().iter();
+        streams.by_ref().map(|stream| (stream.len, stream.hdr.mlen)).find(|(read, length)| read > length)
+    }
+}
+
+/// # Safety
+///
+/// As for `receive`.
+unsafe fn refuse(connection: *mut ngx_connection_t, allows: impl FnOnce(&mut Session) -> bool) -> bool {
+    callback::guard("what a client sent", true, || {
+        // SAFETY: by contract.
+        !allows(&mut unsafe { Session::new((*connection).data.cast()) })
+    })
+}

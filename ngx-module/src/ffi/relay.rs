@@ -1,0 +1,155 @@
+//! nginx-rtmp's relay: its `push` lines made safe.
+//!
+//! When a `push` fails at once, as it does where the host has an address of a family that is not there,
+//! nginx-rtmp goes on with the relay's context of the publisher, which the first push to succeed would have
+//! made. So a publisher has that context before its first push.
+
+use std::{mem, ptr, slice};
+
+use nginx_sys::{
+    NGX_OK, ngx_add_timer, ngx_array_t, ngx_del_timer, ngx_event_t, ngx_flag_t, ngx_int_t, ngx_log_t,
+    ngx_msec_t, ngx_pcalloc, ngx_str_t, ngx_uint_t,
+};
+
+use super::{
+    callback, collections, commands, conf,
+    rtmp_sys::{self, Rtmp, ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t},
+    session::Session,
+};
+
+/// ngx_rtmp_relay_app_conf_t, which no header of nginx-rtmp has.
+#[repr(C)]
+struct RelaySettings {
+    pulls: ngx_array_t,
+    pushes: ngx_array_t,
+    static_pulls: ngx_array_t,
+    static_events: ngx_array_t,
+    log: *mut ngx_log_t,
+    nbuckets: ngx_uint_t,
+    buflen: ngx_msec_t,
+    session_relay: ngx_flag_t,
+    push_reconnect: ngx_msec_t,
+    pull_reconnect: ngx_msec_t,
+}
+
+/// The settings of a session's application, if the loaded nginx-rtmp has them as declared above: its
+/// directives tell where they write to.
+///
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn settings<'a>(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> Option<&'a RelaySettings> {
+    // SAFETY: by contract; a module's commands are a table that ends with an empty name.
+    unsafe {
+        let module = rtmp.ngx_rtmp_relay_module;
+        let as_declared = [
+            ("relay_buffer", mem::offset_of!(RelaySettings, buflen)),
+            ("push_reconnect", mem::offset_of!(RelaySettings, push_reconnect)),
+            ("pull_reconnect", mem::offset_of!(RelaySettings, pull_reconnect)),
+        ];
+        as_declared
+            .iter()
+            .all(|(name, offset)| commands::offset(module, name) == Some(*offset))
+            .then(|| conf::entry((*session).app_conf, module))?
+    }
+}
+
+/// A session is about to publish: gives it the relay's context, if its application has `push` lines.
+///
+/// # Safety
+///
+/// `session` is alive and connected to an application.
+pub(super) unsafe fn prepare(session: *mut ngx_rtmp_session_t) {
+    let Some(rtmp) = rtmp_sys::rtmp() else { return };
+    // SAFETY: by contract; a context of zeroes in the connection's pool is how nginx-rtmp makes one
+    // (ngx_rtmp_relay_create_local_ctx).
+    unsafe {
+        let entry = (*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index);
+        let pushes = settings(&rtmp, session).is_some_and(|settings| settings.pushes.nelts > 0);
+        if !pushes || !(*entry).is_null() || (*session).relay() != 0 {
+            return;
+        }
+        let connection = (*session).connection;
+        let context: *mut ngx_rtmp_relay_ctx_t =
+            ngx_pcalloc((*connection).pool, size_of::<ngx_rtmp_relay_ctx_t>()).cast();
+        if let Some(context) = context.as_mut() {
+            context.session = session;
+            context.push_evt.data = session.cast();
+            context.push_evt.log = (*connection).log;
+            context.push_evt.handler = Some(reconnect);
+            *entry = ptr::from_mut(context).cast();
+        }
+    }
+}
+
+/// A session ends: a push that failed at once is not tried again.
+///
+/// # Safety
+///
+/// `session` is alive.
+pub(super) unsafe fn forget(session: *mut ngx_rtmp_session_t) {
+    let Some(rtmp) = rtmp_sys::rtmp() else { return };
+    // SAFETY: by contract. nginx-rtmp takes the timer out itself when a push had succeeded, and only then
+    // (ngx_rtmp_relay_close).
+    unsafe {
+        let context = (*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index);
+        let context: *mut ngx_rtmp_relay_ctx_t = (*context).cast();
+        if let Some(context) = context.as_mut()
+            && context.push_evt.timer_set() != 0
+        {
+            ngx_del_timer(&raw mut context.push_evt);
+        }
+    }
+}
+
+/// Tries the pushes again that are not there, as ngx_rtmp_relay_push_reconnect does: nginx-rtmp puts that in
+/// place with the first push that succeeds.
+unsafe extern "C" fn reconnect(event: *mut ngx_event_t) {
+    callback::guard("a push of the configuration", (), || {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return };
+        // SAFETY: `data` is the session of `prepare`, alive until `forget`.
+        unsafe {
+            let session: *mut ngx_rtmp_session_t = (*event).data.cast();
+            let (Some(settings), Some(name)) = (settings(&rtmp, session), Session::new(session).live_name())
+            else {
+                return;
+            };
+            let mut again = false;
+            for target in collections::array::<*mut ngx_rtmp_relay_target_t>(&settings.pushes) {
+                let target = &mut **target;
+                let wanted = target.name.len == 0 || bytes(&target.name) == name.as_bytes();
+                if !wanted || is_pushed(&rtmp, session, target) {
+                    continue;
+                }
+                let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+                again |= (rtmp.ngx_rtmp_relay_push)(session, &mut name, target) != NGX_OK as ngx_int_t;
+            }
+            if again && (*event).timer_set() == 0 {
+                ngx_add_timer(event, settings.push_reconnect);
+            }
+        }
+    });
+}
+
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn is_pushed(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t, target: &ngx_rtmp_relay_target_t) -> bool {
+    // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed.
+    unsafe {
+        let context: Option<&ngx_rtmp_relay_ctx_t> = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
+        let mut push = context.map_or(ptr::null_mut(), |context| context.play);
+        while let Some(context) = push.as_ref() {
+            if ptr::eq(context.data, ptr::from_ref(target).cast()) {
+                return true;
+            }
+            push = context.next;
+        }
+    }
+    false
+}
+
+fn bytes(text: &ngx_str_t) -> &[u8] {
+    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
+    if text.len == 0 { &[] } else { unsafe { slice::from_raw_parts(text.data, text.len) } }
+}
