@@ -24,13 +24,13 @@ pub(super) unsafe fn warn(cycle: *mut ngx_cycle_t) {
         ((*cycle).log, slice::from_raw_parts(file.data, file.len))
     };
     // SAFETY: the log of the cycle.
-    let say = |level, message| unsafe { log::to(log, level, message) };
+    let say = |level, line: &str| unsafe { log::to(log, level, format_args!("{line}")) };
     if let Some(line) = small_stack(stack_limit()) {
-        say(Level::Warning, format_args!("{line}"));
+        say(Level::Warning, &line);
     }
     match advice::lines(Path::new(OsStr::from_bytes(path))) {
-        Ok(lines) => lines.iter().for_each(|line| say(Level::Warning, format_args!("{line}"))),
-        Err(error) => say(Level::Notice, format_args!("weir: no advice on the configuration: {error}")),
+        Ok(lines) => lines.iter().for_each(|line| say(Level::Warning, line)),
+        Err(error) => say(Level::Notice, &format!("weir: no advice on the configuration: {error}")),
     }
 }
 
