@@ -29,8 +29,12 @@ pub(crate) struct ConnectionRow {
 }
 
 impl ConnectionRow {
-    fn is_of(&self, bucket: Bucket) -> bool {
-        self.owned.load(Relaxed) != 0 && throttle::bytes(&self.bucket) == bucket
+    fn is_free(&self) -> bool {
+        self.owned.load(Relaxed) == 0
+    }
+
+    fn is_of(&self, bucket: [u64; 2]) -> bool {
+        !self.is_free() && throttle::are(&self.bucket, bucket)
     }
 
     /// The worker, as records name their owner.
@@ -59,19 +63,24 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// A connection from an address was accepted. False when the address has `limit` of them already over all
     /// workers: then nothing is counted.
     pub fn connection_opened(&self, worker: WorkerId, bucket: Bucket, limit: u32, now: Timestamp) -> bool {
-        let own = self.near(bucket).filter(|row| row.is_of(bucket));
-        if own.clone().map(ConnectionRow::count).sum::<u64>() >= u64::from(limit) {
+        let (owner, words) = (worker.to_word(), throttle::words(bucket));
+        let (mut known, mut own, mut oldest) = (0, None, None);
+        for row in self.near(bucket) {
+            if row.is_of(words) {
+                known += row.count();
+                own = own.or(Some(row).filter(|row| row.owner() == owner));
+            }
+            let since = if row.is_free() { 0 } else { row.since.load(Relaxed) };
+            oldest = oldest.filter(|(_, least)| *least <= since).or(Some((row, since)));
+        }
+        if known >= u64::from(limit) {
             return false;
         }
-        let owner = worker.to_word();
-        if let Some(row) = own.clone().find(|row| row.owner() == owner) {
+        if let Some(row) = own {
             row.set_count(owner, row.count() + 1);
-            return true;
-        }
-        let age = |row: &&ConnectionRow| (row.owned.load(Relaxed) != 0, row.since.load(Relaxed));
-        if let Some(row) = self.near(bucket).min_by_key(age) {
+        } else if let Some((row, _)) = oldest {
             row.owned.store(0, Relaxed);
-            throttle::store(&row.bucket, bucket);
+            throttle::store(&row.bucket, words);
             row.since.store(now.as_millis(), Relaxed);
             row.set_count(owner, 1);
         }
@@ -80,8 +89,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A connection that was counted published, played or closed. One that was forgotten is ignored.
     pub fn connection_settled(&self, worker: WorkerId, bucket: Bucket) {
-        let owner = worker.to_word();
-        let own = self.near(bucket).find(|row| row.is_of(bucket) && row.owner() == owner);
+        let (owner, words) = (worker.to_word(), throttle::words(bucket));
+        let own = self.near(bucket).find(|row| row.is_of(words) && row.owner() == owner);
         if let Some(row) = own {
             row.set_count(owner, row.count().saturating_sub(1));
         }
@@ -90,14 +99,14 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Forgets the connections of workers that are gone.
     pub(crate) fn forget_lost_connections(&self) {
         for row in &self.zone.root.connections {
-            if row.owned.load(Relaxed) != 0 && self.zone.owner_pid(row.owner()).is_none() {
+            if !row.is_free() && self.zone.owner_pid(row.owner()).is_none() {
                 row.owned.store(0, Relaxed);
             }
         }
     }
 
     /// The rows where an address can stand.
-    fn near(&self, bucket: Bucket) -> impl Iterator<Item = &ConnectionRow> + Clone {
+    fn near(&self, bucket: Bucket) -> impl Iterator<Item = &ConnectionRow> {
         let root = self.zone.root;
         let first = self.place_of(&[&bucket]);
         (0..PROBES).map(move |step| &root.connections[(first + step) % CONNECTIONS])

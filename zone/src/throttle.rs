@@ -32,7 +32,7 @@ pub(crate) struct ThrottleRow {
 
 impl ThrottleRow {
     fn is_of(&self, bucket: Bucket, reason: u8) -> bool {
-        self.started.load(Relaxed) != 0 && self.reason() == reason && bytes(&self.bucket) == bucket
+        self.started.load(Relaxed) != 0 && self.reason() == reason && are(&self.bucket, words(bucket))
     }
 
     fn reason(&self) -> u8 {
@@ -53,7 +53,7 @@ impl ThrottleRow {
     }
 
     fn set(&self, bucket: Bucket, reason: u8, window: Window) {
-        store(&self.bucket, bucket);
+        store(&self.bucket, words(bucket));
         let started = window.started.as_millis();
         // A window that is over leaves the row free.
         let reason = if started == 0 { 0 } else { u64::from(reason) << REASON_FROM };
@@ -125,17 +125,26 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// An address in two words of the zone.
-pub(crate) fn bytes(words: &[AtomicU64; 2]) -> Bucket {
+/// An address as two words of the zone.
+pub(crate) fn words(bucket: Bucket) -> [u64; 2] {
+    let mut halves = [[0; 8]; 2];
+    halves[0].copy_from_slice(&bucket[..8]);
+    halves[1].copy_from_slice(&bucket[8..]);
+    halves.map(u64::from_le_bytes)
+}
+
+fn bytes(words: &[AtomicU64; 2]) -> Bucket {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&words[0].load(Relaxed).to_le_bytes());
     bytes[8..].copy_from_slice(&words[1].load(Relaxed).to_le_bytes());
     bytes
 }
 
-pub(crate) fn store(words: &[AtomicU64; 2], bucket: Bucket) {
-    let (low, high) = bucket.split_at(8);
-    for (word, half) in words.iter().zip([low, high]) {
-        word.store(half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), Relaxed);
-    }
+pub(crate) fn are(words: &[AtomicU64; 2], bucket: [u64; 2]) -> bool {
+    words[0].load(Relaxed) == bucket[0] && words[1].load(Relaxed) == bucket[1]
+}
+
+pub(crate) fn store(words: &[AtomicU64; 2], bucket: [u64; 2]) {
+    words[0].store(bucket[0], Relaxed);
+    words[1].store(bucket[1], Relaxed);
 }
