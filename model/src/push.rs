@@ -262,7 +262,7 @@ impl Machine {
     fn challenged(&mut self, now: u64) -> Vec<Output> {
         let Phase::Dialing(dial) = self.phase else { return Vec::new() };
         if dial.challenges == MAX_CHALLENGES {
-            return self.failed(now, LastError::WrongCredentials);
+            return self.wait(now, LastError::WrongCredentials);
         }
         let mut outputs = vec![Output::Abort];
         outputs.extend(self.dial(now, Dial { challenges: dial.challenges + 1, ..dial }));
@@ -361,3 +361,6 @@ impl Flow {
         self.stalled_since.is_some_and(|since| now.saturating_sub(since) >= STALL_MS)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,6 @@ pub(super) fn reached_by(addr: IpAddr) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

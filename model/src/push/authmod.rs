@@ -45,13 +45,17 @@ enum Method {
 }
 
 impl Exchange {
-    /// What the next connect must bear behind `app` and `tcUrl`: empty, or from `?` on. A secret, as who reads
-    /// it can guess passwords against it.
-    pub fn query(&self) -> &str {
-        self.query.as_ref().map_or("", Secret::expose)
+    /// `app` or `tcUrl` of the URL as the next connect must bear it. A secret once the target has asked, as who
+    /// reads it can guess passwords against it.
+    pub fn appended_to(&self, text: &str) -> String {
+        match &self.query {
+            None => text.to_owned(),
+            Some(query) if text.contains('?') => format!("{text}&{}", query.expose()),
+            Some(query) => format!("{text}?{}", query.expose()),
+        }
     }
 
-    /// Takes in why `connect` was refused. `Ok`: connect anew, with [`Exchange::query`]. `app` is that of
+    /// Takes in why `connect` was refused. `Ok`: connect anew, with what [`Exchange::appended_to`] gives. `app` is that of
     /// the URL, `random` of random bits.
     pub fn refused(
         &mut self,
@@ -70,7 +74,7 @@ impl Exchange {
             (Refusal::Wrong, _) => return Err(LastError::WrongCredentials),
             (Refusal::NeedAuth(method), Some(credentials)) if !self.asked => {
                 self.asked = true;
-                format!("?authmod={}&user={}", method.name(), encoded(&credentials.user))
+                format!("authmod={}&user={}", method.name(), encoded(&credentials.user))
             }
             (Refusal::Challenge(method, parameters), Some(credentials)) if !self.answered => {
                 self.answered = true;
@@ -130,7 +134,7 @@ fn adobe(credentials: &Credentials, parameters: &str, nonce: &str) -> String {
     let salted = BASE64.encode(md5(&[user, salt, credentials.password.expose()]));
     let theirs = opaque.or(of("challenge")).unwrap_or_default();
     let response = BASE64.encode(md5(&[&salted, theirs, nonce]));
-    let mut query = format!("?authmod=adobe&user={}&challenge={nonce}&response={response}", encoded(user));
+    let mut query = format!("authmod=adobe&user={}&challenge={nonce}&response={response}", encoded(user));
     if let Some(opaque) = opaque {
         query.push_str("&opaque=");
         query.push_str(opaque);
@@ -149,7 +153,7 @@ fn llnw(credentials: &Credentials, app: &str, parameters: &str, cnonce: &str) ->
     let what = hex(md5(&["publish:/", app, instance]));
     let response = hex(md5(&[&who, ":", nonce, ":", COUNT, ":", cnonce, ":auth:", &what]));
     let user = encoded(user);
-    format!("?authmod=llnw&user={user}&nonce={nonce}&cnonce={cnonce}&nc={COUNT}&response={response}")
+    format!("authmod=llnw&user={user}&nonce={nonce}&cnonce={cnonce}&nc={COUNT}&response={response}")
 }
 
 /// The value of a parameter, as it was written.
@@ -190,3 +194,6 @@ fn encoded(user: &str) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,3 +37,6 @@ impl Own<'_> {
         self.is_reached_by(to) && (bare(app), bare(stream)) == (from.0.to_owned(), from.1.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;
