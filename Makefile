@@ -58,8 +58,10 @@ else
 	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
 endif
 
-test-long: ## what is slow: BUILD=sanitize, and the module built for, and loaded into, another nginx
+test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests, and the module built for another nginx
+	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
+	$(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test interop -- --ignored --nocapture --test-threads=1
 	scripts/other-nginx.sh build/other-nginx
 
 check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendored files

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source.
-# Does nothing, needs no root and no network when everything is there.
+# Does nothing, needs no root and no network when everything is there. `deps.sh long` adds what only `make test-long` needs.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -18,6 +18,13 @@ packages=(
     # the tests: encoders and a player beside ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
 )
+
+# OBS Studio, and a screen for it that nobody sees
+case ${1-} in
+"") ;;
+long) packages+=(obs-studio xvfb) ;;
+*) die "usage: deps.sh [long]" ;;
+esac
 
 # True when PATH has a rustc that is new enough, and its cargo.
 rust_is_new_enough() {

@@ -64,7 +64,7 @@ fn play_with_rtmpdump(nginx: &Nginx, name: &str) {
 
 /// A stream on air: a player gets it, rtmpdump gets it, and HLS of it can be played.
 #[track_caller]
-fn assert_on_air(nginx: &Nginx, name: &str) {
+pub(super) fn assert_on_air(nginx: &Nginx, name: &str) {
     wait_on_air(nginx, name);
     let player = Player::start(nginx.rtmp(), &format!("live/{name}"));
     player.wait_video(20);
