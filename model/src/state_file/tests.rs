@@ -146,6 +146,72 @@ fn an_impossible_change_changes_nothing() {
     }
 }
 
+#[test]
+fn a_target_is_added_changed_and_removed_once() {
+    let mut state = state();
+    let patch = PatchTarget { enabled: Some(false), ..Default::default() };
+    for (change, generation) in [
+        (Change::AddTarget(target(3)), 8),
+        (Change::ChangeTarget { id: TargetId(1), patch }, 9),
+        (Change::RemoveTarget(TargetId(2)), 10),
+    ] {
+        state.apply(&change).unwrap();
+        assert_eq!(state.generation, generation);
+        let once = state.clone();
+        state.apply(&change).unwrap();
+        assert_eq!(state, once);
+    }
+    assert_eq!(state.targets, [Target { enabled: false, ..target(1) }, target(3)]);
+    assert_eq!(state.target(TargetId(3)), Some(&target(3)));
+    state.apply(&Change::RemoveTarget(TargetId(9))).unwrap();
+    assert_eq!(state.generation, 10);
+}
+
+#[test]
+fn an_impossible_change_of_a_target_changes_nothing() {
+    let mut changed = state();
+    let other = Target { note: "other".into(), ..target(1) };
+    let patch = PatchTarget::default();
+    for (change, error, message) in [
+        (
+            Change::AddTarget(other),
+            ChangeError::TargetIdTaken(TargetId(1)),
+            "there is another target t0000000000000001",
+        ),
+        (
+            Change::ChangeTarget { id: TargetId(9), patch },
+            ChangeError::UnknownTarget(TargetId(9)),
+            "no target t0000000000000009",
+        ),
+    ] {
+        assert_eq!(changed.apply(&change), Err(error));
+        assert_eq!((&changed, error.to_string().as_str()), (&state(), message));
+    }
+}
+
+#[test]
+fn targets_are_written_whole_and_checked_when_read() {
+    let text = state().encode();
+    let line = concat!(
+        r#"{"app":"live","enabled":true,"id":"t0000000000000001","note":"","stream":"*","#,
+        r#""url":"rtmp://me:pw@host1/app/key?a=1"},"#
+    );
+    assert_eq!(text.lines().nth(8), Some(line), "{text}");
+    let with = |from: &str, to: &str| {
+        damage(&file(7, text.split_once('\n').unwrap().1.replacen(from, to, 1).as_str()))
+    };
+    assert_eq!(with("rtmp://me", "http://me"), Damage::Content { line: 9 });
+    assert_eq!(with("\"stream\":\"*\"", "\"stream\":\"*\",\"more\":1"), Damage::Content { line: 9 });
+    assert_eq!(
+        with("\"note\":\"\",\"stream\":\"*\"", "\"note\":\"\\n\",\"stream\":\"*\""),
+        Damage::BadTarget(TargetId(1))
+    );
+    assert_eq!(with("t0000000000000002", "t0000000000000001"), Damage::TargetTwice(TargetId(1)));
+    // What an earlier weir wrote, which knew no targets.
+    let before = "{\n\"generation\": 1,\n\"keys\": [],\n\"targets\": []\n}\n";
+    assert_eq!(State::decode(file(1, before).as_bytes()), Ok(State { generation: 1, ..State::default() }));
+}
+
 prop_compose! {
     fn any_secret()(digest: [u8; 32], end in prop::option::of(0..Timestamp::MAX.as_millis())) -> KeySecret {
         KeySecret { digest: Digest::from_bytes(digest), expires_at: end.map(Timestamp::from_millis) }
@@ -223,13 +289,19 @@ proptest! {
 
     /// Whatever is done, and however often: the state stays one that can be read back.
     #[test]
-    fn changes_keep_the_state_sound(steps in prop::collection::vec((0_u8..3, 0_u64..5, 0_u8..12), 0..40)) {
+    fn changes_keep_the_state_sound(steps in prop::collection::vec((0_u8..6, 0_u64..5, 0_u8..12), 0..40)) {
         let mut state = State::default();
         for (kind, id, text) in steps {
             let digest = Digest::of(&[text]);
             let change = match kind {
                 0 => Change::AddKey(StreamKey { secrets: vec![KeySecret { digest, expires_at: None }], ..key(id) }),
                 1 => Change::RevokeKey(KeyId(id)),
+                2 => Change::AddTarget(Target { note: text.to_string(), ..target(id) }),
+                3 => Change::RemoveTarget(TargetId(id)),
+                4 => Change::ChangeTarget {
+                    id: TargetId(id),
+                    patch: PatchTarget { enabled: Some(text % 2 == 0), ..Default::default() },
+                },
                 _ => Change::rotate(&key(id), digest, u64::from(text), NOW),
             };
             let before = state.clone();
