@@ -1,6 +1,7 @@
 //! Weir's module in stock nginx: one binary, so that its tests run beside each other. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod advice;
 mod api;
 mod commands;
 mod control;

@@ -1,0 +1,113 @@
+//! What is dangerous in a configuration, in directives that are not Weir's, is warned of when nginx reads it: once, with file,
+//! line and remedy; and not where it was mended.
+
+use std::process::Command;
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::products;
+
+/// An application and a location in files of their own, so that their lines are known.
+fn config(application: &str, location: &str) -> Config {
+    Config::weir()
+        .main("weir_zone 1m;")
+        .server("include @DIR@/rtmp-*.conf;")
+        .http("include http.conf;")
+        .file("rtmp-live.conf", format!("application live {{\n    live on;\n    {application}\n}}\n"))
+        .file("http.conf", format!("location /control {{\n    {location}\n}}\n"))
+}
+
+/// Weir's warnings in what nginx said.
+fn warnings(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| line.contains("[warn] ") && line.contains("weir: ")).collect()
+}
+
+#[test]
+fn each_danger_is_said_once_with_its_place_and_remedy() {
+    for (application, location, file, remedy) in [
+        ("exec_push /bin/echo $name;", "", "/rtmp-live.conf:3 ", "say \"weir_publish key;\""),
+        ("\n    exec /bin/echo\n    \"a=${args}\";", "", "/rtmp-live.conf:4 ", "say \"weir_publish key;\""),
+        ("weir_publish key; exec_play /bin/echo $name;", "", "/rtmp-live.conf:3 ", "\"on_play\""),
+        ("", "rtmp_control all;", "/http.conf:2 ", "add \"allow 127.0.0.1; deny all;\""),
+        ("", "allow 127.0.0.1; rtmp_control all;", "/http.conf:2 ", "add \"allow 127.0.0.1; deny all;\""),
+    ] {
+        let said = config(application, location).accepted();
+        let found = warnings(&said);
+        assert_eq!(found.len(), 1, "{application} {location}: {said}");
+        assert!(found[0].contains(file) && found[0].contains(remedy), "{found:?}");
+    }
+}
+
+#[test]
+fn what_was_mended_is_not_mentioned() {
+    for (application, location) in [
+        ("weir_publish key; exec_push /bin/echo $name $args;", ""),
+        ("weir_publish open; exec_push /bin/echo $name $args;", ""),
+        ("exec_push /bin/echo fixed; exec_static /bin/true;", ""),
+        ("", "rtmp_control all; allow 127.0.0.1; deny all;"),
+        ("", "weir_api;"),
+        // A hint is for `weir lint` alone.
+        ("", "rtmp_stat all;"),
+    ] {
+        let said = config(application, location).accepted();
+        assert!(!said.contains("[warn]"), "{application} {location}: {said}");
+    }
+    // Who has no zone has not asked.
+    let mut stranger = config("exec_push /bin/echo $name;", "rtmp_control all;");
+    stranger.main.clear();
+    assert_eq!(warnings(&stranger.accepted()), [""; 0]);
+}
+
+#[test]
+fn it_is_said_at_each_start_and_reload_and_by_no_worker() {
+    let nginx = config("exec_push /bin/echo $name;", "rtmp_control all;").workers(2).start();
+    let count = || {
+        (
+            nginx.log_lines("weir: \"exec_push\" in ").len(),
+            nginx.log_lines("weir: \"rtmp_control\" in ").len(),
+        )
+    };
+    assert_eq!(count(), (1, 1), "{}", nginx.log());
+    nginx.reload();
+    assert_eq!(count(), (2, 2), "{}", nginx.log());
+
+    // What only signals the master says nothing; the master does.
+    let folder = nginx.folder();
+    let signaller = Command::new(products::nginx())
+        .args(["-s", "reopen", "-p"])
+        .arg(folder)
+        .arg("-c")
+        .arg(folder.join("nginx.conf"))
+        .arg("-e")
+        .arg(folder.join("error.log"))
+        .output()
+        .unwrap();
+    assert!(signaller.status.success(), "{signaller:?}");
+    assert_eq!(warnings(&String::from_utf8_lossy(&signaller.stderr)), [""; 0]);
+    assert_eq!(count(), (2, 2), "{}", nginx.log());
+}
+
+#[test]
+fn a_small_stack_is_said() {
+    let nginx = config("", "").start();
+    let test = |stack_kb: &str| {
+        let output = Command::new("/bin/sh")
+            .args(["-c", "ulimit -S -s $0; exec \"$@\"", stack_kb])
+            .arg(products::nginx())
+            .args(["-t", "-p"])
+            .arg(nginx.folder())
+            .arg("-c")
+            .arg(nginx.folder().join("nginx.conf"))
+            .arg("-e")
+            .arg(nginx.folder().join("error.log"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = test("4096");
+    assert!(
+        said.contains("weir: the stack of a worker ends at 4096 KB") && said.contains("LimitSTACK=8M"),
+        "{said}"
+    );
+    assert!(!test("8192").contains("[warn]"));
+}
