@@ -84,10 +84,14 @@ pub fn replay(server: Guarded, sequences: &[Sequence]) -> Result<(), String> {
     server.settle()
 }
 
-/// The first sequence that does it alone, or all of them.
+/// How long to look for one sequence that does it alone.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// The last sequence that does it alone, or all of them.
 fn narrow_down(options: &Options, what: String, recent: Vec<Sequence>) -> Finding {
-    let alone =
-        recent.iter().rev().find(|&sequence| replay(options.server, std::slice::from_ref(sequence)).is_err());
+    let begin = Instant::now();
+    let mut tried = recent.iter().rev().take_while(|_| begin.elapsed() < SEARCH);
+    let alone = tried.find(|&sequence| replay(options.server, std::slice::from_ref(sequence)).is_err());
     let kept = alone.map_or(recent.as_slice(), std::slice::from_ref);
     std::fs::create_dir_all(&options.folder).unwrap();
     let file = options.folder.join(format!("failed-{}.txt", options.seed));

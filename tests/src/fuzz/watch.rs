@@ -123,8 +123,12 @@ impl Watched {
 
 /// Everything of nginx-rtmp that looks at what is published: recorders, HLS and DASH. Deadlines are short enough to be met.
 fn config(guarded: Guarded) -> Config {
-    let writers = "hls on; hls_path @DIR@/hls; hls_fragment 1s; dash on; dash_path @DIR@/dash; dash_fragment 1s; \
-                   record all; record_path @DIR@/record; record_max_size 1m; wait_video on; publish_notify on;";
+    let writers = |app| {
+        format!(
+            "hls on; hls_path @DIR@/hls-{app}; hls_fragment 1s; dash on; dash_path @DIR@/dash-{app}; dash_fragment 1s; \
+             record all; record_path @DIR@/record; record_max_size 1m; wait_video on; publish_notify on;"
+        )
+    };
     let guard = match guarded {
         Guarded::On => "weir_guard on; weir_session_timeout 2s; weir_idle_publisher 2s;",
         Guarded::Off => "weir_guard off;",
@@ -132,8 +136,9 @@ fn config(guarded: Guarded) -> Config {
     Config { log_level: "notice".to_owned(), ..Config::weir() }
         .with_api()
         .workers(2)
+        .main("rtmp_auto_push on;")
         .rtmp(guard)
-        .app("live", &format!("weir_publish open; {writers}"))
+        .app("live", &format!("weir_publish open; {}", writers("live")))
         .app("keyed", "weir_publish key;")
-        .app("open", &format!("weir_publish off; idle_streams off; play_restart on; {writers}"))
+        .app("open", &format!("weir_publish off; idle_streams off; play_restart on; {}", writers("open")))
 }
