@@ -13,8 +13,8 @@ packages=(
     gcc libc6-dev make clang libclang-dev ca-certificates
     # the test stream, and the script behind `make run`
     ffmpeg fonts-dejavu-core curl
-    # the tests: a browser, network namespaces, an XML parser, promtool, and wrong uses of memory
-    chromium chromium-driver iproute2 libxml2-utils prometheus valgrind
+    # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, and wrong uses of memory
+    chromium chromium-driver keepalived iproute2 libxml2-utils prometheus valgrind
     # the tests: encoders and a player beside ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
 )
@@ -52,7 +52,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
     # A person who builds Weir has not asked for servers at boot: what this installs does not stay running.
     new_services=()
-    for service in nginx prometheus; do
+    for service in nginx prometheus keepalived; do
         [ -n "$(installed_version "$service")" ] || new_services+=("$service")
     done
 

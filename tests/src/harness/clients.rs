@@ -27,6 +27,8 @@ pub enum Way {
     Port(u16, Option<IpAddr>),
     /// A port of this machine, from address `nth` of another network.
     Across(Netns, u8, u16),
+    /// This address, as the network of the thread at work has it.
+    To(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
     /// A unix socket with a name of the kernel's own, in no folder.
@@ -48,6 +50,7 @@ impl Connection {
                 Box::new(tcp(connect(SocketAddr::from(([127, 0, 0, 1], *port)), *source)?)?)
             }
             Way::Across(net, nth, port) => Box::new(tcp(net.connect(*nth, *port)?)?),
+            Way::To(address) => Box::new(tcp(connect(*address, None)?)?),
             Way::Unix(path) => Box::new(unix(UnixStream::connect(path)?)?),
             Way::Abstract(name) => {
                 let address = unix_net::SocketAddr::from_abstract_name(name)?;

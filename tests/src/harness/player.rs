@@ -1,5 +1,6 @@
 //! A player: a thread with a connection, that counts what it gets.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -54,6 +55,11 @@ impl Player {
     /// The same, from address `nth` of another network.
     pub fn start_across(net: &Netns, nth: u8, port: u16, path: &str) -> Self {
         Self::start_over(port, path, Way::Across(net.clone(), nth, port))
+    }
+
+    /// The same, at an address of the network that this is called in.
+    pub fn start_at(address: SocketAddr, path: &str) -> Self {
+        Self::start_over(address.port(), path, Way::To(address))
     }
 
     fn start_over(port: u16, path: &str, way: Way) -> Self {

@@ -1,5 +1,6 @@
 //! A publisher: a thread with a connection, that sends the sample round and round.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
@@ -75,6 +76,12 @@ impl Builder {
     /// Comes from address `nth` of another network.
     pub fn across(mut self, net: &Netns, nth: u8) -> Self {
         self.way = Way::Across(net.clone(), nth, self.url.port);
+        self
+    }
+
+    /// Goes to this address of the network that [`start`](Self::start) is called in.
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.way = Way::To(address);
         self
     }
 

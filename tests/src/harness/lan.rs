@@ -1,0 +1,91 @@
+//! A network of several machines: each a network namespace, all at one bridge, apart from this machine's own. Needs root.
+//!
+//! The namespaces have no name in any folder: each is gone, and what is in it, with the last who holds it.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::Arc;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::products;
+
+/// What a machine calls its end of the cable.
+pub const INTERFACE: &str = "eth0";
+
+/// One network namespace. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Space(Arc<File>);
+
+impl Space {
+    /// A new one, with nothing but loopback.
+    #[track_caller]
+    pub fn create() -> Self {
+        let space = std::thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("the tests make network namespaces, which needs root");
+            File::open("/proc/thread-self/ns/net").unwrap()
+        });
+        let space = Self(Arc::new(space.join().unwrap()));
+        space.ip("link set lo up");
+        space
+    }
+
+    /// Does something over there: sockets that it opens, threads and processes that it starts stay there.
+    pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let outcome = std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                setns(&*self.0, CloneFlags::CLONE_NEWNET).unwrap();
+                act()
+            });
+            thread.join()
+        });
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Runs `ip` over there, and gives what it prints.
+    #[track_caller]
+    pub fn ip(&self, arguments: &str) -> String {
+        let output = self.inside(|| {
+            Command::new(products::tool("/usr/sbin/ip")).args(arguments.split(' ')).output().unwrap()
+        });
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ip {arguments}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// The machines, and what connects them.
+#[derive(Debug)]
+pub struct Lan {
+    /// Held, for a bridge goes with its namespace.
+    _switch: Space,
+    machines: Vec<Space>,
+}
+
+impl Lan {
+    /// A machine for each address, in one network of 256.
+    #[track_caller]
+    pub fn create(addresses: &[Ipv4Addr]) -> Self {
+        let switch = Space::create();
+        switch.ip("link add br0 type bridge");
+        switch.ip("link set br0 up");
+        let machine = |(nth, address): (usize, &Ipv4Addr)| {
+            let machine = Space::create();
+            let place = format!("/proc/{}/fd/{}", std::process::id(), machine.0.as_raw_fd());
+            switch.ip(&format!("link add port{nth} type veth peer name {INTERFACE} netns {place}"));
+            switch.ip(&format!("link set port{nth} master br0 up"));
+            machine.ip(&format!("address add {address}/24 dev {INTERFACE}"));
+            machine.ip(&format!("link set {INTERFACE} up"));
+            machine
+        };
+        let machines = addresses.iter().enumerate().map(machine).collect();
+        Self { _switch: switch, machines }
+    }
+
+    /// The machine with the address of this place in the list.
+    pub fn machine(&self, nth: usize) -> &Space {
+        &self.machines[nth]
+    }
+}

@@ -1,0 +1,15 @@
+//! keepalived of the distribution with the samples of `nginx-conf/keepalived`, and two machines in a network of their own.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+mod loadbalancer;
+mod pair;
+mod restream;
+mod samples;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One pair at a time: what is measured is how long the change takes, and not how long two processors have other work.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,161 @@
+//! Two machines with nginx and keepalived, the client beside them, and the address that wanders.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::process::Process;
+use weir_tests::harness::{Keepalived, Lan, Nginx, Space, products, until, until_ok};
+
+/// What the samples say.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+const MACHINES: [(&str, Ipv4Addr); 2] =
+    [("a", Ipv4Addr::new(192, 0, 2, 11)), ("b", Ipv4Addr::new(192, 0, 2, 12))];
+const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const RTMP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 1935);
+const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 8080);
+
+/// A sample as it is shipped.
+pub fn sample(name: &str) -> String {
+    fs::read_to_string(products::workspace().join(format!("nginx-conf/keepalived/{name}.conf"))).unwrap()
+}
+
+/// `weir` where nobody but root can change it: only from there does keepalived run scripts as root.
+pub struct Scripts(TempDir);
+
+impl Scripts {
+    pub fn install() -> Self {
+        let folder = tempfile::Builder::new().prefix("weir-test-").tempdir_in("/var/lib");
+        let scripts = Self(folder.expect("the tests install a script below /var/lib, which needs root"));
+        fs::copy(products::weir(), scripts.path("weir")).unwrap();
+        scripts
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The sample with this folder for what is in others. As root: keepalived 2.2.7 ends `-t` with its own SIGTERM when the
+    /// user of its scripts is another (acassen/keepalived#2617).
+    pub fn rendered(&self, sample: &str) -> String {
+        let place = |name| self.path(name).display().to_string();
+        let rendered = sample
+            .replace("/usr/bin/weir notify", &format!("/usr/bin/weir notify --state-dir {}", place("notify")))
+            .replace("/usr/bin/weir", &place("weir"))
+            .replace("/etc/keepalived/drain", &place("drain"))
+            .replace("/var/lib/weir-nginx", &place(""));
+        rendered.replace("script_user weir", "script_user root")
+    }
+}
+
+/// One of the two.
+pub struct Machine {
+    pub keepalived: Keepalived,
+    pub nginx: Nginx,
+    pub scripts: Scripts,
+    /// Where the address arrives, as the second argument of [`Pair::wait_answer`].
+    pub name: &'static str,
+}
+
+pub struct Pair {
+    pub machines: Vec<Machine>,
+    lan: Lan,
+}
+
+impl Pair {
+    /// Starts both with a sample, changed by `edit`; the first has the address before the second comes.
+    pub fn start(name: &str, edit: impl Fn(String) -> String, config: impl Fn() -> Config) -> Self {
+        let lan = Lan::create(&[MACHINES[0].1, MACHINES[1].1, CLIENT]);
+        let mut pair = Self { machines: Vec::new(), lan };
+        for (nth, (machine, _)) in MACHINES.into_iter().enumerate() {
+            let scripts = Scripts::install();
+            let space = pair.lan.machine(nth);
+            let config = config().server("listen 1935;").http(&format!(
+                "listen 8080; location = /healthz {{ return 204; }} location = /machine {{ return 200 {machine}; }}"
+            ));
+            let nginx = space.inside(|| config.start());
+            let text = edit(scripts.rendered(&sample(name)));
+            let keepalived = Keepalived::start(space, &scripts.path("keepalived"), machine, &text);
+            pair.machines.push(Machine { keepalived, nginx, scripts, name: machine });
+            pair.wait_answer("a", 10.0);
+        }
+        pair
+    }
+
+    /// Where the client is.
+    pub fn client(&self) -> &Space {
+        self.lan.machine(2)
+    }
+
+    /// Which machine answers at the address.
+    pub fn answers(&self) -> Option<String> {
+        const PATIENCE: Duration = Duration::from_millis(100);
+        self.client().inside(|| {
+            let mut socket = TcpStream::connect_timeout(&HTTP, PATIENCE).ok()?;
+            socket.set_read_timeout(Some(PATIENCE)).ok()?;
+            socket.write_all(b"GET /machine HTTP/1.0\r\n\r\n").ok()?;
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).ok()?;
+            answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+        })
+    }
+
+    /// Waits until this machine answers at the address, and says how long that took.
+    #[track_caller]
+    pub fn wait_answer(&self, machine: &str, seconds: f64) -> Duration {
+        let begin = Instant::now();
+        if until_ok(seconds, || self.answers().as_deref() == Some(machine)).is_none() {
+            let logs: Vec<_> = self.machines.iter().map(|machine| machine.keepalived.log()).collect();
+            panic!("{machine} has not answered for {seconds} s:\n{}", logs.join("\n---\n"));
+        }
+        begin.elapsed()
+    }
+
+    /// Waits until the address is at the other machine, and says how long keepalived took to see what is wrong with this
+    /// one, and how long the change took from then on.
+    #[track_caller]
+    pub fn wait_change(&self, from: usize) -> (Duration, Duration) {
+        let begin = Instant::now();
+        let (here, there) = (&self.machines[from], &self.machines[1 - from]);
+        until("keepalived sees it", 10.0, || here.keepalived.count("Entering FAULT STATE") > 0);
+        let seen = begin.elapsed();
+        (seen, self.wait_answer(there.name, 10.0))
+    }
+}
+
+impl Machine {
+    /// Kills nginx, the workers too: all at once, as a machine out of memory would.
+    pub fn kill_nginx(&self) {
+        let mut everyone = self.nginx.workers();
+        everyone.push(self.nginx.master());
+        for process in everyone {
+            process.signal(Signal::SIGKILL);
+        }
+    }
+
+    /// Stops the workers: the kernel goes on to accept connections, and nobody answers on them. They go on when the guard is
+    /// dropped.
+    pub fn silence_nginx(&self) -> Silent {
+        let silent = Silent(self.nginx.workers());
+        for worker in &silent.0 {
+            worker.signal(Signal::SIGSTOP);
+        }
+        silent
+    }
+}
+
+/// Stopped workers.
+pub struct Silent(Vec<Process>);
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        for worker in &self.0 {
+            worker.signal(Signal::SIGCONT);
+        }
+    }
+}
