@@ -77,7 +77,9 @@ fn a_change_is_of_the_whole_target() {
     }
     assert_eq!(used(&zone), before);
     assert_eq!(zone.lock(PID).replace_target(&target(9)), Ok(false));
-    assert!(zone.lock(PID).remove_target(TargetId(2)) && !zone.lock(PID).remove_target(TargetId(2)));
+    let generation = zone.targets_generation();
+    assert!(zone.lock(PID).remove_target(TargetId(2)) && zone.targets_generation() > generation);
+    assert!(!zone.lock(PID).remove_target(TargetId(2)));
     assert_eq!(ids(&zone), [1, 3]);
 }
 
@@ -137,12 +139,14 @@ fn the_file_is_right() {
     let zone = heap.zone();
     (1..=4).for_each(|id| add_target(&zone, &target(id)));
     zone.lock(PID).pend_target(&target(8), PID).unwrap();
+    let before = zone.targets_generation();
     let wanted = [target(1), with_url(3, "other"), target(9), target(5)];
     zone.lock(PID).sync_targets(&wanted).unwrap();
     assert_eq!(ids(&zone), [1, 3, 9, 5]);
     assert_eq!(zone.lock(PID).targets(), wanted);
     // What is in line already is no change; what is pending is another's.
     let generation = zone.targets_generation();
+    assert!(generation > before);
     zone.lock(PID).sync_targets(&wanted).unwrap();
     assert_eq!(zone.targets_generation(), generation);
     zone.lock(PID).confirm_target(TargetId(8));
