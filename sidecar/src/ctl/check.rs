@@ -26,7 +26,7 @@ async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
             let (url, stream) = (&args.url.0, args.stream.as_deref());
             let default = if stream.is_none() { RTMP_LIMITS.0 } else { RTMP_LIMITS.1 };
             let limit = args.timeout.map_or(default, |limit| limit.0);
-            health::check(&url.to_string(), limit, async |step| health::rtmp(step, url, stream).await).await
+            health::check(&url.tc_url(), limit, async |step| health::rtmp(step, url, stream).await).await
         }
         CheckCommand::Http(args) => {
             let (url, limit) = (&args.url, args.timeout.0);

@@ -1,6 +1,8 @@
-//! keepalived of the distribution with the samples of `nginx-conf/keepalived`, and two machines in a network of their own.
+//! What tells a machine that serves from one that only seems to, and keepalived of the distribution with the samples of
+//! `nginx-conf/keepalived`: two machines in a network of their own.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod checks;
 mod loadbalancer;
 mod pair;
 mod restream;

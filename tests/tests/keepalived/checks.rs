@@ -1,0 +1,175 @@
+//! Proves that `weir check` tells what serves from what only seems to: exit 0, 1 or 2, one line, and never later than it was
+//! told to be.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Publisher, products, until};
+
+/// Runs `weir check`: its status, and its one line.
+fn check(arguments: &str) -> (i32, String) {
+    let begin = Instant::now();
+    let mut command = Command::new(products::weir());
+    command.arg("check").args(arguments.split(' ')).stdin(Stdio::null()).env_remove("WEIR_API");
+    let output = command.output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(8), "{arguments} took {:?}", begin.elapsed());
+    assert!(said.ends_with('\n') && said.lines().count() == 1, "{arguments}: {said:?}");
+    (output.status.code().unwrap(), said.trim_end().to_owned())
+}
+
+#[track_caller]
+fn healthy(arguments: &str) -> String {
+    let (status, line) = check(arguments);
+    assert_eq!(status, 0, "{arguments}: {line}");
+    line
+}
+
+#[track_caller]
+fn unhealthy(arguments: &str, why: &str) {
+    let (status, line) = check(arguments);
+    assert!(status == 1 && line.contains(why), "{arguments}: {status}, {line}");
+}
+
+fn hls() -> Nginx {
+    Config::stock()
+        .app("live", "hls on; hls_path @DIR@/hls; hls_fragment 1s; hls_playlist_length 5s;")
+        .http(
+            "location /hls { root @DIR@; types { application/vnd.apple.mpegurl m3u8; } }
+             location /undated { alias @DIR@/hls; add_header Last-Modified ''; }
+             location = /healthz { return 204; }
+             location = /moved { return 301 /healthz; }",
+        )
+        .start()
+}
+
+#[test]
+fn rtmp_is_a_handshake_and_connect() {
+    let nginx = hls();
+    let url = format!("rtmp://127.0.0.1:{}", nginx.rtmp());
+    assert_eq!(healthy(&format!("rtmp {url}/live")), format!("{url}/live: connect accepted"));
+    unhealthy(&format!("rtmp {url}/nowhere"), "nowhere: ");
+    // Not RTMP, and nobody at all.
+    unhealthy(&format!("rtmp rtmp://127.0.0.1:{}/live", nginx.http()), "/live: ");
+    let free = weir_tests::harness::ports::Port::reserve();
+    unhealthy(&format!("rtmp rtmp://127.0.0.1:{}/live", free.number()), "cannot connect: Connection refused");
+    // The kernel takes the connection, and nobody answers on it.
+    let worker = nginx.workers()[0];
+    worker.signal(Signal::SIGSTOP);
+    let (begin, (status, line)) = (Instant::now(), check(&format!("rtmp {url}/live")));
+    worker.signal(Signal::SIGCONT);
+    assert!(status == 1 && line.ends_with("the handshake took longer than 800 ms"), "{status}, {line}");
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn an_accepted_play_is_no_stream() {
+    let nginx = hls();
+    let url = format!("rtmp://127.0.0.1:{}/live", nginx.rtmp());
+    unhealthy(&format!("rtmp {url} --stream show"), "the first sound or picture took longer than 3 s");
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let args = format!("rtmp {url} --stream show");
+    until("media comes", 10.0, || check(&args).0 == 0);
+    assert!(healthy(&args).ends_with("media comes"));
+    // Connected and silent: what the server kept of the stream are only its headers.
+    publisher.stall();
+    let brief = format!("{args} --timeout 500ms");
+    until("the last of it was sent", 10.0, || check(&brief).0 == 1);
+    unhealthy(&brief, "the first sound or picture took longer than 500 ms");
+}
+
+#[test]
+fn http_is_a_status() {
+    let nginx = hls();
+    assert!(healthy(&format!("http {}", nginx.url("/healthz"))).ends_with("answered 204 No Content"));
+    unhealthy(&format!("http {}", nginx.url("/none?token=secret")), "/none: answered 404 Not Found");
+    healthy(&format!("http {} --status 404", nginx.url("/none")));
+    unhealthy(&format!("http {} --status 200", nginx.url("/healthz")), "answered 204");
+    // Where it leads may be another machine.
+    unhealthy(&format!("http {}", nginx.url("/moved")), "answered 301");
+    unhealthy(&format!("http http://127.0.0.1:{}/", nginx.rtmp()), "the answer took longer than 800 ms");
+}
+
+#[test]
+fn hls_is_a_playlist_that_advances_and_a_segment_that_loads() {
+    let nginx = hls();
+    let folder = nginx.path("hls");
+    std::fs::create_dir_all(&folder).unwrap();
+    let show = format!("hls {}", nginx.url("/hls/show.m3u8"));
+    unhealthy(&show, "answered 404");
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    until("the playlist is there", 15.0, || check(&show).0 == 0);
+    assert!(healthy(&show).contains("it advances, and show-"), "{}", healthy(&show));
+    // A server that does not tell when it changed: it is looked at until it does.
+    let undated = format!("hls {}", nginx.url("/undated/show.m3u8"));
+    unhealthy(&format!("{undated} --timeout 20ms"), "a change of the playlist");
+    healthy(&format!("{undated} --timeout 5s"));
+
+    let variants = |names: &[&str]| {
+        let lines = names.iter().map(|name| format!("#EXT-X-STREAM-INF:BANDWIDTH=1\n{name}.m3u8\n"));
+        std::fs::write(folder.join("all.m3u8"), format!("#EXTM3U\n{}", lines.collect::<String>())).unwrap();
+    };
+    let all = format!("hls {}", nginx.url("/hls/all.m3u8"));
+    variants(&["show", "show"]);
+    assert!(healthy(&all).contains("2 variants advance"));
+    variants(&["show", "show_720p"]);
+    unhealthy(&all, "show_720p.m3u8: answered 404");
+
+    // The playlist is there and says nothing new.
+    publisher.stall();
+    until("it is too old", 15.0, || check(&show).0 == 1);
+    unhealthy(&show, "and should every");
+    std::fs::write(folder.join("end.m3u8"), "#EXTM3U\n#EXT-X-TARGETDURATION:1\n1.ts\n#EXT-X-ENDLIST\n")
+        .unwrap();
+    unhealthy(&format!("hls {}", nginx.url("/hls/end.m3u8")), "the stream has ended");
+    std::fs::write(folder.join("new.m3u8"), "#EXTM3U\n#EXT-X-TARGETDURATION:9\nnew-1.ts\n").unwrap();
+    unhealthy(&format!("hls {}", nginx.url("/hls/new.m3u8")), "new-1.ts: answered 404");
+    std::fs::write(folder.join("new-1.ts"), "").unwrap();
+    unhealthy(&format!("hls {}", nginx.url("/hls/new.m3u8")), "new-1.ts is empty");
+}
+
+#[test]
+fn a_node_is_its_workers_its_zone_and_its_disks() {
+    let nginx = Config::weir().workers(2).with_api().start();
+    let node = |more: &str| format!("node --api {}{more}", nginx.url("/api"));
+    until("both workers are counted", 10.0, || check(&node("")).1.contains("2 workers"));
+    let well = healthy(&node(" --disk / --min-free 1k"));
+    assert!(well.starts_with("node: 2 workers, zone ") && well.ends_with(" % full"), "{well}");
+    unhealthy(&node(" --disk / --min-free 900t"), "/ has ");
+    unhealthy(&node(" --disk /no/such/folder"), "/no/such/folder: No such file or directory");
+    unhealthy("node --api http://127.0.0.1:9/api", "no answer from the API");
+
+    let worker = nginx.workers()[0];
+    worker.signal(Signal::SIGSTOP);
+    // The other one may be the one that is asked; what the stopped one was asked is not answered.
+    let why = format!("worker {} has been stuck", worker.0);
+    let seen = until_seen(&node(" --timeout 300ms"), &why);
+    worker.signal(Signal::SIGCONT);
+    assert!(seen, "{why}");
+    until("it is well again", 10.0, || check(&node("")).0 == 0);
+}
+
+fn until_seen(arguments: &str, why: &str) -> bool {
+    weir_tests::harness::until_ok(15.0, || check(arguments).1.contains(why)).is_some()
+}
+
+#[test]
+fn what_makes_no_sense_is_wrong_usage() {
+    for arguments in [
+        "rtmp http://127.0.0.1/live",
+        "rtmp rtmp://127.0.0.1",
+        "rtmp rtmps://127.0.0.1/live",
+        "http 127.0.0.1:8080",
+        "http http://127.0.0.1/ --status 99",
+        "hls http://127.0.0.1/x.m3u8 --timeout 0ms",
+        "node --min-free much --disk /",
+        "node --min-free 1g",
+        "node --api nowhere",
+        "everything",
+    ] {
+        let (status, line) = check(arguments);
+        assert!(status == 2 && line.starts_with("weir: "), "{arguments}: {status}, {line}");
+    }
+}
