@@ -2,10 +2,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use weir_model::guard::Violation;
+
 use crate::{Mutex, Zone, throttle::Bucket};
 
-/// How many reasons the zone can tell apart: `weir_model::guard::Violation` has fewer, and room to grow.
+/// How many reasons the zone can tell apart, by [`Violation::index`]; new ones change nothing in its layout.
 pub const GUARD_REASONS: usize = 32;
+const _: () = assert!(Violation::COUNT <= GUARD_REASONS);
 
 /// Refusals that were not logged when they happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
