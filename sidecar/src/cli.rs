@@ -9,9 +9,11 @@ use weir_model::key::KeyId;
 use weir_model::{AppName, Network, StreamName};
 
 pub mod check;
+pub mod target;
 pub mod values;
 
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
+use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 use values::{
     ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
 };
@@ -69,6 +71,9 @@ pub enum Command {
     /// Live streams
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Push targets: where streams are sent on to
+    #[command(subcommand)]
+    Target(TargetCommand),
     /// Tokens: who may play, or publish without a key
     #[command(subcommand)]
     Token(TokenCommand),
@@ -242,6 +247,21 @@ pub struct LintArgs {
     /// Lines or JSON
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// `weir target ...`
+#[derive(Debug, Subcommand)]
+pub enum TargetCommand {
+    /// Push a stream to another server, from now on and whenever it is live
+    Add(TargetAddArgs),
+    /// List the targets and how their pushes stand
+    List(TargetListArgs),
+    /// Push to a target again
+    Enable(TargetIdArgs),
+    /// Push to a target no more, but keep it
+    Disable(TargetIdArgs),
+    /// Forget a target; what is pushed there ends
+    Remove(TargetIdArgs),
 }
 
 /// `weir token ...`

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::{ApiArgs, Cli, Command, KeyCommand, SecretCommand, StreamCommand, TokenCommand};
+use crate::cli::{
+    ApiArgs, Cli, Command, KeyCommand, SecretCommand, StreamCommand, TargetCommand, TokenCommand,
+};
 use crate::nginx::{self, Nginx};
 use crate::{health, test_stream};
 
@@ -21,6 +23,10 @@ mod secret_new;
 mod stream_drop;
 mod stream_list;
 mod table;
+mod target_add;
+mod target_enable;
+mod target_list;
+mod target_remove;
 mod token_mint;
 mod top;
 
@@ -126,6 +132,20 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Stream(command) => match command {
             StreamCommand::List(args) => ask(api, async |nginx| stream_list::run(args, nginx).await)?,
             StreamCommand::Drop(args) => ask(api, async |nginx| stream_drop::run(args, nginx).await)?,
+        },
+        Command::Target(command) => match command {
+            TargetCommand::Add(args) => {
+                let url = target_add::url(args)?;
+                ask(api, async |nginx| target_add::run(args, &url, nginx).await)?
+            }
+            TargetCommand::List(args) => ask(api, async |nginx| target_list::run(args, nginx).await)?,
+            TargetCommand::Enable(args) => {
+                ask(api, async |nginx| target_enable::run(args, true, nginx).await)?
+            }
+            TargetCommand::Disable(args) => {
+                ask(api, async |nginx| target_enable::run(args, false, nginx).await)?
+            }
+            TargetCommand::Remove(args) => ask(api, async |nginx| target_remove::run(args, nginx).await)?,
         },
         Command::Top(args) => ask(api, async |nginx| top::run(args, nginx).await)?,
         Command::Token(TokenCommand::Mint(args)) => match &args.secret {

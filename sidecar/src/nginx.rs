@@ -16,8 +16,10 @@ use weir_model::{AppName, Secret, StreamName};
 
 use crate::cli::values::PlayerId;
 
+mod targets;
 mod wire;
 
+pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
     Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, Target, Targets,
     TokenRequest, Video, Viewers, Worker, Zone,

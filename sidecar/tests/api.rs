@@ -130,6 +130,99 @@ fn a_key_is_revoked_with_the_header_that_a_change_needs() {
     assert_eq!(text(&output.stdout), "Revoked k0123456789abcdef; its publisher was dropped.\n");
 }
 
+const TARGET: &str = r#"{"id":"t0123456789abcdef","app":"live","stream":"show","url":"rtmps://a.example/app/***","enabled":true,"note":"","source":"api","sessions":[]}"#;
+
+#[test]
+fn a_target_is_made_from_a_file_that_no_list_of_processes_shows() {
+    let (api, request) = server("201 Created", TARGET);
+    let mut command = weir(&api, &["target", "add", "live", "show", "--url-file", "-", "--note", "main"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"rtmps://a.example/app/sk_1\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let request = request.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(request.starts_with("POST /api/v1/targets HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.ends_with(
+            r#"{"app":"live","stream":"show","url":"rtmps://a.example/app/sk_1","enabled":true,"note":"main"}"#
+        ),
+        "{request}"
+    );
+    let said = "Target t0123456789abcdef for live/show at rtmps://a.example/app/***\n";
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (said, ""));
+}
+
+#[test]
+fn a_target_may_begin_disabled() {
+    let url = "rtmp://a.example/app/sk_1";
+    let (output, request) =
+        run(&["target", "add", "live", "*", url, "--disabled", "--json"], "201 Created", TARGET);
+    let body = r#"{"app":"live","stream":"*","url":"rtmp://a.example/app/sk_1","enabled":false}"#;
+    assert!(request.ends_with(body), "{request}");
+    assert_eq!(text(&output.stdout), format!("{TARGET}\n"));
+}
+
+#[test]
+fn a_wrong_target_url_is_not_repeated() {
+    for (arguments, line) in [
+        (&["http://a/app/sk_1"][..], "weir: URL: unknown scheme, expected rtmp:// or rtmps://\n"),
+        (&["rtmp://a/sk_1"], "weir: URL: no stream key, expected rtmp://host/app/key\n"),
+        (&["--url-file", "-"], "weir: --url-file: unknown scheme, expected rtmp:// or rtmps://\n"),
+        (&["--url-file", "/nonexistent"], "weir: /nonexistent: No such file or directory (os error 2)\n"),
+    ] {
+        let args = [&["target", "add", "live", "show"], arguments].concat();
+        let output = weir("http://127.0.0.1:9/api", &args).output().unwrap();
+        assert_eq!((text(&output.stderr), text(&output.stdout)), (line, ""));
+        assert_ne!(output.status.code(), Some(0));
+    }
+    let both = ["target", "add", "live", "show", "rtmp://a/b/sk_1", "--url-file", "-"];
+    for args in [&both[..], &both[..4]] {
+        let output = weir("http://127.0.0.1:9/api", args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!text(&output.stderr).contains("sk_1"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_target_is_paused_resumed_and_removed() {
+    let id = "t0123456789abcdef";
+    for (command, body, said) in [
+        (
+            "enable",
+            r#"{"enabled":true}"#,
+            "Enabled t0123456789abcdef; it is pushed to whenever its stream is live.\n",
+        ),
+        (
+            "disable",
+            r#"{"enabled":false}"#,
+            "Disabled t0123456789abcdef; it is pushed to no more when its stream is live.\n",
+        ),
+    ] {
+        let (output, request) = run(&["target", command, id], "200 OK", TARGET);
+        assert!(request.starts_with("PATCH /api/v1/targets/t0123456789abcdef HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with(body), "{request}");
+        assert_eq!(text(&output.stdout), said);
+    }
+    let (output, request) = run(&["target", "remove", id], "200 OK", r#"{"id":"t0123456789abcdef"}"#);
+    assert!(request.starts_with("DELETE /api/v1/targets/t0123456789abcdef HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_lowercase().contains("content-type: application/json\r\n"), "{request}");
+    assert_eq!(text(&output.stdout), "Removed t0123456789abcdef; what was pushed there ends.\n");
+}
+
+#[test]
+fn targets_are_listed() {
+    let answer = format!(r#"{{"targets":[{TARGET}]}}"#);
+    let (output, request) = run(&["target", "list", "--json"], "200 OK", &answer);
+    assert!(request.starts_with("GET /api/v1/targets HTTP/1.1\r\n"), "{request}");
+    assert_eq!(text(&output.stdout), format!("{answer}\n"));
+    let (output, _) = run(&["target", "list"], "200 OK", &answer);
+    assert_eq!(
+        text(&output.stdout),
+        "ID                 APP   STREAM  ENABLED  STATE  OUT  URL                        PROBLEM  NOTE\n\
+         t0123456789abcdef  live  show    yes      -      -    rtmps://a.example/app/***  -        -\n"
+    );
+}
+
 #[test]
 fn a_publisher_is_dropped_with_a_ban() {
     let answer = r#"{"banned_until":"2026-11-20T18:01:00Z","dropped":1}"#;

@@ -1,0 +1,62 @@
+//! `weir target add`
+
+use std::io::Read;
+use std::path::Path;
+
+use weir_model::{Secret, TargetUrl};
+
+use super::table::plain;
+use super::{Error, Output};
+use crate::cli::target::TargetAddArgs;
+use crate::nginx::{NewTarget, Nginx};
+
+/// More than the longest URL and a line's end.
+const MAX_FILE: u64 = 4096;
+
+pub async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result<Output, Error> {
+    let target = NewTarget {
+        app: args.app.as_str(),
+        stream: args.stream.as_str(),
+        url: url.expose(),
+        enabled: !args.disabled,
+        note: args.note.as_deref(),
+    };
+    let answer = nginx.create_target(&target).await?;
+    if args.json.json {
+        return Ok(Output::json(&answer.text));
+    }
+    let target = answer.value;
+    let disabled = if target.enabled { "" } else { " (disabled)" };
+    let url = plain(target.url.unwrap_or_default());
+    let mut output = Output::from(format!(
+        "Target {} for {}/{} at {url}{disabled}\n",
+        target.id, target.app, target.stream
+    ));
+    if args.url.is_some() {
+        output.stderr =
+            "weir: the URL stood in the list of processes; --url-file FILE (or -) keeps it out\n".into();
+    }
+    Ok(output)
+}
+
+/// The URL of the command line or of the file. No message repeats it.
+pub fn url(args: &TargetAddArgs) -> Result<TargetUrl, Error> {
+    let (given, text) = match (&args.url, &args.url_file) {
+        (Some(url), _) => ("URL".to_owned(), Secret::new(url.as_str())),
+        (None, Some(path)) => ("--url-file".to_owned(), read(path)?),
+        (None, None) => return Err(Error::Usage("URL or --url-file is needed".into())),
+    };
+    TargetUrl::parse(text.expose().trim()).map_err(|error| Error::Usage(format!("{given}: {error}")))
+}
+
+fn read(path: &Path) -> Result<Secret, Error> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        let read = std::io::stdin().take(MAX_FILE).read_to_string(&mut text);
+        read.map_err(|error| Error::Input(error.to_string()))?;
+    } else {
+        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
+        read.map_err(|error| Error::file(path, error))?;
+    }
+    Ok(Secret::new(text))
+}

@@ -1,0 +1,90 @@
+//! `weir target list`
+
+use weir_model::target::{PushState, PushView, TargetView};
+
+use super::table::{rate, table};
+use super::{Error, Output};
+use crate::cli::target::TargetListArgs;
+use crate::nginx::Nginx;
+
+pub async fn run(args: &TargetListArgs, nginx: &Nginx) -> Result<Output, Error> {
+    let answer = nginx.target_list().await?;
+    if args.json.json { Ok(Output::json(&answer.text)) } else { Ok(render(&answer.value.targets).into()) }
+}
+
+fn render(targets: &[TargetView]) -> String {
+    let rows: Vec<_> = targets
+        .iter()
+        .map(|target| {
+            let out: u64 = target.sessions.iter().map(|push| push.bitrate_out).sum();
+            [
+                target.id.to_string(),
+                target.app.to_string(),
+                target.stream.to_string(),
+                if target.enabled { "yes" } else { "no" }.into(),
+                states(&target.sessions),
+                if target.sessions.is_empty() { String::new() } else { rate(out) },
+                target.url.clone().unwrap_or_default(),
+                problem(&target.sessions),
+                target.note.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(["ID", "APP", "STREAM", "ENABLED", "STATE", "OUT", "URL", "PROBLEM", "NOTE"], &rows)
+}
+
+/// `live`, or how many are in which state; nothing while no stream of it is live.
+fn states(sessions: &[PushView]) -> String {
+    if let [only] = sessions {
+        return only.state.to_string();
+    }
+    let counted = PushState::ALL.iter().rev().filter_map(|&state| {
+        let count = sessions.iter().filter(|push| push.state == state).count();
+        (count > 0).then(|| format!("{count} {state}"))
+    });
+    counted.collect::<Vec<_>>().join(", ")
+}
+
+/// Why the first that is not live failed last.
+fn problem(sessions: &[PushView]) -> String {
+    let failing = |push: &&PushView| matches!(push.state, PushState::Waiting | PushState::Connecting);
+    sessions.iter().filter(failing).find_map(|push| push.last_error.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nginx::TargetList;
+
+    #[test]
+    fn one_line_a_target() {
+        let answer = r#"{"targets":[
+            {"id":"t0000000000000001","app":"live","stream":"*","url":"rtmps://a.example/app/***","enabled":true,"note":"",
+             "source":"api","sessions":[
+              {"stream":"a","state":"live","since":"2026-11-20T18:00:00Z","bytes_out":1,"bitrate_out":2500000,"reconnects":0,
+               "last_error":"connection refused"},
+              {"stream":"b","state":"waiting","since":"2026-11-20T18:00:00Z","retry_in_ms":5,"bytes_out":1,"bitrate_out":0,
+               "reconnects":3,"last_error":"timed out connecting"}]},
+            {"id":"t0000000000000002","app":"live","stream":"a","url":"rtmp://b/app/***","enabled":false,"note":"spare",
+             "source":"file","sessions":[],"later":1}]}"#;
+        let list: TargetList = serde_json::from_str(answer).unwrap();
+        let text = render(&list.targets);
+        let cells = |line: &str| -> Vec<String> {
+            line.split("  ").filter(|cell| !cell.is_empty()).map(|cell| cell.trim().to_owned()).collect()
+        };
+        let lines: Vec<_> = text.lines().map(cells).collect();
+        assert_eq!(
+            lines[1][2..],
+            [
+                "*",
+                "yes",
+                "1 waiting, 1 live",
+                "2.5M",
+                "rtmps://a.example/app/***",
+                "timed out connecting",
+                "-"
+            ]
+        );
+        assert_eq!(lines[2][2..], ["a", "no", "-", "-", "rtmp://b/app/***", "-", "spare"]);
+    }
+}

@@ -1,0 +1,13 @@
+//! `weir target remove`
+
+use super::{Error, Output};
+use crate::cli::target::TargetIdArgs;
+use crate::nginx::Nginx;
+
+pub async fn run(args: &TargetIdArgs, nginx: &Nginx) -> Result<Output, Error> {
+    let answer = nginx.remove_target(args.id).await?;
+    if args.json.json {
+        return Ok(Output::json(&answer.text));
+    }
+    Ok(format!("Removed {}; what was pushed there ends.\n", args.id).into())
+}
