@@ -1,8 +1,14 @@
-//! An address that guesses keys is refused each time, cannot fill the log, and does not lock out whoever has a valid key.
+//! An address that guesses keys is refused each time, cannot fill the log, and does not lock out whoever has a valid key; not
+//! even when it guesses as fast as it can.
 
-use weir_tests::harness::{Publisher, until};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use super::{BAD_NAME, keyed};
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::publisher::Builder;
+use weir_tests::harness::{Flood, Netns, Publisher, until};
+
+use super::{BAD_NAME, keyed, wait_gone};
 
 #[test]
 fn wrong_keys_are_logged_ten_times_a_minute_and_then_counted() {
@@ -36,4 +42,82 @@ fn many_addresses_do_not_fill_the_table() {
     }
     assert_eq!(nginx.api().get("/v1/health").expect(200)["zone"]["used"], used);
     Publisher::to(nginx.rtmp(), &format!("live/{key}")).from("127.0.1.1").start().started();
+}
+
+/// What is logged where nobody has said what (`error_log` of nginx).
+fn logging_errors() -> Config {
+    Config { log_level: "error".to_owned(), ..keyed() }
+}
+
+/// While keys are tried, somebody with a key starts five times over `seconds`; `way` is the way in.
+#[track_caller]
+fn five_starts(
+    config: Config,
+    flood: impl FnOnce(u16) -> Flood,
+    way: impl Fn(Builder) -> Builder,
+    seconds: u32,
+) {
+    const STARTS: u32 = 5;
+    let nginx = config.start();
+    let path = format!("live/{}", nginx.api().create_key("live", "show").key);
+    let memory = || nginx.workers().iter().map(|worker| worker.memory()).sum::<u64>();
+    let flood = flood(nginx.rtmp());
+    until("keys are tried", 10.0, || flood.refused() > 500);
+    let counts = || [flood.connected(), flood.refused()];
+    let (begin, before, memory_before) = (Instant::now(), counts(), memory());
+    for _ in 0..STARTS {
+        let asked = Instant::now();
+        let publisher = way(Publisher::to(nginx.rtmp(), &path)).start().started();
+        let took = asked.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        publisher.send_more(seconds * 1000 / STARTS);
+        assert!(!publisher.is_closed());
+        publisher.close();
+        wait_gone(&nginx.api(), "live", "show");
+    }
+    let after = counts();
+    let [connected, refused] =
+        [0, 1].map(|it| (after[it] - before[it]) as f64 / begin.elapsed().as_secs_f64());
+    let grown = memory().saturating_sub(memory_before);
+    drop(flood);
+    let log = nginx.log();
+    println!(
+        "a second: {connected:.0} connections, {refused:.0} keys; {grown} bytes of memory, {} of log",
+        log.len()
+    );
+    assert!(refused > 100.0, "only {refused} keys a second");
+    assert!(grown < 20 << 20, "{grown} bytes more memory");
+    assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
+    assert!(log.contains("publish refused: unknown key"), "{log}");
+}
+
+fn five_starts_beside_another_address(seconds: u32) {
+    let net = Netns::create();
+    let flood = |port| {
+        let (from, to) = (net.address(1), SocketAddr::from((net.host(), port)));
+        net.inside(|| Flood::start(IpAddr::V4(from), to))
+    };
+    five_starts(logging_errors().reached_from(&net), flood, |publisher| publisher.across(&net, 2), seconds);
+}
+
+fn five_starts_beside_loopback(seconds: u32) {
+    let flood = |port| Flood::start([127, 0, 0, 9].into(), SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    five_starts(logging_errors(), flood, |publisher| publisher.from("127.0.0.10"), seconds);
+}
+
+#[test]
+fn wrong_keys_as_fast_as_they_come_hold_up_nobody() {
+    five_starts_beside_another_address(5);
+}
+
+#[test]
+fn wrong_keys_over_loopback_hold_up_nobody() {
+    five_starts_beside_loopback(5);
+}
+
+#[test]
+#[ignore = "make test-long: a minute with both cores busy"]
+fn wrong_keys_for_half_a_minute_hold_up_nobody() {
+    five_starts_beside_another_address(30);
+    five_starts_beside_loopback(30);
 }
