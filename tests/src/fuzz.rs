@@ -16,11 +16,11 @@ mod wire;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use drive::Drivers;
 pub use sequence::Sequence;
 pub use watch::Guarded;
 
 use crate::harness::Random;
-use drive::Drivers;
 use watch::Watched;
 
 /// What to do for how long.

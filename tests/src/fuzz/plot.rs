@@ -139,7 +139,7 @@ fn connect(random: &mut Random, app: &str, acts: &mut Vec<Act>) {
         acts.push(Act::Listen);
     }
     if random.one_in(2) {
-        let size = random.pick(&[1, 64, 128, 4_096, 65_536, 0x7fff_ffff]);
+        let size = random.pick(&[128, 256, 4_096, 4_096, 60_000, 65_536, 1 << 20, 1]);
         acts.push(say(2, Message::number(Kind::SET_CHUNK_SIZE, size)));
     }
 }

@@ -27,6 +27,11 @@ impl Tmpfs {
         self.folder.path()
     }
 
+    /// Takes so many kilobytes.
+    pub fn take(&self, kilobytes: usize) {
+        std::fs::write(self.folder.path().join("filler"), vec![0; kilobytes * 1024]).unwrap();
+    }
+
     /// Leaves no room.
     pub fn fill(&self) {
         let mut file = File::create(self.folder.path().join("filler")).unwrap();

@@ -1,0 +1,104 @@
+//! Before `connect` nothing but that command and protocol control messages, and little of it.
+
+use weir_rtmp::amf0::Writer;
+use weir_rtmp::chunk::{Format, Header};
+use weir_rtmp::message::{Kind, Message};
+use weir_tests::harness::Nginx;
+
+use super::{Stranger, assert_fatal, assert_refused, server};
+
+/// Metadata, as a data message and as a command, with and without what encoders put before it.
+fn metadata(kind: Kind, wrapped: bool) -> Message {
+    let mut writer = Writer::new();
+    if wrapped {
+        writer.string(b"@setDataFrame");
+    }
+    writer.string(b"onMetaData").begin_ecma_array(1).key("width").number(160.0).end();
+    Message { kind, stream_id: 0, timestamp: 0, payload: writer.into_bytes() }
+}
+
+fn sends_metadata(kind: Kind, wrapped: bool) -> impl Fn(&Nginx) -> Stranger {
+    move |nginx| Stranger::arrives(nginx).says(5, &metadata(kind, wrapped))
+}
+
+#[test]
+fn data_messages_before_connect_are_refused() {
+    for wrapped in [false, true] {
+        assert_refused(
+            server(""),
+            "not_connected",
+            "message before connect",
+            sends_metadata(Kind::DATA, wrapped),
+        );
+    }
+}
+
+#[test]
+fn data_messages_posing_as_commands_before_connect_are_refused() {
+    for wrapped in [false, true] {
+        assert_refused(
+            server(""),
+            "not_connected",
+            "message before connect",
+            sends_metadata(Kind::COMMAND, wrapped),
+        );
+    }
+}
+
+#[test]
+fn without_the_guard_data_messages_before_connect_do_harm() {
+    for kind in [Kind::DATA, Kind::COMMAND] {
+        assert_fatal(sends_metadata(kind, false));
+    }
+}
+
+#[test]
+fn other_messages_before_connect_are_refused() {
+    for kind in [Kind::AUDIO, Kind::VIDEO, Kind::AGGREGATE, Kind::USER_CONTROL, Kind(17), Kind(19), Kind(99)]
+    {
+        let message = Message { kind, stream_id: 0, timestamp: 0, payload: vec![0; 20] };
+        assert_refused(server(""), "not_connected", "message before connect", |nginx| {
+            Stranger::arrives(nginx).says(4, &message)
+        });
+    }
+}
+
+#[test]
+fn commands_before_connect_are_refused() {
+    for name in ["createStream", "publish", "play", "deleteStream", "_result"] {
+        let message = Message::command(0, name, 1.0, |w| w.null().string(b"x"));
+        assert_refused(server(""), "not_connected", "message before connect", |nginx| {
+            Stranger::arrives(nginx).says(3, &message)
+        });
+    }
+}
+
+/// Parts of a message that never ends.
+fn sends_much(nginx: &Nginx) -> Stranger {
+    let header = Header {
+        format: Format::Full,
+        chunk_stream: 3,
+        time: 0,
+        length: 900_000,
+        kind: Kind::COMMAND,
+        stream_id: 0,
+    };
+    let mut stranger = Stranger::arrives(nginx).sends_chunk(&header, &[0; 128]);
+    for _ in 0..200 {
+        stranger = stranger.sends_chunk(&Header { format: Format::Nothing, ..header }, &[0; 128]);
+    }
+    stranger
+}
+
+#[test]
+fn much_before_connect_is_refused() {
+    let text = "more than 16384 bytes before connect";
+    assert_refused(server(""), "bytes_before_connect", text, sends_much);
+}
+
+#[test]
+fn without_the_guard_much_before_connect_is_kept() {
+    let nginx = super::unguarded().start();
+    let mut strangers: Vec<_> = (0..3).map(|_| sends_much(&nginx)).collect();
+    assert!(weir_tests::harness::until_ok(1.0, || strangers.iter_mut().any(Stranger::is_closed)).is_none());
+}

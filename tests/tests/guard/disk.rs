@@ -1,0 +1,124 @@
+//! Too little room for HLS, DASH and record: they stop before the disk is full, and go on by themselves; what is live goes on.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Player, Publisher, Tmpfs, files, until, until_ok};
+
+/// Kilobytes of the disk.
+const DISK: usize = 16_384;
+
+fn writing(disk: &Tmpfs, guard: &str, writer: &str) -> Config {
+    let disk = disk.path().display();
+    let app = match writer {
+        "hls" => format!("hls on; hls_path {disk}/hls; hls_fragment 1s;"),
+        "dash" => format!("dash on; dash_path {disk}/dash; dash_fragment 1s;"),
+        _ => format!("record all; record_path {disk}; record_unique on; record_interval 2s;"),
+    };
+    Config::weir().with_api().rtmp(guard).app("live", &format!("{app} weir_min_free 8m;")).app("other", "")
+}
+
+fn written(disk: &Tmpfs) -> BTreeSet<(PathBuf, u64)> {
+    let files = files::below(disk.path()).into_iter().filter(|path| !path.ends_with("filler"));
+    files.filter_map(|path| Some((path.clone(), std::fs::metadata(&path).ok()?.len()))).collect()
+}
+
+#[track_caller]
+fn wait_written(disk: &Tmpfs) {
+    let before = written(disk);
+    until("something is written", 15.0, || written(disk) != before);
+}
+
+/// Nothing is written for two seconds.
+#[track_caller]
+fn wait_stopped(disk: &Tmpfs) {
+    until("nothing is written", 15.0, || {
+        let before = written(disk);
+        until_ok(2.0, || written(disk) != before).is_none()
+    });
+}
+
+#[track_caller]
+fn stops_and_goes_on(writer: &str) {
+    let disk = Tmpfs::mount(DISK);
+    let nginx = writing(&disk, "", writer).start();
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let player = Player::start(nginx.rtmp(), "live/show");
+    wait_written(&disk);
+    for round in 1..=2 {
+        disk.take(10_240);
+        nginx.wait_log("HLS, DASH and record of application \"live\" stopped");
+        wait_stopped(&disk);
+        player.wait_video(10);
+        // Who comes now is live as well, and writes nothing either.
+        let late = Publisher::to(nginx.rtmp(), "live/late").start().started();
+        late.send_more(1500);
+        assert!(!written(&disk).iter().any(|(path, _)| path.to_string_lossy().contains("late")));
+        disk.empty();
+        until("they go on", 10.0, || nginx.log_lines("of application \"live\" go on").len() == round);
+        wait_written(&disk);
+        until("the late one is written, too", 15.0, || {
+            written(&disk).iter().any(|(path, _)| path.to_string_lossy().contains("late"))
+        });
+        assert_eq!(nginx.log_lines("of application \"live\" stopped").len(), round);
+        late.close();
+    }
+    for error in ["No space left", "Bad file descriptor"] {
+        assert_eq!(nginx.log_lines(error), [""; 0]);
+    }
+    assert!(!publisher.is_closed());
+    assert!(player.seen().gap().as_secs_f64() < 2.0, "{:?}", player.seen().gap());
+}
+
+#[test]
+fn hls_stops_and_goes_on() {
+    stops_and_goes_on("hls");
+}
+
+#[test]
+fn dash_stops_and_goes_on() {
+    stops_and_goes_on("dash");
+}
+
+#[test]
+fn record_stops_and_goes_on() {
+    stops_and_goes_on("record");
+}
+
+#[track_caller]
+fn unguarded(disk: &Tmpfs, writer: &str) -> (Nginx, Publisher) {
+    let nginx = writing(disk, "weir_guard off;", writer).start();
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    wait_written(disk);
+    disk.fill();
+    (nginx, publisher)
+}
+
+#[test]
+fn without_the_guard_record_goes_on_with_a_closed_file() {
+    let disk = Tmpfs::mount(DISK);
+    let (nginx, _publisher) = unguarded(&disk, "record");
+    nginx.wait_log("Bad file descriptor");
+}
+
+#[test]
+fn without_the_guard_a_full_disk_fails_hls() {
+    let disk = Tmpfs::mount(DISK);
+    let (nginx, _publisher) = unguarded(&disk, "hls");
+    nginx.wait_log("No space left");
+}
+
+#[test]
+fn without_the_guard_a_full_disk_stops_the_worker_of_dash() {
+    let disk = Tmpfs::mount(DISK);
+    let (mut nginx, _publisher) = unguarded(&disk, "dash");
+    let player = Player::start(nginx.rtmp(), "live/show");
+    until("nothing comes any more", 20.0, || {
+        let before = player.seen().video;
+        until_ok(3.0, || player.seen().video > before).is_none()
+    });
+    // It does not hear that it is to end.
+    let worker = nginx.workers()[0];
+    nginx.kill_worker(worker);
+}

@@ -1,0 +1,56 @@
+//! One publish at a time on a connection, under a name that is not cut.
+
+use weir_tests::harness::{Publisher, until};
+
+use super::{Stranger, assert_refused, server, unguarded};
+
+const START: &str = "NetStream.Publish.Start";
+
+fn starts(stranger: &mut Stranger) -> usize {
+    stranger.statuses().iter().filter(|status| status.code == START).count()
+}
+
+#[test]
+fn a_second_publish_on_a_connection_is_refused() {
+    assert_refused(server(""), "second_publish", "second publish on a connection", |nginx| {
+        let mut stranger = Stranger::connects(nginx).publishes(b"one");
+        until("the first publish", 5.0, || starts(&mut stranger) == 1);
+        stranger.publishes(b"two")
+    });
+}
+
+#[test]
+fn without_the_guard_every_publish_on_a_connection_is_taken() {
+    let nginx = unguarded().start();
+    let mut stranger = Stranger::connects(&nginx);
+    for name in [b"a", b"b", b"c", b"d"] {
+        stranger = stranger.publishes(name);
+    }
+    until("all of them are answered", 5.0, || starts(&mut stranger) == 4);
+}
+
+/// Names that nginx-rtmp would cut: by its buffers, and at a NUL.
+fn names() -> [Vec<u8>; 3] {
+    [vec![b'a'; 300], b"show\0x".to_vec(), [b"show?", [b'b'; 300].as_slice()].concat()]
+}
+
+#[test]
+fn names_that_would_be_cut_are_refused() {
+    for name in names() {
+        assert_refused(server(""), "name", "name longer than", |nginx| {
+            Stranger::connects(nginx).publishes(&name)
+        });
+    }
+}
+
+#[test]
+fn without_the_guard_names_are_cut() {
+    let nginx = unguarded().start();
+    for name in names() {
+        let _publisher = Publisher::to(nginx.rtmp(), "live/x").name(&name).start().started();
+    }
+    let cut = nginx.log_lines("publish: name='show' ");
+    assert!(!cut.is_empty(), "{cut:?}");
+    let whole = String::from_utf8(vec![b'a'; 300]).unwrap();
+    assert!(nginx.log_lines(&whole).is_empty());
+}

@@ -1,0 +1,51 @@
+//! Reloads under fire: with `rtmp_auto_push on`, publishers on air and strangers at work, no worker dies.
+
+use weir_tests::fuzz::Drivers;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Player, Publisher, until};
+
+use super::server;
+
+#[test]
+fn no_worker_dies_over_ten_reloads_under_fire() {
+    let nginx = Config {
+        log_level: "notice".to_owned(),
+        ..server("weir_session_timeout 2s; weir_idle_publisher 2s;")
+    }
+    .workers(2)
+    .main("rtmp_auto_push on;")
+    .app("open", "weir_publish open;")
+    .start();
+    let publishers =
+        ["live/show-1", "open/show-2"].map(|path| Publisher::to(nginx.rtmp(), path).start().started());
+    let player = Player::start(nginx.rtmp(), "live/show-1");
+    player.wait_video(5);
+    let drivers = Drivers::start(nginx.rtmp(), 4);
+    for _ in 0..10 {
+        nginx.reload();
+        // Whichever worker they are on.
+        for path in ["live/show-1", "open/show-2"] {
+            Player::start(nginx.rtmp(), path).wait_video(5);
+        }
+        assert!(!publishers.iter().any(Publisher::is_closed));
+    }
+    player.wait_video(20);
+    assert!(player.seen().gap().as_secs_f64() < 2.0, "{:?}", player.seen().gap());
+    assert!(drivers.stop().0 > 100);
+    drop((publishers, player));
+    until("the old workers end", 15.0, || nginx.draining().is_empty());
+    // That none died, the log says at the end.
+}
+
+#[test]
+fn without_the_module_workers_die_at_a_reload() {
+    let mut nginx = Config::stock().workers(2).main("rtmp_auto_push on;").app("live", "").start();
+    nginx.allow("exited on signal");
+    nginx.allow("Sanitizer");
+    nginx.allow("[alert]");
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    publisher.send_more(300);
+    nginx.reload();
+    nginx.wait_log("exited on signal");
+    publisher.wait_closed(10.0);
+}

@@ -1,0 +1,142 @@
+//! Who is silent too long is sent away: in the handshake, without a publish, without media, after media, and by a pulled cable.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use weir_rtmp::message::Kind;
+use weir_tests::harness::{Netns, Nginx, Publisher, until, until_ok};
+
+use super::{Bystanders, Stranger, assert_refused, refusals, server};
+
+const SHORT: &str = "weir_session_timeout 1s; weir_idle_publisher 1s;";
+/// What the same settings do without the guard.
+const OFF: &str = "weir_guard off; weir_session_timeout 1s; weir_idle_publisher 1s;";
+
+fn publishes(nginx: &Nginx) -> Stranger {
+    let mut stranger = Stranger::connects(nginx).publishes(b"show");
+    until("it is published", 5.0, || !stranger.statuses().is_empty());
+    stranger
+}
+
+fn publishes_a_frame(nginx: &Nginx) -> Stranger {
+    let kind = Kind::VIDEO;
+    let message =
+        weir_rtmp::message::Message { kind, stream_id: 1, timestamp: 0, payload: vec![0x27, 1, 0, 0, 0] };
+    publishes(nginx).says(6, &message)
+}
+
+#[test]
+fn who_connects_and_is_silent_is_sent_away() {
+    assert_refused(
+        server(SHORT),
+        "session_timeout",
+        "neither published nor played in time",
+        Stranger::connects,
+    );
+}
+
+#[test]
+fn who_shakes_hands_and_is_silent_is_sent_away() {
+    assert_refused(
+        server(SHORT),
+        "session_timeout",
+        "neither published nor played in time",
+        Stranger::arrives,
+    );
+}
+
+#[test]
+fn who_publishes_and_sends_no_media_is_sent_away() {
+    assert_refused(server(SHORT), "no_media", "published without audio or video", publishes);
+}
+
+#[test]
+fn who_stops_to_send_media_is_sent_away() {
+    assert_refused(server(SHORT), "idle_publisher", "publisher idle", publishes_a_frame);
+}
+
+#[test]
+fn without_the_guard_the_silent_stay() {
+    let nginx = server(OFF).start();
+    let acts: [fn(&Nginx) -> Stranger; 4] =
+        [Stranger::arrives, Stranger::connects, publishes, publishes_a_frame];
+    let mut strangers: Vec<_> = acts.iter().map(|act| act(&nginx)).collect();
+    assert!(until_ok(3.0, || strangers.iter_mut().any(Stranger::is_closed)).is_none());
+}
+
+/// One byte now and then, for so long; false when the server ends the connection before.
+fn crawls(nginx: &Nginx, seconds: u64) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", nginx.rtmp())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(seconds) {
+        let sent = stream.write(&[3]).is_ok();
+        let read = stream.read(&mut [0; 16]);
+        if !sent || read.is_ok_and(|count| count == 0) {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn a_handshake_that_crawls_is_ended() {
+    let nginx = server(SHORT).start();
+    let bystanders = Bystanders::of(&nginx);
+    assert!(!crawls(&nginx, 6));
+    until("it is counted", 5.0, || refusals(&nginx, "session_timeout") == 1);
+    bystanders.are_undisturbed(&nginx);
+    assert!(crawls(&server(OFF).start(), 3));
+}
+
+#[test]
+fn zero_is_for_ever() {
+    let nginx = server("weir_session_timeout 0; weir_idle_publisher 0;").start();
+    let acts: [fn(&Nginx) -> Stranger; 3] = [Stranger::connects, publishes, publishes_a_frame];
+    let mut strangers: Vec<_> = acts[..2].iter().map(|act| act(&nginx)).collect();
+    assert!(until_ok(3.0, || strangers.iter_mut().any(Stranger::is_closed)).is_none());
+}
+
+/// The defaults are no shorter than what encoders need to begin.
+#[test]
+fn nobody_is_hurried() {
+    let nginx = server("").start();
+    let silent = publishes(&nginx);
+    let mut strangers = [Stranger::connects(&nginx), silent];
+    assert!(until_ok(5.0, || strangers.iter_mut().any(Stranger::is_closed)).is_none());
+}
+
+#[test]
+fn a_pulled_cable_frees_the_name_and_does_not_steal_it_back() {
+    let net = Netns::create();
+    let nginx = server(SHORT).app("keyed", "weir_publish key;").reached_from(&net).start();
+    let key = nginx.api().create_key("keyed", "show").key;
+    let path = format!("keyed/{key}");
+    let first = Publisher::to(nginx.rtmp(), &path).across(&net, 7).start().started();
+    first.send_more(300);
+    net.pull();
+    let second = until("the name is free", 10.0, || {
+        let publisher = Publisher::to(nginx.rtmp(), &path).start();
+        (publisher.outcome() == weir_tests::harness::Outcome::Started).then_some(publisher)
+    });
+    net.plug();
+    first.wait_closed(20.0);
+    second.send_more(500);
+    assert!(!second.is_closed());
+}
+
+#[test]
+fn without_the_guard_a_pulled_cable_keeps_the_name() {
+    let net = Netns::create();
+    let nginx = server(OFF).reached_from(&net).start();
+    let first = Publisher::to(nginx.rtmp(), "live/show").across(&net, 7).start().started();
+    first.send_more(300);
+    net.pull();
+    let begin = Instant::now();
+    until("three seconds have passed", 5.0, || {
+        let second = Publisher::to(nginx.rtmp(), "live/show").start();
+        assert_ne!(second.outcome(), weir_tests::harness::Outcome::Started);
+        begin.elapsed() > Duration::from_secs(3)
+    });
+}

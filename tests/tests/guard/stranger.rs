@@ -1,0 +1,148 @@
+//! A connection of somebody without a key, and a reader of events.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+use weir_rtmp::chunk::Header;
+use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::message::Message;
+use weir_tests::harness::clients::{Connection, Way};
+use weir_tests::harness::{Nginx, until};
+
+/// Somebody who says what he likes.
+pub struct Stranger {
+    connection: Connection,
+    statuses: Vec<Status>,
+    handshaken: bool,
+    connected: bool,
+    closed: bool,
+}
+
+impl Stranger {
+    /// Shakes hands.
+    #[track_caller]
+    pub fn arrives(nginx: &Nginx) -> Self {
+        Self::over(Way::Port(nginx.rtmp(), None))
+    }
+
+    /// The same, over that way.
+    #[track_caller]
+    pub fn over(way: Way) -> Self {
+        let url = "rtmp://127.0.0.1/live/x".parse().unwrap();
+        let connection = Connection::open(Client::manual(&url, Options::default()), &way).unwrap();
+        let mut stranger =
+            Self { connection, statuses: Vec::new(), handshaken: false, connected: false, closed: false };
+        stranger.listen_until("the handshake", |stranger| stranger.handshaken);
+        stranger
+    }
+
+    /// Shakes hands, and connects to `live`.
+    #[track_caller]
+    pub fn connects(nginx: &Nginx) -> Self {
+        let mut stranger = Self::arrives(nginx);
+        stranger.connection.client.send_connect();
+        stranger.listen_until("the answer to connect", |stranger| stranger.connected);
+        stranger
+    }
+
+    /// Publishes `name` without waiting for the answer.
+    pub fn publishes(mut self, name: &[u8]) -> Self {
+        self.connection.client.set_name(name);
+        self.connection.client.send_publish();
+        self
+    }
+
+    /// Says something on a chunk stream.
+    pub fn says(mut self, chunk_stream: u32, message: &Message) -> Self {
+        self.connection.client.send_message(chunk_stream, message);
+        self.listen();
+        self
+    }
+
+    /// Sends a chunk: a header, and what is behind it.
+    pub fn sends_chunk(mut self, header: &Header, bytes: &[u8]) -> Self {
+        let mut chunk = Vec::new();
+        header.encode(&mut chunk);
+        chunk.extend(bytes);
+        // Who is being sent away may find the connection closed.
+        let _ = self.connection.send_raw(&chunk);
+        self
+    }
+
+    /// What came by `onStatus` so far.
+    pub fn statuses(&mut self) -> &[Status] {
+        self.listen();
+        &self.statuses
+    }
+
+    /// Whether the server has ended the connection.
+    pub fn is_closed(&mut self) -> bool {
+        self.listen();
+        self.closed
+    }
+
+    /// Waits until the server ends the connection.
+    #[track_caller]
+    pub fn is_sent_away(mut self) {
+        self.listen_until("the server ends the connection", |stranger| stranger.closed);
+    }
+
+    #[track_caller]
+    fn listen_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        until(what, 10.0, || {
+            self.listen();
+            condition(self)
+        });
+    }
+
+    fn listen(&mut self) {
+        if self.closed {
+            return;
+        }
+        for event in self.connection.turn() {
+            match event {
+                Event::Handshaken => self.handshaken = true,
+                Event::Connected => self.connected = true,
+                Event::Status(status) => self.statuses.push(status),
+                Event::Closed => self.closed = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What `GET /v1/events` tells from now on.
+pub struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// Returns when nginx has begun to answer.
+    #[track_caller]
+    pub fn open(nginx: &Nginx) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut events = Self(BufReader::new(stream));
+        while events.line() != ": events of weir" {}
+        events
+    }
+
+    /// The data of the next event of this kind.
+    #[track_caller]
+    pub fn next_of(&mut self, kind: &str) -> Value {
+        while self.line() != format!("event: {kind}") {}
+        loop {
+            if let Some(data) = self.line().strip_prefix("data: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
+    }
+
+    #[track_caller]
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.0.read_line(&mut line).unwrap() > 0, "the events ended");
+        line.trim_end().to_owned()
+    }
+}
