@@ -7,6 +7,7 @@ pub mod events;
 mod health;
 mod keys;
 mod streams;
+mod targets;
 mod tokens;
 
 use weir_model::{Digest, api::ApiError};
@@ -152,6 +153,11 @@ fn route(call: &Call<'_>) -> Answer {
         ("POST", ["v1", "keys"]) => keys::create(call),
         ("DELETE", ["v1", "keys", id]) => keys::revoke(call, id),
         ("POST", ["v1", "keys", id, "rotate"]) => keys::rotate(call, id),
+        ("GET", ["v1", "targets"]) => targets::list(call),
+        ("POST", ["v1", "targets"]) => targets::create(call),
+        ("GET", ["v1", "targets", id]) => targets::show(call, id),
+        ("PATCH", ["v1", "targets", id]) => targets::change(call, id),
+        ("DELETE", ["v1", "targets", id]) => targets::remove(call, id),
         ("POST", ["v1", "tokens"]) => tokens::mint(call),
         (_, path) => match allowed(path) {
             "" => Err(ApiError::not_found(format!("there is no /{}", call.head.path))),
@@ -167,13 +173,21 @@ fn allowed(path: &[&str]) -> &'static str {
         ["v1", "streams", _, .., _, "players"] => "GET, HEAD",
         ["v1", "streams", _, .., _, "players", _] => "DELETE",
         ["v1", "streams", _, .., _] => "GET, HEAD, DELETE",
-        ["v1", "keys"] => "GET, HEAD, POST",
+        ["v1", "keys" | "targets"] => "GET, HEAD, POST",
         ["v1", "keys", _] => "DELETE",
         ["v1", "keys", _, "rotate"] | ["v1", "tokens"] => "POST",
+        ["v1", "targets", _] => "GET, HEAD, PATCH, DELETE",
         _ => "",
     }
 }
 
 fn answer(status: u16, body: &impl serde::Serialize) -> Answer {
     Ok(Step::Answer(Response::json(status, body)))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ApiError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| ApiError::not_persisted(format!("no random numbers: {error}")))?;
+    Ok(bytes)
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, path::PathBuf, rc::Rc};
 
-use weir_model::{Digest, KeyId, key::StreamKey, token::Signer};
+use weir_model::{Digest, KeyId, key::StreamKey, target::Target, token::Signer};
 use weir_zone::WorkerId;
 
 use crate::{
@@ -25,6 +25,8 @@ pub struct Runtime {
     pub signer: Option<Signer>,
     /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,
+    /// The targets of all `weir_push_to`.
+    pub file_targets: Vec<Rc<Target>>,
     /// Streams are pushed from worker to worker.
     pub auto_push: bool,
     /// The names of all applications.
@@ -53,6 +55,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
             state_path: settings.state_path.take(),
             signer: settings.signer.take(),
             file_keys: std::mem::take(&mut settings.file_keys),
+            file_targets: std::mem::take(&mut settings.file_targets),
             auto_push: settings.auto_push,
             applications: std::mem::take(&mut settings.applications),
             worker: Cell::new(worker),

@@ -1,10 +1,10 @@
 //! What was written in nginx.conf.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, rc::Rc};
 
 use weir_model::{
     Digest, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, stat::Format, state_file::State,
-    token::Signer, verdict::Policy,
+    target::Target, token::Signer, verdict::Policy,
 };
 
 use crate::ffi::conf::{Handle, Inherit};
@@ -34,6 +34,8 @@ pub struct MainSettings {
     pub auto_push: bool,
     /// The names of all applications.
     pub applications: Vec<String>,
+    /// The targets of all `weir_push_to`.
+    pub file_targets: Vec<Rc<Target>>,
     /// The first directive that needs a zone, with its place.
     pub needs_zone: Option<(&'static str, String)>,
 }

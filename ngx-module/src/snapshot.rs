@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use weir_model::{
+    Timestamp,
     snapshot::{
         PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
     },
+    target::{PushState, PushView, Target, TargetId, TargetView},
     verdict::Credential,
 };
-use weir_zone::{LivePlayer, LiveStream, WorkerFacts};
+use weir_zone::{LivePlayer, LivePush, LiveStream, WorkerFacts};
 
 use crate::{ffi::process, runtime::Runtime};
 
@@ -54,26 +56,108 @@ pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
     known.filter(|worker| process::alive(worker.pid)).map(view).collect()
 }
 
-/// The live streams with their players, by application and name.
+/// The live streams with their players and targets, by application and name.
 #[must_use]
 pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let alive = process::census();
     let locked = runtime.zone.lock(process::pid());
     let (streams, players) = (locked.streams(&alive), locked.players(&alive));
+    let (made, pushes) = (locked.targets(), locked.pushes(&alive));
     drop(locked);
     let mut of: HashMap<(String, String), Vec<PlayerSnapshot>> = HashMap::new();
     for player in players {
         let view = player_view(&player);
         of.entry((player.app, player.stream)).or_default().push(view);
     }
+    let targets = known(&made, runtime);
+    let mut sessions = Sessions::new(&targets, pushes);
     let mut view = |stream: LiveStream| {
         let players = of.remove(&(stream.app.clone(), stream.name.clone())).unwrap_or_default();
-        stream_view(stream, players)
+        let pushed = sessions.of(&stream).into_iter();
+        let pushed = pushed.map(|(at, session)| targets[at].view(vec![session])).collect();
+        stream_view(stream, players, pushed)
     };
     streams.into_iter().map(&mut view).collect()
 }
 
-fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>) -> StreamSnapshot {
+/// Every target with its sessions: first those made over the API, then those of the configuration.
+#[must_use]
+pub fn targets(runtime: &Runtime) -> Vec<TargetView> {
+    let made = runtime.zone.lock(process::pid()).targets();
+    with_sessions(runtime, &known(&made, runtime))
+}
+
+/// A target with its sessions.
+#[must_use]
+pub fn target(runtime: &Runtime, target: &Target) -> TargetView {
+    with_sessions(runtime, &[target]).pop().unwrap_or_else(|| target.view(Vec::new()))
+}
+
+fn with_sessions(runtime: &Runtime, targets: &[&Target]) -> Vec<TargetView> {
+    let alive = process::census();
+    let locked = runtime.zone.lock(process::pid());
+    let (streams, pushes) = (locked.streams(&alive), locked.pushes(&alive));
+    drop(locked);
+    let mut sessions = Sessions::new(targets, pushes);
+    let mut views: Vec<TargetView> = targets.iter().map(|target| target.view(Vec::new())).collect();
+    for stream in &streams {
+        for (at, session) in sessions.of(stream) {
+            views[at].sessions.push(session);
+        }
+    }
+    views
+}
+
+fn known<'t>(made: &'t [Target], runtime: &'t Runtime) -> Vec<&'t Target> {
+    made.iter().chain(runtime.file_targets.iter().map(|target| &**target)).collect()
+}
+
+/// What goes on between streams and targets.
+struct Sessions<'t> {
+    /// The places of the targets for an application and a stream, or `*`.
+    targets: HashMap<(&'t str, &'t str), Vec<usize>>,
+    ids: Vec<TargetId>,
+    /// By the target and the publish.
+    pushes: HashMap<(TargetId, u64), LivePush>,
+    now: Timestamp,
+}
+
+impl<'t> Sessions<'t> {
+    fn new(known: &[&'t Target], pushes: Vec<LivePush>) -> Sessions<'t> {
+        let mut targets: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+        for (at, target) in known.iter().enumerate() {
+            targets.entry((target.app.as_str(), target.stream.as_str())).or_default().push(at);
+        }
+        let ids = known.iter().map(|target| target.id).collect();
+        let pushes = pushes.into_iter().map(|push| ((push.target, push.session), push)).collect();
+        Sessions { targets, ids, pushes, now: process::now() }
+    }
+
+    /// How it stands with a stream at each target that is for it, by the target's place. Where nobody pushes,
+    /// it is `off`.
+    fn of(&mut self, stream: &LiveStream) -> Vec<(usize, PushView)> {
+        let app = stream.app.as_str();
+        let places = [stream.name.as_str(), "*"].map(|name| self.targets.get(&(app, name)));
+        let mut places: Vec<usize> = places.into_iter().flatten().flatten().copied().collect();
+        places.sort_unstable();
+        let view = |at: usize| match self.pushes.remove(&(self.ids[at], stream.id.session())) {
+            Some(push) => (at, push.view(self.now)),
+            None => (at, off(stream)),
+        };
+        places.into_iter().map(view).collect()
+    }
+}
+
+fn off(stream: &LiveStream) -> PushView {
+    PushView {
+        stream: stream.name.clone(),
+        state: PushState::Off,
+        since: stream.since,
+        ..PushView::default()
+    }
+}
+
+fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>, targets: Vec<TargetView>) -> StreamSnapshot {
     let key_id = match stream.credential {
         Credential::Key(id) => Some(id),
         Credential::Open | Credential::Token | Credential::Pull => None,
@@ -96,7 +180,7 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>) -> StreamSnapsh
         avsync_ms: stream.avsync_ms,
         viewers: Viewers { rtmp: players.len() as u64, ..Viewers::default() },
         players,
-        targets: Vec::new(),
+        targets,
     }
 }
 

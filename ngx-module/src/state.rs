@@ -18,7 +18,7 @@ use weir_model::{
     api::ApiError,
     state_file::{Change, State, StateError},
 };
-use weir_zone::{Locked, Mutex};
+use weir_zone::{Locked, Mutex, ZoneFull};
 
 use crate::{
     api::{Response, Step},
@@ -64,7 +64,7 @@ pub fn prepare_folder(path: Option<&Path>, user: Option<(u32, u32)>) -> Result<O
     let writable = uid == 0 || bits & 0o3 == 0o3;
     Ok((!writable).then(|| {
         let folder = folder.display();
-        format!("the workers (user id {uid}) cannot write to {folder}: no key can be added, rotated or revoked for good")
+        format!("the workers (user id {uid}) cannot write to {folder}: no key or target can be added, changed or removed for good")
     }))
 }
 
@@ -72,7 +72,7 @@ pub fn prepare_folder(path: Option<&Path>, user: Option<(u32, u32)>) -> Result<O
 ///
 /// # Errors
 ///
-/// The keys do not fit into the zone.
+/// The keys or the targets do not fit into the zone.
 pub fn load(zone: &SharedZone, settings: &mut MainSettings, fresh: bool) -> Result<(), String> {
     let path = settings.state_path.as_deref();
     let locked = zone.lock(process::pid());
@@ -81,6 +81,10 @@ pub fn load(zone: &SharedZone, settings: &mut MainSettings, fresh: bool) -> Resu
         Some(state) if fresh || other_file || state.generation != zone.generation() => {
             locked.sync_keys(&state.keys).map_err(|_| {
                 format!("{} keys of the state file do not fit: a larger zone is needed", state.keys.len())
+            })?;
+            locked.sync_targets(&state.targets).map_err(|_| {
+                let (keys, targets) = (state.keys.len(), state.targets.len());
+                format!("{targets} targets of the state file do not fit beside {keys} keys: a larger zone is needed")
             })?;
             locked.set_generation(state.generation);
         }
@@ -125,9 +129,12 @@ pub fn persist(
 ) -> Step {
     let locked = runtime.zone.lock(process::pid());
     let Some(path) = runtime.state_path.clone() else {
-        confirm(&locked, &change);
-        announce(&locked, &change);
-        return Step::Answer(answer(Ok(())));
+        let outcome = confirm(&locked, &change);
+        if outcome.is_ok() {
+            announce(&locked, &change);
+        }
+        drop(locked);
+        return Step::Answer(answer(outcome));
     };
     // What was revoked and could not be written then is written now.
     let mut changes: Vec<Change> = locked.revoked_keys().into_iter().map(Change::RevokeKey).collect();
@@ -168,7 +175,7 @@ fn write_later(
                     let base = State {
                         generation: runtime.zone.generation(),
                         keys: locked.keys(),
-                        targets: Vec::new(),
+                        targets: locked.targets(),
                     };
                     drop(locked);
                     write_later(path, changes, change, Some(base), answer)
@@ -187,9 +194,8 @@ fn write_later(
 fn show(runtime: &Runtime, changes: &[Change], written: Written) -> Outcome {
     let locked = runtime.zone.lock(process::pid());
     if written.before == runtime.zone.generation() {
-        for change in changes {
-            confirm(&locked, change);
-        }
+        // Where one fails, the next change sees another generation, and brings all in line.
+        changes.iter().try_for_each(|change| confirm(&locked, change))?;
     } else {
         // Somebody else changed the file: another master, or an admin who restored a backup.
         for change in changes {
@@ -198,13 +204,14 @@ fn show(runtime: &Runtime, changes: &[Change], written: Written) -> Outcome {
                 locked.forget_revoked(*id);
             }
         }
-        locked.sync_keys(&written.state.keys).map_err(|error| ApiError::zone_full(error.to_string()))?;
+        locked.sync_keys(&written.state.keys).map_err(full)?;
+        locked.sync_targets(&written.state.targets).map_err(full)?;
     }
     locked.set_generation(written.state.generation);
     Ok(())
 }
 
-fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
+fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Outcome {
     match change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.confirm_secret(&secret.digest)),
         Change::RevokeKey(id) => zone.forget_revoked(*id),
@@ -212,8 +219,23 @@ fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
             zone.retire_secret(*id, *previous_expires_at);
             zone.confirm_secret(&secret.digest);
         }
-        Change::AddTarget(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => {}
+        Change::AddTarget(target) => zone.confirm_target(target.id),
+        Change::ChangeTarget { id, patch } => {
+            if let Some(mut target) = zone.target(*id)
+                && patch.apply(&mut target)
+            {
+                zone.replace_target(&target).map_err(full)?;
+            }
+        }
+        Change::RemoveTarget(id) => {
+            zone.remove_target(*id);
+        }
     }
+    Ok(())
+}
+
+fn full(error: ZoneFull) -> ApiError {
+    ApiError::zone_full(error.to_string())
 }
 
 /// The event `key.changed`.
@@ -233,10 +255,8 @@ fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
     match change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest)),
         Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
-        Change::RevokeKey(_)
-        | Change::AddTarget(_)
-        | Change::ChangeTarget { .. }
-        | Change::RemoveTarget(_) => {}
+        Change::AddTarget(target) => zone.forget_target(target.id),
+        Change::RevokeKey(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => {}
     }
 }
 

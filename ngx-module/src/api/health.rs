@@ -21,7 +21,8 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
     }
     if !zone.is_state_written() {
         reasons.push(
-            "the state file cannot be written: no key can be added, rotated or revoked for good".to_owned(),
+            "the state file cannot be written: no key or target can be added, changed or removed for good"
+                .to_owned(),
         );
     }
     reasons.extend(disk::stopped().iter().map(|writer| {

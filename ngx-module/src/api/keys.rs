@@ -10,7 +10,7 @@ use weir_model::{
 };
 use weir_zone::{KeyRecord, Stage, ZoneFull};
 
-use super::{Answer, Call, Response, answer};
+use super::{Answer, Call, Response, answer, random};
 use crate::{ffi::process, hooks, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
@@ -90,11 +90,4 @@ fn pend(call: &Call<'_>, key: &StreamKey) -> Result<(), ApiError> {
 
 fn new_secret() -> Result<Secret, ApiError> {
     random::<20>().map(secret::stream_key)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], ApiError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| ApiError::not_persisted(format!("no random numbers: {error}")))?;
-    Ok(bytes)
 }

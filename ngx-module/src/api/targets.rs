@@ -1,0 +1,100 @@
+//! `/v1/targets`: push targets are listed, made, changed and removed.
+
+use serde_json::json;
+use weir_model::{
+    api::ApiError,
+    state_file::Change,
+    target::{NewTarget, PatchTarget, Target, TargetId, TargetView},
+};
+use weir_zone::ZoneFull;
+
+use super::{Answer, Call, Response, answer, random};
+use crate::{ffi::process, runtime, snapshot, state};
+
+pub(super) fn list(call: &Call<'_>) -> Answer {
+    answer(200, &json!({ "targets": snapshot::targets(&call.runtime) }))
+}
+
+pub(super) fn show(call: &Call<'_>, id: &str) -> Answer {
+    let number = parse(id)?;
+    let made = call.runtime.zone.lock(process::pid()).target(number);
+    let found = made.as_ref().or_else(|| of_configuration(call, number)).ok_or_else(|| unknown(id))?;
+    answer(200, &snapshot::target(&call.runtime, found))
+}
+
+pub(super) fn create(call: &Call<'_>) -> Answer {
+    let new = NewTarget::from_json(call.body)?;
+    let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
+    call.runtime.zone.lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
+    let made = target.clone();
+    Ok(state::persist(&call.runtime, Change::AddTarget(target), move |outcome| match outcome {
+        Ok(()) => Response::json(201, &view(&made)),
+        Err(error) => error.into(),
+    }))
+}
+
+pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
+    let patch = PatchTarget::from_json(call.body)?;
+    let before = find(call, id)?;
+    let mut target = before.clone();
+    patch.apply(&mut target);
+    if target.url != before.url || target.note != before.note {
+        make_sure_of_room(call, &target)?;
+    }
+    let change = Change::ChangeTarget { id: target.id, patch };
+    Ok(state::persist(&call.runtime, change, move |outcome| match outcome {
+        Ok(()) => Response::json(200, &view(&target)),
+        Err(error) => error.into(),
+    }))
+}
+
+pub(super) fn remove(call: &Call<'_>, id: &str) -> Answer {
+    let id = find(call, id)?.id;
+    Ok(state::persist(&call.runtime, Change::RemoveTarget(id), move |outcome| match outcome {
+        Ok(()) => Response::json(200, &json!({ "id": id })),
+        Err(error) => error.into(),
+    }))
+}
+
+/// A target that the API may change.
+fn find(call: &Call<'_>, id: &str) -> Result<Target, ApiError> {
+    let number = parse(id)?;
+    if of_configuration(call, number).is_some() {
+        return Err(ApiError::conflict(format!(
+            "target \"{id}\" comes from a \"weir_push_to\": change it there"
+        )));
+    }
+    call.runtime.zone.lock(process::pid()).target(number).ok_or_else(|| unknown(id))
+}
+
+fn of_configuration<'c>(call: &'c Call<'_>, id: TargetId) -> Option<&'c Target> {
+    call.runtime.file_targets.iter().map(|target| &**target).find(|target| target.id == id)
+}
+
+fn parse(id: &str) -> Result<TargetId, ApiError> {
+    id.parse().map_err(|_| unknown(id))
+}
+
+fn unknown(id: &str) -> ApiError {
+    ApiError::not_found(format!("there is no target \"{id}\""))
+}
+
+fn full(error: ZoneFull) -> ApiError {
+    ApiError::zone_full(error.to_string())
+}
+
+/// A change that has no room is refused before it is written.
+fn make_sure_of_room(call: &Call<'_>, target: &Target) -> Result<(), ApiError> {
+    let zone = call.runtime.zone.lock(process::pid());
+    zone.pend_target(target, process::pid()).map_err(full)?;
+    zone.forget_target(target.id);
+    Ok(())
+}
+
+/// A target as it stands by now.
+fn view(target: &Target) -> TargetView {
+    match runtime::current() {
+        Some(runtime) => snapshot::target(&runtime, target),
+        None => target.view(Vec::new()),
+    }
+}
