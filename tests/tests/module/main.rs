@@ -21,6 +21,7 @@ mod single_process;
 mod state_file;
 mod statistics;
 mod takeover;
+mod targets;
 mod throttle;
 mod tokens;
 mod upgrade;
