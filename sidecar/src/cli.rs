@@ -9,10 +9,12 @@ use weir_model::key::KeyId;
 use weir_model::{AppName, Network, StreamName};
 
 pub mod check;
+pub mod daemon;
 pub mod target;
 pub mod values;
 
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
+use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 use values::{
     ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
@@ -65,6 +67,11 @@ pub struct ApiArgs {
 /// The first word.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the daemon: transcode live streams as weir.toml says
+    Serve(ServeArgs),
+    /// The daemon's ffmpeg jobs
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Stream keys: who may publish
     #[command(subcommand)]
     Key(KeyCommand),
@@ -91,6 +98,9 @@ pub enum Command {
     Notify(NotifyArgs),
     /// Publish colour bars, a clock and a beep each second
     TestStream(TestStreamArgs),
+    /// Become another program, as the daemon starts it
+    #[command(hide = true)]
+    Become(BecomeArgs),
     /// Print a completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),

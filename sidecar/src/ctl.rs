@@ -3,14 +3,19 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cli::daemon::JobCommand;
 use crate::cli::{
     ApiArgs, Cli, Command, KeyCommand, SecretCommand, StreamCommand, TargetCommand, TokenCommand,
 };
 use crate::nginx::{self, Nginx};
 use crate::{health, test_stream};
 
+mod become_child;
 mod check;
 mod generated;
+mod job_list;
+mod job_logs;
+mod job_restart;
 mod key_add;
 mod key_hash;
 mod key_list;
@@ -20,6 +25,7 @@ mod lint;
 mod notify;
 mod obs;
 mod secret_new;
+mod serve;
 mod stream_drop;
 mod stream_list;
 mod table;
@@ -73,6 +79,12 @@ pub enum Error {
     /// What was checked is not healthy.
     #[error(transparent)]
     Unhealthy(#[from] health::Unhealthy),
+    /// The daemon cannot run.
+    #[error(transparent)]
+    Daemon(#[from] crate::daemon::Error),
+    /// The daemon refused, or there is none.
+    #[error(transparent)]
+    DaemonClient(#[from] crate::daemon::client::Error),
     /// The test stream ended otherwise than asked for.
     #[error(transparent)]
     TestStream(#[from] test_stream::Error),
@@ -164,6 +176,18 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             runtime()?.block_on(test_stream::run(args))?;
             Output::default()
         }
+        Command::Serve(args) => serve::run(args)?,
+        Command::Job(command) => {
+            let asked = async {
+                match command {
+                    JobCommand::List(args) => job_list::run(args).await,
+                    JobCommand::Logs(args) => job_logs::run(args).await,
+                    JobCommand::Restart(args) => job_restart::run(args).await,
+                }
+            };
+            runtime()?.block_on(asked)?
+        }
+        Command::Become(args) => match become_child::run(args)? {},
         Command::Completions(args) => generated::completions(args),
         Command::Man(args) => generated::man(args)?,
     };

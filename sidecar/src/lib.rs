@@ -3,7 +3,11 @@
 //! # Layout
 //!
 //! - [`cli`]: the command line as clap definitions, and the values that options take
+//! - [`config`]: `weir.toml`, as it is written and as it holds
 //! - [`ctl`]: what each command does, one a file
+//! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
+//! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
+//! - [`supervise`]: programs that are kept running
 //! - [`health`]: what keepalived asks and tells
 //! - [`nginx`]: the only client of the module's API
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
@@ -16,11 +20,22 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub mod cli;
+mod clock;
+pub mod cmaf;
 pub mod config;
 pub mod ctl;
+pub mod daemon;
+pub mod events;
+pub mod follow;
 pub mod health;
+pub mod jobs;
+pub mod ladder;
 pub mod nginx;
+pub mod playlist;
+mod shutdown;
 mod signals;
+pub mod streams;
+pub mod supervise;
 pub mod test_stream;
 
 /// Wrong usage, as an exit status.

@@ -16,13 +16,15 @@ use weir_model::{AppName, Secret, StreamName};
 
 use crate::cli::values::PlayerId;
 
+mod events;
 mod targets;
 mod wire;
 
+pub use events::{Event, Events};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
-    Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, Target, Targets,
-    TokenRequest, Video, Viewers, Worker, Zone,
+    Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, Target,
+    Targets, TokenRequest, Video, Viewers, Worker, Zone,
 };
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
@@ -245,6 +247,17 @@ impl Nginx {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
     }
 
+    /// A request for what is no JSON.
+    fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        let mut url = self.api.base.clone();
+        url.set_path(&format!("{}/{path}", self.api.base.path().trim_end_matches('/')));
+        let request = self.http.get(url);
+        match &self.bearer {
+            Some(bearer) => request.header(header::AUTHORIZATION, bearer.clone()),
+            None => request,
+        }
+    }
+
     /// `path` may have a query behind it: no name or id has a `?`.
     async fn ask<T: DeserializeOwned>(
         &self,
@@ -330,7 +343,7 @@ fn read_bearer(path: &Path) -> Result<HeaderValue, Error> {
 }
 
 /// The last of an error's causes: the others of `reqwest` only repeat the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -11,9 +11,9 @@ use crate::cli::TestStreamArgs;
 use crate::signals::Stop;
 use source::Source;
 
-mod link;
+pub(crate) mod link;
 mod pace;
-mod publish;
+pub(crate) mod publish;
 mod source;
 mod target;
 

@@ -64,6 +64,9 @@ pub struct Stream {
     pub app: String,
     /// Public name.
     pub name: String,
+    /// Differs from publish to publish.
+    #[serde(default)]
+    pub session: String,
     /// Since when it is live.
     pub since: Timestamp,
     /// Who sends it.
@@ -71,6 +74,9 @@ pub struct Stream {
     /// None until it is known.
     #[serde(default)]
     pub video: Option<Video>,
+    /// Likewise.
+    #[serde(default)]
+    pub audio: Option<Audio>,
     /// From the publisher, bit/s.
     #[serde(default)]
     pub bitrate_in: u64,
@@ -94,6 +100,14 @@ pub struct Video {
     pub height: u32,
     /// Frames a second.
     pub fps: f64,
+}
+
+/// What is known of a stream's sound.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Audio {
+    /// Such as `AAC`.
+    pub codec: String,
 }
 
 /// How many watch a stream.

@@ -52,7 +52,7 @@ pub async fn publish(
 }
 
 /// Waits for `NetStream.Publish.Start`.
-async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
+pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
     let refused = |why| Error::Refused { url: url.to_string(), why };
     while !link.client.is_publishing() {
         link.turn().await?;

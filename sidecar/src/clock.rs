@@ -1,0 +1,25 @@
+//! The time of day, and chance.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use weir_model::Timestamp;
+
+/// Now.
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Any number; the same again and again where the system has no random bytes, which only spreads nothing.
+pub fn random_u32() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}
+
+/// A number that was not given before, by an earlier daemon neither: they begin with the milliseconds since 1970.
+pub fn next_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = now().as_millis();
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+    now.max(last.unwrap_or_default() + 1)
+}

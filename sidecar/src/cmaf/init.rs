@@ -1,0 +1,110 @@
+//! What stands in an initialization segment: codec, size, units of time.
+
+use super::Error;
+use super::boxes::{Cursor, children, descend, find};
+
+/// What a track is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// Units a second, of the times in fragments.
+    pub timescale: u32,
+    /// As in `CODECS` (RFC 6381): `avc1.64001f`, `mp4a.40.2`.
+    pub codec: String,
+    /// What it carries.
+    pub kind: Kind,
+}
+
+/// Pictures or sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Pictures, in pixels.
+    Video {
+        /// Across.
+        width: u32,
+        /// Down.
+        height: u32,
+    },
+    /// Sound.
+    Audio {
+        /// Hz
+        sample_rate: u32,
+        /// 1 is mono.
+        channels: u32,
+    },
+}
+
+/// Reads `ftyp` and `moov`.
+pub fn parse(bytes: &[u8]) -> Result<Init, Error> {
+    let media = descend(bytes, &["moov", "trak", "mdia"])?;
+    let mut header = Cursor::new(find(media, "mdhd")?, "mdhd");
+    let (version, _) = header.full()?;
+    header.by_version(version)?;
+    header.by_version(version)?;
+    let timescale = header.u32()?;
+    if timescale == 0 {
+        return Err(Error::Missing("mdhd"));
+    }
+    let mut descriptions = Cursor::new(descend(media, &["minf", "stbl", "stsd"])?, "stsd");
+    descriptions.full()?;
+    descriptions.u32()?;
+    let (format, entry) = children(descriptions.rest()).next().ok_or(Error::Missing("stsd"))?;
+    let (kind, codec) = match &format {
+        b"avc1" | b"avc3" => video(&format, entry)?,
+        b"mp4a" => audio(entry)?,
+        _ => return Err(Error::Codec),
+    };
+    Ok(Init { timescale, codec, kind })
+}
+
+/// A VisualSampleEntry: size, and profile, constraints and level of `avcC`.
+fn video(format: &[u8; 4], entry: &[u8]) -> Result<(Kind, String), Error> {
+    let mut cursor = Cursor::new(entry, "avc1");
+    cursor.take(24)?;
+    let (width, height) = (u32::from(cursor.u16()?), u32::from(cursor.u16()?));
+    cursor.take(50)?;
+    let mut configuration = Cursor::new(find(cursor.rest(), "avcC")?, "avcC");
+    configuration.u8()?;
+    let profile = configuration.take(3)?;
+    let codec =
+        format!("{}.{:02x}{:02x}{:02x}", String::from_utf8_lossy(format), profile[0], profile[1], profile[2]);
+    Ok((Kind::Video { width, height }, codec))
+}
+
+/// An AudioSampleEntry: channels, rate, and the object type of `esds`.
+fn audio(entry: &[u8]) -> Result<(Kind, String), Error> {
+    let mut cursor = Cursor::new(entry, "mp4a");
+    cursor.take(16)?;
+    let channels = u32::from(cursor.u16()?);
+    cursor.take(6)?;
+    let sample_rate = u32::from(cursor.u16()?);
+    cursor.u16()?;
+    let object_type = audio_object_type(find(cursor.rest(), "esds")?)?;
+    Ok((Kind::Audio { sample_rate, channels }, format!("mp4a.40.{object_type}")))
+}
+
+/// The first five bits of AudioSpecificConfig, which is in the descriptor with tag 5 (ISO/IEC 14496-1, 7.2.6).
+fn audio_object_type(esds: &[u8]) -> Result<u32, Error> {
+    let mut cursor = Cursor::new(esds, "esds");
+    cursor.full()?;
+    loop {
+        let tag = cursor.u8()?;
+        // The length has seven bits a byte; the content is looked into, not skipped.
+        while cursor.u8()? & 0x80 != 0 {}
+        match tag {
+            3 => {
+                cursor.take(3)?;
+            }
+            4 => {
+                cursor.take(13)?;
+            }
+            5 => {
+                let first = u32::from(cursor.u8()?);
+                return Ok(match first >> 3 {
+                    31 => 32 + ((first & 7) << 3 | u32::from(cursor.u8()?) >> 5),
+                    short => short,
+                });
+            }
+            _ => return Err(Error::Missing("esds")),
+        }
+    }
+}

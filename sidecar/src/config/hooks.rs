@@ -1,0 +1,215 @@
+//! `[hooks]`: who is told of events, and who is asked before a publisher stays on air.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use toml::Spanned;
+
+use super::check::{Checked, absolute, check_name, number, problem, text_or, time};
+
+pub mod raw;
+#[cfg(test)]
+mod tests;
+
+/// Everything below `[hooks]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hooks {
+    /// Events that are not delivered yet are kept in a folder below, one for each webhook.
+    pub queue: PathBuf,
+    /// `[hooks.webhook.NAME]`, by name.
+    pub webhooks: Vec<Webhook>,
+    /// `[hooks.command.NAME]`, by name.
+    pub commands: Vec<HookCommand>,
+    /// `[hooks.admission]`
+    pub admission: Option<Admission>,
+}
+
+/// Where requests go, and how they are signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `https://`; `http://` only where private addresses are allowed.
+    pub url: Url,
+    /// A secret each; one signature for each of them.
+    pub secret_files: Vec<PathBuf>,
+    /// For one request.
+    pub timeout: Duration,
+    /// Whether it may be on loopback or in a private network.
+    pub allow_private: bool,
+}
+
+/// Who is told of events over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Names its queue.
+    pub name: String,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// Which events.
+    pub events: Events,
+    /// The longest wait between two attempts.
+    pub backoff_max: Duration,
+    /// An event older than this is given up.
+    pub give_up: Duration,
+    /// So many events wait at most; then the oldest goes.
+    pub max_queue: usize,
+}
+
+/// A program that is started for events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookCommand {
+    /// For the log.
+    pub name: String,
+    /// The program and its arguments; never a shell.
+    pub run: Vec<String>,
+    /// Which events.
+    pub events: Events,
+    /// Then it is killed.
+    pub timeout: Duration,
+    /// So many at once; further events wait.
+    pub max_running: usize,
+}
+
+/// Who is asked whether a publisher may stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// Whom.
+    pub endpoint: Endpoint,
+    /// What holds when there is no answer.
+    pub when_down: WhenDown,
+}
+
+/// What a publisher gets when nobody can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenDown {
+    /// It stays.
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// Names of events: `stream.started`, `stream.*`, `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events(Vec<String>);
+
+impl Events {
+    /// Whether this kind of event is among them.
+    pub fn include(&self, kind: &str) -> bool {
+        self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => kind.starts_with(prefix),
+            None => pattern == kind,
+        })
+    }
+}
+
+/// What was written, checked.
+pub(super) fn hooks(raw: raw::Hooks) -> Checked<Hooks> {
+    Ok(Hooks {
+        queue: text_or("queue", &raw.queue, || "/var/lib/weir/hooks".into(), absolute)?,
+        webhooks: raw.webhook.into_iter().map(|(name, raw)| webhook(&name, &raw)).collect::<Checked<_>>()?,
+        commands: raw.command.into_iter().map(|(name, raw)| command(&name, &raw)).collect::<Checked<_>>()?,
+        admission: raw.admission.map(|raw| admission(&raw)).transpose()?,
+    })
+}
+
+fn webhook(name: &Spanned<String>, raw: &raw::Webhook) -> Checked<Webhook> {
+    check_name("hooks.webhook", name)?;
+    let place = format!("[hooks.webhook.{}]", name.get_ref());
+    let allow_private = raw.allow_private;
+    let timeout = time("timeout", &raw.timeout, 10, 1, 120)?;
+    Ok(Webhook {
+        name: name.get_ref().clone(),
+        endpoint: endpoint(name, &place, &raw.url, raw.secret_files.as_ref(), timeout, allow_private)?,
+        events: events(raw.events.as_ref())?,
+        backoff_max: time("backoff_max", &raw.backoff_max, 600, 1, 86_400)?,
+        give_up: time("give_up", &raw.give_up, 3 * 86_400, 60, 30 * 86_400)?,
+        max_queue: number("max_queue", &raw.max_queue, 10_000, 1, 1_000_000)? as usize,
+    })
+}
+
+fn command(name: &Spanned<String>, raw: &raw::Command) -> Checked<HookCommand> {
+    check_name("hooks.command", name)?;
+    let run: Vec<String> = match &raw.run {
+        Some(run) if run.get_ref().first().is_some_and(|program| !program.is_empty()) => run.get_ref().clone(),
+        Some(run) => return problem(run, "run: the first word is the program"),
+        None => {
+            let what = "run is missing, such as [\"/usr/local/bin/on-event\", \"an argument\"]";
+            return problem(name, format!("[hooks.command.{}]: {what}", name.get_ref()));
+        }
+    };
+    Ok(HookCommand {
+        name: name.get_ref().clone(),
+        run,
+        events: events(raw.events.as_ref())?,
+        timeout: time("timeout", &raw.timeout, 30, 1, 3600)?,
+        max_running: number("max_running", &raw.max_running, 4, 1, 1000)? as usize,
+    })
+}
+
+fn admission(written: &Spanned<raw::Admission>) -> Checked<Admission> {
+    let raw = written.get_ref();
+    let timeout = time("timeout", &raw.timeout, 3, 1, 9)?;
+    let when_down = |text: &str| match text {
+        "allow" => Ok(WhenDown::Allow),
+        "deny" => Ok(WhenDown::Deny),
+        _ => Err("must be \"allow\" or \"deny\"".to_owned()),
+    };
+    let place = "[hooks.admission]";
+    Ok(Admission {
+        endpoint: endpoint(written, place, &raw.url, raw.secret_files.as_ref(), timeout, raw.allow_private)?,
+        when_down: text_or("when_down", &raw.when_down, || WhenDown::Deny, when_down)?,
+    })
+}
+
+fn endpoint(
+    here: &Spanned<impl Sized>,
+    place: &str,
+    url: &super::raw::Text,
+    secret_files: Option<&Spanned<Vec<String>>>,
+    timeout: Duration,
+    allow_private: bool,
+) -> Checked<Endpoint> {
+    let Some(url) = text_or("url", url, || None, |text| self::url(text, allow_private).map(Some))? else {
+        return problem(here, format!("{place}: url is missing, such as \"https://backend.example.org/weir\""));
+    };
+    let Some(files) = secret_files.filter(|files| !files.get_ref().is_empty()) else {
+        let what = "secret_files are missing, such as [\"/etc/weir/webhook.secret\"]; requests are signed";
+        return problem(here, format!("{place}: {what}"));
+    };
+    let absolute = |file: &String| absolute(file).or_else(|why| problem(files, format!("secret_files: {why}")));
+    let secret_files = files.get_ref().iter().map(absolute).collect::<Checked<_>>()?;
+    Ok(Endpoint { url, secret_files, timeout, allow_private })
+}
+
+fn url(text: &str, allow_private: bool) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "write it as https://backend.example.org/weir".to_owned())?;
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_private => {}
+        "http" => return Err("must be https://; http:// only goes with allow_private = true".into()),
+        _ => return Err("write it as https://backend.example.org/weir".into()),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no password: requests are signed instead".into());
+    }
+    if !allow_private && !crate::webhooks::guard::host_may_be_public(&url) {
+        return Err("is no public address; allow_private = true if that is meant".into());
+    }
+    Ok(url)
+}
+
+fn events(written: Option<&Spanned<Vec<String>>>) -> Checked<Events> {
+    let Some(written) = written else { return Ok(Events(vec!["*".into()])) };
+    for pattern in written.get_ref() {
+        let name = pattern.strip_suffix('*').unwrap_or(pattern);
+        let fits = name.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+        if pattern.is_empty() || !fits {
+            let what = format!("events: {pattern:?}: write a name as \"stream.started\", \"stream.*\" or \"*\"");
+            return problem(written, what);
+        }
+    }
+    if written.get_ref().is_empty() {
+        return problem(written, "events: at least one is needed; \"*\" is all");
+    }
+    Ok(Events(written.get_ref().clone()))
+}

@@ -1,0 +1,53 @@
+//! `[hooks]` as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::raw::{Number, Text};
+
+/// `[hooks]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hooks {
+    pub queue: Text,
+    pub webhook: BTreeMap<Spanned<String>, Webhook>,
+    pub command: BTreeMap<Spanned<String>, Command>,
+    pub admission: Option<Spanned<Admission>>,
+}
+
+/// `[hooks.webhook.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhook {
+    pub url: Text,
+    pub secret_files: Option<Spanned<Vec<String>>>,
+    pub events: Option<Spanned<Vec<String>>>,
+    pub timeout: Text,
+    pub backoff_max: Text,
+    pub give_up: Text,
+    pub max_queue: Number,
+    pub allow_private: bool,
+}
+
+/// `[hooks.command.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Command {
+    pub run: Option<Spanned<Vec<String>>>,
+    pub events: Option<Spanned<Vec<String>>>,
+    pub timeout: Text,
+    pub max_running: Number,
+}
+
+/// `[hooks.admission]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admission {
+    pub url: Text,
+    pub secret_files: Option<Spanned<Vec<String>>>,
+    pub timeout: Text,
+    pub when_down: Text,
+    pub allow_private: bool,
+}

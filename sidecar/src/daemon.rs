@@ -1,0 +1,299 @@
+//! `weir serve`: keeps for each live stream the jobs that its configuration asks for.
+//!
+//! Everything happens on one thread: children die with the thread that started them, so it has to be the one that lives as long
+//! as the daemon. Files are written by the runtime's helpers.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval, sleep_until};
+
+use crate::config::{self, Config, Delivery};
+use crate::events::Bus;
+use crate::follow::{Update, follow};
+use crate::jobs::Jobs;
+use crate::ladder::Env;
+use crate::ladder::plan::plan;
+use crate::ladder::shelf::Shelves;
+use crate::nginx::{self, Nginx};
+use crate::streams::{Changes, Streams};
+use crate::{clock, shutdown};
+
+pub mod client;
+pub mod logging;
+pub mod metrics;
+pub mod web;
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration does not hold.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The API's token file, or no HTTP client.
+    #[error(transparent)]
+    Nginx(#[from] nginx::Error),
+    /// A port or socket is taken, or may not be used.
+    #[error("{place}: {why}")]
+    Listen {
+        /// As configured.
+        place: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The log cannot be written where it is to be.
+    #[error("log: {0}")]
+    Log(String),
+    /// Signals cannot be received.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// What the daemon's own API shows.
+#[derive(Debug)]
+pub struct State {
+    /// What is running.
+    pub jobs: Mutex<Jobs>,
+    /// Events.
+    pub bus: Arc<Bus>,
+    /// Whether nginx answers, since when the daemon runs, and so on.
+    pub health: Mutex<Health>,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Why nginx does not answer; none when it does.
+    pub nginx: Option<String>,
+    /// Streams that are live.
+    pub streams: usize,
+    /// How often the configuration was read anew, and how often it was wrong.
+    pub reloads: (u64, u64),
+}
+
+/// Runs until a signal ends it.
+pub async fn run(path: &Path) -> Result<(), Error> {
+    let config = Arc::new(config::load(path)?);
+    logging::init(&config.daemon).map_err(Error::Log)?;
+    let listeners = web::listen(&config.daemon).await?;
+    let bus = Bus::new(clock::now().as_millis());
+    let env =
+        Arc::new(Env { config: Mutex::new(config.clone()), bus: bus.clone(), shelves: Shelves::default() });
+    let (ended_sender, ended) = mpsc::channel(64);
+    let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
+    let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
+    let state = Arc::new(State { jobs: Mutex::new(jobs), bus, health: Mutex::new(health) });
+    web::serve(listeners, &state);
+    let mut daemon = Daemon {
+        path: path.to_owned(),
+        config,
+        env,
+        state,
+        streams: Streams::default(),
+        follower: None,
+        swept: false,
+    };
+    daemon.follow()?;
+    let result = daemon.work(ended).await;
+    // The socket is ours until here.
+    let _ = std::fs::remove_file(&daemon.config.daemon.socket);
+    result
+}
+
+/// Beside the socket, as ffmpeg's sockets are short-lived too.
+fn place_of_sockets(config: &Config) -> PathBuf {
+    config.daemon.socket.with_file_name("out")
+}
+
+struct Daemon {
+    path: PathBuf,
+    config: Arc<Config>,
+    env: Arc<Env>,
+    state: Arc<State>,
+    streams: Streams,
+    follower: Option<Follower>,
+    /// What an earlier daemon left was looked through.
+    swept: bool,
+}
+
+struct Follower {
+    updates: mpsc::Receiver<Update>,
+    soon: mpsc::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Daemon {
+    /// Follows the nginx of the configuration.
+    fn follow(&mut self) -> Result<(), Error> {
+        let at = &self.config.nginx;
+        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref())?;
+        let (sender, updates) = mpsc::channel(64);
+        let (soon, asked) = mpsc::channel(1);
+        let task = tokio::spawn(follow(nginx, sender, asked));
+        self.follower = Some(Follower { updates, soon, task });
+        Ok(())
+    }
+
+    async fn work(&mut self, mut ended: mpsc::Receiver<String>) -> Result<(), Error> {
+        let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+        tracing::info!(
+            "weir serve started, {} rules, nginx: {}",
+            self.config.rules.len(),
+            self.config.nginx.api
+        );
+        shutdown::ready();
+        let mut alive = interval(shutdown::watchdog_interval());
+        loop {
+            tokio::select! {
+                update = next_update(&mut self.follower) => self.take(update),
+                Some(id) = ended.recv() => self.jobs(|jobs| jobs.ended(&id)),
+                _ = hangup.recv() => self.reload(),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = alive.tick() => shutdown::alive(),
+            }
+        }
+        self.drain(&mut ended).await;
+        Ok(())
+    }
+
+    fn jobs<T>(&self, change: impl FnOnce(&mut Jobs) -> T) -> T {
+        change(&mut self.state.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn health(&self, change: impl FnOnce(&mut Health)) {
+        change(&mut self.state.health.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn take(&mut self, update: Update) {
+        match update {
+            Update::Event(event) => {
+                let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
+                self.state.bus.tell(&event.kind, data);
+            }
+            Update::Lost(why) => {
+                let mut news = false;
+                self.health(|health| {
+                    news = health.nginx.as_deref() != Some(&why);
+                    health.nginx = Some(why.clone());
+                });
+                if news {
+                    tracing::warn!("nginx does not answer: {why}");
+                }
+            }
+            Update::Streams(streams) => {
+                let changes = self.streams.update(&streams, clock::now());
+                self.health(|health| {
+                    if health.nginx.take().is_some() {
+                        tracing::info!("nginx answers, streams: {}", streams.len());
+                    }
+                    health.streams = streams.len();
+                });
+                self.follow_up(&changes);
+            }
+        }
+    }
+
+    fn follow_up(&mut self, changes: &Changes) {
+        for live in &changes.started {
+            tracing::info!(stream = live.path(), session = live.session, "stream is live");
+        }
+        for (app, name) in &changes.ended {
+            tracing::info!(stream = format!("{app}/{name}"), "stream has ended");
+        }
+        if changes.unsettled
+            && let Some(follower) = &self.follower
+        {
+            // Full when it was asked already.
+            let _ = follower.soon.try_send(());
+        }
+        self.plan();
+        if !self.swept && !changes.unsettled {
+            self.swept = true;
+            self.sweep();
+        }
+    }
+
+    fn plan(&mut self) {
+        let wanted = plan(&self.config, self.streams.iter());
+        self.jobs(|jobs| jobs.want(wanted));
+    }
+
+    /// Folders of streams that ended while no daemon ran.
+    fn sweep(&self) {
+        let is_live = |folder: &Path| {
+            self.streams
+                .iter()
+                .any(|live| folder.ends_with(Path::new(live.app.as_str()).join(live.name.as_str())))
+        };
+        for rule in &self.config.rules {
+            if let Delivery::Files(files) = &rule.delivery {
+                self.env.shelves.sweep(&files.folder, is_live);
+            }
+        }
+    }
+
+    /// Reads the configuration anew. Jobs that are still wanted as they are do not notice.
+    fn reload(&mut self) {
+        shutdown::reloading();
+        let next = match config::load(&self.path) {
+            Ok(next) => Arc::new(next),
+            Err(error) => {
+                tracing::error!("configuration not reloaded: {error}");
+                self.health(|health| health.reloads.1 += 1);
+                shutdown::ready();
+                return;
+            }
+        };
+        if next.daemon != self.config.daemon {
+            tracing::warn!("[daemon] has changed: that takes a restart");
+        }
+        let elsewhere = next.nginx != self.config.nginx;
+        self.config = next.clone();
+        *self.env.config.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        if elsewhere && let Err(error) = self.follow() {
+            tracing::error!("[nginx]: {error}");
+        }
+        self.plan();
+        self.health(|health| health.reloads.0 += 1);
+        tracing::info!("configuration reloaded, {} rules", self.config.rules.len());
+        shutdown::ready();
+    }
+
+    /// Ends all jobs and waits for them; who takes too long is killed with the daemon.
+    async fn drain(&mut self, ended: &mut mpsc::Receiver<String>) {
+        tracing::info!("weir serve is ending");
+        shutdown::stopping();
+        self.follower = None;
+        let deadline = Instant::now() + self.config.jobs.grace + Duration::from_secs(2);
+        while !self.jobs(Jobs::stop_all) {
+            tokio::select! {
+                Some(id) = ended.recv() => self.jobs(|jobs| jobs.ended(&id)),
+                () = sleep_until(deadline) => break,
+            }
+        }
+        self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
+    }
+}
+
+async fn next_update(follower: &mut Option<Follower>) -> Update {
+    match follower {
+        Some(follower) => match follower.updates.recv().await {
+            Some(update) => update,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line's side of the daemon's socket.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+/// The daemon answers from memory.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No daemon, or no permission.
+    #[error("no answer from weir serve at {socket}: {why}; --socket says where it is")]
+    Unreachable {
+        /// As given.
+        socket: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The daemon's own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Speaks with one daemon.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    socket: String,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
+impl Client {
+    /// Connects when first asked for something.
+    pub fn new(socket: &Path) -> Result<Self, Error> {
+        let shown = socket.display().to_string();
+        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).unix_socket(socket);
+        match builder.build() {
+            Ok(http) => Ok(Self { http, socket: shown }),
+            Err(error) => Err(Error::Unreachable { socket: shown, why: error.to_string() }),
+        }
+    }
+
+    /// The answer's text; the parts of the path may hold slashes.
+    pub async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
+        let unreachable = |why: String| Error::Unreachable { socket: self.socket.clone(), why };
+        let mut url = Url::parse("http://weir/").map_err(|error| unreachable(error.to_string()))?;
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path);
+        }
+        let broken = |error: reqwest::Error| unreachable(crate::nginx::innermost(&error));
+        let response = self.http.request(method, url).send().await.map_err(broken)?;
+        let done = response.status().is_success();
+        let text = response.text().await.map_err(broken)?;
+        if done {
+            return Ok(text);
+        }
+        let refusal = serde_json::from_str(&text).map(|refusal: Refusal| refusal.error.message);
+        Err(Error::Refused(refusal.unwrap_or_else(|_| "the daemon refused".into())))
+    }
+}

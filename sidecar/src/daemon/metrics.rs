@@ -1,0 +1,47 @@
+//! `/metrics`, in the text format of Prometheus.
+
+use std::fmt::Write;
+
+use crate::jobs::View;
+use crate::supervise::job::State;
+
+use super::Health;
+
+/// The whole page.
+pub fn page(jobs: &[View], health: &Health) -> String {
+    let mut text = String::new();
+    let count = |wanted: State| jobs.iter().filter(|job| job.status.state == wanted).count();
+    family(&mut text, "weir_daemon_nginx_up", "gauge", "Whether the module's API answers.");
+    let _ = writeln!(text, "weir_daemon_nginx_up {}", u8::from(health.nginx.is_none()));
+    family(&mut text, "weir_daemon_streams", "gauge", "Live streams that the daemon knows.");
+    let _ = writeln!(text, "weir_daemon_streams {}", health.streams);
+    family(&mut text, "weir_daemon_reloads", "counter", "Reloads of the configuration, by result.");
+    let _ = writeln!(text, "weir_daemon_reloads_total{{result=\"done\"}} {}", health.reloads.0);
+    let _ = writeln!(text, "weir_daemon_reloads_total{{result=\"refused\"}} {}", health.reloads.1);
+    family(&mut text, "weir_jobs", "gauge", "Jobs, by state.");
+    for state in [State::Starting, State::Running, State::Waiting, State::Stopping] {
+        let _ = writeln!(text, "weir_jobs{{state=\"{state}\"}} {}", count(state));
+    }
+    family(&mut text, "weir_job_restarts", "counter", "How often a job was started again.");
+    for job in jobs {
+        let _ = writeln!(text, "weir_job_restarts_total{{{}}} {}", labels(job), job.status.restarts);
+    }
+    family(&mut text, "weir_job_speed", "gauge", "Seconds of media that a job makes in a second.");
+    for job in jobs {
+        if let Some(speed) = job.status.progress.speed {
+            let _ = writeln!(text, "weir_job_speed{{{}}} {speed}", labels(job));
+        }
+    }
+    text
+}
+
+fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    // A counter's family bears the name of its samples in this version of the format.
+    let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// Names of applications and streams hold nothing that would need a backslash.
+fn labels(job: &View) -> String {
+    format!("app=\"{}\",stream=\"{}\",job=\"{}\"", job.app, job.stream, job.id)
+}

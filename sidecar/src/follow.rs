@@ -1,0 +1,89 @@
+//! Follows what the module tells: an event is a reason to look, and what is live is what `GET /v1/streams` says. So a daemon
+//! that was started late, lost the connection or missed events ends where it would have been.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::nginx::{self, Event, Nginx};
+
+/// Without any event, what is live is looked at all the same.
+const LOOK: Duration = Duration::from_secs(15);
+/// How soon, while more is to be known of a stream.
+const LOOK_SOON: Duration = Duration::from_millis(200);
+/// Events come in bunches.
+const BUNCH: Duration = Duration::from_millis(30);
+/// Between attempts to reach nginx.
+const RETRY: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// What is told to the daemon.
+#[derive(Debug)]
+pub enum Update {
+    /// An event as it came.
+    Event(Event),
+    /// All that is live.
+    Streams(Vec<nginx::Stream>),
+    /// nginx does not answer.
+    Lost(String),
+}
+
+/// Follows until nobody listens. `soon` is what the daemon says when more is to be known of a stream.
+pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc::Receiver<()>) {
+    let mut last_id = None;
+    let mut retry = RETRY;
+    loop {
+        let connected = Instant::now();
+        let Err(error) = session(&nginx, &updates, &mut soon, &mut last_id).await else { return };
+        if updates.send(Update::Lost(error.to_string())).await.is_err() {
+            return;
+        }
+        retry = if connected.elapsed() > RETRY_MAX { RETRY } else { (retry * 2).min(RETRY_MAX) };
+        sleep_until(Instant::now() + retry).await;
+    }
+}
+
+/// One connection. `Ok` when nobody listens any more.
+async fn session(
+    nginx: &Nginx,
+    updates: &mpsc::Sender<Update>,
+    soon: &mut mpsc::Receiver<()>,
+    last_id: &mut Option<String>,
+) -> Result<(), nginx::Error> {
+    let mut events = nginx.events(last_id.as_deref()).await?;
+    loop {
+        // Looked at after the events are listened to, so that nothing falls between the two.
+        let streams = nginx.streams().await?.value.streams;
+        if updates.send(Update::Streams(streams)).await.is_err() {
+            return Ok(());
+        }
+        let look_at = Instant::now() + LOOK;
+        tokio::select! {
+            event = events.next() => {
+                pass_on(event?, updates, last_id).await;
+                let bunch = Instant::now() + BUNCH;
+                while let Ok(event) = tokio::time::timeout_at(bunch, events.next()).await {
+                    pass_on(event?, updates, last_id).await;
+                }
+            }
+            asked = soon.recv() => {
+                if asked.is_none() {
+                    return Ok(());
+                }
+                // An event is not waited for, and not lost either.
+                if let Ok(event) = timeout(LOOK_SOON, events.next()).await {
+                    pass_on(event?, updates, last_id).await;
+                }
+            }
+            () = sleep_until(look_at) => {}
+        }
+    }
+}
+
+async fn pass_on(event: Event, updates: &mpsc::Sender<Update>, last_id: &mut Option<String>) {
+    if event.id.is_some() {
+        last_id.clone_from(&event.id);
+    }
+    let _ = updates.send(Update::Event(event)).await;
+}

@@ -1,0 +1,165 @@
+//! The jobs that run, brought in line with those that are wanted. One that is no longer as it is wanted is ended first, and only
+//! then is the other one started.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::ladder::plan::LadderJob;
+use crate::ladder::{self, Env};
+use crate::supervise::output::Line;
+use crate::supervise::{Command, Shared, Status};
+
+/// All of them.
+#[derive(Debug)]
+pub struct Jobs {
+    env: Arc<Env>,
+    wanted: BTreeMap<String, LadderJob>,
+    running: BTreeMap<String, Running>,
+    ended: mpsc::Sender<String>,
+    /// Sockets of job N are in its folder `N`.
+    place: PathBuf,
+    next_place: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    job: LadderJob,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    stopping: bool,
+}
+
+/// A job, as it is listed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct View {
+    /// Its handle.
+    pub id: String,
+    /// nginx-rtmp application.
+    pub app: String,
+    /// The stream's public name.
+    pub stream: String,
+    /// The names of what it makes.
+    pub renditions: Vec<String>,
+    /// State, process, restarts, progress.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+impl Jobs {
+    /// None yet. The ids of those that have ended go to `ended`, for [`Jobs::ended`].
+    pub fn new(env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
+        Self { env, wanted: BTreeMap::new(), running: BTreeMap::new(), ended, place, next_place: 0 }
+    }
+
+    /// What is wanted from now on.
+    pub fn want(&mut self, jobs: Vec<LadderJob>) {
+        self.wanted = jobs.into_iter().map(|job| (job.id.clone(), job)).collect();
+        for (id, running) in &mut self.running {
+            if self.wanted.get(id) != Some(&running.job) {
+                running.stop();
+            }
+        }
+        self.start();
+    }
+
+    /// A job has ended.
+    pub fn ended(&mut self, id: &str) {
+        self.running.remove(id);
+        self.start();
+    }
+
+    /// Starts what is wanted and does not run, as far as there may be processes.
+    fn start(&mut self) {
+        let most = self.env.config().jobs.max_processes;
+        for (id, job) in &self.wanted {
+            if self.running.contains_key(id) {
+                continue;
+            }
+            if self.running.len() >= most {
+                tracing::warn!(
+                    stream = job.live.path(),
+                    job = id,
+                    "job waits: max_processes = {most} are running"
+                );
+                continue;
+            }
+            let place = self.place.join(self.next_place.to_string());
+            self.next_place += 1;
+            let running = start(job.clone(), self.env.clone(), place, self.ended.clone());
+            self.running.insert(id.clone(), running);
+        }
+    }
+
+    /// Ends all, and starts no other; true when there is none.
+    pub fn stop_all(&mut self) -> bool {
+        self.wanted.clear();
+        self.running.values_mut().for_each(Running::stop);
+        self.running.is_empty()
+    }
+
+    /// All that run, and those that wait for room.
+    pub fn list(&self) -> Vec<View> {
+        let waiting = self.wanted.values().filter(|job| !self.running.contains_key(&job.id));
+        let waiting = waiting.map(|job| view(job, Shared::new().status()));
+        let mut views: Vec<View> = self
+            .running
+            .values()
+            .map(|running| view(&running.job, running.shared.status()))
+            .chain(waiting)
+            .collect();
+        views.sort_by(|a, b| a.id.cmp(&b.id));
+        views
+    }
+
+    /// The last lines of a job; none when there is no such job.
+    pub fn logs(&self, id: &str) -> Option<Vec<Line>> {
+        Some(self.running.get(id)?.shared.output.lines())
+    }
+
+    /// Starts a job anew; false when there is no such job.
+    pub fn restart(&self, id: &str) -> bool {
+        match self.running.get(id) {
+            // Full when it has such an order already.
+            Some(running) => {
+                running.commands.try_send(Command::Restart).is_ok() || !running.commands.is_closed()
+            }
+            None => false,
+        }
+    }
+}
+
+impl Running {
+    fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        // Where an earlier order waits, this one comes again with the next look.
+        self.stopping = self.commands.try_send(Command::Stop).is_ok();
+    }
+}
+
+fn view(job: &LadderJob, status: Status) -> View {
+    View {
+        id: job.id.clone(),
+        app: job.live.app.to_string(),
+        stream: job.live.name.to_string(),
+        renditions: job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect(),
+        status,
+    }
+}
+
+fn start(job: LadderJob, env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Running {
+    let shared = Shared::new();
+    // A stop always fits behind restarts.
+    let (commands, orders) = mpsc::channel(16);
+    let (id, of_job, of_shared) = (job.id.clone(), job.clone(), shared.clone());
+    tokio::spawn(async move {
+        ladder::run(of_job, env, of_shared, orders, place).await;
+        let _ = ended.send(id).await;
+    });
+    Running { job, shared, commands, stopping: false }
+}

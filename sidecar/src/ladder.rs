@@ -1,0 +1,174 @@
+//! Adaptive bit rate: what each live stream is transcoded to, and where that goes.
+//!
+//! - [`plan`] decides which jobs there are to be (pure)
+//! - [`ffmpeg`] words a job as arguments (pure)
+//! - [`shelf`] and [`files`] write HLS and DASH, [`publish`] publishes to nginx
+//! - [`run`] puts these and the supervisor together for one job
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::json;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::config::{Config, Delivery};
+use crate::events::Bus;
+use crate::supervise::backoff::Backoff;
+use crate::supervise::job::Policy;
+use crate::supervise::{self, Command, Shared, Spec};
+
+pub mod ffmpeg;
+pub mod files;
+pub mod plan;
+pub mod publish;
+pub mod shelf;
+
+use plan::LadderJob;
+use shelf::Shelves;
+
+/// What all jobs have in common.
+#[derive(Debug)]
+pub struct Env {
+    /// Which holds now; jobs take from it what they need when they start.
+    pub config: Mutex<Arc<Config>>,
+    /// Where events go.
+    pub bus: Arc<Bus>,
+    /// The folders with HLS and DASH.
+    pub shelves: Shelves,
+}
+
+impl Env {
+    /// The configuration that holds now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Which outputs of a job can be played; tells once when all can.
+#[derive(Debug)]
+pub struct Readiness {
+    missing: Mutex<Vec<String>>,
+    bus: Arc<Bus>,
+    told: serde_json::Value,
+}
+
+impl Readiness {
+    /// Of a job none of whose outputs can be played yet.
+    pub fn new(job: &LadderJob, bus: Arc<Bus>) -> Self {
+        let outputs = ffmpeg::outputs(job);
+        let names: Vec<String> = job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect();
+        let told = json!({
+            "app": job.live.app, "name": job.live.name, "session": job.live.session, "renditions": names,
+            "deliver": match job.delivery { Delivery::Files(_) => "files", Delivery::Rtmp(_) => "rtmp" },
+        });
+        let missing = Mutex::new(outputs.into_iter().map(|output| output.name).collect());
+        Self { missing, bus, told }
+    }
+
+    /// An output can be played.
+    pub fn playable(&self, output: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = missing.len();
+        missing.retain(|name| name != output);
+        if missing.is_empty() && before > 0 {
+            let mut data = self.told.clone();
+            data["at"] = json!(clock::now());
+            tracing::info!(
+                stream = format!("{}/{}", self.told["app"], self.told["name"]).replace('"', ""),
+                "stream ready"
+            );
+            self.bus.tell("stream.ready", data);
+        }
+    }
+
+    /// Whether all can be played.
+    pub fn is_ready(&self) -> bool {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Runs a job until it is told to stop. `place` is an empty folder for its sockets.
+pub async fn run(
+    job: LadderJob,
+    env: Arc<Env>,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    place: PathBuf,
+) {
+    let (id, stream) = (job.id.clone(), job.live.path());
+    if let Err(why) = run_in(job, &env, shared, commands, &place).await {
+        tracing::error!(stream, job = id, "job cannot run: {why}");
+    }
+    let _ = tokio::fs::remove_dir_all(&place).await;
+}
+
+async fn run_in(
+    job: LadderJob,
+    env: &Arc<Env>,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    place: &std::path::Path,
+) -> std::io::Result<()> {
+    let config = env.config();
+    let _ = tokio::fs::remove_dir_all(place).await;
+    tokio::fs::create_dir_all(place).await?;
+    let ready = Arc::new(Readiness::new(&job, env.bus.clone()));
+    // Aborted when this is dropped.
+    let mut sinks = JoinSet::new();
+    let outputs = ffmpeg::outputs(&job);
+    let shelf = match &job.delivery {
+        Delivery::Files(files) => Some(env.shelves.take(&job, files).await?),
+        Delivery::Rtmp(_) => None,
+    };
+    for (index, output) in outputs.iter().enumerate() {
+        let listener = UnixListener::bind(ffmpeg::socket(place, index))?;
+        let (shared, ready, output) = (shared.clone(), ready.clone(), output.clone());
+        match (&job.delivery, &shelf) {
+            (Delivery::Rtmp(to), _) => {
+                let publisher = publish::Publisher::new(&config.nginx.rtmp, to, &job.live, &output.name);
+                sinks.spawn(publish::serve(listener, publisher, shared, ready));
+            }
+            (Delivery::Files(_), Some(shelf)) => {
+                sinks.spawn(files::serve(listener, shelf.clone(), index, output, shared, ready));
+            }
+            (Delivery::Files(_), None) => {}
+        }
+    }
+    let spec = Spec {
+        id: job.id.clone(),
+        stream: job.live.path(),
+        program: config.jobs.ffmpeg.clone(),
+        arguments: ffmpeg::arguments(&job, &config.nginx.rtmp, place),
+        nice: config.jobs.nice,
+        policy: policy(&config),
+    };
+    supervise::run(spec, shared, commands).await;
+    // What ffmpeg wrote at its end is still to be read.
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(300), async {
+        while !sinks.is_empty() && sinks.join_next().await.is_some() {}
+    })
+    .await;
+    drop(sinks);
+    if let Some(shelf) = shelf {
+        env.shelves.leave(shelf);
+    }
+    Ok(())
+}
+
+fn policy(config: &Config) -> Policy {
+    let jobs = &config.jobs;
+    Policy {
+        stall: jobs.stall,
+        // It looks at the input for some seconds first.
+        warm_up: jobs.stall + std::time::Duration::from_secs(10),
+        grace: jobs.grace,
+        backoff: Backoff {
+            first: std::time::Duration::from_millis(500).min(jobs.backoff_max),
+            max: jobs.backoff_max,
+        },
+        healthy: jobs.healthy,
+    }
+}

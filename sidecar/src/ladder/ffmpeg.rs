@@ -1,0 +1,183 @@
+//! A job as ffmpeg's arguments. The source is decoded once, whatever the number of renditions.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::plan::{LadderJob, Rendition, Sound};
+use crate::config::{Delivery, Encoder, Files, RtmpServer};
+use crate::playlist::Role;
+
+/// One stream of bytes that ffmpeg writes to a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Of the rung; `sound` for what goes with all pictures.
+    pub name: String,
+    /// What it is to players, where it becomes files.
+    pub role: Role,
+    /// bit/s that it keeps to; 0 when nobody knows.
+    pub nominal: u64,
+    /// The rendition it comes from; none for the common sound.
+    rendition: Option<usize>,
+}
+
+/// What comes out of a job: a track each for files, pictures with sound each for RTMP.
+pub fn outputs(job: &LadderJob) -> Vec<Output> {
+    let mut outputs: Vec<Output> = job.renditions.iter().enumerate().map(of_rendition).collect();
+    let has_pictures = outputs.iter().any(|output| output.role == Role::Video);
+    if matches!(job.delivery, Delivery::Files(_)) && has_pictures && job.sound.is_some() {
+        outputs.push(Output { name: "sound".into(), role: Role::Sound, nominal: 0, rendition: None });
+    }
+    outputs
+}
+
+fn of_rendition((index, rendition): (usize, &Rendition)) -> Output {
+    let (role, nominal) = match rendition {
+        Rendition::Copy { .. } => (Role::Video, 0),
+        // What the buffer lets through in two seconds.
+        Rendition::Video { bitrate, .. } => (Role::Video, bitrate * 5 / 4),
+        Rendition::Audio { bitrate, .. } => (Role::AudioOnly, bitrate * 9 / 8),
+    };
+    Output { name: rendition.name().to_owned(), role, nominal, rendition: Some(index) }
+}
+
+/// Where the output with this index goes.
+pub fn socket(place: &Path, index: usize) -> PathBuf {
+    place.join(index.to_string())
+}
+
+/// The arguments, without the program.
+pub fn arguments(job: &LadderJob, server: &RtmpServer, place: &Path) -> Vec<OsString> {
+    let mut line = Line::default();
+    line.words("-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1");
+    if job.encoder == Encoder::Vaapi {
+        line.words("-vaapi_device /dev/dri/renderD128");
+    }
+    // The publisher's own times are kept, so that a new run goes on where the last one was.
+    line.words("-copyts -analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i");
+    line.word(format!("{server}/{}/{}", job.live.app, job.live.name));
+    if let Some(graph) = graph(job) {
+        line.words("-filter_complex");
+        line.word(graph);
+    }
+    for (index, output) in outputs(job).iter().enumerate() {
+        let rendition = output.rendition.and_then(|index| job.renditions.get(index));
+        let to_files = match &job.delivery {
+            Delivery::Files(files) => Some(files),
+            Delivery::Rtmp(_) => None,
+        };
+        pictures(&mut line, job, rendition, output.rendition.unwrap_or_default());
+        sound(&mut line, job, rendition, to_files.is_some());
+        match to_files {
+            Some(files) => container(&mut line, files, output.role == Role::Video),
+            None => line.words("-flvflags no_duration_filesize -f flv"),
+        }
+        line.word(format!("unix:{}", socket(place, index).display()));
+    }
+    line.0
+}
+
+#[derive(Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn words(&mut self, text: &str) {
+        self.0.extend(text.split_whitespace().map(OsString::from));
+    }
+
+    fn word(&mut self, word: impl Into<OsString>) {
+        self.0.push(word.into());
+    }
+}
+
+/// Decoded pictures to each size; none when nothing is encoded.
+fn graph(job: &LadderJob) -> Option<String> {
+    let sizes: Vec<(usize, u32, Option<u32>)> = job
+        .renditions
+        .iter()
+        .enumerate()
+        .filter_map(|(index, rendition)| match rendition {
+            Rendition::Video { height, max_fps, .. } => Some((index, *height, *max_fps)),
+            _ => None,
+        })
+        .collect();
+    if sizes.is_empty() {
+        return None;
+    }
+    let split: String = sizes.iter().map(|(index, ..)| format!("[s{index}]")).collect();
+    let mut graph = format!("[0:v:0]split={}{split}", sizes.len());
+    for (index, height, max_fps) in sizes {
+        graph.push_str(&format!(";[s{index}]"));
+        if let Some(fps) = max_fps {
+            // Key frames stay, so that they remain where the other renditions have them.
+            let step = 1.0 / f64::from(fps) - 0.002;
+            graph.push_str(&format!("select='key+isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4})',"));
+        }
+        let surface = if job.encoder == Encoder::Vaapi { "format=nv12,hwupload" } else { "format=yuv420p" };
+        graph.push_str(&format!("scale=-2:{height},{surface}[v{index}]"));
+    }
+    Some(graph)
+}
+
+fn pictures(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, index: usize) {
+    match rendition {
+        Some(Rendition::Copy { .. }) => line.words("-map 0:v:0 -c:v copy"),
+        Some(Rendition::Video { bitrate, .. }) => {
+            line.words(&format!("-map [v{index}] -fps_mode passthrough -enc_time_base 1:1000"));
+            line.words(&format!("-c:v {}", job.encoder.name()));
+            if let Some(preset) = &job.preset {
+                line.words(&format!("-preset {preset}"));
+            }
+            let (most, buffer) = (bitrate * 11 / 10, bitrate * 3 / 2);
+            line.words(&format!("-b:v {bitrate} -maxrate {most} -bufsize {buffer} -g 100000"));
+            match job.encoder {
+                Encoder::X264 => line.words("-sc_threshold 0 -forced-idr 1"),
+                Encoder::Nvenc => line.words("-no-scenecut 1 -forced-idr 1"),
+                Encoder::Qsv => line.words("-forced_idr 1"),
+                Encoder::Vaapi => {}
+            }
+            line.words("-force_key_frames");
+            line.word(match job.has_source() {
+                true => "source".to_owned(),
+                false => {
+                    format!("expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{}))", job.keyframe.as_secs())
+                }
+            });
+        }
+        Some(Rendition::Audio { .. }) | None => line.words("-vn"),
+    }
+}
+
+fn sound(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, to_files: bool) {
+    let has_pictures = matches!(rendition, Some(Rendition::Copy { .. } | Rendition::Video { .. }));
+    match (rendition, job.sound) {
+        // A track of its own.
+        _ if has_pictures && to_files => line.words("-an"),
+        (_, None) => line.words("-an"),
+        (Some(Rendition::Audio { bitrate, .. }), _) => {
+            line.words(&format!("-map 0:a:0 -c:a aac -b:a {bitrate}"));
+        }
+        (_, Some(Sound::Copy)) => line.words("-map 0:a:0 -c:a copy"),
+        (_, Some(Sound::Encode(bitrate))) => line.words(&format!("-map 0:a:0 -c:a aac -b:a {bitrate}")),
+    }
+}
+
+/// One track of CMAF, whose fragments are the segments.
+fn container(line: &mut Line, files: &Files, is_video: bool) {
+    let micros = files.segment.as_micros();
+    if is_video {
+        // With the first key frame that is no earlier; encoders are not exact to the millisecond.
+        line.words(&format!(
+            "-movflags +cmaf+frag_keyframe+empty_moov+default_base_moof+frag_discont -min_frag_duration {}",
+            micros * 9 / 10
+        ));
+    } else {
+        line.words(&format!(
+            "-movflags +cmaf+empty_moov+default_base_moof+frag_discont -frag_duration {micros}"
+        ));
+    }
+    line.words("-use_editlist 0 -avoid_negative_ts disabled -flush_packets 1 -f mp4");
+}
+
+#[cfg(test)]
+#[path = "ffmpeg_tests.rs"]
+mod tests;

@@ -1,0 +1,278 @@
+//! The folder of one stream: segments and playlists on the disk. A playlist is replaced whole, and lists only what is there.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, sleep};
+
+use super::ffmpeg::outputs;
+use super::plan::LadderJob;
+use crate::clock;
+use crate::cmaf::{Fragment, Init};
+use crate::config::Files;
+use crate::playlist::{Presentation, Track, dash, hls};
+
+/// Stands in each folder that is ours to empty.
+const MARK: &str = ".weir";
+
+/// All folders, by path.
+#[derive(Debug, Default)]
+pub struct Shelves(Arc<Mutex<HashMap<PathBuf, Arc<Shelf>>>>);
+
+/// One folder.
+#[derive(Debug)]
+pub struct Shelf {
+    folder: PathBuf,
+    inside: AsyncMutex<Inside>,
+    /// Counts who took the folder: a job that has left does not end what its successor goes on with.
+    tenants: Mutex<u64>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    presentation: Presentation,
+    files: Files,
+    /// Segments that no playlist lists any more, and when they go.
+    expired: Vec<(Instant, PathBuf)>,
+    master: String,
+}
+
+impl Shelves {
+    /// A folder for a job. One that a job has left a moment ago goes on where it was.
+    pub async fn take(&self, job: &LadderJob, files: &Files) -> io::Result<Arc<Shelf>> {
+        let folder = files.folder.join(job.live.app.as_str()).join(job.live.name.as_str());
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&folder).cloned();
+        if let Some(shelf) = known {
+            let mut inside = shelf.inside.lock().await;
+            if !inside.presentation.ended {
+                *shelf.tenants.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                inside.renew(job, files);
+                inside.make_folders(&shelf.folder).await?;
+                drop(inside);
+                return Ok(shelf);
+            }
+        }
+        empty(&folder).await?;
+        let inside = Inside::new(job, files);
+        inside.make_folders(&folder).await?;
+        tokio::fs::write(folder.join(MARK), b"").await?;
+        let shelf = Arc::new(Shelf {
+            folder: folder.clone(),
+            inside: AsyncMutex::new(inside),
+            tenants: Mutex::new(1),
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(folder, shelf.clone());
+        Ok(shelf)
+    }
+
+    /// A job has ended: when no other takes the folder for a while, the playlists end, and later the folder goes.
+    pub fn leave(&self, shelf: Arc<Shelf>) {
+        let all = self.0.clone();
+        let tenants = *shelf.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::spawn(async move {
+            let (linger, keep) = {
+                let inside = shelf.inside.lock().await;
+                (inside.files.linger, inside.files.keep)
+            };
+            sleep(linger).await;
+            if !shelf.end(tenants).await {
+                return;
+            }
+            sleep(keep).await;
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            // A later stream of the same name has a shelf of its own, in the same folder.
+            if all.get(&shelf.folder).is_some_and(|current| Arc::ptr_eq(current, &shelf)) {
+                all.remove(&shelf.folder);
+                if let Err(error) = std::fs::remove_dir_all(&shelf.folder) {
+                    tracing::warn!("folder of an ended stream stays: {error}, folder: {:?}", shelf.folder);
+                }
+            }
+        });
+    }
+
+    /// Removes what an earlier daemon left below `folder`, unless `is_live` says that somebody goes on with it.
+    pub fn sweep(&self, folder: &Path, is_live: impl Fn(&Path) -> bool) {
+        for stream in ours(folder) {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&stream);
+            if !known && !is_live(&stream) {
+                tracing::info!("folder of a stream that is not live removed: {stream:?}");
+                let _ = std::fs::remove_dir_all(&stream);
+            }
+        }
+    }
+}
+
+/// Folders with our mark, at any depth that an application's name may have.
+fn ours(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        if folder.join(MARK).exists() {
+            found.push(folder);
+        } else if depth < 4 {
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            open.extend(folders.map(|entry| (entry.path(), depth + 1)));
+        }
+    }
+    found
+}
+
+/// Removes what is in a folder of ours.
+async fn empty(folder: &Path) -> io::Result<()> {
+    if !folder.join(MARK).exists() {
+        return Ok(());
+    }
+    tokio::fs::remove_dir_all(folder).await
+}
+
+impl Inside {
+    fn new(job: &LadderJob, files: &Files) -> Self {
+        let presentation = Presentation {
+            segment: files.segment,
+            window: files.window,
+            since: clock::now(),
+            tracks: Vec::new(),
+            runs: Vec::new(),
+            ended: false,
+        };
+        let mut inside =
+            Self { presentation, files: files.clone(), expired: Vec::new(), master: String::new() };
+        inside.renew(job, files);
+        inside
+    }
+
+    /// The tracks of this job, in its order; those that were there before keep their segments.
+    fn renew(&mut self, job: &LadderJob, files: &Files) {
+        self.files = files.clone();
+        self.presentation.segment = files.segment;
+        self.presentation.window = files.window;
+        let mut before = std::mem::take(&mut self.presentation.tracks);
+        // Seconds since 1970: higher than what an earlier daemon may have come to, as a segment has a second at least.
+        let first = clock::now().as_seconds();
+        for output in outputs(job) {
+            let mut track = match before.iter().position(|track| track.name == output.name) {
+                Some(at) => before.swap_remove(at),
+                None => Track::new(&output.name, output.role, output.nominal, first),
+            };
+            (track.role, track.nominal) = (output.role, output.nominal);
+            self.presentation.tracks.push(track);
+        }
+    }
+
+    async fn make_folders(&self, folder: &Path) -> io::Result<()> {
+        for track in &self.presentation.tracks {
+            tokio::fs::create_dir_all(folder.join(&track.name)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Shelf {
+    /// A run of a track has begun.
+    pub async fn begin(&self, track: usize, run: u64, init: Init, bytes: Vec<u8>) -> io::Result<()> {
+        let mut inside = self.inside.lock().await;
+        let Some(name) = inside.presentation.tracks.get(track).map(|track| track.name.clone()) else {
+            return Ok(());
+        };
+        replace(self.folder.join(name).join(format!("init-{run}.mp4")), bytes).await?;
+        inside.presentation.begin(track, init);
+        Ok(())
+    }
+
+    /// A segment is whole: it is written, then listed.
+    pub async fn push(&self, track: usize, run: u64, fragment: Fragment, bytes: Vec<u8>) -> io::Result<()> {
+        let mut inside = self.inside.lock().await;
+        let Some(folder) = inside.presentation.tracks.get(track).map(|track| self.folder.join(&track.name))
+        else {
+            return Ok(());
+        };
+        let Some(number) = inside.presentation.tracks.get(track).map(Track::next_number) else {
+            return Ok(());
+        };
+        let length = bytes.len();
+        replace(folder.join(format!("{number}.m4s")), bytes).await?;
+        let Some((_, gone)) = inside.presentation.push(track, run, fragment, length, clock::now()) else {
+            return Ok(());
+        };
+        // A player with an old playlist may still ask for them.
+        let leaves = Instant::now() + inside.files.window;
+        inside.expired.extend(gone.iter().map(|number| (leaves, folder.join(format!("{number}.m4s")))));
+        inside.remove_expired().await;
+        inside.write(&self.folder, Some(track)).await
+    }
+
+    /// Ends the playlists, unless another job has taken the folder.
+    async fn end(&self, tenants: u64) -> bool {
+        let mut inside = self.inside.lock().await;
+        if *self.tenants.lock().unwrap_or_else(PoisonError::into_inner) != tenants {
+            return false;
+        }
+        inside.presentation.ended = true;
+        for track in 0..inside.presentation.tracks.len() {
+            if let Err(error) = inside.write(&self.folder, Some(track)).await {
+                tracing::warn!("playlist not ended: {error}, folder: {:?}", self.folder);
+            }
+        }
+        true
+    }
+}
+
+impl Inside {
+    async fn remove_expired(&mut self) {
+        let now = Instant::now();
+        let (old, kept) = std::mem::take(&mut self.expired).into_iter().partition(|(at, _)| *at <= now);
+        self.expired = kept;
+        let old: Vec<(Instant, PathBuf)> = old;
+        for (_, path) in old {
+            // It may be gone already.
+            let _ = tokio::fs::remove_file(path).await;
+        }
+    }
+
+    /// Writes the playlist of a track, and what lists all of them.
+    async fn write(&mut self, folder: &Path, track: Option<usize>) -> io::Result<()> {
+        if let Some(track) =
+            track.and_then(|track| self.presentation.tracks.get(track)).filter(|track| track.is_playable())
+        {
+            let text = hls::media(&self.presentation, track);
+            replace(folder.join(&track.name).join("index.m3u8"), text.into_bytes()).await?;
+        }
+        replace(folder.join("manifest.mpd"), dash::manifest(&self.presentation, clock::now()).into_bytes())
+            .await?;
+        let master = hls::master(&self.presentation);
+        // Average rates move with every segment; that alone is no news.
+        if without_averages(&master) != without_averages(&self.master) && self.is_complete() {
+            replace(folder.join("master.m3u8"), master.clone().into_bytes()).await?;
+            self.master = master;
+        }
+        Ok(())
+    }
+
+    /// Whether a master playlist would not have to be replaced soon: a player reads it once.
+    fn is_complete(&self) -> bool {
+        let tracks = &self.presentation.tracks;
+        let waited = clock::now().millis_since(self.presentation.since);
+        let patience = self.files.segment.max(Duration::from_secs(5)) * 3;
+        tracks.iter().all(Track::is_playable) || u128::from(waited) > patience.as_millis()
+    }
+}
+
+fn without_averages(master: &str) -> String {
+    master.split(',').filter(|part| !part.starts_with("AVERAGE-BANDWIDTH")).collect()
+}
+
+/// Writes a file whole: whoever opens the path sees the old or the new one.
+async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+    let write = move || {
+        let mut unfinished = path.clone().into_os_string();
+        unfinished.push(".new");
+        std::fs::write(&unfinished, bytes)?;
+        std::fs::rename(&unfinished, &path)
+    };
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
+}

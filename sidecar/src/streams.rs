@@ -1,0 +1,186 @@
+//! What is live, as the difference of two snapshots.
+
+use std::collections::BTreeMap;
+
+use weir_model::{AppName, StreamName, Timestamp};
+
+use crate::nginx;
+
+/// A publisher's first headers may come one after the other; after so long, what has not come is taken as absent.
+const SETTLING_MS: u64 = 2500;
+
+/// A stream's application and public name.
+pub type StreamId = (AppName, StreamName);
+
+/// A live stream of which enough is known to transcode it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// nginx-rtmp application.
+    pub app: AppName,
+    /// Public name.
+    pub name: StreamName,
+    /// Differs from publish to publish.
+    pub session: String,
+    /// Its pictures.
+    pub video: Option<Video>,
+    /// Its sound.
+    pub audio: Option<Audio>,
+}
+
+/// Pictures, as far as a ladder depends on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Video {
+    /// Such as `H264`.
+    pub codec: String,
+    /// Pixels across; 0 when not known.
+    pub width: u32,
+    /// Pixels down; 0 when not known.
+    pub height: u32,
+}
+
+/// Sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audio {
+    /// Such as `AAC`.
+    pub codec: String,
+}
+
+impl Live {
+    /// `APP/NAME`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.app, self.name)
+    }
+}
+
+/// The streams that are live now.
+#[derive(Debug, Default)]
+pub struct Streams {
+    live: BTreeMap<StreamId, Live>,
+}
+
+/// What a snapshot has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New, or another than before under the same name.
+    pub started: Vec<Live>,
+    /// No longer live.
+    pub ended: Vec<StreamId>,
+    /// Some stream has just begun, and more will be known of it soon.
+    pub unsettled: bool,
+}
+
+impl Streams {
+    /// Takes a snapshot of `now`. Streams whose names are no names of Weir's are left alone: they would become files.
+    pub fn update(&mut self, snapshot: &[nginx::Stream], now: Timestamp) -> Changes {
+        let mut changes = Changes::default();
+        let mut next = BTreeMap::new();
+        for stream in snapshot {
+            let (Ok(app), Ok(name)) = (stream.app.parse::<AppName>(), stream.name.parse::<StreamName>())
+            else {
+                continue;
+            };
+            let id = (app, name);
+            let settled = (stream.video.is_some() && stream.audio.is_some())
+                || now.millis_since(stream.since) >= SETTLING_MS;
+            let known = self.live.get(&id).filter(|known| known.session == stream.session);
+            let live = match (known, settled && has_media(stream)) {
+                (_, true) => facts(&id, stream),
+                // What was known of a session stays.
+                (Some(known), false) => known.clone(),
+                (None, false) => {
+                    changes.unsettled = true;
+                    continue;
+                }
+            };
+            if self.live.get(&id) != Some(&live) {
+                changes.started.push(live.clone());
+            }
+            next.insert(id, live);
+        }
+        changes.ended = self.live.keys().filter(|id| !next.contains_key(*id)).cloned().collect();
+        self.live = next;
+        changes
+    }
+
+    /// Those that are live.
+    pub fn iter(&self) -> impl Iterator<Item = &Live> {
+        self.live.values()
+    }
+}
+
+fn has_media(stream: &nginx::Stream) -> bool {
+    stream.video.is_some() || stream.audio.is_some()
+}
+
+fn facts((app, name): &StreamId, stream: &nginx::Stream) -> Live {
+    let video =
+        |video: &nginx::Video| Video { codec: video.codec.clone(), width: video.width, height: video.height };
+    Live {
+        app: app.clone(),
+        name: name.clone(),
+        session: stream.session.clone(),
+        video: stream.video.as_ref().map(video),
+        audio: stream.audio.as_ref().map(|audio| Audio { codec: audio.codec.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stream(name: &str, session: &str, media: bool) -> nginx::Stream {
+        let video = media.then(|| json!({ "codec": "H264", "width": 1280, "height": 720, "fps": 25.1 }));
+        let audio = media.then(|| json!({ "codec": "AAC" }));
+        let publisher = json!({ "addr": "127.0.0.1", "worker_pid": 1 });
+        let value = json!({ "app": "live", "name": name, "session": session, "since": "2026-11-20T18:00:00Z",
+            "publisher": publisher, "video": video, "audio": audio });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        let since: Timestamp = "2026-11-20T18:00:00Z".parse().unwrap();
+        Timestamp::from_millis(since.as_millis() + millis)
+    }
+
+    fn names(changes: &Changes) -> (Vec<&str>, Vec<&str>) {
+        let started = changes.started.iter().map(|live| live.name.as_str()).collect();
+        (started, changes.ended.iter().map(|(_, name)| name.as_str()).collect())
+    }
+
+    #[test]
+    fn snapshots_differ_in_what_came_and_went() {
+        let mut streams = Streams::default();
+        let changes = streams.update(&[stream("a", "s1", true), stream("b", "s2", true)], at(100));
+        assert_eq!(names(&changes), (vec!["a", "b"], vec![]));
+        assert_eq!(
+            streams.update(&[stream("a", "s1", true), stream("b", "s2", true)], at(200)),
+            Changes::default()
+        );
+        // Another publisher under the same name, between two looks.
+        let changes = streams.update(&[stream("b", "s3", true), stream("c", "s4", true)], at(300));
+        assert_eq!(names(&changes), (vec!["b", "c"], vec!["a"]));
+        assert_eq!(names(&streams.update(&[], at(400))), (vec![], vec!["b", "c"]));
+    }
+
+    #[test]
+    fn a_stream_is_told_of_when_its_media_is_known() {
+        let mut streams = Streams::default();
+        let changes = streams.update(&[stream("a", "s1", false)], at(100));
+        assert!(changes.unsettled && changes.started.is_empty());
+        let mut sound = stream("a", "s1", true);
+        sound.video = None;
+        assert!(streams.update(std::slice::from_ref(&sound), at(200)).unsettled);
+        let changes = streams.update(std::slice::from_ref(&sound), at(3000));
+        assert_eq!(names(&changes), (vec!["a"], vec![]));
+        assert_eq!(streams.iter().next().unwrap().video, None);
+    }
+
+    #[test]
+    fn names_that_would_be_no_file_names_are_left_alone() {
+        let mut streams = Streams::default();
+        let snapshot = [stream("../x", "s1", true), stream("a b", "s2", true), stream(".x", "s3", true)];
+        assert_eq!(streams.update(&snapshot, at(0)), Changes::default());
+    }
+}

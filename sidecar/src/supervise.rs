@@ -1,0 +1,223 @@
+//! Programs that are kept running: decisions in [`job`], processes in [`child`], and [`run`] between the two.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use weir_model::Timestamp;
+
+pub mod backoff;
+pub mod child;
+pub mod job;
+pub mod mask;
+pub mod output;
+pub mod progress;
+
+use child::{Child, Launch};
+use job::{Action, Exit, Input, Job, Policy, State};
+use output::Output;
+use progress::Progress;
+
+use crate::clock;
+
+/// What is to be kept running.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Names it in logs and commands.
+    pub id: String,
+    /// `APP/NAME` of the stream it is for.
+    pub stream: String,
+    /// The program; never a shell.
+    pub program: PathBuf,
+    /// Its arguments, without any secret.
+    pub arguments: Vec<OsString>,
+    /// 0 to 19.
+    pub nice: u8,
+    /// When it is replaced, and how fast.
+    pub policy: Policy,
+}
+
+/// What an operator or the daemon asks of a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// End it and start it anew.
+    Restart,
+    /// End it for good.
+    Stop,
+}
+
+/// What is told of a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// `starting`, `running`, `waiting` (back-off) or `stopping`.
+    pub state: State,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// The process, while there is one.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How the last run ended.
+    pub last_exit: Option<String>,
+    /// The last line of warning or worse.
+    pub last_error: Option<String>,
+    /// What ffmpeg says of itself.
+    pub progress: Progress,
+}
+
+/// What is shared between a job and who asks about it.
+#[derive(Debug)]
+pub struct Shared {
+    status: Mutex<Status>,
+    /// The number of the run that was started last.
+    run: AtomicU64,
+    /// The last lines of its standard error.
+    pub output: Output,
+}
+
+impl Shared {
+    /// Of a job that has not begun.
+    pub fn new() -> Arc<Self> {
+        let status = Status {
+            state: State::Starting,
+            since: clock::now(),
+            pid: None,
+            restarts: 0,
+            last_exit: None,
+            last_error: None,
+            progress: Progress::default(),
+        };
+        Arc::new(Self { status: Mutex::new(status), run: AtomicU64::new(0), output: Output::default() })
+    }
+
+    /// Which run of the program this is: a number that no other run of any program has.
+    pub fn run(&self) -> u64 {
+        self.run.load(Ordering::Relaxed)
+    }
+
+    /// As it is now.
+    pub fn status(&self) -> Status {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.last_error = self.output.last_error();
+        status
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Keeps the job running until it is told to stop, and returns when its process is gone.
+pub async fn run(spec: Spec, shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
+    let origin = Instant::now();
+    let mut job = Job::new(spec.policy);
+    let mut child: Option<Child> = None;
+    let mut input = Input::Tick;
+    loop {
+        let action = job.step(origin.elapsed(), input, clock::random_u32());
+        report(&spec, &shared, &job);
+        match action {
+            Some(Action::Start) => {
+                input = start(&spec, &shared, &mut child);
+                continue;
+            }
+            Some(Action::Interrupt) => signal(child.as_ref(), Signal::SIGINT),
+            Some(Action::Kill(why)) => {
+                tracing::warn!(stream = spec.stream, job = spec.id, "ffmpeg killed: {why}");
+                signal(child.as_ref(), Signal::SIGKILL);
+            }
+            Some(Action::End) => return,
+            None => {}
+        }
+        let deadline = job.deadline().map(|at| (origin + at).into());
+        input = tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Restart) => Input::Restart,
+                // Who gave the orders is gone.
+                Some(Command::Stop) | None => Input::Stop,
+            },
+            event = next_event(&mut child) => event_input(&spec, &shared, &mut child, event).await,
+            () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => Input::Tick,
+        };
+    }
+}
+
+fn report(spec: &Spec, shared: &Shared, job: &Job) {
+    shared.update(|status| {
+        status.restarts = job.restarts();
+        if status.state != job.state() {
+            tracing::debug!(stream = spec.stream, job = spec.id, "job is {}", job.state());
+            status.state = job.state();
+            status.since = clock::now();
+        }
+    });
+}
+
+fn start(spec: &Spec, shared: &Arc<Shared>, child: &mut Option<Child>) -> Input {
+    let launch = Launch {
+        program: &spec.program,
+        arguments: &spec.arguments,
+        nice: spec.nice,
+        stream: &spec.stream,
+        job: &spec.id,
+    };
+    shared.run.store(clock::next_number(), Ordering::Relaxed);
+    match Child::spawn(&launch, shared.clone()) {
+        Ok(started) => {
+            let pid = started.pid();
+            tracing::info!(stream = spec.stream, job = spec.id, pid, "ffmpeg started");
+            shared.update(|status| {
+                status.pid = pid;
+                status.progress = Progress::default();
+            });
+            *child = Some(started);
+            Input::Started
+        }
+        Err(why) => {
+            let why = format!("{} cannot be started: {why}", spec.program.display());
+            tracing::error!(stream = spec.stream, job = spec.id, "{why}");
+            shared.update(|status| status.last_exit = Some(why));
+            Input::Exited(Exit::Failed)
+        }
+    }
+}
+
+fn signal(child: Option<&Child>, signal: Signal) {
+    if let Some(child) = child {
+        child.signal(signal);
+    }
+}
+
+async fn next_event(child: &mut Option<Child>) -> child::Event {
+    match child {
+        Some(child) => child.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, event: child::Event) -> Input {
+    match event {
+        child::Event::Progress(progress) => {
+            shared.update(|status| status.progress = progress);
+            Input::Progress(progress.out_time_us)
+        }
+        child::Event::Exited(status) => {
+            if let Some(child) = child.take() {
+                child.drain().await;
+            }
+            let words = status.to_string();
+            tracing::info!(stream = spec.stream, job = spec.id, "ffmpeg ended: {words}");
+            shared.update(|status| {
+                status.pid = None;
+                status.last_exit = Some(words);
+            });
+            Input::Exited(if status.success() { Exit::Clean } else { Exit::Failed })
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The only place that starts programs for the daemon. Each leads a process group of its own and is killed by the kernel when
+//! the daemon dies.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::mask::masked;
+use super::output::{self, Line, MAX_LINE};
+use super::progress::{Progress, Reader};
+
+/// Children of a program that is gone may hold its standard error open; nobody waits for them longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The hidden command of this program that becomes the child.
+pub const BECOME: &str = "become";
+
+/// What to start.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// A path, or a name to be found in `PATH`.
+    pub program: &'a Path,
+    /// Without secrets: they can be read in the list of processes.
+    pub arguments: &'a [OsString],
+    /// 0 to 19.
+    pub nice: u8,
+    /// For the log.
+    pub stream: &'a str,
+    /// For the log.
+    pub job: &'a str,
+}
+
+/// What a child does.
+#[derive(Debug)]
+pub enum Event {
+    /// It says how far it is.
+    Progress(Progress),
+    /// It is gone, and reaped.
+    Exited(ExitStatus),
+}
+
+/// A running program; killed when dropped.
+#[derive(Debug)]
+pub struct Child {
+    process: tokio::process::Child,
+    progress: Option<Lines<BufReader<ChildStdout>>>,
+    reader: Reader,
+    errors: JoinHandle<()>,
+}
+
+impl Child {
+    /// Starts it. The parent-death signal belongs to the thread that starts a process, so this thread has to live as long as
+    /// the daemon: the daemon's runtime has no other.
+    pub fn spawn(launch: &Launch<'_>, shared: Arc<Shared>) -> io::Result<Self> {
+        // The link leads to this very program even when its file was replaced.
+        let mut process = Command::new("/proc/self/exe")
+            .arg(BECOME)
+            .arg(std::process::id().to_string())
+            .arg(launch.nice.to_string())
+            .arg(launch.program)
+            .args(launch.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(stdout), Some(stderr)) = (process.stdout.take(), process.stderr.take()) else {
+            return Err(io::Error::other("no pipes"));
+        };
+        let (stream, job) = (launch.stream.to_owned(), launch.job.to_owned());
+        let errors = tokio::spawn(async move { listen(stderr, &shared, &stream, &job).await });
+        let progress = Some(BufReader::new(stdout).lines());
+        Ok(Self { process, progress, reader: Reader::default(), errors })
+    }
+
+    /// The process, until it is reaped.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// To the whole group. A process that is not reaped yet still has its id, so nobody else can be hit.
+    pub fn signal(&self, signal: Signal) {
+        let Some(pid) = self.process.id().and_then(|pid| i32::try_from(pid).ok()) else { return };
+        // Fails when the group is gone, or is not made yet.
+        if killpg(Pid::from_raw(pid), signal).is_err() {
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// Waits for what it does next; may be dropped and called again.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            let Some(progress) = &mut self.progress else { return Event::Exited(self.wait().await) };
+            tokio::select! {
+                line = progress.next_line() => match line {
+                    Ok(Some(line)) => {
+                        if let Some(progress) = self.reader.line(&line) {
+                            return Event::Progress(progress);
+                        }
+                    }
+                    // It may have closed its standard output, and live.
+                    Ok(None) | Err(_) => self.progress = None,
+                },
+                status = self.process.wait() => return Event::Exited(status.unwrap_or_default()),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> ExitStatus {
+        self.process.wait().await.unwrap_or_default()
+    }
+
+    /// Reads the last words of a process that is gone.
+    pub async fn drain(mut self) {
+        if timeout(LAST_WORDS, &mut self.errors).await.is_err() {
+            self.errors.abort();
+        }
+    }
+}
+
+/// Keeps and logs what a program says.
+async fn listen(stderr: impl AsyncRead + Unpin, shared: &Shared, stream: &str, job: &str) {
+    let mut input = BufReader::with_capacity(2048, stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A line without an end must not fill the memory.
+        match (&mut input).take(64 << 10).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text: String = String::from_utf8_lossy(&line).chars().take(MAX_LINE).collect();
+        let (level, text) = output::parse(&masked(text.trim_end()));
+        if text.is_empty() {
+            continue;
+        }
+        match level {
+            "error" | "fatal" => tracing::error!(stream, job, "ffmpeg: {text}"),
+            "warning" => tracing::warn!(stream, job, "ffmpeg: {text}"),
+            _ => tracing::info!(stream, job, "ffmpeg: {text}"),
+        }
+        shared.output.push(Line { at: crate::clock::now(), level, text });
+    }
+}
