@@ -8,6 +8,7 @@ mod error;
 
 pub mod access;
 pub mod authmod;
+pub mod hosts;
 pub mod looping;
 
 pub use error::LastError;

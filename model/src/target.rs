@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Digest;
 use crate::stream_name::{AppName, NameError, StreamName};
 
 mod request;
@@ -152,6 +153,15 @@ pub struct Target {
 }
 
 impl Target {
+    /// A target of `weir_push_to`. Its id is the same in every worker and after every restart.
+    pub fn of_configuration(app: AppName, stream: StreamPattern, url: TargetUrl) -> Target {
+        let text = format!("{}\0{}\0{}", app.as_str(), stream.as_str(), url.expose());
+        let digest = Digest::of(text.as_bytes());
+        let id = digest.bytes().iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+        let (enabled, note, source) = (true, String::new(), TargetSource::File);
+        Target { id: TargetId(id), app, stream, url, enabled, note, source }
+    }
+
     /// Whether it is for this stream, enabled or not.
     pub fn matches(&self, app: &str, stream: &str) -> bool {
         self.app.as_str() == app && self.stream.matches(stream)

@@ -37,6 +37,11 @@ impl Timestamp {
     }
 
     /// This many seconds later, at most [`Timestamp::MAX`].
+    pub const fn plus_millis(self, millis: u64) -> Timestamp {
+        Timestamp::from_millis(self.as_millis().saturating_add(millis))
+    }
+
+    /// So many seconds later.
     pub const fn plus_seconds(self, seconds: u64) -> Timestamp {
         Timestamp::from_millis(self.0.saturating_add(seconds.saturating_mul(1000)))
     }

@@ -1,9 +1,16 @@
 //! The directives: each parses its arguments and assigns them to the settings of its block.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, rc::Rc};
 
 use weir_model::{
-    AppName, Digest, duplicate::Duplicate, key_file, state_file::State, token::Signer, verdict::Policy,
+    AppName, Digest, StreamName,
+    duplicate::Duplicate,
+    key_file,
+    push::access::Rule,
+    state_file::State,
+    target::{StreamPattern, Target, TargetUrl},
+    token::Signer,
+    verdict::Policy,
 };
 
 use crate::{
@@ -79,6 +86,35 @@ directive!(
 directive!(
     /// `weir_min_free SIZE;`
     WeirMinFree(AppSettings) c"weir_min_free", context::APPLICATION | context::ONE, Application, min_free
+);
+directive!(
+    /// `weir_push on | off;`
+    WeirPush(AppSettings) c"weir_push", context::RTMP | context::ONE, Application, push
+);
+directive!(
+    /// `weir_push_to URL [name=NAME];`
+    WeirPushTo(AppSettings) c"weir_push_to", context::APPLICATION | context::ONE_OR_TWO, Application, push_to
+);
+directive!(
+    /// `weir_push_allow CIDR | all;`
+    WeirPushAllow(AppSettings) c"weir_push_allow", context::RTMP | context::ONE, Application, push_allow
+);
+directive!(
+    /// `weir_push_deny CIDR | all;`
+    WeirPushDeny(AppSettings) c"weir_push_deny", context::RTMP | context::ONE, Application, push_deny
+);
+directive!(
+    /// `weir_tls_verify on | off;`
+    WeirTlsVerify(AppSettings) c"weir_tls_verify", context::RTMP | context::ONE, Application, tls_verify
+);
+directive!(
+    /// `weir_resolver ADDRESS ... [valid=TIME] [ipv6=on|off];`
+    WeirResolver(MainSettings) c"weir_resolver", context::MAIN | context::ONE_OR_MORE, Main, resolver
+);
+directive!(
+    /// `weir_trusted_certificate FILE;`
+    WeirTrustedCertificate(MainSettings) c"weir_trusted_certificate", context::MAIN | context::ONE, Main,
+    trusted_certificate
 );
 directive!(
     /// `weir_api;`
@@ -194,6 +230,80 @@ fn min_free(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Stri
     let argument = cx.argument()?.to_owned();
     assign(&mut settings.min_free, cx.offset(&argument)?)?;
     needs_zone(cx, "weir_min_free");
+    Ok(())
+}
+
+fn push(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    assign(&mut settings.push, one_of(cx, &[("on", true), ("off", false)])?)?;
+    needs_zone(cx, "weir_push");
+    Ok(())
+}
+
+fn push_to(_settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    needs_zone(cx, "weir_push_to");
+    let app = cx.application()?;
+    let app = AppName::parse(app.as_bytes()).map_err(|error| format!("application \"{app}\": {error}"))?;
+    let arguments = cx.arguments()?;
+    let url = arguments.first().ok_or("a URL is missing")?;
+    let url = TargetUrl::parse(url).map_err(|error| error.to_string())?;
+    let stream = match arguments.get(1) {
+        None => StreamPattern::Any,
+        Some(argument) => {
+            let name = argument
+                .strip_prefix("name=")
+                .ok_or_else(|| format!("invalid parameter \"{argument}\", expected \"name=NAME\""))?;
+            StreamName::parse(name.as_bytes())
+                .map(StreamPattern::Name)
+                .map_err(|error| format!("name \"{name}\": {error}"))?
+        }
+    };
+    let target = Target::of_configuration(app, stream, url);
+    let targets = &mut cx.main().file_targets;
+    if targets.iter().any(|known| known.id == target.id) {
+        return Err(TWICE.to_owned());
+    }
+    targets.push(Rc::new(target));
+    Ok(())
+}
+
+fn push_allow(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    push_rule(settings, cx, true)
+}
+
+fn push_deny(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    push_rule(settings, cx, false)
+}
+
+fn push_rule(settings: &mut AppSettings, cx: &mut Context<'_>, allow: bool) -> Result<(), String> {
+    let argument = cx.argument()?;
+    let addresses = argument.parse().map_err(|error| format!("invalid value \"{argument}\", {error}"))?;
+    settings.push_rules.push(Rule { allow, addresses });
+    needs_zone(cx, if allow { "weir_push_allow" } else { "weir_push_deny" });
+    Ok(())
+}
+
+fn tls_verify(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let verify = one_of(cx, &[("on", true), ("off", false)])?;
+    assign(&mut settings.tls_verify, verify)?;
+    needs_zone(cx, "weir_tls_verify");
+    if !verify {
+        cx.warn(
+            "weir: \"weir_tls_verify off\": anybody on the way to an rtmps:// target can read its stream key",
+        );
+    }
+    Ok(())
+}
+
+fn resolver(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    settings.needs_zone.get_or_insert(("weir_resolver", cx.place()));
+    cx.add_resolver(settings)
+}
+
+fn trusted_certificate(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
+    let file = cx.argument()?.to_owned();
+    let (path, _) = cx.read(&file)?;
+    assign(&mut settings.trusted_certificate, path)?;
+    settings.needs_zone.get_or_insert(("weir_trusted_certificate", cx.place()));
     Ok(())
 }
 

@@ -14,6 +14,7 @@
 //! | `relay` | nginx-rtmp's `push` lines |
 //! | `commands` | where the directives of other modules write to |
 //! | `disk` | what nginx-rtmp writes, and how it stops |
+//! | `push`, `tls`, `resolver` | connections to push targets |
 //! | `interworker` | sockets between workers, and pushes to them |
 //! | `cycle` | the life of a configuration and of a worker |
 //! | `advice` | warnings on a configuration |
@@ -35,10 +36,13 @@ mod incoming;
 pub mod interworker;
 pub mod log;
 pub mod process;
+pub mod push;
 mod relay;
 pub mod request;
+pub mod resolver;
 pub mod rtmp_sys;
 pub mod session;
 pub mod thread;
 pub mod timer;
+mod tls;
 pub mod zone;

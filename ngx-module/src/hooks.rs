@@ -9,15 +9,17 @@ pub mod spread;
 
 use std::rc::Rc;
 
-use weir_model::KeyId;
+use weir_model::{KeyId, push::LastError};
 
 use crate::{
     ffi::{
         log::Level,
         process::{self, Local},
+        push::Dialing,
         session::Session,
         timer::SessionTimer,
     },
+    push::{self, Push},
     runtime::{self, Runtime},
     worker,
 };
@@ -28,6 +30,8 @@ pub use refusal::log_summary;
 
 /// How long a refused client may read why, in milliseconds.
 const LINGER_MS: usize = 200;
+/// How long the target of a push may read that the stream ends, in milliseconds.
+const GOODBYE_MS: usize = 300;
 /// How many refused clients a worker lets read at the same time.
 const MOST_LINGERING: usize = 64;
 
@@ -38,6 +42,10 @@ pub struct SessionState {
     pub publish: Publish,
     /// What it plays.
     pub playing: Option<Playing>,
+    /// Where its stream is pushed to.
+    pub pushes: Vec<Push>,
+    /// For a connection to a target that is not up yet.
+    pub dialing: Option<Box<Dialing>>,
     /// What the guard knows of it, where it stands before it.
     pub guard: Option<Guarded>,
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
@@ -53,8 +61,10 @@ impl SessionState {
     }
 }
 
-/// One of the refused connections that linger in this worker.
-struct Lingering;
+/// A connection that lingers; those of refused clients are counted in this worker.
+struct Lingering {
+    counted: bool,
+}
 
 static LINGERING: Local<usize> = Local::new(0);
 
@@ -66,13 +76,13 @@ impl Lingering {
             *count += usize::from(room);
             room
         });
-        room.then(|| Lingering)
+        room.then(|| Lingering { counted: true })
     }
 }
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        LINGERING.with(|count| *count = count.saturating_sub(1));
+        LINGERING.with(|count| *count = count.saturating_sub(usize::from(self.counted)));
     }
 }
 
@@ -91,8 +101,24 @@ pub fn on_connect(session: &mut Session) -> bool {
     guard::on_connect(session)
 }
 
+/// The handshake is over. Returns whether the connection may go on.
+pub fn on_handshake(session: &mut Session) -> bool {
+    if let Some(ticket) = session.ticket() {
+        push::on_handshake(ticket);
+    }
+    guard::on_handshake(session)
+}
+
+/// A stream is about to be closed, or the connection is going.
+pub fn before_close(session: &mut Session) {
+    push::end(session);
+}
+
 /// The connection is gone.
 pub fn on_disconnect(session: &mut Session) {
+    if let Some(ticket) = session.ticket() {
+        push::on_failed(ticket, LastError::Closed);
+    }
     if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
         guard::release(guarded);
     }
@@ -165,6 +191,14 @@ fn close_soon(session: &mut Session) {
         }
         _ => session.close(),
     }
+}
+
+/// Lets the target of a push read the last words, and closes the connection.
+pub fn linger(session: &mut Session) {
+    if let Some(state) = session.state() {
+        state.closing = Some(Lingering { counted: false });
+    }
+    arm(session, GOODBYE_MS);
 }
 
 fn arm(session: &mut Session, ms: usize) {

@@ -19,6 +19,7 @@
 //! | [`advice`] | what is dangerous in the rest of it |
 //! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
 //! | [`hooks`] | the publish, the play, their end, and the guard before them |
+//! | [`push`] | streams on their way to push targets |
 //! | [`state`] | the state file |
 //! | [`disk`] | free space for what nginx-rtmp writes |
 //! | [`snapshot`], [`stat`] | what is live, for the API and for `weir_stat` |
@@ -35,6 +36,7 @@ pub mod disk;
 #[allow(unsafe_code)]
 pub mod ffi;
 pub mod hooks;
+pub mod push;
 pub mod runtime;
 pub mod settings;
 pub mod snapshot;

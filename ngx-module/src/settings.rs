@@ -3,8 +3,8 @@
 use std::{path::PathBuf, rc::Rc};
 
 use weir_model::{
-    Digest, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, stat::Format, state_file::State,
-    target::Target, token::Signer, verdict::Policy,
+    Digest, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, push::access::Rule, stat::Format,
+    state_file::State, target::Target, token::Signer, verdict::Policy,
 };
 
 use crate::ffi::conf::{Handle, Inherit};
@@ -36,6 +36,12 @@ pub struct MainSettings {
     pub applications: Vec<String>,
     /// The targets of all `weir_push_to`.
     pub file_targets: Vec<Rc<Target>>,
+    /// `weir_resolver`; null until the whole configuration has been read.
+    pub resolver: Handle<nginx_sys::ngx_resolver_t>,
+    /// `weir_trusted_certificate`.
+    pub trusted_certificate: Option<PathBuf>,
+    /// What RTMPS is spoken with.
+    pub tls: Handle<nginx_sys::ngx_ssl_t>,
     /// The first directive that needs a zone, with its place.
     pub needs_zone: Option<(&'static str, String)>,
 }
@@ -61,6 +67,12 @@ pub struct AppSettings {
     pub limit_unauthenticated: Option<u32>,
     /// `weir_min_free`, in bytes; 0 is never.
     pub min_free: Option<u64>,
+    /// `weir_push`.
+    pub push: Option<bool>,
+    /// `weir_tls_verify`.
+    pub tls_verify: Option<bool>,
+    /// `weir_push_allow` and `weir_push_deny`, in the order in which they stand.
+    pub push_rules: Vec<Rule>,
 }
 
 impl AppSettings {
@@ -103,6 +115,18 @@ impl AppSettings {
     pub fn min_free(&self) -> u64 {
         self.min_free.unwrap_or(64 << 20)
     }
+
+    /// Whether streams are pushed to the targets of the API; not where nothing was said.
+    #[must_use]
+    pub fn push(&self) -> bool {
+        self.push.unwrap_or(false)
+    }
+
+    /// Whether the certificates of targets are verified; they are where nothing was said.
+    #[must_use]
+    pub fn tls_verify(&self) -> bool {
+        self.tls_verify.unwrap_or(true)
+    }
 }
 
 impl Inherit for AppSettings {
@@ -115,6 +139,11 @@ impl Inherit for AppSettings {
         self.idle_publisher_ms = self.idle_publisher_ms.or(outer.idle_publisher_ms);
         self.limit_unauthenticated = self.limit_unauthenticated.or(outer.limit_unauthenticated);
         self.min_free = self.min_free.or(outer.min_free);
+        self.push = self.push.or(outer.push);
+        self.tls_verify = self.tls_verify.or(outer.tls_verify);
+        if self.push_rules.is_empty() {
+            self.push_rules = outer.push_rules.clone();
+        }
     }
 }
 

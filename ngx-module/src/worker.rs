@@ -14,6 +14,7 @@ use crate::{
         timer,
     },
     hooks::{self, publish::Publish},
+    push,
     runtime::{self, Runtime},
 };
 
@@ -65,6 +66,7 @@ pub fn tick() {
         runtime.zone.heartbeat(worker, process::now(), process::draining());
     }
     follow_orders(&runtime);
+    push::tick(&runtime);
     event_stream::pump(&runtime);
     let draining_ms = draining_ms();
     if let Some(draining_ms) = draining_ms {
@@ -76,6 +78,7 @@ pub fn tick() {
     });
     if slow {
         session::each(account);
+        session::each(push::account);
         session::each(hooks::guard::check_deadline);
         if draining_ms.is_some() {
             hooks::spread::close_unplayed();

@@ -9,7 +9,9 @@ mod events;
 
 use std::ffi::CStr;
 
-use nginx_sys::{NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_chain_t, ngx_conf_t, ngx_int_t};
+use nginx_sys::{
+    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_chain_t, ngx_conf_t, ngx_int_t, ngx_str_t,
+};
 
 use super::{
     callback, collections, conf, log,
@@ -66,6 +68,11 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], events::connected)
                 || !push_front(&mut core.events[NGX_RTMP_DISCONNECT as usize], events::disconnected)
                 || !push_front(&mut core.events[NGX_RTMP_HANDSHAKE_DONE as usize], events::shook_hands)
+            {
+                return NGX_ERROR as ngx_int_t;
+            }
+            if !add_command(&mut core.amf, c"onStatus", commands::target_status)
+                || !add_command(&mut core.amf, c"_error", commands::target_error)
             {
                 return NGX_ERROR as ngx_int_t;
             }
@@ -127,6 +134,24 @@ unsafe fn replace_command(commands: &mut ngx_array_t, name: &CStr, handler: Hand
         std::slice::from_raw_parts(row.name.data, row.name.len) == name.to_bytes()
     };
     rows.iter_mut().find(named)?.handler.replace(handler)
+}
+
+/// Adds a handler for a command, beside those that nginx-rtmp has for it.
+///
+/// # Safety
+///
+/// `commands` is `ngx_rtmp_core_main_conf_t.amf`.
+unsafe fn add_command(commands: &mut ngx_array_t, name: &'static CStr, handler: Handler) -> bool {
+    let name = ngx_str_t { len: name.to_bytes().len(), data: name.as_ptr().cast_mut().cast() };
+    // SAFETY: by contract; the name is static.
+    unsafe {
+        let place = ngx_array_push(commands).cast::<ngx_rtmp_amf_handler_t>();
+        if place.is_null() {
+            return false;
+        }
+        place.write(ngx_rtmp_amf_handler_t { name, handler: Some(handler) });
+    }
+    true
 }
 
 /// # Safety

@@ -18,6 +18,7 @@ use ngx::core::{NGX_CONF_ERROR, Pool};
 use super::{
     callback, collections, export,
     log::Level,
+    resolver,
     rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
     thread, zone,
 };
@@ -45,6 +46,8 @@ pub mod context {
     pub const ONE: ngx_uint_t = NGX_CONF_TAKE1 as ngx_uint_t;
     /// One argument or two.
     pub const ONE_OR_TWO: ngx_uint_t = nginx_sys::NGX_CONF_TAKE12 as ngx_uint_t;
+    /// One argument or more.
+    pub const ONE_OR_MORE: ngx_uint_t = nginx_sys::NGX_CONF_1MORE as ngx_uint_t;
     /// No argument, one or two.
     pub const UP_TO_TWO: ngx_uint_t = (nginx_sys::NGX_CONF_NOARGS | nginx_sys::NGX_CONF_TAKE12) as ngx_uint_t;
     /// No argument.
@@ -243,6 +246,24 @@ impl Context<'_> {
         self.check_load_order()?;
         thread::add_pool(self.cf)?;
         zone::add(self.cf, size, settings)
+    }
+
+    /// Logs a warning with the place of the directive.
+    pub fn warn(&mut self, message: &str) {
+        report(self.cf, Level::Warning, message);
+    }
+
+    /// Name servers, with `valid=` and `ipv6=` (ngx_resolver_create).
+    pub fn add_resolver(&mut self, settings: &mut MainSettings) -> Result<(), String> {
+        if !settings.resolver.0.is_null() {
+            return Err("the directive is duplicate".to_owned());
+        }
+        // SAFETY: the directive's words, of which the first is its name.
+        let words = unsafe { collections::array_mut::<ngx_str_t>(&mut *self.cf.args) };
+        // SAFETY: the configuration being read.
+        settings.resolver.0 = unsafe { resolver::create(self.cf, &mut words[1..]) };
+        // nginx has logged what is wrong.
+        if settings.resolver.0.is_null() { Err("the resolver cannot be made".to_owned()) } else { Ok(()) }
     }
 
     /// nginx calls the API for requests to this location, with room for a whole body in memory.

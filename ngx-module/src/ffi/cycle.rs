@@ -11,11 +11,11 @@ use nginx_sys::{NGX_ERROR, NGX_OK, ngx_cycle_t, ngx_int_t, ngx_pool_cleanup_add}
 use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    advice, callback, conf, disk, interworker, log,
+    advice, callback, conf, disk, interworker, log, resolver,
     rtmp_sys::{self, Rtmp},
-    thread, zone,
+    thread, tls, zone,
 };
-use crate::{runtime, settings::MainSettings, worker};
+use crate::{push, runtime, settings::MainSettings, worker};
 
 /// One configuration that was begun.
 struct Attempt {
@@ -65,7 +65,7 @@ unsafe extern "C" fn end(attempt: *mut std::ffi::c_void) {
 pub(super) extern "C" fn check(cycle: *mut ngx_cycle_t, settings: *mut std::ffi::c_void) -> *mut c_char {
     callback::guard("check of the configuration", NGX_CONF_ERROR.cast(), || {
         // SAFETY: the settings of `create`.
-        let settings = unsafe { &*settings.cast::<MainSettings>() };
+        let settings = unsafe { &mut *settings.cast::<MainSettings>() };
         if let (0, Some((directive, place))) = (settings.zone_size, &settings.needs_zone) {
             // SAFETY: the log of the cycle that is being built.
             unsafe {
@@ -82,7 +82,15 @@ pub(super) extern "C" fn check(cycle: *mut ngx_cycle_t, settings: *mut std::ffi:
         }
         if settings.zone_size > 0 {
             // SAFETY: the cycle that is being built, read to its end.
-            unsafe { advice::warn(cycle) };
+            unsafe {
+                let completed =
+                    resolver::complete(cycle, settings).and_then(|()| tls::complete(cycle, settings));
+                if let Err(error) = completed {
+                    log::to((*cycle).log, log::Level::Emergency, format_args!("weir: {error}"));
+                    return NGX_CONF_ERROR.cast();
+                }
+                advice::warn(cycle);
+            }
         }
         ptr::null_mut()
     })
@@ -101,6 +109,9 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             let zone = settings.zone.0.as_ref().and_then(|zone| zone::view(zone).ok());
             if zone.is_some() {
                 disk::find();
+                resolver::run(settings);
+                tls::run(settings);
+                push::forget_wanted();
             }
             if runtime::replace(zone, settings) {
                 thread::start_pools(cycle);

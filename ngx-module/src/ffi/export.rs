@@ -19,14 +19,21 @@ use super::{
 use crate::{
     directives::{
         WeirApi, WeirApiToken, WeirDrainTimeout, WeirDuplicate, WeirGuard, WeirIdlePublisher, WeirKeyFile,
-        WeirLimitUnauthenticated, WeirMinFree, WeirPublish, WeirSecret, WeirSessionTimeout, WeirStat,
-        WeirZone,
+        WeirLimitUnauthenticated, WeirMinFree, WeirPublish, WeirPush, WeirPushAllow, WeirPushDeny,
+        WeirPushTo, WeirResolver, WeirSecret, WeirSessionTimeout, WeirStat, WeirTlsVerify,
+        WeirTrustedCertificate, WeirZone,
     },
     settings::{AppSettings, LocationSettings},
 };
 
-static mut CORE_COMMANDS: [ngx_command_t; 3] = [command::<WeirZone>(), command::<WeirSecret>(), no_command()];
-static mut RTMP_COMMANDS: [ngx_command_t; 10] = [
+static mut CORE_COMMANDS: [ngx_command_t; 5] = [
+    command::<WeirZone>(),
+    command::<WeirSecret>(),
+    command::<WeirResolver>(),
+    command::<WeirTrustedCertificate>(),
+    no_command(),
+];
+static mut RTMP_COMMANDS: [ngx_command_t; 15] = [
     command::<WeirPublish>(),
     command::<WeirKeyFile>(),
     command::<WeirDuplicate>(),
@@ -36,6 +43,11 @@ static mut RTMP_COMMANDS: [ngx_command_t; 10] = [
     command::<WeirIdlePublisher>(),
     command::<WeirLimitUnauthenticated>(),
     command::<WeirMinFree>(),
+    command::<WeirPush>(),
+    command::<WeirPushTo>(),
+    command::<WeirPushAllow>(),
+    command::<WeirPushDeny>(),
+    command::<WeirTlsVerify>(),
     no_command(),
 ];
 static mut HTTP_COMMANDS: [ngx_command_t; 4] =

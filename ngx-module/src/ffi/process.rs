@@ -42,6 +42,15 @@ pub fn uptime() -> Timestamp {
     Timestamp::from_millis(unsafe { nginx_sys::ngx_current_msec } as u64)
 }
 
+/// Random bits, none where the system has none.
+#[must_use]
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // A back-off without jitter is still one.
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
 /// Whether a process with this id exists. One that exited and was not yet reaped does.
 #[must_use]
 pub fn alive(pid: u32) -> bool {

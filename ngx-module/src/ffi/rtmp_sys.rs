@@ -94,6 +94,12 @@ symbols! {
             *mut ngx_str_t,
             *mut ngx_rtmp_relay_target_t,
         ) -> ngx_int_t,
+        ngx_rtmp_send_amf: unsafe extern "C" fn(
+            *mut ngx_rtmp_session_t,
+            *mut ngx_rtmp_header_t,
+            *mut ngx_rtmp_amf_elt_t,
+            usize,
+        ) -> ngx_int_t,
         ngx_rtmp_finalize_session: unsafe extern "C" fn(*mut ngx_rtmp_session_t),
         ngx_rtmp_send_status:
             unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut c_char, *mut c_char, *mut c_char) -> ngx_int_t,

@@ -57,6 +57,10 @@ impl Session {
         }
     }
 
+    pub(super) fn as_ptr(&self) -> *mut ngx_rtmp_session_t {
+        self.session
+    }
+
     fn raw(&self) -> &ngx_rtmp_session_t {
         // SAFETY: see `new`. Only plain fields are read through it.
         unsafe { &*self.session }
@@ -370,6 +374,15 @@ pub fn each(mut work: impl FnMut(&mut Session)) {
         // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session.
         work(&mut unsafe { Session::new(session) });
     }
+}
+
+/// A session of this process that is as wanted.
+pub fn find(mut wanted: impl FnMut(&mut Session) -> bool) -> Option<Session> {
+    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns.
+    all.into_iter()
+        .map(|session| unsafe { Session::new(session) })
+        .find_map(|mut session| wanted(&mut session).then_some(session))
 }
 
 /// The other end of an accepted connection.

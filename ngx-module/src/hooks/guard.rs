@@ -68,7 +68,7 @@ pub(super) fn on_connect(session: &mut Session) -> bool {
 }
 
 /// The handshake is over. Returns whether the connection may go on.
-pub fn on_handshake(session: &mut Session) -> bool {
+pub(super) fn on_handshake(session: &mut Session) -> bool {
     !session.is_accepted() || !session.is_behind_proxy() || count(session)
 }
 

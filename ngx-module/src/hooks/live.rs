@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     ffi::{log::Level, process, session::Session},
+    push,
     runtime::{self, Runtime},
     worker,
 };
@@ -48,6 +49,30 @@ impl Live {
             audio_rate,
             frame_rate,
         })
+    }
+
+    /// Its public name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its place in the zone.
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Bytes of audio and video that came in.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        self.row.bytes_in()
+    }
+
+    /// nginx-rtmp was seen to publish it under its name.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
     }
 
     /// Its worker was told to close the publisher.
@@ -153,4 +178,5 @@ fn started(session: &mut Session) {
         runtime.zone.lock(process::pid()).started(live.id, process::now());
     }
     spread::spread(session);
+    push::align(session);
 }

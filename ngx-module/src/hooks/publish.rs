@@ -41,6 +41,14 @@ pub enum Publish {
 }
 
 impl Publish {
+    /// The stream that it holds.
+    pub fn live(&mut self) -> Option<&mut Live> {
+        match self {
+            Publish::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
     /// Its worker was told to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {

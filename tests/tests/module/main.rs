@@ -14,6 +14,7 @@ mod names;
 mod one_publish;
 mod publish_keys;
 mod pull;
+mod push_to;
 mod rejected_configs;
 mod reload;
 mod secrecy;

@@ -19,6 +19,7 @@ use crate::{
         self, play,
         publish::{self, Flow},
     },
+    push,
 };
 
 /// A `publish` longer than this is no encoder's: names end at 255 bytes.
@@ -244,6 +245,7 @@ pub(super) unsafe extern "C" fn close_stream(
         // SAFETY: nginx-rtmp calls with a live session.
         unsafe {
             // HLS and record finish their files first: then the name is free for another worker.
+            hooks::before_close(&mut Session::new(session));
             let outcome = disk::with_writers(|| match NEXT.with(|next| next.close_stream) {
                 Some(next) => next(session, v),
                 None => NGX_OK as ngx_int_t,
@@ -252,4 +254,81 @@ pub(super) unsafe extern "C" fn close_stream(
             outcome
         }
     })
+}
+
+/// `onStatus` of a push target.
+pub(super) unsafe extern "C" fn target_status(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+    unsafe {
+        hear_target(session, message, |ticket, says| {
+            push::on_status(ticket, &says.level, &says.code, &says.description)
+        })
+    }
+}
+
+/// `_error` of a push target.
+pub(super) unsafe extern "C" fn target_error(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `target_status`.
+    unsafe {
+        hear_target(session, message, |ticket, says| push::on_error(ticket, &says.code, &says.description))
+    }
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+unsafe fn hear_target(
+    session: *mut ngx_rtmp_session_t,
+    message: *mut ngx_chain_t,
+    hear: fn(u64, &Information),
+) -> ngx_int_t {
+    callback::guard("the answer of a target", NGX_OK as ngx_int_t, || {
+        // SAFETY: by contract.
+        unsafe {
+            if let Some(ticket) = Session::new(session).ticket()
+                && let Some(says) = flatten(message).and_then(|bytes| parse_information(&bytes).ok())
+            {
+                hear(ticket, &says);
+            }
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// The object that tells how a command went.
+#[derive(Default)]
+struct Information {
+    level: String,
+    code: String,
+    description: String,
+}
+
+/// Transaction, null or an object, the information.
+fn parse_information(bytes: &[u8]) -> Result<Information, amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    reader.begin_object()?;
+    let mut says = Information::default();
+    while let Some(key) = reader.key()? {
+        let field = match key {
+            b"level" => &mut says.level,
+            b"code" => &mut says.code,
+            b"description" => &mut says.description,
+            _ => {
+                reader.skip_value()?;
+                continue;
+            }
+        };
+        *field = String::from_utf8_lossy(reader.string()?).into_owned();
+    }
+    Ok(says)
 }

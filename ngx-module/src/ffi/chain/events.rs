@@ -85,7 +85,7 @@ pub(super) unsafe extern "C" fn shook_hands(
 ) -> ngx_int_t {
     let may = callback::guard("a handshake", false, || {
         // SAFETY: nginx-rtmp calls with a live session.
-        guard::on_handshake(&mut unsafe { Session::new(session) })
+        hooks::on_handshake(&mut unsafe { Session::new(session) })
     });
     if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
 }
@@ -99,6 +99,7 @@ pub(super) unsafe extern "C" fn disconnected(
     session::dismiss(session);
     // SAFETY: nginx-rtmp calls with a session that is freed after this.
     callback::guard("the end of a session", (), || unsafe {
+        hooks::before_close(&mut Session::new(session));
         relay::forget(session);
         hooks::on_disconnect(&mut Session::new(session));
     });

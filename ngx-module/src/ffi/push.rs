@@ -1,0 +1,506 @@
+//! Connections to push targets, made by nginx-rtmp's relay.
+//!
+//! `ngx_rtmp_relay_push` makes the connection, plays the stream into it and speaks to the target; Weir stands
+//! before its event handlers until the connection is up and, for RTMPS, until TLS is. Each connection bears a
+//! ticket, by which whoever asked for it hears of it.
+
+use std::{
+    ffi::{CString, c_char, c_void},
+    net::{IpAddr, SocketAddr},
+    ptr,
+};
+
+use nginx_sys::{
+    NGX_OK, ngx_addr_t, ngx_connection_t, ngx_event_handler_pt, ngx_event_t, ngx_int_t, ngx_pnalloc,
+    ngx_str_t,
+};
+use weir_model::{push::LastError, secret::Secret};
+
+use super::{
+    callback, conf,
+    rtmp_sys::{
+        self, NGX_RTMP_MSG_AMF_CMD, Rtmp, ngx_rtmp_amf_elt_t, ngx_rtmp_close_stream_t, ngx_rtmp_header_t,
+        ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
+    },
+    session::Session,
+    tls::{self, Progress},
+};
+use crate::push;
+
+/// What stream and msid nginx-rtmp's relay speaks on (NGX_RTMP_RELAY_CSID_AMF, NGX_RTMP_RELAY_MSID).
+const CSID: u32 = 5;
+const MSID: u32 = 1;
+
+/// Marks the relay's contexts that are ours.
+static TAG: u8 = 0;
+
+/// A connection to be made.
+pub struct Dial<'d> {
+    /// Tells it from all others of this worker; not 0.
+    pub ticket: u64,
+    /// The stream's public name.
+    pub name: &'d str,
+    /// Where to.
+    pub addr: SocketAddr,
+    /// What logs call it: host and port.
+    pub label: &'d str,
+    /// `app` of `connect`.
+    pub app: &'d str,
+    /// `tcUrl` of `connect`.
+    pub tc_url: &'d str,
+    /// What the stream is called there.
+    pub key: &'d Secret,
+    /// For RTMPS.
+    pub tls: Option<Tls>,
+}
+
+/// How TLS is spoken.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Whose certificate it must be.
+    pub host: String,
+    /// It is not a name that could be sent.
+    pub is_address: bool,
+    /// Whether the certificate is verified.
+    pub verify: bool,
+}
+
+/// Of a connection that is not up yet.
+pub struct Dialing {
+    read: ngx_event_handler_pt,
+    write: ngx_event_handler_pt,
+    tls: Option<Tls>,
+}
+
+/// Begins a connection for a publisher's stream.
+///
+/// # Errors
+///
+/// Why it failed at once.
+pub fn connect(publisher: &mut Session, dial: &Dial<'_>) -> Result<(), LastError> {
+    let rtmp = rtmp_sys::rtmp().ok_or(LastError::NoRoom)?;
+    let text = |text: &str| ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
+    let mut address = SocketAddress::of(dial.addr);
+    // SAFETY: nginx-rtmp copies address and names before it returns (ngx_rtmp_relay_create_connection). What is
+    // secret is put into its context after it has logged the others.
+    unsafe {
+        let mut addr =
+            ngx_addr_t { sockaddr: address.pointer(), socklen: address.length, name: text(dial.label) };
+        let mut target: ngx_rtmp_relay_target_t = std::mem::zeroed();
+        target.url.url = text(dial.label);
+        target.url.addrs = &raw mut addr;
+        target.url.naddrs = 1;
+        target.tag = tag();
+        target.data = dial.ticket as usize as *mut c_void;
+        *libc::__errno_location() = 0;
+        let session = publisher.as_ptr();
+        if (rtmp.ngx_rtmp_relay_push)(session, &mut text(dial.name), &mut target) != NGX_OK as ngx_int_t {
+            let error = std::io::Error::last_os_error();
+            return Err(error
+                .raw_os_error()
+                .filter(|number| *number != 0)
+                .map_or(LastError::NoRoom, of_errno));
+        }
+        let context = find(&rtmp, session, dial.ticket).ok_or(LastError::NoRoom)?;
+        let peer = (*context).session;
+        let connection = &mut *(*peer).connection;
+        (*context).app = copy(connection, dial.app)?;
+        (*context).tc_url = copy(connection, dial.tc_url)?;
+        (*context).play_path = copy(connection, dial.key.expose())?;
+        if let Some(state) = Session::new(peer).state() {
+            state.dialing = Some(Box::new(Dialing {
+                read: (*connection.read).handler.replace(on_readable),
+                write: (*connection.write).handler.replace(on_writable),
+                tls: dial.tls.clone(),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// An address as the system has it.
+struct SocketAddress {
+    storage: libc::sockaddr_storage,
+    length: nginx_sys::socklen_t,
+}
+
+impl SocketAddress {
+    fn of(addr: SocketAddr) -> SocketAddress {
+        // SAFETY: zeroes are a valid address of no family, and there is room for those of both families.
+        unsafe {
+            let mut storage: libc::sockaddr_storage = std::mem::zeroed();
+            let length = match addr.ip() {
+                IpAddr::V4(ip) => {
+                    let v4 = &mut *(&raw mut storage).cast::<libc::sockaddr_in>();
+                    v4.sin_family = libc::AF_INET as libc::sa_family_t;
+                    v4.sin_port = addr.port().to_be();
+                    v4.sin_addr.s_addr = u32::from(ip).to_be();
+                    size_of::<libc::sockaddr_in>()
+                }
+                IpAddr::V6(ip) => {
+                    let v6 = &mut *(&raw mut storage).cast::<libc::sockaddr_in6>();
+                    v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                    v6.sin6_port = addr.port().to_be();
+                    v6.sin6_addr.s6_addr = ip.octets();
+                    size_of::<libc::sockaddr_in6>()
+                }
+            };
+            SocketAddress { storage, length: length as nginx_sys::socklen_t }
+        }
+    }
+
+    fn pointer(&mut self) -> *mut nginx_sys::sockaddr {
+        (&raw mut self.storage).cast()
+    }
+}
+
+/// # Safety
+///
+/// `connection` is alive.
+unsafe fn copy(connection: &mut ngx_connection_t, text: &str) -> Result<ngx_str_t, LastError> {
+    // SAFETY: room for the text in the connection's pool.
+    unsafe {
+        let data: *mut u8 = ngx_pnalloc(connection.pool, text.len().max(1)).cast();
+        if data.is_null() {
+            return Err(LastError::NoRoom);
+        }
+        ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
+        Ok(ngx_str_t { len: text.len(), data })
+    }
+}
+
+/// A publisher's connection with this ticket.
+///
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn find(
+    rtmp: &Rtmp,
+    session: *mut ngx_rtmp_session_t,
+    ticket: u64,
+) -> Option<*mut ngx_rtmp_relay_ctx_t> {
+    // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed; a pull that publishes
+    // is listed with its players as their publisher's.
+    unsafe {
+        let own: &ngx_rtmp_relay_ctx_t = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
+        let mut push = own.play;
+        while let Some(context) = push.as_ref() {
+            if context.tag == tag() && context.data.addr() as u64 == ticket {
+                return Some(push);
+            }
+            push = context.next;
+        }
+    }
+    None
+}
+
+/// The ticket of a connection that Weir made to a target.
+///
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn ticket(session: *mut ngx_rtmp_session_t) -> Option<u64> {
+    // SAFETY: by contract.
+    unsafe {
+        let rtmp = rtmp_sys::rtmp().filter(|_| (*session).relay() != 0)?;
+        let context: &ngx_rtmp_relay_ctx_t = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
+        (context.tag == tag()).then(|| context.data.addr() as u64)
+    }
+}
+
+impl Session {
+    /// The ticket of this connection, if Weir made it to a target.
+    #[must_use]
+    pub fn ticket(&self) -> Option<u64> {
+        // SAFETY: a live session.
+        unsafe { ticket(self.as_ptr()) }
+    }
+
+    /// Bytes that were sent over the connection with this ticket: 32 bits that wrap. `None` when it is gone.
+    #[must_use]
+    pub fn pushed_bytes(&self, ticket: u64) -> Option<u32> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: a live session, and those of its pushes.
+        unsafe { find(&rtmp, self.as_ptr(), ticket).map(|context| (*(*context).session).out_bytes) }
+    }
+
+    /// Closes the connection with this ticket. Nothing more is heard of it.
+    pub fn abort_push(&mut self, ticket: u64) {
+        // SAFETY: a live session, and those of its pushes.
+        unsafe {
+            if let Some(peer) = self.take_push(ticket) {
+                tls::end((*peer).connection);
+                Session::new(peer).close();
+            }
+        }
+    }
+
+    /// Tells the target of the connection with this ticket that the stream ends, and lets it read that before
+    /// the connection closes. Nothing more is heard of it.
+    pub fn leave_push(&mut self, ticket: u64, key: &Secret) {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return };
+        // SAFETY: a live session, and those of its pushes.
+        unsafe {
+            let Some(peer) = self.take_push(ticket) else { return };
+            say_goodbye(&rtmp, peer, key);
+            // The live module must not send it any more.
+            let mut v: ngx_rtmp_close_stream_t = std::mem::zeroed();
+            v.stream = f64::from(MSID);
+            if let Some(close_stream) = *rtmp.ngx_rtmp_close_stream {
+                close_stream(peer, &raw mut v);
+            }
+            tls::end((*peer).connection);
+            crate::hooks::linger(&mut Session::new(peer));
+        }
+    }
+
+    /// Takes a connection out of the publisher's list, so that it does not end with the publisher.
+    ///
+    /// # Safety
+    ///
+    /// The session and its pushes are alive.
+    unsafe fn take_push(&mut self, ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: by contract; as ngx_rtmp_relay_close takes a player out.
+        unsafe {
+            let context = find(&rtmp, self.as_ptr(), ticket)?;
+            let own: *mut ngx_rtmp_relay_ctx_t =
+                (*(*self.as_ptr()).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index)).cast();
+            let mut link = &raw mut (*own).play;
+            while !(*link).is_null() && *link != context {
+                link = &raw mut (**link).next;
+            }
+            *link = (*context).next;
+            (*context).publish = ptr::null_mut();
+            (*context).data = ptr::null_mut();
+            Some((*context).session)
+        }
+    }
+}
+
+/// `FCUnpublish` and `deleteStream`.
+///
+/// # Safety
+///
+/// `peer` is alive.
+unsafe fn say_goodbye(rtmp: &Rtmp, peer: *mut ngx_rtmp_session_t, key: &Secret) {
+    let element = |kind: u32, data: *mut c_void, len: usize| ngx_rtmp_amf_elt_t {
+        type_: kind as ngx_int_t,
+        name: ngx_str_t { len: 0, data: ptr::null_mut() },
+        data,
+        len,
+    };
+    let (mut no_answer, mut stream) = (0.0_f64, f64::from(MSID));
+    let number = |value: *mut f64| element(rtmp_sys::NGX_RTMP_AMF_NUMBER, value.cast(), 0);
+    let string =
+        |text: &str| element(rtmp_sys::NGX_RTMP_AMF_STRING, text.as_ptr().cast_mut().cast(), text.len());
+    let null = || element(rtmp_sys::NGX_RTMP_AMF_NULL, ptr::null_mut(), 0);
+    // A string of no length is taken to end with a NUL (ngx_rtmp_amf_write).
+    if key.expose().is_empty() {
+        return;
+    }
+    let mut unpublish = [string("FCUnpublish"), number(&raw mut no_answer), null(), string(key.expose())];
+    let mut delete = [string("deleteStream"), number(&raw mut no_answer), null(), number(&raw mut stream)];
+    // SAFETY: a live session; the elements are written into the message before the calls return.
+    unsafe {
+        let mut header: ngx_rtmp_header_t = std::mem::zeroed();
+        header.csid = CSID;
+        header.type_ = NGX_RTMP_MSG_AMF_CMD as u8;
+        (rtmp.ngx_rtmp_send_amf)(peer, &raw mut header, unpublish.as_mut_ptr(), unpublish.len());
+        (rtmp.ngx_rtmp_send_amf)(peer, &raw mut header, delete.as_mut_ptr(), delete.len());
+    }
+}
+
+/// The connection can be written to: it is up, or failed.
+unsafe extern "C" fn on_writable(event: *mut ngx_event_t) {
+    callback::guard("a connection to a target", (), || {
+        // SAFETY: `data` is the connection of a session of ours (see `connect`).
+        unsafe {
+            let connection: *mut ngx_connection_t = (*event).data.cast();
+            let session: *mut ngx_rtmp_session_t = (*connection).data.cast();
+            if (*connection).destroyed() != 0 || (*event).timedout() != 0 || fails(session) {
+                return;
+            }
+            let Some(number) = ticket(session) else { return Session::new(session).close() };
+            push::on_connected(number);
+            let wanted =
+                Session::new(session).known_state().and_then(|state| state.dialing.as_ref()?.tls.clone());
+            let Some(wanted) = wanted.filter(|_| (*connection).destroyed() == 0) else {
+                return go_on(connection);
+            };
+            let host = (!wanted.is_address).then_some(wanted.host.as_str());
+            match tls::begin(connection, host, on_tls) {
+                Ok(Progress::Done) => on_tls(connection),
+                Ok(Progress::Later) => {}
+                Err(error) => fail(session, error),
+            }
+        }
+    });
+}
+
+/// Before it is up, there is only a failure to read.
+unsafe extern "C" fn on_readable(event: *mut ngx_event_t) {
+    callback::guard("a connection to a target", (), || {
+        // SAFETY: as in `on_writable`.
+        unsafe {
+            let connection: *mut ngx_connection_t = (*event).data.cast();
+            if (*connection).destroyed() == 0 {
+                fails((*connection).data.cast());
+            }
+        }
+    });
+}
+
+/// The TLS handshake has ended.
+unsafe extern "C" fn on_tls(connection: *mut ngx_connection_t) {
+    callback::guard("TLS with a target", (), || {
+        // SAFETY: the connection that `tls::begin` was called for.
+        unsafe {
+            if (*connection).destroyed() != 0 {
+                return;
+            }
+            let session: *mut ngx_rtmp_session_t = (*connection).data.cast();
+            let mut safe = Session::new(session);
+            let wanted = safe.known_state().and_then(|state| state.dialing.as_ref()?.tls.clone());
+            let outcome = match wanted {
+                Some(wanted) => tls::check(connection, &wanted.host, wanted.verify),
+                None => Ok(()),
+            };
+            match outcome {
+                Ok(()) => go_on(connection),
+                Err(error) => fail(session, error),
+            }
+        }
+    });
+}
+
+/// The connection is nginx-rtmp's from now on.
+///
+/// # Safety
+///
+/// As for `on_writable`.
+unsafe fn go_on(connection: *mut ngx_connection_t) {
+    // SAFETY: by contract; the handlers are those that nginx-rtmp had set (ngx_rtmp_client_handshake).
+    unsafe {
+        let mut session = Session::new((*connection).data.cast());
+        let Some(dialing) = session.known_state().and_then(|state| state.dialing.take()) else { return };
+        if (*connection).destroyed() != 0 {
+            return;
+        }
+        (*(*connection).read).handler = dialing.read;
+        (*(*connection).write).handler = dialing.write;
+        if let Some(write) = dialing.write {
+            write((*connection).write);
+        }
+    }
+}
+
+/// Whether the connection failed; then it is closed.
+///
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn fails(session: *mut ngx_rtmp_session_t) -> bool {
+    // SAFETY: by contract; a number and its length.
+    let error = unsafe {
+        let (mut error, mut length): (libc::c_int, libc::socklen_t) = (0, size_of::<libc::c_int>() as _);
+        let fd = (*(*session).connection).fd;
+        let asked =
+            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut length);
+        if asked == 0 { error } else { libc::EBADF }
+    };
+    if error != 0 {
+        // SAFETY: by contract.
+        unsafe { fail(session, of_errno(error)) };
+    }
+    error != 0
+}
+
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn fail(session: *mut ngx_rtmp_session_t, error: LastError) {
+    // SAFETY: by contract; closing is posted, and twice is once.
+    unsafe {
+        if let Some(ticket) = ticket(session) {
+            push::on_failed(ticket, error);
+        }
+        Session::new(session).close();
+    }
+}
+
+fn of_errno(number: i32) -> LastError {
+    match number {
+        libc::ECONNREFUSED => LastError::Refused,
+        libc::ETIMEDOUT => LastError::ConnectTimeout,
+        libc::ECONNRESET | libc::EPIPE => LastError::Closed,
+        other => LastError::Connect(text_of(other)),
+    }
+}
+
+fn text_of(number: i32) -> String {
+    let mut text = [0 as c_char; 128];
+    // SAFETY: a buffer and its length; the text ends with a NUL.
+    unsafe {
+        libc::strerror_r(number, text.as_mut_ptr(), text.len());
+        CString::from(std::ffi::CStr::from_ptr(text.as_ptr())).to_string_lossy().to_lowercase()
+    }
+}
+
+/// Where this server listens for RTMP.
+#[must_use]
+pub fn listeners() -> Vec<SocketAddr> {
+    let Some(rtmp) = rtmp_sys::rtmp() else { return Vec::new() };
+    let own = rtmp.ngx_rtmp_init_connection as usize;
+    // SAFETY: the listening sockets of the running cycle.
+    unsafe {
+        let all = super::collections::array::<nginx_sys::ngx_listening_t>(&(*nginx_sys::ngx_cycle).listening);
+        let ours = all.iter().filter(|socket| socket.handler.is_some_and(|handler| handler as usize == own));
+        ours.filter_map(|socket| socket_addr(socket.sockaddr.cast())).collect()
+    }
+}
+
+/// The addresses of this machine's interfaces.
+#[must_use]
+pub fn interfaces() -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    // SAFETY: a list that the system makes and takes back; an interface may have no address.
+    unsafe {
+        let mut list: *mut libc::ifaddrs = ptr::null_mut();
+        if libc::getifaddrs(&raw mut list) != 0 {
+            return found;
+        }
+        let mut next = list;
+        while let Some(interface) = next.as_ref() {
+            found.extend(socket_addr(interface.ifa_addr).map(|addr| addr.ip()));
+            next = interface.ifa_next;
+        }
+        libc::freeifaddrs(list);
+    }
+    found
+}
+
+/// # Safety
+///
+/// `address` is null, or of the family that it says.
+unsafe fn socket_addr(address: *const libc::sockaddr) -> Option<SocketAddr> {
+    // SAFETY: by contract.
+    unsafe {
+        match i32::from(address.as_ref()?.sa_family) {
+            libc::AF_INET => {
+                let v4 = &*address.cast::<libc::sockaddr_in>();
+                let ip = IpAddr::from(u32::from_be(v4.sin_addr.s_addr).to_be_bytes());
+                Some(SocketAddr::new(ip, u16::from_be(v4.sin_port)))
+            }
+            libc::AF_INET6 => {
+                let v6 = &*address.cast::<libc::sockaddr_in6>();
+                Some(SocketAddr::new(IpAddr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn tag() -> *mut c_void {
+    (&raw const TAG).cast_mut().cast()
+}

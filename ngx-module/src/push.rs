@@ -1,0 +1,423 @@
+//! Push targets: brings what a publisher's worker pushes in line with what is wanted.
+//!
+//! Each stream has one [`Machine`] a target, which decides; here its decisions are carried out. It moves when
+//! the wanted targets change, ten times a second, and whenever something happens to a connection.
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
+
+use serde_json::json;
+use weir_model::{
+    push::{
+        Input, LastError, MAX_ADDRESSES, Machine, Output,
+        access::{self, Rule},
+        authmod::Exchange,
+        looping::Own,
+    },
+    rate::Rate,
+    target::{Host, PushState, Target},
+};
+use weir_zone::{NewPush, PushId, PushRow};
+
+use crate::{
+    ffi::{
+        log::Level,
+        process::{self, Local},
+        push::{self, Dial, Tls},
+        resolver,
+        session::{self, Session},
+    },
+    hooks::live::Live,
+    runtime::{self, Runtime},
+};
+
+/// One stream on its way to one target.
+pub struct Push {
+    target: Rc<Target>,
+    machine: Machine,
+    exchange: Exchange,
+    row: Option<(PushId, PushRow<'static>)>,
+    addresses: Vec<SocketAddr>,
+    /// Of the look-up or connection that is under way, 0 for none.
+    ticket: u64,
+    /// nginx-rtmp's counter of the connection as it was last read: 32 bits that wrap.
+    counter: u32,
+    /// Sent over this connection.
+    sent: u64,
+    /// Sent over all.
+    bytes_out: u64,
+    rate: Rate,
+    reconnects: u64,
+    /// It goes when it has come to rest.
+    leaving: bool,
+}
+
+/// What the workers want, as it was last read.
+#[derive(Default)]
+struct Wanted {
+    generation: Option<u64>,
+    targets: Vec<Rc<Target>>,
+    tickets: u64,
+}
+
+static WANTED: Local<Wanted> = Local::new(Wanted { generation: None, targets: Vec::new(), tickets: 0 });
+
+/// Ten times a second: looks whether other targets are wanted, and lets time pass.
+pub fn tick(runtime: &Runtime) {
+    let generation = runtime.zone.targets_generation();
+    if WANTED.with(|wanted| wanted.generation != Some(generation)) {
+        let targets = runtime.zone.lock(process::pid()).targets();
+        WANTED.with(|wanted| {
+            wanted.targets = targets.into_iter().map(Rc::new).collect();
+            wanted.generation = Some(generation);
+        });
+        session::each(align);
+    }
+    session::each(|session| {
+        let pushes = session.known_state().is_some_and(|state| !state.pushes.is_empty());
+        if pushes {
+            let bytes_in = live(session).map_or(0, |live| live.bytes_in());
+            drive(session, |push, session| {
+                push.count(session);
+                push.feed(session, Input::Tick { bytes_in, bytes_out: push.sent });
+            });
+        }
+    });
+}
+
+/// Another configuration runs: its targets are wanted.
+pub fn forget_wanted() {
+    WANTED.with(|wanted| wanted.generation = None);
+}
+
+/// Once a second: tells the zone what was sent.
+pub fn account(session: &mut Session) {
+    let Some(state) = session.known_state() else { return };
+    for push in &mut state.pushes {
+        push.rate.push(process::now(), push.bytes_out);
+        if let Some((_, row)) = &push.row {
+            row.describe(push.bytes_out, push.rate.bits_per_second());
+        }
+    }
+}
+
+/// Brings a publisher's pushes in line with what is wanted.
+pub fn align(session: &mut Session) {
+    let Some(runtime) = runtime::current() else { return };
+    let (Some(settings), Some(live)) = (session.settings(), live(session)) else { return };
+    let name = live.name().to_owned();
+    let app = session.app().to_owned();
+    let mut wanted = WANTED.with(|wanted| {
+        let enabled = wanted.targets.iter().filter(|target| settings.push() && target.enabled);
+        enabled.filter(|target| target.matches(&app, &name)).cloned().collect::<Vec<_>>()
+    });
+    wanted.extend(runtime.file_targets.iter().filter(|target| target.matches(&app, &name)).cloned());
+    drive(session, |push, session| {
+        let stays =
+            wanted.iter().position(|target| push.target.url == target.url && push.target.id == target.id);
+        match stays {
+            Some(at) if !push.leaving => push.target = wanted.swap_remove(at),
+            _ => {
+                push.leaving = true;
+                push.feed(session, Input::NotWanted);
+            }
+        }
+    });
+    for target in wanted {
+        let mut push = Push::new(&runtime, session, target);
+        push.feed(session, Input::Wanted);
+        if let Some(state) = session.state() {
+            state.pushes.push(push);
+        }
+    }
+}
+
+/// The publisher's stream ends: its targets are told.
+pub fn end(session: &mut Session) {
+    drive(session, |push, session| {
+        push.leaving = true;
+        push.feed(session, Input::NotWanted);
+        // Nobody waits for the target's last words: the connection lingers by itself.
+        push.feed(session, Input::Failed(LastError::Closed));
+    });
+}
+
+/// The connection with this ticket is up.
+pub fn on_connected(ticket: u64) {
+    feed(ticket, |_| Some(Input::Connected));
+}
+
+/// RTMP's handshake is over.
+pub fn on_handshake(ticket: u64) {
+    feed(ticket, |_| Some(Input::Handshaken));
+}
+
+/// The connection with this ticket failed, or is gone.
+pub fn on_failed(ticket: u64, error: LastError) {
+    feed(ticket, |_| Some(Input::Failed(error)));
+}
+
+/// The target says `onStatus`.
+pub fn on_status(ticket: u64, level: &str, code: &str, description: &str) {
+    feed(ticket, |_| match (code, level) {
+        ("NetStream.Publish.Start", _) => Some(Input::Published),
+        (_, "error") => Some(Input::Failed(LastError::rejected(code, description))),
+        _ => None,
+    });
+}
+
+/// The target refuses `connect` or what follows it (`_error`).
+pub fn on_error(ticket: u64, code: &str, description: &str) {
+    feed(ticket, |push| {
+        let url = &push.target.url;
+        let random = process::random();
+        let asked = push.exchange.refused(url.credentials(), url.app(), code, description, random as u32);
+        Some(match asked {
+            Ok(()) => Input::Challenged,
+            Err(error) => Input::Failed(error),
+        })
+    });
+}
+
+/// The addresses of a target's host.
+fn on_resolved(ticket: u64, answer: Result<Vec<IpAddr>, LastError>) {
+    let Some(mut session) = publisher_of(ticket) else { return };
+    drive(&mut session, |push, session| {
+        if push.ticket == ticket {
+            let input = push.resolved(session, answer.clone());
+            push.feed(session, input);
+        }
+    });
+}
+
+fn feed(ticket: u64, input: impl FnOnce(&mut Push) -> Option<Input>) {
+    let Some(mut session) = publisher_of(ticket) else { return };
+    let mut input = Some(input);
+    drive(&mut session, |push, session| {
+        if push.ticket == ticket
+            && let Some(input) = input.take().and_then(|input| input(push))
+        {
+            push.count(session);
+            push.feed(session, input);
+        }
+    });
+}
+
+fn publisher_of(ticket: u64) -> Option<Session> {
+    session::find(|session| {
+        ticket != 0
+            && session
+                .known_state()
+                .is_some_and(|state| state.pushes.iter().any(|push| push.ticket == ticket))
+    })
+}
+
+/// Works on each push of a publisher, and drops those that have left.
+fn drive(session: &mut Session, mut work: impl FnMut(&mut Push, &mut Session)) {
+    let Some(state) = session.known_state() else { return };
+    let mut pushes = std::mem::take(&mut state.pushes);
+    for push in &mut pushes {
+        work(push, session);
+    }
+    pushes.retain(|push| !(push.leaving && push.machine.is_idle()));
+    if let Some(state) = session.known_state() {
+        state.pushes = pushes;
+    }
+}
+
+/// The stream that a session publishes, once it is known to be live.
+fn live(session: &mut Session) -> Option<&mut Live> {
+    session.known_state().and_then(|state| state.publish.live()).filter(|live| live.is_confirmed())
+}
+
+impl Push {
+    fn new(runtime: &Runtime, session: &mut Session, target: Rc<Target>) -> Push {
+        let app = session.app().to_owned();
+        let row = runtime.worker().zip(live(session)).and_then(|(worker, live)| {
+            let (stream, name) = (live.id(), live.name());
+            let state = PushState::Off;
+            let new = NewPush { target: target.id, stream, app: &app, name, worker, state };
+            // In a full zone it is pushed all the same, and not shown.
+            let id = runtime.zone.lock(process::pid()).add_push(&new, process::now()).ok()?;
+            Some((id, runtime.zone.push_row(id)?))
+        });
+        Push {
+            target,
+            machine: Machine::new(process::uptime().as_millis(), process::random()),
+            exchange: Exchange::default(),
+            row,
+            addresses: Vec::new(),
+            ticket: 0,
+            counter: 0,
+            sent: 0,
+            bytes_out: 0,
+            rate: Rate::default(),
+            reconnects: 0,
+            leaving: false,
+        }
+    }
+
+    /// Lets the machine take a step, and carries out what it says.
+    fn feed(&mut self, session: &mut Session, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.machine.step(process::uptime().as_millis(), input) {
+                inputs.extend(self.carry_out(session, output));
+            }
+        }
+    }
+
+    /// Returns what comes of it at once.
+    fn carry_out(&mut self, session: &mut Session, output: Output) -> Option<Input> {
+        match output {
+            Output::Resolve => {
+                self.exchange = Exchange::default();
+                match self.target.url.host() {
+                    Host::Addr(addr) => {
+                        let addr = *addr;
+                        return Some(self.resolved(session, Ok(vec![addr])));
+                    }
+                    Host::Name(name) => {
+                        self.ticket = next_ticket();
+                        let ticket = self.ticket;
+                        resolver::resolve(name, Box::new(move |answer| on_resolved(ticket, answer)));
+                    }
+                }
+            }
+            Output::Connect(at) => return self.connect(session, at).err().map(Input::Failed),
+            Output::Abort => session.abort_push(std::mem::take(&mut self.ticket)),
+            Output::Leave => session.leave_push(std::mem::take(&mut self.ticket), self.target.url.key()),
+            Output::Changed(state) => self.report(session, state),
+        }
+        None
+    }
+
+    /// Which of a host's addresses may be connected to, and would not come back here.
+    fn resolved(&mut self, session: &mut Session, answer: Result<Vec<IpAddr>, LastError>) -> Input {
+        let found = match answer {
+            Ok(found) => found,
+            Err(error) => return Input::Failed(error),
+        };
+        if found.is_empty() {
+            return Input::Failed(LastError::HostNotFound);
+        }
+        let none: &[Rule] = &[];
+        let rules = session.settings().map_or(none, |settings| &settings.push_rules);
+        let allowed: Vec<IpAddr> = found.into_iter().filter(|addr| access::allows(rules, *addr)).collect();
+        if allowed.is_empty() {
+            return Input::Failed(LastError::Denied);
+        }
+        let url = &self.target.url;
+        let (listeners, interfaces) = (push::listeners(), push::interfaces());
+        let own = Own { listeners: &listeners, interfaces: &interfaces };
+        let app = session.app().to_owned();
+        let name = live(session).map(|live| live.name().to_owned()).unwrap_or_default();
+        let abroad = alternating(&allowed)
+            .map(|addr| SocketAddr::new(addr, url.port()))
+            .filter(|addr| !own.loops(*addr, (&app, &name), url.app(), url.key().expose()));
+        self.addresses = abroad.take(MAX_ADDRESSES).collect();
+        match self.addresses.len() {
+            0 => Input::Failed(LastError::Loop),
+            count => Input::Resolved(count),
+        }
+    }
+
+    fn connect(&mut self, session: &mut Session, at: usize) -> Result<(), LastError> {
+        let addr = *self.addresses.get(at).ok_or(LastError::HostNotFound)?;
+        let name = live(session).map(|live| live.name().to_owned()).ok_or(LastError::NoRoom)?;
+        let verify = session.settings().is_none_or(|settings| settings.tls_verify());
+        let url = &self.target.url;
+        let tls = url.is_tls().then(|| match url.host() {
+            Host::Name(name) => Tls { host: name.clone(), is_address: false, verify },
+            Host::Addr(addr) => Tls { host: addr.to_string(), is_address: true, verify },
+        });
+        (self.ticket, self.counter, self.sent) = (next_ticket(), 0, 0);
+        let dial = Dial {
+            ticket: self.ticket,
+            name: &name,
+            addr,
+            label: &format!("{}:{}", url.host(), url.port()),
+            app: &self.exchange.appended_to(url.app()),
+            tc_url: &self.exchange.appended_to(&url.tc_url()),
+            key: url.key(),
+            tls,
+        };
+        push::connect(session, &dial)
+    }
+
+    /// Counts what was sent over the connection that is up.
+    fn count(&mut self, session: &Session) {
+        if let Some(counter) = session.pushed_bytes(self.ticket).filter(|_| self.ticket != 0) {
+            let more = u64::from(counter.wrapping_sub(self.counter));
+            self.counter = counter;
+            self.sent += more;
+            self.bytes_out += more;
+        }
+    }
+
+    /// Tells the zone, and those who follow its events.
+    fn report(&mut self, session: &mut Session, state: PushState) {
+        let Some(runtime) = runtime::current() else { return };
+        let now = process::now();
+        let retry_in_ms = self.machine.retry_in_ms(process::uptime().as_millis());
+        let retry_at = retry_in_ms.map(|ms| now.plus_millis(ms));
+        let error = self.machine.last_error().map(ToString::to_string);
+        let stream = live(session).map(|live| live.name().to_owned()).unwrap_or_default();
+        let id = self.target.id;
+        if state == PushState::Waiting {
+            let error = error.as_deref().unwrap_or_default();
+            session.log(
+                Level::Notice,
+                format_args!(
+                    "push to target {id} waits: {error}, app: \"{}\", stream: \"{stream}\"",
+                    session.app()
+                ),
+            );
+        }
+        let mut data = json!({ "id": id, "app": session.app(), "stream": stream, "state": state });
+        if let (PushState::Waiting, Some(fields)) = (state, data.as_object_mut()) {
+            fields.insert("last_error".to_owned(), json!(error));
+            fields.insert("retry_in_ms".to_owned(), json!(retry_in_ms));
+        }
+        let zone = runtime.zone.lock(process::pid());
+        if let Some((row, counters)) = &self.row {
+            zone.set_push_state(*row, state, now, retry_at, error.as_deref());
+            for _ in self.reconnects..self.machine.reconnects() {
+                counters.count_reconnect();
+            }
+        }
+        self.reconnects = self.machine.reconnects();
+        zone.push_event("target.state", &data.to_string(), now);
+    }
+}
+
+/// The row goes with the push.
+impl Drop for Push {
+    fn drop(&mut self) {
+        if let (Some((row, _)), Some(runtime)) = (&self.row, runtime::current()) {
+            runtime.zone.lock(process::pid()).remove_push(*row);
+        }
+    }
+}
+
+fn next_ticket() -> u64 {
+    WANTED.with(|wanted| {
+        wanted.tickets += 1;
+        wanted.tickets
+    })
+}
+
+/// IPv4 and IPv6 in turn, each family in its order: when one of them leads nowhere, the other is tried soon.
+fn alternating(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+    let family = |v4: bool| addresses.iter().copied().filter(move |addr| addr.is_ipv4() == v4);
+    let (mut v4, mut v6) = (family(true).collect::<VecDeque<_>>(), family(false).collect::<VecDeque<_>>());
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        let (first, second) = if turn { (&mut v4, &mut v6) } else { (&mut v6, &mut v4) };
+        first.pop_front().or_else(|| second.pop_front())
+    })
+}
