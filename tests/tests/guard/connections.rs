@@ -71,8 +71,13 @@ fn who_publishes_or_plays_is_not_counted() {
     let publishers: Vec<_> = (0..6)
         .map(|nth| Publisher::to(nginx.rtmp(), &format!("live/s{nth}")).across(&net, 7).start().started())
         .collect();
-    let players: Vec<_> =
-        (0..6).map(|nth| Player::start_across(&net, 7, nginx.rtmp(), &format!("live/s{nth}"))).collect();
+    let players: Vec<_> = (0..6)
+        .map(|nth| {
+            let player = Player::start_across(&net, 7, nginx.rtmp(), &format!("live/s{nth}"));
+            player.wait_video(1);
+            player
+        })
+        .collect();
     players.iter().for_each(|player| player.wait_video(3));
     assert!(!publishers.iter().any(Publisher::is_closed));
     assert_eq!(refusals(&nginx, "too_many_connections"), 0);

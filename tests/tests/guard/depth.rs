@@ -13,15 +13,21 @@ const MANY: usize = 200_000;
 
 fn objects(levels: usize) -> Vec<u8> {
     let mut writer = Writer::new();
-    (0..levels).for_each(|_| drop(writer.begin_object().key("a")));
+    for _ in 0..levels {
+        writer.begin_object().key("a");
+    }
     writer.null();
-    (0..levels).for_each(|_| drop(writer.end()));
+    for _ in 0..levels {
+        writer.end();
+    }
     writer.into_bytes()
 }
 
 fn arrays(levels: usize) -> Vec<u8> {
     let mut writer = Writer::new();
-    (0..levels).for_each(|_| drop(writer.begin_strict_array(1)));
+    for _ in 0..levels {
+        writer.begin_strict_array(1);
+    }
     writer.null().as_bytes().to_vec()
 }
 
@@ -60,7 +66,10 @@ fn a_deeply_nested_connect_is_refused() {
 
 #[test]
 fn without_the_guard_deep_nesting_does_harm() {
-    assert_fatal(says(command(&arrays(MANY))));
+    assert_fatal(says(metadata(&arrays(MANY))));
+    assert_fatal(says(metadata(&objects(MANY / 2))));
+    let connect = Message::command(0, "connect", 1.0, |w| w.raw(&objects(MANY / 2)));
+    assert_fatal(|nginx| Stranger::arrives(nginx).says(3, &connect));
 }
 
 #[test]

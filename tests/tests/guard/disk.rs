@@ -24,6 +24,10 @@ fn written(disk: &Tmpfs) -> BTreeSet<(PathBuf, u64)> {
     files.filter_map(|path| Some((path.clone(), std::fs::metadata(&path).ok()?.len()))).collect()
 }
 
+fn written_of(disk: &Tmpfs, name: &str) -> Vec<(PathBuf, u64)> {
+    written(disk).into_iter().filter(|(path, _)| path.to_string_lossy().contains(name)).collect()
+}
+
 #[track_caller]
 fn wait_written(disk: &Tmpfs) {
     let before = written(disk);
@@ -52,15 +56,14 @@ fn stops_and_goes_on(writer: &str) {
         wait_stopped(&disk);
         player.wait_video(10);
         // Who comes now is live as well, and writes nothing either.
-        let late = Publisher::to(nginx.rtmp(), "live/late").start().started();
+        let name = format!("late-{round}");
+        let late = Publisher::to(nginx.rtmp(), &format!("live/{name}")).start().started();
         late.send_more(1500);
-        assert!(!written(&disk).iter().any(|(path, _)| path.to_string_lossy().contains("late")));
+        assert_eq!(written_of(&disk, &name), [] as [(PathBuf, u64); 0]);
         disk.empty();
         until("they go on", 10.0, || nginx.log_lines("of application \"live\" go on").len() == round);
         wait_written(&disk);
-        until("the late one is written, too", 15.0, || {
-            written(&disk).iter().any(|(path, _)| path.to_string_lossy().contains("late"))
-        });
+        until("the late one is written, too", 15.0, || !written_of(&disk, &name).is_empty());
         assert_eq!(nginx.log_lines("of application \"live\" stopped").len(), round);
         late.close();
     }

@@ -62,7 +62,7 @@ fn assert_refused(config: Config, reason: &str, text: &str, act: impl Fn(&Nginx)
     let bystanders = Bystanders::of(&nginx);
     let mut events = Events::open(&nginx);
     for count in 1..=2 {
-        act(&nginx).is_sent_away();
+        act(&nginx).wait_sent_away();
         until("it is counted", 5.0, || refusals(&nginx, reason) == count);
     }
     let event = events.next_of("guard.refused");

@@ -85,7 +85,7 @@ impl Stranger {
 
     /// Waits until the server ends the connection.
     #[track_caller]
-    pub fn is_sent_away(mut self) {
+    pub fn wait_sent_away(mut self) {
         self.listen_until("the server ends the connection", |stranger| stranger.closed);
     }
 
