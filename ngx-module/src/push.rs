@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::json;
 use weir_model::{
+    Digest,
     push::{
         Input, LastError, MAX_ADDRESSES, Machine, Output,
         access::{self, Rule},
@@ -315,9 +316,10 @@ impl Push {
         let own = Own { listeners: &listeners, interfaces: &interfaces };
         let app = session.app().to_owned();
         let name = live(session).map(|live| live.name().to_owned()).unwrap_or_default();
+        let called = called_here(url.app(), url.key().expose());
         let abroad = alternating(&allowed)
             .map(|addr| SocketAddr::new(addr, url.port()))
-            .filter(|addr| !own.loops(*addr, (&app, &name), url.app(), url.key().expose()));
+            .filter(|addr| !own.loops(*addr, (&app, &name), url.app(), &called));
         self.addresses = abroad.take(MAX_ADDRESSES).collect();
         match self.addresses.len() {
             0 => Input::Failed(LastError::Loop),
@@ -401,6 +403,17 @@ impl Drop for Push {
             runtime.zone.lock(process::pid()).remove_push(*row);
         }
     }
+}
+
+/// What a publisher with this key would be called here: a stream key stands for a public name.
+fn called_here(app: &str, key: &str) -> String {
+    let name = key.split('?').next().unwrap_or_default();
+    let digest = Digest::of(name.as_bytes());
+    let public = runtime::current().and_then(|runtime| match runtime.file_key(app, &digest) {
+        Some(key) => Some(key.stream.as_str().to_owned()),
+        None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
+    });
+    public.unwrap_or_else(|| name.to_owned())
 }
 
 fn next_ticket() -> u64 {

@@ -5,7 +5,7 @@
 //! ticket, by which whoever asked for it hears of it.
 
 use std::{
-    ffi::{CString, c_char, c_void},
+    ffi::c_void,
     net::{IpAddr, SocketAddr},
     ptr,
 };
@@ -99,7 +99,7 @@ pub fn connect(publisher: &mut Session, dial: &Dial<'_>) -> Result<(), LastError
             return Err(error
                 .raw_os_error()
                 .filter(|number| *number != 0)
-                .map_or(LastError::NoRoom, of_errno));
+                .map_or(LastError::NoRoom, LastError::connect));
         }
         let context = find(&rtmp, session, dial.ticket).ok_or(LastError::NoRoom)?;
         let peer = (*context).session;
@@ -411,7 +411,7 @@ unsafe fn fails(session: *mut ngx_rtmp_session_t) -> bool {
     };
     if error != 0 {
         // SAFETY: by contract.
-        unsafe { fail(session, of_errno(error)) };
+        unsafe { fail(session, LastError::connect(error)) };
     }
     error != 0
 }
@@ -426,24 +426,6 @@ unsafe fn fail(session: *mut ngx_rtmp_session_t, error: LastError) {
             push::on_failed(ticket, error);
         }
         Session::new(session).close();
-    }
-}
-
-fn of_errno(number: i32) -> LastError {
-    match number {
-        libc::ECONNREFUSED => LastError::Refused,
-        libc::ETIMEDOUT => LastError::ConnectTimeout,
-        libc::ECONNRESET | libc::EPIPE => LastError::Closed,
-        other => LastError::Connect(text_of(other)),
-    }
-}
-
-fn text_of(number: i32) -> String {
-    let mut text = [0 as c_char; 128];
-    // SAFETY: a buffer and its length; the text ends with a NUL.
-    unsafe {
-        libc::strerror_r(number, text.as_mut_ptr(), text.len());
-        CString::from(std::ffi::CStr::from_ptr(text.as_ptr())).to_string_lossy().to_lowercase()
     }
 }
 
