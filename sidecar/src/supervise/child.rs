@@ -62,20 +62,10 @@ impl Child {
     /// Starts it. The parent-death signal belongs to the thread that starts a process, so this thread has to live as long as
     /// the daemon: the daemon's runtime has no other.
     pub fn spawn(launch: &Launch<'_>, shared: Arc<Shared>) -> io::Result<Self> {
-        // The link leads to this very program even when its file was replaced.
-        let mut process = Command::new("/proc/self/exe")
-            .arg(BECOME)
-            .arg(std::process::id().to_string())
-            .arg(launch.nice.to_string())
-            .arg(launch.program)
-            .args(launch.arguments)
+        let mut process = command(launch.program, launch.arguments, launch.nice)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()?;
         let (Some(stdout), Some(stderr)) = (process.stdout.take(), process.stderr.take()) else {
             return Err(io::Error::other("no pipes"));
@@ -129,6 +119,23 @@ impl Child {
             self.errors.abort();
         }
     }
+}
+
+/// A program as the daemon starts all of them; what it reads and writes is for the caller to say.
+pub fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
+    // The link leads to this very program even when its file was replaced.
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg(BECOME)
+        .arg(std::process::id().to_string())
+        .arg(nice.to_string())
+        .arg(program)
+        .args(arguments)
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .process_group(0)
+        .kill_on_drop(true);
+    command
 }
 
 /// Keeps and logs what a program says.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
 
+/// An ffmpeg that waits for its input minds only the second SIGINT (`decode_interrupt_cb` of its `ffmpeg.c`).
+const SECOND_INTERRUPT: Duration = Duration::from_millis(700);
+
 /// When a program is replaced, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -110,8 +113,9 @@ enum Phase {
         out_time: Option<i64>,
         moved: Duration,
     },
-    /// Told to finish; SIGKILL comes at `kill_at`.
+    /// Told to finish; told so again at `again_at`, and SIGKILL comes at `kill_at`.
     Finishing {
+        again_at: Option<Duration>,
         kill_at: Duration,
         then: Then,
     },
@@ -158,7 +162,7 @@ impl Job {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Running { moved, .. } => Some(moved + self.policy.stall),
-            Phase::Finishing { kill_at, .. } => Some(kill_at),
+            Phase::Finishing { again_at, kill_at, .. } => Some(again_at.unwrap_or(kill_at).min(kill_at)),
             Phase::Dying { .. } | Phase::Ended => None,
         }
     }
@@ -207,17 +211,23 @@ impl Job {
             }
             (Phase::Running { .. }, Input::Restart) => self.finish(now, Then::Again),
             (Phase::Running { .. }, Input::Stop) => self.finish(now, Then::Never),
-            (Phase::Finishing { kill_at, .. }, Input::Stop) => {
-                self.phase = Phase::Finishing { kill_at, then: Then::Never };
+            (Phase::Finishing { again_at, kill_at, .. }, Input::Stop) => {
+                self.phase = Phase::Finishing { again_at, kill_at, then: Then::Never };
                 None
             }
             (Phase::Dying { .. }, Input::Stop) => {
                 self.phase = Phase::Dying { then: Then::Never };
                 None
             }
-            (Phase::Finishing { kill_at, then }, Input::Tick) if now >= kill_at => {
+            (Phase::Finishing { kill_at, then, .. }, Input::Tick) if now >= kill_at => {
                 self.phase = Phase::Dying { then };
                 Some(Action::Kill("it did not end when told to"))
+            }
+            (Phase::Finishing { again_at: Some(again_at), kill_at, then }, Input::Tick)
+                if now >= again_at =>
+            {
+                self.phase = Phase::Finishing { again_at: None, kill_at, then };
+                Some(Action::Interrupt)
             }
             (Phase::Finishing { then, .. } | Phase::Dying { then }, Input::Exited(_)) => match then {
                 Then::Never => self.end(),
@@ -236,7 +246,8 @@ impl Job {
     }
 
     fn finish(&mut self, now: Duration, then: Then) -> Option<Action> {
-        self.phase = Phase::Finishing { kill_at: now + self.policy.grace, then };
+        let again_at = Some(now + SECOND_INTERRUPT);
+        self.phase = Phase::Finishing { again_at, kill_at: now + self.policy.grace, then };
         Some(Action::Interrupt)
     }
 

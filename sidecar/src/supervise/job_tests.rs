@@ -71,7 +71,10 @@ fn what_makes_no_progress_is_killed() {
 fn what_is_stopped_has_its_grace() {
     let mut job = started(s(0));
     assert_eq!(job.step(s(3), Input::Stop, 0), Some(Action::Interrupt));
-    assert_eq!(job.step(s(7), Input::Tick, 0), None);
+    assert_eq!(job.deadline(), Some(Duration::from_millis(3700)));
+    assert_eq!(job.step(Duration::from_millis(3600), Input::Tick, 0), None);
+    assert_eq!(job.step(s(4), Input::Tick, 0), Some(Action::Interrupt));
+    assert_eq!((job.step(s(7), Input::Tick, 0), job.deadline()), (None, Some(s(8))));
     assert!(matches!(job.step(s(8), Input::Tick, 0), Some(Action::Kill(_))));
     assert_eq!(job.step(s(8), Input::Exited(Exit::Failed), 0), Some(Action::End));
     assert_eq!(job.step(s(9), Input::Tick, 0), None);
