@@ -1,11 +1,12 @@
-//! Proves that the docs say what the code does: directives, API routes, errors, commands, reasons, samples and links; and two
-//! rules of the house that a text search can hold. It reads the checkout alone, and needs neither nginx nor a build.
+//! Proves that the docs say what the code does: directives, API routes, events, errors, commands, reasons, samples and links; and
+//! two rules of the house that a text search can hold. It reads the checkout alone, and needs neither nginx nor a build.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use weir_model::guard::Violation;
 use weir_model::lint::{self, Files};
 
 fn root() -> &'static Path {
@@ -79,8 +80,7 @@ fn every_directive_has_a_section() {
         headings(&docs, "## ").into_iter().filter(|heading| heading.starts_with("weir_")).collect();
     assert_same("directives", &directives, &sections);
     for directive in directives {
-        let section = docs.split(&format!("## {directive}\n")).nth(1).unwrap();
-        let section = section.split("\n## ").next().unwrap();
+        let section = section(&docs, &directive);
         for line in [&format!("    Syntax:  {directive}"), "    Default: ", "    Context: "] {
             assert!(section.contains(line), "{directive}: no line {line:?}");
         }
@@ -180,6 +180,54 @@ fn every_reason_to_refuse_is_explained() {
     for name in all_between(between(&read("model/src/publish.rs"), "const RESERVED", "];"), "    \"", "\"") {
         assert!(docs.contains(&format!("`{name}`")), "the reserved argument {name} is not listed");
     }
+}
+
+/// The section of a directive.
+fn section<'d>(docs: &'d str, directive: &str) -> &'d str {
+    let section = docs.split(&format!("## {directive}\n")).nth(1).unwrap();
+    section.split("\n## ").next().unwrap()
+}
+
+#[test]
+fn every_reason_of_the_guard_is_explained() {
+    let docs = read("docs/directives.md");
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split("` | `");
+        Some(format!("{}: {}", cells.next()?, cells.next()?.split("` | ").next()?))
+    };
+    let rows = section(&docs, "weir_guard").lines().filter_map(row).collect();
+    let reasons = Violation::ALL.iter().map(|reason| format!("{}: {reason}", reason.label())).collect();
+    assert_same("reasons of the guard", &reasons, &rows);
+}
+
+#[test]
+fn every_error_of_a_push_is_explained() {
+    let code = read("model/src/push/error.rs");
+    let errors =
+        all_between(&code, "#[error(\"", "\")]").into_iter().map(|error| error.replace("{0}", "..."));
+    let docs = read("docs/directives.md");
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once("` | ")?.0.to_owned());
+    let rows =
+        section(&docs, "weir_push").lines().filter_map(row).filter(|row| row != "last_error").collect();
+    assert_same("errors of a push", &errors.collect(), &rows);
+}
+
+#[test]
+fn every_event_is_in_its_table() {
+    let subjects = ["stream", "publish", "key", "target", "guard"];
+    let is_event = |word: &&str| {
+        let (subject, change) = word.split_once('.').unwrap_or_default();
+        subjects.contains(&subject) && !change.is_empty() && change.bytes().all(|b| b.is_ascii_lowercase())
+    };
+    let mut events = BTreeSet::from(["missed".to_owned()]);
+    let tells = |path: &&String| path.starts_with("ngx-module/src/") || path.starts_with("zone/src/");
+    for path in files(&[".rs"]).iter().filter(tells) {
+        events.extend(read(path).split('"').filter(is_event).map(str::to_owned));
+    }
+    let docs = read("docs/api.md");
+    let table = docs.split("| event | when |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()));
+    assert_same("events", &events, &rows.collect());
 }
 
 #[test]

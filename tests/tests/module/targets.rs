@@ -225,6 +225,34 @@ fn a_full_zone_takes_no_more_and_switches_what_it_has() {
 }
 
 #[test]
+fn targets_of_the_configuration_are_listed_and_stay() {
+    let to = format!("weir_push_to rtmp://me:{PASSWORD}@127.0.0.1:9/a/b/{KEY}");
+    let nginx = Config::weir().with_api().app("live", &format!("{to}; {to} name=show;")).start();
+    let api = nginx.api();
+    let first = create(&api, "*");
+    let listed = list(&api);
+    assert_eq!(listed.iter().map(|target| &target["source"]).collect::<Vec<_>>(), ["api", "file", "file"]);
+    assert_eq!((&listed[1]["stream"], &listed[2]["stream"]), (&json!("*"), &json!("show")));
+    for target in &listed[1..] {
+        assert_eq!(
+            (&target["url"], &target["enabled"]),
+            (&json!("rtmp://me:***@127.0.0.1:9/a/b/***"), &json!(true))
+        );
+        let id = id(target);
+        assert_eq!(api.get(&format!("/v1/targets/{id}")).expect(200), *target);
+        for answer in [patch(&api, &id, &json!({"enabled": false})), api.delete(&format!("/v1/targets/{id}"))]
+        {
+            let said = answer.error(409, "conflict");
+            assert_eq!(said, format!("target \"{id}\" comes from a \"weir_push_to\": change it there"));
+        }
+    }
+    nginx.reload();
+    assert_eq!(list(&api), listed);
+    api.delete(&format!("/v1/targets/{first}")).expect(200);
+    assert_eq!(list(&api), listed[1..]);
+}
+
+#[test]
 fn streams_and_statistics_show_targets_that_are_off() {
     let nginx = Config::weir()
         .main("weir_zone 2m;")
