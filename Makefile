@@ -20,7 +20,7 @@ LIBDIR ?= $(PREFIX)/lib
 DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/weir
 
-.PHONY: help deps headers build run test test-long check bench install vendor-web clean
+.PHONY: help deps headers build run test test-long sanitized fuzz check bench install vendor-web clean
 
 help: ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,12 +56,23 @@ ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module -- --test-threads=4 $(SANITIZED)
 else
 	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
+	@$(MAKE) --no-print-directory sanitized
+	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test guard -- --test-threads=4
+	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif
+
+# The same nginx and nginx-rtmp with AddressSanitizer and UBSan; the module is the one that is built otherwise.
+sanitized:
+	@scripts/sanitized-nginx.sh build/sanitized
+
+fuzz: sanitized ## send what no encoder would, for T=60 seconds, beside a publisher and a player: SEED=
+	WEIR_SANITIZED=1 $(CARGO) run --locked -p weir-tests --bin fuzz -- $(or $(T),60) $(if $(SEED),--seed $(SEED))
 
 test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests, and the module built for another nginx
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
 	$(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test interop -- --ignored --nocapture --test-threads=1
+	@$(MAKE) --no-print-directory fuzz T=600
 	scripts/other-nginx.sh build/other-nginx
 
 check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendored files

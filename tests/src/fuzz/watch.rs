@@ -85,7 +85,10 @@ impl Watched {
             return Err("a publisher was sent away".to_owned());
         }
         match self.gap() {
-            gap if gap > GAP => Err(format!("a player saw nothing for {gap:?}")),
+            gap if gap > GAP => {
+                let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+                Err(format!("a player saw nothing for {gap:?}, load: {}", load.trim()))
+            }
             _ => Ok(()),
         }
     }

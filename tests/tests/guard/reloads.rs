@@ -4,7 +4,7 @@ use weir_tests::fuzz::Drivers;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Player, Publisher, until};
 
-use super::server;
+use super::{allow_death, server};
 
 #[test]
 fn no_worker_dies_over_ten_reloads_under_fire() {
@@ -40,8 +40,7 @@ fn no_worker_dies_over_ten_reloads_under_fire() {
 #[test]
 fn without_the_module_workers_die_at_a_reload() {
     let mut nginx = Config::stock().workers(2).main("rtmp_auto_push on;").app("live", "").start();
-    nginx.allow("exited on signal");
-    nginx.allow("Sanitizer");
+    allow_death(&mut nginx);
     nginx.allow("[alert]");
     let publishers: Vec<_> =
         (0..6).map(|nth| Publisher::to(nginx.rtmp(), &format!("live/s{nth}")).start().started()).collect();
