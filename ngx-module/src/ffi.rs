@@ -5,6 +5,7 @@
 //! | `export` | what nginx looks for in a module: the module table and the contexts |
 //! | `rtmp_sys` | nginx-rtmp's types (bindgen) and symbols (found at run time) |
 //! | `callback` | the border: no panic crosses it |
+//! | `address` | addresses, the server's own too |
 //! | `collections` | nginx's arrays and lists |
 //! | `conf` | directives and settings |
 //! | `zone` | shared memory, its lock, its life over reloads |
@@ -22,6 +23,7 @@
 //! | `request` | an HTTP request |
 //! | `event_stream` | requests that are answered with events |
 
+pub mod address;
 mod advice;
 pub mod callback;
 pub mod chain;

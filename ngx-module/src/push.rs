@@ -3,6 +3,8 @@
 //! Each stream has one [`Machine`] a target, which decides; here its decisions are carried out. It moves when
 //! the wanted targets change, ten times a second, and whenever something happens to a connection.
 
+mod reach;
+
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
@@ -11,13 +13,7 @@ use std::{
 
 use serde_json::json;
 use weir_model::{
-    Digest,
-    push::{
-        Input, LastError, MAX_ADDRESSES, Machine, Output,
-        access::{self, Rule},
-        authmod::Exchange,
-        looping::Own,
-    },
+    push::{Input, LastError, Machine, Output, authmod::Exchange},
     rate::Rate,
     target::{Host, PushState, Target},
 };
@@ -296,34 +292,14 @@ impl Push {
         None
     }
 
-    /// Which of a host's addresses may be connected to, and would not come back here.
     fn resolved(&mut self, session: &mut Session, answer: Result<Vec<IpAddr>, LastError>) -> Input {
-        let found = match answer {
-            Ok(found) => found,
-            Err(error) => return Input::Failed(error),
-        };
-        if found.is_empty() {
-            return Input::Failed(LastError::HostNotFound);
-        }
-        let none: &[Rule] = &[];
-        let rules = session.settings().map_or(none, |settings| &settings.push_rules);
-        let allowed: Vec<IpAddr> = found.into_iter().filter(|addr| access::allows(rules, *addr)).collect();
-        if allowed.is_empty() {
-            return Input::Failed(LastError::Denied);
-        }
-        let url = &self.target.url;
-        let (listeners, interfaces) = (push::listeners(), push::interfaces());
-        let own = Own { listeners: &listeners, interfaces: &interfaces };
-        let app = session.app().to_owned();
         let name = live(session).map(|live| live.name().to_owned()).unwrap_or_default();
-        let called = called_here(url.app(), url.key().expose());
-        let abroad = alternating(&allowed)
-            .map(|addr| SocketAddr::new(addr, url.port()))
-            .filter(|addr| !own.loops(*addr, (&app, &name), url.app(), &called));
-        self.addresses = abroad.take(MAX_ADDRESSES).collect();
-        match self.addresses.len() {
-            0 => Input::Failed(LastError::Loop),
-            count => Input::Resolved(count),
+        match answer.and_then(|found| reach::of(session, &name, &self.target.url, found)) {
+            Ok(addresses) => {
+                self.addresses = addresses;
+                Input::Resolved(self.addresses.len())
+            }
+            Err(error) => Input::Failed(error),
         }
     }
 
@@ -405,32 +381,9 @@ impl Drop for Push {
     }
 }
 
-/// What a publisher with this key would be called here: a stream key stands for a public name.
-fn called_here(app: &str, key: &str) -> String {
-    let name = key.split('?').next().unwrap_or_default();
-    let digest = Digest::of(name.as_bytes());
-    let public = runtime::current().and_then(|runtime| match runtime.file_key(app, &digest) {
-        Some(key) => Some(key.stream.as_str().to_owned()),
-        None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
-    });
-    public.unwrap_or_else(|| name.to_owned())
-}
-
 fn next_ticket() -> u64 {
     WANTED.with(|wanted| {
         wanted.tickets += 1;
         wanted.tickets
-    })
-}
-
-/// IPv4 and IPv6 in turn, each family in its order: when one of them leads nowhere, the other is tried soon.
-fn alternating(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
-    let family = |v4: bool| addresses.iter().copied().filter(move |addr| addr.is_ipv4() == v4);
-    let (mut v4, mut v6) = (family(true).collect::<VecDeque<_>>(), family(false).collect::<VecDeque<_>>());
-    let mut turn = false;
-    std::iter::from_fn(move || {
-        turn = !turn;
-        let (first, second) = if turn { (&mut v4, &mut v6) } else { (&mut v6, &mut v4) };
-        first.pop_front().or_else(|| second.pop_front())
     })
 }

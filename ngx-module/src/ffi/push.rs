@@ -4,11 +4,7 @@
 //! before its event handlers until the connection is up and, for RTMPS, until TLS is. Each connection bears a
 //! ticket, by which whoever asked for it hears of it.
 
-use std::{
-    ffi::c_void,
-    net::{IpAddr, SocketAddr},
-    ptr,
-};
+use std::{ffi::c_void, net::SocketAddr, ptr};
 
 use nginx_sys::{
     NGX_OK, ngx_addr_t, ngx_connection_t, ngx_event_handler_pt, ngx_event_t, ngx_int_t, ngx_pnalloc,
@@ -17,7 +13,7 @@ use nginx_sys::{
 use weir_model::{push::LastError, secret::Secret};
 
 use super::{
-    callback, conf,
+    address, callback, conf,
     rtmp_sys::{
         self, NGX_RTMP_MSG_AMF_CMD, Rtmp, ngx_rtmp_amf_elt_t, ngx_rtmp_close_stream_t, ngx_rtmp_header_t,
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
@@ -80,7 +76,7 @@ pub struct Dialing {
 pub fn connect(publisher: &mut Session, dial: &Dial<'_>) -> Result<(), LastError> {
     let rtmp = rtmp_sys::rtmp().ok_or(LastError::NoRoom)?;
     let text = |text: &str| ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
-    let mut address = SocketAddress::of(dial.addr);
+    let mut address = address::System::of(dial.addr);
     // SAFETY: nginx-rtmp copies address and names before it returns (ngx_rtmp_relay_create_connection). What is
     // secret is put into its context after it has logged the others.
     unsafe {
@@ -116,42 +112,6 @@ pub fn connect(publisher: &mut Session, dial: &Dial<'_>) -> Result<(), LastError
         }
     }
     Ok(())
-}
-
-/// An address as the system has it.
-struct SocketAddress {
-    storage: libc::sockaddr_storage,
-    length: nginx_sys::socklen_t,
-}
-
-impl SocketAddress {
-    fn of(addr: SocketAddr) -> SocketAddress {
-        // SAFETY: zeroes are a valid address of no family, and there is room for those of both families.
-        unsafe {
-            let mut storage: libc::sockaddr_storage = std::mem::zeroed();
-            let length = match addr.ip() {
-                IpAddr::V4(ip) => {
-                    let v4 = &mut *(&raw mut storage).cast::<libc::sockaddr_in>();
-                    v4.sin_family = libc::AF_INET as libc::sa_family_t;
-                    v4.sin_port = addr.port().to_be();
-                    v4.sin_addr.s_addr = u32::from(ip).to_be();
-                    size_of::<libc::sockaddr_in>()
-                }
-                IpAddr::V6(ip) => {
-                    let v6 = &mut *(&raw mut storage).cast::<libc::sockaddr_in6>();
-                    v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                    v6.sin6_port = addr.port().to_be();
-                    v6.sin6_addr.s6_addr = ip.octets();
-                    size_of::<libc::sockaddr_in6>()
-                }
-            };
-            SocketAddress { storage, length: length as nginx_sys::socklen_t }
-        }
-    }
-
-    fn pointer(&mut self) -> *mut nginx_sys::sockaddr {
-        (&raw mut self.storage).cast()
-    }
 }
 
 /// # Safety
@@ -426,60 +386,6 @@ unsafe fn fail(session: *mut ngx_rtmp_session_t, error: LastError) {
             push::on_failed(ticket, error);
         }
         Session::new(session).close();
-    }
-}
-
-/// Where this server listens for RTMP.
-#[must_use]
-pub fn listeners() -> Vec<SocketAddr> {
-    let Some(rtmp) = rtmp_sys::rtmp() else { return Vec::new() };
-    let own = rtmp.ngx_rtmp_init_connection as usize;
-    // SAFETY: the listening sockets of the running cycle.
-    unsafe {
-        let all = super::collections::array::<nginx_sys::ngx_listening_t>(&(*nginx_sys::ngx_cycle).listening);
-        let ours = all.iter().filter(|socket| socket.handler.is_some_and(|handler| handler as usize == own));
-        ours.filter_map(|socket| socket_addr(socket.sockaddr.cast())).collect()
-    }
-}
-
-/// The addresses of this machine's interfaces.
-#[must_use]
-pub fn interfaces() -> Vec<IpAddr> {
-    let mut found = Vec::new();
-    // SAFETY: a list that the system makes and takes back; an interface may have no address.
-    unsafe {
-        let mut list: *mut libc::ifaddrs = ptr::null_mut();
-        if libc::getifaddrs(&raw mut list) != 0 {
-            return found;
-        }
-        let mut next = list;
-        while let Some(interface) = next.as_ref() {
-            found.extend(socket_addr(interface.ifa_addr).map(|addr| addr.ip()));
-            next = interface.ifa_next;
-        }
-        libc::freeifaddrs(list);
-    }
-    found
-}
-
-/// # Safety
-///
-/// `address` is null, or of the family that it says.
-unsafe fn socket_addr(address: *const libc::sockaddr) -> Option<SocketAddr> {
-    // SAFETY: by contract.
-    unsafe {
-        match i32::from(address.as_ref()?.sa_family) {
-            libc::AF_INET => {
-                let v4 = &*address.cast::<libc::sockaddr_in>();
-                let ip = IpAddr::from(u32::from_be(v4.sin_addr.s_addr).to_be_bytes());
-                Some(SocketAddr::new(ip, u16::from_be(v4.sin_port)))
-            }
-            libc::AF_INET6 => {
-                let v6 = &*address.cast::<libc::sockaddr_in6>();
-                Some(SocketAddr::new(IpAddr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)))
-            }
-            _ => None,
-        }
     }
 }
 

@@ -1,11 +1,6 @@
 //! Names to addresses, by nginx's own resolver: no worker waits for an answer.
 
-use std::{
-    ffi::{CStr, c_void},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
-    ptr,
-};
+use std::{ffi::CStr, net::IpAddr, path::Path, ptr};
 
 use nginx_sys::{
     NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_pnalloc, ngx_resolve_name, ngx_resolve_name_done,
@@ -14,7 +9,7 @@ use nginx_sys::{
 };
 use weir_model::push::{EXCHANGE_MS, LastError, hosts};
 
-use super::{callback, process::Local, thread};
+use super::{address, callback, process::Local, thread};
 use crate::settings::MainSettings;
 
 /// NGX_RESOLVE_NXDOMAIN (ngx_resolver.h).
@@ -150,23 +145,7 @@ unsafe extern "C" fn answered(context: *mut ngx_resolver_ctx_t) {
 ///
 /// `context` holds an answer.
 unsafe fn addresses(context: &ngx_resolver_ctx_t) -> Vec<IpAddr> {
-    let mut found = Vec::new();
-    for at in 0..context.naddrs {
-        // SAFETY: by contract, `naddrs` addresses, each of the family that it says.
-        unsafe {
-            let address: *const c_void = (*context.addrs.add(at)).sockaddr.cast();
-            match i32::from((*address.cast::<libc::sockaddr>()).sa_family) {
-                libc::AF_INET => {
-                    let v4 = &*address.cast::<libc::sockaddr_in>();
-                    found.push(IpAddr::V4(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr))));
-                }
-                libc::AF_INET6 => {
-                    let v6 = &*address.cast::<libc::sockaddr_in6>();
-                    found.push(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)));
-                }
-                _ => {}
-            }
-        }
-    }
-    found
+    // SAFETY: by contract, `naddrs` addresses, each of the family that it says.
+    let read = |at| unsafe { address::read((*context.addrs.add(at)).sockaddr.cast()) };
+    (0..context.naddrs).filter_map(read).map(|addr| addr.ip()).collect()
 }

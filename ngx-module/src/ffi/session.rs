@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     ffi::{CStr, CString, c_void},
     fmt::Arguments,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ptr,
 };
 
@@ -18,7 +17,7 @@ use weir_model::{
 use weir_zone::WorkerFacts;
 
 use super::{
-    chain, conf, export, incoming, interworker, log,
+    address, chain, conf, export, incoming, interworker, log,
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
@@ -387,22 +386,7 @@ pub fn find(mut wanted: impl FnMut(&mut Session) -> bool) -> Option<Session> {
 
 /// The other end of an accepted connection.
 pub(super) fn client_of(connection: &ngx_connection_t) -> ClientAddr {
-    let address = connection.sockaddr;
     // SAFETY: null, or the address of an accepted connection, of the family that it says.
-    unsafe {
-        let Some(family) = address.as_ref().map(|address| i32::from(address.sa_family)) else {
-            return ClientAddr::Unix;
-        };
-        match family {
-            libc::AF_INET => {
-                let v4 = &*address.cast::<libc::sockaddr_in>();
-                ClientAddr::Ip(IpAddr::V4(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr))))
-            }
-            libc::AF_INET6 => {
-                let v6 = &*address.cast::<libc::sockaddr_in6>();
-                ClientAddr::Ip(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
-            }
-            _ => ClientAddr::Unix,
-        }
-    }
+    let addr = unsafe { address::read(connection.sockaddr.cast()) };
+    addr.map_or(ClientAddr::Unix, |addr| ClientAddr::Ip(addr.ip()))
 }

@@ -1,0 +1,69 @@
+//! Which of a host's addresses a stream may be pushed to.
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+};
+
+use weir_model::{
+    Digest,
+    push::{
+        LastError, MAX_ADDRESSES,
+        access::{self, Rule},
+        looping::Own,
+    },
+    target::TargetUrl,
+};
+
+use crate::{
+    ffi::{address, process, session::Session},
+    runtime,
+};
+
+/// Those of the addresses that `weir_push_deny` does not hold, and by which the stream would not come back here.
+pub(super) fn of(
+    session: &Session,
+    name: &str,
+    url: &TargetUrl,
+    found: Vec<IpAddr>,
+) -> Result<Vec<SocketAddr>, LastError> {
+    if found.is_empty() {
+        return Err(LastError::HostNotFound);
+    }
+    let none: &[Rule] = &[];
+    let rules = session.settings().map_or(none, |settings| &settings.push_rules);
+    let allowed: Vec<IpAddr> = found.into_iter().filter(|addr| access::allows(rules, *addr)).collect();
+    if allowed.is_empty() {
+        return Err(LastError::Denied);
+    }
+    let (listeners, interfaces) = (address::listeners(), address::interfaces());
+    let own = Own { listeners: &listeners, interfaces: &interfaces };
+    let called = called_here(url.app(), url.key().expose());
+    let comes_back = |addr: &SocketAddr| own.loops(*addr, (session.app(), name), url.app(), &called);
+    let addresses = alternating(&allowed).map(|addr| SocketAddr::new(addr, url.port()));
+    let abroad: Vec<SocketAddr> = addresses.filter(|addr| !comes_back(addr)).take(MAX_ADDRESSES).collect();
+    if abroad.is_empty() { Err(LastError::Loop) } else { Ok(abroad) }
+}
+
+/// What a publisher with this key would be called here: a stream key stands for a public name.
+fn called_here(app: &str, key: &str) -> String {
+    let name = key.split('?').next().unwrap_or_default();
+    let digest = Digest::of(name.as_bytes());
+    let public = runtime::current().and_then(|runtime| match runtime.file_key(app, &digest) {
+        Some(key) => Some(key.stream.as_str().to_owned()),
+        None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
+    });
+    public.unwrap_or_else(|| name.to_owned())
+}
+
+/// IPv4 and IPv6 in turn, each family in its order: when one of them leads nowhere, the other is tried soon.
+fn alternating(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+    let family = |v4: bool| addresses.iter().copied().filter(move |addr| addr.is_ipv4() == v4);
+    let (mut v4, mut v6) = (family(true).collect::<VecDeque<_>>(), family(false).collect::<VecDeque<_>>());
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        let (first, second) = if turn { (&mut v4, &mut v6) } else { (&mut v6, &mut v4) };
+        first.pop_front().or_else(|| second.pop_front())
+    })
+}
