@@ -1,8 +1,10 @@
 //! Weir beside stock nginx-rtmp, in one run: what is compared takes turns, so that a noisy neighbour disturbs
 //! all alike; one of them runs twice, which shows what the noise is.
 
+mod check;
 mod client;
 mod publish;
+mod relay;
 mod servers;
 mod stat;
 pub mod table;
@@ -26,7 +28,7 @@ pub struct Row {
 }
 
 /// All of them.
-pub const ROWS: [Row; 4] = [
+pub const ROWS: [Row; 6] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -46,6 +48,12 @@ pub const ROWS: [Row; 4] = [
         name: "stat",
         what: "what an answer of rtmp_stat and of weir_stat costs the worker, and how long others wait meanwhile",
         measure: stat::stat,
+    },
+    Row { name: "check", what: "from the start of weir check to its end", measure: check::check },
+    Row {
+        name: "relay",
+        what: "what relaying 50 streams of 4 Mbit/s to a player each costs the worker: its time for a second of media",
+        measure: || table::text(&relay::relay()),
     },
 ];
 

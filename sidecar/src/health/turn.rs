@@ -3,7 +3,7 @@
 //! Each takes a turn when it begins. It acts only while nobody has taken a later turn, and while nobody else acts.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Notice;
@@ -23,9 +23,9 @@ impl Turn {
         let _lock = lock(&file, "lock")?;
         let number = last(&file)?.wrapping_add(1);
         let new = file.with_extension("new");
-        let mut written = File::create(&new)?;
-        writeln!(written, "{number} {}", notice.role)?;
-        written.sync_all()?;
+        // Whole for who reads it now. After a loss of power keepalived says everything anew, and a slow disk must not keep
+        // anybody who is told that keepalived ends.
+        fs::write(&new, format!("{number} {}\n", notice.role))?;
         fs::rename(&new, &file)?;
         Ok(Self { file, number })
     }

@@ -59,8 +59,7 @@ impl Space {
 /// The machines, and what connects them.
 #[derive(Debug)]
 pub struct Lan {
-    /// Held, for a bridge goes with its namespace.
-    _switch: Space,
+    switch: Space,
     machines: Vec<Space>,
 }
 
@@ -81,7 +80,17 @@ impl Lan {
             machine
         };
         let machines = addresses.iter().enumerate().map(machine).collect();
-        Self { _switch: switch, machines }
+        Self { switch, machines }
+    }
+
+    /// Cuts a machine off: what it sends is lost, and it is not told, as it is by a cable that is pulled.
+    pub fn cut_off(&self, nth: usize) {
+        self.switch.ip(&format!("link set port{nth} nomaster"));
+    }
+
+    /// The end of that.
+    pub fn reconnect(&self, nth: usize) {
+        self.switch.ip(&format!("link set port{nth} master br0"));
     }
 
     /// The machine with the address of this place in the list.

@@ -1,12 +1,14 @@
 //! Two machines with nginx and keepalived, the client beside them, and the address that wanders.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::{User, chown};
 use tempfile::TempDir;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::process::Process;
@@ -20,6 +22,9 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const RTMP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 1935);
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 8080);
 
+/// Who runs the scripts: somebody that nginx's package brings, with no right to anything here.
+const USER: &str = "www-data";
+
 /// A sample as it is shipped.
 pub fn sample(name: &str) -> String {
     fs::read_to_string(products::workspace().join(format!("nginx-conf/keepalived/{name}.conf"))).unwrap()
@@ -32,6 +37,12 @@ impl Scripts {
     pub fn install() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir_in("/var/lib");
         let scripts = Self(folder.expect("the tests install a script below /var/lib, which needs root"));
+        fs::set_permissions(scripts.path(""), Permissions::from_mode(0o755)).unwrap();
+        let notify = scripts.path("notify");
+        fs::create_dir(&notify).unwrap();
+        let user =
+            User::from_name(USER).unwrap().unwrap_or_else(|| panic!("no user {USER}: run `make deps`"));
+        chown(&notify, Some(user.uid), Some(user.gid)).unwrap();
         fs::copy(products::weir(), scripts.path("weir")).unwrap();
         scripts
     }
@@ -40,16 +51,15 @@ impl Scripts {
         self.0.path().join(name)
     }
 
-    /// The sample with this folder for what is in others. As root: keepalived 2.2.7 ends `-t` with its own SIGTERM when the
-    /// user of its scripts is another (acassen/keepalived#2617).
-    pub fn rendered(&self, sample: &str) -> String {
+    /// The sample with this folder for what is in others, and another user for its scripts.
+    pub fn rendered(&self, sample: &str, user: &str) -> String {
         let place = |name| self.path(name).display().to_string();
         let rendered = sample
             .replace("/usr/bin/weir notify", &format!("/usr/bin/weir notify --state-dir {}", place("notify")))
             .replace("/usr/bin/weir", &place("weir"))
             .replace("/etc/keepalived/drain", &place("drain"))
             .replace("/var/lib/weir-nginx", &place(""));
-        rendered.replace("script_user weir", "script_user root")
+        rendered.replace("script_user weir", &format!("script_user {user}"))
     }
 }
 
@@ -64,7 +74,7 @@ pub struct Machine {
 
 pub struct Pair {
     pub machines: Vec<Machine>,
-    lan: Lan,
+    pub lan: Lan,
 }
 
 impl Pair {
@@ -79,7 +89,7 @@ impl Pair {
                 "listen 8080; location = /healthz {{ return 204; }} location = /machine {{ return 200 {machine}; }}"
             ));
             let nginx = space.inside(|| config.start());
-            let text = edit(scripts.rendered(&sample(name)));
+            let text = edit(scripts.rendered(&sample(name), USER));
             let keepalived = Keepalived::start(space, &scripts.path("keepalived"), machine, &text);
             pair.machines.push(Machine { keepalived, nginx, scripts, name: machine });
             pair.wait_answer("a", 10.0);

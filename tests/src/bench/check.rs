@@ -1,0 +1,93 @@
+//! From the start of `weir check` to its end, as keepalived has it each second.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::table::{self, Arm, Table, median};
+use crate::harness::nginx::Config;
+use crate::harness::products;
+
+const ROUNDS: usize = 9;
+const EACH: usize = 50;
+/// In microseconds.
+const TARGET: f64 = 10_000.0;
+
+struct Program {
+    name: &'static str,
+    path: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Program {
+    fn new(name: &'static str, path: PathBuf, arguments: &str) -> Self {
+        let arguments = arguments.split_terminator(' ').map(str::to_owned).collect();
+        Self { name, path, arguments }
+    }
+
+    /// Microseconds.
+    fn run(&self) -> f64 {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        let begin = Instant::now();
+        let status = command.status().unwrap();
+        let took = begin.elapsed();
+        assert!(status.success(), "{}: {status}", self.name);
+        took.as_secs_f64() * 1e6
+    }
+}
+
+/// Each check beside a program that does nothing and one that asks the same by HTTP.
+pub fn check() -> String {
+    let nginx = Config::weir().with_api().app("live", "").http("location = /healthz { return 204; }").start();
+    super::part([&nginx].into_iter());
+    let url = nginx.url("/healthz");
+    let (weir, tool) = (products::weir, |name: &str| products::tool(&format!("/usr/bin/{name}")));
+    let programs = [
+        Program::new("/usr/bin/true", tool("true"), ""),
+        Program::new("the same once more", tool("true"), ""),
+        Program::new("curl, HTTP", tool("curl"), &format!("--silent --output /dev/null {url}")),
+        Program::new("weir check http", weir(), &format!("check http {url}")),
+        Program::new(
+            "weir check rtmp",
+            weir(),
+            &format!("check rtmp rtmp://127.0.0.1:{}/live", nginx.rtmp()),
+        ),
+        Program::new(
+            "weir check node",
+            weir(),
+            &format!("check node --disk / --min-free 1 --api {}", nginx.url("/api")),
+        ),
+    ];
+    let mut arms: Vec<Arm> = programs.iter().map(|program| Arm::new(program.name)).collect();
+    for program in &programs {
+        program.run();
+    }
+    for _ in 0..ROUNDS {
+        let mut values = vec![Vec::new(); programs.len()];
+        for nth in 0..EACH {
+            for step in 0..programs.len() {
+                let at = (nth + step) % programs.len();
+                values[at].push(programs[at].run());
+            }
+        }
+        for (arm, values) in arms.iter_mut().zip(values) {
+            arm.rounds.push(median(&values));
+            arm.all.extend(values);
+        }
+    }
+    let table = Table { arms, targets: Vec::new() };
+    let mut text = table::text(&table);
+    for arm in table.arms.iter().filter(|arm| arm.name.starts_with("weir")) {
+        let middle = median(&arm.all);
+        let word = if middle < TARGET { "PASS" } else { "MISS" };
+        writeln!(
+            text,
+            "{word}: {} takes {middle:.0} us from start to end, target below {TARGET:.0} us",
+            arm.name
+        )
+        .unwrap();
+    }
+    text
+}
