@@ -67,6 +67,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
             if let Some(state) = session.state() {
                 state.publish = Publish::Idle;
                 state.playing = None;
+                state.pushes.clear();
             }
         });
     }
