@@ -1,0 +1,173 @@
+//! What relaying costs a worker: publishers of 4 Mbit/s with a player each, with the guard and without it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::flv::TagKind;
+
+use super::table::{Arm, Table, Target};
+use crate::harness::media::sample;
+use crate::harness::nginx::Config;
+use crate::harness::{Nginx, Random};
+
+const STREAMS: usize = 50;
+/// Pictures a second of each, and a key frame as often as that.
+const PICTURES: u32 = 25;
+/// Bytes of a picture, and of the two pieces of sound that come with it: together 4 Mbit/s.
+const PICTURE: usize = 19_200;
+const SOUND: usize = 320;
+/// Seconds of media a round, for each server.
+const SECONDS: u32 = 2;
+const ROUNDS: usize = 9;
+/// At least this part of the media reaches the players, or nothing was measured.
+const RELAYED: f64 = 0.95;
+/// After so long without a byte all that will come is there.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// The worker's time for a second of all streams.
+pub fn relay() -> Table {
+    let open = || Config::weir().main("weir_zone 4m;").app("live", "weir_publish open;");
+    let servers = [
+        ("weir_guard off", open().server("weir_guard off;")),
+        ("weir_guard off, once more", open().server("weir_guard off;")),
+        // While others have their turn, nothing comes.
+        ("weir_guard on", open().server("weir_guard on; weir_idle_publisher 60s;")),
+        ("nginx-rtmp alone", Config::stock().app("live", "")),
+    ];
+    let (mut arms, mut loads) = (Vec::new(), Vec::new());
+    for (name, config) in servers {
+        arms.push(Arm::new(name));
+        loads.push(Load::start(config.start()));
+    }
+    super::part(loads.iter().map(|load| &load.nginx));
+    // To warm up.
+    for load in &mut loads {
+        load.round();
+    }
+    for round in 0..ROUNDS {
+        for step in 0..loads.len() {
+            let at = (round + step) % loads.len();
+            let cost = loads[at].round();
+            arms[at].all.push(cost);
+            arms[at].rounds.push(cost);
+        }
+    }
+    Table { arms, targets: vec![Target::NotAbove { ours: 2, peer: 0, same: 1 }] }
+}
+
+/// A server, who publishes there, and who plays.
+struct Load {
+    nginx: Nginx,
+    publishers: Vec<(Client, TcpStream)>,
+    players: Vec<TcpStream>,
+    picture: Vec<u8>,
+    /// Pictures that each publisher has sent.
+    sent: u32,
+    buffer: Vec<u8>,
+}
+
+impl Load {
+    fn start(nginx: Nginx) -> Self {
+        let (mut publishers, mut players) = (Vec::new(), Vec::new());
+        for nth in 0..STREAMS {
+            let url = format!("rtmp://127.0.0.1:{}/live/show-{nth}", nginx.rtmp()).parse().unwrap();
+            let publish = Client::publish(&url, Options::default());
+            let (mut client, socket) = connect(publish, nginx.rtmp(), "NetStream.Publish.Start");
+            for tag in &sample().headers {
+                client.send_tag(tag.kind, 0, &tag.payload).unwrap();
+            }
+            publishers.push((client, socket));
+            let play = Client::play(&url, Options::default());
+            let (_, player) = connect(play, nginx.rtmp(), "NetStream.Play.Start");
+            player.set_nonblocking(true).unwrap();
+            players.push(player);
+        }
+        let mut random = Random::new(1);
+        let picture = (0..PICTURE).map(|_| random.byte()).collect();
+        Self { nginx, publishers, players, picture, sent: 0, buffer: vec![0; 1 << 16] }
+    }
+
+    /// Some seconds of media at the pace of its time: microseconds of the worker a second of it.
+    fn round(&mut self) -> f64 {
+        let worker = self.nginx.workers()[0];
+        let before = worker.time_used();
+        let begin = Instant::now();
+        let pause = Duration::from_secs(1) / PICTURES / STREAMS as u32;
+        let (mut sent, mut played) = (0, 0);
+        for turn in 0..SECONDS * PICTURES * STREAMS as u32 {
+            let due = begin + pause * turn;
+            while Instant::now() < due {
+                played += self.play(due);
+            }
+            sent += self.send(turn as usize % STREAMS);
+        }
+        loop {
+            match self.play(Instant::now() + QUIET) {
+                0 => break,
+                more => played += more,
+            }
+        }
+        let relayed = played as f64 / sent as f64;
+        assert!(relayed > RELAYED, "only {relayed} of the media reached the players");
+        (worker.time_used() - before).as_secs_f64() * 1e6 / f64::from(SECONDS)
+    }
+
+    /// A publisher's next picture and sound, and how many bytes that is.
+    fn send(&mut self, nth: usize) -> usize {
+        let (client, socket) = &mut self.publishers[nth];
+        let timestamp = self.sent * 1000 / PICTURES;
+        // A frame of AVC in one NAL unit (FLV specification, E.4.3.1).
+        let kind = if self.sent % PICTURES == 0 { 0x17 } else { 0x27 };
+        self.picture[..5].copy_from_slice(&[kind, 1, 0, 0, 0]);
+        client.send_tag(TagKind::Video, timestamp, &self.picture).unwrap();
+        // AAC (FLV specification, E.4.2.1).
+        let sound = [&[0xaf, 1], &self.picture[5..SOUND + 3]].concat();
+        for half in 0..2 {
+            client.send_tag(TagKind::Audio, timestamp + half * 500 / PICTURES, &sound).unwrap();
+        }
+        let output = client.take_output();
+        socket.write_all(&output).unwrap();
+        self.sent += u32::from(nth == STREAMS - 1);
+        output.len()
+    }
+
+    /// Reads what has come for the players, or waits for some until then; gives how many bytes it was.
+    fn play(&mut self, until: Instant) -> usize {
+        let mut sockets: Vec<_> =
+            self.players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();
+        let left = until.saturating_duration_since(Instant::now());
+        ppoll(&mut sockets, Some(TimeSpec::from_duration(left)), None).unwrap();
+        let ready: Vec<_> = sockets.iter().map(|socket| socket.any() == Some(true)).collect();
+        let mut played = 0;
+        for (player, _) in self.players.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            match player.read(&mut self.buffer) {
+                Ok(count @ 1..) => played += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                end => panic!("the server ended a player's connection: {end:?}"),
+            }
+        }
+        played
+    }
+}
+
+/// Connects, and waits until the server has said that it is `ready`.
+fn connect(mut client: Client, port: u16, ready: &str) -> (Client, TcpStream) {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let mut buffer = [0; 16_384];
+    loop {
+        socket.write_all(&client.take_output()).unwrap();
+        let count = socket.read(&mut buffer).unwrap();
+        client.receive(&buffer[..count]).unwrap();
+        let is_ready = |event| matches!(event, Event::Status(status) if status.code == ready);
+        if std::iter::from_fn(|| client.next_event()).any(is_ready) {
+            return (client, socket);
+        }
+        assert!(count > 0, "the server ended the connection");
+    }
+}
