@@ -122,7 +122,7 @@ impl Load {
         let (client, socket) = &mut self.publishers[nth];
         let timestamp = self.sent * 1000 / PICTURES;
         // A frame of AVC in one NAL unit (FLV specification, E.4.3.1).
-        let kind = if self.sent % PICTURES == 0 { 0x17 } else { 0x27 };
+        let kind = if self.sent.is_multiple_of(PICTURES) { 0x17 } else { 0x27 };
         self.picture[..5].copy_from_slice(&[kind, 1, 0, 0, 0]);
         client.send_tag(TagKind::Video, timestamp, &self.picture).unwrap();
         // AAC (FLV specification, E.4.2.1).
