@@ -16,7 +16,7 @@ use std::{
 use serde_json::json;
 use weir_model::{
     api::ApiError,
-    state_file::{Change, State, StateError},
+    state_file::{Change, ChangeError, State, StateError},
 };
 use weir_zone::{Locked, Mutex, ZoneFull};
 
@@ -105,7 +105,14 @@ enum PersistError {
     #[error("\"{path}\": {error}")]
     Unreadable { path: PathBuf, error: StateError },
     #[error("the state file does not take the change: {0}")]
-    Change(#[from] weir_model::state_file::ChangeError),
+    Change(#[from] ChangeError),
+}
+
+impl PersistError {
+    /// It is about the change, and not about the file: somebody else removed what was to be changed.
+    fn is_too_late(&self) -> bool {
+        matches!(self, PersistError::Change(ChangeError::UnknownKey(_) | ChangeError::UnknownTarget(_)))
+    }
 }
 
 /// What a thread wrote.
@@ -161,7 +168,9 @@ fn write_later(
                     "the zone was removed by a reload",
                 ))));
             };
-            runtime.zone.set_state_written(written.is_ok());
+            if !written.as_ref().is_err_and(PersistError::is_too_late) {
+                runtime.zone.set_state_written(written.is_ok());
+            }
             match written {
                 Ok(Some(written)) => {
                     let outcome = show(&runtime, &changes, written);
@@ -179,6 +188,10 @@ fn write_later(
                     };
                     drop(locked);
                     write_later(path, changes, change, Some(base), answer)
+                }
+                Err(error) if error.is_too_late() => {
+                    take_back(&runtime.zone.lock(process::pid()), &change);
+                    Step::Answer(answer(Err(ApiError::not_found(error.to_string()))))
                 }
                 Err(error) => {
                     take_back(&runtime.zone.lock(process::pid()), &change);
