@@ -1,0 +1,236 @@
+//! `weir serve` beside an nginx of the tests.
+//!
+//! When it is dropped it must end on SIGTERM, leave no process and no panic in its log.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::ports::Port;
+use super::process::Process;
+use super::{Nginx, files, products, wait};
+
+/// A running daemon.
+pub struct Sidecar {
+    child: Child,
+    folder: TempDir,
+    http: Port,
+    addresses: [String; 2],
+    /// ffmpegs that were seen at some time.
+    seen: Vec<Process>,
+}
+
+impl Sidecar {
+    /// Starts one with this configuration, to which `[nginx]` and `[daemon]` are added; `@MEDIA@` is a folder for media,
+    /// `@DIR@` nginx's. Returns when the daemon has reached nginx.
+    #[track_caller]
+    pub fn start(nginx: &Nginx, config: &str) -> Self {
+        let mut sidecar = Self::start_early(nginx, config);
+        sidecar.wait_healthy();
+        sidecar
+    }
+
+    /// The same; nginx need not be there yet.
+    #[track_caller]
+    pub fn start_early(nginx: &Nginx, config: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
+        let http = Port::reserve();
+        let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp())];
+        write_config(
+            folder.path(),
+            &http,
+            &addresses,
+            &config.replace("@DIR@", &nginx.folder().to_string_lossy()),
+        );
+        let child = spawn(folder.path());
+        Self { child, folder, http, addresses, seen: Vec::new() }
+    }
+
+    /// Where `@MEDIA@` is.
+    pub fn media(&self) -> PathBuf {
+        self.folder.path().join("media")
+    }
+
+    /// A file of a stream of the application `live`.
+    pub fn file(&self, stream: &str, name: &str) -> PathBuf {
+        self.media().join("live").join(stream).join(name)
+    }
+
+    /// The daemon.
+    pub fn process(&self) -> Process {
+        Process(self.child.id() as i32)
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        files::text(&self.folder.path().join("log"))
+    }
+
+    /// Its folder for ffmpeg's sockets.
+    pub fn sockets(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// Waits for a line with `part` in the log.
+    #[track_caller]
+    pub fn wait_log(&self, part: &str) {
+        if wait::until_ok(20.0, || self.log().contains(part)).is_none() {
+            panic!("{part:?} is not in the log:\n{}", self.log());
+        }
+    }
+
+    /// Changes the configuration and has it read.
+    #[track_caller]
+    pub fn reload(&self, config: &str) {
+        write_config(self.folder.path(), &self.http, &self.addresses, config);
+        self.process().signal(Signal::SIGHUP);
+    }
+
+    /// Kills the daemon as nobody should.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        self.process().signal(Signal::SIGKILL);
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after [`kill`](Self::kill).
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.folder.path());
+        self.wait_healthy();
+    }
+
+    #[track_caller]
+    fn wait_healthy(&mut self) {
+        let healthy = wait::until_ok(15.0, || {
+            assert!(self.child.try_wait().unwrap().is_none(), "weir serve ended:\n{}", self.log());
+            self.get("/healthz").is_some()
+        });
+        assert!(healthy.is_some(), "weir serve is not healthy:\n{}", self.log());
+    }
+
+    /// What a path of its HTTP port answers, when that is a success.
+    pub fn get(&self, path: &str) -> Option<String> {
+        let url = format!("http://127.0.0.1:{}{path}", self.http.number());
+        let response =
+            reqwest::blocking::Client::builder().no_proxy().build().unwrap().get(url).send().ok()?;
+        response.status().is_success().then(|| response.text().ok())?
+    }
+
+    /// The port of its HTTP listener.
+    pub fn http(&self) -> u16 {
+        self.http.number()
+    }
+
+    /// `weir job ...` asked of this daemon: its exit status, output and errors.
+    pub fn job(&self, arguments: &[&str]) -> (i32, String, String) {
+        let socket = self.folder.path().join("weir.sock");
+        let output = Command::new(products::weir())
+            .arg("job")
+            .args(arguments)
+            .arg("--socket")
+            .arg(socket)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Its jobs.
+    #[track_caller]
+    pub fn jobs(&self) -> Vec<Value> {
+        let (status, text, errors) = self.job(&["list", "--json"]);
+        assert_eq!(status, 0, "{errors}\n{}", self.log());
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        answer["jobs"].as_array_mut().unwrap().drain(..).collect()
+    }
+
+    /// A job, when there is one.
+    #[track_caller]
+    pub fn find(&self, id: &str) -> Option<Value> {
+        self.jobs().into_iter().find(|job| job["id"] == id)
+    }
+
+    /// Waits until the job's ffmpeg makes progress, and gives its process.
+    #[track_caller]
+    pub fn wait_running(&mut self, id: &str, seconds: f64) -> Process {
+        let running = wait::until_ok(seconds, || {
+            let job = self.find(id)?;
+            let moves = job["progress"]["out_time_us"].is_i64();
+            moves.then(|| job["pid"].as_i64().map(|pid| Process(pid as i32)))?
+        });
+        let Some(process) = running else { panic!("{id} does not run: {:?}\n{}", self.jobs(), self.log()) };
+        self.seen.push(process);
+        process
+    }
+
+    /// Its children that run ffmpeg.
+    pub fn ffmpegs(&self) -> Vec<Process> {
+        let mut children = self.process().children();
+        children.retain(|child| child.title().contains("ffmpeg"));
+        children
+    }
+
+    /// Waits until all outputs of a stream can be played.
+    #[track_caller]
+    pub fn wait_ready(&self, stream: &str) {
+        let ready = wait::until_ok(30.0, || {
+            let log = self.log();
+            log.lines().any(|line| line.contains("stream ready") && line.contains(stream))
+        });
+        assert!(ready.is_some(), "{stream} is not ready:\n{}", self.log());
+    }
+}
+
+fn write_config(folder: &Path, http: &Port, [api, rtmp]: &[String; 2], config: &str) {
+    let place = folder.display();
+    let text = format!(
+        "[nginx]\napi = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{config}",
+        http.number()
+    );
+    std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();
+}
+
+fn spawn(folder: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(products::weir())
+        .args(["serve", "--config"])
+        .arg(folder.join("weir.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        let mut everyone = self.process().descendants();
+        everyone.append(&mut self.seen);
+        self.process().signal(Signal::SIGTERM);
+        let status = wait::until_ok(12.0, || self.child.try_wait().unwrap());
+        if status.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let left = wait::until_ok(5.0, || everyone.iter().all(|process| !process.is_alive())).is_none();
+        for process in everyone.iter().filter(|process| left && process.is_alive()) {
+            process.signal(Signal::SIGKILL);
+        }
+        let log = self.log();
+        if std::thread::panicking() {
+            eprintln!("{log}");
+            return;
+        }
+        assert!(!left, "weir serve left processes: {everyone:?}\n{log}");
+        assert!(!log.contains("panicked at"), "{log}");
+        assert!(
+            status.is_some_and(|status| status.success() || status.code().is_none()),
+            "weir serve ended with {status:?}\n{log}"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! The daemon ends in the same state whatever happened before: nginx late or restarted, the configuration read anew; and it
+//! says how it is.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use weir_tests::harness::{Sidecar, until};
+
+use super::{open, publish, rule};
+
+const JOB: &str = "live/show/ladder";
+
+#[test]
+fn a_daemon_that_is_late_finds_what_is_live() {
+    let nginx = open().start();
+    let _publisher = publish(&nginx, "show");
+    until("the stream is live", 5.0, || nginx.api().stream("live", "show").is_some());
+    let mut sidecar = Sidecar::start(&nginx, &rule("[\"source\"]"));
+    sidecar.wait_running(JOB, 20.0);
+    let metrics = sidecar.get("/metrics").unwrap();
+    for line in ["weir_daemon_nginx_up 1", "weir_daemon_streams 1", "weir_jobs{state=\"running\"} 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
+fn a_restarted_nginx_is_followed_again() {
+    let mut nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("[\"source\"]"));
+    let publisher = publish(&nginx, "show");
+    let first = sidecar.wait_running(JOB, 20.0);
+    nginx.restart(|_| until("the daemon notices", 10.0, || sidecar.get("/healthz").is_none()));
+    drop(publisher);
+    let _publisher = publish(&nginx, "show");
+    until("nginx is followed", 15.0, || sidecar.get("/healthz").is_some());
+    until("the old ffmpeg is gone", 15.0, || !first.is_alive());
+    assert_ne!(sidecar.wait_running(JOB, 30.0), first);
+    assert_eq!(sidecar.jobs().len(), 1);
+}
+
+#[test]
+fn a_reload_touches_only_what_changed() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("[\"source\"]"));
+    let _publishers = [publish(&nginx, "show"), publish(&nginx, "other")];
+    let show = sidecar.wait_running(JOB, 20.0);
+    let other = sidecar.wait_running("live/other/ladder", 20.0);
+    let for_other = "[ladder.both]\nrungs = [\"source\", \"low\"]\n[[stream]]\napp = \"live\"\nstream = \"other\"\n\
+        ladder = \"both\"\nfolder = \"@MEDIA@\"\nsegment = \"1s\"\n";
+    let (rungs, rules) = {
+        let all = rule("[\"source\"]");
+        let at = all.find("[[stream]]").unwrap();
+        (all[..at].to_owned(), all[at..].to_owned())
+    };
+    sidecar.reload(&format!("{rungs}{for_other}{rules}"));
+    until("the other's job is another", 15.0, || !other.is_alive());
+    sidecar.wait_running("live/other/ladder", 20.0);
+    assert_eq!(
+        sidecar.find("live/other/ladder").unwrap()["renditions"],
+        serde_json::json!(["source", "low"])
+    );
+    assert!(show.is_alive());
+    assert_eq!(sidecar.find(JOB).unwrap()["restarts"], 0);
+    // A configuration that does not hold changes nothing, and is told.
+    sidecar.reload("[jobs]\nnice = 99\n");
+    sidecar.wait_log("configuration not reloaded: ");
+    sidecar.wait_log("nice = 99: must be from 0 to 19");
+    assert!(show.is_alive());
+    sidecar.reload("");
+    until("nothing is wanted any more", 15.0, || sidecar.jobs().is_empty());
+}
+
+#[test]
+fn stream_ready_is_told_once_all_renditions_are_there() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, &rule("[\"source\", \"low\", \"audio\"]"));
+    let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    write!(stream, "GET /v1/events HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    lines.find(|line| line == ": events of weir serve").unwrap();
+    let _publisher = publish(&nginx, "show");
+    lines.find(|line| line == "event: stream.started").unwrap();
+    lines.find(|line| line == "event: stream.ready").unwrap();
+    for track in ["source", "low", "audio", "sound"] {
+        let text = std::fs::read_to_string(sidecar.file("show", &format!("{track}/index.m3u8"))).unwrap();
+        assert!(text.contains("EXTINF"), "{track}: {text}");
+    }
+    let master = std::fs::read_to_string(sidecar.file("show", "master.m3u8")).unwrap();
+    assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 3, "{master}");
+    let data: serde_json::Value =
+        lines.find_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap())).unwrap();
+    assert_eq!((&data["app"], &data["name"]), (&"live".into(), &"show".into()));
+    assert_eq!(data["renditions"], serde_json::json!(["source", "low", "audio"]));
+}
+
+#[test]
+fn a_second_daemon_is_told_that_there_is_one() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "");
+    let config = sidecar.sockets().with_file_name("weir.toml");
+    let output = std::process::Command::new(weir_tests::harness::products::weir())
+        .args(["serve", "--config"])
+        .arg(config)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors.contains("another weir serve is running"), "{errors}");
+    assert!(sidecar.get("/healthz").is_some());
+}
