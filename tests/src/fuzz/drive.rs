@@ -18,7 +18,7 @@ use crate::harness::clients;
 
 const THREADS: usize = 2;
 /// Connections of a thread at a time.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 48;
 /// Connections that a thread begins a second, at most: the player has a right to the processors as well.
 const RATE: f64 = 400.0;
 /// Sequences that a thread remembers once they are over.

@@ -66,7 +66,7 @@ fn change_message(random: &mut Random, acts: &mut [Act]) {
         .iter_mut()
         .filter_map(|act| match act {
             Act::Say { chunk_stream, message } => Some((chunk_stream, message)),
-            Act::Listen => None,
+            Act::Listen | Act::Wait(_) => None,
         })
         .collect();
     if said.is_empty() {
@@ -146,9 +146,13 @@ fn encode(random: &mut Random, acts: Vec<Act>, steps: &mut Vec<Step>) {
                 }
                 waiting.push((chunk_stream, message));
             }
-            Act::Listen => {
+            Act::Listen | Act::Wait(_) => {
                 wire.write(random, &std::mem::take(&mut waiting), &mut bytes);
-                steps.extend([Step::Send(std::mem::take(&mut bytes)), Step::Await(PATIENCE)]);
+                let wait = match act {
+                    Act::Wait(millis) => Step::Pause(Duration::from_millis(millis)),
+                    _ => Step::Await(PATIENCE),
+                };
+                steps.extend([Step::Send(std::mem::take(&mut bytes)), wait]);
             }
         }
     }

@@ -20,6 +20,8 @@ pub enum Act {
     },
     /// Waits for an answer.
     Listen,
+    /// Does nothing for so many milliseconds.
+    Wait(u64),
 }
 
 /// Names that are published and played: few, so that sessions meet. The first is that of the publisher that must not be disturbed.
@@ -157,9 +159,14 @@ fn publisher(random: &mut Random, app: &str, name: &str, acts: &mut Vec<Act>) {
     for tag in &sample().headers {
         acts.push(tag_of(tag.kind, 0, tag.payload.clone()));
     }
-    for nth in 0..random.below(20) {
+    let (most, pause, speed) =
+        (random.pick(&[5, 20, 20, 100]), random.pick(&[0, 0, 0, 10, 60]), random.pick(&[1, 1, 20]));
+    for nth in 0..random.below(most) {
         let frame = &sample().frames[nth % sample().frames.len()];
-        acts.push(tag_of(frame.kind, frame.timestamp, frame.payload.clone()));
+        acts.push(tag_of(frame.kind, frame.timestamp * speed, frame.payload.clone()));
+        if pause > 0 && random.one_in(2) {
+            acts.push(Act::Wait(pause));
+        }
         match random.below(12) {
             0 => acts.push(media(random, nth as u32)),
             1 => acts.push(aggregate(random)),
@@ -286,7 +293,7 @@ fn aggregate(random: &mut Random) -> Act {
             1 | 2 => (Kind::VIDEO.0, frame(random, TagKind::Video)),
             _ => match control(random) {
                 Act::Say { message, .. } => (message.kind.0, message.payload),
-                Act::Listen => continue,
+                Act::Listen | Act::Wait(_) => continue,
             },
         };
         let length = if random.one_in(8) { random.next_u64() as u32 } else { part.len() as u32 };

@@ -11,6 +11,8 @@ use crate::harness::{Nginx, Player, Publisher, until_ok};
 
 /// The longest that a player may wait for video.
 const GAP: Duration = Duration::from_secs(2);
+/// The longest that a worker may be silent, in milliseconds: it stamps the zone each second.
+const BEAT_MS: u64 = 5_000;
 /// What a worker may have more than at the start, in bytes.
 const GROWTH: u64 = 20 << 20;
 
@@ -98,6 +100,11 @@ impl Watched {
         for player in &self.players {
             let goal = player.seen().video + 20;
             self.watch(|| player.seen().video >= goal)?;
+        }
+        for worker in self.nginx.api().get("/v1/health").json["workers"].as_array().into_iter().flatten() {
+            if worker["heartbeat_ms"].as_u64().is_none_or(|since| since > BEAT_MS) {
+                return Err(format!("a worker does nothing else any more: {worker}"));
+            }
         }
         self.check()
     }
