@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
+use weir_model::target::TargetView;
 use weir_model::token::Action;
 use weir_model::{Network, Secret, Timestamp};
 
@@ -86,6 +87,9 @@ pub struct Stream {
     /// Who watches.
     #[serde(default)]
     pub viewers: Viewers,
+    /// Where it is pushed to, or may be.
+    #[serde(default)]
+    pub targets: Vec<TargetView>,
 }
 
 /// What is known of a stream's video; empty or 0 where it is not.

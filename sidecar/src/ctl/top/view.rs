@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use weir_model::Timestamp;
 use weir_model::snapshot::WorkerSnapshot;
+use weir_model::target::{PushState, TargetView};
 
 use crate::ctl::table::{age, frame_rate, plain, rate, video};
 use crate::nginx::{Health, Stream, Worker, Zone};
@@ -46,7 +47,7 @@ struct Column {
     cell: fn(&Stream, Timestamp) -> String,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column { head: "STREAM", right: false, spare: 0, cell: |stream, _| name(stream) },
     Column { head: "UP", right: true, spare: 2, cell: |stream, now| age(stream.since, now) },
     Column { head: "VIDEO", right: false, spare: 3, cell: |stream, _| video(stream.video.as_ref()) },
@@ -54,6 +55,7 @@ const COLUMNS: [Column; 9] = [
     Column { head: "IN", right: true, spare: 0, cell: |stream, _| rate(stream.bitrate_in) },
     Column { head: "OUT", right: true, spare: 0, cell: |stream, _| rate(stream.bitrate_out) },
     Column { head: "PLAYERS", right: true, spare: 1, cell: |stream, _| stream.viewers.rtmp.to_string() },
+    Column { head: "TARGETS", right: true, spare: 4, cell: |stream, _| targets(stream) },
     Column {
         head: "WORKER",
         right: true,
@@ -123,6 +125,16 @@ fn zone(zone: Zone) -> String {
 
 fn name(stream: &Stream) -> String {
     format!("{}/{}", stream.app, stream.name)
+}
+
+/// How many of the targets that are wanted take the stream.
+fn targets(stream: &Stream) -> String {
+    let wanted = stream.targets.iter().filter(|target| target.enabled);
+    let live = |target: &&TargetView| target.sessions.iter().any(|push| push.state == PushState::Live);
+    match wanted.clone().count() {
+        0 => "-".to_owned(),
+        all => format!("{}/{all}", wanted.filter(live).count()),
+    }
 }
 
 /// The head and a line a stream: who sends most first, then who receives most.

@@ -33,18 +33,32 @@ fn at(columns: usize, rows: usize) -> Option<Size> {
 
 #[test]
 fn head_and_table() {
-    let view =
-        view(&[stream("a", 800_000, 0), stream("show", 2_500_000, 5_000_000), stream("b", 900_000, 0)]);
+    let target = |id: &str, enabled: bool, state: &str| {
+        json!({
+            "id": id, "app": "live", "stream": "*", "url": "rtmp://192.0.2.9/in/***", "enabled": enabled,
+            "note": "", "source": "api", "sessions": [{
+                "stream": "show", "state": state, "since": "2026-11-20T18:00:00Z", "bytes_out": 0,
+                "bitrate_out": 0, "reconnects": 0, "last_error": null,
+            }],
+        })
+    };
+    let mut show = stream("show", 2_500_000, 5_000_000);
+    show["targets"] = json!([
+        target("t0000000000000001", true, "live"),
+        target("t0000000000000002", true, "waiting"),
+        target("t0000000000000003", false, "off"),
+    ]);
+    let view = view(&[stream("a", 800_000, 0), show, stream("b", 900_000, 0)]);
     assert_eq!(
         render(&view, None),
         [
             "streams 3  players 6  in 4.2M  out 5.0M  zone 10 % of 4096 KB  at 2026-11-20T18:05:00Z",
             "workers 42, 7 draining stuck",
             "",
-            "STREAM        UP  VIDEO          FPS    IN   OUT  PLAYERS  WORKER  PUBLISHER",
-            "live/show  5m00s  H264 1280x720   30  2.5M  5.0M        2      42  192.0.2.1",
-            "live/b     5m00s  H264 1280x720   30  900k     0        2      42  192.0.2.1",
-            "live/a     5m00s  H264 1280x720   30  800k     0        2      42  192.0.2.1",
+            "STREAM        UP  VIDEO          FPS    IN   OUT  PLAYERS  TARGETS  WORKER  PUBLISHER",
+            "live/show  5m00s  H264 1280x720   30  2.5M  5.0M        2      1/2      42  192.0.2.1",
+            "live/b     5m00s  H264 1280x720   30  900k     0        2        -      42  192.0.2.1",
+            "live/a     5m00s  H264 1280x720   30  800k     0        2        -      42  192.0.2.1",
         ]
     );
 }
@@ -56,8 +70,8 @@ fn a_narrow_screen_has_the_numbers_that_matter() {
     let table = |columns| render(&view, at(columns, 24))[3..].to_vec();
     // The name gives way first, then the columns from the least.
     assert!(table(120)[1].contains(&long));
-    assert!(table(90)[1].contains("…") && table(90)[1].ends_with("192.0.2.1"));
-    assert!(!table(70)[0].contains("PUBLISHER") && table(70)[0].contains("WORKER"));
+    assert!(table(100)[1].contains("…") && table(100)[1].ends_with("192.0.2.1"));
+    assert!(!table(78)[0].contains("PUBLISHER") && table(78)[0].contains("WORKER"));
     assert_eq!(
         table(34),
         ["\u{1b}[7mSTREAM            IN  OUT  PLAYERS\u{1b}[27m", "live/nnnnnnnnnn…   1    2        2"]
