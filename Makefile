@@ -72,6 +72,8 @@ test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
 	$(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test interop -- --ignored --nocapture --test-threads=1
+	@$(MAKE) --no-print-directory sanitized
+	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test interop -- --include-ignored --test-threads=2
 	@$(MAKE) --no-print-directory fuzz T=600
 	scripts/other-nginx.sh build/other-nginx
 
