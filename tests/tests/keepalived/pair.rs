@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::{User, chown};
+use serde_json::json;
 use tempfile::TempDir;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::process::Process;
@@ -24,6 +25,8 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 8080);
 
 /// Who runs the scripts: somebody that nginx's package brings, with no right to anything here.
 const USER: &str = "www-data";
+
+const PLATFORM: &str = "rtmp://192.0.2.1/in/show";
 
 /// A sample as it is shipped.
 pub fn sample(name: &str) -> String {
@@ -68,12 +71,18 @@ pub struct Machine {
     pub keepalived: Keepalived,
     pub nginx: Nginx,
     pub scripts: Scripts,
-    /// Where the address arrives, as the second argument of [`Pair::wait_answer`].
+    /// `a` or `b`.
     pub name: &'static str,
+    /// Its own address.
+    pub address: Ipv4Addr,
+    pub space: Space,
 }
 
+/// Both, what they push to, and who watches.
 pub struct Pair {
     pub machines: Vec<Machine>,
+    /// A service that takes what is pushed; beside the client.
+    platform: Nginx,
     pub lan: Lan,
 }
 
@@ -81,17 +90,25 @@ impl Pair {
     /// Starts both with a sample, changed by `edit`; the first has the address before the second comes.
     pub fn start(name: &str, edit: impl Fn(String) -> String, config: impl Fn() -> Config) -> Self {
         let lan = Lan::create(&[MACHINES[0].1, MACHINES[1].1, CLIENT]);
-        let mut pair = Self { machines: Vec::new(), lan };
-        for (nth, (machine, _)) in MACHINES.into_iter().enumerate() {
+        let platform = Config::weir().with_api().app("in", "weir_publish open;").server("listen 1935;");
+        let platform = lan.machine(2).inside(|| platform.start());
+        let mut pair = Self { machines: Vec::new(), platform, lan };
+        for (nth, (machine, address)) in MACHINES.into_iter().enumerate() {
             let scripts = Scripts::install();
             let space = pair.lan.machine(nth);
             let config = config().server("listen 1935;").http(&format!(
                 "listen 8080; location = /healthz {{ return 204; }} location = /machine {{ return 200 {machine}; }}"
             ));
             let nginx = space.inside(|| config.start());
+            if nginx.path("keys").exists() {
+                // Nothing is pushed before keepalived says so.
+                let target = json!({ "app": "live", "stream": "show", "url": PLATFORM, "enabled": false });
+                space.inside(|| nginx.api().post("/v1/targets", &target).expect(201));
+            }
             let text = edit(scripts.rendered(&sample(name), USER));
             let keepalived = Keepalived::start(space, &scripts.path("keepalived"), machine, &text);
-            pair.machines.push(Machine { keepalived, nginx, scripts, name: machine });
+            let space = space.clone();
+            pair.machines.push(Machine { keepalived, nginx, scripts, name: machine, address, space });
             pair.wait_answer("a", 10.0);
         }
         pair
@@ -126,6 +143,16 @@ impl Pair {
         begin.elapsed()
     }
 
+    /// Waits until the platform has the stream from this machine.
+    #[track_caller]
+    pub fn wait_pushed(&self, from: usize) {
+        let from = self.machines[from].address.to_string();
+        until(&format!("{from} pushes the stream"), 20.0, || {
+            let stream = self.client().inside(|| self.platform.api().get("/v1/streams/in/show"));
+            stream.json["publisher"]["addr"].as_str() == Some(&from)
+        });
+    }
+
     /// Waits until the address is at the other machine, and says how long keepalived took to see what is wrong with this
     /// one, and how long the change took from then on.
     #[track_caller]
@@ -139,6 +166,12 @@ impl Pair {
 }
 
 impl Machine {
+    /// Whether the push target is enabled.
+    pub fn pushes(&self) -> Option<bool> {
+        let answer = self.space.inside(|| self.nginx.api().get("/v1/targets"));
+        answer.json["targets"][0]["enabled"].as_bool()
+    }
+
     /// Kills nginx, the workers too: all at once, as a machine out of memory would.
     pub fn kill_nginx(&self) {
         let mut everyone = self.nginx.workers();

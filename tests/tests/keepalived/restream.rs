@@ -12,18 +12,12 @@ use weir_tests::harness::{Outcome, Player, Publisher, files, until};
 use crate::alone;
 use crate::pair::{Machine, Pair, RTMP};
 
-/// Both machines have the same key. The push target is one that nginx itself makes up.
-fn config() -> Config {
+/// Both machines have the same key, and push what it opens.
+pub fn config() -> Config {
     let key = format!("show {}\n", Secret::new("wk_pair").digest().to_hex());
-    let target =
-        r#"{"id":"t1","app":"live","stream":"*","url":"rtmp://h/a/***","note":"","sessions":[],"enabled":"#;
     Config::weir()
         .with_api()
-        .app("live", "weir_publish key; weir_key_file @DIR@/keys;")
-        .http(&format!(
-            "location = /api/v1/targets {{ return 200 '{{\"targets\":[{target}false}},{target}true}}]}}'; }}
-             location = /api/v1/targets/t1 {{ access_log @DIR@/patches; return 200 '{target}true}}'; }}"
-        ))
+        .app("live", "weir_publish key; weir_key_file @DIR@/keys; weir_push on;")
         .file("keys", key)
 }
 
@@ -51,6 +45,7 @@ fn the_address_moves(allowed: &Allowed) {
     let publisher = publish(&pair);
     wait_role(a, "active");
     wait_role(b, "standby");
+    pair.wait_pushed(0);
 
     // nginx on a takes connections and is silent.
     let silent = a.silence_nginx();
@@ -59,10 +54,11 @@ fn the_address_moves(allowed: &Allowed) {
     drop(publisher);
     let publisher = publish(&pair);
     wait_role(b, "active");
-    wait_role(a, "standby");
 
-    // a is well again, and leaves b what it has.
+    // a is well again, is told what it missed, and leaves b what it has.
     drop(silent);
+    wait_role(a, "standby");
+    pair.wait_pushed(1);
     a.keepalived.wait_log("Entering BACKUP STATE", 2);
     assert_eq!(pair.answers().as_deref(), Some("b"));
     publisher.send_more(500);
@@ -72,8 +68,9 @@ fn the_address_moves(allowed: &Allowed) {
     let took = pair.wait_change(1);
     assert_change("killed", took, allowed);
     publisher.wait_closed(5.0);
-    publish(&pair);
+    let _publisher = publish(&pair);
     wait_role(a, "active");
+    pair.wait_pushed(0);
 }
 
 fn assert_change(what: &str, (seen, change): (Duration, Duration), allowed: &Allowed) {
@@ -107,9 +104,7 @@ fn wait_role(machine: &Machine, role: &str) {
     until(&format!("{} is told to be {role}", machine.name), 10.0, || {
         said().ends_with(&format!(" {role}\n"))
     });
-    // One of the two made-up targets is never as it should be.
-    let patches = || files::text(&machine.nginx.path("patches"));
-    until("the push targets are told", 10.0, || patches().contains("PATCH /api/v1/targets/t1"));
+    until("the push targets follow", 10.0, || machine.pushes() == Some(role == "active"));
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! `[notify]`: what keepalived says of this machine, and the push targets that follow it.
+
+use std::path::PathBuf;
+
+use super::check::{Checked, absolute, parsed, problem, text_or};
+use crate::health::{Kind, Selection, Who};
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+
+    use crate::config::raw::Text;
+
+    /// `[notify]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Notify {
+        pub fifo: Text,
+        pub targets: Text,
+        pub instance: Text,
+        pub group: Text,
+    }
+}
+
+/// keepalived's FIFO, and what it counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// `vrrp_notify_fifo` of keepalived's configuration.
+    pub fifo: PathBuf,
+    /// Enabled while this machine is MASTER, and disabled otherwise.
+    pub targets: Selection,
+    /// Whose state counts; each one's when there is none.
+    pub only: Option<Who>,
+}
+
+/// None where no `fifo` is named.
+pub(super) fn notify(raw: raw::Notify) -> Checked<Option<Notify>> {
+    let fifo = text_or("fifo", &raw.fifo, || None, |text| absolute(text).map(Some))?;
+    let targets = text_or("targets", &raw.targets, || Selection::All, parsed)?;
+    let who = |kind, name: toml::Spanned<String>| Who { kind, name: name.into_inner() };
+    let only = match (raw.instance, raw.group) {
+        (Some(_), Some(group)) => return problem(&group, "group: name an instance or a group, not both"),
+        (Some(instance), None) => Some(who(Kind::Instance, instance)),
+        (None, Some(group)) => Some(who(Kind::Group, group)),
+        (None, None) => None,
+    };
+    Ok(fifo.map(|fifo| Notify { fifo, targets, only }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    fn read(text: &str) -> Result<Option<Notify>, String> {
+        parse(Path::new("weir.toml"), text).map(|config| config.notify).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_fifo_and_what_it_counts_for() {
+        assert_eq!(read(""), Ok(None));
+        let fifo = PathBuf::from("/run/weir/keepalived.fifo");
+        let plain = Notify { fifo: fifo.clone(), targets: Selection::All, only: None };
+        assert_eq!(read("[notify]\nfifo = \"/run/weir/keepalived.fifo\"\n"), Ok(Some(plain)));
+        let text = "[notify]\nfifo = \"/run/weir/keepalived.fifo\"\ntargets = \"note:pair\"\ngroup = \"G\"\n";
+        let only = Some(Who { kind: Kind::Group, name: "G".into() });
+        assert_eq!(read(text), Ok(Some(Notify { fifo, targets: Selection::Note("pair".into()), only })));
+        for (text, why) in [
+            ("fifo = \"keepalived.fifo\"", "weir.toml:2: fifo = \"keepalived.fifo\""),
+            ("targets = \"\"", "weir.toml:2: targets = \"\": write all"),
+            ("instance = \"a\"\ngroup = \"b\"", "weir.toml:3: group: name an instance or a group"),
+            ("pipe = \"/x\"", "pipe"),
+        ] {
+            let error = read(&format!("[notify]\n{text}\n")).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}
