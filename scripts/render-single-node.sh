@@ -46,5 +46,6 @@ load_module $weir_module;|" \
     -e "s|/srv/weir/www|$sample/www|" \
     -e "s|state=/var/lib/weir-nginx/|state=$prefix/state/|" \
     -e "s|/var/lib/weir-nginx|$prefix|" \
+    -e "s|/var/lib/weir/|$prefix/|" \
     -e "/^#/d" \
     "$sample/nginx.conf"

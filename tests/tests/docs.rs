@@ -154,13 +154,34 @@ fn commands(code: &str, name: &str, above: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_command_has_a_section() {
-    let commands = commands(&read("sidecar/src/cli.rs"), "Command", "weir");
+    let sources = files(&[".rs"]).into_iter().filter(|path| path.starts_with("sidecar/src/cli"));
+    let code: String = sources.map(|path| read(&path)).collect();
+    let commands = commands(&code, "Command", "weir");
     let sections = headings(&read("docs/configuration.md"), "### ");
     assert_same(
         "commands",
         &commands,
         &sections.into_iter().filter(|heading| heading.starts_with("weir ")).collect(),
     );
+}
+
+#[test]
+fn every_key_of_weir_toml_has_a_row() {
+    let code = read("sidecar/src/config/raw.rs");
+    let docs = read("docs/configuration.md");
+    let tables: Vec<&str> = code.split("\n/// `[").skip(1).collect();
+    assert!(tables.len() >= 6, "{tables:?}");
+    for table in tables {
+        let (name, body) = table.split_once('`').unwrap();
+        let heading = format!("\n### `[{name}`\n");
+        let section = docs.split(&heading).nth(1).unwrap_or_else(|| panic!("no section {heading:?}"));
+        let section = section.split("\n### ").next().unwrap().split("\n## ").next().unwrap();
+        let body = body.split("\n}").next().unwrap();
+        let keys: BTreeSet<String> =
+            all_between(body, "    pub ", ":").iter().map(|key| (*key).to_owned()).collect();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        assert_same(&format!("keys of [{name}"), &keys, &rows.map(|(key, _)| key.to_owned()).collect());
+    }
 }
 
 #[test]

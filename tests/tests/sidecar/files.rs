@@ -58,8 +58,11 @@ fn a_ladder_is_aligned_decodable_and_described() {
     // ffprobe reads playlists with a parser of its own: three programs, and every packet.
     let master_file = sidecar.file("show", "master.m3u8");
     let programs = probe(&master_file.to_string_lossy(), &["-show_entries", "program=program_id"]);
-    let ids: std::collections::BTreeSet<&str> =
-        programs.lines().map(|line| line.trim_matches(',')).filter(|line| line.parse::<u32>().is_ok()).collect();
+    let ids: std::collections::BTreeSet<&str> = programs
+        .lines()
+        .map(|line| line.trim_matches(','))
+        .filter(|line| line.parse::<u32>().is_ok())
+        .collect();
     assert_eq!(ids.len(), 3, "{programs}");
     let manifest = std::fs::read_to_string(sidecar.file("show", "manifest.mpd")).unwrap();
     assert_eq!(manifest.matches("<Representation ").count(), 4, "{manifest}");

@@ -5,6 +5,7 @@
 mod daemon;
 mod files;
 mod rtmp;
+mod samples;
 mod supervision;
 
 use weir_tests::harness::nginx::Config;
