@@ -57,7 +57,7 @@ ifeq ($(BUILD),sanitize)
 else
 	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
 	@$(MAKE) --no-print-directory sanitized
-	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test guard -- --test-threads=4
+	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test guard -- --test-threads=4
 	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif
 
