@@ -11,7 +11,7 @@ use crate::pair::Pair;
 fn the_daemon_follows_keepalived() {
     let _alone = alone();
     let with_fifo = |text: String| {
-        let fifo = text.replace("# vrrp_notify_fifo /run/weir/", "vrrp_notify_fifo @FOLDER@/");
+        let fifo = text.replace("# vrrp_notify_fifo /var/lib/weir/", "vrrp_notify_fifo @FOLDER@/");
         let lines = fifo.lines().filter(|line| !line.trim().starts_with("notify "));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
         // The script's folder is the only one of the test that the sample names.
