@@ -92,11 +92,14 @@ pub enum Violation {
     /// `name?args` would have been cut: it is too long, or holds a NUL.
     #[error("name longer than {} bytes, or with a null byte", publish::MAX_PRESENTED_LEN)]
     Name,
+    /// Somebody publishes under the name, where names are nginx-rtmp's business.
+    #[error("name is live already")]
+    Duplicate,
 }
 
 impl Violation {
     /// Every one, by its [`index`](Violation::index).
-    pub const ALL: [Violation; 13] = [
+    pub const ALL: [Violation; 14] = [
         Violation::NotConnected,
         Violation::Depth,
         Violation::ChunkSizes,
@@ -110,6 +113,7 @@ impl Violation {
         Violation::TooManyConnections,
         Violation::SecondPublish,
         Violation::Name,
+        Violation::Duplicate,
     ];
 
     /// How many there are.
@@ -136,6 +140,7 @@ impl Violation {
             Violation::TooManyConnections => "too_many_connections",
             Violation::SecondPublish => "second_publish",
             Violation::Name => "name",
+            Violation::Duplicate => "duplicate",
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn on_connect(session: &mut Session) -> bool {
     }
     if session.is_accepted() {
         runtime.zone.count_accepted();
-        session.send_at_once();
+        session.send_at_once(true);
     }
     guard::on_connect(session)
 }

@@ -21,7 +21,8 @@ use super::{
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t, ngx_rtmp_stream_t,
+        ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
+        ngx_rtmp_stream_t,
     },
     timer::SessionTimer,
 };
@@ -175,6 +176,16 @@ impl Session {
             let name = &*(&raw const stream.name).cast::<[u8; NGX_RTMP_MAX_NAME as usize]>();
             Some(CStr::from_bytes_until_nul(name).ok()?.to_string_lossy().into_owned())
         }
+    }
+
+    /// Whether nginx-rtmp's live module serves the session's application (`live on;`).
+    #[must_use]
+    pub fn has_live_streams(&self) -> bool {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return false };
+        // SAFETY: the live module's entry in an application's settings is its own.
+        let live: Option<&ngx_rtmp_live_app_conf_t> =
+            unsafe { conf::entry(self.raw().app_conf, rtmp.ngx_rtmp_live_module) };
+        live.is_some_and(|live| live.live == 1)
     }
 
     /// Whether another worker made the connection, to push a stream here.
@@ -333,9 +344,11 @@ impl Session {
 
     /// Small replies are not held back for the client's acknowledgement (TCP_NODELAY): stock nginx-rtmp
     /// answers `connect` in four small writes, and the third waits 40 ms.
-    pub fn send_at_once(&self) {
+    ///
+    /// Media is held back: nginx-rtmp writes it in pieces, and each would be a packet.
+    pub fn send_at_once(&self, at_once: bool) {
         if matches!(self.client(), ClientAddr::Ip(_)) {
-            let on: libc::c_int = 1;
+            let on = libc::c_int::from(at_once);
             // SAFETY: an open socket and a flag of the right size; a failure costs only time.
             unsafe {
                 libc::setsockopt(

@@ -18,9 +18,10 @@ use crate::{
     ffi::{
         log::{self, Level},
         process,
-        session::Session,
+        session::{self, Session},
     },
     runtime,
+    settings::AppSettings,
 };
 
 /// What the guard knows of a session.
@@ -31,8 +32,14 @@ pub struct Guarded {
     since: Timestamp,
     /// The address for which it is counted as one that neither publishes nor plays.
     counted: Option<[u8; 16]>,
+    /// A client made the connection; what this server or another worker connects to has no deadline.
+    client: bool,
     /// A `publish` went through, and its stream was not closed.
     pub(super) publishes: bool,
+    /// The name of that, where names are nginx-rtmp's business.
+    name: Option<String>,
+    /// nginx-rtmp's live module was seen to publish it.
+    live: bool,
 }
 
 /// What becomes of a message.
@@ -48,18 +55,18 @@ pub enum Passage {
 
 /// A connection begins. Returns whether it may go on.
 pub(super) fn on_connect(session: &mut Session) -> bool {
-    if !session.guard_settings().is_some_and(|settings| settings.guard()) {
+    if !stands_before(session) {
         return true;
     }
-    let accepted = session.is_accepted() && !session.is_from_worker();
-    let gate = if accepted { Gate::accepted() } else { Gate::outgoing() };
-    let since = process::uptime();
+    let client = session.is_accepted() && !session.is_from_worker();
+    let gate = if client { Gate::accepted() } else { Gate::outgoing() };
+    let (phase, since) = (Phase::Arriving, process::uptime());
+    let guarded =
+        Guarded { gate, phase, since, counted: None, client, publishes: false, name: None, live: false };
     if let Some(state) = session.state() {
-        // What this server connected to itself has no deadline.
-        let phase = if accepted { Phase::Arriving } else { Phase::Playing };
-        state.guard = Some(Guarded { gate, phase, since, counted: None, publishes: false });
+        state.guard = Some(guarded);
     }
-    if !accepted {
+    if !client {
         return true;
     }
     session.watch_incoming();
@@ -111,12 +118,57 @@ pub fn on_message<'m>(
     }
 }
 
-/// Audio or video came.
-pub(super) fn on_media(guarded: &mut Guarded) {
-    if guarded.publishes {
-        guarded.phase = Phase::Publishing;
-        guarded.since = process::uptime();
+/// Audio or video came. Returns whether anybody may see it: where nginx-rtmp has not said `Publish.Start`, HLS
+/// and DASH would write it all the same.
+pub(super) fn on_media(session: &mut Session) -> bool {
+    let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return true };
+    if !guarded.publishes {
+        return true;
     }
+    guarded.phase = Phase::Publishing;
+    guarded.since = process::uptime();
+    if guarded.live || !guarded.client {
+        return true;
+    }
+    let live = !session.has_live_streams() || session.live_name().is_some();
+    if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
+        guarded.live = live;
+    }
+    live
+}
+
+/// A client says `publish` where names are nginx-rtmp's business. Returns what is wrong with that: two that
+/// write one name's files would stop the worker.
+pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Violation> {
+    let guarded = session.known_state().and_then(|state| state.guard.as_ref())?;
+    if guarded.publishes {
+        return Some(Violation::SecondPublish);
+    }
+    let name = String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default());
+    let app = session.app().to_owned();
+    if is_live(&app, &name) {
+        return Some(Violation::Duplicate);
+    }
+    let guarded = session.known_state().and_then(|state| state.guard.as_mut())?;
+    guarded.name = Some(name.into_owned());
+    None
+}
+
+fn is_live(app: &str, name: &str) -> bool {
+    let here = session::find(|other| {
+        let guarded = other.known_state().and_then(|state| state.guard.as_ref());
+        let same = guarded.is_some_and(|guarded| guarded.publishes && guarded.name.as_deref() == Some(name));
+        same && other.app() == app
+    });
+    here.is_some()
+        || runtime::current().is_some_and(|runtime| {
+            runtime.zone.lock(process::pid()).stream(app, name, process::alive).is_some()
+        })
+}
+
+/// Whether the guard stands before a session.
+pub(super) fn stands_before(session: &Session) -> bool {
+    session.guard_settings().is_some_and(AppSettings::guard)
 }
 
 /// Bytes came, before anybody looked at them. Returns whether the connection may go on.
@@ -156,7 +208,10 @@ pub(super) fn settle(session: &mut Session, phase: Phase) {
 /// A stream was closed.
 pub(super) fn on_close(guarded: &mut Guarded) {
     if std::mem::take(&mut guarded.publishes) {
-        guarded.phase = Phase::Playing;
+        guarded.phase = Phase::Arriving;
+        guarded.since = process::uptime();
+        guarded.live = false;
+        guarded.name = None;
     }
 }
 
@@ -178,7 +233,7 @@ pub fn check_deadline(session: &mut Session) {
         guarded.is_some_and(|guarded| guarded.phase == Phase::Published) && session.live_name().is_none();
     let Some(settings) = session.guard_settings() else { return };
     let Some(state) = session.known_state().filter(|state| !state.is_closing()) else { return };
-    let Some(guarded) = &mut state.guard else { return };
+    let Some(guarded) = state.guard.as_mut().filter(|guarded| guarded.client) else { return };
     if asking {
         guarded.since = now;
     }

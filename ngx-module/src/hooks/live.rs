@@ -1,6 +1,7 @@
 //! A stream that is live: what comes in, and that it is known by its name.
 
 use weir_model::{
+    guard::Violation,
     media::{AudioFacts, VideoFacts},
     rate::Rate,
     verdict::Credential,
@@ -8,7 +9,7 @@ use weir_model::{
 use weir_zone::{NewStream, Rates, StreamId, StreamRow};
 
 use super::{
-    guard,
+    guard::{self, Passage},
     publish::{Publish, set},
     spread,
 };
@@ -107,15 +108,11 @@ pub enum Media {
 }
 
 /// Audio or video of `bytes` bytes came in.
-pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
-    let state = session.known_state();
-    let publish = state.map(|state| {
-        if let Some(guarded) = &mut state.guard {
-            guard::on_media(guarded);
-        }
-        &mut state.publish
-    });
-    match publish {
+pub fn on_media(session: &mut Session, media: Media, bytes: u32) -> Passage {
+    if !guard::on_media(session) {
+        return Passage::Drop;
+    }
+    match session.known_state().map(|state| &mut state.publish) {
         Some(Publish::Live(live)) => {
             live.row.media(process::now(), u64::from(bytes));
             match media {
@@ -126,22 +123,31 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32) {
                 confirm_name(session);
             }
         }
-        Some(Publish::Idle) | None => watch(session),
+        Some(Publish::Idle) | None => return watch(session),
         Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker(_)) => {}
     }
+    Passage::Open
 }
 
 /// A stream of an application where keys and names are nginx-rtmp's business is seen once it is live.
-fn watch(session: &mut Session) {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
-    let Some(name) = session.live_name() else { return };
+fn watch(session: &mut Session) -> Passage {
+    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return Passage::Open };
+    let (Some(name), Some(worker)) = (session.live_name(), runtime.worker()) else { return Passage::Open };
     let addr = session.addr();
-    let watched = runtime.worker().and_then(|worker| {
-        let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
-        let new = NewStream { app: session.app(), name: &name, credential, addr: &addr, worker };
-        let id = runtime.zone.lock(process::pid()).watch(&new, process::now()).ok()?;
-        Some(Live::new(id, runtime.zone.row(id)?, name.clone(), true))
-    });
+    let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
+    let new = NewStream { app: session.app(), name: &name, credential, addr: &addr, worker };
+    let zone = runtime.zone.lock(process::pid());
+    if credential == Credential::Open
+        && guard::stands_before(session)
+        && zone.stream(new.app, &name, process::alive).is_some()
+    {
+        drop(zone);
+        guard::refuse(session, Violation::Duplicate);
+        return Passage::Close;
+    }
+    let id = zone.watch(&new, process::now()).ok();
+    drop(zone);
+    let watched = id.and_then(|id| Some(Live::new(id, runtime.zone.row(id)?, name.clone(), true)));
     match watched {
         Some(live) => {
             set(session, Publish::Live(live));
@@ -149,6 +155,7 @@ fn watch(session: &mut Session) {
         }
         None => set(session, Publish::Unseen),
     }
+    Passage::Open
 }
 
 /// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name.

@@ -68,6 +68,7 @@ pub fn on_play(session: &mut Session, name: &str) {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
     let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
     guard::settle(session, Phase::Playing);
+    session.send_at_once(false);
     if session.state().is_none_or(|state| state.playing.is_some()) {
         return;
     }

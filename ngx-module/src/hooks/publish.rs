@@ -110,10 +110,10 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         return refuse(session, refusal);
     }
     if settings.publish() == Policy::Off {
-        let again = session.known_state().and_then(|state| state.guard.as_ref()).is_some_and(|g| g.publishes);
-        if again {
-            guard::refuse(session, Violation::SecondPublish);
-            return refuse(session, Refusal::Busy);
+        if let Some(violation) = guard::on_free_publish(session, raw) {
+            guard::refuse(session, violation);
+            let busy = violation == Violation::SecondPublish;
+            return refuse(session, if busy { Refusal::Busy } else { Refusal::Duplicate });
         }
         return Flow::Untouched;
     }

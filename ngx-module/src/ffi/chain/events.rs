@@ -49,18 +49,27 @@ pub(super) unsafe extern "C" fn message(
     callback::guard("a message", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session, the message's header and its buffers.
         let (mut session, bytes, kind) = unsafe { (Session::new(session), (*header).mlen, (*header).type_) };
-        match guard::on_message(&mut session, kind, Pieces { next: message, message: PhantomData }) {
-            Passage::Open => {}
-            Passage::Drop => return NGX_DONE as ngx_int_t,
-            Passage::Close => return NGX_ERROR as ngx_int_t,
+        let body = Pieces { next: message, message: PhantomData };
+        let passage = guard::on_message(&mut session, kind, body);
+        if passage != Passage::Open {
+            return code(passage);
         }
-        match u32::from(kind) {
+        let passage = match u32::from(kind) {
             NGX_RTMP_MSG_AUDIO => live::on_media(&mut session, Media::Audio, bytes),
             NGX_RTMP_MSG_VIDEO => live::on_media(&mut session, Media::Video, bytes),
-            _ => {}
-        }
-        NGX_OK as ngx_int_t
+            _ => Passage::Open,
+        };
+        code(passage)
     })
+}
+
+/// What nginx-rtmp is told: that others may see the message, that nobody may, or that it ends the connection.
+fn code(passage: Passage) -> ngx_int_t {
+    match passage {
+        Passage::Open => NGX_OK as ngx_int_t,
+        Passage::Drop => NGX_DONE as ngx_int_t,
+        Passage::Close => NGX_ERROR as ngx_int_t,
+    }
 }
 
 /// A connection was accepted, or is being made.
