@@ -2,6 +2,7 @@
 //! Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod browser;
 mod daemon;
 mod files;
 mod rtmp;
