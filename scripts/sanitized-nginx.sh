@@ -33,7 +33,8 @@ mkdir "$dir/nginx-rtmp"
 tar -xf "$rtmp" -C "$dir/nginx-rtmp" --strip-components=1
 
 # What nginx does everywhere and means: it looks at bytes as words, adds nothing to null pointers, and copies nothing from them.
-tolerated=alignment,pointer-overflow,nonnull-attribute,shift
+# nginx-rtmp makes arrays of no length, and puts nothing into them.
+tolerated=alignment,pointer-overflow,nonnull-attribute,shift,vla-bound
 sanitize="-fsanitize=address,undefined -fno-sanitize=$tolerated -fno-omit-frame-pointer"
 
 # The layouts are those of Debian's flags. NGX_DEBUG_PALLOC gives each object of a pool an allocation, and so borders, of its own.
