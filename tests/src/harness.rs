@@ -3,9 +3,11 @@
 //! A missing tool or product is a panic that says what to run, never a skipped test.
 
 pub mod api;
+pub mod authority;
 pub mod browser;
 pub mod clients;
 pub mod crowd;
+pub mod dns;
 pub mod encoder;
 pub mod ffmpeg;
 pub mod files;
@@ -19,6 +21,7 @@ pub mod metrics;
 pub mod netns;
 pub mod nginx;
 pub mod obs;
+pub mod peer;
 pub mod player;
 pub mod ports;
 pub mod process;
@@ -35,7 +38,9 @@ pub mod wait;
 pub mod xml;
 
 pub use api::Api;
+pub use authority::Authority;
 pub use crowd::Crowd;
+pub use dns::Dns;
 pub use encoder::{Encoder, Make};
 pub use ffmpeg::Ffmpeg;
 pub use flood::Flood;
@@ -44,6 +49,7 @@ pub use keepalived::Keepalived;
 pub use lan::{Lan, Space};
 pub use netns::Netns;
 pub use nginx::Nginx;
+pub use peer::{Manners, Peer};
 pub use player::Player;
 pub use publisher::{Outcome, Publisher};
 pub use random::Random;

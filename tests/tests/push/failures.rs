@@ -1,0 +1,160 @@
+//! Each way in which a target can fail, by a socket that does: it waits with the reason, and is tried again. The stream goes on
+//! without a lost frame at a target beside it.
+
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Manners, Netns, Peer, Publisher, until};
+
+use super::{Stage, add, source, wait_error};
+
+/// The reason for which a target with these manners waits; and that all is well once it takes streams.
+#[track_caller]
+fn assert_waits(manners: Manners, reason: &str) {
+    let stage = Stage::set(source(""));
+    let peer = Peer::start(manners);
+    let id = stage.add(&peer.url("app/key"));
+    stage.wait_error(&id, reason);
+    peer.becomes(Manners::Takes);
+    stage.wait_state(&id, "live");
+    peer.wait_frames("key", 20);
+    let session = stage.session(&id);
+    assert!(session["reconnects"].as_u64().unwrap() >= 1, "{session}");
+    assert!(session["last_error"].as_str().unwrap().starts_with(reason), "the last error stays: {session}");
+    stage.is_undisturbed();
+}
+
+#[test]
+fn nobody_listens() {
+    let port = Port::reserve();
+    let stage = Stage::set(source(""));
+    let id = stage.add(&format!("rtmp://127.0.0.1:{}/app/key", port.number()));
+    stage.wait_error(&id, "connection refused");
+    let peer = Peer::on(TcpListener::bind(("127.0.0.1", port.number())).unwrap(), Manners::Takes);
+    stage.wait_state(&id, "live");
+    peer.wait_frames("key", 20);
+    stage.is_undisturbed();
+}
+
+#[test]
+fn it_resets_the_connection() {
+    assert_waits(Manners::Resets, "closed by the target");
+}
+
+#[test]
+fn it_accepts_and_says_nothing() {
+    assert_waits(Manners::Silent, "timed out in the handshake");
+}
+
+#[test]
+fn it_shakes_hands_and_says_nothing() {
+    assert_waits(Manners::Mute, "timed out waiting for the answer to publish");
+}
+
+#[test]
+fn it_rejects_the_publish_in_its_own_words() {
+    let code = "NetStream.Publish.BadName";
+    assert_waits(
+        Manners::Rejects(code.to_owned(), "Stream key expired, get another".to_owned()),
+        "rejected: NetStream.Publish.BadName: Stream key expired, get another",
+    );
+}
+
+#[test]
+fn it_hangs_up_on_the_first_frame() {
+    assert_waits(Manners::HangsUp, "closed by the target");
+}
+
+#[test]
+fn it_does_not_read() {
+    // Small pieces of media: a receive buffer of the smallest kind, or it would take minutes to fill.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    nix::sys::socket::setsockopt(&listener, nix::sys::socket::sockopt::RcvBuf, &1024).unwrap();
+    let stage = Stage::set(source(""));
+    let peer = Peer::on(listener, Manners::Deaf);
+    let id = stage.add(&peer.url("app/key"));
+    stage.wait_state(&id, "live");
+    until("it is found out", 150.0, || stage.session(&id)["state"] == "waiting");
+    stage.wait_error(&id, "does not read: 0 bit/s for 10 s");
+    stage.is_undisturbed();
+}
+
+#[test]
+fn nobody_answers() {
+    // A queue that is full: the kernel drops what else comes.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(socket) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        held.push(socket);
+    }
+    let stage = Stage::set(source(""));
+    let id = stage.add(&format!("rtmp://{address}/app/key"));
+    stage.wait_error(&id, "timed out connecting");
+    stage.is_undisturbed();
+    assert!(listener.as_raw_fd() > 0);
+}
+
+#[test]
+fn the_cable_is_pulled_while_it_is_live() {
+    let net = Netns::create();
+    let peer = net.inside(|| Peer::at(&net.address(1).to_string(), Manners::Takes));
+    let stage = Stage::set(source(""));
+    let id = stage.add(&peer.url("app/key"));
+    stage.wait_state(&id, "live");
+    peer.wait_frames("key", 20);
+    net.pull();
+    until("it is found out", 150.0, || stage.session(&id)["state"] == "waiting");
+    stage.is_undisturbed();
+    net.plug();
+    until("it is live again", 90.0, || stage.session(&id)["state"] == "live");
+    stage.is_undisturbed();
+}
+
+#[test]
+fn it_is_this_very_server() {
+    let stage = Stage::set(source("").app("other", "weir_publish open;"));
+    let port = stage.nginx.rtmp();
+    let id = stage.add(&format!("rtmp://127.0.0.1:{port}/live/show"));
+    stage.wait_error(&id, "would loop back to this server");
+    // To another application it may go.
+    let other = stage.add(&format!("rtmp://127.0.0.1:{port}/other/show"));
+    stage.wait_state(&other, "live");
+    until("it is there", 5.0, || stage.api.stream("other", "show").is_some());
+    stage.is_undisturbed();
+}
+
+#[test]
+fn there_is_no_way_there() {
+    let net = Netns::create();
+    let witness = net.inside(|| Peer::at("127.0.0.1", Manners::Takes));
+    // In that network there is nothing beside its own cable.
+    net.inside(|| {
+        let nginx = source("").start();
+        let api = nginx.api();
+        let well = add(&api, "show", &witness.url("app/witness"));
+        let v6 = add(&api, "show", "rtmp://[2001:db8::1]/app/key");
+        let v4 = add(&api, "show", "rtmp://203.0.113.1/app/key");
+        let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+        wait_error(&api, &v6, "cannot connect: ");
+        wait_error(&api, &v4, "cannot connect: network unreachable");
+        super::wait_state(&api, &well, "live");
+    });
+}
+
+#[test]
+fn an_address_that_is_denied() {
+    let stage =
+        Stage::set(source("weir_push_deny 127.0.0.2; weir_push_allow 127.0.0.0/8; weir_push_deny all;"));
+    let peer = Peer::at("127.0.0.2", Manners::Takes);
+    for url in [peer.url("app/key"), "rtmp://192.0.2.1/app/key".to_owned(), "rtmp://[::1]/app/key".to_owned()]
+    {
+        let id = stage.add(&url);
+        stage.wait_error(&id, "address is denied by weir_push_deny");
+    }
+    assert!(peer.calls().is_empty());
+    stage.is_undisturbed();
+}

@@ -1,0 +1,95 @@
+//! What comes out at targets: each frame once and at its time, at stock servers as well, and the end is told.
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::peer::assert_unbroken;
+use weir_tests::harness::{Peer, Player, Publisher, Xml, until};
+
+use super::{Stage, add, source};
+
+#[test]
+fn a_stock_server_takes_the_stream_and_plays_it() {
+    let stock = Config::stock().app("in", "").http("location /stat { rtmp_stat all; }").start();
+    let stage = Stage::set(source(""));
+    let id = stage.add(&format!("rtmp://127.0.0.1:{}/in/key", stock.rtmp()));
+    stage.wait_state(&id, "live");
+    let player = Player::start(stock.rtmp(), "in/key");
+    player.wait_video(60);
+    let seen = player.seen();
+    assert!(seen.gap().as_secs_f64() < 1.0, "{:?}", seen.gap());
+    let streams = || {
+        let text = weir_tests::harness::Api::new(&stock.url("")).get("/stat").text;
+        Xml::read(&text).number("count(//stream[name='key']/publishing)")
+    };
+    assert_eq!(streams(), 1.0);
+    stage.is_undisturbed();
+    let Stage { publisher, nginx: _nginx, .. } = stage;
+    publisher.close();
+    until("the server has no such stream any more", 5.0, || streams() == 0.0);
+    assert!(!stock.log_lines("deleteStream").is_empty());
+}
+
+#[test]
+fn two_targets_get_the_same() {
+    let stage = Stage::set(source(""));
+    let other = Peer::takes();
+    let id = stage.add(&other.url("a/b/key?x=1"));
+    stage.wait_state(&id, "live");
+    let call = other.wait_frames("key?x=1", 200);
+    assert_eq!(call.app, "a/b");
+    assert_eq!(call.tc_url, other.url("a/b"));
+    assert_unbroken(&call.frames);
+    stage.is_undisturbed();
+    let session = stage.session(&id);
+    assert!(session["bytes_out"].as_u64().unwrap() > 1000, "{session}");
+    assert_eq!(session["reconnects"], 0);
+    assert!(session["last_error"].is_null());
+}
+
+#[test]
+fn a_target_for_any_stream_gets_each_over_its_own_connection() {
+    let nginx = source("").start();
+    let (api, peer) = (nginx.api(), Peer::takes());
+    let id = add(&api, "*", &peer.url("app/all"));
+    let publishers =
+        ["live/show", "live/more"].map(|path| Publisher::to(nginx.rtmp(), path).start().started());
+    until("both are pushed", 10.0, || {
+        peer.open("all").iter().filter(|call| !call.frames.is_empty()).count() == 2
+    });
+    let sessions = api.get(&format!("/v1/targets/{id}")).expect(200)["sessions"].clone();
+    assert_eq!(sessions.as_array().unwrap().len(), 2, "{sessions}");
+    publishers.into_iter().for_each(Publisher::close);
+    until("both connections are closed", 5.0, || peer.open("all").is_empty());
+    for call in peer.calls() {
+        assert_unbroken(&call.frames);
+        assert!(
+            call.commands.ends_with(&["FCUnpublish".to_owned(), "deleteStream".to_owned()]),
+            "{:?}",
+            call.commands
+        );
+    }
+}
+
+#[test]
+fn a_publisher_that_just_goes_is_an_end_too() {
+    let stage = Stage::set(source(""));
+    stage.publisher.send_more(500);
+    let Stage { publisher, witness, nginx: _nginx, .. } = stage;
+    publisher.kill();
+    let call = witness.wait_closed("witness");
+    assert!(
+        call.commands.ends_with(&["FCUnpublish".to_owned(), "deleteStream".to_owned()]),
+        "{:?}",
+        call.commands
+    );
+}
+
+#[test]
+fn nothing_is_pushed_where_it_is_off() {
+    let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();
+    let (api, peer) = (nginx.api(), Peer::takes());
+    let id = add(&api, "show", &peer.url("app/key"));
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    publisher.send_more(1000);
+    assert_eq!(super::session(&api, &id)["state"], "off");
+    assert!(peer.calls().is_empty());
+}
