@@ -10,7 +10,10 @@ use weir_model::{AppName, StreamName};
 use crate::nginx::ApiUrl;
 
 mod check;
+pub mod hooks;
+pub mod notify;
 mod raw;
+pub mod record;
 mod rungs;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,14 @@ pub struct Config {
     pub jobs: Jobs,
     /// `[[stream]]`, in their order: the first that fits a stream counts.
     pub rules: Vec<Rule>,
+    /// `[hooks]`
+    pub hooks: hooks::Hooks,
+    /// `[notify]`
+    pub notify: Option<notify::Notify>,
+    /// `[[record]]`, in their order: the first that fits a stream counts.
+    pub records: Vec<record::Record>,
+    /// `[[thumbnail]]`, likewise.
+    pub thumbnails: Vec<record::Thumbnail>,
 }
 
 /// Where nginx is.

@@ -15,18 +15,23 @@ use tokio::time::{Instant, interval, sleep_until};
 use crate::config::{self, Config, Delivery};
 use crate::events::Bus;
 use crate::follow::{Update, follow};
-use crate::jobs::Jobs;
+use crate::jobs::{Job, Jobs};
 use crate::ladder::Env;
 use crate::ladder::plan::plan;
 use crate::ladder::shelf::Shelves;
 use crate::nginx::{self, Nginx};
+use crate::record::{self, keeper::keep};
 use crate::streams::{Changes, Streams};
+use crate::webhooks::{self, Hooks};
 use crate::{clock, shutdown};
 
 pub mod client;
 pub mod logging;
 pub mod metrics;
+mod notify;
 pub mod web;
+
+use notify::Notifier;
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,9 @@ pub enum Error {
     /// The log cannot be written where it is to be.
     #[error("log: {0}")]
     Log(String),
+    /// A secret of a webhook is missing, and the like.
+    #[error(transparent)]
+    Hooks(#[from] webhooks::Error),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -60,6 +68,8 @@ pub struct State {
     pub jobs: Mutex<Jobs>,
     /// Events.
     pub bus: Arc<Bus>,
+    /// Who else is told of events.
+    pub hooks: Arc<Hooks>,
     /// Whether nginx answers, since when the daemon runs, and so on.
     pub health: Mutex<Health>,
 }
@@ -81,12 +91,18 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     logging::init(&config.daemon).map_err(Error::Log)?;
     let listeners = web::listen(&config.daemon).await?;
     let bus = Bus::new(clock::now().as_millis());
-    let env =
-        Arc::new(Env { config: Mutex::new(config.clone()), bus: bus.clone(), shelves: Shelves::default() });
+    let env = Arc::new(Env {
+        config: Mutex::new(config.clone()),
+        bus: bus.clone(),
+        shelves: Shelves::default(),
+        recordings: Arc::default(),
+    });
+    let keeper = tokio::spawn(keep(env.clone()));
+    let hooks = Hooks::start(&config.hooks, &bus)?;
     let (ended_sender, ended) = mpsc::channel(64);
     let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
     let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
-    let state = Arc::new(State { jobs: Mutex::new(jobs), bus, health: Mutex::new(health) });
+    let state = Arc::new(State { jobs: Mutex::new(jobs), bus, hooks, health: Mutex::new(health) });
     web::serve(listeners, &state);
     let mut daemon = Daemon {
         path: path.to_owned(),
@@ -95,10 +111,13 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         state,
         streams: Streams::default(),
         follower: None,
+        notifier: None,
         swept: false,
     };
     daemon.follow()?;
+    daemon.notifier = Notifier::start(&daemon.config);
     let result = daemon.work(ended).await;
+    keeper.abort();
     // The socket is ours until here.
     let _ = std::fs::remove_file(&daemon.config.daemon.socket);
     result
@@ -116,6 +135,7 @@ struct Daemon {
     state: Arc<State>,
     streams: Streams,
     follower: Option<Follower>,
+    notifier: Option<Notifier>,
     /// What an earlier daemon left was looked through.
     swept: bool,
 }
@@ -227,7 +247,9 @@ impl Daemon {
     }
 
     fn plan(&mut self) {
-        let wanted = plan(&self.config, self.streams.iter());
+        let ladders = plan(&self.config, self.streams.iter()).into_iter().map(Job::Ladder);
+        let records = record::plan::plan(&self.config, self.streams.iter()).into_iter().map(Job::Record);
+        let wanted = ladders.chain(records).collect();
         self.jobs(|jobs| jobs.want(wanted));
     }
 
@@ -260,11 +282,20 @@ impl Daemon {
         if next.daemon != self.config.daemon {
             tracing::warn!("[daemon] has changed: that takes a restart");
         }
+        if let Err(error) = self.state.hooks.configure(&next.hooks) {
+            tracing::error!("hooks stay as they were: {error}");
+        }
         let elsewhere = next.nginx != self.config.nginx;
+        let told_otherwise = elsewhere || next.notify != self.config.notify;
         self.config = next.clone();
         *self.env.config.lock().unwrap_or_else(PoisonError::into_inner) = next;
         if elsewhere && let Err(error) = self.follow() {
             tracing::error!("[nginx]: {error}");
+        }
+        if told_otherwise {
+            // The old one must have let go of the fifo before.
+            self.notifier = None;
+            self.notifier = Notifier::start(&self.config);
         }
         self.plan();
         self.health(|health| health.reloads.0 += 1);
@@ -277,6 +308,7 @@ impl Daemon {
         tracing::info!("weir serve is ending");
         shutdown::stopping();
         self.follower = None;
+        self.notifier = None;
         let deadline = Instant::now() + self.config.jobs.grace + Duration::from_secs(2);
         while !self.jobs(Jobs::stop_all) {
             tokio::select! {
@@ -285,6 +317,7 @@ impl Daemon {
             }
         }
         self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
+        self.state.hooks.stop().await;
     }
 }
 

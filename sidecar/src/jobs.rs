@@ -10,14 +10,49 @@ use tokio::sync::mpsc;
 
 use crate::ladder::plan::LadderJob;
 use crate::ladder::{self, Env};
+use crate::record;
+use crate::record::plan::RecordJob;
+use crate::streams::Live;
 use crate::supervise::output::Line;
 use crate::supervise::{Command, Shared, Status};
+
+/// One ffmpeg for one stream, of either kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// Makes renditions.
+    Ladder(LadderJob),
+    /// Keeps what is sent, or stills of it.
+    Record(RecordJob),
+}
+
+impl Job {
+    fn id(&self) -> &String {
+        match self {
+            Self::Ladder(job) => &job.id,
+            Self::Record(job) => &job.id,
+        }
+    }
+
+    fn live(&self) -> &Live {
+        match self {
+            Self::Ladder(job) => &job.live,
+            Self::Record(job) => &job.live,
+        }
+    }
+
+    fn makes(&self) -> Vec<String> {
+        match self {
+            Self::Ladder(job) => job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect(),
+            Self::Record(job) => vec![job.kept.name()],
+        }
+    }
+}
 
 /// All of them.
 #[derive(Debug)]
 pub struct Jobs {
     env: Arc<Env>,
-    wanted: BTreeMap<String, LadderJob>,
+    wanted: BTreeMap<String, Job>,
     running: BTreeMap<String, Running>,
     ended: mpsc::Sender<String>,
     /// Sockets of job N are in its folder `N`.
@@ -27,7 +62,7 @@ pub struct Jobs {
 
 #[derive(Debug)]
 struct Running {
-    job: LadderJob,
+    job: Job,
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     stopping: bool,
@@ -56,8 +91,8 @@ impl Jobs {
     }
 
     /// What is wanted from now on.
-    pub fn want(&mut self, jobs: Vec<LadderJob>) {
-        self.wanted = jobs.into_iter().map(|job| (job.id.clone(), job)).collect();
+    pub fn want(&mut self, jobs: Vec<Job>) {
+        self.wanted = jobs.into_iter().map(|job| (job.id().clone(), job)).collect();
         for (id, running) in &mut self.running {
             if self.wanted.get(id) != Some(&running.job) {
                 running.stop();
@@ -81,7 +116,7 @@ impl Jobs {
             }
             if self.running.len() >= most {
                 tracing::warn!(
-                    stream = job.live.path(),
+                    stream = job.live().path(),
                     job = id,
                     "job waits: max_processes = {most} are running"
                 );
@@ -103,7 +138,7 @@ impl Jobs {
 
     /// All that run, and those that wait for room.
     pub fn list(&self) -> Vec<View> {
-        let waiting = self.wanted.values().filter(|job| !self.running.contains_key(&job.id));
+        let waiting = self.wanted.values().filter(|job| !self.running.contains_key(job.id()));
         let waiting = waiting.map(|job| view(job, Shared::new().status()));
         let mut views: Vec<View> = self
             .running
@@ -142,23 +177,26 @@ impl Running {
     }
 }
 
-fn view(job: &LadderJob, status: Status) -> View {
+fn view(job: &Job, status: Status) -> View {
     View {
-        id: job.id.clone(),
-        app: job.live.app.to_string(),
-        stream: job.live.name.to_string(),
-        renditions: job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect(),
+        id: job.id().clone(),
+        app: job.live().app.to_string(),
+        stream: job.live().name.to_string(),
+        renditions: job.makes(),
         status,
     }
 }
 
-fn start(job: LadderJob, env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Running {
+fn start(job: Job, env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Running {
     let shared = Shared::new();
     // A stop always fits behind restarts.
     let (commands, orders) = mpsc::channel(16);
-    let (id, of_job, of_shared) = (job.id.clone(), job.clone(), shared.clone());
+    let (id, of_job, of_shared) = (job.id().clone(), job.clone(), shared.clone());
     tokio::spawn(async move {
-        ladder::run(of_job, env, of_shared, orders, place).await;
+        match of_job {
+            Job::Ladder(job) => ladder::run(job, env, of_shared, orders, place).await,
+            Job::Record(job) => record::run(job, env, of_shared, orders, place).await,
+        }
         let _ = ended.send(id).await;
     });
     Running { job, shared, commands, stopping: false }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::config::{Config, Delivery};
 use crate::events::Bus;
+use crate::record::Recordings;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Command, Shared, Spec};
@@ -38,6 +39,8 @@ pub struct Env {
     pub bus: Arc<Bus>,
     /// The folders with HLS and DASH.
     pub shelves: Shelves,
+    /// The folders with recordings.
+    pub recordings: Arc<Recordings>,
 }
 
 impl Env {
@@ -158,7 +161,8 @@ async fn run_in(
     Ok(())
 }
 
-fn policy(config: &Config) -> Policy {
+/// As the configuration has it for all jobs.
+pub fn policy(config: &Config) -> Policy {
     let jobs = &config.jobs;
     Policy {
         stall: jobs.stall,

@@ -7,8 +7,10 @@
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
+//! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere
 //! - [`supervise`]: programs that are kept running
 //! - [`health`]: what keepalived asks and tells
+//! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
 //! - [`nginx`]: the only client of the module's API
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
 #![forbid(unsafe_code)]
@@ -32,11 +34,14 @@ pub mod jobs;
 pub mod ladder;
 pub mod nginx;
 pub mod playlist;
+pub mod record;
 mod shutdown;
 mod signals;
 pub mod streams;
 pub mod supervise;
 pub mod test_stream;
+pub mod upload;
+pub mod webhooks;
 
 /// Wrong usage, as an exit status.
 const WRONG_USAGE: u8 = 2;

@@ -12,7 +12,8 @@ use weir_model::{AppName, StreamName};
 use super::raw::{self, Number, Text};
 use super::rungs::{self, Encoder, Ladder, Rung, RungKind};
 use super::{
-    Config, Daemon, Delivery, Files, Jobs, LogFormat, Nginx, RtmpServer, Rule, StreamPattern, ToRtmp,
+    Config, Daemon, Delivery, Files, Jobs, LogFormat, Nginx, RtmpServer, Rule, StreamPattern, ToRtmp, hooks,
+    notify, record,
 };
 use crate::cli::values::{Bitrate, Span};
 
@@ -26,7 +27,7 @@ pub struct Problem {
 /// As for the command line.
 const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
 
-type Checked<T> = Result<T, Problem>;
+pub(super) type Checked<T> = Result<T, Problem>;
 
 /// The whole file.
 pub fn config(file: raw::File) -> Checked<Config> {
@@ -34,15 +35,25 @@ pub fn config(file: raw::File) -> Checked<Config> {
     let ladders = all_ladders(file.ladder, &rungs)?;
     let rules: Vec<Rule> =
         file.stream.into_iter().map(|written| rule(written, &ladders)).collect::<Checked<_>>()?;
-    Ok(Config { nginx: nginx(file.nginx)?, daemon: daemon(file.daemon)?, jobs: jobs(file.jobs)?, rules })
+    let uploads = record::uploads(file.upload)?;
+    Ok(Config {
+        nginx: nginx(file.nginx)?,
+        daemon: daemon(file.daemon)?,
+        jobs: jobs(file.jobs)?,
+        rules,
+        hooks: hooks::hooks(file.hooks)?,
+        notify: notify::notify(file.notify)?,
+        records: record::records(file.record, &uploads)?,
+        thumbnails: record::thumbnails(file.thumbnail)?,
+    })
 }
 
-fn problem<T>(at: &Spanned<impl Sized>, what: impl Into<String>) -> Checked<T> {
+pub(super) fn problem<T>(at: &Spanned<impl Sized>, what: impl Into<String>) -> Checked<T> {
     Err(Problem { at: at.span().start, what: what.into() })
 }
 
 /// The text understood, or `default` where there is none.
-fn text_or<T>(
+pub(super) fn text_or<T>(
     key: &str,
     text: &Text,
     default: impl FnOnce() -> T,
@@ -56,12 +67,12 @@ fn text_or<T>(
     }
 }
 
-fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
+pub(super) fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// A length of time from `least` to `most`.
-fn time(key: &str, text: &Text, default: u64, least: u64, most: u64) -> Checked<Duration> {
+pub(super) fn time(key: &str, text: &Text, default: u64, least: u64, most: u64) -> Checked<Duration> {
     text_or(
         key,
         text,
@@ -73,7 +84,7 @@ fn time(key: &str, text: &Text, default: u64, least: u64, most: u64) -> Checked<
     )
 }
 
-fn number(key: &str, number: &Number, default: u32, least: u32, most: u32) -> Checked<u32> {
+pub(super) fn number(key: &str, number: &Number, default: u32, least: u32, most: u32) -> Checked<u32> {
     let Some(written) = number else { return Ok(default) };
     match u32::try_from(*written.get_ref()) {
         Ok(value) if (least..=most).contains(&value) => Ok(value),
@@ -81,7 +92,7 @@ fn number(key: &str, number: &Number, default: u32, least: u32, most: u32) -> Ch
     }
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     if text.starts_with('/') { Ok(text.into()) } else { Err("write a path that begins with /".into()) }
 }
 
@@ -213,7 +224,7 @@ fn all_rungs(written: BTreeMap<Spanned<String>, raw::Rung>) -> Checked<BTreeMap<
 }
 
 /// It becomes part of URLs and of stream names.
-fn check_name(what: &str, name: &Spanned<String>) -> Checked<()> {
+pub(super) fn check_name(what: &str, name: &Spanned<String>) -> Checked<()> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.get_ref().is_empty() || name.get_ref().len() > 32 || !name.get_ref().bytes().all(fits) {
         return problem(name, format!("[{what}.{}]: a name has 1 to 32 of A-Z a-z 0-9 -", name.get_ref()));
@@ -367,7 +378,7 @@ fn only_what_belongs(raw: &raw::Stream, to_files: bool) -> Checked<()> {
     Ok(())
 }
 
-fn pattern(text: &str) -> Result<StreamPattern, String> {
+pub(super) fn pattern(text: &str) -> Result<StreamPattern, String> {
     match text.strip_suffix('*') {
         Some("") => Ok(StreamPattern::Prefix(String::new())),
         Some(prefix) => match prefix.parse::<StreamName>() {

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::check::{Checked, absolute, check_name, number, problem, text_or, time};
 
-pub mod raw;
+pub(in crate::config) mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -130,7 +130,9 @@ fn webhook(name: &Spanned<String>, raw: &raw::Webhook) -> Checked<Webhook> {
 fn command(name: &Spanned<String>, raw: &raw::Command) -> Checked<HookCommand> {
     check_name("hooks.command", name)?;
     let run: Vec<String> = match &raw.run {
-        Some(run) if run.get_ref().first().is_some_and(|program| !program.is_empty()) => run.get_ref().clone(),
+        Some(run) if run.get_ref().first().is_some_and(|program| !program.is_empty()) => {
+            run.get_ref().clone()
+        }
         Some(run) => return problem(run, "run: the first word is the program"),
         None => {
             let what = "run is missing, such as [\"/usr/local/bin/on-event\", \"an argument\"]";
@@ -170,13 +172,17 @@ fn endpoint(
     allow_private: bool,
 ) -> Checked<Endpoint> {
     let Some(url) = text_or("url", url, || None, |text| self::url(text, allow_private).map(Some))? else {
-        return problem(here, format!("{place}: url is missing, such as \"https://backend.example.org/weir\""));
+        return problem(
+            here,
+            format!("{place}: url is missing, such as \"https://backend.example.org/weir\""),
+        );
     };
     let Some(files) = secret_files.filter(|files| !files.get_ref().is_empty()) else {
         let what = "secret_files are missing, such as [\"/etc/weir/webhook.secret\"]; requests are signed";
         return problem(here, format!("{place}: {what}"));
     };
-    let absolute = |file: &String| absolute(file).or_else(|why| problem(files, format!("secret_files: {why}")));
+    let absolute =
+        |file: &String| absolute(file).or_else(|why| problem(files, format!("secret_files: {why}")));
     let secret_files = files.get_ref().iter().map(absolute).collect::<Checked<_>>()?;
     Ok(Endpoint { url, secret_files, timeout, allow_private })
 }
@@ -204,7 +210,8 @@ fn events(written: Option<&Spanned<Vec<String>>>) -> Checked<Events> {
         let name = pattern.strip_suffix('*').unwrap_or(pattern);
         let fits = name.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
         if pattern.is_empty() || !fits {
-            let what = format!("events: {pattern:?}: write a name as \"stream.started\", \"stream.*\" or \"*\"");
+            let what =
+                format!("events: {pattern:?}: write a name as \"stream.started\", \"stream.*\" or \"*\"");
             return problem(written, what);
         }
     }

@@ -63,7 +63,8 @@ mod tests {
         let fifo = PathBuf::from("/var/lib/weir/keepalived.fifo");
         let plain = Notify { fifo: fifo.clone(), targets: Selection::All, only: None };
         assert_eq!(read("[notify]\nfifo = \"/var/lib/weir/keepalived.fifo\"\n"), Ok(Some(plain)));
-        let text = "[notify]\nfifo = \"/var/lib/weir/keepalived.fifo\"\ntargets = \"note:pair\"\ngroup = \"G\"\n";
+        let text =
+            "[notify]\nfifo = \"/var/lib/weir/keepalived.fifo\"\ntargets = \"note:pair\"\ngroup = \"G\"\n";
         let only = Some(Who { kind: Kind::Group, name: "G".into() });
         assert_eq!(read(text), Ok(Some(Notify { fifo, targets: Selection::Note("pair".into()), only })));
         for (text, why) in [

@@ -15,6 +15,11 @@ pub struct File {
     pub rung: BTreeMap<Spanned<String>, Rung>,
     pub ladder: BTreeMap<Spanned<String>, Ladder>,
     pub stream: Vec<Spanned<Stream>>,
+    pub hooks: super::hooks::raw::Hooks,
+    pub notify: super::notify::raw::Notify,
+    pub record: Vec<Spanned<super::record::raw::Record>>,
+    pub thumbnail: Vec<Spanned<super::record::raw::Thumbnail>>,
+    pub upload: BTreeMap<Spanned<String>, super::record::raw::Upload>,
 }
 
 /// A text that is still to be understood, and where it stands.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -21,11 +21,15 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{Error, State, metrics};
 use crate::config::Daemon;
 use crate::events::{CatchUp, Event};
+use crate::webhooks::admission::Verdict;
 
 type App = Shared<Arc<State>>;
 
 /// Between comments on a quiet stream of events.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// More than what nginx-rtmp ever sends of one publisher.
+const MAX_FORM: usize = 64 << 10;
 
 /// What is listened on.
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
             .route("/metrics", get(metrics_page))
             .route("/healthz", get(health))
             .route("/v1/events", get(events))
+            // nginx-rtmp's notify_method may be either.
+            .route("/v1/admission", post(admission).get(admission))
+            .layer(DefaultBodyLimit::max(MAX_FORM))
     };
     let jobs = Router::new()
         .route("/v1/jobs", get(jobs))
@@ -81,7 +88,10 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
 async fn metrics_page(Shared(state): App) -> impl IntoResponse {
     let jobs = state.jobs.lock().unwrap_or_else(PoisonError::into_inner).list();
     let health = state.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::page(&jobs, &health))
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        metrics::page(&jobs, &health) + &state.hooks.metrics(),
+    )
 }
 
 async fn health(Shared(state): App) -> impl IntoResponse {
@@ -92,6 +102,16 @@ async fn health(Shared(state): App) -> impl IntoResponse {
     };
     let reasons: Vec<String> = health.nginx.into_iter().collect();
     (status, Json(json!({ "status": word, "reasons": reasons, "streams": health.streams })))
+}
+
+async fn admission(Shared(state): App, query: RawQuery, body: String) -> StatusCode {
+    let form = if body.is_empty() { query.0.unwrap_or_default() } else { body };
+    match state.hooks.admit(&form).await {
+        Some(Verdict::Allow) => StatusCode::OK,
+        Some(Verdict::Deny) => StatusCode::FORBIDDEN,
+        Some(Verdict::Misplaced) => StatusCode::BAD_REQUEST,
+        None => StatusCode::NOT_FOUND,
+    }
 }
 
 async fn jobs(Shared(state): App) -> impl IntoResponse {

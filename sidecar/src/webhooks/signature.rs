@@ -91,7 +91,13 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_secrets() {
-        for text in ["", "whsec_", "whsec_AAAA", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!fKQ9r8GKYqrTwjUPD8ILPZIo2La"] {
+        for text in [
+            "",
+            "whsec_",
+            "whsec_AAAA",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_!fKQ9r8GKYqrTwjUPD8ILPZIo2La",
+        ] {
             assert_eq!(Secret::parse(text), None, "{text}");
         }
     }

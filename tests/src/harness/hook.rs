@@ -1,4 +1,4 @@
-//! An HTTP server that takes what `on_publish` and its like send.
+//! An HTTP server that takes what `on_publish` and its like send, and webhooks.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,25 @@ use super::ports::Port;
 /// The server; it serves until the test ends.
 pub struct Hook {
     port: Port,
-    bodies: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    answer: Arc<Mutex<Answer>>,
+}
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    head: String,
+    /// After the empty line.
+    pub body: String,
+}
+
+impl Request {
+    /// A header's value; empty when it is not there.
+    pub fn header(&self, name: &str) -> String {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    }
 }
 
 /// What it answers.
@@ -20,6 +38,8 @@ pub enum Answer {
     Yes,
     /// 403.
     No,
+    /// 503.
+    Trouble,
     /// Nothing: the asker waits.
     Never,
     /// 302 to this place, which renames the stream.
@@ -31,19 +51,31 @@ impl Hook {
     pub fn start(answer: Answer) -> Self {
         let port = Port::reserve();
         let listener = TcpListener::bind(("127.0.0.1", port.number())).unwrap();
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let shared = bodies.clone();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let answer = Arc::new(Mutex::new(answer));
+        let (shared, current) = (requests.clone(), answer.clone());
         std::thread::spawn(move || {
             // Connections that are never answered stay open until then.
             let mut open = Vec::new();
             for connection in listener.incoming().flatten() {
-                if let Some((connection, body)) = take(connection) {
-                    shared.lock().unwrap().push(body);
+                if let Some((connection, request)) = take(connection) {
+                    shared.lock().unwrap().push(request);
+                    let answer = current.lock().unwrap().clone();
                     open.extend(give(connection, &answer));
                 }
             }
         });
-        Self { port, bodies }
+        Self { port, requests, answer }
+    }
+
+    /// Answers otherwise from now on.
+    pub fn answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// Its address.
@@ -53,7 +85,7 @@ impl Hook {
 
     /// The bodies of all requests so far.
     pub fn bodies(&self) -> Vec<String> {
-        self.bodies.lock().unwrap().clone()
+        self.requests().into_iter().map(|request| request.body).collect()
     }
 
     /// How many requests had `part` in their body.
@@ -63,7 +95,7 @@ impl Hook {
 }
 
 /// Reads one request, whose body is as long as it says.
-fn take(mut connection: TcpStream) -> Option<(TcpStream, String)> {
+fn take(mut connection: TcpStream) -> Option<(TcpStream, Request)> {
     connection.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -75,7 +107,7 @@ fn take(mut connection: TcpStream) -> Option<(TcpStream, String)> {
                 name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
             });
             if body.len() >= length.unwrap_or(0) {
-                return Some((connection, body.to_owned()));
+                return Some((connection, Request { head: head.to_owned(), body: body.to_owned() }));
             }
         }
         match connection.read(&mut buffer).ok()? {
@@ -88,6 +120,7 @@ fn take(mut connection: TcpStream) -> Option<(TcpStream, String)> {
 fn give(mut connection: TcpStream, answer: &Answer) -> Option<TcpStream> {
     let status = match answer {
         Answer::Yes => "200 OK".to_owned(),
+        Answer::Trouble => "503 Service Unavailable".to_owned(),
         Answer::No => "403 Forbidden".to_owned(),
         Answer::Redirect(to) => format!("302 Found\r\nLocation: {to}"),
         Answer::Never => return Some(connection),

@@ -35,11 +35,17 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
     let webhook = |more: &str| format!("[hooks.webhook.b]\nsecret_files = [\"/s\"]\n{more}");
     for (text, expected) in [
         (webhook(""), "weir.toml:1: [hooks.webhook.b]: url is missing"),
-        (webhook("url = \"http://b.example.org/\""), "weir.toml:3: url = \"http://b.example.org/\": must be https://"),
+        (
+            webhook("url = \"http://b.example.org/\""),
+            "weir.toml:3: url = \"http://b.example.org/\": must be https://",
+        ),
         (webhook("url = \"https://10.0.0.1/\""), "allow_private = true if that is meant"),
         (webhook("url = \"https://localhost/\""), "allow_private = true if that is meant"),
         (webhook("url = \"https://u:p@b.example.org/\""), "must have no password"),
-        (webhook("url = \"https://b.example.org/\"\nevents = [\"Stream\"]"), "weir.toml:4: events: \"Stream\""),
+        (
+            webhook("url = \"https://b.example.org/\"\nevents = [\"Stream\"]"),
+            "weir.toml:4: events: \"Stream\"",
+        ),
         (webhook("url = \"https://b.example.org/\"\nevents = []"), "at least one is needed"),
         (webhook("url = \"https://b.example.org/\"\ntimeout = \"1h\""), "must be from 1s to 120s"),
         ("[hooks.webhook.b]\nurl = \"https://b.example.org/\"".into(), "secret_files are missing"),

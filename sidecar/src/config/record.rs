@@ -1,0 +1,273 @@
+//! `[[record]]`, `[[thumbnail]]` and `[upload.NAME]`: what is kept of streams.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use toml::Spanned;
+use weir_model::AppName;
+
+use super::StreamPattern;
+use super::check::{Checked, Problem, absolute, check_name, number, parsed, pattern, problem, text_or, time};
+use super::raw::Text;
+
+pub(in crate::config) mod raw;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use template::{Names, Template};
+
+const MIB: u64 = 1 << 20;
+/// S3 takes no smaller part but the last, and 10000 of them.
+const LEAST_PART: u64 = 5 * MIB;
+
+/// `[[record]]`: which streams are recorded, and what becomes of the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// nginx-rtmp application.
+    pub app: AppName,
+    /// Which streams of it.
+    pub stream: StreamPattern,
+    /// What the files are.
+    pub format: Format,
+    /// Files are somewhere below.
+    pub folder: PathBuf,
+    /// Where below.
+    pub name: Template,
+    /// A file is ended after so long, at the next key frame.
+    pub split: Option<Duration>,
+    /// A file is ended at so many bytes, at the next key frame.
+    pub split_size: Option<u64>,
+    /// An older file is removed.
+    pub keep: Option<Duration>,
+    /// With more bytes in the folder, the oldest files are removed.
+    pub keep_size: Option<u64>,
+    /// With less space left on the file system, nothing is written.
+    pub min_free: u64,
+    /// Finished files are uploaded.
+    pub upload: Option<Upload>,
+    /// And then removed.
+    pub delete_uploaded: bool,
+}
+
+/// A container that stays playable wherever it is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Fragmented MP4.
+    Mp4,
+    /// Matroska.
+    Mkv,
+}
+
+impl Format {
+    /// Of a file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Mkv => "mkv",
+        }
+    }
+}
+
+/// `[upload.NAME]`: a bucket of something that speaks S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Scheme, host and port.
+    pub endpoint: Url,
+    /// Part of what is signed.
+    pub region: String,
+    /// Must exist.
+    pub bucket: String,
+    /// Put in front of each file's name.
+    pub prefix: String,
+    /// `https://HOST/BUCKET/...` rather than `https://BUCKET.HOST/...`.
+    pub path_style: bool,
+    /// Access key and secret key; from the environment when there is none.
+    pub credentials_file: Option<PathBuf>,
+    /// Bytes of one request.
+    pub part_size: u64,
+}
+
+/// `[[thumbnail]]`: a still of a stream, made anew again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thumbnail {
+    /// nginx-rtmp application.
+    pub app: AppName,
+    /// Which streams of it.
+    pub stream: StreamPattern,
+    /// How often.
+    pub every: Duration,
+    /// A stream's still is `FOLDER/APP/NAME.jpg`.
+    pub folder: PathBuf,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// `[upload.NAME]`, all of them by name.
+pub(super) fn uploads(written: BTreeMap<Spanned<String>, raw::Upload>) -> Checked<BTreeMap<String, Upload>> {
+    written
+        .into_iter()
+        .map(|(name, raw)| {
+            check_name("upload", &name)?;
+            Ok((name.get_ref().clone(), upload(&name, &raw)?))
+        })
+        .collect()
+}
+
+fn upload(name: &Spanned<String>, raw: &raw::Upload) -> Checked<Upload> {
+    let missing = |key: &str, example: &str| Problem {
+        at: name.span().start,
+        what: format!("[upload.{}]: {key} is missing, such as {key} = {example}", name.get_ref()),
+    };
+    let endpoint = text_or("endpoint", &raw.endpoint, || None, |text| endpoint(text).map(Some))?;
+    let endpoint = endpoint.ok_or_else(|| missing("endpoint", "\"https://s3.example.org\""))?;
+    let word =
+        |text: &str| match text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+            true if !text.is_empty() => Ok(Some(text.to_owned())),
+            _ => Err("must be of A-Z a-z 0-9 - . _".to_owned()),
+        };
+    let bucket =
+        text_or("bucket", &raw.bucket, || None, word)?.ok_or_else(|| missing("bucket", "\"recordings\""))?;
+    let region = text_or("region", &raw.region, || Some("us-east-1".into()), word)?.unwrap_or_default();
+    let part_size = text_or(
+        "part_size",
+        &raw.part_size,
+        || 16 * MIB,
+        |text| match size(text)? {
+            size if (LEAST_PART..=512 * MIB).contains(&size) => Ok(size),
+            _ => Err("must be from 5m to 512m".into()),
+        },
+    )?;
+    Ok(Upload {
+        name: name.get_ref().clone(),
+        endpoint,
+        region,
+        bucket,
+        prefix: text_or("prefix", &raw.prefix, String::new, prefix)?,
+        path_style: raw.path_style.unwrap_or(true),
+        credentials_file: optional("credentials_file", &raw.credentials_file, absolute)?,
+        part_size,
+    })
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    const HOW: &str = "write it as https://s3.example.org or http://127.0.0.1:9000";
+    let url = Url::parse(text).map_err(|_| HOW)?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none();
+    if plain && url.username().is_empty() { Ok(url) } else { Err(HOW.into()) }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+        return Err("write the beginning of keys, such as \"weir/\"".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// `[[record]]`, all of them.
+pub(super) fn records(
+    written: Vec<Spanned<raw::Record>>,
+    uploads: &BTreeMap<String, Upload>,
+) -> Checked<Vec<Record>> {
+    written.iter().map(|written| record(written, uploads)).collect()
+}
+
+fn record(written: &Spanned<raw::Record>, uploads: &BTreeMap<String, Upload>) -> Checked<Record> {
+    let raw = written.get_ref();
+    let (app, stream) = which("[[record]]", written, &raw.app, &raw.stream)?;
+    let format = |text: &str| match text {
+        "mp4" => Ok(Format::Mp4),
+        "mkv" => Ok(Format::Mkv),
+        _ => Err("must be \"mp4\" or \"mkv\"".to_owned()),
+    };
+    let least = |least: u64, shown: &'static str| {
+        move |text: &str| match size(text)? {
+            size if size >= least => Ok(size),
+            _ => Err(format!("must be at least {shown}")),
+        }
+    };
+    let upload = optional("upload", &raw.upload, |text| {
+        uploads.get(text).cloned().ok_or(format!("there is no [upload.{text}] in this file"))
+    })?;
+    if raw.delete_uploaded && upload.is_none() {
+        return problem(written, "[[record]]: delete_uploaded only goes with upload");
+    }
+    Ok(Record {
+        app,
+        stream,
+        format: text_or("format", &raw.format, || Format::Mp4, format)?,
+        folder: text_or("folder", &raw.folder, || "/var/lib/weir/recordings".into(), absolute)?,
+        name: text_or("name", &raw.name, Template::default, parsed)?,
+        split: optional_time("split", &raw.split, 1, 7 * 86_400)?,
+        split_size: optional("split_size", &raw.split_size, least(MIB, "1m"))?,
+        keep: optional_time("keep", &raw.keep, 60, 100 * 365 * 86_400)?,
+        keep_size: optional("keep_size", &raw.keep_size, least(MIB, "1m"))?,
+        min_free: text_or("min_free", &raw.min_free, || 1024 * MIB, size)?,
+        upload,
+        delete_uploaded: raw.delete_uploaded,
+    })
+}
+
+/// `[[thumbnail]]`, all of them.
+pub(super) fn thumbnails(written: Vec<Spanned<raw::Thumbnail>>) -> Checked<Vec<Thumbnail>> {
+    written
+        .iter()
+        .map(|written| {
+            let raw = written.get_ref();
+            let (app, stream) = which("[[thumbnail]]", written, &raw.app, &raw.stream)?;
+            Ok(Thumbnail {
+                app,
+                stream,
+                every: time("every", &raw.every, 10, 1, 3600)?,
+                folder: text_or("folder", &raw.folder, || "/var/lib/weir/thumbnails".into(), absolute)?,
+                height: number("height", &raw.height, 360, 16, 4320)?,
+            })
+        })
+        .collect()
+}
+
+fn which(
+    table: &str,
+    here: &Spanned<impl Sized>,
+    app: &Text,
+    stream: &Text,
+) -> Checked<(AppName, StreamPattern)> {
+    let missing = |key: &str, example: &str| Problem {
+        at: here.span().start,
+        what: format!("{table}: {key} is missing, such as {key} = {example}"),
+    };
+    let app: Option<AppName> = optional("app", app, parsed)?;
+    let stream = optional("stream", stream, pattern)?;
+    Ok((app.ok_or_else(|| missing("app", "\"live\""))?, stream.ok_or_else(|| missing("stream", "\"*\""))?))
+}
+
+fn optional<T>(key: &str, text: &Text, parse: impl FnOnce(&str) -> Result<T, String>) -> Checked<Option<T>> {
+    text_or(key, text, || None, |text| parse(text).map(Some))
+}
+
+fn optional_time(key: &str, text: &Text, least: u64, most: u64) -> Checked<Option<Duration>> {
+    text.as_ref().map(|_| time(key, text, least, least, most)).transpose()
+}
+
+/// Bytes, with k, m, g or t for the powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let how = || "write a size as 500m, 20g or 1t".to_owned();
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 30),
+        Some((at, 't' | 'T')) => (&text[..at], 40),
+        _ => (text, 0),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(how());
+    }
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(how)
+}

@@ -1,0 +1,175 @@
+//! Names of recordings: `{app}/{stream}/{date}/{start}.{ext}`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use weir_model::Timestamp;
+
+/// A path below a folder, with fields in braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(Field),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    App,
+    Stream,
+    Date,
+    Start,
+    Session,
+    Ext,
+}
+
+impl Field {
+    const ALL: [(Self, &str); 6] = [
+        (Self::App, "app"),
+        (Self::Stream, "stream"),
+        (Self::Date, "date"),
+        (Self::Start, "start"),
+        (Self::Session, "session"),
+        (Self::Ext, "ext"),
+    ];
+}
+
+/// What stands in the fields. All of them are fit for file names.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'n> {
+    /// `{app}`
+    pub app: &'n str,
+    /// `{stream}`
+    pub stream: &'n str,
+    /// `{session}`
+    pub session: &'n str,
+    /// `{date}` and `{start}`, in UTC.
+    pub start: Timestamp,
+    /// `{ext}`
+    pub ext: &'n str,
+}
+
+/// Why a template cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// No such field.
+    #[error("no field {0}; there are {{app}}, {{stream}}, {{date}}, {{start}}, {{session}} and {{ext}}")]
+    Field(String),
+    /// Two recordings would get one name.
+    #[error("{{start}} is missing: two recordings would have one name")]
+    NoStart,
+    /// Two streams would get one name.
+    #[error("{{app}} and {{stream}} are missing: two streams would have one name")]
+    NoStream,
+    /// It leads elsewhere.
+    #[error("must be a path below folder, without . and ..")]
+    Elsewhere,
+    /// It does not end as players want it.
+    #[error("must end with .{{ext}}")]
+    NoExtension,
+}
+
+impl Default for Template {
+    fn default() -> Self {
+        use Field::{App, Date, Ext, Start, Stream};
+        let text = |text: &str| Part::Text(text.into());
+        let field = Part::Field;
+        let slash = || text("/");
+        Self(vec![
+            field(App),
+            slash(),
+            field(Stream),
+            slash(),
+            field(Date),
+            slash(),
+            field(Start),
+            text("."),
+            field(Ext),
+        ])
+    }
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.into()));
+            }
+            let (name, behind) =
+                after.split_once('}').ok_or_else(|| TemplateError::Field(format!("{{{after}")))?;
+            let known = Field::ALL.iter().find(|(_, known)| *known == name);
+            let (field, _) = known.ok_or_else(|| TemplateError::Field(format!("{{{name}}}")))?;
+            parts.push(Part::Field(*field));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.into()));
+        }
+        let has = |field: Field| parts.contains(&Part::Field(field));
+        if !text.ends_with(".{ext}") {
+            return Err(TemplateError::NoExtension);
+        }
+        if text.split('/').any(|part| matches!(part, "" | "." | "..")) || text.contains(['\\', '\0', '\n']) {
+            return Err(TemplateError::Elsewhere);
+        }
+        if !has(Field::Start) {
+            return Err(TemplateError::NoStart);
+        }
+        let of_one_stream = has(Field::Session) || (has(Field::App) && has(Field::Stream));
+        if !of_one_stream {
+            return Err(TemplateError::NoStream);
+        }
+        Ok(Self(parts))
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => f.write_str(text)?,
+                Part::Field(field) => {
+                    let name =
+                        Field::ALL.iter().find(|(known, _)| known == field).map_or("", |(_, name)| *name);
+                    write!(f, "{{{name}}}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Template {
+    /// The path below the folder. Of several recordings that began in one second, `copy` (from 0) tells them apart.
+    pub fn path(&self, names: &Names<'_>, copy: u32) -> PathBuf {
+        // 2026-11-20T18:00:00.123Z
+        let start = Timestamp::from_millis(names.start.as_seconds() * 1000).to_string();
+        let (date, time) = start.split_once('T').unwrap_or((&start, ""));
+        let time: String = time.chars().filter(char::is_ascii_digit).take(6).collect();
+        let mut path = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => path.push_str(text),
+                Part::Field(Field::App) => path.push_str(names.app),
+                Part::Field(Field::Stream) => path.push_str(names.stream),
+                Part::Field(Field::Session) => path.push_str(names.session),
+                Part::Field(Field::Date) => path.push_str(date),
+                Part::Field(Field::Start) => {
+                    path.push_str(&format!("{}T{time}Z", date.replace('-', "")));
+                    if copy > 0 {
+                        path.push_str(&format!("-{copy}"));
+                    }
+                }
+                Part::Field(Field::Ext) => path.push_str(names.ext),
+            }
+        }
+        path.into()
+    }
+}

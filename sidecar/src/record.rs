@@ -1,0 +1,233 @@
+//! What is kept of streams: recordings without re-encoding, and stills.
+//!
+//! - [`plan`] decides which jobs there are to be, [`ffmpeg`] words them as arguments (both pure)
+//! - [`mp4`] and [`mkv`] cut what ffmpeg sends into [`piece`]s, [`writer`] makes files of them; [`still`] replaces a JPEG
+//! - [`index`] knows the files of a folder, [`retention`] says which are to go, [`keeper`] removes them
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::config::RtmpServer;
+use crate::config::record::Format;
+use crate::events::Bus;
+use crate::ladder::{self, Env};
+use crate::supervise::job::Policy;
+use crate::supervise::{self, Command, Shared, Spec};
+
+pub mod ffmpeg;
+pub mod index;
+pub mod keeper;
+pub mod mkv;
+pub mod mp4;
+pub mod piece;
+pub mod plan;
+pub mod retention;
+pub mod still;
+pub mod writer;
+
+use index::Index;
+use piece::Piece;
+use plan::{Kept, RecordJob};
+use writer::Writer;
+
+/// ffmpeg's last bytes are waited for no longer.
+const LAST_BYTES: Duration = Duration::from_millis(500);
+
+/// The indexes of all folders with recordings.
+#[derive(Debug, Default)]
+pub struct Recordings(Mutex<HashMap<PathBuf, Arc<Index>>>);
+
+impl Recordings {
+    /// The index of a folder, which is made when it is not there.
+    pub fn of(&self, folder: &Path) -> io::Result<Arc<Index>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = known.get(folder) {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(Index::open(folder)?);
+        known.insert(folder.into(), index.clone());
+        Ok(index)
+    }
+}
+
+/// Runs a job until it is told to stop. `place` is an empty folder for its socket.
+pub async fn run(
+    job: RecordJob,
+    env: Arc<Env>,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    place: PathBuf,
+) {
+    if let Err(why) = run_in(&job, &env, shared, commands, &place).await {
+        tracing::error!(stream = job.live.path(), job = job.id, "job cannot run: {why}");
+    }
+    let _ = tokio::fs::remove_dir_all(&place).await;
+}
+
+async fn run_in(
+    job: &RecordJob,
+    env: &Arc<Env>,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    place: &Path,
+) -> io::Result<()> {
+    let config = env.config();
+    let _ = tokio::fs::remove_dir_all(place).await;
+    tokio::fs::create_dir_all(place).await?;
+    let sink = Sink::open(job, &env.recordings, &env.bus, place)?;
+    let mut policy = ladder::policy(&config);
+    if let Kept::Stills(rule) = &job.kept {
+        // Nothing moves between two of them.
+        let quiet = rule.every * 2;
+        policy = Policy { stall: policy.stall + quiet, warm_up: policy.warm_up + quiet, ..policy };
+    }
+    let spec = Spec {
+        id: job.id.clone(),
+        stream: job.live.path(),
+        program: config.jobs.ffmpeg.clone(),
+        arguments: arguments(job, &config.nginx.rtmp, place),
+        nice: config.jobs.nice,
+        policy,
+    };
+    supervise::run(spec, shared, commands).await;
+    sink.close().await;
+    Ok(())
+}
+
+/// What takes the output of a job; ends when dropped.
+#[derive(Debug)]
+pub struct Sink(JoinSet<()>);
+
+impl Sink {
+    /// Listens on a socket in `place`.
+    pub fn open(job: &RecordJob, recordings: &Recordings, bus: &Arc<Bus>, place: &Path) -> io::Result<Self> {
+        let mut tasks = JoinSet::new();
+        let listener = UnixListener::bind(socket(place))?;
+        match &job.kept {
+            Kept::Recording(rule) => {
+                let index = recordings.of(&rule.folder)?;
+                let writer = Writer::new(*rule.clone(), job.live.clone(), index, bus.clone());
+                tasks.spawn(serve(listener, writer, rule.format));
+            }
+            Kept::Stills(rule) => {
+                let path = rule.folder.join(job.live.app.as_str()).join(format!("{}.jpg", job.live.name));
+                tasks.spawn(still::serve(listener, path));
+            }
+        }
+        Ok(Self(tasks))
+    }
+
+    /// What ffmpeg wrote at its end is still read.
+    pub async fn close(mut self) {
+        let _ = tokio::time::timeout(LAST_BYTES, async { while self.0.join_next().await.is_some() {} }).await;
+    }
+}
+
+/// The arguments of a job whose socket is in `place`.
+pub fn arguments(job: &RecordJob, server: &RtmpServer, place: &Path) -> Vec<std::ffi::OsString> {
+    match &job.kept {
+        Kept::Recording(rule) => ffmpeg::recording(&job.live, rule.format, server, &socket(place)),
+        Kept::Stills(rule) => ffmpeg::stills(&job.live, rule.every, rule.height, server, &socket(place)),
+    }
+}
+
+fn socket(place: &Path) -> PathBuf {
+    place.join("0")
+}
+
+/// Takes one run of ffmpeg after the other.
+async fn serve(listener: UnixListener, mut writer: Writer, format: Format) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let stream_path = writer.path();
+        let (back, result) = drain(stream, writer, format).await;
+        if let Err(why) = result {
+            // ffmpeg's next write fails, and it is started again.
+            tracing::error!(stream = stream_path, "recording cut off: {why}");
+        }
+        match back {
+            Some(back) => writer = back,
+            None => return,
+        }
+    }
+}
+
+async fn drain(
+    mut stream: UnixStream,
+    mut writer: Writer,
+    format: Format,
+) -> (Option<Writer>, io::Result<()>) {
+    let mut cutter = Cutter::new(format);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let result = match stream.read(&mut buffer).await {
+            Ok(0) => Ok(None),
+            Ok(n) => {
+                cutter.feed(&buffer[..n]).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+            }
+            Err(error) => Err(error),
+        };
+        let (pieces, end) = match result {
+            Ok(Some(pieces)) if pieces.is_empty() => continue,
+            Ok(Some(pieces)) => (pieces, None),
+            Ok(None) => (Vec::new(), Some(Ok(()))),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        let last = end.is_some();
+        // The disk may be slow.
+        let written = tokio::task::spawn_blocking(move || {
+            pieces.into_iter().for_each(|piece| writer.take(piece));
+            if last {
+                writer.finish();
+            }
+            writer
+        });
+        match (written.await, end) {
+            (Ok(back), None) => writer = back,
+            (Ok(back), Some(result)) => return (Some(back), result),
+            (Err(error), _) => return (None, Err(io::Error::other(error))),
+        }
+    }
+}
+
+/// Either container's.
+enum Cutter {
+    Mp4(mp4::Cutter),
+    Mkv(mkv::Cutter),
+}
+
+impl Cutter {
+    fn new(format: Format) -> Self {
+        match format {
+            Format::Mp4 => Self::Mp4(mp4::Cutter::default()),
+            Format::Mkv => Self::Mkv(mkv::Cutter::default()),
+        }
+    }
+
+    /// All pieces that are whole with these bytes.
+    fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Piece>, piece::Error> {
+        let mut pieces = Vec::new();
+        match self {
+            Self::Mp4(cutter) => {
+                cutter.feed(bytes);
+                while let Some(piece) = cutter.next_piece()? {
+                    pieces.push(piece);
+                }
+            }
+            Self::Mkv(cutter) => {
+                cutter.feed(bytes);
+                while let Some(piece) = cutter.next_piece()? {
+                    pieces.push(piece);
+                }
+            }
+        }
+        Ok(pieces)
+    }
+}

@@ -1,0 +1,104 @@
+//! Jobs as ffmpeg's arguments. Nothing is encoded for a recording; for stills, only key frames are decoded.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::RtmpServer;
+use crate::config::record::Format;
+use crate::streams::Live;
+
+/// Pieces of about this length: what is lost at most when the machine stops.
+const PIECE_MS: u32 = 1000;
+
+fn input(live: &Live, server: &RtmpServer, more: &str) -> Vec<OsString> {
+    let mut line: Vec<OsString> =
+        "-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1"
+            .split_whitespace()
+            .chain(more.split_whitespace())
+            .chain("-analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i".split_whitespace())
+            .map(OsString::from)
+            .collect();
+    line.push(format!("{server}/{}/{}", live.app, live.name).into());
+    line
+}
+
+fn words(line: &mut Vec<OsString>, text: &str) {
+    line.extend(text.split_whitespace().map(OsString::from));
+}
+
+/// Takes a stream as it is, and writes it to a socket.
+pub fn recording(live: &Live, format: Format, server: &RtmpServer, socket: &Path) -> Vec<OsString> {
+    let mut line = input(live, server, "");
+    words(&mut line, "-map 0:v:0? -map 0:a:0? -c copy");
+    match format {
+        Format::Mp4 => {
+            words(&mut line, "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration");
+            line.push(format!("{}", u64::from(PIECE_MS) * 1000).into());
+            words(&mut line, "-f mp4");
+        }
+        Format::Mkv => {
+            // Times in it are changed, and sums over them would not fit any more.
+            words(&mut line, "-write_crc32 0 -live 1 -cluster_time_limit");
+            line.push(PIECE_MS.to_string().into());
+            words(&mut line, "-f matroska");
+        }
+    }
+    line.push(format!("unix:{}", socket.display()).into());
+    line
+}
+
+/// Writes a JPEG every so often to a socket.
+pub fn stills(
+    live: &Live,
+    every: Duration,
+    height: u32,
+    server: &RtmpServer,
+    socket: &Path,
+) -> Vec<OsString> {
+    let mut line = input(live, server, "-skip_frame nokey");
+    words(&mut line, "-map 0:v:0 -vf");
+    let seconds = every.as_secs();
+    line.push(
+        format!(
+            "select='isnan(prev_selected_t)+gte(t-prev_selected_t\\,{seconds})',\
+             scale=-2:'min({height}\\,ih)':out_range=full,format=yuvj420p"
+        )
+        .into(),
+    );
+    words(&mut line, "-fps_mode passthrough -c:v mjpeg -q:v 4 -flush_packets 1 -f image2pipe");
+    line.push(format!("unix:{}", socket.display()).into());
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> Live {
+        Live {
+            app: "live".parse().unwrap(),
+            name: "show".parse().unwrap(),
+            session: "s1".into(),
+            video: None,
+            audio: None,
+        }
+    }
+
+    fn joined(line: Vec<OsString>) -> String {
+        line.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn recordings_are_copied_in_pieces() {
+        let server = RtmpServer { host: "127.0.0.1".into(), port: 1935 };
+        let socket = Path::new("/run/weir/out/1/0");
+        let mp4 = joined(recording(&live(), Format::Mp4, &server, socket));
+        assert!(mp4.contains("-i rtmp://127.0.0.1:1935/live/show -map 0:v:0? -map 0:a:0? -c copy"), "{mp4}");
+        assert!(mp4.ends_with("-frag_duration 1000000 -f mp4 unix:/run/weir/out/1/0"), "{mp4}");
+        let mkv = joined(recording(&live(), Format::Mkv, &server, socket));
+        assert!(mkv.contains("-cluster_time_limit 1000 -f matroska unix:"), "{mkv}");
+        let stills = joined(stills(&live(), Duration::from_secs(10), 360, &server, socket));
+        assert!(stills.contains("-skip_frame nokey") && stills.contains("prev_selected_t\\,10)"), "{stills}");
+    }
+}

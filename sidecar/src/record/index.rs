@@ -1,0 +1,197 @@
+//! What was recorded into a folder: an entry for each file, in `.recordings/` of that folder. Only what has an entry is ever
+//! removed or uploaded.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use weir_model::Timestamp;
+
+use crate::clock;
+use crate::upload::Transfer;
+
+/// Where entries are.
+const PLACE: &str = ".recordings";
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Below the folder.
+    pub file: PathBuf,
+    /// nginx-rtmp application.
+    pub app: String,
+    /// The stream's public name.
+    pub stream: String,
+    /// Of the publish.
+    pub session: String,
+    /// When the file was begun.
+    pub started: Timestamp,
+    /// When it was ended; none while it is written.
+    pub ended: Option<Timestamp>,
+    /// How large it is.
+    pub bytes: u64,
+    /// Where it is to go, and how far it has come.
+    pub upload: Option<Transfer>,
+}
+
+/// All files of one folder.
+#[derive(Debug)]
+pub struct Index {
+    folder: PathBuf,
+    entries: Mutex<BTreeMap<u64, Entry>>,
+}
+
+impl Index {
+    /// Reads what is there. What an earlier daemon was still writing ends where it was left.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let place = folder.join(PLACE);
+        fs::create_dir_all(&place)?;
+        let index = Self { folder: folder.into(), entries: Mutex::default() };
+        for found in fs::read_dir(&place)?.flatten() {
+            let path = found.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+            let entry = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice::<Entry>(&bytes)?));
+            match (number, entry) {
+                (Some(number), Ok(entry)) if is_below(&entry.file) => index.recall(number, entry)?,
+                (_, Ok(_)) => set_aside(&path, "it leads elsewhere"),
+                (_, Err(error)) => set_aside(&path, &error.to_string()),
+            }
+        }
+        Ok(index)
+    }
+
+    fn recall(&self, number: u64, mut entry: Entry) -> io::Result<()> {
+        let Ok(known) = fs::metadata(self.folder.join(&entry.file)) else {
+            // Somebody has removed it.
+            return fs::remove_file(self.path(number));
+        };
+        if entry.ended.is_none() {
+            let at = known.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+            let at = at.and_then(|at| u64::try_from(at.as_millis()).ok()).map(Timestamp::from_millis);
+            entry.ended = Some(at.unwrap_or(entry.started));
+            entry.bytes = known.len();
+            tracing::warn!("recording was cut off, file: {:?}, bytes: {}", entry.file, entry.bytes);
+            self.save(number, &entry)?;
+        }
+        self.lock().insert(number, entry);
+        Ok(())
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A file is about to be written; its number.
+    pub fn add(&self, entry: Entry) -> io::Result<u64> {
+        let number = clock::next_number();
+        self.save(number, &entry)?;
+        self.lock().insert(number, entry);
+        Ok(number)
+    }
+
+    /// Changes what is known of a file; nothing when it is not known.
+    pub fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(&number) else { return Ok(()) };
+        change(entry);
+        let entry = entry.clone();
+        drop(entries);
+        self.save(number, &entry)
+    }
+
+    /// Removes the file, then its entry.
+    pub fn remove(&self, number: u64) -> io::Result<()> {
+        let Some(entry) = self.lock().get(&number).cloned() else { return Ok(()) };
+        let path = self.folder.join(&entry.file);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.lock().remove(&number);
+        fs::remove_file(self.path(number))?;
+        // Folders that are empty now; the first that is not ends this.
+        let mut folder = path.parent();
+        while let Some(empty) =
+            folder.filter(|folder| *folder != self.folder && fs::remove_dir(folder).is_ok())
+        {
+            folder = empty.parent();
+        }
+        Ok(())
+    }
+
+    /// All files, oldest first.
+    pub fn entries(&self) -> Vec<(u64, Entry)> {
+        self.lock().iter().map(|(number, entry)| (*number, entry.clone())).collect()
+    }
+
+    fn save(&self, number: u64, entry: &Entry) -> io::Result<()> {
+        let path = self.path(number);
+        let unfinished = path.with_extension("new");
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&serde_json::to_vec(entry)?)?;
+        file.sync_all()?;
+        fs::rename(unfinished, path)
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.folder.join(PLACE).join(format!("{number:020}.json"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_below(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
+fn set_aside(path: &Path, why: &str) {
+    tracing::error!("entry of a recording set aside: {why}, file: {path:?}");
+    let _ = fs::rename(path, path.with_extension("corrupt"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(file: &str) -> Entry {
+        Entry {
+            file: file.into(),
+            app: "live".into(),
+            stream: "show".into(),
+            session: "s1".into(),
+            started: "2026-11-20T18:00:00Z".parse().unwrap(),
+            ended: None,
+            bytes: 0,
+            upload: None,
+        }
+    }
+
+    #[test]
+    fn what_was_being_written_is_ended_by_the_next_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        fs::create_dir_all(folder.path().join("live/show")).unwrap();
+        fs::write(folder.path().join("live/show/a.mp4"), b"12345").unwrap();
+        index.add(entry("live/show/a.mp4")).unwrap();
+        index.add(entry("live/show/never-begun.mp4")).unwrap();
+        index.add(entry("../elsewhere.mp4")).unwrap();
+        fs::write(folder.path().join(".recordings/7.json"), b"{").unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let entries = index.entries();
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        assert!(entries[0].1.ended.is_some() && entries[0].1.bytes == 5);
+        index.remove(entries[0].0).unwrap();
+        assert!(!folder.path().join("live").exists() && folder.path().exists());
+        assert!(Index::open(folder.path()).unwrap().entries().is_empty());
+        assert!(folder.path().join(".recordings/7.corrupt").exists());
+    }
+}

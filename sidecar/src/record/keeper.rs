@@ -1,0 +1,75 @@
+//! Looks after the files of all rules: removes what is too old or too much, uploads what is to be uploaded.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use super::index::{Entry, Index};
+use super::retention::{is_of, surplus};
+use crate::clock;
+use crate::config::Config;
+use crate::config::record::Record;
+use crate::events::Bus;
+use crate::ladder::Env;
+use crate::upload::Uploads;
+
+/// How often.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// Works until it is dropped.
+pub async fn keep(env: Arc<Env>) {
+    let mut uploads = Uploads::default();
+    // Said once.
+    let mut broken = HashSet::new();
+    loop {
+        let config = env.config();
+        for (at, rule) in config.records.iter().enumerate() {
+            let (recordings, folder) = (env.recordings.clone(), rule.folder.clone());
+            let index =
+                spawn_blocking(move || recordings.of(&folder)).await.map_err(std::io::Error::other).flatten();
+            match index {
+                Ok(index) => {
+                    broken.remove(&rule.folder);
+                    round(&config, at, rule, &index, &env.bus).await;
+                    let mine = |entry: &Entry| first_rule(&config, entry, rule) == Some(at);
+                    uploads.begin(rule, &index, &env.bus, mine);
+                }
+                Err(error) if broken.insert(rule.folder.clone()) => {
+                    tracing::error!("recordings cannot be looked after: {error}, folder: {:?}", rule.folder);
+                }
+                Err(_) => {}
+            }
+        }
+        uploads.reap().await;
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+/// The rule of the same folder that a file is of.
+fn first_rule(config: &Config, entry: &Entry, like: &Record) -> Option<usize> {
+    config.records.iter().position(|rule| rule.folder == like.folder && is_of(rule, entry))
+}
+
+async fn round(config: &Config, at: usize, rule: &Record, index: &Arc<Index>, bus: &Bus) {
+    let mut entries = index.entries();
+    entries.retain(|(_, entry)| first_rule(config, entry, rule) == Some(at));
+    for number in surplus(rule, &entries, clock::now()) {
+        let remover = index.clone();
+        let removed =
+            spawn_blocking(move || remover.remove(number)).await.map_err(std::io::Error::other).flatten();
+        let Some((_, entry)) = entries.iter().find(|(known, _)| *known == number) else { continue };
+        match removed {
+            Ok(()) => {
+                tracing::info!("recording removed, file: {:?}", entry.file);
+                let file = index.folder().join(&entry.file);
+                let data =
+                    json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "file": file });
+                bus.tell("recording.removed", data);
+            }
+            Err(error) => tracing::error!("recording not removed: {error}, file: {:?}", entry.file),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Configuration and live streams to the recordings and stills that there are to be.
+
+use crate::config::Config;
+use crate::config::record::{Record, Thumbnail};
+use crate::streams::Live;
+
+/// One ffmpeg for one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordJob {
+    /// `APP/NAME/record` or `APP/NAME/thumbnail`.
+    pub id: String,
+    /// Of which stream.
+    pub live: Live,
+    /// What becomes of it.
+    pub kept: Kept,
+}
+
+/// What is kept of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    Recording(Box<Record>),
+    /// A picture now and then.
+    Stills(Thumbnail),
+}
+
+impl Kept {
+    /// For lists.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Recording(rule) => rule.format.extension().into(),
+            Self::Stills(_) => "jpg".into(),
+        }
+    }
+}
+
+/// The jobs for what is live. A stream takes the first rule of each kind that fits it.
+pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<RecordJob> {
+    live.flat_map(|live| {
+        let name = live.name.as_str();
+        let record = config.records.iter().find(|rule| rule.app == live.app && rule.stream.fits(name));
+        let record = record.map(|rule| ("record", Kept::Recording(Box::new(rule.clone()))));
+        let stills = config.thumbnails.iter().find(|rule| rule.app == live.app && rule.stream.fits(name));
+        let stills =
+            stills.filter(|_| live.video.is_some()).map(|rule| ("thumbnail", Kept::Stills(rule.clone())));
+        record.into_iter().chain(stills).map(|(what, kept)| RecordJob {
+            id: format!("{}/{what}", live.path()),
+            live: live.clone(),
+            kept,
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::streams::Video;
+
+    #[test]
+    fn the_first_rule_that_fits_counts_and_sound_has_no_stills() {
+        let text = "[[record]]\napp = \"live\"\nstream = \"show\"\nformat = \"mkv\"\n\
+                    [[record]]\napp = \"live\"\nstream = \"s*\"\n\
+                    [[thumbnail]]\napp = \"live\"\nstream = \"*\"\n";
+        let config = crate::config::parse(Path::new("weir.toml"), text).unwrap();
+        let live = |name: &str, video: bool| Live {
+            app: "live".parse().unwrap(),
+            name: name.parse().unwrap(),
+            session: "s1".into(),
+            video: video.then(|| Video { codec: "H264".into(), width: 0, height: 0 }),
+            audio: None,
+        };
+        let streams = [live("show", true), live("sound", false), live("other", true)];
+        let jobs: Vec<_> =
+            plan(&config, streams.iter()).into_iter().map(|job| (job.id, job.kept.name())).collect();
+        let expected = [
+            ("live/show/record", "mkv"),
+            ("live/show/thumbnail", "jpg"),
+            ("live/sound/record", "mp4"),
+            ("live/other/thumbnail", "jpg"),
+        ];
+        assert_eq!(jobs, expected.map(|(id, name)| (id.to_owned(), name.to_owned())));
+    }
+}

@@ -1,0 +1,249 @@
+//! Pieces to files: begins, splits and ends them, and stops writing while there is too little space. What it takes, it takes at
+//! once, whatever becomes of it: the stream goes on.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::index::{Entry, Index};
+use super::piece::{Part, Piece};
+use crate::clock;
+use crate::config::record::{Names, Record};
+use crate::events::Bus;
+use crate::streams::Live;
+use crate::upload::Transfer;
+
+/// So many recordings of one name in one second, at most.
+const MAX_COPIES: u32 = 100;
+/// More than `min_free` by this has to be free before a stopped recording goes on.
+const MARGIN: u64 = 64 << 20;
+
+/// Writes one stream.
+#[derive(Debug)]
+pub struct Writer {
+    rule: Record,
+    live: Live,
+    index: Arc<Index>,
+    bus: Arc<Bus>,
+    head: Option<Vec<u8>>,
+    open: Option<Open>,
+    /// Why nothing is written.
+    paused: Option<String>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    name: PathBuf,
+    number: u64,
+    /// What is 0 in the file.
+    origin: Duration,
+    reaches: Duration,
+    bytes: u64,
+}
+
+impl Writer {
+    /// Has not begun.
+    pub fn new(rule: Record, live: Live, index: Arc<Index>, bus: Arc<Bus>) -> Self {
+        Self { rule, live, index, bus, head: None, open: None, paused: None }
+    }
+
+    /// `APP/NAME` of its stream.
+    pub fn path(&self) -> String {
+        self.live.path()
+    }
+
+    /// Takes the next piece.
+    pub fn take(&mut self, piece: Piece) {
+        let part = match piece {
+            Piece::Head(head) => {
+                // Another run of ffmpeg.
+                self.finish();
+                self.head = Some(head);
+                return;
+            }
+            Piece::Part(part) => part,
+        };
+        if self.open.as_ref().is_some_and(|open| part.key && is_full(&self.rule, open, &part)) {
+            self.finish();
+        }
+        if self.open.is_none() && !part.key {
+            return;
+        }
+        let done = self.room().and_then(|()| self.begin(part.start)).and_then(|()| self.write(part));
+        match done {
+            Ok(()) => self.go_on(),
+            Err(error) => {
+                self.finish();
+                self.pause(&error);
+            }
+        }
+    }
+
+    /// An error when there is too little space.
+    fn room(&self) -> io::Result<()> {
+        let free = free_space(&self.rule.folder)?;
+        let needed =
+            self.rule.min_free + if self.paused.is_some() { MARGIN.min(self.rule.min_free) } else { 0 };
+        if free >= needed {
+            return Ok(());
+        }
+        let what = format!("{} MB free, and min_free = {} MB", free >> 20, self.rule.min_free >> 20);
+        Err(io::Error::new(ErrorKind::StorageFull, what))
+    }
+
+    /// Makes a file unless there is one.
+    fn begin(&mut self, origin: Duration) -> io::Result<()> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let head = self.head.clone().ok_or(ErrorKind::InvalidData)?;
+        let started = clock::now();
+        let (mut file, name) = self.create(started)?;
+        let upload = self.rule.upload.as_ref().map(|to| {
+            let key = format!("{}{}", to.prefix, name.display());
+            Transfer::new(&to.name, key, to.part_size)
+        });
+        let entry = Entry {
+            file: name.clone(),
+            app: self.live.app.to_string(),
+            stream: self.live.name.to_string(),
+            session: self.live.session.clone(),
+            started,
+            ended: None,
+            bytes: 0,
+            upload,
+        };
+        let added = file.write_all(&head).and_then(|()| self.index.add(entry));
+        let number = added.inspect_err(|_| {
+            let _ = fs::remove_file(self.rule.folder.join(&name));
+        })?;
+        let bytes = head.len() as u64;
+        tracing::info!(stream = self.live.path(), "recording, file: {name:?}");
+        self.tell("recording.started", &json!({ "file": self.rule.folder.join(&name) }));
+        self.open = Some(Open { file, name, number, origin, reaches: origin, bytes });
+        Ok(())
+    }
+
+    fn create(&self, start: weir_model::Timestamp) -> io::Result<(File, PathBuf)> {
+        let names = Names {
+            app: self.live.app.as_str(),
+            stream: self.live.name.as_str(),
+            session: &self.live.session,
+            start,
+            ext: self.rule.format.extension(),
+        };
+        for copy in 0..MAX_COPIES {
+            let name = self.rule.name.path(&names, copy);
+            let path = self.rule.folder.join(&name);
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            match OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path) {
+                Ok(file) => return Ok((file, name)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    fn write(&mut self, mut part: Part) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        part.rebase(open.origin);
+        let written = open.file.write_all(&part.bytes);
+        if written.is_ok() {
+            open.bytes += part.bytes.len() as u64;
+            open.reaches = part.start.max(open.reaches);
+        } else {
+            // Half a part would be of no use.
+            let _ = open.file.set_len(open.bytes);
+        }
+        written
+    }
+
+    /// Ends the file.
+    pub fn finish(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        if let Err(error) = open.file.sync_all() {
+            tracing::warn!(
+                stream = self.live.path(),
+                "recording may be lost with the machine: {error}, file: {:?}",
+                open.name
+            );
+        }
+        let ended = clock::now();
+        let noted = self.index.change(open.number, |entry| {
+            entry.ended = Some(ended);
+            entry.bytes = open.bytes;
+        });
+        if let Err(error) = noted {
+            // It is known in memory, and the next daemon looks at the file.
+            tracing::warn!(
+                stream = self.live.path(),
+                "end of a recording not noted: {error}, file: {:?}",
+                open.name
+            );
+        }
+        tracing::info!(stream = self.live.path(), "recorded, file: {:?}, bytes: {}", open.name, open.bytes);
+        let millis = u64::try_from(open.reaches.saturating_sub(open.origin).as_millis()).unwrap_or(u64::MAX);
+        let file = self.rule.folder.join(&open.name);
+        self.tell("recording.finished", &json!({ "file": file, "bytes": open.bytes, "duration_ms": millis }));
+    }
+
+    fn pause(&mut self, error: &io::Error) {
+        if self.paused.is_none() {
+            tracing::error!(
+                stream = self.live.path(),
+                "recording stopped: {error}, folder: {:?}; the stream goes on",
+                self.rule.folder
+            );
+            self.tell(
+                "recording.stopped",
+                &json!({ "reason": error.to_string(), "folder": self.rule.folder }),
+            );
+        }
+        self.paused = Some(error.to_string());
+    }
+
+    fn go_on(&mut self) {
+        if self.paused.take().is_some() {
+            tracing::info!(stream = self.live.path(), "recording goes on");
+            self.tell("recording.resumed", &json!({}));
+        }
+    }
+
+    fn tell(&self, kind: &str, more: &Value) {
+        let mut data = json!({ "at": clock::now(), "app": self.live.app, "name": self.live.name, "session": self.live.session });
+        if let (Some(data), Some(more)) = (data.as_object_mut(), more.as_object()) {
+            data.extend(more.clone());
+        }
+        self.bus.tell(kind, data);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn is_full(rule: &Record, open: &Open, next: &Part) -> bool {
+    let long = rule.split.is_some_and(|split| next.start.saturating_sub(open.origin) >= split);
+    long || rule.split_size.is_some_and(|most| open.bytes + next.bytes.len() as u64 > most)
+}
+
+/// What a process without privileges may still write.
+fn free_space(folder: &Path) -> io::Result<u64> {
+    let known = nix::sys::statvfs::statvfs(folder)?;
+    Ok(known.blocks_available().saturating_mul(known.fragment_size()))
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! Finished recordings to a bucket of something that speaks S3, in parts: what was interrupted goes on with the next part,
+//! after a restart of the daemon too.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use weir_model::Timestamp;
+
+use crate::clock;
+use crate::config::record::{Record, Upload};
+use crate::events::Bus;
+use crate::record::index::{Entry, Index};
+use crate::supervise::backoff::Backoff;
+
+pub mod bucket;
+pub mod credentials;
+
+use bucket::Bucket;
+
+/// Between attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_secs(300) };
+
+/// Where a file is to go, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// `[upload.NAME]`
+    pub to: String,
+    /// In the bucket.
+    pub key: String,
+    /// Bytes of each part but the last.
+    pub part_size: u64,
+    /// The server's name for a transfer in parts.
+    pub id: Option<String>,
+    /// What the server said of each part that it has.
+    pub parts: Vec<String>,
+    /// When all of it was there.
+    pub done: Option<Timestamp>,
+}
+
+impl Transfer {
+    /// One that has not begun.
+    pub fn new(to: &str, key: String, part_size: u64) -> Self {
+        Self { to: to.into(), key, part_size, id: None, parts: Vec::new(), done: None }
+    }
+}
+
+/// Why a file is not there yet.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No credentials.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    /// The server did not do what it was asked for.
+    #[error("{what}: {why}")]
+    Server {
+        /// What it was asked for.
+        what: &'static str,
+        /// Its answer, or why there was none.
+        why: String,
+        /// It knows nothing of this transfer.
+        unknown: bool,
+    },
+    /// The file, or its entry.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+}
+
+/// Uploads that are under way: one at a time to each bucket.
+#[derive(Debug, Default)]
+pub struct Uploads {
+    running: HashMap<String, JoinHandle<Result<(), Error>>>,
+    failing: HashMap<String, (u32, Instant)>,
+    /// Who has failed most waits longest.
+    attempts: HashMap<(PathBuf, u64), u32>,
+}
+
+impl Uploads {
+    /// Begins with one of the files that wait, unless there is one under way.
+    pub fn begin(
+        &mut self,
+        rule: &Record,
+        index: &Arc<Index>,
+        bus: &Arc<Bus>,
+        mine: impl Fn(&Entry) -> bool,
+    ) {
+        let Some(upload) = &rule.upload else { return };
+        let resting = self.failing.get(&upload.name).is_some_and(|(_, until)| *until > Instant::now());
+        if resting || self.running.contains_key(&upload.name) {
+            return;
+        }
+        let entries = index.entries();
+        let wanted = entries.into_iter().filter(|(_, entry)| waits(entry, upload) && mine(entry));
+        let tries = |number: u64| *self.attempts.get(&(rule.folder.clone(), number)).unwrap_or(&0);
+        let Some((number, entry)) = wanted.min_by_key(|(number, _)| (tries(*number), *number)) else {
+            return;
+        };
+        *self.attempts.entry((rule.folder.clone(), number)).or_default() += 1;
+        let task = tokio::spawn(one(upload.clone(), index.clone(), bus.clone(), number, entry));
+        self.running.insert(upload.name.clone(), task);
+    }
+
+    /// Looks at those that have ended.
+    pub async fn reap(&mut self) {
+        let ended: Vec<String> = self
+            .running
+            .iter()
+            .filter(|(_, task)| task.is_finished())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ended {
+            let Some(task) = self.running.remove(&name) else { continue };
+            match task.await.map_err(|error| Error::File(std::io::Error::other(error))).flatten() {
+                Ok(()) => {
+                    if self.failing.remove(&name).is_some() {
+                        tracing::info!("uploads succeed again, upload: {name:?}");
+                    }
+                }
+                Err(error) => {
+                    let failures = self.failing.get(&name).map_or(0, |(failures, _)| failures + 1);
+                    let wait = BACKOFF.wait(failures, clock::random_u32());
+                    if failures == 0 {
+                        tracing::error!("upload failed: {error}, upload: {name:?}; it is tried again");
+                    } else {
+                        tracing::debug!("upload failed again: {error}, upload: {name:?}");
+                    }
+                    self.failing.insert(name, (failures, Instant::now() + wait));
+                }
+            }
+        }
+    }
+}
+
+fn waits(entry: &Entry, upload: &Upload) -> bool {
+    let transfer = entry.upload.as_ref();
+    entry.ended.is_some()
+        && transfer.is_some_and(|transfer| transfer.to == upload.name && transfer.done.is_none())
+}
+
+async fn one(
+    upload: Upload,
+    index: Arc<Index>,
+    bus: Arc<Bus>,
+    number: u64,
+    entry: Entry,
+) -> Result<(), Error> {
+    let Some(transfer) = entry.upload.clone() else { return Ok(()) };
+    let path = index.folder().join(&entry.file);
+    let told = |kind: &str, reason: Option<String>| {
+        let data = json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "file": path,
+            "upload": upload.name, "key": transfer.key, "reason": reason });
+        bus.tell(kind, data);
+    };
+    let note = |transfer: &Transfer| {
+        let (index, transfer) = (index.clone(), transfer.clone());
+        async move {
+            let change = move || index.change(number, |entry| entry.upload = Some(transfer));
+            tokio::task::spawn_blocking(change).await.map_err(std::io::Error::other)?
+        }
+    };
+    let bucket = Bucket::new(&upload)?;
+    match bucket.put(&path, transfer.clone(), note).await {
+        Ok(()) => {
+            tracing::info!(stream = format!("{}/{}", entry.app, entry.stream), "uploaded, file: {path:?}");
+            told("recording.uploaded", None);
+            Ok(())
+        }
+        Err(error) => {
+            told("recording.upload_failed", Some(error.to_string()));
+            Err(error)
+        }
+    }
+}

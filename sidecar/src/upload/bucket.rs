@@ -1,0 +1,239 @@
+//! One bucket: a file is put there whole when it is small, and in parts otherwise.
+
+use std::io::SeekFrom;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_LENGTH, ETAG};
+use reqwest::redirect::Policy;
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url};
+use rusty_s3::actions::{CompleteMultipartUpload, CreateMultipartUpload, UploadPart};
+use rusty_s3::{Credentials, S3Action, UrlStyle};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
+
+use super::{Error, Transfer, credentials};
+use crate::clock;
+use crate::config::record::Upload;
+
+/// A signature is valid so long: as long as a request may take.
+const VALID: Duration = Duration::from_secs(3600);
+/// Without a byte from the server.
+const SILENCE: Duration = Duration::from_secs(60);
+/// No slower than this, in bytes a second.
+const LEAST_RATE: u64 = 50_000;
+/// Of a file in memory.
+const CHUNK: usize = 256 << 10;
+/// S3 has no more in one transfer.
+const MAX_PARTS: u64 = 10_000;
+/// Of an answer; what is longer is no answer of S3.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// One bucket.
+pub struct Bucket {
+    http: reqwest::Client,
+    bucket: rusty_s3::Bucket,
+    credentials: Credentials,
+}
+
+impl Bucket {
+    /// Reads the credentials.
+    pub fn new(upload: &Upload) -> Result<Self, Error> {
+        let credentials = credentials::find(upload.credentials_file.as_deref())?;
+        let style = if upload.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
+        let bucket = rusty_s3::Bucket::new(
+            upload.endpoint.clone(),
+            style,
+            upload.bucket.clone(),
+            upload.region.clone(),
+        )
+        .map_err(|error| failed("bucket", error.to_string()))?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(SILENCE)
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| failed("HTTP client", crate::nginx::innermost(&error)))?;
+        Ok(Self { http, bucket, credentials })
+    }
+
+    /// Puts a file there. `note` keeps how far it has come.
+    pub async fn put<N, F>(&self, path: &Path, mut transfer: Transfer, note: N) -> Result<(), Error>
+    where
+        N: Fn(&Transfer) -> F,
+        F: Future<Output = std::io::Result<()>>,
+    {
+        let size = tokio::fs::metadata(path).await?.len();
+        let part_size = transfer.part_size.max(size.div_ceil(MAX_PARTS));
+        if size <= part_size {
+            let url = self.bucket.put_object(Some(&self.credentials), &transfer.key).sign(VALID);
+            self.send("upload", self.data(Method::PUT, url, path, 0, size).await?).await?;
+        } else {
+            match self.in_parts(path, size, part_size, &mut transfer, &note).await {
+                Err(Error::Server { unknown: true, .. }) if transfer.id.is_some() => {
+                    // The server has forgotten it, or it was ended by somebody.
+                    (transfer.id, transfer.parts) = (None, Vec::new());
+                    note(&transfer).await?;
+                    self.in_parts(path, size, part_size, &mut transfer, &note).await?;
+                }
+                result => result?,
+            }
+        }
+        self.check(&transfer.key, size).await?;
+        transfer.done = Some(clock::now());
+        note(&transfer).await?;
+        Ok(())
+    }
+
+    async fn in_parts<N, F>(
+        &self,
+        path: &Path,
+        size: u64,
+        part_size: u64,
+        transfer: &mut Transfer,
+        note: &N,
+    ) -> Result<(), Error>
+    where
+        N: Fn(&Transfer) -> F,
+        F: Future<Output = std::io::Result<()>>,
+    {
+        let credentials = Some(&self.credentials);
+        let id = match transfer.id.clone() {
+            Some(id) => id,
+            None => {
+                let url = CreateMultipartUpload::new(&self.bucket, credentials, &transfer.key).sign(VALID);
+                let answer = text(self.send("begin an upload", self.http.post(url)).await?).await?;
+                let answer = CreateMultipartUpload::parse_response(&answer)
+                    .map_err(|error| failed("begin an upload", error.to_string()))?;
+                transfer.id = Some(answer.upload_id().to_owned());
+                note(transfer).await?;
+                answer.upload_id().to_owned()
+            }
+        };
+        let mut at = part_size * transfer.parts.len() as u64;
+        while at < size {
+            let number = u16::try_from(transfer.parts.len() + 1).map_err(std::io::Error::other)?;
+            let length = part_size.min(size - at);
+            let url = UploadPart::new(&self.bucket, credentials, &transfer.key, number, &id).sign(VALID);
+            let answer =
+                self.send("upload a part", self.data(Method::PUT, url, path, at, length).await?).await?;
+            let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+            let tag = tag.ok_or_else(|| failed("upload a part", "no ETag in the answer".into()))?;
+            transfer.parts.push(tag.to_owned());
+            note(transfer).await?;
+            at += length;
+        }
+        let tags = transfer.parts.iter().map(String::as_str);
+        let action = CompleteMultipartUpload::new(&self.bucket, credentials, &transfer.key, &id, tags);
+        let (url, body) = (action.sign(VALID), action.body());
+        let answer = text(self.send("end an upload", self.http.post(url).body(body)).await?).await?;
+        // This one may fail after its status was sent.
+        if answer.contains("<Error") {
+            return Err(failed("end an upload", code_of(&answer)));
+        }
+        Ok(())
+    }
+
+    /// Asks whether all of it is there.
+    async fn check(&self, key: &str, size: u64) -> Result<(), Error> {
+        let url = self.bucket.head_object(Some(&self.credentials), key).sign(VALID);
+        let answer = self.send("look at what was uploaded", self.http.head(url)).await?;
+        let there =
+            answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match there {
+            Some(there) if there == size => Ok(()),
+            there => Err(failed(
+                "look at what was uploaded",
+                format!("{size} bytes were sent, {there:?} are there"),
+            )),
+        }
+    }
+
+    /// A request with a piece of a file, read while it is sent.
+    async fn data(
+        &self,
+        method: Method,
+        url: Url,
+        path: &Path,
+        at: u64,
+        length: u64,
+    ) -> Result<RequestBuilder, Error> {
+        let mut file = File::open(path).await?;
+        file.seek(SeekFrom::Start(at)).await?;
+        let chunks = futures_util::stream::unfold(file.take(length), next_chunk);
+        let timeout = SILENCE + Duration::from_secs(length / LEAST_RATE);
+        let request = self.http.request(method, url).timeout(timeout).header(CONTENT_LENGTH, length);
+        Ok(request.body(Body::wrap_stream(chunks)))
+    }
+
+    async fn send(&self, what: &'static str, request: RequestBuilder) -> Result<Response, Error> {
+        // The URL of an error would have the signature in it.
+        let answer = request.send().await.map_err(|error| failed(what, crate::nginx::innermost(&error)))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = text(answer).await.unwrap_or_default();
+        let why = format!("{status} {}", code_of(&body)).trim_end().to_owned();
+        Err(Error::Server {
+            what,
+            why,
+            unknown: status == StatusCode::NOT_FOUND && body.contains("NoSuchUpload"),
+        })
+    }
+}
+
+type Chunk = Option<(std::io::Result<Vec<u8>>, Take<File>)>;
+
+async fn next_chunk(mut file: Take<File>) -> Chunk {
+    let mut chunk = vec![0; CHUNK];
+    match file.read(&mut chunk).await {
+        Ok(0) => None,
+        Ok(n) => {
+            chunk.truncate(n);
+            Some((Ok(chunk), file))
+        }
+        Err(error) => Some((Err(error), file)),
+    }
+}
+
+async fn text(mut answer: Response) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let broken = |error: reqwest::Error| failed("answer", crate::nginx::innermost(&error));
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_ANSWER {
+            return Err(failed("answer", "it is too long".into()));
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// S3's word for what is wrong.
+fn code_of(body: &str) -> String {
+    let code = body
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"))
+        .map_or("", |(code, _)| code);
+    code.chars().filter(char::is_ascii_alphanumeric).take(100).collect()
+}
+
+fn failed(what: &'static str, why: String) -> Error {
+    Error::Server { what, why, unknown: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_named_as_s3_names_them() {
+        assert_eq!(
+            code_of("<?xml?><Error><Code>NoSuchBucket</Code><Message>x</Message></Error>"),
+            "NoSuchBucket"
+        );
+        assert_eq!(code_of("<html>"), "");
+    }
+}

@@ -1,0 +1,296 @@
+//! Who is told of events, beside those who listen: endpoints over HTTPS, and programs on this machine.
+//!
+//! - [`signature`] signs (Standard Webhooks), [`sender`] sends once, [`guard`] keeps to public addresses
+//! - [`queue`] keeps on the disk what is not delivered, [`endpoint`] delivers it
+//! - [`command`] starts programs
+//! - [`admission`] asks a backend before a publisher stays on air
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use weir_model::Timestamp;
+
+use crate::clock;
+use crate::config::hooks::{Hooks as Config, Webhook};
+use crate::events::{Bus, Event};
+
+pub mod admission;
+pub mod command;
+pub mod endpoint;
+pub mod guard;
+pub mod queue;
+pub mod sender;
+pub mod signature;
+
+use admission::{Asker, Verdict};
+use command::Runner;
+use endpoint::{Counters, deliver};
+use queue::{Message, Queue};
+use sender::{Sender, SetupError};
+use signature::{Secret, SecretError};
+
+/// Why hooks cannot be what the configuration says; then they stay as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A secret is missing, and the like.
+    #[error("{place}: {why}")]
+    Setup {
+        /// The table of the configuration.
+        place: String,
+        /// What is wrong.
+        why: SetupError,
+    },
+    /// The queue cannot be kept.
+    #[error("[hooks] queue: {folder}: {why}")]
+    Queue {
+        /// The folder.
+        folder: String,
+        /// What the system says.
+        why: std::io::Error,
+    },
+}
+
+/// All hooks.
+#[derive(Debug)]
+pub struct Hooks {
+    bus: Arc<Bus>,
+    inside: Mutex<Inside>,
+    stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    endpoints: BTreeMap<String, Running>,
+    commands: Vec<Arc<Runner>>,
+    asker: Option<Arc<Asker>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    webhook: Webhook,
+    secrets: Vec<Secret>,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Hooks {
+    /// Tells of every event from now on.
+    pub fn start(config: &Config, bus: &Arc<Bus>) -> Result<Arc<Self>, Error> {
+        let hooks = Arc::new(Self {
+            bus: bus.clone(),
+            inside: Mutex::new(Inside::default()),
+            stop: Mutex::new(None),
+        });
+        hooks.configure(config)?;
+        let (stop, stopped) = oneshot::channel();
+        // Listened to before this returns, so that nothing is missed.
+        let task = tokio::spawn(hooks.clone().dispatch(bus.listen(None).live, stopped));
+        *hooks.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some((stop, task));
+        Ok(hooks)
+    }
+
+    /// Takes another configuration, and reads the secrets anew; what has not changed goes on undisturbed.
+    pub fn configure(&self, config: &Config) -> Result<(), Error> {
+        let setup = |place: String| move |why: SetupError| Error::Setup { place, why };
+        let mut ready = Vec::new();
+        for webhook in &config.webhooks {
+            let place = || format!("[hooks.webhook.{}]", webhook.name);
+            let missing = |why: SecretError| setup(place())(why.into());
+            let secrets = sender::secrets(&webhook.endpoint).map_err(missing)?;
+            let sender = Sender::new(&webhook.endpoint).map_err(setup(place()))?;
+            ready.push((webhook, secrets, sender, self.queue(config, webhook)?));
+        }
+        let asker = match &config.admission {
+            Some(admission) => {
+                let sender = Sender::new(&admission.endpoint).map_err(setup("[hooks.admission]".into()))?;
+                Some(Arc::new(Asker::new(admission, sender, self.bus.clone())))
+            }
+            None => None,
+        };
+        let mut inside = self.lock();
+        let mut before = std::mem::take(&mut inside.endpoints);
+        for (webhook, secrets, sender, queue) in ready {
+            let name = webhook.name.clone();
+            let known = before.remove(&name);
+            let running = match known {
+                Some(known) if known.webhook == *webhook && known.secrets == secrets => known,
+                known => {
+                    let counters = known.map_or_else(Arc::default, |known| known.counters.clone());
+                    let task =
+                        tokio::spawn(deliver(queue.clone(), webhook.clone(), sender, counters.clone()));
+                    Running { webhook: webhook.clone(), secrets, queue, counters, task }
+                }
+            };
+            inside.endpoints.insert(name, running);
+        }
+        let known = std::mem::take(&mut inside.commands);
+        inside.commands = config
+            .commands
+            .iter()
+            .map(|command| known.iter().find(|runner| runner.command == *command).cloned())
+            .zip(&config.commands)
+            .map(|(known, command)| known.unwrap_or_else(|| Runner::new(command.clone())))
+            .collect();
+        inside.asker = asker;
+        Ok(())
+    }
+
+    /// The queue that this webhook has, or the one that an earlier daemon left.
+    fn queue(&self, config: &Config, webhook: &Webhook) -> Result<Arc<Queue>, Error> {
+        if let Some(running) = self.lock().endpoints.get(&webhook.name) {
+            return Ok(running.queue.clone());
+        }
+        let folder = config.queue.join(&webhook.name);
+        let shown = folder.display().to_string();
+        let queue = Queue::open(folder).map_err(|why| Error::Queue { folder: shown, why })?;
+        if !queue.is_empty() {
+            tracing::info!("events wait from before: {}, webhook: {:?}", queue.len(), webhook.name);
+        }
+        Ok(Arc::new(queue))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn dispatch(
+        self: Arc<Self>,
+        mut live: tokio::sync::broadcast::Receiver<Arc<Event>>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        let mut last = None;
+        loop {
+            let received = tokio::select! {
+                received = live.recv() => received,
+                _ = &mut stopped => break,
+            };
+            match received {
+                Ok(event) => {
+                    last = Some(event.id);
+                    self.take(&event).await;
+                }
+                Err(RecvError::Lagged(_)) => {
+                    let caught = self.bus.listen(last);
+                    if caught.missed {
+                        tracing::error!("webhooks have missed events: too many at once");
+                    }
+                    for event in &caught.events {
+                        last = Some(event.id);
+                        self.take(event).await;
+                    }
+                    live = caught.live;
+                }
+                Err(RecvError::Closed) => break,
+            }
+        }
+        // What was told until now is still kept for the next daemon.
+        loop {
+            match live.try_recv() {
+                Ok(event) => self.take(&event).await,
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn take(&self, event: &Event) {
+        let (queues, commands) = {
+            let inside = self.lock();
+            let wanted =
+                inside.endpoints.values().filter(|running| running.webhook.events.include(&event.kind));
+            let queues: Vec<_> = wanted
+                .map(|running| (running.queue.clone(), running.counters.clone(), running.webhook.clone()))
+                .collect();
+            let wanted = inside.commands.iter().filter(|runner| runner.command.events.include(&event.kind));
+            (queues, wanted.cloned().collect::<Vec<_>>())
+        };
+        if queues.is_empty() && commands.is_empty() {
+            return;
+        }
+        let at = clock::now();
+        let body = body(&event.kind, at, &event.data);
+        let message =
+            Arc::new(Message { id: format!("weir_{}", event.id), kind: event.kind.clone(), at, body });
+        for runner in commands {
+            runner.offer(&message, &event.data);
+        }
+        for (queue, counters, webhook) in queues {
+            let (message, limit) = (message.clone(), webhook.max_queue);
+            let pushed = tokio::task::spawn_blocking(move || queue.push(&message, limit)).await;
+            match pushed.map_err(std::io::Error::other).flatten() {
+                Ok(0) => {}
+                Ok(lost) => {
+                    counters.lost.fetch_add(lost as u64, Ordering::Relaxed);
+                    tracing::error!("event lost: {limit} wait already, webhook: {:?}", webhook.name);
+                }
+                Err(error) => {
+                    counters.lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(
+                        "event lost: {error}, webhook: {:?}, event: {}",
+                        webhook.name,
+                        event.kind
+                    );
+                }
+            }
+        }
+    }
+
+    /// Keeps what was told until now, and delivers no more.
+    pub async fn stop(&self) {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, task)) = stop {
+            let _ = stop.send(());
+            let _ = task.await;
+        }
+        self.lock().endpoints.clear();
+    }
+
+    /// What nginx-rtmp asks with `on_publish`; nothing when nobody is to be asked.
+    pub async fn admit(&self, form: &str) -> Option<Verdict> {
+        let asker = self.lock().asker.clone()?;
+        Some(asker.ask(form).await)
+    }
+
+    /// Lines for `/metrics`.
+    pub fn metrics(&self) -> String {
+        let inside = self.lock();
+        let mut text = String::new();
+        let mut family = |name: &str, kind: &str, help: &str, value: fn(&Running) -> u64| {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for (webhook, running) in &inside.endpoints {
+                let _ = writeln!(text, "{name}{{webhook=\"{webhook}\"}} {}", value(running));
+            }
+        };
+        family("weir_webhook_queue", "gauge", "Events that wait for their webhook.", |running| {
+            running.queue.len() as u64
+        });
+        family("weir_webhook_delivered_total", "counter", "Events that a webhook has taken.", |running| {
+            running.counters.delivered.load(Ordering::Relaxed)
+        });
+        family("weir_webhook_failures_total", "counter", "Requests to a webhook that failed.", |running| {
+            running.counters.failed.load(Ordering::Relaxed)
+        });
+        family("weir_webhook_lost_total", "counter", "Events that a webhook never took.", |running| {
+            running.counters.lost.load(Ordering::Relaxed)
+        });
+        text
+    }
+}
+
+/// What is sent, as Standard Webhooks shape it.
+fn body(kind: &str, at: Timestamp, data: &Value) -> String {
+    json!({ "type": kind, "timestamp": at, "data": data }).to_string()
+}

@@ -1,0 +1,171 @@
+//! Programs that are started for events: the event on standard input, its names in the environment. Never a shell.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::queue::Message;
+use crate::config::hooks::HookCommand;
+use crate::supervise::child;
+use crate::supervise::mask::masked;
+use crate::supervise::output::MAX_LINE;
+
+/// More events than this do not wait for a command.
+const MAX_WAITING: usize = 1000;
+
+/// One `[hooks.command.NAME]`.
+#[derive(Debug)]
+pub struct Runner {
+    /// As configured.
+    pub command: HookCommand,
+    room: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Runner {
+    /// Runs nothing yet.
+    pub fn new(command: HookCommand) -> Arc<Self> {
+        let room = Semaphore::new(command.max_running);
+        Arc::new(Self { command, room, waiting: AtomicUsize::new(0) })
+    }
+
+    /// Starts the command for an event, at once or when there is room.
+    pub fn offer(self: &Arc<Self>, message: &Arc<Message>, data: &Value) {
+        let name = &self.command.name;
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            tracing::error!(
+                "command not run: {MAX_WAITING} events wait for it, command: {name:?}, event: {}",
+                message.kind
+            );
+            return;
+        }
+        let (runner, message) = (self.clone(), message.clone());
+        let environment = environment(&message, data);
+        tokio::spawn(async move {
+            // Never closed.
+            let _room = runner.room.acquire().await;
+            runner.waiting.fetch_sub(1, Ordering::Relaxed);
+            runner.run(&message, environment).await;
+        });
+    }
+
+    async fn run(&self, message: &Message, environment: Vec<(&'static str, String)>) {
+        let (name, kind) = (&self.command.name, &message.kind);
+        match self.attempt(message, environment).await {
+            Ok(Some(status)) if status.success() => {
+                tracing::debug!("command done, command: {name:?}, event: {kind}")
+            }
+            Ok(Some(status)) => tracing::warn!("command failed: {status}, command: {name:?}, event: {kind}"),
+            Ok(None) => {
+                let seconds = self.command.timeout.as_secs();
+                tracing::warn!(
+                    "command killed: it took more than {seconds} s, command: {name:?}, event: {kind}"
+                );
+            }
+            Err(error) => tracing::error!("command not run: {error}, command: {name:?}, event: {kind}"),
+        }
+    }
+
+    /// None when it took too long.
+    async fn attempt(
+        &self,
+        message: &Message,
+        environment: Vec<(&'static str, String)>,
+    ) -> std::io::Result<Option<ExitStatus>> {
+        let (program, arguments) = self.command.run.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let mut process = child::command(Path::new(program), &arguments, 0)
+            .envs(environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let group = process.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        let input = process.stdin.take();
+        let errors = process.stderr.take();
+        let body = message.body.clone();
+        let all = async {
+            let write = async {
+                if let Some(mut input) = input {
+                    // A command need not read it.
+                    let _ = input.write_all(body.as_bytes()).await;
+                }
+            };
+            let listen = async {
+                if let Some(errors) = errors {
+                    listen(errors, &self.command.name).await;
+                }
+            };
+            let ((), (), status) = tokio::join!(write, listen, process.wait());
+            status
+        };
+        match timeout(self.command.timeout, all).await {
+            Ok(status) => status.map(Some),
+            Err(_) => {
+                // What it has started is of its group; it is reaped when it is dropped.
+                if let Some(group) = group {
+                    let _ = killpg(group, Signal::SIGKILL);
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// What is easier to read than JSON, for a script.
+fn environment(message: &Message, data: &Value) -> Vec<(&'static str, String)> {
+    let mut all = vec![("WEIR_EVENT", message.kind.clone()), ("WEIR_EVENT_ID", message.id.clone())];
+    for (variable, field) in [("WEIR_APP", "app"), ("WEIR_STREAM", "name"), ("WEIR_FILE", "file")] {
+        // A variable cannot hold a NUL.
+        if let Some(text) = data.get(field).and_then(Value::as_str).filter(|text| !text.contains('\0')) {
+            all.push((variable, text.to_owned()));
+        }
+    }
+    all
+}
+
+async fn listen(errors: impl AsyncRead + Unpin, command: &str) {
+    let mut input = BufReader::with_capacity(2048, errors);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A line without an end must not fill the memory.
+        match (&mut input).take(64 << 10).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text: String = String::from_utf8_lossy(&line).chars().take(MAX_LINE).collect();
+        tracing::info!("{}, command: {command:?}", masked(text.trim_end()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_environment() {
+        let message = Message {
+            id: "weir_1".into(),
+            kind: "x".into(),
+            at: weir_model::Timestamp::default(),
+            body: "{}".into(),
+        };
+        let data = json!({ "app": "live", "name": "show", "file": "a\0b", "session": 7 });
+        let expected =
+            [("WEIR_EVENT", "x"), ("WEIR_EVENT_ID", "weir_1"), ("WEIR_APP", "live"), ("WEIR_STREAM", "show")];
+        assert_eq!(environment(&message, &data), expected.map(|(name, value)| (name, value.to_owned())));
+    }
+}

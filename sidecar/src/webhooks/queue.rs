@@ -1,0 +1,210 @@
+//! Events that are still to be delivered, on the disk: one file an event, written whole, removed when it is delivered.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use weir_model::Timestamp;
+
+use crate::clock;
+
+/// What one event becomes for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// `webhook-id`: the same in each attempt, at each endpoint, and after a restart.
+    pub id: String,
+    /// The event's kind.
+    pub kind: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What is sent, to the byte.
+    pub body: String,
+}
+
+/// The events of one endpoint, in their order.
+#[derive(Debug)]
+pub struct Queue {
+    folder: PathBuf,
+    waiting: Mutex<VecDeque<u64>>,
+    news: Notify,
+}
+
+impl Queue {
+    /// What an earlier daemon has left in `folder` comes first.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let mut waiting = Vec::new();
+        for entry in fs::read_dir(&folder)?.flatten() {
+            let path = entry.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("json") => waiting.extend(number_of(&path)),
+                // The daemon died while it wrote this.
+                Some("new") => fs::remove_file(&path)?,
+                _ => {}
+            }
+        }
+        waiting.sort_unstable();
+        Ok(Self { folder, waiting: Mutex::new(waiting.into()), news: Notify::new() })
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds one at the end. With more than `limit` the oldest go; says how many.
+    pub fn push(&self, message: &Message, limit: usize) -> io::Result<usize> {
+        let number = clock::next_number();
+        let path = self.path(number);
+        let unfinished = path.with_extension("new");
+        let written =
+            write(&unfinished, &serde_json::to_vec(message)?).and_then(|()| fs::rename(&unfinished, &path));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&unfinished);
+            return Err(error);
+        }
+        let mut waiting = self.lock();
+        waiting.push_back(number);
+        let too_many = waiting.len().saturating_sub(limit);
+        let oldest: Vec<u64> = waiting.drain(..too_many).collect();
+        drop(waiting);
+        for number in oldest {
+            let _ = fs::remove_file(self.path(number));
+        }
+        self.news.notify_one();
+        Ok(too_many)
+    }
+
+    /// The oldest, when there is one. What cannot be read is set aside.
+    pub async fn next(&self) -> (u64, Message) {
+        loop {
+            let news = self.news.notified();
+            if let Some(first) = self.first() {
+                return first;
+            }
+            news.await;
+        }
+    }
+
+    fn first(&self) -> Option<(u64, Message)> {
+        loop {
+            let number = *self.lock().front()?;
+            let path = self.path(number);
+            let message = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+            match message {
+                Ok(message) => return Some((number, message)),
+                // It was one too many a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::error!("webhook event set aside: {error}, file: {path:?}");
+                    let _ = fs::rename(&path, path.with_extension("corrupt"));
+                }
+            }
+            self.forget(number);
+        }
+    }
+
+    /// It is delivered, or given up.
+    pub fn done(&self, number: u64) {
+        if let Err(error) = fs::remove_file(self.path(number))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("webhook event will be sent again after a restart: {error}");
+        }
+        self.forget(number);
+    }
+
+    fn forget(&self, number: u64) {
+        self.lock().retain(|waiting| *waiting != number);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        // Names in the order of their numbers, for people.
+        self.folder.join(format!("{number:020}.json"))
+    }
+}
+
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(n: usize) -> Message {
+        Message {
+            id: format!("weir_{n}"),
+            kind: "x".into(),
+            at: Timestamp::default(),
+            body: format!("{{\"n\":{n}}}"),
+        }
+    }
+
+    fn ids(queue: &Queue) -> Vec<String> {
+        std::iter::from_fn(|| {
+            let (number, message) = queue.first()?;
+            queue.done(number);
+            Some(message.id)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn events_come_in_their_order_and_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::open(folder.path().join("q")).unwrap();
+        for n in 0..5 {
+            assert_eq!(queue.push(&message(n), 100).unwrap(), 0);
+        }
+        let (first, _) = queue.first().unwrap();
+        queue.done(first);
+        drop(queue);
+        fs::write(folder.path().join("q/00000000000000000001.new"), b"half").unwrap();
+        let queue = Queue::open(folder.path().join("q")).unwrap();
+        assert_eq!(queue.len(), 4);
+        queue.push(&message(5), 100).unwrap();
+        assert_eq!(ids(&queue), ["weir_1", "weir_2", "weir_3", "weir_4", "weir_5"]);
+        assert!(queue.is_empty());
+        assert_eq!(fs::read_dir(folder.path().join("q")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("00000000000000000007.json"), b"{\"id\":").unwrap();
+        let queue = Queue::open(folder.path().into()).unwrap();
+        queue.push(&message(1), 100).unwrap();
+        assert_eq!(ids(&queue), ["weir_1"]);
+        assert!(queue.path(7).with_extension("corrupt").exists());
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::open(folder.path().into()).unwrap();
+        let dropped: usize = (0..10).map(|n| queue.push(&message(n), 3).unwrap()).sum();
+        assert_eq!((dropped, ids(&queue)), (7, vec!["weir_7".into(), "weir_8".into(), "weir_9".into()]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

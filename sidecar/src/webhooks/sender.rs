@@ -1,0 +1,117 @@
+//! One signed request to one endpoint. No redirect is followed, and no body of an answer is read.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{StatusCode, Url};
+
+use super::guard::PublicOnly;
+use super::signature::{Secret, SecretError, signatures};
+use crate::clock;
+use crate::config::hooks::Endpoint;
+
+/// Why no request can be made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A secret is missing.
+    #[error("secret_files: {0}")]
+    Secret(#[from] SecretError),
+    /// No HTTP client.
+    #[error("{0}")]
+    Client(String),
+}
+
+/// Why a request was in vain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The endpoint answered, but not with 2xx.
+    #[error("status {status}")]
+    Status {
+        /// Its answer.
+        status: StatusCode,
+        /// It asks for this wait.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl SendError {
+    /// The endpoint wants nothing of this kind ever again (410).
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::GONE)
+    }
+
+    /// An answer that means no, rather than trouble.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                status.is_client_error()
+                    && *status != StatusCode::REQUEST_TIMEOUT
+                    && *status != StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Unreachable(_) => false,
+        }
+    }
+
+    /// The wait that the endpoint asks for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Unreachable(_) => None,
+        }
+    }
+}
+
+/// Sends to one endpoint.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    client: reqwest::Client,
+    url: Url,
+    secrets: Vec<Secret>,
+}
+
+impl Sender {
+    /// Reads the secrets; connects when there is something to send.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, SetupError> {
+        let secrets = secrets(endpoint)?;
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(endpoint.timeout)
+            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        if !endpoint.allow_private {
+            builder = builder.https_only(true).dns_resolver(PublicOnly);
+        }
+        let client = builder.build().map_err(|error| SetupError::Client(crate::nginx::innermost(&error)))?;
+        Ok(Self { client, url: endpoint.url.clone(), secrets })
+    }
+
+    /// Sends once, signed for this moment.
+    pub async fn send(&self, id: &str, body: &str) -> Result<(), SendError> {
+        let seconds = clock::now().as_seconds();
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", signatures(&self.secrets, id, seconds, body))
+            .body(body.to_owned());
+        let answer =
+            request.send().await.map_err(|error| SendError::Unreachable(crate::nginx::innermost(&error)))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Err(SendError::Status { status, retry_after: seconds.map(Duration::from_secs) })
+    }
+}
+
+/// The secrets in the files of an endpoint.
+pub fn secrets(endpoint: &Endpoint) -> Result<Vec<Secret>, SecretError> {
+    endpoint.secret_files.iter().map(|file| Secret::read(file)).collect()
+}
