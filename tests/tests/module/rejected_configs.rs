@@ -26,6 +26,86 @@ fn line(stream: &str, key: &str) -> String {
     format!("{stream} {}\n", Secret::new(key).digest().to_hex())
 }
 
+/// The same for the guard and for push targets.
+fn guard_and_push() -> Vec<(Config, &'static str)> {
+    vec![
+        (
+            zoned().rtmp("weir_guard yes;"),
+            "\"weir_guard\": invalid value \"yes\", expected \"on\" or \"off\"",
+        ),
+        (app("weir_guard off;"), "\"weir_guard\" directive is not allowed here"),
+        (zoned().rtmp("weir_guard on; weir_guard on;"), "\"weir_guard\": the directive is duplicate"),
+        (
+            Config::weir().rtmp("weir_guard on;"),
+            "\"weir_guard\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks",
+        ),
+        (
+            zoned().rtmp("weir_session_timeout soon;"),
+            "\"weir_session_timeout\": invalid time \"soon\", expected for example \"30s\"",
+        ),
+        (
+            app("weir_idle_publisher -1;"),
+            "\"weir_idle_publisher\": invalid time \"-1\", expected for example \"30s\"",
+        ),
+        (
+            zoned().rtmp("weir_limit_unauthenticated 0;"),
+            "\"weir_limit_unauthenticated\": invalid number \"0\", expected for example \"32\"",
+        ),
+        (
+            zoned().rtmp("weir_limit_unauthenticated many;"),
+            "\"weir_limit_unauthenticated\": invalid number \"many\", expected for example \"32\"",
+        ),
+        (
+            app("weir_min_free some;"),
+            "\"weir_min_free\": invalid size \"some\", expected for example \"64m\"",
+        ),
+        (zoned().rtmp("weir_min_free 1m;"), "\"weir_min_free\" directive is not allowed here"),
+        (app("weir_push yes;"), "\"weir_push\": invalid value \"yes\", expected \"on\" or \"off\""),
+        (app("weir_push_to;"), "invalid number of arguments in \"weir_push_to\" directive"),
+        (
+            app("weir_push_to http://192.0.2.1/in/key;"),
+            "\"weir_push_to\": unknown scheme, expected rtmp:// or rtmps://",
+        ),
+        (
+            app("weir_push_to rtmp://192.0.2.1/in/key stream=x;"),
+            "\"weir_push_to\": invalid parameter \"stream=x\", expected \"name=NAME\"",
+        ),
+        (
+            app("weir_push_to rtmp://192.0.2.1/in/key name=.x;"),
+            "\"weir_push_to\": name \".x\": name starts with \".\" or \"-\", expected a letter, a digit or \"_\"",
+        ),
+        (
+            app("weir_push_to rtmp://192.0.2.1/in/key; weir_push_to rtmp://192.0.2.1/in/key;"),
+            "\"weir_push_to\": the directive is duplicate",
+        ),
+        (
+            app("weir_push_deny 10.0.0.0/40;"),
+            "\"weir_push_deny\": invalid value \"10.0.0.0/40\", bad prefix length, expected 0 to 32",
+        ),
+        (
+            app("weir_push_allow everybody;"),
+            "\"weir_push_allow\": invalid value \"everybody\", expected \"all\", an address or CIDR such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        (
+            app("weir_tls_verify maybe;"),
+            "\"weir_tls_verify\": invalid value \"maybe\", expected \"on\" or \"off\"",
+        ),
+        (main("weir_zone 1m; weir_resolver 127.0.0.1 vaild=1s;"), "host not found in resolver \"vaild=1s\""),
+        (
+            main("weir_zone 1m; weir_resolver 127.0.0.1; weir_resolver 127.0.0.1;"),
+            "\"weir_resolver\": the directive is duplicate",
+        ),
+        (
+            main("weir_zone 1m; weir_trusted_certificate @DIR@/none.pem;"),
+            "\"weir_trusted_certificate\": @DIR@/none.pem cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            main("weir_zone 1m; weir_trusted_certificate @DIR@/bad.pem;").file("bad.pem", "no certificate"),
+            "SSL_CTX_load_verify_locations(\"@DIR@/bad.pem\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)",
+        ),
+    ]
+}
+
 /// What is configured, and what is said.
 fn cases() -> Vec<(Config, &'static str)> {
     let twice = format!("{}{}", line("a", "x"), line("b", "x"));
@@ -185,7 +265,7 @@ fn cases() -> Vec<(Config, &'static str)> {
 
 #[test]
 fn each_is_told_what_is_wrong() {
-    for (config, message) in cases() {
+    for (config, message) in cases().into_iter().chain(guard_and_push()) {
         let shown = format!("{} {} {} {}", config.main, config.rtmp, config.server, config.http);
         assert_eq!(config.rejected(), message, "{shown}");
     }
