@@ -19,8 +19,8 @@ use super::{
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
         ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
-        ngx_rtmp_play_pt, ngx_rtmp_publish_pt, ngx_rtmp_session_t,
+        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt,
+        ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_publish_pt, ngx_rtmp_session_t,
     },
 };
 pub(super) use commands::forward_publish;
@@ -33,6 +33,7 @@ struct Next {
     publish: ngx_rtmp_publish_pt,
     play: ngx_rtmp_play_pt,
     close_stream: ngx_rtmp_close_stream_pt,
+    delete_stream: ngx_rtmp_delete_stream_pt,
 }
 
 static NEXT: Local<Next> = Local::new(Next {
@@ -42,6 +43,7 @@ static NEXT: Local<Next> = Local::new(Next {
     publish: None,
     play: None,
     close_stream: None,
+    delete_stream: None,
 });
 
 /// Puts the hooks into a configuration: nginx-rtmp calls it after the postconfiguration of its own modules.
@@ -85,6 +87,7 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                 next.publish = (*rtmp.ngx_rtmp_publish).replace(commands::published);
                 next.play = (*rtmp.ngx_rtmp_play).replace(commands::played);
                 next.close_stream = (*rtmp.ngx_rtmp_close_stream).replace(commands::close_stream);
+                next.delete_stream = (*rtmp.ngx_rtmp_delete_stream).replace(commands::delete_stream);
             });
             if command.is_none() {
                 log::to(

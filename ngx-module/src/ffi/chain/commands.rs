@@ -10,8 +10,8 @@ use crate::{
     ffi::{
         callback, disk, relay,
         rtmp_sys::{
-            ngx_rtmp_close_stream_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_t,
-            ngx_rtmp_publish_t, ngx_rtmp_session_t,
+            ngx_rtmp_close_stream_t, ngx_rtmp_delete_stream_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
+            ngx_rtmp_play_t, ngx_rtmp_publish_t, ngx_rtmp_session_t,
         },
         session::Session,
     },
@@ -232,6 +232,23 @@ pub(super) unsafe extern "C" fn played(
                 play::on_play(&mut Session::new(session), &name);
             }
             outcome
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_delete_stream`, in which nginx-rtmp's relay closes its pushes before the stream.
+pub(super) unsafe extern "C" fn delete_stream(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_delete_stream_t,
+) -> ngx_int_t {
+    callback::guard("end of a stream", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        unsafe {
+            hooks::before_close(&mut Session::new(session));
+            match NEXT.with(|next| next.delete_stream) {
+                Some(next) => next(session, v),
+                None => NGX_OK as ngx_int_t,
+            }
         }
     })
 }
