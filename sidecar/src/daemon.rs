@@ -17,6 +17,7 @@ use crate::events::Bus;
 use crate::follow::{Update, follow};
 use crate::jobs::{Job, Jobs};
 use crate::ladder::Env;
+use crate::ladder::encoders::settle;
 use crate::ladder::plan::plan;
 use crate::ladder::shelf::Shelves;
 use crate::nginx::{self, Nginx};
@@ -87,8 +88,9 @@ pub struct Health {
 
 /// Runs until a signal ends it.
 pub async fn run(path: &Path) -> Result<(), Error> {
-    let config = Arc::new(config::load(path)?);
+    let config = config::load(path)?;
     logging::init(&config.daemon).map_err(Error::Log)?;
+    let config = Arc::new(settle(config).await);
     let listeners = web::listen(&config.daemon).await?;
     let bus = Bus::new(clock::now().as_millis());
     let env = Arc::new(Env {
@@ -179,7 +181,7 @@ impl Daemon {
             tokio::select! {
                 update = next_update(&mut self.follower) => self.take(update),
                 Some(id) = ended.recv() => self.jobs(|jobs| jobs.ended(&id)),
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => self.reload().await,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = alive.tick() => shutdown::alive(),
@@ -268,10 +270,10 @@ impl Daemon {
     }
 
     /// Reads the configuration anew. Jobs that are still wanted as they are do not notice.
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         shutdown::reloading();
         let next = match config::load(&self.path) {
-            Ok(next) => Arc::new(next),
+            Ok(next) => Arc::new(settle(next).await),
             Err(error) => {
                 tracing::error!("configuration not reloaded: {error}");
                 self.health(|health| health.reloads.1 += 1);

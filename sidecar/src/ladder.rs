@@ -1,12 +1,13 @@
 //! Adaptive bit rate: what each live stream is transcoded to, and where that goes.
 //!
 //! - [`plan`] decides which jobs there are to be (pure)
-//! - [`ffmpeg`] words a job as arguments (pure)
+//! - [`ffmpeg`] words a job as arguments (pure), with [`encoders`] that work here
 //! - [`shelf`] and [`files`] write HLS and DASH, [`publish`] publishes to nginx
 //! - [`run`] puts these and the supervisor together for one job
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::UnixListener;
@@ -19,8 +20,10 @@ use crate::events::Bus;
 use crate::record::Recordings;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
+use crate::supervise::output::Line;
 use crate::supervise::{self, Command, Shared, Spec};
 
+pub mod encoders;
 pub mod ffmpeg;
 pub mod files;
 pub mod plan;
@@ -29,6 +32,9 @@ pub mod shelf;
 
 use plan::LadderJob;
 use shelf::Shelves;
+
+/// Before a job is tried again for which not even a folder could be made.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// What all jobs have in common.
 #[derive(Debug)]
@@ -55,12 +61,13 @@ impl Env {
 pub struct Readiness {
     missing: Mutex<Vec<String>>,
     bus: Arc<Bus>,
+    shared: Arc<Shared>,
     told: serde_json::Value,
 }
 
 impl Readiness {
     /// Of a job none of whose outputs can be played yet.
-    pub fn new(job: &LadderJob, bus: Arc<Bus>) -> Self {
+    pub fn new(job: &LadderJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
         let outputs = ffmpeg::outputs(job);
         let names: Vec<String> = job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect();
         let told = json!({
@@ -68,7 +75,7 @@ impl Readiness {
             "deliver": match job.delivery { Delivery::Files(_) => "files", Delivery::Rtmp(_) => "rtmp" },
         });
         let missing = Mutex::new(outputs.into_iter().map(|output| output.name).collect());
-        Self { missing, bus, told }
+        Self { missing, bus, shared, told }
     }
 
     /// An output can be played.
@@ -84,12 +91,8 @@ impl Readiness {
                 "stream ready"
             );
             self.bus.tell("stream.ready", data);
+            self.shared.set_ready();
         }
-    }
-
-    /// Whether all can be played.
-    pub fn is_ready(&self) -> bool {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
@@ -98,12 +101,16 @@ pub async fn run(
     job: LadderJob,
     env: Arc<Env>,
     shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Command>,
     place: PathBuf,
 ) {
     let (id, stream) = (job.id.clone(), job.live.path());
-    if let Err(why) = run_in(job, &env, shared, commands, &place).await {
-        tracing::error!(stream, job = id, "job cannot run: {why}");
+    if let Err(why) = run_in(job, &env, shared.clone(), &mut commands, &place).await {
+        let why = format!("job cannot run: {why}");
+        tracing::error!(stream, job = id, "{why}");
+        shared.output.push(Line { at: clock::now(), level: "error", text: why });
+        // Who wants it starts it again: a full disk does not go away by that.
+        let _ = tokio::time::timeout(PAUSE, commands.recv()).await;
     }
     let _ = tokio::fs::remove_dir_all(&place).await;
 }
@@ -112,13 +119,13 @@ async fn run_in(
     job: LadderJob,
     env: &Arc<Env>,
     shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    commands: &mut mpsc::Receiver<Command>,
     place: &std::path::Path,
 ) -> std::io::Result<()> {
     let config = env.config();
     let _ = tokio::fs::remove_dir_all(place).await;
     tokio::fs::create_dir_all(place).await?;
-    let ready = Arc::new(Readiness::new(&job, env.bus.clone()));
+    let ready = Arc::new(Readiness::new(&job, env.bus.clone(), shared.clone()));
     // Aborted when this is dropped.
     let mut sinks = JoinSet::new();
     let outputs = ffmpeg::outputs(&job);
@@ -131,7 +138,7 @@ async fn run_in(
         let (shared, ready, output) = (shared.clone(), ready.clone(), output.clone());
         match (&job.delivery, &shelf) {
             (Delivery::Rtmp(to), _) => {
-                let publisher = publish::Publisher::new(&config.nginx.rtmp, to, &job.live, &output.name);
+                let publisher = publish::Publisher::new(&job.server, to, &job.live, &output.name);
                 sinks.spawn(publish::serve(listener, publisher, shared, ready));
             }
             (Delivery::Files(_), Some(shelf)) => {
@@ -144,13 +151,13 @@ async fn run_in(
         id: job.id.clone(),
         stream: job.live.path(),
         program: config.jobs.ffmpeg.clone(),
-        arguments: ffmpeg::arguments(&job, &config.nginx.rtmp, place),
+        arguments: ffmpeg::arguments(&job, place),
         nice: config.jobs.nice,
         policy: policy(&config),
     };
     supervise::run(spec, shared, commands).await;
     // What ffmpeg wrote at its end is still to be read.
-    let _ = tokio::time::timeout(std::time::Duration::from_millis(300), async {
+    let _ = tokio::time::timeout(Duration::from_millis(300), async {
         while !sinks.is_empty() && sinks.join_next().await.is_some() {}
     })
     .await;
@@ -167,12 +174,9 @@ pub fn policy(config: &Config) -> Policy {
     Policy {
         stall: jobs.stall,
         // It looks at the input for some seconds first.
-        warm_up: jobs.stall + std::time::Duration::from_secs(10),
+        warm_up: jobs.stall + Duration::from_secs(10),
         grace: jobs.grace,
-        backoff: Backoff {
-            first: std::time::Duration::from_millis(500).min(jobs.backoff_max),
-            max: jobs.backoff_max,
-        },
+        backoff: Backoff { first: Duration::from_millis(500).min(jobs.backoff_max), max: jobs.backoff_max },
         healthy: jobs.healthy,
     }
 }

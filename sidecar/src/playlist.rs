@@ -201,9 +201,18 @@ impl Presentation {
         run
     }
 
-    /// Tracks that can be played.
+    /// Tracks that can be played, and go on as the others do: a publisher may have left out its sound.
     pub fn playable(&self) -> impl Iterator<Item = &Track> {
-        self.tracks.iter().filter(|track| track.is_playable())
+        let end = |track: &Track| {
+            track.segments.back().map(|last| last.at.as_millis() + (last.seconds * 1000.0) as u64)
+        };
+        let newest = self.tracks.iter().filter_map(end).max().unwrap_or_default();
+        let longest =
+            self.tracks.iter().map(|track| track.longest).fold(self.segment.as_secs_f64(), f64::max);
+        let late = newest.saturating_sub((longest * 4.0 * 1000.0) as u64);
+        self.tracks
+            .iter()
+            .filter(move |track| track.is_playable() && end(track).is_some_and(|end| end > late))
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Status {
     pub state: State,
     /// Since when it is in this state.
     pub since: Timestamp,
+    /// All that it makes was there to be played, once.
+    pub ready: bool,
     /// The process, while there is one.
     pub pid: Option<u32>,
     /// How often it was started again.
@@ -87,6 +89,7 @@ impl Shared {
         let status = Status {
             state: State::Starting,
             since: clock::now(),
+            ready: false,
             pid: None,
             restarts: 0,
             last_exit: None,
@@ -108,13 +111,18 @@ impl Shared {
         status
     }
 
+    /// All that it makes can be played.
+    pub fn set_ready(&self) {
+        self.update(|status| status.ready = true);
+    }
+
     fn update(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 /// Keeps the job running until it is told to stop, and returns when its process is gone.
-pub async fn run(spec: Spec, shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
+pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<Command>) {
     let origin = Instant::now();
     let mut job = Job::new(spec.policy);
     let mut child: Option<Child> = None;

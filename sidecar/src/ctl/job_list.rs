@@ -32,6 +32,7 @@ fn render(jobs: &[View]) -> String {
             [
                 job.id.clone(),
                 status.state.to_string(),
+                if status.ready { "yes" } else { "no" }.into(),
                 age(status.since, now()),
                 status.pid.map(|pid| pid.to_string()).unwrap_or_default(),
                 status.restarts.to_string(),
@@ -42,5 +43,8 @@ fn render(jobs: &[View]) -> String {
             ]
         })
         .collect();
-    table(["JOB", "STATE", "SINCE", "PID", "RESTARTS", "FPS", "SPEED", "RENDITIONS", "LAST ERROR"], &rows)
+    table(
+        ["JOB", "STATE", "READY", "SINCE", "PID", "RESTARTS", "FPS", "SPEED", "RENDITIONS", "LAST ERROR"],
+        &rows,
+    )
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::plan::{LadderJob, Rendition, Sound};
-use crate::config::{Delivery, Encoder, Files, RtmpServer};
+use crate::config::{Delivery, Encoder, Files};
 use crate::playlist::Role;
 
 /// One stream of bytes that ffmpeg writes to a socket.
@@ -46,7 +46,7 @@ pub fn socket(place: &Path, index: usize) -> PathBuf {
 }
 
 /// The arguments, without the program.
-pub fn arguments(job: &LadderJob, server: &RtmpServer, place: &Path) -> Vec<OsString> {
+pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
     let mut line = Line::default();
     line.words("-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1");
     if job.encoder == Encoder::Vaapi {
@@ -54,7 +54,7 @@ pub fn arguments(job: &LadderJob, server: &RtmpServer, place: &Path) -> Vec<OsSt
     }
     // The publisher's own times are kept, so that a new run goes on where the last one was.
     line.words("-copyts -analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i");
-    line.word(format!("{server}/{}/{}", job.live.app, job.live.name));
+    line.word(format!("{}/{}/{}", job.server, job.live.app, job.live.name));
     if let Some(graph) = graph(job) {
         line.words("-filter_complex");
         line.word(graph);

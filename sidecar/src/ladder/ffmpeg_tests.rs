@@ -17,7 +17,7 @@ fn line(rungs: &str, delivery: &str) -> (LadderJob, Vec<String>) {
         audio: Some(Audio { codec: "AAC".into() }),
     };
     let job = plan(&config, std::iter::once(&live)).remove(0);
-    let arguments = arguments(&job, &config.nginx.rtmp, Path::new("/run/weir/out/7"));
+    let arguments = arguments(&job, Path::new("/run/weir/out/7"));
     (job, arguments.into_iter().map(|word| word.into_string().unwrap()).collect())
 }
 

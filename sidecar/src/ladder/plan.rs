@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Delivery, Encoder, Ladder, Rule, RungKind};
+use crate::config::{Config, Delivery, Encoder, Ladder, RtmpServer, Rule, RungKind};
 use crate::streams::Live;
 
 /// For sound that is not AAC already.
@@ -15,6 +15,8 @@ pub struct LadderJob {
     pub id: String,
     /// What it transcodes.
     pub live: Live,
+    /// Where that is played from, and renditions are published to.
+    pub server: RtmpServer,
     /// In the order of the ladder.
     pub renditions: Vec<Rendition>,
     /// What goes with pictures.
@@ -86,12 +88,12 @@ impl LadderJob {
 pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<LadderJob> {
     live.filter_map(|live| {
         let fits = |rule: &&Rule| rule.app == live.app && rule.stream.fits(live.name.as_str());
-        job(config.rules.iter().find(fits)?, live)
+        job(config, config.rules.iter().find(fits)?, live)
     })
     .collect()
 }
 
-fn job(rule: &Rule, live: &Live) -> Option<LadderJob> {
+fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
     let renditions = renditions(&rule.ladder, live);
     if renditions.is_empty() {
         return None;
@@ -103,6 +105,7 @@ fn job(rule: &Rule, live: &Live) -> Option<LadderJob> {
     Some(LadderJob {
         id: format!("{}/ladder", live.path()),
         live: live.clone(),
+        server: config.nginx.rtmp.clone(),
         renditions,
         sound,
         encoder: rule.ladder.encoder,

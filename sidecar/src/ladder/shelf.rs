@@ -196,12 +196,16 @@ impl Shelf {
         };
         let length = bytes.len();
         replace(folder.join(format!("{number}.m4s")), bytes).await?;
+        let runs: Vec<u64> = inside.presentation.runs.iter().map(|run| run.id).collect();
         let Some((_, gone)) = inside.presentation.push(track, run, fragment, length, clock::now()) else {
             return Ok(());
         };
+        let over = runs.into_iter().filter(|id| inside.presentation.runs.iter().all(|run| run.id != *id));
+        let over: Vec<PathBuf> = over.flat_map(|run| inside.inits(&self.folder, run)).collect();
         // A player with an old playlist may still ask for them.
         let leaves = Instant::now() + inside.files.window;
         inside.expired.extend(gone.iter().map(|number| (leaves, folder.join(format!("{number}.m4s")))));
+        inside.expired.extend(over.into_iter().map(|path| (leaves, path)));
         inside.remove_expired().await;
         inside.write(&self.folder, Some(track)).await
     }
@@ -223,6 +227,12 @@ impl Shelf {
 }
 
 impl Inside {
+    /// The initialization segments of a run.
+    fn inits(&self, folder: &Path, run: u64) -> Vec<PathBuf> {
+        let tracks = self.presentation.tracks.iter();
+        tracks.map(|track| folder.join(&track.name).join(format!("init-{run}.mp4"))).collect()
+    }
+
     async fn remove_expired(&mut self) {
         let now = Instant::now();
         let (old, kept) = std::mem::take(&mut self.expired).into_iter().partition(|(at, _)| *at <= now);

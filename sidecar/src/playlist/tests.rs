@@ -117,3 +117,20 @@ fn dash_has_a_period_for_each_run() {
         "{text}"
     );
 }
+
+#[test]
+fn a_track_that_no_longer_goes_on_is_not_listed() {
+    let mut presentation = presentation();
+    push(&mut presentation, 1, 0);
+    let video = |second: u64| Fragment { start: (second + 7) * 1000, duration: 2000, samples: 50 };
+    for second in [2, 4, 6] {
+        let now = Timestamp::from_millis(1_002_000 + second * 1000);
+        presentation.push(0, 1, video(second), 500_000, now);
+        presentation.push(1, 1, video(second), 500_000, now);
+    }
+    assert!(hls::master(&presentation).contains("TYPE=AUDIO"));
+    presentation.push(0, 1, video(8), 500_000, Timestamp::from_millis(1_010_000));
+    let master = hls::master(&presentation);
+    assert!(!master.contains("TYPE=AUDIO") && !master.contains("audio/"), "{master}");
+    assert_eq!(master.matches("STREAM-INF").count(), 2);
+}

@@ -5,7 +5,8 @@ use weir_tests::harness::{Sidecar, products, until};
 
 use super::{open, publish, rule};
 
-const PAGE: &str = "<!DOCTYPE html><video id=v muted></video><script src=/vendor/hls.light.min.js></script><script>
+const PAGE: &str =
+    "<!DOCTYPE html><video id=v muted></video><script src=/vendor/hls.light.min.js></script><script>
     window.errors = [];
     window.hls = new Hls();
     hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) errors.push(data.details); });

@@ -110,3 +110,38 @@ fn a_second_daemon_is_told_that_there_is_one() {
     assert!(errors.contains("another weir serve is running"), "{errors}");
     assert!(sidecar.get("/healthz").is_some());
 }
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_that_it_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let place = folder.path().display();
+    // No nginx is there, and that is no reason not to be ready.
+    let text = format!(
+        "[nginx]\napi = \"http://127.0.0.1:1/api\"\n[daemon]\nlisten = \"off\"\nsocket = \"{place}/s\"\n"
+    );
+    std::fs::write(folder.path().join("weir.toml"), text).unwrap();
+    let mut child = std::process::Command::new(weir_tests::harness::products::weir())
+        .args(["serve", "--config"])
+        .arg(folder.path().join("weir.toml"))
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .env("WATCHDOG_USEC", "400000")
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = weir_tests::harness::process::Process(child.id() as i32);
+    let next = || {
+        let mut buffer = [0; 200];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    };
+    assert_eq!(next(), "READY=1");
+    assert_eq!((next(), next()), ("WATCHDOG=1".to_owned(), "WATCHDOG=1".to_owned()));
+    process.signal(nix::sys::signal::Signal::SIGHUP);
+    until("a reload is told", 10.0, || next().starts_with("RELOADING=1"));
+    until("its end is told", 10.0, || next() == "READY=1");
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    until("the end is told", 10.0, || next() == "STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}

@@ -151,3 +151,16 @@ fn twenty_streams_that_are_only_copied_take_little() {
     assert!(kilobytes < 40_000, "{kilobytes} kB");
     assert!(sidecar.jobs().iter().all(|job| job["restarts"] == 0));
 }
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told_and_tried_again() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, &rule("[\"source\"]").replace("@MEDIA@", "/proc/nowhere"));
+    let _publisher = publish(&nginx, "show");
+    sidecar.wait_log("job cannot run: ");
+    until("the job says why", 5.0, || {
+        Some(sidecar.find(JOB)?["last_error"].as_str()?.starts_with("job cannot run: "))
+    });
+    // It takes its time.
+    assert!(sidecar.log().matches("job cannot run: ").count() <= 2);
+}
