@@ -20,7 +20,6 @@ use crate::events::Bus;
 use crate::record::Recordings;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
-use crate::supervise::output::Line;
 use crate::supervise::{self, Command, Shared, Spec};
 
 pub mod encoders;
@@ -32,9 +31,6 @@ pub mod shelf;
 
 use plan::LadderJob;
 use shelf::Shelves;
-
-/// Before a job is tried again for which not even a folder could be made.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// What all jobs have in common.
 #[derive(Debug)]
@@ -106,11 +102,7 @@ pub async fn run(
 ) {
     let (id, stream) = (job.id.clone(), job.live.path());
     if let Err(why) = run_in(job, &env, shared.clone(), &mut commands, &place).await {
-        let why = format!("job cannot run: {why}");
-        tracing::error!(stream, job = id, "{why}");
-        shared.output.push(Line { at: clock::now(), level: "error", text: why });
-        // Who wants it starts it again: a full disk does not go away by that.
-        let _ = tokio::time::timeout(PAUSE, commands.recv()).await;
+        supervise::could_not_begin(&stream, &id, &why, &shared, &mut commands).await;
     }
     let _ = tokio::fs::remove_dir_all(&place).await;
 }

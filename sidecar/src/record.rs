@@ -63,11 +63,11 @@ pub async fn run(
     job: RecordJob,
     env: Arc<Env>,
     shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Command>,
     place: PathBuf,
 ) {
-    if let Err(why) = run_in(&job, &env, shared, commands, &place).await {
-        tracing::error!(stream = job.live.path(), job = job.id, "job cannot run: {why}");
+    if let Err(why) = run_in(&job, &env, shared.clone(), &mut commands, &place).await {
+        supervise::could_not_begin(&job.live.path(), &job.id, &why, &shared, &mut commands).await;
     }
     let _ = tokio::fs::remove_dir_all(&place).await;
 }
@@ -76,7 +76,7 @@ async fn run_in(
     job: &RecordJob,
     env: &Arc<Env>,
     shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    commands: &mut mpsc::Receiver<Command>,
     place: &Path,
 ) -> io::Result<()> {
     let config = env.config();

@@ -1,15 +1,16 @@
 //! Programs that are kept running: decisions in [`job`], processes in [`child`], and [`run`] between the two.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 use weir_model::Timestamp;
 
 pub mod backoff;
@@ -21,10 +22,13 @@ pub mod progress;
 
 use child::{Child, Launch};
 use job::{Action, Exit, Input, Job, Policy, State};
-use output::Output;
+use output::{Line, Output};
 use progress::Progress;
 
 use crate::clock;
+
+/// Before a job is tried again that could not even begin.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// What is to be kept running.
 #[derive(Clone, Debug)]
@@ -154,6 +158,21 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
             () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => Input::Tick,
         };
     }
+}
+
+/// For a job that could not even begin: says why, and waits, because who wants it starts it again.
+pub async fn could_not_begin(
+    stream: &str,
+    job: &str,
+    why: &io::Error,
+    shared: &Shared,
+    commands: &mut mpsc::Receiver<Command>,
+) {
+    let why = format!("job cannot run: {why}");
+    tracing::error!(stream, job, "{why}");
+    shared.output.push(Line { at: clock::now(), level: "error", text: why });
+    // Also over when it is told to stop. A full disk does not go away by trying.
+    let _ = timeout(PAUSE, commands.recv()).await;
 }
 
 fn report(spec: &Spec, shared: &Shared, job: &Job) {
