@@ -15,6 +15,8 @@ packages=(
     ffmpeg fonts-dejavu-core curl
     # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, and wrong uses of memory
     chromium chromium-driver keepalived iproute2 libxml2-utils prometheus valgrind
+    # the tests: TLS in front of what a stream is pushed to, and certificates for it
+    libnginx-mod-stream openssl
     # the tests: encoders and a player beside ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
 )

@@ -153,6 +153,12 @@ impl Peer {
         calls.iter().filter(|call| plays(&call.lock().unwrap())).count()
     }
 
+    /// How many frames have come over all connections.
+    pub fn frames(&self) -> usize {
+        let calls = self.shared.calls.lock().unwrap();
+        calls.iter().map(|call| call.lock().unwrap().frames.len()).sum()
+    }
+
     /// Waits for media of this name, and gives its connection.
     #[track_caller]
     pub fn wait_media(&self, name: &str) -> Call {

@@ -64,6 +64,16 @@ impl Process {
         Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap())
     }
 
+    /// The processor's time that all of its threads have used.
+    pub fn time_used_by_all(self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).into_iter().flatten().flatten();
+        let times = tasks.filter_map(|task| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+        });
+        times.sum()
+    }
+
     /// Memory of its own that it has in use, in bytes (`VmRSS` without what is shared).
     #[track_caller]
     pub fn memory(self) -> u64 {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::peer::assert_unbroken;
-use weir_tests::harness::{Peer, Publisher, until};
+use weir_tests::harness::{Peer, Player, Publisher, until};
 
 use super::{add, patch, remove, source, wait_state};
 
@@ -80,11 +80,13 @@ fn with_rtmp_auto_push_each_target_gets_a_stream_once() {
     let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
     peer.wait_frames("key", 20);
     peer.wait_frames("any", 20);
+    let connected = || {
+        let player = Player::start(nginx.rtmp(), "live/show");
+        player.wait_playing();
+        player
+    };
     for worker in nginx.workers() {
-        nginx.on_worker(worker, || {
-            let player = weir_tests::harness::Player::start(nginx.rtmp(), "live/show");
-            player.wait_video(10);
-        });
+        nginx.on_worker(worker, connected).wait_video(10);
     }
     // Each worker has the stream by now.
     peer.wait_frames("key", 60);

@@ -9,10 +9,12 @@ mod lives;
 mod many;
 mod names;
 mod relay;
+mod sample;
 mod secrecy;
 mod tls;
 
 use serde_json::{Value, json};
+use weir_rtmp::flv::TagKind;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::peer::{Call, assert_unbroken};
 use weir_tests::harness::process::Process;
@@ -39,7 +41,12 @@ impl Stage {
         let (api, witness) = (nginx.api(), Peer::takes());
         add(&api, "show", &witness.url("app/witness"));
         let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
-        witness.wait_media("witness");
+        until("pictures at the witness", 10.0, || {
+            witness
+                .open("witness")
+                .iter()
+                .any(|call| call.frames.iter().any(|frame| frame.kind == TagKind::Video))
+        });
         let workers = nginx.workers();
         Self { nginx, api, publisher, witness, workers }
     }
@@ -103,9 +110,15 @@ fn remove(api: &Api, id: &str) {
 /// The stream `show` at a target; `null` where there is none.
 #[track_caller]
 fn session(api: &Api, id: &str) -> Value {
+    session_of(api, id, "show")
+}
+
+/// The same of another stream.
+#[track_caller]
+fn session_of(api: &Api, id: &str, stream: &str) -> Value {
     let target = api.get(&format!("/v1/targets/{id}")).expect(200);
     let sessions = target["sessions"].as_array().unwrap();
-    sessions.iter().find(|session| session["stream"] == "show").cloned().unwrap_or_default()
+    sessions.iter().find(|session| session["stream"] == stream).cloned().unwrap_or_default()
 }
 
 #[track_caller]

@@ -25,7 +25,6 @@ fn a_stock_server_takes_the_stream_and_plays_it() {
     let Stage { publisher, nginx: _nginx, .. } = stage;
     publisher.close();
     until("the server has no such stream any more", 5.0, || streams() == 0.0);
-    assert!(!stock.log_lines("deleteStream").is_empty());
 }
 
 #[test]
@@ -53,7 +52,7 @@ fn a_target_for_any_stream_gets_each_over_its_own_connection() {
     let publishers =
         ["live/show", "live/more"].map(|path| Publisher::to(nginx.rtmp(), path).start().started());
     until("both are pushed", 10.0, || {
-        peer.open("all").iter().filter(|call| !call.frames.is_empty()).count() == 2
+        peer.open("all").iter().filter(|call| call.frames.len() > 40).count() == 2
     });
     let sessions = api.get(&format!("/v1/targets/{id}")).expect(200)["sessions"].clone();
     assert_eq!(sessions.as_array().unwrap().len(), 2, "{sessions}");

@@ -4,7 +4,7 @@
 use weir_tests::harness::authority::Certificate;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Authority, Dns, Nginx, Peer, files, products, until};
+use weir_tests::harness::{Authority, Dns, Nginx, Peer, files, products, until, until_ok};
 
 use super::{Stage, patch, source};
 
@@ -47,9 +47,9 @@ impl Front {
     /// Waits until a connection has ended that was for this name and spoke this version.
     #[track_caller]
     fn wait_seen(&self, line: &str) {
-        until("the name is seen", 5.0, || {
-            files::text(&self.nginx.path("names.log")).lines().any(|seen| seen == line)
-        });
+        let seen = || files::text(&self.nginx.path("names.log"));
+        let found = until_ok(5.0, || seen().lines().any(|seen| seen == line));
+        assert!(found.is_some(), "expected {line:?}, seen are:\n{}", seen());
     }
 }
 
@@ -62,7 +62,7 @@ fn trusting(authority: &Authority) -> Config {
 fn a_trusted_target_is_live_and_told_the_name() {
     let (authority, dns) = (Authority::create(), Dns::start());
     dns.set("target.example", &["127.0.0.1"]);
-    let front = Front::start(&authority.issue("DNS:target.example"), "");
+    let front = Front::start(&authority.issue("DNS:target.example"), "ssl_protocols TLSv1.2 TLSv1.3;");
     let stage = Stage::set(trusting(&authority).main(&format!("weir_resolver {};", dns.address())));
     let id = stage.add(&front.url("target.example"));
     stage.wait_state(&id, "live");
@@ -99,7 +99,7 @@ fn who_is_not_to_be_trusted_gets_nothing() {
     let (ours, theirs) = (Authority::create(), Authority::create());
     let stage = Stage::set(trusting(&ours));
     for (certificate, reason) in [
-        (theirs.issue("IP:127.0.0.1"), "certificate: unable to get local issuer certificate"),
+        (theirs.issue("IP:127.0.0.1"), "certificate: unable to verify the first certificate"),
         (ours.issue("IP:127.0.0.2,DNS:other.example"), "certificate: it is not for 127.0.0.1"),
         (ours.issue_expired("IP:127.0.0.1"), "certificate: certificate has expired"),
     ] {
