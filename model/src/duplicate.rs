@@ -36,11 +36,15 @@ pub enum Claim {
     TakeOver,
 }
 
-/// Decides between the publisher that is there and a newcomer. Only the same key ever takes over:
-/// a token, an open name or a pull does not prove that both are the same publisher.
+/// Decides between the publisher that is there and a newcomer. Who fills in gives way to anybody else; of the
+/// others only the same key ever takes over: a token, an open name or a pull does not prove that both are
+/// the same publisher.
 pub fn decide_duplicate(live: &LiveFacts, newcomer: Credential, policy: Duplicate) -> Claim {
     let same_key = matches!((live.credential, newcomer), (Credential::Key(a), Credential::Key(b)) if a == b);
     let stalled = live.now.millis_since(live.last_media) >= STALLED_MS;
+    if live.credential == Credential::Stopgap && newcomer != Credential::Stopgap {
+        return Claim::TakeOver;
+    }
     if same_key && (policy == Duplicate::Takeover || stalled) { Claim::TakeOver } else { Claim::Refuse }
 }
 
@@ -78,6 +82,16 @@ mod tests {
                     assert_eq!(claim, Claim::Refuse, "{first:?} {second:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn who_fills_in_gives_way() {
+        for newcomer in [KEY, Credential::Open, Credential::Token, Credential::Pull, Credential::Stopgap] {
+            let claim = decide_duplicate(&live(Credential::Stopgap, 0), newcomer, Duplicate::Reject);
+            assert_eq!(claim == Claim::TakeOver, newcomer != Credential::Stopgap, "{newcomer:?}");
+            let claim = decide_duplicate(&live(newcomer, 60_000), Credential::Stopgap, Duplicate::Takeover);
+            assert_eq!(claim, Claim::Refuse, "{newcomer:?}");
         }
     }
 

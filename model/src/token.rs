@@ -67,6 +67,8 @@ pub struct Claims {
     pub nbf: Option<Timestamp>,
     /// Only from here.
     pub ip: Option<Network>,
+    /// What is published with it gives way to any other publisher: it fills in for somebody.
+    pub yields: bool,
 }
 
 /// Signs tokens and checks signatures with the secret of `weir_secret`.
@@ -144,6 +146,8 @@ struct RawClaims {
     nbf: Option<serde_json::Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<Network>,
+    #[serde(rename = "yield", default, skip_serializing_if = "std::ops::Not::not")]
+    yields: bool,
 }
 
 impl Signer {
@@ -179,6 +183,7 @@ impl Signer {
             exp: moment(&claims.exp.ok_or(TokenError::NoExpiry)?),
             nbf: claims.nbf.as_ref().map(moment),
             ip: claims.ip,
+            yields: claims.yields,
         })
     }
 
@@ -190,6 +195,7 @@ impl Signer {
             exp: Some(claims.exp.as_seconds().into()),
             nbf: claims.nbf.map(|nbf| nbf.as_seconds().into()),
             ip: claims.ip,
+            yields: claims.yields,
         };
         let mut token = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');

@@ -51,6 +51,8 @@ pub enum Credential {
     Key(KeyId),
     /// A token.
     Token,
+    /// A token of somebody who fills in, and gives way to whoever else may publish.
+    Stopgap,
     /// nginx-rtmp pulls it itself.
     Pull,
 }
@@ -125,7 +127,8 @@ pub fn decide_token(
 ) -> Result<Accepted, Refusal> {
     let stream = StreamName::parse(name.as_bytes())?;
     token::check(claims, Action::Publish, app, name, client, now)?;
-    Ok(Accepted { stream, credential: Credential::Token })
+    let credential = if claims.yields { Credential::Stopgap } else { Credential::Token };
+    Ok(Accepted { stream, credential })
 }
 
 #[cfg(test)]
@@ -216,11 +219,14 @@ mod tests {
             exp: NOW.plus_seconds(60),
             nbf: None,
             ip: None,
+            yields: false,
         };
         let decide = |claims: &Claims, name| decide_token(claims, "live", name, client("192.0.2.1"), NOW);
         assert_eq!(decide(&claims, "show").unwrap().credential, Credential::Token);
         assert_eq!(decide(&claims, "other"), Err(Refusal::TokenWrongStream));
         assert!(matches!(decide(&claims, "*"), Err(Refusal::BadName(_))));
+        let stopgap = decide(&Claims { yields: true, ..claims.clone() }, "show").unwrap();
+        assert_eq!(stopgap.credential, Credential::Stopgap);
         let play = Claims { act: Action::Play, ..claims };
         assert_eq!(decide(&play, "show"), Err(Refusal::TokenWrongAction));
     }

@@ -130,8 +130,11 @@ pub fn on_close(session: &mut Session) {
     if let Some(guarded) = &mut state.guard {
         guard::on_close(guarded);
     }
+    // The connection goes on: the client itself closed the stream.
+    let unpublished = !session.is_ending();
+    let Some(state) = session.known_state() else { return };
     let (publish, playing) = (std::mem::take(&mut state.publish), state.playing.take());
-    publish::release(publish);
+    publish::release(publish, unpublished);
     if let Some(playing) = playing {
         play::release(&playing);
     }

@@ -160,7 +160,7 @@ fn off(stream: &LiveStream) -> PushView {
 fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>, targets: Vec<TargetView>) -> StreamSnapshot {
     let key_id = match stream.credential {
         Credential::Key(id) => Some(id),
-        Credential::Open | Credential::Token | Credential::Pull => None,
+        Credential::Open | Credential::Token | Credential::Stopgap | Credential::Pull => None,
     };
     StreamSnapshot {
         app: stream.app,

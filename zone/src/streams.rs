@@ -36,6 +36,7 @@ const FPS: usize = 15;
 /// Bits of the word `ORDER`: the session is to be closed; the stream was seen live.
 pub(crate) const CLOSE: u64 = 1;
 const STARTED: u64 = 2;
+const UNPUBLISHED: u64 = 4;
 
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
@@ -218,13 +219,20 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let stream = self.read_stream(id.place, row, self.zone.owner_pid(owner(row)).unwrap_or_default());
         let key_id = match stream.credential {
             Credential::Key(id) => Some(id),
-            Credential::Open | Credential::Token | Credential::Pull => None,
+            Credential::Open | Credential::Token | Credential::Stopgap | Credential::Pull => None,
         };
         let data = json!({
             "app": stream.app, "name": stream.name, "session": id.to_string(), "key_id": key_id,
             "addr": stream.addr, "worker_pid": stream.worker_pid,
         });
         self.push_event("stream.started", &data.to_string(), now);
+    }
+
+    /// The publisher itself says that the stream ends.
+    pub fn unpublished(&self, id: StreamId) {
+        if let Some(row) = self.zone.own_block(Kind::Stream, id) {
+            row.set(ORDER, row.word(ORDER) | UNPUBLISHED);
+        }
     }
 
     /// Gives a name back. A stream that was live has ended.
@@ -237,13 +245,19 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Frees a stream's row, whoever had it.
     pub(crate) fn end(&self, place: Index, row: &Block, now: Timestamp) {
         let stream = self.read_stream(place, row, 0);
-        let started = row.word(ORDER) & STARTED != 0;
+        let orders = row.word(ORDER);
+        let started = orders & STARTED != 0;
+        let reason = match orders {
+            orders if orders & CLOSE != 0 => "dropped",
+            orders if orders & UNPUBLISHED != 0 => "unpublished",
+            _ => "disconnected",
+        };
         self.remove(self.row_hash(row), place);
         if started {
             let data = json!({
                 "app": stream.app, "name": stream.name, "session": stream.id.to_string(),
                 "bytes_in": stream.bytes_in, "bytes_out": stream.bytes_out,
-                "duration_ms": now.millis_since(stream.since),
+                "duration_ms": now.millis_since(stream.since), "reason": reason,
             });
             self.push_event("stream.ended", &data.to_string(), now);
         }
@@ -390,6 +404,7 @@ fn credential_words(credential: Credential) -> (u64, u64) {
         Credential::Key(id) => (1, id.0),
         Credential::Token => (2, 0),
         Credential::Pull => (3, 0),
+        Credential::Stopgap => (4, 0),
     }
 }
 
@@ -398,6 +413,7 @@ fn credential(row: &Block) -> Credential {
         1 => Credential::Key(KeyId(row.word(KEY))),
         2 => Credential::Token,
         3 => Credential::Pull,
+        4 => Credential::Stopgap,
         _ => Credential::Open,
     }
 }

@@ -15,6 +15,7 @@ fn claims() -> Claims {
         exp: NOW.plus_seconds(3600),
         nbf: None,
         ip: None,
+        yields: false,
     }
 }
 
@@ -47,6 +48,14 @@ fn reads_a_token_minted_elsewhere() {
         ..claims()
     };
     assert_eq!(signer().verify(token), Ok(expected));
+}
+
+#[test]
+fn who_yields_says_so() {
+    let yields = Claims { yields: true, ..claims() };
+    assert_eq!(signer().verify(signer().mint(&yields).expose()), Ok(yields));
+    let read = with_claims(r#"{"sub":"live/show","act":"publish","exp":1795201200,"yield":1}"#);
+    assert_eq!(read, Err(TokenError::BadClaims));
 }
 
 #[test]
@@ -176,6 +185,7 @@ proptest! {
             exp: Timestamp::default().plus_seconds(exp),
             nbf: nbf.map(|nbf| Timestamp::default().plus_seconds(nbf)),
             ip: addr.map(|addr| addr.to_string().parse().unwrap()),
+            yields: nbf.is_none(),
         };
         prop_assert_eq!(signer().verify(signer().mint(&claims).expose()), Ok(claims));
     }

@@ -267,6 +267,12 @@ impl Session {
         ((video.codec_id != 0).then_some(video), (audio.codec_id != 0).then_some(audio))
     }
 
+    /// Whether the connection is being closed (ngx_rtmp_finalize_session).
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.connection().destroyed() != 0
+    }
+
     /// Whether a client made the connection, rather than nginx-rtmp itself.
     #[must_use]
     pub fn is_accepted(&self) -> bool {

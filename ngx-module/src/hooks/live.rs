@@ -82,8 +82,12 @@ impl Live {
     }
 
     /// Gives the name back.
-    pub(super) fn release(&self, runtime: &Runtime) {
-        runtime.zone.lock(process::pid()).release(self.id, process::now());
+    pub(super) fn release(&self, runtime: &Runtime, unpublished: bool) {
+        let zone = runtime.zone.lock(process::pid());
+        if unpublished {
+            zone.unpublished(self.id);
+        }
+        zone.release(self.id, process::now());
     }
 
     /// Tells the zone what came in the last second, and what it is.

@@ -313,9 +313,9 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
 }
 
 /// The session does not hold its stream any more.
-pub(super) fn release(publish: Publish) {
+pub(super) fn release(publish: Publish, unpublished: bool) {
     if let (Publish::Live(live), Some(runtime)) = (publish, runtime::current()) {
-        live.release(&runtime);
+        live.release(&runtime, unpublished);
     }
 }
 

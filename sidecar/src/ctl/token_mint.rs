@@ -52,6 +52,7 @@ fn claims(args: &TokenMintArgs, now: Timestamp) -> Claims {
         exp: Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(args.ttl.seconds()),
         nbf: None,
         ip: args.ip,
+        yields: false,
     }
 }
 

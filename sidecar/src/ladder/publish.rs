@@ -62,6 +62,7 @@ impl Publisher {
             exp: clock::now().plus_seconds(TOKEN_SECONDS),
             nbf: None,
             ip: None,
+            yields: false,
         });
         Ok(Url {
             tls: false,

@@ -1,6 +1,8 @@
 //! A token that allows to publish opens the stream it names, where a key would; nothing else about it may be wrong.
 
 use serde_json::json;
+use weir_model::Timestamp;
+use weir_model::token::{Action, Claims, Signer};
 use weir_tests::harness::api::Answer;
 use weir_tests::harness::{Api, Nginx, Publisher, until};
 
@@ -30,6 +32,31 @@ fn a_token_to_publish_opens_its_stream() {
         wait_gone(&api, "live", "show");
         assert!(!nginx.log().contains(&token));
     }
+}
+
+#[test]
+fn who_fills_in_gives_way_to_any_other_publisher() {
+    let nginx = start();
+    let api = nginx.api();
+    let key = api.create_key("live", "show").key;
+    let signer = Signer::new(b"0123456789abcdef0123456789abcdef").unwrap();
+    let claims = Claims {
+        sub: "live/show".parse().unwrap(),
+        act: Action::Publish,
+        exp: Timestamp::from_millis(4_000_000_000_000),
+        nbf: None,
+        ip: None,
+        yields: true,
+    };
+    let stopgap = signer.mint(&claims);
+    let path = format!("live/show?token={}", stopgap.expose());
+    let first = Publisher::to(nginx.rtmp(), &path).start().started();
+    Publisher::to(nginx.rtmp(), &path).start().refused(BAD_NAME);
+    let real = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    first.wait_closed(5.0);
+    assert!(wait_live(&api, "live", "show")["publisher"]["key_id"].is_string());
+    Publisher::to(nginx.rtmp(), &path).start().refused(BAD_NAME);
+    assert!(!real.is_closed());
 }
 
 #[test]
