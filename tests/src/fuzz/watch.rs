@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use crate::harness::nginx::Config;
 use crate::harness::process::Process;
-use crate::harness::{Nginx, Player, Publisher, until_ok};
+use crate::harness::{Nginx, Player, Publisher, Tmpfs, until_ok};
 
 /// The longest that a player may wait for video.
 const GAP: Duration = Duration::from_secs(2);
 /// The longest that a worker may be silent, in milliseconds: it stamps the zone each second.
 const BEAT_MS: u64 = 5_000;
+/// Kilobytes for what is written of the streams.
+const MEDIA: usize = 1 << 20;
 /// What a worker may have more than at the start, in bytes.
 const GROWTH: u64 = 20 << 20;
 
@@ -35,13 +37,15 @@ pub struct Watched {
     /// How much of the log has been read.
     read: Cell<u64>,
     nginx: Nginx,
+    _media: Tmpfs,
 }
 
 impl Watched {
     /// Starts all of them, and waits until the players see something.
     pub fn start(guarded: Guarded) -> Self {
-        let mut nginx = config(guarded).start();
-        std::fs::create_dir(nginx.path("record")).unwrap();
+        // nginx-rtmp waits for a real disk, and so do those who use it.
+        let media = Tmpfs::mount(MEDIA);
+        let mut nginx = config(guarded, &media).start();
         // What the log says is judged here.
         nginx.allow("");
         let key = nginx.api().create_key("keyed", "show").key;
@@ -52,7 +56,7 @@ impl Watched {
             ["live/show", "keyed/show"].iter().map(|path| Player::start(nginx.rtmp(), path)).collect();
         players.iter().for_each(|player| player.wait_video(40));
         let workers = nginx.workers().into_iter().map(|worker| (worker, worker.memory())).collect();
-        Self { players, publishers, workers, grown: Cell::new(0), read: Cell::new(0), nginx }
+        Self { players, publishers, workers, grown: Cell::new(0), read: Cell::new(0), nginx, _media: media }
     }
 
     /// Where it takes RTMP.
@@ -132,11 +136,12 @@ impl Watched {
 }
 
 /// Everything of nginx-rtmp that looks at what is published: recorders, HLS and DASH. Deadlines are short enough to be met.
-fn config(guarded: Guarded) -> Config {
+fn config(guarded: Guarded, media: &Tmpfs) -> Config {
+    let media = media.path().display();
     let writers = |app| {
         format!(
-            "hls on; hls_path @DIR@/hls-{app}; hls_fragment 1s; dash on; dash_path @DIR@/dash-{app}; dash_fragment 1s; \
-             record all; record_path @DIR@/record; record_max_size 1m; wait_video on; publish_notify on;"
+            "hls on; hls_path {media}/hls-{app}; hls_fragment 1s; dash on; dash_path {media}/dash-{app}; dash_fragment 1s; \
+             record all; record_path {media}; record_max_size 1m; wait_video on; publish_notify on;"
         )
     };
     let guard = match guarded {

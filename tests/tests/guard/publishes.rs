@@ -1,8 +1,8 @@
 //! One publish at a time on a connection, under a name that is not cut.
 
-use weir_tests::harness::{Publisher, until};
+use weir_tests::harness::{Nginx, Publisher, until, until_ok};
 
-use super::{Stranger, assert_refused, server, unguarded};
+use super::{Bystanders, Stranger, assert_refused, server, unguarded};
 
 const START: &str = "NetStream.Publish.Start";
 
@@ -53,4 +53,32 @@ fn without_the_guard_names_are_cut() {
     assert!(!cut.is_empty(), "{cut:?}");
     let whole = String::from_utf8(vec![b'a'; 300]).unwrap();
     assert!(nginx.log_lines(&whole).is_empty());
+}
+
+/// Two publishers of a name that Weir leaves to nginx-rtmp, with DASH, and people in another application.
+fn two_publishers_of_a_name(rtmp: &str) -> (Nginx, Bystanders, [Publisher; 2]) {
+    let app = "dash on; dash_path @DIR@/dash; dash_fragment 1s;";
+    let nginx = server(rtmp).app("dash", app).start();
+    let bystanders = Bystanders::of(&nginx);
+    let publishers = [0, 1].map(|_| Publisher::to(nginx.rtmp(), "dash/show").hasty().start());
+    publishers[0].send_more(5_000);
+    (nginx, bystanders, publishers)
+}
+
+#[test]
+fn a_second_publisher_of_a_name_is_kept_from_dash() {
+    let (nginx, bystanders, publishers) = two_publishers_of_a_name("");
+    bystanders.are_undisturbed(&nginx);
+    assert!(!publishers[0].is_closed());
+}
+
+#[test]
+fn without_the_guard_a_second_publisher_of_a_name_stops_the_worker_of_dash() {
+    let (mut nginx, bystanders, _publishers) = two_publishers_of_a_name("weir_guard off;");
+    until("nothing comes any more", 20.0, || {
+        let before = bystanders.player.seen().video;
+        until_ok(3.0, || bystanders.player.seen().video > before).is_none()
+    });
+    // It does not hear that it is to end.
+    nginx.kill_worker(bystanders.worker);
 }
