@@ -9,7 +9,7 @@ use crate::config::record::Format;
 use crate::streams::Live;
 
 /// Pieces of about this length: what is lost at most when the machine stops.
-const PIECE_MS: u32 = 1000;
+const PIECE_MS: u32 = 500;
 
 fn input(live: &Live, server: &RtmpServer, more: &str) -> Vec<OsString> {
     let mut line: Vec<OsString> =
@@ -30,7 +30,7 @@ fn words(line: &mut Vec<OsString>, text: &str) {
 /// Takes a stream as it is, and writes it to a socket.
 pub fn recording(live: &Live, format: Format, server: &RtmpServer, socket: &Path) -> Vec<OsString> {
     let mut line = input(live, server, "");
-    words(&mut line, "-map 0:v:0? -map 0:a:0? -c copy");
+    words(&mut line, "-map 0:v:0? -map 0:a:0? -c copy -flush_packets 1");
     match format {
         Format::Mp4 => {
             words(&mut line, "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration");
@@ -94,10 +94,15 @@ mod tests {
         let server = RtmpServer { host: "127.0.0.1".into(), port: 1935 };
         let socket = Path::new("/run/weir/out/1/0");
         let mp4 = joined(recording(&live(), Format::Mp4, &server, socket));
-        assert!(mp4.contains("-i rtmp://127.0.0.1:1935/live/show -map 0:v:0? -map 0:a:0? -c copy"), "{mp4}");
-        assert!(mp4.ends_with("-frag_duration 1000000 -f mp4 unix:/run/weir/out/1/0"), "{mp4}");
+        assert!(
+            mp4.contains(
+                "-i rtmp://127.0.0.1:1935/live/show -map 0:v:0? -map 0:a:0? -c copy -flush_packets 1"
+            ),
+            "{mp4}"
+        );
+        assert!(mp4.ends_with("-frag_duration 500000 -f mp4 unix:/run/weir/out/1/0"), "{mp4}");
         let mkv = joined(recording(&live(), Format::Mkv, &server, socket));
-        assert!(mkv.contains("-cluster_time_limit 1000 -f matroska unix:"), "{mkv}");
+        assert!(mkv.contains("-cluster_time_limit 500 -f matroska unix:"), "{mkv}");
         let stills = joined(stills(&live(), Duration::from_secs(10), 360, &server, socket));
         assert!(stills.contains("-skip_frame nokey") && stills.contains("prev_selected_t\\,10)"), "{stills}");
     }

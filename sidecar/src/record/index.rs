@@ -1,7 +1,7 @@
 //! What was recorded into a folder: an entry for each file, in `.recordings/` of that folder. Only what has an entry is ever
 //! removed or uploaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub struct Entry {
 pub struct Index {
     folder: PathBuf,
     entries: Mutex<BTreeMap<u64, Entry>>,
+    /// Those that are known better than they are saved.
+    unsaved: Mutex<BTreeSet<u64>>,
 }
 
 impl Index {
@@ -49,7 +51,7 @@ impl Index {
     pub fn open(folder: &Path) -> io::Result<Self> {
         let place = folder.join(PLACE);
         fs::create_dir_all(&place)?;
-        let index = Self { folder: folder.into(), entries: Mutex::default() };
+        let index = Self { folder: folder.into(), entries: Mutex::default(), unsaved: Mutex::default() };
         for found in fs::read_dir(&place)?.flatten() {
             let path = found.path();
             if path.extension().is_none_or(|extension| extension != "json") {
@@ -96,14 +98,28 @@ impl Index {
         Ok(number)
     }
 
-    /// Changes what is known of a file; nothing when it is not known.
+    /// Changes what is known of a file; nothing when it is not known. An error is one of saving, which
+    /// [`save_again`](Self::save_again) makes good.
     pub fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(&number) else { return Ok(()) };
         change(entry);
         let entry = entry.clone();
         drop(entries);
-        self.save(number, &entry)
+        self.save(number, &entry).inspect_err(|_| {
+            self.unsaved().insert(number);
+        })
+    }
+
+    /// Saves what could not be saved before: there may be room again.
+    pub fn save_again(&self) {
+        let unsaved: Vec<u64> = self.unsaved().iter().copied().collect();
+        for number in unsaved {
+            let entry = self.lock().get(&number).cloned();
+            if entry.is_none_or(|entry| self.save(number, &entry).is_ok()) {
+                self.unsaved().remove(&number);
+            }
+        }
     }
 
     /// Removes the file, then its entry.
@@ -142,6 +158,10 @@ impl Index {
 
     fn path(&self, number: u64) -> PathBuf {
         self.folder.join(PLACE).join(format!("{number:020}.json"))
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {

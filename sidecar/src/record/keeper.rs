@@ -54,6 +54,8 @@ fn first_rule(config: &Config, entry: &Entry, like: &Record) -> Option<usize> {
 }
 
 async fn round(config: &Config, at: usize, rule: &Record, index: &Arc<Index>, bus: &Bus) {
+    let saver = index.clone();
+    let _ = spawn_blocking(move || saver.save_again()).await;
     let mut entries = index.entries();
     entries.retain(|(_, entry)| first_rule(config, entry, rule) == Some(at));
     for number in surplus(rule, &entries, clock::now()) {

@@ -1,7 +1,5 @@
 //! Matroska as ffmpeg writes it to what it cannot seek in (RFC 9559), cut into head and clusters.
 
-use std::time::Duration;
-
 use super::piece::{Error, Part, Piece, Stamp};
 
 const SEGMENT: u32 = 0x1853_8067;
@@ -29,11 +27,14 @@ pub struct Cutter {
     begun: bool,
     /// The number of the track with pictures.
     pictures: Option<u64>,
+    /// The second half of a cluster.
+    pending: Option<Part>,
 }
 
-/// Id, and where the content is.
+/// Id, and where all of it and its content are.
 struct Element {
     id: u32,
+    start: usize,
     content: std::ops::Range<usize>,
 }
 
@@ -45,6 +46,9 @@ impl Cutter {
 
     /// The next whole piece, `None` when more bytes are needed.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, Error> {
+        if let Some(part) = self.pending.take() {
+            return Ok(Some(Piece::Part(part)));
+        }
         loop {
             let Some((id, size, header)) = head_of(&self.buffer)? else { return Ok(None) };
             if id == SEGMENT {
@@ -64,7 +68,9 @@ impl Cutter {
             }
             let bytes: Vec<u8> = self.buffer.drain(..whole).collect();
             if id == CLUSTER {
-                return self.part(bytes, header).map(|part| Some(Piece::Part(part)));
+                let (part, rest) = self.halves(bytes, header)?;
+                self.pending = rest;
+                return Ok(Some(Piece::Part(part)));
             }
             // Behind the first cluster are only an index and the like.
             if !self.begun {
@@ -73,28 +79,41 @@ impl Cutter {
         }
     }
 
-    fn part(&self, bytes: Vec<u8>, header: usize) -> Result<Part, Error> {
-        let (mut stamp, mut first) = (None, None);
+    /// A cluster, in two halves when there is a key frame inside: ffmpeg begins no cluster with it where little was sent since
+    /// the last.
+    fn halves(&self, bytes: Vec<u8>, header: usize) -> Result<(Part, Option<Part>), Error> {
+        let (mut stamp, mut first, mut cut) = (None, None, None);
         for element in children(&bytes, header..bytes.len()) {
-            match element.id {
+            let start = element.start;
+            let key = match element.id {
                 TIMESTAMP if element.content.len() <= 8 => {
-                    let width = element.content.len();
-                    stamp = Some(Stamp { at: element.content.start, width, per_second: PER_SECOND });
+                    stamp = Some(element.content);
+                    None
                 }
-                SIMPLE_BLOCK => first = first.or(self.key(&bytes[element.content], None)),
+                SIMPLE_BLOCK => self.key(&bytes[element.content], None),
                 BLOCK_GROUP => {
                     let inside: Vec<Element> = children(&bytes, element.content).collect();
                     let refers = inside.iter().any(|element| element.id == REFERENCE_BLOCK);
                     let block = inside.iter().find(|element| element.id == BLOCK);
-                    first = first
-                        .or(block.and_then(|block| self.key(&bytes[block.content.clone()], Some(!refers))));
+                    block.and_then(|block| self.key(&bytes[block.content.clone()], Some(!refers)))
                 }
-                _ => {}
+                _ => None,
+            };
+            if first == Some(false) && key == Some(true) {
+                cut = cut.or(Some(start));
             }
+            first = first.or(key);
         }
         let stamp = stamp.ok_or(Error::Missing("timestamp of a cluster"))?;
-        let start: Duration = stamp.time(&bytes);
-        Ok(Part { key: first.unwrap_or(self.pictures.is_none()), start, stamps: vec![stamp], bytes })
+        let key = first.unwrap_or(self.pictures.is_none());
+        let Some(cut) = cut else { return Ok((part(bytes, stamp, key), None)) };
+        let time = Stamp { at: stamp.start, width: stamp.len(), per_second: PER_SECOND }.read(&bytes);
+        let before = children(&bytes, header..cut).filter(|element| element.id != TIMESTAMP);
+        let before: Vec<u8> =
+            before.flat_map(|element| bytes[element.start..element.content.end].to_vec()).collect();
+        let mut after = bytes.get(cut..).unwrap_or_default().to_vec();
+        let moved = begin_anew(&mut after);
+        Ok((cluster(time, &before, false), Some(cluster(time + moved, &after, true))))
     }
 
     /// Whether a block of pictures begins with a key frame; none for other blocks.
@@ -103,6 +122,46 @@ impl Cutter {
         let flags = block.get(length + 2)?;
         (Some(track) == self.pictures).then(|| of_group.unwrap_or(flags & 0x80 != 0))
     }
+}
+
+fn part(bytes: Vec<u8>, stamp: std::ops::Range<usize>, key: bool) -> Part {
+    let stamp = Stamp { at: stamp.start, width: stamp.len(), per_second: PER_SECOND };
+    Part { key, start: stamp.time(&bytes), stamps: vec![stamp], bytes }
+}
+
+/// A cluster with this time and these blocks.
+fn cluster(time: u64, blocks: &[u8], key: bool) -> Part {
+    // Both numbers have eight bytes, which is always enough.
+    let size = (10 + blocks.len()) as u64 | 1 << 56;
+    let mut bytes = [&CLUSTER.to_be_bytes()[..], &size.to_be_bytes(), &[TIMESTAMP as u8, 0x88]].concat();
+    let at = bytes.len()..bytes.len() + 8;
+    bytes.extend(time.to_be_bytes());
+    bytes.extend(blocks);
+    part(bytes, at, key)
+}
+
+/// Takes the time of the first block from all of them; their cluster has to be later by the result.
+fn begin_anew(blocks: &mut [u8]) -> u64 {
+    let mut places = Vec::new();
+    for element in children(blocks, 0..blocks.len()) {
+        let block = match element.id {
+            SIMPLE_BLOCK => Some(element.content),
+            BLOCK_GROUP => children(blocks, element.content)
+                .find(|inside| inside.id == BLOCK)
+                .map(|inside| inside.content),
+            _ => None,
+        };
+        // The time stands behind the track's number.
+        let place = block.and_then(|block| Some(block.start + vint(&blocks[block], true)?.1));
+        places.extend(place.filter(|place| place + 2 <= blocks.len()));
+    }
+    let time = |blocks: &[u8], at: usize| i16::from_be_bytes([blocks[at], blocks[at + 1]]);
+    let first = places.first().map_or(0, |at| time(blocks, *at)).max(0);
+    for at in places {
+        let moved = time(blocks, at).saturating_sub(first);
+        blocks[at..at + 2].copy_from_slice(&moved.to_be_bytes());
+    }
+    first.unsigned_abs().into()
 }
 
 fn pictures(head: &[u8]) -> Option<u64> {
@@ -139,7 +198,7 @@ fn children(bytes: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item =
         let start = at + header;
         let end = start.checked_add(usize::try_from(size?).ok()?).filter(|end| *end <= range.end)?;
         at = end;
-        Some(Element { id, content: start..end })
+        Some(Element { id, start: start - header, content: start..end })
     })
 }
 
@@ -184,14 +243,18 @@ mod tests {
         bytes
     }
 
-    fn cluster(time: u16, blocks: &[Vec<u8>]) -> Vec<u8> {
+    fn whole(time: u16, blocks: &[Vec<u8>]) -> Vec<u8> {
         let mut content = element(&[0xe7], &time.to_be_bytes());
         content.extend(blocks.concat());
         element(&[0x1f, 0x43, 0xb6, 0x75], &content)
     }
 
     fn block(track: u8, key: bool) -> Vec<u8> {
-        element(&[0xa3], &[0x80 | track, 0, 0, if key { 0x80 } else { 0 }, 1, 2, 3])
+        block_at(0, track, key)
+    }
+
+    fn block_at(time: u8, track: u8, key: bool) -> Vec<u8> {
+        element(&[0xa3], &[0x80 | track, 0, time, if key { 0x80 } else { 0 }, 1, 2, 3])
     }
 
     #[test]
@@ -204,9 +267,9 @@ mod tests {
         head.extend([0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         head.extend(element(&[0x16, 0x54, 0xae, 0x6b], &[track(1, 1), track(2, 2)].concat()));
         let clusters = [
-            cluster(1000, &[block(2, true), block(1, true), block(1, false)]),
-            cluster(2000, &[block(1, false), block(1, true)]),
-            cluster(3000, &[block(2, true)]),
+            whole(1000, &[block(2, true), block(1, true), block(1, false)]),
+            whole(2000, &[block(1, false), block(2, true), block_at(40, 1, true), block_at(50, 2, true)]),
+            whole(3000, &[block(2, true)]),
         ];
         let file = [head.clone(), clusters.concat(), element(&[0x1c, 0x53, 0xbb, 0x6b], b"cues")].concat();
         for step in [1, 5, 10_000] {
@@ -226,7 +289,10 @@ mod tests {
                     Piece::Head(_) => panic!("{piece:?}"),
                 })
                 .collect();
-            assert_eq!(seen, [(true, 1000), (false, 2000), (false, 3000)]);
+            assert_eq!(seen, [(true, 1000), (false, 2000), (true, 2040), (false, 3000)]);
+            let Piece::Part(second) = &pieces[3] else { panic!("{pieces:?}") };
+            let expected = cluster(2040, &[block(1, true), block_at(10, 2, true)].concat(), true);
+            assert_eq!(second, &expected);
         }
     }
 

@@ -22,7 +22,7 @@ pub enum Piece {
     Part(Part),
 }
 
-/// About a second of media.
+/// Half a second of media, or less.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// As it is written.

@@ -183,7 +183,7 @@ impl Writer {
             entry.bytes = open.bytes;
         });
         if let Err(error) = noted {
-            // It is known in memory, and the next daemon looks at the file.
+            // It is known in memory, and noted when there is room.
             tracing::warn!(
                 stream = self.live.path(),
                 "end of a recording not noted: {error}, file: {:?}",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_LENGTH, ETAG};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url};
-use rusty_s3::actions::{CompleteMultipartUpload, CreateMultipartUpload, UploadPart};
+use rusty_s3::actions::{CompleteMultipartUpload, CreateMultipartUpload, ListParts, UploadPart};
 use rusty_s3::{Credentials, S3Action, UrlStyle};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
@@ -71,15 +71,7 @@ impl Bucket {
             let url = self.bucket.put_object(Some(&self.credentials), &transfer.key).sign(VALID);
             self.send("upload", self.data(Method::PUT, url, path, 0, size).await?).await?;
         } else {
-            match self.in_parts(path, size, part_size, &mut transfer, &note).await {
-                Err(Error::Server { unknown: true, .. }) if transfer.id.is_some() => {
-                    // The server has forgotten it, or it was ended by somebody.
-                    (transfer.id, transfer.parts) = (None, Vec::new());
-                    note(&transfer).await?;
-                    self.in_parts(path, size, part_size, &mut transfer, &note).await?;
-                }
-                result => result?,
-            }
+            self.in_parts(path, size, part_size, &mut transfer, &note).await?;
         }
         self.check(&transfer.key, size).await?;
         transfer.done = Some(clock::now());
@@ -100,6 +92,11 @@ impl Bucket {
         F: Future<Output = std::io::Result<()>>,
     {
         let credentials = Some(&self.credentials);
+        if !self.is_known(transfer).await? {
+            // The server has forgotten it, or somebody has ended it.
+            (transfer.id, transfer.parts) = (None, Vec::new());
+            note(transfer).await?;
+        }
         let id = match transfer.id.clone() {
             Some(id) => id,
             None => {
@@ -134,6 +131,17 @@ impl Bucket {
             return Err(failed("end an upload", code_of(&answer)));
         }
         Ok(())
+    }
+
+    /// Whether the server knows of a transfer that was begun, so that it can go on.
+    async fn is_known(&self, transfer: &Transfer) -> Result<bool, Error> {
+        let Some(id) = &transfer.id else { return Ok(true) };
+        let url = ListParts::new(&self.bucket, Some(&self.credentials), &transfer.key, id).sign(VALID);
+        match self.send("ask for parts", self.http.get(url)).await {
+            Ok(_) => Ok(true),
+            Err(Error::Server { unknown: true, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks whether all of it is there.
