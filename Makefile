@@ -48,16 +48,21 @@ run: ## the whole product on loopback, with a test stream: RTMP_PORT=1935 HTTP_P
 SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish commands tokens secrecy pull hazards \
 	api state_file zone_full statistics control events workers reload failed_reload worker_death)
 
+# What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
+PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
+
 # The module's crate has no tests of its own: its symbols are nginx's, so nothing but nginx can link it. tests/ runs it.
 test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module -- --test-threads=4 $(SANITIZED)
+	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test push -- --test-threads=4 tls:: changes:: accounts::
 else
 	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test guard -- --test-threads=4
+	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test push -- --test-threads=4 $(PUSH_SANITIZED)
 	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif
 

@@ -1,8 +1,12 @@
 //! What comes out at targets: each frame once and at its time, at stock servers as well, and the end is told.
 
+use std::process::{Command, Stdio};
+
+use weir_rtmp::flv::{Reader, TagKind};
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::peer::assert_unbroken;
-use weir_tests::harness::{Peer, Player, Publisher, Xml, until};
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Peer, Player, Publisher, Xml, products, until};
 
 use super::{Stage, add, source};
 
@@ -91,4 +95,35 @@ fn nothing_is_pushed_where_it_is_off() {
     publisher.send_more(1000);
     assert_eq!(super::session(&api, &id)["state"], "off");
     assert!(peer.calls().is_empty());
+}
+
+#[test]
+fn ffmpeg_as_a_server_takes_the_stream_and_sees_its_end() {
+    let stage = Stage::set(source(""));
+    let (port, folder) = (Port::reserve(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("taken.flv");
+    let mut server = Command::new(products::ffmpeg("ffmpeg"))
+        .args(["-nostdin", "-v", "error", "-listen", "1", "-i"])
+        .arg(format!("rtmp://127.0.0.1:{}/in/key", port.number()))
+        .args(["-c", "copy"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let id = stage.add(&format!("rtmp://127.0.0.1:{}/in/key", port.number()));
+    stage.wait_state(&id, "live");
+    stage.publisher.send_more(8000);
+    stage.is_undisturbed();
+    let Stage { publisher, nginx: _nginx, .. } = stage;
+    publisher.close();
+    let status = until("ffmpeg ends with the stream", 10.0, || server.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    let mut reader = Reader::new();
+    reader.feed(&std::fs::read(&file).unwrap());
+    let tags = std::iter::from_fn(|| reader.next_tag().unwrap());
+    let times: Vec<_> =
+        tags.filter(|tag| tag.kind == TagKind::Video && !tag.is_header()).map(|tag| tag.timestamp).collect();
+    assert!(times.len() > 80, "{}", times.len());
+    // Twenty pictures a second, and the end of the sequence.
+    assert!(times[..times.len() - 1].windows(2).all(|two| two[1] - two[0] == 50), "{times:?}");
 }

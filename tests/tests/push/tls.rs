@@ -4,7 +4,7 @@
 use weir_tests::harness::authority::Certificate;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Authority, Dns, Nginx, Peer, files, products, until, until_ok};
+use weir_tests::harness::{Authority, Dns, Nginx, Peer, files, products, until, until_ok, valgrind};
 
 use super::{Stage, patch, source};
 
@@ -175,7 +175,7 @@ fn connects_leave_no_memory_behind() {
     (0..40).for_each(|_| turn());
     until("connections are closed", 5.0, || worker.open_files().len() <= files);
     let more = worker.memory().saturating_sub(before);
-    // A session of TLS is tens of kilobytes.
-    assert!(more < 1 << 20, "{more} bytes more after 80 connects");
+    // A session of TLS is tens of kilobytes. valgrind keeps what is freed for a while, and tells itself what is not.
+    assert!(valgrind::is_on() || more < 1 << 20, "{more} bytes more after 80 connects");
     stage.is_undisturbed();
 }
