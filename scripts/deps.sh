@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source.
+# deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source and, from
+# PyPI, the S3 server of the tests.
 # Does nothing, needs no root and no network when everything is there. `deps.sh long` adds what only `make test-long` needs.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -15,6 +16,8 @@ packages=(
     ffmpeg fonts-dejavu-core curl
     # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, and wrong uses of memory
     chromium chromium-driver keepalived iproute2 libxml2-utils prometheus valgrind
+    # the tests: where the server comes to that recordings are uploaded to
+    python3-venv
     # the tests: TLS in front of what a stream is pushed to, and certificates for it
     libnginx-mod-stream openssl
     # the tests: encoders and a player beside ffmpeg
@@ -69,4 +72,5 @@ fi
 
 rust_is_new_enough || die "the rustc on PATH is older than $rust_wanted ($(command -v rustc || echo none found))"
 
+"$root_dir/scripts/s3-server.sh"
 exec "$root_dir/scripts/rtmp-source.sh"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# s3-server.sh: the server that the tests upload recordings to, from PyPI into build/s3-server, as tests/s3/requirements.txt
+# pins it. Does nothing, and needs no network, when it is there.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+pinned=$root_dir/tests/s3/requirements.txt
+place=$root_dir/build/s3-server
+
+cmp -s "$pinned" "$place/requirements.txt" && exit 0
+rm -rf "$place"
+mkdir -p "$root_dir/build"
+python3 -m venv "$place"
+"$place/bin/pip" --quiet --disable-pip-version-check install --only-binary :all: --no-deps -r "$pinned"
+"$place/bin/moto_server" --help >/dev/null
+# Last, so that what was interrupted is done again.
+cp "$pinned" "$place/requirements.txt"

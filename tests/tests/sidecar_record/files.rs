@@ -1,0 +1,133 @@
+//! A stream is recorded as it is sent; each file begins with a key frame at time 0 and is decodable from end to end, however
+//! the recording was cut off; the next daemon knows what an earlier one has left.
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use weir_tests::harness::ffmpeg::{probe, video_times};
+use weir_tests::harness::{Sidecar, until};
+
+use super::{complaints, entries, files, open, publish, wait_ended};
+
+fn rule(format: &str, more: &str) -> String {
+    format!(
+        "[[record]]\napp = \"live\"\nstream = \"*\"\nformat = \"{format}\"\nfolder = \"@MEDIA@\"\nmin_free = \"1m\"\n{more}"
+    )
+}
+
+/// The first packet of pictures is a key frame at about 0, sound is there too, and everything can be decoded.
+#[track_caller]
+fn assert_good(file: &Path) {
+    let name = file.to_string_lossy();
+    let packets = probe(&name, &["-select_streams", "v", "-show_entries", "packet=pts_time,flags"]);
+    let first = packets.lines().next().unwrap_or_else(|| panic!("{name} is empty"));
+    let at: f64 = first.split(',').next().unwrap().parse().unwrap();
+    assert!(first.contains('K') && (0.0..0.3).contains(&at), "{name}: {first}");
+    let codecs = probe(&name, &["-show_entries", "stream=codec_name"]);
+    assert!(codecs.contains("h264") && codecs.contains("aac"), "{name}: {codecs}");
+    assert_eq!(complaints(file), "", "{name}");
+}
+
+#[test]
+fn a_recording_is_split_into_files_that_stand_for_themselves() {
+    for format in ["mp4", "mkv"] {
+        let nginx = open().start();
+        let mut sidecar = Sidecar::start(&nginx, &rule(format, "split = \"2s\"\n"));
+        let publisher = publish(&nginx, "show");
+        sidecar.wait_running("live/show/record", 20.0);
+        until("there are three files", 25.0, || files(&sidecar.media(), format).len() >= 3);
+        publisher.close();
+        let folder = sidecar.media();
+        wait_ended(&folder, 3);
+        until("the last has ended", 10.0, || entries(&folder).iter().all(|entry| !entry["ended"].is_null()));
+        let all = files(&folder, format);
+        for (file, entry) in all.iter().zip(entries(&folder)) {
+            assert_good(file);
+            assert_eq!(file, &folder.join(entry["file"].as_str().unwrap()));
+            assert_eq!(std::fs::metadata(file).unwrap().len(), entry["bytes"].as_u64().unwrap());
+        }
+        // live/show/2026-11-20/20261120T180304Z.mp4
+        let name = all[0].strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
+        assert!(name.starts_with("live/show/20") && name.ends_with(&format!("Z.{format}")), "{name}");
+        // Frames are 50 ms apart, in a file and from the first file to the second.
+        let lengths: Vec<usize> = all.iter().map(|file| video_times(file).len()).collect();
+        assert!(lengths[..2].iter().all(|length| (40..=50).contains(length)), "{format}: {lengths:?}");
+        assert!(sidecar.get("/metrics").is_some());
+    }
+}
+
+#[test]
+fn a_recording_that_has_ended_is_hls_on_demand() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("mp4", "playlist = true\n"));
+    let publisher = publish(&nginx, "show");
+    sidecar.wait_running("live/show/record", 20.0);
+    let folder = sidecar.media();
+    let before = publisher.sent_ms();
+    until("six seconds are sent", 20.0, || publisher.sent_ms() > before + 6000);
+    publisher.close();
+    wait_ended(&folder, 1);
+    let playlist = files(&folder, "m3u8").remove(0);
+    let text = std::fs::read_to_string(&playlist).unwrap();
+    assert!(text.matches("#EXTINF").count() >= 2 && text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    // ffmpeg reads the ranges as a player does, and finds what is in the file.
+    assert_eq!(complaints(&playlist), "");
+    assert_eq!(video_times(&playlist).len(), video_times(&files(&folder, "mp4")[0]).len());
+}
+
+#[test]
+fn what_was_written_before_a_kill_is_playable() {
+    for format in ["mp4", "mkv"] {
+        let nginx = open().start();
+        let mut sidecar = Sidecar::start(&nginx, &rule(format, ""));
+        let publisher = publish(&nginx, "show");
+        let ffmpeg = sidecar.wait_running("live/show/record", 20.0);
+        let folder = sidecar.media();
+        let grown = |nth: usize| {
+            files(&folder, format)
+                .get(nth)
+                .is_some_and(|file| std::fs::metadata(file).unwrap().len() > 20_000)
+        };
+        until("something is written", 20.0, || grown(0));
+        ffmpeg.signal(Signal::SIGKILL);
+        wait_ended(&folder, 1);
+        until("the next file is written", 20.0, || grown(1));
+        assert_good(&files(&folder, format)[0]);
+        sidecar.kill();
+        // Half a piece may be at its end.
+        let cut_off = files(&folder, format)[1].clone();
+        assert!(video_times(&cut_off).len() >= 10, "{cut_off:?}");
+        assert!(entries(&folder)[1]["ended"].is_null());
+        sidecar.start_again();
+        wait_ended(&folder, 2);
+        sidecar.wait_log("recording was cut off");
+        until("a third file is written", 20.0, || grown(2));
+        publisher.close();
+        wait_ended(&folder, 3);
+        assert_good(&files(&folder, format)[2]);
+    }
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_nobody_recorded_stays() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("mp4", "keep = \"60s\"\n"));
+    let folder = sidecar.media();
+    sidecar.kill();
+    std::fs::create_dir_all(folder.join(".recordings")).unwrap();
+    std::fs::create_dir_all(folder.join("live/show/2020-01-01")).unwrap();
+    for (number, name, ended) in [
+        (1, "live/show/2020-01-01/old.mp4", "2020-01-01T00:00:00Z"),
+        (2, "live/show/new.mp4", "2999-01-01T00:00:00Z"),
+    ] {
+        std::fs::write(folder.join(name), "x").unwrap();
+        let entry = serde_json::json!({ "file": name, "app": "live", "stream": "show", "session": "s1",
+            "started": "2020-01-01T00:00:00Z", "ended": ended, "bytes": 1, "upload": null });
+        std::fs::write(folder.join(format!(".recordings/{number:020}.json")), entry.to_string()).unwrap();
+    }
+    std::fs::write(folder.join("live/show/mine.mp4"), "x").unwrap();
+    sidecar.start_again();
+    until("the old one is gone", 15.0, || !folder.join("live/show/2020-01-01").exists());
+    assert!(folder.join("live/show/new.mp4").exists() && folder.join("live/show/mine.mp4").exists());
+    assert_eq!(entries(&folder).len(), 1);
+}

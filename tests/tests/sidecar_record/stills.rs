@@ -1,0 +1,28 @@
+//! A still of each stream is made anew again and again, and is whole whenever it is looked at.
+
+use weir_tests::harness::ffmpeg::probe;
+use weir_tests::harness::{Sidecar, until};
+
+use super::{open, publish};
+
+#[test]
+fn a_still_is_replaced_whole() {
+    let nginx = open().start();
+    let config =
+        "[[thumbnail]]\napp = \"live\"\nstream = \"*\"\nevery = \"1s\"\nfolder = \"@MEDIA@\"\nheight = 44\n";
+    let mut sidecar = Sidecar::start(&nginx, config);
+    let publisher = publish(&nginx, "show");
+    sidecar.wait_running("live/show/thumbnail", 25.0);
+    let still = sidecar.media().join("live/show.jpg");
+    let mut seen = std::collections::BTreeSet::new();
+    until("three different stills were seen", 25.0, || {
+        let Ok(bytes) = std::fs::read(&still) else { return false };
+        assert!(bytes.starts_with(&[0xff, 0xd8]) && bytes.ends_with(&[0xff, 0xd9]));
+        seen.insert(bytes);
+        seen.len() >= 3
+    });
+    let size = probe(&still.to_string_lossy(), &["-show_entries", "stream=codec_name,height"]);
+    assert_eq!(size.trim(), "mjpeg,44");
+    publisher.close();
+    until("no job is left", 15.0, || sidecar.jobs().is_empty());
+}
