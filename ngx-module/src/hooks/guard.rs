@@ -118,16 +118,19 @@ pub fn on_message<'m>(
     }
 }
 
-/// Audio or video came. Returns whether anybody may see it: where nginx-rtmp has not said `Publish.Start`, HLS
-/// and DASH would write it all the same.
+/// Audio or video came. Returns whether anybody may see it: HLS and DASH would write it all the same before
+/// nginx-rtmp says `Publish.Start` and after the stream was closed, into files that are another's by then.
 pub(super) fn on_media(session: &mut Session) -> bool {
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return true };
-    if !guarded.publishes {
+    if !guarded.client {
         return true;
+    }
+    if !guarded.publishes {
+        return false;
     }
     guarded.phase = Phase::Publishing;
     guarded.since = process::uptime();
-    if guarded.live || !guarded.client {
+    if guarded.live {
         return true;
     }
     let live = !session.has_live_streams() || session.live_name().is_some();
