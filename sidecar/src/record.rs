@@ -1,7 +1,7 @@
 //! What is kept of streams: recordings without re-encoding, and stills.
 //!
 //! - [`plan`] decides which jobs there are to be, [`ffmpeg`] words them as arguments (both pure)
-//! - [`mp4`] and [`mkv`] cut what ffmpeg sends into [`piece`]s, [`writer`] makes files of them; [`still`] replaces a JPEG
+//! - [`mp4`] and [`mkv`] cut what ffmpeg sends into [`piece`]s, [`writer`] makes files of them, [`playlist`] makes them HLS; [`still`] replaces a JPEG
 //! - [`index`] knows the files of a folder, [`retention`] says which are to go, [`keeper`] removes them
 
 use std::collections::HashMap;
@@ -29,6 +29,7 @@ pub mod mkv;
 pub mod mp4;
 pub mod piece;
 pub mod plan;
+pub mod playlist;
 pub mod retention;
 pub mod still;
 pub mod writer;

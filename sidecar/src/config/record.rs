@@ -40,6 +40,8 @@ pub struct Record {
     pub split: Option<Duration>,
     /// A file is ended at so many bytes, at the next key frame.
     pub split_size: Option<u64>,
+    /// A playlist beside each file makes it HLS.
+    pub playlist: bool,
     /// An older file is removed.
     pub keep: Option<Duration>,
     /// With more bytes in the folder, the oldest files are removed.
@@ -199,10 +201,18 @@ fn record(written: &Spanned<raw::Record>, uploads: &BTreeMap<String, Upload>) ->
     if raw.delete_uploaded && upload.is_none() {
         return problem(written, "[[record]]: delete_uploaded only goes with upload");
     }
+    let format = text_or("format", &raw.format, || Format::Mp4, format)?;
+    let playlist = match &raw.playlist {
+        Some(wanted) if *wanted.get_ref() && format != Format::Mp4 => {
+            return problem(wanted, "playlist = true: only goes with format = \"mp4\"");
+        }
+        wanted => wanted.as_ref().is_some_and(|wanted| *wanted.get_ref()),
+    };
     Ok(Record {
         app,
         stream,
-        format: text_or("format", &raw.format, || Format::Mp4, format)?,
+        format,
+        playlist,
         folder: text_or("folder", &raw.folder, || "/var/lib/weir/recordings".into(), absolute)?,
         name: text_or("name", &raw.name, Template::default, parsed)?,
         split: optional_time("split", &raw.split, 1, 7 * 86_400)?,

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use weir_model::Timestamp;
 
+use super::playlist;
 use crate::clock;
 use crate::upload::Transfer;
 
@@ -130,6 +131,8 @@ impl Index {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        // There need not be one.
+        let _ = fs::remove_file(playlist::beside(&path));
         self.lock().remove(&number);
         fs::remove_file(self.path(number))?;
         // Folders that are empty now; the first that is not ends this.

@@ -47,6 +47,7 @@ mod tests {
             name: crate::config::record::Template::default(),
             split: None,
             split_size: None,
+            playlist: false,
             keep: keep.map(Duration::from_secs),
             keep_size,
             min_free: 0,

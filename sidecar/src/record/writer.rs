@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::index::{Entry, Index};
 use super::piece::{Part, Piece};
+use super::playlist::Playlist;
 use crate::clock;
 use crate::config::record::{Names, Record};
 use crate::events::Bus;
@@ -45,6 +46,7 @@ struct Open {
     origin: Duration,
     reaches: Duration,
     bytes: u64,
+    playlist: Playlist,
 }
 
 impl Writer {
@@ -126,7 +128,8 @@ impl Writer {
         let bytes = head.len() as u64;
         tracing::info!(stream = self.live.path(), "recording, file: {name:?}");
         self.tell("recording.started", &json!({ "file": self.rule.folder.join(&name) }));
-        self.open = Some(Open { file, name, number, origin, reaches: origin, bytes });
+        let playlist = Playlist::new(bytes);
+        self.open = Some(Open { file, name, number, origin, reaches: origin, bytes, playlist });
         Ok(())
     }
 
@@ -158,6 +161,7 @@ impl Writer {
         part.rebase(open.origin);
         let written = open.file.write_all(&part.bytes);
         if written.is_ok() {
+            open.playlist.push(part.start.saturating_sub(open.origin), part.key, part.bytes.len() as u64);
             open.bytes += part.bytes.len() as u64;
             open.reaches = part.start.max(open.reaches);
         } else {
@@ -176,6 +180,11 @@ impl Writer {
                 "recording may be lost with the machine: {error}, file: {:?}",
                 open.name
             );
+        }
+        if self.rule.playlist
+            && let Err(error) = open.playlist.write(&self.rule.folder.join(&open.name))
+        {
+            tracing::warn!(stream = self.live.path(), "playlist not written: {error}, file: {:?}", open.name);
         }
         let ended = clock::now();
         let noted = self.index.change(open.number, |entry| {

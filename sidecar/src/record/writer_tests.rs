@@ -12,6 +12,7 @@ fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index
         name: Template::default(),
         split: None,
         split_size: None,
+        playlist: false,
         keep: None,
         keep_size: None,
         min_free: 0,

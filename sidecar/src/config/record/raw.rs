@@ -1,6 +1,7 @@
 //! `[[record]]`, `[[thumbnail]]` and `[upload]` as they are written.
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::config::raw::{Number, Text};
 
@@ -15,6 +16,7 @@ pub struct Record {
     pub name: Text,
     pub split: Text,
     pub split_size: Text,
+    pub playlist: Option<Spanned<bool>>,
     pub keep: Text,
     pub keep_size: Text,
     pub min_free: Text,

@@ -164,7 +164,8 @@ impl Template {
                 Part::Field(Field::Start) => {
                     path.push_str(&format!("{}T{time}Z", date.replace('-', "")));
                     if copy > 0 {
-                        path.push_str(&format!("-{copy}"));
+                        // Sorts behind the dot of the first.
+                        path.push_str(&format!("_{copy}"));
                     }
                 }
                 Part::Field(Field::Ext) => path.push_str(names.ext),

@@ -26,7 +26,7 @@ fn names_are_made_of_fields() {
     let names = Names { app: "live", stream: "show", session: "s1", start, ext: "mkv" };
     for (template, copy, expected) in [
         ("{app}/{stream}/{date}/{start}.{ext}", 0, "live/show/2026-11-20/20261120T180304Z.mkv"),
-        ("{app}/{stream}/{date}/{start}.{ext}", 2, "live/show/2026-11-20/20261120T180304Z-2.mkv"),
+        ("{app}/{stream}/{date}/{start}.{ext}", 2, "live/show/2026-11-20/20261120T180304Z_2.mkv"),
         ("{session}/x-{start}.{ext}", 0, "s1/x-20261120T180304Z.mkv"),
     ] {
         let template: Template = template.parse().unwrap();
@@ -47,6 +47,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         (record("name = \"../{app}/{stream}/{start}.{ext}\""), "must be a path below folder"),
         (record("name = \"{app}/{stream}/{start}.mp4\""), "must end with .{ext}"),
         (record("name = \"{app}/{strem}/{start}.{ext}\""), "no field {strem}; there are {app}, {stream}"),
+        (record("format = \"mkv\"\nplaylist = true"), "weir.toml:5: playlist = true: only goes with"),
         (record("split_size = \"1k\""), "split_size = \"1k\": must be at least 1m"),
         (record("keep_size = \"big\""), "write a size as 500m, 20g or 1t"),
         (record("keep = \"1s\""), "must be from 60s"),

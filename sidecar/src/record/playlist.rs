@@ -1,0 +1,101 @@
+//! HLS of a recording that has ended: a playlist beside the file, whose segments are ranges of it (RFC 8216, 4.3.2.2).
+
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A segment ends with the first key frame after so long.
+const SEGMENT: Duration = Duration::from_secs(4);
+/// How long the last piece is taken to last: nothing follows that would say it.
+const LAST: Duration = Duration::from_millis(500);
+
+/// Grows with a file.
+#[derive(Debug)]
+pub struct Playlist {
+    head: u64,
+    segments: Vec<Segment>,
+    reaches: Duration,
+}
+
+#[derive(Debug)]
+struct Segment {
+    start: Duration,
+    at: u64,
+    bytes: u64,
+}
+
+impl Playlist {
+    /// Of a file that has nothing but its head, of so many bytes.
+    pub fn new(head: u64) -> Self {
+        Self { head, segments: Vec::new(), reaches: Duration::ZERO }
+    }
+
+    /// So many bytes more in the file, played from `start` on.
+    pub fn push(&mut self, start: Duration, key: bool, bytes: u64) {
+        self.reaches = self.reaches.max(start);
+        let end = self.segments.last().map_or(self.head, |last| last.at + last.bytes);
+        match self.segments.last_mut() {
+            Some(last) if !key || start.saturating_sub(last.start) < SEGMENT => last.bytes += bytes,
+            _ => self.segments.push(Segment { start, at: end, bytes }),
+        }
+    }
+
+    /// The playlist of a file with this name.
+    pub fn text(&self, name: &str) -> String {
+        let ends = self.segments.iter().skip(1).map(|segment| segment.start).chain([self.reaches + LAST]);
+        let lengths: Vec<f64> = ends
+            .zip(&self.segments)
+            .map(|(end, segment)| end.saturating_sub(segment.start).as_secs_f64())
+            .collect();
+        let longest = lengths.iter().fold(1.0_f64, |longest, length| longest.max(length.round()));
+        let mut text = format!(
+            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{longest}\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+             #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{name}\",BYTERANGE=\"{}@0\"\n",
+            self.head
+        );
+        for (length, segment) in lengths.iter().zip(&self.segments) {
+            let _ = write!(
+                text,
+                "#EXTINF:{length:.3},\n#EXT-X-BYTERANGE:{}@{}\n{name}\n",
+                segment.bytes, segment.at
+            );
+        }
+        text.push_str("#EXT-X-ENDLIST\n");
+        text
+    }
+
+    /// Writes it beside the file, whole.
+    pub fn write(&self, file: &Path) -> io::Result<()> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let path = beside(file);
+        let unfinished = path.with_extension("m3u8.new");
+        std::fs::write(&unfinished, self.text(&name))?;
+        std::fs::rename(unfinished, path)
+    }
+}
+
+/// Where the playlist of a file is.
+pub fn beside(file: &Path) -> PathBuf {
+    file.with_extension("m3u8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_begin_with_key_frames_and_follow_each_other() {
+        let mut playlist = Playlist::new(100);
+        let ms = Duration::from_millis;
+        for (start, key, bytes) in
+            [(0, true, 10), (500, false, 20), (2000, true, 30), (4500, true, 40), (5000, false, 50)]
+        {
+            playlist.push(ms(start), key, bytes);
+        }
+        let text = playlist.text("a.mp4");
+        let expected = "#EXT-X-MAP:URI=\"a.mp4\",BYTERANGE=\"100@0\"\n#EXTINF:4.500,\n#EXT-X-BYTERANGE:60@100\na.mp4\n\
+                        #EXTINF:1.000,\n#EXT-X-BYTERANGE:90@160\na.mp4\n#EXT-X-ENDLIST\n";
+        assert!(text.ends_with(expected) && text.contains("TARGETDURATION:5\n"), "{text}");
+    }
+}
