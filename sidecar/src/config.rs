@@ -15,6 +15,7 @@ pub mod notify;
 mod raw;
 pub mod record;
 mod rungs;
+pub mod slate;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,8 @@ pub struct Config {
     pub records: Vec<record::Record>,
     /// `[[thumbnail]]`, likewise.
     pub thumbnails: Vec<record::Thumbnail>,
+    /// `[slate]`
+    pub slate: Option<slate::Slate>,
 }
 
 /// Where nginx is.

@@ -22,6 +22,7 @@ use crate::ladder::plan::plan;
 use crate::ladder::shelf::Shelves;
 use crate::nginx::{self, Nginx};
 use crate::record::{self, keeper::keep};
+use crate::slate::Slates;
 use crate::streams::{Changes, Streams};
 use crate::webhooks::{self, Hooks};
 use crate::{clock, shutdown};
@@ -114,10 +115,12 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         streams: Streams::default(),
         follower: None,
         notifier: None,
+        slates: None,
         swept: false,
     };
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);
+    daemon.slates = Slates::start(&daemon.config, &daemon.state.bus);
     let result = daemon.work(ended).await;
     keeper.abort();
     // The socket is ours until here.
@@ -138,6 +141,7 @@ struct Daemon {
     streams: Streams,
     follower: Option<Follower>,
     notifier: Option<Notifier>,
+    slates: Option<Slates>,
     /// What an earlier daemon left was looked through.
     swept: bool,
 }
@@ -289,6 +293,7 @@ impl Daemon {
         }
         let elsewhere = next.nginx != self.config.nginx;
         let told_otherwise = elsewhere || next.notify != self.config.notify;
+        let slates_otherwise = elsewhere || next.slate != self.config.slate;
         self.config = next.clone();
         *self.env.config.lock().unwrap_or_else(PoisonError::into_inner) = next;
         if elsewhere && let Err(error) = self.follow() {
@@ -298,6 +303,9 @@ impl Daemon {
             // The old one must have let go of the fifo before.
             self.notifier = None;
             self.notifier = Notifier::start(&self.config);
+        }
+        if slates_otherwise {
+            self.slates = Slates::start(&self.config, &self.state.bus);
         }
         self.plan();
         self.health(|health| health.reloads.0 += 1);
@@ -311,6 +319,7 @@ impl Daemon {
         shutdown::stopping();
         self.follower = None;
         self.notifier = None;
+        self.slates = None;
         let deadline = Instant::now() + self.config.jobs.grace + Duration::from_secs(2);
         while !self.jobs(Jobs::stop_all) {
             tokio::select! {

@@ -8,6 +8,7 @@
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere
+//! - [`slate`]: what viewers see while a publisher is lost
 //! - [`supervise`]: programs that are kept running
 //! - [`health`]: what keepalived asks and tells
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
@@ -37,6 +38,7 @@ pub mod playlist;
 pub mod record;
 mod shutdown;
 mod signals;
+pub mod slate;
 pub mod streams;
 pub mod supervise;
 pub mod test_stream;

@@ -13,7 +13,7 @@ use super::raw::{self, Number, Text};
 use super::rungs::{self, Encoder, Ladder, Rung, RungKind};
 use super::{
     Config, Daemon, Delivery, Files, Jobs, LogFormat, Nginx, RtmpServer, Rule, StreamPattern, ToRtmp, hooks,
-    notify, record,
+    notify, record, slate,
 };
 use crate::cli::values::{Bitrate, Span};
 
@@ -45,6 +45,7 @@ pub fn config(file: raw::File) -> Checked<Config> {
         notify: notify::notify(file.notify)?,
         records: record::records(file.record, &uploads)?,
         thumbnails: record::thumbnails(file.thumbnail)?,
+        slate: slate::slate(file.slate)?,
     })
 }
 

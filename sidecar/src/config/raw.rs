@@ -17,6 +17,7 @@ pub struct File {
     pub stream: Vec<Spanned<Stream>>,
     pub hooks: super::hooks::raw::Hooks,
     pub notify: super::notify::raw::Notify,
+    pub slate: super::slate::raw::Slate,
     pub record: Vec<Spanned<super::record::raw::Record>>,
     pub thumbnail: Vec<Spanned<super::record::raw::Thumbnail>>,
     pub upload: BTreeMap<Spanned<String>, super::record::raw::Upload>,

@@ -112,6 +112,10 @@ pub struct Video {
 pub struct Audio {
     /// Such as `AAC`.
     pub codec: String,
+    /// Hz.
+    pub sample_rate: u32,
+    /// 1 or 2.
+    pub channels: u32,
 }
 
 /// How many watch a stream.

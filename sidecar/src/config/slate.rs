@@ -1,0 +1,122 @@
+//! `[slate]`: what viewers see while a publisher is lost.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use weir_model::AppName;
+
+use super::StreamPattern;
+use super::check::{Checked, absolute, parsed, pattern, problem, text_or, time};
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+    use toml::Spanned;
+
+    use crate::config::raw::Text;
+
+    /// `[slate]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Slate {
+        pub streams: Option<Spanned<Vec<Spanned<String>>>>,
+        pub file: Text,
+        pub r#for: Text,
+        pub secret_file: Text,
+        pub folder: Text,
+    }
+}
+
+/// A picture or clip that is published in the place of a lost publisher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slate {
+    /// Applications, and which streams of them.
+    pub streams: Vec<(AppName, StreamPattern)>,
+    /// What is shown.
+    pub file: PathBuf,
+    /// From the loss on, for so long.
+    pub time: Duration,
+    /// nginx's `weir_secret`: publish tokens are minted with it.
+    pub secret_file: PathBuf,
+    /// The file as FLV, for each size of picture that was needed.
+    pub folder: PathBuf,
+}
+
+impl Slate {
+    /// Whether this stream is filled in for.
+    pub fn fits(&self, app: &str, name: &str) -> bool {
+        self.streams.iter().any(|(of, pattern)| of.as_str() == app && pattern.fits(name))
+    }
+}
+
+/// None where no `streams` are named.
+pub(super) fn slate(raw: raw::Slate) -> Checked<Option<Slate>> {
+    let Some(written) = raw.streams else { return Ok(None) };
+    let path = |key: &str, text, example: &str| {
+        let path = text_or(key, text, || None, |text| absolute(text).map(Some))?;
+        path.map_or_else(|| problem(&written, format!("{key} is missing, such as {key} = {example:?}")), Ok)
+    };
+    Ok(Some(Slate {
+        streams: written.get_ref().iter().map(streams).collect::<Checked<_>>()?,
+        file: path("file", &raw.file, "/etc/weir/slate.png")?,
+        time: time("for", &raw.r#for, 60, 1, 86_400)?,
+        secret_file: path("secret_file", &raw.secret_file, "/etc/weir/secret")?,
+        folder: text_or("folder", &raw.folder, || "/var/lib/weir/slate".into(), absolute)?,
+    }))
+}
+
+/// An application's name may have a slash in it, a stream's has none.
+fn streams(written: &Spanned<String>) -> Checked<(AppName, StreamPattern)> {
+    let read = |text: &str| {
+        let (app, name) = text.rsplit_once('/').ok_or("write APP/NAME, APP/cam* or APP/*")?;
+        Ok((parsed(app)?, pattern(name)?))
+    };
+    read(written.get_ref())
+        .or_else(|why: String| problem(written, format!("streams: {:?}: {why}", written.get_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    fn read(text: &str) -> Result<Option<Slate>, String> {
+        let text = format!("[slate]\n{text}");
+        parse(Path::new("weir.toml"), &text).map(|config| config.slate).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn streams_and_what_is_shown_for_them() {
+        assert_eq!(read(""), Ok(None));
+        let text =
+            "streams = [\"live/*\", \"a/b/show\"]\nfile = \"/s.png\"\nsecret_file = \"/s\"\nfor = \"2m\"\n";
+        let slate = read(text).unwrap().unwrap();
+        assert!(slate.fits("live", "any") && slate.fits("a/b", "show"));
+        assert!(!slate.fits("a/b", "other") && !slate.fits("ladder", "show"));
+        assert_eq!(slate.time, Duration::from_secs(120));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, why) in [
+            ("streams = [\"live\"]\n", "weir.toml:2: streams: \"live\": write APP/NAME"),
+            ("streams = [\"live/a b\"]\n", "weir.toml:2: streams: \"live/a b\""),
+            (
+                "streams = [\"live/*\"]\n",
+                "weir.toml:2: file is missing, such as file = \"/etc/weir/slate.png\"",
+            ),
+            ("streams = [\"live/*\"]\nfile = \"/s.png\"\n", "secret_file is missing"),
+            ("streams = [\"live/*\"]\nfile = \"s.png\"\n", "weir.toml:3: file = \"s.png\""),
+            (
+                "streams = [\"live/*\"]\nfile = \"/s\"\nsecret_file = \"/s\"\nfor = \"0s\"\n",
+                "weir.toml:5: for",
+            ),
+            ("picture = \"/s.png\"\n", "picture"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The slate: what viewers see while a publisher is lost.
+//!
+//! - [`machine`] decides when a stream is filled in for (pure)
+//! - [`clip`] is the slate as FLV, as the stream looked
+//! - [`publish`] publishes it in the publisher's place
+//! - [`Slates`] puts these together for all streams
+//!
+//! It is published under the same name, so players, HLS and push targets need to know nothing of it; and with a token whose
+//! stream gives way, so a publisher that comes back needs nobody's help.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use weir_model::Timestamp;
+
+use crate::clock;
+use crate::config::slate::Slate;
+use crate::config::{Config, RtmpServer};
+use crate::events::{Bus, Event};
+use crate::nginx::{self, Nginx};
+use crate::streams::StreamId;
+
+pub mod clip;
+pub mod machine;
+pub mod publish;
+
+use clip::{Clip, Geometry};
+use machine::{Input, Machine};
+use publish::End;
+
+/// How often it is looked what streams look like.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long it is known what a stream looked like.
+const KNOWN_MS: u64 = 60_000;
+/// nginx has let go of the lost publisher, but may be slow.
+const RETRY: Duration = Duration::from_millis(300);
+/// Then somebody else has the name.
+const ATTEMPTS: u32 = 4;
+
+/// Follows the streams until it is dropped; slates that are being published end with it.
+pub struct Slates(tokio::task::JoinHandle<()>);
+
+impl Drop for Slates {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What is needed to publish a slate.
+#[derive(Debug)]
+struct Env {
+    slate: Slate,
+    server: RtmpServer,
+    ffmpeg: PathBuf,
+    nice: u8,
+}
+
+/// What is known of a stream that is live, or was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Look {
+    geometry: Geometry,
+    since: Option<Timestamp>,
+    at: Option<Timestamp>,
+}
+
+/// The streams, and what is done about them.
+struct Watch {
+    env: Arc<Env>,
+    machines: BTreeMap<StreamId, Machine>,
+    looks: BTreeMap<StreamId, Look>,
+    /// Clips that were made, or could not be.
+    made: BTreeSet<PathBuf>,
+    /// Aborted when this is dropped.
+    tasks: JoinSet<()>,
+    finished: mpsc::UnboundedSender<Finished>,
+}
+
+/// A slate's stream, and how it ended.
+type Finished = (StreamId, Input<'static>);
+
+impl Slates {
+    /// Begins, when the configuration has a slate. `bus` has the module's events.
+    pub fn start(config: &Config, bus: &Bus) -> Option<Self> {
+        let slate = config.slate.clone()?;
+        let at = &config.nginx;
+        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());
+        let nginx = nginx.inspect_err(|error| tracing::error!("no slate: {error}")).ok()?;
+        if let Err(error) = std::fs::metadata(&slate.file) {
+            tracing::error!("no slate: {}: {error}", slate.file.display());
+        }
+        let (ffmpeg, nice) = (config.jobs.ffmpeg.clone(), config.jobs.nice);
+        let env = Arc::new(Env { slate, server: at.rtmp.clone(), ffmpeg, nice });
+        let mut events = bus.listen(None).live;
+        Some(Self(tokio::spawn(async move {
+            let (finished, mut ended) = mpsc::unbounded_channel();
+            let (seen, mut snapshots) = mpsc::channel(1);
+            let mut watch = Watch::new(env, finished);
+            watch.tasks.spawn(look(nginx, seen));
+            loop {
+                tokio::select! {
+                    event = events.recv() => match event {
+                        Ok(event) => watch.hear(&event),
+                        Err(RecvError::Lagged(_)) => {}
+                        Err(RecvError::Closed) => return,
+                    },
+                    Some(streams) = snapshots.recv() => watch.see(&streams),
+                    Some((id, how)) = ended.recv() => watch.step(clock::now(), &id, how),
+                    Some(_) = watch.tasks.join_next() => {}
+                }
+            }
+        })))
+    }
+}
+
+/// Tells what is live, now and then.
+async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<nginx::Stream>>) {
+    loop {
+        if let Ok(Ok(answer)) = timeout(LOOK, nginx.streams()).await
+            && seen.send(answer.value.streams).await.is_err()
+        {
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+impl Watch {
+    fn new(env: Arc<Env>, finished: mpsc::UnboundedSender<Finished>) -> Self {
+        let (machines, looks) = (BTreeMap::new(), BTreeMap::new());
+        Self { env, machines, looks, made: BTreeSet::new(), tasks: JoinSet::new(), finished }
+    }
+
+    fn hear(&mut self, event: &Event) {
+        let text = |field: &str| event.data[field].as_str().unwrap_or_default();
+        let session = text("session");
+        let input = match (event.kind.as_str(), text("reason")) {
+            ("stream.started", _) => Input::Started(session),
+            ("stream.ended", "disconnected") => Input::Lost(session),
+            ("stream.ended", _) => Input::Ended(session),
+            _ => return,
+        };
+        if let (Ok(app), Ok(name)) = (text("app").parse(), text("name").parse())
+            && self.env.slate.fits(text("app"), text("name"))
+        {
+            // After a gap in the connection, an event may be an old one.
+            let at = text("at").parse().unwrap_or_else(|_| clock::now());
+            self.step(at, &(app, name), input);
+        }
+    }
+
+    fn step(&mut self, at: Timestamp, id: &StreamId, input: Input<'_>) {
+        let machine = self.machines.entry(id.clone()).or_default();
+        let Some(until) = machine.step(at, input, self.env.slate.time) else { return };
+        let look = self.looks.get(id).copied().unwrap_or_default();
+        let (env, id, finished) = (self.env.clone(), id.clone(), self.finished.clone());
+        self.tasks.spawn(async move {
+            let stream = format!("{}/{}", id.0, id.1);
+            tracing::warn!(stream, "publisher lost: the slate fills in");
+            let result = fill(&env, &id, look, until).await;
+            match &result {
+                Ok(End::Over) => tracing::info!(stream, "the slate's time is over"),
+                Ok(End::GaveWay) => tracing::info!(stream, "the slate gave way to a publisher"),
+                Err(why) => tracing::error!(stream, "the slate is not published: {why}"),
+            }
+            let _ = finished.send((id, if result.is_ok() { Input::Finished } else { Input::Failed }));
+        });
+    }
+
+    /// Remembers what streams look like, and has clips ready before they are needed.
+    fn see(&mut self, streams: &[nginx::Stream]) {
+        let now = clock::now();
+        // Events may come later than the snapshot.
+        let is_old = |look: &Look| look.at.is_some_and(|at| now.millis_since(at) > KNOWN_MS);
+        self.looks.retain(|_, look| !is_old(look));
+        let looks = &self.looks;
+        self.machines.retain(|id, machine| !machine.is_idle() || looks.contains_key(id));
+        for stream in streams {
+            let (Ok(app), Ok(name)) = (stream.app.parse(), stream.name.parse()) else { continue };
+            let known = stream.video.is_some() || stream.audio.is_some();
+            if known && self.env.slate.fits(&stream.app, &stream.name) {
+                let look = Look { geometry: Geometry::of(stream), since: Some(stream.since), at: Some(now) };
+                self.looks.insert((app, name), look);
+                self.prepare(look.geometry);
+            }
+        }
+    }
+
+    fn prepare(&mut self, geometry: Geometry) {
+        let slate = &self.env.slate;
+        let Ok(place) = clip::place(&slate.folder, &slate.file, &geometry) else { return };
+        if !self.made.insert(place.clone()) {
+            return;
+        }
+        let env = self.env.clone();
+        self.tasks.spawn(async move {
+            if let Err(why) = clip::make(&env.ffmpeg, env.nice, &env.slate.file, &geometry, &place).await {
+                tracing::error!("no slate: {why}, file: {}", env.slate.file.display());
+            }
+        });
+    }
+}
+
+/// Publishes the slate in the place of a stream.
+async fn fill(env: &Env, id: &StreamId, look: Look, until: Timestamp) -> Result<End, String> {
+    let slate = &env.slate;
+    let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let left = |now: Timestamp| Duration::from_millis(until.as_millis().saturating_sub(now.as_millis()));
+    let left = left(clock::now());
+    if left.is_zero() {
+        return Ok(End::Over);
+    }
+    let deadline = Instant::now() + left;
+    let place = clip::place(&slate.folder, &slate.file, &look.geometry).map_err(|e| named(&slate.file, e))?;
+    clip::make(&env.ffmpeg, env.nice, &slate.file, &look.geometry, &place).await?;
+    let flv = tokio::fs::read(&place).await.map_err(|error| named(&place, error))?;
+    let clip = Clip::read(&flv).ok_or_else(|| format!("{}: no pictures", place.display()))?;
+    let mut attempt = 1;
+    loop {
+        let url = publish::url(&env.server, &slate.secret_file, id)?;
+        // Players that stay go on from about where the publisher was.
+        let from = look.since.map_or(0, |since| clock::now().millis_since(since)) as u32;
+        match publish::publish(&url, &clip, from, deadline).await {
+            Ok(end) => return Ok(end),
+            Err(error) if attempt == ATTEMPTS || Instant::now() >= deadline => return Err(error.to_string()),
+            Err(_) => attempt += 1,
+        }
+        sleep(RETRY).await;
+    }
+}

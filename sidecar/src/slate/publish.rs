@@ -1,0 +1,100 @@
+//! Publishes the slate until its time is over, or until nginx closes the connection: somebody else publishes then.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+use weir_model::Secret;
+use weir_model::token::{Action, Claims, Signer, Subject};
+use weir_rtmp::client::Event;
+use weir_rtmp::url::Url;
+
+use super::clip::Clip;
+use crate::clock;
+use crate::config::RtmpServer;
+use crate::streams::StreamId;
+use crate::test_stream::Error;
+use crate::test_stream::link::{Link, PATIENCE};
+use crate::test_stream::publish::accepted;
+
+/// A token is used at once.
+const TOKEN_SECONDS: u64 = 60;
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its time was over.
+    Over,
+    /// nginx closed the connection.
+    GaveWay,
+}
+
+/// Where the stream is published, with a token that says that it gives way to every other publisher.
+pub fn url(server: &RtmpServer, secret_file: &Path, (app, name): &StreamId) -> Result<Url, String> {
+    let named = |why: String| format!("secret_file {}: {why}", secret_file.display());
+    let secret = std::fs::read_to_string(secret_file).map(Secret::new).map_err(|e| named(e.to_string()))?;
+    let signer = Signer::new(secret.expose().as_bytes()).map_err(|e| named(e.to_string()))?;
+    let token = signer.mint(&Claims {
+        sub: Subject { app: app.clone(), stream: Some(name.clone()) },
+        act: Action::Publish,
+        exp: clock::now().plus_seconds(TOKEN_SECONDS),
+        nbf: None,
+        ip: None,
+        yields: true,
+    });
+    Ok(Url {
+        tls: false,
+        credentials: None,
+        host: server.host.trim_matches(['[', ']']).to_owned(),
+        port: server.port,
+        app: app.to_string(),
+        name: format!("{name}?token={}", token.expose()),
+    })
+}
+
+/// Publishes; the first timestamp is `from`. An error is one of the time before nginx took the stream.
+pub async fn publish(url: &Url, clip: &Clip, from: u32, until: Instant) -> Result<End, Error> {
+    let mut link = Link::connect(url).await?;
+    match timeout(PATIENCE, accepted(&mut link, url)).await {
+        Ok(result) => result?,
+        Err(_) => return Err(link.lost("no answer to the publish")),
+    }
+    match send(&mut link, clip, from, until).await {
+        Ok(End::Over) => {
+            link.finish().await;
+            Ok(End::Over)
+        }
+        Ok(End::GaveWay) | Err(_) => Ok(End::GaveWay),
+    }
+}
+
+async fn send(link: &mut Link, clip: &Clip, from: u32, until: Instant) -> Result<End, Error> {
+    let failed = |link: &Link, error: weir_rtmp::client::Error| link.lost(error.to_string());
+    for tag in &clip.headers {
+        link.client.send_tag(tag.kind, from, &tag.payload).map_err(|error| failed(link, error))?;
+    }
+    let start = Instant::now();
+    let mut n = 0;
+    loop {
+        while let Some(event) = link.client.next_event() {
+            match event {
+                Event::Status(status) if status.level == "error" => return Ok(End::GaveWay),
+                Event::Closed => return Ok(End::GaveWay),
+                _ => {}
+            }
+        }
+        let (at, tag) = clip.frame(n);
+        let due = start + Duration::from_millis(at);
+        let room = link.has_room();
+        tokio::select! {
+            turn = link.turn() => turn?,
+            () = sleep_until(until) => return Ok(End::Over),
+            () = sleep_until(due), if room => {
+                // Timestamps wrap after 49 days, as RTMP has it.
+                let timestamp = from.wrapping_add(at as u32);
+                link.client.send_tag(tag.kind, timestamp, &tag.payload).map_err(|error| failed(link, error))?;
+                n += 1;
+            }
+        }
+    }
+}
