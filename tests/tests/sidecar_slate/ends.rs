@@ -1,0 +1,72 @@
+//! Who ends a stream, or is ended by order, is not filled in for; who falls silent is; and a slate has its time.
+
+use weir_tests::harness::{Sidecar, until};
+
+use super::{keyed, publish, session, slate, wait_clip};
+
+#[test]
+fn only_who_is_lost_is_filled_in_for() {
+    let nginx = keyed("").start();
+    let sidecar = Sidecar::start(&nginx, &slate("60s"));
+    let keys = ["polite", "dropped", "lost"].map(|name| nginx.api().create_key("live", name));
+    let [polite, dropped, lost] = keys.each_ref().map(|key| publish(&nginx, key));
+    wait_clip(&nginx);
+    polite.close();
+    nginx.api().delete("/v1/streams/live/dropped").expect(200);
+    dropped.wait_closed(10.0);
+    for name in ["polite", "dropped"] {
+        until("the stream is gone", 10.0, || session(&nginx, name).is_none());
+    }
+    let first = session(&nginx, "lost");
+    lost.kill();
+    until("the slate is live", 10.0, || session(&nginx, "lost").is_some_and(|now| Some(now) != first));
+    let log = sidecar.log();
+    assert_eq!(log.matches("the slate fills in").count(), 1, "{log}");
+    assert!(session(&nginx, "polite").is_none() && session(&nginx, "dropped").is_none());
+}
+
+#[test]
+fn who_falls_silent_is_lost() {
+    let nginx = keyed("weir_idle_publisher 2s;").start();
+    let sidecar = Sidecar::start(&nginx, &slate("60s"));
+    let key = nginx.api().create_key("live", "show");
+    let publisher = publish(&nginx, &key);
+    let first = session(&nginx, "show");
+    publisher.stall();
+    publisher.wait_closed(15.0);
+    until("the slate is live", 10.0, || session(&nginx, "show").is_some_and(|now| Some(now) != first));
+    sidecar.wait_log("publisher lost: the slate fills in");
+}
+
+#[test]
+fn a_worker_that_dies_loses_its_publishers() {
+    let mut nginx = keyed("").start();
+    let sidecar = Sidecar::start(&nginx, &slate("60s"));
+    let key = nginx.api().create_key("live", "show");
+    let _publisher = publish(&nginx, &key);
+    wait_clip(&nginx);
+    let first = session(&nginx, "show");
+    let worker = nginx.workers()[0];
+    nginx.kill_worker(worker);
+    until("the slate is live", 15.0, || session(&nginx, "show").is_some_and(|now| Some(now) != first));
+    sidecar.wait_log("publisher lost: the slate fills in");
+}
+
+#[test]
+fn a_slate_ends_when_its_time_is_over() {
+    let nginx = keyed("").start();
+    let sidecar = Sidecar::start(&nginx, &slate("3s"));
+    let key = nginx.api().create_key("live", "show");
+    let publisher = publish(&nginx, &key);
+    wait_clip(&nginx);
+    publisher.kill();
+    sidecar.wait_log("publisher lost: the slate fills in");
+    sidecar.wait_log("the slate's time is over");
+    until("the stream is gone", 10.0, || session(&nginx, "show").is_none());
+    // Who comes later is a publisher as any other, and filled in for once more.
+    let publisher = publish(&nginx, &key);
+    let second = session(&nginx, "show");
+    publisher.kill();
+    until("the slate is live", 10.0, || session(&nginx, "show").is_some_and(|now| Some(now) != second));
+    assert_eq!(sidecar.log().matches("the slate fills in").count(), 2, "{}", sidecar.log());
+}

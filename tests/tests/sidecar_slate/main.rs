@@ -1,0 +1,81 @@
+//! The slate of `weir serve`, beside stock nginx with Weir's module and real ffmpeg: who is lost is filled in for, and viewers,
+//! HLS, push targets and ladders go on. Each file's header says what it proves.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+mod ends;
+mod ladder;
+mod viewers;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use weir_tests::harness::api::Key;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Publisher, products, until};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// An nginx with a secret for tokens, and an application `live` for who has a key.
+fn keyed(app: &str) -> Config {
+    Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", SECRET)
+        .file("slate.png", &*PICTURE)
+        .with_api()
+        .app("live", &format!("weir_publish key; {app}"))
+}
+
+/// The slate for all streams of `live`.
+fn slate(time: &str) -> String {
+    format!(
+        "[slate]\nstreams = [\"live/*\"]\nfile = \"@DIR@/slate.png\"\nfor = \"{time}\"\nsecret_file = \"@DIR@/secret\"\n\
+         folder = \"@DIR@/slate\"\n"
+    )
+}
+
+/// All red, as the stream of the harness never is.
+static PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let source = ["-v", "error", "-f", "lavfi", "-i", "color=red:size=320x180", "-frames:v", "1"];
+    let output = Command::new(products::ffmpeg("ffmpeg"))
+        .args(source)
+        .args(["-f", "image2pipe", "-c:v", "png", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    output.stdout
+});
+
+/// Whether media shows the slate: the average of its first picture is red. None when there is no picture (yet).
+fn is_red(media: &Path) -> Option<bool> {
+    let output = Command::new(products::ffmpeg("ffmpeg"))
+        .args(["-v", "quiet", "-i"])
+        .arg(media)
+        .args(["-frames:v", "1", "-vf", "scale=1:1:flags=area", "-pix_fmt", "rgb24", "-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    let &[red, green, blue] = output.stdout.as_slice() else { return None };
+    Some(red > 180 && green < 60 && blue < 60)
+}
+
+#[track_caller]
+fn publish(nginx: &Nginx, key: &Key) -> Publisher {
+    Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().started()
+}
+
+/// Waits until the slate is there for a stream as the publishers of the harness send it.
+#[track_caller]
+fn wait_clip(nginx: &Nginx) {
+    until("the clip is made", 30.0, || {
+        let clips = weir_tests::harness::files::below(&nginx.folder().join("slate"));
+        clips.iter().any(|clip| {
+            let name = clip.file_name().unwrap().to_string_lossy();
+            name.starts_with("160x90-20-44100-1-") && name.ends_with(".flv")
+        })
+    });
+}
+
+/// Whose stream it is: differs from publish to publish.
+fn session(nginx: &Nginx, name: &str) -> Option<String> {
+    nginx.api().stream("live", name)?["session"].as_str().map(str::to_owned)
+}
