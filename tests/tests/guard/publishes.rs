@@ -1,9 +1,13 @@
 //! One publish at a time on a connection, under a name that is not cut.
 
+use weir_rtmp::flv::{Tag, TagKind};
+use weir_rtmp::message::Message;
+use weir_tests::harness::media::sample;
 use weir_tests::harness::{Nginx, Publisher, until, until_ok};
 
 use super::{Bystanders, Stranger, assert_refused, server, unguarded};
 
+const DASH: &str = "dash on; dash_path @DIR@/dash; dash_fragment 1s;";
 const START: &str = "NetStream.Publish.Start";
 
 fn starts(stranger: &mut Stranger) -> usize {
@@ -57,10 +61,10 @@ fn without_the_guard_names_are_cut() {
 
 /// Two publishers of a name that Weir leaves to nginx-rtmp, with DASH, and people in another application.
 fn two_publishers_of_a_name(rtmp: &str) -> (Nginx, Bystanders, [Publisher; 2]) {
-    let app = "dash on; dash_path @DIR@/dash; dash_fragment 1s;";
-    let nginx = server(rtmp).app("dash", app).start();
+    let nginx = server(rtmp).app("dash", DASH).start();
     let bystanders = Bystanders::of(&nginx);
-    let publishers = [0, 1].map(|_| Publisher::to(nginx.rtmp(), "dash/show").hasty().start());
+    let first = Publisher::to(nginx.rtmp(), "dash/show").start().started();
+    let publishers = [first, Publisher::to(nginx.rtmp(), "dash/show").hasty().start()];
     publishers[0].send_more(5_000);
     (nginx, bystanders, publishers)
 }
@@ -81,4 +85,32 @@ fn without_the_guard_a_second_publisher_of_a_name_stops_the_worker_of_dash() {
     });
     // It does not hear that it is to end.
     nginx.kill_worker(bystanders.worker);
+}
+
+/// Sends tags of the sample, as if published on stream 1.
+fn sends<'a>(stranger: Stranger, tags: impl IntoIterator<Item = &'a Tag>, later: u32) -> Stranger {
+    tags.into_iter().filter(|tag| tag.kind != TagKind::Script).fold(stranger, |stranger, tag| {
+        let payload = tag.payload.clone();
+        let message =
+            Message { kind: tag.kind.into(), stream_id: 1, timestamp: tag.timestamp + later, payload };
+        stranger.says(if tag.kind == TagKind::Video { 6 } else { 4 }, &message)
+    })
+}
+
+#[test]
+fn media_after_a_close_is_kept_from_dash() {
+    let nginx = server("").app("dash", DASH).start();
+    let bystanders = Bystanders::of(&nginx);
+    let mut stranger = Stranger::connects_to(&nginx, "dash").publishes(b"show");
+    until("it is published", 5.0, || starts(&mut stranger) == 1);
+    stranger = sends(stranger, sample().headers.iter().chain(&sample().frames[..60]), 0);
+    stranger = stranger.says(8, &Message::command(1, "closeStream", 9.0, |w| w.null()));
+    let second = Publisher::to(nginx.rtmp(), "dash/show").start().started();
+    second.send_more(500);
+    stranger = sends(stranger, &sample().frames[60..], 0);
+    second.send_more(300);
+    stranger = sends(stranger, &sample().frames, 4_000);
+    second.send_more(2_000);
+    drop((second, stranger));
+    bystanders.are_undisturbed(&nginx);
 }

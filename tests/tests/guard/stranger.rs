@@ -30,7 +30,12 @@ impl Stranger {
     /// The same, over that way.
     #[track_caller]
     pub fn over(way: Way) -> Self {
-        let url = "rtmp://127.0.0.1/live/x".parse().unwrap();
+        Self::over_to(way, "live")
+    }
+
+    #[track_caller]
+    fn over_to(way: Way, app: &str) -> Self {
+        let url = format!("rtmp://127.0.0.1/{app}/x").parse().unwrap();
         let connection = Connection::open(Client::manual(&url, Options::default()), &way).unwrap();
         let mut stranger =
             Self { connection, statuses: Vec::new(), handshaken: false, connected: false, closed: false };
@@ -41,7 +46,13 @@ impl Stranger {
     /// Shakes hands, and connects to `live`.
     #[track_caller]
     pub fn connects(nginx: &Nginx) -> Self {
-        let mut stranger = Self::arrives(nginx);
+        Self::connects_to(nginx, "live")
+    }
+
+    /// Shakes hands, and connects to an application.
+    #[track_caller]
+    pub fn connects_to(nginx: &Nginx, app: &str) -> Self {
+        let mut stranger = Self::over_to(Way::Port(nginx.rtmp(), None), app);
         stranger.connection.client.send_connect();
         stranger.listen_until("the answer to connect", |stranger| stranger.connected);
         stranger
