@@ -90,6 +90,7 @@ check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendo
 	$(CARGO) test --locked -p weir-tests --test docs
 
 bench: build ## the benchmark table: each row a ratio against a peer measured in the same run
+	@scripts/deps.sh bench
 	$(CARGO) bench --locked -p weir-model -p weir-zone
 	$(CARGO) run --locked --release -p weir-tests --bin bench
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source and, from
 # PyPI, the S3 server of the tests.
-# Does nothing, needs no root and no network when everything is there. `deps.sh long` adds what only `make test-long` needs.
+# Does nothing, needs no root and no network when everything is there. `deps.sh long` adds what only `make test-long` needs,
+# `deps.sh bench` what only `make bench` needs.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -28,7 +29,9 @@ packages=(
 case ${1-} in
 "") ;;
 long) packages+=(obs-studio xvfb) ;;
-*) die "usage: deps.sh [long]" ;;
+# What nginx-rtmp speaks TLS through otherwise
+bench) packages+=(stunnel4) ;;
+*) die "usage: deps.sh [long | bench]" ;;
 esac
 
 # True when PATH has a rustc that is new enough, and its cargo.

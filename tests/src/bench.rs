@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod publish;
+mod push;
 mod relay;
 mod servers;
 mod stat;
@@ -28,7 +29,7 @@ pub struct Row {
 }
 
 /// All of them.
-pub const ROWS: [Row; 6] = [
+pub const ROWS: [Row; 10] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -54,6 +55,22 @@ pub const ROWS: [Row; 6] = [
         name: "relay",
         what: "what relaying 50 streams of 4 Mbit/s to a player each costs the worker: its time for a second of media",
         measure: || table::text(&relay::relay()),
+    },
+    Row {
+        name: "push",
+        what: "what a stream of 4 Mbit/s at 1, 10 and 50 targets costs the worker: its time for a second of media",
+        measure: push::push,
+    },
+    Row {
+        name: "rtmps",
+        what: "the same at 10 targets over TLS, beside nginx-rtmp through stunnel: the time of all processes",
+        measure: push::rtmps,
+    },
+    Row { name: "soon", what: "from POST /v1/targets to the first media at the target", measure: push::soon },
+    Row {
+        name: "lost",
+        what: "frames that other targets lose while one comes, goes, is dead, is slow",
+        measure: push::lost,
     },
 ];
 

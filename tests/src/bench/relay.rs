@@ -156,7 +156,7 @@ impl Load {
 }
 
 /// Connects, and waits until the server has said that it is `ready`.
-fn connect(mut client: Client, port: u16, ready: &str) -> (Client, TcpStream) {
+pub(super) fn connect(mut client: Client, port: u16, ready: &str) -> (Client, TcpStream) {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_nodelay(true).unwrap();
     let mut buffer = [0; 16_384];

@@ -1,0 +1,134 @@
+//! What pushing to targets costs beside nginx-rtmp's own `push`, and how soon and how quietly targets come and go.
+
+mod changes;
+mod feed;
+mod rtmps;
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::table::{self, Arm, Table, Target};
+use crate::harness::nginx::Config;
+use crate::harness::process::Process;
+use crate::harness::{Nginx, Peer};
+use feed::Feed;
+
+pub use changes::{lost, soon};
+pub use rtmps::rtmps;
+
+/// How many targets the stream has.
+const TARGETS: [usize; 3] = [1, 10, 50];
+const ROUNDS: usize = 7;
+/// At least this part of the media reaches the targets, or nothing was measured.
+const RELAYED: f64 = 0.95;
+
+/// The worker's time for a second of one stream of 4 Mbit/s, by the number of its targets.
+pub fn push() -> String {
+    // What is started from here on stays off the servers' core.
+    super::part(std::iter::empty());
+    let mut text = String::new();
+    for count in TARGETS {
+        let loads = vec![
+            Load::start("push of nginx-rtmp", stock(), count),
+            Load::start("the same once more", stock(), count),
+            Load::start("targets of Weir", weir, count),
+        ];
+        let targets = vec![Target::NotAbove { ours: 2, peer: 0, same: 1 }];
+        writeln!(text, "{count} targets:\n\n{}", table::text(&compare(loads, targets))).unwrap();
+    }
+    text
+}
+
+fn stock() -> fn(&Peer, usize) -> Nginx {
+    |peer, count| {
+        let lines: String =
+            (0..count).map(|nth| format!("push {};\n", peer.url(&format!("app/key-{nth}")))).collect();
+        Config::stock().app("live", &lines).start()
+    }
+}
+
+fn weir(peer: &Peer, count: usize) -> Nginx {
+    // While others have their turn, nothing comes.
+    let nginx = Config::weir()
+        .with_api()
+        .server("weir_idle_publisher 0;")
+        .app("live", "weir_publish open; weir_push on;")
+        .start();
+    (0..count).for_each(|nth| add(&nginx, &peer.url(&format!("app/key-{nth}"))));
+    nginx
+}
+
+fn add(nginx: &Nginx, url: &str) {
+    let body = json!({"app": "live", "stream": "show", "url": url});
+    nginx.api().post("/v1/targets", &body).expect(201);
+}
+
+/// A server with a publisher, and those that it pushes to.
+struct Load {
+    name: &'static str,
+    nginx: Nginx,
+    feed: Feed,
+    peer: Peer,
+    /// Whatever else works for it.
+    helpers: Vec<Process>,
+    _behind: Vec<Box<dyn std::any::Any>>,
+    count: usize,
+}
+
+impl Load {
+    fn start(name: &'static str, server: fn(&Peer, usize) -> Nginx, count: usize) -> Self {
+        let peer = Peer::takes();
+        let nginx = server(&peer, count);
+        Self::of(name, nginx, peer, count)
+    }
+
+    fn of(name: &'static str, nginx: Nginx, peer: Peer, count: usize) -> Self {
+        let mut feed = Feed::publish(nginx.rtmp());
+        feed.send_until(|| peer.playing() == count);
+        let mut load = Self { name, nginx, feed, peer, helpers: Vec::new(), _behind: Vec::new(), count };
+        // Pictures begin with the next key frame.
+        load.feed.round();
+        load.settle();
+        load
+    }
+
+    /// Microseconds of the processor a second of media.
+    fn round(&mut self) -> f64 {
+        let used = |load: &Self| -> f64 {
+            let all = load.helpers.iter().copied().chain(load.nginx.workers());
+            all.map(|process| process.time_used_by_all().as_secs_f64()).sum()
+        };
+        let before = (used(self), self.peer.frames());
+        let (seconds, frames) = self.feed.round();
+        self.settle();
+        let came = (self.peer.frames() - before.1) as f64 / (frames * self.count) as f64;
+        assert!(came > RELAYED, "only {came} of the media reached the targets of {}", self.name);
+        (used(self) - before.0) * 1e6 / seconds
+    }
+
+    /// Waits until no more comes.
+    fn settle(&mut self) {
+        let (peer, mut seen) = (&self.peer, usize::MAX);
+        self.feed.rest_until(|| std::mem::replace(&mut seen, peer.frames()) == seen);
+    }
+}
+
+/// The loads take turns, each round beginning with another one.
+fn compare(mut loads: Vec<Load>, targets: Vec<Target>) -> Table {
+    super::part(loads.iter().map(|load| &load.nginx));
+    loads.iter().flat_map(|load| &load.helpers).for_each(|helper| super::pin(helper.0, super::cores()[0]));
+    let mut arms: Vec<_> = loads.iter().map(|load| Arm::new(load.name)).collect();
+    loads.iter_mut().for_each(|load| {
+        load.round();
+    });
+    for round in 0..ROUNDS {
+        for step in 0..loads.len() {
+            let at = (round + step) % loads.len();
+            let cost = loads[at].round();
+            arms[at].all.push(cost);
+            arms[at].rounds.push(cost);
+        }
+    }
+    Table { arms, targets }
+}

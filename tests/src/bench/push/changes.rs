@@ -1,0 +1,105 @@
+//! From a request to the first byte of media at the target; and what others lose meanwhile.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::bench::table::median;
+use crate::harness::nginx::Config;
+use crate::harness::peer::assert_unbroken;
+use crate::harness::ports::Port;
+use crate::harness::{Api, Manners, Nginx, Peer, Publisher, until};
+
+const TIMES: usize = 60;
+/// In milliseconds.
+const TARGET: f64 = 300.0;
+/// Targets that nobody touches.
+const OTHERS: usize = 10;
+/// How long one is dead or slow.
+const LONG_MS: u32 = 15_000;
+
+fn source() -> (Nginx, Api, Publisher) {
+    let nginx = Config::weir().with_api().app("live", "weir_publish open; weir_push on;").start();
+    super::super::part(std::iter::once(&nginx));
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let api = nginx.api();
+    (nginx, api, publisher)
+}
+
+fn add(api: &Api, url: &str) -> String {
+    let body = json!({"app": "live", "stream": "show", "url": url});
+    api.post("/v1/targets", &body).expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// `POST /v1/targets` to the first media at the target, and `DELETE` to the end of its connection.
+pub fn soon() -> String {
+    super::super::part(std::iter::empty());
+    let (_nginx, api, publisher) = source();
+    publisher.send_more(2000);
+    let peer = Peer::takes();
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for nth in 0..TIMES {
+        let name = format!("key-{nth}");
+        // At any time between two looks of the worker.
+        publisher.send_more(50 + nth as u32 * 37 % 100);
+        let begin = Instant::now();
+        let id = add(&api, &peer.url(&format!("app/{name}")));
+        first.push(ms(peer.wait_media(&name).first_media.unwrap() - begin));
+        let begin = Instant::now();
+        api.delete(&format!("/v1/targets/{id}")).expect(200);
+        last.push(ms(peer.wait_closed(&name).closed.unwrap() - begin));
+    }
+    let mut text = String::from("| | median | 90 % are below | longest |\n|---|---|---|---|\n");
+    for (name, values) in
+        [("from POST to the first media", &mut first), ("from DELETE to the end", &mut last)]
+    {
+        values.sort_by(f64::total_cmp);
+        let at = |part: usize| values[(values.len() - 1) * part / 100];
+        writeln!(text, "| {name} | {:.0} ms | {:.0} ms | {:.0} ms |", at(50), at(90), at(100)).unwrap();
+    }
+    let word = if median(&first) < TARGET { "PASS" } else { "MISS" };
+    writeln!(text, "\n{TIMES} times.\n{word}: first media, target a median below {TARGET} ms").unwrap();
+    text
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Frames that ten targets lose while another one comes and goes, is dead, is silent, reads nothing.
+pub fn lost() -> String {
+    super::super::part(std::iter::empty());
+    let (nginx, api, publisher) = source();
+    let others = Peer::takes();
+    for nth in 0..OTHERS {
+        add(&api, &others.url(&format!("app/other-{nth}")));
+    }
+    until("all have media", 10.0, || others.playing() == OTHERS);
+    publisher.send_more(1000);
+    let mut text = String::from("| the other target | frames at ten targets | lost |\n|---|---|---|\n");
+    let port = Port::reserve();
+    let (takes, silent, deaf) = (Peer::takes(), Peer::start(Manners::Silent), Peer::start(Manners::Deaf));
+    let dead = format!("rtmp://127.0.0.1:{}/app/key", port.number());
+    for (name, url, times) in [
+        ("is added and removed 20 times", takes.url("app/key"), 20),
+        ("refuses connections", dead, 1),
+        ("accepts and says nothing", silent.url("app/key"), 1),
+        ("takes the stream and reads nothing", deaf.url("app/key"), 1),
+    ] {
+        let before = others.frames();
+        for _ in 0..times {
+            let id = add(&api, &url);
+            publisher.send_more(if times == 1 { LONG_MS } else { 500 });
+            api.delete(&format!("/v1/targets/{id}")).expect(200);
+        }
+        for call in others.calls() {
+            assert!(call.closed.is_none(), "a target was left");
+            assert_unbroken(&call.frames);
+        }
+        writeln!(text, "| {name} | {} | 0 |", others.frames() - before).unwrap();
+    }
+    assert_eq!((others.calls().len(), nginx.workers().len()), (OTHERS, 1));
+    writeln!(text, "\nPASS: each frame came once, in its order and at its time; target 0 lost").unwrap();
+    text
+}
