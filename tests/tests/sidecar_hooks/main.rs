@@ -66,7 +66,7 @@ impl Files {
 
 /// The kinds of the events that arrived, in their order.
 fn kinds(hook: &Hook) -> Vec<String> {
-    hook.requests().iter().map(|request| kind(request)).collect()
+    hook.requests().iter().map(kind).collect()
 }
 
 fn kind(request: &Request) -> String {
