@@ -9,23 +9,7 @@ use weir_model::AppName;
 use super::StreamPattern;
 use super::check::{Checked, absolute, parsed, pattern, problem, text_or, time};
 
-pub(in crate::config) mod raw {
-    use serde::Deserialize;
-    use toml::Spanned;
-
-    use crate::config::raw::Text;
-
-    /// `[slate]`
-    #[derive(Debug, Default, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    pub struct Slate {
-        pub streams: Option<Spanned<Vec<Spanned<String>>>>,
-        pub file: Text,
-        pub r#for: Text,
-        pub secret_file: Text,
-        pub folder: Text,
-    }
-}
+pub(in crate::config) mod raw;
 
 /// A picture or clip that is published in the place of a lost publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]

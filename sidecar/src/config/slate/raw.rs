@@ -1,0 +1,17 @@
+//! `[slate]` as it is written.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::raw::Text;
+
+/// `[slate]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Slate {
+    pub streams: Option<Spanned<Vec<Spanned<String>>>>,
+    pub file: Text,
+    pub r#for: Text,
+    pub secret_file: Text,
+    pub folder: Text,
+}
