@@ -3,6 +3,7 @@
 
 mod check;
 mod client;
+mod ladder;
 mod publish;
 mod push;
 mod relay;
@@ -29,7 +30,7 @@ pub struct Row {
 }
 
 /// All of them.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 13] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -72,6 +73,17 @@ pub const ROWS: [Row; 10] = [
         what: "frames that other targets lose while one comes, goes, is dead, is slow",
         measure: push::lost,
     },
+    Row {
+        name: "ladder",
+        what: "what 1080p30 to three rungs costs: the processor's time of ffmpeg (and of weir serve) for a second of media",
+        measure: ladder::cpu,
+    },
+    Row {
+        name: "ready",
+        what: "from the publish of 1080p30 until three rungs can be played over HLS",
+        measure: ladder::ready,
+    },
+    Row { name: "daemon", what: "what weir serve takes for jobs that only copy", measure: ladder::daemon },
 ];
 
 /// What it is measured on.

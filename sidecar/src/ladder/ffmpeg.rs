@@ -89,31 +89,34 @@ impl Line {
     }
 }
 
-/// Decoded pictures to each size; none when nothing is encoded.
+/// Decoded pictures to each size; none when nothing is encoded. Each size is made of the next larger one, which is less work
+/// than of the source.
 fn graph(job: &LadderJob) -> Option<String> {
-    let sizes: Vec<(usize, u32, Option<u32>)> = job
-        .renditions
-        .iter()
-        .enumerate()
-        .filter_map(|(index, rendition)| match rendition {
-            Rendition::Video { height, max_fps, .. } => Some((index, *height, *max_fps)),
-            _ => None,
-        })
-        .collect();
-    if sizes.is_empty() {
-        return None;
-    }
-    let split: String = sizes.iter().map(|(index, ..)| format!("[s{index}]")).collect();
-    let mut graph = format!("[0:v:0]split={}{split}", sizes.len());
-    for (index, height, max_fps) in sizes {
-        graph.push_str(&format!(";[s{index}]"));
+    let of_video = |(index, rendition): (usize, &Rendition)| match rendition {
+        Rendition::Video { height, max_fps, .. } => Some((index, *height, *max_fps)),
+        _ => None,
+    };
+    let mut sizes: Vec<(usize, u32, Option<u32>)> =
+        job.renditions.iter().enumerate().filter_map(of_video).collect();
+    sizes.sort_by_key(|(_, height, _)| std::cmp::Reverse(*height));
+    let last = sizes.len().checked_sub(1)?;
+    let mut graph = String::new();
+    let mut from = "[0:v:0]".to_owned();
+    for (at, (index, height, max_fps)) in sizes.into_iter().enumerate() {
+        graph.push_str(&format!("{from}scale=-2:{height},format=yuv420p"));
+        if at < last {
+            from = format!("[n{index}]");
+            graph.push_str(&format!(",split=2[s{index}]{from};[s{index}]null"));
+        }
         if let Some(fps) = max_fps {
             // Key frames stay, so that they remain where the other renditions have them.
             let step = 1.0 / f64::from(fps) - 0.002;
-            graph.push_str(&format!("select='key+isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4})',"));
+            graph.push_str(&format!(",select='key+isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4})'"));
         }
-        let surface = if job.encoder == Encoder::Vaapi { "format=nv12,hwupload" } else { "format=yuv420p" };
-        graph.push_str(&format!("scale=-2:{height},{surface}[v{index}]"));
+        if job.encoder == Encoder::Vaapi {
+            graph.push_str(",format=nv12,hwupload");
+        }
+        graph.push_str(&format!("[v{index}]{}", if at < last { ";" } else { "" }));
     }
     Some(graph)
 }

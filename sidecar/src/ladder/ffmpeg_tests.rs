@@ -39,8 +39,9 @@ fn files_are_a_track_each_and_the_source_is_decoded_once() {
     assert_eq!(names, expected.map(|(name, role)| (name.to_owned(), role)));
     assert_eq!(after(&line, "-i"), ["rtmp://127.0.0.1:1935/live/show"]);
     let graph = after(&line, "-filter_complex");
-    assert!(graph.len() == 1 && graph[0].starts_with("[0:v:0]split=2[s1][s2];[s1]scale=-2:480"), "{graph:?}");
-    assert!(graph[0].contains("[s2]select='key+"), "{graph:?}");
+    let expected = "[0:v:0]scale=-2:480,format=yuv420p,split=2[s1][n1];[s1]null[v1];\
+        [n1]scale=-2:90,format=yuv420p,select='key+isnan(prev_selected_t)+gte(t-prev_selected_t,0.0980)'[v2]";
+    assert_eq!(graph, [expected]);
     assert_eq!(after(&line, "-map"), ["0:v:0", "[v1]", "[v2]", "0:a:0", "0:a:0"]);
     assert_eq!(after(&line, "-c:a"), ["aac", "copy"]);
     assert_eq!(after(&line, "-force_key_frames"), ["source", "source"]);
