@@ -6,7 +6,7 @@ use std::process::Command;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Netns, Peer, Publisher, files, products, until};
 
-/// The sample between two of its lines.
+/// It.
 fn sample() -> String {
     files::text(&products::workspace().join("nginx-conf/restream/nginx.conf"))
 }
