@@ -218,8 +218,10 @@ async fn fill(env: &Env, id: &StreamId, look: Look, until: Timestamp) -> Result<
     let deadline = Instant::now() + left;
     let place = clip::place(&slate.folder, &slate.file, &look.geometry).map_err(|e| named(&slate.file, e))?;
     clip::make(&env.ffmpeg, env.nice, &slate.file, &look.geometry, &place).await?;
-    let flv = tokio::fs::read(&place).await.map_err(|error| named(&place, error))?;
-    let clip = Clip::read(&flv).ok_or_else(|| format!("{}: no pictures", place.display()))?;
+    let clip = {
+        let flv = tokio::fs::read(&place).await.map_err(|error| named(&place, error))?;
+        Clip::read(&flv).ok_or_else(|| format!("{}: no pictures", place.display()))?
+    };
     let mut attempt = 1;
     loop {
         let url = publish::url(&env.server, &slate.secret_file, id)?;

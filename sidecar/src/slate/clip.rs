@@ -131,7 +131,7 @@ fn arguments(file: &Path, geometry: &Geometry, sound: bool, to: &Path) -> Vec<Os
     arguments.extend(words(&format!(
         "-t {seconds} -shortest -vf \
          scale={width}:{height}:force_original_aspect_ratio=decrease,pad={width}:{height}:-1:-1,setsar=1,fps={rate},format=yuv420p \
-         -c:v libx264 -preset veryfast -profile:v main -bf 0 -crf 23 -g {rate} -keyint_min {rate} -sc_threshold 0 \
+         -c:v libx264 -preset veryfast -profile:v main -bf 0 -crf 23 -maxrate 4M -bufsize 4M -g {rate} -keyint_min {rate} -sc_threshold 0 \
          -c:a aac -b:a 96k -ar {sample_rate} -ac {channels} -f flv -flvflags no_duration_filesize"
     )));
     arguments.push(to.into());
