@@ -10,7 +10,7 @@ fn only_who_is_lost_is_filled_in_for() {
     let sidecar = Sidecar::start(&nginx, &slate("60s"));
     let keys = ["polite", "dropped", "lost"].map(|name| nginx.api().create_key("live", name));
     let [polite, dropped, lost] = keys.each_ref().map(|key| publish(&nginx, key));
-    wait_clip(&nginx);
+    wait_clip(&nginx, "slate");
     polite.close();
     nginx.api().delete("/v1/streams/live/dropped").expect(200);
     dropped.wait_closed(10.0);
@@ -44,7 +44,7 @@ fn a_worker_that_dies_loses_its_publishers() {
     let sidecar = Sidecar::start(&nginx, &slate("60s"));
     let key = nginx.api().create_key("live", "show");
     let _publisher = publish(&nginx, &key);
-    wait_clip(&nginx);
+    wait_clip(&nginx, "slate");
     let first = session(&nginx, "show");
     let worker = nginx.workers()[0];
     nginx.kill_worker(worker);
@@ -58,7 +58,7 @@ fn a_slate_ends_when_its_time_is_over() {
     let sidecar = Sidecar::start(&nginx, &slate("3s"));
     let key = nginx.api().create_key("live", "show");
     let publisher = publish(&nginx, &key);
-    wait_clip(&nginx);
+    wait_clip(&nginx, "slate");
     publisher.kill();
     sidecar.wait_log("publisher lost: the slate fills in");
     sidecar.wait_log("the slate's time is over");

@@ -16,7 +16,7 @@ fn a_ladder_goes_on_with_the_slate() {
     let key = nginx.api().create_key("live", "show");
     let publisher = publish(&nginx, &key);
     sidecar.wait_ready("live/show");
-    wait_clip(&nginx);
+    wait_clip(&nginx, "slate");
     let first = sidecar.wait_running("live/show/ladder", 10.0);
     publisher.kill();
     goes_on(&sidecar, 1, true);

@@ -2,9 +2,11 @@
 //! HLS, push targets and ladders go on. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod clips;
 mod ends;
 mod ladder;
 mod viewers;
+mod workers;
 
 use std::path::Path;
 use std::process::Command;
@@ -65,9 +67,9 @@ fn publish(nginx: &Nginx, key: &Key) -> Publisher {
 
 /// Waits until the slate is there for a stream as the publishers of the harness send it.
 #[track_caller]
-fn wait_clip(nginx: &Nginx) {
+fn wait_clip(nginx: &Nginx, folder: &str) {
     until("the clip is made", 30.0, || {
-        let clips = weir_tests::harness::files::below(&nginx.folder().join("slate"));
+        let clips = weir_tests::harness::files::below(&nginx.folder().join(folder));
         clips.iter().any(|clip| {
             let name = clip.file_name().unwrap().to_string_lossy();
             name.starts_with("160x90-20-44100-1-") && name.ends_with(".flv")

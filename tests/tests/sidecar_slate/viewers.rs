@@ -25,14 +25,16 @@ fn viewers_see_the_slate_until_the_publisher_is_back() {
     let publisher = publish(&nginx, &key);
     let player = Player::start(nginx.rtmp(), "live/show");
     player.wait_video(20);
-    wait_clip(&nginx);
+    wait_clip(&nginx, "slate");
     let first = session(&nginx, "show").unwrap();
     let before = hashes(&target.wait_frames("out", 200));
     until("HLS is there", 15.0, || newest(&nginx).filter(|(_, red)| !red));
 
+    let last = player.seen().last_video;
     publisher.kill();
     sidecar.wait_log("publisher lost: the slate fills in");
     player.wait_video(40);
+    assert!(player.seen().last_video > last, "the player's time goes back to {:?}", player.seen().last_video);
     until("the slate is in HLS", 10.0, || newest(&nginx).is_some_and(|(_, red)| red));
     let call = target.wait_frames("out", 40);
     assert!(hashes(&call).is_disjoint(&before), "the target has other frames than the slate's");
