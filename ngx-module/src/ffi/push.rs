@@ -282,6 +282,7 @@ unsafe extern "C" fn on_writable(event: *mut ngx_event_t) {
                 return;
             }
             let Some(number) = ticket(session) else { return Session::new(session).close() };
+            Session::new(session).send_at_once(true);
             push::on_connected(number);
             let wanted =
                 Session::new(session).known_state().and_then(|state| state.dialing.as_ref()?.tls.clone());

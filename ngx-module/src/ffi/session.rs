@@ -348,23 +348,21 @@ impl Session {
         }
     }
 
-    /// Small replies are not held back for the client's acknowledgement (TCP_NODELAY): stock nginx-rtmp
+    /// Small messages are not held back for the other end's acknowledgement (TCP_NODELAY): stock nginx-rtmp
     /// answers `connect` in four small writes, and the third waits 40 ms.
     ///
     /// Media is held back: nginx-rtmp writes it in pieces, and each would be a packet.
     pub fn send_at_once(&self, at_once: bool) {
-        if matches!(self.client(), ClientAddr::Ip(_)) {
-            let on = libc::c_int::from(at_once);
-            // SAFETY: an open socket and a flag of the right size; a failure costs only time.
-            unsafe {
-                libc::setsockopt(
-                    self.connection().fd,
-                    libc::IPPROTO_TCP,
-                    libc::TCP_NODELAY,
-                    (&raw const on).cast(),
-                    size_of::<libc::c_int>() as libc::socklen_t,
-                );
-            }
+        let on = libc::c_int::from(at_once);
+        // SAFETY: an open socket and a flag of the right size; a failure, as on a unix socket, costs only time.
+        unsafe {
+            libc::setsockopt(
+                self.connection().fd,
+                libc::IPPROTO_TCP,
+                libc::TCP_NODELAY,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
         }
     }
 

@@ -313,6 +313,9 @@ unsafe fn hear_target(
             if let Some(ticket) = Session::new(session).ticket()
                 && let Some(says) = flatten(message).and_then(|bytes| parse_information(&bytes).ok())
             {
+                if says.code == "NetStream.Publish.Start" {
+                    Session::new(session).send_at_once(false);
+                }
                 hear(ticket, &says);
             }
         }
