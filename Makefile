@@ -55,6 +55,7 @@ PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
 test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
+	@scripts/s3-server.sh
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module -- --test-threads=4 $(SANITIZED)
 	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test push -- --test-threads=4 tls:: changes:: accounts::

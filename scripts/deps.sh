@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source and, from
-# PyPI, the S3 server of the tests.
+# deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source.
 # Does nothing, needs no root and no network when everything is there. `deps.sh long` adds what only `make test-long` needs,
 # `deps.sh bench` what only `make bench` needs.
 set -euo pipefail
@@ -75,5 +74,4 @@ fi
 
 rust_is_new_enough || die "the rustc on PATH is older than $rust_wanted ($(command -v rustc || echo none found))"
 
-"$root_dir/scripts/s3-server.sh"
 exec "$root_dir/scripts/rtmp-source.sh"
