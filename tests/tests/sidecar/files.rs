@@ -67,6 +67,11 @@ fn a_ladder_is_aligned_decodable_and_described() {
     let manifest = std::fs::read_to_string(sidecar.file("show", "manifest.mpd")).unwrap();
     assert_eq!(manifest.matches("<Representation ").count(), 4, "{manifest}");
     assert!(manifest.contains("mediaPresentationDuration"), "{manifest}");
+    // And the manifest, whose streams it lists behind its program: two tracks of pictures, two of sound.
+    let manifest = sidecar.file("show", "manifest.mpd");
+    let codecs = probe(&manifest.to_string_lossy(), &["-show_entries", "stream=codec_name"]);
+    let (_, streams) = codecs.split_once("\n\n").unwrap();
+    assert_eq!(streams.lines().collect::<Vec<_>>(), ["h264", "h264", "aac", "aac"]);
 }
 
 fn aligned(sidecar: &Sidecar) {
