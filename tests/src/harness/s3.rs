@@ -1,4 +1,4 @@
-//! A server that speaks S3: moto, as `make deps` puts it into `build/s3-server`.
+//! A server that speaks S3: moto, as `make test` puts it into `build/s3-server`.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
