@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -59,6 +60,7 @@ struct Env {
     server: RtmpServer,
     ffmpeg: PathBuf,
     nice: u8,
+    bus: Arc<Bus>,
 }
 
 /// What is known of a stream that is live, or was.
@@ -85,8 +87,8 @@ struct Watch {
 type Finished = (StreamId, Input<'static>);
 
 impl Slates {
-    /// Begins, when the configuration has a slate. `bus` has the module's events.
-    pub fn start(config: &Config, bus: &Bus) -> Option<Self> {
+    /// Begins, when the configuration has a slate. `bus` has the module's events, and is told of slates.
+    pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let slate = config.slate.clone()?;
         let at = &config.nginx;
         let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());
@@ -95,7 +97,7 @@ impl Slates {
             tracing::error!("no slate: {}: {error}", slate.file.display());
         }
         let (ffmpeg, nice) = (config.jobs.ffmpeg.clone(), config.jobs.nice);
-        let env = Arc::new(Env { slate, server: at.rtmp.clone(), ffmpeg, nice });
+        let env = Arc::new(Env { slate, server: at.rtmp.clone(), ffmpeg, nice, bus: bus.clone() });
         let mut events = bus.listen(None).live;
         Some(Self(tokio::spawn(async move {
             let (finished, mut ended) = mpsc::unbounded_channel();
@@ -127,6 +129,13 @@ async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<nginx::Stream>>) {
             return;
         }
         sleep(LOOK).await;
+    }
+}
+
+impl Env {
+    fn tell(&self, kind: &str, (app, name): &StreamId, mut data: serde_json::Value) {
+        (data["at"], data["app"], data["name"]) = (json!(clock::now()), json!(app), json!(name));
+        self.bus.tell(kind, data);
     }
 }
 
@@ -225,10 +234,16 @@ async fn fill(env: &Env, id: &StreamId, look: Look, until: Timestamp) -> Result<
     let mut attempt = 1;
     loop {
         let url = publish::url(&env.server, &slate.secret_file, id)?;
-        // Players that stay go on from about where the publisher was.
-        let from = look.since.map_or(0, |since| clock::now().millis_since(since)) as u32;
-        match publish::publish(&url, &clip, from, deadline).await {
-            Ok(end) => return Ok(end),
+        match publish::begin(&url).await {
+            Ok(link) => {
+                env.tell("slate.started", id, json!({ "until": until }));
+                // Players that stay go on from about where the publisher was.
+                let from = look.since.map_or(0, |since| clock::now().millis_since(since)) as u32;
+                let end = publish::publish(link, &clip, from, deadline).await;
+                let reason = if end == End::Over { "time" } else { "publisher" };
+                env.tell("slate.ended", id, json!({ "reason": reason }));
+                return Ok(end);
+            }
             Err(error) if attempt == ATTEMPTS || Instant::now() >= deadline => return Err(error.to_string()),
             Err(_) => attempt += 1,
         }

@@ -52,20 +52,22 @@ pub fn url(server: &RtmpServer, secret_file: &Path, (app, name): &StreamId) -> R
     })
 }
 
-/// Publishes; the first timestamp is `from`. An error is one of the time before nginx took the stream.
-pub async fn publish(url: &Url, clip: &Clip, from: u32, until: Instant) -> Result<End, Error> {
+/// Begins to publish. An error when nginx does not take the stream.
+pub async fn begin(url: &Url) -> Result<Link, Error> {
     let mut link = Link::connect(url).await?;
     match timeout(PATIENCE, accepted(&mut link, url)).await {
-        Ok(result) => result?,
-        Err(_) => return Err(link.lost("no answer to the publish")),
+        Ok(result) => result.map(|()| link),
+        Err(_) => Err(link.lost("no answer to the publish")),
     }
-    match send(&mut link, clip, from, until).await {
-        Ok(End::Over) => {
-            link.finish().await;
-            Ok(End::Over)
-        }
-        Ok(End::GaveWay) | Err(_) => Ok(End::GaveWay),
+}
+
+/// Sends the clip, again and again; the first timestamp is `from`.
+pub async fn publish(mut link: Link, clip: &Clip, from: u32, until: Instant) -> End {
+    let end = send(&mut link, clip, from, until).await.unwrap_or(End::GaveWay);
+    if end == End::Over {
+        link.finish().await;
     }
+    end
 }
 
 async fn send(link: &mut Link, clip: &Clip, from: u32, until: Instant) -> Result<End, Error> {
