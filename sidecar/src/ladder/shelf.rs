@@ -244,8 +244,13 @@ impl Inside {
         }
     }
 
-    /// Writes the playlist of a track, and what lists all of them.
+    /// Writes the playlist of a track, and what lists all of them. What a player may have read already is written
+    /// first: no segment is listed that exceeds what the master playlist says. The first master playlist comes last,
+    /// when all that it names is there.
     async fn write(&mut self, folder: &Path, track: Option<usize>) -> io::Result<()> {
+        if !self.master.is_empty() {
+            self.write_master(folder).await?;
+        }
         if let Some(track) =
             track.and_then(|track| self.presentation.tracks.get(track)).filter(|track| track.is_playable())
         {
@@ -254,6 +259,13 @@ impl Inside {
         }
         replace(folder.join("manifest.mpd"), dash::manifest(&self.presentation, clock::now()).into_bytes())
             .await?;
+        if self.master.is_empty() {
+            self.write_master(folder).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_master(&mut self, folder: &Path) -> io::Result<()> {
         let master = hls::master(&self.presentation);
         // Average rates move with every segment; that alone is no news.
         if without_averages(&master) != without_averages(&self.master) && self.is_complete() {
