@@ -342,7 +342,7 @@ impl Push {
         let now = process::now();
         let retry_in_ms = self.machine.retry_in_ms(process::uptime().as_millis());
         let retry_at = retry_in_ms.map(|ms| now.plus_millis(ms));
-        let error = self.machine.last_error().map(ToString::to_string);
+        let error = self.machine.last_error().map(|error| self.target.url.masked_in(&error.to_string()));
         let stream = live(session).map(|live| live.name().to_owned()).unwrap_or_default();
         let id = self.target.id;
         if state == PushState::Waiting {

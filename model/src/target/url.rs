@@ -214,6 +214,18 @@ impl TargetUrl {
         format!("{}{user}{password}{}/{}/{MASK}", self.scheme(), self.place(), self.app)
     }
 
+    /// What another server says, with [`MASK`] in place of the key and the password that it may repeat.
+    pub fn masked_in(&self, text: &str) -> String {
+        let key = self.key.expose();
+        let name = key.split('?').next().unwrap_or_default();
+        let password = self.credentials.as_ref().map_or("", |credentials| credentials.password.expose());
+        let hide = |text: String, secret: &str| match secret {
+            "" => text,
+            secret => text.replace(secret, MASK),
+        };
+        [key, name, password].into_iter().fold(text.to_owned(), hide)
+    }
+
     fn scheme(&self) -> &'static str {
         if self.tls { "rtmps://" } else { "rtmp://" }
     }

@@ -153,3 +153,15 @@ proptest! {
         prop_assert_eq!(url.credentials().map(|c| c.password.expose()), Some(password.as_str()));
     }
 }
+
+#[test]
+fn what_a_server_repeats_is_masked() {
+    let url = TargetUrl::parse("rtmp://me:pass-word@192.0.2.1/in/stream-key?a=b").unwrap();
+    for (said, shown) in [
+        ("rejected: stream-key?a=b is taken", "rejected: *** is taken"),
+        ("rejected: no stream stream-key, me:pass-word", "rejected: no stream ***, me:***"),
+        ("connection refused", "connection refused"),
+    ] {
+        assert_eq!(url.masked_in(said), shown);
+    }
+}
