@@ -12,6 +12,9 @@ use crate::secret::Secret;
 /// What stands in place of the key and the password wherever a URL is shown.
 pub const MASK: &str = "***";
 
+/// What has fewer bytes can be guessed.
+const LEAST_SECRET: usize = 6;
+
 /// The longest URL, in bytes.
 pub const MAX_URL_LEN: usize = 1024;
 
@@ -214,13 +217,14 @@ impl TargetUrl {
         format!("{}{user}{password}{}/{}/{MASK}", self.scheme(), self.place(), self.app)
     }
 
-    /// What another server says, with [`MASK`] in place of the key and the password that it may repeat.
+    /// What another server says, with [`MASK`] in place of the key and the password that it may repeat. What is
+    /// shorter than [`LEAST_SECRET`] is no secret, and may be a word.
     pub fn masked_in(&self, text: &str) -> String {
         let key = self.key.expose();
         let name = key.split('?').next().unwrap_or_default();
         let password = self.credentials.as_ref().map_or("", |credentials| credentials.password.expose());
         let hide = |text: String, secret: &str| match secret {
-            "" => text,
+            secret if secret.len() < LEAST_SECRET => text,
             secret => text.replace(secret, MASK),
         };
         [key, name, password].into_iter().fold(text.to_owned(), hide)

@@ -164,4 +164,6 @@ fn what_a_server_repeats_is_masked() {
     ] {
         assert_eq!(url.masked_in(said), shown);
     }
+    let short = TargetUrl::parse("rtmp://192.0.2.1/in/key").unwrap();
+    assert_eq!(short.masked_in("rejected: the key expired"), "rejected: the key expired");
 }
