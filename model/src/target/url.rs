@@ -218,7 +218,7 @@ impl TargetUrl {
     }
 
     /// What another server says, with [`MASK`] in place of the key and the password that it may repeat. What is
-    /// shorter than [`LEAST_SECRET`] is no secret, and may be a word.
+    /// shorter than six bytes is no secret, and may be a word.
     pub fn masked_in(&self, text: &str) -> String {
         let key = self.key.expose();
         let name = key.split('?').next().unwrap_or_default();
