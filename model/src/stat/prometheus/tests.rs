@@ -50,7 +50,8 @@ weir_guard_refused_total{reason=\"no_media\"} 8
 weir_guard_refused_total{reason=\"idle_publisher\"} 9
 weir_guard_refused_total{reason=\"too_many_connections\"} 10
 weir_guard_refused_total{reason=\"second_publish\"} 11
-weir_guard_refused_total{reason=\"name\"} 12
+weir_guard_refused_total{reason=\"name\"} 12\n\
+weir_guard_refused_total{reason=\"duplicate\"} 13
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25
