@@ -162,7 +162,9 @@ impl Presentation {
         let run = self.run(run, start, seconds, now);
         let at = run.at.as_millis() as f64 + (start - run.origin) * 1000.0;
         let track = self.tracks.get_mut(track)?;
-        let rate = if seconds > 0.0 { (bytes as f64 * 8.0 / seconds).ceil() as u64 } else { 0 };
+        // By the duration that the playlist tells, which has five decimals: so players reckon.
+        let told = (seconds * 1e5).round() / 1e5;
+        let rate = if told > 0.0 { (bytes as f64 * 8.0 / told).ceil() as u64 } else { 0 };
         if track.frame_rate == 0.0 && seconds > 0.0 {
             track.frame_rate = f64::from(fragment.samples) / seconds;
         }
