@@ -232,8 +232,9 @@ pub fn check_deadline(session: &mut Session) {
     let now = process::uptime();
     let guarded = session.known_state().and_then(|state| state.guard.as_ref());
     // While `on_publish` is asked, nobody can send.
-    let asking =
-        guarded.is_some_and(|guarded| guarded.phase == Phase::Published) && session.live_name().is_none();
+    let asking = guarded.is_some_and(|guarded| guarded.phase == Phase::Published)
+        && session.has_live_streams()
+        && session.live_name().is_none();
     let Some(settings) = session.guard_settings() else { return };
     let Some(state) = session.known_state().filter(|state| !state.is_closing()) else { return };
     let Some(guarded) = state.guard.as_mut().filter(|guarded| guarded.client) else { return };
