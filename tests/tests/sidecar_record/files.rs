@@ -1,5 +1,5 @@
-//! A stream is recorded as it is sent; each file begins with a key frame at time 0 and is decodable from end to end, however
-//! the recording was cut off; the next daemon knows what an earlier one has left.
+//! A stream is recorded as it is sent; the pictures of each file begin with a key frame and it is decodable from end to end,
+//! however the recording was cut off; the next daemon knows what an earlier one has left.
 
 use std::path::Path;
 
@@ -15,14 +15,15 @@ fn rule(format: &str, more: &str) -> String {
     )
 }
 
-/// The first packet of pictures is a key frame at about 0, sound is there too, and everything can be decoded.
+/// The first packet of pictures is a key frame near 0, sound is there too, and everything can be decoded. Whoever joins a live
+/// stream hears it before the next key frame comes: up to a piece of sound, half a second, may stand before the pictures.
 #[track_caller]
 fn assert_good(file: &Path) {
     let name = file.to_string_lossy();
     let packets = probe(&name, &["-select_streams", "v", "-show_entries", "packet=pts_time,flags"]);
     let first = packets.lines().next().unwrap_or_else(|| panic!("{name} is empty"));
     let at: f64 = first.split(',').next().unwrap().parse().unwrap();
-    assert!(first.contains('K') && (0.0..0.3).contains(&at), "{name}: {first}");
+    assert!(first.contains('K') && (0.0..0.6).contains(&at), "{name}: {first}");
     let codecs = probe(&name, &["-show_entries", "stream=codec_name"]);
     assert!(codecs.contains("h264") && codecs.contains("aac"), "{name}: {codecs}");
     assert_eq!(complaints(file), "", "{name}");
