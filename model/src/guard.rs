@@ -89,8 +89,8 @@ pub enum Violation {
     /// A publish on a connection that publishes.
     #[error("second publish on a connection")]
     SecondPublish,
-    /// `name?args` would have been cut: it is too long, or holds a NUL.
-    #[error("name longer than {} bytes, or with a null byte", publish::MAX_PRESENTED_LEN)]
+    /// `name?args` would have been cut, for it is too long or holds a NUL, or there is none.
+    #[error("name longer than {} bytes, with a null byte, or missing", publish::MAX_PRESENTED_LEN)]
     Name,
     /// Somebody publishes under the name, where names are nginx-rtmp's business.
     #[error("name is live already")]

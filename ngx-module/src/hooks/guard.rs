@@ -199,6 +199,12 @@ pub(super) fn on_name(session: &mut Session, raw: &[u8]) -> Option<Violation> {
     guarded.and_then(|_| guard::name(raw).err())
 }
 
+/// A client says `publish` or `play`, with no name that could be read. Returns what is wrong with that:
+/// nginx-rtmp would cut it, or take the empty one.
+pub(super) fn on_unreadable_name(session: &mut Session) -> Option<Violation> {
+    session.known_state().and_then(|state| state.guard.as_ref()).map(|_| Violation::Name)
+}
+
 /// nginx-rtmp is about to publish what a client sends, or to play something to it.
 pub(super) fn settle(session: &mut Session, phase: Phase) {
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return };

@@ -1,6 +1,11 @@
 //! A play: counted while it lasts.
 
-use weir_model::{Digest, guard::deadline::Phase, rate::Rate, verdict::Policy};
+use weir_model::{
+    Digest,
+    guard::{Violation, deadline::Phase},
+    rate::Rate,
+    verdict::Policy,
+};
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
 use super::{close_soon, guard};
@@ -42,9 +47,7 @@ impl Playing {
 pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
     if let Some(violation) = guard::on_name(session, raw) {
-        guard::refuse(session, violation);
-        session.send_status("NetStream.Play.StreamNotFound", "error", &violation.to_string());
-        close_soon(session);
+        refuse_name(session, violation);
         return false;
     }
     let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -61,6 +64,21 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
         close_soon(session);
     }
     !is_key
+}
+
+/// A client says `play`, at more length than any name has. Returns whether nginx-rtmp may see the command.
+pub fn may_play_at_length(session: &mut Session) -> bool {
+    let violation = guard::on_unreadable_name(session);
+    if let Some(violation) = violation {
+        refuse_name(session, violation);
+    }
+    violation.is_none()
+}
+
+fn refuse_name(session: &mut Session, violation: Violation) {
+    guard::refuse(session, violation);
+    session.send_status("NetStream.Play.StreamNotFound", "error", &violation.to_string());
+    close_soon(session);
 }
 
 /// nginx-rtmp serves a player: it gets a row.

@@ -138,11 +138,16 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
 
 /// A `publish` command that has no name, or no end.
 pub fn on_malformed_publish(session: &mut Session) -> Flow {
-    match (runtime::current(), session.settings().map(AppSettings::publish)) {
-        (Some(_), Some(Policy::Key | Policy::Open)) => refuse(session, Refusal::NotText),
-        (Some(_), None) => refuse(session, Refusal::NotConnected),
-        _ => Flow::Untouched,
+    if runtime::current().is_none() {
+        return Flow::Untouched;
     }
+    let Some(settings) = session.settings() else { return refuse(session, Refusal::NotConnected) };
+    match guard::on_unreadable_name(session) {
+        Some(violation) => guard::refuse(session, violation),
+        None if settings.publish() == Policy::Off => return Flow::Untouched,
+        None => {}
+    }
+    refuse(session, Refusal::NotText)
 }
 
 /// Who this is and what the stream will be called, with the arguments that are left.

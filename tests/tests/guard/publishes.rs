@@ -1,5 +1,6 @@
 //! One publish at a time on a connection, under a name that is not cut.
 
+use weir_rtmp::amf0::Writer;
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::Message;
 use weir_tests::harness::media::sample;
@@ -45,6 +46,38 @@ fn names_that_would_be_cut_are_refused() {
             Stranger::connects(nginx).publishes(&name)
         });
     }
+}
+
+/// A `publish` with this for a name.
+fn publishes_values(nginx: &Nginx, name: impl Fn(&mut Writer) -> &mut Writer) -> Stranger {
+    let message = Message::command(1, "publish", 4.0, |w| name(w.null()).string(b"live"));
+    Stranger::connects(nginx).says(8, &message)
+}
+
+#[test]
+fn a_publish_without_a_name_that_can_be_read_is_refused() {
+    // Longer than any command that is looked at, and no text.
+    assert_refused(server(""), "name", "name longer than", |nginx| {
+        publishes_values(nginx, |w| w.string(&[b'a'; 60_000]))
+    });
+    assert_refused(server(""), "name", "name longer than", |nginx| publishes_values(nginx, |w| w.null()));
+    assert_refused(server(""), "name", "name longer than", |nginx| {
+        publishes_values(nginx, |w| w.number(7.0))
+    });
+}
+
+#[test]
+fn without_the_guard_a_publish_without_a_name_that_can_be_read_is_taken() {
+    let nginx = unguarded().start();
+    let mut strangers =
+        [publishes_values(&nginx, |w| w.string(&[b'a'; 60_000])), publishes_values(&nginx, |w| w.null())];
+    strangers.iter_mut().for_each(|stranger| until("it is taken", 5.0, || starts(stranger) == 1));
+}
+
+#[test]
+fn a_play_at_more_length_than_any_name_is_refused() {
+    let play = Message::command(1, "play", 4.0, |w| w.null().string(&[b'a'; 60_000]));
+    assert_refused(server(""), "name", "name longer than", |nginx| Stranger::connects(nginx).says(8, &play));
 }
 
 #[test]

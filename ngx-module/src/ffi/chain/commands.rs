@@ -83,11 +83,16 @@ unsafe fn judge_play(
     callback::guard("play", NGX_ERROR as ngx_int_t, || {
         // SAFETY: by contract.
         unsafe {
-            let bytes = flatten(command);
-            let name = bytes.as_deref().and_then(|bytes| name_of(bytes).ok());
-            match name.is_some_and(|name| !play::may_play(&mut Session::new(session), name)) {
-                true => NGX_DONE as ngx_int_t,
-                false => pass_on(next, session, header, command),
+            let mut safe = Session::new(session);
+            let may = match flatten(command).as_deref().map(name_of) {
+                Some(Ok(name)) => play::may_play(&mut safe, name),
+                // nginx-rtmp finds no name there either.
+                Some(Err(_)) => true,
+                None => play::may_play_at_length(&mut safe),
+            };
+            match may {
+                true => pass_on(next, session, header, command),
+                false => NGX_DONE as ngx_int_t,
             }
         }
     })
