@@ -19,6 +19,7 @@ SYSCONFDIR ?= /etc
 LIBDIR ?= $(PREFIX)/lib
 DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/weir
+UNITDIR ?= $(LIBDIR)/systemd/system
 
 .PHONY: help deps headers build run test test-long sanitized fuzz check bench install vendor-web clean
 
@@ -95,21 +96,27 @@ bench: build ## the benchmark table: each row a ratio against a peer measured in
 	$(CARGO) bench --locked -p weir-model -p weir-zone
 	$(CARGO) run --locked --release -p weir-tests --bin bench
 
+# What is not copied is written with the usual rights, whatever the umask of who installs.
 install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFIX=/usr
 	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
 	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(LIBDIR)/nginx/modules/ngx_rtmp_weir_module.so'
 	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
-	echo 'load_module modules/ngx_rtmp_weir_module.so;' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
+	umask 022; echo 'load_module modules/ngx_rtmp_weir_module.so;' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
 	ln -sf '$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf'
 	install -D -m 0755 build/weir '$(DESTDIR)$(PREFIX)/bin/weir'
+	install -d '$(DESTDIR)$(UNITDIR)'
+	umask 022; sed 's|/usr/bin/weir|$(PREFIX)/bin/weir|' nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'
 	install -d '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/bash-completion/completions' \
 		'$(DESTDIR)$(DATADIR)/zsh/vendor-completions' '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
-	build/weir man '$(DESTDIR)$(DATADIR)/man/man1'
-	build/weir completions bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/weir'
-	build/weir completions zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_weir'
-	build/weir completions fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/weir.fish'
-	install -d '$(DESTDIR)$(DOCDIR)/examples'
-	cp -R --no-preserve=ownership nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/'
+	umask 022; build/weir man '$(DESTDIR)$(DATADIR)/man/man1'
+	umask 022; build/weir completions bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/weir'
+	umask 022; build/weir completions zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_weir'
+	umask 022; build/weir completions fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/weir.fish'
+	install -d '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)/examples'
+	install -m 0644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE '$(DESTDIR)$(DOCDIR)/'
+	install -m 0644 docs/* '$(DESTDIR)$(DOCDIR)/docs/'
+	umask 022; cp -R --no-preserve=mode,ownership nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/'
+	ln -sfn examples '$(DESTDIR)$(DOCDIR)/nginx-conf'
 
 vendor-web: ## fetch the vendored browser code again, as vendor.lock pins it (for maintainers; needs npm)
 	scripts/vendor-web.sh
