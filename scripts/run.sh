@@ -19,7 +19,9 @@ export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1 WEIR_API=$api
 
 # Each part leads a process group of its own, so that Ctrl-C reaches this script alone and the parts end in order.
 nginx_pid=
+daemon_pid=
 stream_pid=
+sockets=
 
 running() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
 
@@ -36,7 +38,9 @@ stop() {
 stop_all() {
     trap '' INT TERM HUP
     stop "$stream_pid"
+    stop "$daemon_pid"
     stop "$nginx_pid"
+    [ -z "$sockets" ] || rm -rf "$sockets"
 }
 
 check_port() {
@@ -54,6 +58,27 @@ start_nginx() {
     until curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "$api/v1/health"; do
         running "$nginx_pid" || die "nginx did not start, see $prefix/logs/error.log"
         [ $((tries--)) -gt 0 ] || die "the API did not answer within 10 seconds, see $prefix/logs/error.log"
+        sleep 0.1
+    done
+}
+
+# The daemon with its sample: other folders and ports. Its sockets are in a folder of their own, as the path of a socket may
+# not be long.
+start_daemon() {
+    sockets=$(mktemp -d "${TMPDIR:-/tmp}/weir-XXXXXXXX")
+    sed -e "s|^api = .*|api = \"$api\"|" \
+        -e "s|^rtmp = .*|rtmp = \"rtmp://127.0.0.1:$rtmp_port\"|" \
+        -e "s|^listen = .*|listen = \"off\"|" \
+        -e "s|^#socket = .*|socket = \"$sockets/weir.sock\"|" \
+        -e "s|^#log = .*|log = \"text\"|" \
+        -e "s|/var/lib/weir/|$prefix/|" \
+        "$root_dir/nginx-conf/weir.toml" >"$prefix/conf/weir.toml"
+    setsid "$weir" serve --config "$prefix/conf/weir.toml" >"$prefix/logs/weir.log" 2>&1 9>&- &
+    daemon_pid=$!
+    local tries=100
+    until [ -S "$sockets/weir.sock" ]; do
+        running "$daemon_pid" || die "weir serve did not start: $(tail -n 1 "$prefix/logs/weir.log")"
+        [ $((tries--)) -gt 0 ] || die "weir serve was not ready within 10 seconds, see $prefix/logs/weir.log"
         sleep 0.1
     done
 }
@@ -89,7 +114,7 @@ check_port HTTP_PORT "$http_port"
 umask 077
 mkdir -p "$prefix"
 prefix=$(cd "$prefix" && pwd)
-mkdir -p "$prefix"/{conf,logs,hls,dash,state,temp}
+mkdir -p "$prefix"/{conf,logs,hls,dash,media,state,temp}
 exec 9>"$prefix/lock"
 flock -n 9 || die "another run uses the folder $prefix: choose another one with PREFIX="
 
@@ -98,12 +123,15 @@ trap 'exit 0' INT TERM HUP
 
 start_nginx
 make_key
+start_daemon
 [ "$test_stream" = 0 ] || start_test_stream
 
 cat <<TEXT
 
   Page        http://127.0.0.1:$http_port/?stream=test
+  HLS         http://127.0.0.1:$http_port/ladder/live/test/master.m3u8
   API         $api
+  Jobs        build/weir job list --socket $sockets/weir.sock
 
   Server      rtmp://127.0.0.1:$rtmp_port/live
   Stream Key  $(cat "$prefix/stream.key")
@@ -115,7 +143,8 @@ else
     echo "Ctrl-C stops everything."
 fi
 
-wait -n "$nginx_pid" ${stream_pid:+"$stream_pid"} || true
+wait -n "$nginx_pid" "$daemon_pid" ${stream_pid:+"$stream_pid"} || true
 running "$nginx_pid" || die "nginx has ended, see $prefix/logs/error.log"
+running "$daemon_pid" || die "weir serve has ended, see $prefix/logs/weir.log"
 tail -n 5 "$prefix/logs/test-stream.log" >&2
 die "the test stream has ended, see $prefix/logs/test-stream.log"

@@ -26,7 +26,9 @@ fn the_page_plays_the_test_stream_and_knows_no_key() {
     assert!(key.starts_with("wk_"), "{key}");
     assert_eq!(run.printed("Server"), format!("rtmp://127.0.0.1:{}/live", run.rtmp_port()));
     assert_eq!(run.printed("Page"), run.page("test"));
-    until("a playlist is there", 20.0, || run.prefix().join("hls/test.m3u8").exists());
+    until("playlists are there", 30.0, || {
+        ["hls/test.m3u8", "media/live/test/master.m3u8"].iter().all(|path| run.prefix().join(path).exists())
+    });
 
     let browser = Browser::start();
     browser.open(&run.printed("Page"));
@@ -34,6 +36,13 @@ fn the_page_plays_the_test_stream_and_knows_no_key() {
     let begin = video(&browser, "currentTime").as_f64().unwrap();
     until("two seconds are played", 20.0, || video(&browser, "currentTime").as_f64().unwrap() > begin + 2.0);
     assert!(video(&browser, "videoWidth").as_u64().unwrap() > 0);
+    // It is the ladder, whose sound is a track of its own.
+    let loaded =
+        browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)").to_string();
+    assert!(loaded.contains("/ladder/live/test/sound/"), "{loaded}");
+    let decoded = || video(&browser, "webkitAudioDecodedByteCount").as_u64().unwrap();
+    let before = decoded();
+    until("sound is decoded", 10.0, || decoded() > before);
 
     the_clock_is_the_viewers(&browser);
     assert_eq!(video(&browser, "muted"), true);

@@ -62,8 +62,13 @@ fn the_next_run_in_a_folder_has_the_same_key_unless_its_state_is_gone() {
 }
 
 #[test]
-fn the_death_of_one_part_stops_the_other() {
-    for (part, said) in [("nginx", "nginx has ended"), ("weir", "the test stream has ended")] {
+fn the_death_of_one_part_stops_the_others() {
+    let parts = [
+        ("nginx", "nginx has ended"),
+        ("weir serve", "weir serve has ended"),
+        ("weir test-stream", "the test stream has ended"),
+    ];
+    for (part, said) in parts {
         let mut run = Run::start_with_test_stream();
         let processes = run.processes();
         let is_part = |process: &&Process| process.title().contains(&format!("{part} "));

@@ -28,6 +28,8 @@ function askForStream(wrong) {
 
 function watchStream(name) {
   const video = element("video");
+  // Where `weir serve` runs there are several sizes, from which the player takes what the line can carry.
+  const ladder = new URL(`ladder/live/${name}/master.m3u8`, document.baseURI).href;
   const playlist = new URL(`hls/${name}.m3u8`, document.baseURI).href;
   document.title = `${name} - Weir`;
   element("name").textContent = name;
@@ -50,7 +52,7 @@ function watchStream(name) {
     video.play().catch(() => {});
   });
 
-  const player = new LivePlayer(video, playlist, (state) => {
+  const player = new LivePlayer(video, [ladder, playlist], (state) => {
     element("state").dataset.state = state;
     element("state").textContent = STATES[state].label;
     element("message").textContent = STATES[state].message;

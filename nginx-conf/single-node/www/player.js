@@ -1,6 +1,7 @@
 "use strict";
 
-// Keeps a live HLS stream on a <video>: waits until there is one, plays it, notices that it is gone, starts again.
+// Keeps a live HLS stream on a <video>: waits until there is one, plays it, notices that it is gone, starts again. Of several
+// playlists for the same stream, it takes the first that is there.
 //
 //   waiting -> playing -> lost -> playing ...
 //
@@ -13,19 +14,19 @@ const SILENCE_MS = 4000;
 
 class LivePlayer {
   #video;
-  #url;
+  #urls;
   #onState;
   #hls = null;
   #attached = false;
   #state = "";
-  #stale = null;
+  #stale = new Map();
   #position = 0;
   #movedAt = 0;
 
   // `onState` is called with "waiting", "playing" or "lost", each time it changes.
-  constructor(video, url, onState) {
+  constructor(video, urls, onState) {
     this.#video = video;
-    this.#url = url;
+    this.#urls = urls;
     this.#onState = onState;
   }
 
@@ -56,40 +57,48 @@ class LivePlayer {
     this.#onState(state);
   }
 
-  // Asks for the playlist before a player is made: a stream that is not there yet is no error. After a loss the old
+  // Asks for the playlists before a player is made: a stream that is not there yet is no error. After a loss an old
   // playlist may linger for some seconds; it is left alone until it changes.
   async #connect() {
-    const playlist = await this.#fetchPlaylist();
-    if (playlist !== null && playlist !== this.#stale) {
-      this.#attach();
-    } else {
-      setTimeout(() => this.#connect(), RETRY_MS);
+    for (const url of this.#urls) {
+      const fragments = await LivePlayer.#fetchFragments(url);
+      if (fragments !== null && fragments !== this.#stale.get(url)) return this.#attach(url);
     }
+    setTimeout(() => this.#connect(), RETRY_MS);
   }
 
-  async #fetchPlaylist() {
+  // The playlist with the fragments: this one, or the first that a master playlist names. Null when there is none, or
+  // when nothing is to follow.
+  static async #fetchFragments(url) {
+    const text = await LivePlayer.#fetchPlaylist(url);
+    const variant = text.match(/^#EXT-X-STREAM-INF:.*\n([^#\s].*)$/m)?.[1];
+    if (variant !== undefined) return LivePlayer.#fetchFragments(new URL(variant, url).href);
+    return text.includes("#EXTINF") && !text.includes("#EXT-X-ENDLIST") ? text : null;
+  }
+
+  // Empty when there is none. nginx.conf answers 204 then: a 404 would stand in the browser's console as an error.
+  static async #fetchPlaylist(url) {
     try {
-      const response = await fetch(this.#url, { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      const text = response.ok ? await response.text() : "";
-      return text.includes("#EXTINF") ? text : null;
+      const response = await fetch(`${url}?absent=204`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      return response.ok ? await response.text() : "";
     } catch {
-      return null;
+      return "";
     }
   }
 
-  #attach() {
+  #attach(url) {
     this.#attached = true;
     this.#position = this.#video.currentTime;
     this.#movedAt = performance.now();
     if (LivePlayer.#hasHls()) {
-      this.#attachHls();
+      this.#attachHls(url);
     } else {
-      this.#video.src = this.#url;
+      this.#video.src = url;
     }
     this.#play();
   }
 
-  #attachHls() {
+  #attachHls(url) {
     // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy refuses.
     const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5 });
     let mended = false;
@@ -102,7 +111,7 @@ class LivePlayer {
         this.#lose();
       }
     });
-    hls.loadSource(this.#url);
+    hls.loadSource(url);
     hls.attachMedia(this.#video);
     this.#hls = hls;
   }
@@ -115,7 +124,9 @@ class LivePlayer {
   #watch() {
     if (!this.#attached) return;
     const now = performance.now();
-    if (this.#video.currentTime !== this.#position) {
+    if (this.#video.ended) {
+      this.#lose();
+    } else if (this.#video.currentTime !== this.#position) {
       this.#position = this.#video.currentTime;
       this.#movedAt = now;
       if (this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#enter("playing");
@@ -137,7 +148,7 @@ class LivePlayer {
       this.#video.removeAttribute("src");
       this.#video.load();
     }
-    this.#stale = await this.#fetchPlaylist();
+    for (const url of this.#urls) this.#stale.set(url, await LivePlayer.#fetchFragments(url));
     setTimeout(() => this.#connect(), RETRY_MS);
   }
 }

@@ -1,12 +1,11 @@
-//! hls.js in Chromium plays a ladder, and goes from one rendition to the other and back without a stop.
+//! hls.js in Chromium plays a ladder with its sound, and goes from one rendition to the other and back without a stop.
 
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Sidecar, products, until};
 
 use super::{open, publish, rule};
 
-const PAGE: &str =
-    "<!DOCTYPE html><video id=v muted></video><script src=/vendor/hls.light.min.js></script><script>
+const PAGE: &str = "<!DOCTYPE html><video id=v muted></video><script src=/vendor/hls.min.js></script><script>
     window.errors = [];
     window.hls = new Hls();
     hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) errors.push(data.details); });
@@ -37,11 +36,13 @@ fn a_player_changes_renditions_in_a_browser() {
     until("it plays", 30.0, || time() > 0.0 && height() > 0);
     let levels = browser.run("return hls.levels.map((level) => level.height)");
     assert_eq!(levels, serde_json::json!([44, 90]));
+    let heard = || video("webkitAudioDecodedByteCount").as_u64().unwrap();
+    until("it is heard", 20.0, || heard() > 0);
     for (level, expected) in [(0, 44), (1, 90), (0, 44)] {
         browser.run(&format!("hls.nextLevel = {level}"));
         until("the other rendition is shown", 20.0, || height() == expected);
-        let from = time();
-        until("it goes on", 20.0, || time() > from + 1.0);
+        let (from, sound) = (time(), heard());
+        until("it goes on", 20.0, || time() > from + 1.0 && heard() > sound);
     }
     assert_eq!(browser.run("return errors"), serde_json::json!([]));
 }
