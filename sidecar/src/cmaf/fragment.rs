@@ -6,7 +6,7 @@ use super::boxes::{Cursor, children, descend, find};
 /// A fragment's place in time, in units of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// Decoding time of the first sample.
+    /// When the first sample, which is a key frame where there are pictures, is shown.
     pub start: u64,
     /// Of all samples.
     pub duration: u64,
@@ -19,15 +19,18 @@ pub fn parse(bytes: &[u8]) -> Result<Fragment, Error> {
     let track = descend(bytes, &["moof", "traf"])?;
     let mut time = Cursor::new(find(track, "tfdt")?, "tfdt");
     let (version, _) = time.full()?;
-    let start = time.by_version(version)?;
+    let decoded = time.by_version(version)?;
     let default = default_duration(find(track, "tfhd")?)?;
-    let (mut duration, mut samples) = (0_u64, 0_u32);
+    let mut fragment = Fragment { start: decoded, duration: 0, samples: 0 };
     for (_, run) in children(track).filter(|(kind, _)| kind == b"trun") {
-        let (of_run, count) = run_duration(run, default)?;
-        duration = duration.saturating_add(of_run);
-        samples = samples.saturating_add(count);
+        let run = self::run(run, default)?;
+        if fragment.samples == 0 {
+            fragment.start = decoded.saturating_add_signed(run.delay);
+        }
+        fragment.duration = fragment.duration.saturating_add(run.duration);
+        fragment.samples = fragment.samples.saturating_add(run.samples);
     }
-    Ok(Fragment { start, duration, samples })
+    Ok(fragment)
 }
 
 /// Of a sample that has none of its own.
@@ -43,23 +46,42 @@ fn default_duration(header: &[u8]) -> Result<u32, Error> {
     if flags & 0x8 != 0 { cursor.u32() } else { Ok(0) }
 }
 
-fn run_duration(run: &[u8], default: u32) -> Result<(u64, u32), Error> {
+/// What `trun` says.
+struct Run {
+    /// Of all samples.
+    duration: u64,
+    samples: u32,
+    /// From decoding the first sample to showing it.
+    delay: i64,
+}
+
+fn run(run: &[u8], default: u32) -> Result<Run, Error> {
     let mut cursor = Cursor::new(run, "trun");
-    let (_, flags) = cursor.full()?;
-    let count = cursor.u32()?;
+    let (version, flags) = cursor.full()?;
+    let samples = cursor.u32()?;
     for flag in [0x1, 0x4] {
         if flags & flag != 0 {
             cursor.u32()?;
         }
     }
-    if flags & 0x100 == 0 {
-        return Ok((u64::from(default) * u64::from(count), count));
+    let (mut duration, mut delay) = (u64::from(default) * u64::from(samples), 0);
+    let others = [0x200, 0x400].into_iter().filter(|flag| flags & flag != 0).count() * 4;
+    // Without durations only the first sample has something to say.
+    let has_durations = flags & 0x100 != 0;
+    if has_durations {
+        duration = 0;
     }
-    let others = [0x200, 0x400, 0x800].into_iter().filter(|flag| flags & flag != 0).count() * 4;
-    let mut sum = 0;
-    for _ in 0..count {
-        sum += u64::from(cursor.u32()?);
+    for sample in 0..if has_durations { samples } else { samples.min(1) } {
+        if has_durations {
+            duration += u64::from(cursor.u32()?);
+        }
         cursor.take(others)?;
+        if flags & 0x800 != 0 {
+            let offset = cursor.u32()?;
+            // Signed from version 1 on.
+            let offset = if version == 0 { i64::from(offset) } else { i64::from(offset.cast_signed()) };
+            delay = if sample == 0 { offset } else { delay };
+        }
     }
-    Ok((sum, count))
+    Ok(Run { duration, samples, delay })
 }

@@ -33,6 +33,22 @@ pub enum Kind {
     },
 }
 
+/// Adds the brand `cmfc` to `ftyp` (ISO/IEC 23000-19, 7.2). ffmpeg adds it with a flag that also makes its composition offsets
+/// negative, which ffmpeg's own demuxer shows as a delay of the pictures.
+pub fn brand(mut init: Vec<u8>) -> Vec<u8> {
+    const BRAND: [u8; 4] = *b"cmfc";
+    let Some((head, rest)) = init.split_first_chunk_mut::<8>() else { return init };
+    let [s3, s2, s1, s0, kind @ ..] = *head;
+    let length = u32::from_be_bytes([s3, s2, s1, s0]);
+    let end = length as usize;
+    if kind != *b"ftyp" || end < 8 || rest.len() + 8 < end {
+        return init;
+    }
+    head[..4].copy_from_slice(&(length + BRAND.len() as u32).to_be_bytes());
+    init.splice(end..end, BRAND);
+    init
+}
+
 /// Reads `ftyp` and `moov`.
 pub fn parse(bytes: &[u8]) -> Result<Init, Error> {
     let media = descend(bytes, &["moov", "trak", "mdia"])?;

@@ -59,7 +59,23 @@ fn a_fragment_knows_its_time() {
     assert_eq!(fragment::parse(&defaults), Ok(Fragment { start: 32_000, duration: 32_000, samples: 50 }));
     let own = moof(&words(&[0x0100_0000, 1, 5]), &[0x020000, 1], &[0x301, 2, 8, 600, 10, 680, 20]);
     assert_eq!(fragment::parse(&own), Ok(Fragment { start: (1 << 32) + 5, duration: 1280, samples: 2 }));
+    // Pictures are decoded before they are shown, and the first counts.
+    let shown = [0xa01, 2, 8, 600, 67, 680, 0];
+    let later = moof(&words(&[0, 500]), &[0x020008, 1, 40], &shown);
+    assert_eq!(fragment::parse(&later), Ok(Fragment { start: 567, duration: 80, samples: 2 }));
+    let earlier = moof(&words(&[0, 500]), &[0x020008, 1, 40], &[0x0100_0801, 1, 8, 0xffff_fffe]);
+    assert_eq!(fragment::parse(&earlier), Ok(Fragment { start: 498, duration: 40, samples: 1 }));
     assert_eq!(fragment::parse(&boxed("moof", &[])), Err(Error::Missing("traf")));
+}
+
+#[test]
+fn an_init_segment_gets_the_brand_of_cmaf() {
+    let branded = init::brand(moov(&video_entry()));
+    assert_eq!(branded, [boxed("ftyp", &[b"iso6cmfc"]), moov(&video_entry())[12..].to_vec()].concat());
+    assert_eq!(init::parse(&branded), init::parse(&moov(&video_entry())));
+    for other in [&b"ftyp"[..], b"", b"\0\0\0\x20ftypshort"] {
+        assert_eq!(init::brand(other.to_vec()), other);
+    }
 }
 
 #[test]

@@ -170,14 +170,14 @@ fn container(line: &mut Line, files: &Files, is_video: bool) {
     if is_video {
         // With the first key frame that is no earlier; encoders are not exact to the millisecond.
         line.words(&format!(
-            "-movflags +cmaf+frag_keyframe+empty_moov+default_base_moof+frag_discont -min_frag_duration {}",
+            "-movflags +frag_keyframe+empty_moov+default_base_moof+frag_discont -min_frag_duration {}",
             micros * 9 / 10
         ));
     } else {
-        line.words(&format!(
-            "-movflags +cmaf+empty_moov+default_base_moof+frag_discont -frag_duration {micros}"
-        ));
+        line.words(&format!("-movflags +empty_moov+default_base_moof+frag_discont -frag_duration {micros}"));
     }
+    // An encoder has decoding times before the first picture's, and fragments have no times below 0.
+    line.words("-output_ts_offset 10");
     line.words("-use_editlist 0 -avoid_negative_ts disabled -flush_packets 1 -f mp4");
 }
 

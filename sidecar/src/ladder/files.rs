@@ -57,7 +57,7 @@ impl Sink<'_> {
         match piece {
             Piece::Init(bytes) => {
                 let init = init::parse(&bytes).map_err(invalid)?;
-                self.shelf.begin(self.track, self.run, init, bytes).await
+                self.shelf.begin(self.track, self.run, init, init::brand(bytes)).await
             }
             Piece::Fragment(bytes) => {
                 let fragment = fragment::parse(&bytes).map_err(invalid)?;

@@ -8,9 +8,9 @@ use weir_tests::harness::{Sidecar, until};
 
 use super::{open, publish, rule};
 
-/// Decoding times of key frames, in seconds.
+/// When key frames are shown, in seconds.
 fn key_frames(playlist: &Path) -> Vec<f64> {
-    let shown = ["-select_streams", "v", "-show_entries", "packet=dts_time,flags"];
+    let shown = ["-select_streams", "v", "-show_entries", "packet=pts_time,flags"];
     let lines = probe(&playlist.to_string_lossy(), &shown);
     let keys = lines.lines().filter(|line| line.contains('K'));
     keys.map(|line| line.split(',').next().unwrap().parse().unwrap()).collect()
