@@ -2,7 +2,8 @@
 //!
 //! When a `push` fails at once, as it does where the host has an address of a family that is not there,
 //! nginx-rtmp goes on with the relay's context of the publisher, which the first push to succeed would have
-//! made. So a publisher has that context before its first push.
+//! made. So a publisher has that context before its first push. And of what was pushed before a stream was
+//! closed, the context remembers nothing when its connection publishes again.
 
 use std::{mem, ptr, slice};
 
@@ -78,6 +79,27 @@ pub(super) unsafe fn prepare(session: *mut ngx_rtmp_session_t) {
             context.push_evt.log = (*connection).log;
             context.push_evt.handler = Some(reconnect);
             *entry = ptr::from_mut(context).cast();
+        }
+    }
+}
+
+/// A stream was closed, and its pushes with it: they are gone soon, and nginx-rtmp would go on to walk along
+/// them, and along the other publishers that were behind this one in its table (ngx_rtmp_relay_close).
+///
+/// # Safety
+///
+/// `session` is alive.
+pub(super) unsafe fn closed(session: *mut ngx_rtmp_session_t) {
+    let Some(rtmp) = rtmp_sys::rtmp() else { return };
+    // SAFETY: by contract. A context without a publisher is in nobody's list: nginx-rtmp took it out when it
+    // cleared that field.
+    unsafe {
+        let context = (*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index);
+        let context: *mut ngx_rtmp_relay_ctx_t = (*context).cast();
+        if let Some(context) = context.as_mut()
+            && context.publish.is_null()
+        {
+            (context.play, context.next) = (ptr::null_mut(), ptr::null_mut());
         }
     }
 }

@@ -4,7 +4,8 @@ use weir_rtmp::amf0::Writer;
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::Message;
 use weir_tests::harness::media::sample;
-use weir_tests::harness::{Nginx, Publisher, until, until_ok};
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Player, Publisher, until, until_ok};
 
 use super::{Bystanders, Stranger, assert_refused, server, unguarded};
 
@@ -146,4 +147,55 @@ fn media_after_a_close_is_kept_from_dash() {
     second.send_more(2_000);
     drop((second, stranger));
     bystanders.are_undisturbed(&nginx);
+}
+
+/// Three names that nginx-rtmp's relay has in one place of its table (ngx_hash_key, 1024 buckets).
+fn neighbours() -> [String; 3] {
+    let place = |name: &str| {
+        name.bytes().fold(0_u64, |key, byte| key.wrapping_mul(31).wrapping_add(byte.into())) % 1024
+    };
+    let first = "n0".to_owned();
+    let mut others = (1..).map(|nth| format!("n{nth}")).filter(|name| place(name) == place(&first));
+    [first.clone(), others.next().unwrap(), others.next().unwrap()]
+}
+
+/// One publishes, closes its stream and publishes again, while another one is pushed and played; then a third comes.
+fn publishes_again_beside_others(nginx: &Nginx) -> (Stranger, [Publisher; 2], Player) {
+    let [first, second, third] = neighbours();
+    let mut stranger = Stranger::connects(nginx).publishes(first.as_bytes());
+    until("it is published", 5.0, || starts(&mut stranger) == 1);
+    let other = Publisher::to(nginx.rtmp(), &format!("live/{second}")).start().started();
+    let player = Player::start(nginx.rtmp(), &format!("sink/{second}"));
+    player.wait_video(5);
+    stranger = stranger.says(8, &Message::command(1, "closeStream", 9.0, |w| w.null()));
+    stranger = stranger.publishes(first.as_bytes());
+    until("it is published again", 5.0, || starts(&mut stranger) == 2);
+    let last = Publisher::to(nginx.rtmp(), &format!("live/{third}")).start();
+    (stranger, [other, last], player)
+}
+
+fn pushing(config: Config) -> Nginx {
+    config.app("live", "push rtmp://127.0.0.1:@RTMP@/sink;").app("sink", "").start()
+}
+
+#[test]
+fn who_publishes_again_beside_others_leaves_pushes_as_they_are() {
+    let nginx = pushing(Config::weir().main("weir_zone 1m;"));
+    let (_stranger, publishers, player) = publishes_again_beside_others(&nginx);
+    player.wait_video(20);
+    Player::start(nginx.rtmp(), &format!("sink/{}", neighbours()[2])).wait_video(10);
+    assert!(!publishers.iter().any(Publisher::is_closed));
+}
+
+#[test]
+fn without_the_module_who_publishes_again_beside_others_stops_the_worker() {
+    let mut nginx = pushing(Config::stock());
+    let worker = nginx.workers()[0];
+    let (_stranger, _publishers, player) = publishes_again_beside_others(&nginx);
+    until("nothing comes any more", 20.0, || {
+        let before = player.seen().video;
+        until_ok(3.0, || player.seen().video > before).is_none()
+    });
+    // It does not hear that it is to end.
+    nginx.kill_worker(worker);
 }

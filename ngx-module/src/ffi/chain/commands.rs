@@ -272,6 +272,7 @@ pub(super) unsafe extern "C" fn close_stream(
                 Some(next) => next(session, v),
                 None => NGX_OK as ngx_int_t,
             });
+            relay::closed(session);
             hooks::on_close(&mut Session::new(session));
             outcome
         }
