@@ -27,8 +27,11 @@ pub fn nginx() -> PathBuf {
     if sanitized::is_on() { sanitized::product("nginx") } else { tool("/usr/sbin/nginx") }
 }
 
-/// The stock nginx-rtmp, or the sanitized one.
+/// The stock nginx-rtmp, the sanitized one, or another that `WEIR_NGINX_RTMP` names.
 pub fn nginx_rtmp() -> PathBuf {
+    if let Some(path) = std::env::var_os("WEIR_NGINX_RTMP") {
+        return PathBuf::from(path);
+    }
     if sanitized::is_on() {
         return sanitized::product("ngx_rtmp_module.so");
     }
