@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 use weir_rtmp::url::Url as RtmpUrl;
 
-use super::values::{Span, ValueError};
+use super::values::{Size, Span, ValueError};
 use crate::health::{Selection, WebUrl};
 
 /// How long a check may take, 1 ms to 1 minute: `800ms`, `3s`.
@@ -27,25 +27,6 @@ impl FromStr for Limit {
             .filter(|limit| possible.contains(limit))
             .map(Self)
             .ok_or_else(|| ValueError::new("a time from 1ms to 60s is needed, as 800ms or 3s"))
-    }
-}
-
-/// Bytes, as nginx writes them: `500m`, `2g`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
-
-impl FromStr for Size {
-    type Err = ValueError;
-    fn from_str(s: &str) -> Result<Self, ValueError> {
-        let (digits, shift) = match s.as_bytes().last() {
-            Some(b'k' | b'K') => (&s[..s.len() - 1], 10),
-            Some(b'm' | b'M') => (&s[..s.len() - 1], 20),
-            Some(b'g' | b'G') => (&s[..s.len() - 1], 30),
-            Some(b't' | b'T') => (&s[..s.len() - 1], 40),
-            _ => (s, 0),
-        };
-        let size = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
-        size.map(Self).ok_or_else(|| ValueError::new("write a size as 500m or 2g"))
     }
 }
 
@@ -153,16 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_sizes_and_places() {
+    fn limits_and_places() {
         assert_eq!("800ms".parse(), Ok(Limit(Duration::from_millis(800))));
         assert_eq!("1m".parse(), Ok(Limit(Duration::from_secs(60))));
         for bad in ["0ms", "0", "61s", "1.5s", "ms", ""] {
             assert!(bad.parse::<Limit>().is_err(), "{bad}");
-        }
-        assert_eq!("2g".parse(), Ok(Size(2 << 30)));
-        assert_eq!("500".parse(), Ok(Size(500)));
-        for bad in ["", "g", "1.5g", "-1", "99999999999t"] {
-            assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
         let app = |s: &str| s.parse::<RtmpApp>().map(|app| app.0.app).map_err(|e| e.to_string());
         assert_eq!(app("rtmp://127.0.0.1/live"), Ok("live".into()));

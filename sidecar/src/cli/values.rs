@@ -236,6 +236,31 @@ impl FromStr for Bitrate {
     }
 }
 
+/// Bytes, with k, m, g or t for the powers of 1024, as nginx writes them: `500m`, `2g`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        const HOW: &str = "write a size as 500m, 20g or 1t";
+        let (digits, shift) = match s.as_bytes().last() {
+            Some(b'k' | b'K') => (&s[..s.len() - 1], 10),
+            Some(b'm' | b'M') => (&s[..s.len() - 1], 20),
+            Some(b'g' | b'G') => (&s[..s.len() - 1], 30),
+            Some(b't' | b'T') => (&s[..s.len() - 1], 40),
+            _ => (s, 0),
+        };
+        if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return wrong(HOW);
+        }
+        match digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)) {
+            Some(size) => Ok(Self(size)),
+            None => wrong(HOW),
+        }
+    }
+}
+
 /// Text for the picture: what needs no escaping in an ffmpeg filter, 1 to 40 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label(String);
@@ -323,6 +348,15 @@ mod tests {
         assert_eq!("*".parse(), Ok(StreamOrAll(None)));
         assert_eq!("show".parse::<StreamOrAll>().unwrap().to_string(), "show");
         assert!("s*".parse::<StreamOrAll>().is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!("2g".parse(), Ok(Size(2 << 30)));
+        assert_eq!("500".parse(), Ok(Size(500)));
+        for bad in ["", "g", "1.5g", "-1", "+1k", "99999999999t"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use weir_model::AppName;
 use super::StreamPattern;
 use super::check::{Checked, Problem, absolute, check_name, number, parsed, pattern, problem, text_or, time};
 use super::raw::Text;
+use crate::cli::values::{Size, ValueError};
 
 pub(in crate::config) mod raw;
 mod template;
@@ -266,18 +267,6 @@ fn optional_time(key: &str, text: &Text, least: u64, most: u64) -> Checked<Optio
     text.as_ref().map(|_| time(key, text, least, least, most)).transpose()
 }
 
-/// Bytes, with k, m, g or t for the powers of 1024.
 fn size(text: &str) -> Result<u64, String> {
-    let how = || "write a size as 500m, 20g or 1t".to_owned();
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 30),
-        Some((at, 't' | 'T')) => (&text[..at], 40),
-        _ => (text, 0),
-    };
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(how());
-    }
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(how)
+    text.parse().map(|Size(bytes)| bytes).map_err(|error: ValueError| error.to_string())
 }
