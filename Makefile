@@ -7,6 +7,13 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HEADERS := build/headers
 
+# What a packager brings along; of the first two, either implies the other.
+ifdef NGINX_SOURCE_DIR
+export NGINX_BUILD_DIR ?= $(NGINX_SOURCE_DIR)/objs
+else ifdef NGINX_BUILD_DIR
+export NGINX_SOURCE_DIR ?= $(patsubst %/,%,$(dir $(patsubst %/,%,$(NGINX_BUILD_DIR))))
+endif
+
 # make run
 RTMP_PORT ?= 1935
 HTTP_PORT ?= 8080

@@ -5,21 +5,25 @@
 #   DIR/nginx/objs   that source configured as Debian configured its nginx: with other flags the layouts differ
 #   DIR/nginx-rtmp   nginx-rtmp's source, of the very version that is installed
 #
-# Quick when the packages have not changed since. A packager who sets NGINX_SOURCE_DIR, NGINX_BUILD_DIR and
-# NGINX_RTMP_SOURCE_DIR brings these along, and nothing is made.
+# Quick when the packages have not changed since. A packager brings the first two along with NGINX_SOURCE_DIR and
+# NGINX_BUILD_DIR, the third with NGINX_RTMP_SOURCE_DIR; what is brought along is not made.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 [ $# -eq 1 ] || die "usage: nginx-headers.sh DIR"
 
-if [ -n "${NGINX_SOURCE_DIR:-}${NGINX_BUILD_DIR:-}" ] && [ -n "${NGINX_RTMP_SOURCE_DIR:-}" ]; then
-    for dir in "${NGINX_SOURCE_DIR:-/}" "${NGINX_BUILD_DIR:-/}" "$NGINX_RTMP_SOURCE_DIR"; do
-        [ -d "$dir" ] || die "$dir is no folder (NGINX_SOURCE_DIR, NGINX_BUILD_DIR, NGINX_RTMP_SOURCE_DIR)"
-    done
-    exit 0
+for dir in "${NGINX_SOURCE_DIR:-/}" "${NGINX_BUILD_DIR:-/}" "${NGINX_RTMP_SOURCE_DIR:-/}"; do
+    [ -d "$dir" ] || die "$dir is no folder (NGINX_SOURCE_DIR, NGINX_BUILD_DIR, NGINX_RTMP_SOURCE_DIR)"
+done
+needs_nginx=1 needs_rtmp=1
+if [ -n "${NGINX_SOURCE_DIR:-}${NGINX_BUILD_DIR:-}" ]; then
+    [ -n "${NGINX_SOURCE_DIR:-}" ] && [ -n "${NGINX_BUILD_DIR:-}" ] || die "set both NGINX_SOURCE_DIR and NGINX_BUILD_DIR, or neither"
+    needs_nginx=
 fi
+[ -z "${NGINX_RTMP_SOURCE_DIR:-}" ] || needs_rtmp=
+[ -n "$needs_nginx$needs_rtmp" ] || exit 0
 
-for package in nginx-dev libnginx-mod-rtmp dpkg-dev; do
+for package in ${needs_nginx:+nginx-dev} ${needs_rtmp:+libnginx-mod-rtmp} dpkg-dev; do
     [ -n "$(installed_version "$package")" ] || die "the package $package is missing: run \`make deps\`"
 done
 for tool in gcc make; do
@@ -27,10 +31,11 @@ for tool in gcc make; do
 done
 
 # configure writes absolute paths, so a checkout that was moved starts anew.
-stamp="nginx-dev $(installed_version nginx-dev), libnginx-mod-rtmp $(installed_version libnginx-mod-rtmp), in $(realpath -m "$1")"
+stamp="${needs_nginx:+nginx-dev $(installed_version nginx-dev), }${needs_rtmp:+libnginx-mod-rtmp $(installed_version libnginx-mod-rtmp), }in $(realpath -m "$1")"
 [ -f "$1/stamp" ] && [ "$(cat "$1/stamp")" = "$stamp" ] && exit 0
 
-tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make deps\`"
+tarball=
+[ -z "$needs_rtmp" ] || tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make deps\`"
 
 # The stamp goes first and comes last: an interrupted run leaves nothing that looks finished.
 mkdir -p "$1"
@@ -38,20 +43,25 @@ dir=$(cd "$1" && pwd)
 exec 9>"$dir/lock"
 flock 9
 rm -rf "$dir/stamp" "$dir/nginx" "$dir/nginx-rtmp"
-mkdir -p "$dir/nginx/src" "$dir/nginx-rtmp"
 
-tar -xf "$tarball" -C "$dir/nginx-rtmp" --strip-components=1
-[ -f "$dir/nginx-rtmp/ngx_rtmp.h" ] || die "$tarball holds no ngx_rtmp.h"
+if [ -n "$needs_rtmp" ]; then
+    mkdir -p "$dir/nginx-rtmp"
+    tar -xf "$tarball" -C "$dir/nginx-rtmp" --strip-components=1
+    [ -f "$dir/nginx-rtmp/ngx_rtmp.h" ] || die "$tarball holds no ngx_rtmp.h"
+fi
 
-# The whole tree is copied: `auto` and `configure` configure it, and both leave files behind.
-cp -rL /usr/share/nginx/src/. "$dir/nginx/src/"
-cd "$dir/nginx/src"
-NGX_CONF_FLAGS=()
-. ./conf_flags
-./configure \
-    --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC $(dpkg-buildflags --get CPPFLAGS)" \
-    --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC" \
-    "${NGX_CONF_FLAGS[@]}" --builddir="$dir/nginx/objs" >"$dir/configure.log" 2>&1 ||
-    { tail -n 20 "$dir/configure.log" >&2; die "nginx's configure failed, see $dir/configure.log"; }
+if [ -n "$needs_nginx" ]; then
+    mkdir -p "$dir/nginx/src"
+    # The whole tree is copied: `auto` and `configure` configure it, and both leave files behind.
+    cp -rL /usr/share/nginx/src/. "$dir/nginx/src/"
+    cd "$dir/nginx/src"
+    NGX_CONF_FLAGS=()
+    . ./conf_flags
+    ./configure \
+        --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC $(dpkg-buildflags --get CPPFLAGS)" \
+        --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC" \
+        "${NGX_CONF_FLAGS[@]}" --builddir="$dir/nginx/objs" >"$dir/configure.log" 2>&1 ||
+        { tail -n 20 "$dir/configure.log" >&2; die "nginx's configure failed, see $dir/configure.log"; }
+fi
 
 printf '%s\n' "$stamp" >"$dir/stamp"
