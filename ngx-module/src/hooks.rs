@@ -117,7 +117,7 @@ pub fn before_close(session: &mut Session) {
 /// The connection is gone.
 pub fn on_disconnect(session: &mut Session) {
     if let Some(ticket) = session.ticket() {
-        push::on_failed(ticket, LastError::Closed);
+        push::on_failed(ticket, if session.is_broken() { LastError::Reset } else { LastError::Closed });
     }
     if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
         guard::release(guarded);

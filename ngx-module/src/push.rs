@@ -309,7 +309,10 @@ impl Push {
         let verify = session.settings().is_none_or(|settings| settings.tls_verify());
         let url = &self.target.url;
         let tls = url.is_tls().then(|| match url.host() {
-            Host::Name(name) => Tls { host: name.clone(), is_address: false, verify },
+            // A dot at the end is the resolver's business (RFC 6066, section 3).
+            Host::Name(name) => {
+                Tls { host: name.trim_end_matches('.').to_owned(), is_address: false, verify }
+            }
             Host::Addr(addr) => Tls { host: addr.to_string(), is_address: true, verify },
         });
         (self.ticket, self.counter, self.sent) = (next_ticket(), 0, 0);

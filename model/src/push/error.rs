@@ -55,6 +55,9 @@ pub enum LastError {
     /// It ended the connection.
     #[error("closed by the target")]
     Closed,
+    /// The connection broke: its end, or a firewall on the way.
+    #[error("connection reset")]
+    Reset,
     /// It reads nothing of what is sent.
     #[error("does not read: 0 bit/s for 10 s")]
     NotReading,
@@ -95,9 +98,9 @@ impl LastError {
         let text = match errno {
             111 => return LastError::Refused,
             110 => return LastError::ConnectTimeout,
+            104 => return LastError::Reset,
             101 => "network unreachable",
             113 => "no route to host",
-            104 => "connection reset",
             1 | 13 => "not permitted",
             99 => "no local address to connect from",
             97 => "address family not supported",
@@ -125,6 +128,7 @@ impl LastError {
             LastError::NeedsCredentials => "needs_credentials",
             LastError::WrongCredentials => "wrong_credentials",
             LastError::Closed => "closed",
+            LastError::Reset => "reset",
             LastError::NotReading => "not_reading",
             LastError::NoRoom => "no_room",
         }

@@ -273,6 +273,14 @@ impl Session {
         self.connection().destroyed() != 0
     }
 
+    /// Whether reading or writing failed, rather than that the other end closed the connection.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        let connection = self.connection();
+        // SAFETY: a connection has its events as long as it lives.
+        unsafe { (*connection.read).error() != 0 || (*connection.write).error() != 0 }
+    }
+
     /// Whether a client made the connection, rather than nginx-rtmp itself.
     #[must_use]
     pub fn is_accepted(&self) -> bool {

@@ -78,6 +78,20 @@ fn a_trusted_target_is_live_and_told_the_name() {
     stage.is_undisturbed();
 }
 
+/// The dot is for the resolver: it is no part of what a certificate is for.
+#[test]
+fn a_name_that_ends_with_a_dot() {
+    let (authority, dns) = (Authority::create(), Dns::start());
+    dns.set("target.example", &["127.0.0.1"]);
+    let front = Front::start(&authority.issue("DNS:target.example"), "ssl_protocols TLSv1.3;");
+    let stage = Stage::set(trusting(&authority).main(&format!("weir_resolver {};", dns.address())));
+    let id = stage.add(&front.url("target.example."));
+    stage.wait_state(&id, "live");
+    patch(&stage.api, &id, &serde_json::json!({"enabled": false}));
+    front.wait_seen("target.example TLSv1.3");
+    stage.is_undisturbed();
+}
+
 #[test]
 fn an_address_in_place_of_a_name() {
     let authority = Authority::create();

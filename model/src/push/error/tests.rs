@@ -21,6 +21,7 @@ fn the_system_is_put_into_words() {
     for (errno, text) in [
         (111, "connection refused"),
         (110, "timed out connecting"),
+        (104, "connection reset"),
         (101, "cannot connect: network unreachable"),
         (9999, "cannot connect: error 9999"),
     ] {
@@ -39,6 +40,7 @@ fn messages_are_short_and_lower_case() {
         (LastError::Denied, "denied", "address is denied by weir_push_deny"),
         (LastError::Loop, "loop", "would loop back to this server"),
         (LastError::Closed, "closed", "closed by the target"),
+        (LastError::Reset, "reset", "connection reset"),
         (LastError::NotReading, "not_reading", "does not read: 0 bit/s for 10 s"),
     ] {
         assert_eq!((error.label(), error.to_string().as_str()), (label, text));
