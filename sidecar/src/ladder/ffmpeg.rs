@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::plan::{LadderJob, Rendition, Sound};
 use crate::config::{Delivery, Encoder, Files};
 use crate::playlist::Role;
+use crate::streams::Live;
 
 /// One stream of bytes that ffmpeg writes to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
         line.words("-vaapi_device /dev/dri/renderD128");
     }
     // The publisher's own times are kept, so that a new run goes on where the last one was.
-    line.words("-copyts -analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i");
+    line.words("-copyts");
+    line.words(input(&job.live));
     line.word(format!("{}/{}/{}", job.server, job.live.app, job.live.name));
     if let Some(graph) = graph(job) {
         line.words("-filter_complex");
@@ -74,6 +76,16 @@ pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
         line.word(format!("unix:{}", socket(place, index).display()));
     }
     line.0
+}
+
+/// How ffmpeg opens a live stream. It looks at it until pictures and sound are there, the pictures with the next key frame;
+/// where one of them is not to come, it would wait in vain.
+pub fn input(live: &Live) -> &'static str {
+    if live.video.is_some() && live.audio.is_some() {
+        "-analyzeduration 15000000 -probesize 2000000 -rtmp_live live -i"
+    } else {
+        "-analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i"
+    }
 }
 
 #[derive(Default)]

@@ -39,6 +39,8 @@ struct Inside {
     /// Segments that no playlist lists any more, and when they go.
     expired: Vec<(Instant, PathBuf)>,
     master: String,
+    /// When the first rendition could be played.
+    first: Option<Instant>,
 }
 
 impl Shelves {
@@ -140,8 +142,13 @@ impl Inside {
             runs: Vec::new(),
             ended: false,
         };
-        let mut inside =
-            Self { presentation, files: files.clone(), expired: Vec::new(), master: String::new() };
+        let mut inside = Self {
+            presentation,
+            files: files.clone(),
+            expired: Vec::new(),
+            master: String::new(),
+            first: None,
+        };
         inside.renew(job, files);
         inside
     }
@@ -276,11 +283,16 @@ impl Inside {
     }
 
     /// Whether a master playlist would not have to be replaced soon: a player reads it once.
-    fn is_complete(&self) -> bool {
+    fn is_complete(&mut self) -> bool {
         let tracks = &self.presentation.tracks;
-        let waited = clock::now().millis_since(self.presentation.since);
+        if tracks.iter().all(Track::is_playable) {
+            return true;
+        }
+        if !tracks.iter().any(Track::is_playable) {
+            return false;
+        }
         let patience = self.files.segment.max(Duration::from_secs(5)) * 3;
-        tracks.iter().all(Track::is_playable) || u128::from(waited) > patience.as_millis()
+        self.first.get_or_insert_with(Instant::now).elapsed() > patience
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::RtmpServer;
 use crate::config::record::Format;
+use crate::ladder::ffmpeg;
 use crate::streams::Live;
 
 /// Pieces of about this length: what is lost at most when the machine stops.
@@ -16,7 +17,7 @@ fn input(live: &Live, server: &RtmpServer, more: &str) -> Vec<OsString> {
         "-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1"
             .split_whitespace()
             .chain(more.split_whitespace())
-            .chain("-analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i".split_whitespace())
+            .chain(ffmpeg::input(live).split_whitespace())
             .map(OsString::from)
             .collect();
     line.push(format!("{server}/{}/{}", live.app, live.name).into());
@@ -30,7 +31,13 @@ fn words(line: &mut Vec<OsString>, text: &str) {
 /// Takes a stream as it is, and writes it to a socket.
 pub fn recording(live: &Live, format: Format, server: &RtmpServer, socket: &Path) -> Vec<OsString> {
     let mut line = input(live, server, "");
-    words(&mut line, "-map 0:v:0? -map 0:a:0? -c copy -flush_packets 1");
+    // What is known to be sent has to be there: a recording without its pictures would not be noticed.
+    for (map, is_sent) in [("-map 0:v:0", live.video.is_some()), ("-map 0:a:0", live.audio.is_some())] {
+        if is_sent {
+            words(&mut line, map);
+        }
+    }
+    words(&mut line, "-c copy -flush_packets 1");
     match format {
         Format::Mp4 => {
             words(&mut line, "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration");
@@ -76,12 +83,13 @@ mod tests {
     use super::*;
 
     fn live() -> Live {
+        let video = crate::streams::Video { codec: "H264".into(), width: 0, height: 0 };
         Live {
             app: "live".parse().unwrap(),
             name: "show".parse().unwrap(),
             session: "s1".into(),
-            video: None,
-            audio: None,
+            video: Some(video),
+            audio: Some(crate::streams::Audio { codec: "AAC".into() }),
         }
     }
 
@@ -95,12 +103,12 @@ mod tests {
         let socket = Path::new("/run/weir/out/1/0");
         let mp4 = joined(recording(&live(), Format::Mp4, &server, socket));
         assert!(
-            mp4.contains(
-                "-i rtmp://127.0.0.1:1935/live/show -map 0:v:0? -map 0:a:0? -c copy -flush_packets 1"
-            ),
+            mp4.contains("-i rtmp://127.0.0.1:1935/live/show -map 0:v:0 -map 0:a:0 -c copy -flush_packets 1"),
             "{mp4}"
         );
         assert!(mp4.ends_with("-frag_duration 500000 -f mp4 unix:/run/weir/out/1/0"), "{mp4}");
+        let silent = joined(recording(&Live { audio: None, ..live() }, Format::Mp4, &server, socket));
+        assert!(silent.contains("-map 0:v:0 -c copy"), "{silent}");
         let mkv = joined(recording(&live(), Format::Mkv, &server, socket));
         assert!(mkv.contains("-cluster_time_limit 500 -f matroska unix:"), "{mkv}");
         let stills = joined(stills(&live(), Duration::from_secs(10), 360, &server, socket));
