@@ -2,7 +2,7 @@
 # run.sh: the whole product on loopback, out of one folder, until Ctrl-C. What `make run` does after `make build`.
 #
 # From the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder), and
-# what render-single-node.sh knows. WEIR_NGINX is the program, where it is not the installed one.
+# what render-single-node.sh knows. WEIR_NGINX and WEIR_BIN are the programs, where they are not the installed and the built one.
 # nginx runs as who runs this, its workers too.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -11,7 +11,7 @@ rtmp_port=${RTMP_PORT:-1935}
 http_port=${HTTP_PORT:-8080}
 prefix=${PREFIX:-.run}
 test_stream=${TEST_STREAM:-1}
-weir=$root_dir/build/weir
+weir=${WEIR_BIN:-$root_dir/build/weir}
 api=http://127.0.0.1:$http_port/api
 
 # Only loopback is talked to.
@@ -131,7 +131,7 @@ cat <<TEXT
   Page        http://127.0.0.1:$http_port/?stream=test
   HLS         http://127.0.0.1:$http_port/ladder/live/test/master.m3u8
   API         $api
-  Jobs        build/weir job list --socket $sockets/weir.sock
+  Jobs        ${weir#"$root_dir/"} job list --socket $sockets/weir.sock
 
   Server      rtmp://127.0.0.1:$rtmp_port/live
   Stream Key  $(cat "$prefix/stream.key")
