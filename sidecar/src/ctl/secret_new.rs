@@ -45,8 +45,12 @@ fn create(path: &Path, secret: &Secret) -> io::Result<()> {
     written
 }
 
-/// Puts a new file in the place of another in one step.
+/// Puts a new file in the place of another in one step; what is there and is no file stays.
 fn replace(path: &Path, secret: &Secret) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() => return Err(io::Error::other("is there, and is no file")),
+        _ => {}
+    }
     let mut name = OsString::from(".");
     name.push(path.file_name().ok_or(ErrorKind::InvalidInput)?);
     name.push(format!(".{}", std::process::id()));
