@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +50,8 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
         Ok(_) => return Err(Error::Listen { place, why: "another weir serve is running".into() }),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // Left by a daemon that was killed.
-        Err(_) => std::fs::remove_file(path).map_err(failed(place.clone()))?,
+        Err(_) if is_socket(path) => std::fs::remove_file(path).map_err(failed(place.clone()))?,
+        Err(_) => return Err(Error::Listen { place, why: "is there, and is no socket".into() }),
     }
     let socket = UnixListener::bind(path).map_err(failed(place.clone()))?;
     // Who may use it is who is in the daemon's group.
@@ -60,6 +61,10 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
         None => None,
     };
     Ok(Listeners { http, socket })
+}
+
+fn is_socket(path: &std::path::Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket())
 }
 
 /// Serves until the daemon ends.
