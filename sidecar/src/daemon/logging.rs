@@ -1,5 +1,7 @@
 //! The log: to journald with fields, or as lines of text or JSON.
 
+use std::os::fd::AsFd;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
@@ -20,10 +22,36 @@ pub fn init(config: &Daemon) -> Result<(), String> {
     tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())
 }
 
-/// systemd says by this variable that standard error is the journal.
+/// systemd says by this variable which device and inode are the journal's. Whoever was started by a service has inherited it, also
+/// where standard error leads elsewhere by now (systemd.exec(5)).
 fn format(asked: LogFormat) -> LogFormat {
+    let journal = || std::env::var("JOURNAL_STREAM").ok();
     match asked {
-        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => LogFormat::Journald,
+        LogFormat::Auto if journal().is_some_and(|at| leads_to(&at, std::io::stderr())) => {
+            LogFormat::Journald
+        }
         other => other,
+    }
+}
+
+/// Whether `DEVICE:INODE` is where this leads.
+fn leads_to(place: &str, output: impl AsFd) -> bool {
+    nix::sys::stat::fstat(output).is_ok_and(|there| place == format!("{}:{}", there.st_dev, there.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn the_journal_is_where_the_output_leads_and_not_what_was_inherited() {
+        let file = tempfile::tempfile().unwrap();
+        let there = file.metadata().unwrap();
+        assert!(leads_to(&format!("{}:{}", there.dev(), there.ino()), &file));
+        for elsewhere in [format!("{}:{}", there.dev(), there.ino() + 1), "9:1".into(), String::new()] {
+            assert!(!leads_to(&elsewhere, &file), "{elsewhere}");
+        }
     }
 }
