@@ -276,8 +276,8 @@ impl Daemon {
     /// Reads the configuration anew. Jobs that are still wanted as they are do not notice.
     async fn reload(&mut self) {
         shutdown::reloading();
-        let next = match config::load(&self.path) {
-            Ok(next) => Arc::new(settle(next).await),
+        let mut next = match config::load(&self.path) {
+            Ok(next) => settle(next).await,
             Err(error) => {
                 tracing::error!("configuration not reloaded: {error}");
                 self.health(|health| health.reloads.1 += 1);
@@ -287,7 +287,9 @@ impl Daemon {
         };
         if next.daemon != self.config.daemon {
             tracing::warn!("[daemon] has changed: that takes a restart");
+            next.daemon = self.config.daemon.clone();
         }
+        let next = Arc::new(next);
         if let Err(error) = self.state.hooks.configure(&next.hooks) {
             tracing::error!("hooks stay as they were: {error}");
         }
