@@ -35,7 +35,14 @@ pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc:
     let mut retry = RETRY;
     loop {
         let connected = Instant::now();
-        let Err(error) = session(&nginx, &updates, &mut soon, &mut last_id).await else { return };
+        let mut answered = false;
+        let Err(error) = session(&nginx, &updates, &mut soon, &mut last_id, &mut answered).await else {
+            return;
+        };
+        // A reload ends the old worker's connections, and the new one answers: nothing is lost.
+        if answered && connected.elapsed() > RETRY {
+            continue;
+        }
         if updates.send(Update::Lost(error.to_string())).await.is_err() {
             return;
         }
@@ -44,17 +51,19 @@ pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc:
     }
 }
 
-/// One connection. `Ok` when nobody listens any more.
+/// One connection; `answered` is set when nginx has told what is live. `Ok` when nobody listens any more.
 async fn session(
     nginx: &Nginx,
     updates: &mpsc::Sender<Update>,
     soon: &mut mpsc::Receiver<()>,
     last_id: &mut Option<String>,
+    answered: &mut bool,
 ) -> Result<(), nginx::Error> {
     let mut events = nginx.events(last_id.as_deref()).await?;
     loop {
         // Looked at after the events are listened to, so that nothing falls between the two.
         let streams = nginx.streams().await?.value.streams;
+        *answered = true;
         if updates.send(Update::Streams(streams)).await.is_err() {
             return Ok(());
         }
