@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::mask::masked;
-use super::output::{self, Line, MAX_LINE};
+use super::output::{self, Line};
 use super::progress::{Progress, Reader};
 
 /// Children of a program that is gone may hold its standard error open; nobody waits for them longer.
@@ -71,7 +70,7 @@ impl Child {
             return Err(io::Error::other("no pipes"));
         };
         let (stream, job) = (launch.stream.to_owned(), launch.job.to_owned());
-        let errors = tokio::spawn(async move { listen(stderr, &shared, &stream, &job).await });
+        let errors = tokio::spawn(output::listen(stderr, move |line| keep(&line, &shared, &stream, &job)));
         let progress = Some(BufReader::new(stdout).lines());
         Ok(Self { process, progress, reader: Reader::default(), errors })
     }
@@ -114,10 +113,8 @@ impl Child {
     }
 
     /// Reads the last words of a process that is gone.
-    pub async fn drain(mut self) {
-        if timeout(LAST_WORDS, &mut self.errors).await.is_err() {
-            self.errors.abort();
-        }
+    pub async fn drain(self) {
+        last_words(self.errors).await;
     }
 }
 
@@ -138,27 +135,21 @@ pub fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
     command
 }
 
-/// Keeps and logs what a program says.
-async fn listen(stderr: impl AsyncRead + Unpin, shared: &Shared, stream: &str, job: &str) {
-    let mut input = BufReader::with_capacity(2048, stderr);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A line without an end must not fill the memory.
-        match (&mut input).take(64 << 10).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        let text: String = String::from_utf8_lossy(&line).chars().take(MAX_LINE).collect();
-        let (level, text) = output::parse(&masked(text.trim_end()));
-        if text.is_empty() {
-            continue;
-        }
-        match level {
-            "error" | "fatal" => tracing::error!(stream, job, "ffmpeg: {text}"),
-            "warning" => tracing::warn!(stream, job, "ffmpeg: {text}"),
-            _ => tracing::info!(stream, job, "ffmpeg: {text}"),
-        }
-        shared.output.push(Line { at: crate::clock::now(), level, text });
+/// Keeps and logs a line that a program says.
+fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
+    let (level, text) = output::parse(line);
+    match level {
+        _ if text.is_empty() => return,
+        "error" | "fatal" => tracing::error!(stream, job, "ffmpeg: {text}"),
+        "warning" => tracing::warn!(stream, job, "ffmpeg: {text}"),
+        _ => tracing::info!(stream, job, "ffmpeg: {text}"),
+    }
+    shared.output.push(Line { at: crate::clock::now(), level, text });
+}
+
+/// Reads the last words of a program that is gone.
+pub async fn last_words(mut listening: JoinHandle<()>) {
+    if timeout(LAST_WORDS, &mut listening).await.is_err() {
+        listening.abort();
     }
 }

@@ -9,15 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::queue::Message;
 use crate::config::hooks::HookCommand;
-use crate::supervise::child;
-use crate::supervise::mask::masked;
-use crate::supervise::output::MAX_LINE;
+use crate::supervise::{child, output};
 
 /// More events than this do not wait for a command.
 const MAX_WAITING: usize = 1000;
@@ -91,34 +89,29 @@ impl Runner {
             .stderr(Stdio::piped())
             .spawn()?;
         let group = process.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let input = process.stdin.take();
-        let errors = process.stderr.take();
-        let body = message.body.clone();
-        let all = async {
-            let write = async {
-                if let Some(mut input) = input {
-                    // A command need not read it.
-                    let _ = input.write_all(body.as_bytes()).await;
-                }
-            };
-            let listen = async {
-                if let Some(errors) = errors {
-                    listen(errors, &self.command.name).await;
-                }
-            };
-            let ((), (), status) = tokio::join!(write, listen, process.wait());
-            status
-        };
-        match timeout(self.command.timeout, all).await {
-            Ok(status) => status.map(Some),
-            Err(_) => {
-                // What it has started is of its group; it is reaped when it is dropped.
-                if let Some(group) = group {
-                    let _ = killpg(group, Signal::SIGKILL);
-                }
-                Ok(None)
+        let name = self.command.name.clone();
+        let tell = move |line: String| tracing::info!("{line}, command: {name:?}");
+        let errors = process.stderr.take().map(|errors| tokio::spawn(output::listen(errors, tell)));
+        let (input, body) = (process.stdin.take(), message.body.clone());
+        let write = async {
+            if let Some(mut input) = input {
+                // A command need not read it.
+                let _ = input.write_all(body.as_bytes()).await;
             }
+        };
+        let all = async { tokio::join!(write, process.wait()).1 };
+        let ended = timeout(self.command.timeout, all).await;
+        if ended.is_err()
+            && let Some(group) = group
+        {
+            // What it has started is of its group; it is reaped when it is dropped.
+            let _ = killpg(group, Signal::SIGKILL);
         }
+        if let Some(errors) = errors {
+            // What it has left running on purpose may hold its standard error, and has time.
+            child::last_words(errors).await;
+        }
+        ended.ok().transpose()
     }
 }
 
@@ -132,21 +125,6 @@ fn environment(message: &Message, data: &Value) -> Vec<(&'static str, String)> {
         }
     }
     all
-}
-
-async fn listen(errors: impl AsyncRead + Unpin, command: &str) {
-    let mut input = BufReader::with_capacity(2048, errors);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A line without an end must not fill the memory.
-        match (&mut input).take(64 << 10).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        let text: String = String::from_utf8_lossy(&line).chars().take(MAX_LINE).collect();
-        tracing::info!("{}, command: {command:?}", masked(text.trim_end()));
-    }
 }
 
 #[cfg(test)]
