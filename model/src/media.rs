@@ -104,11 +104,6 @@ impl VideoFacts {
         })
     }
 
-    /// The same with a frame rate, in thousandths.
-    pub fn with_fps_milli(self, fps_milli: u32) -> VideoFacts {
-        VideoFacts { fps_milli, ..self }
-    }
-
     /// Frames a second, as a number with at most 3 decimals.
     pub fn fps(&self) -> Fps {
         Fps(self.fps_milli)
@@ -331,7 +326,7 @@ mod tests {
             let video = VideoFacts { codec_id, profile, level, compat: flags << 1, width, height, fps_milli };
             let unpacked = VideoFacts::from_words(video.to_words()).unwrap();
             prop_assert_eq!(unpacked.fps_milli, 0);
-            prop_assert_eq!(unpacked.with_fps_milli(fps_milli), video);
+            prop_assert_eq!(VideoFacts { fps_milli, ..unpacked }, video);
         }
 
         #[test]

@@ -26,7 +26,6 @@ impl Kind {
 /// Event types of a user control message (specification, section 7.1.7).
 #[allow(missing_docs)]
 pub mod user_control {
-    pub const STREAM_BEGIN: u16 = 0;
     pub const SET_BUFFER_LENGTH: u16 = 3;
     pub const PING_REQUEST: u16 = 6;
     pub const PING_RESPONSE: u16 = 7;

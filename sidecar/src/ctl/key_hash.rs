@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 
 use weir_model::Secret;
 use weir_model::key::check_note;
+use weir_model::key_file::key_file_line;
 use weir_model::secret::stream_key;
 
 use super::{Error, Output, random};
@@ -51,14 +52,9 @@ fn read_key(input: impl Read) -> Result<Secret, Error> {
 }
 
 fn line(args: &KeyHashArgs, key: &Secret) -> Result<String, Error> {
-    let mut line = format!("{} {}", args.stream.as_str(), key.digest().to_hex());
-    if let Some(comment) = args.comment.as_deref().map(str::trim).filter(|c| !c.is_empty()) {
-        check_note(comment).map_err(|e| Error::Usage(format!("--comment: {e}")))?;
-        line.push(' ');
-        line.push_str(comment);
-    }
-    line.push('\n');
-    Ok(line)
+    let comment = args.comment.as_deref().unwrap_or_default().trim();
+    check_note(comment).map_err(|e| Error::Usage(format!("--comment: {e}")))?;
+    Ok(format!("{}\n", key_file_line(&args.stream, key, comment)))
 }
 
 #[cfg(test)]
