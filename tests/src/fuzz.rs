@@ -1,7 +1,7 @@
 //! Sessions that no encoder would have, against a server that real ones use at the same time.
 //!
 //! A sequence begins as what an encoder or a player says ([`plot`]), is mutated in its order, its messages and the values in them
-//! ([`mutate`], [`amf`]), and cut into chunks that are not always right ([`wire`]). It is then only bytes and pauses ([`sequence`]),
+//! ([`mutate`], [`amf`]), and cut into chunks that are not always right ([`wire`]). It is then only bytes and pauses (`sequence`),
 //! which many connections send at a time ([`drive`]), while [`watch`] sees to it that no worker dies or grows and that a player
 //! that has nothing to do with it misses nothing. The seed alone decides what is sent.
 

@@ -17,11 +17,11 @@ pub(super) unsafe fn array<T>(array: &ngx_array_t) -> &[T] {
     }
 }
 
-/// As [`array`], to change what is in it.
+/// As [`array()`], to change what is in it.
 ///
 /// # Safety
 ///
-/// As for [`array`], and nobody else looks at it meanwhile.
+/// As for [`array()`], and nobody else looks at it meanwhile.
 pub(super) unsafe fn array_mut<T>(array: &mut ngx_array_t) -> &mut [T] {
     match array.nelts {
         0 => &mut [],
