@@ -64,6 +64,7 @@ test: ## deps, build, and every test; BUILD=sanitize: what the module does with 
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 	@scripts/s3-server.sh
+	@scripts/rtmp-server.sh
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module -- --test-threads=4 $(SANITIZED)
 	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test push -- --test-threads=4 tls:: changes:: accounts::

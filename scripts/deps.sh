@@ -16,7 +16,7 @@ packages=(
     ffmpeg fonts-dejavu-core curl
     # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, and wrong uses of memory
     chromium chromium-driver keepalived systemd iproute2 libxml2-utils prometheus valgrind
-    # the tests: where the server comes to that recordings are uploaded to
+    # the tests: where the servers come to that recordings are uploaded to and streams pushed to
     python3-venv
     # the tests: TLS in front of what a stream is pushed to, and certificates for it
     libnginx-mod-stream openssl

@@ -2,13 +2,14 @@
 
 use std::process::{Command, Stdio};
 
+use serde_json::json;
 use weir_rtmp::flv::{Reader, TagKind};
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::peer::assert_unbroken;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Peer, Player, Publisher, Xml, products, until};
+use weir_tests::harness::{NodeMediaServer, Peer, Player, Publisher, Xml, ffmpeg, products, until};
 
-use super::{Stage, add, source};
+use super::{Stage, add, patch, source};
 
 #[test]
 fn a_stock_server_takes_the_stream_and_plays_it() {
@@ -126,4 +127,31 @@ fn ffmpeg_as_a_server_takes_the_stream_and_sees_its_end() {
     assert!(times.len() > 80, "{}", times.len());
     // Twenty pictures a second, and the end of the sequence.
     assert!(times[..times.len() - 1].windows(2).all(|two| two[1] - two[0] == 50), "{times:?}");
+}
+
+#[test]
+fn a_server_that_is_no_nginx_takes_the_stream_plays_it_and_sees_its_end() {
+    let (stage, server) = (Stage::set(source("")), NodeMediaServer::start());
+    let id = stage.add(&server.url("in/key?sign=1"));
+    stage.wait_state(&id, "live");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.flv");
+    let mut player = Command::new(products::ffmpeg("ffmpeg"))
+        .args(["-nostdin", "-v", "error", "-i", &server.url("in/key"), "-t", "4", "-c", "copy"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = until("four seconds were played", 30.0, || player.try_wait().unwrap());
+    assert!(status.success(), "{status}\n{}", server.log());
+    let times = ffmpeg::video_times(&file);
+    assert!(times.len() > 60, "{times:?}");
+    assert!(times.windows(2).all(|two| (two[1] - two[0] - 0.05).abs() < 0.002), "{times:?}");
+    // The end, and another begin under the same name.
+    patch(&stage.api, &id, &json!({"enabled": false}));
+    until("the server sees the end", 5.0, || server.publishers("in/key") == (1, 1));
+    patch(&stage.api, &id, &json!({"enabled": true}));
+    stage.wait_state(&id, "live");
+    until("and the new begin", 5.0, || server.publishers("in/key") == (2, 1));
+    stage.is_undisturbed();
 }
