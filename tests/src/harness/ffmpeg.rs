@@ -16,8 +16,13 @@ pub struct Ffmpeg {
 impl Ffmpeg {
     /// Publishes colour bars and a tone to `url` until stopped.
     pub fn publish(url: &str) -> Self {
+        Self::publish_with_key_frames(url, 10)
+    }
+
+    /// The same, with a key frame in so many frames, of which there are 20 a second.
+    pub fn publish_with_key_frames(url: &str, distance: u32) -> Self {
         let messages = NamedTempFile::new().unwrap();
-        let child = publishing(url)
+        let child = publishing_with_key_frames(url, distance)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(messages.reopen().unwrap())
@@ -52,12 +57,18 @@ impl Drop for Ffmpeg {
 
 /// The command that does.
 pub fn publishing(url: &str) -> Command {
+    publishing_with_key_frames(url, 10)
+}
+
+fn publishing_with_key_frames(url: &str, distance: u32) -> Command {
+    let distance = distance.to_string();
     let mut command = Command::new(products::ffmpeg("ffmpeg"));
     command
         .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=20"])
         .args(["-f", "lavfi", "-i", "sine=frequency=440"])
         .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"])
-        .args(["-g", "10", "-threads", "1", "-c:a", "aac", "-b:a", "32k", "-f", "flv", url]);
+        .args(["-g", &distance, "-keyint_min", &distance, "-sc_threshold", "0", "-threads", "1"])
+        .args(["-c:a", "aac", "-b:a", "32k", "-f", "flv", url]);
     command
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use weir_tests::harness::ffmpeg::probe;
+use weir_tests::harness::ffmpeg::{Ffmpeg, probe};
 use weir_tests::harness::{Sidecar, until};
 
 use super::{open, publish, rule};
@@ -124,6 +124,26 @@ fn described(sidecar: &Sidecar, master: &str) {
         }
     }
     assert!(master.contains("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\""), "{master}");
+}
+
+#[test]
+fn rare_key_frames_cost_no_restart() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("[\"source\", \"low\"]"));
+    // One in six seconds: who joins hears the sound first.
+    let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp());
+    let _publisher = Ffmpeg::publish_with_key_frames(&url, 120);
+    let process = sidecar.wait_running("live/show/ladder", 30.0);
+    until("the ladder is ready", 40.0, || {
+        sidecar.find("live/show/ladder").is_some_and(|job| job["ready"] == true)
+    });
+    assert!(
+        process.is_alive() && sidecar.find("live/show/ladder").unwrap()["restarts"] == 0,
+        "{}",
+        sidecar.log()
+    );
+    let master = std::fs::read_to_string(sidecar.file("show", "master.m3u8")).unwrap();
+    assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2, "{master}");
 }
 
 #[test]

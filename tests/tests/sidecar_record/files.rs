@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use nix::sys::signal::Signal;
-use weir_tests::harness::ffmpeg::{probe, video_times};
+use weir_tests::harness::ffmpeg::{Ffmpeg, probe, video_times};
 use weir_tests::harness::{Sidecar, until};
 
 use super::{complaints, entries, files, open, publish, wait_ended};
@@ -55,6 +55,27 @@ fn a_recording_is_split_into_files_that_stand_for_themselves() {
         assert!(lengths[..2].iter().all(|length| (40..=50).contains(length)), "{format}: {lengths:?}");
         assert!(sidecar.get("/metrics").is_some());
     }
+}
+
+#[test]
+fn rare_key_frames_do_not_cost_the_pictures() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("mp4", ""));
+    // One in six seconds: who joins hears the sound first.
+    let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp());
+    let publisher = Ffmpeg::publish_with_key_frames(&url, 120);
+    let process = sidecar.wait_running("live/show/record", 30.0);
+    let folder = sidecar.media();
+    until("pictures are recorded", 40.0, || {
+        let file = files(&folder, "mp4").pop()?;
+        (file.metadata().unwrap().len() > 0 && video_times(&file).len() > 20).then_some(())
+    });
+    assert!(process.is_alive(), "{}", sidecar.log());
+    drop(publisher);
+    wait_ended(&folder, 1);
+    let all = files(&folder, "mp4");
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_good(&all[0]);
 }
 
 #[test]
