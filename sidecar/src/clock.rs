@@ -1,4 +1,4 @@
-//! The time of day, and chance.
+//! The time of day, as HTTP writes it too, and chance.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,4 +22,13 @@ pub fn next_number() -> u64 {
     let now = now().as_millis();
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
     now.max(last.unwrap_or_default() + 1)
+}
+
+/// `Fri, 20 Nov 2026 18:00:00 GMT`, the one form that HTTP's senders may use (RFC 9110, section 5.6.7).
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = MONTHS.find(month).filter(|_| month.len() == 3)? / 3 + 1;
+    format!("{year}-{month:02}-{day}T{time}Z").parse().ok()
 }

@@ -170,7 +170,11 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             status = u8::from(found);
             output
         }
-        Command::Check(command) => check::run(command, api)?,
+        Command::Check(command) => {
+            let (output, healthy) = check::run(command, api)?;
+            status = u8::from(!healthy);
+            output
+        }
         Command::Notify(args) => ask(api, async |nginx| notify::run(args, nginx).await)?,
         Command::TestStream(args) => {
             runtime()?.block_on(test_stream::run(args))?;

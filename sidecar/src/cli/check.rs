@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 use weir_rtmp::url::Url as RtmpUrl;
 
+use super::JsonArg;
 use super::values::{Size, Span, ValueError};
 use crate::health::{Selection, WebUrl};
 
@@ -30,7 +31,7 @@ impl FromStr for Limit {
     }
 }
 
-/// `rtmp://HOST[:PORT]/APP`. No stream stands in it: what does belongs to the application.
+/// `rtmp://HOST[:PORT]/APP`, or `rtmps://`. No stream stands in it: what does belongs to the application.
 #[derive(Clone, Debug)]
 pub struct RtmpApp(pub RtmpUrl);
 
@@ -40,7 +41,6 @@ impl FromStr for RtmpApp {
         // Any name completes the URL.
         let url = format!("{}/x", s.trim_end_matches('/')).parse::<RtmpUrl>();
         match url.map_err(|e| e.to_string()) {
-            Ok(url) if url.tls => Err(ValueError::new("rtmps:// is not possible here; write rtmp://")),
             Ok(url) => Ok(Self(url)),
             Err(why) => Err(ValueError::new(format!("{why}; write it as rtmp://HOST[:PORT]/APP"))),
         }
@@ -50,7 +50,7 @@ impl FromStr for RtmpApp {
 /// `weir check rtmp`
 #[derive(Debug, Args)]
 pub struct CheckRtmpArgs {
-    /// Where: rtmp://HOST[:PORT]/APP
+    /// Where: rtmp://HOST[:PORT]/APP, or rtmps://
     #[arg(value_hint = ValueHint::Url)]
     pub url: RtmpApp,
     /// Play this stream as well, and wait for sound or a picture
@@ -59,6 +59,9 @@ pub struct CheckRtmpArgs {
     /// How long it may take [default: 800ms; 3s with --stream]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<Limit>,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir check http`
@@ -73,6 +76,9 @@ pub struct CheckHttpArgs {
     /// How long it may take
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir check hls`
@@ -87,6 +93,9 @@ pub struct CheckHlsArgs {
     /// How long it may take
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir check node`
@@ -101,6 +110,9 @@ pub struct CheckNodeArgs {
     /// How long it may take
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir notify`
@@ -143,11 +155,8 @@ mod tests {
         let app = |s: &str| s.parse::<RtmpApp>().map(|app| app.0.app).map_err(|e| e.to_string());
         assert_eq!(app("rtmp://127.0.0.1/live"), Ok("live".into()));
         assert_eq!(app("rtmp://[::1]:1936/live/"), Ok("live".into()));
-        for (bad, why) in [
-            ("rtmp://h", "rtmp://HOST[:PORT]/APP"),
-            ("http://h/live", "rtmp://"),
-            ("rtmps://h/live", "not possible"),
-        ] {
+        assert_eq!(app("rtmps://h/live"), Ok("live".into()));
+        for (bad, why) in [("rtmp://h", "rtmp://HOST[:PORT]/APP"), ("http://h/live", "rtmp://")] {
             assert!(app(bad).unwrap_err().contains(why), "{bad}");
         }
     }

@@ -1,6 +1,8 @@
 //! `weir check`
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
@@ -12,12 +14,30 @@ use crate::nginx::Nginx;
 /// Without `--stream`, and with it: a player gets its first picture with the next key frame.
 const RTMP_LIMITS: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(3));
 
-pub fn run(command: &CheckCommand, api: &ApiArgs) -> Result<Output, Error> {
+/// What is printed, and whether it is healthy.
+pub fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool), Error> {
     let runtime = runtime()?;
+    let begin = Instant::now();
     let found = runtime.block_on(look(command, api));
     // A name's resolution or a disk's answer that takes too long is in a thread that nobody waits for.
     runtime.shutdown_background();
-    found.map(|line| format!("{line}\n").into())
+    if !wants_json(command) {
+        return found.map(|line| (format!("{line}\n").into(), true));
+    }
+    let healthy = found.is_ok();
+    let message = found.unwrap_or_else(|why| why.to_string());
+    let took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let answer = json!({ "healthy": healthy, "message": message, "took_ms": took_ms });
+    Ok((Output::json(&answer.to_string()), healthy))
+}
+
+fn wants_json(command: &CheckCommand) -> bool {
+    match command {
+        CheckCommand::Rtmp(args) => args.json.json,
+        CheckCommand::Http(args) => args.json.json,
+        CheckCommand::Hls(args) => args.json.json,
+        CheckCommand::Node(args) => args.json.json,
+    }
 }
 
 async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
@@ -26,7 +46,10 @@ async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
             let (url, stream) = (&args.url.0, args.stream.as_deref());
             let default = if stream.is_none() { RTMP_LIMITS.0 } else { RTMP_LIMITS.1 };
             let limit = args.timeout.map_or(default, |limit| limit.0);
-            health::check(&url.tc_url(), limit, async |step| health::rtmp(step, url, stream).await).await
+            let shown = url.tc_url();
+            // Arguments of an application may be secret.
+            let shown = shown.split('?').next().unwrap_or_default();
+            health::check(shown, limit, async |step| health::rtmp(step, url, stream).await).await
         }
         CheckCommand::Http(args) => {
             let (url, limit) = (&args.url, args.timeout.0);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::header::{AGE, DATE, HeaderMap, HeaderName, LAST_MODIFIED};
-use weir_model::Timestamp;
 
 use super::web::{Web, WebUrl};
 use super::{Step, shown};
+use crate::clock::http_date;
 use playlist::{Media, Playlist};
 
 mod playlist;
@@ -129,15 +129,6 @@ fn age(headers: &HeaderMap) -> Option<Duration> {
     let cached = text(AGE).and_then(|age| age.trim().parse::<u32>().ok()).unwrap_or_default();
     let age = Duration::from_millis(time(DATE)?.as_millis().saturating_sub(changed));
     Some(age + Duration::from_secs(cached.into()))
-}
-
-/// `Fri, 20 Nov 2026 18:00:00 GMT`, the one form that servers may send (RFC 9110, section 5.6.7).
-fn http_date(text: &str) -> Option<Timestamp> {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let month = MONTHS.find(month).filter(|_| month.len() == 3)? / 3 + 1;
-    format!("{year}-{month:02}-{day}T{time}Z").parse().ok()
 }
 
 #[cfg(test)]

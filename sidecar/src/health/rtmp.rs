@@ -1,22 +1,24 @@
 //! An RTMP server: whether it answers, and whether a stream really comes.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 use weir_rtmp::client::{Client, Event, Options};
 use weir_rtmp::url::Url;
 
-use super::Step;
+use super::{Step, innermost};
 
 /// Handshake and `connect`; with `stream` also `play`, until sound or a picture comes. That `play` is accepted proves
 /// nothing: nginx-rtmp does so for streams that do not exist.
 pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<String, String> {
     step.is("the connection");
-    let socket = TcpStream::connect((url.host.as_str(), url.port)).await;
-    let mut socket = socket.map_err(|e| format!("cannot connect: {e}"))?;
-    // Each message is waited for by the other side.
-    let _ = socket.set_nodelay(true);
+    let mut socket = connect(step, url).await?;
     let options = || -> Result<Options, String> {
         let mut random = vec![0; 1528];
         getrandom::fill(&mut random).map_err(|e| format!("no random bytes: {e}"))?;
@@ -33,7 +35,12 @@ pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<Strin
     step.is("the handshake");
     let mut buffer = [0; 16_384];
     loop {
-        match socket.write_all(&client.take_output()).await {
+        let sent = async {
+            socket.write_all(&client.take_output()).await?;
+            // TLS keeps what it has no record for yet.
+            socket.flush().await
+        };
+        match sent.await {
             // What it said before it went is worth more than that it went.
             Err(e) if !is_gone(e.kind()) => return Err(format!("connection lost: {e}")),
             _ => {}
@@ -50,6 +57,30 @@ pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<Strin
             }
         }
     }
+}
+
+trait Socket: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
+
+async fn connect(step: &Step, url: &Url) -> Result<Box<dyn Socket>, String> {
+    let socket = TcpStream::connect((url.host.as_str(), url.port)).await;
+    let socket = socket.map_err(|e| format!("cannot connect: {e}"))?;
+    // Each message is waited for by the other side.
+    let _ = socket.set_nodelay(true);
+    if !url.tls {
+        return Ok(Box::new(socket));
+    }
+    step.is("TLS");
+    let failed = |e: &dyn std::error::Error| format!("TLS: {}", innermost(e));
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|e| failed(&e))?;
+    let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+    let name = ServerName::try_from(url.host.clone()).map_err(|e| failed(&e))?;
+    let socket = connector.connect(name, socket).await.map_err(|e| failed(&e))?;
+    Ok(Box::new(socket))
 }
 
 /// What an event means: healthy, unhealthy, or nothing yet.
@@ -70,5 +101,6 @@ fn judge(event: Event, step: &Step, stream: Option<&str>) -> Result<Option<&'sta
 }
 
 fn is_gone(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+    // With TLS, a connection may end without a goodbye.
+    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
 }

@@ -10,6 +10,8 @@ use crate::clock;
 use crate::config::hooks::Webhook;
 use crate::supervise::backoff::Backoff;
 
+/// No endpoint is waited for longer than this at its own wish, unless the configuration has longer waits.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 /// The wait after the first failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -70,7 +72,8 @@ fn decide(
         Ok(()) => Next::Following,
         Err(error) if error.is_permanent() || age >= give_up => Next::GiveUp,
         Err(error) => {
-            Next::Again(error.retry_after().map_or(wait, |asked| asked.clamp(wait, most.max(wait))))
+            let most = most.max(LONGEST_ASKED);
+            Next::Again(error.retry_after().map_or(wait, |asked| asked.clamp(wait, most)))
         }
     }
 }
@@ -130,7 +133,9 @@ mod tests {
             (status(StatusCode::GONE, None), s(1), Next::GiveUp),
             (status(StatusCode::TOO_MANY_REQUESTS, Some(7)), s(1), Next::Again(s(7))),
             (status(StatusCode::TOO_MANY_REQUESTS, Some(1)), s(1), Next::Again(s(4))),
-            (status(StatusCode::SERVICE_UNAVAILABLE, Some(9999)), s(1), Next::Again(s(10))),
+            // The waits of the configuration are for an endpoint that says nothing.
+            (status(StatusCode::TOO_MANY_REQUESTS, Some(90)), s(1), Next::Again(s(90))),
+            (status(StatusCode::SERVICE_UNAVAILABLE, Some(9999)), s(1), Next::Again(s(3600))),
         ] {
             assert_eq!(decide(&result, age, s(100), s(4), s(10)), expected, "{result:?}");
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
+use weir_model::Timestamp;
 
 use super::guard::PublicOnly;
 use super::signature::{Secret, SecretError, signatures};
@@ -106,12 +107,42 @@ impl Sender {
         if status.is_success() {
             return Ok(());
         }
-        let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(SendError::Status { status, retry_after: seconds.map(Duration::from_secs) })
+        let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = asked.and_then(|text| retry_after(text, clock::now()));
+        Err(SendError::Status { status, retry_after })
+    }
+}
+
+/// Seconds, or a time (RFC 9110, section 10.2.3).
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(Duration::from_millis(clock::http_date(text.trim())?.millis_since(now))),
     }
 }
 
 /// The secrets in the files of an endpoint.
 pub fn secrets(endpoint: &Endpoint) -> Result<Vec<Secret>, SecretError> {
     endpoint.secret_files.iter().map(|file| Secret::read(file)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_until_a_time() {
+        let now = "2026-11-20T18:00:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("0", Some(0)),
+            (" 120", Some(120)),
+            ("Fri, 20 Nov 2026 18:01:30 GMT", Some(90)),
+            ("Fri, 20 Nov 2026 17:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-5", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
 }
