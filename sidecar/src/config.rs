@@ -228,14 +228,34 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// serde's message, with the key of that line in front unless the message names it.
+/// serde's words for what TOML has, and those that people have.
+const WORDS: [(&str, &str); 5] = [
+    ("expected a string", "expected a text in quotes"),
+    ("expected i64", "expected a whole number"),
+    ("expected a sequence", "expected a list in [ ]"),
+    ("expected struct ", "expected a table, as in "),
+    ("invalid type: map", "invalid type: table"),
+];
+
+/// serde's message, with the key of that line (or the line of a table) in front unless the message names it.
 fn with_key(text: &str, at: usize, message: &str) -> String {
-    let message = message.replace('\n', "; ");
-    let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default();
-    match line.split_once('=') {
-        Some((key, _)) if !message.contains(&format!("`{}`", key.trim())) => {
-            format!("{}: {message}", key.trim())
-        }
-        _ => message,
+    let mut message = message.replace('\n', "; ");
+    for (serdes, peoples) in WORDS {
+        message = message.replace(serdes, peoples);
+    }
+    let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default().trim();
+    let key = match line.split_once('=') {
+        _ if line.starts_with('[') => line,
+        Some((key, _)) => key.trim(),
+        None => return message,
+    };
+    if message.contains(&format!("`{}`", key.trim_matches(['[', ']']))) {
+        return message;
+    }
+    // A list of tables is written otherwise than a table.
+    match key.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(name) if name.starts_with('[') => format!("{key}: there is one of these; write {name}"),
+        Some(name) if message.contains("expected a list") => format!("{key}: {message}; write [[{name}]]"),
+        _ => format!("{key}: {message}"),
     }
 }

@@ -36,6 +36,11 @@ pub struct Notify {
 pub(super) fn notify(raw: raw::Notify) -> Checked<Option<Notify>> {
     let fifo = text_or("fifo", &raw.fifo, || None, |text| absolute(text).map(Some))?;
     let targets = text_or("targets", &raw.targets, || Selection::All, parsed)?;
+    let others = [&raw.targets, &raw.instance, &raw.group];
+    if let (None, Some(text)) = (&fifo, others.into_iter().flatten().next()) {
+        let what = "[notify]: fifo is missing, such as fifo = \"/var/lib/weir/keepalived.fifo\"";
+        return problem(text, what);
+    }
     let who = |kind, name: toml::Spanned<String>| Who { kind, name: name.into_inner() };
     let only = match (raw.instance, raw.group) {
         (Some(_), Some(group)) => return problem(&group, "group: name an instance or a group, not both"),
@@ -70,7 +75,11 @@ mod tests {
         for (text, why) in [
             ("fifo = \"keepalived.fifo\"", "weir.toml:2: fifo = \"keepalived.fifo\""),
             ("targets = \"\"", "weir.toml:2: targets = \"\": write all"),
-            ("instance = \"a\"\ngroup = \"b\"", "weir.toml:3: group: name an instance or a group"),
+            ("instance = \"a\"", "weir.toml:2: [notify]: fifo is missing, such as fifo = "),
+            (
+                "fifo = \"/f\"\ninstance = \"a\"\ngroup = \"b\"",
+                "weir.toml:4: group: name an instance or a group",
+            ),
             ("pipe = \"/x\"", "pipe"),
         ] {
             let error = read(&format!("[notify]\n{text}\n")).unwrap_err();

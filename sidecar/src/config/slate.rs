@@ -35,7 +35,13 @@ impl Slate {
 
 /// None where no `streams` are named.
 pub(super) fn slate(raw: raw::Slate) -> Checked<Option<Slate>> {
-    let Some(written) = raw.streams else { return Ok(None) };
+    let Some(written) = raw.streams else {
+        return match [raw.file, raw.r#for, raw.secret_file, raw.folder].into_iter().flatten().next() {
+            // A key that would do nothing is a mistake.
+            Some(text) => problem(&text, "[slate]: streams are missing, such as streams = [\"live/*\"]"),
+            None => Ok(None),
+        };
+    };
     let path = |key: &str, text, example: &str| {
         let path = text_or(key, text, || None, |text| absolute(text).map(Some))?;
         path.map_or_else(|| problem(&written, format!("{key} is missing, such as {key} = {example:?}")), Ok)
@@ -85,6 +91,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (text, why) in [
+            ("file = \"/s.png\"\n", "weir.toml:2: [slate]: streams are missing"),
             ("streams = [\"live\"]\n", "weir.toml:2: streams: \"live\": write APP/NAME"),
             ("streams = [\"live/a b\"]\n", "weir.toml:2: streams: \"live/a b\""),
             (

@@ -55,7 +55,19 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
             "[daemon]\n\nlisten = \"8091\"".into(),
             "weir.toml:3: listen = \"8091\": write it as 127.0.0.1:8091",
         ),
-        ("[daemon]\nlog = 7".into(), "weir.toml:2: log: invalid type: integer `7`, expected a string"),
+        (
+            "[daemon]\nlog = 7".into(),
+            "weir.toml:2: log: invalid type: integer `7`, expected a text in quotes",
+        ),
+        (
+            "[jobs]\nnice = \"5\"".into(),
+            "weir.toml:2: nice: invalid type: string \"5\", expected a whole number",
+        ),
+        (
+            "[stream]\napp = \"live\"".into(),
+            "weir.toml:1: [stream]: invalid type: table, expected a list in [ ]; write [[stream]]",
+        ),
+        ("[[nginx]]\n".into(), "weir.toml:1: [[nginx]]: there is one of these; write [nginx]"),
         ("[daemon]\nsocket = \"run\"".into(), "write a path that begins with /"),
         ("[jobs]\nstall = \"1s\"".into(), "weir.toml:2: stall = \"1s\": must be from 2s to 600s"),
         ("[jobs]\nnice = 20".into(), "weir.toml:2: nice = 20: must be from 0 to 19"),
