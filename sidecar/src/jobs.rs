@@ -1,7 +1,7 @@
 //! The jobs that run, brought in line with those that are wanted. One that is no longer as it is wanted is ended first, and only
 //! then is the other one started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ pub struct Jobs {
     env: Arc<Env>,
     wanted: BTreeMap<String, Job>,
     running: BTreeMap<String, Running>,
+    /// Wanted and without a process, as far as that was told.
+    waiting: BTreeSet<String>,
     ended: mpsc::Sender<String>,
     /// Sockets of job N are in its folder `N`.
     place: PathBuf,
@@ -87,7 +89,15 @@ pub struct View {
 impl Jobs {
     /// None yet. The ids of those that have ended go to `ended`, for [`Jobs::ended`].
     pub fn new(env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
-        Self { env, wanted: BTreeMap::new(), running: BTreeMap::new(), ended, place, next_place: 0 }
+        Self {
+            env,
+            wanted: BTreeMap::new(),
+            running: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            ended,
+            place,
+            next_place: 0,
+        }
     }
 
     /// What is wanted from now on.
@@ -115,11 +125,10 @@ impl Jobs {
                 continue;
             }
             if self.running.len() >= most {
-                tracing::warn!(
-                    stream = job.live().path(),
-                    job = id,
-                    "job waits: max_processes = {most} are running"
-                );
+                if self.waiting.insert(id.clone()) {
+                    let stream = job.live().path();
+                    tracing::warn!(stream, job = id, "job waits: max_processes = {most} are running");
+                }
                 continue;
             }
             let place = self.place.join(self.next_place.to_string());
@@ -127,6 +136,7 @@ impl Jobs {
             let running = start(job.clone(), self.env.clone(), place, self.ended.clone());
             self.running.insert(id.clone(), running);
         }
+        self.waiting.retain(|id| self.wanted.contains_key(id) && !self.running.contains_key(id));
     }
 
     /// Ends all, and starts no other; true when there is none.

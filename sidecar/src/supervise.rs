@@ -141,7 +141,9 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
             }
             Some(Action::Interrupt) => signal(child.as_ref(), Signal::SIGINT),
             Some(Action::Kill(why)) => {
-                tracing::warn!(stream = spec.stream, job = spec.id, "ffmpeg killed: {why}");
+                let why = format!("ffmpeg killed: {why}");
+                tracing::warn!(stream = spec.stream, job = spec.id, "{why}");
+                shared.output.push(Line { at: clock::now(), level: "warning", text: why });
                 signal(child.as_ref(), Signal::SIGKILL);
             }
             Some(Action::End) => return,

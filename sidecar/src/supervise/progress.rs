@@ -8,11 +8,11 @@ pub struct Progress {
     /// Pictures so far.
     pub frame: Option<u64>,
     /// Pictures a second.
-    pub fps: Option<f32>,
+    pub fps: Option<f64>,
     /// How far the output reaches, microseconds.
     pub out_time_us: Option<i64>,
     /// Media seconds a second; below 1 the machine is too slow.
-    pub speed: Option<f32>,
+    pub speed: Option<f64>,
     /// Pictures that were left out.
     pub drop_frames: Option<u64>,
 }
