@@ -20,6 +20,12 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// Something answered, but not the daemon.
+    #[error("what answers at {socket} is not weir serve; --socket says where that is")]
+    NotTheDaemon {
+        /// As given.
+        socket: String,
+    },
     /// The daemon's own words.
     #[error("{0}")]
     Refused(String),
@@ -67,7 +73,9 @@ impl Client {
         if done {
             return Ok(text);
         }
-        let refusal = serde_json::from_str(&text).map(|refusal: Refusal| refusal.error.message);
-        Err(Error::Refused(refusal.unwrap_or_else(|_| "the daemon refused".into())))
+        Err(match serde_json::from_str::<Refusal>(&text) {
+            Ok(refusal) => Error::Refused(refusal.error.message),
+            Err(_) => Error::NotTheDaemon { socket: self.socket.clone() },
+        })
     }
 }
