@@ -8,6 +8,7 @@ use crate::{
         disk::{self, Facts},
         log::{self, Level},
         process::{self, Local},
+        session::Session,
         thread,
     },
     runtime::Runtime,
@@ -23,10 +24,7 @@ pub fn look() {
         return;
     }
     let begun = thread::run_alone(move || {
-        let free: HashMap<PathBuf, u64> = folders
-            .into_iter()
-            .filter_map(|folder| disk::free_bytes(&folder).map(|free| (folder, free)))
-            .collect();
+        let free = free_of(folders);
         Box::new(move || {
             LOOKING.with(|looking| *looking = false);
             decide(&free);
@@ -35,6 +33,19 @@ pub fn look() {
     if !begun {
         LOOKING.with(|looking| *looking = false);
     }
+}
+
+/// A session is about to write a frame, or the end of its files. A disk may be filled within less time than
+/// there is between two looks, and who writes to a full one is left with a file that is closed or cut short.
+pub fn before_writing(session: &Session) {
+    let short = session.settings().and_then(|settings| disk::short_of_space(settings, process::uptime()));
+    if let Some(facts) = short {
+        decide(&free_of(facts.paths));
+    }
+}
+
+fn free_of(folders: Vec<PathBuf>) -> HashMap<PathBuf, u64> {
+    folders.into_iter().filter_map(|folder| disk::free_bytes(&folder).map(|free| (folder, free))).collect()
 }
 
 fn decide(free: &HashMap<PathBuf, u64>) {

@@ -8,9 +8,11 @@ use std::{
     ffi::CString,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    ptr,
 };
 
 use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
+use weir_model::Timestamp;
 
 use super::{
     collections, commands, conf, export,
@@ -22,11 +24,21 @@ use super::{
 };
 use crate::settings::AppSettings;
 
+/// What DASH may need to finish a stream: it copies the last fragment of each track, 10 MB at most
+/// (NGX_RTMP_DASH_MAX_MDAT), and goes round for ever where the copy falls short.
+const DASH_FINISHES: u64 = 24 << 20;
+
 /// An application that writes files.
 struct Writer {
     facts: Facts,
+    /// Whose application it is.
+    settings: *const AppSettings,
+    /// When a frame last had the disk looked at.
+    looked: Timestamp,
     /// `hls` and `dash`, where they are on.
     flags: Vec<*mut ngx_flag_t>,
+    /// `dash` alone, with its folder.
+    dash: Option<(*mut ngx_flag_t, PathBuf)>,
     recorders: Vec<*mut ngx_rtmp_record_app_conf_t>,
     stopped: bool,
 }
@@ -87,7 +99,10 @@ unsafe fn writer(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> 
                 paths: Vec::new(),
                 min_free: settings.min_free(),
             },
+            settings,
+            looked: Timestamp::from_millis(0),
             flags: Vec::new(),
+            dash: None,
             recorders: Vec::new(),
             stopped: false,
         };
@@ -100,6 +115,9 @@ unsafe fn writer(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> 
                 && !path.is_empty()
             {
                 writer.flags.push(flag);
+                if ptr::eq(module, dash) {
+                    writer.dash = Some((flag, PathBuf::from(path)));
+                }
                 writer.facts.paths.push(PathBuf::from(path));
             }
         }
@@ -140,6 +158,21 @@ unsafe fn setting<T>(
 #[must_use]
 pub fn writers() -> Vec<Facts> {
     WRITERS.with(|writers| writers.all.iter().map(|writer| writer.facts.clone()).collect())
+}
+
+/// An application that goes on writing where too little is free. Asked with each frame that it is about to
+/// write, and looked at once a millisecond: nginx-rtmp waits for that disk too, in a moment.
+pub fn short_of_space(settings: &AppSettings, now: Timestamp) -> Option<Facts> {
+    WRITERS.with(|writers| {
+        let mut all = writers.all.iter_mut();
+        let writer = all.find(|writer| ptr::eq(writer.settings, settings))?;
+        if writer.stopped || writer.looked == now {
+            return None;
+        }
+        writer.looked = now;
+        let mut free = writer.facts.paths.iter().filter_map(|path| free_bytes(path));
+        free.any(|free| free < writer.facts.min_free).then(|| writer.facts.clone())
+    })
 }
 
 /// The applications that have stopped writing.
@@ -186,18 +219,41 @@ impl Writer {
             unsafe { **flag = ngx_flag_t::from(on) };
         }
     }
+
+    /// Where the last fragments would not fit, DASH is left as it is: with its files open.
+    fn leave_dash(&self) {
+        if let Some((flag, folder)) = &self.dash
+            && free_bytes(folder).is_none_or(|free| free < DASH_FINISHES)
+        {
+            // SAFETY: as in `apply`.
+            unsafe { **flag = 0 };
+        }
+    }
+}
+
+/// What is done to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// It begins.
+    Begin,
+    /// It ends.
+    End,
 }
 
 /// Begins or ends a stream: HLS and DASH make and close their files for it, even where they have stopped.
-pub(super) fn with_writers<R>(call: impl FnOnce() -> R) -> R {
+pub(super) fn with_writers<R>(act: Act, call: impl FnOnce() -> R) -> R {
     if WRITERS.with(|writers| writers.stopped == 0) {
         return call();
     }
     let set = |on: bool| {
         WRITERS.with(|writers| {
             writers.depth = if on { writers.depth + 1 } else { writers.depth.saturating_sub(1) };
-            let on = writers.depth > 0;
-            writers.all.iter().filter(|writer| writer.stopped).for_each(|writer| writer.set_flags(on));
+            for writer in writers.all.iter().filter(|writer| writer.stopped) {
+                writer.set_flags(writers.depth > 0);
+                if act == Act::End {
+                    writer.leave_dash();
+                }
+            }
         });
     };
     set(true);

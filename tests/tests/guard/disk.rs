@@ -89,6 +89,49 @@ fn record_stops_and_goes_on() {
     stops_and_goes_on("record");
 }
 
+/// The disk is full from one frame to the next.
+#[track_caller]
+fn stops_at_once(writer: &str) {
+    let disk = Tmpfs::mount(DISK);
+    let nginx = writing(&disk, "", writer).start();
+    let publishers =
+        ["live/show", "live/short"].map(|path| Publisher::to(nginx.rtmp(), path).start().started());
+    let player = Player::start(nginx.rtmp(), "live/show");
+    wait_written(&disk);
+    disk.fill();
+    nginx.wait_log("HLS, DASH and record of application \"live\" stopped");
+    wait_stopped(&disk);
+    for error in ["No space left", "Bad file descriptor"] {
+        assert_eq!(nginx.log_lines(error), [""; 0]);
+    }
+    // The end of a stream is not the end of the worker, even then.
+    let [show, short] = publishers;
+    short.close();
+    player.wait_video(10);
+    disk.empty();
+    nginx.wait_log("of application \"live\" go on");
+    wait_written(&disk);
+    player.wait_video(10);
+    assert_eq!(nginx.log_lines("Bad file descriptor"), [""; 0]);
+    assert!(!show.is_closed());
+    assert!(player.seen().gap().as_secs_f64() < 2.0, "{:?}", player.seen().gap());
+}
+
+#[test]
+fn hls_stops_where_a_disk_is_full_at_once() {
+    stops_at_once("hls");
+}
+
+#[test]
+fn dash_stops_where_a_disk_is_full_at_once() {
+    stops_at_once("dash");
+}
+
+#[test]
+fn record_stops_where_a_disk_is_full_at_once() {
+    stops_at_once("record");
+}
+
 #[track_caller]
 fn unguarded(disk: &Tmpfs, writer: &str) -> (Nginx, Publisher) {
     let nginx = writing(disk, "weir_guard off;", writer).start();

@@ -8,7 +8,9 @@ use weir_rtmp::amf0;
 use super::NEXT;
 use crate::{
     ffi::{
-        callback, disk, relay,
+        callback,
+        disk::{self, Act},
+        relay,
         rtmp_sys::{
             ngx_rtmp_close_stream_t, ngx_rtmp_delete_stream_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
             ngx_rtmp_play_t, ngx_rtmp_publish_t, ngx_rtmp_session_t,
@@ -212,7 +214,7 @@ pub(super) unsafe extern "C" fn published(
             if !safe.is_relay() {
                 publish::on_accepted(&mut safe);
             }
-            disk::with_writers(|| match NEXT.with(|next| next.publish) {
+            disk::with_writers(Act::Begin, || match NEXT.with(|next| next.publish) {
                 Some(next) => next(session, v),
                 None => NGX_ERROR as ngx_int_t,
             })
@@ -268,7 +270,8 @@ pub(super) unsafe extern "C" fn close_stream(
         unsafe {
             // HLS and record finish their files first: then the name is free for another worker.
             hooks::before_close(&mut Session::new(session));
-            let outcome = disk::with_writers(|| match NEXT.with(|next| next.close_stream) {
+            crate::disk::before_writing(&Session::new(session));
+            let outcome = disk::with_writers(Act::End, || match NEXT.with(|next| next.close_stream) {
                 Some(next) => next(session, v),
                 None => NGX_OK as ngx_int_t,
             });

@@ -5,6 +5,7 @@ use std::{marker::PhantomData, slice};
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 
 use crate::{
+    disk,
     ffi::{
         callback, relay,
         rtmp_sys::{NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO, ngx_rtmp_header_t, ngx_rtmp_session_t},
@@ -57,8 +58,11 @@ pub(super) unsafe extern "C" fn message(
         let passage = match u32::from(kind) {
             NGX_RTMP_MSG_AUDIO => live::on_media(&mut session, Media::Audio, bytes),
             NGX_RTMP_MSG_VIDEO => live::on_media(&mut session, Media::Video, bytes),
-            _ => Passage::Open,
+            _ => return code(Passage::Open),
         };
+        if passage == Passage::Open {
+            disk::before_writing(&session);
+        }
         code(passage)
     })
 }
