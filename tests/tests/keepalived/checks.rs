@@ -1,18 +1,25 @@
 //! Proves that `weir check` tells what serves from what only seems to: exit 0, 1 or 2, one line, and never later than it was
 //! told to be.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Nginx, Publisher, products, until};
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Authority, Nginx, Publisher, products, until, until_ok};
 
 /// Runs `weir check`: its status, and its one line.
 fn check(arguments: &str) -> (i32, String) {
+    check_with(arguments, &[])
+}
+
+fn check_with(arguments: &str, variables: &[(&str, &Path)]) -> (i32, String) {
     let begin = Instant::now();
     let mut command = Command::new(products::weir());
     command.arg("check").args(arguments.split(' ')).stdin(Stdio::null()).env_remove("WEIR_API");
+    command.envs(variables.iter().copied());
     let output = command.output().unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(8), "{arguments} took {:?}", begin.elapsed());
@@ -22,9 +29,14 @@ fn check(arguments: &str) -> (i32, String) {
 
 #[track_caller]
 fn healthy(arguments: &str) -> String {
-    let (status, line) = check(arguments);
-    assert_eq!(status, 0, "{arguments}: {line}");
-    line
+    // A busy machine may need more than the 800 ms once.
+    let mut last = (0, String::new());
+    let well = until_ok(10.0, || {
+        last = check(arguments);
+        last.0 == 0
+    });
+    assert!(well.is_some(), "{arguments}: {last:?}");
+    last.1
 }
 
 #[track_caller]
@@ -51,9 +63,11 @@ fn rtmp_is_a_handshake_and_connect() {
     let url = format!("rtmp://127.0.0.1:{}", nginx.rtmp());
     assert_eq!(healthy(&format!("rtmp {url}/live")), format!("{url}/live: connect accepted"));
     unhealthy(&format!("rtmp {url}/nowhere"), "nowhere: ");
+    // Arguments may be secret.
+    assert_eq!(healthy(&format!("rtmp {url}/live?key=secret")), format!("{url}/live: connect accepted"));
     // Not RTMP, and nobody at all.
     unhealthy(&format!("rtmp rtmp://127.0.0.1:{}/live", nginx.http()), "/live: ");
-    let free = weir_tests::harness::ports::Port::reserve();
+    let free = Port::reserve();
     unhealthy(&format!("rtmp rtmp://127.0.0.1:{}/live", free.number()), "cannot connect: Connection refused");
     // The kernel takes the connection, and nobody answers on it.
     let worker = nginx.workers()[0];
@@ -81,6 +95,56 @@ fn an_accepted_play_is_no_stream() {
 }
 
 #[test]
+fn rtmps_is_the_same_for_who_has_the_right_certificate() {
+    let authority = Authority::create();
+    let certificate = authority.issue("IP:127.0.0.1");
+    let (port, ca) = (Port::reserve(), tempfile::NamedTempFile::new().unwrap());
+    std::fs::write(ca.path(), authority.certificate()).unwrap();
+    let mut config = Config::stock().app("live", "");
+    config.modules.push(products::tool("/usr/lib/nginx/modules/ngx_stream_module.so"));
+    let front = format!(
+        "stream {{ server {{ listen 127.0.0.1:{} ssl; ssl_certificate @DIR@/leaf.pem; ssl_certificate_key @DIR@/leaf.key;
+         proxy_pass 127.0.0.1:@RTMP@; }} }}",
+        port.number()
+    );
+    let config = config.file("leaf.pem", &certificate.certificate).file("leaf.key", &certificate.key);
+    let nginx = config.main(&front).start();
+    let url = format!("rtmp rtmps://127.0.0.1:{}/live", port.number());
+    // Nobody trusts it yet.
+    unhealthy(&url, "TLS: invalid peer certificate");
+    let trusting = |arguments: &str| check_with(arguments, &[("SSL_CERT_FILE", ca.path())]);
+    let well = until_ok(10.0, || trusting(&url).0 == 0).is_some();
+    assert!(well, "{:?}", trusting(&url));
+    assert!(trusting(&url.replace("127.0.0.1", "localhost")).1.contains("not valid for name"), "{url}");
+    let show = format!("{url} --stream show --timeout 5s");
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    assert!(until_ok(15.0, || trusting(&show).1.ends_with("media comes")).is_some(), "{:?}", trusting(&show));
+    publisher.close();
+    // No TLS is spoken there.
+    unhealthy(&format!("rtmp rtmps://127.0.0.1:{}/live", nginx.rtmp()), "TLS");
+}
+
+#[test]
+fn the_answer_is_json_for_who_wants_it() {
+    let nginx = Config::weir().with_api().start();
+    let read = |arguments: &str| {
+        let (status, line) = check(arguments);
+        (status, serde_json::from_str::<serde_json::Value>(&line).unwrap())
+    };
+    let node = format!("node --json --api {}", nginx.url("/api"));
+    until("the node is healthy", 10.0, || read(&node).0 == 0);
+    let (_, said) = read(&node);
+    assert!(said["healthy"] == true && said["took_ms"].is_u64(), "{said}");
+    assert!(said["message"].as_str().unwrap().starts_with("node: 1 worker"), "{said}");
+    for check in ["rtmp rtmp://127.0.0.1:9/live", "http http://127.0.0.1:9/", "hls http://127.0.0.1:9/x.m3u8"]
+    {
+        let (status, said) = read(&format!("{check} --json"));
+        assert_eq!((status, &said["healthy"]), (1, &false.into()), "{said}");
+        assert!(said["message"].as_str().unwrap().contains("Connection refused"), "{said}");
+    }
+}
+
+#[test]
 fn http_is_a_status() {
     let nginx = hls();
     assert!(healthy(&format!("http {}", nginx.url("/healthz"))).ends_with("answered 204 No Content"));
@@ -104,7 +168,8 @@ fn hls_is_a_playlist_that_advances_and_a_segment_that_loads() {
     assert!(healthy(&show).contains("it advances, and show-"), "{}", healthy(&show));
     // A server that does not tell when it changed: it is looked at until it does.
     let undated = format!("hls {}", nginx.url("/undated/show.m3u8"));
-    unhealthy(&format!("{undated} --timeout 20ms"), "a change of the playlist");
+    let seen = until_seen(&format!("{undated} --timeout 100ms"), "a change of the playlist");
+    assert!(seen, "{:?}", check(&undated));
     healthy(&format!("{undated} --timeout 5s"));
 
     let variants = |names: &[&str]| {
@@ -152,7 +217,7 @@ fn a_node_is_its_workers_its_zone_and_its_disks() {
 }
 
 fn until_seen(arguments: &str, why: &str) -> bool {
-    weir_tests::harness::until_ok(15.0, || check(arguments).1.contains(why)).is_some()
+    until_ok(15.0, || check(arguments).1.contains(why)).is_some()
 }
 
 #[test]
@@ -160,7 +225,6 @@ fn what_makes_no_sense_is_wrong_usage() {
     for arguments in [
         "rtmp http://127.0.0.1/live",
         "rtmp rtmp://127.0.0.1",
-        "rtmp rtmps://127.0.0.1/live",
         "http 127.0.0.1:8080",
         "http http://127.0.0.1/ --status 99",
         "hls http://127.0.0.1/x.m3u8 --timeout 0ms",

@@ -119,8 +119,8 @@ impl Pair {
         self.lan.machine(2)
     }
 
-    /// Which machine answers at the address.
-    pub fn answers(&self) -> Option<String> {
+    /// Which machine answers at the address, at once.
+    fn answers(&self) -> Option<String> {
         const PATIENCE: Duration = Duration::from_millis(100);
         self.client().inside(|| {
             let mut socket = TcpStream::connect_timeout(&HTTP, PATIENCE).ok()?;
@@ -141,6 +141,12 @@ impl Pair {
             panic!("{machine} has not answered for {seconds} s:\n{}", logs.join("\n---\n"));
         }
         begin.elapsed()
+    }
+
+    /// Which machine answers; a busy one may need more than one attempt.
+    #[track_caller]
+    pub fn who_answers(&self) -> String {
+        until("somebody answers", 5.0, || self.answers())
     }
 
     /// Waits until the platform has the stream from this machine.
@@ -174,10 +180,11 @@ impl Machine {
 
     /// Kills nginx, the workers too: all at once, as a machine out of memory would.
     pub fn kill_nginx(&self) {
-        let mut everyone = self.nginx.workers();
-        everyone.push(self.nginx.master());
-        for process in everyone {
-            process.signal(Signal::SIGKILL);
+        let workers = self.nginx.workers();
+        // First, or it starts another worker, which then serves on alone.
+        self.nginx.master().signal(Signal::SIGKILL);
+        for worker in workers {
+            worker.signal(Signal::SIGKILL);
         }
     }
 
