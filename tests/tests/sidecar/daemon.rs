@@ -112,6 +112,41 @@ fn a_second_daemon_is_told_that_there_is_one() {
 }
 
 #[test]
+fn a_reloaded_nginx_is_no_lost_nginx() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, &rule("[\"source\"]"));
+    let _publisher = publish(&nginx, "show");
+    let before = sidecar.wait_running(JOB, 20.0);
+    let old = nginx.workers();
+    nginx.reload();
+    until("the new workers are the only ones that take connections", 10.0, || {
+        nginx.workers().iter().any(|worker| !old.contains(worker))
+    });
+    // What is published now is heard of from the new ones.
+    let _other = publish(&nginx, "other");
+    sidecar.wait_running("live/other/ladder", 20.0);
+    assert!(before.is_alive());
+    assert!(!sidecar.log().contains("nginx does not answer"), "{}", sidecar.log());
+}
+
+#[test]
+fn what_is_in_the_sockets_place_and_is_none_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, config) = (folder.path().join("precious"), folder.path().join("weir.toml"));
+    std::fs::write(&file, "text").unwrap();
+    std::fs::write(&config, format!("[daemon]\nlisten = \"off\"\nsocket = {file:?}\n")).unwrap();
+    let output = std::process::Command::new(weir_tests::harness::products::weir())
+        .args(["serve", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
+    assert!(errors.contains("is there, and is no socket"), "{errors}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "text");
+}
+
+#[test]
 fn systemd_is_told_when_it_is_ready_and_that_it_lives() {
     let folder = tempfile::tempdir().unwrap();
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();

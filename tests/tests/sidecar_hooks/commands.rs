@@ -57,3 +57,24 @@ fn a_command_that_hangs_is_killed_with_its_children() {
     sidecar.wait_log("command: \"missing\"");
     publisher.close();
 }
+
+#[test]
+fn a_command_is_over_when_it_ends_and_not_when_what_it_started_does() {
+    let (nginx, files) = (open().start(), Files::new());
+    let pid = files.path("pid");
+    // What stays behind holds the command's standard error.
+    let script =
+        format!("sleep 300 & echo $! >{0}.new; mv {0}.new {0}; echo done >&2; exit 3", pid.display());
+    let config = files.hooks()
+        + &format!(
+            "[hooks.command.leave]\nrun = [\"/bin/sh\", \"-c\", {script:?}]\nevents = [\"stream.started\"]\ntimeout = \"1h\"\n"
+        );
+    let sidecar = Sidecar::start(&nginx, &config);
+    let publisher = publish(&nginx, "show");
+    sidecar.wait_log("command failed: exit status: 3, command: \"leave\"");
+    sidecar.wait_log("done, command: \"leave\"");
+    let left = Process(disk::text(&pid).trim().parse().unwrap());
+    assert!(left.is_alive());
+    left.signal(nix::sys::signal::Signal::SIGKILL);
+    publisher.close();
+}
