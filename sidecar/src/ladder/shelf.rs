@@ -18,6 +18,8 @@ use crate::playlist::{Presentation, Track, dash, hls};
 
 /// Stands in each folder that is ours to empty.
 const MARK: &str = ".weir";
+/// By then, what follows has taken the place of what an earlier daemon has left.
+const TAKING_OVER: Duration = Duration::from_secs(20);
 
 /// All folders, by path.
 #[derive(Debug, Default)]
@@ -52,14 +54,17 @@ impl Shelves {
             let mut inside = shelf.inside.lock().await;
             if !inside.presentation.ended {
                 *shelf.tenants.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                inside.renew(job, files);
+                inside.renew(job, files, clock::now().as_seconds());
                 inside.make_folders(&shelf.folder).await?;
                 drop(inside);
                 return Ok(shelf);
             }
         }
-        empty(&folder).await?;
-        let inside = Inside::new(job, files);
+        let left = left_behind(&folder, files.linger);
+        if left.is_empty() {
+            empty(folder.clone()).await?;
+        }
+        let inside = Inside::new(job, files, &folder, left);
         inside.make_folders(&folder).await?;
         tokio::fs::write(folder.join(MARK), b"").await?;
         let shelf = Arc::new(Shelf {
@@ -89,7 +94,7 @@ impl Shelves {
             // A later stream of the same name has a shelf of its own, in the same folder.
             if all.get(&shelf.folder).is_some_and(|current| Arc::ptr_eq(current, &shelf)) {
                 all.remove(&shelf.folder);
-                if let Err(error) = std::fs::remove_dir_all(&shelf.folder) {
+                if let Err(error) = remove(&shelf.folder) {
                     tracing::warn!("folder of an ended stream stays: {error}, folder: {:?}", shelf.folder);
                 }
             }
@@ -102,7 +107,7 @@ impl Shelves {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&stream);
             if !known && !is_live(&stream) {
                 tracing::info!("folder of a stream that is not live removed: {stream:?}");
-                let _ = std::fs::remove_dir_all(&stream);
+                let _ = remove(&stream);
             }
         }
     }
@@ -125,15 +130,54 @@ fn ours(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Removes what is in a folder of ours.
-async fn empty(folder: &Path) -> io::Result<()> {
+async fn empty(folder: PathBuf) -> io::Result<()> {
     if !folder.join(MARK).exists() {
         return Ok(());
     }
-    tokio::fs::remove_dir_all(folder).await
+    tokio::task::spawn_blocking(move || remove(&folder)).await.map_err(io::Error::other)?
+}
+
+/// Removes a folder; playlists first, as they list the rest.
+fn remove(folder: &Path) -> io::Result<()> {
+    for playlist in contents(folder).iter().filter(|path| is_playlist(path)) {
+        std::fs::remove_file(playlist)?;
+    }
+    std::fs::remove_dir_all(folder)
+}
+
+fn is_playlist(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "m3u8" || extension == "mpd")
+}
+
+/// The files of a stream: in its folder, and in those of its tracks.
+fn contents(folder: &Path) -> Vec<PathBuf> {
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let (folders, mut files): (Vec<_>, Vec<_>) = list(folder).into_iter().partition(|path| path.is_dir());
+    files.extend(folders.iter().flat_map(|track| list(track)));
+    files
+}
+
+/// The files of an earlier daemon, while its playlists go on and are younger than `linger`: viewers of theirs find what follows
+/// in the same place. Otherwise none.
+fn left_behind(folder: &Path, linger: Duration) -> Vec<PathBuf> {
+    let files = if folder.join(MARK).exists() { contents(folder) } else { Vec::new() };
+    let playlists = || files.iter().filter(|path| path.ends_with("index.m3u8"));
+    let is_young = |path: &PathBuf| {
+        let age =
+            path.metadata().and_then(|known| known.modified()).map(|at| at.elapsed().unwrap_or_default());
+        age.is_ok_and(|age| age < linger)
+    };
+    let has_ended =
+        |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains("#EXT-X-ENDLIST"));
+    let goes_on = playlists().any(is_young) && !playlists().any(has_ended);
+    if goes_on { files } else { Vec::new() }
 }
 
 impl Inside {
-    fn new(job: &LadderJob, files: &Files) -> Self {
+    /// `left` is what viewers of an earlier daemon still ask for.
+    fn new(job: &LadderJob, files: &Files, folder: &Path, left: Vec<PathBuf>) -> Self {
         let presentation = Presentation {
             segment: files.segment,
             window: files.window,
@@ -149,18 +193,29 @@ impl Inside {
             master: String::new(),
             first: None,
         };
-        inside.renew(job, files);
+        // Seconds since 1970: higher than what an earlier daemon may have come to, as a segment has a second as a rule.
+        let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+        let first = left.iter().filter_map(number).max().map_or(0, |last| last + 1);
+        inside.renew(job, files, first.max(clock::now().as_seconds()));
+        // Playlists are replaced by those with the same names.
+        let tracks = &inside.presentation.tracks;
+        let stays = |path: &PathBuf| {
+            let of_track = |track: &Track| *path == folder.join(&track.name).join("index.m3u8");
+            path.parent() == Some(folder) || tracks.iter().any(of_track)
+        };
+        let leaves = Instant::now() + files.window + TAKING_OVER;
+        let expired: Vec<_> =
+            left.into_iter().filter(|path| !stays(path)).map(|path| (leaves, path)).collect();
+        inside.expired = expired;
         inside
     }
 
     /// The tracks of this job, in its order; those that were there before keep their segments.
-    fn renew(&mut self, job: &LadderJob, files: &Files) {
+    fn renew(&mut self, job: &LadderJob, files: &Files, first: u64) {
         self.files = files.clone();
         self.presentation.segment = files.segment;
         self.presentation.window = files.window;
         let mut before = std::mem::take(&mut self.presentation.tracks);
-        // Seconds since 1970: higher than what an earlier daemon may have come to, as a segment has a second at least.
-        let first = clock::now().as_seconds();
         for output in outputs(job) {
             let mut track = match before.iter().position(|track| track.name == output.name) {
                 Some(at) => before.swap_remove(at),

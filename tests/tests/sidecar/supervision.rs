@@ -113,6 +113,38 @@ fn a_killed_daemon_leaves_no_ffmpeg_and_comes_back_to_the_same_state() {
     assert_eq!(sidecar.jobs().len(), 1);
 }
 
+#[test]
+fn a_restarted_daemon_keeps_its_viewers() {
+    let nginx = open().start();
+    let config = rule("[\"source\", \"low\"]").replace("linger = \"0s\"", "linger = \"1m\"");
+    let mut sidecar = Sidecar::start(&nginx, &config);
+    let _publisher = publish(&nginx, "show");
+    sidecar.wait_ready("live/show");
+    let playlist = sidecar_playlist(&sidecar);
+    // What a player asks for at any moment: the playlist is there, and so is each file that it names.
+    let numbers = || {
+        let text = std::fs::read_to_string(&playlist).unwrap();
+        let names = text.lines().filter_map(|line| match line.strip_prefix("#EXT-X-MAP:URI=\"") {
+            Some(init) => init.strip_suffix('"'),
+            None => line.ends_with(".m4s").then_some(line),
+        });
+        let mut numbers = Vec::new();
+        for name in names {
+            assert!(playlist.with_file_name(name).exists(), "{name} is not there:\n{text}");
+            numbers.extend(name.strip_suffix(".m4s").map(|number| number.parse::<u64>().unwrap()));
+        }
+        numbers
+    };
+    let last = numbers().pop().unwrap();
+    sidecar.kill();
+    sidecar.start_again();
+    until("what follows has higher numbers", 30.0, || numbers()[0] > last);
+    until("the master playlist is there", 15.0, || {
+        std::fs::read_to_string(sidecar.file("show", "master.m3u8")).unwrap().matches("STREAM-INF").count()
+            == 2
+    });
+}
+
 fn sidecar_playlist(sidecar: &Sidecar) -> std::path::PathBuf {
     sidecar.file("show", "source/index.m3u8")
 }
