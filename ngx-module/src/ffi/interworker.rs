@@ -5,11 +5,16 @@
 //! of its own for every `server`, under a name that the kernel gives and the zone tells the others. A worker
 //! with a publisher pushes the stream to all others, by nginx-rtmp's own relay and under the public name.
 
-use std::{ffi::c_void, mem, ptr};
+use std::{
+    ffi::c_void,
+    mem,
+    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    ptr,
+};
 
 use nginx_sys::{
     NGX_OK, ngx_addr_t, ngx_connection_t, ngx_cycle_t, ngx_event_accept, ngx_event_actions, ngx_flag_t,
-    ngx_get_connection, ngx_int_t, ngx_listening_t, ngx_str_t, ngx_uint_t,
+    ngx_free_connection, ngx_get_connection, ngx_int_t, ngx_listening_t, ngx_str_t, ngx_uint_t,
 };
 
 use super::{
@@ -77,31 +82,47 @@ pub fn open() -> Vec<u32> {
 }
 
 fn open_door(rtmp: &Rtmp, server: usize) -> std::io::Result<u32> {
-    let failed = std::io::Error::last_os_error;
     // SAFETY: zeroes are valid for all of it: numbers, null pointers, no functions.
     let door: &'static mut Door = Box::leak(Box::new(unsafe { mem::zeroed() }));
-    let family = size_of::<libc::sa_family_t>();
-    let mut length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
-    door.address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    let address: *mut libc::sockaddr = (&raw mut door.address).cast();
-    // SAFETY: a socket that is ours; bound with the family alone, the kernel picks an abstract name of NUL
-    // and five hex digits (unix(7), "autobind"), which nobody can have taken before.
-    let fd = unsafe {
-        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0);
-        if fd < 0
-            || libc::bind(fd, address, family as libc::socklen_t) != 0
-            || libc::listen(fd, BACKLOG) != 0
-            || libc::getsockname(fd, address, &raw mut length) != 0
-        {
-            return Err(failed());
-        }
-        fd
-    };
+    let (socket, length) = listen(&mut door.address)?;
     let digits: String = door.address.sun_path[1..6].iter().map(|c| *c as u8 as char).collect();
     let name = u32::from_str_radix(&digits, 16).map_err(std::io::Error::other)?;
+    let door = serve(rtmp, server, door, socket.as_raw_fd(), length)?;
+    // From here on it is the event loop's.
+    let _ = socket.into_raw_fd();
+    DOORS.with(|doors| doors.push(door));
+    Ok(name)
+}
 
-    // SAFETY: the servers of the running configuration; the settings live as long as the worker. What is
-    // filled in is what ngx_event_accept and ngx_rtmp_init_connection read.
+/// A listening socket with a name that nobody can have taken before, and the length of that name.
+fn listen(address: &mut libc::sockaddr_un) -> std::io::Result<(OwnedFd, libc::socklen_t)> {
+    let failed = |status: i32| if status < 0 { Err(std::io::Error::last_os_error()) } else { Ok(status) };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let family = size_of::<libc::sa_family_t>() as libc::socklen_t;
+    let mut length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    let address: *mut libc::sockaddr = (&raw mut *address).cast();
+    // SAFETY: a new socket that is ours; the address has room for any name. Bound with the family alone, the kernel picks an
+    // abstract name of NUL and five hex digits (unix(7), "autobind").
+    unsafe {
+        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        let socket = OwnedFd::from_raw_fd(failed(libc::socket(libc::AF_UNIX, kind, 0))?);
+        failed(libc::bind(socket.as_raw_fd(), address, family))?;
+        failed(libc::listen(socket.as_raw_fd(), BACKLOG))?;
+        failed(libc::getsockname(socket.as_raw_fd(), address, &raw mut length))?;
+        Ok((socket, length))
+    }
+}
+
+/// Has the event loop accept what comes in by the door, as a connection of the RTMP server.
+fn serve(
+    rtmp: &Rtmp,
+    server: usize,
+    door: &'static mut Door,
+    fd: RawFd,
+    length: libc::socklen_t,
+) -> std::io::Result<&'static mut Door> {
+    // SAFETY: the servers of the running configuration; the settings live as long as the worker, and so
+    // does a door. What is filled in is what ngx_event_accept and ngx_rtmp_init_connection read.
     unsafe {
         let core = &**rtmp.ngx_rtmp_core_main_conf;
         let server = *core.servers.elts.cast::<*mut ngx_rtmp_core_srv_conf_t>().add(server);
@@ -110,7 +131,7 @@ fn open_door(rtmp: &Rtmp, server: usize) -> std::io::Result<u32> {
         door.port = ngx_rtmp_port_t { addrs: (&raw mut door.addr).cast(), naddrs: 1 };
         let listening = &mut door.listening;
         listening.fd = fd;
-        listening.sockaddr = address.cast();
+        listening.sockaddr = (&raw mut door.address).cast();
         listening.socklen = length;
         listening.addr_text = text;
         listening.type_ = libc::SOCK_STREAM;
@@ -134,11 +155,12 @@ fn open_door(rtmp: &Rtmp, server: usize) -> std::io::Result<u32> {
         read.set_accept(1);
         read.handler = Some(accept);
         if add(read, READ_EVENT, 0) != NGX_OK as ngx_int_t {
+            ngx_free_connection(connection);
+            connection.fd = -1;
             return Err(std::io::Error::other("the event cannot be added"));
         }
     }
-    DOORS.with(|doors| doors.push(door));
-    Ok(name)
+    Ok(door)
 }
 
 unsafe extern "C" fn accept(event: *mut nginx_sys::ngx_event_t) {
