@@ -327,6 +327,14 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn every_page_is_linked_from_the_readme() {
+    let readme = read("README.md");
+    for page in files(&[".md"]).iter().filter(|page| *page != "README.md") {
+        assert!(readme.contains(&format!("]({page})")), "README.md does not link to {page}");
+    }
+}
+
+#[test]
 fn code_that_the_compiler_does_not_check_is_behind_the_fence() {
     let word = concat!("un", "safe");
     // With the dash, as a word of a Content-Security-Policy is another one.
