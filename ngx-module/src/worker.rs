@@ -59,7 +59,7 @@ pub fn stop() {
     }
 }
 
-/// Every 100 ms.
+/// Ten times a second: 100 ms after the one before, give or take 50.
 pub fn tick() {
     let Some(runtime) = runtime::current() else { return };
     if let Some(worker) = runtime.worker() {

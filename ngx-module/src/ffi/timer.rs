@@ -1,6 +1,6 @@
 //! Timers of nginx's event loop.
 
-use nginx_sys::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t};
+use nginx_sys::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_post_event};
 
 use super::{callback, process, session::Session};
 
@@ -51,18 +51,22 @@ extern "C" fn fire(event: *mut ngx_event_t) {
     });
 }
 
-/// Milliseconds between two ticks of a worker.
-pub const TICK_MS: usize = 100;
+/// Milliseconds between two ticks of a worker, on average.
+const TICK_MS: u64 = 100;
+/// How much earlier a tick may be when the worker is awake anyway: media comes 20 times a second and oftener.
+const EARLY_MS: u64 = 50;
 
 struct Tick {
     event: ngx_event_t,
     connection: ngx_connection_t,
     pid: u32,
+    /// When the next one is due, by nginx's clock.
+    due: u64,
 }
 
 static TICK: process::Local<Option<Box<Tick>>> = process::Local::new(None);
 
-/// Starts the worker's tick, once a process: [`crate::worker::tick`] every 100 ms.
+/// Starts the worker's tick, once a process: [`crate::worker::tick`] ten times a second.
 pub fn start_tick() {
     TICK.with(|tick| {
         if tick.as_ref().is_some_and(|tick| tick.pid == process::pid()) {
@@ -73,6 +77,7 @@ pub fn start_tick() {
             // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
             connection: unsafe { std::mem::zeroed() },
             pid: process::pid(),
+            due: process::uptime().as_millis(),
         });
         fresh.connection.fd = -1;
         fresh.event.data = (&raw mut fresh.connection).cast();
@@ -84,22 +89,55 @@ pub fn start_tick() {
     });
 }
 
+/// The worker is awake: a tick that would soon wake it for itself alone comes now, after what is being handled.
+pub fn awake() {
+    let now = process::uptime().as_millis();
+    TICK.with(|tick| {
+        if let Some(tick) = tick
+            && tick.is_due(now)
+            && tick.pid == process::pid()
+        {
+            // SAFETY: boxed and never freed while armed; posted events are handled before the loop waits again
+            // (ngx_process_events_and_timers).
+            unsafe { ngx_post_event(&raw mut tick.event, &raw mut nginx_sys::ngx_posted_events) };
+        }
+    });
+}
+
+impl Tick {
+    fn is_due(&self, now: u64) -> bool {
+        now + EARLY_MS >= self.due
+    }
+}
+
 fn arm_tick(tick: &mut Tick) {
+    let now = process::uptime().as_millis();
+    // The next one keeps to the pace, unless the loop was held up.
+    tick.due = (tick.due + TICK_MS).max(now + TICK_MS - EARLY_MS);
+    let wait = usize::try_from(tick.due - now).unwrap_or_default();
     // SAFETY: boxed and never freed while armed: it stays in place. The log is that of the running cycle,
-    // taken anew each time because a reload in a single process replaces it.
+    // taken anew each time because a reload in a single process replaces it. A timer that is set would stay where
+    // it is (NGX_TIMER_LAZY_DELAY).
     unsafe {
         tick.event.log = (*nginx_sys::ngx_cycle).log;
-        ngx_add_timer(&raw mut tick.event, TICK_MS);
+        if tick.event.timer_set() != 0 {
+            ngx_del_timer(&raw mut tick.event);
+        }
+        ngx_add_timer(&raw mut tick.event, wait);
     }
 }
 
 extern "C" fn on_tick(_event: *mut ngx_event_t) {
-    callback::guard("the worker's tick", (), crate::worker::tick);
-    TICK.with(|tick| {
-        if let Some(tick) = tick {
-            arm_tick(tick);
-        }
-    });
+    let now = process::uptime().as_millis();
+    // It may have been posted while its timer went off.
+    if TICK.with(|tick| tick.as_ref().is_some_and(|tick| tick.is_due(now))) {
+        callback::guard("the worker's tick", (), crate::worker::tick);
+        TICK.with(|tick| {
+            if let Some(tick) = tick {
+                arm_tick(tick);
+            }
+        });
+    }
 }
 
 fn empty_event() -> ngx_event_t {

@@ -14,7 +14,7 @@ use super::{
     spread,
 };
 use crate::{
-    ffi::{log::Level, process, session::Session},
+    ffi::{log::Level, process, session::Session, timer},
     push,
     runtime::{self, Runtime},
     worker,
@@ -119,6 +119,7 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32) -> Passage {
     match session.known_state().map(|state| &mut state.publish) {
         Some(Publish::Live(live)) => {
             live.row.media(process::now(), u64::from(bytes));
+            timer::awake();
             match media {
                 Media::Audio => live.audio_bytes += u64::from(bytes),
                 Media::Video => live.frames += 1,
