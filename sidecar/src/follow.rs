@@ -14,6 +14,9 @@ const LOOK: Duration = Duration::from_secs(15);
 const LOOK_SOON: Duration = Duration::from_millis(200);
 /// Events come in bunches.
 const BUNCH: Duration = Duration::from_millis(30);
+/// So long an nginx that has answered may be away before it counts as lost.
+const GRACE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// Between attempts to reach nginx.
 const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -33,14 +36,19 @@ pub enum Update {
 pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc::Receiver<()>) {
     let mut last_id = None;
     let mut retry = RETRY;
+    let mut grace = Instant::now();
     loop {
         let connected = Instant::now();
         let mut answered = false;
         let Err(error) = session(&nginx, &updates, &mut soon, &mut last_id, &mut answered).await else {
             return;
         };
-        // A reload ends the old worker's connections, and the new one answers: nothing is lost.
         if answered && connected.elapsed() > RETRY {
+            grace = Instant::now() + GRACE;
+        }
+        // A reload ends the connections of old workers, one after the other, and a new one answers: nothing is lost.
+        if Instant::now() < grace {
+            sleep_until(Instant::now() + AT_ONCE).await;
             continue;
         }
         if updates.send(Update::Lost(error.to_string())).await.is_err() {
