@@ -162,7 +162,11 @@ impl Jobs {
 
     /// The last lines of a job; none when there is no such job.
     pub fn logs(&self, id: &str) -> Option<Vec<Line>> {
-        Some(self.running.get(id)?.shared.output.lines())
+        match self.running.get(id) {
+            Some(running) => Some(running.shared.output.lines()),
+            // It waits for room, and has said nothing.
+            None => self.wanted.contains_key(id).then(Vec::new),
+        }
     }
 
     /// Starts a job anew; false when there is no such job.

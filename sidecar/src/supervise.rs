@@ -115,6 +115,11 @@ impl Shared {
         status
     }
 
+    /// Whether its process was asked to finish, or killed.
+    fn is_told_to_end(&self) -> bool {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).state == State::Stopping
+    }
+
     /// All that it makes can be played.
     pub fn set_ready(&self) {
         self.update(|status| status.ready = true);
