@@ -229,11 +229,10 @@ fn line_of(text: &str, at: usize) -> usize {
 }
 
 /// serde's words for what TOML has, and those that people have.
-const WORDS: [(&str, &str); 5] = [
+const WORDS: [(&str, &str); 4] = [
     ("expected a string", "expected a text in quotes"),
     ("expected i64", "expected a whole number"),
     ("expected a sequence", "expected a list in [ ]"),
-    ("expected struct ", "expected a table, as in "),
     ("invalid type: map", "invalid type: table"),
 ];
 
@@ -244,6 +243,9 @@ fn with_key(text: &str, at: usize, message: &str) -> String {
         message = message.replace(serdes, peoples);
     }
     let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default().trim();
+    if let Some((found, _)) = message.split_once("expected struct ") {
+        message = format!("{found}expected a table");
+    }
     let key = match line.split_once('=') {
         _ if line.starts_with('[') => line,
         Some((key, _)) => key.trim(),

@@ -67,6 +67,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
             "[stream]\napp = \"live\"".into(),
             "weir.toml:1: [stream]: invalid type: table, expected a list in [ ]; write [[stream]]",
         ),
+        ("nginx = 1".into(), "weir.toml:1: nginx: invalid type: integer `1`, expected a table"),
         ("[[nginx]]\n".into(), "weir.toml:1: [[nginx]]: there is one of these; write [nginx]"),
         ("[daemon]\nsocket = \"run\"".into(), "write a path that begins with /"),
         ("[jobs]\nstall = \"1s\"".into(), "weir.toml:2: stall = \"1s\": must be from 2s to 600s"),
