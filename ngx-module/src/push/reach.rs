@@ -6,13 +6,14 @@ use std::{
 };
 
 use weir_model::{
-    Digest,
+    Presented,
     push::{
         LastError, MAX_ADDRESSES,
         access::{self, Rule},
         looping::Own,
     },
     target::TargetUrl,
+    verdict::{self, Policy, Presentation},
 };
 
 use crate::{
@@ -38,22 +39,28 @@ pub(super) fn of(
     }
     let (listeners, interfaces) = (address::listeners(), address::interfaces());
     let own = Own { listeners: &listeners, interfaces: &interfaces };
-    let called = called_here(url.app(), url.key().expose());
+    let policy = session.settings().map(|settings| settings.publish());
+    let called = called_here(policy, url.app(), url.key().expose());
     let comes_back = |addr: &SocketAddr| own.loops(*addr, (session.app(), name), url.app(), &called);
     let addresses = alternating(&allowed).map(|addr| SocketAddr::new(addr, url.port()));
     let abroad: Vec<SocketAddr> = addresses.filter(|addr| !comes_back(addr)).take(MAX_ADDRESSES).collect();
     if abroad.is_empty() { Err(LastError::Loop) } else { Ok(abroad) }
 }
 
-/// What a publisher with this key would be called here: a stream key stands for a public name.
-fn called_here(app: &str, key: &str) -> String {
-    let name = key.split('?').next().unwrap_or_default();
-    let digest = Digest::of(name.as_bytes());
-    let public = runtime::current().and_then(|runtime| match runtime.file_key(app, &digest) {
-        Some(key) => Some(key.stream.as_str().to_owned()),
-        None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
+/// What a publisher with this key would be called here: a stream key, as the name or as `name?key=KEY`, stands for a
+/// public name.
+fn called_here(policy: Option<Policy>, app: &str, key: &str) -> String {
+    let presented = Presented::parse(key.as_bytes()).ok().filter(|_| policy == Some(Policy::Key));
+    let digest = presented.as_ref().and_then(|presented| match verdict::credential_of(presented) {
+        Presentation::Key(digest) => Some(digest),
+        Presentation::Token(_) | Presentation::None => None,
     });
-    public.unwrap_or_else(|| name.to_owned())
+    let public =
+        digest.zip(runtime::current()).and_then(|(digest, runtime)| match runtime.file_key(app, &digest) {
+            Some(key) => Some(key.stream.as_str().to_owned()),
+            None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
+        });
+    public.unwrap_or_else(|| key.split('?').next().unwrap_or_default().to_owned())
 }
 
 /// IPv4 and IPv6 in turn, each family in its order: when one of them leads nowhere, the other is tried soon.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use weir_rtmp::flv::TagKind;
+use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Manners, Netns, Peer, Publisher, until};
 
@@ -147,6 +148,20 @@ fn it_is_this_very_server() {
     stage.wait_state(&other, "live");
     until("it is there", 5.0, || stage.api.stream("other", "show").is_some());
     stage.is_undisturbed();
+}
+
+/// With the same key it would take the place of its own publisher.
+#[test]
+fn it_is_this_very_server_by_a_key() {
+    let live = "weir_publish key; weir_duplicate takeover; weir_push on;";
+    let nginx = Config::weir().with_api().app("live", live).start();
+    let (api, key) = (nginx.api(), nginx.api().create_key("live", "show"));
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().started();
+    for path in [key.key.clone(), format!("other?key={}", key.key)] {
+        let id = add(&api, "show", &format!("rtmp://127.0.0.1:{}/live/{path}", nginx.rtmp()));
+        wait_error(&api, &id, "would loop back to this server");
+    }
+    assert!(!publisher.is_closed());
 }
 
 #[test]
