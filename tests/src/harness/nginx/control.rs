@@ -52,6 +52,8 @@ impl Nginx {
     pub fn kill_worker(&mut self, worker: Process) {
         let count = self.workers().len();
         self.allow(&format!("worker process {} exited on signal 9", worker.0));
+        // The master breaks what it died with.
+        self.allow(&format!("was locked by {}", worker.0));
         worker.signal(Signal::SIGKILL);
         wait::until("the master replaces the worker", 10.0, || {
             let workers = self.workers();
