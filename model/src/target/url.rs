@@ -206,7 +206,8 @@ impl TargetUrl {
         format!("{}{}/{}", self.scheme(), self.place(), self.app)
     }
 
-    /// The URL with [`MASK`] in place of the key and the password.
+    /// The URL with [`MASK`] in place of the key and the password. Where arguments of the application hold the last
+    /// `/`, they may as well be the key's, so they are not shown, nor what they follow unless it comes first.
     pub fn masked(&self) -> String {
         // The user as it was written, not decoded.
         let user = match (&self.credentials, self.expose().split_once("://")) {
@@ -214,7 +215,11 @@ impl TargetUrl {
             _ => "",
         };
         let password = if user.is_empty() { "" } else { ":***@" };
-        format!("{}{user}{password}{}/{}/{MASK}", self.scheme(), self.place(), self.app)
+        let app = match self.app.split_once('?') {
+            Some((folders, _)) => folders.rsplit_once('/').map_or(folders, |(before, _)| before),
+            None => &self.app,
+        };
+        format!("{}{user}{password}{}/{app}/{MASK}", self.scheme(), self.place())
     }
 
     /// What another server says, with [`MASK`] in place of the key and the password that it may repeat. What is

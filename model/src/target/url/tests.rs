@@ -49,12 +49,10 @@ fn user_and_password_are_decoded() {
 fn shown_without_secrets() {
     for (text, masked, tc_url) in [
         ("rtmp://h/a/sk_1", "rtmp://h/a/***", "rtmp://h/a"),
+        ("rtmp://h/a/sk_1?x=y/z", "rtmp://h/a/***", "rtmp://h/a/sk_1?x=y"),
+        ("rtmp://h/a?x=y/sk_1", "rtmp://h/a/***", "rtmp://h/a?x=y"),
         ("rtmp://me:pw@h:1935/a/sk_1?x=y", "rtmp://me:***@h:1935/a/***", "rtmp://h:1935/a"),
-        (
-            "RTMPS://m%65@[::1]:443/a/b?c/sk_1",
-            "rtmps://m%65:***@[::1]:443/a/b?c/***",
-            "rtmps://[::1]:443/a/b?c",
-        ),
+        ("RTMPS://m%65@[::1]:443/a/b?c/sk_1", "rtmps://m%65:***@[::1]:443/a/***", "rtmps://[::1]:443/a/b?c"),
     ] {
         let url = url(text);
         assert_eq!((url.masked().as_str(), url.tc_url().as_str()), (masked, tc_url));
