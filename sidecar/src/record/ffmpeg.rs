@@ -40,7 +40,10 @@ pub fn recording(live: &Live, format: Format, server: &RtmpServer, socket: &Path
     words(&mut line, "-c copy -flush_packets 1");
     match format {
         Format::Mp4 => {
-            words(&mut line, "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration");
+            // Times as they come: otherwise pictures that come after some sound begin with it, and the first stands still until the
+            // next. Decoding begins before the first picture, and there are no times below 0.
+            words(&mut line, "-use_editlist 0 -avoid_negative_ts disabled -output_ts_offset 10 -movflags");
+            words(&mut line, "frag_keyframe+empty_moov+default_base_moof+frag_discont -frag_duration");
             line.push(format!("{}", u64::from(PIECE_MS) * 1000).into());
             words(&mut line, "-f mp4");
         }

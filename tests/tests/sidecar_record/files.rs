@@ -24,6 +24,10 @@ fn assert_good(file: &Path) {
     let first = packets.lines().next().unwrap_or_else(|| panic!("{name} is empty"));
     let at: f64 = first.split(',').next().unwrap().parse().unwrap();
     assert!(first.contains('K') && (0.0..0.6).contains(&at), "{name}: {first}");
+    // And the others follow it, 50 ms after each other.
+    let times = video_times(file);
+    let gap = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    assert!(gap < 0.2, "{name}: {gap} s without a picture: {times:?}");
     let codecs = probe(&name, &["-show_entries", "stream=codec_name"]);
     assert!(codecs.contains("h264") && codecs.contains("aac"), "{name}: {codecs}");
     assert_eq!(complaints(file), "", "{name}");
