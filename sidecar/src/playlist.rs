@@ -51,8 +51,10 @@ pub struct Track {
     pub nominal: u64,
     /// None until it has begun.
     pub init: Option<Init>,
-    /// Pictures a second, of the first segment.
+    /// Pictures a second, of the first segment of the last run.
     pub frame_rate: f64,
+    /// The run whose frame rate it is.
+    rate_of: Option<u64>,
     /// What the playlist lists.
     pub segments: VecDeque<Segment>,
     /// No segment was longer, in seconds.
@@ -107,6 +109,7 @@ impl Track {
             nominal,
             init: None,
             frame_rate: 0.0,
+            rate_of: None,
             segments: VecDeque::new(),
             longest: 0.0,
             peak: 0,
@@ -165,7 +168,8 @@ impl Presentation {
         // By the duration that the playlist tells, which has five decimals: so players reckon.
         let told = (seconds * 1e5).round() / 1e5;
         let rate = if told > 0.0 { (bytes as f64 * 8.0 / told).ceil() as u64 } else { 0 };
-        if track.frame_rate == 0.0 && seconds > 0.0 {
+        if track.rate_of != Some(run.id) && seconds > 0.0 {
+            track.rate_of = Some(run.id);
             track.frame_rate = f64::from(fragment.samples) / seconds;
         }
         track.peak = track.peak.max(rate);

@@ -63,6 +63,16 @@ fn the_master_lists_what_can_be_played() {
 }
 
 #[test]
+fn a_publisher_may_come_back_with_another_frame_rate() {
+    let mut presentation = presentation();
+    push(&mut presentation, 1, 0);
+    let fast = Fragment { start: 20_000, duration: 2000, samples: 100 };
+    presentation.push(0, 2, fast, 500_000, Timestamp::from_millis(1_012_000));
+    let master = hls::master(&presentation);
+    assert!(master.contains("RESOLUTION=1280x720,FRAME-RATE=50.000"), "{master}");
+}
+
+#[test]
 fn a_new_run_is_a_discontinuity_and_stays_counted() {
     let mut presentation = presentation();
     push(&mut presentation, 1, 0);
