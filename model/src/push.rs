@@ -62,7 +62,7 @@ pub enum Input {
     Tick {
         /// Received of the stream so far.
         bytes_in: u64,
-        /// Sent to the target so far, over this connection.
+        /// Known to be with the target so far, over this connection.
         bytes_out: u64,
     },
 }

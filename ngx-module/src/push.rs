@@ -44,8 +44,12 @@ pub struct Push {
     counter: u32,
     /// Sent over this connection.
     sent: u64,
+    /// Of that, what the other end is known to have.
+    taken: u64,
     /// Sent over all.
     bytes_out: u64,
+    /// Of that, what the other end had while it was looked.
+    arrived: u64,
     rate: Rate,
     reconnects: u64,
     /// It goes when it has come to rest.
@@ -79,7 +83,7 @@ pub fn tick(runtime: &Runtime) {
             let bytes_in = live(session).map_or(0, |live| live.bytes_in());
             drive(session, |push, session| {
                 push.count(session);
-                push.feed(session, Input::Tick { bytes_in, bytes_out: push.sent });
+                push.feed(session, Input::Tick { bytes_in, bytes_out: push.taken });
             });
         }
     });
@@ -90,11 +94,12 @@ pub fn forget_wanted() {
     WANTED.with(|wanted| wanted.generation = None);
 }
 
-/// Once a second: tells the zone what was sent.
+/// Once a second: tells the zone what was sent, and looks what arrived.
 pub fn account(session: &mut Session) {
+    drive(session, |push, session| push.look(session));
     let Some(state) = session.known_state() else { return };
     for push in &mut state.pushes {
-        push.rate.push(process::now(), push.bytes_out);
+        push.rate.push(process::now(), push.arrived);
         if let Some((_, row)) = &push.row {
             row.describe(push.bytes_out, push.rate.bits_per_second());
         }
@@ -250,7 +255,9 @@ impl Push {
             ticket: 0,
             counter: 0,
             sent: 0,
+            taken: 0,
             bytes_out: 0,
+            arrived: 0,
             rate: Rate::default(),
             reconnects: 0,
             leaving: false,
@@ -315,7 +322,7 @@ impl Push {
             }
             Host::Addr(addr) => Tls { host: addr.to_string(), is_address: true, verify },
         });
-        (self.ticket, self.counter, self.sent) = (next_ticket(), 0, 0);
+        (self.ticket, self.counter, self.sent, self.taken) = (next_ticket(), 0, 0, 0);
         let dial = Dial {
             ticket: self.ticket,
             name: &name,
@@ -336,6 +343,16 @@ impl Push {
             self.counter = counter;
             self.sent += more;
             self.bytes_out += more;
+        }
+    }
+
+    /// The kernel takes megabytes for a target that reads nothing.
+    fn look(&mut self, session: &Session) {
+        if let Some(waiting) = session.unacknowledged(self.ticket).filter(|_| self.ticket != 0) {
+            self.count(session);
+            let more = self.sent.saturating_sub(waiting).saturating_sub(self.taken);
+            self.taken += more;
+            self.arrived += more;
         }
     }
 

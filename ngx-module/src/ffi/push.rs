@@ -184,6 +184,20 @@ impl Session {
         unsafe { find(&rtmp, self.as_ptr(), ticket).map(|context| (*(*context).session).out_bytes) }
     }
 
+    /// Of what was sent over the connection with this ticket, the bytes that the other end has not acknowledged.
+    /// `None` when it is gone.
+    #[must_use]
+    pub fn unacknowledged(&self, ticket: u64) -> Option<u64> {
+        let rtmp = rtmp_sys::rtmp()?;
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: a live session, and those of its pushes; SIOCOUTQ (TIOCOUTQ, tcp(7)) writes a number.
+        let asked = unsafe {
+            let peer = (*find(&rtmp, self.as_ptr(), ticket)?).session;
+            libc::ioctl((*(*peer).connection).fd, libc::TIOCOUTQ, &raw mut bytes)
+        };
+        (asked == 0).then(|| u64::try_from(bytes).unwrap_or(0))
+    }
+
     /// Closes the connection with this ticket. Nothing more is heard of it.
     pub fn abort_push(&mut self, ticket: u64) {
         // SAFETY: a live session, and those of its pushes.

@@ -81,11 +81,18 @@ impl Large {
     /// Sends pictures until it stands so at the target, and gives how it stands.
     #[track_caller]
     fn send_until(&self, stage: &Stage, id: &str, state: &str) -> Value {
+        self.send_large_until(u32::MAX, stage, id, state)
+    }
+
+    /// The same, but only so many of them are large.
+    #[track_caller]
+    fn send_large_until(&self, count: u32, stage: &Stage, id: &str, state: &str) -> Value {
         let mut timestamp = 0;
         until(&format!("the target is {state}"), 60.0, || {
             timestamp += 10;
+            let size = if timestamp / 10 <= count { 30_000 } else { 30 };
             self.0.manually(move |connection| {
-                let picture = [&[0x17, 1, 0, 0, 0][..], &[0; 30_000]].concat();
+                let picture = [&[0x17, 1, 0, 0, 0][..], &vec![0; size]].concat();
                 connection.client.send_tag(TagKind::Video, timestamp, &picture).unwrap();
             });
             let session = session_of(&stage.api, id, "large");
@@ -100,7 +107,8 @@ fn it_does_not_read() {
     let peer = Peer::start(Manners::Deaf);
     let large = Large::publish(&stage);
     let id = add(&stage.api, "large", &peer.url("app/key"));
-    let session = large.send_until(&stage, &id, "waiting");
+    // More than the peer has room for, and less than what the kernel would keep for it.
+    let session = large.send_large_until(40, &stage, &id, "waiting");
     assert_eq!(session["last_error"], "does not read: 0 bit/s for 10 s");
     stage.is_undisturbed();
 }
