@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until};
+use weir_model::{Digest, Secret};
 
 use crate::config::{self, Config, Delivery};
 use crate::events::Bus;
@@ -113,6 +114,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         env,
         state,
         streams: Streams::default(),
+        token: None,
         follower: None,
         notifier: None,
         slates: None,
@@ -139,6 +141,8 @@ struct Daemon {
     env: Arc<Env>,
     state: Arc<State>,
     streams: Streams,
+    /// The API's token, by its digest.
+    token: Option<Digest>,
     follower: Option<Follower>,
     notifier: Option<Notifier>,
     slates: Option<Slates>,
@@ -162,6 +166,7 @@ impl Daemon {
     /// Follows the nginx of the configuration.
     fn follow(&mut self) -> Result<(), Error> {
         let at = &self.config.nginx;
+        self.token = token(at);
         let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref())?;
         let (sender, updates) = mpsc::channel(64);
         let (soon, asked) = mpsc::channel(1);
@@ -293,7 +298,7 @@ impl Daemon {
         if let Err(error) = self.state.hooks.configure(&next.hooks) {
             tracing::error!("hooks stay as they were: {error}");
         }
-        let elsewhere = next.nginx != self.config.nginx;
+        let elsewhere = next.nginx != self.config.nginx || token(&next.nginx) != self.token;
         let told_otherwise = elsewhere || next.notify != self.config.notify;
         let slates_otherwise = elsewhere || next.slate != self.config.slate;
         self.config = next.clone();
@@ -332,6 +337,12 @@ impl Daemon {
         self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
         self.state.hooks.stop().await;
     }
+}
+
+/// What is in the file with the API's token just now.
+fn token(at: &config::Nginx) -> Option<Digest> {
+    let file = at.api_token_file.as_ref()?;
+    Some(Secret::new(std::fs::read_to_string(file).ok()?).digest())
 }
 
 async fn next_update(follower: &mut Option<Follower>) -> Update {

@@ -14,12 +14,16 @@ pub fn init(config: &Daemon) -> Result<(), String> {
     let level = Targets::new().with_target("weir", config.log_level).with_default(LevelFilter::WARN);
     let text = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format(config.log) {
-        LogFormat::Journald => Box::new(tracing_journald::layer().map_err(|error| error.to_string())?),
+        LogFormat::Journald => Box::new(tracing_journald::layer().map_err(no_journald)?),
         LogFormat::Json => Box::new(text().json().flatten_event(true)),
         LogFormat::Text | LogFormat::Auto => Box::new(text()),
     };
     let subscriber = Registry::default().with(layer.with_filter(level));
     tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())
+}
+
+fn no_journald(error: std::io::Error) -> String {
+    format!("journald cannot be reached: {error}; log = \"text\" writes to standard error")
 }
 
 /// systemd says by this variable which device and inode are the journal's. Whoever was started by a service has inherited it, also

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Sidecar, until};
 
 use super::{open, publish, rule};
@@ -140,6 +141,44 @@ fn what_is_in_the_sockets_place_and_is_none_stays() {
     assert_eq!((output.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
     assert!(errors.contains("is there, and is no socket"), "{errors}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "text");
+}
+
+#[test]
+fn a_new_api_token_is_read_at_a_reload() {
+    let [first, second] = ["1", "2"].map(|digit| digit.repeat(40));
+    let guarded = "location /guarded { weir_api; weir_api_token @DIR@/token; }";
+    let nginx = open().http(guarded).file("token", &first).start();
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+    let (place, config) = (folder.path().display(), folder.path().join("weir.toml"));
+    let text = format!(
+        "[nginx]\napi = \"{}\"\napi_token_file = {:?}\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/s\"\n",
+        nginx.url("/guarded"),
+        nginx.path("token"),
+        port.number()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut child = std::process::Command::new(weir_tests::harness::products::weir())
+        .args(["serve", "--config"])
+        .arg(&config)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = weir_tests::harness::process::Process(child.id() as i32);
+    let health = |status: &str| {
+        let mut answer = String::new();
+        let mut stream = TcpStream::connect(("127.0.0.1", port.number())).ok()?;
+        write!(stream, "GET /healthz HTTP/1.0\r\n\r\n").ok()?;
+        std::io::Read::read_to_string(&mut stream, &mut answer).ok()?;
+        answer.starts_with(&format!("HTTP/1.0 {status}")).then_some(())
+    };
+    until("nginx answers", 15.0, || health("200"));
+    std::fs::write(nginx.path("token"), &second).unwrap();
+    nginx.reload();
+    until("the old token is refused", 15.0, || health("503"));
+    process.signal(nix::sys::signal::Signal::SIGHUP);
+    until("nginx answers again", 15.0, || health("200"));
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
