@@ -2,7 +2,11 @@
 
 use nginx_sys::{NGX_ERROR, ngx_connection_t, ngx_io};
 
-use super::{callback, rtmp_sys::ngx_rtmp_session_t, session::Session};
+use super::{
+    callback,
+    rtmp_sys::{NGX_RTMP_MSG_MAX, ngx_rtmp_session_t},
+    session::Session,
+};
 use crate::hooks::guard;
 
 /// Has every byte that a client sends counted (`ngx_connection_t.recv`).
@@ -28,6 +32,10 @@ unsafe extern "C" fn receive(connection: *mut ngx_connection_t, buffer: *mut u8,
         if running.is_some_and(|(read, length)| refuse(connection, |s| guard::on_running(s, read, length))) {
             return NGX_ERROR as isize;
         }
+        let unknown = unknown_message((*connection).data.cast());
+        if unknown.is_some_and(|kind| refuse(connection, |session| guard::on_unknown_kind(session, kind))) {
+            return NGX_ERROR as isize;
+        }
         let Some(recv) = ngx_io.recv else { return NGX_ERROR as isize };
         let received = recv(connection, buffer, size);
         let count = usize::try_from(received).unwrap_or(0);
@@ -50,6 +58,21 @@ unsafe fn running_message(session: *mut ngx_rtmp_session_t) -> Option<(u32, u32)
         let mut streams = session.chunk_streams().iter();
         streams.by_ref().map(|stream| (stream.len, stream.hdr.mlen)).find(|(read, length)| read > length)
     }
+}
+
+/// The type of a message before `connect` that has no handlers, which nginx-rtmp passes over.
+///
+/// # Safety
+///
+/// `session` is alive.
+unsafe fn unknown_message(session: *mut ngx_rtmp_session_t) -> Option<u8> {
+    // SAFETY: by contract.
+    let session = unsafe { Session::new(session) };
+    if session.is_connected() {
+        return None;
+    }
+    let mut kinds = session.chunk_streams().iter().map(|stream| stream.hdr.type_);
+    kinds.find(|kind| u32::from(*kind) > NGX_RTMP_MSG_MAX)
 }
 
 /// # Safety

@@ -181,6 +181,11 @@ pub fn on_bytes(session: &mut Session, bytes: usize) -> bool {
     allow(guarded.gate.received(connected, bytes), session)
 }
 
+/// A message came, of a type that nginx-rtmp does not know. Returns whether the connection may go on.
+pub fn on_unknown_kind(session: &mut Session, kind: u8) -> bool {
+    on_message(session, kind, std::iter::empty()) != Passage::Close
+}
+
 /// A message of which `read` bytes were read now has `length`. Returns whether the connection may go on.
 pub fn on_running(session: &mut Session, read: u32, length: u32) -> bool {
     allow(guard::running_message(read, length), session)

@@ -54,7 +54,10 @@ fn without_the_guard_data_messages_before_connect_do_harm() {
 
 #[test]
 fn other_messages_before_connect_are_refused() {
-    for kind in [Kind::AUDIO, Kind::VIDEO, Kind::AGGREGATE, Kind::USER_CONTROL, Kind(17), Kind(19)] {
+    // nginx-rtmp knows no type beyond that of aggregates, and passes over such messages.
+    let unknown = [Kind(23), Kind(255)];
+    let known = [Kind::AUDIO, Kind::VIDEO, Kind::AGGREGATE, Kind::USER_CONTROL, Kind(17), Kind(19)];
+    for kind in known.into_iter().chain(unknown) {
         let message = Message { kind, stream_id: 0, timestamp: 0, payload: vec![0; 20] };
         assert_refused(server(""), "not_connected", "message before connect", |nginx| {
             Stranger::arrives(nginx).says(4, &message)
