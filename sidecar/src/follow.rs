@@ -15,9 +15,9 @@ const LOOK_SOON: Duration = Duration::from_millis(200);
 /// Events come in bunches.
 const BUNCH: Duration = Duration::from_millis(30);
 /// So long an nginx that has answered may be away before it counts as lost.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(2);
+/// Between attempts to reach nginx: at first, at first where it counts as lost, and at most.
 const AT_ONCE: Duration = Duration::from_millis(50);
-/// Between attempts to reach nginx.
 const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -35,27 +35,26 @@ pub enum Update {
 /// Follows until nobody listens. `soon` is what the daemon says when more is to be known of a stream.
 pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc::Receiver<()>) {
     let mut last_id = None;
-    let mut retry = RETRY;
-    let mut grace = Instant::now();
+    let mut heard: Option<Instant> = None;
+    let mut pause = AT_ONCE;
     loop {
         let connected = Instant::now();
         let mut answered = false;
         let Err(error) = session(&nginx, &updates, &mut soon, &mut last_id, &mut answered).await else {
             return;
         };
-        if answered && connected.elapsed() > RETRY {
-            grace = Instant::now() + GRACE;
+        if answered {
+            heard = Some(Instant::now());
         }
+        pause = if connected.elapsed() > RETRY_MAX { AT_ONCE } else { (pause * 2).min(RETRY_MAX) };
         // A reload ends the connections of old workers, one after the other, and a new one answers: nothing is lost.
-        if Instant::now() < grace {
-            sleep_until(Instant::now() + AT_ONCE).await;
-            continue;
+        if heard.is_none_or(|heard| heard.elapsed() > GRACE) {
+            if updates.send(Update::Lost(error.to_string())).await.is_err() {
+                return;
+            }
+            pause = pause.max(RETRY);
         }
-        if updates.send(Update::Lost(error.to_string())).await.is_err() {
-            return;
-        }
-        retry = if connected.elapsed() > RETRY_MAX { RETRY } else { (retry * 2).min(RETRY_MAX) };
-        sleep_until(Instant::now() + retry).await;
+        sleep_until(Instant::now() + pause).await;
     }
 }
 

@@ -115,7 +115,7 @@ fn a_second_daemon_is_told_that_there_is_one() {
 #[test]
 fn a_reloaded_nginx_is_no_lost_nginx() {
     // Old workers end one after the other, and who was heard by one may be heard by the next.
-    let nginx = open().workers(4).start();
+    let nginx = open().workers(2).start();
     let sidecar = Sidecar::start(&nginx, "");
     let mut publishers = Vec::new();
     for nth in 0..3 {
