@@ -29,6 +29,10 @@ const COMMAND: u32 = 3;
 pub(super) fn run(mut socket: TcpStream, manners: &Manners, call: &Mutex<Call>, stop: &AtomicBool) {
     socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
     socket.set_nodelay(true).unwrap();
+    if *manners == Manners::Deaf {
+        // Nor does the kernel read in its place, whatever this machine's buffers are.
+        setsockopt(&socket.as_fd(), sockopt::RcvBuf, &65_536).unwrap();
+    }
     let session = Session {
         manners,
         call,
