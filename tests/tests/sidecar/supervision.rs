@@ -196,3 +196,13 @@ fn a_folder_that_cannot_be_written_is_told_and_tried_again() {
     // It takes its time.
     assert!(sidecar.log().matches("job cannot run: ").count() <= 2);
 }
+
+#[test]
+fn an_encoder_that_does_not_work_here_is_replaced() {
+    let nginx = open().start();
+    let rule = rule("[\"source\", \"low\"]").replace("\"ultrafast\"", "\"p4\"\nencoder = \"h264_nvenc\"");
+    let sidecar = Sidecar::start(&nginx, &rule);
+    sidecar.wait_log("h264_nvenc does not work here: libx264 takes its place");
+    let _publisher = publish(&nginx, "show");
+    sidecar.wait_ready("live/show");
+}
