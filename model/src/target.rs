@@ -63,7 +63,7 @@ impl From<TargetId> for String {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StreamPattern {
-    /// Every stream, each over a connection of its own and all to the same URL.
+    /// Every stream, each over a connection of its own; all under the key of the URL, or under their own names.
     Any,
     /// The stream of this name.
     Name(StreamName),
@@ -80,6 +80,14 @@ impl StreamPattern {
         match self {
             StreamPattern::Any => true,
             StreamPattern::Name(name) => name.as_str() == stream,
+        }
+    }
+
+    /// An error when the URL has no key, and the stream a name: then the key was forgotten. With `*`, it is each stream's name.
+    pub fn check(&self, url: &TargetUrl) -> Result<(), TargetUrlError> {
+        match self {
+            StreamPattern::Any => Ok(()),
+            StreamPattern::Name(_) => url.require_key(),
         }
     }
 

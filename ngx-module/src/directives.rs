@@ -257,6 +257,7 @@ fn push_to(_settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Stri
                 .map_err(|error| format!("name \"{name}\": {error}"))?
         }
     };
+    stream.check(&url).map_err(|error| error.to_string())?;
     let target = Target::of_configuration(app, stream, url);
     let targets = &mut cx.main().file_targets;
     if targets.iter().any(|known| known.id == target.id) {

@@ -13,6 +13,7 @@ use std::{
 
 use serde_json::json;
 use weir_model::{
+    Secret,
     push::{Input, LastError, Machine, Output, authmod::Exchange},
     rate::Rate,
     target::{Host, PushState, Target},
@@ -34,6 +35,8 @@ use crate::{
 /// One stream on its way to one target.
 pub struct Push {
     target: Rc<Target>,
+    /// Under what the stream is published there.
+    key: Secret,
     machine: Machine,
     exchange: Exchange,
     row: Option<(PushId, PushRow<'static>)>,
@@ -246,8 +249,10 @@ impl Push {
             let id = runtime.zone.lock(process::pid()).add_push(&new, process::now()).ok()?;
             Some((id, runtime.zone.push_row(id)?))
         });
+        let key = target.url.key_for(live(session).map_or("", |live| live.name()));
         Push {
             target,
+            key,
             machine: Machine::new(process::uptime().as_millis(), process::random()),
             exchange: Exchange::default(),
             row,
@@ -293,7 +298,7 @@ impl Push {
             }
             Output::Connect(at) => return self.connect(session, at).err().map(Input::Failed),
             Output::Abort => session.abort_push(std::mem::take(&mut self.ticket)),
-            Output::Leave => session.leave_push(std::mem::take(&mut self.ticket), self.target.url.key()),
+            Output::Leave => session.leave_push(std::mem::take(&mut self.ticket), &self.key),
             Output::Changed(state) => self.report(session, state),
         }
         None
@@ -330,7 +335,7 @@ impl Push {
             label: &format!("{}:{}", url.host(), url.port()),
             app: &self.exchange.appended_to(url.app()),
             tc_url: &self.exchange.appended_to(&url.tc_url()),
-            key: url.key(),
+            key: &self.key,
             tls,
         };
         push::connect(session, &dial)

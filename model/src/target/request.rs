@@ -33,6 +33,7 @@ impl NewTarget {
             note: note(&mut fields)?.unwrap_or_default(),
         };
         fields.finish()?;
+        new.stream.check(&new.url).map_err(|error| ApiError::bad_field("url", error))?;
         Ok(new)
     }
 
@@ -72,6 +73,12 @@ impl PatchTarget {
         };
         fields.finish()?;
         Ok(patch)
+    }
+
+    /// A 400 when the target cannot have such a URL.
+    pub fn check(&self, target: &Target) -> Result<(), ApiError> {
+        let wrong = self.url.as_ref().and_then(|url| target.stream.check(url).err());
+        wrong.map_or(Ok(()), |error| Err(ApiError::bad_field("url", error)))
     }
 
     /// Changes a target; false when it was so already.

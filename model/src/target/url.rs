@@ -1,4 +1,4 @@
-//! The URL of a target: `rtmp://user:password@host:port/app/inst?args/key?args`.
+//! The URL of a target: `rtmp://user:password@host:port/app/inst?args/key?args`. Without a key, streams keep their names.
 //!
 //! Nothing in it is replaced or mended: the application and the key go to the target as they are
 //! written. Only user and password are percent-decoded.
@@ -35,7 +35,7 @@ pub struct TargetUrl {
     /// As it is written, to be left out where it is the default.
     shown_port: Option<u16>,
     app: String,
-    key: Secret,
+    key: Option<Secret>,
     credentials: Option<Credentials>,
 }
 
@@ -99,7 +99,7 @@ pub enum TargetUrlError {
     /// Nothing after the host.
     #[error("no application, expected rtmp://host/app/key")]
     NoApp,
-    /// Nothing after the application.
+    /// Nothing after the application, where a key is needed.
     #[error("no stream key, expected rtmp://host/app/key")]
     NoKey,
     /// `//` in the path.
@@ -150,7 +150,7 @@ impl TargetUrl {
             port: shown_port.unwrap_or(if tls { 443 } else { 1935 }),
             shown_port,
             app: app.to_owned(),
-            key: Secret::new(key),
+            key: key.map(Secret::new),
             credentials,
         };
         url.check_tc_url()?;
@@ -191,9 +191,15 @@ impl TargetUrl {
         &self.app
     }
 
-    /// The stream key: what stands after the last `/`, with its arguments.
-    pub fn key(&self) -> &Secret {
-        &self.key
+    /// Under what a stream is published there: the stream key, which is what stands after the last `/`, with its
+    /// arguments; the stream's own name where there is none.
+    pub fn key_for(&self, stream: &str) -> Secret {
+        self.key.clone().unwrap_or_else(|| Secret::new(stream))
+    }
+
+    /// An error unless there is a key.
+    pub fn require_key(&self) -> Result<(), TargetUrlError> {
+        self.key.as_ref().map(|_| ()).ok_or(TargetUrlError::NoKey)
     }
 
     /// User and password, if it has any.
@@ -206,8 +212,9 @@ impl TargetUrl {
         format!("{}{}/{}", self.scheme(), self.place(), self.app)
     }
 
-    /// The URL with [`MASK`] in place of the key and the password. Where arguments of the application hold the last
-    /// `/`, they may as well be the key's, so they are not shown, nor what they follow unless it comes first.
+    /// The URL with [`MASK`] in place of the last part of the path, which is the key as a rule, and of the password. Where
+    /// arguments of the application hold the last `/`, they may as well be the key's, so they are not shown, nor what they
+    /// follow unless it comes first.
     pub fn masked(&self) -> String {
         // The user as it was written, not decoded.
         let user = match (&self.credentials, self.expose().split_once("://")) {
@@ -217,15 +224,17 @@ impl TargetUrl {
         let password = if user.is_empty() { "" } else { ":***@" };
         let app = match self.app.split_once('?') {
             Some((folders, _)) => folders.rsplit_once('/').map_or(folders, |(before, _)| before),
+            None if self.key.is_none() => self.app.rsplit_once('/').map_or("", |(before, _)| before),
             None => &self.app,
         };
-        format!("{}{user}{password}{}/{app}/{MASK}", self.scheme(), self.place())
+        let slash = if app.is_empty() { "" } else { "/" };
+        format!("{}{user}{password}{}/{app}{slash}{MASK}", self.scheme(), self.place())
     }
 
     /// What another server says, with [`MASK`] in place of the key and the password that it may repeat. What is
     /// shorter than six bytes is no secret, and may be a word.
     pub fn masked_in(&self, text: &str) -> String {
-        let key = self.key.expose();
+        let key = self.key.as_ref().map_or("", Secret::expose);
         let name = key.split('?').next().unwrap_or_default();
         let password = self.credentials.as_ref().map_or("", |credentials| credentials.password.expose());
         let hide = |text: String, secret: &str| match secret {
@@ -351,22 +360,25 @@ fn parse_host(host: &str) -> Result<Host, TargetUrlError> {
     }
 }
 
-/// Application and key, from what stands after the host and its slash.
-fn parse_path(path: &str) -> Result<(&str, &str), TargetUrlError> {
+/// Application and key, from what stands after the host and its slash. There is no key where only an application is, or
+/// nothing behind its slash.
+fn parse_path(path: &str) -> Result<(&str, Option<&str>), TargetUrlError> {
     let (app, key) = match path.rsplit_once('/') {
-        Some(parts) => parts,
-        None if path.is_empty() => return Err(TargetUrlError::NoApp),
-        None => return Err(TargetUrlError::NoKey),
+        _ if path.is_empty() => return Err(TargetUrlError::NoApp),
+        Some((app, "")) => (app, None),
+        Some((app, key)) => (app, Some(key)),
+        None => (path, None),
     };
     let is_empty = |part: &str| part.split('?').next() == Some("");
     let folders = app.split('?').next().unwrap_or_default();
     match () {
         () if folders.split('/').any(str::is_empty) => Err(TargetUrlError::EmptyPart),
-        () if is_empty(key) => Err(TargetUrlError::NoKey),
-        () if key == MASK => Err(TargetUrlError::Masked),
+        // Arguments of the application may as well be meant for the key.
+        () if key.map_or(app.contains('?'), is_empty) => Err(TargetUrlError::NoKey),
+        () if key == Some(MASK) || app.split('/').any(|part| part == MASK) => Err(TargetUrlError::Masked),
         () if folders.contains('@') => Err(TargetUrlError::AtInApp),
         () => {
-            for (part, len) in [("application", app.len()), ("stream key", key.len())] {
+            for (part, len) in [("application", app.len()), ("stream key", key.map_or(0, str::len))] {
                 if len > MAX_PART_LEN {
                     return Err(TargetUrlError::PartTooLong { part, len });
                 }

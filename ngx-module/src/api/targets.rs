@@ -36,6 +36,7 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
 pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
     let patch = PatchTarget::from_json(call.body)?;
     let before = find(call, id)?;
+    patch.check(&before)?;
     let mut target = before.clone();
     patch.apply(&mut target);
     if target.url != before.url || target.note != before.note {

@@ -40,7 +40,7 @@ pub(super) fn of(
     let (listeners, interfaces) = (address::listeners(), address::interfaces());
     let own = Own { listeners: &listeners, interfaces: &interfaces };
     let policy = session.settings().map(|settings| settings.publish());
-    let called = called_here(policy, url.app(), url.key().expose());
+    let called = called_here(policy, url.app(), url.key_for(name).expose());
     let comes_back = |addr: &SocketAddr| own.loops(*addr, (session.app(), name), url.app(), &called);
     let addresses = alternating(&allowed).map(|addr| SocketAddr::new(addr, url.port()));
     let abroad: Vec<SocketAddr> = addresses.filter(|addr| !comes_back(addr)).take(MAX_ADDRESSES).collect();

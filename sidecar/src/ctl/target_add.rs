@@ -46,7 +46,8 @@ pub fn url(args: &TargetAddArgs) -> Result<TargetUrl, Error> {
         (None, Some(path)) => ("--url-file".to_owned(), read(path)?),
         (None, None) => return Err(Error::Usage("URL or --url-file is needed".into())),
     };
-    TargetUrl::parse(text.expose().trim()).map_err(|error| Error::Usage(format!("{given}: {error}")))
+    let url = TargetUrl::parse(text.expose().trim()).and_then(|url| args.stream.check(&url).map(|()| url));
+    url.map_err(|error| Error::Usage(format!("{given}: {error}")))
 }
 
 fn read(path: &Path) -> Result<Secret, Error> {

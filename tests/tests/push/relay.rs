@@ -73,6 +73,33 @@ fn a_target_for_any_stream_gets_each_over_its_own_connection() {
     }
 }
 
+/// As with nginx-rtmp's own `push rtmp://host/app`.
+#[test]
+fn without_a_key_streams_keep_their_names() {
+    let peer = Peer::takes();
+    let nginx = source(&format!("weir_push_to {};", peer.url("archive"))).start();
+    let api = nginx.api();
+    let id = add(&api, "*", &peer.url("edge/"));
+    let named = serde_json::json!({"app": "live", "stream": "show", "url": peer.url("edge")});
+    let said = api.post("/v1/targets", &named).error(400, "bad_request");
+    assert_eq!(said, "field \"url\": no stream key, expected rtmp://host/app/key");
+    let publishers =
+        ["live/show", "live/more"].map(|path| Publisher::to(nginx.rtmp(), path).start().started());
+    let arrived = |name: &str| peer.open(name).iter().filter(|call| call.frames.len() > 20).count();
+    until("both are at both", 10.0, || arrived("show") == 2 && arrived("more") == 2);
+    let url = api.get(&format!("/v1/targets/{id}")).expect(200)["url"].clone();
+    assert!(url.as_str().unwrap().ends_with("/***"), "{url}");
+    publishers.into_iter().for_each(Publisher::close);
+    until("all connections are closed", 5.0, || arrived("show") + arrived("more") == 0);
+    for call in peer.calls() {
+        assert!(
+            call.commands.ends_with(&["FCUnpublish".to_owned(), "deleteStream".to_owned()]),
+            "{:?}",
+            call.commands
+        );
+    }
+}
+
 #[test]
 fn a_publisher_that_just_goes_is_an_end_too() {
     let stage = Stage::set(source(""));

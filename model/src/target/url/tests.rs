@@ -1,4 +1,5 @@
 use super::*;
+use crate::target::StreamPattern;
 use proptest::prelude::*;
 
 fn url(text: &str) -> TargetUrl {
@@ -21,10 +22,26 @@ fn is_taken_apart() {
         ("rtmp://me:pw@h_1./app/%6b", "h_1.", 1935, "app", "%6b"),
     ] {
         let url = url(text);
-        let parts = (url.host().to_string(), url.port(), url.app(), url.key().expose());
-        assert_eq!(parts, (host.to_owned(), port, app, key), "{text}");
+        let parts = (url.host().to_string(), url.port(), url.app());
+        assert_eq!(parts, (host.to_owned(), port, app), "{text}");
+        assert_eq!((url.key_for("show").expose(), url.require_key()), (key, Ok(())), "{text}");
         assert_eq!(url.is_tls(), text.starts_with("rtmps"), "{text}");
         assert_eq!(url.expose(), text);
+    }
+}
+
+#[test]
+fn without_a_key_streams_keep_their_names() {
+    for (text, app, masked) in [
+        ("rtmp://edge/live", "live", "rtmp://edge/***"),
+        ("rtmp://edge:1936/live/", "live", "rtmp://edge:1936/***"),
+        ("rtmps://me:pw@edge/live/inst/", "live/inst", "rtmps://me:***@edge/live/***"),
+    ] {
+        let url = url(text);
+        assert_eq!((url.app(), url.key_for("show").expose(), url.masked().as_str()), (app, "show", masked));
+        assert_eq!(url.masked_in("show is not there"), "show is not there");
+        let (any, named) = (StreamPattern::Any, "show".parse::<StreamPattern>().unwrap());
+        assert_eq!((any.check(&url), named.check(&url)), (Ok(()), Err(TargetUrlError::NoKey)));
     }
 }
 
@@ -74,8 +91,8 @@ fn messages_say_what_would_be_right() {
         ("rtmp://:1935/a/k", "no host, expected rtmp://host/app/key"),
         ("rtmp://h", "no application, expected rtmp://host/app/key"),
         ("rtmp://h/", "no application, expected rtmp://host/app/key"),
-        ("rtmp://h/a", "no stream key, expected rtmp://host/app/key"),
-        ("rtmp://h/a/", "no stream key, expected rtmp://host/app/key"),
+        ("rtmp://h/a?x=y", "no stream key, expected rtmp://host/app/key"),
+        ("rtmp://h/a?x=y/", "no stream key, expected rtmp://host/app/key"),
         ("rtmp://h/a/?x=y", "no stream key, expected rtmp://host/app/key"),
         ("rtmp://h//k", "empty part in the path, expected no \"//\" after the host"),
         ("rtmp://h/a//k", "empty part in the path, expected no \"//\" after the host"),
@@ -133,7 +150,7 @@ proptest! {
                 prop_assert_eq!(url.expose(), text);
                 prop_assert_eq!(url.masked().parse::<TargetUrl>(), Err(TargetUrlError::Masked));
                 prop_assert!(url.tc_url().len() <= MAX_PART_LEN);
-                prop_assert!(!url.app().is_empty() && !url.key().expose().is_empty());
+                prop_assert!(!url.app().is_empty() && !url.key_for("k").expose().is_empty());
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
@@ -147,7 +164,8 @@ proptest! {
         for shown in [url.masked(), url.tc_url(), format!("{url:?}"), format!("{:?}", url.credentials())] {
             prop_assert!(!shown.contains(&key) && !shown.contains(&password), "{}", shown);
         }
-        prop_assert_eq!(url.key().expose(), key);
+        let there = url.key_for("k");
+        prop_assert_eq!(there.expose(), key);
         prop_assert_eq!(url.credentials().map(|c| c.password.expose()), Some(password.as_str()));
     }
 }
