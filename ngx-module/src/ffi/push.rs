@@ -13,7 +13,7 @@ use nginx_sys::{
 use weir_model::{push::LastError, secret::Secret};
 
 use super::{
-    address, callback, conf,
+    address, callback, conf, relay,
     rtmp_sys::{
         self, NGX_RTMP_MSG_AMF_CMD, Rtmp, ngx_rtmp_amf_elt_t, ngx_rtmp_close_stream_t, ngx_rtmp_header_t,
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
@@ -238,8 +238,7 @@ impl Session {
         // SAFETY: by contract; as ngx_rtmp_relay_close takes a player out.
         unsafe {
             let context = find(&rtmp, self.as_ptr(), ticket)?;
-            let own: *mut ngx_rtmp_relay_ctx_t =
-                (*(*self.as_ptr()).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index)).cast();
+            let own: *mut ngx_rtmp_relay_ctx_t = relay::context(&rtmp, self.as_ptr());
             let mut link = &raw mut (*own).play;
             while !(*link).is_null() && *link != context {
                 link = &raw mut (**link).next;

@@ -55,6 +55,16 @@ unsafe fn settings<'a>(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> Option<
     }
 }
 
+/// What nginx-rtmp's relay keeps of a session: null where it knows nothing of it.
+///
+/// # Safety
+///
+/// `session` is alive.
+pub(super) unsafe fn context(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> *mut ngx_rtmp_relay_ctx_t {
+    // SAFETY: by contract; a session has an entry for each module.
+    unsafe { (*(*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index)).cast() }
+}
+
 /// A session is about to publish: gives it the relay's context, if its application has `push` lines.
 ///
 /// # Safety
@@ -94,9 +104,7 @@ pub(super) unsafe fn closed(session: *mut ngx_rtmp_session_t) {
     // SAFETY: by contract. A context without a publisher is in nobody's list: nginx-rtmp took it out when it
     // cleared that field.
     unsafe {
-        let context = (*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index);
-        let context: *mut ngx_rtmp_relay_ctx_t = (*context).cast();
-        if let Some(context) = context.as_mut()
+        if let Some(context) = context(&rtmp, session).as_mut()
             && context.publish.is_null()
         {
             (context.play, context.next) = (ptr::null_mut(), ptr::null_mut());
@@ -114,9 +122,7 @@ pub(super) unsafe fn forget(session: *mut ngx_rtmp_session_t) {
     // SAFETY: by contract. nginx-rtmp takes the timer out itself when a push had succeeded, and only then
     // (ngx_rtmp_relay_close).
     unsafe {
-        let context = (*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index);
-        let context: *mut ngx_rtmp_relay_ctx_t = (*context).cast();
-        if let Some(context) = context.as_mut()
+        if let Some(context) = context(&rtmp, session).as_mut()
             && context.push_evt.timer_set() != 0
         {
             ngx_del_timer(&raw mut context.push_evt);

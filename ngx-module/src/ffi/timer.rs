@@ -115,9 +115,9 @@ fn arm_tick(tick: &mut Tick) {
     // The next one keeps to the pace, unless the loop was held up.
     tick.due = (tick.due + TICK_MS).max(now + TICK_MS - EARLY_MS);
     let wait = usize::try_from(tick.due - now).unwrap_or_default();
-    // SAFETY: boxed and never freed while armed: it stays in place. The log is that of the running cycle,
-    // taken anew each time because a reload in a single process replaces it. A timer that is set would stay where
-    // it is (NGX_TIMER_LAZY_DELAY).
+    // The log is taken anew each time, because a reload in a single process replaces it. A timer that is set would stay
+    // where it is (NGX_TIMER_LAZY_DELAY).
+    // SAFETY: boxed and never freed while armed: it stays in place. The log is that of the running cycle.
     unsafe {
         tick.event.log = (*nginx_sys::ngx_cycle).log;
         if tick.event.timer_set() != 0 {
