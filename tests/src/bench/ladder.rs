@@ -147,14 +147,9 @@ pub fn cpu() -> String {
     let source = source();
     let mut arms =
         vec![Arm::new("exec_push, an ffmpeg a rung"), Arm::new("the same once more"), Arm::new("weir serve")];
-    for round in 0..ROUNDS {
-        for step in 0..arms.len() {
-            let at = (round + step) % arms.len();
-            let seconds = if at == 2 { our_round(&source) } else { peer_round(&source) };
-            arms[at].rounds.push(seconds * 1e6);
-            arms[at].all.push(seconds * 1e6);
-        }
-    }
+    table::take_turns(ROUNDS, &mut arms, &mut [false, false, true], |is_ours| {
+        1e6 * if *is_ours { our_round(&source) } else { peer_round(&source) }
+    });
     table::text(&Table { arms, targets: vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.75 }] })
 }
 

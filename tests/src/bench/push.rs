@@ -122,13 +122,6 @@ fn compare(mut loads: Vec<Load>, targets: Vec<Target>) -> Table {
     loads.iter_mut().for_each(|load| {
         load.round();
     });
-    for round in 0..ROUNDS {
-        for step in 0..loads.len() {
-            let at = (round + step) % loads.len();
-            let cost = loads[at].round();
-            arms[at].all.push(cost);
-            arms[at].rounds.push(cost);
-        }
-    }
+    table::take_turns(ROUNDS, &mut arms, &mut loads, Load::round);
     Table { arms, targets }
 }

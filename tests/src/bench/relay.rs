@@ -10,7 +10,7 @@ use nix::sys::time::TimeSpec;
 use weir_rtmp::client::{Client, Event, Options};
 use weir_rtmp::flv::TagKind;
 
-use super::table::{Arm, Table, Target};
+use super::table::{self, Arm, Table, Target};
 use crate::harness::media::sample;
 use crate::harness::nginx::Config;
 use crate::harness::{Nginx, Random};
@@ -49,14 +49,7 @@ pub fn relay() -> Table {
     for load in &mut loads {
         load.round();
     }
-    for round in 0..ROUNDS {
-        for step in 0..loads.len() {
-            let at = (round + step) % loads.len();
-            let cost = loads[at].round();
-            arms[at].all.push(cost);
-            arms[at].rounds.push(cost);
-        }
-    }
+    table::take_turns(ROUNDS, &mut arms, &mut loads, Load::round);
     Table { arms, targets: vec![Target::NotAbove { ours: 2, peer: 0, same: 1 }] }
 }
 

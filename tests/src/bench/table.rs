@@ -19,6 +19,18 @@ impl Arm {
     }
 }
 
+/// Measures all of them in each round, and begins each with another one: a value a round for each.
+pub fn take_turns<L>(rounds: usize, arms: &mut [Arm], loads: &mut [L], measure: impl Fn(&mut L) -> f64) {
+    for round in 0..rounds {
+        for step in 0..loads.len() {
+            let at = (round + step) % loads.len();
+            let cost = measure(&mut loads[at]);
+            arms[at].all.push(cost);
+            arms[at].rounds.push(cost);
+        }
+    }
+}
+
 /// What the ratio of two arms should be. The numbers are places in [`Table::arms`].
 pub enum Target {
     /// Not measurably above: the median ratio is within what the peer differs from itself.
