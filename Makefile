@@ -28,13 +28,16 @@ DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/weir
 UNITDIR ?= $(LIBDIR)/systemd/system
 
-.PHONY: help deps headers build run test test-long sanitized fuzz check bench install vendor-web clean
+.PHONY: help deps build-deps headers build run test test-long sanitized fuzz check bench install vendor-web clean
 
 help: ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 deps: ## install what the build, run and tests need from Debian packages (needs root or sudo)
 	@scripts/deps.sh
+
+build-deps: ## install only what the build needs from Debian packages (needs root or sudo)
+	@scripts/deps.sh build
 
 headers: ## what the module is compiled against, in build/headers
 	@scripts/nginx-headers.sh $(HEADERS)

@@ -1,36 +1,45 @@
 #!/usr/bin/env bash
-# deps.sh: installs what the build, `make run` and the tests need, from Debian packages, and fetches nginx-rtmp's source.
-# Does nothing, needs no root and no network when everything is there. `deps.sh long` adds what only `make test-long` needs,
-# `deps.sh bench` what only `make bench` needs.
+# deps.sh [build | long | bench]: installs what the build, `make run` and the tests need from Debian packages, and fetches
+# nginx-rtmp's source. Needs neither root nor the network when everything is there.
+#
+#   deps.sh build    installs only what the build needs; nothing of it is loaded by an nginx
+#   deps.sh long     adds what only `make test-long` needs
+#   deps.sh bench    adds what only `make bench` needs
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 rust_wanted=1.90
 
+build_packages=(
+    # what the module is compiled against
+    nginx-dev dpkg-dev
+    # bindgen reads C headers with libclang, and some crates contain C
+    gcc libc6-dev make libclang-dev ca-certificates
+)
 packages=(
-    # nginx itself, and what the module is compiled against
-    nginx libnginx-mod-rtmp nginx-dev dpkg-dev
-    # the build: bindgen reads C headers with libclang, and some crates have C in them
-    gcc libc6-dev make clang libclang-dev ca-certificates
+    "${build_packages[@]}"
+    # nginx itself, and the module beside Weir's
+    nginx libnginx-mod-rtmp
     # the test stream, and the script behind `make run`
     ffmpeg fonts-dejavu-core curl
-    # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, and wrong uses of memory
+    # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, wrong uses of memory
     chromium chromium-driver keepalived systemd iproute2 libxml2-utils prometheus valgrind
-    # the tests: where the servers come to that recordings are uploaded to and streams pushed to
+    # the tests: Python for the servers that receive recordings and pushed streams
     python3-venv
-    # the tests: TLS in front of what a stream is pushed to, and certificates for it
+    # the tests: TLS in front of a push target, and certificates for it
     libnginx-mod-stream openssl
     # the tests: encoders and a player beside ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
 )
 
-# OBS Studio, and a screen for it that nobody sees
 case ${1-} in
 "") ;;
+build) packages=("${build_packages[@]}") ;;
+# OBS Studio, and a virtual screen for it
 long) packages+=(obs-studio xvfb) ;;
-# What nginx-rtmp speaks TLS through otherwise
+# the peer for TLS in front of nginx-rtmp
 bench) packages+=(stunnel4) ;;
-*) die "usage: deps.sh [long | bench]" ;;
+*) die "usage: deps.sh [build | long | bench]" ;;
 esac
 
 # True when PATH has a rustc that is new enough, and its cargo.
@@ -44,7 +53,10 @@ rust_is_new_enough() {
 [ -r /etc/debian_version ] && command -v apt-get >/dev/null || die "this is no Debian: install the packages that $0 names by hand"
 
 # Debian keeps a Rust that is new enough for browsers beside its own older one.
-rust_is_new_enough || packages+=(rustc-web cargo-web rustfmt-web rust-web-clippy)
+if ! rust_is_new_enough; then
+    packages+=(rustc-web cargo-web)
+    [ "${1-}" = build ] || packages+=(rustfmt-web rust-web-clippy)
+fi
 
 missing=()
 for package in "${packages[@]}"; do

@@ -13,33 +13,53 @@ installed_version() {
     dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^installed //p'
 }
 
-# Where the original tarball of the installed nginx-rtmp lies once `make deps` has fetched it. Debian ships no headers
-# of nginx-rtmp, and its session structures are what the module is compiled against: the version has to be exact.
+# The version of the Debian package of nginx-rtmp to build for: the installed one, or on a machine that only builds the one that
+# apt would install. Prints nothing when there is neither.
+rtmp_version() {
+    local version
+    version=$(installed_version libnginx-mod-rtmp)
+    [ -n "$version" ] || version=$(LC_ALL=C apt-cache policy libnginx-mod-rtmp 2>/dev/null | sed -n 's/^  Candidate: //p' | grep -vx '(none)' || true)
+    printf '%s' "${version%+b[0-9]*}"
+}
+
+# The folder for the original tarball of that nginx-rtmp, which `make build-deps` fetches. Debian ships no headers of nginx-rtmp,
+# and the module is compiled against its session structures: the upstream version has to be exact.
 rtmp_tarball_dir() {
     local version
-    version=$(dpkg-query -W -f '${source:Version}' libnginx-mod-rtmp)
+    version=$(rtmp_version)
+    [ -n "$version" ] || return 1
     printf '%s/nginx-rtmp/%s' "$cache_dir" "${version//[^A-Za-z0-9.+~-]/_}"
 }
 
 rtmp_tarball() {
+    local dir
+    dir=$(rtmp_tarball_dir) || return 1
+    orig_tarball "$dir"
+}
+
+# Prints the original tarball in DIR, if there is one.
+orig_tarball() {
     local file
-    for file in "$(rtmp_tarball_dir)"/*.orig.tar.*; do
+    for file in "$1"/*.orig.tar.*; do
         case $file in *.asc) continue ;; esac
         [ -f "$file" ] && printf '%s' "$file" && return 0
     done
     return 1
 }
 
-# fetch_source SOURCE=VERSION DIR [--tar-only]: the files of a Debian source package, or only its original tarball, to DIR.
+# fetch_source SOURCE=VERSION DIR [--tar-only]: fetches the files of a Debian source package, or only its original tarball, to DIR.
 #
-# apt checks them against the signed index of the archive. It needs a deb-src entry for that, which few machines have, so it
-# gets a temporary one made of the machine's own sources; nothing outside a temporary folder and DIR is changed.
+# A mirror often lacks the files of a version that was superseded a moment ago or that has just come. The original tarball is the
+# same for every Debian revision of an upstream version, so --tar-only takes it from any revision that the mirror has.
+#
+# apt checks the files against the signed index of the archive. It needs a deb-src entry for that, which few machines have, so it
+# gets a temporary one made of the machine's own sources. Changes nothing outside of a temporary folder and DIR.
 fetch_source() (
     tmp=$(mktemp -d)
     trap 'rm -rf "$tmp"' EXIT
     mkdir -p "$tmp/parts" "$tmp/lists/partial" "$tmp/cache/archives/partial" "$tmp/download"
 
-    # /etc/apt/sources.list and *.list are one line a source, *.sources are deb822.
+    # /etc/apt/sources.list and *.list have one source per line, *.sources are deb822.
     n=0
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
         [ -s "$file" ] || continue
@@ -63,13 +83,25 @@ fetch_source() (
         -o "Acquire::Languages=none"
     )
 
-    # A third party's source without source packages makes `update` fail; what counts is whether the files come.
+    # A third party's source without source packages makes `update` fail; the files below decide.
     apt-get "${apt_options[@]}" -qq update >"$tmp/log" 2>&1 || true
-    if ! (cd "$tmp/download" && apt-get "${apt_options[@]}" -qq source --download-only ${3:+"$3"} "$1") >>"$tmp/log" 2>&1; then
-        cat "$tmp/log" >&2
-        die "apt could not fetch the source of $1"
-    fi
 
-    mkdir -p "$2"
-    mv "$tmp"/download/* "$2/"
+    candidates=("$1")
+    if [ "${3-}" = --tar-only ]; then
+        name=${1%%=*} upstream=${1#*=}
+        upstream=${upstream%-*}
+        while read -r version; do
+            [ "${version%-*}" != "$upstream" ] || [ "$name=$version" = "$1" ] || candidates+=("$name=$version")
+        done < <(apt-cache "${apt_options[@]}" showsrc "$name" 2>/dev/null | sed -n 's/^Version: //p' | sort -urV)
+    fi
+    for candidate in "${candidates[@]}"; do
+        if (cd "$tmp/download" && apt-get "${apt_options[@]}" -qq source --download-only ${3:+"$3"} "$candidate") >>"$tmp/log" 2>&1; then
+            mkdir -p "$2"
+            mv "$tmp"/download/* "$2/"
+            exit 0
+        fi
+        rm -rf "${tmp:?}"/download/*
+    done
+    cat "$tmp/log" >&2
+    die "apt could not fetch the source of $1"
 )

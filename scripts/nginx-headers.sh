@@ -3,7 +3,7 @@
 #
 #   DIR/nginx/src    nginx's source tree (package nginx-dev)
 #   DIR/nginx/objs   that source configured as Debian configured its nginx: with other flags the layouts differ
-#   DIR/nginx-rtmp   nginx-rtmp's source, of the very version that is installed
+#   DIR/nginx-rtmp   nginx-rtmp's source: of the installed version, or of the one that apt would install
 #
 # Quick when the packages have not changed since. A packager brings the first two along with NGINX_SOURCE_DIR and
 # NGINX_BUILD_DIR, the third with NGINX_RTMP_SOURCE_DIR; what is brought along is not made.
@@ -23,19 +23,19 @@ fi
 [ -z "${NGINX_RTMP_SOURCE_DIR:-}" ] || needs_rtmp=
 [ -n "$needs_nginx$needs_rtmp" ] || exit 0
 
-for package in ${needs_nginx:+nginx-dev} ${needs_rtmp:+libnginx-mod-rtmp} dpkg-dev; do
-    [ -n "$(installed_version "$package")" ] || die "the package $package is missing: run \`make deps\`"
+for package in ${needs_nginx:+nginx-dev} dpkg-dev; do
+    [ -n "$(installed_version "$package")" ] || die "the package $package is missing: run \`make build-deps\`"
 done
 for tool in gcc make; do
-    command -v "$tool" >/dev/null || die "the package $tool is missing: run \`make deps\`"
+    command -v "$tool" >/dev/null || die "the package $tool is missing: run \`make build-deps\`"
 done
 
 # configure writes absolute paths, so a checkout that was moved starts anew.
-stamp="${needs_nginx:+nginx-dev $(installed_version nginx-dev), }${needs_rtmp:+libnginx-mod-rtmp $(installed_version libnginx-mod-rtmp), }in $(realpath -m "$1")"
+stamp="${needs_nginx:+nginx-dev $(installed_version nginx-dev), }${needs_rtmp:+libnginx-mod-rtmp $(rtmp_version), }in $(realpath -m "$1")"
 [ -f "$1/stamp" ] && [ "$(cat "$1/stamp")" = "$stamp" ] && exit 0
 
 tarball=
-[ -z "$needs_rtmp" ] || tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make deps\`"
+[ -z "$needs_rtmp" ] || tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make build-deps\`"
 
 # The stamp goes first and comes last: an interrupted run leaves nothing that looks finished.
 mkdir -p "$1"

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Fetches the original tarball of the installed libnginx-mod-rtmp into the cache. Needs no root.
+# Fetches the original tarball of Debian's libnginx-mod-rtmp into the cache: of the installed version, or of the one that apt would
+# install. Needs no root. Does nothing when the tarball is there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ -n "$(installed_version libnginx-mod-rtmp)" ] || die "the package libnginx-mod-rtmp is missing: run \`make deps\`"
+version=$(rtmp_version)
+[ -n "$version" ] || die "apt knows no package libnginx-mod-rtmp: run \`apt-get update\`"
 rtmp_tarball >/dev/null && exit 0
 
-source=$(dpkg-query -W -f '${source:Package}=${source:Version}' libnginx-mod-rtmp)
-fetch_source "$source" "$(rtmp_tarball_dir)" --tar-only
-rtmp_tarball >/dev/null || die "the source of $source came without an original tarball"
+source=$(apt-cache show "libnginx-mod-rtmp=$version" 2>/dev/null | sed -n 's/^Source: \([^ ]*\).*/\1/p' | head -n 1)
+fetch_source "${source:-libnginx-mod-rtmp}=$version" "$(rtmp_tarball_dir)" --tar-only
+rtmp_tarball >/dev/null || die "the source of libnginx-mod-rtmp $version came without an original tarball"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# sanitized-nginx.sh DIR: the installed nginx and nginx-rtmp, built anew with AddressSanitizer and UndefinedBehaviorSanitizer.
+# sanitized-nginx.sh DIR: builds the installed nginx and nginx-rtmp with AddressSanitizer and UndefinedBehaviorSanitizer.
 #
-#   DIR/nginx                 nginx, of the very version that is installed, with Debian's patches
-#   DIR/ngx_rtmp_module.so    nginx-rtmp, likewise
+#   DIR/nginx                 nginx of the installed upstream version
+#   DIR/ngx_rtmp_module.so    nginx-rtmp of the installed upstream version
 #
-# Weir's module is the one that is tested otherwise. Quick when the packages have not changed since.
+# Uses Debian's source package with its patches where the mirror has it. Otherwise it uses the original tarball with the headers of
+# the package nginx-dev, so that all layouts are those of the installed nginx. Weir's module is the same as in the other tests.
+# Quick when the packages have not changed.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -26,9 +28,20 @@ source=$(dpkg-query -W -f '${source:Package}=${source:Version}' nginx)
 version=${source#*=}
 downloads=$cache_dir/nginx/${version//[^A-Za-z0-9.+~-]/_}
 dsc=("$downloads"/*.dsc)
-[ -f "${dsc[0]}" ] || fetch_source "$source" "$downloads"
-dsc=("$downloads"/*.dsc)
-dpkg-source -x --no-check --no-copy "${dsc[0]}" "$dir/src" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; die "$source cannot be unpacked"; }
+if [ ! -f "${dsc[0]}" ]; then
+    fetch_source "$source" "$downloads" 2>"$dir/log" || fetch_source "$source" "$downloads" --tar-only
+    dsc=("$downloads"/*.dsc)
+fi
+if [ -f "${dsc[0]}" ]; then
+    dpkg-source -x --no-check --no-copy "${dsc[0]}" "$dir/src" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; die "$source cannot be unpacked"; }
+else
+    tarball=$(orig_tarball "$downloads") || die "the source of $source came without an original tarball"
+    mkdir "$dir/src"
+    tar -xf "$tarball" -C "$dir/src" --strip-components=1
+    # Some of Debian's patches add fields to structures.
+    cp -rL /usr/share/nginx/src/src/. "$dir/src/src/"
+    echo "${0##*/}: the mirror lacks the source package of $source; nginx is built from $(basename "$tarball") without Debian's patches" >&2
+fi
 mkdir "$dir/nginx-rtmp"
 tar -xf "$rtmp" -C "$dir/nginx-rtmp" --strip-components=1
 
