@@ -114,6 +114,27 @@ fn a_publisher_that_just_goes_is_an_end_too() {
     );
 }
 
+/// An address of the link without an interface: `connect()` fails before it returns, and the `push` is tried again later. A
+/// publisher that has gone by then takes that attempt along; with the sanitized nginx a late attempt is a use of freed memory.
+#[test]
+fn a_push_line_that_fails_at_once_ends_with_its_publisher() {
+    let nginx = Config::weir()
+        .with_api()
+        .app("live", "push rtmp://[fe80::1]:1935/away; push_reconnect 200ms;")
+        .start();
+    let witness = Publisher::to(nginx.rtmp(), "live/witness").start().started();
+    for round in 0..10 {
+        let publisher = Publisher::to(nginx.rtmp(), &format!("live/show{round}")).start().started();
+        if round % 2 == 0 { publisher.close() } else { publisher.kill() }
+    }
+    // Longer than the attempts would have waited.
+    witness.send_more(1000);
+    until("attempts for a publisher that is still there", 5.0, || {
+        nginx.log_lines("relay: ").iter().filter(|line| line.contains("witness")).count() > 2
+            || nginx.log_lines("connect() to [fe80::1]").len() > 12
+    });
+}
+
 #[test]
 fn nothing_is_pushed_where_it_is_off() {
     let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();

@@ -129,6 +129,25 @@ fn who_is_not_to_be_trusted_gets_nothing() {
     stage.is_undisturbed();
 }
 
+/// The authority is trusted, and the certificate is valid: only the host name differs.
+#[test]
+fn a_certificate_for_another_host_name_is_refused() {
+    let (authority, dns) = (Authority::create(), Dns::start());
+    let stage = Stage::set(trusting(&authority).main(&format!("weir_resolver {};", dns.address())));
+    for (index, names) in
+        ["DNS:other.example", "DNS:example", "DNS:*.target0.example", "IP:127.0.0.1"].iter().enumerate()
+    {
+        let host = format!("target{index}.example");
+        dns.set(&host, &["127.0.0.1"]);
+        let front = Front::start(&authority.issue(names), "");
+        let id = stage.add(&front.url(&host));
+        stage.wait_error(&id, &format!("certificate: it is not for {host}"));
+        let calls = front.peer.calls();
+        assert!(calls.iter().all(|call| call.commands.is_empty()), "{names}: {calls:?}");
+    }
+    stage.is_undisturbed();
+}
+
 #[test]
 fn who_speaks_no_tls_or_an_old_one_is_told_apart() {
     let authority = Authority::create();
