@@ -63,19 +63,23 @@ SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish c
 PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
 
 # The module's crate has no tests of its own: its symbols are nginx's, so nothing but nginx can link it. tests/ runs it.
+# Every command selects the same packages: with another selection cargo builds all dependencies a second time.
+TESTED := --locked --workspace --exclude weir-ngx-module
+CARGO_TEST := $(CARGO) test --no-fail-fast $(TESTED)
+
 test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 	@scripts/s3-server.sh
 	@scripts/rtmp-server.sh
 ifeq ($(BUILD),sanitize)
-	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module -- --test-threads=4 $(SANITIZED)
-	WEIR_VALGRIND=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test push -- --test-threads=4 tls:: changes:: accounts::
+	WEIR_VALGRIND=1 $(CARGO_TEST) --test module -- --test-threads=4 $(SANITIZED)
+	WEIR_VALGRIND=1 $(CARGO_TEST) --test push -- --test-threads=4 tls:: changes:: accounts::
 else
-	$(CARGO) test --locked --no-fail-fast --workspace --exclude weir-ngx-module
+	$(CARGO_TEST)
 	@$(MAKE) --no-print-directory sanitized
-	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test guard -- --test-threads=4
-	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test push -- --test-threads=4 $(PUSH_SANITIZED)
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test module --test guard -- --test-threads=4
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test push -- --test-threads=4 $(PUSH_SANITIZED)
 	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif
 
@@ -84,14 +88,15 @@ sanitized:
 	@scripts/sanitized-nginx.sh build/sanitized
 
 fuzz: sanitized ## send what no encoder would, for T=60 seconds, beside a publisher and a player: SEED=
-	WEIR_SANITIZED=1 $(CARGO) run --locked -p weir-tests --bin fuzz -- $(or $(T),60) $(if $(SEED),--seed $(SEED))
+	$(CARGO) build $(TESTED) --bin fuzz
+	WEIR_SANITIZED=1 $(TARGET_DIR)/debug/fuzz $(or $(T),60) $(if $(SEED),--seed $(SEED))
 
 test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests, and the module built for another nginx
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
-	$(CARGO) test --locked --no-fail-fast -p weir-tests --test module --test interop -- --ignored --nocapture --test-threads=1
+	$(CARGO_TEST) --test module --test interop -- --ignored --nocapture --test-threads=1
 	@$(MAKE) --no-print-directory sanitized
-	WEIR_SANITIZED=1 $(CARGO) test --locked --no-fail-fast -p weir-tests --test interop -- --include-ignored --test-threads=2
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
 	@$(MAKE) --no-print-directory fuzz T=600
 	scripts/other-nginx.sh build/other-nginx
 
@@ -100,7 +105,7 @@ check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendo
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@for script in scripts/*.sh .ci/run; do bash -n $$script || exit 1; done
 	@scripts/vendor-check.sh
-	$(CARGO) test --locked -p weir-tests --test docs
+	$(CARGO_TEST) --test docs
 
 bench: build ## the benchmark table: each row a ratio against a peer measured in the same run
 	@scripts/deps.sh bench
