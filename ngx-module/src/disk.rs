@@ -78,7 +78,7 @@ fn decide(free: &HashMap<PathBuf, u64>) {
 
 /// Whether this worker speaks for all: each looks for itself, and one line is enough.
 fn is_first(runtime: &Runtime) -> bool {
-    let workers = runtime.zone.workers();
+    let workers = runtime.zone.lock(process::pid()).workers();
     let mut serving = workers.iter().filter(|worker| !worker.draining && process::alive(worker.pid));
     process::draining() || serving.next().is_none_or(|worker| worker.pid == process::pid())
 }

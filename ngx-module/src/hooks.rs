@@ -91,7 +91,7 @@ pub fn on_connect(session: &mut Session) -> bool {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return true };
     if session.is_from_worker() {
         // The socket has a name that others on the machine can find out.
-        let workers = runtime.zone.workers();
+        let workers = runtime.zone.lock(process::pid()).workers();
         return session.peer_pid().is_some_and(|pid| workers.iter().any(|worker| worker.pid == pid));
     }
     if session.is_accepted() {

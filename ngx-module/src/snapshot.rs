@@ -46,7 +46,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
 #[must_use]
 pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
     let now = process::now();
-    let known = runtime.zone.workers().into_iter();
+    let known = runtime.zone.lock(process::pid()).workers().into_iter();
     let view = |worker: WorkerFacts| WorkerSnapshot {
         pid: worker.pid,
         since: worker.since,

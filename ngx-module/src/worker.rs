@@ -25,29 +25,40 @@ struct Seen {
     ticks: u32,
     orders: u64,
     draining_since: Option<Timestamp>,
+    /// The zone had no row for this worker, and the log says so.
+    is_rowless: bool,
 }
 
-static SEEN: Local<Seen> = Local::new(Seen { ticks: 0, orders: 0, draining_since: None });
+static SEEN: Local<Seen> = Local::new(Seen { ticks: 0, orders: 0, draining_since: None, is_rowless: false });
 
 /// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
 /// reloads does not start workers anew, so this is asked with every connection.
 pub fn ensure_started() -> bool {
     let Some(runtime) = runtime::current() else { return false };
     if runtime.worker().is_none() && process::serves() {
-        let registered =
-            runtime.zone.lock(process::pid()).register(process::pid(), process::now(), process::alive);
-        match registered {
-            Ok(worker) => {
-                runtime.set_worker(worker);
-                if runtime.auto_push && process::is_worker() {
-                    runtime.zone.set_doors(worker, &interworker::open());
-                }
-                timer::start_tick();
-            }
-            Err(error) => log::cycle(Level::Critical, format_args!("weir: no row for this worker: {error}")),
-        }
+        register(&runtime);
+        timer::start_tick();
     }
     true
+}
+
+fn register(runtime: &Runtime) {
+    let registered =
+        runtime.zone.lock(process::pid()).register(process::pid(), process::now(), process::alive);
+    match registered {
+        Ok(worker) => {
+            runtime.set_worker(worker);
+            if runtime.auto_push && process::is_worker() {
+                runtime.zone.set_doors(worker, &interworker::open());
+            }
+        }
+        // It is tried again with each connection and each second.
+        Err(error) => {
+            if !SEEN.with(|seen| std::mem::replace(&mut seen.is_rowless, true)) {
+                log::cycle(Level::Critical, format_args!("weir: no row for this worker: {error}"));
+            }
+        }
+    }
 }
 
 /// The worker exits: its row and its streams are free at once.
@@ -77,6 +88,7 @@ pub fn tick() {
         seen.ticks == 0
     });
     if slow {
+        ensure_started();
         session::each(account);
         session::each(push::account);
         session::each(hooks::guard::check_deadline);

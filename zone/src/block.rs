@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Event,
     Target,
     Push,
+    Worker,
 }
 
 impl Kind {
@@ -38,6 +39,7 @@ impl Kind {
             6 => Kind::Event,
             7 => Kind::Target,
             8 => Kind::Push,
+            9 => Kind::Worker,
             _ => Kind::Free,
         }
     }
@@ -53,17 +55,18 @@ impl Kind {
             Kind::Event => 6,
             Kind::Target => 7,
             Kind::Push => 8,
+            Kind::Worker => 9,
         }
     }
 
-    /// First word of the text that such a block holds. A key has room for most texts; streams, players
-    /// and pushes leave all of it to tails.
+    /// First word of the text that such a block holds. A key has room for most texts; streams, players,
+    /// pushes and workers leave all of it to tails.
     pub(crate) fn text_from(self) -> usize {
         match self {
             Kind::Key => 10,
             Kind::Event => 5,
             Kind::Target => 6,
-            Kind::Stream | Kind::Player | Kind::Push => WORDS,
+            Kind::Stream | Kind::Player | Kind::Push | Kind::Worker => WORDS,
             Kind::Free | Kind::Taken | Kind::Tail => 2,
         }
     }
@@ -79,7 +82,7 @@ impl Kind {
     }
 
     pub(crate) fn is_record(self) -> bool {
-        self.is_chained() || matches!(self, Kind::Event | Kind::Push)
+        self.is_chained() || matches!(self, Kind::Event | Kind::Push | Kind::Worker)
     }
 
     /// Found by a hash.

@@ -15,40 +15,51 @@ use crate::{
 /// An address has at most so many rows: as many workers as can have connections of it below the usual limit.
 const PROBES: usize = 32;
 
-const SLOT_BITS: u32 = 8;
-const COUNT_FROM: u32 = 32 + SLOT_BITS;
-const MOST: u64 = (1 << (u64::BITS - COUNT_FROM)) - 1;
+/// A time in milliseconds takes 41 bits until the year 2039, and 44 until 2527.
+const COUNT_BITS: u32 = 20;
+const MOST: u64 = (1 << COUNT_BITS) - 1;
 
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct ConnectionRow {
     bucket: [AtomicU64; 2],
-    since: AtomicU64,
-    /// From the lowest bit: generation and place of the worker, number of connections. 0 is a free row.
-    owned: AtomicU64,
+    /// The worker, as records name their owner. 0 marks a free row.
+    owner: AtomicU64,
+    /// When the row was taken, in milliseconds, above the number of connections.
+    counted: AtomicU64,
 }
 
 impl ConnectionRow {
     fn is_free(&self) -> bool {
-        self.owned.load(Relaxed) == 0
+        self.owner() == 0
     }
 
     fn is_of(&self, bucket: [u64; 2]) -> bool {
         !self.is_free() && throttle::are(&self.bucket, bucket)
     }
 
-    /// The worker, as records name their owner.
     fn owner(&self) -> u64 {
-        let owned = self.owned.load(Relaxed);
-        (owned >> 32 & ((1 << SLOT_BITS) - 1)) << 32 | owned & 0xffff_ffff
+        self.owner.load(Relaxed)
+    }
+
+    fn since(&self) -> u64 {
+        self.counted.load(Relaxed) >> COUNT_BITS
     }
 
     fn count(&self) -> u64 {
-        self.owned.load(Relaxed) >> COUNT_FROM
+        if self.is_free() { 0 } else { self.counted.load(Relaxed) & MOST }
     }
 
-    fn set_count(&self, owner: u64, count: u64) {
-        self.owned.store(if count == 0 { 0 } else { count.min(MOST) << COUNT_FROM | owner }, Relaxed);
+    fn set_count(&self, count: u64) {
+        if count == 0 {
+            self.free();
+        } else {
+            self.counted.store(self.since() << COUNT_BITS | count.min(MOST), Relaxed);
+        }
+    }
+
+    fn free(&self) {
+        self.owner.store(0, Relaxed);
     }
 }
 
@@ -70,19 +81,19 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 known += row.count();
                 own = own.or(Some(row).filter(|row| row.owner() == owner));
             }
-            let since = if row.is_free() { 0 } else { row.since.load(Relaxed) };
+            let since = if row.is_free() { 0 } else { row.since() };
             oldest = oldest.filter(|(_, least)| *least <= since).or(Some((row, since)));
         }
         if known >= u64::from(limit) {
             return false;
         }
         if let Some(row) = own {
-            row.set_count(owner, row.count() + 1);
+            row.set_count(row.count() + 1);
         } else if let Some((row, _)) = oldest {
-            row.owned.store(0, Relaxed);
+            row.free();
             throttle::store(&row.bucket, words);
-            row.since.store(now.as_millis(), Relaxed);
-            row.set_count(owner, 1);
+            row.counted.store(now.as_millis() << COUNT_BITS | 1, Relaxed);
+            row.owner.store(owner, Relaxed);
         }
         true
     }
@@ -92,7 +103,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let (owner, words) = (worker.to_word(), throttle::words(bucket));
         let own = self.near(bucket).find(|row| row.is_of(words) && row.owner() == owner);
         if let Some(row) = own {
-            row.set_count(owner, row.count().saturating_sub(1));
+            row.set_count(row.count().saturating_sub(1));
         }
     }
 
@@ -100,7 +111,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub(crate) fn forget_lost_connections(&self) {
         for row in &self.zone.root.connections {
             if !row.is_free() && self.zone.owner_pid(row.owner()).is_none() {
-                row.owned.store(0, Relaxed);
+                row.free();
             }
         }
     }

@@ -100,11 +100,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.blocks.len() / SHARE
     }
 
-    /// Blocks that events have, which nobody needs to do without.
-    pub(crate) fn event_blocks(&self) -> usize {
-        self.zone.root.event_blocks.load(Relaxed) as usize
-    }
-
     /// Frees the oldest event. Returns whether there was one.
     pub(crate) fn forget_oldest_event(&self) -> bool {
         let root = self.zone.root;

@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
     bans::BanRow, block::Block, connections::ConnectionRow, guard::GUARD_REASONS, throttle::ThrottleRow,
-    workers::WorkerRow,
 };
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// The smallest zone, in bytes: room for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
 
-pub(crate) const WORKERS: usize = 128;
+/// Blocks that are kept for workers: so many find a row however full the zone is.
+pub(crate) const KEPT_FOR_WORKERS: usize = 64;
 pub(crate) const THROTTLED: usize = 256;
 pub(crate) const CONNECTIONS: usize = 512;
 pub(crate) const BANS: usize = 64;
@@ -48,6 +48,10 @@ pub struct Root {
     pub(crate) orders: AtomicU64,
     pub(crate) next_session: AtomicU64,
     pub(crate) next_worker: AtomicU64,
+    /// The row of the worker that registered last + 1; each row leads to the one before.
+    pub(crate) last_worker: AtomicU64,
+    /// Workers that have a row.
+    pub(crate) workers: AtomicU64,
     pub(crate) last_event: AtomicU64,
     pub(crate) oldest_event: AtomicU64,
     pub(crate) newest_event: AtomicU64,
@@ -60,7 +64,6 @@ pub struct Root {
     pub(crate) targets: AtomicU64,
     /// What the guard refused, by reason.
     pub(crate) guard: [AtomicU64; GUARD_REASONS],
-    pub(crate) workers: [WorkerRow; WORKERS],
     pub(crate) throttle: [ThrottleRow; THROTTLED],
     pub(crate) connections: [ConnectionRow; CONNECTIONS],
     pub(crate) bans: [BanRow; BANS],
@@ -85,6 +88,8 @@ impl Default for Root {
             orders: AtomicU64::default(),
             next_session: AtomicU64::default(),
             next_worker: AtomicU64::default(),
+            last_worker: AtomicU64::default(),
+            workers: AtomicU64::default(),
             last_event: AtomicU64::default(),
             oldest_event: AtomicU64::default(),
             newest_event: AtomicU64::default(),
@@ -93,7 +98,6 @@ impl Default for Root {
             seed: AtomicU64::default(),
             targets: AtomicU64::default(),
             guard: std::array::from_fn(|_| AtomicU64::default()),
-            workers: std::array::from_fn(|_| WorkerRow::default()),
             throttle: std::array::from_fn(|_| ThrottleRow::default()),
             connections: std::array::from_fn(|_| ConnectionRow::default()),
             bans: std::array::from_fn(|_| BanRow::default()),
@@ -117,7 +121,7 @@ impl Plan {
         let rest = bytes.checked_sub(size_of::<Root>())?;
         let heads = (rest / size_of::<Block>() / 2).next_power_of_two();
         let blocks = rest.checked_sub(Self::heads_bytes(heads))? / size_of::<Block>();
-        (blocks >= 64).then_some(Plan { heads, blocks })
+        (blocks >= 64 + KEPT_FOR_WORKERS).then_some(Plan { heads, blocks })
     }
 
     /// Bytes of the hash chains, a whole number of blocks so that blocks stay aligned.

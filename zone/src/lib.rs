@@ -5,10 +5,10 @@
 //! crate has no unsafe code; the one cast from an address to these types is the module's (`ffi/zone.rs`).
 //!
 //! ```text
-//! Root      counters, one row a worker, tables of fixed size an address        layout.rs workers.rs throttle.rs connections.rs guard.rs
+//! Root      counters, tables of fixed size an address                          layout.rs throttle.rs connections.rs guard.rs
 //! heads     hash chains of records                                             lock.rs
 //! blocks    128 bytes each: a record (key, target, stream, player, push,       block.rs keys.rs targets.rs streams.rs players.rs
-//!           event) or its text                                                 pushes.rs events.rs
+//!           event, worker) or its text                                         pushes.rs events.rs workers.rs
 //! ```
 //!
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::{
     Root, ZoneFull,
     block::{Block, Index, Kind, pack, unpack},
+    layout::KEPT_FOR_WORKERS,
 };
 
 /// A lock between processes that the master of nginx breaks when its holder dies
@@ -52,10 +53,18 @@ impl<'z, M: Mutex> Zone<'z, M> {
         self.root.orders.load(Relaxed)
     }
 
-    /// Blocks in use, and in all. Those of events do not count: they give way.
+    /// Blocks in use, and in all. Blocks of events do not count, because other records may take them; blocks
+    /// that are kept for workers do not count either.
     pub fn usage(&self) -> (usize, usize) {
-        let used = self.root.used.load(Relaxed).saturating_sub(self.root.event_blocks.load(Relaxed));
-        (used as usize, self.blocks.len())
+        let apart =
+            self.root.event_blocks.load(Relaxed) as usize + KEPT_FOR_WORKERS - self.kept_for_workers();
+        let used = (self.root.used.load(Relaxed) as usize).saturating_sub(apart);
+        (used, self.blocks.len() - KEPT_FOR_WORKERS)
+    }
+
+    /// Blocks that nothing but a worker may take.
+    fn kept_for_workers(&self) -> usize {
+        KEPT_FOR_WORKERS.saturating_sub(self.root.workers.load(Relaxed) as usize)
     }
 
     /// Bytes in use, of [`Root::size`].
@@ -182,7 +191,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         keep_free: usize,
         fill: impl FnOnce(&Block),
     ) -> Result<Index, ZoneFull> {
-        self.make_room(kind.blocks_for(text.len()), keep_free)?;
+        let kept = if kind == Kind::Worker { 0 } else { self.zone.kept_for_workers() };
+        self.make_room(kind.blocks_for(text.len()), keep_free + kept)?;
         let (own, rest) = text.split_at(text.len().min(kind.text_bytes()));
         let index = self.take()?;
         let record = self.zone.block(index).ok_or(ZoneFull)?;
@@ -200,7 +210,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         text: &[u8],
         keep_free: usize,
     ) -> Result<(), ZoneFull> {
-        self.make_room(text.len().div_ceil(Kind::Tail.text_bytes()), keep_free)?;
+        let kept = self.zone.kept_for_workers();
+        self.make_room(text.len().div_ceil(Kind::Tail.text_bytes()), keep_free + kept)?;
         let before = record.tail();
         record.set_tail(self.write_tails(text)?);
         if let Some(before) = before {
@@ -209,11 +220,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(())
     }
 
-    /// Events have what nothing else needs.
+    /// Forgets events until `wanted` blocks are free beside `keep_free` others.
     fn make_room(&self, wanted: usize, keep_free: usize) -> Result<(), ZoneFull> {
         loop {
-            let (used, all) = self.zone.usage();
-            if used + self.event_blocks() + wanted + keep_free <= all {
+            let used = self.zone.root.used.load(Relaxed) as usize;
+            if used + wanted + keep_free <= self.zone.blocks.len() {
                 return Ok(());
             }
             if !self.forget_oldest_event() {
@@ -346,6 +357,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             }
         }
         self.repair_events();
+        self.repair_workers();
         zone.root.free.store(0, Relaxed);
         zone.root.used.store(zone.blocks.len() as u64, Relaxed);
         // From the end, so that the first blocks are taken first and few are ever touched.

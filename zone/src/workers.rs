@@ -1,16 +1,24 @@
-//! One row a worker: who is alive, and what it left behind when it is not.
+//! One row per worker: who is alive, and what it left behind when it is not.
+//!
+//! A row is a block, so that as many workers find one as there is memory: workers of earlier configurations
+//! keep theirs until their last session ends. The rows lead to each other, for whoever lists them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::Timestamp;
 
 use crate::{
     Locked, Mutex, Zone, ZoneFull,
-    block::{Block, Kind},
-    keys,
-    layout::WORKERS,
-    targets,
+    block::{Block, Index, Kind, pack, unpack},
+    keys, targets,
 };
+
+const PROCESS: usize = 2;
+const GENERATION: usize = 3;
+const SINCE: usize = 4;
+const HEARTBEAT: usize = 5;
+const DRAINING: usize = 6;
+const DOORS: usize = 7;
 
 const DOOR_WORDS: usize = 3;
 const DOORS_A_WORD: usize = 3;
@@ -19,23 +27,14 @@ const DOOR_BITS: usize = 21;
 /// How many sockets for other workers a worker can have.
 pub const MAX_DOORS: usize = DOOR_WORDS * DOORS_A_WORD;
 
-#[derive(Default)]
-#[repr(C)]
-pub(crate) struct WorkerRow {
-    pid: AtomicU64,
-    generation: AtomicU64,
-    since: AtomicU64,
-    heartbeat: AtomicU64,
-    draining: AtomicU64,
-    doors: [AtomicU64; DOOR_WORDS],
+fn pid(row: &Block) -> u32 {
+    row.word(PROCESS) as u32
 }
 
-impl WorkerRow {
-    fn doors(&self) -> Vec<u32> {
-        let words = self.doors.iter().map(|word| word.load(Relaxed));
-        let doors = words.flat_map(|word| (0..DOORS_A_WORD).map(move |at| word >> (at * DOOR_BITS)));
-        doors.map_while(|door| (door as u32 & ((1 << DOOR_BITS) - 1)).checked_sub(1)).collect()
-    }
+fn doors(row: &Block) -> Vec<u32> {
+    let words = (DOORS..DOORS + DOOR_WORDS).map(|at| row.word(at));
+    let doors = words.flat_map(|word| (0..DOORS_A_WORD).map(move |at| word >> (at * DOOR_BITS)));
+    doors.map_while(|door| (door as u32 & ((1 << DOOR_BITS) - 1)).checked_sub(1)).collect()
 }
 
 /// A worker's place in the zone. The generation tells it from an earlier worker of the same place.
@@ -70,8 +69,8 @@ impl<M: Mutex> Zone<'_, M> {
     /// Stamps the caller's row: its event loop came round at `now`.
     pub fn heartbeat(&self, worker: WorkerId, now: Timestamp, draining: bool) {
         if let Some(row) = self.worker_row(worker.to_word()) {
-            row.heartbeat.store(now.as_millis(), Relaxed);
-            row.draining.store(u64::from(draining), Relaxed);
+            row.set(HEARTBEAT, now.as_millis());
+            row.set(DRAINING, u64::from(draining));
         }
     }
 
@@ -79,39 +78,45 @@ impl<M: Mutex> Zone<'_, M> {
     pub fn set_doors(&self, worker: WorkerId, doors: &[u32]) {
         let Some(row) = self.worker_row(worker.to_word()) else { return };
         let mut doors = doors.chunks(DOORS_A_WORD);
-        for word in &row.doors {
+        for at in DOORS..DOORS + DOOR_WORDS {
             let pack = |word, door: &u32| word << DOOR_BITS | u64::from(door + 1);
-            word.store(doors.next().unwrap_or_default().iter().rev().fold(0, pack), Relaxed);
+            row.set(at, doors.next().unwrap_or_default().iter().rev().fold(0, pack));
         }
-    }
-
-    /// Every worker that registered and has not been found dead.
-    pub fn workers(&self) -> Vec<WorkerFacts> {
-        let rows = self.root.workers.iter().filter(|row| row.pid.load(Relaxed) != 0);
-        rows.map(|row| WorkerFacts {
-            pid: row.pid.load(Relaxed) as u32,
-            since: Timestamp::from_millis(row.since.load(Relaxed)),
-            heartbeat: Timestamp::from_millis(row.heartbeat.load(Relaxed)),
-            draining: row.draining.load(Relaxed) != 0,
-            doors: row.doors(),
-        })
-        .collect()
     }
 
     /// Process id of the worker that a record's owner word names, if that worker still has its row.
     pub(crate) fn owner_pid(&self, owner: u64) -> Option<u32> {
-        self.worker_row(owner).map(|row| row.pid.load(Relaxed) as u32).filter(|pid| *pid != 0)
+        self.worker_row(owner).map(pid)
     }
 
-    fn worker_row(&self, owner: u64) -> Option<&WorkerRow> {
-        let row = self.root.workers.get((owner >> 32) as usize)?;
-        (row.generation.load(Relaxed) & 0xffff_ffff == owner & 0xffff_ffff).then_some(row)
+    fn worker_row(&self, owner: u64) -> Option<&Block> {
+        let row = self.block((owner >> 32) as Index)?;
+        (row.kind() == Kind::Worker && row.word(GENERATION) == owner & 0xffff_ffff).then_some(row)
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
+    /// Every worker that registered and has not been found dead, the longest there first.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerFacts> {
+        let facts = |row: &Block| WorkerFacts {
+            pid: pid(row),
+            since: Timestamp::from_millis(row.word(SINCE)),
+            heartbeat: Timestamp::from_millis(row.word(HEARTBEAT)),
+            draining: row.word(DRAINING) != 0,
+            doors: doors(row),
+        };
+        let mut workers: Vec<WorkerFacts> = self.worker_rows().map(|(_, row)| facts(row)).collect();
+        workers.reverse();
+        workers
+    }
+
     /// Gives the calling worker a row. Rows and records of dead workers are freed first; `alive` asks the
     /// kernel about a process id.
+    ///
+    /// # Errors
+    ///
+    /// The zone is full, and more workers have a row than blocks are kept for.
     pub fn register(
         &self,
         pid: u32,
@@ -121,25 +126,24 @@ impl<M: Mutex> Locked<'_, '_, M> {
         // A row under the caller's own pid belongs to a dead worker that had the same number.
         self.reclaim(now, |other| other != pid && alive(other));
         let root = self.zone.root;
-        let slot = root.workers.iter().position(|row| row.pid.load(Relaxed) == 0).ok_or(ZoneFull)?;
         let generation = (root.next_worker.fetch_add(1, Relaxed) + 1) & 0xffff_ffff;
-        let row = &root.workers[slot];
-        row.generation.store(generation, Relaxed);
-        row.since.store(now.as_millis(), Relaxed);
-        row.heartbeat.store(now.as_millis(), Relaxed);
-        row.draining.store(0, Relaxed);
-        for word in &row.doors {
-            word.store(0, Relaxed);
-        }
-        row.pid.store(u64::from(pid), Relaxed);
-        debug_assert!(slot < WORKERS);
-        Ok(WorkerId { slot: slot as u32, generation: generation as u32 })
+        let before = unpack(root.last_worker.load(Relaxed));
+        let slot = self.write(Kind::Worker, &[], 0, |row| {
+            row.set(PROCESS, pid.into());
+            row.set(GENERATION, generation);
+            row.set(SINCE, now.as_millis());
+            row.set(HEARTBEAT, now.as_millis());
+            row.set_next(before);
+        })?;
+        root.last_worker.store(pack(Some(slot)), Relaxed);
+        root.workers.fetch_add(1, Relaxed);
+        Ok(WorkerId { slot, generation: generation as u32 })
     }
 
     /// Gives the caller's row back when it exits.
     pub fn unregister(&self, worker: WorkerId, now: Timestamp) {
-        if let Some(row) = self.zone.worker_row(worker.to_word()) {
-            row.pid.store(0, Relaxed);
+        if self.zone.worker_row(worker.to_word()).is_some() {
+            self.free_workers(|at, _| at == worker.slot);
         }
         self.free_orphans(now, |_| true);
     }
@@ -147,18 +151,46 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Frees the rows of workers that are gone, and what was theirs: streams, players, pushes, connections,
     /// unfinished keys and targets. Returns how many streams were freed.
     pub fn reclaim(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
-        let gone = |row: &&crate::workers::WorkerRow| {
-            let pid = row.pid.load(Relaxed) as u32;
-            pid != 0 && !alive(pid)
-        };
-        let gone: Vec<_> = self.zone.root.workers.iter().filter(gone).collect();
-        if self.zone.root.orphans.swap(0, Relaxed) == 0 && gone.is_empty() {
+        let gone = self.worker_rows().any(|(_, row)| !alive(pid(row)));
+        if self.zone.root.orphans.swap(0, Relaxed) == 0 && !gone {
             return 0;
         }
-        for row in gone {
-            row.pid.store(0, Relaxed);
+        if gone {
+            self.free_workers(|_, row| !alive(pid(row)));
         }
         self.free_orphans(now, alive)
+    }
+
+    /// Frees the rows of these workers.
+    fn free_workers(&self, which: impl Fn(Index, &Block) -> bool) {
+        let rows: Vec<(Index, &Block)> = self.worker_rows().collect();
+        let (gone, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(at, row)| which(*at, row));
+        self.string_workers(&left);
+        for (at, _) in gone {
+            self.free_record(at);
+        }
+    }
+
+    /// Strings the rows together again, after a worker died inside.
+    pub(crate) fn repair_workers(&self) {
+        let mut rows: Vec<(Index, &Block)> = self.records(Kind::Worker).collect();
+        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.word(GENERATION)));
+        self.string_workers(&rows);
+    }
+
+    /// Makes these rows, the youngest first, the list of workers.
+    fn string_workers(&self, rows: &[(Index, &Block)]) {
+        for (nth, (_, row)) in rows.iter().enumerate() {
+            row.set_next(rows.get(nth + 1).map(|(at, _)| *at));
+        }
+        self.zone.root.last_worker.store(pack(rows.first().map(|(at, _)| *at)), Relaxed);
+        self.zone.root.workers.store(rows.len() as u64, Relaxed);
+    }
+
+    /// The rows of workers, the youngest first.
+    pub(crate) fn worker_rows(&self) -> impl Iterator<Item = (Index, &Block)> {
+        let rows = self.follow(unpack(self.zone.root.last_worker.load(Relaxed)));
+        rows.filter(|(_, row)| row.kind() == Kind::Worker)
     }
 
     fn free_orphans(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {

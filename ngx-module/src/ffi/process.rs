@@ -1,6 +1,6 @@
 //! The process: its number, the clock, who is alive, and state that one event loop alone touches.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::HashMap};
 
 use weir_model::Timestamp;
 
@@ -62,16 +62,8 @@ pub fn alive(pid: u32) -> bool {
 
 /// As [`alive`], asking the kernel once for each process: for lists of many rows.
 pub fn census() -> impl Fn(u32) -> bool {
-    let known = RefCell::new(Vec::<(u32, bool)>::new());
-    move |pid| {
-        let mut known = known.borrow_mut();
-        if let Some((_, answer)) = known.iter().find(|(of, _)| *of == pid) {
-            return *answer;
-        }
-        let answer = alive(pid);
-        known.push((pid, answer));
-        answer
-    }
+    let known = RefCell::new(HashMap::<u32, bool>::new());
+    move |pid| *known.borrow_mut().entry(pid).or_insert_with(|| alive(pid))
 }
 
 /// Whether the worker was told to quit.

@@ -21,7 +21,8 @@ pub fn spread(session: &mut Session) {
         _ => return,
     };
     let known = session.pushed_to();
-    for worker in runtime.zone.workers() {
+    let workers = runtime.zone.lock(process::pid()).workers();
+    for worker in workers {
         if worker.pid == process::pid() || known.contains(&worker.pid) || !process::alive(worker.pid) {
             continue;
         }

@@ -1,5 +1,5 @@
 //! Hundreds of publishers: each is listed in every answer of every worker, and leaves nothing behind; a zone that has no
-//! room for more says so, and those in it do not notice.
+//! room for more says so, and those in it do not notice. A worker finds its row, however many there are.
 
 use std::collections::HashSet;
 
@@ -126,4 +126,26 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
     // What is kept are the last events.
     let kept = used(&api) - before;
     assert!(kept < 16 * 1024, "{kept} bytes of the zone did not come back");
+}
+
+#[test]
+fn a_hundred_and_sixty_workers_serve() {
+    let nginx =
+        Config::weir().workers(160).connections(64).with_api().app("live", "weir_publish key;").start();
+    let api = nginx.api();
+    let listed = || api.get("/v1/health").expect(200)["workers"].as_array().unwrap().len();
+    until("each worker has its row", 30.0, || listed() == 160);
+    let workers = nginx.workers();
+    let publishers: Vec<_> = [0, 64, 127, 128, 129, 159]
+        .map(|nth| {
+            let key = api.create_key("live", &format!("show-{nth}")).key;
+            let path = format!("live/{key}");
+            nginx.on_worker(workers[nth], || Publisher::to(nginx.rtmp(), &path).start().started())
+        })
+        .into_iter()
+        .collect();
+    let streams = until("all are listed", 5.0, || Some(api.streams()).filter(|streams| streams.len() == 6));
+    assert!(streams.iter().any(|stream| stream["publisher"]["worker_pid"] == workers[159].0));
+    assert!(nginx.log_lines("no row").is_empty());
+    assert!(publishers.iter().all(|publisher| !publisher.is_closed()));
 }

@@ -9,14 +9,16 @@ use weir_model::{
 
 use super::seen::{Seen, TestZone, look};
 use crate::{
-    KeyRecord, NewPush, NewStream, Root, Stage, StreamId, WorkerId, block::Kind, death, heap::Heap, targets,
+    Block, KeyRecord, NewPush, NewStream, Root, Stage, StreamId, WorkerId, block::Kind, death, heap::Heap,
+    layout::KEPT_FOR_WORKERS, targets,
 };
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
-/// A zone with `records` bytes beside its root.
+/// A zone with `records` bytes beside its root and the rows of workers.
 pub fn small_heap(records: usize) -> Heap {
-    Heap::new(128 * 1024, size_of::<Root>() + records).unwrap()
+    let workers = KEPT_FOR_WORKERS * size_of::<Block>();
+    Heap::new(128 * 1024, size_of::<Root>() + workers + records).unwrap()
 }
 
 pub fn digest(secret: u8) -> Digest {

@@ -9,6 +9,7 @@ use crate::{
     KeyRecord, Locked, Mutex, Zone,
     block::{Block, Index, Kind, unpack},
     heap::SpinLock,
+    layout::KEPT_FOR_WORKERS,
     streams, targets,
 };
 
@@ -62,7 +63,13 @@ pub fn look(zone: &TestZone<'_>) -> Seen {
         let key = (push.target.0, streams::owner(block));
         assert!(seen.pushes.insert(key, (push.state, push.last_error)).is_none(), "a push is there twice");
     }
-    check_free(zone, &taken);
+    for (at, block) in locked.records(Kind::Worker) {
+        take_all(&locked, at, block, &mut taken);
+        assert!(locked.worker_rows().any(|(found, _)| found == at), "a worker is not on the list");
+    }
+    let workers = locked.worker_rows().count();
+    assert_eq!(zone.root.workers.load(Relaxed), workers as u64);
+    check_free(zone, &taken, workers);
     seen
 }
 
@@ -78,7 +85,7 @@ fn take_all<M: Mutex>(locked: &Locked<'_, '_, M>, at: Index, record: &Block, tak
 }
 
 /// Every other block is on the free list, once.
-fn check_free(zone: &TestZone<'_>, taken: &HashSet<Index>) {
+fn check_free(zone: &TestZone<'_>, taken: &HashSet<Index>, workers: usize) {
     let mut free = HashSet::new();
     let mut next = unpack(zone.root.free.load(Relaxed));
     while let Some(at) = next {
@@ -86,7 +93,8 @@ fn check_free(zone: &TestZone<'_>, taken: &HashSet<Index>) {
         next = zone.block(at).unwrap().next();
     }
     assert_eq!(free.len() + taken.len(), zone.blocks.len(), "blocks are lost");
-    assert_eq!(zone.usage().0, taken.len());
+    assert!(workers <= KEPT_FOR_WORKERS);
+    assert_eq!(zone.usage().0, taken.len() - workers);
 }
 
 impl Seen {

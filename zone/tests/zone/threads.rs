@@ -52,5 +52,5 @@ fn four_workers_at_once() {
         workers.into_iter().map(|worker| worker.join().unwrap()).sum()
     });
     assert!(taken > 0);
-    assert_eq!((used(&heap.zone()), heap.zone().workers().len()), (20, 4));
+    assert_eq!((used(&heap.zone()), heap.zone().lock(1).workers().len()), (20, 4));
 }

@@ -1,8 +1,12 @@
 //! Workers: a row each, told from an earlier worker of the same row or of the same process id.
 
-use weir_zone::{MAX_DOORS, WorkerFacts, ZoneFull};
+use weir_zone::{MAX_DOORS, WorkerFacts, WorkerId, ZoneFull};
 
-use super::{NOW, PID, claim, heap, names, register, stream, used};
+use super::{NOW, PID, TestZone, bucket, claim, heap, names, register, stream, used};
+
+fn listed(zone: &TestZone<'_>) -> Vec<WorkerFacts> {
+    zone.lock(PID).workers()
+}
 
 #[test]
 fn a_worker_is_listed_as_it_said() {
@@ -11,10 +15,10 @@ fn a_worker_is_listed_as_it_said() {
     let worker = register(&zone, 10);
     register(&zone, 11);
     let fresh = WorkerFacts { pid: 10, since: NOW, heartbeat: NOW, draining: false, doors: Vec::new() };
-    assert_eq!(zone.workers(), [fresh.clone(), WorkerFacts { pid: 11, ..fresh.clone() }]);
+    assert_eq!(listed(&zone), [fresh.clone(), WorkerFacts { pid: 11, ..fresh.clone() }]);
     zone.heartbeat(worker, NOW.plus_seconds(1), true);
     let draining = WorkerFacts { heartbeat: NOW.plus_seconds(1), draining: true, ..fresh };
-    assert_eq!(zone.workers()[0], draining);
+    assert_eq!(listed(&zone)[0], draining);
 }
 
 #[test]
@@ -26,10 +30,10 @@ fn a_worker_that_exits_takes_its_streams_along() {
     claim(&zone, &stream("b", other));
     zone.lock(10).unregister(one, NOW);
     assert_eq!(names(&zone), ["b"]);
-    assert_eq!(zone.workers().len(), 1);
+    assert_eq!(listed(&zone).len(), 1);
     // Twice is once.
     zone.lock(10).unregister(one, NOW);
-    assert_eq!((zone.workers().len(), names(&zone)), (1, vec!["b".to_owned()]));
+    assert_eq!((listed(&zone).len(), names(&zone)), (1, vec!["b".to_owned()]));
 }
 
 #[test]
@@ -44,8 +48,8 @@ fn a_new_worker_inherits_nothing_of_its_row() {
     // What the dead one still says counts for nobody.
     zone.heartbeat(dead, NOW.plus_seconds(9), true);
     zone.lock(10).unregister(dead, NOW);
-    let listed = zone.workers();
-    assert_eq!((listed.len(), listed[0].pid, listed[0].draining, listed[0].heartbeat), (1, 12, false, NOW));
+    let all = listed(&zone);
+    assert_eq!((all.len(), all[0].pid, all[0].draining, all[0].heartbeat), (1, 12, false, NOW));
     claim(&zone, &stream("a", new));
 }
 
@@ -57,19 +61,87 @@ fn a_process_id_may_come_again() {
     claim(&zone, &stream("a", before));
     let after = register(&zone, 10);
     assert_ne!(before, after);
-    assert_eq!((zone.workers().len(), names(&zone).len()), (1, 0));
+    assert_eq!((listed(&zone).len(), names(&zone).len()), (1, 0));
+}
+
+/// Old workers that drain keep their rows: what a worker finds is bounded by the memory alone.
+#[test]
+fn three_hundred_workers_have_rows_and_give_them_back() {
+    let heap = heap();
+    let zone = heap.zone();
+    for pid in 1..=300 {
+        register(&zone, pid);
+    }
+    let all = listed(&zone);
+    assert!(all.iter().map(|worker| worker.pid).eq(1..=300));
+    assert!(zone.lock(PID).register(301, NOW, |pid| pid % 2 == 0).is_ok());
+    assert_eq!(listed(&zone).len(), 151);
+    for pid in (2..=300).step_by(2) {
+        assert!(listed(&zone).iter().any(|worker| worker.pid == pid), "{pid}");
+    }
+    zone.lock(PID).reclaim(NOW, |_| false);
+    assert_eq!((listed(&zone), used(&zone)), (vec![], 0));
 }
 
 #[test]
-fn there_is_room_for_128_and_for_more_once_some_are_dead() {
+fn a_full_zone_has_rows_for_64_workers() {
     let heap = heap();
     let zone = heap.zone();
-    for pid in 1..=128 {
+    let worker = register(&zone, 1);
+    let claims = |n: &u32| {
+        let name = n.to_string();
+        zone.lock(PID).claim(&stream(&name, worker), NOW, |_| true).is_ok()
+    };
+    assert!((0..).take_while(claims).count() > 100);
+    let full = used(&zone);
+    for pid in 2..=64 {
         register(&zone, pid);
     }
-    assert_eq!(zone.lock(PID).register(129, NOW, |_| true), Err(ZoneFull));
-    assert!(zone.lock(PID).register(129, NOW, |pid| pid % 2 == 0).is_ok());
-    assert_eq!(zone.workers().len(), 65);
+    assert_eq!(used(&zone), full, "the rows were kept for them");
+    let odd = zone.usage().1 - full;
+    let more = (0..).take_while(|n| zone.lock(PID).register(65 + n, NOW, |_| true).is_ok()).count();
+    assert_eq!(more, odd, "the others take what is left");
+    assert_eq!(zone.lock(PID).register(999, NOW, |_| true), Err(ZoneFull));
+    // As soon as one is gone, another finds its row.
+    assert!(zone.lock(PID).register(999, NOW, |pid| pid != 2).is_ok());
+}
+
+/// Each finds its own row among many, whichever order they leave in; the table of connections knows them too.
+#[test]
+fn many_workers_keep_apart() {
+    let heap = heap();
+    let zone = heap.zone();
+    let workers: Vec<WorkerId> = (1..=300).map(|pid| register(&zone, pid)).collect();
+    for (nth, worker) in workers.iter().enumerate() {
+        zone.heartbeat(*worker, NOW.plus_seconds(nth as u64), nth % 2 == 0);
+    }
+    let late = workers[299];
+    assert!(zone.lock(PID).connection_opened(late, bucket(1), 1, NOW));
+    assert!(!zone.lock(PID).connection_opened(workers[43], bucket(1), 1, NOW));
+    for (nth, facts) in listed(&zone).into_iter().enumerate() {
+        assert_eq!((facts.heartbeat, facts.draining), (NOW.plus_seconds(nth as u64), nth % 2 == 0));
+    }
+    for nth in [299, 0, 150] {
+        zone.lock(PID).unregister(workers[nth], NOW);
+    }
+    let left = (1..=300).filter(|pid| ![300, 1, 151].contains(pid));
+    assert!(listed(&zone).into_iter().map(|facts| facts.pid).eq(left));
+    assert!(zone.lock(PID).connection_opened(workers[43], bucket(1), 1, NOW), "the other has gone");
+}
+
+#[test]
+fn a_death_inside_leaves_the_workers_in_order() {
+    let heap = heap();
+    let zone = heap.zone();
+    for pid in 10..20 {
+        register(&zone, pid);
+    }
+    let before = listed(&zone);
+    std::mem::forget(zone.lock(PID));
+    heap.break_lock();
+    assert_eq!(listed(&zone), before);
+    register(&zone, 20);
+    assert_eq!(listed(&zone).len(), 11);
 }
 
 #[test]
@@ -80,9 +152,9 @@ fn a_workers_doors_are_its_own() {
     let most: Vec<u32> = (0..MAX_DOORS as u32).map(|nth| (1 << 20) - 1 - nth).collect();
     zone.set_doors(workers[0], &most);
     zone.set_doors(workers[1], &[0]);
-    let doors = || zone.workers().into_iter().map(|worker| worker.doors).collect::<Vec<_>>();
+    let doors = || listed(&zone).into_iter().map(|worker| worker.doors).collect::<Vec<_>>();
     assert_eq!(doors(), [most, vec![0]]);
     zone.lock(10).unregister(workers[0], NOW);
     register(&zone, 12);
-    assert_eq!(doors(), [vec![], vec![0]]);
+    assert_eq!(doors(), [vec![0], vec![]]);
 }
