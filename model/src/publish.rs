@@ -76,6 +76,24 @@ impl Presented {
         Ok(presented)
     }
 
+    /// Returns what nginx-rtmp gets: the public name, and the arguments that are left. The public name may be longer than the
+    /// key in its place.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooLong`]: nginx-rtmp would cut it (`NGX_RTMP_MAX_NAME`).
+    pub fn renamed(&self, stream: &str) -> Result<Vec<u8>, Refusal> {
+        let mut name = stream.as_bytes().to_vec();
+        if !self.args.is_empty() {
+            name.push(b'?');
+            name.extend_from_slice(self.args.as_bytes());
+        }
+        if name.len() > MAX_PRESENTED_LEN {
+            return Err(Refusal::TooLong { len: name.len() });
+        }
+        Ok(name)
+    }
+
     /// Puts one argument where it belongs.
     fn take(&mut self, argument: &str, at: usize) -> Result<(), Refusal> {
         let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
@@ -203,6 +221,19 @@ mod tests {
         assert_eq!(parse(&"n".repeat(255)).unwrap().name.len(), 255);
         assert_eq!(refusal(&"n".repeat(256)), Refusal::TooLong { len: 256 });
         assert_eq!(refusal(&format!("n?{}", "&".repeat(254))), Refusal::TooLong { len: 256 });
+    }
+
+    #[test]
+    fn measured_again_under_the_public_name() {
+        let presented = parse(&format!("wk_key?a=1&token=t&b={}", "x".repeat(120))).unwrap();
+        assert_eq!(
+            presented.renamed("show").unwrap(),
+            format!("show?a=1&b={}", "x".repeat(120)).into_bytes()
+        );
+        assert!(presented.renamed(&"n".repeat(128)).unwrap().len() == 255);
+        let longer = parse(&format!("wk_key?a=1&b={}", "x".repeat(121))).unwrap();
+        assert_eq!(longer.renamed(&"n".repeat(128)), Err(Refusal::TooLong { len: 256 }));
+        assert_eq!(parse("wk_key").unwrap().renamed("show").unwrap(), b"show");
     }
 
     #[test]

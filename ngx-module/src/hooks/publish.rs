@@ -171,11 +171,7 @@ fn verdict(
         },
         Policy::Open | Policy::Off => verdict::decide_open(&presented)?.into(),
     };
-    let mut name = grant.accepted.stream.as_str().as_bytes().to_vec();
-    if !presented.args.is_empty() {
-        name.push(b'?');
-        name.extend_from_slice(presented.args.as_bytes());
-    }
+    let name = presented.renamed(grant.accepted.stream.as_str())?;
     Ok((grant, name))
 }
 

@@ -60,6 +60,15 @@ fn lengths_of_names_with_arguments() {
     Publisher::to(nginx.rtmp(), &format!("live/{}", fill(255))).start().started().close();
     wait_gone(&nginx.api(), "live", "show");
     refused(&nginx, "live", fill(256).as_bytes());
+    // What is measured is what nginx-rtmp gets: the public name may be longer than the key, or shorter.
+    let key = nginx.api().create_key("live", &"n".repeat(128)).key;
+    let path = |length: usize| format!("{key}?a={}", "x".repeat(length - 128 - "?a=".len()));
+    assert_eq!(
+        refused(&nginx, "live", path(256).as_bytes()),
+        "name and arguments of 256 bytes, at most 255 are allowed"
+    );
+    Publisher::to(nginx.rtmp(), &format!("live/{}", path(255))).start().started().close();
+    wait_gone(&nginx.api(), "live", &"n".repeat(128));
 }
 
 #[test]
