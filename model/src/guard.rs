@@ -8,6 +8,7 @@ mod aggregate;
 mod amf;
 mod bytes;
 pub mod deadline;
+pub mod space;
 
 use crate::publish;
 use bytes::Bytes;

@@ -2,6 +2,8 @@
 //!
 //! Codecs bear the ids of the FLV specification and the names that nginx-rtmp's `rtmp_stat` prints.
 
+pub mod content;
+
 use serde::{Serialize, Serializer};
 
 /// What is known of a stream's video. In JSON: `{codec,profile,level,width,height,fps}`.

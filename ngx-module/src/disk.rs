@@ -3,6 +3,8 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
+use weir_model::guard::space::Space;
+
 use crate::{
     ffi::{
         disk::{self, Facts},
@@ -24,10 +26,10 @@ pub fn look() {
         return;
     }
     let begun = thread::run_alone(move || {
-        let free = free_of(folders);
+        let spaces = spaces_of(folders);
         Box::new(move || {
             LOOKING.with(|looking| *looking = false);
-            decide(&free);
+            decide(&spaces);
         })
     });
     if !begun {
@@ -40,26 +42,30 @@ pub fn look() {
 pub fn before_writing(session: &Session) {
     let short = session.settings().and_then(|settings| disk::short_of_space(settings, process::uptime()));
     if let Some(facts) = short {
-        decide(&free_of(facts.paths));
+        decide(&spaces_of(facts.paths));
     }
 }
 
-fn free_of(folders: Vec<PathBuf>) -> HashMap<PathBuf, u64> {
-    folders.into_iter().filter_map(|folder| disk::free_bytes(&folder).map(|free| (folder, free))).collect()
+fn spaces_of(folders: Vec<PathBuf>) -> HashMap<PathBuf, Space> {
+    folders.into_iter().filter_map(|folder| disk::space(&folder).map(|space| (folder, space))).collect()
 }
 
-fn decide(free: &HashMap<PathBuf, u64>) {
-    let least = |facts: &Facts| facts.paths.iter().filter_map(|path| free.get(path)).min().copied();
-    let changed = disk::stop(|facts, stopped| match least(facts) {
-        // A margin, so that what is written next does not stop it again.
-        Some(free) if stopped => free < facts.min_free + facts.min_free / 16,
-        Some(free) => free < facts.min_free,
-        None => stopped,
+fn decide(spaces: &HashMap<PathBuf, Space>) {
+    let of = |facts: &Facts| -> Vec<Space> {
+        facts.paths.iter().filter_map(|path| spaces.get(path)).copied().collect()
+    };
+    let changed = disk::stop(|facts, stopped| match of(facts).as_slice() {
+        [] => stopped,
+        spaces => spaces.iter().any(|space| space.is_short(facts.min_free, stopped)),
     });
     let first = crate::runtime::current().is_some_and(|runtime| is_first(&runtime));
     for (facts, stopped) in changed.iter().filter(|_| first) {
-        let (app, min) = (&facts.app, facts.min_free >> 10);
-        let free = least(facts).unwrap_or(0) >> 10;
+        let app = &facts.app;
+        // The folder that decided: the one with the least beyond what must stay free.
+        let spaces = of(facts);
+        let beyond = |space: &&Space| i128::from(space.free) - i128::from(space.required(facts.min_free));
+        let Some(space) = spaces.iter().min_by_key(beyond) else { continue };
+        let (free, min) = (space.free >> 10, space.required(facts.min_free) >> 10);
         match stopped {
             true => log::cycle(
                 Level::Error,

@@ -25,6 +25,7 @@
 
 pub mod address;
 mod advice;
+mod allowed;
 pub mod callback;
 pub mod chain;
 mod collections;

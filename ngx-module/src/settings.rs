@@ -46,6 +46,15 @@ pub struct MainSettings {
     pub needs_zone: Option<(&'static str, String)>,
 }
 
+/// What an admin allows to clients with nginx-rtmp's own directives. A default of Weir never takes it back.
+#[derive(Default, Clone, Copy)]
+pub struct Allowed {
+    /// `drop_idle_publisher`, in milliseconds.
+    pub idle_publisher_ms: Option<u64>,
+    /// `timeout`, in milliseconds.
+    pub silence_ms: Option<u64>,
+}
+
 /// An application's settings.
 #[derive(Default)]
 pub struct AppSettings {
@@ -63,6 +72,8 @@ pub struct AppSettings {
     pub session_timeout_ms: Option<u64>,
     /// `weir_idle_publisher`, in milliseconds; 0 is for ever.
     pub idle_publisher_ms: Option<u64>,
+    /// What nginx-rtmp's own directives allow here, where the admin set them.
+    pub allowed: Allowed,
     /// `weir_limit_unauthenticated`.
     pub limit_unauthenticated: Option<u32>,
     /// `weir_min_free`, in bytes; 0 is never.
@@ -97,10 +108,12 @@ impl AppSettings {
     /// How long a session may be silent.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        let usual = Limits::default();
+        let (usual, allowed) = (Limits::default(), &self.allowed);
+        let session_timeout_ms = usual.session_timeout_ms.max(allowed.silence_ms.unwrap_or(0));
+        let idle_publisher_ms = allowed.idle_publisher_ms.unwrap_or(usual.idle_publisher_ms);
         Limits {
-            session_timeout_ms: self.session_timeout_ms.unwrap_or(usual.session_timeout_ms),
-            idle_publisher_ms: self.idle_publisher_ms.unwrap_or(usual.idle_publisher_ms),
+            session_timeout_ms: self.session_timeout_ms.unwrap_or(session_timeout_ms),
+            idle_publisher_ms: self.idle_publisher_ms.unwrap_or(idle_publisher_ms),
         }
     }
 
@@ -108,12 +121,6 @@ impl AppSettings {
     #[must_use]
     pub fn limit_unauthenticated(&self) -> u32 {
         self.limit_unauthenticated.unwrap_or(32)
-    }
-
-    /// Below how many free bytes nothing is written, 0 for never.
-    #[must_use]
-    pub fn min_free(&self) -> u64 {
-        self.min_free.unwrap_or(64 << 20)
     }
 
     /// Whether streams are pushed to the targets of the API; not where nothing was said.

@@ -135,9 +135,14 @@ pub struct StreamRow<'z> {
 }
 
 impl StreamRow<'_> {
-    /// A message of audio or video arrived.
+    /// Counts a message that holds sound or a frame: the publisher is not idle.
     pub fn media(&self, now: Timestamp, bytes: u64) {
         self.block.set(LAST_MEDIA, now.as_millis());
+        self.received(bytes);
+    }
+
+    /// Counts a message of audio or video that holds neither, such as an empty one or a codec header.
+    pub fn received(&self, bytes: u64) {
         self.block.add(BYTES_IN, bytes);
     }
 

@@ -11,7 +11,7 @@ use nginx_sys::{NGX_ERROR, NGX_OK, ngx_cycle_t, ngx_int_t, ngx_pool_cleanup_add}
 use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    advice, callback, conf, disk, interworker, log, resolver,
+    advice, allowed, callback, conf, disk, interworker, log, resolver,
     rtmp_sys::{self, Rtmp},
     thread, tls, zone,
 };
@@ -108,6 +108,7 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             settings.auto_push = !settings.zone.0.is_null() && interworker::take_over(cycle);
             let zone = settings.zone.0.as_ref().and_then(|zone| zone::view(zone).ok());
             if zone.is_some() {
+                allowed::note();
                 disk::find();
                 resolver::run(settings);
                 tls::run(settings);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
-use weir_model::Timestamp;
+use weir_model::{Timestamp, guard::space::Space};
 
 use super::{
     collections, commands, conf, export,
@@ -50,8 +50,8 @@ pub struct Facts {
     pub app: String,
     /// Its folders.
     pub paths: Vec<PathBuf>,
-    /// `weir_min_free`, in bytes.
-    pub min_free: u64,
+    /// `weir_min_free` in bytes, where the configuration says it.
+    pub min_free: Option<u64>,
 }
 
 #[derive(Default)]
@@ -90,14 +90,14 @@ unsafe fn writer(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> 
     // SAFETY: by contract; each entry of `app_conf` is the settings of a module.
     unsafe {
         let settings: &AppSettings = conf::entry(app.app_conf, export::rtmp_module())?;
-        if !settings.guard() || settings.min_free() == 0 {
+        if !settings.guard() || settings.min_free == Some(0) {
             return None;
         }
         let mut writer = Writer {
             facts: Facts {
                 app: conf::text(&app.name).unwrap_or("?").to_owned(),
                 paths: Vec::new(),
-                min_free: settings.min_free(),
+                min_free: settings.min_free,
             },
             settings,
             looked: Timestamp::from_millis(0),
@@ -170,8 +170,9 @@ pub fn short_of_space(settings: &AppSettings, now: Timestamp) -> Option<Facts> {
             return None;
         }
         writer.looked = now;
-        let mut free = writer.facts.paths.iter().filter_map(|path| free_bytes(path));
-        free.any(|free| free < writer.facts.min_free).then(|| writer.facts.clone())
+        let mut spaces = writer.facts.paths.iter().filter_map(|path| space(path));
+        let min_free = writer.facts.min_free;
+        spaces.any(|space| space.is_short(min_free, false)).then(|| writer.facts.clone())
     })
 }
 
@@ -223,7 +224,7 @@ impl Writer {
     /// Where the last fragments would not fit, DASH is left as it is: with its files open.
     fn leave_dash(&self) {
         if let Some((flag, folder)) = &self.dash
-            && free_bytes(folder).is_none_or(|free| free < DASH_FINISHES)
+            && space(folder).is_none_or(|space| space.free < DASH_FINISHES)
         {
             // SAFETY: as in `apply`.
             unsafe { **flag = 0 };
@@ -262,15 +263,18 @@ pub(super) fn with_writers<R>(act: Act, call: impl FnOnce() -> R) -> R {
     outcome
 }
 
-/// Free bytes where a folder is, or will be. May block: for a thread.
+/// The file system where a folder is, or will be. May block: for a thread.
 #[must_use]
-pub fn free_bytes(folder: &Path) -> Option<u64> {
+pub fn space(folder: &Path) -> Option<Space> {
     let there = folder.ancestors().find(|path| path.exists())?;
     let path = CString::new(there.as_os_str().as_bytes()).ok()?;
     // SAFETY: a path that ends with a NUL, and a plain structure to fill.
     unsafe {
         let mut facts: libc::statvfs = std::mem::zeroed();
         let known = libc::statvfs(path.as_ptr(), &raw mut facts) == 0;
-        known.then(|| facts.f_bavail.saturating_mul(facts.f_frsize))
+        known.then(|| Space {
+            free: facts.f_bavail.saturating_mul(facts.f_frsize),
+            total: facts.f_blocks.saturating_mul(facts.f_frsize),
+        })
     }
 }

@@ -120,7 +120,8 @@ pub fn on_message<'m>(
 
 /// Audio or video came. Returns whether anybody may see it: HLS and DASH would write it all the same before
 /// nginx-rtmp says `Publish.Start` and after the stream was closed, into files that are another's by then.
-pub(super) fn on_media(session: &mut Session) -> bool {
+/// `content`: it holds sound or a frame, and so the publisher is not idle.
+pub(super) fn on_media(session: &mut Session, content: bool) -> bool {
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return true };
     if !guarded.client {
         return true;
@@ -128,8 +129,10 @@ pub(super) fn on_media(session: &mut Session) -> bool {
     if !guarded.publishes {
         return false;
     }
-    guarded.phase = Phase::Publishing;
-    guarded.since = process::uptime();
+    if content {
+        guarded.phase = Phase::Publishing;
+        guarded.since = process::uptime();
+    }
     if guarded.live {
         return true;
     }

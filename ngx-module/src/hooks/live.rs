@@ -111,18 +111,21 @@ pub enum Media {
     Video,
 }
 
-/// Audio or video of `bytes` bytes came in.
-pub fn on_media(session: &mut Session, media: Media, bytes: u32) -> Passage {
-    if !guard::on_media(session) {
+/// Audio or video of `bytes` bytes came in. `content`: it holds sound or a frame, and so the publisher is not idle.
+pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) -> Passage {
+    if !guard::on_media(session, content) {
         return Passage::Drop;
     }
     match session.known_state().map(|state| &mut state.publish) {
         Some(Publish::Live(live)) => {
-            live.row.media(process::now(), u64::from(bytes));
+            match content {
+                true => live.row.media(process::now(), u64::from(bytes)),
+                false => live.row.received(u64::from(bytes)),
+            }
             timer::awake();
             match media {
                 Media::Audio => live.audio_bytes += u64::from(bytes),
-                Media::Video => live.frames += 1,
+                Media::Video => live.frames += u64::from(content),
             }
             if !live.confirmed {
                 confirm_name(session);

@@ -168,3 +168,23 @@ fn without_the_guard_a_full_disk_stops_the_worker_of_dash() {
     let worker = nginx.workers()[0];
     nginx.kill_worker(worker);
 }
+
+/// A container's `/dev/shm` has 64 MB: the default leaves most of it to HLS.
+#[test]
+fn the_default_is_a_share_of_a_small_file_system() {
+    let disk = Tmpfs::mount(65_536);
+    let app = format!("hls on; hls_path {}/hls; hls_fragment 1s;", disk.path().display());
+    let nginx = Config::weir().with_api().app("live", &app).start();
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    for _ in 0..3 {
+        wait_written(&disk);
+    }
+    assert_eq!(nginx.log_lines("of application \"live\" stopped"), [""; 0]);
+    disk.take(58_000);
+    let line = nginx.wait_log("HLS, DASH and record of application \"live\" stopped");
+    assert!(nginx.log().contains("\"weir_min_free\" asks for 8192 KB"), "{line:?}");
+    wait_stopped(&disk);
+    disk.empty();
+    nginx.wait_log("of application \"live\" go on");
+    wait_written(&disk);
+}

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::message::Kind;
+use weir_rtmp::message::{Kind, Message};
 use weir_tests::harness::{Netns, Nginx, Publisher, until, until_ok};
 
 use super::{Bystanders, Stranger, assert_refused, refusals, server};
@@ -19,11 +19,20 @@ fn publishes(nginx: &Nginx) -> Stranger {
     stranger
 }
 
+fn media(kind: Kind, payload: &[u8]) -> Message {
+    Message { kind, stream_id: 1, timestamp: 0, payload: payload.to_vec() }
+}
+
 fn publishes_a_frame(nginx: &Nginx) -> Stranger {
-    let kind = Kind::VIDEO;
-    let message =
-        weir_rtmp::message::Message { kind, stream_id: 1, timestamp: 0, payload: vec![0x27, 1, 0, 0, 0] };
-    publishes(nginx).says(6, &message)
+    publishes(nginx).says(6, &media(Kind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
+}
+
+/// Sends a message again and again, until the server ends the connection.
+fn repeats(mut stranger: Stranger, message: &Message) {
+    until("the server ends the connection", 10.0, || {
+        stranger.send(4, message);
+        stranger.is_closed()
+    });
 }
 
 #[test]
@@ -54,6 +63,53 @@ fn who_publishes_and_sends_no_media_is_sent_away() {
 #[test]
 fn who_stops_to_send_media_is_sent_away() {
     assert_refused(server(SHORT), "idle_publisher", "publisher idle", publishes_a_frame);
+}
+
+/// Some encoders send empty audio while they are paused. It is no media, nor is a codec header that comes again.
+#[test]
+fn empty_messages_and_codec_headers_are_no_media() {
+    let silent: [(Kind, &[u8]); 4] = [
+        (Kind::AUDIO, b""),
+        (Kind::AUDIO, &[0xaf, 1]),
+        (Kind::AUDIO, &[0xaf, 0, 0x12, 0x10]),
+        (Kind::VIDEO, &[0x27, 1, 0, 0, 0]),
+    ];
+    let nginx = server(SHORT).start();
+    for (nth, (kind, payload)) in silent.into_iter().enumerate() {
+        let message = media(kind, payload);
+        repeats(publishes_a_frame(&nginx), &message);
+        until("it is counted as idle", 5.0, || refusals(&nginx, "idle_publisher") == nth as u64 + 1);
+        repeats(publishes(&nginx), &message);
+        until("it is counted as without media", 5.0, || refusals(&nginx, "no_media") == nth as u64 + 1);
+    }
+}
+
+/// What nginx-rtmp's own directives allow is not taken back by a default of Weir.
+#[test]
+fn what_the_admin_allows_is_no_longer_than_that() {
+    assert_refused(
+        server("drop_idle_publisher 1s;"),
+        "no_media",
+        "published without audio or video",
+        publishes,
+    );
+}
+
+#[test]
+fn what_the_admin_allows_wins_over_the_defaults() {
+    let allowed = server("timeout 20s;").app("patient", "drop_idle_publisher 20s;").start();
+    let explicit =
+        server("timeout 20s; drop_idle_publisher 20s; weir_session_timeout 1s; weir_idle_publisher 1s;")
+            .start();
+    let acts: [fn(&Nginx) -> Stranger; 2] = [Stranger::connects, |nginx| {
+        let stranger = Stranger::connects_to(nginx, "patient").publishes(b"show");
+        stranger.says(6, &media(Kind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
+    }];
+    let mut patient: Vec<_> = acts.iter().map(|act| act(&allowed)).collect();
+    // Where Weir's directive stands, it holds.
+    Stranger::connects(&explicit).wait_sent_away();
+    publishes_a_frame(&explicit).wait_sent_away();
+    assert!(until_ok(12.0, || patient.iter_mut().any(Stranger::is_closed)).is_none());
 }
 
 #[test]

@@ -72,6 +72,12 @@ impl Stranger {
         self
     }
 
+    /// Sends a message once more; whoever is sent away may find the connection closed.
+    pub fn send(&mut self, chunk_stream: u32, message: &Message) {
+        self.connection.client.send_message(chunk_stream, message);
+        self.listen();
+    }
+
     /// Sends a chunk: a header, and what is behind it.
     pub fn sends_chunk(mut self, header: &Header, bytes: &[u8]) -> Self {
         let mut chunk = Vec::new();

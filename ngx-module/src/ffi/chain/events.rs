@@ -3,6 +3,7 @@
 use std::{marker::PhantomData, slice};
 
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
+use weir_model::media::content;
 
 use crate::{
     disk,
@@ -55,9 +56,14 @@ pub(super) unsafe extern "C" fn message(
         if passage != Passage::Open {
             return code(passage);
         }
+        let body = Pieces { next: message, message: PhantomData };
         let passage = match u32::from(kind) {
-            NGX_RTMP_MSG_AUDIO => live::on_media(&mut session, Media::Audio, bytes),
-            NGX_RTMP_MSG_VIDEO => live::on_media(&mut session, Media::Video, bytes),
+            NGX_RTMP_MSG_AUDIO => {
+                live::on_media(&mut session, Media::Audio, bytes, has_content(kind, bytes, body))
+            }
+            NGX_RTMP_MSG_VIDEO => {
+                live::on_media(&mut session, Media::Video, bytes, has_content(kind, bytes, body))
+            }
             _ => return code(Passage::Open),
         };
         if passage == Passage::Open {
@@ -65,6 +71,17 @@ pub(super) unsafe extern "C" fn message(
         }
         code(passage)
     })
+}
+
+/// Whether a message of audio or video holds sound or a frame.
+fn has_content<'m>(kind: u8, len: u32, body: impl Iterator<Item = &'m [u8]>) -> bool {
+    let (mut head, mut filled) = ([0; content::HEAD_LEN], 0);
+    for byte in body.flatten().take(head.len()) {
+        head[filled] = *byte;
+        filled += 1;
+    }
+    let (head, len) = (&head[..filled], usize::try_from(len).unwrap_or(usize::MAX));
+    if u32::from(kind) == NGX_RTMP_MSG_AUDIO { content::audio(head, len) } else { content::video(head, len) }
 }
 
 /// What nginx-rtmp is told: that others may see the message, that nobody may, or that it ends the connection.
