@@ -41,7 +41,8 @@ pub struct State {
 pub enum StateError {
     /// No byte at all.
     #[error(
-        "the state file is empty: restore a backup, or remove the file to start without keys and targets"
+        "the state file is empty: if nginx runs, it still has the keys and targets in memory, and \"weir state save\" writes them; \
+         otherwise restore a backup, or remove the file to start without keys and targets"
     )]
     Empty,
     /// It does not begin as one.
@@ -57,7 +58,8 @@ pub enum StateError {
     },
     /// It begins as one, but is not as it was written.
     #[error(
-        "the state file is damaged ({problem}): restore a backup, or move the file away to start without keys and targets"
+        "the state file is damaged ({problem}): if nginx runs, it still has the keys and targets in memory, and \"weir state save\" \
+         writes them; otherwise restore a backup, or move the file away to start without keys and targets"
     )]
     Damaged {
         /// What is wrong with it.
@@ -144,6 +146,13 @@ pub enum ChangeError {
     /// No target has this id.
     #[error("no target {0}")]
     UnknownTarget(TargetId),
+}
+
+/// What tells one state file from another: the checksum of all that follows the first line. The generation does not,
+/// because two servers that made as many changes have the same.
+pub fn content(file: &[u8]) -> Digest {
+    let end = file.iter().position(|&byte| byte == b'\n').map_or(file.len(), |end| end + 1);
+    Digest::of(&file[end..])
 }
 
 /// What follows the first line.

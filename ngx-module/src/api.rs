@@ -6,6 +6,7 @@
 pub mod events;
 mod health;
 mod keys;
+mod state;
 mod streams;
 mod targets;
 mod tokens;
@@ -13,8 +14,9 @@ mod tokens;
 use weir_model::{Digest, api::ApiError};
 
 use crate::{
-    ffi::request::Head,
+    ffi::request::{Head, Waiting},
     runtime::{self, Runtime},
+    state::Outcome,
 };
 use std::rc::Rc;
 
@@ -39,6 +41,8 @@ pub enum Step {
     Answer(Response),
     /// This runs in the thread pool first.
     Work(Work),
+    /// This sees to it that it is answered later.
+    Suspend(Box<dyn FnOnce(Waiting)>),
     /// It is answered with events, from the one after this id on, until the client leaves.
     Follow(u64),
 }
@@ -58,6 +62,21 @@ impl Response {
             ),
         }
     }
+}
+
+/// The answer to a change: `body`, an object, with a `warning` where there is a doubt.
+fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcome) -> Response {
+    let doubt = match outcome {
+        Ok(done) => done.doubt,
+        Err(error) => return error.into(),
+    };
+    let Some(doubt) = doubt else { return Response::json(status, body) };
+    let warning = format!("the change is made, and may be lost when the machine loses power: {doubt}");
+    let mut body = serde_json::json!(body);
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("warning".to_owned(), warning.into());
+    }
+    Response::json(status, &body)
 }
 
 impl From<ApiError> for Response {
@@ -158,6 +177,7 @@ fn route(call: &Call<'_>) -> Answer {
         ("GET", ["v1", "targets", id]) => targets::show(call, id),
         ("PATCH", ["v1", "targets", id]) => targets::change(call, id),
         ("DELETE", ["v1", "targets", id]) => targets::remove(call, id),
+        ("POST", ["v1", "state", "save"]) => state::save(call),
         ("POST", ["v1", "tokens"]) => tokens::mint(call),
         (_, path) => match allowed(path) {
             "" => Err(ApiError::not_found(format!("there is no /{}", call.head.path))),
@@ -175,7 +195,7 @@ fn allowed(path: &[&str]) -> &'static str {
         ["v1", "streams", _, .., _] => "GET, HEAD, DELETE",
         ["v1", "keys" | "targets"] => "GET, HEAD, POST",
         ["v1", "keys", _] => "DELETE",
-        ["v1", "keys", _, "rotate"] | ["v1", "tokens"] => "POST",
+        ["v1", "keys", _, "rotate"] | ["v1", "tokens"] | ["v1", "state", "save"] => "POST",
         ["v1", "targets", _] => "GET, HEAD, PATCH, DELETE",
         _ => "",
     }

@@ -7,7 +7,7 @@ use weir_model::{
     duplicate::Duplicate,
     key_file,
     push::access::Rule,
-    state_file::State,
+    state_file::{self, State},
     target::{StreamPattern, Target, TargetUrl},
     token::Signer,
     verdict::Policy,
@@ -156,9 +156,12 @@ fn zone(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String>
 }
 
 /// The state file, `None` when there is none yet.
-fn read_state(path: &std::path::Path) -> Result<Option<State>, String> {
+fn read_state(path: &std::path::Path) -> Result<Option<(State, Digest)>, String> {
     match std::fs::read(path) {
-        Ok(bytes) => State::decode(&bytes).map(Some).map_err(|error| format!("{}: {error}", path.display())),
+        Ok(bytes) => {
+            let state = State::decode(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok(Some((state, state_file::content(&bytes))))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
     }

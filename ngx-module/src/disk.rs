@@ -25,7 +25,7 @@ pub fn look() {
     if folders.is_empty() || LOOKING.with(|looking| std::mem::replace(looking, true)) {
         return;
     }
-    let begun = thread::run_alone(move || {
+    let begun = thread::run_alone(thread::Pool::Disk, move || {
         let spaces = spaces_of(folders);
         Box::new(move || {
             LOOKING.with(|looking| *looking = false);

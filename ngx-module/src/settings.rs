@@ -24,8 +24,10 @@ pub struct MainSettings {
     pub place: String,
     /// `state=`.
     pub state_path: Option<PathBuf>,
-    /// What the state file held when the configuration was read; taken by the zone.
-    pub state: Option<State>,
+    /// What the state file held when the configuration was read, with its checksum: whether it fits is looked at.
+    pub state: Option<(State, Digest)>,
+    /// Nobody has used the zone yet.
+    pub fresh: bool,
     /// `weir_secret`.
     pub signer: Option<Signer>,
     /// The keys of all `weir_key_file`.

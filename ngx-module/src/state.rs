@@ -1,339 +1,350 @@
-//! The state file: read when nginx starts, written before a change is visible.
+//! The state file: changes are written before they are visible.
 //!
-//! A change is made pending in the zone, written by a thread of the pool (temporary file, fsync, rename),
-//! and then confirmed in the event loop. All that happens under a lock on `FILE.lock`, which the thread
-//! takes and the event loop gives back: so the file and the zone see changes in the same order, whichever
-//! worker makes them, and whichever of two masters during an upgrade.
+//! A change is pending in the zone, written by a thread of the pool, and then confirmed in the event loop. All that
+//! happens under a lock on `FILE.lock`, which the thread takes and the event loop gives back: so the file and the zone
+//! see changes in the same order, whichever worker makes them, and whichever of two masters during an upgrade.
+//!
+//! Changes that come while others are being written wait in this worker, and are written together. No thread waits for
+//! the lock: while another process has it, a timer tries again. The timer also keeps a worker alive that was told to
+//! quit, until its changes are answered.
+
+pub mod file;
+pub mod folder;
+pub mod load;
+mod show;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::File,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
-use serde_json::json;
 use weir_model::{
+    Digest, KeyId, Timestamp,
     api::ApiError,
-    state_file::{Change, ChangeError, State, StateError},
+    state_file::{Change, ChangeError, State},
 };
-use weir_zone::{Locked, Mutex, ZoneFull};
+use weir_zone::Shown;
 
 use crate::{
     api::{Response, Step},
     ffi::{
         log::{self, Level},
-        process,
-        zone::SharedZone,
+        process::{self, Local},
+        request::Waiting,
+        thread::{self, Pool},
+        timer::Alarm,
     },
     runtime::{self, Runtime},
-    settings::MainSettings,
 };
+use file::FileError;
+use show::{announce, confirm, show, take_back};
 
-/// How long a thread waits for another writer.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a change waits for another writer, in milliseconds.
+const PATIENCE_MS: u64 = 5000;
+/// How often it tries, in milliseconds.
+const RETRY_MS: usize = 10;
+/// Longer than any write: the timer only keeps the worker alive.
+const KEEP_MS: usize = 60_000;
 
-/// Makes the folder of the state file for the workers' user, as nginx does for its temporary files. Returns a
-/// warning when that user will not be able to write there.
-///
-/// # Errors
-///
-/// The folder cannot be made.
-pub fn prepare_folder(path: Option<&Path>, user: Option<(u32, u32)>) -> Result<Option<String>, String> {
-    let Some(folder) = path.and_then(Path::parent) else { return Ok(None) };
-    let failed = |error: io::Error| format!("the folder {} cannot be made: {error}", folder.display());
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => {
-            if let Some((uid, gid)) = user {
-                std::os::unix::fs::chown(folder, Some(uid), Some(gid)).map_err(failed)?;
-            }
-            return Ok(None);
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
+/// A change that was made.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Why it may be lost with the machine.
+    pub doubt: Option<String>,
+    /// Keys and targets in the file.
+    pub count: (usize, usize),
+    /// Where a file that could not be read is now.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// What comes of a change.
+pub type Outcome = Result<Done, ApiError>;
+
+/// What is to be written.
+#[derive(Clone)]
+enum Wanted {
+    Change(Change),
+    /// Keys and targets as they are, in the place of a file that cannot be read.
+    Save,
+    /// What was revoked.
+    Revocations,
+}
+
+type Answer = Box<dyn FnOnce(Outcome) -> Response>;
+
+struct Item {
+    wanted: Wanted,
+    since: Timestamp,
+    /// Who waits for it.
+    client: Option<(Waiting, Answer)>,
+}
+
+/// The changes of this worker, oldest first.
+struct Writer {
+    items: Vec<Item>,
+    /// A thread is at work for them, or a timer is set.
+    busy: bool,
+    alarm: Option<Alarm>,
+}
+
+static WRITER: Local<Writer> = Local::new(Writer { items: Vec::new(), busy: false, alarm: None });
+
+/// Whether this process is writing the file.
+fn is_writing() -> bool {
+    WRITER.with(|writer| writer.busy)
+}
+
+/// Writes a change that is pending in the zone, confirms it there or takes it back, and answers with what `answer`
+/// makes of the outcome. Without a state file all that happens at once.
+pub fn persist(
+    runtime: &Runtime,
+    change: Change,
+    answer: impl FnOnce(Outcome) -> Response + 'static,
+) -> Step {
+    if runtime.state_path.is_some() {
+        return later(Wanted::Change(change), Box::new(answer));
     }
-    let (Some((uid, gid)), Ok(facts)) = (user, fs::metadata(folder)) else { return Ok(None) };
-    let bits = if facts.uid() == uid {
-        facts.mode() >> 6
-    } else if facts.gid() == gid {
-        facts.mode() >> 3
-    } else {
-        facts.mode()
-    };
-    let writable = uid == 0 || bits & 0o3 == 0o3;
-    Ok((!writable).then(|| {
-        let folder = folder.display();
-        format!("the workers (user id {uid}) cannot write to {folder}: no key or target can be added, changed or removed for good")
+    let locked = runtime.zone.lock(process::pid());
+    let outcome = confirm(&locked, &change);
+    if outcome.is_ok() {
+        announce(&locked, &change);
+    }
+    drop(locked);
+    Step::Answer(answer(outcome.map(|()| Done::default())))
+}
+
+/// Writes keys and targets as they are in memory, in the place of a file that is missing or cannot be read. A file that
+/// can be read is right already: the zone is brought in line with it.
+pub fn save(runtime: &Runtime, answer: impl FnOnce(Outcome) -> Response + 'static) -> Result<Step, ApiError> {
+    match runtime.state_path {
+        Some(_) => Ok(later(Wanted::Save, Box::new(answer))),
+        None => Err(ApiError::conflict(
+            "\"weir_zone\" has no \"state=FILE\": keys and targets are in memory alone",
+        )),
+    }
+}
+
+/// Writes what was revoked and is still in the file; nobody waits for it.
+fn write_revocations() {
+    enqueue(Item { wanted: Wanted::Revocations, since: process::uptime(), client: None });
+}
+
+fn later(wanted: Wanted, answer: Answer) -> Step {
+    Step::Suspend(Box::new(move |request| {
+        enqueue(Item { wanted, since: process::uptime(), client: Some((request, answer)) });
     }))
 }
 
-/// Brings the zone of a new configuration in line with its state file.
-///
-/// # Errors
-///
-/// The keys or the targets do not fit into the zone.
-pub fn load(zone: &SharedZone, settings: &mut MainSettings, fresh: bool) -> Result<(), String> {
-    let path = settings.state_path.as_deref();
-    let locked = zone.lock(process::pid());
-    let other_file = locked.set_state_file(path.map_or(&[], |path| path.as_os_str().as_encoded_bytes()));
-    match settings.state.take() {
-        Some(state) if fresh || other_file || state.generation != zone.generation() => {
-            locked.sync_keys(&state.keys).map_err(|_| {
-                format!("{} keys of the state file do not fit: a larger zone is needed", state.keys.len())
-            })?;
-            locked.sync_targets(&state.targets).map_err(|_| {
-                let (keys, targets) = (state.keys.len(), state.targets.len());
-                format!("{targets} targets of the state file do not fit beside {keys} keys: a larger zone is needed")
-            })?;
-            locked.set_generation(state.generation);
-        }
-        // Another file that is not there yet begins with what the zone has.
-        None if other_file => locked.set_generation(0),
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Why the state file was not written.
-#[derive(Debug, thiserror::Error)]
-enum PersistError {
-    #[error("the state file \"{path}\" cannot be {what}: {error}")]
-    Io { path: PathBuf, what: &'static str, error: io::Error },
-    #[error("the state file \"{path}\" is locked by another process")]
-    Locked { path: PathBuf },
-    #[error("\"{path}\": {error}")]
-    Unreadable { path: PathBuf, error: StateError },
-    #[error("the state file does not take the change: {0}")]
-    Change(#[from] ChangeError),
-}
-
-impl PersistError {
-    /// It is about the change, and not about the file: somebody else removed what was to be changed.
-    fn is_too_late(&self) -> bool {
-        matches!(self, PersistError::Change(ChangeError::UnknownKey(_) | ChangeError::UnknownTarget(_)))
+fn enqueue(item: Item) {
+    let idle = WRITER.with(|writer| {
+        writer.items.push(item);
+        !std::mem::replace(&mut writer.busy, true)
+    });
+    if idle {
+        attempt(None);
     }
 }
 
-/// What a thread wrote.
+/// The timer went off: it is time to try again, unless a thread is at work.
+fn on_alarm() {
+    if is_writing() {
+        attempt(None);
+    }
+}
+
+/// Writes all that waits. `base` is what the file would hold if it could be read.
+fn attempt(base: Option<State>) {
+    let Some((runtime, path)) =
+        runtime::current().and_then(|it| it.state_path.clone().map(|path| (it, path)))
+    else {
+        return refuse(usize::MAX, &ApiError::not_persisted("a reload has taken the state file away"));
+    };
+    let wanted: Vec<Wanted> = WRITER.with(|writer| {
+        writer.alarm.get_or_insert_with(|| Alarm::new(on_alarm)).arm(KEEP_MS);
+        writer.items.iter().map(|item| item.wanted.clone()).collect()
+    });
+    // What was revoked and could not be written then is written now.
+    let revoked = match runtime.zone.has_unsaved_revocations() {
+        true => runtime.zone.lock(process::pid()).revoked_keys(),
+        false => Vec::new(),
+    };
+    let posted = thread::run_alone(Pool::State, move || {
+        let attempt = write(&path, &wanted, &revoked, base);
+        Box::new(move || conclude(&path, wanted, &revoked, attempt))
+    });
+    if !posted {
+        refuse(usize::MAX, &ApiError::not_persisted("the thread pool takes no more"));
+    }
+}
+
+/// What a thread came to.
+enum Attempt {
+    /// Another process has the lock.
+    Locked,
+    /// There is no file that can be read: what is in the zone goes into it.
+    NeedsBase,
+    Written(Box<Written>),
+    Failed(FileError),
+}
+
 struct Written {
-    /// Generation of the file before.
-    before: u64,
+    /// What the file had before; `None` when it was made from the zone.
+    before: Option<Digest>,
+    /// What came of each change.
+    outcomes: Vec<Result<(), ChangeError>>,
     state: State,
+    shown: Shown,
+    doubt: Option<String>,
+    set_aside: Option<PathBuf>,
     /// Held until the zone shows the same.
     _lock: File,
 }
 
-/// What comes of a change.
-pub type Outcome = Result<(), ApiError>;
-
-/// Writes a change that is pending in the zone, confirms it there or takes it back, and answers with what
-/// `answer` makes of the outcome. Without a state file all that happens at once.
-pub fn persist(
-    runtime: &Runtime,
-    change: Change,
-    answer: impl FnOnce(Outcome) -> Response + Send + 'static,
-) -> Step {
-    let locked = runtime.zone.lock(process::pid());
-    let Some(path) = runtime.state_path.clone() else {
-        let outcome = confirm(&locked, &change);
-        if outcome.is_ok() {
-            announce(&locked, &change);
-        }
-        drop(locked);
-        return Step::Answer(answer(outcome));
-    };
-    // What was revoked and could not be written then is written now.
-    let mut changes: Vec<Change> = locked.revoked_keys().into_iter().map(Change::RevokeKey).collect();
-    if !changes.contains(&change) {
-        changes.push(change.clone());
+/// On a thread of the pool.
+fn write(path: &Path, wanted: &[Wanted], revoked: &[KeyId], base: Option<State>) -> Attempt {
+    match write_locked(path, wanted, revoked, base) {
+        Ok(attempt) => attempt,
+        Err(error) => Attempt::Failed(error),
     }
-    drop(locked);
-    write_later(path, changes, change, None, answer)
 }
 
-/// `base` is what the file would hold if it were there.
-fn write_later(
-    path: PathBuf,
-    changes: Vec<Change>,
-    change: Change,
+fn write_locked(
+    path: &Path,
+    wanted: &[Wanted],
+    revoked: &[KeyId],
     base: Option<State>,
-    answer: impl FnOnce(Outcome) -> Response + Send + 'static,
-) -> Step {
-    Step::Work(Box::new(move || {
-        let written = write(&path, &changes, base);
-        Box::new(move || {
-            let Some(runtime) = runtime::current() else {
-                return Step::Answer(answer(Err(ApiError::not_persisted(
-                    "the zone was removed by a reload",
-                ))));
-            };
-            if !written.as_ref().is_err_and(PersistError::is_too_late) {
-                runtime.zone.set_state_written(written.is_ok());
-            }
-            match written {
-                Ok(Some(written)) => {
-                    let outcome = show(&runtime, &changes, written);
-                    if outcome.is_ok() {
-                        announce(&runtime.zone.lock(process::pid()), &change);
-                    }
-                    Step::Answer(answer(outcome))
-                }
-                Ok(None) => {
-                    let locked = runtime.zone.lock(process::pid());
-                    let base = State {
-                        generation: runtime.zone.generation(),
-                        keys: locked.keys(),
-                        targets: locked.targets(),
-                    };
-                    drop(locked);
-                    write_later(path, changes, change, Some(base), answer)
-                }
-                Err(error) if error.is_too_late() => {
-                    take_back(&runtime.zone.lock(process::pid()), &change);
-                    Step::Answer(answer(Err(ApiError::not_found(error.to_string()))))
-                }
-                Err(error) => {
-                    take_back(&runtime.zone.lock(process::pid()), &change);
-                    log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
-                    Step::Answer(answer(Err(ApiError::not_persisted(error.to_string()))))
-                }
-            }
-        })
-    }))
-}
-
-/// The zone shows what was written.
-fn show(runtime: &Runtime, changes: &[Change], written: Written) -> Outcome {
-    let locked = runtime.zone.lock(process::pid());
-    if written.before == runtime.zone.generation() {
-        // Where one fails, the next change sees another generation, and brings all in line.
-        changes.iter().try_for_each(|change| confirm(&locked, change))?;
-    } else {
-        // Somebody else changed the file: another master, or an admin who restored a backup.
-        for change in changes {
-            take_back(&locked, change);
-            if let Change::RevokeKey(id) = change {
-                locked.forget_revoked(*id);
-            }
+) -> Result<Attempt, FileError> {
+    let Some(lock) = file::try_lock(path, None)? else { return Ok(Attempt::Locked) };
+    let saves = wanted.iter().any(|wanted| matches!(wanted, Wanted::Save));
+    let mut unreadable = false;
+    let found = match file::read(path) {
+        Err(FileError::Unreadable { .. }) if saves => {
+            unreadable = true;
+            None
         }
-        locked.sync_keys(&written.state.keys).map_err(full)?;
-        locked.sync_targets(&written.state.targets).map_err(full)?;
-    }
-    locked.set_generation(written.state.generation);
-    Ok(())
-}
-
-fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Outcome {
-    match change {
-        Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.confirm_secret(&secret.digest)),
-        Change::RevokeKey(id) => zone.forget_revoked(*id),
-        Change::RotateKey { id, secret, previous_expires_at } => {
-            zone.retire_secret(*id, *previous_expires_at);
-            zone.confirm_secret(&secret.digest);
-        }
-        Change::AddTarget(target) => zone.confirm_target(target.id),
-        Change::ChangeTarget { id, patch } => {
-            if let Some(mut target) = zone.target(*id)
-                && patch.apply(&mut target)
-            {
-                zone.replace_target(&target).map_err(full)?;
-            }
-        }
-        Change::RemoveTarget(id) => {
-            zone.remove_target(*id);
-        }
-    }
-    Ok(())
-}
-
-fn full(error: ZoneFull) -> ApiError {
-    ApiError::zone_full(error.to_string())
-}
-
-/// The event `key.changed`.
-fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
-    let (id, change) = match change {
-        Change::AddKey(key) => (key.id, "added"),
-        Change::RevokeKey(id) => (*id, "revoked"),
-        Change::RotateKey { id, .. } => (*id, "rotated"),
-        Change::AddTarget(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => return,
+        found => found?,
     };
-    let data = json!({ "id": id, "change": change });
-    zone.push_event("key.changed", &data.to_string(), process::now());
-}
-
-/// A revocation is not taken back: the key stays dead in the zone.
-fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
-    match change {
-        Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest)),
-        Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
-        Change::AddTarget(target) => zone.forget_target(target.id),
-        Change::RevokeKey(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => {}
+    let before = found.as_ref().map(|found| found.shown);
+    let Some(mut state) = found.map(|found| found.state).or(base) else { return Ok(Attempt::NeedsBase) };
+    let generation = state.generation;
+    for id in revoked {
+        // It is no error that it is not there.
+        let _ = state.apply(&Change::RevokeKey(*id));
     }
-}
-
-/// On a thread of the pool. `None` when there is no file yet and no `base` was given.
-fn write(path: &Path, changes: &[Change], base: Option<State>) -> Result<Option<Written>, PersistError> {
-    let lock = lock(path)?;
-    let failed = |what| move |error| PersistError::Io { path: path.to_owned(), what, error };
-    let mut state = match fs::read(path) {
-        Ok(bytes) => State::decode(&bytes)
-            .map_err(|error| PersistError::Unreadable { path: path.to_owned(), error })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match base {
-            Some(base) => base,
-            None => return Ok(None),
-        },
-        Err(error) => return Err(failed("read")(error)),
+    let outcomes = wanted.iter().map(|wanted| match wanted {
+        Wanted::Change(change) => state.apply(change),
+        Wanted::Save | Wanted::Revocations => Ok(()),
+    });
+    let outcomes = outcomes.collect();
+    let unchanged = before.filter(|_| state.generation == generation);
+    let mut set_aside = None;
+    let (shown, doubt) = match unchanged {
+        Some(shown) => (shown, None),
+        None => {
+            set_aside = if unreadable { Some(file::set_aside(path)?) } else { None };
+            let saved = file::write(path, &state).inspect_err(|_| {
+                if let Some(aside) = &set_aside {
+                    let _ = std::fs::rename(aside, path);
+                }
+            })?;
+            (saved.shown, saved.doubt)
+        }
     };
-    let before = state.generation;
-    for change in changes {
-        state.apply(change)?;
-    }
-    let temporary = beside(path, ".tmp");
-    let written = write_whole(path, &temporary, state.encode().as_bytes());
-    if let Err(error) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(failed("written")(error));
-    }
-    Ok(Some(Written { before, state, _lock: lock }))
+    let before = before.map(|before| before.content);
+    let written = Written { before, outcomes, state, shown, doubt, set_aside, _lock: lock };
+    Ok(Attempt::Written(Box::new(written)))
 }
 
-fn write_whole(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(temporary, path)?;
-    // The rename itself lasts only when the folder is on disk too.
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
-/// Waits a while for other writers: workers, and during an upgrade those of the other master.
-fn lock(path: &Path) -> Result<File, PersistError> {
-    let name = beside(path, ".lock");
-    let failed = |error| PersistError::Io { path: name.clone(), what: "locked", error };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&name)
-        .map_err(failed)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-            Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
-                return Err(PersistError::Locked { path: path.to_owned() });
+/// Back in the event loop.
+fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &[KeyId], attempt: Attempt) {
+    let count = wanted.len();
+    let Some(runtime) = runtime::current() else {
+        return refuse(usize::MAX, &ApiError::not_persisted("the zone was removed by a reload"));
+    };
+    match attempt {
+        Attempt::Locked => return wait_for_lock(&runtime, path),
+        Attempt::NeedsBase => {
+            let locked = runtime.zone.lock(process::pid());
+            let (keys, targets) = (locked.keys(), locked.targets());
+            drop(locked);
+            return self::attempt(Some(State { generation: runtime.zone.generation(), keys, targets }));
+        }
+        Attempt::Failed(error) => {
+            runtime.zone.set_state_written(false);
+            log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
+            refuse(count, &ApiError::not_persisted(error.to_string()));
+        }
+        Attempt::Written(written) => {
+            runtime.zone.set_state_written(true);
+            if let Some(doubt) = &written.doubt {
+                let what = "weir: a change was made, and may be lost when the machine loses power";
+                log::cycle(Level::Warning, format_args!("{what}: {doubt}"));
             }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            let outcomes = show(&runtime, path, &wanted, revoked, *written);
+            answer(outcomes);
         }
     }
+    go_on();
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// Goes on with what came meanwhile.
+fn go_on() {
+    let more = WRITER.with(|writer| {
+        writer.busy = !writer.items.is_empty();
+        if let Some(alarm) = writer.alarm.as_mut().filter(|_| !writer.busy) {
+            alarm.disarm();
+        }
+        writer.busy
+    });
+    if more {
+        attempt(None);
+    }
+}
+
+/// Another process has the lock: those who have waited long enough are refused, the others wait on.
+fn wait_for_lock(runtime: &Runtime, path: &Path) {
+    let now = process::uptime();
+    let over = WRITER.with(|writer| {
+        let is_over = |item: &&Item| now.millis_since(item.since) >= PATIENCE_MS;
+        writer.items.iter().take_while(is_over).count()
+    });
+    if over > 0 {
+        let error = FileError::Locked(path.to_owned());
+        runtime.zone.set_state_written(false);
+        log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
+        refuse(over, &ApiError::not_persisted(error.to_string()));
+    }
+    WRITER.with(|writer| {
+        writer.busy = !writer.items.is_empty();
+        let busy = writer.busy;
+        if let Some(alarm) = &mut writer.alarm {
+            if busy { alarm.arm(RETRY_MS) } else { alarm.disarm() }
+        }
+    });
+}
+
+/// The first of those who wait are refused: what is pending is taken back.
+fn refuse(count: usize, error: &ApiError) {
+    let outcomes = WRITER.with(|writer| {
+        let count = count.min(writer.items.len());
+        writer.items[..count].iter().map(|item| item.wanted.clone()).collect::<Vec<_>>()
+    });
+    if let Some(runtime) = runtime::current() {
+        let locked = runtime.zone.lock(process::pid());
+        outcomes.iter().for_each(|wanted| take_back(&locked, wanted));
+    }
+    answer(outcomes.iter().map(|_| Err(error.clone())).collect());
+    if count == usize::MAX {
+        go_on();
+    }
+}
+
+/// Answers the first of those who wait, one outcome each.
+fn answer(outcomes: Vec<Outcome>) {
+    let items: Vec<Item> = WRITER.with(|writer| writer.items.drain(..outcomes.len()).collect());
+    for (item, outcome) in items.into_iter().zip(outcomes) {
+        if let Some((request, answer)) = item.client {
+            request.answer(answer(outcome));
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
     hooks::{self, publish::Publish},
     push,
     runtime::{self, Runtime},
+    state,
 };
 
 /// Ticks in a second: what needs no haste is done once.
@@ -79,6 +80,7 @@ pub fn tick() {
     follow_orders(&runtime);
     push::tick(&runtime);
     event_stream::pump(&runtime);
+    state::load::watch(&runtime);
     let draining_ms = draining_ms();
     if let Some(draining_ms) = draining_ms {
         session::each(|session| hooks::close_if_drained(session, draining_ms));

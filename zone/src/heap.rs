@@ -62,6 +62,10 @@ impl Mutex for &SpinLock {
         }
     }
 
+    fn try_lock(&self) -> bool {
+        !self.0.swap(true, Acquire)
+    }
+
     fn unlock(&self) {
         self.0.store(false, Release);
     }

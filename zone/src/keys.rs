@@ -1,6 +1,6 @@
 //! Stream keys in the zone: a record a secret, found by its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use weir_model::{AppName, Digest, KeyId, Network, StreamKey, StreamName, Timestamp, key::KeySecret};
 
@@ -79,6 +79,39 @@ impl KeyRecord {
             text.extend_from_slice(&network.to_bytes());
         }
         text
+    }
+}
+
+/// How the keys of the zone become those of a state file.
+pub(crate) struct KeyPlan {
+    missing: BTreeMap<[u8; 32], KeyRecord>,
+    stale: Vec<Stale>,
+}
+
+struct Stale {
+    at: Index,
+    hash: u64,
+    id: KeyId,
+    blocks: usize,
+}
+
+impl KeyPlan {
+    /// Blocks that the stale records give back.
+    pub(crate) fn freed(&self) -> usize {
+        self.stale.iter().map(|stale| stale.blocks).sum()
+    }
+
+    /// Blocks that the missing records take.
+    pub(crate) fn needed(&self) -> usize {
+        self.missing.values().map(|record| Kind::Key.blocks_for(record.text().len())).sum()
+    }
+
+    /// The ids of the keys of the zone that are not among `wanted`.
+    pub(crate) fn gone(&self, wanted: &[StreamKey]) -> Vec<KeyId> {
+        let wanted: HashSet<KeyId> = wanted.iter().map(|key| key.id).collect();
+        let gone: BTreeSet<KeyId> =
+            self.stale.iter().map(|stale| stale.id).filter(|id| !wanted.contains(id)).collect();
+        gone.into_iter().collect()
     }
 }
 
@@ -168,6 +201,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// A key opens nothing from now on. Returns whether there was one.
     pub fn revoke_key(&self, id: KeyId) -> bool {
         let valid = |(_, block): &(Index, &Block)| block.word(ID) == id.0 && stage(block) == Stage::Valid;
+        self.note_revocation();
         self.records(Kind::Key).filter(valid).map(|(_, block)| set_stage(block, Stage::Revoked)).count() > 0
     }
 
@@ -196,14 +230,10 @@ impl<M: Mutex> Locked<'_, '_, M> {
         ids
     }
 
-    /// Brings the valid keys in line with the state file. What was revoked here stays revoked; what is right
-    /// already is not touched, so that it opens its stream even if the caller dies here.
-    ///
-    /// # Errors
-    ///
-    /// The keys do not fit: nothing was changed.
-    pub fn sync_keys(&self, wanted: &[StreamKey]) -> Result<(), ZoneFull> {
-        let revoked = self.revoked_keys();
+    /// What to change so that the valid keys are those of a state file. What was revoked here stays revoked; what
+    /// is right already is not touched.
+    pub(crate) fn plan_keys(&self, wanted: &[StreamKey]) -> KeyPlan {
+        let revoked: HashSet<KeyId> = self.revoked_keys().into_iter().collect();
         let wanted = wanted.iter().filter(|key| !revoked.contains(&key.id));
         let mut missing: BTreeMap<[u8; 32], KeyRecord> = wanted
             .flat_map(|key| KeyRecord::of(key, Stage::Valid))
@@ -215,19 +245,21 @@ impl<M: Mutex> Locked<'_, '_, M> {
             if missing.get(here.digest.bytes()) == Some(&here) {
                 missing.remove(here.digest.bytes());
             } else {
-                stale.push((at, key_hash(block), Kind::Key.blocks_for(here.text().len())));
+                let blocks = Kind::Key.blocks_for(here.text().len());
+                stale.push(Stale { at, hash: key_hash(block), id: here.id, blocks });
             }
         }
-        let freed: usize = stale.iter().map(|(_, _, blocks)| blocks).sum();
-        let needed: usize = missing.values().map(|record| Kind::Key.blocks_for(record.text().len())).sum();
-        let (used, all) = self.zone.usage();
-        if used + needed + self.reserve() > all + freed {
-            return Err(ZoneFull);
-        }
-        for (at, hash, _) in stale {
-            self.remove(hash, at);
-        }
-        missing.values().try_for_each(|record| self.insert_key(record))
+        KeyPlan { missing, stale }
+    }
+
+    /// Removes what a plan wants gone.
+    pub(crate) fn remove_stale_keys(&self, plan: &KeyPlan) {
+        plan.stale.iter().for_each(|stale| self.remove(stale.hash, stale.at));
+    }
+
+    /// Adds what a plan misses.
+    pub(crate) fn apply_keys(&self, plan: KeyPlan) -> Result<(), ZoneFull> {
+        plan.missing.values().try_for_each(|record| self.insert_key(record))
     }
 
     /// Removes secrets before a rotation whose overlap is over.

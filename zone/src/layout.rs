@@ -42,6 +42,14 @@ pub struct Root {
     pub(crate) generation: AtomicU64,
     /// Tells one state file from another.
     pub(crate) state_file: AtomicU64,
+    /// Checksum of the state file that the zone shows, zeros when it shows none.
+    pub(crate) content: [AtomicU64; 4],
+    /// What the file system said of that file.
+    pub(crate) stamp: AtomicU64,
+    /// When a worker last asked the file system, milliseconds.
+    pub(crate) looked: AtomicU64,
+    /// Keys were revoked that may still be in the state file.
+    pub(crate) unsaved: AtomicU64,
     /// The last attempt to write the state file failed.
     pub(crate) unwritten: AtomicU64,
     /// Raised whenever a row bears an order for its worker.
@@ -84,6 +92,10 @@ impl Default for Root {
             touched: AtomicU64::default(),
             generation: AtomicU64::default(),
             state_file: AtomicU64::default(),
+            content: std::array::from_fn(|_| AtomicU64::default()),
+            stamp: AtomicU64::default(),
+            looked: AtomicU64::default(),
+            unsaved: AtomicU64::default(),
             unwritten: AtomicU64::default(),
             orders: AtomicU64::default(),
             next_session: AtomicU64::default(),

@@ -30,6 +30,7 @@ mod layout;
 mod lock;
 mod players;
 mod pushes;
+mod state;
 mod streams;
 mod targets;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
+pub use state::{Misfit, Shown};
 pub use streams::{Claim, LiveStream, NewStream, Rates, StreamId, StreamRow};
 pub use workers::{MAX_DOORS, WorkerFacts, WorkerId};
 

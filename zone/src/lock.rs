@@ -14,6 +14,8 @@ use crate::{
 pub trait Mutex {
     /// Waits until the lock is held.
     fn lock(&self);
+    /// Takes the lock when nobody holds it. Returns whether the caller has it now.
+    fn try_lock(&self) -> bool;
     /// Gives it back.
     fn unlock(&self);
 }
@@ -41,6 +43,16 @@ impl<'z, M: Mutex> Zone<'z, M> {
     /// Locks the zone for a change of its structure. `pid` is the caller's own.
     pub fn lock(&self, pid: u32) -> Locked<'_, 'z, M> {
         self.mutex.lock();
+        self.enter(pid)
+    }
+
+    /// Locks the zone when nobody holds it. For a process that must not wait for one that died inside: the
+    /// master, which alone can break the lock.
+    pub fn try_lock(&self, pid: u32) -> Option<Locked<'_, 'z, M>> {
+        self.mutex.try_lock().then(|| self.enter(pid))
+    }
+
+    fn enter(&self, pid: u32) -> Locked<'_, 'z, M> {
         let locked = Locked { zone: self };
         if self.root.inside.swap(u64::from(pid), Relaxed) != 0 {
             locked.repair();
@@ -79,11 +91,6 @@ impl<'z, M: Mutex> Zone<'z, M> {
         self.root.size()
     }
 
-    /// Generation of the state file that the zone shows.
-    pub fn generation(&self) -> u64 {
-        self.root.generation.load(Relaxed)
-    }
-
     /// A connection was accepted.
     pub fn count_accepted(&self) {
         self.root.accepted.fetch_add(1, Relaxed);
@@ -92,16 +99,6 @@ impl<'z, M: Mutex> Zone<'z, M> {
     /// Connections accepted since the zone was made, by all workers.
     pub fn accepted(&self) -> u64 {
         self.root.accepted.load(Relaxed)
-    }
-
-    /// Notes whether the state file could be written when it last had to be.
-    pub fn set_state_written(&self, written: bool) {
-        self.root.unwritten.store(u64::from(!written), Relaxed);
-    }
-
-    /// Whether the state file could be written when it last had to be.
-    pub fn is_state_written(&self) -> bool {
-        self.root.unwritten.load(Relaxed) == 0
     }
 
     pub(crate) fn block(&self, at: Index) -> Option<&'z Block> {
@@ -125,17 +122,6 @@ impl<M: Mutex> Drop for Locked<'_, '_, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// The zone shows this generation of the state file.
-    pub fn set_generation(&self, generation: u64) {
-        self.zone.root.generation.store(generation, Relaxed);
-    }
-
-    /// Notes which state file the zone belongs to (0 is none). Returns whether it was another before.
-    pub fn set_state_file(&self, path: &[u8]) -> bool {
-        let mark = if path.is_empty() { 0 } else { hash_bytes(&[path]) };
-        self.zone.root.state_file.swap(mark, Relaxed) != mark
-    }
-
     /// Blocks that keys must leave free, so that streams can go on air in a zone full of keys.
     pub(crate) fn reserve(&self) -> usize {
         self.zone.blocks.len() / 8

@@ -30,6 +30,25 @@ const ENABLED: u64 = 1 << 36;
 const PENDING: u64 = 1 << 37;
 const PID_FROM: u32 = 40;
 
+/// How the targets of the zone become those of a state file.
+pub(crate) struct TargetPlan<'t> {
+    missing: Vec<&'t Target>,
+    stale: Vec<(Index, TargetId)>,
+    freed: usize,
+}
+
+impl TargetPlan<'_> {
+    /// Blocks that the stale records give back.
+    pub(crate) fn freed(&self) -> usize {
+        self.freed
+    }
+
+    /// Blocks that the missing records take.
+    pub(crate) fn needed(&self) -> usize {
+        self.missing.iter().map(|target| blocks_for(target)).sum()
+    }
+}
+
 impl<M: Mutex> Zone<'_, M> {
     /// Raised with each change of the targets that opens, moves or closes one.
     pub fn targets_generation(&self) -> u64 {
@@ -99,17 +118,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         blocks.into_iter().filter_map(|block| self.read_target(block)).collect()
     }
 
-    /// Brings the targets in line with the state file. What is right already is not touched.
-    ///
-    /// # Errors
-    ///
-    /// The targets do not fit: nothing was changed.
-    pub fn sync_targets(&self, wanted: &[Target]) -> Result<(), ZoneFull> {
-        let blocks_for = |target: &Target| Kind::Target.blocks_for(text(target).len());
+    /// What to change so that the targets are those of a state file. What is right already is not touched.
+    pub(crate) fn plan_targets<'t>(&self, wanted: &'t [Target]) -> TargetPlan<'t> {
         let mut missing: BTreeMap<TargetId, (usize, &Target)> =
             wanted.iter().enumerate().map(|(nth, target)| (target.id, (nth, target))).collect();
-        let mut stale = Vec::new();
-        let mut freed = 0;
+        let (mut stale, mut freed) = (Vec::new(), 0);
         for (at, block) in self.visible_targets() {
             let id = TargetId(block.word(ID));
             let here = self.read_target(block);
@@ -122,21 +135,22 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
         let mut missing: Vec<(usize, &Target)> = missing.into_values().collect();
         missing.sort_by_key(|(nth, _)| *nth);
-        let needed: usize = missing.iter().map(|(_, target)| blocks_for(target)).sum();
-        let (used, all) = self.zone.usage();
-        if used + needed + self.reserve() > all + freed {
-            return Err(ZoneFull);
-        }
-        if !stale.is_empty() || !missing.is_empty() {
+        let missing = missing.into_iter().map(|(_, target)| target).collect();
+        TargetPlan { missing, stale, freed }
+    }
+
+    /// Removes what a plan wants gone.
+    pub(crate) fn remove_stale_targets(&self, plan: &TargetPlan<'_>) {
+        if !plan.stale.is_empty() || !plan.missing.is_empty() {
             self.targets_changed();
         }
-        for (at, id) in stale {
-            self.remove(id.0, at);
-        }
-        let add = |(_, target): &(usize, &Target)| {
-            self.write_target(target, self.next_session(), None, self.reserve())
-        };
-        missing.iter().try_for_each(add)
+        plan.stale.iter().for_each(|(at, id)| self.remove(id.0, *at));
+    }
+
+    /// Adds what a plan misses.
+    pub(crate) fn apply_targets(&self, plan: TargetPlan<'_>) -> Result<(), ZoneFull> {
+        let add = |target: &&Target| self.write_target(target, self.next_session(), None, self.reserve());
+        plan.missing.iter().try_for_each(add)
     }
 
     /// Of a target that was being replaced when a worker died inside, the new record stays.
@@ -202,6 +216,10 @@ impl<M: Mutex> Locked<'_, '_, M> {
             source: TargetSource::Api,
         })
     }
+}
+
+fn blocks_for(target: &Target) -> usize {
+    Kind::Target.blocks_for(text(target).len())
 }
 
 fn text(target: &Target) -> Vec<u8> {

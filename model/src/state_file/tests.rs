@@ -65,7 +65,8 @@ fn messages_tell_what_to_do() {
     let message = |file: &[u8]| State::decode(file).unwrap_err().to_string();
     assert_eq!(
         message(b""),
-        "the state file is empty: restore a backup, or remove the file to start without keys and targets"
+        "the state file is empty: if nginx runs, it still has the keys and targets in memory, and \"weir state save\" writes them; \
+         otherwise restore a backup, or remove the file to start without keys and targets"
     );
     for file in [&b"\0\0\0"[..], b"{}", b"weir-stat", b"weir-state\n", b"weir-stateful 1"] {
         assert_eq!(message(file), "this is not a state file of weir: check the path, or move the file away");
@@ -77,9 +78,22 @@ fn messages_tell_what_to_do() {
     let cut = &state().encode()[..200];
     assert_eq!(
         message(cut.as_bytes()),
-        "the state file is damaged (checksum does not match): restore a backup, \
-         or move the file away to start without keys and targets"
+        "the state file is damaged (checksum does not match): if nginx runs, it still has the keys and targets in memory, and \
+         \"weir state save\" writes them; otherwise restore a backup, or move the file away to start without keys and targets"
     );
+}
+
+#[test]
+fn files_of_one_generation_are_told_apart_by_their_content() {
+    let (one, mut other) = (state(), state());
+    other.keys[0].note = "another".into();
+    let (one, other) = (one.encode(), other.encode());
+    assert_eq!(one.split(' ').nth(2), other.split(' ').nth(2), "the same generation");
+    assert_ne!(content(one.as_bytes()), content(other.as_bytes()));
+    // It is the checksum that the first line has.
+    let head = one.lines().next().unwrap();
+    assert_eq!(head.rsplit(' ').next(), Some(content(one.as_bytes()).to_hex().as_str()));
+    assert_eq!(content(b""), content(b"no line end"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use weir_model::{
 };
 use weir_zone::{KeyRecord, Stage, ZoneFull};
 
-use super::{Answer, Call, Response, answer, random};
+use super::{Answer, Call, answer, changed, random};
 use crate::{ffi::process, hooks, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
@@ -28,10 +28,7 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let key = new.into_key(KeyId(random::<8>().map(u64::from_le_bytes)?), secret.digest(), now);
     pend(call, &key)?;
     let view = KeyView::new(&key, KeySource::Api, now).with_secret(secret);
-    Ok(state::persist(&call.runtime, Change::AddKey(key), move |outcome| match outcome {
-        Ok(()) => Response::json(201, &view),
-        Err(error) => error.into(),
-    }))
+    Ok(state::persist(&call.runtime, Change::AddKey(key), move |outcome| changed(201, &view, outcome)))
 }
 
 pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
@@ -47,22 +44,18 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
         rotated.rotate(secret.clone(), *previous_expires_at);
     }
     let view = KeyView::new(&rotated, KeySource::Api, now).with_secret(secret);
-    Ok(state::persist(&call.runtime, change, move |outcome| match outcome {
-        Ok(()) => Response::json(200, &view),
-        Err(error) => error.into(),
-    }))
+    Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view, outcome)))
 }
 
 pub(super) fn revoke(call: &Call<'_>, id: &str) -> Answer {
     let key = find(call, id)?.id;
     call.runtime.zone.lock(process::pid()).revoke_key(key);
     let dropped = hooks::drop_publishers(&call.runtime, key);
-    Ok(state::persist(&call.runtime, Change::RevokeKey(key), move |outcome| match outcome {
-        Ok(()) => Response::json(200, &json!({ "id": key, "dropped": dropped })),
-        Err(error) => {
-            let message = format!("the key is revoked until nginx restarts, but {}", error.message);
-            ApiError::not_persisted(message).into()
-        }
+    Ok(state::persist(&call.runtime, Change::RevokeKey(key), move |outcome| {
+        let outcome = outcome.map_err(|error| {
+            ApiError::not_persisted(format!("the key is revoked until nginx restarts, but {}", error.message))
+        });
+        changed(200, &json!({ "id": key, "dropped": dropped }), outcome)
     }))
 }
 

@@ -8,7 +8,7 @@ use weir_model::{
 };
 use weir_zone::ZoneFull;
 
-use super::{Answer, Call, Response, answer, random};
+use super::{Answer, Call, answer, changed, random};
 use crate::{ffi::process, runtime, snapshot, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
@@ -27,9 +27,8 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
     call.runtime.zone.lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
     let made = target.clone();
-    Ok(state::persist(&call.runtime, Change::AddTarget(target), move |outcome| match outcome {
-        Ok(()) => Response::json(201, &view(&made)),
-        Err(error) => error.into(),
+    Ok(state::persist(&call.runtime, Change::AddTarget(target), move |outcome| {
+        changed(201, &view(&made), outcome)
     }))
 }
 
@@ -40,20 +39,17 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
     let mut target = before.clone();
     patch.apply(&mut target);
     if target.url != before.url || target.note != before.note {
-        make_sure_of_room(call, &target)?;
+        // Its room is kept until the change is in force.
+        call.runtime.zone.lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
     }
     let change = Change::ChangeTarget { id: target.id, patch };
-    Ok(state::persist(&call.runtime, change, move |outcome| match outcome {
-        Ok(()) => Response::json(200, &view(&target)),
-        Err(error) => error.into(),
-    }))
+    Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view(&target), outcome)))
 }
 
 pub(super) fn remove(call: &Call<'_>, id: &str) -> Answer {
     let id = find(call, id)?.id;
-    Ok(state::persist(&call.runtime, Change::RemoveTarget(id), move |outcome| match outcome {
-        Ok(()) => Response::json(200, &json!({ "id": id })),
-        Err(error) => error.into(),
+    Ok(state::persist(&call.runtime, Change::RemoveTarget(id), move |outcome| {
+        changed(200, &json!({ "id": id }), outcome)
     }))
 }
 
@@ -82,14 +78,6 @@ fn unknown(id: &str) -> ApiError {
 
 fn full(error: ZoneFull) -> ApiError {
     ApiError::zone_full(error.to_string())
-}
-
-/// A change that has no room is refused before it is written.
-fn make_sure_of_room(call: &Call<'_>, target: &Target) -> Result<(), ApiError> {
-    let zone = call.runtime.zone.lock(process::pid());
-    zone.pend_target(target, process::pid()).map_err(full)?;
-    zone.forget_target(target.id);
-    Ok(())
 }
 
 /// A target as it stands by now.

@@ -240,11 +240,11 @@ impl Context<'_> {
         text(&name).map(str::to_owned).ok_or_else(|| "the application's name is not UTF-8".to_owned())
     }
 
-    /// Makes sure that the modules fit together, and asks for the zone and the thread pool.
+    /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
     pub fn add_zone(&mut self, size: usize, settings: *mut MainSettings) -> Result<(), String> {
         rtmp_sys::check()?;
         self.check_load_order()?;
-        thread::add_pool(self.cf)?;
+        thread::add_pools(self.cf)?;
         zone::add(self.cf, size, settings)
     }
 

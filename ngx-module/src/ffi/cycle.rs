@@ -15,7 +15,7 @@ use super::{
     rtmp_sys::{self, Rtmp},
     thread, tls, zone,
 };
-use crate::{push, runtime, settings::MainSettings, worker};
+use crate::{push, runtime, settings::MainSettings, state, worker};
 
 /// One configuration that was begun.
 struct Attempt {
@@ -107,6 +107,11 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             }
             settings.auto_push = !settings.zone.0.is_null() && interworker::take_over(cycle);
             let zone = settings.zone.0.as_ref().and_then(|zone| zone::view(zone).ok());
+            if let Some(zone) = &zone
+                && !take_over(zone, settings, (*cycle).log)
+            {
+                return NGX_ERROR as ngx_int_t;
+            }
             if zone.is_some() {
                 allowed::note();
                 disk::find();
@@ -120,6 +125,33 @@ pub(super) extern "C" fn commit(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         }
         NGX_OK as ngx_int_t
     })
+}
+
+/// The zone belongs to the state file of this configuration. Returns whether nginx may go on; it must, once it serves.
+///
+/// # Safety
+///
+/// `log` is that of the cycle that takes over.
+unsafe fn take_over(
+    zone: &zone::SharedZone,
+    settings: &MainSettings,
+    log: *mut nginx_sys::ngx_log_t,
+) -> bool {
+    let (path, user) = (settings.state_path.as_deref(), zone::worker_user(settings));
+    // SAFETY: by contract.
+    let say = |level, line: &str| unsafe { log::to(log, level, format_args!("{line}")) };
+    let warn = |line: &str| say(log::Level::Critical, line);
+    match state::load::commit(zone, path, user, settings.fresh, warn) {
+        Ok(()) => true,
+        Err(error) if settings.fresh => {
+            say(log::Level::Emergency, &format!("\"weir_zone\": {error} in {}", settings.place));
+            false
+        }
+        Err(error) => {
+            warn(&format!("weir: the state file is not taken over: {error}"));
+            true
+        }
+    }
 }
 
 /// ngx_module_t.init_process.

@@ -73,6 +73,13 @@ pub fn draining() -> bool {
     unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_quit != 0 || nginx_sys::ngx_terminate != 0 }
 }
 
+/// Whether nginx only tests its configuration (`nginx -t`, `nginx -T`).
+#[must_use]
+pub fn is_test() -> bool {
+    // SAFETY: read by value, set once when nginx reads its arguments.
+    unsafe { nginx_sys::ngx_test_config != 0 }
+}
+
 /// Whether this process is one of a master's workers.
 #[must_use]
 pub fn is_worker() -> bool {

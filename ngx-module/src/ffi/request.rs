@@ -105,6 +105,50 @@ pub(super) unsafe fn resume(r: *mut ngx_http_request_t, done: Option<Done>) {
     }
 }
 
+/// A request that is answered later, from the event loop. It stays alive until then; one that is forgotten is answered
+/// with 500.
+pub struct Waiting(*mut ngx_http_request_t);
+
+impl Waiting {
+    /// # Safety
+    ///
+    /// `request` is alive and its body was read.
+    unsafe fn hold(request: *mut ngx_http_request_t) -> Self {
+        // SAFETY: by contract. nginx frees no request that is blocked (ngx_http_terminate_request).
+        unsafe {
+            let main = &mut *(*request).main;
+            main.set_blocked(main.blocked() + 1);
+        }
+        Waiting(request)
+    }
+
+    /// Answers it.
+    pub fn answer(mut self, response: Response) {
+        self.end(Some(Step::Answer(response)));
+    }
+
+    fn end(&mut self, step: Option<Step>) {
+        let request = std::mem::replace(&mut self.0, std::ptr::null_mut());
+        if request.is_null() {
+            return;
+        }
+        // SAFETY: kept alive since `hold`. The connection outlives the request.
+        unsafe {
+            let main = &mut *(*request).main;
+            main.set_blocked(main.blocked() - 1);
+            let connection: *mut ngx_connection_t = (*request).connection;
+            proceed(request, step);
+            ngx_http_run_posted_requests(connection);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
 /// # Safety
 ///
 /// `r` is alive and its body was read.
@@ -117,6 +161,7 @@ unsafe fn proceed(r: *mut ngx_http_request_t, step: Option<Step>) {
                 true => return,
                 false => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
             },
+            Some(Step::Suspend(work)) => return work(Waiting::hold(r)),
             Some(Step::Follow(after)) => match event_stream::begin(r, after) {
                 true => return,
                 false => NGX_ERROR as ngx_int_t,

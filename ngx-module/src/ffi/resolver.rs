@@ -92,7 +92,7 @@ pub fn resolve(name: &str, answer: Answer) {
         })
     };
     // A pool that takes no more drops the answer: the look-up ends by its time-out.
-    thread::run_alone(read);
+    thread::run_alone(thread::Pool::Names, read);
 }
 
 fn ask(name: &str, answer: Answer) {

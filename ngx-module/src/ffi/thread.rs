@@ -10,8 +10,36 @@ use nginx_sys::{
 use super::{callback, request, rtmp_sys::symbol};
 use crate::api::{Done, Work};
 
-/// Name of the pool, as `thread_pool` would have it.
-const NAME: &str = "weir_state";
+/// A pool of one thread. Work of one kind does not wait for that of another, which may take its time: a disk that is
+/// slow, or a file that another process has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// The state file, and what else a request waits for.
+    State,
+    /// Names of hosts.
+    Names,
+    /// Free space.
+    Disk,
+}
+
+impl Pool {
+    const ALL: [Pool; 3] = [Pool::State, Pool::Names, Pool::Disk];
+
+    /// As `thread_pool` has it, ended by NUL.
+    fn name(self) -> ngx_str_t {
+        let name = match self {
+            Pool::State => "weir_state\0",
+            Pool::Names => "weir_names\0",
+            Pool::Disk => "weir_disk\0",
+        };
+        word(name)
+    }
+}
+
+/// A word of a directive; its NUL does not count.
+fn word(text: &'static str) -> ngx_str_t {
+    ngx_str_t { len: text.len() - 1, data: text.as_ptr().cast_mut() }
+}
 
 type TaskAlloc = unsafe extern "C" fn(*mut ngx_pool_t, usize) -> *mut ngx_thread_task_t;
 type TaskPost = unsafe extern "C" fn(*mut ngx_thread_pool_t, *mut ngx_thread_task_t) -> ngx_int_t;
@@ -39,16 +67,16 @@ impl Threads {
     }
 }
 
-/// Adds the pool to the configuration that is being read: `thread_pool weir_state threads=1`. nginx's own
+/// Adds the pools to the configuration that is being read: `thread_pool weir_state threads=1` and so on. nginx's own
 /// default would be 32 threads a worker.
-pub(super) fn add_pool(cf: &mut ngx_conf_t) -> Result<(), String> {
+pub(super) fn add_pools(cf: &mut ngx_conf_t) -> Result<(), String> {
     let threads = Threads::find().ok_or("this nginx was built without threads (--with-threads)")?;
     symbol("ngx_ssl_handshake\0").ok_or("this nginx was built without SSL (--with-http_ssl_module)")?;
-    let word = |text: &'static str| ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
-    let mut words = [word("thread_pool\0"), word("weir_state\0"), word("threads=1\0")];
-    for word in &mut words {
-        word.len -= 1;
-    }
+    Pool::ALL.iter().try_for_each(|pool| add_pool(cf, &threads, *pool))
+}
+
+fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), String> {
+    let mut words = [word("thread_pool\0"), pool.name(), word("threads=1\0")];
     let mut args = ngx_array_t {
         elts: words.as_mut_ptr().cast(),
         nelts: words.len(),
@@ -66,7 +94,7 @@ pub(super) fn add_pool(cf: &mut ngx_conf_t) -> Result<(), String> {
     cf.args = own;
     match outcome {
         Some(answer) if answer.is_null() => Ok(()),
-        _ => Err("the thread pool \"weir_state\" cannot be added".to_owned()),
+        _ => Err(format!("the thread pool of {pool:?} cannot be added")),
     }
 }
 
@@ -97,7 +125,7 @@ struct Job {
 /// `request` is alive and its body has been read.
 pub(super) unsafe fn run(request: *mut ngx_http_request_t, work: Work) -> bool {
     let Some(threads) = Threads::find() else { return false };
-    let mut name = ngx_str_t { len: NAME.len(), data: NAME.as_ptr().cast_mut() };
+    let mut name = Pool::State.name();
     // SAFETY: the running cycle has the pool of `add_pool`; the task is allocated in the request's pool,
     // which `blocked` keeps (ngx_http_terminate_request).
     unsafe {
@@ -154,10 +182,10 @@ struct Alone {
     after: Option<After>,
 }
 
-/// Runs `work` in the pool, and what it returns in the event loop. `false` when the pool takes no more.
-pub fn run_alone(work: impl FnOnce() -> After + Send + 'static) -> bool {
+/// Runs `work` in a pool, and what it returns in the event loop. `false` when the pool takes no more.
+pub fn run_alone(pool: Pool, work: impl FnOnce() -> After + Send + 'static) -> bool {
     let Some(threads) = Threads::find() else { return false };
-    let mut name = ngx_str_t { len: NAME.len(), data: NAME.as_ptr().cast_mut() };
+    let mut name = pool.name();
     // SAFETY: a task of zeroes is how nginx makes one (ngx_thread_task_alloc); boxed, it stays in place until
     // `alone_in_event_loop` takes it back.
     unsafe {

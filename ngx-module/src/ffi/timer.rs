@@ -51,6 +51,64 @@ extern "C" fn fire(event: *mut ngx_event_t) {
     });
 }
 
+/// A timer of the process, which a worker that was told to quit waits for.
+pub struct Alarm(Box<AlarmParts>);
+
+#[repr(C)]
+struct AlarmParts {
+    /// First: nginx's debug log reads a connection behind the event's `data`.
+    connection: ngx_connection_t,
+    event: ngx_event_t,
+    call: fn(),
+}
+
+impl Alarm {
+    /// A timer that is not armed, and calls `call` from the event loop.
+    #[must_use]
+    pub fn new(call: fn()) -> Self {
+        // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
+        let connection: ngx_connection_t = unsafe { std::mem::zeroed() };
+        let mut parts = Box::new(AlarmParts { connection, event: empty_event(), call });
+        parts.connection.fd = -1;
+        let data: *mut AlarmParts = &raw mut *parts;
+        parts.event.data = data.cast();
+        parts.event.handler = Some(ring);
+        Alarm(parts)
+    }
+
+    /// Goes off once, in `ms` milliseconds; an earlier deadline is replaced.
+    pub fn arm(&mut self, ms: usize) {
+        self.disarm();
+        let event = &raw mut self.0.event;
+        // SAFETY: boxed, so it stays in place while the timer tree refers to it, and `Drop` takes it out. The log is
+        // that of the running cycle.
+        unsafe {
+            (*event).log = (*nginx_sys::ngx_cycle).log;
+            ngx_add_timer(event, ms);
+        }
+    }
+
+    /// It does not go off.
+    pub fn disarm(&mut self) {
+        if self.0.event.timer_set() != 0 {
+            // SAFETY: the event is in the timer tree, see `arm`.
+            unsafe { ngx_del_timer(&raw mut self.0.event) };
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+extern "C" fn ring(event: *mut ngx_event_t) {
+    // SAFETY: `data` is the box of a live alarm: it is dropped with its timer.
+    let call = unsafe { (*(*event).data.cast::<AlarmParts>()).call };
+    callback::guard("a timer", (), call);
+}
+
 /// Milliseconds between two ticks of a worker, on average.
 const TICK_MS: u64 = 100;
 /// How much earlier a tick may be when the worker is awake anyway: media comes 20 times a second and oftener.

@@ -4,7 +4,8 @@ use std::{slice, sync::atomic::AtomicU64};
 
 use nginx_sys::{
     NGX_ERROR, NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_shmtx_lock, ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t, ngx_str_t,
+    ngx_shm_zone_t, ngx_shmtx_lock, ngx_shmtx_trylock, ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t,
+    ngx_str_t,
 };
 use weir_zone::{Block, Mutex, Plan, Root, Zone};
 
@@ -19,6 +20,11 @@ impl Mutex for SlabMutex {
     fn lock(&self) {
         // SAFETY: the pool stands at the start of the mapped zone, see `view`.
         unsafe { ngx_shmtx_lock(&raw mut (*self.0).mutex) }
+    }
+
+    fn try_lock(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { ngx_shmtx_trylock(&raw mut (*self.0).mutex) != 0 }
     }
 
     fn unlock(&self) {
@@ -113,20 +119,20 @@ fn prepare(zone: &mut ngx_shm_zone_t, settings: &mut MainSettings, reused: bool)
     if fresh {
         shared.format(process::pid());
     }
-    if let Some(warning) =
-        crate::state::prepare_folder(settings.state_path.as_deref(), worker_user(settings))?
-    {
+    settings.fresh = fresh;
+    let warnings = crate::state::load::check(&shared, settings, worker_user(settings));
+    for warning in warnings.map_err(|error| error.to_string())? {
         let place = &settings.place;
         // SAFETY: the log of the configuration that is being read.
         unsafe {
             log::to(zone.shm.log, log::Level::Warning, format_args!("\"weir_zone\": {warning} in {place}"))
         }
     }
-    crate::state::load(&shared, settings, fresh)
+    Ok(())
 }
 
 /// User and group that the workers will run as; `None` when they stay who the master is.
-fn worker_user(settings: &MainSettings) -> Option<(u32, u32)> {
+pub(super) fn worker_user(settings: &MainSettings) -> Option<(u32, u32)> {
     // SAFETY: the core module made its settings before any other, and completed them before the zones start
     // (ngx_core_module_init_conf).
     let core = unsafe {

@@ -17,6 +17,7 @@ mod pull;
 mod push_to;
 mod rejected_configs;
 mod reload;
+mod restore;
 mod secrecy;
 mod single_process;
 mod state_file;

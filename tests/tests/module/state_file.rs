@@ -110,16 +110,19 @@ fn files_that_cannot_be_read_stop_the_configuration_and_stay_as_they_are() {
     for (content, message) in [
         (
             "",
-            "the state file is empty: restore a backup, or remove the file to start without keys and targets",
+            "the state file is empty: if nginx runs, it still has the keys and targets in memory, and \"weir state save\" writes them; \
+             otherwise restore a backup, or remove the file to start without keys and targets",
         ),
         ("{}", "this is not a state file of weir: check the path, or move the file away"),
         (
             flipped.as_str(),
-            "the state file is damaged (checksum does not match): restore a backup, or move the file away to start without keys and targets",
+            "the state file is damaged (checksum does not match): if nginx runs, it still has the keys and targets in memory, and \
+             \"weir state save\" writes them; otherwise restore a backup, or move the file away to start without keys and targets",
         ),
         (
             &good[..good.len() - 3],
-            "the state file is damaged (checksum does not match): restore a backup, or move the file away to start without keys and targets",
+            "the state file is damaged (checksum does not match): if nginx runs, it still has the keys and targets in memory, and \
+             \"weir state save\" writes them; otherwise restore a backup, or move the file away to start without keys and targets",
         ),
         (
             newer.as_str(),

@@ -9,8 +9,12 @@ use weir_model::{
 
 use super::seen::{Seen, TestZone, look};
 use crate::{
-    Block, KeyRecord, NewPush, NewStream, Root, Stage, StreamId, WorkerId, block::Kind, death, heap::Heap,
-    layout::KEPT_FOR_WORKERS, targets,
+    Block, KeyRecord, Locked, NewPush, NewStream, Root, Stage, StreamId, WorkerId,
+    block::Kind,
+    death,
+    heap::{Heap, SpinLock},
+    layout::KEPT_FOR_WORKERS,
+    targets,
 };
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
@@ -70,6 +74,18 @@ pub fn push(target: u8, stream: StreamId, worker: WorkerId) -> NewPush<'static> 
     NewPush { target, stream, app: "live", name: "show", state: PushState::Connecting, worker }
 }
 
+pub fn sync_keys(locked: &Locked<'_, '_, &SpinLock>, keys: &[StreamKey]) {
+    let plan = locked.plan_keys(keys);
+    locked.remove_stale_keys(&plan);
+    locked.apply_keys(plan).unwrap();
+}
+
+pub fn sync_targets(locked: &Locked<'_, '_, &SpinLock>, targets: &[Target]) {
+    let plan = locked.plan_targets(targets);
+    locked.remove_stale_targets(&plan);
+    locked.apply_targets(plan).unwrap();
+}
+
 /// Keys 1 to 6 valid, 7 pending, 8 revoked; targets 1 to 3 valid, 4 pending; streams of workers 10 and 11,
 /// the first of each at three targets.
 fn prepared() -> Heap {
@@ -113,7 +129,7 @@ const CHANGES: [(&str, Change); 21] = [
     }),
     ("forget revoked", |zone| zone.lock(1).forget_revoked(KeyId(8))),
     ("retire", |zone| zone.lock(1).retire_secret(KeyId(3), NOW)),
-    ("sync", |zone| zone.lock(1).sync_keys(&[1, 2, 5, 30, 31, 32].map(key)).unwrap()),
+    ("sync", |zone| sync_keys(&zone.lock(1), &[1, 2, 5, 30, 31, 32].map(key))),
     ("claim", |zone| claim(zone, "new", 10)),
     ("claim from the dead", |zone| claim(zone, "s111", 10)),
     ("release", |zone| {
@@ -142,7 +158,7 @@ const CHANGES: [(&str, Change); 21] = [
     }),
     ("sync targets", |zone| {
         let changed = Target { url: target(4).url, ..target(3) };
-        zone.lock(1).sync_targets(&[target(1), changed, target(30), target(31)]).unwrap();
+        sync_targets(&zone.lock(1), &[target(1), changed, target(30), target(31)]);
     }),
     ("push and fail", |zone| {
         let locked = zone.lock(1);

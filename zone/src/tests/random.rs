@@ -6,7 +6,7 @@ use weir_model::{
     target::{PushState, Target, TargetId},
 };
 
-use super::deaths::{NOW, digest, key, push, record, small_heap, stream, target};
+use super::deaths::{NOW, digest, key, push, record, small_heap, stream, sync_keys, sync_targets, target};
 use super::seen::{Seen, TestZone, look};
 use crate::{Claim, KeyRecord, LivePush, Locked, Stage, StreamId, WorkerId, death, heap::SpinLock};
 
@@ -123,7 +123,7 @@ impl World {
             Change::ForgetEnded { after_s } => locked.forget_ended_secrets(NOW.plus_seconds(*after_s)),
             Change::Sync(keys) => {
                 let keys: Vec<_> = keys.iter().map(|id| key(*id)).collect();
-                locked.sync_keys(&keys).unwrap();
+                sync_keys(&locked, &keys);
             }
             Change::Claim { name, worker } => {
                 let name = format!("s{name}");
@@ -166,7 +166,7 @@ impl World {
             }
             Change::SyncTargets(ids) => {
                 let wanted: Vec<_> = ids.iter().map(|id| target(*id)).collect();
-                locked.sync_targets(&wanted).unwrap();
+                sync_targets(locked, &wanted);
             }
             Change::Push { target, worker } => {
                 let of = StreamId { place: 0, session: 1 };

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use weir_model::{KeyId, StreamKey};
 use weir_zone::{Stage, heap::Heap};
 
-use super::{PID, claim, digest, heap, insert, key, names, opens, register, stream, used};
+use super::{PID, claim, digest, heap, insert, key, names, opens, register, shown, stream, used};
 
 fn filled() -> Heap {
     let heap = heap();
@@ -44,7 +44,7 @@ fn a_panic_inside_frees_the_lock() {
     let (keys, before) = (zone.lock(PID).keys(), used(&zone));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let held = zone.lock(PID);
-        held.set_generation(9);
+        held.set_shown(&shown(9));
         std::panic::resume_unwind(Box::new(held.revoked_keys().len()));
     }));
     assert!(panicked.is_err());

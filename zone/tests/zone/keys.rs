@@ -1,9 +1,9 @@
 //! Keys: found by their digest alone, pending until written, dead once revoked, rotated with overlap, in line with the file.
 
 use weir_model::{KeyId, StreamKey, key::KeySecret};
-use weir_zone::{KeyRecord, Stage, ZoneFull};
+use weir_zone::{KeyRecord, Misfit, Stage};
 
-use super::{NOW, PID, digest, heap, insert, key, opens, register, used};
+use super::{NOW, PID, digest, heap, insert, key, opens, register, shown, used};
 
 #[test]
 fn a_key_is_found_by_its_digest_alone() {
@@ -165,7 +165,7 @@ fn the_file_wins_but_brings_no_revoked_key_back() {
     let mut file: Vec<_> = [2, 3, 5].map(key).into();
     file[1].note = "changed".into();
     file[2].rotate(KeySecret { digest: digest(55), expires_at: None }, NOW.plus_seconds(60));
-    zone.lock(PID).sync_keys(&file).unwrap();
+    assert_eq!(zone.lock(PID).adopt(&file, &[], &shown(1)), Ok(vec![KeyId(1)]));
     assert_eq!(zone.lock(PID).keys(), file[1..]);
     assert_eq!(
         [1, 2, 3, 4, 5, 55].map(|secret| opens(&zone, secret)),
@@ -180,13 +180,16 @@ fn a_file_that_does_not_fit_changes_nothing() {
     let heap = heap();
     let zone = heap.zone();
     let before: Vec<_> = (1..=10).map(key).collect();
-    zone.lock(PID).sync_keys(&before).unwrap();
+    zone.lock(PID).adopt(&before, &[], &shown(1)).unwrap();
     let too_many: Vec<_> = (5..10_000).map(key).collect();
-    assert_eq!(zone.lock(PID).sync_keys(&too_many), Err(ZoneFull));
+    assert_eq!(zone.lock(PID).adopt(&too_many, &[], &shown(2)), Err(Misfit::Keys { keys: 9_995 }));
     assert_eq!(zone.lock(PID).keys(), before);
     let networks = vec!["192.0.2.0/24".parse().unwrap(); 16];
     let records = too_many.iter().map(|key| StreamKey { publish_from: networks.clone(), ..key.clone() });
-    assert_eq!(zone.lock(PID).sync_keys(&records.collect::<Vec<_>>()), Err(ZoneFull));
+    assert_eq!(
+        zone.lock(PID).check_fit(&records.collect::<Vec<_>>(), &[]),
+        Err(Misfit::Keys { keys: 9_995 })
+    );
     assert_eq!((zone.lock(PID).keys(), used(&zone)), (before, 10));
 }
 

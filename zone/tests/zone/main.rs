@@ -1,4 +1,4 @@
-//! The zone from outside, in the memory of one process: keys, streams, targets, workers, events, tables an address, capacity, and what a
+//! The zone from outside, in the memory of one process: keys, streams, targets, workers, events, the state file, tables an address, capacity, and what a
 //! holder of the lock leaves behind that died. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
@@ -10,6 +10,7 @@ mod guard;
 mod keys;
 mod players;
 mod pushes;
+mod state;
 mod streams;
 mod targets;
 mod threads;
@@ -23,7 +24,7 @@ use weir_model::{
     verdict::Credential,
 };
 use weir_zone::{
-    Claim, KeyRecord, NewStream, Stage, StreamId, WorkerId, Zone,
+    Claim, KeyRecord, NewStream, Shown, Stage, StreamId, WorkerId, Zone,
     heap::{Heap, SpinLock},
 };
 
@@ -40,6 +41,11 @@ fn heap() -> Heap {
 
 fn digest(secret: u64) -> Digest {
     Digest::of(&secret.to_le_bytes())
+}
+
+/// The state file number `number`.
+fn shown(number: u64) -> Shown {
+    Shown { content: digest(number), generation: number, stamp: number }
 }
 
 /// Key number `id` for `live/show-ID`, made `id` ms after the beginning, with secret number `id`.

@@ -1,9 +1,9 @@
 //! Push targets: invisible until written, changed as a whole, in line with the file, and workers are told by a generation.
 
 use weir_model::target::{Target, TargetId, TargetSource};
-use weir_zone::{ZoneFull, heap::Heap};
+use weir_zone::{Misfit, ZoneFull, heap::Heap};
 
-use super::{NOW, PID, TestZone, add_target, heap, insert, key, register, target, used};
+use super::{NOW, PID, TestZone, add_target, heap, insert, key, register, shown, target, used};
 
 fn ids(zone: &TestZone<'_>) -> Vec<u64> {
     zone.lock(PID).targets().iter().map(|target| target.id.0).collect()
@@ -141,17 +141,17 @@ fn the_file_is_right() {
     zone.lock(PID).pend_target(&target(8), PID).unwrap();
     let before = zone.targets_generation();
     let wanted = [target(1), with_url(3, "other"), target(9), target(5)];
-    zone.lock(PID).sync_targets(&wanted).unwrap();
+    zone.lock(PID).adopt(&[], &wanted, &shown(1)).unwrap();
     assert_eq!(ids(&zone), [1, 3, 9, 5]);
     assert_eq!(zone.lock(PID).targets(), wanted);
     // What is in line already is no change; what is pending is another's.
     let generation = zone.targets_generation();
     assert!(generation > before);
-    zone.lock(PID).sync_targets(&wanted).unwrap();
+    zone.lock(PID).adopt(&[], &wanted, &shown(1)).unwrap();
     assert_eq!(zone.targets_generation(), generation);
     zone.lock(PID).confirm_target(TargetId(8));
     assert_eq!(ids(&zone).len(), 5);
-    zone.lock(PID).sync_targets(&[]).unwrap();
+    zone.lock(PID).adopt(&[], &[], &shown(2)).unwrap();
     assert_eq!((ids(&zone), used(&zone)), (vec![], 0));
 }
 
@@ -164,7 +164,8 @@ fn a_full_zone_refuses_targets_and_can_switch_them_off() {
     (1..=count).for_each(|id| zone.lock(PID).confirm_target(TargetId(id)));
     let (full, generation) = (used(&zone), zone.targets_generation());
     let more: Vec<_> = (1..=count + 1).map(target).collect();
-    assert_eq!(zone.lock(PID).sync_targets(&more), Err(ZoneFull));
+    let targets = more.len();
+    assert_eq!(zone.lock(PID).adopt(&[], &more, &shown(1)), Err(Misfit::Targets { keys: 0, targets }));
     assert_eq!((ids(&zone).len() as u64, used(&zone), zone.targets_generation()), (count, full, generation));
     let off = Target { enabled: false, ..target(1) };
     assert_eq!(zone.lock(PID).replace_target(&off), Ok(true));

@@ -1,0 +1,181 @@
+//! The state file on the disk: read whole, written whole, by one writer at a time. No nginx here.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use weir_model::{
+    Digest,
+    state_file::{self, State, StateError},
+};
+use weir_zone::Shown;
+
+/// User and group that a file is made for.
+pub type Owner = (u32, u32);
+
+/// Why the state file was not read or not written. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refuses.
+    #[error("the state file \"{path}\" cannot be {what}: {error}")]
+    Io {
+        /// The state file, or the file beside it.
+        path: PathBuf,
+        /// What was to be done with it.
+        what: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process has `FILE.lock` for too long.
+    #[error("the state file \"{0}\" is locked by another process")]
+    Locked(PathBuf),
+    /// It is there, and no state file that this weir reads.
+    #[error("\"{path}\": {error}")]
+    Unreadable {
+        /// The state file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: StateError,
+    },
+}
+
+/// A state file as it was read.
+pub struct Content {
+    /// Its keys and targets.
+    pub state: State,
+    /// What identifies it.
+    pub shown: Shown,
+}
+
+/// A state file as it was written.
+pub struct Saved {
+    /// What identifies it.
+    pub shown: Shown,
+    /// Why it may be lost with the machine: its folder could not be synced.
+    pub doubt: Option<String>,
+}
+
+fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |error| FileError::Io { path, what, error }
+}
+
+/// Reads the file; `None` when there is none.
+pub fn read(path: &Path) -> Result<Option<Content>, FileError> {
+    let mut bytes = Vec::new();
+    // A pipe in its place would keep the reader waiting.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let facts = match opened {
+        Ok(mut file) => file.read_to_end(&mut bytes).and_then(|_| file.metadata()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => Err(error),
+    };
+    let facts = facts.map_err(failed(path, "read"))?;
+    let state = State::decode(&bytes);
+    let state = state.map_err(|error| FileError::Unreadable { path: path.to_owned(), error })?;
+    let (content, generation) = (state_file::content(&bytes), state.generation);
+    Ok(Some(Content { state, shown: Shown { content, generation, stamp: stamp_of(&facts) } }))
+}
+
+/// What the file system says of the file, in one number: another file, or another content, has another one. 0 when
+/// there is no file.
+#[must_use]
+pub fn stamp(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |facts| stamp_of(&facts))
+}
+
+fn stamp_of(facts: &fs::Metadata) -> u64 {
+    let words = [facts.dev(), facts.ino(), facts.size()];
+    let times = [facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec()];
+    let bytes = words.map(u64::to_le_bytes).into_iter().chain(times.map(i64::to_le_bytes)).flatten();
+    let digest = Digest::of(&bytes.collect::<Vec<u8>>());
+    let stamp = digest.bytes().iter().take(8).fold(0, |stamp, byte| stamp << 8 | u64::from(*byte));
+    stamp.max(1)
+}
+
+/// Replaces the file: temporary file, fsync, rename, fsync of the folder. An error leaves the old file; what goes
+/// wrong after the rename is a doubt.
+pub fn write(path: &Path, state: &State) -> Result<Saved, FileError> {
+    let text = state.encode();
+    let temporary = beside(path, ".tmp");
+    let file = write_beside(&temporary, text.as_bytes()).and_then(|file| {
+        fs::rename(&temporary, path)?;
+        Ok(file)
+    });
+    let file = file.map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        failed(path, "written")(error)
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    let doubt =
+        synced.err().map(|error| format!("the folder {} cannot be synced: {error}", folder.display()));
+    let stamp = file.metadata().map_or(0, |facts| stamp_of(&facts));
+    let content = state_file::content(text.as_bytes());
+    Ok(Saved { shown: Shown { content, generation: state.generation, stamp }, doubt })
+}
+
+/// A file of our own, whatever stood there before: a left-over has another mode, and may be a link.
+fn write_beside(temporary: &Path, bytes: &[u8]) -> io::Result<File> {
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(temporary)?;
+    // Whatever the umask leaves of the mode.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Moves a file that cannot be read out of the way, to a name that is free. Returns that name.
+pub fn set_aside(path: &Path) -> Result<PathBuf, FileError> {
+    let names = (0..1000)
+        .map(|n| beside(path, &if n == 0 { ".damaged".to_owned() } else { format!(".damaged.{n}") }));
+    let mut free = names.filter(|name| fs::symlink_metadata(name).is_err());
+    let to = free.next().unwrap_or_else(|| beside(path, ".damaged"));
+    fs::rename(path, &to).map_err(failed(path, "moved away"))?;
+    Ok(to)
+}
+
+/// Takes `FILE.lock` if nobody has it. A lock file that is made here belongs to `owner`.
+pub fn try_lock(path: &Path, owner: Option<Owner>) -> Result<Option<File>, FileError> {
+    let name = beside(path, ".lock");
+    let file = open_lock(&name, owner).map_err(failed(&name, "opened"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(&name, "locked")(error)),
+    }
+}
+
+fn open_lock(name: &Path, owner: Option<Owner>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    match options.clone().create_new(true).open(name) {
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            if let Some((user, group)) = owner {
+                std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(name),
+        Err(error) => Err(error),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

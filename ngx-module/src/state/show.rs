@@ -1,0 +1,157 @@
+//! What was written becomes visible in the zone, or is taken back.
+
+use std::{path::Path, rc::Rc};
+
+use serde_json::json;
+use weir_model::{
+    KeyId,
+    api::ApiError,
+    state_file::{Change, ChangeError},
+};
+use weir_zone::{Locked, Mutex, ZoneFull};
+
+use super::{Done, Outcome, Wanted, Written, load};
+use crate::{
+    ffi::{
+        log::{self, Level},
+        process,
+    },
+    runtime::Runtime,
+};
+
+/// The zone shows what was written.
+pub(super) fn show(
+    runtime: &Rc<Runtime>,
+    path: &Path,
+    wanted: &[Wanted],
+    revoked: &[KeyId],
+    written: Written,
+) -> Vec<Outcome> {
+    let locked = runtime.zone.lock(process::pid());
+    if !runtime.zone.is_state_file(path.as_os_str().as_encoded_bytes()) {
+        wanted.iter().for_each(|wanted| take_back(&locked, wanted));
+        let error = ApiError::not_persisted("a reload has put another state file into force: try again");
+        return wanted.iter().map(|_| Err(error.clone())).collect();
+    }
+    let done = Done {
+        doubt: written.doubt,
+        count: (written.state.keys.len(), written.state.targets.len()),
+        set_aside: written.set_aside,
+    };
+    let mut gone = Vec::new();
+    let mut outcomes: Vec<Outcome> = written.outcomes.iter().map(|made| outcome_of(*made, &done)).collect();
+    // Another content than the zone showed: somebody else changed the file, another master or an admin.
+    let other = written.before.is_some_and(|before| !locked.shows(&before));
+    let adopted = other.then(|| locked.adopt(&written.state.keys, &written.state.targets, &written.shown));
+    if let Some(Ok(ids)) = &adopted {
+        gone.clone_from(ids);
+        // What was pending is there a second time.
+        wanted.iter().for_each(|wanted| take_back(&locked, wanted));
+        forget_revoked(&locked, wanted);
+    } else {
+        confirm_each(&locked, wanted, &mut outcomes);
+        locked.set_shown(&written.shown);
+    }
+    if let Some(Err(misfit)) = adopted {
+        locked.show_nothing();
+        locked.set_stamp(written.shown.stamp);
+        log::cycle(Level::Critical, format_args!("weir: the state file is not taken over: {misfit}"));
+    }
+    revoked.iter().for_each(|id| locked.forget_revoked(*id));
+    if runtime.zone.has_unsaved_revocations() && locked.revoked_keys().is_empty() {
+        locked.forget_revocations_note();
+    }
+    for (wanted, outcome) in wanted.iter().zip(&outcomes) {
+        if let (Wanted::Change(change), Ok(_)) = (wanted, outcome) {
+            announce(&locked, change);
+        }
+    }
+    drop(locked);
+    load::drop_publishers(runtime, &gone);
+    outcomes
+}
+
+fn outcome_of(made: Result<(), ChangeError>, done: &Done) -> Outcome {
+    made.map(|()| done.clone()).map_err(|error| {
+        let message = format!("the state file does not take the change: {error}");
+        match error {
+            // Somebody else removed what was to be changed.
+            ChangeError::UnknownKey(_) | ChangeError::UnknownTarget(_) => ApiError::not_found(message),
+            _ => ApiError::not_persisted(message),
+        }
+    })
+}
+
+fn confirm_each<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted], outcomes: &mut [Outcome]) {
+    for (wanted, outcome) in wanted.iter().zip(outcomes) {
+        match (wanted, &outcome) {
+            (Wanted::Change(change), Ok(_)) => {
+                if let Err(error) = confirm(zone, change) {
+                    *outcome = Err(error);
+                }
+            }
+            (wanted, Err(_)) => take_back(zone, wanted),
+            (Wanted::Save | Wanted::Revocations, Ok(_)) => {}
+        }
+    }
+}
+
+fn forget_revoked<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted]) {
+    for wanted in wanted {
+        if let Wanted::Change(Change::RevokeKey(id)) = wanted {
+            zone.forget_revoked(*id);
+        }
+    }
+}
+
+pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Result<(), ApiError> {
+    match change {
+        Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.confirm_secret(&secret.digest)),
+        Change::RevokeKey(id) => zone.forget_revoked(*id),
+        Change::RotateKey { id, secret, previous_expires_at } => {
+            zone.retire_secret(*id, *previous_expires_at);
+            zone.confirm_secret(&secret.digest);
+        }
+        Change::AddTarget(target) => zone.confirm_target(target.id),
+        Change::ChangeTarget { id, patch } => {
+            // The room that was kept for it.
+            zone.forget_target(*id);
+            if let Some(mut target) = zone.target(*id)
+                && patch.apply(&mut target)
+            {
+                let full = |error: ZoneFull| {
+                    ApiError::zone_full(format!("the change is written, and not in force: {error}"))
+                };
+                zone.replace_target(&target).map_err(full)?;
+            }
+        }
+        Change::RemoveTarget(id) => {
+            zone.remove_target(*id);
+        }
+    }
+    Ok(())
+}
+
+/// The event `key.changed`.
+pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
+    let (id, change) = match change {
+        Change::AddKey(key) => (key.id, "added"),
+        Change::RevokeKey(id) => (*id, "revoked"),
+        Change::RotateKey { id, .. } => (*id, "rotated"),
+        Change::AddTarget(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => return,
+    };
+    let data = json!({ "id": id, "change": change });
+    zone.push_event("key.changed", &data.to_string(), process::now());
+}
+
+/// A revocation is not taken back: the key stays dead in the zone.
+pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
+    let Wanted::Change(change) = wanted else { return };
+    match change {
+        Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest)),
+        Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
+        Change::AddTarget(target) => zone.forget_target(target.id),
+        Change::ChangeTarget { id, .. } => zone.forget_target(*id),
+        Change::RevokeKey(_) | Change::RemoveTarget(_) => {}
+    }
+}
