@@ -87,6 +87,9 @@ pub enum Command {
     /// Signing secrets for tokens
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// The state file of the module: keys and targets on the disk
+    #[command(subcommand)]
+    State(StateCommand),
     /// Watch the live streams in the terminal
     Top(TopArgs),
     /// Name what is dangerous in an nginx-rtmp configuration
@@ -321,6 +324,21 @@ pub struct SecretNewArgs {
     /// Replace the file if there is one
     #[arg(long)]
     pub force: bool,
+}
+
+/// `weir state ...`
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Write the state file anew from nginx's memory, and keep a damaged one beside it
+    Save(StateSaveArgs),
+}
+
+/// `weir state save`
+#[derive(Debug, Args)]
+pub struct StateSaveArgs {
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir check ...`

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::daemon::JobCommand;
 use crate::cli::{
-    ApiArgs, Cli, Command, KeyCommand, SecretCommand, StreamCommand, TargetCommand, TokenCommand,
+    ApiArgs, Cli, Command, KeyCommand, SecretCommand, StateCommand, StreamCommand, TargetCommand,
+    TokenCommand,
 };
 use crate::nginx::{self, Nginx};
 use crate::{health, test_stream};
@@ -26,6 +27,7 @@ mod notify;
 mod obs;
 mod secret_new;
 mod serve;
+mod state_save;
 mod stream_drop;
 mod stream_list;
 mod table;
@@ -165,6 +167,9 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,
         },
         Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
+        Command::State(StateCommand::Save(args)) => {
+            ask(api, async |nginx| state_save::run(args, nginx).await)?
+        }
         Command::Lint(args) => {
             let (output, found) = lint::run(args)?;
             status = u8::from(found);
@@ -204,7 +209,9 @@ fn ask(api: &ApiArgs, command: impl AsyncFnOnce(&Nginx) -> Result<Output, Error>
     let runtime = runtime()?;
     runtime.block_on(async {
         let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
-        command(&nginx).await
+        let output = command(&nginx).await;
+        let warnings = nginx.take_warnings().into_iter().map(|warning| format!("weir: warning: {warning}\n"));
+        output.map(|output| Output { stderr: output.stderr + &warnings.collect::<String>(), ..output })
     })
 }
 

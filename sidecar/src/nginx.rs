@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderValue};
@@ -23,8 +24,8 @@ mod wire;
 pub use events::{Event, Events};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
-    Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, Stream, Streams, Target,
-    Targets, TokenRequest, Video, Viewers, Worker, Zone,
+    Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, SavedState, Stream, Streams,
+    Target, Targets, TokenRequest, Video, Viewers, Worker, Zone,
 };
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
@@ -154,6 +155,7 @@ pub struct Nginx {
     http: reqwest::Client,
     api: ApiUrl,
     bearer: Option<HeaderValue>,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Nginx {
@@ -176,7 +178,7 @@ impl Nginx {
             http = http.unix_socket(socket.clone());
         }
         let http = http.build().map_err(|e| Error::Client(innermost(&e)))?;
-        Ok(Self { http, api, bearer })
+        Ok(Self { http, api, bearer, warnings: Mutex::default() })
     }
 
     /// All keys, without secrets.
@@ -242,6 +244,11 @@ impl Nginx {
         self.ask(Method::PATCH, &format!("v1/targets/{id}"), Some(&body)).await
     }
 
+    /// Writes the state file from the keys and targets in memory.
+    pub async fn save_state(&self) -> Result<Answer<SavedState>, Error> {
+        self.ask(Method::POST, "v1/state/save", None::<&()>).await
+    }
+
     /// Mints a token with the module's own secret.
     pub async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
@@ -286,10 +293,30 @@ impl Nginx {
         if !status.is_success() {
             return Err(self.refusal(status, &text));
         }
+        if changes {
+            self.note_warning(&text);
+        }
         match serde_json::from_str(&text) {
             Ok(value) => Ok(Answer { text, value }),
             Err(_) => Err(Error::NotTheApi { api: self.api.to_string(), status }),
         }
+    }
+
+    /// A change that was made, with a doubt.
+    fn note_warning(&self, text: &str) {
+        #[derive(Deserialize)]
+        struct Wire {
+            warning: String,
+        }
+        if let Ok(Wire { warning }) = serde_json::from_str(text) {
+            let warning = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+        }
+    }
+
+    /// Returns what the API warned of since the last call.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn body(&self, mut response: reqwest::Response) -> Result<String, Error> {

@@ -1,5 +1,7 @@
 //! What the API is told, and what it answers.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
 use weir_model::target::TargetView;
@@ -207,6 +209,19 @@ pub struct Target {
     /// For people.
     #[serde(default)]
     pub note: Option<String>,
+}
+
+/// `POST /v1/state/save`
+#[derive(Debug, Deserialize)]
+pub struct SavedState {
+    /// The state file.
+    pub file: PathBuf,
+    /// Keys in it.
+    pub keys: usize,
+    /// Targets in it.
+    pub targets: usize,
+    /// Where a file that could not be read is now.
+    pub set_aside: Option<PathBuf>,
 }
 
 /// `POST /v1/tokens`
