@@ -63,7 +63,7 @@ pub type Outcome = Result<Done, ApiError>;
 /// What is to be written.
 #[derive(Clone)]
 enum Wanted {
-    Change(Change),
+    Change(Box<Change>),
     /// Keys and targets as they are, in the place of a file that cannot be read.
     Save,
     /// What was revoked.
@@ -102,7 +102,7 @@ pub fn persist(
     answer: impl FnOnce(Outcome) -> Response + 'static,
 ) -> Step {
     if runtime.state_path.is_some() {
-        return later(Wanted::Change(change), Box::new(answer));
+        return later(Wanted::Change(Box::new(change)), Box::new(answer));
     }
     let locked = runtime.zone.lock(process::pid());
     let outcome = confirm(&locked, &change);

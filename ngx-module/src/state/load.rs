@@ -9,7 +9,7 @@
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -215,7 +215,7 @@ fn look(path: &Path, known: u64) -> Option<Found> {
 }
 
 /// Back in the event loop.
-fn follow(runtime: &Rc<Runtime>, path: &PathBuf, found: Found) {
+fn follow(runtime: &Rc<Runtime>, path: &Path, found: Found) {
     let locked = runtime.zone.lock(process::pid());
     if !runtime.zone.is_state_file(path.as_os_str().as_encoded_bytes()) {
         return;

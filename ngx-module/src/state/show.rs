@@ -98,8 +98,10 @@ fn confirm_each<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted], outcomes:
 
 fn forget_revoked<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted]) {
     for wanted in wanted {
-        if let Wanted::Change(Change::RevokeKey(id)) = wanted {
-            zone.forget_revoked(*id);
+        if let Wanted::Change(change) = wanted
+            && let Change::RevokeKey(id) = **change
+        {
+            zone.forget_revoked(id);
         }
     }
 }
@@ -147,7 +149,7 @@ pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
 /// A revocation is not taken back: the key stays dead in the zone.
 pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
     let Wanted::Change(change) = wanted else { return };
-    match change {
+    match &**change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest)),
         Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
         Change::AddTarget(target) => zone.forget_target(target.id),

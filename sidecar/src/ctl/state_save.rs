@@ -10,9 +10,10 @@ pub async fn run(args: &StateSaveArgs, nginx: &Nginx) -> Result<Output, Error> {
         return Ok(Output::json(&answer.text));
     }
     let saved = answer.value;
-    let mut said = format!("{}: {} keys and {} targets\n", saved.file.display(), saved.keys, saved.targets);
+    let (keys, targets) = (saved.keys, saved.targets);
+    let mut said = format!("saved: {}, keys: {keys}, targets: {targets}\n", saved.file.display());
     if let Some(aside) = saved.set_aside {
-        said += &format!("The file that could not be read is now {}\n", aside.display());
+        said += &format!("set aside, cannot be read: {}\n", aside.display());
     }
     Ok(said.into())
 }

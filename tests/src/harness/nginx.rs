@@ -119,11 +119,19 @@ impl Config {
     /// Runs `nginx -t`, which must succeed, and gives what it said.
     #[track_caller]
     pub fn accepted(self) -> String {
+        self.accepted_without(&[])
+    }
+
+    /// [`accepted`](Self::accepted), and asserts that nginx made none of `names` in the folder.
+    #[track_caller]
+    pub fn accepted_without(self, names: &[&str]) -> String {
         let place = Place::new();
         place.write(&self);
         let output = place.command().arg("-t").output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "nginx rejects it: {text}");
+        let made: Vec<_> = names.iter().filter(|name| place.path(name).exists()).collect();
+        assert!(made.is_empty(), "nginx -t made {made:?}");
         text
     }
 }

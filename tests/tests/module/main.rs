@@ -12,6 +12,7 @@ mod hazards;
 mod many;
 mod names;
 mod one_publish;
+mod overlap;
 mod publish_keys;
 mod pull;
 mod push_to;

@@ -117,14 +117,39 @@ impl Nginx {
     /// Stops nginx (SIGTERM), lets `meanwhile` do something to the folder, and starts it again.
     #[track_caller]
     pub fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
+        let everyone = self.everyone();
+        self.master.signal(Signal::SIGTERM);
+        self.wait_ended(&everyone);
+        meanwhile(self);
+        self.start_again();
+    }
+
+    /// Tells nginx to quit (SIGQUIT), does `meanwhile` while it quits, waits for its end, and starts it again.
+    #[track_caller]
+    pub fn quit_and_restart(&mut self, meanwhile: impl FnOnce(&Self)) {
+        let everyone = self.everyone();
+        self.master.signal(Signal::SIGQUIT);
+        meanwhile(self);
+        self.wait_ended(&everyone);
+        self.start_again();
+    }
+
+    fn everyone(&self) -> Vec<Process> {
         let mut everyone = self.master.children();
         everyone.push(self.master);
-        self.master.signal(Signal::SIGTERM);
+        everyone
+    }
+
+    #[track_caller]
+    fn wait_ended(&mut self, everyone: &[Process]) {
         wait::until("nginx ends", 10.0, || {
             let _ = self.child.as_mut().map(Child::try_wait);
             everyone.iter().all(|process| !process.is_alive())
         });
-        meanwhile(self);
+    }
+
+    #[track_caller]
+    fn start_again(&mut self) {
         self.child = Some(self.place.spawn());
         self.wait_started();
     }
