@@ -10,6 +10,7 @@ mod guard;
 mod keys;
 mod players;
 mod pushes;
+mod rows;
 mod state;
 mod streams;
 mod targets;
