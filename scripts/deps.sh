@@ -23,7 +23,7 @@ packages=(
     # the test stream, and the script behind `make run`
     ffmpeg fonts-dejavu-core curl
     # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, wrong uses of memory
-    chromium chromium-driver keepalived systemd iproute2 libxml2-utils prometheus valgrind
+    chromium chromium-driver keepalived systemd iproute2 libxml2-utils prometheus valgrind strace
     # the tests: Python for the servers that receive recordings and pushed streams
     python3-venv
     # the tests: TLS in front of a push target, and certificates for it

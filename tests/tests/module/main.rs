@@ -21,6 +21,7 @@ mod reload;
 mod restore;
 mod secrecy;
 mod single_process;
+mod state_disk;
 mod state_file;
 mod statistics;
 mod takeover;

@@ -126,3 +126,23 @@ fn a_policy_changes_with_the_reload() {
     nginx.reload();
     Publisher::to(nginx.rtmp(), "live/show").start().started();
 }
+
+#[test]
+fn a_worker_of_another_user_counts_as_alive() {
+    let mut config = keyed();
+    config.user = "nobody nogroup".to_owned();
+    let mut nginx = config.start();
+    let key = nginx.api().create_key("live", "show");
+    let path = format!("live/{}", key.key);
+    let publisher = Publisher::to(nginx.rtmp(), &path).start().started();
+    nginx.edit(|mut config| {
+        config.user = "www-data www-data".to_owned();
+        config
+    });
+    nginx.reload();
+    // The new worker may not send the old one a signal; it looks once a second who is gone.
+    publisher.send_more(2500);
+    assert_eq!(worker_of(&nginx, "show"), nginx.draining()[0].0);
+    Publisher::to(nginx.rtmp(), &path).start().refused(BAD_NAME);
+    assert!(!publisher.is_closed());
+}

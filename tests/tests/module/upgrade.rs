@@ -68,3 +68,29 @@ fn a_key_revoked_by_one_master_is_not_brought_back_by_the_other() {
     Publisher::to(nginx.rtmp(), &format!("live/{}", gone.key)).start().refused(BAD_NAME);
     Publisher::to(nginx.rtmp(), &format!("live/{}", stays.key)).start().started();
 }
+
+#[test]
+fn what_one_master_revokes_is_revoked_at_the_other() {
+    let mut nginx = start();
+    let (used, spare) = (nginx.api().create_key("live", "used"), nginx.api().create_key("live", "spare"));
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", used.key)).start().started();
+    let old = nginx.upgrade();
+    // Whichever master answers, both know it soon.
+    nginx.api().delete(&format!("/v1/keys/{}", spare.id)).expect(200);
+    let lists = |id: &str| nginx.api().get("/v1/keys").expect(200).to_string().contains(id);
+    until("both masters know of the revocation", 5.0, || (0..20).all(|_| !lists(&spare.id)));
+    // The workers of the old one only see their connections to their end.
+    old.signal(Signal::SIGWINCH);
+    until("the old workers take no connections", 10.0, || {
+        old.children()
+            .iter()
+            .all(|child| child.0 == nginx.master().0 || child.title().contains("shutting down"))
+    });
+    let answer = nginx.api().delete(&format!("/v1/keys/{}", used.id)).expect(200);
+    assert_eq!(answer["dropped"], 0, "the publisher is the other master's");
+    publisher.wait_closed(5.0);
+    let new = nginx.api().create_key("live", "new");
+    assert!(lists(&new.id));
+    old.signal(Signal::SIGQUIT);
+    until("the old master ends", 10.0, || !old.is_alive());
+}

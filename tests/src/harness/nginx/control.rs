@@ -114,6 +114,15 @@ impl Nginx {
         message
     }
 
+    /// Runs `nginx -t` with the configuration and the folder of this nginx; it must fail. Gives what it said.
+    #[track_caller]
+    pub fn test_rejected(&self) -> String {
+        let output = self.place.command().arg("-t").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "nginx accepts it: {text}");
+        text
+    }
+
     /// Stops nginx (SIGTERM), lets `meanwhile` do something to the folder, and starts it again.
     #[track_caller]
     pub fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
