@@ -8,6 +8,7 @@ mod aggregate;
 mod amf;
 mod bytes;
 pub mod deadline;
+pub mod guest;
 pub mod space;
 
 use crate::publish;
@@ -28,6 +29,12 @@ pub const MAX_CHUNK_SIZE: u32 = 10_485_760;
 
 /// What may come before `connect` is there, in bytes, beside the handshake.
 pub const MAX_BYTES_BEFORE_CONNECT: u32 = 16_384;
+
+/// What a connection may leave unfinished over all its chunk streams, in bytes, until a publish on it was accepted.
+pub const MAX_UNFINISHED: usize = 65_536;
+
+/// How many answers a client may leave unread until it publishes, or gets media.
+pub const MAX_UNREAD: usize = 32;
 
 /// What a client sends as its handshake, in bytes: C0, C1 and C2 (specification, section 5.2).
 const HANDSHAKE: u32 = 1 + 1536 + 1536;
@@ -96,11 +103,17 @@ pub enum Violation {
     /// Somebody publishes under the name, where names are nginx-rtmp's business.
     #[error("name is live already")]
     Duplicate,
+    /// Too much is unfinished, and no publish was accepted.
+    #[error("more than {MAX_UNFINISHED} bytes of unfinished messages")]
+    Unfinished,
+    /// Too many answers are not read.
+    #[error("more than {MAX_UNREAD} unread answers")]
+    Unread,
 }
 
 impl Violation {
     /// Every one, by its [`index`](Violation::index).
-    pub const ALL: [Violation; 14] = [
+    pub const ALL: [Violation; 16] = [
         Violation::NotConnected,
         Violation::Depth,
         Violation::ChunkSizes,
@@ -115,6 +128,8 @@ impl Violation {
         Violation::SecondPublish,
         Violation::Name,
         Violation::Duplicate,
+        Violation::Unfinished,
+        Violation::Unread,
     ];
 
     /// How many there are.
@@ -142,6 +157,8 @@ impl Violation {
             Violation::SecondPublish => "second_publish",
             Violation::Name => "name",
             Violation::Duplicate => "duplicate",
+            Violation::Unfinished => "unfinished",
+            Violation::Unread => "unread",
         }
     }
 }
@@ -228,11 +245,36 @@ fn may_precede_connect<'a>(kind: u8, body: impl Iterator<Item = &'a [u8]> + Clon
     }
 }
 
+/// Whether a message of this type is audio or video.
+#[must_use]
+pub const fn is_media(kind: u8) -> bool {
+    matches!(kind, kind::AUDIO | kind::VIDEO)
+}
+
+/// Whether a message of this type is a command.
+#[must_use]
+pub const fn is_command(kind: u8) -> bool {
+    matches!(kind, kind::COMMAND | kind::COMMAND_AMF3)
+}
+
 /// Decides on a message that is not complete: `read` bytes of it are there, and the latest header on
 /// its chunk stream says that it has `length`.
 #[inline]
 pub const fn running_message(read: u32, length: u32) -> Result<(), Violation> {
     if length < read { Err(Violation::RunningLength) } else { Ok(()) }
+}
+
+/// Decides on a connection that has `unfinished` bytes of messages that are not complete, over all its chunk streams, and on
+/// which no publish was accepted.
+#[inline]
+pub const fn unfinished(bytes: usize) -> Result<(), Violation> {
+    if bytes > MAX_UNFINISHED { Err(Violation::Unfinished) } else { Ok(()) }
+}
+
+/// Decides on a client that neither publishes nor gets media, and has not read so many answers.
+#[inline]
+pub const fn unread(answers: usize) -> Result<(), Violation> {
+    if answers > MAX_UNREAD { Err(Violation::Unread) } else { Ok(()) }
 }
 
 /// Decides on the `name?args` of a `publish` or `play`, as it stands in the AMF value: nothing of it

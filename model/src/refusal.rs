@@ -43,6 +43,9 @@ pub enum Refusal {
     /// This connection publishes already.
     #[error("this connection already publishes")]
     Busy,
+    /// This connection plays.
+    #[error("this connection plays, close its stream first")]
+    Plays,
     /// `publish` came before `connect`.
     #[error("not connected")]
     NotConnected,
@@ -112,6 +115,7 @@ impl Refusal {
             | Refusal::NotText
             | Refusal::Duplicate
             | Refusal::Busy
+            | Refusal::Plays
             | Refusal::NotConnected => "NetStream.Publish.BadName",
             Refusal::Expired
             | Refusal::WrongApplication
@@ -147,6 +151,7 @@ impl Refusal {
             Refusal::NotText => "not_text",
             Refusal::Duplicate => "duplicate",
             Refusal::Busy => "busy",
+            Refusal::Plays => "plays",
             Refusal::NotConnected => "not_connected",
             Refusal::TokenInvalid => "token_invalid",
             Refusal::TokenExpired => "token_expired",

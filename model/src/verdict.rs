@@ -57,6 +57,14 @@ pub enum Credential {
     Pull,
 }
 
+impl Credential {
+    /// Whether somebody gave the right to publish, rather than that nobody was asked.
+    #[must_use]
+    pub const fn is_authorised(self) -> bool {
+        !matches!(self, Credential::Open)
+    }
+}
+
 /// A publish that may go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {

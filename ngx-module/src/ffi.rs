@@ -35,7 +35,7 @@ pub mod cycle;
 pub mod disk;
 pub mod event_stream;
 pub mod export;
-mod incoming;
+pub mod incoming;
 pub mod interworker;
 pub mod log;
 pub mod process;

@@ -1,6 +1,7 @@
 //! The life of a session: what it publishes, what it plays, and its end.
 
 pub mod guard;
+pub mod guests;
 pub mod live;
 pub mod play;
 pub mod publish;
@@ -106,7 +107,8 @@ pub fn on_handshake(session: &mut Session) -> bool {
     if let Some(ticket) = session.ticket() {
         push::on_handshake(ticket);
     }
-    guard::on_handshake(session)
+    guard::on_handshake(session);
+    true
 }
 
 /// A stream is about to be closed, or the connection is going.
@@ -119,21 +121,16 @@ pub fn on_disconnect(session: &mut Session) {
     if let Some(ticket) = session.ticket() {
         push::on_failed(ticket, if session.is_broken() { LastError::Reset } else { LastError::Closed });
     }
-    if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
-        guard::release(guarded);
-    }
+    guests::release(session);
 }
 
 /// A stream was closed, or the connection is going: what the session holds is released.
 pub fn on_close(session: &mut Session) {
-    let Some(state) = session.known_state() else { return };
-    if let Some(guarded) = &mut state.guard {
-        guard::on_close(guarded);
-    }
     // The connection goes on: the client itself closed the stream.
     let unpublished = !session.is_ending();
     let Some(state) = session.known_state() else { return };
     let (publish, playing) = (std::mem::take(&mut state.publish), state.playing.take());
+    guard::on_close(session);
     publish::release(publish, unpublished);
     if let Some(playing) = playing {
         play::release(&playing);

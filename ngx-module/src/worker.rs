@@ -78,6 +78,7 @@ pub fn tick() {
         runtime.zone.heartbeat(worker, process::now(), process::draining());
     }
     follow_orders(&runtime);
+    hooks::guests::tick();
     push::tick(&runtime);
     event_stream::pump(&runtime);
     state::load::watch(&runtime);
@@ -93,7 +94,7 @@ pub fn tick() {
         ensure_started();
         session::each(account);
         session::each(push::account);
-        session::each(hooks::guard::check_deadline);
+        session::each(hooks::guests::check_deadline);
         if draining_ms.is_some() {
             hooks::spread::close_unplayed();
         }

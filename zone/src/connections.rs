@@ -98,6 +98,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         true
     }
 
+    /// How many connections of an address are counted, over all workers.
+    #[must_use]
+    pub fn connections_of(&self, bucket: Bucket) -> u64 {
+        let words = throttle::words(bucket);
+        self.near(bucket).filter(|row| row.is_of(words)).map(ConnectionRow::count).sum()
+    }
+
     /// A connection that was counted published, played or closed. One that was forgotten is ignored.
     pub fn connection_settled(&self, worker: WorkerId, bucket: Bucket) {
         let (owner, words) = (worker.to_word(), throttle::words(bucket));

@@ -1,20 +1,11 @@
 //! Who was silent for too long.
 
-use super::Violation;
+use super::{Violation, guest::Role};
 use crate::time::Timestamp;
 
-/// What a connection that somebody made to this server is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Neither publishing nor playing: the handshake and all that precedes, or what is between two publishes.
-    Arriving,
-    /// Publishing, but no audio or video came so far.
-    Published,
-    /// Publishing, and audio or video came.
-    Publishing,
-    /// Playing.
-    Playing,
-}
+/// How long a publish may wait for an answer of `on_publish`, in milliseconds. nginx-rtmp gives up earlier, unless the
+/// answer comes byte by byte (`netcall_timeout`).
+const ASKING_MS: u64 = 60_000;
 
 /// How long is too long, in milliseconds; 0 is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +23,23 @@ impl Default for Limits {
     }
 }
 
-/// Whether a connection is to be closed. `since`: when its phase began or, of one that is publishing,
-/// when the last audio or video came. A clock set back closes nobody.
-pub fn overdue(phase: Phase, since: Timestamp, now: Timestamp, limits: &Limits) -> Option<Violation> {
-    let (limit_ms, violation) = match phase {
-        Phase::Arriving => (limits.session_timeout_ms, Violation::SessionTimeout),
-        Phase::Published => (limits.idle_publisher_ms, Violation::NoMedia),
-        Phase::Publishing => (limits.idle_publisher_ms, Violation::IdlePublisher),
-        Phase::Playing => return None,
+/// Tells whether a connection is to be closed. `since`: when its role began or, of one that publishes, when the last audio or
+/// video came. `scarce`: the server has few connections left, and a player that waits for its stream takes one of them.
+/// A clock set back closes nobody.
+pub fn overdue(
+    role: Role,
+    since: Timestamp,
+    now: Timestamp,
+    limits: &Limits,
+    scarce: bool,
+) -> Option<Violation> {
+    let (limit_ms, violation) = match role {
+        Role::Arriving => (limits.session_timeout_ms, Violation::SessionTimeout),
+        Role::Asking => (ASKING_MS, Violation::NoMedia),
+        Role::Published => (limits.idle_publisher_ms, Violation::NoMedia),
+        Role::Publishing => (limits.idle_publisher_ms, Violation::IdlePublisher),
+        Role::Waiting if scarce => (limits.session_timeout_ms, Violation::SessionTimeout),
+        Role::Waiting | Role::Playing => return None,
     };
     (limit_ms > 0 && now.millis_since(since) >= limit_ms).then_some(violation)
 }
@@ -51,36 +51,46 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_795_197_600_000);
     const LIMITS: Limits = Limits { session_timeout_ms: 10_000, idle_publisher_ms: 20_000 };
 
-    fn after(phase: Phase, millis: u64, limits: &Limits) -> Option<Violation> {
-        overdue(phase, START, Timestamp::from_millis(START.as_millis() + millis), limits)
+    fn after(role: Role, millis: u64, limits: &Limits, scarce: bool) -> Option<Violation> {
+        overdue(role, START, Timestamp::from_millis(START.as_millis() + millis), limits, scarce)
     }
 
     #[test]
-    fn each_phase_has_its_limit() {
-        for (phase, limit, violation) in [
-            (Phase::Arriving, 10_000, Violation::SessionTimeout),
-            (Phase::Published, 20_000, Violation::NoMedia),
-            (Phase::Publishing, 20_000, Violation::IdlePublisher),
+    fn each_role_has_its_limit() {
+        for (role, limit, violation) in [
+            (Role::Arriving, 10_000, Violation::SessionTimeout),
+            (Role::Asking, 60_000, Violation::NoMedia),
+            (Role::Published, 20_000, Violation::NoMedia),
+            (Role::Publishing, 20_000, Violation::IdlePublisher),
         ] {
-            assert_eq!(after(phase, limit - 1, &LIMITS), None);
-            assert_eq!(after(phase, limit, &LIMITS), Some(violation));
-            assert_eq!(after(phase, u64::MAX / 2, &LIMITS), Some(violation));
+            for scarce in [false, true] {
+                assert_eq!(after(role, limit - 1, &LIMITS, scarce), None);
+                assert_eq!(after(role, limit, &LIMITS, scarce), Some(violation));
+                assert_eq!(after(role, u64::MAX / 2, &LIMITS, scarce), Some(violation));
+            }
         }
-        assert_eq!(after(Phase::Playing, u64::MAX / 2, &LIMITS), None);
+        assert_eq!(after(Role::Playing, u64::MAX / 2, &LIMITS, true), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_stream_may_stay_unless_connections_are_scarce() {
+        assert_eq!(after(Role::Waiting, u64::MAX / 2, &LIMITS, false), None);
+        assert_eq!(after(Role::Waiting, 9_999, &LIMITS, true), None);
+        assert_eq!(after(Role::Waiting, 10_000, &LIMITS, true), Some(Violation::SessionTimeout));
     }
 
     #[test]
     fn zero_is_for_ever() {
         let limits = Limits { session_timeout_ms: 0, idle_publisher_ms: 0 };
-        for phase in [Phase::Arriving, Phase::Published, Phase::Publishing] {
-            assert_eq!(after(phase, u64::MAX / 2, &limits), None);
+        for role in [Role::Arriving, Role::Published, Role::Publishing, Role::Waiting] {
+            assert_eq!(after(role, u64::MAX / 2, &limits, true), None);
         }
     }
 
     #[test]
     fn a_clock_set_back_closes_nobody() {
-        for phase in [Phase::Arriving, Phase::Published, Phase::Publishing] {
-            assert_eq!(overdue(phase, START, Timestamp::from_millis(0), &LIMITS), None);
+        for role in [Role::Arriving, Role::Asking, Role::Published, Role::Publishing, Role::Waiting] {
+            assert_eq!(overdue(role, START, Timestamp::from_millis(0), &LIMITS, true), None);
         }
     }
 

@@ -177,6 +177,14 @@ fn a_running_message_gets_no_shorter_than_it_is() {
 }
 
 #[test]
+fn what_is_unfinished_or_unread_has_a_limit() {
+    assert_eq!((unfinished(0), unfinished(65_536)), (Ok(()), Ok(())));
+    assert_eq!(unfinished(65_537), Err(Violation::Unfinished));
+    assert_eq!((unread(32), unread(33)), (Ok(()), Err(Violation::Unread)));
+    assert_eq!(Violation::Unfinished.to_string(), "more than 65536 bytes of unfinished messages");
+}
+
+#[test]
 fn a_name_is_not_cut() {
     assert_eq!(name(b""), Ok(()));
     assert_eq!(name(&[b'a'; 255]), Ok(()));

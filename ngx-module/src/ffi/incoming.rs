@@ -1,13 +1,34 @@
 //! What clients send, as it is read from the socket.
 
-use nginx_sys::{NGX_ERROR, ngx_connection_t, ngx_io};
+use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_io};
 
 use super::{
     callback,
     rtmp_sys::{NGX_RTMP_MSG_MAX, ngx_rtmp_session_t},
     session::Session,
 };
-use crate::hooks::guard;
+use crate::hooks::{guard, guests};
+
+/// Bytes that are read at once of a client that nobody trusts.
+const AT_ONCE: usize = 16_384;
+
+/// How often a refused client's socket is emptied for one event of it.
+const MOST_EMPTIED: usize = 64;
+
+/// What is read of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// As much as nginx-rtmp has room for.
+    All,
+    /// A little: no publish was accepted.
+    Little,
+    /// Nothing for now: its socket keeps it.
+    Later,
+    /// All, for nobody: it was refused, and only has to read why.
+    Discard,
+    /// Nothing any more: the connection is closed.
+    Close,
+}
 
 /// Has every byte that a client sends counted (`ngx_connection_t.recv`).
 ///
@@ -36,7 +57,17 @@ unsafe extern "C" fn receive(connection: *mut ngx_connection_t, buffer: *mut u8,
         if unknown.is_some_and(|kind| refuse(connection, |session| guard::on_unknown_kind(session, kind))) {
             return NGX_ERROR as isize;
         }
+        let reading = callback::guard("what a client sends", Reading::Close, || {
+            guests::before_reading(&mut Session::new((*connection).data.cast()), Session::unfinished)
+        });
         let Some(recv) = ngx_io.recv else { return NGX_ERROR as isize };
+        let size = match reading {
+            Reading::All => size,
+            Reading::Little => size.min(AT_ONCE),
+            Reading::Later => return NGX_AGAIN as isize,
+            Reading::Discard => return discard(connection, recv),
+            Reading::Close => return NGX_ERROR as isize,
+        };
         let received = recv(connection, buffer, size);
         let count = usize::try_from(received).unwrap_or(0);
         if count > 0 && refuse(connection, |session| guard::on_bytes(session, count)) {
@@ -44,6 +75,26 @@ unsafe extern "C" fn receive(connection: *mut ngx_connection_t, buffer: *mut u8,
         }
         received
     }
+}
+
+/// Empties the socket: a connection that is closed with something unread loses the last words.
+///
+/// # Safety
+///
+/// As for `receive`; `recv` is nginx's own function.
+unsafe fn discard(
+    connection: *mut ngx_connection_t,
+    recv: unsafe extern "C" fn(*mut ngx_connection_t, *mut u8, usize) -> isize,
+) -> isize {
+    let mut nobody = [0; AT_ONCE];
+    for _ in 0..MOST_EMPTIED {
+        // SAFETY: by contract; the buffer has that size.
+        let received = unsafe { recv(connection, nobody.as_mut_ptr(), nobody.len()) };
+        if received <= 0 {
+            return received;
+        }
+    }
+    NGX_AGAIN as isize
 }
 
 /// A message of which more was read than its header now says it has, with both lengths.

@@ -66,6 +66,17 @@ pub fn census() -> impl Fn(u32) -> bool {
     move |pid| *known.borrow_mut().entry(pid).or_insert_with(|| alive(pid))
 }
 
+/// How many connections of this worker are taken, and how many it has (`worker_connections`).
+#[must_use]
+pub fn connections() -> (usize, usize) {
+    // SAFETY: nginx sets ngx_cycle before any callback of ours; plain numbers, changed by this thread alone.
+    unsafe {
+        nginx_sys::ngx_cycle.as_ref().map_or((0, 0), |cycle| {
+            (cycle.connection_n.saturating_sub(cycle.free_connection_n), cycle.connection_n)
+        })
+    }
+}
+
 /// Whether the worker was told to quit.
 #[must_use]
 pub fn draining() -> bool {

@@ -1,5 +1,7 @@
 //! An RTMP session of nginx-rtmp.
 
+mod traffic;
+
 use std::{
     collections::BTreeSet,
     ffi::{CStr, CString, c_void},

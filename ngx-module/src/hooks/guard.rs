@@ -3,17 +3,17 @@
 
 use serde_json::json;
 use weir_model::{
-    ClientAddr, Timestamp,
-    guard::{
-        self, Gate, Violation,
-        deadline::{self, Phase},
-    },
+    ClientAddr,
+    guard::{self, Gate, Violation},
     network,
     throttle::LogLine,
 };
 use weir_zone::GuardSummary;
 
-use super::refusal;
+use super::{
+    guests::{self, Standing},
+    refusal,
+};
 use crate::{
     ffi::{
         log::{self, Level},
@@ -27,13 +27,12 @@ use crate::{
 /// What the guard knows of a session.
 pub struct Guarded {
     gate: Gate,
-    phase: Phase,
-    /// Since when it is in that phase, or when media last came, by the clock that is never set.
-    since: Timestamp,
-    /// The address for which it is counted as one that neither publishes nor plays.
-    counted: Option<[u8; 16]>,
+    /// Whether it is a guest.
+    pub(super) standing: Standing,
     /// A client made the connection; what this server or another worker connects to has no deadline.
-    client: bool,
+    pub(super) client: bool,
+    /// Something was read of it.
+    pub(super) begun: bool,
     /// A `publish` went through, and its stream was not closed.
     pub(super) publishes: bool,
     /// The name of that, where names are nginx-rtmp's business.
@@ -60,9 +59,8 @@ pub(super) fn on_connect(session: &mut Session) -> bool {
     }
     let client = session.is_accepted() && !session.is_from_worker();
     let gate = if client { Gate::accepted() } else { Gate::outgoing() };
-    let (phase, since) = (Phase::Arriving, process::uptime());
-    let guarded =
-        Guarded { gate, phase, since, counted: None, client, publishes: false, name: None, live: false };
+    let standing = Standing::new(process::uptime());
+    let guarded = Guarded { gate, standing, client, begun: false, publishes: false, name: None, live: false };
     if let Some(state) = session.state() {
         state.guard = Some(guarded);
     }
@@ -71,30 +69,12 @@ pub(super) fn on_connect(session: &mut Session) -> bool {
     }
     session.watch_incoming();
     // Behind a proxy the address comes with the first bytes.
-    session.is_behind_proxy() || count(session)
+    session.is_behind_proxy() || guests::arrive(session)
 }
 
-/// The handshake is over. Returns whether the connection may go on.
-pub(super) fn on_handshake(session: &mut Session) -> bool {
-    !session.is_accepted() || !session.is_behind_proxy() || count(session)
-}
-
-/// Counts the connection for its address, until it publishes, plays or ends.
-fn count(session: &mut Session) -> bool {
-    let (ClientAddr::Ip(addr), Some(runtime)) = (session.client(), runtime::current()) else { return true };
-    let (Some(worker), Some(settings)) = (runtime.worker(), session.guard_settings()) else { return true };
-    if session.client().is_local() || session.known_state().is_none_or(|state| state.guard.is_none()) {
-        return true;
-    }
-    let bucket = network::attempt_bucket(addr);
-    let limit = settings.limit_unauthenticated();
-    let opened = runtime.zone.lock(process::pid()).connection_opened(worker, bucket, limit, process::now());
-    match session.known_state().and_then(|state| state.guard.as_mut()) {
-        Some(guarded) if opened => guarded.counted = Some(bucket),
-        _ if opened => {}
-        _ => refuse(session, Violation::TooManyConnections),
-    }
-    opened
+/// The handshake is over.
+pub(super) fn on_handshake(session: &mut Session) {
+    guests::step(session);
 }
 
 /// A message came, of which nothing was looked at yet.
@@ -109,8 +89,16 @@ pub fn on_message<'m>(
         return Passage::Drop;
     }
     let Some(guarded) = &mut state.guard else { return Passage::Open };
-    match guarded.gate.message(connected, kind, body) {
-        Ok(()) => Passage::Open,
+    let verdict = guarded.gate.message(connected, kind, body);
+    let verdict =
+        if guard::is_media(kind) { verdict } else { verdict.and_then(|()| guests::on_message(session)) };
+    match verdict {
+        Ok(()) => {
+            if guard::is_command(kind) {
+                guests::step(session);
+            }
+            Passage::Open
+        }
         Err(violation) => {
             refuse(session, violation);
             Passage::Close
@@ -129,14 +117,14 @@ pub(super) fn on_media(session: &mut Session, content: bool) -> bool {
     if !guarded.publishes {
         return false;
     }
+    let live = guarded.live;
     if content {
-        guarded.phase = Phase::Publishing;
-        guarded.since = process::uptime();
+        guests::on_media(session);
     }
-    if guarded.live {
+    if live {
         return true;
     }
-    let live = !session.has_live_streams() || session.live_name().is_some();
+    let live = !session.has_live_streams() || session.is_live();
     if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
         guarded.live = live;
     }
@@ -213,52 +201,27 @@ pub(super) fn on_unreadable_name(session: &mut Session) -> Option<Violation> {
     session.known_state().and_then(|state| state.guard.as_ref()).map(|_| Violation::Name)
 }
 
-/// nginx-rtmp is about to publish what a client sends, or to play something to it.
-pub(super) fn settle(session: &mut Session, phase: Phase) {
-    let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return };
-    guarded.phase = phase;
-    guarded.since = process::uptime();
-    guarded.publishes |= phase == Phase::Published;
-    release(guarded);
+/// Whether a `publish` of a client went through, and its stream was not closed.
+pub(super) fn publishes(session: &mut Session) -> bool {
+    session.known_state().and_then(|state| state.guard.as_ref()).is_some_and(|guarded| guarded.publishes)
+}
+
+/// nginx-rtmp is about to publish what a client sends; `authorised`: for a key or a token.
+pub(super) fn on_accepted(session: &mut Session, authorised: bool) {
+    if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
+        guarded.publishes = true;
+    }
+    guests::on_publish(session, authorised);
 }
 
 /// A stream was closed.
-pub(super) fn on_close(guarded: &mut Guarded) {
+pub(super) fn on_close(session: &mut Session) {
+    let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return };
     if std::mem::take(&mut guarded.publishes) {
-        guarded.phase = Phase::Arriving;
-        guarded.since = process::uptime();
         guarded.live = false;
         guarded.name = None;
     }
-}
-
-/// The connection is not counted for its address any more.
-pub(super) fn release(guarded: &mut Guarded) {
-    if let (Some(bucket), Some(runtime)) = (guarded.counted.take(), runtime::current())
-        && let Some(worker) = runtime.worker()
-    {
-        runtime.zone.lock(process::pid()).connection_settled(worker, bucket);
-    }
-}
-
-/// Once a second: closes a session that was silent for too long.
-pub fn check_deadline(session: &mut Session) {
-    let now = process::uptime();
-    let guarded = session.known_state().and_then(|state| state.guard.as_ref());
-    // While `on_publish` is asked, nobody can send.
-    let asking = guarded.is_some_and(|guarded| guarded.phase == Phase::Published)
-        && session.has_live_streams()
-        && session.live_name().is_none();
-    let Some(settings) = session.guard_settings() else { return };
-    let Some(state) = session.known_state().filter(|state| !state.is_closing()) else { return };
-    let Some(guarded) = state.guard.as_mut().filter(|guarded| guarded.client) else { return };
-    if asking {
-        guarded.since = now;
-    }
-    if let Some(violation) = deadline::overdue(guarded.phase, guarded.since, now, &settings.limits()) {
-        refuse(session, violation);
-        session.close();
-    }
+    guests::on_close(session);
 }
 
 /// Counts a refusal, and once a minute for each address and reason tells of it.

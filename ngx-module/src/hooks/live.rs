@@ -28,6 +28,8 @@ pub struct Live {
     row: StreamRow<'static>,
     /// nginx-rtmp was seen to publish it under this name.
     pub(super) confirmed: bool,
+    /// A key or token opened it.
+    pub(super) authorised: bool,
     audio_bytes: u64,
     frames: u64,
     all_rate: Rate,
@@ -37,13 +39,20 @@ pub struct Live {
 
 impl Live {
     /// A stream that was claimed, or with `confirmed` seen live.
-    pub(super) fn new(id: StreamId, row: StreamRow<'static>, name: String, confirmed: bool) -> Box<Live> {
+    pub(super) fn new(
+        id: StreamId,
+        row: StreamRow<'static>,
+        name: String,
+        credential: Credential,
+        confirmed: bool,
+    ) -> Box<Live> {
         let (all_rate, audio_rate, frame_rate) = <(Rate, Rate, Rate)>::default();
         Box::new(Live {
             id,
             row,
             name,
             confirmed,
+            authorised: credential.is_authorised(),
             audio_bytes: 0,
             frames: 0,
             all_rate,
@@ -155,7 +164,8 @@ fn watch(session: &mut Session) -> Passage {
     }
     let id = zone.watch(&new, process::now()).ok();
     drop(zone);
-    let watched = id.and_then(|id| Some(Live::new(id, runtime.zone.row(id)?, name.clone(), true)));
+    let watched =
+        id.and_then(|id| Some(Live::new(id, runtime.zone.row(id)?, name.clone(), credential, true)));
     match watched {
         Some(live) => {
             set(session, Publish::Live(live));

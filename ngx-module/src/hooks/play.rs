@@ -1,14 +1,9 @@
 //! A play: counted while it lasts.
 
-use weir_model::{
-    Digest,
-    guard::{Violation, deadline::Phase},
-    rate::Rate,
-    verdict::Policy,
-};
+use weir_model::{Digest, guard::Violation, rate::Rate, verdict::Policy};
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
-use super::{close_soon, guard};
+use super::{close_soon, guard, guests};
 use crate::{
     ffi::{log::Level, process, session::Session},
     runtime, worker,
@@ -85,7 +80,11 @@ fn refuse_name(session: &mut Session, violation: Violation) {
 pub fn on_play(session: &mut Session, name: &str) {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
     let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
-    guard::settle(session, Phase::Playing);
+    if guard::publishes(session) {
+        // nginx-rtmp has one stream for a connection, and plays nothing to it.
+        return;
+    }
+    guests::on_play(session);
     session.send_at_once(false);
     if session.state().is_none_or(|state| state.playing.is_some()) {
         return;

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, StreamName, Timestamp,
     duplicate::{self, LiveFacts},
-    guard::{Violation, deadline::Phase},
+    guard::Violation,
     publish::publish_type,
     verdict::{self, Accepted, Credential, KeyFacts, Policy, Presentation},
 };
 use weir_zone::{Claim, NewStream};
 
-use super::{SessionState, arm, guard, live::Live, refusal::refuse, spread};
+use super::{SessionState, arm, guard, guests, live::Live, refusal::refuse, spread};
 use crate::{
     ffi::{log::Level, process, session::Session, zone::SharedZone},
     runtime::{self, Runtime},
@@ -108,6 +108,10 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         guard::refuse(session, violation);
         let refusal = Presented::parse(raw).err().unwrap_or(Refusal::NotText);
         return refuse(session, refusal);
+    }
+    if guests::plays(session) {
+        // nginx-rtmp has one stream for a connection, and would neither publish nor refuse it.
+        return refuse(session, Refusal::Plays);
     }
     if settings.publish() == Policy::Off {
         if let Some(violation) = guard::on_free_publish(session, raw) {
@@ -214,9 +218,9 @@ fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, p
     match try_claim(runtime, settings, session, &publish.grant) {
         Ok(true) => Flow::Forward { name: publish.name, kind: publish.kind },
         Ok(false) => {
+            let authorised = publish.grant.accepted.credential.is_authorised();
             set(session, Publish::Waiting(Box::new(publish)));
-            // The wait has an end of its own.
-            guard::settle(session, Phase::Playing);
+            guests::on_publish(session, authorised);
             arm(session, WAIT_MS);
             Flow::Done
         }
@@ -257,7 +261,7 @@ fn try_claim(
             drop(zone);
             let row = runtime.zone.row(id).ok_or(Refusal::ZoneFull)?;
             let name = accepted.stream.as_str().to_owned();
-            set(session, Publish::Live(Live::new(id, row, name, false)));
+            set(session, Publish::Live(Live::new(id, row, name, accepted.credential, false)));
             Ok(true)
         }
         Claim::Live(live) => {
@@ -277,7 +281,9 @@ fn try_claim(
 
 /// nginx-rtmp publishes what a client sends.
 pub fn on_accepted(session: &mut Session) {
-    guard::settle(session, Phase::Published);
+    let publish = session.known_state().map(|state| &state.publish);
+    let authorised = publish.is_some_and(|publish| matches!(publish, Publish::Live(live) if live.authorised));
+    guard::on_accepted(session, authorised);
 }
 
 /// nginx-rtmp publishes what it pulls: no verdict, but the name must be free. Returns whether it is.

@@ -24,7 +24,9 @@ fn says_aggregate(nginx: &Nginx) -> Stranger {
 #[test]
 fn an_aggregate_of_chunk_sizes_is_refused() {
     let text = "aggregate cut short, or of other than audio, video and data";
-    assert_refused(server(""), "aggregate", text, says_aggregate);
+    assert_refused(server(""), "aggregate", text, |nginx| {
+        Stranger::publishing(nginx).says(6, &aggregate(40_000))
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod connections;
 mod depth;
 mod disk;
 mod fuzz;
+mod guests;
 mod lengths;
 mod publishes;
 mod reloads;

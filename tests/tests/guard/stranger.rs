@@ -52,10 +52,35 @@ impl Stranger {
     /// Shakes hands, and connects to an application.
     #[track_caller]
     pub fn connects_to(nginx: &Nginx, app: &str) -> Self {
-        let mut stranger = Self::over_to(Way::Port(nginx.rtmp(), None), app);
-        stranger.connection.client.send_connect();
-        stranger.listen_until("the answer to connect", |stranger| stranger.connected);
+        Self::over_to(Way::Port(nginx.rtmp(), None), app).connect()
+    }
+
+    /// Connects, after the handshake.
+    #[track_caller]
+    pub fn connect(mut self) -> Self {
+        self.connection.client.send_connect();
+        self.listen_until("the answer to connect", |stranger| stranger.connected || stranger.closed);
+        self
+    }
+
+    /// Shakes hands, connects to `live` and publishes there.
+    #[track_caller]
+    pub fn publishing(nginx: &Nginx) -> Self {
+        let mut stranger = Self::connects(nginx).publishes(b"stranger");
+        stranger.wait_status("NetStream.Publish.Start");
         stranger
+    }
+
+    /// Plays `name`, and waits for nothing.
+    pub fn plays(self, name: &str) -> Self {
+        let play = Message::command(1, "play", 4.0, |w| w.null().string(name.as_bytes()).number(-2000.0));
+        self.says(8, &play)
+    }
+
+    /// Waits until `onStatus` said this.
+    #[track_caller]
+    pub fn wait_status(&mut self, code: &str) {
+        self.listen_until(code, |stranger| stranger.statuses.iter().any(|status| status.code == code));
     }
 
     /// Publishes `name` without waiting for the answer.

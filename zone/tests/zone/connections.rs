@@ -24,6 +24,8 @@ fn an_address_has_its_limit_over_all_workers() {
     }
     assert!(!open(&zone, one, 1, LIMIT) && !open(&zone, other, 1, LIMIT));
     // What was refused was not counted, and another address is another matter.
+    assert_eq!(zone.lock(PID).connections_of(bucket(1)), u64::from(LIMIT));
+    assert_eq!(zone.lock(PID).connections_of(bucket(2)), 0);
     assert_eq!(zone.unauthenticated(), u64::from(LIMIT));
     assert!(open(&zone, one, 2, LIMIT));
     settle(&zone, other, 1);

@@ -1,0 +1,376 @@
+//! Guests: connections on which nothing was accepted yet. They count against the limit of their address, have a deadline, and
+//! may leave little unfinished. What a session does now decides, and not what it once said.
+
+use std::collections::BTreeMap;
+
+use weir_model::{
+    ClientAddr, Timestamp,
+    guard::{
+        self, Violation, deadline,
+        guest::{self, Pace, Role},
+    },
+    network,
+};
+
+use super::{
+    guard::{Guarded, refuse},
+    publish::Publish,
+};
+use crate::{
+    ffi::{
+        incoming::Reading,
+        process::{self, Local},
+        session::{self, Session},
+    },
+    runtime::{self, Runtime},
+};
+
+/// Bytes that a player of a file must get within `weir_session_timeout` to count as one that gets media, beside the answers
+/// to what it says.
+const FILE_BYTES: u32 = 32_768;
+/// What an answer takes, at most.
+const ANSWER_BYTES: u32 = 512;
+
+type Bucket = [u8; 16];
+
+/// What is known of a client's standing.
+pub struct Standing {
+    role: Role,
+    /// Since when it is in that role, or when media last came from it, by the clock that is never set.
+    since: Timestamp,
+    pace: Pace,
+    /// The address for which it is counted.
+    counted: Option<Bucket>,
+    /// Its address is known, and was looked at.
+    looked: bool,
+    /// A key or token of it was accepted for what it publishes.
+    authorised: bool,
+    /// Audio or video came from it.
+    media: bool,
+    /// A `play` went through, and its stream was not closed.
+    plays: bool,
+    /// When media was last on its way to it.
+    fed: Option<Timestamp>,
+    /// nginx-rtmp's count of what was sent to it, and how much it had said, when a file was last on its way to it.
+    sent: u32,
+    said: u32,
+    /// Its socket is not read until the answer to its `publish` is there.
+    paused: bool,
+}
+
+impl Standing {
+    pub(super) fn new(now: Timestamp) -> Standing {
+        Standing {
+            role: Role::Arriving,
+            since: now,
+            pace: Pace::new(now),
+            counted: None,
+            looked: false,
+            authorised: false,
+            media: false,
+            plays: false,
+            fed: None,
+            sent: 0,
+            said: 0,
+            paused: false,
+        }
+    }
+}
+
+/// An address has more guests than its limit, or had a moment ago.
+static CROWDED: Local<bool> = Local::new(false);
+/// Some socket is not read until the answer to a `publish` is there.
+static PAUSED: Local<bool> = Local::new(false);
+
+fn standing_of(session: &mut Session) -> Option<&mut Standing> {
+    guarded_of(session).map(|guarded| &mut guarded.standing)
+}
+
+fn guarded_of(session: &mut Session) -> Option<&mut Guarded> {
+    session.known_state()?.guard.as_mut().filter(|guarded| guarded.client)
+}
+
+/// The address is known. Returns whether the connection may go on.
+pub(super) fn arrive(session: &mut Session) -> bool {
+    match standing_of(session) {
+        Some(standing) => standing.looked = true,
+        None => return true,
+    }
+    let (Some((runtime, bucket)), Some(settings)) = (counts_for(session), session.guard_settings()) else {
+        return true;
+    };
+    let Some(worker) = runtime.worker() else { return true };
+    let limit = settings.limit_unauthenticated();
+    let (used, total) = process::connections();
+    let most = guest::momentary_limit(limit, used, total);
+    let open = || runtime.zone.lock(process::pid()).connection_opened(worker, bucket, most, process::now());
+    let opened = open() || (make_room(&runtime, bucket, u64::from(most.saturating_sub(1))) && open());
+    if !opened {
+        refuse(session, Violation::TooManyConnections);
+        return false;
+    }
+    if let Some(standing) = standing_of(session) {
+        standing.counted = Some(bucket);
+    }
+    crowded_over(&runtime, bucket, limit);
+    true
+}
+
+/// Under what the connection is counted; loopback addresses and unix sockets are exempt.
+fn counts_for(session: &Session) -> Option<(std::rc::Rc<Runtime>, Bucket)> {
+    let (ClientAddr::Ip(addr), Some(runtime)) = (session.client(), runtime::current()) else { return None };
+    (!session.client().is_local()).then(|| (runtime, network::attempt_bucket(addr)))
+}
+
+fn crowded_over(runtime: &Runtime, bucket: Bucket, limit: u32) {
+    if runtime.zone.lock(process::pid()).connections_of(bucket) > u64::from(limit) {
+        CROWDED.with(|crowded| *crowded = true);
+    }
+}
+
+/// A client comes closer to a publish or a play: its handshake is over, or it said a command.
+pub(super) fn step(session: &mut Session) {
+    if let Some(standing) = standing_of(session) {
+        standing.pace.step(process::uptime());
+    }
+}
+
+/// A client says something that is no media. Returns what is wrong with that: who never reads what it is answered would have
+/// all of it kept.
+pub(super) fn on_message(session: &mut Session) -> Result<(), Violation> {
+    let unsent = session.unsent();
+    let Some(standing) = standing_of(session) else { return Ok(()) };
+    standing.said = standing.said.saturating_add(1);
+    if matches!(standing.role, Role::Publishing | Role::Playing) { Ok(()) } else { guard::unread(unsent) }
+}
+
+/// A `publish` was accepted, or at least nginx-rtmp is asked; `authorised`: for a key or a token.
+pub(super) fn on_publish(session: &mut Session, authorised: bool) {
+    if let Some(standing) = standing_of(session) {
+        (standing.authorised, standing.media) = (authorised, false);
+    }
+    refresh(session);
+}
+
+/// A `play` goes through.
+pub(super) fn on_play(session: &mut Session) {
+    let sent = session.bytes_out();
+    if let Some(standing) = standing_of(session) {
+        (standing.plays, standing.fed) = (true, None);
+        (standing.sent, standing.said) = (sent, 0);
+    }
+    refresh(session);
+}
+
+/// Whether the client plays something.
+pub(super) fn plays(session: &mut Session) -> bool {
+    standing_of(session).is_some_and(|standing| standing.plays)
+}
+
+/// A message with sound or a frame came.
+pub(super) fn on_media(session: &mut Session) {
+    let Some(standing) = standing_of(session) else { return };
+    standing.since = process::uptime();
+    if !std::mem::replace(&mut standing.media, true) {
+        refresh(session);
+    }
+}
+
+/// Its stream was closed.
+pub(super) fn on_close(session: &mut Session) {
+    if let Some(standing) = standing_of(session) {
+        (standing.authorised, standing.media, standing.plays, standing.fed) = (false, false, false, None);
+    }
+    refresh(session);
+}
+
+/// What the client does now.
+fn role_of(session: &mut Session) -> Option<Role> {
+    let asking = session.has_live_streams() && !session.is_live();
+    let fed = session.gets_live_media();
+    let (sent, now) = (session.bytes_out(), process::uptime());
+    let grace_ms = session.guard_settings().map_or(0, |settings| settings.limits().session_timeout_ms);
+    let waits = matches!(session.known_state()?.publish, Publish::Waiting(_));
+    let guarded = guarded_of(session)?;
+    let standing = &mut guarded.standing;
+    if guarded.publishes {
+        return Some(match standing.media {
+            _ if asking => Role::Asking,
+            true => Role::Publishing,
+            false => Role::Published,
+        });
+    }
+    if waits {
+        return Some(Role::Asking);
+    }
+    if !standing.plays {
+        return Some(Role::Arriving);
+    }
+    let answers = standing.said.saturating_mul(ANSWER_BYTES);
+    if fed || sent.wrapping_sub(standing.sent) > answers.saturating_add(FILE_BYTES) {
+        (standing.fed, standing.sent, standing.said) = (Some(now), sent, 0);
+    }
+    let lately = standing.fed.is_some_and(|fed| now.millis_since(fed) <= grace_ms);
+    Some(if lately { Role::Playing } else { Role::Waiting })
+}
+
+/// Looks anew at what the client does, and counts it or not.
+fn refresh(session: &mut Session) {
+    if session.is_ending() {
+        return;
+    }
+    let (Some(role), Some(standing)) = (role_of(session), standing_of(session)) else { return };
+    if standing.role != role {
+        let now = process::uptime();
+        if !standing.role.is_guest(standing.authorised) && role.is_guest(standing.authorised) {
+            standing.pace = Pace::new(now);
+        }
+        (standing.role, standing.since) = (role, now);
+    }
+    match (role.is_guest(standing.authorised), standing.counted) {
+        (true, None) if standing.looked => count_again(session),
+        (false, Some(_)) => release(session),
+        _ => {}
+    }
+}
+
+/// One that published or got media is a guest again.
+fn count_again(session: &mut Session) {
+    let (Some((runtime, bucket)), Some(settings)) = (counts_for(session), session.guard_settings()) else {
+        return;
+    };
+    let Some(worker) = runtime.worker() else { return };
+    runtime.zone.lock(process::pid()).connection_opened(worker, bucket, u32::MAX, process::now());
+    if let Some(standing) = standing_of(session) {
+        standing.counted = Some(bucket);
+    }
+    crowded_over(&runtime, bucket, settings.limit_unauthenticated());
+}
+
+/// The connection is not counted for its address any more.
+pub(super) fn release(session: &mut Session) {
+    let counted = standing_of(session).and_then(|standing| standing.counted.take());
+    if let (Some(bucket), Some(runtime)) = (counted, runtime::current())
+        && let Some(worker) = runtime.worker()
+    {
+        runtime.zone.lock(process::pid()).connection_settled(worker, bucket);
+    }
+}
+
+/// Bytes are about to be read. `unfinished` says how many of them have been kept for messages that are not complete.
+pub fn before_reading(session: &mut Session, unfinished: impl Fn(&Session) -> usize) -> Reading {
+    let Some(state) = session.known_state() else { return Reading::All };
+    if state.is_closing() {
+        return Reading::Discard;
+    }
+    let proxied = session.is_behind_proxy();
+    let Some(guarded) = guarded_of(session) else { return Reading::All };
+    // The first bytes are the proxy's, and tell the address.
+    let told = std::mem::replace(&mut guarded.begun, true);
+    if proxied && told && !guarded.standing.looked && !arrive(session) {
+        return Reading::Close;
+    }
+    let Some(mut role) = standing_of(session).map(|standing| standing.role) else { return Reading::All };
+    if role == Role::Asking {
+        refresh(session);
+        role = standing_of(session).map_or(role, |standing| standing.role);
+    }
+    if role.may_send_media() {
+        return Reading::All;
+    }
+    match guard::unfinished(unfinished(session)) {
+        Ok(()) => Reading::Little,
+        Err(_) if role == Role::Asking => {
+            // An encoder that does not wait for the answer loses nothing.
+            if let Some(standing) = standing_of(session) {
+                standing.paused = true;
+            }
+            PAUSED.with(|paused| *paused = true);
+            Reading::Later
+        }
+        Err(violation) => {
+            refuse(session, violation);
+            Reading::Close
+        }
+    }
+}
+
+/// Ten times a second: reads on where an answer is there, and makes room where an address has too many guests.
+pub fn tick() {
+    if PAUSED.with(std::mem::take) {
+        session::each(|session| {
+            if standing_of(session).is_some_and(|standing| std::mem::take(&mut standing.paused))
+                && !session.is_ending()
+            {
+                session.read_on();
+            }
+        });
+    }
+    let Some(runtime) = runtime::current().filter(|_| CROWDED.with(std::mem::take)) else { return };
+    let mut limits: BTreeMap<Bucket, u32> = BTreeMap::new();
+    session::each(|session| {
+        let settings = session.guard_settings();
+        let counted = standing_of(session).and_then(|standing| standing.counted);
+        if let (Some(bucket), Some(settings)) = (counted, settings) {
+            limits.insert(bucket, settings.limit_unauthenticated());
+        }
+    });
+    for (bucket, limit) in limits {
+        if !make_room(&runtime, bucket, u64::from(limit)) {
+            CROWDED.with(|crowded| *crowded = true);
+        }
+    }
+}
+
+/// Closes the guests of an address that have stood still for longest, until it has `most`. Returns whether it has no more.
+fn make_room(runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
+    let count = || runtime.zone.lock(process::pid()).connections_of(bucket);
+    let mut excess = count().saturating_sub(most);
+    if excess == 0 {
+        return true;
+    }
+    let now = process::uptime();
+    let mut idle = Vec::new();
+    session::each(|session| {
+        if let Some(standing) = standing_of(session)
+            && standing.counted == Some(bucket)
+            && standing.pace.makes_room(standing.role, now)
+        {
+            idle.push(standing.pace.idle_ms(now));
+        }
+    });
+    idle.sort_unstable_by(|a, b| b.cmp(a));
+    // Who has stood still for as long as the last of those that must go, or longer.
+    let wanted = usize::try_from(excess).unwrap_or(usize::MAX).min(idle.len());
+    let Some(least) = wanted.checked_sub(1).map(|last| idle[last]) else { return false };
+    session::each(|session| {
+        let goes = standing_of(session).is_some_and(|standing| {
+            let (pace, role) = (&standing.pace, standing.role);
+            standing.counted == Some(bucket) && pace.makes_room(role, now) && pace.idle_ms(now) >= least
+        });
+        if goes && excess > 0 {
+            excess -= 1;
+            refuse(session, Violation::TooManyConnections);
+            release(session);
+            session.close();
+        }
+    });
+    excess == 0
+}
+
+/// Once a second: closes a session that was silent for too long.
+pub fn check_deadline(session: &mut Session) {
+    refresh(session);
+    let Some(settings) = session.guard_settings() else { return };
+    if session.known_state().is_none_or(|state| state.is_closing()) || session.is_ending() {
+        return;
+    }
+    let Some(standing) = standing_of(session) else { return };
+    let (used, total) = process::connections();
+    let (role, since, now) = (standing.role, standing.since, process::uptime());
+    let scarce = guest::is_scarce(used, total);
+    if let Some(violation) = deadline::overdue(role, since, now, &settings.limits(), scarce) {
+        refuse(session, violation);
+        session.close();
+    }
+}
