@@ -16,6 +16,7 @@ fn state() -> State {
         id: KeyId(id),
         app: "live".parse().unwrap(),
         stream: format!("show-{id}").parse().unwrap(),
+        server: None,
         note: String::new(),
         created_at: NOW,
         publish_from: Vec::new(),

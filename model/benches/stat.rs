@@ -5,9 +5,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use weir_model::server::ServerBlock;
 use weir_model::snapshot::{PlayerSnapshot, PublisherSnapshot, StreamSnapshot, Viewers};
 use weir_model::stat::Format;
-use weir_model::{AudioFacts, KeyId, Rate, Snapshot, Timestamp, VideoFacts};
+use weir_model::{AudioFacts, KeyId, Rate, Server, Snapshot, Timestamp, VideoFacts};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 const STREAMS: u16 = 500;
@@ -16,6 +17,7 @@ fn stream(number: u16) -> StreamSnapshot {
     StreamSnapshot {
         app: "live".to_owned(),
         name: format!("show-{number}"),
+        server: Server::nowhere(),
         session: format!("{number:016x}"),
         since: NOW,
         publisher: Some(PublisherSnapshot {
@@ -50,7 +52,7 @@ fn stream(number: u16) -> StreamSnapshot {
 fn formats(criterion: &mut Criterion) {
     let snapshot = Snapshot {
         now: NOW.plus_seconds(3600),
-        applications: vec!["live".to_owned()],
+        servers: vec![ServerBlock { server: Server::nowhere(), applications: vec!["live".to_owned()] }],
         streams: (0..STREAMS).map(stream).collect(),
         ..Default::default()
     };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 use crate::secret::{self, Digest, Secret};
+use crate::server::ServerAddr;
 use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
@@ -93,6 +94,9 @@ pub struct StreamKey {
     pub app: AppName,
     /// The public name of its stream.
     pub stream: StreamName,
+    /// Only at the `server` block that listens on this address; at each of them when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerAddr>,
     /// For people; at most [`MAX_NOTE_LEN`] bytes, no control characters.
     pub note: String,
     /// When it was made.
@@ -160,6 +164,9 @@ pub struct KeyView {
     pub app: AppName,
     /// The public name of its stream.
     pub stream: StreamName,
+    /// Only at the `server` block that listens on this address; at each of them when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerAddr>,
     /// For people.
     pub note: String,
     /// When it was made, or read from its file.
@@ -185,6 +192,7 @@ impl KeyView {
             id: key.id,
             app: key.app.clone(),
             stream: key.stream.clone(),
+            server: key.server.clone(),
             note: key.note.clone(),
             created_at: key.created_at,
             expires_at: key.expires_at(),
@@ -229,6 +237,7 @@ mod tests {
             id: KeyId(1),
             app: "live".parse().unwrap(),
             stream: "show".parse().unwrap(),
+            server: None,
             note: "studio".into(),
             created_at: NOW,
             publish_from: vec!["192.0.2.0/24".parse().unwrap()],
@@ -278,6 +287,9 @@ mod tests {
         );
         let read: KeyView = serde_json::from_str(&json).unwrap();
         assert_eq!(read.key.unwrap().expose(), "wk_x");
+        key.server = Some("1935".parse().unwrap());
+        let limited = serde_json::to_string(&KeyView::new(&key, KeySource::Api, NOW)).unwrap();
+        assert!(limited.contains(r#""stream":"show","server":"0.0.0.0:1935","note""#), "{limited}");
         let later = KeyView::new(&key, KeySource::Api, NOW.plus_seconds(60));
         assert_eq!(later.previous_valid_until, None);
     }

@@ -93,6 +93,7 @@ fn parse_line(
         id: derived_id(app, &stream, &digest),
         app: app.clone(),
         stream,
+        server: None,
         note: comment.to_owned(),
         created_at: loaded_at,
         publish_from: Vec::new(),

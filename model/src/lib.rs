@@ -3,7 +3,7 @@
 //! The nginx module and the daemon both speak through this crate. Time, addresses and random
 //! bytes come in as arguments, so that each decision can be tested by itself.
 //!
-//! - What is named: [`time`], [`stream_name`], [`secret`], [`network`], [`client`]
+//! - What is named: [`time`], [`stream_name`], [`server`], [`secret`], [`network`], [`client`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
@@ -29,6 +29,7 @@ pub mod push;
 pub mod rate;
 pub mod refusal;
 pub mod secret;
+pub mod server;
 pub mod snapshot;
 pub mod stat;
 pub mod state_file;
@@ -48,6 +49,7 @@ pub use publish::Presented;
 pub use rate::Rate;
 pub use refusal::Refusal;
 pub use secret::{Digest, Secret};
+pub use server::{Server, ServerAddr};
 pub use snapshot::Snapshot;
 pub use state_file::State;
 pub use stream_name::{AppName, StreamName};

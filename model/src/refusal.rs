@@ -16,6 +16,9 @@ pub enum Refusal {
     /// The key is another application's.
     #[error("key of another application")]
     WrongApplication,
+    /// The key is limited to another `server` block.
+    #[error("key of another server block")]
+    WrongServer,
     /// The key is limited to networks that do not hold the client.
     #[error("key not valid from this network")]
     ForeignNetwork,
@@ -40,6 +43,9 @@ pub enum Refusal {
     /// The stream is live.
     #[error("already publishing")]
     Duplicate,
+    /// The stream is live by another `server` block, whose HLS or DASH has the same folder.
+    #[error("already publishing at another server block, which writes to the same folder")]
+    SharedFolder,
     /// This connection publishes already.
     #[error("this connection already publishes")]
     Busy,
@@ -114,11 +120,13 @@ impl Refusal {
             | Refusal::TooLong { .. }
             | Refusal::NotText
             | Refusal::Duplicate
+            | Refusal::SharedFolder
             | Refusal::Busy
             | Refusal::Plays
             | Refusal::NotConnected => "NetStream.Publish.BadName",
             Refusal::Expired
             | Refusal::WrongApplication
+            | Refusal::WrongServer
             | Refusal::ForeignNetwork
             | Refusal::Banned
             | Refusal::TokenInvalid
@@ -143,6 +151,7 @@ impl Refusal {
             Refusal::UnknownKey => "unknown_key",
             Refusal::Expired => "expired",
             Refusal::WrongApplication => "wrong_application",
+            Refusal::WrongServer => "wrong_server",
             Refusal::ForeignNetwork => "foreign_network",
             Refusal::Banned => "banned",
             Refusal::BadName(_) => "bad_name",
@@ -150,6 +159,7 @@ impl Refusal {
             Refusal::TooLong { .. } => "too_long",
             Refusal::NotText => "not_text",
             Refusal::Duplicate => "duplicate",
+            Refusal::SharedFolder => "shared_folder",
             Refusal::Busy => "busy",
             Refusal::Plays => "plays",
             Refusal::NotConnected => "not_connected",

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::guard::Violation;
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
+use crate::server::{Server, ServerBlock};
 use crate::target::TargetView;
 use crate::time::Timestamp;
 
@@ -38,8 +39,8 @@ pub struct Snapshot {
     pub workers: Vec<WorkerSnapshot>,
     /// The shared memory.
     pub zone: ZoneSnapshot,
-    /// The applications of the configuration, in its order.
-    pub applications: Vec<String>,
+    /// The `server` blocks of the configuration, in its order.
+    pub servers: Vec<ServerBlock>,
     /// Every live stream.
     pub streams: Vec<StreamSnapshot>,
 }
@@ -83,6 +84,9 @@ pub struct StreamSnapshot {
     pub app: String,
     /// The public name; never a key.
     pub name: String,
+    /// The `server` block that it came in by; serialised as its first address. Left out where nginx has one block.
+    #[serde(skip_serializing_if = "Server::is_nowhere")]
+    pub server: Server,
     /// The publish that it lives by.
     pub session: String,
     /// When that began.
@@ -197,6 +201,11 @@ impl Snapshot {
         self
     }
 
+    /// Whether a stream is known only together with its `server` block.
+    pub fn has_several_servers(&self) -> bool {
+        self.servers.len() > 1
+    }
+
     /// RTMP players of all streams.
     pub fn players(&self) -> u64 {
         self.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(stream.viewers.rtmp))
@@ -229,6 +238,7 @@ mod tests {
         StreamSnapshot {
             app: "live".into(),
             name: "show".into(),
+            server: Server::new(["1935".parse().unwrap(), "[::]:1935".parse().unwrap()]),
             session: "7f".into(),
             since: Timestamp::from_millis(1_795_197_600_000),
             publisher: Some(PublisherSnapshot {
@@ -260,6 +270,7 @@ mod tests {
                 id: TargetId(1),
                 app: "live".parse().unwrap(),
                 stream: "*".parse().unwrap(),
+                server: None,
                 url: Some("rtmp://192.0.2.3/app/***".into()),
                 enabled: true,
                 note: Some("192.0.2.4".into()),
@@ -280,7 +291,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&stream).unwrap(),
             concat!(
-                r#"{"app":"live","name":"show","session":"7f","since":"2026-11-20T18:00:00Z","#,
+                r#"{"app":"live","name":"show","server":"0.0.0.0:1935","session":"7f","since":"2026-11-20T18:00:00Z","#,
                 r#""publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":7},"#,
                 r#""video":{"codec":"H264","profile":"High","level":"4.1","width":1280,"height":720,"fps":30},"#,
                 r#""audio":null,"bytes_in":1,"bytes_out":2,"bitrate_in":3,"bitrate_out":4,"#,

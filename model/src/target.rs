@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Digest;
+use crate::server::{Server, ServerAddr};
 use crate::stream_name::{AppName, NameError, StreamName};
 
 mod request;
@@ -150,6 +151,8 @@ pub struct Target {
     pub app: AppName,
     /// Which of them.
     pub stream: StreamPattern,
+    /// Only those of the `server` block that listens on this address; those of each block when there is none.
+    pub server: Option<ServerAddr>,
     /// Where to.
     pub url: TargetUrl,
     /// Whether it is pushed to while its stream is live.
@@ -167,12 +170,21 @@ impl Target {
         let digest = Digest::of(text.as_bytes());
         let id = digest.bytes().iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
         let (enabled, note, source) = (true, String::new(), TargetSource::File);
-        Target { id: TargetId(id), app, stream, url, enabled, note, source }
+        Target { id: TargetId(id), app, stream, server: None, url, enabled, note, source }
+    }
+
+    /// The same target of another `server` block: it needs an id of its own.
+    #[must_use]
+    pub fn of_block(self, server: ServerAddr) -> Target {
+        let text = format!("{}\0{server}", self.id);
+        let digest = Digest::of(text.as_bytes());
+        let id = digest.bytes().iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+        Target { id: TargetId(id), server: Some(server), ..self }
     }
 
     /// Whether it is for this stream, enabled or not.
-    pub fn matches(&self, app: &str, stream: &str) -> bool {
-        self.app.as_str() == app && self.stream.matches(stream)
+    pub fn matches(&self, server: &Server, app: &str, stream: &str) -> bool {
+        self.app.as_str() == app && self.stream.matches(stream) && server.is_within(self.server.as_ref())
     }
 
     /// What may be shown of it at any time, with what goes on there.
@@ -181,6 +193,7 @@ impl Target {
             id: self.id,
             app: self.app.clone(),
             stream: self.stream.clone(),
+            server: self.server.clone(),
             url: Some(self.url.masked()),
             enabled: self.enabled,
             note: Some(self.note.clone()),

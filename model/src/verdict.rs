@@ -34,6 +34,8 @@ pub struct KeyFacts<'a> {
     pub app: &'a str,
     /// The public name of its stream.
     pub stream: &'a str,
+    /// It is limited to another `server` block than the client's.
+    pub wrong_server: bool,
     /// Not from this moment on.
     pub expires_at: Option<Timestamp>,
     /// Only from these networks; from everywhere when there are none.
@@ -106,6 +108,9 @@ pub fn decide_key(
     if key.app != app {
         return Err(Refusal::WrongApplication);
     }
+    if key.wrong_server {
+        return Err(Refusal::WrongServer);
+    }
     if key.expires_at.is_some_and(|end| now >= end) {
         return Err(Refusal::Expired);
     }
@@ -149,6 +154,7 @@ mod tests {
         id: KeyId(7),
         app: "live",
         stream: "show",
+        wrong_server: false,
         expires_at: None,
         publish_from: &[],
         banned_until: None,
@@ -191,6 +197,7 @@ mod tests {
     fn each_reason_to_refuse_a_key() {
         assert_eq!(decide_key("live", None, ClientAddr::Unix, NOW), Err(Refusal::UnknownKey));
         assert_eq!(decide(&KeyFacts { app: "other", ..KEY }), Err(Refusal::WrongApplication));
+        assert_eq!(decide(&KeyFacts { wrong_server: true, ..KEY }), Err(Refusal::WrongServer));
         assert_eq!(decide(&KeyFacts { expires_at: Some(NOW), ..KEY }), Err(Refusal::Expired));
         assert_eq!(
             decide(&KeyFacts { banned_until: Some(NOW.plus_seconds(1)), ..KEY }),
@@ -250,6 +257,7 @@ mod tests {
         #[test]
         fn a_key_opens_only_within_its_limits(
             same_app: bool,
+            same_server: bool,
             known: bool,
             expires_at in prop::option::of(any_moment()),
             banned_until in prop::option::of(any_moment()),
@@ -260,10 +268,11 @@ mod tests {
             let networks: Vec<Network> = networks.iter().map(|text| text.parse().unwrap()).collect();
             let from = from.map_or(ClientAddr::Unix, client);
             let app = if same_app { "live" } else { "live2" };
-            let key = KeyFacts { expires_at, banned_until, publish_from: &networks, ..KEY };
+            let key =
+                KeyFacts { wrong_server: !same_server, expires_at, banned_until, publish_from: &networks, ..KEY };
             let inside = networks.is_empty()
                 || matches!(from, ClientAddr::Ip(ip) if networks.iter().any(|network| network.contains(ip)));
-            let open = known && same_app && inside
+            let open = known && same_app && same_server && inside
                 && expires_at.is_none_or(|end| NOW < end)
                 && banned_until.is_none_or(|end| NOW >= end);
             match decide_key(app, known.then_some(&key), from, NOW) {

@@ -151,21 +151,19 @@ pub fn dispatch(head: &Head<'_>, body: &[u8]) -> Step {
 
 fn route(call: &Call<'_>) -> Answer {
     let method = if call.head.method == "HEAD" { "GET" } else { call.head.method };
-    let path: Vec<&str> = call.head.path.trim_end_matches('/').split('/').collect();
-    match (method, path.as_slice()) {
+    match (method, path(call.head).as_slice()) {
         ("GET", ["v1", "health"]) => health::show(call),
         ("GET", ["v1", "streams"]) => streams::list(call),
+        ("DELETE", ["v1", "streams"]) => streams::drop_asked(call),
         ("GET", ["v1", "streams", app @ .., name, "players"]) if !app.is_empty() => {
-            streams::players(call, &app.join("/"), name)
+            streams::players(call, app, name)
         }
         ("DELETE", ["v1", "streams", app @ .., name, "players", id]) if !app.is_empty() => {
-            streams::drop_player(call, &app.join("/"), name, id)
+            streams::drop_player(call, app, name, id)
         }
-        ("GET", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
-            streams::show(call, &app.join("/"), name)
-        }
+        ("GET", ["v1", "streams", app @ .., name]) if !app.is_empty() => streams::show(call, app, name),
         ("DELETE", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
-            streams::drop_publisher(call, &app.join("/"), name)
+            streams::drop_publisher(call, app, name)
         }
         ("GET", ["v1", "events"]) => events::follow(call),
         ("GET", ["v1", "keys"]) => keys::list(call),
@@ -186,10 +184,20 @@ fn route(call: &Call<'_>) -> Answer {
     }
 }
 
+/// The parts of the path. Those of a stream are as the client wrote them: any byte may be in a name.
+fn path<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
+    let parts: Vec<&str> = head.parts.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["v1", "streams", _, _, ..] => parts,
+        _ => head.path.trim_end_matches('/').split('/').collect(),
+    }
+}
+
 /// The methods of a path that exists, as `Allow` would list them.
 fn allowed(path: &[&str]) -> &'static str {
     match path {
-        ["v1", "health" | "streams" | "events"] => "GET, HEAD",
+        ["v1", "health" | "events"] => "GET, HEAD",
+        ["v1", "streams"] => "GET, HEAD, DELETE",
         ["v1", "streams", _, .., _, "players"] => "GET, HEAD",
         ["v1", "streams", _, .., _, "players", _] => "DELETE",
         ["v1", "streams", _, .., _] => "GET, HEAD, DELETE",

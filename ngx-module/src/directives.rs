@@ -1,6 +1,6 @@
 //! The directives: each parses its arguments and assigns them to the settings of its block.
 
-use std::{ffi::CStr, rc::Rc};
+use std::ffi::CStr;
 
 use weir_model::{
     AppName, Digest, StreamName,
@@ -261,12 +261,12 @@ fn push_to(_settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Stri
         }
     };
     stream.check(&url).map_err(|error| error.to_string())?;
-    let target = Target::of_configuration(app, stream, url);
+    let (target, block) = (Target::of_configuration(app, stream, url), cx.server_block());
     let targets = &mut cx.main().file_targets;
-    if targets.iter().any(|known| known.id == target.id) {
+    if targets.iter().any(|(of, known)| *of == block && known.id == target.id) {
         return Err(TWICE.to_owned());
     }
-    targets.push(Rc::new(target));
+    targets.push((block, target));
     Ok(())
 }
 
@@ -322,7 +322,8 @@ fn key_file(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Stri
     let (path, bytes) = cx.read(&file)?;
     let keys = key_file::parse(&app, &bytes, process::now())
         .map_err(|error| format!("{}: {error}", path.display()))?;
-    cx.main().file_keys.extend(keys);
+    let block = cx.server_block();
+    cx.main().file_keys.extend(keys.into_iter().map(|key| (block, key)));
     Ok(())
 }
 

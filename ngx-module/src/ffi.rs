@@ -44,6 +44,7 @@ mod relay;
 pub mod request;
 pub mod resolver;
 pub mod rtmp_sys;
+mod servers;
 pub mod session;
 pub mod thread;
 pub mod timer;

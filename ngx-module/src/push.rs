@@ -114,12 +114,12 @@ pub fn align(session: &mut Session) {
     let Some(runtime) = runtime::current() else { return };
     let (Some(settings), Some(live)) = (session.settings(), live(session)) else { return };
     let name = live.name().to_owned();
-    let app = session.app().to_owned();
+    let (server, app) = (session.server(), session.app().to_owned());
     let mut wanted = WANTED.with(|wanted| {
         let enabled = wanted.targets.iter().filter(|target| settings.push() && target.enabled);
-        enabled.filter(|target| target.matches(&app, &name)).cloned().collect::<Vec<_>>()
+        enabled.filter(|target| target.matches(server, &app, &name)).cloned().collect::<Vec<_>>()
     });
-    wanted.extend(runtime.file_targets.iter().filter(|target| target.matches(&app, &name)).cloned());
+    wanted.extend(runtime.file_targets.iter().filter(|target| target.matches(server, &app, &name)).cloned());
     drive(session, |push, session| {
         let stays =
             wanted.iter().position(|target| push.target.url == target.url && push.target.id == target.id);
@@ -380,7 +380,9 @@ impl Push {
                 ),
             );
         }
-        let mut data = json!({ "id": id, "app": session.app(), "stream": stream, "state": state });
+        let mut data = json!({
+            "id": id, "server": session.server(), "app": session.app(), "stream": stream, "state": state,
+        });
         if let (PushState::Waiting, Some(fields)) = (state, data.as_object_mut()) {
             fields.insert("last_error".to_owned(), json!(error));
             fields.insert("retry_in_ms".to_owned(), json!(retry_in_ms));

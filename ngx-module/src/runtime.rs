@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, path::PathBuf, rc::Rc};
 
-use weir_model::{Digest, KeyId, key::StreamKey, target::Target, token::Signer};
+use weir_model::{
+    AppName, Digest, KeyId, Server, ServerAddr, key::StreamKey, server::ServerBlock, target::Target,
+    token::Signer,
+};
 use weir_zone::WorkerId;
 
 use crate::{
@@ -29,8 +32,8 @@ pub struct Runtime {
     pub file_targets: Vec<Rc<Target>>,
     /// Streams are pushed from worker to worker.
     pub auto_push: bool,
-    /// The names of all applications.
-    pub applications: Vec<String>,
+    /// The `server` blocks, in their order.
+    pub servers: Vec<ServerBlock>,
     /// The worker's row, with the process that registered it: a forked worker has its own.
     worker: Cell<Option<(u32, WorkerId)>>,
 }
@@ -48,16 +51,17 @@ pub fn current() -> Option<Rc<Runtime>> {
 pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
     let before = CURRENT.with(Option::take);
     let worker = before.as_ref().and_then(|before| before.worker.get());
-    settings.file_keys.sort_by(|a, b| file_digest(a).cmp(&file_digest(b)));
+    let mut file_keys: Vec<StreamKey> = settings.file_keys.drain(..).map(|(_, key)| key).collect();
+    file_keys.sort_by(|a, b| file_digest(a).cmp(&file_digest(b)));
     let next = zone.map(|zone| {
         Rc::new(Runtime {
             zone,
             state_path: settings.state_path.take(),
             signer: settings.signer.take(),
-            file_keys: std::mem::take(&mut settings.file_keys),
-            file_targets: std::mem::take(&mut settings.file_targets),
+            file_keys,
+            file_targets: settings.file_targets.drain(..).map(|(_, target)| Rc::new(target)).collect(),
             auto_push: settings.auto_push,
-            applications: std::mem::take(&mut settings.applications),
+            servers: std::mem::take(&mut settings.servers),
             worker: Cell::new(worker),
         })
     });
@@ -75,6 +79,27 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
     worker.is_some_and(|(pid, _)| pid == process::pid())
 }
 
+/// Why a key or a target cannot be limited to a `server` block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServerError {
+    /// No block has the address.
+    #[error("no server block listens on {addr}, known are {known}")]
+    Unknown {
+        /// The address that was asked for.
+        addr: ServerAddr,
+        /// The first address of each block.
+        known: String,
+    },
+    /// The block has no such application.
+    #[error("the server block that listens on {addr} has no application \"{app}\"")]
+    NoApplication {
+        /// The address that was asked for.
+        addr: ServerAddr,
+        /// The application.
+        app: AppName,
+    },
+}
+
 impl Runtime {
     /// This process's row in the zone.
     pub fn worker(&self) -> Option<WorkerId> {
@@ -85,14 +110,28 @@ impl Runtime {
         self.worker.set(Some((process::pid(), worker)));
     }
 
-    /// The key of a file with this digest, that of the application if several have it.
+    /// The key of a file with this digest. If several have it, that of the `server` block and application comes first, then
+    /// that of the application.
     #[must_use]
-    pub fn file_key(&self, app: &str, digest: &Digest) -> Option<&StreamKey> {
+    pub fn file_key(&self, server: &Server, app: &str, digest: &Digest) -> Option<&StreamKey> {
         let from = self.file_keys.partition_point(|key| file_digest(key) < Some(digest.bytes()));
         let found = self.file_keys[from..]
             .iter()
             .take_while(|key| key.secrets.first().is_some_and(|secret| secret.digest == *digest));
-        found.clone().find(|key| key.app.as_str() == app).or_else(|| found.clone().next())
+        let fit = |key: &StreamKey| (key.app.as_str() == app, server.is_within(key.server.as_ref()));
+        found.max_by_key(|key| fit(key))
+    }
+
+    /// Why nothing can be limited to this `server` block, in an application of this name.
+    pub fn check_server(&self, server: Option<&ServerAddr>, app: &AppName) -> Result<(), ServerError> {
+        let Some(addr) = server else { return Ok(()) };
+        let known = || self.servers.iter().map(|block| block.server.name()).collect::<Vec<_>>().join(", ");
+        let block = self.servers.iter().find(|block| block.server.listens_on(addr));
+        let block = block.ok_or_else(|| ServerError::Unknown { addr: addr.clone(), known: known() })?;
+        match block.applications.iter().any(|name| name == app.as_str()) {
+            true => Ok(()),
+            false => Err(ServerError::NoApplication { addr: addr.clone(), app: app.clone() }),
+        }
     }
 
     /// Whether a key of a file has this id.

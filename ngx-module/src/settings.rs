@@ -1,13 +1,13 @@
 //! What was written in nginx.conf.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{collections::HashSet, path::PathBuf};
 
 use weir_model::{
-    Digest, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, push::access::Rule, stat::Format,
-    state_file::State, target::Target, token::Signer, verdict::Policy,
+    Digest, Server, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, push::access::Rule,
+    server::ServerBlock, stat::Format, state_file::State, target::Target, token::Signer, verdict::Policy,
 };
 
-use crate::ffi::conf::{Handle, Inherit};
+use crate::ffi::conf::{BlockMark, Handle, Inherit};
 
 /// `weir_zone`, `weir_secret`, and what the applications add up to.
 #[derive(Default)]
@@ -30,14 +30,14 @@ pub struct MainSettings {
     pub fresh: bool,
     /// `weir_secret`.
     pub signer: Option<Signer>,
-    /// The keys of all `weir_key_file`.
-    pub file_keys: Vec<StreamKey>,
+    /// The keys of all `weir_key_file`, each with the `server` block where that stands.
+    pub file_keys: Vec<(BlockMark, StreamKey)>,
     /// `rtmp_auto_push on;`, taken over from nginx-rtmp.
     pub auto_push: bool,
-    /// The names of all applications.
-    pub applications: Vec<String>,
-    /// The targets of all `weir_push_to`.
-    pub file_targets: Vec<Rc<Target>>,
+    /// The `server` blocks, in their order.
+    pub servers: Vec<ServerBlock>,
+    /// The targets of all `weir_push_to`, each with the `server` block where that stands.
+    pub file_targets: Vec<(BlockMark, Target)>,
     /// `weir_resolver`; null until the whole configuration has been read.
     pub resolver: Handle<nginx_sys::ngx_resolver_t>,
     /// `weir_trusted_certificate`.
@@ -55,6 +55,30 @@ pub struct Allowed {
     pub idle_publisher_ms: Option<u64>,
     /// `timeout`, in milliseconds.
     pub silence_ms: Option<u64>,
+}
+
+impl MainSettings {
+    /// The `server` blocks have been read. Where there are several, keys and targets of the configuration belong to the block
+    /// where they stand.
+    pub fn learn_servers(&mut self, blocks: Vec<(BlockMark, ServerBlock)>) {
+        let address = |mark: BlockMark| {
+            let block = blocks.iter().find(|(known, _)| *known == mark);
+            block.and_then(|(_, block)| block.server.first().cloned())
+        };
+        if blocks.len() > 1 {
+            for (mark, key) in &mut self.file_keys {
+                key.server = address(*mark);
+            }
+            let mut ids = HashSet::new();
+            for (mark, target) in &mut self.file_targets {
+                target.server = address(*mark);
+                if let (false, Some(server)) = (ids.insert(target.id), target.server.clone()) {
+                    *target = target.clone().of_block(server);
+                }
+            }
+        }
+        self.servers = blocks.into_iter().map(|(_, block)| block).collect();
+    }
 }
 
 /// An application's settings.
@@ -86,6 +110,10 @@ pub struct AppSettings {
     pub tls_verify: Option<bool>,
     /// `weir_push_allow` and `weir_push_deny`, in the order in which they stand.
     pub push_rules: Vec<Rule>,
+    /// The `server` block, known when the whole configuration has been read.
+    pub server: Server,
+    /// The folders that HLS and DASH write to, as numbers; known likewise.
+    pub folders: Vec<u64>,
 }
 
 impl AppSettings {
@@ -135,6 +163,15 @@ impl AppSettings {
     #[must_use]
     pub fn tls_verify(&self) -> bool {
         self.tls_verify.unwrap_or(true)
+    }
+}
+
+impl AppSettings {
+    /// Whether a name that is live in the other application, which has the same name, is taken in this one: in the same
+    /// `server` block, or because HLS or DASH would write the same files.
+    #[must_use]
+    pub fn excludes(&self, other: &AppSettings) -> bool {
+        self.server.is_same(&other.server) || self.folders.iter().any(|folder| other.folders.contains(folder))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use weir_model::{
-    Timestamp,
+    Server, Timestamp,
+    server::ServerBlock,
     snapshot::{
         PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
     },
@@ -37,9 +38,27 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         bitrate_out: sum(|stream| stream.bitrate_out),
         workers,
         zone: ZoneSnapshot { size: zone.size(), used: zone.used_bytes() },
-        applications: runtime.applications.clone(),
-        streams,
+        servers: servers(runtime),
+        streams: told(runtime, streams),
     }
+}
+
+/// The `server` blocks. One alone needs no name.
+fn servers(runtime: &Runtime) -> Vec<ServerBlock> {
+    let mut blocks = runtime.servers.clone();
+    if let [only] = blocks.as_mut_slice() {
+        only.server = Server::nowhere();
+    }
+    blocks
+}
+
+/// The streams as they are told: with their `server` block where there are several.
+#[must_use]
+pub fn told(runtime: &Runtime, mut streams: Vec<StreamSnapshot>) -> Vec<StreamSnapshot> {
+    if runtime.servers.len() < 2 {
+        streams.iter_mut().for_each(|stream| stream.server = Server::nowhere());
+    }
+    streams
 }
 
 /// The workers that are alive.
@@ -64,15 +83,18 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let (streams, players) = (locked.streams(&alive), locked.players(&alive));
     let (made, pushes) = (locked.targets(), locked.pushes(&alive));
     drop(locked);
-    let mut of: HashMap<(String, String), Vec<PlayerSnapshot>> = HashMap::new();
+    let mut of: HashMap<(String, String), Vec<LivePlayer>> = HashMap::new();
     for player in players {
-        let view = player_view(&player);
-        of.entry((player.app, player.stream)).or_default().push(view);
+        of.entry((player.app.clone(), player.stream.clone())).or_default().push(player);
     }
     let targets = known(&made, runtime);
     let mut sessions = Sessions::new(&targets, pushes);
     let mut view = |stream: LiveStream| {
-        let players = of.remove(&(stream.app.clone(), stream.name.clone())).unwrap_or_default();
+        let named = of.entry((stream.app.clone(), stream.name.clone())).or_default();
+        let (own, others): (Vec<LivePlayer>, _) =
+            std::mem::take(named).into_iter().partition(|player| player.server.is_same(&stream.server));
+        *named = others;
+        let players = own.iter().map(player_view).collect();
         let pushed = sessions.of(&stream).into_iter();
         let pushed = pushed.map(|(at, session)| targets[at].view(vec![session])).collect();
         stream_view(stream, players, pushed)
@@ -116,7 +138,7 @@ fn known<'t>(made: &'t [Target], runtime: &'t Runtime) -> Vec<&'t Target> {
 struct Sessions<'t> {
     /// The places of the targets for an application and a stream, or `*`.
     targets: HashMap<(&'t str, &'t str), Vec<usize>>,
-    ids: Vec<TargetId>,
+    known: Vec<&'t Target>,
     /// By the target and the publish.
     pushes: HashMap<(TargetId, u64), LivePush>,
     now: Timestamp,
@@ -128,9 +150,8 @@ impl<'t> Sessions<'t> {
         for (at, target) in known.iter().enumerate() {
             targets.entry((target.app.as_str(), target.stream.as_str())).or_default().push(at);
         }
-        let ids = known.iter().map(|target| target.id).collect();
         let pushes = pushes.into_iter().map(|push| ((push.target, push.session), push)).collect();
-        Sessions { targets, ids, pushes, now: process::now() }
+        Sessions { targets, known: known.to_vec(), pushes, now: process::now() }
     }
 
     /// How it stands with a stream at each target that is for it, by the target's place. Where nobody pushes,
@@ -139,8 +160,9 @@ impl<'t> Sessions<'t> {
         let app = stream.app.as_str();
         let places = [stream.name.as_str(), "*"].map(|name| self.targets.get(&(app, name)));
         let mut places: Vec<usize> = places.into_iter().flatten().flatten().copied().collect();
+        places.retain(|at| stream.server.is_within(self.known[*at].server.as_ref()));
         places.sort_unstable();
-        let view = |at: usize| match self.pushes.remove(&(self.ids[at], stream.id.session())) {
+        let view = |at: usize| match self.pushes.remove(&(self.known[at].id, stream.id.session())) {
             Some(push) => (at, push.view(self.now)),
             None => (at, off(stream)),
         };
@@ -163,6 +185,7 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>, targets: Vec<Ta
         Credential::Open | Credential::Token | Credential::Stopgap | Credential::Pull => None,
     };
     StreamSnapshot {
+        server: stream.server,
         app: stream.app,
         name: stream.name,
         session: stream.id.to_string(),

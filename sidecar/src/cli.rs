@@ -2,11 +2,12 @@
 // Brackets in a help text are not links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use weir_model::key::KeyId;
-use weir_model::{AppName, Network, StreamName};
+use weir_model::{AppName, Network, ServerAddr, StreamName};
 
 pub mod check;
 pub mod daemon;
@@ -143,6 +144,9 @@ pub struct KeyAddArgs {
     /// Accept it only from this network; may be given several times
     #[arg(long, value_name = "CIDR")]
     pub from: Vec<Network>,
+    /// The `server` block
+    #[command(flatten)]
+    pub block: ServerBlockArg,
     /// The host for OBS
     #[command(flatten)]
     pub server: ServerArg,
@@ -221,10 +225,13 @@ pub struct StreamListArgs {
 /// `weir stream drop`
 #[derive(Debug, Args)]
 pub struct StreamDropArgs {
-    /// nginx-rtmp application
-    pub app: AppName,
-    /// The stream's public name
-    pub name: StreamName,
+    /// nginx-rtmp application, as `weir stream list` shows it
+    pub app: OsString,
+    /// The stream's public name, as `weir stream list` shows it; -- before a name that begins with -
+    pub name: OsString,
+    /// The `server` block
+    #[command(flatten)]
+    pub block: ServerBlockArg,
     /// Refuse its key for so long: 60s, 10m, at most 1d
     #[arg(long, value_name = "TIME")]
     pub ban: Option<Span>,
@@ -362,7 +369,7 @@ is in the list of processes that every user of this machine can read. Needs ffmp
 (Debian: ffmpeg, fonts-dejavu-core)."
 )]
 pub struct TestStreamArgs {
-    /// Where to publish: rtmp://HOST[:PORT]/APP, or with /STREAM where no key is asked for
+    /// Where to publish: rtmp://HOST[:PORT]/APP, or with /STREAM where no key is asked for; APP may have several parts
     #[arg(value_hint = ValueHint::Url)]
     pub url: String,
     /// File with the stream key, - for standard input (or the key in WEIR_STREAM_KEY)
@@ -410,6 +417,14 @@ pub struct JsonArg {
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `--server-block`, where nginx has several of that application.
+#[derive(Clone, Debug, Args)]
+pub struct ServerBlockArg {
+    /// Only at the server block of nginx.conf that listens here: 1936, 127.0.0.1:1935 [default: each]
+    #[arg(long, value_name = "LISTEN")]
+    pub server_block: Option<ServerAddr>,
 }
 
 /// `--server`, for the lines that go into OBS.

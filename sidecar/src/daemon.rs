@@ -108,12 +108,13 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
     let state = Arc::new(State { jobs: Mutex::new(jobs), bus, hooks, health: Mutex::new(health) });
     web::serve(listeners, &state);
+    let streams = Streams::at_port(config.nginx.rtmp.port);
     let mut daemon = Daemon {
         path: path.to_owned(),
         config,
         env,
         state,
-        streams: Streams::default(),
+        streams,
         token: None,
         follower: None,
         notifier: None,

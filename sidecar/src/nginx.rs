@@ -8,12 +8,13 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyId;
-use weir_model::{AppName, Secret, StreamName};
+use weir_model::{AppName, Secret, ServerAddr, StreamName};
 
 use crate::cli::values::PlayerId;
 
@@ -207,25 +208,38 @@ impl Nginx {
         self.ask(Method::GET, "v1/streams", None::<&()>).await
     }
 
-    /// Drops a stream's publisher; its key is refused for `ban_s` seconds.
+    /// Drops the publisher of a stream, at one `server` block or at each; its key is refused for `ban_s` seconds. Any text may
+    /// be a name.
     pub async fn drop_publisher(
         &self,
-        app: &AppName,
-        name: &StreamName,
+        app: &str,
+        name: &str,
+        server: Option<&ServerAddr>,
         ban_s: u64,
     ) -> Result<Answer<Dropped>, Error> {
-        let ban = if ban_s > 0 { format!("?ban_s={ban_s}") } else { String::new() };
-        self.ask(Method::DELETE, &format!("v1/streams/{app}/{name}{ban}"), None::<&()>).await
+        let mut arguments = Vec::new();
+        let path = match path_of(app, name) {
+            Some(path) => format!("v1/streams/{path}"),
+            None => {
+                arguments.push(format!("app={}&name={}", encoded(app), encoded(name)));
+                "v1/streams".to_owned()
+            }
+        };
+        if let Some(server) = server {
+            arguments.push(format!("server={}", encoded(server.as_str())));
+        }
+        if ban_s > 0 {
+            arguments.push(format!("ban_s={ban_s}"));
+        }
+        let sign = if arguments.is_empty() { "" } else { "?" };
+        let path = format!("{path}{sign}{}", arguments.join("&"));
+        self.ask(Method::DELETE, &path, None::<&()>).await
     }
 
     /// Drops a player of a stream.
-    pub async fn drop_player(
-        &self,
-        app: &AppName,
-        name: &StreamName,
-        id: &PlayerId,
-    ) -> Result<Answer<Dropped>, Error> {
-        self.ask(Method::DELETE, &format!("v1/streams/{app}/{name}/players/{id}"), None::<&()>).await
+    pub async fn drop_player(&self, app: &str, name: &str, id: &PlayerId) -> Result<Answer<Dropped>, Error> {
+        let path = path_of(app, name).unwrap_or_else(|| format!("{}/{}", encoded(app), encoded(name)));
+        self.ask(Method::DELETE, &format!("v1/streams/{path}/players/{id}"), None::<&()>).await
     }
 
     /// The workers, the zone, and what is wrong with them.
@@ -354,6 +368,17 @@ impl Nginx {
         let why = if error.is_timeout() { "timed out".into() } else { innermost(error) };
         Error::Unreachable { api: self.api.to_string(), why }
     }
+}
+
+/// The path of a stream whose names mean the same in a path.
+fn path_of(app: &str, name: &str) -> Option<String> {
+    let (app, name) = (app.parse::<AppName>().ok()?, name.parse::<StreamName>().ok()?);
+    Some(format!("{app}/{name}"))
+}
+
+/// A text as one part of a path or as the value of an argument (RFC 3986, section 2.1).
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 fn read_bearer(path: &Path) -> Result<HeaderValue, Error> {

@@ -56,6 +56,8 @@ impl Live {
 #[derive(Debug, Default)]
 pub struct Streams {
     live: BTreeMap<StreamId, Live>,
+    /// Port of the `server` block that the daemon plays from, where it is known.
+    port: Option<u16>,
 }
 
 /// What a snapshot has changed.
@@ -70,16 +72,16 @@ pub struct Changes {
 }
 
 impl Streams {
+    /// Nothing is live yet. `port` is where the daemon plays from.
+    pub fn at_port(port: u16) -> Streams {
+        Streams { port: Some(port), ..Streams::default() }
+    }
+
     /// Takes a snapshot of `now`. Streams whose names are no names of Weir's are left alone: they would become files.
     pub fn update(&mut self, snapshot: &[nginx::Stream], now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let mut next = BTreeMap::new();
-        for stream in snapshot {
-            let (Ok(app), Ok(name)) = (stream.app.parse::<AppName>(), stream.name.parse::<StreamName>())
-            else {
-                continue;
-            };
-            let id = (app, name);
+        for (id, stream) in self.one_a_name(snapshot) {
             let settled = (stream.video.is_some() && stream.audio.is_some())
                 || now.millis_since(stream.since) >= SETTLING_MS;
             let known = self.live.get(&id).filter(|known| known.session == stream.session);
@@ -100,6 +102,28 @@ impl Streams {
         changes.ended = self.live.keys().filter(|id| !next.contains_key(*id)).cloned().collect();
         self.live = next;
         changes
+    }
+
+    /// Of streams that have one name at several `server` blocks, the one that was followed before, or the first of those
+    /// at the block that the daemon plays from.
+    fn one_a_name<'s>(&self, snapshot: &'s [nginx::Stream]) -> BTreeMap<StreamId, &'s nginx::Stream> {
+        let mut chosen: BTreeMap<StreamId, &nginx::Stream> = BTreeMap::new();
+        let rank = |id: &StreamId, stream: &nginx::Stream| {
+            let here = self.port.is_some_and(|port| stream.server.ends_with(&format!(":{port}")));
+            (here, self.live.get(id).is_some_and(|known| known.session == stream.session))
+        };
+        for stream in snapshot {
+            let (Ok(app), Ok(name)) = (stream.app.parse::<AppName>(), stream.name.parse::<StreamName>())
+            else {
+                continue;
+            };
+            let id = (app, name);
+            let better = chosen.get(&id).is_none_or(|other| rank(&id, stream) > rank(&id, other));
+            if better {
+                chosen.insert(id, stream);
+            }
+        }
+        chosen
     }
 
     /// Those that are live.
@@ -175,6 +199,24 @@ mod tests {
         let changes = streams.update(std::slice::from_ref(&sound), at(3000));
         assert_eq!(names(&changes), (vec!["a"], vec![]));
         assert_eq!(streams.iter().next().unwrap().video, None);
+    }
+
+    #[test]
+    fn of_one_name_at_two_server_blocks_one_is_followed() {
+        let at_port = |port: u16, session: &str| {
+            let mut stream = stream("a", session, true);
+            stream.server = format!("0.0.0.0:{port}");
+            stream
+        };
+        let mut streams = Streams::at_port(1935);
+        let both = [at_port(1936, "s1"), at_port(1935, "s2")];
+        assert_eq!(streams.update(&both, at(100)).started[0].session, "s2");
+        assert_eq!(streams.update(&both, at(200)), Changes::default());
+        // Without a port, the one that was followed.
+        let mut streams = Streams::default();
+        assert_eq!(streams.update(&both[1..], at(100)).started[0].session, "s2");
+        assert_eq!(streams.update(&both, at(200)), Changes::default());
+        assert_eq!(streams.update(&both[..1], at(300)).started[0].session, "s1");
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// The server closed the connection at `connect`, as nginx-rtmp does for an application that it does not have.
+    #[error("{url} closed the connection at \"connect\": is the application's name right?")]
+    NoApplication {
+        /// Without the stream's name.
+        url: String,
+    },
     /// The server does not want this stream.
     #[error("{url} refused the stream: {why}")]
     Refused {
@@ -72,8 +78,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// Publishes until the duration is over or a signal comes; both are success.
 pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
-    let url = target::target(&args.url, args.key_file.as_deref())?;
-    let source = Source::new(args, &url)?;
+    let urls = target::targets(&args.url, args.key_file.as_deref())?;
+    let mut readings = urls.iter();
+    let mut url = readings.next().ok_or_else(|| Error::Usage("the URL names no stream".into()))?;
+    let mut source = Source::new(args, url)?;
     let mut stop = Stop::new().map_err(|e| Error::Local(format!("no signals: {e}")))?;
     let begun = Instant::now();
     let mut pause = PAUSES.0;
@@ -83,7 +91,16 @@ pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
             return Ok(());
         }
         let attempt = Instant::now();
-        let error = match publish::publish(&url, &source, rest, &mut stop).await {
+        let error = match publish::publish(url, &source, rest, &mut stop).await {
+            // Only the server knows where its application ends and the stream begins.
+            Err(error @ Error::NoApplication { .. }) => match readings.next() {
+                Some(next) => {
+                    source = Source::new(args, next)?;
+                    url = next;
+                    continue;
+                }
+                None => return Err(error),
+            },
             Err(error) if args.reconnect && !error.is_permanent() => error,
             other => return other,
         };

@@ -240,6 +240,32 @@ fn a_publisher_is_dropped_with_a_ban() {
 }
 
 #[test]
+fn any_name_is_asked_for_as_it_is() {
+    let answer = r#"{"banned_until":null,"dropped":1}"#;
+    for (name, coded) in [
+        ("my show", "my%20show"),
+        ("直播", "%E7%9B%B4%E6%92%AD"),
+        ("a/b", "a%2Fb"),
+        ("TEST%20STREAM", "TEST%2520STREAM"),
+        ("..", "%2E%2E"),
+        ("", ""),
+    ] {
+        let (output, request) = run(&["stream", "drop", "live", name], "200 OK", answer);
+        let asked = format!("DELETE /api/v1/streams?app=live&name={coded} HTTP/1.1\r\n");
+        assert!(request.starts_with(&asked), "{request}");
+        assert_eq!(text(&output.stdout), format!("Dropped the publisher of live/{name}.\n"));
+    }
+    let limited = ["stream", "drop", "live", "show", "--server-block", "1936"];
+    let (_, request) = run(&limited, "200 OK", answer);
+    assert!(
+        request.starts_with("DELETE /api/v1/streams/live/show?server=0%2E0%2E0%2E0%3A1936 HTTP"),
+        "{request}"
+    );
+    let (output, _) = run(&["stream", "drop", "live", "show"], "200 OK", r#"{"dropped":2}"#);
+    assert_eq!(text(&output.stdout), "Dropped the 2 publishers of live/show, one per server block.\n");
+}
+
+#[test]
 fn a_player_is_dropped() {
     let (output, request) =
         run(&["stream", "drop", "live", "show", "--player", "s1f"], "200 OK", r#"{"dropped":1}"#);

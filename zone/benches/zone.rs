@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir_model::{
-    ClientAddr, KeyId, Presented, Secret, StreamKey, Timestamp,
+    ClientAddr, KeyId, Presented, Secret, Server, StreamKey, Timestamp,
     key::KeySecret,
     secret,
     target::{Target, TargetId, TargetSource},
@@ -38,6 +38,7 @@ fn zone_of_keys() -> Heap {
             id: KeyId(id),
             app: "live".parse().unwrap(),
             stream: format!("show-{id}").parse().unwrap(),
+            server: None,
             note: String::new(),
             created_at: NOW,
             publish_from: Vec::new(),
@@ -57,6 +58,7 @@ fn verdict(zone: &Zone<'_, &SpinLock>, raw: &[u8], client: ClientAddr) -> Option
         id: key.id,
         app: &key.app,
         stream: &key.stream,
+        wrong_server: false,
         expires_at: key.expires_at,
         publish_from: &key.publish_from,
         banned_until: None,
@@ -88,7 +90,10 @@ fn streams(criterion: &mut Criterion) {
     let heap = zone_of_keys();
     let zone = heap.zone();
     let worker = zone.lock(PID).register(PID, NOW, |_| true).unwrap();
+    let server = Server::nowhere();
     let stream = |name| NewStream {
+        server: &server,
+        folders: &[],
         app: "live",
         name,
         credential: Credential::Key(KeyId(1)),
@@ -162,6 +167,7 @@ fn targets(criterion: &mut Criterion) {
             id: TargetId(id),
             app: "live".parse().unwrap(),
             stream: format!("show-{id}").parse().unwrap(),
+            server: None,
             url: format!("rtmps://a.rtmp.example.com/live2/{id:04}-abcd-efgh-ijkl-mnop").parse().unwrap(),
             enabled: true,
             note: String::new(),

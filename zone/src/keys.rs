@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use weir_model::{AppName, Digest, KeyId, Network, StreamKey, StreamName, Timestamp, key::KeySecret};
+use weir_model::{
+    AppName, Digest, KeyId, Network, ServerAddr, StreamKey, StreamName, Timestamp, key::KeySecret,
+    server::MAX_SERVER_LEN,
+};
 
 use crate::{
     Locked, Mutex, ZoneFull,
@@ -15,6 +18,8 @@ const CREATED: usize = 7;
 const EXPIRES: usize = 8;
 const SHAPE: usize = 9;
 const NETWORK_BYTES: usize = 18;
+/// The bit of `SHAPE` that says: the text ends with the address of a `server` block.
+const LIMITED: u64 = 1 << 33;
 
 /// How far a key has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct KeyRecord {
     pub app: String,
     /// Public name of the stream.
     pub stream: String,
+    /// The `server` block that it is limited to.
+    pub server: Option<ServerAddr>,
     /// The admin's note.
     pub note: String,
     /// When the key was made.
@@ -65,6 +72,7 @@ impl KeyRecord {
             stage,
             app: key.app.as_str().to_owned(),
             stream: key.stream.as_str().to_owned(),
+            server: key.server.clone(),
             note: key.note.clone(),
             created_at: key.created_at,
             expires_at: secret.expires_at,
@@ -78,6 +86,7 @@ impl KeyRecord {
         for network in &self.publish_from {
             text.extend_from_slice(&network.to_bytes());
         }
+        text.extend_from_slice(self.server.as_ref().map_or("", ServerAddr::as_str).as_bytes());
         text
     }
 }
@@ -129,7 +138,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
             block.set(EXPIRES, key.expires_at.map_or(0, Timestamp::as_millis));
             let lengths = [key.app.len(), key.stream.len(), key.note.len(), key.publish_from.len()];
             let shape = lengths.iter().rev().fold(0, |shape, len| shape << 8 | (*len as u64 & 0xff));
-            block.set(SHAPE, shape | u64::from(!key.current) << 32);
+            let limited = if key.server.is_some() { LIMITED } else { 0 };
+            block.set(SHAPE, shape | u64::from(!key.current) << 32 | limited);
             set_stage(block, key.stage);
         })?;
         Ok(())
@@ -291,9 +301,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let shape = block.word(SHAPE);
         let lengths = [0, 8, 16, 24].map(|shift| (shape >> shift & 0xff) as usize);
         let [app, stream, note, networks] = lengths;
-        let text = self.text(block, app + stream + note + networks * NETWORK_BYTES);
+        let end = app + stream + note + networks * NETWORK_BYTES;
+        let limit = if shape & LIMITED == 0 { 0 } else { MAX_SERVER_LEN };
+        let text = self.text(block, end + limit);
         let part = |from: usize, len: usize| text.get(from..from + len).unwrap_or_default();
         let networks = part(app + stream + note, networks * NETWORK_BYTES);
+        // What follows is as long as the blocks, up to the zeros that fill the last of them.
+        let limit = text.get(end..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
         KeyRecord {
             id: KeyId(block.word(ID)),
             digest: digest_of(block),
@@ -301,6 +315,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             stage: stage(block),
             app: String::from_utf8_lossy(part(0, app)).into_owned(),
             stream: String::from_utf8_lossy(part(app, stream)).into_owned(),
+            server: str::from_utf8(limit).ok().and_then(|limit| limit.parse().ok()),
             note: String::from_utf8_lossy(part(app + stream, note)).into_owned(),
             created_at: Timestamp::from_millis(block.word(CREATED)),
             expires_at: Some(block.word(EXPIRES)).filter(|at| *at != 0).map(Timestamp::from_millis),
@@ -317,6 +332,7 @@ fn stream_key(id: KeyId, record: KeyRecord, secret: KeySecret) -> Option<StreamK
         id,
         app: AppName::parse(record.app.as_bytes()).ok()?,
         stream: StreamName::parse(record.stream.as_bytes()).ok()?,
+        server: record.server,
         note: record.note,
         created_at: record.created_at,
         publish_from: record.publish_from,

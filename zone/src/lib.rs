@@ -47,8 +47,8 @@ pub use lock::{Locked, Mutex, Zone};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
 pub use state::{Misfit, Shown};
-pub use streams::{Claim, LiveStream, NewStream, Rates, StreamId, StreamRow};
-pub use workers::{MAX_DOORS, WorkerFacts, WorkerId};
+pub use streams::{Claim, LiveStream, MAX_FOLDERS, NewStream, Rates, StreamId, StreamRow};
+pub use workers::{Door, MAX_DOORS, WorkerFacts, WorkerId};
 
 /// The zone has no free block left for what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

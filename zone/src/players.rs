@@ -1,6 +1,6 @@
 //! RTMP players: a row each, so that they are counted over all workers and one can be dropped.
 
-use weir_model::{Timestamp, verdict::Credential};
+use weir_model::{Server, Timestamp, verdict::Credential};
 
 use crate::{
     Locked, Mutex, StreamId, WorkerId, Zone, ZoneFull,
@@ -14,6 +14,8 @@ const AVSYNC: usize = 10;
 /// Someone who wants to play a stream.
 #[derive(Debug, Clone)]
 pub struct NewPlayer<'a> {
+    /// The `server` block that it came in by.
+    pub server: &'a Server,
     /// Application.
     pub app: &'a str,
     /// Public name of the stream.
@@ -29,6 +31,8 @@ pub struct NewPlayer<'a> {
 pub struct LivePlayer {
     /// Its row.
     pub id: StreamId,
+    /// The `server` block that it came in by.
+    pub server: Server,
     /// Application.
     pub app: String,
     /// Public name of the stream.
@@ -83,6 +87,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// A row for a player.
     pub fn add_player(&self, new: &NewPlayer<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
         let row = NewStream {
+            server: new.server,
+            folders: &[],
             app: new.app,
             name: new.stream,
             credential: Credential::Open,
@@ -96,8 +102,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// A player left: what it was sent is added to its stream.
     pub fn remove_player(&self, id: StreamId) {
         let Some(player) = self.zone.own_block(Kind::Player, id) else { return };
-        let (app, name, _) = self.row_text(player);
-        if let Some((_, stream)) = self.find_stream(&app, &name) {
+        let text = self.row_text(player);
+        if let Some((_, stream)) = self.find_stream(&text.server, &text.app, &text.name) {
             stream.add(BYTES_OUT, player.word(BYTES_OUT));
             stream.add(DROPPED, player.word(DROPPED));
         }
@@ -121,8 +127,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let mut rows = self.records(Kind::Player);
         let found = rows.find(|(_, row)| {
             row.word(SESSION) == session && {
-                let (of, name, _) = self.row_text(row);
-                of == app && name == stream
+                let text = self.row_text(row);
+                text.app == app && text.name == stream
             }
         });
         if let Some((_, row)) = found {
@@ -133,12 +139,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     fn read_player(&self, place: Index, row: &Block, worker_pid: u32) -> LivePlayer {
-        let (app, stream, addr) = self.row_text(row);
+        let text = self.row_text(row);
         LivePlayer {
             id: StreamId { place, session: row.word(SESSION) },
-            app,
-            stream,
-            addr,
+            server: text.server,
+            app: text.app,
+            stream: text.name,
+            addr: text.addr,
             worker_pid,
             since: Timestamp::from_millis(row.word(SINCE)),
             bytes_out: row.word(BYTES_OUT),

@@ -44,6 +44,20 @@ pub struct NewPush<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushId(StreamId);
 
+#[cfg(test)]
+impl PushId {
+    pub(crate) fn row(self) -> StreamId {
+        self.0
+    }
+}
+
+#[cfg(test)]
+impl From<StreamId> for PushId {
+    fn from(id: StreamId) -> PushId {
+        PushId(id)
+    }
+}
+
 /// What the zone knows of a stream at a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LivePush {

@@ -4,7 +4,7 @@ use std::{fmt, sync::atomic::Ordering::Relaxed};
 
 use serde_json::json;
 use weir_model::{
-    KeyId, Timestamp,
+    KeyId, Server, Timestamp,
     media::{AudioFacts, VideoFacts},
     verdict::Credential,
 };
@@ -38,9 +38,20 @@ pub(crate) const CLOSE: u64 = 1;
 const STARTED: u64 = 2;
 const UNPUBLISHED: u64 = 4;
 
+/// How many folders a row remembers.
+pub const MAX_FOLDERS: usize = 2;
+
+/// Where a row's word `SHAPE` tells by what right a stream is live. Below that, in a byte each: how many folders, and the
+/// lengths of the server's addresses, application, name and address.
+const CREDENTIAL_FROM: u32 = 40;
+
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
 pub struct NewStream<'a> {
+    /// The `server` block that it comes in by.
+    pub server: &'a Server,
+    /// What its application writes streams' files to, a number for each folder; at most [`MAX_FOLDERS`].
+    pub folders: &'a [u64],
     /// Application.
     pub app: &'a str,
     /// Public name of the stream.
@@ -80,7 +91,7 @@ impl StreamId {
 pub enum Claim {
     /// The name was free and is now the caller's.
     Taken(StreamId),
-    /// Somebody is live under the name.
+    /// Somebody is live under the name; or, by another `server` block, under a name that has its files in the same folder.
     Live(Box<LiveStream>),
 }
 
@@ -89,6 +100,8 @@ pub enum Claim {
 pub struct LiveStream {
     /// Its row.
     pub id: StreamId,
+    /// The `server` block that it came in by.
+    pub server: Server,
     /// Application.
     pub app: String,
     /// Public name.
@@ -195,15 +208,31 @@ impl<M: Mutex> Locked<'_, '_, M> {
         now: Timestamp,
         alive: impl Fn(u32) -> bool,
     ) -> Result<Claim, ZoneFull> {
-        if let Some((place, row)) = self.find_stream(new.app, new.name) {
-            match self.zone.owner_pid(owner(row)) {
-                Some(pid) if alive(pid) => {
-                    return Ok(Claim::Live(Box::new(self.read_stream(place, row, pid))));
-                }
-                _ => self.end(place, row, now),
-            }
+        if let Some(live) = self.occupant(new.server, new.folders, new.app, new.name, &alive) {
+            return Ok(Claim::Live(Box::new(live)));
+        }
+        if let Some((place, row)) = self.find_stream(new.server, new.app, new.name) {
+            self.end(place, row, now);
         }
         self.watch(new, now).map(Claim::Taken)
+    }
+
+    /// Who is live under a name of a `server` block, or under that name of another block and with files in one of these folders.
+    #[must_use]
+    pub fn occupant(
+        &self,
+        server: &Server,
+        folders: &[u64],
+        app: &str,
+        name: &str,
+        alive: impl Fn(u32) -> bool,
+    ) -> Option<LiveStream> {
+        self.named(app, name).into_iter().find_map(|(place, row)| {
+            let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
+            let text = self.row_text(row);
+            let taken = text.server.is_same(server) || text.folders.iter().any(|own| folders.contains(own));
+            taken.then(|| self.read_stream(place, row, pid))
+        })
     }
 
     /// A row for a stream whose name is nobody's to claim: where keys and duplicates are nginx-rtmp's business.
@@ -227,8 +256,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
             Credential::Open | Credential::Token | Credential::Stopgap | Credential::Pull => None,
         };
         let data = json!({
-            "app": stream.app, "name": stream.name, "session": id.to_string(), "key_id": key_id,
-            "addr": stream.addr, "worker_pid": stream.worker_pid,
+            "server": stream.server, "app": stream.app, "name": stream.name, "session": id.to_string(),
+            "key_id": key_id, "addr": stream.addr, "worker_pid": stream.worker_pid,
         });
         self.push_event("stream.started", &data.to_string(), now);
     }
@@ -260,7 +289,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.remove(self.row_hash(row), place);
         if started {
             let data = json!({
-                "app": stream.app, "name": stream.name, "session": stream.id.to_string(),
+                "server": stream.server, "app": stream.app, "name": stream.name, "session": stream.id.to_string(),
                 "bytes_in": stream.bytes_in, "bytes_out": stream.bytes_out,
                 "duration_ms": now.millis_since(stream.since), "reason": reason,
             });
@@ -276,16 +305,20 @@ impl<M: Mutex> Locked<'_, '_, M> {
             Some(self.read_stream(place, row, pid))
         });
         let mut streams: Vec<LiveStream> = rows.collect();
-        streams.sort_by(|a, b| (&a.app, &a.name).cmp(&(&b.app, &b.name)));
+        streams.sort_by(|a, b| (&a.app, &a.name, a.id.session).cmp(&(&b.app, &b.name, b.id.session)));
         streams
     }
 
-    /// The live stream of this name.
+    /// The live streams of this name, one for each `server` block that has one; the first that began comes first.
     #[must_use]
-    pub fn stream(&self, app: &str, name: &str, alive: impl Fn(u32) -> bool) -> Option<LiveStream> {
-        let (place, row) = self.find_stream(app, name)?;
-        let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
-        Some(self.read_stream(place, row, pid))
+    pub fn streams_named(&self, app: &str, name: &str, alive: impl Fn(u32) -> bool) -> Vec<LiveStream> {
+        let rows = self.named(app, name).into_iter().filter_map(|(place, row)| {
+            let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
+            Some(self.read_stream(place, row, pid))
+        });
+        let mut streams: Vec<LiveStream> = rows.collect();
+        streams.sort_by_key(|stream| stream.id.session);
+        streams
     }
 
     /// Orders the worker of a stream to close its publisher. Returns whether it was still there.
@@ -302,7 +335,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn order_close_key(&self, id: KeyId) -> usize {
         let wanted = credential_words(Credential::Key(id));
         let rows = self.records(Kind::Stream);
-        let own = rows.filter(|(_, row)| (row.word(SHAPE) >> 24, row.word(KEY)) == wanted);
+        let own = rows.filter(|(_, row)| (row.word(SHAPE) >> CREDENTIAL_FROM, row.word(KEY)) == wanted);
         let ordered = own.map(|(_, row)| row.set(ORDER, row.word(ORDER) | CLOSE)).count();
         if ordered > 0 {
             self.order();
@@ -326,12 +359,22 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let session = self.next_session();
         let part = |text| clip(text, 255);
         let new = NewStream { app: part(new.app), name: part(new.name), addr: part(new.addr), ..new.clone() };
-        let text = [new.app.as_bytes(), new.name.as_bytes(), new.addr.as_bytes()].concat();
-        let place = self.insert(kind, row_hash(new.app, new.name), &text, keep_free, |row| {
+        let server = new.server.to_text();
+        let folders: Vec<u8> =
+            new.folders.iter().take(MAX_FOLDERS).flat_map(|folder| folder.to_le_bytes()).collect();
+        let parts =
+            [new.app.as_bytes(), new.name.as_bytes(), server.as_bytes(), new.addr.as_bytes(), &folders];
+        let place = self.insert(kind, row_hash(new.app, new.name), &parts.concat(), keep_free, |row| {
             row.set(SESSION, session);
             row.set(SINCE, now.as_millis());
             row.set(OWNER, new.worker.to_word());
-            let lengths = [new.app.len(), new.name.len(), new.addr.len()];
+            let lengths = [
+                folders.len() / size_of::<u64>(),
+                server.len(),
+                new.app.len(),
+                new.name.len(),
+                new.addr.len(),
+            ];
             let kind = credential_words(new.credential).0;
             row.set(SHAPE, lengths.iter().fold(kind, |shape, len| shape << 8 | (*len as u64 & 0xff)));
             fill(row);
@@ -339,41 +382,61 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(StreamId { place, session })
     }
 
-    pub(crate) fn find_stream(&self, app: &str, name: &str) -> Option<(Index, &Block)> {
+    /// The row of a stream, whether its worker is alive or not.
+    pub(crate) fn find_stream(&self, server: &Server, app: &str, name: &str) -> Option<(Index, &Block)> {
+        self.named(app, name).into_iter().find(|(_, row)| self.row_text(row).server.is_same(server))
+    }
+
+    /// The rows of the streams of this name, of all `server` blocks.
+    fn named(&self, app: &str, name: &str) -> Vec<(Index, &Block)> {
         let wanted = [app.as_bytes(), name.as_bytes()].concat();
-        self.chain(row_hash(app, name)).find(|(_, row)| {
+        let rows = self.chain(row_hash(app, name)).filter(|(_, row)| {
             let lengths = row.word(SHAPE) >> 8 & 0xffff;
             row.kind() == Kind::Stream
                 && lengths == ((app.len() as u64 & 0xff) << 8 | (name.len() as u64 & 0xff))
                 && self.text(row, wanted.len()) == wanted
-        })
+        });
+        rows.collect()
     }
 
     pub(crate) fn row_hash(&self, row: &Block) -> u64 {
-        let (app, name, _) = self.row_text(row);
-        row_hash(&app, &name)
+        let text = self.row_text(row);
+        row_hash(&text.app, &text.name)
     }
 
-    /// Application, name and address.
-    pub(crate) fn row_text(&self, row: &Block) -> (String, String, String) {
+    pub(crate) fn row_text(&self, row: &Block) -> RowText {
         let shape = row.word(SHAPE);
-        let [app, name, addr] = [16, 8, 0].map(|shift| (shape >> shift & 0xff) as usize);
-        let text = self.text(row, app + name + addr);
-        let part = |from: usize, len: usize| {
-            String::from_utf8_lossy(text.get(from..from + len).unwrap_or_default()).into_owned()
+        let [folders, server, app, name, addr] =
+            [32, 24, 16, 8, 0].map(|shift| (shape >> shift & 0xff) as usize);
+        let folders = folders.min(MAX_FOLDERS) * size_of::<u64>();
+        let text = self.text(row, app + name + server + addr + folders);
+        let mut rest = text.as_slice();
+        let mut next = |len: usize| {
+            let (part, after) = rest.split_at(len.min(rest.len()));
+            rest = after;
+            part
         };
-        (part(0, app), part(app, name), part(app + name, addr))
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        RowText {
+            app: text(next(app)),
+            name: text(next(name)),
+            server: Server::from_text(&text(next(server))),
+            addr: text(next(addr)),
+            folders: next(folders).chunks_exact(size_of::<u64>()).map(number).collect(),
+        }
     }
 
     fn read_stream(&self, place: Index, row: &Block, worker_pid: u32) -> LiveStream {
-        let (app, name, addr) = self.row_text(row);
+        let text = self.row_text(row);
         let rates = row.word(RATES);
         LiveStream {
             id: StreamId { place, session: row.word(SESSION) },
-            app,
-            name,
+            server: text.server,
+            app: text.app,
+            name: text.name,
             credential: credential(row),
-            addr,
+            addr: text.addr,
             worker_pid,
             since: Timestamp::from_millis(row.word(SINCE)),
             last_media: Timestamp::from_millis(row.word(LAST_MEDIA)),
@@ -387,6 +450,15 @@ impl<M: Mutex> Locked<'_, '_, M> {
             avsync_ms: ((row.word(FPS) >> 32) as u32).cast_signed(),
         }
     }
+}
+
+/// What the text of a row says.
+pub(crate) struct RowText {
+    pub(crate) app: String,
+    pub(crate) name: String,
+    pub(crate) server: Server,
+    pub(crate) addr: String,
+    folders: Vec<u64>,
 }
 
 /// A row tells lengths in a byte each: longer names come only where nobody checks them.
@@ -414,7 +486,7 @@ fn credential_words(credential: Credential) -> (u64, u64) {
 }
 
 fn credential(row: &Block) -> Credential {
-    match row.word(SHAPE) >> 24 {
+    match row.word(SHAPE) >> CREDENTIAL_FROM {
         1 => Credential::Key(KeyId(row.word(KEY))),
         2 => Credential::Token,
         3 => Credential::Pull,

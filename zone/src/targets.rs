@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 use weir_model::{
-    AppName,
+    AppName, ServerAddr,
+    server::MAX_SERVER_LEN,
     target::{Target, TargetId, TargetSource, TargetUrl},
 };
 
@@ -28,6 +29,8 @@ const URL_FROM: u32 = 24;
 const LENGTHS: u64 = (1 << 36) - 1;
 const ENABLED: u64 = 1 << 36;
 const PENDING: u64 = 1 << 37;
+/// The text ends with the address of a `server` block.
+const LIMITED: u64 = 1 << 38;
 const PID_FROM: u32 = 40;
 
 /// How the targets of the zone become those of a state file.
@@ -66,7 +69,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// A pending target is pushed to from now on.
     pub fn confirm_target(&self, id: TargetId) {
         if let Some((_, block)) = self.find_target(id, true) {
-            block.set(SHAPE, block.word(SHAPE) & (LENGTHS | ENABLED));
+            block.set(SHAPE, block.word(SHAPE) & (LENGTHS | ENABLED | LIMITED));
             self.targets_changed();
         }
     }
@@ -202,7 +205,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let shape = block.word(SHAPE);
         let [app, stream, note] = [0, 8, 16].map(|shift| (shape >> shift & 0xff) as usize);
         let url = (shape & LENGTHS) >> URL_FROM;
-        let text = self.text(block, app + stream + note + url as usize);
+        let end = app + stream + note + url as usize;
+        let limit = if shape & LIMITED == 0 { 0 } else { MAX_SERVER_LEN };
+        let text = self.text(block, end + limit);
+        let (text, limit) = text.split_at_checked(end)?;
+        // As long as the blocks, up to the zeros that fill the last of them.
+        let limit = limit.split(|byte| *byte == 0).next().unwrap_or_default();
         let (app, rest) = text.split_at_checked(app)?;
         let (stream, rest) = rest.split_at_checked(stream)?;
         let (note, url) = rest.split_at_checked(note)?;
@@ -210,6 +218,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             id: TargetId(block.word(ID)),
             app: AppName::parse(app).ok()?,
             stream: str::from_utf8(stream).ok()?.parse().ok()?,
+            server: str::from_utf8(limit).ok().and_then(|limit| limit.parse().ok()),
             url: TargetUrl::parse(str::from_utf8(url).ok()?).ok()?,
             enabled: shape & ENABLED != 0,
             note: String::from_utf8_lossy(note).into_owned(),
@@ -227,14 +236,17 @@ fn text(target: &Target) -> Vec<u8> {
 }
 
 /// `weir_model` has checked their lengths: a byte each, and for the URL 11 bits.
-fn parts(target: &Target) -> [&[u8]; 4] {
-    [target.app.as_str(), target.stream.as_str(), &target.note, target.url.expose()].map(str::as_bytes)
+fn parts(target: &Target) -> [&[u8]; 5] {
+    let server = target.server.as_ref().map_or("", ServerAddr::as_str);
+    [target.app.as_str(), target.stream.as_str(), &target.note, target.url.expose(), server]
+        .map(str::as_bytes)
 }
 
 fn shape(target: &Target) -> u64 {
-    let [app, stream, note, url] = parts(target).map(|part| part.len() as u64);
+    let [app, stream, note, url, server] = parts(target).map(|part| part.len() as u64);
     let enabled = if target.enabled { ENABLED } else { 0 };
-    (app & 0xff | (stream & 0xff) << 8 | (note & 0xff) << 16 | url << URL_FROM) & LENGTHS | enabled
+    let limited = if server > 0 { LIMITED } else { 0 };
+    limited | (app & 0xff | (stream & 0xff) << 8 | (note & 0xff) << 16 | url << URL_FROM) & LENGTHS | enabled
 }
 
 pub(crate) fn target_hash(block: &Block) -> u64 {

@@ -5,12 +5,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use weir_model::Timestamp;
+use weir_model::{Server, ServerAddr, Timestamp};
 
 use crate::{
     Locked, Mutex, Zone, ZoneFull,
-    block::{Block, Index, Kind, pack, unpack},
-    keys, targets,
+    block::{Block, Index, Kind, WORDS, pack, unpack},
+    keys,
+    lock::hash_bytes,
+    targets,
 };
 
 const PROCESS: usize = 2;
@@ -20,21 +22,53 @@ const HEARTBEAT: usize = 5;
 const DRAINING: usize = 6;
 const DOORS: usize = 7;
 
-const DOOR_WORDS: usize = 3;
-const DOORS_A_WORD: usize = 3;
-const DOOR_BITS: usize = 21;
+/// Bits of a door's name in its word; the rest is the mark of an address of its `server` block.
+const NAME_BITS: u32 = 21;
 
-/// How many sockets for other workers a worker can have.
-pub const MAX_DOORS: usize = DOOR_WORDS * DOORS_A_WORD;
+/// How many addresses of `server` blocks a worker can tell the others sockets for.
+pub const MAX_DOORS: usize = WORDS - DOORS;
+
+/// A socket of a worker for other workers, and an address of the `server` block that it is for. A block with several
+/// addresses may be told several times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Door {
+    /// The name of the socket, below 2^20.
+    pub name: u32,
+    mark: u64,
+}
+
+impl Door {
+    /// The socket `name` is for the block that listens on `addr`; `None` is the block that listens nowhere.
+    #[must_use]
+    pub fn new(name: u32, addr: Option<&ServerAddr>) -> Door {
+        Door { name, mark: mark(addr) }
+    }
+
+    /// Whether it is for this block.
+    #[must_use]
+    pub fn is_for(&self, server: &Server) -> bool {
+        match server.addresses() {
+            [] => self.mark == mark(None),
+            addresses => addresses.iter().any(|addr| self.mark == mark(Some(addr))),
+        }
+    }
+}
+
+/// Tells addresses apart, in the bits that a door's name leaves of its word.
+fn mark(addr: Option<&ServerAddr>) -> u64 {
+    hash_bytes(&[addr.map_or("", ServerAddr::as_str).as_bytes()]) >> NAME_BITS
+}
 
 fn pid(row: &Block) -> u32 {
     row.word(PROCESS) as u32
 }
 
-fn doors(row: &Block) -> Vec<u32> {
-    let words = (DOORS..DOORS + DOOR_WORDS).map(|at| row.word(at));
-    let doors = words.flat_map(|word| (0..DOORS_A_WORD).map(move |at| word >> (at * DOOR_BITS)));
-    doors.map_while(|door| (door as u32 & ((1 << DOOR_BITS) - 1)).checked_sub(1)).collect()
+fn doors(row: &Block) -> Vec<Door> {
+    let door = |word: u64| {
+        let name = (word as u32 & ((1 << NAME_BITS) - 1)).checked_sub(1)?;
+        Some(Door { name, mark: word >> NAME_BITS })
+    };
+    (DOORS..WORDS).map_while(|at| door(row.word(at))).collect()
 }
 
 /// A worker's place in the zone. The generation tells it from an earlier worker of the same place.
@@ -61,8 +95,8 @@ pub struct WorkerFacts {
     pub heartbeat: Timestamp,
     /// It was told to quit and serves what it still has.
     pub draining: bool,
-    /// Names of its sockets for other workers, in the order of the `server` blocks; below 2^20.
-    pub doors: Vec<u32>,
+    /// Its sockets for other workers.
+    pub doors: Vec<Door>,
 }
 
 impl<M: Mutex> Zone<'_, M> {
@@ -74,13 +108,13 @@ impl<M: Mutex> Zone<'_, M> {
         }
     }
 
-    /// Tells the others where to reach the caller: at most [`MAX_DOORS`] names.
-    pub fn set_doors(&self, worker: WorkerId, doors: &[u32]) {
+    /// Tells the others where to reach the caller: at most [`MAX_DOORS`].
+    pub fn set_doors(&self, worker: WorkerId, doors: &[Door]) {
         let Some(row) = self.worker_row(worker.to_word()) else { return };
-        let mut doors = doors.chunks(DOORS_A_WORD);
-        for at in DOORS..DOORS + DOOR_WORDS {
-            let pack = |word, door: &u32| word << DOOR_BITS | u64::from(door + 1);
-            row.set(at, doors.next().unwrap_or_default().iter().rev().fold(0, pack));
+        let mut doors = doors.iter();
+        for at in DOORS..WORDS {
+            let pack = |door: &Door| door.mark << NAME_BITS | u64::from(door.name + 1);
+            row.set(at, doors.next().map_or(0, pack));
         }
     }
 

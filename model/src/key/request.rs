@@ -5,6 +5,7 @@ use crate::api::ApiError;
 use crate::fields::Fields;
 use crate::network::Network;
 use crate::secret::Digest;
+use crate::server::ServerAddr;
 use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
@@ -18,6 +19,8 @@ pub struct NewKey {
     pub app: AppName,
     /// The public name of its stream.
     pub stream: StreamName,
+    /// The `server` block that it is limited to, by an address that the block listens on.
+    pub server: Option<ServerAddr>,
     /// For people.
     pub note: String,
     /// Not valid from this moment on, which lies in the future.
@@ -36,6 +39,7 @@ impl NewKey {
             note: fields.optional_text("note")?.unwrap_or_default(),
             expires_at: fields.optional_parsed("expires_at")?,
             publish_from: networks(fields.optional_list_of_text("publish_from")?.unwrap_or_default())?,
+            server: fields.optional_parsed("server")?,
         };
         fields.finish()?;
         check_note(&new.note).map_err(|error| ApiError::bad_field("note", error))?;
@@ -51,6 +55,7 @@ impl NewKey {
             id,
             app: self.app,
             stream: self.stream,
+            server: self.server,
             note: self.note,
             created_at: now,
             publish_from: self.publish_from,
@@ -118,10 +123,11 @@ mod tests {
     #[test]
     fn all_fields() {
         let body =
-            br#"{"app":"live/eu","stream":"show","note":"caf\u00e9","expires_at":"2026-11-20T19:00:01+01:00",
+            br#"{"app":"live/eu","stream":"show","server":"*:1936","note":"caf\u00e9","expires_at":"2026-11-20T19:00:01+01:00",
             "publish_from":["192.0.2.0/24","2001:db8::1"]}"#;
         let new = NewKey::from_json(body, NOW).unwrap();
         assert_eq!(new.note, "caf\u{e9}");
+        assert_eq!(new.server.as_ref().map(ServerAddr::as_str), Some("0.0.0.0:1936"));
         assert_eq!(new.expires_at, Some(NOW.plus_seconds(1)));
         assert_eq!(
             new.publish_from.iter().map(Network::to_string).collect::<Vec<_>>(),
@@ -139,6 +145,10 @@ mod tests {
                 "field \"expires_at\": not an RFC 3339 time with an offset, such as 2026-11-20T18:00:00Z",
             ),
             (r#""expires_at":5"#, "field \"expires_at\": expected a string, found a number"),
+            (
+                r#""server":"here""#,
+                "field \"server\": not an address to listen on, expected for example 1935, 127.0.0.1:1935, [::]:1935 or unix:/run/rtmp.sock",
+            ),
             (r#""note":"a\nb""#, "field \"note\": control characters are not allowed"),
             (
                 r#""publish_from":["192.0.2.1","192.0.2.7/24"]"#,
@@ -148,7 +158,10 @@ mod tests {
                 r#""publish_from":"192.0.2.1""#,
                 "field \"publish_from\": expected a list of strings, found a string",
             ),
-            (r#""key":"x""#, "unknown field \"key\", known are app, stream, note, expires_at, publish_from"),
+            (
+                r#""key":"x""#,
+                "unknown field \"key\", known are app, stream, note, expires_at, publish_from, server",
+            ),
         ] {
             assert_eq!(with(field), expected);
         }

@@ -3,38 +3,50 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::access::reached_by;
+use crate::server::{Server, ServerAddr, ServerBlock};
 
-/// Where this server is to be reached.
+/// Where this nginx is to be reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own<'a> {
-    /// What its RTMP servers listen on; wildcard addresses too.
-    pub listeners: &'a [SocketAddr],
+    /// Its `server` blocks; they may listen on wildcard addresses.
+    pub servers: &'a [ServerBlock],
     /// The addresses of its network interfaces; loopback need not be among them.
     pub interfaces: &'a [IpAddr],
 }
 
+/// Which stream: its `server` block, application and public name.
+pub type From<'a> = (&'a Server, &'a str, &'a str);
+
 impl Own<'_> {
-    /// Whether a connect to this address comes to one of its own RTMP servers.
-    pub fn is_reached_by(&self, to: SocketAddr) -> bool {
+    /// The `server` block that a connect to this address comes to. As nginx does, the block of the very address is chosen
+    /// before that of a wildcard.
+    pub fn reached_by(&self, to: SocketAddr) -> Option<&Server> {
         let addr = reached_by(to.ip()).unwrap_or(to.ip()).to_canonical();
         let is_here = addr.is_loopback() || self.interfaces.iter().any(|own| own.to_canonical() == addr);
-        self.listeners.iter().filter(|listener| listener.port() == to.port()).any(|listener| {
-            match listener.ip().to_canonical() {
-                own if own == addr => true,
-                // An IPv6 wildcard takes IPv4 connections too, unless the listener is `ipv6only=on`, which
-                // is not known here.
-                IpAddr::V6(own) => own.is_unspecified() && is_here,
-                IpAddr::V4(own) => own.is_unspecified() && is_here && addr.is_ipv4(),
-            }
-        })
+        let fit = |listener: SocketAddr| match listener.ip().to_canonical() {
+            _ if listener.port() != to.port() => 0,
+            own if own == addr => 3,
+            own if !own.is_unspecified() || !is_here => 0,
+            own if own.is_ipv4() == addr.is_ipv4() => 2,
+            // An IPv6 wildcard takes IPv4 connections too, unless the listener is `ipv6only=on`, which is not known here.
+            IpAddr::V6(_) => 1,
+            IpAddr::V4(_) => 0,
+        };
+        let fits = self.servers.iter().map(|block| {
+            let sockets = block.server.addresses().iter().filter_map(ServerAddr::socket);
+            (sockets.map(fit).max().unwrap_or(0), &block.server)
+        });
+        fits.filter(|(fit, _)| *fit > 0).max_by_key(|(fit, _)| *fit).map(|(_, server)| server)
     }
 
-    /// Whether the stream would come back as itself: to another application or under another name of this
-    /// server it may be pushed. `app` and `stream` are what the target would make of it: the public name where
-    /// the URL has a key of this server.
-    pub fn loops(&self, to: SocketAddr, from: (&str, &str), app: &str, stream: &str) -> bool {
+    /// Whether the stream would come back as itself: to another `server` block or application of this nginx, or under another
+    /// name, it may be pushed. `app` and `stream` are what the target would make of it: the public name where the URL has a key
+    /// of this nginx.
+    pub fn loops(&self, to: SocketAddr, from: From<'_>, app: &str, stream: &str) -> bool {
         let bare = |text: &str| text.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
-        self.is_reached_by(to) && (bare(app), bare(stream)) == (from.0.to_owned(), from.1.to_owned())
+        let (server, own_app, own_name) = from;
+        (bare(app), bare(stream)) == (own_app.to_owned(), own_name.to_owned())
+            && self.reached_by(to).is_some_and(|reached| reached.is_same(server))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
+use crate::server::{Server, ServerBlock};
 use crate::snapshot::{
     PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
 };
@@ -30,7 +31,10 @@ pub fn snapshot() -> Snapshot {
             WorkerSnapshot { pid: 99, since: START, draining: true, heartbeat_ms: 12_000 },
         ],
         zone: ZoneSnapshot { size: 8_388_608, used: 1_048_576 },
-        applications: vec!["live".into(), "empty".into()],
+        servers: vec![ServerBlock {
+            server: Server::nowhere(),
+            applications: vec!["live".into(), "empty".into()],
+        }],
         streams: vec![show(), radio()],
     }
 }
@@ -39,6 +43,7 @@ fn show() -> StreamSnapshot {
     StreamSnapshot {
         app: "live".into(),
         name: "show".into(),
+        server: Server::nowhere(),
         session: "s1".into(),
         since: START.plus_seconds(60),
         publisher: Some(PublisherSnapshot {
@@ -75,6 +80,7 @@ fn target(id: u64, state: PushState) -> TargetView {
         id: TargetId(id),
         app: "live".parse().unwrap(),
         stream: "*".parse().unwrap(),
+        server: None,
         url: Some(format!("rtmp://198.51.100.{id}/app/***")),
         enabled: true,
         note: Some("to <198.51.100.0>".into()),

@@ -123,10 +123,11 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
         ["Stream", "Up", "Video", "Audio", "In", "Out", "Players", "Dropped", "Publisher", "Key", "Worker"];
     table(out, "Streams", if full { &HEADS } else { &HEADS[..8] });
     let rate = |of: fn(&StreamSnapshot) -> u64| snapshot.streams.iter().map(of).max().unwrap_or(0);
+    let several = snapshot.has_several_servers();
     let (most_in, most_out) = (rate(|stream| stream.bitrate_in), rate(|stream| stream.bitrate_out));
     for stream in &snapshot.streams {
         out.push_str("<tr><th scope=\"row\">");
-        name(out, stream);
+        name(out, stream, several);
         out.push_str("</th>");
         push_cell(out, "Up", |out| push_duration(out, snapshot.now.millis_since(stream.since)));
         push_cell(out, "Video", |out| push_video(out, stream.video.as_ref()));
@@ -143,13 +144,19 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
     out.push_str("</tbody>\n</table>\n");
 }
 
-/// Isolated, so that a name in a script that runs from the right disturbs no other.
-fn name(out: &mut String, stream: &StreamSnapshot) {
+/// Isolated, so that a name in a script that runs from the right disturbs no other. With its `server` block where nginx has
+/// several.
+fn name(out: &mut String, stream: &StreamSnapshot, several: bool) {
     out.push_str("<bdi>");
     push_escaped(out, &stream.app);
     out.push_str("</bdi>/<bdi>");
     push_escaped(out, &stream.name);
     out.push_str("</bdi>");
+    if several {
+        out.push_str("<small>");
+        push_escaped(out, stream.server.name());
+        out.push_str("</small>");
+    }
 }
 
 /// A rate, its share of the largest one, and what it came to.
@@ -184,7 +191,7 @@ fn players(out: &mut String, snapshot: &Snapshot) {
     for (stream, player) in all() {
         let millis = snapshot.now.millis_since(player.since);
         out.push_str("<tr><th scope=\"row\">");
-        name(out, stream);
+        name(out, stream, snapshot.has_several_servers());
         out.push_str("</th>");
         self::player(out, player, millis, most);
         out.push_str("</tr>\n");

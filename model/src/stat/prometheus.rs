@@ -1,7 +1,8 @@
 //! `weir_stat prometheus`: the text format 0.0.4.
 //!
-//! Where an exporter for nginx-rtmp has a metric of the same meaning, its name is kept. Streams bear
-//! the labels `app` and `stream`, targets `target` too, and no label says who publishes or plays.
+//! Where an exporter for nginx-rtmp has a metric of the same meaning, its name is kept. Streams have
+//! the labels `app` and `stream`, and `server` where there are several `server` blocks; targets have `target` too. No label
+//! says who publishes or plays.
 
 use std::cmp::Reverse;
 
@@ -133,25 +134,41 @@ pub fn render(snapshot: &Snapshot) -> String {
         });
     }
     let streams = distinct(snapshot);
+    let several = snapshot.has_several_servers();
     for metric in &STREAM {
         family(&mut out, metric, streams.iter().copied(), snapshot.now, |out, stream| {
             out.push('{');
-            label(out, "app", &stream.app);
-            out.push(',');
-            label(out, "stream", &stream.name);
+            stream_labels(out, stream, several);
             out.push('}');
         });
     }
-    targets::targets(&mut out, &streams, snapshot.now);
+    targets::targets(&mut out, &streams, several, snapshot.now);
     out
 }
 
-/// One stream a name. While a publisher takes over from another there can be two, but a scrape with
+/// Which stream it is. The `server` block is told only where there are several: a label more would be another series.
+fn stream_labels(out: &mut String, stream: &StreamSnapshot, several: bool) {
+    label(out, "app", &stream.app);
+    out.push(',');
+    label(out, "stream", &stream.name);
+    if several {
+        out.push(',');
+        label(out, "server", stream.server.name());
+    }
+}
+
+/// One stream per name. While a publisher takes over from another there can be two, but a scrape with
 /// a sample twice is an error: the later one stands.
 fn distinct(snapshot: &Snapshot) -> Vec<&StreamSnapshot> {
     let mut streams: Vec<&StreamSnapshot> = snapshot.streams.iter().collect();
-    streams.sort_by_key(|stream| (&stream.app, &stream.name, Reverse(stream.since)));
-    streams.dedup_by_key(|stream| (&stream.app, &stream.name));
+    let server = |stream: &StreamSnapshot| match snapshot.has_several_servers() {
+        true => stream.server.name().to_owned(),
+        false => String::new(),
+    };
+    streams.sort_by_cached_key(|stream| {
+        (stream.app.clone(), stream.name.clone(), server(stream), Reverse(stream.since))
+    });
+    streams.dedup_by(|a, b| a.app == b.app && a.name == b.name && server(a) == server(b));
     streams
 }
 

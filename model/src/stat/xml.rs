@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::text::{push_escaped, push_number};
 use crate::media::{AudioFacts, VideoFacts};
+use crate::server::Server;
 use crate::snapshot::{PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot};
 use crate::time::Timestamp;
 
@@ -29,27 +30,53 @@ pub fn render(snapshot: &Snapshot, full: bool) -> String {
     number_line(&mut out, "bytes_in", snapshot.bytes_in);
     number_line(&mut out, "bw_out", snapshot.bitrate_out);
     number_line(&mut out, "bytes_out", snapshot.bytes_out);
-    out.push_str("<server>\r\n");
-    for (app, streams) in applications(snapshot) {
-        application(&mut out, app, &streams, snapshot.now, full);
+    for applications in servers(snapshot) {
+        out.push_str("<server>\r\n");
+        for (app, streams) in applications {
+            application(&mut out, app, &streams, snapshot.now, full);
+        }
+        out.push_str("</server>\r\n");
     }
-    out.push_str("</server>\r\n</rtmp>\r\n");
+    out.push_str("</rtmp>\r\n");
     out
 }
 
 fn room(snapshot: &Snapshot, full: bool) -> usize {
-    let streams = (snapshot.streams.len() + snapshot.applications.len() + 1) * STREAM_LEN;
+    let applications: usize = snapshot.servers.iter().map(|block| block.applications.len() + 1).sum();
+    let streams = (snapshot.streams.len() + applications + 1) * STREAM_LEN;
     let clients = |stream: &StreamSnapshot| (stream.players.len() + 1) * CLIENT_LEN;
     if full { streams + snapshot.streams.iter().map(clients).sum::<usize>() } else { streams }
 }
 
-/// Each application with its streams. Those of an application that the configuration no longer has,
-/// which old workers still serve, come last.
-fn applications(snapshot: &Snapshot) -> Vec<(&str, Vec<&StreamSnapshot>)> {
-    let mut all: Vec<(&str, Vec<&StreamSnapshot>)> = Vec::with_capacity(snapshot.applications.len());
-    let mut places = HashMap::with_capacity(snapshot.applications.len());
-    let streams = snapshot.streams.iter().map(|stream| (stream.app.as_str(), Some(stream)));
-    let named = snapshot.applications.iter().map(|app| (app.as_str(), None));
+/// An application's name, with its streams.
+type Application<'s> = (&'s str, Vec<&'s StreamSnapshot>);
+
+/// The applications of each `server` block. Blocks that the configuration no longer has, which old workers still serve, come
+/// last.
+fn servers(snapshot: &Snapshot) -> Vec<Vec<Application<'_>>> {
+    let configured = snapshot.servers.iter().map(|block| (&block.server, block.applications.as_slice()));
+    let mut blocks: Vec<(&Server, &[String])> = configured.collect();
+    for stream in &snapshot.streams {
+        if !blocks.iter().any(|(server, _)| server.is_same(&stream.server)) {
+            blocks.push((&stream.server, &[]));
+        }
+    }
+    let mut streams: Vec<&StreamSnapshot> = snapshot.streams.iter().collect();
+    let mut all = Vec::with_capacity(blocks.len());
+    for (server, names) in blocks {
+        let (own, others) = streams.into_iter().partition(|stream| stream.server.is_same(server));
+        streams = others;
+        all.push(applications(names, own));
+    }
+    all
+}
+
+/// Each application of a block with its streams. Those of an application that the configuration no longer has come last.
+fn applications<'s>(names: &'s [String], streams: Vec<&'s StreamSnapshot>) -> Vec<Application<'s>> {
+    let mut all: Vec<Application<'_>> = Vec::with_capacity(names.len());
+    let mut places = HashMap::with_capacity(names.len());
+    let streams = streams.into_iter().map(|stream| (stream.app.as_str(), Some(stream)));
+    let named = names.iter().map(|app| (app.as_str(), None));
     for (app, stream) in named.chain(streams) {
         let place = *places.entry(app).or_insert_with(|| {
             all.push((app, Vec::new()));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 use crate::target::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
 
@@ -12,6 +13,8 @@ pub(super) struct TargetLine {
     id: TargetId,
     app: AppName,
     stream: StreamPattern,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<ServerAddr>,
     #[serde(with = "exposed")]
     url: TargetUrl,
     enabled: bool,
@@ -24,6 +27,7 @@ impl From<&Target> for TargetLine {
             id: target.id,
             app: target.app.clone(),
             stream: target.stream.clone(),
+            server: target.server.clone(),
             url: target.url.clone(),
             enabled: target.enabled,
             note: target.note.clone(),
@@ -38,6 +42,7 @@ impl From<TargetLine> for Target {
             id: line.id,
             app: line.app,
             stream: line.stream,
+            server: line.server,
             url: line.url,
             enabled: line.enabled,
             note: line.note,

@@ -9,6 +9,7 @@ fn key(id: u64) -> StreamKey {
         id: KeyId(id),
         app: "live".parse().unwrap(),
         stream: format!("show{id}").parse().unwrap(),
+        server: None,
         note: String::new(),
         created_at: NOW,
         publish_from: vec!["192.0.2.0/24".parse().unwrap()],
@@ -28,7 +29,7 @@ fn target(id: u64) -> Target {
     let url = format!("rtmp://me:pw@host{id}/app/key?a={id}");
     let url = url.parse().unwrap();
     let (app, stream) = ("live".parse().unwrap(), StreamPattern::Any);
-    NewTarget { app, stream, url, enabled: true, note: String::new() }.into_target(TargetId(id))
+    NewTarget { app, stream, server: None, url, enabled: true, note: String::new() }.into_target(TargetId(id))
 }
 
 /// A file with a first line that fits any content.
@@ -52,6 +53,21 @@ fn one_key_a_line() {
     assert!(lines[4].contains("\"show1\"") && lines[4].ends_with("},"));
     assert!(lines[5].contains("\"show2\"") && lines[5].ends_with('}'));
     assert_eq!(State::decode(text.as_bytes()), Ok(state()));
+}
+
+/// Files from before are read, and what is not limited is written as before, so that an older Weir reads it.
+#[test]
+fn only_what_is_limited_to_a_server_block_names_it() {
+    assert!(!state().encode().contains("server"), "{}", state().encode());
+    let mut limited = state();
+    limited.keys[0].server = Some("1935".parse().unwrap());
+    limited.targets[1].server = Some("[::1]:1936".parse().unwrap());
+    let text = limited.encode();
+    assert!(
+        text.contains(r#""server":"0.0.0.0:1935""#) && text.contains(r#""server":"[::1]:1936""#),
+        "{text}"
+    );
+    assert_eq!(State::decode(text.as_bytes()), Ok(limited));
 }
 
 #[test]
@@ -237,6 +253,7 @@ prop_compose! {
         id: u64,
         app in "[a-z]{1,8}(/[a-z]{1,8})?",
         stream in "[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
+        port in prop::option::of(1..=u16::MAX),
         note in "\\PC{0,40}",
         created_at in 0..Timestamp::MAX.as_millis(),
         from in prop::collection::vec(any::<std::net::IpAddr>(), 0..16),
@@ -246,6 +263,7 @@ prop_compose! {
             id: KeyId(id),
             app: app.parse().unwrap(),
             stream: stream.parse().unwrap(),
+            server: port.map(|port| port.to_string().parse().unwrap()),
             note,
             created_at: Timestamp::from_millis(created_at),
             publish_from: from.iter().map(|addr| addr.to_string().parse().unwrap()).collect(),
@@ -259,12 +277,15 @@ prop_compose! {
         id: u64,
         app in "[a-z]{1,8}(/[a-z]{1,8})?",
         stream in prop::option::of("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"),
+        port in prop::option::of(1..=u16::MAX),
         url in r#"rtmps?://([a-z]{1,8}(:[!-$&-.0-9;-?A-Z]{0,9})?@)?[a-z]{1,20}(:[1-9][0-9]{0,3})?/[a-z]{1,9}/[!-.0-9A-~]{4,90}"#,
         enabled: bool,
         note in "\\PC{0,40}",
     ) -> Target {
         let stream = stream.map_or(StreamPattern::Any, |name| StreamPattern::Name(name.parse().unwrap()));
-        let new = NewTarget { app: app.parse().unwrap(), stream, url: url.parse().unwrap(), enabled, note };
+        let (app, url) = (app.parse().unwrap(), url.parse().unwrap());
+        let server = port.map(|port| port.to_string().parse().unwrap());
+        let new = NewTarget { app, stream, server, url, enabled, note };
         new.into_target(TargetId(id))
     }
 }

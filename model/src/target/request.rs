@@ -4,6 +4,7 @@ use super::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
 use crate::api::ApiError;
 use crate::fields::Fields;
 use crate::key::check_note;
+use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 
 /// The body of `POST /v1/targets`.
@@ -13,6 +14,8 @@ pub struct NewTarget {
     pub app: AppName,
     /// Which of them.
     pub stream: StreamPattern,
+    /// The `server` block that it is limited to, by an address that the block listens on.
+    pub server: Option<ServerAddr>,
     /// Where to.
     pub url: TargetUrl,
     /// Whether it is pushed to; yes, unless the body says no.
@@ -31,6 +34,7 @@ impl NewTarget {
             url: fields.parsed("url")?,
             enabled: fields.optional_bool("enabled")?.unwrap_or(true),
             note: note(&mut fields)?.unwrap_or_default(),
+            server: fields.optional_parsed("server")?,
         };
         fields.finish()?;
         new.stream.check(&new.url).map_err(|error| ApiError::bad_field("url", error))?;
@@ -43,6 +47,7 @@ impl NewTarget {
             id,
             app: self.app,
             stream: self.stream,
+            server: self.server,
             url: self.url,
             enabled: self.enabled,
             note: self.note,

@@ -34,10 +34,14 @@ fn a_pattern_is_a_name_or_a_star() {
 #[test]
 fn is_for_the_streams_of_its_application() {
     let mut target = target();
-    assert!(target.matches("live", "show"));
-    assert!(!target.matches("live", "other") && !target.matches("radio", "show"));
+    let [here, there] = ["1935", "1936"].map(|port| Server::new([port.parse().unwrap()]));
+    assert!(target.matches(&here, "live", "show") && target.matches(&there, "live", "show"));
+    assert!(!target.matches(&here, "live", "other") && !target.matches(&here, "radio", "show"));
     target.stream = StreamPattern::Any;
-    assert!(target.matches("live", "other") && !target.matches("radio", "show"));
+    assert!(target.matches(&here, "live", "other") && !target.matches(&here, "radio", "show"));
+    target.server = Some("1935".parse().unwrap());
+    assert!(target.matches(&here, "live", "show") && !target.matches(&there, "live", "show"));
+    assert!(!target.matches(&Server::nowhere(), "live", "show"));
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn a_target_needs_application_stream_and_url() {
     for (field, expected) in [
         (r#""enabled":1"#, "field \"enabled\": expected true or false, found a number"),
         (r#""note":"a\nb""#, "field \"note\": control characters are not allowed"),
-        (r#""key":"x""#, "unknown field \"key\", known are app, stream, url, enabled, note"),
+        (r#""key":"x""#, "unknown field \"key\", known are app, stream, url, enabled, note, server"),
     ] {
         assert_eq!(with(field), expected);
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{StreamPattern, TargetId, TargetSource};
+use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 use crate::time::Timestamp;
 
@@ -91,6 +92,9 @@ pub struct TargetView {
     pub app: AppName,
     /// Which of them.
     pub stream: StreamPattern,
+    /// Only those of the `server` block that listens on this address; those of each block when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerAddr>,
     /// Where to, what is secret masked; `None` when redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

@@ -24,6 +24,8 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
 pub(super) fn create(call: &Call<'_>) -> Answer {
     let now = process::now();
     let new = NewKey::from_json(call.body, now)?;
+    let known = call.runtime.check_server(new.server.as_ref(), &new.app);
+    known.map_err(|error| ApiError::bad_field("server", error))?;
     let secret = new_secret()?;
     let key = new.into_key(KeyId(random::<8>().map(u64::from_le_bytes)?), secret.digest(), now);
     pend(call, &key)?;

@@ -1,7 +1,11 @@
 //! `/v1/streams`: what is live, in every worker; a publisher or a player is dropped, whichever worker has it.
+//!
+//! A stream is named by application and name, in the path or as arguments, and by `?server=` where several `server` blocks
+//! have one of that name.
 
 use serde_json::json;
-use weir_model::{api::ApiError, snapshot::StreamSnapshot, verdict::Credential};
+use weir_model::{ServerAddr, Timestamp, api::ApiError, snapshot::StreamSnapshot, verdict::Credential};
+use weir_zone::LiveStream;
 
 use super::{Answer, Call, answer};
 use crate::{ffi::process, snapshot, worker};
@@ -9,70 +13,166 @@ use crate::{ffi::process, snapshot, worker};
 /// The longest ban, in seconds: one day.
 const MAX_BAN_S: u64 = 86_400;
 
+/// What stands behind `?`.
+#[derive(Default)]
+struct Asked {
+    app: Option<String>,
+    name: Option<String>,
+    server: Option<ServerAddr>,
+    ban_s: u64,
+}
+
 pub(super) fn list(call: &Call<'_>) -> Answer {
-    answer(200, &json!({ "streams": snapshot::streams(&call.runtime) }))
+    let asked = Asked::read(call.head.query, &["app", "name", "server"])?;
+    let fits = |stream: &StreamSnapshot| {
+        asked.app.as_ref().is_none_or(|app| *app == stream.app)
+            && asked.name.as_ref().is_none_or(|name| *name == stream.name)
+            && stream.server.is_within(asked.server.as_ref())
+    };
+    let streams: Vec<StreamSnapshot> = snapshot::streams(&call.runtime).into_iter().filter(fits).collect();
+    answer(200, &json!({ "streams": snapshot::told(&call.runtime, streams) }))
 }
 
-pub(super) fn show(call: &Call<'_>, app: &str, name: &str) -> Answer {
-    answer(200, &find(call, app, name)?)
+pub(super) fn show(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
+    let streams = snapshots(call, app, name)?;
+    answer(200, &streams.first())
 }
 
-pub(super) fn players(call: &Call<'_>, app: &str, name: &str) -> Answer {
-    answer(200, &json!({ "players": find(call, app, name)?.players }))
+pub(super) fn players(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
+    let streams = snapshots(call, app, name)?;
+    let players: Vec<_> = streams.iter().flat_map(|stream| &stream.players).collect();
+    answer(200, &json!({ "players": players }))
 }
 
 /// Drops a publisher; with `?ban_s=60` its key opens nothing for so long.
-pub(super) fn drop_publisher(call: &Call<'_>, app: &str, name: &str) -> Answer {
-    let ban_s = ban_seconds(call.head.query)?;
-    let zone = call.runtime.zone.lock(process::pid());
-    let stream = zone.stream(app, name, process::alive).ok_or_else(|| not_live(app, name))?;
-    let until = process::now().plus_seconds(ban_s);
-    let banned = match stream.credential {
-        Credential::Key(id) if ban_s > 0 => {
-            zone.ban_key(id, until);
-            Some(until)
-        }
-        _ if ban_s > 0 => {
-            return Err(ApiError::conflict("no key opened this stream: only a key can be banned"));
-        }
+pub(super) fn drop_publisher(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
+    let asked = Asked::read(call.head.query, &["ban_s", "server"])?;
+    drop_all(call, &asked, find(call, app, name, &asked)?)
+}
+
+/// The same for any name: `?app=live&name=..` says what no path can.
+pub(super) fn drop_asked(call: &Call<'_>) -> Answer {
+    let asked = Asked::read(call.head.query, &["app", "name", "server", "ban_s"])?;
+    let (Some(app), Some(name)) = (&asked.app, &asked.name) else {
+        return Err(ApiError::bad_request("arguments \"app\" and \"name\": which stream is to be dropped?"));
+    };
+    let streams = live(call, app, name, &asked);
+    if streams.is_empty() { Err(not_live(app, name)) } else { drop_all(call, &asked, streams) }
+}
+
+fn drop_all(call: &Call<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer {
+    let until = process::now().plus_seconds(asked.ban_s);
+    let key = |stream: &LiveStream| match stream.credential {
+        Credential::Key(id) => Some(id),
         _ => None,
     };
-    let dropped = u64::from(zone.order_close(stream.id));
+    let keys: Vec<_> = streams.iter().filter_map(key).collect();
+    if asked.ban_s > 0 && keys.len() < streams.len() {
+        return Err(ApiError::conflict("no key opened this stream: only a key can be banned"));
+    }
+    let banned: Option<Timestamp> = (asked.ban_s > 0).then_some(until);
+    let zone = call.runtime.zone.lock(process::pid());
+    if banned.is_some() {
+        keys.into_iter().for_each(|id| zone.ban_key(id, until));
+    }
+    let dropped = streams.iter().filter(|stream| zone.order_close(stream.id)).count();
     drop(zone);
     worker::follow_orders(&call.runtime);
     answer(200, &json!({ "dropped": dropped, "banned_until": banned }))
 }
 
-pub(super) fn drop_player(call: &Call<'_>, app: &str, name: &str, id: &str) -> Answer {
+pub(super) fn drop_player(call: &Call<'_>, app: &[&str], name: &str, id: &str) -> Answer {
     let session = snapshot::parse_number(id);
-    let found =
-        session.is_some_and(|session| call.runtime.zone.lock(process::pid()).order_drop(app, name, session));
+    let zone = call.runtime.zone.lock(process::pid());
+    let found = session.is_some_and(|session| {
+        readings(app, name).iter().any(|(app, name)| zone.order_drop(app, name, session))
+    });
+    drop(zone);
     if !found {
+        let app = app.join("/");
         return Err(ApiError::not_found(format!("no player \"{id}\" plays \"{app}/{name}\"")));
     }
     worker::follow_orders(&call.runtime);
     answer(200, &json!({ "dropped": 1 }))
 }
 
-fn find(call: &Call<'_>, app: &str, name: &str) -> Result<StreamSnapshot, ApiError> {
-    let mut streams = snapshot::streams(&call.runtime).into_iter();
-    streams.find(|stream| stream.app == app && stream.name == name).ok_or_else(|| not_live(app, name))
+/// The streams of a path, the first that began first.
+fn snapshots(call: &Call<'_>, app: &[&str], name: &str) -> Result<Vec<StreamSnapshot>, ApiError> {
+    let asked = Asked::read(call.head.query, &["server"])?;
+    let sessions: Vec<String> =
+        find(call, app, name, &asked)?.iter().map(|stream| stream.id.to_string()).collect();
+    let streams = snapshot::streams(&call.runtime).into_iter();
+    let found: Vec<StreamSnapshot> = streams.filter(|stream| sessions.contains(&stream.session)).collect();
+    if found.is_empty() {
+        Err(not_live(&app.join("/"), name))
+    } else {
+        Ok(snapshot::told(&call.runtime, found))
+    }
+}
+
+/// The live streams of a path: those of the first reading that has any.
+fn find(call: &Call<'_>, app: &[&str], name: &str, asked: &Asked) -> Result<Vec<LiveStream>, ApiError> {
+    let found = readings(app, name)
+        .iter()
+        .map(|(app, name)| live(call, app, name, asked))
+        .find(|all| !all.is_empty());
+    found.ok_or_else(|| not_live(&app.join("/"), name))
+}
+
+/// What a path may mean, as both applications and names may hold slashes. A part with `%2F` in it was not split, so a path of
+/// two parts means one thing.
+fn readings(app: &[&str], name: &str) -> Vec<(String, String)> {
+    let parts: Vec<&str> = app.iter().copied().chain([name]).collect();
+    let splits = |parts: &[&str]| {
+        let cuts = (1..parts.len()).rev();
+        cuts.map(|cut| (parts[..cut].join("/"), parts[cut..].join("/"))).collect::<Vec<_>>()
+    };
+    let mut all = splits(&parts);
+    // A slash at the end of a longer path is an empty name, or nothing.
+    if let [before @ .., ""] = parts.as_slice()
+        && before.len() > 1
+    {
+        all.extend(splits(before));
+    }
+    all
+}
+
+fn live(call: &Call<'_>, app: &str, name: &str, asked: &Asked) -> Vec<LiveStream> {
+    let zone = call.runtime.zone.lock(process::pid());
+    let mut streams = zone.streams_named(app, name, process::alive);
+    streams.retain(|stream| stream.server.is_within(asked.server.as_ref()));
+    streams
 }
 
 fn not_live(app: &str, name: &str) -> ApiError {
     ApiError::not_found(format!("no stream \"{app}/{name}\" is live"))
 }
 
-fn ban_seconds(query: &str) -> Result<u64, ApiError> {
-    let mut ban_s = 0;
-    for argument in query.split('&').filter(|argument| !argument.is_empty()) {
-        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
-        if name != "ban_s" {
-            return Err(ApiError::bad_request(format!("unknown argument \"{name}\", known is ban_s")));
+impl Asked {
+    /// Reads the arguments, of which `known` may be there.
+    fn read(query: &str, known: &[&str]) -> Result<Asked, ApiError> {
+        let mut asked = Asked::default();
+        for (argument, value) in form_urlencoded::parse(query.as_bytes()) {
+            let bad = |what: String| ApiError::bad_request(format!("argument \"{argument}\": {what}"));
+            match argument.as_ref() {
+                unknown if !known.contains(&unknown) => {
+                    let known = known.join(", ");
+                    return Err(ApiError::bad_request(format!(
+                        "unknown argument \"{unknown}\", known is {known}"
+                    )));
+                }
+                "app" => asked.app = Some(value.into_owned()),
+                "name" => asked.name = Some(value.into_owned()),
+                "server" => asked.server = Some(value.parse().map_err(|error| bad(format!("{error}")))?),
+                _ => {
+                    asked.ban_s = value
+                        .parse()
+                        .ok()
+                        .filter(|ban_s| *ban_s <= MAX_BAN_S)
+                        .ok_or_else(|| bad(format!("expected seconds from 0 to {MAX_BAN_S}")))?;
+                }
+            }
         }
-        ban_s = value.parse().ok().filter(|ban_s| *ban_s <= MAX_BAN_S).ok_or_else(|| {
-            ApiError::bad_request(format!("argument \"ban_s\": expected seconds from 0 to {MAX_BAN_S}"))
-        })?;
+        Ok(asked)
     }
-    Ok(ban_s)
 }

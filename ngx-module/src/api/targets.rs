@@ -24,6 +24,8 @@ pub(super) fn show(call: &Call<'_>, id: &str) -> Answer {
 
 pub(super) fn create(call: &Call<'_>) -> Answer {
     let new = NewTarget::from_json(call.body)?;
+    let known = call.runtime.check_server(new.server.as_ref(), &new.app);
+    known.map_err(|error| ApiError::bad_field("server", error))?;
     let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
     call.runtime.zone.lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
     let made = target.clone();

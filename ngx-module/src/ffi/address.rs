@@ -5,10 +5,6 @@ use std::{
     ptr,
 };
 
-use nginx_sys::{ngx_cycle, ngx_listening_t};
-
-use super::{collections, rtmp_sys};
-
 /// An address as the system has it.
 pub(super) struct System {
     storage: libc::sockaddr_storage,
@@ -42,19 +38,6 @@ impl System {
 
     pub(super) fn pointer(&mut self) -> *mut nginx_sys::sockaddr {
         (&raw mut self.storage).cast()
-    }
-}
-
-/// Where this server listens for RTMP.
-#[must_use]
-pub fn listeners() -> Vec<SocketAddr> {
-    let Some(rtmp) = rtmp_sys::rtmp() else { return Vec::new() };
-    let own = rtmp.ngx_rtmp_init_connection as usize;
-    // SAFETY: the listening sockets of the running cycle.
-    unsafe {
-        let all = collections::array::<ngx_listening_t>(&(*ngx_cycle).listening);
-        let ours = all.iter().filter(|socket| socket.handler.is_some_and(|handler| handler as usize == own));
-        ours.filter_map(|socket| read(socket.sockaddr.cast())).collect()
     }
 }
 

@@ -18,10 +18,11 @@ use super::{
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
-        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt,
-        ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_publish_pt, ngx_rtmp_session_t,
+        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_main_conf_t,
+        ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt,
+        ngx_rtmp_publish_pt, ngx_rtmp_session_t,
     },
+    servers,
 };
 pub(super) use commands::forward_publish;
 
@@ -79,7 +80,7 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                 return NGX_ERROR as ngx_int_t;
             }
             let settings = &mut *conf::main_settings((*(*cf).cycle).conf_ctx);
-            settings.applications = applications(core);
+            settings.learn_servers(servers::describe(&rtmp, core));
             NEXT.with(|next| {
                 next.publish_command = command;
                 next.play_command = replace_command(&mut core.amf, c"play", commands::play_command);
@@ -100,25 +101,6 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         NGX_OK as ngx_int_t
     })
-}
-
-/// The names of all applications, each once.
-///
-/// # Safety
-///
-/// `core` is the main configuration of nginx-rtmp's core module.
-unsafe fn applications(core: &ngx_rtmp_core_main_conf_t) -> Vec<String> {
-    let mut names = Vec::new();
-    // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application).
-    unsafe {
-        for server in collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers) {
-            let apps = collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**server).applications);
-            names.extend(apps.iter().filter_map(|app| conf::text(&(**app).name).map(str::to_owned)));
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
 }
 
 type Handler =

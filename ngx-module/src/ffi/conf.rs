@@ -240,6 +240,13 @@ impl Context<'_> {
         text(&name).map(str::to_owned).ok_or_else(|| "the application's name is not UTF-8".to_owned())
     }
 
+    /// The `server` block that is being read.
+    pub fn server_block(&self) -> BlockMark {
+        // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application), which has the settings of
+        // the `server` block around it.
+        BlockMark(unsafe { (*self.cf.ctx.cast::<ngx_rtmp_conf_ctx_t>()).srv_conf.addr() })
+    }
+
     /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
     pub fn add_zone(&mut self, size: usize, settings: *mut MainSettings) -> Result<(), String> {
         rtmp_sys::check()?;
@@ -335,6 +342,12 @@ pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
     std::str::from_utf8(unsafe { slice::from_raw_parts(word.data, word.len) }).ok()
 }
 
+/// The bytes of a string of nginx.
+pub(super) fn bytes(word: &ngx_str_t) -> &[u8] {
+    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
+    if word.len == 0 { &[] } else { unsafe { slice::from_raw_parts(word.data, word.len) } }
+}
+
 /// The settings of the whole configuration, in a cycle's table.
 ///
 /// # Safety
@@ -393,6 +406,10 @@ pub(super) unsafe fn entry<'a, T>(table: *mut *mut c_void, module: *const ngx_mo
         (*table.add((*module).ctx_index)).cast::<T>().as_ref()
     }
 }
+
+/// Tells a `server` block from the others of a configuration, while that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockMark(pub(super) usize);
 
 /// A pointer to something of nginx's, which only the fence looks behind.
 pub struct Handle<T>(pub(super) *mut T);

@@ -141,7 +141,7 @@ unsafe fn writer(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> 
 /// # Safety
 ///
 /// As for `writer`; the directive's setting is a `T`.
-unsafe fn setting<T>(
+pub(super) unsafe fn setting<T>(
     app: &ngx_rtmp_core_app_conf_t,
     module: *const ngx_module_t,
     directive: &str,

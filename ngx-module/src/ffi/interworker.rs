@@ -14,11 +14,13 @@ use std::{
 
 use nginx_sys::{
     NGX_OK, ngx_addr_t, ngx_connection_t, ngx_cycle_t, ngx_event_accept, ngx_event_actions, ngx_flag_t,
-    ngx_free_connection, ngx_get_connection, ngx_int_t, ngx_listening_t, ngx_str_t, ngx_uint_t,
+    ngx_free_connection, ngx_get_connection, ngx_int_t, ngx_listening_t, ngx_str_t,
 };
+use weir_model::Server;
+use weir_zone::Door;
 
 use super::{
-    callback, commands, export, log,
+    callback, collections, commands, conf, export, log,
     process::Local,
     rtmp_sys::{
         self, Rtmp, ngx_rtmp_addr_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_in_addr_t, ngx_rtmp_port_t,
@@ -26,20 +28,22 @@ use super::{
     },
 };
 
+use crate::settings::AppSettings;
+
 /// NGX_READ_EVENT where nginx is built with epoll (ngx_event.h).
 const READ_EVENT: ngx_int_t = (libc::EPOLLIN | libc::EPOLLRDHUP) as ngx_int_t;
 /// nginx's own backlog on Linux (NGX_LISTEN_BACKLOG).
 const BACKLOG: libc::c_int = 511;
 
 /// What one listening socket needs, for the life of the worker.
-struct Door {
+struct DoorSocket {
     listening: ngx_listening_t,
     address: libc::sockaddr_un,
     port: ngx_rtmp_port_t,
     addr: ngx_rtmp_in_addr_t,
 }
 
-static DOORS: Local<Vec<*mut Door>> = Local::new(Vec::new());
+static DOORS: Local<Vec<*mut DoorSocket>> = Local::new(Vec::new());
 
 /// Takes `rtmp_auto_push` over from nginx-rtmp, in a configuration that is about to run. Returns whether it
 /// was on.
@@ -62,28 +66,46 @@ pub(super) unsafe fn take_over(cycle: *mut ngx_cycle_t) -> bool {
     false
 }
 
-/// Opens the worker's sockets, one a `server`. Returns the names that the kernel gave them.
-pub fn open() -> Vec<u32> {
+/// Opens the worker's sockets, one per `server` block. The first address of each block comes first, so that each is told as
+/// long as there is room.
+pub fn open() -> Vec<Door> {
     let Some(rtmp) = rtmp_sys::rtmp() else { return Vec::new() };
-    // SAFETY: the main configuration of the running cycle, set by nginx-rtmp; null without an rtmp block.
-    let servers = unsafe { (*rtmp.ngx_rtmp_core_main_conf).as_ref() }.map_or(0, |core| core.servers.nelts);
-    (0..servers.min(weir_zone::MAX_DOORS))
-        .map_while(|server| {
-            let opened = open_door(&rtmp, server);
-            if let Err(error) = &opened {
-                log::cycle(
-                    log::Level::Critical,
-                    format_args!("weir: no socket for the other workers: {error}"),
-                );
-            }
-            opened.ok()
+    // SAFETY: the main configuration of the running cycle, set by nginx-rtmp; null without an rtmp block. Our entry in a block's
+    // table of application settings is an `AppSettings`.
+    let blocks: Vec<Server> = unsafe {
+        (*rtmp.ngx_rtmp_core_main_conf).as_ref().map_or_else(Vec::new, |core| {
+            let servers = collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers).iter();
+            let settings =
+                servers.map(|server| conf::entry((*(**server).ctx).app_conf, export::rtmp_module()));
+            settings
+                .map(|settings: Option<&AppSettings>| {
+                    settings.map_or_else(Server::nowhere, |it| it.server.clone())
+                })
+                .collect()
         })
-        .collect()
+    };
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for (at, block) in blocks.iter().enumerate().take(weir_zone::MAX_DOORS) {
+        match open_door(&rtmp, at) {
+            Ok(name) => {
+                first.push(Door::new(name, block.first()));
+                others.extend(block.addresses().iter().skip(1).map(|addr| Door::new(name, Some(addr))));
+            }
+            Err(error) => {
+                let line = format_args!("weir: no socket for the other workers: {error}");
+                log::cycle(log::Level::Critical, line);
+                break;
+            }
+        }
+    }
+    first.extend(others);
+    first.truncate(weir_zone::MAX_DOORS);
+    first
 }
 
 fn open_door(rtmp: &Rtmp, server: usize) -> std::io::Result<u32> {
     // SAFETY: zeroes are valid for all of it: numbers, null pointers, no functions.
-    let door: &'static mut Door = Box::leak(Box::new(unsafe { mem::zeroed() }));
+    let door: &'static mut DoorSocket = Box::leak(Box::new(unsafe { mem::zeroed() }));
     let (socket, length) = listen(&mut door.address)?;
     let digits: String = door.address.sun_path[1..6].iter().map(|c| *c as u8 as char).collect();
     let name = u32::from_str_radix(&digits, 16).map_err(std::io::Error::other)?;
@@ -117,10 +139,10 @@ fn listen(address: &mut libc::sockaddr_un) -> std::io::Result<(OwnedFd, libc::so
 fn serve(
     rtmp: &Rtmp,
     server: usize,
-    door: &'static mut Door,
+    door: &'static mut DoorSocket,
     fd: RawFd,
     length: libc::socklen_t,
-) -> std::io::Result<&'static mut Door> {
+) -> std::io::Result<&'static mut DoorSocket> {
     // SAFETY: the servers of the running configuration; the settings live as long as the worker, and so
     // does a door. What is filled in is what ngx_event_accept and ngx_rtmp_init_connection read.
     unsafe {
@@ -205,8 +227,7 @@ pub(super) unsafe fn pushed_to(session: *mut ngx_rtmp_session_t) -> Vec<u32> {
     // SAFETY: the relay module's context of a publisher lists its pushes (ngx_rtmp_relay_create); `data` of
     // those with our tag is the process id that `push` put there.
     unsafe {
-        let relay: Option<&ngx_rtmp_relay_ctx_t> =
-            super::conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
+        let relay: Option<&ngx_rtmp_relay_ctx_t> = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
         let mut push = relay.map_or(ptr::null_mut(), |relay| relay.play);
         while let Some(context) = push.as_ref() {
             if context.tag == tag() {
@@ -247,22 +268,6 @@ pub(super) unsafe fn push(session: *mut ngx_rtmp_session_t, name: &str, pid: u32
         target.tag = tag();
         target.data = pid as usize as *mut c_void;
         (rtmp.ngx_rtmp_relay_push)(session, &mut text(name), &mut target) == NGX_OK as ngx_int_t
-    }
-}
-
-/// Which `server` a session belongs to, counted from 0.
-///
-/// # Safety
-///
-/// `session` is alive.
-pub(super) unsafe fn server_of(session: *mut ngx_rtmp_session_t) -> Option<usize> {
-    let rtmp = rtmp_sys::rtmp()?;
-    // SAFETY: as in `open_door`.
-    unsafe {
-        let core = (*rtmp.ngx_rtmp_core_main_conf).as_ref()?;
-        let servers: *mut *mut ngx_rtmp_core_srv_conf_t = core.servers.elts.cast();
-        let count: ngx_uint_t = core.servers.nelts;
-        (0..count).find(|at| ptr::eq((*(**servers.add(*at)).ctx).srv_conf, (*session).srv_conf))
     }
 }
 

@@ -9,6 +9,7 @@ use nginx_sys::{
     ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_str_t, ngx_table_elt_t,
 };
 use ngx::{core::Pool, http::Request};
+use percent_encoding::percent_decode;
 use weir_model::ClientAddr;
 
 use super::{callback, collections, conf, event_stream, export, log, thread};
@@ -23,6 +24,9 @@ pub struct Head<'r> {
     pub method: &'r str,
     /// The path below the location, without a slash at the start: `v1/keys`.
     pub path: &'r str,
+    /// The same in its parts, each decoded by itself: a `%2F` is part of a name, and `..` or nothing may be one. Of bytes that
+    /// are no UTF-8 stands U+FFFD.
+    pub parts: Vec<String>,
     /// What follows `?`.
     pub query: &'r str,
     /// The header `Authorization`.
@@ -189,6 +193,7 @@ unsafe fn head<'r>(r: &'r ngx_http_request_t) -> Option<Head<'r>> {
         Some(Head {
             method: conf::text(&r.method_name)?,
             path: below.trim_start_matches('/'),
+            parts: parts(r, &location.name, below),
             query: conf::text(&r.args)?,
             authorization: header(r.headers_in.authorization),
             content_type: header(r.headers_in.content_type),
@@ -198,6 +203,23 @@ unsafe fn head<'r>(r: &'r ngx_http_request_t) -> Option<Head<'r>> {
             settings: conf::entry(r.loc_conf, export::http_module())?,
         })
     }
+}
+
+/// The parts of what the client asked for, below the location. After a rewrite, and where the client wrote the location in
+/// another form, those of the path that nginx made of it.
+fn parts(r: &ngx_http_request_t, location: &ngx_str_t, below: &str) -> Vec<String> {
+    let decoded = || below.trim_matches('/').split('/').map(str::to_owned).collect();
+    let (asked, location) = (conf::bytes(&r.unparsed_uri), conf::bytes(location));
+    if r.valid_unparsed_uri() == 0 {
+        return decoded();
+    }
+    let path = asked.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    let decode = |part: &[u8]| percent_decode(part).decode_utf8_lossy().into_owned();
+    let all: Vec<String> = path.split(|byte| *byte == b'/').map(decode).collect();
+    let location = String::from_utf8_lossy(location);
+    let own: Vec<&str> = location.trim_end_matches('/').split('/').collect();
+    let (above, rest) = all.split_at(own.len().min(all.len()));
+    if location.starts_with('/') && above == own { rest.to_vec() } else { decoded() }
 }
 
 /// A header that nginx itself does not know.

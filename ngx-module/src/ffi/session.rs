@@ -12,7 +12,7 @@ use std::{
 use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_str_t};
 use ngx::core::Pool;
 use weir_model::{
-    ClientAddr,
+    ClientAddr, Server,
     media::{AudioFacts, VideoFacts},
 };
 
@@ -93,6 +93,13 @@ impl Session {
             conf::entry::<AppSettings>(core.ctx.as_ref()?.app_conf, export::rtmp_module())
         };
         self.settings().or_else(of_server)
+    }
+
+    /// The `server` block that the session belongs to.
+    #[must_use]
+    pub fn server(&self) -> &'static Server {
+        static NOWHERE: Server = Server::nowhere();
+        self.guard_settings().map_or(&NOWHERE, |settings| &settings.server)
     }
 
     /// `weir_drain_timeout` in milliseconds.
@@ -212,11 +219,10 @@ impl Session {
     /// Pushes this publisher's stream to another worker, by the socket that this worker has for the session's
     /// `server`. Returns whether the connection was begun.
     pub fn push_to_worker(&mut self, name: &str, worker: &WorkerFacts) -> bool {
+        let server = self.server();
+        let door = worker.doors.iter().find(|door| door.is_for(server));
         // SAFETY: a live session that publishes `name`.
-        unsafe {
-            let door = interworker::server_of(self.session).and_then(|server| worker.doors.get(server));
-            door.is_some_and(|door| interworker::push(self.session, name, worker.pid, *door))
-        }
+        door.is_some_and(|door| unsafe { interworker::push(self.session, name, worker.pid, door.name) })
     }
 
     /// Bytes that nginx-rtmp has sent to this session: 32 bits that wrap.

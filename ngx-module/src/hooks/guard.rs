@@ -140,7 +140,7 @@ pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Viola
     }
     let name = String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default());
     let app = session.app().to_owned();
-    if is_live(&app, &name) {
+    if session.settings().is_some_and(|settings| is_live(settings, &app, &name)) {
         return Some(Violation::Duplicate);
     }
     let guarded = session.known_state().and_then(|state| state.guard.as_mut())?;
@@ -148,15 +148,16 @@ pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Viola
     None
 }
 
-fn is_live(app: &str, name: &str) -> bool {
+fn is_live(settings: &AppSettings, app: &str, name: &str) -> bool {
     let here = session::find(|other| {
         let guarded = other.known_state().and_then(|state| state.guard.as_ref());
         let same = guarded.is_some_and(|guarded| guarded.publishes && guarded.name.as_deref() == Some(name));
-        same && other.app() == app
+        same && other.app() == app && other.settings().is_some_and(|other| settings.excludes(other))
     });
+    let (server, folders) = (&settings.server, &settings.folders);
     here.is_some()
         || runtime::current().is_some_and(|runtime| {
-            runtime.zone.lock(process::pid()).stream(app, name, process::alive).is_some()
+            runtime.zone.lock(process::pid()).occupant(server, folders, app, name, process::alive).is_some()
         })
 }
 
@@ -239,7 +240,9 @@ pub(super) fn refuse(session: &Session, violation: Violation) {
         LogLine::Each => String::new(),
         LogLine::Summary { unlogged } => format!(", {unlogged} more since the last line"),
     };
-    let data = json!({ "app": session.app(), "reason": violation.label(), "addr": session.addr() });
+    let data = json!({
+        "server": session.server(), "app": session.app(), "reason": violation.label(), "addr": session.addr(),
+    });
     runtime.zone.lock(process::pid()).push_event("guard.refused", &data.to_string(), now);
     let app = match session.app() {
         "" => String::new(),

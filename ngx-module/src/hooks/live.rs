@@ -17,6 +17,7 @@ use crate::{
     ffi::{log::Level, process, session::Session, timer},
     push,
     runtime::{self, Runtime},
+    settings::AppSettings,
     worker,
 };
 
@@ -150,13 +151,14 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) 
 fn watch(session: &mut Session) -> Passage {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return Passage::Open };
     let (Some(name), Some(worker)) = (session.live_name(), runtime.worker()) else { return Passage::Open };
+    let Some(AppSettings { server, folders, .. }) = session.settings() else { return Passage::Open };
     let addr = session.addr();
     let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
-    let new = NewStream { app: session.app(), name: &name, credential, addr: &addr, worker };
+    let new = NewStream { server, folders, app: session.app(), name: &name, credential, addr: &addr, worker };
     let zone = runtime.zone.lock(process::pid());
     if credential == Credential::Open
         && guard::stands_before(session)
-        && zone.stream(new.app, &name, process::alive).is_some()
+        && zone.occupant(server, folders, new.app, &name, process::alive).is_some()
     {
         drop(zone);
         guard::refuse(session, Violation::Duplicate);

@@ -48,7 +48,7 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
     let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
     let digest = Digest::of(name);
     let is_key = settings.publish() == Policy::Key
-        && (runtime.file_key(session.app(), &digest).is_some()
+        && (runtime.file_key(session.server(), session.app(), &digest).is_some()
             || runtime.zone.lock(process::pid()).is_valid_key(&digest));
     if is_key {
         session.log(
@@ -90,7 +90,7 @@ pub fn on_play(session: &mut Session, name: &str) {
         return;
     }
     let addr = session.addr();
-    let new = NewPlayer { app: session.app(), stream: name, addr: &addr, worker };
+    let new = NewPlayer { server: session.server(), app: session.app(), stream: name, addr: &addr, worker };
     // In a full zone a player is served all the same, and not counted.
     let Ok(id) = runtime.zone.lock(process::pid()).add_player(&new, process::now()) else { return };
     let Some(row) = runtime.zone.player_row(id) else { return };

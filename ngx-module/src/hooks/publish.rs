@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use weir_model::{
-    ClientAddr, Digest, Presented, Refusal, StreamName, Timestamp,
+    ClientAddr, Digest, Presented, Refusal, Server, StreamName, Timestamp,
     duplicate::{self, LiveFacts},
     guard::Violation,
     publish::publish_type,
@@ -165,7 +165,9 @@ fn verdict(
     let (app, client, now) = (session.app(), session.client(), process::now());
     let grant = match settings.publish() {
         Policy::Key => match verdict::credential_of(&presented) {
-            Presentation::Key(digest) => verdict_on_key(runtime, app, digest, client, now)?,
+            Presentation::Key(digest) => {
+                verdict_on_key(runtime, (&settings.server, app), digest, client, now)?
+            }
             Presentation::Token(token) => {
                 let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
                 let claims = signer.verify(token.expose())?;
@@ -181,16 +183,17 @@ fn verdict(
 
 fn verdict_on_key(
     runtime: &Runtime,
-    app: &str,
+    (server, app): (&Server, &str),
     digest: Digest,
     client: ClientAddr,
     now: Timestamp,
 ) -> Result<Grant, Refusal> {
-    if let Some(key) = runtime.file_key(app, &digest) {
+    if let Some(key) = runtime.file_key(server, app, &digest) {
         let facts = KeyFacts {
             id: key.id,
             app: key.app.as_str(),
             stream: key.stream.as_str(),
+            wrong_server: !server.is_within(key.server.as_ref()),
             expires_at: key.expires_at(),
             publish_from: &key.publish_from,
             banned_until: runtime.zone.lock(process::pid()).banned_until(key.id),
@@ -205,6 +208,7 @@ fn verdict_on_key(
         id: key.id,
         app: &key.app,
         stream: &key.stream,
+        wrong_server: !server.is_within(key.server.as_ref()),
         expires_at: key.expires_at,
         publish_from: &key.publish_from,
         banned_until,
@@ -239,16 +243,20 @@ fn try_claim(
     let now = process::now();
     let addr = session.addr();
     let new = NewStream {
+        server: &settings.server,
+        folders: &settings.folders,
         app: session.app(),
         name: accepted.stream.as_str(),
         credential: accepted.credential,
         addr: &addr,
         worker: runtime.worker().ok_or(Refusal::ZoneFull)?,
     };
-    let live =
-        |zone: &SharedZone| zone.lock(process::pid()).stream(new.app, new.name, process::alive).is_some();
+    let live = |zone: &SharedZone| {
+        let locked = zone.lock(process::pid());
+        locked.occupant(new.server, new.folders, new.app, new.name, process::alive).is_some()
+    };
     // The name is free, and the worker that had it has not yet closed what it pushed here.
-    if runtime.auto_push && !live(&runtime.zone) && spread::close_from_worker(new.app, new.name) {
+    if runtime.auto_push && !live(&runtime.zone) && spread::close_from_worker(new.server, new.app, new.name) {
         return Ok(false);
     }
     let zone = runtime.zone.lock(process::pid());
@@ -265,8 +273,10 @@ fn try_claim(
             Ok(true)
         }
         Claim::Live(live) => {
+            let elsewhere = !live.server.is_same(&settings.server);
             let facts = LiveFacts { credential: live.credential, last_media: live.last_media, now };
             match duplicate::decide_duplicate(&facts, accepted.credential, settings.duplicate()) {
+                duplicate::Claim::Refuse if elsewhere => Err(Refusal::SharedFolder),
                 duplicate::Claim::Refuse => Err(Refusal::Duplicate),
                 duplicate::Claim::TakeOver => {
                     zone.order_close(live.id);

@@ -35,7 +35,9 @@ fn log_refusal(session: &Session, refusal: Refusal) {
         }
     }
     if let Some(runtime) = runtime::current() {
-        let data = json!({ "app": session.app(), "reason": refusal.label(), "addr": session.addr() });
+        let data = json!({
+            "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
+        });
         runtime.zone.lock(process::pid()).push_event("publish.denied", &data.to_string(), process::now());
     }
     session.log(Level::Error, format_args!("publish refused: {refusal}, app: \"{}\"", session.app()));

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use weir_model::Server;
+
 use super::publish::Publish;
 use crate::{
     ffi::{
@@ -27,7 +29,7 @@ pub fn spread(session: &mut Session) {
             continue;
         }
         // A worker that drains needs the stream only for players that it still has.
-        if worker.draining && !has_players(&runtime, session.app(), &name, worker.pid) {
+        if worker.draining && !has_players(&runtime, session, &name, worker.pid) {
             continue;
         }
         if !session.push_to_worker(&name, &worker) {
@@ -36,9 +38,15 @@ pub fn spread(session: &mut Session) {
     }
 }
 
-fn has_players(runtime: &Runtime, app: &str, name: &str, pid: u32) -> bool {
+fn has_players(runtime: &Runtime, session: &Session, name: &str, pid: u32) -> bool {
+    let (server, app) = (session.server(), session.app());
     let players = runtime.zone.lock(process::pid()).players(process::census());
-    players.iter().any(|player| player.worker_pid == pid && player.stream == name && player.app == app)
+    players.iter().any(|player| {
+        player.worker_pid == pid
+            && player.stream == name
+            && player.app == app
+            && player.server.is_same(server)
+    })
 }
 
 /// In a worker that drains: closes what other workers have brought and nobody plays here, which would keep
@@ -46,15 +54,15 @@ fn has_players(runtime: &Runtime, app: &str, name: &str, pid: u32) -> bool {
 pub fn close_unplayed() {
     let mut played = HashSet::new();
     session::each(|session| {
-        let app = session.app().to_owned();
+        let (server, app) = (session.server().name(), session.app().to_owned());
         if let Some(playing) = session.known_state().and_then(|state| state.playing.as_ref()) {
-            played.insert((app, playing.name.clone()));
+            played.insert((server, app, playing.name.clone()));
         }
     });
     session::each(|session| {
-        let app = session.app().to_owned();
+        let (server, app) = (session.server().name(), session.app().to_owned());
         let unplayed = match session.known_state().map(|state| &state.publish) {
-            Some(Publish::FromWorker(name)) => !played.contains(&(app, name.clone())),
+            Some(Publish::FromWorker(name)) => !played.contains(&(server, app, name.clone())),
             _ => false,
         };
         if unplayed {
@@ -65,10 +73,11 @@ pub fn close_unplayed() {
 
 /// Closes what another worker has brought under this name. Returns whether there was anything: nginx-rtmp
 /// has room for one publisher a name in a worker.
-pub(super) fn close_from_worker(app: &str, wanted: &str) -> bool {
+pub(super) fn close_from_worker(server: &Server, app: &str, wanted: &str) -> bool {
     let mut found = false;
     session::each(|session| {
         let same = session.app() == app
+            && session.server().is_same(server)
             && matches!(session.known_state().map(|state| &state.publish),
                 Some(Publish::FromWorker(name)) if name == wanted);
         if same {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use weir_model::{
-    Presented,
+    Presented, Server,
     push::{
         LastError, MAX_ADDRESSES,
         access::{self, Rule},
@@ -37,11 +37,13 @@ pub(super) fn of(
     if allowed.is_empty() {
         return Err(LastError::Denied);
     }
-    let (listeners, interfaces) = (address::listeners(), address::interfaces());
-    let own = Own { listeners: &listeners, interfaces: &interfaces };
+    let (runtime, interfaces) = (runtime::current(), address::interfaces());
+    let servers = runtime.as_ref().map_or(&[][..], |runtime| &runtime.servers);
+    let own = Own { servers, interfaces: &interfaces };
     let policy = session.settings().map(|settings| settings.publish());
-    let called = called_here(policy, url.app(), url.key_for(name).expose());
-    let comes_back = |addr: &SocketAddr| own.loops(*addr, (session.app(), name), url.app(), &called);
+    let called = called_here(session.server(), policy, url.app(), url.key_for(name).expose());
+    let from = (session.server(), session.app(), name);
+    let comes_back = |addr: &SocketAddr| own.loops(*addr, from, url.app(), &called);
     let addresses = alternating(&allowed).map(|addr| SocketAddr::new(addr, url.port()));
     let abroad: Vec<SocketAddr> = addresses.filter(|addr| !comes_back(addr)).take(MAX_ADDRESSES).collect();
     if abroad.is_empty() { Err(LastError::Loop) } else { Ok(abroad) }
@@ -49,17 +51,18 @@ pub(super) fn of(
 
 /// What a publisher with this key would be called here: a stream key, as the name or as `name?key=KEY`, stands for a
 /// public name.
-fn called_here(policy: Option<Policy>, app: &str, key: &str) -> String {
+fn called_here(server: &Server, policy: Option<Policy>, app: &str, key: &str) -> String {
     let presented = Presented::parse(key.as_bytes()).ok().filter(|_| policy == Some(Policy::Key));
     let digest = presented.as_ref().and_then(|presented| match verdict::credential_of(presented) {
         Presentation::Key(digest) => Some(digest),
         Presentation::Token(_) | Presentation::None => None,
     });
-    let public =
-        digest.zip(runtime::current()).and_then(|(digest, runtime)| match runtime.file_key(app, &digest) {
+    let public = digest.zip(runtime::current()).and_then(|(digest, runtime)| {
+        match runtime.file_key(server, app, &digest) {
             Some(key) => Some(key.stream.as_str().to_owned()),
             None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
-        });
+        }
+    });
     public.unwrap_or_else(|| key.split('?').next().unwrap_or_default().to_owned())
 }
 

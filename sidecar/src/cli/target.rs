@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use weir_model::AppName;
 use weir_model::target::{StreamPattern, TargetId};
 
-use super::JsonArg;
+use super::{JsonArg, ServerBlockArg};
 
 /// `weir target add`
 #[derive(Debug, Args)]
@@ -33,6 +33,9 @@ pub struct TargetAddArgs {
     /// A remark for people
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
+    /// The `server` block
+    #[command(flatten)]
+    pub block: ServerBlockArg,
     /// Text or JSON
     #[command(flatten)]
     pub json: JsonArg,

@@ -8,6 +8,7 @@ pub async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Result<Outp
     let key = NewKey {
         app: args.app.as_str(),
         stream: args.stream.as_str(),
+        server: args.block.server_block.as_ref(),
         note: args.note.as_deref(),
         expires_at: args.expires.map(|expiry| expiry.at(now())),
         publish_from: &args.from,

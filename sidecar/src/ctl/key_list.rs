@@ -1,10 +1,10 @@
 //! `weir key list`
 
 use serde_json::Value;
-use weir_model::Network;
 use weir_model::key::{KeySource, KeyView};
+use weir_model::{Network, ServerAddr};
 
-use super::table::table;
+use super::table::sparse_table;
 use super::{Error, Output};
 use crate::cli::KeyListArgs;
 use crate::nginx::Nginx;
@@ -29,6 +29,7 @@ fn render<'a>(keys: impl Iterator<Item = &'a KeyView>) -> String {
                 key.id.to_string(),
                 key.app.to_string(),
                 key.stream.to_string(),
+                key.server.as_ref().map(ServerAddr::to_string).unwrap_or_default(),
                 source(key.source).into(),
                 key.created_at.to_string(),
                 key.expires_at.map(|end| end.to_string()).unwrap_or_default(),
@@ -37,7 +38,8 @@ fn render<'a>(keys: impl Iterator<Item = &'a KeyView>) -> String {
             ]
         })
         .collect();
-    table(["ID", "APP", "STREAM", "SOURCE", "CREATED", "EXPIRES", "FROM", "NOTE"], &rows)
+    let head = ["ID", "APP", "STREAM", "SERVER", "SOURCE", "CREATED", "EXPIRES", "FROM", "NOTE"];
+    sparse_table(head, &rows, &[3])
 }
 
 fn source(source: KeySource) -> &'static str {

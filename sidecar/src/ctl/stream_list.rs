@@ -2,7 +2,7 @@
 
 use weir_model::Timestamp;
 
-use super::table::{age, frame_rate, rate, table, video};
+use super::table::{age, frame_rate, quoted, rate, sparse_table, video};
 use super::{Error, Output, now};
 use crate::cli::StreamListArgs;
 use crate::nginx::{Nginx, Stream};
@@ -13,13 +13,15 @@ pub async fn run(args: &StreamListArgs, nginx: &Nginx) -> Result<Output, Error> 
 }
 
 fn render(streams: &[Stream], now: Timestamp) -> String {
+    let several = streams.windows(2).any(|pair| pair[0].server != pair[1].server);
     let rows: Vec<_> = streams
         .iter()
         .map(|stream| {
             let publisher = &stream.publisher;
             [
-                stream.app.clone(),
-                stream.name.clone(),
+                quoted(&stream.app),
+                quoted(&stream.name),
+                if several { stream.server.clone() } else { String::new() },
                 age(stream.since, now),
                 picture(stream),
                 rate(stream.bitrate_in),
@@ -31,7 +33,9 @@ fn render(streams: &[Stream], now: Timestamp) -> String {
             ]
         })
         .collect();
-    table(["APP", "NAME", "SINCE", "VIDEO", "IN", "OUT", "PLAYERS", "PUBLISHER", "KEY", "WORKER"], &rows)
+    let head =
+        ["APP", "NAME", "SERVER", "SINCE", "VIDEO", "IN", "OUT", "PLAYERS", "PUBLISHER", "KEY", "WORKER"];
+    sparse_table(head, &rows, &[2])
 }
 
 /// `H264 1280x720@30`, what is known of it.
@@ -60,5 +64,10 @@ mod tests {
              live  show  5m00s  H264 1280x720@30  768k  1.5M  2        192.0.2.1  k0123456789abcdef  42\n\
              live  b     10s    -                 0     0     0        unix:      -                  43\n"
         );
+        let mut streams = streams.streams;
+        streams[0].server = "0.0.0.0:1935".into();
+        streams[1].server = "0.0.0.0:1936".into();
+        let text = render(&streams, "2026-11-20T18:05:00Z".parse().unwrap());
+        assert!(text.lines().nth(2).unwrap().starts_with("live  b     0.0.0.0:1936  10s "), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Aligned columns, and what stands in them.
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use weir_model::Timestamp;
 
 use crate::nginx::Video;
@@ -8,11 +9,16 @@ use crate::nginx::Video;
 ///
 /// Control characters are shown as `?`, so that nothing from afar can move a terminal's cursor.
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = std::iter::once(head.map(String::from))
-        .chain(rows.iter().cloned())
-        .map(|row| row.map(plain))
-        .collect();
-    let mut widths = [0; N];
+    sparse_table(head, rows, &[])
+}
+
+/// The same without those of the columns `optional` in which nothing stands.
+pub fn sparse_table<const N: usize>(head: [&str; N], rows: &[[String; N]], optional: &[usize]) -> String {
+    let is_shown = |at: &usize| !optional.contains(at) || rows.iter().any(|row| !row[*at].is_empty());
+    let columns: Vec<usize> = (0..N).filter(is_shown).collect();
+    let row = |cells: &[String; N]| columns.iter().map(|at| plain(cells[*at].clone())).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(&head.map(String::from)).chain(rows).map(row).collect();
+    let mut widths = vec![0; columns.len()];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -21,7 +27,7 @@ pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut text = String::new();
     for row in &rows {
         let line: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
     }
@@ -34,6 +40,31 @@ pub fn plain(cell: String) -> String {
         return "-".into();
     }
     cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// A name that `weir stream drop` takes as it stands here: one with control characters is percent-coded, one without any
+/// character is a pair of quotes.
+pub fn quoted(name: &str) -> String {
+    const CODED: &AsciiSet = &CONTROLS.add(b'%');
+    match name {
+        "" => "\"\"".to_owned(),
+        name if name.chars().any(char::is_control) => {
+            let coded = |c: char| match c {
+                c if c.is_ascii() || c.is_control() => utf8_percent_encode(&c.to_string(), CODED).to_string(),
+                c => c.to_string(),
+            };
+            name.chars().map(coded).collect()
+        }
+        name => name.to_owned(),
+    }
+}
+
+/// The name that [`quoted`] shows so.
+pub fn unquoted(shown: &str) -> String {
+    match shown {
+        "\"\"" => String::new(),
+        shown => percent_decode_str(shown).decode_utf8_lossy().into_owned(),
+    }
 }
 
 /// How long ago, in the two largest units: `42s`, `3m12s`, `2h05m`, `3d04h`.
@@ -92,6 +123,27 @@ mod tests {
     #[test]
     fn nothing_reaches_the_terminal_but_text() {
         assert_eq!(table(["NOTE"], &[["a\u{1b}[2J\nb\u{9b}".into()]]), "NOTE\na?[2J?b?\n");
+    }
+
+    #[test]
+    fn a_column_without_cells_can_be_left_out() {
+        let rows = [["a".into(), String::new(), "1".into()], ["b".into(), String::new(), String::new()]];
+        assert_eq!(sparse_table(["A", "B", "C"], &rows, &[1, 2]), "A  C\na  1\nb  -\n");
+    }
+
+    #[test]
+    fn every_name_is_read_back() {
+        for (name, shown) in [
+            ("", "\"\""),
+            ("a b", "a b"),
+            ("直播间", "直播间"),
+            ("TEST%20STREAM", "TEST%20STREAM"),
+            ("a\tb%", "a%09b%25"),
+            ("\u{85}é", "%C2%85é"),
+        ] {
+            assert_eq!(quoted(name), shown);
+            assert!(name.contains('%') && !name.contains('\t') || unquoted(shown) == name, "{shown}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result
     let target = NewTarget {
         app: args.app.as_str(),
         stream: args.stream.as_str(),
+        server: args.block.server_block.as_ref(),
         url: url.expose(),
         enabled: !args.disabled,
         note: args.note.as_deref(),

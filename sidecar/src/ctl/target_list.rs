@@ -1,8 +1,9 @@
 //! `weir target list`
 
+use weir_model::ServerAddr;
 use weir_model::target::{PushState, PushView, TargetView};
 
-use super::table::{rate, table};
+use super::table::{rate, sparse_table};
 use super::{Error, Output};
 use crate::cli::target::TargetListArgs;
 use crate::nginx::Nginx;
@@ -21,6 +22,7 @@ fn render(targets: &[TargetView]) -> String {
                 target.id.to_string(),
                 target.app.to_string(),
                 target.stream.to_string(),
+                target.server.as_ref().map(ServerAddr::to_string).unwrap_or_default(),
                 if target.enabled { "yes" } else { "no" }.into(),
                 states(&target.sessions),
                 if target.sessions.is_empty() { String::new() } else { rate(out) },
@@ -30,7 +32,8 @@ fn render(targets: &[TargetView]) -> String {
             ]
         })
         .collect();
-    table(["ID", "APP", "STREAM", "ENABLED", "STATE", "OUT", "URL", "PROBLEM", "NOTE"], &rows)
+    let head = ["ID", "APP", "STREAM", "SERVER", "ENABLED", "STATE", "OUT", "URL", "PROBLEM", "NOTE"];
+    sparse_table(head, &rows, &[3])
 }
 
 /// `live`, or how many are in which state; nothing while no stream of it is live.

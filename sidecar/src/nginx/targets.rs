@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
+use weir_model::ServerAddr;
 use weir_model::target::{TargetId, TargetView};
 
 use super::{Answer, Error, Nginx};
@@ -13,6 +14,9 @@ pub struct NewTarget<'a> {
     pub app: &'a str,
     /// Public name or `*`.
     pub stream: &'a str,
+    /// The `server` block that it is limited to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<&'a ServerAddr>,
     /// With all that is secret in it.
     pub url: &'a str,
     /// Whether it is pushed to.

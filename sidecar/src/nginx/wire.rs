@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
 use weir_model::target::TargetView;
 use weir_model::token::Action;
-use weir_model::{Network, Secret, Timestamp};
+use weir_model::{Network, Secret, ServerAddr, Timestamp};
 
 /// `GET /v1/keys`
 #[derive(Debug, Deserialize)]
@@ -49,6 +49,9 @@ pub struct NewKey<'a> {
     pub app: &'a str,
     /// Public name.
     pub stream: &'a str,
+    /// The `server` block that it is limited to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<&'a ServerAddr>,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'a str>,
@@ -67,6 +70,9 @@ pub struct Stream {
     pub app: String,
     /// Public name.
     pub name: String,
+    /// First address of the `server` block that it came in by.
+    #[serde(default)]
+    pub server: String,
     /// Differs from publish to publish.
     #[serde(default)]
     pub session: String,

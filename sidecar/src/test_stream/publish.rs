@@ -54,11 +54,14 @@ pub async fn publish(
 /// Waits for `NetStream.Publish.Start`.
 pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
     let refused = |why| Error::Refused { url: url.to_string(), why };
+    let mut connected = false;
     while !link.client.is_publishing() {
         link.turn().await?;
         while let Some(event) = link.client.next_event() {
             match event {
+                Event::Connected => connected = true,
                 Event::Status(status) if status.level == "error" => return Err(refused(words(&status))),
+                Event::Closed if !connected => return Err(Error::NoApplication { url: url.to_string() }),
                 Event::Closed => return Err(refused("it closed the connection without a reason".into())),
                 _ => {}
             }

@@ -13,50 +13,60 @@ pub const KEY_VARIABLE: &str = "WEIR_STREAM_KEY";
 /// More than any key or token.
 const MAX_KEY_FILE: u64 = 4096;
 
-/// The URL with the key put into it. The key comes from the file (`-`: standard input), else from [`KEY_VARIABLE`].
-pub fn target(text: &str, key_file: Option<&Path>) -> Result<Url, Error> {
+/// The URL with the key put into it, in each of its readings: nginx-rtmp knows which part is its application, as that may
+/// hold slashes. The key comes from the file (`-`: standard input), else from [`KEY_VARIABLE`].
+pub fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, Error> {
     let key = match (key_file, std::env::var(KEY_VARIABLE)) {
         (Some(path), _) => Some(read_key(path)?),
         (None, Ok(key)) if !key.is_empty() => Some(Secret::new(key)),
         _ => None,
     };
-    let (url, exposed) = with_key(text, key.as_ref())?;
+    let (urls, exposed) = with_key(text, key.as_ref())?;
     if exposed {
         say(
             "the key in the URL can be read in the list of processes; --key-file and WEIR_STREAM_KEY keep it out of there",
         );
     }
-    Ok(url)
+    Ok(urls)
 }
 
-/// The target, and whether the URL's own text holds a key.
-fn with_key(text: &str, key: Option<&Secret>) -> Result<(Url, bool), Error> {
-    let usage = |why: &str| Err(Error::Usage(format!("{why}; write it as rtmp://HOST[:PORT]/APP")));
-    let url = match (text.parse::<Url>(), key) {
-        (Ok(url), None) => {
-            let args = url.name.split_once('?').map_or("", |(_, args)| args);
-            let exposed = url.name.starts_with("wk_")
-                || args.split('&').any(|a| a.starts_with("key=") || a.starts_with("token="));
-            return tls_free(url).map(|url| (url, exposed));
-        }
-        (Ok(mut url), Some(key)) => {
-            let sign = if url.name.contains('?') { '&' } else { '?' };
-            url.name = format!("{}{sign}key={}", url.name, encode(key));
-            url
-        }
-        (Err(url::Error::Path), Some(key)) => {
-            // Only the stream is missing: any name completes the URL.
-            match format!("{}/x", text.trim_end_matches('/')).parse::<Url>() {
-                Ok(url) => Url { name: key.expose().to_owned(), ..url },
-                Err(error) => return usage(&error.to_string()),
-            }
-        }
-        (Err(url::Error::Path), None) => {
-            return usage("url has no stream, and --key-file or WEIR_STREAM_KEY no key");
-        }
-        (Err(error), _) => return usage(&error.to_string()),
+/// The readings of the target, and whether the URL's own text holds a key.
+fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error> {
+    let usage = |why: &str| Error::Usage(format!("{why}; write it as rtmp://HOST[:PORT]/APP"));
+    let named = text.parse::<Url>();
+    let Some(key) = key else {
+        let url = named.map_err(|error| match error {
+            url::Error::Path => usage("url has no stream, and --key-file or WEIR_STREAM_KEY no key"),
+            error => usage(&error.to_string()),
+        })?;
+        let args = url.name.split_once('?').map_or("", |(_, args)| args);
+        let exposed = url.name.starts_with("wk_")
+            || args.split('&').any(|a| a.starts_with("key=") || a.starts_with("token="));
+        return Ok((with_shorter_applications(tls_free(url)?), exposed));
     };
-    tls_free(url).map(|url| (url, false))
+    // With a key, the URL is that of an application, and any name completes it.
+    let whole = format!("{}/x", text.trim_end_matches('/')).parse::<Url>();
+    let whole = whole.map_err(|error| usage(&error.to_string()))?;
+    let mut urls = vec![tls_free(Url { name: key.expose().to_owned(), ..whole })?];
+    if let Ok(mut url) = named {
+        let sign = if url.name.contains('?') { '&' } else { '?' };
+        url.name = format!("{}{sign}key={}", url.name, encode(key));
+        urls.push(url);
+    }
+    Ok((urls, false))
+}
+
+/// The same place with an application of one part less, and a stream of one part more, and so on.
+fn with_shorter_applications(url: Url) -> Vec<Url> {
+    let mut urls = vec![url];
+    while let Some(last) = urls.last()
+        && !last.app.contains('?')
+        && let Some((app, part)) = last.app.rsplit_once('/')
+    {
+        let name = format!("{part}/{}", last.name);
+        urls.push(Url { app: app.to_owned(), name, ..last.clone() });
+    }
+    urls
 }
 
 /// The key as the value of an argument (RFC 3986, section 2.1).
@@ -94,23 +104,41 @@ fn read_key(path: &Path) -> Result<Secret, Error> {
 mod tests {
     use super::*;
 
-    fn name(text: &str, key: Option<&str>) -> Result<(String, String, bool), String> {
+    fn names(text: &str, key: Option<&str>) -> Result<(Vec<(String, String)>, bool), String> {
         with_key(text, key.map(Secret::new).as_ref())
-            .map(|(url, exposed)| (url.app, url.name, exposed))
+            .map(|(urls, exposed)| (urls.into_iter().map(|url| (url.app, url.name)).collect(), exposed))
             .map_err(|e| e.to_string())
     }
 
     #[test]
     fn the_key_is_the_name_or_its_argument() {
-        let got = |app: &str, name: &str, exposed| Ok((app.to_owned(), name.to_owned(), exposed));
-        assert_eq!(name("rtmp://h/live", Some("wk_a")), got("live", "wk_a", false));
-        assert_eq!(name("rtmp://h/live/", Some("wk_a")), got("live", "wk_a", false));
-        assert_eq!(name("rtmp://h/live/show", Some("wk_a")), got("live", "show?key=wk_a", false));
-        assert_eq!(name("rtmp://h/live/show?a=1", Some("wk_a")), got("live", "show?a=1&key=wk_a", false));
-        assert_eq!(name("rtmp://h/live/show", Some("a/b=&")), got("live", "show?key=a%2Fb%3D%26", false));
-        assert_eq!(name("rtmp://h/live/show", None), got("live", "show", false));
-        assert_eq!(name("rtmp://h/live/wk_a", None), got("live", "wk_a", true));
-        assert_eq!(name("rtmp://h/live/show?key=wk_a", None), got("live", "show?key=wk_a", true));
+        let check = |url, key, readings: &[(&str, &str)], exposed| {
+            let (names, seen) = names(url, key).unwrap();
+            let names: Vec<(&str, &str)> =
+                names.iter().map(|(app, name)| (app.as_str(), name.as_str())).collect();
+            assert_eq!((names.as_slice(), seen), (readings, exposed), "{url}");
+        };
+        check("rtmp://h/live", Some("wk_a"), &[("live", "wk_a")], false);
+        check("rtmp://h/live/", Some("wk_a"), &[("live", "wk_a")], false);
+        let both = [("live/show", "wk_a"), ("live", "show?key=wk_a")];
+        check("rtmp://h/live/show", Some("wk_a"), &both, false);
+        let both = [("live/show?a=1", "wk_a"), ("live", "show?a=1&key=wk_a")];
+        check("rtmp://h/live/show?a=1", Some("wk_a"), &both, false);
+        let both = [("live/show", "a/b=&"), ("live", "show?key=a%2Fb%3D%26")];
+        check("rtmp://h/live/show", Some("a/b=&"), &both, false);
+        check("rtmp://h/live/show", None, &[("live", "show")], false);
+        check("rtmp://h/live/wk_a", None, &[("live", "wk_a")], true);
+        check("rtmp://h/live/show?key=wk_a", None, &[("live", "show?key=wk_a")], true);
+    }
+
+    #[test]
+    fn an_application_may_have_several_parts() {
+        let (readings, _) = names("rtmp://h/cust/room/0", Some("wk_a")).unwrap();
+        assert_eq!(readings[0], ("cust/room/0".into(), "wk_a".into()));
+        let (readings, exposed) = names("rtmp://h/cust/room/0/wk_a", None).unwrap();
+        let first: Vec<&str> = readings.iter().map(|(app, _)| app.as_str()).collect();
+        assert_eq!((first, exposed), (vec!["cust/room/0", "cust/room", "cust"], true));
+        assert_eq!(readings[2].1, "room/0/wk_a");
     }
 
     #[test]
@@ -122,7 +150,7 @@ mod tests {
             ("rtmps://h/live", Some("wk_a"), "rtmps:// is not possible"),
             ("rtmp://h:0/live/show", None, "port"),
         ] {
-            let error = name(url, key).unwrap_err();
+            let error = names(url, key).unwrap_err();
             assert!(error.contains(why) && !error.contains("wk_a"), "{url}: {error}");
         }
     }

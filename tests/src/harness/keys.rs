@@ -16,6 +16,7 @@ pub fn state(count: u64) -> String {
         id: KeyId(nth),
         app: "live".parse().unwrap(),
         stream: format!("show-{nth}").parse().unwrap(),
+        server: None,
         note: String::new(),
         created_at: Timestamp::from_millis(1_795_197_600_000),
         publish_from: Vec::new(),

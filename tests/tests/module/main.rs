@@ -20,6 +20,7 @@ mod rejected_configs;
 mod reload;
 mod restore;
 mod secrecy;
+mod servers;
 mod single_process;
 mod state_disk;
 mod state_file;

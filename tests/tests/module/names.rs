@@ -1,6 +1,6 @@
 //! Names and arguments of every length and kind: measured as they were sent, and refused rather than cut or mended.
 
-use weir_tests::harness::{Nginx, Outcome, Publisher};
+use weir_tests::harness::{Nginx, Outcome, Publisher, until};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live};
 
@@ -114,4 +114,70 @@ fn names_that_the_rule_allows() {
         publisher.close();
         wait_gone(&nginx.api(), "open", name);
     }
+}
+
+/// Where names are nginx-rtmp's business, whatever it publishes is listed under a name that the API takes back.
+#[test]
+fn every_name_that_is_listed_can_be_dropped() {
+    let app = "application cust/room/0 { live on; }";
+    let nginx = keyed().app("plain", "").server(app).start();
+    let api = nginx.api();
+    let long = [b'n'; 200];
+    let names: [&[u8]; 14] = [
+        "直播间一".as_bytes(),
+        "канал 1".as_bytes(),
+        b"TEST%20STREAM",
+        b"a'b\"c",
+        b"<script>",
+        b"a&b=c+d",
+        b"a\tb",
+        b"a\nb",
+        b"x\x1b[31m\x07",
+        b"\xff\xfe\xc3",
+        b"a/b",
+        b"..",
+        b"",
+        &long,
+    ];
+    for app in ["plain", "cust/room/0"] {
+        for name in names {
+            let publisher = Publisher::to(nginx.rtmp(), &format!("{app}/x")).name(name).start().started();
+            let listed = until("it is listed", 5.0, || api.streams().pop());
+            let shown = listed["name"].as_str().unwrap();
+            assert_eq!((listed["app"].as_str().unwrap(), shown), (app, &*String::from_utf8_lossy(name)));
+            let coded = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+            // The client takes such a part out of a path.
+            let asked = match name {
+                b".." => format!("/v1/streams?app={}&name={}", coded(app), coded(shown)),
+                _ => format!("/v1/streams/{}/{}", coded(app), coded(shown)),
+            };
+            if name != b".." {
+                assert_eq!(api.get(&asked).expect(200)["session"], listed["session"], "{shown:?}");
+            }
+            assert_eq!(api.delete(&asked).expect(200)["dropped"], 1, "{shown:?}");
+            publisher.wait_closed(2.0);
+            until("it is gone", 5.0, || api.streams().is_empty());
+        }
+    }
+    api.delete("/v1/streams?app=plain").error(400, "bad_request");
+    api.delete("/v1/streams?app=plain&name=x").error(404, "not_found");
+}
+
+#[test]
+fn a_path_of_many_parts_finds_its_stream() {
+    let app = "application cust/room/0 { live on; }";
+    let nginx = keyed().app("plain", "").server(app).start();
+    let api = nginx.api();
+    let _deep = Publisher::to(nginx.rtmp(), "cust/room/0/show").start().started();
+    let _slash = Publisher::to(nginx.rtmp(), "plain/x").name(b"a/players").start().started();
+    until("both are listed", 5.0, || api.streams().len() == 2);
+    for (path, name) in [
+        ("cust/room/0/show", "show"),
+        ("cust%2Froom%2F0/show", "show"),
+        ("cust/room/0/show/", "show"),
+        ("plain/a%2Fplayers", "a/players"),
+    ] {
+        assert_eq!(api.get(&format!("/v1/streams/{path}")).expect(200)["name"], name, "{path}");
+    }
+    assert!(api.get("/v1/streams/cust%2Froom%2F0/show/players").expect(200)["players"].is_array());
 }

@@ -1,7 +1,7 @@
 //! Each change, killed before each of its stores; and then the repair itself, killed as well.
 
 use weir_model::{
-    Digest, KeyId, StreamKey, Timestamp,
+    Digest, KeyId, Server, StreamKey, Timestamp,
     key::KeySecret,
     target::{PushState, Target, TargetId, TargetSource},
     verdict::Credential,
@@ -9,13 +9,15 @@ use weir_model::{
 
 use super::seen::{Seen, TestZone, look};
 use crate::{
-    Block, KeyRecord, Locked, NewPush, NewStream, Root, Stage, StreamId, WorkerId,
-    block::Kind,
+    KeyRecord, Locked, NewPush, NewStream, Root, Stage, StreamId, WorkerId,
+    block::{Block, Kind},
     death,
     heap::{Heap, SpinLock},
     layout::KEPT_FOR_WORKERS,
     targets,
 };
+
+static SERVER: Server = Server::nowhere();
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
@@ -35,6 +37,7 @@ pub fn key(id: u8) -> StreamKey {
         id: KeyId(id.into()),
         app: "live".parse().unwrap(),
         stream: format!("show-{id}").parse().unwrap(),
+        server: None,
         note: "n".repeat(usize::from(id % 3) * 70),
         created_at: NOW,
         publish_from: Vec::new(),
@@ -48,6 +51,8 @@ pub fn record(id: u8, stage: Stage) -> KeyRecord {
 
 pub fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
     NewStream {
+        server: &SERVER,
+        folders: &[7],
         app: "live",
         name,
         credential: Credential::Open,
@@ -62,6 +67,7 @@ pub fn target(id: u8) -> Target {
         id: TargetId(id.into()),
         app: "live".parse().unwrap(),
         stream: "*".parse().unwrap(),
+        server: None,
         url: format!("rtmp://a.example/live/{}", "k".repeat(usize::from(id % 3) * 90 + 60)).parse().unwrap(),
         enabled: true,
         note: String::new(),
@@ -247,6 +253,26 @@ fn a_repair_killed_anywhere_is_repaired() {
                 step += 61;
             }
             look(&zone).assert_between(&before, &after);
+        }
+    }
+}
+
+/// Who dies between freeing a worker's row and freeing what was that worker's leaves records of nobody, and no row tells of
+/// them any more.
+#[test]
+fn what_a_dead_reclaimer_left_is_freed_by_the_next() {
+    let alive = |pid| pid != 10;
+    for stores in 0.. {
+        let heap = prepared();
+        let zone = heap.zone();
+        let done = death::after(stores, || zone.lock(1).reclaim(NOW, alive)).is_some();
+        zone.lock(1).reclaim(NOW, alive);
+        let mut rows = zone.blocks.iter().filter(|block| matches!(block.kind(), Kind::Stream | Kind::Push));
+        let of_the_living = |row: &Block| zone.owner_pid(crate::streams::owner(row)) == Some(11);
+        assert!(rows.all(of_the_living), "killed before store {stores}");
+        assert_eq!(zone.lock(1).reclaim(NOW, alive), 0);
+        if done {
+            break;
         }
     }
 }

@@ -45,8 +45,10 @@ pub fn look(zone: &TestZone<'_>) -> Seen {
         take_all(&locked, at, block, &mut taken);
         let reached = locked.chain(locked.row_hash(block)).any(|(found, _)| found == at);
         assert!(reached, "a stream is not in its chain");
-        let (_, name, _) = locked.row_text(block);
-        assert!(seen.streams.insert(name, streams::owner(block)).is_none(), "a stream is there twice");
+        assert!(
+            seen.streams.insert(locked.row_text(block).name, streams::owner(block)).is_none(),
+            "a stream is there twice"
+        );
     }
     for (at, block) in locked.records(Kind::Target) {
         take_all(&locked, at, block, &mut taken);

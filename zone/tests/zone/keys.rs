@@ -32,6 +32,7 @@ fn the_longest_texts_come_back_whole() {
     let long = StreamKey {
         app: "a".repeat(128).parse().unwrap(),
         stream: "s".repeat(128).parse().unwrap(),
+        server: Some(format!("unix:/{}", "u".repeat(106)).parse().unwrap()),
         note: "é".repeat(100),
         publish_from: networks.collect(),
         secrets: vec![KeySecret { digest: digest(1), expires_at: Some(NOW.plus_seconds(60)) }],
@@ -39,7 +40,7 @@ fn the_longest_texts_come_back_whole() {
     };
     insert(&zone, &long, Stage::Valid);
     insert(&zone, &key(2), Stage::Valid);
-    assert_eq!(used(&zone) - before, 8 + 1);
+    assert_eq!(used(&zone) - before, 9 + 1);
     assert_eq!(zone.lock(PID).keys(), [long.clone(), key(2)]);
     let found = zone.lock(PID).key(KeyId(1)).unwrap();
     assert_eq!((found.note, found.publish_from), (long.note, long.publish_from));
@@ -54,7 +55,8 @@ fn every_length_of_note_comes_back() {
     let heap = heap();
     let zone = heap.zone();
     for len in 0..=200 {
-        let noted = StreamKey { note: "n".repeat(len), ..key(1) };
+        let server = (len % 2 == 0).then(|| "1935".parse().unwrap());
+        let noted = StreamKey { note: "n".repeat(len), server, ..key(1) };
         insert(&zone, &noted, Stage::Valid);
         assert_eq!(zone.lock(PID).keys(), [noted], "{len}");
         zone.lock(PID).revoke_key(KeyId(1));

@@ -1,8 +1,9 @@
-//! The zone from outside, in the memory of one process: keys, streams, targets, workers, events, the state file, tables an address, capacity, and what a
+//! The zone from outside, in the memory of one process: keys, bans, streams, targets, workers, events, the state file, tables per address, capacity, and what a
 //! holder of the lock leaves behind that died. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod abandoned;
+mod bans;
 mod capacity;
 mod connections;
 mod events;
@@ -19,7 +20,7 @@ mod throttle;
 mod workers;
 
 use weir_model::{
-    Digest, KeyId, StreamKey, Timestamp,
+    Digest, KeyId, Server, StreamKey, Timestamp,
     key::KeySecret,
     target::{Target, TargetId, TargetSource},
     verdict::Credential,
@@ -34,6 +35,8 @@ type TestZone<'h> = Zone<'h, &'h SpinLock>;
 const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 /// The process that the tests are.
 const PID: u32 = 1000;
+/// The `server` block of a configuration with one that listens nowhere.
+static SERVER: Server = Server::nowhere();
 
 /// A zone of 128 KB with nothing in it.
 fn heap() -> Heap {
@@ -55,6 +58,7 @@ fn key(id: u64) -> StreamKey {
         id: KeyId(id),
         app: "live".parse().unwrap(),
         stream: format!("show-{id}").parse().unwrap(),
+        server: None,
         note: String::new(),
         created_at: Timestamp::from_millis(NOW.as_millis() + id),
         publish_from: Vec::new(),
@@ -75,6 +79,7 @@ fn target(id: u64) -> Target {
         id: TargetId(id),
         app: "live".parse().unwrap(),
         stream: format!("show-{id}").parse().unwrap(),
+        server: None,
         url: format!("rtmp://target-{id}.example/live/key-{id}").parse().unwrap(),
         enabled: true,
         note: String::new(),
@@ -113,7 +118,15 @@ fn after(ms: u64) -> Timestamp {
 }
 
 fn stream(name: &str, worker: WorkerId) -> NewStream<'_> {
-    NewStream { app: "live", name, credential: Credential::Open, addr: "192.0.2.1", worker }
+    NewStream {
+        server: &SERVER,
+        folders: &[],
+        app: "live",
+        name,
+        credential: Credential::Open,
+        addr: "192.0.2.1",
+        worker,
+    }
 }
 
 #[track_caller]

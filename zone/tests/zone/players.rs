@@ -1,11 +1,12 @@
 //! Players: counted over all workers, dropped by order, and what they were sent added to their stream.
 
-use weir_zone::{NewPlayer, StreamId, WorkerId};
+use weir_model::Server;
+use weir_zone::{NewPlayer, NewStream, StreamId, WorkerId};
 
-use super::{NOW, PID, TestZone, claim, heap, register, stream, used};
+use super::{NOW, PID, SERVER, TestZone, claim, heap, register, stream, used};
 
 fn play(zone: &TestZone<'_>, worker: WorkerId) -> StreamId {
-    let new = NewPlayer { app: "live", stream: "show", addr: "192.0.2.7", worker };
+    let new = NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "192.0.2.7", worker };
     zone.lock(PID).add_player(&new, NOW).unwrap()
 }
 
@@ -47,6 +48,24 @@ fn what_a_player_was_sent_stays_with_its_stream() {
     }
     let [live] = zone.lock(PID).streams(|_| true).try_into().unwrap();
     assert_eq!((live.bytes_out, live.dropped), (1234, 2));
+}
+
+#[test]
+fn a_player_counts_for_the_stream_of_its_server_block() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    let servers = ["1935", "1936"].map(|port| Server::new([port.parse().unwrap()]));
+    for server in &servers {
+        claim(&zone, &NewStream { server, ..stream("show", worker) });
+    }
+    let new = NewPlayer { server: &servers[1], app: "live", stream: "show", addr: "192.0.2.7", worker };
+    let id = zone.lock(PID).add_player(&new, NOW).unwrap();
+    assert_eq!(zone.lock(PID).players(|_| true)[0].server, servers[1]);
+    zone.player_row(id).unwrap().describe(1000, 8000, 1, 0);
+    zone.lock(PID).remove_player(id);
+    let sent: Vec<u64> = zone.lock(PID).streams(|_| true).iter().map(|live| live.bytes_out).collect();
+    assert_eq!(sent, [0, 1000]);
 }
 
 #[test]

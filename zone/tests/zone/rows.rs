@@ -27,12 +27,12 @@ fn what_is_found_out_of_a_stream_comes_back() {
     let audio = AudioFacts { codec_id: 10, aac_profile: 2, channels: 2, sample_rate: 48_000 };
     let rates = Rates { all: 6_000_000, audio: 128_000 };
     zone.row(id).unwrap().describe(rates, Some(video), Some(audio), -40);
-    let live = zone.lock(PID).stream("live", "show", |_| true).unwrap();
+    let live = zone.lock(PID).streams_named("live", "show", |_| true).remove(0);
     assert_eq!((live.rates, live.avsync_ms), (rates, -40));
     assert_eq!((live.video, live.audio), (Some(video), Some(audio)));
     // More than a row can tell is told as the most that it can.
     zone.row(id).unwrap().describe(Rates { all: u64::MAX, audio: 1 }, None, None, 7);
-    let live = zone.lock(PID).stream("live", "show", |_| true).unwrap();
+    let live = zone.lock(PID).streams_named("live", "show", |_| true).remove(0);
     assert_eq!((live.rates, live.avsync_ms), (Rates { all: u32::MAX.into(), audio: 1 }, 7));
     assert_eq!((live.video, live.audio), (None, None));
 }

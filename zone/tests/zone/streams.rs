@@ -1,6 +1,6 @@
 //! Live streams: one publisher a name, told from a later one, freed with its worker, closed by order.
 
-use weir_model::{KeyId, Timestamp, verdict::Credential};
+use weir_model::{KeyId, Server, Timestamp, verdict::Credential};
 use weir_zone::{Claim, NewStream};
 
 use super::{NOW, PID, claim, heap, names, register, stream, used};
@@ -45,6 +45,51 @@ fn names_of_other_applications_are_other_names() {
     let listed = zone.lock(PID).streams(|_| true);
     let listed: Vec<_> = listed.iter().map(|live| (live.app.as_str(), live.name.as_str())).collect();
     assert_eq!(listed, [("a", "bc"), ("ab", "c"), ("abc", ""), ("c", "ab")]);
+}
+
+fn server(addresses: &[&str]) -> Server {
+    Server::new(addresses.iter().map(|addr| addr.parse().unwrap()))
+}
+
+#[test]
+fn each_server_block_has_its_own_names() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    let (one, two) = (server(&["1935", "[::]:1935"]), server(&["1936"]));
+    let ids = [&one, &two].map(|server| claim(&zone, &NewStream { server, ..stream("show", worker) }));
+    let listed = zone.lock(PID).streams_named("live", "show", |_| true);
+    assert_eq!(listed.iter().map(|live| live.id).collect::<Vec<_>>(), ids);
+    assert_eq!((&listed[0].server, &listed[1].server), (&one, &two));
+    // The block of a later configuration that shares an address is the same one.
+    for again in [server(&["[::]:1935"]), server(&["1937", "1935"])] {
+        match zone.lock(PID).claim(&NewStream { server: &again, ..stream("show", worker) }, NOW, |_| true) {
+            Ok(Claim::Live(live)) => assert_eq!(live.id, ids[0]),
+            other => panic!("{other:?}"),
+        }
+    }
+    zone.lock(PID).release(ids[0], NOW);
+    let occupied = |server| zone.lock(PID).occupant(server, &[], "live", "show", |_| true).is_some();
+    assert!(!occupied(&one) && occupied(&two));
+}
+
+#[test]
+fn names_whose_files_are_in_one_folder_are_one_name() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    let (one, two) = (server(&["1935"]), server(&["1936"]));
+    let new = |server, folders| NewStream { server, folders, ..stream("show", worker) };
+    let first = claim(&zone, &new(&one, &[1, 2]));
+    for folders in [&[2_u64][..], &[9, 1]] {
+        match zone.lock(PID).claim(&new(&two, folders), NOW, |_| true) {
+            Ok(Claim::Live(live)) => assert_eq!(live.id, first),
+            other => panic!("{other:?}"),
+        }
+    }
+    claim(&zone, &new(&two, &[3, 4]));
+    // Another application may have the same name for a stream.
+    claim(&zone, &NewStream { app: "other", ..new(&two, &[1]) });
 }
 
 #[test]
@@ -140,7 +185,7 @@ fn the_longest_names_and_every_credential_come_back() {
         [Credential::Open, Credential::Key(KeyId(u64::MAX)), Credential::Token, Credential::Pull];
     for (n, credential) in credentials.into_iter().enumerate() {
         let name = n.to_string().repeat(128);
-        claim(&zone, &NewStream { app: &app, name: &name, credential, addr, worker });
+        claim(&zone, &NewStream { app: &app, name: &name, credential, addr, ..stream("", worker) });
     }
     let listed = zone.lock(PID).streams(|_| true);
     assert_eq!(listed.iter().map(|live| live.credential).collect::<Vec<_>>(), credentials);

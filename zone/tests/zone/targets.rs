@@ -94,6 +94,7 @@ fn the_longest_texts_come_back_whole() {
         id: TargetId(u64::MAX),
         app: "a".repeat(128).parse().unwrap(),
         stream: "s".repeat(128).parse().unwrap(),
+        server: None,
         url: url.parse().unwrap(),
         enabled: false,
         note: "é".repeat(100),
@@ -113,7 +114,8 @@ fn every_length_comes_back() {
     let heap = heap();
     let zone = heap.zone();
     for len in 1..=250 {
-        let long = Target { note: "n".repeat(len.min(200)), ..with_url(1, &"k".repeat(len)) };
+        let server = (len % 2 == 0).then(|| "1935".parse().unwrap());
+        let long = Target { note: "n".repeat(len.min(200)), server, ..with_url(1, &"k".repeat(len)) };
         add_target(&zone, &long);
         assert_eq!(zone.lock(PID).targets(), [long], "{len}");
         zone.lock(PID).remove_target(TargetId(1));

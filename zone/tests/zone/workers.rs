@@ -1,6 +1,7 @@
 //! Workers: a row each, told from an earlier worker of the same row or of the same process id.
 
-use weir_zone::{MAX_DOORS, WorkerFacts, WorkerId, ZoneFull};
+use weir_model::{Server, ServerAddr};
+use weir_zone::{Door, MAX_DOORS, WorkerFacts, WorkerId, ZoneFull};
 
 use super::{NOW, PID, TestZone, bucket, claim, heap, names, register, stream, used};
 
@@ -149,12 +150,21 @@ fn a_workers_doors_are_its_own() {
     let heap = heap();
     let zone = heap.zone();
     let workers = [10, 11].map(|pid| register(&zone, pid));
-    let most: Vec<u32> = (0..MAX_DOORS as u32).map(|nth| (1 << 20) - 1 - nth).collect();
+    let addresses: Vec<ServerAddr> =
+        (0..MAX_DOORS).map(|nth| (1935 + nth).to_string().parse().unwrap()).collect();
+    let most: Vec<Door> = addresses.iter().map(|addr| Door::new((1 << 20) - 1, Some(addr))).collect();
     zone.set_doors(workers[0], &most);
-    zone.set_doors(workers[1], &[0]);
+    zone.set_doors(workers[1], &[Door::new(0, None)]);
     let doors = || listed(&zone).into_iter().map(|worker| worker.doors).collect::<Vec<_>>();
-    assert_eq!(doors(), [most, vec![0]]);
+    assert_eq!(doors(), [most.clone(), vec![Door::new(0, None)]]);
     zone.lock(10).unregister(workers[0], NOW);
     register(&zone, 12);
-    assert_eq!(doors(), [vec![0], vec![]]);
+    assert_eq!(doors(), [vec![Door::new(0, None)], vec![]]);
+    // A door is for its own block, whichever of its addresses that has.
+    for (at, addr) in addresses.iter().enumerate() {
+        let server = Server::new(["1".parse().unwrap(), addr.clone()]);
+        let fits: Vec<usize> = (0..MAX_DOORS).filter(|nth| most[*nth].is_for(&server)).collect();
+        assert_eq!(fits, [at]);
+    }
+    assert!(Door::new(0, None).is_for(&Server::nowhere()) && !most[0].is_for(&Server::nowhere()));
 }

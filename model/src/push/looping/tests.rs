@@ -1,14 +1,17 @@
 use super::*;
 
-fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
+fn block(addresses: &[&str]) -> ServerBlock {
+    let server = Server::new(addresses.iter().map(|addr| addr.parse().unwrap()));
+    ServerBlock { server, applications: Vec::new() }
 }
 
 #[test]
 fn knows_its_own_listeners() {
     let interfaces: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1"].map(|addr| addr.parse().unwrap()).to_vec();
     let own = |listeners: &[&str], to: &str| {
-        Own { listeners: &sockets(listeners), interfaces: &interfaces }.is_reached_by(to.parse().unwrap())
+        Own { servers: &[block(listeners)], interfaces: &interfaces }
+            .reached_by(to.parse().unwrap())
+            .is_some()
     };
     for (listener, to, ours) in [
         ("0.0.0.0:1935", "127.0.0.1:1935", true),
@@ -40,13 +43,31 @@ fn knows_its_own_listeners() {
 
 #[test]
 fn only_the_same_stream_comes_back() {
-    let listeners = sockets(&["0.0.0.0:1935"]);
-    let own = Own { listeners: &listeners, interfaces: &[] };
+    let servers = [block(&["1935"])];
+    let own = Own { servers: &servers, interfaces: &[] };
     let (here, there) = ("127.0.0.1:1935".parse().unwrap(), "192.0.2.9:1935".parse().unwrap());
-    let from = ("live", "show");
+    let from = (&servers[0].server, "live", "show");
     assert!(own.loops(here, from, "live", "show"));
     assert!(own.loops(here, from, "live/?a=b", "show?x=y"));
     assert!(!own.loops(here, from, "record", "show"));
     assert!(!own.loops(here, from, "live", "copy"));
     assert!(!own.loops(there, from, "live", "show"));
+}
+
+#[test]
+fn another_server_block_is_another_place() {
+    let servers =
+        [block(&["1935", "unix:/run/rtmp.sock"]), block(&["127.0.0.1:1936", "[::]:1936"]), block(&["1936"])];
+    let own = Own { servers: &servers, interfaces: &[] };
+    let reached = |to: &str| own.reached_by(to.parse().unwrap()).map(Server::name);
+    assert_eq!(reached("127.0.0.1:1935"), Some("0.0.0.0:1935"));
+    // The very address first, then the wildcard of the same family.
+    assert_eq!(reached("127.0.0.1:1936"), Some("127.0.0.1:1936"));
+    assert_eq!(reached("127.0.0.2:1936"), Some("0.0.0.0:1936"));
+    assert_eq!(reached("[::1]:1936"), Some("127.0.0.1:1936"));
+    let loops = |from: usize, to: &str| {
+        own.loops(to.parse().unwrap(), (&servers[from].server, "live", "show"), "live", "show")
+    };
+    assert!(loops(0, "127.0.0.1:1935") && !loops(0, "127.0.0.1:1936"));
+    assert!(loops(1, "127.0.0.1:1936") && !loops(2, "127.0.0.1:1936") && loops(2, "127.0.0.9:1936"));
 }

@@ -16,7 +16,7 @@ pub(super) fn push_table(out: &mut String, snapshot: &Snapshot, full: bool) {
     for (stream, target, push) in rows(snapshot) {
         let millis = snapshot.now.millis_since(push.since);
         out.push_str("<tr><th scope=\"row\">");
-        name(out, stream);
+        name(out, stream, snapshot.has_several_servers());
         out.push_str("</th>");
         push_cell(out, "Target", |out| push_escaped(out, &target.id.to_string()));
         push_cell(out, "State", |out| state(out, push));

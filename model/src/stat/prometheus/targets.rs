@@ -1,6 +1,6 @@
 //! The metrics of push targets. They name a target by its id, and never its URL.
 
-use super::{COUNTER, GAUGE, Metric, Value, head, label, push_value};
+use super::{COUNTER, GAUGE, Metric, Value, head, label, push_value, stream_labels};
 use crate::snapshot::StreamSnapshot;
 use crate::target::{PushState, PushView, TargetId};
 use crate::time::Timestamp;
@@ -27,12 +27,12 @@ struct Push<'a> {
     view: &'a PushView,
 }
 
-pub(super) fn targets(out: &mut String, streams: &[&StreamSnapshot], now: Timestamp) {
+pub(super) fn targets(out: &mut String, streams: &[&StreamSnapshot], several: bool, now: Timestamp) {
     let pushes = pushes(streams);
     head(out, STATE, GAUGE, "1 for the state in which the push of a stream to a target is.");
     for push in &pushes {
         for state in PushState::ALL {
-            push.start(out, STATE);
+            push.start(out, STATE, several);
             out.push(',');
             label(out, "state", state.as_str());
             out.push_str(if push.view.state == state { "} 1\n" } else { "} 0\n" });
@@ -41,7 +41,7 @@ pub(super) fn targets(out: &mut String, streams: &[&StreamSnapshot], now: Timest
     for (name, kind, help, value) in &PUSH {
         head(out, name, kind, help);
         for push in &pushes {
-            push.start(out, name);
+            push.start(out, name, several);
             out.push_str("} ");
             push_value(out, &value(push.view, now));
             out.push('\n');
@@ -49,7 +49,7 @@ pub(super) fn targets(out: &mut String, streams: &[&StreamSnapshot], now: Timest
     }
 }
 
-/// One a stream and target, as a sample may not come twice.
+/// One per stream and target, as a sample may not come twice.
 fn pushes<'a>(streams: &[&'a StreamSnapshot]) -> Vec<Push<'a>> {
     let mut pushes = Vec::new();
     for &stream in streams {
@@ -67,12 +67,10 @@ fn pushes<'a>(streams: &[&'a StreamSnapshot]) -> Vec<Push<'a>> {
 
 impl Push<'_> {
     /// The name and the labels, without the closing brace.
-    fn start(&self, out: &mut String, name: &str) {
+    fn start(&self, out: &mut String, name: &str, several: bool) {
         out.push_str(name);
         out.push('{');
-        label(out, "app", &self.stream.app);
-        out.push(',');
-        label(out, "stream", &self.stream.name);
+        stream_labels(out, self.stream, several);
         out.push(',');
         label(out, "target", &self.target.to_string());
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::fixture;
 use super::*;
+use crate::server::{Server, ServerBlock};
 
 const EXPECTED: &str = "\
 # HELP weir_build_info Versions.
@@ -166,6 +167,32 @@ fn a_name_that_is_live_twice_is_shown_once() {
         .filter(|line| line.starts_with("nginx_rtmp_stream_incoming_bytes_total{app=\"live\""))
         .collect();
     assert_eq!(samples, ["nginx_rtmp_stream_incoming_bytes_total{app=\"live\",stream=\"show\"} 77"]);
+}
+
+/// Two samples with the same labels are an error to Prometheus, and another label is another series.
+#[test]
+fn the_server_block_is_a_label_where_there_are_several() {
+    let server = |port: &str| Server::new([port.parse().unwrap()]);
+    let mut snapshot = fixture::snapshot();
+    assert!(!render(&snapshot).contains("server=\""));
+    snapshot.servers =
+        ["1935", "1936"].map(|port| ServerBlock { server: server(port), applications: Vec::new() }).into();
+    snapshot.streams = ["1935", "1936"]
+        .map(|port| StreamSnapshot { server: server(port), ..snapshot.streams[0].clone() })
+        .into();
+    let shown = render(&snapshot);
+    let players = |line: &&str| line.starts_with("weir_stream_players{");
+    let lines: Vec<&str> = shown.lines().filter(players).collect();
+    assert_eq!(
+        lines,
+        [
+            "weir_stream_players{app=\"live\",stream=\"show\",server=\"0.0.0.0:1935\"} 2",
+            "weir_stream_players{app=\"live\",stream=\"show\",server=\"0.0.0.0:1936\"} 2",
+        ]
+    );
+    let mut seen = HashSet::new();
+    let samples = shown.lines().filter(|line| !line.starts_with('#'));
+    assert!(samples.map(|line| line.rsplit_once(' ').unwrap().0).all(|sample| seen.insert(sample)));
 }
 
 #[test]

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{fixture, well_formed};
 use super::*;
+use crate::server::ServerBlock;
 
 const FULL: &str = "\
 <?xml version=\"1.0\" encoding=\"utf-8\" ?>
@@ -83,6 +84,28 @@ fn has_the_elements_of_rtmp_stat() {
     assert_eq!(render(&fixture::snapshot(), true), expected);
 }
 
+/// As nginx-rtmp has it: the same application and the same stream in two blocks are two.
+#[test]
+fn each_server_block_has_its_own_streams() {
+    let server = |port: &str| Server::new([port.parse().unwrap()]);
+    let mut snapshot = fixture::snapshot();
+    snapshot.servers = ["1935", "1936"]
+        .map(|port| ServerBlock { server: server(port), applications: vec!["live".into()] })
+        .into();
+    snapshot.streams = ["1936", "1935", "1937"]
+        .map(|port| StreamSnapshot { server: server(port), ..snapshot.streams[0].clone() })
+        .into();
+    let shown = render(&snapshot, false);
+    let blocks: Vec<&str> = shown.split("<server>").skip(1).collect();
+    assert_eq!(blocks.len(), 3, "{shown}");
+    for block in blocks {
+        assert_eq!(block.matches("<name>live</name>").count(), 1, "{block}");
+        assert_eq!(block.matches("<name>show</name>").count(), 1, "{block}");
+    }
+    snapshot.streams.clear();
+    assert_eq!(render(&snapshot, false).matches("<server>").count(), 2);
+}
+
 #[test]
 fn has_clients_only_when_full() {
     let shown = render(&fixture::snapshot(), false);
@@ -118,7 +141,7 @@ proptest! {
         let mut snapshot = fixture::snapshot();
         snapshot.nginx_version.clone_from(&texts[0]);
         snapshot.rtmp_version.clone_from(&texts[1]);
-        snapshot.applications.push(texts[2].clone());
+        snapshot.servers[0].applications.push(texts[2].clone());
         snapshot.since = Timestamp::from_millis(numbers[0]);
         let stream = &mut snapshot.streams[0];
         stream.app.clone_from(&texts[3]);

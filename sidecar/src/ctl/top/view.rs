@@ -47,8 +47,9 @@ struct Column {
     cell: fn(&Stream, Timestamp) -> String,
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column { head: "STREAM", right: false, spare: 0, cell: |stream, _| name(stream) },
+    Column { head: SERVER, right: false, spare: 2, cell: |stream, _| stream.server.clone() },
     Column { head: "UP", right: true, spare: 2, cell: |stream, now| age(stream.since, now) },
     Column { head: "VIDEO", right: false, spare: 3, cell: |stream, _| video(stream.video.as_ref()) },
     Column { head: "FPS", right: true, spare: 4, cell: |stream, _| frame_rate(stream.video.as_ref()) },
@@ -64,6 +65,9 @@ const COLUMNS: [Column; 10] = [
     },
     Column { head: "PUBLISHER", right: false, spare: 6, cell: |stream, _| stream.publisher.addr.clone() },
 ];
+
+/// Shown where the streams came in by several `server` blocks.
+const SERVER: &str = "SERVER";
 
 /// A long name gives way to the other columns until it is as short as this.
 const SHORTEST_NAME: usize = 16;
@@ -141,10 +145,12 @@ fn targets(stream: &Stream) -> String {
 fn table(live: &Live, width: usize) -> Vec<String> {
     let mut streams: Vec<&Stream> = live.streams.iter().collect();
     streams.sort_by_key(|stream| {
-        (Reverse(stream.bitrate_out), Reverse(stream.bitrate_in), &stream.app, &stream.name)
+        (Reverse(stream.bitrate_out), Reverse(stream.bitrate_in), &stream.app, &stream.name, &stream.server)
     });
+    let several = streams.windows(2).any(|pair| pair[0].server != pair[1].server);
     let mut columns: Vec<(&Column, Vec<String>, usize)> = COLUMNS
         .iter()
+        .filter(|column| several || column.head != SERVER)
         .map(|column| {
             let mut cells = vec![column.head.to_owned()];
             cells.extend(streams.iter().map(|stream| plain((column.cell)(stream, live.at))));
