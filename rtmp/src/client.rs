@@ -39,6 +39,7 @@ use crate::chunk;
 use crate::flv::{Tag, TagKind};
 use crate::handshake::{self, Handshake};
 use crate::message::{Kind, Message, user_control};
+pub use crate::status::Status;
 use crate::url::Url;
 
 /// The largest message accepted from a server.
@@ -98,17 +99,6 @@ impl Default for Options {
             wait_for_start: true,
         }
     }
-}
-
-/// The information object of an `onStatus`, `_result` or `_error`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Status {
-    /// `NetStream.Publish.Start` and the like.
-    pub code: String,
-    /// For people.
-    pub description: String,
-    /// `status`, `warning` or `error`.
-    pub level: String,
 }
 
 /// What happened.

@@ -7,6 +7,7 @@
 //! - [`chunk`]: messages to chunks and back
 //! - [`handshake`]: the simple handshake, client side
 //! - [`url`]: `rtmp://host/app/name?args`, taken apart
+//! - [`status`]: what a server answers, read leniently
 //! - [`client`]: a publishing or playing session, fed with bytes and giving bytes
 //! - [`flv`]: tags to and from a file
 //!
@@ -19,4 +20,5 @@ pub mod client;
 pub mod flv;
 pub mod handshake;
 pub mod message;
+pub mod status;
 pub mod url;

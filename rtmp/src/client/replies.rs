@@ -1,7 +1,7 @@
 //! What a server's commands mean for the session.
 
 use super::{Client, Error, Event, Role, Status};
-use crate::amf0::{self, Marker, Reader};
+use crate::amf0::Reader;
 use crate::message::Message;
 
 impl Client {
@@ -22,7 +22,7 @@ impl Client {
                 self.on_stream_created(stream_id as u32);
             }
             b"_error" | b"onStatus" => {
-                let status = read_status(&mut reader)?;
+                let status = Status::read(reader.rest());
                 if self.role != Role::Play && status.code == "NetStream.Publish.Start" {
                     self.publishing = true;
                 }
@@ -32,32 +32,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// The first object that has a code, among what follows name and transaction.
-fn read_status(reader: &mut Reader<'_>) -> Result<Status, amf0::Error> {
-    let mut status = Status::default();
-    while !reader.is_empty() && status.code.is_empty() {
-        if !matches!(reader.marker()?, Marker::Object | Marker::EcmaArray) {
-            reader.skip_value()?;
-            continue;
-        }
-        reader.begin_object()?;
-        while let Some(key) = reader.key()? {
-            let field = match key {
-                b"code" => &mut status.code,
-                b"description" => &mut status.description,
-                b"level" => &mut status.level,
-                _ => {
-                    reader.skip_value()?;
-                    continue;
-                }
-            };
-            match reader.string() {
-                Ok(text) => *field = String::from_utf8_lossy(text).into_owned(),
-                Err(_) => reader.skip_value()?,
-            }
-        }
-    }
-    Ok(status)
 }
