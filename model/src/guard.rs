@@ -8,7 +8,9 @@ mod aggregate;
 mod amf;
 mod bytes;
 pub mod deadline;
+pub mod early;
 pub mod guest;
+pub mod outgoing;
 pub mod space;
 
 use crate::publish;
@@ -24,8 +26,18 @@ pub const MAX_CHUNK_SIZES: u8 = 8;
 /// every connection begins with, and the least that the specification (section 5.4.1) advises.
 pub const MIN_CHUNK_SIZE: u32 = 128;
 
+/// The largest chunk size of the protocol, in bytes (specification, section 5.4.1).
+pub const MAX_CHUNK_SIZE: u32 = 0x7fff_ffff;
+
 /// The largest chunk size, in bytes, that nginx-rtmp takes (`NGX_RTMP_MAX_CHUNK_SIZE`).
-pub const MAX_CHUNK_SIZE: u32 = 10_485_760;
+const NGINX_MAX_CHUNK_SIZE: u32 = 10_485_760;
+
+/// The chunk size to read with where the other end announces `size` and no message is longer than `max_message` bytes:
+/// every larger one means the same, that no message is cut, and nginx-rtmp takes a buffer of this size for each.
+pub fn chunk_size(size: u32, max_message: u64) -> u32 {
+    let most = u32::try_from(max_message).unwrap_or(u32::MAX).clamp(MIN_CHUNK_SIZE, NGINX_MAX_CHUNK_SIZE);
+    size.min(most)
+}
 
 /// What may come before `connect` is there, in bytes, beside the handshake.
 pub const MAX_BYTES_BEFORE_CONNECT: u32 = 16_384;
@@ -44,6 +56,7 @@ mod kind {
     pub const SET_CHUNK_SIZE: u8 = 1;
     pub const ABORT: u8 = 2;
     pub const ACKNOWLEDGEMENT: u8 = 3;
+    pub const USER: u8 = 4;
     pub const WINDOW_SIZE: u8 = 5;
     pub const BANDWIDTH: u8 = 6;
     pub const AUDIO: u8 = 8;
@@ -109,11 +122,14 @@ pub enum Violation {
     /// Too many answers are not read.
     #[error("more than {MAX_UNREAD} unread answers")]
     Unread,
+    /// The target of a push sends more than answers, or a long message.
+    #[error("more than answers from the target of a push")]
+    Answers,
 }
 
 impl Violation {
     /// Every one, by its [`index`](Violation::index).
-    pub const ALL: [Violation; 16] = [
+    pub const ALL: [Violation; 17] = [
         Violation::NotConnected,
         Violation::Depth,
         Violation::ChunkSizes,
@@ -130,6 +146,7 @@ impl Violation {
         Violation::Duplicate,
         Violation::Unfinished,
         Violation::Unread,
+        Violation::Answers,
     ];
 
     /// How many there are.
@@ -159,6 +176,7 @@ impl Violation {
             Violation::Duplicate => "duplicate",
             Violation::Unfinished => "unfinished",
             Violation::Unread => "unread",
+            Violation::Answers => "answers",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Machine`] decides, and whoever owns the connection does. Times are milliseconds of any clock that
 //! does not go back.
 
+mod answer;
 mod backoff;
 mod error;
 
@@ -11,6 +12,7 @@ pub mod authmod;
 pub mod hosts;
 pub mod looping;
 
+pub use answer::{Answer, answer};
 pub use error::LastError;
 
 use crate::target::PushState;
@@ -21,6 +23,13 @@ pub const CONNECT_MS: u64 = 5_000;
 /// How long it may take from the start of a connect until the target takes the stream, in milliseconds;
 /// and the look-up of a name.
 pub const EXCHANGE_MS: u64 = 10_000;
+
+/// How long a target that answers nothing may take a stream until it counts as live, in milliseconds: some services
+/// never answer `publish`.
+pub const UNANSWERED_MS: u64 = 5_000;
+
+/// Within so long a time a target that counts as reading has taken something, in milliseconds.
+const READING_MS: u64 = 2_500;
 
 /// How long a target may read nothing although there is something to send, in milliseconds.
 pub const STALL_MS: u64 = 10_000;
@@ -51,7 +60,9 @@ pub enum Input {
     Connected,
     /// RTMP's handshake is over.
     Handshaken,
-    /// The target answered `NetStream.Publish.Start`.
+    /// `publish` was sent, and the stream follows it.
+    Sending,
+    /// The target answered that it takes the stream.
     Published,
     /// The target asks for credentials; the next connect will bear them. The connection is still to be closed.
     Challenged,
@@ -118,7 +129,18 @@ struct Dial {
 enum Step {
     Connect,
     Handshake,
-    Publish,
+    /// The commands up to `publish`.
+    Commands,
+    /// The stream is sent, and the answer to `publish` is missing.
+    Unanswered(Taking),
+}
+
+/// What a target takes that has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Taking {
+    since: u64,
+    bytes_out: Option<u64>,
+    grown_at: Option<u64>,
 }
 
 /// What goes through a connection that is live.
@@ -195,7 +217,10 @@ impl Machine {
                 _ => Vec::new(),
             },
             Input::Connected => self.dialed(Step::Handshake),
-            Input::Handshaken => self.dialed(Step::Publish),
+            Input::Handshaken => self.dialed(Step::Commands),
+            Input::Sending => {
+                self.dialed(Step::Unanswered(Taking { since: now, bytes_out: None, grown_at: None }))
+            }
             Input::Published => {
                 if let Phase::Dialing(_) = self.phase {
                     self.phase = Phase::Live(Flow::default());
@@ -309,10 +334,16 @@ impl Machine {
     fn tick(&mut self, now: u64, bytes_in: u64, bytes_out: u64) -> Vec<Output> {
         match &mut self.phase {
             Phase::Resolving { until } if now >= *until => self.failed(now, LastError::ResolverTimeout),
-            Phase::Dialing(dial) => match dial.overdue(now) {
-                Some(error) => self.failed(now, error),
-                None => Vec::new(),
-            },
+            Phase::Dialing(dial) => {
+                if dial.is_taken(now, bytes_out) {
+                    self.phase = Phase::Live(Flow { bytes_in, bytes_out, stalled_since: None });
+                    return Vec::new();
+                }
+                match dial.overdue(now) {
+                    Some(error) => self.failed(now, error),
+                    None => Vec::new(),
+                }
+            }
             Phase::Live(flow) => {
                 if flow.is_stalled(now, bytes_in, bytes_out) {
                     self.failed(now, LastError::NotReading)
@@ -346,8 +377,22 @@ impl Dial {
         match self.step {
             Step::Connect => (now >= self.connect_until).then_some(LastError::ConnectTimeout),
             Step::Handshake => (now >= self.until).then_some(LastError::HandshakeTimeout),
-            Step::Publish => (now >= self.until).then_some(LastError::PublishTimeout),
+            Step::Commands => (now >= self.until).then_some(LastError::PublishTimeout),
+            Step::Unanswered(taking) => {
+                (now >= taking.since.saturating_add(EXCHANGE_MS)).then_some(LastError::PublishTimeout)
+            }
         }
+    }
+
+    /// Whether the target has taken the stream for a while without a word.
+    fn is_taken(&mut self, now: u64, bytes_out: u64) -> bool {
+        let Step::Unanswered(taking) = &mut self.step else { return false };
+        if taking.bytes_out.is_some_and(|before| before != bytes_out) {
+            taking.grown_at = Some(now);
+        }
+        taking.bytes_out = Some(bytes_out);
+        let reads = taking.grown_at.is_some_and(|at| now.saturating_sub(at) <= READING_MS);
+        reads && now.saturating_sub(taking.since) >= UNANSWERED_MS
     }
 }
 

@@ -11,11 +11,12 @@
 //! | `zone` | shared memory, its lock, its life over reloads |
 //! | `session` | an RTMP session |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
-//! | `incoming` | what clients send, as it is read |
+//! | `incoming` | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
 //! | `commands` | where the directives of other modules write to |
 //! | `disk` | what nginx-rtmp writes, and how it stops |
 //! | `push`, `tls`, `resolver` | connections to push targets |
+//! | `outgoing` | which connections are those to push targets, and how one ended |
 //! | `interworker` | sockets between workers, and pushes to them |
 //! | `cycle` | the life of a configuration and of a worker |
 //! | `advice` | warnings on a configuration |
@@ -38,6 +39,7 @@ pub mod export;
 pub mod incoming;
 pub mod interworker;
 pub mod log;
+pub mod outgoing;
 pub mod process;
 pub mod push;
 mod relay;

@@ -1,8 +1,10 @@
 //! The life of a session: what it publishes, what it plays, and its end.
 
+pub mod early;
 pub mod guard;
 pub mod guests;
 pub mod live;
+pub mod outgoing;
 pub mod play;
 pub mod publish;
 mod refusal;
@@ -10,10 +12,11 @@ pub mod spread;
 
 use std::rc::Rc;
 
-use weir_model::{KeyId, push::LastError};
+use weir_model::{KeyId, guard::early::Early};
 
 use crate::{
     ffi::{
+        incoming::Receiver,
         log::Level,
         process::{self, Local},
         push::Dialing,
@@ -25,6 +28,7 @@ use crate::{
     worker,
 };
 use guard::Guarded;
+use outgoing::Outgoing;
 use play::Playing;
 use publish::Publish;
 pub use refusal::log_summary;
@@ -49,6 +53,12 @@ pub struct SessionState {
     pub dialing: Option<Box<Dialing>>,
     /// What the guard knows of it, where it stands before it.
     pub guard: Option<Guarded>,
+    /// For a connection that nginx made.
+    pub outgoing: Option<Outgoing>,
+    /// By what a connection is read whose bytes are counted.
+    pub receiver: Option<Receiver>,
+    /// Headers that came before its stream is live.
+    early: Early,
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
     closing: Option<Lingering>,
     timer: Option<SessionTimer>,
@@ -99,6 +109,7 @@ pub fn on_connect(session: &mut Session) -> bool {
         runtime.zone.count_accepted();
         session.send_at_once(true);
     }
+    outgoing::on_connect(session);
     guard::on_connect(session)
 }
 
@@ -119,7 +130,7 @@ pub fn before_close(session: &mut Session) {
 /// The connection is gone.
 pub fn on_disconnect(session: &mut Session) {
     if let Some(ticket) = session.ticket() {
-        push::on_failed(ticket, if session.is_broken() { LastError::Reset } else { LastError::Closed });
+        push::on_failed(ticket, session.why_it_ended());
     }
     guests::release(session);
 }
@@ -129,6 +140,8 @@ pub fn on_close(session: &mut Session) {
     // The connection goes on: the client itself closed the stream.
     let unpublished = !session.is_ending();
     let Some(state) = session.known_state() else { return };
+    // Headers of a publish that never went live are not those of the next one.
+    state.early = Early::default();
     let (publish, playing) = (std::mem::take(&mut state.publish), state.playing.take());
     guard::on_close(session);
     publish::release(publish, unpublished);

@@ -6,7 +6,7 @@
 mod reach;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     rc::Rc,
 };
@@ -14,7 +14,7 @@ use std::{
 use serde_json::json;
 use weir_model::{
     Secret,
-    push::{Input, LastError, Machine, Output, authmod::Exchange},
+    push::{Answer, Input, LastError, Machine, Output, answer, authmod::Exchange},
     rate::Rate,
     target::{Host, PushState, Target},
 };
@@ -22,7 +22,8 @@ use weir_zone::{NewPush, PushId, PushRow};
 
 use crate::{
     ffi::{
-        log::Level,
+        log::{self, Level},
+        outgoing,
         process::{self, Local},
         push::{self, Dial, Tls},
         resolver,
@@ -85,7 +86,7 @@ pub fn tick(runtime: &Runtime) {
         if pushes {
             let bytes_in = live(session).map_or(0, |live| live.bytes_in());
             drive(session, |push, session| {
-                push.count(session);
+                push.count();
                 push.feed(session, Input::Tick { bytes_in, bytes_out: push.taken });
             });
         }
@@ -99,13 +100,30 @@ pub fn forget_wanted() {
 
 /// Once a second: tells the zone what was sent, and looks what arrived.
 pub fn account(session: &mut Session) {
-    drive(session, |push, session| push.look(session));
+    drive(session, |push, _| push.look());
     let Some(state) = session.known_state() else { return };
     for push in &mut state.pushes {
         push.rate.push(process::now(), push.arrived);
         if let Some((_, row)) = &push.row {
             row.describe(push.bytes_out, push.rate.bits_per_second());
         }
+    }
+}
+
+/// Once a second: closes connections to targets that no push holds.
+pub fn close_strays() {
+    let mut held = BTreeSet::new();
+    session::each(|session| {
+        if let Some(state) = session.known_state() {
+            held.extend(state.pushes.iter().map(|push| push.ticket));
+        }
+    });
+    let strays = outgoing::close_others(&held);
+    if strays > 0 {
+        log::cycle(
+            Level::Error,
+            format_args!("weir: connections to push targets without a push: {strays}, closed"),
+        );
     }
 }
 
@@ -165,12 +183,17 @@ pub fn on_failed(ticket: u64, error: LastError) {
     feed(ticket, |_| Some(Input::Failed(error)));
 }
 
-/// The target says `onStatus`.
+/// `publish` was sent, and the stream follows.
+pub fn on_sending(ticket: u64) {
+    feed(ticket, |_| Some(Input::Sending));
+}
+
+/// The target says how the publish went.
 pub fn on_status(ticket: u64, level: &str, code: &str, description: &str) {
-    feed(ticket, |_| match (code, level) {
-        ("NetStream.Publish.Start", _) => Some(Input::Published),
-        (_, "error") => Some(Input::Failed(LastError::rejected(code, description))),
-        _ => None,
+    feed(ticket, |_| match answer(level, code) {
+        Answer::Published => Some(Input::Published),
+        Answer::Refused => Some(Input::Failed(LastError::rejected(code, description))),
+        Answer::Other => None,
     });
 }
 
@@ -205,7 +228,7 @@ fn feed(ticket: u64, input: impl FnOnce(&mut Push) -> Option<Input>) {
         if push.ticket == ticket
             && let Some(input) = input.take().and_then(|input| input(push))
         {
-            push.count(session);
+            push.count();
             push.feed(session, input);
         }
     });
@@ -297,8 +320,8 @@ impl Push {
                 }
             }
             Output::Connect(at) => return self.connect(session, at).err().map(Input::Failed),
-            Output::Abort => session.abort_push(std::mem::take(&mut self.ticket)),
-            Output::Leave => session.leave_push(std::mem::take(&mut self.ticket), &self.key),
+            Output::Abort => push::abort(std::mem::take(&mut self.ticket)),
+            Output::Leave => push::leave(std::mem::take(&mut self.ticket), &self.key),
             Output::Changed(state) => self.report(session, state),
         }
         None
@@ -342,8 +365,8 @@ impl Push {
     }
 
     /// Counts what was sent over the connection that is up.
-    fn count(&mut self, session: &Session) {
-        if let Some(counter) = session.pushed_bytes(self.ticket).filter(|_| self.ticket != 0) {
+    fn count(&mut self) {
+        if let Some(counter) = push::sent(self.ticket) {
             let more = u64::from(counter.wrapping_sub(self.counter));
             self.counter = counter;
             self.sent += more;
@@ -352,9 +375,9 @@ impl Push {
     }
 
     /// The kernel takes megabytes for a target that reads nothing.
-    fn look(&mut self, session: &Session) {
-        if let Some(waiting) = session.unacknowledged(self.ticket).filter(|_| self.ticket != 0) {
-            self.count(session);
+    fn look(&mut self) {
+        if let Some(waiting) = push::unacknowledged(self.ticket) {
+            self.count();
             let more = self.sent.saturating_sub(waiting).saturating_sub(self.taken);
             self.taken += more;
             self.arrived += more;

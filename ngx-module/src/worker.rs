@@ -95,6 +95,8 @@ pub fn tick() {
         session::each(account);
         session::each(push::account);
         session::each(hooks::guests::check_deadline);
+        session::each(hooks::outgoing::check_deadline);
+        push::close_strays();
         if draining_ms.is_some() {
             hooks::spread::close_unplayed();
         }

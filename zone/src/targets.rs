@@ -1,6 +1,6 @@
 //! Push targets: a record each, which every worker reads again when their generation has changed.
 //!
-//! A target takes two blocks with a usual URL, and fourteen at most. 1,000 of them, with URLs of 100 bytes, take
+//! A target takes two blocks with a usual URL, and twenty-five at most. 1,000 of them, with URLs of 100 bytes, take
 //! a quarter of a zone of 1 MB.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
@@ -235,7 +235,7 @@ fn text(target: &Target) -> Vec<u8> {
     parts(target).concat()
 }
 
-/// `weir_model` has checked their lengths: a byte each, and for the URL 11 bits.
+/// `weir_model` has checked their lengths: a byte each, and for the URL 12 bits.
 fn parts(target: &Target) -> [&[u8]; 5] {
     let server = target.server.as_ref().map_or("", ServerAddr::as_str);
     [target.app.as_str(), target.stream.as_str(), &target.note, target.url.expose(), server]

@@ -76,25 +76,58 @@ where
 }
 
 /// Whether it is the command `connect`, written just so.
-pub(super) fn is_connect<'a, I>(kind: u8, mut body: Bytes<'a, I>) -> bool
+pub(super) fn is_connect<'a, I>(kind: u8, body: Bytes<'a, I>) -> bool
 where
     I: Iterator<Item = &'a [u8]>,
 {
-    command_name(kind, &mut body).is_some_and(|name| name == CONNECT)
+    name(kind, body).is_some_and(|name| name.bytes() == CONNECT)
 }
 
-/// The name of a command, if it is as long as `connect`.
-fn command_name<'a, I>(kind: u8, body: &mut Bytes<'a, I>) -> Option<[u8; CONNECT.len()]>
+/// The longest name of a command that means anything to nginx-rtmp, in bytes.
+const MAX_NAME: usize = 24;
+
+/// What a command or a data message begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
+
+impl Name {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Whether nginx-rtmp takes it for this name: it looks for a name in lower case (`ngx_rtmp_amf_message_handler`).
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.bytes().eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Whether it begins so. A null byte ends a name for nginx-rtmp.
+    pub(super) fn begins_with(&self, start: &str) -> bool {
+        self.bytes().starts_with(start.as_bytes()) && !self.bytes().contains(&0)
+    }
+}
+
+/// The name that a message begins with; `None` when it begins with something else, or with a longer name.
+pub(super) fn name<'a, I>(kind: u8, mut body: Bytes<'a, I>) -> Option<Name>
 where
     I: Iterator<Item = &'a [u8]>,
 {
-    begin(kind, body)?;
-    let [marker, high, low] = body.array()?;
-    if marker == marker::STRING && usize::from(u16::from_be_bytes([high, low])) == CONNECT.len() {
-        body.array()
-    } else {
-        None
+    if !matches!(kind, kind::DATA | kind::DATA_AMF3 | kind::COMMAND | kind::COMMAND_AMF3) {
+        return None;
     }
+    begin(kind, &mut body)?;
+    let [marker, high, low] = body.array()?;
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    if marker != marker::STRING || len > MAX_NAME {
+        return None;
+    }
+    let mut bytes = [0; MAX_NAME];
+    for place in &mut bytes[..len] {
+        *place = body.byte()?;
+    }
+    Some(Name { bytes, len })
 }
 
 /// Comes to the first value with a marker (`ngx_rtmp_amf_message_handler`): messages of AMF 3 begin

@@ -103,7 +103,10 @@ fn a_chunk_size_has_bounds() {
         (4096, Ok(())),
         (60_000, Ok(())),
         (10_485_760, Ok(())),
-        (10_485_761, Err(Violation::ChunkSize)),
+        (16_777_215, Ok(())),
+        (134_217_728, Ok(())),
+        (0x7fff_ffff, Ok(())),
+        (0x8000_0000, Err(Violation::ChunkSize)),
         (u32::MAX, Err(Violation::ChunkSize)),
     ] {
         assert_eq!(connected(1, &size.to_be_bytes()), verdict, "{size}");
@@ -112,6 +115,22 @@ fn a_chunk_size_has_bounds() {
         assert_eq!(Gate::accepted().message(true, 1, pieces), verdict, "{size}");
     }
     assert_eq!(connected(1, &[0, 0]), Ok(()));
+}
+
+#[test]
+fn a_chunk_size_beyond_every_message_is_the_longest_message() {
+    for (size, max_message, expected) in [
+        (4096, 1 << 20, 4096),
+        (1 << 20, 1 << 20, 1 << 20),
+        (16_777_215, 1 << 20, 1 << 20),
+        (0x7fff_ffff, 65_536, 65_536),
+        (0x7fff_ffff, 512 << 20, 10_485_760),
+        (0x7fff_ffff, u64::MAX, 10_485_760),
+        (4096, 1, 128),
+        (128, 1 << 20, 128),
+    ] {
+        assert_eq!(chunk_size(size, max_message), expected, "{size} {max_message}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Why a push failed, in words for the admin.
 
+use crate::guard::Violation;
+
 /// The longest text of a target that is kept, in characters.
 const MAX_TEXT: usize = 200;
 
@@ -58,6 +60,15 @@ pub enum LastError {
     /// The connection broke: its end, or a firewall on the way.
     #[error("connection reset")]
     Reset,
+    /// The guard closed the connection, for this reason.
+    #[error("closed by weir: {0}")]
+    Guarded(Violation),
+    /// nginx-rtmp could not read what it sent.
+    #[error("closed by weir: what it sent is not rtmp")]
+    NotRtmp,
+    /// It answered no ping.
+    #[error("closed by weir: it does not answer pings")]
+    NoPong,
     /// It reads nothing of what is sent.
     #[error("does not read: 0 bit/s for 10 s")]
     NotReading,
@@ -129,6 +140,9 @@ impl LastError {
             LastError::WrongCredentials => "wrong_credentials",
             LastError::Closed => "closed",
             LastError::Reset => "reset",
+            LastError::Guarded(_) => "guarded",
+            LastError::NotRtmp => "not_rtmp",
+            LastError::NoPong => "no_pong",
             LastError::NotReading => "not_reading",
             LastError::NoRoom => "no_room",
         }

@@ -113,6 +113,58 @@ fn each_silence_has_its_name() {
     assert_eq!(run.error(), "the resolver does not answer");
 }
 
+/// Up to the media of a target that has not answered `publish`.
+fn unanswered() -> Run {
+    let mut run = Run::dialing(1);
+    for step in [Input::Connected, Input::Handshaken, Input::Sending] {
+        assert_eq!(run.step(step), []);
+    }
+    run
+}
+
+#[test]
+fn who_takes_the_stream_without_a_word_is_live() {
+    let mut run = unanswered();
+    for second in 1..UNANSWERED_MS / 1000 {
+        assert_eq!(run.flow(1000, second * 900, second * 800), []);
+    }
+    assert_eq!(run.flow(999, 4500, 4000), []);
+    assert_eq!(run.flow(1, 4500, 4000), [changed(PushState::Live)]);
+    assert_eq!(run.flow(1000, 5400, 4800), []);
+    // It is watched as the others are.
+    assert_eq!(run.flow(1000, 6300, 4800), []);
+    assert_eq!(run.flow(STALL_MS, 7200, 4800), gives_up());
+    assert_eq!(run.error(), "does not read: 0 bit/s for 10 s");
+}
+
+#[test]
+fn who_takes_nothing_and_says_nothing_is_given_up() {
+    let mut run = unanswered();
+    assert_eq!(run.flow(1000, 900, 800), []);
+    assert_eq!(run.flow(1000, 900, 800), []);
+    assert_eq!(run.flow(EXCHANGE_MS - 2001, 9000, 800), []);
+    assert_eq!(run.flow(1, 9000, 800), gives_up());
+    assert_eq!(run.error(), "timed out waiting for the answer to publish");
+    // Nor is who only asks for commands.
+    let mut run = Run::dialing(1);
+    run.step(Input::Handshaken);
+    for second in 1..EXCHANGE_MS / 1000 {
+        assert_eq!(run.flow(1000, second, second), []);
+    }
+    assert_eq!(run.flow(1000, 10, 10), gives_up());
+}
+
+#[test]
+fn a_late_no_of_one_that_counted_as_live_is_a_failure_all_the_same() {
+    let mut run = unanswered();
+    for second in 1..=5 {
+        run.flow(1000, second, second);
+    }
+    assert_eq!(run.machine.state(), PushState::Live);
+    assert_eq!(run.step(Input::Failed(LastError::rejected("NetStream.Publish.BadName", ""))), gives_up());
+    assert_eq!(run.error(), "rejected: NetStream.Publish.BadName");
+}
+
 #[test]
 fn tries_the_next_address() {
     let mut run = Run::dialing(9);
@@ -218,6 +270,7 @@ fn what_does_not_fit_changes_nothing() {
         Input::Resolved(1),
         Input::Connected,
         Input::Handshaken,
+        Input::Sending,
         Input::Published,
         Input::Challenged,
         Input::Failed(LastError::Closed),
@@ -251,6 +304,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         3 => (1_usize..6).prop_map(Input::Resolved),
         3 => Just(Input::Connected),
         2 => Just(Input::Handshaken),
+        3 => Just(Input::Sending),
         3 => Just(Input::Published),
         1 => Just(Input::Challenged),
         2 => Just(Input::Failed(LastError::Closed)),

@@ -1,4 +1,5 @@
-//! The URL of a target: `rtmp://user:password@host:port/app/inst?args/key?args`. Without a key, streams keep their names.
+//! The URL of a target: `rtmp://user:password@host:port/app/inst?args/key?args`. Without a key, streams keep their names; a
+//! key may consist of arguments alone, as in `rtmp://host/app/?streamname=x&key=y`.
 //!
 //! Nothing in it is replaced or mended: the application and the key go to the target as they are
 //! written. Only user and password are percent-decoded.
@@ -16,10 +17,10 @@ pub const MASK: &str = "***";
 const LEAST_SECRET: usize = 6;
 
 /// The longest URL, in bytes.
-pub const MAX_URL_LEN: usize = 1024;
+pub const MAX_URL_LEN: usize = 2048;
 
-/// The longest application, key, user, password and `tcUrl`, in bytes: a server of nginx-rtmp's kind
-/// has no room for more (`NGX_RTMP_MAX_NAME`, `NGX_RTMP_MAX_URL`).
+/// The longest user and password, in bytes. Application and key may fill the URL: services hand out keys of more than 300
+/// bytes, with a signature in them.
 pub const MAX_PART_LEN: usize = 255;
 
 /// The longest name of a host, in bytes (RFC 1035, section 2.3.4, written with dots).
@@ -108,7 +109,7 @@ pub enum TargetUrlError {
     /// `@` in the application: what was meant as password ended up there.
     #[error("\"@\" in the application, expected %2F for \"/\" in the password")]
     AtInApp,
-    /// A part that the relay or the target has no room for.
+    /// A user or a password of more than [`MAX_PART_LEN`] bytes.
     #[error("{part} of {len} bytes, at most {MAX_PART_LEN} are allowed")]
     PartTooLong {
         /// What it is.
@@ -143,7 +144,7 @@ impl TargetUrl {
         };
         let (host, shown_port) = parse_place(place)?;
         let (app, key) = parse_path(path.unwrap_or_default())?;
-        let url = TargetUrl {
+        Ok(TargetUrl {
             text: Secret::new(text),
             tls,
             host,
@@ -152,18 +153,7 @@ impl TargetUrl {
             app: app.to_owned(),
             key: key.map(Secret::new),
             credentials,
-        };
-        url.check_tc_url()?;
-        Ok(url)
-    }
-
-    fn check_tc_url(&self) -> Result<(), TargetUrlError> {
-        match self.tc_url().len() {
-            len if len > MAX_PART_LEN => {
-                Err(TargetUrlError::PartTooLong { part: "host and application", len })
-            }
-            _ => Ok(()),
-        }
+        })
     }
 
     /// The whole text with its secrets. Each caller answers for where it goes.
@@ -241,7 +231,13 @@ impl TargetUrl {
             secret if secret.len() < LEAST_SECRET => text,
             secret => text.replace(secret, MASK),
         };
-        [key, name, password].into_iter().fold(text.to_owned(), hide)
+        // A service may repeat one of the arguments alone.
+        let arguments = key.split_once('?').map_or("", |(_, arguments)| arguments);
+        let values = arguments
+            .split('&')
+            .map(|argument| argument.split_once('=').map_or(argument, |(_, value)| value));
+        let secrets = [key, name, arguments, password].into_iter().chain(values);
+        secrets.fold(text.to_owned(), hide)
     }
 
     fn scheme(&self) -> &'static str {
@@ -369,22 +365,14 @@ fn parse_path(path: &str) -> Result<(&str, Option<&str>), TargetUrlError> {
         Some((app, key)) => (app, Some(key)),
         None => (path, None),
     };
-    let is_empty = |part: &str| part.split('?').next() == Some("");
     let folders = app.split('?').next().unwrap_or_default();
     match () {
         () if folders.split('/').any(str::is_empty) => Err(TargetUrlError::EmptyPart),
         // Arguments of the application may as well be meant for the key.
-        () if key.map_or(app.contains('?'), is_empty) => Err(TargetUrlError::NoKey),
+        () if key.map_or(app.contains('?'), |key| key == "?") => Err(TargetUrlError::NoKey),
         () if key == Some(MASK) || app.split('/').any(|part| part == MASK) => Err(TargetUrlError::Masked),
         () if folders.contains('@') => Err(TargetUrlError::AtInApp),
-        () => {
-            for (part, len) in [("application", app.len()), ("stream key", key.map_or(0, str::len))] {
-                if len > MAX_PART_LEN {
-                    return Err(TargetUrlError::PartTooLong { part, len });
-                }
-            }
-            Ok((app, key))
-        }
+        () => Ok((app, key)),
     }
 }
 

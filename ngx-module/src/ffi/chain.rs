@@ -4,13 +4,14 @@
 //! that handler gets is a command with the stream's public name. The chains (`ngx_rtmp_publish`,
 //! `ngx_rtmp_close_stream`) are hooked in postconfiguration, outermost because this module is loaded last.
 
+mod answers;
 mod commands;
 mod events;
 
 use std::ffi::CStr;
 
 use nginx_sys::{
-    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_chain_t, ngx_conf_t, ngx_int_t, ngx_str_t,
+    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_int_t,
 };
 
 use super::{
@@ -31,6 +32,7 @@ struct Next {
     publish_command: ngx_rtmp_handler_pt,
     play_command: ngx_rtmp_handler_pt,
     play2_command: ngx_rtmp_handler_pt,
+    result: ngx_rtmp_handler_pt,
     publish: ngx_rtmp_publish_pt,
     play: ngx_rtmp_play_pt,
     close_stream: ngx_rtmp_close_stream_pt,
@@ -41,6 +43,7 @@ static NEXT: Local<Next> = Local::new(Next {
     publish_command: None,
     play_command: None,
     play2_command: None,
+    result: None,
     publish: None,
     play: None,
     close_stream: None,
@@ -74,17 +77,16 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             {
                 return NGX_ERROR as ngx_int_t;
             }
-            if !add_command(&mut core.amf, c"onStatus", commands::target_status)
-                || !add_command(&mut core.amf, c"_error", commands::target_error)
-            {
-                return NGX_ERROR as ngx_int_t;
-            }
+            // Of these nginx-rtmp makes nothing but lines in its debug log.
+            replace_command(&mut core.amf, c"onStatus", answers::status);
+            replace_command(&mut core.amf, c"_error", answers::error);
             let settings = &mut *conf::main_settings((*(*cf).cycle).conf_ctx);
             settings.learn_servers(servers::describe(&rtmp, core));
             NEXT.with(|next| {
                 next.publish_command = command;
                 next.play_command = replace_command(&mut core.amf, c"play", commands::play_command);
                 next.play2_command = replace_command(&mut core.amf, c"play2", commands::play2_command);
+                next.result = replace_command(&mut core.amf, c"_result", answers::result);
                 next.publish = (*rtmp.ngx_rtmp_publish).replace(commands::published);
                 next.play = (*rtmp.ngx_rtmp_play).replace(commands::played);
                 next.close_stream = (*rtmp.ngx_rtmp_close_stream).replace(commands::close_stream);
@@ -121,22 +123,14 @@ unsafe fn replace_command(commands: &mut ngx_array_t, name: &CStr, handler: Hand
     rows.iter_mut().find(named)?.handler.replace(handler)
 }
 
-/// Adds a handler for a command, beside those that nginx-rtmp has for it.
-///
-/// # Safety
-///
-/// `commands` is `ngx_rtmp_core_main_conf_t.amf`.
-unsafe fn add_command(commands: &mut ngx_array_t, name: &'static CStr, handler: Handler) -> bool {
-    let name = ngx_str_t { len: name.to_bytes().len(), data: name.as_ptr().cast_mut().cast() };
-    // SAFETY: by contract; the name is static.
-    unsafe {
-        let place = ngx_array_push(commands).cast::<ngx_rtmp_amf_handler_t>();
-        if place.is_null() {
-            return false;
-        }
-        place.write(ngx_rtmp_amf_handler_t { name, handler: Some(handler) });
-    }
-    true
+/// Calls `work` with these bytes as a message in one buffer.
+fn with_message<T>(bytes: &mut [u8], work: impl FnOnce(*mut ngx_chain_t) -> T) -> T {
+    let range = bytes.as_mut_ptr_range();
+    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
+    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
+    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
+    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: std::ptr::null_mut() };
+    work(&raw mut chain)
 }
 
 /// # Safety

@@ -1,13 +1,13 @@
-//! What clients send, as it is read from the socket.
+//! What the other end of a connection sends, as it is read from the socket.
 
-use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_io};
+use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_io, ngx_recv_pt};
 
 use super::{
     callback,
     rtmp_sys::{NGX_RTMP_MSG_MAX, ngx_rtmp_session_t},
     session::Session,
 };
-use crate::hooks::{guard, guests};
+use crate::hooks::{guard, guests, outgoing};
 
 /// Bytes that are read at once of a client that nobody trusts.
 const AT_ONCE: usize = 16_384;
@@ -30,19 +30,22 @@ pub enum Reading {
     Close,
 }
 
-/// Has every byte that a client sends counted (`ngx_connection_t.recv`).
-///
-/// # Safety
-///
-/// `session` is alive and was just accepted.
-pub(super) unsafe fn watch(session: *mut ngx_rtmp_session_t) {
-    // SAFETY: by contract. Only nginx's own function is stood in for: it is what `receive` calls.
-    unsafe {
-        let connection = &mut *(*session).connection;
-        let own = ngx_io.recv.map(|recv| recv as usize);
-        if connection.recv.map(|recv| recv as usize) == own {
-            connection.recv = Some(receive);
-        }
+/// Reads from a connection: nginx's own function, or that of TLS.
+#[derive(Clone, Copy)]
+pub struct Receiver(ngx_recv_pt);
+
+/// Has every byte counted that comes over a connection (`ngx_connection_t.recv`).
+pub(super) fn watch(session: &mut Session) {
+    // SAFETY: a session has its connection as long as it lives; what stands there is called by `receive`.
+    let connection = unsafe { &mut *(*session.as_ptr()).connection };
+    let own: ngx_recv_pt = Some(receive);
+    if connection.recv.map(|recv| recv as usize) == own.map(|recv| recv as usize) {
+        return;
+    }
+    let before = Receiver(connection.recv);
+    if let Some(state) = session.known_state().filter(|state| state.guard.is_some()) {
+        state.receiver = Some(before);
+        connection.recv = own;
     }
 }
 
@@ -57,10 +60,18 @@ unsafe extern "C" fn receive(connection: *mut ngx_connection_t, buffer: *mut u8,
         if unknown.is_some_and(|kind| refuse(connection, |session| guard::on_unknown_kind(session, kind))) {
             return NGX_ERROR as isize;
         }
+        let mut session = Session::new((*connection).data.cast());
+        if !session.is_accepted() {
+            let longest = session.chunk_streams().iter().map(|stream| stream.hdr.mlen).max().unwrap_or(0);
+            if refuse(connection, |session| outgoing::on_length(session, longest)) {
+                return NGX_ERROR as isize;
+            }
+        }
         let reading = callback::guard("what a client sends", Reading::Close, || {
-            guests::before_reading(&mut Session::new((*connection).data.cast()), Session::unfinished)
+            guests::before_reading(&mut session, Session::unfinished)
         });
-        let Some(recv) = ngx_io.recv else { return NGX_ERROR as isize };
+        let own = session.known_state().and_then(|state| state.receiver).map_or(ngx_io.recv, |own| own.0);
+        let Some(recv) = own else { return NGX_ERROR as isize };
         let size = match reading {
             Reading::All => size,
             Reading::Little => size.min(AT_ONCE),

@@ -13,7 +13,7 @@ use nginx_sys::{
 use weir_model::{push::LastError, secret::Secret};
 
 use super::{
-    address, callback, conf, relay,
+    address, callback, conf, incoming, outgoing, relay,
     rtmp_sys::{
         self, NGX_RTMP_MSG_AMF_CMD, Rtmp, ngx_rtmp_amf_elt_t, ngx_rtmp_close_stream_t, ngx_rtmp_header_t,
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
@@ -99,6 +99,7 @@ pub fn connect(publisher: &mut Session, dial: &Dial<'_>) -> Result<(), LastError
         }
         let context = find(&rtmp, session, dial.ticket).ok_or(LastError::NoRoom)?;
         let peer = (*context).session;
+        outgoing::remember(dial.ticket, peer);
         let connection = &mut *(*peer).connection;
         (*context).app = copy(connection, dial.app)?;
         (*context).tc_url = copy(connection, dial.tc_url)?;
@@ -129,7 +130,7 @@ unsafe fn copy(connection: &mut ngx_connection_t, text: &str) -> Result<ngx_str_
     }
 }
 
-/// A publisher's connection with this ticket.
+/// A publisher's connection with this ticket, which was just made.
 ///
 /// # Safety
 ///
@@ -175,80 +176,79 @@ impl Session {
         // SAFETY: a live session.
         unsafe { ticket(self.as_ptr()) }
     }
+}
 
-    /// Bytes that were sent over the connection with this ticket: 32 bits that wrap. `None` when it is gone.
-    #[must_use]
-    pub fn pushed_bytes(&self, ticket: u64) -> Option<u32> {
-        let rtmp = rtmp_sys::rtmp()?;
-        // SAFETY: a live session, and those of its pushes.
-        unsafe { find(&rtmp, self.as_ptr(), ticket).map(|context| (*(*context).session).out_bytes) }
-    }
+/// Bytes that were sent over the connection with this ticket: 32 bits that wrap. `None` when it is gone.
+#[must_use]
+pub fn sent(ticket: u64) -> Option<u32> {
+    // SAFETY: a connection of the table is alive.
+    outgoing::find(ticket).map(|peer| unsafe { (*peer).out_bytes })
+}
 
-    /// Of what was sent over the connection with this ticket, the bytes that the other end has not acknowledged.
-    /// `None` when it is gone.
-    #[must_use]
-    pub fn unacknowledged(&self, ticket: u64) -> Option<u64> {
-        let rtmp = rtmp_sys::rtmp()?;
-        let mut bytes: libc::c_int = 0;
-        // SAFETY: a live session, and those of its pushes; SIOCOUTQ (TIOCOUTQ, tcp(7)) writes a number.
-        let asked = unsafe {
-            let peer = (*find(&rtmp, self.as_ptr(), ticket)?).session;
-            libc::ioctl((*(*peer).connection).fd, libc::TIOCOUTQ, &raw mut bytes)
-        };
-        (asked == 0).then(|| u64::try_from(bytes).unwrap_or(0))
-    }
+/// Of what was sent over the connection with this ticket, the bytes that the other end has not acknowledged. `None` when it
+/// is gone.
+#[must_use]
+pub fn unacknowledged(ticket: u64) -> Option<u64> {
+    let peer = outgoing::find(ticket)?;
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: a connection of the table is alive; SIOCOUTQ (TIOCOUTQ, tcp(7)) writes a number.
+    let asked = unsafe { libc::ioctl((*(*peer).connection).fd, libc::TIOCOUTQ, &raw mut bytes) };
+    (asked == 0).then(|| u64::try_from(bytes).unwrap_or(0))
+}
 
-    /// Closes the connection with this ticket. Nothing more is heard of it.
-    pub fn abort_push(&mut self, ticket: u64) {
-        // SAFETY: a live session, and those of its pushes.
-        unsafe {
-            if let Some(peer) = self.take_push(ticket) {
-                tls::end((*peer).connection);
-                Session::new(peer).close();
-            }
-        }
-    }
-
-    /// Tells the target of the connection with this ticket that the stream ends, and lets it read that before
-    /// the connection closes. Nothing more is heard of it.
-    pub fn leave_push(&mut self, ticket: u64, key: &Secret) {
-        let Some(rtmp) = rtmp_sys::rtmp() else { return };
-        // SAFETY: a live session, and those of its pushes.
-        unsafe {
-            let Some(peer) = self.take_push(ticket) else { return };
-            say_goodbye(&rtmp, peer, key);
-            // The live module must not send it any more.
-            let mut v: ngx_rtmp_close_stream_t = std::mem::zeroed();
-            v.stream = f64::from(MSID);
-            if let Some(close_stream) = *rtmp.ngx_rtmp_close_stream {
-                close_stream(peer, &raw mut v);
-            }
+/// Closes the connection with this ticket. Nothing more is heard of it.
+pub fn abort(ticket: u64) {
+    // SAFETY: a connection of the table is alive.
+    unsafe {
+        if let Some(peer) = take(ticket) {
             tls::end((*peer).connection);
-            crate::hooks::linger(&mut Session::new(peer));
+            Session::new(peer).close();
         }
     }
+}
 
-    /// Takes a connection out of the publisher's list, so that it does not end with the publisher.
-    ///
-    /// # Safety
-    ///
-    /// The session and its pushes are alive.
-    unsafe fn take_push(&mut self, ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
-        let rtmp = rtmp_sys::rtmp()?;
-        // SAFETY: by contract; as ngx_rtmp_relay_close takes a player out.
-        unsafe {
-            let context = find(&rtmp, self.as_ptr(), ticket)?;
-            let own: *mut ngx_rtmp_relay_ctx_t = relay::context(&rtmp, self.as_ptr());
-            let mut link = &raw mut (*own).play;
-            while !(*link).is_null() && *link != context {
-                link = &raw mut (**link).next;
+/// Tells the target of the connection with this ticket that the stream ends, and lets it read that before the connection
+/// closes. Nothing more is heard of it.
+pub fn leave(ticket: u64, key: &Secret) {
+    let Some(rtmp) = rtmp_sys::rtmp() else { return };
+    // SAFETY: a connection of the table is alive.
+    unsafe {
+        let Some(peer) = take(ticket) else { return };
+        say_goodbye(&rtmp, peer, key);
+        // The live module must not send it any more.
+        let mut v: ngx_rtmp_close_stream_t = std::mem::zeroed();
+        v.stream = f64::from(MSID);
+        if let Some(close_stream) = *rtmp.ngx_rtmp_close_stream {
+            close_stream(peer, &raw mut v);
+        }
+        tls::end((*peer).connection);
+        crate::hooks::linger(&mut Session::new(peer));
+    }
+}
+
+/// Takes a connection out of the table and out of its publisher's list, so that it does not end with the publisher.
+fn take(ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
+    let rtmp = rtmp_sys::rtmp()?;
+    let peer = outgoing::find(ticket)?;
+    outgoing::forget(peer);
+    // SAFETY: a connection of the table is alive, and so is its publisher's context as long as it has one; as
+    // ngx_rtmp_relay_close takes a player out.
+    unsafe {
+        let context: *mut ngx_rtmp_relay_ctx_t = relay::context(&rtmp, peer);
+        if let Some(own) = context.as_mut() {
+            if let Some(publisher) = own.publish.as_mut() {
+                let mut link = &raw mut publisher.play;
+                while !(*link).is_null() && *link != context {
+                    link = &raw mut (**link).next;
+                }
+                if !(*link).is_null() {
+                    *link = own.next;
+                }
             }
-            *link = (*context).next;
-            (*context).publish = ptr::null_mut();
-            (*context).data = ptr::null_mut();
-            Some((*context).session)
+            (own.publish, own.data) = (ptr::null_mut(), ptr::null_mut());
         }
     }
+    Some(peer)
 }
 
 /// `FCUnpublish` and `deleteStream`.
@@ -363,6 +363,8 @@ unsafe fn go_on(connection: *mut ngx_connection_t) {
         }
         (*(*connection).read).handler = dialing.read;
         (*(*connection).write).handler = dialing.write;
+        // TLS reads by a function of its own.
+        incoming::watch(&mut session);
         if let Some(write) = dialing.write {
             write((*connection).write);
         }

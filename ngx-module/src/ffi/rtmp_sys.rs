@@ -8,7 +8,7 @@ use std::{
     ptr,
 };
 
-use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_module_t, ngx_str_t};
+use nginx_sys::{ngx_chain_t, ngx_connection_t, ngx_int_t, ngx_module_t, ngx_str_t};
 
 use super::process::Local;
 
@@ -99,6 +99,11 @@ symbols! {
             *mut ngx_rtmp_header_t,
             *mut ngx_rtmp_amf_elt_t,
             usize,
+        ) -> ngx_int_t,
+        ngx_rtmp_receive_message: unsafe extern "C" fn(
+            *mut ngx_rtmp_session_t,
+            *mut ngx_rtmp_header_t,
+            *mut ngx_chain_t,
         ) -> ngx_int_t,
         ngx_rtmp_finalize_session: unsafe extern "C" fn(*mut ngx_rtmp_session_t),
         ngx_rtmp_send_status:

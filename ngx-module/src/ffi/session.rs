@@ -126,10 +126,9 @@ impl Session {
         }
     }
 
-    /// Has the bytes counted that the client sends.
+    /// Has the bytes counted that the other end sends, where the guard stands before it.
     pub fn watch_incoming(&mut self) {
-        // SAFETY: a live session, just accepted.
-        unsafe { incoming::watch(self.session) }
+        incoming::watch(self);
     }
 
     /// What is being read on each chunk stream.
@@ -279,14 +278,6 @@ impl Session {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.connection().destroyed() != 0
-    }
-
-    /// Whether reading or writing failed, rather than that the other end closed the connection.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
-        let connection = self.connection();
-        // SAFETY: a connection has its events as long as it lives.
-        unsafe { (*connection.read).error() != 0 || (*connection.write).error() != 0 }
     }
 
     /// Whether a client made the connection, rather than nginx-rtmp itself.

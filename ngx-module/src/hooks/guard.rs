@@ -6,13 +6,14 @@ use weir_model::{
     ClientAddr,
     guard::{self, Gate, Violation},
     network,
+    push::LastError,
     throttle::LogLine,
 };
 use weir_zone::GuardSummary;
 
 use super::{
     guests::{self, Standing},
-    refusal,
+    outgoing, refusal,
 };
 use crate::{
     ffi::{
@@ -20,7 +21,7 @@ use crate::{
         process,
         session::{self, Session},
     },
-    runtime,
+    push, runtime,
     settings::AppSettings,
 };
 
@@ -64,10 +65,12 @@ pub(super) fn on_connect(session: &mut Session) -> bool {
     if let Some(state) = session.state() {
         state.guard = Some(guarded);
     }
+    if client || !session.is_accepted() {
+        session.watch_incoming();
+    }
     if !client {
         return true;
     }
-    session.watch_incoming();
     // Behind a proxy the address comes with the first bytes.
     session.is_behind_proxy() || guests::arrive(session)
 }
@@ -84,11 +87,15 @@ pub fn on_message<'m>(
     body: impl Iterator<Item = &'m [u8]> + Clone,
 ) -> Passage {
     let connected = session.is_connected();
+    let admitted = outgoing::admits(session, kind, body.clone());
     let Some(state) = session.known_state() else { return Passage::Open };
     if state.is_closing() {
         return Passage::Drop;
     }
     let Some(guarded) = &mut state.guard else { return Passage::Open };
+    if !admitted {
+        return Passage::Drop;
+    }
     let verdict = guarded.gate.message(connected, kind, body);
     let verdict =
         if guard::is_media(kind) { verdict } else { verdict.and_then(|()| guests::on_message(session)) };
@@ -131,6 +138,12 @@ pub(super) fn on_media(session: &mut Session, content: bool) -> bool {
     live
 }
 
+/// Whether a client's stream is not live yet, or there is none.
+pub(super) fn is_early(session: &mut Session) -> bool {
+    let guarded = session.known_state().and_then(|state| state.guard.as_ref());
+    guarded.is_some_and(|guarded| guarded.client && !guarded.live)
+}
+
 /// A client says `publish` where names are nginx-rtmp's business. Returns what is wrong with that: two that
 /// write one name's files would stop the worker.
 pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Violation> {
@@ -168,6 +181,9 @@ pub(super) fn stands_before(session: &Session) -> bool {
 
 /// Bytes came, before anybody looked at them. Returns whether the connection may go on.
 pub fn on_bytes(session: &mut Session, bytes: usize) -> bool {
+    if !session.is_accepted() {
+        return allow(outgoing::on_bytes(session, bytes), session);
+    }
     let connected = session.is_connected();
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return true };
     allow(guarded.gate.received(connected, bytes), session)
@@ -183,7 +199,7 @@ pub fn on_running(session: &mut Session, read: u32, length: u32) -> bool {
     allow(guard::running_message(read, length), session)
 }
 
-fn allow(outcome: Result<(), Violation>, session: &Session) -> bool {
+pub(super) fn allow(outcome: Result<(), Violation>, session: &Session) -> bool {
     if let Err(violation) = outcome {
         refuse(session, violation);
     }
@@ -225,8 +241,11 @@ pub(super) fn on_close(session: &mut Session) {
     guests::on_close(session);
 }
 
-/// Counts a refusal, and once a minute for each address and reason tells of it.
+/// Counts a refusal, and once a minute for each address and reason tells of it. The push whose connection it is hears why.
 pub(super) fn refuse(session: &Session, violation: Violation) {
+    if let Some(ticket) = session.ticket() {
+        push::on_failed(ticket, LastError::Guarded(violation));
+    }
     let Some(runtime) = runtime::current() else { return };
     runtime.zone.count_guard(violation.index());
     let now = process::now();

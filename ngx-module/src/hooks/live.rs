@@ -137,8 +137,8 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) 
                 Media::Audio => live.audio_bytes += u64::from(bytes),
                 Media::Video => live.frames += u64::from(content),
             }
-            if !live.confirmed {
-                confirm_name(session);
+            if !live.confirmed && !confirm_name(session) {
+                return Passage::Drop;
             }
         }
         Some(Publish::Idle) | None => return watch(session),
@@ -178,10 +178,11 @@ fn watch(session: &mut Session) -> Passage {
     Passage::Open
 }
 
-/// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name.
-fn confirm_name(session: &mut Session) {
-    let Some(live_name) = session.live_name() else { return };
-    let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return };
+/// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name. Returns
+/// whether the stream goes on.
+fn confirm_name(session: &mut Session) -> bool {
+    let Some(live_name) = session.live_name() else { return true };
+    let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return true };
     live.confirmed = true;
     if live.name != live_name {
         let claimed = live.name.clone();
@@ -192,9 +193,11 @@ fn confirm_name(session: &mut Session) {
                 session.app()
             ),
         );
-        return session.close();
+        session.close();
+        return false;
     }
     started(session);
+    true
 }
 
 /// The stream is live, under the name that it was given.

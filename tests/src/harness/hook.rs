@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::ports::Port;
+use super::{ports::Port, wait};
 
 /// The server; it serves until the test ends.
 pub struct Hook {
@@ -36,8 +36,12 @@ impl Request {
 pub enum Answer {
     /// 200.
     Yes,
+    /// 200, after so many milliseconds.
+    Late(u32),
     /// 403.
     No,
+    /// 403, after so many milliseconds.
+    LateNo(u32),
     /// 503.
     Trouble,
     /// Nothing: the asker waits.
@@ -61,7 +65,11 @@ impl Hook {
                 if let Some((connection, request)) = take(connection) {
                     shared.lock().unwrap().push(request);
                     let answer = current.lock().unwrap().clone();
-                    open.extend(give(connection, &answer));
+                    match answer {
+                        Answer::Late(ms) => wait_and_give(connection, ms, Answer::Yes),
+                        Answer::LateNo(ms) => wait_and_give(connection, ms, Answer::No),
+                        answer => open.extend(give(connection, &answer)),
+                    }
                 }
             }
         });
@@ -117,11 +125,19 @@ fn take(mut connection: TcpStream) -> Option<(TcpStream, Request)> {
     }
 }
 
+/// Answers in a thread of its own, so that others are answered meanwhile.
+fn wait_and_give(connection: TcpStream, ms: u32, answer: Answer) {
+    std::thread::spawn(move || {
+        wait::until_ok(f64::from(ms) / 1000.0, || false);
+        give(connection, &answer);
+    });
+}
+
 fn give(mut connection: TcpStream, answer: &Answer) -> Option<TcpStream> {
     let status = match answer {
-        Answer::Yes => "200 OK".to_owned(),
+        Answer::Yes | Answer::Late(_) => "200 OK".to_owned(),
         Answer::Trouble => "503 Service Unavailable".to_owned(),
-        Answer::No => "403 Forbidden".to_owned(),
+        Answer::No | Answer::LateNo(_) => "403 Forbidden".to_owned(),
         Answer::Redirect(to) => format!("302 Found\r\nLocation: {to}"),
         Answer::Never => return Some(connection),
     };

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use weir_rtmp::flv::TagKind;
+use weir_rtmp::message::Message;
 
 pub use account::{Account, Method};
 pub use unbroken::assert_unbroken;
@@ -40,6 +41,14 @@ pub enum Manners {
     HangsUp,
     /// Asks for a user and a password.
     Asks(Account),
+    /// Takes every stream, and answers `publish` with this message, or with none.
+    Answers(Option<Message>),
+    /// Takes every stream, or plays it, and then says this.
+    Says(Vec<Message>),
+    /// Takes every stream, and then sends these bytes, whatever they are.
+    Sends(Vec<u8>),
+    /// Takes every stream, and announces chunks of this size.
+    Chunks(u32),
 }
 
 /// One connection to a peer, from its first byte on.

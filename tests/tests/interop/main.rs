@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod captures;
+mod early;
 mod encoders;
 mod obs;
 mod reloads;

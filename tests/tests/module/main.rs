@@ -6,6 +6,7 @@ mod api;
 mod commands;
 mod control;
 mod duplicates;
+mod early;
 mod events;
 mod failed_reload;
 mod hazards;

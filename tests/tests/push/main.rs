@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod accounts;
+mod answers;
 mod changes;
 mod failures;
 mod lives;
@@ -11,6 +12,7 @@ mod names;
 mod relay;
 mod sample;
 mod secrecy;
+mod stranger;
 mod tls;
 
 use serde_json::{Value, json};

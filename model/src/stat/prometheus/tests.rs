@@ -55,6 +55,7 @@ weir_guard_refused_total{reason=\"name\"} 12\n\
 weir_guard_refused_total{reason=\"duplicate\"} 13
 weir_guard_refused_total{reason=\"unfinished\"} 14
 weir_guard_refused_total{reason=\"unread\"} 15
+weir_guard_refused_total{reason=\"answers\"} 16
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25

@@ -1,11 +1,11 @@
 //! The commands of a client, before nginx-rtmp reads them, and the chains that it calls for them.
 
-use std::{ffi::CStr, ptr};
+use std::ffi::CStr;
 
-use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_int_t};
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 use weir_rtmp::amf0;
 
-use super::NEXT;
+use super::{NEXT, with_message};
 use crate::{
     ffi::{
         callback,
@@ -21,7 +21,6 @@ use crate::{
         self, play,
         publish::{self, Flow},
     },
-    push,
 };
 
 /// A `publish` longer than this is no encoder's: names end at 255 bytes.
@@ -36,7 +35,7 @@ pub(super) unsafe extern "C" fn publish_command(
     callback::guard("publish", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
         unsafe {
-            let bytes = flatten(command);
+            let bytes = flatten(command, MAX_COMMAND);
             let mut safe = Session::new(session);
             let flow = match bytes.as_deref().map(parse_publish) {
                 Some(Ok((name, kind))) => publish::on_publish(&mut safe, name, kind),
@@ -86,7 +85,7 @@ unsafe fn judge_play(
         // SAFETY: by contract.
         unsafe {
             let mut safe = Session::new(session);
-            let may = match flatten(command).as_deref().map(name_of) {
+            let may = match flatten(command, MAX_COMMAND).as_deref().map(name_of) {
                 Some(Ok(name)) => play::may_play(&mut safe, name),
                 // nginx-rtmp finds no name there either.
                 Some(Err(_)) => true,
@@ -103,7 +102,7 @@ unsafe fn judge_play(
 /// # Safety
 ///
 /// As for a handler of nginx-rtmp.
-unsafe fn pass_on(
+pub(super) unsafe fn pass_on(
     next: ngx_rtmp_handler_pt,
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -146,19 +145,19 @@ fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
     Ok((name, kind))
 }
 
-/// A message's bytes in one piece; `None` when there are too many.
+/// A message's bytes in one piece; `None` when there are more than `most`.
 ///
 /// # Safety
 ///
 /// `chain` is null or a chain of buffers in memory.
-unsafe fn flatten(mut chain: *mut ngx_chain_t) -> Option<Vec<u8>> {
+pub(super) unsafe fn flatten(mut chain: *mut ngx_chain_t, most: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     // SAFETY: by contract; `pos..last` is the unread part of each buffer.
     unsafe {
         while let Some(link) = chain.as_ref() {
             let buffer = &*link.buf;
             let length = usize::try_from(buffer.last.offset_from(buffer.pos)).ok()?;
-            if bytes.len() + length > MAX_COMMAND {
+            if bytes.len() + length > most {
                 return None;
             }
             bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
@@ -184,15 +183,10 @@ pub(in crate::ffi) unsafe fn forward_publish(
     writer.null();
     writer.string(name);
     writer.string(kind.as_bytes());
-    let mut bytes = writer.into_bytes();
-    let range = bytes.as_mut_ptr_range();
-    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
-    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
-    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
-    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: ptr::null_mut() };
+    let next = NEXT.with(|next| next.publish_command);
     // SAFETY: the handler copies the fields out of the chain before it returns (ngx_rtmp_receive_amf), and
     // does not look at the header.
-    unsafe { pass_on(NEXT.with(|next| next.publish_command), session, header, &raw mut chain) }
+    with_message(&mut writer.into_bytes(), |chain| unsafe { pass_on(next, session, header, chain) })
 }
 
 /// The chain `ngx_rtmp_publish`: what a client publishes, and what comes past its command is a pull.
@@ -280,84 +274,4 @@ pub(super) unsafe extern "C" fn close_stream(
             outcome
         }
     })
-}
-
-/// `onStatus` of a push target.
-pub(super) unsafe extern "C" fn target_status(
-    session: *mut ngx_rtmp_session_t,
-    _header: *mut ngx_rtmp_header_t,
-    message: *mut ngx_chain_t,
-) -> ngx_int_t {
-    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
-    unsafe {
-        hear_target(session, message, |ticket, says| {
-            push::on_status(ticket, &says.level, &says.code, &says.description)
-        })
-    }
-}
-
-/// `_error` of a push target.
-pub(super) unsafe extern "C" fn target_error(
-    session: *mut ngx_rtmp_session_t,
-    _header: *mut ngx_rtmp_header_t,
-    message: *mut ngx_chain_t,
-) -> ngx_int_t {
-    // SAFETY: as in `target_status`.
-    unsafe {
-        hear_target(session, message, |ticket, says| push::on_error(ticket, &says.code, &says.description))
-    }
-}
-
-/// # Safety
-///
-/// As for a handler of nginx-rtmp.
-unsafe fn hear_target(
-    session: *mut ngx_rtmp_session_t,
-    message: *mut ngx_chain_t,
-    hear: fn(u64, &Information),
-) -> ngx_int_t {
-    callback::guard("the answer of a target", NGX_OK as ngx_int_t, || {
-        // SAFETY: by contract.
-        unsafe {
-            if let Some(ticket) = Session::new(session).ticket()
-                && let Some(says) = flatten(message).and_then(|bytes| parse_information(&bytes).ok())
-            {
-                if says.code == "NetStream.Publish.Start" {
-                    Session::new(session).send_at_once(false);
-                }
-                hear(ticket, &says);
-            }
-        }
-        NGX_OK as ngx_int_t
-    })
-}
-
-/// The object that tells how a command went.
-#[derive(Default)]
-struct Information {
-    level: String,
-    code: String,
-    description: String,
-}
-
-/// Transaction, null or an object, the information.
-fn parse_information(bytes: &[u8]) -> Result<Information, amf0::Error> {
-    let mut reader = amf0::Reader::new(bytes);
-    reader.skip_value()?;
-    reader.skip_value()?;
-    reader.begin_object()?;
-    let mut says = Information::default();
-    while let Some(key) = reader.key()? {
-        let field = match key {
-            b"level" => &mut says.level,
-            b"code" => &mut says.code,
-            b"description" => &mut says.description,
-            _ => {
-                reader.skip_value()?;
-                continue;
-            }
-        };
-        *field = String::from_utf8_lossy(reader.string()?).into_owned();
-    }
-    Ok(says)
 }

@@ -5,17 +5,23 @@ use std::{marker::PhantomData, slice};
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 use weir_model::media::content;
 
+use super::with_message;
+
 use crate::{
     disk,
     ffi::{
-        callback, relay,
-        rtmp_sys::{NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO, ngx_rtmp_header_t, ngx_rtmp_session_t},
+        callback, outgoing as connections, relay,
+        rtmp_sys::{
+            self, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_CHUNK_SIZE, NGX_RTMP_MSG_VIDEO, ngx_rtmp_header_t,
+            ngx_rtmp_session_t,
+        },
         session::{self, Session},
     },
     hooks::{
-        self,
+        self, early,
         guard::{self, Passage},
         live::{self, Media},
+        outgoing,
     },
 };
 
@@ -52,22 +58,30 @@ pub(super) unsafe extern "C" fn message(
         // SAFETY: nginx-rtmp calls with a live session, the message's header and its buffers.
         let (mut session, bytes, kind) = unsafe { (Session::new(session), (*header).mlen, (*header).type_) };
         let body = Pieces { next: message, message: PhantomData };
-        let passage = guard::on_message(&mut session, kind, body);
+        let passage = guard::on_message(&mut session, kind, body.clone());
         if passage != Passage::Open {
             return code(passage);
         }
-        let body = Pieces { next: message, message: PhantomData };
         let passage = match u32::from(kind) {
             NGX_RTMP_MSG_AUDIO => {
-                live::on_media(&mut session, Media::Audio, bytes, has_content(kind, bytes, body))
+                live::on_media(&mut session, Media::Audio, bytes, has_content(kind, bytes, body.clone()))
             }
             NGX_RTMP_MSG_VIDEO => {
-                live::on_media(&mut session, Media::Video, bytes, has_content(kind, bytes, body))
+                live::on_media(&mut session, Media::Video, bytes, has_content(kind, bytes, body.clone()))
             }
-            _ => return code(Passage::Open),
+            NGX_RTMP_MSG_CHUNK_SIZE => {
+                // SAFETY: as above.
+                unsafe { limit_chunk_size(&session, message) };
+                return code(Passage::Open);
+            }
+            _ => return code(early::on_data(&mut session, kind, body)),
         };
-        if passage == Passage::Open {
-            disk::before_writing(&session);
+        match passage {
+            // SAFETY: the session and the header of the message that is handled now.
+            Passage::Open if !unsafe { hand_on(&mut session, header) } => return NGX_ERROR as ngx_int_t,
+            Passage::Open => disk::before_writing(&session),
+            Passage::Drop => early::keep(&mut session, kind, body),
+            Passage::Close => {}
         }
         code(passage)
     })
@@ -82,6 +96,50 @@ fn has_content<'m>(kind: u8, len: u32, body: impl Iterator<Item = &'m [u8]>) -> 
     }
     let (head, len) = (&head[..filled], usize::try_from(len).unwrap_or(usize::MAX));
     if u32::from(kind) == NGX_RTMP_MSG_AUDIO { content::audio(head, len) } else { content::video(head, len) }
+}
+
+/// Gives the headers to nginx-rtmp that came before the stream was live, at the time of the message that came now:
+/// recordings begin with it, and players count from it. Returns whether nginx-rtmp took them.
+///
+/// # Safety
+///
+/// `next` is the header of a message of the session.
+unsafe fn hand_on(session: &mut Session, next: *const ngx_rtmp_header_t) -> bool {
+    let headers = early::hand_on(session);
+    if headers.is_empty() {
+        return true;
+    }
+    let Some(rtmp) = rtmp_sys::rtmp() else { return true };
+    headers.into_iter().all(|mut early| {
+        // SAFETY: by contract.
+        let mut header = unsafe { ngx_rtmp_header_t { type_: early.kind, ..*next } };
+        header.mlen = u32::try_from(early.body.len()).unwrap_or(0);
+        // SAFETY: a live session. The handlers copy what they keep of a message, as its buffers are read into anew
+        // (ngx_rtmp_recv).
+        let outcome = with_message(&mut early.body, |chain| unsafe {
+            (rtmp.ngx_rtmp_receive_message)(session.as_ptr(), &raw mut header, chain)
+        });
+        outcome == NGX_OK as ngx_int_t
+    })
+}
+
+/// nginx-rtmp reads with the chunk size that the other end announces, or refuses one that is too large and reads on with the
+/// old one: it gets the largest that makes a difference.
+///
+/// # Safety
+///
+/// `message` is a Set Chunk Size of the session.
+unsafe fn limit_chunk_size(session: &Session, message: *mut ngx_chain_t) {
+    // SAFETY: by contract; nginx-rtmp looks for the number in the first buffer alone
+    // (ngx_rtmp_protocol_message_handler).
+    unsafe {
+        let Some(buffer) = message.as_ref().and_then(|link| link.buf.as_mut()) else { return };
+        if usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0) >= size_of::<u32>() {
+            let place = buffer.pos.cast::<[u8; size_of::<u32>()]>();
+            let size = u32::from_be_bytes(place.read());
+            place.write(outgoing::chunk_size(session, size).to_be_bytes());
+        }
+    }
 }
 
 /// What nginx-rtmp is told: that others may see the message, that nobody may, or that it ends the connection.
@@ -132,6 +190,7 @@ pub(super) unsafe extern "C" fn disconnected(
         hooks::before_close(&mut Session::new(session));
         relay::forget(session);
         hooks::on_disconnect(&mut Session::new(session));
+        connections::forget(session);
     });
     NGX_OK as ngx_int_t
 }

@@ -166,6 +166,13 @@ impl Session<'_> {
                 let stream = text(amf.string().unwrap());
                 self.publish(stream)
             }
+            "play" => {
+                amf.null().unwrap();
+                self.call.lock().unwrap().name = text(amf.string().unwrap());
+                self.status("status", "NetStream.Play.Start", "Start live");
+                self.goes_on();
+                Some(())
+            }
             _ => Some(()),
         }
     }
@@ -184,7 +191,8 @@ impl Session<'_> {
             return None;
         }
         self.send(CONTROL, &Message::number(Kind::WINDOW_SIZE, 5_000_000));
-        self.writer.set_chunk_size(4096, &mut self.output);
+        let size = if let Manners::Chunks(size) = self.manners { *size } else { 4096 };
+        self.writer.set_chunk_size(size, &mut self.output);
         let (level, code) = ("status", "NetConnection.Connect.Success");
         self.say("_result", transaction, |w| {
             w.begin_object();
@@ -200,9 +208,22 @@ impl Session<'_> {
             self.status("error", &code, &description);
             return None;
         }
-        self.status("status", "NetStream.Publish.Start", "Start publishing");
+        match self.manners.clone() {
+            Manners::Answers(answer) => answer.iter().for_each(|answer| self.send(5, answer)),
+            _ => self.status("status", "NetStream.Publish.Start", "Start publishing"),
+        }
         self.call.lock().unwrap().name = stream;
+        self.goes_on();
         Some(())
+    }
+
+    /// What it says when it has answered.
+    fn goes_on(&mut self) {
+        match self.manners.clone() {
+            Manners::Says(messages) => messages.iter().for_each(|message| self.send(5, message)),
+            Manners::Sends(bytes) => self.output.extend(bytes),
+            _ => {}
+        }
     }
 
     fn status(&mut self, level: &str, code: &str, description: &str) {

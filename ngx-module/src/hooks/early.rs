@@ -1,0 +1,33 @@
+//! Headers that a publisher sends before nginx-rtmp has accepted the publish: kept, and handed on with the first
+//! message of the live stream.
+
+use weir_model::guard::early::Header;
+
+use super::guard::{self, Passage};
+use crate::ffi::session::Session;
+
+/// Keeps a message of a stream that is not live if it is a codec header or metadata.
+pub fn keep<'m>(session: &mut Session, kind: u8, body: impl Iterator<Item = &'m [u8]> + Clone) {
+    if let Some(state) = session.known_state().filter(|state| !state.is_closing()) {
+        state.early.offer(kind, body);
+    }
+}
+
+/// Decides on a data message: metadata of a stream that is not live waits with the codec headers, so that
+/// nginx-rtmp gets both in the order in which they came.
+pub fn on_data<'m>(session: &mut Session, kind: u8, body: impl Iterator<Item = &'m [u8]> + Clone) -> Passage {
+    if !guard::is_early(session) {
+        return Passage::Open;
+    }
+    let nothing_waits = session.known_state().is_none_or(|state| state.early.is_empty());
+    if nothing_waits && session.live_name().is_some() {
+        return Passage::Open;
+    }
+    let kept = session.known_state().is_some_and(|state| state.early.offer(kind, body));
+    if kept { Passage::Drop } else { Passage::Open }
+}
+
+/// The headers that nginx-rtmp has to get before a message of a live stream. There are none as a rule.
+pub fn hand_on(session: &mut Session) -> Vec<Header> {
+    session.known_state().map(|state| state.early.take()).unwrap_or_default()
+}

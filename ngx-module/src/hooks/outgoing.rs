@@ -1,0 +1,82 @@
+//! Connections that nginx made itself, to push or to pull: the other end is a stranger, and has little to say.
+
+use weir_model::{
+    Timestamp,
+    guard::{
+        self as model, Violation, deadline, guest,
+        outgoing::{self, Answered, Balance, Exchange, Role},
+    },
+};
+
+use super::guard;
+use crate::ffi::{process, session::Session};
+
+/// What is kept of such a connection.
+pub struct Outgoing {
+    exchange: Exchange,
+    balance: Balance,
+    since: Timestamp,
+}
+
+/// A connection is being made, or was accepted: that is nobody of these.
+pub(super) fn on_connect(session: &mut Session) {
+    if session.is_accepted() {
+        return;
+    }
+    let (exchange, balance, since) = (Exchange::default(), Balance::default(), process::uptime());
+    if let Some(state) = session.state() {
+        state.outgoing = Some(Outgoing { exchange, balance, since });
+    }
+}
+
+/// A message came. Returns whether it is something that the other end has to say.
+pub(super) fn admits<'m>(session: &Session, kind: u8, body: impl Iterator<Item = &'m [u8]>) -> bool {
+    session.is_accepted() || outgoing::admits(session.role(), kind, body)
+}
+
+/// Bytes came. Returns what is wrong with that.
+pub(super) fn on_bytes(session: &mut Session, bytes: usize) -> Result<(), Violation> {
+    let (pulls, sent) = (session.role() == Role::Pull, session.bytes_out());
+    match session.known_state().and_then(|state| state.outgoing.as_mut()) {
+        // What is pulled is a stream.
+        Some(outgoing) if !(pulls && outgoing.exchange == Exchange::Begun) => {
+            outgoing.balance.received(bytes, sent)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The longest of the messages that are being read has this length. Returns whether the connection may go on.
+pub fn on_length(session: &mut Session, length: u32) -> bool {
+    session.role() == Role::Pull || guard::allow(outgoing::length(length), session)
+}
+
+/// The chunk size to read with where the other end announces `size`.
+pub fn chunk_size(session: &Session, size: u32) -> u32 {
+    let push = !session.is_accepted() && session.role() == Role::Push;
+    let longest = if push { outgoing::MAX_ANSWER.into() } else { session.max_message() };
+    model::chunk_size(size, longest)
+}
+
+/// The other end says `_result`, with this transaction number. Returns what it answers.
+pub fn on_result(session: &mut Session, transaction: Option<f64>) -> Answered {
+    let outgoing = session.known_state().and_then(|state| state.outgoing.as_mut());
+    outgoing.map_or(Answered::Nothing, |outgoing| outgoing.exchange.result(transaction))
+}
+
+/// Once a second: closes a connection on which the other end has not answered in time. A push to a target has deadlines of
+/// its own.
+pub fn check_deadline(session: &mut Session) {
+    let is_targets = session.ticket().is_some();
+    let Some(settings) = session.guard_settings() else { return };
+    let Some(state) = session.known_state().filter(|state| state.guard.is_some() && !is_targets) else {
+        return;
+    };
+    let Some(outgoing) = state.outgoing.as_ref().filter(|it| it.exchange != Exchange::Begun) else { return };
+    if let Some(violation) =
+        deadline::overdue(guest::Role::Arriving, outgoing.since, process::uptime(), &settings.limits(), false)
+    {
+        guard::refuse(session, violation);
+        session.close();
+    }
+}
