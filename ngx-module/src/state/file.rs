@@ -160,7 +160,7 @@ pub fn try_lock(path: &Path, owner: Option<Owner>) -> Result<Option<File>, FileE
 
 fn open_lock(name: &Path, owner: Option<Owner>) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     match options.clone().create_new(true).open(name) {
         Ok(file) => {
             file.set_permissions(Permissions::from_mode(0o600))?;

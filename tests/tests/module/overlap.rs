@@ -226,6 +226,26 @@ fn a_worker_that_quits_answers_what_it_has_begun() {
 }
 
 #[test]
+fn a_change_for_a_file_that_a_reload_put_away_is_not_made() {
+    let mut nginx = with_state().start();
+    nginx.api().create_key("live", "first");
+    let lock = hold(&nginx);
+    let asked = ask(&nginx, "POST", "/v1/keys".to_owned(), json!({"app": "live", "stream": "second"}));
+    nginx.edit(|mut config| {
+        config.main = config.main.replace("@DIR@/state", "@DIR@/other");
+        config
+    });
+    nginx.reload();
+    drop(lock);
+    let said = asked.join().unwrap().unwrap().error(503, "not_persisted");
+    assert!(said.contains("another state file"), "{said}");
+    assert_eq!(listed(&nginx.api()).0, ["first"]);
+    nginx.api().create_key("live", "third");
+    let other = State::decode(&fs::read(nginx.path("other")).unwrap()).unwrap();
+    assert_eq!(other.keys.len(), 2);
+}
+
+#[test]
 fn nginx_that_quits_answers_what_it_has_begun() {
     let mut nginx = with_state().start();
     nginx.api().create_key("live", "first");

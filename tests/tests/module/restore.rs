@@ -37,8 +37,11 @@ fn a_file_of_the_same_generation_is_taken_over() {
         text.split(' ').nth(2).unwrap().to_owned()
     };
     assert_eq!(generation(&one), generation(&two));
+    let publisher = Publisher::to(two.rtmp(), &format!("live/{}", gone[1].key)).start().started();
     fs::copy(one.path("state"), two.path("state")).unwrap();
     two.reload();
+    // It is in the old worker.
+    publisher.wait_closed(5.0);
     let api = two.api();
     assert_eq!(field(&api, "keys", "stream"), ["camera0", "camera1", "camera2"]);
     assert_eq!(field(&api, "targets", "stream"), ["camera0"]);

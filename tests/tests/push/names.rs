@@ -1,9 +1,12 @@
 //! Names of targets are looked up at each connect, by the name servers that are configured, and no worker waits for them.
 
-use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Dns, Manners, Peer, until};
+use std::fs::File;
 
-use super::{Stage, patch, source};
+use serde_json::json;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Api, Dns, Manners, Peer, Publisher, until};
+
+use super::{Stage, add, patch, source};
 
 fn asks(dns: &Dns, words: &str) -> Config {
     source("").main(&format!("weir_resolver {} valid=1s {words};", dns.address()))
@@ -121,4 +124,29 @@ fn what_a_name_leads_to_may_be_denied() {
     stage.wait_state(&id, "live");
     assert!(inside.calls().is_empty());
     stage.is_undisturbed();
+}
+
+#[test]
+fn a_name_is_looked_up_while_changes_wait_for_the_state_file() {
+    let dns = Dns::start();
+    let mut config = asks(&dns, "");
+    config.main = config.main.replace("weir_zone 2m;", "weir_zone 2m state=@DIR@/state;");
+    let nginx = config.start();
+    let (api, peer) = (nginx.api(), Peer::takes());
+    dns.set("a.example", &["127.0.0.1"]);
+    add(&api, "show", &url(&peer, "a.example"));
+    let lock = File::options().write(true).open(nginx.path("state.lock")).unwrap();
+    lock.lock().unwrap();
+    // One after the other they would wait for 20 s.
+    let changes: Vec<_> = (0..4)
+        .map(|n| {
+            let request =
+                api.request("POST", "/v1/keys").json(&json!({"app": "live", "stream": format!("s{n}")}));
+            std::thread::spawn(move || Api::try_send(request).unwrap().status)
+        })
+        .collect();
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    until("the target is live", 10.0, || !peer.open("key").is_empty());
+    drop(lock);
+    assert!(changes.into_iter().all(|change| matches!(change.join().unwrap(), 201 | 503)));
 }
