@@ -9,6 +9,7 @@
 //! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere
 //! - [`slate`]: what viewers see while a publisher is lost
+//! - [`durable`]: files that outlive a loss of power
 //! - [`supervise`]: programs that are kept running
 //! - [`health`]: what keepalived asks and tells
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
@@ -28,6 +29,7 @@ pub mod cmaf;
 pub mod config;
 pub mod ctl;
 pub mod daemon;
+pub mod durable;
 pub mod events;
 pub mod follow;
 pub mod health;

@@ -10,18 +10,24 @@ use weir_model::Secret;
 
 use super::{Error, Output, random};
 use crate::cli::SecretNewArgs;
+use crate::durable;
 
 pub fn run(args: &SecretNewArgs) -> Result<Output, Error> {
     let secret = text(random()?);
     let file = &args.file;
-    let written = if args.force { replace(file, &secret) } else { create(file, &secret) };
-    written.map_err(|e| match e.kind() {
+    let written = if args.force { replace(file, &secret) } else { create(file, &secret).map(|()| None) };
+    let doubt = written.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists if !args.force => {
             Error::file(file, "exists; --force replaces it, which ends every token signed with it")
         }
         _ => Error::file(file, e),
     })?;
-    Ok(Output::default())
+    let stderr = doubt.map_or_else(String::new, |error| {
+        format!(
+            "weir: warning: the secret is replaced, and may be lost when the machine loses power: {error}\n"
+        )
+    });
+    Ok(Output { stderr, ..Output::default() })
 }
 
 /// 256 bits as 64 hex digits and a line end: any backend can read it.
@@ -45,8 +51,9 @@ fn create(path: &Path, secret: &Secret) -> io::Result<()> {
     written
 }
 
-/// Puts a new file in the place of another in one step; what is there and is no file stays.
-fn replace(path: &Path, secret: &Secret) -> io::Result<()> {
+/// Puts a new file in the place of another in one step; what is there and is no file stays. Returns why the folder could not be
+/// synced.
+fn replace(path: &Path, secret: &Secret) -> io::Result<Option<io::Error>> {
     match fs::metadata(path) {
         Ok(there) if !there.is_file() => return Err(io::Error::other("is there, and is no file")),
         _ => {}
@@ -56,11 +63,12 @@ fn replace(path: &Path, secret: &Secret) -> io::Result<()> {
     name.push(format!(".{}", std::process::id()));
     let new = path.with_file_name(name);
     create(&new, secret)?;
-    let renamed = fs::rename(&new, path).and_then(|()| File::open(folder(path))?.sync_all());
-    if renamed.is_err() {
+    if let Err(error) = fs::rename(&new, path) {
         let _ = fs::remove_file(&new);
+        return Err(error);
     }
-    renamed
+    // From here on the secret is the new one, whatever else goes wrong.
+    Ok(durable::sync_folder(path).err())
 }
 
 fn folder(path: &Path) -> PathBuf {

@@ -2,8 +2,8 @@
 //! removed or uploaded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use weir_model::Timestamp;
 
 use super::playlist;
-use crate::clock;
 use crate::upload::Transfer;
+use crate::{clock, durable};
 
 /// Where entries are.
 const PLACE: &str = ".recordings";
@@ -45,6 +45,8 @@ pub struct Index {
     entries: Mutex<BTreeMap<u64, Entry>>,
     /// Those that are known better than they are saved.
     unsaved: Mutex<BTreeSet<u64>>,
+    /// One entry at a time is saved, so that the newest state of it is saved last.
+    saving: Mutex<()>,
 }
 
 impl Index {
@@ -52,7 +54,12 @@ impl Index {
     pub fn open(folder: &Path) -> io::Result<Self> {
         let place = folder.join(PLACE);
         fs::create_dir_all(&place)?;
-        let index = Self { folder: folder.into(), entries: Mutex::default(), unsaved: Mutex::default() };
+        let index = Self {
+            folder: folder.into(),
+            entries: Mutex::default(),
+            unsaved: Mutex::default(),
+            saving: Mutex::default(),
+        };
         for found in fs::read_dir(&place)?.flatten() {
             let path = found.path();
             if path.extension().is_none_or(|extension| extension != "json") {
@@ -102,6 +109,7 @@ impl Index {
     /// Changes what is known of a file; nothing when it is not known. An error is one of saving, which
     /// [`save_again`](Self::save_again) makes good.
     pub fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
+        let _saving = self.saving();
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(&number) else { return Ok(()) };
         change(entry);
@@ -114,6 +122,7 @@ impl Index {
 
     /// Saves what could not be saved before: there may be room again.
     pub fn save_again(&self) {
+        let _saving = self.saving();
         let unsaved: Vec<u64> = self.unsaved().iter().copied().collect();
         for number in unsaved {
             let entry = self.lock().get(&number).cloned();
@@ -153,14 +162,17 @@ impl Index {
     fn save(&self, number: u64, entry: &Entry) -> io::Result<()> {
         let path = self.path(number);
         let unfinished = path.with_extension("new");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec(entry)?)?;
-        file.sync_all()?;
-        fs::rename(unfinished, path)
+        let durability = durable::replace(&path, &unfinished, 0o640, &serde_json::to_vec(entry)?)?;
+        durability.log("entry of a recording", &path);
+        Ok(())
     }
 
     fn path(&self, number: u64) -> PathBuf {
         self.folder.join(PLACE).join(format!("{number:020}.json"))
+    }
+
+    fn saving(&self) -> MutexGuard<'_, ()> {
+        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unsaved(&self) -> MutexGuard<'_, BTreeSet<u64>> {

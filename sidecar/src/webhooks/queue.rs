@@ -1,9 +1,9 @@
 //! Events that are still to be delivered, on the disk: one file an event, written whole, removed when it is delivered.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use weir_model::Timestamp;
 
-use crate::clock;
+use crate::{clock, durable};
 
 /// What one event becomes for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,12 +67,8 @@ impl Queue {
         let number = clock::next_number();
         let path = self.path(number);
         let unfinished = path.with_extension("new");
-        let written =
-            write(&unfinished, &serde_json::to_vec(message)?).and_then(|()| fs::rename(&unfinished, &path));
-        if let Err(error) = written {
-            let _ = fs::remove_file(&unfinished);
-            return Err(error);
-        }
+        let durability = durable::replace(&path, &unfinished, 0o600, &serde_json::to_vec(message)?)?;
+        durability.log("webhook event", &path);
         let mut waiting = self.lock();
         waiting.push_back(number);
         let too_many = waiting.len().saturating_sub(limit);
@@ -140,12 +136,6 @@ impl Queue {
 
 fn number_of(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.parse().ok()
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -1,0 +1,98 @@
+//! Files that outlive a loss of power: written beside, synced, renamed, and their folder synced.
+//!
+//! Until the rename nothing has changed, and an error says so. After the rename the file is the new one: what goes wrong then is
+//! a doubt about a loss of power, and no error.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Whether a file that was replaced outlives a loss of power.
+#[derive(Debug)]
+#[must_use]
+pub enum Durability {
+    /// It does.
+    Sure,
+    /// The file is replaced, and its folder could not be synced.
+    Uncertain(io::Error),
+}
+
+impl Durability {
+    /// Logs a doubt about `what`.
+    pub fn log(self, what: &str, path: &Path) {
+        if let Self::Uncertain(error) = self {
+            tracing::warn!("{what} may be lost when the machine loses power: {error}, file: {path:?}");
+        }
+    }
+}
+
+/// Replaces a file whole, by way of `unfinished` in the same folder. A left-over of that name is removed and never opened: it may
+/// be a link, or have another mode.
+pub fn replace(path: &Path, unfinished: &Path, mode: u32, bytes: &[u8]) -> io::Result<Durability> {
+    let written = write(unfinished, mode, bytes).and_then(|()| fs::rename(unfinished, path));
+    if let Err(error) = written {
+        let _ = fs::remove_file(unfinished);
+        return Err(error);
+    }
+    Ok(match sync_folder(path) {
+        Ok(()) => Durability::Sure,
+        Err(error) => Durability::Uncertain(error),
+    })
+}
+
+fn write(unfinished: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(unfinished)?;
+    // Whatever the umask leaves of the mode.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a rename or a new file in the folder of `path` last.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_left_over_is_never_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, unfinished) = (folder.path().join("file"), folder.path().join("file.new"));
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &unfinished).unwrap();
+        assert!(matches!(replace(&path, &unfinished, 0o600, b"one").unwrap(), Durability::Sure));
+        fs::write(&unfinished, "half").unwrap();
+        fs::set_permissions(&unfinished, Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(replace(&path, &unfinished, 0o640, b"two").unwrap(), Durability::Sure));
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((fs::read(&path).unwrap(), mode), (b"two".to_vec(), 0o640));
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn an_error_before_the_rename_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, unfinished) = (folder.path().join("file"), folder.path().join("file.new"));
+        fs::write(&path, "old").unwrap();
+        fs::create_dir(&unfinished).unwrap();
+        assert!(replace(&path, &unfinished, 0o600, b"new").is_err());
+        fs::remove_dir(&unfinished).unwrap();
+        // What cannot be renamed over: nothing is left of the try.
+        fs::create_dir(folder.path().join("taken")).unwrap();
+        assert!(replace(&folder.path().join("taken"), &unfinished, 0o600, b"new").is_err());
+        assert!(fs::read(&path).unwrap() == b"old" && !unfinished.exists());
+    }
+}
