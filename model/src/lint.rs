@@ -14,10 +14,13 @@ mod fixture;
 mod lexer;
 mod reader;
 mod relay;
+mod space;
 mod stack;
+mod streams;
 
 pub use lexer::SyntaxError;
 pub use reader::{Directive, Files, ReadError, read};
+pub use space::{FileSystem, small_file_systems};
 pub use stack::small_stack;
 
 /// How much it matters.
@@ -75,11 +78,12 @@ impl Advice {
     }
 }
 
-/// `FILE:LINE: problem: remedy`.
+/// `FILE:LINE: danger: problem: remedy`.
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, directive, problem, remedy, .. } = self;
-        write!(f, "{}:{line}: \"{directive}\" {problem}: {remedy}", file.display())
+        let Self { file, line, directive, severity, problem, remedy } = self;
+        let severity = severity.as_str();
+        write!(f, "{}:{line}: {severity}: \"{directive}\" {problem}: {remedy}", file.display())
     }
 }
 
@@ -89,6 +93,7 @@ pub fn check(configuration: &[Directive]) -> Vec<Advice> {
     exec::check(configuration, &mut found);
     access::check(configuration, &mut found);
     relay::check(configuration, &mut found);
+    streams::check(configuration, &mut found);
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     found
 }
@@ -158,7 +163,7 @@ mod tests {
         );
         assert_eq!(
             at_start[0].to_string(),
-            "/etc/nginx/live.conf:3: \"exec\" gives a program what a stranger chooses ($name) in the application \
+            "/etc/nginx/live.conf:3: danger: \"exec\" gives a program what a stranger chooses ($name) in the application \
              \"live\": say \"weir_publish key;\" there, or leave it out"
         );
     }

@@ -1,5 +1,7 @@
 //! `rtmp_control` and `rtmp_stat` that anybody may ask.
 
+use std::net::IpAddr;
+
 use super::{Advice, Directive, Severity, reader::all};
 
 /// Directives that ask who the client is; `off` takes back what an outer block says.
@@ -13,15 +15,32 @@ const MAX_DEPTH: usize = 64;
 const CONTROL: &str = "add \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_api\" in its place";
 const STAT: &str = "add \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_stat\" in its place";
 
+/// What the lines `allow` and `deny` of a block come to.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum List {
+    /// Some are let in or kept out; nobody else is on a line, and nginx lets in who is on none.
+    #[default]
+    Partial,
+    /// Everybody who is on no line before is let in by one.
+    AllowsAll,
+    /// Everybody who is on no line before is kept out.
+    DeniesAll,
+}
+
 /// What a block says on access, and what it takes from the outer one where it says nothing.
 #[derive(Clone, Copy, Default)]
 struct Access {
-    /// The list of allow and deny ends in `deny all`.
-    listed: bool,
+    list: List,
     /// Somebody asks for a password, a certificate or the like.
     authenticated: bool,
-    /// Only nginx itself gets there.
-    internal: bool,
+    /// `satisfy any`: one of the two is enough.
+    any: bool,
+    /// `return` answers for the whole server.
+    server_returns: bool,
+    /// Only nginx itself gets there, or `return` answers before. A location in a location takes it from none.
+    unreachable: bool,
+    /// The server listens on loopback addresses and unix sockets alone.
+    local: bool,
 }
 
 impl Access {
@@ -29,7 +48,7 @@ impl Access {
     fn within(self, block: &Directive) -> Self {
         let mut lists = block.block.iter().filter(|d| matches!(d.name(), "allow" | "deny")).peekable();
         // A block with a list of its own takes none from outside (ngx_http_access_merge_loc_conf).
-        let listed = if lists.peek().is_none() { self.listed } else { ends_in_deny(lists) };
+        let list = if lists.peek().is_none() { self.list } else { of_lines(lists) };
         let says = |directive: &Directive| match directive.name() {
             name if AUTHENTICATION.contains(&name) => Some(directive.argument(0) != Some("off")),
             "ssl_verify_client" => Some(directive.argument(0) == Some("on")),
@@ -37,22 +56,57 @@ impl Access {
             _ => None,
         };
         let authenticated = block.block.iter().filter_map(says).reduce(|a, b| a || b);
+        let satisfy = block.all("satisfy").last().map(|satisfy| satisfy.argument(0) == Some("any"));
+        let (is_server, returns) = (block.name() == "server", block.all("return").next().is_some());
+        let server_returns = if is_server { returns } else { self.server_returns };
         Self {
-            listed,
+            list,
             authenticated: authenticated.unwrap_or(self.authenticated),
-            internal: block.all("internal").next().is_some(),
+            any: satisfy.unwrap_or(self.any),
+            server_returns,
+            unreachable: server_returns || returns || block.all("internal").next().is_some(),
+            local: if is_server { listens_locally(block) } else { self.local },
         }
     }
 
     fn is_open(self) -> bool {
-        !(self.listed || self.authenticated || self.internal)
+        if self.unreachable || self.local {
+            return false;
+        }
+        match (self.any, self.list) {
+            (true, List::AllowsAll) => true,
+            (_, List::DeniesAll) => false,
+            (_, List::Partial | List::AllowsAll) => !self.authenticated,
+        }
     }
 }
 
-/// Whether the first entry that fits everybody is a `deny`: nginx lets in who is on no line.
-fn ends_in_deny<'d>(mut list: impl Iterator<Item = &'d Directive>) -> bool {
+/// What comes first of the lines that fit everybody.
+fn of_lines<'d>(mut list: impl Iterator<Item = &'d Directive>) -> List {
     let fits_all = |d: &&Directive| matches!(d.argument(0), Some("all" | "0.0.0.0/0" | "::/0"));
-    list.find(fits_all).is_some_and(|directive| directive.name() == "deny")
+    match list.find(fits_all).map(Directive::name) {
+        Some("deny") => List::DeniesAll,
+        Some(_) => List::AllowsAll,
+        None => List::Partial,
+    }
+}
+
+/// Whether each `listen` is for this machine alone; a server without one listens on all addresses.
+fn listens_locally(server: &Directive) -> bool {
+    let is_local = |listen: &Directive| {
+        let address = listen.argument(0).unwrap_or_default();
+        let host = match address.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => address.split(':').next().unwrap_or_default(),
+        };
+        // A number alone is a port.
+        let addr: Option<IpAddr> = host.parse().ok();
+        host == "unix"
+            || host.eq_ignore_ascii_case("localhost")
+            || addr.is_some_and(|addr| addr.to_canonical().is_loopback())
+    };
+    let mut listens = server.all("listen").peekable();
+    listens.peek().is_some() && listens.all(is_local)
 }
 
 pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
@@ -72,7 +126,7 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
 fn advice(directive: &Directive) -> Option<Advice> {
     let (severity, problem, remedy) = match directive.name() {
         "rtmp_control" => {
-            (Severity::Danger, "lets everybody drop and redirect who publishes and plays", CONTROL)
+            (Severity::Danger, "lets anyone disconnect or redirect publishers and players", CONTROL)
         }
         "rtmp_stat" => {
             (Severity::Hint, "shows everybody the streams' names and the clients' addresses", STAT)
@@ -110,6 +164,8 @@ mod tests {
             "limit_except GET { deny all; }",
             "satisfy any;",
             "if ($a) { deny all; }",
+            "if ($a) { return 403; }",
+            "satisfy any; allow all; auth_basic Admins;",
         ] {
             assert!(is_found("", "", open), "{open}");
         }
@@ -127,13 +183,33 @@ mod tests {
             "auth_pam \"Admins\";",
             "internal;",
             "access_by_lua_block { return ngx.exit(403) }",
+            "satisfy any; allow 127.0.0.1; auth_basic Admins;",
         ] {
             assert!(!is_found("", "", closed), "{closed}");
             assert!(closed == "internal;" || !is_found("", closed, ""), "{closed}");
             assert!(closed == "internal;" || !is_found(closed, "", ""), "{closed}");
         }
+        assert!(!is_found("", "", "return 403;") && !is_found("", "return 404;", ""));
         assert!(!is_found("", "ssl_verify_client on;", ""));
         assert!(is_found("", "ssl_verify_client optional;", ""));
+    }
+
+    #[test]
+    fn a_server_for_this_machine_is_closed() {
+        for (listen, open) in [
+            ("", true),
+            ("listen 80;", true),
+            ("listen *:80;", true),
+            ("listen [::]:80;", true),
+            ("listen 192.0.2.1:80;", true),
+            ("listen 127.0.0.1:80; listen 80;", true),
+            ("listen 127.0.0.1;", false),
+            ("listen 127.0.0.1:80 default_server;", false),
+            ("listen localhost:80; listen [::1]:80;", false),
+            ("listen unix:/run/c.sock;", false),
+        ] {
+            assert_eq!(is_found("", listen, ""), open, "{listen}");
+        }
     }
 
     #[test]
@@ -165,9 +241,9 @@ mod tests {
                 "http { server { location /s {\n rtmp_stat all; rtmp_stat_stylesheet s; rtmp_control all; } } }"
             ),
             [
-                "/etc/nginx/nginx.conf:2: \"rtmp_stat\" shows everybody the streams' names and the clients' addresses: add \
+                "/etc/nginx/nginx.conf:2: hint: \"rtmp_stat\" shows everybody the streams' names and the clients' addresses: add \
                  \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_stat\" in its place",
-                "/etc/nginx/nginx.conf:2: \"rtmp_control\" lets everybody drop and redirect who publishes and plays: add \
+                "/etc/nginx/nginx.conf:2: danger: \"rtmp_control\" lets anyone disconnect or redirect publishers and players: add \
                  \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_api\" in its place",
             ]
         );

@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(
             lint(text),
             [
-                "/etc/nginx/nginx.conf:1: \"exec\" gives a program what a stranger chooses ($name, $args) in the applications \
+                "/etc/nginx/nginx.conf:1: danger: \"exec\" gives a program what a stranger chooses ($name, $args) in the applications \
               \"one\", \"three\": say \"weir_publish key;\" there, or leave it out"
             ]
         );
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(
             lint(text),
             [
-                "/etc/nginx/nginx.conf:1: \"exec_play\" gives a program what any player chooses ($name) in the application \
+                "/etc/nginx/nginx.conf:1: danger: \"exec_play\" gives a program what any player chooses ($name) in the application \
               \"live\": leave it out, or have \"on_play\" tell a program of yours"
             ]
         );

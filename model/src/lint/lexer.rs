@@ -112,23 +112,54 @@ impl Lexer {
                 b'{' => depth += 1,
                 b'}' if depth == 1 => return Ok(()),
                 b'}' => depth -= 1,
-                b'"' | b'\'' => self.skip_past(byte),
-                b'-' if self.peek() == Some(b'-') => self.skip_past(b'\n'),
+                b'"' | b'\'' => self.skip_lua_string(byte),
+                b'[' => _ = self.skip_long_bracket(),
+                b'-' if self.peek() == Some(b'-') => self.skip_lua_comment(),
                 _ => {}
             }
         }
         Err(SyntaxError::EndInBlock)
     }
 
-    /// Up to and with the first `end` that no backslash is before.
-    fn skip_past(&mut self, end: u8) {
+    /// Up to and with the quote that no backslash is before, or the end of the line, where Lua ends a string too.
+    fn skip_lua_string(&mut self, quote: u8) {
         while let Some(byte) = self.advance() {
             match byte {
                 b'\\' => _ = self.advance(),
-                _ if byte == end => return,
+                b'\n' => return,
+                _ if byte == quote => return,
                 _ => {}
             }
         }
+    }
+
+    /// A comment whose first dash is behind: to the end of its brackets, or of the line.
+    fn skip_lua_comment(&mut self) {
+        self.advance();
+        if self.peek() == Some(b'[') {
+            self.advance();
+            if self.skip_long_bracket() {
+                return;
+            }
+        }
+        while self.advance().is_some_and(|byte| byte != b'\n') {}
+    }
+
+    /// What stands in `[[ ]]` or `[=[ ]=]` and so on, whose first bracket is behind. `false` when it is another bracket.
+    fn skip_long_bracket(&mut self) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let level = rest.iter().take_while(|byte| **byte == b'=').count();
+        if rest.get(level) != Some(&b'[') {
+            return false;
+        }
+        let end = [b"]".as_slice(), &vec![b'='; level], b"]"].concat();
+        let begin = level + 1;
+        let found = rest[begin..].windows(end.len()).position(|window| window == end);
+        let length = found.map_or(rest.len(), |at| begin + at + end.len());
+        for _ in 0..length {
+            self.advance();
+        }
+        true
     }
 
     /// A word whose opening quote is behind; what follows it must be a blank or an end.
@@ -293,6 +324,21 @@ mod tests {
         let next = lexer.statement().unwrap();
         assert_eq!((next.words, next.line), (vec!["b".to_owned()], 2));
         assert_eq!(Lexer::new("{".into()).skip_foreign_block(), Err(SyntaxError::EndInBlock));
+        for (lua, line) in [
+            ("-- it's the key {\n}", 2),
+            ("-- ends with a backslash \\\n}", 2),
+            ("--[[ } ' \n } ]] x = [[ } \n ]] y = [=[ ]] } ]=] }", 3),
+            ("--[=[ ]] } ]=] }", 1),
+            ("--[x { \n}", 2),
+            ("a[b[1]] = '\\'}' }", 1),
+            ("a = 'never closed }\n}", 2),
+            ("if a == \"}\" then { } end }", 1),
+        ] {
+            let mut lexer = Lexer::new(format!("{lua} b;").into());
+            assert_eq!(lexer.skip_foreign_block(), Ok(()), "{lua}");
+            let next = lexer.statement().unwrap();
+            assert_eq!((next.words, next.line), (vec!["b".to_owned()], line), "{lua}");
+        }
     }
 
     proptest! {
@@ -303,7 +349,7 @@ mod tests {
         }
 
         #[test]
-        fn near_configurations_end(text in "[a${}'\"\\\\;# \n()]{0,60}") {
+        fn near_configurations_end(text in "[a${}'\"\\\\;# \n()=\\[\\]-]{0,60}") {
             let mut lexer = Lexer::new(text.clone().into());
             let mut count = 0;
             while lexer.statement().is_ok_and(|statement| statement.end != End::File) {

@@ -1,4 +1,4 @@
-//! Stock `push` and `pull`, and what nginx-rtmp relays and takes.
+//! Hosts that nginx-rtmp looks up once (`push`, `pull`, `play`, `on_*`), and what it relays and takes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,17 +8,23 @@ use super::{Advice, Directive, Severity, reader::all};
 const MAX_SERVERS: usize = 9;
 /// nginx-rtmp's own `max_message`, in bytes. Key frames of 4K are larger.
 const DEFAULT_MAX_MESSAGE: u64 = 1 << 20;
+/// No key frame is as large, in bytes.
+const LARGE_MAX_MESSAGE: u64 = 64 << 20;
 
 pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     let mut servers = 0;
     for rtmp in all(configuration, "rtmp") {
-        found.extend(rtmp.all("max_message").filter_map(small_messages));
+        found.extend(rtmp.block.iter().filter_map(named_hook));
+        found.extend(rtmp.all("max_message").filter_map(odd_messages));
         for server in rtmp.all("server") {
             servers += 1;
-            found.extend(server.all("max_message").filter_map(small_messages));
+            found.extend(server.all("max_message").filter_map(odd_messages));
             for application in server.all("application") {
                 found.extend(application.block.iter().filter_map(named_host));
+                let recorders = application.all("recorder").flat_map(|recorder| &recorder.block);
+                found.extend(recorders.filter_map(named_hook));
             }
+            found.extend(server.block.iter().filter_map(named_hook));
         }
     }
     let is_on = |directive: &&Directive| directive.argument(0) == Some("on");
@@ -30,26 +36,58 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     }
 }
 
-/// A `push` or `pull` whose host is no address.
+/// A `push`, `pull`, `play` or `on_*` of an application whose host is no address.
 fn named_host(directive: &Directive) -> Option<Advice> {
     let remedy = match directive.name() {
         "push" => {
             "use \"weir_push_to\", or a target made with \"weir target add\", which ask for its address at each connect"
         }
         "pull" => "write its address",
-        _ => return None,
+        "play" if is_http(directive.argument(0)?) => "write its address, or the path of a local file",
+        _ => return named_hook(directive),
     };
+    Some(asked_once(directive, host(directive.argument(0)?)?, remedy))
+}
+
+/// Directives of nginx-rtmp that send a request to a server (ngx_rtmp_notify_commands).
+const HOOKS: [&str; 9] = [
+    "on_connect",
+    "on_disconnect",
+    "on_publish",
+    "on_publish_done",
+    "on_play",
+    "on_play_done",
+    "on_done",
+    "on_update",
+    "on_record_done",
+];
+
+/// An `on_*` whose host is no address.
+fn named_hook(directive: &Directive) -> Option<Advice> {
+    if !HOOKS.contains(&directive.name()) {
+        return None;
+    }
     let host = host(directive.argument(0)?)?;
+    Some(asked_once(directive, host, "write its address, or \"localhost\" and forward from there"))
+}
+
+fn is_http(url: &str) -> bool {
+    url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+}
+
+/// nginx-rtmp resolves it while it reads the configuration (ngx_parse_url).
+fn asked_once(directive: &Directive, host: &str, remedy: &str) -> Advice {
     let problem = format!(
         "asks for the address of \"{}\" once, when nginx starts, which fails without an answer",
         host.escape_debug()
     );
-    Some(Advice::new(directive, Severity::Hint, problem, remedy))
+    Advice::new(directive, Severity::Hint, problem, remedy)
 }
 
-/// The host of `[rtmp://]HOST[:PORT][/APP...]` when it is a name; `localhost` is known without asking.
+/// The host of `[rtmp://]HOST[:PORT][/APP...]`, or of `http://`, when it is a name; `localhost` is known without asking.
 fn host(url: &str) -> Option<&str> {
-    let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("rtmp://"));
+    let is_scheme = |scheme: &&str| matches!(scheme.to_ascii_lowercase().as_str(), "rtmp://" | "http://");
+    let scheme = url.get(..7).filter(is_scheme);
     let rest = scheme.map_or(url, |scheme| &url[scheme.len()..]);
     if rest.starts_with("unix:") || rest.starts_with('[') {
         return None;
@@ -62,12 +100,21 @@ fn host(url: &str) -> Option<&str> {
     (!host.is_empty() && !is_address && !host.eq_ignore_ascii_case("localhost")).then_some(host)
 }
 
-/// A `max_message` below nginx-rtmp's own.
-fn small_messages(directive: &Directive) -> Option<Advice> {
+/// A `max_message` below nginx-rtmp's own, or far above what any encoder sends.
+fn odd_messages(directive: &Directive) -> Option<Advice> {
     let bytes = size(directive.argument(0)?)?;
-    let problem = format!("drops messages over {bytes} bytes, key frames of large pictures among them");
-    let remedy = "leave it out for 1m, or say \"max_message 8m;\" for 4K";
-    (bytes < DEFAULT_MAX_MESSAGE).then(|| Advice::new(directive, Severity::Hint, problem, remedy))
+    let (problem, remedy) = match bytes {
+        ..DEFAULT_MAX_MESSAGE => (
+            format!("drops messages over {bytes} bytes, key frames of large pictures among them"),
+            "leave it out for 1m, or say \"max_message 8m;\" for 4K",
+        ),
+        LARGE_MAX_MESSAGE.. => (
+            format!("lets each connection keep up to {} MB of a message in memory", bytes >> 20),
+            "say \"max_message 8m;\", which holds a key frame of 4K",
+        ),
+        _ => return None,
+    };
+    Some(Advice::new(directive, Severity::Hint, problem, remedy))
 }
 
 /// A size in bytes (ngx_parse_size).
@@ -112,7 +159,7 @@ mod tests {
         assert_eq!(
             app("push rtmp://a.example/live/secret name=show;"),
             [
-                "/etc/nginx/nginx.conf:1: \"push\" asks for the address of \"a.example\" once, when nginx starts, which fails \
+                "/etc/nginx/nginx.conf:1: hint: \"push\" asks for the address of \"a.example\" once, when nginx starts, which fails \
               without an answer: use \"weir_push_to\", or a target made with \"weir target add\", which ask for its address \
               at each connect"
             ]
@@ -120,6 +167,30 @@ mod tests {
         assert!(app("pull a.example;")[0].contains("\"pull\" asks for"), "{:?}", app("pull a.example;"));
         assert_eq!(app("push rtmp://192.0.2.1/live; weir_push_to rtmp://a.example/live;"), [""; 0]);
         assert_eq!(places("rtmp { server { push a.example; } }"), [""; 0]);
+    }
+
+    #[test]
+    fn hooks_and_plays_of_names() {
+        let found = |text: &str| !places(text).is_empty();
+        for hook in HOOKS {
+            for (url, named) in [
+                ("http://platform/a", true),
+                ("http://hooks.example:8080/a", true),
+                ("http://localhost/a", false),
+                ("http://127.0.0.1:8091/a", false),
+                ("http://[::1]/a", false),
+            ] {
+                let text = format!("rtmp {{ server {{ application live {{ {hook} {url}; }} }} }}");
+                assert_eq!(found(&text), named, "{text}");
+            }
+        }
+        assert!(found("rtmp { on_publish http://platform/; server { } }"));
+        assert!(found("rtmp { server { on_connect http://platform/; } }"));
+        assert!(found(
+            "rtmp { server { application a { recorder r { on_record_done http://platform/; } } } }"
+        ));
+        assert!(found("rtmp { server { application a { play http://files.example/flv; } } }"));
+        assert!(!found("rtmp { server { application a { play /srv/flv; play http://192.0.2.1/flv; } } }"));
     }
 
     #[test]
@@ -142,6 +213,9 @@ mod tests {
             ("1M", false),
             ("1048576", false),
             ("8m", false),
+            ("63m", false),
+            ("64m", true),
+            ("512M", true),
             ("x", false),
         ] {
             let text = format!("rtmp {{ max_message {value}; server {{ }} }}");
