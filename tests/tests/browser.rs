@@ -91,14 +91,25 @@ fn the_page_waits_for_a_stream_and_notices_its_end_and_its_return() {
     let browser = Browser::start();
     browser.open(&run.page("later"));
     wait_for_state(&browser, "Waiting", 10.0);
+    let asked = || files::text(&run.prefix().join("logs/access.log")).matches("/hls/later.m3u8").count();
+    until("the page has asked again", 20.0, || asked() > 2);
 
     let publish = || Publisher::to(run.rtmp_port(), &format!("live/{key}")).start().started();
     let publisher = publish();
     wait_for_state(&browser, "Playing", 30.0);
     publisher.close();
     wait_for_state(&browser, "Lost", 40.0);
+    let asked_at_loss = asked();
+    until("the page has asked again", 20.0, || asked() > asked_at_loss + 2);
     let _publisher = publish();
     wait_for_state(&browser, "Playing", 30.0);
+
+    // A stream that is not live is no error, for nobody: neither before it begins nor after its end.
+    let console = browser.console();
+    let of_playlists = |line: &&String| line.contains("m3u8");
+    assert_eq!(console.iter().filter(of_playlists).count(), 0, "{console:#?}");
+    let log = files::text(&run.prefix().join("logs/error.log"));
+    assert!(!log.contains("No such file"), "{log}");
 }
 
 #[test]

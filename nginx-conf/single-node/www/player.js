@@ -76,10 +76,15 @@ class LivePlayer {
     return text.includes("#EXTINF") && !text.includes("#EXT-X-ENDLIST") ? text : null;
   }
 
-  // Empty when there is none. nginx.conf answers 204 then: a 404 would stand in the browser's console as an error.
+  // nginx.conf answers 204 for a playlist that is not there: a 404 would stand in the browser's console as an error.
+  static #withoutError(url) {
+    return `${url}?absent=204`;
+  }
+
+  // Empty when there is none.
   static async #fetchPlaylist(url) {
     try {
-      const response = await fetch(`${url}?absent=204`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      const response = await fetch(LivePlayer.#withoutError(url), { cache: "no-store", signal: AbortSignal.timeout(5000) });
       return response.ok ? await response.text() : "";
     } catch {
       return "";
@@ -99,8 +104,12 @@ class LivePlayer {
   }
 
   #attachHls(url) {
-    // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy refuses.
-    const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5 });
+    // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy refuses. A playlist that is gone
+    // means that the stream has ended, and is asked for as #fetchPlaylist does.
+    const xhrSetup = (xhr, url) => {
+      if (/\.m3u8$/.test(url)) xhr.open("GET", LivePlayer.#withoutError(url), true);
+    };
+    const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5, xhrSetup });
     let mended = false;
     hls.on(Hls.Events.ERROR, (_event, error) => {
       if (!error.fatal || hls !== this.#hls) return;
