@@ -59,6 +59,19 @@ impl ApiError {
     }
 }
 
+/// The sentence about an application that nginx.conf does not have, with those that it has.
+pub fn no_application(app: &str, known: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<_> = known.iter().take(SHOWN).map(|name| format!("\"{}\"", name.as_ref())).collect();
+    let more = known.len().saturating_sub(SHOWN);
+    let has = match (names.len(), more) {
+        (0, _) => "nginx has no application at all".to_owned(),
+        (_, 0) => format!("nginx has {}", names.join(", ")),
+        (_, more) => format!("nginx has {} and {more} more", names.join(", ")),
+    };
+    format!("nginx has no application \"{app}\": {has}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +81,16 @@ mod tests {
         let error = ApiError::not_found("no key \"k1\"");
         assert_eq!(error.status, 404);
         assert_eq!(error.to_json(), r#"{"error":{"code":"not_found","message":"no key \"k1\""}}"#);
+    }
+
+    #[test]
+    fn the_applications_that_there_are_are_named() {
+        assert_eq!(
+            no_application("livve", &["ladder", "live"]),
+            "nginx has no application \"livve\": nginx has \"ladder\", \"live\""
+        );
+        assert!(no_application("live", &[""; 0]).ends_with("no application at all"));
+        assert!(no_application("live", &["x"; 20]).ends_with("and 12 more"));
     }
 
     #[test]

@@ -5,6 +5,16 @@ use std::net::IpAddr;
 
 use crate::network::Network;
 
+/// The argument of `play` by which the daemon's own players are known, so that they are not counted.
+pub const TICKET_ARGUMENT: &str = "weir_ticket";
+
+/// What a player presents as its ticket, out of `name?args`.
+pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
+    let args = raw.splitn(2, |byte| *byte == b'?').nth(1)?;
+    args.split(|byte| *byte == b'&')
+        .find_map(|argument| argument.strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
+}
+
 /// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAddr {
@@ -47,6 +57,20 @@ mod tests {
 
     fn ip(text: &str) -> ClientAddr {
         ClientAddr::Ip(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_ticket_is_an_argument() {
+        for (raw, ticket) in [
+            ("show", None),
+            ("weir_ticket=a", None),
+            ("show?weir_ticket=a", Some("a")),
+            ("show?x=1&weir_ticket=&y", Some("")),
+            ("show?weir_tickets=a&xweir_ticket=b", None),
+            ("show?weir_ticket=a?b&weir_ticket=c", Some("a?b")),
+        ] {
+            assert_eq!(ticket_of(raw.as_bytes()), ticket.map(str::as_bytes), "{raw}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::refusal::{ArgumentError, Refusal};
-use crate::secret::{REDACTED, Secret};
+use crate::secret::{REDACTED, STREAM_KEY_PREFIX, Secret};
 
 /// The longest `name?args`, in bytes. nginx-rtmp cuts what is longer (`NGX_RTMP_MAX_NAME`).
 pub const MAX_PRESENTED_LEN: usize = 255;
@@ -92,6 +92,13 @@ impl Presented {
             return Err(Refusal::TooLong { len: name.len() });
         }
         Ok(name)
+    }
+
+    /// Whether nothing in it looks like a key of Weir's.
+    pub fn has_no_key(&self) -> bool {
+        self.key.as_ref().is_none_or(|key| key.expose().is_empty())
+            && self.token.is_none()
+            && !self.name.starts_with(STREAM_KEY_PREFIX)
     }
 
     /// Puts one argument where it belongs.

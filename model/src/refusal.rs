@@ -7,9 +7,12 @@ use crate::token::{CheckError, TokenError};
 /// nor what stood in place of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody knows the key, or none was given.
+    /// Nobody knows the key.
     #[error("unknown key")]
     UnknownKey,
+    /// There was a name at most, and no name is a key.
+    #[error("unknown key: no key was sent")]
+    NoKey,
     /// The key's time is over.
     #[error("key expired")]
     Expired,
@@ -115,6 +118,7 @@ impl Refusal {
     pub fn status_code(&self) -> &'static str {
         match self {
             Refusal::UnknownKey
+            | Refusal::NoKey
             | Refusal::BadName(_)
             | Refusal::BadArgument(_)
             | Refusal::TooLong { .. }
@@ -140,15 +144,28 @@ impl Refusal {
         }
     }
 
+    /// Of a publisher who sent a name, where a key was wanted.
+    pub fn for_a_name(self) -> Refusal {
+        if self == Refusal::UnknownKey { Refusal::NoKey } else { self }
+    }
+
+    /// The reason and a further fact for the log, where every line on keys that are not known begins alike.
+    pub fn log_parts(&self) -> (String, &'static str) {
+        match self {
+            Refusal::NoKey => (Refusal::UnknownKey.to_string(), ", key: none was sent"),
+            _ => (self.to_string(), ""),
+        }
+    }
+
     /// Whether it counts as a guess against the client's address.
     pub fn is_wrong_key(&self) -> bool {
-        matches!(self, Refusal::UnknownKey | Refusal::TokenInvalid)
+        matches!(self, Refusal::UnknownKey | Refusal::NoKey | Refusal::TokenInvalid)
     }
 
     /// The name of the reason in metrics and events.
     pub fn label(&self) -> &'static str {
         match self {
-            Refusal::UnknownKey => "unknown_key",
+            Refusal::UnknownKey | Refusal::NoKey => "unknown_key",
             Refusal::Expired => "expired",
             Refusal::WrongApplication => "wrong_application",
             Refusal::WrongServer => "wrong_server",
@@ -213,7 +230,7 @@ mod tests {
 
     #[test]
     fn only_guesses_count_against_an_address() {
-        assert!(Refusal::UnknownKey.is_wrong_key());
+        assert!(Refusal::UnknownKey.is_wrong_key() && Refusal::NoKey.is_wrong_key());
         assert!(Refusal::from(TokenError::BadSignature).is_wrong_key());
         assert!(!Refusal::Expired.is_wrong_key());
         assert!(!Refusal::Duplicate.is_wrong_key());

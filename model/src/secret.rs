@@ -144,11 +144,14 @@ pub mod exposed {
     }
 }
 
+/// How each stream key that Weir makes begins.
+pub const STREAM_KEY_PREFIX: &str = "wk_";
+
 /// A new stream key from 160 random bits: `wk_` and 32 of `a-z2-7` (RFC 4648 base32, lower case).
 pub fn stream_key(random: [u8; 20]) -> Secret {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut key = String::with_capacity(35);
-    key.push_str("wk_");
+    key.push_str(STREAM_KEY_PREFIX);
     for chunk in random.chunks_exact(5) {
         let bits = chunk.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
         for shift in (0..8).rev() {

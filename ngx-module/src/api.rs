@@ -3,6 +3,7 @@
 //! One file a resource. A handler decides from memory and answers at once, or hands the part that may block
 //! to the thread pool and answers when that is done.
 
+mod applications;
 pub mod events;
 mod health;
 mod keys;
@@ -153,6 +154,8 @@ fn route(call: &Call<'_>) -> Answer {
     let method = if call.head.method == "HEAD" { "GET" } else { call.head.method };
     match (method, path(call.head).as_slice()) {
         ("GET", ["v1", "health"]) => health::show(call),
+        ("GET", ["v1", "applications"]) => applications::list(call),
+        ("GET", ["v1", "ticket"]) => applications::ticket(call),
         ("GET", ["v1", "streams"]) => streams::list(call),
         ("DELETE", ["v1", "streams"]) => streams::drop_asked(call),
         ("GET", ["v1", "streams", app @ .., name, "players"]) if !app.is_empty() => {
@@ -196,7 +199,7 @@ fn path<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
 /// The methods of a path that exists, as `Allow` would list them.
 fn allowed(path: &[&str]) -> &'static str {
     match path {
-        ["v1", "health" | "events"] => "GET, HEAD",
+        ["v1", "health" | "applications" | "ticket" | "events"] => "GET, HEAD",
         ["v1", "streams"] => "GET, HEAD, DELETE",
         ["v1", "streams", _, .., _, "players"] => "GET, HEAD",
         ["v1", "streams", _, .., _, "players", _] => "DELETE",

@@ -47,6 +47,8 @@ pub struct SessionState {
     pub publish: Publish,
     /// What it plays.
     pub playing: Option<Playing>,
+    /// What it plays is for a job of the daemon.
+    pub own_player: bool,
     /// Where its stream is pushed to.
     pub pushes: Vec<Push>,
     /// For a connection to a target that is not up yet.

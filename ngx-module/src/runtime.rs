@@ -15,7 +15,7 @@ use crate::{
         zone::SharedZone,
     },
     hooks::publish::Publish,
-    settings::MainSettings,
+    settings::{ApplicationFacts, MainSettings},
 };
 
 /// The running configuration, in one process.
@@ -34,6 +34,8 @@ pub struct Runtime {
     pub auto_push: bool,
     /// The `server` blocks, in their order.
     pub servers: Vec<ServerBlock>,
+    /// What clients of the API may know of the applications.
+    pub application_facts: Vec<ApplicationFacts>,
     /// The worker's row, with the process that registered it: a forked worker has its own.
     worker: Cell<Option<(u32, WorkerId)>>,
 }
@@ -62,6 +64,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
             file_targets: settings.file_targets.drain(..).map(|(_, target)| Rc::new(target)).collect(),
             auto_push: settings.auto_push,
             servers: std::mem::take(&mut settings.servers),
+            application_facts: std::mem::take(&mut settings.application_facts),
             worker: Cell::new(worker),
         })
     });

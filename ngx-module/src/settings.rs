@@ -34,6 +34,8 @@ pub struct MainSettings {
     pub file_keys: Vec<(BlockMark, StreamKey)>,
     /// `rtmp_auto_push on;`, taken over from nginx-rtmp.
     pub auto_push: bool,
+    /// What clients of the API may know of the applications; one of each name in each server.
+    pub application_facts: Vec<ApplicationFacts>,
     /// The `server` blocks, in their order.
     pub servers: Vec<ServerBlock>,
     /// The targets of all `weir_push_to`, each with the `server` block where that stands.
@@ -79,6 +81,17 @@ impl MainSettings {
         }
         self.servers = blocks.into_iter().map(|(_, block)| block).collect();
     }
+}
+
+/// What decides whether a key or a target of an application is of any use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationFacts {
+    /// Its name.
+    pub name: String,
+    /// `weir_publish`.
+    pub publish: Policy,
+    /// `weir_push`.
+    pub push: bool,
 }
 
 /// An application's settings.

@@ -84,7 +84,8 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let (made, pushes) = (locked.targets(), locked.pushes(&alive));
     drop(locked);
     let mut of: HashMap<(String, String), Vec<LivePlayer>> = HashMap::new();
-    for player in players {
+    // Nobody watches by what the daemon plays for its jobs.
+    for player in players.into_iter().filter(|player| !player.own) {
         of.entry((player.app.clone(), player.stream.clone())).or_default().push(player);
     }
     let targets = known(&made, runtime);

@@ -1,6 +1,8 @@
 //! RTMP players: a row each, so that they are counted over all workers and one can be dropped.
 
-use weir_model::{Server, Timestamp, verdict::Credential};
+use std::sync::atomic::Ordering::Relaxed;
+
+use weir_model::{Digest, Secret, Server, Timestamp, verdict::Credential};
 
 use crate::{
     Locked, Mutex, StreamId, WorkerId, Zone, ZoneFull,
@@ -10,6 +12,10 @@ use crate::{
 
 const RATE: usize = 9;
 const AVSYNC: usize = 10;
+/// 1 for a player of the daemon's own.
+const OWN: usize = 11;
+/// Hex digits of a ticket.
+const TICKET_LEN: usize = 32;
 
 /// Someone who wants to play a stream.
 #[derive(Debug, Clone)]
@@ -24,6 +30,8 @@ pub struct NewPlayer<'a> {
     pub addr: &'a str,
     /// The worker that has the connection.
     pub worker: WorkerId,
+    /// It is the daemon's own, and nobody watches by it.
+    pub own: bool,
 }
 
 /// What the zone knows of a player.
@@ -41,6 +49,8 @@ pub struct LivePlayer {
     pub addr: String,
     /// Process id of the worker that has the connection.
     pub worker_pid: u32,
+    /// It is the daemon's own, and nobody watches by it.
+    pub own: bool,
     /// When it began.
     pub since: Timestamp,
     /// Bytes sent to it.
@@ -77,6 +87,13 @@ impl PlayerRow<'_> {
 }
 
 impl<'z, M: Mutex> Zone<'z, M> {
+    /// What the daemon's own players present: who has it may use the API. It stays as long as the zone does.
+    pub fn player_ticket(&self) -> Secret {
+        let seed = self.root.seed.load(Relaxed).to_le_bytes();
+        let digest = Digest::of(&[b"weir player ticket".as_slice(), &seed].concat());
+        Secret::new(&digest.to_hex()[..TICKET_LEN])
+    }
+
     /// The row of a player that the calling worker owns.
     pub fn player_row(&self, id: StreamId) -> Option<PlayerRow<'z>> {
         self.own_block(Kind::Player, id).map(|block| PlayerRow { block })
@@ -84,7 +101,7 @@ impl<'z, M: Mutex> Zone<'z, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// A row for a player.
+    /// A row for a player. The daemon's own has one too: its worker sends it a stream that other workers hold.
     pub fn add_player(&self, new: &NewPlayer<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
         let row = NewStream {
             server: new.server,
@@ -96,14 +113,16 @@ impl<M: Mutex> Locked<'_, '_, M> {
             worker: new.worker,
         };
         // However many watch, publishers find room.
-        self.insert_row(Kind::Player, &row, now, self.reserve() / 2, |_| {})
+        self.insert_row(Kind::Player, &row, now, self.reserve() / 2, |row| row.set(OWN, new.own.into()))
     }
 
     /// A player left: what it was sent is added to its stream.
     pub fn remove_player(&self, id: StreamId) {
         let Some(player) = self.zone.own_block(Kind::Player, id) else { return };
         let text = self.row_text(player);
-        if let Some((_, stream)) = self.find_stream(&text.server, &text.app, &text.name) {
+        if player.word(OWN) == 0
+            && let Some((_, stream)) = self.find_stream(&text.server, &text.app, &text.name)
+        {
             stream.add(BYTES_OUT, player.word(BYTES_OUT));
             stream.add(DROPPED, player.word(DROPPED));
         }
@@ -147,6 +166,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             stream: text.name,
             addr: text.addr,
             worker_pid,
+            own: row.word(OWN) != 0,
             since: Timestamp::from_millis(row.word(SINCE)),
             bytes_out: row.word(BYTES_OUT),
             bitrate_out: row.word(RATE),

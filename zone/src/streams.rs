@@ -257,6 +257,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         };
         let data = json!({
             "server": stream.server, "app": stream.app, "name": stream.name, "session": id.to_string(),
+            "kind": kind_of(stream.credential),
             "key_id": key_id, "addr": stream.addr, "worker_pid": stream.worker_pid,
         });
         self.push_event("stream.started", &data.to_string(), now);
@@ -290,6 +291,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         if started {
             let data = json!({
                 "server": stream.server, "app": stream.app, "name": stream.name, "session": stream.id.to_string(),
+                "kind": kind_of(stream.credential),
                 "bytes_in": stream.bytes_in, "bytes_out": stream.bytes_out,
                 "duration_ms": now.millis_since(stream.since), "reason": reason,
             });
@@ -449,6 +451,15 @@ impl<M: Mutex> Locked<'_, '_, M> {
             audio: AudioFacts::from_words(row.word(AUDIO)),
             avsync_ms: ((row.word(FPS) >> 32) as u32).cast_signed(),
         }
+    }
+}
+
+/// Who publishes, as events tell it.
+fn kind_of(credential: Credential) -> &'static str {
+    match credential {
+        Credential::Open | Credential::Key(_) | Credential::Token => "publisher",
+        Credential::Stopgap => "slate",
+        Credential::Pull => "pull",
     }
 }
 

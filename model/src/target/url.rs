@@ -202,9 +202,9 @@ impl TargetUrl {
         format!("{}{}/{}", self.scheme(), self.place(), self.app)
     }
 
-    /// The URL with [`MASK`] in place of the last part of the path, which is the key as a rule, and of the password. Where
-    /// arguments of the application hold the last `/`, they may as well be the key's, so they are not shown, nor what they
-    /// follow unless it comes first.
+    /// The URL with [`MASK`] in place of the key and of the password. Without a key, the application is shown when it is a single
+    /// word that no service would give as a key: so targets on one host stay apart. Where arguments of the application hold the
+    /// last `/`, they may as well be the key's, so they are not shown, nor what they follow unless it comes first.
     pub fn masked(&self) -> String {
         // The user as it was written, not decoded.
         let user = match (&self.credentials, self.expose().split_once("://")) {
@@ -214,7 +214,11 @@ impl TargetUrl {
         let password = if user.is_empty() { "" } else { ":***@" };
         let app = match self.app.split_once('?') {
             Some((folders, _)) => folders.rsplit_once('/').map_or(folders, |(before, _)| before),
-            None if self.key.is_none() => self.app.rsplit_once('/').map_or("", |(before, _)| before),
+            None if self.key.is_none() => match self.app.rsplit_once('/') {
+                Some((before, _)) => before,
+                None if is_word(&self.app) => &self.app,
+                None => "",
+            },
             None => &self.app,
         };
         let slash = if app.is_empty() { "" } else { "/" };
@@ -250,6 +254,14 @@ impl TargetUrl {
             None => self.host.to_string(),
         }
     }
+}
+
+/// A name that people give to an application, rather than a key: short, and no digits in the midst of letters.
+fn is_word(app: &str) -> bool {
+    const LONGEST: usize = 24;
+    let inner = app.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_name = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_' | b'.');
+    app.len() <= LONGEST && !inner.is_empty() && inner.bytes().all(is_name) && !app.starts_with("wk_")
 }
 
 /// `user:password` or `user`, without the `@`.

@@ -7,7 +7,7 @@ use serde_json::json;
 use weir_model::{ServerAddr, Timestamp, api::ApiError, snapshot::StreamSnapshot, verdict::Credential};
 use weir_zone::LiveStream;
 
-use super::{Answer, Call, answer};
+use super::{Answer, Call, answer, applications};
 use crate::{ffi::process, snapshot, worker};
 
 /// The longest ban, in seconds: one day.
@@ -57,7 +57,7 @@ pub(super) fn drop_asked(call: &Call<'_>) -> Answer {
         return Err(ApiError::bad_request("arguments \"app\" and \"name\": which stream is to be dropped?"));
     };
     let streams = live(call, app, name, &asked);
-    if streams.is_empty() { Err(not_live(app, name)) } else { drop_all(call, &asked, streams) }
+    if streams.is_empty() { Err(not_live(call, app, name)) } else { drop_all(call, &asked, streams) }
 }
 
 fn drop_all(call: &Call<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer {
@@ -90,6 +90,7 @@ pub(super) fn drop_player(call: &Call<'_>, app: &[&str], name: &str, id: &str) -
     drop(zone);
     if !found {
         let app = app.join("/");
+        applications::require(&call.runtime, &app)?;
         return Err(ApiError::not_found(format!("no player \"{id}\" plays \"{app}/{name}\"")));
     }
     worker::follow_orders(&call.runtime);
@@ -104,7 +105,7 @@ fn snapshots(call: &Call<'_>, app: &[&str], name: &str) -> Result<Vec<StreamSnap
     let streams = snapshot::streams(&call.runtime).into_iter();
     let found: Vec<StreamSnapshot> = streams.filter(|stream| sessions.contains(&stream.session)).collect();
     if found.is_empty() {
-        Err(not_live(&app.join("/"), name))
+        Err(not_live(call, &app.join("/"), name))
     } else {
         Ok(snapshot::told(&call.runtime, found))
     }
@@ -116,7 +117,7 @@ fn find(call: &Call<'_>, app: &[&str], name: &str, asked: &Asked) -> Result<Vec<
         .iter()
         .map(|(app, name)| live(call, app, name, asked))
         .find(|all| !all.is_empty());
-    found.ok_or_else(|| not_live(&app.join("/"), name))
+    found.ok_or_else(|| not_live(call, &app.join("/"), name))
 }
 
 /// What a path may mean, as both applications and names may hold slashes. A part with `%2F` in it was not split, so a path of
@@ -144,8 +145,10 @@ fn live(call: &Call<'_>, app: &str, name: &str, asked: &Asked) -> Vec<LiveStream
     streams
 }
 
-fn not_live(app: &str, name: &str) -> ApiError {
-    ApiError::not_found(format!("no stream \"{app}/{name}\" is live"))
+/// A stream of an application that there is not is refused with those that there are.
+fn not_live(call: &Call<'_>, app: &str, name: &str) -> ApiError {
+    let not_live = ApiError::not_found(format!("no stream \"{app}/{name}\" is live"));
+    applications::require(&call.runtime, app).err().unwrap_or(not_live)
 }
 
 impl Asked {

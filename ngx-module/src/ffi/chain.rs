@@ -15,16 +15,17 @@ use nginx_sys::{
 };
 
 use super::{
-    callback, collections, conf, log,
+    callback, collections, conf, export, log,
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
-        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_main_conf_t,
-        ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt,
-        ngx_rtmp_publish_pt, ngx_rtmp_session_t,
+        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
+        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt,
+        ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_publish_pt, ngx_rtmp_session_t,
     },
     servers,
 };
+use crate::settings::{AppSettings, ApplicationFacts};
 pub(super) use commands::forward_publish;
 
 /// What was in place before our hooks.
@@ -82,6 +83,7 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             replace_command(&mut core.amf, c"_error", answers::error);
             let settings = &mut *conf::main_settings((*(*cf).cycle).conf_ctx);
             settings.learn_servers(servers::describe(&rtmp, core));
+            settings.application_facts = application_facts(core);
             NEXT.with(|next| {
                 next.publish_command = command;
                 next.play_command = replace_command(&mut core.amf, c"play", commands::play_command);
@@ -103,6 +105,31 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         NGX_OK as ngx_int_t
     })
+}
+
+/// What is to be known of all applications, in their order.
+///
+/// # Safety
+///
+/// `core` is the main configuration of nginx-rtmp's core module, and its applications' settings are merged.
+unsafe fn application_facts(core: &ngx_rtmp_core_main_conf_t) -> Vec<ApplicationFacts> {
+    let mut facts = Vec::new();
+    // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application); the table of an application has
+    // our settings at our index.
+    unsafe {
+        for server in collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers) {
+            let apps = collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**server).applications);
+            facts.extend(apps.iter().filter_map(|app| {
+                let settings: Option<&AppSettings> = conf::entry((**app).app_conf, export::rtmp_module());
+                Some(ApplicationFacts {
+                    name: conf::text(&(**app).name)?.to_owned(),
+                    publish: settings.map(AppSettings::publish).unwrap_or_default(),
+                    push: settings.is_some_and(AppSettings::push),
+                })
+            }));
+        }
+    }
+    facts
 }
 
 type Handler =

@@ -1,12 +1,13 @@
 //! A play: counted while it lasts.
 
-use weir_model::{Digest, guard::Violation, rate::Rate, verdict::Policy};
+use weir_model::{Digest, client::ticket_of, guard::Violation, rate::Rate, verdict::Policy};
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
 use super::{close_soon, guard, guests};
 use crate::{
     ffi::{log::Level, process, session::Session},
-    runtime, worker,
+    runtime::{self, Runtime},
+    worker,
 };
 
 /// The stream that a session plays.
@@ -45,6 +46,7 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
         refuse_name(session, violation);
         return false;
     }
+    note_own_player(session, &runtime, raw);
     let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
     let digest = Digest::of(name);
     let is_key = settings.publish() == Policy::Key
@@ -59,6 +61,15 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
         close_soon(session);
     }
     !is_key
+}
+
+/// Notes whether the daemon plays this for its jobs: on this machine, with the ticket that the API gives.
+fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
+    let ticket = ticket_of(raw).filter(|_| session.client().is_local());
+    let own = ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone.player_ticket().digest());
+    if let Some(state) = session.state() {
+        state.own_player = own;
+    }
 }
 
 /// A client says `play`, at more length than any name has. Returns whether nginx-rtmp may see the command.
@@ -90,7 +101,9 @@ pub fn on_play(session: &mut Session, name: &str) {
         return;
     }
     let addr = session.addr();
-    let new = NewPlayer { server: session.server(), app: session.app(), stream: name, addr: &addr, worker };
+    let own = session.known_state().is_some_and(|state| state.own_player);
+    let new =
+        NewPlayer { server: session.server(), app: session.app(), stream: name, addr: &addr, worker, own };
     // In a full zone a player is served all the same, and not counted.
     let Ok(id) = runtime.zone.lock(process::pid()).add_player(&new, process::now()) else { return };
     let Some(row) = runtime.zone.player_row(id) else { return };

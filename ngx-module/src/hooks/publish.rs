@@ -166,14 +166,17 @@ fn verdict(
     let grant = match settings.publish() {
         Policy::Key => match verdict::credential_of(&presented) {
             Presentation::Key(digest) => {
-                verdict_on_key(runtime, (&settings.server, app), digest, client, now)?
+                let judged = verdict_on_key(runtime, (&settings.server, app), digest, client, now);
+                // Keys of files may look like anything.
+                let sent_none = runtime.file_keys.is_empty() && presented.has_no_key();
+                judged.map_err(|refusal| if sent_none { refusal.for_a_name() } else { refusal })?
             }
             Presentation::Token(token) => {
                 let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
                 let claims = signer.verify(token.expose())?;
                 verdict::decide_token(&claims, app, &presented.name, client, now)?.into()
             }
-            Presentation::None => return Err(Refusal::UnknownKey),
+            Presentation::None => return Err(Refusal::NoKey),
         },
         Policy::Open | Policy::Off => verdict::decide_open(&presented)?.into(),
     };

@@ -40,7 +40,8 @@ fn log_refusal(session: &Session, refusal: Refusal) {
         });
         runtime.zone.lock(process::pid()).push_event("publish.denied", &data.to_string(), process::now());
     }
-    session.log(Level::Error, format_args!("publish refused: {refusal}, app: \"{}\"", session.app()));
+    let (reason, more) = refusal.log_parts();
+    session.log(Level::Error, format_args!("publish refused: {reason}, app: \"{}\"{more}", session.app()));
 }
 
 /// One line for the wrong keys of an address that were not logged each.

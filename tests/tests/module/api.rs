@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Api, Publisher, until};
+use weir_tests::harness::{Api, Player, Publisher, until};
 
 use super::{keyed, time, wait_live};
 
@@ -28,6 +28,52 @@ fn health_tells_of_workers_and_zone() {
     let used = health["zone"]["used"].as_u64().unwrap();
     nginx.api().create_key("live", "show");
     assert!(nginx.api().get("/v1/health").expect(200)["zone"]["used"].as_u64().unwrap() > used);
+}
+
+#[test]
+fn applications_are_listed_with_what_they_ask_for() {
+    let nginx = keyed().app("open", "weir_publish open; weir_push on;").app("free", "").start();
+    let api = nginx.api();
+    let listed = api.get("/v1/applications").expect(200);
+    assert_eq!(
+        listed,
+        json!({"applications": [
+            {"name": "free", "publish": "off", "push": false},
+            {"name": "live", "publish": "key", "push": false},
+            {"name": "open", "publish": "open", "push": true},
+        ]})
+    );
+    let refused = api.delete("/v1/streams/livve/show").expect(404);
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "nginx has no application \"livve\": nginx has \"free\", \"live\", \"open\"");
+    let refused = api.delete("/v1/streams/live/show").expect(404);
+    assert_eq!(refused["error"]["message"], "no stream \"live/show\" is live");
+}
+
+#[test]
+fn a_player_with_the_ticket_of_this_nginx_is_not_counted() {
+    let nginx = keyed().app("open", "weir_publish open;").start();
+    let api = nginx.api();
+    let ticket = api.get("/v1/ticket").expect(200)["ticket"].as_str().unwrap().to_owned();
+    let _publisher = Publisher::to(nginx.rtmp(), "open/show").start().started();
+    wait_live(&api, "open", "show");
+    let own = Player::start(nginx.rtmp(), &format!("open/show?weir_ticket={ticket}"));
+    own.wait_video(10);
+    let stream = || api.stream("open", "show").unwrap();
+    let counted = || (stream()["viewers"]["rtmp"].as_u64(), stream()["bytes_out"].as_u64());
+    assert_eq!(counted(), (Some(0), Some(0)));
+    // Another ticket is none, and neither is a name that ends with it.
+    let stranger = Player::start(nginx.rtmp(), "open/show?weir_ticket=0123456789abcdef0123456789abcdef");
+    stranger.wait_video(10);
+    until("the stranger is counted", 10.0, || counted().0 == Some(1) && counted().1 > Some(0));
+    let players = api.get("/v1/streams/open/show/players").expect(200);
+    assert_eq!(players["players"].as_array().unwrap().len(), 1, "{players}");
+    let bytes = counted().1;
+    drop(own);
+    until("the stranger's bytes are counted on", 10.0, || counted().1 > bytes);
+    assert_eq!(api.get("/v1/ticket").expect(200)["ticket"], ticket.as_str());
+    nginx.reload();
+    assert_eq!(nginx.api().get("/v1/ticket").expect(200)["ticket"], ticket.as_str());
 }
 
 #[test]

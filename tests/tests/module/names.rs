@@ -34,7 +34,7 @@ fn lengths_of_names() {
         let said = refused(&nginx, "open", "n".repeat(length).as_bytes());
         assert_eq!(said, reason, "{length}");
         let said = refused(&nginx, "live", "n".repeat(length).as_bytes());
-        assert!(said == "unknown key" || said == reason, "{length}: {said}");
+        assert!(said.starts_with("unknown key") || said == reason, "{length}: {said}");
     }
     // As a long string of AMF 0, which no encoder sends.
     refused(&nginx, "open", &[b'n'; 70_000]);

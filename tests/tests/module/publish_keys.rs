@@ -34,12 +34,15 @@ fn a_wrong_key_is_refused_with_one_line_and_the_connection_closed() {
     nginx.api().create_key("live", "show");
     let reason = Publisher::to(nginx.rtmp(), "live/wk_wrong").start().refused(BAD_NAME);
     assert!(reason.contains("unknown key"), "{reason}");
-    Publisher::to(nginx.rtmp(), "live/show").start().refused(BAD_NAME);
+    let reason = Publisher::to(nginx.rtmp(), "live/show").start().refused(BAD_NAME);
+    assert_eq!(reason, "unknown key: no key was sent");
     Publisher::to(nginx.rtmp(), "live/show?key=wk_wrong").start().refused(BAD_NAME);
     Publisher::to(nginx.rtmp(), "live/show?key=").start().refused(BAD_NAME);
     let lines = nginx.log_lines("publish refused: unknown key, app: \"live\"");
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines.iter().all(|line| line.contains("client: 127.0.0.1")), "{lines:?}");
+    let told = lines.iter().filter(|line| line.contains(", key: none was sent")).count();
+    assert_eq!(told, 2, "{lines:?}");
     assert!(nginx.log_lines("publish: name=").is_empty());
     assert!(nginx.api().streams().is_empty());
 }

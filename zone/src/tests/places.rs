@@ -46,7 +46,8 @@ fn a_player_is_not_the_one_before_it() {
     let heap = heap();
     let zone = heap.zone();
     let worker = zone.lock(1).register(1, NOW, |_| true).unwrap();
-    let new = NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "192.0.2.1", worker };
+    let new =
+        NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "192.0.2.1", worker, own: false };
     let make = || zone.lock(1).add_player(&new, NOW).unwrap();
     let (first, second) = again_in_place(make, |id| zone.lock(1).remove_player(id));
     assert!(zone.player_row(first).is_none());

@@ -6,7 +6,8 @@ use weir_zone::{NewPlayer, NewStream, StreamId, WorkerId};
 use super::{NOW, PID, SERVER, TestZone, claim, heap, register, stream, used};
 
 fn play(zone: &TestZone<'_>, worker: WorkerId) -> StreamId {
-    let new = NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "192.0.2.7", worker };
+    let new =
+        NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "192.0.2.7", worker, own: false };
     zone.lock(PID).add_player(&new, NOW).unwrap()
 }
 
@@ -59,7 +60,8 @@ fn a_player_counts_for_the_stream_of_its_server_block() {
     for server in &servers {
         claim(&zone, &NewStream { server, ..stream("show", worker) });
     }
-    let new = NewPlayer { server: &servers[1], app: "live", stream: "show", addr: "192.0.2.7", worker };
+    let new =
+        NewPlayer { server: &servers[1], app: "live", stream: "show", addr: "192.0.2.7", worker, own: false };
     let id = zone.lock(PID).add_player(&new, NOW).unwrap();
     assert_eq!(zone.lock(PID).players(|_| true)[0].server, servers[1]);
     zone.player_row(id).unwrap().describe(1000, 8000, 1, 0);
@@ -95,4 +97,33 @@ fn players_go_with_their_worker() {
     assert_eq!(used(&zone), before / 2);
     zone.lock(11).unregister(alive, NOW);
     assert_eq!(used(&zone), 0);
+}
+
+#[test]
+fn what_the_daemons_own_players_are_sent_is_not_the_streams() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    claim(&zone, &stream("show", worker));
+    let new =
+        NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "127.0.0.1", worker, own: true };
+    let id = zone.lock(PID).add_player(&new, NOW).unwrap();
+    zone.player_row(id).unwrap().describe(1000, 8000, 1, 0);
+    assert!(zone.lock(PID).players(|_| true)[0].own);
+    zone.lock(PID).remove_player(id);
+    let [live] = zone.lock(PID).streams(|_| true).try_into().unwrap();
+    assert_eq!((live.bytes_out, live.dropped), (0, 0));
+    // The same row, for somebody who watches.
+    play(&zone, worker);
+    assert!(!zone.lock(PID).players(|_| true)[0].own);
+}
+
+#[test]
+fn a_ticket_is_the_zones_own() {
+    let (one, other) = (heap(), heap());
+    let ticket = one.zone().player_ticket();
+    assert_eq!(ticket.expose().len(), 32);
+    assert_eq!(one.zone().player_ticket().digest(), ticket.digest());
+    assert!(!format!("{ticket:?}").contains(ticket.expose()));
+    drop(other);
 }

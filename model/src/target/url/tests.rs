@@ -34,8 +34,11 @@ fn is_taken_apart() {
 #[test]
 fn without_a_key_streams_keep_their_names() {
     for (text, app, masked) in [
-        ("rtmp://edge/live", "live", "rtmp://edge/***"),
-        ("rtmp://edge:1936/live/", "live", "rtmp://edge:1936/***"),
+        ("rtmp://edge/live", "live", "rtmp://edge/live/***"),
+        ("rtmp://edge:1936/live/", "live", "rtmp://edge:1936/live/***"),
+        ("rtmp://edge/a8f3k2q9x7", "a8f3k2q9x7", "rtmp://edge/***"),
+        ("rtmp://edge/wk_abc", "wk_abc", "rtmp://edge/***"),
+        ("rtmp://edge/live2", "live2", "rtmp://edge/live2/***"),
         ("rtmps://me:pw@edge/live/inst/", "live/inst", "rtmps://me:***@edge/live/***"),
     ] {
         let url = url(text);

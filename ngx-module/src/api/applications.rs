@@ -1,0 +1,46 @@
+//! `/v1/applications`, and the ticket of the daemon's own players: what a client needs to know of this nginx.
+
+use serde_json::json;
+use weir_model::{api::ApiError, verdict::Policy};
+
+use super::{Answer, Call, answer};
+use crate::runtime::Runtime;
+
+/// The applications of all `server` blocks, each once, by name. Of several with one name, the one that asks for keys counts,
+/// and so does the one that pushes.
+pub(super) fn list(call: &Call<'_>) -> Answer {
+    let view = |name: &String| {
+        let facts = || call.runtime.application_facts.iter().filter(|facts| facts.name == *name);
+        let asks = |wanted: Policy| facts().any(|facts| facts.publish == wanted);
+        let publish = match (asks(Policy::Key), asks(Policy::Open)) {
+            (true, _) => "key",
+            (false, true) => "open",
+            (false, false) => "off",
+        };
+        json!({ "name": name, "publish": publish, "push": facts().any(|facts| facts.push) })
+    };
+    let applications: Vec<_> = names(&call.runtime).iter().map(view).collect();
+    answer(200, &json!({ "applications": applications }))
+}
+
+/// The ticket with which a player on this machine is not counted.
+pub(super) fn ticket(call: &Call<'_>) -> Answer {
+    answer(200, &json!({ "ticket": call.runtime.zone.player_ticket().expose() }))
+}
+
+/// A 404 for an application that nginx.conf does not have.
+pub(super) fn require(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
+    let known = names(runtime);
+    if known.iter().any(|name| name == app) {
+        return Ok(());
+    }
+    Err(ApiError::not_found(weir_model::api::no_application(app, &known)))
+}
+
+/// The names of all applications, each once.
+fn names(runtime: &Runtime) -> Vec<String> {
+    let mut names: Vec<String> = runtime.application_facts.iter().map(|facts| facts.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
