@@ -20,15 +20,15 @@ HTTP_PORT ?= 8080
 TEST_STREAM ?= 1
 run: PREFIX ?= .run
 
-# make install
-install: PREFIX ?= /usr
+# make install and uninstall
+install uninstall: PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 LIBDIR ?= $(PREFIX)/lib
 DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/weir
 UNITDIR ?= $(LIBDIR)/systemd/system
 
-.PHONY: help deps build-deps headers build run test test-long sanitized fuzz check bench install vendor-web clean
+.PHONY: help deps build-deps headers build run test test-long sanitized fuzz check bench install uninstall vendor-web clean
 
 help: ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -112,27 +112,59 @@ bench: build ## the benchmark table: each row a ratio against a peer measured in
 	$(CARGO) bench --locked -p weir-model -p weir-zone
 	$(CARGO) run --locked --release -p weir-tests --bin bench
 
+# nginx takes a relative path from its own folder of modules, which is another than that of most prefixes.
+NGINX_MODULES = $(LIBDIR)/nginx/modules
+MODULE_LINE = $(if $(filter /usr/lib/nginx/modules,$(NGINX_MODULES)),modules,$(NGINX_MODULES))/ngx_rtmp_weir_module.so
+# Where this prefix's zsh looks: that of the distribution has a folder for packages.
+ZSHDIR ?= $(DATADIR)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+# Paths of the default prefix, in what is installed as text.
+PATHS = sed -e 's|/usr/bin/weir|$(PREFIX)/bin/weir|g' -e 's|/usr/share/doc/weir|$(DOCDIR)|g'
+
 # What is not copied is written with the usual rights, whatever the umask of who installs.
 install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFIX=/usr
 	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
-	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(LIBDIR)/nginx/modules/ngx_rtmp_weir_module.so'
+	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so'
 	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
-	umask 022; echo 'load_module modules/ngx_rtmp_weir_module.so;' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
+	umask 022; echo 'load_module $(MODULE_LINE);' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
 	ln -sf '$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf'
 	install -D -m 0755 build/weir '$(DESTDIR)$(PREFIX)/bin/weir'
-	install -d '$(DESTDIR)$(UNITDIR)'
-	umask 022; sed 's|/usr/bin/weir|$(PREFIX)/bin/weir|' nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'
-	install -d '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/bash-completion/completions' \
-		'$(DESTDIR)$(DATADIR)/zsh/vendor-completions' '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
-	umask 022; build/weir man '$(DESTDIR)$(DATADIR)/man/man1'
+	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(LIBDIR)/sysusers.d' '$(DESTDIR)$(LIBDIR)/tmpfiles.d' '$(DESTDIR)$(SYSCONFDIR)/weir'
+	umask 022; $(PATHS) nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'
+	install -m 0644 nginx-conf/systemd/sysusers.conf '$(DESTDIR)$(LIBDIR)/sysusers.d/weir.conf'
+	install -m 0644 nginx-conf/systemd/tmpfiles.conf '$(DESTDIR)$(LIBDIR)/tmpfiles.d/weir.conf'
+	install -d '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/man/man5' '$(DESTDIR)$(ZSHDIR)' \
+		'$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	umask 022; pages=$$(mktemp -d) && build/weir man "$$pages" && \
+		for page in "$$pages"/*; do \
+			$(PATHS) "$$page" >'$(DESTDIR)$(DATADIR)/man/man'"$${page##*.}/$${page##*/}" || exit 1; \
+		done; status=$$?; rm -rf "$$pages"; exit $$status
 	umask 022; build/weir completions bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/weir'
-	umask 022; build/weir completions zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_weir'
+	umask 022; build/weir completions zsh >'$(DESTDIR)$(ZSHDIR)/_weir'
 	umask 022; build/weir completions fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/weir.fish'
 	install -d '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 0644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE '$(DESTDIR)$(DOCDIR)/'
 	install -m 0644 docs/* '$(DESTDIR)$(DOCDIR)/docs/'
 	umask 022; cp -R --no-preserve=mode,ownership nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/'
+	umask 022; for page in README.md docs/*.md; do \
+		$(PATHS) "$$page" >'$(DESTDIR)$(DOCDIR)/'"$$page" || exit 1; \
+	done
+	umask 022; cd nginx-conf && for sample in $$(grep -rl /usr/bin/weir .); do \
+		$(PATHS) "$$sample" >'$(DESTDIR)$(DOCDIR)/examples/'"$$sample" || exit 1; \
+	done
 	ln -sfn examples '$(DESTDIR)$(DOCDIR)/nginx-conf'
+	@[ -n '$(DESTDIR)' ] || echo 'Next: systemd-sysusers && systemd-tmpfiles --create, then "Install" in $(DOCDIR)/README.md'
+
+# What people have written or Weir has recorded stays: weir.toml and secrets, keys, media, the user.
+uninstall: ## remove what `make install` put there, with the same DESTDIR= PREFIX=; configuration and data stay
+	rm -f '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf' \
+		'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' \
+		'$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so' '$(DESTDIR)$(PREFIX)/bin/weir' \
+		'$(DESTDIR)$(UNITDIR)/weir.service' '$(DESTDIR)$(LIBDIR)/sysusers.d/weir.conf' '$(DESTDIR)$(LIBDIR)/tmpfiles.d/weir.conf' \
+		'$(DESTDIR)$(DATADIR)/bash-completion/completions/weir' '$(DESTDIR)$(ZSHDIR)/_weir' \
+		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/weir.fish' \
+		'$(DESTDIR)$(DATADIR)'/man/man1/weir.1 '$(DESTDIR)$(DATADIR)'/man/man1/weir-*.1 '$(DESTDIR)$(DATADIR)'/man/man5/weir.toml.5
+	rm -rf '$(DESTDIR)$(DOCDIR)'
+	-@rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(SYSCONFDIR)/weir' 2>/dev/null
 
 vendor-web: ## fetch the vendored browser code again, as vendor.lock pins it (for maintainers; needs npm)
 	scripts/vendor-web.sh

@@ -1,4 +1,5 @@
-//! Proves where `make install` puts what was built, and that everybody may read it there.
+//! Proves where `make install` puts what was built, that everybody may read it there, that nginx loads it from any prefix, and that
+//! `make uninstall` leaves nothing of it.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::fs;
@@ -8,13 +9,16 @@ use std::process::Command;
 
 use weir_tests::harness::products;
 
-/// What lies below a folder after `make install` with these variables, by an installer who keeps things to himself.
+/// `make install` into a folder with these variables, by an installer who keeps things to himself.
 fn install(root: &Path, variables: &[&str]) {
+    make("install", &[&[format!("DESTDIR={}", root.display()).as_str()], variables].concat());
+}
+
+fn make(target: &str, variables: &[&str]) {
     let weir = products::workspace().join("build/weir");
     assert!(weir.exists(), "{} is missing: run `make build`", weir.display());
     let output = Command::new("bash")
-        .args(["-c", "umask 077; exec make \"$@\"", "make", "--silent", "install"])
-        .arg(format!("DESTDIR={}", root.display()))
+        .args(["-c", "umask 077; exec make \"$@\"", "make", "--silent", target])
         .args(variables)
         .current_dir(products::workspace())
         // What make itself was given is not for this one.
@@ -51,6 +55,10 @@ fn each_file_is_where_a_distribution_has_it() {
     let unit = "usr/lib/systemd/system/weir.service";
     assert!(read(unit).contains("\nExecStart=/usr/bin/weir serve "));
     assert!(read("usr/share/man/man1/weir-serve.1").contains(".TH weir-serve 1"));
+    assert!(read("usr/share/man/man5/weir.toml.5").contains(".TH weir.toml 5"));
+    assert!(read("usr/lib/sysusers.d/weir.conf").contains("\nu weir "));
+    assert!(read("usr/lib/tmpfiles.d/weir.conf").contains("\nd /var/lib/weir 0750 weir www-data"));
+    assert!(path("etc/weir").is_dir());
     for completion in [
         "bash-completion/completions/weir",
         "zsh/vendor-completions/_weir",
@@ -83,4 +91,51 @@ fn another_prefix_holds_for_the_unit_too() {
     assert!(root.path().join("opt/etc/nginx/modules-enabled/70-mod-rtmp-weir.conf").is_symlink());
     let places = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(places.collect::<Vec<_>>(), ["opt"]);
+}
+
+/// Files below a folder that have a text in them.
+fn that_mention(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let holds =
+        |path: &PathBuf| fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
+    below(folder).into_iter().filter(|path| path.is_file() && holds(path)).collect()
+}
+
+#[test]
+fn nginx_loads_the_module_from_any_prefix() {
+    let place = tempfile::tempdir().unwrap();
+    let prefix = place.path().join("local");
+    let variables = [
+        format!("PREFIX={}", prefix.display()),
+        format!("SYSCONFDIR={}", place.path().join("etc").display()),
+        "DESTDIR=".to_owned(),
+    ];
+    let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
+    make("install", &variables);
+    let config = place.path().join("nginx.conf");
+    let text = format!(
+        "load_module {};\ninclude {}/etc/nginx/modules-enabled/*.conf;\npid nginx.pid; error_log stderr;\nweir_zone 1m;\nevents {{}}\n",
+        products::nginx_rtmp().display(),
+        place.path().display(),
+    );
+    let text = text.replace("pid ", &format!("pid {}/", place.path().display()));
+    fs::write(&config, text).unwrap();
+    let output = Command::new(products::nginx()).args(["-t", "-c"]).arg(&config).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // Nothing that is installed speaks of another prefix.
+    let docs = prefix.join("share/doc/weir");
+    for text in ["/usr/bin/weir", "/usr/share/doc/weir"] {
+        assert_eq!(that_mention(&prefix.join("lib/systemd"), text), [""; 0].map(PathBuf::from), "{text}");
+        assert_eq!(that_mention(&prefix.join("share/man"), text), [""; 0].map(PathBuf::from), "{text}");
+        assert_eq!(that_mention(&docs, text), [""; 0].map(PathBuf::from), "{text}");
+    }
+    assert!(prefix.join("share/zsh/site-functions/_weir").is_file());
+
+    let _ = fs::remove_file(place.path().join("nginx.pid"));
+    fs::write(place.path().join("etc/weir/weir.toml"), "").unwrap();
+    make("uninstall", &variables);
+    let mut left: Vec<PathBuf> = below(place.path()).into_iter().filter(|path| path.is_file()).collect();
+    left.sort();
+    assert_eq!(left, [place.path().join("etc/weir/weir.toml"), config]);
+    assert!(!place.path().join("etc/nginx/modules-enabled/70-mod-rtmp-weir.conf").is_symlink());
 }
