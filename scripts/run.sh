@@ -73,6 +73,16 @@ start_daemon() {
         -e "s|^#log = .*|log = \"text\"|" \
         -e "s|/var/lib/weir/|$prefix/|" \
         "$root_dir/nginx-conf/weir.toml" >"$prefix/conf/weir.toml"
+    # What is on air is recorded too; the last hour is kept.
+    cat >>"$prefix/conf/weir.toml" <<TOML
+
+[[record]]
+app = "live"
+stream = "*"
+folder = "$prefix/recordings"
+split = "10m"
+keep = "1h"
+TOML
     setsid "$weir" serve --config "$prefix/conf/weir.toml" >"$prefix/logs/weir.log" 2>&1 9>&- &
     daemon_pid=$!
     local tries=100
@@ -130,7 +140,10 @@ cat <<TEXT
 
   Page        http://127.0.0.1:$http_port/?stream=test
   HLS         http://127.0.0.1:$http_port/ladder/live/test/master.m3u8
+  Statistics  http://127.0.0.1:$http_port/stat
   API         $api
+  Recordings  $prefix/recordings (the last hour)
+  Live        ${weir#"$root_dir/"} top --api $api
   Jobs        ${weir#"$root_dir/"} job list --socket $sockets/weir.sock
 
   Server      rtmp://127.0.0.1:$rtmp_port/live

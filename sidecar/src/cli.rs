@@ -32,6 +32,9 @@ pub struct Cli {
     /// Where nginx is, and who asks
     #[command(flatten)]
     pub api: ApiArgs,
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -299,7 +302,7 @@ pub struct TokenMintArgs {
     /// The stream, or '*' for each of the application
     pub stream: StreamOrAll,
     /// What it allows
-    #[arg(long, value_enum, default_value_t = ActionName::Play)]
+    #[arg(long, value_enum, default_value_t = ActionName::Publish)]
     pub action: ActionName,
     /// How long it is valid: 1h, 30m, 7d
     #[arg(long, value_name = "TIME", default_value = "1h")]
@@ -331,6 +334,9 @@ pub struct SecretNewArgs {
     /// Replace the file if there is one
     #[arg(long)]
     pub force: bool,
+    /// Give the file to this user and its group; for root
+    #[arg(long, value_name = "USER")]
+    pub owner: Option<String>,
 }
 
 /// `weir state ...`
@@ -411,11 +417,11 @@ pub struct ManArgs {
     pub dir: PathBuf,
 }
 
-/// `--json`, the same on every listing.
+/// `--json`, before or after the command.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct JsonArg {
-    /// Print the answer as JSON
-    #[arg(long)]
+    /// Print the result, or the error, as JSON
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
@@ -430,7 +436,7 @@ pub struct ServerBlockArg {
 /// `--server`, for the lines that go into OBS.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArg {
-    /// HOST[:PORT] of the line for OBS [default: the API's host]
+    /// HOST[:PORT] of the line for OBS [default: public_name of weir.toml, or this machine's host name]
     #[arg(long, value_name = "HOST")]
     pub server: Option<Host>,
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use weir_model::{AppName, StreamName};
 
+use crate::cli::values::Host;
 use crate::nginx::ApiUrl;
 
 mod check;
 pub mod hooks;
+pub mod needs;
 pub mod notify;
 mod raw;
 pub mod record;
@@ -84,6 +86,8 @@ pub struct Daemon {
     pub log: LogFormat,
     /// The least important line that is logged.
     pub log_level: tracing::Level,
+    /// What encoders call this server: for `weir key add`.
+    pub public_name: Option<Host>,
 }
 
 /// How the log is written.

@@ -11,6 +11,7 @@ use crate::cli::{
 use crate::nginx::{self, Nginx};
 use crate::{health, test_stream};
 
+mod applications;
 mod become_child;
 mod check;
 mod generated;
@@ -23,6 +24,7 @@ mod key_list;
 mod key_revoke;
 mod key_rotate;
 mod lint;
+mod man;
 mod notify;
 mod obs;
 mod secret_new;
@@ -81,6 +83,14 @@ pub enum Error {
     /// What was checked is not healthy.
     #[error(transparent)]
     Unhealthy(#[from] health::Unhealthy),
+    /// The daemon could not work with its configuration.
+    #[error("{}: {problems}", path.display())]
+    Check {
+        /// The configuration.
+        path: PathBuf,
+        /// What it could not use, on one line.
+        problems: String,
+    },
     /// The daemon cannot run.
     #[error(transparent)]
     Daemon(#[from] crate::daemon::Error),
@@ -93,6 +103,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// The kind of error, for programs: the API's own word where it refused.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Usage(_) => super::USAGE,
+            Self::TestStream(error) if error.is_usage() => super::USAGE,
+            Self::Nginx(nginx::Error::Refused { code, .. }) => code,
+            Self::Nginx(nginx::Error::Unreachable { .. } | nginx::Error::NotTheApi { .. }) => "unreachable",
+            Self::DaemonClient(_) => "daemon",
+            Self::Unhealthy(_) => "unhealthy",
+            Self::Check { .. } | Self::Configuration(_) => "configuration",
+            Self::Daemon(crate::daemon::Error::Config(_)) => "configuration",
+            Self::File { .. } | Self::Nginx(nginx::Error::TokenFile { .. }) => "file",
+            _ => "failed",
+        }
+    }
+
     /// 2 for wrong usage, 1 for all else.
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -198,7 +224,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         }
         Command::Become(args) => match become_child::run(args)? {},
         Command::Completions(args) => generated::completions(args),
-        Command::Man(args) => generated::man(args)?,
+        Command::Man(args) => man::run(args)?,
     };
     print(&output)?;
     Ok(status)

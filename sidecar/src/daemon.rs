@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -32,6 +33,8 @@ pub mod client;
 pub mod logging;
 pub mod metrics;
 mod notify;
+pub mod preflight;
+pub mod unit;
 pub mod web;
 
 use notify::Notifier;
@@ -90,6 +93,8 @@ pub struct Health {
 
 /// Runs until a signal ends it.
 pub async fn run(path: &Path) -> Result<(), Error> {
+    // For programs that the daemon starts: what it writes itself has modes of its own.
+    umask(Mode::from_bits_truncate(0o027));
     let config = config::load(path)?;
     logging::init(&config.daemon).map_err(Error::Log)?;
     let config = Arc::new(settle(config).await);
@@ -100,9 +105,10 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         bus: bus.clone(),
         shelves: Shelves::default(),
         recordings: Arc::default(),
+        ticket: Mutex::default(),
     });
     let keeper = tokio::spawn(keep(env.clone()));
-    let hooks = Hooks::start(&config.hooks, &bus)?;
+    let hooks = Hooks::start(&config, &bus)?;
     let (ended_sender, ended) = mpsc::channel(64);
     let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
     let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
@@ -211,6 +217,14 @@ impl Daemon {
 
     fn take(&mut self, update: Update) {
         match update {
+            Update::Server(server) => {
+                if let Some(known) = &server.applications {
+                    for line in self.config.unknown_applications(known) {
+                        tracing::warn!("{}: {line}", self.path.display());
+                    }
+                }
+                *self.env.ticket.lock().unwrap_or_else(PoisonError::into_inner) = server.ticket;
+            }
             Update::Event(event) => {
                 let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
                 self.state.bus.tell(&event.kind, data);
@@ -296,7 +310,7 @@ impl Daemon {
             next.daemon = self.config.daemon.clone();
         }
         let next = Arc::new(next);
-        if let Err(error) = self.state.hooks.configure(&next.hooks) {
+        if let Err(error) = self.state.hooks.configure(&next) {
             tracing::error!("hooks stay as they were: {error}");
         }
         let elsewhere = next.nginx != self.config.nginx || token(&next.nginx) != self.token;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
+use weir_model::Secret;
 
-use crate::nginx::{self, Event, Nginx};
+use crate::nginx::{self, Application, Event, Nginx};
 
 /// Without any event, what is live is looked at all the same.
 const LOOK: Duration = Duration::from_secs(15);
@@ -24,12 +25,23 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// What is told to the daemon.
 #[derive(Debug)]
 pub enum Update {
+    /// nginx answers: what it is, before what is live there.
+    Server(Server),
     /// An event as it came.
     Event(Event),
     /// All that is live.
     Streams(Vec<nginx::Stream>),
     /// nginx does not answer.
     Lost(String),
+}
+
+/// What an nginx is, as far as it tells.
+#[derive(Debug, Default)]
+pub struct Server {
+    /// The names of its applications.
+    pub applications: Option<Vec<String>>,
+    /// What players of the daemon's own present.
+    pub ticket: Option<Secret>,
 }
 
 /// Follows until nobody listens. `soon` is what the daemon says when more is to be known of a stream.
@@ -67,6 +79,12 @@ async fn session(
     answered: &mut bool,
 ) -> Result<(), nginx::Error> {
     let mut events = nginx.events(last_id.as_deref()).await?;
+    let applications = nginx.applications().await?;
+    let names = |all: Vec<Application>| all.into_iter().map(|application| application.name).collect();
+    let server = Server { applications: applications.map(names), ticket: nginx.player_ticket().await? };
+    if updates.send(Update::Server(server)).await.is_err() {
+        return Ok(());
+    }
     loop {
         // Looked at after the events are listened to, so that nothing falls between the two.
         let streams = nginx.streams().await?.value.streams;

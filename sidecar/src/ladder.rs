@@ -5,6 +5,7 @@
 //! - [`shelf`] and [`files`] write HLS and DASH, [`publish`] publishes to nginx
 //! - [`run`] puts these and the supervisor together for one job
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,11 +14,15 @@ use serde_json::json;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use weir_model::Secret;
+use weir_model::client::TICKET_ARGUMENT;
 
 use crate::clock;
-use crate::config::{Config, Delivery};
+use crate::config::{Config, Delivery, RtmpServer};
 use crate::events::Bus;
+use crate::files::{PRIVATE, set_mode};
 use crate::record::Recordings;
+use crate::streams::Live;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Command, Shared, Spec};
@@ -43,12 +48,26 @@ pub struct Env {
     pub shelves: Shelves,
     /// The folders with recordings.
     pub recordings: Arc<Recordings>,
+    /// What players of ours present, so that nginx does not count them.
+    pub ticket: Mutex<Option<Secret>>,
 }
 
 impl Env {
     /// The configuration that holds now.
     pub fn config(&self) -> Arc<Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The arguments of a program that plays a stream of `server`, so that nginx does not count it as somebody who watches.
+    pub fn as_own_player(&self, server: &RtmpServer, live: &Live, arguments: Vec<OsString>) -> Vec<OsString> {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(ticket) = ticket else { return arguments };
+        let url = OsString::from(format!("{server}/{}/{}", live.app, live.name));
+        let with_ticket = format!("{}?{TICKET_ARGUMENT}={}", url.display(), ticket.expose());
+        arguments
+            .into_iter()
+            .map(|word| if word == url { with_ticket.clone().into() } else { word })
+            .collect()
     }
 }
 
@@ -116,7 +135,7 @@ async fn run_in(
 ) -> std::io::Result<()> {
     let config = env.config();
     let _ = tokio::fs::remove_dir_all(place).await;
-    tokio::fs::create_dir_all(place).await?;
+    PRIVATE.make_folder(place)?;
     let ready = Arc::new(Readiness::new(&job, env.bus.clone(), shared.clone()));
     // Aborted when this is dropped.
     let mut sinks = JoinSet::new();
@@ -127,6 +146,7 @@ async fn run_in(
     };
     for (index, output) in outputs.iter().enumerate() {
         let listener = UnixListener::bind(ffmpeg::socket(place, index))?;
+        set_mode(&ffmpeg::socket(place, index), PRIVATE.file)?;
         let (shared, ready, output) = (shared.clone(), ready.clone(), output.clone());
         match (&job.delivery, &shelf) {
             (Delivery::Rtmp(to), _) => {
@@ -143,7 +163,7 @@ async fn run_in(
         id: job.id.clone(),
         stream: job.live.path(),
         program: config.jobs.ffmpeg.clone(),
-        arguments: ffmpeg::arguments(&job, place),
+        arguments: env.as_own_player(&job.server, &job.live, ffmpeg::arguments(&job, place)),
         nice: config.jobs.nice,
         policy: policy(&config),
     };

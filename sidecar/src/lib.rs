@@ -11,6 +11,7 @@
 //! - [`slate`]: what viewers see while a publisher is lost
 //! - [`durable`]: files that outlive a loss of power
 //! - [`supervise`]: programs that are kept running
+//! - [`files`]: modes of folders and files, whatever the umask
 //! - [`health`]: what keepalived asks and tells
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
 //! - [`nginx`]: the only client of the module's API
@@ -31,6 +32,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod durable;
 pub mod events;
+pub mod files;
 pub mod follow;
 pub mod health;
 pub mod jobs;
@@ -49,42 +51,56 @@ pub mod webhooks;
 
 /// Wrong usage, as an exit status.
 const WRONG_USAGE: u8 = 2;
+/// And as the code of an error.
+const USAGE: &str = "usage";
 
 /// Runs the command that the arguments name (the program's own name first) and says how it went: 0 done, 1 refused or
 /// unhealthy, 2 wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match cli::Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, wants_json(&args)),
     };
+    let json = cli.json.json;
     match ctl::run(cli) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            complain(&error.to_string());
+            complain(error.code(), &error.to_string(), json);
             ExitCode::from(error.exit_status())
         }
     }
 }
 
+/// Whether `--json` stands in a command line that cannot be read otherwise.
+fn wants_json(args: &[OsString]) -> bool {
+    args.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
 /// Help and version as clap words them; an error on one line.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A reader who has seen enough (`weir --help | head`) is no error.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         let _ = error.print();
     } else {
-        complain(&one_line(&error.render().to_string()));
+        complain(USAGE, &one_line(&error.render().to_string()), json);
     }
     ExitCode::from(WRONG_USAGE)
 }
 
-fn complain(message: &str) {
+/// One line on standard error: for people, or with `--json` in the form of the API's errors.
+fn complain(code: &str, message: &str, json: bool) {
     use std::io::Write;
+    let line = match json {
+        true => serde_json::json!({ "error": { "code": code, "message": message } }).to_string(),
+        false => format!("weir: {message}"),
+    };
     // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "weir: {message}");
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// clap's message without its usage part, its lines joined.
@@ -92,6 +108,10 @@ fn one_line(rendered: &str) -> String {
     let message = rendered.split("\nUsage:").next().unwrap_or_default();
     let message = message.split("\nFor more information").next().unwrap_or_default();
     let message = message.strip_prefix("error: ").unwrap_or(message);
+    if !rendered.starts_with("error: ") {
+        // clap prints the whole help where the command itself is missing.
+        return "a command is missing (see --help)".to_owned();
+    }
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     format!("{} (see --help)", lines.join("; ").replace(":; ", ": "))
 }
@@ -99,6 +119,25 @@ fn one_line(rendered: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_seen_wherever_it_stands() {
+        let json = |args: &[&str]| wants_json(&args.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(json(&["weir", "--json"]) && json(&["weir", "key", "ad", "--json", "x"]));
+        assert!(!json(&["weir", "key", "--", "--json"]) && !json(&["weir", "--jsonx"]));
+        for line in [
+            &["weir", "--json", "stream", "list"][..],
+            &["weir", "stream", "--json", "list"],
+            &["weir", "stream", "list", "--json"],
+            &["weir", "--json", "top", "--once"],
+        ] {
+            let cli = cli::Cli::try_parse_from(line).unwrap();
+            assert!(cli.json.json, "{line:?}");
+            if let cli::Command::Stream(cli::StreamCommand::List(args)) = cli.command {
+                assert!(args.json.json, "{line:?}");
+            }
+        }
+    }
 
     fn complaint(args: &[&str]) -> String {
         let error = cli::Cli::try_parse_from(args.iter().map(OsString::from)).unwrap_err();

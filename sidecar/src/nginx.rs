@@ -18,10 +18,12 @@ use weir_model::{AppName, Secret, ServerAddr, StreamName};
 
 use crate::cli::values::PlayerId;
 
+mod applications;
 mod events;
 mod targets;
 mod wire;
 
+pub use applications::Application;
 pub use events::{Event, Events};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{

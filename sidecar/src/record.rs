@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::config::RtmpServer;
 use crate::config::record::Format;
 use crate::events::Bus;
+use crate::files::{self, PRIVATE};
 use crate::ladder::{self, Env};
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Command, Shared, Spec};
@@ -82,7 +83,7 @@ async fn run_in(
 ) -> io::Result<()> {
     let config = env.config();
     let _ = tokio::fs::remove_dir_all(place).await;
-    tokio::fs::create_dir_all(place).await?;
+    PRIVATE.make_folder(place)?;
     let sink = Sink::open(job, &env.recordings, &env.bus, place)?;
     let mut policy = ladder::policy(&config);
     if let Kept::Stills(rule) = &job.kept {
@@ -94,7 +95,11 @@ async fn run_in(
         id: job.id.clone(),
         stream: job.live.path(),
         program: config.jobs.ffmpeg.clone(),
-        arguments: arguments(job, &config.nginx.rtmp, place),
+        arguments: env.as_own_player(
+            &config.nginx.rtmp,
+            &job.live,
+            arguments(job, &config.nginx.rtmp, place),
+        ),
         nice: config.jobs.nice,
         policy,
     };
@@ -112,6 +117,7 @@ impl Sink {
     pub fn open(job: &RecordJob, recordings: &Recordings, bus: &Arc<Bus>, place: &Path) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
         let listener = UnixListener::bind(socket(place))?;
+        files::set_mode(&socket(place), PRIVATE.file)?;
         match &job.kept {
             Kept::Recording(rule) => {
                 let index = recordings.of(&rule.folder)?;

@@ -3,6 +3,7 @@
 //! - [`signature`] signs (Standard Webhooks), [`sender`] sends once, [`guard`] keeps to public addresses
 //! - [`queue`] keeps on the disk what is not delivered, [`endpoint`] delivers it
 //! - [`command`] starts programs
+//! - [`told`] decides what hooks hear of an event
 //! - [`admission`] asks a backend before a publisher stays on air
 
 use std::collections::BTreeMap;
@@ -14,10 +15,12 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use weir_model::Timestamp;
 
 use crate::clock;
-use crate::config::hooks::{Hooks as Config, Webhook};
+use crate::config::Config as Whole;
+use crate::config::hooks::{Events, Hooks as Config, Streams, Webhook};
 use crate::events::{Bus, Event};
 
 pub mod admission;
@@ -27,6 +30,7 @@ pub mod guard;
 pub mod queue;
 pub mod sender;
 pub mod signature;
+pub mod told;
 
 use admission::{Asker, Verdict};
 use command::Runner;
@@ -34,6 +38,7 @@ use endpoint::{Counters, deliver};
 use queue::{Message, Queue};
 use sender::{Sender, SetupError};
 use signature::{Secret, SecretError};
+use told::{Teller, Told, stream_of};
 
 /// Why hooks cannot be what the configuration says; then they stay as they were.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +66,7 @@ pub enum Error {
 pub struct Hooks {
     bus: Arc<Bus>,
     inside: Mutex<Inside>,
+    teller: Mutex<Teller>,
     stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -88,10 +94,11 @@ impl Drop for Running {
 
 impl Hooks {
     /// Tells of every event from now on.
-    pub fn start(config: &Config, bus: &Arc<Bus>) -> Result<Arc<Self>, Error> {
+    pub fn start(config: &Whole, bus: &Arc<Bus>) -> Result<Arc<Self>, Error> {
         let hooks = Arc::new(Self {
             bus: bus.clone(),
             inside: Mutex::new(Inside::default()),
+            teller: Mutex::default(),
             stop: Mutex::new(None),
         });
         hooks.configure(config)?;
@@ -103,7 +110,8 @@ impl Hooks {
     }
 
     /// Takes another configuration, and reads the secrets anew; what has not changed goes on undisturbed.
-    pub fn configure(&self, config: &Config) -> Result<(), Error> {
+    pub fn configure(&self, whole: &Whole) -> Result<(), Error> {
+        let config = &whole.hooks;
         let setup = |place: String| move |why: SetupError| Error::Setup { place, why };
         let mut ready = Vec::new();
         for webhook in &config.webhooks {
@@ -120,6 +128,7 @@ impl Hooks {
             }
             None => None,
         };
+        self.teller().configure(whole);
         let mut inside = self.lock();
         let mut before = std::mem::take(&mut inside.endpoints);
         for (webhook, secrets, sender, queue) in ready {
@@ -162,6 +171,10 @@ impl Hooks {
         Ok(Arc::new(queue))
     }
 
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -173,8 +186,13 @@ impl Hooks {
     ) {
         let mut last = None;
         loop {
+            let deadline = self.teller().deadline();
             let received = tokio::select! {
                 received = live.recv() => received,
+                () = until(deadline) => {
+                    self.tell_ends(Some(Instant::now())).await;
+                    continue;
+                }
                 _ = &mut stopped => break,
             };
             match received {
@@ -201,20 +219,44 @@ impl Hooks {
             match live.try_recv() {
                 Ok(event) => self.take(&event).await,
                 Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
+        }
+        // Nobody is here to see who comes back.
+        self.tell_ends(None).await;
+    }
+
+    async fn tell_ends(&self, now: Option<Instant>) {
+        let ends = self.teller().overdue(now);
+        for told in ends {
+            self.tell(&told).await;
         }
     }
 
     async fn take(&self, event: &Event) {
+        let told = self.teller().take(event, Instant::now());
+        self.tell(&told).await;
+    }
+
+    async fn tell(&self, event: &Told) {
+        let stream = stream_of(&event.data);
+        let wants = |events: &Events, streams: &Streams| {
+            events.include(&event.kind)
+                && stream.as_ref().is_none_or(|(app, name)| streams.include(app, name))
+        };
         let (queues, commands) = {
             let inside = self.lock();
-            let wanted =
-                inside.endpoints.values().filter(|running| running.webhook.events.include(&event.kind));
+            let wanted = inside
+                .endpoints
+                .values()
+                .filter(|running| wants(&running.webhook.events, &running.webhook.streams));
             let queues: Vec<_> = wanted
                 .map(|running| (running.queue.clone(), running.counters.clone(), running.webhook.clone()))
                 .collect();
-            let wanted = inside.commands.iter().filter(|runner| runner.command.events.include(&event.kind));
+            let wanted = inside
+                .commands
+                .iter()
+                .filter(|runner| wants(&runner.command.events, &runner.command.streams));
             (queues, wanted.cloned().collect::<Vec<_>>())
         };
         if queues.is_empty() && commands.is_empty() {
@@ -222,8 +264,7 @@ impl Hooks {
         }
         let at = clock::now();
         let body = body(&event.kind, at, &event.data);
-        let message =
-            Arc::new(Message { id: format!("weir_{}", event.id), kind: event.kind.clone(), at, body });
+        let message = Arc::new(Message { id: event.id.clone(), kind: event.kind.clone(), at, body });
         for runner in commands {
             runner.offer(&message, &event.data);
         }
@@ -287,6 +328,13 @@ impl Hooks {
             running.counters.lost.load(Ordering::Relaxed)
         });
         text
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

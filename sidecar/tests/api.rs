@@ -77,6 +77,8 @@ fn a_new_key_is_shown_as_obs_asks_for_it() {
             "2026-12-24T18:00:00Z",
             "--note",
             "a b",
+            "--server",
+            "media.example",
         ],
         "201 Created",
         KEY,
@@ -92,10 +94,15 @@ fn a_new_key_is_shown_as_obs_asks_for_it() {
     assert_eq!(
         text(&output.stdout),
         "Key:        k0123456789abcdef for live/show\n\
-         Server:     rtmp://127.0.0.1/live\n\
+         Server:     rtmp://media.example/live\n\
          Stream key: wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
     );
     assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "The stream key is shown only this once.\n");
+    // An encoder elsewhere has no use for a loopback address.
+    let (output, _) = run(&["key", "add", "live", "show"], "201 Created", KEY);
+    assert!(!text(&output.stdout).contains("rtmp://127.0.0.1/"), "{output:?}");
+    assert!(text(&output.stderr).contains("--server HOST"), "{output:?}");
 }
 
 #[test]
@@ -282,7 +289,7 @@ fn a_token_is_minted_by_nginx_without_a_secret() {
     let answer = r#"{"token":"a.b.c","expires_at":"2026-11-20T19:00:00Z"}"#;
     let (output, request) = run(&["token", "mint", "live", "*", "--ttl", "2h"], "201 Created", answer);
     assert!(request.starts_with("POST /api/v1/tokens HTTP/1.1\r\n"), "{request}");
-    assert!(request.ends_with(r#"{"app":"live","stream":"*","action":"play","ttl_s":7200}"#), "{request}");
+    assert!(request.ends_with(r#"{"app":"live","stream":"*","action":"publish","ttl_s":7200}"#), "{request}");
     assert_eq!(text(&output.stdout), "a.b.c\n");
 }
 

@@ -105,6 +105,68 @@ fn a_new_secret_is_private_and_never_overwritten() {
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
 }
 
+/// Runs the program under a umask.
+fn run_under(umask: &str, args: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask \"$0\"; exec \"$@\"", umask, env!("CARGO_BIN_EXE_weir")]).args(args);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn modes_do_not_depend_on_the_umask() {
+    for umask in ["0177", "0077", "0027", "0"] {
+        let place = folder(&format!("umask-{umask}"));
+        let secret = place.join("secret");
+        assert_eq!(run_under(umask, &["secret", "new", secret.to_str().unwrap()]).status.code(), Some(0));
+        let man = place.join("share/man1");
+        assert_eq!(run_under(umask, &["man", man.to_str().unwrap()]).status.code(), Some(0), "{umask}");
+        let state = place.join("state/notify");
+        let api = "http://127.0.0.1:1/api";
+        let notify =
+            ["--api", api, "notify", "INSTANCE", "a", "MASTER", "1", "--timeout", "1ms", "--state-dir"];
+        let said = run_under(umask, &[&notify[..], &[state.to_str().unwrap()]].concat());
+        // The API does not answer; the folder was of use.
+        assert!(
+            text(&said.stderr).contains("no answer from the API") || text(&said.stderr).contains("too long"),
+            "{said:?}"
+        );
+        for (path, mode) in [
+            (&secret, 0o600),
+            (&man.join("weir.1"), 0o644),
+            (&man, 0o755),
+            (&place.join("share"), 0o755),
+            (&state, 0o700),
+            (&state.join("instance-a"), 0o600),
+            (&state.join("instance-a.lock"), 0o600),
+        ] {
+            let has = std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(format!("{has:o}"), format!("{mode:o}"), "{umask} {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn errors_are_json_where_results_are() {
+    let error = |args: &[&str]| {
+        let output = run(args);
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert!(error["error"]["message"].is_string() && output.stdout.is_empty(), "{output:?}");
+        (output.status.code(), error["error"]["code"].as_str().unwrap().to_owned())
+    };
+    let api = ["--api", "http://127.0.0.1:1/api"];
+    assert_eq!(error(&[&["--json", "stream", "list"], &api[..]].concat()), (Some(1), "unreachable".into()));
+    assert_eq!(error(&[&api[..], &["key", "list", "--json"]].concat()), (Some(1), "unreachable".into()));
+    assert_eq!(error(&["--json", "key", "add", "live"]), (Some(2), "usage".into()));
+    assert_eq!(error(&["key", "revoke", "x", "--json"]), (Some(2), "usage".into()));
+    assert_eq!(error(&["--json", "key"]), (Some(2), "usage".into()));
+    assert_eq!(error(&["--json", "lint", "/nonexistent"]), (Some(2), "configuration".into()));
+    assert_eq!(
+        error(&["--json", "serve", "--check", "--config", "/nonexistent"]),
+        (Some(1), "configuration".into())
+    );
+    assert_eq!(error(&["--json", "secret", "new", "/nonexistent/a"]), (Some(1), "file".into()));
+}
+
 #[test]
 fn a_secret_is_not_written_through_a_link() {
     let folder = folder("link");
@@ -189,8 +251,8 @@ fn a_configuration_is_linted_with_what_it_includes() {
     let (status, stdout, stderr) = lint("lint", text, &[]);
     assert_eq!((status, stderr.as_str()), (Some(1), ""));
     let lines: Vec<_> = stdout.lines().collect();
-    assert!(lines[0].starts_with("DIR/nginx.conf:2: \"exec\" gives "), "{stdout}");
-    assert!(lines[1].starts_with("DIR/sites/b.conf:2: \"rtmp_control\" lets "), "{stdout}");
+    assert!(lines[0].starts_with("DIR/nginx.conf:2: danger: \"exec\" gives "), "{stdout}");
+    assert!(lines[1].starts_with("DIR/sites/b.conf:2: danger: \"rtmp_control\" lets "), "{stdout}");
     assert_eq!(lines.len(), 2, "{stdout}");
 
     let (status, stdout, _) = lint("lint-json", text, &["--json"]);

@@ -159,6 +159,7 @@ fn daemon(raw: raw::Daemon) -> Checked<Daemon> {
         socket: text_or("socket", &raw.socket, || "/run/weir/weir.sock".into(), socket)?,
         log: text_or("log", &raw.log, || LogFormat::Auto, log)?,
         log_level: text_or("log_level", &raw.log_level, || tracing::Level::INFO, level)?,
+        public_name: text_or("public_name", &raw.public_name, || None, |text| parsed(text).map(Some))?,
     })
 }
 

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 use toml::Spanned;
+use weir_model::AppName;
 
+use super::StreamPattern;
 use super::check::{Checked, absolute, check_name, number, problem, text_or, time};
+
+use super::slate;
 
 pub(in crate::config) mod raw;
 #[cfg(test)]
@@ -47,6 +51,8 @@ pub struct Webhook {
     pub endpoint: Endpoint,
     /// Which events.
     pub events: Events,
+    /// Of which streams.
+    pub streams: Streams,
     /// The longest wait between two attempts.
     pub backoff_max: Duration,
     /// An event older than this is given up.
@@ -64,6 +70,8 @@ pub struct HookCommand {
     pub run: Vec<String>,
     /// Which events.
     pub events: Events,
+    /// Of which streams.
+    pub streams: Streams,
     /// Then it is killed.
     pub timeout: Duration,
     /// So many at once; further events wait.
@@ -102,6 +110,17 @@ impl Events {
     }
 }
 
+/// Streams whose events are told: `live/show`, `live/cam*`, `live/*`; all when there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Streams(Vec<(AppName, StreamPattern)>);
+
+impl Streams {
+    /// Whether events of this stream are told.
+    pub fn include(&self, app: &str, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|(of, pattern)| of.as_str() == app && pattern.fits(name))
+    }
+}
+
 /// What was written, checked.
 pub(super) fn hooks(raw: raw::Hooks) -> Checked<Hooks> {
     Ok(Hooks {
@@ -121,6 +140,7 @@ fn webhook(name: &Spanned<String>, raw: &raw::Webhook) -> Checked<Webhook> {
         name: name.get_ref().clone(),
         endpoint: endpoint(name, &place, &raw.url, raw.secret_files.as_ref(), timeout, allow_private)?,
         events: events(raw.events.as_ref())?,
+        streams: streams(raw.streams.as_ref())?,
         backoff_max: time("backoff_max", &raw.backoff_max, 600, 1, 86_400)?,
         give_up: time("give_up", &raw.give_up, 3 * 86_400, 60, 30 * 86_400)?,
         max_queue: number("max_queue", &raw.max_queue, 10_000, 1, 1_000_000)? as usize,
@@ -143,6 +163,7 @@ fn command(name: &Spanned<String>, raw: &raw::Command) -> Checked<HookCommand> {
         name: name.get_ref().clone(),
         run,
         events: events(raw.events.as_ref())?,
+        streams: streams(raw.streams.as_ref())?,
         timeout: time("timeout", &raw.timeout, 30, 1, 3600)?,
         max_running: number("max_running", &raw.max_running, 4, 1, 1000)? as usize,
     })
@@ -202,6 +223,17 @@ fn url(text: &str, allow_private: bool) -> Result<Url, String> {
         return Err("is no public address; allow_private = true if that is meant".into());
     }
     Ok(url)
+}
+
+fn streams(written: Option<&Spanned<Vec<Spanned<String>>>>) -> Checked<Streams> {
+    let Some(written) = written else { return Ok(Streams::default()) };
+    if written.get_ref().is_empty() {
+        return problem(
+            written,
+            "streams: at least one is needed, such as \"live/*\"; leave the key out for all",
+        );
+    }
+    written.get_ref().iter().map(slate::streams).collect::<Checked<_>>().map(Streams)
 }
 
 fn events(written: Option<&Spanned<Vec<String>>>) -> Checked<Events> {

@@ -45,6 +45,7 @@ pub struct Daemon {
     pub socket: Text,
     pub log: Text,
     pub log_level: Text,
+    pub public_name: Text,
 }
 
 /// `[jobs]`

@@ -56,7 +56,7 @@ pub(super) fn slate(raw: raw::Slate) -> Checked<Option<Slate>> {
 }
 
 /// An application's name may have a slash in it, a stream's has none.
-fn streams(written: &Spanned<String>) -> Checked<(AppName, StreamPattern)> {
+pub(super) fn streams(written: &Spanned<String>) -> Checked<(AppName, StreamPattern)> {
     let read = |text: &str| {
         let (app, name) = text.rsplit_once('/').ok_or("write APP/NAME, APP/cam* or APP/*")?;
         Ok((parsed(app)?, pattern(name)?))

@@ -1,8 +1,11 @@
 //! `weir check`
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::time::timeout;
+use weir_model::client::TICKET_ARGUMENT;
 
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
@@ -13,6 +16,9 @@ use crate::nginx::Nginx;
 
 /// Without `--stream`, and with it: a player gets its first picture with the next key frame.
 const RTMP_LIMITS: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(3));
+
+/// nginx answers from memory.
+const TICKET_LIMIT: Duration = Duration::from_millis(200);
 
 /// What is printed, and whether it is healthy.
 pub fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool), Error> {
@@ -40,10 +46,36 @@ fn wants_json(command: &CheckCommand) -> bool {
     }
 }
 
+/// The stream with the ticket of an nginx on this machine, so that the check is not counted as somebody who watches. An API that
+/// does not answer at once makes no difference to the check.
+async fn as_own_player(stream: &str, host: &str, api: &ApiArgs) -> String {
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse().is_ok_and(|addr: IpAddr| addr.is_loopback());
+    if !is_here {
+        return stream.to_owned();
+    }
+    let ticket = async {
+        let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref()).ok()?;
+        nginx.player_ticket().await.ok()?
+    };
+    match timeout(TICKET_LIMIT, ticket).await {
+        Ok(Some(ticket)) => {
+            let sign = if stream.contains('?') { '&' } else { '?' };
+            format!("{stream}{sign}{TICKET_ARGUMENT}={}", ticket.expose())
+        }
+        _ => stream.to_owned(),
+    }
+}
+
 async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
     let found = match command {
         CheckCommand::Rtmp(args) => {
-            let (url, stream) = (&args.url.0, args.stream.as_deref());
+            let url = &args.url.0;
+            let stream = match &args.stream {
+                Some(stream) => Some(as_own_player(stream, &url.host, api).await),
+                None => None,
+            };
+            let stream = stream.as_deref();
             let default = if stream.is_none() { RTMP_LIMITS.0 } else { RTMP_LIMITS.1 };
             let limit = args.timeout.map_or(default, |limit| limit.0);
             let shown = url.tc_url();

@@ -1,5 +1,6 @@
 //! `weir key add`
 
+use super::applications::{self, Made};
 use super::{Error, Output, now, obs};
 use crate::cli::{ApiArgs, KeyAddArgs};
 use crate::nginx::{NewKey, Nginx};
@@ -14,5 +15,7 @@ pub async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Result<Outp
         publish_from: &args.from,
     };
     let answer = nginx.create_key(&key).await?;
-    Ok(obs::fresh_key(&answer, args.json.json, &args.server, api))
+    let mut output = obs::fresh_key(&answer, args.json.json, &args.server, api);
+    output.stderr += &applications::warning(nginx, args.app.as_str(), Made::Key, args.json.json).await;
+    Ok(output)
 }

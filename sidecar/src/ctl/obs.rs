@@ -1,8 +1,33 @@
 //! A new key, as the two lines that OBS asks for.
 
+use std::net::IpAddr;
+use std::path::Path;
+
 use super::Output;
+use crate::cli::values::Host;
 use crate::cli::{ApiArgs, ServerArg};
+use crate::config;
 use crate::nginx::{Answer, FreshKey};
+
+/// The host of the line for OBS, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Server {
+    host: String,
+    from: Source,
+}
+
+/// Where a host is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// `--server`
+    Option,
+    /// `[daemon] public_name`
+    Configuration,
+    /// The API is asked there.
+    Api,
+    /// It is this machine's own name.
+    Machine,
+}
 
 /// The only output that holds a key.
 pub fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api: &ApiArgs) -> Output {
@@ -12,7 +37,7 @@ pub fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api:
     if json {
         return Output { if_unread, ..Output::json(&answer.text) };
     }
-    let host = server.server.as_ref().map_or(api.api.host(), |host| &host.0);
+    let Server { host, from } = find(server, api);
     let mut stdout = format!("Key:        {id} for {}/{}", about.app, about.stream);
     if let Some(end) = about.expires_at {
         stdout.push_str(&format!(", until {end}"));
@@ -21,5 +46,78 @@ pub fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api:
         stdout.push_str(&format!("; the old one is valid until {end}"));
     }
     stdout.push_str(&format!("\nServer:     rtmp://{host}/{}\nStream key: {}\n", about.app, key.expose()));
-    Output { stdout, stderr: "The stream key is shown only this once.\n".into(), if_unread }
+    let guessed = match from {
+        Source::Option | Source::Configuration => "",
+        Source::Api => "The server is the API's host; --server HOST names another.\n",
+        Source::Machine => {
+            "The server is this machine's host name; --server HOST, or public_name below [daemon] of weir.toml, names another.\n"
+        }
+    };
+    Output { stdout, stderr: format!("The stream key is shown only this once.\n{guessed}"), if_unread }
+}
+
+fn find(server: &ServerArg, api: &ApiArgs) -> Server {
+    let public_name = || config::load(Path::new(config::DEFAULT_PATH)).ok()?.daemon.public_name;
+    let host_name = || {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        name.trim().parse::<Host>().ok()
+    };
+    choose(server.server.as_ref(), public_name, api.api.host(), host_name)
+}
+
+/// The first of: the option, the configuration, an API elsewhere, this machine's name.
+fn choose(
+    option: Option<&Host>,
+    public_name: impl FnOnce() -> Option<Host>,
+    api: &str,
+    host_name: impl FnOnce() -> Option<Host>,
+) -> Server {
+    let with = |host: &str, from| Server { host: host.to_owned(), from };
+    if let Some(host) = option {
+        return with(&host.0, Source::Option);
+    }
+    if let Some(host) = public_name() {
+        return with(&host.0, Source::Configuration);
+    }
+    if !is_loopback(api) {
+        return with(api, Source::Api);
+    }
+    match host_name().filter(|host| !is_loopback(&host.0)) {
+        Some(host) => with(&host.0, Source::Machine),
+        None => with(api, Source::Api),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|addr: IpAddr| addr.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_are_not_sent_to_loopback() {
+        let host = |name: &str| Host(name.to_owned());
+        let (option, public, machine) = (host("a.example"), host("b.example"), host("studio"));
+        let found = |option: Option<&Host>, public: Option<&Host>, api: &str, machine: &Host| {
+            let Server { host, from } = choose(option, || public.cloned(), api, || Some(machine.clone()));
+            (host, from)
+        };
+        let want = |host: &str, from| (host.to_owned(), from);
+        assert_eq!(
+            found(Some(&option), Some(&public), "127.0.0.1", &machine),
+            want("a.example", Source::Option)
+        );
+        assert_eq!(
+            found(None, Some(&public), "127.0.0.1", &machine),
+            want("b.example", Source::Configuration)
+        );
+        assert_eq!(found(None, None, "media.example", &machine), want("media.example", Source::Api));
+        for api in ["127.0.0.1", "localhost", "[::1]"] {
+            assert_eq!(found(None, None, api, &machine), want("studio", Source::Machine));
+        }
+        assert_eq!(found(None, None, "127.0.0.1", &host("localhost")), want("127.0.0.1", Source::Api));
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use weir_model::{Secret, TargetUrl};
 
+use super::applications::{self, Made};
 use super::table::plain;
 use super::{Error, Output};
 use crate::cli::target::TargetAddArgs;
@@ -23,8 +24,9 @@ pub async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result
         note: args.note.as_deref(),
     };
     let answer = nginx.create_target(&target).await?;
+    let warning = applications::warning(nginx, args.app.as_str(), Made::Target, args.json.json).await;
     if args.json.json {
-        return Ok(Output::json(&answer.text));
+        return Ok(Output { stderr: warning, ..Output::json(&answer.text) });
     }
     let target = answer.value;
     let disabled = if target.enabled { "" } else { " (disabled)" };
@@ -33,9 +35,9 @@ pub async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result
         "Target {} for {}/{} at {url}{disabled}\n",
         target.id, target.app, target.stream
     ));
+    output.stderr = warning;
     if args.url.is_some() {
-        output.stderr =
-            "weir: the URL stood in the list of processes; --url-file FILE (or -) keeps it out\n".into();
+        output.stderr += "weir: warning: the URL was visible in the process list; use --url-file FILE or -\n";
     }
     Ok(output)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use weir_model::token::{Claims, Signer, Subject};
 use weir_model::{Secret, Timestamp};
 
+use super::applications::{self, Made};
 use super::{Error, Output, now};
 use crate::cli::TokenMintArgs;
 use crate::nginx::{Nginx, TokenRequest};
@@ -31,10 +32,12 @@ pub async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Err
         ip: args.ip,
     };
     let answer = nginx.mint_token(&request).await?;
-    if args.json.json {
-        return Ok(Output::json(&answer.text));
-    }
-    Ok(show(args, &answer.value.token, answer.value.expires_at))
+    let warning = applications::warning(nginx, args.app.as_str(), Made::Key, args.json.json).await;
+    let output = match args.json.json {
+        true => Output::json(&answer.text),
+        false => show(args, &answer.value.token, answer.value.expires_at),
+    };
+    Ok(Output { stderr: warning, ..output })
 }
 
 fn check(args: &TokenMintArgs) -> Result<(), Error> {
@@ -86,10 +89,10 @@ mod tests {
         let want = |sub: &str, act: &str, exp: &str, ip: Option<&str>| {
             (sub.to_owned(), act.to_owned(), exp.to_owned(), ip.map(String::from))
         };
-        assert_eq!(said("weir token mint live *"), want("live/*", "play", "2026-11-20T19:00:00Z", None));
+        assert_eq!(said("weir token mint live *"), want("live/*", "publish", "2026-11-20T19:00:00Z", None));
         assert_eq!(
-            said("weir token mint live show --action publish --ttl 90s --ip 192.0.2.0/24"),
-            want("live/show", "publish", "2026-11-20T18:01:30Z", Some("192.0.2.0/24"))
+            said("weir token mint live show --action play --ttl 90s --ip 192.0.2.0/24"),
+            want("live/show", "play", "2026-11-20T18:01:30Z", Some("192.0.2.0/24"))
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{Error, State, metrics};
 use crate::config::Daemon;
 use crate::events::{CatchUp, Event};
+use crate::files;
 use crate::webhooks::admission::Verdict;
 
 type App = Shared<Arc<State>>;
@@ -44,7 +45,7 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
     let path = &config.socket;
     let place = path.display().to_string();
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed(folder.display().to_string()))?;
+        files::SHARED.make_folder(folder).map_err(failed(folder.display().to_string()))?;
     }
     match UnixStream::connect(path).await {
         Ok(_) => return Err(Error::Listen { place, why: "another weir serve is running".into() }),
@@ -55,7 +56,7 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
     }
     let socket = UnixListener::bind(path).map_err(failed(place.clone()))?;
     // Who may use it is who is in the daemon's group.
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o660)).map_err(failed(place))?;
+    files::set_mode(path, 0o660).map_err(failed(place))?;
     let http = match config.listen {
         Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address.to_string()))?),
         None => None,

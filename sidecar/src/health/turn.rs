@@ -2,11 +2,12 @@
 //!
 //! Each takes a turn when it begins. It acts only while nobody has taken a later turn, and while nobody else acts.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Notice;
+use crate::files::PRIVATE;
 
 /// A place in the order of notices about one instance or group.
 #[derive(Debug)]
@@ -18,15 +19,14 @@ pub struct Turn {
 impl Turn {
     /// Takes the next turn, and leaves the notice in `folder` for who comes to look. The folder is made when missing.
     pub fn take(folder: &Path, notice: &Notice) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        PRIVATE.make_folder(folder)?;
         let file = folder.join(file_name(notice));
         let _lock = lock(&file, "lock")?;
         let number = last(&file)?.wrapping_add(1);
         let new = file.with_extension("new");
         // Whole for who reads it now. After a loss of power keepalived says everything anew, and a slow disk must not keep
         // anybody who is told that keepalived ends.
-        fs::write(&new, format!("{number} {}\n", notice.role))?;
-        fs::rename(&new, &file)?;
+        PRIVATE.replace(&file, &new, format!("{number} {}\n", notice.role).as_bytes())?;
         Ok(Self { file, number })
     }
 
@@ -65,7 +65,7 @@ fn lock(file: &Path, extension: &str) -> io::Result<File> {
 }
 
 fn open(file: &Path, extension: &str) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).open(file.with_extension(extension))
+    PRIVATE.open_or_create(&file.with_extension(extension))
 }
 
 /// `instance-VI_1`: a name may hold anything but a blank, so what could mean something in a path is written in hex.

@@ -14,6 +14,7 @@ use super::plan::LadderJob;
 use crate::clock;
 use crate::cmaf::{Fragment, Init};
 use crate::config::Files;
+use crate::files::PUBLISHED;
 use crate::playlist::{Presentation, Track, dash, hls};
 
 /// Stands in each folder that is ours to empty.
@@ -66,7 +67,7 @@ impl Shelves {
         }
         let inside = Inside::new(job, files, &folder, left);
         inside.make_folders(&folder).await?;
-        tokio::fs::write(folder.join(MARK), b"").await?;
+        PUBLISHED.write(&folder.join(MARK), b"")?;
         let shelf = Arc::new(Shelf {
             folder: folder.clone(),
             inside: AsyncMutex::new(inside),
@@ -228,7 +229,7 @@ impl Inside {
 
     async fn make_folders(&self, folder: &Path) -> io::Result<()> {
         for track in &self.presentation.tracks {
-            tokio::fs::create_dir_all(folder.join(&track.name)).await?;
+            PUBLISHED.make_folder(&folder.join(&track.name))?;
         }
         Ok(())
     }
@@ -360,8 +361,7 @@ async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     let write = move || {
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(".new");
-        std::fs::write(&unfinished, bytes)?;
-        std::fs::rename(&unfinished, &path)
+        PUBLISHED.replace(&path, Path::new(&unfinished), &bytes)
     };
     tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::Timestamp;
 
 use super::playlist;
+use crate::files::SHARED;
 use crate::upload::Transfer;
 use crate::{clock, durable};
 
@@ -53,7 +54,7 @@ impl Index {
     /// Reads what is there. What an earlier daemon was still writing ends where it was left.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let place = folder.join(PLACE);
-        fs::create_dir_all(&place)?;
+        SHARED.make_folder(&place)?;
         let index = Self {
             folder: folder.into(),
             entries: Mutex::default(),

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::files::SHARED;
+
 /// A segment ends with the first key frame after so long.
 const SEGMENT: Duration = Duration::from_secs(4);
 /// How long the last piece is taken to last: nothing follows that would say it.
@@ -70,8 +72,7 @@ impl Playlist {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let path = beside(file);
         let unfinished = path.with_extension("m3u8.new");
-        std::fs::write(&unfinished, self.text(&name))?;
-        std::fs::rename(unfinished, path)
+        SHARED.replace(&path, &unfinished, self.text(&name).as_bytes())
     }
 }
 

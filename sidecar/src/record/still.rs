@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::files::PUBLISHED;
+
 /// A still is smaller.
 const MAX_STILL: usize = 16 << 20;
 
@@ -65,10 +67,10 @@ async fn drain(mut stream: UnixStream, path: &std::path::Path) -> io::Result<()>
 async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     let write = move || {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            PUBLISHED.make_folder(folder)?;
         }
         let unfinished = path.with_extension("jpg.new");
-        std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, &path))
+        PUBLISHED.replace(&path, &unfinished, &bytes)
     };
     tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }

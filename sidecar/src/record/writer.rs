@@ -1,9 +1,8 @@
 //! Pieces to files: begins, splits and ends them, and stops writing while there is too little space. What it takes, it takes at
 //! once, whatever becomes of it: the stream goes on.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use super::playlist::Playlist;
 use crate::clock;
 use crate::config::record::{Names, Record};
 use crate::events::Bus;
+use crate::files::SHARED;
 use crate::streams::Live;
 use crate::upload::Transfer;
 
@@ -145,9 +145,9 @@ impl Writer {
             let name = self.rule.name.path(&names, copy);
             let path = self.rule.folder.join(&name);
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
+                SHARED.make_folder(folder)?;
             }
-            match OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path) {
+            match SHARED.create_new(&path) {
                 Ok(file) => return Ok((file, name)),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),

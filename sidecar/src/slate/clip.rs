@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 
+use crate::files::SHARED;
 use crate::nginx;
 use crate::supervise::child::command;
 
@@ -85,7 +86,7 @@ pub async fn make(
         return Ok(());
     }
     let folder = place.parent().unwrap_or(place);
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    SHARED.make_folder(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let unfinished = place.with_extension(format!("{}.new", crate::clock::next_number()));
     let mut result = run(ffmpeg, nice, &arguments(file, geometry, true, &unfinished)).await;
     if result.is_err() {

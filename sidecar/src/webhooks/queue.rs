@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use weir_model::Timestamp;
 
+use crate::files::PRIVATE;
 use crate::{clock, durable};
 
 /// What one event becomes for an endpoint.
@@ -37,7 +37,7 @@ pub struct Queue {
 impl Queue {
     /// What an earlier daemon has left in `folder` comes first.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        PRIVATE.make_folder(&folder)?;
         let mut waiting = Vec::new();
         for entry in fs::read_dir(&folder)?.flatten() {
             let path = entry.path();

@@ -197,8 +197,10 @@ fn write_config(folder: &Path, http: &Port, [api, rtmp]: &[String; 2], config: &
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    Command::new(products::weir())
-        .args(["serve", "--config"])
+    // What the caller's umask is makes no difference, so it is the strangest one that there is: keepalived's.
+    Command::new("/bin/sh")
+        .args(["-c", "umask 0177; exec \"$0\" serve --config \"$1\""])
+        .arg(products::weir())
         .arg(folder.join("weir.toml"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -41,11 +41,12 @@ impl Scripts {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir_in("/var/lib");
         let scripts = Self(folder.expect("the tests install a script below /var/lib, which needs root"));
         fs::set_permissions(scripts.path(""), Permissions::from_mode(0o755)).unwrap();
-        let notify = scripts.path("notify");
-        fs::create_dir(&notify).unwrap();
+        // `weir notify` makes its own folder in there, with the umask that keepalived gives it.
+        let home = scripts.path("home");
+        fs::create_dir(&home).unwrap();
         let user =
             User::from_name(USER).unwrap().unwrap_or_else(|| panic!("no user {USER}: run `make deps`"));
-        chown(&notify, Some(user.uid), Some(user.gid)).unwrap();
+        chown(&home, Some(user.uid), Some(user.gid)).unwrap();
         fs::copy(products::weir(), scripts.path("weir")).unwrap();
         scripts
     }
@@ -58,7 +59,10 @@ impl Scripts {
     pub fn rendered(&self, sample: &str, user: &str) -> String {
         let place = |name| self.path(name).display().to_string();
         let rendered = sample
-            .replace("/usr/bin/weir notify", &format!("/usr/bin/weir notify --state-dir {}", place("notify")))
+            .replace(
+                "/usr/bin/weir notify",
+                &format!("/usr/bin/weir notify --state-dir {}", place("home/notify")),
+            )
             .replace("/usr/bin/weir", &place("weir"))
             .replace("/etc/keepalived/drain", &place("drain"))
             .replace("/var/lib/weir-nginx", &place(""));

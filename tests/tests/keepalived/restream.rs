@@ -100,7 +100,7 @@ fn publish(pair: &Pair) -> Publisher {
 
 /// Waits until the last call of `weir notify` had this to do, and did it.
 fn wait_role(machine: &Machine, role: &str) {
-    let said = || files::text(&machine.scripts.path("notify/instance-restream"));
+    let said = || files::text(&machine.scripts.path("home/notify/instance-restream"));
     until(&format!("{} is told to be {role}", machine.name), 10.0, || {
         said().ends_with(&format!(" {role}\n"))
     });

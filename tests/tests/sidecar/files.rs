@@ -1,6 +1,7 @@
 //! A ladder delivered as files can be played: renditions are aligned and decodable, the master playlist is right, and the same
 //! segments are DASH.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use weir_tests::harness::ffmpeg::{Ffmpeg, probe};
@@ -45,6 +46,11 @@ fn a_ladder_is_aligned_decodable_and_described() {
             .count()
             >= 6
     });
+    // nginx publishes them, whatever the daemon's umask is.
+    for (path, mode) in [("master.m3u8", 0o644), ("low/index.m3u8", 0o644), ("low", 0o755)] {
+        let has = std::fs::metadata(sidecar.file("show", path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(has, mode, "{path}");
+    }
     publisher.close();
     for track in ["source", "low", "audio", "sound"] {
         let playlist = sidecar.file("show", &format!("{track}/index.m3u8"));

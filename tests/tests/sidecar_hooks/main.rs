@@ -5,6 +5,7 @@
 mod admission;
 mod commands;
 mod delivery;
+mod streams;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! A stream is recorded as it is sent; the pictures of each file begin with a key frame and it is decodable from end to end,
 //! however the recording was cut off; the next daemon knows what an earlier one has left.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -46,6 +47,9 @@ fn a_recording_is_split_into_files_that_stand_for_themselves() {
         wait_ended(&folder, 3);
         until("the last has ended", 10.0, || entries(&folder).iter().all(|entry| !entry["ended"].is_null()));
         let all = files(&folder, format);
+        // nginx's group reads them, whatever the daemon's umask is.
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&all[0]), mode(all[0].parent().unwrap())), (0o640, 0o750));
         for (file, entry) in all.iter().zip(entries(&folder)) {
             assert_good(file);
             assert_eq!(file, &folder.join(entry["file"].as_str().unwrap()));

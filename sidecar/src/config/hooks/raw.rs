@@ -24,6 +24,7 @@ pub struct Webhook {
     pub url: Text,
     pub secret_files: Option<Spanned<Vec<String>>>,
     pub events: Option<Spanned<Vec<String>>>,
+    pub streams: Option<Spanned<Vec<Spanned<String>>>>,
     pub timeout: Text,
     pub backoff_max: Text,
     pub give_up: Text,
@@ -37,6 +38,7 @@ pub struct Webhook {
 pub struct Command {
     pub run: Option<Spanned<Vec<String>>>,
     pub events: Option<Spanned<Vec<String>>>,
+    pub streams: Option<Spanned<Vec<Spanned<String>>>>,
     pub timeout: Text,
     pub max_running: Number,
 }

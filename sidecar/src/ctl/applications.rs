@@ -1,0 +1,70 @@
+//! A warning where what was made can be of no use: an application that nginx does not have, or that asks for none of it.
+
+use serde_json::json;
+
+use crate::nginx::{Application, Nginx};
+
+/// What a command has made for an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// A stream key, or a token to publish with.
+    Key,
+    /// A push target.
+    Target,
+}
+
+/// The line for standard error; nothing when all is well, or when nginx does not tell. The application may come later, so it is no
+/// error.
+pub async fn warning(nginx: &Nginx, app: &str, made: Made, json: bool) -> String {
+    // What was asked for is done. A module that does not answer now changes nothing of that.
+    let Ok(Some(known)) = nginx.applications().await else { return String::new() };
+    match problem(&known, app, made) {
+        Some((code, message)) if json => {
+            format!("{}\n", json!({ "warning": { "code": code, "message": message } }))
+        }
+        Some((_, message)) => format!("weir: warning: {message}\n"),
+        None => String::new(),
+    }
+}
+
+fn problem(known: &[Application], app: &str, made: Made) -> Option<(&'static str, String)> {
+    let Some(found) = known.iter().find(|known| known.name == app) else {
+        let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+        return Some(("unknown_application", weir_model::api::no_application(app, &names)));
+    };
+    let says = |directive: &str, what: &str| {
+        ("not_in_use", format!("the application \"{app}\" has no \"{directive}\" in nginx.conf: {what}"))
+    };
+    match made {
+        Made::Key if found.publish.as_deref().is_some_and(|publish| publish != "key") => {
+            Some(says("weir_publish key;", "whoever knows its address can publish without a key"))
+        }
+        Made::Target if found.push == Some(false) => {
+            Some(says("weir_push on;", "nothing is pushed to the target until it has"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_of_no_use_is_said() {
+        let application = |name: &str, publish: &str, push| Application {
+            name: name.into(),
+            publish: Some(publish.into()),
+            push: Some(push),
+        };
+        let known = [application("live", "key", true), application("free", "open", false)];
+        let said = |app, made| problem(&known, app, made).map(|(_, message)| message).unwrap_or_default();
+        assert_eq!(said("live", Made::Key) + &said("live", Made::Target), "");
+        assert!(said("livve", Made::Key).ends_with("nginx has \"live\", \"free\""));
+        assert!(said("free", Made::Key).contains("\"weir_publish key;\""));
+        assert!(said("free", Made::Target).contains("\"weir_push on;\""));
+        // An older module tells the names alone.
+        let old = [Application { name: "live".into(), publish: None, push: None }];
+        assert_eq!(problem(&old, "live", Made::Target), None);
+    }
+}

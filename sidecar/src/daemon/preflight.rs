@@ -1,0 +1,202 @@
+//! What `weir serve --check` looks at beside the text of weir.toml: whether the daemon can open what it will open.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, Uid, User, access};
+use weir_model::Secret;
+use weir_model::token::Signer;
+
+use crate::config::Config;
+use crate::config::needs::{Content, Need, What};
+use crate::upload::credentials;
+use crate::webhooks::signature;
+
+/// Folders that systemd makes for the unit before it starts the daemon.
+const MADE_BY_SYSTEMD: [&str; 2] = ["/run/weir", "/var/lib/weir"];
+
+/// Something that the daemon needs and cannot use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    need: Need,
+    problem: Problem,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It cannot be opened, with what would help.
+    #[error("{why}{}", remedy.as_deref().map(|remedy| format!(": {remedy}")).unwrap_or_default())]
+    Unusable {
+        /// What the system says.
+        why: String,
+        /// What to do.
+        remedy: Option<String>,
+    },
+    /// Something else is in it.
+    #[error("{0}")]
+    Content(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.need, self.problem)
+    }
+}
+
+/// All that this process, as the user that it is, could not use.
+pub fn findings(config: &Config) -> Vec<Finding> {
+    let look = |need: Need| Some(Finding { problem: look_at(&need).err()?, need });
+    config.needs().into_iter().filter_map(look).collect()
+}
+
+/// The secrets that nobody but root can read.
+pub fn for_root_alone(config: &Config) -> Vec<PathBuf> {
+    let is_secret = |need: &Need| matches!(need.what, What::Secret(_) | What::File);
+    let needs = config.needs().into_iter().filter(is_secret);
+    let of_root = needs.filter(|need| {
+        fs::metadata(&need.path)
+            .is_ok_and(|file| file.uid() == 0 && file.gid() == 0 && file.mode() & 0o004 == 0)
+    });
+    of_root.map(|need| need.path).collect()
+}
+
+fn look_at(need: &Need) -> Result<(), Problem> {
+    let path = &need.path;
+    match need.what {
+        What::Secret(content) => check_content(path, content),
+        What::File => fs::File::open(path).map(|_| ()).map_err(|error| unreadable(path, &error)),
+        What::Folder => writable(path),
+        What::Place => path.parent().map_or(Ok(()), writable),
+        What::Program => startable(path),
+    }
+}
+
+fn check_content(path: &Path, content: Content) -> Result<(), Problem> {
+    let text = fs::read_to_string(path).map(Secret::new).map_err(|error| unreadable(path, &error))?;
+    let wrong = |what: &str| Err(Problem::Content(what.to_owned()));
+    match content {
+        Content::Line if text.expose().trim().is_empty() => wrong("is empty"),
+        Content::Line => Ok(()),
+        Content::Signing => match Signer::new(text.expose().as_bytes()) {
+            Ok(_) => Ok(()),
+            Err(error) => wrong(&error.to_string()),
+        },
+        Content::Webhook => match signature::Secret::parse(text.expose()) {
+            Some(_) => Ok(()),
+            None => wrong("must be whsec_ and the base64 of 24 to 64 bytes"),
+        },
+        Content::Credentials => match credentials::find(Some(path)) {
+            Ok(_) => Ok(()),
+            Err(error) => wrong(&error.to_string()),
+        },
+    }
+}
+
+/// The folder may be written to, or be made.
+fn writable(folder: &Path) -> Result<(), Problem> {
+    let mut there = folder;
+    let facts = loop {
+        match fs::metadata(there) {
+            Ok(facts) => break facts,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if MADE_BY_SYSTEMD.iter().any(|made| there == Path::new(made)) {
+                    return Ok(());
+                }
+                there = there.parent().ok_or_else(|| unreadable(folder, &error))?;
+            }
+            Err(error) => return Err(unreadable(there, &error)),
+        }
+    };
+    if !facts.is_dir() {
+        return Err(Problem::Content(format!("{} is no folder", there.display())));
+    }
+    access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| {
+        let remedy = match there == folder {
+            true => format!("chown {} {}", us(), there.display()),
+            false => format!("install -d -o {} {}", us(), folder.display()),
+        };
+        let why = format!("{} cannot write to {}: {}", us(), there.display(), errno.desc());
+        Problem::Unusable { why, remedy: Some(remedy) }
+    })
+}
+
+/// The program is there and may be started; a name without a slash is looked for in `PATH`.
+fn startable(program: &Path) -> Result<(), Problem> {
+    let may = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    let found = match program.parent() {
+        Some(folder) if folder != Path::new("") => may(program),
+        _ => std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|folder| may(&folder.join(program)))),
+    };
+    if found {
+        return Ok(());
+    }
+    let is_ffmpeg = program == Path::new("ffmpeg");
+    let remedy = is_ffmpeg.then(|| "install it (Debian: apt install ffmpeg), or write its path".to_owned());
+    Err(Problem::Unusable { why: "no such program that may be started".into(), remedy })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let remedy = (error.kind() == ErrorKind::PermissionDenied).then(|| match fs::metadata(path) {
+        Ok(file) => {
+            let mode = file.mode() & 0o7777;
+            format!("mode {mode:04o}, owner {}; chown {} {}", name_of(file.uid()), us(), path.display())
+        }
+        Err(_) => format!("a folder above it cannot be entered by {}", us()),
+    });
+    Problem::Unusable { why: format!("{} cannot use it: {error}", us()), remedy }
+}
+
+fn us() -> String {
+    name_of(Uid::effective().as_raw())
+}
+
+fn name_of(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_or_wrong_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        let said = |name: &str, what| {
+            look_at(&Need { place: String::new(), path: path(name), what })
+                .map_err(|problem| problem.to_string())
+        };
+        fs::write(path("short"), "too short").unwrap();
+        fs::write(path("long"), "0123456789abcdef0123456789abcdef").unwrap();
+        fs::write(path("hook"), format!("whsec_{}\n", "QUJD".repeat(11))).unwrap();
+        for (name, what, problem) in [
+            ("long", What::Secret(Content::Signing), None),
+            ("short", What::Secret(Content::Signing), Some("32")),
+            ("hook", What::Secret(Content::Webhook), None),
+            ("long", What::Secret(Content::Webhook), Some("whsec_")),
+            ("short", What::Secret(Content::Credentials), Some("aws_access_key_id")),
+            ("none", What::File, Some("No such file")),
+            ("a/b/c", What::Folder, None),
+            ("short/a", What::Folder, Some("Not a directory")),
+            ("a/socket", What::Place, None),
+            ("long", What::Program, Some("no such program")),
+        ] {
+            match (said(name, what), problem) {
+                (Ok(()), None) => {}
+                (Err(said), Some(problem)) => assert!(said.contains(problem), "{name}: {said}"),
+                (said, _) => panic!("{name} {what:?}: {said:?}"),
+            }
+        }
+        assert_eq!(startable(Path::new("sh")), Ok(()));
+        let missing = startable(Path::new("ffmpeg-of-nobody")).unwrap_err();
+        assert_eq!(missing.to_string(), "no such program that may be started");
+    }
+}

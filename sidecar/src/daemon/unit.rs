@@ -1,0 +1,113 @@
+//! Whom systemd runs the daemon as: the unit `weir.service`, where it is installed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::unistd::{Group, User, initgroups, setgid, setuid};
+
+/// Where systemd looks for units, the first that has one counts (systemd.unit(5)).
+const FOLDERS: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+const NAME: &str = "weir.service";
+/// As in the unit that `make install` installs.
+const DEFAULT_USER: &str = "weir";
+
+/// The lines of the unit that count here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// `User=`
+    pub user: String,
+    /// `Group=`; without it, the user's own.
+    pub group: Option<String>,
+}
+
+/// Why this process cannot become the unit's user.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error("the user {0} does not exist")]
+    NoUser(String),
+    /// There is none.
+    #[error("the group {0} does not exist")]
+    NoGroup(String),
+    /// The system does not let us.
+    #[error("cannot become the user {user}: {why}")]
+    Refused {
+        /// Whom.
+        user: String,
+        /// What the system says.
+        why: &'static str,
+    },
+}
+
+impl Unit {
+    /// The unit that is installed, with its drop-ins, or the one that would be.
+    pub fn installed() -> Self {
+        let mut texts = Vec::new();
+        if let Some(folder) = FOLDERS.iter().find(|folder| PathBuf::from(folder).join(NAME).is_file()) {
+            texts.extend(fs::read_to_string(PathBuf::from(folder).join(NAME)));
+        }
+        for folder in FOLDERS.iter().rev() {
+            let Ok(entries) = fs::read_dir(PathBuf::from(folder).join(format!("{NAME}.d"))) else { continue };
+            let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+            files.sort();
+            texts.extend(files.iter().filter_map(|file| fs::read_to_string(file).ok()));
+        }
+        Self::of_texts(&texts)
+    }
+
+    /// The last line counts; an empty one takes the others back.
+    fn of_texts(texts: &[String]) -> Self {
+        let last = |key: &str| {
+            let lines = texts.iter().flat_map(|text| text.lines());
+            let mut values = lines.filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
+            values.next_back().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
+        Self { user: last("User").unwrap_or_else(|| DEFAULT_USER.into()), group: last("Group") }
+    }
+
+    /// Makes this process, which is root's, one of the unit's user, for good.
+    pub fn become_user(&self) -> Result<(), Error> {
+        let none = || Error::NoUser(self.user.clone());
+        let user = User::from_name(&self.user).ok().flatten().ok_or_else(none)?;
+        let gid = match &self.group {
+            Some(name) => {
+                let none = || Error::NoGroup(name.clone());
+                Group::from_name(name).ok().flatten().ok_or_else(none)?.gid
+            }
+            None => user.gid,
+        };
+        let refused =
+            |errno: nix::errno::Errno| Error::Refused { user: user.name.clone(), why: errno.desc() };
+        let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| none())?;
+        initgroups(&name, gid).map_err(refused)?;
+        setgid(gid).map_err(refused)?;
+        setuid(user.uid).map_err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts() {
+        let texts =
+            |texts: &[&str]| Unit::of_texts(&texts.iter().map(|&text| text.into()).collect::<Vec<_>>());
+        let unit = |user: &str, group: Option<&str>| Unit { user: user.into(), group: group.map(Into::into) };
+        assert_eq!(texts(&[]), unit("weir", None));
+        assert_eq!(
+            texts(&["[Service]\nUser=weir\n#User=x\nGroup=www-data\nUserX=1\n"]),
+            unit("weir", Some("www-data"))
+        );
+        assert_eq!(
+            texts(&["User=weir\nGroup=www-data", "User = a\nUser=media\nGroup="]),
+            unit("media", None)
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What hooks are told of the module's events (pure): whose stream it is, and that a publisher who is back within `linger` was only
+//! interrupted.
+//!
+//! A loss is `stream.interrupted` at once. The publisher's return within `linger` is `stream.resumed`; without one, `stream.ended`
+//! follows when the time is over. Where a stream has no `linger`, its end is told as it comes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::config::{Config, Delivery, Rule};
+use crate::events::Event;
+
+/// An event as hooks hear it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Of the message; the same for each try to deliver it.
+    pub id: String,
+    /// Such as `stream.started`.
+    pub kind: String,
+    /// A JSON object.
+    pub data: Value,
+}
+
+/// What is to be remembered between events.
+#[derive(Debug, Default)]
+pub struct Teller {
+    rules: Vec<Rule>,
+    /// Streams whose publisher is away, by application and name.
+    away: BTreeMap<(String, String), Away>,
+}
+
+#[derive(Debug)]
+struct Away {
+    until: Instant,
+    /// What is told if nobody comes back.
+    end: Told,
+}
+
+impl Teller {
+    /// The rules that hold from now on.
+    pub fn configure(&mut self, config: &Config) {
+        self.rules.clone_from(&config.rules);
+    }
+
+    /// What hooks hear of an event.
+    pub fn take(&mut self, event: &Event, now: Instant) -> Told {
+        let mut told =
+            Told { id: format!("weir_{}", event.id), kind: event.kind.clone(), data: event.data.clone() };
+        let Some(key) = stream_of(&event.data) else { return told };
+        self.mark(&key, &mut told.data);
+        if told.data["kind"].as_str().is_some_and(|kind| kind == "slate") {
+            return told;
+        }
+        match (event.kind.as_str(), event.data["reason"].as_str()) {
+            ("stream.started", _) => {
+                let Some(away) = self.away.remove(&key) else { return told };
+                told.kind = "stream.resumed".into();
+                told.data["interrupted_session"] = away.end.data["session"].clone();
+                told
+            }
+            ("stream.ended", Some("disconnected")) => {
+                let linger = self.linger(&key);
+                if linger.is_zero() {
+                    return told;
+                }
+                let end = Told { id: format!("{}_ended", told.id), ..told.clone() };
+                self.away.insert(key, Away { until: now + linger, end });
+                told.kind = "stream.interrupted".into();
+                told.data["linger_ms"] = json!(u64::try_from(linger.as_millis()).unwrap_or(u64::MAX));
+                told
+            }
+            ("stream.ended", _) => {
+                // Ended for good, as the publisher or an administrator says.
+                self.away.remove(&key);
+                told
+            }
+            _ => told,
+        }
+    }
+
+    /// When the next one has been away for too long.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.away.values().map(|away| away.until).min()
+    }
+
+    /// The ends of those who have been away for too long; of all with `None`.
+    pub fn overdue(&mut self, now: Option<Instant>) -> Vec<Told> {
+        let is_over = |away: &Away| now.is_none_or(|now| away.until <= now);
+        let over: Vec<_> =
+            self.away.iter().filter(|(_, away)| is_over(away)).map(|(key, _)| key.clone()).collect();
+        over.iter().filter_map(|key| self.away.remove(key)).map(|away| away.end).collect()
+    }
+
+    /// The module knows publishers and slates; a rendition is a publisher to it.
+    fn mark(&self, (app, name): &(String, String), data: &mut Value) {
+        let of = self.rules.iter().find_map(|rule| {
+            let Delivery::Rtmp(to) = &rule.delivery else { return None };
+            let (source, rung) = name.rsplit_once('_')?;
+            let made = to.app.as_str() == app
+                && rule.stream.fits(source)
+                && rule.ladder.rungs.iter().any(|known| known.name == rung);
+            made.then(|| json!({ "app": rule.app, "name": source, "rung": rung }))
+        });
+        if let Some(of) = of {
+            data["kind"] = "rendition".into();
+            data["rendition_of"] = of;
+        }
+    }
+
+    fn linger(&self, (app, name): &(String, String)) -> Duration {
+        let rule = self.rules.iter().find(|rule| rule.app.as_str() == app && rule.stream.fits(name));
+        match rule.map(|rule| &rule.delivery) {
+            Some(Delivery::Files(files)) => files.linger,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Application and name of the stream that an event is about.
+pub fn stream_of(data: &Value) -> Option<(String, String)> {
+    let name = data["name"].as_str().or_else(|| data["stream"].as_str())?;
+    Some((data["app"].as_str()?.to_owned(), name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const TEXT: &str = "[ladder.l]\nrungs = [\"source\", \"480p\"]\n\
+        [[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\nfolder = \"/m\"\nlinger = \"10s\"\n\
+        [[stream]]\napp = \"hall\"\nstream = \"*\"\nladder = \"l\"\ndeliver = \"rtmp\"\nto_app = \"out\"\n\
+        secret_file = \"/s\"\n";
+
+    fn teller() -> Teller {
+        let mut teller = Teller::default();
+        teller.configure(&crate::config::parse(Path::new("weir.toml"), TEXT).unwrap());
+        teller
+    }
+
+    fn event(id: u64, kind: &str, app: &str, name: &str, session: &str, reason: &str) -> Event {
+        let data =
+            json!({ "app": app, "name": name, "session": session, "reason": reason, "kind": "publisher" });
+        Event { id, kind: kind.into(), data }
+    }
+
+    #[test]
+    fn a_publisher_who_comes_back_was_interrupted() {
+        let (mut teller, now) = (teller(), Instant::now());
+        let told = teller.take(&event(1, "stream.started", "live", "show", "s1", ""), now);
+        assert_eq!((told.id.as_str(), told.kind.as_str()), ("weir_1", "stream.started"));
+        let told = teller.take(&event(2, "stream.ended", "live", "show", "s1", "disconnected"), now);
+        assert_eq!((told.kind.as_str(), &told.data["linger_ms"]), ("stream.interrupted", &json!(10_000)));
+        assert_eq!(teller.deadline(), Some(now + Duration::from_secs(10)));
+        assert_eq!(teller.overdue(Some(now + Duration::from_secs(9))), []);
+        let told = teller.take(&event(3, "stream.started", "live", "show", "s2", ""), now);
+        assert_eq!((told.kind.as_str(), &told.data["interrupted_session"]), ("stream.resumed", &json!("s1")));
+        assert_eq!((teller.deadline(), teller.overdue(None)), (None, vec![]));
+    }
+
+    #[test]
+    fn one_who_does_not_has_ended() {
+        let (mut teller, now) = (teller(), Instant::now());
+        teller.take(&event(2, "stream.ended", "live", "show", "s1", "disconnected"), now);
+        // A slate in the meantime is told as what it is.
+        let mut slate = event(3, "stream.started", "live", "show", "s2", "");
+        slate.data["kind"] = "slate".into();
+        assert_eq!(teller.take(&slate, now).kind, "stream.started");
+        let [told] = teller.overdue(Some(now + Duration::from_secs(10))).try_into().unwrap();
+        assert_eq!((told.id.as_str(), told.kind.as_str()), ("weir_2_ended", "stream.ended"));
+        assert_eq!(told.data["session"], "s1");
+        for reason in ["unpublished", "dropped"] {
+            let told = teller.take(&event(4, "stream.ended", "live", "show", "s1", reason), now);
+            assert_eq!((told.kind.as_str(), teller.deadline()), ("stream.ended", None));
+        }
+        // Without a rule there is no time to wait for.
+        let told = teller.take(&event(5, "stream.ended", "other", "show", "s1", "disconnected"), now);
+        assert_eq!((told.kind.as_str(), teller.deadline()), ("stream.ended", None));
+    }
+
+    #[test]
+    fn renditions_are_marked() {
+        let (mut teller, now) = (teller(), Instant::now());
+        let told = teller.take(&event(1, "stream.started", "out", "cam_1_480p", "s1", ""), now);
+        assert_eq!(told.data["kind"], "rendition");
+        assert_eq!(told.data["rendition_of"], json!({ "app": "hall", "name": "cam_1", "rung": "480p" }));
+        for (app, name) in [("out", "cam_720p"), ("out", "480p"), ("hall", "cam_480p")] {
+            let told = teller.take(&event(1, "stream.started", app, name, "s1", ""), now);
+            assert_eq!(told.data["kind"], "publisher", "{app}/{name}");
+        }
+    }
+}
