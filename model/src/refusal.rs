@@ -190,6 +190,83 @@ impl Refusal {
             Refusal::NoSecret => "no_secret",
         }
     }
+
+    /// Its place in [`Refusal::LABELS`], and in a table of counters.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        let label = self.label();
+        Refusal::LABELS.iter().position(|other| *other == label).unwrap_or(0)
+    }
+
+    /// The labels of all reasons, by their [`index`](Refusal::index).
+    pub const LABELS: [&'static str; 23] = [
+        "unknown_key",
+        "expired",
+        "wrong_application",
+        "wrong_server",
+        "foreign_network",
+        "banned",
+        "bad_name",
+        "bad_argument",
+        "too_long",
+        "not_text",
+        "duplicate",
+        "shared_folder",
+        "busy",
+        "plays",
+        "not_connected",
+        "token_invalid",
+        "token_expired",
+        "token_not_yet",
+        "token_wrong_stream",
+        "token_wrong_action",
+        "token_foreign_network",
+        "zone_full",
+        "no_secret",
+    ];
+}
+
+/// What a line of the log is about, of those that a client can cause again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A publish was refused.
+    Publish(Refusal),
+    /// A pull of nginx-rtmp's was refused.
+    Pull(Refusal),
+    /// A client played a stream key.
+    PlayOfKey,
+    /// `on_publish` renamed a stream.
+    Renamed,
+}
+
+impl Topic {
+    /// How many there are.
+    pub const COUNT: usize = 2 * Refusal::LABELS.len() + 2;
+
+    /// Its place among all of them. Wrong keys and tokens that nobody signed share the first: both are guesses.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Topic::Publish(refusal) if refusal.is_wrong_key() => 0,
+            Topic::Publish(refusal) => refusal.index(),
+            Topic::Pull(refusal) => Refusal::LABELS.len() + refusal.index(),
+            Topic::PlayOfKey => 2 * Refusal::LABELS.len(),
+            Topic::Renamed => 2 * Refusal::LABELS.len() + 1,
+        }
+    }
+
+    /// What the topic at a place is called, where many are summed up.
+    #[must_use]
+    pub fn words(index: usize) -> String {
+        let count = Refusal::LABELS.len();
+        let reason = |index: usize| Refusal::LABELS.get(index).copied().unwrap_or_default().replace('_', " ");
+        match index {
+            _ if index < count => format!("publish refused: {}", reason(index)),
+            _ if index < 2 * count => format!("pull refused: {}", reason(index - count)),
+            _ if index == 2 * count => "play refused: a stream key as name".to_owned(),
+            _ => "publish refused: on_publish renamed the stream".to_owned(),
+        }
+    }
 }
 
 /// What is wrong with a token's form is for whoever mints tokens; the publisher hears only that it is invalid.
@@ -226,6 +303,20 @@ mod tests {
         ] {
             assert_eq!(refusal.to_string(), reason);
         }
+    }
+
+    #[test]
+    fn each_topic_has_its_place_and_words() {
+        for (index, label) in Refusal::LABELS.iter().enumerate() {
+            assert_eq!(Refusal::LABELS.iter().filter(|other| *other == label).count(), 1);
+            assert_eq!(Topic::words(index), format!("publish refused: {}", label.replace('_', " ")));
+        }
+        assert_eq!((Refusal::UnknownKey.index(), Refusal::NoSecret.index()), (0, Refusal::LABELS.len() - 1));
+        assert_eq!(Topic::Publish(Refusal::TokenInvalid).index(), 0);
+        assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
+        assert_eq!(Topic::words(Topic::PlayOfKey.index()), "play refused: a stream key as name");
+        assert_eq!(Topic::Renamed.index(), Topic::COUNT - 1);
+        assert!(Topic::words(Topic::COUNT - 1).contains("renamed"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::guard::Violation;
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
+use crate::refusal::Refusal;
 use crate::server::{Server, ServerBlock};
 use crate::target::TargetView;
 use crate::time::Timestamp;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub accepted: u64,
     /// Connections that the guard refused or closed, by [`Violation::index`].
     pub guard: [u64; Violation::COUNT],
+    /// Publishes that were refused, by [`Refusal::index`].
+    pub refused: [u64; Refusal::LABELS.len()],
     /// Received over RTMP.
     pub bytes_in: u64,
     /// Sent over RTMP.

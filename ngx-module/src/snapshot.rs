@@ -22,7 +22,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
     let zone = &runtime.zone;
     let workers = workers(runtime);
     let streams = streams(runtime);
-    let guard = zone.guard_counts();
+    let (guard, refused) = (zone.guard_counts(), zone.refusal_counts());
     let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum();
     Snapshot {
         now,
@@ -32,6 +32,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         since: workers.iter().map(|worker| worker.since).min().unwrap_or(now),
         accepted: zone.accepted(),
         guard: std::array::from_fn(|index| guard[index]),
+        refused: std::array::from_fn(|index| refused[index]),
         bytes_in: sum(|stream| stream.bytes_in),
         bytes_out: sum(|stream| stream.bytes_out),
         bitrate_in: sum(|stream| stream.bitrate_in),

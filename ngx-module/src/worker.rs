@@ -145,11 +145,9 @@ fn tidy(runtime: &Rc<Runtime>) {
     let zone = runtime.zone.lock(process::pid());
     zone.reclaim(now, process::census());
     zone.forget_ended_secrets(now);
-    let summaries = zone.throttled_since(now);
+    let summaries = zone.refused_since(now);
     let guarded = zone.guard_refused_since(now);
     drop(zone);
     guarded.iter().for_each(hooks::guard::log_summary);
-    for (bucket, unlogged) in summaries {
-        hooks::log_summary(bucket, unlogged);
-    }
+    summaries.iter().for_each(hooks::log_summary);
 }

@@ -7,12 +7,19 @@ use weir_model::Timestamp;
 use crate::{
     Locked, Mutex, Zone,
     block::{Block, Index, Kind, pack, unpack},
+    throttle::Bucket,
 };
 
 const ID: usize = 2;
 const TIME: usize = 3;
-/// Length of the kind in the lower half, of the data in the upper.
+/// From the lowest bit: length of the kind, of the data, and whose refusal it is, 0 for any other event.
 const SHAPE: usize = 4;
+const DATA_FROM: u32 = 8;
+const WHOSE_FROM: u32 = 32;
+
+/// Of so many events that are kept one may be a refusal, and of so many refusals one may be of the same address.
+const REFUSALS: usize = 4;
+const OF_ONE_ADDRESS: usize = 4;
 
 /// Of so many blocks one may be an event.
 const SHARE: usize = 64;
@@ -38,17 +45,45 @@ impl<M: Mutex> Zone<'_, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
+    /// Notes that a client was refused. Refusals make room for each other, and those of one address for its own: whoever is
+    /// refused again and again pushes nothing else out.
+    pub fn push_refusal(&self, kind: &str, data: &str, bucket: Bucket, now: Timestamp) {
+        let whose = self.place_of(&[&bucket]) as u64 & 0xffff_ffff | 1;
+        let most = (self.most_events() / REFUSALS).max(1);
+        let (mut count, mut own, mut oldest, mut oldest_own) = (0, 0, None, None);
+        for (at, block) in self.events().filter(|(_, block)| whose_of(block) != 0) {
+            count += 1;
+            oldest = oldest.or(Some(at));
+            if whose_of(block) == whose {
+                own += 1;
+                oldest_own = oldest_own.or(Some(at));
+            }
+        }
+        if own >= (most / OF_ONE_ADDRESS).max(1) {
+            self.forget_event(oldest_own);
+        } else if count >= most {
+            self.forget_event(oldest);
+        }
+        self.append(kind, data, whose, now);
+    }
+
     /// Notes an event. In a full zone old ones give way; the id is counted even when there is no room at all,
     /// so that who follows knows of a gap.
     pub fn push_event(&self, kind: &str, data: &str, now: Timestamp) {
+        let others = || self.events().filter(|(_, block)| whose_of(block) == 0);
+        let most = self.most_events() - self.most_events() / REFUSALS;
+        while others().count() >= most.max(1) && self.forget_event(others().next().map(|(at, _)| at)) {}
+        self.append(kind, data, 0, now);
+    }
+
+    fn append(&self, kind: &str, data: &str, whose: u64, now: Timestamp) {
         let root = self.zone.root;
         let id = root.last_event.load(Relaxed) + 1;
-        while self.events().count() >= self.most_events() && self.forget_oldest_event() {}
         let text = [kind.as_bytes(), data.as_bytes()].concat();
         let placed = self.write(Kind::Event, &text, 0, |block| {
             block.set(ID, id);
             block.set(TIME, now.as_millis());
-            block.set(SHAPE, kind.len() as u64 | (data.len() as u64) << 32);
+            block.set(SHAPE, kind.len() as u64 | (data.len() as u64) << DATA_FROM | whose << WHOSE_FROM);
         });
         if let Ok(index) = placed {
             root.event_blocks.fetch_add(Kind::Event.blocks_for(text.len()) as u64, Relaxed);
@@ -61,15 +96,16 @@ impl<M: Mutex> Locked<'_, '_, M> {
         root.last_event.store(id, Relaxed);
     }
 
-    /// Up to `most` events after the one with this id, the oldest first, and how many there were before these
+    /// Up to `most` events after the one with this id, the oldest first, and how many there were up to the last of these
     /// that are forgotten.
     #[must_use]
     pub fn events_after(&self, id: u64, most: usize) -> (Vec<Event>, u64) {
         let last = self.zone.last_event();
         let newer = self.events().filter(|(_, block)| block.word(ID) > id);
         let events: Vec<Event> = newer.take(most).map(|(_, block)| self.read_event(block)).collect();
-        let first = events.first().map_or(last + 1, |event| event.id);
-        (events, first.saturating_sub(id + 1))
+        let upto = events.last().map_or(last, |event| event.id);
+        let missed = upto.saturating_sub(id).saturating_sub(events.len() as u64);
+        (events, missed)
     }
 
     /// Strings the events together again, after a worker died inside.
@@ -84,8 +120,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
         let root = self.zone.root;
         let blocks = |(_, block): &(Index, &Block)| {
-            let shape = block.word(SHAPE);
-            Kind::Event.blocks_for(((shape & 0xffff_ffff) + (shape >> 32)) as usize) as u64
+            let (kind, data) = lengths_of(block);
+            Kind::Event.blocks_for(kind + data) as u64
         };
         root.event_blocks.store(all.iter().map(blocks).sum(), Relaxed);
         root.oldest_event.store(pack(all.first().map(|(at, _)| *at)), Relaxed);
@@ -103,19 +139,29 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Frees the oldest event. Returns whether there was one.
     pub(crate) fn forget_oldest_event(&self) -> bool {
         let root = self.zone.root;
-        let Some(oldest) = unpack(root.oldest_event.load(Relaxed)) else { return false };
-        let next = self.zone.block(oldest).and_then(Block::next);
-        root.oldest_event.store(pack(next), Relaxed);
-        if next.is_none() {
-            root.newest_event.store(0, Relaxed);
+        self.forget_event(unpack(root.oldest_event.load(Relaxed)))
+    }
+
+    /// Frees an event. Returns whether it was there.
+    fn forget_event(&self, event: Option<Index>) -> bool {
+        let root = self.zone.root;
+        let Some((event, block)) = event.and_then(|at| Some((at, self.zone.block(at)?))) else {
+            return false;
+        };
+        let (before, next) = (self.events().take_while(|(at, _)| *at != event).last(), block.next());
+        match before {
+            Some((_, before)) => before.set_next(next),
+            None => root.oldest_event.store(pack(next), Relaxed),
         }
-        root.event_blocks.fetch_sub(self.free_record(oldest) as u64, Relaxed);
+        if next.is_none() {
+            root.newest_event.store(pack(before.map(|(at, _)| at)), Relaxed);
+        }
+        root.event_blocks.fetch_sub(self.free_record(event) as u64, Relaxed);
         true
     }
 
     fn read_event(&self, block: &Block) -> Event {
-        let shape = block.word(SHAPE);
-        let (kind, data) = ((shape & 0xffff_ffff) as usize, (shape >> 32) as usize);
+        let (kind, data) = lengths_of(block);
         let text = self.text(block, kind + data);
         let part = |range| String::from_utf8_lossy(text.get(range).unwrap_or_default()).into_owned();
         Event {
@@ -125,4 +171,15 @@ impl<M: Mutex> Locked<'_, '_, M> {
             data: part(kind.min(text.len())..text.len()),
         }
     }
+}
+
+/// Lengths of an event's kind and data.
+fn lengths_of(block: &Block) -> (usize, usize) {
+    let shape = block.word(SHAPE);
+    ((shape & 0xff) as usize, (shape >> DATA_FROM & 0xff_ffff) as usize)
+}
+
+/// Whose refusal an event is, 0 for any other.
+fn whose_of(block: &Block) -> u64 {
+    block.word(SHAPE) >> WHOSE_FROM
 }

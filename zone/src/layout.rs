@@ -3,7 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
-    bans::BanRow, block::Block, connections::ConnectionRow, guard::GUARD_REASONS, throttle::ThrottleRow,
+    bans::BanRow,
+    block::Block,
+    connections::ConnectionRow,
+    guard::{GUARD_REASONS, PUBLISH_REASONS},
+    throttle::ThrottleRow,
 };
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
@@ -72,6 +76,8 @@ pub struct Root {
     pub(crate) targets: AtomicU64,
     /// What the guard refused, by reason.
     pub(crate) guard: [AtomicU64; GUARD_REASONS],
+    /// Publishes that were refused, by reason.
+    pub(crate) refused: [AtomicU64; PUBLISH_REASONS],
     pub(crate) throttle: [ThrottleRow; THROTTLED],
     pub(crate) connections: [ConnectionRow; CONNECTIONS],
     pub(crate) bans: [BanRow; BANS],
@@ -110,6 +116,7 @@ impl Default for Root {
             seed: AtomicU64::default(),
             targets: AtomicU64::default(),
             guard: std::array::from_fn(|_| AtomicU64::default()),
+            refused: std::array::from_fn(|_| AtomicU64::default()),
             throttle: std::array::from_fn(|_| ThrottleRow::default()),
             connections: std::array::from_fn(|_| ConnectionRow::default()),
             bans: std::array::from_fn(|_| BanRow::default()),

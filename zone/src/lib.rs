@@ -40,7 +40,7 @@ mod workers;
 
 pub use block::Block;
 pub use events::Event;
-pub use guard::{GUARD_REASONS, GuardSummary};
+pub use guard::{GUARD_REASONS, PUBLISH_REASONS, Summary};
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};

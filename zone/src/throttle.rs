@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::{
     Timestamp,
+    refusal::Topic,
     throttle::{self, GUARD_LOGGED_EACH, KEYS_LOGGED_EACH, LogLine, Window},
 };
 
-use crate::{GUARD_REASONS, GuardSummary, Locked, Mutex, layout::THROTTLED};
+use crate::{GUARD_REASONS, Locked, Mutex, Summary, layout::THROTTLED};
 
 /// Under what an address is counted (`weir_model::network::attempt_bucket`).
 pub(crate) type Bucket = [u8; 16];
@@ -16,9 +17,11 @@ pub(crate) type Bucket = [u8; 16];
 const PROBES: usize = 8;
 const REASON_FROM: u32 = 56;
 
-/// Reason of the rows that count wrong keys. Those of the guard come next.
+/// Reason of the rows that count wrong keys. Those of the guard come next, then those of the other topics of the log.
 const WRONG_KEY: u8 = 0;
 const GUARD: u8 = 1;
+const TOPICS: u8 = GUARD + GUARD_REASONS as u8;
+const _: () = assert!(TOPICS as usize + Topic::COUNT <= u8::MAX as usize);
 
 #[derive(Default)]
 #[repr(C)]
@@ -63,9 +66,14 @@ impl ThrottleRow {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Counts a wrong key from an address and says what of it belongs into the log.
-    pub fn wrong_key(&self, bucket: Bucket, now: Timestamp) -> LogLine {
-        self.throttle(bucket, WRONG_KEY, KEYS_LOGGED_EACH, now)
+    /// Counts a refusal from an address by its topic ([`Topic::index`]), and says what of it belongs into the log: ten lines
+    /// per minute. Wrong keys are the first topic.
+    pub fn refusal(&self, bucket: Bucket, topic: usize, now: Timestamp) -> LogLine {
+        let reason = match topic.min(Topic::COUNT - 1) {
+            0 => WRONG_KEY,
+            topic => TOPICS + topic as u8,
+        };
+        self.throttle(bucket, reason, KEYS_LOGGED_EACH, now)
     }
 
     /// Counts a refusal of the guard, by address and reason (below [`GUARD_REASONS`]), and says what of it
@@ -75,18 +83,23 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.throttle(bucket, GUARD + reason, GUARD_LOGGED_EACH, now)
     }
 
-    /// The addresses whose minute is over with wrong keys that were not logged, each told once.
-    pub fn throttled_since(&self, now: Timestamp) -> Vec<(Bucket, u32)> {
-        self.summaries(|reason| reason == WRONG_KEY, |window| throttle::due_summary(window, now))
-            .map(|(bucket, _, unlogged)| (bucket, unlogged))
+    /// The addresses and topics whose minute is over with refusals that were not logged, each told once.
+    pub fn refused_since(&self, now: Timestamp) -> Vec<Summary> {
+        let which = |reason| reason == WRONG_KEY || reason >= TOPICS;
+        self.summaries(which, |window| throttle::due_summary(window, now))
+            .map(|(bucket, reason, unlogged)| Summary {
+                bucket,
+                reason: usize::from(reason.saturating_sub(TOPICS)),
+                unlogged,
+            })
             .collect()
     }
 
     /// The addresses and reasons whose minute is over with refusals of the guard that were not logged, each
     /// told once.
-    pub fn guard_refused_since(&self, now: Timestamp) -> Vec<GuardSummary> {
-        self.summaries(|reason| reason >= GUARD, |window| throttle::due_line(window, now))
-            .map(|(bucket, reason, unlogged)| GuardSummary {
+    pub fn guard_refused_since(&self, now: Timestamp) -> Vec<Summary> {
+        self.summaries(|reason| (GUARD..TOPICS).contains(&reason), |window| throttle::due_line(window, now))
+            .map(|(bucket, reason, unlogged)| Summary {
                 bucket,
                 reason: usize::from(reason - GUARD),
                 unlogged,

@@ -22,6 +22,7 @@ pub fn snapshot() -> Snapshot {
         since: START,
         accepted: 12,
         guard: std::array::from_fn(|index| index as u64),
+        refused: std::array::from_fn(|index| index as u64),
         bytes_in: 1_125_000_000,
         bytes_out: 2_250_000_000,
         bitrate_in: 2_628_000,

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 
 use super::text::push_number;
 use crate::guard::Violation;
+use crate::refusal::Refusal;
 use crate::snapshot::{Snapshot, StreamSnapshot, WorkerSnapshot};
 use crate::time::Timestamp;
 
@@ -184,12 +185,19 @@ fn build_info(out: &mut String, snapshot: &Snapshot) {
 }
 
 fn guard(out: &mut String, snapshot: &Snapshot) {
-    const NAME: &str = "weir_guard_refused_total";
-    head(out, NAME, COUNTER, "Connections that the guard refused or closed.");
-    for (violation, count) in Violation::ALL.iter().zip(snapshot.guard) {
-        out.push_str(NAME);
+    let name = "weir_guard_refused_total";
+    head(out, name, COUNTER, "Connections that the guard refused or closed.");
+    reasons(out, name, Violation::ALL.iter().map(|violation| violation.label()).zip(snapshot.guard));
+    let name = "weir_publish_refused_total";
+    head(out, name, COUNTER, "Publishes that were refused.");
+    reasons(out, name, Refusal::LABELS.into_iter().zip(snapshot.refused));
+}
+
+fn reasons(out: &mut String, name: &str, counts: impl Iterator<Item = (&'static str, u64)>) {
+    for (reason, count) in counts {
+        out.push_str(name);
         out.push('{');
-        label(out, "reason", violation.label());
+        label(out, "reason", reason);
         out.push_str("} ");
         push_number(out, count);
         out.push('\n');

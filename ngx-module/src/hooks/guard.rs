@@ -3,13 +3,11 @@
 
 use serde_json::json;
 use weir_model::{
-    ClientAddr,
     guard::{self, Gate, Violation},
-    network,
     push::LastError,
     throttle::LogLine,
 };
-use weir_zone::GuardSummary;
+use weir_zone::Summary;
 
 use super::{
     guests::{self, Standing},
@@ -249,10 +247,7 @@ pub(super) fn refuse(session: &Session, violation: Violation) {
     let Some(runtime) = runtime::current() else { return };
     runtime.zone.count_guard(violation.index());
     let now = process::now();
-    let bucket = match session.client() {
-        ClientAddr::Ip(addr) => network::attempt_bucket(addr),
-        ClientAddr::Unix => [0; 16],
-    };
+    let bucket = refusal::bucket_of(session);
     let line = runtime.zone.lock(process::pid()).guard_refusal(bucket, violation.index(), now);
     let more = match line {
         LogLine::Silent => return,
@@ -262,7 +257,7 @@ pub(super) fn refuse(session: &Session, violation: Violation) {
     let data = json!({
         "server": session.server(), "app": session.app(), "reason": violation.label(), "addr": session.addr(),
     });
-    runtime.zone.lock(process::pid()).push_event("guard.refused", &data.to_string(), now);
+    refusal::tell(session, "guard.refused", &data);
     let app = match session.app() {
         "" => String::new(),
         app => format!(", app: \"{app}\""),
@@ -271,7 +266,7 @@ pub(super) fn refuse(session: &Session, violation: Violation) {
 }
 
 /// One line for what an address was refused since its last line.
-pub fn log_summary(summary: &GuardSummary) {
+pub fn log_summary(summary: &Summary) {
     if let Some(violation) = Violation::ALL.get(summary.reason) {
         let (more, client) = (summary.unlogged, refusal::client_of(summary.bucket));
         log::cycle(

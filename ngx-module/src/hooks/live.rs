@@ -4,6 +4,7 @@ use weir_model::{
     guard::Violation,
     media::{AudioFacts, VideoFacts},
     rate::Rate,
+    refusal::Topic,
     verdict::Credential,
 };
 use weir_zone::{NewStream, Rates, StreamId, StreamRow};
@@ -11,6 +12,7 @@ use weir_zone::{NewStream, Rates, StreamId, StreamRow};
 use super::{
     guard::{self, Passage},
     publish::{Publish, set},
+    refusal::may_tell,
     spread,
 };
 use crate::{
@@ -186,13 +188,15 @@ fn confirm_name(session: &mut Session) -> bool {
     live.confirmed = true;
     if live.name != live_name {
         let claimed = live.name.clone();
-        session.log(
-            Level::Error,
-            format_args!(
-                "publish refused: on_publish renamed the stream \"{claimed}\", app: \"{}\"",
-                session.app()
-            ),
-        );
+        if may_tell(session, Topic::Renamed) {
+            session.log(
+                Level::Error,
+                format_args!(
+                    "publish refused: on_publish renamed the stream \"{claimed}\", app: \"{}\"",
+                    session.app()
+                ),
+            );
+        }
         session.close();
         return false;
     }

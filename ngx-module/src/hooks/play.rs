@@ -1,9 +1,9 @@
 //! A play: counted while it lasts.
 
-use weir_model::{Digest, client::ticket_of, guard::Violation, rate::Rate, verdict::Policy};
+use weir_model::{Digest, client::ticket_of, guard::Violation, rate::Rate, refusal::Topic, verdict::Policy};
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
-use super::{close_soon, guard, guests};
+use super::{close_soon, guard, guests, refusal};
 use crate::{
     ffi::{log::Level, process, session::Session},
     runtime::{self, Runtime},
@@ -53,10 +53,12 @@ pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
         && (runtime.file_key(session.server(), session.app(), &digest).is_some()
             || runtime.zone.lock(process::pid()).is_valid_key(&digest));
     if is_key {
-        session.log(
-            Level::Error,
-            format_args!("play refused: a stream key as name, app: \"{}\"", session.app()),
-        );
+        if refusal::may_tell(session, Topic::PlayOfKey) {
+            session.log(
+                Level::Error,
+                format_args!("play refused: a stream key as name, app: \"{}\"", session.app()),
+            );
+        }
         session.send_status("NetStream.Play.StreamNotFound", "error", "a stream key is not a stream's name");
         close_soon(session);
     }

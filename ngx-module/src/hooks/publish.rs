@@ -7,11 +7,17 @@ use weir_model::{
     duplicate::{self, LiveFacts},
     guard::Violation,
     publish::publish_type,
+    refusal::Topic,
     verdict::{self, Accepted, Credential, KeyFacts, Policy, Presentation},
 };
 use weir_zone::{Claim, NewStream};
 
-use super::{SessionState, arm, guard, guests, live::Live, refusal::refuse, spread};
+use super::{
+    SessionState, arm, guard, guests,
+    live::Live,
+    refusal::{may_tell, refuse},
+    spread,
+};
 use crate::{
     ffi::{log::Level, process, session::Session, zone::SharedZone},
     runtime::{self, Runtime},
@@ -311,6 +317,9 @@ pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
     match claimed {
         Ok(taken) => taken,
         Err(refusal) => {
+            if !may_tell(session, Topic::Pull(refusal)) {
+                return false;
+            }
             session.log(Level::Error, format_args!("pull refused: {refusal}, app: \"{}\"", session.app()));
             false
         }

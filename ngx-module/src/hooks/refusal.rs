@@ -3,7 +3,8 @@
 use std::net::Ipv6Addr;
 
 use serde_json::json;
-use weir_model::{ClientAddr, Refusal, network, throttle::LogLine};
+use weir_model::{ClientAddr, Refusal, network, refusal::Topic, throttle::LogLine};
+use weir_zone::Summary;
 
 use super::{close_soon, publish::Flow};
 use crate::{
@@ -24,33 +25,55 @@ pub(super) fn refuse(session: &mut Session, refusal: Refusal) -> Flow {
 }
 
 fn log_refusal(session: &Session, refusal: Refusal) {
-    if refusal.is_wrong_key()
-        && let (ClientAddr::Ip(addr), Some(runtime)) = (session.client(), runtime::current())
-    {
-        let bucket = network::attempt_bucket(addr);
-        match runtime.zone.lock(process::pid()).wrong_key(bucket, process::now()) {
-            LogLine::Each => {}
-            LogLine::Silent => return,
-            LogLine::Summary { unlogged } => log_summary(bucket, unlogged),
-        }
+    let Some(runtime) = runtime::current() else { return };
+    runtime.zone.count_refusal(refusal.index());
+    if !may_tell(session, Topic::Publish(refusal)) {
+        return;
     }
-    if let Some(runtime) = runtime::current() {
-        let data = json!({
-            "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
-        });
-        runtime.zone.lock(process::pid()).push_event("publish.denied", &data.to_string(), process::now());
-    }
+    let data = json!({
+        "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
+    });
+    tell(session, "publish.denied", &data);
     let (reason, more) = refusal.log_parts();
     session.log(Level::Error, format_args!("publish refused: {reason}, app: \"{}\"{more}", session.app()));
 }
 
-/// One line for the wrong keys of an address that were not logged each.
-pub fn log_summary(bucket: [u8; 16], unlogged: u32) {
-    let client = client_of(bucket);
-    log::cycle(
-        Level::Error,
-        format_args!("publish refused: unknown key, {unlogged} more times, client: {client}"),
-    );
+/// Counts what a client caused, and says whether it is told, and not only summed up: some lines per minute, for each address
+/// and topic.
+pub(super) fn may_tell(session: &Session, topic: Topic) -> bool {
+    let Some(runtime) = runtime::current() else { return true };
+    let bucket = bucket_of(session);
+    match runtime.zone.lock(process::pid()).refusal(bucket, topic.index(), process::now()) {
+        LogLine::Each => true,
+        LogLine::Silent => false,
+        LogLine::Summary { unlogged } => {
+            log_summary(&Summary { bucket, reason: topic.index(), unlogged });
+            true
+        }
+    }
+}
+
+/// Tells of a refusal as an event, in the share that the address has of them.
+pub(super) fn tell(session: &Session, kind: &str, data: &serde_json::Value) {
+    if let Some(runtime) = runtime::current() {
+        let zone = runtime.zone.lock(process::pid());
+        zone.push_refusal(kind, &data.to_string(), bucket_of(session), process::now());
+    }
+}
+
+/// Under what the other end is counted.
+pub(super) fn bucket_of(session: &Session) -> [u8; 16] {
+    match session.client() {
+        ClientAddr::Ip(addr) => network::attempt_bucket(addr),
+        ClientAddr::Unix => [0; 16],
+    }
+}
+
+/// One line for what an address was refused and was not logged each.
+pub fn log_summary(summary: &Summary) {
+    let (words, more) = (Topic::words(summary.reason), summary.unlogged);
+    let client = client_of(summary.bucket);
+    log::cycle(Level::Error, format_args!("{words}, {more} more times, client: {client}"));
 }
 
 /// The address or network that refusals are counted for (`network::attempt_bucket`).

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::publisher::Builder;
-use weir_tests::harness::{Flood, Netns, Publisher, until};
+use weir_tests::harness::{Api, Flood, Netns, Publisher, metrics, until};
 
 use super::{BAD_NAME, keyed, wait_gone};
 
@@ -30,6 +30,30 @@ fn wrong_keys_are_logged_ten_times_a_minute_and_then_counted() {
     let summary = "publish refused: unknown key, 15 more times, client: 127.0.0.9";
     until("the minute's summary", 75.0, || nginx.log().contains(summary));
     assert_eq!(lines(&nginx), 12);
+}
+
+/// The lines, the events and the counter of what one address is refused again and again.
+#[test]
+fn each_reason_is_told_ten_times_a_minute_and_counted_always() {
+    let nginx = keyed().http("location /metrics { weir_stat prometheus; }").start();
+    let reasons = [("bad_argument", "a?addr=1"), ("not_text", "caf\u{e9}"), ("too_long", &"n".repeat(256))];
+    for (reason, name) in reasons {
+        for _ in 0..14 {
+            Publisher::to(nginx.rtmp(), "live/x")
+                .name(name.as_bytes())
+                .from("127.0.0.9")
+                .start()
+                .refused(BAD_NAME);
+        }
+        let series =
+            ("weir_publish_refused_total".to_owned(), vec![("reason".to_owned(), reason.to_owned())]);
+        let counted = metrics::read(&Api::new(&nginx.url("")).get("/metrics").text)[&series];
+        assert_eq!(counted as u64, 14, "{reason}");
+    }
+    // Ten of each, and no more; the last one shows that another address is told its own.
+    assert_eq!(nginx.log_lines("publish refused").len(), 30);
+    Publisher::to(nginx.rtmp(), "live/a?addr=1").from("127.0.0.10").start().refused(BAD_NAME);
+    assert_eq!(nginx.log_lines("publish refused: argument \"addr\" is reserved").len(), 11);
 }
 
 #[test]

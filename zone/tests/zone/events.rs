@@ -2,7 +2,7 @@
 
 use weir_zone::heap::Heap;
 
-use crate::{NOW, PID, register, stream};
+use crate::{NOW, PID, bucket, register, stream};
 
 fn heap() -> Heap {
     Heap::new(256 * 1024, 240 * 1024).unwrap()
@@ -75,4 +75,39 @@ fn a_death_inside_leaves_them_in_order() {
     assert_eq!(after(&heap, 0), before);
     zone.lock(PID).push_event("key.changed", "{}", NOW);
     assert_eq!(after(&heap, 20), (vec![21], 0));
+}
+
+/// Refusals of one address push out neither what others were refused, nor anything else.
+#[test]
+fn refusals_make_room_for_each_other() {
+    let heap = Heap::new(2 << 20, 2 << 20).unwrap();
+    let zone = heap.zone();
+    let kinds = |kind: &str| {
+        let (events, _) = zone.lock(PID).events_after(0, 10_000);
+        events.into_iter().filter(|event| event.kind == kind).map(|event| event.data).collect::<Vec<_>>()
+    };
+    (0..5).for_each(|n| zone.lock(PID).push_event("key.changed", &format!("{{{n}}}"), NOW));
+    zone.lock(PID).push_refusal("publish.denied", "{2}", bucket(2), NOW);
+    for n in 0..5000 {
+        zone.lock(PID).push_refusal("publish.denied", &format!("{{1:{n}}}"), bucket(1), NOW);
+    }
+    assert_eq!(kinds("key.changed").len(), 5);
+    let denied = kinds("publish.denied");
+    assert_eq!((denied[0].as_str(), denied.last().unwrap().as_str()), ("{2}", "{1:4999}"));
+    assert!((2..50).contains(&denied.len()), "{}", denied.len());
+    // The ids that are gone are told as missed, once each.
+    let (events, missed) = zone.lock(PID).events_after(0, 10_000);
+    assert_eq!(missed + events.len() as u64, 5006);
+    assert!(events.windows(2).all(|pair| pair[0].id < pair[1].id));
+    // Many addresses take the share of refusals, and no more.
+    for address in 10..5000 {
+        zone.lock(PID).push_refusal("guard.refused", "{}", bucket(address), NOW);
+    }
+    assert_eq!(kinds("key.changed").len(), 5);
+    let refusals = kinds("guard.refused").len();
+    for _ in 0..5000 {
+        zone.lock(PID).push_event("key.changed", "{}", NOW);
+    }
+    assert_eq!(kinds("guard.refused").len(), refusals);
+    assert!(kinds("key.changed").len() > 2 * refusals);
 }

@@ -1,11 +1,12 @@
 //! Wrong keys an address: a table of fixed size, in which what began longest ago is forgotten first.
 
-use weir_model::{Timestamp, throttle::LogLine};
+use weir_model::{Timestamp, refusal::Topic, throttle::LogLine};
+use weir_zone::Summary;
 
 use super::{NOW, PID, TestZone, after, bucket, heap, used};
 
 fn wrong(zone: &TestZone<'_>, address: u32, now: Timestamp) -> LogLine {
-    zone.lock(PID).wrong_key(bucket(address), now)
+    zone.lock(PID).refusal(bucket(address), 0, now)
 }
 
 #[test]
@@ -26,9 +27,12 @@ fn what_was_not_logged_is_summed_up_once() {
         wrong(&zone, 1, NOW);
         assert!(nth >= 10 || wrong(&zone, 2, NOW) == LogLine::Each);
     }
-    assert_eq!(zone.lock(PID).throttled_since(NOW.plus_seconds(59)), []);
-    assert_eq!(zone.lock(PID).throttled_since(NOW.plus_seconds(60)), [(bucket(1), 15)]);
-    assert_eq!(zone.lock(PID).throttled_since(NOW.plus_seconds(60)), []);
+    assert_eq!(zone.lock(PID).refused_since(NOW.plus_seconds(59)), []);
+    assert_eq!(
+        zone.lock(PID).refused_since(NOW.plus_seconds(60)),
+        [Summary { bucket: bucket(1), reason: 0, unlogged: 15 }]
+    );
+    assert_eq!(zone.lock(PID).refused_since(NOW.plus_seconds(60)), []);
     assert_eq!(wrong(&zone, 1, NOW.plus_seconds(61)), LogLine::Each);
 }
 
@@ -56,8 +60,26 @@ fn the_table_is_bounded_and_the_oldest_go() {
             wrong(&zone, address, after(u64::from(address)));
         }
     }
-    let known = zone.lock(PID).throttled_since(after(80_000));
+    let known = zone.lock(PID).refused_since(after(80_000));
     assert!((128..=256).contains(&known.len()), "{} are known", known.len());
-    let newest = known.iter().filter(|(known, _)| *known >= bucket(9_000)).count();
+    let newest = known.iter().filter(|known| known.bucket >= bucket(9_000)).count();
     assert!(newest > known.len() * 9 / 10, "{newest} of {} are new", known.len());
+}
+
+#[test]
+fn each_topic_of_an_address_is_another_matter() {
+    let heap = heap();
+    let zone = heap.zone();
+    let refuse = |topic| zone.lock(PID).refusal(bucket(1), topic, NOW);
+    for topic in [0, 1, Topic::COUNT - 1] {
+        let lines: Vec<_> = (0..12).map(|_| refuse(topic)).collect();
+        assert_eq!(lines, [vec![LogLine::Each; 10], vec![LogLine::Silent; 2]].concat(), "{topic}");
+    }
+    // Nothing is beyond the last one, and the guard's reasons are not the same.
+    assert_eq!(refuse(usize::MAX), LogLine::Silent);
+    assert_eq!(zone.lock(PID).guard_refusal(bucket(1), 1, NOW), LogLine::Each);
+    let mut summaries = zone.lock(PID).refused_since(NOW.plus_seconds(60));
+    summaries.sort_by_key(|summary| summary.reason);
+    let told: Vec<_> = summaries.iter().map(|summary| (summary.reason, summary.unlogged)).collect();
+    assert_eq!(told, [(0, 2), (1, 2), (Topic::COUNT - 1, 3)]);
 }

@@ -56,6 +56,31 @@ weir_guard_refused_total{reason=\"duplicate\"} 13
 weir_guard_refused_total{reason=\"unfinished\"} 14
 weir_guard_refused_total{reason=\"unread\"} 15
 weir_guard_refused_total{reason=\"answers\"} 16
+# HELP weir_publish_refused_total Publishes that were refused.
+# TYPE weir_publish_refused_total counter
+weir_publish_refused_total{reason=\"unknown_key\"} 0
+weir_publish_refused_total{reason=\"expired\"} 1
+weir_publish_refused_total{reason=\"wrong_application\"} 2
+weir_publish_refused_total{reason=\"wrong_server\"} 3
+weir_publish_refused_total{reason=\"foreign_network\"} 4
+weir_publish_refused_total{reason=\"banned\"} 5
+weir_publish_refused_total{reason=\"bad_name\"} 6
+weir_publish_refused_total{reason=\"bad_argument\"} 7
+weir_publish_refused_total{reason=\"too_long\"} 8
+weir_publish_refused_total{reason=\"not_text\"} 9
+weir_publish_refused_total{reason=\"duplicate\"} 10
+weir_publish_refused_total{reason=\"shared_folder\"} 11
+weir_publish_refused_total{reason=\"busy\"} 12
+weir_publish_refused_total{reason=\"plays\"} 13
+weir_publish_refused_total{reason=\"not_connected\"} 14
+weir_publish_refused_total{reason=\"token_invalid\"} 15
+weir_publish_refused_total{reason=\"token_expired\"} 16
+weir_publish_refused_total{reason=\"token_not_yet\"} 17
+weir_publish_refused_total{reason=\"token_wrong_stream\"} 18
+weir_publish_refused_total{reason=\"token_wrong_action\"} 19
+weir_publish_refused_total{reason=\"token_foreign_network\"} 20
+weir_publish_refused_total{reason=\"zone_full\"} 21
+weir_publish_refused_total{reason=\"no_secret\"} 22
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25
