@@ -8,7 +8,8 @@
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
-//! - The API: [`fields`] (a request's body), [`api`] (an error); requests stand beside their nouns,
+//! - The API: [`fields`] (a request's body), [`api`] (an error), [`origin`] (whose page asks),
+//!   [`page`] (a part of a list); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - nginx's configuration: [`lint`] (what is dangerous in it)
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
@@ -24,6 +25,8 @@ pub mod key_file;
 pub mod lint;
 pub mod media;
 pub mod network;
+pub mod origin;
+pub mod page;
 pub mod publish;
 pub mod push;
 pub mod rate;

@@ -7,12 +7,15 @@ mod applications;
 pub mod events;
 mod health;
 mod keys;
+mod list;
 mod state;
 mod streams;
 mod targets;
 mod tokens;
 
-use weir_model::{Digest, api::ApiError};
+pub use list::Pieces;
+
+use weir_model::{Digest, api::ApiError, origin::Foreign};
 
 use crate::{
     ffi::request::{Head, Waiting},
@@ -44,8 +47,10 @@ pub enum Step {
     Work(Work),
     /// This sees to it that it is answered later.
     Suspend(Box<dyn FnOnce(Waiting)>),
-    /// It is answered with events, from the one after this id on, until the client leaves.
-    Follow(u64),
+    /// It is answered piece by piece.
+    Pieces(Pieces),
+    /// It is answered with events from here on, until the client leaves.
+    Follow(events::Position),
 }
 
 /// Work for the thread pool.
@@ -112,7 +117,8 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
             )
             .into());
         }
-        None => {}
+        // A browser on this machine is a client of this machine, whatever page it shows.
+        None => own(head)?,
     }
     let changes = !matches!(head.method, "GET" | "HEAD");
     let json = head.content_type.is_some_and(|kind| {
@@ -129,6 +135,17 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
         return Err(body_too_large());
     }
     Ok(())
+}
+
+/// Refuses what a page of another site sends, where it is trusted for where it comes from.
+pub fn own(head: &Head<'_>) -> Result<(), Response> {
+    let advice = match &head.foreign {
+        Ok(()) => return Ok(()),
+        Err(Foreign::Host(_)) => ", or add the name to \"server_name\"",
+        Err(Foreign::Origin(_)) => "",
+    };
+    let problem = head.foreign.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    Err(ApiError::forbidden(format!("{problem}{advice}")).into())
 }
 
 /// A request that was admitted, with what it needs.
@@ -152,6 +169,9 @@ pub fn dispatch(head: &Head<'_>, body: &[u8]) -> Step {
 
 fn route(call: &Call<'_>) -> Answer {
     let method = if call.head.method == "HEAD" { "GET" } else { call.head.method };
+    if !call.head.is_text {
+        return Err(ApiError::bad_request("the path and the arguments must be UTF-8"));
+    }
     match (method, path(call.head).as_slice()) {
         ("GET", ["v1", "health"]) => health::show(call),
         ("GET", ["v1", "applications"]) => applications::list(call),

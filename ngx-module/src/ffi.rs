@@ -40,6 +40,8 @@ pub mod incoming;
 pub mod interworker;
 pub mod log;
 pub mod outgoing;
+mod outlet;
+mod pieces;
 pub mod process;
 pub mod push;
 mod relay;

@@ -215,6 +215,16 @@ pub struct LocationSettings {
     pub stat: Option<(Format, bool)>,
     /// `weir_api_token`: the digest of the token.
     pub api_token: Option<Digest>,
+    /// The names of the server, where this location answers.
+    pub server_names: Vec<ServerName>,
+}
+
+/// One of `server_name`.
+pub enum ServerName {
+    /// A name, also with `*` or a dot at one end.
+    Text(String),
+    /// A regular expression, which nginx has compiled.
+    Pattern(Handle<nginx_sys::ngx_http_regex_t>),
 }
 
 impl Inherit for LocationSettings {

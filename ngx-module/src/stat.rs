@@ -5,7 +5,11 @@ use weir_model::{
     stat::{Format, html},
 };
 
-use crate::{api::Response, ffi::request::Head, runtime, snapshot};
+use crate::{
+    api::{Response, own},
+    ffi::request::Head,
+    runtime, snapshot,
+};
 
 /// Answers a request to a location with `weir_stat`.
 pub fn show(head: &Head<'_>) -> Response {
@@ -14,6 +18,14 @@ pub fn show(head: &Head<'_>) -> Response {
     };
     if !matches!(head.method, "GET" | "HEAD") {
         return ApiError::method_not_allowed(format!("{} is not one of GET, HEAD", head.method)).into();
+    }
+    // Who publishes and plays is shown to those who ask from this machine, and not to the pages in their browsers.
+    if full
+        && format != Format::Prometheus
+        && head.client.is_local()
+        && let Err(refused) = own(head)
+    {
+        return refused;
     }
     let body = format.render(snapshot::take(&runtime), full);
     let headers = match format {

@@ -77,7 +77,7 @@ impl Bus {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.sender.subscribe();
         let Some(last) = last else { return CatchUp { missed: false, events: Vec::new(), live } };
-        let missed = last + 1 < kept.complete_from || last >= kept.next;
+        let missed = last.saturating_add(1) < kept.complete_from || last >= kept.next;
         let events = kept.events.iter().filter(|event| missed || event.id > last).cloned().collect();
         CatchUp { missed, events, live }
     }
@@ -104,7 +104,9 @@ mod tests {
         assert_eq!(ids(Some(1002)), (false, vec![]));
         // Of an earlier daemon, or of nobody.
         assert_eq!(ids(Some(5)), (true, vec![1000, 1001, 1002]));
-        assert_eq!(ids(Some(99_999)), (true, vec![1000, 1001, 1002]));
+        for ahead in [1003, 99_999, u64::MAX] {
+            assert_eq!(ids(Some(ahead)), (true, vec![1000, 1001, 1002]));
+        }
     }
 
     #[test]

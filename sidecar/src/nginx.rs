@@ -20,6 +20,7 @@ use crate::cli::values::PlayerId;
 
 mod applications;
 mod events;
+mod keys;
 mod targets;
 mod wire;
 
@@ -182,11 +183,6 @@ impl Nginx {
         }
         let http = http.build().map_err(|e| Error::Client(innermost(&e)))?;
         Ok(Self { http, api, bearer, warnings: Mutex::default() })
-    }
-
-    /// All keys, without secrets.
-    pub async fn keys(&self) -> Result<Answer<Keys>, Error> {
-        self.ask(Method::GET, "v1/keys", None::<&()>).await
     }
 
     /// Makes a key.

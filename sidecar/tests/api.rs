@@ -12,30 +12,43 @@ const KEY: &str = r#"{"id":"k0123456789abcdef","app":"live","stream":"show","not
 
 /// Answers one request; gives its URL, and the request as text.
 fn server(status: &str, body: &str) -> (String, Receiver<String>) {
+    serve(status, vec![body.to_owned()])
+}
+
+/// Answers one request after the other.
+fn server_of(bodies: &[String]) -> (String, Receiver<String>) {
+    serve("200 OK", bodies.to_vec())
+}
+
+fn serve(status: &str, bodies: Vec<String>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
+    let status = status.to_owned();
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut request = String::new();
-        while !request.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut request).unwrap(), 0);
+        for body in bodies {
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let (stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream);
+            let mut request = String::new();
+            while !request.ends_with("\r\n\r\n") {
+                assert_ne!(reader.read_line(&mut request).unwrap(), 0);
+            }
+            let length = request
+                .to_lowercase()
+                .split("content-length: ")
+                .nth(1)
+                .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+            let mut content = vec![0; length];
+            reader.read_exact(&mut content).unwrap();
+            request.push_str(std::str::from_utf8(&content).unwrap());
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+            // A test may have ended.
+            let _ = sender.send(request);
         }
-        let length = request
-            .to_lowercase()
-            .split("content-length: ")
-            .nth(1)
-            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-        let mut content = vec![0; length];
-        reader.read_exact(&mut content).unwrap();
-        request.push_str(std::str::from_utf8(&content).unwrap());
-        reader.get_mut().write_all(answer.as_bytes()).unwrap();
-        sender.send(request).unwrap();
     });
     (url, receiver)
 }
@@ -114,6 +127,42 @@ fn json_is_the_answer_as_it_came() {
     let (output, request) = run(&["stream", "list", "--json"], "200 OK", streams);
     assert!(request.starts_with("GET /api/v1/streams HTTP/1.1\r\n"), "{request}");
     assert_eq!(text(&output.stdout), format!("{streams}\n"));
+}
+
+#[test]
+fn the_list_of_keys_is_read_in_parts() {
+    let key = |id: u64| KEY.replace("k0123456789abcdef", &format!("k{id:016x}"));
+    let part = |ids: &[u64], next: &str| {
+        let keys: Vec<String> = ids
+            .iter()
+            .map(|id| key(*id).replace(r#","key":"wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa""#, ""))
+            .collect();
+        format!(r#"{{"keys":[{}],"next":{next},"later":1}}"#, keys.join(","))
+    };
+    let parts = [part(&[1, 2], r#""5.k2""#), part(&[3], r#""file.0""#), part(&[4], "null")];
+    let (url, requests) = server_of(&parts);
+    let output = weir(&url, &["key", "list", "--json"]).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids: Vec<_> =
+        answer["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["k0000000000000001", "k0000000000000002", "k0000000000000003", "k0000000000000004"]);
+    assert_eq!(answer.as_object().unwrap().len(), 1, "{answer}");
+    let asked: Vec<String> =
+        requests.iter().map(|request| request.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(
+        asked,
+        [
+            "GET /api/v1/keys?limit=1000 HTTP/1.1",
+            "GET /api/v1/keys?limit=1000&after=5.k2 HTTP/1.1",
+            "GET /api/v1/keys?limit=1000&after=file.0 HTTP/1.1"
+        ]
+    );
+    // A server that knows no parts answers with all, and one that repeats itself is not asked for ever.
+    let (url, _requests) = server_of(&[part(&[1], "null").replace(r#","next":null"#, "")]);
+    let output = weir(&url, &["key", "list"]).output().unwrap();
+    assert!(text(&output.stdout).contains("k0000000000000001"), "{output:?}");
+    let (url, _requests) = server_of(&[part(&[], r#""5.k2""#)]);
+    assert_eq!(weir(&url, &["key", "list"]).output().unwrap().status.code(), Some(0));
 }
 
 #[test]

@@ -37,6 +37,15 @@ pub struct Event {
     pub data: String,
 }
 
+/// Where a reader goes on that was told up to some event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// After that event.
+    After(u64),
+    /// This zone has not given that id: after this one, which stands before the oldest event that is kept.
+    FromOldest(u64),
+}
+
 impl<M: Mutex> Zone<'_, M> {
     /// Id of the newest event, 0 before the first.
     pub fn last_event(&self) -> u64 {
@@ -94,6 +103,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
             root.newest_event.store(pack(Some(index)), Relaxed);
         }
         root.last_event.store(id, Relaxed);
+    }
+
+    /// Where a reader goes on whose last event was `id`.
+    #[must_use]
+    pub fn resume_after(&self, id: u64) -> Resume {
+        let last = self.zone.last_event();
+        if (self.zone.root.first_event.load(Relaxed)..=last).contains(&id) {
+            return Resume::After(id);
+        }
+        let oldest = self.events().map(|(_, block)| block.word(ID)).next();
+        Resume::FromOldest(oldest.map_or(last, |oldest| oldest.saturating_sub(1)))
     }
 
     /// Up to `most` events after the one with this id, the oldest first, and how many there were up to the last of these

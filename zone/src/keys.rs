@@ -12,6 +12,10 @@ use crate::{
     block::{Block, Index, Kind},
 };
 
+mod list;
+
+pub use list::KeyPlace;
+
 const DIGEST: usize = 2;
 const ID: usize = 6;
 const CREATED: usize = 7;
@@ -172,26 +176,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let (_, found) = records
             .find(|(_, block)| block.word(ID) == id.0 && stage(block) == Stage::Valid && is_current(block))?;
         Some(self.read_key(found))
-    }
-
-    /// Every key that is valid, with its secrets.
-    #[must_use]
-    pub fn keys(&self) -> Vec<StreamKey> {
-        let mut records: Vec<KeyRecord> = self
-            .records(Kind::Key)
-            .map(|(_, block)| self.read_key(block))
-            .filter(|key| key.stage == Stage::Valid)
-            .collect();
-        records.sort_by_key(|key| (key.created_at, key.id.0, !key.current));
-        let mut keys: Vec<StreamKey> = Vec::new();
-        for record in records {
-            let secret = KeySecret { digest: record.digest, expires_at: record.expires_at };
-            match keys.last_mut().filter(|key| key.id == record.id) {
-                Some(key) => key.secrets.push(secret),
-                None => keys.extend(stream_key(record.id, record, secret)),
-            }
-        }
-        keys
     }
 
     /// A pending secret opens its stream from now on.

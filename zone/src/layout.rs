@@ -64,6 +64,8 @@ pub struct Root {
     pub(crate) last_worker: AtomicU64,
     /// Workers that have a row.
     pub(crate) workers: AtomicU64,
+    /// Id that stands before the first event of this zone.
+    pub(crate) first_event: AtomicU64,
     pub(crate) last_event: AtomicU64,
     pub(crate) oldest_event: AtomicU64,
     pub(crate) newest_event: AtomicU64,
@@ -108,6 +110,7 @@ impl Default for Root {
             next_worker: AtomicU64::default(),
             last_worker: AtomicU64::default(),
             workers: AtomicU64::default(),
+            first_event: AtomicU64::default(),
             last_event: AtomicU64::default(),
             oldest_event: AtomicU64::default(),
             newest_event: AtomicU64::default(),
@@ -158,7 +161,9 @@ impl Root {
         self.piece.store(piece as u64, Relaxed);
         self.next_session.store(session_base, Relaxed);
         // Ids of events go on rising over a restart, and fit into the numbers of JavaScript.
-        self.last_event.store((session_base >> 16) * 1000, Relaxed);
+        let events = (session_base >> 16) * 1000;
+        self.first_event.store(events, Relaxed);
+        self.last_event.store(events, Relaxed);
         self.seed.store(seed, Relaxed);
         self.version.store(VERSION, Relaxed);
         self.magic.store(MAGIC, Relaxed);

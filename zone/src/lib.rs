@@ -39,9 +39,9 @@ mod throttle;
 mod workers;
 
 pub use block::Block;
-pub use events::Event;
+pub use events::{Event, Resume};
 pub use guard::{GUARD_REASONS, PUBLISH_REASONS, Summary};
-pub use keys::{KeyRecord, Stage};
+pub use keys::{KeyPlace, KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use lock::{Locked, Mutex, Zone};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};

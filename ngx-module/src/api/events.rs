@@ -3,25 +3,51 @@
 use std::fmt::Write;
 
 use weir_model::api::ApiError;
-use weir_zone::Event;
+use weir_zone::{Event, Resume};
 
 use super::{Answer, Call, Response, Step};
+use crate::ffi::process;
 
-/// Where the client wants to go on: after `Last-Event-ID`, or from now on.
+/// Where a client goes on.
+pub struct Position {
+    /// The id of the event before the first that the client gets.
+    pub after: u64,
+    /// The id that the client gave, when this zone has not given it: the zone was made anew, its clock
+    /// was set back, or another server was asked before.
+    pub unknown: Option<u64>,
+}
+
+/// Where the client wants to go on: after `Last-Event-ID`, or from now on. Nobody can tell what followed an id
+/// that this zone has not given: who sends one gets all that is kept, and hears that events are missing.
 pub(super) fn follow(call: &Call<'_>) -> Answer {
     if call.head.method == "HEAD" {
         let (headers, body) = (Vec::new(), String::new());
         return Ok(Step::Answer(Response { status: 200, content_type: "text/event-stream", headers, body }));
     }
-    let last = call.runtime.zone.last_event();
-    let after = match call.head.last_event_id {
-        None => last,
-        Some(id) => id
-            .trim()
-            .parse()
-            .map_err(|_| ApiError::bad_request("header \"Last-Event-ID\": expected a number"))?,
+    let zone = &call.runtime.zone;
+    let position = match call.head.last_event_id.map(str::trim).filter(|id| !id.is_empty()) {
+        None => Position { after: zone.last_event(), unknown: None },
+        Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // A number that is too large is ahead of every event.
+            let id = id.parse().unwrap_or(u64::MAX);
+            match zone.lock(process::pid()).resume_after(id) {
+                Resume::After(after) => Position { after, unknown: None },
+                Resume::FromOldest(after) => Position { after, unknown: Some(id) },
+            }
+        }
+        Some(_) => return Err(ApiError::bad_request("header \"Last-Event-ID\": expected a number")),
     };
-    Ok(Step::Follow(after))
+    Ok(Step::Follow(position))
+}
+
+/// What a client is sent at once.
+#[must_use]
+pub fn hello(position: &Position) -> String {
+    let mut text = ": events of weir\n\n".to_owned();
+    if let Some(id) = position.unknown {
+        let _ = write!(text, "event: missed\ndata: {{\"after\":{id},\"count\":null}}\n\n");
+    }
+    text
 }
 
 /// Events on the wire. `after` is the id that the client has; `missed` says how many are gone since.

@@ -1,24 +1,74 @@
 //! `/v1/keys`: stream keys are listed, made, rotated and revoked.
 
+use std::ops::Range;
+
 use serde_json::json;
 use weir_model::{
     KeyId, KeySource, KeyView, Secret,
     api::ApiError,
     key::{NewKey, RotateKey, StreamKey},
+    page::{KeyCursor, Page},
     secret,
     state_file::Change,
 };
-use weir_zone::{KeyRecord, Stage, ZoneFull};
+use weir_zone::{KeyPlace, KeyRecord, Stage, ZoneFull};
 
-use super::{Answer, Call, answer, changed, random};
-use crate::{ffi::process, hooks, state};
+use super::{
+    Answer, Call, changed,
+    list::{self, AT_ONCE},
+    random,
+};
+use crate::{ffi::process, hooks, runtime, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
-    let now = process::now();
-    let keys = call.runtime.zone.lock(process::pid()).keys();
-    let made = keys.iter().map(|key| KeyView::new(key, KeySource::Api, now));
-    let read = call.runtime.file_keys.iter().map(|key| KeyView::new(key, KeySource::File, now));
-    answer(200, &json!({ "keys": made.chain(read).collect::<Vec<_>>() }))
+    let page = Page::parse(call.head.query)?;
+    let wrong = |error| ApiError::bad_request(format!("argument \"after\": {error}"));
+    let after = page.after.map(str::parse::<KeyCursor>).transpose().map_err(wrong)?;
+    let mut places = match after {
+        None => call.runtime.zone.lock(process::pid()).key_places(None),
+        Some(KeyCursor::Api(created_at, id)) => {
+            call.runtime.zone.lock(process::pid()).key_places(Some((created_at, id)))
+        }
+        Some(KeyCursor::File(_)) => Vec::new(),
+    };
+    let all = call.runtime.file_keys.len();
+    let mut files = match after {
+        Some(KeyCursor::File(count)) => count.min(all)..all,
+        _ => 0..all,
+    };
+    let limit = page.limit.unwrap_or(usize::MAX);
+    let is_cut = places.len() + files.len() > limit;
+    places.truncate(limit);
+    files.end = files.end.min(files.start.saturating_add(limit - places.len()));
+    let next = match places.last().filter(|_| files.is_empty()).map(KeyPlace::order) {
+        Some((created_at, id)) => KeyCursor::Api(created_at, id),
+        None => KeyCursor::File(files.end),
+    };
+    let end = match (page.limit, is_cut) {
+        (None, _) => String::new(),
+        (Some(_), true) => format!(",\"next\":\"{next}\""),
+        (Some(_), false) => ",\"next\":null".to_owned(),
+    };
+    let is_short = places.len() + files.len() <= AT_ONCE;
+    Ok(list::step("keys", is_short, parts(places, files), end))
+}
+
+/// The keys at these places of the zone, then those of files, some at a time.
+fn parts(places: Vec<KeyPlace>, mut files: Range<usize>) -> impl FnMut() -> Option<Vec<KeyView>> {
+    let mut done = 0;
+    move || {
+        let (runtime, now) = (runtime::current()?, process::now());
+        let part = &places[done..places.len().min(done + AT_ONCE)];
+        done += part.len();
+        if !part.is_empty() {
+            let keys = runtime.zone.lock(process::pid()).keys_at(part);
+            return Some(keys.iter().map(|key| KeyView::new(key, KeySource::Api, now)).collect());
+        }
+        let part = files.start..files.end.min(files.start + AT_ONCE);
+        files.start = part.end;
+        let keys = runtime.file_keys.get(part).filter(|part| !part.is_empty())?;
+        Some(keys.iter().map(|key| KeyView::new(key, KeySource::File, now)).collect())
+    }
 }
 
 pub(super) fn create(call: &Call<'_>) -> Answer {
@@ -70,8 +120,7 @@ fn find(call: &Call<'_>, id: &str) -> Result<StreamKey, ApiError> {
             "key \"{id}\" comes from a \"weir_key_file\": change it there"
         )));
     }
-    let keys = call.runtime.zone.lock(process::pid()).keys();
-    keys.into_iter().find(|key| key.id == id).ok_or_else(unknown)
+    call.runtime.zone.lock(process::pid()).stream_key(id).ok_or_else(unknown)
 }
 
 /// Puts the secrets of a key into the zone, where they open nothing yet.

@@ -7,7 +7,7 @@ use serde_json::json;
 use weir_model::{ServerAddr, Timestamp, api::ApiError, snapshot::StreamSnapshot, verdict::Credential};
 use weir_zone::LiveStream;
 
-use super::{Answer, Call, answer, applications};
+use super::{Answer, Call, answer, applications, list};
 use crate::{ffi::process, snapshot, worker};
 
 /// The longest ban, in seconds: one day.
@@ -30,7 +30,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
             && stream.server.is_within(asked.server.as_ref())
     };
     let streams: Vec<StreamSnapshot> = snapshot::streams(&call.runtime).into_iter().filter(fits).collect();
-    answer(200, &json!({ "streams": snapshot::told(&call.runtime, streams) }))
+    list::list("streams", snapshot::told(&call.runtime, streams))
 }
 
 pub(super) fn show(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
@@ -40,8 +40,7 @@ pub(super) fn show(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
 
 pub(super) fn players(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
     let streams = snapshots(call, app, name)?;
-    let players: Vec<_> = streams.iter().flat_map(|stream| &stream.players).collect();
-    answer(200, &json!({ "players": players }))
+    list::list("players", streams.into_iter().flat_map(|stream| stream.players).collect())
 }
 
 /// Drops a publisher; with `?ban_s=60` its key opens nothing for so long.

@@ -8,11 +8,11 @@ use weir_model::{
 };
 use weir_zone::ZoneFull;
 
-use super::{Answer, Call, answer, changed, random};
+use super::{Answer, Call, answer, changed, list, random};
 use crate::{ffi::process, runtime, snapshot, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
-    answer(200, &json!({ "targets": snapshot::targets(&call.runtime) }))
+    list::list("targets", snapshot::targets(&call.runtime))
 }
 
 pub(super) fn show(call: &Call<'_>, id: &str) -> Answer {

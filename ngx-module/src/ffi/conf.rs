@@ -22,7 +22,7 @@ use super::{
     rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
     thread, zone,
 };
-use crate::settings::MainSettings;
+use crate::settings::{LocationSettings, MainSettings, ServerName};
 
 /// Where a directive may stand.
 pub mod context {
@@ -392,6 +392,44 @@ pub(super) extern "C" fn merge<T: Inherit>(
         }
         ptr::null_mut()
     })
+}
+
+/// As [`merge`], for the settings of locations: those that answer learn the names of their server.
+pub(super) extern "C" fn merge_location(
+    cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    let merged = merge::<LocationSettings>(cf, outer, inner);
+    callback::guard("names of a server", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: `inner` was made by `create_in_conf`; while the locations of a server are merged, `ctx` has that
+        // server's settings (ngx_http_merge_servers), and the list of its names is not given back yet.
+        unsafe {
+            let settings = &mut *inner.cast::<LocationSettings>();
+            let ctx = (*cf).ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>().as_ref();
+            let core = &raw const ngx_http_core_module;
+            let server = ctx.and_then(|ctx| entry::<nginx_sys::ngx_http_core_srv_conf_t>(ctx.srv_conf, core));
+            if let Some(server) = server
+                && (settings.api || settings.stat.is_some())
+            {
+                settings.server_names = server_names(server);
+            }
+        }
+        merged
+    })
+}
+
+/// # Safety
+///
+/// The configuration is being read.
+unsafe fn server_names(server: &nginx_sys::ngx_http_core_srv_conf_t) -> Vec<ServerName> {
+    // SAFETY: by contract.
+    let names = unsafe { collections::array::<nginx_sys::ngx_http_server_name_t>(&server.server_names) };
+    let name = |name: &nginx_sys::ngx_http_server_name_t| match name.regex.is_null() {
+        true => text(&name.name).map(|name| ServerName::Text(name.to_owned())),
+        false => Some(ServerName::Pattern(Handle(name.regex))),
+    };
+    names.iter().filter_map(name).collect()
 }
 
 /// The settings of a module in a table of settings.

@@ -78,7 +78,7 @@ static mut HTTP: ngx_http_module_t = ngx_http_module_t {
     create_srv_conf: None,
     merge_srv_conf: None,
     create_loc_conf: Some(conf::create_in_conf::<LocationSettings>),
-    merge_loc_conf: Some(conf::merge::<LocationSettings>),
+    merge_loc_conf: Some(conf::merge_location),
 };
 
 const EMPTY: ngx_module_t = ngx_module_t {

@@ -10,18 +10,23 @@ use nginx_sys::{
 };
 use ngx::{core::Pool, http::Request};
 use percent_encoding::percent_decode;
-use weir_model::ClientAddr;
+use weir_model::{
+    ClientAddr,
+    origin::{self, Foreign},
+};
 
 use super::{callback, collections, conf, event_stream, export, log, thread};
 use crate::{
-    api::{self, Done, Response, Step},
-    settings::LocationSettings,
+    api::{self, Done, Pieces, Response, Step},
+    settings::{LocationSettings, ServerName},
 };
 
 /// What a request says, apart from its body.
 pub struct Head<'r> {
     /// `GET`, `POST`, ...
     pub method: &'r str,
+    /// Whether path and arguments are UTF-8. They are empty where they are not.
+    pub is_text: bool,
     /// The path below the location, without a slash at the start: `v1/keys`.
     pub path: &'r str,
     /// The same in its parts, each decoded by itself: a `%2F` is part of a name, and `..` or nothing may be one. Of bytes that
@@ -37,6 +42,8 @@ pub struct Head<'r> {
     pub content_length: Option<u64>,
     /// The header `Last-Event-ID`.
     pub last_event_id: Option<&'r str>,
+    /// Whether a page of another site sent it, as far as the headers tell.
+    pub foreign: Result<(), Foreign>,
     /// The other end.
     pub client: ClientAddr,
     /// The settings of its location.
@@ -166,7 +173,11 @@ unsafe fn proceed(r: *mut ngx_http_request_t, step: Option<Step>) {
                 false => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
             },
             Some(Step::Suspend(work)) => return work(Waiting::hold(r)),
-            Some(Step::Follow(after)) => match event_stream::begin(r, after) {
+            Some(Step::Pieces(pieces)) => match begin_pieces(r, pieces) {
+                None => return,
+                Some(outcome) => outcome,
+            },
+            Some(Step::Follow(position)) => match event_stream::begin(r, &position) {
                 true => return,
                 false => NGX_ERROR as ngx_int_t,
             },
@@ -185,22 +196,26 @@ unsafe fn head<'r>(r: &'r ngx_http_request_t) -> Option<Head<'r>> {
     unsafe {
         let core = (&raw const ngx_http_core_module).as_ref()?;
         let location: &ngx_http_core_loc_conf_t = conf::entry(r.loc_conf, core)?;
-        let uri = conf::text(&r.uri)?;
+        let settings = conf::entry::<LocationSettings>(r.loc_conf, export::http_module())?;
+        let uri = conf::text(&r.uri).unwrap_or_default();
         let below = conf::text(&location.name).and_then(|name| uri.strip_prefix(name));
         // A location by regular expression has no prefix to take away.
         let below = below.or_else(|| uri.find("/v1/").map(|at| &uri[at..])).unwrap_or(uri);
+        let below = below.trim_start_matches('/');
         let header = |entry: *mut ngx_table_elt_t| entry.as_ref().and_then(|entry| conf::text(&entry.value));
         Some(Head {
             method: conf::text(&r.method_name)?,
-            path: below.trim_start_matches('/'),
+            is_text: conf::text(&r.uri).is_some() && conf::text(&r.args).is_some(),
+            path: below,
             parts: parts(r, &location.name, below),
-            query: conf::text(&r.args)?,
+            query: conf::text(&r.args).unwrap_or_default(),
             authorization: header(r.headers_in.authorization),
             content_type: header(r.headers_in.content_type),
             content_length: u64::try_from(r.headers_in.content_length_n).ok(),
-            last_event_id: header_named(r, "last-event-id"),
+            last_event_id: headers_named(r, "last-event-id").next(),
+            foreign: foreign(r, settings),
             client: super::session::client_of(&*r.connection),
-            settings: conf::entry(r.loc_conf, export::http_module())?,
+            settings,
         })
     }
 }
@@ -222,16 +237,69 @@ fn parts(r: &ngx_http_request_t, location: &ngx_str_t, below: &str) -> Vec<Strin
     if location.starts_with('/') && above == own { rest.to_vec() } else { decoded() }
 }
 
-/// A header that nginx itself does not know.
+/// Whether a page of another site sent a request. A value that is not UTF-8 is nobody's name.
+///
+/// # Safety
+///
+/// `r` was read up to its body; the settings are those of its location.
+unsafe fn foreign(r: &ngx_http_request_t, settings: &LocationSettings) -> Result<(), Foreign> {
+    let is_own_name = |host: &str| {
+        settings.server_names.iter().any(|name| match name {
+            ServerName::Text(name) => origin::is_name(name, host),
+            // SAFETY: by contract; nginx compiled the expression for the configuration that runs.
+            ServerName::Pattern(pattern) => unsafe { matches_pattern(r, pattern, host) },
+        })
+    };
+    // SAFETY: by contract. What nginx takes for the host, and the header, which differs when the first line of the
+    // request has a host too.
+    let (server, header) = unsafe { (&r.headers_in.server, r.headers_in.host.as_ref()) };
+    let hosts = [(server.len > 0).then_some(server), header.map(|header| &header.value)];
+    for host in hosts.into_iter().flatten() {
+        origin::check(Some(conf::text(host).unwrap_or("")), [], is_own_name)?;
+    }
+    let host = hosts[0].and_then(conf::text);
+    // SAFETY: by contract.
+    origin::check(host, unsafe { headers_named(r, "origin") }, is_own_name)
+}
+
+/// Whether a regular expression of `server_name` is for a host (ngx_http_regex_exec).
+///
+/// # Safety
+///
+/// `r` is alive; the expression lives as long as the configuration that runs.
+unsafe fn matches_pattern(
+    r: &ngx_http_request_t,
+    pattern: &conf::Handle<nginx_sys::ngx_http_regex_t>,
+    host: &str,
+) -> bool {
+    type Exec = unsafe extern "C" fn(
+        *mut ngx_http_request_t,
+        *mut nginx_sys::ngx_http_regex_t,
+        *mut ngx_str_t,
+    ) -> ngx_int_t;
+    let Some(exec) = super::rtmp_sys::symbol("ngx_http_regex_exec\0") else { return false };
+    // SAFETY: by contract; the function has the type that nginx declares in ngx_http_variables.h. A named capture would
+    // refer to the host: what it refers to is copied into the request's pool.
+    unsafe {
+        let exec = std::mem::transmute::<*mut c_void, Exec>(exec);
+        let Some(mut text) = copy(&Pool::from_ngx_pool(r.pool), &host.to_ascii_lowercase()) else {
+            return false;
+        };
+        exec((&raw const *r).cast_mut(), pattern.0, &raw mut text) == NGX_OK as ngx_int_t
+    }
+}
+
+/// The values of headers that nginx itself does not know.
 ///
 /// # Safety
 ///
 /// `r` was read up to its body.
-unsafe fn header_named<'r>(r: &'r ngx_http_request_t, name: &str) -> Option<&'r str> {
+unsafe fn headers_named<'r>(r: &'r ngx_http_request_t, name: &'static str) -> impl Iterator<Item = &'r str> {
     // SAFETY: by contract; the list holds headers.
-    let mut rows = unsafe { collections::list::<ngx_table_elt_t>(&r.headers_in.headers).map(|row| &*row) };
-    let found = rows.find(|row| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name)))?;
-    conf::text(&found.value)
+    let rows = unsafe { collections::list::<ngx_table_elt_t>(&r.headers_in.headers).map(|row| &*row) };
+    let named =
+        move |row: &&ngx_table_elt_t| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name));
+    rows.filter(named).map(|row| conf::text(&row.value).unwrap_or("\u{fffd}"))
 }
 
 /// The body in one piece; `None` when it was too large for memory.
@@ -263,30 +331,22 @@ unsafe fn body(r: &ngx_http_request_t) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// What every answer says: nobody keeps it, and no browser takes it for something else than it is.
+const COMMON: [(&str, &str); 2] = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+
 /// Sends an answer. Returns what the request is to be finalized with.
 ///
 /// # Safety
 ///
 /// `r` is alive and nothing was sent for it.
 unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
-    const FAILED: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
     // SAFETY: by contract. What the answer points to is copied into the request's pool.
     unsafe {
-        let pool = Pool::from_ngx_pool((*r).pool);
-        let headers = &mut (*r).headers_out;
-        headers.status = usize::from(response.status);
-        headers.content_length_n = response.body.len() as nginx_sys::off_t;
-        let Some(kind) = copy(&pool, response.content_type) else { return FAILED };
-        (headers.content_type, headers.content_type_len) = (kind, kind.len);
-        for (name, value) in [("Cache-Control", "no-store")].iter().chain(&response.headers) {
-            let row = ngx_list_push(&raw mut headers.headers).cast::<ngx_table_elt_t>();
-            let (Some(row), Some(key), Some(value)) = (row.as_mut(), copy(&pool, name), copy(&pool, value))
-            else {
-                return FAILED;
-            };
-            row.hash = 1;
-            (row.key, row.value) = (key, value);
+        if !set_headers(r, response.status, response.content_type, &response.headers) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
         }
+        (*r).headers_out.content_length_n = response.body.len() as nginx_sys::off_t;
+        let pool = Pool::from_ngx_pool((*r).pool);
         let sent = ngx_http_send_header(r);
         if sent == NGX_ERROR as ngx_int_t || sent > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
             return sent;
@@ -304,6 +364,55 @@ unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
         buffer.set_last_in_chain(1);
         let mut chain = ngx_chain_t { buf: buffer, next: std::ptr::null_mut() };
         ngx_http_output_filter(r, &raw mut chain)
+    }
+}
+
+/// Begins with an answer that is made while it is sent. Returns what the request is to be finalized with, where it
+/// ends here.
+///
+/// # Safety
+///
+/// As for [`send`].
+unsafe fn begin_pieces(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx_int_t> {
+    // SAFETY: by contract.
+    unsafe {
+        if !set_headers(r, 200, pieces.content_type, &[]) {
+            return Some(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
+        }
+        super::pieces::begin(r, pieces)
+    }
+}
+
+/// Sets status and headers. `false` when there is no memory.
+///
+/// # Safety
+///
+/// As for [`send`].
+unsafe fn set_headers(
+    r: *mut ngx_http_request_t,
+    status: u16,
+    content_type: &str,
+    more: &[(&'static str, &'static str)],
+) -> bool {
+    // SAFETY: by contract; the texts are copied into the request's pool.
+    unsafe {
+        let pool = Pool::from_ngx_pool((*r).pool);
+        // What is answered has no versions that a client could compare (ngx_http_not_modified_header_filter).
+        (*r).set_disable_not_modified(1);
+        let headers = &mut (*r).headers_out;
+        headers.status = usize::from(status);
+        let Some(kind) = copy(&pool, content_type) else { return false };
+        (headers.content_type, headers.content_type_len) = (kind, kind.len);
+        for (name, value) in COMMON.iter().chain(more) {
+            let row = ngx_list_push(&raw mut headers.headers).cast::<ngx_table_elt_t>();
+            let (Some(row), Some(key), Some(value)) = (row.as_mut(), copy(&pool, name), copy(&pool, value))
+            else {
+                return false;
+            };
+            row.hash = 1;
+            (row.key, row.value) = (key, value);
+        }
+        true
     }
 }
 

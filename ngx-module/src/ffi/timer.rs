@@ -124,6 +124,34 @@ struct Tick {
 
 static TICK: process::Local<Option<Box<Tick>>> = process::Local::new(None);
 
+/// Holds of this process, and the tick's event, which they keep from being cancelable.
+static HOLDS: process::Local<usize> = process::Local::new(0);
+
+/// Keeps a worker that was told to quit from exiting, until the next tick after it is dropped.
+///
+/// nginx exits as soon as no timer is left but those that are cancelable (ngx_event_no_timers_left).
+pub struct Hold(());
+
+impl Hold {
+    /// Holds the worker.
+    #[must_use]
+    pub fn on_worker() -> Hold {
+        HOLDS.with(|holds| *holds += 1);
+        TICK.with(|tick| {
+            if let Some(tick) = tick.as_mut().filter(|tick| tick.pid == process::pid()) {
+                tick.event.set_cancelable(0);
+            }
+        });
+        Hold(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        HOLDS.with(|holds| *holds -= 1);
+    }
+}
+
 /// Starts the worker's tick, once a process: [`crate::worker::tick`] ten times a second.
 pub fn start_tick() {
     TICK.with(|tick| {
@@ -140,8 +168,6 @@ pub fn start_tick() {
         fresh.connection.fd = -1;
         fresh.event.data = (&raw mut fresh.connection).cast();
         fresh.event.handler = Some(on_tick);
-        // A worker that drains does not wait for it.
-        fresh.event.set_cancelable(1);
         // What a forked worker inherits is in the timer tree of no event loop, and may just be dropped.
         arm_tick(tick.insert(fresh));
     });
@@ -175,6 +201,8 @@ fn arm_tick(tick: &mut Tick) {
     let wait = usize::try_from(tick.due - now).unwrap_or_default();
     // The log is taken anew each time, because a reload in a single process replaces it. A timer that is set would stay
     // where it is (NGX_TIMER_LAZY_DELAY).
+    // A worker that drains does not wait for it, unless somebody holds the worker.
+    tick.event.set_cancelable(u32::from(HOLDS.with(|holds| *holds == 0)));
     // SAFETY: boxed and never freed while armed: it stays in place. The log is that of the running cycle.
     unsafe {
         tick.event.log = (*nginx_sys::ngx_cycle).log;

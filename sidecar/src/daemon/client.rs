@@ -62,7 +62,7 @@ impl Client {
     /// The answer's text; the parts of the path may hold slashes.
     pub async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
         let unreachable = |why: String| Error::Unreachable { socket: self.socket.clone(), why };
-        let mut url = Url::parse("http://weir/").map_err(|error| unreachable(error.to_string()))?;
+        let mut url = Url::parse("http://localhost/").map_err(|error| unreachable(error.to_string()))?;
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop_if_empty().extend(path);
         }

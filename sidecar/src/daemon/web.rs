@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State as Shared};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, Request, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,6 +19,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use weir_model::origin::{self, Foreign};
 
 use super::{Error, State, metrics};
 use crate::config::Daemon;
@@ -84,11 +87,41 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
         .route("/v1/jobs/{id}/logs", get(logs))
         .route("/v1/jobs/{id}/restart", post(restart));
     if let Some(http) = listeners.http {
-        let app = open().with_state(state.clone());
+        let app = open().layer(middleware::from_fn(protect)).with_state(state.clone());
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(http, app).await });
     }
-    let app = open().merge(jobs).with_state(state.clone());
+    let app = open().merge(jobs).layer(middleware::from_fn(protect)).with_state(state.clone());
     tokio::spawn(async move { axum::serve(listeners.socket, app).await });
+}
+
+/// Refuses what a page of another site sends from a browser on this machine, whose clients are trusted. Answers say
+/// that nobody may keep them, or take them for something else.
+async fn protect(request: Request, next: Next) -> Response {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let is_local = from.is_none_or(|from| from.0.ip().to_canonical().is_loopback());
+    let mut response = match own(request.headers()) {
+        Err(foreign) if is_local => {
+            let error = json!({ "error": { "code": "forbidden", "message": foreign.to_string() } });
+            (StatusCode::FORBIDDEN, Json(error)).into_response()
+        }
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The machine's own name is a good one, beside those that every machine has.
+fn own(headers: &HeaderMap) -> Result<(), Foreign> {
+    // What is no text is nobody's name.
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let host = headers.get(header::HOST).map(text);
+    let origins: Vec<String> = headers.get_all(header::ORIGIN).iter().map(text).collect();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let is_own_name = |host: &str| origin::is_name(machine.trim(), host);
+    origin::check(host.as_deref(), origins.iter().map(String::as_str), is_own_name)
 }
 
 async fn metrics_page(Shared(state): App) -> impl IntoResponse {
@@ -145,7 +178,7 @@ fn not_found() -> Response {
 }
 
 async fn events(Shared(state): App, headers: HeaderMap) -> impl IntoResponse {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let last = headers.get("last-event-id").and_then(|id| last_event_id(id.to_str().ok()?.trim()));
     let CatchUp { missed, events, live } = state.bus.listen(last);
     let first =
         missed.then(|| sse::Event::default().event("missed").data(json!({ "after": last }).to_string()));
@@ -154,6 +187,12 @@ async fn events(Shared(state): App, headers: HeaderMap) -> impl IntoResponse {
     let hello = sse::Event::default().comment("events of weir serve");
     let first = stream::iter(std::iter::once(hello).chain(first).map(Ok));
     Sse::new(first.chain(following(live))).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// A number that is too large is ahead of every event.
+fn last_event_id(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// Events as they come; who is too slow is told that it missed some.

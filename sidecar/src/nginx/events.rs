@@ -1,15 +1,22 @@
-//! Server-sent events, as far as `GET /v1/events` needs them.
+//! The events of `GET /v1/events`, as they come.
 
+use std::io::Cursor;
+use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream, StreamExt};
 use reqwest::header;
+use sse_stream::{Sse, SseByteStream};
+use tokio::time::timeout;
 
 use super::{Error, Nginx};
 
+mod limit;
+
+use limit::Limiter;
+
 /// The module sends a comment every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(40);
-/// No event is longer.
-const MAX_LINE: usize = 64 << 10;
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,11 +29,11 @@ pub struct Event {
     pub data: String,
 }
 
+type Blocks = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>;
+
 /// Events as they come.
-#[derive(Debug)]
 pub struct Events {
-    response: reqwest::Response,
-    parser: Parser,
+    blocks: Blocks,
     api: String,
 }
 
@@ -45,8 +52,36 @@ impl Nginx {
             let text = self.body(response).await?;
             return Err(self.refusal(status, &text));
         }
-        Ok(Events { response, parser: Parser::default(), api: self.api.to_string() })
+        Ok(Events { blocks: blocks(response.bytes_stream()), api: self.api.to_string() })
     }
+}
+
+/// Why no more bytes come.
+#[derive(Debug, thiserror::Error)]
+enum Broken<E> {
+    #[error("silence")]
+    Silence,
+    #[error(transparent)]
+    Lost(E),
+}
+
+/// Each event of a stream of bytes, wherever it is cut. One that is too long is left out.
+fn blocks<S, B, E>(bytes: S) -> Blocks
+where
+    S: Stream<Item = Result<B, E>> + Send + 'static,
+    B: AsRef<[u8]> + Send,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let state = (Box::pin(bytes), Limiter::default());
+    let limited = stream::unfold(state, |(mut bytes, mut limiter)| async move {
+        // Comments count, which the decoder does not pass on.
+        let piece = match timeout(SILENCE, bytes.next()).await {
+            Err(_) => Err(Broken::Silence),
+            Ok(piece) => piece?.map(|piece| limiter.pass(piece.as_ref())).map_err(Broken::Lost),
+        };
+        Some((piece.map(Cursor::new), (bytes, limiter)))
+    });
+    Box::pin(SseByteStream::new(Box::pin(limited)))
 }
 
 impl Events {
@@ -54,79 +89,18 @@ impl Events {
     pub async fn next(&mut self) -> Result<Event, Error> {
         let lost = |why: &str| Error::Unreachable { api: self.api.clone(), why: why.to_owned() };
         loop {
-            if let Some(event) = self.parser.next_event() {
-                return Ok(event);
-            }
-            match tokio::time::timeout(SILENCE, self.response.chunk()).await {
-                Err(_) => return Err(lost("silence")),
-                Ok(Err(error)) => return Err(lost(&super::innermost(&error))),
-                Ok(Ok(None)) => return Err(lost("the events ended")),
-                Ok(Ok(Some(bytes))) => self.parser.feed(&bytes),
-            }
-        }
-    }
-}
-
-/// Lines to events.
-#[derive(Debug, Default)]
-struct Parser {
-    buffer: Vec<u8>,
-    event: Event,
-}
-
-impl Parser {
-    fn feed(&mut self, bytes: &[u8]) {
-        if self.buffer.len() < MAX_LINE {
-            self.buffer.extend_from_slice(bytes);
-        }
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.buffer.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line[..end]);
-            let line = line.trim_end_matches('\r');
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match field {
-                "id" => self.event.id = Some(value.to_owned()),
-                "event" => value.clone_into(&mut self.event.kind),
-                "data" => self.event.data.push_str(value),
-                "" if line.is_empty() => {
-                    let event = std::mem::take(&mut self.event);
-                    if !event.kind.is_empty() {
-                        return Some(event);
-                    }
+            match self.blocks.next().await {
+                None => return Err(lost("the events ended")),
+                Some(Err(error)) => return Err(lost(&super::innermost(&error))),
+                // An event without a kind is none of the module's.
+                Some(Ok(Sse { event: Some(kind), data, id, .. })) if !kind.is_empty() => {
+                    return Ok(Event { id, kind, data: data.unwrap_or_default() });
                 }
-                _ => {}
+                Some(Ok(_)) => {}
             }
         }
-        None
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_told_apart_wherever_they_are_cut() {
-        let text = ": events of weir\n\nid: 17\nevent: stream.started\ndata: {\"a\":1}\n\n:\n\nevent: x\r\ndata:y\r\n\r\nevent: half";
-        for step in [1, 5, 1000] {
-            let mut parser = Parser::default();
-            let mut events = Vec::new();
-            for bytes in text.as_bytes().chunks(step) {
-                parser.feed(bytes);
-                while let Some(event) = parser.next_event() {
-                    events.push(event);
-                }
-            }
-            let event = |id: Option<&str>, kind: &str, data: &str| Event {
-                id: id.map(str::to_owned),
-                kind: kind.into(),
-                data: data.into(),
-            };
-            assert_eq!(events, [event(Some("17"), "stream.started", "{\"a\":1}"), event(None, "x", "y")]);
-        }
-    }
-}
+mod tests;

@@ -13,6 +13,9 @@ use weir_model::{Network, Secret, ServerAddr, Timestamp};
 pub struct Keys {
     /// Each of them, without secrets.
     pub keys: Vec<KeyView>,
+    /// Where the next part begins, if there is one.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A key with its secret: the answer to making and rotating one.

@@ -1,13 +1,16 @@
 //! `GET /v1/events` tells what happens once, in order, whichever worker it happens in; a reader that comes back
-//! gets what it missed or hears that it is gone, and one that does not read holds up nobody.
+//! gets what it missed or hears that it is gone, and one that does not read holds up nobody and is given up.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt};
 use serde_json::{Value, json};
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::process::Process;
-use weir_tests::harness::{Nginx, Publisher, until};
+use weir_tests::harness::{Http2, Nginx, Publisher, until, until_ok};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live, worker_of};
 
@@ -25,15 +28,26 @@ struct Reader(BufReader<TcpStream>);
 impl Reader {
     /// Connects; `after` is sent as `Last-Event-ID`. Returns when nginx has begun to answer.
     fn open(nginx: &Nginx, after: Option<u64>) -> Reader {
+        let after = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
+        Self::open_with(nginx, &after)
+    }
+
+    /// The same with headers.
+    fn open_with(nginx: &Nginx, headers: &str) -> Reader {
         let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let after = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         // HTTP/1.0: the answer is not chunked, and ends with the connection.
-        write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n{after}\r\n").unwrap();
+        write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n").unwrap();
         let mut reader = Reader(BufReader::new(stream));
         let head = reader.paragraph().unwrap();
-        assert!(head.iter().any(|line| line == "HTTP/1.1 200 OK"), "{head:?}");
-        assert!(head.iter().any(|line| line == "Content-Type: text/event-stream"), "{head:?}");
+        for line in [
+            "HTTP/1.1 200 OK",
+            "Content-Type: text/event-stream",
+            "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
+        ] {
+            assert!(head.iter().any(|found| found == line), "{line} in {head:?}");
+        }
         assert_eq!(reader.paragraph().unwrap(), [": events of weir"]);
         reader
     }
@@ -61,6 +75,11 @@ impl Reader {
             kind: field("event: ").expect("an event has a kind"),
             data: serde_json::from_str(&field("data: ").expect("an event has data")).unwrap(),
         }
+    }
+
+    /// The next event that is about this id.
+    fn find_id(&mut self, id: &str) -> Event {
+        std::iter::from_fn(|| Some(self.next())).find(|event| event.data["id"] == id).unwrap()
     }
 
     /// The next event of this kind.
@@ -171,4 +190,135 @@ fn a_bad_id_is_named() {
     let request = api.request("GET", "/v1/events").header("Last-Event-ID", "x");
     let message = api.send(request).error(400, "bad_request");
     assert_eq!(message, "header \"Last-Event-ID\": expected a number");
+}
+
+/// The clock was set back over a restart, or the id is another server's.
+#[test]
+fn an_id_that_this_nginx_never_gave_is_missed_and_the_events_go_on() {
+    let nginx = keyed().start();
+    let api = nginx.api();
+    let first = api.create_key("live", "first");
+    for ahead in
+        ["99999999999999999", "18446744073709551614", "18446744073709551615", "99999999999999999999999"]
+    {
+        let mut reader = Reader::open_with(&nginx, &format!("Last-Event-ID: {ahead}\r\n"));
+        let missed = reader.next();
+        assert_eq!((missed.kind.as_str(), missed.id, &missed.data["count"]), ("missed", None, &Value::Null));
+        assert!(missed.data["after"].is_u64(), "{missed:?}");
+        // From the oldest that is kept, in order, and then all that happens.
+        assert_eq!(reader.next().data["id"], first.id);
+        let next = api.create_key("live", "next");
+        let told = reader.find_id(&next.id);
+        assert_eq!(told.kind, "key.changed");
+        let mut again = Reader::open(&nginx, told.id);
+        let last = api.create_key("live", "last");
+        assert_eq!(again.next().data["id"], last.id, "its position is a good one by now");
+    }
+    let mut none = Reader::open_with(&nginx, "Last-Event-ID: \r\n");
+    let next = api.create_key("live", "next");
+    assert_eq!(none.next().data["id"], next.id);
+}
+
+/// What nginx still has to send of an answer is there until it is sent, whoever has lost interest in it.
+#[test]
+fn a_reset_in_the_middle_of_a_frame_harms_no_other_stream() {
+    let port = Port::reserve();
+    let nginx = keyed().http(&format!("listen 127.0.0.1:{} http2 sndbuf=4k;", port.number())).start();
+    let api = nginx.api();
+    let worker = nginx.workers();
+    for _ in 0..3 {
+        let mut client = Http2::connect(port.number(), Some(2304));
+        let events = client.request("GET", "localhost", "/api/v1/events", &[]);
+        let begun = client.read(events, |brought| !brought.body.is_empty());
+        assert_eq!((begun.status, &*begun.body), (200, &b": events of weir\n\n"[..]));
+        // More than all the buffers hold.
+        for _ in 0..150 {
+            api.create_key("live", "show");
+        }
+        client.reset(events);
+        let health = client.request("GET", "localhost", "/api/v1/health", &[]);
+        for _ in 0..10 {
+            api.create_key("live", "show");
+        }
+        let answer = client.read(health, |_| false);
+        assert_eq!((answer.status, answer.is_ended), (200, true), "{answer:?}");
+        serde_json::from_slice::<Value>(&answer.body).unwrap();
+    }
+    assert_eq!(nginx.workers(), worker);
+}
+
+#[test]
+fn a_reload_ends_the_streams_in_order() {
+    let port = Port::reserve();
+    let nginx = keyed().workers(2).http(&format!("listen 127.0.0.1:{} http2;", port.number())).start();
+    let mut client = Http2::connect(port.number(), None);
+    let events = client.request("GET", "localhost", "/api/v1/events", &[]);
+    client.read(events, |brought| !brought.body.is_empty());
+    let mut chunked = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
+    chunked.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(chunked, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut begun = [0; 1];
+    chunked.read_exact(&mut begun).unwrap();
+    nginx.reload();
+    assert!(client.read(events, |_| false).is_ended);
+    let mut rest = String::new();
+    chunked.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
+    drop(client);
+    until("the old workers have gone", 10.0, || nginx.draining().is_empty());
+}
+
+/// `gzip_types` may have events among them: they come at once, whole, and readable.
+#[test]
+fn compressed_events_come_at_once() {
+    let nginx = keyed().http("gzip on; gzip_min_length 1; gzip_types text/event-stream;").start();
+    let api = nginx.api();
+    let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n")
+        .unwrap();
+    let mut reader = Reader(BufReader::new(stream));
+    let head = reader.paragraph().unwrap();
+    assert!(!head.iter().any(|line| line.starts_with("Content-Encoding")), "{head:?}");
+    assert_eq!(reader.paragraph().unwrap(), [": events of weir"]);
+    for nth in 0..50 {
+        let key = api.create_key("live", &format!("s{nth}"));
+        assert_eq!(reader.next().data["id"], key.id);
+    }
+}
+
+/// It holds up nobody, and its connection is not kept for ever.
+#[test]
+fn a_reader_that_takes_nothing_is_given_up() {
+    let port = Port::reserve();
+    let nginx = keyed().http(&format!("listen 127.0.0.1:{} sndbuf=4k;", port.number())).start();
+    let api = nginx.api();
+    let sockets = || {
+        let files = nginx.workers()[0].open_files();
+        files.iter().filter(|file| file.starts_with("socket:")).count()
+    };
+    let before = until("the connections of others are closed", 10.0, || {
+        let now = sockets();
+        until_ok(0.5, || sockets() != now).is_none().then_some(now)
+    });
+    let mut deaf = small_window(port.number());
+    write!(deaf, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut reader = Reader::open(&nginx, None);
+    until("it is served", 10.0, || sockets() == before + 2);
+    // More than all the buffers hold.
+    for _ in 0..300 {
+        let key = api.create_key("live", "show");
+        assert_eq!(reader.next().data["id"], key.id);
+    }
+    until("the one that reads is left", 90.0, || sockets() == before + 1);
+    let key = api.create_key("live", "last");
+    assert_eq!(reader.next().data["id"], key.id);
+}
+
+/// A connection whose kernel keeps little for a client that does not read.
+pub(super) fn small_window(port: u16) -> TcpStream {
+    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    setsockopt(&fd, sockopt::RcvBuf, &2304).unwrap();
+    connect(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).unwrap();
+    TcpStream::from(fd)
 }

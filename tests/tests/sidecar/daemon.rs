@@ -215,3 +215,39 @@ fn systemd_is_told_when_it_is_ready_and_that_it_lives() {
     until("the end is told", 10.0, || next() == "STOPPING=1");
     assert!(child.wait().unwrap().success());
 }
+
+/// A browser on the machine is a client of the machine: pages of other sites get nothing, and clients take no answer for something else.
+#[test]
+fn pages_of_other_sites_get_nothing() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "");
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let mut reader = BufReader::new(stream);
+        // The events have no end.
+        while !answer.ends_with("\r\n\r\n") && reader.read_line(&mut answer).unwrap() > 0 {}
+        assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
+        assert!(answer.contains("cache-control: no-"), "{answer}");
+        answer[9..12].parse::<u16>().unwrap()
+    };
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for path in ["/metrics", "/healthz", "/v1/events", "/nothing"] {
+        let wanted = if path == "/nothing" { 404 } else { 200 };
+        for host in ["localhost", "127.0.0.1:8091", "[::1]:8091", host.trim()] {
+            assert_eq!(ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")), wanted, "{path} {host}");
+        }
+        assert_eq!(ask(&format!("GET {path} HTTP/1.0\r\n\r\n")), wanted, "{path}");
+        for headers in [
+            "Host: evil.example\r\n",
+            "Host: 127.0.0.1.evil.example:8091\r\n",
+            "Host: localhost\r\nOrigin: http://evil.example\r\n",
+            "Host: localhost\r\nOrigin: null\r\n",
+        ] {
+            assert_eq!(ask(&format!("GET {path} HTTP/1.1\r\n{headers}\r\n")), 403, "{path} {headers}");
+        }
+    }
+    let admission = "POST /v1/admission HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(ask(admission), 403);
+}

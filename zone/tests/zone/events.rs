@@ -1,6 +1,6 @@
 //! Events are told in order and once; they are bounded, give way to everything else, and survive a death.
 
-use weir_zone::heap::Heap;
+use weir_zone::{Resume, heap::Heap};
 
 use crate::{NOW, PID, bucket, register, stream};
 
@@ -110,4 +110,27 @@ fn refusals_make_room_for_each_other() {
     }
     assert_eq!(kinds("guard.refused").len(), refusals);
     assert!(kinds("key.changed").len() > 2 * refusals);
+}
+
+#[test]
+fn an_id_that_was_never_given_is_told_from_the_oldest_on() {
+    let heap = heap();
+    let resume = |id| heap.zone().lock(PID).resume_after(id);
+    assert_eq!(
+        (resume(0), resume(1), resume(u64::MAX)),
+        (Resume::After(0), Resume::FromOldest(0), Resume::FromOldest(0))
+    );
+    for _ in 0..500 {
+        heap.zone().lock(PID).push_event("key.changed", "{}", NOW);
+    }
+    let oldest = after(&heap, 0).0[0];
+    assert!(oldest > 1);
+    assert_eq!((resume(500), resume(3)), (Resume::After(500), Resume::After(3)));
+    assert_eq!(
+        (resume(501), resume(u64::MAX)),
+        (Resume::FromOldest(oldest - 1), Resume::FromOldest(oldest - 1))
+    );
+    assert_eq!(after(&heap, oldest - 1).1, 0, "nothing is missed twice");
+    // No number makes the count wrap.
+    assert_eq!(after(&heap, u64::MAX), (vec![], 0));
 }

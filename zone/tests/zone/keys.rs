@@ -208,3 +208,40 @@ fn keys_with_one_digest_are_all_kept() {
     let found: KeyRecord = zone.lock(PID).find_key(&digest(1)).unwrap();
     assert_eq!(found.id, KeyId(1));
 }
+
+#[test]
+fn the_list_can_be_read_in_parts() {
+    let heap = heap();
+    let zone = heap.zone();
+    for id in [5, 4, 1] {
+        insert(&zone, &key(id), Stage::Valid);
+    }
+    insert(&zone, &key(6), Stage::Pending { pid: PID });
+    let rotated = StreamKey {
+        secrets: vec![
+            KeySecret { digest: digest(3), expires_at: None },
+            KeySecret { digest: digest(33), expires_at: Some(NOW.plus_seconds(60)) },
+        ],
+        ..key(3)
+    };
+    insert(&zone, &rotated, Stage::Valid);
+    insert(&zone, &key(2), Stage::Valid);
+    let ids = |keys: Vec<StreamKey>| keys.iter().map(|key| key.id.0).collect::<Vec<_>>();
+    let places = zone.lock(PID).key_places(None);
+    assert_eq!(ids(zone.lock(PID).keys_at(&places[1..3])), [2, 3]);
+    assert_eq!(zone.lock(PID).keys_at(&places[2..3])[0], rotated);
+    assert_eq!(zone.lock(PID).stream_key(KeyId(3)), Some(rotated));
+    assert_eq!(ids(zone.lock(PID).keys()), [1, 2, 3, 4, 5]);
+    let after = |place: usize| zone.lock(PID).key_places(Some(places[place].order()));
+    let rest = after(2);
+    assert_eq!(ids(zone.lock(PID).keys_at(&rest)), [4, 5]);
+    assert!(after(4).is_empty());
+    // What has gone since is left out, and another in its place is not taken for it.
+    zone.lock(PID).revoke_key(KeyId(2));
+    zone.lock(PID).forget_revoked(KeyId(2));
+    zone.lock(PID).revoke_key(KeyId(4));
+    insert(&zone, &key(7), Stage::Valid);
+    assert_eq!(ids(zone.lock(PID).keys_at(&places)), [1, 3, 5]);
+    assert_eq!(zone.lock(PID).stream_key(KeyId(2)), None);
+    assert_eq!(zone.lock(PID).stream_key(KeyId(4)), None);
+}
