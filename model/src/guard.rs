@@ -252,6 +252,29 @@ impl Gate {
     }
 }
 
+/// Whether a message of this type holds AMF values.
+pub const fn is_amf(kind: u8) -> bool {
+    matches!(kind, kind::DATA_AMF3..=kind::COMMAND)
+}
+
+/// Whether a message of AMF values is a command whose names and keys are judged by themselves: `connect`,
+/// `publish`, `play` or `play2`. nginx-rtmp takes a command in any type of message and any case of letters.
+pub fn is_judged(kind: u8, body: &[u8]) -> bool {
+    const JUDGED: [&[u8]; 4] = [b"connect", b"publish", b"play", b"play2"];
+    let has_prefix = matches!(kind, kind::DATA_AMF3 | kind::SHARED_AMF3 | kind::COMMAND_AMF3);
+    let body = if has_prefix { body.get(1..).unwrap_or_default() } else { body };
+    let is_typeless = matches!(kind, kind::SHARED | kind::SHARED_AMF3);
+    let name = match (is_typeless, body) {
+        (true, [high, low, rest @ ..]) | (false, [2, high, low, rest @ ..]) => {
+            rest.get(..usize::from(u16::from_be_bytes([*high, *low])))
+        }
+        _ => None,
+    };
+    // nginx-rtmp reads a C string (ngx_rtmp_amf_message_handler).
+    let name = name.and_then(|name| name.split(|byte| *byte == 0).next()).unwrap_or_default();
+    JUDGED.iter().any(|judged| name.eq_ignore_ascii_case(judged))
+}
+
 /// Whether a message may come before `connect`: that command itself, and protocol control messages.
 fn may_precede_connect<'a>(kind: u8, body: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
     match kind {

@@ -15,14 +15,18 @@
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod admission;
 pub mod api;
 pub mod client;
 pub mod duplicate;
+pub mod exec;
 pub mod fields;
 pub mod guard;
 pub mod key;
 pub mod key_file;
 pub mod lint;
+pub mod masking;
 pub mod media;
 pub mod network;
 pub mod origin;
@@ -38,6 +42,7 @@ pub mod stat;
 pub mod state_file;
 pub mod stream_name;
 pub mod target;
+pub mod text;
 pub mod throttle;
 pub mod time;
 pub mod token;

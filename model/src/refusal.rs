@@ -1,9 +1,41 @@
-//! Why a publisher is refused.
+//! Why a client is refused: a publisher, a player, or who connects.
 
+use crate::admission::Denial;
 use crate::stream_name::NameError;
 use crate::token::{CheckError, TokenError};
 
-/// Why a publish is refused. Displays as the short reason for the log, which never holds a secret,
+/// The command that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `connect`.
+    Connect,
+    /// `publish`.
+    Publish,
+    /// `play` and `play2`.
+    Play,
+}
+
+impl Command {
+    /// Its name in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Command::Connect => "connect",
+            Command::Publish => "publish",
+            Command::Play => "play",
+        }
+    }
+
+    /// The directive of nginx-rtmp that asks a program about it.
+    pub fn hook(self) -> &'static str {
+        match self {
+            Command::Connect => "on_connect",
+            Command::Publish => "on_publish",
+            Command::Play => "on_play",
+        }
+    }
+}
+
+/// Why a command is refused. Displays as the short reason for the log, which never holds a secret,
 /// nor what stood in place of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -79,6 +111,32 @@ pub enum Refusal {
     /// The zone has no room for another stream.
     #[error("zone full")]
     ZoneFull,
+    /// The stream key is part of the server's address.
+    #[error("the stream key is in the Server field: Server is rtmp://HOST/APP, Stream Key is the key")]
+    KeyInServer,
+    /// A stream key stands where the application wants a stream's name.
+    #[error("a stream key is not a stream's name")]
+    KeyAsName,
+    /// There is no such application.
+    #[error("no such application: Server is rtmp://HOST/APP")]
+    NoApplication,
+    /// `deny publish` or `deny play` holds for the client's address.
+    #[error("denied to this address")]
+    Address,
+    /// The program behind `on_connect`, `on_publish` or `on_play` keeps the client out.
+    #[error("not admitted: {} {denial}", command.hook())]
+    NotAdmitted {
+        /// What it was asked about.
+        command: Command,
+        /// What it said.
+        denial: Denial,
+    },
+    /// `on_publish` gave the stream another name.
+    #[error("on_publish renamed the stream")]
+    Renamed,
+    /// A handler of nginx-rtmp failed.
+    #[error("nginx-rtmp failed: see the lines before in nginx's error log")]
+    Failed,
     /// A token came, but no `weir_secret` is configured to check it.
     #[error("no weir_secret to check the token with")]
     NoSecret,
@@ -105,6 +163,9 @@ pub enum ArgumentError {
         /// The name, in lower case.
         name: &'static str,
     },
+    /// An `exec` of the application passes the arguments to a program, and a shell would read more in them.
+    #[error("only one argument is allowed, without \"~\": an exec of this application uses $args")]
+    Program,
     /// `key` or `token` a second time.
     #[error("argument \"{name}\" given twice")]
     Twice {
@@ -114,7 +175,19 @@ pub enum ArgumentError {
 }
 
 impl Refusal {
-    /// The NetStream status code that the publisher is told.
+    /// The status code that the client is told.
+    pub fn code(&self, command: Command) -> &'static str {
+        match (command, self) {
+            (Command::Publish, _) => self.status_code(),
+            (Command::Connect, _) => "NetConnection.Connect.Rejected",
+            (Command::Play, Refusal::Address | Refusal::NotAdmitted { .. } | Refusal::Failed) => {
+                "NetStream.Play.Failed"
+            }
+            (Command::Play, _) => "NetStream.Play.StreamNotFound",
+        }
+    }
+
+    /// The NetStream status code that a publisher is told.
     pub fn status_code(&self) -> &'static str {
         match self {
             Refusal::UnknownKey
@@ -127,6 +200,10 @@ impl Refusal {
             | Refusal::SharedFolder
             | Refusal::Busy
             | Refusal::Plays
+            | Refusal::KeyInServer
+            | Refusal::KeyAsName
+            | Refusal::NoApplication
+            | Refusal::Renamed
             | Refusal::NotConnected => "NetStream.Publish.BadName",
             Refusal::Expired
             | Refusal::WrongApplication
@@ -140,6 +217,9 @@ impl Refusal {
             | Refusal::TokenWrongAction
             | Refusal::TokenForeignNetwork
             | Refusal::ZoneFull
+            | Refusal::Address
+            | Refusal::NotAdmitted { .. }
+            | Refusal::Failed
             | Refusal::NoSecret => "NetStream.Publish.Denied",
         }
     }
@@ -188,6 +268,13 @@ impl Refusal {
             Refusal::TokenForeignNetwork => "token_foreign_network",
             Refusal::ZoneFull => "zone_full",
             Refusal::NoSecret => "no_secret",
+            Refusal::KeyInServer => "key_in_server",
+            Refusal::KeyAsName => "key_as_name",
+            Refusal::NoApplication => "no_application",
+            Refusal::Address => "address",
+            Refusal::NotAdmitted { .. } => "not_admitted",
+            Refusal::Renamed => "renamed",
+            Refusal::Failed => "failed",
         }
     }
 
@@ -199,7 +286,7 @@ impl Refusal {
     }
 
     /// The labels of all reasons, by their [`index`](Refusal::index).
-    pub const LABELS: [&'static str; 23] = [
+    pub const LABELS: [&'static str; 30] = [
         "unknown_key",
         "expired",
         "wrong_application",
@@ -223,49 +310,52 @@ impl Refusal {
         "token_foreign_network",
         "zone_full",
         "no_secret",
+        "key_in_server",
+        "key_as_name",
+        "no_application",
+        "address",
+        "not_admitted",
+        "renamed",
+        "failed",
     ];
 }
 
-/// What a line of the log is about, of those that a client can cause again and again.
+/// The subject of a line in the log that a client can cause again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// A publish was refused.
-    Publish(Refusal),
-    /// A pull of nginx-rtmp's was refused.
+    /// A client's command was refused.
+    Refused(Command, Refusal),
+    /// A pull of nginx-rtmp was refused.
     Pull(Refusal),
-    /// A client played a stream key.
-    PlayOfKey,
-    /// `on_publish` renamed a stream.
-    Renamed,
 }
 
 impl Topic {
-    /// How many there are.
-    pub const COUNT: usize = 2 * Refusal::LABELS.len() + 2;
+    /// The words for each group of topics, which has a place for each reason.
+    const GROUPS: [&'static str; 4] = ["publish", "pull", "connect", "play"];
 
-    /// Its place among all of them. Wrong keys and tokens that nobody signed share the first: both are guesses.
+    /// The number of topics.
+    pub const COUNT: usize = Topic::GROUPS.len() * Refusal::LABELS.len();
+
+    /// Returns the place of the topic, below [`Topic::COUNT`]. Wrong keys and tokens that nobody signed share the first place: both
+    /// are guesses.
     #[must_use]
     pub fn index(self) -> usize {
-        match self {
-            Topic::Publish(refusal) if refusal.is_wrong_key() => 0,
-            Topic::Publish(refusal) => refusal.index(),
-            Topic::Pull(refusal) => Refusal::LABELS.len() + refusal.index(),
-            Topic::PlayOfKey => 2 * Refusal::LABELS.len(),
-            Topic::Renamed => 2 * Refusal::LABELS.len() + 1,
-        }
+        let (group, refusal) = match self {
+            Topic::Refused(Command::Publish, refusal) if refusal.is_wrong_key() => return 0,
+            Topic::Refused(Command::Publish, refusal) => (0, refusal),
+            Topic::Pull(refusal) => (1, refusal),
+            Topic::Refused(Command::Connect, refusal) => (2, refusal),
+            Topic::Refused(Command::Play, refusal) => (3, refusal),
+        };
+        group * Refusal::LABELS.len() + refusal.index()
     }
 
-    /// What the topic at a place is called, where many are summed up.
+    /// Returns the words for the topic at a place, for a line that sums up many refusals.
     #[must_use]
     pub fn words(index: usize) -> String {
-        let count = Refusal::LABELS.len();
-        let reason = |index: usize| Refusal::LABELS.get(index).copied().unwrap_or_default().replace('_', " ");
-        match index {
-            _ if index < count => format!("publish refused: {}", reason(index)),
-            _ if index < 2 * count => format!("pull refused: {}", reason(index - count)),
-            _ if index == 2 * count => "play refused: a stream key as name".to_owned(),
-            _ => "publish refused: on_publish renamed the stream".to_owned(),
-        }
+        let (group, reason) = (index / Refusal::LABELS.len(), index % Refusal::LABELS.len());
+        let group = Topic::GROUPS.get(group).copied().unwrap_or_default();
+        format!("{group} refused: {}", Refusal::LABELS[reason].replace('_', " "))
     }
 }
 
@@ -300,6 +390,14 @@ mod tests {
             (Refusal::BadName(NameError::Empty), "bad stream name: empty name, expected 1 to 128 characters"),
             (ArgumentError::Reserved { name: "addr" }.into(), "argument \"addr\" is reserved"),
             (Refusal::TooLong { len: 256 }, "name and arguments of 256 bytes, at most 255 are allowed"),
+            (
+                Refusal::NotAdmitted { command: Command::Publish, denial: Denial::Status(403) },
+                "not admitted: on_publish answered with status 403",
+            ),
+            (
+                Refusal::NotAdmitted { command: Command::Play, denial: Denial::NoAnswer },
+                "not admitted: on_play does not answer",
+            ),
         ] {
             assert_eq!(refusal.to_string(), reason);
         }
@@ -311,12 +409,28 @@ mod tests {
             assert_eq!(Refusal::LABELS.iter().filter(|other| *other == label).count(), 1);
             assert_eq!(Topic::words(index), format!("publish refused: {}", label.replace('_', " ")));
         }
-        assert_eq!((Refusal::UnknownKey.index(), Refusal::NoSecret.index()), (0, Refusal::LABELS.len() - 1));
-        assert_eq!(Topic::Publish(Refusal::TokenInvalid).index(), 0);
+        let of = |command| Topic::words(Topic::Refused(command, Refusal::Address).index());
+        assert_eq!(
+            [Command::Publish, Command::Connect, Command::Play].map(of),
+            ["publish refused: address", "connect refused: address", "play refused: address"]
+        );
         assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
-        assert_eq!(Topic::words(Topic::PlayOfKey.index()), "play refused: a stream key as name");
-        assert_eq!(Topic::Renamed.index(), Topic::COUNT - 1);
-        assert!(Topic::words(Topic::COUNT - 1).contains("renamed"));
+        // Wrong keys and tokens that nobody signed are counted as one.
+        assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
+        assert_eq!(Topic::Refused(Command::Play, Refusal::Failed).index(), Topic::COUNT - 1);
+    }
+
+    #[test]
+    fn codes_fit_the_command() {
+        for (command, refusal, code) in [
+            (Command::Publish, Refusal::Address, "NetStream.Publish.Denied"),
+            (Command::Play, Refusal::Address, "NetStream.Play.Failed"),
+            (Command::Play, Refusal::KeyAsName, "NetStream.Play.StreamNotFound"),
+            (Command::Connect, Refusal::KeyInServer, "NetConnection.Connect.Rejected"),
+        ] {
+            assert_eq!(refusal.code(command), code);
+        }
+        assert!(Refusal::KeyInServer.to_string().contains("Stream Key"));
     }
 
     #[test]

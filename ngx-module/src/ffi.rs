@@ -14,6 +14,8 @@
 //! | `incoming` | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
 //! | `commands` | where the directives of other modules write to |
+//! | `neighbours` | `exec`, `allow` and `deny` of nginx-rtmp, as they were configured |
+//! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
 //! | `disk` | what nginx-rtmp writes, and how it stops |
 //! | `push`, `tls`, `resolver` | connections to push targets |
 //! | `outgoing` | which connections are those to push targets, and how one ended |
@@ -39,6 +41,8 @@ pub mod export;
 pub mod incoming;
 pub mod interworker;
 pub mod log;
+mod neighbours;
+mod netcall;
 pub mod outgoing;
 mod outlet;
 mod pieces;

@@ -1,5 +1,7 @@
 //! The life of a session: what it publishes, what it plays, and its end.
 
+pub mod admission;
+pub mod connect;
 pub mod early;
 pub mod guard;
 pub mod guests;
@@ -8,6 +10,7 @@ pub mod outgoing;
 pub mod play;
 pub mod publish;
 mod refusal;
+mod secrets;
 pub mod spread;
 
 use std::rc::Rc;

@@ -3,8 +3,9 @@
 use std::{collections::HashSet, path::PathBuf};
 
 use weir_model::{
-    Digest, Server, duplicate::Duplicate, guard::deadline::Limits, key::StreamKey, push::access::Rule,
-    server::ServerBlock, stat::Format, state_file::State, target::Target, token::Signer, verdict::Policy,
+    Digest, Server, access, duplicate::Duplicate, exec, guard::deadline::Limits, key::StreamKey,
+    push::access::Rule, server::ServerBlock, stat::Format, state_file::State, target::Target, token::Signer,
+    verdict::Policy,
 };
 
 use crate::ffi::conf::{BlockMark, Handle, Inherit};
@@ -127,6 +128,10 @@ pub struct AppSettings {
     pub server: Server,
     /// The folders that HLS and DASH write to, as numbers; known likewise.
     pub folders: Vec<u64>,
+    /// What nginx-rtmp's `exec` lines of the application pass to programs; known once all was read.
+    pub exec: exec::Uses,
+    /// nginx-rtmp's `allow` and `deny` lines of the application, in their order; known once all was read.
+    pub access: Vec<access::Rule>,
 }
 
 impl AppSettings {

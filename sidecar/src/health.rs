@@ -65,7 +65,9 @@ pub async fn check(
     match found {
         Ok(found) => Ok(format!("{subject}: {found}")),
         // What a server says may have more than one line.
-        Err(why) => Err(Unhealthy { subject: subject.to_owned(), why: why.replace(char::is_control, " ") }),
+        Err(why) => {
+            Err(Unhealthy { subject: subject.to_owned(), why: weir_model::text::clean(&why).into_owned() })
+        }
     }
 }
 

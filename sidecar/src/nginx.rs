@@ -355,7 +355,7 @@ impl Nginx {
         }
         match serde_json::from_str(text) {
             Ok(Wire { error: Inner { code, message } }) => {
-                let message = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                let message = weir_model::text::clean(&message).into_owned();
                 Error::Refused { status, code, message }
             }
             Err(_) => Error::NotTheApi { api: self.api.to_string(), status },

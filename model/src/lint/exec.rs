@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Advice, Directive, Severity, listed, reader::all};
-use crate::verdict::Policy;
+use crate::{exec::variables, verdict::Policy};
 
 /// Started by a publisher; the name is what was published (ngx_rtmp_exec_push_eval, ngx_rtmp_exec_event_eval).
 const BY_PUBLISHER: [&str; 5] =
@@ -13,7 +13,7 @@ const BY_PLAYER: [&str; 3] = ["exec_play", "exec_play_done", "exec_pull"];
 
 /// What a `publish` or `play` brings.
 const NAMES: [&str; 2] = ["name", "args"];
-/// What a `connect` brings (ngx_rtmp_eval_session). Weir has no rule for these.
+/// What a `connect` brings (ngx_rtmp_eval_session).
 const CONNECT: [&str; 4] = ["flashver", "swfurl", "tcurl", "pageurl"];
 
 /// Where a directive may stand, from the outside in. What an outer block says holds in each application below it.
@@ -89,9 +89,14 @@ fn advice(directive: &Directive, applications: &[&Application<'_>]) -> Option<Ad
     }
     let variables: Vec<_> = variables.iter().map(|variable| format!("${variable}")).collect();
     let (who, remedy) = match directive.name() {
-        "exec_play" => ("any player", "leave it out, or have \"on_play\" tell a program of yours"),
-        "exec_play_done" => ("any player", "leave it out, or have \"on_play_done\" tell a program of yours"),
-        "exec_pull" => ("any player", "write out the stream's name, in an application of its own"),
+        "exec_play" => {
+            ("any player", "say \"weir_publish key;\" there, or have \"on_play\" tell a program of yours")
+        }
+        "exec_play_done" => (
+            "any player",
+            "say \"weir_publish key;\" there, or have \"on_play_done\" tell a program of yours",
+        ),
+        "exec_pull" => ("any player", "say \"weir_publish key;\" there, or write out the stream's name"),
         _ => ("a stranger", "say \"weir_publish key;\" there, or leave it out"),
     };
     let problem = format!(
@@ -103,20 +108,18 @@ fn advice(directive: &Directive, applications: &[&Application<'_>]) -> Option<Ad
     Some(Advice::new(directive, Severity::Danger, problem, remedy))
 }
 
-/// The variables among the arguments that somebody without a key may choose.
+/// The variables among the arguments that a stranger chooses as they like: where `weir_publish` is `key` or
+/// `open`, Weir lets nothing through that a shell reads ([`exec`](crate::exec)).
 fn chosen_by_strangers(directive: &Directive, policy: Policy) -> Vec<&str> {
-    let by_player = BY_PLAYER.contains(&directive.name());
     let mut chosen: Vec<&str> = Vec::new();
     // The command itself is taken as it is written (ngx_rtmp_exec_run).
     for variable in directive.words.iter().skip(2).flat_map(|word| variables(word)) {
         let (is_name, is_connect) = (NAMES.contains(&variable), CONNECT.contains(&variable));
         let exposed = match (directive.name(), policy) {
+            (_, Policy::Key | Policy::Open) => false,
             // It knows two variables, and the other is the application (ngx_rtmp_exec_pull_eval).
             ("exec_pull", _) => variable == "name",
-            _ if by_player => is_name || is_connect,
-            (_, Policy::Off) => is_name || is_connect,
-            (_, Policy::Open) => is_connect,
-            (_, Policy::Key) => false,
+            _ => is_name || is_connect,
         };
         if exposed && !chosen.contains(&variable) {
             chosen.push(variable);
@@ -125,51 +128,10 @@ fn chosen_by_strangers(directive: &Directive, policy: Policy) -> Vec<&str> {
     chosen
 }
 
-/// The variables of a word: `$letters` and `${anything}`; a backslash takes the next byte as it is (ngx_rtmp_eval).
-fn variables(word: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut rest = word;
-    while let Some(at) = rest.find(['$', '\\']) {
-        let after = &rest[at + 1..];
-        if rest[at..].starts_with('\\') {
-            let mut skipped = after.chars();
-            skipped.next();
-            rest = skipped.as_str();
-        } else if let Some(braced) = after.strip_prefix('{') {
-            let (name, behind) = braced.split_once('}').unwrap_or(("", ""));
-            found.push(name);
-            rest = behind;
-        } else {
-            let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-            found.push(&after[..end]);
-            rest = &after[end..];
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{lint, places};
     use super::*;
-
-    #[test]
-    fn variables_as_nginx_rtmp_sees_them() {
-        for (word, expected) in [
-            ("$name", &["name"][..]),
-            ("/a/$name.flv", &["name"]),
-            ("${name}x$args2", &["name", "args"]),
-            ("$names", &["names"]),
-            (r"\$name", &[]),
-            (r"\\$name", &["name"]),
-            ("$$name", &["", "name"]),
-            ("${name", &[""]),
-            ("name\\", &[]),
-            ("ü$name", &["name"]),
-        ] {
-            assert_eq!(variables(word), expected, "{word}");
-        }
-    }
 
     #[test]
     fn a_publishers_words_need_name_rules() {
@@ -215,15 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_on_names_holds_for_connect_and_for_players() {
+    fn words_of_connect_and_of_players_are_harmless_where_names_have_a_rule() {
         for (policy, command, found) in [
             ("key", "exec a $tcurl", false),
-            ("open", "exec a $tcurl", true),
+            ("open", "exec a $tcurl", false),
+            ("off", "exec a $tcurl", true),
             ("open", "exec a $name", false),
-            ("key", "exec_play a $name", true),
-            ("key", "exec_play_done a $flashver", true),
-            ("key", "exec_pull a $name", true),
-            ("key", "exec_play a $app", false),
+            ("open", "exec sh -c \"a $args\"", false),
+            ("off", "exec sh -c \"a $args\"", true),
+            ("key", "exec_play a $name", false),
+            ("off", "exec_play a $name", true),
+            ("key", "exec_play_done a $flashver", false),
+            ("open", "exec_pull a $name", false),
+            ("off", "exec_pull a $name", true),
+            ("off", "exec_play a $app", false),
         ] {
             let text =
                 format!("rtmp {{ server {{ application live {{ weir_publish {policy}; {command}; }} }} }}");
@@ -264,7 +231,7 @@ mod tests {
             lint(text),
             [
                 "/etc/nginx/nginx.conf:1: danger: \"exec_play\" gives a program what any player chooses ($name) in the application \
-              \"live\": leave it out, or have \"on_play\" tell a program of yours"
+              \"live\": say \"weir_publish key;\" there, or have \"on_play\" tell a program of yours"
             ]
         );
     }

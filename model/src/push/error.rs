@@ -1,6 +1,6 @@
 //! Why a push failed, in words for the admin.
 
-use crate::guard::Violation;
+use crate::{guard::Violation, text};
 
 /// The longest text of a target that is kept, in characters.
 const MAX_TEXT: usize = 200;
@@ -151,8 +151,7 @@ impl LastError {
 
 /// What a stranger wrote, fit for a log: one line, not too long.
 fn one_line(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut line: String = text.chars().take(MAX_TEXT).map(printable).collect();
+    let mut line: String = text::clean(text).chars().take(MAX_TEXT).collect();
     if text.chars().nth(MAX_TEXT).is_some() {
         line.push_str("...");
     }

@@ -1,5 +1,7 @@
 //! How the formats write numbers and what strangers chose. All of it appends to one text.
 
+use crate::text;
+
 /// Appends a number in decimal.
 pub(super) fn push_number(out: &mut String, mut number: u64) {
     let mut digits = [0; 20];
@@ -26,7 +28,7 @@ pub(super) fn push_tenths(out: &mut String, tenths: u64) {
 }
 
 /// Appends text to the content or to a quoted attribute of XML or HTML. What XML cannot hold, and
-/// any other control character, becomes U+FFFD.
+/// what deceives a reader (`text::clean`), becomes U+FFFD.
 pub(super) fn push_escaped(out: &mut String, text: &str) {
     if text.bytes().all(is_plain) {
         out.push_str(text);
@@ -39,8 +41,7 @@ pub(super) fn push_escaped(out: &mut String, text: &str) {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
-            character if character.is_control() => out.push(char::REPLACEMENT_CHARACTER),
+            character if text::is_deceptive(character) => out.push(char::REPLACEMENT_CHARACTER),
             character => out.push(character),
         }
     }
@@ -88,12 +89,11 @@ mod tests {
         fn nothing_raw_is_left(text in any::<String>()) {
             let escaped = written(|out| push_escaped(out, &text));
             prop_assert!(!escaped.contains(['<', '>', '"', '\'']));
-            prop_assert!(!escaped.contains(char::is_control));
+            prop_assert!(!escaped.contains(text::is_deceptive));
             let back = escaped
                 .replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'")
                 .replace("&amp;", "&");
-            let bad = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-            prop_assert_eq!(back, text.replace(bad, "\u{fffd}"));
+            prop_assert_eq!(back, text::clean(&text).into_owned());
         }
     }
 }

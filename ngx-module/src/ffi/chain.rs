@@ -5,23 +5,27 @@
 //! `ngx_rtmp_close_stream`) are hooked in postconfiguration, outermost because this module is loaded last.
 
 mod answers;
+mod asks;
 mod commands;
 mod events;
+mod plays;
 
 use std::ffi::CStr;
 
 use nginx_sys::{
-    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_int_t,
+    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_int_t, ngx_pool_t,
 };
 
 use super::{
-    callback, collections, conf, export, log,
+    callback, collections, conf, export, log, neighbours,
     process::Local,
+    relay,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
-        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt,
-        ngx_rtmp_header_t, ngx_rtmp_play_pt, ngx_rtmp_publish_pt, ngx_rtmp_session_t,
+        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_connect_pt,
+        ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t,
+        ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt,
+        ngx_rtmp_publish_pt, ngx_rtmp_session_t,
     },
     servers,
 };
@@ -30,10 +34,12 @@ pub(super) use commands::forward_publish;
 
 /// What was in place before our hooks.
 struct Next {
+    connect_command: ngx_rtmp_handler_pt,
     publish_command: ngx_rtmp_handler_pt,
     play_command: ngx_rtmp_handler_pt,
     play2_command: ngx_rtmp_handler_pt,
     result: ngx_rtmp_handler_pt,
+    connect: ngx_rtmp_connect_pt,
     publish: ngx_rtmp_publish_pt,
     play: ngx_rtmp_play_pt,
     close_stream: ngx_rtmp_close_stream_pt,
@@ -41,10 +47,12 @@ struct Next {
 }
 
 static NEXT: Local<Next> = Local::new(Next {
+    connect_command: None,
     publish_command: None,
     play_command: None,
     play2_command: None,
     result: None,
+    connect: None,
     publish: None,
     play: None,
     close_stream: None,
@@ -84,11 +92,14 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             let settings = &mut *conf::main_settings((*(*cf).cycle).conf_ctx);
             settings.learn_servers(servers::describe(&rtmp, core));
             settings.application_facts = application_facts(core);
+            note_neighbours(&rtmp, core, (*cf).pool);
             NEXT.with(|next| {
                 next.publish_command = command;
-                next.play_command = replace_command(&mut core.amf, c"play", commands::play_command);
-                next.play2_command = replace_command(&mut core.amf, c"play2", commands::play2_command);
+                next.connect_command = replace_command(&mut core.amf, c"connect", asks::connect_command);
+                next.play_command = replace_command(&mut core.amf, c"play", plays::play_command);
+                next.play2_command = replace_command(&mut core.amf, c"play2", plays::play2_command);
                 next.result = replace_command(&mut core.amf, c"_result", answers::result);
+                next.connect = (*rtmp.ngx_rtmp_connect).replace(asks::connects);
                 next.publish = (*rtmp.ngx_rtmp_publish).replace(commands::published);
                 next.play = (*rtmp.ngx_rtmp_play).replace(commands::played);
                 next.close_stream = (*rtmp.ngx_rtmp_close_stream).replace(commands::close_stream);
@@ -130,6 +141,23 @@ unsafe fn application_facts(core: &ngx_rtmp_core_main_conf_t) -> Vec<Application
         }
     }
     facts
+}
+
+/// Notes what other modules of nginx-rtmp were configured with, and hides what is secret there.
+///
+/// # Safety
+///
+/// `core` is the main configuration of nginx-rtmp's core module, read completely; `pool` is its pool.
+unsafe fn note_neighbours(rtmp: &rtmp_sys::Rtmp, core: &ngx_rtmp_core_main_conf_t, pool: *mut ngx_pool_t) {
+    // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application).
+    unsafe {
+        for server in collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers) {
+            for app in collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**server).applications) {
+                neighbours::note(rtmp, &**app);
+                relay::hide(rtmp, &**app, pool);
+            }
+        }
+    }
 }
 
 type Handler =

@@ -5,16 +5,19 @@
 //! made. So a publisher has that context before its first push. And of what was pushed before a stream was
 //! closed, the context remembers nothing when its connection publishes again.
 
-use std::{mem, ptr, slice};
+use std::{ffi::c_void, mem, ptr, slice};
 
 use nginx_sys::{
     NGX_OK, ngx_add_timer, ngx_array_t, ngx_del_timer, ngx_event_t, ngx_flag_t, ngx_int_t, ngx_log_t,
-    ngx_msec_t, ngx_pcalloc, ngx_str_t, ngx_uint_t,
+    ngx_msec_t, ngx_pcalloc, ngx_pnalloc, ngx_pool_t, ngx_str_t, ngx_uint_t,
 };
 
 use super::{
     callback, collections, commands, conf,
-    rtmp_sys::{self, Rtmp, ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t},
+    rtmp_sys::{
+        self, Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t,
+        ngx_rtmp_session_t,
+    },
     session::Session,
 };
 
@@ -33,13 +36,23 @@ struct RelaySettings {
     pull_reconnect: ngx_msec_t,
 }
 
-/// The settings of a session's application, if the loaded nginx-rtmp has them as declared above: its
-/// directives tell where they write to.
+/// The settings of a session's application.
 ///
 /// # Safety
 ///
 /// `session` is alive.
 unsafe fn settings<'a>(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> Option<&'a RelaySettings> {
+    // SAFETY: by contract.
+    unsafe { settings_of(rtmp, (*session).app_conf) }
+}
+
+/// The settings of an application, if the loaded nginx-rtmp has them as declared above: its directives tell
+/// where they write to.
+///
+/// # Safety
+///
+/// `app_conf` is null, or the settings of an application.
+unsafe fn settings_of<'a>(rtmp: &Rtmp, app_conf: *mut *mut c_void) -> Option<&'a RelaySettings> {
     // SAFETY: by contract; a module's commands are a table that ends with an empty name.
     unsafe {
         let module = rtmp.ngx_rtmp_relay_module;
@@ -51,7 +64,81 @@ unsafe fn settings<'a>(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> Option<
         as_declared
             .iter()
             .all(|(name, offset)| commands::offset(module, name) == Some(*offset))
-            .then(|| conf::entry((*session).app_conf, module))?
+            .then(|| conf::entry(app_conf, module))?
+    }
+}
+
+/// Takes the secrets out of what nginx-rtmp logs of `push` and `pull` lines, and shows as the address of the
+/// other end: what follows the host in the URL, and `playPath=`. The other end gets them as before.
+///
+/// # Safety
+///
+/// `app` is an application of a configuration that was read completely, and nothing runs with it yet; `pool` is
+/// the configuration's.
+pub(super) unsafe fn hide(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t, pool: *mut ngx_pool_t) {
+    // SAFETY: by contract; the arrays hold pointers to targets (ngx_rtmp_relay_push_pull).
+    unsafe {
+        let Some(settings) = settings_of(rtmp, app.app_conf) else { return };
+        for lines in [&settings.pushes, &settings.pulls, &settings.static_pulls] {
+            for target in collections::array::<*mut ngx_rtmp_relay_target_t>(lines) {
+                hide_in(&mut **target, &app.name, pool);
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for `hide`, for a target of `app`.
+unsafe fn hide_in(target: &mut ngx_rtmp_relay_target_t, app: &ngx_str_t, pool: *mut ngx_pool_t) {
+    let url = bytes(&target.url.url);
+    if url.starts_with(b"unix:") {
+        return;
+    }
+    let host = url.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(url.len());
+    if target.play_path.len > 0 {
+        // nginx-rtmp reads the application and the stream out of the path where they are not given
+        // (ngx_rtmp_relay_create_connection).
+        let path = bytes(&target.url.uri);
+        let first = path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/').next();
+        let first = first.unwrap_or_default();
+        let in_path = [b"/-/", bytes(&target.play_path)].concat();
+        // SAFETY: by contract.
+        let (Some(uri), Some(named), Some(tc_url)) = (unsafe {
+            let tc_url = [b"rtmp://", &url[..host], b"/"].concat();
+            (copy(pool, &in_path), copy(pool, first), copy(pool, &tc_url))
+        }) else {
+            return;
+        };
+        if target.app.len == 0 && first.is_empty() {
+            // Without an application in the line, nginx-rtmp leaves it out of the URL that it sends.
+            if target.tc_url.len == 0 {
+                target.tc_url = tc_url;
+            }
+            target.app = *app;
+        } else if target.app.len == 0 {
+            target.app = named;
+        }
+        target.url.uri = uri;
+        target.play_path = ngx_str_t { len: 0, data: ptr::null_mut() };
+    }
+    target.url.url.len = host;
+}
+
+/// A copy in a pool.
+///
+/// # Safety
+///
+/// `pool` is alive.
+unsafe fn copy(pool: *mut ngx_pool_t, text: &[u8]) -> Option<ngx_str_t> {
+    // SAFETY: by contract; as many bytes as are copied (ngx_pnalloc).
+    unsafe {
+        let data: *mut u8 = ngx_pnalloc(pool, text.len().max(1)).cast();
+        if data.is_null() {
+            return None;
+        }
+        ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
+        Some(ngx_str_t { len: text.len(), data })
     }
 }
 

@@ -105,6 +105,7 @@ symbols! {
             *mut ngx_rtmp_header_t,
             *mut ngx_chain_t,
         ) -> ngx_int_t,
+        ngx_rtmp_send_chunk_size: unsafe extern "C" fn(*mut ngx_rtmp_session_t, u32) -> ngx_int_t,
         ngx_rtmp_finalize_session: unsafe extern "C" fn(*mut ngx_rtmp_session_t),
         ngx_rtmp_send_status:
             unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut c_char, *mut c_char, *mut c_char) -> ngx_int_t,
@@ -118,6 +119,9 @@ symbols! {
         ngx_rtmp_record_module,
         ngx_rtmp_hls_module,
         ngx_rtmp_dash_module,
+        ngx_rtmp_access_module,
+        ngx_rtmp_exec_module,
+        ngx_rtmp_netcall_module,
     }
     globals {
         ngx_rtmp_core_main_conf: *mut ngx_rtmp_core_main_conf_t,

@@ -1,5 +1,6 @@
 //! An RTMP session of nginx-rtmp.
 
+mod refusal;
 mod traffic;
 
 use std::{

@@ -1,10 +1,10 @@
 //! A stream that is live: what comes in, and that it is known by its name.
 
 use weir_model::{
+    Refusal,
     guard::Violation,
     media::{AudioFacts, VideoFacts},
     rate::Rate,
-    refusal::Topic,
     verdict::Credential,
 };
 use weir_zone::{NewStream, Rates, StreamId, StreamRow};
@@ -12,11 +12,11 @@ use weir_zone::{NewStream, Rates, StreamId, StreamRow};
 use super::{
     guard::{self, Passage},
     publish::{Publish, set},
-    refusal::may_tell,
+    refusal::refuse,
     spread,
 };
 use crate::{
-    ffi::{log::Level, process, session::Session, timer},
+    ffi::{process, session::Session, timer},
     push,
     runtime::{self, Runtime},
     settings::AppSettings,
@@ -180,24 +180,15 @@ fn watch(session: &mut Session) -> Passage {
     Passage::Open
 }
 
-/// An `on_publish` that redirects renames the stream beneath us, after HLS and the zone know its name. Returns
-/// whether the stream goes on.
+/// Makes sure that nginx-rtmp publishes the stream by the name that HLS and the zone know. Returns whether
+/// anybody may see its media. A redirect of `on_publish` to another name was refused before; one to another
+/// server may rename it too (`notify_relay_redirect`).
 fn confirm_name(session: &mut Session) -> bool {
     let Some(live_name) = session.live_name() else { return true };
     let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return true };
     live.confirmed = true;
     if live.name != live_name {
-        let claimed = live.name.clone();
-        if may_tell(session, Topic::Renamed) {
-            session.log(
-                Level::Error,
-                format_args!(
-                    "publish refused: on_publish renamed the stream \"{claimed}\", app: \"{}\"",
-                    session.app()
-                ),
-            );
-        }
-        session.close();
+        refuse(session, Refusal::Renamed);
         return false;
     }
     started(session);

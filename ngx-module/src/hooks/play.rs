@@ -1,12 +1,28 @@
 //! A play: counted while it lasts.
 
-use weir_model::{Digest, client::ticket_of, guard::Violation, rate::Rate, refusal::Topic, verdict::Policy};
+use weir_model::{
+    Digest, Refusal, StreamName,
+    access::{self, Act},
+    client::ticket_of,
+    exec,
+    guard::Violation,
+    masking,
+    rate::Rate,
+    refusal::{ArgumentError, Command},
+    text,
+    verdict::Policy,
+};
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
-use super::{close_soon, guard, guests, refusal};
+use super::{
+    close_soon, guard, guests,
+    refusal::refuse_command,
+    secrets::{self, with_rule},
+};
 use crate::{
-    ffi::{log::Level, process, session::Session},
+    ffi::{process, session::Session},
     runtime::{self, Runtime},
+    settings::AppSettings,
     worker,
 };
 
@@ -38,31 +54,82 @@ impl Playing {
     }
 }
 
-/// A client says `play`. A stream key is no stream's name: whoever plays it would see it in nginx-rtmp's log.
-/// Returns whether nginx-rtmp may see the command.
-pub fn may_play(session: &mut Session, raw: &[u8]) -> bool {
-    let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
+/// What becomes of a `play` command.
+pub enum Flow {
+    /// nginx-rtmp gets it as it came.
+    Untouched,
+    /// nginx-rtmp gets this name (with arguments) instead.
+    Forward(Vec<u8>),
+    /// It was answered.
+    Done,
+}
+
+/// A client says `play`; `raw` is the name with arguments. nginx-rtmp logs both, and passes them to hooks and
+/// programs.
+pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
+    let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else {
+        return Flow::Untouched;
+    };
+    if session.is_from_worker() {
+        return Flow::Untouched;
+    }
     if let Some(violation) = guard::on_name(session, raw) {
         refuse_name(session, violation);
-        return false;
+        return Flow::Done;
     }
     note_own_player(session, &runtime, raw);
-    let name = raw.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let digest = Digest::of(name);
-    let is_key = settings.publish() == Policy::Key
-        && (runtime.file_key(session.server(), session.app(), &digest).is_some()
-            || runtime.zone.lock(process::pid()).is_valid_key(&digest));
-    if is_key {
-        if refusal::may_tell(session, Topic::PlayOfKey) {
-            session.log(
-                Level::Error,
-                format_args!("play refused: a stream key as name, app: \"{}\"", session.app()),
-            );
+    match judge(&runtime, settings, session, raw) {
+        Ok(None) => Flow::Untouched,
+        Ok(Some(name)) => Flow::Forward(name),
+        Err(refusal) => {
+            refuse_command(session, Command::Play, refusal, 0.0);
+            Flow::Done
         }
-        session.send_status("NetStream.Play.StreamNotFound", "error", "a stream key is not a stream's name");
-        close_soon(session);
     }
-    !is_key
+}
+
+/// The name with arguments that nginx-rtmp gets, where it is another one.
+fn judge(
+    runtime: &Runtime,
+    settings: &AppSettings,
+    session: &Session,
+    raw: &[u8],
+) -> Result<Option<Vec<u8>>, Refusal> {
+    if access::is_denied(&settings.access, session.client(), Act::Play) {
+        return Err(Refusal::Address);
+    }
+    let (name, _) = parted(raw);
+    let policy = settings.publish();
+    let is_key = masking::holds_key(name)
+        || policy == Policy::Key
+            && (secrets::is_key(runtime, name)
+                || with_rule(runtime, Some(policy), |rule| masking::holds_credential(name, rule)));
+    if is_key {
+        return Err(Refusal::KeyAsName);
+    }
+    let forward = with_rule(runtime, Some(policy), |rule| masking::without_secret_arguments(raw, rule));
+    if policy == Policy::Off {
+        return Ok(forward);
+    }
+    if text::clean_bytes(raw).as_bytes() != raw {
+        return Err(Refusal::NotText);
+    }
+    let (name, args) = parted(forward.as_deref().unwrap_or(raw));
+    if settings.exec.name {
+        StreamName::parse(name)?;
+    }
+    if settings.exec.args && !exec::are_harmless(&String::from_utf8_lossy(args)) {
+        return Err(ArgumentError::Program.into());
+    }
+    Ok(forward)
+}
+
+/// Name and arguments.
+fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
+    match raw.iter().position(|byte| *byte == b'?') {
+        Some(question) => (&raw[..question], &raw[question + 1..]),
+        None => (raw, &[]),
+    }
 }
 
 /// Notes whether the daemon plays this for its jobs: on this machine, with the ticket that the API gives.

@@ -4,10 +4,13 @@ use std::rc::Rc;
 
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, Server, StreamName, Timestamp,
+    access::{self, Act},
     duplicate::{self, LiveFacts},
+    exec,
     guard::Violation,
+    masking,
     publish::publish_type,
-    refusal::Topic,
+    refusal::{ArgumentError, Topic},
     verdict::{self, Accepted, Credential, KeyFacts, Policy, Presentation},
 };
 use weir_zone::{Claim, NewStream};
@@ -16,6 +19,7 @@ use super::{
     SessionState, arm, guard, guests,
     live::Live,
     refusal::{may_tell, refuse},
+    secrets::with_rule,
     spread,
 };
 use crate::{
@@ -115,17 +119,28 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         let refusal = Presented::parse(raw).err().unwrap_or(Refusal::NotText);
         return refuse(session, refusal);
     }
+    if access::is_denied(&settings.access, session.client(), Act::Publish) {
+        return refuse(session, Refusal::Address);
+    }
     if guests::plays(session) {
         // nginx-rtmp has one stream for a connection, and would neither publish nor refuse it.
         return refuse(session, Refusal::Plays);
     }
     if settings.publish() == Policy::Off {
+        if masking::holds_key(raw.split(|byte| *byte == b'?').next().unwrap_or_default()) {
+            return refuse(session, Refusal::KeyAsName);
+        }
         if let Some(violation) = guard::on_free_publish(session, raw) {
             guard::refuse(session, violation);
             let busy = violation == Violation::SecondPublish;
             return refuse(session, if busy { Refusal::Busy } else { Refusal::Duplicate });
         }
-        return Flow::Untouched;
+        let clean =
+            with_rule(&runtime, Some(Policy::Off), |rule| masking::without_secret_arguments(raw, rule));
+        return match clean {
+            Some(name) => Flow::Forward { name, kind: publish_type(kind) },
+            None => Flow::Untouched,
+        };
     }
     match session.state() {
         Some(state) if state.is_closing() => return Flow::Done,
@@ -184,9 +199,20 @@ fn verdict(
             }
             Presentation::None => return Err(Refusal::NoKey),
         },
+        Policy::Open | Policy::Off if masking::holds_key(presented.name.as_bytes()) => {
+            return Err(Refusal::KeyAsName);
+        }
         Policy::Open | Policy::Off => verdict::decide_open(&presented)?.into(),
     };
-    let name = presented.renamed(grant.accepted.stream.as_str())?;
+    let stream = grant.accepted.stream.as_str();
+    let name = presented.renamed(stream)?;
+    let clean =
+        with_rule(runtime, Some(settings.publish()), |rule| masking::without_secret_arguments(&name, rule));
+    let name = clean.unwrap_or(name);
+    let args = String::from_utf8_lossy(name.get(stream.len() + 1..).unwrap_or_default());
+    if settings.exec.args && !exec::are_harmless(&args) {
+        return Err(ArgumentError::Program.into());
+    }
     Ok((grant, name))
 }
 

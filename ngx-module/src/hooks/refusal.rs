@@ -3,10 +3,17 @@
 use std::net::Ipv6Addr;
 
 use serde_json::json;
-use weir_model::{ClientAddr, Refusal, network, refusal::Topic, throttle::LogLine};
+use weir_model::{
+    ClientAddr, Refusal, network,
+    refusal::{Command, Topic},
+    throttle::LogLine,
+};
 use weir_zone::Summary;
 
-use super::{close_soon, publish::Flow};
+use super::{
+    close_soon,
+    publish::{Flow, Publish},
+};
 use crate::{
     ffi::{
         log::{self, Level},
@@ -18,24 +25,45 @@ use crate::{
 
 /// Tells the publisher why, logs it, and closes the connection a moment later, so that the answer arrives.
 pub(super) fn refuse(session: &mut Session, refusal: Refusal) -> Flow {
-    log_refusal(session, refusal);
-    session.send_status(refusal.status_code(), "error", &refusal.to_string());
-    close_soon(session);
+    refuse_command(session, Command::Publish, refusal, 0.0);
     Flow::Done
 }
 
-fn log_refusal(session: &Session, refusal: Refusal) {
+/// As [`refuse`], for any command. A `connect` is answered by its transaction, and by a status, as servers do.
+pub(super) fn refuse_command(session: &mut Session, command: Command, refusal: Refusal, transaction: f64) {
+    log_refusal(session, command, refusal);
+    let (code, reason) = (refusal.code(command), refusal.to_string());
+    if command == Command::Connect {
+        session.send_connect_error(transaction, code, &reason);
+    }
+    session.send_status(code, "error", &reason);
+    close_soon(session);
+}
+
+fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
     let Some(runtime) = runtime::current() else { return };
-    runtime.zone.count_refusal(refusal.index());
-    if !may_tell(session, Topic::Publish(refusal)) {
+    if command == Command::Publish {
+        runtime.zone.count_refusal(refusal.index());
+    }
+    if !may_tell(session, Topic::Refused(command, refusal)) {
         return;
     }
-    let data = json!({
-        "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
-    });
-    tell(session, "publish.denied", &data);
+    if command != Command::Play {
+        let data = json!({
+            "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
+        });
+        tell(session, "publish.denied", &data);
+    }
     let (reason, more) = refusal.log_parts();
-    session.log(Level::Error, format_args!("publish refused: {reason}, app: \"{}\"{more}", session.app()));
+    let stream = match session.known_state().map(|state| &state.publish) {
+        Some(Publish::Live(live)) => format!(", stream: \"{}\"", live.name()),
+        _ => String::new(),
+    };
+    let app = match session.app() {
+        "" => String::new(),
+        app => format!(", app: \"{app}\""),
+    };
+    session.log(Level::Error, format_args!("{} refused: {reason}{app}{stream}{more}", command.as_str()));
 }
 
 /// Counts what a client caused, and says whether it is told, and not only summed up: some lines per minute, for each address

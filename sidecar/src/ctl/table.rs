@@ -7,7 +7,7 @@ use crate::nginx::Video;
 
 /// Columns as wide as their widest cell, two spaces between; nothing behind the last.
 ///
-/// Control characters are shown as `?`, so that nothing from afar can move a terminal's cursor.
+/// `text::clean` replaces control characters, so that nothing from afar can move a terminal's cursor.
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     sparse_table(head, rows, &[])
 }
@@ -39,7 +39,7 @@ pub fn plain(cell: String) -> String {
     if cell.is_empty() {
         return "-".into();
     }
-    cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    weir_model::text::clean(&cell).into_owned()
 }
 
 /// A name that `weir stream drop` takes as it stands here: one with control characters is percent-coded, one without any
@@ -122,7 +122,10 @@ mod tests {
 
     #[test]
     fn nothing_reaches_the_terminal_but_text() {
-        assert_eq!(table(["NOTE"], &[["a\u{1b}[2J\nb\u{9b}".into()]]), "NOTE\na?[2J?b?\n");
+        assert_eq!(
+            table(["NOTE"], &[["a\u{1b}[2J\nb\u{9b}".into()]]),
+            "NOTE\na\u{fffd}[2J\u{fffd}b\u{fffd}\n"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Takes secrets out of what programs say, before anybody keeps or logs it.
 
+use weir_model::text::is_deceptive;
+
 /// What stands in their place.
 const MASK: &str = "***";
 /// Arguments of URLs whose values are secret.
@@ -15,7 +17,7 @@ pub fn masked(line: &str) -> String {
             out.push_str(&masked_word(&word));
             word.clear();
             out.push(if c.is_control() { ' ' } else { c });
-        } else if !c.is_control() {
+        } else if !is_deceptive(c) {
             word.push(c);
         }
     }

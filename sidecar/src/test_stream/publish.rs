@@ -113,7 +113,7 @@ fn words(status: &Status) -> String {
         (code, "") => code.to_owned(),
         (code, description) => format!("{description} ({code})"),
     };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    weir_model::text::clean(&text).into_owned()
 }
 
 /// The next whole second that leaves ffmpeg its head start: as seconds since the epoch, and as a moment.

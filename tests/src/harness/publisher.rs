@@ -44,6 +44,7 @@ enum Order {
 struct State {
     outcome: Option<Outcome>,
     closed: bool,
+    handshaken: bool,
     stream_created: bool,
     /// Milliseconds of media sent.
     sent_ms: u32,
@@ -207,6 +208,12 @@ impl Publisher {
         wait::until("the stream is created", 10.0, || self.state.lock().unwrap().stream_created);
     }
 
+    /// Waits until the handshake is done.
+    #[track_caller]
+    pub fn wait_handshaken(&self) {
+        wait::until("the handshake is done", 10.0, || self.state.lock().unwrap().handshaken);
+    }
+
     /// Waits until the server has ended the connection.
     #[track_caller]
     pub fn wait_closed(&self, seconds: f64) {
@@ -344,6 +351,10 @@ impl Session {
                 state.outcome.get_or_insert(Outcome::Closed);
                 state.closed = true;
                 true
+            }
+            Event::Handshaken => {
+                state.handshaken = true;
+                false
             }
             Event::StreamCreated(_) => {
                 state.stream_created = true;

@@ -1,6 +1,7 @@
 //! Weir's module in stock nginx: one binary, so that its tests run beside each other. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod admission;
 mod advice;
 mod api;
 mod commands;
@@ -8,11 +9,13 @@ mod control;
 mod duplicates;
 mod early;
 mod events;
+mod exec;
 mod failed_reload;
 mod foreign;
 mod hazards;
 mod long_lists;
 mod many;
+mod misplaced_keys;
 mod names;
 mod one_publish;
 mod overlap;

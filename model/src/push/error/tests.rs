@@ -9,6 +9,7 @@ fn the_target_speaks_for_itself() {
         ("", "", "without a reason"),
         ("Denied", "NetStream.Denied: no", "NetStream.Denied: no"),
         ("X", "a\r\nb\u{1b}[31m", "X: a\u{fffd}\u{fffd}b\u{fffd}[31m"),
+        ("X", "\u{202e}drow\u{2066}\u{200b}", "X: \u{fffd}drow\u{fffd}\u{fffd}"),
     ] {
         assert_eq!(LastError::rejected(code, description).to_string(), format!("rejected: {text}"));
     }

@@ -81,6 +81,13 @@ weir_publish_refused_total{reason=\"token_wrong_action\"} 19
 weir_publish_refused_total{reason=\"token_foreign_network\"} 20
 weir_publish_refused_total{reason=\"zone_full\"} 21
 weir_publish_refused_total{reason=\"no_secret\"} 22
+weir_publish_refused_total{reason=\"key_in_server\"} 23
+weir_publish_refused_total{reason=\"key_as_name\"} 24
+weir_publish_refused_total{reason=\"no_application\"} 25
+weir_publish_refused_total{reason=\"address\"} 26
+weir_publish_refused_total{reason=\"not_admitted\"} 27
+weir_publish_refused_total{reason=\"renamed\"} 28
+weir_publish_refused_total{reason=\"failed\"} 29
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25

@@ -3,9 +3,10 @@
 use std::ffi::CStr;
 
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
+use weir_model::refusal::Command;
 use weir_rtmp::amf0;
 
-use super::{NEXT, with_message};
+use super::{NEXT, asks, with_message};
 use crate::{
     ffi::{
         callback,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// A `publish` longer than this is no encoder's: names end at 255 bytes.
-const MAX_COMMAND: usize = 4096;
+pub(super) const MAX_COMMAND: usize = 4096;
 
 /// The AMF command `publish`, before nginx-rtmp reads it.
 pub(super) unsafe extern "C" fn publish_command(
@@ -51,54 +52,6 @@ pub(super) unsafe extern "C" fn publish_command(
     })
 }
 
-/// The AMF command `play`, before nginx-rtmp logs its name.
-pub(super) unsafe extern "C" fn play_command(
-    session: *mut ngx_rtmp_session_t,
-    header: *mut ngx_rtmp_header_t,
-    command: *mut ngx_chain_t,
-) -> ngx_int_t {
-    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
-    unsafe { judge_play(session, header, command, NEXT.with(|next| next.play_command), parse_play) }
-}
-
-/// As `play_command`, for `play2`.
-pub(super) unsafe extern "C" fn play2_command(
-    session: *mut ngx_rtmp_session_t,
-    header: *mut ngx_rtmp_header_t,
-    command: *mut ngx_chain_t,
-) -> ngx_int_t {
-    // SAFETY: as in `play_command`.
-    unsafe { judge_play(session, header, command, NEXT.with(|next| next.play2_command), parse_play2) }
-}
-
-/// # Safety
-///
-/// As for a handler of nginx-rtmp: a live session and the unread rest of a message.
-unsafe fn judge_play(
-    session: *mut ngx_rtmp_session_t,
-    header: *mut ngx_rtmp_header_t,
-    command: *mut ngx_chain_t,
-    next: ngx_rtmp_handler_pt,
-    name_of: for<'a> fn(&'a [u8]) -> Result<&'a [u8], amf0::Error>,
-) -> ngx_int_t {
-    callback::guard("play", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: by contract.
-        unsafe {
-            let mut safe = Session::new(session);
-            let may = match flatten(command, MAX_COMMAND).as_deref().map(name_of) {
-                Some(Ok(name)) => play::may_play(&mut safe, name),
-                // nginx-rtmp finds no name there either.
-                Some(Err(_)) => true,
-                None => play::may_play_at_length(&mut safe),
-            };
-            match may {
-                true => pass_on(next, session, header, command),
-                false => NGX_DONE as ngx_int_t,
-            }
-        }
-    })
-}
-
 /// # Safety
 ///
 /// As for a handler of nginx-rtmp.
@@ -110,29 +63,6 @@ pub(super) unsafe fn pass_on(
 ) -> ngx_int_t {
     // SAFETY: by contract.
     next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
-}
-
-/// Transaction, null, name (ngx_rtmp_cmd_play_init).
-fn parse_play(bytes: &[u8]) -> Result<&[u8], amf0::Error> {
-    let mut reader = amf0::Reader::new(bytes);
-    reader.skip_value()?;
-    reader.skip_value()?;
-    reader.string()
-}
-
-/// Transaction, null, an object with `streamName` (ngx_rtmp_cmd_play2_init).
-fn parse_play2(bytes: &[u8]) -> Result<&[u8], amf0::Error> {
-    let mut reader = amf0::Reader::new(bytes);
-    reader.skip_value()?;
-    reader.skip_value()?;
-    reader.begin_object()?;
-    while let Some(key) = reader.key()? {
-        if key == b"streamName" {
-            return reader.string();
-        }
-        reader.skip_value()?;
-    }
-    Ok(b"")
 }
 
 /// The name with its arguments, and the type, out of transaction, null, name, type (ngx_rtmp_cmd_publish_init).
@@ -208,9 +138,11 @@ pub(super) unsafe extern "C" fn published(
             if !safe.is_relay() {
                 publish::on_accepted(&mut safe);
             }
-            disk::with_writers(Act::Begin, || match NEXT.with(|next| next.publish) {
-                Some(next) => next(session, v),
-                None => NGX_ERROR as ngx_int_t,
+            asks::ask(session, Command::Publish, 0.0, || {
+                disk::with_writers(Act::Begin, || match NEXT.with(|next| next.publish) {
+                    Some(next) => next(session, v),
+                    None => NGX_ERROR as ngx_int_t,
+                })
             })
         }
     })
@@ -224,13 +156,12 @@ pub(super) unsafe extern "C" fn played(
     callback::guard("play", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
         unsafe {
-            let outcome = match NEXT.with(|next| next.play) {
-                Some(next) => next(session, v),
-                None => NGX_ERROR as ngx_int_t,
-            };
-            if outcome != NGX_ERROR as ngx_int_t {
+            let outcome = asks::play(session, v);
+            let mut safe = Session::new(session);
+            let refused = safe.known_state().is_some_and(|state| state.is_closing());
+            if outcome != NGX_ERROR as ngx_int_t && !refused {
                 let name = CStr::from_ptr((&raw const (*v).name).cast()).to_string_lossy();
-                play::on_play(&mut Session::new(session), &name);
+                play::on_play(&mut safe, &name);
             }
             outcome
         }

@@ -3,10 +3,9 @@
 use std::{marker::PhantomData, slice};
 
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
-use weir_model::media::content;
+use weir_model::{masking, media::content};
 
-use super::with_message;
-
+use super::{asks, with_message};
 use crate::{
     disk,
     ffi::{
@@ -74,7 +73,11 @@ pub(super) unsafe extern "C" fn message(
                 unsafe { limit_chunk_size(&session, message) };
                 return code(Passage::Open);
             }
-            _ => return code(early::on_data(&mut session, kind, body)),
+            _ => {
+                // SAFETY: as above; nobody looks at the message meanwhile.
+                unsafe { hide_keys(&session, kind, message) };
+                return code(early::on_data(&mut session, kind, body));
+            }
         };
         match passage {
             // SAFETY: the session and the header of the message that is handled now.
@@ -138,6 +141,39 @@ unsafe fn limit_chunk_size(session: &Session, message: *mut ngx_chain_t) {
             let place = buffer.pos.cast::<[u8; size_of::<u32>()]>();
             let size = u32::from_be_bytes(place.read());
             place.write(outgoing::chunk_size(session, size).to_be_bytes());
+        }
+    }
+}
+
+/// How much of a message is searched for keys.
+const MAX_SEARCHED: usize = 64 << 10;
+
+/// Overwrites what looks like a stream key in a client's message: metadata goes to players and into recordings,
+/// and some commands bear the name. Those of which the key is judged elsewhere are left as they are.
+///
+/// # Safety
+///
+/// `message` is the chain of a message of `session`, and nobody else looks at it meanwhile.
+unsafe fn hide_keys(session: &Session, kind: u8, message: *mut ngx_chain_t) {
+    if !session.is_accepted() || session.is_from_worker() || !weir_model::guard::is_amf(kind) {
+        return;
+    }
+    // SAFETY: by contract; what is written to are bytes of nginx-rtmp's own buffers, within `pos..last`.
+    unsafe {
+        let bytes = asks::gather(message, MAX_SEARCHED);
+        if weir_model::guard::is_judged(kind, &bytes) {
+            return;
+        }
+        for place in masking::places_of_keys(&bytes) {
+            let (mut link, mut start) = (message, 0);
+            while let Some(piece) = link.as_ref() {
+                let buffer = &*piece.buf;
+                let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
+                for at in place.clone().filter(|at| (start..start + length).contains(at)) {
+                    *buffer.pos.add(at - start) = b'*';
+                }
+                (link, start) = (piece.next, start + length);
+            }
         }
     }
 }

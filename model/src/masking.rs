@@ -1,0 +1,273 @@
+//! Secrets in what clients send: where they stand, and the text without them.
+//!
+//! People give the stream key in the wrong field: in *Server*, as the name to play, in an argument.
+//! nginx-rtmp logs all of these, and passes them to hooks and programs. So each text of a client is asked for
+//! secrets here first.
+
+use std::ops::Range;
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
+
+/// How many bytes of a text are searched for words that may be keys: nginx-rtmp cuts what is longer.
+const MAX_SEARCHED: usize = 512;
+/// How many words of a text are looked up.
+const MAX_WORDS: usize = 64;
+/// A word that is shorter is not looked up.
+const MIN_WORD: usize = 6;
+
+/// Length of a key that Weir makes: `wk_` and 32 characters.
+const KEY_LEN: usize = 35;
+
+/// Which texts count as secrets.
+#[derive(Clone, Copy)]
+pub struct Rule<'r> {
+    /// The arguments `key=` and `token=` are Weir's, as in an application that asks for keys. Elsewhere they
+    /// may be another program's.
+    pub own_arguments: bool,
+    /// Tells whether a word is a key of this server, whatever it looks like.
+    pub is_key: &'r dyn Fn(&[u8]) -> bool,
+    /// Tells whether a token is signed with this server's secret.
+    pub is_token: &'r dyn Fn(&str) -> bool,
+}
+
+impl Rule<'static> {
+    /// Only what looks like a key that Weir makes.
+    pub const SHAPE: Rule<'static> = Rule { own_arguments: false, is_key: &|_| false, is_token: &|_| false };
+}
+
+/// What kind of secret was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A stream key.
+    Key,
+    /// A token (JWT).
+    Token,
+    /// The value of `key=` or `token=`, which is neither.
+    Argument,
+}
+
+/// A secret in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: Kind,
+    /// Its bytes in the text.
+    pub at: Range<usize>,
+}
+
+/// Finds the secrets of a text, in their order, without overlaps.
+pub fn find(text: &[u8], rule: &Rule<'_>) -> Vec<Found> {
+    let decoded = Decoded::new(text);
+    let mut found = Vec::new();
+    keys(&decoded, &mut found);
+    tokens(&decoded, rule, &mut found);
+    words(text, rule, &mut found);
+    arguments(text, rule, &mut found);
+    found.sort_by_key(|found| (found.at.start, found.kind));
+    let mut merged: Vec<Found> = Vec::new();
+    for next in found {
+        match merged.last_mut() {
+            Some(last) if next.at.start < last.at.end => {
+                last.at.end = last.at.end.max(next.at.end);
+                last.kind = last.kind.min(next.kind);
+            }
+            _ => merged.push(next),
+        }
+    }
+    merged
+}
+
+/// Whether a text holds a key or a token: something that opens a stream.
+pub fn holds_credential(text: &[u8], rule: &Rule<'_>) -> bool {
+    find(text, rule).iter().any(|found| found.kind != Kind::Argument)
+}
+
+/// Whether a text holds what looks like a key that Weir makes.
+pub fn holds_key(text: &[u8]) -> bool {
+    find(text, &Rule::SHAPE).iter().any(|found| found.kind == Kind::Key)
+}
+
+/// The text with a mask in the place of each secret; `None` where there is none.
+pub fn masked(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
+    let found = find(text, rule);
+    if found.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = 0;
+    for secret in found {
+        out.extend_from_slice(&text[rest..secret.at.start]);
+        out.extend_from_slice(MASK.as_bytes());
+        rest = secret.at.end;
+    }
+    out.extend_from_slice(&text[rest..]);
+    Some(out)
+}
+
+/// `name?args` without the arguments that hold secrets; `None` where none does. The name is left as it is.
+pub fn without_secret_arguments(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
+    let question = text.iter().position(|byte| *byte == b'?')?;
+    let (name, args) = (&text[..question], &text[question + 1..]);
+    let clean = |argument: &&[u8]| find(&[b"?", *argument].concat(), rule).is_empty();
+    let all = args.split(|byte| *byte == b'&');
+    let kept: Vec<&[u8]> = all.clone().filter(clean).collect();
+    if kept.len() == all.count() {
+        return None;
+    }
+    let mut out = name.to_vec();
+    if !kept.is_empty() {
+        out.push(b'?');
+        out.extend_from_slice(&kept.join(&b'&'));
+    }
+    Some(out)
+}
+
+/// Where something stands that looks like a key that Weir makes, in bytes that may be anything.
+pub fn places_of_keys(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    keys(&Decoded::new(bytes), &mut found);
+    found.into_iter().map(|found| found.at).collect()
+}
+
+/// A text with each `%XX` resolved, and where its bytes came from.
+struct Decoded {
+    bytes: Vec<u8>,
+    /// Where each byte begins in the text, and where the text ends. Empty when nothing was resolved.
+    from: Vec<usize>,
+}
+
+impl Decoded {
+    fn new(text: &[u8]) -> Decoded {
+        if !text.contains(&b'%') {
+            return Decoded { bytes: text.to_vec(), from: Vec::new() };
+        }
+        let (mut bytes, mut from) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
+        let mut at = 0;
+        while at < text.len() {
+            from.push(at);
+            match escaped(&text[at..]) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    at += 3;
+                }
+                None => {
+                    bytes.push(text[at]);
+                    at += 1;
+                }
+            }
+        }
+        from.push(text.len());
+        Decoded { bytes, from }
+    }
+
+    /// The same bytes in the text.
+    fn place(&self, at: Range<usize>) -> Range<usize> {
+        match (self.from.get(at.start), self.from.get(at.end)) {
+            (Some(start), Some(end)) => *start..*end,
+            _ => at,
+        }
+    }
+}
+
+/// The byte that `%XX` stands for (RFC 3986, section 2.1).
+fn escaped(text: &[u8]) -> Option<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    match text {
+        [b'%', high, low, ..] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    }
+}
+
+/// `wk_` and 32 of `a-z2-7`, in either case, whatever stands around.
+fn keys(text: &Decoded, found: &mut Vec<Found>) {
+    let bytes = &text.bytes;
+    let mut at = 0;
+    while at + KEY_LEN <= bytes.len() {
+        let candidate = &bytes[at..at + KEY_LEN];
+        let is_key = candidate[..3].eq_ignore_ascii_case(b"wk_")
+            && candidate[3..].iter().all(|byte| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(byte));
+        if is_key {
+            found.push(Found { kind: Kind::Key, at: text.place(at..at + KEY_LEN) });
+        }
+        at += if is_key { KEY_LEN } else { 1 };
+    }
+}
+
+/// Three parts of base64url, of which the first is an object (RFC 7519).
+fn tokens(text: &Decoded, rule: &Rule<'_>, found: &mut Vec<Found>) {
+    let bytes = &text.bytes;
+    let part = |from: usize| bytes[from..].iter().take_while(|byte| is_base64url(**byte)).count();
+    let mut at = 0;
+    while let Some(offset) = bytes[at..].windows(3).position(|window| window == b"eyJ") {
+        let start = at + offset;
+        at = start + 3;
+        if start > 0 && is_base64url(bytes[start - 1]) {
+            continue;
+        }
+        let mut end = start;
+        let mut parts = 0;
+        while parts < 3 {
+            let length = part(end);
+            if length == 0 {
+                break;
+            }
+            (end, parts) = (end + length, parts + 1);
+            if parts < 3 {
+                if bytes.get(end) != Some(&b'.') {
+                    break;
+                }
+                end += 1;
+            }
+        }
+        let token = std::str::from_utf8(&bytes[start..end]).unwrap_or_default();
+        if parts == 3 && (rule.own_arguments || (rule.is_token)(token)) {
+            found.push(Found { kind: Kind::Token, at: text.place(start..end) });
+            at = end;
+        }
+    }
+}
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Words that are keys of this server, whatever they look like.
+fn words(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
+    let text = &text[..text.len().min(MAX_SEARCHED)];
+    let ends_word = |byte: &u8| b"/?&=:@ ,;\"'#\t\r\n".contains(byte);
+    let mut start = 0;
+    let mut looked_up = 0;
+    for word in text.split(ends_word) {
+        let at = start..start + word.len();
+        start = at.end + 1;
+        if word.len() >= MIN_WORD && looked_up < MAX_WORDS {
+            looked_up += 1;
+            if (rule.is_key)(&Decoded::new(word).bytes) {
+                found.push(Found { kind: Kind::Key, at });
+            }
+        }
+    }
+}
+
+/// The values of `key=` and `token=` behind the first `?`.
+fn arguments(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
+    let Some(question) = text.iter().position(|byte| *byte == b'?').filter(|_| rule.own_arguments) else {
+        return;
+    };
+    let mut start = question + 1;
+    for argument in text[start..].split(|byte| *byte == b'&') {
+        if let Some(equals) = argument.iter().position(|byte| *byte == b'=') {
+            let name = Decoded::new(&argument[..equals]).bytes;
+            let own = name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token");
+            if own && equals + 1 < argument.len() {
+                let at = start + equals + 1..start + argument.len();
+                found.push(Found { kind: Kind::Argument, at });
+            }
+        }
+        start += argument.len() + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Text of strangers, made fit to be shown: in a log line, an answer, a page, a terminal.
+//!
+//! Everything that somebody else wrote goes through [`clean`] before anybody reads it: what a push target
+//! answers, what an encoder calls itself, what a program prints. Secrets are [`masking`](crate::masking)'s
+//! business.
+
+use std::borrow::Cow;
+
+/// What stands in place of a character that must not be shown.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+/// Replaces each character that can move a cursor, reverse the order of what is read, or cannot be seen, by
+/// U+FFFD. A text without such characters comes back as it is.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|character| !is_deceptive(character)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| if is_deceptive(c) { REPLACEMENT } else { c }).collect())
+}
+
+/// As [`clean`], for bytes that may be no UTF-8: each wrong sequence becomes U+FFFD.
+pub fn clean_bytes(raw: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(raw) {
+        Cow::Borrowed(text) => clean(text),
+        Cow::Owned(text) => Cow::Owned(clean(&text).into_owned()),
+    }
+}
+
+/// Whether a character is shown otherwise than where it stands, or not at all: controls (general category
+/// Cc), separators of lines, and Unicode's invisible formatting (UAX #9 for the directions).
+pub fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_can_be_read_stays() {
+        for text in ["", "show", "FMLE/3.0 (compatible; FMSc/1.0)", "žluťoučký 🐴", "שלום", "مرحبا", "日本語"]
+        {
+            assert!(matches!(clean(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_deceives_is_replaced() {
+        let deceptive = [
+            '\0',
+            '\t',
+            '\n',
+            '\r',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202b}',
+            '\u{202c}',
+            '\u{202d}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2067}',
+            '\u{2068}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{e0041}',
+        ];
+        for character in deceptive {
+            assert_eq!(clean(&format!("a{character}b")), "a\u{fffd}b", "{}", character.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn bytes_need_not_be_utf_8() {
+        assert_eq!(clean_bytes(b"caf\xe9 \x1b[31m"), "caf\u{fffd} \u{fffd}[31m");
+        assert_eq!(clean_bytes("café".as_bytes()), "café");
+        assert_eq!(clean_bytes(b"\xe2\x80\xae"), "\u{fffd}");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_deceptive_is_left(text in any::<String>()) {
+            let cleaned = clean(&text);
+            prop_assert!(!cleaned.chars().any(is_deceptive));
+            prop_assert_eq!(cleaned.chars().count(), text.chars().count());
+            prop_assert_eq!(clean(&cleaned), cleaned.clone());
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `connect`, and what nginx-rtmp asks programs about: `on_connect`, `on_publish` and `on_play`.
+
+use std::{ffi::c_void, ptr};
+
+use nginx_sys::{NGX_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_int_t};
+use weir_model::refusal::Command;
+
+use super::NEXT;
+use crate::{
+    ffi::{
+        callback,
+        netcall::{self, Handler},
+        rtmp_sys::{
+            ngx_rtmp_connect_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_t, ngx_rtmp_session_t,
+        },
+        session::Session,
+    },
+    hooks::{
+        admission::{self, Passage},
+        connect::{self, Connect},
+    },
+    runtime,
+};
+
+/// A `connect` longer than this is no client's; before it, the guard lets less through.
+const MAX_CONNECT: usize = 1 << 20;
+/// How much of an answer is read: the status and the headers.
+const MAX_ANSWER: usize = 8192;
+/// An answer with which nginx-rtmp forgets that it had begun something.
+const NO: &[u8] = b"HTTP/1.0 403 Forbidden\r\n\r\n";
+
+/// The AMF command `connect`, before nginx-rtmp logs what it says.
+pub(super) unsafe extern "C" fn connect_command(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("connect", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        unsafe {
+            let next = NEXT.with(|next| next.connect_command);
+            match connect::on_command(&mut Session::new(session), &gather(command, MAX_CONNECT)) {
+                Connect::Untouched => hand_on(next, session, header, command),
+                Connect::Rewritten(bytes) => hand_on_bytes(next, session, header, bytes),
+                Connect::Done => NGX_OK as ngx_int_t,
+            }
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_connect`.
+pub(super) unsafe extern "C" fn connects(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_connect_t,
+) -> ngx_int_t {
+    callback::guard("connect", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments.
+        unsafe {
+            ask(session, Command::Connect, (*v).trans, || {
+                NEXT.with(|next| next.connect).map_or(NGX_ERROR as ngx_int_t, |next| next(session, v))
+            })
+        }
+    })
+}
+
+/// Calls a chain of nginx-rtmp, in which it may ask a program. The client is told when that fails, or when
+/// the program keeps it out.
+///
+/// # Safety
+///
+/// `session` is alive, and `call` calls the chain of `command` for it.
+pub(super) unsafe fn ask(
+    session: *mut ngx_rtmp_session_t,
+    command: Command,
+    transaction: f64,
+    call: impl FnOnce() -> ngx_int_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    unsafe {
+        let mut safe = Session::new(session);
+        let watched = !safe.is_ending() && is_client(&safe);
+        let before = netcall::newest(session);
+        let outcome = call();
+        if !watched {
+            return outcome;
+        }
+        let handler: Handler = match command {
+            Command::Connect => connect_answered,
+            Command::Publish => publish_answered,
+            Command::Play => play_answered,
+        };
+        netcall::intercept(session, before, command, handler);
+        if outcome == NGX_ERROR as ngx_int_t { failed(&mut safe, command, transaction) } else { outcome }
+    }
+}
+
+/// Whether a client of this server speaks, rather than another worker or the other end of a relay.
+fn is_client(session: &Session) -> bool {
+    runtime::current().is_some() && session.is_accepted() && !session.is_from_worker()
+}
+
+/// A handler of nginx-rtmp failed. It has announced the end of the session where it could not ask a program.
+fn failed(session: &mut Session, command: Command, transaction: f64) -> ngx_int_t {
+    let asked = session.is_ending();
+    session.take_back_end();
+    if session.is_ending() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    admission::on_failure(session, command, asked, transaction);
+    NGX_OK as ngx_int_t
+}
+
+unsafe extern "C" fn connect_answered(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session and the arguments of the chain (ngx_rtmp_notify_connect).
+    unsafe {
+        let transaction = argument.cast::<ngx_rtmp_connect_t>().as_ref().map_or(0.0, |connect| connect.trans);
+        answered(session, argument, answer, Command::Connect, transaction)
+    }
+}
+
+unsafe extern "C" fn publish_answered(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `connect_answered`.
+    unsafe { answered(session, argument, answer, Command::Publish, 0.0) }
+}
+
+unsafe extern "C" fn play_answered(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `connect_answered`.
+    unsafe { answered(session, argument, answer, Command::Play, 0.0) }
+}
+
+/// A program answered, or failed to: then `answer` is null or cut short.
+///
+/// # Safety
+///
+/// As for nginx-rtmp's own handler: a live session, and the arguments of its chain.
+unsafe fn answered(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+    command: Command,
+    transaction: f64,
+) -> ngx_int_t {
+    callback::guard("the answer of a program", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: by contract.
+        unsafe {
+            let Some(theirs) = netcall::theirs(command) else { return NGX_ERROR as ngx_int_t };
+            let mut safe = Session::new(session);
+            let bytes = gather(answer, MAX_ANSWER);
+            match admission::on_answer(&mut safe, command, &bytes, transaction) {
+                Passage::GoOn => {
+                    let outcome = theirs(session, argument, answer);
+                    match outcome == NGX_ERROR as ngx_int_t {
+                        true => failed(&mut safe, command, transaction),
+                        false => outcome,
+                    }
+                }
+                Passage::Refused => {
+                    // It forgets the publisher or player, for `on_publish_done` and its like are not for it.
+                    with_chain(NO.to_vec(), |no| theirs(session, argument, no));
+                    NGX_OK as ngx_int_t
+                }
+            }
+        }
+    })
+}
+
+/// The bytes of a chain, `limit` at most.
+///
+/// # Safety
+///
+/// `chain` is null or a chain of buffers in memory.
+pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // SAFETY: by contract; `pos..last` is the unread part of each buffer.
+    unsafe {
+        while let Some(link) = chain.as_ref() {
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
+            let length = length.min(limit - bytes.len());
+            if length > 0 {
+                bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
+            }
+            chain = link.next;
+        }
+    }
+    bytes
+}
+
+/// Calls a handler of nginx-rtmp.
+///
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+pub(super) unsafe fn hand_on(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
+}
+
+/// Calls a handler of nginx-rtmp with a command made here.
+///
+/// # Safety
+///
+/// As for a handler of nginx-rtmp that copies what it reads before it returns (ngx_rtmp_receive_amf).
+pub(super) unsafe fn hand_on_bytes(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    bytes: Vec<u8>,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    with_chain(bytes, |chain| unsafe { hand_on(next, session, header, chain) })
+}
+
+/// Calls `work` with a chain of one buffer.
+fn with_chain<R>(mut bytes: Vec<u8>, work: impl FnOnce(*mut ngx_chain_t) -> R) -> R {
+    let range = bytes.as_mut_ptr_range();
+    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
+    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
+    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
+    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: ptr::null_mut() };
+    work(&raw mut chain)
+}
+
+/// The chain `ngx_rtmp_play`, as it was before.
+///
+/// # Safety
+///
+/// A live session, and the arguments of nginx-rtmp.
+pub(super) unsafe fn play(session: *mut ngx_rtmp_session_t, v: *mut ngx_rtmp_play_t) -> ngx_int_t {
+    // SAFETY: by contract.
+    unsafe {
+        ask(session, Command::Play, 0.0, || match NEXT.with(|next| next.play) {
+            Some(next) => next(session, v),
+            None => NGX_ERROR as ngx_int_t,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! The command `connect`: what it says is logged by nginx-rtmp, passed to hooks and programs, and shown in
+//! statistics. So secrets are masked in it first, and whoever gives the stream key there is told where it belongs.
+
+use weir_model::{
+    exec::{self, Uses},
+    masking::{self, Rule},
+    refusal::{Command, Refusal},
+    text,
+    verdict::Policy,
+};
+use weir_rtmp::amf0::{self, Writer};
+
+use super::{refusal::refuse_command, secrets::with_rule};
+use crate::{ffi::session::Session, runtime, worker};
+
+/// What becomes of a `connect` command.
+pub enum Connect {
+    /// nginx-rtmp gets it as it came.
+    Untouched,
+    /// nginx-rtmp gets this in its place: all behind the command's name.
+    Rewritten(Vec<u8>),
+    /// It was answered.
+    Done,
+}
+
+/// The fields that nginx-rtmp logs and passes on, beside the application (ngx_rtmp_cmd_connect_init).
+const TEXTS: [&[u8]; 4] = [b"flashVer", b"swfUrl", b"tcUrl", b"pageUrl"];
+
+/// A `connect` command, taken apart.
+struct Words<'c> {
+    /// The transaction, as it stands there.
+    head: &'c [u8],
+    transaction: f64,
+    fields: Vec<Field<'c>>,
+    /// What follows the object.
+    tail: &'c [u8],
+}
+
+struct Field<'c> {
+    key: &'c [u8],
+    /// The value as it stands there, and as text where it is one.
+    raw: &'c [u8],
+    text: Option<&'c [u8]>,
+}
+
+/// A client says `connect`; `command` is what follows that word.
+pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
+    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else {
+        return Connect::Untouched;
+    };
+    if session.is_from_worker() || session.is_connected() {
+        return Connect::Untouched;
+    }
+    match session.state() {
+        Some(state) if state.is_closing() => return Connect::Done,
+        _ => {}
+    }
+    let Some(words) = take_apart(command) else { return Connect::Untouched };
+    let apps = || words.fields.iter().filter(|field| field.key == b"app").filter_map(|field| field.text);
+    let settings = apps().next_back().and_then(|app| session.application(application(app)));
+    let policy = settings.map(|settings| settings.publish());
+    let has_keys = matches!(policy, None | Some(Policy::Key));
+    let is_misplaced = has_keys
+        && with_rule(&runtime, policy, |rule| {
+            apps().any(|app| masking::holds_credential(app_to_search(app, policy), rule))
+        });
+    if is_misplaced {
+        refuse_command(session, Command::Connect, Refusal::KeyInServer, words.transaction);
+        return Connect::Done;
+    }
+    let uses = settings.map_or(Uses::default(), |settings| match settings.publish() {
+        Policy::Off => Uses::default(),
+        Policy::Key | Policy::Open => settings.exec,
+    });
+    match with_rule(&runtime, policy, |rule| words.rewritten(rule, uses)) {
+        Some(command) => Connect::Rewritten(command),
+        None => Connect::Untouched,
+    }
+}
+
+/// The name of the application in what a client says: without arguments, and without the end that nginx-rtmp
+/// takes off (ngx_rtmp_cmd_connect_init).
+fn application(app: &[u8]) -> &[u8] {
+    let app = app.strip_suffix(b"/_definst_").or_else(|| app.strip_suffix(b"/")).unwrap_or(app);
+    app.split(|byte| *byte == b'?').next().unwrap_or_default()
+}
+
+/// What of it may be a misplaced key: the name of an application that exists is none.
+fn app_to_search(app: &[u8], policy: Option<Policy>) -> &[u8] {
+    match policy {
+        Some(_) => &app[application(app).len()..],
+        None => app,
+    }
+}
+
+/// Transaction, and an object. `None` where nginx-rtmp reads nothing either.
+fn take_apart(command: &[u8]) -> Option<Words<'_>> {
+    let mut reader = amf0::Reader::new(command);
+    let transaction = reader.clone().number().unwrap_or_default();
+    reader.skip_value().ok()?;
+    let head = &command[..command.len() - reader.rest().len()];
+    reader.begin_object().ok()?;
+    let mut fields = Vec::new();
+    // An object that is cut short ends there, as it does for nginx-rtmp (ngx_rtmp_amf_read_object).
+    while let Ok(Some(key)) = reader.key() {
+        let before = reader.rest();
+        let text = reader.clone().string().ok();
+        if reader.skip_value().is_err() {
+            return Some(Words { head, transaction, fields, tail: &[] });
+        }
+        fields.push(Field { key, raw: &before[..before.len() - reader.rest().len()], text });
+    }
+    Some(Words { head, transaction, fields, tail: reader.rest() })
+}
+
+impl Words<'_> {
+    /// The command without secrets, without what deceives a reader, and without what a shell would read where a
+    /// program gets it; `None` where that is the command as it came.
+    fn rewritten(&self, rule: &Rule<'_>, uses: Uses) -> Option<Vec<u8>> {
+        let mut changed = false;
+        let mut writer = Writer::new();
+        writer.raw(self.head).begin_object();
+        for field in &self.fields {
+            let length = u16::try_from(field.key.len()).unwrap_or_default();
+            writer.raw(&length.to_be_bytes()).raw(field.key);
+            match field.text.and_then(|text| field.replacement(text, rule, uses)) {
+                Some(text) => {
+                    changed = true;
+                    writer.string(&text);
+                }
+                None => {
+                    writer.raw(field.raw);
+                }
+            }
+        }
+        writer.end().raw(self.tail);
+        changed.then(|| writer.into_bytes())
+    }
+}
+
+impl Field<'_> {
+    /// What stands in the place of the field's text, where anything does.
+    fn replacement(&self, text: &[u8], rule: &Rule<'_>, uses: Uses) -> Option<Vec<u8>> {
+        let mut replaced = masking::masked(text, rule);
+        if TEXTS.contains(&self.key) {
+            let now = replaced.as_deref().unwrap_or(text);
+            let clean = text::clean_bytes(now);
+            if clean.as_bytes() != now {
+                replaced = Some(clean.into_owned().into_bytes());
+            }
+            if uses.field(self.key)
+                && let Some(word) = exec::as_word(replaced.as_deref().unwrap_or(text))
+            {
+                replaced = Some(word);
+            }
+        }
+        replaced
+    }
+}
