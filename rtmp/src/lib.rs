@@ -10,6 +10,7 @@
 //! - [`status`]: what a server answers, read leniently
 //! - [`client`]: a publishing or playing session, fed with bytes and giving bytes
 //! - [`flv`]: tags to and from a file
+//! - [`media`]: what audio and video messages carry
 //!
 //! Specification: Adobe's Real-Time Messaging Protocol 1.0 and AMF 0 (2007).
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod chunk;
 pub mod client;
 pub mod flv;
 pub mod handshake;
+pub mod media;
 pub mod message;
 pub mod status;
 pub mod url;
