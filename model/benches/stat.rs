@@ -15,6 +15,7 @@ const STREAMS: u16 = 500;
 
 fn stream(number: u16) -> StreamSnapshot {
     StreamSnapshot {
+        slate: false,
         app: "live".to_owned(),
         name: format!("show-{number}"),
         server: Server::nowhere(),

@@ -10,11 +10,11 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "VideoView")]
 pub struct VideoFacts {
-    /// FLV's CodecID: 7 is H.264.
+    /// FLV's CodecID: 7 is H.264. Codecs of Enhanced RTMP have numbers of ours, see [`VideoFacts::id_of`].
     pub codec_id: u8,
-    /// H.264's `profile_idc`; 0 when it is unknown or the codec is another.
+    /// The codec's own number of its profile, such as `profile_idc` of H.264; 0 when it is unknown.
     pub profile: u8,
-    /// H.264's `level_idc`, ten times the level; 0 when it is unknown.
+    /// Ten times the level, as `level_idc` of H.264 is; 0 when it is unknown.
     pub level: u8,
     /// H.264's constraint flags, the byte between profile and level; the last bit is reserved and 0.
     pub compat: u8,
@@ -30,7 +30,7 @@ pub struct VideoFacts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "AudioView")]
 pub struct AudioFacts {
-    /// FLV's SoundFormat: 10 is AAC.
+    /// FLV's SoundFormat: 10 is AAC. Codecs of Enhanced RTMP have numbers of ours, see [`AudioFacts::id_of`].
     pub codec_id: u8,
     /// MPEG-4's audio object type as first signalled, see [`AudioFacts::object_type`]; 0 when it is
     /// unknown or the codec is another.
@@ -44,7 +44,34 @@ pub struct AudioFacts {
 /// Set in every packed word, so that 0 can mean "none".
 const PRESENT: u64 = 1 << 56;
 
+/// Codecs of pictures in Enhanced RTMP: FourCC, our number, which FLV does not use, and name.
+const ENHANCED_VIDEO: [([u8; 4], u8, &str); 5] = [
+    (*b"hvc1", 12, "HEVC"),
+    (*b"av01", 16, "AV1"),
+    (*b"vp08", 17, "VP8"),
+    (*b"vp09", 18, "VP9"),
+    (*b"vvc1", 19, "VVC"),
+];
+/// Likewise of sound.
+const ENHANCED_AUDIO: [([u8; 4], u8, &str); 4] =
+    [(*b"Opus", 17, "Opus"), (*b"fLaC", 18, "FLAC"), (*b"ac-3", 19, "AC-3"), (*b"ec-3", 20, "E-AC-3")];
+/// For a FourCC that nobody knows.
+const UNKNOWN: u8 = 31;
+
+fn id_in(table: &[([u8; 4], u8, &str)], name: [u8; 4]) -> u8 {
+    table.iter().find(|(known, ..)| *known == name).map_or(UNKNOWN, |(_, id, _)| *id)
+}
+
+fn name_in(table: &[([u8; 4], u8, &'static str)], id: u8) -> &'static str {
+    table.iter().find(|(_, known, _)| *known == id).map_or("", |(.., name)| name)
+}
+
 impl VideoFacts {
+    /// The `codec_id` of a codec that Enhanced RTMP calls by a name, such as `hvc1`.
+    pub fn id_of(name: [u8; 4]) -> u8 {
+        if name == *b"avc1" { 7 } else { id_in(&ENHANCED_VIDEO, name) }
+    }
+
     /// The codec's name, such as `H264`; empty when the id is unknown.
     pub fn codec(&self) -> &'static str {
         match self.codec_id {
@@ -55,12 +82,21 @@ impl VideoFacts {
             5 => "On2-VP6-Alpha",
             6 => "ScreenVideo2",
             7 => "H264",
-            _ => "",
+            id => name_in(&ENHANCED_VIDEO, id),
         }
     }
 
-    /// The H.264 profile, such as `High`; empty when it is unknown. ITU-T H.264, Annex A.2.
+    /// The profile, such as `High`; empty when it is unknown. ITU-T H.264, annex A.2, and H.265, annex A.3.
     pub fn profile(&self) -> &'static str {
+        if self.codec_id != 7 {
+            return match (self.codec(), self.profile) {
+                ("HEVC", 1) => "Main",
+                ("HEVC", 2) => "Main 10",
+                ("HEVC", 3) => "Main Still Picture",
+                ("HEVC", 4) => "Range Extensions",
+                _ => "",
+            };
+        }
         match self.profile {
             66 => "Baseline",
             77 => "Main",
@@ -73,7 +109,7 @@ impl VideoFacts {
         }
     }
 
-    /// The H.264 level, such as `4.1`; empty when it is unknown.
+    /// The level, such as `4.1`; empty when it is unknown.
     pub fn level(&self) -> String {
         match self.level {
             0 => String::new(),
@@ -113,6 +149,15 @@ impl VideoFacts {
 }
 
 impl AudioFacts {
+    /// The `codec_id` of a codec that Enhanced RTMP calls by a name, such as `Opus`.
+    pub fn id_of(name: [u8; 4]) -> u8 {
+        match &name {
+            b"mp4a" => 10,
+            b".mp3" => 2,
+            _ => id_in(&ENHANCED_AUDIO, name),
+        }
+    }
+
     /// The `aac_profile` that stands for what nginx-rtmp keeps in three fields: the object type
     /// of the core coder, whether there is spectral band replication, and parametric stereo.
     pub const fn object_type(core: u8, sbr: bool, ps: bool) -> u8 {
@@ -139,7 +184,7 @@ impl AudioFacts {
             11 => "Speex",
             14 => "MP3-8K",
             15 => "DeviceSpecific",
-            _ => "",
+            id => name_in(&ENHANCED_AUDIO, id),
         }
     }
 
@@ -268,6 +313,24 @@ mod tests {
         assert_eq!((AUDIO.codec(), AUDIO.profile()), ("AAC", "LC"));
         assert_eq!(AudioFacts { codec_id: 2, ..AUDIO }.codec(), "MP3");
         assert_eq!(VideoFacts { level: 9, ..VIDEO }.level(), "0.9");
+    }
+
+    #[test]
+    fn codecs_of_enhanced_rtmp_have_names() {
+        let video = |name: &[u8; 4]| VideoFacts { codec_id: VideoFacts::id_of(*name), profile: 1, ..VIDEO };
+        assert_eq!((video(b"hvc1").codec(), video(b"hvc1").profile()), ("HEVC", "Main"));
+        assert_eq!(
+            (video(b"av01").codec(), video(b"vp09").codec(), video(b"avc1").codec()),
+            ("AV1", "VP9", "H264")
+        );
+        assert_eq!((video(b"av01").profile(), video(b"xxxx").codec()), ("", ""));
+        let audio = |name: &[u8; 4]| AudioFacts { codec_id: AudioFacts::id_of(*name), ..AUDIO }.codec();
+        assert_eq!(
+            (audio(b"Opus"), audio(b"mp4a"), audio(b".mp3"), audio(b"xxxx")),
+            ("Opus", "AAC", "MP3", "")
+        );
+        // What FLV itself has stays what it was.
+        assert_eq!(AudioFacts { codec_id: 16, ..AUDIO }.codec(), "Uncompressed");
     }
 
     #[test]

@@ -120,6 +120,9 @@ pub struct StreamSnapshot {
     /// How far the audio is behind the video, in milliseconds.
     #[serde(skip)]
     pub avsync_ms: i32,
+    /// A slate fills in for a lost publisher: whoever publishes takes its place. Left out when false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub slate: bool,
     /// Who watches.
     pub viewers: Viewers,
     /// RTMP players; the API has a route of its own for them.
@@ -243,6 +246,7 @@ mod tests {
             name: "show".into(),
             server: Server::new(["1935".parse().unwrap(), "[::]:1935".parse().unwrap()]),
             session: "7f".into(),
+            slate: false,
             since: Timestamp::from_millis(1_795_197_600_000),
             publisher: Some(PublisherSnapshot {
                 addr: "192.0.2.1".into(),

@@ -11,6 +11,7 @@
 //! | `zone` | shared memory, its lock, its life over reloads |
 //! | `session` | an RTMP session |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
+//! | `codec_header` | the configuration of a decoder that nginx-rtmp does not know |
 //! | `incoming` | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
 //! | `commands` | where the directives of other modules write to |
@@ -31,6 +32,7 @@ mod advice;
 mod allowed;
 pub mod callback;
 pub mod chain;
+pub mod codec_header;
 mod collections;
 mod commands;
 pub mod conf;

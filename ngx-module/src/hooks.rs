@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod connect;
 pub mod early;
+pub mod enhanced;
 pub mod guard;
 pub mod guests;
 pub mod live;
@@ -19,6 +20,7 @@ use weir_model::{KeyId, guard::early::Early};
 
 use crate::{
     ffi::{
+        codec_header::CodecHeader,
         incoming::Receiver,
         log::Level,
         process::{self, Local},
@@ -64,6 +66,10 @@ pub struct SessionState {
     pub receiver: Option<Receiver>,
     /// Headers that came before its stream is live.
     early: Early,
+    /// What it publishes, where nginx-rtmp does not know the codecs.
+    pub enhanced: enhanced::Enhanced,
+    /// The configuration of the decoder of its pictures, likewise.
+    pub header: CodecHeader,
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
     closing: Option<Lingering>,
     timer: Option<SessionTimer>,

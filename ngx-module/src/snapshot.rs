@@ -188,6 +188,7 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>, targets: Vec<Ta
     };
     StreamSnapshot {
         server: stream.server,
+        slate: stream.credential == Credential::Stopgap,
         app: stream.app,
         name: stream.name,
         session: stream.id.to_string(),

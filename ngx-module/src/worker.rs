@@ -132,6 +132,7 @@ fn account(session: &mut Session) {
     let bytes_out = session.bytes_out();
     let (dropped, avsync_ms) = session.live_facts();
     let Some(state) = session.known_state() else { return };
+    let (video, audio) = (state.enhanced.video.or(video), state.enhanced.audio.or(audio));
     if let Publish::Live(live) = &mut state.publish {
         live.account(video, audio, avsync_ms);
     }

@@ -70,6 +70,7 @@ fn show() -> StreamSnapshot {
         bitrate_video: 2_372_000,
         dropped: 3,
         avsync_ms: -20,
+        slate: false,
         viewers: Viewers { rtmp: 2, hls: 40, dash: 1 },
         players: vec![player("s11", "192.0.2.2"), player("s12", "192.0.2.3")],
         targets: vec![target(1, PushState::Live), target(2, PushState::Waiting)],

@@ -22,8 +22,8 @@ use super::{
     relay,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
-        ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t, ngx_rtmp_connect_pt,
-        ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t,
+        NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t,
+        ngx_rtmp_connect_pt, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t,
         ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt,
         ngx_rtmp_publish_pt, ngx_rtmp_session_t,
     },
@@ -78,6 +78,10 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                 if !push_front(&mut core.events[kind], events::message) {
                     return NGX_ERROR as ngx_int_t;
                 }
+            }
+            // After HLS and DASH.
+            if !push_back(&mut core.events[NGX_RTMP_MSG_VIDEO as usize], events::after_video) {
+                return NGX_ERROR as ngx_int_t;
             }
             // After nginx-rtmp's own: ngx_rtmp_limit_connect must count first, for it counts at disconnect.
             if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], events::connected)

@@ -107,6 +107,12 @@ symbols! {
         ) -> ngx_int_t,
         ngx_rtmp_send_chunk_size: unsafe extern "C" fn(*mut ngx_rtmp_session_t, u32) -> ngx_int_t,
         ngx_rtmp_finalize_session: unsafe extern "C" fn(*mut ngx_rtmp_session_t),
+        ngx_rtmp_append_shared_bufs: unsafe extern "C" fn(
+            *mut ngx_rtmp_core_srv_conf_t,
+            *mut ngx_chain_t,
+            *mut ngx_chain_t,
+        ) -> *mut ngx_chain_t,
+        ngx_rtmp_free_shared_chain: unsafe extern "C" fn(*mut ngx_rtmp_core_srv_conf_t, *mut ngx_chain_t),
         ngx_rtmp_send_status:
             unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut c_char, *mut c_char, *mut c_char) -> ngx_int_t,
     }

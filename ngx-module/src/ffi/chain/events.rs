@@ -9,7 +9,7 @@ use super::{asks, with_message};
 use crate::{
     disk,
     ffi::{
-        callback, outgoing as connections, relay,
+        callback, codec_header, outgoing as connections, relay,
         rtmp_sys::{
             self, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_CHUNK_SIZE, NGX_RTMP_MSG_VIDEO, ngx_rtmp_header_t,
             ngx_rtmp_session_t,
@@ -17,7 +17,7 @@ use crate::{
         session::{self, Session},
     },
     hooks::{
-        self, early,
+        self, early, enhanced,
         guard::{self, Passage},
         live::{self, Media},
         outgoing,
@@ -56,6 +56,7 @@ pub(super) unsafe extern "C" fn message(
     callback::guard("a message", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session, the message's header and its buffers.
         let (mut session, bytes, kind) = unsafe { (Session::new(session), (*header).mlen, (*header).type_) };
+        let raw = session.as_ptr();
         let body = Pieces { next: message, message: PhantomData };
         let passage = guard::on_message(&mut session, kind, body.clone());
         if passage != Passage::Open {
@@ -82,7 +83,17 @@ pub(super) unsafe extern "C" fn message(
         match passage {
             // SAFETY: the session and the header of the message that is handled now.
             Passage::Open if !unsafe { hand_on(&mut session, header) } => return NGX_ERROR as ngx_int_t,
-            Passage::Open => disk::before_writing(&session),
+            Passage::Open => {
+                disk::before_writing(&session);
+                let media = if u32::from(kind) == NGX_RTMP_MSG_VIDEO { Media::Video } else { Media::Audio };
+                match enhanced::on_media(&mut session, media, body) {
+                    // SAFETY: as above, for both.
+                    enhanced::Found::Header => unsafe { codec_header::keep(raw, message) },
+                    // SAFETY: likewise.
+                    enhanced::Found::Pictures { is_key } => unsafe { codec_header::lend(raw, is_key) },
+                    enhanced::Found::Nothing => {}
+                }
+            }
             Passage::Drop => early::keep(&mut session, kind, body),
             Passage::Close => {}
         }
@@ -178,6 +189,17 @@ unsafe fn hide_keys(session: &Session, kind: u8, message: *mut ngx_chain_t) {
     }
 }
 
+/// A message of pictures, when all others have seen it.
+pub(super) unsafe extern "C" fn after_video(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session, after `message` for the same message.
+    callback::guard("the end of a message", (), || unsafe { codec_header::take_back(session) });
+    NGX_OK as ngx_int_t
+}
+
 /// What nginx-rtmp is told: that others may see the message, that nobody may, or that it ends the connection.
 fn code(passage: Passage) -> ngx_int_t {
     match passage {
@@ -225,6 +247,7 @@ pub(super) unsafe extern "C" fn disconnected(
     callback::guard("the end of a session", (), || unsafe {
         hooks::before_close(&mut Session::new(session));
         relay::forget(session);
+        codec_header::forget(session);
         hooks::on_disconnect(&mut Session::new(session));
         connections::forget(session);
     });
