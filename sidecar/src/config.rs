@@ -35,6 +35,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// `[jobs]`
     pub jobs: Jobs,
+    /// A worker of nginx that hangs for so long is killed; none: it is not.
+    pub restart_stuck_worker: Option<Duration>,
     /// `[[stream]]`, in their order: the first that fits a stream counts.
     pub rules: Vec<Rule>,
     /// `[hooks]`

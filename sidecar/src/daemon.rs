@@ -16,6 +16,7 @@ use weir_model::{Digest, Secret};
 
 use crate::config::{self, Config, Delivery};
 use crate::events::Bus;
+use crate::feed::Plan;
 use crate::follow::{Update, follow};
 use crate::jobs::{Job, Jobs};
 use crate::ladder::Env;
@@ -25,7 +26,8 @@ use crate::ladder::shelf::Shelves;
 use crate::nginx::{self, Nginx};
 use crate::record::{self, keeper::keep};
 use crate::slate::Slates;
-use crate::streams::{Changes, Streams};
+use crate::streams::{Changes, Live, Streams};
+use crate::stuck::Keeper;
 use crate::webhooks::{self, Hooks};
 use crate::{clock, shutdown};
 
@@ -125,11 +127,13 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         follower: None,
         notifier: None,
         slates: None,
+        workers: None,
         swept: false,
     };
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);
     daemon.slates = Slates::start(&daemon.config, &daemon.state.bus);
+    daemon.workers = Keeper::start(&daemon.config, &daemon.state.bus);
     let result = daemon.work(ended).await;
     keeper.abort();
     // The socket is ours until here.
@@ -153,6 +157,7 @@ struct Daemon {
     follower: Option<Follower>,
     notifier: Option<Notifier>,
     slates: Option<Slates>,
+    workers: Option<Keeper>,
     /// What an earlier daemon left was looked through.
     swept: bool,
 }
@@ -255,6 +260,7 @@ impl Daemon {
     fn follow_up(&mut self, changes: &Changes) {
         for live in &changes.started {
             tracing::info!(stream = live.path(), session = live.session, "stream is live");
+            self.tell_codecs(live);
         }
         for (app, name) in &changes.ended {
             tracing::info!(stream = format!("{app}/{name}"), "stream has ended");
@@ -272,11 +278,35 @@ impl Daemon {
         }
     }
 
+    /// Says what of a stream does not reach everybody.
+    fn tell_codecs(&self, live: &Live) {
+        let plan = Plan::of(live);
+        let (left_out, not_used) = (Plan::left_out(live), plan.not_used(live));
+        if left_out.is_empty() && not_used.is_empty() {
+            return;
+        }
+        let video = live.video.as_ref().map(|video| &video.codec);
+        let audio = live.audio.as_ref().map(|audio| &audio.codec);
+        tracing::warn!(
+            stream = live.path(),
+            "not in nginx-rtmp's HLS and DASH: {}; not in recordings and ladders: {}",
+            words(&left_out),
+            words(&not_used)
+        );
+        let data = json!({ "at": clock::now(), "app": live.app, "name": live.name, "session": live.session,
+            "video": video, "audio": audio, "not_in_hls": left_out, "not_in_jobs": not_used });
+        self.state.bus.tell("stream.codecs", data);
+    }
+
     fn plan(&mut self) {
         let ladders = plan(&self.config, self.streams.iter()).into_iter().map(Job::Ladder);
         let records = record::plan::plan(&self.config, self.streams.iter()).into_iter().map(Job::Record);
         let wanted = ladders.chain(records).collect();
-        self.jobs(|jobs| jobs.want(wanted));
+        let is_succeeded = |of: &Live| {
+            let now = self.streams.iter().find(|live| (&live.app, &live.name) == (&of.app, &of.name));
+            now.is_some_and(|live| live.session != of.session)
+        };
+        self.jobs(|jobs| jobs.want(wanted, is_succeeded));
     }
 
     /// Folders of streams that ended while no daemon ran.
@@ -326,6 +356,7 @@ impl Daemon {
             self.notifier = None;
             self.notifier = Notifier::start(&self.config);
         }
+        self.workers = Keeper::start(&self.config, &self.state.bus);
         if slates_otherwise {
             self.slates = Slates::start(&self.config, &self.state.bus);
         }
@@ -352,6 +383,11 @@ impl Daemon {
         self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
         self.state.hooks.stop().await;
     }
+}
+
+/// A list for people.
+fn words(list: &[&str]) -> String {
+    if list.is_empty() { "none".into() } else { list.join(", ") }
 }
 
 /// What is in the file with the API's token just now.

@@ -40,6 +40,22 @@ impl Job {
         }
     }
 
+    /// Whether it goes on as it is: pictures of another size are another run of the same job.
+    fn is_like(&self, other: &Self) -> bool {
+        let sizeless = |job: &Self| {
+            let mut job = job.clone();
+            let live = match &mut job {
+                Self::Ladder(job) => &mut job.live,
+                Self::Record(job) => &mut job.live,
+            };
+            if let Some(video) = &mut live.video {
+                (video.width, video.height) = (0, 0);
+            }
+            job
+        };
+        sizeless(self) == sizeless(other)
+    }
+
     fn makes(&self) -> Vec<String> {
         match self {
             Self::Ladder(job) => job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect(),
@@ -100,11 +116,14 @@ impl Jobs {
         }
     }
 
-    /// What is wanted from now on.
-    pub fn want(&mut self, jobs: Vec<Job>) {
+    /// What is wanted from now on. `is_succeeded` says whether another publisher has taken the name of a stream.
+    pub fn want(&mut self, jobs: Vec<Job>, is_succeeded: impl Fn(&Live) -> bool) {
         self.wanted = jobs.into_iter().map(|job| (job.id().clone(), job)).collect();
         for (id, running) in &mut self.running {
-            if self.wanted.get(id) != Some(&running.job) {
+            if !self.wanted.get(id).is_some_and(|wanted| wanted.is_like(&running.job)) {
+                if is_succeeded(running.job.live()) {
+                    running.shared.succeed();
+                }
                 running.stop();
             }
         }

@@ -5,7 +5,6 @@
 //! - [`shelf`] and [`files`] write HLS and DASH, [`publish`] publishes to nginx
 //! - [`run`] puts these and the supervisor together for one job
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,8 +17,9 @@ use weir_model::Secret;
 use weir_model::client::TICKET_ARGUMENT;
 
 use crate::clock;
-use crate::config::{Config, Delivery, RtmpServer};
+use crate::config::{Config, Delivery};
 use crate::events::Bus;
+use crate::feed::Feed;
 use crate::files::{PRIVATE, set_mode};
 use crate::record::Recordings;
 use crate::streams::Live;
@@ -36,6 +36,9 @@ pub mod shelf;
 
 use plan::LadderJob;
 use shelf::Shelves;
+
+/// Segments end with key frames, which may be rare.
+const STARVE: Duration = Duration::from_secs(60);
 
 /// What all jobs have in common.
 #[derive(Debug)]
@@ -58,16 +61,13 @@ impl Env {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The arguments of a program that plays a stream of `server`, so that nginx does not count it as somebody who watches.
-    pub fn as_own_player(&self, server: &RtmpServer, live: &Live, arguments: Vec<OsString>) -> Vec<OsString> {
+    /// The name under which the daemon plays a stream, so that nginx does not count it as somebody who watches.
+    pub fn own_name(&self, live: &Live) -> Secret {
         let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(ticket) = ticket else { return arguments };
-        let url = OsString::from(format!("{server}/{}/{}", live.app, live.name));
-        let with_ticket = format!("{}?{TICKET_ARGUMENT}={}", url.display(), ticket.expose());
-        arguments
-            .into_iter()
-            .map(|word| if word == url { with_ticket.clone().into() } else { word })
-            .collect()
+        Secret::new(match ticket {
+            Some(ticket) => format!("{}?{TICKET_ARGUMENT}={}", live.name, ticket.expose()),
+            None => live.name.to_string(),
+        })
     }
 }
 
@@ -159,11 +159,12 @@ async fn run_in(
             (Delivery::Files(_), None) => {}
         }
     }
+    let _feed = Feed::open(&job.live, &job.server, env.own_name(&job.live), place, shared.clone(), false)?;
     let spec = Spec {
         id: job.id.clone(),
         stream: job.live.path(),
         program: config.jobs.ffmpeg.clone(),
-        arguments: env.as_own_player(&job.server, &job.live, ffmpeg::arguments(&job, place)),
+        arguments: ffmpeg::arguments(&job, place),
         nice: config.jobs.nice,
         policy: policy(&config),
     };
@@ -185,6 +186,7 @@ pub fn policy(config: &Config) -> Policy {
     let jobs = &config.jobs;
     Policy {
         stall: jobs.stall,
+        starve: (jobs.stall * 4).max(STARVE),
         // It looks at the input for some seconds first.
         warm_up: jobs.stall + Duration::from_secs(10),
         grace: jobs.grace,

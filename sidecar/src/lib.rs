@@ -6,6 +6,7 @@
 //! - [`config`]: `weir.toml`, as it is written and as it holds
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
+//! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere
 //! - [`slate`]: what viewers see while a publisher is lost
@@ -13,6 +14,7 @@
 //! - [`supervise`]: programs that are kept running
 //! - [`files`]: modes of folders and files, whatever the umask
 //! - [`health`]: what keepalived asks and tells
+//! - [`stuck`]: nginx workers that hang are ended
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
 //! - [`nginx`]: the only client of the module's API
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
@@ -32,6 +34,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod durable;
 pub mod events;
+pub mod feed;
 pub mod files;
 pub mod follow;
 pub mod health;
@@ -44,6 +47,7 @@ mod shutdown;
 mod signals;
 pub mod slate;
 pub mod streams;
+pub mod stuck;
 pub mod supervise;
 pub mod test_stream;
 pub mod upload;

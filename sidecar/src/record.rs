@@ -2,7 +2,7 @@
 //!
 //! - [`plan`] decides which jobs there are to be, [`ffmpeg`] words them as arguments (both pure)
 //! - [`mp4`] and [`mkv`] cut what ffmpeg sends into [`piece`]s, [`writer`] makes files of them, [`playlist`] makes them HLS; [`still`] replaces a JPEG
-//! - [`index`] knows the files of a folder, [`retention`] says which are to go, [`keeper`] removes them
+//! - [`index`] knows the files of a folder, [`salvage`] cuts off what is not whole, [`retention`] says which are to go, [`keeper`] removes them
 
 use std::collections::HashMap;
 use std::io;
@@ -15,9 +15,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::RtmpServer;
 use crate::config::record::Format;
 use crate::events::Bus;
+use crate::feed::Feed;
 use crate::files::{self, PRIVATE};
 use crate::ladder::{self, Env};
 use crate::supervise::job::Policy;
@@ -32,6 +32,7 @@ pub mod piece;
 pub mod plan;
 pub mod playlist;
 pub mod retention;
+pub mod salvage;
 pub mod still;
 pub mod writer;
 
@@ -84,22 +85,25 @@ async fn run_in(
     let config = env.config();
     let _ = tokio::fs::remove_dir_all(place).await;
     PRIVATE.make_folder(place)?;
-    let sink = Sink::open(job, &env.recordings, &env.bus, place)?;
+    let sink = Sink::open(job, &env.recordings, &env.bus, place, &shared)?;
+    let _feed =
+        Feed::open(&job.live, &config.nginx.rtmp, env.own_name(&job.live), place, shared.clone(), true)?;
     let mut policy = ladder::policy(&config);
     if let Kept::Stills(rule) = &job.kept {
         // Nothing moves between two of them.
         let quiet = rule.every * 2;
-        policy = Policy { stall: policy.stall + quiet, warm_up: policy.warm_up + quiet, ..policy };
+        policy = Policy {
+            stall: policy.stall + quiet,
+            starve: policy.starve + quiet,
+            warm_up: policy.warm_up + quiet,
+            ..policy
+        };
     }
     let spec = Spec {
         id: job.id.clone(),
         stream: job.live.path(),
         program: config.jobs.ffmpeg.clone(),
-        arguments: env.as_own_player(
-            &config.nginx.rtmp,
-            &job.live,
-            arguments(job, &config.nginx.rtmp, place),
-        ),
+        arguments: arguments(job, place),
         nice: config.jobs.nice,
         policy,
     };
@@ -114,7 +118,13 @@ pub struct Sink(JoinSet<()>);
 
 impl Sink {
     /// Listens on a socket in `place`.
-    pub fn open(job: &RecordJob, recordings: &Recordings, bus: &Arc<Bus>, place: &Path) -> io::Result<Self> {
+    pub fn open(
+        job: &RecordJob,
+        recordings: &Recordings,
+        bus: &Arc<Bus>,
+        place: &Path,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
         let listener = UnixListener::bind(socket(place))?;
         files::set_mode(&socket(place), PRIVATE.file)?;
@@ -122,11 +132,11 @@ impl Sink {
             Kept::Recording(rule) => {
                 let index = recordings.of(&rule.folder)?;
                 let writer = Writer::new(*rule.clone(), job.live.clone(), index, bus.clone());
-                tasks.spawn(serve(listener, writer, rule.format));
+                tasks.spawn(serve(listener, writer, rule.format, shared.clone()));
             }
             Kept::Stills(rule) => {
                 let path = rule.folder.join(job.live.app.as_str()).join(format!("{}.jpg", job.live.name));
-                tasks.spawn(still::serve(listener, path));
+                tasks.spawn(still::serve(listener, path, shared.clone()));
             }
         }
         Ok(Self(tasks))
@@ -139,10 +149,10 @@ impl Sink {
 }
 
 /// The arguments of a job whose socket is in `place`.
-pub fn arguments(job: &RecordJob, server: &RtmpServer, place: &Path) -> Vec<std::ffi::OsString> {
+pub fn arguments(job: &RecordJob, place: &Path) -> Vec<std::ffi::OsString> {
     match &job.kept {
-        Kept::Recording(rule) => ffmpeg::recording(&job.live, rule.format, server, &socket(place)),
-        Kept::Stills(rule) => ffmpeg::stills(&job.live, rule.every, rule.height, server, &socket(place)),
+        Kept::Recording(rule) => ffmpeg::recording(&job.live, rule.format, place),
+        Kept::Stills(rule) => ffmpeg::stills(&job.live, rule.every, rule.height, place),
     }
 }
 
@@ -151,10 +161,10 @@ fn socket(place: &Path) -> PathBuf {
 }
 
 /// Takes one run of ffmpeg after the other.
-async fn serve(listener: UnixListener, mut writer: Writer, format: Format) {
+async fn serve(listener: UnixListener, mut writer: Writer, format: Format, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let stream_path = writer.path();
-        let (back, result) = drain(stream, writer, format).await;
+        let (back, result) = drain(stream, writer, format, &shared).await;
         if let Err(why) = result {
             // ffmpeg's next write fails, and it is started again.
             tracing::error!(stream = stream_path, "recording cut off: {why}");
@@ -170,6 +180,7 @@ async fn drain(
     mut stream: UnixStream,
     mut writer: Writer,
     format: Format,
+    shared: &Shared,
 ) -> (Option<Writer>, io::Result<()>) {
     let mut cutter = Cutter::new(format);
     let mut buffer = vec![0; 64 << 10];
@@ -177,6 +188,7 @@ async fn drain(
         let result = match stream.read(&mut buffer).await {
             Ok(0) => Ok(None),
             Ok(n) => {
+                shared.received(n);
                 cutter.feed(&buffer[..n]).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
             }
             Err(error) => Err(error),
@@ -197,7 +209,12 @@ async fn drain(
             writer
         });
         match (written.await, end) {
-            (Ok(back), None) => writer = back,
+            (Ok(back), None) => {
+                if back.is_writing() {
+                    shared.set_ready();
+                }
+                writer = back;
+            }
             (Ok(back), Some(result)) => return (Some(back), result),
             (Err(error), _) => return (None, Err(io::Error::other(error))),
         }

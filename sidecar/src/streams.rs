@@ -21,6 +21,8 @@ pub struct Live {
     pub name: StreamName,
     /// Differs from publish to publish.
     pub session: String,
+    /// It is a slate, in the place of a lost publisher.
+    pub slate: bool,
     /// Its pictures.
     pub video: Option<Video>,
     /// Its sound.
@@ -143,6 +145,7 @@ fn facts((app, name): &StreamId, stream: &nginx::Stream) -> Live {
         app: app.clone(),
         name: name.clone(),
         session: stream.session.clone(),
+        slate: stream.slate,
         video: stream.video.as_ref().map(video),
         audio: stream.audio.as_ref().map(|audio| Audio { codec: audio.codec.clone() }),
     }

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use weir_model::Timestamp;
 
@@ -21,7 +21,7 @@ pub mod output;
 pub mod progress;
 
 use child::{Child, Launch};
-use job::{Action, Exit, Input, Job, Policy, State};
+use job::{Action, Exit, Input, Job, Policy, State, Work};
 use output::{Line, Output};
 use progress::Progress;
 
@@ -71,7 +71,7 @@ pub struct Status {
     pub restarts: u64,
     /// How the last run ended.
     pub last_exit: Option<String>,
-    /// The last line of warning or worse.
+    /// Why a run failed last; none while none did.
     pub last_error: Option<String>,
     /// What ffmpeg says of itself.
     pub progress: Progress,
@@ -83,6 +83,14 @@ pub struct Shared {
     status: Mutex<Status>,
     /// The number of the run that was started last.
     run: AtomicU64,
+    /// Bytes that came out of it.
+    bytes: AtomicU64,
+    /// Another run of its input waits for the end of this one.
+    renewed: AtomicBool,
+    /// Its input is to end.
+    closing: watch::Sender<bool>,
+    /// Another publisher has the name of its stream.
+    succeeded: AtomicBool,
     /// The last lines of its standard error.
     pub output: Output,
 }
@@ -100,7 +108,15 @@ impl Shared {
             last_error: None,
             progress: Progress::default(),
         };
-        Arc::new(Self { status: Mutex::new(status), run: AtomicU64::new(0), output: Output::default() })
+        Arc::new(Self {
+            status: Mutex::new(status),
+            run: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            renewed: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+            succeeded: AtomicBool::new(false),
+            output: Output::default(),
+        })
     }
 
     /// Which run of the program this is: a number that no other run of any program has.
@@ -110,9 +126,37 @@ impl Shared {
 
     /// As it is now.
     pub fn status(&self) -> Status {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        status.last_error = self.output.last_error();
-        status
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// So many bytes came out of it.
+    pub fn received(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Its input ends here, and goes on in another run of the program.
+    pub fn renew(&self) {
+        self.renewed.store(true, Ordering::Relaxed);
+    }
+
+    /// Another publisher has taken the name of its stream.
+    pub fn succeed(&self) {
+        self.succeeded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has.
+    pub fn is_succeeded(&self) -> bool {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// Becomes true when its input is to end.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Ends its input; false when that has ended already, or is not the daemon's.
+    fn close_input(&self) -> bool {
+        self.closing.receiver_count() > 0 && !self.closing.send_replace(true)
     }
 
     /// Whether its process was asked to finish, or killed.
@@ -144,10 +188,13 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
                 input = start(&spec, &shared, &mut child);
                 continue;
             }
+            // The end of its input lets it write the last frame whole.
+            Some(Action::Interrupt) if shared.close_input() => {}
             Some(Action::Interrupt) => signal(child.as_ref(), Signal::SIGINT),
             Some(Action::Kill(why)) => {
                 let why = format!("ffmpeg killed: {why}");
                 tracing::warn!(stream = spec.stream, job = spec.id, "{why}");
+                shared.update(|status| status.last_error = Some(why.clone()));
                 shared.output.push(Line { at: clock::now(), level: "warning", text: why });
                 signal(child.as_ref(), Signal::SIGKILL);
             }
@@ -177,6 +224,7 @@ pub async fn could_not_begin(
 ) {
     let why = format!("job cannot run: {why}");
     tracing::error!(stream, job, "{why}");
+    shared.update(|status| status.last_error = Some(why.clone()));
     shared.output.push(Line { at: clock::now(), level: "error", text: why });
     // Also over when it is told to stop. A full disk does not go away by trying.
     let _ = timeout(PAUSE, commands.recv()).await;
@@ -202,6 +250,9 @@ fn start(spec: &Spec, shared: &Arc<Shared>, child: &mut Option<Child>) -> Input 
         job: &spec.id,
     };
     shared.run.store(clock::next_number(), Ordering::Relaxed);
+    shared.renewed.store(false, Ordering::Relaxed);
+    shared.closing.send_replace(false);
+    shared.output.begin();
     match Child::spawn(&launch, shared.clone()) {
         Ok(started) => {
             let pid = started.pid();
@@ -216,7 +267,7 @@ fn start(spec: &Spec, shared: &Arc<Shared>, child: &mut Option<Child>) -> Input 
         Err(why) => {
             let why = format!("{} cannot be started: {why}", spec.program.display());
             tracing::error!(stream = spec.stream, job = spec.id, "{why}");
-            shared.update(|status| status.last_exit = Some(why));
+            shared.update(|status| (status.last_exit, status.last_error) = (Some(why.clone()), Some(why)));
             Input::Exited(Exit::Failed)
         }
     }
@@ -238,20 +289,35 @@ async fn next_event(child: &mut Option<Child>) -> child::Event {
 async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, event: child::Event) -> Input {
     match event {
         child::Event::Progress(progress) => {
-            shared.update(|status| status.progress = progress);
-            Input::Progress(progress.out_time_us)
+            let bytes = shared.bytes.load(Ordering::Relaxed);
+            shared.update(|status| status.progress = Progress { bytes, ..progress });
+            child::tell_rest(shared, &spec.stream, &spec.id);
+            // Where there are pictures, they count: a clock that jumps is no work.
+            let pictures = progress.frame.and_then(|frame| i64::try_from(frame).ok());
+            Input::Progress(Work { told: pictures.or(progress.out_time_us), bytes })
         }
         child::Event::Exited(status) => {
             if let Some(child) = child.take() {
                 child.drain().await;
             }
+            child::tell_rest(shared, &spec.stream, &spec.id);
             let words = status.to_string();
             tracing::info!(stream = spec.stream, job = spec.id, "ffmpeg ended: {words}");
-            shared.update(|status| {
-                status.pid = None;
-                status.last_exit = Some(words);
+            let why = shared.output.error_of_run().unwrap_or_else(|| format!("ffmpeg ended: {words}"));
+            let has_failed = !status.success() && !shared.is_told_to_end();
+            let renewed = shared.renewed.load(Ordering::Relaxed);
+            shared.update(|now| {
+                now.pid = None;
+                now.last_exit = Some(words);
+                if has_failed {
+                    now.last_error = Some(why);
+                }
             });
-            Input::Exited(if status.success() { Exit::Clean } else { Exit::Failed })
+            Input::Exited(match (status.success(), renewed) {
+                (true, true) => Exit::Renewed,
+                (true, false) => Exit::Clean,
+                (false, _) => Exit::Failed,
+            })
         }
     }
 }

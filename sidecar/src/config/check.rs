@@ -40,6 +40,7 @@ pub fn config(file: raw::File) -> Checked<Config> {
         nginx: nginx(file.nginx)?,
         daemon: daemon(file.daemon)?,
         jobs: jobs(file.jobs)?,
+        restart_stuck_worker: stuck(&file.health.restart_stuck_worker)?,
         rules,
         hooks: hooks::hooks(file.hooks)?,
         notify: notify::notify(file.notify)?,
@@ -169,6 +170,15 @@ fn socket(text: &str) -> Result<PathBuf, String> {
         return Err("must be a path of at most 80 bytes".into());
     }
     absolute(text)
+}
+
+/// `off`, or how long a worker may hang.
+fn stuck(written: &Text) -> Checked<Option<Duration>> {
+    match written {
+        None => Ok(None),
+        Some(text) if text.get_ref() == "off" => Ok(None),
+        Some(_) => time("restart_stuck_worker", written, 30, 5, 600).map(Some),
+    }
 }
 
 fn jobs(raw: raw::Jobs) -> Checked<Jobs> {

@@ -12,6 +12,7 @@ pub struct File {
     pub nginx: Nginx,
     pub daemon: Daemon,
     pub jobs: Jobs,
+    pub health: Health,
     pub rung: BTreeMap<Spanned<String>, Rung>,
     pub ladder: BTreeMap<Spanned<String>, Ladder>,
     pub stream: Vec<Spanned<Stream>>,
@@ -46,6 +47,13 @@ pub struct Daemon {
     pub log: Text,
     pub log_level: Text,
     pub public_name: Text,
+}
+
+/// `[health]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    pub restart_stuck_worker: Text,
 }
 
 /// `[jobs]`

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::plan::{LadderJob, Rendition, Sound};
 use crate::config::{Delivery, Encoder, Files};
+use crate::feed;
 use crate::playlist::Role;
-use crate::streams::Live;
 
 /// One stream of bytes that ffmpeg writes to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +53,10 @@ pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
     if job.encoder == Encoder::Vaapi {
         line.words("-vaapi_device /dev/dri/renderD128");
     }
-    // The publisher's own times are kept, so that a new run goes on where the last one was.
+    // The feed's times are kept, so that a new run goes on where the last one was.
     line.words("-copyts");
-    line.words(input(&job.live));
-    line.word(format!("{}/{}/{}", job.server, job.live.app, job.live.name));
+    line.words(feed::Plan::of(&job.live).input());
+    line.word(format!("unix:{}", feed::socket(place).display()));
     if let Some(graph) = graph(job) {
         line.words("-filter_complex");
         line.word(graph);
@@ -76,16 +76,6 @@ pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
         line.word(format!("unix:{}", socket(place, index).display()));
     }
     line.0
-}
-
-/// How ffmpeg opens a live stream. It looks at it until pictures and sound are there, the pictures with the next key frame;
-/// where one of them is not to come, it would wait in vain.
-pub fn input(live: &Live) -> &'static str {
-    if live.video.is_some() && live.audio.is_some() {
-        "-analyzeduration 15000000 -probesize 2000000 -rtmp_live live -i"
-    } else {
-        "-analyzeduration 2000000 -probesize 2000000 -rtmp_live live -i"
-    }
 }
 
 #[derive(Default)]
@@ -164,15 +154,18 @@ fn pictures(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, ind
 
 fn sound(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, to_files: bool) {
     let has_pictures = matches!(rendition, Some(Rendition::Copy { .. } | Rendition::Video { .. }));
-    match (rendition, job.sound) {
+    match (rendition, &job.sound) {
         // A track of its own.
         _ if has_pictures && to_files => line.words("-an"),
         (_, None) => line.words("-an"),
-        (Some(Rendition::Audio { bitrate, .. }), _) => {
+        (Some(Rendition::Audio { bitrate, .. }), _) | (_, Some(Sound::Encode(bitrate))) => {
             line.words(&format!("-map 0:a:0 -c:a aac -b:a {bitrate}"));
+            if job.live.audio.as_ref().is_some_and(|audio| audio.codec == "Speex") {
+                // Its decoder does not say where its one channel is.
+                line.words("-ac 1");
+            }
         }
         (_, Some(Sound::Copy)) => line.words("-map 0:a:0 -c:a copy"),
-        (_, Some(Sound::Encode(bitrate))) => line.words(&format!("-map 0:a:0 -c:a aac -b:a {bitrate}")),
     }
 }
 

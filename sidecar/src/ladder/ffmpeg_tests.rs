@@ -13,6 +13,7 @@ fn line(rungs: &str, delivery: &str) -> (LadderJob, Vec<String>) {
         app: "live".parse().unwrap(),
         name: "show".parse().unwrap(),
         session: "s1".into(),
+        slate: false,
         video: Some(Video { codec: "H264".into(), width: 1280, height: 720 }),
         audio: Some(Audio { codec: "AAC".into() }),
     };
@@ -37,7 +38,7 @@ fn files_are_a_track_each_and_the_source_is_decoded_once() {
         ("sound", Role::Sound),
     ];
     assert_eq!(names, expected.map(|(name, role)| (name.to_owned(), role)));
-    assert_eq!(after(&line, "-i"), ["rtmp://127.0.0.1:1935/live/show"]);
+    assert_eq!(after(&line, "-i"), ["unix:/run/weir/out/7/in"]);
     let graph = after(&line, "-filter_complex");
     let expected = "[0:v:0]scale=-2:480,format=yuv420p,split=2[s1][n1];[s1]null[v1];\
         [n1]scale=-2:90,format=yuv420p,select='key+isnan(prev_selected_t)+gte(t-prev_selected_t,0.0980)'[v2]";
@@ -46,7 +47,7 @@ fn files_are_a_track_each_and_the_source_is_decoded_once() {
     assert_eq!(after(&line, "-c:a"), ["aac", "copy"]);
     assert_eq!(after(&line, "-force_key_frames"), ["source", "source"]);
     assert_eq!(line.last().unwrap(), "unix:/run/weir/out/7/4");
-    assert_eq!(line.iter().filter(|word| word.starts_with("unix:")).count(), 5);
+    assert_eq!(line.iter().filter(|word| word.starts_with("unix:")).count(), 6);
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn rtmp_is_pictures_with_sound_each() {
     let (job, line) = line("[\"480p\", \"audio\"]", to);
     assert_eq!(outputs(&job).len(), 2);
     assert_eq!(after(&line, "-map"), ["[v0]", "0:a:0", "0:a:0"]);
-    assert_eq!(after(&line, "-f"), ["flv", "flv"]);
+    assert_eq!(after(&line, "-f"), ["flv", "flv", "flv"]);
     assert_eq!(after(&line, "-force_key_frames"), ["expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+2))"]);
     assert!(!line.iter().any(|word| word.contains("secret") || word.contains("token")));
 }

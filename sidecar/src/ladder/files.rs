@@ -22,7 +22,8 @@ pub async fn serve(
     ready: Arc<Readiness>,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
-        let sink = Sink { shelf: &shelf, track, run: shared.run(), ready: &ready, output: &output };
+        let (shared, run) = (&*shared, shared.run());
+        let sink = Sink { shelf: &shelf, track, run, ready: &ready, output: &output, shared };
         if let Err(why) = sink.drain(stream).await {
             // ffmpeg's next write fails, and it is started again.
             tracing::error!("rendition not written: {why}, rendition: {:?}", output.name);
@@ -36,6 +37,7 @@ struct Sink<'s> {
     run: u64,
     ready: &'s Readiness,
     output: &'s Output,
+    shared: &'s Shared,
 }
 
 impl Sink<'_> {
@@ -45,7 +47,10 @@ impl Sink<'_> {
         loop {
             match stream.read(&mut buffer).await? {
                 0 => return Ok(()),
-                n => splitter.feed(&buffer[..n]),
+                n => {
+                    self.shared.received(n);
+                    splitter.feed(&buffer[..n]);
+                }
             }
             while let Some(piece) = splitter.next_piece().map_err(invalid)? {
                 self.take(piece).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Config, Delivery, Encoder, Ladder, RtmpServer, Rule, RungKind};
+use crate::feed::Plan;
 use crate::streams::Live;
 
 /// For sound that is not AAC already.
@@ -94,11 +95,12 @@ pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<La
 }
 
 fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
-    let renditions = renditions(&rule.ladder, live);
+    let feed = Plan::of(live);
+    let renditions = renditions(&rule.ladder, live, feed);
     if renditions.is_empty() {
         return None;
     }
-    let sound = live.audio.as_ref().map(|audio| match audio.codec.as_str() {
+    let sound = live.audio.as_ref().filter(|_| feed.audio).map(|audio| match audio.codec.as_str() {
         "AAC" => Sound::Copy,
         _ => Sound::Encode(SOUND_BITRATE),
     });
@@ -116,12 +118,13 @@ fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
 }
 
 /// The rungs that make sense for this stream: none above the source.
-fn renditions(ladder: &Ladder, live: &Live) -> Vec<Rendition> {
+fn renditions(ladder: &Ladder, live: &Live, feed: Plan) -> Vec<Rendition> {
     let mut lowest: Option<(u32, Rendition)> = None;
     let mut chosen = Vec::new();
     for rung in &ladder.rungs {
         let name = rung.name.clone();
-        match (&rung.kind, &live.video, &live.audio) {
+        let video = live.video.as_ref().filter(|_| feed.video);
+        match (&rung.kind, video, &live.audio) {
             (RungKind::Source, Some(video), _) if video.codec == "H264" => {
                 chosen.push(Rendition::Copy { name })
             }
@@ -135,7 +138,7 @@ fn renditions(ladder: &Ladder, live: &Live) -> Vec<Rendition> {
                     lowest = Some((height, as_source));
                 }
             }
-            (RungKind::Audio { bitrate }, _, Some(_)) => {
+            (RungKind::Audio { bitrate }, _, Some(_)) if feed.audio => {
                 chosen.push(Rendition::Audio { name, bitrate: *bitrate })
             }
             _ => {}

@@ -17,6 +17,7 @@ pub fn live(name: &str, video: Option<(&str, u32)>, audio: Option<&str>) -> Live
         app: "live".parse().unwrap(),
         name: name.parse().unwrap(),
         session: "s1".into(),
+        slate: false,
         video: video.map(|(codec, height)| Video { codec: codec.into(), width: height * 16 / 9, height }),
         audio: audio.map(|codec| Audio { codec: codec.into() }),
     }

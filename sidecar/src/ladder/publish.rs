@@ -78,7 +78,7 @@ impl Publisher {
 /// Takes one run of ffmpeg after the other.
 pub async fn serve(listener: UnixListener, publisher: Publisher, shared: Arc<Shared>, ready: Arc<Readiness>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if let Err(why) = publish(&publisher, stream, &ready).await {
+        if let Err(why) = publish(&publisher, stream, &ready, &shared).await {
             // ffmpeg's next write fails, and it is started again.
             tracing::error!("rendition not published: {why}, stream: {}/{}", publisher.app, publisher.name);
             shared.output.push(crate::supervise::output::Line {
@@ -90,7 +90,12 @@ pub async fn serve(listener: UnixListener, publisher: Publisher, shared: Arc<Sha
     }
 }
 
-async fn publish(publisher: &Publisher, mut input: UnixStream, ready: &Readiness) -> Result<(), String> {
+async fn publish(
+    publisher: &Publisher,
+    mut input: UnixStream,
+    ready: &Readiness,
+    shared: &Shared,
+) -> Result<(), String> {
     let words = |error: crate::test_stream::Error| error.to_string();
     let url = publisher.url()?;
     let mut link = Link::connect(&url).await.map_err(words)?;
@@ -98,7 +103,7 @@ async fn publish(publisher: &Publisher, mut input: UnixStream, ready: &Readiness
         Ok(result) => result.map_err(words)?,
         Err(_) => return Err("no answer to the publish".into()),
     }
-    let result = forward(publisher, &mut input, &mut link, ready).await;
+    let result = forward(publisher, &mut input, &mut link, ready, shared).await;
     link.finish().await;
     result
 }
@@ -108,6 +113,7 @@ async fn forward(
     input: &mut UnixStream,
     link: &mut Link,
     ready: &Readiness,
+    shared: &Shared,
 ) -> Result<(), String> {
     let mut reader = Reader::new();
     let mut buffer = vec![0; 32 << 10];
@@ -125,6 +131,7 @@ async fn forward(
             read = input.read(&mut buffer), if room => match read.map_err(|error| error.to_string())? {
                 0 => return flush(link).await,
                 n => {
+                    shared.received(n);
                     reader.feed(&buffer[..n]);
                     while let Some(tag) = reader.next_tag().map_err(|error| error.to_string())? {
                         link.client

@@ -83,6 +83,9 @@ pub struct Stream {
     pub since: Timestamp,
     /// Who sends it.
     pub publisher: Publisher,
+    /// It is a slate, in the place of a lost publisher.
+    #[serde(default)]
+    pub slate: bool,
     /// None until it is known.
     #[serde(default)]
     pub video: Option<Video>,

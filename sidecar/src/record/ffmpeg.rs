@@ -4,23 +4,23 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::RtmpServer;
 use crate::config::record::Format;
-use crate::ladder::ffmpeg;
+use crate::feed::{self, Plan};
+use crate::record::socket;
 use crate::streams::Live;
 
 /// Pieces of about this length: what is lost at most when the machine stops.
 const PIECE_MS: u32 = 500;
 
-fn input(live: &Live, server: &RtmpServer, more: &str) -> Vec<OsString> {
+fn input(plan: Plan, place: &Path, more: &str) -> Vec<OsString> {
     let mut line: Vec<OsString> =
         "-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1"
             .split_whitespace()
             .chain(more.split_whitespace())
-            .chain(ffmpeg::input(live).split_whitespace())
+            .chain(plan.input().split_whitespace())
             .map(OsString::from)
             .collect();
-    line.push(format!("{server}/{}/{}", live.app, live.name).into());
+    line.push(format!("unix:{}", feed::socket(place).display()).into());
     line
 }
 
@@ -28,16 +28,20 @@ fn words(line: &mut Vec<OsString>, text: &str) {
     line.extend(text.split_whitespace().map(OsString::from));
 }
 
-/// Takes a stream as it is, and writes it to a socket.
-pub fn recording(live: &Live, format: Format, server: &RtmpServer, socket: &Path) -> Vec<OsString> {
-    let mut line = input(live, server, "");
+/// Takes a stream as it is, and writes it to a socket. What the container has no place for is encoded.
+pub fn recording(live: &Live, format: Format, place: &Path) -> Vec<OsString> {
+    let plan = Plan::of(live);
+    let mut line = input(plan, place, "");
     // What is known to be sent has to be there: a recording without its pictures would not be noticed.
-    for (map, is_sent) in [("-map 0:v:0", live.video.is_some()), ("-map 0:a:0", live.audio.is_some())] {
-        if is_sent {
-            words(&mut line, map);
-        }
+    if plan.video {
+        words(&mut line, "-map 0:v:0 -c:v");
+        words(&mut line, pictures(live));
     }
-    words(&mut line, "-c copy -flush_packets 1");
+    if plan.audio {
+        words(&mut line, "-map 0:a:0 -c:a");
+        words(&mut line, sound(live));
+    }
+    words(&mut line, "-flush_packets 1");
     match format {
         Format::Mp4 => {
             // Times as they come: otherwise pictures that come after some sound begin with it, and the first stands still until the
@@ -54,19 +58,33 @@ pub fn recording(live: &Live, format: Format, server: &RtmpServer, socket: &Path
             words(&mut line, "-f matroska");
         }
     }
-    line.push(format!("unix:{}", socket.display()).into());
+    line.push(format!("unix:{}", socket(place).display()).into());
     line
 }
 
+fn pictures(live: &Live) -> &'static str {
+    match live.video.as_ref().map(|video| video.codec.as_str()) {
+        // Players look for parameter sets where this name says that they are.
+        Some("HEVC") => "copy -tag:v hvc1",
+        Some("H264" | "AV1" | "VP9") => "copy",
+        _ => "libx264 -preset veryfast",
+    }
+}
+
+fn sound(live: &Live) -> &'static str {
+    match live.audio.as_ref().map(|audio| audio.codec.as_str()) {
+        Some("AAC") => "copy",
+        Some("MP3" | "Opus" | "FLAC") => "aac -b:a 128k",
+        // Its decoder does not say where its one channel is.
+        Some("Speex") => "aac -b:a 48k -ac 1",
+        // Speech, of 8 or 16 kHz.
+        _ => "aac -b:a 48k",
+    }
+}
+
 /// Writes a JPEG every so often to a socket.
-pub fn stills(
-    live: &Live,
-    every: Duration,
-    height: u32,
-    server: &RtmpServer,
-    socket: &Path,
-) -> Vec<OsString> {
-    let mut line = input(live, server, "-skip_frame nokey");
+pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<OsString> {
+    let mut line = input(Plan { audio: false, ..Plan::of(live) }, place, "-skip_frame nokey");
     words(&mut line, "-map 0:v:0 -vf");
     let seconds = every.as_secs();
     line.push(
@@ -77,7 +95,7 @@ pub fn stills(
         .into(),
     );
     words(&mut line, "-fps_mode passthrough -c:v mjpeg -q:v 4 -flush_packets 1 -f image2pipe");
-    line.push(format!("unix:{}", socket.display()).into());
+    line.push(format!("unix:{}", socket(place).display()).into());
     line
 }
 
@@ -91,6 +109,7 @@ mod tests {
             app: "live".parse().unwrap(),
             name: "show".parse().unwrap(),
             session: "s1".into(),
+            slate: false,
             video: Some(video),
             audio: Some(crate::streams::Audio { codec: "AAC".into() }),
         }
@@ -102,19 +121,43 @@ mod tests {
 
     #[test]
     fn recordings_are_copied_in_pieces() {
-        let server = RtmpServer { host: "127.0.0.1".into(), port: 1935 };
-        let socket = Path::new("/run/weir/out/1/0");
-        let mp4 = joined(recording(&live(), Format::Mp4, &server, socket));
+        let place = Path::new("/run/weir/out/1");
+        let mp4 = joined(recording(&live(), Format::Mp4, place));
         assert!(
-            mp4.contains("-i rtmp://127.0.0.1:1935/live/show -map 0:v:0 -map 0:a:0 -c copy -flush_packets 1"),
+            mp4.contains(
+                "-f flv -i unix:/run/weir/out/1/in -map 0:v:0 -c:v copy -map 0:a:0 -c:a copy -flush_packets 1"
+            ),
             "{mp4}"
         );
         assert!(mp4.ends_with("-frag_duration 500000 -f mp4 unix:/run/weir/out/1/0"), "{mp4}");
-        let silent = joined(recording(&Live { audio: None, ..live() }, Format::Mp4, &server, socket));
-        assert!(silent.contains("-map 0:v:0 -c copy"), "{silent}");
-        let mkv = joined(recording(&live(), Format::Mkv, &server, socket));
+        let silent = joined(recording(&Live { audio: None, ..live() }, Format::Mp4, place));
+        assert!(silent.contains("-map 0:v:0 -c:v copy -flush_packets"), "{silent}");
+        let mkv = joined(recording(&live(), Format::Mkv, place));
         assert!(mkv.contains("-cluster_time_limit 500 -f matroska unix:"), "{mkv}");
-        let stills = joined(stills(&live(), Duration::from_secs(10), 360, &server, socket));
+        let stills = joined(stills(&live(), Duration::from_secs(10), 360, place));
         assert!(stills.contains("-skip_frame nokey") && stills.contains("prev_selected_t\\,10)"), "{stills}");
+    }
+
+    #[test]
+    fn sound_that_mp4_has_no_place_for_is_encoded_and_the_pictures_stay() {
+        let of = |video: &str, audio: &str| {
+            let video = crate::streams::Video { codec: video.into(), width: 0, height: 0 };
+            let audio = crate::streams::Audio { codec: audio.into() };
+            let live = Live { video: Some(video), audio: Some(audio), ..live() };
+            joined(recording(&live, Format::Mp4, Path::new("/p")))
+        };
+        let speech = "-map 0:v:0 -c:v copy -map 0:a:0 -c:a aac -b:a 48k";
+        for codec in ["G711A", "G711U", "Speex", "Nellymoser"] {
+            assert!(of("H264", codec).contains(speech), "{}", of("H264", codec));
+        }
+        assert!(of("H264", "Speex").contains("-b:a 48k -ac 1 "));
+        assert!(of("H264", "MP3").contains("-c:a aac -b:a 128k"));
+        assert!(of("HEVC", "AAC").contains(
+            "-fflags +ignidx -f mp4 -i unix:/p/in -map 0:v:0 -c:v copy -tag:v hvc1 -map 0:a:0 -c:a copy"
+        ));
+        // Nobody can decode it.
+        let unknown = of("H264", "DeviceSpecific");
+        assert!(unknown.contains("-map 0:v:0 -c:v copy -flush_packets"), "{unknown}");
+        assert!(of("Sorenson-H263", "AAC").contains("-c:v libx264"));
     }
 }

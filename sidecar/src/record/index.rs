@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::Timestamp;
 
 use super::playlist;
+use super::salvage::salvage;
 use crate::files::SHARED;
 use crate::upload::Transfer;
 use crate::{clock, durable};
@@ -83,10 +84,20 @@ impl Index {
             return fs::remove_file(self.path(number));
         };
         if entry.ended.is_none() {
+            let path = self.folder.join(&entry.file);
+            let whole = salvage(&path)?;
+            if whole == 0 {
+                tracing::warn!(
+                    "recording was cut off before its first frame, and is removed, file: {:?}",
+                    entry.file
+                );
+                fs::remove_file(path)?;
+                return fs::remove_file(self.path(number));
+            }
             let at = known.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
             let at = at.and_then(|at| u64::try_from(at.as_millis()).ok()).map(Timestamp::from_millis);
             entry.ended = Some(at.unwrap_or(entry.started));
-            entry.bytes = known.len();
+            entry.bytes = whole;
             tracing::warn!("recording was cut off, file: {:?}, bytes: {}", entry.file, entry.bytes);
             self.save(number, &entry)?;
         }
@@ -216,7 +227,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(folder.path()).unwrap();
         fs::create_dir_all(folder.path().join("live/show")).unwrap();
-        fs::write(folder.path().join("live/show/a.mp4"), b"12345").unwrap();
+        // An empty `mdat`, and the beginning of another box.
+        fs::write(folder.path().join("live/show/a.mp4"), b"\0\0\0\x08mdat\0\0\0").unwrap();
+        fs::write(folder.path().join("live/show/empty.mp4"), b"\0\0\0\x08ftyp").unwrap();
+        index.add(entry("live/show/empty.mp4")).unwrap();
         index.add(entry("live/show/a.mp4")).unwrap();
         index.add(entry("live/show/never-begun.mp4")).unwrap();
         index.add(entry("../elsewhere.mp4")).unwrap();
@@ -224,7 +238,8 @@ mod tests {
         let index = Index::open(folder.path()).unwrap();
         let entries = index.entries();
         assert_eq!(entries.len(), 1, "{entries:?}");
-        assert!(entries[0].1.ended.is_some() && entries[0].1.bytes == 5);
+        assert!(entries[0].1.ended.is_some() && entries[0].1.bytes == 8);
+        assert!(!folder.path().join("live/show/empty.mp4").exists());
         index.remove(entries[0].0).unwrap();
         assert!(!folder.path().join("live").exists() && folder.path().exists());
         assert!(Index::open(folder.path()).unwrap().entries().is_empty());

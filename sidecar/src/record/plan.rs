@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::record::{Record, Thumbnail};
+use crate::feed::Plan;
 use crate::streams::Live;
 
 /// One ffmpeg for one stream.
@@ -39,10 +40,12 @@ pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<Re
     live.flat_map(|live| {
         let name = live.name.as_str();
         let record = config.records.iter().find(|rule| rule.app == live.app && rule.stream.fits(name));
-        let record = record.map(|rule| ("record", Kept::Recording(Box::new(rule.clone()))));
+        let plan = Plan::of(live);
+        let record = record
+            .filter(|_| !live.slate && (plan.video || plan.audio))
+            .map(|rule| ("record", Kept::Recording(Box::new(rule.clone()))));
         let stills = config.thumbnails.iter().find(|rule| rule.app == live.app && rule.stream.fits(name));
-        let stills =
-            stills.filter(|_| live.video.is_some()).map(|rule| ("thumbnail", Kept::Stills(rule.clone())));
+        let stills = stills.filter(|_| plan.video).map(|rule| ("thumbnail", Kept::Stills(rule.clone())));
         record.into_iter().chain(stills).map(|(what, kept)| RecordJob {
             id: format!("{}/{what}", live.path()),
             live: live.clone(),
@@ -57,7 +60,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::streams::Video;
+    use crate::streams::{Audio, Video};
 
     #[test]
     fn the_first_rule_that_fits_counts_and_sound_has_no_stills() {
@@ -69,8 +72,9 @@ mod tests {
             app: "live".parse().unwrap(),
             name: name.parse().unwrap(),
             session: "s1".into(),
+            slate: false,
             video: video.then(|| Video { codec: "H264".into(), width: 0, height: 0 }),
-            audio: None,
+            audio: Some(Audio { codec: "AAC".into() }),
         };
         let streams = [live("show", true), live("sound", false), live("other", true)];
         let jobs: Vec<_> =

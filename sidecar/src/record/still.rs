@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::files::PUBLISHED;
+use crate::supervise::Shared;
 
 /// A still is smaller.
 const MAX_STILL: usize = 16 << 20;
@@ -38,24 +40,28 @@ impl Cutter {
 }
 
 /// Takes one run of ffmpeg after the other.
-pub async fn serve(listener: UnixListener, path: PathBuf) {
+pub async fn serve(listener: UnixListener, path: PathBuf, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if let Err(error) = drain(stream, &path).await {
+        if let Err(error) = drain(stream, &path, &shared).await {
             tracing::error!("thumbnail not written: {error}, file: {path:?}");
         }
     }
 }
 
-async fn drain(mut stream: UnixStream, path: &std::path::Path) -> io::Result<()> {
+async fn drain(mut stream: UnixStream, path: &std::path::Path, shared: &Shared) -> io::Result<()> {
     let mut cutter = Cutter::default();
     let mut buffer = vec![0; 32 << 10];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),
-            n => cutter.feed(&buffer[..n]),
+            n => {
+                shared.received(n);
+                cutter.feed(&buffer[..n]);
+            }
         }
         while let Some(still) = cutter.next_still() {
             replace(path.to_owned(), still).await?;
+            shared.set_ready();
         }
         if cutter.buffer.len() > MAX_STILL {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "no JPEG ends"));

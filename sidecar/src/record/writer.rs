@@ -47,6 +47,8 @@ struct Open {
     reaches: Duration,
     bytes: u64,
     playlist: Playlist,
+    /// It was told of: there is media in it.
+    told: bool,
 }
 
 impl Writer {
@@ -58,6 +60,11 @@ impl Writer {
     /// `APP/NAME` of its stream.
     pub fn path(&self) -> String {
         self.live.path()
+    }
+
+    /// Media is in a file.
+    pub fn is_writing(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Takes the next piece.
@@ -126,10 +133,8 @@ impl Writer {
             let _ = fs::remove_file(self.rule.folder.join(&name));
         })?;
         let bytes = head.len() as u64;
-        tracing::info!(stream = self.live.path(), "recording, file: {name:?}");
-        self.tell("recording.started", &json!({ "file": self.rule.folder.join(&name) }));
         let playlist = Playlist::new(bytes);
-        self.open = Some(Open { file, name, number, origin, reaches: origin, bytes, playlist });
+        self.open = Some(Open { file, name, number, origin, reaches: origin, bytes, playlist, told: false });
         Ok(())
     }
 
@@ -160,13 +165,19 @@ impl Writer {
         let Some(open) = &mut self.open else { return Ok(()) };
         part.rebase(open.origin);
         let written = open.file.write_all(&part.bytes);
+        let mut first = None;
         if written.is_ok() {
             open.playlist.push(part.start.saturating_sub(open.origin), part.key, part.bytes.len() as u64);
             open.bytes += part.bytes.len() as u64;
             open.reaches = part.start.max(open.reaches);
+            first = (!std::mem::replace(&mut open.told, true)).then(|| open.name.clone());
         } else {
             // Half a part would be of no use.
             let _ = open.file.set_len(open.bytes);
+        }
+        if let Some(name) = first {
+            tracing::info!(stream = self.live.path(), "recording, file: {name:?}");
+            self.tell("recording.started", &json!({ "file": self.rule.folder.join(&name) }));
         }
         written
     }
@@ -174,6 +185,14 @@ impl Writer {
     /// Ends the file.
     pub fn finish(&mut self) {
         let Some(open) = self.open.take() else { return };
+        if !open.told {
+            // Nothing can be decoded: nobody is told of it.
+            if let Err(error) = self.index.remove(open.number) {
+                let stream = self.live.path();
+                tracing::warn!(stream, "empty recording not removed: {error}, file: {:?}", open.name);
+            }
+            return;
+        }
         if let Err(error) = open.file.sync_all() {
             tracing::warn!(
                 stream = self.live.path(),

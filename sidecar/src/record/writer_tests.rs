@@ -24,6 +24,7 @@ fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index
         app: "live".parse().unwrap(),
         name: "show".parse().unwrap(),
         session: "s1".into(),
+        slate: false,
         video: None,
         audio: None,
     };

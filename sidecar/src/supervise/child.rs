@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -145,13 +145,29 @@ fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
         // ffmpeg calls it an error that it was interrupted.
         level = "info";
     }
+    if text.is_empty() {
+        return;
+    }
+    tell_rest(shared, stream, job);
+    if !shared.output.admits(Instant::now()) {
+        shared.output.note(level, &text);
+        return;
+    }
     match level {
-        _ if text.is_empty() => return,
         "error" | "fatal" => tracing::error!(stream, job, "ffmpeg: {text}"),
         "warning" => tracing::warn!(stream, job, "ffmpeg: {text}"),
         _ => tracing::info!(stream, job, "ffmpeg: {text}"),
     }
     shared.output.push(Line { at: crate::clock::now(), level, text });
+}
+
+/// Says how many lines were left out, when it is time to.
+pub fn tell_rest(shared: &Shared, stream: &str, job: &str) {
+    if let Some(count) = shared.output.left_out(Instant::now()) {
+        let text = format!("{count} more lines");
+        tracing::warn!(stream, job, "ffmpeg: {text}");
+        shared.output.push(Line { at: crate::clock::now(), level: "warning", text });
+    }
 }
 
 /// Reads the last words of a program that is gone.

@@ -10,12 +10,16 @@ use super::backoff::Backoff;
 
 /// An ffmpeg that waits for its input minds only the second SIGINT (`decode_interrupt_cb` of its `ffmpeg.c`).
 const SECOND_INTERRUPT: Duration = Duration::from_millis(700);
+/// Inputs that change faster than this are a failure: each run costs a start.
+const LEAST_RUN: Duration = Duration::from_secs(2);
 
 /// When a program is replaced, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Without progress for so long it is replaced.
+    /// When it takes nothing in for so long, it is replaced.
     pub stall: Duration,
+    /// When nothing comes out of it for so long, it is replaced, whatever it says of itself.
+    pub starve: Duration,
     /// So long after a start there need be no progress yet.
     pub warm_up: Duration,
     /// From SIGINT to SIGKILL.
@@ -61,8 +65,8 @@ pub enum Input {
     Tick,
     /// The process is there.
     Started,
-    /// How far its output reaches, in microseconds, as far as it knows.
-    Progress(Option<i64>),
+    /// What it has done.
+    Progress(Work),
     /// The process is gone, or could not be made.
     Exited(Exit),
     /// It is to be started anew.
@@ -71,11 +75,22 @@ pub enum Input {
     Stop,
 }
 
+/// How much a process has done. It counts when one of these differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Pictures, or how far the sound reaches, as far as it knows.
+    pub told: Option<i64>,
+    /// Bytes that came out of it.
+    pub bytes: u64,
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// With status 0: its input came to an end.
     Clean,
+    /// Likewise, and another run of its input waits.
+    Renewed,
     /// Otherwise.
     Failed,
 }
@@ -110,8 +125,9 @@ enum Phase {
     },
     Running {
         since: Duration,
-        out_time: Option<i64>,
+        work: Work,
         moved: Duration,
+        written: Duration,
     },
     /// Told to finish; told so again at `again_at`, and SIGKILL comes at `kill_at`.
     Finishing {
@@ -161,7 +177,9 @@ impl Job {
     pub fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Waiting { until } => Some(until),
-            Phase::Running { moved, .. } => Some(moved + self.policy.stall),
+            Phase::Running { moved, written, .. } => {
+                Some((moved + self.policy.stall).min(written + self.policy.starve))
+            }
             Phase::Finishing { again_at, kill_at, .. } => Some(again_at.unwrap_or(kill_at).min(kill_at)),
             Phase::Dying { .. } | Phase::Ended => None,
         }
@@ -175,7 +193,7 @@ impl Job {
             (Phase::Waiting { .. }, Input::Started) => {
                 // There may be nothing to see until the input was looked at.
                 let moved = now + self.policy.warm_up.saturating_sub(self.policy.stall);
-                self.phase = Phase::Running { since: now, out_time: None, moved };
+                self.phase = Phase::Running { since: now, work: Work::default(), moved, written: moved };
                 None
             }
             (Phase::Waiting { .. }, Input::Exited(_)) => self.after_failure(now, jitter),
@@ -186,20 +204,32 @@ impl Job {
                 self.starts += 1;
                 Some(Action::Start)
             }
+            (Phase::Running { since, .. }, Input::Exited(Exit::Renewed))
+                if now.saturating_sub(since) >= LEAST_RUN =>
+            {
+                self.failures = 0;
+                self.phase = Phase::Waiting { until: now };
+                None
+            }
             (Phase::Running { since, .. }, Input::Exited(_)) => {
                 if now.saturating_sub(since) >= self.policy.healthy {
                     self.failures = 0;
                 }
                 self.after_failure(now, jitter)
             }
-            (Phase::Running { since, out_time, .. }, Input::Progress(at)) => {
-                if at.is_some() && at != out_time {
-                    self.phase = Phase::Running { since, out_time: at, moved: now };
-                }
+            (Phase::Running { since, work, moved, written }, Input::Progress(now_done)) => {
+                let has_moved = now_done.told.is_some() && now_done.told != work.told;
+                let has_written = now_done.bytes != work.bytes;
+                self.phase = Phase::Running {
+                    since,
+                    work: now_done,
+                    moved: if has_moved || has_written { now } else { moved },
+                    written: if has_written { now } else { written },
+                };
                 None
             }
-            (Phase::Running { since, moved, .. }, Input::Tick) => {
-                if now < moved + self.policy.stall {
+            (Phase::Running { since, moved, written, .. }, Input::Tick) => {
+                if now < moved + self.policy.stall && now < written + self.policy.starve {
                     return None;
                 }
                 if now.saturating_sub(since) >= self.policy.healthy {

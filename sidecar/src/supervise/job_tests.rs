@@ -4,11 +4,17 @@ use super::*;
 
 const POLICY: Policy = Policy {
     stall: Duration::from_secs(10),
+    starve: Duration::from_secs(40),
     warm_up: Duration::from_secs(20),
     grace: Duration::from_secs(5),
     backoff: Backoff { first: Duration::from_secs(1), max: Duration::from_secs(8) },
     healthy: Duration::from_secs(60),
 };
+
+/// What says that it is so far, and of which nothing has come out.
+fn told(at: i64) -> Work {
+    Work { told: Some(at), bytes: 0 }
+}
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -56,11 +62,11 @@ fn what_cannot_be_started_is_tried_again() {
 fn what_makes_no_progress_is_killed() {
     let mut job = started(s(0));
     assert_eq!(job.deadline(), Some(s(20)));
-    job.step(s(15), Input::Progress(Some(1)), 0);
+    job.step(s(15), Input::Progress(told(1)), 0);
     assert_eq!(job.step(s(20), Input::Tick, 0), None);
     // It talks, and says the same.
-    job.step(s(22), Input::Progress(Some(1)), 0);
-    job.step(s(24), Input::Progress(None), 0);
+    job.step(s(22), Input::Progress(told(1)), 0);
+    job.step(s(24), Input::Progress(Work::default()), 0);
     assert!(matches!(job.step(s(25), Input::Tick, 0), Some(Action::Kill(_))));
     assert_eq!((job.state(), job.deadline()), (State::Stopping, None));
     job.step(s(26), Input::Exited(Exit::Failed), 0);
@@ -108,7 +114,7 @@ fn a_stop_during_a_restart_is_a_stop() {
 fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         3 => Just(Input::Tick),
-        2 => any::<Option<i64>>().prop_map(Input::Progress),
+        2 => (any::<Option<i64>>(), 0..3_u64).prop_map(|(told, bytes)| Input::Progress(Work { told, bytes })),
         2 => Just(Input::Exited(Exit::Failed)),
         1 => Just(Input::Exited(Exit::Clean)),
         1 => Just(Input::Restart),
@@ -151,4 +157,32 @@ proptest! {
         }
         prop_assert_eq!(job.state(), State::Ended);
     }
+}
+
+#[test]
+fn a_clock_that_goes_on_without_output_is_no_progress() {
+    let mut job = started(s(0));
+    for second in 1..50 {
+        assert_eq!(job.step(s(second), Input::Progress(told(second as i64)), 0), None, "{second}");
+        assert_eq!(job.step(s(second), Input::Tick, 0), None, "{second}");
+    }
+    assert_eq!(job.deadline(), Some(s(50)));
+    assert_eq!(job.step(s(50), Input::Tick, 0), Some(Action::Kill("no progress")));
+    // Output keeps it, whatever it tells.
+    let mut job = started(s(0));
+    for second in 1..200 {
+        job.step(s(second), Input::Progress(Work { told: None, bytes: second }), 0);
+        assert_eq!(job.step(s(second), Input::Tick, 0), None, "{second}");
+    }
+}
+
+#[test]
+fn another_run_of_the_input_begins_without_a_pause() {
+    let mut job = started(s(0));
+    assert_eq!(job.step(s(30), Input::Exited(Exit::Renewed), 0), None);
+    assert_eq!(job.step(s(30), Input::Tick, 0), Some(Action::Start));
+    job.step(s(30), Input::Started, 0);
+    // Again within a second: somebody plays with it.
+    assert_eq!(job.step(s(31), Input::Exited(Exit::Renewed), 0), None);
+    assert_eq!(job.deadline(), Some(s(32)));
 }

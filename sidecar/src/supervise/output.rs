@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -15,6 +16,11 @@ const MAX_LINES: usize = 200;
 const MAX_LINE: usize = 1000;
 /// A line without an end must not fill the memory.
 const MAX_READ: u64 = 64 << 10;
+/// So many lines in so long; what is more is counted.
+const MOST_LINES: u64 = 20;
+const WINDOW: Duration = Duration::from_secs(10);
+/// What ffmpeg says after it has said what was wrong.
+const AFTERWARDS: [&str; 2] = ["Conversion failed!", "To ignore this"];
 
 /// One line.
 #[derive(Clone, Debug, Serialize)]
@@ -34,20 +40,37 @@ pub struct Output(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     lines: VecDeque<Line>,
-    last_error: Option<String>,
+    /// The last error of the run.
+    error: Option<String>,
+    /// When the lines of this window began, how many there were, and how many were left out.
+    window: Option<Instant>,
+    said: u64,
+    left_out: u64,
+}
+
+impl Kept {
+    fn note(&mut self, level: &str, text: &str) {
+        let is_error = matches!(level, "error" | "fatal");
+        if is_error && !AFTERWARDS.iter().any(|after| text.contains(after)) {
+            self.error = Some(text.to_owned());
+        }
+    }
 }
 
 impl Output {
     /// Keeps a line.
     pub fn push(&self, line: Line) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if line.level != "info" {
-            kept.last_error = Some(line.text.clone());
-        }
+        kept.note(line.level, &line.text);
         if kept.lines.len() == MAX_LINES {
             kept.lines.pop_front();
         }
         kept.lines.push_back(line);
+    }
+
+    /// Knows a line that is not kept.
+    pub fn note(&self, level: &str, text: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).note(level, text);
     }
 
     /// Oldest first.
@@ -55,9 +78,34 @@ impl Output {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 
-    /// The last that was more than information.
-    pub fn last_error(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone()
+    /// A run of the program begins.
+    pub fn begin(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).error = None;
+    }
+
+    /// What the program said last of why its run fails.
+    pub fn error_of_run(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).error.clone()
+    }
+
+    /// Whether one more line may be kept at `now`; if not, it is counted. A program that says the same for each frame would
+    /// fill the log.
+    pub fn admits(&self, now: Instant) -> bool {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW) {
+            (kept.window, kept.said) = (Some(now), 0);
+        }
+        kept.said += 1;
+        let may = kept.said <= MOST_LINES;
+        kept.left_out += u64::from(!may);
+        may
+    }
+
+    /// How many lines were left out until now, once their window is over.
+    pub fn left_out(&self, now: Instant) -> Option<u64> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW);
+        (is_over && kept.left_out > 0).then(|| std::mem::take(&mut kept.left_out))
     }
 }
 
@@ -119,6 +167,22 @@ mod tests {
         }
         let lines = output.lines();
         assert_eq!((lines.len(), lines[0].text.as_str(), lines[199].text.as_str()), (200, "50", "249"));
-        assert_eq!(output.last_error().as_deref(), Some("3"));
+        assert_eq!(output.error_of_run().as_deref(), Some("3"));
+        output.push(Line { at: Timestamp::default(), level: "error", text: "Conversion failed!".into() });
+        output.push(Line { at: Timestamp::default(), level: "warning", text: "deprecated".into() });
+        assert_eq!(output.error_of_run().as_deref(), Some("3"));
+        output.begin();
+        assert_eq!(output.error_of_run(), None);
+    }
+
+    #[test]
+    fn a_flood_of_lines_is_counted_and_told_of_in_one() {
+        let output = Output::default();
+        let start = Instant::now();
+        let admitted = (0..1000).filter(|_| output.admits(start)).count() as u64;
+        assert_eq!((admitted, output.left_out(start)), (MOST_LINES, None));
+        assert_eq!(output.left_out(start + WINDOW), Some(1000 - MOST_LINES));
+        assert_eq!(output.left_out(start + WINDOW), None);
+        assert!(output.admits(start + WINDOW));
     }
 }

@@ -13,6 +13,9 @@ pub struct Progress {
     pub out_time_us: Option<i64>,
     /// Media seconds a second; below 1 the machine is too slow.
     pub speed: Option<f64>,
+    /// Bytes that the daemon got.
+    #[serde(default)]
+    pub bytes: u64,
     /// Pictures that were left out.
     pub drop_frames: Option<u64>,
 }
@@ -61,6 +64,7 @@ mod tests {
             out_time_us: Some(1_260_000),
             speed: Some(1.23),
             drop_frames: Some(2),
+            ..Progress::default()
         };
         assert_eq!(blocks(text), [first, Progress { frame: Some(61), ..Progress::default() }]);
     }

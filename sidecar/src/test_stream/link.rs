@@ -31,8 +31,17 @@ pub struct Link {
 }
 
 impl Link {
-    /// Connects and begins the handshake.
+    /// Connects and begins the handshake of a publisher.
     pub async fn connect(url: &Url) -> Result<Self, Error> {
+        Self::open(url, Client::publish).await
+    }
+
+    /// Likewise of a player.
+    pub async fn play(url: &Url) -> Result<Self, Error> {
+        Self::open(url, Client::play).await
+    }
+
+    async fn open(url: &Url, client: fn(&Url, Options) -> Client) -> Result<Self, Error> {
         let failed = |why: String| Error::Connect { url: url.to_string(), why };
         let stream = timeout(PATIENCE, TcpStream::connect((url.host.as_str(), url.port)))
             .await
@@ -42,7 +51,7 @@ impl Link {
         let _ = stream.set_nodelay(true);
         let mut random = vec![0; 1528];
         getrandom::fill(&mut random).map_err(|e| Error::Local(format!("no random bytes: {e}")))?;
-        let client = Client::publish(url, Options { random, ..Options::default() });
+        let client = client(url, Options { random, ..Options::default() });
         Ok(Self { client, stream, url: url.to_string(), unsent: Vec::new(), moved: Instant::now() })
     }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::flv::Tag;
 use weir_rtmp::url::Url;
 
 use super::clients::{Connection, Way};
@@ -59,7 +60,11 @@ pub struct Builder {
     silent: bool,
     options: Options,
     role: fn(&Url, Options) -> Client,
+    edit: Edit,
 }
+
+/// What is sent in the place of a tag.
+type Edit = Box<dyn Fn(Tag) -> Option<Tag> + Send>;
 
 impl Builder {
     /// Publishes this name instead, whatever its bytes.
@@ -128,6 +133,12 @@ impl Builder {
         self
     }
 
+    /// Sends each tag of the sample as `edit` makes it, with the time at which it is sent; `None` is not sent.
+    pub fn edited(mut self, edit: impl Fn(Tag) -> Option<Tag> + Send + 'static) -> Self {
+        self.edit = Box::new(edit);
+        self
+    }
+
     /// Connects and publishes, in a thread.
     pub fn start(self) -> Publisher {
         let mut client = (self.role)(&self.url, self.options);
@@ -137,10 +148,10 @@ impl Builder {
         let state = Arc::new(Mutex::new(State::default()));
         let (orders, received) = channel();
         let shared = state.clone();
-        let stalled = self.silent;
+        let (stalled, edit) = (self.silent, self.edit);
         let thread = std::thread::spawn(move || match Connection::open(client, &self.way) {
             Ok(connection) => {
-                Session { connection, state: shared, orders: received, clock: None, stalled }.run()
+                Session { connection, state: shared, orders: received, clock: None, stalled, edit }.run()
             }
             Err(error) => panic!("publisher cannot connect: {error}"),
         });
@@ -165,6 +176,7 @@ impl Publisher {
             silent: false,
             options: Options::default(),
             role: |url, options| Client::publish(url, options),
+            edit: Box::new(Some),
         }
     }
 
@@ -296,6 +308,7 @@ struct Session {
     orders: Receiver<Order>,
     clock: Option<Clock>,
     stalled: bool,
+    edit: Edit,
 }
 
 /// Where in the endless stream the publisher is.
@@ -386,12 +399,16 @@ impl Session {
         let client = &mut self.connection.client;
         if first {
             for tag in &sample.headers {
-                client.send_tag(tag.kind, 0, &tag.payload).unwrap();
+                if let Some(tag) = (self.edit)(Tag { timestamp: 0, ..tag.clone() }) {
+                    client.send_tag(tag.kind, tag.timestamp, &tag.payload).unwrap();
+                }
             }
         }
         while clock.begin + Duration::from_millis(clock.due.into()) <= now {
             let tag = &sample.frames[clock.next_frame % sample.frames.len()];
-            client.send_tag(tag.kind, clock.due, &tag.payload).unwrap();
+            if let Some(tag) = (self.edit)(Tag { timestamp: clock.due, ..tag.clone() }) {
+                client.send_tag(tag.kind, tag.timestamp, &tag.payload).unwrap();
+            }
             clock.next_frame += 1;
             let round = (clock.next_frame / sample.frames.len()) as u32;
             clock.due =

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod files;
+mod odd;
 mod space;
 mod stills;
 mod uploads;

@@ -28,6 +28,8 @@ fn a_still_is_replaced_whole() {
     });
     let size = probe(&still.to_string_lossy(), &["-show_entries", "stream=codec_name,height"]);
     assert_eq!(size.trim(), "mjpeg,44");
+    let job = sidecar.find("live/show/thumbnail").unwrap();
+    assert_eq!((&job["ready"], &job["last_error"]), (&true.into(), &serde_json::Value::Null), "{job}");
     publisher.close();
     until("no job is left", 15.0, || sidecar.jobs().is_empty());
 }

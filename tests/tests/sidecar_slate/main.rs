@@ -5,6 +5,7 @@
 mod clips;
 mod ends;
 mod ladder;
+mod recorded;
 mod viewers;
 mod workers;
 

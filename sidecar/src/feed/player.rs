@@ -1,0 +1,305 @@
+//! Plays a stream over RTMP, and writes its runs to the sockets on which ffmpeg reads them, one after the other.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep_until};
+use weir_model::Secret;
+use weir_rtmp::client::Event;
+use weir_rtmp::url::Url;
+
+use super::cut::{Cut, Headers, Step, Wanted};
+use super::{Container, flv, mp4};
+use crate::config::RtmpServer;
+use crate::streams::Live;
+use crate::supervise::Shared;
+use crate::supervise::output::Line;
+use crate::test_stream::link::Link;
+
+/// An ffmpeg that is behind by more is not read for; nginx leaves out pictures then.
+const MOST: usize = 16 << 20;
+/// By then, the daemon knows whether it is another publisher's stream.
+const DOUBT: Duration = Duration::from_secs(2);
+
+/// Which stream, and how it is worded.
+#[derive(Debug)]
+pub struct Source {
+    url: Url,
+    container: Container,
+    wanted: Wanted,
+    /// What may be of another publisher is held back until that is known.
+    holds: bool,
+}
+
+impl Source {
+    /// A stream at nginx.
+    pub fn new(
+        server: &RtmpServer,
+        live: &Live,
+        name: &Secret,
+        container: Container,
+        wanted: Wanted,
+        holds: bool,
+    ) -> Self {
+        let url = Url {
+            tls: false,
+            credentials: None,
+            host: server.host.trim_matches(['[', ']']).to_owned(),
+            port: server.port,
+            app: live.app.to_string(),
+            name: name.expose().to_owned(),
+        };
+        Self { url, container, wanted, holds }
+    }
+}
+
+/// Takes one run of ffmpeg after the other.
+pub async fn serve(listener: UnixListener, source: Source, shared: Arc<Shared>) {
+    let mut known: Option<Player> = None;
+    loop {
+        let accepted = match &mut known {
+            None => listener.accept().await,
+            // What comes in the meantime is for the next run.
+            Some(player) => tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = player.read_on() => {
+                    known = None;
+                    continue;
+                }
+            },
+        };
+        let Ok((socket, _)) = accepted else { return };
+        let mut player = match known.take() {
+            Some(player) => player,
+            None => match Link::play(&source.url).await {
+                Ok(link) => Player::new(link, &source),
+                Err(error) => {
+                    let text = format!("the stream is not played: {error}");
+                    shared.output.push(Line { at: crate::clock::now(), level: "error", text });
+                    continue;
+                }
+            },
+        };
+        if player.feed(socket, &shared).await == End::Another {
+            known = Some(player);
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Another one follows from the same connection.
+    Another,
+    /// The stream is over, ffmpeg is gone, or the job is.
+    Over,
+}
+
+/// A frame in bytes, and until when it is held back.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    due: Instant,
+}
+
+/// Bytes for one ffmpeg.
+#[derive(Debug, Default)]
+struct Run {
+    chunks: VecDeque<Chunk>,
+    /// Of the first chunk.
+    written: usize,
+    /// No more will come.
+    ended: bool,
+}
+
+struct Player {
+    link: Link,
+    container: Container,
+    cut: Cut,
+    origin: Instant,
+    begun: Option<Headers>,
+    writer: mp4::Writer,
+    runs: VecDeque<Run>,
+    queued: usize,
+    holds: bool,
+    /// What comes is held back until then.
+    due: Instant,
+}
+
+impl Player {
+    fn new(link: Link, source: &Source) -> Self {
+        Self {
+            link,
+            container: source.container,
+            cut: Cut::new(source.wanted),
+            origin: Instant::now(),
+            begun: None,
+            writer: mp4::Writer::default(),
+            runs: VecDeque::from([Run::default()]),
+            queued: 0,
+            holds: source.holds,
+            due: Instant::now(),
+        }
+    }
+
+    /// Reads while nobody takes it; returns when the stream is over.
+    async fn read_on(&mut self) {
+        while !self.is_over() {
+            if self.queued >= MOST {
+                return std::future::pending().await;
+            }
+            if self.link.turn().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn feed(&mut self, mut socket: UnixStream, shared: &Shared) -> End {
+        let mut closing = shared.closing();
+        let mut over = false;
+        loop {
+            over |= self.is_over() || *closing.borrow();
+            if over {
+                self.end(shared.is_succeeded());
+            }
+            let due = self.runs.front().and_then(|run| run.chunks.front()).map(|chunk| chunk.due);
+            let is_due = due.is_some_and(|due| over || due <= Instant::now());
+            let ended = self.runs.front().is_none_or(|run| run.ended);
+            if ended && due.is_none() {
+                self.runs.pop_front();
+                let another = !self.runs.is_empty() && !*closing.borrow();
+                if another {
+                    shared.renew();
+                }
+                // ffmpeg reads the end of its input.
+                let _ = socket.shutdown().await;
+                return if another { End::Another } else { End::Over };
+            }
+            let may_read = !over && self.queued < MOST;
+            tokio::select! {
+                turn = self.link.turn(), if may_read => over = turn.is_err(),
+                () = sleep_until(due.unwrap_or(self.due)), if due.is_some() && !is_due => {}
+                ready = socket.writable(), if is_due => {
+                    if ready.is_err() || !self.write(&socket, over) {
+                        return End::Over;
+                    }
+                }
+                // It never writes: this is its end.
+                ready = socket.readable() => {
+                    let mut byte = [0];
+                    let read = ready.and_then(|()| socket.try_read(&mut byte));
+                    if !matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock) {
+                        return End::Over;
+                    }
+                }
+                changed = closing.changed() => {
+                    if changed.is_err() {
+                        return End::Over;
+                    }
+                }
+            }
+        }
+    }
+
+    /// No more will come. What was held back is not of this stream when another publisher has taken its name.
+    fn end(&mut self, is_succeeded: bool) {
+        let now = Instant::now();
+        if is_succeeded {
+            for run in &mut self.runs {
+                run.chunks.retain(|chunk| chunk.due <= now);
+            }
+            self.runs.retain(|run| !run.chunks.is_empty());
+        }
+        if let Some(run) = self.runs.back_mut() {
+            run.ended = true;
+        }
+    }
+
+    /// Takes what the connection has brought; true when it brings no more.
+    fn is_over(&mut self) -> bool {
+        while let Some(event) = self.link.client.next_event() {
+            match event {
+                Event::Media(tag) => {
+                    for step in self.cut.take(tag, self.origin.elapsed()) {
+                        self.take(step);
+                    }
+                }
+                Event::Status(status) if status.level == "error" => return true,
+                Event::Closed => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn take(&mut self, step: Step) {
+        let mut bytes = Vec::new();
+        match step {
+            Step::Doubt => {
+                if self.holds {
+                    self.due = Instant::now() + DOUBT;
+                }
+                return;
+            }
+            Step::End => {
+                if let Some(run) = self.runs.back_mut() {
+                    run.ended = true;
+                }
+                self.runs.push_back(Run::default());
+                return;
+            }
+            // Written with the first frame, whose time it bears.
+            Step::Begin(headers) => {
+                self.begun = Some(headers);
+                return;
+            }
+            Step::Frame(frame) => {
+                if let Some(headers) = self.begun.take() {
+                    match self.container {
+                        Container::Flv => flv::begin(&headers, frame.time, &mut bytes),
+                        Container::Mp4 => self.writer.begin(&fitting(headers), &mut bytes),
+                    }
+                }
+                match self.container {
+                    Container::Flv => flv::frame(&frame, &mut bytes),
+                    Container::Mp4 => self.writer.frame(&frame, &mut bytes),
+                }
+            }
+        }
+        self.queued += bytes.len();
+        if let Some(run) = self.runs.back_mut() {
+            run.chunks.push_back(Chunk { bytes, due: self.due });
+        }
+    }
+
+    /// False when nobody reads any more.
+    fn write(&mut self, socket: &UnixStream, over: bool) -> bool {
+        let Some(run) = self.runs.front_mut() else { return true };
+        let now = Instant::now();
+        while let Some(Chunk { bytes, .. }) = run.chunks.front().filter(|chunk| over || chunk.due <= now) {
+            match socket.try_write(&bytes[run.written..]) {
+                Ok(n) => {
+                    run.written += n;
+                    self.queued -= n;
+                    if run.written == bytes.len() {
+                        run.chunks.pop_front();
+                        run.written = 0;
+                    }
+                }
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+        true
+    }
+}
+
+/// Without what MP4 cannot describe.
+fn fitting(mut headers: Headers) -> Headers {
+    headers.video = headers.video.filter(|header| mp4::has_video(header.codec));
+    headers.audio = headers.audio.filter(|header| mp4::has_audio(header.codec));
+    headers
+}

@@ -1,0 +1,168 @@
+//! Ends nginx workers whose event loop hangs, where `[health] restart_stuck_worker` asks for it: nginx's master starts another.
+//!
+//! [`Watch`] decides (pure), [`Keeper`] asks and ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use crate::clock;
+use crate::config::Config;
+use crate::events::Bus;
+use crate::nginx::{Error, Nginx, Worker};
+
+/// How often it is asked.
+const LOOK: Duration = Duration::from_secs(2);
+/// No worker that works takes longer to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What nginx says of its workers.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// Some worker has answered for all.
+    Workers(&'a [Worker]),
+    /// The connection stands, and nobody answers.
+    Silent,
+    /// No connection: there is no nginx.
+    Gone,
+}
+
+/// Which workers are stuck, and since when.
+#[derive(Debug)]
+pub struct Watch {
+    limit: Duration,
+    known: Vec<u32>,
+    silent_since: Option<Duration>,
+}
+
+impl Watch {
+    /// Workers hang when their event loop has not come round for `limit`.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit, known: Vec::new(), silent_since: None }
+    }
+
+    /// Takes an answer of `now`, the time since any moment; the workers that are to be ended, each told of once. When nobody
+    /// answers, all workers hang: any other would have taken the connection.
+    pub fn look(&mut self, now: Duration, answer: Answer<'_>) -> Vec<u32> {
+        match answer {
+            Answer::Workers(workers) => {
+                self.silent_since = None;
+                self.known = workers.iter().map(|worker| worker.pid).collect();
+                let hangs = |worker: &&Worker| u128::from(worker.heartbeat_ms) >= self.limit.as_millis();
+                workers.iter().filter(hangs).map(|worker| worker.pid).collect()
+            }
+            Answer::Silent => {
+                let since = *self.silent_since.get_or_insert(now);
+                if now.saturating_sub(since) < self.limit {
+                    return Vec::new();
+                }
+                self.silent_since = None;
+                std::mem::take(&mut self.known)
+            }
+            Answer::Gone => {
+                self.silent_since = None;
+                self.known.clear();
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Looks after the workers until it is dropped.
+#[derive(Debug)]
+pub struct Keeper(tokio::task::JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Keeper {
+    /// Begins, where the configuration asks for it.
+    pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
+        let limit = config.restart_stuck_worker?;
+        let at = &config.nginx;
+        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());
+        let nginx =
+            nginx.inspect_err(|error| tracing::error!("workers are not looked after: {error}")).ok()?;
+        let bus = bus.clone();
+        Some(Self(tokio::spawn(async move {
+            let (origin, mut watch) = (Instant::now(), Watch::new(limit));
+            loop {
+                let answer = timeout(PATIENCE, nginx.health()).await;
+                let now = origin.elapsed();
+                let stuck = match &answer {
+                    Ok(Ok(health)) => watch.look(now, Answer::Workers(&health.value.workers)),
+                    Ok(Err(Error::Unreachable { .. })) => watch.look(now, Answer::Gone),
+                    Ok(Err(_)) => Vec::new(),
+                    Err(_) => watch.look(now, Answer::Silent),
+                };
+                for pid in stuck {
+                    end(pid, &bus);
+                }
+                sleep(LOOK).await;
+            }
+        })))
+    }
+}
+
+/// Ends a worker, unless another program has its number by now.
+fn end(pid: u32, bus: &Bus) {
+    let is_worker = std::fs::read(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|line| String::from_utf8_lossy(&line).starts_with("nginx: worker process"));
+    let Some(id) = i32::try_from(pid).ok().filter(|_| is_worker) else { return };
+    match kill(Pid::from_raw(id), Signal::SIGKILL) {
+        Ok(()) => {
+            tracing::error!(pid, "nginx worker killed: its event loop hangs, nginx starts another");
+            bus.tell("worker.killed", json!({ "at": clock::now(), "pid": pid }));
+        }
+        Err(Errno::EPERM) => tracing::error!(
+            pid,
+            "nginx worker hangs and may not be killed: give the daemon CAP_KILL, as docs/configuration.md says under [health]"
+        ),
+        Err(error) => tracing::error!(pid, "nginx worker hangs and is not killed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(heartbeats: &[(u32, u64)]) -> Vec<Worker> {
+        heartbeats
+            .iter()
+            .map(|(pid, heartbeat_ms)| Worker { pid: *pid, draining: false, heartbeat_ms: *heartbeat_ms })
+            .collect()
+    }
+
+    #[test]
+    fn who_hangs_for_the_whole_time_is_ended() {
+        let mut watch = Watch::new(Duration::from_secs(30));
+        let mut look = |second, heartbeats: &[(u32, u64)]| {
+            watch.look(Duration::from_secs(second), Answer::Workers(&workers(heartbeats)))
+        };
+        assert_eq!(look(0, &[(1, 80), (2, 29_999)]), [] as [u32; 0]);
+        assert_eq!(look(2, &[(1, 80), (2, 30_000)]), [2]);
+    }
+
+    #[test]
+    fn where_nobody_answers_all_hang() {
+        let mut watch = Watch::new(Duration::from_secs(30));
+        let s = Duration::from_secs;
+        watch.look(s(0), Answer::Workers(&workers(&[(1, 80), (2, 90)])));
+        assert_eq!(watch.look(s(2), Answer::Silent), [] as [u32; 0]);
+        assert_eq!(watch.look(s(31), Answer::Silent), [] as [u32; 0]);
+        // nginx is started again in the meantime.
+        assert_eq!(watch.look(s(33), Answer::Gone), [] as [u32; 0]);
+        watch.look(s(34), Answer::Workers(&workers(&[(3, 80), (4, 90)])));
+        watch.look(s(36), Answer::Silent);
+        assert_eq!(watch.look(s(66), Answer::Silent), [3, 4]);
+        assert_eq!(watch.look(s(68), Answer::Silent), [] as [u32; 0]);
+    }
+}

@@ -1,0 +1,102 @@
+//! What encoders do otherwise than they should costs no recording: clocks that jump, sound that MP4 has no place for, pictures
+//! that are shown before they are decoded, Enhanced RTMP.
+
+use std::path::PathBuf;
+
+use weir_rtmp::flv::{Tag, TagKind};
+use weir_tests::harness::ffmpeg::{probe, video_times};
+use weir_tests::harness::{Nginx, Publisher, Sidecar, until};
+
+use super::{complaints, files, open, wait_ended};
+
+/// Records for some seconds what the publisher of the harness sends, each tag as `edit` makes it: the files, whose ffmpeg was
+/// never started again.
+#[track_caller]
+fn recorded(nginx: &Nginx, edit: impl Fn(Tag) -> Option<Tag> + Send + 'static) -> (Vec<PathBuf>, Sidecar) {
+    let rule = "[[record]]\napp = \"live\"\nstream = \"*\"\nfolder = \"@MEDIA@\"\nmin_free = \"1m\"\n";
+    let mut sidecar = Sidecar::start(nginx, rule);
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").edited(edit).start().started();
+    sidecar.wait_running("live/show/record", 20.0);
+    until("it is ready", 20.0, || sidecar.find("live/show/record").is_some_and(|job| job["ready"] == true));
+    let begun = publisher.sent_ms();
+    until("some seconds are sent", 30.0, || publisher.sent_ms() > begun.max(6000) + 4000);
+    let job = sidecar.find("live/show/record").unwrap();
+    assert_eq!(
+        (&job["restarts"], &job["last_error"]),
+        (&0.into(), &serde_json::Value::Null),
+        "{}",
+        sidecar.log()
+    );
+    publisher.close();
+    wait_ended(&sidecar.media(), 1);
+    (files(&sidecar.media(), "mp4"), sidecar)
+}
+
+/// One file, with each picture 50 ms after the one before, that can be decoded to its end.
+#[track_caller]
+fn assert_whole(files: &[PathBuf], codecs: [&str; 2]) {
+    let [file] = files else { panic!("{files:?}") };
+    let times = video_times(file);
+    assert!(times.len() > 60, "{times:?}");
+    assert!(times.windows(2).all(|pair| (0.0..0.2).contains(&(pair[1] - pair[0]))), "{times:?}");
+    let name = file.to_string_lossy();
+    let found = probe(&name, &["-show_entries", "stream=codec_name"]);
+    assert!(codecs.iter().all(|codec| found.contains(codec)), "{found}");
+    assert_eq!(complaints(file), "", "{name}");
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_end_a_recording() {
+    for jump in [682_283_103_u32, 3_600_000_u32.wrapping_neg(), 5000_u32.wrapping_neg()] {
+        let nginx = open().start();
+        let (files, sidecar) = recorded(&nginx, move |tag| {
+            let jumped = if tag.timestamp > 6000 { jump } else { 0 };
+            Some(Tag { timestamp: (tag.timestamp + 10_000_000).wrapping_add(jumped), ..tag })
+        });
+        assert_whole(&files, ["h264", "aac"]);
+        assert!(sidecar.log().lines().count() < 60, "{}", sidecar.log());
+    }
+}
+
+#[test]
+fn sound_of_cameras_is_encoded_and_the_pictures_are_kept() {
+    let nginx = open().start();
+    let (files, _sidecar) = recorded(&nginx, |tag| match (tag.kind, tag.is_header()) {
+        (TagKind::Audio, true) => None,
+        // G.711, A-law: silence.
+        (TagKind::Audio, false) => Some(Tag { payload: [&[0x72][..], &[0xd5; 186]].concat(), ..tag }),
+        _ => Some(tag),
+    });
+    assert_whole(&files, ["h264", "aac"]);
+}
+
+#[test]
+fn pictures_that_are_shown_before_they_are_decoded_stay_in_order() {
+    let nginx = open().start();
+    let (files, _sidecar) = recorded(&nginx, |mut tag| {
+        if tag.kind == TagKind::Video && !tag.is_header() {
+            tag.payload[2..5].copy_from_slice(&(-80_i32).to_be_bytes()[1..]);
+        }
+        Some(tag)
+    });
+    assert_whole(&files, ["h264", "aac"]);
+}
+
+/// Who joins later needs the configuration of the decoder, which nginx-rtmp does not know as one.
+#[test]
+fn a_stream_of_enhanced_rtmp_is_recorded_and_named() {
+    let nginx = open().start();
+    let (files, _sidecar) = recorded(&nginx, |tag| {
+        let is_header = tag.is_header();
+        if tag.kind != TagKind::Video {
+            return Some(tag);
+        }
+        let frame_type = tag.payload[0] & 0xf0;
+        let payload = match is_header {
+            true => [&[0x90][..], b"avc1", &tag.payload[5..]].concat(),
+            false => [&[0x81 | frame_type][..], b"avc1", &tag.payload[2..]].concat(),
+        };
+        Some(Tag { payload, ..tag })
+    });
+    assert_whole(&files, ["h264", "aac"]);
+}
