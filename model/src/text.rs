@@ -9,13 +9,21 @@ use std::borrow::Cow;
 /// What stands in place of a character that must not be shown.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Replaces each character that can move a cursor, reverse the order of what is read, or cannot be seen, by
-/// U+FFFD. A text without such characters comes back as it is.
+/// Replaces each character that can move a cursor, reverse the order of what is read, or cannot be seen: tabs and line ends by
+/// a blank, so that words stay apart, and all others by U+FFFD. Returns a text without such characters as it is.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(|character| !is_deceptive(character)) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|c| if is_deceptive(c) { REPLACEMENT } else { c }).collect())
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+fn shown(character: char) -> char {
+    match character {
+        '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => ' ',
+        character if is_deceptive(character) => REPLACEMENT,
+        character => character,
+    }
 }
 
 /// As [`clean`], for bytes that may be no UTF-8: each wrong sequence becomes U+FFFD.
@@ -62,9 +70,6 @@ mod tests {
     fn what_deceives_is_replaced() {
         let deceptive = [
             '\0',
-            '\t',
-            '\n',
-            '\r',
             '\u{1b}',
             '\u{7f}',
             '\u{85}',
@@ -76,8 +81,6 @@ mod tests {
             '\u{200d}',
             '\u{200e}',
             '\u{200f}',
-            '\u{2028}',
-            '\u{2029}',
             '\u{202a}',
             '\u{202b}',
             '\u{202c}',
@@ -93,6 +96,13 @@ mod tests {
         ];
         for character in deceptive {
             assert_eq!(clean(&format!("a{character}b")), "a\u{fffd}b", "{}", character.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn words_stay_apart() {
+        for blank in ['\t', '\n', '\r', '\u{2028}', '\u{2029}'] {
+            assert_eq!(clean(&format!("a{blank}b")), "a b", "{}", blank.escape_unicode());
         }
     }
 

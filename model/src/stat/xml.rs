@@ -1,7 +1,8 @@
 //! `weir_stat xml`: the elements, order and nesting of nginx-rtmp's `rtmp_stat`, for all workers.
 //!
 //! Follows what `ngx_rtmp_stat_module.c` of nginx-rtmp 1.2.2 answers to `rtmp_stat all`, so that what
-//! reads that reads this. Clients appear only when asked for.
+//! reads that reads this. Exporters stop at a stream without its list of clients, so clients always appear; their addresses appear
+//! only when asked for.
 
 use std::collections::HashMap;
 
@@ -15,9 +16,9 @@ use crate::time::Timestamp;
 const STREAM_LEN: usize = 800;
 const CLIENT_LEN: usize = 240;
 
-/// The snapshot; clients, with their addresses, when `full`.
+/// The snapshot; with the addresses of clients when `full`.
 pub fn render(snapshot: &Snapshot, full: bool) -> String {
-    let mut out = String::with_capacity(room(snapshot, full));
+    let mut out = String::with_capacity(room(snapshot));
     out.push_str("<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<rtmp>\r\n");
     line(&mut out, "nginx_version", &snapshot.nginx_version);
     line(&mut out, "nginx_rtmp_version", &snapshot.rtmp_version);
@@ -41,11 +42,11 @@ pub fn render(snapshot: &Snapshot, full: bool) -> String {
     out
 }
 
-fn room(snapshot: &Snapshot, full: bool) -> usize {
+fn room(snapshot: &Snapshot) -> usize {
     let applications: usize = snapshot.servers.iter().map(|block| block.applications.len() + 1).sum();
     let streams = (snapshot.streams.len() + applications + 1) * STREAM_LEN;
     let clients = |stream: &StreamSnapshot| (stream.players.len() + 1) * CLIENT_LEN;
-    if full { streams + snapshot.streams.iter().map(clients).sum::<usize>() } else { streams }
+    streams + snapshot.streams.iter().map(clients).sum::<usize>()
 }
 
 /// An application's name, with its streams.
@@ -114,13 +115,11 @@ fn stream(out: &mut String, stream: &StreamSnapshot, now: Timestamp, full: bool)
     number_line(out, "bytes_out", stream.bytes_out);
     number_line(out, "bw_audio", stream.bitrate_audio);
     number_line(out, "bw_video", stream.bitrate_video);
-    if full {
-        for player in &stream.players {
-            self::player(out, player, now);
-        }
-        if let Some(publisher) = &stream.publisher {
-            self::publisher(out, stream, publisher, now);
-        }
+    for player in &stream.players {
+        self::player(out, player, now, full);
+    }
+    if let Some(publisher) = &stream.publisher {
+        self::publisher(out, stream, publisher, now, full);
     }
     if stream.publisher.is_some() {
         meta(out, stream.video.unwrap_or_default(), stream.audio);
@@ -163,34 +162,48 @@ fn meta(out: &mut String, video: VideoFacts, audio: Option<AudioFacts>) {
     out.push_str("</audio></meta>\r\n");
 }
 
-fn player(out: &mut String, player: &PlayerSnapshot, now: Timestamp) {
+fn player(out: &mut String, player: &PlayerSnapshot, now: Timestamp, full: bool) {
     let millis = now.millis_since(player.since);
-    client(out, &player.id, &player.addr, millis, player.dropped, player.avsync_ms);
+    client(out, &player.id, shown(&player.addr, full), millis, player.dropped, player.avsync_ms);
     out.push_str("<active/></client>\r\n");
 }
 
-fn publisher(out: &mut String, stream: &StreamSnapshot, publisher: &PublisherSnapshot, now: Timestamp) {
+fn publisher(
+    out: &mut String,
+    stream: &StreamSnapshot,
+    publisher: &PublisherSnapshot,
+    now: Timestamp,
+    full: bool,
+) {
     let millis = now.millis_since(stream.since);
-    client(out, &stream.session, &publisher.addr, millis, 0, stream.avsync_ms);
+    client(out, &stream.session, shown(&publisher.addr, full), millis, 0, stream.avsync_ms);
     out.push_str("<publishing/><active/></client>\r\n");
 }
 
-/// A client but for its end. Its id is a number there, and 32 bits in programs that read it: the lower half
-/// of ours. The timestamp is not accounted for, and 0 as before
-/// the first message.
+/// The address, if it may be told. The element stays: programs that read `rtmp_stat` expect it.
+fn shown(addr: &str, full: bool) -> &str {
+    if full { addr } else { "" }
+}
+
+/// A client but for its end. The id is a number in `rtmp_stat`, of 32 bits in programs that read it: the lower half of ours. Weir
+/// keeps neither `flashver` nor the timestamp of the last message: the first is empty, and the second is the time since the client
+/// began, as it is for encoders that count from 0.
 fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64, avsync_ms: i32) {
     out.push_str("<client>");
     let id = u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default();
     number(out, "id", id & 0xffff_ffff);
     element(out, "address", addr);
     number(out, "time", millis);
+    element(out, "flashver", "");
     number(out, "dropped", dropped);
     out.push_str("<avsync>");
     if avsync_ms < 0 {
         out.push('-');
     }
     push_number(out, avsync_ms.unsigned_abs().into());
-    out.push_str("</avsync><timestamp>0</timestamp>");
+    out.push_str("</avsync>");
+    // A timestamp of RTMP has 32 bits.
+    number(out, "timestamp", millis & 0xffff_ffff);
 }
 
 fn known(out: &mut String, name: &str, text: &str) {

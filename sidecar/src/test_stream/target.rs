@@ -44,14 +44,17 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error>
             || args.split('&').any(|a| a.starts_with("key=") || a.starts_with("token="));
         return Ok((with_shorter_applications(tls_free(url)?), exposed));
     };
-    // With a key, the URL is that of an application, and any name completes it.
-    let whole = format!("{}/x", text.trim_end_matches('/')).parse::<Url>();
-    let whole = whole.map_err(|error| usage(&error.to_string()))?;
-    let mut urls = vec![tls_free(Url { name: key.expose().to_owned(), ..whole })?];
+    let mut urls = Vec::new();
+    // With a key, the URL is that of an application, and any name completes it. Arguments belong to a name.
+    if !named.as_ref().is_ok_and(|url| url.name.contains('?')) {
+        let whole = format!("{}/x", text.trim_end_matches('/')).parse::<Url>();
+        let whole = whole.map_err(|error| usage(&error.to_string()))?;
+        urls.push(tls_free(Url { name: key.expose().to_owned(), ..whole })?);
+    }
     if let Ok(mut url) = named {
         let sign = if url.name.contains('?') { '&' } else { '?' };
         url.name = format!("{}{sign}key={}", url.name, encode(key));
-        urls.push(url);
+        urls.push(tls_free(url)?);
     }
     Ok((urls, false))
 }
@@ -122,8 +125,7 @@ mod tests {
         check("rtmp://h/live/", Some("wk_a"), &[("live", "wk_a")], false);
         let both = [("live/show", "wk_a"), ("live", "show?key=wk_a")];
         check("rtmp://h/live/show", Some("wk_a"), &both, false);
-        let both = [("live/show?a=1", "wk_a"), ("live", "show?a=1&key=wk_a")];
-        check("rtmp://h/live/show?a=1", Some("wk_a"), &both, false);
+        check("rtmp://h/live/show?a=1", Some("wk_a"), &[("live", "show?a=1&key=wk_a")], false);
         let both = [("live/show", "a/b=&"), ("live", "show?key=a%2Fb%3D%26")];
         check("rtmp://h/live/show", Some("a/b=&"), &both, false);
         check("rtmp://h/live/show", None, &[("live", "show")], false);

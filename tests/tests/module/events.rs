@@ -68,7 +68,12 @@ impl Reader {
     }
 
     fn next(&mut self) -> Event {
-        let lines = self.paragraph().expect("the events go on");
+        // A silent stream says now and then that it is alive.
+        let is_comment = |lines: &Vec<String>| lines.iter().all(|line| line.starts_with(':'));
+        let mut lines = self.paragraph().expect("the events go on");
+        while is_comment(&lines) {
+            lines = self.paragraph().expect("the events go on");
+        }
         let field = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
         Event {
             id: field("id: ").map(|id| id.parse().unwrap()),

@@ -78,7 +78,7 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
         .workers(2)
         .connections(2048)
         .main("weir_zone 128k;")
-        .http("location /api { weir_api; }")
+        .http("location /api { weir_api; } location /metrics { weir_stat prometheus; }")
         .app("live", "weir_publish open;")
         .start();
     let api = nginx.api();
@@ -99,7 +99,13 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
         }
     }
     assert!((200..900).contains(&live.len()), "{} fit", live.len());
-    assert_eq!(nginx.log_lines("publish refused: zone full").len(), refused);
+    // The log has ten lines per minute for a reason; the metrics count all of them.
+    assert_eq!(nginx.log_lines("publish refused: zone full").len(), 10);
+    let metrics = Api::new(&nginx.url("")).get("/metrics").text;
+    assert!(
+        metrics.contains(&format!("weir_publish_refused_total{{reason=\"zone_full\"}} {refused}\n")),
+        "{metrics}"
+    );
     let streams = api.streams();
     assert_eq!((streams.len(), names(&streams)), (live.len(), live));
     let health = api.get("/v1/health").expect(200);

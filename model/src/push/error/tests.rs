@@ -8,7 +8,7 @@ fn the_target_speaks_for_itself() {
         ("", " No such key ", "No such key"),
         ("", "", "without a reason"),
         ("Denied", "NetStream.Denied: no", "NetStream.Denied: no"),
-        ("X", "a\r\nb\u{1b}[31m", "X: a\u{fffd}\u{fffd}b\u{fffd}[31m"),
+        ("X", "a\r\nb\u{1b}[31m", "X: a  b\u{fffd}[31m"),
         ("X", "\u{202e}drow\u{2066}\u{200b}", "X: \u{fffd}drow\u{fffd}\u{fffd}"),
     ] {
         assert_eq!(LastError::rejected(code, description).to_string(), format!("rejected: {text}"));
@@ -30,7 +30,7 @@ fn the_system_is_put_into_words() {
     }
     let text = "unable to get local issuer certificate";
     assert_eq!(LastError::certificate(text).to_string(), format!("certificate: {text}"));
-    assert_eq!(LastError::tls("no\n").to_string(), "tls: no\u{fffd}");
+    assert_eq!(LastError::tls("no\n").to_string(), "tls: no ");
     assert_eq!(LastError::resolver("refused").to_string(), "cannot resolve the host: refused");
 }
 
