@@ -78,7 +78,7 @@ fn stream_ready_is_told_once_all_renditions_are_there() {
     let sidecar = Sidecar::start(&nginx, &rule("[\"source\", \"low\", \"audio\"]"));
     let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    write!(stream, "GET /v1/events HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
+    write!(stream, "GET /v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     lines.find(|line| line == ": events of weir serve").unwrap();
     let _publisher = publish(&nginx, "show");

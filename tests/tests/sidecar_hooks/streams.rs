@@ -14,7 +14,10 @@ fn a_publisher_who_comes_back_was_interrupted() {
     let (nginx, files, hook) = (open().start(), Files::new(), Hook::start(Answer::Yes));
     let config = files.hooks() + &files.webhook("backend", &hook, "events = [\"stream.*\"]") + LADDER;
     let _sidecar = Sidecar::start(&nginx, &config);
-    publish(&nginx, "show").close();
+    let publisher = publish(&nginx, "show");
+    arrived(&hook, "stream.started");
+    // The cable is pulled: a publisher that says goodbye has ended.
+    publisher.kill();
     let interrupted = arrived(&hook, "stream.interrupted");
     let interrupted: Value = serde_json::from_str(&interrupted.body).unwrap();
     assert_eq!(interrupted["data"]["linger_ms"], 60_000);

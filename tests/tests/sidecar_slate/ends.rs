@@ -62,7 +62,7 @@ fn a_worker_that_dies_loses_its_publishers() {
 fn told(sidecar: &Sidecar, kind: &str) -> Value {
     let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET /v1/events HTTP/1.0\r\nHost: x\r\nLast-Event-ID: 1\r\n\r\n").unwrap();
+    write!(stream, "GET /v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     lines.find(|line| *line == format!("event: {kind}")).unwrap();
     lines.find_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap())).unwrap()
