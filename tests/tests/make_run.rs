@@ -53,7 +53,8 @@ fn the_next_run_in_a_folder_has_the_same_key_unless_its_state_is_gone() {
     let run = Run::start();
     let first = run.printed("Stream Key");
     assert_eq!(run.printed("Statistics"), run.page("").replace("?stream=", "stat"));
-    assert_eq!(run.printed("Recordings"), run.prefix().join("recordings").to_string_lossy());
+    let recordings = format!("{} (the last hour)", run.prefix().join("recordings").display());
+    assert_eq!(run.printed("Recordings"), recordings);
     assert!(run.output().contains(" top --api "), "{}", run.output());
     let run = run.leave().start();
     assert_eq!(run.printed("Stream Key"), first);
