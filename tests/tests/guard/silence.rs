@@ -97,9 +97,9 @@ fn what_the_admin_allows_is_no_longer_than_that() {
 
 #[test]
 fn what_the_admin_allows_wins_over_the_defaults() {
-    let allowed = server("timeout 20s;").app("patient", "drop_idle_publisher 20s;").start();
+    let allowed = server("timeout 120s;").app("patient", "drop_idle_publisher 120s;").start();
     let explicit =
-        server("timeout 20s; drop_idle_publisher 20s; weir_session_timeout 1s; weir_idle_publisher 1s;")
+        server("timeout 120s; drop_idle_publisher 120s; weir_session_timeout 1s; weir_idle_publisher 1s;")
             .start();
     let acts: [fn(&Nginx) -> Stranger; 2] = [Stranger::connects, |nginx| {
         let stranger = Stranger::connects_to(nginx, "patient").publishes(b"show");

@@ -99,8 +99,9 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
         }
     }
     assert!((200..900).contains(&live.len()), "{} fit", live.len());
-    // The log has ten lines per minute for a reason; the metrics count all of them.
-    assert_eq!(nginx.log_lines("publish refused: zone full").len(), 10);
+    // The log has ten lines per minute for a reason, and one that sums up the others; the metrics count all of them.
+    let lines = nginx.log_lines("publish refused: zone full").len();
+    assert!(lines >= 10 && lines * 5 < refused, "{lines} lines for {refused} refusals");
     let metrics = Api::new(&nginx.url("")).get("/metrics").text;
     assert!(
         metrics.contains(&format!("weir_publish_refused_total{{reason=\"zone_full\"}} {refused}\n")),
