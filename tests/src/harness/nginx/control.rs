@@ -72,7 +72,7 @@ impl Nginx {
             // One that stops with the zone's lock in its hands would stop this worker as well.
             wait::until("another worker stops at its rest", 10.0, || {
                 other.signal(Signal::SIGSTOP);
-                wait::until("another worker stops", 5.0, || other.is_stopped());
+                wait::until("another worker stops", 20.0, || other.is_stopped());
                 let rests = other.waits_for_events();
                 if !rests {
                     other.signal(Signal::SIGCONT);
