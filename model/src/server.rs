@@ -99,7 +99,7 @@ impl From<ServerAddr> for String {
 
 /// A `server` block: the addresses that it listens on, in the order of the configuration.
 ///
-/// A block stays itself when its lines are reordered, when addresses come or go, and wherever it stands in the file: two
+/// A block stays itself when its lines are reordered, when addresses come or go, and when it moves within the file: two
 /// blocks are one when they share an address. In one configuration no two blocks do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Server(Vec<ServerAddr>);

@@ -92,7 +92,7 @@ pub const fn length(length: u32) -> Result<(), Violation> {
     if length > MAX_ANSWER { Err(Violation::Answers) } else { Ok(()) }
 }
 
-/// How far the exchange with the other end is. nginx-rtmp would begin it anew with each answer.
+/// State of the exchange with the other end. nginx-rtmp would restart the exchange with each answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exchange {
     /// `connect` is not answered.

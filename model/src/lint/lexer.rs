@@ -145,7 +145,7 @@ impl Lexer {
         while self.advance().is_some_and(|byte| byte != b'\n') {}
     }
 
-    /// What stands in `[[ ]]` or `[=[ ]=]` and so on, whose first bracket is behind. `false` when it is another bracket.
+    /// Skips a long string of Lua, `[[ ]]` or `[=[ ]=]`, after its first bracket. Returns `false` for any other bracket.
     fn skip_long_bracket(&mut self) -> bool {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let level = rest.iter().take_while(|byte| **byte == b'=').count();
