@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::Timestamp;
 
-use crate::{
-    Locked, Mutex, WorkerId, Zone,
-    layout::CONNECTIONS,
-    throttle::{self, Bucket},
-};
+use crate::bucket::{self, Bucket};
+use crate::hash::{Seed, place_of};
+
+const ROWS: usize = 512;
 
 /// An address has at most so many rows: as many workers as can have connections of it below the usual limit.
 const PROBES: usize = 32;
@@ -21,7 +20,7 @@ const MOST: u64 = (1 << COUNT_BITS) - 1;
 
 #[derive(Default)]
 #[repr(C)]
-pub(crate) struct ConnectionRow {
+struct ConnectionRow {
     bucket: [AtomicU64; 2],
     /// The worker, as records name their owner. 0 marks a free row.
     owner: AtomicU64,
@@ -35,7 +34,7 @@ impl ConnectionRow {
     }
 
     fn is_of(&self, bucket: [u64; 2]) -> bool {
-        !self.is_free() && throttle::are(&self.bucket, bucket)
+        !self.is_free() && bucket::are(&self.bucket, bucket)
     }
 
     fn owner(&self) -> u64 {
@@ -63,20 +62,27 @@ impl ConnectionRow {
     }
 }
 
-impl<M: Mutex> Zone<'_, M> {
-    /// Connections that have not published or played yet, by all workers, as far as the table remembers.
-    pub fn unauthenticated(&self) -> u64 {
-        self.root.connections.iter().map(ConnectionRow::count).sum()
+#[repr(C)]
+pub(crate) struct ConnectionTable([ConnectionRow; ROWS]);
+
+impl Default for ConnectionTable {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| ConnectionRow::default()))
     }
 }
 
-impl<M: Mutex> Locked<'_, '_, M> {
+impl ConnectionTable {
+    /// Connections that have not published or played yet, by all workers, as far as the table remembers.
+    pub(crate) fn unauthenticated(&self) -> u64 {
+        self.0.iter().map(ConnectionRow::count).sum()
+    }
+
     /// A connection from an address was accepted. False when the address has `limit` of them already over all
     /// workers: then nothing is counted.
-    pub fn connection_opened(&self, worker: WorkerId, bucket: Bucket, limit: u32, now: Timestamp) -> bool {
-        let (owner, words) = (worker.to_word(), throttle::words(bucket));
+    pub(crate) fn opened(&self, seed: Seed, owner: u64, bucket: Bucket, limit: u32, now: Timestamp) -> bool {
+        let words = bucket::words(bucket);
         let (mut known, mut own, mut oldest) = (0, None, None);
-        for row in self.near(bucket) {
+        for row in self.near(seed, bucket) {
             if row.is_of(words) {
                 known += row.count();
                 own = own.or(Some(row).filter(|row| row.owner() == owner));
@@ -91,7 +97,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             row.set_count(row.count() + 1);
         } else if let Some((row, _)) = oldest {
             row.free();
-            throttle::store(&row.bucket, words);
+            bucket::store(&row.bucket, words);
             row.counted.store(now.as_millis() << COUNT_BITS | 1, Relaxed);
             row.owner.store(owner, Relaxed);
         }
@@ -99,34 +105,32 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     /// How many connections of an address are counted, over all workers.
-    #[must_use]
-    pub fn connections_of(&self, bucket: Bucket) -> u64 {
-        let words = throttle::words(bucket);
-        self.near(bucket).filter(|row| row.is_of(words)).map(ConnectionRow::count).sum()
+    pub(crate) fn of(&self, seed: Seed, bucket: Bucket) -> u64 {
+        let words = bucket::words(bucket);
+        self.near(seed, bucket).filter(|row| row.is_of(words)).map(ConnectionRow::count).sum()
     }
 
     /// A connection that was counted published, played or closed. One that was forgotten is ignored.
-    pub fn connection_settled(&self, worker: WorkerId, bucket: Bucket) {
-        let (owner, words) = (worker.to_word(), throttle::words(bucket));
-        let own = self.near(bucket).find(|row| row.is_of(words) && row.owner() == owner);
+    pub(crate) fn settled(&self, seed: Seed, owner: u64, bucket: Bucket) {
+        let words = bucket::words(bucket);
+        let own = self.near(seed, bucket).find(|row| row.is_of(words) && row.owner() == owner);
         if let Some(row) = own {
             row.set_count(row.count().saturating_sub(1));
         }
     }
 
     /// Forgets the connections of workers that are gone.
-    pub(crate) fn forget_lost_connections(&self) {
-        for row in &self.zone.root.connections {
-            if !row.is_free() && self.zone.owner_pid(row.owner()).is_none() {
+    pub(crate) fn forget_lost(&self, is_alive: impl Fn(u64) -> bool) {
+        for row in &self.0 {
+            if !row.is_free() && !is_alive(row.owner()) {
                 row.free();
             }
         }
     }
 
     /// The rows where an address can stand.
-    fn near(&self, bucket: Bucket) -> impl Iterator<Item = &ConnectionRow> {
-        let root = self.zone.root;
-        let first = self.place_of(&[&bucket]);
-        (0..PROBES).map(move |step| &root.connections[(first + step) % CONNECTIONS])
+    fn near(&self, seed: Seed, bucket: Bucket) -> impl Iterator<Item = &ConnectionRow> {
+        let first = place_of(seed, &[&bucket]);
+        (0..PROBES).map(move |step| &self.0[(first + step) % ROWS])
     }
 }

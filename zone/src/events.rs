@@ -4,11 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::Timestamp;
 
-use crate::{
-    Locked, Mutex, Zone,
-    block::{Block, Index, Kind, pack, unpack},
-    throttle::Bucket,
-};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind, pack, unpack};
+use crate::bucket::Bucket;
+use crate::hash::place_of;
 
 const ID: usize = 2;
 const TIME: usize = 3;
@@ -57,7 +56,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Notes that a client was refused. Refusals make room for each other, and those of one address for its own: whoever is
     /// refused again and again pushes nothing else out.
     pub fn push_refusal(&self, kind: &str, data: &str, bucket: Bucket, now: Timestamp) {
-        let whose = self.place_of(&[&bucket]) as u64 & 0xffff_ffff | 1;
+        let whose = place_of(self.zone.seed(), &[&bucket]) as u64 & 0xffff_ffff | 1;
         let most = (self.most_events() / REFUSALS).max(1);
         let (mut count, mut own, mut oldest, mut oldest_own) = (0, 0, None, None);
         for (at, block) in self.events().filter(|(_, block)| whose_of(block) != 0) {

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Block, Mutex, Plan, Root, Zone};
+use crate::arena::{Mutex, Zone};
+use crate::block::Block;
+use crate::layout::{Plan, Root};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

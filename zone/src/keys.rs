@@ -1,20 +1,15 @@
 //! Stream keys in the zone: a record a secret, found by its digest.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::Ordering::Relaxed;
 
-use weir_model::{
-    AppName, Digest, KeyId, Network, ServerAddr, StreamKey, StreamName, Timestamp, key::KeySecret,
-    server::MAX_SERVER_LEN,
-};
+use weir_model::{Digest, KeyId, Network, ServerAddr, StreamKey, Timestamp, server::MAX_SERVER_LEN};
 
-use crate::{
-    Locked, Mutex, ZoneFull,
-    block::{Block, Index, Kind},
-};
+use crate::arena::{Locked, Mutex};
+use crate::block::{Block, Index, Kind};
+use crate::error::ZoneFull;
 
-mod list;
-
-pub use list::KeyPlace;
+pub(crate) mod list;
 
 const DIGEST: usize = 2;
 const ID: usize = 6;
@@ -199,6 +194,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.records(Kind::Key).filter(valid).map(|(_, block)| set_stage(block, Stage::Revoked)).count() > 0
     }
 
+    /// Notes that a key was revoked that may still be in the state file.
+    fn note_revocation(&self) {
+        self.zone.root.unsaved.store(1, Relaxed);
+    }
+
     /// The state file does not have this revoked key any more.
     pub fn forget_revoked(&self, id: KeyId) {
         self.remove_keys(|block| block.word(ID) == id.0 && stage(block) == Stage::Revoked);
@@ -309,19 +309,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 .collect(),
         }
     }
-}
-
-fn stream_key(id: KeyId, record: KeyRecord, secret: KeySecret) -> Option<StreamKey> {
-    Some(StreamKey {
-        id,
-        app: AppName::parse(record.app.as_bytes()).ok()?,
-        stream: StreamName::parse(record.stream.as_bytes()).ok()?,
-        server: record.server,
-        note: record.note,
-        created_at: record.created_at,
-        publish_from: record.publish_from,
-        secrets: vec![secret],
-    })
 }
 
 pub(crate) fn key_hash(block: &Block) -> u64 {

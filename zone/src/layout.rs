@@ -2,13 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::{
-    bans::BanRow,
-    block::Block,
-    connections::ConnectionRow,
-    guard::{GUARD_REASONS, PUBLISH_REASONS},
-    throttle::ThrottleRow,
-};
+use crate::bans::BanTable;
+use crate::block::Block;
+use crate::connections::ConnectionTable;
+use crate::refusals::RefusalCounts;
+use crate::throttle::ThrottleTable;
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
@@ -19,9 +17,6 @@ pub const MIN_SIZE: usize = 128 * 1024;
 
 /// Blocks that are kept for workers: so many find a row however full the zone is.
 pub(crate) const KEPT_FOR_WORKERS: usize = 64;
-pub(crate) const THROTTLED: usize = 256;
-pub(crate) const CONNECTIONS: usize = 512;
-pub(crate) const BANS: usize = 64;
 const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
 
 /// The fixed part at the start of the zone.
@@ -76,13 +71,10 @@ pub struct Root {
     pub(crate) seed: AtomicU64,
     /// Raised whenever what stands in the list of push targets changes.
     pub(crate) targets: AtomicU64,
-    /// What the guard refused, by reason.
-    pub(crate) guard: [AtomicU64; GUARD_REASONS],
-    /// Publishes that were refused, by reason.
-    pub(crate) refused: [AtomicU64; PUBLISH_REASONS],
-    pub(crate) throttle: [ThrottleRow; THROTTLED],
-    pub(crate) connections: [ConnectionRow; CONNECTIONS],
-    pub(crate) bans: [BanRow; BANS],
+    pub(crate) refusals: RefusalCounts,
+    pub(crate) throttle: ThrottleTable,
+    pub(crate) connections: ConnectionTable,
+    pub(crate) bans: BanTable,
 }
 
 /// Zeros, as fresh memory is.
@@ -118,11 +110,10 @@ impl Default for Root {
             accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
             targets: AtomicU64::default(),
-            guard: std::array::from_fn(|_| AtomicU64::default()),
-            refused: std::array::from_fn(|_| AtomicU64::default()),
-            throttle: std::array::from_fn(|_| ThrottleRow::default()),
-            connections: std::array::from_fn(|_| ConnectionRow::default()),
-            bans: std::array::from_fn(|_| BanRow::default()),
+            refusals: RefusalCounts::default(),
+            throttle: ThrottleTable::default(),
+            connections: ConnectionTable::default(),
+            bans: BanTable::default(),
         }
     }
 }

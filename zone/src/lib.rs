@@ -5,8 +5,8 @@
 //! crate has no unsafe code; the one cast from an address to these types is the module's (`ffi/zone.rs`).
 //!
 //! ```text
-//! Root      counters, tables of fixed size an address                          layout.rs throttle.rs connections.rs guard.rs
-//! heads     hash chains of records                                             lock.rs
+//! Root      counters, tables of a fixed size                                   layout.rs throttle.rs connections.rs bans.rs
+//! heads     hash chains of records                                             arena.rs hash.rs
 //! blocks    128 bytes each: a record (key, target, stream, player, push,       block.rs keys.rs targets.rs streams.rs players.rs
 //!           event, worker) or its text                                         pushes.rs events.rs workers.rs
 //! ```
@@ -14,23 +14,46 @@
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
 //! one to lock it rebuilds free list and chains from the blocks' own tags. The media path touches one
 //! [`StreamRow`] and takes no lock.
+//!
+//! # Floors
+//!
+//! A file imports only from lines below its own.
+//!
+//! ```floors
+//! heap
+//! lock
+//! state reclaim
+//! players pushes
+//! streams strangers
+//! keys targets events workers
+//! arena
+//! layout
+//! bans connections throttle
+//! refusals bucket hash block error
+//! ```
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod bans;
 mod block;
+mod bucket;
 mod connections;
 #[cfg(test)]
 mod death;
+mod error;
 mod events;
-mod guard;
+mod hash;
 pub mod heap;
 mod keys;
 mod layout;
 mod lock;
 mod players;
 mod pushes;
+mod reclaim;
+mod refusals;
 mod state;
+mod strangers;
 mod streams;
 mod targets;
 #[cfg(test)]
@@ -38,19 +61,17 @@ mod tests;
 mod throttle;
 mod workers;
 
+pub use arena::{Locked, Mutex, Zone};
 pub use block::Block;
+pub use error::ZoneFull;
 pub use events::{Event, Resume};
-pub use guard::{GUARD_REASONS, PUBLISH_REASONS, Summary};
-pub use keys::{KeyPlace, KeyRecord, Stage};
+pub use keys::list::KeyPlace;
+pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
-pub use lock::{Locked, Mutex, Zone};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
+pub use refusals::{GUARD_REASONS, PUBLISH_REASONS};
 pub use state::{Misfit, Shown};
 pub use streams::{Claim, LiveStream, MAX_FOLDERS, NewStream, Rates, StreamId, StreamRow};
+pub use throttle::Summary;
 pub use workers::{Door, MAX_DOORS, WorkerFacts, WorkerId};
-
-/// The zone has no free block left for what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the zone is full: a larger \"weir_zone\" takes a restart of nginx")]
-pub struct ZoneFull;

@@ -1,39 +1,12 @@
-//! The one lock of the zone, and what may be done only inside: taking and freeing blocks, hash chains, and
-//! the repair of what a worker left behind that died inside.
+//! The one lock of the zone, and the repair of what a worker left behind that died inside.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::{
-    Root, ZoneFull,
-    block::{Block, Index, Kind, pack, unpack},
-    layout::KEPT_FOR_WORKERS,
-};
-
-/// A lock between processes that the master of nginx breaks when its holder dies
-/// (`ngx_shmtx_lock` on the mutex of the zone's slab pool).
-pub trait Mutex {
-    /// Waits until the lock is held.
-    fn lock(&self);
-    /// Takes the lock when nobody holds it. Returns whether the caller has it now.
-    fn try_lock(&self) -> bool;
-    /// Gives it back.
-    fn unlock(&self);
-}
-
-/// The zone as one process sees it.
-pub struct Zone<'z, M> {
-    pub(crate) root: &'z Root,
-    heads: &'z [AtomicU64],
-    pub(crate) blocks: &'z [Block],
-    mutex: M,
-}
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind};
+use crate::{keys, targets};
 
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// A view of initialised memory. `heads.len()` is a power of two.
-    pub fn new(root: &'z Root, heads: &'z [AtomicU64], blocks: &'z [Block], mutex: M) -> Self {
-        Zone { root, heads, blocks, mutex }
-    }
-
     /// Puts every block on the free list: once, on fresh memory.
     pub fn format(&self, pid: u32) {
         self.root.inside.store(u64::from(pid), Relaxed);
@@ -59,266 +32,9 @@ impl<'z, M: Mutex> Zone<'z, M> {
         }
         locked
     }
-
-    /// Raised whenever some row bears an order for the worker that owns it.
-    pub fn orders(&self) -> u64 {
-        self.root.orders.load(Relaxed)
-    }
-
-    /// Blocks in use, and in all. Blocks of events do not count, because other records may take them; blocks
-    /// that are kept for workers do not count either.
-    pub fn usage(&self) -> (usize, usize) {
-        let apart =
-            self.root.event_blocks.load(Relaxed) as usize + KEPT_FOR_WORKERS - self.kept_for_workers();
-        let used = (self.root.used.load(Relaxed) as usize).saturating_sub(apart);
-        (used, self.blocks.len() - KEPT_FOR_WORKERS)
-    }
-
-    /// Blocks that nothing but a worker may take.
-    fn kept_for_workers(&self) -> usize {
-        KEPT_FOR_WORKERS.saturating_sub(self.root.workers.load(Relaxed) as usize)
-    }
-
-    /// Bytes in use, of [`Root::size`].
-    pub fn used_bytes(&self) -> u64 {
-        let (used, all) = self.usage();
-        let fixed = self.root.size().saturating_sub((all * size_of::<Block>()) as u64);
-        fixed + (used * size_of::<Block>()) as u64
-    }
-
-    /// Size asked for in the configuration, bytes.
-    pub fn size(&self) -> u64 {
-        self.root.size()
-    }
-
-    /// A connection was accepted.
-    pub fn count_accepted(&self) {
-        self.root.accepted.fetch_add(1, Relaxed);
-    }
-
-    /// Connections accepted since the zone was made, by all workers.
-    pub fn accepted(&self) -> u64 {
-        self.root.accepted.load(Relaxed)
-    }
-
-    pub(crate) fn block(&self, at: Index) -> Option<&'z Block> {
-        self.blocks.get(at as usize)
-    }
-}
-
-/// The zone while this process alone may change its structure.
-pub struct Locked<'l, 'z, M: Mutex> {
-    pub(crate) zone: &'l Zone<'z, M>,
-}
-
-impl<M: Mutex> Drop for Locked<'_, '_, M> {
-    fn drop(&mut self) {
-        // After a panic the mark stays, and the next holder repairs.
-        if !std::thread::panicking() {
-            self.zone.root.inside.store(0, Relaxed);
-        }
-        self.zone.mutex.unlock();
-    }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Blocks that keys must leave free, so that streams can go on air in a zone full of keys.
-    pub(crate) fn reserve(&self) -> usize {
-        self.zone.blocks.len() / 8
-    }
-
-    pub(crate) fn order(&self) {
-        self.zone.root.orders.fetch_add(1, Relaxed);
-    }
-
-    /// Every record with its place.
-    pub(crate) fn records(&self, kind: Kind) -> impl Iterator<Item = (Index, &Block)> {
-        let touched = self.zone.root.touched.load(Relaxed) as usize;
-        (0..).zip(self.zone.blocks).take(touched).filter(move |(_, block)| block.kind() == kind)
-    }
-
-    /// The records of one hash chain. A chain that was damaged into a ring ends all the same.
-    pub(crate) fn chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
-        self.follow(unpack(self.head(hash).load(Relaxed)))
-    }
-
-    /// A record and those that come next.
-    pub(crate) fn follow(&self, first: Option<Index>) -> impl Iterator<Item = (Index, &Block)> {
-        let mut at = first;
-        let mut left = self.zone.blocks.len();
-        std::iter::from_fn(move || {
-            let index = at?;
-            left = left.checked_sub(1)?;
-            let block = self.zone.block(index)?;
-            at = block.next();
-            Some((index, block))
-        })
-    }
-
-    /// Writes a record into its hash chain.
-    pub(crate) fn insert(
-        &self,
-        kind: Kind,
-        hash: u64,
-        text: &[u8],
-        keep_free: usize,
-        fill: impl FnOnce(&Block),
-    ) -> Result<Index, ZoneFull> {
-        let index = self.write(kind, text, keep_free, fill)?;
-        self.link(hash, index, self.zone.block(index).ok_or(ZoneFull)?);
-        Ok(index)
-    }
-
-    /// Writes a record: `fill` sets its own words, `text` follows, and `kind` makes it one.
-    pub(crate) fn write(
-        &self,
-        kind: Kind,
-        text: &[u8],
-        keep_free: usize,
-        fill: impl FnOnce(&Block),
-    ) -> Result<Index, ZoneFull> {
-        let kept = if kind == Kind::Worker { 0 } else { self.zone.kept_for_workers() };
-        self.make_room(kind.blocks_for(text.len()), keep_free + kept)?;
-        let (own, rest) = text.split_at(text.len().min(kind.text_bytes()));
-        let index = self.take()?;
-        let record = self.zone.block(index).ok_or(ZoneFull)?;
-        record.set_tail(self.write_tails(rest)?);
-        fill(record);
-        record.write_text(kind, own);
-        record.set_kind(kind);
-        Ok(index)
-    }
-
-    /// Gives a record whose own block has no text another one, in a single store.
-    pub(crate) fn replace_tails(
-        &self,
-        record: &Block,
-        text: &[u8],
-        keep_free: usize,
-    ) -> Result<(), ZoneFull> {
-        let kept = self.zone.kept_for_workers();
-        self.make_room(text.len().div_ceil(Kind::Tail.text_bytes()), keep_free + kept)?;
-        let before = record.tail();
-        record.set_tail(self.write_tails(text)?);
-        if let Some(before) = before {
-            self.free_record(before);
-        }
-        Ok(())
-    }
-
-    /// Forgets events until `wanted` blocks are free beside `keep_free` others.
-    fn make_room(&self, wanted: usize, keep_free: usize) -> Result<(), ZoneFull> {
-        loop {
-            let used = self.zone.root.used.load(Relaxed) as usize;
-            if used + wanted + keep_free <= self.zone.blocks.len() {
-                return Ok(());
-            }
-            if !self.forget_oldest_event() {
-                return Err(ZoneFull);
-            }
-        }
-    }
-
-    /// Writes text into blocks that lead to each other and to which nothing leads yet.
-    fn write_tails(&self, text: &[u8]) -> Result<Option<Index>, ZoneFull> {
-        let mut next = None;
-        for chunk in text.chunks(Kind::Tail.text_bytes()).rev() {
-            let at = self.take()?;
-            let tail = self.zone.block(at).ok_or(ZoneFull)?;
-            tail.write_text(Kind::Tail, chunk);
-            tail.set_tail(next);
-            tail.set_kind(Kind::Tail);
-            next = Some(at);
-        }
-        Ok(next)
-    }
-
-    /// Takes a record out and frees its blocks.
-    pub(crate) fn remove(&self, hash: u64, index: Index) {
-        let Some(record) = self.zone.block(index) else { return };
-        self.unlink(hash, index, record.next());
-        self.free_record(index);
-    }
-
-    /// Frees the blocks of a record that is in no chain any more. Returns how many they were.
-    pub(crate) fn free_record(&self, index: Index) -> usize {
-        let mut next = Some(index);
-        for freed in 0..self.zone.blocks.len() {
-            let Some((at, block)) = next.and_then(|at| Some((at, self.zone.block(at)?))) else {
-                return freed;
-            };
-            next = block.tail();
-            self.give_back(at, block);
-        }
-        0
-    }
-
-    /// A record's text, `len` bytes over its block and tails.
-    pub(crate) fn text(&self, record: &Block, len: usize) -> Vec<u8> {
-        let mut text = Vec::with_capacity(len + 2 * Kind::Tail.text_bytes());
-        record.read_text(&mut text);
-        let mut tail = record.tail();
-        while text.len() < len {
-            let Some(block) = tail.and_then(|at| self.zone.block(at)) else { break };
-            block.read_text(&mut text);
-            tail = block.tail();
-        }
-        text.truncate(len);
-        text
-    }
-
-    /// Where in a table of fixed size something stands first; below 2^32.
-    pub(crate) fn place_of(&self, parts: &[&[u8]]) -> usize {
-        self.mix(hash_bytes(parts))
-    }
-
-    /// Nobody outside can tell which hashes come together.
-    fn mix(&self, hash: u64) -> usize {
-        ((hash ^ self.zone.root.seed.load(Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
-    }
-
-    fn head(&self, hash: u64) -> &AtomicU64 {
-        &self.zone.heads[self.mix(hash) & (self.zone.heads.len() - 1)]
-    }
-
-    fn link(&self, hash: u64, index: Index, record: &Block) {
-        let head = self.head(hash);
-        record.set_next(unpack(head.load(Relaxed)));
-        head.store(pack(Some(index)), Relaxed);
-    }
-
-    fn unlink(&self, hash: u64, index: Index, next: Option<Index>) {
-        let before = self.chain(hash).find(|(_, block)| block.next() == Some(index));
-        match before {
-            Some((_, block)) => block.set_next(next),
-            None if unpack(self.head(hash).load(Relaxed)) == Some(index) => {
-                self.head(hash).store(pack(next), Relaxed);
-            }
-            None => {}
-        }
-    }
-
-    fn take(&self) -> Result<Index, ZoneFull> {
-        let root = self.zone.root;
-        let index = unpack(root.free.load(Relaxed)).ok_or(ZoneFull)?;
-        let block = self.zone.block(index).ok_or(ZoneFull)?;
-        root.free.store(pack(block.next()), Relaxed);
-        root.used.fetch_add(1, Relaxed);
-        root.touched.fetch_max(u64::from(index) + 1, Relaxed);
-        block.clear();
-        block.set_kind(Kind::Taken);
-        Ok(index)
-    }
-
-    fn give_back(&self, index: Index, block: &Block) {
-        let root = self.zone.root;
-        // Key digests and addresses do not outlive their record.
-        block.clear();
-        block.set_next(unpack(root.free.load(Relaxed)));
-        root.free.store(pack(Some(index)), Relaxed);
-        root.used.fetch_sub(1, Relaxed);
-    }
-
     /// Rebuilds chains and free list from the blocks' tags. Whole records stay; blocks that were taken for
     /// one that was never finished are freed.
     fn repair(&self) {
@@ -355,20 +71,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.repair_targets();
     }
 
-    pub(crate) fn hash_of(&self, record: &Block) -> u64 {
+    fn hash_of(&self, record: &Block) -> u64 {
         match record.kind() {
             Kind::Stream | Kind::Player => self.row_hash(record),
-            Kind::Target => crate::targets::target_hash(record),
-            _ => crate::keys::key_hash(record),
+            Kind::Target => targets::target_hash(record),
+            _ => keys::key_hash(record),
         }
     }
-}
-
-/// FNV-1a, 64 bits: chains only, nothing secret depends on it.
-pub(crate) fn hash_bytes(parts: &[&[u8]]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0xff])) {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash
 }

@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::{Digest, Secret, Server, Timestamp, verdict::Credential};
 
-use crate::{
-    Locked, Mutex, StreamId, WorkerId, Zone, ZoneFull,
-    block::{Block, Index, Kind},
-    streams::{BYTES_OUT, CLOSE, DROPPED, NewStream, ORDER, SESSION, SINCE, owner},
-};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind};
+use crate::error::ZoneFull;
+use crate::streams::{BYTES_OUT, CLOSE, DROPPED, NewStream, ORDER, SESSION, SINCE, StreamId, owner};
+use crate::workers::WorkerId;
 
 const RATE: usize = 9;
 const AVSYNC: usize = 10;

@@ -6,11 +6,11 @@ use weir_model::{
     target::{PushState, PushView, TargetId},
 };
 
-use crate::{
-    Locked, Mutex, StreamId, WorkerId, Zone, ZoneFull,
-    block::{Block, Index, Kind},
-    streams::{BYTES_OUT, OWNER, SESSION, SHAPE, SINCE, clip, owner},
-};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind};
+use crate::error::ZoneFull;
+use crate::streams::{BYTES_OUT, OWNER, SESSION, SHAPE, SINCE, StreamId, clip, owner};
+use crate::workers::WorkerId;
 
 // The first words have the meaning that they have in a stream's row.
 const STATE: usize = 6;

@@ -7,7 +7,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::{Digest, KeyId, StreamKey, Timestamp, target::Target};
 
-use crate::{Locked, Mutex, Zone, ZoneFull, keys::KeyPlan, lock::hash_bytes, targets::TargetPlan};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::error::ZoneFull;
+use crate::hash::hash_bytes;
+use crate::keys::KeyPlan;
+use crate::targets::TargetPlan;
 
 /// Keys and targets of a state file have no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -156,11 +160,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
             }
             _ => Err(Misfit::Keys { keys: keys.len() }),
         }
-    }
-
-    /// Notes that a key was revoked that may still be in the state file.
-    pub(crate) fn note_revocation(&self) {
-        self.zone.root.unsaved.store(1, Relaxed);
     }
 
     /// No revoked key is in the state file any more, as far as the zone knows.

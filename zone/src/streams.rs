@@ -9,11 +9,11 @@ use weir_model::{
     verdict::Credential,
 };
 
-use crate::{
-    Locked, Mutex, WorkerId, Zone, ZoneFull,
-    block::{Block, Index, Kind},
-    lock::hash_bytes,
-};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind};
+use crate::error::ZoneFull;
+use crate::hash::hash_bytes;
+use crate::workers::WorkerId;
 
 // The first words of a stream's row and of a player's have the same meaning.
 pub(crate) const SESSION: usize = 2;

@@ -11,10 +11,9 @@ use weir_model::{
     target::{Target, TargetId, TargetSource, TargetUrl},
 };
 
-use crate::{
-    Locked, Mutex, Zone, ZoneFull,
-    block::{Block, Index, Kind},
-};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind};
+use crate::error::ZoneFull;
 
 const ID: usize = 2;
 /// Rises with each target that is made, over a restart too.

@@ -9,10 +9,22 @@ use weir_model::{
     throttle::{self, GUARD_LOGGED_EACH, KEYS_LOGGED_EACH, LogLine, Window},
 };
 
-use crate::{GUARD_REASONS, Locked, Mutex, Summary, layout::THROTTLED};
+use crate::bucket::{Bucket, are, bytes, store, words};
+use crate::hash::{Seed, place_of};
+use crate::refusals::GUARD_REASONS;
 
-/// Under what an address is counted (`weir_model::network::attempt_bucket`).
-pub(crate) type Bucket = [u8; 16];
+const ROWS: usize = 256;
+
+/// Refusals that were not logged when they happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Under what the address is counted.
+    pub bucket: Bucket,
+    /// The reason of the guard, or the topic, as it was counted.
+    pub reason: usize,
+    /// How many.
+    pub unlogged: u32,
+}
 
 const PROBES: usize = 8;
 const REASON_FROM: u32 = 56;
@@ -25,7 +37,7 @@ const _: () = assert!(TOPICS as usize + Topic::COUNT <= u8::MAX as usize);
 
 #[derive(Default)]
 #[repr(C)]
-pub(crate) struct ThrottleRow {
+struct ThrottleRow {
     bucket: [AtomicU64; 2],
     /// Milliseconds, and in the highest byte the reason. 0 is a free row.
     started: AtomicU64,
@@ -65,26 +77,35 @@ impl ThrottleRow {
     }
 }
 
-impl<M: Mutex> Locked<'_, '_, M> {
+#[repr(C)]
+pub(crate) struct ThrottleTable([ThrottleRow; ROWS]);
+
+impl Default for ThrottleTable {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| ThrottleRow::default()))
+    }
+}
+
+impl ThrottleTable {
     /// Counts a refusal from an address by its topic ([`Topic::index`]), and says what of it belongs into the log: ten lines
     /// per minute. Wrong keys are the first topic.
-    pub fn refusal(&self, bucket: Bucket, topic: usize, now: Timestamp) -> LogLine {
+    pub(crate) fn refusal(&self, seed: Seed, bucket: Bucket, topic: usize, now: Timestamp) -> LogLine {
         let reason = match topic.min(Topic::COUNT - 1) {
             0 => WRONG_KEY,
             topic => TOPICS + topic as u8,
         };
-        self.throttle(bucket, reason, KEYS_LOGGED_EACH, now)
+        self.throttle(seed, bucket, reason, KEYS_LOGGED_EACH, now)
     }
 
     /// Counts a refusal of the guard, by address and reason (below [`GUARD_REASONS`]), and says what of it
     /// belongs into the log: a line a minute.
-    pub fn guard_refusal(&self, bucket: Bucket, reason: usize, now: Timestamp) -> LogLine {
+    pub(crate) fn guard_refusal(&self, seed: Seed, bucket: Bucket, reason: usize, now: Timestamp) -> LogLine {
         let reason = reason.min(GUARD_REASONS - 1) as u8;
-        self.throttle(bucket, GUARD + reason, GUARD_LOGGED_EACH, now)
+        self.throttle(seed, bucket, GUARD + reason, GUARD_LOGGED_EACH, now)
     }
 
     /// The addresses and topics whose minute is over with refusals that were not logged, each told once.
-    pub fn refused_since(&self, now: Timestamp) -> Vec<Summary> {
+    pub(crate) fn refused_since(&self, now: Timestamp) -> Vec<Summary> {
         let which = |reason| reason == WRONG_KEY || reason >= TOPICS;
         self.summaries(which, |window| throttle::due_summary(window, now))
             .map(|(bucket, reason, unlogged)| Summary {
@@ -97,7 +118,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// The addresses and reasons whose minute is over with refusals of the guard that were not logged, each
     /// told once.
-    pub fn guard_refused_since(&self, now: Timestamp) -> Vec<Summary> {
+    pub(crate) fn guard_refused_since(&self, now: Timestamp) -> Vec<Summary> {
         self.summaries(|reason| (GUARD..TOPICS).contains(&reason), |window| throttle::due_line(window, now))
             .map(|(bucket, reason, unlogged)| Summary {
                 bucket,
@@ -107,10 +128,9 @@ impl<M: Mutex> Locked<'_, '_, M> {
             .collect()
     }
 
-    fn throttle(&self, bucket: Bucket, reason: u8, logged_each: u32, now: Timestamp) -> LogLine {
-        let first = self.place_of(&[&bucket, &[reason]]);
-        let rows = &self.zone.root.throttle;
-        let probes = (0..PROBES).map(|step| &rows[(first + step) % THROTTLED]);
+    fn throttle(&self, seed: Seed, bucket: Bucket, reason: u8, logged_each: u32, now: Timestamp) -> LogLine {
+        let first = place_of(seed, &[&bucket, &[reason]]);
+        let probes = (0..PROBES).map(|step| &self.0[(first + step) % ROWS]);
         let known = probes.clone().find(|row| row.is_of(bucket, reason));
         let Some(row) = known.or_else(|| probes.min_by_key(|row| row.started())) else {
             return LogLine::Each;
@@ -126,7 +146,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         which: impl Fn(u8) -> bool + 's,
         due: impl Fn(Window) -> Option<(Window, u32)> + 's,
     ) -> impl Iterator<Item = (Bucket, u8, u32)> + 's {
-        let rows = self.zone.root.throttle.iter();
+        let rows = self.0.iter();
         rows.filter(move |row| row.counts.load(Relaxed) >> 32 != 0 && which(row.reason())).filter_map(
             move |row| {
                 let (after, unlogged) = due(row.window())?;
@@ -136,28 +156,4 @@ impl<M: Mutex> Locked<'_, '_, M> {
             },
         )
     }
-}
-
-/// An address as two words of the zone.
-pub(crate) fn words(bucket: Bucket) -> [u64; 2] {
-    let mut halves = [[0; 8]; 2];
-    halves[0].copy_from_slice(&bucket[..8]);
-    halves[1].copy_from_slice(&bucket[8..]);
-    halves.map(u64::from_le_bytes)
-}
-
-fn bytes(words: &[AtomicU64; 2]) -> Bucket {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&words[0].load(Relaxed).to_le_bytes());
-    bytes[8..].copy_from_slice(&words[1].load(Relaxed).to_le_bytes());
-    bytes
-}
-
-pub(crate) fn are(words: &[AtomicU64; 2], bucket: [u64; 2]) -> bool {
-    words[0].load(Relaxed) == bucket[0] && words[1].load(Relaxed) == bucket[1]
-}
-
-pub(crate) fn store(words: &[AtomicU64; 2], bucket: [u64; 2]) {
-    words[0].store(bucket[0], Relaxed);
-    words[1].store(bucket[1], Relaxed);
 }

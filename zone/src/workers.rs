@@ -7,13 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::{Server, ServerAddr, Timestamp};
 
-use crate::{
-    Locked, Mutex, Zone, ZoneFull,
-    block::{Block, Index, Kind, WORDS, pack, unpack},
-    keys,
-    lock::hash_bytes,
-    targets,
-};
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, Index, Kind, WORDS, pack, unpack};
+use crate::error::ZoneFull;
+use crate::hash::hash_bytes;
 
 const PROCESS: usize = 2;
 const GENERATION: usize = 3;
@@ -59,7 +56,7 @@ fn mark(addr: Option<&ServerAddr>) -> u64 {
     hash_bytes(&[addr.map_or("", ServerAddr::as_str).as_bytes()]) >> NAME_BITS
 }
 
-fn pid(row: &Block) -> u32 {
+pub(crate) fn pid(row: &Block) -> u32 {
     row.word(PROCESS) as u32
 }
 
@@ -74,7 +71,7 @@ fn doors(row: &Block) -> Vec<Door> {
 /// A worker's place in the zone. The generation tells it from an earlier worker of the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerId {
-    slot: u32,
+    pub(crate) slot: u32,
     generation: u32,
 }
 
@@ -123,7 +120,7 @@ impl<M: Mutex> Zone<'_, M> {
         self.worker_row(owner).map(pid)
     }
 
-    fn worker_row(&self, owner: u64) -> Option<&Block> {
+    pub(crate) fn worker_row(&self, owner: u64) -> Option<&Block> {
         let row = self.block((owner >> 32) as Index)?;
         (row.kind() == Kind::Worker && row.word(GENERATION) == owner & 0xffff_ffff).then_some(row)
     }
@@ -145,20 +142,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         workers
     }
 
-    /// Gives the calling worker a row. Rows and records of dead workers are freed first; `alive` asks the
-    /// kernel about a process id.
-    ///
-    /// # Errors
-    ///
-    /// The zone is full, and more workers have a row than blocks are kept for.
-    pub fn register(
-        &self,
-        pid: u32,
-        now: Timestamp,
-        alive: impl Fn(u32) -> bool,
-    ) -> Result<WorkerId, ZoneFull> {
-        // A row under the caller's own pid belongs to a dead worker that had the same number.
-        self.reclaim(now, |other| other != pid && alive(other));
+    pub(crate) fn enter_row(&self, pid: u32, now: Timestamp) -> Result<WorkerId, ZoneFull> {
         let root = self.zone.root;
         let generation = (root.next_worker.fetch_add(1, Relaxed) + 1) & 0xffff_ffff;
         let before = unpack(root.last_worker.load(Relaxed));
@@ -174,29 +158,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(WorkerId { slot, generation: generation as u32 })
     }
 
-    /// Gives the caller's row back when it exits.
-    pub fn unregister(&self, worker: WorkerId, now: Timestamp) {
-        if self.zone.worker_row(worker.to_word()).is_some() {
-            self.free_workers(|at, _| at == worker.slot);
-        }
-        self.free_orphans(now, |_| true);
-    }
-
-    /// Frees the rows of workers that are gone, and what was theirs: streams, players, pushes, connections,
-    /// unfinished keys and targets. Returns how many streams were freed.
-    pub fn reclaim(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
-        let gone = self.worker_rows().any(|(_, row)| !alive(pid(row)));
-        if self.zone.root.orphans.swap(0, Relaxed) == 0 && !gone {
-            return 0;
-        }
-        if gone {
-            self.free_workers(|_, row| !alive(pid(row)));
-        }
-        self.free_orphans(now, alive)
-    }
-
     /// Frees the rows of these workers.
-    fn free_workers(&self, which: impl Fn(Index, &Block) -> bool) {
+    pub(crate) fn free_workers(&self, which: impl Fn(Index, &Block) -> bool) {
         let rows: Vec<(Index, &Block)> = self.worker_rows().collect();
         let (gone, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(at, row)| which(*at, row));
         self.string_workers(&left);
@@ -225,35 +188,5 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub(crate) fn worker_rows(&self) -> impl Iterator<Item = (Index, &Block)> {
         let rows = self.follow(unpack(self.zone.root.last_worker.load(Relaxed)));
         rows.filter(|(_, row)| row.kind() == Kind::Worker)
-    }
-
-    fn free_orphans(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
-        let lost = |kind| -> Vec<_> {
-            let all = self.records(kind);
-            all.filter(|(_, row)| self.zone.owner_pid(crate::streams::owner(row)).is_none()).collect()
-        };
-        self.forget_lost_connections();
-        for (at, row) in lost(Kind::Player) {
-            self.remove(self.row_hash(row), at);
-        }
-        for (at, _) in lost(Kind::Push) {
-            self.free_record(at);
-        }
-        let streams = lost(Kind::Stream);
-        for (at, row) in &streams {
-            self.end(*at, row, now);
-        }
-        self.remove_pending(Kind::Key, keys::pending_pid, &alive);
-        self.remove_pending(Kind::Target, targets::pending_pid, &alive);
-        streams.len()
-    }
-
-    /// Removes what a worker that is gone did not finish.
-    fn remove_pending(&self, kind: Kind, pid: impl Fn(&Block) -> Option<u32>, alive: impl Fn(u32) -> bool) {
-        let lost = self.records(kind).filter(|(_, record)| pid(record).is_some_and(|pid| !alive(pid)));
-        let lost: Vec<_> = lost.map(|(at, record)| (at, self.hash_of(record))).collect();
-        for (at, hash) in lost {
-            self.remove(hash, at);
-        }
     }
 }

@@ -1,13 +1,11 @@
 //! The keys as a list: where each stands is found at once, and what they are is read in parts, so that nobody
 //! holds the lock for long.
 
-use weir_model::{KeyId, StreamKey, Timestamp, key::KeySecret};
+use weir_model::{AppName, KeyId, StreamKey, StreamName, Timestamp, key::KeySecret};
 
-use super::{CREATED, ID, Stage, is_current, stage, stream_key};
-use crate::{
-    Locked, Mutex,
-    block::{Block, Index, Kind},
-};
+use super::{CREATED, ID, KeyRecord, Stage, is_current, stage};
+use crate::arena::{Locked, Mutex};
+use crate::block::{Block, Index, Kind};
 
 /// Where a valid key stands, in the list and in the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,4 +90,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         key.secrets.extend(before);
         Some(key)
     }
+}
+
+fn stream_key(id: KeyId, record: KeyRecord, secret: KeySecret) -> Option<StreamKey> {
+    Some(StreamKey {
+        id,
+        app: AppName::parse(record.app.as_bytes()).ok()?,
+        stream: StreamName::parse(record.stream.as_bytes()).ok()?,
+        server: record.server,
+        note: record.note,
+        created_at: record.created_at,
+        publish_from: record.publish_from,
+        secrets: vec![secret],
+    })
 }

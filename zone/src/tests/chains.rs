@@ -10,7 +10,7 @@ fn places(seed: u64) -> Vec<usize> {
     let zone = heap.zone();
     zone.root.seed.store(seed, Relaxed);
     let locked = zone.lock(1);
-    (0..64_u8).map(|name| locked.place_of(&[b"live", &[name]]) % 64).collect()
+    (0..64_u8).map(|name| crate::hash::place_of(locked.zone.seed(), &[b"live", &[name]]) % 64).collect()
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! The error of whatever needs a block.
+
+/// The zone has no free block left for what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the zone is full: a larger \"weir_zone\" takes a restart of nginx")]
+pub struct ZoneFull;

@@ -1,0 +1,43 @@
+//! What the guard and the rules of publishing refused, by reason.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use weir_model::{Refusal, guard::Violation};
+
+/// How many reasons the zone can tell apart, by [`Violation::index`]; new ones change nothing in its layout.
+pub const GUARD_REASONS: usize = 32;
+const _: () = assert!(Violation::COUNT <= GUARD_REASONS);
+
+/// How many reasons to refuse a publish the zone can tell apart, by [`Refusal::index`].
+pub const PUBLISH_REASONS: usize = 32;
+const _: () = assert!(Refusal::LABELS.len() <= PUBLISH_REASONS);
+
+/// Counters that only rise.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct RefusalCounts {
+    guard: [AtomicU64; GUARD_REASONS],
+    publish: [AtomicU64; PUBLISH_REASONS],
+}
+
+impl RefusalCounts {
+    pub(crate) fn count_guard(&self, index: usize) {
+        if let Some(count) = self.guard.get(index) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn guard_counts(&self) -> [u64; GUARD_REASONS] {
+        std::array::from_fn(|index| self.guard[index].load(Relaxed))
+    }
+
+    pub(crate) fn count_publish(&self, index: usize) {
+        if let Some(count) = self.publish.get(index) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn publish_counts(&self) -> [u64; PUBLISH_REASONS] {
+        std::array::from_fn(|index| self.publish[index].load(Relaxed))
+    }
+}
