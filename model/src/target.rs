@@ -186,21 +186,6 @@ impl Target {
     pub fn matches(&self, server: &Server, app: &str, stream: &str) -> bool {
         self.app.as_str() == app && self.stream.matches(stream) && server.is_within(self.server.as_ref())
     }
-
-    /// What may be shown of it at any time, with what goes on there.
-    pub fn view(&self, sessions: Vec<PushView>) -> TargetView {
-        TargetView {
-            id: self.id,
-            app: self.app.clone(),
-            stream: self.stream.clone(),
-            server: self.server.clone(),
-            url: Some(self.url.masked()),
-            enabled: self.enabled,
-            note: Some(self.note.clone()),
-            source: self.source,
-            sessions,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What an aggregate holds (specification, section 7.1.6, as `ngx_rtmp_aggregate_message_handler` reads it).
 
 use super::bytes::Bytes;
-use super::{Violation, amf, kind};
+use super::violation::Violation;
+use super::{amf, kind};
 
 /// After the type and the length of a message: its timestamp and its stream.
 const TIME_AND_STREAM: usize = 4 + 3;

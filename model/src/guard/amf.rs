@@ -5,7 +5,8 @@
 //! passed over where their length is known. Where the walk ends early, nginx-rtmp comes no deeper.
 
 use super::bytes::Bytes;
-use super::{MAX_DEPTH, Violation, kind};
+use super::kind;
+use super::violation::{MAX_DEPTH, Violation};
 
 /// The markers of AMF 0 (specification, section 2.1).
 mod marker {

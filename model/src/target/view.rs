@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StreamPattern, TargetId, TargetSource};
+use super::{StreamPattern, Target, TargetId, TargetSource};
 use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 use crate::time::Timestamp;
@@ -116,6 +116,23 @@ impl TargetView {
         self.note = None;
         for session in &mut self.sessions {
             session.last_error = None;
+        }
+    }
+}
+
+impl Target {
+    /// What may be shown of it at any time, with what goes on there.
+    pub fn view(&self, sessions: Vec<PushView>) -> TargetView {
+        TargetView {
+            id: self.id,
+            app: self.app.clone(),
+            stream: self.stream.clone(),
+            server: self.server.clone(),
+            url: Some(self.url.masked()),
+            enabled: self.enabled,
+            note: Some(self.note.clone()),
+            source: self.source,
+            sessions,
         }
     }
 }
