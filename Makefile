@@ -100,12 +100,12 @@ test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests
 	@$(MAKE) --no-print-directory fuzz T=600
 	scripts/other-nginx.sh build/other-nginx
 
-check: headers ## rustfmt, clippy, docs that match the code, shell syntax, vendored files
+check: headers ## rustfmt, clippy, docs that match the code, imports, shell syntax, vendored files
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@for script in scripts/*.sh .ci/run; do bash -n $$script || exit 1; done
 	@scripts/vendor-check.sh
-	$(CARGO_TEST) --test docs
+	$(CARGO_TEST) --test docs --test layers
 
 bench: build ## the benchmark table: each row a ratio against a peer measured in the same run
 	@scripts/deps.sh bench

@@ -13,6 +13,22 @@
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - nginx's configuration: [`lint`] (what is dangerous in it)
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
+//!
+//! # Floors
+//!
+//! A file imports only from lines below its own.
+//!
+//! ```floors
+//! stat lint
+//! snapshot push state_file key_file duplicate page
+//! verdict guard target
+//! publish key
+//! refusal
+//! token
+//! fields access
+//! client api rate throttle
+//! admission exec masking media network origin secret server stream_name text time
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod access;

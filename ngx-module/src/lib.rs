@@ -25,6 +25,21 @@
 //! | [`snapshot`], [`stat`] | what is live, for the API and for `weir_stat` |
 //! | [`api`] | the JSON API, one file a resource |
 //! | [`ffi`] | all unsafe code |
+//!
+//! # Floors
+//!
+//! A file imports only from lines below its own. What does not is counted in `tests/tests/layers`.
+//!
+//! ```floors
+//! ffi/export
+//! api worker stat advice
+//! hooks
+//! push disk
+//! state snapshot
+//! runtime directives
+//! settings
+//! ffi
+//! ```
 
 // Everything is called from C: the compiler cannot see who uses what is public.
 #![deny(unsafe_code)]

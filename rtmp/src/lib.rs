@@ -13,6 +13,17 @@
 //! - [`media`]: what audio and video messages carry
 //!
 //! Specification: Adobe's Real-Time Messaging Protocol 1.0 and AMF 0 (2007).
+//!
+//! # Floors
+//!
+//! A file imports only from lines below its own.
+//!
+//! ```floors
+//! client
+//! chunk flv
+//! message status
+//! amf0 handshake media url
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod amf0;

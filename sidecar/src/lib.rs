@@ -18,6 +18,24 @@
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
 //! - [`nginx`]: the only client of the module's API
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
+//!
+//! # Floors
+//!
+//! A file imports only from lines below its own.
+//!
+//! ```floors
+//! ctl
+//! cli
+//! daemon
+//! jobs
+//! ladder record slate webhooks stuck health upload
+//! feed follow
+//! test_stream supervise streams events
+//! config
+//! nginx
+//! playlist
+//! cli/values cmaf clock durable files shutdown signals
+//! ```
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;

@@ -1,0 +1,227 @@
+//! Proves that each crate has one direction. A crate's documentation states its floors in a block `floors`, from top to bottom; a
+//! file imports only from floors below its own, and no files import each other in a circle. It reads the checkout alone.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+mod source;
+
+use source::{Crate, Import, Name};
+
+/// Crates, and how many upward imports and files in circles each may still have. These numbers only ever get smaller.
+const CRATES: [(&str, usize, usize); 5] =
+    [("model", 0, 9), ("rtmp", 0, 0), ("zone", 0, 0), ("sidecar", 20, 64), ("ngx-module", 173, 67)];
+
+/// Rooms, and the number of each one's floor from the top. A room is a module with all below it that are not rooms themselves.
+struct Floors(BTreeMap<Name, usize>);
+
+impl Floors {
+    /// Takes the floors from a crate's documentation. Anything between two rooms that is no name of a module separates them.
+    fn stated(docs: &str) -> Result<Self, String> {
+        let block = docs.split("```floors\n").nth(1).and_then(|rest| rest.split("```").next());
+        let block = block.ok_or("its documentation has no block `floors`")?;
+        let mut rooms = BTreeMap::new();
+        for (floor, line) in block.lines().filter(|line| !line.trim().is_empty()).enumerate() {
+            for room in line.split_whitespace() {
+                let name: Name = room.split('/').map(str::to_owned).collect();
+                if rooms.insert(name, floor).is_some() {
+                    return Err(format!("{room} has two floors"));
+                }
+            }
+        }
+        Ok(Self(rooms))
+    }
+
+    /// The room that a module belongs to. The crate's root is above all floors.
+    fn room<'n>(&self, module: &'n [String]) -> Option<(&'n [String], usize)> {
+        (1..=module.len()).rev().find_map(|length| {
+            let room = &module[..length];
+            self.0.get(room).map(|floor| (room, floor + 1))
+        })
+    }
+
+    fn points_up(&self, import: &Import) -> bool {
+        let top = (&[][..], 0);
+        let (from, to) = (self.room(&import.from), self.room(&import.to));
+        let ((from, floor), (to, other)) = (from.unwrap_or(top), to.unwrap_or(top));
+        from != to && other <= floor
+    }
+}
+
+/// What is wrong with a crate.
+struct Found {
+    upward: Vec<Import>,
+    circles: Vec<BTreeSet<Name>>,
+    between: Vec<Import>,
+}
+
+fn examine(read: &Crate) -> Result<Found, String> {
+    let floors = Floors::stated(&read.docs)?;
+    let files = read.files();
+    for room in floors.0.keys() {
+        if !files.contains(room) {
+            return Err(format!("no module is {}, which its floors name", room.join("/")));
+        }
+    }
+    for file in files.iter().filter(|file| !file.is_empty()) {
+        floors.room(file).ok_or_else(|| format!("{} has no floor", file.join("/")))?;
+    }
+    let imports = read.imports();
+    let circles = circles(&files, &imports);
+    let inside = |import: &Import| {
+        circles.iter().any(|circle| circle.contains(&import.from) && circle.contains(&import.to))
+    };
+    let (upward, between) = (
+        imports.iter().filter(|import| floors.points_up(import)).cloned().collect(),
+        imports.iter().filter(|import| inside(import)).cloned().collect(),
+    );
+    Ok(Found { upward, circles, between })
+}
+
+/// Groups of files each of which leads to every other one.
+fn circles(files: &BTreeSet<Name>, imports: &[Import]) -> Vec<BTreeSet<Name>> {
+    let mut next: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
+    for import in imports {
+        next.entry(&import.from).or_default().insert(&import.to);
+    }
+    let reached = |from: &Name| {
+        let (mut seen, mut left) = (BTreeSet::new(), vec![from]);
+        while let Some(file) = left.pop() {
+            for to in next.get(file).into_iter().flatten().copied() {
+                if seen.insert(to.clone()) {
+                    left.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reach: BTreeMap<&Name, BTreeSet<Name>> = files.iter().map(|file| (file, reached(file))).collect();
+    let circle = |file: &Name| -> BTreeSet<Name> {
+        let back = |other: &&Name| reach[*other].contains(file);
+        reach[file].iter().filter(back).cloned().collect()
+    };
+    let all: BTreeSet<BTreeSet<Name>> = files.iter().map(circle).filter(|found| !found.is_empty()).collect();
+    all.into_iter().collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn file(name: &Name) -> String {
+    if name.is_empty() { "lib.rs".into() } else { format!("{}.rs", name.join("/")) }
+}
+
+fn lines(imports: &[Import]) -> String {
+    let mut lines = String::new();
+    for Import { from, to, line, path } in imports {
+        writeln!(lines, "  {}:{line}: {path} ({})", file(from), file(to)).unwrap();
+    }
+    lines
+}
+
+#[test]
+fn every_crate_has_one_direction() {
+    let mut wrong = String::new();
+    for (name, upward, circling) in CRATES {
+        let path: PathBuf = root().join(name).join("src/lib.rs");
+        let found = match examine(&Crate::read(&path)) {
+            Ok(found) => found,
+            Err(why) => {
+                writeln!(wrong, "{name}: {why}").unwrap();
+                continue;
+            }
+        };
+        let files: usize = found.circles.iter().map(BTreeSet::len).sum();
+        println!("{name}: {} upward imports, {files} files in circles", found.upward.len());
+        if found.upward.len() > upward {
+            let lines = lines(&found.upward);
+            writeln!(wrong, "{name}: {} imports point up:\n{lines}", found.upward.len()).unwrap();
+        }
+        if files > circling {
+            for circle in &found.circles {
+                let names: Vec<String> = circle.iter().map(file).collect();
+                writeln!(wrong, "{name}: a circle of {}", names.join(", ")).unwrap();
+            }
+            writeln!(wrong, "their imports:\n{}", lines(&found.between)).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// A crate of one file; `body` is its modules.
+fn example(floors: &str, body: &str) -> Found {
+    let docs: String = floors.lines().map(|line| format!("//! {line}\n")).collect();
+    examine(&Crate::of_text(&format!("//! ```floors\n{docs}//! ```\n{body}"))).unwrap()
+}
+
+#[test]
+fn an_import_that_points_up_is_seen_however_it_is_written() {
+    for upward in [
+        "use crate::high::Thing;",
+        "use super::high::{self, Thing};",
+        "fn f() -> crate::high::Thing { todo!() }",
+        "fn f() { println!(\"{}\", crate::high::f(1)); }",
+        "use crate::high as other;",
+        "fn f() { use super::high::f; f() }",
+        "#[serde(with = \"crate::high\")] struct S;",
+        "use crate::Again;",
+    ] {
+        let body =
+            format!("pub use high::Thing as Again; mod high {{ pub struct Thing; }} mod low {{ {upward} }}");
+        let found = example("high\nlow", &body);
+        assert_eq!(found.upward.len(), found.upward.iter().filter(|import| import.from == ["low"]).count());
+        assert!(!found.upward.is_empty(), "{upward}");
+        // Side by side is no better.
+        assert!(!example("high low", &body).upward.is_empty(), "{upward}");
+        assert!(example("low\nhigh", &body).upward.is_empty(), "{upward}");
+    }
+}
+
+#[test]
+fn what_is_compiled_for_tests_alone_may_import_anything() {
+    let body =
+        "mod high { pub struct Thing; } mod low { #[cfg(test)] mod tests { use crate::high::Thing; } }";
+    assert!(example("high\nlow", body).upward.is_empty());
+}
+
+#[test]
+fn a_circle_is_found_within_a_room() {
+    let body = "mod room { mod one { pub struct B; } mod two { use super::one::B; } use two::C; }";
+    assert!(example("room", body).circles.is_empty());
+    let body =
+        "mod room { pub struct A; mod one { use super::A; } mod two { use super::one::B; } use one::C; }";
+    let found = example("room", body);
+    let circle = [vec!["room".to_owned()], vec!["room".to_owned(), "one".to_owned()]];
+    assert_eq!(found.circles, [BTreeSet::from(circle)]);
+    assert_eq!(found.between.len(), 2);
+}
+
+#[test]
+fn handing_a_name_on_is_no_import_and_using_it_is() {
+    let room = |code: &str| {
+        let body = format!(
+            "mod room {{ mod one {{ use super::A; pub struct B; }} pub use one::B; pub struct A{code} }}"
+        );
+        example("room", &body).circles.len()
+    };
+    assert_eq!(room(";"), 0);
+    assert_eq!(room("(B);"), 1);
+    assert_eq!(room("; fn f() { println!(\"{}\", B) }"), 1);
+}
+
+#[test]
+fn a_crate_names_each_of_its_rooms_once() {
+    for (floors, why) in [
+        ("```floors\na\n```", "b has no floor"),
+        ("```floors\na b\na\n```", "a has two floors"),
+        ("```floors\na\nb c\n```", "no module is c, which its floors name"),
+        ("", "its documentation has no block `floors`"),
+    ] {
+        let docs: String = floors.lines().map(|line| format!("//! {line}\n")).collect();
+        let read = Crate::of_text(&format!("{docs}mod a {{}} mod b {{}}"));
+        assert_eq!(examine(&read).err().as_deref(), Some(why));
+    }
+}
