@@ -7,19 +7,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use weir_model::key::KeyId;
-use weir_model::{AppName, Network, ServerAddr, StreamName};
+use weir_model::{AppName, Network, StreamName};
 
+mod args;
 pub mod check;
 pub mod daemon;
 pub mod target;
-pub mod values;
 
+use crate::values::{
+    ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
+};
+pub use args::{JsonArg, ServerBlockArg};
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
-use values::{
-    ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
-};
 
 /// Stream keys, tokens, live streams and test streams of an nginx with Weir.
 #[derive(Debug, Parser)]
@@ -415,22 +416,6 @@ pub struct ManArgs {
     /// The folder for the pages; made when missing
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-}
-
-/// `--json`, before or after the command.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct JsonArg {
-    /// Print the result, or the error, as JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-}
-
-/// `--server-block`, where nginx has several of that application.
-#[derive(Clone, Debug, Args)]
-pub struct ServerBlockArg {
-    /// Only at the server block of nginx.conf that listens here: 1936, 127.0.0.1:1935 [default: each]
-    #[arg(long, value_name = "LISTEN")]
-    pub server_block: Option<ServerAddr>,
 }
 
 /// `--server`, for the lines that go into OBS.

@@ -1,27 +1,32 @@
 //! `weir.toml`, understood and checked. Two stages: [`raw`] is what was written, [`Config`] is what holds.
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weir_model::{AppName, StreamName};
-
-use crate::cli::values::Host;
-use crate::nginx::ApiUrl;
-
 mod check;
+mod daemon;
+mod health;
 pub mod hooks;
+mod jobs;
 pub mod needs;
+mod nginx;
 pub mod notify;
+mod pattern;
 mod raw;
 pub mod record;
 mod rungs;
 pub mod slate;
+mod streams;
 #[cfg(test)]
 mod tests;
 
+use check::Checked;
+pub use daemon::{Daemon, LogFormat};
+pub use jobs::Jobs;
+pub use nginx::{Nginx, RtmpServer};
+pub use pattern::StreamPattern;
 pub use rungs::{Encoder, Ladder, Rung, RungKind};
+pub use streams::{Delivery, Files, Rule, ToRtmp};
 
 /// Where the daemon looks when `--config` does not say.
 pub const DEFAULT_PATH: &str = "/etc/weir/weir.toml";
@@ -49,144 +54,6 @@ pub struct Config {
     pub thumbnails: Vec<record::Thumbnail>,
     /// `[slate]`
     pub slate: Option<slate::Slate>,
-}
-
-/// Where nginx is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nginx {
-    /// The module's API.
-    pub api: ApiUrl,
-    /// Holds the API's bearer token.
-    pub api_token_file: Option<PathBuf>,
-    /// Where streams are played from and renditions published to.
-    pub rtmp: RtmpServer,
-}
-
-/// `rtmp://HOST:PORT`, without an application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RtmpServer {
-    /// Name or address; an IPv6 address with its brackets.
-    pub host: String,
-    /// 1935 unless given.
-    pub port: u16,
-}
-
-impl fmt::Display for RtmpServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rtmp://{}:{}", self.host, self.port)
-    }
-}
-
-/// The daemon's own places.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Daemon {
-    /// For `/metrics`, `/healthz` and `/v1/events`; none when it is `"off"`.
-    pub listen: Option<SocketAddr>,
-    /// For `weir job`; ffmpeg's output goes over sockets in the folder `out` beside it.
-    pub socket: PathBuf,
-    /// How the log is written.
-    pub log: LogFormat,
-    /// The least important line that is logged.
-    pub log_level: tracing::Level,
-    /// What encoders call this server: for `weir key add`.
-    pub public_name: Option<Host>,
-}
-
-/// How the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// To journald where it reads standard error, otherwise as text.
-    Auto,
-    /// To journald, with fields.
-    Journald,
-    /// Lines for people, on standard error.
-    Text,
-    /// A JSON object a line, on standard error.
-    Json,
-}
-
-/// What holds for all ffmpeg jobs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Jobs {
-    /// A path, or a name that is looked for in `PATH`.
-    pub ffmpeg: PathBuf,
-    /// More jobs than this wait.
-    pub max_processes: usize,
-    /// 0 to 19.
-    pub nice: u8,
-    /// Without progress for so long, ffmpeg is replaced.
-    pub stall: Duration,
-    /// From SIGINT to SIGKILL.
-    pub grace: Duration,
-    /// The longest wait before ffmpeg is started again.
-    pub backoff_max: Duration,
-    /// After so long a run, the next wait is the shortest again.
-    pub healthy: Duration,
-}
-
-/// What is made of which streams.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// nginx-rtmp application.
-    pub app: AppName,
-    /// Which streams of it.
-    pub stream: StreamPattern,
-    /// The renditions.
-    pub ladder: Ladder,
-    /// Where they go.
-    pub delivery: Delivery,
-}
-
-/// A name, or the beginning of names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamPattern {
-    /// This stream.
-    Exactly(StreamName),
-    /// Streams whose names begin so; `*` is all.
-    Prefix(String),
-}
-
-impl StreamPattern {
-    /// Whether a stream's name fits.
-    pub fn fits(&self, name: &str) -> bool {
-        match self {
-            Self::Exactly(exactly) => exactly.as_str() == name,
-            Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
-        }
-    }
-}
-
-/// How renditions reach viewers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// `deliver = "files"`
-    Files(Files),
-    /// `deliver = "rtmp"`
-    Rtmp(ToRtmp),
-}
-
-/// HLS and DASH as files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// A stream's files are in `FOLDER/APP/NAME/`.
-    pub folder: PathBuf,
-    /// The least length of a segment; it ends with the next key frame.
-    pub segment: Duration,
-    /// How much a playlist holds.
-    pub window: Duration,
-    /// A publisher that comes back within this finds its viewers still watching.
-    pub linger: Duration,
-    /// How long the files of an ended stream are kept.
-    pub keep: Duration,
-}
-
-/// Renditions published as `NAME_RUNG`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToRtmp {
-    /// The other application.
-    pub app: AppName,
-    /// nginx's `weir_secret`: publish tokens are minted with it.
-    pub secret_file: PathBuf,
 }
 
 /// Why a configuration does not hold: the place, the key, and what would be right.
@@ -226,7 +93,28 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
         let at = error.span().map_or(0, |span| span.start);
         wrong(at, with_key(text, at, error.message()))
     })?;
-    check::config(file).map_err(|problem| wrong(problem.at, problem.what))
+    config(file).map_err(|problem| wrong(problem.at, problem.what))
+}
+
+/// From what was written to what holds.
+fn config(file: raw::File) -> Checked<Config> {
+    let rungs = rungs::all_rungs(file.rung)?;
+    let ladders = rungs::all_ladders(file.ladder, &rungs)?;
+    let rules: Vec<Rule> =
+        file.stream.into_iter().map(|written| streams::rule(written, &ladders)).collect::<Checked<_>>()?;
+    let uploads = record::uploads(file.upload)?;
+    Ok(Config {
+        nginx: nginx::nginx(file.nginx)?,
+        daemon: daemon::daemon(file.daemon)?,
+        jobs: jobs::jobs(file.jobs)?,
+        restart_stuck_worker: health::stuck(&file.health.restart_stuck_worker)?,
+        rules,
+        hooks: hooks::hooks(file.hooks)?,
+        notify: notify::notify(file.notify)?,
+        records: record::records(file.record, &uploads)?,
+        thumbnails: record::thumbnails(file.thumbnail)?,
+        slate: slate::slate(file.slate)?,
+    })
 }
 
 /// The number of the line with the byte `at`.

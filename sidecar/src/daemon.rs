@@ -23,75 +23,27 @@ use crate::ladder::Env;
 use crate::ladder::encoders::settle;
 use crate::ladder::plan::plan;
 use crate::ladder::shelf::Shelves;
-use crate::nginx::{self, Nginx};
+use crate::nginx::Nginx;
 use crate::record::{self, keeper::keep};
 use crate::slate::Slates;
 use crate::streams::{Changes, Live, Streams};
 use crate::stuck::Keeper;
-use crate::webhooks::{self, Hooks};
+use crate::webhooks::Hooks;
 use crate::{clock, shutdown};
 
 pub mod client;
+mod error;
 pub mod logging;
 pub mod metrics;
 mod notify;
 pub mod preflight;
+mod state;
 pub mod unit;
 pub mod web;
 
+pub use error::Error;
 use notify::Notifier;
-
-/// Why the daemon does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration does not hold.
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    /// The API's token file, or no HTTP client.
-    #[error(transparent)]
-    Nginx(#[from] nginx::Error),
-    /// A port or socket is taken, or may not be used.
-    #[error("{place}: {why}")]
-    Listen {
-        /// As configured.
-        place: String,
-        /// What the system says.
-        why: String,
-    },
-    /// The log cannot be written where it is to be.
-    #[error("log: {0}")]
-    Log(String),
-    /// A secret of a webhook is missing, and the like.
-    #[error(transparent)]
-    Hooks(#[from] webhooks::Error),
-    /// Signals cannot be received.
-    #[error("signals: {0}")]
-    Signals(std::io::Error),
-}
-
-/// What the daemon's own API shows.
-#[derive(Debug)]
-pub struct State {
-    /// What is running.
-    pub jobs: Mutex<Jobs>,
-    /// Events.
-    pub bus: Arc<Bus>,
-    /// Who else is told of events.
-    pub hooks: Arc<Hooks>,
-    /// Whether nginx answers, since when the daemon runs, and so on.
-    pub health: Mutex<Health>,
-}
-
-/// How the daemon is.
-#[derive(Clone, Debug)]
-pub struct Health {
-    /// Why nginx does not answer; none when it does.
-    pub nginx: Option<String>,
-    /// Streams that are live.
-    pub streams: usize,
-    /// How often the configuration was read anew, and how often it was wrong.
-    pub reloads: (u64, u64),
-}
+pub use state::{Health, State};
 
 /// Runs until a signal ends it.
 pub async fn run(path: &Path) -> Result<(), Error> {

@@ -18,23 +18,16 @@ use crate::config::RtmpServer;
 use crate::streams::Live;
 use crate::supervise::Shared;
 
+mod container;
 pub mod cut;
 pub mod flv;
 pub mod mp4;
 pub mod player;
 pub mod timeline;
 
+pub use container::Container;
 use cut::Wanted;
 use player::Source;
-
-/// How a run is worded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Container {
-    /// The codecs that FLV has numbers for.
-    Flv,
-    /// The others.
-    Mp4,
-}
 
 /// What of a stream is fed, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

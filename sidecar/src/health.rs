@@ -27,8 +27,7 @@ mod web;
 pub use hls::check as hls;
 pub use http::check as http;
 pub use node::check as node;
-pub use notice::{Kind, Notice, NoticeError, Role, Who};
-pub use pushes::Selection;
+pub use notice::{Notice, NoticeError, Role};
 pub use rtmp::check as rtmp;
 pub use web::WebUrl;
 
@@ -77,15 +76,6 @@ fn shown(time: Duration) -> String {
         0 => format!("{} s", time.as_secs()),
         _ => format!("{} ms", time.as_millis()),
     }
-}
-
-/// The last of an error's causes: the others only repeat the address.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`cli`]: the command line as clap definitions, and the values that options take
+//! - [`cli`]: the command line as clap definitions; [`values`]: what options and `weir.toml` take
 //! - [`config`]: `weir.toml`, as it is written and as it holds
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
@@ -16,7 +16,9 @@
 //! - [`health`]: what keepalived asks and tells
 //! - [`stuck`]: nginx workers that hang are ended
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
+//! - [`http`]: clients, and the addresses that they may reach
 //! - [`nginx`]: the only client of the module's API
+//! - [`publisher`]: RTMP, from this process
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
 //!
 //! # Floors
@@ -25,16 +27,17 @@
 //!
 //! ```floors
 //! ctl
+//! test_stream
 //! cli
 //! daemon
 //! jobs
 //! ladder record slate webhooks stuck health upload
 //! feed follow
-//! test_stream supervise streams events
+//! publisher supervise streams events
 //! config
 //! nginx
 //! playlist
-//! cli/values cmaf clock durable files shutdown signals
+//! values http cmaf clock durable files shutdown signals
 //! ```
 #![forbid(unsafe_code)]
 
@@ -43,6 +46,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+
+use ctl::{USAGE, WRONG_USAGE};
 
 pub mod cli;
 mod clock;
@@ -56,10 +61,12 @@ pub mod feed;
 pub mod files;
 pub mod follow;
 pub mod health;
+pub mod http;
 pub mod jobs;
 pub mod ladder;
 pub mod nginx;
 pub mod playlist;
+pub mod publisher;
 pub mod record;
 mod shutdown;
 mod signals;
@@ -69,12 +76,8 @@ pub mod stuck;
 pub mod supervise;
 pub mod test_stream;
 pub mod upload;
+pub mod values;
 pub mod webhooks;
-
-/// Wrong usage, as an exit status.
-const WRONG_USAGE: u8 = 2;
-/// And as the code of an error.
-const USAGE: &str = "usage";
 
 /// Runs the command that the arguments name (the program's own name first) and says how it went: 0 done, 1 refused or
 /// unhealthy, 2 wrong usage.

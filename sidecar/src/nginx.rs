@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use weir_model::key::KeyId;
 use weir_model::{AppName, Secret, ServerAddr, StreamName};
 
-use crate::cli::values::PlayerId;
+use crate::http::{self, innermost};
+use crate::values::PlayerId;
 
 mod applications;
 mod events;
@@ -167,13 +168,7 @@ impl Nginx {
     /// does not count.
     pub fn new(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
         let bearer = token_file.map(read_bearer).transpose()?;
-        // A proxy of the environment must see neither loopback requests nor the token.
-        let mut http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        let mut http = http::client().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT);
         if api.base.scheme() == "http" {
             // Reading the system's certificates would take longer than all else.
             http = http.tls_certs_only([]);
@@ -390,15 +385,6 @@ fn read_bearer(path: &Path) -> Result<HeaderValue, Error> {
         .map_err(|_| wrong("must hold one line of printable characters".into()))?;
     bearer.set_sensitive(true);
     Ok(bearer)
-}
-
-/// The last of an error's causes: the others of `reqwest` only repeat the URL.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

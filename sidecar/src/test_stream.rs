@@ -8,70 +8,18 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::TestStreamArgs;
+use crate::publisher;
 use crate::signals::Stop;
 use source::Source;
 
-pub(crate) mod link;
+mod error;
 mod pace;
-pub(crate) mod publish;
+mod publish;
 mod source;
 mod target;
 
-/// Why a test stream ended before it should. One line each, without the key.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The URL or the options.
-    #[error("{0}")]
-    Usage(String),
-    /// No ffmpeg, no key file, no signals.
-    #[error("{0}")]
-    Local(String),
-    /// ffmpeg ended by itself.
-    #[error("ffmpeg failed: {0}")]
-    Ffmpeg(String),
-    /// No connection.
-    #[error("cannot connect to {url}: {why}")]
-    Connect {
-        /// Without the stream's name.
-        url: String,
-        /// What the system says.
-        why: String,
-    },
-    /// The server closed the connection at `connect`, as nginx-rtmp does for an application that it does not have.
-    #[error("{url} closed the connection at \"connect\": is the application's name right?")]
-    NoApplication {
-        /// Without the stream's name.
-        url: String,
-    },
-    /// The server does not want this stream.
-    #[error("{url} refused the stream: {why}")]
-    Refused {
-        /// Without the stream's name.
-        url: String,
-        /// The server's code and description.
-        why: String,
-    },
-    /// The connection ended, or is as good as ended.
-    #[error("connection to {url} lost: {why}")]
-    Lost {
-        /// Without the stream's name.
-        url: String,
-        /// How.
-        why: String,
-    },
-}
-
-impl Error {
-    /// Whether the command line was wrong.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Usage(_))
-    }
-
-    /// Whether another attempt would end the same way.
-    pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Connect { .. } | Self::Lost { .. })
-    }
-}
+pub use error::Error;
+use error::say;
 
 /// The first and the longest pause before connecting anew.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
@@ -93,7 +41,7 @@ pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
         let attempt = Instant::now();
         let error = match publish::publish(url, &source, rest, &mut stop).await {
             // Only the server knows where its application ends and the stream begins.
-            Err(error @ Error::NoApplication { .. }) => match readings.next() {
+            Err(error @ Error::Publish(publisher::Error::NoApplication { .. })) => match readings.next() {
                 Some(next) => {
                     source = Source::new(args, next)?;
                     url = next;
@@ -114,10 +62,4 @@ pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
         }
         pause = (pause * 2).min(PAUSES.1);
     }
-}
-
-/// A line on standard error; nobody may be left to read it.
-fn say(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "weir: {line}");
 }

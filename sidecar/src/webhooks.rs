@@ -1,6 +1,6 @@
 //! Who is told of events, beside those who listen: endpoints over HTTPS, and programs on this machine.
 //!
-//! - [`signature`] signs (Standard Webhooks), [`sender`] sends once, [`guard`] keeps to public addresses
+//! - [`signature`] signs (Standard Webhooks), [`sender`] sends once
 //! - [`queue`] keeps on the disk what is not delivered, [`endpoint`] delivers it
 //! - [`command`] starts programs
 //! - [`told`] decides what hooks hear of an event
@@ -11,12 +11,10 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
-use weir_model::Timestamp;
 
 use crate::clock;
 use crate::config::Config as Whole;
@@ -24,15 +22,16 @@ use crate::config::hooks::{Events, Hooks as Config, Streams, Webhook};
 use crate::events::{Bus, Event};
 
 pub mod admission;
+mod body;
 pub mod command;
 pub mod endpoint;
-pub mod guard;
 pub mod queue;
 pub mod sender;
 pub mod signature;
 pub mod told;
 
 use admission::{Asker, Verdict};
+use body::body;
 use command::Runner;
 use endpoint::{Counters, deliver};
 use queue::{Message, Queue};
@@ -336,9 +335,4 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// What is sent, as Standard Webhooks shape it.
-fn body(kind: &str, at: Timestamp, data: &Value) -> String {
-    json!({ "type": kind, "timestamp": at, "data": data }).to_string()
 }

@@ -9,8 +9,9 @@ use clap::{Args, ValueHint};
 use weir_rtmp::url::Url as RtmpUrl;
 
 use super::JsonArg;
-use super::values::{Size, Span, ValueError};
-use crate::health::{Selection, WebUrl};
+use crate::health::WebUrl;
+use crate::values::vrrp::{Selection, VrrpKind};
+use crate::values::{Size, Span, ValueError};
 
 /// How long a check may take, 1 ms to 1 minute: `800ms`, `3s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ notify \"/usr/bin/weir notify --targets all\".")]
 pub struct NotifyArgs {
     /// What changed: INSTANCE or GROUP
     #[arg(value_name = "INSTANCE|GROUP")]
-    pub kind: crate::health::Kind,
+    pub kind: VrrpKind,
     /// Its name in keepalived.conf
     pub name: String,
     /// What it is now: MASTER takes over; BACKUP, FAULT, STOP and DELETED release

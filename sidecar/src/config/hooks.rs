@@ -7,10 +7,9 @@ use reqwest::Url;
 use toml::Spanned;
 use weir_model::AppName;
 
-use super::StreamPattern;
-use super::check::{Checked, absolute, check_name, number, problem, text_or, time};
-
-use super::slate;
+use super::check::{Checked, Text, absolute, check_name, number, problem, text_or, time};
+use super::pattern::{self, StreamPattern};
+use crate::http::public::host_may_be_public;
 
 pub(in crate::config) mod raw;
 #[cfg(test)]
@@ -187,7 +186,7 @@ fn admission(written: &Spanned<raw::Admission>) -> Checked<Admission> {
 fn endpoint(
     here: &Spanned<impl Sized>,
     place: &str,
-    url: &super::raw::Text,
+    url: &Text,
     secret_files: Option<&Spanned<Vec<String>>>,
     timeout: Duration,
     allow_private: bool,
@@ -219,7 +218,7 @@ fn url(text: &str, allow_private: bool) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must have no password: requests are signed instead".into());
     }
-    if !allow_private && !crate::webhooks::guard::host_may_be_public(&url) {
+    if !allow_private && !host_may_be_public(&url) {
         return Err("is no public address; allow_private = true if that is meant".into());
     }
     Ok(url)
@@ -233,7 +232,7 @@ fn streams(written: Option<&Spanned<Vec<Spanned<String>>>>) -> Checked<Streams> 
             "streams: at least one is needed, such as \"live/*\"; leave the key out for all",
         );
     }
-    written.get_ref().iter().map(slate::streams).collect::<Checked<_>>().map(Streams)
+    written.get_ref().iter().map(pattern::streams).collect::<Checked<_>>().map(Streams)
 }
 
 fn events(written: Option<&Spanned<Vec<String>>>) -> Checked<Events> {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::check::{Checked, absolute, parsed, problem, text_or};
-use crate::health::{Kind, Selection, Who};
+use crate::values::vrrp::{Selection, VrrpKind, Who};
 
 pub(in crate::config) mod raw {
     use serde::Deserialize;
 
-    use crate::config::raw::Text;
+    use crate::config::check::Text;
 
     /// `[notify]`
     #[derive(Debug, Default, Deserialize)]
@@ -44,8 +44,8 @@ pub(super) fn notify(raw: raw::Notify) -> Checked<Option<Notify>> {
     let who = |kind, name: toml::Spanned<String>| Who { kind, name: name.into_inner() };
     let only = match (raw.instance, raw.group) {
         (Some(_), Some(group)) => return problem(&group, "group: name an instance or a group, not both"),
-        (Some(instance), None) => Some(who(Kind::Instance, instance)),
-        (None, Some(group)) => Some(who(Kind::Group, group)),
+        (Some(instance), None) => Some(who(VrrpKind::Instance, instance)),
+        (None, Some(group)) => Some(who(VrrpKind::Group, group)),
         (None, None) => None,
     };
     Ok(fifo.map(|fifo| Notify { fifo, targets, only }))
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(read("[notify]\nfifo = \"/var/lib/weir/keepalived.fifo\"\n"), Ok(Some(plain)));
         let text =
             "[notify]\nfifo = \"/var/lib/weir/keepalived.fifo\"\ntargets = \"note:pair\"\ngroup = \"G\"\n";
-        let only = Some(Who { kind: Kind::Group, name: "G".into() });
+        let only = Some(Who { kind: VrrpKind::Group, name: "G".into() });
         assert_eq!(read(text), Ok(Some(Notify { fifo, targets: Selection::Note("pair".into()), only })));
         for (text, why) in [
             ("fifo = \"keepalived.fifo\"", "weir.toml:2: fifo = \"keepalived.fifo\""),

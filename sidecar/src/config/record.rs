@@ -8,10 +8,9 @@ use reqwest::Url;
 use toml::Spanned;
 use weir_model::AppName;
 
-use super::StreamPattern;
-use super::check::{Checked, Problem, absolute, check_name, number, parsed, pattern, problem, text_or, time};
-use super::raw::Text;
-use crate::cli::values::{Size, ValueError};
+use super::check::{Checked, Problem, Text, absolute, check_name, number, parsed, problem, text_or, time};
+use super::pattern::{StreamPattern, pattern};
+use crate::values::{Size, ValueError};
 
 pub(in crate::config) mod raw;
 mod template;

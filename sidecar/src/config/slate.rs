@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::Spanned;
 use weir_model::AppName;
 
-use super::StreamPattern;
-use super::check::{Checked, absolute, parsed, pattern, problem, text_or, time};
+use super::check::{Checked, absolute, problem, text_or, time};
+use super::pattern::{StreamPattern, streams};
 
 pub(in crate::config) mod raw;
 
@@ -53,16 +52,6 @@ pub(super) fn slate(raw: raw::Slate) -> Checked<Option<Slate>> {
         secret_file: path("secret_file", &raw.secret_file, "/etc/weir/secret")?,
         folder: text_or("folder", &raw.folder, || "/var/lib/weir/slate".into(), absolute)?,
     }))
-}
-
-/// An application's name may have a slash in it, a stream's has none.
-pub(super) fn streams(written: &Spanned<String>) -> Checked<(AppName, StreamPattern)> {
-    let read = |text: &str| {
-        let (app, name) = text.rsplit_once('/').ok_or("write APP/NAME, APP/cam* or APP/*")?;
-        Ok((parsed(app)?, pattern(name)?))
-    };
-    read(written.get_ref())
-        .or_else(|why: String| problem(written, format!("streams: {:?}: {why}", written.get_ref())))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use weir_model::client::TICKET_ARGUMENT;
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
 use crate::cli::CheckCommand;
-use crate::cli::values::Span;
 use crate::health;
 use crate::nginx::Nginx;
+use crate::values::Span;
 
 /// Without `--stream`, and with it: a player gets its first picture with the next key frame.
 const RTMP_LIMITS: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(3));

@@ -8,8 +8,9 @@ use super::{Error, Output};
 use crate::cli::check::NotifyArgs;
 use crate::health::pushes::{self, PAUSES};
 use crate::health::turn::Turn;
-use crate::health::{Notice, Role, Who};
+use crate::health::{Notice, Role};
 use crate::nginx::{self, Nginx};
+use crate::values::vrrp::Who;
 
 /// How often it is looked whether another call is done.
 const LOOK: Duration = Duration::from_millis(20);

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::Output;
-use crate::cli::values::Host;
 use crate::cli::{ApiArgs, ServerArg};
 use crate::config;
 use crate::nginx::{Answer, FreshKey};
+use crate::values::Host;
 
 /// The host of the line for OBS, and where it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]

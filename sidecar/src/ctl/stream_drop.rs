@@ -5,8 +5,8 @@ use reqwest::StatusCode;
 use super::table::{plain, unquoted};
 use super::{Error, Output};
 use crate::cli::StreamDropArgs;
-use crate::cli::values::Span;
 use crate::nginx::{self, Answer, Dropped, Nginx};
+use crate::values::Span;
 
 pub async fn run(args: &StreamDropArgs, nginx: &Nginx) -> Result<Output, Error> {
     let (app, name) = (args.app.to_string_lossy().into_owned(), args.name.to_string_lossy().into_owned());

@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use crate::http::{self, innermost};
+
 /// The daemon answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,7 @@ impl Client {
     /// Connects when first asked for something.
     pub fn new(socket: &Path) -> Result<Self, Error> {
         let shown = socket.display().to_string();
-        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).unix_socket(socket);
+        let builder = http::client().timeout(TIMEOUT).unix_socket(socket);
         match builder.build() {
             Ok(http) => Ok(Self { http, socket: shown }),
             Err(error) => Err(Error::Unreachable { socket: shown, why: error.to_string() }),
@@ -66,7 +68,7 @@ impl Client {
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop_if_empty().extend(path);
         }
-        let broken = |error: reqwest::Error| unreachable(crate::nginx::innermost(&error));
+        let broken = |error: reqwest::Error| unreachable(innermost(&error));
         let response = self.http.request(method, url).send().await.map_err(broken)?;
         let done = response.status().is_success();
         let text = response.text().await.map_err(broken)?;

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
+use super::state::Health;
 use crate::jobs::View;
 use crate::supervise::job::State;
-
-use super::Health;
 
 /// The whole page.
 pub fn page(jobs: &[View], health: &Health) -> String {

@@ -21,7 +21,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use weir_model::origin::{self, Foreign};
 
-use super::{Error, State, metrics};
+use super::error::Error;
+use super::metrics;
+use super::state::State;
 use crate::config::Daemon;
 use crate::events::{CatchUp, Event};
 use crate::files;

@@ -12,13 +12,14 @@ use weir_model::Secret;
 use weir_rtmp::client::Event;
 use weir_rtmp::url::Url;
 
+use super::container::Container;
 use super::cut::{Cut, Headers, Step, Wanted};
-use super::{Container, flv, mp4};
+use super::{flv, mp4};
 use crate::config::RtmpServer;
+use crate::publisher::link::Link;
 use crate::streams::Live;
 use crate::supervise::Shared;
 use crate::supervise::output::Line;
-use crate::test_stream::link::Link;
 
 /// An ffmpeg that is behind by more is not read for; nginx leaves out pictures then.
 const MOST: usize = 16 << 20;

@@ -10,8 +10,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe::{OpenOptions, Receiver};
 
 use super::pushes::{self, Changed, PAUSES};
-use super::{Notice, NoticeError, Role, Selection, Who};
+use super::{Notice, NoticeError, Role};
 use crate::nginx::{self, Nginx};
+use crate::values::vrrp::{Selection, Who};
 
 /// A longer line is none of keepalived's.
 const MAX_LINE: u64 = 4096;

@@ -8,6 +8,7 @@ use reqwest::header::{AGE, DATE, HeaderMap, HeaderName, LAST_MODIFIED};
 use super::web::{Web, WebUrl};
 use super::{Step, shown};
 use crate::clock::http_date;
+use crate::http::innermost;
 use playlist::{Media, Playlist};
 
 mod playlist;
@@ -113,7 +114,7 @@ impl Look<'_> {
 async fn body(mut response: Response, enough: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while body.len() < enough {
-        match response.chunk().await.map_err(|e| format!("cut off: {}", super::innermost(&e)))? {
+        match response.chunk().await.map_err(|e| format!("cut off: {}", innermost(&e)))? {
             Some(piece) => body.extend_from_slice(&piece),
             None => break,
         }

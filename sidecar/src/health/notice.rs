@@ -1,53 +1,8 @@
 //! What keepalived tells: a state for an instance or a group, as a script's arguments or as a line of its FIFO.
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::cli::values::ValueError;
-
-/// What changed its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A `vrrp_instance`.
-    Instance,
-    /// A `vrrp_sync_group`.
-    Group,
-}
-
-impl FromStr for Kind {
-    type Err = ValueError;
-    fn from_str(s: &str) -> Result<Self, ValueError> {
-        match s {
-            "INSTANCE" => Ok(Self::Instance),
-            "GROUP" => Ok(Self::Group),
-            _ => Err(ValueError::new("keepalived says INSTANCE or GROUP")),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Instance => "INSTANCE",
-            Self::Group => "GROUP",
-        })
-    }
-}
-
-/// An instance or a group, by its name in `keepalived.conf`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Who {
-    /// Which of the two.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
-    }
-}
+use crate::values::vrrp::Who;
 
 /// What a state means for what only one machine may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +67,16 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::vrrp::VrrpKind;
 
     #[test]
     fn lines_of_the_fifo() {
         let notice = |kind, name: &str, role| Ok(Some(Notice { who: Who { kind, name: name.into() }, role }));
         use Role::{Active, Standby};
-        assert_eq!(Notice::parse("INSTANCE \"VI_1\" MASTER 150"), notice(Kind::Instance, "VI_1", Active));
-        assert_eq!(Notice::parse("GROUP \"a b\" FAULT 0"), notice(Kind::Group, "a b", Standby));
-        assert_eq!(Notice::parse("INSTANCE \"VI_1\" STOP 150"), notice(Kind::Instance, "VI_1", Standby));
-        assert_eq!(Notice::parse("INSTANCE \"q\"x\" BACKUP 1"), notice(Kind::Instance, "q\"x", Standby));
+        assert_eq!(Notice::parse("INSTANCE \"VI_1\" MASTER 150"), notice(VrrpKind::Instance, "VI_1", Active));
+        assert_eq!(Notice::parse("GROUP \"a b\" FAULT 0"), notice(VrrpKind::Group, "a b", Standby));
+        assert_eq!(Notice::parse("INSTANCE \"VI_1\" STOP 150"), notice(VrrpKind::Instance, "VI_1", Standby));
+        assert_eq!(Notice::parse("INSTANCE \"q\"x\" BACKUP 1"), notice(VrrpKind::Instance, "q\"x", Standby));
         assert_eq!(Notice::parse("INSTANCE \"VI_1\" MASTER_RX_LOWER_PRI 150"), Ok(None));
         for bad in [
             "",

@@ -1,52 +1,20 @@
 //! The push targets of a restream server, taken over or released.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::Role;
-use crate::cli::values::ValueError;
 use crate::nginx::{self, Nginx, Target};
+use crate::values::vrrp::Selection;
 
 /// The first and the longest pause before the API is asked again.
 pub const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// Which push targets: `all`, `note:TEXT`, or ids with commas between.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// Each.
-    All,
-    /// Those that bear this note.
-    Note(String),
-    /// Those with these ids.
-    Ids(BTreeSet<String>),
-}
-
-impl Selection {
-    fn has(&self, target: &Target) -> bool {
-        match self {
-            Self::All => true,
-            Self::Note(note) => target.note.as_ref() == Some(note),
-            Self::Ids(ids) => ids.contains(&target.id),
-        }
-    }
-}
-
-impl FromStr for Selection {
-    type Err = ValueError;
-    fn from_str(s: &str) -> Result<Self, ValueError> {
-        if s == "all" {
-            return Ok(Self::All);
-        }
-        if let Some(note) = s.strip_prefix("note:").filter(|note| !note.is_empty()) {
-            return Ok(Self::Note(note.into()));
-        }
-        let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
-        match s.split(',').all(is_id) {
-            true => Ok(Self::Ids(s.split(',').map(Into::into).collect())),
-            false => Err(ValueError::new("write all, note:TEXT, or ids with commas between")),
-        }
+fn has(selection: &Selection, target: &Target) -> bool {
+    match selection {
+        Selection::All => true,
+        Selection::Note(note) => target.note.as_ref() == Some(note),
+        Selection::Ids(ids) => ids.contains(&target.id),
     }
 }
 
@@ -76,7 +44,7 @@ pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<C
     let enabled = role == Role::Active;
     let mut outcome = Changed::default();
     for target in nginx.targets().await?.value.targets {
-        if !selection.has(&target) {
+        if !has(selection, &target) {
             continue;
         }
         if target.enabled == enabled {

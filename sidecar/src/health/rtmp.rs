@@ -12,7 +12,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use weir_rtmp::client::{Client, Event, Options};
 use weir_rtmp::url::Url;
 
-use super::{Step, innermost};
+use super::Step;
+use crate::http::innermost;
 
 /// Handshake and `connect`; with `stream` also `play`, until sound or a picture comes. That `play` is accepted proves
 /// nothing: nginx-rtmp does so for streams that do not exist.

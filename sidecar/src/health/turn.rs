@@ -82,10 +82,11 @@ fn file_name(notice: &Notice) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{Kind, Role, Who};
+    use crate::health::Role;
+    use crate::values::vrrp::{VrrpKind, Who};
 
     fn notice(role: Role) -> Notice {
-        Notice { who: Who { kind: Kind::Instance, name: "../VI.1".into() }, role }
+        Notice { who: Who { kind: VrrpKind::Instance, name: "../VI.1".into() }, role }
     }
 
     #[test]
@@ -101,7 +102,7 @@ mod tests {
         drop(acts);
         assert!(second.try_act().unwrap().is_some());
         assert_eq!(fs::read_to_string(folder.join("instance-%2E%2E%2FVI%2E1")).unwrap(), "2 standby\n");
-        let other = Notice { who: Who { kind: Kind::Group, name: "G".into() }, role: Role::Active };
+        let other = Notice { who: Who { kind: VrrpKind::Group, name: "G".into() }, role: Role::Active };
         assert!(Turn::take(&folder, &other).unwrap().is_last().unwrap());
         assert!(second.is_last().unwrap());
     }

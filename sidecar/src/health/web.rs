@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::innermost;
-use crate::cli::values::ValueError;
+use crate::http::{self, innermost};
+use crate::values::ValueError;
 
 /// An address to ask. Displayed without its query and password: tokens stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +77,7 @@ impl Web {
         if let Some(client) = kept.get() {
             return Ok(client);
         }
-        let mut builder = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        let mut builder = http::client();
         if !tls {
             // Reading the system's certificates takes longer than the whole check.
             builder = builder.tls_certs_only([]);

@@ -16,10 +16,10 @@ use weir_rtmp::url::Url;
 use super::Readiness;
 use crate::clock;
 use crate::config::{RtmpServer, ToRtmp};
+use crate::publisher::link::{Link, PATIENCE};
+use crate::publisher::{self, accepted};
 use crate::streams::Live;
 use crate::supervise::Shared;
-use crate::test_stream::link::{Link, PATIENCE};
-use crate::test_stream::publish::accepted;
 
 /// A token is used at once.
 const TOKEN_SECONDS: u64 = 60;
@@ -96,7 +96,7 @@ async fn publish(
     ready: &Readiness,
     shared: &Shared,
 ) -> Result<(), String> {
-    let words = |error: crate::test_stream::Error| error.to_string();
+    let words = |error: publisher::Error| error.to_string();
     let url = publisher.url()?;
     let mut link = Link::connect(&url).await.map_err(words)?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {

@@ -10,6 +10,7 @@ use sse_stream::{Sse, SseByteStream};
 use tokio::time::timeout;
 
 use super::{Error, Nginx};
+use crate::http::innermost;
 
 mod limit;
 
@@ -91,7 +92,7 @@ impl Events {
         loop {
             match self.blocks.next().await {
                 None => return Err(lost("the events ended")),
-                Some(Err(error)) => return Err(lost(&super::innermost(&error))),
+                Some(Err(error)) => return Err(lost(&innermost(&error))),
                 // An event without a kind is none of the module's.
                 Some(Ok(Sse { event: Some(kind), data, id, .. })) if !kind.is_empty() => {
                     return Ok(Event { id, kind, data: data.unwrap_or_default() });

@@ -12,10 +12,9 @@ use weir_rtmp::url::Url;
 use super::clip::Clip;
 use crate::clock;
 use crate::config::RtmpServer;
+use crate::publisher::link::{Link, PATIENCE};
+use crate::publisher::{Error, accepted};
 use crate::streams::StreamId;
-use crate::test_stream::Error;
-use crate::test_stream::link::{Link, PATIENCE};
-use crate::test_stream::publish::accepted;
 
 /// A token is used at once.
 const TOKEN_SECONDS: u64 = 60;

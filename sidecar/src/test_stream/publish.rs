@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{sleep_until, timeout};
-use weir_rtmp::client::{Event, Status};
+use weir_rtmp::client::Event;
 use weir_rtmp::flv::Tag;
 use weir_rtmp::url::Url;
 
-use super::link::{Link, PATIENCE};
 use super::pace::{Pace, TOO_LATE};
 use super::source::{Running, Source};
 use super::{Error, say};
+use crate::publisher::link::{Link, PATIENCE};
+use crate::publisher::{self, accepted, words};
 use crate::signals::Stop;
 
 /// Time for ffmpeg to make the first frames, so that they are not late.
@@ -30,7 +31,7 @@ pub async fn publish(
     tokio::select! {
         accepted = timeout(PATIENCE, accepted(&mut link, url)) => match accepted {
             Ok(result) => result?,
-            Err(_) => return Err(link.lost(format!("no answer to the publish in {} s", PATIENCE.as_secs()))),
+            Err(_) => return Err(link.lost(format!("no answer to the publish in {} s", PATIENCE.as_secs())).into()),
         },
         () = stop.asked() => {
             link.finish().await;
@@ -45,29 +46,10 @@ pub async fn publish(
         () = stop.asked() => Ok(()),
     };
     running.end().await;
-    if !matches!(result, Err(Error::Lost { .. })) {
+    if !matches!(result, Err(Error::Publish(publisher::Error::Lost { .. }))) {
         link.finish().await;
     }
     result
-}
-
-/// Waits for `NetStream.Publish.Start`.
-pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
-    let refused = |why| Error::Refused { url: url.to_string(), why };
-    let mut connected = false;
-    while !link.client.is_publishing() {
-        link.turn().await?;
-        while let Some(event) = link.client.next_event() {
-            match event {
-                Event::Connected => connected = true,
-                Event::Status(status) if status.level == "error" => return Err(refused(words(&status))),
-                Event::Closed if !connected => return Err(Error::NoApplication { url: url.to_string() }),
-                Event::Closed => return Err(refused("it closed the connection without a reason".into())),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Sends what ffmpeg makes until it ends.
@@ -76,8 +58,10 @@ async fn send(link: &mut Link, running: &mut Running, mut pace: Pace) -> Result<
     loop {
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Status(status) if status.level == "error" => return Err(link.lost(words(&status))),
-                Event::Closed => return Err(link.lost("the server closed it")),
+                Event::Status(status) if status.level == "error" => {
+                    return Err(link.lost(words(&status)).into());
+                }
+                Event::Closed => return Err(link.lost("the server closed it").into()),
                 _ => {}
             }
         }
@@ -106,16 +90,6 @@ async fn send(link: &mut Link, running: &mut Running, mut pace: Pace) -> Result<
     }
 }
 
-/// A server's status on one line.
-fn words(status: &Status) -> String {
-    let text = match (status.code.as_str(), status.description.as_str()) {
-        ("", description) => description.to_owned(),
-        (code, "") => code.to_owned(),
-        (code, description) => format!("{description} ({code})"),
-    };
-    weir_model::text::clean(&text).into_owned()
-}
-
 /// The next whole second that leaves ffmpeg its head start: as seconds since the epoch, and as a moment.
 fn next_second() -> (u64, Instant) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -126,18 +100,6 @@ fn next_second() -> (u64, Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_status_is_one_line() {
-        let status = |code: &str, description: &str| {
-            words(&Status { code: code.into(), description: description.into(), level: "error".into() })
-        };
-        assert_eq!(
-            status("NetStream.Publish.BadName", "unknown\nkey"),
-            "unknown key (NetStream.Publish.BadName)"
-        );
-        assert_eq!(status("NetStream.Publish.BadName", ""), "NetStream.Publish.BadName");
-    }
 
     #[test]
     fn the_clock_starts_on_a_whole_second_soon() {

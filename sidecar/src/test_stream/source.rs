@@ -14,7 +14,7 @@ use weir_rtmp::url::Url;
 use super::Error;
 use super::target::KEY_VARIABLE;
 use crate::cli::TestStreamArgs;
-use crate::cli::values::{Bitrate, FrameRate, FrameSize, Label};
+use crate::values::{Bitrate, FrameRate, FrameSize, Label};
 
 /// Fonts whose digits all have one width, where distributions put them; with none, fontconfig chooses.
 const FONTS: [&str; 5] = [

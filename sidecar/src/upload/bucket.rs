@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, ETAG};
-use reqwest::redirect::Policy;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url};
 use rusty_s3::actions::{CompleteMultipartUpload, CreateMultipartUpload, ListParts, UploadPart};
 use rusty_s3::{Credentials, S3Action, UrlStyle};
@@ -15,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 use super::{Error, Transfer, credentials};
 use crate::clock;
 use crate::config::record::Upload;
+use crate::http::{self, innermost};
 
 /// A signature is valid so long: as long as a request may take.
 const VALID: Duration = Duration::from_secs(3600);
@@ -48,14 +48,11 @@ impl Bucket {
             upload.region.clone(),
         )
         .map_err(|error| failed("bucket", error.to_string()))?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
+        let http = http::client()
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(SILENCE)
-            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| failed("HTTP client", crate::nginx::innermost(&error)))?;
+            .map_err(|error| failed("HTTP client", innermost(&error)))?;
         Ok(Self { http, bucket, credentials })
     }
 
@@ -178,7 +175,7 @@ impl Bucket {
 
     async fn send(&self, what: &'static str, request: RequestBuilder) -> Result<Response, Error> {
         // The URL of an error would have the signature in it.
-        let answer = request.send().await.map_err(|error| failed(what, crate::nginx::innermost(&error)))?;
+        let answer = request.send().await.map_err(|error| failed(what, innermost(&error)))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -209,7 +206,7 @@ async fn next_chunk(mut file: Take<File>) -> Chunk {
 
 async fn text(mut answer: Response) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    let broken = |error: reqwest::Error| failed("answer", crate::nginx::innermost(&error));
+    let broken = |error: reqwest::Error| failed("answer", innermost(&error));
     while let Some(chunk) = answer.chunk().await.map_err(broken)? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_ANSWER {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use super::body;
+use super::body::body;
 use super::sender::{SendError, Sender};
 use crate::clock;
 use crate::config::hooks::{Admission, WhenDown};

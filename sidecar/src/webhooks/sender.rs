@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use weir_model::Timestamp;
 
-use super::guard::PublicOnly;
 use super::signature::{Secret, SecretError, signatures};
 use crate::clock;
 use crate::config::hooks::Endpoint;
+use crate::http::public::PublicOnly;
+use crate::http::{self, innermost};
 
 /// Why no request can be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -78,15 +78,11 @@ impl Sender {
     /// Reads the secrets; connects when there is something to send.
     pub fn new(endpoint: &Endpoint) -> Result<Self, SetupError> {
         let secrets = secrets(endpoint)?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .timeout(endpoint.timeout)
-            .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        let mut builder = http::client().timeout(endpoint.timeout);
         if !endpoint.allow_private {
             builder = builder.https_only(true).dns_resolver(PublicOnly);
         }
-        let client = builder.build().map_err(|error| SetupError::Client(crate::nginx::innermost(&error)))?;
+        let client = builder.build().map_err(|error| SetupError::Client(innermost(&error)))?;
         Ok(Self { client, url: endpoint.url.clone(), secrets })
     }
 
@@ -101,8 +97,7 @@ impl Sender {
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", signatures(&self.secrets, id, seconds, body))
             .body(body.to_owned());
-        let answer =
-            request.send().await.map_err(|error| SendError::Unreachable(crate::nginx::innermost(&error)))?;
+        let answer = request.send().await.map_err(|error| SendError::Unreachable(innermost(&error)))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());

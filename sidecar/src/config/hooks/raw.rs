@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::raw::{Number, Text};
+use crate::config::check::{Number, Text};
 
 /// `[hooks]`
 #[derive(Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::raw::{Number, Text};
+use crate::config::check::{Number, Text};
 
 /// `[[record]]`
 #[derive(Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::raw::Text;
+use crate::config::check::Text;
 
 /// `[slate]`
 #[derive(Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::health::fake::FakeApi;
-use crate::health::{Kind, Who};
+use crate::values::vrrp::{VrrpKind, Who};
 
 /// What keepalived does: it opens the FIFO once and writes lines.
 fn keepalived(path: &Path) -> std::fs::File {
@@ -66,7 +66,7 @@ async fn what_keepalived_says_is_done_and_the_last_word_counts() {
 async fn it_is_tried_until_it_is_done_or_something_newer_is_said() {
     let api = FakeApi::start(&[("t1", "", false)]);
     api.set_down(true);
-    let who = Who { kind: Kind::Instance, name: "VI".into() };
+    let who = Who { kind: VrrpKind::Instance, name: "VI".into() };
     while_following(&api, Some(who), async |path, received| {
         let mut writer = keepalived(path);
         writer.write_all(b"INSTANCE \"VI\" MASTER 150\nINSTANCE \"OTHER\" BACKUP 150\n").unwrap();

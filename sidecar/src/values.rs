@@ -8,6 +8,8 @@ use clap::ValueEnum;
 use weir_model::token::Action;
 use weir_model::{StreamName, Timestamp};
 
+pub mod vrrp;
+
 /// Why a value is not accepted; clap puts the option's name in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

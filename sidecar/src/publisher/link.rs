@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use weir_rtmp::client::{Client, Options};
 use weir_rtmp::url::Url;
 
-use super::Error;
+use super::error::Error;
 
 /// For the connection, and then for the server's word on the stream.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ impl Link {
         // A frame should not wait for the next one.
         let _ = stream.set_nodelay(true);
         let mut random = vec![0; 1528];
-        getrandom::fill(&mut random).map_err(|e| Error::Local(format!("no random bytes: {e}")))?;
+        getrandom::fill(&mut random).map_err(Error::Random)?;
         let client = client(url, Options { random, ..Options::default() });
         Ok(Self { client, stream, url: url.to_string(), unsent: Vec::new(), moved: Instant::now() })
     }

@@ -1,0 +1,21 @@
+//! Arguments that several commands take.
+#![allow(rustdoc::broken_intra_doc_links)]
+
+use clap::Args;
+use weir_model::ServerAddr;
+
+/// `--json`, before or after the command.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct JsonArg {
+    /// Print the result, or the error, as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// `--server-block`, where nginx has several of that application.
+#[derive(Clone, Debug, Args)]
+pub struct ServerBlockArg {
+    /// Only at the server block of nginx.conf that listens here: 1936, 127.0.0.1:1935 [default: each]
+    #[arg(long, value_name = "LISTEN")]
+    pub server_block: Option<ServerAddr>,
+}

@@ -1,0 +1,91 @@
+//! `[daemon]`: the daemon's own places, and its log.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::check::{Checked, absolute, parsed, text_or};
+use crate::values::Host;
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+
+    use crate::config::check::Text;
+
+    /// `[daemon]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Daemon {
+        pub listen: Text,
+        pub socket: Text,
+        pub log: Text,
+        pub log_level: Text,
+        pub public_name: Text,
+    }
+}
+
+/// The daemon's own places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Daemon {
+    /// For `/metrics`, `/healthz` and `/v1/events`; none when it is `"off"`.
+    pub listen: Option<SocketAddr>,
+    /// For `weir job`; ffmpeg's output goes over sockets in the folder `out` beside it.
+    pub socket: PathBuf,
+    /// How the log is written.
+    pub log: LogFormat,
+    /// The least important line that is logged.
+    pub log_level: tracing::Level,
+    /// What encoders call this server: for `weir key add`.
+    pub public_name: Option<Host>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// To journald where it reads standard error, otherwise as text.
+    Auto,
+    /// To journald, with fields.
+    Journald,
+    /// Lines for people, on standard error.
+    Text,
+    /// A JSON object a line, on standard error.
+    Json,
+}
+
+pub(super) fn daemon(raw: raw::Daemon) -> Checked<Daemon> {
+    let listen = |text: &str| match text {
+        "off" => Ok(None),
+        _ => text
+            .parse::<SocketAddr>()
+            .map(Some)
+            .map_err(|_| "write it as 127.0.0.1:8091, or \"off\"".to_owned()),
+    };
+    let log = |text: &str| match text {
+        "auto" => Ok(LogFormat::Auto),
+        "journald" => Ok(LogFormat::Journald),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be \"auto\", \"journald\", \"text\" or \"json\"".to_owned()),
+    };
+    let level = |text: &str| match text {
+        "error" => Ok(tracing::Level::ERROR),
+        "warn" => Ok(tracing::Level::WARN),
+        "info" => Ok(tracing::Level::INFO),
+        "debug" => Ok(tracing::Level::DEBUG),
+        _ => Err("must be \"error\", \"warn\", \"info\" or \"debug\"".to_owned()),
+    };
+    Ok(Daemon {
+        listen: text_or("listen", &raw.listen, || Some(SocketAddr::from(([127, 0, 0, 1], 8091))), listen)?,
+        socket: text_or("socket", &raw.socket, || "/run/weir/weir.sock".into(), socket)?,
+        log: text_or("log", &raw.log, || LogFormat::Auto, log)?,
+        log_level: text_or("log_level", &raw.log_level, || tracing::Level::INFO, level)?,
+        public_name: text_or("public_name", &raw.public_name, || None, |text| parsed(text).map(Some))?,
+    })
+}
+
+/// ffmpeg's sockets are in a folder beside it, and the system allows 107 bytes for a socket's path.
+fn socket(text: &str) -> Result<PathBuf, String> {
+    if text.len() > 80 {
+        return Err("must be a path of at most 80 bytes".into());
+    }
+    absolute(text)
+}

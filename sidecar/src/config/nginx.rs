@@ -1,0 +1,88 @@
+//! `[nginx]`: where nginx is.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use toml::Spanned;
+
+use super::check::{Checked, absolute, parsed, problem, text_or};
+use crate::nginx::ApiUrl;
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+
+    use crate::config::check::Text;
+
+    /// `[nginx]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct Nginx {
+        pub api: Text,
+        pub api_token_file: Text,
+        pub rtmp: Text,
+    }
+}
+
+/// As for the command line.
+const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
+
+/// Where nginx is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nginx {
+    /// The module's API.
+    pub api: ApiUrl,
+    /// Holds the API's bearer token.
+    pub api_token_file: Option<PathBuf>,
+    /// Where streams are played from and renditions published to.
+    pub rtmp: RtmpServer,
+}
+
+/// `rtmp://HOST:PORT`, without an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtmpServer {
+    /// Name or address; an IPv6 address with its brackets.
+    pub host: String,
+    /// 1935 unless given.
+    pub port: u16,
+}
+
+impl fmt::Display for RtmpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rtmp://{}:{}", self.host, self.port)
+    }
+}
+
+pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
+    let api = raw.api.unwrap_or_else(|| Spanned::new(0..0, DEFAULT_API.to_owned()));
+    Ok(Nginx {
+        api: parsed(api.get_ref())
+            .or_else(|why| problem(&api, format!("api = {:?}: {why}", api.get_ref())))?,
+        api_token_file: text_or(
+            "api_token_file",
+            &raw.api_token_file,
+            || None,
+            |text| absolute(text).map(Some),
+        )?,
+        rtmp: text_or(
+            "rtmp",
+            &raw.rtmp,
+            || RtmpServer { host: "127.0.0.1".into(), port: 1935 },
+            rtmp_server,
+        )?,
+    })
+}
+
+fn rtmp_server(text: &str) -> Result<RtmpServer, String> {
+    const HOW: &str = "write it as rtmp://127.0.0.1:1935, without an application";
+    let place = text.strip_prefix("rtmp://").ok_or(HOW)?.trim_end_matches('/');
+    // An IPv6 address has colons of its own.
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().map_err(|_| HOW)?),
+        _ => (place, 1935),
+    };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if host.is_empty() || port == 0 || !host.bytes().all(fits) {
+        return Err(HOW.into());
+    }
+    Ok(RtmpServer { host: host.into(), port })
+}

@@ -1,0 +1,46 @@
+//! Which streams a table of the file is for.
+
+use toml::Spanned;
+use weir_model::{AppName, StreamName};
+
+use super::check::{Checked, parsed, problem};
+
+/// A name, or the beginning of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamPattern {
+    /// This stream.
+    Exactly(StreamName),
+    /// Streams whose names begin so; `*` is all.
+    Prefix(String),
+}
+
+impl StreamPattern {
+    /// Whether a stream's name fits.
+    pub fn fits(&self, name: &str) -> bool {
+        match self {
+            Self::Exactly(exactly) => exactly.as_str() == name,
+            Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+pub(super) fn pattern(text: &str) -> Result<StreamPattern, String> {
+    match text.strip_suffix('*') {
+        Some("") => Ok(StreamPattern::Prefix(String::new())),
+        Some(prefix) => match prefix.parse::<StreamName>() {
+            Ok(_) => Ok(StreamPattern::Prefix(prefix.into())),
+            Err(error) => Err(format!("{error}; write a name, the beginning of names as \"cam*\", or \"*\"")),
+        },
+        None => parsed(text).map(StreamPattern::Exactly),
+    }
+}
+
+/// An application's name may have a slash in it, a stream's has none.
+pub(super) fn streams(written: &Spanned<String>) -> Checked<(AppName, StreamPattern)> {
+    let read = |text: &str| {
+        let (app, name) = text.rsplit_once('/').ok_or("write APP/NAME, APP/cam* or APP/*")?;
+        Ok((parsed(app)?, pattern(name)?))
+    };
+    read(written.get_ref())
+        .or_else(|why: String| problem(written, format!("streams: {:?}: {why}", written.get_ref())))
+}

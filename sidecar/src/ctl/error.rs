@@ -1,0 +1,104 @@
+//! Why a command did not do what it was asked for.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{daemon, health, nginx, test_stream};
+
+/// Wrong usage, as an exit status.
+pub const WRONG_USAGE: u8 = 2;
+/// And as the code of an error.
+pub const USAGE: &str = "usage";
+
+/// Why a command did not do what it was asked for. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The API refused, or there is none.
+    #[error(transparent)]
+    Nginx(#[from] nginx::Error),
+    /// A file cannot be read or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// As it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Standard input has nothing fitting.
+    #[error("standard input: {0}")]
+    Input(String),
+    /// The result cannot be printed.
+    #[error("standard output: {source}{}", consequence.as_deref().unwrap_or_default())]
+    Output {
+        /// What the system says.
+        source: io::Error,
+        /// What is lost, and how to get it back.
+        consequence: Option<String>,
+    },
+    /// The runtime, random bytes and such.
+    #[error("{0}")]
+    System(String),
+    /// A terminal that cannot be written to, or no signals.
+    #[error("terminal: {0}")]
+    Terminal(io::Error),
+    /// nginx's configuration cannot be read.
+    #[error(transparent)]
+    Configuration(#[from] weir_model::lint::ReadError),
+    /// A token that cannot be minted.
+    #[error("{0}")]
+    Token(String),
+    /// What was checked is not healthy.
+    #[error(transparent)]
+    Unhealthy(#[from] health::Unhealthy),
+    /// The daemon could not work with its configuration.
+    #[error("{}: {problems}", path.display())]
+    Check {
+        /// The configuration.
+        path: PathBuf,
+        /// What it could not use, on one line.
+        problems: String,
+    },
+    /// The daemon cannot run.
+    #[error(transparent)]
+    Daemon(#[from] daemon::Error),
+    /// The daemon refused, or there is none.
+    #[error(transparent)]
+    DaemonClient(#[from] daemon::client::Error),
+    /// The test stream ended otherwise than asked for.
+    #[error(transparent)]
+    TestStream(#[from] test_stream::Error),
+}
+
+impl Error {
+    /// The kind of error, for programs: the API's own word where it refused.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::TestStream(error) if error.is_usage() => USAGE,
+            Self::Nginx(nginx::Error::Refused { code, .. }) => code,
+            Self::Nginx(nginx::Error::Unreachable { .. } | nginx::Error::NotTheApi { .. }) => "unreachable",
+            Self::DaemonClient(_) => "daemon",
+            Self::Unhealthy(_) => "unhealthy",
+            Self::Check { .. } | Self::Configuration(_) => "configuration",
+            Self::Daemon(daemon::Error::Config(_)) => "configuration",
+            Self::File { .. } | Self::Nginx(nginx::Error::TokenFile { .. }) => "file",
+            _ => "failed",
+        }
+    }
+
+    /// 2 for wrong usage, 1 for all else.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Configuration(_) => WRONG_USAGE,
+            Self::TestStream(error) if error.is_usage() => WRONG_USAGE,
+            _ => 1,
+        }
+    }
+
+    pub(super) fn file(path: &Path, why: impl ToString) -> Self {
+        Self::File { path: path.into(), why: why.to_string() }
+    }
+}

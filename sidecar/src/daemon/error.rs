@@ -1,0 +1,31 @@
+//! Why the daemon does not run.
+
+use crate::{config, nginx, webhooks};
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration does not hold.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The API's token file, or no HTTP client.
+    #[error(transparent)]
+    Nginx(#[from] nginx::Error),
+    /// A port or socket is taken, or may not be used.
+    #[error("{place}: {why}")]
+    Listen {
+        /// As configured.
+        place: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The log cannot be written where it is to be.
+    #[error("log: {0}")]
+    Log(String),
+    /// A secret of a webhook is missing, and the like.
+    #[error(transparent)]
+    Hooks(#[from] webhooks::Error),
+    /// Signals cannot be received.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}

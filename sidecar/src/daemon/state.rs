@@ -1,0 +1,31 @@
+//! What the daemon's own API shows.
+
+use std::sync::{Arc, Mutex};
+
+use crate::events::Bus;
+use crate::jobs::Jobs;
+use crate::webhooks::Hooks;
+
+/// What the daemon's own API shows.
+#[derive(Debug)]
+pub struct State {
+    /// What is running.
+    pub jobs: Mutex<Jobs>,
+    /// Events.
+    pub bus: Arc<Bus>,
+    /// Who else is told of events.
+    pub hooks: Arc<Hooks>,
+    /// Whether nginx answers, since when the daemon runs, and so on.
+    pub health: Mutex<Health>,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Why nginx does not answer; none when it does.
+    pub nginx: Option<String>,
+    /// Streams that are live.
+    pub streams: usize,
+    /// How often the configuration was read anew, and how often it was wrong.
+    pub reloads: (u64, u64),
+}

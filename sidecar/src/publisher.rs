@@ -1,0 +1,56 @@
+//! Publishing and playing over RTMP, from this process.
+
+use weir_rtmp::client::{Event, Status};
+use weir_rtmp::url::Url;
+
+mod error;
+pub mod link;
+
+pub use error::Error;
+use link::Link;
+
+/// Waits for `NetStream.Publish.Start`.
+pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
+    let refused = |why| Error::Refused { url: url.to_string(), why };
+    let mut connected = false;
+    while !link.client.is_publishing() {
+        link.turn().await?;
+        while let Some(event) = link.client.next_event() {
+            match event {
+                Event::Connected => connected = true,
+                Event::Status(status) if status.level == "error" => return Err(refused(words(&status))),
+                Event::Closed if !connected => return Err(Error::NoApplication { url: url.to_string() }),
+                Event::Closed => return Err(refused("it closed the connection without a reason".into())),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A server's status on one line.
+pub fn words(status: &Status) -> String {
+    let text = match (status.code.as_str(), status.description.as_str()) {
+        ("", description) => description.to_owned(),
+        (code, "") => code.to_owned(),
+        (code, description) => format!("{description} ({code})"),
+    };
+    weir_model::text::clean(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_line() {
+        let status = |code: &str, description: &str| {
+            words(&Status { code: code.into(), description: description.into(), level: "error".into() })
+        };
+        assert_eq!(
+            status("NetStream.Publish.BadName", "unknown\nkey"),
+            "unknown key (NetStream.Publish.BadName)"
+        );
+        assert_eq!(status("NetStream.Publish.BadName", ""), "NetStream.Publish.BadName");
+    }
+}
