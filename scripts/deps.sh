@@ -8,7 +8,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-rust_wanted=1.90
+rust_wanted=$(sed -nE 's/^rust-version = "([^"]+)"/\1/p' "$root_dir/Cargo.toml")
 
 build_packages=(
     # what the module is compiled against
@@ -30,6 +30,8 @@ packages=(
     libnginx-mod-stream openssl
     # the tests: encoders and a player beside ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
+    # make check: the scripts
+    shellcheck
 )
 
 case ${1-} in

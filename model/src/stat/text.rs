@@ -21,7 +21,7 @@ pub(super) fn push_number(out: &mut String, mut number: u64) {
 /// Appends tenths as a number with one decimal, none when that is 0.
 pub(super) fn push_tenths(out: &mut String, tenths: u64) {
     push_number(out, tenths / 10);
-    if tenths % 10 != 0 {
+    if !tenths.is_multiple_of(10) {
         out.push('.');
         push_number(out, tenths % 10);
     }
