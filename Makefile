@@ -28,7 +28,8 @@ DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/weir
 UNITDIR ?= $(LIBDIR)/systemd/system
 
-.PHONY: help deps build-deps headers build run test test-long sanitized fuzz check bench install uninstall vendor-web clean
+.PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
+	msrv msrv-version other-nginx bench install uninstall vendor-web clean
 
 help: ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +49,11 @@ build: headers ## build/ngx_rtmp_weir_module.so and build/weir
 	@cmp -s $(TARGET_DIR)/release/libngx_rtmp_weir_module.so build/ngx_rtmp_weir_module.so || \
 		install -m 0644 $(TARGET_DIR)/release/libngx_rtmp_weir_module.so build/ngx_rtmp_weir_module.so
 	@cmp -s $(TARGET_DIR)/release/weir build/weir || install -m 0755 $(TARGET_DIR)/release/weir build/weir
+	@$(MAKE) --no-print-directory build/THIRD-PARTY-NOTICES
+
+# Of the crates that are linked: the notices change with the lock file.
+build/THIRD-PARTY-NOTICES: Cargo.lock scripts/third-party.sh $(wildcard nginx-conf/*/www/vendor/vendor.lock)
+	@scripts/third-party.sh $@
 
 run: ## the whole product on loopback, with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 PREFIX=.run TEST_STREAM=1
 	@$(MAKE) --no-print-directory deps
@@ -59,6 +65,8 @@ run: ## the whole product on loopback, with a test stream: RTMP_PORT=1935 HTTP_P
 SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish commands tokens secrecy pull hazards \
 	api state_file zone_full statistics control events workers reload failed_reload worker_death)
 
+WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount a tmpfs or run keepalived need root and fail; the others run
+
 # What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
 PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
 
@@ -68,6 +76,7 @@ TESTED := --locked --workspace --exclude weir-ngx-module
 CARGO_TEST := $(CARGO) test --no-fail-fast $(TESTED)
 
 test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind
+	@[ "$$(id -u)" = 0 ] || echo '$(WITHOUT_ROOT)' >&2
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 	@scripts/s3-server.sh
@@ -98,14 +107,41 @@ test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
 	@$(MAKE) --no-print-directory fuzz T=600
-	scripts/other-nginx.sh build/other-nginx
+	@$(MAKE) --no-print-directory other-nginx
 
-check: headers ## rustfmt, clippy, docs that match the code, imports, shell syntax, vendored files
-	$(CARGO) fmt --all -- --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@for script in scripts/*.sh .ci/run; do bash -n $$script || exit 1; done
+check: fmt clippy doc deny shellcheck layers docs ## all that needs no nginx to run: format, lints, licences, layers, docs that match the code
 	@scripts/vendor-check.sh
-	$(CARGO_TEST) --test docs --test layers
+
+fmt: # rustfmt would change nothing
+	$(CARGO) fmt --all -- --check
+
+clippy: headers # no warning, in any target
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc: headers # no warning in the code's own documentation
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+deny: # licences, banned crates and sources of the dependencies, by deny.toml
+	@scripts/cargo-deny.sh
+
+shellcheck: # the scripts
+	shellcheck --severity=warning scripts/*.sh .ci/run
+
+# Imports that point up, and what the docs say beside the code; neither needs what `make build` makes.
+layers docs: headers
+	$(CARGO_TEST) --test $@
+
+# The oldest Rust that the workspace is for; rustup brings it.
+MSRV := $(shell sed -nE 's/^rust-version = "([^"]+)"/\1/p' Cargo.toml)
+
+msrv-version:
+	@echo $(MSRV)
+
+msrv: headers ## compile everything with the oldest Rust that Weir supports (needs rustup and that toolchain)
+	cargo +$(MSRV) check --locked --workspace --all-targets
+
+other-nginx: headers ## build another nginx and the module for it, and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE
+	@scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
 
 bench: build ## the benchmark table: each row a ratio against a peer measured in the same run
 	@scripts/deps.sh bench
@@ -122,7 +158,7 @@ PATHS = sed -e 's|/usr/bin/weir|$(PREFIX)/bin/weir|g' -e 's|/usr/share/doc/weir|
 
 # What is not copied is written with the usual rights, whatever the umask of who installs.
 install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFIX=/usr
-	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
+	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] && [ -f build/THIRD-PARTY-NOTICES ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
 	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so'
 	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
 	umask 022; echo 'load_module $(MODULE_LINE);' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
@@ -142,7 +178,7 @@ install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFI
 	umask 022; build/weir completions zsh >'$(DESTDIR)$(ZSHDIR)/_weir'
 	umask 022; build/weir completions fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/weir.fish'
 	install -d '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)/examples'
-	install -m 0644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE '$(DESTDIR)$(DOCDIR)/'
+	install -m 0644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md RELEASING.md LICENSE build/THIRD-PARTY-NOTICES '$(DESTDIR)$(DOCDIR)/'
 	install -m 0644 docs/* '$(DESTDIR)$(DOCDIR)/docs/'
 	umask 022; cp -R --no-preserve=mode,ownership nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/'
 	umask 022; for page in README.md docs/*.md; do \

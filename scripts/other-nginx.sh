@@ -1,28 +1,35 @@
 #!/usr/bin/env bash
-# other-nginx.sh DIR: proves that Weir is not tied to the nginx of one distribution.
+# other-nginx.sh DIR [NGINX [RTMP]]: proves that Weir is not tied to the nginx of one distribution.
 #
-# Builds another version of nginx (tests/other-nginx pins it) together with the nginx-rtmp that `make headers` unpacked,
-# builds the module for these, and has that nginx take the test stream with the sample configuration.
+# Builds the nginx in the source tree NGINX (without one: the version that tests/other-nginx pins) together with the nginx-rtmp in
+# RTMP (without one: what `make headers` unpacked), builds the module for these, has that nginx load it, and publishes the test
+# stream to it with the sample configuration.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ $# -eq 1 ] || die "usage: other-nginx.sh DIR"
+[ $# -ge 1 ] && [ $# -le 3 ] || die "usage: other-nginx.sh DIR [NGINX [RTMP]]"
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 cargo=${CARGO:-cargo}
-rtmp=$root_dir/build/headers/nginx-rtmp
-[ -f "$rtmp/config" ] || die "nginx-rtmp's source is not there yet: run \`make headers\`"
 
-pin=$root_dir/tests/other-nginx/Cargo.toml
-"$cargo" fetch --quiet --locked --manifest-path "$pin"
-manifest=$("$cargo" metadata --format-version 1 --locked --offline --manifest-path "$pin" |
-    grep -o '"manifest_path":"[^"]*/nginx-src-[^"]*"' | cut -d'"' -f4)
-source=${manifest%/*}/nginx
-[ -f "$source/src/core/nginx.h" ] || die "the crate nginx-src holds no nginx"
+rtmp=${3:-$root_dir/build/headers/nginx-rtmp}
+[ -f "$rtmp/config" ] || die "$rtmp is no source of nginx-rtmp: run \`make headers\`, or name another one"
+rtmp=$(cd "$rtmp" && pwd)
 
-# configure leaves files in the source, so it works in a copy. The copy's name is the version: another one starts anew.
-name=${manifest%/*}
-name=${name##*/}
+if [ -n "${2-}" ]; then
+    source=$2
+else
+    pin=$root_dir/tests/other-nginx/Cargo.toml
+    "$cargo" fetch --quiet --locked --manifest-path "$pin"
+    manifest=$("$cargo" metadata --format-version 1 --locked --offline --manifest-path "$pin" |
+        grep -o '"manifest_path":"[^"]*/nginx-src-[^"]*"' | cut -d'"' -f4)
+    source=${manifest%/*}/nginx
+fi
+[ -f "$source/src/core/nginx.h" ] || die "$source is no source of nginx"
+version=$(sed -nE 's/^#define NGINX_VERSION +"([^"]+)"/\1/p' "$source/src/core/nginx.h")
+
+# configure leaves files in the source, so it works in a copy. Another nginx or nginx-rtmp has a copy of its own.
+name=nginx-$version-$(cat "$rtmp"/*.[ch] | sha256sum | cut -c1-8)
 if [ ! -f "$dir/$name/done" ]; then
     rm -rf "${dir:?}/$name"
     mkdir "$dir/$name"

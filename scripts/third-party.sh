@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# third-party.sh FILE: writes the notices of all code of others that the module, `weir` and the installed pages contain.
+#
+# The first part lists each crate with its licence, the second the licence texts, each once with the crates that it is for. All of
+# it comes from the sources that cargo has built from, so that the file cannot differ from the programs.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+[ $# -eq 1 ] || die "usage: third-party.sh FILE"
+cargo=${CARGO:-cargo}
+file=$(realpath -m "$1")
+cd "$root_dir"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# What is linked: no build script, no proc-macro, nothing of the tests.
+host=$("$cargo" -vV | sed -n 's/^host: //p')
+"$cargo" tree --locked --offline --package weir-ngx-module --package weir --edges normal,no-proc-macro --target "$host" \
+    --prefix none --format '{p}|{l}' | sed -E 's/ \(\*\)$//; s/ \(proc-macro\)//' | grep -v -e ' (/' -e '^$' | sort -u >"$work/crates"
+
+# Folder of each crate: name and version stand before the path of its manifest in cargo's list.
+"$cargo" metadata --format-version 1 --locked --offline --filter-platform "$host" |
+    grep -oE '"name":"[^"]+","version":"[^"]+","id":|"manifest_path":"[^"]+"' |
+    awk -F'"' '$2 == "name" { crate = $4 " v" $8 } $2 == "manifest_path" { sub("/Cargo.toml$", "", $4); print crate "|" $4 }' |
+    sort >"$work/folders"
+
+# license_file NAME-VERSION FILE: one more crate with the text in FILE. Crates of one project often share a text, and differ in how it
+# ends lines.
+mkdir "$work/texts" "$work/users"
+license_file() {
+    local sum
+    sum=$(tr -d '\r' <"$2" | sed -E 's/[[:space:]]+$//' | tr -s '\n ' | sha256sum | cut -d' ' -f1)
+    [ -f "$work/texts/$sum" ] || tr -d '\r' <"$2" >"$work/texts/$sum"
+    printf '%s\n' "$1" >>"$work/users/$sum"
+}
+
+while IFS='|' read -r crate license; do
+    folder=$(sed -n "s|^$crate\|||p" "$work/folders" | head -n 1)
+    [ -d "$folder" ] || die "cargo names no folder of $crate"
+    [ -n "$license" ] || die "$crate names no licence"
+    printf '%s|%s\n' "${crate/ v/ }" "$license" >>"$work/list"
+    found=
+    for text in "$folder"/{LICEN[CS]E,COPYING,COPYRIGHT,NOTICE,UNLICENSE,licen[cs]e,copying,notice}* "$folder"/LICEN[CS]ES/*; do
+        [ -f "$text" ] || continue
+        license_file "${crate/ v/ }" "$text"
+        found=1
+    done
+    [ -n "$found" ] || printf '%s\n' "${crate/ v/ }" >>"$work/without"
+done <"$work/crates"
+
+for lock in nginx-conf/*/www/vendor/vendor.lock; do
+    name=$(sed -n 's/^name //p' "$lock") version=$(sed -n 's/^version //p' "$lock")
+    printf '%s %s|%s\n' "$name" "$version" "$(sed -n 's/^licence //p' "$lock")" >>"$work/list"
+    license_file "$name $version" "${lock%/*}/LICENSE"
+done
+
+mkdir -p "${file%/*}"
+{
+    echo "Third-party notices"
+    echo "==================="
+    echo
+    echo "Weir's module and its program weir contain the following crates; the player page contains hls.js. Where a licence offers a"
+    echo "choice (OR), the text of each licence that its authors ship is below."
+    echo
+    sort -f "$work/list" | awk -F'|' '{ printf "  %-40s %s\n", $1, $2 }'
+    if [ -s "$work/without" ]; then
+        echo
+        echo "These ship no licence text of their own; the text of the licence in the list above applies, as printed for other crates:"
+        echo
+        sed 's/^/  /' "$work/without"
+    fi
+    for users in "$work"/users/*; do
+        echo
+        echo "--------------------------------------------------------------------------------"
+        sort -fu "$users" | paste -sd, | sed 's/,/, /g' | fold -s -w 100
+        echo "--------------------------------------------------------------------------------"
+        echo
+        cat "$work/texts/${users##*/}"
+    done
+} >"$work/notices"
+install -m 0644 "$work/notices" "$file"
