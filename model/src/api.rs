@@ -1,4 +1,6 @@
-//! Errors of the JSON API, in the one form that all of them have.
+//! Routes of the JSON API, and its errors in the one form that all of them have.
+
+pub mod route;
 
 /// An error as a client of the API sees it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +17,9 @@ pub struct ApiError {
 /// One constructor for each kind of error.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $status:literal;)*) => {
+        /// Status and code of each kind.
+        pub const KINDS: &[(u16, &str)] = &[$(($status, stringify!($name))),*];
+
         $(
             $(#[$doc])*
             pub fn $name(message: impl Into<String>) -> ApiError {

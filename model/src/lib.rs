@@ -8,7 +8,7 @@
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
-//! - The API: [`fields`] (a request's body), [`api`] (an error), [`origin`] (whose page asks),
+//! - The API: [`fields`] (a request's body), [`api`] (routes and errors), [`health`], [`origin`] (whose page asks),
 //!   [`page`] (a part of a list); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - nginx's configuration: [`lint`] (what is dangerous in it)
@@ -27,7 +27,7 @@
 //! token
 //! fields access
 //! client api rate throttle
-//! admission exec masking media network origin secret server stream_name text time
+//! admission exec health masking media network origin secret server stream_name text time
 //! ```
 #![forbid(unsafe_code)]
 
@@ -39,6 +39,7 @@ pub mod duplicate;
 pub mod exec;
 pub mod fields;
 pub mod guard;
+pub mod health;
 pub mod key;
 pub mod key_file;
 pub mod lint;

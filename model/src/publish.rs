@@ -17,7 +17,7 @@ const MAX_ARGUMENT_NAME_LEN: usize = 64;
 /// Names that nginx-rtmp's hooks and `exec` give a meaning to (`ngx_rtmp_netcall_http_format_session`,
 /// the `ngx_rtmp_notify_*_create` functions, `ngx_rtmp_exec_*_eval`, in either flavour). An argument
 /// could pose as them.
-const RESERVED: [&str; 25] = [
+pub const RESERVED: [&str; 25] = [
     "addr",
     "app",
     "args",

@@ -174,6 +174,17 @@ pub enum ArgumentError {
     },
 }
 
+impl ArgumentError {
+    /// One error of each kind.
+    const ONE_OF_EACH: [ArgumentError; 5] = [
+        ArgumentError::Name { at: 1 },
+        ArgumentError::Value { at: 1 },
+        ArgumentError::Reserved { name: "addr" },
+        ArgumentError::Program,
+        ArgumentError::Twice { name: "key" },
+    ];
+}
+
 impl Refusal {
     /// The status code that the client is told.
     pub fn code(&self, command: Command) -> &'static str {
@@ -222,6 +233,45 @@ impl Refusal {
             | Refusal::Failed
             | Refusal::NoSecret => "NetStream.Publish.Denied",
         }
+    }
+
+    /// Returns one refusal of each kind, for the documentation's test.
+    pub fn one_of_each() -> Vec<Refusal> {
+        let mut refusals = vec![
+            Refusal::UnknownKey,
+            Refusal::NoKey,
+            Refusal::Expired,
+            Refusal::WrongApplication,
+            Refusal::WrongServer,
+            Refusal::ForeignNetwork,
+            Refusal::Banned,
+            Refusal::BadName(NameError::Empty),
+            Refusal::TooLong { len: 256 },
+            Refusal::NotText,
+            Refusal::Duplicate,
+            Refusal::SharedFolder,
+            Refusal::Busy,
+            Refusal::Plays,
+            Refusal::NotConnected,
+            Refusal::TokenInvalid,
+            Refusal::TokenExpired,
+            Refusal::TokenNotYet,
+            Refusal::TokenWrongStream,
+            Refusal::TokenWrongAction,
+            Refusal::TokenForeignNetwork,
+            Refusal::ZoneFull,
+            Refusal::NoSecret,
+            Refusal::KeyInServer,
+            Refusal::KeyAsName,
+            Refusal::NoApplication,
+            Refusal::Address,
+            Refusal::NotAdmitted { command: Command::Publish, denial: Denial::Status(403) },
+            Refusal::NotAdmitted { command: Command::Publish, denial: Denial::NoAnswer },
+            Refusal::Renamed,
+            Refusal::Failed,
+        ];
+        refusals.extend(ArgumentError::ONE_OF_EACH.map(Refusal::BadArgument));
+        refusals
     }
 
     /// Of a publisher who sent a name, where a key was wanted.
@@ -400,6 +450,14 @@ mod tests {
             ),
         ] {
             assert_eq!(refusal.to_string(), reason);
+        }
+    }
+
+    #[test]
+    fn one_of_each_has_every_label() {
+        let labels: Vec<&str> = Refusal::one_of_each().iter().map(Refusal::label).collect();
+        for label in Refusal::LABELS {
+            assert!(labels.contains(&label), "{label}");
         }
     }
 

@@ -15,7 +15,14 @@ mod tokens;
 
 pub use list::Pieces;
 
-use weir_model::{Digest, api::ApiError, origin::Foreign};
+use weir_model::{
+    Digest,
+    api::{
+        ApiError,
+        route::{self, Found, NotFound, Route},
+    },
+    origin::Foreign,
+};
 
 use crate::{
     ffi::request::{Head, Waiting},
@@ -168,42 +175,39 @@ pub fn dispatch(head: &Head<'_>, body: &[u8]) -> Step {
 }
 
 fn route(call: &Call<'_>) -> Answer {
-    let method = if call.head.method == "HEAD" { "GET" } else { call.head.method };
     if !call.head.is_text {
         return Err(ApiError::bad_request("the path and the arguments must be UTF-8"));
     }
-    match (method, path(call.head).as_slice()) {
-        ("GET", ["v1", "health"]) => health::show(call),
-        ("GET", ["v1", "applications"]) => applications::list(call),
-        ("GET", ["v1", "ticket"]) => applications::ticket(call),
-        ("GET", ["v1", "streams"]) => streams::list(call),
-        ("DELETE", ["v1", "streams"]) => streams::drop_asked(call),
-        ("GET", ["v1", "streams", app @ .., name, "players"]) if !app.is_empty() => {
-            streams::players(call, app, name)
+    let path = path(call.head);
+    let found = route::find(call.head.method, &path).map_err(|error| match error {
+        NotFound::Path => ApiError::not_found(format!("there is no /{}", call.head.path)),
+        NotFound::Method(allowed) => {
+            ApiError::method_not_allowed(format!("{} is not one of {allowed}", call.head.method))
         }
-        ("DELETE", ["v1", "streams", app @ .., name, "players", id]) if !app.is_empty() => {
-            streams::drop_player(call, app, name, id)
-        }
-        ("GET", ["v1", "streams", app @ .., name]) if !app.is_empty() => streams::show(call, app, name),
-        ("DELETE", ["v1", "streams", app @ .., name]) if !app.is_empty() => {
-            streams::drop_publisher(call, app, name)
-        }
-        ("GET", ["v1", "events"]) => events::follow(call),
-        ("GET", ["v1", "keys"]) => keys::list(call),
-        ("POST", ["v1", "keys"]) => keys::create(call),
-        ("DELETE", ["v1", "keys", id]) => keys::revoke(call, id),
-        ("POST", ["v1", "keys", id, "rotate"]) => keys::rotate(call, id),
-        ("GET", ["v1", "targets"]) => targets::list(call),
-        ("POST", ["v1", "targets"]) => targets::create(call),
-        ("GET", ["v1", "targets", id]) => targets::show(call, id),
-        ("PATCH", ["v1", "targets", id]) => targets::change(call, id),
-        ("DELETE", ["v1", "targets", id]) => targets::remove(call, id),
-        ("POST", ["v1", "state", "save"]) => state::save(call),
-        ("POST", ["v1", "tokens"]) => tokens::mint(call),
-        (_, path) => match allowed(path) {
-            "" => Err(ApiError::not_found(format!("there is no /{}", call.head.path))),
-            methods => Err(ApiError::method_not_allowed(format!("{method} is not one of {methods}"))),
-        },
+    })?;
+    let Found { route, app, name, id } = found;
+    match route {
+        Route::Health => health::show(call),
+        Route::Applications => applications::list(call),
+        Route::Ticket => applications::ticket(call),
+        Route::Streams => streams::list(call),
+        Route::DropStreams => streams::drop_asked(call),
+        Route::Players => streams::players(call, app, name),
+        Route::DropPlayer => streams::drop_player(call, app, name, id),
+        Route::Stream => streams::show(call, app, name),
+        Route::DropStream => streams::drop_publisher(call, app, name),
+        Route::Events => events::follow(call),
+        Route::Keys => keys::list(call),
+        Route::AddKey => keys::create(call),
+        Route::RevokeKey => keys::revoke(call, id),
+        Route::RotateKey => keys::rotate(call, id),
+        Route::Targets => targets::list(call),
+        Route::AddTarget => targets::create(call),
+        Route::Target => targets::show(call, id),
+        Route::ChangeTarget => targets::change(call, id),
+        Route::RemoveTarget => targets::remove(call, id),
+        Route::SaveState => state::save(call),
+        Route::MintToken => tokens::mint(call),
     }
 }
 
@@ -213,22 +217,6 @@ fn path<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
     match parts.as_slice() {
         ["v1", "streams", _, _, ..] => parts,
         _ => head.path.trim_end_matches('/').split('/').collect(),
-    }
-}
-
-/// The methods of a path that exists, as `Allow` would list them.
-fn allowed(path: &[&str]) -> &'static str {
-    match path {
-        ["v1", "health" | "applications" | "ticket" | "events"] => "GET, HEAD",
-        ["v1", "streams"] => "GET, HEAD, DELETE",
-        ["v1", "streams", _, .., _, "players"] => "GET, HEAD",
-        ["v1", "streams", _, .., _, "players", _] => "DELETE",
-        ["v1", "streams", _, .., _] => "GET, HEAD, DELETE",
-        ["v1", "keys" | "targets"] => "GET, HEAD, POST",
-        ["v1", "keys", _] => "DELETE",
-        ["v1", "keys", _, "rotate"] | ["v1", "tokens"] | ["v1", "state", "save"] => "POST",
-        ["v1", "targets", _] => "GET, HEAD, PATCH, DELETE",
-        _ => "",
     }
 }
 

@@ -6,8 +6,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use weir_model::api::ApiError;
+use weir_model::api::route::ROUTES;
 use weir_model::guard::Violation;
+use weir_model::health::Reason;
 use weir_model::lint::{self, Files};
+use weir_model::publish::RESERVED;
+use weir_model::push::LastError;
+use weir_model::refusal::Refusal;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -87,26 +93,11 @@ fn every_directive_has_a_section() {
     }
 }
 
-/// `["v1", "streams", app @ .., name]` as `/v1/streams/{app}/{name}`.
-fn path_of(pattern: &str) -> String {
-    let part = |part: &str| match part.trim().strip_prefix('"') {
-        Some(word) => format!("/{}", word.trim_end_matches('"')),
-        None => format!("/{{{}}}", part.split_whitespace().next().unwrap()),
-    };
-    pattern.split(',').map(part).collect()
-}
-
 #[test]
 fn every_route_of_the_api_has_a_section() {
-    let code = read("ngx-module/src/api.rs");
     let docs = read("docs/api.md");
-    let table = between(&code, "fn route(", "\n}");
-    let route = |arm: &&str| {
-        let (method, pattern) = arm.split_once("\", [")?;
-        Some(format!("{method} {}", path_of(pattern.split_once(']')?.0)))
-    };
-    let arms: Vec<&str> = table.split("(\"").skip(1).collect();
-    let routes: BTreeSet<String> = arms.iter().filter_map(route).collect();
+    let routes: BTreeSet<String> =
+        ROUTES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
     let methods = ["GET ", "POST ", "PUT ", "PATCH ", "DELETE "];
     let is_route = |heading: &String| methods.iter().any(|method| heading.starts_with(method));
     assert_same("routes", &routes, &headings(&docs, "## ").into_iter().filter(is_route).collect());
@@ -117,10 +108,8 @@ fn every_route_of_the_api_has_a_section() {
 
 #[test]
 fn every_error_of_the_api_is_in_its_table() {
-    let code = read("model/src/api.rs");
-    let kinds = between(&code, "kinds! {", "\n    }");
-    let errors = kinds.lines().filter_map(|line| line.trim().strip_suffix(';')?.split_once(" = "));
-    let errors: BTreeSet<String> = errors.map(|(code, status)| format!("{status} {code}")).collect();
+    let errors: BTreeSet<String> =
+        ApiError::KINDS.iter().map(|(status, code)| format!("{status} {code}")).collect();
     let docs = read("docs/api.md");
     let table = docs.split("## Errors").nth(1).unwrap();
     let row = |line: &str| {
@@ -131,87 +120,68 @@ fn every_error_of_the_api_is_in_its_table() {
     assert_same("errors", &errors, &table.lines().filter_map(row).collect());
 }
 
-/// The commands below an enum of the command line: each variant is a command, or holds the enum of its own commands.
-fn commands(code: &str, name: &str, above: &str) -> BTreeSet<String> {
-    let body = between(code, &format!("pub enum {name} {{"), "\n}");
-    let mut found = BTreeSet::new();
-    for line in body.lines().map(str::trim).filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
-    {
-        let (variant, inner) = line.trim_end_matches([')', ',']).split_once('(').unwrap_or((line, ""));
-        let word: String = variant.chars().enumerate().fold(String::new(), |word, (at, letter)| {
-            let dash = if at > 0 && letter.is_ascii_uppercase() { "-" } else { "" };
-            format!("{word}{dash}{}", letter.to_ascii_lowercase())
-        });
-        let command = format!("{above} {word}");
-        if code.contains(&format!("pub enum {inner} {{")) {
-            found.extend(commands(code, inner, &command));
-        } else {
-            found.insert(command);
-        }
-    }
-    found
+/// The part of a page under a heading of level 2.
+fn section<'d>(docs: &'d str, heading: &str) -> &'d str {
+    let section = docs.split(&format!("## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading:?}"));
+    section.split("\n## ").next().unwrap()
 }
 
-#[test]
-fn every_command_has_a_section() {
-    let sources = files(&[".rs"]).into_iter().filter(|path| path.starts_with("sidecar/src/cli"));
-    let code: String = sources.map(|path| read(&path)).collect();
-    let commands = commands(&code, "Command", "weir");
-    let sections = headings(&read("docs/configuration.md"), "### ");
-    assert_same(
-        "commands",
-        &commands,
-        &sections.into_iter().filter(|heading| heading.starts_with("weir ")).collect(),
-    );
+/// What the first cell of a section's tables has between backticks, each time.
+fn in_cell(section: &str, cell: usize) -> Vec<String> {
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(cell));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-#[test]
-fn every_key_of_weir_toml_has_a_row() {
-    let files = ["raw.rs", "hooks/raw.rs", "record/raw.rs", "slate/raw.rs"];
-    let code: String = files.iter().map(|file| read(&format!("sidecar/src/config/{file}"))).collect();
-    let docs = read("docs/configuration.md");
-    let tables: Vec<&str> = code.split("\n/// `[").skip(1).collect();
-    assert!(tables.len() >= 6, "{tables:?}");
-    for table in tables {
-        let (name, body) = table.split_once('`').unwrap();
-        let heading = format!("\n### `[{name}`\n");
-        let section = docs.split(&heading).nth(1).unwrap_or_else(|| panic!("no section {heading:?}"));
-        let section = section.split("\n### ").next().unwrap().split("\n## ").next().unwrap();
-        // A table inside a table has a section of its own.
-        let own = |line: &&str| !line.contains("BTreeMap") && !line.contains("Spanned<Admission>");
-        let body: String = body.split("\n}").next().unwrap().split_inclusive('\n').filter(own).collect();
-        let keys: BTreeSet<String> = all_between(&body, "    pub ", ":")
-            .iter()
-            .map(|key| key.trim_start_matches("r#").to_owned())
-            .collect();
-        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-        assert_same(&format!("keys of [{name}"), &keys, &rows.map(|(key, _)| key.to_owned()).collect());
+/// Whether a documented text stands for one of the code: `...` for any text, `N` for any number.
+fn stands_for(documented: &str, text: &str) -> bool {
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    let numbered = |text: &str| -> String {
+        text.split(' ').map(|word| if is_number(word) { "N" } else { word }).collect::<Vec<_>>().join(" ")
+    };
+    let (documented, text) = (numbered(documented), numbered(text));
+    let mut pieces = documented.split("...");
+    let mut rest = text.strip_prefix(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        rest =
+            if piece.is_empty() { Some("") } else { rest.and_then(|rest| Some(rest.split_once(piece)?.1)) };
     }
+    rest == Some("")
+}
+
+/// Each text of the code has a documented one, and the reverse.
+fn assert_explained(what: &str, in_code: &[String], in_docs: &[String]) {
+    assert!(!in_docs.is_empty(), "{what}: none is documented");
+    for text in in_code {
+        assert!(
+            in_docs.iter().any(|documented| stands_for(documented, text)),
+            "{what}: {text:?} is not explained"
+        );
+    }
+    for documented in in_docs {
+        let real = in_code.iter().any(|text| stands_for(documented, text));
+        assert!(real, "{what}: {documented:?} is documented, and not in the code");
+    }
+}
+
+fn texts<T: ToString>(all: impl IntoIterator<Item = T>) -> Vec<String> {
+    all.into_iter().map(|one| one.to_string()).collect()
 }
 
 #[test]
 fn every_reason_to_refuse_is_explained() {
-    let code = read("model/src/refusal.rs");
     let docs = read("docs/directives.md");
-    let section = docs.split("## Refusals").nth(1).unwrap().split("\n## ").next().unwrap();
-    // What a message fills in differs; "..." and N stand for it.
-    let explained = section.replace("...", "").replace(" N ", "  ").replace(" N`", " `").to_lowercase();
-    let reasons = all_between(&code, "#[error(\"", "\")]");
-    assert!(reasons.len() > 20, "{reasons:?}");
-    for reason in reasons.into_iter().filter(|reason| *reason != "{0}") {
-        let reason = reason.replace("\\\"", "\"");
-        let fixed: String = reason.split('{').map(|part| part.rsplit('}').next().unwrap()).collect();
-        assert!(explained.contains(&fixed.trim().to_lowercase()), "{reason:?} is not explained");
+    // A refused `connect` has no row in the table of what a publisher is told.
+    let connects = [Refusal::KeyInServer, Refusal::NoApplication];
+    let (elsewhere, publishers): (Vec<Refusal>, Vec<Refusal>) =
+        Refusal::one_of_each().into_iter().partition(|refusal| connects.contains(refusal));
+    let section = section(&docs, "Refusals");
+    assert_explained("reasons to refuse", &texts(publishers), &in_cell(section, 1));
+    for reason in texts(elsewhere) {
+        assert!(section.contains(&format!("`{reason}`")), "{reason:?} is not explained");
     }
-    for name in all_between(between(&read("model/src/publish.rs"), "const RESERVED", "];"), "    \"", "\"") {
+    for name in RESERVED {
         assert!(docs.contains(&format!("`{name}`")), "the reserved argument {name} is not listed");
     }
-}
-
-/// The section of a directive.
-fn section<'d>(docs: &'d str, directive: &str) -> &'d str {
-    let section = docs.split(&format!("## {directive}\n")).nth(1).unwrap();
-    section.split("\n## ").next().unwrap()
 }
 
 #[test]
@@ -228,14 +198,17 @@ fn every_reason_of_the_guard_is_explained() {
 
 #[test]
 fn every_error_of_a_push_is_explained() {
-    let code = read("model/src/push/error.rs");
-    let errors =
-        all_between(&code, "#[error(\"", "\")]").into_iter().map(|error| error.replace("{0}", "..."));
     let docs = read("docs/directives.md");
-    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once("` | ")?.0.to_owned());
-    let rows =
-        section(&docs, "weir_push").lines().filter_map(row).filter(|row| row != "last_error").collect();
-    assert_same("errors of a push", &errors.collect(), &rows);
+    let mut rows = in_cell(section(&docs, "weir_push"), 0);
+    rows.retain(|row| row != "last_error");
+    assert_explained("errors of a push", &texts(LastError::one_of_each()), &rows);
+}
+
+#[test]
+fn every_reason_of_the_health_is_explained() {
+    let docs = read("docs/api.md");
+    let reasons = in_cell(section(&docs, "`GET /v1/health`"), 0);
+    assert_explained("reasons of /v1/health", &texts(Reason::one_of_each()), &reasons);
 }
 
 #[test]
@@ -352,28 +325,51 @@ fn code_that_the_compiler_does_not_check_is_behind_the_fence() {
     }
 }
 
+/// The make targets that a text calls.
+fn make_targets(text: &str) -> BTreeSet<String> {
+    let calls =
+        text.lines().filter_map(|line| line.trim().trim_start_matches("- run: ").strip_prefix("make "));
+    calls.filter_map(|call| call.split(' ').next()).map(str::to_owned).collect()
+}
+
 #[test]
-fn nothing_names_a_package_registry_or_a_machine_of_its_makers() {
-    let registries = [
-        concat!("crates", ".io"),
-        concat!("npmjs", ".org"),
-        concat!("npmjs", ".com"),
-        concat!("pypi", ".org"),
-    ];
-    let homes = [concat!("/ho", "me/"), concat!("/Us", "ers/")];
-    let mut forbidden: Vec<String> = registries.iter().chain(&homes).map(|text| (*text).to_owned()).collect();
-    // This very checkout, unless it lies where the docs tell a reader to put things.
-    let here = root().to_str().unwrap();
-    let documented =
-        ["/srv/", "/usr/", "/var/", "/etc/", "/opt/"].iter().any(|place| here.starts_with(place));
-    if !documented && here.matches('/').count() > 1 {
-        forbidden.push(here.to_owned());
+fn the_workflow_and_the_local_check_call_the_same_targets() {
+    let (local, workflow) = (make_targets(&read(".ci/run")), make_targets(&read(".github/workflows/ci.yml")));
+    assert!(local.len() >= 3, "{local:?}");
+    let missing: Vec<_> = local.difference(&workflow).collect();
+    assert!(missing.is_empty(), "the workflow does not call {missing:?}");
+    let makefile = read("Makefile");
+    let known: BTreeSet<String> =
+        between(&makefile, ".PHONY:", "\n\n").split([' ', '\n', '\t', '\\']).map(str::to_owned).collect();
+    for target in workflow {
+        assert!(known.contains(&target), "make {target} does not exist");
     }
-    let sources = [".md", ".rs", ".sh", ".toml", ".conf", ".html", ".css", ".js", ".ci/run", "Makefile"];
-    for path in files(&sources) {
-        let text = read(&path);
-        for forbidden in &forbidden {
-            assert!(!text.contains(forbidden.as_str()), "{path} names {forbidden}");
+}
+
+#[test]
+fn every_action_is_pinned_by_its_commit() {
+    let workflow = read(".github/workflows/ci.yml");
+    let actions = all_between(&workflow, "uses: ", "\n");
+    assert!(!actions.is_empty());
+    for action in actions {
+        let (commit, version) =
+            action.split_once('@').and_then(|(_, rest)| rest.split_once(" # v")).unwrap_or_default();
+        let pinned = commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+        assert!(pinned && !version.is_empty(), "{action}: expected OWNER/NAME@COMMIT # vX.Y.Z");
+    }
+}
+
+#[test]
+fn every_crate_has_the_facts_of_the_workspace() {
+    let workspace = read("Cargo.toml");
+    let members = between(&workspace, "members = [", "]");
+    for member in members.split('"').skip(1).step_by(2) {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        for fact in ["version", "edition", "rust-version", "authors", "license", "repository", "keywords"] {
+            assert!(manifest.contains(&format!("\n{fact}.workspace = true\n")), "{member}: {fact}");
         }
+        assert!(
+            manifest.contains("\ndescription = \"") && manifest.contains("\n[lints]\nworkspace = true\n")
+        );
     }
 }

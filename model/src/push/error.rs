@@ -78,6 +78,63 @@ pub enum LastError {
 }
 
 impl LastError {
+    /// Returns one error of each kind, for the documentation's test; a text that differs from case to case is `...`.
+    pub fn one_of_each() -> Vec<LastError> {
+        let text = || "...".to_owned();
+        let errors = vec![
+            LastError::HostNotFound,
+            LastError::ResolverTimeout,
+            LastError::Resolver(text()),
+            LastError::Denied,
+            LastError::Loop,
+            LastError::Refused,
+            LastError::ConnectTimeout,
+            LastError::Connect(text()),
+            LastError::Certificate(text()),
+            LastError::Tls(text()),
+            LastError::HandshakeTimeout,
+            LastError::PublishTimeout,
+            LastError::Rejected(text()),
+            LastError::NeedsCredentials,
+            LastError::WrongCredentials,
+            LastError::Closed,
+            LastError::Reset,
+            LastError::Guarded(Violation::Depth),
+            LastError::NotRtmp,
+            LastError::NoPong,
+            LastError::NotReading,
+            LastError::NoRoom,
+        ];
+        // A new kind does not compile until it has its place here and above.
+        for error in &errors {
+            match error {
+                LastError::HostNotFound
+                | LastError::ResolverTimeout
+                | LastError::Resolver(_)
+                | LastError::Denied
+                | LastError::Loop
+                | LastError::Refused
+                | LastError::ConnectTimeout
+                | LastError::Connect(_)
+                | LastError::Certificate(_)
+                | LastError::Tls(_)
+                | LastError::HandshakeTimeout
+                | LastError::PublishTimeout
+                | LastError::Rejected(_)
+                | LastError::NeedsCredentials
+                | LastError::WrongCredentials
+                | LastError::Closed
+                | LastError::Reset
+                | LastError::Guarded(_)
+                | LastError::NotRtmp
+                | LastError::NoPong
+                | LastError::NotReading
+                | LastError::NoRoom => {}
+            }
+        }
+        errors
+    }
+
     /// The target's own words: code and description of its answer, either of which may be empty.
     pub fn rejected(code: &str, description: &str) -> LastError {
         let text = match (code.trim(), description.trim()) {

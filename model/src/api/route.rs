@@ -1,0 +1,199 @@
+//! The routes of the JSON API, as one table.
+
+/// A request that the API answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Workers and zone.
+    Health,
+    /// The applications of nginx.conf.
+    Applications,
+    /// What the daemon's own players present.
+    Ticket,
+    /// Every live stream.
+    Streams,
+    /// Drops the publisher that the arguments name.
+    DropStreams,
+    /// The RTMP players of a stream.
+    Players,
+    /// Drops one of them.
+    DropPlayer,
+    /// One live stream.
+    Stream,
+    /// Drops its publisher.
+    DropStream,
+    /// Server-sent events.
+    Events,
+    /// Every key.
+    Keys,
+    /// Makes a key.
+    AddKey,
+    /// Revokes a key.
+    RevokeKey,
+    /// Gives a key a new secret.
+    RotateKey,
+    /// Every target.
+    Targets,
+    /// Makes a target.
+    AddTarget,
+    /// One target.
+    Target,
+    /// Changes a target.
+    ChangeTarget,
+    /// Removes a target.
+    RemoveTarget,
+    /// Writes the state file.
+    SaveState,
+    /// Mints a token.
+    MintToken,
+}
+
+/// Method and path of each route. `{app}` stands for one or more parts, as an application's name may have slashes; any other name
+/// in braces for one. The first row that fits decides.
+pub const ROUTES: [(&str, &str, Route); 21] = [
+    ("GET", "/v1/health", Route::Health),
+    ("GET", "/v1/applications", Route::Applications),
+    ("GET", "/v1/ticket", Route::Ticket),
+    ("GET", "/v1/streams", Route::Streams),
+    ("DELETE", "/v1/streams", Route::DropStreams),
+    ("GET", "/v1/streams/{app}/{name}/players", Route::Players),
+    ("DELETE", "/v1/streams/{app}/{name}/players/{id}", Route::DropPlayer),
+    ("GET", "/v1/streams/{app}/{name}", Route::Stream),
+    ("DELETE", "/v1/streams/{app}/{name}", Route::DropStream),
+    ("GET", "/v1/events", Route::Events),
+    ("GET", "/v1/keys", Route::Keys),
+    ("POST", "/v1/keys", Route::AddKey),
+    ("DELETE", "/v1/keys/{id}", Route::RevokeKey),
+    ("POST", "/v1/keys/{id}/rotate", Route::RotateKey),
+    ("GET", "/v1/targets", Route::Targets),
+    ("POST", "/v1/targets", Route::AddTarget),
+    ("GET", "/v1/targets/{id}", Route::Target),
+    ("PATCH", "/v1/targets/{id}", Route::ChangeTarget),
+    ("DELETE", "/v1/targets/{id}", Route::RemoveTarget),
+    ("POST", "/v1/state/save", Route::SaveState),
+    ("POST", "/v1/tokens", Route::MintToken),
+];
+
+/// A route and the parts of the path that fill its braces in; those that it does not have are empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'p> {
+    /// Which.
+    pub route: Route,
+    /// The parts of the application's name.
+    pub app: &'p [&'p str],
+    /// A stream's name.
+    pub name: &'p str,
+    /// A key's, target's or player's id.
+    pub id: &'p str,
+}
+
+/// Why no route fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// No row has the path.
+    Path,
+    /// Other methods have it: these, as the header `Allow` lists them.
+    Method(String),
+}
+
+/// Finds the route of a request. `HEAD` is answered as `GET` is.
+///
+/// # Errors
+///
+/// Says whether the path or only the method is unknown.
+pub fn find<'p>(method: &str, path: &'p [&'p str]) -> Result<Found<'p>, NotFound> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    let fitting =
+        || ROUTES.iter().filter_map(|(of, pattern, route)| Some((*of, fit(pattern, *route, path)?)));
+    if let Some((_, found)) = fitting().find(|(of, _)| *of == method) {
+        return Ok(found);
+    }
+    let mut allowed: Vec<&str> = Vec::new();
+    for (of, _) in fitting() {
+        let named: &[&str] = if of == "GET" { &["GET", "HEAD"] } else { &[of] };
+        allowed.extend(named.iter().filter(|method| !allowed.contains(method)).copied().collect::<Vec<_>>());
+    }
+    if allowed.is_empty() { Err(NotFound::Path) } else { Err(NotFound::Method(allowed.join(", "))) }
+}
+
+/// Lays a path over a pattern.
+fn fit<'p>(pattern: &str, route: Route, path: &'p [&'p str]) -> Option<Found<'p>> {
+    let mut found = Found { route, app: &[], name: "", id: "" };
+    let pattern: Vec<&str> = pattern.split('/').skip(1).collect();
+    // What `{app}` takes beyond one part.
+    let surplus = path.len().checked_sub(pattern.len())?;
+    let mut at = 0;
+    for piece in pattern {
+        let part = *path.get(at)?;
+        match piece {
+            "{app}" => {
+                found.app = path.get(at..=at + surplus)?;
+                at += surplus;
+            }
+            "{name}" => found.name = part,
+            "{id}" => found.id = part,
+            literal if literal == part => {}
+            _ => return None,
+        }
+        at += 1;
+    }
+    (at == path.len()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_row_that_fits_decides() {
+        for (method, path, route, app, name, id) in [
+            ("GET", &["v1", "health"][..], Route::Health, &[][..], "", ""),
+            ("HEAD", &["v1", "health"], Route::Health, &[], "", ""),
+            ("GET", &["v1", "streams", "live", "show"], Route::Stream, &["live"], "show", ""),
+            ("GET", &["v1", "streams", "live", "show", "players"], Route::Players, &["live"], "show", ""),
+            ("GET", &["v1", "streams", "a", "b", "c"], Route::Stream, &["a", "b"], "c", ""),
+            (
+                "DELETE",
+                &["v1", "streams", "a", "players", "7"],
+                Route::DropStream,
+                &["a", "players"],
+                "7",
+                "",
+            ),
+            (
+                "DELETE",
+                &["v1", "streams", "a", "b", "c", "players", "7"],
+                Route::DropPlayer,
+                &["a", "b"],
+                "c",
+                "7",
+            ),
+            ("GET", &["v1", "streams", "live", ""], Route::Stream, &["live"], "", ""),
+            ("POST", &["v1", "keys", "k1", "rotate"], Route::RotateKey, &[], "", "k1"),
+        ] {
+            assert_eq!(find(method, path), Ok(Found { route, app, name, id }), "{method} {path:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_says_why() {
+        let allowed = |methods: &str| Err(NotFound::Method(methods.into()));
+        for path in
+            [&["v1"][..], &["v1", "nothing"], &["v1", "streams", "live"], &["v1", "keys", "k", "x"], &[]]
+        {
+            assert_eq!(find("GET", path), Err(NotFound::Path), "{path:?}");
+        }
+        assert_eq!(find("PUT", &["v1", "streams"]), allowed("GET, HEAD, DELETE"));
+        assert_eq!(find("PUT", &["v1", "targets", "t"]), allowed("GET, HEAD, PATCH, DELETE"));
+        assert_eq!(find("GET", &["v1", "tokens"]), allowed("POST"));
+        assert_eq!(find("POST", &["v1", "events"]), allowed("GET, HEAD"));
+    }
+
+    #[test]
+    fn each_route_has_one_row() {
+        for (at, (method, path, route)) in ROUTES.iter().enumerate() {
+            let others = || ROUTES.iter().take(at);
+            assert!(others().all(|(_, _, other)| other != route), "{route:?}");
+            assert!(others().all(|(of, other, _)| (of, other) != (method, path)), "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Why `GET /v1/health` says `degraded`.
+
+/// Share of the zone in use from which on it is nearly full, percent.
+const NEARLY_FULL: usize = 90;
+
+/// A reason. Displays as the sentence in `reasons`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A worker's event loop does not come round.
+    #[error("worker {pid} has been stuck for {ms} ms")]
+    StuckWorker {
+        /// Its process.
+        pid: u32,
+        /// Since when.
+        ms: u64,
+    },
+    /// The zone is nearly full.
+    #[error("the zone is {percent} % full")]
+    ZoneFull {
+        /// How full.
+        percent: usize,
+    },
+    /// The last write of the state file failed.
+    #[error("the state file cannot be written: no key or target can be added, changed or removed for good")]
+    StateFile,
+    /// `weir_min_free` stops HLS, DASH and `record` of an application.
+    #[error("less than \"weir_min_free\" is free: application \"{app}\" writes no files")]
+    DiskFull {
+        /// The application.
+        app: String,
+    },
+}
+
+impl Reason {
+    /// Returns the reason of a zone of which so much is used, if it is one.
+    pub fn of_zone(used: usize, all: usize) -> Option<Reason> {
+        (used * 100 >= all * NEARLY_FULL).then(|| Reason::ZoneFull { percent: used * 100 / all.max(1) })
+    }
+
+    /// Returns one reason of each kind, for the documentation's test.
+    pub fn one_of_each() -> [Reason; 4] {
+        // A new kind does not compile until it has its place here and below.
+        match Reason::StateFile {
+            Reason::StuckWorker { .. }
+            | Reason::ZoneFull { .. }
+            | Reason::StateFile
+            | Reason::DiskFull { .. } => [
+                Reason::StuckWorker { pid: 27439, ms: 2410 },
+                Reason::ZoneFull { percent: 91 },
+                Reason::StateFile,
+                Reason::DiskFull { app: "live".into() },
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_nearly_full_from_90_percent_on() {
+        assert_eq!(Reason::of_zone(899, 1000), None);
+        assert_eq!(Reason::of_zone(900, 1000), Some(Reason::ZoneFull { percent: 90 }));
+        assert_eq!(Reason::of_zone(1000, 1000), Some(Reason::ZoneFull { percent: 100 }));
+        assert_eq!(Reason::of_zone(1, 0), Some(Reason::ZoneFull { percent: 100 }));
+    }
+}
