@@ -50,8 +50,6 @@ pub struct Response {
 pub enum Step {
     /// It is answered.
     Answer(Response),
-    /// This runs in the thread pool first.
-    Work(Work),
     /// This sees to it that it is answered later.
     Suspend(Box<dyn FnOnce(Waiting)>),
     /// It is answered piece by piece.
@@ -59,11 +57,6 @@ pub enum Step {
     /// It is answered with events from here on, until the client leaves.
     Follow(events::Position),
 }
-
-/// Work for the thread pool.
-pub type Work = Box<dyn FnOnce() -> Done + Send>;
-/// What the event loop makes of it.
-pub type Done = Box<dyn FnOnce() -> Step + Send>;
 
 impl Response {
     fn json(status: u16, body: &impl serde::Serialize) -> Response {

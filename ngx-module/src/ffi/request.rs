@@ -15,9 +15,9 @@ use weir_model::{
     origin::{self, Foreign},
 };
 
-use super::{callback, collections, conf, event_stream, export, log, thread};
+use super::{callback, collections, conf, event_stream, export, log};
 use crate::{
-    api::{self, Done, Pieces, Response, Step},
+    api::{self, Pieces, Response, Step},
     settings::{LocationSettings, ServerName},
 };
 
@@ -101,21 +101,6 @@ unsafe extern "C" fn body_read(r: *mut ngx_http_request_t) {
     }
 }
 
-/// The work in the thread pool is over.
-///
-/// # Safety
-///
-/// `r` was kept alive for it.
-pub(super) unsafe fn resume(r: *mut ngx_http_request_t, done: Option<Done>) {
-    // SAFETY: by contract. The connection outlives the request.
-    unsafe {
-        let connection: *mut ngx_connection_t = (*r).connection;
-        let step = callback::guard("an API request", None, || done.map(|done| done()));
-        proceed(r, step);
-        ngx_http_run_posted_requests(connection);
-    }
-}
-
 /// A request that is answered later, from the event loop. It stays alive until then; one that is forgotten is answered
 /// with 500.
 pub struct Waiting(*mut ngx_http_request_t);
@@ -168,10 +153,6 @@ unsafe fn proceed(r: *mut ngx_http_request_t, step: Option<Step>) {
     unsafe {
         let outcome = match step {
             Some(Step::Answer(response)) => send(r, response),
-            Some(Step::Work(work)) => match thread::run(r, work) {
-                true => return,
-                false => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
-            },
             Some(Step::Suspend(work)) => return work(Waiting::hold(r)),
             Some(Step::Pieces(pieces)) => match begin_pieces(r, pieces) {
                 None => return,

@@ -3,18 +3,17 @@
 use std::{ffi::c_void, ptr};
 
 use nginx_sys::{
-    NGX_OK, ngx_array_t, ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_event_t, ngx_http_request_t, ngx_int_t,
-    ngx_module_t, ngx_pool_t, ngx_str_t, ngx_thread_pool_t, ngx_thread_task_t,
+    NGX_OK, ngx_array_t, ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_event_t, ngx_int_t, ngx_module_t,
+    ngx_str_t, ngx_thread_pool_t, ngx_thread_task_t,
 };
 
-use super::{callback, request, rtmp_sys::symbol};
-use crate::api::{Done, Work};
+use super::{callback, rtmp_sys::symbol};
 
 /// A pool of one thread. Work of one kind does not wait for that of another, which may take its time: a disk that is
 /// slow, or a file that another process has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
-    /// The state file, and what else a request waits for.
+    /// The state file.
     State,
     /// Names of hosts.
     Names,
@@ -41,13 +40,11 @@ fn word(text: &'static str) -> ngx_str_t {
     ngx_str_t { len: text.len() - 1, data: text.as_ptr().cast_mut() }
 }
 
-type TaskAlloc = unsafe extern "C" fn(*mut ngx_pool_t, usize) -> *mut ngx_thread_task_t;
 type TaskPost = unsafe extern "C" fn(*mut ngx_thread_pool_t, *mut ngx_thread_task_t) -> ngx_int_t;
 type PoolGet = unsafe extern "C" fn(*mut ngx_cycle_t, *mut ngx_str_t) -> *mut ngx_thread_pool_t;
 
 /// The functions of nginx's thread pool: an nginx without threads has none of them.
 struct Threads {
-    task_alloc: TaskAlloc,
     task_post: TaskPost,
     pool_get: PoolGet,
     module: *mut ngx_module_t,
@@ -58,7 +55,6 @@ impl Threads {
         // SAFETY: the functions have the types that nginx declares in ngx_thread_pool.h.
         unsafe {
             Some(Threads {
-                task_alloc: std::mem::transmute::<*mut c_void, TaskAlloc>(symbol("ngx_thread_task_alloc\0")?),
                 task_post: std::mem::transmute::<*mut c_void, TaskPost>(symbol("ngx_thread_task_post\0")?),
                 pool_get: std::mem::transmute::<*mut c_void, PoolGet>(symbol("ngx_thread_pool_get\0")?),
                 module: symbol("ngx_thread_pool_module\0")?.cast(),
@@ -111,67 +107,6 @@ pub(super) fn start_pools(cycle: *mut ngx_cycle_t) {
     }
 }
 
-struct Job {
-    request: *mut ngx_http_request_t,
-    work: Option<Work>,
-    done: Option<Done>,
-}
-
-/// Runs `work` in the pool, then its outcome in the event loop, where the request is answered. The request
-/// stays alive until then. `false` when the pool takes no more.
-///
-/// # Safety
-///
-/// `request` is alive and its body has been read.
-pub(super) unsafe fn run(request: *mut ngx_http_request_t, work: Work) -> bool {
-    let Some(threads) = Threads::find() else { return false };
-    let mut name = Pool::State.name();
-    // SAFETY: the running cycle has the pool of `add_pool`; the task is allocated in the request's pool,
-    // which `blocked` keeps (ngx_http_terminate_request).
-    unsafe {
-        let pool = (threads.pool_get)(nginx_sys::ngx_cycle, &mut name);
-        let task = (threads.task_alloc)((*request).pool, 0);
-        if pool.is_null() || task.is_null() {
-            return false;
-        }
-        let job = Box::into_raw(Box::new(Job { request, work: Some(work), done: None }));
-        (*task).ctx = job.cast();
-        (*task).handler = Some(in_pool);
-        (*task).event.data = job.cast();
-        (*task).event.handler = Some(in_event_loop);
-        if (threads.task_post)(pool, task) != NGX_OK as ngx_int_t {
-            drop(Box::from_raw(job));
-            return false;
-        }
-        let main = &mut *(*request).main;
-        main.set_blocked(main.blocked() + 1);
-        true
-    }
-}
-
-/// ngx_thread_task_t.handler: on a thread of the pool.
-unsafe extern "C" fn in_pool(job: *mut c_void, _log: *mut nginx_sys::ngx_log_t) {
-    callback::guard("work of the thread pool", (), || {
-        // SAFETY: the job of `run`; the event loop does not touch it until this returns. The work is `Send`.
-        let job = unsafe { &mut *job.cast::<Job>() };
-        job.done = job.work.take().map(|work| work());
-    });
-}
-
-/// The task's event, back in the event loop.
-unsafe extern "C" fn in_event_loop(event: *mut ngx_event_t) {
-    callback::guard("the outcome of the thread pool", (), || {
-        // SAFETY: `data` is the job of `run`, and this its last use.
-        let job = unsafe { Box::from_raw((*event).data.cast::<Job>()) };
-        // SAFETY: the request was kept alive by `blocked`.
-        unsafe {
-            let main = &mut *(*job.request).main;
-            main.set_blocked(main.blocked() - 1);
-            request::resume(job.request, job.done);
-        }
-    });
-}
-
 /// What goes on in the event loop after work of [`run_alone`].
 pub type After = Box<dyn FnOnce() + Send>;
 
@@ -214,7 +149,7 @@ pub fn run_alone(pool: Pool, work: impl FnOnce() -> After + Send + 'static) -> b
 /// ngx_thread_task_t.handler: on a thread of the pool.
 unsafe extern "C" fn alone_in_pool(alone: *mut c_void, _log: *mut nginx_sys::ngx_log_t) {
     callback::guard("work of the thread pool", (), || {
-        // SAFETY: as in `in_pool`.
+        // SAFETY: the task of `run_alone`; the event loop does not touch it until this returns. The work is `Send`.
         let alone = unsafe { &mut *alone.cast::<Alone>() };
         alone.after = alone.work.take().map(|work| work());
     });
