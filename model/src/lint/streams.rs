@@ -50,13 +50,14 @@ fn same_name(places: &[&Directive]) -> Option<Advice> {
     let [first, others @ ..] = places else { return None };
     let last = others.last()?;
     let problem = format!(
-        "\"{}\" stands in {} servers (first in {}:{}): they share the names of streams and what is written under them",
-        last.argument(0)?.escape_debug(),
+        "{} \"server\" blocks have an application \"{}\" (first in {}:{}): one stream name can be live in each of them, \
+         and they write to the same files where their folders are the same",
         places.len(),
+        last.argument(0)?.escape_debug(),
         first.file.display(),
         first.line
     );
-    Some(Advice::new(last, Severity::Hint, problem, "give each server's application a name of its own"))
+    Some(Advice::new(last, Severity::Hint, problem, "give each application its own name, or its own folders"))
 }
 
 #[cfg(test)]
@@ -93,6 +94,10 @@ mod tests {
     fn an_application_in_several_servers() {
         let text = "rtmp { server { application live { } application a { } }\nserver { application live { } application b { } } }";
         assert_eq!(places(text), ["2 application"]);
-        assert!(lint(text)[0].contains("\"live\" stands in 2 servers (first in /etc/nginx/nginx.conf:1)"));
+        assert!(
+            lint(text)[0].contains(
+                "2 \"server\" blocks have an application \"live\" (first in /etc/nginx/nginx.conf:1)"
+            )
+        );
     }
 }

@@ -3,11 +3,16 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use weir_model::ServerAddr;
+
 use super::Output;
 use crate::cli::{ApiArgs, ServerArg};
 use crate::config;
 use crate::nginx::{Answer, FreshKey};
 use crate::values::Host;
+
+/// The port of `rtmp://` URLs without one.
+const DEFAULT_PORT: u16 = 1935;
 
 /// The host of the line for OBS, and where it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,7 @@ pub fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api:
         return Output { if_unread, ..Output::json(&answer.text) };
     }
     let Server { host, from } = find(server, api);
+    let host = with_port(host, about.server.as_ref());
     let mut stdout = format!("Key:        {id} for {}/{}", about.app, about.stream);
     if let Some(end) = about.expires_at {
         stdout.push_str(&format!(", until {end}"));
@@ -88,6 +94,16 @@ fn choose(
     }
 }
 
+/// The host with the port of a server block, where the key is limited to one and the host has no port.
+fn with_port(host: String, block: Option<&ServerAddr>) -> String {
+    let port = block.and_then(ServerAddr::socket).map(|socket| socket.port());
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.contains(']'));
+    match port {
+        Some(port) if port != DEFAULT_PORT && !has_port => format!("{host}:{port}"),
+        _ => host,
+    }
+}
+
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
     bare.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|addr: IpAddr| addr.is_loopback())
@@ -96,6 +112,23 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_of_one_server_block_names_its_port() {
+        let line = |host: &str, block: &str| with_port(host.to_owned(), block.parse().ok().as_ref());
+        for (host, block, line_for_obs) in [
+            ("studio", "1936", "studio:1936"),
+            ("studio", "127.0.0.1:1936", "studio:1936"),
+            ("[2001:db8::1]", "[::]:1936", "[2001:db8::1]:1936"),
+            ("studio", "1935", "studio"),
+            ("studio", "", "studio"),
+            ("studio", "unix:/run/rtmp.sock", "studio"),
+            ("studio:1937", "1936", "studio:1937"),
+            ("[2001:db8::1]:1937", "1936", "[2001:db8::1]:1937"),
+        ] {
+            assert_eq!(line(host, block), line_for_obs, "{host} {block}");
+        }
+    }
 
     #[test]
     fn encoders_are_not_sent_to_loopback() {
