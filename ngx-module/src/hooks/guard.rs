@@ -53,7 +53,8 @@ pub enum Passage {
 
 /// A connection begins. Returns whether it may go on.
 pub(super) fn on_connect(session: &mut Session) -> bool {
-    if !stands_before(session) {
+    // The other end of what this server connects to is a stranger whatever `weir_guard` says of clients.
+    if session.is_accepted() && !stands_before(session) {
         return true;
     }
     let client = session.is_accepted() && !session.is_from_worker();

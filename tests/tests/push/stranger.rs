@@ -85,7 +85,19 @@ fn assert_untouched(nginx: &Nginx, expected: &[&str]) {
 
 #[test]
 fn a_target_that_speaks_as_a_client_is_not_heard() {
-    let stage = Stage::set(source("deny play all;").app("private", "weir_publish open; deny play all;"));
+    is_not_heard("");
+}
+
+/// `weir_guard off` is for the clients of this server.
+#[test]
+fn nor_is_it_where_the_guard_is_off() {
+    is_not_heard("weir_guard off;");
+}
+
+#[track_caller]
+fn is_not_heard(rtmp: &str) {
+    let private = "weir_publish open; deny play all;";
+    let stage = Stage::set(source("deny play all;").rtmp(rtmp).app("private", private));
     let _board = publish_board(&stage.nginx);
     let peer = Peer::start(Manners::Says(intrusion()));
     let id = stage.add(&peer.url("app/key"));
@@ -177,7 +189,12 @@ fn chunk(header: &Header, bytes: &[u8]) -> Vec<u8> {
 /// The target waits for this reason, with the connection closed, and takes streams again when it behaves.
 #[track_caller]
 fn assert_closed_for(bytes: Vec<u8>, reason: &str) {
-    let stage = Stage::set(source(""));
+    assert_closed_with("", bytes, reason);
+}
+
+#[track_caller]
+fn assert_closed_with(rtmp: &str, bytes: Vec<u8>, reason: &str) {
+    let stage = Stage::set(source("").rtmp(rtmp));
     let peer = Peer::start(Manners::Sends(bytes));
     let id = stage.add(&peer.url("app/key"));
     let session = stage.wait_error(&id, reason);
@@ -192,7 +209,9 @@ fn assert_closed_for(bytes: Vec<u8>, reason: &str) {
 fn a_message_of_a_target_that_shrinks_ends_the_connection() {
     let full = header(10_000, Format::Full);
     let bytes = [chunk(&full, &[0; 4096]), chunk(&header(1, Format::Full), &[0; 4096])].concat();
-    assert_closed_for(bytes, "closed by weir: length changed within a message");
+    for rtmp in ["", "weir_guard off;"] {
+        assert_closed_with(rtmp, bytes.clone(), "closed by weir: length changed within a message");
+    }
 }
 
 #[test]
