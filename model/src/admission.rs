@@ -62,6 +62,14 @@ pub fn is_relay(location: &str) -> bool {
     location.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rtmp://"))
 }
 
+/// Returns what follows the host in a redirect to another server: the application, and often a stream key. `None` where
+/// nothing follows.
+pub fn path_of(location: &str) -> Option<&str> {
+    let rest = location.get(7..).filter(|_| is_relay(location))?;
+    let path = &rest[rest.find(['/', '?'])?..];
+    (path.len() > 1).then_some(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +101,19 @@ mod tests {
     fn a_redirect_to_a_server_is_told_from_one_to_a_name() {
         assert!(is_relay("rtmp://192.0.2.1/live/x") && is_relay("RTMP://h"));
         assert!(!is_relay("other") && !is_relay("rtmp") && !is_relay("http://h/x"));
+    }
+
+    #[test]
+    fn the_path_of_a_redirect_follows_the_host() {
+        for (location, path) in [
+            ("rtmp://h/live/key", Some("/live/key")),
+            ("RTMP://h:1935/live/key?x=/y", Some("/live/key?x=/y")),
+            ("rtmp://[::1]:1935?key", Some("?key")),
+            ("rtmp://h/", None),
+            ("rtmp://h", None),
+            ("other/key", None),
+        ] {
+            assert_eq!(path_of(location), path, "{location}");
+        }
     }
 }

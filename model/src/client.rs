@@ -15,6 +15,25 @@ pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
         .find_map(|argument| argument.strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
 }
 
+/// Returns `name?args` without tickets: nginx-rtmp logs the arguments, and passes them to hooks. `None` where there is no
+/// ticket.
+pub fn without_ticket(raw: &[u8]) -> Option<Vec<u8>> {
+    ticket_of(raw)?;
+    let question = raw.iter().position(|byte| *byte == b'?')?;
+    let is_ticket = |argument: &&[u8]| {
+        let rest = argument.strip_prefix(TICKET_ARGUMENT.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"="))
+    };
+    let args = raw[question + 1..].split(|byte| *byte == b'&');
+    let kept: Vec<&[u8]> = args.filter(|argument| !is_ticket(argument)).collect();
+    let mut out = raw[..question].to_vec();
+    if !kept.is_empty() {
+        out.push(b'?');
+        out.extend_from_slice(&kept.join(&b'&'));
+    }
+    Some(out)
+}
+
 /// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAddr {
@@ -70,6 +89,20 @@ mod tests {
             ("show?weir_ticket=a?b&weir_ticket=c", Some("a?b")),
         ] {
             assert_eq!(ticket_of(raw.as_bytes()), ticket.map(str::as_bytes), "{raw}");
+        }
+    }
+
+    #[test]
+    fn tickets_are_taken_out() {
+        for (raw, rest) in [
+            ("show", None),
+            ("show?x=1&weir_tickets=a", None),
+            ("show?weir_ticket=a", Some("show")),
+            ("show?x=1&weir_ticket=a&y", Some("show?x=1&y")),
+            ("show?weir_ticket=a&x=b?c&weir_ticket=", Some("show?x=b?c")),
+        ] {
+            let rest = rest.map(|rest| rest.as_bytes().to_vec());
+            assert_eq!(without_ticket(raw.as_bytes()), rest, "{raw}");
         }
     }
 

@@ -377,14 +377,19 @@ pub enum Topic {
     Refused(Command, Refusal),
     /// A pull of nginx-rtmp was refused.
     Pull(Refusal),
+    /// nginx-rtmp itself logs an error of a client's connection.
+    Server,
 }
 
 impl Topic {
     /// The words for each group of topics, which has a place for each reason.
     const GROUPS: [&'static str; 4] = ["publish", "pull", "connect", "play"];
 
+    /// The place of [`Topic::Server`], behind all groups.
+    const SERVER: usize = Topic::GROUPS.len() * Refusal::LABELS.len();
+
     /// The number of topics.
-    pub const COUNT: usize = Topic::GROUPS.len() * Refusal::LABELS.len();
+    pub const COUNT: usize = Topic::SERVER + 1;
 
     /// Returns the place of the topic, below [`Topic::COUNT`]. Wrong keys and tokens that nobody signed share the first place: both
     /// are guesses.
@@ -396,6 +401,7 @@ impl Topic {
             Topic::Pull(refusal) => (1, refusal),
             Topic::Refused(Command::Connect, refusal) => (2, refusal),
             Topic::Refused(Command::Play, refusal) => (3, refusal),
+            Topic::Server => return Topic::SERVER,
         };
         group * Refusal::LABELS.len() + refusal.index()
     }
@@ -403,6 +409,9 @@ impl Topic {
     /// Returns the words for the topic at a place, for a line that sums up many refusals.
     #[must_use]
     pub fn words(index: usize) -> String {
+        if index == Topic::SERVER {
+            return "error lines of nginx-rtmp".to_owned();
+        }
         let (group, reason) = (index / Refusal::LABELS.len(), index % Refusal::LABELS.len());
         let group = Topic::GROUPS.get(group).copied().unwrap_or_default();
         format!("{group} refused: {}", Refusal::LABELS[reason].replace('_', " "))
@@ -475,7 +484,9 @@ mod tests {
         assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
         // Wrong keys and tokens that nobody signed are counted as one.
         assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
-        assert_eq!(Topic::Refused(Command::Play, Refusal::Failed).index(), Topic::COUNT - 1);
+        assert_eq!(Topic::Refused(Command::Play, Refusal::Failed).index(), Topic::COUNT - 2);
+        assert_eq!(Topic::Server.index(), Topic::COUNT - 1);
+        assert_eq!(Topic::words(Topic::Server.index()), "error lines of nginx-rtmp");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | `codec_header` | the configuration of a decoder that nginx-rtmp does not know |
 //! | `incoming` | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
+//! | `client_log` | what nginx-rtmp logs of a client |
 //! | `commands` | where the directives of other modules write to |
 //! | `neighbours` | `exec`, `allow` and `deny` of nginx-rtmp, as they were configured |
 //! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
@@ -32,6 +33,7 @@ mod advice;
 mod allowed;
 pub mod callback;
 pub mod chain;
+mod client_log;
 pub mod codec_header;
 mod collections;
 mod commands;

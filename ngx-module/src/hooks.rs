@@ -16,7 +16,7 @@ pub mod spread;
 
 use std::rc::Rc;
 
-use weir_model::{KeyId, guard::early::Early};
+use weir_model::{KeyId, guard::early::Early, refusal::Topic};
 
 use crate::{
     ffi::{
@@ -106,6 +106,17 @@ impl Drop for Lingering {
     fn drop(&mut self) {
         LINGERING.with(|count| *count = count.saturating_sub(usize::from(self.counted)));
     }
+}
+
+/// nginx-rtmp is about to log an error of a client's connection. Returns whether it may: a client causes as many as it
+/// likes. Those of a publisher whose key or token was accepted are for the admin.
+pub fn may_log(session: &mut Session) -> bool {
+    if session.is_from_worker() || runtime::current().is_none() {
+        return true;
+    }
+    let publish = session.known_state().map(|state| &state.publish);
+    let is_known = publish.is_some_and(|publish| matches!(publish, Publish::Live(live) if live.authorised));
+    is_known || refusal::may_tell(session, Topic::Server)
 }
 
 /// A connection was accepted, or is being made. Returns whether it may go on.

@@ -83,6 +83,10 @@ pub(super) extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             if !push_back(&mut core.events[NGX_RTMP_MSG_VIDEO as usize], events::after_video) {
                 return NGX_ERROR as ngx_int_t;
             }
+            // Before all others: what they log of a client is counted.
+            if !push_front(&mut core.events[NGX_RTMP_CONNECT as usize], events::arrived) {
+                return NGX_ERROR as ngx_int_t;
+            }
             // After nginx-rtmp's own: ngx_rtmp_limit_connect must count first, for it counts at disconnect.
             if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], events::connected)
                 || !push_front(&mut core.events[NGX_RTMP_DISCONNECT as usize], events::disconnected)

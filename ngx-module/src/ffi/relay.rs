@@ -152,6 +152,40 @@ pub(super) unsafe fn context(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> *
     unsafe { (*(*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index)).cast() }
 }
 
+/// Shows the host alone as the address of the servers that a session is relayed to or from: after a redirect, nginx-rtmp
+/// shows the whole URL, with the stream key in it (ngx_rtmp_relay_create_connection).
+///
+/// # Safety
+///
+/// `session` is alive.
+pub(super) unsafe fn hide_paths(session: *mut ngx_rtmp_session_t) {
+    let Some(rtmp) = rtmp_sys::rtmp() else { return };
+    let cut = |context: &ngx_rtmp_relay_ctx_t| {
+        // SAFETY: by contract. The contexts of pushes are alive as long as they are listed, and that of a pull as long as
+        // its players have it; a session has its connection.
+        unsafe {
+            let Some(peer) = context.session.as_ref().filter(|peer| peer.relay() != 0) else { return };
+            let shown = &mut (*peer.connection).addr_text;
+            let text = bytes(shown);
+            if !text.starts_with(b"unix:") {
+                shown.len = text.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(text.len());
+            }
+        }
+    };
+    // SAFETY: as above.
+    unsafe {
+        let Some(own) = context(&rtmp, session).as_ref() else { return };
+        let mut push = own.play;
+        while let Some(context) = push.as_ref() {
+            cut(context);
+            push = context.next;
+        }
+        if let Some(pull) = own.publish.as_ref() {
+            cut(pull);
+        }
+    }
+}
+
 /// A session is about to publish: gives it the relay's context, if its application has `push` lines.
 ///
 /// # Safety

@@ -20,7 +20,7 @@ use weir_model::{
 use weir_zone::WorkerFacts;
 
 use super::{
-    address, chain, conf, export, incoming, interworker, log,
+    address, chain, client_log, conf, export, incoming, interworker, log,
     process::Local,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
@@ -377,7 +377,7 @@ impl Session {
     /// Writes to the session's log; nginx-rtmp adds client and server.
     pub fn log(&self, level: log::Level, message: Arguments<'_>) {
         // SAFETY: the connection's log lives as long as the connection.
-        unsafe { log::to(self.connection().log, level, message) }
+        client_log::own(|| unsafe { log::to(self.connection().log, level, message) });
     }
 }
 
@@ -389,6 +389,12 @@ pub(super) fn enroll(session: *mut ngx_rtmp_session_t) {
 /// A session ends: it is freed after this.
 pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
     ALL.with(|all| all.remove(&session));
+}
+
+/// The session that stands there, if there is one.
+pub(super) fn enrolled(session: *mut ngx_rtmp_session_t) -> Option<Session> {
+    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns.
+    ALL.with(|all| all.contains(&session)).then(|| unsafe { Session::new(session) })
 }
 
 /// Calls `work` with every session of this process.

@@ -13,10 +13,12 @@ use super::{publish::Publish, refusal::refuse_command};
 use crate::ffi::session::Session;
 
 /// What becomes of the answer of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passage {
     /// nginx-rtmp goes on with it.
     GoOn,
+    /// nginx-rtmp goes on with it, and connects to another server. It logs the whole URL, of which this part is hidden.
+    Relay(String),
     /// The client was told: nginx-rtmp hears that it was refused, and the connection lingers.
     Refused,
 }
@@ -28,7 +30,10 @@ pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transac
         Answer::Redirect(location) if command == Command::Publish && renames(session, &location) => {
             return told(session, command, Refusal::Renamed, transaction);
         }
-        Answer::Redirect(_) => return Passage::GoOn,
+        Answer::Redirect(location) => {
+            return admission::path_of(&location)
+                .map_or(Passage::GoOn, |path| Passage::Relay(path.to_owned()));
+        }
         Answer::No(status) => Denial::Status(status),
         Answer::None => Denial::NoAnswer,
     };

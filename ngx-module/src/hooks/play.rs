@@ -3,7 +3,7 @@
 use weir_model::{
     Digest, Refusal, StreamName,
     access::{self, Act},
-    client::ticket_of,
+    client::{ticket_of, without_ticket},
     exec,
     guard::Violation,
     masking,
@@ -78,9 +78,9 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
         return Flow::Done;
     }
     note_own_player(session, &runtime, raw);
-    match judge(&runtime, settings, session, raw) {
-        Ok(None) => Flow::Untouched,
-        Ok(Some(name)) => Flow::Forward(name),
+    let stripped = without_ticket(raw);
+    match judge(&runtime, settings, session, stripped.as_deref().unwrap_or(raw)) {
+        Ok(name) => name.or(stripped).map_or(Flow::Untouched, Flow::Forward),
         Err(refusal) => {
             refuse_command(session, Command::Play, refusal, 0.0);
             Flow::Done

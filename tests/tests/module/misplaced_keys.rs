@@ -4,10 +4,12 @@
 use std::path::PathBuf;
 
 use weir_rtmp::amf0::{Value, Writer};
+use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::{Kind, Message};
 use weir_tests::harness::hook::Answer;
+use weir_tests::harness::media::sample;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Hook, Nginx, Player, Publisher, files, until};
+use weir_tests::harness::{Api, Hook, Manners, Nginx, Peer, Player, Publisher, files, until};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live};
 
@@ -220,6 +222,81 @@ fn an_application_without_keys_is_left_alone() {
         assert!(hook.bodies().iter().any(told), "{call}: {:?}", hook.bodies());
     }
     publisher.close();
+}
+
+/// The ticket with which the daemon's own players are not counted: nginx-rtmp logs the arguments of `play`, and sends them to
+/// `on_play`.
+#[test]
+fn the_ticket_of_the_daemons_players_is_passed_to_nobody() {
+    let hook = Hook::start(Answer::Yes);
+    let nginx = start(&hook);
+    let api = nginx.api();
+    let ticket = api.get("/v1/ticket").expect(200)["ticket"].as_str().unwrap().to_owned();
+    for app in ["plain", "open"] {
+        let publisher = Publisher::to(nginx.rtmp(), &format!("{app}/show")).start().started();
+        wait_live(&api, app, "show");
+        let player = Player::start(nginx.rtmp(), &format!("{app}/show?a=1&weir_ticket={ticket}&b=2"));
+        player.wait_video(1);
+        let alone = Player::start(nginx.rtmp(), &format!("{app}/show?weir_ticket={ticket}"));
+        alone.wait_video(1);
+        assert_eq!(api.stream(app, "show").unwrap()["viewers"]["rtmp"], 0);
+        publisher.close();
+        wait_gone(&api, app, "show");
+    }
+    let played = "call=play&name=show&start=4294965296&duration=0&reset=0";
+    assert_eq!(hook.count(&format!("{played}&a=1&b=2")), 2, "{:?}", hook.bodies());
+    assert_eq!(hook.count(played), 4);
+    is_nowhere(&nginx, &hook, "a ticket", &ticket);
+}
+
+/// nginx-rtmp logs the whole URL, and shows it as the address of the connection.
+#[test]
+fn the_key_of_a_redirect_to_another_server_is_shown_nowhere() {
+    let (push, pull) = (Peer::takes(), Peer::start(Manners::Says(media())));
+    let secret = "averyprivatekeyofanotherserver";
+    let hook = |peer: &Peer| Hook::start(Answer::Redirect(peer.url(&format!("app/{secret}?x=1"))));
+    let (on_publish, on_play) = (hook(&push), hook(&pull));
+    let apps = [("open", "weir_publish open;"), ("plain", "")];
+    let mut config = Config::weir().with_api().http("location /rtmp_stat { rtmp_stat all; }");
+    for (app, policy) in apps {
+        config = config
+            .app(app, &format!("{policy} on_publish {};", on_publish.url()))
+            .app(&format!("{app}-pulled"), &format!("{policy} on_play {};", on_play.url()));
+    }
+    let nginx = config.start();
+    let shown = || Api::new(&nginx.url("")).get("/rtmp_stat").text;
+    for (nth, (app, _)) in apps.iter().enumerate() {
+        let publisher = Publisher::to(nginx.rtmp(), &format!("{app}/show")).start().started();
+        until("it is pushed", 10.0, || push.calls().len() > nth);
+        let player = Player::start(nginx.rtmp(), &format!("{app}-pulled/show"));
+        player.wait_video(5);
+        until("both relays are listed", 5.0, || shown().matches("ngx-local-relay").count() >= 2);
+        assert!(!shown().contains(secret), "{}", shown());
+        assert_eq!(
+            nginx.log_lines(&format!("notify: push 'show' to 'rtmp://127.0.0.1:{}/***'", push.port())).len(),
+            nth + 1
+        );
+        drop(player);
+        publisher.close();
+        until("both relays are gone", 10.0, || !shown().contains("ngx-local-relay"));
+    }
+    // They get it.
+    assert!(push.calls().iter().chain(&pull.calls()).all(|call| call.name == format!("{secret}?x=1")));
+    assert_eq!(files::that_mention(nginx.folder(), secret), Vec::<PathBuf>::new());
+}
+
+/// A stream, as a server sends it.
+fn media() -> Vec<Message> {
+    let tags = sample().headers.iter().chain(&sample().frames);
+    let message = |tag: &Tag| {
+        let kind = match tag.kind {
+            TagKind::Audio => Kind(8),
+            TagKind::Video => Kind::VIDEO,
+            TagKind::Script => Kind(18),
+        };
+        Message { kind, stream_id: 1, timestamp: tag.timestamp, payload: tag.payload.clone() }
+    };
+    tags.map(message).collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::publisher::Builder;
-use weir_tests::harness::{Api, Flood, Netns, Publisher, metrics, until};
+use weir_tests::harness::{Api, Flood, Netns, Player, Publisher, metrics, until};
 
 use super::{BAD_NAME, keyed, wait_gone};
 
@@ -54,6 +54,34 @@ fn each_reason_is_told_ten_times_a_minute_and_counted_always() {
     assert_eq!(nginx.log_lines("publish refused").len(), 30);
     Publisher::to(nginx.rtmp(), "live/a?addr=1").from("127.0.0.10").start().refused(BAD_NAME);
     assert_eq!(nginx.log_lines("publish refused: argument \"addr\" is reserved").len(), 11);
+}
+
+/// nginx-rtmp logs an error for each player whose stream is not there, and for each connection that is too many.
+#[test]
+fn error_lines_of_nginx_rtmp_are_told_ten_times_a_minute() {
+    let nginx = keyed().rtmp("max_connections 4;").app("strict", "idle_streams off;").start();
+    let _publisher = Publisher::to(nginx.rtmp(), "strict/show").start().started();
+    let play = |from: &str| {
+        let player = Player::start_from(from, nginx.rtmp(), "strict/none");
+        until("the player is sent away", 5.0, || player.seen().closed);
+    };
+    (0..14).for_each(|_| play("127.0.0.9"));
+    assert_eq!(nginx.log_lines("live: stream not found").len(), 10);
+    play("127.0.0.10");
+    assert_eq!(nginx.log_lines("live: stream not found").len(), 11);
+    let held: Vec<_> = (0..3)
+        .map(|_| {
+            let publisher = Publisher::to(nginx.rtmp(), "strict/none").unconnected().start();
+            publisher.wait_handshaken();
+            publisher
+        })
+        .collect();
+    for _ in 0..14 {
+        let more = Publisher::to(nginx.rtmp(), "strict/none").from("127.0.0.11").unconnected().start();
+        more.wait_closed(5.0);
+    }
+    assert_eq!(nginx.log_lines("limit: too many connections").len(), 10);
+    drop(held);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use weir_model::refusal::Command;
 use super::NEXT;
 use crate::{
     ffi::{
-        callback,
+        callback, client_log,
         netcall::{self, Handler},
+        relay,
         rtmp_sys::{
             ngx_rtmp_connect_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_t, ngx_rtmp_session_t,
         },
@@ -158,20 +159,20 @@ unsafe fn answered(
             let Some(theirs) = netcall::theirs(command) else { return NGX_ERROR as ngx_int_t };
             let mut safe = Session::new(session);
             let bytes = gather(answer, MAX_ANSWER);
-            match admission::on_answer(&mut safe, command, &bytes, transaction) {
-                Passage::GoOn => {
-                    let outcome = theirs(session, argument, answer);
-                    match outcome == NGX_ERROR as ngx_int_t {
-                        true => failed(&mut safe, command, transaction),
-                        false => outcome,
-                    }
+            let outcome = match admission::on_answer(&mut safe, command, &bytes, transaction) {
+                Passage::GoOn => theirs(session, argument, answer),
+                Passage::Relay(path) => {
+                    let outcome = client_log::hiding(path.into_bytes(), || theirs(session, argument, answer));
+                    relay::hide_paths(session);
+                    outcome
                 }
                 Passage::Refused => {
                     // It forgets the publisher or player, for `on_publish_done` and its like are not for it.
                     with_chain(NO.to_vec(), |no| theirs(session, argument, no));
-                    NGX_OK as ngx_int_t
+                    return NGX_OK as ngx_int_t;
                 }
-            }
+            };
+            if outcome == NGX_ERROR as ngx_int_t { failed(&mut safe, command, transaction) } else { outcome }
         }
     })
 }

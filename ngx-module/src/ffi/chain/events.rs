@@ -9,7 +9,7 @@ use super::{asks, with_message};
 use crate::{
     disk,
     ffi::{
-        callback, codec_header, outgoing as connections, relay,
+        callback, client_log, codec_header, outgoing as connections, relay,
         rtmp_sys::{
             self, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_CHUNK_SIZE, NGX_RTMP_MSG_VIDEO, ngx_rtmp_header_t,
             ngx_rtmp_session_t,
@@ -209,13 +209,25 @@ fn code(passage: Passage) -> ngx_int_t {
     }
 }
 
-/// A connection was accepted, or is being made.
-pub(super) unsafe extern "C" fn connected(
+/// A connection was accepted, or is being made; nothing of nginx-rtmp's has seen it.
+pub(super) unsafe extern "C" fn arrived(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     session::enroll(session);
+    // SAFETY: nginx-rtmp calls with a live session.
+    let session = unsafe { Session::new(session) };
+    callback::guard("a connection", (), || client_log::watch(&session));
+    NGX_OK as ngx_int_t
+}
+
+/// As [`arrived`], when nginx-rtmp has counted the connection.
+pub(super) unsafe extern "C" fn connected(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
     let may = callback::guard("a connection", false, || {
         // SAFETY: nginx-rtmp calls with a live session.
         hooks::on_connect(&mut unsafe { Session::new(session) })
