@@ -20,6 +20,8 @@ pub struct Seen {
     pub video: usize,
     /// Audio messages, likewise.
     pub audio: usize,
+    /// The first two video messages.
+    pub first_videos: Vec<Vec<u8>>,
     /// Timestamp of the first and of the last video message, in milliseconds.
     pub first_video: Option<u32>,
     #[allow(missing_docs)]
@@ -117,6 +119,9 @@ impl Seen {
         match event {
             Event::Media(tag) if tag.kind == TagKind::Video => {
                 self.video += 1;
+                if self.first_videos.len() < 2 {
+                    self.first_videos.push(tag.payload);
+                }
                 self.longest_gap = self.gap();
                 self.last_came = Some(Instant::now());
                 self.first_video.get_or_insert(tag.timestamp);

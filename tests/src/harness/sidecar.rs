@@ -3,8 +3,11 @@
 //! When it is dropped it must end on SIGTERM, leave no process and no panic in its log.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -124,6 +127,25 @@ impl Sidecar {
     /// The port of its HTTP listener.
     pub fn http(&self) -> u16 {
         self.http.number()
+    }
+
+    /// The first event of this kind since the daemon runs; waits for it.
+    #[track_caller]
+    pub fn told(&self, kind: &str) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET /v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n").unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let mut next = || match lines.next() {
+            Some(Ok(line)) => line,
+            other => panic!("no event {kind}: {other:?}\n{}", self.log()),
+        };
+        while next() != format!("event: {kind}") {}
+        loop {
+            if let Some(data) = next().strip_prefix("data: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
     }
 
     /// `weir job ...` asked of this daemon: its exit status, output and errors.

@@ -5,7 +5,7 @@ use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::{Kind, Message};
 use weir_tests::harness::clients::Connection;
 use weir_tests::harness::hook::Answer;
-use weir_tests::harness::media::sample;
+use weir_tests::harness::media::{Enhanced, sample};
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::publisher::Builder;
 use weir_tests::harness::{Api, Hook, Nginx, Player, Publisher, files, until};
@@ -214,4 +214,30 @@ fn closing_before_the_start_forgets_the_headers() {
     });
     assert_eq!(stream["video"]["profile"], "", "{stream}");
     assert_eq!(stream["video"]["width"], 0, "{stream}");
+}
+
+/// nginx-rtmp knows no header of these codecs: players that join later get it as well.
+#[test]
+fn a_hasty_publisher_of_enhanced_rtmp_is_watchable_however_late_on_publish_answers() {
+    for codec in [Enhanced::Hevc, Enhanced::Av1] {
+        for ms in [0, 1500] {
+            let hook = Hook::start(Answer::Late(ms));
+            let nginx =
+                keyed().app("slow", &format!("weir_publish open; on_publish {};", hook.url())).start();
+            let pictures = codec.pictures();
+            let (header, edit) = (pictures.header().to_vec(), move |tag| Some(pictures.replace(tag)));
+            let _publisher = Publisher::to(nginx.rtmp(), "slow/show").hasty().edited(edit).start().started();
+            let api = nginx.api();
+            let stream = until("the header is read", 20.0, || {
+                api.stream("slow", "show").filter(|stream| stream["video"]["width"] == 160)
+            });
+            assert_eq!(stream["video"]["codec"], codec.name().to_uppercase(), "{stream}");
+            assert_eq!(stream["audio"]["profile"], "LC", "{stream}");
+            let player = Player::start(nginx.rtmp(), "slow/show");
+            player.wait_video(10);
+            let first = player.seen().first_videos;
+            assert_eq!(first[0], header, "{codec:?} after {ms} ms");
+            assert_eq!(first[1][0] >> 4 & 7, 1, "a keyframe: {:?}", &first[1][..9]);
+        }
+    }
 }

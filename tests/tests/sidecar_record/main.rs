@@ -2,6 +2,7 @@
 //! Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod enhanced;
 mod files;
 mod odd;
 mod space;

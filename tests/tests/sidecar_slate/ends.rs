@@ -1,10 +1,5 @@
 //! Who ends a stream, or is ended by order, is not filled in for; who falls silent is; and a slate has its time.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
-use serde_json::Value;
 use weir_tests::harness::{Sidecar, until};
 
 use super::{keyed, publish, session, slate, wait_clip};
@@ -57,17 +52,6 @@ fn a_worker_that_dies_loses_its_publishers() {
     sidecar.wait_log("publisher lost: the slate fills in");
 }
 
-/// The first event of this kind since the daemon runs.
-#[track_caller]
-fn told(sidecar: &Sidecar, kind: &str) -> Value {
-    let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET /v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n").unwrap();
-    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
-    lines.find(|line| *line == format!("event: {kind}")).unwrap();
-    lines.find_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap())).unwrap()
-}
-
 #[test]
 fn a_slate_ends_when_its_time_is_over() {
     let nginx = keyed("").start();
@@ -79,7 +63,7 @@ fn a_slate_ends_when_its_time_is_over() {
     sidecar.wait_log("publisher lost: the slate fills in");
     sidecar.wait_log("the slate's time is over");
     until("the stream is gone", 10.0, || session(&nginx, "show").is_none());
-    let told = told(&sidecar, "slate.ended");
+    let told = sidecar.told("slate.ended");
     assert_eq!((&told["name"], &told["reason"]), (&"show".into(), &"time".into()), "{told}");
     // Who comes later is a publisher as any other, and filled in for once more.
     let publisher = publish(&nginx, &key);
