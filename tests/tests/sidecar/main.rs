@@ -8,6 +8,7 @@ mod files;
 mod rtmp;
 mod samples;
 mod supervision;
+mod workers;
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Publisher};
