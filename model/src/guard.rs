@@ -175,7 +175,16 @@ pub const fn unread(answers: usize) -> Result<(), Violation> {
 /// Decides on the `name?args` of a `publish` or `play`, as it stands in the AMF value: nothing of it
 /// may be cut by nginx-rtmp, where two names would become one.
 pub fn name(raw: &[u8]) -> Result<(), Violation> {
-    if raw.len() > publish::MAX_PRESENTED_LEN || raw.contains(&0) { Err(Violation::Name) } else { Ok(()) }
+    fits(raw.len(), raw)
+}
+
+/// Decides on the `name?args` of a `publish` whose arguments `key` and `token` Weir takes out before nginx-rtmp sees it.
+pub fn name_with_credential(raw: &[u8]) -> Result<(), Violation> {
+    fits(publish::public_len(raw), raw)
+}
+
+fn fits(len: usize, raw: &[u8]) -> Result<(), Violation> {
+    if len > publish::MAX_PRESENTED_LEN || raw.contains(&0) { Err(Violation::Name) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::refusal::{ArgumentError, Refusal};
 use crate::secret::{REDACTED, STREAM_KEY_PREFIX, Secret};
 
-/// The longest `name?args`, in bytes. nginx-rtmp cuts what is longer (`NGX_RTMP_MAX_NAME`).
+/// The longest `name?args`, in bytes, without `key` and `token`. nginx-rtmp cuts what is longer (`NGX_RTMP_MAX_NAME`).
 pub const MAX_PRESENTED_LEN: usize = 255;
 
 /// The longest name of an argument, in bytes.
@@ -61,8 +61,9 @@ pub struct Presented {
 impl Presented {
     /// Takes apart the string of the command, as it stands in the AMF value. Nothing is cut or mended.
     pub fn parse(raw: &[u8]) -> Result<Presented, Refusal> {
-        if raw.len() > MAX_PRESENTED_LEN {
-            return Err(Refusal::TooLong { len: raw.len() });
+        let len = public_len(raw);
+        if len > MAX_PRESENTED_LEN {
+            return Err(Refusal::TooLong { len });
         }
         if !raw.iter().all(|byte| (b' '..=b'~').contains(byte)) {
             return Err(Refusal::NotText);
@@ -135,6 +136,18 @@ impl fmt::Debug for Presented {
             .field("args", &self.args)
             .finish()
     }
+}
+
+/// Returns how many bytes of the string of a `publish` may reach nginx-rtmp: all but the arguments `key` and `token`, which Weir
+/// takes out. A token for a name of 128 bytes is longer than nginx-rtmp's limit.
+pub fn public_len(raw: &[u8]) -> usize {
+    let Some(at) = raw.iter().position(|byte| *byte == b'?') else { return raw.len() };
+    let is_secret = |argument: &&[u8]| {
+        let name = argument.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token")
+    };
+    let secret = raw[at + 1..].split(|byte| *byte == b'&').filter(is_secret);
+    raw.len() - secret.map(<[u8]>::len).sum::<usize>()
 }
 
 fn put_once(slot: &mut Option<Secret>, value: &[u8], name: &'static str, at: usize) -> Result<(), Refusal> {
@@ -231,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn key_and_token_are_not_measured() {
+        let token = "t".repeat(700);
+        let presented = parse(&format!("{}?a=1&token={token}&KEY=k", "n".repeat(128))).unwrap();
+        assert_eq!((presented.token.unwrap().expose().len(), presented.args.as_str()), (700, "a=1"));
+        assert_eq!(refusal(&format!("{}?token={token}", "n".repeat(255))), Refusal::TooLong { len: 256 });
+        assert_eq!(refusal(&format!("n?tokens={token}")), Refusal::TooLong { len: 709 });
+    }
+
+    #[test]
     fn measured_again_under_the_public_name() {
         let presented = parse(&format!("wk_key?a=1&token=t&b={}", "x".repeat(120))).unwrap();
         assert_eq!(
@@ -306,7 +328,7 @@ mod tests {
         #[test]
         fn any_bytes_are_taken_apart_or_refused(raw in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(presented) = Presented::parse(&raw) {
-                prop_assert!(raw.len() <= MAX_PRESENTED_LEN);
+                prop_assert!(public_len(&raw) <= MAX_PRESENTED_LEN);
                 prop_assert!(raw.starts_with(presented.name.as_bytes()));
             }
         }

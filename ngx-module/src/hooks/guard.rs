@@ -211,6 +211,12 @@ pub(super) fn on_name(session: &mut Session, raw: &[u8]) -> Option<Violation> {
     guarded.and_then(|_| guard::name(raw).err())
 }
 
+/// A client says `publish` where Weir takes keys and tokens out of the name. Returns what is wrong with that.
+pub(super) fn on_name_with_credential(session: &mut Session, raw: &[u8]) -> Option<Violation> {
+    let guarded = session.known_state().and_then(|state| state.guard.as_ref());
+    guarded.and_then(|_| guard::name_with_credential(raw).err())
+}
+
 /// A client says `publish` or `play`, with no name that could be read. Returns what is wrong with that:
 /// nginx-rtmp would cut it, or take the empty one.
 pub(super) fn on_unreadable_name(session: &mut Session) -> Option<Violation> {

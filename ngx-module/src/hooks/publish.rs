@@ -114,7 +114,11 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         set(session, Publish::FromWorker(name));
         return Flow::Untouched;
     }
-    if let Some(violation) = guard::on_name(session, raw) {
+    let violation = match settings.publish() {
+        Policy::Off => guard::on_name(session, raw),
+        Policy::Key | Policy::Open => guard::on_name_with_credential(session, raw),
+    };
+    if let Some(violation) = violation {
         guard::refuse(session, violation);
         let refusal = Presented::parse(raw).err().unwrap_or(Refusal::NotText);
         return refuse(session, refusal);
