@@ -74,8 +74,8 @@ struct Look {
 /// The streams, and what is done about them.
 struct Watch {
     env: Arc<Env>,
-    machines: BTreeMap<StreamId, Machine>,
-    looks: BTreeMap<StreamId, Look>,
+    machines: BTreeMap<Place, Machine>,
+    looks: BTreeMap<Place, Look>,
     /// Clips that were made, or could not be.
     made: BTreeSet<PathBuf>,
     /// Aborted when this is dropped.
@@ -83,8 +83,16 @@ struct Watch {
     finished: mpsc::UnboundedSender<Finished>,
 }
 
+/// A stream of a `server` block.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    stream: StreamId,
+    /// First address that the block listens on; empty where nginx has one block.
+    server: String,
+}
+
 /// A slate's stream, and how it ended.
-type Finished = (StreamId, Input<'static>);
+type Finished = (Place, Input<'static>);
 
 impl Slates {
     /// Begins, when the configuration has a slate. `bus` has the module's events, and is told of slates.
@@ -112,7 +120,7 @@ impl Slates {
                         Err(RecvError::Closed) => return,
                     },
                     Some(streams) = snapshots.recv() => watch.see(&streams),
-                    Some((id, how)) = ended.recv() => watch.step(clock::now(), &id, how),
+                    Some((place, how)) = ended.recv() => watch.step(clock::now(), &place, how),
                     Some(_) = watch.tasks.join_next() => {}
                 }
             }
@@ -133,8 +141,12 @@ async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<nginx::Stream>>) {
 }
 
 impl Env {
-    fn tell(&self, kind: &str, (app, name): &StreamId, mut data: serde_json::Value) {
+    fn tell(&self, kind: &str, place: &Place, mut data: serde_json::Value) {
+        let (app, name) = &place.stream;
         (data["at"], data["app"], data["name"]) = (json!(clock::now()), json!(app), json!(name));
+        if !place.server.is_empty() {
+            data["server"] = json!(place.server);
+        }
         self.bus.tell(kind, data);
     }
 }
@@ -159,25 +171,25 @@ impl Watch {
         {
             // After a gap in the connection, an event may be an old one.
             let at = text("at").parse().unwrap_or_else(|_| clock::now());
-            self.step(at, &(app, name), input);
+            self.step(at, &Place { stream: (app, name), server: text("server").to_owned() }, input);
         }
     }
 
-    fn step(&mut self, at: Timestamp, id: &StreamId, input: Input<'_>) {
-        let machine = self.machines.entry(id.clone()).or_default();
+    fn step(&mut self, at: Timestamp, place: &Place, input: Input<'_>) {
+        let machine = self.machines.entry(place.clone()).or_default();
         let Some(until) = machine.step(at, input, self.env.slate.time) else { return };
-        let look = self.looks.get(id).copied().unwrap_or_default();
-        let (env, id, finished) = (self.env.clone(), id.clone(), self.finished.clone());
+        let look = self.looks.get(place).copied().unwrap_or_default();
+        let (env, place, finished) = (self.env.clone(), place.clone(), self.finished.clone());
         self.tasks.spawn(async move {
-            let stream = format!("{}/{}", id.0, id.1);
+            let stream = format!("{}/{}", place.stream.0, place.stream.1);
             tracing::warn!(stream, "publisher lost: the slate fills in");
-            let result = fill(&env, &id, look, until).await;
+            let result = fill(&env, &place, look, until).await;
             match &result {
                 Ok(End::Over) => tracing::info!(stream, "the slate's time is over"),
                 Ok(End::GaveWay) => tracing::info!(stream, "the slate gave way to a publisher"),
                 Err(why) => tracing::error!(stream, "the slate is not published: {why}"),
             }
-            let _ = finished.send((id, if result.is_ok() { Input::Finished } else { Input::Failed }));
+            let _ = finished.send((place, if result.is_ok() { Input::Finished } else { Input::Failed }));
         });
     }
 
@@ -188,13 +200,14 @@ impl Watch {
         let is_old = |look: &Look| look.at.is_some_and(|at| now.millis_since(at) > KNOWN_MS);
         self.looks.retain(|_, look| !is_old(look));
         let looks = &self.looks;
-        self.machines.retain(|id, machine| !machine.is_idle() || looks.contains_key(id));
+        self.machines.retain(|place, machine| !machine.is_idle() || looks.contains_key(place));
         for stream in streams {
             let (Ok(app), Ok(name)) = (stream.app.parse(), stream.name.parse()) else { continue };
             let known = stream.video.is_some() || stream.audio.is_some();
             if known && self.env.slate.fits(&stream.app, &stream.name) {
                 let look = Look { geometry: Geometry::of(stream), since: Some(stream.since), at: Some(now) };
-                self.looks.insert((app, name), look);
+                let server = stream.server.clone();
+                self.looks.insert(Place { stream: (app, name), server }, look);
                 self.prepare(look.geometry);
             }
         }
@@ -216,7 +229,7 @@ impl Watch {
 }
 
 /// Publishes the slate in the place of a stream.
-async fn fill(env: &Env, id: &StreamId, look: Look, until: Timestamp) -> Result<End, String> {
+async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End, String> {
     let slate = &env.slate;
     let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     let left = |now: Timestamp| Duration::from_millis(until.as_millis().saturating_sub(now.as_millis()));
@@ -233,15 +246,15 @@ async fn fill(env: &Env, id: &StreamId, look: Look, until: Timestamp) -> Result<
     };
     let mut attempt = 1;
     loop {
-        let url = publish::url(&env.server, &slate.secret_file, id)?;
+        let url = publish::url(&publish::server(&env.server, &at.server)?, &slate.secret_file, &at.stream)?;
         match publish::begin(&url).await {
             Ok(link) => {
-                env.tell("slate.started", id, json!({ "until": until }));
+                env.tell("slate.started", at, json!({ "until": until }));
                 // Players that stay go on from about where the publisher was.
                 let from = look.since.map_or(0, |since| clock::now().millis_since(since)) as u32;
                 let end = publish::publish(link, &clip, from, deadline).await;
                 let reason = if end == End::Over { "time" } else { "publisher" };
-                env.tell("slate.ended", id, json!({ "reason": reason }));
+                env.tell("slate.ended", at, json!({ "reason": reason }));
                 return Ok(end);
             }
             Err(error) if attempt == ATTEMPTS || Instant::now() >= deadline => return Err(error.to_string()),

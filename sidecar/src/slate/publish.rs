@@ -1,5 +1,6 @@
 //! Publishes the slate until its time is over, or until nginx closes the connection: somebody else publishes then.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,6 +27,21 @@ pub enum End {
     Over,
     /// nginx closed the connection.
     GaveWay,
+}
+
+/// Where the `server` block listens whose first address is `block`; `known` is the one that the configuration names, at the same
+/// nginx.
+pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, String> {
+    if block.is_empty() {
+        return Ok(known.clone());
+    }
+    let address: SocketAddr =
+        block.parse().map_err(|_| format!("the stream's server block listens on {block}"))?;
+    let host = match address.ip() {
+        any if any.is_unspecified() => known.host.clone(),
+        ip => ip.to_string(),
+    };
+    Ok(RtmpServer { host, port: address.port() })
 }
 
 /// Where the stream is published, with a token that says that it gives way to every other publisher.
@@ -97,5 +113,22 @@ async fn send(link: &mut Link, clip: &Clip, from: u32, until: Instant) -> Result
                 n += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slate_goes_to_the_block_of_its_stream() {
+        let known = RtmpServer { host: "media.example".into(), port: 1935 };
+        let at = |block: &str| server(&known, block).map(|server| (server.host, server.port));
+        assert_eq!(at(""), Ok(("media.example".into(), 1935)));
+        assert_eq!(at("0.0.0.0:1936"), Ok(("media.example".into(), 1936)));
+        assert_eq!(at("[::]:1936"), Ok(("media.example".into(), 1936)));
+        assert_eq!(at("192.0.2.7:1937"), Ok(("192.0.2.7".into(), 1937)));
+        assert_eq!(at("[2001:db8::1]:1937"), Ok(("2001:db8::1".into(), 1937)));
+        assert!(at("unix:/run/rtmp.sock").is_err());
     }
 }

@@ -6,6 +6,7 @@ mod clips;
 mod ends;
 mod ladder;
 mod recorded;
+mod servers;
 mod viewers;
 mod workers;
 
