@@ -49,6 +49,12 @@ pub fn check<'r>(
     }
 }
 
+/// Returns the host of `host`, `host:port` or `[address]:port`.
+#[must_use]
+pub fn host(authority: &str) -> &str {
+    host_of(authority)
+}
+
 /// Whether a name of a `server` block, as `server_name` has it, stands for this host. A name by regular
 /// expression is somebody else's to compare.
 #[must_use]
@@ -96,8 +102,13 @@ fn is_loopback(host: &str) -> bool {
     address(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
+/// `localhost` and the names below it, which lead nowhere else (RFC 6761, 6.3), and what `/etc/hosts` of distributions calls
+/// the same addresses.
 fn is_localhost(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
+    const NAMES: [&str; 5] =
+        ["localhost", "localhost.localdomain", "localhost6.localdomain6", "ip6-localhost", "ip6-loopback"];
+    let host = host.to_ascii_lowercase();
+    NAMES.contains(&host.as_str()) || host.strip_suffix(".localhost").is_some_and(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -120,6 +131,9 @@ mod tests {
             "[fe80::1%eth0]:80",
             "localhost",
             "LocalHost.:8080",
+            "weir.localhost:8091",
+            "ip6-localhost",
+            "localhost.localdomain",
             "live.example.org",
             "LIVE.example.org:8443",
             "live.example.org.",
@@ -135,6 +149,8 @@ mod tests {
             "evil.example",
             "evil.example:8080",
             "localhost.evil.example",
+            "evillocalhost",
+            ".localhost",
             "127.0.0.1.evil.example",
             "live.example.org.evil.example",
             "x.live.example.org",

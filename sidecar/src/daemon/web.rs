@@ -27,6 +27,7 @@ use super::state::State;
 use crate::config::Daemon;
 use crate::events::{CatchUp, Event};
 use crate::files;
+use crate::values::Host;
 use crate::webhooks::admission::Verdict;
 
 type App = Shared<Arc<State>>;
@@ -42,6 +43,8 @@ const MAX_FORM: usize = 64 << 10;
 pub struct Listeners {
     http: Option<TcpListener>,
     socket: UnixListener,
+    /// What the configuration calls this machine.
+    name: Option<Host>,
 }
 
 /// Takes port and socket, so that a second daemon finds them taken.
@@ -66,7 +69,7 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
         Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address.to_string()))?),
         None => None,
     };
-    Ok(Listeners { http, socket })
+    Ok(Listeners { http, socket, name: config.public_name.clone() })
 }
 
 fn is_socket(path: &std::path::Path) -> bool {
@@ -88,23 +91,29 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{id}/logs", get(logs))
         .route("/v1/jobs/{id}/restart", post(restart));
+    let name: Arc<str> = listeners.name.map(|Host(name)| origin::host(&name).into()).unwrap_or_default();
+    let protected = || middleware::from_fn_with_state(name.clone(), protect);
     if let Some(http) = listeners.http {
-        let app = open().layer(middleware::from_fn(protect)).with_state(state.clone());
+        let app = open().layer(protected()).with_state(state.clone());
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(http, app).await });
     }
-    let app = open().merge(jobs).layer(middleware::from_fn(protect)).with_state(state.clone());
+    let app = open().merge(jobs).layer(protected()).with_state(state.clone());
     tokio::spawn(async move { axum::serve(listeners.socket, app).await });
 }
 
 /// Refuses what a page of another site sends from a browser on this machine, whose clients are trusted. Answers say
 /// that nobody may keep them, or take them for something else.
-async fn protect(request: Request, next: Next) -> Response {
+async fn protect(Shared(name): Shared<Arc<str>>, request: Request, next: Next) -> Response {
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_local = from.is_none_or(|from| from.0.ip().to_canonical().is_loopback());
-    let mut response = match own(request.headers()) {
+    let mut response = match own(request.headers(), &name) {
         Err(foreign) if is_local => {
-            let error = json!({ "error": { "code": "forbidden", "message": foreign.to_string() } });
+            let mut message = foreign.to_string();
+            if matches!(foreign, Foreign::Host(_)) {
+                message.push_str(", the host name of the machine, or public_name of [daemon] in weir.toml");
+            }
+            let error = json!({ "error": { "code": "forbidden", "message": message } });
             (StatusCode::FORBIDDEN, Json(error)).into_response()
         }
         _ => next.run(request).await,
@@ -115,14 +124,14 @@ async fn protect(request: Request, next: Next) -> Response {
     response
 }
 
-/// The machine's own name is a good one, beside those that every machine has.
-fn own(headers: &HeaderMap) -> Result<(), Foreign> {
+/// The machine's own name and the one of the configuration are good ones, beside those that every machine has.
+fn own(headers: &HeaderMap, name: &str) -> Result<(), Foreign> {
     // What is no text is nobody's name.
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let host = headers.get(header::HOST).map(text);
     let origins: Vec<String> = headers.get_all(header::ORIGIN).iter().map(text).collect();
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let is_own_name = |host: &str| origin::is_name(machine.trim(), host);
+    let is_own_name = |host: &str| origin::is_name(machine.trim(), host) || origin::is_name(name, host);
     origin::check(host.as_deref(), origins.iter().map(String::as_str), is_own_name)
 }
 

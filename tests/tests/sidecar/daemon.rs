@@ -220,7 +220,7 @@ fn systemd_is_told_when_it_is_ready_and_that_it_lives() {
 #[test]
 fn pages_of_other_sites_get_nothing() {
     let nginx = open().start();
-    let sidecar = Sidecar::start(&nginx, "");
+    let sidecar = Sidecar::start(&nginx, "public_name = \"Live.example.org:1936\"\n");
     let ask = |request: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -235,7 +235,8 @@ fn pages_of_other_sites_get_nothing() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     for path in ["/metrics", "/healthz", "/v1/events", "/nothing"] {
         let wanted = if path == "/nothing" { 404 } else { 200 };
-        for host in ["localhost", "127.0.0.1:8091", "[::1]:8091", host.trim()] {
+        let names = ["localhost", "weir.localhost", "127.0.0.1:8091", "[::1]:8091", "live.example.org:8091"];
+        for host in names.into_iter().chain([host.trim()]) {
             assert_eq!(ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")), wanted, "{path} {host}");
         }
         assert_eq!(ask(&format!("GET {path} HTTP/1.0\r\n\r\n")), wanted, "{path}");
@@ -250,4 +251,13 @@ fn pages_of_other_sites_get_nothing() {
     }
     let admission = "POST /v1/admission HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(ask(admission), 403);
+    let mut stream = TcpStream::connect(("127.0.0.1", sidecar.http())).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: other.example\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(
+        answer.contains("\\\"other.example\\\" is no name of this server: use an IP address"),
+        "{answer}"
+    );
+    assert!(answer.contains("public_name of [daemon] in weir.toml"), "{answer}");
 }
