@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Notice;
+use crate::durable;
 use crate::files::PRIVATE;
 
 /// A place in the order of notices about one instance or group.
@@ -24,9 +25,8 @@ impl Turn {
         let _lock = lock(&file, "lock")?;
         let number = last(&file)?.wrapping_add(1);
         let new = file.with_extension("new");
-        // Whole for who reads it now. After a loss of power keepalived says everything anew, and a slow disk must not keep
-        // anybody who is told that keepalived ends.
-        PRIVATE.replace(&file, &new, format!("{number} {}\n", notice.role).as_bytes())?;
+        let text = format!("{number} {}\n", notice.role);
+        durable::replace(&file, &new, PRIVATE.file, text.as_bytes())?.log("turn of weir notify", &file);
         Ok(Self { file, number })
     }
 
