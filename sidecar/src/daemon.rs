@@ -3,6 +3,7 @@
 //! Everything happens on one thread: children die with the thread that started them, so it has to be the one that lives as long
 //! as the daemon. Files are written by the runtime's helpers.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,10 +22,10 @@ use crate::follow::{Update, follow};
 use crate::jobs::{Job, Jobs};
 use crate::ladder::Env;
 use crate::ladder::encoders::settle;
-use crate::ladder::plan::plan;
+use crate::ladder::plan::{plan, unpublished};
 use crate::ladder::shelf::Shelves;
 use crate::nginx::Nginx;
-use crate::record::{self, keeper::keep};
+use crate::record::{self, Recordings, keeper::keep};
 use crate::slate::Slates;
 use crate::streams::{Changes, Live, Streams};
 use crate::stuck::Keeper;
@@ -58,7 +59,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         config: Mutex::new(config.clone()),
         bus: bus.clone(),
         shelves: Shelves::default(),
-        recordings: Arc::default(),
+        recordings: Arc::new(Recordings::new(bus.clone())),
         ticket: Mutex::default(),
     });
     let keeper = tokio::spawn(keep(env.clone()));
@@ -80,6 +81,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         notifier: None,
         slates: None,
         workers: None,
+        silent: BTreeSet::new(),
         swept: false,
     };
     daemon.follow()?;
@@ -110,6 +112,8 @@ struct Daemon {
     notifier: Option<Notifier>,
     slates: Option<Slates>,
     workers: Option<Keeper>,
+    /// Sessions whose sound ffmpeg cannot decode.
+    silent: BTreeSet<String>,
     /// What an earlier daemon left was looked through.
     swept: bool,
 }
@@ -153,7 +157,7 @@ impl Daemon {
         loop {
             tokio::select! {
                 update = next_update(&mut self.follower) => self.take(update),
-                Some(id) = ended.recv() => self.jobs(|jobs| jobs.ended(&id)),
+                Some(id) = ended.recv() => self.ended(&id),
                 _ = hangup.recv() => self.reload().await,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -162,6 +166,20 @@ impl Daemon {
         }
         self.drain(&mut ended).await;
         Ok(())
+    }
+
+    /// A job has ended. Where the sound was the reason, its stream's jobs go on without it.
+    fn ended(&mut self, id: &str) {
+        let Some(live) = self.jobs(|jobs| jobs.ended(id)) else { return };
+        if self.silent.insert(live.session.clone()) {
+            let codec = live.audio.as_ref().map(|audio| audio.codec.as_str()).unwrap_or_default();
+            tracing::warn!(
+                stream = live.path(),
+                "sound left out of recordings and ladders: ffmpeg cannot decode it, codec: {codec}"
+            );
+            self.tell_codecs(&live, &Plan::left_out(&live), &[codec]);
+        }
+        self.plan();
     }
 
     fn jobs<T>(&self, change: impl FnOnce(&mut Jobs) -> T) -> T {
@@ -212,7 +230,10 @@ impl Daemon {
     fn follow_up(&mut self, changes: &Changes) {
         for live in &changes.started {
             tracing::info!(stream = live.path(), session = live.session, "stream is live");
-            self.tell_codecs(live);
+            self.look_at_codecs(live);
+            for rung in unpublished(&self.config, live) {
+                tracing::error!(stream = live.path(), "rung not published, {rung}");
+            }
         }
         for (app, name) in &changes.ended {
             tracing::info!(stream = format!("{app}/{name}"), "stream has ended");
@@ -231,28 +252,38 @@ impl Daemon {
     }
 
     /// Says what of a stream does not reach everybody.
-    fn tell_codecs(&self, live: &Live) {
+    fn look_at_codecs(&self, live: &Live) {
         let plan = Plan::of(live);
         let (left_out, not_used) = (Plan::left_out(live), plan.not_used(live));
         if left_out.is_empty() && not_used.is_empty() {
             return;
         }
-        let video = live.video.as_ref().map(|video| &video.codec);
-        let audio = live.audio.as_ref().map(|audio| &audio.codec);
         tracing::warn!(
             stream = live.path(),
             "not in nginx-rtmp's HLS and DASH: {}; not in recordings and ladders: {}",
             words(&left_out),
             words(&not_used)
         );
+        self.tell_codecs(live, &left_out, &not_used);
+    }
+
+    fn tell_codecs(&self, live: &Live, left_out: &[&str], not_used: &[&str]) {
+        let video = live.video.as_ref().map(|video| &video.codec);
+        let audio = live.audio.as_ref().map(|audio| &audio.codec);
         let data = json!({ "at": clock::now(), "app": live.app, "name": live.name, "session": live.session,
             "video": video, "audio": audio, "not_in_hls": left_out, "not_in_jobs": not_used });
         self.state.bus.tell("stream.codecs", data);
     }
 
     fn plan(&mut self) {
-        let ladders = plan(&self.config, self.streams.iter()).into_iter().map(Job::Ladder);
-        let records = record::plan::plan(&self.config, self.streams.iter()).into_iter().map(Job::Record);
+        self.silent.retain(|session| self.streams.iter().any(|live| live.session == *session));
+        let heard = |live: &Live| match self.silent.contains(&live.session) {
+            true => Live { audio: None, ..live.clone() },
+            false => live.clone(),
+        };
+        let live: Vec<Live> = self.streams.iter().map(heard).collect();
+        let ladders = plan(&self.config, live.iter()).into_iter().map(Job::Ladder);
+        let records = record::plan::plan(&self.config, live.iter()).into_iter().map(Job::Record);
         let wanted = ladders.chain(records).collect();
         let is_succeeded = |of: &Live| {
             let now = self.streams.iter().find(|live| (&live.app, &live.name) == (&of.app, &of.name));
@@ -328,7 +359,7 @@ impl Daemon {
         let deadline = Instant::now() + self.config.jobs.grace + Duration::from_secs(2);
         while !self.jobs(Jobs::stop_all) {
             tokio::select! {
-                Some(id) = ended.recv() => self.jobs(|jobs| jobs.ended(&id)),
+                Some(id) = ended.recv() => drop(self.jobs(|jobs| jobs.ended(&id))),
                 () = sleep_until(deadline) => break,
             }
         }

@@ -130,10 +130,14 @@ impl Jobs {
         self.start();
     }
 
-    /// A job has ended.
-    pub fn ended(&mut self, id: &str) {
-        self.running.remove(id);
-        self.start();
+    /// A job has ended. A stream whose sound it could not decode is given back: [`Jobs::want`] its jobs without sound.
+    pub fn ended(&mut self, id: &str) -> Option<Live> {
+        let ended = self.running.remove(id);
+        let silent = ended.filter(|running| running.shared.is_sound_failed());
+        if silent.is_none() {
+            self.start();
+        }
+        silent.map(|running| running.job.live().clone())
     }
 
     /// Starts what is wanted and does not run, as far as there may be processes.

@@ -6,8 +6,8 @@
 //! - [`run`] puts these and the supervisor together for one job
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::UnixListener;
@@ -21,6 +21,7 @@ use crate::config::{Config, Delivery};
 use crate::events::Bus;
 use crate::feed::Feed;
 use crate::files::{PRIVATE, set_mode};
+use crate::playlist::Role;
 use crate::record::Recordings;
 use crate::streams::Live;
 use crate::supervise::backoff::Backoff;
@@ -34,11 +35,14 @@ pub mod plan;
 pub mod publish;
 pub mod shelf;
 
+use ffmpeg::Output;
 use plan::LadderJob;
 use shelf::Shelves;
 
 /// Segments end with key frames, which may be rare.
 const STARVE: Duration = Duration::from_secs(60);
+/// So long after its pictures, sound that ffmpeg can decode can be played.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// What all jobs have in common.
 #[derive(Debug)]
@@ -74,7 +78,10 @@ impl Env {
 /// Which outputs of a job can be played; tells once when all can.
 #[derive(Debug)]
 pub struct Readiness {
-    missing: Mutex<Vec<String>>,
+    missing: Mutex<Vec<Output>>,
+    /// When the first pictures could be played.
+    seen: OnceLock<Instant>,
+    decodes_sound: bool,
     bus: Arc<Bus>,
     shared: Arc<Shared>,
     told: serde_json::Value,
@@ -89,15 +96,20 @@ impl Readiness {
             "app": job.live.app, "name": job.live.name, "session": job.live.session, "renditions": names,
             "deliver": match job.delivery { Delivery::Files(_) => "files", Delivery::Rtmp(_) => "rtmp" },
         });
-        let missing = Mutex::new(outputs.into_iter().map(|output| output.name).collect());
-        Self { missing, bus, shared, told }
+        let (missing, seen) = (Mutex::new(outputs), OnceLock::new());
+        Self { missing, seen, decodes_sound: job.decodes_sound(), bus, shared, told }
     }
 
     /// An output can be played.
     pub fn playable(&self, output: &str) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = missing.len();
-        missing.retain(|name| name != output);
+        missing.retain(|known| known.name != output);
+        let is_silent = before > 0 && missing.iter().all(|known| known.role != Role::Video);
+        let seen = self.seen.get_or_init(Instant::now);
+        if self.decodes_sound && is_silent && !missing.is_empty() && seen.elapsed() > SILENCE {
+            self.shared.fail_sound();
+        }
         if missing.is_empty() && before > 0 {
             let mut data = self.told.clone();
             data["at"] = json!(clock::now());
@@ -150,7 +162,8 @@ async fn run_in(
         let (shared, ready, output) = (shared.clone(), ready.clone(), output.clone());
         match (&job.delivery, &shelf) {
             (Delivery::Rtmp(to), _) => {
-                let publisher = publish::Publisher::new(&job.server, to, &job.live, &output.name);
+                let publisher = publish::Publisher::new(&job.server, to, &job.live, &output.name)
+                    .map_err(std::io::Error::other)?;
                 sinks.spawn(publish::serve(listener, publisher, shared, ready));
             }
             (Delivery::Files(_), Some(shelf)) => {
@@ -167,6 +180,7 @@ async fn run_in(
         arguments: ffmpeg::arguments(&job, place),
         nice: config.jobs.nice,
         policy: policy(&config),
+        decodes_sound: job.decodes_sound(),
     };
     supervise::run(spec, shared, commands).await;
     // What ffmpeg wrote at its end is still to be read.

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::clock;
 use crate::config::record::Format;
 use crate::events::Bus;
 use crate::feed::Feed;
@@ -43,19 +45,35 @@ use writer::Writer;
 
 /// ffmpeg's last bytes are waited for no longer.
 const LAST_BYTES: Duration = Duration::from_millis(500);
+/// Sound that ffmpeg does not decode by then is left out.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The indexes of all folders with recordings.
-#[derive(Debug, Default)]
-pub struct Recordings(Mutex<HashMap<PathBuf, Arc<Index>>>);
+#[derive(Debug)]
+pub struct Recordings {
+    known: Mutex<HashMap<PathBuf, Arc<Index>>>,
+    bus: Arc<Bus>,
+}
 
 impl Recordings {
+    /// None yet. `bus` is told of files that an earlier daemon was writing when it was killed.
+    pub fn new(bus: Arc<Bus>) -> Self {
+        Self { known: Mutex::default(), bus }
+    }
+
     /// The index of a folder, which is made when it is not there.
     pub fn of(&self, folder: &Path) -> io::Result<Arc<Index>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = known.get(folder) {
             return Ok(index.clone());
         }
-        let index = Arc::new(Index::open(folder)?);
+        let (index, salvaged) = Index::open(folder)?;
+        for entry in salvaged {
+            let data = json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "session": entry.session,
+                "file": folder.join(&entry.file), "bytes": entry.bytes, "cut_off": true });
+            self.bus.tell("recording.finished", data);
+        }
+        let index = Arc::new(index);
         known.insert(folder.into(), index.clone());
         Ok(index)
     }
@@ -99,6 +117,11 @@ async fn run_in(
             ..policy
         };
     }
+    let decodes_sound = job.decodes_sound();
+    if decodes_sound {
+        // Its pictures need no encoder: nothing but the sound keeps it from writing.
+        policy.starve = policy.starve.min(SILENCE);
+    }
     let spec = Spec {
         id: job.id.clone(),
         stream: job.live.path(),
@@ -106,6 +129,7 @@ async fn run_in(
         arguments: arguments(job, place),
         nice: config.jobs.nice,
         policy,
+        decodes_sound,
     };
     supervise::run(spec, shared, commands).await;
     sink.close().await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use weir_model::Timestamp;
 
@@ -29,6 +29,8 @@ use crate::clock;
 
 /// Before a job is tried again that could not even begin.
 const PAUSE: Duration = Duration::from_secs(5);
+/// So many runs in a row that make nothing are not the sound's bad luck any more.
+const SILENT_RUNS: u32 = 2;
 
 /// What is to be kept running.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Spec {
     pub nice: u8,
     /// When it is replaced, and how fast.
     pub policy: Policy,
+    /// It decodes sound, and there would be pictures without it.
+    pub decodes_sound: bool,
 }
 
 /// What an operator or the daemon asks of a running job.
@@ -91,6 +95,9 @@ pub struct Shared {
     closing: watch::Sender<bool>,
     /// Another publisher has the name of its stream.
     succeeded: AtomicBool,
+    /// The sound of its stream cannot be decoded.
+    sound_failed: AtomicBool,
+    sound_fails: Notify,
     /// The last lines of its standard error.
     pub output: Output,
 }
@@ -115,6 +122,8 @@ impl Shared {
             renewed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
             succeeded: AtomicBool::new(false),
+            sound_failed: AtomicBool::new(false),
+            sound_fails: Notify::new(),
             output: Output::default(),
         })
     }
@@ -149,6 +158,17 @@ impl Shared {
         self.succeeded.load(Ordering::Relaxed)
     }
 
+    /// The sound of its stream cannot be decoded: the job ends.
+    pub fn fail_sound(&self) {
+        self.sound_failed.store(true, Ordering::Relaxed);
+        self.sound_fails.notify_one();
+    }
+
+    /// Whether the job has ended because of the sound.
+    pub fn is_sound_failed(&self) -> bool {
+        self.sound_failed.load(Ordering::Relaxed)
+    }
+
     /// Becomes true when its input is to end.
     pub fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
@@ -180,9 +200,14 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
     let mut job = Job::new(spec.policy);
     let mut child: Option<Child> = None;
     let mut input = Input::Tick;
+    let mut silent = Silent::default();
     loop {
+        let has_failed = matches!(input, Input::Exited(Exit::Failed));
         let action = job.step(origin.elapsed(), input, clock::random_u32());
         report(&spec, &shared, &job);
+        if spec.decodes_sound && silent.is_over(has_failed, &job, action, shared.status().ready) {
+            return shared.fail_sound();
+        }
         match action {
             Some(Action::Start) => {
                 input = start(&spec, &shared, &mut child);
@@ -209,8 +234,32 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
                 Some(Command::Stop) | None => Input::Stop,
             },
             event = next_event(&mut child) => event_input(&spec, &shared, &mut child, event).await,
+            () = shared.sound_fails.notified() => Input::Stop,
             () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => Input::Tick,
         };
+    }
+}
+
+/// Counts failures of a job that has never been ready. ffmpeg writes nothing before it knows the form of all tracks, so sound that
+/// it cannot decode costs the pictures as well.
+#[derive(Debug, Default)]
+struct Silent {
+    runs: u32,
+    failed_runs: u64,
+    killed: bool,
+}
+
+impl Silent {
+    /// Takes what the job has just done; true when it has failed often enough.
+    fn is_over(&mut self, has_failed: bool, job: &Job, action: Option<Action>, is_ready: bool) -> bool {
+        let failed_runs = job.failed_runs();
+        let is_failure = std::mem::replace(&mut self.failed_runs, failed_runs) != failed_runs;
+        if is_failure && has_failed && !is_ready {
+            // One that was killed had all the time that it needed.
+            self.runs += if self.killed { SILENT_RUNS } else { 1 };
+        }
+        self.killed = matches!(action, Some(Action::Kill(_))) || (self.killed && !is_failure);
+        self.runs >= SILENT_RUNS
     }
 }
 
@@ -319,5 +368,50 @@ async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, ev
                 (false, _) => Exit::Failed,
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        let second = Duration::from_secs(1);
+        Policy {
+            stall: second * 10,
+            starve: second * 30,
+            warm_up: second * 20,
+            grace: second,
+            backoff: backoff::Backoff { first: second, max: second },
+            healthy: second * 60,
+        }
+    }
+
+    /// Runs a job through failures; true when it gives up because of the sound.
+    fn is_over(steps: &[(u64, Input)], is_ready: bool) -> bool {
+        let (mut job, mut silent) = (Job::new(policy()), Silent::default());
+        steps.iter().any(|(second, input)| {
+            let has_failed = matches!(input, Input::Exited(Exit::Failed));
+            let action = job.step(Duration::from_secs(*second), *input, 0);
+            silent.is_over(has_failed, &job, action, is_ready)
+        })
+    }
+
+    #[test]
+    fn two_failures_or_a_long_silence_before_the_first_output_are_the_sounds() {
+        use Input::{Exited, Restart, Started, Stop, Tick};
+        let once = [(0, Tick), (0, Started), (1, Exited(Exit::Failed))];
+        let twice = [(10, Tick), (10, Started), (11, Exited(Exit::Failed))];
+        assert!(!is_over(&once, false));
+        assert!(is_over(&[once, twice].concat(), false));
+        assert!(!is_over(&[once, twice].concat(), true));
+        let clean = [(0, Tick), (0, Started), (1, Exited(Exit::Clean))];
+        assert!(!is_over(&[clean, twice].concat(), false));
+        // Killed because nothing came.
+        assert!(is_over(&[(0, Tick), (0, Started), (90, Tick), (91, Exited(Exit::Failed))], false));
+        // Told to end, and killed because it does not.
+        let told = |input| [(0, Tick), (0, Started), (5, input), (9, Tick), (9, Exited(Exit::Failed))];
+        assert!(!is_over(&told(Restart), false));
+        assert!(!is_over(&told(Stop), false));
     }
 }

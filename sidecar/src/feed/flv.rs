@@ -24,7 +24,8 @@ pub fn begin(headers: &Headers, time: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a frame. H.264 and AAC of Enhanced RTMP get their old form.
+/// Appends a frame. H.264 and AAC of Enhanced RTMP get their old form, and MP3 the number that ffmpeg knows: its frames name their
+/// rate themselves.
 pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     let read = match frame.kind {
         TagKind::Audio => media::audio(&frame.payload),
@@ -37,10 +38,15 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
             [&[first, 1], &composition.to_be_bytes()[1..], read.data].concat()
         }
         Some(read) if frame.kind == TagKind::Audio && read.codec.is_aac() => [&[0xaf, 1], read.data].concat(),
-        Some(read) if read.codec == Codec::FourCc(*b".mp3") => [&[0x2f], read.data].concat(),
+        Some(read) if frame.kind == TagKind::Audio && is_mp3(read.codec) => [&[0x2f], read.data].concat(),
         _ => frame.payload.clone(),
     };
     write_tag(&Tag { kind: frame.kind, timestamp: stamp(frame.time), payload }, out);
+}
+
+/// As Enhanced RTMP names it, or the 14 that FLV has for MP3 of 8 kHz.
+fn is_mp3(codec: Codec) -> bool {
+    matches!(codec, Codec::FourCc([b'.', b'm', b'p', b'3']) | Codec::Id(14))
 }
 
 /// What the timeline gives is far below 2^32.
@@ -78,5 +84,10 @@ mod tests {
         let payloads: Vec<&[u8]> = tags.iter().map(|tag| &tag.payload[..]).collect();
         assert_eq!(payloads, [b"meta", &[0x17, 0, 0, 0, 0, 1, 100][..], &[0x17, 1, 0, 0, 80, 5]]);
         assert_eq!(tags[2].timestamp, 10_040);
+        // MP3 of 8 kHz.
+        let mut out = Vec::new();
+        let sound = Frame { kind: TagKind::Audio, payload: vec![0xe2, 9, 8], ..picture };
+        frame(&sound, &mut out);
+        assert_eq!(out[11..14], [0x2f, 9, 8]);
     }
 }

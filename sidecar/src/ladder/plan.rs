@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use weir_model::StreamName;
+use weir_model::stream_name::NameError;
+
 use crate::config::{Config, Delivery, Encoder, Ladder, RtmpServer, Rule, RungKind};
 use crate::feed::Plan;
 use crate::streams::Live;
@@ -83,6 +86,13 @@ impl LadderJob {
     pub fn has_source(&self) -> bool {
         self.renditions.iter().any(|rendition| matches!(rendition, Rendition::Copy { .. }))
     }
+
+    /// Whether ffmpeg decodes the sound, and there are pictures beside it.
+    pub fn decodes_sound(&self) -> bool {
+        let is_sound = |rendition: &Rendition| matches!(rendition, Rendition::Audio { .. });
+        let encodes = matches!(self.sound, Some(Sound::Encode(_))) || self.renditions.iter().any(is_sound);
+        encodes && !self.renditions.iter().all(is_sound)
+    }
 }
 
 /// The jobs for what is live. A stream takes the first rule that fits it.
@@ -96,7 +106,10 @@ pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<La
 
 fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
     let feed = Plan::of(live);
-    let renditions = renditions(&rule.ladder, live, feed);
+    let mut renditions = renditions(&rule.ladder, live, feed);
+    if let Delivery::Rtmp(_) = rule.delivery {
+        renditions.retain(|rendition| published(live, rendition.name()).is_ok());
+    }
     if renditions.is_empty() {
         return None;
     }
@@ -115,6 +128,23 @@ fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
         keyframe: rule.ladder.keyframe,
         delivery: rule.delivery.clone(),
     })
+}
+
+/// The name under which a rung is published.
+///
+/// # Errors
+///
+/// The stream's name is so long that no name is left for the rung.
+pub fn published(live: &Live, rung: &str) -> Result<StreamName, NameError> {
+    format!("{}_{rung}", live.name).parse()
+}
+
+/// What an administrator should know of a live stream's rungs that are not published: the rule's names are too long.
+pub fn unpublished(config: &Config, live: &Live) -> Vec<String> {
+    let fits = |rule: &&Rule| rule.app == live.app && rule.stream.fits(live.name.as_str());
+    let rule = config.rules.iter().find(fits).filter(|rule| matches!(rule.delivery, Delivery::Rtmp(_)));
+    let rungs = rule.into_iter().flat_map(|rule| &rule.ladder.rungs);
+    rungs.filter_map(|rung| Some(format!("{}: {}", rung.name, published(live, &rung.name).err()?))).collect()
 }
 
 /// The rungs that make sense for this stream: none above the source.

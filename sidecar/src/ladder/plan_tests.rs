@@ -71,3 +71,21 @@ fn the_first_rule_counts() {
         ("live/cam1/ladder", Some(Sound::Encode(128_000)), Some(Sound::Copy))
     );
 }
+
+#[test]
+fn a_rung_whose_name_would_be_too_long_is_not_published() {
+    let text = "[ladder.l]\nrungs = [\"source\", \"360p\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\n\
+        deliver = \"rtmp\"\nto_app = \"out\"\nsecret_file = \"/s\"\n";
+    let config = config::parse(Path::new("x"), text).unwrap();
+    let made = |length: usize| {
+        let live = live(&"n".repeat(length), Some(("H264", 720)), None);
+        let jobs = plan(&config, std::iter::once(&live));
+        let names: Vec<String> =
+            jobs.iter().flat_map(|job| &job.renditions).map(|rendition| rendition.name().into()).collect();
+        (names, unpublished(&config, &live))
+    };
+    assert_eq!(made(121), (vec!["source".into(), "360p".into()], vec![]));
+    let of_source = "source: name of 129 bytes, at most 128 are allowed".to_owned();
+    assert_eq!(made(122), (vec!["360p".into()], vec![of_source]));
+    assert_eq!((made(128).0, made(128).1.len()), (vec![], 2));
+}

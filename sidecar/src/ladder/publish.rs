@@ -7,13 +7,15 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
-use weir_model::Secret;
+use weir_model::stream_name::NameError;
 use weir_model::token::{Action, Claims, Signer, Subject};
+use weir_model::{Secret, StreamName};
 use weir_rtmp::client::Event;
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 use weir_rtmp::url::Url;
 
 use super::Readiness;
+use super::plan::published;
 use crate::clock;
 use crate::config::{RtmpServer, ToRtmp};
 use crate::publisher::link::{Link, PATIENCE};
@@ -31,22 +33,22 @@ pub struct Publisher {
     port: u16,
     app: weir_model::AppName,
     /// `NAME_RUNG`
-    name: String,
+    name: StreamName,
     rung: String,
     secret_file: PathBuf,
 }
 
 impl Publisher {
     /// Of the rung `rung` of a stream.
-    pub fn new(server: &RtmpServer, to: &ToRtmp, live: &Live, rung: &str) -> Self {
-        Self {
+    pub fn new(server: &RtmpServer, to: &ToRtmp, live: &Live, rung: &str) -> Result<Self, NameError> {
+        Ok(Self {
             host: server.host.trim_matches(['[', ']']).to_owned(),
             port: server.port,
             app: to.app.clone(),
-            name: format!("{}_{rung}", live.name),
+            name: published(live, rung)?,
             rung: rung.to_owned(),
             secret_file: to.secret_file.clone(),
-        }
+        })
     }
 
     /// With a token that nobody else can make, so that nobody else can publish there.
@@ -55,9 +57,8 @@ impl Publisher {
         let secret =
             std::fs::read_to_string(&self.secret_file).map(Secret::new).map_err(|e| named(e.to_string()))?;
         let signer = Signer::new(secret.expose().as_bytes()).map_err(|e| named(e.to_string()))?;
-        let stream = self.name.parse().map_err(|e| format!("{}: {e}", self.name))?;
         let token = signer.mint(&Claims {
-            sub: Subject { app: self.app.clone(), stream: Some(stream) },
+            sub: Subject { app: self.app.clone(), stream: Some(self.name.clone()) },
             act: Action::Publish,
             exp: clock::now().plus_seconds(TOKEN_SECONDS),
             nbf: None,

@@ -52,8 +52,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads what is there. What an earlier daemon was still writing ends where it was left.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    /// Reads what is there. What an earlier daemon was still writing ends where it was left; those files are given beside the
+    /// index.
+    pub fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
         let place = folder.join(PLACE);
         SHARED.make_folder(&place)?;
         let index = Self {
@@ -62,6 +63,7 @@ impl Index {
             unsaved: Mutex::default(),
             saving: Mutex::default(),
         };
+        let mut salvaged = Vec::new();
         for found in fs::read_dir(&place)?.flatten() {
             let path = found.path();
             if path.extension().is_none_or(|extension| extension != "json") {
@@ -70,20 +72,24 @@ impl Index {
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
             let entry = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice::<Entry>(&bytes)?));
             match (number, entry) {
-                (Some(number), Ok(entry)) if is_below(&entry.file) => index.recall(number, entry)?,
+                (Some(number), Ok(entry)) if is_below(&entry.file) => {
+                    salvaged.extend(index.recall(number, entry)?);
+                }
                 (_, Ok(_)) => set_aside(&path, "it leads elsewhere"),
                 (_, Err(error)) => set_aside(&path, &error.to_string()),
             }
         }
-        Ok(index)
+        Ok((index, salvaged))
     }
 
-    fn recall(&self, number: u64, mut entry: Entry) -> io::Result<()> {
+    /// Knows a file again; gives it back when it was cut off.
+    fn recall(&self, number: u64, mut entry: Entry) -> io::Result<Option<Entry>> {
         let Ok(known) = fs::metadata(self.folder.join(&entry.file)) else {
             // Somebody has removed it.
-            return fs::remove_file(self.path(number));
+            return fs::remove_file(self.path(number)).map(|()| None);
         };
-        if entry.ended.is_none() {
+        let is_cut_off = entry.ended.is_none();
+        if is_cut_off {
             let path = self.folder.join(&entry.file);
             let whole = salvage(&path)?;
             if whole == 0 {
@@ -92,7 +98,7 @@ impl Index {
                     entry.file
                 );
                 fs::remove_file(path)?;
-                return fs::remove_file(self.path(number));
+                return fs::remove_file(self.path(number)).map(|()| None);
             }
             let at = known.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
             let at = at.and_then(|at| u64::try_from(at.as_millis()).ok()).map(Timestamp::from_millis);
@@ -101,8 +107,8 @@ impl Index {
             tracing::warn!("recording was cut off, file: {:?}, bytes: {}", entry.file, entry.bytes);
             self.save(number, &entry)?;
         }
-        self.lock().insert(number, entry);
-        Ok(())
+        self.lock().insert(number, entry.clone());
+        Ok(is_cut_off.then_some(entry))
     }
 
     /// The folder.
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn what_was_being_written_is_ended_by_the_next_daemon() {
         let folder = tempfile::tempdir().unwrap();
-        let index = Index::open(folder.path()).unwrap();
+        let (index, _) = Index::open(folder.path()).unwrap();
         fs::create_dir_all(folder.path().join("live/show")).unwrap();
         // An empty `mdat`, and the beginning of another box.
         fs::write(folder.path().join("live/show/a.mp4"), b"\0\0\0\x08mdat\0\0\0").unwrap();
@@ -235,14 +241,15 @@ mod tests {
         index.add(entry("live/show/never-begun.mp4")).unwrap();
         index.add(entry("../elsewhere.mp4")).unwrap();
         fs::write(folder.path().join(".recordings/7.json"), b"{").unwrap();
-        let index = Index::open(folder.path()).unwrap();
+        let (index, salvaged) = Index::open(folder.path()).unwrap();
+        assert_eq!(salvaged.len(), 1);
         let entries = index.entries();
         assert_eq!(entries.len(), 1, "{entries:?}");
         assert!(entries[0].1.ended.is_some() && entries[0].1.bytes == 8);
         assert!(!folder.path().join("live/show/empty.mp4").exists());
         index.remove(entries[0].0).unwrap();
         assert!(!folder.path().join("live").exists() && folder.path().exists());
-        assert!(Index::open(folder.path()).unwrap().entries().is_empty());
+        assert!(Index::open(folder.path()).unwrap().0.entries().is_empty());
         assert!(folder.path().join(".recordings/7.corrupt").exists());
     }
 }

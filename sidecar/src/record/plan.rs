@@ -35,6 +35,15 @@ impl Kept {
     }
 }
 
+impl RecordJob {
+    /// Whether ffmpeg decodes the sound, and there are pictures that it copies.
+    pub fn decodes_sound(&self) -> bool {
+        let plan = Plan::of(&self.live);
+        let is_copied = self.live.audio.as_ref().is_some_and(|audio| audio.codec == "AAC");
+        matches!(self.kept, Kept::Recording(_)) && plan.video && plan.audio && !is_copied
+    }
+}
+
 /// The jobs for what is live. A stream takes the first rule of each kind that fits it.
 pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<RecordJob> {
     live.flat_map(|live| {

@@ -28,7 +28,7 @@ fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index
         video: None,
         audio: None,
     };
-    let index = Arc::new(Index::open(folder).unwrap());
+    let index = Arc::new(Index::open(folder).unwrap().0);
     let bus = Bus::new(1);
     (Writer::new(rule, live, index.clone(), bus.clone()), index, bus)
 }

@@ -116,6 +116,7 @@ pub struct Job {
     /// Failures in a row.
     failures: u32,
     starts: u64,
+    failed_runs: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +155,13 @@ enum Then {
 impl Job {
     /// One that starts at the first tick.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, phase: Phase::Waiting { until: Duration::ZERO }, failures: 0, starts: 0 }
+        Self {
+            policy,
+            phase: Phase::Waiting { until: Duration::ZERO },
+            failures: 0,
+            starts: 0,
+            failed_runs: 0,
+        }
     }
 
     /// Where it is.
@@ -171,6 +178,11 @@ impl Job {
     /// How often it was started again.
     pub fn restarts(&self) -> u64 {
         self.starts.saturating_sub(1)
+    }
+
+    /// How many runs ended, or could not begin, although nobody had asked for it.
+    pub fn failed_runs(&self) -> u64 {
+        self.failed_runs
     }
 
     /// When it is to be asked with [`Input::Tick`] at the latest.
@@ -284,6 +296,7 @@ impl Job {
     fn after_failure(&mut self, now: Duration, jitter: u32) -> Option<Action> {
         let wait = self.policy.backoff.wait(self.failures, jitter);
         self.failures = self.failures.saturating_add(1);
+        self.failed_runs += 1;
         self.phase = Phase::Waiting { until: now + wait };
         None
     }

@@ -128,9 +128,17 @@ fn what_was_written_before_a_kill_is_playable() {
         let cut_off = files(&folder, format)[1].clone();
         assert!(video_times(&cut_off).len() >= 10, "{cut_off:?}");
         assert!(entries(&folder)[1]["ended"].is_null());
+        let before = video_times(&cut_off);
         sidecar.start_again();
         wait_ended(&folder, 2);
         sidecar.wait_log("recording was cut off");
+        // Nothing that was whole is lost, and the file is told of as it is now.
+        let told = sidecar.told("recording.finished");
+        assert_eq!((&told["file"], &told["cut_off"]), (&cut_off.to_str().into(), &true.into()), "{told}");
+        assert_eq!(told["bytes"], cut_off.metadata().unwrap().len(), "{told}");
+        let after = video_times(&cut_off);
+        assert!(before.starts_with(&after) && before.len() - after.len() <= 10, "{before:?} {after:?}");
+        assert_good(&cut_off);
         until("a third file is written", 20.0, || grown(2));
         publisher.close();
         wait_ended(&folder, 3);

@@ -71,6 +71,38 @@ fn sound_of_cameras_is_encoded_and_the_pictures_are_kept() {
 }
 
 #[test]
+fn sound_that_cannot_be_decoded_is_left_out_and_the_pictures_are_kept() {
+    let nginx = open().start();
+    let rules = "[[record]]\napp = \"live\"\nstream = \"*\"\nfolder = \"@MEDIA@\"\nmin_free = \"1m\"\n\
+        [ladder.l]\nrungs = [\"source\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\nfolder = \"@MEDIA@/ladder\"\n";
+    let sidecar = Sidecar::start(&nginx, rules);
+    let garbage = |tag: Tag| match (tag.kind, tag.is_header()) {
+        (TagKind::Audio, true) => None,
+        // Speex, by its number.
+        (TagKind::Audio, false) => Some(Tag { payload: [&[0xb6][..], &[0xff; 100]].concat(), ..tag }),
+        _ => Some(tag),
+    };
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").edited(garbage).start().started();
+    sidecar.wait_ready("live/show");
+    until("it is recorded", 30.0, || {
+        sidecar.find("live/show/record").is_some_and(|job| job["ready"] == true)
+    });
+    publisher.send_more(4000);
+    let told = sidecar.told("stream.codecs");
+    assert_eq!(told["audio"], "Speex", "{told}");
+    sidecar.wait_log("sound left out of recordings and ladders: ffmpeg cannot decode it, codec: Speex");
+    publisher.close();
+    wait_ended(&sidecar.media(), 1);
+    let files = files(&sidecar.media(), "mp4")
+        .into_iter()
+        .filter(|file| !file.to_string_lossy().contains("/ladder/"));
+    let files: Vec<PathBuf> = files.collect();
+    assert_whole(&files, ["h264", "h264"]);
+    let codecs = probe(&files[0].to_string_lossy(), &["-show_entries", "stream=codec_name"]);
+    assert_eq!(codecs, "h264");
+}
+
+#[test]
 fn pictures_that_are_shown_before_they_are_decoded_stay_in_order() {
     let nginx = open().start();
     let (files, _sidecar) = recorded(&nginx, |mut tag| {

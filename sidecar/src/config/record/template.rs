@@ -1,10 +1,17 @@
 //! Names of recordings: `{app}/{stream}/{date}/{start}.{ext}`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
 use weir_model::Timestamp;
+
+/// The longest part of a path, in bytes; file systems take 255.
+const MAX_PART: usize = 240;
+/// So much of a longer one's end is kept.
+const TAIL: usize = 60;
 
 /// A path below a folder, with fields in braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +178,20 @@ impl Template {
                 Part::Field(Field::Ext) => path.push_str(names.ext),
             }
         }
-        path.into()
+        path.split('/').map(|part| fitting(part).into_owned()).collect()
     }
+}
+
+/// A part of a path that file systems take, with room for what stands behind it while it is written: of a longer one, the beginning,
+/// a checksum of all of it, and the end, which has the start and the extension as a rule.
+fn fitting(part: &str) -> Cow<'_, str> {
+    if part.len() <= MAX_PART {
+        return part.into();
+    }
+    let sum = Sha256::digest(part.as_bytes());
+    let sum = u64::from_be_bytes(std::array::from_fn(|at| sum[at]));
+    let is_boundary = |at: &usize| part.is_char_boundary(*at);
+    let head = (0..=MAX_PART - TAIL - 18).rev().find(is_boundary).unwrap_or_default();
+    let tail = (part.len() - TAIL..part.len()).find(is_boundary).unwrap_or(part.len());
+    format!("{}~{sum:016x}~{}", &part[..head], &part[tail..]).into()
 }

@@ -35,6 +35,24 @@ fn names_are_made_of_fields() {
 }
 
 #[test]
+fn long_names_fit_into_file_systems() {
+    let start: Timestamp = "2026-11-20T18:03:04.567Z".parse().unwrap();
+    let (app, stream) = ("a".repeat(128), "n".repeat(128));
+    let path = |template: &str, stream: &str| {
+        let names = Names { app: &app, stream, session: "s1a1fa86ebb70001", start, ext: "mp4" };
+        template.parse::<Template>().unwrap().path(&names, 3)
+    };
+    let whole = path("{app}/{stream}/{start}.{ext}", &stream);
+    assert_eq!(whole, Path::new(&format!("{app}/{stream}/20261120T180304Z_3.mp4")));
+    let flat = "é{app}_{stream}_{session}_{start}.{ext}";
+    let cut = path(flat, &stream).into_os_string().into_string().unwrap();
+    assert!(cut.len() <= 240 && cut.starts_with("éaaa"), "{cut}");
+    assert!(cut.ends_with("_s1a1fa86ebb70001_20261120T180304Z_3.mp4"), "{cut}");
+    // Another stream has another name.
+    assert_ne!(path(flat, &format!("m{}", &stream[1..])), Path::new(&cut));
+}
+
+#[test]
 fn what_is_wrong_is_said_with_place_key_and_remedy() {
     let record = |more: &str| format!("[[record]]\napp = \"live\"\nstream = \"*\"\n{more}");
     let upload =
