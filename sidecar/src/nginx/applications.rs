@@ -43,15 +43,12 @@ impl Nginx {
     }
 }
 
-/// An older module answers 404.
+/// An older module answers 404; another program in its place may answer anything. Neither is a reason not to follow its streams.
 fn absent_is_none<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(Error::Refused { status, .. } | Error::NotTheApi { status, .. })
-            if status == StatusCode::NOT_FOUND =>
-        {
-            Ok(None)
-        }
+        Err(Error::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
+        Err(Error::NotTheApi { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

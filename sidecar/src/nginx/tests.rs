@@ -50,3 +50,30 @@ fn secrets_of_answers_cannot_be_printed() {
     assert!(!format!("{key:?}").contains("wk_secret"));
     assert_eq!(key.key.expose(), "wk_secret");
 }
+
+/// The daemon follows the streams of a server that knows nothing of applications and tickets.
+#[tokio::test]
+async fn what_a_server_does_not_tell_is_no_error() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api: ApiUrl = format!("http://{}/api", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        for status in ["200 OK", "200 OK", "404 Not Found", "500 Internal Server Error"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            let body = r#"{"streams":[]}"#;
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let nginx = Nginx::new(api, None).unwrap();
+    assert!(nginx.applications().await.unwrap().is_none());
+    assert!(nginx.player_ticket().await.unwrap().is_none());
+    assert!(nginx.applications().await.unwrap().is_none());
+    // Streams are what it is asked for.
+    assert!(nginx.streams().await.is_err());
+}
