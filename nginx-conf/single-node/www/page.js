@@ -6,9 +6,9 @@
 const STREAM_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
 const STATES = {
-  waiting: { label: "Waiting", message: "Waiting for the stream" },
+  waiting: { label: "Waiting", message: "Waiting for the stream..." },
   playing: { label: "Playing", message: "" },
-  lost: { label: "Lost", message: "The stream is gone. Trying again" },
+  lost: { label: "Lost", message: "Stream interrupted. Reconnecting..." },
 };
 
 const element = (id) => document.getElementById(id);
@@ -23,7 +23,7 @@ function askForStream(wrong) {
   if (wrong === "") return;
   element("stream").value = wrong;
   element("choose-hint").classList.add("wrong");
-  element("choose-hint").textContent = "A name has letters, digits, dots, dashes and underscores, and starts with neither dot nor dash.";
+  element("choose-hint").textContent = "A stream name contains letters, digits, dots, dashes and underscores. It does not start with a dot or a dash.";
 }
 
 function watchStream(name) {
@@ -38,7 +38,7 @@ function watchStream(name) {
   element("watch").hidden = false;
 
   if (!LivePlayer.isSupported(video)) {
-    element("message").textContent = "This browser plays no HLS. The links below open it elsewhere.";
+    element("message").textContent = "This browser cannot play HLS. Use a link below to open the stream in another player.";
     return;
   }
 
