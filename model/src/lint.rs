@@ -158,13 +158,13 @@ mod tests {
         assert_eq!(at_start, found[1..]);
         assert_eq!(
             at_start[0].log_line(),
-            "weir: \"exec\" in /etc/nginx/live.conf:3 gives a program what a stranger chooses ($name) in the application \
-             \"live\": say \"weir_publish key;\" there, or leave it out"
+            "weir: \"exec\" in /etc/nginx/live.conf:3 passes client-controlled input ($name) to a program in the application \
+             \"live\": add \"weir_publish key;\" there, or remove the variable"
         );
         assert_eq!(
             at_start[0].to_string(),
-            "/etc/nginx/live.conf:3: danger: \"exec\" gives a program what a stranger chooses ($name) in the application \
-             \"live\": say \"weir_publish key;\" there, or leave it out"
+            "/etc/nginx/live.conf:3: danger: \"exec\" passes client-controlled input ($name) to a program in the application \
+             \"live\": add \"weir_publish key;\" there, or remove the variable"
         );
     }
 

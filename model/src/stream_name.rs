@@ -32,7 +32,7 @@ pub enum NameError {
     #[error("name starts with \".\" or \"-\", expected a letter, a digit or \"_\"")]
     BadStart,
     /// A byte that no name may hold.
-    #[error("name has {} at byte {at}, expected only letters, digits, \".\", \"_\" and \"-\"", Shown(*byte))]
+    #[error("invalid character {} in the stream name, expected only letters, digits, \".\", \"_\" and \"-\"", Shown(*byte))]
     BadCharacter {
         /// The byte.
         byte: u8,
@@ -85,7 +85,7 @@ pub enum AppNameError {
     #[error("application name has the part \".\" or \"..\", which means a folder")]
     DotPart,
     /// A byte that no name may hold.
-    #[error("application name has {} at byte {at}, expected only letters, digits, \".\", \"_\", \"/\" and \"-\"", Shown(*byte))]
+    #[error("invalid character {} in the application name, expected only letters, digits, \".\", \"_\", \"/\" and \"-\"", Shown(*byte))]
     BadCharacter {
         /// The byte.
         byte: u8,
@@ -133,12 +133,12 @@ fn ascii_of(raw: &[u8], allowed: impl Fn(u8) -> bool) -> Result<String, (usize, 
     }
 }
 
-/// A byte in a message: quoted when it can be seen, else its number.
+/// A byte in a message: quoted if it is printable, else its number.
 struct Shown(u8);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_ascii_graphic() {
+        if self.0.is_ascii_graphic() || self.0 == b' ' {
             write!(f, "'{}'", char::from(self.0))
         } else {
             write!(f, "byte 0x{:02x}", self.0)
@@ -223,11 +223,11 @@ mod tests {
         assert_eq!(message(b""), "empty name, expected 1 to 128 characters");
         assert_eq!(
             message(b"a b"),
-            "name has byte 0x20 at byte 1, expected only letters, digits, \".\", \"_\" and \"-\""
+            "invalid character ' ' in the stream name, expected only letters, digits, \".\", \"_\" and \"-\""
         );
         assert_eq!(
             message(b"a$"),
-            "name has '$' at byte 1, expected only letters, digits, \".\", \"_\" and \"-\""
+            "invalid character '$' in the stream name, expected only letters, digits, \".\", \"_\" and \"-\""
         );
     }
 

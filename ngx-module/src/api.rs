@@ -77,7 +77,7 @@ fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcome) -> Respo
         Err(error) => return error.into(),
     };
     let Some(doubt) = doubt else { return Response::json(status, body) };
-    let warning = format!("the change is made, and may be lost when the machine loses power: {doubt}");
+    let warning = format!("the change is in force, but may be lost if the machine loses power: {doubt}");
     let mut body = serde_json::json!(body);
     if let Some(fields) = body.as_object_mut() {
         fields.insert("warning".to_owned(), warning.into());
@@ -113,7 +113,7 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
         }
         None if !head.client.is_local() => {
             return Err(ApiError::forbidden(
-                "only clients of this machine are served: \"weir_api_token\" opens the API to others",
+                "only clients of this machine may use the API: set \"weir_api_token\" to allow others",
             )
             .into());
         }

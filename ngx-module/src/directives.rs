@@ -292,7 +292,7 @@ fn tls_verify(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), St
     needs_zone(cx, "weir_tls_verify");
     if !verify {
         cx.warn(
-            "weir: \"weir_tls_verify off\": anybody on the way to an rtmps:// target can read its stream key",
+            "weir: \"weir_tls_verify off\": anyone on the network path to an rtmps:// target can read its stream key",
         );
     }
     Ok(())

@@ -71,12 +71,14 @@ fn decide(spaces: &HashMap<PathBuf, Space>) {
                 Level::Error,
                 format_args!(
                     "weir: HLS, DASH and record of application \"{app}\" stopped: {free} KB are free, \
-                     \"weir_min_free\" asks for {min} KB; they go on when there is room"
+                     \"weir_min_free\" asks for {min} KB; they resume when there is enough space"
                 ),
             ),
             false => log::cycle(
                 Level::Notice,
-                format_args!("weir: HLS, DASH and record of application \"{app}\" go on: {free} KB are free"),
+                format_args!(
+                    "weir: HLS, DASH and record of application \"{app}\" resumed: {free} KB are free"
+                ),
             ),
         }
     }

@@ -189,8 +189,13 @@ pub fn close_if_ordered(session: &mut Session) {
     let Some(state) = session.known_state() else { return };
     let publisher = state.publish.is_ordered_to_close();
     if publisher || state.playing.as_ref().is_some_and(Playing::is_ordered_to_close) {
-        let who = if publisher { "publisher" } else { "player" };
-        session.log(Level::Notice, format_args!("{who} closed by order, app: \"{}\"", session.app()));
+        // The order does not say whether the API, a revoked key or the next publisher gave it.
+        let event = if publisher {
+            "publisher disconnected by an administrator or a takeover"
+        } else {
+            "player disconnected by an administrator"
+        };
+        session.log(Level::Notice, format_args!("{event}, app: \"{}\"", session.app()));
         session.close();
     }
 }

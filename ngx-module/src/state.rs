@@ -119,7 +119,7 @@ pub fn save(runtime: &Runtime, answer: impl FnOnce(Outcome) -> Response + 'stati
     match runtime.state_path {
         Some(_) => Ok(later(Wanted::Save, Box::new(answer))),
         None => Err(ApiError::conflict(
-            "\"weir_zone\" has no \"state=FILE\": keys and targets are in memory alone",
+            "\"weir_zone\" has no \"state=FILE\": keys and targets are only in memory",
         )),
     }
 }
@@ -157,7 +157,7 @@ fn attempt(base: Option<State>) {
     let Some((runtime, path)) =
         runtime::current().and_then(|it| it.state_path.clone().map(|path| (it, path)))
     else {
-        return refuse(usize::MAX, &ApiError::not_persisted("a reload has taken the state file away"));
+        return refuse(usize::MAX, &ApiError::not_persisted("a reload removed the state file"));
     };
     let wanted: Vec<Wanted> = WRITER.with(|writer| {
         writer.alarm.get_or_insert_with(|| Alarm::new(on_alarm)).arm(KEEP_MS);
@@ -277,7 +277,7 @@ fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &[KeyId], attempt: Attemp
         Attempt::Written(written) => {
             runtime.zone.set_state_written(true);
             if let Some(doubt) = &written.doubt {
-                let what = "weir: a change was made, and may be lost when the machine loses power";
+                let what = "weir: a change was made, and may be lost if the machine loses power";
                 log::cycle(Level::Warning, format_args!("{what}: {doubt}"));
             }
             let outcomes = show(&runtime, path, &wanted, revoked, *written);

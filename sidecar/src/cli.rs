@@ -22,7 +22,7 @@ use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArg
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 
-/// Stream keys, tokens, live streams and test streams of an nginx with Weir.
+/// Manage stream keys, push targets and live streams of an nginx with Weir, and run its daemon.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version)]
 #[command(
@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "The module's API")]
 pub struct ApiArgs {
-    /// Where it is, http(s)://HOST[:PORT]/PATH or unix:SOCKET:/PATH (or in WEIR_API)
+    /// URL of the API: http(s)://HOST[:PORT]/PATH or unix:SOCKET:/PATH (or in WEIR_API)
     #[arg(
         long,
         global = true,
@@ -57,7 +57,7 @@ pub struct ApiArgs {
     )]
     pub api: crate::nginx::ApiUrl,
 
-    /// File with its bearer token (or named in WEIR_API_TOKEN_FILE)
+    /// File with the API's bearer token (or named in WEIR_API_TOKEN_FILE)
     #[arg(
         long,
         global = true,
@@ -72,39 +72,39 @@ pub struct ApiArgs {
 /// The first word.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon: transcode live streams as weir.toml says
+    /// Run the daemon: transcode, record and watch live streams as configured in weir.toml
     Serve(ServeArgs),
-    /// The daemon's ffmpeg jobs
+    /// List and restart the daemon's ffmpeg jobs
     #[command(subcommand)]
     Job(JobCommand),
-    /// Stream keys: who may publish
+    /// Manage stream keys, which publishers need
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Live streams
+    /// List and drop live streams
     #[command(subcommand)]
     Stream(StreamCommand),
-    /// Push targets: where streams are sent on to
+    /// Manage push targets, the servers that live streams are pushed to
     #[command(subcommand)]
     Target(TargetCommand),
-    /// Tokens: who may play, or publish without a key
+    /// Mint tokens, which publish without a key
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Signing secrets for tokens
+    /// Create signing secrets for tokens
     #[command(subcommand)]
     Secret(SecretCommand),
-    /// The state file of the module: keys and targets on the disk
+    /// Save the module's state file, which holds keys and targets
     #[command(subcommand)]
     State(StateCommand),
     /// Watch the live streams in the terminal
     Top(TopArgs),
-    /// Name what is dangerous in an nginx-rtmp configuration
+    /// Find dangerous settings in an nginx-rtmp configuration
     Lint(LintArgs),
-    /// Health checks: exit 0 healthy, 1 not, and one line why
+    /// Check health: exit status 0 healthy, 1 unhealthy, and one line with the reason
     #[command(subcommand)]
     Check(CheckCommand),
-    /// keepalived's notify script: take the pushes of this machine over, or release them
+    /// keepalived's notify script: enable or disable the push targets of this machine
     Notify(NotifyArgs),
-    /// Publish colour bars, a clock and a beep each second
+    /// Publish colour bars, a clock and a beep every second
     TestStream(TestStreamArgs),
     /// Become another program, as the daemon starts it
     #[command(hide = true)]
@@ -120,15 +120,15 @@ pub enum Command {
 /// `weir key ...`
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Make a key; it is shown only this once
+    /// Create a key and show it once
     Add(KeyAddArgs),
     /// List the keys, without their secrets
     List(KeyListArgs),
-    /// Make a key invalid at once and drop the publisher that uses it
+    /// Make a key invalid immediately and disconnect its publisher
     Revoke(KeyRevokeArgs),
-    /// Replace a key's secret; the new one is shown only this once
+    /// Replace a key's secret and show the new one once
     Rotate(KeyRotateArgs),
-    /// Print a line for weir_key_file; reads the key from standard input
+    /// Print a line for weir_key_file from a key on standard input
     Hash(KeyHashArgs),
 }
 
@@ -137,15 +137,15 @@ pub enum KeyCommand {
 pub struct KeyAddArgs {
     /// nginx-rtmp application, as in `application live { ... }`
     pub app: AppName,
-    /// Public name that the stream will bear
+    /// Public name of the stream
     pub stream: StreamName,
-    /// A remark for people
+    /// Note for administrators
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// When it ends: 2026-12-24T18:00:00Z, or after 30d, 12h, 90m
+    /// When the key expires: 2026-12-24T18:00:00Z, or after 30d, 12h, 90m [default: never]
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<Expiry>,
-    /// Accept it only from this network; may be given several times
+    /// Accept the key only from this network; may be given several times [default: any]
     #[arg(long, value_name = "CIDR")]
     pub from: Vec<Network>,
     /// The `server` block
@@ -162,7 +162,7 @@ pub struct KeyAddArgs {
 /// `weir key list`
 #[derive(Debug, Args)]
 pub struct KeyListArgs {
-    /// Only this application's
+    /// Only keys of this application
     #[arg(long)]
     pub app: Option<AppName>,
     /// Table or JSON
@@ -173,7 +173,7 @@ pub struct KeyListArgs {
 /// `weir key revoke`
 #[derive(Debug, Args)]
 pub struct KeyRevokeArgs {
-    /// The key's id, from `weir key list`
+    /// ID of the key, from `weir key list`
     pub id: KeyId,
     /// Table or JSON
     #[command(flatten)]
@@ -183,7 +183,7 @@ pub struct KeyRevokeArgs {
 /// `weir key rotate`
 #[derive(Debug, Args)]
 pub struct KeyRotateArgs {
-    /// The key's id, from `weir key list`
+    /// ID of the key, from `weir key list`
     pub id: KeyId,
     /// How long the old secret stays valid: 10m, 1h, 0s
     #[arg(long, value_name = "TIME", default_value = "0s")]
@@ -199,12 +199,12 @@ pub struct KeyRotateArgs {
 /// `weir key hash`
 #[derive(Debug, Args)]
 pub struct KeyHashArgs {
-    /// Public name that the stream will bear
+    /// Public name of the stream
     pub stream: StreamName,
-    /// A remark at the end of the line
+    /// Comment at the end of the line
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
-    /// Make a new key rather than read one; the line goes to standard output, the key to standard error
+    /// Create a key instead of reading one; prints the line to standard output, the key to standard error
     #[arg(long)]
     pub new: bool,
 }
@@ -231,15 +231,15 @@ pub struct StreamListArgs {
 pub struct StreamDropArgs {
     /// nginx-rtmp application, as `weir stream list` shows it
     pub app: OsString,
-    /// The stream's public name, as `weir stream list` shows it; -- before a name that begins with -
+    /// Public name of the stream, as `weir stream list` shows it; write -- before a name that begins with -
     pub name: OsString,
     /// The `server` block
     #[command(flatten)]
     pub block: ServerBlockArg,
-    /// Refuse its key for so long: 60s, 10m, at most 1d
+    /// Also refuse the publisher's key for this time: 60s, 10m, at most 1d
     #[arg(long, value_name = "TIME")]
     pub ban: Option<Span>,
-    /// Drop this RTMP player, and not the publisher
+    /// Drop this RTMP player instead of the publisher
     #[arg(long, value_name = "ID", conflicts_with = "ban")]
     pub player: Option<PlayerId>,
     /// Table or JSON
@@ -249,12 +249,12 @@ pub struct StreamDropArgs {
 
 /// `weir top`
 #[derive(Debug, Args)]
-#[command(after_help = "q or Ctrl-C leaves.")]
+#[command(after_help = "Press q or Ctrl-C to quit.")]
 pub struct TopArgs {
-    /// How often it asks: 1s, 10s, 1m
+    /// Refresh interval: 1s, 10s, 1m; from 1s to 1h
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: Interval,
-    /// Print it once, as it does where standard output is no terminal
+    /// Print the list once and exit; the default if standard output is no terminal
     #[arg(long)]
     pub once: bool,
 }
@@ -262,10 +262,10 @@ pub struct TopArgs {
 /// `weir lint`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 nothing was found, 1 something was, 2 the configuration cannot be read."
+    after_help = "Exit status: 0 nothing found, 1 dangers or hints found, 2 the configuration cannot be read."
 )]
 pub struct LintArgs {
-    /// The main file; what it includes is read too
+    /// The main configuration file; its includes are read too
     #[arg(value_name = "NGINX_CONF", default_value = "/etc/nginx/nginx.conf", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Lines or JSON
@@ -276,22 +276,22 @@ pub struct LintArgs {
 /// `weir target ...`
 #[derive(Debug, Subcommand)]
 pub enum TargetCommand {
-    /// Push a stream to another server, from now on and whenever it is live
+    /// Push a stream to another server whenever it is live
     Add(TargetAddArgs),
-    /// List the targets and how their pushes stand
+    /// List the targets and the state of their pushes
     List(TargetListArgs),
-    /// Push to a target again
+    /// Resume a paused target
     Enable(TargetIdArgs),
-    /// Push to a target no more, but keep it
+    /// Pause a target without deleting it
     Disable(TargetIdArgs),
-    /// Forget a target; what is pushed there ends
+    /// Delete a target and stop its pushes
     Remove(TargetIdArgs),
 }
 
 /// `weir token ...`
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Mint a token, here with --secret or else by the module
+    /// Mint a token: locally with --secret, otherwise by nginx
     Mint(TokenMintArgs),
 }
 
@@ -300,18 +300,18 @@ pub enum TokenCommand {
 pub struct TokenMintArgs {
     /// nginx-rtmp application
     pub app: AppName,
-    /// The stream, or '*' for each of the application
+    /// Public name of the stream, or '*' for all streams of the application
     pub stream: StreamOrAll,
-    /// What it allows
+    /// What the token allows
     #[arg(long, value_enum, default_value_t = ActionName::Publish)]
     pub action: ActionName,
-    /// How long it is valid: 1h, 30m, 7d
+    /// How long the token is valid: 1h, 30m, 7d
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub ttl: Span,
-    /// Accept it only from this network
+    /// Accept the token only from this network [default: any]
     #[arg(long, value_name = "CIDR")]
     pub ip: Option<Network>,
-    /// The signing secret (weir_secret of nginx.conf): mint without asking nginx
+    /// File with the signing secret (weir_secret of nginx.conf): mint without asking nginx
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub secret: Option<PathBuf>,
     /// Table or JSON
@@ -329,13 +329,13 @@ pub enum SecretCommand {
 /// `weir secret new`
 #[derive(Debug, Args)]
 pub struct SecretNewArgs {
-    /// The file to make
+    /// File to create
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Replace the file if there is one
+    /// Replace an existing file
     #[arg(long)]
     pub force: bool,
-    /// Give the file to this user and its group; for root
+    /// Give the file to this user and its group (root only)
     #[arg(long, value_name = "USER")]
     pub owner: Option<String>,
 }
@@ -343,7 +343,7 @@ pub struct SecretNewArgs {
 /// `weir state ...`
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
-    /// Write the state file anew from nginx's memory, and keep a damaged one beside it
+    /// Write the state file from nginx's memory, and keep a damaged file beside it
     Save(StateSaveArgs),
 }
 
@@ -358,46 +358,45 @@ pub struct StateSaveArgs {
 /// `weir check ...`
 #[derive(Debug, Subcommand)]
 pub enum CheckCommand {
-    /// An RTMP server answers; with --stream, a stream really comes
+    /// Check that an RTMP server answers; with --stream, that it sends media
     Rtmp(CheckRtmpArgs),
-    /// An HTTP server answers
+    /// Check that an HTTP server answers
     Http(CheckHttpArgs),
-    /// An HLS stream advances, and its last segment loads
+    /// Check that an HLS playlist advances and its last segment is available
     Hls(CheckHlsArgs),
-    /// nginx's workers, the zone and the disks of this machine
+    /// Check nginx's workers, the zone and the disks of this machine
     Node(CheckNodeArgs),
 }
 
 /// `weir test-stream`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The key is best given with --key-file or in WEIR_STREAM_KEY: whatever stands in URL \
-is in the list of processes that every user of this machine can read. Needs ffmpeg and a font \
-(Debian: ffmpeg, fonts-dejavu-core)."
+    after_help = "Give the key with --key-file or in WEIR_STREAM_KEY: every user of this machine can read URL \
+in the process list. Needs ffmpeg and a font (Debian: ffmpeg, fonts-dejavu-core)."
 )]
 pub struct TestStreamArgs {
-    /// Where to publish: rtmp://HOST[:PORT]/APP, or with /STREAM where no key is asked for; APP may have several parts
+    /// Where to publish: rtmp://HOST[:PORT]/APP, or rtmp://HOST[:PORT]/APP/STREAM if no key is required; APP may have several parts
     #[arg(value_hint = ValueHint::Url)]
     pub url: String,
     /// File with the stream key, - for standard input (or the key in WEIR_STREAM_KEY)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key_file: Option<PathBuf>,
-    /// What to write below the clock [default: the application]
+    /// Text below the clock [default: the application]
     #[arg(long, value_name = "LABEL")]
     pub name: Option<Label>,
-    /// Size of the picture
+    /// Resolution of the video
     #[arg(long, value_name = "WxH", default_value = "1280x720")]
     pub size: FrameSize,
-    /// Frames a second
+    /// Frames per second
     #[arg(long, value_name = "FPS", default_value = "30")]
     pub rate: FrameRate,
-    /// Bit rate of the picture, bit/s: 2500k, 4M
+    /// Bitrate of the video in bit/s: 2500k, 4M
     #[arg(long, value_name = "RATE", default_value = "2500k")]
     pub bitrate: Bitrate,
-    /// End after this time: 10s, 5m [default: never]
+    /// Stop after this time: 10s, 5m [default: never]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<Span>,
-    /// Connect anew when the connection is lost; a refusal still ends it
+    /// Reconnect if the connection is lost; a refusal still ends the command
     #[arg(long)]
     pub reconnect: bool,
 }
@@ -405,7 +404,7 @@ pub struct TestStreamArgs {
 /// `weir completions`
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// For which shell
+    /// Shell to complete for
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
@@ -413,7 +412,7 @@ pub struct CompletionsArgs {
 /// `weir man`
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The folder for the pages; made when missing
+    /// Folder for the pages; created if missing
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }
@@ -421,7 +420,7 @@ pub struct ManArgs {
 /// `--server`, for the lines that go into OBS.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArg {
-    /// HOST[:PORT] of the line for OBS [default: public_name of weir.toml, or this machine's host name]
+    /// HOST[:PORT] of the printed server URL [default: public_name of weir.toml, or this machine's host name]
     #[arg(long, value_name = "HOST")]
     pub server: Option<Host>,
 }

@@ -319,7 +319,7 @@ impl Daemon {
             }
         };
         if next.daemon != self.config.daemon {
-            tracing::warn!("[daemon] has changed: that takes a restart");
+            tracing::warn!("[daemon] has changed: restart weir serve to apply it");
             next.daemon = self.config.daemon.clone();
         }
         let next = Arc::new(next);

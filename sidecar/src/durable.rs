@@ -22,7 +22,7 @@ impl Durability {
     /// Logs a doubt about `what`.
     pub fn log(self, what: &str, path: &Path) {
         if let Self::Uncertain(error) = self {
-            tracing::warn!("{what} may be lost when the machine loses power: {error}, file: {path:?}");
+            tracing::warn!("{what} may be lost if the machine loses power: {error}, file: {path:?}");
         }
     }
 }

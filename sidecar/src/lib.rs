@@ -176,7 +176,7 @@ mod tests {
             (&["weir", "key", "revoke", "wk_abc"], "16 hex digits"),
             (&["weir", "key", "list", "--jsn"], "--json"),
             (&["weir", "key", "add", "live", "show", "--expires", "soon"], "2026-12-24T18:00:00Z"),
-            (&["weir", "key", "add", "live", "a/b"], "byte"),
+            (&["weir", "key", "add", "live", "a/b"], "invalid character '/'"),
             (&["weir", "--api", "ftp://x", "key", "list"], "http://127.0.0.1:8080/api"),
             (&["weir", "frobnicate"], "frobnicate"),
         ] {

@@ -182,11 +182,11 @@ impl Watch {
         let (env, place, finished) = (self.env.clone(), place.clone(), self.finished.clone());
         self.tasks.spawn(async move {
             let stream = format!("{}/{}", place.stream.0, place.stream.1);
-            tracing::warn!(stream, "publisher lost: the slate fills in");
+            tracing::warn!(stream, "publisher lost: showing the slate");
             let result = fill(&env, &place, look, until).await;
             match &result {
                 Ok(End::Over) => tracing::info!(stream, "the slate's time is over"),
-                Ok(End::GaveWay) => tracing::info!(stream, "the slate gave way to a publisher"),
+                Ok(End::GaveWay) => tracing::info!(stream, "the slate ended: a publisher is back"),
                 Err(why) => tracing::error!(stream, "the slate is not published: {why}"),
             }
             let _ = finished.send((place, if result.is_ok() { Input::Finished } else { Input::Failed }));

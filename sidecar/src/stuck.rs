@@ -124,7 +124,7 @@ fn end(pid: u32, bus: &Bus) {
         }
         Err(Errno::EPERM) => tracing::error!(
             pid,
-            "nginx worker hangs and may not be killed: give the daemon CAP_KILL, as docs/configuration.md says under [health]"
+            "nginx worker hangs and may not be killed: give the daemon CAP_KILL, see [health] in docs/configuration.md"
         ),
         Err(error) => tracing::error!(pid, "nginx worker hangs and is not killed: {error}"),
     }

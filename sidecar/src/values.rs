@@ -108,7 +108,7 @@ impl FromStr for Interval {
     fn from_str(s: &str) -> Result<Self, ValueError> {
         match s.parse::<Span>()? {
             span if (1..=3_600).contains(&span.seconds()) => Ok(Self(span.0)),
-            _ => wrong("a time from 1s to 1h is needed"),
+            _ => wrong("must be a time from 1s to 1h"),
         }
     }
 }
@@ -214,7 +214,7 @@ impl FromStr for FrameRate {
     fn from_str(s: &str) -> Result<Self, ValueError> {
         match s.parse() {
             Ok(n @ 1..=120) => Ok(Self(n)),
-            _ => wrong("a whole number from 1 to 120 is needed"),
+            _ => wrong("must be a whole number from 1 to 120"),
         }
     }
 }
@@ -233,7 +233,7 @@ impl FromStr for Bitrate {
         };
         match number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
             Some(rate @ 50_000..=200_000_000) => Ok(Self(rate)),
-            _ => wrong("write a bit rate as 2500k or 4M, from 50k to 200M"),
+            _ => wrong("write a bitrate as 2500k or 4M, from 50k to 200M"),
         }
     }
 }
@@ -288,7 +288,7 @@ impl FromStr for Label {
     type Err = ValueError;
     fn from_str(s: &str) -> Result<Self, ValueError> {
         if s.is_empty() || s.chars().count() > 40 || !s.chars().all(Self::allows) {
-            return wrong("1 to 40 letters, digits, spaces and . _ - / + are possible");
+            return wrong("must be 1 to 40 letters, digits, spaces and . _ - / +");
         }
         Ok(Self(s.into()))
     }

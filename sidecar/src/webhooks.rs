@@ -202,7 +202,7 @@ impl Hooks {
                 Err(RecvError::Lagged(_)) => {
                     let caught = self.bus.listen(last);
                     if caught.missed {
-                        tracing::error!("webhooks have missed events: too many at once");
+                        tracing::error!("webhooks have missed events: too many at the same time");
                     }
                     for event in &caught.events {
                         last = Some(event.id);

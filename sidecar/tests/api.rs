@@ -246,12 +246,12 @@ fn a_target_is_paused_resumed_and_removed() {
         (
             "enable",
             r#"{"enabled":true}"#,
-            "Enabled t0123456789abcdef; it is pushed to whenever its stream is live.\n",
+            "Enabled t0123456789abcdef; its stream is pushed there while it is live.\n",
         ),
         (
             "disable",
             r#"{"enabled":false}"#,
-            "Disabled t0123456789abcdef; it is pushed to no more when its stream is live.\n",
+            "Disabled t0123456789abcdef; its stream is no longer pushed there.\n",
         ),
     ] {
         let (output, request) = run(&["target", command, id], "200 OK", TARGET);
@@ -262,7 +262,7 @@ fn a_target_is_paused_resumed_and_removed() {
     let (output, request) = run(&["target", "remove", id], "200 OK", r#"{"id":"t0123456789abcdef"}"#);
     assert!(request.starts_with("DELETE /api/v1/targets/t0123456789abcdef HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains("content-type: application/json\r\n"), "{request}");
-    assert_eq!(text(&output.stdout), "Removed t0123456789abcdef; what was pushed there ends.\n");
+    assert_eq!(text(&output.stdout), "Removed t0123456789abcdef; any running push was stopped.\n");
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn a_configuration_is_linted_with_what_it_includes() {
     let (status, stdout, stderr) = lint("lint", text, &[]);
     assert_eq!((status, stderr.as_str()), (Some(1), ""));
     let lines: Vec<_> = stdout.lines().collect();
-    assert!(lines[0].starts_with("DIR/nginx.conf:2: danger: \"exec\" gives "), "{stdout}");
+    assert!(lines[0].starts_with("DIR/nginx.conf:2: danger: \"exec\" passes "), "{stdout}");
     assert!(lines[1].starts_with("DIR/sites/b.conf:2: danger: \"rtmp_control\" lets "), "{stdout}");
     assert_eq!(lines.len(), 2, "{stdout}");
 

@@ -2,5 +2,5 @@
 
 /// The zone has no free block left for what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the zone is full: a larger \"weir_zone\" takes a restart of nginx")]
+#[error("the zone is full: for a larger \"weir_zone\" restart nginx")]
 pub struct ZoneFull;

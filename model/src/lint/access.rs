@@ -128,9 +128,7 @@ fn advice(directive: &Directive) -> Option<Advice> {
         "rtmp_control" => {
             (Severity::Danger, "lets anyone disconnect or redirect publishers and players", CONTROL)
         }
-        "rtmp_stat" => {
-            (Severity::Hint, "shows everybody the streams' names and the clients' addresses", STAT)
-        }
+        "rtmp_stat" => (Severity::Hint, "shows stream names and client addresses to anyone", STAT),
         _ => return None,
     };
     Some(Advice::new(directive, severity, problem.to_owned(), remedy))
@@ -241,7 +239,7 @@ mod tests {
                 "http { server { location /s {\n rtmp_stat all; rtmp_stat_stylesheet s; rtmp_control all; } } }"
             ),
             [
-                "/etc/nginx/nginx.conf:2: hint: \"rtmp_stat\" shows everybody the streams' names and the clients' addresses: add \
+                "/etc/nginx/nginx.conf:2: hint: \"rtmp_stat\" shows stream names and client addresses to anyone: add \
                  \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_stat\" in its place",
                 "/etc/nginx/nginx.conf:2: danger: \"rtmp_control\" lets anyone disconnect or redirect publishers and players: add \
                  \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_api\" in its place",

@@ -88,19 +88,16 @@ fn advice(directive: &Directive, applications: &[&Application<'_>]) -> Option<Ad
         return None;
     }
     let variables: Vec<_> = variables.iter().map(|variable| format!("${variable}")).collect();
-    let (who, remedy) = match directive.name() {
-        "exec_play" => {
-            ("any player", "say \"weir_publish key;\" there, or have \"on_play\" tell a program of yours")
+    let (whose, remedy) = match directive.name() {
+        "exec_play" => ("player-controlled", "add \"weir_publish key;\" there, or use \"on_play\""),
+        "exec_play_done" => ("player-controlled", "add \"weir_publish key;\" there, or use \"on_play_done\""),
+        "exec_pull" => {
+            ("player-controlled", "add \"weir_publish key;\" there, or write the name of the stream")
         }
-        "exec_play_done" => (
-            "any player",
-            "say \"weir_publish key;\" there, or have \"on_play_done\" tell a program of yours",
-        ),
-        "exec_pull" => ("any player", "say \"weir_publish key;\" there, or write out the stream's name"),
-        _ => ("a stranger", "say \"weir_publish key;\" there, or leave it out"),
+        _ => ("client-controlled", "add \"weir_publish key;\" there, or remove the variable"),
     };
     let problem = format!(
-        "gives a program what {who} chooses ({}) in the application{} {}",
+        "passes {whose} input ({}) to a program in the application{} {}",
         variables.join(", "),
         if names.len() > 1 { "s" } else { "" },
         listed(&names)
@@ -222,16 +219,16 @@ mod tests {
         assert_eq!(
             lint(text),
             [
-                "/etc/nginx/nginx.conf:1: danger: \"exec\" gives a program what a stranger chooses ($name, $args) in the applications \
-              \"one\", \"three\": say \"weir_publish key;\" there, or leave it out"
+                "/etc/nginx/nginx.conf:1: danger: \"exec\" passes client-controlled input ($name, $args) to a program in the applications \
+              \"one\", \"three\": add \"weir_publish key;\" there, or remove the variable"
             ]
         );
         let text = "rtmp { server { application live { exec_play a\n$name; } } }";
         assert_eq!(
             lint(text),
             [
-                "/etc/nginx/nginx.conf:1: danger: \"exec_play\" gives a program what any player chooses ($name) in the application \
-              \"live\": say \"weir_publish key;\" there, or have \"on_play\" tell a program of yours"
+                "/etc/nginx/nginx.conf:1: danger: \"exec_play\" passes player-controlled input ($name) to a program in the application \
+              \"live\": add \"weir_publish key;\" there, or use \"on_play\""
             ]
         );
     }

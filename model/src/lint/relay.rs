@@ -30,8 +30,8 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     let is_on = |directive: &&Directive| directive.argument(0) == Some("on");
     if servers > MAX_SERVERS {
         found.extend(all(configuration, "rtmp_auto_push").filter(is_on).map(|directive| {
-            let problem = format!("reaches {MAX_SERVERS} RTMP servers, and there are {servers}");
-            Advice::new(directive, Severity::Hint, problem, "have fewer \"server\" blocks in \"rtmp\"")
+            let problem = format!("reaches only {MAX_SERVERS} RTMP servers, and there are {servers}");
+            Advice::new(directive, Severity::Hint, problem, "use fewer \"server\" blocks in \"rtmp\"")
         }));
     }
 }
@@ -39,11 +39,9 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
 /// A `push`, `pull`, `play` or `on_*` of an application whose host is no address.
 fn named_host(directive: &Directive) -> Option<Advice> {
     let remedy = match directive.name() {
-        "push" => {
-            "use \"weir_push_to\", or a target made with \"weir target add\", which ask for its address at each connect"
-        }
-        "pull" => "write its address",
-        "play" if is_http(directive.argument(0)?) => "write its address, or the path of a local file",
+        "push" => "use \"weir_push_to\" or \"weir target add\", which resolve the name at each connect",
+        "pull" => "write its IP address",
+        "play" if is_http(directive.argument(0)?) => "write its IP address, or the path of a local file",
         _ => return named_hook(directive),
     };
     Some(asked_once(directive, host(directive.argument(0)?)?, remedy))
@@ -68,7 +66,7 @@ fn named_hook(directive: &Directive) -> Option<Advice> {
         return None;
     }
     let host = host(directive.argument(0)?)?;
-    Some(asked_once(directive, host, "write its address, or \"localhost\" and forward from there"))
+    Some(asked_once(directive, host, "write its IP address, or \"localhost\" and forward from there"))
 }
 
 fn is_http(url: &str) -> bool {
@@ -78,7 +76,7 @@ fn is_http(url: &str) -> bool {
 /// nginx-rtmp resolves it while it reads the configuration (ngx_parse_url).
 fn asked_once(directive: &Directive, host: &str, remedy: &str) -> Advice {
     let problem = format!(
-        "asks for the address of \"{}\" once, when nginx starts, which fails without an answer",
+        "resolves \"{}\" only once, when nginx starts, and nginx does not start if that fails",
         host.escape_debug()
     );
     Advice::new(directive, Severity::Hint, problem, remedy)
@@ -105,12 +103,12 @@ fn odd_messages(directive: &Directive) -> Option<Advice> {
     let bytes = size(directive.argument(0)?)?;
     let (problem, remedy) = match bytes {
         ..DEFAULT_MAX_MESSAGE => (
-            format!("drops messages over {bytes} bytes, key frames of large pictures among them"),
-            "leave it out for 1m, or say \"max_message 8m;\" for 4K",
+            format!("drops messages over {bytes} bytes, for example large keyframes"),
+            "remove it for the default of 1m, or use \"max_message 8m;\" for 4K",
         ),
         LARGE_MAX_MESSAGE.. => (
-            format!("lets each connection keep up to {} MB of a message in memory", bytes >> 20),
-            "say \"max_message 8m;\", which holds a key frame of 4K",
+            format!("lets each connection use up to {} MB of memory for a message", bytes >> 20),
+            "use \"max_message 8m;\", enough for a 4K keyframe",
         ),
         _ => return None,
     };
@@ -159,12 +157,11 @@ mod tests {
         assert_eq!(
             app("push rtmp://a.example/live/secret name=show;"),
             [
-                "/etc/nginx/nginx.conf:1: hint: \"push\" asks for the address of \"a.example\" once, when nginx starts, which fails \
-              without an answer: use \"weir_push_to\", or a target made with \"weir target add\", which ask for its address \
-              at each connect"
+                "/etc/nginx/nginx.conf:1: hint: \"push\" resolves \"a.example\" only once, when nginx starts, and nginx does not start if \
+              that fails: use \"weir_push_to\" or \"weir target add\", which resolve the name at each connect"
             ]
         );
-        assert!(app("pull a.example;")[0].contains("\"pull\" asks for"), "{:?}", app("pull a.example;"));
+        assert!(app("pull a.example;")[0].contains("\"pull\" resolves"), "{:?}", app("pull a.example;"));
         assert_eq!(app("push rtmp://192.0.2.1/live; weir_push_to rtmp://a.example/live;"), [""; 0]);
         assert_eq!(places("rtmp { server { push a.example; } }"), [""; 0]);
     }

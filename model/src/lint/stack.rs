@@ -7,7 +7,7 @@ const NEEDED: u64 = 8 << 20;
 pub fn small_stack(limit: Option<u64>) -> Option<String> {
     let limit = limit.filter(|limit| *limit < NEEDED)?;
     Some(format!(
-        "weir: the stack of a worker ends at {} KB, nginx-rtmp needs {} KB: say \"LimitSTACK=8M\" in nginx's systemd unit, or \
+        "weir: the stack of a worker ends at {} KB, nginx-rtmp needs {} KB: set \"LimitSTACK=8M\" in nginx's systemd unit, or \
          \"ulimit -s 8192\" where nginx is started",
         limit / 1024,
         NEEDED / 1024

@@ -33,8 +33,8 @@ fn allowed_without_deny(blocks: [&Directive; 3]) -> Vec<Advice> {
             allow.argument(0) == Some(what) && allow.argument(1).is_some_and(|who| who != "all")
         });
         allows.filter(|_| !denied).map(|allow| {
-            let problem = format!("keeps nobody out: without a \"deny\", everybody may {what}");
-            let remedy = format!("add \"deny {what} all;\" behind it");
+            let problem = format!("excludes nobody: without a \"deny\", anyone may {what}");
+            let remedy = format!("add \"deny {what} all;\" after it");
             Advice::new(allow, Severity::Hint, problem, &remedy)
         })
     };
@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(
             lint("rtmp { server { application live { allow publish 127.0.0.1; } } }"),
             [
-                "/etc/nginx/nginx.conf:1: hint: \"allow\" keeps nobody out: without a \"deny\", everybody may publish: add \
-                 \"deny publish all;\" behind it"
+                "/etc/nginx/nginx.conf:1: hint: \"allow\" excludes nobody: without a \"deny\", anyone may publish: add \
+                 \"deny publish all;\" after it"
             ]
         );
     }

@@ -24,7 +24,7 @@ fn a_pattern_is_a_name_or_a_star() {
         ("", "empty name, expected 1 to 128 characters; \"*\" alone means any stream"),
         (
             "a*",
-            "name has '*' at byte 1, expected only letters, digits, \".\", \"_\" and \"-\"; \"*\" alone means any stream",
+            "invalid character '*' in the stream name, expected only letters, digits, \".\", \"_\" and \"-\"; \"*\" alone means any stream",
         ),
     ] {
         assert_eq!(text.parse::<StreamPattern>().unwrap_err().to_string(), message);
@@ -138,7 +138,7 @@ fn a_patch_has_no_mask_and_no_other_field() {
     let masked = format!(r#"{{"url":"{}"}}"#, target().url.masked());
     assert_eq!(
         message(&masked),
-        "field \"url\": *** stands where the key or the password was masked, expected the whole url with its secrets"
+        "field \"url\": *** replaces the key or the password, expected the whole url with its secrets"
     );
     assert_eq!(message(r#"{"app":"live"}"#), "unknown field \"app\", known are enabled, url, note");
 }

@@ -79,9 +79,7 @@ pub enum TargetUrlError {
     #[error("unknown scheme, expected rtmp:// or rtmps://")]
     BadScheme,
     /// It holds the mask that answers show in place of secrets.
-    #[error(
-        "{MASK} stands where the key or the password was masked, expected the whole url with its secrets"
-    )]
+    #[error("{MASK} replaces the key or the password, expected the whole url with its secrets")]
     Masked,
     /// A user that is empty, or whose `%` is not followed by two hex digits, and likewise a password.
     #[error(

@@ -53,7 +53,9 @@ pub(super) fn drop_publisher(call: &Call<'_>, app: &[&str], name: &str) -> Answe
 pub(super) fn drop_asked(call: &Call<'_>) -> Answer {
     let asked = Asked::read(call.head.query, &["app", "name", "server", "ban_s"])?;
     let (Some(app), Some(name)) = (&asked.app, &asked.name) else {
-        return Err(ApiError::bad_request("arguments \"app\" and \"name\": which stream is to be dropped?"));
+        return Err(ApiError::bad_request(
+            "arguments \"app\" and \"name\" are missing: they select the stream",
+        ));
     };
     let streams = live(call, app, name, &asked);
     if streams.is_empty() { Err(not_live(call, app, name)) } else { drop_all(call, &asked, streams) }

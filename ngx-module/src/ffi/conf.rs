@@ -189,11 +189,7 @@ impl Context<'_> {
         let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
         if mode & 0o004 != 0 {
             let path = path.display();
-            report(
-                self.cf,
-                Level::Warning,
-                &format!("weir: everybody can read {path}: \"chmod o= {path}\" is right"),
-            );
+            report(self.cf, Level::Warning, &format!("weir: {path} is world-readable; run chmod o= {path}"));
         }
         Ok((path, bytes))
     }

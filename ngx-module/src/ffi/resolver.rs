@@ -62,7 +62,7 @@ pub(super) unsafe fn complete(cycle: *mut ngx_cycle_t, settings: &mut MainSettin
         settings.resolver.0 = create(&raw mut cf, &mut words);
     }
     if settings.resolver.0.is_null() {
-        return Err("no resolver can be made of /etc/resolv.conf: say \"weir_resolver ADDRESS;\"".to_owned());
+        return Err("/etc/resolv.conf has no usable name server: set \"weir_resolver ADDRESS;\"".to_owned());
     }
     Ok(())
 }

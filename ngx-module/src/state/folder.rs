@@ -45,15 +45,12 @@ pub fn check(path: Option<&Path>, user: Option<Owner>) -> Result<Vec<String>, Fo
                 ));
             } else if may & 0o4 == 0 {
                 warnings.push(format!(
-                    "{who} cannot read the folder {name}: a change may be lost when the machine loses power"
+                    "{who} cannot read the folder {name}: a change may be lost if the machine loses power"
                 ));
             }
             if fs::metadata(path).is_ok_and(|facts| rights(&facts, user) & 0o4 == 0) {
                 let file = path.display();
-                warnings.push(format!(
-                    "{who} cannot read {file}: \"chown {}:{} {file}\" is right",
-                    user.0, user.1
-                ));
+                warnings.push(format!("{who} cannot read {file}; run chown {}:{} {file}", user.0, user.1));
             }
             Ok(warnings)
         }

@@ -7,7 +7,7 @@ use weir_model::ServerAddr;
 /// `--json`, before or after the command.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct JsonArg {
-    /// Print the result, or the error, as JSON
+    /// Print the result or the error as JSON
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -15,7 +15,7 @@ pub struct JsonArg {
 /// `--server-block`, where nginx has several of that application.
 #[derive(Clone, Debug, Args)]
 pub struct ServerBlockArg {
-    /// Only at the server block of nginx.conf that listens here: 1936, 127.0.0.1:1935 [default: each]
+    /// Only at the server block of nginx.conf that listens on this address: 1936, 127.0.0.1:1935 [default: all]
     #[arg(long, value_name = "LISTEN")]
     pub server_block: Option<ServerAddr>,
 }

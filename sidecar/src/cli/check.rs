@@ -28,7 +28,7 @@ impl FromStr for Limit {
         limit
             .filter(|limit| possible.contains(limit))
             .map(Self)
-            .ok_or_else(|| ValueError::new("a time from 1ms to 60s is needed, as 800ms or 3s"))
+            .ok_or_else(|| ValueError::new("must be a time from 1ms to 60s, such as 800ms or 3s"))
     }
 }
 
@@ -51,13 +51,13 @@ impl FromStr for RtmpApp {
 /// `weir check rtmp`
 #[derive(Debug, Args)]
 pub struct CheckRtmpArgs {
-    /// Where: rtmp://HOST[:PORT]/APP, or rtmps://
+    /// Server and application: rtmp://HOST[:PORT]/APP or rtmps://HOST[:PORT]/APP
     #[arg(value_hint = ValueHint::Url)]
     pub url: RtmpApp,
-    /// Play this stream as well, and wait for sound or a picture
+    /// Also play this stream and wait for audio or video
     #[arg(long, value_name = "NAME")]
     pub stream: Option<String>,
-    /// How long it may take [default: 800ms; 3s with --stream]
+    /// Time limit of the check [default: 800ms; 3s with --stream]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<Limit>,
     /// Line or JSON
@@ -68,13 +68,13 @@ pub struct CheckRtmpArgs {
 /// `weir check http`
 #[derive(Debug, Args)]
 pub struct CheckHttpArgs {
-    /// What to ask for
+    /// URL to request
     #[arg(value_hint = ValueHint::Url)]
     pub url: WebUrl,
-    /// The only status that is healthy [default: any from 200 to 299]
+    /// Require this status [default: any from 200 to 299]
     #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(100..=599))]
     pub status: Option<u16>,
-    /// How long it may take
+    /// Time limit of the check
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
     /// Line or JSON
@@ -85,13 +85,13 @@ pub struct CheckHttpArgs {
 /// `weir check hls`
 #[derive(Debug, Args)]
 pub struct CheckHlsArgs {
-    /// A playlist, or a master playlist
+    /// URL of a playlist or a master playlist
     #[arg(value_hint = ValueHint::Url)]
     pub url: WebUrl,
-    /// How long ago a playlist may have changed [default: three of its target durations]
+    /// Longest time since the last change of a playlist [default: three of its target durations]
     #[arg(long, value_name = "TIME")]
     pub max_age: Option<Span>,
-    /// How long it may take
+    /// Time limit of the check
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
     /// Line or JSON
@@ -102,13 +102,13 @@ pub struct CheckHlsArgs {
 /// `weir check node`
 #[derive(Debug, Args)]
 pub struct CheckNodeArgs {
-    /// A folder whose disk must have room; may be given several times
+    /// Folder on a disk that needs free space; may be given several times
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub disk: Vec<PathBuf>,
-    /// How much room each disk must have
+    /// Free space that each disk needs
     #[arg(long, value_name = "SIZE", default_value = "1g", requires = "disk")]
     pub min_free: Size,
-    /// How long it may take
+    /// Time limit of the check
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
     /// Line or JSON
@@ -118,26 +118,26 @@ pub struct CheckNodeArgs {
 
 /// `weir notify`
 #[derive(Debug, Args)]
-#[command(after_help = "keepalived puts the arguments behind what stands in its configuration: \
+#[command(after_help = "keepalived appends the arguments to the command in its configuration: \
 notify \"/usr/bin/weir notify --targets all\".")]
 pub struct NotifyArgs {
-    /// What changed: INSTANCE or GROUP
+    /// Whether an INSTANCE or a GROUP changed
     #[arg(value_name = "INSTANCE|GROUP")]
     pub kind: VrrpKind,
     /// Its name in keepalived.conf
     pub name: String,
-    /// What it is now: MASTER takes over; BACKUP, FAULT, STOP and DELETED release
+    /// Its new state: MASTER enables the targets; BACKUP, FAULT, STOP and DELETED disable them
     pub state: String,
-    /// Its priority now
+    /// Its new priority
     #[arg(value_name = "PRIO")]
     pub priority: Option<String>,
-    /// Which push targets: all, note:TEXT, or ids with commas between
+    /// Push targets to enable or disable: all, note:TEXT, or IDs separated by commas
     #[arg(long, value_name = "WHICH", default_value = "all")]
     pub targets: Selection,
-    /// How long to go on when the API does not answer
+    /// How long to retry if the API does not answer
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub timeout: Limit,
-    /// Where calls of this command leave word for each other
+    /// Directory for the state shared between calls
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/notify", value_hint = ValueHint::DirPath)]
     pub state_dir: PathBuf,
 }

@@ -9,12 +9,12 @@ use super::JsonArg;
 
 /// `weir serve`
 #[derive(Debug, Args)]
-#[command(after_help = "SIGHUP reads the configuration again, SIGTERM ends all jobs first.")]
+#[command(after_help = "SIGHUP reloads the configuration. SIGTERM stops all jobs, then the daemon.")]
 pub struct ServeArgs {
-    /// The configuration
+    /// Configuration file
     #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_PATH, value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
-    /// Only say whether the configuration is good
+    /// Check the configuration and exit
     #[arg(long)]
     pub check: bool,
 }
@@ -22,11 +22,11 @@ pub struct ServeArgs {
 /// `weir job ...`
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
-    /// List the ffmpeg jobs of the daemon
+    /// List the daemon's ffmpeg jobs
     List(JobListArgs),
-    /// Print the last lines that a job's ffmpeg wrote
+    /// Print the last output lines of a job's ffmpeg
     Logs(JobLogsArgs),
-    /// End a job's ffmpeg and start it anew
+    /// Restart a job's ffmpeg
     Restart(JobRestartArgs),
 }
 
@@ -44,7 +44,7 @@ pub struct JobListArgs {
 /// `weir job logs`
 #[derive(Debug, Args)]
 pub struct JobLogsArgs {
-    /// The job, from `weir job list`
+    /// Name of the job, from `weir job list`
     #[arg(value_name = "JOB")]
     pub id: String,
     /// Which daemon
@@ -58,7 +58,7 @@ pub struct JobLogsArgs {
 /// `weir job restart`
 #[derive(Debug, Args)]
 pub struct JobRestartArgs {
-    /// The job, from `weir job list`
+    /// Name of the job, from `weir job list`
     #[arg(value_name = "JOB")]
     pub id: String,
     /// Which daemon
@@ -72,7 +72,7 @@ pub struct JobRestartArgs {
 /// `--socket`
 #[derive(Debug, Args)]
 pub struct SocketArg {
-    /// The socket of weir serve (or in WEIR_SOCKET)
+    /// Socket of the daemon (or in WEIR_SOCKET)
     #[arg(
         long,
         value_name = "FILE",
@@ -87,11 +87,11 @@ pub struct SocketArg {
 /// `weir become`
 #[derive(Debug, Args)]
 pub struct BecomeArgs {
-    /// The process whose death is this one's too
+    /// Exit when this process exits
     pub parent: i32,
-    /// 0 to 19
+    /// Nice value, 0 to 19
     pub nice: u8,
-    /// What to become
+    /// Program and arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     pub command: Vec<OsString>,
 }

@@ -12,25 +12,24 @@ use super::{JsonArg, ServerBlockArg};
 /// `weir target add`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The URL is best given with --url-file: whatever stands in the command line is in the list of processes \
-that every user of this machine can read."
+    after_help = "Give the URL with --url-file: every user of this machine can read the command line in the process list."
 )]
 pub struct TargetAddArgs {
     /// nginx-rtmp application, as in `application live { ... }`
     pub app: AppName,
-    /// The stream's public name, or '*' for each of the application
+    /// Public name of the stream, or '*' for all streams of the application
     pub stream: StreamPattern,
-    /// Where to: rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/KEY
+    /// URL to push to: rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/KEY
     // Checked later: clap would repeat a wrong one with its secrets.
     #[arg(required_unless_present = "url_file", conflicts_with = "url_file", value_hint = ValueHint::Url)]
     pub url: Option<String>,
-    /// File with the URL, - for standard input
+    /// File with the URL; - reads standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub url_file: Option<PathBuf>,
-    /// Do not push to it until `weir target enable`
+    /// Add the target paused, until `weir target enable`
     #[arg(long)]
     pub disabled: bool,
-    /// A remark for people
+    /// Note for administrators
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
     /// The `server` block
@@ -52,7 +51,7 @@ pub struct TargetListArgs {
 /// `weir target enable`, `disable` and `remove`
 #[derive(Debug, Args)]
 pub struct TargetIdArgs {
-    /// The target's id, from `weir target list`
+    /// ID of the target, from `weir target list`
     pub id: TargetId,
     /// Text or JSON
     #[command(flatten)]

@@ -128,7 +128,7 @@ pub(super) fn all_rungs(written: BTreeMap<Spanned<String>, raw::Rung>) -> Checke
         if name.get_ref() == "source" {
             return problem(
                 &name,
-                "[rung.source]: this name stands for what the publisher sends; choose another one",
+                "[rung.source]: this name is reserved for the publisher's own stream; choose another one",
             );
         }
         let bitrate = |default: Option<u64>| match (&rung.bitrate, default) {
@@ -189,7 +189,7 @@ fn ladder(name: &Spanned<String>, raw: raw::Ladder, rungs: &BTreeMap<String, Run
             );
         };
         if chosen.iter().any(|other| other.name == rung.name) {
-            return problem(name, format!("rungs: {:?} stands here twice", name.get_ref()));
+            return problem(name, format!("rungs: {:?} is listed twice", name.get_ref()));
         }
         chosen.push(rung.clone());
     }

@@ -78,7 +78,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         ("[rung.\"a/b\"]\nheight = 90".into(), "a name has 1 to 32 of"),
         ("[ladder.l]\nrungs = [\"4k\"]".into(), "weir.toml:2: rungs: no rung \"4k\"; there are \"1080p\""),
         ("[ladder.l]\nrungs = []".into(), "at least one is needed"),
-        ("[ladder.l]\nrungs = [\"360p\", \"360p\"]".into(), "stands here twice"),
+        ("[ladder.l]\nrungs = [\"360p\", \"360p\"]".into(), "is listed twice"),
         ("[ladder.l]\nrungs = [\"360p\"]\nencoder = \"x265\"".into(), "must be one of \"libx264\""),
         (
             "[[stream]]\nstream = \"*\"".into(),

@@ -37,10 +37,10 @@ fn problem(known: &[Application], app: &str, made: Made) -> Option<(&'static str
     };
     match made {
         Made::Key if found.publish.as_deref().is_some_and(|publish| publish != "key") => {
-            Some(says("weir_publish key;", "whoever knows its address can publish without a key"))
+            Some(says("weir_publish key;", "anyone who knows its address can publish without a key"))
         }
         Made::Target if found.push == Some(false) => {
-            Some(says("weir_push on;", "nothing is pushed to the target until it has"))
+            Some(says("weir_push on;", "nothing is pushed to the target until it is set"))
         }
         _ => None,
     }

@@ -12,5 +12,5 @@ pub async fn run(args: &JobRestartArgs) -> Result<Output, Error> {
     if args.json.json {
         return Ok(Output::json(&text));
     }
-    Ok(format!("{} is being started anew.\n", args.id).into())
+    Ok(format!("Restarting {}.\n", args.id).into())
 }

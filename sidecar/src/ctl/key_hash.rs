@@ -27,7 +27,7 @@ pub fn run(args: &KeyHashArgs) -> Result<Output, Error> {
     let key = read_key(std::io::stdin().lock())?;
     let mut output = Output::from(line(args, &key)?);
     if key.expose().len() < GOOD_KEY {
-        output.stderr = "weir: a key this short can be found by trying; --new makes a good one\n".into();
+        output.stderr = "weir: a key this short can be guessed; use --new to create a safe one\n".into();
     }
     Ok(output)
 }
@@ -41,7 +41,7 @@ fn read_key(input: impl Read) -> Result<Secret, Error> {
         .map_err(|e| Error::Input(e.to_string()))?;
     let key = Secret::new(text.trim_end_matches(['\n', '\r']));
     match key.expose() {
-        "" => wrong("no key; it is read from there, as in `weir key hash show < key.txt`"),
+        "" => wrong("no key; pass one as in `weir key hash show < key.txt`"),
         k if k.len() > MAX_KEY => wrong("a key has at most 255 bytes"),
         // What means itself, whether the key stands as the stream name or behind `?key=`.
         k if !k.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~:@,+/=-".contains(&b)) => {

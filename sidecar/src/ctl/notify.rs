@@ -28,10 +28,10 @@ pub async fn run(args: &NotifyArgs, nginx: &Nginx) -> Result<Output, Error> {
     loop {
         match act(args, nginx, &turn, role, deadline).await? {
             Acted::Done(changed) => {
-                return Ok(format!("{} is {role}: targets: {changed}\n", notice.who).into());
+                return Ok(format!("{} is {role}: {changed}\n", notice.who).into());
             }
             Acted::Superseded => {
-                return Ok(format!("{}: keepalived has said something newer\n", notice.who).into());
+                return Ok(format!("{}: superseded by a newer state\n", notice.who).into());
             }
             Acted::Failed(error) if pushes::is_transient(&error) && Instant::now() + pause < deadline => {
                 sleep(pause).await;
@@ -66,7 +66,7 @@ async fn act(
             break acting;
         }
         if Instant::now() > deadline {
-            return Err(Error::System("another call of weir notify does not end".into()));
+            return Err(Error::System("another weir notify is still running".into()));
         }
         sleep(LOOK).await;
     };
@@ -108,7 +108,7 @@ mod tests {
     async fn states_are_brought_to_the_targets() {
         let api = FakeApi::start(&[("t1", "", false), ("t2", "", false)]);
         let line = said(&api, "MASTER").await;
-        assert_eq!(line, "INSTANCE VI_1 is active: targets: 2 changed, 0 were so already\n");
+        assert_eq!(line, "INSTANCE VI_1 is active: 2 targets changed, 0 unchanged\n");
         assert_eq!(api.enabled(), ["t1", "t2"]);
         assert!(said(&api, "MASTER_RX_LOWER_PRI").await.contains("nothing to do"));
         for state in ["FAULT", "STOP", "BACKUP"] {
@@ -130,7 +130,7 @@ mod tests {
             run(&later, &nginx).await
         };
         let (first, later) = tokio::join!(run(&first, &nginx), late);
-        assert!(first.unwrap().stdout.contains("something newer"));
+        assert!(first.unwrap().stdout.contains("superseded"));
         assert!(later.unwrap().stdout.contains("is standby"));
         assert_eq!(api.enabled(), [""; 0]);
     }

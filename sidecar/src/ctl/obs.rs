@@ -54,9 +54,9 @@ pub fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api:
     stdout.push_str(&format!("\nServer:     rtmp://{host}/{}\nStream key: {}\n", about.app, key.expose()));
     let guessed = match from {
         Source::Option | Source::Configuration => "",
-        Source::Api => "The server is the API's host; --server HOST names another.\n",
+        Source::Api => "The server is the API's host; --server HOST selects another.\n",
         Source::Machine => {
-            "The server is this machine's host name; --server HOST, or public_name below [daemon] of weir.toml, names another.\n"
+            "The server is this machine's host name; --server HOST, or public_name under [daemon] in weir.toml, selects another.\n"
         }
     };
     Output { stdout, stderr: format!("The stream key is shown only this once.\n{guessed}"), if_unread }

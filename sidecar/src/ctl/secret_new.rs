@@ -22,13 +22,13 @@ pub fn run(args: &SecretNewArgs) -> Result<Output, Error> {
         if args.force { replace(file, &secret, owner) } else { create(file, &secret, owner).map(|()| None) };
     let doubt = written.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists if !args.force => {
-            Error::file(file, "exists; --force replaces it, which ends every token signed with it")
+            Error::file(file, "exists; --force replaces it and makes all tokens signed with it invalid")
         }
         _ => Error::file(file, e),
     })?;
     let stderr = doubt.map_or_else(String::new, |error| {
         format!(
-            "weir: warning: the secret is replaced, and may be lost when the machine loses power: {error}\n"
+            "weir: warning: the secret is replaced, but may be lost if the machine loses power: {error}\n"
         )
     });
     Ok(Output { stderr, ..Output::default() })

@@ -27,7 +27,7 @@ pub async fn run(args: &StreamDropArgs, nginx: &Nginx) -> Result<Output, Error> 
         (None, _) => format!("the publisher of {stream}"),
     };
     let what = match answer.value.dropped {
-        0 => format!("Nothing to drop: {who} was leaving already"),
+        0 => format!("Nothing to drop: {who} was already disconnecting"),
         _ => format!("Dropped {who}"),
     };
     let ban = answer.value.banned_until.map(|until| format!("; its key is refused until {until}"));

@@ -9,6 +9,11 @@ pub async fn run(args: &TargetIdArgs, enabled: bool, nginx: &Nginx) -> Result<Ou
     if args.json.json {
         return Ok(Output::json(&answer.text));
     }
-    let (done, now) = if enabled { ("Enabled", "whenever") } else { ("Disabled", "no more when") };
-    Ok(format!("{done} {}; it is pushed to {now} its stream is live.\n", args.id).into())
+    let id = &args.id;
+    let text = if enabled {
+        format!("Enabled {id}; its stream is pushed there while it is live.\n")
+    } else {
+        format!("Disabled {id}; its stream is no longer pushed there.\n")
+    };
+    Ok(text.into())
 }

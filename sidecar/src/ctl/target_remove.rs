@@ -9,5 +9,5 @@ pub async fn run(args: &TargetIdArgs, nginx: &Nginx) -> Result<Output, Error> {
     if args.json.json {
         return Ok(Output::json(&answer.text));
     }
-    Ok(format!("Removed {}; what was pushed there ends.\n", args.id).into())
+    Ok(format!("Removed {}; any running push was stopped.\n", args.id).into())
 }

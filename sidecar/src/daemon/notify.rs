@@ -41,6 +41,6 @@ fn log(report: Report) {
             tracing::warn!("push targets not changed: {error}; again in {} ms", pause.as_millis());
         }
         Report::Refused(error) => tracing::error!("push targets not changed: {error}"),
-        Report::NotANotice => tracing::warn!("not a line of keepalived's, left out"),
+        Report::NotANotice => tracing::warn!("not a line of keepalived's, ignored"),
     }
 }

@@ -26,16 +26,16 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// durations) by the server's own clock. Where the server does not say when it changed, it is looked at until it does.
 pub async fn check(step: &Step, url: &WebUrl, max_age: Option<Duration>) -> Result<String, String> {
     let look = Look { web: Web::default(), step, max_age };
-    step.is("the playlist");
+    step.is("playlist");
     let (headers, text) = look.text(url).await?;
     match playlist::read(&text)? {
         Playlist::Media(media) => look.media(url, &headers, media).await,
         Playlist::Master { variants } => {
             for uri in variants.iter().take(MAX_VARIANTS) {
-                let variant = url.join(uri).ok_or("a variant has no address that could be asked")?;
+                let variant = url.join(uri).ok_or("a variant has no valid URL")?;
                 look.variant(&variant).await.map_err(|why| format!("{}: {why}", variant.file()))?;
             }
-            Ok(format!("{} variants advance, and their last segments load", variants.len()))
+            Ok(format!("{} playlists are advancing; their last segments are available", variants.len()))
         }
     }
 }
@@ -48,11 +48,11 @@ struct Look<'a> {
 
 impl Look<'_> {
     async fn variant(&self, url: &WebUrl) -> Result<String, String> {
-        self.step.is("a variant's playlist");
+        self.step.is("playlist of a variant");
         let (headers, text) = self.text(url).await?;
         match playlist::read(&text)? {
             Playlist::Media(media) => self.media(url, &headers, media).await,
-            Playlist::Master { .. } => Err("a master playlist within another".into()),
+            Playlist::Master { .. } => Err("a master playlist inside another".into()),
         }
     }
 
@@ -64,7 +64,7 @@ impl Look<'_> {
         let media = match age(headers) {
             Some(age) if age > oldest => {
                 return Err(format!(
-                    "it changed {} ago, and should every {}",
+                    "playlist is stale: last change {} ago, target duration {}",
                     shown(age),
                     shown(media.target)
                 ));
@@ -72,13 +72,13 @@ impl Look<'_> {
             Some(_) => media,
             None => self.next(url, media).await?,
         };
-        self.step.is("the last segment");
+        self.step.is("complete last segment");
         let uri = media.segments.last().map(String::as_str).unwrap_or_default();
-        let segment = url.join(uri).ok_or("its last segment has no address that could be asked")?;
+        let segment = url.join(uri).ok_or("the last segment has no valid URL")?;
         let loaded = self.load(&segment).await.map_err(|why| format!("{}: {why}", segment.file()))?;
         match loaded {
             0 => Err(format!("{} is empty", segment.file())),
-            _ => Ok(format!("it advances, and {} loads", segment.file())),
+            _ => Ok(format!("playlist is advancing; last segment {} is available", segment.file())),
         }
     }
 
@@ -86,7 +86,7 @@ impl Look<'_> {
     async fn next(&self, url: &WebUrl, media: Media) -> Result<Media, String> {
         let pause = (media.target / 4).clamp(PAUSES.0, PAUSES.1);
         self.step.is(
-            "a change of the playlist (its server sends no Last-Modified: give it longer than a segment)",
+            "change of the playlist (the server sends no Last-Modified: use a --timeout longer than a segment)",
         );
         loop {
             tokio::time::sleep(pause).await;
@@ -102,7 +102,7 @@ impl Look<'_> {
         let response = self.web.get_ok(url).await?;
         let headers = response.headers().clone();
         let body = body(response, MAX_PLAYLIST).await?;
-        Ok((headers, String::from_utf8(body).map_err(|_| "no playlist: it is not UTF-8")?))
+        Ok((headers, String::from_utf8(body).map_err(|_| "not a playlist: invalid UTF-8")?))
     }
 
     async fn load(&self, url: &WebUrl) -> Result<usize, String> {
@@ -114,7 +114,7 @@ impl Look<'_> {
 async fn body(mut response: Response, enough: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while body.len() < enough {
-        match response.chunk().await.map_err(|e| format!("cut off: {}", innermost(&e)))? {
+        match response.chunk().await.map_err(|e| format!("incomplete response: {}", innermost(&e)))? {
             Some(piece) => body.extend_from_slice(&piece),
             None => break,
         }

@@ -9,24 +9,21 @@ use crate::nginx::{Health, Nginx};
 
 /// What the module says of itself, and `min_free` bytes of room on the disk of each folder.
 pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64) -> Result<String, String> {
-    step.is("the API's answer");
+    step.is("answer from the API");
     let health = nginx.health().await.map_err(|e| e.to_string())?.value;
     let mut wrong = health.reasons.clone();
     if !health.workers.iter().any(|worker| !worker.draining) {
-        wrong.push("no worker takes connections".into());
+        wrong.push("no worker accepts connections".into());
     }
-    step.is("a disk's answer");
+    step.is("answer from a disk");
     for disk in disks {
         // A network file system may not answer at all.
         let path = disk.clone();
         let room = tokio::task::spawn_blocking(move || free(&path)).await;
         match room.unwrap_or_else(|e| Err(e.to_string())) {
-            Ok(free) if free < min_free => wrong.push(format!(
-                "{} has {} free, and {} are wanted",
-                disk.display(),
-                bytes(free),
-                bytes(min_free)
-            )),
+            Ok(free) if free < min_free => {
+                wrong.push(format!("{}: {} free, {} required", disk.display(), bytes(free), bytes(min_free)))
+            }
             Ok(_) => {}
             Err(why) => wrong.push(format!("{}: {why}", disk.display())),
         }

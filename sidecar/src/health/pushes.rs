@@ -23,7 +23,7 @@ fn has(selection: &Selection, target: &Target) -> bool {
 pub struct Changed {
     /// Targets that were not as they should be, and are now.
     pub changed: usize,
-    /// Targets that were so already.
+    /// Targets that already had the state.
     pub kept: usize,
     /// Ids of targets that the API does not let be changed: those of nginx.conf.
     pub fixed: Vec<String>,
@@ -31,15 +31,15 @@ pub struct Changed {
 
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} changed, {} were so already", self.changed, self.kept)?;
+        write!(f, "{} targets changed, {} unchanged", self.changed, self.kept)?;
         match self.fixed.as_slice() {
             [] => Ok(()),
-            fixed => write!(f, "; not to be changed: {}", fixed.join(", ")),
+            fixed => write!(f, "; cannot be changed: {}", fixed.join(", ")),
         }
     }
 }
 
-/// Enables the selected targets, or disables them; those that are so already are left alone.
+/// Enables the selected targets, or disables them; others are not touched.
 pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<Changed, nginx::Error> {
     let enabled = role == Role::Active;
     let mut outcome = Changed::default();

@@ -18,7 +18,7 @@ use crate::http::innermost;
 /// Handshake and `connect`; with `stream` also `play`, until sound or a picture comes. That `play` is accepted proves
 /// nothing: nginx-rtmp does so for streams that do not exist.
 pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<String, String> {
-    step.is("the connection");
+    step.is("connection");
     let mut socket = connect(step, url).await?;
     let options = || -> Result<Options, String> {
         let mut random = vec![0; 1528];
@@ -33,7 +33,7 @@ pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<Strin
             client
         }
     };
-    step.is("the handshake");
+    step.is("complete handshake");
     let mut buffer = [0; 16_384];
     loop {
         let sent = async {
@@ -71,7 +71,7 @@ async fn connect(step: &Step, url: &Url) -> Result<Box<dyn Socket>, String> {
     if !url.tls {
         return Ok(Box::new(socket));
     }
-    step.is("TLS");
+    step.is("complete TLS handshake");
     let failed = |e: &dyn std::error::Error| format!("TLS: {}", innermost(e));
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -87,14 +87,14 @@ async fn connect(step: &Step, url: &Url) -> Result<Box<dyn Socket>, String> {
 /// What an event means: healthy, unhealthy, or nothing yet.
 fn judge(event: Event, step: &Step, stream: Option<&str>) -> Result<Option<&'static str>, String> {
     match event {
-        Event::Handshaken => step.is("the answer to connect"),
+        Event::Handshaken => step.is("answer to connect"),
         Event::Connected if stream.is_none() => return Ok(Some("connect accepted")),
-        Event::Connected => step.is("the answer to play"),
-        Event::StreamCreated(_) => step.is("the first sound or picture"),
+        Event::Connected => step.is("answer to play"),
+        Event::StreamCreated(_) => step.is("audio or video"),
         Event::Status(status) if status.level == "error" => {
             return Err(format!("refused: {} {}", status.code, status.description).trim_end().into());
         }
-        Event::Media(tag) if !tag.is_header() => return Ok(Some("media comes")),
+        Event::Media(tag) if !tag.is_header() => return Ok(Some("receiving media")),
         Event::Closed => return Err("the server closed the connection".into()),
         _ => {}
     }

@@ -18,7 +18,7 @@ pub async fn settle(mut config: Config) -> Config {
     for encoder in Encoder::ALL.into_iter().filter(|encoder| *encoder != Encoder::X264) {
         let is_used = config.rules.iter().any(|rule| rule.ladder.encoder == encoder);
         if is_used && !works(&config.jobs.ffmpeg, encoder).await {
-            tracing::warn!("{} does not work here: libx264 takes its place", encoder.name());
+            tracing::warn!("{} does not work here: using libx264", encoder.name());
             replace(&mut config, encoder);
         }
     }

@@ -162,7 +162,7 @@ pub struct Streams {
 /// `DELETE /v1/streams/...`, of a publisher or a player
 #[derive(Debug, Deserialize)]
 pub struct Dropped {
-    /// How many; 0 when it was leaving already.
+    /// How many; 0 when it was already disconnecting.
     #[serde(default)]
     pub dropped: u64,
     /// Until when the publisher's key is refused.

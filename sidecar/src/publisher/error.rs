@@ -15,7 +15,7 @@ pub enum Error {
         why: String,
     },
     /// The server closed the connection at `connect`, as nginx-rtmp does for an application that it does not have.
-    #[error("{url} closed the connection at \"connect\": is the application's name right?")]
+    #[error("{url} closed the connection at \"connect\": check the application's name")]
     NoApplication {
         /// Without the stream's name.
         url: String,

@@ -21,7 +21,7 @@ use crate::upload::Transfer;
 
 /// So many recordings of one name in one second, at most.
 const MAX_COPIES: u32 = 100;
-/// More than `min_free` by this has to be free before a stopped recording goes on.
+/// More than `min_free` by this has to be free before a stopped recording resumed.
 const MARGIN: u64 = 64 << 20;
 
 /// Writes one stream.
@@ -228,7 +228,7 @@ impl Writer {
         if self.paused.is_none() {
             tracing::error!(
                 stream = self.live.path(),
-                "recording stopped: {error}, folder: {:?}; the stream goes on",
+                "recording stopped: {error}, folder: {:?}; the stream continues",
                 self.rule.folder
             );
             self.tell(
@@ -241,7 +241,7 @@ impl Writer {
 
     fn go_on(&mut self) {
         if self.paused.take().is_some() {
-            tracing::info!(stream = self.live.path(), "recording goes on");
+            tracing::info!(stream = self.live.path(), "recording resumed");
             self.tell("recording.resumed", &json!({}));
         }
     }

@@ -112,7 +112,7 @@ async fn run(ffmpeg: &Path, nice: u8, arguments: &[OsString]) -> Result<(), Stri
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    Err(format!("ffmpeg: {}", errors.lines().next().unwrap_or("failed without a word")))
+    Err(format!("ffmpeg: {}", errors.lines().next().unwrap_or("failed without a message")))
 }
 
 /// With the file's own sound, or with silence.

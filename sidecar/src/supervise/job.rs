@@ -263,7 +263,7 @@ impl Job {
             }
             (Phase::Finishing { kill_at, then, .. }, Input::Tick) if now >= kill_at => {
                 self.phase = Phase::Dying { then };
-                Some(Action::Kill("it did not end when told to"))
+                Some(Action::Kill("it did not end when asked to"))
             }
             (Phase::Finishing { again_at: Some(again_at), kill_at, then }, Input::Tick)
                 if now >= again_at =>

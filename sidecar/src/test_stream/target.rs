@@ -23,9 +23,7 @@ pub fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, Error> {
     };
     let (urls, exposed) = with_key(text, key.as_ref())?;
     if exposed {
-        say(
-            "the key in the URL can be read in the list of processes; --key-file and WEIR_STREAM_KEY keep it out of there",
-        );
+        say("the key in the URL is visible in the process list; use --key-file or WEIR_STREAM_KEY");
     }
     Ok(urls)
 }
@@ -82,7 +80,7 @@ fn encode(key: &Secret) -> String {
 }
 
 fn tls_free(url: Url) -> Result<Url, Error> {
-    if url.tls { Err(Error::Usage("rtmps:// is not possible here; write rtmp://".into())) } else { Ok(url) }
+    if url.tls { Err(Error::Usage("rtmps:// is not supported here; use rtmp://".into())) } else { Ok(url) }
 }
 
 fn read_key(path: &Path) -> Result<Secret, Error> {
@@ -149,7 +147,7 @@ mod tests {
             ("rtmp://h/live", None, "no stream"),
             ("http://h/live", Some("wk_a"), "rtmp://"),
             ("rtmp://h", Some("wk_a"), "rtmp://HOST"),
-            ("rtmps://h/live", Some("wk_a"), "rtmps:// is not possible"),
+            ("rtmps://h/live", Some("wk_a"), "rtmps:// is not supported"),
             ("rtmp://h:0/live/show", None, "port"),
         ] {
             let error = names(url, key).unwrap_err();

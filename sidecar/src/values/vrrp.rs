@@ -73,7 +73,7 @@ impl FromStr for Selection {
         let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
         match s.split(',').all(is_id) {
             true => Ok(Self::Ids(s.split(',').map(Into::into).collect())),
-            false => Err(ValueError::new("write all, note:TEXT, or ids with commas between")),
+            false => Err(ValueError::new("write all, note:TEXT, or IDs separated by commas")),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Asker {
     /// Takes nginx-rtmp's form, asks, and says what holds.
     pub async fn ask(&self, form: &str) -> Verdict {
         let Some(data) = question(form) else {
-            tracing::warn!("admission asked by something else than on_publish");
+            tracing::warn!("admission request is not from on_publish");
             return Verdict::Misplaced;
         };
         let at = clock::now();

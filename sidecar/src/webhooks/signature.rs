@@ -35,7 +35,7 @@ pub enum SecretError {
         why: String,
     },
     /// Something else is in it.
-    #[error("{}: needs to be whsec_ and the base64 of 24 to 64 bytes", path.display())]
+    #[error("{}: must be whsec_ and the base64 of 24 to 64 bytes", path.display())]
     Malformed {
         /// As configured.
         path: PathBuf,

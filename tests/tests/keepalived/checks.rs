@@ -74,7 +74,7 @@ fn rtmp_is_a_handshake_and_connect() {
     worker.signal(Signal::SIGSTOP);
     let (begin, (status, line)) = (Instant::now(), check(&format!("rtmp {url}/live")));
     worker.signal(Signal::SIGCONT);
-    assert!(status == 1 && line.ends_with("the handshake took longer than 800 ms"), "{status}, {line}");
+    assert!(status == 1 && line.ends_with("no complete handshake within 800 ms"), "{status}, {line}");
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
 }
 
@@ -82,16 +82,16 @@ fn rtmp_is_a_handshake_and_connect() {
 fn an_accepted_play_is_no_stream() {
     let nginx = hls();
     let url = format!("rtmp://127.0.0.1:{}/live", nginx.rtmp());
-    unhealthy(&format!("rtmp {url} --stream show"), "the first sound or picture took longer than 3 s");
+    unhealthy(&format!("rtmp {url} --stream show"), "no audio or video within 3 s");
     let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
     let args = format!("rtmp {url} --stream show");
-    until("media comes", 10.0, || check(&args).0 == 0);
-    assert!(healthy(&args).ends_with("media comes"));
+    until("the check receives media", 10.0, || check(&args).0 == 0);
+    assert!(healthy(&args).ends_with("receiving media"));
     // Connected and silent: what the server kept of the stream are only its headers.
     publisher.stall();
     let brief = format!("{args} --timeout 500ms");
     until("the last of it was sent", 10.0, || check(&brief).0 == 1);
-    unhealthy(&brief, "the first sound or picture took longer than 500 ms");
+    unhealthy(&brief, "no audio or video within 500 ms");
 }
 
 #[test]
@@ -118,7 +118,11 @@ fn rtmps_is_the_same_for_who_has_the_right_certificate() {
     assert!(trusting(&url.replace("127.0.0.1", "localhost")).1.contains("not valid for name"), "{url}");
     let show = format!("{url} --stream show --timeout 5s");
     let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
-    assert!(until_ok(15.0, || trusting(&show).1.ends_with("media comes")).is_some(), "{:?}", trusting(&show));
+    assert!(
+        until_ok(15.0, || trusting(&show).1.ends_with("receiving media")).is_some(),
+        "{:?}",
+        trusting(&show)
+    );
     publisher.close();
     // No TLS is spoken there.
     unhealthy(&format!("rtmp rtmps://127.0.0.1:{}/live", nginx.rtmp()), "TLS");
@@ -153,7 +157,7 @@ fn http_is_a_status() {
     unhealthy(&format!("http {} --status 200", nginx.url("/healthz")), "answered 204");
     // Where it leads may be another machine.
     unhealthy(&format!("http {}", nginx.url("/moved")), "answered 301");
-    unhealthy(&format!("http http://127.0.0.1:{}/", nginx.rtmp()), "the answer took longer than 800 ms");
+    unhealthy(&format!("http http://127.0.0.1:{}/", nginx.rtmp()), "no answer within 800 ms");
 }
 
 #[test]
@@ -165,10 +169,10 @@ fn hls_is_a_playlist_that_advances_and_a_segment_that_loads() {
     unhealthy(&show, "answered 404");
     let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
     until("the playlist is there", 15.0, || check(&show).0 == 0);
-    assert!(healthy(&show).contains("it advances, and show-"), "{}", healthy(&show));
+    assert!(healthy(&show).contains("playlist is advancing; last segment show-"), "{}", healthy(&show));
     // A server that does not tell when it changed: it is looked at until it does.
     let undated = format!("hls {}", nginx.url("/undated/show.m3u8"));
-    let seen = until_seen(&format!("{undated} --timeout 100ms"), "a change of the playlist");
+    let seen = until_seen(&format!("{undated} --timeout 100ms"), "no change of the playlist");
     assert!(seen, "{:?}", check(&undated));
     healthy(&format!("{undated} --timeout 5s"));
 
@@ -178,14 +182,14 @@ fn hls_is_a_playlist_that_advances_and_a_segment_that_loads() {
     };
     let all = format!("hls {}", nginx.url("/hls/all.m3u8"));
     variants(&["show", "show"]);
-    assert!(healthy(&all).contains("2 variants advance"));
+    assert!(healthy(&all).contains("2 playlists are advancing"));
     variants(&["show", "show_720p"]);
     unhealthy(&all, "show_720p.m3u8: answered 404");
 
     // The playlist is there and says nothing new.
     publisher.stall();
     until("it is too old", 15.0, || check(&show).0 == 1);
-    unhealthy(&show, "and should every");
+    unhealthy(&show, "playlist is stale");
     std::fs::write(folder.join("end.m3u8"), "#EXTM3U\n#EXT-X-TARGETDURATION:1\n1.ts\n#EXT-X-ENDLIST\n")
         .unwrap();
     unhealthy(&format!("hls {}", nginx.url("/hls/end.m3u8")), "the stream has ended");
@@ -202,7 +206,7 @@ fn a_node_is_its_workers_its_zone_and_its_disks() {
     until("both workers are counted", 10.0, || check(&node("")).1.contains("2 workers"));
     let well = healthy(&node(" --disk / --min-free 1k"));
     assert!(well.starts_with("node: 2 workers, zone ") && well.ends_with(" % full"), "{well}");
-    unhealthy(&node(" --disk / --min-free 900t"), "/ has ");
+    unhealthy(&node(" --disk / --min-free 900t"), "node: /: ");
     unhealthy(&node(" --disk /no/such/folder"), "/no/such/folder: No such file or directory");
     unhealthy("node --api http://127.0.0.1:9/api", "no answer from the API");
 

@@ -132,7 +132,7 @@ fn a_folder_that_cannot_be_synced_is_a_warning() {
     let api = nginx.api();
     let doubt = |answer: Value| {
         let warning = answer["warning"].as_str().unwrap_or_else(|| panic!("no warning: {answer}")).to_owned();
-        assert!(warning.starts_with("the change is made, and may be lost when the machine loses power: "));
+        assert!(warning.starts_with("the change is in force, but may be lost if the machine loses power: "));
         assert!(warning.contains("cannot be synced"), "{warning}");
     };
     let count = || {
@@ -182,7 +182,7 @@ fn a_file_that_the_workers_cannot_read_is_a_warning() {
     let mut config = with_state(&state.display().to_string());
     config.user = NOBODY.to_owned();
     let said = config.accepted();
-    let wanted = format!("cannot read {0}: \"chown 65534:65534 {0}\" is right", state.display());
+    let wanted = format!("cannot read {0}; run chown 65534:65534 {0}", state.display());
     assert!(said.contains(&wanted), "{said}");
 }
 

@@ -202,7 +202,7 @@ fn an_encoder_that_does_not_work_here_is_replaced() {
     let nginx = open().start();
     let rule = rule("[\"source\", \"low\"]").replace("\"ultrafast\"", "\"p4\"\nencoder = \"h264_nvenc\"");
     let sidecar = Sidecar::start(&nginx, &rule);
-    sidecar.wait_log("h264_nvenc does not work here: libx264 takes its place");
+    sidecar.wait_log("h264_nvenc does not work here: using libx264");
     let _publisher = publish(&nginx, "show");
     sidecar.wait_ready("live/show");
 }

@@ -29,7 +29,7 @@ fn a_full_disk_stops_the_recording_and_not_the_stream() {
     assert_eq!(sidecar.find("live/show/record").unwrap()["restarts"], 0);
     assert_eq!(hook.count("recording.stopped"), 1);
     disk.empty();
-    sidecar.wait_log("recording goes on");
+    sidecar.wait_log("recording resumed");
     until("the operator is told", 10.0, || hook.count("recording.resumed") == 1);
     publisher.close();
     wait_ended(disk.path(), 2);

@@ -44,7 +44,7 @@ fn a_clip_goes_round_and_round_with_or_without_sound() {
         player.wait_video(20);
         wait_clip(&nginx, &format!("{name}/slate"));
         publisher.kill();
-        sidecar.wait_log("publisher lost: the slate fills in");
+        sidecar.wait_log("publisher lost: showing the slate");
         let sound = player.seen().audio;
         // More than two rounds.
         player.wait_video(50);

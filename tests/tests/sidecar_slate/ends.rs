@@ -21,7 +21,7 @@ fn only_who_is_lost_is_filled_in_for() {
     lost.kill();
     until("the slate is live", 10.0, || session(&nginx, "lost").is_some_and(|now| Some(now) != first));
     let log = sidecar.log();
-    assert_eq!(log.matches("the slate fills in").count(), 1, "{log}");
+    assert_eq!(log.matches("showing the slate").count(), 1, "{log}");
     assert!(session(&nginx, "polite").is_none() && session(&nginx, "dropped").is_none());
 }
 
@@ -35,7 +35,7 @@ fn who_falls_silent_is_lost() {
     publisher.stall();
     publisher.wait_closed(15.0);
     until("the slate is live", 10.0, || session(&nginx, "show").is_some_and(|now| Some(now) != first));
-    sidecar.wait_log("publisher lost: the slate fills in");
+    sidecar.wait_log("publisher lost: showing the slate");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_worker_that_dies_loses_its_publishers() {
     let worker = nginx.workers()[0];
     nginx.kill_worker(worker);
     until("the slate is live", 15.0, || session(&nginx, "show").is_some_and(|now| Some(now) != first));
-    sidecar.wait_log("publisher lost: the slate fills in");
+    sidecar.wait_log("publisher lost: showing the slate");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_slate_ends_when_its_time_is_over() {
     let publisher = publish(&nginx, &key);
     wait_clip(&nginx, "slate");
     publisher.kill();
-    sidecar.wait_log("publisher lost: the slate fills in");
+    sidecar.wait_log("publisher lost: showing the slate");
     sidecar.wait_log("the slate's time is over");
     until("the stream is gone", 10.0, || session(&nginx, "show").is_none());
     let told = sidecar.told("slate.ended");
@@ -70,5 +70,5 @@ fn a_slate_ends_when_its_time_is_over() {
     let second = session(&nginx, "show");
     publisher.kill();
     until("the slate is live", 10.0, || session(&nginx, "show").is_some_and(|now| Some(now) != second));
-    assert_eq!(sidecar.log().matches("the slate fills in").count(), 2, "{}", sidecar.log());
+    assert_eq!(sidecar.log().matches("showing the slate").count(), 2, "{}", sidecar.log());
 }

@@ -47,7 +47,7 @@ fn a_slate_fills_in_at_the_block_of_its_stream() {
         assert!(told["server"].as_str().unwrap().starts_with("127.0.0."), "{told}");
         // The publisher comes back, and both end for the next turn.
         let back = publish(["127.0.0.1", "127.0.0.2"][lost]);
-        sidecar.wait_log("the slate gave way to a publisher");
+        sidecar.wait_log("the slate ended: a publisher is back");
         back.close();
         stayed.close();
         until("all are gone", 10.0, || sessions(&nginx) == [None, None]);

@@ -32,7 +32,7 @@ fn viewers_see_the_slate_until_the_publisher_is_back() {
 
     let last = player.seen().last_video;
     publisher.kill();
-    sidecar.wait_log("publisher lost: the slate fills in");
+    sidecar.wait_log("publisher lost: showing the slate");
     player.wait_video(40);
     assert!(player.seen().last_video > last, "the player's time goes back to {:?}", player.seen().last_video);
     until("the slate is in HLS", 10.0, || newest(&nginx).is_some_and(|(_, red)| red));
@@ -43,7 +43,7 @@ fn viewers_see_the_slate_until_the_publisher_is_back() {
     is_secret(&nginx, &sidecar);
 
     let publisher = publish(&nginx, &key);
-    sidecar.wait_log("the slate gave way to a publisher");
+    sidecar.wait_log("the slate ended: a publisher is back");
     let sent = publisher.sent_ms();
     until("the pictures are back in HLS", 10.0, || newest(&nginx).is_some_and(|(_, red)| !red));
     until("the frames are back at the target", 10.0, || {
@@ -58,7 +58,7 @@ fn viewers_see_the_slate_until_the_publisher_is_back() {
     assert_eq!(playlist.matches("#EXT-X-DISCONTINUITY\n").count(), 3, "{playlist}");
     assert!(!playlist.contains("#EXT-X-ENDLIST"), "{playlist}");
     assert!(longest_pause(&nginx) < MOST, "HLS stood still for {:?}", longest_pause(&nginx));
-    assert_eq!(sidecar.log().matches("the slate fills in").count(), 1, "{}", sidecar.log());
+    assert_eq!(sidecar.log().matches("showing the slate").count(), 1, "{}", sidecar.log());
 }
 
 /// Nobody else could publish so: the token is in no list of processes and in no log.

@@ -21,7 +21,7 @@ fn a_publisher_comes_back_in_another_worker() {
     players.iter().for_each(|player| player.wait_video(20));
     wait_clip(&nginx, "slate");
     publisher.kill();
-    sidecar.wait_log("publisher lost: the slate fills in");
+    sidecar.wait_log("publisher lost: showing the slate");
     players.iter().for_each(|player| player.wait_video(40));
     let slate = nginx.api().stream("live", "show").unwrap();
     let elsewhere = if slate["publisher"]["worker_pid"] == one.0 { other } else { one };
@@ -33,7 +33,7 @@ fn a_publisher_comes_back_in_another_worker() {
     // Both workers have to be awake: one gives way to the other.
     publisher.manually(|connection| connection.client.send_publish());
     let publisher = publisher.started();
-    sidecar.wait_log("the slate gave way to a publisher");
+    sidecar.wait_log("the slate ended: a publisher is back");
     until("the publisher's stream is live", 10.0, || {
         nginx.api().stream("live", "show").is_some_and(|now| now["session"] != slate["session"])
     });

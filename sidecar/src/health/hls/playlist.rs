@@ -42,16 +42,16 @@ impl Media {
 pub fn read(text: &str) -> Result<Playlist, &'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines.next() != Some("#EXTM3U") {
-        return Err("no playlist: it does not begin with #EXTM3U");
+        return Err("not a playlist: expected #EXTM3U in the first line");
     }
     let mut media = Media::default();
     let (mut uris, mut is_master) = (Vec::new(), false);
     for line in lines {
         let number = |value: &str| value.trim().parse::<u64>().ok();
         if let Some(seconds) = line.strip_prefix("#EXT-X-TARGETDURATION:") {
-            media.target = Duration::from_secs(number(seconds).ok_or("its target duration is no number")?);
+            media.target = Duration::from_secs(number(seconds).ok_or("the target duration is not a number")?);
         } else if let Some(first) = line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:") {
-            media.sequence = number(first).ok_or("its media sequence is no number")?;
+            media.sequence = number(first).ok_or("the media sequence is not a number")?;
         } else if line == "#EXT-X-ENDLIST" {
             media.ended = true;
         } else if line.starts_with("#EXT-X-STREAM-INF") {
@@ -61,9 +61,9 @@ pub fn read(text: &str) -> Result<Playlist, &'static str> {
         }
     }
     match (is_master, uris.is_empty()) {
-        (true, true) => Err("it lists no variant"),
+        (true, true) => Err("the master playlist has no variant"),
         (true, false) => Ok(Playlist::Master { variants: uris }),
-        (false, true) => Err("it lists no segment"),
+        (false, true) => Err("the playlist has no segment"),
         (false, false) => Ok(Playlist::Media(Media { segments: uris, ..media })),
     }
 }
