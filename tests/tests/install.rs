@@ -66,7 +66,14 @@ fn each_file_is_where_a_distribution_has_it() {
     ] {
         assert!(read(&format!("usr/share/{completion}")).contains("weir"), "{completion}");
     }
-    for doc in ["README.md", "LICENSE", "docs/directives.md", "examples/weir.toml", "nginx-conf/README.md"] {
+    for doc in [
+        "README.md",
+        "LICENSE",
+        "THIRD-PARTY-NOTICES",
+        "docs/directives.md",
+        "examples/weir.toml",
+        "nginx-conf/README.md",
+    ] {
         assert!(path("usr/share/doc/weir").join(doc).is_file(), "{doc}");
     }
 }
