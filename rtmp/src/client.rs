@@ -38,7 +38,7 @@ use crate::amf0::{self, Value};
 use crate::chunk;
 use crate::flv::{Tag, TagKind};
 use crate::handshake::{self, Handshake};
-use crate::message::{Kind, Message, user_control};
+use crate::message::{Message, MessageKind, user_control};
 pub use crate::status::Status;
 use crate::url::Url;
 
@@ -236,7 +236,7 @@ impl Client {
         }
         if self.window > 0 && self.received.wrapping_sub(self.acknowledged) >= self.window {
             self.acknowledged = self.received;
-            self.send_message(stream::CONTROL, &Message::number(Kind::ACKNOWLEDGEMENT, self.received));
+            self.send_message(stream::CONTROL, &Message::number(MessageKind::ACKNOWLEDGEMENT, self.received));
         }
         Ok(())
     }
@@ -336,9 +336,9 @@ impl Client {
     fn on_message(&mut self, message: Message) -> Result<(), Error> {
         let number = message.payload.first_chunk().map(|word| u32::from_be_bytes(*word));
         match (message.kind, number) {
-            (Kind::WINDOW_SIZE, Some(window)) => self.window = window,
-            (Kind::USER_CONTROL, _) => self.on_user_control(&message.payload),
-            (Kind::COMMAND, _) => self.on_command(&message)?,
+            (MessageKind::WINDOW_SIZE, Some(window)) => self.window = window,
+            (MessageKind::USER_CONTROL, _) => self.on_user_control(&message.payload),
+            (MessageKind::COMMAND, _) => self.on_command(&message)?,
             (kind, _) => {
                 if let Some(kind) = TagKind::of(kind) {
                     let Message { timestamp, payload, .. } = message;
@@ -368,7 +368,9 @@ impl Client {
                 self.command("releaseStream", |w| w.null().string(&name));
                 self.command("FCPublish", |w| w.null().string(&name));
             }
-            Role::Play => self.send_message(stream::CONTROL, &Message::number(Kind::WINDOW_SIZE, 2_500_000)),
+            Role::Play => {
+                self.send_message(stream::CONTROL, &Message::number(MessageKind::WINDOW_SIZE, 2_500_000))
+            }
         }
         self.send_create_stream();
     }

@@ -1,6 +1,6 @@
 //! FLV tags: what a `.flv` file holds between its header and its end (Adobe FLV specification 10.1, annex E).
 
-use crate::message::Kind;
+use crate::message::MessageKind;
 
 /// Bytes of the file header with the tag size that follows it.
 const FILE_HEADER: usize = 13;
@@ -20,7 +20,7 @@ pub enum TagKind {
     Script,
 }
 
-impl From<TagKind> for Kind {
+impl From<TagKind> for MessageKind {
     fn from(kind: TagKind) -> Self {
         match kind {
             TagKind::Audio => Self::AUDIO,
@@ -32,11 +32,11 @@ impl From<TagKind> for Kind {
 
 impl TagKind {
     /// The kind of tag that holds a message's payload; `None` for messages that are not media.
-    pub fn of(kind: Kind) -> Option<Self> {
+    pub fn of(kind: MessageKind) -> Option<Self> {
         match kind {
-            Kind::AUDIO => Some(Self::Audio),
-            Kind::VIDEO => Some(Self::Video),
-            Kind::DATA => Some(Self::Script),
+            MessageKind::AUDIO => Some(Self::Audio),
+            MessageKind::VIDEO => Some(Self::Video),
+            MessageKind::DATA => Some(Self::Script),
             _ => None,
         }
     }
@@ -111,7 +111,7 @@ impl Reader {
         let Some(&[kind, l2, l1, l0, t2, t1, t0, t3, ..]) = rest.first_chunk::<TAG_HEADER>() else {
             return Ok(None);
         };
-        let kind = TagKind::of(Kind(kind)).ok_or(Error::TagType(kind))?;
+        let kind = TagKind::of(MessageKind(kind)).ok_or(Error::TagType(kind))?;
         let end = TAG_HEADER + u32::from_be_bytes([0, l2, l1, l0]) as usize;
         if rest.len() < end + TRAILER {
             return Ok(None);
@@ -131,7 +131,7 @@ pub fn write_header(out: &mut Vec<u8>) {
 pub fn write_tag(tag: &Tag, out: &mut Vec<u8>) {
     let length = tag.payload.len().min(0x00ff_ffff);
     let [t3, t2, t1, t0] = tag.timestamp.to_be_bytes();
-    out.push(Kind::from(tag.kind).0);
+    out.push(MessageKind::from(tag.kind).0);
     out.extend(&(length as u32).to_be_bytes()[1..]);
     out.extend([t2, t1, t0, t3, 0, 0, 0]);
     out.extend_from_slice(&tag.payload[..length]);

@@ -4,10 +4,10 @@ use crate::amf0::Writer;
 
 /// The type of a message. Not an enum: peers send numbers of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Kind(pub u8);
+pub struct MessageKind(pub u8);
 
 #[allow(missing_docs)]
-impl Kind {
+impl MessageKind {
     pub const SET_CHUNK_SIZE: Self = Self(1);
     pub const ABORT: Self = Self(2);
     pub const ACKNOWLEDGEMENT: Self = Self(3);
@@ -35,7 +35,7 @@ pub mod user_control {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Its type.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// The message stream it belongs to; 0 is the connection itself.
     pub stream_id: u32,
     /// Milliseconds, wrapping.
@@ -46,12 +46,12 @@ pub struct Message {
 
 impl Message {
     /// A message of the connection itself: stream 0, timestamp 0.
-    pub fn control(kind: Kind, payload: Vec<u8>) -> Self {
+    pub fn control(kind: MessageKind, payload: Vec<u8>) -> Self {
         Self { kind, stream_id: 0, timestamp: 0, payload }
     }
 
     /// Set Chunk Size, Acknowledgement or Window Acknowledgement Size: a type and one number.
-    pub fn number(kind: Kind, value: u32) -> Self {
+    pub fn number(kind: MessageKind, value: u32) -> Self {
         Self::control(kind, value.to_be_bytes().to_vec())
     }
 
@@ -59,7 +59,7 @@ impl Message {
     pub fn user_control(event: u16, data: &[u32]) -> Self {
         let mut payload = event.to_be_bytes().to_vec();
         payload.extend(data.iter().flat_map(|word| word.to_be_bytes()));
-        Self::control(Kind::USER_CONTROL, payload)
+        Self::control(MessageKind::USER_CONTROL, payload)
     }
 
     /// A command: its name, its transaction number, and whatever `arguments` writes (it gives the writer back, so that a chain of
@@ -73,6 +73,6 @@ impl Message {
         let mut writer = Writer::new();
         writer.string(name.as_bytes()).number(transaction);
         arguments(&mut writer);
-        Self { kind: Kind::COMMAND, stream_id, timestamp: 0, payload: writer.into_bytes() }
+        Self { kind: MessageKind::COMMAND, stream_id, timestamp: 0, payload: writer.into_bytes() }
     }
 }

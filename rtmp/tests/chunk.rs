@@ -3,11 +3,16 @@
 
 use proptest::prelude::*;
 use weir_rtmp::chunk::{Error, Format, Header, Reader, Writer};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 
 fn message() -> impl Strategy<Value = (u32, Message)> {
     let time = prop_oneof![0u32..5000, 0xff_fff0u32..0x100_0010, any::<u32>()];
-    let kind = prop_oneof![Just(Kind::AUDIO), Just(Kind::VIDEO), Just(Kind::DATA), Just(Kind::COMMAND)];
+    let kind = prop_oneof![
+        Just(MessageKind::AUDIO),
+        Just(MessageKind::VIDEO),
+        Just(MessageKind::DATA),
+        Just(MessageKind::COMMAND)
+    ];
     let id = prop_oneof![Just(3u32), Just(63), Just(64), Just(319), Just(320), Just(65_599)];
     (id, kind, 0u32..3, time, prop::collection::vec(any::<u8>(), 0..700)).prop_map(
         |(id, kind, stream_id, timestamp, payload)| (id, Message { kind, stream_id, timestamp, payload }),
@@ -24,7 +29,7 @@ fn read(bytes: &[u8], piece: usize) -> Result<Vec<Message>, Error> {
             messages.push(message);
         }
     }
-    messages.retain(|message| message.kind != Kind::SET_CHUNK_SIZE);
+    messages.retain(|message| message.kind != MessageKind::SET_CHUNK_SIZE);
     Ok(messages)
 }
 
@@ -55,7 +60,7 @@ proptest! {
     #[test]
     fn headers_round_trip_through_a_message(time in any::<u32>(), chunk_stream in 2u32..65_600, length in 0usize..300) {
         let header = Header {
-            format: Format::Full, chunk_stream, time, length: length as u32, kind: Kind::VIDEO, stream_id: 1,
+            format: Format::Full, chunk_stream, time, length: length as u32, kind: MessageKind::VIDEO, stream_id: 1,
         };
         let mut bytes = Vec::new();
         let payload = vec![7; length];
@@ -66,12 +71,12 @@ proptest! {
             }
             bytes.extend(chunk);
         }
-        prop_assert_eq!(read(&bytes, 1000).unwrap(), [Message { kind: Kind::VIDEO, stream_id: 1, timestamp: time, payload }]);
+        prop_assert_eq!(read(&bytes, 1000).unwrap(), [Message { kind: MessageKind::VIDEO, stream_id: 1, timestamp: time, payload }]);
     }
 }
 
 fn full(length: u32) -> Header {
-    Header { format: Format::Full, chunk_stream: 4, time: 40, length, kind: Kind::AUDIO, stream_id: 1 }
+    Header { format: Format::Full, chunk_stream: 4, time: 40, length, kind: MessageKind::AUDIO, stream_id: 1 }
 }
 
 fn bytes_of(parts: &[(Header, &[u8])]) -> Vec<u8> {
@@ -119,7 +124,7 @@ fn what_a_peer_may_not_do() {
     assert_eq!(read(&bytes_of(&[(later, b"")]), 99), Err(Error::NoHeader(4)));
     assert_eq!(read(&bytes_of(&[(full(200), &[0; 128]), (full(3), b"abc")]), 99), Err(Error::Interrupted(4)));
     assert_eq!(read(&bytes_of(&[(full(1 << 21), b"")]), 99), Err(Error::TooLong(1 << 21)));
-    let size = Header { chunk_stream: 2, kind: Kind::SET_CHUNK_SIZE, ..full(4) };
+    let size = Header { chunk_stream: 2, kind: MessageKind::SET_CHUNK_SIZE, ..full(4) };
     assert_eq!(read(&bytes_of(&[(size, &[0; 4])]), 99), Err(Error::ChunkSize(0)));
     let many: Vec<_> = (2..100).map(|id| (Header { chunk_stream: id, ..full(0) }, &b""[..])).collect();
     assert_eq!(read(&bytes_of(&many), 99), Err(Error::TooManyStreams(64)));
@@ -127,7 +132,7 @@ fn what_a_peer_may_not_do() {
 
 #[test]
 fn abort_drops_the_message_under_way() {
-    let abort = Header { chunk_stream: 2, kind: Kind::ABORT, ..full(4) };
+    let abort = Header { chunk_stream: 2, kind: MessageKind::ABORT, ..full(4) };
     let bytes = bytes_of(&[(full(200), &[0; 128]), (abort, &[0, 0, 0, 4]), (full(1), b"x")]);
     let messages = read(&bytes, 10).unwrap();
     assert_eq!(messages.last().unwrap().payload, b"x");

@@ -6,7 +6,7 @@ use weir_rtmp::chunk;
 use weir_rtmp::client::{Client, Error, Event, Options, Status};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::handshake::PACKET;
-use weir_rtmp::message::{Kind, Message, user_control};
+use weir_rtmp::message::{Message, MessageKind, user_control};
 use weir_rtmp::url::Url;
 
 struct Server {
@@ -69,7 +69,7 @@ fn commands(messages: &[Message]) -> Vec<(String, f64, String)> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     messages
         .iter()
-        .filter(|message| message.kind == Kind::COMMAND)
+        .filter(|message| message.kind == MessageKind::COMMAND)
         .map(|message| {
             let mut reader = Amf::new(&message.payload);
             let head = (text(reader.string().unwrap()), reader.number().unwrap());
@@ -92,7 +92,7 @@ fn publishing() {
     let (mut server, hello) = Server::greet(Client::publish(&url(), Options::default()));
     assert_eq!(commands(&hello), [command("connect", 1.0, "")]);
     let setup = server.result(1.0, None);
-    assert_eq!(setup[0], Message::number(Kind::SET_CHUNK_SIZE, 4096));
+    assert_eq!(setup[0], Message::number(MessageKind::SET_CHUNK_SIZE, 4096));
     let name = "wk_x?y=1";
     assert_eq!(
         commands(&setup),
@@ -128,7 +128,7 @@ fn playing() {
     assert_eq!(commands(&play), [command("play", 3.0, "wk_x?y=1")]);
     assert_eq!(play[1], Message::user_control(user_control::SET_BUFFER_LENGTH, &[1, 1000]));
     while server.client.next_event().is_some() {}
-    let media = Message { kind: Kind::AUDIO, stream_id: 1, timestamp: 7, payload: vec![1, 2] };
+    let media = Message { kind: MessageKind::AUDIO, stream_id: 1, timestamp: 7, payload: vec![1, 2] };
     server.send(&media);
     let tag = Tag { kind: TagKind::Audio, timestamp: 7, payload: vec![1, 2] };
     assert_eq!(server.client.next_event(), Some(Event::Media(tag)));
@@ -141,12 +141,17 @@ fn pings_are_answered_and_bytes_acknowledged() {
     let (mut server, _) = Server::greet(Client::play(&url(), Options::default()));
     let pong = server.send(&Message::user_control(user_control::PING_REQUEST, &[77]));
     assert_eq!(pong, [Message::user_control(user_control::PING_RESPONSE, &[77])]);
-    let ack = server.send(&Message::number(Kind::WINDOW_SIZE, 1000));
-    assert_eq!(ack[0].kind, Kind::ACKNOWLEDGEMENT);
-    let silent = server.send(&Message::number(Kind::PEER_BANDWIDTH, 1));
+    let ack = server.send(&Message::number(MessageKind::WINDOW_SIZE, 1000));
+    assert_eq!(ack[0].kind, MessageKind::ACKNOWLEDGEMENT);
+    let silent = server.send(&Message::number(MessageKind::PEER_BANDWIDTH, 1));
     assert_eq!(silent, []);
-    let ack = server.send(&Message { kind: Kind::AUDIO, stream_id: 1, timestamp: 0, payload: vec![0; 1000] });
-    assert_eq!(ack[0].kind, Kind::ACKNOWLEDGEMENT);
+    let ack = server.send(&Message {
+        kind: MessageKind::AUDIO,
+        stream_id: 1,
+        timestamp: 0,
+        payload: vec![0; 1000],
+    });
+    assert_eq!(ack[0].kind, MessageKind::ACKNOWLEDGEMENT);
 }
 
 #[test]

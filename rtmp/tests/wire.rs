@@ -4,10 +4,10 @@
 use weir_rtmp::amf0::Marker;
 use weir_rtmp::chunk::{Reader, Writer};
 use weir_rtmp::flv::{Tag, TagKind, write_tag};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 
 fn audio(timestamp: u32, payload: &[u8]) -> Message {
-    Message { kind: Kind::AUDIO, stream_id: 1, timestamp, payload: payload.to_vec() }
+    Message { kind: MessageKind::AUDIO, stream_id: 1, timestamp, payload: payload.to_vec() }
 }
 
 fn written(chunk_stream: u32, messages: &[Message]) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn what_a_header_may_leave_out() {
         }
         formats
     };
-    let video = Message { kind: Kind::VIDEO, ..audio(20, &[1, 2]) };
+    let video = Message { kind: MessageKind::VIDEO, ..audio(20, &[1, 2]) };
     assert_eq!(formats(&[audio(0, &[1, 2]), audio(10, &[3, 4]), audio(20, &[5, 6])]), [0, 2, 3]);
     assert_eq!(formats(&[audio(0, &[1, 2]), audio(10, &[3, 4]), audio(25, &[5, 6])]), [0, 2, 2]);
     assert_eq!(formats(&[audio(0, &[1, 2]), audio(10, &[3])]), [0, 1]);

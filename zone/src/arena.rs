@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::block::{Block, Index, Kind, pack, unpack};
+use crate::block::{Block, BlockKind, Index, pack, unpack};
 use crate::error::ZoneFull;
 use crate::hash::{Seed, mix};
 use crate::layout::{KEPT_FOR_WORKERS, Root};
@@ -108,7 +108,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     /// Every record with its place.
-    pub(crate) fn records(&self, kind: Kind) -> impl Iterator<Item = (Index, &Block)> {
+    pub(crate) fn records(&self, kind: BlockKind) -> impl Iterator<Item = (Index, &Block)> {
         let touched = self.zone.root.touched.load(Relaxed) as usize;
         (0..).zip(self.zone.blocks).take(touched).filter(move |(_, block)| block.kind() == kind)
     }
@@ -134,7 +134,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Writes a record into its hash chain.
     pub(crate) fn insert(
         &self,
-        kind: Kind,
+        kind: BlockKind,
         hash: u64,
         text: &[u8],
         keep_free: usize,
@@ -148,12 +148,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Writes a record: `fill` sets its own words, `text` follows, and `kind` makes it one.
     pub(crate) fn write(
         &self,
-        kind: Kind,
+        kind: BlockKind,
         text: &[u8],
         keep_free: usize,
         fill: impl FnOnce(&Block),
     ) -> Result<Index, ZoneFull> {
-        let kept = if kind == Kind::Worker { 0 } else { self.zone.kept_for_workers() };
+        let kept = if kind == BlockKind::Worker { 0 } else { self.zone.kept_for_workers() };
         self.make_room(kind.blocks_for(text.len()), keep_free + kept)?;
         let (own, rest) = text.split_at(text.len().min(kind.text_bytes()));
         let index = self.take()?;
@@ -173,7 +173,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         keep_free: usize,
     ) -> Result<(), ZoneFull> {
         let kept = self.zone.kept_for_workers();
-        self.make_room(text.len().div_ceil(Kind::Tail.text_bytes()), keep_free + kept)?;
+        self.make_room(text.len().div_ceil(BlockKind::Tail.text_bytes()), keep_free + kept)?;
         let before = record.tail();
         record.set_tail(self.write_tails(text)?);
         if let Some(before) = before {
@@ -198,12 +198,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Writes text into blocks that lead to each other and to which nothing leads yet.
     fn write_tails(&self, text: &[u8]) -> Result<Option<Index>, ZoneFull> {
         let mut next = None;
-        for chunk in text.chunks(Kind::Tail.text_bytes()).rev() {
+        for chunk in text.chunks(BlockKind::Tail.text_bytes()).rev() {
             let at = self.take()?;
             let tail = self.zone.block(at).ok_or(ZoneFull)?;
-            tail.write_text(Kind::Tail, chunk);
+            tail.write_text(BlockKind::Tail, chunk);
             tail.set_tail(next);
-            tail.set_kind(Kind::Tail);
+            tail.set_kind(BlockKind::Tail);
             next = Some(at);
         }
         Ok(next)
@@ -231,7 +231,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A record's text, `len` bytes over its block and tails.
     pub(crate) fn text(&self, record: &Block, len: usize) -> Vec<u8> {
-        let mut text = Vec::with_capacity(len + 2 * Kind::Tail.text_bytes());
+        let mut text = Vec::with_capacity(len + 2 * BlockKind::Tail.text_bytes());
         record.read_text(&mut text);
         let mut tail = record.tail();
         while text.len() < len {
@@ -272,7 +272,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         root.used.fetch_add(1, Relaxed);
         root.touched.fetch_max(u64::from(index) + 1, Relaxed);
         block.clear();
-        block.set_kind(Kind::Taken);
+        block.set_kind(BlockKind::Taken);
         Ok(index)
     }
 

@@ -14,7 +14,7 @@ pub struct Block {
 
 /// What a block is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum BlockKind {
     Free,
     /// Taken and not yet part of a record: lost if the worker dies now, and found by a repair.
     Taken,
@@ -28,34 +28,34 @@ pub(crate) enum Kind {
     Worker,
 }
 
-impl Kind {
-    fn of(byte: u64) -> Kind {
+impl BlockKind {
+    fn of(byte: u64) -> BlockKind {
         match byte {
-            1 => Kind::Taken,
-            2 => Kind::Tail,
-            3 => Kind::Key,
-            4 => Kind::Stream,
-            5 => Kind::Player,
-            6 => Kind::Event,
-            7 => Kind::Target,
-            8 => Kind::Push,
-            9 => Kind::Worker,
-            _ => Kind::Free,
+            1 => BlockKind::Taken,
+            2 => BlockKind::Tail,
+            3 => BlockKind::Key,
+            4 => BlockKind::Stream,
+            5 => BlockKind::Player,
+            6 => BlockKind::Event,
+            7 => BlockKind::Target,
+            8 => BlockKind::Push,
+            9 => BlockKind::Worker,
+            _ => BlockKind::Free,
         }
     }
 
     fn byte(self) -> u64 {
         match self {
-            Kind::Free => 0,
-            Kind::Taken => 1,
-            Kind::Tail => 2,
-            Kind::Key => 3,
-            Kind::Stream => 4,
-            Kind::Player => 5,
-            Kind::Event => 6,
-            Kind::Target => 7,
-            Kind::Push => 8,
-            Kind::Worker => 9,
+            BlockKind::Free => 0,
+            BlockKind::Taken => 1,
+            BlockKind::Tail => 2,
+            BlockKind::Key => 3,
+            BlockKind::Stream => 4,
+            BlockKind::Player => 5,
+            BlockKind::Event => 6,
+            BlockKind::Target => 7,
+            BlockKind::Push => 8,
+            BlockKind::Worker => 9,
         }
     }
 
@@ -63,11 +63,11 @@ impl Kind {
     /// pushes and workers leave all of it to tails.
     pub(crate) fn text_from(self) -> usize {
         match self {
-            Kind::Key => 10,
-            Kind::Event => 5,
-            Kind::Target => 6,
-            Kind::Stream | Kind::Player | Kind::Push | Kind::Worker => WORDS,
-            Kind::Free | Kind::Taken | Kind::Tail => 2,
+            BlockKind::Key => 10,
+            BlockKind::Event => 5,
+            BlockKind::Target => 6,
+            BlockKind::Stream | BlockKind::Player | BlockKind::Push | BlockKind::Worker => WORDS,
+            BlockKind::Free | BlockKind::Taken | BlockKind::Tail => 2,
         }
     }
 
@@ -78,16 +78,16 @@ impl Kind {
 
     /// Blocks that a record of this kind takes with `len` bytes of text.
     pub(crate) fn blocks_for(self, len: usize) -> usize {
-        1 + len.saturating_sub(self.text_bytes()).div_ceil(Kind::Tail.text_bytes())
+        1 + len.saturating_sub(self.text_bytes()).div_ceil(BlockKind::Tail.text_bytes())
     }
 
     pub(crate) fn is_record(self) -> bool {
-        self.is_chained() || matches!(self, Kind::Event | Kind::Push | Kind::Worker)
+        self.is_chained() || matches!(self, BlockKind::Event | BlockKind::Push | BlockKind::Worker)
     }
 
     /// Found by a hash.
     pub(crate) fn is_chained(self) -> bool {
-        matches!(self, Kind::Key | Kind::Stream | Kind::Player | Kind::Target)
+        matches!(self, BlockKind::Key | BlockKind::Stream | BlockKind::Player | BlockKind::Target)
     }
 }
 
@@ -110,11 +110,11 @@ impl Block {
         self.set(at, self.word(at).wrapping_add(value));
     }
 
-    pub(crate) fn kind(&self) -> Kind {
-        Kind::of(self.word(0) & 0xff)
+    pub(crate) fn kind(&self) -> BlockKind {
+        BlockKind::of(self.word(0) & 0xff)
     }
 
-    pub(crate) fn set_kind(&self, kind: Kind) {
+    pub(crate) fn set_kind(&self, kind: BlockKind) {
         self.set(0, (self.word(0) & !0xff) | kind.byte());
     }
 
@@ -149,7 +149,7 @@ impl Block {
     }
 
     /// Writes text where a block of `kind` has it.
-    pub(crate) fn write_text(&self, kind: Kind, bytes: &[u8]) {
+    pub(crate) fn write_text(&self, kind: BlockKind, bytes: &[u8]) {
         for (at, chunk) in bytes.chunks(8).enumerate() {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use weir_model::Timestamp;
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind, pack, unpack};
+use crate::block::{Block, BlockKind, Index, pack, unpack};
 use crate::bucket::Bucket;
 use crate::hash::place_of;
 
@@ -88,13 +88,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let root = self.zone.root;
         let id = root.last_event.load(Relaxed) + 1;
         let text = [kind.as_bytes(), data.as_bytes()].concat();
-        let placed = self.write(Kind::Event, &text, 0, |block| {
+        let placed = self.write(BlockKind::Event, &text, 0, |block| {
             block.set(ID, id);
             block.set(TIME, now.as_millis());
             block.set(SHAPE, kind.len() as u64 | (data.len() as u64) << DATA_FROM | whose << WHOSE_FROM);
         });
         if let Ok(index) = placed {
-            root.event_blocks.fetch_add(Kind::Event.blocks_for(text.len()) as u64, Relaxed);
+            root.event_blocks.fetch_add(BlockKind::Event.blocks_for(text.len()) as u64, Relaxed);
             match unpack(root.newest_event.load(Relaxed)).and_then(|at| self.zone.block(at)) {
                 Some(newest) => newest.set_next(Some(index)),
                 None => root.oldest_event.store(pack(Some(index)), Relaxed),
@@ -129,7 +129,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// Strings the events together again, after a worker died inside.
     pub(crate) fn repair_events(&self) {
-        let mut all: Vec<(Index, &Block)> = self.records(Kind::Event).collect();
+        let mut all: Vec<(Index, &Block)> = self.records(BlockKind::Event).collect();
         all.sort_by_key(|(_, block)| block.word(ID));
         for pair in all.windows(2) {
             pair[0].1.set_next(Some(pair[1].0));
@@ -140,7 +140,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let root = self.zone.root;
         let blocks = |(_, block): &(Index, &Block)| {
             let (kind, data) = lengths_of(block);
-            Kind::Event.blocks_for(kind + data) as u64
+            BlockKind::Event.blocks_for(kind + data) as u64
         };
         root.event_blocks.store(all.iter().map(blocks).sum(), Relaxed);
         root.oldest_event.store(pack(all.first().map(|(at, _)| *at)), Relaxed);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use weir_model::{Digest, KeyId, Network, ServerAddr, StreamKey, Timestamp, server::MAX_SERVER_LEN};
 
 use crate::arena::{Locked, Mutex};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 
 pub(crate) mod list;
@@ -111,7 +111,7 @@ impl KeyPlan {
 
     /// Blocks that the missing records take.
     pub(crate) fn needed(&self) -> usize {
-        self.missing.values().map(|record| Kind::Key.blocks_for(record.text().len())).sum()
+        self.missing.values().map(|record| BlockKind::Key.blocks_for(record.text().len())).sum()
     }
 
     /// The ids of the keys of the zone that are not among `wanted`.
@@ -126,7 +126,7 @@ impl KeyPlan {
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Adds a secret.
     pub fn insert_key(&self, key: &KeyRecord) -> Result<(), ZoneFull> {
-        self.insert(Kind::Key, digest_hash(key.digest.bytes()), &key.text(), self.reserve(), |block| {
+        self.insert(BlockKind::Key, digest_hash(key.digest.bytes()), &key.text(), self.reserve(), |block| {
             for (at, chunk) in key.digest.bytes().chunks_exact(8).enumerate() {
                 let mut word = [0; 8];
                 word.copy_from_slice(chunk);
@@ -159,7 +159,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     fn valid(&self, digest: &Digest) -> Option<&Block> {
         let mut chain = self.chain(digest_hash(digest.bytes()));
         let (_, found) = chain.find(|(_, block)| {
-            block.kind() == Kind::Key && stage(block) == Stage::Valid && digest_of(block) == *digest
+            block.kind() == BlockKind::Key && stage(block) == Stage::Valid && digest_of(block) == *digest
         })?;
         Some(found)
     }
@@ -167,7 +167,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// The valid key with this id, with the secret that is current.
     #[must_use]
     pub fn key(&self, id: KeyId) -> Option<KeyRecord> {
-        let mut records = self.records(Kind::Key);
+        let mut records = self.records(BlockKind::Key);
         let (_, found) = records
             .find(|(_, block)| block.word(ID) == id.0 && stage(block) == Stage::Valid && is_current(block))?;
         Some(self.read_key(found))
@@ -191,7 +191,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn revoke_key(&self, id: KeyId) -> bool {
         let valid = |(_, block): &(Index, &Block)| block.word(ID) == id.0 && stage(block) == Stage::Valid;
         self.note_revocation();
-        self.records(Kind::Key).filter(valid).map(|(_, block)| set_stage(block, Stage::Revoked)).count() > 0
+        self.records(BlockKind::Key).filter(valid).map(|(_, block)| set_stage(block, Stage::Revoked)).count()
+            > 0
     }
 
     /// Notes that a key was revoked that may still be in the state file.
@@ -208,7 +209,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn retire_secret(&self, id: KeyId, until: Timestamp) {
         let valid = |block: &Block| block.word(ID) == id.0 && stage(block) == Stage::Valid;
         self.remove_keys(|block| valid(block) && !is_current(block));
-        for (_, block) in self.records(Kind::Key).filter(|(_, block)| valid(block)) {
+        for (_, block) in self.records(BlockKind::Key).filter(|(_, block)| valid(block)) {
             let own = block.word(EXPIRES);
             block.set(EXPIRES, if own == 0 { until.as_millis() } else { own.min(until.as_millis()) });
             block.set(SHAPE, block.word(SHAPE) | 1 << 32);
@@ -218,7 +219,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Ids of keys that were revoked and may still stand in the state file.
     #[must_use]
     pub fn revoked_keys(&self) -> Vec<KeyId> {
-        let records = self.records(Kind::Key).filter(|(_, block)| stage(block) == Stage::Revoked);
+        let records = self.records(BlockKind::Key).filter(|(_, block)| stage(block) == Stage::Revoked);
         let mut ids: Vec<KeyId> = records.map(|(_, block)| KeyId(block.word(ID))).collect();
         ids.dedup();
         ids
@@ -234,12 +235,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
             .map(|record| (*record.digest.bytes(), record))
             .collect();
         let mut stale = Vec::new();
-        for (at, block) in self.records(Kind::Key).filter(|(_, block)| stage(block) == Stage::Valid) {
+        for (at, block) in self.records(BlockKind::Key).filter(|(_, block)| stage(block) == Stage::Valid) {
             let here = self.read_key(block);
             if missing.get(here.digest.bytes()) == Some(&here) {
                 missing.remove(here.digest.bytes());
             } else {
-                let blocks = Kind::Key.blocks_for(here.text().len());
+                let blocks = BlockKind::Key.blocks_for(here.text().len());
                 stale.push(Stale { at, hash: key_hash(block), id: here.id, blocks });
             }
         }
@@ -266,13 +267,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
     fn pending(&self, digest: &Digest) -> Option<(Index, &Block)> {
         let mut chain = self.chain(digest_hash(digest.bytes()));
         chain.find(|(_, block)| {
-            block.kind() == Kind::Key && pending_pid(block).is_some() && digest_of(block) == *digest
+            block.kind() == BlockKind::Key && pending_pid(block).is_some() && digest_of(block) == *digest
         })
     }
 
     fn remove_keys(&self, which: impl Fn(&Block) -> bool) {
         let found: Vec<(Index, u64)> = self
-            .records(Kind::Key)
+            .records(BlockKind::Key)
             .filter(|(_, block)| which(block))
             .map(|(at, block)| (at, key_hash(block)))
             .collect();

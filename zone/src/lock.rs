@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 use crate::{keys, targets};
 
 impl<'z, M: Mutex> Zone<'z, M> {
@@ -50,7 +50,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 self.link(self.hash_of(record), index, record);
             }
             let mut tail = record.tail();
-            while let Some(block) = tail.and_then(|at| zone.block(at)).filter(|b| b.kind() == Kind::Tail) {
+            while let Some(block) = tail.and_then(|at| zone.block(at)).filter(|b| b.kind() == BlockKind::Tail)
+            {
                 let Some(seen) = tail.and_then(|at| reachable.get_mut(at as usize)) else { break };
                 if std::mem::replace(seen, true) {
                     break;
@@ -73,8 +74,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     fn hash_of(&self, record: &Block) -> u64 {
         match record.kind() {
-            Kind::Stream | Kind::Player => self.row_hash(record),
-            Kind::Target => targets::target_hash(record),
+            BlockKind::Stream | BlockKind::Player => self.row_hash(record),
+            BlockKind::Target => targets::target_hash(record),
             _ => keys::key_hash(record),
         }
     }

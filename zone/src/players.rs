@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use weir_model::{Digest, Secret, Server, Timestamp, verdict::Credential};
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 use crate::streams::{BYTES_OUT, CLOSE, DROPPED, NewStream, ORDER, SESSION, SINCE, StreamId, owner};
 use crate::workers::WorkerId;
@@ -96,7 +96,7 @@ impl<'z, M: Mutex> Zone<'z, M> {
 
     /// The row of a player that the calling worker owns.
     pub fn player_row(&self, id: StreamId) -> Option<PlayerRow<'z>> {
-        self.own_block(Kind::Player, id).map(|block| PlayerRow { block })
+        self.own_block(BlockKind::Player, id).map(|block| PlayerRow { block })
     }
 }
 
@@ -113,12 +113,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
             worker: new.worker,
         };
         // However many watch, publishers find room.
-        self.insert_row(Kind::Player, &row, now, self.reserve() / 2, |row| row.set(OWN, new.own.into()))
+        self.insert_row(BlockKind::Player, &row, now, self.reserve() / 2, |row| row.set(OWN, new.own.into()))
     }
 
     /// A player left: what it was sent is added to its stream.
     pub fn remove_player(&self, id: StreamId) {
-        let Some(player) = self.zone.own_block(Kind::Player, id) else { return };
+        let Some(player) = self.zone.own_block(BlockKind::Player, id) else { return };
         let text = self.row_text(player);
         if player.word(OWN) == 0
             && let Some((_, stream)) = self.find_stream(&text.server, &text.app, &text.name)
@@ -132,7 +132,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Every player of a worker that is alive, the longest there first.
     #[must_use]
     pub fn players(&self, alive: impl Fn(u32) -> bool) -> Vec<LivePlayer> {
-        let rows = self.records(Kind::Player).filter_map(|(place, row)| {
+        let rows = self.records(BlockKind::Player).filter_map(|(place, row)| {
             let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
             Some(self.read_player(place, row, pid))
         });
@@ -143,7 +143,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// Orders the worker of a player to drop it. Returns whether it was there, at this stream.
     pub fn order_drop(&self, app: &str, stream: &str, session: u64) -> bool {
-        let mut rows = self.records(Kind::Player);
+        let mut rows = self.records(BlockKind::Player);
         let found = rows.find(|(_, row)| {
             row.word(SESSION) == session && {
                 let text = self.row_text(row);

@@ -7,7 +7,7 @@ use weir_model::{
 };
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 use crate::streams::{BYTES_OUT, OWNER, SESSION, SHAPE, SINCE, StreamId, clip, owner};
 use crate::workers::WorkerId;
@@ -130,7 +130,7 @@ impl PushRow<'_> {
 impl<'z, M: Mutex> Zone<'z, M> {
     /// The row of a push that the calling worker owns.
     pub fn push_row(&self, id: PushId) -> Option<PushRow<'z>> {
-        self.own_block(Kind::Push, id.0).map(|block| PushRow { block })
+        self.own_block(BlockKind::Push, id.0).map(|block| PushRow { block })
     }
 }
 
@@ -141,7 +141,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let (app, name) = (clip(new.app, 255), clip(new.name, 255));
         let text = [app.as_bytes(), name.as_bytes()].concat();
         // However many targets there are, publishers find room.
-        let place = self.write(Kind::Push, &text, self.reserve() / 4, |row| {
+        let place = self.write(BlockKind::Push, &text, self.reserve() / 4, |row| {
             row.set(SESSION, session);
             row.set(SINCE, now.as_millis());
             row.set(SHAPE, (app.len() as u64) << 8 | name.len() as u64);
@@ -163,7 +163,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         retry_at: Option<Timestamp>,
         last_error: Option<&str>,
     ) {
-        let Some(row) = self.zone.own_block(Kind::Push, id.0) else { return };
+        let Some(row) = self.zone.own_block(BlockKind::Push, id.0) else { return };
         row.set(STATE, state.number().into());
         row.set(SINCE, since.as_millis());
         row.set(RETRY_AT, retry_at.map_or(0, Timestamp::as_millis));
@@ -183,7 +183,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A stream ended, or is not pushed there any more.
     pub fn remove_push(&self, id: PushId) {
-        if self.zone.own_block(Kind::Push, id.0).is_some() {
+        if self.zone.own_block(BlockKind::Push, id.0).is_some() {
             self.free_record(id.0.place);
         }
     }
@@ -191,7 +191,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Every push of a worker that is alive, the longest there first.
     #[must_use]
     pub fn pushes(&self, alive: impl Fn(u32) -> bool) -> Vec<LivePush> {
-        let rows = self.records(Kind::Push).filter_map(|(place, row)| {
+        let rows = self.records(BlockKind::Push).filter_map(|(place, row)| {
             let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
             Some(self.read_push(place, row, pid))
         });

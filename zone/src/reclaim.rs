@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use weir_model::Timestamp;
 
 use crate::arena::{Locked, Mutex};
-use crate::block::{Block, Kind};
+use crate::block::{Block, BlockKind};
 use crate::error::ZoneFull;
 use crate::workers::{self, WorkerId};
 use crate::{keys, streams, targets};
@@ -55,25 +55,25 @@ impl<M: Mutex> Locked<'_, '_, M> {
             all.filter(|(_, row)| self.zone.owner_pid(streams::owner(row)).is_none()).collect()
         };
         self.zone.root.connections.forget_lost(|owner| self.zone.owner_pid(owner).is_some());
-        for (at, row) in lost(Kind::Player) {
+        for (at, row) in lost(BlockKind::Player) {
             self.remove(self.row_hash(row), at);
         }
-        for (at, _) in lost(Kind::Push) {
+        for (at, _) in lost(BlockKind::Push) {
             self.free_record(at);
         }
-        let streams = lost(Kind::Stream);
+        let streams = lost(BlockKind::Stream);
         for (at, row) in &streams {
             self.end(*at, row, now);
         }
-        self.remove_pending(Kind::Key, keys::key_hash, keys::pending_pid, &alive);
-        self.remove_pending(Kind::Target, targets::target_hash, targets::pending_pid, &alive);
+        self.remove_pending(BlockKind::Key, keys::key_hash, keys::pending_pid, &alive);
+        self.remove_pending(BlockKind::Target, targets::target_hash, targets::pending_pid, &alive);
         streams.len()
     }
 
     /// Removes what a worker that is gone did not finish.
     fn remove_pending(
         &self,
-        kind: Kind,
+        kind: BlockKind,
         hash: impl Fn(&Block) -> u64,
         pid: impl Fn(&Block) -> Option<u32>,
         alive: impl Fn(u32) -> bool,

@@ -10,7 +10,7 @@ use weir_model::{
 };
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
 use crate::workers::WorkerId;
@@ -191,10 +191,10 @@ impl StreamRow<'_> {
 impl<'z, M: Mutex> Zone<'z, M> {
     /// The row of a stream that the calling worker owns.
     pub fn row(&self, id: StreamId) -> Option<StreamRow<'z>> {
-        self.own_block(Kind::Stream, id).map(|block| StreamRow { block })
+        self.own_block(BlockKind::Stream, id).map(|block| StreamRow { block })
     }
 
-    pub(crate) fn own_block(&self, kind: Kind, id: StreamId) -> Option<&'z Block> {
+    pub(crate) fn own_block(&self, kind: BlockKind, id: StreamId) -> Option<&'z Block> {
         let block = self.block(id.place)?;
         (block.kind() == kind && block.word(SESSION) == id.session).then_some(block)
     }
@@ -237,7 +237,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A row for a stream whose name is nobody's to claim: where keys and duplicates are nginx-rtmp's business.
     pub fn watch(&self, new: &NewStream<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
-        self.insert_row(Kind::Stream, new, now, 0, |row| {
+        self.insert_row(BlockKind::Stream, new, now, 0, |row| {
             row.set(LAST_MEDIA, now.as_millis());
             row.set(KEY, credential_words(new.credential).1);
         })
@@ -245,7 +245,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A stream is live: nginx-rtmp publishes it. One event a session says so.
     pub fn started(&self, id: StreamId, now: Timestamp) {
-        let Some(row) = self.zone.own_block(Kind::Stream, id) else { return };
+        let Some(row) = self.zone.own_block(BlockKind::Stream, id) else { return };
         if row.word(ORDER) & STARTED != 0 {
             return;
         }
@@ -265,14 +265,14 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// The publisher itself says that the stream ends.
     pub fn unpublished(&self, id: StreamId) {
-        if let Some(row) = self.zone.own_block(Kind::Stream, id) {
+        if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
             row.set(ORDER, row.word(ORDER) | UNPUBLISHED);
         }
     }
 
     /// Gives a name back. A stream that was live has ended.
     pub fn release(&self, id: StreamId, now: Timestamp) {
-        if let Some(row) = self.zone.own_block(Kind::Stream, id) {
+        if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
             self.end(id.place, row, now);
         }
     }
@@ -302,7 +302,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Every live stream of a worker that is alive, by application and name.
     #[must_use]
     pub fn streams(&self, alive: impl Fn(u32) -> bool) -> Vec<LiveStream> {
-        let rows = self.records(Kind::Stream).filter_map(|(place, row)| {
+        let rows = self.records(BlockKind::Stream).filter_map(|(place, row)| {
             let pid = self.zone.owner_pid(owner(row)).filter(|pid| alive(*pid))?;
             Some(self.read_stream(place, row, pid))
         });
@@ -325,7 +325,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// Orders the worker of a stream to close its publisher. Returns whether it was still there.
     pub fn order_close(&self, id: StreamId) -> bool {
-        let row = self.zone.own_block(Kind::Stream, id);
+        let row = self.zone.own_block(BlockKind::Stream, id);
         if let Some(row) = row {
             row.set(ORDER, row.word(ORDER) | CLOSE);
             self.order();
@@ -336,7 +336,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Orders the workers of all streams that a key opened to close the publisher. Returns how many.
     pub fn order_close_key(&self, id: KeyId) -> usize {
         let wanted = credential_words(Credential::Key(id));
-        let rows = self.records(Kind::Stream);
+        let rows = self.records(BlockKind::Stream);
         let own = rows.filter(|(_, row)| (row.word(SHAPE) >> CREDENTIAL_FROM, row.word(KEY)) == wanted);
         let ordered = own.map(|(_, row)| row.set(ORDER, row.word(ORDER) | CLOSE)).count();
         if ordered > 0 {
@@ -352,7 +352,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// A row of a stream or a player: what both have.
     pub(crate) fn insert_row(
         &self,
-        kind: Kind,
+        kind: BlockKind,
         new: &NewStream<'_>,
         now: Timestamp,
         keep_free: usize,
@@ -394,7 +394,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let wanted = [app.as_bytes(), name.as_bytes()].concat();
         let rows = self.chain(row_hash(app, name)).filter(|(_, row)| {
             let lengths = row.word(SHAPE) >> 8 & 0xffff;
-            row.kind() == Kind::Stream
+            row.kind() == BlockKind::Stream
                 && lengths == ((app.len() as u64 & 0xff) << 8 | (name.len() as u64 & 0xff))
                 && self.text(row, wanted.len()) == wanted
         });

@@ -12,7 +12,7 @@ use weir_model::{
 };
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 
 const ID: usize = 2;
@@ -172,12 +172,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     fn visible_targets(&self) -> impl Iterator<Item = (Index, &Block)> {
-        self.records(Kind::Target).filter(|(_, block)| block.word(SHAPE) & PENDING == 0)
+        self.records(BlockKind::Target).filter(|(_, block)| block.word(SHAPE) & PENDING == 0)
     }
 
     fn find_target(&self, id: TargetId, pending: bool) -> Option<(Index, &Block)> {
         self.chain(id.0).find(|(_, block)| {
-            block.kind() == Kind::Target
+            block.kind() == BlockKind::Target
                 && block.word(ID) == id.0
                 && (block.word(SHAPE) & PENDING != 0) == pending
         })
@@ -191,7 +191,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         keep_free: usize,
     ) -> Result<(), ZoneFull> {
         let pending = pending.map_or(0, |pid| PENDING | u64::from(pid) << PID_FROM);
-        self.insert(Kind::Target, target.id.0, &text(target), keep_free, |block| {
+        self.insert(BlockKind::Target, target.id.0, &text(target), keep_free, |block| {
             block.set(ID, target.id.0);
             block.set(ORDER, order);
             block.set(SHAPE, shape(target) | pending);
@@ -227,7 +227,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 }
 
 fn blocks_for(target: &Target) -> usize {
-    Kind::Target.blocks_for(text(target).len())
+    BlockKind::Target.blocks_for(text(target).len())
 }
 
 fn text(target: &Target) -> Vec<u8> {

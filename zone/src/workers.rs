@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use weir_model::{Server, ServerAddr, Timestamp};
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, Index, Kind, WORDS, pack, unpack};
+use crate::block::{Block, BlockKind, Index, WORDS, pack, unpack};
 use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
 
@@ -122,7 +122,7 @@ impl<M: Mutex> Zone<'_, M> {
 
     pub(crate) fn worker_row(&self, owner: u64) -> Option<&Block> {
         let row = self.block((owner >> 32) as Index)?;
-        (row.kind() == Kind::Worker && row.word(GENERATION) == owner & 0xffff_ffff).then_some(row)
+        (row.kind() == BlockKind::Worker && row.word(GENERATION) == owner & 0xffff_ffff).then_some(row)
     }
 }
 
@@ -146,7 +146,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let root = self.zone.root;
         let generation = (root.next_worker.fetch_add(1, Relaxed) + 1) & 0xffff_ffff;
         let before = unpack(root.last_worker.load(Relaxed));
-        let slot = self.write(Kind::Worker, &[], 0, |row| {
+        let slot = self.write(BlockKind::Worker, &[], 0, |row| {
             row.set(PROCESS, pid.into());
             row.set(GENERATION, generation);
             row.set(SINCE, now.as_millis());
@@ -170,7 +170,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// Strings the rows together again, after a worker died inside.
     pub(crate) fn repair_workers(&self) {
-        let mut rows: Vec<(Index, &Block)> = self.records(Kind::Worker).collect();
+        let mut rows: Vec<(Index, &Block)> = self.records(BlockKind::Worker).collect();
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.word(GENERATION)));
         self.string_workers(&rows);
     }
@@ -187,6 +187,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// The rows of workers, the youngest first.
     pub(crate) fn worker_rows(&self) -> impl Iterator<Item = (Index, &Block)> {
         let rows = self.follow(unpack(self.zone.root.last_worker.load(Relaxed)));
-        rows.filter(|(_, row)| row.kind() == Kind::Worker)
+        rows.filter(|(_, row)| row.kind() == BlockKind::Worker)
     }
 }

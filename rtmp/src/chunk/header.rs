@@ -1,7 +1,7 @@
 //! The header of one chunk, as it stands on the wire.
 
 use super::EXTENDED;
-use crate::message::Kind;
+use crate::message::MessageKind;
 
 /// How much of the message header a chunk carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Header {
     /// Bytes of the whole message.
     pub length: u32,
     /// Type of the message.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// The message stream.
     pub stream_id: u32,
 }
@@ -72,14 +72,15 @@ impl Header {
             2 => Format::SameShape,
             _ => Format::Nothing,
         };
-        let mut header = Self { format, chunk_stream, time: 0, length: 0, kind: Kind(0), stream_id: 0 };
+        let mut header =
+            Self { format, chunk_stream, time: 0, length: 0, kind: MessageKind(0), stream_id: 0 };
         if format != Format::Nothing {
             header.time = three(bytes.get(at..at + 3)?);
             at += 3;
         }
         if matches!(format, Format::Full | Format::SameStream) {
             header.length = three(bytes.get(at..at + 3)?);
-            header.kind = Kind(*bytes.get(at + 3)?);
+            header.kind = MessageKind(*bytes.get(at + 3)?);
             at += 4;
         }
         if format == Format::Full {

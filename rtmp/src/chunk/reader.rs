@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Error, Format, Header, MAX_CHUNK_SIZE};
-use crate::message::{Kind, Message};
+use crate::message::{Message, MessageKind};
 
 /// Chunk streams a peer may use at once; real ones use about six.
 const MAX_STREAMS: usize = 64;
@@ -93,11 +93,11 @@ impl Reader {
             return Ok(());
         };
         match message.kind {
-            Kind::SET_CHUNK_SIZE if number == 0 || number > MAX_CHUNK_SIZE => {
+            MessageKind::SET_CHUNK_SIZE if number == 0 || number > MAX_CHUNK_SIZE => {
                 return Err(Error::ChunkSize(number));
             }
-            Kind::SET_CHUNK_SIZE => self.chunk_size = number as usize,
-            Kind::ABORT => {
+            MessageKind::SET_CHUNK_SIZE => self.chunk_size = number as usize,
+            MessageKind::ABORT => {
                 if let Some(stream) = self.streams.get_mut(&number) {
                     stream.payload.clear();
                     stream.open = false;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{DEFAULT_CHUNK_SIZE, Format, Header, MAX_CHUNK_SIZE};
-use crate::message::{Kind, Message};
+use crate::message::{Message, MessageKind};
 
 /// The chunk stream of control messages (specification, section 5.4).
 const CONTROL: u32 = 2;
@@ -37,7 +37,7 @@ impl Writer {
     /// Announces a chunk size and uses it from there on. It is brought into 1 to 2^31-1.
     pub fn set_chunk_size(&mut self, size: u32, out: &mut Vec<u8>) {
         let size = size.clamp(1, MAX_CHUNK_SIZE);
-        self.write(CONTROL, &Message::number(Kind::SET_CHUNK_SIZE, size), out);
+        self.write(CONTROL, &Message::number(MessageKind::SET_CHUNK_SIZE, size), out);
         self.chunk_size = size as usize;
     }
 

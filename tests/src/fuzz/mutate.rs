@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use weir_rtmp::handshake;
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 
 use super::amf;
 use super::plot::{Act, anything, plot};
@@ -76,7 +76,7 @@ fn change_message(random: &mut Random, acts: &mut [Act]) {
     let (chunk_stream, message) = &mut said[nth];
     match random.below(9) {
         0 => **chunk_stream = random.pick(CHUNK_STREAMS),
-        1 => message.kind = Kind(random.byte() % 24),
+        1 => message.kind = MessageKind(random.byte() % 24),
         2 => message.stream_id = random.pick(&[0, 1, 2, 31, 32, 33, 255, 0x00ff_ffff, u32::MAX]),
         3 => {
             message.timestamp =

@@ -2,7 +2,7 @@
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::flv::TagKind;
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 
 use super::amf;
 use crate::harness::Random;
@@ -31,10 +31,10 @@ const NAMES: &[&str] = &["show", "a", "b", "c", "d", "e?x=1", "f?key=wk_wrong", 
 const APPS: &[&str] = &["live", "live", "live", "keyed", "open", "none", "live/inst?x=1"];
 
 /// Kinds of messages that have no part of their own below.
-const SHARED_OBJECT_AMF3: Kind = Kind(16);
-const COMMAND_AMF3: Kind = Kind(17);
-const DATA_AMF3: Kind = Kind(15);
-const SHARED_OBJECT: Kind = Kind(19);
+const SHARED_OBJECT_AMF3: MessageKind = MessageKind(16);
+const COMMAND_AMF3: MessageKind = MessageKind(17);
+const DATA_AMF3: MessageKind = MessageKind(15);
+const SHARED_OBJECT: MessageKind = MessageKind(19);
 
 /// A whole session, as it should be.
 pub fn plot(random: &mut Random) -> Vec<Act> {
@@ -98,9 +98,9 @@ pub fn anything(random: &mut Random) -> Act {
                 SHARED_OBJECT_AMF3,
                 COMMAND_AMF3,
                 DATA_AMF3,
-                Kind(7),
-                Kind(0),
-                Kind(255),
+                MessageKind(7),
+                MessageKind(0),
+                MessageKind(255),
             ]);
             let mut payload = Vec::new();
             amf::values(random, &mut payload);
@@ -142,7 +142,7 @@ fn connect(random: &mut Random, app: &str, acts: &mut Vec<Act>) {
     }
     if random.one_in(2) {
         let size = random.pick(&[128, 256, 4_096, 4_096, 60_000, 65_536, 1 << 20, 1]);
-        acts.push(say(2, Message::number(Kind::SET_CHUNK_SIZE, size)));
+        acts.push(say(2, Message::number(MessageKind::SET_CHUNK_SIZE, size)));
     }
 }
 
@@ -183,7 +183,7 @@ fn publisher(random: &mut Random, app: &str, name: &str, acts: &mut Vec<Act>) {
 
 fn player(random: &mut Random, app: &str, name: &str, acts: &mut Vec<Act>) {
     connect(random, app, acts);
-    acts.push(say(2, Message::number(Kind::WINDOW_SIZE, 2_500_000)));
+    acts.push(say(2, Message::number(MessageKind::WINDOW_SIZE, 2_500_000)));
     acts.extend([command("createStream", 0, |w| w.null()), Act::Listen, play(name)]);
     acts.push(say(2, Message::user_control(3, &[1, 1000])));
     acts.push(Act::Listen);
@@ -218,14 +218,14 @@ fn control(random: &mut Random) -> Act {
     say(
         2,
         match random.below(8) {
-            0 => Message::number(Kind::SET_CHUNK_SIZE, number),
-            1 => Message::number(Kind::ABORT, random.pick(&[0, 2, 3, 4, 8, 64, number])),
-            2 => Message::number(Kind::ACKNOWLEDGEMENT, number),
-            3 => Message::number(Kind::WINDOW_SIZE, number),
+            0 => Message::number(MessageKind::SET_CHUNK_SIZE, number),
+            1 => Message::number(MessageKind::ABORT, random.pick(&[0, 2, 3, 4, 8, 64, number])),
+            2 => Message::number(MessageKind::ACKNOWLEDGEMENT, number),
+            3 => Message::number(MessageKind::WINDOW_SIZE, number),
             4 => {
                 let mut payload = number.to_be_bytes().to_vec();
                 payload.push(random.byte() % 4);
-                Message::control(Kind::PEER_BANDWIDTH, payload)
+                Message::control(MessageKind::PEER_BANDWIDTH, payload)
             }
             5 => Message::user_control(3, &[number, 1000]),
             6 => Message::user_control(random.pick(&[6, 7]), &[number]),
@@ -244,7 +244,7 @@ fn metadata(random: &mut Random) -> Act {
     writer.key("videocodecid").number(7.0).key("audiocodecid").number(10.0);
     writer.key("encoder").string(b"Lavf").end();
     let payload = writer.into_bytes();
-    say(5, Message { kind: Kind::DATA, stream_id: 1, timestamp: 0, payload })
+    say(5, Message { kind: MessageKind::DATA, stream_id: 1, timestamp: 0, payload })
 }
 
 /// A frame or a sequence header of any codec, sound or picture.
@@ -289,8 +289,8 @@ fn aggregate(random: &mut Random) -> Act {
     let mut payload = Vec::new();
     for nth in 0..random.below(8) {
         let (kind, part) = match random.below(4) {
-            0 => (Kind::AUDIO.0, frame(random, TagKind::Audio)),
-            1 | 2 => (Kind::VIDEO.0, frame(random, TagKind::Video)),
+            0 => (MessageKind::AUDIO.0, frame(random, TagKind::Audio)),
+            1 | 2 => (MessageKind::VIDEO.0, frame(random, TagKind::Video)),
             _ => match control(random) {
                 Act::Say { message, .. } => (message.kind.0, message.payload),
                 Act::Listen | Act::Wait(_) => continue,
@@ -304,5 +304,5 @@ fn aggregate(random: &mut Random) -> Act {
         payload.extend(&part);
         payload.extend((part.len() as u32 + 11).to_be_bytes());
     }
-    say(6, Message { kind: Kind::AGGREGATE, stream_id: 1, timestamp: 0, payload })
+    say(6, Message { kind: MessageKind::AGGREGATE, stream_id: 1, timestamp: 0, payload })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_rtmp::chunk::{DEFAULT_CHUNK_SIZE, Format, Header};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 
 use crate::harness::Random;
 
@@ -64,7 +64,7 @@ impl Wire {
 
     /// The size that holds from a message on.
     fn after(&mut self, message: &Message) {
-        if message.kind == Kind::SET_CHUNK_SIZE
+        if message.kind == MessageKind::SET_CHUNK_SIZE
             && let Some(size) = message.payload.first_chunk()
         {
             // What is sent is short: a size that is not taken makes the rest wrong, and that is fine, too.
@@ -106,6 +106,6 @@ fn spoil(random: &mut Random, header: &mut Header) {
             header.format = random.pick(&FORMATS[..2]);
         }
         4 => header.time = random.pick(&[0, 1, 0x00ff_fffe, 0x00ff_ffff, 0x0100_0000, u32::MAX]),
-        _ => header.kind = Kind(random.byte() % 24),
+        _ => header.kind = MessageKind(random.byte() % 24),
     }
 }

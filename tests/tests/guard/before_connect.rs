@@ -2,13 +2,13 @@
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::chunk::{Format, Header};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::Nginx;
 
 use super::{Stranger, assert_fatal, assert_refused, server};
 
 /// Metadata, as a data message and as a command, with and without what encoders put before it.
-fn metadata(kind: Kind, wrapped: bool) -> Message {
+fn metadata(kind: MessageKind, wrapped: bool) -> Message {
     let mut writer = Writer::new();
     if wrapped {
         writer.string(b"@setDataFrame");
@@ -17,7 +17,7 @@ fn metadata(kind: Kind, wrapped: bool) -> Message {
     Message { kind, stream_id: 0, timestamp: 0, payload: writer.into_bytes() }
 }
 
-fn sends_metadata(kind: Kind, wrapped: bool) -> impl Fn(&Nginx) -> Stranger {
+fn sends_metadata(kind: MessageKind, wrapped: bool) -> impl Fn(&Nginx) -> Stranger {
     move |nginx| Stranger::arrives(nginx).says(5, &metadata(kind, wrapped))
 }
 
@@ -28,7 +28,7 @@ fn data_messages_before_connect_are_refused() {
             server(""),
             "not_connected",
             "message before connect",
-            sends_metadata(Kind::DATA, wrapped),
+            sends_metadata(MessageKind::DATA, wrapped),
         );
     }
 }
@@ -40,14 +40,14 @@ fn data_messages_posing_as_commands_before_connect_are_refused() {
             server(""),
             "not_connected",
             "message before connect",
-            sends_metadata(Kind::COMMAND, wrapped),
+            sends_metadata(MessageKind::COMMAND, wrapped),
         );
     }
 }
 
 #[test]
 fn without_the_guard_data_messages_before_connect_do_harm() {
-    for kind in [Kind::DATA, Kind::COMMAND] {
+    for kind in [MessageKind::DATA, MessageKind::COMMAND] {
         assert_fatal(sends_metadata(kind, false));
     }
 }
@@ -55,8 +55,15 @@ fn without_the_guard_data_messages_before_connect_do_harm() {
 #[test]
 fn other_messages_before_connect_are_refused() {
     // nginx-rtmp knows no type beyond that of aggregates, and passes over such messages.
-    let unknown = [Kind(23), Kind(255)];
-    let known = [Kind::AUDIO, Kind::VIDEO, Kind::AGGREGATE, Kind::USER_CONTROL, Kind(17), Kind(19)];
+    let unknown = [MessageKind(23), MessageKind(255)];
+    let known = [
+        MessageKind::AUDIO,
+        MessageKind::VIDEO,
+        MessageKind::AGGREGATE,
+        MessageKind::USER_CONTROL,
+        MessageKind(17),
+        MessageKind(19),
+    ];
     for kind in known.into_iter().chain(unknown) {
         let message = Message { kind, stream_id: 0, timestamp: 0, payload: vec![0; 20] };
         assert_refused(server(""), "not_connected", "message before connect", |nginx| {
@@ -82,7 +89,7 @@ fn sends_much(nginx: &Nginx) -> Stranger {
         chunk_stream: 3,
         time: 0,
         length: 900_000,
-        kind: Kind::COMMAND,
+        kind: MessageKind::COMMAND,
         stream_id: 0,
     };
     let mut stranger = Stranger::arrives(nginx).sends_chunk(&header, &[0; 128]);

@@ -1,7 +1,7 @@
 //! Objects and arrays in each other: 32 levels, on every message of AMF values.
 
 use weir_rtmp::amf0::Writer;
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::{Nginx, until};
 
 use super::{Bystanders, Stranger, assert_fatal, assert_refused, server};
@@ -37,7 +37,7 @@ fn command(values: &[u8]) -> Message {
 
 fn metadata(values: &[u8]) -> Message {
     let payload = Writer::new().string(b"onMetaData").raw(values).as_bytes().to_vec();
-    Message { kind: Kind::DATA, stream_id: 0, timestamp: 0, payload }
+    Message { kind: MessageKind::DATA, stream_id: 0, timestamp: 0, payload }
 }
 
 fn says(message: Message) -> impl Fn(&Nginx) -> Stranger {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use weir_rtmp::chunk::{Format, Header};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::clients::Way;
 use weir_tests::harness::{Netns, Nginx, Player, Publisher, until, until_ok};
 
@@ -18,7 +18,7 @@ const FEW: &str = "weir_limit_unauthenticated 3;";
 
 fn frame(bytes: usize) -> Message {
     let payload = [&[0x17, 1, 0, 0, 0][..], &vec![0x41; bytes]].concat();
-    Message { kind: Kind::VIDEO, stream_id: 1, timestamp: 0, payload }
+    Message { kind: MessageKind::VIDEO, stream_id: 1, timestamp: 0, payload }
 }
 
 fn close_stream() -> Message {
@@ -134,7 +134,7 @@ fn begins_many(nginx: &Nginx) -> Stranger {
             chunk_stream,
             time: 0,
             length: 900_000,
-            kind: Kind::VIDEO,
+            kind: MessageKind::VIDEO,
             stream_id: 1,
         };
         // In chunks of the size that the client announced.

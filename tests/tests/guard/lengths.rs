@@ -1,7 +1,7 @@
 //! Sizes and lengths that make the server take memory.
 
 use weir_rtmp::chunk::{Format, Header};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::{Nginx, until};
 
 use super::{Bystanders, Stranger, assert_refused, server, unguarded};
@@ -10,11 +10,11 @@ use super::{Bystanders, Stranger, assert_refused, server, unguarded};
 fn aggregate(count: u32) -> Message {
     let mut payload = Vec::new();
     for nth in 0..count {
-        payload.extend([Kind::SET_CHUNK_SIZE.0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
+        payload.extend([MessageKind::SET_CHUNK_SIZE.0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
         payload.extend((4096 + nth % 2).to_be_bytes());
         payload.extend(15u32.to_be_bytes());
     }
-    Message { kind: Kind::AGGREGATE, stream_id: 1, timestamp: 0, payload }
+    Message { kind: MessageKind::AGGREGATE, stream_id: 1, timestamp: 0, payload }
 }
 
 fn says_aggregate(nginx: &Nginx) -> Stranger {
@@ -39,7 +39,7 @@ fn a_chunk_size_set_again_and_again_is_refused() {
     assert_refused(server(""), "chunk_sizes", "more than 8 chunk sizes", |nginx| {
         let stranger = Stranger::connects(nginx);
         (0..9).fold(stranger, |stranger, nth| {
-            stranger.says(2, &Message::number(Kind::SET_CHUNK_SIZE, 4000 + nth))
+            stranger.says(2, &Message::number(MessageKind::SET_CHUNK_SIZE, 4000 + nth))
         })
     });
 }
@@ -49,7 +49,7 @@ fn a_chunk_size_out_of_bounds_is_refused() {
     let text = "chunk size not from 128 to 2147483647";
     for size in [0, 1, 127, 0x8000_0000, u32::MAX] {
         assert_refused(server(""), "chunk_size", text, |nginx| {
-            Stranger::connects(nginx).says(2, &Message::number(Kind::SET_CHUNK_SIZE, size))
+            Stranger::connects(nginx).says(2, &Message::number(MessageKind::SET_CHUNK_SIZE, size))
         });
     }
 }
@@ -61,12 +61,13 @@ fn shrinks(nginx: &Nginx, chunks: usize) -> Stranger {
         chunk_stream: 6,
         time: 0,
         length: 1_000,
-        kind: Kind::VIDEO,
+        kind: MessageKind::VIDEO,
         stream_id: 1,
     };
     // The chunk size is what the client announced.
     let size = 4_096;
-    let stranger = Stranger::connects(nginx).says(2, &Message::number(Kind::SET_CHUNK_SIZE, size as u32));
+    let stranger =
+        Stranger::connects(nginx).says(2, &Message::number(MessageKind::SET_CHUNK_SIZE, size as u32));
     let stranger = stranger
         .sends_chunk(&Header { length: 10_000, ..header }, &vec![0; size])
         .sends_chunk(&header, &vec![0; size]);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::{Netns, Nginx, Publisher, until, until_ok};
 
 use super::{Bystanders, Stranger, assert_refused, refusals, server};
@@ -19,12 +19,12 @@ fn publishes(nginx: &Nginx) -> Stranger {
     stranger
 }
 
-fn media(kind: Kind, payload: &[u8]) -> Message {
+fn media(kind: MessageKind, payload: &[u8]) -> Message {
     Message { kind, stream_id: 1, timestamp: 0, payload: payload.to_vec() }
 }
 
 fn publishes_a_frame(nginx: &Nginx) -> Stranger {
-    publishes(nginx).says(6, &media(Kind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
+    publishes(nginx).says(6, &media(MessageKind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
 }
 
 /// Sends a message again and again, until the server ends the connection.
@@ -68,11 +68,11 @@ fn who_stops_to_send_media_is_sent_away() {
 /// Some encoders send empty audio while they are paused. It is no media, nor is a codec header that comes again.
 #[test]
 fn empty_messages_and_codec_headers_are_no_media() {
-    let silent: [(Kind, &[u8]); 4] = [
-        (Kind::AUDIO, b""),
-        (Kind::AUDIO, &[0xaf, 1]),
-        (Kind::AUDIO, &[0xaf, 0, 0x12, 0x10]),
-        (Kind::VIDEO, &[0x27, 1, 0, 0, 0]),
+    let silent: [(MessageKind, &[u8]); 4] = [
+        (MessageKind::AUDIO, b""),
+        (MessageKind::AUDIO, &[0xaf, 1]),
+        (MessageKind::AUDIO, &[0xaf, 0, 0x12, 0x10]),
+        (MessageKind::VIDEO, &[0x27, 1, 0, 0, 0]),
     ];
     let nginx = server(SHORT).start();
     for (nth, (kind, payload)) in silent.into_iter().enumerate() {
@@ -103,7 +103,7 @@ fn what_the_admin_allows_wins_over_the_defaults() {
             .start();
     let acts: [fn(&Nginx) -> Stranger; 2] = [Stranger::connects, |nginx| {
         let stranger = Stranger::connects_to(nginx, "patient").publishes(b"show");
-        stranger.says(6, &media(Kind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
+        stranger.says(6, &media(MessageKind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
     }];
     let mut patient: Vec<_> = acts.iter().map(|act| act(&allowed)).collect();
     // Where Weir's directive stands, it holds.

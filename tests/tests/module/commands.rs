@@ -1,7 +1,7 @@
 //! However a `publish` is wrapped or mangled, it passes the verdict or does not happen.
 
 use weir_rtmp::amf0::{Value, Writer};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::{Nginx, Publisher, until};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live};
@@ -14,7 +14,7 @@ fn connected(nginx: &Nginx) -> Publisher {
 }
 
 /// Sends one message of `kind` on the stream.
-fn send(publisher: &Publisher, kind: Kind, payload: Vec<u8>) {
+fn send(publisher: &Publisher, kind: MessageKind, payload: Vec<u8>) {
     let message = Message { kind, stream_id: 1, timestamp: 0, payload };
     publisher.manually(move |connection| connection.client.send_message(8, &message));
 }
@@ -27,7 +27,7 @@ fn publish(command: &str, name: &[u8]) -> Vec<u8> {
 }
 
 /// An aggregate message with one message in it (specification, section 7.1.6).
-fn aggregate(kind: Kind, payload: &[u8]) -> Vec<u8> {
+fn aggregate(kind: MessageKind, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     let mut bytes = vec![kind.0, length[1], length[2], length[3], 0, 0, 0, 0, 1, 0, 0];
     bytes.extend_from_slice(payload);
@@ -37,20 +37,20 @@ fn aggregate(kind: Kind, payload: &[u8]) -> Vec<u8> {
 
 /// Every way in which nginx-rtmp takes a command: as AMF 0 or with the byte that AMF 3 puts before, as data, shared object or
 /// command, in any case of its letters, in an aggregate.
-fn wrappings(name: &[u8]) -> Vec<(Kind, Vec<u8>)> {
+fn wrappings(name: &[u8]) -> Vec<(MessageKind, Vec<u8>)> {
     let plain = publish("publish", name);
     let amf3 = [&[0], &plain[..]].concat();
     vec![
-        (Kind(20), plain.clone()),
-        (Kind(18), plain.clone()),
-        (Kind(19), plain.clone()),
-        (Kind(17), amf3.clone()),
-        (Kind(15), amf3.clone()),
-        (Kind(16), amf3),
-        (Kind(20), publish("PUBLISH", name)),
-        (Kind(20), publish("Publish", name)),
-        (Kind(22), aggregate(Kind(20), &plain)),
-        (Kind(22), aggregate(Kind(22), &aggregate(Kind(18), &plain))),
+        (MessageKind(20), plain.clone()),
+        (MessageKind(18), plain.clone()),
+        (MessageKind(19), plain.clone()),
+        (MessageKind(17), amf3.clone()),
+        (MessageKind(15), amf3.clone()),
+        (MessageKind(16), amf3),
+        (MessageKind(20), publish("PUBLISH", name)),
+        (MessageKind(20), publish("Publish", name)),
+        (MessageKind(22), aggregate(MessageKind(20), &plain)),
+        (MessageKind(22), aggregate(MessageKind(22), &aggregate(MessageKind(18), &plain))),
     ]
 }
 
@@ -115,7 +115,7 @@ fn mangled_commands_are_refused() {
     }));
     for (nth, payload) in cases.into_iter().enumerate() {
         let publisher = connected(&nginx);
-        send(&publisher, Kind::COMMAND, payload);
+        send(&publisher, MessageKind::COMMAND, payload);
         until(&format!("case {nth} is closed"), 5.0, || publisher.is_closed());
         assert!(publisher.statuses().iter().all(|status| status.code != "NetStream.Publish.Start"), "{nth}");
         assert!(nginx.api().streams().is_empty(), "{nth}");
@@ -128,7 +128,7 @@ fn a_publish_before_connect_is_refused() {
     let key = nginx.api().create_key("live", "show").key;
     for name in [key.as_str(), "wk_wrong"] {
         let publisher = Publisher::to(nginx.rtmp(), "live/none").unconnected().start();
-        send(&publisher, Kind::COMMAND, publish("publish", name.as_bytes()));
+        send(&publisher, MessageKind::COMMAND, publish("publish", name.as_bytes()));
         publisher.wait_closed(5.0);
         assert!(nginx.api().streams().is_empty());
     }
@@ -160,7 +160,7 @@ fn commands_after_a_refusal_are_not_heard() {
     let (wrong, right) = (publish("publish", b"wk_wrong"), publish("publish", key.as_bytes()));
     publisher.manually(move |connection| {
         for payload in [wrong, right] {
-            let message = Message { kind: Kind::COMMAND, stream_id: 1, timestamp: 0, payload };
+            let message = Message { kind: MessageKind::COMMAND, stream_id: 1, timestamp: 0, payload };
             connection.client.send_message(8, &message);
         }
     });

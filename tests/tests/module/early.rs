@@ -2,7 +2,7 @@
 //! of a publish that is refused nothing is left.
 
 use weir_rtmp::flv::{Tag, TagKind};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::clients::Connection;
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::media::{Enhanced, sample};
@@ -127,9 +127,9 @@ fn publish(connection: &mut Connection) {
 fn send(connection: &mut Connection, tags: &[Tag], from: u32) {
     for tag in tags {
         let (stream, kind) = match tag.kind {
-            TagKind::Audio => (4, Kind::AUDIO),
-            TagKind::Video => (6, Kind::VIDEO),
-            TagKind::Script => (5, Kind::DATA),
+            TagKind::Audio => (4, MessageKind::AUDIO),
+            TagKind::Video => (6, MessageKind::VIDEO),
+            TagKind::Script => (5, MessageKind::DATA),
         };
         let timestamp = from + tag.timestamp;
         connection
@@ -153,7 +153,7 @@ fn aggregate() -> Message {
         payload.extend(&tag.payload);
         payload.extend((tag.payload.len() as u32 + 11).to_be_bytes());
     }
-    Message { kind: Kind::AGGREGATE, stream_id: 1, timestamp: 0, payload }
+    Message { kind: MessageKind::AGGREGATE, stream_id: 1, timestamp: 0, payload }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a client chooses reaches a shell in `exec` as data alone.
 
 use weir_rtmp::amf0::{Value, Writer};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::{Hook, Player, Publisher, files, until};
 
@@ -64,7 +64,7 @@ fn names_that_a_shell_would_read_are_not_played() {
         let mut writer = Writer::new();
         writer.string(b"play").number(5.0).null().string(name.as_bytes());
         let message =
-            Message { kind: Kind::COMMAND, stream_id: 1, timestamp: 0, payload: writer.into_bytes() };
+            Message { kind: MessageKind::COMMAND, stream_id: 1, timestamp: 0, payload: writer.into_bytes() };
         player.manually(move |connection| connection.client.send_message(8, &message));
         player.wait_closed(5.0);
     }
@@ -90,11 +90,11 @@ fn what_connect_says_becomes_a_word_where_a_program_gets_it() {
         ];
         writer.string(b"connect").number(1.0).object(&fields);
         let connect =
-            Message { kind: Kind::COMMAND, stream_id: 0, timestamp: 0, payload: writer.into_bytes() };
+            Message { kind: MessageKind::COMMAND, stream_id: 0, timestamp: 0, payload: writer.into_bytes() };
         let mut writer = Writer::new();
         writer.string(b"publish").number(5.0).null().string(b"show").string(b"live");
         let publish =
-            Message { kind: Kind::COMMAND, stream_id: 1, timestamp: 0, payload: writer.into_bytes() };
+            Message { kind: MessageKind::COMMAND, stream_id: 1, timestamp: 0, payload: writer.into_bytes() };
         let publisher = Publisher::to(nginx.rtmp(), "open/none").silent().unconnected().start();
         publisher.wait_handshaken();
         let before = hook.requests().len();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use weir_rtmp::amf0::{Value, Writer};
 use weir_rtmp::flv::{Tag, TagKind};
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::media::sample;
 use weir_tests::harness::nginx::Config;
@@ -50,17 +50,17 @@ fn command(command: &str, name: &[u8]) -> Vec<u8> {
     writer.into_bytes()
 }
 
-fn send(publisher: &Publisher, kind: Kind, payload: Vec<u8>) {
+fn send(publisher: &Publisher, kind: MessageKind, payload: Vec<u8>) {
     let message = Message { kind, stream_id: 1, timestamp: 0, payload };
     publisher.manually(move |connection| connection.client.send_message(8, &message));
 }
 
 /// Connects with these fields, and publishes an unknown key, which no application takes: the connection ends.
-fn connected_with(nginx: &Nginx, kind: Kind, payload: Vec<u8>) -> Publisher {
+fn connected_with(nginx: &Nginx, kind: MessageKind, payload: Vec<u8>) -> Publisher {
     let publisher = Publisher::to(nginx.rtmp(), "live/none").unconnected().start();
     publisher.wait_handshaken();
     send(&publisher, kind, payload);
-    send(&publisher, Kind::COMMAND, command("publish", b"wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    send(&publisher, MessageKind::COMMAND, command("publish", b"wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
     publisher.wait_closed(5.0);
     publisher
 }
@@ -81,8 +81,11 @@ fn a_key_in_the_servers_address_is_refused_with_the_remedy() {
     ];
     for (nth, app) in apps.iter().enumerate() {
         let tc_url = format!("rtmp://127.0.0.1/{app}");
-        let publisher =
-            connected_with(&nginx, Kind::COMMAND, connect(&[("app", app.as_str()), ("tcUrl", &tc_url)]));
+        let publisher = connected_with(
+            &nginx,
+            MessageKind::COMMAND,
+            connect(&[("app", app.as_str()), ("tcUrl", &tc_url)]),
+        );
         let told = publisher.statuses();
         assert!(
             told.iter().any(|status| status.code == "NetConnection.Connect.Rejected"
@@ -104,8 +107,8 @@ fn other_fields_of_connect_are_masked() {
     for app in ["live", "plain", "open"] {
         for field in ["tcUrl", "pageUrl", "swfUrl", "flashVer", "other"] {
             let payload = connect(&[("app", app), (field, url.as_str()), (field, url.as_str())]);
-            connected_with(&nginx, Kind::COMMAND, payload.clone());
-            connected_with(&nginx, Kind(17), [&[0], &payload[..]].concat());
+            connected_with(&nginx, MessageKind::COMMAND, payload.clone());
+            connected_with(&nginx, MessageKind(17), [&[0], &payload[..]].concat());
             is_nowhere(&nginx, &hook, field, &key);
         }
     }
@@ -117,7 +120,7 @@ fn what_strangers_call_themselves_is_cleaned() {
     let nginx = keyed().start();
     connected_with(
         &nginx,
-        Kind::COMMAND,
+        MessageKind::COMMAND,
         connect(&[("app", "live"), ("flashVer", "a\u{202e}b\u{1b}[31m\nc")]),
     );
     let line = nginx.log_lines("connect: app='live'").pop().unwrap();
@@ -161,7 +164,7 @@ fn what_is_played_shows_no_secret() {
         for payload in [two("show", &key), two(&key, "show"), two(&format!("show?key={key}"), &key)] {
             let player = Publisher::to(nginx.rtmp(), &format!("{app}/none")).manual().start();
             player.wait_stream_created();
-            send(&player, Kind::COMMAND, payload);
+            send(&player, MessageKind::COMMAND, payload);
             player.wait_closed(5.0);
         }
     }
@@ -290,9 +293,9 @@ fn media() -> Vec<Message> {
     let tags = sample().headers.iter().chain(&sample().frames);
     let message = |tag: &Tag| {
         let kind = match tag.kind {
-            TagKind::Audio => Kind(8),
-            TagKind::Video => Kind::VIDEO,
-            TagKind::Script => Kind(18),
+            TagKind::Audio => MessageKind(8),
+            TagKind::Video => MessageKind::VIDEO,
+            TagKind::Script => MessageKind(18),
         };
         Message { kind, stream_id: 1, timestamp: tag.timestamp, payload: tag.payload.clone() }
     };
@@ -308,14 +311,14 @@ fn commands_that_nobody_knows_and_metadata_show_no_key() {
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
     wait_live(&api, "live", "show");
     for name in ["releaseStream", "FCPublish", "FCUnpublish", "getStreamLength", "whatever"] {
-        send(&publisher, Kind::COMMAND, command(name, key.as_bytes()));
+        send(&publisher, MessageKind::COMMAND, command(name, key.as_bytes()));
     }
     let mut metadata = Writer::new();
     metadata
         .string(b"@setDataFrame")
         .string(b"onMetaData")
         .object(&[("title", Value::String(key.as_bytes()))]);
-    send(&publisher, Kind(18), metadata.into_bytes());
+    send(&publisher, MessageKind(18), metadata.into_bytes());
     Player::start(nginx.rtmp(), "live/show").wait_video(1);
     publisher.close();
     wait_gone(&api, "live", "show");

@@ -1,7 +1,7 @@
 //! Targets that answer as services of every make do: the stream goes there, and is live.
 
 use weir_rtmp::amf0::Writer;
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::peer::assert_unbroken;
 use weir_tests::harness::{Manners, Peer, Publisher};
@@ -23,7 +23,7 @@ fn answers() -> Vec<(&'static str, Message)> {
         writer.into_bytes()
     };
     let message =
-        |kind: u8, payload: Vec<u8>| Message { kind: Kind(kind), stream_id: 1, timestamp: 0, payload };
+        |kind: u8, payload: Vec<u8>| Message { kind: MessageKind(kind), stream_id: 1, timestamp: 0, payload };
     vec![
         ("no level, no description", status(|w| w.key("code").string(START))),
         ("a description that is null", status(|w| w.key("description").null().key("code").string(START))),

@@ -4,7 +4,7 @@
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::chunk::{Format, Header, Writer as Chunks};
 use weir_rtmp::flv::TagKind;
-use weir_rtmp::message::{Kind, Message, user_control};
+use weir_rtmp::message::{Message, MessageKind, user_control};
 use weir_tests::harness::media::sample;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::peer::assert_unbroken;
@@ -17,7 +17,7 @@ fn command(name: &str, arguments: impl FnOnce(&mut Writer) -> &mut Writer) -> Me
 }
 
 fn of_kind(kind: u8, payload: Vec<u8>) -> Message {
-    Message { kind: Kind(kind), stream_id: 1, timestamp: 0, payload }
+    Message { kind: MessageKind(kind), stream_id: 1, timestamp: 0, payload }
 }
 
 /// What a client would say to get another stream, to end this one, or to publish.
@@ -176,7 +176,7 @@ fn where_a_stream_is_pulled_from_it_may_send_that_and_nothing_else() {
 
 /// A header of a chunk on a chunk stream of its own.
 fn header(length: u32, format: Format) -> Header {
-    Header { format, chunk_stream: 6, time: 0, length, kind: Kind::VIDEO, stream_id: 1 }
+    Header { format, chunk_stream: 6, time: 0, length, kind: MessageKind::VIDEO, stream_id: 1 }
 }
 
 fn chunk(header: &Header, bytes: &[u8]) -> Vec<u8> {
@@ -224,7 +224,7 @@ fn a_long_message_of_a_target_ends_the_connection() {
 fn more_than_answers_from_a_target_ends_the_connection() {
     let (mut writer, mut bytes) = (Chunks::new(), Vec::new());
     for _ in 0..60_000 {
-        writer.write(2, &Message::number(Kind::ACKNOWLEDGEMENT, 1), &mut bytes);
+        writer.write(2, &Message::number(MessageKind::ACKNOWLEDGEMENT, 1), &mut bytes);
     }
     assert_closed_for(bytes, "closed by weir: more than answers from the target of a push");
 }
@@ -233,7 +233,7 @@ fn more_than_answers_from_a_target_ends_the_connection() {
 fn a_target_that_sets_its_chunk_size_again_and_again_is_closed() {
     let (mut writer, mut bytes) = (Chunks::new(), Vec::new());
     for nth in 0..20 {
-        writer.write(2, &Message::number(Kind::SET_CHUNK_SIZE, 4096 + nth), &mut bytes);
+        writer.write(2, &Message::number(MessageKind::SET_CHUNK_SIZE, 4096 + nth), &mut bytes);
     }
     assert_closed_for(bytes, "closed by weir: more than 8 chunk sizes");
 }

@@ -5,7 +5,7 @@ use weir_model::{AppName, KeyId, StreamKey, StreamName, Timestamp, key::KeySecre
 
 use super::{CREATED, ID, KeyRecord, Stage, is_current, stage};
 use crate::arena::{Locked, Mutex};
-use crate::block::{Block, Index, Kind};
+use crate::block::{Block, BlockKind, Index};
 
 /// Where a valid key stands, in the list and in the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     #[must_use]
     pub fn key_places(&self, after: Option<(Timestamp, KeyId)>) -> Vec<KeyPlace> {
         let after = after.map(|(created, id)| (created.as_millis(), id.0));
-        let valid = self.records(Kind::Key).filter(|(_, block)| stage(block) == Stage::Valid);
+        let valid = self.records(BlockKind::Key).filter(|(_, block)| stage(block) == Stage::Valid);
         let mut secrets: Vec<(u64, u64, bool, Index)> = valid
             .map(|(at, block)| (block.word(CREATED), block.word(ID), !is_current(block), at))
             .filter(|(created, id, ..)| after.is_none_or(|after| (*created, *id) > after))
@@ -64,7 +64,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn stream_key(&self, id: KeyId) -> Option<StreamKey> {
         let mut place: Option<KeyPlace> = None;
         let valid = |(_, block): &(Index, &Block)| block.word(ID) == id.0 && stage(block) == Stage::Valid;
-        for (at, block) in self.records(Kind::Key).filter(valid) {
+        for (at, block) in self.records(BlockKind::Key).filter(valid) {
             let created = block.word(CREATED);
             let known = place.get_or_insert(KeyPlace { created, id: id.0, current: at, previous: None });
             if known.current != at {
@@ -77,7 +77,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     fn key_at(&self, place: &KeyPlace) -> Option<StreamKey> {
         let read = |at: Index| {
-            let block = self.zone.block(at).filter(|block| block.kind() == Kind::Key)?;
+            let block = self.zone.block(at).filter(|block| block.kind() == BlockKind::Key)?;
             let same = block.word(ID) == place.id && stage(block) == Stage::Valid;
             same.then(|| self.read_key(block))
         };

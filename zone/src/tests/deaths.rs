@@ -10,7 +10,7 @@ use weir_model::{
 use super::seen::{Seen, TestZone, look};
 use crate::{
     KeyRecord, Locked, NewPush, NewStream, Root, Stage, StreamId, WorkerId,
-    block::{Block, Kind},
+    block::{Block, BlockKind},
     death,
     heap::{Heap, SpinLock},
     layout::KEPT_FOR_WORKERS,
@@ -223,7 +223,7 @@ fn a_target_that_is_changed_is_never_lost() {
         let zone = heap.zone();
         let generation = zone.targets_generation();
         let done = death::after(stores, || zone.lock(1).replace_target(&changed).unwrap()).is_some();
-        let records = zone.blocks.iter().filter(|block| block.kind() == Kind::Target);
+        let records = zone.blocks.iter().filter(|block| block.kind() == BlockKind::Target);
         let are_both = records.filter(|block| targets::target_hash(block) == 2).count() == 2;
         were_both |= are_both;
         let found = zone.lock(1).target(TargetId(2));
@@ -267,7 +267,8 @@ fn what_a_dead_reclaimer_left_is_freed_by_the_next() {
         let zone = heap.zone();
         let done = death::after(stores, || zone.lock(1).reclaim(NOW, alive)).is_some();
         zone.lock(1).reclaim(NOW, alive);
-        let mut rows = zone.blocks.iter().filter(|block| matches!(block.kind(), Kind::Stream | Kind::Push));
+        let mut rows =
+            zone.blocks.iter().filter(|block| matches!(block.kind(), BlockKind::Stream | BlockKind::Push));
         let of_the_living = |row: &Block| zone.owner_pid(crate::streams::owner(row)) == Some(11);
         assert!(rows.all(of_the_living), "killed before store {stores}");
         assert_eq!(zone.lock(1).reclaim(NOW, alive), 0);

@@ -7,7 +7,7 @@ use weir_model::target::{PushState, Target};
 
 use crate::{
     KeyRecord, Locked, Mutex, Zone,
-    block::{Block, Index, Kind, unpack},
+    block::{Block, BlockKind, Index, unpack},
     heap::SpinLock,
     layout::KEPT_FOR_WORKERS,
     streams, targets,
@@ -34,14 +34,14 @@ pub fn look(zone: &TestZone<'_>) -> Seen {
     let locked = zone.lock(1);
     let mut seen = Seen::default();
     let mut taken = HashSet::new();
-    for (at, block) in locked.records(Kind::Key) {
+    for (at, block) in locked.records(BlockKind::Key) {
         take_all(&locked, at, block, &mut taken);
         let key = locked.read_key(block);
         let reached = locked.chain(crate::keys::key_hash(block)).any(|(found, _)| found == at);
         assert!(reached, "a key is not in its chain");
         assert!(seen.keys.insert(*key.digest.bytes(), key).is_none(), "a key is there twice");
     }
-    for (at, block) in locked.records(Kind::Stream) {
+    for (at, block) in locked.records(BlockKind::Stream) {
         take_all(&locked, at, block, &mut taken);
         let reached = locked.chain(locked.row_hash(block)).any(|(found, _)| found == at);
         assert!(reached, "a stream is not in its chain");
@@ -50,7 +50,7 @@ pub fn look(zone: &TestZone<'_>) -> Seen {
             "a stream is there twice"
         );
     }
-    for (at, block) in locked.records(Kind::Target) {
+    for (at, block) in locked.records(BlockKind::Target) {
         take_all(&locked, at, block, &mut taken);
         let reached = locked.chain(targets::target_hash(block)).any(|(found, _)| found == at);
         assert!(reached, "a target is not in its chain");
@@ -58,14 +58,14 @@ pub fn look(zone: &TestZone<'_>) -> Seen {
         let pending = targets::pending_pid(block);
         assert!(seen.targets.insert(target.id.0, (target, pending)).is_none(), "a target is there twice");
     }
-    for (at, block) in locked.records(Kind::Push) {
+    for (at, block) in locked.records(BlockKind::Push) {
         take_all(&locked, at, block, &mut taken);
         let push = locked.read_push(at, block, 0);
         assert_eq!((push.app.as_str(), push.name.as_str()), ("live", "show"));
         let key = (push.target.0, streams::owner(block));
         assert!(seen.pushes.insert(key, (push.state, push.last_error)).is_none(), "a push is there twice");
     }
-    for (at, block) in locked.records(Kind::Worker) {
+    for (at, block) in locked.records(BlockKind::Worker) {
         take_all(&locked, at, block, &mut taken);
         assert!(locked.worker_rows().any(|(found, _)| found == at), "a worker is not on the list");
     }
@@ -82,7 +82,7 @@ fn take_all<M: Mutex>(locked: &Locked<'_, '_, M>, at: Index, record: &Block, tak
         assert!(taken.insert(at), "block {at} is in two records");
         let Some(tail) = block.tail() else { break };
         (at, block) = (tail, locked.zone.block(tail).unwrap());
-        assert_eq!(block.kind(), Kind::Tail);
+        assert_eq!(block.kind(), BlockKind::Tail);
     }
 }
 

@@ -14,7 +14,7 @@ use weir_rtmp::amf0::{Marker, Reader as Amf, Writer as AmfWriter};
 use weir_rtmp::chunk::{Reader, Writer};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::handshake::PACKET;
-use weir_rtmp::message::{Kind, Message};
+use weir_rtmp::message::{Message, MessageKind};
 
 use super::account::{Account, Verdict};
 use super::{Call, Frame, Manners, READ_TIMEOUT};
@@ -135,7 +135,7 @@ impl Session<'_> {
     }
 
     fn take(&mut self, message: Message) -> Option<()> {
-        if message.kind == Kind::COMMAND {
+        if message.kind == MessageKind::COMMAND {
             return self.command(&message);
         }
         let Some(kind) = TagKind::of(message.kind).filter(|kind| *kind != TagKind::Script) else {
@@ -190,7 +190,7 @@ impl Session<'_> {
             self.say("_error", transaction, |w| information(w.null(), level, code, &description));
             return None;
         }
-        self.send(CONTROL, &Message::number(Kind::WINDOW_SIZE, 5_000_000));
+        self.send(CONTROL, &Message::number(MessageKind::WINDOW_SIZE, 5_000_000));
         let size = if let Manners::Chunks(size) = self.manners { *size } else { 4096 };
         self.writer.set_chunk_size(size, &mut self.output);
         let (level, code) = ("status", "NetConnection.Connect.Success");
