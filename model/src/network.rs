@@ -1,9 +1,10 @@
 //! Networks in CIDR form, and the bucket in which an address's wrong keys are counted.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 /// An IPv4 or IPv6 network, `192.0.2.0/24`. A single address is a `/32` or a `/128`.
@@ -11,11 +12,10 @@ use serde::{Deserialize, Serialize};
 /// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as the IPv4 address, as it is the same client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network {
+pub struct Network(
     /// With all bits after the prefix zero.
-    addr: IpAddr,
-    prefix: u8,
-}
+    IpNet,
+);
 
 /// Why a text is no network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,29 +41,27 @@ impl Network {
     /// The network of `prefix` bits that starts at `addr`.
     pub fn new(addr: IpAddr, prefix: u8) -> Result<Network, NetworkError> {
         let max = if addr.is_ipv4() { 32 } else { 128 };
-        if prefix > max {
-            return Err(NetworkError::BadPrefix { max });
-        }
-        let (addr, prefix) = match addr.to_canonical() {
-            v4 @ IpAddr::V4(_) if addr.is_ipv6() && prefix >= 96 => (v4, prefix - 96),
-            _ => (addr, prefix),
+        let whole = |addr, prefix| IpNet::new(addr, prefix).map_err(|_| NetworkError::BadPrefix { max });
+        let written = whole(addr, prefix)?;
+        let written = match addr.to_canonical() {
+            v4 @ IpAddr::V4(_) if addr.is_ipv6() && prefix >= 96 => whole(v4, prefix - 96)?,
+            _ => written,
         };
-        let masked = Network { addr: mask(addr, prefix), prefix };
-        if masked.addr == addr { Ok(masked) } else { Err(NetworkError::HostBits { masked }) }
+        let masked = Network(written.trunc());
+        if masked.0 == written { Ok(masked) } else { Err(NetworkError::HostBits { masked }) }
     }
 
     /// Whether the address lies in this network.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        let addr = addr.to_canonical();
-        addr.is_ipv4() == self.addr.is_ipv4() && mask(addr, self.prefix) == self.addr
+        self.0.contains(&addr.to_canonical())
     }
 
     /// Fixed-size form for shared memory: family (4 or 6), prefix, address (IPv4 as IPv4-mapped).
     pub fn to_bytes(&self) -> [u8; 18] {
         let mut bytes = [0; 18];
-        bytes[0] = if self.addr.is_ipv4() { 4 } else { 6 };
-        bytes[1] = self.prefix;
-        bytes[2..].copy_from_slice(&octets(self.addr));
+        bytes[0] = if self.0.addr().is_ipv4() { 4 } else { 6 };
+        bytes[1] = self.0.prefix_len();
+        bytes[2..].copy_from_slice(&octets(self.0.addr()));
         bytes
     }
 
@@ -81,21 +79,6 @@ impl Network {
     }
 }
 
-/// Clears the bits after the prefix, which fits the family.
-fn mask(addr: IpAddr, prefix: u8) -> IpAddr {
-    let prefix = u32::from(prefix);
-    match addr {
-        IpAddr::V4(v4) => {
-            let ones = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-            IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & ones))
-        }
-        IpAddr::V6(v6) => {
-            let ones = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & ones))
-        }
-    }
-}
-
 fn octets(addr: IpAddr) -> [u8; 16] {
     match addr {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
@@ -107,13 +90,13 @@ fn octets(addr: IpAddr) -> [u8; 16] {
 pub fn attempt_bucket(addr: IpAddr) -> [u8; 16] {
     match addr.to_canonical() {
         v4 @ IpAddr::V4(_) => octets(v4),
-        v6 @ IpAddr::V6(_) => octets(mask(v6, 64)),
+        IpAddr::V6(v6) => Ipv6Net::new_assert(v6, 64).trunc().addr().octets(),
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.addr, self.prefix)
+        self.0.fmt(f)
     }
 }
 
@@ -246,10 +229,10 @@ mod tests {
         fn membership_is_equality_of_leading_bits(network in any_network(), addr: IpAddr) {
             let addr = addr.to_canonical();
             let bits = |a: IpAddr| u128::from_be_bytes(octets(a));
-            let lead = u32::from(network.prefix) + if network.addr.is_ipv4() { 96 } else { 0 };
-            let same = lead == 0 || (bits(addr) ^ bits(network.addr)) >> (128 - lead) == 0;
-            prop_assert_eq!(network.contains(addr), same && addr.is_ipv4() == network.addr.is_ipv4());
-            prop_assert!(network.contains(network.addr));
+            let lead = u32::from(network.0.prefix_len()) + if network.0.addr().is_ipv4() { 96 } else { 0 };
+            let same = lead == 0 || (bits(addr) ^ bits(network.0.addr())) >> (128 - lead) == 0;
+            prop_assert_eq!(network.contains(addr), same && addr.is_ipv4() == network.0.addr().is_ipv4());
+            prop_assert!(network.contains(network.0.addr()));
         }
 
         #[test]

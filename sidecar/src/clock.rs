@@ -24,11 +24,8 @@ pub fn next_number() -> u64 {
     now.max(last.unwrap_or_default() + 1)
 }
 
-/// `Fri, 20 Nov 2026 18:00:00 GMT`, the one form that HTTP's senders may use (RFC 9110, section 5.6.7).
+/// `Fri, 20 Nov 2026 18:00:00 GMT`, or one of the two older forms (RFC 9110, section 5.6.7).
 pub fn http_date(text: &str) -> Option<Timestamp> {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let month = MONTHS.find(month).filter(|_| month.len() == 3)? / 3 + 1;
-    format!("{year}-{month:02}-{day}T{time}Z").parse().ok()
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).ok()?))
 }

@@ -24,7 +24,7 @@ use check::Checked;
 pub use daemon::{Daemon, LogFormat};
 pub use jobs::Jobs;
 pub use nginx::{Nginx, RtmpServer};
-pub use pattern::StreamPattern;
+pub use pattern::NamePattern;
 pub use rungs::{Encoder, Ladder, Rung, RungKind};
 pub use streams::{Delivery, Files, Rule, ToRtmp};
 

@@ -16,16 +16,16 @@ use tokio::time::{Instant, interval, sleep_until};
 use weir_model::{Digest, Secret};
 
 use crate::config::{self, Config, Delivery};
+use crate::context::Context;
 use crate::events::Bus;
 use crate::feed::Plan;
 use crate::follow::{Update, follow};
-use crate::jobs::{Job, Jobs};
-use crate::ladder::Env;
+use crate::jobs::{Env, Job, Jobs};
+use crate::keeper::keep;
 use crate::ladder::encoders::settle;
 use crate::ladder::plan::{plan, unpublished};
-use crate::ladder::shelf::Shelves;
 use crate::nginx::Nginx;
-use crate::record::{self, Recordings, keeper::keep};
+use crate::record::{self, Recordings};
 use crate::slate::Slates;
 use crate::streams::{Changes, Live, Streams};
 use crate::stuck::Keeper;
@@ -51,18 +51,15 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     // For programs that the daemon starts: what it writes itself has modes of its own.
     umask(Mode::from_bits_truncate(0o027));
     let config = config::load(path)?;
-    logging::init(&config.daemon).map_err(Error::Log)?;
+    logging::init(&config.daemon)?;
     let config = Arc::new(settle(config).await);
     let listeners = web::listen(&config.daemon).await?;
     let bus = Bus::new(clock::now().as_millis());
-    let env = Arc::new(Env {
-        config: Mutex::new(config.clone()),
-        bus: bus.clone(),
-        shelves: Shelves::default(),
-        recordings: Arc::new(Recordings::new(bus.clone())),
-        ticket: Mutex::default(),
-    });
-    let keeper = tokio::spawn(keep(env.clone()));
+    let context =
+        Arc::new(Context { config: Mutex::new(config.clone()), bus: bus.clone(), ticket: Mutex::default() });
+    let recordings = Arc::new(Recordings::new(bus.clone()));
+    let env = Env { context, shelves: Arc::default(), recordings };
+    let keeper = tokio::spawn(keep(env.context.clone(), env.recordings.clone()));
     let hooks = Hooks::start(&config, &bus)?;
     let (ended_sender, ended) = mpsc::channel(64);
     let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
@@ -103,7 +100,7 @@ fn place_of_sockets(config: &Config) -> PathBuf {
 struct Daemon {
     path: PathBuf,
     config: Arc<Config>,
-    env: Arc<Env>,
+    env: Env,
     state: Arc<State>,
     streams: Streams,
     /// The API's token, by its digest.
@@ -198,7 +195,7 @@ impl Daemon {
                         tracing::warn!("{}: {line}", self.path.display());
                     }
                 }
-                *self.env.ticket.lock().unwrap_or_else(PoisonError::into_inner) = server.ticket;
+                *self.env.context.ticket.lock().unwrap_or_else(PoisonError::into_inner) = server.ticket;
             }
             Update::Event(event) => {
                 let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
@@ -330,7 +327,7 @@ impl Daemon {
         let told_otherwise = elsewhere || next.notify != self.config.notify;
         let slates_otherwise = elsewhere || next.slate != self.config.slate;
         self.config = next.clone();
-        *self.env.config.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.env.context.config.lock().unwrap_or_else(PoisonError::into_inner) = next;
         if elsewhere && let Err(error) = self.follow() {
             tracing::error!("[nginx]: {error}");
         }

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
+pub mod durable;
+
 /// Files that the daemon's user alone reads, and the folders that hold them.
 pub const PRIVATE: Modes = Modes { file: 0o600, folder: 0o700 };
 /// Files that the daemon's group, which is nginx's, reads too: recordings, and the daemon's own state.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use weir_model::Secret;
 
-use crate::nginx::{self, Application, Event, Nginx};
+use crate::nginx::{self, ApiEvent, Application, Nginx};
 
 /// Without any event, what is live is looked at all the same.
 const LOOK: Duration = Duration::from_secs(15);
@@ -28,7 +28,7 @@ pub enum Update {
     /// nginx answers: what it is, before what is live there.
     Server(Server),
     /// An event as it came.
-    Event(Event),
+    Event(ApiEvent),
     /// All that is live.
     Streams(Vec<nginx::Stream>),
     /// nginx does not answer.
@@ -115,7 +115,7 @@ async fn session(
     }
 }
 
-async fn pass_on(event: Event, updates: &mpsc::Sender<Update>, last_id: &mut Option<String>) {
+async fn pass_on(event: ApiEvent, updates: &mpsc::Sender<Update>, last_id: &mut Option<String>) {
     if event.id.is_some() {
         last_id.clone_from(&event.id);
     }

@@ -51,14 +51,14 @@ impl Step {
 }
 
 /// Runs a check for at most `limit`. It gives a few words on what was found, or why it is not healthy.
-pub async fn check(
+pub async fn check<E: ToString>(
     subject: &str,
     limit: Duration,
-    look: impl AsyncFnOnce(&Step) -> Result<String, String>,
+    look: impl AsyncFnOnce(&Step) -> Result<String, E>,
 ) -> Result<String, Unhealthy> {
     let step = Step(Cell::new("result"));
     let found = match tokio::time::timeout(limit, look(&step)).await {
-        Ok(found) => found,
+        Ok(found) => found.map_err(|why| why.to_string()),
         Err(_) => Err(format!("no {} within {}", step.0.get(), shown(limit))),
     };
     match found {
@@ -87,11 +87,11 @@ mod tests {
         let limit = Duration::from_millis(30);
         let stuck = check("rtmp://h/live", limit, async |step| {
             step.is("answer");
-            std::future::pending().await
+            std::future::pending::<Result<String, &str>>().await
         });
         assert_eq!(stuck.await.unwrap_err().to_string(), "rtmp://h/live: no answer within 30 ms");
-        let said = check("x", limit, async |_| Err("one\nline".into())).await;
+        let said = check("x", limit, async |_| Err("one\nline")).await;
         assert_eq!(said.unwrap_err().to_string(), "x: one line");
-        assert_eq!(check("x", limit, async |_| Ok("up".into())).await.unwrap(), "x: up");
+        assert_eq!(check("x", limit, async |_| Ok::<_, &str>("up".into())).await.unwrap(), "x: up");
     }
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::context::Context;
+use crate::ladder;
 use crate::ladder::plan::LadderJob;
-use crate::ladder::{self, Env};
-use crate::record;
+use crate::ladder::shelf::Shelves;
 use crate::record::plan::RecordJob;
+use crate::record::{self, Recordings};
 use crate::streams::Live;
 use crate::supervise::output::Line;
 use crate::supervise::{Command, Shared, Status};
@@ -64,10 +66,21 @@ impl Job {
     }
 }
 
+/// What jobs are run with.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// What all of them have in common.
+    pub context: Arc<Context>,
+    /// The folders with HLS and DASH.
+    pub shelves: Arc<Shelves>,
+    /// The folders with recordings.
+    pub recordings: Arc<Recordings>,
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Jobs {
-    env: Arc<Env>,
+    env: Env,
     wanted: BTreeMap<String, Job>,
     running: BTreeMap<String, Running>,
     /// Wanted and without a process, as far as that was told.
@@ -104,7 +117,7 @@ pub struct View {
 
 impl Jobs {
     /// None yet. The ids of those that have ended go to `ended`, for [`Jobs::ended`].
-    pub fn new(env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
+    pub fn new(env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
         Self {
             env,
             wanted: BTreeMap::new(),
@@ -142,7 +155,7 @@ impl Jobs {
 
     /// Starts what is wanted and does not run, as far as there may be processes.
     fn start(&mut self) {
-        let most = self.env.config().jobs.max_processes;
+        let most = self.env.context.config().jobs.max_processes;
         for (id, job) in &self.wanted {
             if self.running.contains_key(id) {
                 continue;
@@ -224,15 +237,17 @@ fn view(job: &Job, status: Status) -> View {
     }
 }
 
-fn start(job: Job, env: Arc<Env>, place: PathBuf, ended: mpsc::Sender<String>) -> Running {
+fn start(job: Job, env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Running {
     let shared = Shared::new();
     // A stop always fits behind restarts.
     let (commands, orders) = mpsc::channel(16);
     let (id, of_job, of_shared) = (job.id().clone(), job.clone(), shared.clone());
     tokio::spawn(async move {
         match of_job {
-            Job::Ladder(job) => ladder::run(job, env, of_shared, orders, place).await,
-            Job::Record(job) => record::run(job, env, of_shared, orders, place).await,
+            Job::Ladder(job) => ladder::run(job, &env.context, &env.shelves, of_shared, orders, place).await,
+            Job::Record(job) => {
+                record::run(job, &env.context, &env.recordings, of_shared, orders, place).await;
+            }
         }
         let _ = ended.send(id).await;
     });

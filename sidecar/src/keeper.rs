@@ -7,35 +7,36 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use super::index::{Entry, Index};
-use super::retention::{is_of, surplus};
 use crate::clock;
 use crate::config::Config;
 use crate::config::record::Record;
+use crate::context::Context;
 use crate::events::Bus;
-use crate::ladder::Env;
+use crate::record::Recordings;
+use crate::record::index::{Entry, Index};
+use crate::record::retention::{is_of, surplus};
 use crate::upload::Uploads;
 
 /// How often.
 const ROUND: Duration = Duration::from_secs(5);
 
 /// Works until it is dropped.
-pub async fn keep(env: Arc<Env>) {
+pub async fn keep(context: Arc<Context>, recordings: Arc<Recordings>) {
     let mut uploads = Uploads::default();
     // Said once.
     let mut broken = HashSet::new();
     loop {
-        let config = env.config();
+        let config = context.config();
         for (at, rule) in config.records.iter().enumerate() {
-            let (recordings, folder) = (env.recordings.clone(), rule.folder.clone());
+            let (recordings, folder) = (recordings.clone(), rule.folder.clone());
             let index =
                 spawn_blocking(move || recordings.of(&folder)).await.map_err(std::io::Error::other).flatten();
             match index {
                 Ok(index) => {
                     broken.remove(&rule.folder);
-                    round(&config, at, rule, &index, &env.bus).await;
+                    round(&config, at, rule, &index, &context.bus).await;
                     let mine = |entry: &Entry| first_rule(&config, entry, rule) == Some(at);
-                    uploads.begin(rule, &index, &env.bus, mine);
+                    uploads.begin(rule, &index, &context.bus, mine);
                 }
                 Err(error) if broken.insert(rule.folder.clone()) => {
                     tracing::error!("recordings cannot be looked after: {error}, folder: {:?}", rule.folder);

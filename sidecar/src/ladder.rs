@@ -13,19 +13,14 @@ use serde_json::json;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use weir_model::Secret;
-use weir_model::client::TICKET_ARGUMENT;
 
 use crate::clock;
-use crate::config::{Config, Delivery};
+use crate::config::Delivery;
+use crate::context::{Context, policy};
 use crate::events::Bus;
 use crate::feed::Feed;
 use crate::files::{PRIVATE, set_mode};
 use crate::playlist::Role;
-use crate::record::Recordings;
-use crate::streams::Live;
-use crate::supervise::backoff::Backoff;
-use crate::supervise::job::Policy;
 use crate::supervise::{self, Command, Shared, Spec};
 
 pub mod encoders;
@@ -39,41 +34,8 @@ use ffmpeg::Output;
 use plan::LadderJob;
 use shelf::Shelves;
 
-/// Segments end with key frames, which may be rare.
-const STARVE: Duration = Duration::from_secs(60);
 /// So long after its pictures, sound that ffmpeg can decode can be played.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// What all jobs have in common.
-#[derive(Debug)]
-pub struct Env {
-    /// Which holds now; jobs take from it what they need when they start.
-    pub config: Mutex<Arc<Config>>,
-    /// Where events go.
-    pub bus: Arc<Bus>,
-    /// The folders with HLS and DASH.
-    pub shelves: Shelves,
-    /// The folders with recordings.
-    pub recordings: Arc<Recordings>,
-    /// What players of ours present, so that nginx does not count them.
-    pub ticket: Mutex<Option<Secret>>,
-}
-
-impl Env {
-    /// The configuration that holds now.
-    pub fn config(&self) -> Arc<Config> {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The name under which the daemon plays a stream, so that nginx does not count it as somebody who watches.
-    pub fn own_name(&self, live: &Live) -> Secret {
-        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Secret::new(match ticket {
-            Some(ticket) => format!("{}?{TICKET_ARGUMENT}={}", live.name, ticket.expose()),
-            None => live.name.to_string(),
-        })
-    }
-}
 
 /// Which outputs of a job can be played; tells once when all can.
 #[derive(Debug)]
@@ -126,13 +88,14 @@ impl Readiness {
 /// Runs a job until it is told to stop. `place` is an empty folder for its sockets.
 pub async fn run(
     job: LadderJob,
-    env: Arc<Env>,
+    context: &Context,
+    shelves: &Shelves,
     shared: Arc<Shared>,
     mut commands: mpsc::Receiver<Command>,
     place: PathBuf,
 ) {
     let (id, stream) = (job.id.clone(), job.live.path());
-    if let Err(why) = run_in(job, &env, shared.clone(), &mut commands, &place).await {
+    if let Err(why) = run_in(job, context, shelves, shared.clone(), &mut commands, &place).await {
         supervise::could_not_begin(&stream, &id, &why, &shared, &mut commands).await;
     }
     let _ = tokio::fs::remove_dir_all(&place).await;
@@ -140,20 +103,21 @@ pub async fn run(
 
 async fn run_in(
     job: LadderJob,
-    env: &Arc<Env>,
+    context: &Context,
+    shelves: &Shelves,
     shared: Arc<Shared>,
     commands: &mut mpsc::Receiver<Command>,
     place: &std::path::Path,
 ) -> std::io::Result<()> {
-    let config = env.config();
+    let config = context.config();
     let _ = tokio::fs::remove_dir_all(place).await;
     PRIVATE.make_folder(place)?;
-    let ready = Arc::new(Readiness::new(&job, env.bus.clone(), shared.clone()));
+    let ready = Arc::new(Readiness::new(&job, context.bus.clone(), shared.clone()));
     // Aborted when this is dropped.
     let mut sinks = JoinSet::new();
     let outputs = ffmpeg::outputs(&job);
     let shelf = match &job.delivery {
-        Delivery::Files(files) => Some(env.shelves.take(&job, files).await?),
+        Delivery::Files(files) => Some(shelves.take(&job, files).await?),
         Delivery::Rtmp(_) => None,
     };
     for (index, output) in outputs.iter().enumerate() {
@@ -172,7 +136,8 @@ async fn run_in(
             (Delivery::Files(_), None) => {}
         }
     }
-    let _feed = Feed::open(&job.live, &job.server, env.own_name(&job.live), place, shared.clone(), false)?;
+    let _feed =
+        Feed::open(&job.live, &job.server, context.own_name(&job.live), place, shared.clone(), false)?;
     let spec = Spec {
         id: job.id.clone(),
         stream: job.live.path(),
@@ -190,21 +155,7 @@ async fn run_in(
     .await;
     drop(sinks);
     if let Some(shelf) = shelf {
-        env.shelves.leave(shelf);
+        shelves.leave(shelf);
     }
     Ok(())
-}
-
-/// As the configuration has it for all jobs.
-pub fn policy(config: &Config) -> Policy {
-    let jobs = &config.jobs;
-    Policy {
-        stall: jobs.stall,
-        starve: (jobs.stall * 4).max(STARVE),
-        // It looks at the input for some seconds first.
-        warm_up: jobs.stall + Duration::from_secs(10),
-        grace: jobs.grace,
-        backoff: Backoff { first: Duration::from_millis(500).min(jobs.backoff_max), max: jobs.backoff_max },
-        healthy: jobs.healthy,
-    }
 }

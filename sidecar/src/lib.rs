@@ -8,11 +8,11 @@
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
-//! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere
+//! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
+//! - [`context`]: what all jobs have in common
 //! - [`slate`]: what viewers see while a publisher is lost
-//! - [`durable`]: files that outlive a loss of power
 //! - [`supervise`]: programs that are kept running
-//! - [`files`]: modes of folders and files, whatever the umask
+//! - [`files`]: modes of folders and files, whatever the umask, and files that outlive a loss of power
 //! - [`health`]: what keepalived asks and tells
 //! - [`stuck`]: nginx workers that hang are ended
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
@@ -31,13 +31,15 @@
 //! cli
 //! daemon
 //! jobs
-//! ladder record slate webhooks stuck health upload
-//! feed follow
+//! keeper
+//! ladder slate webhooks stuck health upload
+//! record
+//! feed follow context
 //! publisher supervise streams events
 //! config
 //! nginx
 //! playlist
-//! values http cmaf clock durable files shutdown signals
+//! values http cmaf clock files shutdown signals
 //! ```
 #![forbid(unsafe_code)]
 
@@ -53,9 +55,9 @@ pub mod cli;
 mod clock;
 pub mod cmaf;
 pub mod config;
+pub mod context;
 pub mod ctl;
 pub mod daemon;
-pub mod durable;
 pub mod events;
 pub mod feed;
 pub mod files;
@@ -63,6 +65,7 @@ pub mod follow;
 pub mod health;
 pub mod http;
 pub mod jobs;
+pub mod keeper;
 pub mod ladder;
 pub mod nginx;
 pub mod playlist;

@@ -26,7 +26,7 @@ mod targets;
 mod wire;
 
 pub use applications::Application;
-pub use events::{Event, Events};
+pub use events::{ApiEvent, Events};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
     Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, SavedState, Stream, Streams,

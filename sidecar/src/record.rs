@@ -2,7 +2,7 @@
 //!
 //! - [`plan`] decides which jobs there are to be, [`ffmpeg`] words them as arguments (both pure)
 //! - [`mp4`] and [`mkv`] cut what ffmpeg sends into [`piece`]s, [`writer`] makes files of them, [`playlist`] makes them HLS; [`still`] replaces a JPEG
-//! - [`index`] knows the files of a folder, [`salvage`] cuts off what is not whole, [`retention`] says which are to go, [`keeper`] removes them
+//! - [`index`] knows the files of a folder, [`salvage`] cuts off what is not whole, [`retention`] says which are to go
 
 use std::collections::HashMap;
 use std::io;
@@ -18,16 +18,15 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::config::record::Format;
+use crate::context::{self, Context};
 use crate::events::Bus;
 use crate::feed::Feed;
 use crate::files::{self, PRIVATE};
-use crate::ladder::{self, Env};
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Command, Shared, Spec};
 
 pub mod ffmpeg;
 pub mod index;
-pub mod keeper;
 pub mod mkv;
 pub mod mp4;
 pub mod piece;
@@ -36,6 +35,7 @@ pub mod playlist;
 pub mod retention;
 pub mod salvage;
 pub mod still;
+pub mod transfer;
 pub mod writer;
 
 use index::Index;
@@ -82,12 +82,13 @@ impl Recordings {
 /// Runs a job until it is told to stop. `place` is an empty folder for its socket.
 pub async fn run(
     job: RecordJob,
-    env: Arc<Env>,
+    context: &Context,
+    recordings: &Recordings,
     shared: Arc<Shared>,
     mut commands: mpsc::Receiver<Command>,
     place: PathBuf,
 ) {
-    if let Err(why) = run_in(&job, &env, shared.clone(), &mut commands, &place).await {
+    if let Err(why) = run_in(&job, context, recordings, shared.clone(), &mut commands, &place).await {
         supervise::could_not_begin(&job.live.path(), &job.id, &why, &shared, &mut commands).await;
     }
     let _ = tokio::fs::remove_dir_all(&place).await;
@@ -95,18 +96,19 @@ pub async fn run(
 
 async fn run_in(
     job: &RecordJob,
-    env: &Arc<Env>,
+    context: &Context,
+    recordings: &Recordings,
     shared: Arc<Shared>,
     commands: &mut mpsc::Receiver<Command>,
     place: &Path,
 ) -> io::Result<()> {
-    let config = env.config();
+    let config = context.config();
     let _ = tokio::fs::remove_dir_all(place).await;
     PRIVATE.make_folder(place)?;
-    let sink = Sink::open(job, &env.recordings, &env.bus, place, &shared)?;
+    let sink = Sink::open(job, recordings, &context.bus, place, &shared)?;
     let _feed =
-        Feed::open(&job.live, &config.nginx.rtmp, env.own_name(&job.live), place, shared.clone(), true)?;
-    let mut policy = ladder::policy(&config);
+        Feed::open(&job.live, &config.nginx.rtmp, context.own_name(&job.live), place, shared.clone(), true)?;
+    let mut policy = context::policy(&config);
     if let Kept::Stills(rule) = &job.kept {
         // Nothing moves between two of them.
         let quiet = rule.every * 2;
@@ -150,8 +152,8 @@ impl Sink {
         shared: &Arc<Shared>,
     ) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
-        let listener = UnixListener::bind(socket(place))?;
-        files::set_mode(&socket(place), PRIVATE.file)?;
+        let listener = UnixListener::bind(ffmpeg::socket(place))?;
+        files::set_mode(&ffmpeg::socket(place), PRIVATE.file)?;
         match &job.kept {
             Kept::Recording(rule) => {
                 let index = recordings.of(&rule.folder)?;
@@ -178,10 +180,6 @@ pub fn arguments(job: &RecordJob, place: &Path) -> Vec<std::ffi::OsString> {
         Kept::Recording(rule) => ffmpeg::recording(&job.live, rule.format, place),
         Kept::Stills(rule) => ffmpeg::stills(&job.live, rule.every, rule.height, place),
     }
-}
-
-fn socket(place: &Path) -> PathBuf {
-    place.join("0")
 }
 
 /// Takes one run of ffmpeg after the other.

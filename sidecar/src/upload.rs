@@ -6,70 +6,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use weir_model::Timestamp;
 
 use crate::clock;
 use crate::config::record::{Record, Upload};
 use crate::events::Bus;
 use crate::record::index::{Entry, Index};
+use crate::record::transfer::Transfer;
 use crate::supervise::backoff::Backoff;
 
 pub mod bucket;
 pub mod credentials;
+mod error;
 
 use bucket::Bucket;
+pub use error::Error;
 
 /// Between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_secs(300) };
-
-/// Where a file is to go, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transfer {
-    /// `[upload.NAME]`
-    pub to: String,
-    /// In the bucket.
-    pub key: String,
-    /// Bytes of each part but the last.
-    pub part_size: u64,
-    /// The server's name for a transfer in parts.
-    pub id: Option<String>,
-    /// What the server said of each part that it has.
-    pub parts: Vec<String>,
-    /// When all of it was there.
-    pub done: Option<Timestamp>,
-}
-
-impl Transfer {
-    /// One that has not begun.
-    pub fn new(to: &str, key: String, part_size: u64) -> Self {
-        Self { to: to.into(), key, part_size, id: None, parts: Vec::new(), done: None }
-    }
-}
-
-/// Why a file is not there yet.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No credentials.
-    #[error(transparent)]
-    Credentials(#[from] credentials::Error),
-    /// The server did not do what it was asked for.
-    #[error("{what}: {why}")]
-    Server {
-        /// What it was asked for.
-        what: &'static str,
-        /// Its answer, or why there was none.
-        why: String,
-        /// It knows nothing of this transfer.
-        unknown: bool,
-    },
-    /// The file, or its entry.
-    #[error("{0}")]
-    File(#[from] std::io::Error),
-}
 
 /// Uploads that are under way: one at a time to each bucket.
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use toml::Spanned;
+use weir_model::stream_name::NameError;
 
 use crate::values::Span;
 
@@ -20,6 +21,32 @@ pub struct Problem {
     pub what: String,
 }
 
+/// Why a value is not taken, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("{0}")]
+    Remedy(&'static str),
+    #[error("must be from {least}s to {most}s")]
+    Time { least: u64, most: u64 },
+    #[error("must be at least {0}")]
+    Below(&'static str),
+    #[error("must be one of {0}")]
+    NotOneOf(String),
+    #[error("there is no [{0}] in this file")]
+    Unknown(String),
+    #[error("{0}; write a name, the beginning of names as \"cam*\", or \"*\"")]
+    Name(NameError),
+    /// In the words of the value's own type.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl From<&'static str> for Unfit {
+    fn from(remedy: &'static str) -> Self {
+        Self::Remedy(remedy)
+    }
+}
+
 pub(super) type Checked<T> = Result<T, Problem>;
 
 pub(super) fn problem<T>(at: &Spanned<impl Sized>, what: impl Into<String>) -> Checked<T> {
@@ -31,7 +58,7 @@ pub(super) fn text_or<T>(
     key: &str,
     text: &Text,
     default: impl FnOnce() -> T,
-    parse: impl FnOnce(&str) -> Result<T, String>,
+    parse: impl FnOnce(&str) -> Result<T, Unfit>,
 ) -> Checked<T> {
     match text {
         None => Ok(default()),
@@ -41,8 +68,8 @@ pub(super) fn text_or<T>(
     }
 }
 
-pub(super) fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
+pub(super) fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, Unfit> {
+    text.parse().map_err(|error: T::Err| Unfit::Value(error.to_string()))
 }
 
 /// A length of time from `least` to `most`.
@@ -53,7 +80,7 @@ pub(super) fn time(key: &str, text: &Text, default: u64, least: u64, most: u64) 
         || Duration::from_secs(default),
         |text| match parsed::<Span>(text)? {
             span if (least..=most).contains(&span.seconds()) => Ok(span.0),
-            _ => Err(format!("must be from {least}s to {most}s")),
+            _ => Err(Unfit::Time { least, most }),
         },
     )
 }
@@ -66,8 +93,12 @@ pub(super) fn number(key: &str, number: &Number, default: u32, least: u32, most:
     }
 }
 
-pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with('/') { Ok(text.into()) } else { Err("write a path that begins with /".into()) }
+pub(super) fn absolute(text: &str) -> Result<PathBuf, Unfit> {
+    if text.starts_with('/') {
+        Ok(text.into())
+    } else {
+        Err(Unfit::Remedy("write a path that begins with /"))
+    }
 }
 
 /// It becomes part of URLs and of stream names.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::check::{Checked, absolute, parsed, text_or};
+use super::check::{Checked, Unfit, absolute, parsed, text_or};
 use crate::values::Host;
 
 pub(in crate::config) mod raw {
@@ -57,21 +57,21 @@ pub(super) fn daemon(raw: raw::Daemon) -> Checked<Daemon> {
         _ => text
             .parse::<SocketAddr>()
             .map(Some)
-            .map_err(|_| "write it as 127.0.0.1:8091, or \"off\"".to_owned()),
+            .map_err(|_| Unfit::Remedy("write it as 127.0.0.1:8091, or \"off\"")),
     };
     let log = |text: &str| match text {
         "auto" => Ok(LogFormat::Auto),
         "journald" => Ok(LogFormat::Journald),
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err("must be \"auto\", \"journald\", \"text\" or \"json\"".to_owned()),
+        _ => Err(Unfit::Remedy("must be \"auto\", \"journald\", \"text\" or \"json\"")),
     };
     let level = |text: &str| match text {
         "error" => Ok(tracing::Level::ERROR),
         "warn" => Ok(tracing::Level::WARN),
         "info" => Ok(tracing::Level::INFO),
         "debug" => Ok(tracing::Level::DEBUG),
-        _ => Err("must be \"error\", \"warn\", \"info\" or \"debug\"".to_owned()),
+        _ => Err(Unfit::Remedy("must be \"error\", \"warn\", \"info\" or \"debug\"")),
     };
     Ok(Daemon {
         listen: text_or("listen", &raw.listen, || Some(SocketAddr::from(([127, 0, 0, 1], 8091))), listen)?,
@@ -83,9 +83,9 @@ pub(super) fn daemon(raw: raw::Daemon) -> Checked<Daemon> {
 }
 
 /// ffmpeg's sockets are in a folder beside it, and the system allows 107 bytes for a socket's path.
-fn socket(text: &str) -> Result<PathBuf, String> {
+fn socket(text: &str) -> Result<PathBuf, Unfit> {
     if text.len() > 80 {
-        return Err("must be a path of at most 80 bytes".into());
+        return Err(Unfit::Remedy("must be a path of at most 80 bytes"));
     }
     absolute(text)
 }

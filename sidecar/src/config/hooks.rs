@@ -7,8 +7,8 @@ use reqwest::Url;
 use toml::Spanned;
 use weir_model::AppName;
 
-use super::check::{Checked, Text, absolute, check_name, number, problem, text_or, time};
-use super::pattern::{self, StreamPattern};
+use super::check::{Checked, Text, Unfit, absolute, check_name, number, problem, text_or, time};
+use super::pattern::{self, NamePattern};
 use crate::http::public::host_may_be_public;
 
 pub(in crate::config) mod raw;
@@ -111,7 +111,7 @@ impl Events {
 
 /// Streams whose events are told: `live/show`, `live/cam*`, `live/*`; all when there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Streams(Vec<(AppName, StreamPattern)>);
+pub struct Streams(Vec<(AppName, NamePattern)>);
 
 impl Streams {
     /// Whether events of this stream are told.
@@ -146,7 +146,7 @@ fn webhook(name: &Spanned<String>, raw: &raw::Webhook) -> Checked<Webhook> {
     })
 }
 
-fn command(name: &Spanned<String>, raw: &raw::Command) -> Checked<HookCommand> {
+fn command(name: &Spanned<String>, raw: &raw::HookCommand) -> Checked<HookCommand> {
     check_name("hooks.command", name)?;
     let run: Vec<String> = match &raw.run {
         Some(run) if run.get_ref().first().is_some_and(|program| !program.is_empty()) => {
@@ -174,7 +174,7 @@ fn admission(written: &Spanned<raw::Admission>) -> Checked<Admission> {
     let when_down = |text: &str| match text {
         "allow" => Ok(WhenDown::Allow),
         "deny" => Ok(WhenDown::Deny),
-        _ => Err("must be \"allow\" or \"deny\"".to_owned()),
+        _ => Err(Unfit::Remedy("must be \"allow\" or \"deny\"")),
     };
     let place = "[hooks.admission]";
     Ok(Admission {
@@ -207,19 +207,19 @@ fn endpoint(
     Ok(Endpoint { url, secret_files, timeout, allow_private })
 }
 
-fn url(text: &str, allow_private: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "write it as https://backend.example.org/weir".to_owned())?;
+fn url(text: &str, allow_private: bool) -> Result<Url, Unfit> {
+    let url = Url::parse(text).map_err(|_| Unfit::Remedy("write it as https://backend.example.org/weir"))?;
     match url.scheme() {
         "https" => {}
         "http" if allow_private => {}
-        "http" => return Err("must be https://; http:// only goes with allow_private = true".into()),
-        _ => return Err("write it as https://backend.example.org/weir".into()),
+        "http" => return Err(Unfit::Remedy("must be https://; http:// only goes with allow_private = true")),
+        _ => return Err(Unfit::Remedy("write it as https://backend.example.org/weir")),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must have no password: requests are signed instead".into());
+        return Err(Unfit::Remedy("must have no password: requests are signed instead"));
     }
     if !allow_private && !host_may_be_public(&url) {
-        return Err("is no public address; allow_private = true if that is meant".into());
+        return Err(Unfit::Remedy("is no public address; allow_private = true if that is meant"));
     }
     Ok(url)
 }

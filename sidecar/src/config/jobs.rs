@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::{Checked, number, text_or, time};
+use super::check::{Checked, Unfit, number, text_or, time};
 
 pub(in crate::config) mod raw {
     use serde::Deserialize;
@@ -45,7 +45,11 @@ pub struct Jobs {
 
 pub(super) fn jobs(raw: raw::Jobs) -> Checked<Jobs> {
     let program = |text: &str| {
-        if text.is_empty() { Err("write a program, such as \"ffmpeg\"".to_owned()) } else { Ok(text.into()) }
+        if text.is_empty() {
+            Err(Unfit::Remedy("write a program, such as \"ffmpeg\""))
+        } else {
+            Ok(text.into())
+        }
     };
     Ok(Jobs {
         ffmpeg: text_or("ffmpeg", &raw.ffmpeg, || "ffmpeg".into(), program)?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use super::check::{Checked, absolute, parsed, problem, text_or};
+use super::check::{Checked, Unfit, absolute, parsed, problem, text_or};
 use crate::nginx::ApiUrl;
 
 pub(in crate::config) mod raw {
@@ -72,7 +72,7 @@ pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
     })
 }
 
-fn rtmp_server(text: &str) -> Result<RtmpServer, String> {
+fn rtmp_server(text: &str) -> Result<RtmpServer, Unfit> {
     const HOW: &str = "write it as rtmp://127.0.0.1:1935, without an application";
     let place = text.strip_prefix("rtmp://").ok_or(HOW)?.trim_end_matches('/');
     // An IPv6 address has colons of its own.
@@ -82,7 +82,7 @@ fn rtmp_server(text: &str) -> Result<RtmpServer, String> {
     };
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     if host.is_empty() || port == 0 || !host.bytes().all(fits) {
-        return Err(HOW.into());
+        return Err(Unfit::Remedy(HOW));
     }
     Ok(RtmpServer { host: host.into(), port })
 }

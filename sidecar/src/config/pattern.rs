@@ -3,18 +3,18 @@
 use toml::Spanned;
 use weir_model::{AppName, StreamName};
 
-use super::check::{Checked, parsed, problem};
+use super::check::{Checked, Unfit, parsed, problem};
 
 /// A name, or the beginning of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamPattern {
+pub enum NamePattern {
     /// This stream.
     Exactly(StreamName),
     /// Streams whose names begin so; `*` is all.
     Prefix(String),
 }
 
-impl StreamPattern {
+impl NamePattern {
     /// Whether a stream's name fits.
     pub fn fits(&self, name: &str) -> bool {
         match self {
@@ -24,23 +24,23 @@ impl StreamPattern {
     }
 }
 
-pub(super) fn pattern(text: &str) -> Result<StreamPattern, String> {
+pub(super) fn pattern(text: &str) -> Result<NamePattern, Unfit> {
     match text.strip_suffix('*') {
-        Some("") => Ok(StreamPattern::Prefix(String::new())),
+        Some("") => Ok(NamePattern::Prefix(String::new())),
         Some(prefix) => match prefix.parse::<StreamName>() {
-            Ok(_) => Ok(StreamPattern::Prefix(prefix.into())),
-            Err(error) => Err(format!("{error}; write a name, the beginning of names as \"cam*\", or \"*\"")),
+            Ok(_) => Ok(NamePattern::Prefix(prefix.into())),
+            Err(error) => Err(Unfit::Name(error)),
         },
-        None => parsed(text).map(StreamPattern::Exactly),
+        None => parsed(text).map(NamePattern::Exactly),
     }
 }
 
 /// An application's name may have a slash in it, a stream's has none.
-pub(super) fn streams(written: &Spanned<String>) -> Checked<(AppName, StreamPattern)> {
+pub(super) fn streams(written: &Spanned<String>) -> Checked<(AppName, NamePattern)> {
     let read = |text: &str| {
         let (app, name) = text.rsplit_once('/').ok_or("write APP/NAME, APP/cam* or APP/*")?;
         Ok((parsed(app)?, pattern(name)?))
     };
     read(written.get_ref())
-        .or_else(|why: String| problem(written, format!("streams: {:?}: {why}", written.get_ref())))
+        .or_else(|why: Unfit| problem(written, format!("streams: {:?}: {why}", written.get_ref())))
 }

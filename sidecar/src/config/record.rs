@@ -8,8 +8,10 @@ use reqwest::Url;
 use toml::Spanned;
 use weir_model::AppName;
 
-use super::check::{Checked, Problem, Text, absolute, check_name, number, parsed, problem, text_or, time};
-use super::pattern::{StreamPattern, pattern};
+use super::check::{
+    Checked, Problem, Text, Unfit, absolute, check_name, number, parsed, problem, text_or, time,
+};
+use super::pattern::{NamePattern, pattern};
 use crate::values::{Size, ValueError};
 
 pub(in crate::config) mod raw;
@@ -29,7 +31,7 @@ pub struct Record {
     /// nginx-rtmp application.
     pub app: AppName,
     /// Which streams of it.
-    pub stream: StreamPattern,
+    pub stream: NamePattern,
     /// What the files are.
     pub format: Format,
     /// Files are somewhere below.
@@ -100,7 +102,7 @@ pub struct Thumbnail {
     /// nginx-rtmp application.
     pub app: AppName,
     /// Which streams of it.
-    pub stream: StreamPattern,
+    pub stream: NamePattern,
     /// How often.
     pub every: Duration,
     /// A stream's still is `FOLDER/APP/NAME.jpg`.
@@ -130,7 +132,7 @@ fn upload(name: &Spanned<String>, raw: &raw::Upload) -> Checked<Upload> {
     let word =
         |text: &str| match text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
             true if !text.is_empty() => Ok(Some(text.to_owned())),
-            _ => Err("must be of A-Z a-z 0-9 - . _".to_owned()),
+            _ => Err(Unfit::Remedy("must be of A-Z a-z 0-9 - . _")),
         };
     let bucket =
         text_or("bucket", &raw.bucket, || None, word)?.ok_or_else(|| missing("bucket", "\"recordings\""))?;
@@ -141,7 +143,7 @@ fn upload(name: &Spanned<String>, raw: &raw::Upload) -> Checked<Upload> {
         || 16 * MIB,
         |text| match size(text)? {
             size if (LEAST_PART..=512 * MIB).contains(&size) => Ok(size),
-            _ => Err("must be from 5m to 512m".into()),
+            _ => Err(Unfit::Remedy("must be from 5m to 512m")),
         },
     )?;
     Ok(Upload {
@@ -156,19 +158,19 @@ fn upload(name: &Spanned<String>, raw: &raw::Upload) -> Checked<Upload> {
     })
 }
 
-fn endpoint(text: &str) -> Result<Url, String> {
+fn endpoint(text: &str) -> Result<Url, Unfit> {
     const HOW: &str = "write it as https://s3.example.org or http://127.0.0.1:9000";
     let url = Url::parse(text).map_err(|_| HOW)?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.path() == "/"
         && url.query().is_none();
-    if plain && url.username().is_empty() { Ok(url) } else { Err(HOW.into()) }
+    if plain && url.username().is_empty() { Ok(url) } else { Err(Unfit::Remedy(HOW)) }
 }
 
-fn prefix(text: &str) -> Result<String, String> {
+fn prefix(text: &str) -> Result<String, Unfit> {
     if text.starts_with('/') || text.split('/').any(|part| part == "..") {
-        return Err("write the beginning of keys, such as \"weir/\"".into());
+        return Err(Unfit::Remedy("write the beginning of keys, such as \"weir/\""));
     }
     Ok(text.to_owned())
 }
@@ -187,16 +189,16 @@ fn record(written: &Spanned<raw::Record>, uploads: &BTreeMap<String, Upload>) ->
     let format = |text: &str| match text {
         "mp4" => Ok(Format::Mp4),
         "mkv" => Ok(Format::Mkv),
-        _ => Err("must be \"mp4\" or \"mkv\"".to_owned()),
+        _ => Err(Unfit::Remedy("must be \"mp4\" or \"mkv\"")),
     };
     let least = |least: u64, shown: &'static str| {
         move |text: &str| match size(text)? {
             size if size >= least => Ok(size),
-            _ => Err(format!("must be at least {shown}")),
+            _ => Err(Unfit::Below(shown)),
         }
     };
     let upload = optional("upload", &raw.upload, |text| {
-        uploads.get(text).cloned().ok_or(format!("there is no [upload.{text}] in this file"))
+        uploads.get(text).cloned().ok_or_else(|| Unfit::Unknown(format!("upload.{text}")))
     })?;
     if raw.delete_uploaded && upload.is_none() {
         return problem(written, "[[record]]: delete_uploaded only goes with upload");
@@ -248,7 +250,7 @@ fn which(
     here: &Spanned<impl Sized>,
     app: &Text,
     stream: &Text,
-) -> Checked<(AppName, StreamPattern)> {
+) -> Checked<(AppName, NamePattern)> {
     let missing = |key: &str, example: &str| Problem {
         at: here.span().start,
         what: format!("{table}: {key} is missing, such as {key} = {example}"),
@@ -258,7 +260,7 @@ fn which(
     Ok((app.ok_or_else(|| missing("app", "\"live\""))?, stream.ok_or_else(|| missing("stream", "\"*\""))?))
 }
 
-fn optional<T>(key: &str, text: &Text, parse: impl FnOnce(&str) -> Result<T, String>) -> Checked<Option<T>> {
+fn optional<T>(key: &str, text: &Text, parse: impl FnOnce(&str) -> Result<T, Unfit>) -> Checked<Option<T>> {
     text_or(key, text, || None, |text| parse(text).map(Some))
 }
 
@@ -266,6 +268,6 @@ fn optional_time(key: &str, text: &Text, least: u64, most: u64) -> Checked<Optio
     text.as_ref().map(|_| time(key, text, least, least, most)).transpose()
 }
 
-fn size(text: &str) -> Result<u64, String> {
-    text.parse().map(|Size(bytes)| bytes).map_err(|error: ValueError| error.to_string())
+fn size(text: &str) -> Result<u64, Unfit> {
+    text.parse().map(|Size(bytes)| bytes).map_err(|error: ValueError| Unfit::Value(error.to_string()))
 }

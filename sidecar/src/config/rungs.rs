@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::check::{Checked, check_name, number, parsed, problem, text_or, time};
+use super::check::{Checked, Unfit, check_name, number, parsed, problem, text_or, time};
 use crate::values::Bitrate;
 
 pub(in crate::config) mod raw {
@@ -198,14 +198,11 @@ fn ladder(name: &Spanned<String>, raw: raw::Ladder, rungs: &BTreeMap<String, Run
     }
     let encoder = |text: &str| {
         let known = Encoder::ALL.map(|encoder| format!("{:?}", encoder.name())).join(", ");
-        Encoder::ALL
-            .into_iter()
-            .find(|encoder| encoder.name() == text)
-            .ok_or(format!("must be one of {known}"))
+        Encoder::ALL.into_iter().find(|encoder| encoder.name() == text).ok_or(Unfit::NotOneOf(known))
     };
     let word = |text: &str| match text.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !text.is_empty() {
         true => Ok(Some(text.to_owned())),
-        false => Err("write a preset of the encoder, such as \"veryfast\"".to_owned()),
+        false => Err(Unfit::Remedy("write a preset of the encoder, such as \"veryfast\"")),
     };
     let encoder = text_or("encoder", &raw.encoder, || Encoder::X264, encoder)?;
     Ok(Ladder {

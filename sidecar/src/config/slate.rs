@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_model::AppName;
 
 use super::check::{Checked, absolute, problem, text_or, time};
-use super::pattern::{StreamPattern, streams};
+use super::pattern::{NamePattern, streams};
 
 pub(in crate::config) mod raw;
 
@@ -14,7 +14,7 @@ pub(in crate::config) mod raw;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slate {
     /// Applications, and which streams of them.
-    pub streams: Vec<(AppName, StreamPattern)>,
+    pub streams: Vec<(AppName, NamePattern)>,
     /// What is shown.
     pub file: PathBuf,
     /// From the loss on, for so long.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use toml::Spanned;
 use weir_model::AppName;
 
-use super::check::{Checked, Problem, absolute, parsed, problem, text_or, time};
-use super::pattern::{StreamPattern, pattern};
+use super::check::{Checked, Problem, Unfit, absolute, parsed, problem, text_or, time};
+use super::pattern::{NamePattern, pattern};
 use super::rungs::Ladder;
 
 pub(in crate::config) mod raw {
@@ -40,7 +40,7 @@ pub struct Rule {
     /// nginx-rtmp application.
     pub app: AppName,
     /// Which streams of it.
-    pub stream: StreamPattern,
+    pub stream: NamePattern,
     /// The renditions.
     pub ladder: Ladder,
     /// Where they go.
@@ -97,7 +97,7 @@ pub(super) fn rule(written: Spanned<raw::Stream>, ladders: &BTreeMap<String, Lad
         || None,
         |text| match ladders.get(text) {
             Some(ladder) => Ok(Some(ladder.clone())),
-            None => Err(format!("there is no [ladder.{text}] in this file")),
+            None => Err(Unfit::Unknown(format!("ladder.{text}"))),
         },
     )?;
     let ladder = ladder.ok_or_else(|| missing("ladder", "\"two\", and [ladder.two] beside it"))?;

@@ -8,7 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::{Error, Output, now};
 use crate::cli::TopArgs;
 use crate::nginx::{self, Nginx};
-use terminal::{Event, Terminal};
+use terminal::{Terminal, TerminalEvent};
 use view::{Live, Size, View};
 
 mod terminal;
@@ -37,8 +37,8 @@ async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
                 tokio::select! {
                     answer = &mut asking => break answer,
                     event = terminal.event() => match event {
-                        Event::Leave => return Ok(()),
-                        Event::Resized => draw(&mut terminal, &view)?,
+                        TerminalEvent::Leave => return Ok(()),
+                        TerminalEvent::Resized => draw(&mut terminal, &view)?,
                     },
                 }
             }

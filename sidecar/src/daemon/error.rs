@@ -1,5 +1,6 @@
 //! Why the daemon does not run.
 
+use super::logging;
 use crate::{config, nginx, webhooks};
 
 /// Why the daemon does not run.
@@ -21,7 +22,7 @@ pub enum Error {
     },
     /// The log cannot be written where it is to be.
     #[error("log: {0}")]
-    Log(String),
+    Log(#[from] logging::Error),
     /// A secret of a webhook is missing, and the like.
     #[error(transparent)]
     Hooks(#[from] webhooks::Error),

@@ -8,22 +8,29 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{Daemon, LogFormat};
 
+/// Why the log cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no journald, or it is out of reach.
+    #[error("journald cannot be reached: {0}; log = \"text\" writes to standard error")]
+    Journald(std::io::Error),
+    /// Another log is there already.
+    #[error(transparent)]
+    Taken(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
 /// From now on `tracing` writes there.
-pub fn init(config: &Daemon) -> Result<(), String> {
+pub fn init(config: &Daemon) -> Result<(), Error> {
     // What libraries say is of interest when it is a warning.
     let level = Targets::new().with_target("weir", config.log_level).with_default(LevelFilter::WARN);
     let text = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format(config.log) {
-        LogFormat::Journald => Box::new(tracing_journald::layer().map_err(no_journald)?),
+        LogFormat::Journald => Box::new(tracing_journald::layer().map_err(Error::Journald)?),
         LogFormat::Json => Box::new(text().json().flatten_event(true)),
         LogFormat::Text | LogFormat::Auto => Box::new(text()),
     };
     let subscriber = Registry::default().with(layer.with_filter(level));
-    tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())
-}
-
-fn no_journald(error: std::io::Error) -> String {
-    format!("journald cannot be reached: {error}; log = \"text\" writes to standard error")
+    Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
 /// systemd says by this variable which device and inode are the journal's. Whoever was started by a service has inherited it, also

@@ -5,8 +5,11 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
+
+/// Ids of a user and a group.
+pub type Owner = (u32, u32);
 
 /// Whether a file that was replaced outlives a loss of power.
 #[derive(Debug)]
@@ -30,7 +33,20 @@ impl Durability {
 /// Replaces a file whole, by way of `unfinished` in the same folder. A left-over of that name is removed and never opened: it may
 /// be a link, or have another mode.
 pub fn replace(path: &Path, unfinished: &Path, mode: u32, bytes: &[u8]) -> io::Result<Durability> {
-    let written = write(unfinished, mode, bytes).and_then(|()| fs::rename(unfinished, path));
+    replace_for(None, path, unfinished, mode, bytes)
+}
+
+/// The same; the file belongs to another user and group from the start.
+pub fn replace_for(
+    owner: Option<Owner>,
+    path: &Path,
+    unfinished: &Path,
+    mode: u32,
+    bytes: &[u8],
+) -> io::Result<Durability> {
+    let written = remove_left_over(unfinished)
+        .and_then(|()| fill(open(unfinished, mode)?, owner, mode, bytes))
+        .and_then(|()| fs::rename(unfinished, path));
     if let Err(error) = written {
         let _ = fs::remove_file(unfinished);
         return Err(error);
@@ -41,14 +57,33 @@ pub fn replace(path: &Path, unfinished: &Path, mode: u32, bytes: &[u8]) -> io::R
     })
 }
 
-fn write(unfinished: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(unfinished) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// Makes a file that must not be there yet, never through a link; all of it or none.
+pub fn create_for(owner: Option<Owner>, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    let file = open(path, mode)?;
+    let written = fill(file, owner, mode, bytes).and_then(|()| sync_folder(path));
+    if written.is_err() {
+        let _ = fs::remove_file(path);
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(unfinished)?;
+    written
+}
+
+fn remove_left_over(unfinished: &Path) -> io::Result<()> {
+    match fs::remove_file(unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn open(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
+fn fill(mut file: File, owner: Option<Owner>, mode: u32, bytes: &[u8]) -> io::Result<()> {
     // Whatever the umask leaves of the mode.
     file.set_permissions(Permissions::from_mode(mode))?;
+    if let Some((user, group)) = owner {
+        fchown(&file, Some(user), Some(group))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()
 }

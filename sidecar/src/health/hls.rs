@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Response;
 use reqwest::header::{AGE, DATE, HeaderMap, HeaderName, LAST_MODIFIED};
 
-use super::web::{Web, WebUrl};
+use super::web::{self, Web, WebUrl};
 use super::{Step, shown};
 use crate::clock::http_date;
 use crate::http::innermost;
@@ -22,18 +22,69 @@ const MAX_VARIANTS: usize = 16;
 /// Between two looks at a playlist: at least and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// Why a stream is not healthy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server does not give what it is asked for.
+    #[error(transparent)]
+    Web(#[from] web::Error),
+    /// What it gives is no playlist.
+    #[error("{0}")]
+    Playlist(&'static str),
+    /// What it gives is no text.
+    #[error("not a playlist: invalid UTF-8")]
+    NotText,
+    /// A variant or a segment.
+    #[error("{file}: {why}")]
+    Of {
+        /// Which of them.
+        file: String,
+        /// What is wrong with it.
+        why: Box<Error>,
+    },
+    /// Such as one without a host.
+    #[error("a variant has no valid URL")]
+    VariantAddress,
+    /// Likewise.
+    #[error("the last segment has no valid URL")]
+    SegmentAddress,
+    /// RFC 8216 has two levels.
+    #[error("a master playlist inside another")]
+    Nested,
+    /// The playlist says so.
+    #[error("the stream has ended")]
+    Ended,
+    /// It does not advance.
+    #[error("playlist is stale: last change {} ago, target duration {}", shown(*.age), shown(*.target))]
+    Stale {
+        /// By the server's clock.
+        age: Duration,
+        /// The longest segment.
+        target: Duration,
+    },
+    /// A segment.
+    #[error("{0} is empty")]
+    Empty(String),
+}
+
+impl Error {
+    fn of(self, url: &WebUrl) -> Self {
+        Self::Of { file: url.file().to_owned(), why: Box::new(self) }
+    }
+}
+
 /// A media playlist, or each that a master playlist lists. It advances when it changed within `max_age` (three target
 /// durations) by the server's own clock. Where the server does not say when it changed, it is looked at until it does.
-pub async fn check(step: &Step, url: &WebUrl, max_age: Option<Duration>) -> Result<String, String> {
+pub async fn check(step: &Step, url: &WebUrl, max_age: Option<Duration>) -> Result<String, Error> {
     let look = Look { web: Web::default(), step, max_age };
     step.is("playlist");
     let (headers, text) = look.text(url).await?;
-    match playlist::read(&text)? {
+    match playlist::read(&text).map_err(Error::Playlist)? {
         Playlist::Media(media) => look.media(url, &headers, media).await,
         Playlist::Master { variants } => {
             for uri in variants.iter().take(MAX_VARIANTS) {
-                let variant = url.join(uri).ok_or("a variant has no valid URL")?;
-                look.variant(&variant).await.map_err(|why| format!("{}: {why}", variant.file()))?;
+                let variant = url.join(uri).ok_or(Error::VariantAddress)?;
+                look.variant(&variant).await.map_err(|why| why.of(&variant))?;
             }
             Ok(format!("{} playlists are advancing; their last segments are available", variants.len()))
         }
@@ -47,74 +98,70 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    async fn variant(&self, url: &WebUrl) -> Result<String, String> {
+    async fn variant(&self, url: &WebUrl) -> Result<String, Error> {
         self.step.is("playlist of a variant");
         let (headers, text) = self.text(url).await?;
-        match playlist::read(&text)? {
+        match playlist::read(&text).map_err(Error::Playlist)? {
             Playlist::Media(media) => self.media(url, &headers, media).await,
-            Playlist::Master { .. } => Err("a master playlist inside another".into()),
+            Playlist::Master { .. } => Err(Error::Nested),
         }
     }
 
-    async fn media(&self, url: &WebUrl, headers: &HeaderMap, media: Media) -> Result<String, String> {
+    async fn media(&self, url: &WebUrl, headers: &HeaderMap, media: Media) -> Result<String, Error> {
         if media.ended {
-            return Err("the stream has ended".into());
+            return Err(Error::Ended);
         }
         let oldest = self.max_age.unwrap_or(media.target * 3).max(Duration::from_secs(1));
         let media = match age(headers) {
             Some(age) if age > oldest => {
-                return Err(format!(
-                    "playlist is stale: last change {} ago, target duration {}",
-                    shown(age),
-                    shown(media.target)
-                ));
+                return Err(Error::Stale { age, target: media.target });
             }
             Some(_) => media,
             None => self.next(url, media).await?,
         };
         self.step.is("complete last segment");
         let uri = media.segments.last().map(String::as_str).unwrap_or_default();
-        let segment = url.join(uri).ok_or("the last segment has no valid URL")?;
-        let loaded = self.load(&segment).await.map_err(|why| format!("{}: {why}", segment.file()))?;
+        let segment = url.join(uri).ok_or(Error::SegmentAddress)?;
+        let loaded = self.load(&segment).await.map_err(|why| why.of(&segment))?;
         match loaded {
-            0 => Err(format!("{} is empty", segment.file())),
+            0 => Err(Error::Empty(segment.file().to_owned())),
             _ => Ok(format!("playlist is advancing; last segment {} is available", segment.file())),
         }
     }
 
     /// The same playlist, once it goes further.
-    async fn next(&self, url: &WebUrl, media: Media) -> Result<Media, String> {
+    async fn next(&self, url: &WebUrl, media: Media) -> Result<Media, Error> {
         let pause = (media.target / 4).clamp(PAUSES.0, PAUSES.1);
         self.step.is(
             "change of the playlist (the server sends no Last-Modified: use a --timeout longer than a segment)",
         );
         loop {
             tokio::time::sleep(pause).await;
-            match playlist::read(&self.text(url).await?.1)? {
-                Playlist::Media(next) if next.ended => return Err("the stream has ended".into()),
+            match playlist::read(&self.text(url).await?.1).map_err(Error::Playlist)? {
+                Playlist::Media(next) if next.ended => return Err(Error::Ended),
                 Playlist::Media(next) if next.is_after(&media) => return Ok(next),
                 _ => {}
             }
         }
     }
 
-    async fn text(&self, url: &WebUrl) -> Result<(HeaderMap, String), String> {
+    async fn text(&self, url: &WebUrl) -> Result<(HeaderMap, String), Error> {
         let response = self.web.get_ok(url).await?;
         let headers = response.headers().clone();
         let body = body(response, MAX_PLAYLIST).await?;
-        Ok((headers, String::from_utf8(body).map_err(|_| "not a playlist: invalid UTF-8")?))
+        Ok((headers, String::from_utf8(body).map_err(|_| Error::NotText)?))
     }
 
-    async fn load(&self, url: &WebUrl) -> Result<usize, String> {
+    async fn load(&self, url: &WebUrl) -> Result<usize, Error> {
         Ok(body(self.web.get_ok(url).await?, ENOUGH).await?.len())
     }
 }
 
 /// The body, or as much of it as reaches `enough` bytes.
-async fn body(mut response: Response, enough: usize) -> Result<Vec<u8>, String> {
+async fn body(mut response: Response, enough: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while body.len() < enough {
-        match response.chunk().await.map_err(|e| format!("incomplete response: {}", innermost(&e)))? {
+        match response.chunk().await.map_err(|e| web::Error::CutOff(innermost(&e)))? {
             Some(piece) => body.extend_from_slice(&piece),
             None => break,
         }

@@ -5,12 +5,23 @@ use std::path::PathBuf;
 use nix::sys::statvfs::statvfs;
 
 use super::Step;
-use crate::nginx::{Health, Nginx};
+use crate::nginx::{self, Health, Nginx};
+
+/// Why this machine is not healthy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API does not answer.
+    #[error(transparent)]
+    Api(#[from] nginx::Error),
+    /// What is wrong, all of it.
+    #[error("{}", .0.join("; "))]
+    Wrong(Vec<String>),
+}
 
 /// What the module says of itself, and `min_free` bytes of room on the disk of each folder.
-pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64) -> Result<String, String> {
+pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64) -> Result<String, Error> {
     step.is("answer from the API");
-    let health = nginx.health().await.map_err(|e| e.to_string())?.value;
+    let health = nginx.health().await?.value;
     let mut wrong = health.reasons.clone();
     if !health.workers.iter().any(|worker| !worker.draining) {
         wrong.push("no worker accepts connections".into());
@@ -20,15 +31,16 @@ pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64)
         // A network file system may not answer at all.
         let path = disk.clone();
         let room = tokio::task::spawn_blocking(move || free(&path)).await;
-        match room.unwrap_or_else(|e| Err(e.to_string())) {
+        let room = room.map_err(|e| e.to_string()).and_then(|free| free.map_err(|e| e.desc().to_owned()));
+        match room {
             Ok(free) if free < min_free => {
-                wrong.push(format!("{}: {} free, {} required", disk.display(), bytes(free), bytes(min_free)))
+                wrong.push(format!("{}: {} free, {} required", disk.display(), bytes(free), bytes(min_free)));
             }
             Ok(_) => {}
             Err(why) => wrong.push(format!("{}: {why}", disk.display())),
         }
     }
-    if wrong.is_empty() { Ok(well(&health)) } else { Err(wrong.join("; ")) }
+    if wrong.is_empty() { Ok(well(&health)) } else { Err(Error::Wrong(wrong)) }
 }
 
 fn well(health: &Health) -> String {
@@ -39,8 +51,8 @@ fn well(health: &Health) -> String {
 }
 
 /// What others than root may still write, in bytes.
-fn free(path: &std::path::Path) -> Result<u64, String> {
-    let room = statvfs(path).map_err(|e| e.desc().to_owned())?;
+fn free(path: &std::path::Path) -> nix::Result<u64> {
+    let room = statvfs(path)?;
     Ok(room.blocks_available().saturating_mul(room.fragment_size()))
 }
 
@@ -62,6 +74,6 @@ mod tests {
         assert_eq!(bytes(12 << 30), "12 GiB");
         assert_eq!(bytes(700), "700 bytes");
         assert!(free(std::path::Path::new("/")).unwrap() > 0);
-        assert!(free(std::path::Path::new("/no/such/folder")).unwrap_err().contains("No such"));
+        assert!(free(std::path::Path::new("/no/such/folder")).unwrap_err().desc().contains("No such"));
     }
 }

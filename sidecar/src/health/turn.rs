@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Notice;
-use crate::durable;
+use crate::files::durable;
 use crate::files::PRIVATE;
 
 /// A place in the order of notices about one instance or group.

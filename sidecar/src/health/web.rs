@@ -49,6 +49,23 @@ impl fmt::Display for WebUrl {
     }
 }
 
+/// Why there is no content.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP client cannot be made.
+    #[error("no HTTP client: {0}")]
+    Client(String),
+    /// No connection, or it broke.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    /// With a status that is not the one that was wanted.
+    #[error("answered {0}")]
+    Answered(StatusCode),
+    /// The connection broke in the middle.
+    #[error("incomplete response: {0}")]
+    CutOff(String),
+}
+
 /// Asks by GET: no proxy, no redirects.
 #[derive(Default)]
 pub struct Web {
@@ -58,21 +75,21 @@ pub struct Web {
 
 impl Web {
     /// The head of the answer, whatever its status; the rest is still to come.
-    pub async fn get(&self, url: &WebUrl) -> Result<Response, String> {
+    pub async fn get(&self, url: &WebUrl) -> Result<Response, Error> {
         let client = self.client(url.0.scheme() == "https")?;
-        client.get(url.0.clone()).send().await.map_err(|e| format!("no answer: {}", innermost(&e)))
+        client.get(url.0.clone()).send().await.map_err(|e| Error::NoAnswer(innermost(&e)))
     }
 
     /// The same; any status but 2xx is an error.
-    pub async fn get_ok(&self, url: &WebUrl) -> Result<Response, String> {
+    pub async fn get_ok(&self, url: &WebUrl) -> Result<Response, Error> {
         let response = self.get(url).await?;
         match response.status() {
             status if status.is_success() => Ok(response),
-            status => Err(answered(status)),
+            status => Err(Error::Answered(status)),
         }
     }
 
-    fn client(&self, tls: bool) -> Result<&Client, String> {
+    fn client(&self, tls: bool) -> Result<&Client, Error> {
         let kept = if tls { &self.tls } else { &self.plain };
         if let Some(client) = kept.get() {
             return Ok(client);
@@ -82,14 +99,9 @@ impl Web {
             // Reading the system's certificates takes longer than the whole check.
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().map_err(|e| format!("no HTTP client: {}", innermost(&e)))?;
+        let client = builder.build().map_err(|e| Error::Client(innermost(&e)))?;
         Ok(kept.get_or_init(|| client))
     }
-}
-
-/// `answered 404 Not Found`
-pub fn answered(status: StatusCode) -> String {
-    format!("answered {status}")
 }
 
 #[cfg(test)]

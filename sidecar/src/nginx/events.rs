@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(40);
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event {
+pub struct ApiEvent {
     /// For `Last-Event-ID`.
     pub id: Option<String>,
     /// Such as `stream.started`.
@@ -87,7 +87,7 @@ where
 
 impl Events {
     /// The next one; may be dropped and called again. An error is the end.
-    pub async fn next(&mut self) -> Result<Event, Error> {
+    pub async fn next(&mut self) -> Result<ApiEvent, Error> {
         let lost = |why: &str| Error::Unreachable { api: self.api.clone(), why: why.to_owned() };
         loop {
             match self.blocks.next().await {
@@ -95,7 +95,7 @@ impl Events {
                 Some(Err(error)) => return Err(lost(&innermost(&error))),
                 // An event without a kind is none of the module's.
                 Some(Ok(Sse { event: Some(kind), data, id, .. })) if !kind.is_empty() => {
-                    return Ok(Event { id, kind, data: data.unwrap_or_default() });
+                    return Ok(ApiEvent { id, kind, data: data.unwrap_or_default() });
                 }
                 Some(Ok(_)) => {}
             }

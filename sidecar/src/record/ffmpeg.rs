@@ -1,12 +1,11 @@
 //! Jobs as ffmpeg's arguments. Nothing is encoded for a recording; for stills, only key frames are decoded.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::record::Format;
 use crate::feed::{self, Plan};
-use crate::record::socket;
 use crate::streams::Live;
 
 /// Pieces of about this length: what is lost at most when the machine stops.
@@ -97,6 +96,11 @@ pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<Os
     words(&mut line, "-fps_mode passthrough -c:v mjpeg -q:v 4 -flush_packets 1 -f image2pipe");
     line.push(format!("unix:{}", socket(place).display()).into());
     line
+}
+
+/// Where ffmpeg writes to, in the folder of a job.
+pub fn socket(place: &Path) -> PathBuf {
+    place.join("0")
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use weir_model::Timestamp;
 
 use super::playlist;
 use super::salvage::salvage;
+use super::transfer::Transfer;
+use crate::clock;
 use crate::files::SHARED;
-use crate::upload::Transfer;
-use crate::{clock, durable};
+use crate::files::durable;
 
 /// Where entries are.
 const PLACE: &str = ".recordings";

@@ -36,12 +36,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::upload::Transfer;
+    use crate::record::transfer::Transfer;
 
     fn rule(keep: Option<u64>, keep_size: Option<u64>, delete_uploaded: bool) -> Record {
         Record {
             app: "live".parse().unwrap(),
-            stream: crate::config::StreamPattern::Prefix(String::new()),
+            stream: crate::config::NamePattern::Prefix(String::new()),
             format: crate::config::record::Format::Mp4,
             folder: "/r".into(),
             name: crate::config::record::Template::default(),

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::index::{Entry, Index};
 use super::piece::{Part, Piece};
 use super::playlist::Playlist;
+use super::transfer::Transfer;
 use crate::clock;
 use crate::config::record::{Names, Record};
 use crate::events::Bus;
 use crate::files::SHARED;
 use crate::streams::Live;
-use crate::upload::Transfer;
 
 /// So many recordings of one name in one second, at most.
 const MAX_COPIES: u32 = 100;

@@ -1,12 +1,12 @@
 use super::*;
-use crate::config::StreamPattern;
+use crate::config::NamePattern;
 use crate::config::record::{Format, Template};
 use crate::record::piece::Stamp;
 
 fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index>, Arc<Bus>) {
     let mut rule = Record {
         app: "live".parse().unwrap(),
-        stream: StreamPattern::Prefix(String::new()),
+        stream: NamePattern::Prefix(String::new()),
         format: Format::Mp4,
         folder: folder.into(),
         name: Template::default(),

@@ -11,10 +11,12 @@ use rusty_s3::{Credentials, S3Action, UrlStyle};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
 
-use super::{Error, Transfer, credentials};
+use super::credentials;
+use super::error::Error;
 use crate::clock;
 use crate::config::record::Upload;
 use crate::http::{self, innermost};
+use crate::record::transfer::Transfer;
 
 /// A signature is valid so long: as long as a request may take.
 const VALID: Duration = Duration::from_secs(3600);

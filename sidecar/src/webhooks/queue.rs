@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use weir_model::Timestamp;
 
+use crate::clock;
 use crate::files::PRIVATE;
-use crate::{clock, durable};
+use crate::files::durable;
 
 /// What one event becomes for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

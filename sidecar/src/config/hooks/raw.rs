@@ -13,7 +13,7 @@ use crate::config::check::{Number, Text};
 pub struct Hooks {
     pub queue: Text,
     pub webhook: BTreeMap<Spanned<String>, Webhook>,
-    pub command: BTreeMap<Spanned<String>, Command>,
+    pub command: BTreeMap<Spanned<String>, HookCommand>,
     pub admission: Option<Spanned<Admission>>,
 }
 
@@ -35,7 +35,7 @@ pub struct Webhook {
 /// `[hooks.command.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Command {
+pub struct HookCommand {
     pub run: Option<Spanned<Vec<String>>>,
     pub events: Option<Spanned<Vec<String>>>,
     pub streams: Option<Spanned<Vec<Spanned<String>>>>,

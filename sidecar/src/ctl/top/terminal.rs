@@ -1,18 +1,17 @@
 //! The terminal that `weir top` takes over: its alternate screen, its keys and its size.
-//!
-//! The size and the keys need system calls that the standard library has not, and a crate for them would be as large as the
-//! rest of the program. `stty` of POSIX does both; without it, `q` needs Enter and the size is a guess.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::process::{Command, Stdio};
 
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::signals::Stop;
 
-/// Where the keys come from, and what `stty` is about: standard input may be something else.
+/// Where the keys come from, and whose settings change: standard input may be something else.
 const TTY: &str = "/dev/tty";
 /// Columns and rows where the terminal does not say.
 const GUESS: (usize, usize) = (100, 30);
@@ -23,7 +22,7 @@ const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// What happened to the terminal.
-pub enum Event {
+pub enum TerminalEvent {
     /// Somebody wants to leave.
     Leave,
     /// It has another size.
@@ -36,8 +35,8 @@ pub struct Terminal {
     resized: Signal,
     keys: Receiver<u8>,
     size: (usize, usize),
-    /// What `stty -g` said before.
-    saved: Option<String>,
+    /// The terminal and its settings before.
+    saved: Option<(File, Termios)>,
 }
 
 impl Terminal {
@@ -45,10 +44,7 @@ impl Terminal {
     pub fn open() -> io::Result<Self> {
         // First the signals: from here on nobody leaves but through `drop`.
         let (stop, resized) = (Stop::new()?, signal(SignalKind::window_change())?);
-        let saved = stty(&["-g"]).map(|text| text.trim().to_owned());
-        let terminal = Self { stop, resized, keys: keys(), size: size(), saved };
-        // Keys come one by one and are not shown. Ctrl-Z would stop the program and leave its screen to the shell.
-        stty(&["-icanon", "-echo", "min", "1", "time", "0", "susp", "undef"]);
+        let terminal = Self { stop, resized, keys: keys(), size: size(), saved: take_keys() };
         write(ENTER)?;
         Ok(terminal)
     }
@@ -59,16 +55,16 @@ impl Terminal {
     }
 
     /// Returns at the next event; may be dropped and called again.
-    pub async fn event(&mut self) -> Event {
+    pub async fn event(&mut self) -> TerminalEvent {
         loop {
             tokio::select! {
-                () = self.stop.asked() => return Event::Leave,
+                () = self.stop.asked() => return TerminalEvent::Leave,
                 _ = self.resized.recv() => {
                     self.size = size();
-                    return Event::Resized;
+                    return TerminalEvent::Resized;
                 }
                 Some(key) = self.keys.recv() => if matches!(key, b'q' | b'Q') {
-                    return Event::Leave;
+                    return TerminalEvent::Leave;
                 },
             }
         }
@@ -85,8 +81,8 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         // Nothing is left to be done for a terminal that is gone.
         let _ = write(LEAVE);
-        if let Some(saved) = &self.saved {
-            stty(&[saved]);
+        if let Some((tty, settings)) = &self.saved {
+            let _ = tcsetattr(tty, OptionalActions::Drain, settings);
         }
     }
 }
@@ -113,32 +109,27 @@ fn keys() -> Receiver<u8> {
 
 fn size() -> (usize, usize) {
     let of_variable = |name| std::env::var(name).ok()?.parse().ok();
-    let said = stty(&["size"]).and_then(|text| parse_size(&text));
+    let said = File::open(TTY).ok().and_then(|tty| tcgetwinsize(tty).ok());
+    // Both are 0 where nobody told the terminal.
+    let said = said.filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    let said = said.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
     said.or_else(|| Some((of_variable("COLUMNS")?, of_variable("LINES")?))).unwrap_or(GUESS)
 }
 
-/// `ROWS COLUMNS`; both are 0 where nobody told the terminal.
-fn parse_size(text: &str) -> Option<(usize, usize)> {
-    let (rows, columns) = text.trim().split_once(' ')?;
-    let (rows, columns) = (rows.parse().ok()?, columns.parse().ok()?);
-    (rows > 0 && columns > 0).then_some((columns, rows))
-}
-
-fn stty(args: &[&str]) -> Option<String> {
+/// Keys come one by one and are not shown. Ctrl-Z would stop the program and leave its screen to the shell. Without a terminal
+/// `q` needs Enter.
+fn take_keys() -> Option<(File, Termios)> {
+    /// `_POSIX_VDISABLE` of Linux.
+    const NO_KEY: u8 = 0;
     let tty = File::open(TTY).ok()?;
-    let output = Command::new("stty").args(args).stdin(tty).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_is_read_as_stty_says_it() {
-        assert_eq!(parse_size("24 80\n"), Some((80, 24)));
-        for nothing in ["0 0", "", "24", "a b", "-1 80"] {
-            assert_eq!(parse_size(nothing), None, "{nothing}");
-        }
+    let before = tcgetattr(&tty).ok()?;
+    let mut settings = before.clone();
+    settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    for (code, value) in
+        [(SpecialCodeIndex::VMIN, 1), (SpecialCodeIndex::VTIME, 0), (SpecialCodeIndex::VSUSP, NO_KEY)]
+    {
+        settings.special_codes[code] = value;
     }
+    tcsetattr(&tty, OptionalActions::Drain, &settings).ok()?;
+    Some((tty, before))
 }

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use super::*;
 
-async fn read(text: &str, step: usize) -> Vec<Event> {
+async fn read(text: &str, step: usize) -> Vec<ApiEvent> {
     let pieces: Vec<Result<Vec<u8>, Infallible>> =
         text.as_bytes().chunks(step).map(|bytes| Ok(bytes.to_vec())).collect();
     let mut events = Events { blocks: blocks(stream::iter(pieces)), api: "api".into() };
@@ -13,8 +13,8 @@ async fn read(text: &str, step: usize) -> Vec<Event> {
     all
 }
 
-fn event(id: Option<&str>, kind: &str, data: &str) -> Event {
-    Event { id: id.map(str::to_owned), kind: kind.into(), data: data.into() }
+fn event(id: Option<&str>, kind: &str, data: &str) -> ApiEvent {
+    ApiEvent { id: id.map(str::to_owned), kind: kind.into(), data: data.into() }
 }
 
 #[tokio::test]
