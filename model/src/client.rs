@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::arguments;
 use crate::network::Network;
 
 /// The argument of `play` by which the daemon's own players are known, so that they are not counted.
@@ -10,8 +11,9 @@ pub const TICKET_ARGUMENT: &str = "weir_ticket";
 
 /// What a player presents as its ticket, out of `name?args`.
 pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
-    let args = raw.splitn(2, |byte| *byte == b'?').nth(1)?;
-    args.split(|byte| *byte == b'&')
+    arguments::split_bytes(raw)
+        .1?
+        .split(|byte| *byte == b'&')
         .find_map(|argument| argument.strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
 }
 

@@ -4,6 +4,7 @@
 //! bytes come in as arguments, so that each decision can be tested by itself.
 //!
 //! - What is named: [`time`], [`stream_name`], [`server`], [`secret`], [`network`], [`client`]
+//! - Text: [`text`], [`arguments`] (`name?arguments`), [`masking`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
@@ -28,14 +29,17 @@
 //! fields access
 //! client api rate throttle
 //! admission exec health masking media network origin secret server stream_name text time
+//! arguments escape
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod admission;
 pub mod api;
+pub mod arguments;
 pub mod client;
 pub mod duplicate;
+mod escape;
 pub mod exec;
 pub mod fields;
 pub mod guard;

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::{arguments, escape};
+
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
@@ -107,8 +109,8 @@ pub fn masked(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
 
 /// `name?args` without the arguments that hold secrets; `None` where none does. The name is left as it is.
 pub fn without_secret_arguments(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
-    let question = text.iter().position(|byte| *byte == b'?')?;
-    let (name, args) = (&text[..question], &text[question + 1..]);
+    let (name, args) = arguments::split_bytes(text);
+    let args = args?;
     let clean = |argument: &&[u8]| find(&[b"?", *argument].concat(), rule).is_empty();
     let all = args.split(|byte| *byte == b'&');
     let kept: Vec<&[u8]> = all.clone().filter(clean).collect();
@@ -146,7 +148,7 @@ impl Decoded {
         let mut at = 0;
         while at < text.len() {
             from.push(at);
-            match escaped(&text[at..]) {
+            match escape::leading(&text[at..]) {
                 Some(byte) => {
                     bytes.push(byte);
                     at += 3;
@@ -167,15 +169,6 @@ impl Decoded {
             (Some(start), Some(end)) => *start..*end,
             _ => at,
         }
-    }
-}
-
-/// The byte that `%XX` stands for (RFC 3986, section 2.1).
-fn escaped(text: &[u8]) -> Option<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    match text {
-        [b'%', high, low, ..] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
     }
 }
 
@@ -252,11 +245,12 @@ fn words(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
 
 /// The values of `key=` and `token=` behind the first `?`.
 fn arguments(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
-    let Some(question) = text.iter().position(|byte| *byte == b'?').filter(|_| rule.own_arguments) else {
+    let (name, Some(arguments)) = arguments::split_bytes(text) else { return };
+    if !rule.own_arguments {
         return;
-    };
-    let mut start = question + 1;
-    for argument in text[start..].split(|byte| *byte == b'&') {
+    }
+    let mut start = name.len() + 1;
+    for argument in arguments.split(|byte| *byte == b'&') {
         if let Some(equals) = argument.iter().position(|byte| *byte == b'=') {
             let name = Decoded::new(&argument[..equals]).bytes;
             let own = name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token");

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::refusal::{ArgumentError, Refusal};
 use crate::secret::{REDACTED, STREAM_KEY_PREFIX, Secret};
+use crate::{arguments, escape};
 
 /// The longest `name?args`, in bytes, without `key` and `token`. nginx-rtmp cuts what is longer (`NGX_RTMP_MAX_NAME`).
 pub const MAX_PRESENTED_LEN: usize = 255;
@@ -69,7 +70,8 @@ impl Presented {
             return Err(Refusal::NotText);
         }
         let text = std::str::from_utf8(raw).map_err(|_| Refusal::NotText)?;
-        let (name, args) = text.split_once('?').unwrap_or((text, ""));
+        let (name, args) = arguments::split(text);
+        let args = args.unwrap_or_default();
         let mut presented = Presented { name: name.to_owned(), key: None, token: None, args: String::new() };
         for (at, argument) in args.split('&').enumerate().filter(|(_, argument)| !argument.is_empty()) {
             presented.take(argument, at + 1)?;
@@ -168,21 +170,11 @@ fn is_argument_name(name: &str) -> bool {
 
 /// The value with each `%XX` resolved (RFC 3986, section 2.1); `None` if it holds what no value may hold.
 fn decode(value: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => decoded.push(hex(bytes.next()?)? << 4 | hex(bytes.next()?)?),
-            b'.' | b'_' | b'~' | b':' | b'@' | b',' | b'+' | b'/' | b'=' | b'-' => decoded.push(byte),
-            _ if byte.is_ascii_alphanumeric() => decoded.push(byte),
-            _ => return None,
-        }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"%._~:@,+/=-".contains(&byte);
+    if !value.bytes().all(fits) {
+        return None;
     }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    escape::decoded(value)
 }
 
 /// The kind of a publish, as nginx-rtmp passes it on: anything but `record` and `append` is `live`.

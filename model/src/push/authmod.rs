@@ -5,13 +5,14 @@
 //! new connection, bears the answer behind its `app` and its `tcUrl`. First comes a 403 that names the method,
 //! then a challenge, then `connect` succeeds or the credentials are wrong.
 
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
 
 use super::LastError;
+use crate::arguments;
 use crate::secret::Secret;
 use crate::target::Credentials;
 
@@ -50,8 +51,7 @@ impl Exchange {
     pub fn appended_to(&self, text: &str) -> String {
         match &self.query {
             None => text.to_owned(),
-            Some(query) if text.contains('?') => format!("{text}&{}", query.expose()),
-            Some(query) => format!("{text}?{}", query.expose()),
+            Some(query) => arguments::with(text, query.expose()),
         }
     }
 
@@ -146,12 +146,12 @@ fn adobe(credentials: &Credentials, parameters: &str, nonce: &str) -> String {
 fn llnw(credentials: &Credentials, app: &str, parameters: &str, cnonce: &str) -> String {
     const COUNT: &str = "00000001";
     let nonce = parameter(parameters, "nonce").unwrap_or_default();
-    let app = app.split('?').next().unwrap_or_default();
+    let app = arguments::name(app);
     let instance = if app.contains('/') { "" } else { "/_definst_" };
     let user = credentials.user.as_str();
-    let who = hex(md5(&[user, ":live:", credentials.password.expose()]));
-    let what = hex(md5(&["publish:/", app, instance]));
-    let response = hex(md5(&[&who, ":", nonce, ":", COUNT, ":", cnonce, ":auth:", &what]));
+    let who = HEXLOWER.encode(&md5(&[user, ":live:", credentials.password.expose()]));
+    let what = HEXLOWER.encode(&md5(&["publish:/", app, instance]));
+    let response = HEXLOWER.encode(&md5(&[&who, ":", nonce, ":", COUNT, ":", cnonce, ":auth:", &what]));
     let user = encoded(user);
     format!("authmod=llnw&user={user}&nonce={nonce}&cnonce={cnonce}&nc={COUNT}&response={response}")
 }
@@ -171,28 +171,10 @@ fn md5(parts: &[&str]) -> [u8; 16] {
     hash.finalize().into()
 }
 
-fn hex(bytes: [u8; 16]) -> String {
-    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// With `%XX` for what would end the value or the text.
-fn encoded(user: &str) -> String {
-    user.bytes().fold(String::with_capacity(user.len()), |mut text, byte| {
-        match byte {
-            b'&' | b'#' | b'%' | b'+' | b'?' | b'/' => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-            byte if byte.is_ascii_graphic() => text.push(char::from(byte)),
-            byte => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
-        text
-    })
+fn encoded(user: &str) -> PercentEncode<'_> {
+    const CODED: &AsciiSet = &CONTROLS.add(b' ').add(b'&').add(b'#').add(b'%').add(b'+').add(b'?').add(b'/');
+    utf8_percent_encode(user, CODED)
 }
 
 #[cfg(test)]

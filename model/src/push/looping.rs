@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::access::reached_by;
+use crate::arguments;
 use crate::server::{Server, ServerAddr, ServerBlock};
 
 /// Where this nginx is to be reached.
@@ -43,7 +44,7 @@ impl Own<'_> {
     /// name, it may be pushed. `app` and `stream` are what the target would make of it: the public name where the URL has a key
     /// of this nginx.
     pub fn loops(&self, to: SocketAddr, from: From<'_>, app: &str, stream: &str) -> bool {
-        let bare = |text: &str| text.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
+        let bare = |text: &str| arguments::name(text).trim_end_matches('/').to_owned();
         let (server, own_app, own_name) = from;
         (bare(app), bare(stream)) == (own_app.to_owned(), own_name.to_owned())
             && self.reached_by(to).is_some_and(|reached| reached.is_same(server))

@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::arguments;
+use crate::escape;
 use crate::secret::Secret;
 
 /// What stands in place of the key and the password wherever a URL is shown.
@@ -210,14 +212,14 @@ impl TargetUrl {
             _ => "",
         };
         let password = if user.is_empty() { "" } else { ":***@" };
-        let app = match self.app.split_once('?') {
-            Some((folders, _)) => folders.rsplit_once('/').map_or(folders, |(before, _)| before),
-            None if self.key.is_none() => match self.app.rsplit_once('/') {
+        let app = match arguments::split(&self.app) {
+            (folders, Some(_)) => folders.rsplit_once('/').map_or(folders, |(before, _)| before),
+            _ if self.key.is_none() => match self.app.rsplit_once('/') {
                 Some((before, _)) => before,
                 None if is_word(&self.app) => &self.app,
                 None => "",
             },
-            None => &self.app,
+            _ => &self.app,
         };
         let slash = if app.is_empty() { "" } else { "/" };
         format!("{}{user}{password}{}/{app}{slash}{MASK}", self.scheme(), self.place())
@@ -227,14 +229,14 @@ impl TargetUrl {
     /// shorter than six bytes is no secret, and may be a word.
     pub fn masked_in(&self, text: &str) -> String {
         let key = self.key.as_ref().map_or("", Secret::expose);
-        let name = key.split('?').next().unwrap_or_default();
+        let (name, arguments) = arguments::split(key);
+        let arguments = arguments.unwrap_or_default();
         let password = self.credentials.as_ref().map_or("", |credentials| credentials.password.expose());
         let hide = |text: String, secret: &str| match secret {
             secret if secret.len() < LEAST_SECRET => text,
             secret => text.replace(secret, MASK),
         };
         // A service may repeat one of the arguments alone.
-        let arguments = key.split_once('?').map_or("", |(_, arguments)| arguments);
         let values = arguments
             .split('&')
             .map(|argument| argument.split_once('=').map_or(argument, |(_, value)| value));
@@ -282,26 +284,8 @@ fn parse_credentials(userinfo: &str) -> Result<Credentials, TargetUrlError> {
 
 /// `None` for what is not well-formed, not UTF-8, or holds a control character.
 fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut left = text.as_bytes();
-    while let [first, rest @ ..] = left {
-        left = match (first, rest) {
-            (b'%', [high, low, rest @ ..]) => {
-                bytes.push(hex_digit(*high)? << 4 | hex_digit(*low)?);
-                rest
-            }
-            (b'%', _) => return None,
-            (&byte, rest) => {
-                bytes.push(byte);
-                rest
-            }
-        };
-    }
+    let bytes = escape::decoded(text)?;
     String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// `host`, `host:port`, `[address]` or `[address]:port`.
@@ -375,7 +359,7 @@ fn parse_path(path: &str) -> Result<(&str, Option<&str>), TargetUrlError> {
         Some((app, key)) => (app, Some(key)),
         None => (path, None),
     };
-    let folders = app.split('?').next().unwrap_or_default();
+    let folders = arguments::name(app);
     match () {
         () if folders.split('/').any(str::is_empty) => Err(TargetUrlError::EmptyPart),
         // Arguments of the application may as well be meant for the key.

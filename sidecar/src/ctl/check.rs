@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::timeout;
+use weir_model::arguments;
 use weir_model::client::TICKET_ARGUMENT;
 
 use super::{Error, Output, runtime};
@@ -59,10 +60,7 @@ async fn as_own_player(stream: &str, host: &str, api: &ApiArgs) -> String {
         nginx.player_ticket().await.ok()?
     };
     match timeout(TICKET_LIMIT, ticket).await {
-        Ok(Some(ticket)) => {
-            let sign = if stream.contains('?') { '&' } else { '?' };
-            format!("{stream}{sign}{TICKET_ARGUMENT}={}", ticket.expose())
-        }
+        Ok(Some(ticket)) => arguments::with(stream, &format!("{TICKET_ARGUMENT}={}", ticket.expose())),
         _ => stream.to_owned(),
     }
 }
@@ -80,8 +78,8 @@ async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
             let limit = args.timeout.map_or(default, |limit| limit.0);
             let shown = url.tc_url();
             // Arguments of an application may be secret.
-            let shown = shown.split('?').next().unwrap_or_default();
-            health::check(shown, limit, async |step| health::rtmp(step, url, stream).await).await
+            health::check(arguments::name(&shown), limit, async |step| health::rtmp(step, url, stream).await)
+                .await
         }
         CheckCommand::Http(args) => {
             let (url, limit) = (&args.url, args.timeout.0);

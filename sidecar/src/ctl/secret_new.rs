@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use nix::unistd::User;
 use weir_model::Secret;
 
@@ -47,9 +48,7 @@ fn owner(name: &str) -> Result<Owner, Error> {
 
 /// 256 bits as 64 hex digits and a line end: any backend can read it.
 fn text(bytes: [u8; 32]) -> Secret {
-    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.push('\n');
-    Secret::new(text)
+    Secret::new(HEXLOWER.encode(&bytes) + "\n")
 }
 
 /// Puts a new file in the place of another in one step; what is there and is no file stays. Returns why the folder could not be

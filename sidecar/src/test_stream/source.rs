@@ -45,7 +45,7 @@ impl Source {
         if !std::env::split_paths(&path).any(|folder| folder.join("ffmpeg").is_file()) {
             return Err(Error::Local("no ffmpeg in PATH (Debian: package ffmpeg)".into()));
         }
-        let app = url.app.split('?').next().unwrap_or_default();
+        let app = weir_model::arguments::name(&url.app);
         Ok(Self {
             size: args.size,
             rate: args.rate,

@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use weir_model::Secret;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use weir_model::{Secret, arguments};
 use weir_rtmp::url::{self, Url};
 
 use super::{Error, say};
@@ -37,7 +38,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error>
             url::Error::Path => usage("url has no stream, and --key-file or WEIR_STREAM_KEY no key"),
             error => usage(&error.to_string()),
         })?;
-        let args = url.name.split_once('?').map_or("", |(_, args)| args);
+        let args = arguments::split(&url.name).1.unwrap_or_default();
         let exposed = url.name.starts_with("wk_")
             || args.split('&').any(|a| a.starts_with("key=") || a.starts_with("token="));
         return Ok((with_shorter_applications(tls_free(url)?), exposed));
@@ -50,8 +51,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error>
         urls.push(tls_free(Url { name: key.expose().to_owned(), ..whole })?);
     }
     if let Ok(mut url) = named {
-        let sign = if url.name.contains('?') { '&' } else { '?' };
-        url.name = format!("{}{sign}key={}", url.name, encode(key));
+        url.name = arguments::with(&url.name, &format!("key={}", encode(key)));
         urls.push(tls_free(url)?);
     }
     Ok((urls, false))
@@ -71,12 +71,9 @@ fn with_shorter_applications(url: Url) -> Vec<Url> {
 }
 
 /// The key as the value of an argument (RFC 3986, section 2.1).
-fn encode(key: &Secret) -> String {
-    let byte = |b: u8| match b {
-        _ if b.is_ascii_alphanumeric() || b"._~-".contains(&b) => char::from(b).to_string(),
-        _ => format!("%{b:02X}"),
-    };
-    key.expose().bytes().map(byte).collect()
+fn encode(key: &Secret) -> PercentEncode<'_> {
+    const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'~').remove(b'-');
+    utf8_percent_encode(key.expose(), CODED)
 }
 
 fn tls_free(url: Url) -> Result<Url, Error> {

@@ -1,0 +1,45 @@
+//! `name?arguments`, as RTMP has it in place of a URL's query.
+
+/// Takes apart at the first `?`; without one there are no arguments.
+pub fn split(text: &str) -> (&str, Option<&str>) {
+    text.split_once('?').map_or((text, None), |(name, arguments)| (name, Some(arguments)))
+}
+
+/// As [`split`], for bytes that may be no text.
+pub fn split_bytes(raw: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match raw.iter().position(|byte| *byte == b'?') {
+        Some(question) => (&raw[..question], Some(&raw[question + 1..])),
+        None => (raw, None),
+    }
+}
+
+/// Returns the part before the first `?`.
+pub fn name(text: &str) -> &str {
+    split(text).0
+}
+
+/// Adds an argument, as the first or the last.
+pub fn with(text: &str, argument: &str) -> String {
+    let sign = if split(text).1.is_some() { '&' } else { '?' };
+    format!("{text}{sign}{argument}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_question_mark_counts() {
+        for (text, expected) in [
+            ("show", ("show", None)),
+            ("show?", ("show", Some(""))),
+            ("show?a=1?b", ("show", Some("a=1?b"))),
+            ("?a", ("", Some("a"))),
+        ] {
+            assert_eq!(split(text), expected);
+            let (name, arguments) = split_bytes(text.as_bytes());
+            assert_eq!((name, arguments), (expected.0.as_bytes(), expected.1.map(str::as_bytes)));
+        }
+        assert_eq!((with("show", "a=1"), with("show?b", "a=1")), ("show?a=1".into(), "show?b&a=1".into()));
+    }
+}

@@ -1,0 +1,40 @@
+//! `%XX` (RFC 3986, section 2.1), read strictly: what is not well-formed stands for nothing.
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+/// The byte that the `%XX` at the beginning of a text stands for.
+pub fn leading(text: &[u8]) -> Option<u8> {
+    let [b'%', digits @ ..] = text else { return None };
+    let mut byte = [0];
+    HEXLOWER_PERMISSIVE.decode_mut(digits.get(..2)?, &mut byte).ok()?;
+    Some(byte[0])
+}
+
+/// The text with each `%XX` resolved; `None` where a `%` is not followed by two hex digits.
+pub fn decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut left = text.as_bytes();
+    while let [first, rest @ ..] = left {
+        left = if *first == b'%' {
+            bytes.push(leading(left)?);
+            &rest[2..]
+        } else {
+            bytes.push(*first);
+            rest
+        };
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_well_formed_is_nothing() {
+        assert_eq!(decoded("a%20b%2Fc%c3%a4"), Some("a b/cä".into()));
+        for wrong in ["%", "%2", "a%zz", "%+1", "%%20"] {
+            assert_eq!(decoded(wrong), None, "{wrong}");
+        }
+    }
+}
