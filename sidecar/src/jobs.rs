@@ -16,7 +16,7 @@ use crate::record::plan::RecordJob;
 use crate::record::{self, Recordings};
 use crate::streams::Live;
 use crate::supervise::output::Line;
-use crate::supervise::{Command, Shared, Status};
+use crate::supervise::{Order, Shared, Status};
 
 /// One ffmpeg for one stream, of either kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,7 @@ pub struct Jobs {
 struct Running {
     job: Job,
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Order>,
     stopping: bool,
 }
 
@@ -210,7 +210,7 @@ impl Jobs {
         match self.running.get(id) {
             // Full when it has such an order already.
             Some(running) => {
-                running.commands.try_send(Command::Restart).is_ok() || !running.commands.is_closed()
+                running.commands.try_send(Order::Restart).is_ok() || !running.commands.is_closed()
             }
             None => false,
         }
@@ -223,7 +223,7 @@ impl Running {
             return;
         }
         // Where an earlier order waits, this one comes again with the next look.
-        self.stopping = self.commands.try_send(Command::Stop).is_ok();
+        self.stopping = self.commands.try_send(Order::Stop).is_ok();
     }
 }
 

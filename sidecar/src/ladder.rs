@@ -6,84 +6,30 @@
 //! - [`run`] puts these and the supervisor together for one job
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::json;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::clock;
 use crate::config::Delivery;
 use crate::context::{Context, policy};
-use crate::events::Bus;
 use crate::feed::Feed;
 use crate::files::{PRIVATE, set_mode};
-use crate::playlist::Role;
-use crate::supervise::{self, Command, Shared, Spec};
+use crate::supervise::{self, Order, Shared, Spec};
 
 pub mod encoders;
 pub mod ffmpeg;
 pub mod files;
 pub mod plan;
 pub mod publish;
+mod readiness;
 pub mod shelf;
 
-use ffmpeg::Output;
 use plan::LadderJob;
+use readiness::Readiness;
 use shelf::Shelves;
-
-/// So long after its pictures, sound that ffmpeg can decode can be played.
-const SILENCE: Duration = Duration::from_secs(20);
-
-/// Which outputs of a job can be played; tells once when all can.
-#[derive(Debug)]
-pub struct Readiness {
-    missing: Mutex<Vec<Output>>,
-    /// When the first pictures could be played.
-    seen: OnceLock<Instant>,
-    decodes_sound: bool,
-    bus: Arc<Bus>,
-    shared: Arc<Shared>,
-    told: serde_json::Value,
-}
-
-impl Readiness {
-    /// Of a job none of whose outputs can be played yet.
-    pub fn new(job: &LadderJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
-        let outputs = ffmpeg::outputs(job);
-        let names: Vec<String> = job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect();
-        let told = json!({
-            "app": job.live.app, "name": job.live.name, "session": job.live.session, "renditions": names,
-            "deliver": match job.delivery { Delivery::Files(_) => "files", Delivery::Rtmp(_) => "rtmp" },
-        });
-        let (missing, seen) = (Mutex::new(outputs), OnceLock::new());
-        Self { missing, seen, decodes_sound: job.decodes_sound(), bus, shared, told }
-    }
-
-    /// An output can be played.
-    pub fn playable(&self, output: &str) {
-        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = missing.len();
-        missing.retain(|known| known.name != output);
-        let is_silent = before > 0 && missing.iter().all(|known| known.role != Role::Video);
-        let seen = self.seen.get_or_init(Instant::now);
-        if self.decodes_sound && is_silent && !missing.is_empty() && seen.elapsed() > SILENCE {
-            self.shared.fail_sound();
-        }
-        if missing.is_empty() && before > 0 {
-            let mut data = self.told.clone();
-            data["at"] = json!(clock::now());
-            tracing::info!(
-                stream = format!("{}/{}", self.told["app"], self.told["name"]).replace('"', ""),
-                "stream ready"
-            );
-            self.bus.tell("stream.ready", data);
-            self.shared.set_ready();
-        }
-    }
-}
 
 /// Runs a job until it is told to stop. `place` is an empty folder for its sockets.
 pub async fn run(
@@ -91,7 +37,7 @@ pub async fn run(
     context: &Context,
     shelves: &Shelves,
     shared: Arc<Shared>,
-    mut commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Order>,
     place: PathBuf,
 ) {
     let (id, stream) = (job.id.clone(), job.live.path());
@@ -106,7 +52,7 @@ async fn run_in(
     context: &Context,
     shelves: &Shelves,
     shared: Arc<Shared>,
-    commands: &mut mpsc::Receiver<Command>,
+    commands: &mut mpsc::Receiver<Order>,
     place: &std::path::Path,
 ) -> std::io::Result<()> {
     let config = context.config();

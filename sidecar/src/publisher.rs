@@ -5,6 +5,7 @@ use weir_rtmp::url::Url;
 
 mod error;
 pub mod link;
+pub mod token;
 
 pub use error::Error;
 use link::Link;

@@ -23,7 +23,7 @@ use crate::events::Bus;
 use crate::feed::Feed;
 use crate::files::{self, PRIVATE};
 use crate::supervise::job::Policy;
-use crate::supervise::{self, Command, Shared, Spec};
+use crate::supervise::{self, Order, Shared, Spec};
 
 pub mod ffmpeg;
 pub mod index;
@@ -85,7 +85,7 @@ pub async fn run(
     context: &Context,
     recordings: &Recordings,
     shared: Arc<Shared>,
-    mut commands: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Order>,
     place: PathBuf,
 ) {
     if let Err(why) = run_in(&job, context, recordings, shared.clone(), &mut commands, &place).await {
@@ -99,7 +99,7 @@ async fn run_in(
     context: &Context,
     recordings: &Recordings,
     shared: Arc<Shared>,
-    commands: &mut mpsc::Receiver<Command>,
+    commands: &mut mpsc::Receiver<Order>,
     place: &Path,
 ) -> io::Result<()> {
     let config = context.config();

@@ -25,6 +25,7 @@ use crate::config::slate::Slate;
 use crate::config::{Config, RtmpServer};
 use crate::events::{Bus, Event};
 use crate::nginx::{self, Nginx};
+use crate::publisher::{self, token};
 use crate::streams::StreamId;
 
 pub mod clip;
@@ -228,10 +229,30 @@ impl Watch {
     }
 }
 
+/// Why a slate is not published.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// There is no clip.
+    #[error(transparent)]
+    Clip(#[from] clip::Error),
+    /// It is no video.
+    #[error("{}: no pictures", .0.display())]
+    NoPictures(PathBuf),
+    /// It cannot be published where the stream was.
+    #[error(transparent)]
+    Server(#[from] publish::NoAddress),
+    /// No token can be minted.
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    /// nginx does not take it.
+    #[error(transparent)]
+    Publisher(#[from] publisher::Error),
+}
+
 /// Publishes the slate in the place of a stream.
-async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End, String> {
+async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End, Error> {
     let slate = &env.slate;
-    let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let named = |path: &Path, why: std::io::Error| clip::Error::File { path: path.into(), why };
     let left = |now: Timestamp| Duration::from_millis(until.as_millis().saturating_sub(now.as_millis()));
     let left = left(clock::now());
     if left.is_zero() {
@@ -242,11 +263,12 @@ async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End
     clip::make(&env.ffmpeg, env.nice, &slate.file, &look.geometry, &place).await?;
     let clip = {
         let flv = tokio::fs::read(&place).await.map_err(|error| named(&place, error))?;
-        Clip::read(&flv).ok_or_else(|| format!("{}: no pictures", place.display()))?
+        Clip::read(&flv).ok_or_else(|| Error::NoPictures(place.clone()))?
     };
     let mut attempt = 1;
     loop {
-        let url = publish::url(&publish::server(&env.server, &at.server)?, &slate.secret_file, &at.stream)?;
+        let (server, (app, name)) = (publish::server(&env.server, &at.server)?, &at.stream);
+        let url = token::url(&server, &slate.secret_file, app, name, true)?;
         match publish::begin(&url).await {
             Ok(link) => {
                 env.tell("slate.started", at, json!({ "until": until }));
@@ -257,7 +279,7 @@ async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End
                 env.tell("slate.ended", at, json!({ "reason": reason }));
                 return Ok(end);
             }
-            Err(error) if attempt == ATTEMPTS || Instant::now() >= deadline => return Err(error.to_string()),
+            Err(error) if attempt == ATTEMPTS || Instant::now() >= deadline => return Err(error.into()),
             Err(_) => attempt += 1,
         }
         sleep(RETRY).await;

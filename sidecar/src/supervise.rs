@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
-use weir_model::Timestamp;
 
 pub mod backoff;
 pub mod child;
@@ -19,11 +17,13 @@ pub mod job;
 pub mod mask;
 pub mod output;
 pub mod progress;
+mod shared;
 
-use child::{Child, Launch};
-use job::{Action, Exit, Input, Job, Policy, State, Work};
-use output::{Line, Output};
+use child::{Child, ChildEvent, Launch};
+use job::{Action, Exit, Input, Job, Policy, Work};
+use output::Line;
 use progress::Progress;
+pub use shared::{Shared, Status};
 
 use crate::clock;
 
@@ -53,149 +53,15 @@ pub struct Spec {
 
 /// What an operator or the daemon asks of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum Order {
     /// End it and start it anew.
     Restart,
     /// End it for good.
     Stop,
 }
 
-/// What is told of a job.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Status {
-    /// `starting`, `running`, `waiting` (back-off) or `stopping`.
-    pub state: State,
-    /// Since when it is in this state.
-    pub since: Timestamp,
-    /// All that it makes was there to be played, once.
-    pub ready: bool,
-    /// The process, while there is one.
-    pub pid: Option<u32>,
-    /// How often it was started again.
-    pub restarts: u64,
-    /// How the last run ended.
-    pub last_exit: Option<String>,
-    /// Why a run failed last; none while none did.
-    pub last_error: Option<String>,
-    /// What ffmpeg says of itself.
-    pub progress: Progress,
-}
-
-/// What is shared between a job and who asks about it.
-#[derive(Debug)]
-pub struct Shared {
-    status: Mutex<Status>,
-    /// The number of the run that was started last.
-    run: AtomicU64,
-    /// Bytes that came out of it.
-    bytes: AtomicU64,
-    /// Another run of its input waits for the end of this one.
-    renewed: AtomicBool,
-    /// Its input is to end.
-    closing: watch::Sender<bool>,
-    /// Another publisher has the name of its stream.
-    succeeded: AtomicBool,
-    /// The sound of its stream cannot be decoded.
-    sound_failed: AtomicBool,
-    sound_fails: Notify,
-    /// The last lines of its standard error.
-    pub output: Output,
-}
-
-impl Shared {
-    /// Of a job that has not begun.
-    pub fn new() -> Arc<Self> {
-        let status = Status {
-            state: State::Starting,
-            since: clock::now(),
-            ready: false,
-            pid: None,
-            restarts: 0,
-            last_exit: None,
-            last_error: None,
-            progress: Progress::default(),
-        };
-        Arc::new(Self {
-            status: Mutex::new(status),
-            run: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            renewed: AtomicBool::new(false),
-            closing: watch::Sender::new(false),
-            succeeded: AtomicBool::new(false),
-            sound_failed: AtomicBool::new(false),
-            sound_fails: Notify::new(),
-            output: Output::default(),
-        })
-    }
-
-    /// Which run of the program this is: a number that no other run of any program has.
-    pub fn run(&self) -> u64 {
-        self.run.load(Ordering::Relaxed)
-    }
-
-    /// As it is now.
-    pub fn status(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// So many bytes came out of it.
-    pub fn received(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Its input ends here, and goes on in another run of the program.
-    pub fn renew(&self) {
-        self.renewed.store(true, Ordering::Relaxed);
-    }
-
-    /// Another publisher has taken the name of its stream.
-    pub fn succeed(&self) {
-        self.succeeded.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether one has.
-    pub fn is_succeeded(&self) -> bool {
-        self.succeeded.load(Ordering::Relaxed)
-    }
-
-    /// The sound of its stream cannot be decoded: the job ends.
-    pub fn fail_sound(&self) {
-        self.sound_failed.store(true, Ordering::Relaxed);
-        self.sound_fails.notify_one();
-    }
-
-    /// Whether the job has ended because of the sound.
-    pub fn is_sound_failed(&self) -> bool {
-        self.sound_failed.load(Ordering::Relaxed)
-    }
-
-    /// Becomes true when its input is to end.
-    pub fn closing(&self) -> watch::Receiver<bool> {
-        self.closing.subscribe()
-    }
-
-    /// Ends its input; false when that has ended already, or is not the daemon's.
-    fn close_input(&self) -> bool {
-        self.closing.receiver_count() > 0 && !self.closing.send_replace(true)
-    }
-
-    /// Whether its process was asked to finish, or killed.
-    fn is_told_to_end(&self) -> bool {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).state == State::Stopping
-    }
-
-    /// All that it makes can be played.
-    pub fn set_ready(&self) {
-        self.update(|status| status.ready = true);
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
 /// Keeps the job running until it is told to stop, and returns when its process is gone.
-pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<Command>) {
+pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<Order>) {
     let origin = Instant::now();
     let mut job = Job::new(spec.policy);
     let mut child: Option<Child> = None;
@@ -229,9 +95,9 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
         let deadline = job.deadline().map(|at| (origin + at).into());
         input = tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Restart) => Input::Restart,
+                Some(Order::Restart) => Input::Restart,
                 // Who gave the orders is gone.
-                Some(Command::Stop) | None => Input::Stop,
+                Some(Order::Stop) | None => Input::Stop,
             },
             event = next_event(&mut child) => event_input(&spec, &shared, &mut child, event).await,
             () = shared.sound_fails.notified() => Input::Stop,
@@ -269,7 +135,7 @@ pub async fn could_not_begin(
     job: &str,
     why: &io::Error,
     shared: &Shared,
-    commands: &mut mpsc::Receiver<Command>,
+    commands: &mut mpsc::Receiver<Order>,
 ) {
     let why = format!("job cannot run: {why}");
     tracing::error!(stream, job, "{why}");
@@ -328,16 +194,16 @@ fn signal(child: Option<&Child>, signal: Signal) {
     }
 }
 
-async fn next_event(child: &mut Option<Child>) -> child::Event {
+async fn next_event(child: &mut Option<Child>) -> ChildEvent {
     match child {
         Some(child) => child.next().await,
         None => std::future::pending().await,
     }
 }
 
-async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, event: child::Event) -> Input {
+async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, event: ChildEvent) -> Input {
     match event {
-        child::Event::Progress(progress) => {
+        ChildEvent::Progress(progress) => {
             let bytes = shared.bytes.load(Ordering::Relaxed);
             shared.update(|status| status.progress = Progress { bytes, ..progress });
             child::tell_rest(shared, &spec.stream, &spec.id);
@@ -345,7 +211,7 @@ async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, ev
             let pictures = progress.frame.and_then(|frame| i64::try_from(frame).ok());
             Input::Progress(Work { told: pictures.or(progress.out_time_us), bytes })
         }
-        child::Event::Exited(status) => {
+        ChildEvent::Exited(status) => {
             if let Some(child) = child.take() {
                 child.drain().await;
             }

@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Notice;
-use crate::files::durable;
 use crate::files::PRIVATE;
+use crate::files::durable;
 
 /// A place in the order of notices about one instance or group.
 #[derive(Debug)]

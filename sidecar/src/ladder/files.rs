@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::Readiness;
 use super::ffmpeg::Output;
+use super::readiness::Readiness;
 use super::shelf::Shelf;
 use crate::cmaf::{self, Piece, Splitter, fragment, init};
 use crate::supervise::Shared;

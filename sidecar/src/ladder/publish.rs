@@ -7,30 +7,54 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
+use weir_model::StreamName;
 use weir_model::stream_name::NameError;
-use weir_model::token::{Action, Claims, Signer, Subject};
-use weir_model::{Secret, StreamName};
 use weir_rtmp::client::Event;
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 use weir_rtmp::url::Url;
 
-use super::Readiness;
 use super::plan::published;
+use super::readiness::Readiness;
 use crate::clock;
 use crate::config::{RtmpServer, ToRtmp};
 use crate::publisher::link::{Link, PATIENCE};
-use crate::publisher::{self, accepted};
+use crate::publisher::{self, accepted, token};
 use crate::streams::Live;
 use crate::supervise::Shared;
 
-/// A token is used at once.
-const TOKEN_SECONDS: u64 = 60;
+/// Why a rendition is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No token can be minted.
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    /// The server, or the way to it.
+    #[error(transparent)]
+    Publisher(#[from] publisher::Error),
+    /// The server says nothing.
+    #[error("no answer to the publish")]
+    NoAnswer,
+    /// In the server's words.
+    #[error("{0}")]
+    Refused(String),
+    /// Without a word.
+    #[error("the server closed it")]
+    Closed,
+    /// ffmpeg's socket.
+    #[error(transparent)]
+    Input(#[from] std::io::Error),
+    /// What ffmpeg writes is no FLV.
+    #[error(transparent)]
+    Flv(#[from] weir_rtmp::flv::Error),
+    /// A tag cannot be sent.
+    #[error(transparent)]
+    Client(#[from] weir_rtmp::client::Error),
+}
 
 /// What publishes one rendition.
 #[derive(Debug)]
 pub struct Publisher {
-    host: String,
-    port: u16,
+    server: RtmpServer,
     app: weir_model::AppName,
     /// `NAME_RUNG`
     name: StreamName,
@@ -42,8 +66,7 @@ impl Publisher {
     /// Of the rung `rung` of a stream.
     pub fn new(server: &RtmpServer, to: &ToRtmp, live: &Live, rung: &str) -> Result<Self, NameError> {
         Ok(Self {
-            host: server.host.trim_matches(['[', ']']).to_owned(),
-            port: server.port,
+            server: server.clone(),
             app: to.app.clone(),
             name: published(live, rung)?,
             rung: rung.to_owned(),
@@ -52,27 +75,8 @@ impl Publisher {
     }
 
     /// With a token that nobody else can make, so that nobody else can publish there.
-    fn url(&self) -> Result<Url, String> {
-        let named = |why: String| format!("secret_file {}: {why}", self.secret_file.display());
-        let secret =
-            std::fs::read_to_string(&self.secret_file).map(Secret::new).map_err(|e| named(e.to_string()))?;
-        let signer = Signer::new(secret.expose().as_bytes()).map_err(|e| named(e.to_string()))?;
-        let token = signer.mint(&Claims {
-            sub: Subject { app: self.app.clone(), stream: Some(self.name.clone()) },
-            act: Action::Publish,
-            exp: clock::now().plus_seconds(TOKEN_SECONDS),
-            nbf: None,
-            ip: None,
-            yields: false,
-        });
-        Ok(Url {
-            tls: false,
-            credentials: None,
-            host: self.host.clone(),
-            port: self.port,
-            app: self.app.to_string(),
-            name: format!("{}?token={}", self.name, token.expose()),
-        })
+    fn url(&self) -> Result<Url, token::Error> {
+        token::url(&self.server, &self.secret_file, &self.app, &self.name, false)
     }
 }
 
@@ -85,7 +89,7 @@ pub async fn serve(listener: UnixListener, publisher: Publisher, shared: Arc<Sha
             shared.output.push(crate::supervise::output::Line {
                 at: clock::now(),
                 level: "error",
-                text: why,
+                text: why.to_string(),
             });
         }
     }
@@ -96,13 +100,12 @@ async fn publish(
     mut input: UnixStream,
     ready: &Readiness,
     shared: &Shared,
-) -> Result<(), String> {
-    let words = |error: publisher::Error| error.to_string();
+) -> Result<(), Error> {
     let url = publisher.url()?;
-    let mut link = Link::connect(&url).await.map_err(words)?;
+    let mut link = Link::connect(&url).await?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
-        Ok(result) => result.map_err(words)?,
-        Err(_) => return Err("no answer to the publish".into()),
+        Ok(result) => result?,
+        Err(_) => return Err(Error::NoAnswer),
     }
     let result = forward(publisher, &mut input, &mut link, ready, shared).await;
     link.finish().await;
@@ -115,29 +118,30 @@ async fn forward(
     link: &mut Link,
     ready: &Readiness,
     shared: &Shared,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let mut reader = Reader::new();
     let mut buffer = vec![0; 32 << 10];
     loop {
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Status(status) if status.level == "error" => return Err(status.description),
-                Event::Closed => return Err("the server closed it".into()),
+                Event::Status(status) if status.level == "error" => {
+                    return Err(Error::Refused(status.description));
+                }
+                Event::Closed => return Err(Error::Closed),
                 _ => {}
             }
         }
         let room = link.has_room();
         tokio::select! {
-            turn = link.turn() => turn.map_err(|error| error.to_string())?,
-            read = input.read(&mut buffer), if room => match read.map_err(|error| error.to_string())? {
+            turn = link.turn() => turn?,
+            read = input.read(&mut buffer), if room => match read? {
                 0 => return flush(link).await,
                 n => {
                     shared.received(n);
                     reader.feed(&buffer[..n]);
-                    while let Some(tag) = reader.next_tag().map_err(|error| error.to_string())? {
+                    while let Some(tag) = reader.next_tag()? {
                         link.client
-                            .send_tag(tag.kind, tag.timestamp, &tag.payload)
-                            .map_err(|error| error.to_string())?;
+                            .send_tag(tag.kind, tag.timestamp, &tag.payload)?;
                         if is_playable(&tag) {
                             ready.playable(&publisher.rung);
                         }
@@ -149,7 +153,7 @@ async fn forward(
 }
 
 /// Sends what is left, for a while.
-async fn flush(link: &mut Link) -> Result<(), String> {
+async fn flush(link: &mut Link) -> Result<(), Error> {
     let _ = timeout(Duration::from_millis(200), link.turn()).await;
     Ok(())
 }

@@ -21,6 +21,28 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const RATES: [u32; 9] = [10, 12, 15, 20, 24, 25, 30, 50, 60];
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 
+/// Why there is no clip.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be kept.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The clip, or its folder.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// It is killed then.
+    #[error("ffmpeg took more than {} s", PATIENCE.as_secs())]
+    TooSlow,
+    /// There is no ffmpeg, and the like.
+    #[error("ffmpeg: {0}")]
+    NotStarted(io::Error),
+    /// Its first words.
+    #[error("ffmpeg: {0}")]
+    Failed(String),
+}
+
 /// What a stream looks like, so that a slate can look like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Geometry {
@@ -81,12 +103,12 @@ pub async fn make(
     file: &Path,
     geometry: &Geometry,
     place: &Path,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     if place.exists() {
         return Ok(());
     }
     let folder = place.parent().unwrap_or(place);
-    SHARED.make_folder(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    SHARED.make_folder(folder).map_err(|why| Error::File { path: folder.into(), why })?;
     let unfinished = place.with_extension(format!("{}.new", crate::clock::next_number()));
     let mut result = run(ffmpeg, nice, &arguments(file, geometry, true, &unfinished)).await;
     if result.is_err() {
@@ -94,7 +116,7 @@ pub async fn make(
         result = run(ffmpeg, nice, &arguments(file, geometry, false, &unfinished)).await;
     }
     let result = result.and_then(|()| {
-        std::fs::rename(&unfinished, place).map_err(|error| format!("{}: {error}", place.display()))
+        std::fs::rename(&unfinished, place).map_err(|why| Error::File { path: place.into(), why })
     });
     if result.is_err() {
         let _ = std::fs::remove_file(&unfinished);
@@ -102,17 +124,17 @@ pub async fn make(
     result
 }
 
-async fn run(ffmpeg: &Path, nice: u8, arguments: &[OsString]) -> Result<(), String> {
+async fn run(ffmpeg: &Path, nice: u8, arguments: &[OsString]) -> Result<(), Error> {
     let output = command(ffmpeg, arguments, nice).stdin(std::process::Stdio::null()).output();
     let output = tokio::time::timeout(PATIENCE, output)
         .await
-        .map_err(|_| format!("ffmpeg took more than {} s", PATIENCE.as_secs()))?
-        .map_err(|error| format!("ffmpeg: {error}"))?;
+        .map_err(|_| Error::TooSlow)?
+        .map_err(Error::NotStarted)?;
     if output.status.success() {
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    Err(format!("ffmpeg: {}", errors.lines().next().unwrap_or("failed without a message")))
+    Err(Error::Failed(errors.lines().next().unwrap_or("failed without a message").to_owned()))
 }
 
 /// With the file's own sound, or with silence.

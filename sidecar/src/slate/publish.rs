@@ -1,24 +1,16 @@
 //! Publishes the slate until its time is over, or until nginx closes the connection: somebody else publishes then.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
-use weir_model::Secret;
-use weir_model::token::{Action, Claims, Signer, Subject};
 use weir_rtmp::client::Event;
 use weir_rtmp::url::Url;
 
 use super::clip::Clip;
-use crate::clock;
 use crate::config::RtmpServer;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{Error, accepted};
-use crate::streams::StreamId;
-
-/// A token is used at once.
-const TOKEN_SECONDS: u64 = 60;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,42 +21,23 @@ pub enum End {
     GaveWay,
 }
 
+/// A `server` block that listens on a unix socket alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stream's server block listens on {0}")]
+pub struct NoAddress(String);
+
 /// Where the `server` block listens whose first address is `block`; `known` is the one that the configuration names, at the same
 /// nginx.
-pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, String> {
+pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, NoAddress> {
     if block.is_empty() {
         return Ok(known.clone());
     }
-    let address: SocketAddr =
-        block.parse().map_err(|_| format!("the stream's server block listens on {block}"))?;
+    let address: SocketAddr = block.parse().map_err(|_| NoAddress(block.to_owned()))?;
     let host = match address.ip() {
         any if any.is_unspecified() => known.host.clone(),
         ip => ip.to_string(),
     };
     Ok(RtmpServer { host, port: address.port() })
-}
-
-/// Where the stream is published, with a token that says that it gives way to every other publisher.
-pub fn url(server: &RtmpServer, secret_file: &Path, (app, name): &StreamId) -> Result<Url, String> {
-    let named = |why: String| format!("secret_file {}: {why}", secret_file.display());
-    let secret = std::fs::read_to_string(secret_file).map(Secret::new).map_err(|e| named(e.to_string()))?;
-    let signer = Signer::new(secret.expose().as_bytes()).map_err(|e| named(e.to_string()))?;
-    let token = signer.mint(&Claims {
-        sub: Subject { app: app.clone(), stream: Some(name.clone()) },
-        act: Action::Publish,
-        exp: clock::now().plus_seconds(TOKEN_SECONDS),
-        nbf: None,
-        ip: None,
-        yields: true,
-    });
-    Ok(Url {
-        tls: false,
-        credentials: None,
-        host: server.host.trim_matches(['[', ']']).to_owned(),
-        port: server.port,
-        app: app.to_string(),
-        name: format!("{name}?token={}", token.expose()),
-    })
 }
 
 /// Begins to publish. An error when nginx does not take the stream.

@@ -15,9 +15,9 @@ use tokio::process::{ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::output::{self, Line};
 use super::progress::{Progress, Reader};
+use super::shared::Shared;
 
 /// Children of a program that is gone may hold its standard error open; nobody waits for them longer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub struct Launch<'a> {
 
 /// What a child does.
 #[derive(Debug)]
-pub enum Event {
+pub enum ChildEvent {
     /// It says how far it is.
     Progress(Progress),
     /// It is gone, and reaped.
@@ -93,20 +93,20 @@ impl Child {
     }
 
     /// Waits for what it does next; may be dropped and called again.
-    pub async fn next(&mut self) -> Event {
+    pub async fn next(&mut self) -> ChildEvent {
         loop {
-            let Some(progress) = &mut self.progress else { return Event::Exited(self.wait().await) };
+            let Some(progress) = &mut self.progress else { return ChildEvent::Exited(self.wait().await) };
             tokio::select! {
                 line = progress.next_line() => match line {
                     Ok(Some(line)) => {
                         if let Some(progress) = self.reader.line(&line) {
-                            return Event::Progress(progress);
+                            return ChildEvent::Progress(progress);
                         }
                     }
                     // It may have closed its standard output, and live.
                     Ok(None) | Err(_) => self.progress = None,
                 },
-                status = self.process.wait() => return Event::Exited(status.unwrap_or_default()),
+                status = self.process.wait() => return ChildEvent::Exited(status.unwrap_or_default()),
             }
         }
     }
