@@ -70,9 +70,10 @@ WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount a 
 # What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
 PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
 
-# The module's crate has no tests of its own: its symbols are nginx's, so nothing but nginx can link it. tests/ runs it.
+# The module and the fence beneath it have no tests of their own: their symbols are nginx's, so nothing but nginx can link them.
+# tests/ runs them.
 # Every command selects the same packages: with another selection cargo builds all dependencies a second time.
-TESTED := --locked --workspace --exclude weir-ngx-module
+TESTED := --locked --workspace --exclude weir-ngx-module --exclude ngx-rtmp
 CARGO_TEST := $(CARGO) test --no-fail-fast $(TESTED)
 
 test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind

@@ -1,4 +1,4 @@
-//! Build script of `ngx-module`: binds the types of nginx-rtmp to Rust.
+//! Build script of `ngx-rtmp`: binds the types of nginx-rtmp to Rust.
 //!
 //! The headers of nginx are found by nginx-sys, whose build script runs before this one; those of nginx-rtmp
 //! by `NGINX_RTMP_SOURCE_DIR`. `make headers` prepares both from Debian's packages and `.cargo/config.toml`

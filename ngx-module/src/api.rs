@@ -13,59 +13,36 @@ mod streams;
 mod targets;
 mod tokens;
 
-pub use list::Pieces;
-
+pub use ngx_rtmp::request::{Response, Step};
+use ngx_rtmp::{conf::ServerName, request};
 use weir_model::{
-    Digest,
+    ClientAddr, Digest,
     api::{
         ApiError,
         route::{self, Found, NotFound, Route},
     },
-    origin::Foreign,
+    origin::{self, Foreign},
 };
 
 use crate::{
-    ffi::request::{Head, Waiting},
     runtime::{self, Runtime},
     state::Outcome,
+    weir::Weir,
 };
 use std::rc::Rc;
 
 /// The longest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// An answer.
-pub struct Response {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// Further headers.
-    pub headers: Vec<(&'static str, &'static str)>,
-    /// The body.
-    pub body: String,
-}
+/// What a request says, apart from its body.
+pub type Head<'r> = request::Head<'r, Weir>;
 
-/// What comes next for a request.
-pub enum Step {
-    /// It is answered.
-    Answer(Response),
-    /// This sees to it that it is answered later.
-    Suspend(Box<dyn FnOnce(Waiting)>),
-    /// It is answered piece by piece.
-    Pieces(Pieces),
-    /// It is answered with events from here on, until the client leaves.
-    Follow(events::Position),
-}
-
-impl Response {
-    fn json(status: u16, body: &impl serde::Serialize) -> Response {
-        match serde_json::to_string(body) {
-            Ok(body) => Response { status, content_type: "application/json", headers: Vec::new(), body },
-            Err(error) => Response::json(
-                500,
-                &serde_json::json!({"error": {"code": "internal", "message": error.to_string()}}),
-            ),
+/// An answer in JSON.
+fn json(status: u16, body: &impl serde::Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(body) => Response { status, content_type: "application/json", headers: Vec::new(), body },
+        Err(error) => {
+            json(500, &serde_json::json!({"error": {"code": "internal", "message": error.to_string()}}))
         }
     }
 }
@@ -74,31 +51,31 @@ impl Response {
 fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcome) -> Response {
     let doubt = match outcome {
         Ok(done) => done.doubt,
-        Err(error) => return error.into(),
+        Err(error) => return problem(error),
     };
-    let Some(doubt) = doubt else { return Response::json(status, body) };
+    let Some(doubt) = doubt else { return json(status, body) };
     let warning = format!("the change is in force, but may be lost if the machine loses power: {doubt}");
     let mut body = serde_json::json!(body);
     if let Some(fields) = body.as_object_mut() {
         fields.insert("warning".to_owned(), warning.into());
     }
-    Response::json(status, &body)
+    json(status, &body)
 }
 
-impl From<ApiError> for Response {
-    fn from(error: ApiError) -> Response {
-        let headers = match error.status {
-            401 => vec![("WWW-Authenticate", "Bearer")],
-            _ => Vec::new(),
-        };
-        Response { status: error.status, content_type: "application/json", headers, body: error.to_json() }
-    }
+/// The answer that says what is wrong.
+#[must_use]
+pub fn problem(error: ApiError) -> Response {
+    let headers = match error.status {
+        401 => vec![("WWW-Authenticate", "Bearer")],
+        _ => Vec::new(),
+    };
+    Response { status: error.status, content_type: "application/json", headers, body: error.to_json() }
 }
 
 /// The answer to a body of more than [`MAX_BODY`] bytes.
 #[must_use]
 pub fn body_too_large() -> Response {
-    ApiError::too_large(format!("the body is larger than {MAX_BODY} bytes")).into()
+    problem(ApiError::too_large(format!("the body is larger than {MAX_BODY} bytes")))
 }
 
 /// Whether a request may be made at all, before its body is read.
@@ -108,14 +85,14 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
             let (scheme, given) =
                 head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
             if !scheme.eq_ignore_ascii_case("bearer") || Digest::of(given.trim().as_bytes()) != *token {
-                return Err(ApiError::unauthorized("send the header \"Authorization: Bearer TOKEN\"").into());
+                let error = ApiError::unauthorized("send the header \"Authorization: Bearer TOKEN\"");
+                return Err(problem(error));
             }
         }
-        None if !head.client.is_local() => {
-            return Err(ApiError::forbidden(
+        None if !is_local(head) => {
+            return Err(problem(ApiError::forbidden(
                 "only clients of this machine may use the API: set \"weir_api_token\" to allow others",
-            )
-            .into());
+            )));
         }
         // A browser on this machine is a client of this machine, whatever page it shows.
         None => own(head)?,
@@ -127,9 +104,8 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
     });
     // A form on another site can send a request with the admin's cookies, but not with this type.
     if changes && !json {
-        return Err(
-            ApiError::unsupported_media_type("send the header \"Content-Type: application/json\"").into()
-        );
+        let error = ApiError::unsupported_media_type("send the header \"Content-Type: application/json\"");
+        return Err(problem(error));
     }
     if head.content_length.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(body_too_large());
@@ -137,15 +113,37 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
     Ok(())
 }
 
+/// Whether a client of this machine asks.
+#[must_use]
+pub fn is_local(head: &Head<'_>) -> bool {
+    head.client.map_or(ClientAddr::Unix, ClientAddr::Ip).is_local()
+}
+
 /// Refuses what a page of another site sends, where it is trusted for where it comes from.
 pub fn own(head: &Head<'_>) -> Result<(), Response> {
-    let advice = match &head.foreign {
+    let foreign = match foreign(head) {
         Ok(()) => return Ok(()),
-        Err(Foreign::Host(_)) => ", or add the name to \"server_name\"",
-        Err(Foreign::Origin(_)) => "",
+        Err(foreign) => foreign,
     };
-    let problem = head.foreign.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    Err(ApiError::forbidden(format!("{problem}{advice}")).into())
+    let advice = match foreign {
+        Foreign::Host(_) => ", or add the name to \"server_name\"",
+        Foreign::Origin(_) => "",
+    };
+    Err(problem(ApiError::forbidden(format!("{foreign}{advice}"))))
+}
+
+/// Whether a page of another site sent a request, as far as the headers tell.
+fn foreign(head: &Head<'_>) -> Result<(), Foreign> {
+    let is_own_name = |host: &str| {
+        head.server_names.iter().any(|name| match name {
+            ServerName::Text(name) => origin::is_name(name, host),
+            ServerName::Pattern(pattern) => head.matches(pattern, host),
+        })
+    };
+    for host in [head.host, head.host_header].into_iter().flatten() {
+        origin::check(Some(host), [], is_own_name)?;
+    }
+    origin::check(head.host, head.origins.iter().copied(), is_own_name)
 }
 
 /// A request that was admitted, with what it needs.
@@ -161,10 +159,10 @@ type Answer = Result<Step, ApiError>;
 /// Finds the handler and calls it.
 pub fn dispatch(head: &Head<'_>, body: &[u8]) -> Step {
     let Some(runtime) = runtime::current() else {
-        return Step::Answer(ApiError::not_found("no zone is configured").into());
+        return Step::Answer(problem(ApiError::not_found("no zone is configured")));
     };
     let call = Call { runtime, head, body };
-    route(&call).unwrap_or_else(|error| Step::Answer(error.into()))
+    route(&call).unwrap_or_else(|error| Step::Answer(problem(error)))
 }
 
 fn route(call: &Call<'_>) -> Answer {
@@ -214,7 +212,7 @@ fn path<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
 }
 
 fn answer(status: u16, body: &impl serde::Serialize) -> Answer {
-    Ok(Step::Answer(Response::json(status, body)))
+    Ok(Step::Answer(json(status, body)))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], ApiError> {

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use ngx_rtmp::conf::{Application, Block, Context, Directive, Location, Main, Place};
 use weir_model::{
     AppName, Digest, StreamName,
     duplicate::Duplicate,
@@ -13,28 +14,24 @@ use weir_model::{
     verdict::Policy,
 };
 
-use crate::{
-    ffi::{
-        conf::{Block, Context, Directive, context},
-        process,
-    },
-    settings::{AppSettings, LocationSettings, MainSettings},
-};
+use crate::{process, weir::Weir};
+
+/// What a directive is read with.
+type Cx<'c, B> = Context<'c, Weir, B>;
 
 /// Declares a directive.
 macro_rules! directive {
-    ($(#[$doc:meta])* $type:ident($settings:ty) $name:literal, $context:expr, $block:ident, $set:expr) => {
+    ($(#[$doc:meta])* $type:ident($block:ty) $name:literal, $place:expr, $set:expr) => {
         $(#[$doc])*
         pub struct $type;
 
-        impl Directive for $type {
-            type Settings = $settings;
+        impl Directive<Weir> for $type {
+            type Block = $block;
             const NAME: &'static CStr = $name;
-            const CONTEXT: usize = $context;
-            const BLOCK: Block = Block::$block;
-            fn set(settings: &mut $settings, cx: &mut Context<'_>) -> Result<(), String> {
-                let set: fn(&mut $settings, &mut Context<'_>) -> Result<(), String> = $set;
-                set(settings, cx)
+            const PLACE: Place<$block> = $place;
+            fn set(cx: &mut Cx<'_, $block>) -> Result<(), String> {
+                let set: fn(&mut Cx<'_, $block>) -> Result<(), String> = $set;
+                set(cx)
             }
         }
     };
@@ -42,103 +39,100 @@ macro_rules! directive {
 
 directive!(
     /// `weir_zone SIZE [state=FILE];`
-    WeirZone(MainSettings) c"weir_zone", context::MAIN | context::ONE_OR_TWO, Main, zone
+    WeirZone(Main) c"weir_zone", Place::MAIN.one_or_two(), zone
 );
 directive!(
     /// `weir_secret FILE;`
-    WeirSecret(MainSettings) c"weir_secret", context::MAIN | context::ONE, Main, secret
+    WeirSecret(Main) c"weir_secret", Place::MAIN.one(), secret
 );
 directive!(
     /// `weir_publish off | key | open;`
-    WeirPublish(AppSettings) c"weir_publish", context::RTMP | context::ONE, Application, publish
+    WeirPublish(Application) c"weir_publish", Place::RTMP.one(), publish
 );
 directive!(
     /// `weir_key_file FILE;`
-    WeirKeyFile(AppSettings) c"weir_key_file", context::APPLICATION | context::ONE, Application, key_file
+    WeirKeyFile(Application) c"weir_key_file", Place::APPLICATION.one(), key_file
 );
 directive!(
     /// `weir_duplicate reject | takeover;`
-    WeirDuplicate(AppSettings) c"weir_duplicate", context::RTMP | context::ONE, Application, duplicate
+    WeirDuplicate(Application) c"weir_duplicate", Place::RTMP.one(), duplicate
 );
 directive!(
     /// `weir_drain_timeout TIME;`
-    WeirDrainTimeout(AppSettings) c"weir_drain_timeout", context::RTMP_SERVER | context::ONE, Application, drain_timeout
+    WeirDrainTimeout(Application) c"weir_drain_timeout", Place::RTMP_SERVER.one(), drain_timeout
 );
 directive!(
     /// `weir_guard on | off;`
-    WeirGuard(AppSettings) c"weir_guard", context::RTMP_SERVER | context::ONE, Application, guard
+    WeirGuard(Application) c"weir_guard", Place::RTMP_SERVER.one(), guard
 );
 directive!(
     /// `weir_session_timeout TIME;`
-    WeirSessionTimeout(AppSettings) c"weir_session_timeout", context::RTMP_SERVER | context::ONE, Application,
-    session_timeout
+    WeirSessionTimeout(Application) c"weir_session_timeout", Place::RTMP_SERVER.one(),     session_timeout
 );
 directive!(
     /// `weir_idle_publisher TIME;`
-    WeirIdlePublisher(AppSettings) c"weir_idle_publisher", context::RTMP | context::ONE, Application,
-    idle_publisher
+    WeirIdlePublisher(Application) c"weir_idle_publisher", Place::RTMP.one(),     idle_publisher
 );
 directive!(
     /// `weir_limit_unauthenticated N;`
-    WeirLimitUnauthenticated(AppSettings) c"weir_limit_unauthenticated", context::RTMP_SERVER | context::ONE,
-    Application, limit_unauthenticated
+    WeirLimitUnauthenticated(Application) c"weir_limit_unauthenticated", Place::RTMP_SERVER.one(), limit_unauthenticated
 );
 directive!(
     /// `weir_min_free SIZE;`
-    WeirMinFree(AppSettings) c"weir_min_free", context::APPLICATION | context::ONE, Application, min_free
+    WeirMinFree(Application) c"weir_min_free", Place::APPLICATION.one(), min_free
 );
 directive!(
     /// `weir_push on | off;`
-    WeirPush(AppSettings) c"weir_push", context::RTMP | context::ONE, Application, push
+    WeirPush(Application) c"weir_push", Place::RTMP.one(), push
 );
 directive!(
     /// `weir_push_to URL [name=NAME];`
-    WeirPushTo(AppSettings) c"weir_push_to", context::APPLICATION | context::ONE_OR_TWO, Application, push_to
+    WeirPushTo(Application) c"weir_push_to", Place::APPLICATION.one_or_two(), push_to
 );
 directive!(
     /// `weir_push_allow CIDR | all;`
-    WeirPushAllow(AppSettings) c"weir_push_allow", context::RTMP | context::ONE, Application, push_allow
+    WeirPushAllow(Application) c"weir_push_allow", Place::RTMP.one(), push_allow
 );
 directive!(
     /// `weir_push_deny CIDR | all;`
-    WeirPushDeny(AppSettings) c"weir_push_deny", context::RTMP | context::ONE, Application, push_deny
+    WeirPushDeny(Application) c"weir_push_deny", Place::RTMP.one(), push_deny
 );
 directive!(
     /// `weir_tls_verify on | off;`
-    WeirTlsVerify(AppSettings) c"weir_tls_verify", context::RTMP | context::ONE, Application, tls_verify
+    WeirTlsVerify(Application) c"weir_tls_verify", Place::RTMP.one(), tls_verify
 );
 directive!(
     /// `weir_resolver ADDRESS ... [valid=TIME] [ipv6=on|off];`
-    WeirResolver(MainSettings) c"weir_resolver", context::MAIN | context::ONE_OR_MORE, Main, resolver
+    WeirResolver(Main) c"weir_resolver", Place::MAIN.one_or_more(), resolver
 );
 directive!(
     /// `weir_trusted_certificate FILE;`
-    WeirTrustedCertificate(MainSettings) c"weir_trusted_certificate", context::MAIN | context::ONE, Main,
-    trusted_certificate
+    WeirTrustedCertificate(Main) c"weir_trusted_certificate", Place::MAIN.one(),     trusted_certificate
 );
 directive!(
     /// `weir_api;`
-    WeirApi(LocationSettings) c"weir_api", context::LOCATION | context::NONE, Location, api
+    WeirApi(Location) c"weir_api", Place::LOCATION.none(), api
 );
 directive!(
     /// `weir_stat [html|xml|json|prometheus] [full];`
-    WeirStat(LocationSettings) c"weir_stat", context::LOCATION | context::UP_TO_TWO, Location, stat
+    WeirStat(Location) c"weir_stat", Place::LOCATION.up_to_two(), stat
 );
 directive!(
     /// `weir_api_token FILE;`
-    WeirApiToken(LocationSettings) c"weir_api_token", context::HTTP | context::ONE, Location, api_token
+    WeirApiToken(Location) c"weir_api_token", Place::HTTP.one(), api_token
 );
 
 const TWICE: &str = "the directive is duplicate";
 
-fn zone(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    if settings.zone_size != 0 {
+fn zone(cx: &mut Cx<'_, Main>) -> Result<(), String> {
+    if cx.settings().zone_size != 0 {
         return Err(TWICE.to_owned());
     }
     let arguments: Vec<String> = cx.arguments()?.into_iter().map(str::to_owned).collect();
     let (size, rest) = arguments.split_first().ok_or("a size is missing")?;
-    settings.zone_size = cx.size(size)?;
-    if settings.zone_size < weir_zone::MIN_SIZE {
+    let bytes = cx.size(size)?;
+    cx.settings().zone_size = bytes;
+    if bytes < weir_zone::MIN_SIZE {
         let least = weir_zone::MIN_SIZE / 1024;
         return Err(format!("size \"{size}\" is too small, the least is \"{least}k\""));
     }
@@ -147,12 +141,12 @@ fn zone(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String>
         let file =
             file.ok_or_else(|| format!("invalid parameter \"{argument}\", expected \"state=FILE\""))?;
         let path = cx.path(file)?;
-        settings.state = read_state(&path)?;
-        settings.state_path = Some(path);
+        cx.settings().state = read_state(&path)?;
+        cx.settings().state_path = Some(path);
     }
-    settings.place = cx.place();
-    let size = settings.zone_size;
-    cx.add_zone(size, settings)
+    let place = cx.place();
+    cx.settings().place = place;
+    cx.add_zone(bytes)
 }
 
 /// The state file, `None` when there is none yet.
@@ -167,82 +161,88 @@ fn read_state(path: &std::path::Path) -> Result<Option<(State, Digest)>, String>
     }
 }
 
-fn secret(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    if settings.signer.is_some() {
+fn secret(cx: &mut Cx<'_, Main>) -> Result<(), String> {
+    if cx.settings().signer.is_some() {
         return Err(TWICE.to_owned());
     }
     let file = cx.argument()?.to_owned();
     let (path, bytes) = cx.read_secret(&file)?;
     let signer = Signer::new(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-    settings.signer = Some(signer);
-    settings.needs_zone.get_or_insert(("weir_secret", cx.place()));
+    cx.settings().signer = Some(signer);
+    needs_zone(cx, "weir_secret");
     Ok(())
 }
 
-fn publish(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn publish(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let policy = one_of(cx, &[("off", Policy::Off), ("key", Policy::Key), ("open", Policy::Open)])?;
-    assign(&mut settings.publish, policy)?;
+    assign(&mut cx.settings().publish, policy)?;
     needs_zone(cx, "weir_publish");
     Ok(())
 }
 
-fn duplicate(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn duplicate(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let policy = one_of(cx, &[("reject", Duplicate::Reject), ("takeover", Duplicate::Takeover)])?;
-    assign(&mut settings.duplicate, policy)?;
+    assign(&mut cx.settings().duplicate, policy)?;
     needs_zone(cx, "weir_duplicate");
     Ok(())
 }
 
-fn drain_timeout(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn drain_timeout(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let argument = cx.argument()?.to_owned();
-    assign(&mut settings.drain_timeout_ms, cx.milliseconds(&argument)?)?;
+    let value = cx.milliseconds(&argument)?;
+    assign(&mut cx.settings().drain_timeout_ms, value)?;
     needs_zone(cx, "weir_drain_timeout");
     Ok(())
 }
 
-fn guard(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    assign(&mut settings.guard, one_of(cx, &[("on", true), ("off", false)])?)?;
+fn guard(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    let value = one_of(cx, &[("on", true), ("off", false)])?;
+    assign(&mut cx.settings().guard, value)?;
     needs_zone(cx, "weir_guard");
     Ok(())
 }
 
-fn session_timeout(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn session_timeout(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let argument = cx.argument()?.to_owned();
-    assign(&mut settings.session_timeout_ms, cx.milliseconds(&argument)?)?;
+    let value = cx.milliseconds(&argument)?;
+    assign(&mut cx.settings().session_timeout_ms, value)?;
     needs_zone(cx, "weir_session_timeout");
     Ok(())
 }
 
-fn idle_publisher(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn idle_publisher(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let argument = cx.argument()?.to_owned();
-    assign(&mut settings.idle_publisher_ms, cx.milliseconds(&argument)?)?;
+    let value = cx.milliseconds(&argument)?;
+    assign(&mut cx.settings().idle_publisher_ms, value)?;
     needs_zone(cx, "weir_idle_publisher");
     Ok(())
 }
 
-fn limit_unauthenticated(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn limit_unauthenticated(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let argument = cx.argument()?;
     let limit = argument.parse().ok().filter(|limit| *limit > 0);
     let limit = limit.ok_or_else(|| format!("invalid number \"{argument}\", expected for example \"32\""))?;
-    assign(&mut settings.limit_unauthenticated, limit)?;
+    assign(&mut cx.settings().limit_unauthenticated, limit)?;
     needs_zone(cx, "weir_limit_unauthenticated");
     Ok(())
 }
 
-fn min_free(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn min_free(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let argument = cx.argument()?.to_owned();
-    assign(&mut settings.min_free, cx.offset(&argument)?)?;
+    let value = cx.offset(&argument)?;
+    assign(&mut cx.settings().min_free, value)?;
     needs_zone(cx, "weir_min_free");
     Ok(())
 }
 
-fn push(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    assign(&mut settings.push, one_of(cx, &[("on", true), ("off", false)])?)?;
+fn push(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    let value = one_of(cx, &[("on", true), ("off", false)])?;
+    assign(&mut cx.settings().push, value)?;
     needs_zone(cx, "weir_push");
     Ok(())
 }
 
-fn push_to(_settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn push_to(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     needs_zone(cx, "weir_push_to");
     let app = cx.application()?;
     let app = AppName::parse(app.as_bytes()).map_err(|error| format!("application \"{app}\": {error}"))?;
@@ -270,25 +270,25 @@ fn push_to(_settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Stri
     Ok(())
 }
 
-fn push_allow(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    push_rule(settings, cx, true)
+fn push_allow(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    push_rule(cx, true)
 }
 
-fn push_deny(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    push_rule(settings, cx, false)
+fn push_deny(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    push_rule(cx, false)
 }
 
-fn push_rule(settings: &mut AppSettings, cx: &mut Context<'_>, allow: bool) -> Result<(), String> {
+fn push_rule(cx: &mut Cx<'_, Application>, allow: bool) -> Result<(), String> {
     let argument = cx.argument()?;
     let addresses = argument.parse().map_err(|error| format!("invalid value \"{argument}\", {error}"))?;
-    settings.push_rules.push(Rule { allow, addresses });
+    cx.settings().push_rules.push(Rule { allow, addresses });
     needs_zone(cx, if allow { "weir_push_allow" } else { "weir_push_deny" });
     Ok(())
 }
 
-fn tls_verify(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn tls_verify(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let verify = one_of(cx, &[("on", true), ("off", false)])?;
-    assign(&mut settings.tls_verify, verify)?;
+    assign(&mut cx.settings().tls_verify, verify)?;
     needs_zone(cx, "weir_tls_verify");
     if !verify {
         cx.warn(
@@ -298,21 +298,21 @@ fn tls_verify(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), St
     Ok(())
 }
 
-fn resolver(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    settings.needs_zone.get_or_insert(("weir_resolver", cx.place()));
-    cx.add_resolver(settings)
+fn resolver(cx: &mut Cx<'_, Main>) -> Result<(), String> {
+    needs_zone(cx, "weir_resolver");
+    cx.add_resolver()
 }
 
-fn trusted_certificate(settings: &mut MainSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn trusted_certificate(cx: &mut Cx<'_, Main>) -> Result<(), String> {
     let file = cx.argument()?.to_owned();
     let (path, _) = cx.read(&file)?;
-    assign(&mut settings.trusted_certificate, path)?;
-    settings.needs_zone.get_or_insert(("weir_trusted_certificate", cx.place()));
+    assign(&mut cx.settings().trusted_certificate, path)?;
+    needs_zone(cx, "weir_trusted_certificate");
     Ok(())
 }
 
-fn key_file(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    if std::mem::replace(&mut settings.key_file, true) {
+fn key_file(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    if std::mem::replace(&mut cx.settings().key_file, true) {
         return Err(TWICE.to_owned());
     }
     needs_zone(cx, "weir_key_file");
@@ -327,8 +327,8 @@ fn key_file(settings: &mut AppSettings, cx: &mut Context<'_>) -> Result<(), Stri
     Ok(())
 }
 
-fn api(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
-    if std::mem::replace(&mut settings.api, true) {
+fn api(cx: &mut Cx<'_, Location>) -> Result<(), String> {
+    if std::mem::replace(&mut cx.settings().api, true) {
         return Err(TWICE.to_owned());
     }
     cx.serve_api();
@@ -336,7 +336,7 @@ fn api(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), Stri
     Ok(())
 }
 
-fn stat(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn stat(cx: &mut Cx<'_, Location>) -> Result<(), String> {
     let (mut format, mut full) = (None, false);
     for argument in cx.arguments()? {
         match argument {
@@ -347,13 +347,13 @@ fn stat(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), Str
             )?,
         }
     }
-    assign(&mut settings.stat, (format.unwrap_or_default(), full))?;
+    assign(&mut cx.settings().stat, (format.unwrap_or_default(), full))?;
     cx.serve_stat();
     needs_zone(cx, "weir_stat");
     Ok(())
 }
 
-fn api_token(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<(), String> {
+fn api_token(cx: &mut Cx<'_, Location>) -> Result<(), String> {
     let file = cx.argument()?.to_owned();
     let (path, bytes) = cx.read_secret(&file)?;
     let token = bytes.trim_ascii();
@@ -361,7 +361,7 @@ fn api_token(settings: &mut LocationSettings, cx: &mut Context<'_>) -> Result<()
         let path = path.display();
         return Err(format!("{path}: expected one line of at least 16 printable characters, the token"));
     }
-    assign(&mut settings.api_token, Digest::of(token))?;
+    assign(&mut cx.settings().api_token, Digest::of(token))?;
     needs_zone(cx, "weir_api_token");
     Ok(())
 }
@@ -373,7 +373,7 @@ fn assign<T>(setting: &mut Option<T>, value: T) -> Result<(), String> {
     }
 }
 
-fn one_of<T: Copy>(cx: &Context<'_>, known: &[(&str, T)]) -> Result<T, String> {
+fn one_of<T: Copy, B: Block<Weir>>(cx: &Cx<'_, B>, known: &[(&str, T)]) -> Result<T, String> {
     let argument = cx.argument()?;
     known.iter().find(|(name, _)| *name == argument).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
@@ -381,7 +381,7 @@ fn one_of<T: Copy>(cx: &Context<'_>, known: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
-fn needs_zone(cx: &mut Context<'_>, directive: &'static str) {
+fn needs_zone<B: Block<Weir>>(cx: &mut Cx<'_, B>, directive: &'static str) {
     let place = cx.place();
     cx.main().needs_zone.get_or_insert((directive, place));
 }

@@ -3,21 +3,20 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
+use ngx_rtmp::{
+    disk::{self, Facts, Watch},
+    local,
+    log::{self, Level},
+    thread,
+};
 use weir_model::guard::space::Space;
 
-use crate::{
-    ffi::{
-        disk::{self, Facts},
-        log::{self, Level},
-        process::{self, Local},
-        session::Session,
-        thread,
-    },
-    runtime::Runtime,
-};
+use crate::{pools, process, runtime::Runtime, session::Session, settings::AppSettings};
 
-/// A look at the disks is under way.
-static LOOKING: Local<bool> = Local::new(false);
+local! {
+    /// A look at the disks is under way.
+    static LOOKING: bool = false;
+}
 
 /// Once a second: asks on a thread how much is free, for a disk may take its time.
 pub fn look() {
@@ -25,7 +24,7 @@ pub fn look() {
     if folders.is_empty() || LOOKING.with(|looking| std::mem::replace(looking, true)) {
         return;
     }
-    let begun = thread::run_alone(thread::Pool::Disk, move || {
+    let begun = thread::run_alone(pools::DISK, move || {
         let spaces = spaces_of(folders);
         Box::new(move || {
             LOOKING.with(|looking| *looking = false);
@@ -40,14 +39,31 @@ pub fn look() {
 /// A session is about to write a frame, or the end of its files. A disk may be filled within less time than
 /// there is between two looks, and who writes to a full one is left with a file that is closed or cut short.
 pub fn before_writing(session: &Session) {
-    let short = session.settings().and_then(|settings| disk::short_of_space(settings, process::uptime()));
+    let is_short = |space: disk::Space, min_free| of_system(space).is_short(min_free, false);
+    let now_ms = process::uptime().as_millis();
+    let short = session.settings().and_then(|settings| disk::short_of_space(settings, now_ms, is_short));
     if let Some(facts) = short {
         decide(&spaces_of(facts.paths));
     }
 }
 
 fn spaces_of(folders: Vec<PathBuf>) -> HashMap<PathBuf, Space> {
-    folders.into_iter().filter_map(|folder| disk::space(&folder).map(|space| (folder, space))).collect()
+    let space = |folder: PathBuf| disk::space(&folder).map(|space| (folder, of_system(space)));
+    folders.into_iter().filter_map(space).collect()
+}
+
+fn of_system(space: disk::Space) -> Space {
+    Space { free: space.free, total: space.total }
+}
+
+/// Whether the files of an application are watched.
+#[must_use]
+pub fn watch(settings: &AppSettings) -> Watch {
+    match settings.min_free {
+        _ if !settings.guard() => Watch::No,
+        Some(0) => Watch::No,
+        min_free => Watch::For { min_free },
+    }
 }
 
 fn decide(spaces: &HashMap<PathBuf, Space>) {

@@ -7,6 +7,7 @@ pub mod enhanced;
 pub mod guard;
 pub mod guests;
 pub mod live;
+pub mod message;
 pub mod outgoing;
 pub mod play;
 pub mod publish;
@@ -16,20 +17,15 @@ pub mod spread;
 
 use std::rc::Rc;
 
+use ngx_rtmp::{local, log::Level};
 use weir_model::{KeyId, guard::early::Early, refusal::Topic};
 
 use crate::{
-    ffi::{
-        codec_header::CodecHeader,
-        incoming::Receiver,
-        log::Level,
-        process::{self, Local},
-        push::Dialing,
-        session::Session,
-        timer::SessionTimer,
-    },
+    process,
     push::{self, Push},
     runtime::{self, Runtime},
+    session::Session,
+    session::SessionExt as _,
     worker,
 };
 use guard::Guarded;
@@ -56,23 +52,16 @@ pub struct SessionState {
     pub own_player: bool,
     /// Where its stream is pushed to.
     pub pushes: Vec<Push>,
-    /// For a connection to a target that is not up yet.
-    pub dialing: Option<Box<Dialing>>,
     /// What the guard knows of it, where it stands before it.
     pub guard: Option<Guarded>,
     /// For a connection that nginx made.
     pub outgoing: Option<Outgoing>,
-    /// By what a connection is read whose bytes are counted.
-    pub receiver: Option<Receiver>,
     /// Headers that came before its stream is live.
     early: Early,
     /// What it publishes, where nginx-rtmp does not know the codecs.
     pub enhanced: enhanced::Enhanced,
-    /// The configuration of the decoder of its pictures, likewise.
-    pub header: CodecHeader,
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
     closing: Option<Lingering>,
-    timer: Option<SessionTimer>,
 }
 
 impl SessionState {
@@ -88,7 +77,9 @@ struct Lingering {
     counted: bool,
 }
 
-static LINGERING: Local<usize> = Local::new(0);
+local! {
+    static LINGERING: usize = 0;
+}
 
 impl Lingering {
     /// `None` when there are many already.
@@ -227,7 +218,7 @@ fn close_soon(session: &mut Session) {
     match session.state() {
         Some(state) if lingering.is_some() => {
             state.closing = lingering;
-            arm(session, LINGER_MS);
+            session.arm_timer(LINGER_MS);
         }
         _ => session.close(),
     }
@@ -238,12 +229,5 @@ pub fn linger(session: &mut Session) {
     if let Some(state) = session.state() {
         state.closing = Some(Lingering { counted: false });
     }
-    arm(session, GOODBYE_MS);
-}
-
-fn arm(session: &mut Session, ms: usize) {
-    let fresh = session.timer();
-    if let Some(state) = session.state() {
-        state.timer.get_or_insert(fresh).arm(ms);
-    }
+    session.arm_timer(GOODBYE_MS);
 }

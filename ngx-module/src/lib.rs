@@ -2,7 +2,7 @@
 //!
 //! # The life of a publish
 //!
-//! 1. nginx-rtmp reads the AMF command `publish`. [`ffi::chain`] stands in its table of commands, so it sees
+//! 1. nginx-rtmp reads the AMF command `publish`. The fence stands in its table of commands, so it sees
 //!    the command before nginx-rtmp logs its name.
 //! 2. [`hooks::publish::on_publish`] takes apart what is presented, finds the key in the zone and asks the model for
 //!    a verdict. A refusal is told to the client, and the connection is closed.
@@ -24,37 +24,45 @@
 //! | [`disk`] | free space for what nginx-rtmp writes |
 //! | [`snapshot`], [`stat`] | what is live, for the API and for `weir_stat` |
 //! | [`api`] | the JSON API, one file a resource |
-//! | [`ffi`] | all unsafe code |
+//! | [`module`] | all traits of the fence, the crate `ngx_rtmp` |
+//! | [`configuration`] | a configuration: read, checked, and in force |
 //!
 //! # Floors
 //!
 //! A file imports only from lines below its own. What does not is counted in `tests/tests/layers`.
 //!
 //! ```floors
-//! ffi/export
-//! api worker stat advice
+//! module
+//! api configuration worker stat advice
 //! hooks
 //! push disk
 //! state snapshot
+//! session
 //! runtime directives
 //! settings
-//! ffi
+//! zone resolver
+//! pools process weir
 //! ```
 
-// Everything is called from C: the compiler cannot see who uses what is public.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod advice;
 pub mod api;
+pub mod configuration;
 pub mod directives;
 pub mod disk;
-#[allow(unsafe_code)]
-pub mod ffi;
 pub mod hooks;
+pub mod module;
+pub mod pools;
+pub mod process;
 pub mod push;
+pub mod resolver;
 pub mod runtime;
+pub mod session;
 pub mod settings;
 pub mod snapshot;
 pub mod stat;
 pub mod state;
+pub mod weir;
 pub mod worker;
+pub mod zone;

@@ -11,6 +11,12 @@ use std::{
     rc::Rc,
 };
 
+use ngx_rtmp::{
+    local,
+    log::{self, Level},
+    outgoing,
+    push::{self, Dial, Tls},
+};
 use serde_json::json;
 use weir_model::{
     Secret,
@@ -21,16 +27,13 @@ use weir_model::{
 use weir_zone::{NewPush, PushId, PushRow};
 
 use crate::{
-    ffi::{
-        log::{self, Level},
-        outgoing,
-        process::{self, Local},
-        push::{self, Dial, Tls},
-        resolver,
-        session::{self, Session},
-    },
     hooks::live::Live,
+    process, resolver,
     runtime::{self, Runtime},
+    session::SessionExt as _,
+    session::last_error,
+    session::{self, Session},
+    weir::Weir,
 };
 
 /// One stream on its way to one target.
@@ -68,7 +71,9 @@ struct Wanted {
     tickets: u64,
 }
 
-static WANTED: Local<Wanted> = Local::new(Wanted { generation: None, targets: Vec::new(), tickets: 0 });
+local! {
+    static WANTED: Wanted = Wanted { generation: None, targets: Vec::new(), tickets: 0 };
+}
 
 /// Ten times a second: looks whether other targets are wanted, and lets time pass.
 pub fn tick(runtime: &Runtime) {
@@ -118,7 +123,7 @@ pub fn close_strays() {
             held.extend(state.pushes.iter().map(|push| push.ticket));
         }
     });
-    let strays = outgoing::close_others(&held);
+    let strays = outgoing::close_others::<Weir>(&held);
     if strays > 0 {
         log::cycle(
             Level::Error,
@@ -212,35 +217,37 @@ pub fn on_error(ticket: u64, code: &str, description: &str) {
 
 /// The addresses of a target's host.
 fn on_resolved(ticket: u64, answer: Result<Vec<IpAddr>, LastError>) {
-    let Some(mut session) = publisher_of(ticket) else { return };
-    drive(&mut session, |push, session| {
-        if push.ticket == ticket {
-            let input = push.resolved(session, answer.clone());
-            push.feed(session, input);
-        }
+    with_publisher(ticket, |session| {
+        drive(session, |push, session| {
+            if push.ticket == ticket {
+                let input = push.resolved(session, answer.clone());
+                push.feed(session, input);
+            }
+        });
     });
 }
 
 fn feed(ticket: u64, input: impl FnOnce(&mut Push) -> Option<Input>) {
-    let Some(mut session) = publisher_of(ticket) else { return };
     let mut input = Some(input);
-    drive(&mut session, |push, session| {
-        if push.ticket == ticket
-            && let Some(input) = input.take().and_then(|input| input(push))
-        {
-            push.count();
-            push.feed(session, input);
-        }
+    with_publisher(ticket, |session| {
+        drive(session, |push, session| {
+            if push.ticket == ticket
+                && let Some(input) = input.take().and_then(|input| input(push))
+            {
+                push.count();
+                push.feed(session, input);
+            }
+        });
     });
 }
 
-fn publisher_of(ticket: u64) -> Option<Session> {
-    session::find(|session| {
-        ticket != 0
-            && session
-                .known_state()
-                .is_some_and(|state| state.pushes.iter().any(|push| push.ticket == ticket))
-    })
+/// Calls `work` with the publisher whose push has this ticket.
+fn with_publisher(ticket: u64, work: impl FnOnce(&mut Session)) {
+    let is_its = |session: &mut Session| {
+        let state = session.known_state();
+        ticket != 0 && state.is_some_and(|state| state.pushes.iter().any(|push| push.ticket == ticket))
+    };
+    session::find(is_its, work);
 }
 
 /// Works on each push of a publisher, and drops those that have left.
@@ -257,7 +264,7 @@ fn drive(session: &mut Session, mut work: impl FnMut(&mut Push, &mut Session)) {
 }
 
 /// The stream that a session publishes, once it is known to be live.
-fn live(session: &mut Session) -> Option<&mut Live> {
+fn live<'a>(session: &'a mut Session<'_>) -> Option<&'a mut Live> {
     session.known_state().and_then(|state| state.publish.live()).filter(|live| live.is_confirmed())
 }
 
@@ -320,8 +327,8 @@ impl Push {
                 }
             }
             Output::Connect(at) => return self.connect(session, at).err().map(Input::Failed),
-            Output::Abort => push::abort(std::mem::take(&mut self.ticket)),
-            Output::Leave => push::leave(std::mem::take(&mut self.ticket), &self.key),
+            Output::Abort => push::abort::<Weir>(std::mem::take(&mut self.ticket)),
+            Output::Leave => push::leave::<Weir>(std::mem::take(&mut self.ticket), self.key.expose()),
             Output::Changed(state) => self.report(session, state),
         }
         None
@@ -358,10 +365,10 @@ impl Push {
             label: &format!("{}:{}", url.host(), url.port()),
             app: &self.exchange.appended_to(url.app()),
             tc_url: &self.exchange.appended_to(&url.tc_url()),
-            key: &self.key,
+            play_path: self.key.expose(),
             tls,
         };
-        push::connect(session, &dial)
+        push::connect(session, &dial).map_err(last_error)
     }
 
     /// Counts what was sent over the connection that is up.

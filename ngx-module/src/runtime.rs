@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, path::PathBuf, rc::Rc};
 
+use ngx_rtmp::local;
 use weir_model::{
     AppName, Digest, KeyId, Server, ServerAddr, key::StreamKey, server::ServerBlock, target::Target,
     token::Signer,
@@ -9,13 +10,10 @@ use weir_model::{
 use weir_zone::WorkerId;
 
 use crate::{
-    ffi::{
-        process::{self, Local},
-        session,
-        zone::SharedZone,
-    },
     hooks::publish::Publish,
+    process, session,
     settings::{ApplicationFacts, MainSettings},
+    zone::SharedZone,
 };
 
 /// The running configuration, in one process.
@@ -40,7 +38,9 @@ pub struct Runtime {
     worker: Cell<Option<(u32, WorkerId)>>,
 }
 
-static CURRENT: Local<Option<Rc<Runtime>>> = Local::new(None);
+local! {
+    static CURRENT: Option<Rc<Runtime>> = None;
+}
 
 /// The running configuration; `None` without a zone.
 #[must_use]
@@ -50,7 +50,7 @@ pub fn current() -> Option<Rc<Runtime>> {
 
 /// Another configuration runs from now on. Returns whether it took over in this very process, which has
 /// connections: `master_process off`.
-pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
+pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push: bool) -> bool {
     let before = CURRENT.with(Option::take);
     let worker = before.as_ref().and_then(|before| before.worker.get());
     let mut file_keys: Vec<StreamKey> = settings.file_keys.drain(..).map(|(_, key)| key).collect();
@@ -62,7 +62,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings) -> bool {
             signer: settings.signer.take(),
             file_keys,
             file_targets: settings.file_targets.drain(..).map(|(_, target)| Rc::new(target)).collect(),
-            auto_push: settings.auto_push,
+            auto_push,
             servers: std::mem::take(&mut settings.servers),
             application_facts: std::mem::take(&mut settings.application_facts),
             worker: Cell::new(worker),

@@ -2,23 +2,16 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
+use ngx_rtmp::{blocks::BlockMark, conf::Inherit};
 use weir_model::{
     Digest, Server, access, duplicate::Duplicate, exec, guard::deadline::Limits, key::StreamKey,
     push::access::Rule, server::ServerBlock, stat::Format, state_file::State, target::Target, token::Signer,
     verdict::Policy,
 };
 
-use crate::ffi::conf::{BlockMark, Handle, Inherit};
-
 /// `weir_zone`, `weir_secret`, and what the applications add up to.
 #[derive(Default)]
 pub struct MainSettings {
-    /// The zone, null without `weir_zone`.
-    pub zone: Handle<nginx_sys::ngx_shm_zone_t>,
-    /// The configuration that these belong to.
-    pub cycle: Handle<nginx_sys::ngx_cycle_t>,
-    /// What is undone when this configuration never runs.
-    pub attempt: Handle<std::ffi::c_void>,
     /// Size of the zone in bytes, 0 without one.
     pub zone_size: usize,
     /// Where `weir_zone` stands, `FILE:LINE`.
@@ -27,26 +20,18 @@ pub struct MainSettings {
     pub state_path: Option<PathBuf>,
     /// What the state file held when the configuration was read, with its checksum: whether it fits is looked at.
     pub state: Option<(State, Digest)>,
-    /// Nobody has used the zone yet.
-    pub fresh: bool,
     /// `weir_secret`.
     pub signer: Option<Signer>,
     /// The keys of all `weir_key_file`, each with the `server` block where that stands.
     pub file_keys: Vec<(BlockMark, StreamKey)>,
-    /// `rtmp_auto_push on;`, taken over from nginx-rtmp.
-    pub auto_push: bool,
     /// What clients of the API may know of the applications; one of each name in each server.
     pub application_facts: Vec<ApplicationFacts>,
     /// The `server` blocks, in their order.
     pub servers: Vec<ServerBlock>,
     /// The targets of all `weir_push_to`, each with the `server` block where that stands.
     pub file_targets: Vec<(BlockMark, Target)>,
-    /// `weir_resolver`; null until the whole configuration has been read.
-    pub resolver: Handle<nginx_sys::ngx_resolver_t>,
     /// `weir_trusted_certificate`.
     pub trusted_certificate: Option<PathBuf>,
-    /// What RTMPS is spoken with.
-    pub tls: Handle<nginx_sys::ngx_ssl_t>,
     /// The first directive that needs a zone, with its place.
     pub needs_zone: Option<(&'static str, String)>,
 }
@@ -220,16 +205,6 @@ pub struct LocationSettings {
     pub stat: Option<(Format, bool)>,
     /// `weir_api_token`: the digest of the token.
     pub api_token: Option<Digest>,
-    /// The names of the server, where this location answers.
-    pub server_names: Vec<ServerName>,
-}
-
-/// One of `server_name`.
-pub enum ServerName {
-    /// A name, also with `*` or a dot at one end.
-    Text(String),
-    /// A regular expression, which nginx has compiled.
-    Pattern(Handle<nginx_sys::ngx_http_regex_t>),
 }
 
 impl Inherit for LocationSettings {

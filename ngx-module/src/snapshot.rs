@@ -13,7 +13,7 @@ use weir_model::{
 };
 use weir_zone::{LivePlayer, LivePush, LiveStream, WorkerFacts};
 
-use crate::{ffi::process, runtime::Runtime};
+use crate::{process, runtime::Runtime};
 
 /// Reads the zone.
 #[must_use]

@@ -1,28 +1,28 @@
 //! `weir_stat`: all workers' statistics, as a page, for programs that read nginx-rtmp's, and for Prometheus.
 
+use ngx_rtmp::request::Response;
 use weir_model::{
     api::ApiError,
     stat::{Format, html},
 };
 
 use crate::{
-    api::{Response, own},
-    ffi::request::Head,
+    api::{Head, is_local, own, problem},
     runtime, snapshot,
 };
 
 /// Answers a request to a location with `weir_stat`.
 pub fn show(head: &Head<'_>) -> Response {
     let (Some((format, full)), Some(runtime)) = (head.settings.stat, runtime::current()) else {
-        return ApiError::not_found("no zone is configured").into();
+        return problem(ApiError::not_found("no zone is configured"));
     };
     if !matches!(head.method, "GET" | "HEAD") {
-        return ApiError::method_not_allowed(format!("{} is not one of GET, HEAD", head.method)).into();
+        return problem(ApiError::method_not_allowed(format!("{} is not one of GET, HEAD", head.method)));
     }
     // Who publishes and plays is shown to those who ask from this machine, and not to the pages in their browsers.
     if full
         && format != Format::Prometheus
-        && head.client.is_local()
+        && is_local(head)
         && let Err(refused) = own(head)
     {
         return refused;

@@ -18,6 +18,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ngx_rtmp::{
+    local,
+    log::{self, Level},
+    request::Waiting,
+    thread,
+    timer::Alarm,
+};
 use weir_model::{
     Digest, KeyId, Timestamp,
     api::ApiError,
@@ -27,13 +34,7 @@ use weir_zone::Shown;
 
 use crate::{
     api::{Response, Step},
-    ffi::{
-        log::{self, Level},
-        process::{self, Local},
-        request::Waiting,
-        thread::{self, Pool},
-        timer::Alarm,
-    },
+    pools, process,
     runtime::{self, Runtime},
 };
 use file::FileError;
@@ -87,7 +88,9 @@ struct Writer {
     alarm: Option<Alarm>,
 }
 
-static WRITER: Local<Writer> = Local::new(Writer { items: Vec::new(), busy: false, alarm: None });
+local! {
+    static WRITER: Writer = Writer { items: Vec::new(), busy: false, alarm: None };
+}
 
 /// Whether this process is writing the file.
 fn is_writing() -> bool {
@@ -168,7 +171,7 @@ fn attempt(base: Option<State>) {
         true => runtime.zone.lock(process::pid()).revoked_keys(),
         false => Vec::new(),
     };
-    let posted = thread::run_alone(Pool::State, move || {
+    let posted = thread::run_alone(pools::STATE, move || {
         let attempt = write(&path, &wanted, &revoked, base);
         Box::new(move || conclude(&path, wanted, &revoked, attempt))
     });

@@ -2,25 +2,24 @@
 
 use std::rc::Rc;
 
-use weir_model::Timestamp;
+use ngx_rtmp::{
+    event_stream, interworker, local,
+    log::{self, Level},
+    timer::{self, TICKS_A_SECOND},
+};
+use weir_model::{Timestamp, server::ServerBlock};
+use weir_zone::{Door, MAX_DOORS};
 
 use crate::{
     disk,
-    ffi::{
-        event_stream, interworker,
-        log::{self, Level},
-        process::{self, Local},
-        session::{self, Session},
-        timer,
-    },
     hooks::{self, publish::Publish},
-    push,
+    process, push,
     runtime::{self, Runtime},
+    session::SessionExt as _,
+    session::{self, Session},
     state,
+    weir::Weir,
 };
-
-/// Ticks in a second: what needs no haste is done once.
-pub const TICKS_A_SECOND: u32 = 10;
 
 struct Seen {
     ticks: u32,
@@ -30,7 +29,9 @@ struct Seen {
     is_rowless: bool,
 }
 
-static SEEN: Local<Seen> = Local::new(Seen { ticks: 0, orders: 0, draining_since: None, is_rowless: false });
+local! {
+    static SEEN: Seen = Seen { ticks: 0, orders: 0, draining_since: None, is_rowless: false };
+}
 
 /// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
 /// reloads does not start workers anew, so this is asked with every connection.
@@ -38,7 +39,7 @@ pub fn ensure_started() -> bool {
     let Some(runtime) = runtime::current() else { return false };
     if runtime.worker().is_none() && process::serves() {
         register(&runtime);
-        timer::start_tick();
+        timer::start_tick::<Weir>();
     }
     true
 }
@@ -50,7 +51,7 @@ fn register(runtime: &Runtime) {
         Ok(worker) => {
             runtime.set_worker(worker);
             if runtime.auto_push && process::is_worker() {
-                runtime.zone.set_doors(worker, &interworker::open());
+                runtime.zone.set_doors(worker, &doors(&runtime.servers));
             }
         }
         // It is tried again with each connection and each second.
@@ -60,6 +61,19 @@ fn register(runtime: &Runtime) {
             }
         }
     }
+}
+
+/// Opens the worker's sockets for other workers, one per `server` block. The first address of each block comes first, so that
+/// each is told as long as there is room.
+fn doors(servers: &[ServerBlock]) -> Vec<Door> {
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for (name, block) in interworker::open(MAX_DOORS).into_iter().zip(servers) {
+        first.push(Door::new(name, block.server.first()));
+        others.extend(block.server.addresses().iter().skip(1).map(|addr| Door::new(name, Some(addr))));
+    }
+    first.extend(others);
+    first.truncate(MAX_DOORS);
+    first
 }
 
 /// The worker exits: its row and its streams are free at once.
@@ -80,7 +94,7 @@ pub fn tick() {
     follow_orders(&runtime);
     hooks::guests::tick();
     push::tick(&runtime);
-    event_stream::pump(&runtime);
+    event_stream::pump();
     state::load::watch(&runtime);
     let draining_ms = draining_ms();
     if let Some(draining_ms) = draining_ms {

@@ -3,16 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::{KeyId, Timestamp};
+use zerocopy::FromBytes;
 
 const ROWS: usize = 64;
 
+#[derive(Default, FromBytes)]
 #[repr(C)]
-#[derive(Default)]
 struct BanRow {
     key: AtomicU64,
     until: AtomicU64,
 }
 
+#[derive(FromBytes)]
 #[repr(C)]
 pub(crate) struct BanTable([BanRow; ROWS]);
 

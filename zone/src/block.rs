@@ -3,10 +3,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use zerocopy::FromBytes;
+
 /// Words of a block.
 pub(crate) const WORDS: usize = 16;
 /// 128 bytes of the zone.
-#[derive(Default)]
+#[derive(Default, FromBytes)]
 #[repr(C, align(128))]
 pub struct Block {
     words: [AtomicU64; WORDS],

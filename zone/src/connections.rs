@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::Timestamp;
+use zerocopy::FromBytes;
 
 use crate::bucket::{self, Bucket};
 use crate::hash::{Seed, place_of};
@@ -18,7 +19,7 @@ const PROBES: usize = 32;
 const COUNT_BITS: u32 = 20;
 const MOST: u64 = (1 << COUNT_BITS) - 1;
 
-#[derive(Default)]
+#[derive(Default, FromBytes)]
 #[repr(C)]
 struct ConnectionRow {
     bucket: [AtomicU64; 2],
@@ -62,6 +63,7 @@ impl ConnectionRow {
     }
 }
 
+#[derive(FromBytes)]
 #[repr(C)]
 pub(crate) struct ConnectionTable([ConnectionRow; ROWS]);
 

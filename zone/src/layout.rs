@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use zerocopy::FromBytes;
+
 use crate::bans::BanTable;
 use crate::block::Block;
 use crate::connections::ConnectionTable;
@@ -20,6 +22,7 @@ pub(crate) const KEPT_FOR_WORKERS: usize = 64;
 const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
 
 /// The fixed part at the start of the zone.
+#[derive(FromBytes)]
 #[repr(C, align(128))]
 pub struct Root {
     magic: AtomicU64,

@@ -2,7 +2,7 @@
 //!
 //! The zone is made of atomics and of nothing else, so a worker that reads while another writes, or that
 //! finds what a dying worker left behind, may see an old value and never breaks a rule of the language. The
-//! crate has no unsafe code; the one cast from an address to these types is the module's (`ffi/zone.rs`).
+//! crate has no unsafe code; the one cast from an address to these types is the fence's (`zone.rs` of `ngx-rtmp`).
 //!
 //! ```text
 //! Root      counters, tables of a fixed size                                   layout.rs throttle.rs connections.rs bans.rs

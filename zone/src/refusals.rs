@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::{Refusal, guard::Violation};
+use zerocopy::FromBytes;
 
 /// How many reasons the zone can tell apart, by [`Violation::index`]; new ones change nothing in its layout.
 pub const GUARD_REASONS: usize = 32;
@@ -13,8 +14,8 @@ pub const PUBLISH_REASONS: usize = 32;
 const _: () = assert!(Refusal::LABELS.len() <= PUBLISH_REASONS);
 
 /// Counters that only rise.
+#[derive(Default, FromBytes)]
 #[repr(C)]
-#[derive(Default)]
 pub(crate) struct RefusalCounts {
     guard: [AtomicU64; GUARD_REASONS],
     publish: [AtomicU64; PUBLISH_REASONS],

@@ -8,6 +8,7 @@ use weir_model::{
     refusal::Topic,
     throttle::{self, GUARD_LOGGED_EACH, KEYS_LOGGED_EACH, LogLine, Window},
 };
+use zerocopy::FromBytes;
 
 use crate::bucket::{Bucket, are, bytes, store, words};
 use crate::hash::{Seed, place_of};
@@ -35,7 +36,7 @@ const GUARD: u8 = 1;
 const TOPICS: u8 = GUARD + GUARD_REASONS as u8;
 const _: () = assert!(TOPICS as usize + Topic::COUNT <= u8::MAX as usize);
 
-#[derive(Default)]
+#[derive(Default, FromBytes)]
 #[repr(C)]
 struct ThrottleRow {
     bucket: [AtomicU64; 2],
@@ -77,6 +78,7 @@ impl ThrottleRow {
     }
 }
 
+#[derive(FromBytes)]
 #[repr(C)]
 pub(crate) struct ThrottleTable([ThrottleRow; ROWS]);
 

@@ -2,19 +2,23 @@
 
 use std::fmt::Write;
 
+use ngx_rtmp::event_stream::Events;
 use weir_model::api::ApiError;
 use weir_zone::{Event, Resume};
 
 use super::{Answer, Call, Response, Step};
-use crate::ffi::process;
+use crate::{process, runtime};
+
+/// Events that are sent at once, at most.
+const AT_ONCE: usize = 32;
 
 /// Where a client goes on.
-pub struct Position {
+struct Position {
     /// The id of the event before the first that the client gets.
-    pub after: u64,
+    after: u64,
     /// The id that the client gave, when this zone has not given it: the zone was made anew, its clock
     /// was set back, or another server was asked before.
-    pub unknown: Option<u64>,
+    unknown: Option<u64>,
 }
 
 /// Where the client wants to go on: after `Last-Event-ID`, or from now on. Nobody can tell what followed an id
@@ -37,12 +41,25 @@ pub(super) fn follow(call: &Call<'_>) -> Answer {
         }
         Some(_) => return Err(ApiError::bad_request("header \"Last-Event-ID\": expected a number")),
     };
-    Ok(Step::Follow(position))
+    Ok(Step::Follow(events(position)))
+}
+
+/// The events from there on.
+fn events(position: Position) -> Events {
+    let hello = hello(&position);
+    let mut seen = position.after;
+    let news = move || {
+        let runtime = runtime::current().filter(|runtime| runtime.zone.last_event() != seen)?;
+        let after = seen;
+        let (events, missed) = runtime.zone.lock(process::pid()).events_after(after, AT_ONCE);
+        seen = events.last().map_or(runtime.zone.last_event(), |event| event.id);
+        Some(wire(&events, after, missed))
+    };
+    Events { hello, news: Box::new(news) }
 }
 
 /// What a client is sent at once.
-#[must_use]
-pub fn hello(position: &Position) -> String {
+fn hello(position: &Position) -> String {
     let mut text = ": events of weir\n\n".to_owned();
     if let Some(id) = position.unknown {
         let _ = write!(text, "event: missed\ndata: {{\"after\":{id},\"count\":null}}\n\n");
@@ -51,8 +68,7 @@ pub fn hello(position: &Position) -> String {
 }
 
 /// Events on the wire. `after` is the id that the client has; `missed` says how many are gone since.
-#[must_use]
-pub fn wire(events: &[Event], after: u64, missed: u64) -> String {
+fn wire(events: &[Event], after: u64, missed: u64) -> String {
     let mut text = String::new();
     if missed > 0 {
         let _ = write!(text, "event: missed\ndata: {{\"after\":{after},\"count\":{missed}}}\n\n");

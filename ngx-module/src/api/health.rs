@@ -1,10 +1,11 @@
 //! `GET /v1/health`: whether the workers come round and the zone has room.
 
+use ngx_rtmp::disk;
 use serde_json::json;
 use weir_model::health::Reason;
 
 use super::{Answer, Call, answer};
-use crate::{ffi::disk, snapshot};
+use crate::snapshot;
 
 pub(super) fn show(call: &Call<'_>) -> Answer {
     let zone = &call.runtime.zone;

@@ -18,7 +18,7 @@ use super::{
     list::{self, AT_ONCE},
     random,
 };
-use crate::{ffi::process, hooks, runtime, state};
+use crate::{hooks, process, runtime, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
     let page = Page::parse(call.head.query)?;

@@ -1,19 +1,12 @@
 //! Lists: a short one is one answer, a long one is made and sent in pieces, so that no worker stands still for it.
 
+use ngx_rtmp::request::Pieces;
 use serde::Serialize;
 
 use super::{Answer, Response, Step};
 
 /// Rows that are made at once.
 pub(super) const AT_ONCE: usize = 256;
-
-/// An answer that is made piece by piece, until there is none left.
-pub struct Pieces {
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The next piece of the body.
-    pub next: Box<dyn FnMut() -> Option<String>>,
-}
 
 /// `{"NAME":[...]}` of what is known already.
 pub(super) fn list<T: Serialize + 'static>(name: &'static str, rows: Vec<T>) -> Answer {

@@ -8,7 +8,7 @@ use weir_model::{ServerAddr, Timestamp, api::ApiError, snapshot::StreamSnapshot,
 use weir_zone::LiveStream;
 
 use super::{Answer, Call, answer, applications, list};
-use crate::{ffi::process, snapshot, worker};
+use crate::{process, snapshot, worker};
 
 /// The longest ban, in seconds: one day.
 const MAX_BAN_S: u64 = 86_400;

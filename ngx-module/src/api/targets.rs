@@ -9,7 +9,7 @@ use weir_model::{
 use weir_zone::ZoneFull;
 
 use super::{Answer, Call, answer, changed, list, random};
-use crate::{ffi::process, runtime, snapshot, state};
+use crate::{process, runtime, snapshot, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
     list::list("targets", snapshot::targets(&call.runtime))

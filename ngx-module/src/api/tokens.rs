@@ -4,7 +4,7 @@ use serde_json::json;
 use weir_model::{api::ApiError, token::TokenRequest};
 
 use super::{Answer, Call, answer};
-use crate::ffi::process;
+use crate::process;
 
 pub(super) fn mint(call: &Call<'_>) -> Answer {
     let claims = TokenRequest::from_json(call.body)?.into_claims(process::now());

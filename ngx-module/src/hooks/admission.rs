@@ -3,6 +3,7 @@
 //! nginx-rtmp ends the connection where `on_connect`, `on_publish` or `on_play` keeps the client out, and where
 //! one of its handlers fails.
 
+use ngx_rtmp::module::Admission;
 use weir_model::{
     admission::{self, Answer, Denial},
     refusal::{Command, Refusal},
@@ -10,29 +11,18 @@ use weir_model::{
 };
 
 use super::{publish::Publish, refusal::refuse_command};
-use crate::ffi::session::Session;
-
-/// What becomes of the answer of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Passage {
-    /// nginx-rtmp goes on with it.
-    GoOn,
-    /// nginx-rtmp goes on with it, and connects to another server. It logs the whole URL, of which this part is hidden.
-    Relay(String),
-    /// The client was told: nginx-rtmp hears that it was refused, and the connection lingers.
-    Refused,
-}
+use crate::session::Session;
 
 /// A program answered: `answer` is empty when it did not. `transaction` is that of a `connect`.
-pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transaction: f64) -> Passage {
+pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transaction: f64) -> Admission {
     let denial = match admission::read(answer) {
-        Answer::Yes => return Passage::GoOn,
+        Answer::Yes => return Admission::GoOn,
         Answer::Redirect(location) if command == Command::Publish && renames(session, &location) => {
             return told(session, command, Refusal::Renamed, transaction);
         }
         Answer::Redirect(location) => {
             return admission::path_of(&location)
-                .map_or(Passage::GoOn, |path| Passage::Relay(path.to_owned()));
+                .map_or(Admission::GoOn, |path| Admission::Relay(path.to_owned()));
         }
         Answer::No(status) => Denial::Status(status),
         Answer::None => Denial::NoAnswer,
@@ -50,11 +40,11 @@ pub fn on_failure(session: &mut Session, command: Command, asked: bool, transact
     told(session, command, refusal, transaction);
 }
 
-fn told(session: &mut Session, command: Command, refusal: Refusal, transaction: f64) -> Passage {
+fn told(session: &mut Session, command: Command, refusal: Refusal, transaction: f64) -> Admission {
     if session.state().is_some_and(|state| !state.is_closing()) {
         refuse_command(session, command, refusal, transaction);
     }
-    Passage::Refused
+    Admission::Refused
 }
 
 /// Whether a redirect gives another name to a stream that is known by its own.

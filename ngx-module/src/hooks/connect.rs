@@ -1,6 +1,7 @@
 //! The command `connect`: what it says is logged by nginx-rtmp, passed to hooks and programs, and shown in
 //! statistics. So secrets are masked in it first, and whoever gives the stream key there is told where it belongs.
 
+use ngx_rtmp::module::ConnectFlow as Connect;
 use weir_model::{
     exec::{self, Uses},
     masking::{self, Rule},
@@ -11,17 +12,7 @@ use weir_model::{
 use weir_rtmp::amf0::{self, Writer};
 
 use super::{refusal::refuse_command, secrets::with_rule};
-use crate::{ffi::session::Session, runtime, worker};
-
-/// What becomes of a `connect` command.
-pub enum Connect {
-    /// nginx-rtmp gets it as it came.
-    Untouched,
-    /// nginx-rtmp gets this in its place: all behind the command's name.
-    Rewritten(Vec<u8>),
-    /// It was answered.
-    Done,
-}
+use crate::{runtime, session::Session, worker};
 
 /// The fields that nginx-rtmp logs and passes on, beside the application (ngx_rtmp_cmd_connect_init).
 const TEXTS: [&[u8]; 4] = [b"flashVer", b"swfUrl", b"tcUrl", b"pageUrl"];

@@ -4,7 +4,7 @@
 use weir_model::guard::early::Header;
 
 use super::guard::{self, Passage};
-use crate::ffi::session::Session;
+use crate::session::Session;
 
 /// Keeps a message of a stream that is not live if it is a codec header or metadata.
 pub fn keep<'m>(session: &mut Session, kind: u8, body: impl Iterator<Item = &'m [u8]> + Clone) {

@@ -1,11 +1,12 @@
 //! Enhanced RTMP: codecs that nginx-rtmp does not know. It passes their messages on to players and push targets all the same;
 //! HLS and DASH leave them out.
 
+use ngx_rtmp::log::Level;
 use weir_model::media::{AudioFacts, VideoFacts};
 use weir_rtmp::media::{self, Codec, Content, Payload, config};
 
 use super::{live::Media, publish::Publish};
-use crate::ffi::{log::Level, session::Session};
+use crate::session::Session;
 
 /// No configuration of a decoder is larger.
 const MAX_HEADER: usize = 64 << 10;

@@ -1,6 +1,8 @@
 //! The guard: what would crash, bloat or stall nginx-rtmp is refused before it sees it, and who neither
 //! publishes nor plays is sent away.
 
+use ngx_rtmp::log::{self, Level};
+pub use ngx_rtmp::module::Passage;
 use serde_json::json;
 use weir_model::{
     guard::{self, Gate, Violation},
@@ -14,12 +16,9 @@ use super::{
     outgoing, refusal,
 };
 use crate::{
-    ffi::{
-        log::{self, Level},
-        process,
-        session::{self, Session},
-    },
-    push, runtime,
+    process, push, runtime,
+    session::SessionExt as _,
+    session::{self, Session},
     settings::AppSettings,
 };
 
@@ -38,17 +37,6 @@ pub struct Guarded {
     name: Option<String>,
     /// nginx-rtmp's live module was seen to publish it.
     live: bool,
-}
-
-/// What becomes of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passage {
-    /// nginx-rtmp gets it.
-    Open,
-    /// It is ignored.
-    Drop,
-    /// The connection is closed.
-    Close,
 }
 
 /// A connection begins. Returns whether it may go on.
@@ -161,11 +149,12 @@ pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Viola
 }
 
 fn is_live(settings: &AppSettings, app: &str, name: &str) -> bool {
-    let here = session::find(|other| {
+    let is_same = |other: &mut Session| {
         let guarded = other.known_state().and_then(|state| state.guard.as_ref());
         let same = guarded.is_some_and(|guarded| guarded.publishes && guarded.name.as_deref() == Some(name));
         same && other.app() == app && other.settings().is_some_and(|other| settings.excludes(other))
-    });
+    };
+    let here = session::find(is_same, |_| ());
     let (server, folders) = (&settings.server, &settings.folders);
     here.is_some()
         || runtime::current().is_some_and(|runtime| {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ngx_rtmp::{incoming::Reading, local};
 use weir_model::{
     ClientAddr, Timestamp,
     guard::{
@@ -17,12 +18,10 @@ use super::{
     publish::Publish,
 };
 use crate::{
-    ffi::{
-        incoming::Reading,
-        process::{self, Local},
-        session::{self, Session},
-    },
+    process,
     runtime::{self, Runtime},
+    session::SessionExt as _,
+    session::{self, Session},
 };
 
 /// Bytes that a player of a file must get within `weir_session_timeout` to count as one that gets media, beside the answers
@@ -77,16 +76,20 @@ impl Standing {
     }
 }
 
-/// An address has more guests than its limit, or had a moment ago.
-static CROWDED: Local<bool> = Local::new(false);
-/// Some socket is not read until the answer to a `publish` is there.
-static PAUSED: Local<bool> = Local::new(false);
+local! {
+    /// An address has more guests than its limit, or had a moment ago.
+    static CROWDED: bool = false;
+}
+local! {
+    /// Some socket is not read until the answer to a `publish` is there.
+    static PAUSED: bool = false;
+}
 
-fn standing_of(session: &mut Session) -> Option<&mut Standing> {
+fn standing_of<'a>(session: &'a mut Session<'_>) -> Option<&'a mut Standing> {
     guarded_of(session).map(|guarded| &mut guarded.standing)
 }
 
-fn guarded_of(session: &mut Session) -> Option<&mut Guarded> {
+fn guarded_of<'a>(session: &'a mut Session<'_>) -> Option<&'a mut Guarded> {
     session.known_state()?.guard.as_mut().filter(|guarded| guarded.client)
 }
 
@@ -257,8 +260,8 @@ pub(super) fn release(session: &mut Session) {
     }
 }
 
-/// Bytes are about to be read. `unfinished` says how many of them have been kept for messages that are not complete.
-pub fn before_reading(session: &mut Session, unfinished: impl Fn(&Session) -> usize) -> Reading {
+/// Bytes are about to be read.
+pub fn before_reading(session: &mut Session) -> Reading {
     let Some(state) = session.known_state() else { return Reading::All };
     if state.is_closing() {
         return Reading::Discard;
@@ -278,7 +281,7 @@ pub fn before_reading(session: &mut Session, unfinished: impl Fn(&Session) -> us
     if role.may_send_media() {
         return Reading::All;
     }
-    match guard::unfinished(unfinished(session)) {
+    match guard::unfinished(session.unfinished()) {
         Ok(()) => Reading::Little,
         Err(_) if role == Role::Asking => {
             // An encoder that does not wait for the answer loses nothing.

@@ -1,5 +1,6 @@
 //! A stream that is live: what comes in, and that it is known by its name.
 
+use ngx_rtmp::timer;
 use weir_model::{
     Refusal,
     guard::Violation,
@@ -16,9 +17,9 @@ use super::{
     spread,
 };
 use crate::{
-    ffi::{process, session::Session, timer},
-    push,
+    process, push,
     runtime::{self, Runtime},
+    session::Session,
     settings::AppSettings,
     worker,
 };

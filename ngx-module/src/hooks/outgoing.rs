@@ -9,7 +9,7 @@ use weir_model::{
 };
 
 use super::guard;
-use crate::ffi::{process, session::Session};
+use crate::{process, session::Session, session::SessionExt as _};
 
 /// What is kept of such a connection.
 pub struct Outgoing {

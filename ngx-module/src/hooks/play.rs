@@ -1,5 +1,6 @@
 //! A play: counted while it lasts.
 
+use ngx_rtmp::module::PlayFlow as Flow;
 use weir_model::{
     Digest, Refusal, StreamName,
     access::{self, Act},
@@ -20,8 +21,10 @@ use super::{
     secrets::{self, with_rule},
 };
 use crate::{
-    ffi::{process, session::Session},
+    process,
     runtime::{self, Runtime},
+    session::Session,
+    session::SessionExt as _,
     settings::AppSettings,
     worker,
 };
@@ -52,16 +55,6 @@ impl Playing {
         self.rate.push(process::now(), self.bytes);
         self.row.describe(self.bytes, self.rate.bits_per_second(), dropped, avsync_ms);
     }
-}
-
-/// What becomes of a `play` command.
-pub enum Flow {
-    /// nginx-rtmp gets it as it came.
-    Untouched,
-    /// nginx-rtmp gets this name (with arguments) instead.
-    Forward(Vec<u8>),
-    /// It was answered.
-    Done,
 }
 
 /// A client says `play`; `raw` is the name with arguments. nginx-rtmp logs both, and passes them to hooks and
@@ -158,6 +151,9 @@ fn refuse_name(session: &mut Session, violation: Violation) {
 
 /// nginx-rtmp serves a player: it gets a row.
 pub fn on_play(session: &mut Session, name: &str) {
+    if session.known_state().is_some_and(|state| state.is_closing()) {
+        return;
+    }
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
     let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
     if guard::publishes(session) {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use ngx_rtmp::{log::Level, module::PublishFlow as Flow};
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, Server, StreamName, Timestamp,
     access::{self, Act},
@@ -16,17 +17,20 @@ use weir_model::{
 use weir_zone::{Claim, NewStream};
 
 use super::{
-    SessionState, arm, guard, guests,
+    SessionState, guard, guests,
     live::Live,
     refusal::{may_tell, refuse},
     secrets::with_rule,
     spread,
 };
 use crate::{
-    ffi::{log::Level, process, session::Session, zone::SharedZone},
+    process,
     runtime::{self, Runtime},
+    session::Session,
+    session::SessionExt as _,
     settings::AppSettings,
     worker,
+    zone::SharedZone,
 };
 
 /// How often a newcomer looks whether the publisher that it replaces has gone, in milliseconds.
@@ -85,21 +89,6 @@ impl From<Accepted> for Grant {
     fn from(accepted: Accepted) -> Grant {
         Grant { accepted, digest: None }
     }
-}
-
-/// What becomes of a `publish` command.
-pub enum Flow {
-    /// nginx-rtmp gets it as it came.
-    Untouched,
-    /// nginx-rtmp gets this name (with arguments) and type instead.
-    Forward {
-        /// `name` or `name?args`.
-        name: Vec<u8>,
-        /// `live`, `record` or `append`.
-        kind: &'static str,
-    },
-    /// It was answered, or will be.
-    Done,
 }
 
 /// A client says `publish`. `raw` is its name with arguments, `kind` the type, as they came.
@@ -264,7 +253,7 @@ fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, p
             let authorised = publish.grant.accepted.credential.is_authorised();
             set(session, Publish::Waiting(Box::new(publish)));
             guests::on_publish(session, authorised);
-            arm(session, WAIT_MS);
+            session.arm_timer(WAIT_MS);
             Flow::Done
         }
         Err(refusal) => refuse(session, refusal),

@@ -2,6 +2,10 @@
 
 use std::net::Ipv6Addr;
 
+use ngx_rtmp::{
+    log::{self, Level},
+    module::PublishFlow as Flow,
+};
 use serde_json::json;
 use weir_model::{
     ClientAddr, Refusal, network,
@@ -10,18 +14,8 @@ use weir_model::{
 };
 use weir_zone::Summary;
 
-use super::{
-    close_soon,
-    publish::{Flow, Publish},
-};
-use crate::{
-    ffi::{
-        log::{self, Level},
-        process,
-        session::Session,
-    },
-    runtime,
-};
+use super::{close_soon, publish::Publish};
+use crate::{process, runtime, session::Session, session::SessionExt as _};
 
 /// Tells the publisher why, logs it, and closes the connection a moment later, so that the answer arrives.
 pub(super) fn refuse(session: &mut Session, refusal: Refusal) -> Flow {

@@ -3,7 +3,7 @@
 
 use weir_model::{Digest, Server, masking::Rule, verdict::Policy};
 
-use crate::{ffi::process, runtime::Runtime};
+use crate::{process, runtime::Runtime};
 
 /// Calls `look` with the rule for an application of this policy; `None` where no application is known.
 pub(super) fn with_rule<R>(

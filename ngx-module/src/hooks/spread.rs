@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 
+use ngx_rtmp::log::Level;
 use weir_model::Server;
 
 use super::publish::Publish;
 use crate::{
-    ffi::{
-        log::Level,
-        process,
-        session::{self, Session},
-    },
+    process,
     runtime::{self, Runtime},
+    session::SessionExt as _,
+    session::{self, Session},
 };
 
 /// Pushes a stream that this worker holds to every worker that does not get it yet: when it goes live, and
@@ -32,7 +31,9 @@ pub fn spread(session: &mut Session) {
         if worker.draining && !has_players(&runtime, session, &name, worker.pid) {
             continue;
         }
-        if !session.push_to_worker(&name, &worker) {
+        let server = session.server();
+        let door = worker.doors.iter().find(|door| door.is_for(server));
+        if !door.is_some_and(|door| session.push_to_worker(&name, worker.pid, door.name)) {
             session.log(Level::Info, format_args!("stream not pushed to worker {}", worker.pid));
         }
     }
@@ -54,13 +55,13 @@ fn has_players(runtime: &Runtime, session: &Session, name: &str, pid: u32) -> bo
 pub fn close_unplayed() {
     let mut played = HashSet::new();
     session::each(|session| {
-        let (server, app) = (session.server().name(), session.app().to_owned());
+        let (server, app) = (session.server().name().to_owned(), session.app().to_owned());
         if let Some(playing) = session.known_state().and_then(|state| state.playing.as_ref()) {
             played.insert((server, app, playing.name.clone()));
         }
     });
     session::each(|session| {
-        let (server, app) = (session.server().name(), session.app().to_owned());
+        let (server, app) = (session.server().name().to_owned(), session.app().to_owned());
         let unplayed = match session.known_state().map(|state| &state.publish) {
             Some(Publish::FromWorker(name)) => !played.contains(&(server, app, name.clone())),
             _ => false,

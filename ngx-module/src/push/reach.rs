@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use ngx_rtmp::address;
 use weir_model::{
     Presented, Server,
     push::{
@@ -16,10 +17,7 @@ use weir_model::{
     verdict::{self, Policy, Presentation},
 };
 
-use crate::{
-    ffi::{address, process, session::Session},
-    runtime,
-};
+use crate::{process, runtime, session::Session, session::SessionExt as _};
 
 /// Those of the addresses that `weir_push_deny` does not hold, and by which the stream would not come back here.
 pub(super) fn of(

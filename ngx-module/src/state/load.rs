@@ -14,6 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ngx_rtmp::{
+    local,
+    log::{self, Level},
+    thread,
+};
 use weir_model::{KeyId, Timestamp};
 use weir_zone::{Locked, Misfit, Mutex, Zone};
 
@@ -22,15 +27,10 @@ use super::{
     folder::{self, FolderError},
 };
 use crate::{
-    ffi::{
-        log::{self, Level},
-        process::{self, Local},
-        thread::{self, Pool},
-        zone::SharedZone,
-    },
-    hooks,
+    hooks, pools, process,
     runtime::{self, Runtime},
     settings::MainSettings,
+    zone::SharedZone,
 };
 
 /// How long the master waits for a writer, and for the lock of the zone.
@@ -152,7 +152,9 @@ struct Watch {
     unsaved_since: Option<Timestamp>,
 }
 
-static WATCH: Local<Watch> = Local::new(Watch { looking: false, unsaved_since: None });
+local! {
+    static WATCH: Watch = Watch { looking: false, unsaved_since: None };
+}
 
 /// Ten times a second, in every worker: one of them looks whether the file was replaced.
 pub fn watch(runtime: &Rc<Runtime>) {
@@ -167,7 +169,7 @@ pub fn watch(runtime: &Rc<Runtime>) {
     }
     WATCH.with(|watch| watch.looking = true);
     let (path, known) = (path.clone(), runtime.zone.stamp());
-    let begun = thread::run_alone(Pool::State, move || {
+    let begun = thread::run_alone(pools::STATE, move || {
         let found = look(&path, known);
         Box::new(move || {
             WATCH.with(|watch| watch.looking = false);

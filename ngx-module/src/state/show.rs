@@ -2,6 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
+use ngx_rtmp::log::{self, Level};
 use serde_json::json;
 use weir_model::{
     KeyId,
@@ -11,13 +12,7 @@ use weir_model::{
 use weir_zone::{Locked, Mutex, ZoneFull};
 
 use super::{Done, Outcome, Wanted, Written, load};
-use crate::{
-    ffi::{
-        log::{self, Level},
-        process,
-    },
-    runtime::Runtime,
-};
+use crate::{process, runtime::Runtime};
 
 /// The zone shows what was written.
 pub(super) fn show(

@@ -11,8 +11,14 @@ mod source;
 use source::{Crate, Import, Name};
 
 /// Crates, and how many upward imports and files in circles each may still have. These numbers only ever get smaller.
-const CRATES: [(&str, usize, usize); 5] =
-    [("model", 0, 9), ("rtmp", 0, 0), ("zone", 0, 0), ("sidecar", 0, 0), ("ngx-module", 173, 67)];
+const CRATES: [(&str, usize, usize); 6] = [
+    ("model", 0, 9),
+    ("rtmp", 0, 0),
+    ("zone", 0, 0),
+    ("sidecar", 0, 0),
+    ("ngx-rtmp", 60, 29),
+    ("ngx-module", 28, 29),
+];
 
 /// Rooms, and the number of each one's floor from the top. A room is a module with all below it that are not rooms themselves.
 struct Floors(BTreeMap<Name, usize>);

@@ -1,0 +1,296 @@
+//! Weir as the fence calls it: all traits of `ngx_rtmp`, in one place.
+
+use ngx_rtmp::{
+    blocks::Block,
+    cycle::{Checked, Start, Takeover},
+    disk::Watch,
+    incoming::Reading,
+    message::Message,
+    module::{
+        Admission, Answered, Ask, Commands, Configuration, ConnectFlow, Connections, Incoming, Passage,
+        PlayFlow, PublishFlow, Requests, Targets, Types, Worker,
+    },
+    push::Failure,
+    request::{self, Response, Step},
+    session::Session,
+    thread::Pool,
+    zone::Memory,
+};
+use weir_model::{guard::outgoing as exchange, refusal::Command};
+
+use crate::{
+    api, configuration, directives as line, disk,
+    hooks::{self, SessionState, admission, connect, guard, guests, message, outgoing, play, publish},
+    pools, push, runtime,
+    session::last_error,
+    settings::{AppSettings, LocationSettings, MainSettings},
+    stat,
+    weir::Weir,
+    worker, zone,
+};
+
+ngx_rtmp::export! {
+    Weir as "weir";
+    core "ngx_weir_module" {
+        line::WeirZone,
+        line::WeirSecret,
+        line::WeirResolver,
+        line::WeirTrustedCertificate,
+    }
+    rtmp "ngx_rtmp_weir_module" {
+        line::WeirPublish,
+        line::WeirKeyFile,
+        line::WeirDuplicate,
+        line::WeirDrainTimeout,
+        line::WeirGuard,
+        line::WeirSessionTimeout,
+        line::WeirIdlePublisher,
+        line::WeirLimitUnauthenticated,
+        line::WeirMinFree,
+        line::WeirPush,
+        line::WeirPushTo,
+        line::WeirPushAllow,
+        line::WeirPushDeny,
+        line::WeirTlsVerify,
+    }
+    http "ngx_http_weir_module" {
+        line::WeirApi,
+        line::WeirApiToken,
+        line::WeirStat,
+    }
+}
+
+impl Types for Weir {
+    const NAME: &'static str = "weir";
+    const POOLS: &'static [Pool] = &pools::ALL;
+    type Main = MainSettings;
+    type App = AppSettings;
+    type Location = LocationSettings;
+    type Session = SessionState;
+}
+
+impl Configuration for Weir {
+    fn learn(main: &mut MainSettings, blocks: &mut [Block<'_, Self>]) {
+        configuration::learn(main, blocks);
+    }
+
+    fn check(cx: &mut Checked<'_, Self>) -> Result<(), String> {
+        configuration::check(cx)
+    }
+
+    fn fits(bytes: usize) -> bool {
+        zone::fits(bytes)
+    }
+
+    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String> {
+        zone::lay_out(memory, size, bytes)
+    }
+
+    fn prepare(
+        memory: Memory,
+        main: &mut MainSettings,
+        fresh: bool,
+        user: Option<(u32, u32)>,
+    ) -> Result<Vec<String>, String> {
+        configuration::prepare(memory, main, fresh, user)
+    }
+
+    fn about_zone(main: &MainSettings, message: &str) -> String {
+        configuration::about_zone(main, message)
+    }
+
+    fn other_size(bytes: usize) -> String {
+        configuration::other_size(bytes)
+    }
+
+    fn commit(cx: &mut Start<'_, Self>) -> Takeover {
+        configuration::commit(cx)
+    }
+
+    fn watch_files(app: &AppSettings) -> Watch {
+        disk::watch(app)
+    }
+}
+
+impl Worker for Weir {
+    fn start() {
+        worker::ensure_started();
+    }
+
+    fn stop() {
+        worker::stop();
+    }
+
+    fn tick() {
+        worker::tick();
+    }
+}
+
+impl Connections for Weir {
+    fn on_connect(session: &mut Session<'_, Self>) -> bool {
+        hooks::on_connect(session)
+    }
+
+    fn on_handshake(session: &mut Session<'_, Self>) -> bool {
+        hooks::on_handshake(session)
+    }
+
+    fn before_close(session: &mut Session<'_, Self>) {
+        hooks::before_close(session);
+    }
+
+    fn before_writing(session: &mut Session<'_, Self>) {
+        disk::before_writing(session);
+    }
+
+    fn on_close(session: &mut Session<'_, Self>) {
+        hooks::on_close(session);
+    }
+
+    fn on_disconnect(session: &mut Session<'_, Self>) {
+        hooks::on_disconnect(session);
+    }
+
+    fn may_log(session: &mut Session<'_, Self>) -> bool {
+        hooks::may_log(session)
+    }
+
+    fn on_timer(session: &mut Session<'_, Self>) {
+        hooks::on_timer(session);
+    }
+
+    fn linger(session: &mut Session<'_, Self>) {
+        hooks::linger(session);
+    }
+}
+
+fn command(ask: Ask) -> Command {
+    match ask {
+        Ask::Connect => Command::Connect,
+        Ask::Publish => Command::Publish,
+        Ask::Play => Command::Play,
+    }
+}
+
+impl Commands for Weir {
+    fn is_on() -> bool {
+        runtime::current().is_some()
+    }
+
+    fn on_connect_command(session: &mut Session<'_, Self>, command: &[u8]) -> ConnectFlow {
+        connect::on_command(session, command)
+    }
+
+    fn on_publish_command(session: &mut Session<'_, Self>, words: Option<(&[u8], &[u8])>) -> PublishFlow {
+        match words {
+            Some((name, kind)) => publish::on_publish(session, name, kind),
+            None => publish::on_malformed_publish(session),
+        }
+    }
+
+    fn on_play_command(session: &mut Session<'_, Self>, name: &[u8]) -> PlayFlow {
+        play::on_command(session, name)
+    }
+
+    fn may_play_at_length(session: &mut Session<'_, Self>) -> bool {
+        play::may_play_at_length(session)
+    }
+
+    fn on_pull(session: &mut Session<'_, Self>, name: &[u8]) -> bool {
+        publish::on_pull(session, name)
+    }
+
+    fn on_publish(session: &mut Session<'_, Self>) {
+        publish::on_accepted(session);
+    }
+
+    fn on_play(session: &mut Session<'_, Self>, name: &str) {
+        play::on_play(session, name);
+    }
+
+    fn on_answer(session: &mut Session<'_, Self>, ask: Ask, answer: &[u8], transaction: f64) -> Admission {
+        admission::on_answer(session, command(ask), answer, transaction)
+    }
+
+    fn on_failure(session: &mut Session<'_, Self>, ask: Ask, asked: bool, transaction: f64) {
+        admission::on_failure(session, command(ask), asked, transaction);
+    }
+}
+
+impl Incoming for Weir {
+    fn on_message(session: &mut Session<'_, Self>, message: &mut Message<'_>) -> Passage {
+        message::on_message(session, message)
+    }
+
+    fn on_running(session: &mut Session<'_, Self>, read: u32, length: u32) -> bool {
+        guard::on_running(session, read, length)
+    }
+
+    fn on_unknown_kind(session: &mut Session<'_, Self>, kind: u8) -> bool {
+        guard::on_unknown_kind(session, kind)
+    }
+
+    fn on_length(session: &mut Session<'_, Self>, length: u32) -> bool {
+        outgoing::on_length(session, length)
+    }
+
+    fn before_reading(session: &mut Session<'_, Self>) -> Reading {
+        guests::before_reading(session)
+    }
+
+    fn on_bytes(session: &mut Session<'_, Self>, bytes: usize) -> bool {
+        guard::on_bytes(session, bytes)
+    }
+}
+
+impl Targets for Weir {
+    const MAX_ANSWER: usize = exchange::MAX_ANSWER as usize;
+
+    fn on_result(session: &mut Session<'_, Self>, transaction: Option<f64>) -> Answered {
+        match outgoing::on_result(session, transaction) {
+            exchange::Answered::Connect => Answered::Connect,
+            exchange::Answered::CreateStream => Answered::CreateStream,
+            exchange::Answered::Publish => Answered::Publish,
+            exchange::Answered::Nothing => Answered::Nothing,
+        }
+    }
+
+    fn on_connected(ticket: u64) {
+        push::on_connected(ticket);
+    }
+
+    fn on_failed(ticket: u64, failure: Failure) {
+        push::on_failed(ticket, last_error(failure));
+    }
+
+    fn on_sending(ticket: u64) {
+        push::on_sending(ticket);
+    }
+
+    fn on_status(ticket: u64, level: &str, code: &str, description: &str) {
+        push::on_status(ticket, level, code, description);
+    }
+
+    fn on_error(ticket: u64, code: &str, description: &str) {
+        push::on_error(ticket, code, description);
+    }
+}
+
+impl Requests for Weir {
+    const MAX_BODY: usize = api::MAX_BODY;
+
+    fn admit(head: &request::Head<'_, Self>) -> Result<(), Response> {
+        api::admit(head)
+    }
+
+    fn dispatch(head: &request::Head<'_, Self>, body: Option<&[u8]>) -> Step {
+        match body {
+            Some(body) => api::dispatch(head, body),
+            None => Step::Answer(api::body_too_large()),
+        }
+    }
+
+    fn stat(head: &request::Head<'_, Self>) -> Response {
+        stat::show(head)
+    }
+}

@@ -1,0 +1,111 @@
+//! A session, in Weir's words.
+
+use ngx_rtmp::{
+    outgoing::Role,
+    push::Failure,
+    session::{self, Codecs},
+};
+use weir_model::{
+    ClientAddr, Server,
+    guard::outgoing,
+    media::{AudioFacts, VideoFacts},
+    push::LastError,
+};
+
+use crate::weir::Weir;
+
+/// A live session, for the time of one callback.
+pub type Session<'s> = session::Session<'s, Weir>;
+
+/// Calls `work` with every session of this process.
+pub fn each(work: impl FnMut(&mut Session<'_>)) {
+    session::each::<Weir>(work);
+}
+
+/// Calls `work` with the first session of this process that is as wanted.
+pub fn find<R>(
+    wanted: impl FnMut(&mut Session<'_>) -> bool,
+    work: impl FnOnce(&mut Session<'_>) -> R,
+) -> Option<R> {
+    session::find::<Weir, R>(wanted, work)
+}
+
+/// What Weir asks of a session beside what the fence answers.
+pub trait SessionExt<'s> {
+    /// The other end.
+    fn client(&self) -> ClientAddr;
+    /// The `server` block that the session belongs to.
+    fn server(&self) -> &'s Server;
+    /// `weir_drain_timeout` in milliseconds.
+    fn drain_timeout(&self) -> Option<u64>;
+    /// What nginx-rtmp has read in the headers of what this session publishes.
+    fn media_facts(&self) -> (Option<VideoFacts>, Option<AudioFacts>);
+    /// What a connection that nginx made is for.
+    fn role(&self) -> outgoing::Role;
+    /// Why a connection to a target ended.
+    fn why_it_ended(&self) -> LastError;
+}
+
+impl<'s> SessionExt<'s> for Session<'s> {
+    fn client(&self) -> ClientAddr {
+        self.client_ip().map_or(ClientAddr::Unix, ClientAddr::Ip)
+    }
+
+    fn server(&self) -> &'s Server {
+        static NOWHERE: Server = Server::nowhere();
+        self.guard_settings().map_or(&NOWHERE, |settings| &settings.server)
+    }
+
+    fn drain_timeout(&self) -> Option<u64> {
+        self.guard_settings()?.drain_timeout_ms
+    }
+
+    fn media_facts(&self) -> (Option<VideoFacts>, Option<AudioFacts>) {
+        self.codecs().map_or((None, None), |codecs| media_facts(&codecs))
+    }
+
+    fn role(&self) -> outgoing::Role {
+        match self.relay_role() {
+            Role::Push => outgoing::Role::Push,
+            Role::Pull => outgoing::Role::Pull,
+        }
+    }
+
+    fn why_it_ended(&self) -> LastError {
+        last_error(self.failure())
+    }
+}
+
+fn media_facts(codecs: &Codecs) -> (Option<VideoFacts>, Option<AudioFacts>) {
+    let video = VideoFacts {
+        codec_id: codecs.video_codec,
+        profile: codecs.avc_profile,
+        level: codecs.avc_level,
+        compat: codecs.avc_compat,
+        width: codecs.width,
+        height: codecs.height,
+        fps_milli: 0,
+    };
+    let audio = AudioFacts {
+        codec_id: codecs.audio_codec,
+        aac_profile: AudioFacts::object_type(codecs.aac_profile, codecs.aac_sbr, codecs.aac_ps),
+        channels: codecs.channels,
+        sample_rate: codecs.sample_rate,
+    };
+    ((video.codec_id != 0).then_some(video), (audio.codec_id != 0).then_some(audio))
+}
+
+/// Why a connection failed, as a target shows it.
+pub fn last_error(failure: Failure) -> LastError {
+    match failure {
+        Failure::NoRoom => LastError::NoRoom,
+        Failure::Connect(number) => LastError::connect(number),
+        Failure::Tls(text) => LastError::tls(text),
+        Failure::Certificate(text) => LastError::certificate(&text),
+        Failure::Reset => LastError::Reset,
+        Failure::Closed => LastError::Closed,
+        Failure::NotReading => LastError::NotReading,
+        Failure::NoPong => LastError::NoPong,
+        Failure::NotRtmp => LastError::NotRtmp,
+    }
+}

@@ -1,0 +1,179 @@
+//! The `server` blocks of a configuration, as they are when it was read.
+
+use std::{net::SocketAddr, path::PathBuf, ptr};
+
+use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
+
+use super::{
+    address, collections, conf, disk,
+    module::{Module, Types},
+    neighbours::{self, AccessRule, Exec},
+    rtmp_sys::{
+        Rtmp, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t,
+        ngx_rtmp_core_srv_conf_t, ngx_rtmp_listen_t, ngx_rtmp_live_app_conf_t,
+    },
+};
+
+/// Tells a `server` block from the others of a configuration, while that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockMark(usize);
+
+impl BlockMark {
+    pub(super) fn new(number: usize) -> Self {
+        BlockMark(number)
+    }
+}
+
+/// What a `server` block listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port.
+    Socket(SocketAddr),
+    /// A unix socket: its path, and zeroes behind it.
+    Unix(Vec<u8>),
+}
+
+/// A `server` block.
+pub struct Block<'c, M: Types> {
+    /// Its mark.
+    pub mark: BlockMark,
+    /// What it listens on, in its order.
+    pub listen: Vec<Listen>,
+    /// `timeout`, in milliseconds.
+    pub timeout_ms: u64,
+    /// The settings of clients that have not named an application.
+    pub defaults: Option<Settings<'c, M>>,
+    /// Its applications, in their order.
+    pub applications: Vec<Application<'c, M>>,
+}
+
+/// The settings of an application, with what else is in force there.
+pub struct Settings<'c, M: Types> {
+    /// The module's own.
+    pub own: &'c mut M::App,
+    /// `drop_idle_publisher`, in milliseconds; 0 without it.
+    pub idle_publisher_ms: u64,
+}
+
+/// An application of a block.
+pub struct Application<'c, M: Types> {
+    /// Its name, where it is text.
+    pub name: Option<&'c str>,
+    /// Its settings.
+    pub settings: Option<Settings<'c, M>>,
+    /// The folders that HLS and DASH write to, each with the directive that names it.
+    pub folders: Vec<(&'static str, PathBuf)>,
+    /// What its `exec` lines pass to programs.
+    pub exec: Exec,
+    /// Its `allow` and `deny` lines, in their order.
+    pub access: Vec<AccessRule>,
+}
+
+/// nginx-rtmp's default of `timeout`, in milliseconds (ngx_rtmp_core_merge_srv_conf): nobody need have said it.
+pub const USUAL_TIMEOUT_MS: u64 = 60_000;
+
+/// Reads the `server` blocks.
+///
+/// # Safety
+///
+/// `core` is the main configuration of nginx-rtmp's core module, whose `server` blocks have been read and merged, and
+/// nobody else refers to settings of this module for as long as the result is used.
+pub(super) unsafe fn describe<'c, M: Module>(
+    rtmp: &Rtmp,
+    core: &'c ngx_rtmp_core_main_conf_t,
+) -> Vec<Block<'c, M>> {
+    // SAFETY: the arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application), or what `listen` said
+    // (ngx_rtmp_core_listen). Each block and each application has settings of its own (`create_in_conf`).
+    unsafe {
+        let listen = collections::array::<ngx_rtmp_listen_t>(&core.listen);
+        let blocks = collections::array::<*mut ngx_rtmp_core_srv_conf_t>(&core.servers);
+        let block = |block: &*mut ngx_rtmp_core_srv_conf_t| {
+            let ctx = (**block).ctx;
+            let apps = collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**block).applications);
+            Block {
+                mark: BlockMark((*ctx).srv_conf.addr()),
+                listen: addresses(listen, ctx),
+                timeout_ms: (**block).timeout as u64,
+                defaults: settings::<M>(rtmp, (*ctx).app_conf),
+                applications: apps.iter().map(|app| application::<M>(rtmp, &**app)).collect(),
+            }
+        };
+        blocks.iter().map(block).collect()
+    }
+}
+
+/// # Safety
+///
+/// As for `describe`; the application is one of a block.
+unsafe fn application<'c, M: Module>(rtmp: &Rtmp, app: &'c ngx_rtmp_core_app_conf_t) -> Application<'c, M> {
+    // SAFETY: by contract.
+    unsafe {
+        Application {
+            name: conf::text(&app.name),
+            settings: settings::<M>(rtmp, app.app_conf),
+            folders: folders(rtmp, app),
+            exec: neighbours::exec(rtmp, app),
+            access: neighbours::access(rtmp, app),
+        }
+    }
+}
+
+/// # Safety
+///
+/// `table` is null or a table of application settings of a configuration that is being read.
+unsafe fn settings<'c, M: Module>(rtmp: &Rtmp, table: *mut *mut std::ffi::c_void) -> Option<Settings<'c, M>> {
+    // SAFETY: by contract; each entry is the settings of a module, ours an `M::App` (`export::rtmp_context`). Without
+    // the directive the live module's is 0 (ngx_rtmp_live_merge_app_conf).
+    unsafe {
+        table.as_ref()?;
+        let own = (*table.add((*M::rtmp_module()).ctx_index)).cast::<M::App>().as_mut()?;
+        let live: Option<&ngx_rtmp_live_app_conf_t> = conf::entry(table, rtmp.ngx_rtmp_live_module);
+        Some(Settings { own, idle_publisher_ms: live.map_or(0, |live| live.idle_timeout as u64) })
+    }
+}
+
+/// # Safety
+///
+/// `listen` is what the `listen` lines said, with sockets' addresses in it.
+unsafe fn addresses(listen: &[ngx_rtmp_listen_t], ctx: *mut ngx_rtmp_conf_ctx_t) -> Vec<Listen> {
+    let own = listen.iter().filter(|socket| ptr::eq(socket.ctx, ctx));
+    // SAFETY: by contract; nginx has checked the length (ngx_parse_url).
+    own.filter_map(|socket| unsafe { of_socket(socket) }).collect()
+}
+
+/// # Safety
+///
+/// As for `addresses`.
+unsafe fn of_socket(socket: &ngx_rtmp_listen_t) -> Option<Listen> {
+    let bytes = &socket.sockaddr;
+    // SAFETY: a copy of an address of any family, which is long enough for each of them and aligned.
+    unsafe {
+        let mut storage: libc::sockaddr_storage = std::mem::zeroed();
+        let length = bytes.len().min(size_of::<libc::sockaddr_storage>());
+        ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut storage).cast::<u8>(), length);
+        if i32::from(storage.ss_family) == libc::AF_UNIX {
+            let path = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+            return bytes.get(path..).map(|path| Listen::Unix(path.to_vec()));
+        }
+        address::read((&raw const storage).cast()).map(Listen::Socket)
+    }
+}
+
+/// The folders that HLS and DASH write an application's streams to.
+///
+/// # Safety
+///
+/// `app` is an application of a configuration that was read completely.
+unsafe fn folders(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Vec<(&'static str, PathBuf)> {
+    let writers: [(*const ngx_module_t, &str, &'static str); 2] =
+        [(rtmp.ngx_rtmp_hls_module, "hls", "hls_path"), (rtmp.ngx_rtmp_dash_module, "dash", "dash_path")];
+    let folder = |(module, flag, path): (*const ngx_module_t, &str, &'static str)| {
+        // SAFETY: by contract; these directives set a flag and a string.
+        let (flag, folder) = unsafe {
+            let written = disk::setting::<ngx_flag_t>(app, module, flag)?;
+            (*written, conf::text(&*disk::setting::<ngx_str_t>(app, module, path)?)?)
+        };
+        (flag == 1 && !folder.is_empty()).then(|| (path, PathBuf::from(folder)))
+    };
+    writers.into_iter().filter_map(folder).collect()
+}

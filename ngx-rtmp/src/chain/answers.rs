@@ -1,0 +1,121 @@
+//! What the other end of a connection answers that nginx made, before nginx-rtmp's relay reads it.
+//!
+//! nginx-rtmp reads an answer strictly, and closes the connection where a value is of another type than it expects. All that it
+//! needs of one is the transaction number of a `_result`, so that is what it gets.
+
+use nginx_sys::{NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
+use weir_rtmp::{amf0, status::Status};
+
+use super::{
+    NEXT,
+    commands::{flatten, pass_on},
+    with_message,
+};
+use crate::{
+    callback,
+    module::{Answered, Module},
+    rtmp_sys::{ngx_rtmp_header_t, ngx_rtmp_session_t},
+    session::Session,
+};
+
+/// The transactions of nginx-rtmp's relay (NGX_RTMP_RELAY_CONNECT_TRANS, NGX_RTMP_RELAY_CREATE_STREAM_TRANS).
+const CONNECT: u32 = 1;
+const CREATE_STREAM: u32 = 2;
+
+/// `_result`: of `connect` and of `createStream`, each once.
+pub(super) unsafe extern "C" fn result<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("the answer of a server", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        let (mut safe, values) = unsafe { (Session::<M>::new(session), values::<M>(message)) };
+        if !safe.is_relay() {
+            return NGX_OK as ngx_int_t;
+        }
+        let ticket = safe.ticket();
+        let number = match M::on_result(&mut safe, transaction(&values)) {
+            Answered::Connect => CONNECT,
+            Answered::CreateStream => CREATE_STREAM,
+            Answered::Publish => {
+                if let Some(ticket) = ticket {
+                    let Status { level, code, description } = Status::read(&values);
+                    let level = if code.is_empty() && level.is_empty() { "status".to_owned() } else { level };
+                    M::on_status(ticket, &level, &code, &description);
+                }
+                return NGX_OK as ngx_int_t;
+            }
+            Answered::Nothing => return NGX_OK as ngx_int_t,
+        };
+        let mut writer = amf0::Writer::new();
+        writer.number(number.into()).null().begin_object().end();
+        let next = NEXT.with(|next| next.result);
+        // SAFETY: a live session; the handler copies the values before it returns (ngx_rtmp_receive_amf).
+        let outcome =
+            with_message(&mut writer.into_bytes(), |chain| unsafe { pass_on(next, session, header, chain) });
+        if let (CREATE_STREAM, Some(ticket)) = (number, ticket) {
+            safe.send_at_once(false);
+            M::on_sending(ticket);
+        }
+        outcome
+    })
+}
+
+/// `onStatus`, of which nginx-rtmp's relay makes nothing.
+pub(super) unsafe extern "C" fn status<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+    unsafe {
+        hear::<M>(session, message, |ticket, says| {
+            M::on_status(ticket, &says.level, &says.code, &says.description);
+        })
+    }
+}
+
+/// `_error`, likewise.
+pub(super) unsafe extern "C" fn error<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `status`.
+    unsafe { hear::<M>(session, message, |ticket, says| M::on_error(ticket, &says.code, &says.description)) }
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+unsafe fn hear<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    message: *mut ngx_chain_t,
+    hear: fn(u64, &Status),
+) -> ngx_int_t {
+    callback::guard("the answer of a target", NGX_OK as ngx_int_t, || {
+        // SAFETY: by contract.
+        let (ticket, values) = unsafe { (Session::<M>::new(session).ticket(), values::<M>(message)) };
+        if let Some(ticket) = ticket {
+            hear(ticket, &Status::read(&values));
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// The values behind the name of an answer; none where it is too long to be one.
+///
+/// # Safety
+///
+/// `message` is null or a chain of buffers in memory.
+unsafe fn values<M: Module>(message: *mut ngx_chain_t) -> Vec<u8> {
+    // SAFETY: by contract.
+    unsafe { flatten(message, M::MAX_ANSWER) }.unwrap_or_default()
+}
+
+/// The number of the command that an answer is for, which some services send as text.
+fn transaction(values: &[u8]) -> Option<f64> {
+    let mut reader = amf0::Reader::new(values);
+    reader.number().ok().or_else(|| std::str::from_utf8(reader.string().ok()?).ok()?.trim().parse().ok())
+}

@@ -1,0 +1,248 @@
+//! `connect`, and what nginx-rtmp asks programs about: `on_connect`, `on_publish` and `on_play`.
+
+use std::{ffi::c_void, ptr};
+
+use nginx_sys::{NGX_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_int_t};
+
+use super::NEXT;
+use crate::{
+    callback, client_log,
+    module::{Admission, Ask, ConnectFlow, Module},
+    netcall::{self, Handler},
+    relay,
+    rtmp_sys::{
+        ngx_rtmp_connect_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_t, ngx_rtmp_session_t,
+    },
+    session::Session,
+};
+
+/// A `connect` longer than this is no client's; before it, the guard lets less through.
+const MAX_CONNECT: usize = 1 << 20;
+/// How much of an answer is read: the status and the headers.
+const MAX_ANSWER: usize = 8192;
+/// An answer with which nginx-rtmp forgets that it had begun something.
+const NO: &[u8] = b"HTTP/1.0 403 Forbidden\r\n\r\n";
+
+/// The AMF command `connect`, before nginx-rtmp logs what it says.
+pub(super) unsafe extern "C" fn connect_command<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("connect", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        unsafe {
+            let next = NEXT.with(|next| next.connect_command);
+            match M::on_connect_command(&mut Session::new(session), &gather(command, MAX_CONNECT)) {
+                ConnectFlow::Untouched => hand_on(next, session, header, command),
+                ConnectFlow::Rewritten(bytes) => hand_on_bytes(next, session, header, bytes),
+                ConnectFlow::Done => NGX_OK as ngx_int_t,
+            }
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_connect`.
+pub(super) unsafe extern "C" fn connects<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_connect_t,
+) -> ngx_int_t {
+    callback::guard("connect", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments.
+        unsafe {
+            ask::<M>(session, Ask::Connect, (*v).trans, || {
+                NEXT.with(|next| next.connect).map_or(NGX_ERROR as ngx_int_t, |next| next(session, v))
+            })
+        }
+    })
+}
+
+/// Calls a chain of nginx-rtmp, in which it may ask a program. The client is told when that fails, or when
+/// the program keeps it out.
+///
+/// # Safety
+///
+/// `session` is alive, and `call` calls the chain of `command` for it.
+pub(super) unsafe fn ask<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    ask: Ask,
+    transaction: f64,
+    call: impl FnOnce() -> ngx_int_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    unsafe {
+        let mut safe = Session::<M>::new(session);
+        let watched = !safe.is_ending() && is_client(&safe);
+        let before = netcall::newest(session);
+        let outcome = call();
+        if !watched {
+            return outcome;
+        }
+        let handler: Handler = match ask {
+            Ask::Connect => connect_answered::<M>,
+            Ask::Publish => publish_answered::<M>,
+            Ask::Play => play_answered::<M>,
+        };
+        netcall::intercept(session, before, ask, handler);
+        if outcome == NGX_ERROR as ngx_int_t { failed(&mut safe, ask, transaction) } else { outcome }
+    }
+}
+
+/// Whether a client of this server speaks, rather than another worker or the other end of a relay.
+fn is_client<M: Module>(session: &Session<'_, M>) -> bool {
+    M::is_on() && session.is_accepted() && !session.is_from_worker()
+}
+
+/// A handler of nginx-rtmp failed. It has announced the end of the session where it could not ask a program.
+fn failed<M: Module>(session: &mut Session<'_, M>, ask: Ask, transaction: f64) -> ngx_int_t {
+    let asked = session.is_ending();
+    session.take_back_end();
+    if session.is_ending() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    M::on_failure(session, ask, asked, transaction);
+    NGX_OK as ngx_int_t
+}
+
+unsafe extern "C" fn connect_answered<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session and the arguments of the chain (ngx_rtmp_notify_connect).
+    unsafe {
+        let transaction = argument.cast::<ngx_rtmp_connect_t>().as_ref().map_or(0.0, |connect| connect.trans);
+        answered::<M>(session, argument, answer, Ask::Connect, transaction)
+    }
+}
+
+unsafe extern "C" fn publish_answered<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `connect_answered`.
+    unsafe { answered::<M>(session, argument, answer, Ask::Publish, 0.0) }
+}
+
+unsafe extern "C" fn play_answered<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: as in `connect_answered`.
+    unsafe { answered::<M>(session, argument, answer, Ask::Play, 0.0) }
+}
+
+/// A program answered, or failed to: then `answer` is null or cut short.
+///
+/// # Safety
+///
+/// As for nginx-rtmp's own handler: a live session, and the arguments of its chain.
+unsafe fn answered<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    argument: *mut c_void,
+    answer: *mut ngx_chain_t,
+    ask: Ask,
+    transaction: f64,
+) -> ngx_int_t {
+    callback::guard("the answer of a program", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: by contract.
+        unsafe {
+            let Some(theirs) = netcall::theirs(ask) else { return NGX_ERROR as ngx_int_t };
+            let mut safe = Session::<M>::new(session);
+            let bytes = gather(answer, MAX_ANSWER);
+            let outcome = match M::on_answer(&mut safe, ask, &bytes, transaction) {
+                Admission::GoOn => theirs(session, argument, answer),
+                Admission::Relay(path) => {
+                    let outcome = client_log::hiding(path.into_bytes(), || theirs(session, argument, answer));
+                    relay::hide_paths(session);
+                    outcome
+                }
+                Admission::Refused => {
+                    // It forgets the publisher or player, for `on_publish_done` and its like are not for it.
+                    with_chain(NO.to_vec(), |no| theirs(session, argument, no));
+                    return NGX_OK as ngx_int_t;
+                }
+            };
+            if outcome == NGX_ERROR as ngx_int_t { failed(&mut safe, ask, transaction) } else { outcome }
+        }
+    })
+}
+
+/// The bytes of a chain, `limit` at most.
+///
+/// # Safety
+///
+/// `chain` is null or a chain of buffers in memory.
+pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // SAFETY: by contract; `pos..last` is the unread part of each buffer.
+    unsafe {
+        while let Some(link) = chain.as_ref() {
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
+            let length = length.min(limit - bytes.len());
+            if length > 0 {
+                bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
+            }
+            chain = link.next;
+        }
+    }
+    bytes
+}
+
+/// Calls a handler of nginx-rtmp.
+///
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+pub(super) unsafe fn hand_on(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
+}
+
+/// Calls a handler of nginx-rtmp with a command made here.
+///
+/// # Safety
+///
+/// As for a handler of nginx-rtmp that copies what it reads before it returns (ngx_rtmp_receive_amf).
+pub(super) unsafe fn hand_on_bytes(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    bytes: Vec<u8>,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    with_chain(bytes, |chain| unsafe { hand_on(next, session, header, chain) })
+}
+
+/// Calls `work` with a chain of one buffer.
+fn with_chain<R>(mut bytes: Vec<u8>, work: impl FnOnce(*mut ngx_chain_t) -> R) -> R {
+    let range = bytes.as_mut_ptr_range();
+    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
+    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
+    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
+    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: ptr::null_mut() };
+    work(&raw mut chain)
+}
+
+/// The chain `ngx_rtmp_play`, as it was before.
+///
+/// # Safety
+///
+/// A live session, and the arguments of nginx-rtmp.
+pub(super) unsafe fn play<M: Module>(session: *mut ngx_rtmp_session_t, v: *mut ngx_rtmp_play_t) -> ngx_int_t {
+    // SAFETY: by contract.
+    unsafe {
+        ask::<M>(session, Ask::Play, 0.0, || match NEXT.with(|next| next.play) {
+            Some(next) => next(session, v),
+            None => NGX_ERROR as ngx_int_t,
+        })
+    }
+}

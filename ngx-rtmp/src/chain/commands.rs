@@ -1,0 +1,198 @@
+//! The commands of a client, before nginx-rtmp reads them, and the chains that it calls for them.
+
+use std::ffi::CStr;
+
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
+use weir_rtmp::amf0;
+
+use super::{NEXT, asks, with_message};
+use crate::{
+    callback,
+    disk::{self, Act},
+    module::{Ask, Module, PublishFlow},
+    relay,
+    rtmp_sys::{
+        ngx_rtmp_close_stream_t, ngx_rtmp_delete_stream_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
+        ngx_rtmp_play_t, ngx_rtmp_publish_t, ngx_rtmp_session_t,
+    },
+    session::Session,
+};
+
+/// A `publish` longer than this is no encoder's: names end at 255 bytes.
+pub(super) const MAX_COMMAND: usize = 4096;
+
+/// The AMF command `publish`, before nginx-rtmp reads it.
+pub(super) unsafe extern "C" fn publish_command<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("publish", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        unsafe {
+            let bytes = flatten(command, MAX_COMMAND);
+            let mut safe = Session::<M>::new(session);
+            let words = bytes.as_deref().and_then(|bytes| parse_publish(bytes).ok());
+            let flow = M::on_publish_command(&mut safe, words);
+            let next = NEXT.with(|next| next.publish_command);
+            match flow {
+                PublishFlow::Untouched => pass_on(next, session, header, command),
+                PublishFlow::Forward { name, kind } => forward_publish(session, header, &name, kind),
+                PublishFlow::Done => NGX_DONE as ngx_int_t,
+            }
+        }
+    })
+}
+
+/// # Safety
+///
+/// As for a handler of nginx-rtmp.
+pub(super) unsafe fn pass_on(
+    next: ngx_rtmp_handler_pt,
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    command: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: by contract.
+    next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
+}
+
+/// The name with its arguments, and the type, out of transaction, null, name, type (ngx_rtmp_cmd_publish_init).
+fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value()?;
+    reader.skip_value()?;
+    let name = reader.string()?;
+    let kind = if reader.is_empty() { &b"live"[..] } else { reader.string().unwrap_or(b"live") };
+    Ok((name, kind))
+}
+
+/// A message's bytes in one piece; `None` when there are more than `most`.
+///
+/// # Safety
+///
+/// `chain` is null or a chain of buffers in memory.
+pub(super) unsafe fn flatten(mut chain: *mut ngx_chain_t, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // SAFETY: by contract; `pos..last` is the unread part of each buffer.
+    unsafe {
+        while let Some(link) = chain.as_ref() {
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).ok()?;
+            if bytes.len() + length > most {
+                return None;
+            }
+            bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
+            chain = link.next;
+        }
+    }
+    Some(bytes)
+}
+
+/// Calls nginx-rtmp's own handler of `publish` with a command made of `name` and `kind`.
+///
+/// # Safety
+///
+/// `session` is alive; `header` is null or the message's.
+pub(crate) unsafe fn forward_publish(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    name: &[u8],
+    kind: &str,
+) -> ngx_int_t {
+    let mut writer = amf0::Writer::new();
+    writer.number(0.0);
+    writer.null();
+    writer.string(name);
+    writer.string(kind.as_bytes());
+    let next = NEXT.with(|next| next.publish_command);
+    // SAFETY: the handler copies the fields out of the chain before it returns (ngx_rtmp_receive_amf), and
+    // does not look at the header.
+    with_message(&mut writer.into_bytes(), |chain| unsafe { pass_on(next, session, header, chain) })
+}
+
+/// The chain `ngx_rtmp_publish`: what a client publishes, and what comes past its command is a pull.
+pub(super) unsafe extern "C" fn published<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_publish_t,
+) -> ngx_int_t {
+    callback::guard("a pull", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        unsafe {
+            let mut safe = Session::<M>::new(session);
+            let name = CStr::from_ptr((&raw const (*v).name).cast());
+            if safe.is_relay() && !M::on_pull(&mut safe, name.to_bytes()) {
+                // An error would end the pull, and with it the players that asked for it: they have the
+                // stream that is here.
+                return NGX_OK as ngx_int_t;
+            }
+            relay::prepare::<M>(session);
+            if !safe.is_relay() {
+                M::on_publish(&mut safe);
+            }
+            asks::ask::<M>(session, Ask::Publish, 0.0, || {
+                disk::with_writers(Act::Begin, || match NEXT.with(|next| next.publish) {
+                    Some(next) => next(session, v),
+                    None => NGX_ERROR as ngx_int_t,
+                })
+            })
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_play`: who gets through is a player.
+pub(super) unsafe extern "C" fn played<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_play_t,
+) -> ngx_int_t {
+    callback::guard("play", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        unsafe {
+            let outcome = asks::play::<M>(session, v);
+            if outcome != NGX_ERROR as ngx_int_t {
+                let name = CStr::from_ptr((&raw const (*v).name).cast()).to_string_lossy();
+                M::on_play(&mut Session::new(session), &name);
+            }
+            outcome
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_delete_stream`, in which nginx-rtmp's relay closes its pushes before the stream.
+pub(super) unsafe extern "C" fn delete_stream<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_delete_stream_t,
+) -> ngx_int_t {
+    callback::guard("end of a stream", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        unsafe {
+            M::before_close(&mut Session::new(session));
+            match NEXT.with(|next| next.delete_stream) {
+                Some(next) => next(session, v),
+                None => NGX_OK as ngx_int_t,
+            }
+        }
+    })
+}
+
+/// The chain `ngx_rtmp_close_stream`: closeStream, deleteStream and every disconnect.
+pub(super) unsafe extern "C" fn close_stream<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    v: *mut ngx_rtmp_close_stream_t,
+) -> ngx_int_t {
+    callback::guard("close of a stream", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        unsafe {
+            // HLS and record finish their files first: then the name is free for another worker.
+            M::before_close(&mut Session::new(session));
+            M::before_writing(&mut Session::new(session));
+            let outcome = disk::with_writers(Act::End, || match NEXT.with(|next| next.close_stream) {
+                Some(next) => next(session, v),
+                None => NGX_OK as ngx_int_t,
+            });
+            relay::closed(session);
+            M::on_close(&mut Session::new(session));
+            outcome
+        }
+    })
+}

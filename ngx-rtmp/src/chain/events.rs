@@ -1,0 +1,103 @@
+//! Messages and connections, before nginx-rtmp's own modules see them.
+
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
+
+use crate::{
+    callback, client_log, codec_header,
+    message::Message,
+    module::{Module, Passage},
+    outgoing, relay,
+    rtmp_sys::{ngx_rtmp_header_t, ngx_rtmp_session_t},
+    session::{self, Session},
+};
+
+/// A message of any kind.
+pub(super) unsafe extern "C" fn message<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("a message", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session, the message's header and its buffers, at which nobody looks
+        // meanwhile (ngx_rtmp_receive_message).
+        let (mut session, mut message) = unsafe { (Session::new(session), Message::new(header, message)) };
+        code(M::on_message(&mut session, &mut message))
+    })
+}
+
+/// A message of pictures, when all others have seen it.
+pub(super) unsafe extern "C" fn after_video<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx-rtmp calls with a live session, after `message` for the same message.
+    callback::guard("the end of a message", (), || unsafe { codec_header::take_back::<M>(session) });
+    NGX_OK as ngx_int_t
+}
+
+/// What nginx-rtmp is told: that others may see the message, that nobody may, or that it ends the connection.
+fn code(passage: Passage) -> ngx_int_t {
+    match passage {
+        Passage::Open => NGX_OK as ngx_int_t,
+        Passage::Drop => NGX_DONE as ngx_int_t,
+        Passage::Close => NGX_ERROR as ngx_int_t,
+    }
+}
+
+/// A connection was accepted, or is being made; nothing of nginx-rtmp's has seen it.
+pub(super) unsafe extern "C" fn arrived<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    session::enroll(session);
+    // SAFETY: nginx-rtmp calls with a live session.
+    let session = unsafe { Session::<M>::new(session) };
+    callback::guard("a connection", (), || client_log::watch(&session));
+    NGX_OK as ngx_int_t
+}
+
+/// As [`arrived`], when nginx-rtmp has counted the connection.
+pub(super) unsafe extern "C" fn connected<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    let may = callback::guard("a connection", false, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        M::on_connect(&mut unsafe { Session::new(session) })
+    });
+    if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
+}
+
+/// The handshake is over: behind a proxy, the client's address is known.
+pub(super) unsafe extern "C" fn shook_hands<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    let may = callback::guard("a handshake", false, || {
+        // SAFETY: nginx-rtmp calls with a live session.
+        M::on_handshake(&mut unsafe { Session::new(session) })
+    });
+    if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
+}
+
+/// A session ends: before all others, for an error of theirs would end the event.
+pub(super) unsafe extern "C" fn disconnected<M: Module>(
+    session: *mut ngx_rtmp_session_t,
+    _header: *mut ngx_rtmp_header_t,
+    _message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    session::dismiss(session);
+    // SAFETY: nginx-rtmp calls with a session that is freed after this.
+    callback::guard("the end of a session", (), || unsafe {
+        M::before_close(&mut Session::new(session));
+        relay::forget(session);
+        codec_header::forget::<M>(session);
+        M::on_disconnect(&mut Session::new(session));
+        outgoing::forget(session);
+    });
+    NGX_OK as ngx_int_t
+}

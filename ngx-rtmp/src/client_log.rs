@@ -1,0 +1,177 @@
+//! What nginx-rtmp logs of a client, before it is written.
+//!
+//! Each accepted connection has a log of its own (ngx_event_accept), and nginx gives a line to the log's writer where there is
+//! one (ngx_log_error_core). So a writer of ours stands there: it counts nginx-rtmp's error lines, of which a client can cause
+//! as many as it likes, and takes secrets out of them. What it lets through goes where the line would have gone.
+
+use std::{ptr, slice};
+
+use nginx_sys::{
+    NGX_LOG_DEBUG_CONNECTION, NGX_LOG_ERR, NGX_LOG_WARN, ngx_connection_t, ngx_log_t, ngx_log_writer_pt,
+    ngx_palloc,
+};
+
+use super::{
+    callback,
+    module::Module,
+    session::{self, Session},
+};
+use crate::local;
+
+/// What stands in the place of a secret.
+const MASK: &[u8] = b"/***";
+/// The shortest part of a secret that is hidden: nginx-rtmp cuts long ones.
+const SHORTEST: usize = 8;
+
+/// The log of a connection as it was, in the connection's pool: alive as long as the log itself.
+#[repr(C)]
+struct Kept {
+    log: ngx_log_t,
+    connection: *mut ngx_connection_t,
+}
+
+/// What is happening to the lines of this worker's clients.
+struct Now {
+    /// The line is the module's own, which was counted already.
+    own: bool,
+    /// A secret that nginx-rtmp is about to log.
+    secret: Option<Vec<u8>>,
+}
+
+local! {
+    static NOW: Now = Now { own: false, secret: None };
+}
+
+/// Stands before the log of a client's connection.
+pub(super) fn watch<M: Module>(session: &Session<'_, M>) {
+    if !session.is_accepted() {
+        return;
+    }
+    // SAFETY: a session has its connection, with a pool and, as it was accepted, a log of its own. As much as is written is
+    // allocated (ngx_palloc aligns for any structure of nginx's).
+    unsafe {
+        let connection = (*session.as_ptr()).connection;
+        let log = &mut *(*connection).log;
+        let own: ngx_log_writer_pt = Some(write::<M>);
+        if log.writer.map(|writer| writer as usize) == own.map(|writer| writer as usize) {
+            return;
+        }
+        let kept: *mut Kept = ngx_palloc((*connection).pool, size_of::<Kept>()).cast();
+        if kept.is_null() {
+            return;
+        }
+        kept.write(Kept { log: ptr::read(log), connection });
+        (log.writer, log.wdata, log.next) = (own, kept.cast(), ptr::null_mut());
+    }
+}
+
+/// Writes a line of the module's own, which is not counted.
+pub(super) fn own(write: impl FnOnce()) {
+    let before = NOW.with(|now| std::mem::replace(&mut now.own, true));
+    write();
+    NOW.with(|now| now.own = before);
+}
+
+/// Calls nginx-rtmp, which logs this secret.
+pub(super) fn hiding<R>(secret: Vec<u8>, call: impl FnOnce() -> R) -> R {
+    NOW.with(|now| now.secret = Some(secret));
+    let outcome = call();
+    NOW.with(|now| now.secret = None);
+    outcome
+}
+
+/// ngx_log_writer_pt.
+unsafe extern "C" fn write<M: Module>(log: *mut ngx_log_t, level: usize, line: *mut u8, length: usize) {
+    // SAFETY: nginx calls with the log of `watch`, whose connection is alive, and with a line of that length.
+    let (log, kept, line) = unsafe {
+        let Some(kept) = (*log).wdata.cast::<Kept>().as_mut() else { return };
+        (&*log, kept, slice::from_raw_parts(line, length))
+    };
+    if !callback::guard("a line of the log", true, || may_write::<M>(kept, level)) {
+        return;
+    }
+    let clean = NOW.with(|now| now.secret.as_deref().and_then(|secret| without(line, secret)));
+    // SAFETY: the rest of the chain is the configuration's.
+    unsafe { pass_on(&mut kept.log, log.log_level, level, clean.as_deref().unwrap_or(line)) };
+}
+
+fn may_write<M: Module>(kept: &Kept, level: usize) -> bool {
+    let counts = level == NGX_LOG_ERR as usize || level == NGX_LOG_WARN as usize;
+    if !counts || NOW.with(|now| now.own) {
+        return true;
+    }
+    // SAFETY: an entry of nginx's table of connections, read by value: that of a session while there is one.
+    let data = unsafe { (*kept.connection).data };
+    // SAFETY: a line is written in a callback of nginx's.
+    match unsafe { session::enrolled::<M>(data.cast()) } {
+        Some(mut session) => M::may_log(&mut session),
+        None => true,
+    }
+}
+
+/// The line without a secret, or what nginx-rtmp has left of it; `None` where it holds none.
+fn without(line: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    let shared = |at: usize| {
+        line[at..].iter().zip(secret).take_while(|(of_line, of_secret)| of_line == of_secret).count()
+    };
+    let (mut clean, mut at, mut found) = (Vec::with_capacity(line.len()), 0, false);
+    while at < line.len() {
+        let length = shared(at);
+        if length > 0 && length >= SHORTEST.min(secret.len()) {
+            clean.extend_from_slice(MASK);
+            (at, found) = (at + length, true);
+        } else {
+            clean.push(line[at]);
+            at += 1;
+        }
+    }
+    found.then_some(clean)
+}
+
+/// Writes to a log and those behind it, as ngx_log_error_core does.
+///
+/// # Safety
+///
+/// `first` was the log of a connection, and is alive with all that it refers to.
+unsafe fn pass_on(first: &mut ngx_log_t, first_level: usize, level: usize, line: &[u8]) {
+    let debugs_connection = first_level & NGX_LOG_DEBUG_CONNECTION as usize != 0;
+    first.log_level = first_level;
+    let mut next = ptr::from_mut(first);
+    // SAFETY: by contract; a file of nginx's is open as long as the log that names it.
+    unsafe {
+        let now = (*nginx_sys::ngx_cached_time).sec;
+        while let Some(log) = next.as_mut() {
+            if log.log_level < level && !debugs_connection {
+                break;
+            }
+            next = log.next;
+            if let Some(writer) = log.writer {
+                writer(log, level, line.as_ptr().cast_mut(), line.len());
+            } else if log.disk_full_time != now
+                && let Some(file) = log.file.as_ref()
+                && libc::write(file.fd, line.as_ptr().cast(), line.len()) == -1
+                && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSPC)
+            {
+                log.disk_full_time = now;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    #[test]
+    fn a_secret_is_hidden_where_nginx_rtmp_cuts_it_too() {
+        for (line, clean) in [
+            ("push 'a' to 'rtmp://h/live/secret'", Some("push 'a' to 'rtmp://h/***'")),
+            ("url='h/live/secret', url='h/live/sec'\n", Some("url='h/***', url='h/***'\n")),
+            ("url='h/live' /x", None),
+        ] {
+            let clean = clean.map(|clean| clean.as_bytes().to_vec());
+            assert_eq!(without(line.as_bytes(), b"/live/secret"), clean, "{line}");
+        }
+        assert_eq!(without(b"url='h?key'", b"?key"), Some(b"url='h/***'".to_vec()));
+    }
+}

@@ -1,0 +1,627 @@
+//! Directives and settings: what nginx reads becomes a call with safe types, and an error becomes an
+//! `[emerg]` line with file and line.
+
+use std::{
+    ffi::{CStr, c_char, c_void},
+    marker::PhantomData,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    ptr, slice,
+};
+
+use nginx_sys::{
+    NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_MAIN_CONF, ngx_command_t,
+    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t, ngx_http_core_loc_conf_t,
+    ngx_http_core_module, ngx_int_t, ngx_module_t, ngx_pool_t, ngx_resolver_t, ngx_shm_zone_t, ngx_ssl_t,
+    ngx_str_t, ngx_uint_t,
+};
+use ngx::core::{NGX_CONF_ERROR, Pool};
+
+use super::{
+    blocks::BlockMark,
+    callback, collections,
+    log::Level,
+    module::Module,
+    resolver,
+    rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
+    thread, zone,
+};
+
+/// The block that a directive's settings belong to.
+pub trait Block<M: Module>: sealed::Block<M> {}
+
+/// The settings of the whole configuration.
+pub struct Main;
+/// Those of an application, inherited from `server` and `rtmp`.
+pub struct Application;
+/// Those of a location, inherited from `server` and `http`.
+pub struct Location;
+
+impl<M: Module> Block<M> for Main {}
+impl<M: Module> Block<M> for Application {}
+impl<M: Module> Block<M> for Location {}
+
+mod sealed {
+    use super::{Application, Location, LocationSlot, Main, MainSlot, Module, c_void};
+
+    /// # Safety
+    ///
+    /// nginx hands the directives of the block the memory that [`settings`](Block::settings) reads.
+    pub unsafe trait Block<M: Module> {
+        /// What is set there.
+        type Settings;
+        /// # Safety
+        ///
+        /// `conf` is what nginx handed to a directive of this block, and nobody else refers to it.
+        unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut Self::Settings;
+    }
+
+    // SAFETY: the settings of `cycle::create`.
+    unsafe impl<M: Module> Block<M> for Main {
+        type Settings = M::Main;
+        unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::Main {
+            // SAFETY: by contract.
+            unsafe { &mut (*conf.cast::<MainSlot<M::Main>>()).settings }
+        }
+    }
+
+    // SAFETY: the settings of `create_in_conf`, as `export::rtmp_context` has it.
+    unsafe impl<M: Module> Block<M> for Application {
+        type Settings = M::App;
+        unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::App {
+            // SAFETY: by contract.
+            unsafe { &mut *conf.cast::<M::App>() }
+        }
+    }
+
+    // SAFETY: the settings of `create_in_conf`, as `export::http_context` has it.
+    unsafe impl<M: Module> Block<M> for Location {
+        type Settings = M::Location;
+        unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::Location {
+            // SAFETY: by contract.
+            unsafe { &mut (*conf.cast::<LocationSlot<M::Location>>()).settings }
+        }
+    }
+}
+
+/// Where a directive may stand, and how many arguments it takes.
+pub struct Place<B>(ngx_uint_t, PhantomData<B>);
+
+impl<B> Place<B> {
+    const fn at(flags: u32) -> Self {
+        Place(flags as ngx_uint_t, PhantomData)
+    }
+
+    const fn and(self, flags: u32) -> Self {
+        Place(self.0 | flags as ngx_uint_t, PhantomData)
+    }
+
+    /// It takes no argument.
+    #[must_use]
+    pub const fn none(self) -> Self {
+        self.and(nginx_sys::NGX_CONF_NOARGS)
+    }
+
+    /// Exactly one argument.
+    #[must_use]
+    pub const fn one(self) -> Self {
+        self.and(NGX_CONF_TAKE1)
+    }
+
+    /// One argument or two.
+    #[must_use]
+    pub const fn one_or_two(self) -> Self {
+        self.and(nginx_sys::NGX_CONF_TAKE12)
+    }
+
+    /// One argument or more.
+    #[must_use]
+    pub const fn one_or_more(self) -> Self {
+        self.and(nginx_sys::NGX_CONF_1MORE)
+    }
+
+    /// No argument, one or two.
+    #[must_use]
+    pub const fn up_to_two(self) -> Self {
+        self.and(nginx_sys::NGX_CONF_NOARGS | nginx_sys::NGX_CONF_TAKE12)
+    }
+}
+
+impl Place<Main> {
+    /// Outside of all blocks.
+    pub const MAIN: Self = Self::at(NGX_MAIN_CONF | nginx_sys::NGX_DIRECT_CONF);
+}
+
+impl Place<Application> {
+    /// `rtmp`, `server` and `application`.
+    pub const RTMP: Self = Self::RTMP_SERVER.and(rtmp_sys::NGX_RTMP_APP_CONF);
+    /// `rtmp` and `server`.
+    pub const RTMP_SERVER: Self = Self::at(rtmp_sys::NGX_RTMP_MAIN_CONF | rtmp_sys::NGX_RTMP_SRV_CONF);
+    /// `application` alone.
+    pub const APPLICATION: Self = Self::at(rtmp_sys::NGX_RTMP_APP_CONF);
+}
+
+impl Place<Location> {
+    /// `http`, `server` and `location`.
+    pub const HTTP: Self = Self::LOCATION.and(NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF);
+    /// `location` alone.
+    pub const LOCATION: Self = Self::at(NGX_HTTP_LOC_CONF);
+}
+
+/// One directive: parse and assign, no more.
+pub trait Directive<M: Module> {
+    /// Whose settings it writes to.
+    type Block: Block<M>;
+    /// Its name.
+    const NAME: &'static CStr;
+    /// Where it may stand and how many arguments it takes.
+    const PLACE: Place<Self::Block>;
+    /// Reads the arguments. An error is logged with the directive's name, file and line.
+    fn set(cx: &mut Context<'_, M, Self::Block>) -> Result<(), String>;
+}
+
+/// A row of the command table of the core module.
+#[doc(hidden)]
+#[must_use]
+pub const fn core_command<M: Module, D: Directive<M, Block = Main>>() -> ngx_command_t {
+    command::<M, D>(0)
+}
+
+/// A row of the command table of the module of nginx-rtmp's kind.
+#[doc(hidden)]
+#[must_use]
+pub const fn rtmp_command<M: Module, D: Directive<M, Block = Application>>() -> ngx_command_t {
+    command::<M, D>(std::mem::offset_of!(ngx_rtmp_conf_ctx_t, app_conf))
+}
+
+/// A row of the command table of the module of http's kind.
+#[doc(hidden)]
+#[must_use]
+pub const fn http_command<M: Module, D: Directive<M, Block = Location>>() -> ngx_command_t {
+    command::<M, D>(std::mem::offset_of!(nginx_sys::ngx_http_conf_ctx_t, loc_conf))
+}
+
+const fn command<M: Module, D: Directive<M>>(conf: usize) -> ngx_command_t {
+    ngx_command_t {
+        name: ngx_str_t { len: D::NAME.to_bytes().len(), data: D::NAME.as_ptr().cast_mut().cast() },
+        type_: D::PLACE.0,
+        set: Some(set::<M, D>),
+        conf,
+        offset: 0,
+        post: ptr::null_mut(),
+    }
+}
+
+/// The end of a command table.
+#[doc(hidden)]
+#[must_use]
+pub const fn no_command() -> ngx_command_t {
+    ngx_command_t {
+        name: ngx_str_t { len: 0, data: ptr::null_mut() },
+        type_: 0,
+        set: None,
+        conf: 0,
+        offset: 0,
+        post: ptr::null_mut(),
+    }
+}
+
+extern "C" fn set<M: Module, D: Directive<M>>(
+    cf: *mut ngx_conf_t,
+    _cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    callback::guard("a directive", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: nginx calls with the configuration being read (ngx_conf_handler), which nobody else refers to.
+        let cf = unsafe { &mut *cf };
+        let outcome = D::set(&mut Context { cf, conf, directive: PhantomData });
+        match outcome {
+            Ok(()) => ptr::null_mut(),
+            Err(message) => {
+                let name = D::NAME.to_string_lossy();
+                report(cf, Level::Emergency, &format!("\"{name}\": {message}"));
+                NGX_CONF_ERROR.cast()
+            }
+        }
+    })
+}
+
+/// Logs a line with the file and line that is being read.
+pub(super) fn report(cf: *mut ngx_conf_t, level: Level, message: &str) {
+    // SAFETY: the configuration being read; length and text go together.
+    unsafe { ngx_conf_log_error(level.number(), cf, 0, c"%*s".as_ptr(), message.len(), message.as_ptr()) }
+}
+
+/// The directive being read: its arguments, and what it may do to the configuration.
+pub struct Context<'c, M, B> {
+    cf: &'c mut ngx_conf_t,
+    /// The settings of the block.
+    conf: *mut c_void,
+    directive: PhantomData<(M, B)>,
+}
+
+impl<M: Module, B: Block<M>> Context<'_, M, B> {
+    /// The settings of the block that the directive belongs to.
+    pub fn settings(&mut self) -> &mut B::Settings {
+        // SAFETY: nginx called with them (ngx_conf_handler, `set`), and a directive's table and place name the same block
+        // (`core_command` and its kin). The borrow of the context keeps them from being taken a second time, under
+        // whichever name.
+        unsafe { B::settings(self.conf) }
+    }
+
+    /// The settings of the whole configuration.
+    pub fn main(&mut self) -> &mut M::Main {
+        // SAFETY: made by `cycle::create` when the module was loaded, in the pool of the same configuration. The borrow of
+        // the context keeps them from being taken a second time, under whichever name.
+        unsafe { &mut (*main_slot::<M>((*self.cf.cycle).conf_ctx)).settings }
+    }
+
+    /// The arguments after the name.
+    pub fn arguments(&self) -> Result<Vec<&str>, String> {
+        // SAFETY: `args` holds the directive's words (ngx_conf_handler).
+        let words = unsafe { collections::array::<ngx_str_t>(&*self.cf.args) };
+        words
+            .iter()
+            .skip(1)
+            .map(|word| text(word).ok_or_else(|| "an argument is not UTF-8".to_owned()))
+            .collect()
+    }
+
+    /// The first argument.
+    pub fn argument(&self) -> Result<&str, String> {
+        self.arguments()?.first().copied().ok_or_else(|| "an argument is missing".to_owned())
+    }
+
+    /// The file and line of the directive, as nginx writes them.
+    pub fn place(&self) -> String {
+        // SAFETY: the file being read, null only for `-g`.
+        match unsafe { self.cf.conf_file.as_ref() } {
+            Some(file) => format!("{}:{}", text(&file.file.name).unwrap_or("?"), file.line),
+            None => "command line".to_owned(),
+        }
+    }
+
+    /// A file name, taken from the folder of the configuration when it is relative (ngx_conf_full_name).
+    pub fn path(&mut self, name: &str) -> Result<PathBuf, String> {
+        let mut full = self.copy(name).ok_or("not enough memory")?;
+        // SAFETY: the string is in the configuration's pool and ends with a NUL, as nginx's own do.
+        unsafe {
+            if ngx_conf_full_name(self.cf.cycle, &mut full, 1) != nginx_sys::NGX_OK as ngx_int_t {
+                return Err("not enough memory".to_owned());
+            }
+        }
+        Ok(PathBuf::from(text(&full).ok_or("the file name is not UTF-8")?))
+    }
+
+    /// Reads a file at configuration time, as root where nginx starts as root.
+    pub fn read(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
+        let path = self.path(name)?;
+        let bytes =
+            std::fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        Ok((path, bytes))
+    }
+
+    /// Reads a file that holds a secret, and warns when others on the machine can read it too.
+    pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
+        let (path, bytes) = self.read(name)?;
+        let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
+        if mode & 0o004 != 0 {
+            let path = path.display();
+            let line = format!("{}: {path} is world-readable; run chmod o= {path}", M::NAME);
+            report(self.cf, Level::Warning, &line);
+        }
+        Ok((path, bytes))
+    }
+
+    /// A size in bytes, `k` and `m` allowed (ngx_parse_size).
+    pub fn size(&mut self, argument: &str) -> Result<usize, String> {
+        let mut word = self.copy(argument).ok_or("not enough memory")?;
+        // SAFETY: a string of the given length.
+        let size = unsafe { nginx_sys::ngx_parse_size(&mut word) };
+        usize::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"4m\""))
+    }
+
+    /// A size in bytes that may be larger than memory, `k`, `m` and `g` allowed (ngx_parse_offset).
+    pub fn offset(&mut self, argument: &str) -> Result<u64, String> {
+        let mut word = self.copy(argument).ok_or("not enough memory")?;
+        // SAFETY: a string of the given length.
+        let size = unsafe { nginx_sys::ngx_parse_offset(&mut word) };
+        u64::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"64m\""))
+    }
+
+    /// A time in milliseconds, `s`, `m` and the like allowed (ngx_parse_time).
+    pub fn milliseconds(&mut self, argument: &str) -> Result<u64, String> {
+        let mut word = self.copy(argument).ok_or("not enough memory")?;
+        // SAFETY: a string of the given length.
+        let time = unsafe { nginx_sys::ngx_parse_time(&mut word, 0) };
+        u64::try_from(time).map_err(|_| format!("invalid time \"{argument}\", expected for example \"30s\""))
+    }
+
+    /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
+    pub fn add_zone(&mut self, size: usize) -> Result<(), String> {
+        rtmp_sys::check(M::RTMP_NAME)?;
+        self.check_load_order()?;
+        thread::add_pools(self.cf, M::POOLS)?;
+        zone::add::<M>(self.cf, size)
+    }
+
+    /// Logs a warning with the place of the directive.
+    pub fn warn(&mut self, message: &str) {
+        report(self.cf, Level::Warning, message);
+    }
+
+    /// Name servers, with `valid=` and `ipv6=` (ngx_resolver_create).
+    pub fn add_resolver(&mut self) -> Result<(), String> {
+        // SAFETY: as in `main`; `words` are the directive's, of which the first is its name.
+        unsafe {
+            let slot = main_slot::<M>((*self.cf.cycle).conf_ctx);
+            if !(*slot).resolver.is_null() {
+                return Err("the directive is duplicate".to_owned());
+            }
+            let words = collections::array_mut::<ngx_str_t>(&mut *self.cf.args);
+            (*slot).resolver = resolver::create(self.cf, &mut words[1..]);
+            // nginx has logged what is wrong.
+            if (*slot).resolver.is_null() { Err("the resolver cannot be made".to_owned()) } else { Ok(()) }
+        }
+    }
+
+    /// Hooks into nginx-rtmp's chains go around those of the modules before: it must be one of them.
+    fn check_load_order(&self) -> Result<(), String> {
+        let position = |wanted: &str| {
+            let mut at = 0;
+            loop {
+                // SAFETY: a table that ends with null (ngx_cycle_modules).
+                let module = unsafe { (*(*self.cf.cycle).modules.add(at)).as_ref() }?;
+                // SAFETY: every module of the table has a name.
+                if unsafe { CStr::from_ptr(module.name) }.to_bytes() == wanted.as_bytes() {
+                    return Some(at);
+                }
+                at += 1;
+            }
+        };
+        let own = M::RTMP_NAME;
+        match (position("ngx_rtmp_core_module"), position(own)) {
+            (Some(rtmp), Some(ours)) if rtmp < ours => Ok(()),
+            _ => Err(format!(
+                "nginx-rtmp is loaded after this module: put \"load_module modules/ngx_rtmp_module.so;\" \
+                 before \"load_module modules/{own}.so;\""
+            )),
+        }
+    }
+
+    fn copy(&mut self, text: &str) -> Option<ngx_str_t> {
+        // SAFETY: the pool of the configuration; one byte more than asked for, for the NUL that nginx's own
+        // words have.
+        unsafe {
+            let data = nginx_sys::ngx_pnalloc(self.cf.pool, text.len() + 1).cast::<u8>();
+            if data.is_null() {
+                return None;
+            }
+            ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
+            *data.add(text.len()) = 0;
+            Some(ngx_str_t { len: text.len(), data })
+        }
+    }
+}
+
+impl<M: Module> Context<'_, M, Application> {
+    /// The name of the application that is being read.
+    pub fn application(&self) -> Result<String, String> {
+        let rtmp = rtmp_sys::rtmp().ok_or("nginx-rtmp is not loaded")?;
+        // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application).
+        let name = unsafe {
+            let ctx = &*self.cf.ctx.cast::<ngx_rtmp_conf_ctx_t>();
+            let app = *ctx.app_conf.add((*rtmp.ngx_rtmp_core_module).ctx_index);
+            (*app.cast::<ngx_rtmp_core_app_conf_t>()).name
+        };
+        text(&name).map(str::to_owned).ok_or_else(|| "the application's name is not UTF-8".to_owned())
+    }
+
+    /// The `server` block that is being read.
+    pub fn server_block(&self) -> BlockMark {
+        // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application), which has the settings of
+        // the `server` block around it.
+        BlockMark::new(unsafe { (*self.cf.ctx.cast::<ngx_rtmp_conf_ctx_t>()).srv_conf.addr() })
+    }
+}
+
+impl<M: Module> Context<'_, M, Location> {
+    /// nginx calls the API for requests to this location, with room for a whole body in memory.
+    pub fn serve_api(&mut self) {
+        self.answers();
+        let core = self.location();
+        core.handler = Some(super::request::handle::<M>);
+        core.client_body_buffer_size = M::MAX_BODY + 1;
+    }
+
+    /// nginx calls the statistics for requests to this location.
+    pub fn serve_stat(&mut self) {
+        self.answers();
+        self.location().handler = Some(super::request::handle_stat::<M>);
+    }
+
+    /// The module answers requests to this location.
+    fn answers(&mut self) {
+        // SAFETY: as in `settings`; nothing else refers to the settings, since the context is borrowed.
+        unsafe { (*self.conf.cast::<LocationSlot<M::Location>>()).answers = true };
+    }
+
+    /// http's own settings of the location that is being read.
+    fn location(&mut self) -> &mut ngx_http_core_loc_conf_t {
+        // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
+        unsafe {
+            let ctx = &*self.cf.ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
+            &mut *(*ctx.loc_conf.add(ngx_http_core_module.ctx_index)).cast()
+        }
+    }
+}
+
+/// A string of nginx as text.
+pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
+    if word.len == 0 {
+        return Some("");
+    }
+    // SAFETY: a string of nginx: `len` bytes at `data`.
+    std::str::from_utf8(unsafe { slice::from_raw_parts(word.data, word.len) }).ok()
+}
+
+/// The bytes of a string of nginx.
+pub(super) fn bytes(word: &ngx_str_t) -> &[u8] {
+    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
+    if word.len == 0 { &[] } else { unsafe { slice::from_raw_parts(word.data, word.len) } }
+}
+
+/// A whole configuration's settings, with what the fence keeps of it.
+pub(super) struct MainSlot<T> {
+    pub(super) settings: T,
+    /// The configuration that these belong to.
+    pub(super) cycle: *mut ngx_cycle_t,
+    /// The zone, null without one.
+    pub(super) zone: *mut ngx_shm_zone_t,
+    /// What is undone when this configuration never runs.
+    pub(super) attempt: *mut c_void,
+    /// Null until the whole configuration has been read.
+    pub(super) resolver: *mut ngx_resolver_t,
+    /// What TLS is spoken with, likewise.
+    pub(super) tls: *mut ngx_ssl_t,
+    /// Nobody has used the zone yet.
+    pub(super) fresh: bool,
+}
+
+impl<T: Default> Default for MainSlot<T> {
+    fn default() -> Self {
+        MainSlot {
+            settings: T::default(),
+            cycle: ptr::null_mut(),
+            zone: ptr::null_mut(),
+            attempt: ptr::null_mut(),
+            resolver: ptr::null_mut(),
+            tls: ptr::null_mut(),
+            fresh: false,
+        }
+    }
+}
+
+/// The settings of the whole configuration, in a cycle's table.
+///
+/// # Safety
+///
+/// `conf_ctx` is the table of a cycle that this module was loaded into.
+pub(super) unsafe fn main_slot<M: Module>(conf_ctx: *mut *mut *mut *mut c_void) -> *mut MainSlot<M::Main> {
+    // SAFETY: by contract; the index was given when the module was loaded.
+    unsafe { (*conf_ctx.add((*M::core_module()).index)).cast() }
+}
+
+/// A location's settings, with what the fence keeps of it.
+#[derive(Default)]
+pub(crate) struct LocationSlot<T> {
+    pub(super) settings: T,
+    /// The module answers requests to it.
+    answers: bool,
+    /// The names of its server, where it answers.
+    pub(super) names: Vec<ServerName>,
+}
+
+/// One of `server_name`.
+pub enum ServerName {
+    /// A name, also with `*` or a dot at one end.
+    Text(String),
+    /// A regular expression, which nginx has compiled.
+    Pattern(Pattern),
+}
+
+/// A regular expression of a configuration.
+pub struct Pattern(pub(super) *mut nginx_sys::ngx_http_regex_t);
+
+impl<T: Inherit> Inherit for LocationSlot<T> {
+    fn inherit(&mut self, outer: &Self) {
+        self.settings.inherit(&outer.settings);
+    }
+}
+
+/// New settings in a pool, dropped with it. Null when there is no memory.
+pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
+    callback::guard("new settings", ptr::null_mut(), || {
+        // SAFETY: the pool of the configuration that is being read.
+        unsafe { Pool::from_ngx_pool(pool) }.allocate(T::default()).cast()
+    })
+}
+
+/// Settings that a block inherits.
+pub trait Inherit {
+    /// Takes from the outer block what was not said in this one.
+    fn inherit(&mut self, outer: &Self);
+}
+
+pub(crate) extern "C" fn create_in_conf<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: the configuration that is being read.
+    create::<T>(unsafe { (*cf).pool })
+}
+
+pub(crate) extern "C" fn merge<T: Inherit>(
+    _cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    callback::guard("inherited settings", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: both were made by `create_in_conf::<T>`, and a block is not its own outer one; nginx-rtmp
+        // merges a `server` into itself as application settings, where there is nothing to take.
+        unsafe {
+            if !ptr::eq(outer, inner) {
+                (*inner.cast::<T>()).inherit(&*outer.cast::<T>());
+            }
+        }
+        ptr::null_mut()
+    })
+}
+
+/// As [`merge`], for the settings of locations: those that answer learn the names of their server.
+pub(crate) extern "C" fn merge_location<M: Module>(
+    cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    let merged = merge::<LocationSlot<M::Location>>(cf, outer, inner);
+    callback::guard("names of a server", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: `inner` was made by `create_in_conf`; while the locations of a server are merged, `ctx` has that
+        // server's settings (ngx_http_merge_servers), and the list of its names is not given back yet.
+        unsafe {
+            let slot = &mut *inner.cast::<LocationSlot<M::Location>>();
+            let ctx = (*cf).ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>().as_ref();
+            let core = &raw const ngx_http_core_module;
+            let server = ctx.and_then(|ctx| entry::<nginx_sys::ngx_http_core_srv_conf_t>(ctx.srv_conf, core));
+            if let Some(server) = server
+                && slot.answers
+            {
+                slot.names = server_names(server);
+            }
+        }
+        merged
+    })
+}
+
+/// # Safety
+///
+/// The configuration is being read.
+unsafe fn server_names(server: &nginx_sys::ngx_http_core_srv_conf_t) -> Vec<ServerName> {
+    // SAFETY: by contract.
+    let names = unsafe { collections::array::<nginx_sys::ngx_http_server_name_t>(&server.server_names) };
+    let name = |name: &nginx_sys::ngx_http_server_name_t| match name.regex.is_null() {
+        true => text(&name.name).map(|name| ServerName::Text(name.to_owned())),
+        false => Some(ServerName::Pattern(Pattern(name.regex))),
+    };
+    names.iter().filter_map(name).collect()
+}
+
+/// The settings of a module in a table of settings.
+///
+/// # Safety
+///
+/// `table` is null or was filled for modules of `module`'s type, and `module`'s entry is a `T` or null.
+pub(super) unsafe fn entry<'a, T>(table: *mut *mut c_void, module: *const ngx_module_t) -> Option<&'a T> {
+    // SAFETY: by contract.
+    unsafe {
+        table.as_ref()?;
+        (*table.add((*module).ctx_index)).cast::<T>().as_ref()
+    }
+}

@@ -1,0 +1,223 @@
+//! The life of a configuration and of a worker.
+//!
+//! nginx-rtmp keeps its chains and its main configuration in globals, which a configuration changes while it
+//! is being read. When it then fails, the running one goes on with them, and a worker that the master starts
+//! later would inherit half-built chains. So what was in place is noted when this module is loaded, and put
+//! back when the pool of a configuration that never ran is destroyed.
+
+use std::{
+    ffi::{OsStr, c_char},
+    net::IpAddr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    ptr,
+};
+
+use nginx_sys::{NGX_ERROR, NGX_OK, ngx_cycle_t, ngx_int_t, ngx_pool_cleanup_add};
+use ngx::core::NGX_CONF_ERROR;
+
+use super::{
+    callback,
+    conf::{self, MainSlot},
+    disk, interworker, log,
+    module::{Module, Types},
+    resolver,
+    rtmp_sys::{self, Rtmp},
+    thread, tls,
+    zone::{self, Memory},
+};
+
+/// One configuration that was begun.
+struct Attempt {
+    before: Option<Rtmp>,
+    globals: Option<rtmp_sys::Globals>,
+    succeeded: bool,
+}
+
+/// ngx_core_module_t.create_conf: called when the module is loaded, before any block is read.
+pub(crate) extern "C" fn create<M: Module>(cycle: *mut ngx_cycle_t) -> *mut std::ffi::c_void {
+    log::set_name(M::NAME);
+    callback::guard("module load", ptr::null_mut(), || {
+        // SAFETY: the cycle that is being built.
+        let pool = unsafe { (*cycle).pool };
+        let slot = conf::create::<MainSlot<M::Main>>(pool);
+        let before = rtmp_sys::refresh();
+        let globals = rtmp_sys::rtmp().map(|rtmp| rtmp_sys::Globals::read(&rtmp));
+        // SAFETY: as above; the cleanup's data lives in the same pool, until after its handler ran (ngx_destroy_pool).
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add(pool, size_of::<Attempt>());
+            if cleanup.is_null() || slot.is_null() {
+                return ptr::null_mut();
+            }
+            (*cleanup).data.cast::<Attempt>().write(Attempt { before, globals, succeeded: false });
+            (*cleanup).handler = Some(end);
+            let slot = slot.cast::<MainSlot<M::Main>>();
+            (*slot).attempt = (*cleanup).data;
+            (*slot).cycle = cycle;
+        }
+        slot
+    })
+}
+
+/// The pool of a configuration is destroyed.
+unsafe extern "C" fn end(attempt: *mut std::ffi::c_void) {
+    callback::guard("end of a configuration", (), || {
+        // SAFETY: the data of the cleanup in `create`.
+        let attempt = unsafe { &*attempt.cast::<Attempt>() };
+        if attempt.succeeded {
+            return;
+        }
+        if let (Some(rtmp), Some(globals)) = (rtmp_sys::rtmp(), &attempt.globals) {
+            globals.write(&rtmp);
+        }
+        rtmp_sys::restore(attempt.before);
+    });
+}
+
+/// A configuration that was read completely.
+pub struct Checked<'c, M: Types> {
+    cycle: *mut ngx_cycle_t,
+    slot: &'c mut MainSlot<M::Main>,
+}
+
+impl<M: Types> Checked<'_, M> {
+    /// Its settings.
+    pub fn main(&mut self) -> &mut M::Main {
+        &mut self.slot.settings
+    }
+
+    /// Whether it has a zone.
+    #[must_use]
+    pub fn has_zone(&self) -> bool {
+        !self.slot.zone.is_null()
+    }
+
+    /// The file that it was read from.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        // SAFETY: the cycle that is being built; the path is a string of it.
+        let path = unsafe { conf::bytes(&(*self.cycle).conf_file) };
+        Path::new(OsStr::from_bytes(path)).to_owned()
+    }
+
+    /// Writes to the log of the configuration.
+    pub fn log(&self, level: log::Level, line: &str) {
+        // SAFETY: the log of the cycle that is being built.
+        unsafe { log::to((*self.cycle).log, level, format_args!("{line}")) }
+    }
+
+    /// Asks these name servers, unless a directive named others. `false` when no resolver can be made of them.
+    pub fn add_resolver(&mut self, servers: &[IpAddr]) -> bool {
+        if self.slot.resolver.is_null() {
+            // SAFETY: the cycle that is being built, read to its end.
+            self.slot.resolver = unsafe { resolver::of_servers(self.cycle, servers) };
+        }
+        !self.slot.resolver.is_null()
+    }
+
+    /// What TLS is spoken with, and whose certificates are trusted.
+    pub fn add_tls(&mut self, trusted: Option<&Path>) -> Result<(), String> {
+        // SAFETY: as above.
+        self.slot.tls = unsafe { tls::create(self.cycle, trusted)? };
+        Ok(())
+    }
+}
+
+/// ngx_core_module_t.init_conf: the whole configuration has been read.
+pub(crate) extern "C" fn check<M: Module>(
+    cycle: *mut ngx_cycle_t,
+    slot: *mut std::ffi::c_void,
+) -> *mut c_char {
+    callback::guard("check of the configuration", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: the settings of `create`, which nobody else refers to.
+        let slot = unsafe { &mut *slot.cast::<MainSlot<M::Main>>() };
+        let mut cx = Checked { cycle, slot };
+        match M::check(&mut cx) {
+            Ok(()) => ptr::null_mut(),
+            Err(line) => {
+                cx.log(log::Level::Emergency, &line);
+                NGX_CONF_ERROR.cast()
+            }
+        }
+    })
+}
+
+/// A configuration that takes effect.
+pub struct Start<'c, M: Types> {
+    cycle: *mut ngx_cycle_t,
+    slot: &'c mut MainSlot<M::Main>,
+    /// The zone, where there is one.
+    pub zone: Option<Memory>,
+    /// Nobody has used the zone yet.
+    pub fresh: bool,
+    /// User and group that the workers will run as; `None` when they stay who the master is.
+    pub user: Option<(u32, u32)>,
+    /// `rtmp_auto_push on;`, taken over from nginx-rtmp.
+    pub auto_push: bool,
+}
+
+impl<M: Types> Start<'_, M> {
+    /// Its settings.
+    pub fn main(&mut self) -> &mut M::Main {
+        &mut self.slot.settings
+    }
+
+    /// Writes to the log of the configuration.
+    pub fn log(&self, level: log::Level, line: &str) {
+        // SAFETY: the log of the cycle that takes over.
+        unsafe { log::to((*self.cycle).log, level, format_args!("{line}")) }
+    }
+}
+
+/// What becomes of a configuration that takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// nginx may not go on.
+    Refused,
+    /// It is in force.
+    Done,
+    /// It is in force, and took over in this very process, which has connections: `master_process off`.
+    InPlace,
+}
+
+/// ngx_module_t.init_module: this configuration will run. Workers are forked after it.
+pub(crate) extern "C" fn commit<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    callback::guard("start of a configuration", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: the settings of `create`, in the cycle that takes over; its zone is mapped (ngx_init_zone_pool).
+        unsafe {
+            let slot = &mut *conf::main_slot::<M>((*cycle).conf_ctx);
+            if let Some(attempt) = slot.attempt.cast::<Attempt>().as_mut() {
+                attempt.succeeded = true;
+            }
+            let auto_push = !slot.zone.is_null() && interworker::take_over(cycle);
+            let zone = slot.zone.as_ref().and_then(|zone| Memory::of(zone));
+            let has_zone = zone.is_some();
+            let (fresh, user) = (slot.fresh, zone::worker_user(slot));
+            let takeover = M::commit(&mut Start { cycle, slot, zone, fresh, user, auto_push });
+            if takeover == Takeover::Refused {
+                return NGX_ERROR as ngx_int_t;
+            }
+            if has_zone {
+                let slot = &*conf::main_slot::<M>((*cycle).conf_ctx);
+                disk::find::<M>();
+                resolver::run(slot.resolver);
+                tls::run(slot.tls);
+            }
+            if takeover == Takeover::InPlace {
+                thread::start_pools(cycle);
+            }
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// ngx_module_t.init_process.
+pub(crate) extern "C" fn start<M: Module>(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    callback::guard("start of a worker", (), M::start);
+    NGX_OK as ngx_int_t
+}
+
+/// ngx_module_t.exit_process.
+pub(crate) extern "C" fn stop<M: Module>(_cycle: *mut ngx_cycle_t) {
+    callback::guard("end of a worker", (), M::stop);
+}

@@ -1,0 +1,82 @@
+//! Lines for nginx's error log.
+
+use std::{fmt::Arguments, sync::OnceLock};
+
+use nginx_sys::{
+    NGX_LOG_CRIT, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_log_t,
+};
+use ngx::log::{LOG_BUFFER_SIZE, log_error, write_fmt};
+
+/// How bad it is, in nginx's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// nginx cannot start or reload.
+    Emergency,
+    /// A defect, or something the admin must see.
+    Critical,
+    /// A client was refused.
+    Error,
+    /// Something will go wrong later.
+    Warning,
+    /// Worth knowing, normal.
+    Notice,
+    /// Detail.
+    Info,
+}
+
+impl Level {
+    pub(super) fn number(self) -> usize {
+        (match self {
+            Level::Emergency => NGX_LOG_EMERG,
+            Level::Critical => NGX_LOG_CRIT,
+            Level::Error => NGX_LOG_ERR,
+            Level::Warning => NGX_LOG_WARN,
+            Level::Notice => NGX_LOG_NOTICE,
+            Level::Info => NGX_LOG_INFO,
+        }) as usize
+    }
+}
+
+static NAME: OnceLock<&'static str> = OnceLock::new();
+
+/// What the module's own lines begin with.
+pub(super) fn set_name(name: &'static str) {
+    let _ = NAME.set(name);
+}
+
+/// As [`cycle`], with the module's name before the text.
+pub(super) fn named(level: Level, message: Arguments<'_>) {
+    cycle(level, format_args!("{}: {message}", name()));
+}
+
+/// The module's name.
+pub(super) fn name() -> &'static str {
+    NAME.get().copied().unwrap_or_default()
+}
+
+/// Writes to the log of the running configuration.
+pub fn cycle(level: Level, message: Arguments<'_>) {
+    // SAFETY: nginx sets ngx_cycle before it loads any module, and its log lives as long as the cycle.
+    unsafe {
+        if let Some(cycle) = nginx_sys::ngx_cycle.as_ref() {
+            to(cycle.log, level, message);
+        }
+    }
+}
+
+/// Writes to a log of nginx.
+///
+/// # Safety
+///
+/// `log` is null or valid.
+pub(super) unsafe fn to(log: *mut ngx_log_t, level: Level, message: Arguments<'_>) {
+    // SAFETY: checked for null here, valid by contract.
+    unsafe {
+        // nginx shows warnings and worse on the terminal too while it starts, whatever the log takes.
+        if log.is_null() || ((*log).log_level < level.number() && level.number() > Level::Warning.number()) {
+            return;
+        }
+        let mut buffer = [const { std::mem::MaybeUninit::<u8>::uninit() }; LOG_BUFFER_SIZE];
+        log_error(level.number(), log, 0, write_fmt(&mut buffer, message));
+    }
+}

@@ -1,0 +1,104 @@
+//! Connections that nginx made: which are the module's, by a table of its own, what each is for, and how it ended.
+//!
+//! nginx-rtmp lists a publisher's pushes with the publisher, until either end of one leaves the list. So the list says
+//! nothing of a connection that is still open: the table does, from the connect to the close.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    conf,
+    module::Module,
+    push::Failure,
+    relay,
+    rtmp_sys::{self, ngx_rtmp_core_srv_conf_t, ngx_rtmp_session_t},
+    session::Session,
+};
+use crate::local;
+
+/// What a connection that nginx made is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A stream goes out.
+    Push,
+    /// A stream comes in.
+    Pull,
+}
+
+local! {
+    /// The module's connections to targets that are open, by their tickets.
+    static DIALED: BTreeMap<u64, *mut ngx_rtmp_session_t> = BTreeMap::new();
+}
+
+/// A connection was made.
+pub(super) fn remember(ticket: u64, session: *mut ngx_rtmp_session_t) {
+    DIALED.with(|dialed| dialed.insert(ticket, session));
+}
+
+/// The connection with this ticket; it is alive until the callback of nginx's that runs now returns.
+pub(super) fn find(ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
+    DIALED.with(|dialed| dialed.get(&ticket).copied())
+}
+
+/// A session ends, or nobody asks for it any more.
+pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
+    DIALED.with(|dialed| dialed.retain(|_, dialed| *dialed != session));
+}
+
+/// Closes the connections whose tickets nobody holds. Returns how many there were.
+pub fn close_others<M: Module>(held: &BTreeSet<u64>) -> usize {
+    let others: Vec<_> = DIALED.with(|dialed| {
+        dialed.iter().filter(|(ticket, _)| !held.contains(ticket)).map(|(_, session)| *session).collect()
+    });
+    for session in &others {
+        forget(*session);
+        // SAFETY: what is in the table is alive (see `forget`); closing is posted.
+        unsafe { Session::<M>::new(*session).close() };
+    }
+    others.len()
+}
+
+impl<M: Module> Session<'_, M> {
+    /// What a connection that nginx made is for. A pull publishes, and is its own publisher's context
+    /// (ngx_rtmp_relay_create); a static one bears a mark of its own (ngx_rtmp_relay_on_result).
+    #[must_use]
+    pub fn relay_role(&self) -> Role {
+        let session = self.as_ptr();
+        // SAFETY: a live session; its context of the relay is null or alive as long as it.
+        let pulls = unsafe {
+            (*session).static_relay() != 0
+                || rtmp_sys::rtmp()
+                    .and_then(|rtmp| relay::context(&rtmp, session).as_ref())
+                    .is_some_and(|context| std::ptr::eq(context.publish, context))
+        };
+        if pulls { Role::Pull } else { Role::Push }
+    }
+
+    /// `max_message` of the session's server, in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> u64 {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return 0 };
+        // SAFETY: a live session, whose server has settings of the core module.
+        let core: Option<&ngx_rtmp_core_srv_conf_t> =
+            unsafe { conf::entry((*self.as_ptr()).srv_conf, rtmp.ngx_rtmp_core_module) };
+        core.map_or(0, |core| core.max_message as u64)
+    }
+
+    /// Why a connection to a target ended. nginx marks what the other end did; without a mark nginx-rtmp ended it
+    /// (ngx_rtmp_recv, ngx_rtmp_ping).
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        // SAFETY: a live session; a connection has its events as long as it lives.
+        unsafe {
+            let session = &*self.as_ptr();
+            let connection = &*session.connection;
+            let (read, write) = (&*connection.read, &*connection.write);
+            match () {
+                () if read.error() != 0 || write.error() != 0 => Failure::Reset,
+                () if read.eof() != 0 || read.pending_eof() != 0 => Failure::Closed,
+                () if connection.timedout() != 0 => Failure::NotReading,
+                () if session.ping_active() != 0 => Failure::NoPong,
+                () => Failure::NotRtmp,
+            }
+        }
+    }
+}

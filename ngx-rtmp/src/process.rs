@@ -1,0 +1,177 @@
+//! The process: its number, the clock, who is alive, and state that one event loop alone touches.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    mem::ManuallyDrop,
+    thread::LocalKey,
+};
+
+/// Process id of the caller, as nginx knows it: no system call.
+#[must_use]
+pub fn pid() -> u32 {
+    // SAFETY: read by value; nginx sets it when a process starts, before any callback of ours.
+    unsafe { nginx_sys::ngx_pid as u32 }
+}
+
+/// The version of nginx that this module was built for.
+#[must_use]
+pub fn nginx_version() -> String {
+    nginx_sys::NGINX_VERSION.to_string_lossy().into_owned()
+}
+
+/// The version of nginx-rtmp that this module was built for, as it calls itself.
+#[must_use]
+pub fn rtmp_version() -> String {
+    String::from_utf8_lossy(super::rtmp_sys::NGINX_RTMP_VERSION).trim_end_matches('\0').to_owned()
+}
+
+/// Milliseconds since 1970 as nginx last read the time (`ngx_cached_time`): no system call.
+#[must_use]
+pub fn now_ms() -> u64 {
+    // SAFETY: nginx initialises its cached time before it reads the configuration, and replaces the pointer
+    // only with others of a static table.
+    let (seconds, milliseconds) = unsafe {
+        let time = nginx_sys::ngx_cached_time;
+        ((*time).sec, (*time).msec)
+    };
+    u64::try_from(seconds).unwrap_or(0) * 1000 + milliseconds as u64
+}
+
+/// Milliseconds of a clock that is never set (`ngx_current_msec`), for how long something lasted: no system call.
+#[must_use]
+pub fn uptime_ms() -> u64 {
+    // SAFETY: read by value.
+    unsafe { nginx_sys::ngx_current_msec as u64 }
+}
+
+/// Whether a process with this id exists. One that exited and was not yet reaped does.
+#[must_use]
+pub fn alive(pid: u32) -> bool {
+    let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
+    // SAFETY: signal 0 only asks.
+    let found = unsafe { libc::kill(pid, 0) } == 0;
+    found || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// As [`alive`], asking the kernel once for each process: for lists of many rows.
+pub fn census() -> impl Fn(u32) -> bool {
+    let known = RefCell::new(HashMap::<u32, bool>::new());
+    move |pid| *known.borrow_mut().entry(pid).or_insert_with(|| alive(pid))
+}
+
+/// How many connections of this worker are taken, and how many it has (`worker_connections`).
+#[must_use]
+pub fn connections() -> (usize, usize) {
+    // SAFETY: nginx sets ngx_cycle before any callback of ours; plain numbers, changed by this thread alone.
+    unsafe {
+        nginx_sys::ngx_cycle.as_ref().map_or((0, 0), |cycle| {
+            (cycle.connection_n.saturating_sub(cycle.free_connection_n), cycle.connection_n)
+        })
+    }
+}
+
+/// Whether the worker was told to quit.
+#[must_use]
+pub fn draining() -> bool {
+    // SAFETY: plain flags that a signal handler sets, read by value.
+    unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_quit != 0 || nginx_sys::ngx_terminate != 0 }
+}
+
+/// Whether nginx only tests its configuration (`nginx -t`, `nginx -T`).
+#[must_use]
+pub fn is_test() -> bool {
+    // SAFETY: read by value, set once when nginx reads its arguments.
+    unsafe { nginx_sys::ngx_test_config != 0 }
+}
+
+/// Whether this process only reads the configuration to find the master (`nginx -s SIGNAL`).
+#[must_use]
+pub fn is_signaller() -> bool {
+    // SAFETY: read by value, set once before any callback of ours.
+    unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_SIGNALLER as usize }
+}
+
+/// Whether this process is one of a master's workers.
+#[must_use]
+pub fn is_worker() -> bool {
+    // SAFETY: read by value, set once before any callback of ours.
+    unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_WORKER as usize }
+}
+
+/// Whether this process runs an event loop with connections: a worker, or nginx with `master_process off`.
+#[must_use]
+pub fn serves() -> bool {
+    // SAFETY: read by value, set once before any callback of ours.
+    let process = unsafe { nginx_sys::ngx_process };
+    process == nginx_sys::NGX_PROCESS_WORKER as usize || process == nginx_sys::NGX_PROCESS_SINGLE as usize
+}
+
+/// How far the stack of this process may grow, in bytes; `None` without a limit.
+#[must_use]
+pub fn stack_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the kernel writes to a struct that is ours.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) } == 0;
+    (known && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+thread_local! {
+    /// nginx has called back on this thread, and not as a task of a pool.
+    static IS_LOOP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// nginx calls back on this thread: it is the one of the event loop, which also reads configurations.
+pub(crate) fn enter_loop() {
+    IS_LOOP.set(true);
+}
+
+/// Makes sure that the caller runs on the thread of the event loop, which alone may touch connections, timers and
+/// configurations.
+///
+/// # Panics
+///
+/// On any other thread.
+#[track_caller]
+pub(crate) fn assert_loop() {
+    assert!(IS_LOOP.get(), "called on another thread than that of the event loop");
+}
+
+/// State of one process, touched by its event loop and nobody else: [`local!`](crate::local!) declares it.
+///
+/// Another thread that names it finds a value of its own.
+pub struct Local<T: 'static>(&'static LocalKey<Slot<T>>);
+
+/// What is behind a [`Local`]. Nothing is dropped when a thread or the process ends: what refers to nginx's memory would
+/// come too late.
+#[doc(hidden)]
+pub type Slot<T> = RefCell<ManuallyDrop<T>>;
+
+/// `static NAME: TYPE = VALUE;` for state that the event loop alone touches ([`Local`]).
+/// A process that is forked takes the value along.
+#[macro_export]
+macro_rules! local {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        $(#[$meta])*
+        static $name: $crate::process::Local<$type> = {
+            ::std::thread_local! {
+                static VALUE: $crate::process::Slot<$type> =
+                    const { ::std::cell::RefCell::new(::std::mem::ManuallyDrop::new($value)) };
+            }
+            $crate::process::Local::new(&VALUE)
+        };
+    };
+}
+
+impl<T> Local<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(key: &'static LocalKey<Slot<T>>) -> Self {
+        Local(key)
+    }
+
+    /// Works on the value. Calls do not nest: `work` must not call back into the same `Local`.
+    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        self.0.with_borrow_mut(|value| work(value))
+    }
+}

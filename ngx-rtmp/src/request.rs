@@ -1,0 +1,432 @@
+//! An HTTP request: read, answered, and kept alive while work for it is in the thread pool.
+
+use std::{ffi::c_void, net::IpAddr};
+
+use nginx_sys::{
+    NGX_DONE, NGX_ERROR, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_connection_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_finalize_request, ngx_http_output_filter,
+    ngx_http_read_client_request_body, ngx_http_request_t, ngx_http_run_posted_requests,
+    ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_str_t, ngx_table_elt_t,
+};
+use ngx::{core::Pool, http::Request};
+use percent_encoding::percent_decode;
+
+use super::{
+    callback, collections,
+    conf::{self, LocationSlot, Pattern, ServerName},
+    event_stream::{self, Events},
+    log,
+    module::{Module, Types},
+};
+
+/// An answer.
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// The body.
+    pub body: String,
+}
+
+/// An answer that is made piece by piece, until there is none left.
+pub struct Pieces {
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The next piece of the body.
+    pub next: Box<dyn FnMut() -> Option<String>>,
+}
+
+/// What comes next for a request.
+pub enum Step {
+    /// It is answered.
+    Answer(Response),
+    /// This sees to it that it is answered later.
+    Suspend(Box<dyn FnOnce(Waiting)>),
+    /// It is answered piece by piece.
+    Pieces(Pieces),
+    /// It is answered with events from here on, until the client leaves.
+    Follow(Events),
+}
+
+/// What a request says, apart from its body.
+pub struct Head<'r, M: Types> {
+    /// `GET`, `POST`, ...
+    pub method: &'r str,
+    /// Whether path and arguments are UTF-8. They are empty where they are not.
+    pub is_text: bool,
+    /// The path below the location, without a slash at the start: `v1/keys`.
+    pub path: &'r str,
+    /// The same in its parts, each decoded by itself: a `%2F` is part of a name, and `..` or nothing may be one. Of bytes that
+    /// are no UTF-8 stands U+FFFD.
+    pub parts: Vec<String>,
+    /// What follows `?`.
+    pub query: &'r str,
+    /// The header `Authorization`.
+    pub authorization: Option<&'r str>,
+    /// The header `Content-Type`.
+    pub content_type: Option<&'r str>,
+    /// `Content-Length`, if it was sent.
+    pub content_length: Option<u64>,
+    /// The header `Last-Event-ID`.
+    pub last_event_id: Option<&'r str>,
+    /// What nginx takes for the name of the host, where there is one. A value that is not UTF-8 is empty.
+    pub host: Option<&'r str>,
+    /// The header `Host`, which differs when the first line of the request has a host too.
+    pub host_header: Option<&'r str>,
+    /// The headers `Origin`. One that is not UTF-8 is U+FFFD.
+    pub origins: Vec<&'r str>,
+    /// The names of its server.
+    pub server_names: &'r [ServerName],
+    /// The address of the other end; `None` for a unix socket.
+    pub client: Option<IpAddr>,
+    /// The settings of its location.
+    pub settings: &'r M::Location,
+    request: &'r ngx_http_request_t,
+}
+
+impl<M: Types> Head<'_, M> {
+    /// Whether a regular expression of `server_name` is for a host.
+    #[must_use]
+    pub fn matches(&self, pattern: &Pattern, host: &str) -> bool {
+        // SAFETY: the request is alive for as long as its head; the expressions of a location's server live as long as
+        // the configuration that runs.
+        unsafe { matches_pattern(self.request, pattern, host) }
+    }
+}
+
+/// ngx_http_core_loc_conf_t.handler of a location with the API.
+pub(super) unsafe extern "C" fn handle<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("an API request", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request.
+        unsafe {
+            let Some(head) = head::<M>(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
+            match M::admit(&head) {
+                Ok(()) => {
+                    let outcome = ngx_http_read_client_request_body(r, Some(body_read::<M>));
+                    if outcome >= nginx_sys::NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
+                        return outcome;
+                    }
+                    NGX_DONE as ngx_int_t
+                }
+                Err(response) => {
+                    let discarded = Request::from_ngx_http_request(r).discard_request_body().0;
+                    if discarded == NGX_OK as ngx_int_t { send(r, response) } else { discarded }
+                }
+            }
+        }
+    })
+}
+
+/// ngx_http_core_loc_conf_t.handler of a location with statistics.
+pub(super) unsafe extern "C" fn handle_stat<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("statistics", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request.
+        unsafe {
+            let Some(head) = head::<M>(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
+            let response = M::stat(&head);
+            let discarded = Request::from_ngx_http_request(r).discard_request_body().0;
+            if discarded == NGX_OK as ngx_int_t { send(r, response) } else { discarded }
+        }
+    })
+}
+
+/// The body is there. The request is finalized by whoever answers it.
+unsafe extern "C" fn body_read<M: Module>(r: *mut ngx_http_request_t) {
+    // SAFETY: nginx calls with the request whose body was read.
+    unsafe {
+        let step = callback::guard("an API request", None, || {
+            let head = head::<M>(&*r)?;
+            Some(M::dispatch(&head, body(&*r, M::MAX_BODY).as_deref()))
+        });
+        proceed::<M>(r, step);
+    }
+}
+
+/// A request that is answered later, from the event loop. It stays alive until then; one that is forgotten is answered
+/// with 500.
+pub struct Waiting {
+    request: *mut ngx_http_request_t,
+    proceed: unsafe fn(*mut ngx_http_request_t, Option<Step>),
+}
+
+impl Waiting {
+    /// # Safety
+    ///
+    /// `request` is alive and its body was read.
+    unsafe fn hold<M: Module>(request: *mut ngx_http_request_t) -> Self {
+        // SAFETY: by contract. nginx frees no request that is blocked (ngx_http_terminate_request).
+        unsafe {
+            let main = &mut *(*request).main;
+            main.set_blocked(main.blocked() + 1);
+        }
+        Waiting { request, proceed: proceed::<M> }
+    }
+
+    /// Answers it.
+    pub fn answer(mut self, response: Response) {
+        self.end(Some(Step::Answer(response)));
+    }
+
+    fn end(&mut self, step: Option<Step>) {
+        let request = std::mem::replace(&mut self.request, std::ptr::null_mut());
+        if request.is_null() {
+            return;
+        }
+        // SAFETY: kept alive since `hold`. The connection outlives the request.
+        unsafe {
+            let main = &mut *(*request).main;
+            main.set_blocked(main.blocked() - 1);
+            let connection: *mut ngx_connection_t = (*request).connection;
+            (self.proceed)(request, step);
+            ngx_http_run_posted_requests(connection);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+/// # Safety
+///
+/// `r` is alive and its body was read.
+unsafe fn proceed<M: Module>(r: *mut ngx_http_request_t, step: Option<Step>) {
+    // SAFETY: by contract.
+    unsafe {
+        let outcome = match step {
+            Some(Step::Answer(response)) => send(r, response),
+            Some(Step::Suspend(work)) => return work(Waiting::hold::<M>(r)),
+            Some(Step::Pieces(pieces)) => match begin_pieces::<M>(r, pieces) {
+                None => return,
+                Some(outcome) => outcome,
+            },
+            Some(Step::Follow(events)) => match event_stream::begin(r, events) {
+                true => return,
+                false => NGX_ERROR as ngx_int_t,
+            },
+            None => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
+        };
+        ngx_http_finalize_request(r, outcome);
+    }
+}
+
+/// # Safety
+///
+/// `r` was read up to its body.
+unsafe fn head<'r, M: Module>(r: &'r ngx_http_request_t) -> Option<Head<'r, M>> {
+    // SAFETY: strings of a request live in its pool or in its header buffers, as long as the request; the
+    // settings live with the configuration.
+    unsafe {
+        let core = (&raw const ngx_http_core_module).as_ref()?;
+        let location: &ngx_http_core_loc_conf_t = conf::entry(r.loc_conf, core)?;
+        let slot = conf::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module())?;
+        let uri = conf::text(&r.uri).unwrap_or_default();
+        let below = conf::text(&location.name).and_then(|name| uri.strip_prefix(name));
+        // A location by regular expression has no prefix to take away.
+        let below = below.or_else(|| uri.find("/v1/").map(|at| &uri[at..])).unwrap_or(uri);
+        let below = below.trim_start_matches('/');
+        let header = |entry: *mut ngx_table_elt_t| entry.as_ref().and_then(|entry| conf::text(&entry.value));
+        Some(Head {
+            method: conf::text(&r.method_name)?,
+            is_text: conf::text(&r.uri).is_some() && conf::text(&r.args).is_some(),
+            path: below,
+            parts: parts(r, &location.name, below),
+            query: conf::text(&r.args).unwrap_or_default(),
+            authorization: header(r.headers_in.authorization),
+            content_type: header(r.headers_in.content_type),
+            content_length: u64::try_from(r.headers_in.content_length_n).ok(),
+            last_event_id: headers_named(r, "last-event-id").next(),
+            host: (r.headers_in.server.len > 0).then(|| conf::text(&r.headers_in.server).unwrap_or_default()),
+            host_header: r.headers_in.host.as_ref().map(|row| conf::text(&row.value).unwrap_or_default()),
+            origins: headers_named(r, "origin").collect(),
+            server_names: &slot.names,
+            client: super::session::client_of(&*r.connection),
+            settings: &slot.settings,
+            request: r,
+        })
+    }
+}
+
+/// The parts of what the client asked for, below the location. After a rewrite, and where the client wrote the location in
+/// another form, those of the path that nginx made of it.
+fn parts(r: &ngx_http_request_t, location: &ngx_str_t, below: &str) -> Vec<String> {
+    let decoded = || below.trim_matches('/').split('/').map(str::to_owned).collect();
+    let (asked, location) = (conf::bytes(&r.unparsed_uri), conf::bytes(location));
+    if r.valid_unparsed_uri() == 0 {
+        return decoded();
+    }
+    let path = asked.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    let decode = |part: &[u8]| percent_decode(part).decode_utf8_lossy().into_owned();
+    let all: Vec<String> = path.split(|byte| *byte == b'/').map(decode).collect();
+    let location = String::from_utf8_lossy(location);
+    let own: Vec<&str> = location.trim_end_matches('/').split('/').collect();
+    let (above, rest) = all.split_at(own.len().min(all.len()));
+    if location.starts_with('/') && above == own { rest.to_vec() } else { decoded() }
+}
+
+/// Whether a regular expression of `server_name` is for a host (ngx_http_regex_exec).
+///
+/// # Safety
+///
+/// `r` is alive; the expression lives as long as the configuration that runs.
+unsafe fn matches_pattern(r: &ngx_http_request_t, pattern: &Pattern, host: &str) -> bool {
+    type Exec = unsafe extern "C" fn(
+        *mut ngx_http_request_t,
+        *mut nginx_sys::ngx_http_regex_t,
+        *mut ngx_str_t,
+    ) -> ngx_int_t;
+    let Some(exec) = super::rtmp_sys::symbol("ngx_http_regex_exec\0") else { return false };
+    // SAFETY: by contract; the function has the type that nginx declares in ngx_http_variables.h. A named capture would
+    // refer to the host: what it refers to is copied into the request's pool.
+    unsafe {
+        let exec = std::mem::transmute::<*mut c_void, Exec>(exec);
+        let Some(mut text) = copy(&Pool::from_ngx_pool(r.pool), &host.to_ascii_lowercase()) else {
+            return false;
+        };
+        exec((&raw const *r).cast_mut(), pattern.0, &raw mut text) == NGX_OK as ngx_int_t
+    }
+}
+
+/// The values of headers that nginx itself does not know.
+///
+/// # Safety
+///
+/// `r` was read up to its body.
+unsafe fn headers_named<'r>(r: &'r ngx_http_request_t, name: &'static str) -> impl Iterator<Item = &'r str> {
+    // SAFETY: by contract; the list holds headers.
+    let rows = unsafe { collections::list::<ngx_table_elt_t>(&r.headers_in.headers).map(|row| &*row) };
+    let named =
+        move |row: &&ngx_table_elt_t| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name));
+    rows.filter(named).map(|row| conf::text(&row.value).unwrap_or("\u{fffd}"))
+}
+
+/// The body in one piece; `None` when it was too large for memory.
+///
+/// # Safety
+///
+/// The body was read.
+unsafe fn body(r: &ngx_http_request_t, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // SAFETY: by contract; the buffers are in memory unless there is a temporary file.
+    unsafe {
+        let Some(body) = r.request_body.as_ref() else { return Some(bytes) };
+        if !body.temp_file.is_null() {
+            return None;
+        }
+        let mut chain = body.bufs;
+        while let Some(link) = chain.as_ref() {
+            let buffer = &*link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).ok()?;
+            if bytes.len() + length > most {
+                return None;
+            }
+            if length > 0 {
+                bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
+            }
+            chain = link.next;
+        }
+    }
+    Some(bytes)
+}
+
+/// What every answer says: nobody keeps it, and no browser takes it for something else than it is.
+const COMMON: [(&str, &str); 2] = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+
+/// Sends an answer. Returns what the request is to be finalized with.
+///
+/// # Safety
+///
+/// `r` is alive and nothing was sent for it.
+unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
+    // SAFETY: by contract. What the answer points to is copied into the request's pool.
+    unsafe {
+        if !set_headers(r, response.status, response.content_type, &response.headers) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
+        }
+        (*r).headers_out.content_length_n = response.body.len() as nginx_sys::off_t;
+        let pool = Pool::from_ngx_pool((*r).pool);
+        let sent = ngx_http_send_header(r);
+        if sent == NGX_ERROR as ngx_int_t || sent > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
+            return sent;
+        }
+        let buffer = pool.calloc(size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
+        let (Some(buffer), Some(text)) = (buffer.as_mut(), copy(&pool, &response.body)) else {
+            return NGX_ERROR as ngx_int_t;
+        };
+        if text.len > 0 {
+            (buffer.start, buffer.pos) = (text.data, text.data);
+            (buffer.last, buffer.end) = (text.data.add(text.len), text.data.add(text.len));
+            buffer.set_memory(1);
+        }
+        buffer.set_last_buf(1);
+        buffer.set_last_in_chain(1);
+        let mut chain = ngx_chain_t { buf: buffer, next: std::ptr::null_mut() };
+        ngx_http_output_filter(r, &raw mut chain)
+    }
+}
+
+/// Begins with an answer that is made while it is sent. Returns what the request is to be finalized with, where it
+/// ends here.
+///
+/// # Safety
+///
+/// As for [`send`].
+unsafe fn begin_pieces<M: Module>(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx_int_t> {
+    // SAFETY: by contract.
+    unsafe {
+        if !set_headers(r, 200, pieces.content_type, &[]) {
+            return Some(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
+        }
+        super::pieces::begin::<M>(r, pieces)
+    }
+}
+
+/// Sets status and headers. `false` when there is no memory.
+///
+/// # Safety
+///
+/// As for [`send`].
+unsafe fn set_headers(
+    r: *mut ngx_http_request_t,
+    status: u16,
+    content_type: &str,
+    more: &[(&'static str, &'static str)],
+) -> bool {
+    // SAFETY: by contract; the texts are copied into the request's pool.
+    unsafe {
+        let pool = Pool::from_ngx_pool((*r).pool);
+        // What is answered has no versions that a client could compare (ngx_http_not_modified_header_filter).
+        (*r).set_disable_not_modified(1);
+        let headers = &mut (*r).headers_out;
+        headers.status = usize::from(status);
+        let Some(kind) = copy(&pool, content_type) else { return false };
+        (headers.content_type, headers.content_type_len) = (kind, kind.len);
+        for (name, value) in COMMON.iter().chain(more) {
+            let row = ngx_list_push(&raw mut headers.headers).cast::<ngx_table_elt_t>();
+            let (Some(row), Some(key), Some(value)) = (row.as_mut(), copy(&pool, name), copy(&pool, value))
+            else {
+                return false;
+            };
+            row.hash = 1;
+            (row.key, row.value) = (key, value);
+        }
+        true
+    }
+}
+
+/// A copy of a text in a request's pool.
+fn copy(pool: &Pool, text: &str) -> Option<ngx_str_t> {
+    let data: *mut c_void = pool.alloc_unaligned(text.len().max(1));
+    if data.is_null() {
+        log::named(log::Level::Critical, format_args!("not enough memory for an answer"));
+        return None;
+    }
+    // SAFETY: `data` has room for the text.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), data.cast(), text.len()) };
+    Some(ngx_str_t { len: text.len(), data: data.cast() })
+}

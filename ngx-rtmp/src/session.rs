@@ -1,0 +1,476 @@
+//! An RTMP session of nginx-rtmp.
+
+mod refusal;
+mod traffic;
+
+use std::{
+    collections::BTreeSet,
+    ffi::{CStr, CString, c_void},
+    fmt::Arguments,
+    marker::PhantomData,
+    net::IpAddr,
+    ptr,
+};
+
+use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_str_t};
+use ngx::core::Pool;
+
+use super::{
+    address, chain, client_log,
+    codec_header::CodecHeader,
+    conf,
+    incoming::{self, Receiver},
+    interworker, log,
+    module::{Module, Types},
+    push::Dialing,
+    rtmp_sys::{
+        self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
+        ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
+        ngx_rtmp_stream_t,
+    },
+    timer::SessionTimer,
+};
+use crate::local;
+
+/// A live session, for the time of one callback.
+pub struct Session<'s, M> {
+    session: *mut ngx_rtmp_session_t,
+    callback: PhantomData<&'s mut M>,
+}
+
+/// What is kept of a session: the module's part, and the fence's.
+pub(crate) struct SessionSlot<M: Types> {
+    state: M::Session,
+    /// For a connection to a target that is not up yet.
+    pub(super) dialing: Option<Box<Dialing>>,
+    /// By what a connection is read whose bytes are counted.
+    pub(super) receiver: Option<Receiver>,
+    /// The configuration of the decoder of its pictures, where nginx-rtmp does not know it.
+    pub(super) header: CodecHeader,
+    timer: Option<SessionTimer>,
+}
+
+impl<M: Types> Default for SessionSlot<M> {
+    fn default() -> Self {
+        SessionSlot {
+            state: M::Session::default(),
+            dialing: None,
+            receiver: None,
+            header: CodecHeader::default(),
+            timer: None,
+        }
+    }
+}
+
+local! {
+    /// All sessions of this process.
+    static ALL: BTreeSet<*mut ngx_rtmp_session_t> = BTreeSet::new();
+}
+
+impl<'s, M: Module> Session<'s, M> {
+    /// # Safety
+    ///
+    /// `session` is alive, and stays so for `'s`.
+    pub(super) unsafe fn new(session: *mut ngx_rtmp_session_t) -> Session<'s, M> {
+        Session { session, callback: PhantomData }
+    }
+
+    /// The session of a connection, unless it is being closed.
+    ///
+    /// # Safety
+    ///
+    /// `connection` is alive and nginx-rtmp's, and stays so for `'s`.
+    pub(super) unsafe fn of_connection(connection: *mut ngx_connection_t) -> Option<Session<'s, M>> {
+        // SAFETY: by contract; nginx-rtmp keeps the session in `data` (ngx_rtmp_init_session).
+        unsafe {
+            let closing = (*connection).destroyed() != 0;
+            (!closing).then(|| Session::new((*connection).data.cast()))
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut ngx_rtmp_session_t {
+        self.session
+    }
+
+    fn raw(&self) -> &ngx_rtmp_session_t {
+        // SAFETY: see `new`. Only plain fields are read through it.
+        unsafe { &*self.session }
+    }
+
+    fn connection(&self) -> &ngx_connection_t {
+        // SAFETY: a session has its connection as long as it lives.
+        unsafe { &*self.raw().connection }
+    }
+
+    /// The application's settings; `None` before `connect`.
+    #[must_use]
+    pub fn settings(&self) -> Option<&'s M::App> {
+        // SAFETY: `app_conf` is null or the table of an application, where our entry is an `M::App`
+        // (`export::rtmp_context`). The settings live in the pool of a configuration, which outlives its sessions.
+        unsafe { conf::entry(self.raw().app_conf, M::rtmp_module()) }
+    }
+
+    /// The application's settings or, before `connect`, those of the server, which applications inherit.
+    #[must_use]
+    pub fn guard_settings(&self) -> Option<&'s M::App> {
+        // SAFETY: the server's settings for applications stand with the context that its core module keeps
+        // (ngx_rtmp_core_srv_conf_t.ctx).
+        let of_server = || unsafe {
+            let rtmp = rtmp_sys::rtmp()?;
+            let core: &ngx_rtmp_core_srv_conf_t =
+                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
+            conf::entry::<M::App>(core.ctx.as_ref()?.app_conf, M::rtmp_module())
+        };
+        self.settings().or_else(of_server)
+    }
+
+    /// Whether the client's `connect` was accepted, or nginx-rtmp made the connection for an application.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !self.raw().app_conf.is_null()
+    }
+
+    /// Whether the client's address comes with the PROXY protocol, once the handshake is over.
+    #[must_use]
+    pub fn is_behind_proxy(&self) -> bool {
+        let text: *const ngx_str_t = self.raw().addr_text;
+        // SAFETY: of an accepted connection, it is a field of the address that it came in by
+        // (ngx_rtmp_init_session).
+        unsafe {
+            let addr = text.byte_sub(std::mem::offset_of!(ngx_rtmp_addr_conf_t, addr_text));
+            (*addr.cast::<ngx_rtmp_addr_conf_t>()).proxy_protocol() != 0
+        }
+    }
+
+    /// Has the bytes counted that the other end sends.
+    pub fn watch_incoming(&mut self) {
+        if self.slot().is_some() {
+            incoming::watch(self);
+        }
+    }
+
+    /// What is being read on each chunk stream.
+    pub(super) fn chunk_streams(&self) -> &[ngx_rtmp_stream_t] {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return &[] };
+        // SAFETY: `in_streams` has `max_streams` entries (ngx_rtmp_init_session).
+        unsafe {
+            let core: Option<&ngx_rtmp_core_srv_conf_t> =
+                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module);
+            let count = core.map_or(0, |core| usize::try_from(core.max_streams).unwrap_or(0));
+            std::slice::from_raw_parts(self.raw().in_streams, count)
+        }
+    }
+
+    /// The application's name. A session that nginx-rtmp made itself has only its settings to tell it.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        let named = conf::text(&self.raw().app).filter(|name| !name.is_empty());
+        let of_settings = || {
+            let rtmp = rtmp_sys::rtmp()?;
+            // SAFETY: as in `settings`; the core module's entry is the application itself.
+            let app: &ngx_rtmp_core_app_conf_t =
+                unsafe { conf::entry(self.raw().app_conf, rtmp.ngx_rtmp_core_module)? };
+            conf::text(&app.name)
+        };
+        named.or_else(of_settings).unwrap_or_default()
+    }
+
+    /// The address of the other end as text: where the client is, or what nginx-rtmp connected to.
+    #[must_use]
+    pub fn addr(&self) -> String {
+        match self.is_accepted() {
+            true => {
+                self.client_ip().map_or_else(|| "unix:".to_owned(), |addr| addr.to_canonical().to_string())
+            }
+            false => conf::text(&self.connection().addr_text).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Whether nginx-rtmp made this session itself, to push or to pull.
+    #[must_use]
+    pub fn is_relay(&self) -> bool {
+        self.raw().relay() != 0
+    }
+
+    /// The name under which nginx-rtmp's live module publishes this session; `None` while it does not.
+    #[must_use]
+    pub fn live_name(&self) -> Option<String> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: the entry of the live module is null or its own context, whose stream has a name that
+        // ends with a NUL (ngx_rtmp_live_get_stream).
+        unsafe {
+            let live: &ngx_rtmp_live_ctx_t = conf::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module)?;
+            let stream = live.stream.as_ref().filter(|_| live.publishing() != 0)?;
+            let name = &*(&raw const stream.name).cast::<[u8; NGX_RTMP_MAX_NAME as usize]>();
+            Some(CStr::from_bytes_until_nul(name).ok()?.to_string_lossy().into_owned())
+        }
+    }
+
+    /// Whether nginx-rtmp's live module serves the session's application (`live on;`).
+    #[must_use]
+    pub fn has_live_streams(&self) -> bool {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return false };
+        // SAFETY: the live module's entry in an application's settings is its own.
+        let live: Option<&ngx_rtmp_live_app_conf_t> =
+            unsafe { conf::entry(self.raw().app_conf, rtmp.ngx_rtmp_live_module) };
+        live.is_some_and(|live| live.live == 1)
+    }
+
+    /// Whether another worker made the connection, to push a stream here.
+    #[must_use]
+    pub fn is_from_worker(&self) -> bool {
+        interworker::is_door(self.connection())
+    }
+
+    /// Process id of the other end, where both are on this machine and the connection is a unix socket.
+    #[must_use]
+    pub fn peer_pid(&self) -> Option<u32> {
+        interworker::peer_pid(self.connection())
+    }
+
+    /// The workers that this publisher's stream is pushed to, by process id.
+    #[must_use]
+    pub fn pushed_to(&self) -> Vec<u32> {
+        // SAFETY: a live session.
+        unsafe { interworker::pushed_to::<M>(self.session) }
+    }
+
+    /// Pushes this publisher's stream to another worker, by a socket of that ([`interworker::open`]). Returns whether the
+    /// connection was begun.
+    pub fn push_to_worker(&mut self, name: &str, pid: u32, door: u32) -> bool {
+        // SAFETY: a live session.
+        unsafe { interworker::push::<M>(self.session, name, pid, door) }
+    }
+
+    /// Bytes that nginx-rtmp has sent to this session: 32 bits that wrap.
+    #[must_use]
+    pub fn bytes_out(&self) -> u32 {
+        self.raw().out_bytes
+    }
+
+    /// What nginx-rtmp's live module knows of this session: messages that it dropped for a player, and how far
+    /// the audio is behind the video in milliseconds (as ngx_rtmp_stat_live has it).
+    #[must_use]
+    pub fn live_facts(&self) -> (u64, i32) {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return (0, 0) };
+        // SAFETY: the entry of the live module is null or its own context.
+        let live = unsafe { conf::entry::<ngx_rtmp_live_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_live_module) };
+        live.map_or((0, 0), |live| {
+            let [video, audio] = [live.cs[0].timestamp, live.cs[1].timestamp];
+            (live.ndropped as u64, audio.wrapping_sub(video).cast_signed())
+        })
+    }
+
+    /// What nginx-rtmp's codec module has read in the headers of what this session publishes.
+    #[must_use]
+    pub fn codecs(&self) -> Option<Codecs> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: the entry of the codec module is null or its own context.
+        let codec =
+            unsafe { conf::entry::<ngx_rtmp_codec_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_codec_module) }?;
+        Some(Codecs {
+            video_codec: codec.video_codec_id as u8,
+            avc_profile: codec.avc_profile as u8,
+            avc_level: codec.avc_level as u8,
+            avc_compat: codec.avc_compat as u8,
+            width: codec.width as u16,
+            height: codec.height as u16,
+            audio_codec: codec.audio_codec_id as u8,
+            aac_profile: codec.aac_profile as u8,
+            aac_sbr: codec.aac_sbr != 0,
+            aac_ps: codec.aac_ps != 0,
+            channels: (if codec.aac_chan_conf != 0 { codec.aac_chan_conf } else { codec.audio_channels })
+                as u8,
+            sample_rate: codec.sample_rate as u32,
+        })
+    }
+
+    /// Whether the connection is being closed (ngx_rtmp_finalize_session).
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.connection().destroyed() != 0
+    }
+
+    /// Whether a client made the connection, rather than nginx-rtmp itself.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        !self.connection().listening.is_null()
+    }
+
+    /// The address of the other end of an accepted connection; `None` for a unix socket.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        client_of(self.connection())
+    }
+
+    /// What the module keeps of this session; dropped with the connection.
+    pub fn state(&mut self) -> Option<&mut M::Session> {
+        self.slot().map(|slot| &mut slot.state)
+    }
+
+    /// The state if there is one: nothing is allocated, for the media path.
+    pub fn known_state(&mut self) -> Option<&mut M::Session> {
+        self.known_slot().map(|slot| &mut slot.state)
+    }
+
+    fn slot(&mut self) -> Option<&mut SessionSlot<M>> {
+        // SAFETY: `ctx` has an entry for every module of nginx-rtmp's kind; ours is null or a slot that
+        // `pool.allocate` made in the connection's pool. `&mut self` keeps it the only reference.
+        unsafe {
+            let entry: *mut *mut c_void = self.raw().ctx.add((*M::rtmp_module()).ctx_index);
+            if (*entry).is_null() {
+                let pool = Pool::from_ngx_pool(self.connection().pool);
+                *entry = pool.allocate(SessionSlot::<M>::default()).cast();
+            }
+            (*entry).cast::<SessionSlot<M>>().as_mut()
+        }
+    }
+
+    pub(super) fn known_slot(&mut self) -> Option<&mut SessionSlot<M>> {
+        // SAFETY: as in `slot`.
+        unsafe { (*self.raw().ctx.add((*M::rtmp_module()).ctx_index)).cast::<SessionSlot<M>>().as_mut() }
+    }
+
+    /// The slot, made where there is none.
+    pub(super) fn own_slot(&mut self) -> Option<&mut SessionSlot<M>> {
+        self.slot()
+    }
+
+    /// Has [`on_timer`](crate::module::Connections::on_timer) called once, in `ms` milliseconds, unless the session ends
+    /// before; an earlier deadline is replaced.
+    pub fn arm_timer(&mut self, ms: usize) {
+        let connection = self.raw().connection;
+        if let Some(slot) = self.slot() {
+            slot.timer.get_or_insert_with(|| SessionTimer::new::<M>(connection)).arm(ms);
+        }
+    }
+
+    /// Tells the client how its command went (`onStatus`).
+    pub fn send_status(&mut self, code: &str, level: &str, description: &str) {
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        let (code, level, description) = (text(code), text(level), text(description));
+        if let Some(rtmp) = rtmp_sys::rtmp() {
+            // SAFETY: a live session; the texts are copied into the message before this returns.
+            let sent = unsafe {
+                (rtmp.ngx_rtmp_send_status)(
+                    self.session,
+                    code.as_ptr().cast_mut(),
+                    level.as_ptr().cast_mut(),
+                    description.as_ptr().cast_mut(),
+                )
+            };
+            if sent != nginx_sys::NGX_OK as ngx_int_t {
+                self.close();
+            }
+        }
+    }
+
+    /// Closes the connection, after the current event (ngx_rtmp_finalize_session).
+    pub fn close(&mut self) {
+        if let Some(rtmp) = rtmp_sys::rtmp() {
+            // SAFETY: a live session; closing is posted, so it stays alive until the callback returns.
+            unsafe { (rtmp.ngx_rtmp_finalize_session)(self.session) }
+        }
+    }
+
+    /// Hands a publish to nginx-rtmp, under the name and type given. `false` when it refuses.
+    pub fn forward_publish(&mut self, name: &[u8], kind: &str) -> bool {
+        // SAFETY: a live session.
+        unsafe {
+            chain::forward_publish(self.session, ptr::null_mut(), name, kind)
+                != nginx_sys::NGX_ERROR as ngx_int_t
+        }
+    }
+
+    /// Small messages are not held back for the other end's acknowledgement (TCP_NODELAY): stock nginx-rtmp
+    /// answers `connect` in four small writes, and the third waits 40 ms.
+    ///
+    /// Media is held back: nginx-rtmp writes it in pieces, and each would be a packet.
+    pub fn send_at_once(&self, at_once: bool) {
+        let on = libc::c_int::from(at_once);
+        // SAFETY: an open socket and a flag of the right size; a failure, as on a unix socket, costs only time.
+        unsafe {
+            libc::setsockopt(
+                self.connection().fd,
+                libc::IPPROTO_TCP,
+                libc::TCP_NODELAY,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+
+    /// Writes to the session's log; nginx-rtmp adds client and server.
+    pub fn log(&self, level: log::Level, message: Arguments<'_>) {
+        // SAFETY: the connection's log lives as long as the connection.
+        client_log::own(|| unsafe { log::to(self.connection().log, level, message) });
+    }
+}
+
+/// A session begins.
+pub(super) fn enroll(session: *mut ngx_rtmp_session_t) {
+    ALL.with(|all| all.insert(session));
+}
+
+/// A session ends: it is freed after this.
+pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
+    ALL.with(|all| all.remove(&session));
+}
+
+/// The session that stands there, if there is one.
+///
+/// # Safety
+///
+/// The result is used in the callback of nginx's that runs now, and not after it.
+pub(super) unsafe fn enrolled<'s, M: Module>(session: *mut ngx_rtmp_session_t) -> Option<Session<'s, M>> {
+    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns.
+    ALL.with(|all| all.contains(&session)).then(|| unsafe { Session::new(session) })
+}
+
+/// Calls `work` with every session of this process.
+pub fn each<M: Module>(mut work: impl FnMut(&mut Session<'_, M>)) {
+    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+    for session in all {
+        // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session
+        // (ngx_rtmp_finalize_session).
+        work(&mut unsafe { Session::new(session) });
+    }
+}
+
+/// Calls `work` with the first session of this process that is as wanted.
+pub fn find<M: Module, R>(
+    mut wanted: impl FnMut(&mut Session<'_, M>) -> bool,
+    work: impl FnOnce(&mut Session<'_, M>) -> R,
+) -> Option<R> {
+    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+    let found = all.into_iter().find(|session| {
+        // SAFETY: as in `each`.
+        wanted(&mut unsafe { Session::new(*session) })
+    });
+    // SAFETY: likewise, until the callback of nginx's that runs now returns.
+    found.map(|session| work(&mut unsafe { Session::new(session) }))
+}
+
+/// The other end of an accepted connection; `None` for a unix socket.
+pub(super) fn client_of(connection: &ngx_connection_t) -> Option<IpAddr> {
+    // SAFETY: null, or the address of an accepted connection, of the family that it says.
+    unsafe { address::read(connection.sockaddr.cast()) }.map(|addr| addr.ip())
+}
+
+/// What nginx-rtmp knows of codecs, by its own numbers; 0 is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Codecs {
+    pub video_codec: u8,
+    pub avc_profile: u8,
+    pub avc_level: u8,
+    pub avc_compat: u8,
+    pub width: u16,
+    pub height: u16,
+    pub audio_codec: u8,
+    pub aac_profile: u8,
+    pub aac_sbr: bool,
+    pub aac_ps: bool,
+    pub channels: u8,
+    pub sample_rate: u32,
+}

@@ -1,0 +1,59 @@
+//! What comes and goes on a session: messages that are not complete, answers that are not read, media.
+
+use super::{Module, Session, conf, ngx_rtmp_live_ctx_t, rtmp_sys};
+
+impl<M: Module> Session<'_, M> {
+    /// Whether nginx-rtmp's live module publishes this session.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live_context().is_some_and(|live| live.publishing() != 0 && !live.stream.is_null())
+    }
+
+    /// Whether nginx-rtmp's live module plays a stream to this session from which something comes.
+    #[must_use]
+    pub fn gets_live_media(&self) -> bool {
+        self.live_context().is_some_and(|live| {
+            // SAFETY: the stream of a context that joined one, kept as long as any context does
+            // (ngx_rtmp_live_close_stream).
+            let active = unsafe { live.stream.as_ref() }.is_some_and(|stream| stream.active() != 0);
+            live.publishing() == 0 && live.paused() == 0 && active
+        })
+    }
+
+    fn live_context(&self) -> Option<&ngx_rtmp_live_ctx_t> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: the entry of the live module is null or its own context.
+        unsafe { conf::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module) }
+    }
+
+    /// How many messages to this session wait to be sent (ngx_rtmp_send_message).
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        let (first, last, size) = (self.raw().out_pos, self.raw().out_last, self.raw().out_queue);
+        if last >= first { last - first } else { last + size - first }
+    }
+
+    /// Bytes of the messages that are not complete, over all chunk streams, with the chunk that is being read.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        let whole: usize = self.chunk_streams().iter().map(|stream| stream.len as usize).sum();
+        // SAFETY: buffers that nginx-rtmp made for this session, null before the first (ngx_rtmp_alloc_in_buf).
+        let chunk = unsafe {
+            let current = self.chunk_streams().get(self.raw().in_csid as usize);
+            let buffer = current.and_then(|stream| stream.in_.as_ref()).and_then(|link| link.buf.as_ref());
+            buffer.map_or(0, |buffer| usize::try_from(buffer.last.offset_from(buffer.start)).unwrap_or(0))
+        };
+        whole + chunk
+    }
+
+    /// Has nginx-rtmp read what was left in the socket.
+    pub fn read_on(&mut self) {
+        // SAFETY: a live session, whose connection has its events; closing is only posted.
+        unsafe {
+            let read = (*self.raw().connection).read;
+            if let Some(handler) = (*read).handler {
+                handler(read);
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Timers of nginx's event loop.
+
+use std::marker::PhantomData;
+
+use nginx_sys::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_post_event};
+
+use super::{callback, module::Module, process, session::Session};
+use crate::local;
+
+/// A timer of one session, which calls [`on_timer`](crate::module::Connections::on_timer). It ends with the session.
+pub(super) struct SessionTimer {
+    event: Box<ngx_event_t>,
+}
+
+impl SessionTimer {
+    /// A timer that is not armed. `connection` outlives it: the timer is part of the session's state, which
+    /// the connection's pool drops.
+    pub(super) fn new<M: Module>(connection: *mut ngx_connection_t) -> Self {
+        let mut event = Box::new(empty_event());
+        // nginx's debug log reads a connection behind `data`.
+        event.data = connection.cast();
+        event.handler = Some(fire::<M>);
+        SessionTimer { event }
+    }
+
+    /// Fires once, in `ms` milliseconds; an earlier deadline is replaced.
+    pub(super) fn arm(&mut self, ms: usize) {
+        let event: *mut ngx_event_t = &raw mut *self.event;
+        // SAFETY: the event is boxed, so it stays in place while the timer tree refers to it, and `Drop`
+        // takes it out. The connection behind `data` is alive, see `new`.
+        unsafe {
+            (*event).log = (*(*event).data.cast::<ngx_connection_t>()).log;
+            ngx_add_timer(event, ms);
+        }
+    }
+}
+
+impl Drop for SessionTimer {
+    fn drop(&mut self) {
+        if self.event.timer_set() != 0 {
+            // SAFETY: the event is in the timer tree, see `arm`.
+            unsafe { ngx_del_timer(&raw mut *self.event) };
+        }
+    }
+}
+
+extern "C" fn fire<M: Module>(event: *mut ngx_event_t) {
+    callback::guard("a session's timer", (), || {
+        // SAFETY: `data` is the connection of a live session: the timer is dropped with it.
+        let session = unsafe { Session::<M>::of_connection((*event).data.cast()) };
+        if let Some(mut session) = session {
+            M::on_timer(&mut session);
+        }
+    });
+}
+
+/// A timer of the process, which a worker that was told to quit waits for.
+pub struct Alarm(Box<AlarmParts>);
+
+#[repr(C)]
+struct AlarmParts {
+    /// First: nginx's debug log reads a connection behind the event's `data`.
+    connection: ngx_connection_t,
+    event: ngx_event_t,
+    call: fn(),
+}
+
+impl Alarm {
+    /// A timer that is not armed, and calls `call` from the event loop.
+    #[must_use]
+    pub fn new(call: fn()) -> Self {
+        // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
+        let connection: ngx_connection_t = unsafe { std::mem::zeroed() };
+        let mut parts = Box::new(AlarmParts { connection, event: empty_event(), call });
+        parts.connection.fd = -1;
+        let data: *mut AlarmParts = &raw mut *parts;
+        parts.event.data = data.cast();
+        parts.event.handler = Some(ring);
+        Alarm(parts)
+    }
+
+    /// Goes off once, in `ms` milliseconds; an earlier deadline is replaced.
+    pub fn arm(&mut self, ms: usize) {
+        process::assert_loop();
+        self.disarm();
+        let event = &raw mut self.0.event;
+        // SAFETY: boxed, so it stays in place while the timer tree refers to it, and `Drop` takes it out. The log is
+        // that of the running cycle.
+        unsafe {
+            (*event).log = (*nginx_sys::ngx_cycle).log;
+            ngx_add_timer(event, ms);
+        }
+    }
+
+    /// It does not go off.
+    pub fn disarm(&mut self) {
+        if self.0.event.timer_set() != 0 {
+            // SAFETY: the event is in the timer tree, see `arm`.
+            unsafe { ngx_del_timer(&raw mut self.0.event) };
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+extern "C" fn ring(event: *mut ngx_event_t) {
+    // SAFETY: `data` is the box of a live alarm: it is dropped with its timer.
+    let call = unsafe { (*(*event).data.cast::<AlarmParts>()).call };
+    callback::guard("a timer", (), call);
+}
+
+/// Ticks in a second.
+pub const TICKS_A_SECOND: u32 = 10;
+/// Milliseconds between two ticks of a worker, on average.
+const TICK_MS: u64 = 1000 / TICKS_A_SECOND as u64;
+/// How much earlier a tick may be when the worker is awake anyway: media comes 20 times a second and oftener.
+const EARLY_MS: u64 = 50;
+
+struct Tick {
+    event: ngx_event_t,
+    connection: ngx_connection_t,
+    pid: u32,
+    /// When the next one is due, by nginx's clock.
+    due: u64,
+}
+
+local! {
+    static TICK: Option<Box<Tick>> = None;
+}
+local! {
+    /// Holds of this process, which keep the tick's event from being cancelable.
+    static HOLDS: usize = 0;
+}
+
+/// Keeps a worker that was told to quit from exiting, until the next tick after it is dropped.
+///
+/// nginx exits as soon as no timer is left but those that are cancelable (ngx_event_no_timers_left).
+pub struct Hold(PhantomData<*const ()>);
+
+impl Hold {
+    /// Holds the worker.
+    #[must_use]
+    pub fn on_worker() -> Hold {
+        process::assert_loop();
+        HOLDS.with(|holds| *holds += 1);
+        TICK.with(|tick| {
+            if let Some(tick) = tick.as_mut().filter(|tick| tick.pid == process::pid()) {
+                tick.event.set_cancelable(0);
+            }
+        });
+        Hold(PhantomData)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        HOLDS.with(|holds| *holds -= 1);
+    }
+}
+
+/// Starts the worker's tick, once a process: [`tick`](crate::module::Worker::tick) ten times a second.
+pub fn start_tick<M: Module>() {
+    process::assert_loop();
+    TICK.with(|tick| {
+        if tick.as_ref().is_some_and(|tick| tick.pid == process::pid()) {
+            return;
+        }
+        let mut fresh = Box::new(Tick {
+            event: empty_event(),
+            // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
+            connection: unsafe { std::mem::zeroed() },
+            pid: process::pid(),
+            due: process::uptime_ms(),
+        });
+        fresh.connection.fd = -1;
+        fresh.event.data = (&raw mut fresh.connection).cast();
+        fresh.event.handler = Some(on_tick::<M>);
+        // What a forked worker inherits is in the timer tree of no event loop, and may just be dropped.
+        arm_tick(tick.insert(fresh));
+    });
+}
+
+/// The worker is awake: a tick that would soon wake it for itself alone comes now, after what is being handled.
+pub fn awake() {
+    let now = process::uptime_ms();
+    TICK.with(|tick| {
+        if let Some(tick) = tick
+            && tick.is_due(now)
+            && tick.pid == process::pid()
+        {
+            // SAFETY: boxed and never freed while armed; posted events are handled before the loop waits again
+            // (ngx_process_events_and_timers).
+            unsafe { ngx_post_event(&raw mut tick.event, &raw mut nginx_sys::ngx_posted_events) };
+        }
+    });
+}
+
+impl Tick {
+    fn is_due(&self, now: u64) -> bool {
+        now + EARLY_MS >= self.due
+    }
+}
+
+fn arm_tick(tick: &mut Tick) {
+    let now = process::uptime_ms();
+    // The next one keeps to the pace, unless the loop was held up.
+    tick.due = (tick.due + TICK_MS).max(now + TICK_MS - EARLY_MS);
+    let wait = usize::try_from(tick.due - now).unwrap_or_default();
+    // The log is taken anew each time, because a reload in a single process replaces it. A timer that is set would stay
+    // where it is (NGX_TIMER_LAZY_DELAY).
+    // A worker that drains does not wait for it, unless somebody holds the worker.
+    tick.event.set_cancelable(u32::from(HOLDS.with(|holds| *holds == 0)));
+    // SAFETY: boxed and never freed while armed: it stays in place. The log is that of the running cycle.
+    unsafe {
+        tick.event.log = (*nginx_sys::ngx_cycle).log;
+        if tick.event.timer_set() != 0 {
+            ngx_del_timer(&raw mut tick.event);
+        }
+        ngx_add_timer(&raw mut tick.event, wait);
+    }
+}
+
+extern "C" fn on_tick<M: Module>(_event: *mut ngx_event_t) {
+    let now = process::uptime_ms();
+    // It may have been posted while its timer went off.
+    if TICK.with(|tick| tick.as_ref().is_some_and(|tick| tick.is_due(now))) {
+        callback::guard("the worker's tick", (), M::tick);
+        TICK.with(|tick| {
+            if let Some(tick) = tick {
+                arm_tick(tick);
+            }
+        });
+    }
+}
+
+fn empty_event() -> ngx_event_t {
+    // SAFETY: an event of zeroes is how nginx itself makes one (ngx_pcalloc): unset flags, null pointers.
+    unsafe { std::mem::zeroed() }
+}
