@@ -1,4 +1,4 @@
-# Weir's front door: `make help` says what there is.
+# `make help` lists the targets.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -31,19 +31,19 @@ UNITDIR ?= $(LIBDIR)/systemd/system
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
 	msrv msrv-version other-nginx bench install uninstall vendor-web clean
 
-help: ## these lines
+help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-deps: ## install what the build, run and tests need from Debian packages (needs root or sudo)
+deps: ## install all Debian packages for the build, make run and the tests (needs root or sudo)
 	@scripts/deps.sh
 
-build-deps: ## install only what the build needs from Debian packages (needs root or sudo)
+build-deps: ## install only the Debian packages for the build (needs root or sudo)
 	@scripts/deps.sh build
 
-headers: ## what the module is compiled against, in build/headers
+headers: ## prepare the sources that the module is compiled against, in build/headers
 	@scripts/nginx-headers.sh $(HEADERS)
 
-build: headers ## build/ngx_rtmp_weir_module.so and build/weir
+build: headers ## build build/ngx_rtmp_weir_module.so and build/weir
 	$(CARGO) build --release --locked -p weir-ngx-module -p weir
 	@mkdir -p build
 	@cmp -s $(TARGET_DIR)/release/libngx_rtmp_weir_module.so build/ngx_rtmp_weir_module.so || \
@@ -55,7 +55,7 @@ build: headers ## build/ngx_rtmp_weir_module.so and build/weir
 build/THIRD-PARTY-NOTICES: Cargo.lock scripts/third-party.sh $(wildcard nginx-conf/*/www/vendor/vendor.lock)
 	@scripts/third-party.sh $@
 
-run: ## the whole product on loopback, with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 PREFIX=.run TEST_STREAM=1
+run: ## run Weir on loopback with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 PREFIX=.run TEST_STREAM=1
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 	@RTMP_PORT='$(RTMP_PORT)' HTTP_PORT='$(HTTP_PORT)' PREFIX='$(PREFIX)' TEST_STREAM='$(TEST_STREAM)' exec scripts/run.sh
@@ -76,7 +76,7 @@ PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
 TESTED := --locked --workspace --exclude weir-ngx-module --exclude ngx-rtmp
 CARGO_TEST := $(CARGO) test --no-fail-fast $(TESTED)
 
-test: ## deps, build, and every test; BUILD=sanitize: what the module does with memory, nginx under valgrind
+test: ## run deps, build and all tests; BUILD=sanitize runs the module's tests with nginx under valgrind
 	@[ "$$(id -u)" = 0 ] || echo '$(WITHOUT_ROOT)' >&2
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
@@ -97,11 +97,11 @@ endif
 sanitized:
 	@scripts/sanitized-nginx.sh build/sanitized
 
-fuzz: sanitized ## send what no encoder would, for T=60 seconds, beside a publisher and a player: SEED=
+fuzz: sanitized ## send malformed RTMP for T=60 seconds beside a publisher and a player; SEED= repeats a run
 	$(CARGO) build $(TESTED) --bin fuzz
 	WEIR_SANITIZED=1 $(TARGET_DIR)/debug/fuzz $(or $(T),60) $(if $(SEED),--seed $(SEED))
 
-test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests, and the module built for another nginx
+test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, and the module built for another nginx
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
 	$(CARGO_TEST) --test module --test interop -- --ignored --nocapture --test-threads=1
@@ -110,7 +110,7 @@ test-long: ## what is slow: BUILD=sanitize, real OBS Studio and other long tests
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx
 
-check: fmt clippy doc deny shellcheck layers docs ## all that needs no nginx to run: format, lints, licences, layers, docs that match the code
+check: fmt clippy doc deny shellcheck layers docs ## check format, lints, licences, scripts, imports and documentation; needs no running nginx
 	@scripts/vendor-check.sh
 
 fmt: # rustfmt would change nothing
@@ -138,13 +138,13 @@ MSRV := $(shell sed -nE 's/^rust-version = "([^"]+)"/\1/p' Cargo.toml)
 msrv-version:
 	@echo $(MSRV)
 
-msrv: headers ## compile everything with the oldest Rust that Weir supports (needs rustup and that toolchain)
+msrv: headers ## compile everything with the oldest supported Rust (needs rustup and that toolchain)
 	cargo +$(MSRV) check --locked --workspace --all-targets
 
-other-nginx: headers ## build another nginx and the module for it, and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE
+other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE
 	@scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
 
-bench: build ## the benchmark table: each row a ratio against a peer measured in the same run
+bench: build ## run the benchmarks; each row is a ratio to a peer measured in the same run
 	@scripts/deps.sh bench
 	$(CARGO) bench --locked -p weir-model -p weir-zone
 	$(CARGO) run --locked --release -p weir-tests --bin bench
@@ -158,7 +158,7 @@ ZSHDIR ?= $(DATADIR)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-f
 PATHS = sed -e 's|/usr/bin/weir|$(PREFIX)/bin/weir|g' -e 's|/usr/share/doc/weir|$(DOCDIR)|g'
 
 # What is not copied is written with the usual rights, whatever the umask of who installs.
-install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFIX=/usr
+install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] && [ -f build/THIRD-PARTY-NOTICES ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
 	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so'
 	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
@@ -192,7 +192,7 @@ install: ## what `make build` left, where a distribution puts it: DESTDIR= PREFI
 	@[ -n '$(DESTDIR)' ] || echo 'Next: systemd-sysusers && systemd-tmpfiles --create, then "Install" in $(DOCDIR)/README.md'
 
 # What people have written or Weir has recorded stays: weir.toml and secrets, keys, media, the user.
-uninstall: ## remove what `make install` put there, with the same DESTDIR= PREFIX=; configuration and data stay
+uninstall: ## remove the files of `make install`, with the same DESTDIR= PREFIX=; keeps configuration and data
 	rm -f '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf' \
 		'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' \
 		'$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so' '$(DESTDIR)$(PREFIX)/bin/weir' \
@@ -203,10 +203,10 @@ uninstall: ## remove what `make install` put there, with the same DESTDIR= PREFI
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 	-@rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(SYSCONFDIR)/weir' 2>/dev/null
 
-vendor-web: ## fetch the vendored browser code again, as vendor.lock pins it (for maintainers; needs npm)
+vendor-web: ## download the vendored browser code again, as vendor.lock pins it (needs npm)
 	scripts/vendor-web.sh
 	@scripts/vendor-check.sh
 
-clean: ## remove what was built; downloads stay
+clean: ## remove everything that was built; keeps downloads
 	rm -rf build .run
 	$(CARGO) clean
