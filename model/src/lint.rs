@@ -4,10 +4,10 @@
 //! what would be right. It repeats no argument of a directive beyond names of applications, hosts and variables: others may
 //! hold keys.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 mod access;
+mod advice;
 mod exec;
 #[cfg(test)]
 mod fixture;
@@ -18,74 +18,11 @@ mod space;
 mod stack;
 mod streams;
 
+pub use advice::{Advice, Severity};
 pub use lexer::SyntaxError;
 pub use reader::{Directive, Files, ReadError, read};
 pub use space::{FileSystem, small_file_systems};
 pub use stack::small_stack;
-
-/// How much it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// Strangers may do harm. It is also said when nginx starts.
-    Danger,
-    /// It is better done otherwise.
-    Hint,
-}
-
-impl Severity {
-    /// `danger` or `hint`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Danger => "danger",
-            Self::Hint => "hint",
-        }
-    }
-}
-
-/// One thing that is better changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Advice {
-    /// The file, as nginx names it.
-    pub file: PathBuf,
-    /// The line on which the directive begins, from 1.
-    pub line: usize,
-    /// The directive's name.
-    pub directive: String,
-    /// How much it matters.
-    pub severity: Severity,
-    /// What is wrong; the directive is the subject of the sentence.
-    pub problem: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl Advice {
-    fn new(at: &Directive, severity: Severity, problem: String, remedy: &str) -> Self {
-        Self {
-            file: at.file.to_path_buf(),
-            line: at.line,
-            directive: at.name().to_owned(),
-            severity,
-            problem,
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    /// As a line of nginx's error log, after its level.
-    pub fn log_line(&self) -> String {
-        let Self { file, line, directive, problem, remedy, .. } = self;
-        format!("weir: \"{directive}\" in {}:{line} {problem}: {remedy}", file.display())
-    }
-}
-
-/// `FILE:LINE: danger: problem: remedy`.
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, directive, severity, problem, remedy } = self;
-        let severity = severity.as_str();
-        write!(f, "{}:{line}: {severity}: \"{directive}\" {problem}: {remedy}", file.display())
-    }
-}
 
 /// All advice on a configuration, ordered by place.
 pub fn check(configuration: &[Directive]) -> Vec<Advice> {
@@ -105,17 +42,9 @@ pub fn at_start(main_file: &Path, files: &impl Files) -> Result<Vec<Advice>, Rea
     Ok(found)
 }
 
-/// Names for a sentence: the first three, and how many more.
-fn listed(names: &[&str]) -> String {
-    let shown: Vec<_> = names.iter().take(3).map(|name| format!("\"{}\"", name.escape_debug())).collect();
-    match names.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::advice::listed;
     use super::fixture::Memory;
     use super::*;
     use proptest::prelude::*;

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Advice, Directive, Severity, reader::all};
+use super::advice::{Advice, Severity};
+use super::{Directive, reader::all};
 
 /// Directives that ask who the client is; `off` takes back what an outer block says.
 const AUTHENTICATION: [&str; 7] =

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Advice, Directive, Severity, listed, reader::all};
+use super::advice::{Advice, Severity, listed};
+use super::{Directive, reader::all};
 use crate::{exec::variables, verdict::Policy};
 
 /// Started by a publisher; the name is what was published (ngx_rtmp_exec_push_eval, ngx_rtmp_exec_event_eval).

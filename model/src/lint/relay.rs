@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Advice, Directive, Severity, reader::all};
+use super::advice::{Advice, Severity};
+use super::{Directive, reader::all};
 
 /// RTMP servers that a worker can be reached on by the others (the zone has room for so many).
 const MAX_SERVERS: usize = 9;

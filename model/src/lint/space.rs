@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Advice, Directive, Severity, reader::all};
+use super::advice::{Advice, Severity};
+use super::{Directive, reader::all};
 
 /// With less, a few minutes of one stream fill it, in bytes.
 const LEAST: u64 = 256 << 20;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Advice, Directive, Severity, reader::all};
+use super::advice::{Advice, Severity};
+use super::{Directive, reader::all};
 
 pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     let mut applications: BTreeMap<&str, Vec<&Directive>> = BTreeMap::new();

@@ -7,9 +7,11 @@ use super::text::push_escaped;
 use crate::snapshot::{PlayerSnapshot, Snapshot, StreamSnapshot, WorkerSnapshot};
 
 mod cells;
+mod parts;
 mod targets;
 
 use cells::{push_audio, push_bar, push_bytes, push_cell, push_count, push_duration, push_rate, push_video};
+use parts::{flow, name, table};
 
 /// What the page needs to be allowed, as the value of a `Content-Security-Policy` header.
 pub const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
@@ -106,18 +108,6 @@ fn worker(out: &mut String, worker: &WorkerSnapshot) {
 }
 
 /// The heads of a table; the cells of a row name them again, for screens too narrow for a table.
-fn table(out: &mut String, caption: &str, heads: &[&str]) {
-    for part in ["<table>\n<caption>", caption, "</caption>\n<thead><tr>"] {
-        out.push_str(part);
-    }
-    for head in heads {
-        for part in ["<th scope=\"col\">", head, "</th>"] {
-            out.push_str(part);
-        }
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
-}
-
 fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
     const HEADS: [&str; 11] =
         ["Stream", "Up", "Video", "Audio", "In", "Out", "Players", "Dropped", "Publisher", "Key", "Worker"];
@@ -142,30 +132,6 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n");
-}
-
-/// Isolated, so that a name in a script that runs from the right disturbs no other. With its `server` block where nginx has
-/// several.
-fn name(out: &mut String, stream: &StreamSnapshot, several: bool) {
-    out.push_str("<bdi>");
-    push_escaped(out, &stream.app);
-    out.push_str("</bdi>/<bdi>");
-    push_escaped(out, &stream.name);
-    out.push_str("</bdi>");
-    if several {
-        out.push_str("<small>");
-        push_escaped(out, stream.server.name());
-        out.push_str("</small>");
-    }
-}
-
-/// A rate, its share of the largest one, and what it came to.
-fn flow(out: &mut String, bitrate: u64, most: u64, bytes: u64) {
-    push_rate(out, bitrate);
-    push_bar(out, bitrate, most);
-    out.push_str("<small>");
-    push_bytes(out, bytes);
-    out.push_str("</small>");
 }
 
 fn publisher(out: &mut String, stream: &StreamSnapshot) {

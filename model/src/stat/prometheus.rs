@@ -12,28 +12,16 @@ use crate::refusal::Refusal;
 use crate::snapshot::{Snapshot, StreamSnapshot, WorkerSnapshot};
 use crate::time::Timestamp;
 
+mod metric;
 mod targets;
 
+use metric::{COUNTER, GAUGE, Metric, Value, head, label, push_value, stream_labels};
 use targets::TARGET_LEN;
 
 /// Room for the metrics of the server, and for each stream, worker.
 const SERVER_LEN: usize = 6 * 1024;
 const STREAM_LEN: usize = 1200;
 const WORKER_LEN: usize = 120;
-
-/// What Prometheus calls a metric that only grows, and one that does not.
-const COUNTER: &str = "counter";
-const GAUGE: &str = "gauge";
-
-/// A metric: its name, its type, its help, and its value of `T`.
-type Metric<T> = (&'static str, &'static str, &'static str, fn(&T, Timestamp) -> Value);
-
-enum Value {
-    Whole(u64),
-    Thousandths(u64),
-    /// Not known: no sample.
-    Unknown,
-}
 
 const SERVER: [Metric<Snapshot>; 9] = [
     ("nginx_rtmp_server_incoming_bytes_total", COUNTER, "Bytes received over RTMP.", |all, _| {
@@ -110,13 +98,6 @@ const WORKER: [Metric<WorkerSnapshot>; 2] = [
     }),
 ];
 
-impl Value {
-    /// Bytes a second of bits a second.
-    fn bytes(bits: u64) -> Value {
-        Value::Whole(bits / 8)
-    }
-}
-
 /// The snapshot; nothing in it says who publishes or plays.
 pub fn render(snapshot: &Snapshot) -> String {
     let pushes: usize = snapshot.streams.iter().map(|stream| stream.targets.len()).sum();
@@ -145,17 +126,6 @@ pub fn render(snapshot: &Snapshot) -> String {
     }
     targets::targets(&mut out, &streams, several, snapshot.now);
     out
-}
-
-/// Which stream it is. The `server` block is told only where there are several: a label more would be another series.
-fn stream_labels(out: &mut String, stream: &StreamSnapshot, several: bool) {
-    label(out, "app", &stream.app);
-    out.push(',');
-    label(out, "stream", &stream.name);
-    if several {
-        out.push(',');
-        label(out, "server", stream.server.name());
-    }
 }
 
 /// One stream per name. While a publisher takes over from another there can be two, but a scrape with
@@ -204,12 +174,6 @@ fn reasons(out: &mut String, name: &str, counts: impl Iterator<Item = (&'static 
     }
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
-        out.push_str(part);
-    }
-}
-
 /// A metric with all its samples, which the format wants together.
 fn family<'a, T: 'a>(
     out: &mut String,
@@ -230,43 +194,6 @@ fn family<'a, T: 'a>(
         push_value(out, &value);
         out.push('\n');
     }
-}
-
-fn push_value(out: &mut String, value: &Value) {
-    match *value {
-        Value::Unknown => {}
-        Value::Whole(number) => push_number(out, number),
-        Value::Thousandths(number) => {
-            push_number(out, number / 1000);
-            for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
-                if number % (divisor * 10) != 0 {
-                    if place == 0 {
-                        out.push('.');
-                    }
-                    push_number(out, number / divisor % 10);
-                }
-            }
-        }
-    }
-}
-
-/// A label; the format wants backslashes, quotes and line feeds escaped.
-fn label(out: &mut String, name: &str, value: &str) {
-    out.push_str(name);
-    out.push_str("=\"");
-    if value.contains(['\\', '"', '\n']) {
-        for character in value.chars() {
-            match character {
-                '\\' => out.push_str("\\\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str("\\n"),
-                character => out.push(character),
-            }
-        }
-    } else {
-        out.push_str(value);
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

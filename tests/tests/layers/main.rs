@@ -12,7 +12,7 @@ use source::{Crate, Import, Name};
 
 /// Crates, and how many upward imports and files in circles each may still have. These numbers only ever get smaller.
 const CRATES: [(&str, usize, usize); 6] = [
-    ("model", 0, 9),
+    ("model", 0, 0),
     ("rtmp", 0, 0),
     ("zone", 0, 0),
     ("sidecar", 0, 0),

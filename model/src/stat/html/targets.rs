@@ -1,7 +1,7 @@
 //! The table of push targets.
 
 use super::cells::{push_cell, push_count, push_duration};
-use super::{flow, name, table};
+use super::parts::{flow, name, table};
 use crate::snapshot::{Snapshot, StreamSnapshot};
 use crate::stat::text::push_escaped;
 use crate::target::{PushState, PushView, TargetView};

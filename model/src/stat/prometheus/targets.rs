@@ -1,6 +1,6 @@
 //! The metrics of push targets. They name a target by its id, and never its URL.
 
-use super::{COUNTER, GAUGE, Metric, Value, head, label, push_value, stream_labels};
+use super::metric::{COUNTER, GAUGE, Metric, Value, head, label, push_value, stream_labels};
 use crate::snapshot::StreamSnapshot;
 use crate::target::{PushState, PushView, TargetId};
 use crate::time::Timestamp;

@@ -1,0 +1,79 @@
+//! What is said of a place in the configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::reader::Directive;
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Strangers may do harm. It is also said when nginx starts.
+    Danger,
+    /// It is better done otherwise.
+    Hint,
+}
+
+impl Severity {
+    /// `danger` or `hint`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Danger => "danger",
+            Self::Hint => "hint",
+        }
+    }
+}
+
+/// One thing that is better changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The file, as nginx names it.
+    pub file: PathBuf,
+    /// The line on which the directive begins, from 1.
+    pub line: usize,
+    /// The directive's name.
+    pub directive: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is wrong; the directive is the subject of the sentence.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Advice {
+    pub(super) fn new(at: &Directive, severity: Severity, problem: String, remedy: &str) -> Self {
+        Self {
+            file: at.file.to_path_buf(),
+            line: at.line,
+            directive: at.name().to_owned(),
+            severity,
+            problem,
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    /// As a line of nginx's error log, after its level.
+    pub fn log_line(&self) -> String {
+        let Self { file, line, directive, problem, remedy, .. } = self;
+        format!("weir: \"{directive}\" in {}:{line} {problem}: {remedy}", file.display())
+    }
+}
+
+/// `FILE:LINE: danger: problem: remedy`.
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, directive, severity, problem, remedy } = self;
+        let severity = severity.as_str();
+        write!(f, "{}:{line}: {severity}: \"{directive}\" {problem}: {remedy}", file.display())
+    }
+}
+
+/// Names for a sentence: the first three, and how many more.
+pub(super) fn listed(names: &[&str]) -> String {
+    let shown: Vec<_> = names.iter().take(3).map(|name| format!("\"{}\"", name.escape_debug())).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
