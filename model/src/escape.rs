@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 /// The byte that the `%XX` at the beginning of a text stands for.
-pub fn leading(text: &[u8]) -> Option<u8> {
+pub(crate) fn leading(text: &[u8]) -> Option<u8> {
     let [b'%', digits @ ..] = text else { return None };
     let mut byte = [0];
     HEXLOWER_PERMISSIVE.decode_mut(digits.get(..2)?, &mut byte).ok()?;
@@ -11,7 +11,7 @@ pub fn leading(text: &[u8]) -> Option<u8> {
 }
 
 /// The text with each `%XX` resolved; `None` where a `%` is not followed by two hex digits.
-pub fn decoded(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut left = text.as_bytes();
     while let [first, rest @ ..] = left {

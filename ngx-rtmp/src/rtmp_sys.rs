@@ -18,6 +18,7 @@ use crate::local;
     non_snake_case,
     dead_code,
     missing_docs,
+    unreachable_pub,
     unsafe_op_in_unsafe_fn,
     clippy::all,
     clippy::undocumented_unsafe_blocks
@@ -37,7 +38,7 @@ macro_rules! symbols {
         /// The symbols of the loaded nginx-rtmp.
         #[derive(Clone, Copy)]
         #[allow(missing_docs)]
-        pub struct Rtmp {
+        pub(crate) struct Rtmp {
             $(pub $function: $signature,)*
             $(pub $module: *mut ngx_module_t,)*
             $(pub $global: *mut $type,)*
@@ -45,7 +46,7 @@ macro_rules! symbols {
 
         /// The values of nginx-rtmp's global variables, which reading a configuration changes.
         #[allow(missing_docs)]
-        pub struct Globals {
+        pub(crate) struct Globals {
             $($global: $type,)*
         }
 

@@ -66,12 +66,12 @@ enum Phase {
 
 /// Chunk streams as encoders use them.
 mod stream {
-    pub const CONTROL: u32 = 2;
-    pub const COMMAND: u32 = 3;
-    pub const AUDIO: u32 = 4;
-    pub const DATA: u32 = 5;
-    pub const VIDEO: u32 = 6;
-    pub const PUBLISH: u32 = 8;
+    pub(super) const CONTROL: u32 = 2;
+    pub(super) const COMMAND: u32 = 3;
+    pub(super) const AUDIO: u32 = 4;
+    pub(super) const DATA: u32 = 5;
+    pub(super) const VIDEO: u32 = 6;
+    pub(super) const PUBLISH: u32 = 8;
 }
 
 /// What may be different from one client to another.

@@ -6,18 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use weir_model::Timestamp;
 
 /// Now.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Any number; the same again and again where the system has no random bytes, which only spreads nothing.
-pub fn random_u32() -> u32 {
+pub(crate) fn random_u32() -> u32 {
     getrandom::u32().unwrap_or_default()
 }
 
 /// A number that was not given before, by an earlier daemon neither: they begin with the milliseconds since 1970.
-pub fn next_number() -> u64 {
+pub(crate) fn next_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = now().as_millis();
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
@@ -25,7 +25,7 @@ pub fn next_number() -> u64 {
 }
 
 /// `Fri, 20 Nov 2026 18:00:00 GMT`, or one of the two older forms (RFC 9110, section 5.6.7).
-pub fn http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).ok()?))
 }

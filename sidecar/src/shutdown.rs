@@ -5,12 +5,12 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 /// Everything is set up, or set up again.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
 /// The configuration is being read.
-pub fn reloading() {
+pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(_) => tell(&[NotifyState::Reloading]),
@@ -18,17 +18,17 @@ pub fn reloading() {
 }
 
 /// The end has begun.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
 /// The main loop comes round.
-pub fn alive() {
+pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
 /// How often [`alive`] is to be said: twice as often as systemd asks for.
-pub fn watchdog_interval() -> Duration {
+pub(crate) fn watchdog_interval() -> Duration {
     sd_notify::watchdog_enabled()
         .map_or(Duration::from_secs(10), |limit| limit / 2)
         .max(Duration::from_millis(10))

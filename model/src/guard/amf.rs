@@ -10,23 +10,23 @@ use super::violation::{MAX_DEPTH, Violation};
 
 /// The markers of AMF 0 (specification, section 2.1).
 mod marker {
-    pub const NUMBER: u8 = 0x00;
-    pub const BOOLEAN: u8 = 0x01;
-    pub const STRING: u8 = 0x02;
-    pub const OBJECT: u8 = 0x03;
-    pub const MOVIE_CLIP: u8 = 0x04;
-    pub const NULL: u8 = 0x05;
-    pub const UNDEFINED: u8 = 0x06;
-    pub const REFERENCE: u8 = 0x07;
-    pub const ECMA_ARRAY: u8 = 0x08;
-    pub const OBJECT_END: u8 = 0x09;
-    pub const STRICT_ARRAY: u8 = 0x0a;
-    pub const DATE: u8 = 0x0b;
-    pub const LONG_STRING: u8 = 0x0c;
-    pub const UNSUPPORTED: u8 = 0x0d;
-    pub const RECORD_SET: u8 = 0x0e;
-    pub const XML: u8 = 0x0f;
-    pub const TYPED_OBJECT: u8 = 0x10;
+    pub(super) const NUMBER: u8 = 0x00;
+    pub(super) const BOOLEAN: u8 = 0x01;
+    pub(super) const STRING: u8 = 0x02;
+    pub(super) const OBJECT: u8 = 0x03;
+    pub(super) const MOVIE_CLIP: u8 = 0x04;
+    pub(super) const NULL: u8 = 0x05;
+    pub(super) const UNDEFINED: u8 = 0x06;
+    pub(super) const REFERENCE: u8 = 0x07;
+    pub(super) const ECMA_ARRAY: u8 = 0x08;
+    pub(super) const OBJECT_END: u8 = 0x09;
+    pub(super) const STRICT_ARRAY: u8 = 0x0a;
+    pub(super) const DATE: u8 = 0x0b;
+    pub(super) const LONG_STRING: u8 = 0x0c;
+    pub(super) const UNSUPPORTED: u8 = 0x0d;
+    pub(super) const RECORD_SET: u8 = 0x0e;
+    pub(super) const XML: u8 = 0x0f;
+    pub(super) const TYPED_OBJECT: u8 = 0x10;
 }
 
 const CONNECT: &[u8] = b"connect";

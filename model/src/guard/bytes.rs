@@ -12,18 +12,18 @@ pub(super) struct Bytes<'a, I> {
 }
 
 impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
-    pub fn new(mut pieces: I) -> Bytes<'a, I> {
+    pub(super) fn new(mut pieces: I) -> Bytes<'a, I> {
         let piece = pieces.next().unwrap_or_default();
         Bytes { piece, pieces, begun: !piece.is_empty(), limit: usize::MAX }
     }
 
     /// Whether the first piece of all held anything.
-    pub fn first_piece_held_any(&self) -> bool {
+    pub(super) fn first_piece_held_any(&self) -> bool {
         self.begun
     }
 
     /// The same bytes, but none after the next `len`.
-    pub fn limited(mut self, len: usize) -> Bytes<'a, I> {
+    pub(super) fn limited(mut self, len: usize) -> Bytes<'a, I> {
         self.limit = self.limit.min(len);
         self
     }
@@ -39,7 +39,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
         self.limit > 0
     }
 
-    pub fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         if !self.fill() {
             return None;
         }
@@ -50,7 +50,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
     }
 
     /// The next `N` bytes; when there are fewer they are gone.
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut array = [0; N];
         for place in &mut array {
             *place = self.byte()?;
@@ -59,7 +59,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
     }
 
     /// Passes over `len` bytes; `None` when there are fewer.
-    pub fn skip(&mut self, mut len: usize) -> Option<()> {
+    pub(super) fn skip(&mut self, mut len: usize) -> Option<()> {
         while len > 0 {
             if !self.fill() {
                 return None;

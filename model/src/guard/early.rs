@@ -133,14 +133,14 @@ fn video<'a>(body: &mut Bytes<'a, impl Iterator<Item = &'a [u8]>>) -> Option<Slo
 
 /// Packet types of Enhanced RTMP.
 mod packet {
-    pub const SEQUENCE_START: u8 = 0;
-    pub const CHANNELS: u8 = 4;
-    pub const METADATA: u8 = 4;
-    pub const MPEG2_START: u8 = 5;
-    pub const AUDIO_MULTITRACK: u8 = 5;
-    pub const VIDEO_MULTITRACK: u8 = 6;
+    pub(super) const SEQUENCE_START: u8 = 0;
+    pub(super) const CHANNELS: u8 = 4;
+    pub(super) const METADATA: u8 = 4;
+    pub(super) const MPEG2_START: u8 = 5;
+    pub(super) const AUDIO_MULTITRACK: u8 = 5;
+    pub(super) const VIDEO_MULTITRACK: u8 = 6;
     /// Says more about the packet whose type follows.
-    pub const MODIFIER: u8 = 7;
+    pub(super) const MODIFIER: u8 = 7;
 }
 
 /// The packet type and the track of an extended message. A message of many tracks counts by its first.

@@ -28,11 +28,11 @@ const RETURN_SHARE: u64 = 8;
 
 /// User control events (specification, section 7.1.7).
 mod event {
-    pub const STREAM_BEGIN: u16 = 0;
-    pub const STREAM_DRY: u16 = 2;
-    pub const RECORDED: u16 = 4;
-    pub const PING_REQUEST: u16 = 6;
-    pub const PING_RESPONSE: u16 = 7;
+    pub(super) const STREAM_BEGIN: u16 = 0;
+    pub(super) const STREAM_DRY: u16 = 2;
+    pub(super) const RECORDED: u16 = 4;
+    pub(super) const PING_REQUEST: u16 = 6;
+    pub(super) const PING_RESPONSE: u16 = 7;
 }
 
 /// Whether a message is something that the other end has to say. `body` as for [`Gate::message`](super::Gate::message).

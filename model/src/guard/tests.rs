@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-pub mod build;
+pub(super) mod build;
 mod encoders;
 
 use build::{cut, key, nested, null, number, part, string};

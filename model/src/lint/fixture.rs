@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::Files;
 
 /// Files by path. Of patterns it knows `*` alone.
-pub struct Memory(BTreeMap<PathBuf, Vec<u8>>);
+pub(super) struct Memory(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Memory {
-    pub fn new(files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect())
     }
 }

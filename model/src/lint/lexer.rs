@@ -31,7 +31,7 @@ pub enum SyntaxError {
 
 /// What ends a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// `;`
     Directive,
     /// `{`
@@ -44,7 +44,7 @@ pub enum End {
 
 /// Words and what ends them.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Statement {
+pub(super) struct Statement {
     /// At least one before `;` and `{`, none before the others.
     pub words: Vec<String>,
     /// Where the first word begins, from 1; without words, where the end stands.
@@ -54,7 +54,7 @@ pub struct Statement {
 }
 
 /// Reads statements out of a file's bytes.
-pub struct Lexer {
+pub(super) struct Lexer {
     bytes: Vec<u8>,
     at: usize,
     /// The line of the next byte, from 1.
@@ -63,12 +63,12 @@ pub struct Lexer {
 
 impl Lexer {
     /// At the beginning of a file.
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, at: 0, line: 1 }
     }
 
     /// The next statement.
-    pub fn statement(&mut self) -> Result<Statement, SyntaxError> {
+    pub(super) fn statement(&mut self) -> Result<Statement, SyntaxError> {
         let mut words = Vec::new();
         let mut line = None;
         loop {
@@ -105,7 +105,7 @@ impl Lexer {
     }
 
     /// Steps over the rest of a block that has a language of its own (`content_by_lua_block`), up to its `}`.
-    pub fn skip_foreign_block(&mut self) -> Result<(), SyntaxError> {
+    pub(super) fn skip_foreign_block(&mut self) -> Result<(), SyntaxError> {
         let mut depth = 1;
         while let Some(byte) = self.advance() {
             match byte {

@@ -76,7 +76,7 @@ impl Directive {
 }
 
 /// The directives that bear this name.
-pub fn all<'d>(directives: &'d [Directive], name: &str) -> impl Iterator<Item = &'d Directive> {
+pub(super) fn all<'d>(directives: &'d [Directive], name: &str) -> impl Iterator<Item = &'d Directive> {
     directives.iter().filter(move |directive| directive.name() == name)
 }
 

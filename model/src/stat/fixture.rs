@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 const START: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
 /// An hour after the start: `live/show` with two players, and `radio/jazz & <blues>` without video.
-pub fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     Snapshot {
         now: START.plus_seconds(3600),
         nginx_version: "1.22.1".into(),

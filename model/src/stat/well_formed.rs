@@ -1,7 +1,7 @@
 //! A reader of XML that knows just enough to say whether a text is well-formed.
 
 /// The first thing that is wrong with a document, if any.
-pub fn check(document: &str) -> Result<(), String> {
+pub(super) fn check(document: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = document;
     while let Some(at) = rest.find('<') {

@@ -56,11 +56,11 @@ mod exposed {
 
     use crate::target::TargetUrl;
 
-    pub fn serialize<S: Serializer>(url: &TargetUrl, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(url: &TargetUrl, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(url.expose())
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TargetUrl, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TargetUrl, D::Error> {
         TargetUrl::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }

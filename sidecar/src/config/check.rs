@@ -10,13 +10,13 @@ use weir_model::stream_name::NameError;
 use crate::values::Span;
 
 /// A text that is still to be understood, and where it stands.
-pub type Text = Option<Spanned<String>>;
+pub(super) type Text = Option<Spanned<String>>;
 /// A number that is still to be checked.
-pub type Number = Option<Spanned<i64>>;
+pub(super) type Number = Option<Spanned<i64>>;
 
 /// What is wrong, and the byte of the file where.
 #[derive(Debug)]
-pub struct Problem {
+pub(super) struct Problem {
     pub at: usize,
     pub what: String,
 }

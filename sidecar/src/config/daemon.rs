@@ -14,7 +14,7 @@ pub(in crate::config) mod raw {
     /// `[daemon]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Daemon {
+    pub(crate) struct Daemon {
         pub listen: Text,
         pub socket: Text,
         pub log: Text,

@@ -12,7 +12,7 @@ pub(in crate::config) mod raw {
     /// `[health]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Health {
+    pub(crate) struct Health {
         pub restart_stuck_worker: Text,
     }
 }

@@ -13,7 +13,7 @@ pub(in crate::config) mod raw {
     /// `[jobs]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Jobs {
+    pub(crate) struct Jobs {
         pub ffmpeg: Text,
         pub max_processes: Number,
         pub nice: Number,

@@ -16,7 +16,7 @@ pub(in crate::config) mod raw {
     /// `[nginx]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Nginx {
+    pub(crate) struct Nginx {
         pub api: Text,
         pub api_token_file: Text,
         pub rtmp: Text,

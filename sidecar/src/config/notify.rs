@@ -13,7 +13,7 @@ pub(in crate::config) mod raw {
     /// `[notify]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Notify {
+    pub(crate) struct Notify {
         pub fifo: Text,
         pub targets: Text,
         pub instance: Text,

@@ -8,7 +8,7 @@ use toml::Spanned;
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct File {
+pub(super) struct File {
     pub nginx: super::nginx::raw::Nginx,
     pub daemon: super::daemon::raw::Daemon,
     pub jobs: super::jobs::raw::Jobs,

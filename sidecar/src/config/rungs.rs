@@ -17,7 +17,7 @@ pub(in crate::config) mod raw {
     /// `[rung.NAME]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Rung {
+    pub(crate) struct Rung {
         pub height: Number,
         pub bitrate: Text,
         pub max_fps: Number,
@@ -27,7 +27,7 @@ pub(in crate::config) mod raw {
     /// `[ladder.NAME]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Ladder {
+    pub(crate) struct Ladder {
         pub rungs: Option<Spanned<Vec<Spanned<String>>>>,
         pub encoder: Text,
         pub preset: Text,

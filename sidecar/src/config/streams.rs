@@ -19,7 +19,7 @@ pub(in crate::config) mod raw {
     /// `[[stream]]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    pub struct Stream {
+    pub(crate) struct Stream {
         pub app: Text,
         pub stream: Text,
         pub ladder: Text,

@@ -6,7 +6,7 @@ use crate::nginx::{Application, Nginx};
 
 /// What a command has made for an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
+pub(super) enum Made {
     /// A stream key, or a token to publish with.
     Key,
     /// A push target.
@@ -15,7 +15,7 @@ pub enum Made {
 
 /// The line for standard error; nothing when all is well, or when nginx does not tell. The application may come later, so it is no
 /// error.
-pub async fn warning(nginx: &Nginx, app: &str, made: Made, json: bool) -> String {
+pub(super) async fn warning(nginx: &Nginx, app: &str, made: Made, json: bool) -> String {
     // What was asked for is done. A module that does not answer now changes nothing of that.
     let Ok(Some(known)) = nginx.applications().await else { return String::new() };
     match problem(&known, app, made) {

@@ -10,7 +10,7 @@ use super::Error;
 use crate::cli::daemon::BecomeArgs;
 
 /// Returns only when it fails.
-pub fn run(args: &BecomeArgs) -> Result<std::convert::Infallible, Error> {
+pub(super) fn run(args: &BecomeArgs) -> Result<std::convert::Infallible, Error> {
     let failed = |what: &str, why: String| Error::System(format!("{what}: {why}"));
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| failed("prctl", e.to_string()))?;
     // The daemon may have died before that.

@@ -22,7 +22,7 @@ const RTMP_LIMITS: (Duration, Duration) = (Duration::from_millis(800), Duration:
 const TICKET_LIMIT: Duration = Duration::from_millis(200);
 
 /// What is printed, and whether it is healthy.
-pub fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool), Error> {
+pub(super) fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool), Error> {
     let runtime = runtime()?;
     let begin = Instant::now();
     let found = runtime.block_on(look(command, api));

@@ -14,7 +14,7 @@ struct Answer {
     jobs: Vec<View>,
 }
 
-pub async fn run(args: &JobListArgs) -> Result<Output, Error> {
+pub(super) async fn run(args: &JobListArgs) -> Result<Output, Error> {
     let text = Client::new(&args.daemon.socket)?.ask(Method::GET, &["v1", "jobs"]).await?;
     if args.json.json {
         return Ok(Output::json(&text));

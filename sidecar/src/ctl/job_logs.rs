@@ -20,7 +20,7 @@ struct Line {
     text: String,
 }
 
-pub async fn run(args: &JobLogsArgs) -> Result<Output, Error> {
+pub(super) async fn run(args: &JobLogsArgs) -> Result<Output, Error> {
     let text = Client::new(&args.daemon.socket)?.ask(Method::GET, &["v1", "jobs", &args.id, "logs"]).await?;
     if args.json.json {
         return Ok(Output::json(&text));

@@ -6,7 +6,7 @@ use super::{Error, Output};
 use crate::cli::daemon::JobRestartArgs;
 use crate::daemon::client::Client;
 
-pub async fn run(args: &JobRestartArgs) -> Result<Output, Error> {
+pub(super) async fn run(args: &JobRestartArgs) -> Result<Output, Error> {
     let text =
         Client::new(&args.daemon.socket)?.ask(Method::POST, &["v1", "jobs", &args.id, "restart"]).await?;
     if args.json.json {

@@ -5,7 +5,7 @@ use super::{Error, Output, now, obs};
 use crate::cli::{ApiArgs, KeyAddArgs};
 use crate::nginx::{NewKey, Nginx};
 
-pub async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Result<Output, Error> {
     let key = NewKey {
         app: args.app.as_str(),
         stream: args.stream.as_str(),

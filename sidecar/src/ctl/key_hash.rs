@@ -15,7 +15,7 @@ const MAX_KEY: usize = weir_model::publish::MAX_PRESENTED_LEN;
 /// Shorter keys can be found by trying, at the latest by who has read the file.
 const GOOD_KEY: usize = 16;
 
-pub fn run(args: &KeyHashArgs) -> Result<Output, Error> {
+pub(super) fn run(args: &KeyHashArgs) -> Result<Output, Error> {
     if args.new {
         let key = stream_key(random()?);
         let stderr = format!("Stream key: {}\n", key.expose());

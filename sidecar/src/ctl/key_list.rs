@@ -9,7 +9,7 @@ use super::{Error, Output};
 use crate::cli::KeyListArgs;
 use crate::nginx::Nginx;
 
-pub async fn run(args: &KeyListArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &KeyListArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.keys().await?;
     let app = args.app.as_ref().map(|app| app.as_str());
     Ok(match (args.json.json, app) {

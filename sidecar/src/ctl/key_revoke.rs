@@ -4,7 +4,7 @@ use super::{Error, Output};
 use crate::cli::KeyRevokeArgs;
 use crate::nginx::Nginx;
 
-pub async fn run(args: &KeyRevokeArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &KeyRevokeArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.revoke_key(args.id).await?;
     if args.json.json {
         return Ok(Output::json(&answer.text));

@@ -13,7 +13,7 @@ use super::{Error, Output};
 use crate::cli::LintArgs;
 
 /// What it prints, and whether anything was found.
-pub fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
+pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
     let configuration = lint::read(&args.file, &Disk)?;
     let mut found = lint::check(&configuration);
     found.extend(lint::small_file_systems(&configuration, file_system));

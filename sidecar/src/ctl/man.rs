@@ -25,7 +25,7 @@ const FILES: [(&str, &str); 5] = [
     ("/usr/share/doc/weir", "the documentation, with configurations to copy in examples"),
 ];
 
-pub fn run(args: &ManArgs) -> Result<Output, Error> {
+pub(super) fn run(args: &ManArgs) -> Result<Output, Error> {
     let failed = |error| Error::file(&args.dir, error);
     PUBLISHED.make_folder(&args.dir).map_err(failed)?;
     let mut root = Cli::command();

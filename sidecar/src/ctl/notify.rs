@@ -15,7 +15,7 @@ use crate::values::vrrp::Who;
 /// How often it is looked whether another call is done.
 const LOOK: Duration = Duration::from_millis(20);
 
-pub async fn run(args: &NotifyArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &NotifyArgs, nginx: &Nginx) -> Result<Output, Error> {
     let who = Who { kind: args.kind, name: args.name.clone() };
     let Some(role) = Role::of_state(&args.state) else {
         return Ok(format!("{who}: nothing to do for {}\n", args.state).into());

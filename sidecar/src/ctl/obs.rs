@@ -35,7 +35,7 @@ enum Source {
 }
 
 /// The only output that holds a key.
-pub fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api: &ApiArgs) -> Output {
+pub(super) fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api: &ApiArgs) -> Output {
     let FreshKey { about, key } = &answer.value;
     let id = &about.id;
     let if_unread = Some(format!("; nobody read the key: `weir key rotate {id}` makes another"));

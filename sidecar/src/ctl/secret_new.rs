@@ -14,7 +14,7 @@ use crate::cli::SecretNewArgs;
 use crate::files::PRIVATE;
 use crate::files::durable::{self, Durability, Owner};
 
-pub fn run(args: &SecretNewArgs) -> Result<Output, Error> {
+pub(super) fn run(args: &SecretNewArgs) -> Result<Output, Error> {
     let secret = text(random()?);
     let file = &args.file;
     let owner = args.owner.as_deref().map(owner).transpose()?;

@@ -11,7 +11,7 @@ use crate::daemon;
 use crate::daemon::preflight::{self, Finding};
 use crate::daemon::unit::{self, Unit};
 
-pub fn run(args: &ServeArgs) -> Result<Output, Error> {
+pub(super) fn run(args: &ServeArgs) -> Result<Output, Error> {
     if args.check {
         return check(&args.config);
     }

@@ -4,7 +4,7 @@ use super::{Error, Output};
 use crate::cli::StateSaveArgs;
 use crate::nginx::Nginx;
 
-pub async fn run(args: &StateSaveArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &StateSaveArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.save_state().await?;
     if args.json.json {
         return Ok(Output::json(&answer.text));

@@ -8,7 +8,7 @@ use crate::cli::StreamDropArgs;
 use crate::nginx::{self, Answer, Dropped, Nginx};
 use crate::values::Span;
 
-pub async fn run(args: &StreamDropArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &StreamDropArgs, nginx: &Nginx) -> Result<Output, Error> {
     let (app, name) = (args.app.to_string_lossy().into_owned(), args.name.to_string_lossy().into_owned());
     let mut asked = drop(args, &app, &name, nginx).await;
     // The list shows some names percent-coded; a name may also look as if it were.

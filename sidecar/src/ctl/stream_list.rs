@@ -7,7 +7,7 @@ use super::{Error, Output, now};
 use crate::cli::StreamListArgs;
 use crate::nginx::{Nginx, Stream};
 
-pub async fn run(args: &StreamListArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &StreamListArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.streams().await?;
     Ok(if args.json.json { Output::json(&answer.text) } else { render(&answer.value.streams, now()).into() })
 }

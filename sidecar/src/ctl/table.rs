@@ -8,12 +8,16 @@ use crate::nginx::Video;
 /// Columns as wide as their widest cell, two spaces between; nothing behind the last.
 ///
 /// `text::clean` replaces control characters, so that nothing from afar can move a terminal's cursor.
-pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     sparse_table(head, rows, &[])
 }
 
 /// The same without those of the columns `optional` in which nothing stands.
-pub fn sparse_table<const N: usize>(head: [&str; N], rows: &[[String; N]], optional: &[usize]) -> String {
+pub(super) fn sparse_table<const N: usize>(
+    head: [&str; N],
+    rows: &[[String; N]],
+    optional: &[usize],
+) -> String {
     let is_shown = |at: &usize| !optional.contains(at) || rows.iter().any(|row| !row[*at].is_empty());
     let columns: Vec<usize> = (0..N).filter(is_shown).collect();
     let row = |cells: &[String; N]| columns.iter().map(|at| plain(cells[*at].clone())).collect();
@@ -35,7 +39,7 @@ pub fn sparse_table<const N: usize>(head: [&str; N], rows: &[[String; N]], optio
 }
 
 /// Text that moves no cursor; `-` for nothing.
-pub fn plain(cell: String) -> String {
+pub(super) fn plain(cell: String) -> String {
     if cell.is_empty() {
         return "-".into();
     }
@@ -44,7 +48,7 @@ pub fn plain(cell: String) -> String {
 
 /// A name that `weir stream drop` takes as it stands here: one with control characters is percent-coded, one without any
 /// character is a pair of quotes.
-pub fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     const CODED: &AsciiSet = &CONTROLS.add(b'%');
     match name {
         "" => "\"\"".to_owned(),
@@ -60,7 +64,7 @@ pub fn quoted(name: &str) -> String {
 }
 
 /// The name that [`quoted`] shows so.
-pub fn unquoted(shown: &str) -> String {
+pub(super) fn unquoted(shown: &str) -> String {
     match shown {
         "\"\"" => String::new(),
         shown => percent_decode_str(shown).decode_utf8_lossy().into_owned(),
@@ -68,7 +72,7 @@ pub fn unquoted(shown: &str) -> String {
 }
 
 /// How long ago, in the two largest units: `42s`, `3m12s`, `2h05m`, `3d04h`.
-pub fn age(since: Timestamp, now: Timestamp) -> String {
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     let s = now.millis_since(since) / 1000;
     match s {
         0..60 => format!("{s}s"),
@@ -79,7 +83,7 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
 }
 
 /// Bits a second to about three digits: `0`, `850`, `128k`, `2.5M`, `12.0M`, `1.2G`.
-pub fn rate(bits: u64) -> String {
+pub(super) fn rate(bits: u64) -> String {
     let tenths = |unit: u64| bits.saturating_add(unit / 20) / (unit / 10);
     match bits {
         0..1_000 => bits.to_string(),
@@ -90,14 +94,14 @@ pub fn rate(bits: u64) -> String {
 }
 
 /// Codec and size, `H264 1280x720`; nothing where neither is known.
-pub fn video(video: Option<&Video>) -> String {
+pub(super) fn video(video: Option<&Video>) -> String {
     let Some(video) = video else { return String::new() };
     let size = if video.width > 0 { format!("{}x{}", video.width, video.height) } else { String::new() };
     format!("{} {size}", video.codec).trim().into()
 }
 
 /// Frames a second: whole where they are nearly so, as what is measured wavers; nothing when they are not known.
-pub fn frame_rate(video: Option<&Video>) -> String {
+pub(super) fn frame_rate(video: Option<&Video>) -> String {
     let fps = video.map_or(0.0, |video| video.fps);
     match fps {
         _ if fps <= 0.0 => String::new(),

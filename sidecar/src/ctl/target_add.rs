@@ -14,7 +14,7 @@ use crate::nginx::{NewTarget, Nginx};
 /// More than the longest URL and a line's end.
 const MAX_FILE: u64 = 4096;
 
-pub async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result<Output, Error> {
     let target = NewTarget {
         app: args.app.as_str(),
         stream: args.stream.as_str(),
@@ -43,7 +43,7 @@ pub async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result
 }
 
 /// The URL of the command line or of the file. No message repeats it.
-pub fn url(args: &TargetAddArgs) -> Result<TargetUrl, Error> {
+pub(super) fn url(args: &TargetAddArgs) -> Result<TargetUrl, Error> {
     let (given, text) = match (&args.url, &args.url_file) {
         (Some(url), _) => ("URL".to_owned(), Secret::new(url.as_str())),
         (None, Some(path)) => ("--url-file".to_owned(), read(path)?),

@@ -8,7 +8,7 @@ use super::{Error, Output};
 use crate::cli::target::TargetListArgs;
 use crate::nginx::Nginx;
 
-pub async fn run(args: &TargetListArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &TargetListArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.target_list().await?;
     if args.json.json { Ok(Output::json(&answer.text)) } else { Ok(render(&answer.value.targets).into()) }
 }

@@ -4,7 +4,7 @@ use super::{Error, Output};
 use crate::cli::target::TargetIdArgs;
 use crate::nginx::Nginx;
 
-pub async fn run(args: &TargetIdArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &TargetIdArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.remove_target(args.id).await?;
     if args.json.json {
         return Ok(Output::json(&answer.text));

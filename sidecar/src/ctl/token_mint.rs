@@ -11,7 +11,7 @@ use crate::cli::TokenMintArgs;
 use crate::nginx::{Nginx, TokenRequest};
 
 /// Mints with the secret of a file; nginx is not asked.
-pub fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
+pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     check(args)?;
     let secret = std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file(file, e))?;
     let signer = Signer::new(secret.expose().as_bytes())
@@ -22,7 +22,7 @@ pub fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
 }
 
 /// Has nginx mint it with its own secret.
-pub async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
     check(args)?;
     let request = TokenRequest {
         app: args.app.as_str(),

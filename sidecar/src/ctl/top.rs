@@ -15,7 +15,7 @@ mod terminal;
 mod view;
 
 /// Printed once where nobody watches: then an API that does not answer is an error.
-pub async fn run(args: &TopArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &TopArgs, nginx: &Nginx) -> Result<Output, Error> {
     if args.once || !io::stdout().is_terminal() {
         let view = View { live: Some(look(nginx).await?), error: None };
         return Ok(format!("{}\n", view::render(&view, None).join("\n")).into());

@@ -7,7 +7,7 @@ use crate::health::fifo::{self, Fifo, Report};
 use crate::nginx::Nginx;
 
 /// Follows the FIFO until it is dropped.
-pub struct Notifier(JoinHandle<()>);
+pub(super) struct Notifier(JoinHandle<()>);
 
 impl Drop for Notifier {
     fn drop(&mut self) {
@@ -18,7 +18,7 @@ impl Drop for Notifier {
 impl Notifier {
     /// Begins, when the configuration names a FIFO. One that cannot be followed is an error in the log, and the daemon goes on:
     /// its jobs do not depend on it.
-    pub fn start(config: &Config) -> Option<Self> {
+    pub(super) fn start(config: &Config) -> Option<Self> {
         let notify = config.notify.clone()?;
         let at = &config.nginx;
         let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());

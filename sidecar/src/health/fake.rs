@@ -14,7 +14,7 @@ use crate::nginx::Nginx;
 
 /// What the API has, and was asked.
 #[derive(Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     targets: Vec<(String, String, bool)>,
     /// Each change: `t1 true`.
     pub changes: Vec<String>,
@@ -24,14 +24,14 @@ pub struct Kept {
 
 type Shared = Arc<Mutex<Kept>>;
 
-pub struct FakeApi {
+pub(crate) struct FakeApi {
     pub folder: TempDir,
     pub kept: Shared,
 }
 
 impl FakeApi {
     /// Targets by id, note, and whether they are enabled. The id `tf` is refused as one of nginx.conf.
-    pub fn start(targets: &[(&str, &str, bool)]) -> Self {
+    pub(crate) fn start(targets: &[(&str, &str, bool)]) -> Self {
         let targets = targets.iter().map(|(id, note, on)| ((*id).into(), (*note).into(), *on)).collect();
         let kept: Shared = Arc::new(Mutex::new(Kept { targets, ..Kept::default() }));
         let folder = tempfile::tempdir().unwrap();
@@ -45,18 +45,18 @@ impl FakeApi {
     }
 
     /// A client of it.
-    pub fn nginx(&self) -> Nginx {
+    pub(crate) fn nginx(&self) -> Nginx {
         let url = format!("unix:{}:/api", self.folder.path().join("api").display());
         Nginx::new(url.parse().unwrap(), None).unwrap()
     }
 
     /// The ids of the targets that are enabled.
-    pub fn enabled(&self) -> Vec<String> {
+    pub(crate) fn enabled(&self) -> Vec<String> {
         let kept = self.kept.lock().unwrap();
         kept.targets.iter().filter(|target| target.2).map(|target| target.0.clone()).collect()
     }
 
-    pub fn set_down(&self, down: bool) {
+    pub(crate) fn set_down(&self, down: bool) {
         self.kept.lock().unwrap().down = down;
     }
 }

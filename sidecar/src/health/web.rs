@@ -68,20 +68,20 @@ pub enum Error {
 
 /// Asks by GET: no proxy, no redirects.
 #[derive(Default)]
-pub struct Web {
+pub(super) struct Web {
     plain: OnceCell<Client>,
     tls: OnceCell<Client>,
 }
 
 impl Web {
     /// The head of the answer, whatever its status; the rest is still to come.
-    pub async fn get(&self, url: &WebUrl) -> Result<Response, Error> {
+    pub(super) async fn get(&self, url: &WebUrl) -> Result<Response, Error> {
         let client = self.client(url.0.scheme() == "https")?;
         client.get(url.0.clone()).send().await.map_err(|e| Error::NoAnswer(innermost(&e)))
     }
 
     /// The same; any status but 2xx is an error.
-    pub async fn get_ok(&self, url: &WebUrl) -> Result<Response, Error> {
+    pub(super) async fn get_ok(&self, url: &WebUrl) -> Result<Response, Error> {
         let response = self.get(url).await?;
         match response.status() {
             status if status.is_success() => Ok(response),

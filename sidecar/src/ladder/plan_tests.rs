@@ -12,7 +12,7 @@ fn config(rungs: &str) -> Config {
     config::parse(Path::new("x"), &text).unwrap()
 }
 
-pub fn live(name: &str, video: Option<(&str, u32)>, audio: Option<&str>) -> Live {
+pub(super) fn live(name: &str, video: Option<(&str, u32)>, audio: Option<&str>) -> Live {
     Live {
         app: "live".parse().unwrap(),
         name: name.parse().unwrap(),

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use weir_rtmp::flv::{Tag, TagKind};
 
 /// Later than this, the machine is too slow for the stream.
-pub const TOO_LATE: Duration = Duration::from_secs(30);
+pub(super) const TOO_LATE: Duration = Duration::from_secs(30);
 
 /// Turns timestamps into moments.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     /// When the first picture is due.
     start: Instant,
     last: Option<u32>,
@@ -21,12 +21,12 @@ pub struct Pace {
 
 impl Pace {
     /// The first picture belongs to `start`.
-    pub fn new(start: Instant) -> Self {
+    pub(super) fn new(start: Instant) -> Self {
         Self { start, last: None, elapsed: 0, origin: None }
     }
 
     /// When this tag is due; tags come in the order of the file.
-    pub fn due(&mut self, tag: &Tag) -> Instant {
+    pub(super) fn due(&mut self, tag: &Tag) -> Instant {
         let step = tag.timestamp.wrapping_sub(self.last.unwrap_or(tag.timestamp));
         // A step back (sound and picture interleaved) is a small negative number.
         self.elapsed += i64::from(step as i32);

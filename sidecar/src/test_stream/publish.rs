@@ -18,7 +18,7 @@ use crate::signals::Stop;
 const HEAD_START: Duration = Duration::from_millis(700);
 
 /// Publishes for `duration`, or until a signal comes.
-pub async fn publish(
+pub(super) async fn publish(
     url: &Url,
     source: &Source,
     duration: Option<Duration>,

@@ -29,7 +29,7 @@ const MAX_COMPLAINT: usize = 2048;
 
 /// What the stream looks like.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct Source {
     size: FrameSize,
     rate: FrameRate,
     bitrate: Bitrate,
@@ -40,7 +40,7 @@ pub struct Source {
 impl Source {
     /// Refuses at once what could not be made later. The label is the application unless one is given: never the stream's
     /// name, which may be a key.
-    pub fn new(args: &TestStreamArgs, url: &Url) -> Result<Self, Error> {
+    pub(super) fn new(args: &TestStreamArgs, url: &Url) -> Result<Self, Error> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         if !std::env::split_paths(&path).any(|folder| folder.join("ffmpeg").is_file()) {
             return Err(Error::Local("no ffmpeg in PATH (Debian: package ffmpeg)".into()));
@@ -56,12 +56,12 @@ impl Source {
     }
 
     /// For people.
-    pub fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         format!("{}x{} at {} frames/s", self.size.width, self.size.height, self.rate.0)
     }
 
     /// Starts ffmpeg; the first frame's clock shows `clock`, in seconds since the epoch.
-    pub fn start(&self, clock: u64, duration: Option<Duration>) -> Result<Running, Error> {
+    pub(super) fn start(&self, clock: u64, duration: Option<Duration>) -> Result<Running, Error> {
         let mut child = Command::new("ffmpeg")
             .args(self.arguments(clock, duration))
             .env_remove(KEY_VARIABLE)
@@ -128,7 +128,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// ffmpeg at work; killed when dropped.
-pub struct Running {
+pub(super) struct Running {
     child: Child,
     stdout: ChildStdout,
     complaint: JoinHandle<String>,
@@ -137,7 +137,7 @@ pub struct Running {
 
 impl Running {
     /// The next tag; `None` at the end. May be dropped and called again.
-    pub async fn next_tag(&mut self) -> Result<Option<Tag>, Error> {
+    pub(super) async fn next_tag(&mut self) -> Result<Option<Tag>, Error> {
         loop {
             if let Some(tag) = self.reader.next_tag().map_err(|e| Error::Ffmpeg(e.to_string()))? {
                 return Ok(Some(tag));
@@ -151,7 +151,7 @@ impl Running {
     }
 
     /// Kills it, unless it has ended.
-    pub async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         // Fails only when there is nothing left to kill.
         let _ = self.child.kill().await;
     }

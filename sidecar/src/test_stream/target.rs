@@ -10,13 +10,13 @@ use weir_rtmp::url::{self, Url};
 use super::{Error, say};
 
 /// The variable that holds a key.
-pub const KEY_VARIABLE: &str = "WEIR_STREAM_KEY";
+pub(super) const KEY_VARIABLE: &str = "WEIR_STREAM_KEY";
 /// More than any key or token.
 const MAX_KEY_FILE: u64 = 4096;
 
 /// The URL with the key put into it, in each of its readings: nginx-rtmp knows which part is its application, as that may
 /// hold slashes. The key comes from the file (`-`: standard input), else from [`KEY_VARIABLE`].
-pub fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, Error> {
+pub(super) fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, Error> {
     let key = match (key_file, std::env::var(KEY_VARIABLE)) {
         (Some(path), _) => Some(read_key(path)?),
         (None, Ok(key)) if !key.is_empty() => Some(Secret::new(key)),

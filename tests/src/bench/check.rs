@@ -39,7 +39,7 @@ impl Program {
 }
 
 /// Each check beside a program that does nothing and one that asks the same by HTTP.
-pub fn check() -> String {
+pub(super) fn check() -> String {
     let nginx = Config::weir().with_api().app("live", "").http("location = /healthz { return 204; }").start();
     super::part([&nginx].into_iter());
     let url = nginx.url("/healthz");

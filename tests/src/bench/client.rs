@@ -10,7 +10,7 @@ use weir_rtmp::url::Url;
 
 /// What one publish took.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub(super) struct Timing {
     /// From the first byte of the handshake to the answer to `createStream`.
     pub connect: Duration,
     /// From the command `publish` to `NetStream.Publish.Start`.
@@ -19,7 +19,7 @@ pub struct Timing {
 
 /// How the client acknowledges what it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledge {
+pub(super) enum Acknowledge {
     /// As every encoder does: the kernel decides, and delays some by 40 ms.
     Usually,
     /// At once, so that a server that waits for it does not: every server is then as warm when `publish` comes.
@@ -27,7 +27,7 @@ pub enum Acknowledge {
 }
 
 /// Publishes `live/NAME` at a port of loopback, and is gone when it returns.
-pub fn publish(port: u16, name: &str, acknowledge: Acknowledge) -> Timing {
+pub(super) fn publish(port: u16, name: &str, acknowledge: Acknowledge) -> Timing {
     let url: Url = format!("rtmp://127.0.0.1:{port}/live/{name}").parse().unwrap();
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_nodelay(true).unwrap();

@@ -143,7 +143,7 @@ fn our_round(source: &Path) -> f64 {
 }
 
 /// A source of 1080p30 to three rungs.
-pub fn cpu() -> String {
+pub(super) fn cpu() -> String {
     let source = source();
     let mut arms =
         vec![Arm::new("exec_push, an ffmpeg a rung"), Arm::new("the same once more"), Arm::new("weir serve")];
@@ -154,7 +154,7 @@ pub fn cpu() -> String {
 }
 
 /// From the publish until all renditions can be played, over HLS both.
-pub fn ready() -> String {
+pub(super) fn ready() -> String {
     let source = source();
     let mut arms = vec![Arm::new("exec_push, nginx-rtmp's HLS"), Arm::new("weir serve, files")];
     for _ in 0..ROUNDS {
@@ -188,7 +188,7 @@ fn resident_kilobytes(process: Process) -> f64 {
 }
 
 /// What the daemon takes for a job that ffmpeg only copies.
-pub fn daemon() -> String {
+pub(super) fn daemon() -> String {
     let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();
     let rule = "[ladder.l]\nrungs = [\"source\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\nfolder = \"@MEDIA@\"\n";
     let sidecar = Sidecar::start(&nginx, rule);

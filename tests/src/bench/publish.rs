@@ -7,12 +7,12 @@ use super::servers::Server;
 use super::table::{Arm, Table, Target, median};
 
 /// `publish` to `NetStream.Publish.Start`, now and then: what a server needs for it has left the processor's caches.
-pub fn publish() -> Table {
+pub(super) fn publish() -> Table {
     compare(1)
 }
 
 /// The same when all encoders come back at once.
-pub fn burst() -> Table {
+pub(super) fn burst() -> Table {
     compare(50)
 }
 
@@ -32,7 +32,7 @@ fn compare(turn: usize) -> Table {
 }
 
 /// Handshake to the answer to `createStream`.
-pub fn connect() -> Table {
+pub(super) fn connect() -> Table {
     let servers =
         vec![Server::stock("nginx-rtmp alone"), Server::stock("nginx-rtmp alone, once more"), Server::weir()];
     let plan = Plan { warm_up: 10, rounds: 7, each: 20, turn: 1, acknowledge: Acknowledge::Usually };

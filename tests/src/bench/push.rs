@@ -14,8 +14,8 @@ use crate::harness::process::Process;
 use crate::harness::{Nginx, Peer};
 use feed::Feed;
 
-pub use changes::{lost, soon};
-pub use rtmps::rtmps;
+pub(super) use changes::{lost, soon};
+pub(super) use rtmps::rtmps;
 
 /// How many targets the stream has.
 const TARGETS: [usize; 3] = [1, 10, 50];
@@ -24,7 +24,7 @@ const ROUNDS: usize = 7;
 const RELAYED: f64 = 0.95;
 
 /// The worker's time for a second of one stream of 4 Mbit/s, by the number of its targets.
-pub fn push() -> String {
+pub(super) fn push() -> String {
     // What is started from here on stays off the servers' core.
     super::part(std::iter::empty());
     let mut text = String::new();

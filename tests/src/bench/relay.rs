@@ -30,7 +30,7 @@ const RELAYED: f64 = 0.95;
 const QUIET: Duration = Duration::from_millis(50);
 
 /// The worker's time for a second of all streams.
-pub fn relay() -> Table {
+pub(super) fn relay() -> Table {
     let open = || Config::weir().main("weir_zone 4m;").app("live", "weir_publish open;");
     let servers = [
         ("weir_guard off", open().server("weir_guard off;")),

@@ -4,10 +4,10 @@ use crate::harness::nginx::Config;
 use crate::harness::{Nginx, keys};
 
 /// Keys in the zone.
-pub const KEYS: u64 = 10_000;
+pub(super) const KEYS: u64 = 10_000;
 
 /// A server, and what to publish there.
-pub struct Server {
+pub(super) struct Server {
     /// What the table calls it.
     pub name: &'static str,
     /// It.
@@ -24,19 +24,19 @@ impl Server {
     }
 
     /// nginx-rtmp alone.
-    pub fn stock(name: &'static str) -> Self {
+    pub(super) fn stock(name: &'static str) -> Self {
         Self::new(name, Config::stock().app("live", ""))
     }
 
     /// nginx-rtmp that asks an nginx, which always says yes.
-    pub fn on_publish() -> Self {
+    pub(super) fn on_publish() -> Self {
         let behind = Config::stock().http("location / { return 200; }").start();
         let config = Config::stock().app("live", &format!("on_publish {};", behind.url("/")));
         Self { behind: Some(behind), ..Self::new("nginx-rtmp, on_publish to an nginx", config) }
     }
 
     /// With the module, and keys that are all different.
-    pub fn weir() -> Self {
+    pub(super) fn weir() -> Self {
         let config = Config::weir()
             .main("weir_zone 4m state=@DIR@/state;")
             .app("live", "weir_publish key;")
@@ -48,18 +48,18 @@ impl Server {
     }
 
     /// With the module, which only watches.
-    pub fn weir_off() -> Self {
+    pub(super) fn weir_off() -> Self {
         Self::new("weir_publish off", Config::weir().main("weir_zone 4m;").app("live", ""))
     }
 
     /// What to publish next: never the same twice in a row, so that nobody waits for a stream to end.
-    pub fn next_name(&mut self) -> String {
+    pub(super) fn next_name(&mut self) -> String {
         self.count += 1;
         (self.names)(self.count * 7919 % KEYS)
     }
 
     /// Every nginx that it is made of.
-    pub fn all(&self) -> impl Iterator<Item = &Nginx> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Nginx> {
         [Some(&self.nginx), self.behind.as_ref()].into_iter().flatten()
     }
 }

@@ -58,7 +58,7 @@ struct Asked {
 }
 
 /// The tables, one for each number of streams.
-pub fn stat() -> String {
+pub(super) fn stat() -> String {
     let mut servers = [stock(), weir()]
         .map(|config| Server { nginx: config.connections(2048).app("live", "").start(), crowds: Vec::new() });
     super::part(servers.iter().map(|server| &server.nginx));

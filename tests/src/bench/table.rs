@@ -77,7 +77,7 @@ pub(super) struct Ratio {
 }
 
 impl Ratio {
-    pub fn of(ours: &Arm, peer: &Arm) -> Self {
+    pub(super) fn of(ours: &Arm, peer: &Arm) -> Self {
         let ratios: Vec<f64> = ours.rounds.iter().zip(&peer.rounds).map(|(ours, peer)| ours / peer).collect();
         Self {
             median: median(&ratios),
@@ -86,7 +86,7 @@ impl Ratio {
         }
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let digits = if self.median < 0.1 { 4 } else { 3 };
         format!("{:.digits$} ({:.digits$} .. {:.digits$})", self.median, self.least, self.greatest)
     }

@@ -30,14 +30,14 @@ const NUMBERS: &[f64] = &[
 ];
 
 /// Appends a few values.
-pub fn values(random: &mut Random, out: &mut Vec<u8>) {
+pub(super) fn values(random: &mut Random, out: &mut Vec<u8>) {
     for _ in 0..random.below(5) {
         value(random, out);
     }
 }
 
 /// Appends one value, which may hold others.
-pub fn value(random: &mut Random, out: &mut Vec<u8>) {
+pub(super) fn value(random: &mut Random, out: &mut Vec<u8>) {
     match random.below(12) {
         0 | 1 => out.extend(Writer::new().number(random.pick(NUMBERS)).as_bytes()),
         2 => out.extend(Writer::new().boolean(random.one_in(2)).as_bytes()),

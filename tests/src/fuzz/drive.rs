@@ -53,7 +53,7 @@ impl Drivers {
 }
 
 /// Sends one sequence to its end.
-pub fn send(port: u16, sequence: &Sequence) {
+pub(super) fn send(port: u16, sequence: &Sequence) {
     let mut sessions: Vec<_> = Session::open(port, sequence.clone()).into_iter().collect();
     while sessions.iter_mut().any(|session| !session.turn()) {
         wait_readable(&sessions);

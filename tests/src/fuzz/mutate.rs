@@ -22,7 +22,7 @@ const MOST: usize = 300_000;
 const PAUSES: &[u64] = &[1, 5, 20, 100, 400, 1_200, 3_000, 6_000];
 
 /// A sequence. Every level is mutated in its own share of them, so that what is wrong on one is not always hidden by another.
-pub fn sequence(random: &mut Random) -> Sequence {
+pub(super) fn sequence(random: &mut Random) -> Sequence {
     let mut acts = plot(random);
     for _ in 0..random.pick(&[0, 0, 1, 2, 4]) {
         reorder(random, &mut acts);

@@ -10,7 +10,7 @@ use crate::harness::media::sample;
 
 /// One thing that a connection does after the handshake.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub(super) enum Act {
     /// Says something.
     Say {
         /// On which chunk stream.
@@ -37,7 +37,7 @@ const DATA_AMF3: MessageKind = MessageKind(15);
 const SHARED_OBJECT: MessageKind = MessageKind(19);
 
 /// A whole session, as it should be.
-pub fn plot(random: &mut Random) -> Vec<Act> {
+pub(super) fn plot(random: &mut Random) -> Vec<Act> {
     let name = random.pick(NAMES);
     let app = random.pick(APPS);
     let mut acts = Vec::new();
@@ -55,7 +55,7 @@ pub fn plot(random: &mut Random) -> Vec<Act> {
 }
 
 /// Something that a session says at some time.
-pub fn anything(random: &mut Random) -> Act {
+pub(super) fn anything(random: &mut Random) -> Act {
     match random.below(10) {
         0 => control(random),
         1 | 2 => media(random, 1),

@@ -28,7 +28,7 @@ pub enum Guarded {
 }
 
 /// A server with two workers, a publisher and players that have nothing to do with what is sent.
-pub struct Watched {
+pub(super) struct Watched {
     // They end before their server.
     players: Vec<Player>,
     publishers: Vec<Publisher>,
@@ -42,7 +42,7 @@ pub struct Watched {
 
 impl Watched {
     /// Starts all of them, and waits until the players see something.
-    pub fn start(guarded: Guarded) -> Self {
+    pub(super) fn start(guarded: Guarded) -> Self {
         // nginx-rtmp waits for a real disk, and so do those who use it.
         let media = Tmpfs::mount(MEDIA);
         let mut nginx = config(guarded, &media).start();
@@ -60,12 +60,12 @@ impl Watched {
     }
 
     /// Where it takes RTMP.
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.nginx.rtmp()
     }
 
     /// Looks at it until `is_over`, or until something happens.
-    pub fn watch(&self, is_over: impl Fn() -> bool) -> Result<(), String> {
+    pub(super) fn watch(&self, is_over: impl Fn() -> bool) -> Result<(), String> {
         until_ok(f64::from(u32::MAX), || match self.check() {
             Err(what) => Some(Err(what)),
             Ok(()) => is_over().then_some(Ok(())),
@@ -74,7 +74,7 @@ impl Watched {
     }
 
     /// What has happened that must not.
-    pub fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if let Some(line) = self.new_complaints().into_iter().next() {
             return Err(line);
         }
@@ -100,7 +100,7 @@ impl Watched {
     }
 
     /// The same once all is quiet again: the players go on, and no worker is busy with what it was sent.
-    pub fn settle(&self) -> Result<(), String> {
+    pub(super) fn settle(&self) -> Result<(), String> {
         for player in &self.players {
             let goal = player.seen().video + 20;
             self.watch(|| player.seen().video >= goal)?;
@@ -114,12 +114,12 @@ impl Watched {
     }
 
     /// The most that a worker grew so far, in bytes.
-    pub fn growth(&self) -> u64 {
+    pub(super) fn growth(&self) -> u64 {
         self.grown.get()
     }
 
     /// The longest that a player saw nothing.
-    pub fn gap(&self) -> Duration {
+    pub(super) fn gap(&self) -> Duration {
         self.players.iter().map(|player| player.seen().gap()).max().unwrap_or_default()
     }
 

@@ -10,13 +10,13 @@ use crate::harness::Random;
 const FORMATS: &[Format] = &[Format::Full, Format::SameStream, Format::SameShape, Format::Nothing];
 
 /// Chunk streams of all three forms, and both ends of each.
-pub const CHUNK_STREAMS: &[u32] = &[2, 3, 4, 5, 6, 8, 31, 32, 33, 63, 64, 65, 319, 320, 1_000, 65_599];
+pub(super) const CHUNK_STREAMS: &[u32] = &[2, 3, 4, 5, 6, 8, 31, 32, 33, 63, 64, 65, 319, 320, 1_000, 65_599];
 
 /// Lengths that a header announces in place of the right one.
 const LENGTHS: &[u32] = &[0, 1, 2, 3, 11, 127, 128, 129, 4_096, 70_000, 1 << 20, (1 << 20) + 1, 0x00ff_ffff];
 
 /// The sender's half of a connection.
-pub struct Wire {
+pub(super) struct Wire {
     chunk_size: usize,
     last: BTreeMap<u32, Header>,
     /// One chunk in so many is wrong; 0 is none.
@@ -25,12 +25,12 @@ pub struct Wire {
 
 impl Wire {
     /// One whose chunks are wrong once in `wrong` times, never where that is 0.
-    pub fn new(wrong: usize) -> Self {
+    pub(super) fn new(wrong: usize) -> Self {
         Self { chunk_size: DEFAULT_CHUNK_SIZE, last: BTreeMap::new(), wrong }
     }
 
     /// Appends messages; the chunks of several are mixed.
-    pub fn write(&mut self, random: &mut Random, messages: &[(u32, Message)], out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, random: &mut Random, messages: &[(u32, Message)], out: &mut Vec<u8>) {
         let mut rest: Vec<_> = messages
             .iter()
             .map(|(chunk_stream, message)| (self.header(random, *chunk_stream, message), 0, message))

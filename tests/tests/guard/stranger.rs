@@ -12,7 +12,7 @@ use weir_tests::harness::clients::{Connection, Way};
 use weir_tests::harness::{Nginx, until};
 
 /// Somebody who says what he likes.
-pub struct Stranger {
+pub(crate) struct Stranger {
     connection: Connection,
     statuses: Vec<Status>,
     handshaken: bool,
@@ -23,13 +23,13 @@ pub struct Stranger {
 impl Stranger {
     /// Shakes hands.
     #[track_caller]
-    pub fn arrives(nginx: &Nginx) -> Self {
+    pub(crate) fn arrives(nginx: &Nginx) -> Self {
         Self::over(Way::Port(nginx.rtmp(), None))
     }
 
     /// The same, over that way.
     #[track_caller]
-    pub fn over(way: Way) -> Self {
+    pub(crate) fn over(way: Way) -> Self {
         Self::over_to(way, "live")
     }
 
@@ -45,19 +45,19 @@ impl Stranger {
 
     /// Shakes hands, and connects to `live`.
     #[track_caller]
-    pub fn connects(nginx: &Nginx) -> Self {
+    pub(crate) fn connects(nginx: &Nginx) -> Self {
         Self::connects_to(nginx, "live")
     }
 
     /// Shakes hands, and connects to an application.
     #[track_caller]
-    pub fn connects_to(nginx: &Nginx, app: &str) -> Self {
+    pub(crate) fn connects_to(nginx: &Nginx, app: &str) -> Self {
         Self::over_to(Way::Port(nginx.rtmp(), None), app).connect()
     }
 
     /// Connects, after the handshake.
     #[track_caller]
-    pub fn connect(mut self) -> Self {
+    pub(crate) fn connect(mut self) -> Self {
         self.connection.client.send_connect();
         self.listen_until("the answer to connect", |stranger| stranger.connected || stranger.closed);
         self
@@ -65,46 +65,46 @@ impl Stranger {
 
     /// Shakes hands, connects to `live` and publishes there.
     #[track_caller]
-    pub fn publishing(nginx: &Nginx) -> Self {
+    pub(crate) fn publishing(nginx: &Nginx) -> Self {
         let mut stranger = Self::connects(nginx).publishes(b"stranger");
         stranger.wait_status("NetStream.Publish.Start");
         stranger
     }
 
     /// Plays `name`, and waits for nothing.
-    pub fn plays(self, name: &str) -> Self {
+    pub(crate) fn plays(self, name: &str) -> Self {
         let play = Message::command(1, "play", 4.0, |w| w.null().string(name.as_bytes()).number(-2000.0));
         self.says(8, &play)
     }
 
     /// Waits until `onStatus` said this.
     #[track_caller]
-    pub fn wait_status(&mut self, code: &str) {
+    pub(crate) fn wait_status(&mut self, code: &str) {
         self.listen_until(code, |stranger| stranger.statuses.iter().any(|status| status.code == code));
     }
 
     /// Publishes `name` without waiting for the answer.
-    pub fn publishes(mut self, name: &[u8]) -> Self {
+    pub(crate) fn publishes(mut self, name: &[u8]) -> Self {
         self.connection.client.set_name(name);
         self.connection.client.send_publish();
         self
     }
 
     /// Says something on a chunk stream.
-    pub fn says(mut self, chunk_stream: u32, message: &Message) -> Self {
+    pub(crate) fn says(mut self, chunk_stream: u32, message: &Message) -> Self {
         self.connection.client.send_message(chunk_stream, message);
         self.listen();
         self
     }
 
     /// Sends a message once more; whoever is sent away may find the connection closed.
-    pub fn send(&mut self, chunk_stream: u32, message: &Message) {
+    pub(crate) fn send(&mut self, chunk_stream: u32, message: &Message) {
         self.connection.client.send_message(chunk_stream, message);
         self.listen();
     }
 
     /// Sends a chunk: a header, and what is behind it.
-    pub fn sends_chunk(mut self, header: &Header, bytes: &[u8]) -> Self {
+    pub(crate) fn sends_chunk(mut self, header: &Header, bytes: &[u8]) -> Self {
         let mut chunk = Vec::new();
         header.encode(&mut chunk);
         chunk.extend(bytes);
@@ -114,20 +114,20 @@ impl Stranger {
     }
 
     /// What came by `onStatus` so far.
-    pub fn statuses(&mut self) -> &[Status] {
+    pub(crate) fn statuses(&mut self) -> &[Status] {
         self.listen();
         &self.statuses
     }
 
     /// Whether the server has ended the connection.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.listen();
         self.closed
     }
 
     /// Waits until the server ends the connection.
     #[track_caller]
-    pub fn wait_sent_away(mut self) {
+    pub(crate) fn wait_sent_away(mut self) {
         self.listen_until("the server ends the connection", |stranger| stranger.closed);
     }
 
@@ -156,12 +156,12 @@ impl Stranger {
 }
 
 /// What `GET /v1/events` tells from now on.
-pub struct Events(BufReader<TcpStream>);
+pub(crate) struct Events(BufReader<TcpStream>);
 
 impl Events {
     /// Returns when nginx has begun to answer.
     #[track_caller]
-    pub fn open(nginx: &Nginx) -> Self {
+    pub(crate) fn open(nginx: &Nginx) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
@@ -172,7 +172,7 @@ impl Events {
 
     /// The data of the next event of this kind.
     #[track_caller]
-    pub fn next_of(&mut self, kind: &str) -> Value {
+    pub(crate) fn next_of(&mut self, kind: &str) -> Value {
         while self.line() != format!("event: {kind}") {}
         loop {
             if let Some(data) = self.line().strip_prefix("data: ") {

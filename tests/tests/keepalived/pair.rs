@@ -20,7 +20,7 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const MACHINES: [(&str, Ipv4Addr); 2] =
     [("a", Ipv4Addr::new(192, 0, 2, 11)), ("b", Ipv4Addr::new(192, 0, 2, 12))];
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-pub const RTMP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 1935);
+pub(crate) const RTMP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 1935);
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 8080);
 
 /// Who runs the scripts: somebody that nginx's package brings, with no right to anything here.
@@ -29,15 +29,15 @@ const USER: &str = "www-data";
 const PLATFORM: &str = "rtmp://192.0.2.1/in/show";
 
 /// A sample as it is shipped.
-pub fn sample(name: &str) -> String {
+pub(crate) fn sample(name: &str) -> String {
     fs::read_to_string(products::workspace().join(format!("nginx-conf/keepalived/{name}.conf"))).unwrap()
 }
 
 /// `weir` where nobody but root can change it: only from there does keepalived run scripts as root.
-pub struct Scripts(TempDir);
+pub(crate) struct Scripts(TempDir);
 
 impl Scripts {
-    pub fn install() -> Self {
+    pub(crate) fn install() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir_in("/var/lib");
         let scripts = Self(folder.expect("the tests install a script below /var/lib, which needs root"));
         fs::set_permissions(scripts.path(""), Permissions::from_mode(0o755)).unwrap();
@@ -51,12 +51,12 @@ impl Scripts {
         scripts
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// The sample with this folder for what is in others, and another user for its scripts.
-    pub fn rendered(&self, sample: &str, user: &str) -> String {
+    pub(crate) fn rendered(&self, sample: &str, user: &str) -> String {
         let place = |name| self.path(name).display().to_string();
         let rendered = sample
             .replace(
@@ -71,7 +71,7 @@ impl Scripts {
 }
 
 /// One of the two.
-pub struct Machine {
+pub(crate) struct Machine {
     pub keepalived: Keepalived,
     pub nginx: Nginx,
     pub scripts: Scripts,
@@ -83,7 +83,7 @@ pub struct Machine {
 }
 
 /// Both, what they push to, and who watches.
-pub struct Pair {
+pub(crate) struct Pair {
     pub machines: Vec<Machine>,
     /// A service that takes what is pushed; beside the client.
     platform: Nginx,
@@ -92,7 +92,7 @@ pub struct Pair {
 
 impl Pair {
     /// Starts both with a sample, changed by `edit`; the first has the address before the second comes.
-    pub fn start(name: &str, edit: impl Fn(String) -> String, config: impl Fn() -> Config) -> Self {
+    pub(crate) fn start(name: &str, edit: impl Fn(String) -> String, config: impl Fn() -> Config) -> Self {
         let lan = Lan::create(&[MACHINES[0].1, MACHINES[1].1, CLIENT]);
         let platform = Config::weir().with_api().app("in", "weir_publish open;").server("listen 1935;");
         let platform = lan.machine(2).inside(|| platform.start());
@@ -119,7 +119,7 @@ impl Pair {
     }
 
     /// Where the client is.
-    pub fn client(&self) -> &Space {
+    pub(crate) fn client(&self) -> &Space {
         self.lan.machine(2)
     }
 
@@ -138,7 +138,7 @@ impl Pair {
 
     /// Waits until this machine answers at the address, and says how long that took.
     #[track_caller]
-    pub fn wait_answer(&self, machine: &str, seconds: f64) -> Duration {
+    pub(crate) fn wait_answer(&self, machine: &str, seconds: f64) -> Duration {
         let begin = Instant::now();
         if until_ok(seconds, || self.answers().as_deref() == Some(machine)).is_none() {
             let logs: Vec<_> = self.machines.iter().map(|machine| machine.keepalived.log()).collect();
@@ -149,13 +149,13 @@ impl Pair {
 
     /// Which machine answers; a busy one may need more than one attempt.
     #[track_caller]
-    pub fn who_answers(&self) -> String {
+    pub(crate) fn who_answers(&self) -> String {
         until("somebody answers", 5.0, || self.answers())
     }
 
     /// Waits until the platform has the stream from this machine.
     #[track_caller]
-    pub fn wait_pushed(&self, from: usize) {
+    pub(crate) fn wait_pushed(&self, from: usize) {
         let from = self.machines[from].address.to_string();
         until(&format!("{from} pushes the stream"), 20.0, || {
             let stream = self.client().inside(|| self.platform.api().get("/v1/streams/in/show"));
@@ -166,7 +166,7 @@ impl Pair {
     /// Waits until the address is at the other machine, and says how long keepalived took to see what is wrong with this
     /// one, and how long the change took from then on.
     #[track_caller]
-    pub fn wait_change(&self, from: usize) -> (Duration, Duration) {
+    pub(crate) fn wait_change(&self, from: usize) -> (Duration, Duration) {
         let begin = Instant::now();
         let (here, there) = (&self.machines[from], &self.machines[1 - from]);
         until("keepalived sees it", 10.0, || here.keepalived.count("Entering FAULT STATE") > 0);
@@ -177,13 +177,13 @@ impl Pair {
 
 impl Machine {
     /// Whether the push target is enabled.
-    pub fn pushes(&self) -> Option<bool> {
+    pub(crate) fn pushes(&self) -> Option<bool> {
         let answer = self.space.inside(|| self.nginx.api().get("/v1/targets"));
         answer.json["targets"][0]["enabled"].as_bool()
     }
 
     /// Kills nginx, the workers too: all at once, as a machine out of memory would.
-    pub fn kill_nginx(&self) {
+    pub(crate) fn kill_nginx(&self) {
         let workers = self.nginx.workers();
         // First, or it starts another worker, which then serves on alone.
         self.nginx.master().signal(Signal::SIGKILL);
@@ -194,7 +194,7 @@ impl Machine {
 
     /// Stops the workers: the kernel goes on to accept connections, and nobody answers on them. They go on when the guard is
     /// dropped.
-    pub fn silence_nginx(&self) -> Silent {
+    pub(crate) fn silence_nginx(&self) -> Silent {
         let silent = Silent(self.nginx.workers());
         for worker in &silent.0 {
             worker.signal(Signal::SIGSTOP);
@@ -204,7 +204,7 @@ impl Machine {
 }
 
 /// Stopped workers.
-pub struct Silent(Vec<Process>);
+pub(crate) struct Silent(Vec<Process>);
 
 impl Drop for Silent {
     fn drop(&mut self) {

@@ -13,7 +13,7 @@ use crate::alone;
 use crate::pair::{Machine, Pair, RTMP};
 
 /// Both machines have the same key, and push what it opens.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let key = format!("show {}\n", Secret::new("wk_pair").digest().to_hex());
     Config::weir()
         .with_api()

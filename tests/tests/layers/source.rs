@@ -8,7 +8,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// A module's name from the crate's root: empty for the root itself.
-pub type Name = Vec<String>;
+pub(crate) type Name = Vec<String>;
 
 /// One path in the source, as it is written.
 struct Mention {
@@ -34,7 +34,7 @@ struct Module {
 
 /// An import from one file of a crate into another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Import {
+pub(crate) struct Import {
     pub from: Name,
     pub to: Name,
     pub line: usize,
@@ -44,7 +44,7 @@ pub struct Import {
 
 /// A crate, without what is compiled for tests alone.
 #[derive(Default)]
-pub struct Crate {
+pub(crate) struct Crate {
     modules: BTreeMap<Name, Module>,
     mentions: Vec<Mention>,
     /// The crate's own documentation.
@@ -53,7 +53,7 @@ pub struct Crate {
 
 impl Crate {
     /// Reads the crate whose root is this file.
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut this = Self::default();
         let folder = root.parent().expect("a file is in a folder");
         this.read_file(root, folder, Vec::new());
@@ -62,7 +62,7 @@ impl Crate {
 
     /// Takes a crate of one file, whose modules are inline and count as files of their own.
     #[cfg(test)]
-    pub fn of_text(text: &str) -> Self {
+    pub(crate) fn of_text(text: &str) -> Self {
         let mut this = Self::default();
         let file = syn::parse_file(text).expect("the text is Rust");
         this.docs = docs(&file.attrs);
@@ -82,12 +82,12 @@ impl Crate {
     }
 
     /// The modules that have a file.
-    pub fn files(&self) -> BTreeSet<Name> {
+    pub(crate) fn files(&self) -> BTreeSet<Name> {
         self.modules.values().map(|module| module.file.clone()).collect()
     }
 
     /// Every import from one file into another, in order.
-    pub fn imports(&self) -> Vec<Import> {
+    pub(crate) fn imports(&self) -> Vec<Import> {
         let mut all: Vec<Import> = self.mentions.iter().filter_map(|mention| self.import(mention)).collect();
         all.sort();
         all.dedup();

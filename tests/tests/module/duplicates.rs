@@ -10,7 +10,7 @@ use super::{BAD_NAME, HLS, keyed, wait_gone, wait_live, worker_of};
 
 /// Asserts that the video of all listed segments goes on without a gap, at 20 pictures a second.
 #[track_caller]
-pub fn assert_unbroken(folder: &Path, name: &str) {
+pub(crate) fn assert_unbroken(folder: &Path, name: &str) {
     let playlist = folder.join(format!("{name}.m3u8"));
     let segments = files::segments(&playlist);
     assert!(segments.len() >= 3, "{}", files::text(&playlist));

@@ -19,20 +19,20 @@ use crate::{
 
 static SERVER: Server = Server::nowhere();
 
-pub const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
 /// A zone with `records` bytes beside its root and the rows of workers.
-pub fn small_heap(records: usize) -> Heap {
+pub(super) fn small_heap(records: usize) -> Heap {
     let workers = KEPT_FOR_WORKERS * size_of::<Block>();
     Heap::new(128 * 1024, size_of::<Root>() + workers + records).unwrap()
 }
 
-pub fn digest(secret: u8) -> Digest {
+pub(super) fn digest(secret: u8) -> Digest {
     Digest::of(&[secret])
 }
 
 /// Key number `id`, whose record takes one to three blocks.
-pub fn key(id: u8) -> StreamKey {
+pub(super) fn key(id: u8) -> StreamKey {
     StreamKey {
         id: KeyId(id.into()),
         app: "live".parse().unwrap(),
@@ -45,11 +45,11 @@ pub fn key(id: u8) -> StreamKey {
     }
 }
 
-pub fn record(id: u8, stage: Stage) -> KeyRecord {
+pub(super) fn record(id: u8, stage: Stage) -> KeyRecord {
     KeyRecord::of(&key(id), stage).next().unwrap()
 }
 
-pub fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
+pub(super) fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
     NewStream {
         server: &SERVER,
         folders: &[7],
@@ -62,7 +62,7 @@ pub fn stream(name: &str, worker: crate::WorkerId) -> NewStream<'_> {
 }
 
 /// Target number `id`, whose record takes two to four blocks.
-pub fn target(id: u8) -> Target {
+pub(super) fn target(id: u8) -> Target {
     Target {
         id: TargetId(id.into()),
         app: "live".parse().unwrap(),
@@ -75,18 +75,18 @@ pub fn target(id: u8) -> Target {
     }
 }
 
-pub fn push(target: u8, stream: StreamId, worker: WorkerId) -> NewPush<'static> {
+pub(super) fn push(target: u8, stream: StreamId, worker: WorkerId) -> NewPush<'static> {
     let target = TargetId(target.into());
     NewPush { target, stream, app: "live", name: "show", state: PushState::Connecting, worker }
 }
 
-pub fn sync_keys(locked: &Locked<'_, '_, &SpinLock>, keys: &[StreamKey]) {
+pub(super) fn sync_keys(locked: &Locked<'_, '_, &SpinLock>, keys: &[StreamKey]) {
     let plan = locked.plan_keys(keys);
     locked.remove_stale_keys(&plan);
     locked.apply_keys(plan).unwrap();
 }
 
-pub fn sync_targets(locked: &Locked<'_, '_, &SpinLock>, targets: &[Target]) {
+pub(super) fn sync_targets(locked: &Locked<'_, '_, &SpinLock>, targets: &[Target]) {
     let plan = locked.plan_targets(targets);
     locked.remove_stale_targets(&plan);
     locked.apply_targets(plan).unwrap();

@@ -13,11 +13,11 @@ use crate::{
     streams, targets,
 };
 
-pub type TestZone<'h> = Zone<'h, &'h SpinLock>;
+pub(super) type TestZone<'h> = Zone<'h, &'h SpinLock>;
 
 /// What a zone holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
+pub(super) struct Seen {
     /// By digest.
     pub keys: BTreeMap<[u8; 32], KeyRecord>,
     /// By name: the owner's word.
@@ -30,7 +30,7 @@ pub struct Seen {
 
 /// Locks the zone, which repairs it if need be, looks, and checks the rules.
 #[track_caller]
-pub fn look(zone: &TestZone<'_>) -> Seen {
+pub(super) fn look(zone: &TestZone<'_>) -> Seen {
     let locked = zone.lock(1);
     let mut seen = Seen::default();
     let mut taken = HashSet::new();
@@ -103,7 +103,7 @@ impl Seen {
     /// Asserts that this is a state between the two: of what a change does to a record, part may be done; what it leaves
     /// alone is whole.
     #[track_caller]
-    pub fn assert_between(&self, before: &Seen, after: &Seen) {
+    pub(super) fn assert_between(&self, before: &Seen, after: &Seen) {
         assert_each(&self.keys, &before.keys, &after.keys, |seen, one, other| {
             let mixed = KeyRecord {
                 current: seen.current,

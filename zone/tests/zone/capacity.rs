@@ -6,7 +6,7 @@ use weir_zone::{KeyRecord, MIN_SIZE, Plan, Stage, ZoneFull, heap::Heap};
 use super::{NOW, PID, TestZone, claim, digest, heap, insert, key, register, stream, used};
 
 /// What nginx's slab pool leaves of 1 MB: the pool itself and a descriptor for each page of 4096 bytes go.
-pub const MEGABYTE: usize = 253 * 4096;
+pub(crate) const MEGABYTE: usize = 253 * 4096;
 
 fn with_long_name(id: u64) -> StreamKey {
     StreamKey { stream: format!("{id:032}").parse().unwrap(), ..key(id) }

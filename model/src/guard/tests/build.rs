@@ -1,32 +1,32 @@
 //! AMF 0 from its structure, and messages cut into pieces.
 
-pub fn number(value: f64) -> Vec<u8> {
+pub(crate) fn number(value: f64) -> Vec<u8> {
     [&[0][..], &value.to_be_bytes()].concat()
 }
 
-pub fn boolean(value: bool) -> Vec<u8> {
+pub(crate) fn boolean(value: bool) -> Vec<u8> {
     vec![1, value.into()]
 }
 
-pub fn string(text: &str) -> Vec<u8> {
+pub(crate) fn string(text: &str) -> Vec<u8> {
     [&[2][..], &key(text)].concat()
 }
 
-pub fn long_string(text: &str) -> Vec<u8> {
+pub(crate) fn long_string(text: &str) -> Vec<u8> {
     [&[12][..], &(text.len() as u32).to_be_bytes(), text.as_bytes()].concat()
 }
 
-pub fn null() -> Vec<u8> {
+pub(crate) fn null() -> Vec<u8> {
     vec![5]
 }
 
 /// Milliseconds since 1970, and a time zone of 0.
-pub fn date(millis: f64) -> Vec<u8> {
+pub(crate) fn date(millis: f64) -> Vec<u8> {
     [&[11][..], &millis.to_be_bytes(), &[0, 0]].concat()
 }
 
 /// A key, or a string without its marker.
-pub fn key(text: &str) -> Vec<u8> {
+pub(crate) fn key(text: &str) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
 }
 
@@ -34,29 +34,29 @@ fn pairs(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| [key(name), value.clone()].concat()).collect()
 }
 
-pub fn object(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn object(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [&[3][..], &pairs(fields), &[0, 0, 9]].concat()
 }
 
-pub fn typed_object(class: &str, fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn typed_object(class: &str, fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [&[16][..], &key(class), &pairs(fields), &[0, 0, 9]].concat()
 }
 
-pub fn ecma_array(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn ecma_array(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [unfinished_ecma_array(fields), vec![0, 0, 9]].concat()
 }
 
 /// As Envivio sends it: the end of the message ends it.
-pub fn unfinished_ecma_array(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn unfinished_ecma_array(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [&[8][..], &(fields.len() as u32).to_be_bytes(), &pairs(fields)].concat()
 }
 
-pub fn strict_array(values: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn strict_array(values: &[Vec<u8>]) -> Vec<u8> {
     [&[10][..], &(values.len() as u32).to_be_bytes(), &values.concat()].concat()
 }
 
 /// A value in `levels` objects and arrays of all kinds.
-pub fn nested(levels: usize, innermost: Vec<u8>) -> Vec<u8> {
+pub(crate) fn nested(levels: usize, innermost: Vec<u8>) -> Vec<u8> {
     (0..levels).fold(innermost, |value, level| match level % 4 {
         0 => object(&[("before", number(1.0)), ("a", value), ("after", string("b"))]),
         1 => strict_array(&[null(), value, number(2.0)]),
@@ -66,7 +66,7 @@ pub fn nested(levels: usize, innermost: Vec<u8>) -> Vec<u8> {
 }
 
 /// A message of an aggregate, with what stands around it.
-pub fn part(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn part(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = (body.len() as u32).to_be_bytes();
     let header = [&[kind][..], &length[1..], &[0, 0, 40, 0, 0, 0, 1]].concat();
     let whole = (body.len() as u32 + 11).to_be_bytes();
@@ -74,7 +74,7 @@ pub fn part(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// The pieces between the cuts, which may lie anywhere; two at one place leave an empty piece.
-pub fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+pub(crate) fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.sort_unstable();
     let ends = cuts.iter().copied().chain([bytes.len()]);

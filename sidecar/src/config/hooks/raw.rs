@@ -10,7 +10,7 @@ use crate::config::check::{Number, Text};
 /// `[hooks]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     pub queue: Text,
     pub webhook: BTreeMap<Spanned<String>, Webhook>,
     pub command: BTreeMap<Spanned<String>, HookCommand>,
@@ -20,7 +20,7 @@ pub struct Hooks {
 /// `[hooks.webhook.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     pub url: Text,
     pub secret_files: Option<Spanned<Vec<String>>>,
     pub events: Option<Spanned<Vec<String>>>,
@@ -35,7 +35,7 @@ pub struct Webhook {
 /// `[hooks.command.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct HookCommand {
+pub(crate) struct HookCommand {
     pub run: Option<Spanned<Vec<String>>>,
     pub events: Option<Spanned<Vec<String>>>,
     pub streams: Option<Spanned<Vec<Spanned<String>>>>,
@@ -46,7 +46,7 @@ pub struct HookCommand {
 /// `[hooks.admission]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Admission {
+pub(crate) struct Admission {
     pub url: Text,
     pub secret_files: Option<Spanned<Vec<String>>>,
     pub timeout: Text,

@@ -8,7 +8,7 @@ use crate::config::check::{Number, Text};
 /// `[[record]]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Record {
+pub(crate) struct Record {
     pub app: Text,
     pub stream: Text,
     pub format: Text,
@@ -27,7 +27,7 @@ pub struct Record {
 /// `[[thumbnail]]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Thumbnail {
+pub(crate) struct Thumbnail {
     pub app: Text,
     pub stream: Text,
     pub every: Text,
@@ -38,7 +38,7 @@ pub struct Thumbnail {
 /// `[upload.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Upload {
+pub(crate) struct Upload {
     pub endpoint: Text,
     pub region: Text,
     pub bucket: Text,

@@ -8,7 +8,7 @@ use crate::config::check::Text;
 /// `[slate]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Slate {
+pub(crate) struct Slate {
     pub streams: Option<Spanned<Vec<Spanned<String>>>>,
     pub file: Text,
     pub r#for: Text,

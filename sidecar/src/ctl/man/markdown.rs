@@ -3,7 +3,7 @@
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 /// What stands under a heading, up to the next one of the same level or above.
-pub fn section(page: &str, heading: &str) -> Option<String> {
+pub(super) fn section(page: &str, heading: &str) -> Option<String> {
     let level = heading.bytes().take_while(|byte| *byte == b'#').count();
     let mut lines = page.lines().skip_while(|line| *line != heading);
     lines.next()?;
@@ -13,7 +13,7 @@ pub fn section(page: &str, heading: &str) -> Option<String> {
 }
 
 /// All but the synopsis and the examples.
-pub fn text(roff: &mut Roff, markdown: &str) {
+pub(super) fn text(roff: &mut Roff, markdown: &str) {
     let mut lines = markdown.lines().peekable();
     let mut paragraph = String::new();
     while let Some(line) = lines.next() {
@@ -56,7 +56,7 @@ pub fn text(roff: &mut Roff, markdown: &str) {
 }
 
 /// The blocks with commands and what they print.
-pub fn examples(roff: &mut Roff, markdown: &str) {
+pub(super) fn examples(roff: &mut Roff, markdown: &str) {
     let blocks: Vec<&str> =
         markdown.split("```console\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
     if !blocks.is_empty() {
@@ -66,7 +66,7 @@ pub fn examples(roff: &mut Roff, markdown: &str) {
 }
 
 /// A text as it is.
-pub fn code(roff: &mut Roff, text: &str) {
+pub(super) fn code(roff: &mut Roff, text: &str) {
     roff.control("PP", []);
     roff.control("nf", []);
     for line in text.lines() {

@@ -22,7 +22,7 @@ const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// What happened to the terminal.
-pub enum TerminalEvent {
+pub(super) enum TerminalEvent {
     /// Somebody wants to leave.
     Leave,
     /// It has another size.
@@ -30,7 +30,7 @@ pub enum TerminalEvent {
 }
 
 /// The terminal while it is taken over; dropped, it is as it was.
-pub struct Terminal {
+pub(super) struct Terminal {
     stop: Stop,
     resized: Signal,
     keys: Receiver<u8>,
@@ -41,7 +41,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// Takes it over.
-    pub fn open() -> io::Result<Self> {
+    pub(super) fn open() -> io::Result<Self> {
         // First the signals: from here on nobody leaves but through `drop`.
         let (stop, resized) = (Stop::new()?, signal(SignalKind::window_change())?);
         let terminal = Self { stop, resized, keys: keys(), size: size(), saved: take_keys() };
@@ -50,12 +50,12 @@ impl Terminal {
     }
 
     /// Columns and rows.
-    pub fn size(&self) -> (usize, usize) {
+    pub(super) fn size(&self) -> (usize, usize) {
         self.size
     }
 
     /// Returns at the next event; may be dropped and called again.
-    pub async fn event(&mut self) -> TerminalEvent {
+    pub(super) async fn event(&mut self) -> TerminalEvent {
         loop {
             tokio::select! {
                 () = self.stop.asked() => return TerminalEvent::Leave,
@@ -71,7 +71,7 @@ impl Terminal {
     }
 
     /// Puts these lines on the screen. Each is written over what stood there, so nothing flickers.
-    pub fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+    pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let lines: Vec<String> = lines.iter().map(|line| format!("{line}\x1b[K")).collect();
         write(&format!("\x1b[H{}\x1b[J", lines.join("\r\n")))
     }

@@ -11,7 +11,7 @@ use crate::nginx::{Health, Stream, Worker, Zone};
 
 /// What there is to see.
 #[derive(Default)]
-pub struct View {
+pub(super) struct View {
     /// The last answer.
     pub live: Option<Live>,
     /// Why the answer is not the newest.
@@ -19,7 +19,7 @@ pub struct View {
 }
 
 /// One look at the API.
-pub struct Live {
+pub(super) struct Live {
     /// When.
     pub at: Timestamp,
     /// Workers, zone, and what is wrong.
@@ -30,7 +30,7 @@ pub struct Live {
 
 /// Of a terminal.
 #[derive(Clone, Copy)]
-pub struct Size {
+pub(super) struct Size {
     /// Characters in a line.
     pub columns: usize,
     /// Lines.
@@ -73,7 +73,7 @@ const SERVER: &str = "SERVER";
 const SHORTEST_NAME: usize = 16;
 
 /// The lines, cut to the size where there is one; only then is the head of the table highlighted.
-pub fn render(view: &View, size: Option<Size>) -> Vec<String> {
+pub(super) fn render(view: &View, size: Option<Size>) -> Vec<String> {
     let width = size.map_or(usize::MAX, |size| size.columns);
     let mut lines = Vec::new();
     if let Some(error) = &view.error {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A playlist, read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Playlist {
+pub(super) enum Playlist {
     /// It lists other playlists.
     Master {
         /// Each of them, as it is written.
@@ -16,7 +16,7 @@ pub enum Playlist {
 
 /// A playlist of segments.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Media {
+pub(super) struct Media {
     /// No segment is longer.
     pub target: Duration,
     /// Number of the first segment.
@@ -29,7 +29,7 @@ pub struct Media {
 
 impl Media {
     /// Whether it goes further than an earlier look at it.
-    pub fn is_after(&self, earlier: &Self) -> bool {
+    pub(super) fn is_after(&self, earlier: &Self) -> bool {
         self.last() > earlier.last() || self.segments.last() != earlier.segments.last()
     }
 
@@ -39,7 +39,7 @@ impl Media {
 }
 
 /// Reads a playlist; the error says what is wrong with it.
-pub fn read(text: &str) -> Result<Playlist, &'static str> {
+pub(super) fn read(text: &str) -> Result<Playlist, &'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines.next() != Some("#EXTM3U") {
         return Err("not a playlist: expected #EXTM3U in the first line");

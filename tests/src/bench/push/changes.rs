@@ -33,7 +33,7 @@ fn add(api: &Api, url: &str) -> String {
 }
 
 /// `POST /v1/targets` to the first media at the target, and `DELETE` to the end of its connection.
-pub fn soon() -> String {
+pub(crate) fn soon() -> String {
     super::super::part(std::iter::empty());
     let (_nginx, api, publisher) = source();
     publisher.send_more(2000);
@@ -68,7 +68,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// Frames that ten targets lose while another one comes and goes, is dead, is silent, reads nothing.
-pub fn lost() -> String {
+pub(crate) fn lost() -> String {
     super::super::part(std::iter::empty());
     let (nginx, api, publisher) = source();
     let others = Peer::takes();

@@ -25,7 +25,7 @@ const SECONDS: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// It.
-pub struct Feed {
+pub(super) struct Feed {
     client: Client,
     socket: TcpStream,
     picture: Vec<u8>,
@@ -34,7 +34,7 @@ pub struct Feed {
 
 impl Feed {
     /// Publishes `live/show`.
-    pub fn publish(port: u16) -> Self {
+    pub(super) fn publish(port: u16) -> Self {
         let url = format!("rtmp://127.0.0.1:{port}/live/show").parse().unwrap();
         let (mut client, socket) =
             connect(Client::publish(&url, Options::default()), port, "NetStream.Publish.Start");
@@ -47,7 +47,7 @@ impl Feed {
     }
 
     /// A round: the seconds, and how many messages of media it had.
-    pub fn round(&mut self) -> (f64, usize) {
+    pub(super) fn round(&mut self) -> (f64, usize) {
         let begin = Instant::now();
         for turn in 0..SECONDS * PICTURES {
             self.rest(begin + Duration::from_secs(1) / PICTURES * turn);
@@ -57,12 +57,12 @@ impl Feed {
     }
 
     /// Sends at its pace until this is so.
-    pub fn send_until(&mut self, condition: impl FnMut() -> bool) {
+    pub(super) fn send_until(&mut self, condition: impl FnMut() -> bool) {
         self.wait_until(true, condition);
     }
 
     /// Sends nothing until this is so.
-    pub fn rest_until(&mut self, condition: impl FnMut() -> bool) {
+    pub(super) fn rest_until(&mut self, condition: impl FnMut() -> bool) {
         self.wait_until(false, condition);
     }
 
@@ -78,7 +78,7 @@ impl Feed {
     }
 
     /// A picture and its sound.
-    pub fn send(&mut self) {
+    pub(super) fn send(&mut self) {
         let timestamp = self.sent * 1000 / PICTURES;
         // A frame of AVC in one NAL unit (FLV specification, E.4.3.1).
         let kind = if self.sent.is_multiple_of(PICTURES) { 0x17 } else { 0x27 };
@@ -104,7 +104,7 @@ impl Feed {
     }
 
     /// Until then it takes what the server says.
-    pub fn rest(&mut self, until: Instant) {
+    pub(super) fn rest(&mut self, until: Instant) {
         let mut buffer = [0; 4096];
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.wait(PollFlags::POLLIN, left);

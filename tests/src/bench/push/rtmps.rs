@@ -13,7 +13,7 @@ use crate::harness::{Authority, Nginx, Peer, products, until};
 const TARGETS: usize = 10;
 
 /// The processor's time of all that works for it, for a second of the stream at ten targets.
-pub fn rtmps() -> String {
+pub(crate) fn rtmps() -> String {
     super::super::part(std::iter::empty());
     let loads = vec![tunnelled("nginx-rtmp and stunnel"), tunnelled("the same once more"), native()];
     let table = compare(loads, vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.7 }]);

@@ -14,7 +14,7 @@ const COMPLAINTS: &[&str] = &[
 ];
 
 /// The lines that no test may leave behind, unless it allowed them.
-pub fn complaints(log: &str, output: &str, allowed: &[String]) -> Vec<String> {
+pub(super) fn complaints(log: &str, output: &str, allowed: &[String]) -> Vec<String> {
     log.lines()
         .chain(output.lines())
         .filter(|line| COMPLAINTS.iter().any(|word| line.contains(word)))
@@ -24,7 +24,7 @@ pub fn complaints(log: &str, output: &str, allowed: &[String]) -> Vec<String> {
 }
 
 /// The first message of `nginx -t`, without `nginx: [emerg]` and without the place in the file.
-pub fn first_error(text: &str, folder: &Path) -> Option<String> {
+pub(super) fn first_error(text: &str, folder: &Path) -> Option<String> {
     let line = text.lines().find(|line| line.contains("[emerg]"))?;
     let message = line.split_once("[emerg] ")?.1.replace(&*folder.to_string_lossy(), "@DIR@");
     Some(match message.rsplit_once(" in @DIR@/nginx.conf:") {
@@ -34,7 +34,7 @@ pub fn first_error(text: &str, folder: &Path) -> Option<String> {
 }
 
 /// The last `count` lines.
-pub fn tail(log: &str, count: usize) -> String {
+pub(super) fn tail(log: &str, count: usize) -> String {
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
