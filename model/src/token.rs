@@ -24,6 +24,13 @@ pub const MAX_TOKEN_LEN: usize = 4096;
 /// The shortest secret, in bytes: as long as the MAC (RFC 7518, section 3.2).
 pub const MIN_SECRET_LEN: usize = 32;
 
+/// How far the clocks of who mints and of who checks may differ, in seconds: `exp` counts this much later, `nbf` this much
+/// earlier.
+pub const LEEWAY_S: u64 = 30;
+
+/// The longest `jti`, in bytes.
+pub const MAX_ID_LEN: usize = 64;
+
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +61,16 @@ pub struct Subject {
 #[error("not a subject, expected app/stream or app/*")]
 pub struct SubjectError;
 
+/// The name of one token, `jti` (RFC 7519, section 4.1.7): 1 to 64 of printable ASCII.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenId(String);
+
+/// The text is no name of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a token's id, expected 1 to 64 printable characters without spaces")]
+pub struct TokenIdError;
+
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
@@ -65,15 +82,23 @@ pub struct Claims {
     pub exp: Timestamp,
     /// Not before.
     pub nbf: Option<Timestamp>,
+    /// When it was minted.
+    pub iat: Option<Timestamp>,
+    /// Its name.
+    pub jti: Option<TokenId>,
     /// Only from here.
     pub ip: Option<Network>,
     /// What is published with it gives way to any other publisher: it fills in for somebody.
     pub yields: bool,
 }
 
-/// Signs tokens and checks signatures with the secret of `weir_secret`.
+/// Signs tokens and checks signatures with the secrets of `weir_secret`.
 #[derive(Clone)]
-pub struct Signer(Hmac<sha2::Sha256>);
+pub struct Signer {
+    signs: Hmac<sha2::Sha256>,
+    /// A second secret, whose tokens are believed: the last one or the next one.
+    accepts: Option<Hmac<sha2::Sha256>>,
+}
 
 /// The signing secret is too short to sign with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +130,9 @@ pub enum TokenError {
     #[error("token without \"exp\"")]
     NoExpiry,
     /// A claim is missing or of the wrong kind.
-    #[error("bad token claims, expected \"sub\", \"act\", \"exp\" and, if wanted, \"nbf\" and \"ip\"")]
+    #[error(
+        "bad token claims, expected \"sub\", \"act\", \"exp\" and, if wanted, \"nbf\", \"iat\", \"jti\" and \"ip\", each once"
+    )]
     BadClaims,
 }
 
@@ -145,6 +172,10 @@ struct RawClaims {
     #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<serde_json::Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<serde_json::Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<TokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<Network>,
     #[serde(rename = "yield", default, skip_serializing_if = "std::ops::Not::not")]
     yields: bool,
@@ -158,7 +189,20 @@ impl Signer {
         if secret.len() < MIN_SECRET_LEN {
             return Err(error);
         }
-        Hmac::new_from_slice(secret).map(Signer).map_err(|_| error)
+        let signs = Hmac::new_from_slice(secret).map_err(|_| error)?;
+        Ok(Signer { signs, accepts: None })
+    }
+
+    /// Believes what another secret has signed, too. New tokens are signed with the own one.
+    #[must_use]
+    pub fn accepting(self, other: Signer) -> Signer {
+        Signer { accepts: Some(other.signs), ..self }
+    }
+
+    /// Whether there is a second secret.
+    #[must_use]
+    pub fn accepts_another(&self) -> bool {
+        self.accepts.is_some()
     }
 
     /// Checks form and signature. Whether it allows anything, and now, is for [`check`] to say.
@@ -173,8 +217,14 @@ impl Signer {
         if header.alg != "HS256" || header.crit.is_some() {
             return Err(TokenError::WrongAlgorithm);
         }
-        let mac = self.0.clone().chain_update(signed.as_bytes());
-        mac.verify_slice(&decode(signature)?).map_err(|_| TokenError::BadSignature)?;
+        let signature = decode(signature)?;
+        let signed_by = |secret: &Hmac<sha2::Sha256>| {
+            // Compares in constant time (`CtOutput`).
+            secret.clone().chain_update(signed.as_bytes()).verify_slice(&signature).is_ok()
+        };
+        if !signed_by(&self.signs) && !self.accepts.as_ref().is_some_and(signed_by) {
+            return Err(TokenError::BadSignature);
+        }
         let claims: RawClaims =
             serde_json::from_slice(&decode(claims)?).map_err(|_| TokenError::BadClaims)?;
         Ok(Claims {
@@ -182,6 +232,8 @@ impl Signer {
             act: claims.act,
             exp: moment(&claims.exp.ok_or(TokenError::NoExpiry)?),
             nbf: claims.nbf.as_ref().map(moment),
+            iat: claims.iat.as_ref().map(moment),
+            jti: claims.jti,
             ip: claims.ip,
             yields: claims.yields,
         })
@@ -194,13 +246,15 @@ impl Signer {
             act: claims.act,
             exp: Some(claims.exp.as_seconds().into()),
             nbf: claims.nbf.map(|nbf| nbf.as_seconds().into()),
+            iat: claims.iat.map(|iat| iat.as_seconds().into()),
+            jti: claims.jti.clone(),
             ip: claims.ip,
             yields: claims.yields,
         };
         let mut token = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');
         token.push_str(&encode(serde_json::json!(claims).to_string().as_bytes()));
-        let mac = self.0.clone().chain_update(token.as_bytes()).finalize().into_bytes();
+        let mac = self.signs.clone().chain_update(token.as_bytes()).finalize().into_bytes();
         token.push('.');
         token.push_str(&encode(&mac));
         Secret::new(token)
@@ -230,7 +284,7 @@ fn moment(seconds: &serde_json::Number) -> Timestamp {
     }
 }
 
-/// Whether the claims allow the action on the stream to the client, now.
+/// Whether the claims allow the action on the stream to the client, now, give or take [`LEEWAY_S`].
 pub fn check(
     claims: &Claims,
     action: Action,
@@ -239,10 +293,10 @@ pub fn check(
     client: ClientAddr,
     now: Timestamp,
 ) -> Result<(), CheckError> {
-    if now >= claims.exp {
+    if now >= claims.exp.plus_seconds(LEEWAY_S) {
         return Err(CheckError::Expired);
     }
-    if claims.nbf.is_some_and(|nbf| now < nbf) {
+    if claims.nbf.is_some_and(|nbf| now.plus_seconds(LEEWAY_S) < nbf) {
         return Err(CheckError::NotYet);
     }
     if claims.act != action {
@@ -261,6 +315,49 @@ impl Subject {
     /// Whether the stream is among those meant.
     pub fn covers(&self, app: &str, stream: &str) -> bool {
         self.app.as_str() == app && self.stream.as_ref().is_none_or(|one| one.as_str() == stream)
+    }
+}
+
+impl TokenId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A new id from random bits: 16 of base64url.
+    #[must_use]
+    pub fn random(random: [u8; 12]) -> TokenId {
+        TokenId(encode(&random))
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = TokenIdError;
+
+    fn from_str(text: &str) -> Result<TokenId, TokenIdError> {
+        let good = (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if good { Ok(TokenId(text.to_owned())) } else { Err(TokenIdError) }
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = TokenIdError;
+
+    fn try_from(text: String) -> Result<TokenId, TokenIdError> {
+        text.parse()
+    }
+}
+
+impl From<TokenId> for String {
+    fn from(id: TokenId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

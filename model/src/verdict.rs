@@ -233,6 +233,8 @@ mod tests {
             act: Action::Publish,
             exp: NOW.plus_seconds(60),
             nbf: None,
+            iat: None,
+            jti: None,
             ip: None,
             yields: false,
         };

@@ -44,7 +44,16 @@ impl TokenRequest {
     /// The claims to sign. `exp` is a whole second, so that the answer can tell it exactly.
     pub fn into_claims(self, now: Timestamp) -> Claims {
         let exp = Timestamp::default().plus_seconds(now.as_seconds()).plus_seconds(self.ttl_s);
-        Claims { sub: self.subject, act: self.action, exp, nbf: None, ip: self.ip, yields: false }
+        Claims {
+            sub: self.subject,
+            act: self.action,
+            exp,
+            nbf: None,
+            iat: None,
+            jti: None,
+            ip: self.ip,
+            yields: false,
+        }
     }
 }
 

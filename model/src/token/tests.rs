@@ -14,6 +14,8 @@ fn claims() -> Claims {
         act: Action::Publish,
         exp: NOW.plus_seconds(3600),
         nbf: None,
+        iat: None,
+        jti: None,
         ip: None,
         yields: false,
     }
@@ -22,7 +24,7 @@ fn claims() -> Claims {
 /// A token with any header and claims, well signed.
 fn signed(header: &str, claims: &str) -> String {
     let text = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
-    let mac = signer().0.chain_update(text.as_bytes()).finalize().into_bytes();
+    let mac = signer().signs.chain_update(text.as_bytes()).finalize().into_bytes();
     format!("{text}.{}", encode(&mac))
 }
 
@@ -68,6 +70,31 @@ fn secret_has_32_bytes_without_its_newline() {
 }
 
 #[test]
+fn a_second_secret_is_believed_and_signs_nothing() {
+    let (old, new) = (signer(), Signer::new(&[7; 32]).unwrap());
+    let both = new.clone().accepting(old.clone());
+    for token in [old.mint(&claims()), new.mint(&claims()), both.mint(&claims())] {
+        assert_eq!(both.verify(token.expose()), Ok(claims()));
+    }
+    assert_eq!(old.verify(both.mint(&claims()).expose()), Err(TokenError::BadSignature));
+    assert!(new.verify(both.mint(&claims()).expose()).is_ok());
+    let third = Signer::new(&[8; 32]).unwrap();
+    assert_eq!(both.verify(third.mint(&claims()).expose()), Err(TokenError::BadSignature));
+    assert!(both.accepts_another() && !new.accepts_another());
+}
+
+#[test]
+fn ids_are_short_and_printable() {
+    assert_eq!(TokenId::random([0xff; 12]).as_str(), "________________");
+    for text in ["a", "5f1c-11", &"x".repeat(64)] {
+        assert_eq!(text.parse::<TokenId>().unwrap().to_string(), text);
+    }
+    for text in ["", "a b", "ž", "a\n", &"x".repeat(65)] {
+        assert_eq!(text.parse::<TokenId>(), Err(TokenIdError), "{text}");
+    }
+}
+
+#[test]
 fn only_hs256_is_believed() {
     let body = r#"{"sub":"live/show","act":"play","exp":1}"#;
     for header in [
@@ -108,7 +135,7 @@ fn size_is_limited() {
 #[test]
 fn claims_are_checked_and_unknown_ones_ignored() {
     assert_eq!(
-        with_claims(r#"{"sub":"live/show","act":"publish","exp":1795201200,"jti":[1]}"#),
+        with_claims(r#"{"sub":"live/show","act":"publish","exp":1795201200,"iss":[1],"iss":2}"#),
         Ok(claims())
     );
     assert_eq!(with_claims(r#"{"sub":"live/show","act":"play"}"#), Err(TokenError::NoExpiry));
@@ -122,6 +149,14 @@ fn claims_are_checked_and_unknown_ones_ignored() {
         r#"{"sub":"live/show","act":"play","exp":1,"exp":2}"#,
         r#"{"sub":"live/show","act":"play","exp":1,"ip":"192.0.2.1/24"}"#,
         r#"{"sub":"live/show","act":"play","exp":1,"nbf":true}"#,
+        r#"{"sub":"live/show","act":"play","exp":1,"iat":"now"}"#,
+        r#"{"sub":"live/show","act":"play","exp":1,"jti":[1]}"#,
+        r#"{"sub":"live/show","act":"play","exp":1,"jti":""}"#,
+        r#"{"sub":"live/show","act":"play","exp":1,"jti":"a b"}"#,
+        r#"{"sub":"live/show","act":"play","exp":1,"jti":"a","jti":"b"}"#,
+        r#"{"sub":"live/show","sub":"live/other","act":"play","exp":1}"#,
+        r#"{"sub":"live/show","act":"play","act":"publish","exp":1}"#,
+        r#"{"sub":"live/show","act":"play","exp":1,"ip":"192.0.2.1","ip":"192.0.2.2"}"#,
     ] {
         assert_eq!(with_claims(body), Err(TokenError::BadClaims), "{body}");
     }
@@ -161,8 +196,12 @@ fn each_reason_why_it_does_not_allow() {
     let ask = |claims: &Claims, from, now| check(claims, Action::Publish, "live", "show", from, now);
     let here = client("192.0.2.9");
     assert_eq!(ask(&good, here, NOW), Ok(()));
-    assert_eq!(ask(&good, here, good.exp), Err(CheckError::Expired));
-    assert_eq!(ask(&good, here, Timestamp::from_millis(NOW.as_millis() - 1)), Err(CheckError::NotYet));
+    let last = Timestamp::from_millis(good.exp.as_millis() + 29_999);
+    assert_eq!(ask(&good, here, last), Ok(()));
+    assert_eq!(ask(&good, here, last.plus_millis(1)), Err(CheckError::Expired));
+    let first = Timestamp::from_millis(NOW.as_millis() - 30_000);
+    assert_eq!(ask(&good, here, first), Ok(()));
+    assert_eq!(ask(&good, here, Timestamp::from_millis(first.as_millis() - 1)), Err(CheckError::NotYet));
     assert_eq!(ask(&good, client("198.51.100.1"), NOW), Err(CheckError::ForeignNetwork));
     assert_eq!(ask(&good, ClientAddr::Unix, NOW), Err(CheckError::ForeignNetwork));
     assert_eq!(ask(&Claims { act: Action::Play, ..good.clone() }, here, NOW), Err(CheckError::WrongAction));
@@ -177,6 +216,8 @@ proptest! {
         publish: bool,
         exp in 0_u64..250_000_000_000,
         nbf in prop::option::of(0_u64..250_000_000_000),
+        iat in prop::option::of(0_u64..250_000_000_000),
+        jti in prop::option::of("[!-~]{1,64}"),
         addr in prop::option::of(any::<std::net::IpAddr>()),
     ) {
         let claims = Claims {
@@ -184,6 +225,8 @@ proptest! {
             act: if publish { Action::Publish } else { Action::Play },
             exp: Timestamp::default().plus_seconds(exp),
             nbf: nbf.map(|nbf| Timestamp::default().plus_seconds(nbf)),
+            iat: iat.map(|iat| Timestamp::default().plus_seconds(iat)),
+            jti: jti.map(|jti| jti.parse().unwrap()),
             ip: addr.map(|addr| addr.to_string().parse().unwrap()),
             yields: nbf.is_none(),
         };

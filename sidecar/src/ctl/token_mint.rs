@@ -54,6 +54,8 @@ fn claims(args: &TokenMintArgs, now: Timestamp) -> Claims {
         // A token holds whole seconds.
         exp: Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(args.ttl.seconds()),
         nbf: None,
+        iat: None,
+        jti: None,
         ip: args.ip,
         yields: false,
     }

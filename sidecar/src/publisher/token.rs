@@ -51,6 +51,8 @@ pub fn url(
         act: Action::Publish,
         exp: clock::now().plus_seconds(TOKEN_SECONDS),
         nbf: None,
+        iat: None,
+        jti: None,
         ip: None,
         yields,
     });
