@@ -84,11 +84,12 @@ test: ## run deps, build and all tests; BUILD=sanitize runs the module's tests w
 	@scripts/rtmp-server.sh
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test module -- --test-threads=4 $(SANITIZED)
+	WEIR_VALGRIND=1 $(CARGO_TEST) --test playback -- --test-threads=4 --skip players::
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test push -- --test-threads=4 tls:: changes:: accounts::
 else
 	$(CARGO_TEST)
 	@$(MAKE) --no-print-directory sanitized
-	WEIR_SANITIZED=1 $(CARGO_TEST) --test module --test guard -- --test-threads=4
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test module --test guard --test playback -- --test-threads=4
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test push -- --test-threads=4 $(PUSH_SANITIZED)
 	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif

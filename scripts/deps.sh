@@ -24,8 +24,8 @@ packages=(
     ffmpeg fonts-dejavu-core curl
     # the tests: a browser, two machines with one address, network namespaces, an XML parser, promtool, wrong uses of memory
     chromium chromium-driver keepalived systemd iproute2 libxml2-utils prometheus valgrind strace
-    # the tests: Python for the servers that receive recordings and pushed streams
-    python3-venv
+    # the tests: Python for the servers that receive recordings and pushed streams, PHP for a snippet of the docs
+    python3-venv php-cli
     # the tests: TLS in front of a push target, and certificates for it
     libnginx-mod-stream openssl
     # the tests: encoders and a player beside ffmpeg

@@ -7,6 +7,7 @@
 //! - Text: [`text`], [`arguments`] (`name?arguments`), [`masking`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
+//! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (routes and errors), [`health`], [`origin`] (whose page asks),
@@ -23,7 +24,7 @@
 //! stat lint
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
-//! publish key
+//! publish key playback
 //! refusal
 //! token
 //! fields access
@@ -52,6 +53,7 @@ pub mod media;
 pub mod network;
 pub mod origin;
 pub mod page;
+pub mod playback;
 pub mod publish;
 pub mod push;
 pub mod rate;

@@ -140,6 +140,9 @@ pub enum Refusal {
     /// A token came, but no `weir_secret` is configured to check it.
     #[error("no weir_secret to check the token with")]
     NoSecret,
+    /// Whoever watches here needs a token.
+    #[error("no token: this stream needs one")]
+    NoToken,
 }
 
 /// What is wrong with an argument. Counted from 1, as an argument that is not known may hold anything.
@@ -191,9 +194,20 @@ impl Refusal {
         match (command, self) {
             (Command::Publish, _) => self.status_code(),
             (Command::Connect, _) => "NetConnection.Connect.Rejected",
-            (Command::Play, Refusal::Address | Refusal::NotAdmitted { .. } | Refusal::Failed) => {
-                "NetStream.Play.Failed"
-            }
+            (
+                Command::Play,
+                Refusal::Address
+                | Refusal::NotAdmitted { .. }
+                | Refusal::Failed
+                | Refusal::NoToken
+                | Refusal::NoSecret
+                | Refusal::TokenInvalid
+                | Refusal::TokenExpired
+                | Refusal::TokenNotYet
+                | Refusal::TokenWrongStream
+                | Refusal::TokenWrongAction
+                | Refusal::TokenForeignNetwork,
+            ) => "NetStream.Play.Failed",
             (Command::Play, _) => "NetStream.Play.StreamNotFound",
         }
     }
@@ -231,6 +245,7 @@ impl Refusal {
             | Refusal::Address
             | Refusal::NotAdmitted { .. }
             | Refusal::Failed
+            | Refusal::NoToken
             | Refusal::NoSecret => "NetStream.Publish.Denied",
         }
     }
@@ -261,6 +276,7 @@ impl Refusal {
             Refusal::TokenForeignNetwork,
             Refusal::ZoneFull,
             Refusal::NoSecret,
+            Refusal::NoToken,
             Refusal::KeyInServer,
             Refusal::KeyAsName,
             Refusal::NoApplication,
@@ -325,6 +341,7 @@ impl Refusal {
             Refusal::NotAdmitted { .. } => "not_admitted",
             Refusal::Renamed => "renamed",
             Refusal::Failed => "failed",
+            Refusal::NoToken => "no_token",
         }
     }
 
@@ -336,7 +353,7 @@ impl Refusal {
     }
 
     /// The labels of all reasons, by their [`index`](Refusal::index).
-    pub const LABELS: [&'static str; 30] = [
+    pub const LABELS: [&'static str; 31] = [
         "unknown_key",
         "expired",
         "wrong_application",
@@ -367,6 +384,7 @@ impl Refusal {
         "not_admitted",
         "renamed",
         "failed",
+        "no_token",
     ];
 }
 
@@ -484,7 +502,7 @@ mod tests {
         assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
         // Wrong keys and tokens that nobody signed are counted as one.
         assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
-        assert_eq!(Topic::Refused(Command::Play, Refusal::Failed).index(), Topic::COUNT - 2);
+        assert_eq!(Topic::Refused(Command::Play, Refusal::NoToken).index(), Topic::COUNT - 2);
         assert_eq!(Topic::Server.index(), Topic::COUNT - 1);
         assert_eq!(Topic::words(Topic::Server.index()), "error lines of nginx-rtmp");
     }
@@ -494,6 +512,8 @@ mod tests {
         for (command, refusal, code) in [
             (Command::Publish, Refusal::Address, "NetStream.Publish.Denied"),
             (Command::Play, Refusal::Address, "NetStream.Play.Failed"),
+            (Command::Play, Refusal::TokenExpired, "NetStream.Play.Failed"),
+            (Command::Play, Refusal::NoToken, "NetStream.Play.Failed"),
             (Command::Play, Refusal::KeyAsName, "NetStream.Play.StreamNotFound"),
             (Command::Connect, Refusal::KeyInServer, "NetConnection.Connect.Rejected"),
         ] {

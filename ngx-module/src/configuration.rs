@@ -120,6 +120,11 @@ pub fn check(cx: &mut Checked<'_, Weir>) -> Result<(), String> {
              outside of all blocks in {place}"
         ));
     }
+    if let (None, Some(place)) = (&main.signer, &main.needs_secret) {
+        return Err(format!(
+            "\"weir_play token\" needs a secret: add \"weir_secret FILE;\" outside of all blocks in {place}"
+        ));
+    }
     if !cx.has_zone() {
         return Ok(());
     }

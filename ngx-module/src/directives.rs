@@ -1,12 +1,13 @@
 //! The directives: each parses its arguments and assigns them to the settings of its block.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, rc::Rc};
 
 use ngx_rtmp::conf::{Application, Block, Context, Directive, Location, Main, Place};
 use weir_model::{
     AppName, Digest, StreamName,
     duplicate::Duplicate,
     key_file,
+    playback::uri::Layout,
     push::access::Rule,
     state_file::{self, State},
     target::{StreamPattern, Target, TargetUrl},
@@ -14,7 +15,7 @@ use weir_model::{
     verdict::Policy,
 };
 
-use crate::{process, weir::Weir};
+use crate::{process, settings::PlayRule, weir::Weir};
 
 /// What a directive is read with.
 type Cx<'c, B> = Context<'c, Weir, B>;
@@ -52,6 +53,14 @@ directive!(
 directive!(
     /// `weir_key_file FILE;`
     WeirKeyFile(Application) c"weir_key_file", Place::APPLICATION.one(), key_file
+);
+directive!(
+    /// `weir_play off | token;`
+    WeirPlay(Application) c"weir_play", Place::RTMP.one(), play
+);
+directive!(
+    /// `weir_play off | token [app=APP] [stream=VALUE] [variant=SUFFIX] ...;`
+    WeirPlayHttp(Location) c"weir_play", Place::HTTP.one_or_more(), play_http
 );
 directive!(
     /// `weir_duplicate reject | takeover;`
@@ -162,13 +171,17 @@ fn read_state(path: &std::path::Path) -> Result<Option<(State, Digest)>, String>
 }
 
 fn secret(cx: &mut Cx<'_, Main>) -> Result<(), String> {
-    if cx.settings().signer.is_some() {
-        return Err(TWICE.to_owned());
+    if cx.settings().signer.as_ref().is_some_and(Signer::accepts_another) {
+        return Err("there are two already: the first one signs, the second one is accepted".to_owned());
     }
     let file = cx.argument()?.to_owned();
     let (path, bytes) = cx.read_secret(&file)?;
     let signer = Signer::new(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-    cx.settings().signer = Some(signer);
+    let settings = cx.settings();
+    settings.signer = Some(match settings.signer.take() {
+        Some(first) => first.accepting(signer),
+        None => signer,
+    });
     needs_zone(cx, "weir_secret");
     Ok(())
 }
@@ -178,6 +191,61 @@ fn publish(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     assign(&mut cx.settings().publish, policy)?;
     needs_zone(cx, "weir_publish");
     Ok(())
+}
+
+fn play(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    let needs_token = one_of(cx, &[("off", false), ("token", true)])?;
+    assign(&mut cx.settings().play, needs_token)?;
+    needs_zone(cx, "weir_play");
+    if needs_token {
+        needs_secret(cx);
+    }
+    Ok(())
+}
+
+fn play_http(cx: &mut Cx<'_, Location>) -> Result<(), String> {
+    let needs_token = one_of(cx, &[("off", false), ("token", true)])?;
+    let arguments: Vec<String> = cx.arguments()?.into_iter().skip(1).map(str::to_owned).collect();
+    needs_zone(cx, "weir_play");
+    if !needs_token {
+        return match arguments.first() {
+            Some(argument) => Err(format!("invalid parameter \"{argument}\", \"off\" has none")),
+            None => assign(&mut cx.settings().play, PlayRule::Off),
+        };
+    }
+    needs_secret(cx);
+    let (mut layout, mut stream) = (Layout::default(), None);
+    for argument in &arguments {
+        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+        match (name, value) {
+            (_, "") => return Err(invalid_play_parameter(argument)),
+            ("app", app) => {
+                let app =
+                    AppName::parse(app.as_bytes()).map_err(|error| format!("app \"{app}\": {error}"))?;
+                assign(&mut layout.app, app.to_string())?;
+            }
+            ("stream", value) => assign(&mut stream, cx.value(value)?)?,
+            ("variant", suffix) => {
+                StreamName::parse(format!("x{suffix}").as_bytes())
+                    .map_err(|error| format!("variant \"{suffix}\": {error}"))?;
+                layout.variants.push(suffix.to_owned());
+            }
+            _ => return Err(invalid_play_parameter(argument)),
+        }
+    }
+    if stream.is_some() && layout.app.is_none() {
+        return Err("\"stream=\" needs \"app=APP\"".to_owned());
+    }
+    assign(&mut cx.settings().play, PlayRule::Token(Rc::new(layout), stream))
+}
+
+fn invalid_play_parameter(argument: &str) -> String {
+    format!("invalid parameter \"{argument}\", expected \"app=APP\", \"stream=VALUE\" or \"variant=SUFFIX\"")
+}
+
+fn needs_secret<B: Block<Weir>>(cx: &mut Cx<'_, B>) {
+    let place = cx.place();
+    cx.main().needs_secret.get_or_insert(place);
 }
 
 fn duplicate(cx: &mut Cx<'_, Application>) -> Result<(), String> {

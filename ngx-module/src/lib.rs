@@ -19,6 +19,7 @@
 //! | [`advice`] | what is dangerous in the rest of it |
 //! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
 //! | [`hooks`] | the publish, the play, their end, and the guard before them |
+//! | [`playback`] | who may watch over HTTP |
 //! | [`push`] | streams on their way to push targets |
 //! | [`state`] | the state file |
 //! | [`disk`] | free space for what nginx-rtmp writes |
@@ -33,7 +34,7 @@
 //!
 //! ```floors
 //! module
-//! api configuration worker stat advice
+//! api configuration worker stat advice playback
 //! hooks
 //! push disk
 //! state snapshot
@@ -53,6 +54,7 @@ pub mod directives;
 pub mod disk;
 pub mod hooks;
 pub mod module;
+pub mod playback;
 pub mod pools;
 pub mod process;
 pub mod push;

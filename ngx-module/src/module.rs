@@ -4,6 +4,7 @@ use ngx_rtmp::{
     blocks::Block,
     cycle::{Checked, Start, Takeover},
     disk::Watch,
+    gate::{Asked, Gate, Verdict},
     incoming::Reading,
     message::Message,
     module::{
@@ -21,7 +22,7 @@ use weir_model::{guard::outgoing as exchange, refusal::Command};
 use crate::{
     api, configuration, directives as line, disk,
     hooks::{self, SessionState, admission, connect, guard, guests, message, outgoing, play, publish},
-    pools, push, runtime,
+    playback, pools, push, runtime,
     session::last_error,
     settings::{AppSettings, LocationSettings, MainSettings},
     stat,
@@ -40,6 +41,7 @@ ngx_rtmp::export! {
     rtmp "ngx_rtmp_weir_module" {
         line::WeirPublish,
         line::WeirKeyFile,
+        line::WeirPlay,
         line::WeirDuplicate,
         line::WeirDrainTimeout,
         line::WeirGuard,
@@ -57,6 +59,7 @@ ngx_rtmp::export! {
         line::WeirApi,
         line::WeirApiToken,
         line::WeirStat,
+        line::WeirPlayHttp,
     }
 }
 
@@ -292,5 +295,19 @@ impl Requests for Weir {
 
     fn stat(head: &request::Head<'_, Self>) -> Response {
         stat::show(head)
+    }
+}
+
+impl Gate for Weir {
+    fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> Verdict {
+        playback::judge(asked, settings)
+    }
+
+    fn mask(line: &mut [u8]) -> usize {
+        playback::mask(line)
+    }
+
+    fn masked(line: &[u8]) -> Option<Vec<u8>> {
+        playback::masked(line)
     }
 }

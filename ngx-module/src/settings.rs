@@ -1,12 +1,12 @@
 //! What was written in nginx.conf.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf, rc::Rc};
 
-use ngx_rtmp::{blocks::BlockMark, conf::Inherit};
+use ngx_rtmp::{blocks::BlockMark, conf::Inherit, value::Value};
 use weir_model::{
     Digest, Server, access, duplicate::Duplicate, exec, guard::deadline::Limits, key::StreamKey,
-    push::access::Rule, server::ServerBlock, stat::Format, state_file::State, target::Target, token::Signer,
-    verdict::Policy,
+    playback::uri::Layout, push::access::Rule, server::ServerBlock, stat::Format, state_file::State,
+    target::Target, token::Signer, verdict::Policy,
 };
 
 /// `weir_zone`, `weir_secret`, and what the applications add up to.
@@ -34,6 +34,8 @@ pub struct MainSettings {
     pub trusted_certificate: Option<PathBuf>,
     /// The first directive that needs a zone, with its place.
     pub needs_zone: Option<(&'static str, String)>,
+    /// Where the first `weir_play token` stands, which needs a secret.
+    pub needs_secret: Option<String>,
 }
 
 /// What an admin allows to clients with nginx-rtmp's own directives. A default of Weir never takes it back.
@@ -85,6 +87,8 @@ pub struct ApplicationFacts {
 pub struct AppSettings {
     /// `weir_publish`.
     pub publish: Option<Policy>,
+    /// `weir_play`: a player needs a token.
+    pub play: Option<bool>,
     /// `weir_duplicate`.
     pub duplicate: Option<Duplicate>,
     /// `weir_drain_timeout`, in milliseconds.
@@ -124,6 +128,12 @@ impl AppSettings {
     #[must_use]
     pub fn publish(&self) -> Policy {
         self.publish.unwrap_or(Policy::Off)
+    }
+
+    /// Whether a player needs a token; not where nothing was said.
+    #[must_use]
+    pub fn play_needs_token(&self) -> bool {
+        self.play.unwrap_or(false)
     }
 
     /// What becomes of a second publisher; `reject` where nothing was said.
@@ -181,6 +191,7 @@ impl AppSettings {
 impl Inherit for AppSettings {
     fn inherit(&mut self, outer: &Self) {
         self.publish = self.publish.or(outer.publish);
+        self.play = self.play.or(outer.play);
         self.duplicate = self.duplicate.or(outer.duplicate);
         self.drain_timeout_ms = self.drain_timeout_ms.or(outer.drain_timeout_ms);
         self.guard = self.guard.or(outer.guard);
@@ -205,11 +216,23 @@ pub struct LocationSettings {
     pub stat: Option<(Format, bool)>,
     /// `weir_api_token`: the digest of the token.
     pub api_token: Option<Digest>,
+    /// `weir_play`.
+    pub play: Option<PlayRule>,
+}
+
+/// `weir_play` of http.
+#[derive(Clone)]
+pub enum PlayRule {
+    /// Everybody may watch.
+    Off,
+    /// Whoever has a token for the stream.
+    Token(Rc<Layout>, Option<Value>),
 }
 
 impl Inherit for LocationSettings {
     fn inherit(&mut self, outer: &Self) {
         // `weir_api` and `weir_stat` are the content of their own location alone.
         self.api_token = self.api_token.or(outer.api_token);
+        self.play = self.play.take().or_else(|| outer.play.clone());
     }
 }

@@ -24,7 +24,9 @@ use super::{
     module::Module,
     resolver,
     rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
-    thread, zone,
+    thread,
+    value::Value,
+    zone,
 };
 
 /// The block that a directive's settings belong to.
@@ -426,6 +428,13 @@ impl<M: Module> Context<'_, M, Application> {
 }
 
 impl<M: Module> Context<'_, M, Location> {
+    /// A value with variables.
+    pub fn value(&mut self, text: &str) -> Result<Value, String> {
+        let text = self.copy(text).ok_or("not enough memory")?;
+        // SAFETY: the configuration being read, in whose pool the copy lives.
+        unsafe { Value::compile(self.cf, text) }.ok_or_else(|| "the value cannot be read".to_owned())
+    }
+
     /// nginx calls the API for requests to this location, with room for a whole body in memory.
     pub fn serve_api(&mut self) {
         self.answers();

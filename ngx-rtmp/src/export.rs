@@ -12,8 +12,10 @@ use nginx_sys::{
 
 use super::{
     chain, conf, cycle,
+    gate::{self, Gate},
     module::Module,
     rtmp_sys::{NGX_RTMP_MODULE, ngx_rtmp_module_t},
+    variables,
 };
 
 /// Makes the three modules of nginx that a library is: for a type that implements what [`Module`] asks for, and
@@ -66,9 +68,14 @@ macro_rules! export {
                 AtomicPtr::new(ptr::null_mut()),
             ];
 
-            /// Where they stand among other modules: nowhere in particular, so after all that were loaded before.
+            /// Where they stand among other modules (ngx_add_module): that of http before the filter of `add_header`, as nginx
+            /// calls filters in the reverse order; the others in no particular place, so after all that were loaded before.
             #[unsafe(no_mangle)]
-            pub static ngx_module_order: [AtomicPtr<c_char>; 1] = [AtomicPtr::new(ptr::null_mut())];
+            pub static ngx_module_order: [AtomicPtr<c_char>; 3] = [
+                AtomicPtr::new(concat!($http_name, "\0").as_ptr().cast::<c_char>().cast_mut()),
+                AtomicPtr::new(c"ngx_http_headers_filter_module".as_ptr().cast_mut()),
+                AtomicPtr::new(ptr::null_mut()),
+            ];
 
             // SAFETY: the statics above, made for this type and named by nobody else.
             unsafe impl $crate::module::Module for $module {
@@ -131,10 +138,10 @@ pub const fn rtmp_context<M: Module>() -> ngx_rtmp_module_t {
 /// ngx_http_module_t of a module.
 #[doc(hidden)]
 #[must_use]
-pub const fn http_context<M: Module>() -> ngx_http_module_t {
+pub const fn http_context<M: Module + Gate>() -> ngx_http_module_t {
     ngx_http_module_t {
-        preconfiguration: None,
-        postconfiguration: None,
+        preconfiguration: Some(variables::add::<M>),
+        postconfiguration: Some(gate::install::<M>),
         create_main_conf: None,
         init_main_conf: None,
         create_srv_conf: None,

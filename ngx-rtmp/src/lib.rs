@@ -28,6 +28,7 @@
 //! | [`cycle`] | the life of a configuration and of a worker |
 //! | [`timer`], [`thread`], [`log`], [`process`] | events, the thread pool, the log, the clock |
 //! | [`request`] | an HTTP request |
+//! | [`gate`], [`value`], `variables` | who gets an answer of http, answers that are rewritten, and variables |
 //! | [`event_stream`], `pieces`, `outlet` | requests that are answered with events, or piece by piece |
 //!
 //! # Floors
@@ -50,14 +51,14 @@
 //! client_log
 //! session
 //! timer resolver
-//! interworker disk zone neighbours
-//! netcall commands
+//! interworker disk zone neighbours variables
+//! netcall commands gate
 //! conf
 //! module
 //! callback
 //! log
 //! rtmp_sys
-//! process address collections
+//! process address collections value
 //! ```
 
 pub mod address;
@@ -73,6 +74,7 @@ pub mod cycle;
 pub mod disk;
 pub mod event_stream;
 pub mod export;
+pub mod gate;
 pub mod incoming;
 pub mod interworker;
 pub mod log;
@@ -93,4 +95,6 @@ pub mod session;
 pub mod thread;
 pub mod timer;
 mod tls;
+pub mod value;
+mod variables;
 pub mod zone;

@@ -135,3 +135,41 @@ proptest! {
         prop_assert!(!ranges.is_empty());
     }
 }
+
+#[test]
+fn a_line_of_a_log_is_masked_in_place() {
+    for (line, masked) in [
+        ("", ""),
+        ("token=abcd", "token=***"),
+        ("a=1&token=abcd", "a=1&token=***"),
+        ("GET /x.m3u8?token=eyJ.a.b&x=1 HTTP/1.1", "GET /x.m3u8?token=***&x=1 HTTP/1.1"),
+        (
+            "request: \"GET /x?a=1&Token=abcd\", referrer: \"http://h/?token=efgh\"",
+            "request: \"GET /x?a=1&Token=***\", referrer: \"http://h/?token=***\"",
+        ),
+        ("/x?token=&token=ab&token=abc&token", "/x?token=&token=**&token=***&token"),
+        ("/x?mytoken=abcd&tokens=abcd", "/x?mytoken=abcd&tokens=abcd"),
+        ("/x?token=ab?token=cdef#g", "/x?token=***#g"),
+    ] {
+        let mut bytes = line.as_bytes().to_vec();
+        let length = mask_tokens(&mut bytes);
+        assert_eq!(std::str::from_utf8(&bytes[..length]).unwrap(), masked);
+    }
+}
+
+#[test]
+fn a_request_is_masked_word_for_word() {
+    for (line, masked) in [
+        ("GET /show.m3u8?token=abc&x=1 HTTP/1.1", Some("GET /show.m3u8?token=***&x=1 HTTP/1.1")),
+        ("GET /show.m3u8?x=1&key=abc HTTP/1.1", Some("GET /show.m3u8?x=1&key=*** HTTP/1.1")),
+        ("/show.m3u8?x=%74&t%6fken=abc", Some("/show.m3u8?x=%74&t%6fken=***")),
+        ("GET /show.m3u8?x=1 HTTP/1.1", None),
+        ("", None),
+    ] {
+        assert_eq!(masked_words(line.as_bytes()).as_deref(), masked.map(str::as_bytes), "{line}");
+    }
+    for secret in [KEY, TOKEN] {
+        let line = format!("GET /{secret}/show.m3u8 HTTP/1.1");
+        assert_eq!(masked_words(line.as_bytes()).unwrap(), b"GET /***/show.m3u8 HTTP/1.1");
+    }
+}

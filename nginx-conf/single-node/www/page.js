@@ -13,6 +13,14 @@ const STATES = {
 
 const element = (id) => document.getElementById(id);
 
+// What nginx serves. A page that was opened with ?token= hands it on: where nginx asks for one, playlists carry it from there.
+function media(path) {
+  const url = new URL(path, document.baseURI);
+  const token = new URLSearchParams(location.search).get("token");
+  if (token !== null) url.searchParams.set("token", token);
+  return url.href;
+}
+
 // /?stream=NAME, or /#NAME.
 function wantedStream() {
   return new URLSearchParams(location.search).get("stream") ?? location.hash.slice(1);
@@ -29,12 +37,12 @@ function askForStream(wrong) {
 function watchStream(name) {
   const video = element("video");
   // Where `weir serve` runs there are several sizes, from which the player takes what the line can carry.
-  const ladder = new URL(`ladder/live/${name}/master.m3u8`, document.baseURI).href;
-  const playlist = new URL(`hls/${name}.m3u8`, document.baseURI).href;
+  const ladder = media(`ladder/live/${name}/master.m3u8`);
+  const playlist = media(`hls/${name}.m3u8`);
   document.title = `${name} - Weir`;
   element("name").textContent = name;
   element("hls").href = playlist;
-  element("dash").href = new URL(`dash/${name}.mpd`, document.baseURI).href;
+  element("dash").href = media(`dash/${name}.mpd`);
   element("watch").hidden = false;
 
   if (!LivePlayer.isSupported(video)) {

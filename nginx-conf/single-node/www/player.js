@@ -78,7 +78,9 @@ class LivePlayer {
 
   // nginx.conf answers 204 for a playlist that is not there: a 404 would stand in the browser's console as an error.
   static #withoutError(url) {
-    return `${url}?absent=204`;
+    const asked = new URL(url);
+    asked.searchParams.set("absent", "204");
+    return asked.href;
   }
 
   // Empty when there is none.
@@ -107,7 +109,7 @@ class LivePlayer {
     // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy refuses. A playlist that is gone
     // means that the stream has ended, and is asked for as #fetchPlaylist does.
     const xhrSetup = (xhr, url) => {
-      if (/\.m3u8$/.test(url)) xhr.open("GET", LivePlayer.#withoutError(url), true);
+      if (/\.m3u8(\?|$)/.test(url)) xhr.open("GET", LivePlayer.#withoutError(url), true);
     };
     const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5, xhrSetup });
     let mended = false;

@@ -8,6 +8,7 @@ use weir_model::{
     exec,
     guard::Violation,
     masking,
+    playback::{self, By, Presented, Wanted},
     rate::Rate,
     refusal::{ArgumentError, Command},
     text,
@@ -66,19 +67,43 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     if session.is_from_worker() {
         return Flow::Untouched;
     }
-    if let Some(violation) = guard::on_name(session, raw) {
+    // A token may be longer than any name, and nginx-rtmp never sees it.
+    let parted = settings.play_needs_token().then(|| playback::part_token(raw));
+    let (token, rest) = parted.as_ref().map_or((None, raw), |parted| (parted.token, &parted.rest));
+    if let Some(violation) = guard::on_name(session, rest) {
         refuse_name(session, violation);
         return Flow::Done;
     }
-    note_own_player(session, &runtime, raw);
-    let stripped = without_ticket(raw);
-    match judge(&runtime, settings, session, stripped.as_deref().unwrap_or(raw)) {
+    note_own_player(session, &runtime, rest);
+    let stripped = without_ticket(rest).or_else(|| (rest.len() < raw.len()).then(|| rest.to_vec()));
+    let admitted = match parted {
+        Some(_) => admit(&runtime, session, token, rest),
+        None => Ok(()),
+    };
+    let judged =
+        admitted.and_then(|()| judge(&runtime, settings, session, stripped.as_deref().unwrap_or(raw)));
+    match judged {
         Ok(name) => name.or(stripped).map_or(Flow::Untouched, Flow::Forward),
         Err(refusal) => {
             refuse_command(session, Command::Play, refusal, 0.0);
             Flow::Done
         }
     }
+}
+
+/// Whether a player has a token for the stream. The daemon plays for its jobs without one.
+fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &[u8]) -> Result<(), Refusal> {
+    if session.known_state().is_some_and(|state| state.own_player) {
+        return Ok(());
+    }
+    let token = token.ok_or(Refusal::NoToken)?;
+    let token = std::str::from_utf8(token).map_err(|_| Refusal::TokenInvalid)?;
+    let (name, _) = parted(rest);
+    let stream = std::str::from_utf8(name).map_err(|_| Refusal::TokenWrongStream)?;
+    let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
+    let presented = [Presented { token, by: By::Argument }];
+    let wanted = Wanted { app: session.app(), stream, variant_of: None };
+    playback::admit(&presented, signer, &wanted, session.client(), process::now()).map(|_| ())
 }
 
 /// The name with arguments that nginx-rtmp gets, where it is another one.

@@ -221,8 +221,10 @@ fn cases() -> Vec<(Config, &'static str)> {
             "\"weir_secret\": @DIR@/secret: secret of 31 bytes, at least 32 are needed",
         ),
         (
-            zoned().main("weir_secret @DIR@/secret; weir_secret @DIR@/secret;").file("secret", [b'x'; 32]),
-            "\"weir_secret\": the directive is duplicate",
+            zoned()
+                .main("weir_secret @DIR@/secret; weir_secret @DIR@/secret; weir_secret @DIR@/secret;")
+                .file("secret", [b'x'; 32]),
+            "\"weir_secret\": there are two already: the first one signs, the second one is accepted",
         ),
         (zoned().http("weir_api;"), "\"weir_api\" directive is not allowed here"),
         (

@@ -29,6 +29,8 @@ pub struct Config {
     pub rtmp: String,
     /// Directives of the RTMP server: applications.
     pub server: String,
+    /// Directives of `http`, beside its one server.
+    pub web: String,
     /// Directives of the HTTP server: locations.
     pub http: String,
     /// Files to be in the folder, by name and content.
@@ -49,6 +51,7 @@ impl Config {
             main: String::new(),
             rtmp: String::new(),
             server: String::new(),
+            web: String::new(),
             http: String::new(),
             files: Vec::new(),
         }
@@ -104,6 +107,13 @@ impl Config {
         self.server(&format!("application {name} {{ live on; {text} }}"))
     }
 
+    /// Adds directives to `http`.
+    pub fn web(mut self, text: &str) -> Self {
+        self.web += text;
+        self.web.push('\n');
+        self
+    }
+
     /// Adds directives to the HTTP server.
     pub fn http(mut self, text: &str) -> Self {
         self.http += text;
@@ -135,7 +145,7 @@ impl Config {
              pid @DIR@/nginx.pid;\nerror_log @DIR@/error.log {};\n{}\
              events {{ worker_connections {}; }}\n\
              rtmp {{\n{}server {{\nlisten 127.0.0.1:@RTMP@;\n{}}}\n}}\n\
-             http {{\naccess_log off;\n{}server {{\nlisten 127.0.0.1:@HTTP@;\n{}}}\n}}\n",
+             http {{\naccess_log off;\n{}{}server {{\nlisten 127.0.0.1:@HTTP@;\n{}}}\n}}\n",
             self.user,
             self.workers,
             on(self.master),
@@ -146,6 +156,7 @@ impl Config {
             self.rtmp,
             self.server,
             temporary_paths(),
+            self.web,
             self.http,
         )
         .unwrap();

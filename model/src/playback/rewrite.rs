@@ -1,0 +1,88 @@
+//! Playlists that carry the token of their viewer: `token=` on each URI of this host, in HLS ([`hls`]) and DASH ([`dash`]).
+//!
+//! [`Rewriter`] takes the bytes of a playlist in pieces of any size. A URI gets the token where it surely leads to this
+//! host; a token that another host could read is worse than a stream that does not play.
+
+use crate::secret::Secret;
+
+mod dash;
+mod hls;
+mod target;
+
+pub use dash::MAX_MANIFEST;
+pub use hls::MAX_LINE;
+
+use target::Target;
+
+/// What a playlist is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// M3U8 (RFC 8216).
+    Hls,
+    /// MPD (ISO/IEC 23009-1).
+    Dash,
+}
+
+impl Kind {
+    /// The kind of the file that a path names, by its extension; else by the type of the answer.
+    #[must_use]
+    pub fn of(path: &[u8], content_type: &[u8]) -> Option<Kind> {
+        if path.ends_with(b".m3u8") {
+            return Some(Kind::Hls);
+        }
+        if path.ends_with(b".mpd") {
+            return Some(Kind::Dash);
+        }
+        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |known: &str| essence.eq_ignore_ascii_case(known.as_bytes());
+        let hls =
+            ["application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"];
+        match () {
+            () if hls.into_iter().any(is) => Some(Kind::Hls),
+            () if is("application/dash+xml") => Some(Kind::Dash),
+            () => None,
+        }
+    }
+}
+
+/// Puts a token on the URIs of one playlist.
+pub struct Rewriter {
+    target: Target,
+    machine: Machine,
+}
+
+enum Machine {
+    Hls(hls::Lines),
+    Dash(dash::Whole),
+}
+
+impl Rewriter {
+    /// A rewriter for a playlist that `host` serves; `token` was verified.
+    #[must_use]
+    pub fn new(kind: Kind, token: Secret, host: &str) -> Rewriter {
+        let machine = match kind {
+            Kind::Hls => Machine::Hls(hls::Lines::default()),
+            Kind::Dash => Machine::Dash(dash::Whole::default()),
+        };
+        Rewriter { target: Target { token, host: host.to_ascii_lowercase() }, machine }
+    }
+
+    /// Takes the next bytes and appends to `out` what is ready.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match &mut self.machine {
+            Machine::Hls(lines) => lines.push(bytes, &self.target, out),
+            Machine::Dash(whole) => whole.push(bytes, out),
+        }
+    }
+
+    /// The playlist ends: appends the rest.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        match &mut self.machine {
+            Machine::Hls(lines) => lines.finish(&self.target, out),
+            Machine::Dash(whole) => whole.finish(&self.target, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The stream that a URI of HLS or DASH is of.
+//!
+//! The rule reads the path below a location, decoded and normalised as nginx does it, and takes the first line that fits:
+//!
+//! | path | stream |
+//! |---|---|
+//! | `APP/NAME/...` with at least one file below, also `ladder/APP/NAME/...` | NAME: ladders, recordings, folders of an application |
+//! | `APP/FILE` | as FILE alone |
+//! | `NAME/index.m3u8`, `NAME/17.ts`, `NAME/17.key`, `NAME/index.mpd`, `NAME/17.m4v`, `NAME/init.m4a` | NAME: `hls_nested`, `dash_nested` |
+//! | `NAME.m3u8`, `NAME.mpd`, `NAME.jpg` | NAME: a playlist, a still |
+//! | `NAME-17.ts`, `NAME-17.key`, `NAME-17.m4v`, `NAME-17.m4a`, `NAME-init.m4v`, `NAME-init.m4a` | NAME: a segment is its stream's name, a hyphen, and its number |
+//!
+//! A playlist never ends with a number of its own, and a segment always does: `show-2.m3u8` is the playlist of the stream
+//! `show-2`, `show-2.ts` is segment 2 of `show`, and `show-2-17.ts` is segment 17 of `show-2`. `index.m3u8`, `index.mpd`,
+//! `master.m3u8` and `manifest.mpd` are names of files, not of streams.
+//!
+//! A suffix of `hls_variant` is part of the name, unless the location names the suffix ([`Layout::variants`]). Then
+//! `show_low` is a variant of `show`, and whoever may watch either may watch it.
+
+use crate::stream_name::StreamName;
+
+/// What a location knows of its streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// The application; without one, the path begins with the name of one of `applications`.
+    pub app: Option<String>,
+    /// Suffixes of nginx-rtmp's `hls_variant`, such as `_low`.
+    pub variants: Vec<String>,
+}
+
+/// A stream that a URI is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named<'u> {
+    /// The application.
+    pub app: &'u str,
+    /// The name as it stands in the URI.
+    pub stream: StreamName,
+    /// The stream of which that is a variant.
+    pub variant_of: Option<StreamName>,
+}
+
+impl Named<'_> {
+    /// The stream whose viewers these are: for a variant, the stream that it belongs to.
+    #[must_use]
+    pub fn watched(&self) -> &StreamName {
+        self.variant_of.as_ref().unwrap_or(&self.stream)
+    }
+}
+
+/// Why no stream can be taken from a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UriError {
+    /// It is not normalised: an empty part, `.` or `..`, or a byte that is no printable ASCII.
+    #[error("the path is not in its plain form")]
+    NotPlain,
+    /// No `app=` is given, and the path does not begin with an application.
+    #[error("the path does not begin with an application: \"app=\" names it")]
+    NoApplication,
+    /// The file is none of the known ones.
+    #[error("the path is not that of a stream: \"stream=\" names it")]
+    NoStream,
+}
+
+/// The folder in which samples serve the ladders.
+const LADDER: &str = "ladder";
+
+/// Takes the stream from the path below a location. `applications` are those of nginx.conf, asked for without `app=`.
+pub fn stream_of<'u>(
+    path: &'u [u8],
+    layout: &'u Layout,
+    applications: impl Fn(&str) -> bool,
+) -> Result<Named<'u>, UriError> {
+    let path = std::str::from_utf8(path).map_err(|_| UriError::NotPlain)?;
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(UriError::NotPlain);
+    }
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(UriError::NotPlain);
+    }
+    let (app, name) = match &layout.app {
+        Some(app) => {
+            let below = below_app(path, app);
+            // An application whose name begins with this one's has its own streams.
+            if below.is_some()
+                && below_any(path, &applications).is_some_and(|(longer, _)| longer.len() > app.len())
+            {
+                return Err(UriError::NoStream);
+            }
+            (app.as_str(), below.and_then(in_application).or_else(|| by_file(path)))
+        }
+        None => {
+            let (app, rest) = below_any(path, &applications).ok_or(UriError::NoApplication)?;
+            (app, in_application(rest))
+        }
+    };
+    let name = name.ok_or(UriError::NoStream)?;
+    let stream = StreamName::parse(name.as_bytes()).map_err(|_| UriError::NoStream)?;
+    let base = layout.variants.iter().find_map(|suffix| name.strip_suffix(suffix.as_str()));
+    let variant_of = base.and_then(|base| StreamName::parse(base.as_bytes()).ok());
+    Ok(Named { app, stream, variant_of })
+}
+
+/// What follows `APP/` or `ladder/APP/`.
+fn below_app<'u>(path: &'u str, app: &str) -> Option<&'u str> {
+    let below = |path: &'u str| path.strip_prefix(app)?.strip_prefix('/');
+    below(path).or_else(|| below(path.strip_prefix(LADDER)?.strip_prefix('/')?))
+}
+
+/// The application with the longest name that the path begins with, and what follows.
+fn below_any<'u>(path: &'u str, applications: &impl Fn(&str) -> bool) -> Option<(&'u str, &'u str)> {
+    let longest =
+        |path: &str| path.match_indices('/').map(|(at, _)| at).filter(|at| applications(&path[..*at])).last();
+    let ladder = path.strip_prefix(LADDER).and_then(|rest| rest.strip_prefix('/'));
+    [Some(path), ladder].into_iter().flatten().find_map(|path| {
+        let at = longest(path)?;
+        Some((&path[..at], &path[at + 1..]))
+    })
+}
+
+/// The name in what follows `APP/`: a folder of the stream, or a file.
+fn in_application(rest: &str) -> Option<&str> {
+    match rest.split_once('/') {
+        Some((name, _)) => Some(name),
+        None => flat(rest),
+    }
+}
+
+/// The name by the last part, and the folder before it.
+fn by_file(path: &str) -> Option<&str> {
+    let (folders, file) = path.rsplit_once('/').map_or((None, path), |(folders, file)| (Some(folders), file));
+    if is_nested(file) {
+        let folders = folders?;
+        return Some(folders.rsplit_once('/').map_or(folders, |(_, name)| name));
+    }
+    flat(file)
+}
+
+/// A file that has its stream's name in its folder alone.
+fn is_nested(file: &str) -> bool {
+    match file.rsplit_once('.') {
+        Some(("index", "m3u8" | "mpd") | ("init", "m4v" | "m4a")) => true,
+        Some((number, "ts" | "key" | "m4v" | "m4a")) => is_number(number),
+        _ => false,
+    }
+}
+
+fn flat(file: &str) -> Option<&str> {
+    if matches!(file, "index.m3u8" | "index.mpd" | "master.m3u8" | "manifest.mpd") {
+        return None;
+    }
+    let (stem, extension) = file.rsplit_once('.')?;
+    match extension {
+        "m3u8" | "mpd" | "jpg" => Some(stem),
+        "ts" | "key" | "m4v" | "m4a" => {
+            let (name, last) = stem.rsplit_once('-')?;
+            let is_init = last == "init" && matches!(extension, "m4v" | "m4a");
+            (is_init || is_number(last)).then_some(name)
+        }
+        _ => None,
+    }
+}
+
+/// nginx-rtmp counts segments with 64 bits.
+fn is_number(text: &str) -> bool {
+    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,444 @@
+//! A gate before what http serves: it decides in the access phase who gets an answer, and may rewrite the answer.
+
+use std::{ffi::c_void, net::IpAddr, ptr, slice};
+
+use nginx_sys::{
+    NGX_DECLINED, NGX_ERROR, NGX_HTTP_FORBIDDEN, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_conf_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
+    ngx_http_log_handler_pt, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_request_t,
+    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_http_weak_etag, ngx_int_t, ngx_list_push,
+    ngx_str_t, ngx_table_elt_t,
+};
+use ngx::core::Pool;
+
+use crate::local;
+
+use super::{
+    address, callback, collections,
+    conf::{self, LocationSlot},
+    log::{self, Level},
+    module::{Module, Types},
+    value::Value,
+};
+
+/// Decides who gets an answer of http.
+pub trait Gate: Types {
+    /// Who asks, in the access phase: with internal redirects for each location anew, and not for subrequests.
+    fn judge(asked: &Asked<'_>, settings: &Self::Location) -> Verdict;
+
+    /// Masks in place what must not be logged. Returns the new length.
+    fn mask(line: &mut [u8]) -> usize;
+
+    /// What a client sent, without what must not be logged; `None` where there is nothing of it.
+    fn masked(line: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// What becomes of a request.
+pub enum Verdict {
+    /// The gate is open for everybody.
+    Open,
+    /// It is opened for this request; the answer may be rewritten.
+    Admit(Option<Box<dyn Answer>>),
+    /// It stays closed: 403, where no other rule of `satisfy any` opens it.
+    Refuse,
+}
+
+/// An answer that is rewritten.
+pub trait Answer {
+    /// Whether the answer is one to rewrite as far as its request tells: then nobody compresses it before.
+    fn is_likely(&self, path: &[u8]) -> bool;
+    /// The answer begins. Returns whether it is rewritten.
+    fn begin(&mut self, path: &[u8], content_type: &[u8]) -> bool;
+    /// The next bytes; what is ready is appended to `out`.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+    /// The last bytes were told.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+/// A request at the gate.
+pub struct Asked<'r> {
+    request: &'r ngx_http_request_t,
+    location: Option<&'r ngx_http_core_loc_conf_t>,
+}
+
+impl<'r> Asked<'r> {
+    /// The path that is served, decoded and normalised by nginx.
+    #[must_use]
+    pub fn path(&self) -> &'r [u8] {
+        conf::bytes(&self.request.uri)
+    }
+
+    /// The same below the location: without the folders that stand in the location's own path. The whole path where the
+    /// location is a name or a regular expression.
+    #[must_use]
+    pub fn below(&self) -> &'r [u8] {
+        let path = self.path();
+        let Some(location) = self.location.filter(|location| location.regex.is_null()) else { return path };
+        let name = conf::bytes(&location.name);
+        let folder = match path.strip_prefix(name) {
+            Some([]) | None => 0,
+            Some(rest) if name.starts_with(b"/") && (name.ends_with(b"/") || rest.starts_with(b"/")) => {
+                name.len()
+            }
+            Some(_) if name.starts_with(b"/") => {
+                name.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1)
+            }
+            _ => 0,
+        };
+        &path[folder..]
+    }
+
+    /// What followed `?`: as it stands now, and as the client sent it, before nginx rewrote or redirected anything.
+    #[must_use]
+    pub fn arguments(&self) -> [&'r [u8]; 2] {
+        let sent = conf::bytes(&self.request.unparsed_uri);
+        let sent = sent.iter().position(|byte| *byte == b'?').map_or(&[][..], |at| &sent[at + 1..]);
+        [conf::bytes(&self.request.args), sent]
+    }
+
+    /// The header `Authorization`.
+    #[must_use]
+    pub fn authorization(&self) -> Option<&'r [u8]> {
+        // SAFETY: null, or a header of the request.
+        unsafe { self.request.headers_in.authorization.as_ref() }.map(|header| conf::bytes(&header.value))
+    }
+
+    /// The headers `Cookie`.
+    pub fn cookies(&self) -> impl Iterator<Item = &'r [u8]> {
+        headers(self.request, b"cookie").map(|header| conf::bytes(&header.value))
+    }
+
+    /// The header `Host`.
+    #[must_use]
+    pub fn host(&self) -> &'r [u8] {
+        // SAFETY: null, or a header of the request.
+        unsafe { self.request.headers_in.host.as_ref() }.map_or(&[], |header| conf::bytes(&header.value))
+    }
+
+    /// The address of the other end, as modules such as realip see it; `None` for a unix socket.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        // SAFETY: a request has a connection, with no address or that of the other end.
+        unsafe { address::read((*self.request.connection).sockaddr.cast()) }.map(|addr| addr.ip())
+    }
+
+    /// What a value of the configuration is for this request.
+    #[must_use]
+    pub fn value(&self, value: Value) -> Option<&'r [u8]> {
+        value.of(self.request)
+    }
+
+    /// Writes a line to the log of the request, to which nginx adds the client and the request.
+    pub fn log(&self, level: Level, message: std::fmt::Arguments<'_>) {
+        // SAFETY: a request has a connection, which has a log.
+        unsafe { log::to((*self.request.connection).log, level, message) }
+    }
+}
+
+/// The headers of this name, in lower case.
+fn headers<'r>(
+    request: &'r ngx_http_request_t,
+    name: &'static [u8],
+) -> impl Iterator<Item = &'r ngx_table_elt_t> {
+    // SAFETY: the list holds the headers of the request.
+    let rows = unsafe { collections::list::<ngx_table_elt_t>(&request.headers_in.headers).map(|row| &*row) };
+    rows.filter(move |row| conf::bytes(&row.key).eq_ignore_ascii_case(name))
+}
+
+/// What nginx calls after the gate.
+#[derive(Clone, Copy)]
+struct Next {
+    header: ngx_http_output_header_filter_pt,
+    body: ngx_http_output_body_filter_pt,
+    log: ngx_http_log_handler_pt,
+}
+
+local! {
+    static NEXT: Next = Next { header: None, body: None, log: None };
+}
+
+/// What is kept of a request that was admitted, in its pool.
+struct Kept {
+    answer: Box<dyn Answer>,
+    is_rewritten: bool,
+    /// Nothing more is taken of the answer.
+    is_done: bool,
+    /// The header `Accept-Encoding` as the client sent it: row, value.
+    encoding: Option<(*mut ngx_table_elt_t, ngx_str_t)>,
+}
+
+/// ngx_http_module_t.postconfiguration: puts the gate in its places.
+pub(super) unsafe extern "C" fn install<M: Module + Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
+    callback::guard("the gate of http", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx calls with the configuration being read, whose `ctx` is http's; its modules are single-threaded then.
+        unsafe {
+            let ctx = &*(*cf).ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
+            let core = &mut *(*ctx.main_conf.add(ngx_http_core_module.ctx_index))
+                .cast::<ngx_http_core_main_conf_t>();
+            for (phase, handler) in [
+                (ngx_http_phases_NGX_HTTP_POST_READ_PHASE, begin::<M> as unsafe extern "C" fn(_) -> _),
+                (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, access::<M>),
+            ] {
+                let handlers = &raw mut core.phases[phase as usize].handlers;
+                let place = nginx_sys::ngx_array_push(handlers).cast::<ngx_http_handler_pt>();
+                if place.is_null() {
+                    return NGX_ERROR as ngx_int_t;
+                }
+                place.write(Some(handler));
+            }
+            let next = (ngx_http_top_header_filter, ngx_http_top_body_filter);
+            NEXT.with(|kept| (kept.header, kept.body) = next);
+            ngx_http_top_header_filter = Some(header_filter::<M>);
+            ngx_http_top_body_filter = Some(body_filter::<M>);
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// The post-read phase: from here on, error log lines of the request are masked.
+unsafe extern "C" fn begin<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("the beginning of a request", NGX_DECLINED as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request.
+        unsafe {
+            // nginx calls this phase once for a request, with redirects too: the handler is nginx's own.
+            NEXT.with(|next| next.log = (*r).log_handler);
+            (*r).log_handler = Some(log_handler::<M>);
+        }
+        NGX_DECLINED as ngx_int_t
+    })
+}
+
+/// ngx_http_request_t.log_handler: what nginx adds to an error line about a request.
+unsafe extern "C" fn log_handler<M: Module + Gate>(
+    r: *mut ngx_http_request_t,
+    sr: *mut ngx_http_request_t,
+    buffer: *mut u8,
+    length: usize,
+) -> *mut u8 {
+    callback::guard("an error line", buffer, || {
+        let Some(handler) = NEXT.with(|next| next.log) else { return buffer };
+        // SAFETY: nginx calls with live requests and a buffer of `length` bytes; its own handler returns the end of what it
+        // wrote there (ngx_http_log_error_handler).
+        unsafe {
+            let end = handler(r, sr, buffer, length);
+            let written = usize::try_from(end.offset_from(buffer)).unwrap_or(0).min(length);
+            buffer.add(M::mask(slice::from_raw_parts_mut(buffer, written)))
+        }
+    })
+}
+
+/// The access phase.
+unsafe extern "C" fn access<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("access to a location", NGX_HTTP_FORBIDDEN as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request, whose location was found.
+        unsafe {
+            let Some(slot) = conf::entry::<LocationSlot<M::Location>>((*r).loc_conf, M::http_module()) else {
+                return NGX_DECLINED as ngx_int_t;
+            };
+            let location = conf::entry((*r).loc_conf, &raw const ngx_http_core_module);
+            match M::judge(&Asked { request: &*r, location }, &slot.settings) {
+                Verdict::Open => NGX_DECLINED as ngx_int_t,
+                Verdict::Refuse => NGX_HTTP_FORBIDDEN as ngx_int_t,
+                Verdict::Admit(None) => NGX_OK as ngx_int_t,
+                Verdict::Admit(Some(answer)) => match keep::<M>(r, answer) {
+                    true => NGX_OK as ngx_int_t,
+                    false => NGX_ERROR as ngx_int_t,
+                },
+            }
+        }
+    })
+}
+
+/// # Safety
+///
+/// `r` is alive and not answered yet.
+unsafe fn keep<M: Module>(r: *mut ngx_http_request_t, answer: Box<dyn Answer>) -> bool {
+    // SAFETY: by contract. What is kept is dropped with the request's pool; nginx clears its place with a redirect.
+    unsafe {
+        let likely = answer.is_likely(conf::bytes(&(*r).uri));
+        let encoding = likely.then(|| hide_encoding(&mut *r)).flatten();
+        let kept = Kept { answer, is_rewritten: false, is_done: false, encoding };
+        let kept = Pool::from_ngx_pool((*r).pool).allocate(kept);
+        *place::<M>(r) = kept.cast();
+        !kept.is_null()
+    }
+}
+
+/// Where the module keeps something of a request.
+///
+/// # Safety
+///
+/// `r` is alive.
+unsafe fn place<M: Module>(r: *mut ngx_http_request_t) -> *mut *mut c_void {
+    // SAFETY: by contract; a request has a place for each module of http (ngx_http_alloc_request).
+    unsafe { (*r).ctx.add((*M::http_module()).ctx_index) }
+}
+
+/// Nobody compresses the answer before it was rewritten: neither who is behind a proxy, nor a file made before.
+fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ngx_str_t)> {
+    const NONE: &[u8] = b"identity\0";
+    let row = ptr::from_ref(headers(r, b"accept-encoding").next()?).cast_mut();
+    // SAFETY: a header of the request, whose value nothing else refers to meanwhile. nginx never writes to a value.
+    let value = unsafe {
+        std::mem::replace(
+            &mut (*row).value,
+            ngx_str_t { len: NONE.len() - 1, data: NONE.as_ptr().cast_mut() },
+        )
+    };
+    Some((row, value))
+}
+
+/// The header filter, called behind that of `add_header` and `expires`, before that of gzip.
+unsafe extern "C" fn header_filter<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    let begun = callback::guard("the head of an answer", false, || {
+        // SAFETY: nginx calls with a live request; what stands in its place was put there by `keep`.
+        unsafe {
+            if let Some(kept) = (*place::<M>(r)).cast::<Kept>().as_mut()
+                && r == (*r).main
+            {
+                begin_answer(&mut *r, kept);
+            }
+        }
+        true
+    });
+    match NEXT.with(|next| next.header) {
+        // SAFETY: the filter that nginx or another module put there before.
+        Some(next) if begun => unsafe { next(r) },
+        _ => NGX_ERROR as ngx_int_t,
+    }
+}
+
+fn begin_answer(r: &mut ngx_http_request_t, kept: &mut Kept) {
+    if let Some((row, value)) = kept.encoding.take() {
+        // SAFETY: the row of `hide_encoding`; the request is the same. What was found out with the other value is asked anew.
+        unsafe { (*row).value = value };
+        r.set_gzip_tested(0);
+    }
+    let (path, out) = (conf::bytes(&r.uri), &r.headers_out);
+    let is_not_modified = out.status == nginx_sys::NGX_HTTP_NOT_MODIFIED as usize;
+    let is_whole = out.status == nginx_sys::NGX_HTTP_OK as usize && out.content_encoding.is_null();
+    if !(is_whole || is_not_modified) || !kept.answer.begin(path, conf::bytes(&out.content_type)) {
+        return;
+    }
+    kept.is_rewritten = is_whole;
+    // SAFETY: headers of the answer, in its own list.
+    unsafe {
+        let out = &mut r.headers_out;
+        for header in [&mut out.last_modified, &mut out.accept_ranges, &mut out.content_length] {
+            if let Some(header) = header.as_mut() {
+                header.hash = 0;
+            }
+            *header = ptr::null_mut();
+        }
+        out.last_modified_time = -1;
+        if is_whole {
+            out.content_length_n = -1;
+        }
+        set_private(r);
+        ngx_http_weak_etag(r);
+    }
+    r.set_allow_ranges(0);
+    r.set_filter_need_in_memory(1);
+}
+
+/// The answer is for one viewer: whatever else was said about caches is replaced.
+///
+/// # Safety
+///
+/// `r` is alive and its head was not sent.
+unsafe fn set_private(r: &mut ngx_http_request_t) {
+    const NAME: &[u8] = b"Cache-Control";
+    // SAFETY: by contract; the list holds headers, and a header of zeros is an empty one.
+    unsafe {
+        let mut value: &[u8] = b"private, no-cache";
+        for header in collections::list::<ngx_table_elt_t>(&r.headers_out.headers) {
+            if (*header).hash != 0 && conf::bytes(&(*header).key).eq_ignore_ascii_case(NAME) {
+                let said = conf::bytes(&(*header).value);
+                if said.windows(8).any(|word| word.eq_ignore_ascii_case(b"no-store")) {
+                    value = b"private, no-store";
+                }
+                (*header).hash = 0;
+            }
+        }
+        let header = ngx_list_push(&raw mut r.headers_out.headers).cast::<ngx_table_elt_t>();
+        if let Some(header) = header.as_mut() {
+            ptr::write_bytes(header, 0, 1);
+            header.hash = 1;
+            header.key = ngx_str_t { len: NAME.len(), data: NAME.as_ptr().cast_mut() };
+            header.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+        }
+    }
+}
+
+/// The body filter.
+unsafe extern "C" fn body_filter<M: Module>(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t {
+    let Some(next) = NEXT.with(|next| next.body) else { return NGX_ERROR as ngx_int_t };
+    // SAFETY: as in `header_filter`; the chain is that of an answer, in memory where that was asked for.
+    unsafe {
+        let kept = (*place::<M>(r)).cast::<Kept>().as_mut();
+        let Some(kept) = kept.filter(|kept| kept.is_rewritten && r == (*r).main) else {
+            return next(r, chain);
+        };
+        let rewritten = callback::guard("the body of an answer", Err(()), || rewrite(&mut *r, kept, chain));
+        match rewritten {
+            Ok(chain) => next(r, chain),
+            Err(()) => NGX_ERROR as ngx_int_t,
+        }
+    }
+}
+
+/// Takes what is in a chain, and makes one of what is ready. An empty one means: send what was not sent yet.
+///
+/// # Safety
+///
+/// As for a body filter, whose header filter asked for buffers in memory.
+unsafe fn rewrite(
+    r: &mut ngx_http_request_t,
+    kept: &mut Kept,
+    mut chain: *mut ngx_chain_t,
+) -> Result<*mut ngx_chain_t, ()> {
+    let (mut out, mut is_last, mut flush) = (Vec::new(), false, false);
+    // SAFETY: by contract; `pos..last` is the unread part of each buffer, and is read now.
+    unsafe {
+        while let Some(link) = chain.as_mut() {
+            let buffer = &mut *link.buf;
+            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
+            if length > 0 && !kept.is_done {
+                kept.answer.push(slice::from_raw_parts(buffer.pos, length), &mut out);
+            }
+            buffer.pos = buffer.last;
+            buffer.file_pos = buffer.file_last;
+            is_last |= buffer.last_buf() != 0;
+            flush |= buffer.flush() != 0;
+            chain = link.next;
+        }
+        if is_last && !kept.is_done {
+            kept.is_done = true;
+            kept.answer.finish(&mut out);
+        }
+        if out.is_empty() && !is_last && !flush {
+            return Ok(ptr::null_mut());
+        }
+        let pool = Pool::from_ngx_pool(r.pool);
+        let buffer = pool.calloc(size_of::<ngx_buf_t>()).cast::<ngx_buf_t>().as_mut().ok_or(())?;
+        if !out.is_empty() {
+            let bytes = nginx_sys::ngx_pnalloc(r.pool, out.len()).cast::<u8>();
+            if bytes.is_null() {
+                return Err(());
+            }
+            ptr::copy_nonoverlapping(out.as_ptr(), bytes, out.len());
+            (buffer.start, buffer.pos) = (bytes, bytes);
+            (buffer.last, buffer.end) = (bytes.add(out.len()), bytes.add(out.len()));
+            buffer.set_memory(1);
+        }
+        buffer.set_last_buf(u32::from(is_last));
+        buffer.set_flush(u32::from(flush));
+        let link = pool.calloc(size_of::<ngx_chain_t>()).cast::<ngx_chain_t>().as_mut().ok_or(())?;
+        (link.buf, link.next) = (buffer, ptr::null_mut());
+        Ok(link)
+    }
+}

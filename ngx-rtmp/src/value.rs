@@ -1,0 +1,48 @@
+//! Values of the configuration that have variables.
+
+use std::{ptr, slice};
+
+use nginx_sys::{
+    NGX_OK, ngx_conf_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
+    ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_request_t, ngx_int_t, ngx_str_t,
+};
+use ngx::core::Pool;
+
+/// A value of the configuration, with variables.
+#[derive(Clone, Copy)]
+pub struct Value(*mut ngx_http_complex_value_t);
+
+impl Value {
+    /// Compiles the text of an argument; nginx logs what is wrong with one that cannot be.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read; `text` lives in its pool and ends with a NUL.
+    pub(super) unsafe fn compile(cf: *mut ngx_conf_t, mut text: ngx_str_t) -> Option<Value> {
+        // SAFETY: by contract. A structure of zeros is how nginx begins; the value lives in the configuration's pool.
+        unsafe {
+            let pool = Pool::from_ngx_pool((*cf).pool);
+            let value = pool.calloc(size_of::<ngx_http_complex_value_t>()).cast::<ngx_http_complex_value_t>();
+            if value.is_null() {
+                return None;
+            }
+            let mut compile: ngx_http_compile_complex_value_t = std::mem::zeroed();
+            (compile.cf, compile.value, compile.complex_value) = (cf, &raw mut text, value);
+            (ngx_http_compile_complex_value(&raw mut compile) == NGX_OK as ngx_int_t).then_some(Value(value))
+        }
+    }
+
+    /// What it is for a request.
+    pub(super) fn of(self, request: &ngx_http_request_t) -> Option<&[u8]> {
+        let mut text = ngx_str_t { len: 0, data: ptr::null_mut() };
+        // SAFETY: the value was compiled for the configuration that runs; the request is alive, and the text lives in its pool or
+        // in the configuration.
+        let done =
+            unsafe { ngx_http_complex_value(ptr::from_ref(request).cast_mut(), self.0, &raw mut text) };
+        if done != NGX_OK as ngx_int_t {
+            return None;
+        }
+        // SAFETY: as above: `len` bytes at `data`.
+        Some(if text.len == 0 { &[] } else { unsafe { slice::from_raw_parts(text.data, text.len) } })
+    }
+}

@@ -1,0 +1,126 @@
+//! `weir_play token` of an application: a player shows a token, in any worker, and whoever has none hears why. The publisher never
+//! notices, and what is inside of nginx needs none.
+
+use weir_model::token::{Action, Claims};
+use weir_tests::harness::hook::Answer;
+use weir_tests::harness::{Hook, Nginx, Player, Publisher, until};
+
+use super::{claims, config, signed, token};
+
+const FAILED: &str = "NetStream.Play.Failed";
+
+fn start(workers: usize) -> Nginx {
+    start_with(workers, "")
+}
+
+fn start_with(workers: usize, directives: &str) -> Nginx {
+    let config =
+        config().workers(workers).app("live", &format!("weir_publish key; weir_play token; {directives}"));
+    match workers {
+        1 => config.start(),
+        _ => config.main("rtmp_auto_push on; rtmp_auto_push_reconnect 100ms;").start(),
+    }
+}
+
+/// What a player is told that asks for `live/NAME`.
+#[track_caller]
+fn told(nginx: &Nginx, name: &str) -> (String, String) {
+    let player = Player::start(nginx.rtmp(), &format!("live/{name}"));
+    player.wait_closed(10.0);
+    let seen = player.seen();
+    assert_eq!(seen.video, 0, "{name}");
+    let status = seen.statuses.last().unwrap();
+    (status.code.clone(), status.description.clone())
+}
+
+#[test]
+fn a_player_needs_a_token_for_the_stream() {
+    let hook = Hook::start(Answer::Yes);
+    let nginx = start_with(1, &format!("on_play {};", hook.url()));
+    let key = nginx.api().create_key("live", "show").key;
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let good = token("show");
+    for token in [good.as_str(), &token("*")] {
+        let player = Player::start(nginx.rtmp(), &format!("live/show?token={token}"));
+        player.wait_video(5);
+    }
+    let old = signed(&Claims { exp: weir_model::Timestamp::from_millis(1_700_000_000_000), ..claims() });
+    let publish = signed(&Claims { act: Action::Publish, ..claims() });
+    let elsewhere = signed(&Claims { ip: Some("192.0.2.1".parse().unwrap()), ..claims() });
+    for (name, reason) in [
+        ("show".to_owned(), "no token: this stream needs one"),
+        ("show?token=".to_owned(), "no token: this stream needs one"),
+        ("show?tokens=x".to_owned(), "no token: this stream needs one"),
+        ("show?token=x.y.z".to_owned(), "invalid token"),
+        (format!("show?token={old}"), "token expired"),
+        (format!("show?token={publish}"), "token for another action"),
+        (format!("show?token={elsewhere}"), "token not valid from this network"),
+        (format!("show?token={}", token("other")), "token of another stream"),
+        (format!("show-2?token={good}"), "token of another stream"),
+        (format!("other?token={good}"), "token of another stream"),
+    ] {
+        assert_eq!(told(&nginx, &name), (FAILED.to_owned(), reason.to_owned()), "{name}");
+    }
+    assert!(!publisher.is_closed());
+    assert_eq!(hook.count("call=play&"), 2, "{:?}", hook.bodies());
+    let line = nginx.wait_log("play refused: token expired");
+    assert!(line.contains("app: \"live\"") && line.contains("[error]"), "{line}");
+    for token in [&good, &old, &publish] {
+        assert!(!nginx.log().contains(token.as_str()), "{}", nginx.log());
+        assert!(hook.bodies().iter().all(|body| !body.contains(token.as_str())));
+    }
+}
+
+#[test]
+fn a_long_token_is_read_and_the_name_s_limit_holds_without_it() {
+    let nginx = start(1);
+    let key = nginx.api().create_key("live", "show").key;
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let claims = Claims {
+        jti: Some("x".repeat(64).parse().unwrap()),
+        iat: Some(weir_model::Timestamp::default()),
+        ip: Some("127.0.0.0/8".parse().unwrap()),
+        ..claims()
+    };
+    let long = signed(&claims);
+    assert!(long.len() > 255);
+    Player::start(nginx.rtmp(), &format!("live/show?x=1&token={long}")).wait_video(5);
+    let (code, _) = told(&nginx, &format!("show?token={long}&{}", "x".repeat(260)));
+    assert_eq!(code, "NetStream.Play.StreamNotFound");
+}
+
+#[test]
+fn every_worker_asks_for_it() {
+    let nginx = start(2);
+    let key = nginx.api().create_key("live", "show").key;
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let good = token("show");
+    // Enough players that both workers have some.
+    let players: Vec<_> =
+        (0..8).map(|_| Player::start(nginx.rtmp(), &format!("live/show?token={good}"))).collect();
+    players.iter().for_each(|player| player.wait_video(3));
+    for _ in 0..8 {
+        assert_eq!(told(&nginx, "show").0, FAILED);
+    }
+    assert!(!publisher.is_closed());
+    drop(players);
+    until("no player is left", 10.0, || {
+        nginx.api().stream("live", "show").is_some_and(|stream| stream["viewers"]["rtmp"] == 0)
+    });
+}
+
+#[test]
+fn a_pull_of_nginx_needs_no_token() {
+    let nginx = config()
+        .app("live", "weir_publish open;")
+        .app("copy", "weir_play token; pull rtmp://127.0.0.1:@RTMP@/live/show name=show static;")
+        .start();
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let copy = signed(&Claims { sub: "copy/show".parse().unwrap(), ..claims() });
+    Player::start(nginx.rtmp(), &format!("copy/show?token={copy}")).wait_video(3);
+    let player = Player::start(nginx.rtmp(), "copy/show");
+    player.wait_closed(10.0);
+    assert_eq!(player.seen().statuses.last().unwrap().code, FAILED);
+    // Where no token is asked for, everything stays as it was.
+    Player::start(nginx.rtmp(), "live/show?token=x").wait_video(3);
+}
