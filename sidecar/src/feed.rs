@@ -3,8 +3,7 @@
 //! ffmpeg's own RTMP client takes times and configurations as they come. A jump of the publisher's clock, a picture of another
 //! size or a codec of Enhanced RTMP is the end of what it makes, or spoils it.
 //!
-//! - [`timeline`] mends times, [`cut`] makes runs of the stream (both pure)
-//! - [`flv`] and [`mp4`] word a run as bytes, [`player`] carries them
+//! - [`player`] plays the stream, makes runs of it ([`weir_media::run`]), and carries their bytes
 //! - [`Plan`] says what of a stream ffmpeg can be given
 
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
+use weir_media::run::cut::Wanted;
 use weir_model::Secret;
 
 use crate::config::RtmpServer;
@@ -19,14 +19,9 @@ use crate::streams::Live;
 use crate::supervise::Shared;
 
 mod container;
-pub mod cut;
-pub mod flv;
-pub mod mp4;
 pub mod player;
-pub mod timeline;
 
 pub use container::Container;
-use cut::Wanted;
 use player::Source;
 
 /// What of a stream is fed, and how.

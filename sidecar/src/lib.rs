@@ -7,7 +7,7 @@
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`feed`]: what ffmpeg reads of a live stream
-//! - [`ladder`]: what a stream is transcoded to and where that goes; [`cmaf`] and [`playlist`] are its formats
+//! - [`ladder`]: what a stream is transcoded to and where that goes
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
 //! - [`context`]: what all jobs have in common
 //! - [`slate`]: what viewers see while a publisher is lost
@@ -38,8 +38,7 @@
 //! publisher supervise streams events
 //! config
 //! nginx
-//! playlist
-//! values http cmaf clock files shutdown signals
+//! values http clock files shutdown signals
 //! ```
 #![forbid(unsafe_code)]
 
@@ -53,7 +52,6 @@ use ctl::{USAGE, WRONG_USAGE};
 
 pub mod cli;
 mod clock;
-pub mod cmaf;
 pub mod config;
 pub mod context;
 pub mod ctl;
@@ -68,7 +66,6 @@ pub mod jobs;
 pub mod keeper;
 pub mod ladder;
 pub mod nginx;
-pub mod playlist;
 pub mod publisher;
 pub mod record;
 mod shutdown;

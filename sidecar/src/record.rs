@@ -1,7 +1,7 @@
 //! What is kept of streams: recordings without re-encoding, and stills.
 //!
 //! - [`plan`] decides which jobs there are to be, [`ffmpeg`] words them as arguments (both pure)
-//! - [`mp4`] and [`mkv`] cut what ffmpeg sends into [`piece`]s, [`writer`] makes files of them, [`playlist`] makes them HLS; [`still`] replaces a JPEG
+//! - [`weir_media::piece`] cuts what ffmpeg sends into pieces, [`writer`] makes files of them, [`playlist`] makes them HLS; [`still`] replaces a JPEG
 //! - [`index`] knows the files of a folder, [`salvage`] cuts off what is not whole, [`retention`] says which are to go
 
 use std::collections::HashMap;
@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use weir_media::piece::{self, Piece, mkv, mp4};
 
 use crate::clock;
 use crate::config::record::Format;
@@ -27,9 +28,6 @@ use crate::supervise::{self, Order, Shared, Spec};
 
 pub mod ffmpeg;
 pub mod index;
-pub mod mkv;
-pub mod mp4;
-pub mod piece;
 pub mod plan;
 pub mod playlist;
 pub mod retention;
@@ -39,7 +37,6 @@ pub mod transfer;
 pub mod writer;
 
 use index::Index;
-use piece::Piece;
 use plan::{Kept, RecordJob};
 use writer::Writer;
 

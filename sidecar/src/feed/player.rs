@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep_until};
+use weir_media::run::cut::{Cut, Headers, Step, Wanted};
+use weir_media::run::{flv, mp4};
 use weir_model::Secret;
 use weir_rtmp::client::Event;
 use weir_rtmp::url::Url;
 
 use super::container::Container;
-use super::cut::{Cut, Headers, Step, Wanted};
-use super::{flv, mp4};
 use crate::config::RtmpServer;
 use crate::publisher::link::Link;
 use crate::streams::Live;

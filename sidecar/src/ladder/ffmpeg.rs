@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use weir_media::playlist::Role;
+
 use super::plan::{LadderJob, Rendition, Sound};
 use crate::config::{Delivery, Encoder, Files};
 use crate::feed;
-use crate::playlist::Role;
 
 /// One stream of bytes that ffmpeg writes to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
+use weir_media::cmaf::{self, Piece, Splitter, fragment, init};
 
 use super::ffmpeg::Output;
 use super::readiness::Readiness;
 use super::shelf::Shelf;
-use crate::cmaf::{self, Piece, Splitter, fragment, init};
 use crate::supervise::Shared;
 
 /// Takes one run of ffmpeg after the other for one track.

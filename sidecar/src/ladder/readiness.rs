@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use weir_media::playlist::Role;
 
 use super::ffmpeg::{self, Output};
 use super::plan::LadderJob;
 use crate::clock;
 use crate::config::Delivery;
 use crate::events::Bus;
-use crate::playlist::Role;
 use crate::supervise::Shared;
 
 /// So long after its pictures, sound that ffmpeg can decode can be played.

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, sleep};
+use weir_media::cmaf::{Fragment, Init};
+use weir_media::playlist::{Presentation, Track, dash, hls};
 
 use super::ffmpeg::outputs;
 use super::plan::LadderJob;
 use crate::clock;
-use crate::cmaf::{Fragment, Init};
 use crate::config::Files;
 use crate::files::PUBLISHED;
-use crate::playlist::{Presentation, Track, dash, hls};
 
 /// Stands in each folder that is ours to empty.
 const MARK: &str = ".weir";

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use weir_media::piece::{Part, Piece};
 
 use super::index::{Entry, Index};
-use super::piece::{Part, Piece};
 use super::playlist::Playlist;
 use super::transfer::Transfer;
 use crate::clock;

@@ -1,7 +1,8 @@
+use weir_media::piece::Stamp;
+
 use super::*;
 use crate::config::NamePattern;
 use crate::config::record::{Format, Template};
-use crate::record::piece::Stamp;
 
 fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index>, Arc<Bus>) {
     let mut rule = Record {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::piece::{Error, Part, Piece, Stamp};
+use super::{Error, Part, Piece, Stamp};
 use crate::cmaf::{self, Splitter};
 
 /// `sample_is_non_sync_sample` of a sample's flags.

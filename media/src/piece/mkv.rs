@@ -1,6 +1,6 @@
 //! Matroska as ffmpeg writes it to what it cannot seek in (RFC 9559), cut into head and clusters.
 
-use super::piece::{Error, Part, Piece, Stamp};
+use super::{Error, Part, Piece, Stamp};
 
 const SEGMENT: u32 = 0x1853_8067;
 const TRACKS: u32 = 0x1654_ae6b;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+pub mod mkv;
+pub mod mp4;
+
 /// Why bytes are not what ffmpeg was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
