@@ -1,7 +1,7 @@
 //! Fragmented MP4 of one track, as ffmpeg writes it: cut into what players ask for, and read as far as playlists need
 //! (ISO/IEC 14496-12, 14496-15 and 23000-19).
 
-mod boxes;
+pub(crate) mod boxes;
 pub mod fragment;
 pub mod init;
 #[cfg(test)]

@@ -1,17 +1,27 @@
 //! Boxes inside a box, and numbers inside those.
 
+use std::ops::Range;
+
 use super::Error;
 
-/// The boxes of `bytes`, as kind and content. What is cut off at the end is left out.
-pub(super) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    let mut rest = bytes;
+/// The boxes in a range of `bytes`, as kind and the range of their content. What is cut off at the end is left out.
+pub(crate) fn ranges(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = ([u8; 4], Range<usize>)> {
+    let mut at = range.start;
     std::iter::from_fn(move || {
-        let (&[s3, s2, s1, s0, k0, k1, k2, k3], _) = rest.split_first_chunk::<8>()?;
+        let (&[s3, s2, s1, s0, k0, k1, k2, k3], _) = bytes.get(at..)?.split_first_chunk::<8>()?;
         let length = u32::from_be_bytes([s3, s2, s1, s0]) as usize;
-        let content = rest.get(8..length)?;
-        rest = &rest[length..];
+        let content = at + 8..at.checked_add(length)?;
+        if length < 8 || content.end > range.end {
+            return None;
+        }
+        at = content.end;
         Some(([k0, k1, k2, k3], content))
     })
+}
+
+/// The boxes of `bytes`, as kind and content.
+pub(crate) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    ranges(bytes, 0..bytes.len()).map(|(kind, content)| (kind, &bytes[content]))
 }
 
 /// The content of the first box of this kind.

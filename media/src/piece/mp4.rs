@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Error, Part, Piece, Stamp};
+use crate::cmaf::boxes::ranges;
 use crate::cmaf::{self, Splitter};
 
 /// `sample_is_non_sync_sample` of a sample's flags.
@@ -45,7 +46,7 @@ impl Cutter {
         let (mut stamps, mut start) = (Vec::new(), None::<Duration>);
         // Pictures decide; a fragment without them is cut out of the middle of a stream that has some.
         let mut key = !self.tracks.values().any(|track| track.pictures);
-        for traf in children(&bytes, moof).filter(|(kind, _)| kind == b"traf").map(|(_, range)| range) {
+        for traf in ranges(&bytes, moof).filter(|(kind, _)| kind == b"traf").map(|(_, range)| range) {
             let header = find(&bytes, traf.clone(), b"tfhd").ok_or(Error::Missing("tfhd"))?;
             let id = number(&bytes, header.start + 4).ok_or(Error::Missing("tfhd"))?;
             let track = self.tracks.get(&id).ok_or(Error::Missing("trak"))?;
@@ -88,7 +89,7 @@ fn first_flags(bytes: &[u8], header: &Range, traf: &Range) -> Option<u32> {
 fn tracks(bytes: &[u8]) -> Result<HashMap<u32, Track>, Error> {
     let moov = find(bytes, 0..bytes.len(), b"moov").ok_or(Error::Missing("moov"))?;
     let mut tracks = HashMap::new();
-    for (_, trak) in children(bytes, moov).filter(|(kind, _)| kind == b"trak") {
+    for (_, trak) in ranges(bytes, moov).filter(|(kind, _)| kind == b"trak") {
         let header = find(bytes, trak.clone(), b"tkhd").ok_or(Error::Missing("tkhd"))?;
         let id_at = if bytes.get(header.start) == Some(&1) { 20 } else { 12 };
         let id = number(bytes, header.start + id_at).ok_or(Error::Missing("tkhd"))?;
@@ -105,23 +106,8 @@ fn tracks(bytes: &[u8]) -> Result<HashMap<u32, Track>, Error> {
 
 type Range = std::ops::Range<usize>;
 
-/// The boxes in a range, as kind and the range of their content.
-fn children(bytes: &[u8], range: Range) -> impl Iterator<Item = ([u8; 4], Range)> {
-    let mut at = range.start;
-    std::iter::from_fn(move || {
-        let length = number(bytes, at)? as usize;
-        let kind = *bytes.get(at + 4..)?.first_chunk::<4>()?;
-        let content = at + 8..at.checked_add(length)?;
-        if length < 8 || content.end > range.end {
-            return None;
-        }
-        at = content.end;
-        Some((kind, content))
-    })
-}
-
 fn find(bytes: &[u8], range: Range, kind: &[u8; 4]) -> Option<Range> {
-    children(bytes, range).find(|(found, _)| found == kind).map(|(_, content)| content)
+    ranges(bytes, range).find(|(found, _)| found == kind).map(|(_, content)| content)
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
