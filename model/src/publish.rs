@@ -148,8 +148,9 @@ pub fn public_len(raw: &[u8]) -> usize {
         let name = argument.split(|byte| *byte == b'=').next().unwrap_or_default();
         name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token")
     };
-    let secret = raw[at + 1..].split(|byte| *byte == b'&').filter(is_secret);
-    raw.len() - secret.map(<[u8]>::len).sum::<usize>()
+    let kept = raw[at + 1..].split(|byte| *byte == b'&').filter(|argument| !is_secret(argument));
+    // Each argument that stays has a "?" or a "&" before it.
+    at + kept.map(|argument| 1 + argument.len()).sum::<usize>()
 }
 
 fn put_once(slot: &mut Option<Secret>, value: &[u8], name: &'static str, at: usize) -> Result<(), Refusal> {
@@ -240,7 +241,8 @@ mod tests {
         let token = "t".repeat(700);
         let presented = parse(&format!("{}?a=1&token={token}&KEY=k", "n".repeat(128))).unwrap();
         assert_eq!((presented.token.unwrap().expose().len(), presented.args.as_str()), (700, "a=1"));
-        assert_eq!(refusal(&format!("{}?token={token}", "n".repeat(255))), Refusal::TooLong { len: 256 });
+        assert_eq!(refusal(&format!("{}?token={token}", "n".repeat(256))), Refusal::TooLong { len: 256 });
+        assert_eq!(public_len(b"n?key=k&a=1"), public_len(b"n?a=1&token=t"));
         assert_eq!(refusal(&format!("n?tokens={token}")), Refusal::TooLong { len: 709 });
     }
 
