@@ -395,19 +395,33 @@ pub enum Topic {
     Refused(Command, Refusal),
     /// A pull of nginx-rtmp was refused.
     Pull(Refusal),
-    /// nginx-rtmp itself logs an error of a client's connection.
-    Server,
+    /// nginx-rtmp itself logs an error of a client's connection: a line of this kind ([`kind_of_line`]).
+    Server(u8),
+}
+
+/// How many kinds of lines of nginx-rtmp are told apart.
+const KINDS: usize = 32;
+
+/// The kind of a line of nginx-rtmp's, below 32: lines that differ in numbers and quoted words alone have the same one.
+#[must_use]
+pub fn kind_of_line(line: &[u8]) -> u8 {
+    // `DATE TIME [LEVEL] PID#TID: *CONNECTION TEXT, CONTEXT` (ngx_log_error_core).
+    let text = line.iter().position(|byte| *byte == b'*').map_or(line, |star| &line[star + 1..]);
+    let words = text.iter().take_while(|byte| !b"'\",(".contains(byte)).filter(|byte| !byte.is_ascii_digit());
+    // FNV-1a, 32 bits.
+    let hash = words.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    (hash >> 16) as u8 % KINDS as u8
 }
 
 impl Topic {
     /// The words for each group of topics, which has a place for each reason.
     const GROUPS: [&'static str; 4] = ["publish", "pull", "connect", "play"];
 
-    /// The place of [`Topic::Server`], behind all groups.
+    /// The first place of [`Topic::Server`], behind all groups.
     const SERVER: usize = Topic::GROUPS.len() * Refusal::LABELS.len();
 
     /// The number of topics.
-    pub const COUNT: usize = Topic::SERVER + 1;
+    pub const COUNT: usize = Topic::SERVER + KINDS;
 
     /// Returns the place of the topic, below [`Topic::COUNT`]. Wrong keys and tokens that nobody signed share the first place: both
     /// are guesses.
@@ -419,7 +433,7 @@ impl Topic {
             Topic::Pull(refusal) => (1, refusal),
             Topic::Refused(Command::Connect, refusal) => (2, refusal),
             Topic::Refused(Command::Play, refusal) => (3, refusal),
-            Topic::Server => return Topic::SERVER,
+            Topic::Server(kind) => return Topic::SERVER + usize::from(kind) % KINDS,
         };
         group * Refusal::LABELS.len() + refusal.index()
     }
@@ -427,7 +441,7 @@ impl Topic {
     /// Returns the words for the topic at a place, for a line that sums up many refusals.
     #[must_use]
     pub fn words(index: usize) -> String {
-        if index == Topic::SERVER {
+        if index >= Topic::SERVER {
             return "error lines of nginx-rtmp".to_owned();
         }
         let (group, reason) = (index / Refusal::LABELS.len(), index % Refusal::LABELS.len());
@@ -502,9 +516,21 @@ mod tests {
         assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
         // Wrong keys and tokens that nobody signed are counted as one.
         assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
-        assert_eq!(Topic::Refused(Command::Play, Refusal::NoToken).index(), Topic::COUNT - 2);
-        assert_eq!(Topic::Server.index(), Topic::COUNT - 1);
-        assert_eq!(Topic::words(Topic::Server.index()), "error lines of nginx-rtmp");
+        assert_eq!(Topic::Refused(Command::Play, Refusal::NoToken).index(), Topic::SERVER - 1);
+        assert_eq!(Topic::Server(31).index(), Topic::COUNT - 1);
+        assert_eq!(Topic::words(Topic::Server(0).index()), "error lines of nginx-rtmp");
+    }
+
+    #[test]
+    fn lines_of_one_kind_differ_in_numbers_and_quoted_words_alone() {
+        let kind = |text: &str| kind_of_line(format!("2026/11/26 14:07:40 [error] 8#8: {text}").as_bytes());
+        let limit = kind("*12 limit: too many connections: 5 > 4, client: 192.0.2.1");
+        assert_eq!(limit, kind("*7 limit: too many connections: 12 > 4, client: 192.0.2.7"));
+        let bad = kind("*12 play: bad name 'a*b', client: 192.0.2.1");
+        assert_eq!(bad, kind("*1 play: bad name 'c', client: unix:"));
+        let frame = kind("*1 hls: video frame failed, client: 192.0.2.1");
+        let write = kind("*1 hls: write failed (28: No space left on device), client: 192.0.2.1");
+        assert_eq!([limit, bad, frame, write].iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
     }
 
     #[test]

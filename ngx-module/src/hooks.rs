@@ -18,7 +18,11 @@ pub mod spread;
 use std::rc::Rc;
 
 use ngx_rtmp::{local, log::Level};
-use weir_model::{KeyId, guard::early::Early, refusal::Topic};
+use weir_model::{
+    KeyId,
+    guard::early::Early,
+    refusal::{Topic, kind_of_line},
+};
 
 use crate::{
     process,
@@ -101,13 +105,13 @@ impl Drop for Lingering {
 
 /// nginx-rtmp is about to log an error of a client's connection. Returns whether it may: a client causes as many as it
 /// likes. Those of a publisher whose key or token was accepted are for the admin.
-pub fn may_log(session: &mut Session) -> bool {
+pub fn may_log(session: &mut Session, line: &[u8]) -> bool {
     if session.is_from_worker() || runtime::current().is_none() {
         return true;
     }
     let publish = session.known_state().map(|state| &state.publish);
     let is_known = publish.is_some_and(|publish| matches!(publish, Publish::Live(live) if live.authorised));
-    is_known || refusal::may_tell(session, Topic::Server)
+    is_known || refusal::may_tell(session, Topic::Server(kind_of_line(line)))
 }
 
 /// A connection was accepted, or is being made. Returns whether it may go on.

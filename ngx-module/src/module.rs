@@ -154,8 +154,8 @@ impl Connections for Weir {
         hooks::on_disconnect(session);
     }
 
-    fn may_log(session: &mut Session<'_, Self>) -> bool {
-        hooks::may_log(session)
+    fn may_log(session: &mut Session<'_, Self>, line: &[u8]) -> bool {
+        hooks::may_log(session, line)
     }
 
     fn on_timer(session: &mut Session<'_, Self>) {

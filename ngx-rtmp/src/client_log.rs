@@ -87,7 +87,7 @@ unsafe extern "C" fn write<M: Module>(log: *mut ngx_log_t, level: usize, line: *
         let Some(kept) = (*log).wdata.cast::<Kept>().as_mut() else { return };
         (&*log, kept, slice::from_raw_parts(line, length))
     };
-    if !callback::guard("a line of the log", true, || may_write::<M>(kept, level)) {
+    if !callback::guard("a line of the log", true, || may_write::<M>(kept, level, line)) {
         return;
     }
     let clean = NOW.with(|now| now.secret.as_deref().and_then(|secret| without(line, secret)));
@@ -95,7 +95,7 @@ unsafe extern "C" fn write<M: Module>(log: *mut ngx_log_t, level: usize, line: *
     unsafe { pass_on(&mut kept.log, log.log_level, level, clean.as_deref().unwrap_or(line)) };
 }
 
-fn may_write<M: Module>(kept: &Kept, level: usize) -> bool {
+fn may_write<M: Module>(kept: &Kept, level: usize, line: &[u8]) -> bool {
     let counts = level == NGX_LOG_ERR as usize || level == NGX_LOG_WARN as usize;
     if !counts || NOW.with(|now| now.own) {
         return true;
@@ -104,7 +104,7 @@ fn may_write<M: Module>(kept: &Kept, level: usize) -> bool {
     let data = unsafe { (*kept.connection).data };
     // SAFETY: a line is written in a callback of nginx's.
     match unsafe { session::enrolled::<M>(data.cast()) } {
-        Some(mut session) => M::may_log(&mut session),
+        Some(mut session) => M::may_log(&mut session, line),
         None => true,
     }
 }

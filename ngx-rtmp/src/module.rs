@@ -88,7 +88,7 @@ pub trait Connections: Types {
     /// The connection is gone.
     fn on_disconnect(session: &mut Session<'_, Self>);
     /// nginx-rtmp is about to log an error of a client's connection. Returns whether it may.
-    fn may_log(session: &mut Session<'_, Self>) -> bool;
+    fn may_log(session: &mut Session<'_, Self>, line: &[u8]) -> bool;
     /// The session's timer went off.
     fn on_timer(session: &mut Session<'_, Self>);
     /// The other end was told that the stream ends, and reads that before the connection is closed.
