@@ -15,7 +15,7 @@ mod refusal;
 mod secrets;
 pub mod spread;
 
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 use ngx_rtmp::{local, log::Level};
 use weir_model::{
@@ -207,9 +207,9 @@ pub fn close_if_drained(session: &mut Session, draining_ms: u64) {
     }
 }
 
-/// Orders the publishers of a key to be closed, in whichever worker. Returns how many there are.
-pub fn drop_publishers(runtime: &Rc<Runtime>, key: KeyId) -> usize {
-    let ordered = runtime.zone.lock(process::pid()).order_close_key(key);
+/// Orders the publishers of these keys to be closed, in whichever worker. Returns how many there are.
+pub fn drop_publishers(runtime: &Rc<Runtime>, keys: &HashSet<KeyId>) -> usize {
+    let ordered = runtime.zone.lock(process::pid()).order_close_keys(keys);
     worker::follow_orders(runtime);
     ordered
 }

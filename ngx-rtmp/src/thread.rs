@@ -159,3 +159,21 @@ unsafe extern "C" fn alone_in_event_loop(event: *mut ngx_event_t) {
         }
     });
 }
+
+/// Starts a thread for work that may never come back: a worker that ends waits for the threads of its pools
+/// (ngx_thread_pool_destroy), and not for this one. Returns whether it runs.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
+    // SAFETY: two sets of signals on the stack. Signals are for nginx's event loop: the thread has all of them blocked, as those
+    // of a pool have (ngx_thread_pool_cycle).
+    unsafe {
+        let (mut all, mut before): (libc::sigset_t, libc::sigset_t) =
+            (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigfillset(&raw mut all);
+        if libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) != 0 {
+            return false;
+        }
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        spawned.is_ok()
+    }
+}

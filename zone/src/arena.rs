@@ -107,10 +107,36 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.root.orders.fetch_add(1, Relaxed);
     }
 
+    /// How many blocks, from the first on, may hold something.
+    pub(crate) fn touched(&self) -> usize {
+        self.zone.root.touched.load(Relaxed) as usize
+    }
+
     /// Every record with its place.
     pub(crate) fn records(&self, kind: BlockKind) -> impl Iterator<Item = (Index, &Block)> {
-        let touched = self.zone.root.touched.load(Relaxed) as usize;
-        (0..).zip(self.zone.blocks).take(touched).filter(move |(_, block)| block.kind() == kind)
+        (0..).zip(self.zone.blocks).take(self.touched()).filter(move |(_, block)| block.kind() == kind)
+    }
+
+    /// The records of some blocks, with their places.
+    pub(crate) fn records_from(
+        &self,
+        kind: BlockKind,
+        from: usize,
+        to: usize,
+    ) -> impl Iterator<Item = (Index, &Block)> {
+        let end = to.min(self.touched()).min(self.zone.blocks.len());
+        let blocks = self.zone.blocks.get(from..end).unwrap_or_default();
+        (from as Index..).zip(blocks).filter(move |(_, block)| block.kind() == kind)
+    }
+
+    /// How many blocks a record takes.
+    pub(crate) fn blocks_of(&self, record: &Block) -> usize {
+        let mut tail = record.tail();
+        for blocks in 1..=self.zone.blocks.len() {
+            let Some(block) = tail.and_then(|at| self.zone.block(at)) else { return blocks };
+            tail = block.tail();
+        }
+        1
     }
 
     /// The records of one hash chain. A chain that was damaged into a ring ends all the same.

@@ -1,6 +1,5 @@
 //! Stream keys in the zone: a record a secret, found by its digest.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::{Digest, KeyId, Network, ServerAddr, StreamKey, Timestamp, server::MAX_SERVER_LEN};
@@ -10,6 +9,7 @@ use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 
 pub(crate) mod list;
+pub(crate) mod plan;
 
 const DIGEST: usize = 2;
 const ID: usize = 6;
@@ -19,6 +19,9 @@ const SHAPE: usize = 9;
 const NETWORK_BYTES: usize = 18;
 /// The bit of `SHAPE` that says: the text ends with the address of a `server` block.
 const LIMITED: u64 = 1 << 33;
+
+/// Where a record's word `SHAPE` tells its stage.
+const STAGE_FROM: u32 = 36;
 
 /// How far a key has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,39 +93,6 @@ impl KeyRecord {
     }
 }
 
-/// How the keys of the zone become those of a state file.
-pub(crate) struct KeyPlan {
-    missing: BTreeMap<[u8; 32], KeyRecord>,
-    stale: Vec<Stale>,
-}
-
-struct Stale {
-    at: Index,
-    hash: u64,
-    id: KeyId,
-    blocks: usize,
-}
-
-impl KeyPlan {
-    /// Blocks that the stale records give back.
-    pub(crate) fn freed(&self) -> usize {
-        self.stale.iter().map(|stale| stale.blocks).sum()
-    }
-
-    /// Blocks that the missing records take.
-    pub(crate) fn needed(&self) -> usize {
-        self.missing.values().map(|record| BlockKind::Key.blocks_for(record.text().len())).sum()
-    }
-
-    /// The ids of the keys of the zone that are not among `wanted`.
-    pub(crate) fn gone(&self, wanted: &[StreamKey]) -> Vec<KeyId> {
-        let wanted: HashSet<KeyId> = wanted.iter().map(|key| key.id).collect();
-        let gone: BTreeSet<KeyId> =
-            self.stale.iter().map(|stale| stale.id).filter(|id| !wanted.contains(id)).collect();
-        gone.into_iter().collect()
-    }
-}
-
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Adds a secret.
     pub fn insert_key(&self, key: &KeyRecord) -> Result<(), ZoneFull> {
@@ -135,10 +105,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             block.set(ID, key.id.0);
             block.set(CREATED, key.created_at.as_millis());
             block.set(EXPIRES, key.expires_at.map_or(0, Timestamp::as_millis));
-            let lengths = [key.app.len(), key.stream.len(), key.note.len(), key.publish_from.len()];
-            let shape = lengths.iter().rev().fold(0, |shape, len| shape << 8 | (*len as u64 & 0xff));
-            let limited = if key.server.is_some() { LIMITED } else { 0 };
-            block.set(SHAPE, shape | u64::from(!key.current) << 32 | limited);
+            block.set(SHAPE, shape_of(key));
             set_stage(block, key.stage);
         })?;
         Ok(())
@@ -225,38 +192,6 @@ impl<M: Mutex> Locked<'_, '_, M> {
         ids
     }
 
-    /// What to change so that the valid keys are those of a state file. What was revoked here stays revoked; what
-    /// is right already is not touched.
-    pub(crate) fn plan_keys(&self, wanted: &[StreamKey]) -> KeyPlan {
-        let revoked: HashSet<KeyId> = self.revoked_keys().into_iter().collect();
-        let wanted = wanted.iter().filter(|key| !revoked.contains(&key.id));
-        let mut missing: BTreeMap<[u8; 32], KeyRecord> = wanted
-            .flat_map(|key| KeyRecord::of(key, Stage::Valid))
-            .map(|record| (*record.digest.bytes(), record))
-            .collect();
-        let mut stale = Vec::new();
-        for (at, block) in self.records(BlockKind::Key).filter(|(_, block)| stage(block) == Stage::Valid) {
-            let here = self.read_key(block);
-            if missing.get(here.digest.bytes()) == Some(&here) {
-                missing.remove(here.digest.bytes());
-            } else {
-                let blocks = BlockKind::Key.blocks_for(here.text().len());
-                stale.push(Stale { at, hash: key_hash(block), id: here.id, blocks });
-            }
-        }
-        KeyPlan { missing, stale }
-    }
-
-    /// Removes what a plan wants gone.
-    pub(crate) fn remove_stale_keys(&self, plan: &KeyPlan) {
-        plan.stale.iter().for_each(|stale| self.remove(stale.hash, stale.at));
-    }
-
-    /// Adds what a plan misses.
-    pub(crate) fn apply_keys(&self, plan: KeyPlan) -> Result<(), ZoneFull> {
-        plan.missing.values().try_for_each(|record| self.insert_key(record))
-    }
-
     /// Removes secrets before a rotation whose overlap is over.
     pub fn forget_ended_secrets(&self, now: Timestamp) {
         self.remove_keys(|block| {
@@ -312,6 +247,14 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
+/// The word `SHAPE` of a record, below its stage.
+fn shape_of(key: &KeyRecord) -> u64 {
+    let lengths = [key.app.len(), key.stream.len(), key.note.len(), key.publish_from.len()];
+    let shape = lengths.iter().rev().fold(0, |shape, len| shape << 8 | (*len as u64 & 0xff));
+    let limited = if key.server.is_some() { LIMITED } else { 0 };
+    shape | u64::from(!key.current) << 32 | limited
+}
+
 pub(crate) fn key_hash(block: &Block) -> u64 {
     block.word(DIGEST)
 }
@@ -333,7 +276,7 @@ fn is_current(block: &Block) -> bool {
 }
 
 fn stage(block: &Block) -> Stage {
-    match block.word(SHAPE) >> 36 & 0xf {
+    match block.word(SHAPE) >> STAGE_FROM & 0xf {
         0 => Stage::Valid,
         1 => Stage::Pending { pid: (block.word(SHAPE) >> 40) as u32 },
         _ => Stage::Revoked,

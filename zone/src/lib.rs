@@ -71,7 +71,7 @@ pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
 pub use refusals::{GUARD_REASONS, PUBLISH_REASONS};
-pub use state::{Misfit, Shown};
+pub use state::{Adoption, Misfit, Shown};
 pub use streams::{Claim, LiveStream, MAX_FOLDERS, NewStream, Rates, StreamId, StreamRow};
 pub use throttle::Summary;
 pub use workers::{Door, MAX_DOORS, WorkerFacts, WorkerId};

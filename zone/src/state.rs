@@ -10,8 +10,7 @@ use weir_model::{Digest, KeyId, StreamKey, Timestamp, target::Target};
 use crate::arena::{Locked, Mutex, Zone};
 use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
-use crate::keys::KeyPlan;
-use crate::targets::TargetPlan;
+use crate::keys::plan::KeyPlan;
 
 /// Keys and targets of a state file have no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +40,46 @@ pub struct Shown {
     pub generation: u64,
     /// What the file system says of it: another file has another stamp.
     pub stamp: u64,
+}
+
+/// How many records are looked at or changed in one step: about a millisecond.
+const AT_ONCE: usize = 1000;
+
+/// A state file on its way into the zone.
+pub struct Adoption {
+    keys: KeyPlan,
+    targets: Vec<Target>,
+    shown: Shown,
+    step: Step,
+}
+
+enum Step {
+    Compare,
+    Remove,
+    Add {
+        /// The room of targets that the state file does not have is needed for keys.
+        needs_room: bool,
+    },
+}
+
+impl Adoption {
+    /// Of which nothing is done yet. Takes a while where there are many keys, and needs no zone: for a thread.
+    #[must_use]
+    pub fn new(keys: &[StreamKey], targets: Vec<Target>, shown: Shown) -> Adoption {
+        Adoption { keys: KeyPlan::new(keys), targets, shown, step: Step::Compare }
+    }
+
+    /// The state file that it shows.
+    #[must_use]
+    pub fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// Keys and targets.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.keys.len(), self.targets.len())
+    }
 }
 
 impl<M: Mutex> Zone<'_, M> {
@@ -127,39 +166,81 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// revoked; what is right already is not touched, so that it opens its stream even if the caller dies here.
     /// Returns the ids of the keys that are gone.
     pub fn adopt(&self, keys: &[StreamKey], targets: &[Target], shown: &Shown) -> Result<Vec<KeyId>, Misfit> {
-        let (of_keys, of_targets) = self.plan(keys, targets)?;
-        let full = |ZoneFull| Misfit::Targets { keys: keys.len(), targets: targets.len() };
-        // Whoever dies in between leaves a zone that shows no file.
-        self.show_nothing();
-        let gone = of_keys.gone(keys);
-        self.remove_stale_keys(&of_keys);
-        self.remove_stale_targets(&of_targets);
-        self.apply_keys(of_keys).map_err(full)?;
-        self.apply_targets(of_targets).map_err(full)?;
-        self.set_shown(shown);
-        Ok(gone)
+        let mut adoption = Adoption::new(keys, targets.to_vec(), *shown);
+        loop {
+            if let Some(outcome) = self.adopt_some(&mut adoption) {
+                return outcome;
+            }
+        }
+    }
+
+    /// As [`Locked::adopt`], one step of it: `None` where others follow. The lock may be given back between two steps; that
+    /// of the file may not.
+    pub fn adopt_some(&self, adoption: &mut Adoption) -> Option<Result<Vec<KeyId>, Misfit>> {
+        let (keys, targets) = (adoption.keys.len(), adoption.targets.len());
+        let full = |ZoneFull| Misfit::Targets { keys, targets };
+        match adoption.step {
+            Step::Compare => match self.fits(adoption)? {
+                Err(misfit) => return Some(Err(misfit)),
+                Ok(()) => {
+                    // Whoever dies in between leaves a zone that shows no file.
+                    self.show_nothing();
+                    adoption.step = Step::Remove;
+                }
+            },
+            Step::Remove => {
+                if self.remove_stale_keys(&mut adoption.keys, AT_ONCE) {
+                    adoption.step = Step::Add { needs_room: false };
+                }
+            }
+            Step::Add { needs_room } => {
+                let is_last = adoption.keys.left() <= AT_ONCE;
+                // A target that is changed is never seen to be gone, unless its room is needed.
+                let plan = (is_last || needs_room).then(|| self.plan_targets(&adoption.targets));
+                if let Some(plan) = &plan {
+                    self.remove_stale_targets(plan);
+                }
+                match (self.add_missing_keys(&mut adoption.keys, AT_ONCE), plan.filter(|_| is_last)) {
+                    (Err(error), _) if is_last || needs_room => return Some(Err(full(error))),
+                    (Err(_), _) => adoption.step = Step::Add { needs_room: true },
+                    (Ok(()), None) => {}
+                    (Ok(()), Some(plan)) => {
+                        return Some(self.apply_targets(plan).map_err(full).map(|()| {
+                            self.set_shown(&adoption.shown);
+                            adoption.keys.gone()
+                        }));
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Whether [`Locked::adopt`] would find room.
     pub fn check_fit(&self, keys: &[StreamKey], targets: &[Target]) -> Result<(), Misfit> {
-        self.plan(keys, targets).map(|_| ())
+        let nothing = Shown { content: Digest::from_bytes([0; 32]), generation: 0, stamp: 0 };
+        let mut adoption = Adoption::new(keys, targets.to_vec(), nothing);
+        loop {
+            if let Some(outcome) = self.fits(&mut adoption) {
+                return outcome;
+            }
+        }
     }
 
-    fn plan<'t>(
-        &self,
-        keys: &[StreamKey],
-        targets: &'t [Target],
-    ) -> Result<(KeyPlan, TargetPlan<'t>), Misfit> {
-        let (of_keys, of_targets) = (self.plan_keys(keys), self.plan_targets(targets));
+    /// Whether an adoption finds room: one step of the comparison, and `None` where others follow. Changes nothing.
+    pub fn fits(&self, adoption: &mut Adoption) -> Option<Result<(), Misfit>> {
+        if !self.compare_keys(&mut adoption.keys, AT_ONCE) {
+            return None;
+        }
+        let (of_keys, of_targets) = (&adoption.keys, self.plan_targets(&adoption.targets));
+        let (keys, targets) = (of_keys.len(), adoption.targets.len());
         let (used, all) = self.zone.usage();
         let room = (all + of_keys.freed() + of_targets.freed()).checked_sub(used + self.reserve());
-        match room {
-            Some(room) if of_keys.needed() + of_targets.needed() <= room => Ok((of_keys, of_targets)),
-            Some(room) if of_keys.needed() <= room => {
-                Err(Misfit::Targets { keys: keys.len(), targets: targets.len() })
-            }
-            _ => Err(Misfit::Keys { keys: keys.len() }),
-        }
+        Some(match room {
+            Some(room) if of_keys.needed() + of_targets.needed() <= room => Ok(()),
+            Some(room) if of_keys.needed() <= room => Err(Misfit::Targets { keys, targets }),
+            _ => Err(Misfit::Keys { keys }),
+        })
     }
 
     /// No revoked key is in the state file any more, as far as the zone knows.

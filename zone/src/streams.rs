@@ -1,6 +1,6 @@
 //! Live streams: a row a publisher, claimed before nginx-rtmp sees the publish and released when it closes.
 
-use std::{fmt, sync::atomic::Ordering::Relaxed};
+use std::{collections::HashSet, fmt, sync::atomic::Ordering::Relaxed};
 
 use serde_json::json;
 use weir_model::{
@@ -333,12 +333,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         row.is_some()
     }
 
-    /// Orders the workers of all streams that a key opened to close the publisher. Returns how many.
-    pub fn order_close_key(&self, id: KeyId) -> usize {
-        let wanted = credential_words(Credential::Key(id));
-        let rows = self.records(BlockKind::Stream);
-        let own = rows.filter(|(_, row)| (row.word(SHAPE) >> CREDENTIAL_FROM, row.word(KEY)) == wanted);
-        let ordered = own.map(|(_, row)| row.set(ORDER, row.word(ORDER) | CLOSE)).count();
+    /// Orders the workers of all streams that one of these keys opened to close the publisher. Returns how many.
+    pub fn order_close_keys(&self, ids: &HashSet<KeyId>) -> usize {
+        let is_wanted = |row: &&Block| matches!(credential(row), Credential::Key(id) if ids.contains(&id));
+        let rows = self.records(BlockKind::Stream).map(|(_, row)| row).filter(is_wanted);
+        let ordered = rows.map(|row| row.set(ORDER, row.word(ORDER) | CLOSE)).count();
         if ordered > 0 {
             self.order();
         }

@@ -102,7 +102,7 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
 pub(super) fn revoke(call: &Call<'_>, id: &str) -> Answer {
     let key = find(call, id)?.id;
     call.runtime.zone.lock(process::pid()).revoke_key(key);
-    let dropped = hooks::drop_publishers(&call.runtime, key);
+    let dropped = hooks::drop_publishers(&call.runtime, &[key].into());
     Ok(state::persist(&call.runtime, Change::RevokeKey(key), move |outcome| {
         let outcome = outcome.map_err(|error| {
             ApiError::not_persisted(format!("the key is revoked until nginx restarts, but {}", error.message))

@@ -9,7 +9,7 @@
 
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -18,12 +18,13 @@ use ngx_rtmp::{
     local,
     log::{self, Level},
     thread,
+    timer::Alarm,
 };
-use weir_model::{KeyId, Timestamp};
-use weir_zone::{Locked, Misfit, Mutex, Zone};
+use weir_model::{KeyId, Timestamp, state_file::State};
+use weir_zone::{Adoption, Locked, Misfit, Mutex, Shown, Zone};
 
 use super::{
-    file::{self, Content, FileError, Owner},
+    file::{self, FileError, Owner},
     folder::{self, FolderError},
 };
 use crate::{
@@ -37,6 +38,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a master waits for a writer when it begins with an empty zone.
 const PATIENCE_AT_START: Duration = Duration::from_secs(5);
+/// How long a worker takes over a file until it looks after its streams, and for how long then.
+const AT_ONCE: Duration = Duration::from_millis(2);
+const PAUSE_MS: usize = 1;
 /// How often one of the workers looks at the file, in milliseconds.
 const LOOK_MS: u64 = 200;
 /// After which time a revocation that is not written is tried again, in milliseconds.
@@ -68,8 +72,20 @@ pub fn check(
     let warnings = folder::check(settings.state_path.as_deref(), user)?;
     if let Some((state, content)) = &settings.state {
         let locked = lock_zone(zone).ok_or(LoadError::Busy)?;
-        if !locked.shows(content) {
-            locked.check_fit(&state.keys, &state.targets)?;
+        let is_shown = locked.shows(content);
+        drop(locked);
+        if is_shown {
+            return Ok(warnings);
+        }
+        let shown = Shown { content: *content, generation: state.generation, stamp: 0 };
+        let mut adoption = Adoption::new(&state.keys, state.targets.clone(), shown);
+        loop {
+            // The workers need it as well.
+            let locked = lock_zone(zone).ok_or(LoadError::Busy)?;
+            if let Some(fits) = locked.fits(&mut adoption) {
+                fits?;
+                break;
+            }
         }
     }
     Ok(warnings)
@@ -114,16 +130,20 @@ fn take_over(zone: &SharedZone, path: &Path, user: Option<Owner>, fresh: bool) -
         return Ok(());
     }
     let Some(content) = file::read(path)? else { return Ok(()) };
-    let Some(locked) = lock_zone(zone) else { return Ok(()) };
-    if locked.shows(&content.shown.content) {
-        locked.set_stamp(content.shown.stamp);
-        return Ok(());
+    let shown = content.shown;
+    let mut adoption = Adoption::new(&content.state.keys, content.state.targets, shown);
+    loop {
+        // The workers need it as well.
+        let Some(locked) = lock_zone(zone) else { return Ok(()) };
+        if locked.shows(&shown.content) {
+            locked.set_stamp(shown.stamp);
+            return Ok(());
+        }
+        if let Some(outcome) = locked.adopt_some(&mut adoption) {
+            locked.order_close_keys(&outcome?.into_iter().collect());
+            return Ok(());
+        }
     }
-    let gone = locked.adopt(&content.state.keys, &content.state.targets, &content.shown)?;
-    gone.iter().for_each(|id| {
-        locked.order_close_key(*id);
-    });
-    Ok(())
 }
 
 fn lock_file(path: &Path, user: Option<Owner>, patience: Duration) -> Result<Option<File>, FileError> {
@@ -171,11 +191,9 @@ pub fn watch(runtime: &Rc<Runtime>) {
     let (path, known) = (path.clone(), runtime.zone.stamp());
     let begun = thread::run_alone(pools::STATE, move || {
         let found = look(&path, known);
-        Box::new(move || {
-            WATCH.with(|watch| watch.looking = false);
-            if let (Some(found), Some(runtime)) = (found, runtime::current()) {
-                follow(&runtime, &path, found);
-            }
+        Box::new(move || match found {
+            Some(found) => follow(found),
+            None => end_following(None),
         })
     });
     if !begun {
@@ -200,8 +218,9 @@ fn watch_revocations(runtime: &Rc<Runtime>) {
 
 /// A file that the zone does not show, with its lock.
 struct Found {
-    content: Result<Content, FileError>,
+    content: Result<Box<Adoption>, FileError>,
     stamp: u64,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -212,46 +231,102 @@ fn look(path: &Path, known: u64) -> Option<Found> {
         return None;
     }
     let lock = file::try_lock(path, None).ok().flatten()?;
-    let content = file::read(path).transpose()?;
-    Some(Found { content, stamp, _lock: lock })
+    let content = file::read(path).transpose()?.map(|content| {
+        let State { keys, targets, .. } = content.state;
+        Box::new(Adoption::new(&keys, targets, content.shown))
+    });
+    Some(Found { content, stamp, path: path.to_owned(), _lock: lock })
 }
 
-/// Back in the event loop.
-fn follow(runtime: &Rc<Runtime>, path: &Path, found: Found) {
+/// The file that is being taken over, and the timer for its next step.
+struct Following {
+    found: Option<Found>,
+    alarm: Option<Alarm>,
+}
+
+local! {
+    static FOLLOWING: Following = Following { found: None, alarm: None };
+}
+
+/// Back in the event loop: a worker with many keys goes on with its streams between two steps.
+fn follow(found: Found) {
+    let Some(runtime) = runtime::current() else { return end_following(None) };
     let locked = runtime.zone.lock(process::pid());
-    if !runtime.zone.is_state_file(path.as_os_str().as_encoded_bytes()) {
-        return;
+    // A reload may have put another one into force.
+    if !runtime.zone.is_state_file(found.path.as_os_str().as_encoded_bytes()) {
+        drop(locked);
+        return end_following(Some(found));
     }
-    let taken = found.content.map_err(LoadError::from).and_then(|content| {
-        if locked.shows(&content.shown.content) {
-            locked.set_stamp(content.shown.stamp);
-            return Ok((Vec::new(), None));
+    let Found { content, stamp, path, _lock } = found;
+    let mut adoption = match content {
+        Ok(adoption) => adoption,
+        Err(error) => {
+            // This file is not looked at again.
+            locked.set_stamp(stamp);
+            drop(locked);
+            not_taken_over(&error.into());
+            return end_following(None);
         }
-        let gone = locked.adopt(&content.state.keys, &content.state.targets, &content.shown)?;
-        Ok((gone, Some((content.state.keys.len(), content.state.targets.len()))))
-    });
-    if taken.is_err() {
-        // This file is not looked at again.
-        locked.set_stamp(found.stamp);
+    };
+    if locked.shows(&adoption.shown().content) {
+        locked.set_stamp(adoption.shown().stamp);
+        drop(locked);
+        return end_following(Some(Found { content: Ok(adoption), stamp, path, _lock }));
+    }
+    let begin = Instant::now();
+    let outcome = loop {
+        let outcome = locked.adopt_some(&mut adoption);
+        if outcome.is_some() || begin.elapsed() >= AT_ONCE {
+            break outcome;
+        }
+    };
+    if let Some(Err(_)) = outcome {
+        locked.set_stamp(stamp);
     }
     drop(locked);
-    match taken {
-        Ok((gone, changed)) => {
-            if let Some((keys, targets)) = changed {
-                let what = format_args!("weir: the state file was replaced: {keys} keys, {targets} targets");
-                log::cycle(Level::Notice, what);
-            }
-            drop_publishers(runtime, &gone);
+    let (keys, targets) = adoption.count();
+    let found = Found { content: Ok(adoption), stamp, path, _lock };
+    match outcome {
+        None => FOLLOWING.with(|following| {
+            following.found = Some(found);
+            following.alarm.get_or_insert_with(|| Alarm::new(go_on)).arm(PAUSE_MS);
+        }),
+        Some(Ok(gone)) => {
+            let what = format_args!("weir: the state file was replaced: {keys} keys, {targets} targets");
+            log::cycle(Level::Notice, what);
+            end_following(Some(found));
+            drop_publishers(&runtime, &gone);
         }
-        Err(error) => {
-            log::cycle(Level::Critical, format_args!("weir: the state file is not taken over: {error}"));
+        Some(Err(error)) => {
+            not_taken_over(&error.into());
+            end_following(Some(found));
         }
     }
+}
+
+/// The timer went off.
+fn go_on() {
+    if let Some(found) = FOLLOWING.with(|following| following.found.take()) {
+        follow(found);
+    }
+}
+
+/// The file may be looked at again. What is left of it goes in a thread: many keys take a while even then.
+fn end_following(found: Option<Found>) {
+    WATCH.with(|watch| watch.looking = false);
+    if let Some(Found { content, _lock, .. }) = found {
+        drop(_lock);
+        pools::discard(content);
+    }
+}
+
+fn not_taken_over(error: &LoadError) {
+    log::cycle(Level::Critical, format_args!("weir: the state file is not taken over: {error}"));
 }
 
 /// Drops those who publish with keys that are gone.
 pub(super) fn drop_publishers(runtime: &Rc<Runtime>, gone: &[KeyId]) {
-    for id in gone {
-        hooks::drop_publishers(runtime, *id);
+    if !gone.is_empty() {
+        hooks::drop_publishers(runtime, &gone.iter().copied().collect());
     }
 }

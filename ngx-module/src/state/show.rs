@@ -12,7 +12,7 @@ use weir_model::{
 use weir_zone::{Locked, Mutex, ZoneFull};
 
 use super::{Done, Outcome, Wanted, Written, load};
-use crate::{process, runtime::Runtime};
+use crate::{pools, process, runtime::Runtime};
 
 /// The zone shows what was written.
 pub(super) fn show(
@@ -62,6 +62,7 @@ pub(super) fn show(
         }
     }
     drop(locked);
+    pools::discard(written.state);
     load::drop_publishers(runtime, &gone);
     outcomes
 }

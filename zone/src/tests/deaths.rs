@@ -8,6 +8,7 @@ use weir_model::{
 };
 
 use super::seen::{Seen, TestZone, look};
+use crate::keys::plan::KeyPlan;
 use crate::{
     KeyRecord, Locked, NewPush, NewStream, Root, Stage, StreamId, WorkerId,
     block::{Block, BlockKind},
@@ -81,9 +82,12 @@ pub(super) fn push(target: u8, stream: StreamId, worker: WorkerId) -> NewPush<'s
 }
 
 pub(super) fn sync_keys(locked: &Locked<'_, '_, &SpinLock>, keys: &[StreamKey]) {
-    let plan = locked.plan_keys(keys);
-    locked.remove_stale_keys(&plan);
-    locked.apply_keys(plan).unwrap();
+    let mut plan = KeyPlan::new(keys);
+    while !locked.compare_keys(&mut plan, 3) {}
+    while !locked.remove_stale_keys(&mut plan, 1) {}
+    while plan.left() > 0 {
+        locked.add_missing_keys(&mut plan, 1).unwrap();
+    }
 }
 
 pub(super) fn sync_targets(locked: &Locked<'_, '_, &SpinLock>, targets: &[Target]) {
