@@ -29,6 +29,12 @@ pub enum Reason {
         /// The application.
         app: String,
     },
+    /// The file system of a folder of an application does not answer.
+    #[error("a file system does not answer: application \"{app}\" writes no files")]
+    DiskSilent {
+        /// The application.
+        app: String,
+    },
 }
 
 impl Reason {
@@ -38,17 +44,19 @@ impl Reason {
     }
 
     /// Returns one reason of each kind, for the documentation's test.
-    pub fn one_of_each() -> [Reason; 4] {
+    pub fn one_of_each() -> [Reason; 5] {
         // A new kind does not compile until it has its place here and below.
         match Reason::StateFile {
             Reason::StuckWorker { .. }
             | Reason::ZoneFull { .. }
             | Reason::StateFile
-            | Reason::DiskFull { .. } => [
+            | Reason::DiskFull { .. }
+            | Reason::DiskSilent { .. } => [
                 Reason::StuckWorker { pid: 27439, ms: 2410 },
                 Reason::ZoneFull { percent: 91 },
                 Reason::StateFile,
                 Reason::DiskFull { app: "live".into() },
+                Reason::DiskSilent { app: "live".into() },
             ],
         }
     }

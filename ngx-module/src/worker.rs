@@ -96,6 +96,7 @@ pub fn tick() {
     push::tick(&runtime);
     event_stream::pump();
     state::load::watch(&runtime);
+    disk::tick();
     let draining_ms = draining_ms();
     if let Some(draining_ms) = draining_ms {
         session::each(|session| hooks::close_if_drained(session, draining_ms));
@@ -118,7 +119,6 @@ pub fn tick() {
             session::each(hooks::spread::spread);
         }
         tidy(&runtime);
-        disk::look();
     }
 }
 

@@ -17,7 +17,8 @@ use super::{
     collections, commands, conf,
     module::Module,
     rtmp_sys::{
-        self, NGX_RTMP_RECORD_OFF, Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
+        self, NGX_RTMP_RECORD_AUDIO, NGX_RTMP_RECORD_KEYFRAMES, NGX_RTMP_RECORD_MANUAL, NGX_RTMP_RECORD_OFF,
+        NGX_RTMP_RECORD_VIDEO, Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
         ngx_rtmp_record_app_conf_t,
     },
 };
@@ -25,44 +26,61 @@ use crate::local;
 
 /// What DASH may need to finish a stream: it copies the last fragment of each track, 10 MB at most
 /// (NGX_RTMP_DASH_MAX_MDAT), and goes round for ever where the copy falls short.
-const DASH_FINISHES: u64 = 24 << 20;
+pub const DASH_FINISHES: u64 = 24 << 20;
 
 /// An application that writes files.
 struct Writer {
     facts: Facts,
     /// Whose application it is: compared and never looked behind.
     settings: *const (),
-    /// When a frame last had the disk looked at.
-    looked_ms: u64,
     /// `hls` and `dash`, where they are on.
     flags: Vec<*mut ngx_flag_t>,
-    /// `dash` alone, with its folder.
-    dash: Option<(*mut ngx_flag_t, PathBuf)>,
-    recorders: Vec<*mut ngx_rtmp_record_app_conf_t>,
-    stopped: bool,
+    /// `dash` alone.
+    dash: Option<*mut ngx_flag_t>,
+    /// The last fragments of DASH would not fit.
+    leaves_dash: bool,
+    /// Each with its flags as they were configured.
+    recorders: Vec<(*mut ngx_rtmp_record_app_conf_t, usize)>,
+    stopped: Option<Stop>,
+}
+
+/// How an application stops writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It has too little room: it finishes its files.
+    Full,
+    /// A file system does not answer: it leaves its files as they are.
+    Silent,
 }
 
 /// What is known of an application that writes files.
 #[derive(Debug, Clone)]
 pub struct Facts {
+    /// Its place among the applications that write.
+    pub place: usize,
     /// Its name.
     pub app: String,
     /// Its folders.
     pub paths: Vec<PathBuf>,
+    /// That of DASH, one of them.
+    pub dash: Option<PathBuf>,
     /// What the module asks of its disks, in bytes, where the configuration says it.
     pub min_free: Option<u64>,
 }
 
 #[derive(Default)]
 struct Writers {
+    /// Which configuration's they are.
+    number: u64,
     all: Vec<Writer>,
+    /// Those that have too little room.
     stopped: usize,
     /// Calls of [`with_writers`] that are under way.
     depth: usize,
 }
 
 local! {
-    static WRITERS: Writers = Writers { all: Vec::new(), stopped: 0, depth: 0 };
+    static WRITERS: Writers = Writers { number: 0, all: Vec::new(), stopped: 0, depth: 0 };
 }
 
 /// Finds the applications that write, in the configuration that is about to run.
@@ -80,8 +98,12 @@ pub(super) fn find<M: Module>() {
         apps.filter_map(|app| unsafe { writer::<M>(&rtmp, &**app) }).collect()
     });
     // In a single process, what an earlier configuration stopped goes on.
-    stop(|_, _| false);
-    WRITERS.with(|writers| *writers = Writers { all: found.unwrap_or_default(), stopped: 0, depth: 0 });
+    stop(|_, _| None);
+    let mut all: Vec<Writer> = found.unwrap_or_default();
+    for (place, writer) in all.iter_mut().enumerate() {
+        writer.facts.place = place;
+    }
+    WRITERS.with(|writers| *writers = Writers { number: writers.number + 1, all, stopped: 0, depth: 0 });
 }
 
 /// # Safety
@@ -94,16 +116,18 @@ unsafe fn writer<M: Module>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Opti
         let Watch::For { min_free } = M::watch_files(settings) else { return None };
         let mut writer = Writer {
             facts: Facts {
+                place: 0,
                 app: conf::text(&app.name).unwrap_or("?").to_owned(),
                 paths: Vec::new(),
+                dash: None,
                 min_free,
             },
             settings: ptr::from_ref(settings).cast(),
-            looked_ms: 0,
             flags: Vec::new(),
             dash: None,
             recorders: Vec::new(),
-            stopped: false,
+            leaves_dash: true,
+            stopped: None,
         };
         let (hls, dash) = (rtmp.ngx_rtmp_hls_module, rtmp.ngx_rtmp_dash_module);
         for (module, flag, path) in [(hls, "hls", "hls_path"), (dash, "dash", "dash_path")] {
@@ -115,7 +139,8 @@ unsafe fn writer<M: Module>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Opti
             {
                 writer.flags.push(flag);
                 if ptr::eq(module, dash) {
-                    writer.dash = Some((flag, PathBuf::from(path)));
+                    writer.dash = Some(flag);
+                    writer.facts.dash = Some(PathBuf::from(path));
                 }
                 writer.facts.paths.push(PathBuf::from(path));
             }
@@ -127,7 +152,7 @@ unsafe fn writer<M: Module>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Opti
             .flat_map(|record| collections::array::<*mut ngx_rtmp_record_app_conf_t>(&record.rec))
         {
             if (**recorder).flags & NGX_RTMP_RECORD_OFF as usize == 0 {
-                writer.recorders.push(*recorder);
+                writer.recorders.push((*recorder, (**recorder).flags));
                 writer.facts.paths.extend(conf::text(&(**recorder).path).map(PathBuf::from));
             }
         }
@@ -159,38 +184,35 @@ pub fn writers() -> Vec<Facts> {
     WRITERS.with(|writers| writers.all.iter().map(|writer| writer.facts.clone()).collect())
 }
 
-/// An application that goes on writing where too little is free. Asked with each frame that it is about to
-/// write, and looked at once a millisecond: nginx-rtmp waits for that disk too, in a moment.
-pub fn short_of_space<A>(
-    settings: &A,
-    now_ms: u64,
-    is_short: impl Fn(Space, Option<u64>) -> bool,
-) -> Option<Facts> {
+/// Which configuration's applications these are.
+#[must_use]
+pub fn number() -> u64 {
+    WRITERS.with(|writers| writers.number)
+}
+
+/// The place of the application with these settings, if it writes and has not stopped. Asked with each frame that it is about to
+/// write.
+#[must_use]
+pub fn writing<A>(settings: &A) -> Option<usize> {
+    let settings = ptr::from_ref(settings).cast();
     WRITERS.with(|writers| {
-        let mut all = writers.all.iter_mut();
-        let writer = all.find(|writer| ptr::eq(writer.settings, ptr::from_ref(settings).cast()))?;
-        if writer.stopped || writer.looked_ms == now_ms {
-            return None;
-        }
-        writer.looked_ms = now_ms;
-        let mut spaces = writer.facts.paths.iter().filter_map(|path| space(path));
-        let min_free = writer.facts.min_free;
-        spaces.any(|space| is_short(space, min_free)).then(|| writer.facts.clone())
+        let place = writers.all.iter().position(|writer| ptr::eq(writer.settings, settings))?;
+        writers.all[place].stopped.is_none().then_some(place)
     })
 }
 
-/// The applications that have stopped writing.
+/// The applications that have stopped writing, and how.
 #[must_use]
-pub fn stopped() -> Vec<Facts> {
+pub fn stopped() -> Vec<(Facts, Stop)> {
     let stopped = |writers: &mut Writers| {
-        writers.all.iter().filter(|writer| writer.stopped).map(|writer| writer.facts.clone()).collect()
+        writers.all.iter().filter_map(|writer| Some((writer.facts.clone(), writer.stopped?))).collect()
     };
     WRITERS.with(stopped)
 }
 
-/// Stops the applications for which `wanted` says so, given whether they are stopped now, and lets the others
-/// go on. Returns those that changed, with what they do now.
-pub fn stop(wanted: impl Fn(&Facts, bool) -> bool) -> Vec<(Facts, bool)> {
+/// Stops the applications for which `wanted` says how, given how they are stopped now, and lets the others go on. Returns
+/// those that changed.
+pub fn stop(wanted: impl Fn(&Facts, Option<Stop>) -> Option<Stop>) -> Vec<(Facts, Option<Stop>)> {
     WRITERS.with(|writers| {
         let mut changed = Vec::new();
         for writer in &mut writers.all {
@@ -201,19 +223,36 @@ pub fn stop(wanted: impl Fn(&Facts, bool) -> bool) -> Vec<(Facts, bool)> {
                 changed.push((writer.facts.clone(), stop));
             }
         }
-        writers.stopped = writers.all.iter().filter(|writer| writer.stopped).count();
+        writers.stopped = writers.all.iter().filter(|writer| writer.stopped == Some(Stop::Full)).count();
         changed
     })
 }
 
+/// Notes for which applications the last fragments of DASH would not fit ([`DASH_FINISHES`]).
+pub fn leave_dash(wanted: impl Fn(&Facts) -> bool) {
+    WRITERS.with(|writers| {
+        for writer in writers.all.iter_mut().filter(|writer| writer.dash.is_some()) {
+            writer.leaves_dash = wanted(&writer.facts);
+        }
+    });
+}
+
 impl Writer {
-    fn apply(&self, stop: bool) {
-        self.set_flags(!stop);
-        for recorder in &self.recorders {
+    fn apply(&self, stop: Option<Stop>) {
+        self.set_flags(stop.is_none());
+        for (recorder, configured) in &self.recorders {
+            // A recorder that is off closes its file. Where the file system does not answer, that would never end: one that
+            // records neither audio nor video, and is not to begin by itself, leaves its file as it is (ngx_rtmp_record_node_av).
+            let (add, take) = match stop {
+                None => (0, 0),
+                Some(Stop::Full) => (NGX_RTMP_RECORD_OFF, 0),
+                Some(Stop::Silent) => (
+                    NGX_RTMP_RECORD_MANUAL,
+                    NGX_RTMP_RECORD_AUDIO | NGX_RTMP_RECORD_VIDEO | NGX_RTMP_RECORD_KEYFRAMES,
+                ),
+            };
             // SAFETY: settings of the running configuration, touched by this thread alone.
-            let flags = unsafe { &mut (**recorder).flags };
-            *flags = *flags & !(NGX_RTMP_RECORD_OFF as usize)
-                | if stop { NGX_RTMP_RECORD_OFF as usize } else { 0 };
+            unsafe { (**recorder).flags = configured & !(take as usize) | add as usize };
         }
     }
 
@@ -226,11 +265,9 @@ impl Writer {
 
     /// Where the last fragments would not fit, DASH is left as it is: with its files open.
     fn leave_dash(&self) {
-        if let Some((flag, folder)) = &self.dash
-            && space(folder).is_none_or(|space| space.free < DASH_FINISHES)
-        {
+        if let Some(flag) = self.dash.filter(|_| self.leaves_dash) {
             // SAFETY: as in `apply`.
-            unsafe { **flag = 0 };
+            unsafe { *flag = 0 };
         }
     }
 }
@@ -244,7 +281,8 @@ pub(super) enum Act {
     End,
 }
 
-/// Begins or ends a stream: HLS and DASH make and close their files for it, even where they have stopped.
+/// Begins or ends a stream: HLS and DASH make and close their files for it, even where they have stopped for want of room. A
+/// file system that does not answer is left alone.
 pub(super) fn with_writers<R>(act: Act, call: impl FnOnce() -> R) -> R {
     if WRITERS.with(|writers| writers.stopped == 0) {
         return call();
@@ -252,7 +290,7 @@ pub(super) fn with_writers<R>(act: Act, call: impl FnOnce() -> R) -> R {
     let set = |on: bool| {
         WRITERS.with(|writers| {
             writers.depth = if on { writers.depth + 1 } else { writers.depth.saturating_sub(1) };
-            for writer in writers.all.iter().filter(|writer| writer.stopped) {
+            for writer in writers.all.iter().filter(|writer| writer.stopped == Some(Stop::Full)) {
                 writer.set_flags(writers.depth > 0);
                 if act == Act::End {
                     writer.leave_dash();
@@ -287,7 +325,7 @@ pub struct Space {
     pub total: u64,
 }
 
-/// The file system where a folder is, or will be. May block: for a thread.
+/// The file system where a folder is, or will be. Blocks as long as it does not answer: for a thread.
 #[must_use]
 pub fn space(folder: &Path) -> Option<Space> {
     let there = folder.ancestors().find(|path| path.exists())?;

@@ -1,10 +1,32 @@
 //! How much of a file system stays free of what nginx-rtmp writes.
 
+mod gauge;
+
+pub use gauge::{Gauge, PATIENCE_MS};
+
 /// `weir_min_free` on a large file system, in bytes, when the configuration does not say.
 pub const DEFAULT_MIN_FREE: u64 = 64 << 20;
 
 /// On a smaller one, the default is one part of this many.
 const SHARE: u64 = 8;
+
+/// What others write at most to a file system, in bytes per millisecond: it is asked again before it can be full.
+const FILLS: u64 = 1 << 20;
+
+/// The longest time between two looks, in milliseconds.
+const LONGEST_MS: u64 = 1000;
+
+/// The time between two looks at a file system that has too little room, in milliseconds.
+const STOPPED_MS: u64 = 200;
+
+/// Why nothing is written to a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It has too little room.
+    Full,
+    /// It does not answer.
+    Silent,
+}
 
 /// A file system's free space and its size, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +51,13 @@ impl Space {
         let required = self.required(min_free);
         self.free < if stopped { required.saturating_add(required / 16) } else { required }
     }
+
+    /// Returns the time until the next look, in milliseconds: the less room there is, the sooner.
+    #[must_use]
+    pub fn next_look_ms(&self, min_free: Option<u64>, stopped: bool) -> u64 {
+        let room = self.free.saturating_sub(self.required(min_free));
+        if stopped { STOPPED_MS } else { (room / FILLS).clamp(1, LONGEST_MS) }
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +72,15 @@ mod tests {
             let space = Space { free: 0, total: total * MIB };
             assert_eq!(space.required(None), required * MIB, "{total} MiB");
             assert_eq!(space.required(Some(100 * MIB)), 100 * MIB, "what the admin says holds");
+        }
+    }
+
+    #[test]
+    fn the_less_room_the_sooner_the_next_look() {
+        for (free, ms) in [(100_000, 1000), (564, 500), (128, 64), (72, 8), (64, 1), (0, 1)] {
+            let space = Space { free: free * MIB, total: 100_000 * MIB };
+            assert_eq!(space.next_look_ms(None, false), ms, "{free} MiB");
+            assert_eq!(space.next_look_ms(None, true), 200);
         }
     }
 

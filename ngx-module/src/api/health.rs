@@ -1,6 +1,6 @@
 //! `GET /v1/health`: whether the workers come round and the zone has room.
 
-use ngx_rtmp::disk;
+use ngx_rtmp::disk::{self, Stop};
 use serde_json::json;
 use weir_model::health::Reason;
 
@@ -18,7 +18,10 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
     if !zone.is_state_written() {
         reasons.push(Reason::StateFile);
     }
-    reasons.extend(disk::stopped().iter().map(|writer| Reason::DiskFull { app: writer.app.clone() }));
+    reasons.extend(disk::stopped().into_iter().map(|(writer, why)| match why {
+        Stop::Full => Reason::DiskFull { app: writer.app },
+        Stop::Silent => Reason::DiskSilent { app: writer.app },
+    }));
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
     let zone = json!({ "size": zone.size(), "used": zone.used_bytes() });

@@ -1,10 +1,12 @@
 //! Too little room for HLS, DASH and record: they stop before the disk is full, and go on by themselves; what is live goes on.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Nginx, Player, Publisher, Tmpfs, files, until, until_ok};
+use weir_tests::harness::{Nginx, Player, Publisher, Silent, Tmpfs, files, until, until_ok};
 
 /// Kilobytes of the disk.
 const DISK: usize = 16_384;
@@ -61,7 +63,7 @@ fn stops_and_goes_on(writer: &str) {
         late.send_more(1500);
         assert_eq!(written_of(&disk, &name), [] as [(PathBuf, u64); 0]);
         disk.empty();
-        until("they go on", 10.0, || nginx.log_lines("of application \"live\" go on").len() == round);
+        until("they go on", 10.0, || nginx.log_lines("of application \"live\" resumed").len() == round);
         wait_written(&disk);
         until("the late one is written, too", 15.0, || !written_of(&disk, &name).is_empty());
         assert_eq!(nginx.log_lines("of application \"live\" stopped").len(), round);
@@ -109,7 +111,7 @@ fn stops_at_once(writer: &str) {
     short.close();
     player.wait_video(10);
     disk.empty();
-    nginx.wait_log("of application \"live\" go on");
+    nginx.wait_log("of application \"live\" resumed");
     wait_written(&disk);
     player.wait_video(10);
     assert_eq!(nginx.log_lines("Bad file descriptor"), [""; 0]);
@@ -130,6 +132,46 @@ fn dash_stops_where_a_disk_is_full_at_once() {
 #[test]
 fn record_stops_where_a_disk_is_full_at_once() {
     stops_at_once("record");
+}
+
+/// Its own application goes on without files, too.
+#[test]
+fn a_file_system_that_does_not_answer_stops_the_files_of_its_application_alone() {
+    let disk = Tmpfs::mount(DISK);
+    let folder = disk.path().join("live");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+    let record = format!("record all; record_path {}; record_unique on;", folder.display());
+    let nginx = Config::weir()
+        .with_api()
+        .app("live", &format!("{record} weir_min_free 1m;"))
+        .app("other", "hls on; hls_path @DIR@/other; hls_fragment 1s;")
+        .start();
+    let publish = |path: &str| Publisher::to(nginx.rtmp(), path).start().started();
+    let _publishers = ["live/show", "other/show"].map(publish);
+    let players = ["live/show", "other/show"].map(|path| Player::start(nginx.rtmp(), path));
+    wait_written(&disk);
+    let silent = Silent::over(disk.path());
+    let line = nginx.wait_log("HLS, DASH and record of application \"live\" stopped");
+    assert!(line.contains(&format!("the file system of {} does not answer", folder.display())), "{line}");
+    players.iter().for_each(|player| player.wait_video(60));
+    let _late = publish("live/late");
+    Player::start(nginx.rtmp(), "live/late").wait_video(10);
+    let health = nginx.api().get("/v1/health").expect(200);
+    assert_eq!(
+        health["reasons"],
+        serde_json::json!(["a file system does not answer: application \"live\" writes no files"])
+    );
+    let playlist = || std::fs::read_to_string(nginx.path("other/show.m3u8")).unwrap_or_default();
+    let before = playlist();
+    until("HLS of the other application goes on", 10.0, || playlist() != before);
+    drop(silent);
+    nginx.wait_log("of application \"live\" resumed");
+    wait_written(&disk);
+    until("the late one is recorded, too", 15.0, || !written_of(&disk, "late").is_empty());
+    for player in &players {
+        assert!(player.seen().gap().as_secs_f64() < 2.0, "{:?}", player.seen().gap());
+    }
 }
 
 #[track_caller]
@@ -185,6 +227,6 @@ fn the_default_is_a_share_of_a_small_file_system() {
     assert!(nginx.log().contains("\"weir_min_free\" asks for 8192 KB"), "{line:?}");
     wait_stopped(&disk);
     disk.empty();
-    nginx.wait_log("of application \"live\" go on");
+    nginx.wait_log("of application \"live\" resumed");
     wait_written(&disk);
 }
