@@ -24,7 +24,7 @@ use crate::{
     settings::{Allowed, AppSettings, ApplicationFacts, MainSettings},
     state,
     weir::Weir,
-    zone,
+    zone::{self, SharedZone, View},
 };
 
 /// The CAs of Debian, Fedora and Alpine: read at once, so that no worker reads them later.
@@ -164,12 +164,12 @@ fn warn(cx: &Checked<'_, Weir>) {
 
 /// The zone is mapped. Returns warnings.
 pub fn prepare(
-    memory: Memory,
+    memory: &Memory,
     main: &mut MainSettings,
     fresh: bool,
     user: Option<(u32, u32)>,
 ) -> Result<Vec<String>, String> {
-    let zone = zone::view(memory)?;
+    let zone = zone::open(memory)?;
     if fresh {
         zone.format(this::pid());
     }
@@ -191,9 +191,9 @@ pub fn other_size(bytes: usize) -> String {
 
 /// The configuration takes effect.
 pub fn commit(cx: &mut Start<'_, Weir>) -> Takeover {
-    let zone = cx.zone.take().and_then(|memory| zone::view(memory).ok());
+    let zone = cx.zone.take().and_then(|memory| SharedZone::new(memory).ok());
     if let Some(zone) = &zone {
-        if !take_over(zone, cx) {
+        if !take_over(zone.view(), cx) {
             return Takeover::Refused;
         }
         push::forget_wanted();
@@ -206,7 +206,7 @@ pub fn commit(cx: &mut Start<'_, Weir>) -> Takeover {
 }
 
 /// The zone belongs to the state file of this configuration. Returns whether nginx may go on; it must, once it serves.
-fn take_over(zone: &zone::SharedZone, cx: &mut Start<'_, Weir>) -> bool {
+fn take_over(zone: &View<'_>, cx: &mut Start<'_, Weir>) -> bool {
     let (path, place) = (cx.main().state_path.clone(), cx.main().place.clone());
     let (user, fresh) = (cx.user, cx.fresh);
     let warn = |line: &str| cx.log(Level::Critical, line);

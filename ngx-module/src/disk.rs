@@ -189,7 +189,7 @@ fn tell(app: &str, gauges: &[Arc<Gauge>], stop: Option<Stop>) {
 
 /// Whether this worker speaks for all: each looks for itself, and one line is enough.
 fn is_first(runtime: &Runtime) -> bool {
-    let workers = runtime.zone.lock(process::pid()).workers();
+    let workers = runtime.zone().lock(process::pid()).workers();
     let mut serving = workers.iter().filter(|worker| !worker.draining && process::alive(worker.pid));
     process::draining() || serving.next().is_none_or(|worker| worker.pid == process::pid())
 }

@@ -119,11 +119,11 @@ pub fn on_connect(session: &mut Session) -> bool {
     let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return true };
     if session.is_from_worker() {
         // The socket has a name that others on the machine can find out.
-        let workers = runtime.zone.lock(process::pid()).workers();
+        let workers = runtime.zone().lock(process::pid()).workers();
         return session.peer_pid().is_some_and(|pid| workers.iter().any(|worker| worker.pid == pid));
     }
     if session.is_accepted() {
-        runtime.zone.count_accepted();
+        runtime.zone().count_accepted();
         session.send_at_once(true);
     }
     outgoing::on_connect(session);
@@ -209,7 +209,7 @@ pub fn close_if_drained(session: &mut Session, draining_ms: u64) {
 
 /// Orders the publishers of these keys to be closed, in whichever worker. Returns how many there are.
 pub fn drop_publishers(runtime: &Rc<Runtime>, keys: &HashSet<KeyId>) -> usize {
-    let ordered = runtime.zone.lock(process::pid()).order_close_keys(keys);
+    let ordered = runtime.zone().lock(process::pid()).order_close_keys(keys);
     worker::follow_orders(runtime);
     ordered
 }

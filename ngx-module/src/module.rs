@@ -90,7 +90,7 @@ impl Configuration for Weir {
     }
 
     fn prepare(
-        memory: Memory,
+        memory: &Memory,
         main: &mut MainSettings,
         fresh: bool,
         user: Option<(u32, u32)>,

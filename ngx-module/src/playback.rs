@@ -99,7 +99,7 @@ fn log_refusal(runtime: &Runtime, asked: &Asked<'_>, refused: &Refused) {
         Refused::Closed(_, _, refusal) => *refusal,
     };
     let topic = Topic::Refused(Command::Play, refusal).index();
-    match runtime.zone.lock(process::pid()).refusal(bucket, topic, process::now()) {
+    match runtime.zone().lock(process::pid()).refusal(bucket, topic, process::now()) {
         LogLine::Each => {}
         LogLine::Silent => return,
         LogLine::Summary { unlogged } => hooks::log_summary(&Summary { bucket, reason: topic, unlogged }),

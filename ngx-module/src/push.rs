@@ -34,6 +34,7 @@ use crate::{
     session::last_error,
     session::{self, Session},
     weir::Weir,
+    zone::SharedZone,
 };
 
 /// One stream on its way to one target.
@@ -43,7 +44,8 @@ pub struct Push {
     key: Secret,
     machine: Machine,
     exchange: Exchange,
-    row: Option<(PushId, PushRow<'static>)>,
+    row: Option<PushId>,
+    zone: Rc<SharedZone>,
     addresses: Vec<SocketAddr>,
     /// Of the look-up or connection that is under way, 0 for none.
     ticket: u64,
@@ -77,9 +79,9 @@ local! {
 
 /// Ten times a second: looks whether other targets are wanted, and lets time pass.
 pub fn tick(runtime: &Runtime) {
-    let generation = runtime.zone.targets_generation();
+    let generation = runtime.zone().targets_generation();
     if WANTED.with(|wanted| wanted.generation != Some(generation)) {
-        let targets = runtime.zone.lock(process::pid()).targets();
+        let targets = runtime.zone().lock(process::pid()).targets();
         WANTED.with(|wanted| {
             wanted.targets = targets.into_iter().map(Rc::new).collect();
             wanted.generation = Some(generation);
@@ -109,7 +111,7 @@ pub fn account(session: &mut Session) {
     let Some(state) = session.known_state() else { return };
     for push in &mut state.pushes {
         push.rate.push(process::now(), push.arrived);
-        if let Some((_, row)) = &push.row {
+        if let Some(row) = push.row() {
             row.describe(push.bytes_out, push.rate.bits_per_second());
         }
     }
@@ -276,8 +278,7 @@ impl Push {
             let state = PushState::Off;
             let new = NewPush { target: target.id, stream, app: &app, name, worker, state };
             // In a full zone it is pushed all the same, and not shown.
-            let id = runtime.zone.lock(process::pid()).add_push(&new, process::now()).ok()?;
-            Some((id, runtime.zone.push_row(id)?))
+            runtime.zone().lock(process::pid()).add_push(&new, process::now()).ok()
         });
         let key = target.url.key_for(live(session).map_or("", |live| live.name()));
         Push {
@@ -286,6 +287,7 @@ impl Push {
             machine: Machine::new(process::uptime().as_millis(), process::random()),
             exchange: Exchange::default(),
             row,
+            zone: Rc::clone(&runtime.shared),
             addresses: Vec::new(),
             ticket: 0,
             counter: 0,
@@ -297,6 +299,11 @@ impl Push {
             reconnects: 0,
             leaving: false,
         }
+    }
+
+    /// Its row, until that is another's.
+    fn row(&self) -> Option<PushRow<'_>> {
+        self.zone.view().push_row(self.row?)
     }
 
     /// Lets the machine take a step, and carries out what it says.
@@ -417,12 +424,12 @@ impl Push {
             fields.insert("last_error".to_owned(), json!(error));
             fields.insert("retry_in_ms".to_owned(), json!(retry_in_ms));
         }
-        let zone = runtime.zone.lock(process::pid());
-        if let Some((row, counters)) = &self.row {
-            zone.set_push_state(*row, state, now, retry_at, error.as_deref());
-            for _ in self.reconnects..self.machine.reconnects() {
-                counters.count_reconnect();
-            }
+        let zone = runtime.zone().lock(process::pid());
+        if let Some(row) = self.row {
+            zone.set_push_state(row, state, now, retry_at, error.as_deref());
+        }
+        if let Some(counters) = self.row() {
+            (self.reconnects..self.machine.reconnects()).for_each(|_| counters.count_reconnect());
         }
         self.reconnects = self.machine.reconnects();
         zone.push_event("target.state", &data.to_string(), now);
@@ -432,8 +439,8 @@ impl Push {
 /// The row goes with the push.
 impl Drop for Push {
     fn drop(&mut self) {
-        if let (Some((row, _)), Some(runtime)) = (&self.row, runtime::current()) {
-            runtime.zone.lock(process::pid()).remove_push(*row);
+        if let (Some(row), Some(runtime)) = (self.row, runtime::current()) {
+            runtime.zone().lock(process::pid()).remove_push(row);
         }
     }
 }

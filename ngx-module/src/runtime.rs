@@ -13,13 +13,13 @@ use crate::{
     hooks::publish::Publish,
     process, session,
     settings::{ApplicationFacts, MainSettings},
-    zone::SharedZone,
+    zone::{SharedZone, View},
 };
 
 /// The running configuration, in one process.
 pub struct Runtime {
     /// The memory that all workers share.
-    pub zone: SharedZone,
+    pub shared: Rc<SharedZone>,
     /// The state file, where there is one.
     pub state_path: Option<PathBuf>,
     /// Checks and signs tokens, where `weir_secret` gave the secret.
@@ -57,7 +57,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push:
     file_keys.sort_by(|a, b| file_digest(a).cmp(&file_digest(b)));
     let next = zone.map(|zone| {
         Rc::new(Runtime {
-            zone,
+            shared: Rc::new(zone),
             state_path: settings.state_path.take(),
             signer: settings.signer.take(),
             file_keys,
@@ -104,6 +104,12 @@ pub enum ServerError {
 }
 
 impl Runtime {
+    /// The memory that all workers share.
+    #[must_use]
+    pub fn zone(&self) -> &View<'_> {
+        self.shared.view()
+    }
+
     /// This process's row in the zone.
     pub fn worker(&self) -> Option<WorkerId> {
         self.worker.get().filter(|(pid, _)| *pid == process::pid()).map(|(_, worker)| worker)

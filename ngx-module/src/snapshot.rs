@@ -19,7 +19,7 @@ use crate::{process, runtime::Runtime};
 #[must_use]
 pub fn take(runtime: &Runtime) -> Snapshot {
     let now = process::now();
-    let zone = &runtime.zone;
+    let zone = runtime.zone();
     let workers = workers(runtime);
     let streams = streams(runtime);
     let (guard, refused) = (zone.guard_counts(), zone.refusal_counts());
@@ -66,7 +66,7 @@ pub fn told(runtime: &Runtime, mut streams: Vec<StreamSnapshot>) -> Vec<StreamSn
 #[must_use]
 pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
     let now = process::now();
-    let known = runtime.zone.lock(process::pid()).workers().into_iter();
+    let known = runtime.zone().lock(process::pid()).workers().into_iter();
     let view = |worker: WorkerFacts| WorkerSnapshot {
         pid: worker.pid,
         since: worker.since,
@@ -80,7 +80,7 @@ pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
 #[must_use]
 pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let alive = process::census();
-    let locked = runtime.zone.lock(process::pid());
+    let locked = runtime.zone().lock(process::pid());
     let (streams, players) = (locked.streams(&alive), locked.players(&alive));
     let (made, pushes) = (locked.targets(), locked.pushes(&alive));
     drop(locked);
@@ -107,7 +107,7 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
 /// Every target with its sessions: first those made over the API, then those of the configuration.
 #[must_use]
 pub fn targets(runtime: &Runtime) -> Vec<TargetView> {
-    let made = runtime.zone.lock(process::pid()).targets();
+    let made = runtime.zone().lock(process::pid()).targets();
     with_sessions(runtime, &known(&made, runtime))
 }
 
@@ -119,7 +119,7 @@ pub fn target(runtime: &Runtime, target: &Target) -> TargetView {
 
 fn with_sessions(runtime: &Runtime, targets: &[&Target]) -> Vec<TargetView> {
     let alive = process::census();
-    let locked = runtime.zone.lock(process::pid());
+    let locked = runtime.zone().lock(process::pid());
     let (streams, pushes) = (locked.streams(&alive), locked.pushes(&alive));
     drop(locked);
     let mut sessions = Sessions::new(targets, pushes);

@@ -107,7 +107,7 @@ pub fn persist(
     if runtime.state_path.is_some() {
         return later(Wanted::Change(Box::new(change)), Box::new(answer));
     }
-    let locked = runtime.zone.lock(process::pid());
+    let locked = runtime.zone().lock(process::pid());
     let outcome = confirm(&locked, &change);
     if outcome.is_ok() {
         announce(&locked, &change);
@@ -167,8 +167,8 @@ fn attempt(base: Option<State>) {
         writer.items.iter().map(|item| item.wanted.clone()).collect()
     });
     // What was revoked and could not be written then is written now.
-    let revoked = match runtime.zone.has_unsaved_revocations() {
-        true => runtime.zone.lock(process::pid()).revoked_keys(),
+    let revoked = match runtime.zone().has_unsaved_revocations() {
+        true => runtime.zone().lock(process::pid()).revoked_keys(),
         false => Vec::new(),
     };
     let posted = thread::run_alone(pools::STATE, move || {
@@ -267,18 +267,18 @@ fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &[KeyId], attempt: Attemp
     match attempt {
         Attempt::Locked => return wait_for_lock(&runtime, path),
         Attempt::NeedsBase => {
-            let locked = runtime.zone.lock(process::pid());
+            let locked = runtime.zone().lock(process::pid());
             let (keys, targets) = (locked.keys(), locked.targets());
             drop(locked);
-            return self::attempt(Some(State { generation: runtime.zone.generation(), keys, targets }));
+            return self::attempt(Some(State { generation: runtime.zone().generation(), keys, targets }));
         }
         Attempt::Failed(error) => {
-            runtime.zone.set_state_written(false);
+            runtime.zone().set_state_written(false);
             log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
             refuse(count, &ApiError::not_persisted(error.to_string()));
         }
         Attempt::Written(written) => {
-            runtime.zone.set_state_written(true);
+            runtime.zone().set_state_written(true);
             if let Some(doubt) = &written.doubt {
                 let what = "weir: a change was made, and may be lost if the machine loses power";
                 log::cycle(Level::Warning, format_args!("{what}: {doubt}"));
@@ -313,7 +313,7 @@ fn wait_for_lock(runtime: &Runtime, path: &Path) {
     });
     if over > 0 {
         let error = FileError::Locked(path.to_owned());
-        runtime.zone.set_state_written(false);
+        runtime.zone().set_state_written(false);
         log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
         refuse(over, &ApiError::not_persisted(error.to_string()));
     }
@@ -333,7 +333,7 @@ fn refuse(count: usize, error: &ApiError) {
         writer.items[..count].iter().map(|item| item.wanted.clone()).collect::<Vec<_>>()
     });
     if let Some(runtime) = runtime::current() {
-        let locked = runtime.zone.lock(process::pid());
+        let locked = runtime.zone().lock(process::pid());
         outcomes.iter().for_each(|wanted| take_back(&locked, wanted));
     }
     answer(outcomes.iter().map(|_| Err(error.clone())).collect());

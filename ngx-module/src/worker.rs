@@ -46,12 +46,12 @@ pub fn ensure_started() -> bool {
 
 fn register(runtime: &Runtime) {
     let registered =
-        runtime.zone.lock(process::pid()).register(process::pid(), process::now(), process::alive);
+        runtime.zone().lock(process::pid()).register(process::pid(), process::now(), process::alive);
     match registered {
         Ok(worker) => {
             runtime.set_worker(worker);
             if runtime.auto_push && process::is_worker() {
-                runtime.zone.set_doors(worker, &doors(&runtime.servers));
+                runtime.zone().set_doors(worker, &doors(&runtime.servers));
             }
         }
         // It is tried again with each connection and each second.
@@ -81,7 +81,7 @@ pub fn stop() {
     if let Some(runtime) = runtime::current()
         && let Some(worker) = runtime.worker()
     {
-        runtime.zone.lock(process::pid()).unregister(worker, process::now());
+        runtime.zone().lock(process::pid()).unregister(worker, process::now());
     }
 }
 
@@ -89,7 +89,7 @@ pub fn stop() {
 pub fn tick() {
     let Some(runtime) = runtime::current() else { return };
     if let Some(worker) = runtime.worker() {
-        runtime.zone.heartbeat(worker, process::now(), process::draining());
+        runtime.zone().heartbeat(worker, process::now(), process::draining());
     }
     follow_orders(&runtime);
     hooks::guests::tick();
@@ -134,7 +134,7 @@ fn draining_ms() -> Option<u64> {
 
 /// Closes the publishers that some worker ordered to be closed.
 pub fn follow_orders(runtime: &Rc<Runtime>) {
-    let orders = runtime.zone.orders();
+    let orders = runtime.zone().orders();
     if SEEN.with(|seen| std::mem::replace(&mut seen.orders, orders)) != orders {
         session::each(hooks::close_if_ordered);
     }
@@ -157,7 +157,7 @@ fn account(session: &mut Session) {
 
 fn tidy(runtime: &Rc<Runtime>) {
     let now = process::now();
-    let zone = runtime.zone.lock(process::pid());
+    let zone = runtime.zone().lock(process::pid());
     zone.reclaim(now, process::census());
     zone.forget_ended_secrets(now);
     let summaries = zone.refused_since(now);

@@ -8,9 +8,9 @@ use weir_zone::{Block, Mutex, Plan, Root, Zone};
 use crate::process;
 
 /// The mutex of the zone's slab pool.
-pub struct ZoneMutex(SlabMutex);
+pub struct ZoneMutex<'m>(SlabMutex<'m>);
 
-impl Mutex for ZoneMutex {
+impl Mutex for ZoneMutex<'_> {
     fn lock(&self) {
         self.0.lock();
     }
@@ -25,7 +25,31 @@ impl Mutex for ZoneMutex {
 }
 
 /// The zone as this process sees it.
-pub type SharedZone = Zone<'static, ZoneMutex>;
+pub type View<'m> = Zone<'m, ZoneMutex<'m>>;
+
+self_cell::self_cell!(
+    struct Viewed {
+        owner: Memory,
+        #[covariant]
+        dependent: View,
+    }
+);
+
+/// A zone, which keeps its memory for as long as it is held.
+pub struct SharedZone(Viewed);
+
+impl SharedZone {
+    /// The zone of a configuration.
+    pub fn new(memory: Memory) -> Result<SharedZone, String> {
+        Viewed::try_new(memory, open).map(SharedZone)
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn view(&self) -> &View<'_> {
+        self.0.borrow_dependent()
+    }
+}
 
 /// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which `bytes` are there.
 pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String> {
@@ -39,9 +63,7 @@ pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String>
 }
 
 /// The zone of a configuration as safe types.
-pub fn view(memory: Memory) -> Result<SharedZone, String> {
-    let mutex = ZoneMutex(memory.mutex());
-    let memory: &'static Memory = Box::leak(Box::new(memory));
+pub fn open(memory: &Memory) -> Result<View<'_>, String> {
     let root: &Root = memory.value(0).ok_or("the zone has not been laid out")?;
     if root.version() != Some(weir_zone::VERSION) {
         return Err("the running zone was made by another version of this module: restart nginx".to_owned());
@@ -54,7 +76,7 @@ pub fn view(memory: Memory) -> Result<SharedZone, String> {
         .slice::<AtomicU64>(heads, plan.heads)
         .zip(memory.slice::<Block>(blocks, plan.blocks))
         .ok_or("the zone is too small")?;
-    Ok(Zone::new(root, heads, blocks, mutex))
+    Ok(Zone::new(root, heads, blocks, ZoneMutex(memory.mutex())))
 }
 
 /// Whether a zone of so many bytes has room for anything.

@@ -190,13 +190,14 @@ pub(crate) extern "C" fn commit<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t
                 attempt.succeeded = true;
             }
             let auto_push = !slot.zone.is_null() && interworker::take_over(cycle);
-            let zone = slot.zone.as_ref().and_then(|zone| Memory::of(zone));
+            let zone = slot.zone.as_ref().and_then(|zone| Memory::of_running(zone));
             let has_zone = zone.is_some();
             let (fresh, user) = (slot.fresh, zone::worker_user(slot));
             let takeover = M::commit(&mut Start { cycle, slot, zone, fresh, user, auto_push });
             if takeover == Takeover::Refused {
                 return NGX_ERROR as ngx_int_t;
             }
+            zone::keep::<M>(cycle);
             if has_zone {
                 let slot = &*conf::main_slot::<M>((*cycle).conf_ctx);
                 disk::find::<M>();

@@ -48,7 +48,7 @@ pub trait Configuration: Types {
     /// The zone is mapped; `fresh` says that nobody has used it. `user` and group are those of the workers, `None` when
     /// they stay who the master is. Returns warnings. After an error the configuration does not take effect.
     fn prepare(
-        memory: Memory,
+        memory: &Memory,
         main: &mut Self::Main,
         fresh: bool,
         user: Option<(u32, u32)>,

@@ -1,6 +1,12 @@
 //! The shared memory: its cast to a module's types, its lock, and its life over reloads.
 
-use std::slice;
+use std::{
+    cell::Cell,
+    marker::PhantomData,
+    ptr,
+    rc::{Rc, Weak},
+    slice,
+};
 
 use nginx_sys::{
     NGX_ERROR, NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_shared_memory_add,
@@ -15,43 +21,66 @@ use super::{
     log,
     module::Module,
 };
+use crate::local;
 
 /// NGX_SLAB_PAGE_START (ngx_slab.c): marks the first of the pages that were given out together.
 const PAGE_START: usize = 1 << (usize::BITS - 1);
 
 /// The mutex of the zone's slab pool, which the master breaks when its holder dies
 /// (`ngx_unlock_mutexes`, ngx_process.c).
-pub struct SlabMutex(*mut ngx_slab_pool_t);
+pub struct SlabMutex<'m> {
+    pool: *mut ngx_slab_pool_t,
+    memory: PhantomData<&'m Memory>,
+}
 
-impl SlabMutex {
+impl SlabMutex<'_> {
     /// Waits until the lock is held.
     pub fn lock(&self) {
         // SAFETY: the pool stands at the start of the mapped zone, see `Memory::of` (ngx_shmtx_lock).
-        unsafe { ngx_shmtx_lock(&raw mut (*self.0).mutex) }
+        unsafe { ngx_shmtx_lock(&raw mut (*self.pool).mutex) }
     }
 
     /// Takes the lock when nobody holds it. Returns whether the caller has it now.
     #[must_use]
     pub fn try_lock(&self) -> bool {
         // SAFETY: as above (ngx_shmtx_trylock).
-        unsafe { ngx_shmtx_trylock(&raw mut (*self.0).mutex) != 0 }
+        unsafe { ngx_shmtx_trylock(&raw mut (*self.pool).mutex) != 0 }
     }
 
     /// Gives it back. Nothing happens where another process holds it.
     pub fn unlock(&self) {
         // SAFETY: as above; the lock holds the id of the process that has it (ngx_shmtx_unlock).
-        unsafe { ngx_shmtx_unlock(&raw mut (*self.0).mutex) }
+        unsafe { ngx_shmtx_unlock(&raw mut (*self.pool).mutex) }
     }
 }
 
-/// The piece of the zone that belongs to the module: mapped at the same address in every process, as long as a
-/// configuration names the zone.
+/// The piece of the zone that belongs to the module: mapped at the same address in every process.
 ///
-/// What stands in it are values for which any bytes will do, and which processes share: atomics.
-pub struct Memory {
+/// What stands in it are values for which any bytes will do, and which processes share: atomics. It stays mapped for as long
+/// as a value or a clone of it is held, also where no configuration names the zone any more.
+#[derive(Clone)]
+pub struct Memory(Rc<Mapping>);
+
+struct Mapping {
     pool: *mut ngx_slab_pool_t,
     start: *mut u8,
     length: usize,
+    /// Nobody but us unmaps it any more: the size of the whole.
+    own: Cell<Option<usize>>,
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let Some(size) = self.own.get() {
+            // SAFETY: what `keep` took over from nginx, and nobody refers to any more (munmap(2)).
+            unsafe { libc::munmap(self.pool.cast(), size) };
+        }
+    }
+}
+
+local! {
+    /// That of the configuration that runs.
+    static MAPPED: Weak<Mapping> = Weak::new();
 }
 
 impl Memory {
@@ -71,20 +100,35 @@ impl Memory {
             }
             let at = start.offset_from((*pool).start).cast_unsigned() / ngx_pagesize;
             let pages = (*(*pool).pages.add(at)).slab & !PAGE_START;
-            Some(Memory { pool, start, length: pages * ngx_pagesize })
+            let length = pages * ngx_pagesize;
+            Some(Memory(Rc::new(Mapping { pool, start, length, own: Cell::new(None) })))
         }
+    }
+
+    /// The memory of the zone of a configuration that takes effect.
+    ///
+    /// # Safety
+    ///
+    /// As for [`of`](Memory::of).
+    pub(super) unsafe fn of_running(zone: &ngx_shm_zone_t) -> Option<Memory> {
+        let pool: *mut ngx_slab_pool_t = zone.shm.addr.cast();
+        let known = MAPPED.with(|mapped| mapped.upgrade()).filter(|known| ptr::eq(known.pool, pool));
+        // SAFETY: by contract.
+        let memory = known.map(Memory).or_else(|| unsafe { Memory::of(zone) })?;
+        MAPPED.with(|mapped| *mapped = Rc::downgrade(&memory.0));
+        Some(memory)
     }
 
     /// `count` values from byte `offset` on; `None` where the memory ends before, or they would not be aligned.
     #[must_use]
     pub fn slice<T: FromBytes + Sync>(&self, offset: usize, count: usize) -> Option<&[T]> {
         let end = size_of::<T>().checked_mul(count)?.checked_add(offset)?;
-        if end > self.length || !(self.start.addr() + offset).is_multiple_of(align_of::<T>()) {
+        if end > self.0.length || !(self.0.start.addr() + offset).is_multiple_of(align_of::<T>()) {
             return None;
         }
         // SAFETY: mapped, within bounds and aligned, as was checked. Any bytes are a valid `T` (`FromBytes`), and it is
         // fit to be shared (`Sync`): what can change in it behind a reference are atomics.
-        Some(unsafe { slice::from_raw_parts(self.start.add(offset).cast::<T>(), count) })
+        Some(unsafe { slice::from_raw_parts(self.0.start.add(offset).cast::<T>(), count) })
     }
 
     /// One value at byte `offset`, likewise.
@@ -95,8 +139,8 @@ impl Memory {
 
     /// The lock of the zone.
     #[must_use]
-    pub fn mutex(&self) -> SlabMutex {
-        SlabMutex(self.pool)
+    pub fn mutex(&self) -> SlabMutex<'_> {
+        SlabMutex { pool: self.0.pool, memory: PhantomData }
     }
 }
 
@@ -144,6 +188,33 @@ fn find(cycle: &ngx_cycle_t, name: &str) -> Option<*mut ngx_shm_zone_t> {
     }
 }
 
+/// A configuration takes effect. Where it has not the zone of the one before, nginx unmaps that in a moment
+/// (ngx_init_cycle): if somebody refers to it, it is ours from now on, and nginx unmaps something else.
+///
+/// # Safety
+///
+/// `cycle` takes over.
+pub(super) unsafe fn keep<M: Module>(cycle: *mut ngx_cycle_t) {
+    // SAFETY: by contract, the cycle before is not freed yet; a mapping without access that nobody else knows.
+    unsafe {
+        let Some(gone) = (*cycle).old_cycle.as_ref().and_then(|old| find(old, M::NAME)) else { return };
+        let stays = find(&*cycle, M::NAME).is_some_and(|zone| (*zone).shm.addr == (*gone).shm.addr);
+        let held =
+            MAPPED.with(|mapped| mapped.upgrade()).filter(|held| ptr::eq(held.pool.cast(), (*gone).shm.addr));
+        let Some(held) = held.filter(|_| !stays) else { return };
+        let size = (*gone).shm.size;
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let other = libc::mmap(ptr::null_mut(), size, libc::PROT_NONE, kind, -1, 0);
+        if ptr::eq(other, libc::MAP_FAILED) {
+            // nginx logs that nothing was unmapped.
+            (*gone).shm.size = 0;
+        } else {
+            (*gone).shm.addr = other.cast();
+        }
+        held.own.set(Some(size));
+    }
+}
+
 /// ngx_shm_zone_t.init: the memory is mapped; `old` is what a former configuration had there.
 extern "C" fn init<M: Module>(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> ngx_int_t {
     callback::guard("the zone's start", NGX_ERROR as ngx_int_t, || {
@@ -181,7 +252,7 @@ fn prepare<M: Module>(
     let memory = unsafe { Memory::of(zone) }.ok_or("the zone has not been laid out")?;
     slot.fresh = fresh;
     let user = worker_user(slot);
-    M::prepare(memory, &mut slot.settings, fresh, user)
+    M::prepare(&memory, &mut slot.settings, fresh, user)
 }
 
 /// User and group that the workers will run as; `None` when they stay who the master is.
@@ -212,7 +283,8 @@ unsafe fn lay_out<M: Module>(pool: *mut ngx_slab_pool_t, size: usize) -> Result<
             let piece = ngx_slab_alloc(pool, bytes).cast::<u8>();
             if !piece.is_null() && M::fits(bytes) {
                 piece.write_bytes(0, bytes);
-                M::lay_out(&Memory { pool, start: piece, length: bytes }, size, bytes)?;
+                let mapping = Mapping { pool, start: piece, length: bytes, own: Cell::new(None) };
+                M::lay_out(&Memory(Rc::new(mapping)), size, bytes)?;
                 (*pool).data = piece.cast();
                 return Ok(());
             }

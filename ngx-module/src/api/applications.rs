@@ -25,7 +25,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
 
 /// The ticket with which a player on this machine is not counted.
 pub(super) fn ticket(call: &Call<'_>) -> Answer {
-    answer(200, &json!({ "ticket": call.runtime.zone.player_ticket().expose() }))
+    answer(200, &json!({ "ticket": call.runtime.zone().player_ticket().expose() }))
 }
 
 /// A 404 for an application that nginx.conf does not have.

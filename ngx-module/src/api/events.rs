@@ -28,7 +28,7 @@ pub(super) fn follow(call: &Call<'_>) -> Answer {
         let (headers, body) = (Vec::new(), String::new());
         return Ok(Step::Answer(Response { status: 200, content_type: "text/event-stream", headers, body }));
     }
-    let zone = &call.runtime.zone;
+    let zone = call.runtime.zone();
     let position = match call.head.last_event_id.map(str::trim).filter(|id| !id.is_empty()) {
         None => Position { after: zone.last_event(), unknown: None },
         Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -49,10 +49,10 @@ fn events(position: Position) -> Events {
     let hello = hello(&position);
     let mut seen = position.after;
     let news = move || {
-        let runtime = runtime::current().filter(|runtime| runtime.zone.last_event() != seen)?;
+        let runtime = runtime::current().filter(|runtime| runtime.zone().last_event() != seen)?;
         let after = seen;
-        let (events, missed) = runtime.zone.lock(process::pid()).events_after(after, AT_ONCE);
-        seen = events.last().map_or(runtime.zone.last_event(), |event| event.id);
+        let (events, missed) = runtime.zone().lock(process::pid()).events_after(after, AT_ONCE);
+        seen = events.last().map_or(runtime.zone().last_event(), |event| event.id);
         Some(wire(&events, after, missed))
     };
     Events { hello, news: Box::new(news) }

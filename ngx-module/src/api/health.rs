@@ -8,7 +8,7 @@ use super::{Answer, Call, answer};
 use crate::snapshot;
 
 pub(super) fn show(call: &Call<'_>) -> Answer {
-    let zone = &call.runtime.zone;
+    let zone = call.runtime.zone();
     let workers = snapshot::workers(&call.runtime);
     let stuck = workers.iter().filter(|worker| worker.is_stuck());
     let mut reasons: Vec<Reason> =

@@ -25,9 +25,9 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
     let wrong = |error| ApiError::bad_request(format!("argument \"after\": {error}"));
     let after = page.after.map(str::parse::<KeyCursor>).transpose().map_err(wrong)?;
     let mut places = match after {
-        None => call.runtime.zone.lock(process::pid()).key_places(None),
+        None => call.runtime.zone().lock(process::pid()).key_places(None),
         Some(KeyCursor::Api(created_at, id)) => {
-            call.runtime.zone.lock(process::pid()).key_places(Some((created_at, id)))
+            call.runtime.zone().lock(process::pid()).key_places(Some((created_at, id)))
         }
         Some(KeyCursor::File(_)) => Vec::new(),
     };
@@ -61,7 +61,7 @@ fn parts(places: Vec<KeyPlace>, mut files: Range<usize>) -> impl FnMut() -> Opti
         let part = &places[done..places.len().min(done + AT_ONCE)];
         done += part.len();
         if !part.is_empty() {
-            let keys = runtime.zone.lock(process::pid()).keys_at(part);
+            let keys = runtime.zone().lock(process::pid()).keys_at(part);
             return Some(keys.iter().map(|key| KeyView::new(key, KeySource::Api, now)).collect());
         }
         let part = files.start..files.end.min(files.start + AT_ONCE);
@@ -101,7 +101,7 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
 
 pub(super) fn revoke(call: &Call<'_>, id: &str) -> Answer {
     let key = find(call, id)?.id;
-    call.runtime.zone.lock(process::pid()).revoke_key(key);
+    call.runtime.zone().lock(process::pid()).revoke_key(key);
     let dropped = hooks::drop_publishers(&call.runtime, &[key].into());
     Ok(state::persist(&call.runtime, Change::RevokeKey(key), move |outcome| {
         let outcome = outcome.map_err(|error| {
@@ -120,12 +120,12 @@ fn find(call: &Call<'_>, id: &str) -> Result<StreamKey, ApiError> {
             "key \"{id}\" comes from a \"weir_key_file\": change it there"
         )));
     }
-    call.runtime.zone.lock(process::pid()).stream_key(id).ok_or_else(unknown)
+    call.runtime.zone().lock(process::pid()).stream_key(id).ok_or_else(unknown)
 }
 
 /// Puts the secrets of a key into the zone, where they open nothing yet.
 fn pend(call: &Call<'_>, key: &StreamKey) -> Result<(), ApiError> {
-    let zone = call.runtime.zone.lock(process::pid());
+    let zone = call.runtime.zone().lock(process::pid());
     for record in KeyRecord::of(key, Stage::Pending { pid: process::pid() }) {
         zone.insert_key(&record).map_err(|error: ZoneFull| ApiError::zone_full(error.to_string()))?;
     }

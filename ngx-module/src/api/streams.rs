@@ -72,7 +72,7 @@ fn drop_all(call: &Call<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer 
         return Err(ApiError::conflict("no key opened this stream: only a key can be banned"));
     }
     let banned: Option<Timestamp> = (asked.ban_s > 0).then_some(until);
-    let zone = call.runtime.zone.lock(process::pid());
+    let zone = call.runtime.zone().lock(process::pid());
     if banned.is_some() {
         keys.into_iter().for_each(|id| zone.ban_key(id, until));
     }
@@ -84,7 +84,7 @@ fn drop_all(call: &Call<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer 
 
 pub(super) fn drop_player(call: &Call<'_>, app: &[&str], name: &str, id: &str) -> Answer {
     let session = snapshot::parse_number(id);
-    let zone = call.runtime.zone.lock(process::pid());
+    let zone = call.runtime.zone().lock(process::pid());
     let found = session.is_some_and(|session| {
         readings(app, name).iter().any(|(app, name)| zone.order_drop(app, name, session))
     });
@@ -140,7 +140,7 @@ fn readings(app: &[&str], name: &str) -> Vec<(String, String)> {
 }
 
 fn live(call: &Call<'_>, app: &str, name: &str, asked: &Asked) -> Vec<LiveStream> {
-    let zone = call.runtime.zone.lock(process::pid());
+    let zone = call.runtime.zone().lock(process::pid());
     let mut streams = zone.streams_named(app, name, process::alive);
     streams.retain(|stream| stream.server.is_within(asked.server.as_ref()));
     streams

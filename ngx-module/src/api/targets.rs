@@ -17,7 +17,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
 
 pub(super) fn show(call: &Call<'_>, id: &str) -> Answer {
     let number = parse(id)?;
-    let made = call.runtime.zone.lock(process::pid()).target(number);
+    let made = call.runtime.zone().lock(process::pid()).target(number);
     let found = made.as_ref().or_else(|| of_configuration(call, number)).ok_or_else(|| unknown(id))?;
     answer(200, &snapshot::target(&call.runtime, found))
 }
@@ -27,7 +27,7 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let known = call.runtime.check_server(new.server.as_ref(), &new.app);
     known.map_err(|error| ApiError::bad_field("server", error))?;
     let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
-    call.runtime.zone.lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
+    call.runtime.zone().lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
     let made = target.clone();
     Ok(state::persist(&call.runtime, Change::AddTarget(target), move |outcome| {
         changed(201, &view(&made), outcome)
@@ -42,7 +42,7 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
     patch.apply(&mut target);
     if target.url != before.url || target.note != before.note {
         // Its room is kept until the change is in force.
-        call.runtime.zone.lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
+        call.runtime.zone().lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
     }
     let change = Change::ChangeTarget { id: target.id, patch };
     Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view(&target), outcome)))
@@ -63,7 +63,7 @@ fn find(call: &Call<'_>, id: &str) -> Result<Target, ApiError> {
             "target \"{id}\" comes from a \"weir_push_to\": change it there"
         )));
     }
-    call.runtime.zone.lock(process::pid()).target(number).ok_or_else(|| unknown(id))
+    call.runtime.zone().lock(process::pid()).target(number).ok_or_else(|| unknown(id))
 }
 
 fn of_configuration<'c>(call: &'c Call<'_>, id: TargetId) -> Option<&'c Target> {

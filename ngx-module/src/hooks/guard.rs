@@ -158,7 +158,7 @@ fn is_live(settings: &AppSettings, app: &str, name: &str) -> bool {
     let (server, folders) = (&settings.server, &settings.folders);
     here.is_some()
         || runtime::current().is_some_and(|runtime| {
-            runtime.zone.lock(process::pid()).occupant(server, folders, app, name, process::alive).is_some()
+            runtime.zone().lock(process::pid()).occupant(server, folders, app, name, process::alive).is_some()
         })
 }
 
@@ -241,10 +241,10 @@ pub(super) fn refuse(session: &Session, violation: Violation) {
         push::on_failed(ticket, LastError::Guarded(violation));
     }
     let Some(runtime) = runtime::current() else { return };
-    runtime.zone.count_guard(violation.index());
+    runtime.zone().count_guard(violation.index());
     let now = process::now();
     let bucket = refusal::bucket_of(session);
-    let line = runtime.zone.lock(process::pid()).guard_refusal(bucket, violation.index(), now);
+    let line = runtime.zone().lock(process::pid()).guard_refusal(bucket, violation.index(), now);
     let more = match line {
         LogLine::Silent => return,
         LogLine::Each => String::new(),

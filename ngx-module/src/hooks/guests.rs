@@ -106,7 +106,7 @@ pub(super) fn arrive(session: &mut Session) -> bool {
     let limit = settings.limit_unauthenticated();
     let (used, total) = process::connections();
     let most = guest::momentary_limit(limit, used, total);
-    let open = || runtime.zone.lock(process::pid()).connection_opened(worker, bucket, most, process::now());
+    let open = || runtime.zone().lock(process::pid()).connection_opened(worker, bucket, most, process::now());
     let opened = open() || (make_room(&runtime, bucket, u64::from(most.saturating_sub(1))) && open());
     if !opened {
         refuse(session, Violation::TooManyConnections);
@@ -126,7 +126,7 @@ fn counts_for(session: &Session) -> Option<(std::rc::Rc<Runtime>, Bucket)> {
 }
 
 fn crowded_over(runtime: &Runtime, bucket: Bucket, limit: u32) {
-    if runtime.zone.lock(process::pid()).connections_of(bucket) > u64::from(limit) {
+    if runtime.zone().lock(process::pid()).connections_of(bucket) > u64::from(limit) {
         CROWDED.with(|crowded| *crowded = true);
     }
 }
@@ -243,7 +243,7 @@ fn count_again(session: &mut Session) {
         return;
     };
     let Some(worker) = runtime.worker() else { return };
-    runtime.zone.lock(process::pid()).connection_opened(worker, bucket, u32::MAX, process::now());
+    runtime.zone().lock(process::pid()).connection_opened(worker, bucket, u32::MAX, process::now());
     if let Some(standing) = standing_of(session) {
         standing.counted = Some(bucket);
     }
@@ -256,7 +256,7 @@ pub(super) fn release(session: &mut Session) {
     if let (Some(bucket), Some(runtime)) = (counted, runtime::current())
         && let Some(worker) = runtime.worker()
     {
-        runtime.zone.lock(process::pid()).connection_settled(worker, bucket);
+        runtime.zone().lock(process::pid()).connection_settled(worker, bucket);
     }
 }
 
@@ -327,7 +327,7 @@ pub fn tick() {
 
 /// Closes the guests of an address that have stood still for longest, until it has `most`. Returns whether it has no more.
 fn make_room(runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
-    let count = || runtime.zone.lock(process::pid()).connections_of(bucket);
+    let count = || runtime.zone().lock(process::pid()).connections_of(bucket);
     let mut excess = count().saturating_sub(most);
     if excess == 0 {
         return true;

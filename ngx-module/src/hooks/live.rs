@@ -1,5 +1,7 @@
 //! A stream that is live: what comes in, and that it is known by its name.
 
+use std::rc::Rc;
+
 use ngx_rtmp::timer;
 use weir_model::{
     Refusal,
@@ -22,6 +24,7 @@ use crate::{
     session::Session,
     settings::AppSettings,
     worker,
+    zone::SharedZone,
 };
 
 /// The stream that a session holds.
@@ -29,7 +32,7 @@ pub struct Live {
     /// Public name.
     pub(super) name: String,
     id: StreamId,
-    row: StreamRow<'static>,
+    zone: Rc<SharedZone>,
     /// nginx-rtmp was seen to publish it under this name.
     pub(super) confirmed: bool,
     /// A key or token opened it.
@@ -44,8 +47,8 @@ pub struct Live {
 impl Live {
     /// A stream that was claimed, or with `confirmed` seen live.
     pub(super) fn new(
+        runtime: &Runtime,
         id: StreamId,
-        row: StreamRow<'static>,
         name: String,
         credential: Credential,
         confirmed: bool,
@@ -53,7 +56,7 @@ impl Live {
         let (all_rate, audio_rate, frame_rate) = <(Rate, Rate, Rate)>::default();
         Box::new(Live {
             id,
-            row,
+            zone: Rc::clone(&runtime.shared),
             name,
             confirmed,
             authorised: credential.is_authorised(),
@@ -77,10 +80,15 @@ impl Live {
         self.id
     }
 
+    /// Its row, until that is another's.
+    fn row(&self) -> Option<StreamRow<'_>> {
+        self.zone.view().row(self.id)
+    }
+
     /// Bytes of audio and video that came in.
     #[must_use]
     pub fn bytes_in(&self) -> u64 {
-        self.row.bytes_in()
+        self.row().map_or(0, |row| row.bytes_in())
     }
 
     /// nginx-rtmp was seen to publish it under its name.
@@ -91,12 +99,12 @@ impl Live {
 
     /// Its worker was told to close the publisher.
     pub(super) fn is_ordered_to_close(&self) -> bool {
-        self.row.is_ordered_to_close()
+        self.row().is_some_and(|row| row.is_ordered_to_close())
     }
 
     /// Gives the name back.
     pub(super) fn release(&self, runtime: &Runtime, unpublished: bool) {
-        let zone = runtime.zone.lock(process::pid());
+        let zone = runtime.zone().lock(process::pid());
         if unpublished {
             zone.unpublished(self.id);
         }
@@ -106,12 +114,14 @@ impl Live {
     /// Tells the zone what came in the last second, and what it is.
     pub fn account(&mut self, video: Option<VideoFacts>, audio: Option<AudioFacts>, avsync_ms: i32) {
         let now = process::now();
-        self.all_rate.push(now, self.row.bytes_in());
+        self.all_rate.push(now, self.bytes_in());
         self.audio_rate.push(now, self.audio_bytes);
         self.frame_rate.push(now, self.frames);
         let rates = Rates { all: self.all_rate.bits_per_second(), audio: self.audio_rate.bits_per_second() };
         let fps_milli = u32::try_from(self.frame_rate.per_second_milli()).unwrap_or(u32::MAX);
-        self.row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio, avsync_ms);
+        if let Some(row) = self.row() {
+            row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio, avsync_ms);
+        }
     }
 }
 
@@ -131,9 +141,10 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) 
     }
     match session.known_state().map(|state| &mut state.publish) {
         Some(Publish::Live(live)) => {
-            match content {
-                true => live.row.media(process::now(), u64::from(bytes)),
-                false => live.row.received(u64::from(bytes)),
+            match live.row() {
+                Some(row) if content => row.media(process::now(), u64::from(bytes)),
+                Some(row) => row.received(u64::from(bytes)),
+                None => {}
             }
             timer::awake();
             match media {
@@ -158,7 +169,7 @@ fn watch(session: &mut Session) -> Passage {
     let addr = session.addr();
     let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
     let new = NewStream { server, folders, app: session.app(), name: &name, credential, addr: &addr, worker };
-    let zone = runtime.zone.lock(process::pid());
+    let zone = runtime.zone().lock(process::pid());
     if credential == Credential::Open
         && guard::stands_before(session)
         && zone.occupant(server, folders, new.app, &name, process::alive).is_some()
@@ -169,8 +180,7 @@ fn watch(session: &mut Session) -> Passage {
     }
     let id = zone.watch(&new, process::now()).ok();
     drop(zone);
-    let watched =
-        id.and_then(|id| Some(Live::new(id, runtime.zone.row(id)?, name.clone(), credential, true)));
+    let watched = id.map(|id| Live::new(&runtime, id, name.clone(), credential, true));
     match watched {
         Some(live) => {
             set(session, Publish::Live(live));
@@ -201,7 +211,7 @@ fn started(session: &mut Session) {
     if let (Some(Publish::Live(live)), Some(runtime)) =
         (session.known_state().map(|state| &state.publish), runtime::current())
     {
-        runtime.zone.lock(process::pid()).started(live.id, process::now());
+        runtime.zone().lock(process::pid()).started(live.id, process::now());
     }
     spread::spread(session);
     push::align(session);

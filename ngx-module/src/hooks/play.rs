@@ -1,5 +1,7 @@
 //! A play: counted while it lasts.
 
+use std::rc::Rc;
+
 use ngx_rtmp::module::PlayFlow as Flow;
 use weir_model::{
     Digest, Refusal, StreamName,
@@ -28,6 +30,7 @@ use crate::{
     session::SessionExt as _,
     settings::AppSettings,
     worker,
+    zone::SharedZone,
 };
 
 /// The stream that a session plays.
@@ -35,7 +38,7 @@ pub struct Playing {
     /// Public name of the stream.
     pub name: String,
     id: StreamId,
-    row: PlayerRow<'static>,
+    zone: Rc<SharedZone>,
     /// nginx-rtmp's counter of the session as it was last read: 32 bits that wrap.
     counter: u32,
     bytes: u64,
@@ -43,10 +46,15 @@ pub struct Playing {
 }
 
 impl Playing {
+    /// Its row, until that is another's.
+    fn row(&self) -> Option<PlayerRow<'_>> {
+        self.zone.view().player_row(self.id)
+    }
+
     /// Its worker was told to drop it.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
-        self.row.is_ordered_to_close()
+        self.row().is_some_and(|row| row.is_ordered_to_close())
     }
 
     /// Tells the zone what was sent in the last second.
@@ -54,7 +62,9 @@ impl Playing {
         self.bytes += u64::from(counter.wrapping_sub(self.counter));
         self.counter = counter;
         self.rate.push(process::now(), self.bytes);
-        self.row.describe(self.bytes, self.rate.bits_per_second(), dropped, avsync_ms);
+        if let Some(row) = self.row() {
+            row.describe(self.bytes, self.rate.bits_per_second(), dropped, avsync_ms);
+        }
     }
 }
 
@@ -153,7 +163,7 @@ fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
 /// Notes whether the daemon plays this for its jobs: on this machine, with the ticket that the API gives.
 fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
     let ticket = ticket_of(raw).filter(|_| session.client().is_local());
-    let own = ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone.player_ticket().digest());
+    let own = ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone().player_ticket().digest());
     if let Some(state) = session.state() {
         state.own_player = own;
     }
@@ -195,18 +205,17 @@ pub fn on_play(session: &mut Session, name: &str) {
     let new =
         NewPlayer { server: session.server(), app: session.app(), stream: name, addr: &addr, worker, own };
     // In a full zone a player is served all the same, and not counted.
-    let Ok(id) = runtime.zone.lock(process::pid()).add_player(&new, process::now()) else { return };
-    let Some(row) = runtime.zone.player_row(id) else { return };
-    let counter = session.bytes_out();
+    let Ok(id) = runtime.zone().lock(process::pid()).add_player(&new, process::now()) else { return };
+    let (zone, counter) = (Rc::clone(&runtime.shared), session.bytes_out());
     if let Some(state) = session.state() {
         state.playing =
-            Some(Playing { name: name.to_owned(), id, row, counter, bytes: 0, rate: Rate::default() });
+            Some(Playing { name: name.to_owned(), id, zone, counter, bytes: 0, rate: Rate::default() });
     }
 }
 
 /// The session does not play any more.
 pub(super) fn release(playing: &Playing) {
     if let Some(runtime) = runtime::current() {
-        runtime.zone.lock(process::pid()).remove_player(playing.id);
+        runtime.zone().lock(process::pid()).remove_player(playing.id);
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     session::SessionExt as _,
     settings::AppSettings,
     worker,
-    zone::SharedZone,
+    zone::View,
 };
 
 /// How often a newcomer looks whether the publisher that it replaces has gone, in milliseconds.
@@ -224,11 +224,11 @@ fn verdict_on_key(
             wrong_server: !server.is_within(key.server.as_ref()),
             expires_at: key.expires_at(),
             publish_from: &key.publish_from,
-            banned_until: runtime.zone.lock(process::pid()).banned_until(key.id),
+            banned_until: runtime.zone().lock(process::pid()).banned_until(key.id),
         };
         return Ok(verdict::decide_key(app, Some(&facts), client, now)?.into());
     }
-    let zone = runtime.zone.lock(process::pid());
+    let zone = runtime.zone().lock(process::pid());
     let found = zone.find_key(&digest);
     let banned_until = found.as_ref().and_then(|key| zone.banned_until(key.id));
     drop(zone);
@@ -279,15 +279,16 @@ fn try_claim(
         addr: &addr,
         worker: runtime.worker().ok_or(Refusal::ZoneFull)?,
     };
-    let live = |zone: &SharedZone| {
+    let live = |zone: &View<'_>| {
         let locked = zone.lock(process::pid());
         locked.occupant(new.server, new.folders, new.app, new.name, process::alive).is_some()
     };
     // The name is free, and the worker that had it has not yet closed what it pushed here.
-    if runtime.auto_push && !live(&runtime.zone) && spread::close_from_worker(new.server, new.app, new.name) {
+    if runtime.auto_push && !live(runtime.zone()) && spread::close_from_worker(new.server, new.app, new.name)
+    {
         return Ok(false);
     }
-    let zone = runtime.zone.lock(process::pid());
+    let zone = runtime.zone().lock(process::pid());
     if grant.digest.as_ref().is_some_and(|digest| !zone.is_valid_key(digest)) {
         return Err(Refusal::UnknownKey);
     }
@@ -295,9 +296,8 @@ fn try_claim(
     match claimed {
         Claim::Taken(id) => {
             drop(zone);
-            let row = runtime.zone.row(id).ok_or(Refusal::ZoneFull)?;
             let name = accepted.stream.as_str().to_owned();
-            set(session, Publish::Live(Live::new(id, row, name, accepted.credential, false)));
+            set(session, Publish::Live(Live::new(runtime, id, name, accepted.credential, false)));
             Ok(true)
         }
         Claim::Live(live) => {

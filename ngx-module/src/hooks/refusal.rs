@@ -37,7 +37,7 @@ pub(super) fn refuse_command(session: &mut Session, command: Command, refusal: R
 fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
     let Some(runtime) = runtime::current() else { return };
     if command == Command::Publish {
-        runtime.zone.count_refusal(refusal.index());
+        runtime.zone().count_refusal(refusal.index());
     }
     if !may_tell(session, Topic::Refused(command, refusal)) {
         return;
@@ -65,7 +65,7 @@ fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
 pub(super) fn may_tell(session: &Session, topic: Topic) -> bool {
     let Some(runtime) = runtime::current() else { return true };
     let bucket = bucket_of(session);
-    match runtime.zone.lock(process::pid()).refusal(bucket, topic.index(), process::now()) {
+    match runtime.zone().lock(process::pid()).refusal(bucket, topic.index(), process::now()) {
         LogLine::Each => true,
         LogLine::Silent => false,
         LogLine::Summary { unlogged } => {
@@ -78,7 +78,7 @@ pub(super) fn may_tell(session: &Session, topic: Topic) -> bool {
 /// Tells of a refusal as an event, in the share that the address has of them.
 pub(super) fn tell(session: &Session, kind: &str, data: &serde_json::Value) {
     if let Some(runtime) = runtime::current() {
-        let zone = runtime.zone.lock(process::pid());
+        let zone = runtime.zone().lock(process::pid());
         zone.push_refusal(kind, &data.to_string(), bucket_of(session), process::now());
     }
 }

@@ -21,5 +21,5 @@ pub(super) fn with_rule<R>(
 pub(super) fn is_key(runtime: &Runtime, word: &[u8]) -> bool {
     let digest = Digest::of(word);
     runtime.file_key(&Server::default(), "", &digest).is_some()
-        || runtime.zone.lock(process::pid()).is_valid_key(&digest)
+        || runtime.zone().lock(process::pid()).is_valid_key(&digest)
 }

@@ -22,7 +22,7 @@ pub fn spread(session: &mut Session) {
         _ => return,
     };
     let known = session.pushed_to();
-    let workers = runtime.zone.lock(process::pid()).workers();
+    let workers = runtime.zone().lock(process::pid()).workers();
     for worker in workers {
         if worker.pid == process::pid() || known.contains(&worker.pid) || !process::alive(worker.pid) {
             continue;
@@ -41,7 +41,7 @@ pub fn spread(session: &mut Session) {
 
 fn has_players(runtime: &Runtime, session: &Session, name: &str, pid: u32) -> bool {
     let (server, app) = (session.server(), session.app());
-    let players = runtime.zone.lock(process::pid()).players(process::census());
+    let players = runtime.zone().lock(process::pid()).players(process::census());
     players.iter().any(|player| {
         player.worker_pid == pid
             && player.stream == name

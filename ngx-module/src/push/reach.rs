@@ -58,7 +58,7 @@ fn called_here(server: &Server, policy: Option<Policy>, app: &str, key: &str) ->
     let public = digest.zip(runtime::current()).and_then(|(digest, runtime)| {
         match runtime.file_key(server, app, &digest) {
             Some(key) => Some(key.stream.as_str().to_owned()),
-            None => runtime.zone.lock(process::pid()).find_key(&digest).map(|key| key.stream),
+            None => runtime.zone().lock(process::pid()).find_key(&digest).map(|key| key.stream),
         }
     });
     public.unwrap_or_else(|| key.split('?').next().unwrap_or_default().to_owned())

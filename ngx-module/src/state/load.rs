@@ -31,7 +31,7 @@ use crate::{
     hooks, pools, process,
     runtime::{self, Runtime},
     settings::MainSettings,
-    zone::SharedZone,
+    zone::View,
 };
 
 /// How long the master waits for a writer, and for the lock of the zone.
@@ -65,7 +65,7 @@ pub enum LoadError {
 
 /// Whether a configuration can take effect, as far as the state file goes. Changes nothing. Returns warnings.
 pub fn check(
-    zone: &SharedZone,
+    zone: &View<'_>,
     settings: &MainSettings,
     user: Option<Owner>,
 ) -> Result<Vec<String>, LoadError> {
@@ -94,7 +94,7 @@ pub fn check(
 /// A configuration takes effect: the zone belongs to its state file, and shows what stands in it. `fresh` says that
 /// nobody has used the zone yet; only then an error ends nginx. What cannot be done now is done by the workers.
 pub fn commit(
-    zone: &SharedZone,
+    zone: &View<'_>,
     path: Option<&Path>,
     user: Option<Owner>,
     fresh: bool,
@@ -120,7 +120,7 @@ pub fn commit(
     }
 }
 
-fn take_over(zone: &SharedZone, path: &Path, user: Option<Owner>, fresh: bool) -> Result<(), LoadError> {
+fn take_over(zone: &View<'_>, path: &Path, user: Option<Owner>, fresh: bool) -> Result<(), LoadError> {
     // In a single process the writer may be this very process, which waits for itself.
     let patience = if fresh { PATIENCE_AT_START } else { PATIENCE };
     let patience = if super::is_writing() { Duration::ZERO } else { patience };
@@ -180,15 +180,15 @@ local! {
 pub fn watch(runtime: &Rc<Runtime>) {
     let Some(path) = &runtime.state_path else { return };
     // A worker that drains may belong to a configuration with another file.
-    if !runtime.zone.is_state_file(path.as_os_str().as_encoded_bytes()) {
+    if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
         return;
     }
     watch_revocations(runtime);
-    if WATCH.with(|watch| watch.looking) || !runtime.zone.may_look(process::uptime(), LOOK_MS) {
+    if WATCH.with(|watch| watch.looking) || !runtime.zone().may_look(process::uptime(), LOOK_MS) {
         return;
     }
     WATCH.with(|watch| watch.looking = true);
-    let (path, known) = (path.clone(), runtime.zone.stamp());
+    let (path, known) = (path.clone(), runtime.zone().stamp());
     let begun = thread::run_alone(pools::STATE, move || {
         let found = look(&path, known);
         Box::new(move || match found {
@@ -203,7 +203,7 @@ pub fn watch(runtime: &Rc<Runtime>) {
 
 /// What was revoked and could not be written is written as soon as it can be.
 fn watch_revocations(runtime: &Rc<Runtime>) {
-    let unsaved = runtime.zone.has_unsaved_revocations() && !super::is_writing();
+    let unsaved = runtime.zone().has_unsaved_revocations() && !super::is_writing();
     let now = process::uptime();
     let due = WATCH.with(|watch| {
         let since = watch.unsaved_since.filter(|_| unsaved);
@@ -251,9 +251,9 @@ local! {
 /// Back in the event loop: a worker with many keys goes on with its streams between two steps.
 fn follow(found: Found) {
     let Some(runtime) = runtime::current() else { return end_following(None) };
-    let locked = runtime.zone.lock(process::pid());
+    let locked = runtime.zone().lock(process::pid());
     // A reload may have put another one into force.
-    if !runtime.zone.is_state_file(found.path.as_os_str().as_encoded_bytes()) {
+    if !runtime.zone().is_state_file(found.path.as_os_str().as_encoded_bytes()) {
         drop(locked);
         return end_following(Some(found));
     }

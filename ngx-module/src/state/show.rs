@@ -22,8 +22,8 @@ pub(super) fn show(
     revoked: &[KeyId],
     written: Written,
 ) -> Vec<Outcome> {
-    let locked = runtime.zone.lock(process::pid());
-    if !runtime.zone.is_state_file(path.as_os_str().as_encoded_bytes()) {
+    let locked = runtime.zone().lock(process::pid());
+    if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
         wanted.iter().for_each(|wanted| take_back(&locked, wanted));
         let error = ApiError::not_persisted("a reload has put another state file into force: try again");
         return wanted.iter().map(|_| Err(error.clone())).collect();
@@ -53,7 +53,7 @@ pub(super) fn show(
         log::cycle(Level::Critical, format_args!("weir: the state file is not taken over: {misfit}"));
     }
     revoked.iter().for_each(|id| locked.forget_revoked(*id));
-    if runtime.zone.has_unsaved_revocations() && locked.revoked_keys().is_empty() {
+    if runtime.zone().has_unsaved_revocations() && locked.revoked_keys().is_empty() {
         locked.forget_revocations_note();
     }
     for (wanted, outcome) in wanted.iter().zip(&outcomes) {
