@@ -31,6 +31,30 @@
 //! | [`gate`], [`value`], `variables` | who gets an answer of http, answers that are rewritten, and variables |
 //! | [`event_stream`], `pieces`, `outlet` | requests that are answered with events, or piece by piece |
 //!
+//! # Why safe code cannot misuse it
+//!
+//! - **Threads.** nginx reads configurations and handles events on one thread of a process. State of that thread is declared with
+//!   [`local!`], which gives each thread a value of its own; what touches timers, connections or the resolver panics on any
+//!   other thread ([`process`]), and a panic ends at the border to C. Work for a pool is `Send` and gets what it needs by value.
+//! - **[`session::Session`]** is a value with the lifetime of a callback, lent to the module: it cannot be kept. What is kept are
+//!   tickets and state. The settings that it hands out live as long as the callback too, and a configuration outlives its
+//!   sessions (ngx_clean_old_cycles). Closing is posted (ngx_rtmp_finalize_session), so no callback frees a session that is lent.
+//!   Its timer is the fence's, and goes with it.
+//! - **[`message::Message`]** borrows the buffers of the message that is handled now. Whoever reads its pieces borrows it, and
+//!   whoever writes borrows it alone.
+//! - **[`conf::Context`]** lends one piece of settings at a time, by a borrow of itself. That a directive's block, its place and
+//!   the table it stands in belong together is in their types ([`conf::Place`], [`export::rtmp_command`] and its kin).
+//! - **[`blocks::Block`]** lends each application's settings once, while nothing runs with them.
+//! - **[`zone::Memory`]** keeps the mapping for as long as it is held. It lends values for which any bytes are valid
+//!   ([`zerocopy::FromBytes`]) and which may be shared (`Sync`): what changes in them are atomics, whichever process writes. Bounds
+//!   and alignment are checked against what nginx's allocator noted.
+//! - **[`request::Head`]** borrows a live request. [`request::Waiting`] holds one back from being freed
+//!   (ngx_http_terminate_request), and answers it once.
+//! - **[`module::Module`]** is the one promise: that its tables are those of the type. [`export!`] makes both.
+//!
+//! One thing is left to the module. [`session::each`] and [`session::find`] lend sessions while others may be lent: whoever
+//! borrows the [`state`](session::Session::state) of a session does not call them until the borrow has ended.
+//!
 //! # Floors
 //!
 //! A file imports only from lines below its own. What does not is counted in `tests/tests/layers`.

@@ -1,0 +1,36 @@
+//! What the other cases do, where it is right.
+
+use ngx_rtmp::{
+    conf::{Block, Context},
+    module::Module,
+    session,
+    thread::{self, Pool},
+    zone::Memory,
+};
+
+pub fn a_session_for_a_callback<M: Module>() {
+    let mut names = Vec::new();
+    session::each::<M>(|session| {
+        let settings = session.settings();
+        session.send_at_once(true);
+        names.push((session.app().to_owned(), settings.is_some()));
+    });
+}
+
+pub fn a_row_for_as_long_as_the_memory(memory: Memory) -> u64 {
+    let row = memory.value::<u64>(0).copied();
+    drop(memory);
+    row.unwrap_or_default()
+}
+
+pub fn a_pool_closure_with_what_it_needs(pool: Pool, path: String) {
+    thread::run_alone(pool, move || {
+        let text = std::fs::read_to_string(path);
+        Box::new(move || drop(text))
+    });
+}
+
+pub fn one_configuration_after_the_other<M: Module, B: Block<M>>(cx: &mut Context<'_, M, B>) {
+    let _settings = cx.settings();
+    let _main = cx.main();
+}
