@@ -1,7 +1,7 @@
 //! The state file in the zone: it is known by its content, taken over as a whole or not at all, and brings nothing back that was revoked.
 
-use weir_model::KeyId;
-use weir_zone::{Misfit, Stage, heap::Heap};
+use weir_model::{KeyId, StreamKey};
+use weir_zone::{Adoption, Misfit, Stage, heap::Heap};
 
 use super::{NOW, PID, digest, heap, insert, key, opens, shown, target, used};
 
@@ -119,4 +119,19 @@ fn who_must_not_wait_does_not() {
     assert!(held.is_some() && heap.zone().try_lock(PID).is_none());
     drop(held);
     assert!(zone.try_lock(PID).is_some());
+}
+
+/// The lock is free between two steps, and a revocation waits for nobody.
+#[test]
+fn a_key_that_is_revoked_between_two_steps_stays_revoked() {
+    let heap = heap();
+    let zone = heap.zone();
+    insert(&zone, &key(1), Stage::Valid);
+    // The file says something else of it, so it is to be replaced.
+    let wanted = StreamKey { note: "another".into(), ..key(1) };
+    let mut adoption = Adoption::new(&[wanted, key(2)], Vec::new(), shown(1));
+    assert!(zone.lock(PID).adopt_some(&mut adoption).is_none());
+    assert!(zone.lock(PID).revoke_key(KeyId(1)));
+    while zone.lock(PID).adopt_some(&mut adoption).is_none() {}
+    assert!(!opens(&zone, 1) && opens(&zone, 2));
 }
