@@ -30,7 +30,7 @@
 //! fields access
 //! client api rate throttle
 //! admission exec health masking media network origin secret server stream_name text time
-//! arguments escape
+//! directive arguments escape
 //! ```
 #![forbid(unsafe_code)]
 
@@ -39,6 +39,7 @@ pub mod admission;
 pub mod api;
 pub mod arguments;
 pub mod client;
+pub mod directive;
 pub mod duplicate;
 mod escape;
 pub mod exec;

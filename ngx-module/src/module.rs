@@ -1,7 +1,10 @@
 //! Weir as the fence calls it: all traits of `ngx_rtmp`, in one place.
 
+use std::ffi::CStr;
+
 use ngx_rtmp::{
     blocks::Block,
+    conf::Directive,
     cycle::{Checked, Start, Takeover},
     disk::Watch,
     gate::{Asked, Gate, Verdict},
@@ -30,38 +33,59 @@ use crate::{
     worker, zone,
 };
 
-ngx_rtmp::export! {
-    Weir as "weir";
-    core "ngx_weir_module" {
-        line::WeirZone,
-        line::WeirSecret,
-        line::WeirResolver,
-        line::WeirTrustedCertificate,
+/// Exports the modules with their directives, and lists the names.
+macro_rules! directives {
+    (core { $($core:ident,)* } rtmp { $($rtmp:ident,)* } http { $($http:ident,)* }) => {
+        ngx_rtmp::export! {
+            Weir as "weir";
+            core "ngx_weir_module" { $(line::$core,)* }
+            rtmp "ngx_rtmp_weir_module" { $(line::$rtmp,)* }
+            http "ngx_http_weir_module" { $(line::$http,)* }
+        }
+
+        /// As nginx gets them.
+        const NAMES: &[&CStr] = &[
+            $(<line::$core as Directive<Weir>>::NAME,)*
+            $(<line::$rtmp as Directive<Weir>>::NAME,)*
+            $(<line::$http as Directive<Weir>>::NAME,)*
+        ];
+    };
+}
+
+directives! {
+    core {
+        WeirZone,
+        WeirSecret,
+        WeirResolver,
+        WeirTrustedCertificate,
     }
-    rtmp "ngx_rtmp_weir_module" {
-        line::WeirPublish,
-        line::WeirKeyFile,
-        line::WeirPlay,
-        line::WeirDuplicate,
-        line::WeirDrainTimeout,
-        line::WeirGuard,
-        line::WeirSessionTimeout,
-        line::WeirIdlePublisher,
-        line::WeirLimitUnauthenticated,
-        line::WeirMinFree,
-        line::WeirPush,
-        line::WeirPushTo,
-        line::WeirPushAllow,
-        line::WeirPushDeny,
-        line::WeirTlsVerify,
+    rtmp {
+        WeirPublish,
+        WeirKeyFile,
+        WeirPlay,
+        WeirDuplicate,
+        WeirDrainTimeout,
+        WeirGuard,
+        WeirSessionTimeout,
+        WeirIdlePublisher,
+        WeirLimitUnauthenticated,
+        WeirMinFree,
+        WeirPush,
+        WeirPushTo,
+        WeirPushAllow,
+        WeirPushDeny,
+        WeirTlsVerify,
     }
-    http "ngx_http_weir_module" {
-        line::WeirApi,
-        line::WeirApiToken,
-        line::WeirStat,
-        line::WeirPlayHttp,
+    http {
+        WeirApi,
+        WeirApiToken,
+        WeirStat,
+        WeirPlayHttp,
     }
 }
+
+// The documentation is compared with that list.
+const _: () = assert!(weir_model::directive::are(NAMES), "weir_model::directive lists other directives");
 
 impl Types for Weir {
     const NAME: &'static str = "weir";
