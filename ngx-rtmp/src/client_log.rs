@@ -16,7 +16,7 @@ use super::{
     module::Module,
     session::{self, Session},
 };
-use crate::local;
+use crate::process::local;
 
 /// What stands in the place of a secret.
 const MASK: &[u8] = b"/***";

@@ -16,7 +16,7 @@ use super::{
     process,
     timer::{self, TICKS_A_SECOND},
 };
-use crate::local;
+use crate::process::local;
 
 /// Ticks after which a silent stream says that it is alive: 15 seconds.
 const ALIVE: u32 = 15 * TICKS_A_SECOND;

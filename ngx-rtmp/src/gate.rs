@@ -12,7 +12,7 @@ use nginx_sys::{
 };
 use ngx::core::Pool;
 
-use crate::local;
+use crate::process::local;
 
 use super::{
     address, callback, collections,

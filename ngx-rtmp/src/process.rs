@@ -163,6 +163,9 @@ macro_rules! local {
     };
 }
 
+/// The macro, for this crate's own files.
+pub(crate) use local;
+
 impl<T> Local<T> {
     #[doc(hidden)]
     #[must_use]

@@ -30,7 +30,7 @@ use super::{
     },
     timer::SessionTimer,
 };
-use crate::local;
+use crate::process::local;
 
 /// A live session, for the time of one callback.
 pub struct Session<'s, M> {
