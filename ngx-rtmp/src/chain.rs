@@ -28,7 +28,7 @@ use super::{
         ngx_rtmp_publish_pt, ngx_rtmp_session_t,
     },
 };
-use crate::process::local;
+use crate::local;
 pub(super) use commands::forward_publish;
 
 /// What was in place before our hooks.

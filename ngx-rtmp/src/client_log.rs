@@ -16,7 +16,7 @@ use super::{
     module::Module,
     session::{self, Session},
 };
-use crate::process::local;
+use crate::local;
 
 /// What stands in the place of a secret.
 const MASK: &[u8] = b"/***";

@@ -22,7 +22,7 @@ use super::{
         ngx_rtmp_record_app_conf_t,
     },
 };
-use crate::process::local;
+use crate::local;
 
 /// What DASH may need to finish a stream: it copies the last fragment of each track, 10 MB at most
 /// (NGX_RTMP_DASH_MAX_MDAT), and goes round for ever where the copy falls short.

@@ -16,7 +16,7 @@ use super::{
     process,
     timer::{self, TICKS_A_SECOND},
 };
-use crate::process::local;
+use crate::local;
 
 /// Ticks after which a silent stream says that it is alive: 15 seconds.
 const ALIVE: u32 = 15 * TICKS_A_SECOND;

@@ -12,7 +12,7 @@ use nginx_sys::{
 };
 use ngx::core::Pool;
 
-use crate::process::local;
+use crate::local;
 
 use super::{
     address, callback, collections,

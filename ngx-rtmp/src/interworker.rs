@@ -26,7 +26,7 @@ use super::{
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
     },
 };
-use crate::process::local;
+use crate::local;
 
 /// NGX_READ_EVENT where nginx is built with epoll (ngx_event.h).
 const READ_EVENT: ngx_int_t = (libc::EPOLLIN | libc::EPOLLRDHUP) as ngx_int_t;

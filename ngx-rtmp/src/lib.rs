@@ -27,6 +27,7 @@
 //! | [`interworker`] | sockets between workers, and pushes to them |
 //! | [`cycle`] | the life of a configuration and of a worker |
 //! | [`timer`], [`thread`], [`log`], [`process`] | events, the thread pool, the log, the clock |
+//! | [`mod@local`] | state that one event loop alone touches |
 //! | [`request`] | an HTTP request |
 //! | [`gate`], [`value`], `variables` | who gets an answer of http, answers that are rewritten, and variables |
 //! | [`event_stream`], `pieces`, `outlet` | requests that are answered with events, or piece by piece |
@@ -34,7 +35,7 @@
 //! # Why safe code cannot misuse it
 //!
 //! - **Threads.** nginx reads configurations and handles events on one thread of a process. State of that thread is declared with
-//!   [`local!`], which gives each thread a value of its own; what touches timers, connections or the resolver panics on any
+//!   [`local!`](local!), which gives each thread a value of its own; what touches timers, connections or the resolver panics on any
 //!   other thread ([`process`]), and a panic ends at the border to C. Work for a pool is `Send` and gets what it needs by value.
 //! - **[`session::Session`]** is a value with the lifetime of a callback, lent to the module: it cannot be kept. What is kept are
 //!   tickets and state. The settings that it hands out live as long as the callback too, and a configuration outlives its
@@ -83,6 +84,7 @@
 //! log
 //! rtmp_sys
 //! process address collections value
+//! local
 //! ```
 
 pub mod address;
@@ -101,6 +103,7 @@ pub mod export;
 pub mod gate;
 pub mod incoming;
 pub mod interworker;
+pub mod local;
 pub mod log;
 pub mod message;
 pub mod module;

@@ -11,7 +11,7 @@ use super::{
     module::Ask,
     rtmp_sys::{self, ngx_rtmp_session_t},
 };
-use crate::process::local;
+use crate::local;
 
 /// ngx_rtmp_netcall_handle_pt.
 pub(super) type Handler =

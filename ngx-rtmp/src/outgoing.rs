@@ -13,7 +13,7 @@ use super::{
     rtmp_sys::{self, ngx_rtmp_core_srv_conf_t, ngx_rtmp_session_t},
     session::Session,
 };
-use crate::process::local;
+use crate::local;
 
 /// What a connection that nginx made is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

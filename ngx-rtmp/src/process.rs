@@ -1,10 +1,8 @@
-//! The process: its number, the clock, who is alive, and state that one event loop alone touches.
+//! The process: its number, the clock, who is alive.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    mem::ManuallyDrop,
-    thread::LocalKey,
 };
 
 /// Process id of the caller, as nginx knows it: no system call.
@@ -135,46 +133,4 @@ pub(crate) fn enter_loop() {
 #[track_caller]
 pub(crate) fn assert_loop() {
     assert!(IS_LOOP.get(), "called on another thread than that of the event loop");
-}
-
-/// State of one process, touched by its event loop and nobody else: [`local!`](crate::local!) declares it.
-///
-/// Another thread that names it finds a value of its own.
-pub struct Local<T: 'static>(&'static LocalKey<Slot<T>>);
-
-/// What is behind a [`Local`]. Nothing is dropped when a thread or the process ends: what refers to nginx's memory would
-/// come too late.
-#[doc(hidden)]
-pub type Slot<T> = RefCell<ManuallyDrop<T>>;
-
-/// `static NAME: TYPE = VALUE;` for state that the event loop alone touches ([`Local`]).
-/// A process that is forked takes the value along.
-#[macro_export]
-macro_rules! local {
-    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
-        $(#[$meta])*
-        static $name: $crate::process::Local<$type> = {
-            ::std::thread_local! {
-                static VALUE: $crate::process::Slot<$type> =
-                    const { ::std::cell::RefCell::new(::std::mem::ManuallyDrop::new($value)) };
-            }
-            $crate::process::Local::new(&VALUE)
-        };
-    };
-}
-
-/// The macro, for this crate's own files.
-pub(crate) use local;
-
-impl<T> Local<T> {
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new(key: &'static LocalKey<Slot<T>>) -> Self {
-        Local(key)
-    }
-
-    /// Works on the value. Calls do not nest: `work` must not call back into the same `Local`.
-    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        self.0.with_borrow_mut(|value| work(value))
-    }
 }

@@ -9,7 +9,7 @@ use nginx_sys::{
 };
 
 use super::{address, callback, process};
-use crate::process::local;
+use crate::local;
 
 /// NGX_RESOLVE_NXDOMAIN (ngx_resolver.h).
 const NO_SUCH_NAME: ngx_int_t = 3;

@@ -10,7 +10,7 @@ use std::{
 
 use nginx_sys::{ngx_chain_t, ngx_connection_t, ngx_int_t, ngx_module_t, ngx_str_t};
 
-use crate::process::local;
+use crate::local;
 
 #[allow(
     non_camel_case_types,

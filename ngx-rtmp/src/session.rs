@@ -30,7 +30,7 @@ use super::{
     },
     timer::SessionTimer,
 };
-use crate::process::local;
+use crate::local;
 
 /// A live session, for the time of one callback.
 pub struct Session<'s, M> {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use nginx_sys::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_post_event};
 
 use super::{callback, module::Module, process, session::Session};
-use crate::process::local;
+use crate::local;
 
 /// A timer of one session, which calls [`on_timer`](crate::module::Connections::on_timer). It ends with the session.
 pub(super) struct SessionTimer {

@@ -16,7 +16,7 @@ use nginx_sys::{
 };
 
 use super::{push::Failure, rtmp_sys::symbol};
-use crate::process::local;
+use crate::local;
 
 /// SSL_CTRL_SET_TLSEXT_HOSTNAME and TLSEXT_NAMETYPE_host_name (openssl/tls1.h).
 const SET_HOST_NAME: c_int = 55;

@@ -21,7 +21,7 @@ use super::{
     log,
     module::Module,
 };
-use crate::process::local;
+use crate::local;
 
 /// NGX_SLAB_PAGE_START (ngx_slab.c): marks the first of the pages that were given out together.
 const PAGE_START: usize = 1 << (usize::BITS - 1);

@@ -24,10 +24,10 @@ fn warnings(said: &str) -> Vec<&str> {
 #[test]
 fn each_danger_is_said_once_with_its_place_and_remedy() {
     for (application, location, file, remedy) in [
-        ("exec_push /bin/echo $name;", "", "/rtmp-live.conf:3 ", "say \"weir_publish key;\""),
-        ("\n    exec /bin/echo\n    \"a=${args}\";", "", "/rtmp-live.conf:4 ", "say \"weir_publish key;\""),
+        ("exec_push /bin/echo $name;", "", "/rtmp-live.conf:3 ", "add \"weir_publish key;\""),
+        ("\n    exec /bin/echo\n    \"a=${args}\";", "", "/rtmp-live.conf:4 ", "add \"weir_publish key;\""),
         ("exec_play /bin/echo $name;", "", "/rtmp-live.conf:3 ", "\"on_play\""),
-        ("exec_pull /bin/echo $name;", "", "/rtmp-live.conf:3 ", "write out the stream's name"),
+        ("exec_pull /bin/echo $name;", "", "/rtmp-live.conf:3 ", "write the name of the stream"),
     ] {
         let said = config(application, location).accepted();
         let found = warnings(&said);
