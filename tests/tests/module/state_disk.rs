@@ -160,7 +160,7 @@ fn a_folder_that_cannot_be_synced_is_a_warning() {
         .output()
         .unwrap();
     let warned = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.success() && warned.starts_with("weir: warning: the change is made"), "{warned}");
+    assert!(said.status.success() && warned.starts_with("weir: warning: the change is in force"), "{warned}");
     assert_eq!(count(), (0, 0));
     assert!(!nginx.log_lines("weir: a change was made, and may be lost").is_empty());
     assert_eq!(api.get("/v1/health").expect(200)["status"], "ok");
