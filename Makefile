@@ -190,7 +190,7 @@ install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 		$(PATHS) "$$sample" >'$(DESTDIR)$(DOCDIR)/examples/'"$$sample" || exit 1; \
 	done
 	ln -sfn examples '$(DESTDIR)$(DOCDIR)/nginx-conf'
-	@[ -n '$(DESTDIR)' ] || echo 'Next: systemd-sysusers && systemd-tmpfiles --create, then "Install" in $(DOCDIR)/README.md'
+	@[ -n '$(DESTDIR)' ] || echo 'Next: systemd-sysusers && systemd-tmpfiles --create, then "Ten minutes to a protected stream" in $(DOCDIR)/README.md'
 
 # What people have written or Weir has recorded stays: weir.toml and secrets, keys, media, the user.
 uninstall: ## remove the files of `make install`, with the same DESTDIR= PREFIX=; keeps configuration and data

@@ -86,7 +86,7 @@ pub enum Command {
     /// Manage push targets, the servers that live streams are pushed to
     #[command(subcommand)]
     Target(TargetCommand),
-    /// Mint tokens, which publish without a key
+    /// Mint tokens, with which people publish without a key, or watch
     #[command(subcommand)]
     Token(TokenCommand),
     /// Create signing secrets for tokens

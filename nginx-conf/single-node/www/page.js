@@ -8,6 +8,7 @@ const STREAM_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const STATES = {
   waiting: { label: "Waiting", message: "Waiting for the stream..." },
   playing: { label: "Playing", message: "" },
+  refused: { label: "Refused", message: "This link is not valid, or has expired. Ask for a new one." },
   lost: { label: "Lost", message: "Stream interrupted. Reconnecting..." },
 };
 

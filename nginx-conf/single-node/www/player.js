@@ -4,6 +4,7 @@
 // playlists for the same stream, it takes the first that is there.
 //
 //   waiting -> playing -> lost -> playing ...
+//   refused: nginx asks for a token, and the page has no good one. Nothing follows.
 //
 // hls.js does the playing where the browser has Media Source Extensions, the browser itself where it has not.
 
@@ -11,6 +12,8 @@ const RETRY_MS = 2000;
 const WATCH_MS = 500;
 // Two fragments: a shorter silence is a hiccup that the buffer may yet bridge.
 const SILENCE_MS = 4000;
+
+class Refused extends Error {}
 
 class LivePlayer {
   #video;
@@ -23,7 +26,7 @@ class LivePlayer {
   #position = 0;
   #movedAt = 0;
 
-  // `onState` is called with "waiting", "playing" or "lost", each time it changes.
+  // `onState` is called with "waiting", "playing", "lost" or "refused", each time it changes.
   constructor(video, urls, onState) {
     this.#video = video;
     this.#urls = urls;
@@ -60,10 +63,17 @@ class LivePlayer {
   // Asks for the playlists before a player is made: a stream that is not there yet is no error. After a loss an old
   // playlist may linger for some seconds; it is left alone until it changes.
   async #connect() {
+    let refused = 0;
     for (const url of this.#urls) {
-      const fragments = await LivePlayer.#fetchFragments(url);
-      if (fragments !== null && fragments !== this.#stale.get(url)) return this.#attach(url);
+      try {
+        const fragments = await LivePlayer.#fetchFragments(url);
+        if (fragments !== null && fragments !== this.#stale.get(url)) return this.#attach(url);
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        refused += 1;
+      }
     }
+    if (refused === this.#urls.length) return this.#enter("refused");
     setTimeout(() => this.#connect(), RETRY_MS);
   }
 
@@ -83,14 +93,17 @@ class LivePlayer {
     return asked.href;
   }
 
-  // Empty when there is none.
+  // Empty if there is none. Throws Refused if nginx does not admit the viewer.
   static async #fetchPlaylist(url) {
+    let response;
     try {
-      const response = await fetch(LivePlayer.#withoutError(url), { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      return response.ok ? await response.text() : "";
+      response = await fetch(LivePlayer.#withoutError(url), { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (response.ok) return await response.text();
     } catch {
       return "";
     }
+    if (response.status === 403) throw new Refused();
+    return "";
   }
 
   #attach(url) {

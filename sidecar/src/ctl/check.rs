@@ -48,11 +48,13 @@ fn wants_json(command: &CheckCommand) -> bool {
 }
 
 /// The stream with the ticket of an nginx on this machine, so that the check is not counted as somebody who watches. An API that
-/// does not answer at once makes no difference to the check.
+/// does not answer at once makes no difference to the check. A stream with a token goes without the ticket, which would open the
+/// stream whatever the token is.
 async fn as_own_player(stream: &str, host: &str, api: &ApiArgs) -> String {
     let is_here = host.eq_ignore_ascii_case("localhost")
         || host.trim_matches(['[', ']']).parse().is_ok_and(|addr: IpAddr| addr.is_loopback());
-    if !is_here {
+    let has_token = |args: &str| args.split('&').any(|argument| argument.starts_with("token="));
+    if !is_here || arguments::split(stream).1.is_some_and(has_token) {
         return stream.to_owned();
     }
     let ticket = async {
