@@ -20,7 +20,9 @@ fn snippets(language: &str, nginx: &Nginx) -> Vec<String> {
         let lines: Vec<&str> = block.lines().map(|line| line.strip_prefix("   ").unwrap_or(line)).collect();
         let is_list = block.lines().all(|line| line.is_empty() || line.starts_with("   "));
         let text = if is_list { lines.join("\n") } else { block.to_owned() };
-        blocks.push(text.replace("/etc/nginx/weir.secret", &secret).replace("/etc/website/weir.secret", &secret));
+        blocks.push(
+            text.replace("/etc/nginx/weir.secret", &secret).replace("/etc/website/weir.secret", &secret),
+        );
         rest = after;
     }
     blocks
