@@ -4,6 +4,7 @@
 //!
 //! - [`amf0`]: the values inside command and data messages
 //! - [`message`]: message types, and the payloads of control messages and commands
+//! - [`command`]: commands of clients in one plain form
 //! - [`chunk`]: messages to chunks and back
 //! - [`handshake`]: the simple handshake, client side
 //! - [`url`]: `rtmp://host/app/name?args`, taken apart
@@ -21,7 +22,7 @@
 //! ```floors
 //! client
 //! chunk flv
-//! message status
+//! command message status
 //! amf0 handshake media url
 //! ```
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@
 pub mod amf0;
 pub mod chunk;
 pub mod client;
+pub mod command;
 pub mod flv;
 pub mod handshake;
 pub mod media;

@@ -9,7 +9,7 @@ use weir_model::{
     text,
     verdict::Policy,
 };
-use weir_rtmp::amf0::{self, Writer};
+use weir_rtmp::amf0::{self, Marker, Writer};
 
 use super::{refusal::refuse_command, secrets::with_rule};
 use crate::{runtime, session::Session, worker};
@@ -17,10 +17,12 @@ use crate::{runtime, session::Session, worker};
 /// The fields that nginx-rtmp logs and passes on, beside the application (ngx_rtmp_cmd_connect_init).
 const TEXTS: [&[u8]; 4] = [b"flashVer", b"swfUrl", b"tcUrl", b"pageUrl"];
 
+/// Values that hold no others, which nginx-rtmp reads as this crate does.
+const SCALARS: [Marker; 5] =
+    [Marker::Number, Marker::Boolean, Marker::String, Marker::Null, Marker::Undefined];
+
 /// A `connect` command, taken apart.
 struct Words<'c> {
-    /// The transaction, as it stands there.
-    head: &'c [u8],
     transaction: f64,
     fields: Vec<Field<'c>>,
     /// What follows the object.
@@ -46,7 +48,7 @@ pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
         Some(state) if state.is_closing() => return Connect::Done,
         _ => {}
     }
-    let Some(words) = take_apart(command) else { return Connect::Untouched };
+    let words = take_apart(command);
     let apps = || words.fields.iter().filter(|field| field.key == b"app").filter_map(|field| field.text);
     let settings = apps().next_back().and_then(|app| session.application(application(app)));
     let policy = settings.map(|settings| settings.publish());
@@ -63,10 +65,8 @@ pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
         Policy::Off => Uses::default(),
         Policy::Key | Policy::Open => settings.exec,
     });
-    match with_rule(&runtime, policy, |rule| words.rewritten(rule, uses)) {
-        Some(command) => Connect::Rewritten(command),
-        None => Connect::Untouched,
-    }
+    let written = with_rule(&runtime, policy, |rule| words.written(rule, uses));
+    if written == command { Connect::Untouched } else { Connect::Rewritten(written) }
 }
 
 /// The name of the application in what a client says: without arguments, and without the end that nginx-rtmp
@@ -84,48 +84,54 @@ fn app_to_search(app: &[u8], policy: Option<Policy>) -> &[u8] {
     }
 }
 
-/// Transaction, and an object. `None` where nginx-rtmp reads nothing either.
-fn take_apart(command: &[u8]) -> Option<Words<'_>> {
+/// Transaction, and an object. What cannot be read ends it: nginx-rtmp gets what was read and nothing else, for it reads some
+/// values differently (ngx_rtmp_amf_read_object: 0x09 is a value, and an empty key is the end of an object).
+fn take_apart(command: &[u8]) -> Words<'_> {
     let mut reader = amf0::Reader::new(command);
     let transaction = reader.clone().number().unwrap_or_default();
-    reader.skip_value().ok()?;
-    let head = &command[..command.len() - reader.rest().len()];
-    reader.begin_object().ok()?;
-    let mut fields = Vec::new();
-    // An object that is cut short ends there, as it does for nginx-rtmp (ngx_rtmp_amf_read_object).
-    while let Ok(Some(key)) = reader.key() {
-        let before = reader.rest();
-        let text = reader.clone().string().ok();
-        if reader.skip_value().is_err() {
-            return Some(Words { head, transaction, fields, tail: &[] });
-        }
-        fields.push(Field { key, raw: &before[..before.len() - reader.rest().len()], text });
+    let mut words = Words { transaction, fields: Vec::new(), tail: &[] };
+    if reader.skip_value().is_err() || reader.begin_object().is_err() {
+        return words;
     }
-    Some(Words { head, transaction, fields, tail: reader.rest() })
+    loop {
+        match reader.key() {
+            Ok(Some(b"")) | Err(_) => return words,
+            Ok(Some(key)) => {
+                let before = reader.rest();
+                let text = reader.clone().string().ok();
+                let is_scalar = matches!(reader.marker(), Ok(marker) if SCALARS.contains(&marker));
+                if reader.skip_value().is_err() {
+                    return words;
+                }
+                // nginx-rtmp reads no field that holds others.
+                if is_scalar {
+                    let raw = &before[..before.len() - reader.rest().len()];
+                    words.fields.push(Field { key, raw, text });
+                }
+            }
+            Ok(None) => {
+                words.tail = reader.rest();
+                return words;
+            }
+        }
+    }
 }
 
 impl Words<'_> {
-    /// The command without secrets, without what deceives a reader, and without what a shell would read where a
-    /// program gets it; `None` where that is the command as it came.
-    fn rewritten(&self, rule: &Rule<'_>, uses: Uses) -> Option<Vec<u8>> {
-        let mut changed = false;
+    /// The command without secrets, without what deceives a reader, and without what a shell would read where a program gets it.
+    fn written(&self, rule: &Rule<'_>, uses: Uses) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.raw(self.head).begin_object();
+        writer.number(self.transaction).begin_object();
         for field in &self.fields {
             let length = u16::try_from(field.key.len()).unwrap_or_default();
             writer.raw(&length.to_be_bytes()).raw(field.key);
             match field.text.and_then(|text| field.replacement(text, rule, uses)) {
-                Some(text) => {
-                    changed = true;
-                    writer.string(&text);
-                }
-                None => {
-                    writer.raw(field.raw);
-                }
-            }
+                Some(text) => writer.string(&text),
+                None => writer.raw(field.raw),
+            };
         }
         writer.end().raw(self.tail);
-        changed.then(|| writer.into_bytes())
+        writer.into_bytes()
     }
 }
 

@@ -174,8 +174,17 @@ pub fn may_play_at_length(session: &mut Session) -> bool {
     let violation = guard::on_unreadable_name(session);
     if let Some(violation) = violation {
         refuse_name(session, violation);
+        return false;
     }
-    violation.is_none()
+    // Without the guard, what cannot be read is judged all the same where anybody asks for a judgement.
+    let is_judged = runtime::current().is_some()
+        && session
+            .settings()
+            .is_some_and(|settings| settings.play_needs_token() || settings.publish() != Policy::Off);
+    if is_judged {
+        refuse_command(session, Command::Play, Refusal::NotText, 0.0);
+    }
+    !is_judged
 }
 
 fn refuse_name(session: &mut Session, violation: Violation) {

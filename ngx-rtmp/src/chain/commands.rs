@@ -36,7 +36,16 @@ pub(super) unsafe extern "C" fn publish_command<M: Module>(
             let flow = M::on_publish_command(&mut safe, words);
             let next = NEXT.with(|next| next.publish_command);
             match flow {
-                PublishFlow::Untouched => pass_on(next, session, header, command),
+                PublishFlow::Untouched => match words {
+                    // nginx-rtmp gets what was judged, and nothing that it could read otherwise.
+                    Some((name, kind))
+                        if !bytes.as_deref().is_some_and(weir_rtmp::command::has_plain_head) =>
+                    {
+                        let kind = std::str::from_utf8(kind).unwrap_or("live");
+                        forward_publish(session, header, name, kind)
+                    }
+                    _ => pass_on(next, session, header, command),
+                },
                 PublishFlow::Forward { name, kind } => forward_publish(session, header, &name, kind),
                 PublishFlow::Done => NGX_DONE as ngx_int_t,
             }

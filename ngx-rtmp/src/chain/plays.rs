@@ -20,7 +20,15 @@ pub(super) unsafe extern "C" fn play_command<M: Module>(
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
     // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
-    unsafe { judge::<M>(session, header, command, NEXT.with(|next| next.play_command), name_of_play) }
+    unsafe {
+        judge::<M>(
+            session,
+            header,
+            command,
+            NEXT.with(|next| next.play_command),
+            (weir_rtmp::command::plain_play, name_of_play),
+        )
+    }
 }
 
 /// The AMF command `play2`.
@@ -30,11 +38,25 @@ pub(super) unsafe extern "C" fn play2_command<M: Module>(
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
     // SAFETY: as in `play_command`.
-    unsafe { judge::<M>(session, header, command, NEXT.with(|next| next.play2_command), names_of_play2) }
+    unsafe {
+        judge::<M>(
+            session,
+            header,
+            command,
+            NEXT.with(|next| next.play2_command),
+            (plain_play2, name_of_play2),
+        )
+    }
 }
 
-/// Where the values stand in a command that nginx-rtmp may take for the name.
-type Names = fn(&[u8]) -> Vec<Range<usize>>;
+fn plain_play2(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(weir_rtmp::command::plain_play2(bytes))
+}
+
+/// A command in the form that nginx-rtmp and this crate read alike; `None` where it has that form.
+type Plain = fn(&[u8]) -> Option<Vec<u8>>;
+/// Where the name stands in a plain command.
+type Name = fn(&[u8]) -> Option<Range<usize>>;
 
 /// # Safety
 ///
@@ -44,7 +66,7 @@ unsafe fn judge<M: Module>(
     header: *mut ngx_rtmp_header_t,
     command: *mut ngx_chain_t,
     next: ngx_rtmp_handler_pt,
-    names: Names,
+    (plain, name): (Plain, Name),
 ) -> ngx_int_t {
     callback::guard("play", NGX_ERROR as ngx_int_t, || {
         // SAFETY: by contract.
@@ -56,58 +78,47 @@ unsafe fn judge<M: Module>(
                     false => NGX_DONE as ngx_int_t,
                 };
             };
-            let mut rewritten: Option<Vec<u8>> = None;
-            // From the last on, so that the places of those before stay true.
-            for at in names(&bytes).into_iter().rev() {
-                let name = amf0::Reader::new(&bytes[at.clone()]).string().unwrap_or_default();
-                match M::on_play_command(&mut safe, name) {
-                    PlayFlow::Untouched => {}
-                    PlayFlow::Forward(name) => {
-                        let mut value = Writer::new();
-                        value.string(&name);
-                        let command = rewritten.get_or_insert_with(|| bytes.clone());
-                        command.splice(at, value.into_bytes());
-                    }
-                    PlayFlow::Done => return NGX_DONE as ngx_int_t,
+            // nginx-rtmp gets what was judged, and nothing that it could read otherwise.
+            let written = plain(&bytes);
+            let (was_plain, mut bytes) = (written.is_none(), written.unwrap_or(bytes));
+            let Some(at) = name(&bytes) else { return NGX_ERROR as ngx_int_t };
+            let asked = amf0::Reader::new(&bytes[at.clone()]).string().unwrap_or_default();
+            match M::on_play_command(&mut safe, asked) {
+                PlayFlow::Untouched if was_plain => return asks::hand_on(next, session, header, command),
+                PlayFlow::Untouched => {}
+                PlayFlow::Forward(name) => {
+                    let mut value = Writer::new();
+                    value.string(&name);
+                    bytes.splice(at, value.into_bytes());
                 }
+                PlayFlow::Done => return NGX_DONE as ngx_int_t,
             }
-            match rewritten {
-                Some(bytes) => asks::hand_on_bytes(next, session, header, bytes),
-                // Where no name could be read, nginx-rtmp finds none either.
-                None => asks::hand_on(next, session, header, command),
-            }
+            asks::hand_on_bytes(next, session, header, bytes)
         }
     })
 }
 
-/// Transaction, null, name (ngx_rtmp_cmd_play_init).
-fn name_of_play(bytes: &[u8]) -> Vec<Range<usize>> {
-    let find = || {
-        let mut reader = amf0::Reader::new(bytes);
-        reader.skip_value().ok()?;
-        reader.skip_value().ok()?;
-        string(bytes, &mut reader)
-    };
-    find().into_iter().collect()
+/// Transaction, null, name.
+fn name_of_play(bytes: &[u8]) -> Option<Range<usize>> {
+    let mut reader = amf0::Reader::new(bytes);
+    reader.skip_value().ok()?;
+    reader.skip_value().ok()?;
+    string(bytes, &mut reader)
 }
 
-/// Transaction, null, an object with `streamName`: nginx-rtmp takes the last one (ngx_rtmp_cmd_play2_init).
-fn names_of_play2(bytes: &[u8]) -> Vec<Range<usize>> {
+/// Transaction, null, an object whose last field is the name.
+fn name_of_play2(bytes: &[u8]) -> Option<Range<usize>> {
     let mut reader = amf0::Reader::new(bytes);
-    let mut found = Vec::new();
-    if reader.skip_value().is_err() || reader.skip_value().is_err() || reader.begin_object().is_err() {
-        return found;
-    }
+    reader.skip_value().ok()?;
+    reader.skip_value().ok()?;
+    reader.begin_object().ok()?;
     while let Ok(Some(key)) = reader.key() {
-        if key == b"streamName"
-            && let Some(at) = string(bytes, &mut reader)
-        {
-            found.push(at);
-        } else if reader.skip_value().is_err() {
-            break;
+        if key == b"streamName" {
+            return string(bytes, &mut reader);
         }
+        reader.skip_value().ok()?;
     }
-    found
+    None
 }
 
 /// Reads a string. Returns where its value stands, marker and length included.

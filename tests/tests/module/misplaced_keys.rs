@@ -161,11 +161,21 @@ fn what_is_played_shows_no_secret() {
             writer.string(b"play2").number(5.0).null().object(&fields);
             writer.into_bytes()
         };
-        for payload in [two("show", &key), two(&key, "show"), two(&format!("show?key={key}"), &key)] {
+        // nginx-rtmp takes the last name, and gets no other.
+        for (payload, is_refused) in [
+            (two("show", &key), true),
+            (two(&key, "show"), false),
+            (two(&format!("show?key={key}"), &key), true),
+        ] {
             let player = Publisher::to(nginx.rtmp(), &format!("{app}/none")).manual().start();
             player.wait_stream_created();
             send(&player, MessageKind::COMMAND, payload);
-            player.wait_closed(5.0);
+            match is_refused {
+                true => player.wait_closed(5.0),
+                false => until("it plays", 5.0, || {
+                    player.statuses().iter().any(|status| status.code == "NetStream.Play.Start")
+                }),
+            }
         }
     }
     assert_eq!(
@@ -179,6 +189,36 @@ fn what_is_played_shows_no_secret() {
     wait_gone(&api, "live", "show");
     is_nowhere(&nginx, &hook, "a key", &key);
     is_nowhere(&nginx, &hook, "a token", &token);
+}
+
+#[test]
+fn a_connect_that_nginx_rtmp_reads_in_its_own_way_shows_no_key() {
+    let hook = Hook::start(Answer::Yes);
+    let nginx = start(&hook);
+    let key = nginx.api().create_key("live", "show").key;
+    let url = format!("rtmp://h/live/{key}");
+    let fields = |writer: &mut Writer| {
+        writer.key("app").string(b"live").key("tcUrl").string(url.as_bytes()).end();
+    };
+    // 0x09 as a value, in the object and before it; an empty key that is not the end.
+    for (before, first) in
+        [(&[][..], &[0, 1, b'a', 9][..]), (&[3, 0, 1, b'a', 9, 0, 0, 9], &[]), (&[], &[0, 0, 5])]
+    {
+        let mut writer = Writer::new();
+        writer.string(b"connect");
+        if before.is_empty() {
+            writer.number(1.0)
+        } else {
+            writer.raw(before)
+        };
+        writer.begin_object().raw(first);
+        fields(&mut writer);
+        let publisher = Publisher::to(nginx.rtmp(), "live/none").unconnected().start();
+        publisher.wait_handshaken();
+        send(&publisher, MessageKind::COMMAND, writer.into_bytes());
+        publisher.wait_closed(5.0);
+    }
+    is_nowhere(&nginx, &hook, "a key", &key);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! notices, and what is inside of nginx needs none.
 
 use weir_model::token::{Action, Claims};
+use weir_rtmp::amf0::Writer;
+use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::{Hook, Nginx, Player, Publisher, until};
 
@@ -123,4 +125,49 @@ fn a_pull_of_nginx_needs_no_token() {
     assert_eq!(player.seen().statuses.last().unwrap().code, FAILED);
     // Where no token is asked for, everything stays as it was.
     Player::start(nginx.rtmp(), "live/show?token=x").wait_video(3);
+}
+
+#[test]
+fn what_nginx_rtmp_reads_in_its_own_way_opens_nothing() {
+    let nginx = start(1);
+    let key = nginx.api().create_key("live", "show").key;
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let play = |second: &[u8]| {
+        let mut writer = Writer::new();
+        writer.string(b"play").number(5.0).raw(second).string(b"show").number(-2000.0);
+        writer.into_bytes()
+    };
+    let play2 = |before: &[u8]| {
+        let mut writer = Writer::new();
+        writer
+            .string(b"play2")
+            .number(5.0)
+            .null()
+            .begin_object()
+            .raw(before)
+            .key("streamName")
+            .string(b"show")
+            .end();
+        writer.into_bytes()
+    };
+    // 0x09 as a value, and an empty key before something else than the end.
+    let (end, empty) = ([0, 1, b'a', 9], [0, 0, 5]);
+    let object = |fields: &[u8]| [&[3][..], fields, &[0, 0, 9]].concat();
+    for payload in [
+        play(&object(&end)),
+        play(&[10, 0, 0, 0, 1, 9]),
+        play(&[&[3][..], &empty].concat()),
+        play(&[9]),
+        play2(&end),
+        play2(&empty),
+    ] {
+        let player = Publisher::to(nginx.rtmp(), "live/none").manual().start();
+        player.wait_stream_created();
+        let message =
+            Message { kind: MessageKind::COMMAND, stream_id: 1, timestamp: 0, payload: payload.clone() };
+        player.manually(move |connection| connection.client.send_message(3, &message));
+        player.wait_closed(5.0);
+        assert!(player.statuses().iter().any(|status| status.code == FAILED), "{payload:02x?}");
+    }
+    assert!(!nginx.log().contains("play: name='show'"), "{}", nginx.log());
 }
