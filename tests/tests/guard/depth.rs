@@ -77,8 +77,7 @@ fn a_deeply_nested_connect_is_refused() {
 fn without_the_guard_deep_nesting_does_harm() {
     assert_fatal(says(metadata(&arrays(MANY))));
     assert_fatal(says(metadata(&objects(MANY / 2))));
-    let connect = Message::command(0, "connect", 1.0, |w| w.raw(&objects(MANY / 2)));
-    assert_fatal(|nginx| Stranger::arrives(nginx).says(3, &connect));
+    // What a connect holds so deep does not reach nginx-rtmp in any case.
 }
 
 #[test]
