@@ -88,8 +88,15 @@ struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     stream: StreamId,
-    /// First address that the block listens on; empty where nginx has one block.
+    /// First address that the block listens on, as events tell it. Lists of streams leave it out where nginx has one block.
     server: String,
+}
+
+impl Place {
+    /// The same stream of an nginx with one block.
+    fn of_the_only_block(&self) -> Place {
+        Place { stream: self.stream.clone(), server: String::new() }
+    }
 }
 
 /// A slate's stream, and how it ended.
@@ -179,12 +186,14 @@ impl Watch {
     fn step(&mut self, at: Timestamp, place: &Place, input: Input<'_>) {
         let machine = self.machines.entry(place.clone()).or_default();
         let Some(until) = machine.step(at, input, self.env.slate.time) else { return };
-        let look = self.looks.get(place).copied().unwrap_or_default();
+        let only = place.of_the_only_block();
+        let block = if self.looks.contains_key(&only) { String::new() } else { place.server.clone() };
+        let look = self.looks.get(place).or_else(|| self.looks.get(&only)).copied().unwrap_or_default();
         let (env, place, finished) = (self.env.clone(), place.clone(), self.finished.clone());
         self.tasks.spawn(async move {
             let stream = format!("{}/{}", place.stream.0, place.stream.1);
             tracing::warn!(stream, "publisher lost: showing the slate");
-            let result = fill(&env, &place, look, until).await;
+            let result = fill(&env, &place, &block, look, until).await;
             match &result {
                 Ok(End::Over) => tracing::info!(stream, "the slate's time is over"),
                 Ok(End::GaveWay) => tracing::info!(stream, "the slate ended: a publisher is back"),
@@ -201,7 +210,9 @@ impl Watch {
         let is_old = |look: &Look| look.at.is_some_and(|at| now.millis_since(at) > KNOWN_MS);
         self.looks.retain(|_, look| !is_old(look));
         let looks = &self.looks;
-        self.machines.retain(|place, machine| !machine.is_idle() || looks.contains_key(place));
+        let is_seen =
+            |place: &Place| looks.contains_key(place) || looks.contains_key(&place.of_the_only_block());
+        self.machines.retain(|place, machine| !machine.is_idle() || is_seen(place));
         for stream in streams {
             let (Ok(app), Ok(name)) = (stream.app.parse(), stream.name.parse()) else { continue };
             let known = stream.video.is_some() || stream.audio.is_some();
@@ -249,8 +260,8 @@ enum Error {
     Publisher(#[from] publisher::Error),
 }
 
-/// Publishes the slate in the place of a stream.
-async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End, Error> {
+/// Publishes the slate in the place of a stream, at this `server` block.
+async fn fill(env: &Env, at: &Place, block: &str, look: Look, until: Timestamp) -> Result<End, Error> {
     let slate = &env.slate;
     let named = |path: &Path, why: std::io::Error| clip::Error::File { path: path.into(), why };
     let left = |now: Timestamp| Duration::from_millis(until.as_millis().saturating_sub(now.as_millis()));
@@ -267,7 +278,7 @@ async fn fill(env: &Env, at: &Place, look: Look, until: Timestamp) -> Result<End
     };
     let mut attempt = 1;
     loop {
-        let (server, (app, name)) = (publish::server(&env.server, &at.server)?, &at.stream);
+        let (server, (app, name)) = (publish::server(&env.server, block)?, &at.stream);
         let url = token::url(&server, &slate.secret_file, app, name, true)?;
         match publish::begin(&url).await {
             Ok(link) => {

@@ -32,7 +32,7 @@ fn a_slate_fills_in_at_the_block_of_its_stream() {
             let now = sessions(&nginx);
             now.iter().all(Option::is_some).then_some(now)
         });
-        let fills = sidecar.log().matches("the slate fills in").count();
+        let fills = sidecar.log().matches("showing the slate").count();
         let [first, second] = publishers;
         let (gone, stayed) = if lost == 0 { (first, second) } else { (second, first) };
         gone.kill();
@@ -42,7 +42,7 @@ fn a_slate_fills_in_at_the_block_of_its_stream() {
         });
         assert_eq!(sessions(&nginx)[stays], before[stays]);
         assert!(!stayed.is_closed());
-        assert_eq!(sidecar.log().matches("the slate fills in").count(), fills + 1, "{}", sidecar.log());
+        assert_eq!(sidecar.log().matches("showing the slate").count(), fills + 1, "{}", sidecar.log());
         let told = sidecar.told("slate.started");
         assert!(told["server"].as_str().unwrap().starts_with("127.0.0."), "{told}");
         // The publisher comes back, and both end for the next turn.
