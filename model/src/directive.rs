@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-/// All of them, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. What stands in both is listed
-/// twice.
+/// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
+/// both have is listed twice.
 pub const DIRECTIVES: [&str; 23] = [
     "weir_zone",
     "weir_secret",

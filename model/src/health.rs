@@ -6,7 +6,7 @@ const NEARLY_FULL: usize = 90;
 /// A reason. Displays as the sentence in `reasons`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// A worker's event loop does not come round.
+    /// The event loop of a worker hangs.
     #[error("worker {pid} has been stuck for {ms} ms")]
     StuckWorker {
         /// Its process.

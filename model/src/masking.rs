@@ -140,8 +140,7 @@ pub fn masked_words(line: &[u8]) -> Option<Vec<u8>> {
     Some(words.join(&b' '))
 }
 
-/// Masks, in place, the value of each argument `token=` in a line of a log, as it stands in a request or a URL. Returns the
-/// length of the line that is left.
+/// Masks in place the value of each argument `token=` of a request or URL in a log line. Returns the new length of the line.
 pub fn mask_tokens(line: &mut [u8]) -> usize {
     const NAME: &[u8] = b"token=";
     let ends = |byte: &u8| *byte <= b' ' || b"&#\"'<>".contains(byte);

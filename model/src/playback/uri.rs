@@ -15,7 +15,7 @@
 //! `master.m3u8` and `manifest.mpd` are names of files, not of streams.
 //!
 //! A suffix of `hls_variant` is part of the name, unless the location names the suffix ([`Layout::variants`]). Then
-//! `show_low` is a variant of `show`, and whoever may watch either may watch it.
+//! `show_low` is a variant of `show`, and a token for either stream opens it.
 
 use crate::stream_name::StreamName;
 

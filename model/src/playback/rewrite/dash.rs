@@ -61,7 +61,7 @@ fn put(element: &[u8], value: &[u8], is_here: bool, target: &Target, out: &mut V
     out.extend_from_slice(&value[before + uri.len()..]);
 }
 
-/// The URI, where no reference but `&amp;` stands in it: another one may hide a host.
+/// Returns the URI if it has no reference except `&amp;`: another reference may hide a host.
 fn unescaped(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let mut rest = value;

@@ -151,7 +151,7 @@ fn attribute(text: &[u8], from: usize) -> (usize, usize) {
     (value.unwrap_or(text.len()), text.len())
 }
 
-/// What stands in the quotes that a value begins with.
+/// Returns the text inside the quotes at the start of a value.
 fn quoted(value: &[u8]) -> Option<&[u8]> {
     let inner = value.strip_prefix(b"\"")?;
     Some(&inner[..inner.iter().position(|byte| *byte == b'"')?])

@@ -196,7 +196,7 @@ proptest! {
         prop_assert_eq!(of(&path[file], &layout(Some("live"), &[])), format!("live {name}"), "{}", path[file]);
     }
 
-    /// Whatever is asked for: a name that is taken stands in the path, as a part of it or at the beginning of the file.
+    /// For any path: the name that is found is a part of the path, or the beginning of the file's name.
     #[test]
     fn a_name_stands_in_the_path(path in "[a-c./_-]{0,12}(\\.m3u8|-1\\.ts|\\.mpd|/index\\.m3u8|/1\\.ts)") {
         if let Ok(named) = stream_of(path.as_bytes(), &layout(Some("a"), &["_b"]), |_| false) {
