@@ -68,7 +68,8 @@ start_daemon() {
     sockets=$(mktemp -d "${TMPDIR:-/tmp}/weir-XXXXXXXX")
     sed -e "s|^api = .*|api = \"$api\"|" \
         -e "s|^rtmp = .*|rtmp = \"rtmp://127.0.0.1:$rtmp_port\"|" \
-        -e "s|^listen = .*|listen = \"off\"|" \
+        -e "/^\[daemon\]/,/^listen/s|^listen = .*|listen = \"off\"|" \
+        -e "/^\[web\]/,/^listen/s|^listen = .*|listen = \"${WEB_LISTEN:-off}\"|" \
         -e "s|^#socket = .*|socket = \"$sockets/weir.sock\"|" \
         -e "s|^#log = .*|log = \"text\"|" \
         -e "s|/var/lib/weir/|$prefix/|" \

@@ -19,6 +19,7 @@ pub mod slate;
 mod streams;
 #[cfg(test)]
 mod tests;
+pub mod web;
 
 use check::Checked;
 pub use daemon::{Daemon, LogFormat};
@@ -54,6 +55,8 @@ pub struct Config {
     pub thumbnails: Vec<record::Thumbnail>,
     /// `[slate]`
     pub slate: Option<slate::Slate>,
+    /// `[web]`
+    pub web: web::Web,
 }
 
 /// Why a configuration does not hold: the place, the key, and what would be right.
@@ -100,11 +103,15 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
 fn config(file: raw::File) -> Checked<Config> {
     let rungs = rungs::all_rungs(file.rung)?;
     let ladders = rungs::all_ladders(file.ladder, &rungs)?;
-    let rules: Vec<Rule> =
-        file.stream.into_iter().map(|written| streams::rule(written, &ladders)).collect::<Checked<_>>()?;
+    let nginx = nginx::nginx(file.nginx)?;
+    let secret = nginx.secret_file.as_deref();
+    let rules: Vec<Rule> = file
+        .stream
+        .into_iter()
+        .map(|written| streams::rule(written, &ladders, secret))
+        .collect::<Checked<_>>()?;
     let uploads = record::uploads(file.upload)?;
     Ok(Config {
-        nginx: nginx::nginx(file.nginx)?,
         daemon: daemon::daemon(file.daemon)?,
         jobs: jobs::jobs(file.jobs)?,
         restart_stuck_worker: health::stuck(&file.health.restart_stuck_worker)?,
@@ -113,7 +120,9 @@ fn config(file: raw::File) -> Checked<Config> {
         notify: notify::notify(file.notify)?,
         records: record::records(file.record, &uploads)?,
         thumbnails: record::thumbnails(file.thumbnail)?,
-        slate: slate::slate(file.slate)?,
+        slate: slate::slate(file.slate, secret)?,
+        web: web::web(file.web, secret)?,
+        nginx,
     })
 }
 

@@ -24,14 +24,17 @@ use crate::jobs::{Env, Job, Jobs};
 use crate::keeper::keep;
 use crate::ladder::encoders::settle;
 use crate::ladder::plan::{plan, unpublished};
+use crate::live::board::Board;
 use crate::nginx::Nginx;
 use crate::record::{self, Recordings};
 use crate::slate::Slates;
 use crate::streams::{Changes, Live, Streams};
 use crate::stuck::Keeper;
+use crate::web::Web;
 use crate::webhooks::Hooks;
 use crate::{clock, shutdown};
 
+pub mod api;
 pub mod client;
 mod error;
 pub mod logging;
@@ -40,7 +43,6 @@ mod notify;
 pub mod preflight;
 mod state;
 pub mod unit;
-pub mod web;
 
 pub use error::Error;
 use notify::Notifier;
@@ -53,7 +55,8 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let config = config::load(path)?;
     logging::init(&config.daemon)?;
     let config = Arc::new(settle(config).await);
-    let listeners = web::listen(&config.daemon).await?;
+    let listeners = api::listen(&config.daemon).await?;
+    let pages = crate::web::listen(&config)?;
     let bus = Bus::new(clock::now().as_millis());
     let context =
         Arc::new(Context { config: Mutex::new(config.clone()), bus: bus.clone(), ticket: Mutex::default() });
@@ -65,7 +68,12 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
     let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
     let state = Arc::new(State { jobs: Mutex::new(jobs), bus, hooks, health: Mutex::new(health) });
-    web::serve(listeners, &state);
+    api::serve(listeners, &state);
+    let board = Arc::new(Board::default());
+    let web = Web::new(env.context.clone(), board.clone());
+    if let Some(pages) = pages {
+        crate::web::serve(pages, &web)?;
+    }
     let streams = Streams::at_port(config.nginx.rtmp.port);
     let mut daemon = Daemon {
         path: path.to_owned(),
@@ -73,6 +81,8 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         env,
         state,
         streams,
+        board,
+        web,
         token: None,
         follower: None,
         notifier: None,
@@ -103,6 +113,9 @@ struct Daemon {
     env: Env,
     state: Arc<State>,
     streams: Streams,
+    /// What viewers can watch.
+    board: Arc<Board>,
+    web: Arc<Web>,
     /// The API's token, by its digest.
     token: Option<Digest>,
     follower: Option<Follower>,
@@ -219,6 +232,7 @@ impl Daemon {
                     }
                     health.streams = streams.len();
                 });
+                self.board.tell(self.streams.iter(), &streams);
                 self.follow_up(&changes);
             }
         }
@@ -319,10 +333,16 @@ impl Daemon {
             tracing::warn!("[daemon] has changed: restart weir serve to apply it");
             next.daemon = self.config.daemon.clone();
         }
+        let web = &self.config.web;
+        if (next.web.listen, &next.web.base) != (web.listen, &web.base) {
+            tracing::warn!("listen or base of [web] has changed: restart weir serve to apply it");
+            next.web.base = web.base.clone();
+        }
         let next = Arc::new(next);
         if let Err(error) = self.state.hooks.configure(&next) {
             tracing::error!("hooks stay as they were: {error}");
         }
+        self.web.configure(&next);
         let elsewhere = next.nginx != self.config.nginx || token(&next.nginx) != self.token;
         let told_otherwise = elsewhere || next.notify != self.config.notify;
         let slates_otherwise = elsewhere || next.slate != self.config.slate;

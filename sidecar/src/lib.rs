@@ -6,6 +6,7 @@
 //! - [`config`]: `weir.toml`, as it is written and as it holds
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
+//! - [`web`]: pages and media for viewers, on a thread of its own; [`live`]: what they watch
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`ladder`]: what a stream is transcoded to and where that goes
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
@@ -30,9 +31,10 @@
 //! test_stream
 //! cli
 //! daemon
+//! web
 //! jobs
 //! keeper
-//! ladder slate webhooks stuck health upload
+//! ladder slate webhooks stuck health upload live
 //! record
 //! feed follow context
 //! publisher supervise streams events
@@ -65,6 +67,7 @@ pub mod http;
 pub mod jobs;
 pub mod keeper;
 pub mod ladder;
+pub mod live;
 pub mod nginx;
 pub mod publisher;
 pub mod record;
@@ -77,6 +80,7 @@ pub mod supervise;
 pub mod test_stream;
 pub mod upload;
 pub mod values;
+pub mod web;
 pub mod webhooks;
 
 /// Runs the command that the arguments name (the program's own name first) and says how it went: 0 done, 1 refused or

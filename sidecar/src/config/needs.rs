@@ -58,6 +58,9 @@ impl Config {
         if let Some(file) = &self.nginx.api_token_file {
             needs.add("[nginx]: api_token_file", file, What::Secret(Content::Line));
         }
+        if let Some(file) = &self.nginx.secret_file {
+            needs.add("[nginx]: secret_file", file, What::Secret(Content::Signing));
+        }
         needs.add("[daemon]: socket", &self.daemon.socket, What::Place);
         needs.of_jobs(self);
         needs.of_hooks(self);

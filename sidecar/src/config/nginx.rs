@@ -20,6 +20,7 @@ pub(in crate::config) mod raw {
         pub api: Text,
         pub api_token_file: Text,
         pub rtmp: Text,
+        pub secret_file: Text,
     }
 }
 
@@ -35,6 +36,8 @@ pub struct Nginx {
     pub api_token_file: Option<PathBuf>,
     /// Where streams are played from and renditions published to.
     pub rtmp: RtmpServer,
+    /// A copy of nginx's `weir_secret`: the default of every other `secret_file`.
+    pub secret_file: Option<PathBuf>,
 }
 
 /// `rtmp://HOST:PORT`, without an application.
@@ -69,6 +72,7 @@ pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
             || RtmpServer { host: "127.0.0.1".into(), port: 1935 },
             rtmp_server,
         )?,
+        secret_file: text_or("secret_file", &raw.secret_file, || None, |text| absolute(text).map(Some))?,
     })
 }
 

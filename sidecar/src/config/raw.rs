@@ -19,6 +19,7 @@ pub(super) struct File {
     pub hooks: super::hooks::raw::Hooks,
     pub notify: super::notify::raw::Notify,
     pub slate: super::slate::raw::Slate,
+    pub web: super::web::raw::Web,
     pub record: Vec<Spanned<super::record::raw::Record>>,
     pub thumbnail: Vec<Spanned<super::record::raw::Thumbnail>>,
     pub upload: BTreeMap<Spanned<String>, super::record::raw::Upload>,

@@ -1,6 +1,6 @@
 //! `[slate]`: what viewers see while a publisher is lost.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_model::AppName;
@@ -32,8 +32,8 @@ impl Slate {
     }
 }
 
-/// None where no `streams` are named.
-pub(super) fn slate(raw: raw::Slate) -> Checked<Option<Slate>> {
+/// None where no `streams` are named. `secret` is the `secret_file` of `[nginx]`.
+pub(super) fn slate(raw: raw::Slate, secret: Option<&Path>) -> Checked<Option<Slate>> {
     let Some(written) = raw.streams else {
         return match [raw.file, raw.r#for, raw.secret_file, raw.folder].into_iter().flatten().next() {
             // A key that would do nothing is a mistake.
@@ -49,7 +49,10 @@ pub(super) fn slate(raw: raw::Slate) -> Checked<Option<Slate>> {
         streams: written.get_ref().iter().map(streams).collect::<Checked<_>>()?,
         file: path("file", &raw.file, "/etc/weir/slate.png")?,
         time: time("for", &raw.r#for, 60, 1, 86_400)?,
-        secret_file: path("secret_file", &raw.secret_file, "/etc/weir/secret")?,
+        secret_file: match secret {
+            Some(secret) => text_or("secret_file", &raw.secret_file, || secret.to_owned(), absolute)?,
+            None => path("secret_file", &raw.secret_file, "/etc/weir/secret")?,
+        },
         folder: text_or("folder", &raw.folder, || "/var/lib/weir/slate".into(), absolute)?,
     }))
 }

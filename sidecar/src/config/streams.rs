@@ -1,7 +1,7 @@
 //! `[[stream]]`: what is made of which streams, and how it reaches viewers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -80,7 +80,12 @@ pub struct ToRtmp {
     pub secret_file: PathBuf,
 }
 
-pub(super) fn rule(written: Spanned<raw::Stream>, ladders: &BTreeMap<String, Ladder>) -> Checked<Rule> {
+/// `secret` is the `secret_file` of `[nginx]`.
+pub(super) fn rule(
+    written: Spanned<raw::Stream>,
+    ladders: &BTreeMap<String, Ladder>,
+    secret: Option<&Path>,
+) -> Checked<Rule> {
     let here = Spanned::new(written.span(), ());
     let raw = written.into_inner();
     let missing = |key: &str, example: &str| Problem {
@@ -126,14 +131,17 @@ pub(super) fn rule(written: Spanned<raw::Stream>, ladders: &BTreeMap<String, Lad
             keep: time("keep", &raw.keep, 60, 0, 86_400)?,
         })
     } else {
-        Delivery::Rtmp(to_rtmp(&raw, &app)?.ok_or_else(|| missing("to_app", "\"ladder\" (and secret_file)"))?)
+        Delivery::Rtmp(
+            to_rtmp(&raw, &app, secret)?.ok_or_else(|| missing("to_app", "\"ladder\" (and secret_file)"))?,
+        )
     };
     Ok(Rule { app, stream, ladder, delivery })
 }
 
-fn to_rtmp(raw: &raw::Stream, from: &AppName) -> Checked<Option<ToRtmp>> {
+fn to_rtmp(raw: &raw::Stream, from: &AppName, secret: Option<&Path>) -> Checked<Option<ToRtmp>> {
     let app: Option<AppName> = text_or("to_app", &raw.to_app, || None, |text| parsed(text).map(Some))?;
-    let secret = text_or("secret_file", &raw.secret_file, || None, |text| absolute(text).map(Some))?;
+    let default = || secret.map(Path::to_owned);
+    let secret = text_or("secret_file", &raw.secret_file, default, |text| absolute(text).map(Some))?;
     let (Some(app), Some(secret_file)) = (app, secret) else { return Ok(None) };
     if app == *from {
         let at = raw.to_app.as_ref().map_or(0, |text| text.span().start);

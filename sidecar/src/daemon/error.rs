@@ -20,6 +20,9 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// Likewise for viewers.
+    #[error(transparent)]
+    Web(#[from] crate::web::Error),
     /// The log cannot be written where it is to be.
     #[error("log: {0}")]
     Log(#[from] logging::Error),

@@ -138,6 +138,10 @@ pub struct Audio {
 pub struct Viewers {
     /// RTMP players.
     pub rtmp: u64,
+    /// Of HLS, where `weir_viewers` counts.
+    pub hls: u64,
+    /// Of DASH, likewise.
+    pub dash: u64,
 }
 
 /// Who sends a stream.

@@ -22,6 +22,7 @@ pub struct Sidecar {
     child: Child,
     folder: TempDir,
     http: Port,
+    web: Port,
     addresses: [String; 2],
     /// ffmpegs that were seen at some time.
     seen: Vec<Process>,
@@ -41,16 +42,16 @@ impl Sidecar {
     #[track_caller]
     pub fn start_early(nginx: &Nginx, config: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
-        let http = Port::reserve();
+        let (http, web) = (Port::reserve(), Port::reserve());
         let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp())];
         write_config(
             folder.path(),
-            &http,
+            [&http, &web],
             &addresses,
             &config.replace("@DIR@", &nginx.folder().to_string_lossy()),
         );
         let child = spawn(folder.path());
-        Self { child, folder, http, addresses, seen: Vec::new() }
+        Self { child, folder, http, web, addresses, seen: Vec::new() }
     }
 
     /// Where `@MEDIA@` is.
@@ -89,7 +90,7 @@ impl Sidecar {
     /// Changes the configuration and has it read.
     #[track_caller]
     pub fn reload(&self, config: &str) {
-        write_config(self.folder.path(), &self.http, &self.addresses, config);
+        write_config(self.folder.path(), [&self.http, &self.web], &self.addresses, config);
         self.process().signal(Signal::SIGHUP);
     }
 
@@ -127,6 +128,11 @@ impl Sidecar {
     /// The port of its HTTP listener.
     pub fn http(&self) -> u16 {
         self.http.number()
+    }
+
+    /// The port of its pages, where the configuration has a line `[web]`.
+    pub fn web(&self) -> u16 {
+        self.web.number()
     }
 
     /// The first event of this kind since the daemon runs; waits for it.
@@ -208,10 +214,16 @@ impl Sidecar {
     }
 }
 
-fn write_config(folder: &Path, http: &Port, [api, rtmp]: &[String; 2], config: &str) {
+fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp]: &[String; 2], config: &str) {
     let place = folder.display();
+    // The default is one port for all.
+    let listen = format!("[web]\nlisten = \"127.0.0.1:{}\"\n", web.number());
+    let (config, off) = match config.contains("[web]\n") {
+        true => (config.replacen("[web]\n", &listen, 1), ""),
+        false => (config.to_owned(), "[web]\nlisten = \"off\"\n"),
+    };
     let text = format!(
-        "[nginx]\napi = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{config}",
+        "[nginx]\napi = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{off}{config}",
         http.number()
     );
     std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();

@@ -1,0 +1,162 @@
+//! `[web]`: what the daemon serves to viewers.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use toml::Spanned;
+use weir_model::Network;
+
+use super::check::{Checked, Unfit, parsed, problem, text_or};
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+    use toml::Spanned;
+
+    use crate::config::check::Text;
+
+    /// `[web]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct Web {
+        pub listen: Text,
+        pub base: Text,
+        pub trusted_proxies: Vec<Spanned<String>>,
+        pub url: Text,
+        pub play: Text,
+    }
+}
+
+/// What the daemon serves to viewers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Web {
+    /// Where it is served; none when it is `"off"`.
+    pub listen: Option<SocketAddr>,
+    /// The file names the address. One that is taken is then an error; otherwise nothing is served.
+    pub is_explicit: bool,
+    /// The path below which everything is: begins and ends with `/`.
+    pub base: String,
+    /// The only clients whose `X-Forwarded-` headers count.
+    pub trusted_proxies: Vec<Network>,
+    /// What links call this server, with [`base`](Self::base) or the proxy's path: no `/` at its end.
+    pub url: Option<String>,
+    /// Media is shown to bearers of a play token alone.
+    pub needs_token: bool,
+}
+
+/// `secret` is the `secret_file` of `[nginx]`.
+pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
+    let default = || Some(SocketAddr::from(([127, 0, 0, 1], 8090)));
+    let play = text_or("play", &raw.play, || false, play)?;
+    if let (true, None, Some(text)) = (play, secret, &raw.play) {
+        return problem(
+            text,
+            "play = \"token\": secret_file of [nginx] is missing, such as secret_file = \"/etc/weir/secret\"",
+        );
+    }
+    Ok(Web {
+        is_explicit: raw.listen.is_some(),
+        listen: text_or("listen", &raw.listen, default, listen)?,
+        base: text_or("base", &raw.base, || "/".into(), base)?,
+        trusted_proxies: raw.trusted_proxies.iter().map(network).collect::<Checked<_>>()?,
+        url: text_or("url", &raw.url, || None, |text| url(text).map(Some))?,
+        needs_token: play,
+    })
+}
+
+fn listen(text: &str) -> Result<Option<SocketAddr>, Unfit> {
+    match text {
+        "off" => Ok(None),
+        _ => text.parse().map(Some).map_err(|_| Unfit::Remedy("write it as 127.0.0.1:8090, or \"off\"")),
+    }
+}
+
+fn play(text: &str) -> Result<bool, Unfit> {
+    match text {
+        "open" => Ok(false),
+        "token" => Ok(true),
+        _ => Err(Unfit::Remedy("must be \"open\" or \"token\"")),
+    }
+}
+
+/// It is put into pages and links as it is.
+fn base(text: &str) -> Result<String, Unfit> {
+    const HOW: Unfit = Unfit::Remedy("write it as /tv/, with letters, digits and . _ - in its parts");
+    let Some(inner) = text.strip_prefix('/') else { return Err(HOW) };
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    match inner.is_empty() || inner.split('/').all(is_plain) {
+        true if inner.is_empty() => Ok("/".into()),
+        true => Ok(format!("/{inner}/")),
+        false => Err(HOW),
+    }
+}
+
+/// Whether a text is a part of a path that means the same everywhere.
+fn is_plain(part: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !part.is_empty() && !part.bytes().all(|byte| byte == b'.') && part.bytes().all(fits)
+}
+
+fn url(text: &str) -> Result<String, Unfit> {
+    const HOW: Unfit = Unfit::Remedy("write it as https://live.example.org or https://example.org/tv");
+    let parsed = reqwest::Url::parse(text).map_err(|_| HOW)?;
+    let is_plain = matches!(parsed.scheme(), "http" | "https")
+        && parsed.has_host()
+        && parsed.username().is_empty()
+        && parsed.password().is_none()
+        && parsed.query().is_none()
+        && parsed.fragment().is_none();
+    if is_plain { Ok(parsed.as_str().trim_end_matches('/').to_owned()) } else { Err(HOW) }
+}
+
+fn network(text: &Spanned<String>) -> Checked<Network> {
+    parsed(text.get_ref())
+        .or_else(|why: Unfit| problem(text, format!("trusted_proxies: {:?}: {why}", text.get_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn read(text: &str) -> Result<Web, String> {
+        parse(Path::new("weir.toml"), text).map(|config| config.web).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_and_values() {
+        let web = read("").unwrap();
+        assert_eq!(web.listen, Some("127.0.0.1:8090".parse().unwrap()));
+        assert_eq!((web.base.as_str(), web.is_explicit, web.needs_token), ("/", false, false));
+        let web = read(
+            "[nginx]\nsecret_file = \"/s\"\n[web]\nlisten = \"off\"\nbase = \"/tv/eu\"\nplay = \"token\"\n\
+             trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\nurl = \"https://example.org/tv/\"\n",
+        )
+        .unwrap();
+        assert_eq!((web.listen, web.base.as_str(), web.needs_token), (None, "/tv/eu/", true));
+        assert_eq!(web.url.as_deref(), Some("https://example.org/tv"));
+        assert_eq!(web.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (text, expected) in [
+            ("listen = \"8090\"", "weir.toml:2: listen = \"8090\": write it as 127.0.0.1:8090, or \"off\""),
+            ("base = \"tv\"", "weir.toml:2: base = \"tv\": write it as /tv/"),
+            ("base = \"/tv//x\"", "write it as /tv/"),
+            ("base = \"/../\"", "write it as /tv/"),
+            ("base = \"/a b/\"", "write it as /tv/"),
+            ("url = \"live.example.org\"", "weir.toml:2: url = \"live.example.org\": write it as https://"),
+            ("url = \"https://u:p@example.org\"", "write it as https://"),
+            ("url = \"https://example.org/?x\"", "write it as https://"),
+            ("trusted_proxies = [\"here\"]", "weir.toml:2: trusted_proxies: \"here\": not a network"),
+            ("trusted_proxies = \"127.0.0.1\"", "weir.toml:2: trusted_proxies: invalid type"),
+            ("play = \"key\"", "weir.toml:2: play = \"key\": must be \"open\" or \"token\""),
+            ("\nplay = \"token\"", "weir.toml:3: play = \"token\": secret_file of [nginx] is missing"),
+            ("port = 1", "weir.toml:2: unknown field `port`"),
+        ] {
+            let error = read(&format!("[web]\n{text}\n")).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What viewers of the daemon watch.
+//!
+//! - [`board`]: what is live, as the daemon that follows nginx tells it
+
+pub mod board;

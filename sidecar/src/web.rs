@@ -1,0 +1,98 @@
+//! `[web]`: what the daemon serves to viewers.
+//!
+//! Everything here runs on a thread of its own, so that viewers never hold up the jobs.
+//!
+//! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
+//! - [`common`]: what all of it has in common
+//! - [`answer`]: errors, and headers that every answer has
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+
+use crate::config::Config;
+
+#[expect(dead_code, reason = "media follows")]
+mod access;
+#[expect(dead_code, reason = "media follows")]
+mod answer;
+mod asker;
+mod common;
+mod live;
+
+pub use common::Web;
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+#[error("[web] listen {address}: {why}")]
+pub struct Error {
+    address: SocketAddr,
+    why: io::Error,
+}
+
+/// Takes the address. `None` when nothing is to be served: `"off"`, or the default is taken by somebody else.
+pub fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
+    let Some(address) = config.web.listen else { return Ok(None) };
+    let taken = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    match taken {
+        Ok(listener) => Ok(Some(listener)),
+        Err(why) if config.web.is_explicit => Err(Error { address, why }),
+        Err(why) => {
+            tracing::warn!(
+                "no pages and no low latency: cannot listen on {address}: {why}; set listen of [web] in weir.toml"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Serves until the process ends.
+pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
+    let base = web.context.config().web.base.clone();
+    let address = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let failed = |why| Error { address, why };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let app = app(web.clone(), &base);
+    std::thread::Builder::new()
+        .name("weir-web".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => accept(listener, app).await,
+                    Err(error) => tracing::error!("[web] is not served: {error}"),
+                }
+            });
+        })
+        .map_err(failed)?;
+    tracing::info!("pages and low latency: http://{address}{base}");
+    Ok(())
+}
+
+async fn accept(listener: tokio::net::TcpListener, app: Router) {
+    // A frame does not wait for the next one.
+    let listener = listener.tap_io(|socket| _ = socket.set_nodelay(true));
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, app).await {
+        tracing::error!("[web] is no longer served: {error}");
+    }
+}
+
+fn app(web: Arc<Web>, base: &str) -> Router {
+    let routes = Router::new().route("/v1/live", get(live::list)).fallback(answer::nothing_here);
+    let routes = match base.trim_end_matches('/') {
+        "" => routes,
+        below => Router::new()
+            .route(below, get(answer::to_base))
+            .nest(&format!("{below}/"), routes)
+            .fallback(answer::nothing_here),
+    };
+    routes.layer(middleware::from_fn(answer::headers)).with_state(web)
+}

@@ -1,0 +1,43 @@
+//! `GET /v1/live`: what can be watched. No addresses, no keys.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::asker::asker;
+use super::common::Web;
+use crate::live::board::Entry;
+
+/// All live streams.
+pub(super) async fn list(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let config = web.context.config();
+    let asker = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base);
+    let place = config.web.url.clone().or(asker.url).unwrap_or_default();
+    let streams: Vec<Value> = web.board.all().iter().map(|entry| stream(entry, &place)).collect();
+    let mut response = Json(json!({ "streams": streams })).into_response();
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+fn stream(entry: &Entry, place: &str) -> Value {
+    let live = &entry.live;
+    let video = live.video.as_ref().map(|video| {
+        json!({ "codec": video.codec, "width": video.width, "height": video.height, "fps": entry.fps })
+    });
+    let audio = live.audio.as_ref().map(|audio| json!({ "codec": audio.codec }));
+    let (app, name) = (&live.app, &live.name);
+    json!({
+        "app": app, "name": name, "since": entry.since, "video": video, "audio": audio,
+        "viewers": { "rtmp": entry.viewers.rtmp, "hls": entry.viewers.hls, "dash": entry.viewers.dash },
+        "watch": format!("{place}/watch/{app}/{name}"),
+    })
+}

@@ -1,0 +1,71 @@
+//! What `weir serve` serves to viewers, beside stock nginx with Weir's module. Each file's header says what it proves.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+mod settings;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Publisher};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// An application `live` for everybody, the API, and a secret for tokens.
+fn open() -> Config {
+    Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", SECRET)
+        .with_api()
+        .app("live", "weir_publish open;")
+}
+
+#[track_caller]
+fn publish(nginx: &Nginx, name: &str) -> Publisher {
+    Publisher::to(nginx.rtmp(), &format!("live/{name}")).start().started()
+}
+
+/// What the daemon answered.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let named = |line: &&str| line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name));
+        self.head.lines().find(named).map(|line| line.split_once(':').unwrap().1.trim())
+    }
+}
+
+/// Asks for a path as it is written here, with more headers.
+#[track_caller]
+fn ask(port: u16, path: &str, headers: &[&str]) -> Answer {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: live.example.org\r\nConnection: close\r\n");
+    for header in headers {
+        request.push_str(header);
+        request.push_str("\r\n");
+    }
+    socket.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    let mut all = Vec::new();
+    socket.read_to_end(&mut all).unwrap();
+    let end = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(all[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head, body: all[end + 4..].to_vec() }
+}
