@@ -22,7 +22,7 @@ fn state() -> State {
         publish_from: Vec::new(),
         secrets: vec![KeySecret { digest: Digest::of(&id.to_le_bytes()), expires_at: None }],
     });
-    State { generation: KEYS, keys: keys.collect(), targets: Vec::new() }
+    State { generation: KEYS, keys: keys.collect(), targets: Vec::new(), ..State::default() }
 }
 
 fn publish(criterion: &mut Criterion) {

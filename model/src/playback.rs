@@ -5,7 +5,7 @@ use crate::client::ClientAddr;
 use crate::refusal::Refusal;
 use crate::stream_name::StreamName;
 use crate::time::Timestamp;
-use crate::token::{self, Action, CheckError, Claims, Signer};
+use crate::token::{self, Action, CheckError, Claims, RevokedTokens, Signer};
 
 pub mod rewrite;
 pub mod uri;
@@ -113,17 +113,26 @@ pub struct Wanted<'w> {
     pub variant_of: Option<&'w StreamName>,
 }
 
+/// Which tokens are believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Believed<'s> {
+    /// The secrets that sign them.
+    pub signer: &'s Signer,
+    /// Those that are revoked.
+    pub revoked: &'s RevokedTokens,
+}
+
 /// Finds the token that admits its bearer. Without one, returns why the first does not.
 pub fn admit<'p, 'r>(
     presented: &'p [Presented<'r>],
-    signer: &Signer,
+    believed: Believed<'_>,
     wanted: &Wanted<'_>,
     client: ClientAddr,
     now: Timestamp,
 ) -> Result<(&'p Presented<'r>, Claims), Refusal> {
     let mut refusal = None;
     for one in presented {
-        match judge(one.token, signer, wanted, client, now) {
+        match judge(one.token, believed, wanted, client, now) {
             Ok(claims) => return Ok((one, claims)),
             Err(why) => _ = refusal.get_or_insert(why),
         }
@@ -133,16 +142,22 @@ pub fn admit<'p, 'r>(
 
 fn judge(
     token: &str,
-    signer: &Signer,
+    believed: Believed<'_>,
     wanted: &Wanted<'_>,
     client: ClientAddr,
     now: Timestamp,
 ) -> Result<Claims, Refusal> {
-    let claims = signer.verify(token)?;
+    let claims = believed.signer.verify(token)?;
     let check = |stream| token::check(&claims, Action::Play, wanted.app, stream, client, now);
     match (check(wanted.stream), wanted.variant_of) {
         (Err(CheckError::WrongStream), Some(base)) => check(base.as_str())?,
         (checked, _) => checked?,
+    }
+    // Revoked for either stream is revoked.
+    let streams = [Some(wanted.stream), wanted.variant_of.map(StreamName::as_str)];
+    let is_revoked = |stream| believed.revoked.holds(claims.jti.as_ref(), claims.iat, wanted.app, stream);
+    if streams.into_iter().flatten().any(is_revoked) {
+        return Err(CheckError::Revoked.into());
     }
     Ok(claims)
 }

@@ -108,6 +108,9 @@ pub enum Refusal {
     /// The token is limited to a network that does not hold the client.
     #[error("token not valid from this network")]
     TokenForeignNetwork,
+    /// The token was revoked.
+    #[error("token revoked")]
+    TokenRevoked,
     /// The zone has no room for another stream.
     #[error("zone full")]
     ZoneFull,
@@ -206,7 +209,8 @@ impl Refusal {
                 | Refusal::TokenNotYet
                 | Refusal::TokenWrongStream
                 | Refusal::TokenWrongAction
-                | Refusal::TokenForeignNetwork,
+                | Refusal::TokenForeignNetwork
+                | Refusal::TokenRevoked,
             ) => "NetStream.Play.Failed",
             (Command::Play, _) => "NetStream.Play.StreamNotFound",
         }
@@ -241,6 +245,7 @@ impl Refusal {
             | Refusal::TokenWrongStream
             | Refusal::TokenWrongAction
             | Refusal::TokenForeignNetwork
+            | Refusal::TokenRevoked
             | Refusal::ZoneFull
             | Refusal::Address
             | Refusal::NotAdmitted { .. }
@@ -274,6 +279,7 @@ impl Refusal {
             Refusal::TokenWrongStream,
             Refusal::TokenWrongAction,
             Refusal::TokenForeignNetwork,
+            Refusal::TokenRevoked,
             Refusal::ZoneFull,
             Refusal::NoSecret,
             Refusal::NoToken,
@@ -332,6 +338,7 @@ impl Refusal {
             Refusal::TokenWrongStream => "token_wrong_stream",
             Refusal::TokenWrongAction => "token_wrong_action",
             Refusal::TokenForeignNetwork => "token_foreign_network",
+            Refusal::TokenRevoked => "token_revoked",
             Refusal::ZoneFull => "zone_full",
             Refusal::NoSecret => "no_secret",
             Refusal::KeyInServer => "key_in_server",
@@ -353,7 +360,7 @@ impl Refusal {
     }
 
     /// The labels of all reasons, by their [`index`](Refusal::index).
-    pub const LABELS: [&'static str; 31] = [
+    pub const LABELS: [&'static str; 32] = [
         "unknown_key",
         "expired",
         "wrong_application",
@@ -385,6 +392,7 @@ impl Refusal {
         "renamed",
         "failed",
         "no_token",
+        "token_revoked",
     ];
 }
 
@@ -465,6 +473,7 @@ impl From<CheckError> for Refusal {
             CheckError::WrongAction => Refusal::TokenWrongAction,
             CheckError::WrongStream => Refusal::TokenWrongStream,
             CheckError::ForeignNetwork => Refusal::TokenForeignNetwork,
+            CheckError::Revoked => Refusal::TokenRevoked,
         }
     }
 }
@@ -516,7 +525,7 @@ mod tests {
         assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
         // Wrong keys and tokens that nobody signed are counted as one.
         assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
-        assert_eq!(Topic::Refused(Command::Play, Refusal::NoToken).index(), Topic::SERVER - 1);
+        assert_eq!(Topic::Refused(Command::Play, Refusal::TokenRevoked).index(), Topic::SERVER - 1);
         assert_eq!(Topic::Server(31).index(), Topic::COUNT - 1);
         assert_eq!(Topic::words(Topic::Server(0).index()), "error lines of nginx-rtmp");
     }

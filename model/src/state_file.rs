@@ -14,13 +14,17 @@ use crate::key::{KeyId, KeySecret, MAX_NETWORKS, StreamKey, check_note};
 use crate::secret::Digest;
 use crate::target::{PatchTarget, Target, TargetId};
 use crate::time::Timestamp;
+use crate::token::{MAX_REVOCATIONS, Revocation};
 
 mod target_line;
 
 use target_line::TargetLine;
 
-/// The version of the format that is written, and the newest that is read.
-pub const VERSION: u64 = 1;
+/// The newest version of the format that is read. It is written when tokens are revoked; without, a file has [`PLAIN_VERSION`].
+pub const VERSION: u64 = 2;
+
+/// The version without `revocations`, which an older weir reads too.
+const PLAIN_VERSION: u64 = 1;
 
 /// The first word of the file.
 const MAGIC: &str = "weir-state";
@@ -34,6 +38,8 @@ pub struct State {
     pub keys: Vec<StreamKey>,
     /// The push targets made over the API, in the order in which they were made.
     pub targets: Vec<Target>,
+    /// The tokens that are revoked, in the order in which they were revoked first.
+    pub revocations: Vec<Revocation>,
 }
 
 /// Why a file is not read. It is never overwritten then; each message says what the admin can do.
@@ -97,6 +103,9 @@ pub enum Damage {
     /// Two targets have the same id.
     #[error("target {0} is there twice")]
     TargetTwice(TargetId),
+    /// More than [`MAX_REVOCATIONS`] tokens are revoked, or one twice.
+    #[error("bad list of revoked tokens")]
+    BadRevocations,
 }
 
 /// One change of the state.
@@ -126,6 +135,8 @@ pub enum Change {
     },
     /// The target is no more.
     RemoveTarget(TargetId),
+    /// Tokens open nothing any more.
+    RevokeTokens(Revocation),
 }
 
 /// Why a change is impossible.
@@ -146,6 +157,9 @@ pub enum ChangeError {
     /// No target has this id.
     #[error("no target {0}")]
     UnknownTarget(TargetId),
+    /// There are as many revocations as are kept.
+    #[error("{MAX_REVOCATIONS} revocations are in it already")]
+    ManyRevocations,
 }
 
 /// What tells one state file from another: the checksum of all that follows the first line. The generation does not,
@@ -163,6 +177,8 @@ struct Body {
     generation: u64,
     keys: Vec<StreamKey>,
     targets: Vec<TargetLine>,
+    #[serde(default)]
+    revocations: Vec<Revocation>,
 }
 
 impl State {
@@ -179,7 +195,7 @@ impl State {
         let body = rest.strip_prefix(b"\n").unwrap_or_default();
         let words: Vec<&str> = std::str::from_utf8(line).unwrap_or_default().split(' ').collect();
         match words.first().and_then(|version| number(version)) {
-            Some(VERSION) => {}
+            Some(PLAIN_VERSION | VERSION) => {}
             Some(version) if version > VERSION => return Err(StateError::Newer { version }),
             _ => return damaged(Damage::FirstLine),
         }
@@ -199,9 +215,11 @@ impl State {
             return damaged(Damage::Generation);
         }
         let targets: Vec<Target> = body.targets.into_iter().map(Target::from).collect();
-        let checked = check_keys(&body.keys).and_then(|()| check_targets(&targets));
+        let checked = check_keys(&body.keys)
+            .and_then(|()| check_targets(&targets))
+            .and_then(|()| check_revocations(&body.revocations));
         checked.map_err(|problem| StateError::Damaged { problem })?;
-        Ok(State { generation, keys: body.keys, targets })
+        Ok(State { generation, keys: body.keys, targets, revocations: body.revocations })
     }
 
     /// The content of the file.
@@ -209,13 +227,19 @@ impl State {
         let keys: Vec<Value> = self.keys.iter().map(|key| serde_json::json!(key)).collect();
         let targets: Vec<Value> =
             self.targets.iter().map(|target| serde_json::json!(TargetLine::from(target))).collect();
+        let revocations: Vec<Value> =
+            self.revocations.iter().map(|revocation| serde_json::json!(revocation)).collect();
+        let (version, revocations) = match revocations.is_empty() {
+            true => (PLAIN_VERSION, String::new()),
+            false => (VERSION, format!(",\n\"revocations\": {}", one_a_line(&revocations))),
+        };
         let body = format!(
-            "{{\n\"generation\": {},\n\"keys\": {},\n\"targets\": {}\n}}\n",
+            "{{\n\"generation\": {},\n\"keys\": {},\n\"targets\": {}{revocations}\n}}\n",
             self.generation,
             one_a_line(&keys),
             one_a_line(&targets)
         );
-        format!("{MAGIC} {VERSION} {} {}\n{body}", self.generation, Digest::of(body.as_bytes()).to_hex())
+        format!("{MAGIC} {version} {} {}\n{body}", self.generation, Digest::of(body.as_bytes()).to_hex())
     }
 
     /// The key with this id.
@@ -240,6 +264,7 @@ impl State {
             Change::AddTarget(target) => self.add_target(target)?,
             Change::ChangeTarget { id, patch } => self.change_target(*id, patch)?,
             Change::RemoveTarget(id) => self.remove_target(*id),
+            Change::RevokeTokens(revocation) => self.revoke_tokens(revocation)?,
         };
         self.generation = self.generation.saturating_add(u64::from(changed));
         Ok(())
@@ -293,6 +318,20 @@ impl State {
         let before = self.targets.len();
         self.targets.retain(|target| target.id != id);
         self.targets.len() < before
+    }
+
+    /// Revocations that are over are forgotten then.
+    fn revoke_tokens(&mut self, revocation: &Revocation) -> Result<bool, ChangeError> {
+        if let Some(known) = self.revocations.iter_mut().find(|known| known.what == revocation.what) {
+            return Ok(known.merge(revocation));
+        }
+        let now = revocation.revoked_at;
+        if self.revocations.iter().filter(|known| !known.is_over(now)).count() >= MAX_REVOCATIONS {
+            return Err(ChangeError::ManyRevocations);
+        }
+        self.revocations.retain(|known| !known.is_over(now));
+        self.revocations.push(revocation.clone());
+        Ok(true)
     }
 
     fn check_secret_is_new(&self, digest: &Digest) -> Result<(), ChangeError> {
@@ -356,6 +395,13 @@ fn check_targets(targets: &[Target]) -> Result<(), Damage> {
         }
     }
     Ok(())
+}
+
+fn check_revocations(revocations: &[Revocation]) -> Result<(), Damage> {
+    let mut known = HashSet::new();
+    let are_good = revocations.len() <= MAX_REVOCATIONS
+        && revocations.iter().all(|revocation| known.insert(&revocation.what));
+    if are_good { Ok(()) } else { Err(Damage::BadRevocations) }
 }
 
 #[cfg(test)]

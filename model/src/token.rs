@@ -15,8 +15,10 @@ use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
 mod request;
+mod revocation;
 
 pub use request::{MAX_TTL_S, TokenRequest};
+pub use revocation::{MAX_KEPT_S, MAX_REVOCATIONS, Revocation, Revoked, RevokedTokens, TokenMark};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_LEN: usize = 4096;
@@ -47,7 +49,7 @@ pub enum Action {
 pub struct ActionError;
 
 /// The streams a token is good for: `app/stream`, or `app/*` for all of an application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Subject {
     /// The application.
@@ -154,6 +156,9 @@ pub enum CheckError {
     /// `ip` does not hold the client.
     #[error("token not valid from this network")]
     ForeignNetwork,
+    /// It was revoked, by its `jti` or with all that were minted before.
+    #[error("token revoked")]
+    Revoked,
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ pub use crate::refusal::{ArgumentError, Refusal};
 use crate::secret::{Digest, Secret};
 use crate::stream_name::StreamName;
 use crate::time::Timestamp;
-use crate::token::{self, Action, Claims};
+use crate::token::{self, Action, Claims, RevokedTokens};
 
 /// `weir_publish`: what a publisher must present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,6 +133,7 @@ pub fn decide_open(presented: &Presented) -> Result<Accepted, Refusal> {
 /// Decides on a publisher whose token was verified: `name` is the stream's, and the token must cover it.
 pub fn decide_token(
     claims: &Claims,
+    revoked: &RevokedTokens,
     app: &str,
     name: &str,
     client: ClientAddr,
@@ -140,6 +141,9 @@ pub fn decide_token(
 ) -> Result<Accepted, Refusal> {
     let stream = StreamName::parse(name.as_bytes())?;
     token::check(claims, Action::Publish, app, name, client, now)?;
+    if revoked.holds(claims.jti.as_ref(), claims.iat, app, name) {
+        return Err(Refusal::TokenRevoked);
+    }
     let credential = if claims.yields { Credential::Stopgap } else { Credential::Token };
     Ok(Accepted { stream, credential })
 }
@@ -147,6 +151,7 @@ pub fn decide_token(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Revocation;
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
@@ -238,7 +243,9 @@ mod tests {
             ip: None,
             yields: false,
         };
-        let decide = |claims: &Claims, name| decide_token(claims, "live", name, client("192.0.2.1"), NOW);
+        let none = RevokedTokens::default();
+        let decide =
+            |claims: &Claims, name| decide_token(claims, &none, "live", name, client("192.0.2.1"), NOW);
         assert_eq!(decide(&claims, "show").unwrap().credential, Credential::Token);
         assert_eq!(decide(&claims, "other"), Err(Refusal::TokenWrongStream));
         assert!(matches!(decide(&claims, "*"), Err(Refusal::BadName(_))));
@@ -246,6 +253,11 @@ mod tests {
         assert_eq!(stopgap.credential, Credential::Stopgap);
         let play = Claims { act: Action::Play, ..claims };
         assert_eq!(decide(&play, "show"), Err(Refusal::TokenWrongAction));
+        let revocation = Revocation::from_json(br#"{"app":"live","stream":"show"}"#, NOW).unwrap();
+        let revoked = RevokedTokens::new([revocation]);
+        let publish = Claims { act: Action::Publish, ..play };
+        let decided = decide_token(&publish, &revoked, "live", "show", client("192.0.2.1"), NOW);
+        assert_eq!(decided, Err(Refusal::TokenRevoked));
     }
 
     prop_compose! {

@@ -22,6 +22,7 @@ use weir_model::{
     KeyId,
     guard::early::Early,
     refusal::{Topic, kind_of_line},
+    token::{RevokedTokens, TokenMark},
 };
 
 use crate::{
@@ -52,6 +53,8 @@ pub struct SessionState {
     pub publish: Publish,
     /// What it plays.
     pub playing: Option<Playing>,
+    /// The tokens with which it plays.
+    pub play_tokens: Vec<TokenMark>,
     /// What it plays is for a job of the daemon.
     pub own_player: bool,
     /// Where its stream is pushed to.
@@ -193,6 +196,22 @@ pub fn close_if_ordered(session: &mut Session) {
         session.log(Level::Notice, format_args!("{event}, app: \"{}\"", session.app()));
         session.close();
     }
+}
+
+/// Closes a session that publishes or plays with a token that is revoked.
+pub fn close_if_revoked(session: &mut Session, revoked: &RevokedTokens) {
+    let app = session.app().to_owned();
+    let Some(state) = session.known_state() else { return };
+    let holds = |mark: &TokenMark| revoked.holds_mark(mark, &app);
+    let event = if state.publish.token().is_some_and(holds) {
+        "publisher disconnected: its token was revoked"
+    } else if state.play_tokens.iter().any(holds) {
+        "player disconnected: its token was revoked"
+    } else {
+        return;
+    };
+    session.log(Level::Notice, format_args!("{event}, app: \"{app}\""));
+    session.close();
 }
 
 /// Closes a session of a worker that has been draining for longer than `weir_drain_timeout` allows.

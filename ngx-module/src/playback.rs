@@ -7,7 +7,7 @@ use ngx_rtmp::{
 use weir_model::{
     ClientAddr, Refusal, Secret, StreamName, masking, network,
     playback::{
-        self, By, Wanted,
+        self, Believed, By, Wanted,
         rewrite::{Kind, Rewriter},
         uri::{self, UriError},
     },
@@ -71,7 +71,10 @@ fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Option
         Wanted { app: named.app, stream: named.stream.as_str(), variant_of: named.variant_of.as_ref() };
     let presented = playback::presented(asked.arguments(), asked.authorization(), asked.cookies());
     let admitted = match &runtime.signer {
-        Some(signer) => playback::admit(&presented, signer, &wanted, client(asked), process::now()),
+        Some(signer) => {
+            let believed = Believed { signer, revoked: &runtime.revoked_tokens() };
+            playback::admit(&presented, believed, &wanted, client(asked), process::now())
+        }
         None => Err(Refusal::NoSecret),
     };
     match admitted {

@@ -1,11 +1,18 @@
 //! What a running configuration gives to the workers: the zone, the secret, the keys of files.
 
-use std::{cell::Cell, path::PathBuf, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+    rc::Rc,
+};
 
 use ngx_rtmp::local;
 use weir_model::{
-    AppName, Digest, KeyId, Server, ServerAddr, key::StreamKey, server::ServerBlock, target::Target,
-    token::Signer,
+    AppName, Digest, KeyId, Server, ServerAddr,
+    key::StreamKey,
+    server::ServerBlock,
+    target::Target,
+    token::{RevokedTokens, Signer},
 };
 use weir_zone::WorkerId;
 
@@ -34,6 +41,8 @@ pub struct Runtime {
     pub servers: Vec<ServerBlock>,
     /// What clients of the API may know of the applications.
     pub application_facts: Vec<ApplicationFacts>,
+    /// The tokens that are revoked, as they were at a generation of the zone.
+    revoked: RefCell<(u64, Rc<RevokedTokens>)>,
     /// The worker's row, with the process that registered it: a forked worker has its own.
     worker: Cell<Option<(u32, WorkerId)>>,
 }
@@ -65,6 +74,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push:
             auto_push,
             servers: std::mem::take(&mut settings.servers),
             application_facts: std::mem::take(&mut settings.application_facts),
+            revoked: RefCell::default(),
             worker: Cell::new(worker),
         })
     });
@@ -108,6 +118,23 @@ impl Runtime {
     #[must_use]
     pub fn zone(&self) -> &View<'_> {
         self.shared.view()
+    }
+
+    /// The tokens that are revoked. One number is compared, and the zone is read only when it has changed.
+    pub fn revoked_tokens(&self) -> Rc<RevokedTokens> {
+        let generation = self.zone().revocations_generation();
+        // Nothing else borrows it while this runs.
+        if let Ok(known) = self.revoked.try_borrow()
+            && known.0 == generation
+        {
+            return Rc::clone(&known.1);
+        }
+        let revocations = self.zone().lock(process::pid()).revocations();
+        let revoked = Rc::new(RevokedTokens::new(revocations));
+        if let Ok(mut known) = self.revoked.try_borrow_mut() {
+            *known = (generation, Rc::clone(&revoked));
+        }
+        revoked
     }
 
     /// This process's row in the zone.

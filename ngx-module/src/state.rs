@@ -29,6 +29,7 @@ use weir_model::{
     Digest, KeyId, Timestamp,
     api::ApiError,
     state_file::{Change, ChangeError, State},
+    token::Revocation,
 };
 use weir_zone::Shown;
 
@@ -65,13 +66,20 @@ pub type Outcome = Result<Done, ApiError>;
 #[derive(Clone)]
 enum Wanted {
     Change(Box<Change>),
-    /// Keys and targets as they are, in the place of a file that cannot be read.
+    /// Keys, targets and revoked tokens as they are, in the place of a file that cannot be read.
     Save,
     /// What was revoked.
     Revocations,
 }
 
 type Answer = Box<dyn FnOnce(Outcome) -> Response>;
+
+/// What is revoked in the zone, while the state file may not say so.
+#[derive(Clone, Default)]
+struct Unsaved {
+    keys: Vec<KeyId>,
+    tokens: Vec<Revocation>,
+}
 
 struct Item {
     wanted: Wanted,
@@ -168,8 +176,11 @@ fn attempt(base: Option<State>) {
     });
     // What was revoked and could not be written then is written now.
     let revoked = match runtime.zone().has_unsaved_revocations() {
-        true => runtime.zone().lock(process::pid()).revoked_keys(),
-        false => Vec::new(),
+        true => {
+            let locked = runtime.zone().lock(process::pid());
+            Unsaved { keys: locked.revoked_keys(), tokens: locked.unsaved_revocations() }
+        }
+        false => Unsaved::default(),
     };
     let posted = thread::run_alone(pools::STATE, move || {
         let attempt = write(&path, &wanted, &revoked, base);
@@ -204,7 +215,7 @@ struct Written {
 }
 
 /// On a thread of the pool.
-fn write(path: &Path, wanted: &[Wanted], revoked: &[KeyId], base: Option<State>) -> Attempt {
+fn write(path: &Path, wanted: &[Wanted], revoked: &Unsaved, base: Option<State>) -> Attempt {
     match write_locked(path, wanted, revoked, base) {
         Ok(attempt) => attempt,
         Err(error) => Attempt::Failed(error),
@@ -214,7 +225,7 @@ fn write(path: &Path, wanted: &[Wanted], revoked: &[KeyId], base: Option<State>)
 fn write_locked(
     path: &Path,
     wanted: &[Wanted],
-    revoked: &[KeyId],
+    revoked: &Unsaved,
     base: Option<State>,
 ) -> Result<Attempt, FileError> {
     let Some(lock) = file::try_lock(path, None)? else { return Ok(Attempt::Locked) };
@@ -230,9 +241,13 @@ fn write_locked(
     let before = found.as_ref().map(|found| found.shown);
     let Some(mut state) = found.map(|found| found.state).or(base) else { return Ok(Attempt::NeedsBase) };
     let generation = state.generation;
-    for id in revoked {
+    for id in &revoked.keys {
         // It is no error that it is not there.
         let _ = state.apply(&Change::RevokeKey(*id));
+    }
+    for revocation in &revoked.tokens {
+        // A file that has as many as are kept is another server's: they stay in the zone.
+        let _ = state.apply(&Change::RevokeTokens(revocation.clone()));
     }
     let outcomes = wanted.iter().map(|wanted| match wanted {
         Wanted::Change(change) => state.apply(change),
@@ -259,7 +274,7 @@ fn write_locked(
 }
 
 /// Back in the event loop.
-fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &[KeyId], attempt: Attempt) {
+fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &Unsaved, attempt: Attempt) {
     let count = wanted.len();
     let Some(runtime) = runtime::current() else {
         return refuse(usize::MAX, &ApiError::not_persisted("the zone was removed by a reload"));
@@ -268,9 +283,10 @@ fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &[KeyId], attempt: Attemp
         Attempt::Locked => return wait_for_lock(&runtime, path),
         Attempt::NeedsBase => {
             let locked = runtime.zone().lock(process::pid());
-            let (keys, targets) = (locked.keys(), locked.targets());
+            let (keys, targets, revocations) = (locked.keys(), locked.targets(), locked.revocations());
             drop(locked);
-            return self::attempt(Some(State { generation: runtime.zone().generation(), keys, targets }));
+            let generation = runtime.zone().generation();
+            return self::attempt(Some(State { generation, keys, targets, revocations }));
         }
         Attempt::Failed(error) => {
             runtime.zone().set_state_written(false);

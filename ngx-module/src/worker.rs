@@ -24,13 +24,15 @@ use crate::{
 struct Seen {
     ticks: u32,
     orders: u64,
+    /// The generation of the revoked tokens that the sessions were compared with.
+    revocations: u64,
     draining_since: Option<Timestamp>,
     /// The zone had no row for this worker, and the log says so.
     is_rowless: bool,
 }
 
 local! {
-    static SEEN: Seen = Seen { ticks: 0, orders: 0, draining_since: None, is_rowless: false };
+    static SEEN: Seen = Seen { ticks: 0, orders: 0, revocations: 0, draining_since: None, is_rowless: false };
 }
 
 /// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
@@ -92,6 +94,7 @@ pub fn tick() {
         runtime.zone().heartbeat(worker, process::now(), process::draining());
     }
     follow_orders(&runtime);
+    follow_revocations(&runtime);
     hooks::guests::tick();
     push::tick(&runtime);
     event_stream::pump();
@@ -140,6 +143,17 @@ pub fn follow_orders(runtime: &Rc<Runtime>) {
     }
 }
 
+/// Closes the sessions whose token some worker revoked.
+fn follow_revocations(runtime: &Runtime) {
+    let generation = runtime.zone().revocations_generation();
+    if SEEN.with(|seen| std::mem::replace(&mut seen.revocations, generation)) != generation {
+        let revoked = runtime.revoked_tokens();
+        if !revoked.is_empty() {
+            session::each(|session| hooks::close_if_revoked(session, &revoked));
+        }
+    }
+}
+
 /// What a session sent and received in the last second.
 fn account(session: &mut Session) {
     let (video, audio) = session.media_facts();
@@ -160,6 +174,7 @@ fn tidy(runtime: &Rc<Runtime>) {
     let zone = runtime.zone().lock(process::pid());
     zone.reclaim(now, process::census());
     zone.forget_ended_secrets(now);
+    zone.forget_ended_revocations(now);
     let summaries = zone.refused_since(now);
     let guarded = zone.guard_refused_since(now);
     drop(zone);

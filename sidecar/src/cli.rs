@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use weir_model::key::KeyId;
+use weir_model::token::TokenId;
 use weir_model::{AppName, Network, StreamName};
 
 mod args;
@@ -86,7 +87,7 @@ pub enum Command {
     /// Manage push targets, the servers that live streams are pushed to
     #[command(subcommand)]
     Target(TargetCommand),
-    /// Mint tokens, with which people publish without a key, or watch
+    /// Mint and revoke tokens, with which people publish without a key, or watch
     #[command(subcommand)]
     Token(TokenCommand),
     /// Create signing secrets for tokens
@@ -293,6 +294,39 @@ pub enum TargetCommand {
 pub enum TokenCommand {
     /// Mint a token: locally with --secret, otherwise by nginx
     Mint(TokenMintArgs),
+    /// Make tokens invalid immediately and disconnect who uses them: one token, or all of a stream so far
+    Revoke(TokenRevokeArgs),
+    /// List the revoked tokens
+    Revoked(TokenRevokedArgs),
+}
+
+/// `weir token revoke`
+#[derive(Debug, Args)]
+#[command(after_help = "A token without \"iat\" counts as minted before any revocation of its stream.")]
+pub struct TokenRevokeArgs {
+    /// Revoke each token for streams of this nginx-rtmp application that was minted before now
+    #[arg(required_unless_present = "jti", conflicts_with = "jti", requires = "stream")]
+    pub app: Option<AppName>,
+    /// Public name of the stream, or '*' for all streams of the application
+    #[arg(requires = "app")]
+    pub stream: Option<StreamOrAll>,
+    /// Revoke the one token with this jti
+    #[arg(long, value_name = "ID")]
+    pub jti: Option<TokenId>,
+    /// When the token with this jti expires: 2026-12-24T18:00:00Z, or after 30d, 12h, 90m [default: keep the revocation for 366 days]
+    #[arg(long, value_name = "WHEN", requires = "jti")]
+    pub expires: Option<Expiry>,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir token revoked`
+#[derive(Debug, Args)]
+pub struct TokenRevokedArgs {
+    /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `weir token mint`

@@ -39,6 +39,8 @@ mod target_enable;
 mod target_list;
 mod target_remove;
 mod token_mint;
+mod token_revoke;
+mod token_revoked;
 mod top;
 
 pub use error::{Error, USAGE, WRONG_USAGE};
@@ -80,6 +82,12 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             Some(secret) => token_mint::here(args, secret)?,
             None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,
         },
+        Command::Token(TokenCommand::Revoke(args)) => {
+            ask(api, async |nginx| token_revoke::run(args, nginx).await)?
+        }
+        Command::Token(TokenCommand::Revoked(args)) => {
+            ask(api, async |nginx| token_revoked::run(args, nginx).await)?
+        }
         Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
         Command::State(StateCommand::Save(args)) => {
             ask(api, async |nginx| state_save::run(args, nginx).await)?

@@ -14,6 +14,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyId;
+use weir_model::token::Revocation;
 use weir_model::{AppName, Secret, ServerAddr, StreamName};
 
 use crate::http::{self, innermost};
@@ -29,8 +30,8 @@ pub use applications::Application;
 pub use events::{ApiEvent, Events};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
-    Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revoked, SavedState, Stream, Streams,
-    Target, Targets, TokenRequest, Video, Viewers, Worker, Zone,
+    Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revocations, RevokeTokens, Revoked,
+    SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Viewers, Worker, Zone,
 };
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
@@ -259,6 +260,16 @@ impl Nginx {
     /// Mints a token with the module's own secret.
     pub async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
+    }
+
+    /// Revokes one token, or all of some streams that were minted so far.
+    pub async fn revoke_tokens(&self, wanted: &RevokeTokens<'_>) -> Result<Answer<Revocation>, Error> {
+        self.ask(Method::POST, "v1/tokens/revoke", Some(wanted)).await
+    }
+
+    /// The tokens that are revoked.
+    pub async fn revocations(&self) -> Result<Answer<Revocations>, Error> {
+        self.ask(Method::GET, "v1/tokens/revocations", None::<&()>).await
     }
 
     /// A request for what is no JSON.

@@ -28,6 +28,7 @@ pub(crate) enum BlockKind {
     Target,
     Push,
     Worker,
+    Revocation,
 }
 
 impl BlockKind {
@@ -42,6 +43,7 @@ impl BlockKind {
             7 => BlockKind::Target,
             8 => BlockKind::Push,
             9 => BlockKind::Worker,
+            10 => BlockKind::Revocation,
             _ => BlockKind::Free,
         }
     }
@@ -58,6 +60,7 @@ impl BlockKind {
             BlockKind::Target => 7,
             BlockKind::Push => 8,
             BlockKind::Worker => 9,
+            BlockKind::Revocation => 10,
         }
     }
 
@@ -67,7 +70,7 @@ impl BlockKind {
         match self {
             BlockKind::Key => 10,
             BlockKind::Event => 5,
-            BlockKind::Target => 6,
+            BlockKind::Target | BlockKind::Revocation => 6,
             BlockKind::Stream | BlockKind::Player | BlockKind::Push | BlockKind::Worker => WORDS,
             BlockKind::Free | BlockKind::Taken | BlockKind::Tail => 2,
         }
@@ -84,7 +87,8 @@ impl BlockKind {
     }
 
     pub(crate) fn is_record(self) -> bool {
-        self.is_chained() || matches!(self, BlockKind::Event | BlockKind::Push | BlockKind::Worker)
+        self.is_chained()
+            || matches!(self, BlockKind::Event | BlockKind::Push | BlockKind::Worker | BlockKind::Revocation)
     }
 
     /// Found by a hash.

@@ -162,8 +162,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
             > 0
     }
 
-    /// Notes that a key was revoked that may still be in the state file.
-    fn note_revocation(&self) {
+    /// Notes that a key or tokens were revoked and the state file may not say so.
+    pub(crate) fn note_revocation(&self) {
         self.zone.root.unsaved.store(1, Relaxed);
     }
 

@@ -12,7 +12,7 @@ use crate::throttle::ThrottleTable;
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
-pub const VERSION: u64 = 4;
+pub const VERSION: u64 = 5;
 
 /// The smallest zone, in bytes: room for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
@@ -74,6 +74,8 @@ pub struct Root {
     pub(crate) seed: AtomicU64,
     /// Raised whenever what stands in the list of push targets changes.
     pub(crate) targets: AtomicU64,
+    /// Raised whenever what is revoked of tokens changes.
+    pub(crate) revocations: AtomicU64,
     pub(crate) refusals: RefusalCounts,
     pub(crate) throttle: ThrottleTable,
     pub(crate) connections: ConnectionTable,
@@ -113,6 +115,7 @@ impl Default for Root {
             accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
             targets: AtomicU64::default(),
+            revocations: AtomicU64::default(),
             refusals: RefusalCounts::default(),
             throttle: ThrottleTable::default(),
             connections: ConnectionTable::default(),

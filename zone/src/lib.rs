@@ -8,7 +8,7 @@
 //! Root      counters, tables of a fixed size                                   layout.rs throttle.rs connections.rs bans.rs
 //! heads     hash chains of records                                             arena.rs hash.rs
 //! blocks    128 bytes each: a record (key, target, stream, player, push,       block.rs keys.rs targets.rs streams.rs players.rs
-//!           event, worker) or its text                                         pushes.rs events.rs workers.rs
+//!           event, worker, revocation) or its text                             pushes.rs events.rs workers.rs revocations.rs
 //! ```
 //!
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
@@ -25,7 +25,7 @@
 //! state reclaim
 //! players pushes
 //! streams strangers
-//! keys targets events workers
+//! keys targets revocations events workers
 //! arena
 //! layout
 //! bans connections throttle
@@ -52,6 +52,7 @@ mod players;
 mod pushes;
 mod reclaim;
 mod refusals;
+mod revocations;
 mod state;
 mod strangers;
 mod streams;
@@ -71,6 +72,7 @@ pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
 pub use refusals::{GUARD_REASONS, PUBLISH_REASONS};
+pub use revocations::RevocationError;
 pub use state::{Adoption, Misfit, Shown};
 pub use streams::{Claim, LiveStream, MAX_FOLDERS, NewStream, Rates, StreamId, StreamRow};
 pub use throttle::Summary;

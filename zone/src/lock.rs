@@ -70,6 +70,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             }
         }
         self.repair_targets();
+        self.revocations_changed();
     }
 
     fn hash_of(&self, record: &Block) -> u64 {

@@ -10,15 +10,24 @@ pub const GUARD_REASONS: usize = 32;
 const _: () = assert!(Violation::COUNT <= GUARD_REASONS);
 
 /// How many reasons to refuse a publish the zone can tell apart, by [`Refusal::index`].
-pub const PUBLISH_REASONS: usize = 32;
+pub const PUBLISH_REASONS: usize = 48;
 const _: () = assert!(Refusal::LABELS.len() <= PUBLISH_REASONS);
 
 /// Counters that only rise.
-#[derive(Default, FromBytes)]
+#[derive(FromBytes)]
 #[repr(C)]
 pub(crate) struct RefusalCounts {
     guard: [AtomicU64; GUARD_REASONS],
     publish: [AtomicU64; PUBLISH_REASONS],
+}
+
+impl Default for RefusalCounts {
+    fn default() -> RefusalCounts {
+        RefusalCounts {
+            guard: std::array::from_fn(|_| AtomicU64::default()),
+            publish: std::array::from_fn(|_| AtomicU64::default()),
+        }
+    }
 }
 
 impl RefusalCounts {

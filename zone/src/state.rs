@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use weir_model::{Digest, KeyId, StreamKey, Timestamp, target::Target};
+use weir_model::{Digest, KeyId, StreamKey, Timestamp, target::Target, token::Revocation};
 
 use crate::arena::{Locked, Mutex, Zone};
 use crate::error::ZoneFull;
@@ -29,6 +29,12 @@ pub enum Misfit {
         /// How many targets there are.
         targets: usize,
     },
+    /// Keys and targets fit, and the revoked tokens do not.
+    #[error("{revocations} revocations of tokens of the state file do not fit: a larger zone is needed")]
+    Revocations {
+        /// How many there are.
+        revocations: usize,
+    },
 }
 
 /// The state file that the zone shows.
@@ -49,6 +55,7 @@ const AT_ONCE: usize = 1000;
 pub struct Adoption {
     keys: KeyPlan,
     targets: Vec<Target>,
+    revocations: Vec<Revocation>,
     shown: Shown,
     step: Step,
 }
@@ -66,7 +73,14 @@ impl Adoption {
     /// Of which nothing is done yet. Takes a while where there are many keys, and needs no zone: for a thread.
     #[must_use]
     pub fn new(keys: &[StreamKey], targets: Vec<Target>, shown: Shown) -> Adoption {
-        Adoption { keys: KeyPlan::new(keys), targets, shown, step: Step::Compare }
+        let revocations = Vec::new();
+        Adoption { keys: KeyPlan::new(keys), targets, revocations, shown, step: Step::Compare }
+    }
+
+    /// The same, of a state file that has these revocations of tokens too.
+    #[must_use]
+    pub fn revoking(self, revocations: Vec<Revocation>) -> Adoption {
+        Adoption { revocations, ..self }
     }
 
     /// The state file that it shows.
@@ -116,7 +130,7 @@ impl<M: Mutex> Zone<'_, M> {
         self.root.unwritten.load(Relaxed) == 0
     }
 
-    /// Whether a key was revoked that may still be in the state file.
+    /// Whether a key or tokens were revoked and the state file may not say so.
     pub fn has_unsaved_revocations(&self) -> bool {
         self.root.unsaved.load(Relaxed) != 0
     }
@@ -166,7 +180,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// revoked; what is right already is not touched, so that it opens its stream even if the caller dies here.
     /// Returns the ids of the keys that are gone.
     pub fn adopt(&self, keys: &[StreamKey], targets: &[Target], shown: &Shown) -> Result<Vec<KeyId>, Misfit> {
-        let mut adoption = Adoption::new(keys, targets.to_vec(), *shown);
+        self.adopt_whole(Adoption::new(keys, targets.to_vec(), *shown))
+    }
+
+    /// As [`Locked::adopt`], of all that a state file has.
+    pub fn adopt_whole(&self, mut adoption: Adoption) -> Result<Vec<KeyId>, Misfit> {
         loop {
             if let Some(outcome) = self.adopt_some(&mut adoption) {
                 return outcome;
@@ -205,7 +223,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
                     (Err(_), _) => adoption.step = Step::Add { needs_room: true },
                     (Ok(()), None) => {}
                     (Ok(()), Some(plan)) => {
-                        return Some(self.apply_targets(plan).map_err(full).map(|()| {
+                        let revocations = adoption.revocations.len();
+                        let revoked = self.apply_targets(plan).map_err(full).and_then(|()| {
+                            let full = |ZoneFull| Misfit::Revocations { revocations };
+                            self.adopt_revocations(&adoption.revocations).map_err(full)
+                        });
+                        return Some(revoked.map(|()| {
                             self.set_shown(&adoption.shown);
                             adoption.keys.gone()
                         }));
@@ -237,13 +260,19 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let (used, all) = self.zone.usage();
         let room = (all + of_keys.freed() + of_targets.freed()).checked_sub(used + self.reserve());
         Some(match room {
-            Some(room) if of_keys.needed() + of_targets.needed() <= room => Ok(()),
+            Some(room) if of_keys.needed() + of_targets.needed() <= room => {
+                // Half of what keys leave free is for them.
+                let left = room + self.reserve() / 2 - of_keys.needed() - of_targets.needed();
+                let revocations = adoption.revocations.len();
+                let fit = self.revocations_needed(&adoption.revocations) <= left;
+                if fit { Ok(()) } else { Err(Misfit::Revocations { revocations }) }
+            }
             Some(room) if of_keys.needed() <= room => Err(Misfit::Targets { keys, targets }),
             _ => Err(Misfit::Keys { keys }),
         })
     }
 
-    /// No revoked key is in the state file any more, as far as the zone knows.
+    /// The state file has all that was revoked, as far as the zone knows.
     pub fn forget_revocations_note(&self) {
         self.zone.root.unsaved.store(0, Relaxed);
     }

@@ -45,11 +45,15 @@ pub enum Route {
     SaveState,
     /// Mints a token.
     MintToken,
+    /// Revokes tokens.
+    RevokeTokens,
+    /// The tokens that are revoked.
+    Revocations,
 }
 
 /// Method and path of each route. `{app}` stands for one or more parts, as an application's name may have slashes; any other name
 /// in braces for one. The first row that fits decides.
-pub const ROUTES: [(&str, &str, Route); 21] = [
+pub const ROUTES: [(&str, &str, Route); 23] = [
     ("GET", "/v1/health", Route::Health),
     ("GET", "/v1/applications", Route::Applications),
     ("GET", "/v1/ticket", Route::Ticket),
@@ -71,6 +75,8 @@ pub const ROUTES: [(&str, &str, Route); 21] = [
     ("DELETE", "/v1/targets/{id}", Route::RemoveTarget),
     ("POST", "/v1/state/save", Route::SaveState),
     ("POST", "/v1/tokens", Route::MintToken),
+    ("POST", "/v1/tokens/revoke", Route::RevokeTokens),
+    ("GET", "/v1/tokens/revocations", Route::Revocations),
 ];
 
 /// A route and the parts of the path that fill its braces in; those that it does not have are empty.

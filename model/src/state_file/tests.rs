@@ -1,5 +1,6 @@
 use super::*;
 use crate::target::{NewTarget, StreamPattern};
+use crate::token::Revocation;
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
@@ -22,7 +23,12 @@ fn secret(text: &str) -> KeySecret {
 }
 
 fn state() -> State {
-    State { generation: 7, keys: vec![key(1), key(2)], targets: vec![target(1), target(2)] }
+    State {
+        generation: 7,
+        keys: vec![key(1), key(2)],
+        targets: vec![target(1), target(2)],
+        revocations: Vec::new(),
+    }
 }
 
 fn target(id: u64) -> Target {
@@ -88,8 +94,8 @@ fn messages_tell_what_to_do() {
         assert_eq!(message(file), "this is not a state file of weir: check the path, or move the file away");
     }
     assert_eq!(
-        message(b"weir-state 2 anything at all\n"),
-        "the state file has version 2, this weir reads up to 1: install a newer weir, or move the file away"
+        message(b"weir-state 3 anything at all\n"),
+        "the state file has version 3, this weir reads up to 2: install a newer weir, or move the file away"
     );
     let cut = &state().encode()[..200];
     assert_eq!(
@@ -297,7 +303,7 @@ proptest! {
         keys in prop::collection::vec(any_key(), 0..8),
         targets in prop::collection::vec(any_target(), 0..8),
     ) {
-        let state = State { generation, keys, targets };
+        let state = State { generation, keys, targets, revocations: Vec::new() };
         prop_assert_eq!(State::decode(state.encode().as_bytes()), Ok(state));
     }
 
@@ -351,4 +357,34 @@ proptest! {
         }
         prop_assert_eq!(State::decode(state.encode().as_bytes()), Ok(state));
     }
+}
+
+#[test]
+fn revoked_tokens_are_kept_and_raise_the_version() {
+    let revoke = |body: &str, seconds: u64| {
+        let now = Timestamp::from_millis(1_795_197_600_000).plus_seconds(seconds);
+        Change::RevokeTokens(Revocation::from_json(body.as_bytes(), now).unwrap())
+    };
+    let mut state = state();
+    assert!(state.encode().starts_with("weir-state 1 "));
+    state.apply(&revoke(r#"{"jti":"a1"}"#, 0)).unwrap();
+    state.apply(&revoke(r#"{"app":"live","stream":"*"}"#, 0)).unwrap();
+    assert_eq!(state.generation, 9);
+    let text = state.encode();
+    assert!(text.starts_with("weir-state 2 9 "), "{text}");
+    assert_eq!(State::decode(text.as_bytes()).unwrap(), state);
+    // Once more: only what is later counts.
+    state.apply(&revoke(r#"{"jti":"a1"}"#, 0)).unwrap();
+    assert_eq!((state.generation, state.revocations.len()), (9, 2));
+    state.apply(&revoke(r#"{"app":"live","stream":"*"}"#, 60)).unwrap();
+    assert_eq!((state.generation, state.revocations.len()), (10, 2));
+    // What is over makes room.
+    for number in 0..MAX_REVOCATIONS - 2 {
+        state.apply(&revoke(&format!(r#"{{"jti":"n{number}"}}"#), 60)).unwrap();
+    }
+    let one_more = revoke(r#"{"jti":"b"}"#, 60);
+    assert_eq!(state.apply(&one_more), Err(ChangeError::ManyRevocations));
+    assert_eq!(State::decode(state.encode().as_bytes()).unwrap(), state);
+    state.apply(&revoke(r#"{"jti":"b"}"#, 30 + crate::token::MAX_KEPT_S)).unwrap();
+    assert_eq!(state.revocations.len(), MAX_REVOCATIONS);
 }

@@ -1,15 +1,50 @@
-//! `POST /v1/tokens`: a token for whoever has no secret to sign one.
+//! `/v1/tokens`: a token for whoever has no secret to sign one, and the end of tokens that leaked.
 
 use serde_json::json;
-use weir_model::{api::ApiError, token::TokenRequest};
+use weir_model::{
+    api::ApiError,
+    state_file::Change,
+    token::{Claims, Revocation, Signer, TokenId, TokenRequest},
+};
+use weir_zone::RevocationError;
 
-use super::{Answer, Call, answer};
-use crate::process;
+use super::{Answer, Call, answer, changed, list, random};
+use crate::{process, state};
 
 pub(super) fn mint(call: &Call<'_>) -> Answer {
-    let claims = TokenRequest::from_json(call.body)?.into_claims(process::now());
+    let claims = fresh(call, TokenRequest::from_json(call.body)?.into_claims(process::now()))?;
+    let token = signer(call)?.mint(&claims);
+    answer(201, &json!({ "token": token.expose(), "expires_at": claims.exp, "jti": claims.jti }))
+}
+
+fn signer<'c>(call: &'c Call<'_>) -> Result<&'c Signer, ApiError> {
     let signer = call.runtime.signer.as_ref();
-    let signer =
-        signer.ok_or_else(|| ApiError::conflict("no \"weir_secret\" is configured to sign tokens with"))?;
-    answer(201, &json!({ "token": signer.mint(&claims).expose(), "expires_at": claims.exp }))
+    signer.ok_or_else(|| ApiError::conflict("no \"weir_secret\" is configured to sign tokens with"))
+}
+
+/// The claims of a new token, with a name and a time by which it can be revoked.
+fn fresh(call: &Call<'_>, claims: Claims) -> Result<Claims, ApiError> {
+    let iat = call.runtime.revoked_tokens().iat(&claims.sub, process::now());
+    Ok(Claims { jti: Some(TokenId::random(random()?)), iat: Some(iat), ..claims })
+}
+
+pub(super) fn revoke(call: &Call<'_>) -> Answer {
+    let revocation = Revocation::from_json(call.body, process::now())?;
+    let revoked = call.runtime.zone().lock(process::pid()).revoke_tokens(&revocation);
+    revoked.map_err(|error| match error {
+        RevocationError::TooMany => ApiError::conflict(error.to_string()),
+        RevocationError::ZoneFull(_) => ApiError::zone_full(error.to_string()),
+    })?;
+    let change = Change::RevokeTokens(revocation.clone());
+    Ok(state::persist(&call.runtime, change, move |outcome| {
+        let outcome = outcome.map_err(|error| {
+            let message = format!("the tokens are revoked until nginx restarts, but {}", error.message);
+            ApiError::not_persisted(message)
+        });
+        changed(200, &revocation, outcome)
+    }))
+}
+
+pub(super) fn revocations(call: &Call<'_>) -> Answer {
+    list::list("revocations", call.runtime.zone().lock(process::pid()).revocations())
 }

@@ -8,6 +8,7 @@ use weir_model::{
     guard::Violation,
     media::{AudioFacts, VideoFacts},
     rate::Rate,
+    token::TokenMark,
     verdict::Credential,
 };
 use weir_zone::{NewStream, Rates, StreamId, StreamRow};
@@ -37,6 +38,8 @@ pub struct Live {
     pub(super) confirmed: bool,
     /// A key or token opened it.
     pub(super) authorised: bool,
+    /// The token, where one did.
+    pub(super) token: Option<TokenMark>,
     audio_bytes: u64,
     frames: u64,
     all_rate: Rate,
@@ -60,6 +63,7 @@ impl Live {
             name,
             confirmed,
             authorised: credential.is_authorised(),
+            token: None,
             audio_bytes: 0,
             frames: 0,
             all_rate,

@@ -10,10 +10,11 @@ use weir_model::{
     exec,
     guard::Violation,
     masking,
-    playback::{self, By, Presented, Wanted},
+    playback::{self, Believed, By, Presented, Wanted},
     rate::Rate,
     refusal::{ArgumentError, Command},
     text,
+    token::TokenMark,
     verdict::Policy,
 };
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
@@ -32,6 +33,9 @@ use crate::{
     worker,
     zone::SharedZone,
 };
+
+/// How many tokens of a session are kept in mind: the first ones, and the newest.
+const MAX_MARKS: usize = 8;
 
 /// The stream that a session plays.
 pub struct Playing {
@@ -113,7 +117,20 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
     let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
     let presented = [Presented { token, by: By::Argument }];
     let wanted = Wanted { app: session.app(), stream, variant_of: None };
-    playback::admit(&presented, signer, &wanted, session.client(), process::now()).map(|_| ())
+    let believed = Believed { signer, revoked: &runtime.revoked_tokens() };
+    let (_, claims) = playback::admit(&presented, believed, &wanted, session.client(), process::now())?;
+    let mark = TokenMark::new(&claims, stream);
+    if let Some(state) = session.state() {
+        // nginx-rtmp goes on with what it plays already, whatever a second play asks for.
+        if state.playing.is_none() {
+            state.play_tokens.clear();
+        }
+        if !state.play_tokens.contains(&mark) {
+            state.play_tokens.truncate(MAX_MARKS - 1);
+            state.play_tokens.push(mark);
+        }
+    }
+    Ok(())
 }
 
 /// The name with arguments that nginx-rtmp gets, where it is another one.

@@ -12,6 +12,7 @@ use weir_model::{
     masking,
     publish::publish_type,
     refusal::{ArgumentError, Topic},
+    token::TokenMark,
     verdict::{self, Accepted, Credential, KeyFacts, Policy, Presentation},
 };
 use weir_zone::{Claim, NewStream};
@@ -63,6 +64,16 @@ impl Publish {
         }
     }
 
+    /// The token that opened it.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenMark> {
+        match self {
+            Publish::Live(live) => live.token.as_ref(),
+            Publish::Waiting(waiting) => waiting.grant.token.as_ref(),
+            Publish::Idle | Publish::Unseen | Publish::FromWorker(_) => None,
+        }
+    }
+
     /// Its worker was told to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
@@ -83,11 +94,13 @@ struct Grant {
     accepted: Accepted,
     /// The digest of the key of the zone that opened it: it may be revoked before the stream is claimed.
     digest: Option<Digest>,
+    /// The token that opened it, which may be revoked as well.
+    token: Option<TokenMark>,
 }
 
 impl From<Accepted> for Grant {
     fn from(accepted: Accepted) -> Grant {
-        Grant { accepted, digest: None }
+        Grant { accepted, digest: None, token: None }
     }
 }
 
@@ -188,7 +201,10 @@ fn verdict(
             Presentation::Token(token) => {
                 let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
                 let claims = signer.verify(token.expose())?;
-                verdict::decide_token(&claims, app, &presented.name, client, now)?.into()
+                let revoked = runtime.revoked_tokens();
+                let accepted = verdict::decide_token(&claims, &revoked, app, &presented.name, client, now)?;
+                let token = Some(TokenMark::new(&claims, &presented.name));
+                Grant { accepted, digest: None, token }
             }
             Presentation::None => return Err(Refusal::NoKey),
         },
@@ -242,7 +258,7 @@ fn verdict_on_key(
         banned_until,
     });
     let accepted = verdict::decide_key(app, facts.as_ref(), client, now)?;
-    Ok(Grant { accepted, digest: Some(digest) })
+    Ok(Grant { accepted, digest: Some(digest), token: None })
 }
 
 /// Goes on with a publish, or waits and comes back: until the moment that was set when it came.
@@ -297,7 +313,9 @@ fn try_claim(
         Claim::Taken(id) => {
             drop(zone);
             let name = accepted.stream.as_str().to_owned();
-            set(session, Publish::Live(Live::new(runtime, id, name, accepted.credential, false)));
+            let mut live = Live::new(runtime, id, name, accepted.credential, false);
+            live.token.clone_from(&grant.token);
+            set(session, Publish::Live(live));
             Ok(true)
         }
         Claim::Live(live) => {

@@ -78,7 +78,8 @@ pub fn check(
             return Ok(warnings);
         }
         let shown = Shown { content: *content, generation: state.generation, stamp: 0 };
-        let mut adoption = Adoption::new(&state.keys, state.targets.clone(), shown);
+        let adoption = Adoption::new(&state.keys, state.targets.clone(), shown);
+        let mut adoption = adoption.revoking(state.revocations.clone());
         loop {
             // The workers need it as well.
             let locked = lock_zone(zone).ok_or(LoadError::Busy)?;
@@ -131,7 +132,8 @@ fn take_over(zone: &View<'_>, path: &Path, user: Option<Owner>, fresh: bool) -> 
     }
     let Some(content) = file::read(path)? else { return Ok(()) };
     let shown = content.shown;
-    let mut adoption = Adoption::new(&content.state.keys, content.state.targets, shown);
+    let State { keys, targets, revocations, .. } = content.state;
+    let mut adoption = Adoption::new(&keys, targets, shown).revoking(revocations);
     loop {
         // The workers need it as well.
         let Some(locked) = lock_zone(zone) else { return Ok(()) };
@@ -232,8 +234,8 @@ fn look(path: &Path, known: u64) -> Option<Found> {
     }
     let lock = file::try_lock(path, None).ok().flatten()?;
     let content = file::read(path).transpose()?.map(|content| {
-        let State { keys, targets, .. } = content.state;
-        Box::new(Adoption::new(&keys, targets, content.shown))
+        let State { keys, targets, revocations, .. } = content.state;
+        Box::new(Adoption::new(&keys, targets, content.shown).revoking(revocations))
     });
     Some(Found { content, stamp, path: path.to_owned(), _lock: lock })
 }

@@ -5,13 +5,12 @@ use std::{path::Path, rc::Rc};
 use ngx_rtmp::log::{self, Level};
 use serde_json::json;
 use weir_model::{
-    KeyId,
     api::ApiError,
     state_file::{Change, ChangeError},
 };
-use weir_zone::{Locked, Mutex, ZoneFull};
+use weir_zone::{Adoption, Locked, Mutex, ZoneFull};
 
-use super::{Done, Outcome, Wanted, Written, load};
+use super::{Done, Outcome, Unsaved, Wanted, Written, load};
 use crate::{pools, process, runtime::Runtime};
 
 /// The zone shows what was written.
@@ -19,7 +18,7 @@ pub(super) fn show(
     runtime: &Rc<Runtime>,
     path: &Path,
     wanted: &[Wanted],
-    revoked: &[KeyId],
+    revoked: &Unsaved,
     written: Written,
 ) -> Vec<Outcome> {
     let locked = runtime.zone().lock(process::pid());
@@ -37,7 +36,11 @@ pub(super) fn show(
     let mut outcomes: Vec<Outcome> = written.outcomes.iter().map(|made| outcome_of(*made, &done)).collect();
     // Another content than the zone showed: somebody else changed the file, another master or an admin.
     let other = written.before.is_some_and(|before| !locked.shows(&before));
-    let adopted = other.then(|| locked.adopt(&written.state.keys, &written.state.targets, &written.shown));
+    let adopted = other.then(|| {
+        let state = &written.state;
+        let adoption = Adoption::new(&state.keys, state.targets.clone(), written.shown);
+        locked.adopt_whole(adoption.revoking(state.revocations.clone()))
+    });
     if let Some(Ok(ids)) = &adopted {
         gone.clone_from(ids);
         // What was pending is there a second time.
@@ -52,8 +55,14 @@ pub(super) fn show(
         locked.set_stamp(written.shown.stamp);
         log::cycle(Level::Critical, format_args!("weir: the state file is not taken over: {misfit}"));
     }
-    revoked.iter().for_each(|id| locked.forget_revoked(*id));
-    if runtime.zone().has_unsaved_revocations() && locked.revoked_keys().is_empty() {
+    revoked.keys.iter().for_each(|id| locked.forget_revoked(*id));
+    if runtime.zone().has_unsaved_revocations() {
+        locked.saved_revocations(&written.state.revocations);
+    }
+    if runtime.zone().has_unsaved_revocations()
+        && locked.revoked_keys().is_empty()
+        && locked.unsaved_revocations().is_empty()
+    {
         locked.forget_revocations_note();
     }
     for (wanted, outcome) in wanted.iter().zip(&outcomes) {
@@ -126,6 +135,8 @@ pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Re
         Change::RemoveTarget(id) => {
             zone.remove_target(*id);
         }
+        // It has been in force since it was asked for.
+        Change::RevokeTokens(_) => {}
     }
     Ok(())
 }
@@ -136,13 +147,16 @@ pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
         Change::AddKey(key) => (key.id, "added"),
         Change::RevokeKey(id) => (*id, "revoked"),
         Change::RotateKey { id, .. } => (*id, "rotated"),
-        Change::AddTarget(_) | Change::ChangeTarget { .. } | Change::RemoveTarget(_) => return,
+        Change::AddTarget(_)
+        | Change::ChangeTarget { .. }
+        | Change::RemoveTarget(_)
+        | Change::RevokeTokens(_) => return,
     };
     let data = json!({ "id": id, "change": change });
     zone.push_event("key.changed", &data.to_string(), process::now());
 }
 
-/// A revocation is not taken back: the key stays dead in the zone.
+/// A revocation is not taken back: the key or the tokens stay dead in the zone.
 pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
     let Wanted::Change(change) = wanted else { return };
     match &**change {
@@ -150,6 +164,6 @@ pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
         Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
         Change::AddTarget(target) => zone.forget_target(target.id),
         Change::ChangeTarget { id, .. } => zone.forget_target(*id),
-        Change::RevokeKey(_) | Change::RemoveTarget(_) => {}
+        Change::RevokeKey(_) | Change::RemoveTarget(_) | Change::RevokeTokens(_) => {}
     }
 }

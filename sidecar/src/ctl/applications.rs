@@ -11,6 +11,8 @@ pub(super) enum Made {
     Key,
     /// A push target.
     Target,
+    /// A revocation of tokens.
+    Revocation,
 }
 
 /// The line for standard error; nothing when all is well, or when nginx does not tell. The application may come later, so it is no

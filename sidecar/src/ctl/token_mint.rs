@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use weir_model::token::{Claims, Signer, Subject};
+use weir_model::token::{Claims, Signer, Subject, TokenId};
 use weir_model::{Secret, Timestamp};
 
 use super::applications::{self, Made};
-use super::{Error, Output, now};
+use super::{Error, Output, now, random};
 use crate::cli::TokenMintArgs;
 use crate::nginx::{Nginx, TokenRequest};
 
@@ -16,9 +16,9 @@ pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     let secret = std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file(file, e))?;
     let signer = Signer::new(secret.expose().as_bytes())
         .map_err(|e| Error::file(file, format!("{e}; `weir secret new FILE` makes a good one")))?;
-    let claims = claims(args, now());
+    let claims = claims(args, TokenId::random(random()?), now());
     let token = signer.mint(&claims);
-    Ok(show(args, token.expose(), claims.exp))
+    Ok(show(args, token.expose(), &claims))
 }
 
 /// Has nginx mint it with its own secret.
@@ -35,7 +35,7 @@ pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Outp
     let warning = applications::warning(nginx, args.app.as_str(), Made::Key, args.json.json).await;
     let output = match args.json.json {
         true => Output::json(&answer.text),
-        false => show(args, &answer.value.token, answer.value.expires_at),
+        false => format!("{}\n", answer.value.token).into(),
     };
     Ok(Output { stderr: warning, ..output })
 }
@@ -47,23 +47,24 @@ fn check(args: &TokenMintArgs) -> Result<(), Error> {
     }
 }
 
-fn claims(args: &TokenMintArgs, now: Timestamp) -> Claims {
+fn claims(args: &TokenMintArgs, jti: TokenId, now: Timestamp) -> Claims {
     Claims {
         sub: Subject { app: args.app.clone(), stream: args.stream.0.clone() },
         act: args.action.into(),
         // A token holds whole seconds.
         exp: Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(args.ttl.seconds()),
         nbf: None,
-        iat: None,
-        jti: None,
+        iat: Some(now),
+        jti: Some(jti),
         ip: args.ip,
         yields: false,
     }
 }
 
-fn show(args: &TokenMintArgs, token: &str, expires_at: Timestamp) -> Output {
+fn show(args: &TokenMintArgs, token: &str, claims: &Claims) -> Output {
     if args.json.json {
-        return Output::json(&serde_json::json!({ "token": token, "expires_at": expires_at }).to_string());
+        let answer = serde_json::json!({ "token": token, "expires_at": claims.exp, "jti": claims.jti });
+        return Output::json(&answer.to_string());
     }
     format!("{token}\n").into()
 }
@@ -85,7 +86,7 @@ mod tests {
     fn the_claims_are_what_was_asked_for() {
         let now: Timestamp = "2026-11-20T18:00:00.9Z".parse().unwrap();
         let said = |line| {
-            let c = claims(&args(line), now);
+            let c = claims(&args(line), TokenId::random([0; 12]), now);
             (c.sub.to_string(), c.act.to_string(), c.exp.to_string(), c.ip.map(|ip| ip.to_string()))
         };
         let want = |sub: &str, act: &str, exp: &str, ip: Option<&str>| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
 use weir_model::target::TargetView;
-use weir_model::token::Action;
+use weir_model::token::{Action, Revocation, TokenId};
 use weir_model::{Network, Secret, ServerAddr, Timestamp};
 
 /// `GET /v1/keys`
@@ -263,4 +263,31 @@ pub struct Minted {
     pub token: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The name by which it can be revoked; none from a module that gives none.
+    #[serde(default)]
+    pub jti: Option<TokenId>,
+}
+
+/// `POST /v1/tokens/revoke`: a `jti`, or an application and a stream.
+#[derive(Debug, Default, Serialize)]
+pub struct RevokeTokens<'a> {
+    /// The name of one token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<&'a TokenId>,
+    /// When that token ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// nginx-rtmp application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<&'a str>,
+    /// Public name or `*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<&'a str>,
+}
+
+/// `GET /v1/tokens/revocations`
+#[derive(Debug, Deserialize)]
+pub struct Revocations {
+    /// Each of them, the first one first.
+    pub revocations: Vec<Revocation>,
 }

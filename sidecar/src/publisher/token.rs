@@ -46,12 +46,14 @@ pub fn url(
         .map_err(|why| Error::Unreadable { file: secret_file.into(), why })?;
     let signer = Signer::new(secret.expose().as_bytes())
         .map_err(|why| Error::Unfit { file: secret_file.into(), why })?;
+    let now = clock::now();
     let token = signer.mint(&Claims {
         sub: Subject { app: app.clone(), stream: Some(name.clone()) },
         act: Action::Publish,
-        exp: clock::now().plus_seconds(TOKEN_SECONDS),
+        exp: now.plus_seconds(TOKEN_SECONDS),
         nbf: None,
-        iat: None,
+        // Without it, a revocation of the stream's tokens would hold for this one too.
+        iat: Some(now),
         jti: None,
         ip: None,
         yields,

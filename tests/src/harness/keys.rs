@@ -22,5 +22,5 @@ pub fn state(count: u64) -> String {
         publish_from: Vec::new(),
         secrets: vec![KeySecret { digest: secret(nth).digest(), expires_at: None }],
     });
-    State { generation: 1, keys: keys.collect(), targets: Vec::new() }.encode()
+    State { generation: 1, keys: keys.collect(), targets: Vec::new(), ..State::default() }.encode()
 }

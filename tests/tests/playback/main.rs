@@ -6,6 +6,7 @@ mod locations;
 mod logs;
 mod players;
 mod playlists;
+mod revoked;
 mod rtmp;
 mod settings;
 mod snippets;

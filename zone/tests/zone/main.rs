@@ -11,6 +11,7 @@ mod guard;
 mod keys;
 mod players;
 mod pushes;
+mod revocations;
 mod rows;
 mod state;
 mod streams;

@@ -89,6 +89,7 @@ weir_publish_refused_total{reason=\"not_admitted\"} 27
 weir_publish_refused_total{reason=\"renamed\"} 28
 weir_publish_refused_total{reason=\"failed\"} 29
 weir_publish_refused_total{reason=\"no_token\"} 30
+weir_publish_refused_total{reason=\"token_revoked\"} 31
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25

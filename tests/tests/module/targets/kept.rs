@@ -30,7 +30,7 @@ fn thousand() -> String {
         NewTarget::from_json(body.to_string().as_bytes()).unwrap().into_target(TargetId(nth))
     };
     let targets: Vec<Target> = (0..1000).map(target).collect();
-    State { generation: 1, keys: Vec::new(), targets }.encode()
+    State { generation: 1, targets, ..State::default() }.encode()
 }
 
 #[test]
