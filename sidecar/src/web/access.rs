@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use weir_model::playback::{By, Wanted, admit, presented};
-use weir_model::token::Signer;
+use weir_model::playback::{Believed, By, Wanted, admit, presented};
+use weir_model::token::{RevokedTokens, Signer};
 use weir_model::{ClientAddr, Refusal, Secret};
 
 use super::answer;
@@ -16,7 +16,11 @@ use crate::streams::StreamId;
 
 /// What opens.
 #[derive(Debug)]
-pub(super) struct Doors(Mutex<Kind>);
+pub(super) struct Doors {
+    kind: Mutex<Kind>,
+    /// The tokens that nginx has revoked.
+    revoked: Mutex<Arc<RevokedTokens>>,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -58,12 +62,17 @@ impl Denied {
 impl Doors {
     /// As configured.
     pub(super) fn new(config: &Config) -> Self {
-        Self(Mutex::new(Kind::of(config)))
+        Self { kind: Mutex::new(Kind::of(config)), revoked: Mutex::default() }
     }
 
     /// Likewise, from now on.
     pub(super) fn configure(&self, config: &Config) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kind::of(config);
+        *self.kind.lock().unwrap_or_else(PoisonError::into_inner) = Kind::of(config);
+    }
+
+    /// These tokens open nothing from now on.
+    pub(super) fn revoke(&self, revoked: RevokedTokens) {
+        *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(revoked);
     }
 
     /// Whether the bearer of these headers and this query may watch a stream.
@@ -74,7 +83,7 @@ impl Doors {
         headers: &HeaderMap,
         client: IpAddr,
     ) -> Result<Admitted, Denied> {
-        let kind = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let signer = match kind {
             Kind::Open => return Ok(Admitted { carried: None }),
             Kind::Closed => return Err(Denied::NoSecret),
@@ -86,7 +95,9 @@ impl Doors {
         let cookies = cookies.map(|value| value.as_bytes());
         let presented = presented([query.as_bytes(), b""], authorization, cookies);
         let wanted = Wanted { app: id.0.as_str(), stream: id.1.as_str(), variant_of: None };
-        let (one, _) = admit(&presented, &signer, &wanted, ClientAddr::Ip(client), clock::now())
+        let revoked = Arc::clone(&self.revoked.lock().unwrap_or_else(PoisonError::into_inner));
+        let believed = Believed { signer: &signer, revoked: &revoked };
+        let (one, _) = admit(&presented, believed, &wanted, ClientAddr::Ip(client), clock::now())
             .map_err(Denied::Token)?;
         let carried = (one.by == By::Argument).then(|| Secret::new(one.token.to_owned()));
         Ok(Admitted { carried })
