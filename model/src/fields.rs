@@ -1,14 +1,18 @@
 //! The fields of a request's JSON body, taken out one by one, so that each error can name its field.
 
-use std::fmt::Display;
+use std::collections::HashSet;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::api::ApiError;
 
 /// The longest name of an unknown field that an error repeats, in characters.
 const SHOWN_NAME_LEN: usize = 64;
+/// What is wrong with a field or an argument that a request has for a second time.
+pub const TWICE: &str = "given twice, expected once";
 
 /// A JSON object whose fields are still to be taken. A field that is `null` counts as absent.
 #[derive(Debug)]
@@ -18,10 +22,18 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Reads a body; 400 unless it is a JSON object.
+    /// Reads a body; 400 unless it is a JSON object that has each field once.
     pub fn parse(body: &[u8]) -> Result<Fields, ApiError> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(left)) => Ok(Fields { left, known: Vec::new() }),
+            Ok(Value::Object(left)) => {
+                // A map keeps the last of two values alone.
+                match serde_json::from_slice(body) {
+                    Ok(Repeated(Some(name))) => {
+                        Err(ApiError::bad_request(format!("field {:?}: {TWICE}", shown(&name))))
+                    }
+                    _ => Ok(Fields { left, known: Vec::new() }),
+                }
+            }
             Ok(other) => Err(ApiError::bad_request(format!(
                 "the body: expected a JSON object, found {}",
                 kind_of(&other)
@@ -97,14 +109,47 @@ impl Fields {
     /// Ends the reading: 400 for a field that was not asked for.
     pub fn finish(self) -> Result<(), ApiError> {
         let Some(unknown) = self.left.keys().next() else { return Ok(()) };
-        let shown: String = unknown.chars().take(SHOWN_NAME_LEN).collect();
-        Err(ApiError::bad_request(format!("unknown field {shown:?}, known are {}", self.known.join(", "))))
+        let (unknown, known) = (shown(unknown), self.known.join(", "));
+        Err(ApiError::bad_request(format!("unknown field {unknown:?}, known are {known}")))
     }
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.left.remove(name).filter(|value| !value.is_null())
     }
+}
+
+/// The first name that an object has for a second time.
+struct Repeated(Option<String>);
+
+impl<'de> Deserialize<'de> for Repeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Repeated, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = Repeated;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Repeated, A::Error> {
+                let (mut seen, mut repeated) = (HashSet::new(), None);
+                while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
+                    if let Some(again) = seen.replace(name) {
+                        repeated.get_or_insert(again);
+                    }
+                }
+                Ok(Repeated(repeated))
+            }
+        }
+
+        deserializer.deserialize_map(Names)
+    }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_NAME_LEN).collect()
 }
 
 fn wrong(name: &str, expected: &str, found: &str) -> ApiError {
@@ -178,6 +223,14 @@ mod tests {
         fields.text("a").unwrap();
         fields.optional_text("b").unwrap();
         assert_eq!(fields.finish().unwrap_err().message, "unknown field \"strean\\n\", known are a, b");
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused() {
+        let message = |body: &str| Fields::parse(body.as_bytes()).unwrap_err().message;
+        assert_eq!(message(r#"{"a":"x","b":1,"a":"x"}"#), "field \"a\": given twice, expected once");
+        assert_eq!(message(r#"{"a":null,"\u0061":"x"}"#), "field \"a\": given twice, expected once");
+        assert_eq!(message(r#"{"b":{"a":1},"a":[],"b":2}"#), "field \"b\": given twice, expected once");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::api::ApiError;
+use crate::fields::TWICE;
 use crate::key::KeyId;
 use crate::time::Timestamp;
 
@@ -24,11 +25,15 @@ impl<'q> Page<'q> {
     ///
     /// # Errors
     ///
-    /// `limit` is no number from 1 to [`MAX_LIMIT`].
+    /// `limit` is no number from 1 to [`MAX_LIMIT`], or one of them is there twice.
     pub fn parse(query: &'q str) -> Result<Page<'q>, ApiError> {
         let mut page = Page::default();
         for argument in query.split('&') {
-            match argument.split_once('=').unwrap_or((argument, "")) {
+            let (name, text) = argument.split_once('=').unwrap_or((argument, ""));
+            if name == "limit" && page.limit.is_some() || name == "after" && page.after.is_some() {
+                return Err(ApiError::bad_request(format!("argument \"{name}\": {TWICE}")));
+            }
+            match (name, text) {
                 ("limit", text) => {
                     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     let limit = limit.ok_or_else(|| {
@@ -96,6 +101,9 @@ mod tests {
             let error = Page::parse(query).unwrap_err();
             assert_eq!(error.status, 400, "{query}");
             assert!(error.message.contains("\"limit\""), "{error}");
+        }
+        for query in ["limit=5&after=a.b&limit=5", "after=&after=a.b"] {
+            assert!(Page::parse(query).unwrap_err().message.ends_with(TWICE), "{query}");
         }
     }
 

@@ -28,9 +28,9 @@ pub enum Format {
     Prometheus,
 }
 
-/// The text is no format of `weir_stat`.
+/// The text is no format of `weir_stat`, beside which only `full` may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected \"html\", \"xml\", \"json\" or \"prometheus\"")]
+#[error("expected \"html\", \"xml\", \"json\", \"prometheus\" or \"full\"")]
 pub struct FormatError;
 
 impl FromStr for Format {

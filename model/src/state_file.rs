@@ -51,6 +51,14 @@ pub enum StateError {
          otherwise restore a backup, or remove the file to start without keys and targets"
     )]
     Empty,
+    /// It has more bytes than all that a zone of this size can hold.
+    #[error(
+        "the file has more than {limit} bytes, more than a state file for this size of \"weir_zone\": check the path, or set a larger zone"
+    )]
+    TooLarge {
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
     /// It does not begin as one.
     #[error("this is not a state file of weir: check the path, or move the file away")]
     NotAState,

@@ -9,13 +9,17 @@ use weir_model::{
     key_file,
     playback::uri::Layout,
     push::access::Rule,
-    state_file::{self, State},
     target::{StreamPattern, Target, TargetUrl},
     token::Signer,
     verdict::Policy,
 };
 
-use crate::{process, settings::PlayRule, weir::Weir};
+use crate::{
+    process,
+    settings::PlayRule,
+    state::file::{self, FileError},
+    weir::Weir,
+};
 
 /// What a directive is read with.
 type Cx<'c, B> = Context<'c, Weir, B>;
@@ -131,6 +135,10 @@ directive!(
     WeirApiToken(Location) c"weir_api_token", Place::HTTP.one(), api_token
 );
 
+/// The largest `weir_key_file`, in bytes: half a million keys.
+const MAX_KEY_FILE: u64 = 64 << 20;
+/// The largest `weir_trusted_certificate`, in bytes.
+const MAX_CERTIFICATES: u64 = 16 << 20;
 const TWICE: &str = "the directive is duplicate";
 
 fn zone(cx: &mut Cx<'_, Main>) -> Result<(), String> {
@@ -150,24 +158,18 @@ fn zone(cx: &mut Cx<'_, Main>) -> Result<(), String> {
         let file =
             file.ok_or_else(|| format!("invalid parameter \"{argument}\", expected \"state=FILE\""))?;
         let path = cx.path(file)?;
-        cx.settings().state = read_state(&path)?;
+        let limit = weir_zone::max_state_file(bytes as u64);
+        let content = file::read(&path, limit).map_err(|error| match error {
+            FileError::Io { path, what, error } => format!("{} cannot be {what}: {error}", path.display()),
+            FileError::Unreadable { path, error } => format!("{}: {error}", path.display()),
+            locked @ FileError::Locked(_) => locked.to_string(),
+        })?;
+        cx.settings().state = content.map(|content| (content.state, content.shown.content));
         cx.settings().state_path = Some(path);
     }
     let place = cx.place();
     cx.settings().place = place;
     cx.add_zone(bytes)
-}
-
-/// The state file, `None` when there is none yet.
-fn read_state(path: &std::path::Path) -> Result<Option<(State, Digest)>, String> {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let state = State::decode(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-            Ok(Some((state, state_file::content(&bytes))))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
-    }
 }
 
 fn secret(cx: &mut Cx<'_, Main>) -> Result<(), String> {
@@ -373,7 +375,7 @@ fn resolver(cx: &mut Cx<'_, Main>) -> Result<(), String> {
 
 fn trusted_certificate(cx: &mut Cx<'_, Main>) -> Result<(), String> {
     let file = cx.argument()?.to_owned();
-    let (path, _) = cx.read(&file)?;
+    let (path, _) = cx.read(&file, MAX_CERTIFICATES)?;
     assign(&mut cx.settings().trusted_certificate, path)?;
     needs_zone(cx, "weir_trusted_certificate");
     Ok(())
@@ -387,7 +389,7 @@ fn key_file(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     let file = cx.argument()?.to_owned();
     let app = cx.application()?;
     let app = AppName::parse(app.as_bytes()).map_err(|error| format!("application \"{app}\": {error}"))?;
-    let (path, bytes) = cx.read(&file)?;
+    let (path, bytes) = cx.read(&file, MAX_KEY_FILE)?;
     let keys = key_file::parse(&app, &bytes, process::now())
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let block = cx.server_block();

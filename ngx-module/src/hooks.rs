@@ -57,6 +57,8 @@ pub struct SessionState {
     pub play_tokens: Vec<TokenMark>,
     /// What it plays is for a job of the daemon.
     pub own_player: bool,
+    /// The name that its last `play` asked for, where a log line may show it.
+    pub asked: Option<String>,
     /// Where its stream is pushed to.
     pub pushes: Vec<Push>,
     /// What the guard knows of it, where it stands before it.

@@ -42,7 +42,7 @@
 //! runtime directives
 //! settings
 //! zone resolver
-//! pools process weir
+//! pools process weir state/file
 //! ```
 
 #![forbid(unsafe_code)]

@@ -182,8 +182,9 @@ fn attempt(base: Option<State>) {
         }
         false => Unsaved::default(),
     };
+    let limit = weir_zone::max_state_file(runtime.zone().size());
     let posted = thread::run_alone(pools::STATE, move || {
-        let attempt = write(&path, &wanted, &revoked, base);
+        let attempt = write(&path, limit, &wanted, &revoked, base);
         Box::new(move || conclude(&path, wanted, &revoked, attempt))
     });
     if !posted {
@@ -215,8 +216,8 @@ struct Written {
 }
 
 /// On a thread of the pool.
-fn write(path: &Path, wanted: &[Wanted], revoked: &Unsaved, base: Option<State>) -> Attempt {
-    match write_locked(path, wanted, revoked, base) {
+fn write(path: &Path, limit: u64, wanted: &[Wanted], revoked: &Unsaved, base: Option<State>) -> Attempt {
+    match write_locked(path, limit, wanted, revoked, base) {
         Ok(attempt) => attempt,
         Err(error) => Attempt::Failed(error),
     }
@@ -224,6 +225,7 @@ fn write(path: &Path, wanted: &[Wanted], revoked: &Unsaved, base: Option<State>)
 
 fn write_locked(
     path: &Path,
+    limit: u64,
     wanted: &[Wanted],
     revoked: &Unsaved,
     base: Option<State>,
@@ -231,7 +233,7 @@ fn write_locked(
     let Some(lock) = file::try_lock(path, None)? else { return Ok(Attempt::Locked) };
     let saves = wanted.iter().any(|wanted| matches!(wanted, Wanted::Save));
     let mut unreadable = false;
-    let found = match file::read(path) {
+    let found = match file::read(path, limit) {
         Err(FileError::Unreadable { .. }) if saves => {
             unreadable = true;
             None

@@ -19,7 +19,7 @@ use ngx::core::{NGX_CONF_ERROR, Pool};
 
 use super::{
     blocks::BlockMark,
-    callback, collections,
+    callback, collections, files,
     log::Level,
     module::Module,
     resolver,
@@ -28,6 +28,9 @@ use super::{
     value::Value,
     zone,
 };
+
+/// The largest file that holds a secret, in bytes.
+const MAX_SECRET: u64 = 64 * 1024;
 
 /// The block that a directive's settings belong to.
 pub trait Block<M: Module>: sealed::Block<M> {}
@@ -295,17 +298,18 @@ impl<M: Module, B: Block<M>> Context<'_, M, B> {
         Ok(PathBuf::from(text(&full).ok_or("the file name is not UTF-8")?))
     }
 
-    /// Reads a file at configuration time, as root where nginx starts as root.
-    pub fn read(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
+    /// Reads a file of at most `limit` bytes at configuration time, as root where nginx starts as root.
+    pub fn read(&mut self, name: &str, limit: u64) -> Result<(PathBuf, Vec<u8>), String> {
         let path = self.path(name)?;
-        let bytes =
-            std::fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        Ok((path, bytes))
+        match files::read_at_most(&path, limit) {
+            Ok((bytes, _)) => Ok((path, bytes)),
+            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        }
     }
 
     /// Reads a file that holds a secret, and warns when others on the machine can read it too.
     pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
-        let (path, bytes) = self.read(name)?;
+        let (path, bytes) = self.read(name, MAX_SECRET)?;
         let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
         if mode & 0o004 != 0 {
             let path = path.display();

@@ -10,7 +10,7 @@
 //! | `callback` | the border: no panic crosses it |
 //! | [`address`] | addresses, the server's own too |
 //! | `collections` | nginx's arrays and lists |
-//! | [`conf`] | directives and settings |
+//! | [`conf`], [`files`] | directives and settings, and the files that they name |
 //! | [`blocks`], [`neighbours`] | `server` blocks and applications, with what nginx-rtmp's own directives say there |
 //! | [`zone`] | shared memory, its lock, its life over reloads |
 //! | [`session`], [`message`] | an RTMP session, and a message of it |
@@ -83,7 +83,7 @@
 //! callback
 //! log
 //! rtmp_sys
-//! process address collections value
+//! process address collections value files
 //! local
 //! ```
 
@@ -100,6 +100,7 @@ pub mod cycle;
 pub mod disk;
 pub mod event_stream;
 pub mod export;
+pub mod files;
 pub mod gate;
 pub mod incoming;
 pub mod interworker;

@@ -131,7 +131,7 @@ fn ask(api: &ApiArgs, command: impl AsyncFnOnce(&Nginx) -> Result<Output, Error>
     let runtime = runtime()?;
     runtime.block_on(async {
         let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
-        let output = command(&nginx).await;
+        let output = command(&nginx).await.map_err(Error::in_words_of_the_command_line);
         let warnings = nginx.take_warnings().into_iter().map(|warning| format!("weir: warning: {warning}\n"));
         output.map(|output| Output { stderr: output.stderr + &warnings.collect::<String>(), ..output })
     })

@@ -158,7 +158,7 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
         tracing::info!(
-            "weir serve started, {} rules, nginx: {}",
+            "weir serve started, stream rules: {}, nginx: {}",
             self.config.rules.len(),
             self.config.nginx.api
         );
@@ -362,7 +362,7 @@ impl Daemon {
         }
         self.plan();
         self.health(|health| health.reloads.0 += 1);
-        tracing::info!("configuration reloaded, {} rules", self.config.rules.len());
+        tracing::info!("configuration reloaded, stream rules: {}", self.config.rules.len());
         shutdown::ready();
     }
 

@@ -119,7 +119,9 @@ pub enum Error {
     #[error("no HTTP client: {0}")]
     Client(String),
     /// No connection, or it broke.
-    #[error("no answer from the API at {api}: {why}; --api or WEIR_API says where it is")]
+    #[error(
+        "no answer from the API at {api}: {why}: start nginx, or set the URL of the API with --api or WEIR_API"
+    )]
     Unreachable {
         /// Where it was looked for.
         api: String,

@@ -365,6 +365,26 @@ fn refusals_are_the_apis_own_words() {
 }
 
 #[test]
+fn refusals_name_options_and_not_fields() {
+    for (args, message, expected) in [
+        (
+            &["key", "add", "live", "show", "--expires", "1s"][..],
+            r#"field \"expires_at\": expected a time in the future"#,
+            "weir: --expires: expected a time in the future\n",
+        ),
+        (
+            &["stream", "drop", "live", "show", "--ban", "2d"],
+            r#"argument \"ban_s\": expected seconds from 0 to 86400"#,
+            "weir: --ban: expected seconds from 0 to 86400\n",
+        ),
+    ] {
+        let error = format!(r#"{{"error":{{"code":"bad_request","message":"{message}"}}}}"#);
+        let (output, _) = run(args, "400 Bad Request", &error);
+        assert_eq!(text(&output.stderr), expected);
+    }
+}
+
+#[test]
 fn what_is_not_the_api_is_named() {
     for (status, body) in
         [("404 Not Found", "<html>"), ("200 OK", "<html>"), ("301 Moved", ""), ("200 OK", "{}")]

@@ -83,7 +83,7 @@ impl KeyRecord {
     }
 
     /// The text of its record.
-    fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Vec<u8> {
         let mut text = [self.app.as_bytes(), self.stream.as_bytes(), self.note.as_bytes()].concat();
         for network in &self.publish_from {
             text.extend_from_slice(&network.to_bytes());

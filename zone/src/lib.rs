@@ -73,7 +73,7 @@ pub use players::{LivePlayer, NewPlayer, PlayerRow};
 pub use pushes::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, PushRow};
 pub use refusals::{GUARD_REASONS, PUBLISH_REASONS};
 pub use revocations::RevocationError;
-pub use state::{Adoption, Misfit, Shown};
+pub use state::{Adoption, Misfit, Shown, max_state_file};
 pub use streams::{Claim, LiveStream, MAX_FOLDERS, NewStream, Rates, StreamId, StreamRow};
 pub use throttle::Summary;
 pub use workers::{Door, MAX_DOORS, WorkerFacts, WorkerId};

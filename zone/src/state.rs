@@ -37,6 +37,15 @@ pub enum Misfit {
     },
 }
 
+/// The most bytes that a state file has whose keys and targets a zone of so many bytes can hold.
+///
+/// The line of a record has less than four times the bytes of the record's blocks: each key has at most two secrets with a
+/// record each, and a text or a network takes at most three times its bytes.
+#[must_use]
+pub fn max_state_file(zone_size: u64) -> u64 {
+    zone_size.saturating_mul(4)
+}
+
 /// The state file that the zone shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
@@ -287,4 +296,70 @@ fn content_words(content: &Digest) -> impl Iterator<Item = u64> {
         .bytes()
         .chunks_exact(8)
         .map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_model::state_file::State;
+    use weir_model::target::{TargetId, TargetSource};
+
+    use super::*;
+    use crate::block::BlockKind;
+    use crate::keys::{KeyRecord, Stage};
+
+    fn bytes_of(state: &State) -> u64 {
+        state.encode().len() as u64 - State::default().encode().len() as u64
+    }
+
+    fn key(name: &str, note: &str, networks: usize, secrets: usize) -> StreamKey {
+        let secret = |n: usize| weir_model::key::KeySecret {
+            digest: Digest::of(&[n as u8]),
+            expires_at: Some(Timestamp::from_millis(1)),
+        };
+        StreamKey {
+            id: KeyId(u64::MAX),
+            app: name.parse().unwrap(),
+            stream: name.parse().unwrap(),
+            server: Some("[1111:2222:3333:4444:5555:6666:7777:8888]:1935".parse().unwrap()),
+            note: note.to_owned(),
+            created_at: Timestamp::from_millis(1),
+            publish_from: vec!["1111:2222:3333:4444:5555:6666:7777:8888".parse().unwrap(); networks],
+            secrets: (0..secrets).map(secret).collect(),
+        }
+    }
+
+    #[test]
+    fn no_state_file_that_fits_is_too_large() {
+        let quotes = "\"".repeat(200);
+        for (name, note, networks) in
+            [("a", "", 0), ("a", quotes.as_str(), 0), ("a", "", 16), ("a", &quotes, 16)]
+        {
+            for secrets in [1, 2] {
+                let key = key(name, note, networks, secrets);
+                let records = KeyRecord::of(&key, Stage::Valid);
+                let blocks: usize =
+                    records.map(|record| BlockKind::Key.blocks_for(record.text().len())).sum();
+                let state = State { keys: vec![key], ..State::default() };
+                assert!(
+                    bytes_of(&state) < max_state_file(blocks as u64 * 128),
+                    "{note} {networks} {secrets}"
+                );
+            }
+        }
+        for note in ["", &quotes] {
+            let target = Target {
+                id: TargetId(u64::MAX),
+                app: "a".parse().unwrap(),
+                stream: "*".parse().unwrap(),
+                server: None,
+                url: "rtmp://h/a/b".parse().unwrap(),
+                enabled: false,
+                note: note.to_owned(),
+                source: TargetSource::Api,
+            };
+            let blocks = crate::targets::blocks_for(&target) as u64;
+            let state = State { targets: vec![target], ..State::default() };
+            assert!(bytes_of(&state) < max_state_file(blocks * 128), "{note}");
+        }
+    }
 }

@@ -226,7 +226,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-fn blocks_for(target: &Target) -> usize {
+pub(crate) fn blocks_for(target: &Target) -> usize {
     BlockKind::Target.blocks_for(text(target).len())
 }
 

@@ -3,8 +3,12 @@
 //! A stream is named by application and name, in the path or as arguments, and by `?server=` where several `server` blocks
 //! have one of that name.
 
+use std::collections::HashSet;
+
 use serde_json::json;
-use weir_model::{ServerAddr, Timestamp, api::ApiError, snapshot::StreamSnapshot, verdict::Credential};
+use weir_model::{
+    ServerAddr, Timestamp, api::ApiError, fields::TWICE, snapshot::StreamSnapshot, verdict::Credential,
+};
 use weir_zone::LiveStream;
 
 use super::{Answer, Call, answer, applications, list};
@@ -156,8 +160,12 @@ impl Asked {
     /// Reads the arguments, of which `known` may be there.
     fn read(query: &str, known: &[&str]) -> Result<Asked, ApiError> {
         let mut asked = Asked::default();
+        let mut seen = HashSet::new();
         for (argument, value) in form_urlencoded::parse(query.as_bytes()) {
             let bad = |what: String| ApiError::bad_request(format!("argument \"{argument}\": {what}"));
+            if !seen.insert(argument.clone()) {
+                return Err(bad(TWICE.to_owned()));
+            }
             match argument.as_ref() {
                 unknown if !known.contains(&unknown) => {
                     let known = known.join(", ");

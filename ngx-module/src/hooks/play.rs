@@ -89,6 +89,7 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
         return Flow::Done;
     }
     note_own_player(session, &runtime, rest);
+    note_name(session, &runtime, settings.publish(), rest);
     let stripped = without_ticket(rest).or_else(|| (rest.len() < raw.len()).then(|| rest.to_vec()));
     let admitted = match parted {
         Some(_) => admit(&runtime, session, token, rest),
@@ -145,11 +146,7 @@ fn judge(
     }
     let (name, _) = parted(raw);
     let policy = settings.publish();
-    let is_key = masking::holds_key(name)
-        || policy == Policy::Key
-            && (secrets::is_key(runtime, name)
-                || with_rule(runtime, Some(policy), |rule| masking::holds_credential(name, rule)));
-    if is_key {
+    if is_key(runtime, policy, name) {
         return Err(Refusal::KeyAsName);
     }
     let forward = with_rule(runtime, Some(policy), |rule| masking::without_secret_arguments(raw, rule));
@@ -167,6 +164,23 @@ fn judge(
         return Err(ArgumentError::Program.into());
     }
     Ok(forward)
+}
+
+/// Whether a name is a key, or looks like one.
+fn is_key(runtime: &Runtime, policy: Policy, name: &[u8]) -> bool {
+    masking::holds_key(name)
+        || policy == Policy::Key
+            && (secrets::is_key(runtime, name)
+                || with_rule(runtime, Some(policy), |rule| masking::holds_credential(name, rule)))
+}
+
+/// Notes the name for the log line of a refusal.
+fn note_name(session: &mut Session, runtime: &Runtime, policy: Policy, raw: &[u8]) {
+    let (name, _) = parted(raw);
+    let shown = StreamName::parse(name).ok().filter(|_| !is_key(runtime, policy, name));
+    if let Some(state) = session.state() {
+        state.asked = shown.map(|name| name.to_string());
+    }
 }
 
 /// Name and arguments.

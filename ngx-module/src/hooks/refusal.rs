@@ -49,10 +49,12 @@ fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
         tell(session, "publish.denied", &data);
     }
     let (reason, more) = refusal.log_parts();
-    let stream = match session.known_state().map(|state| &state.publish) {
-        Some(Publish::Live(live)) => format!(", stream: \"{}\"", live.name()),
-        _ => String::new(),
-    };
+    let stream = session.known_state().and_then(|state| match (command, &state.publish) {
+        (Command::Play, _) => state.asked.as_deref(),
+        (_, Publish::Live(live)) => Some(live.name()),
+        _ => None,
+    });
+    let stream = stream.map(|name| format!(", stream: \"{name}\"")).unwrap_or_default();
     let app = match session.app() {
         "" => String::new(),
         app => format!(", app: \"{app}\""),

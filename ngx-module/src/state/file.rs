@@ -1,12 +1,13 @@
-//! The state file on the disk: read whole, written whole, by one writer at a time. No nginx here.
+//! The state file on the disk: read whole, written whole, by one writer at a time.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
+use ngx_rtmp::files;
 use weir_model::{
     Digest,
     state_file::{self, State, StateError},
@@ -63,19 +64,18 @@ fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> FileErro
     move |error| FileError::Io { path, what, error }
 }
 
-/// Reads the file; `None` when there is none.
-pub fn read(path: &Path) -> Result<Option<Content>, FileError> {
-    let mut bytes = Vec::new();
-    // A pipe in its place would keep the reader waiting.
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let facts = match opened {
-        Ok(mut file) => file.read_to_end(&mut bytes).and_then(|_| file.metadata()),
+/// Reads the file; `None` when there is none. A file of more than `limit` bytes is not read.
+pub fn read(path: &Path, limit: u64) -> Result<Option<Content>, FileError> {
+    let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
+    let (bytes, facts) = match files::read_at_most(path, limit) {
+        Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(unreadable(StateError::TooLarge { limit }));
+        }
+        Err(error) => return Err(failed(path, "read")(error)),
     };
-    let facts = facts.map_err(failed(path, "read"))?;
-    let state = State::decode(&bytes);
-    let state = state.map_err(|error| FileError::Unreadable { path: path.to_owned(), error })?;
+    let state = State::decode(&bytes).map_err(unreadable)?;
     let (content, generation) = (state_file::content(&bytes), state.generation);
     Ok(Some(Content { state, shown: Shown { content, generation, stamp: stamp_of(&facts) } }))
 }

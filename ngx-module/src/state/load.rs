@@ -130,7 +130,7 @@ fn take_over(zone: &View<'_>, path: &Path, user: Option<Owner>, fresh: bool) -> 
         // The workers look in a moment.
         return Ok(());
     }
-    let Some(content) = file::read(path)? else { return Ok(()) };
+    let Some(content) = file::read(path, weir_zone::max_state_file(zone.size()))? else { return Ok(()) };
     let shown = content.shown;
     let State { keys, targets, revocations, .. } = content.state;
     let mut adoption = Adoption::new(&keys, targets, shown).revoking(revocations);
@@ -191,8 +191,9 @@ pub fn watch(runtime: &Rc<Runtime>) {
     }
     WATCH.with(|watch| watch.looking = true);
     let (path, known) = (path.clone(), runtime.zone().stamp());
+    let limit = weir_zone::max_state_file(runtime.zone().size());
     let begun = thread::run_alone(pools::STATE, move || {
-        let found = look(&path, known);
+        let found = look(&path, limit, known);
         Box::new(move || match found {
             Some(found) => follow(found),
             None => end_following(None),
@@ -227,13 +228,13 @@ struct Found {
 }
 
 /// On a thread. `None` when there is nothing new, or somebody writes it at this moment.
-fn look(path: &Path, known: u64) -> Option<Found> {
+fn look(path: &Path, limit: u64, known: u64) -> Option<Found> {
     let stamp = file::stamp(path);
     if stamp == known || stamp == 0 {
         return None;
     }
     let lock = file::try_lock(path, None).ok().flatten()?;
-    let content = file::read(path).transpose()?.map(|content| {
+    let content = file::read(path, limit).transpose()?.map(|content| {
         let State { keys, targets, revocations, .. } = content.state;
         Box::new(Adoption::new(&keys, targets, content.shown).revoking(revocations))
     });

@@ -72,6 +72,33 @@ pub enum Error {
     TestStream(#[from] test_stream::Error),
 }
 
+/// Fields and arguments of the API, and how the commands call them.
+const OPTIONS: [(&str, &str); 13] = [
+    ("action", "--action"),
+    ("app", "APP"),
+    ("ban_s", "--ban"),
+    ("enabled", "--disabled"),
+    ("expires_at", "--expires"),
+    ("ip", "--ip"),
+    ("note", "--note"),
+    ("overlap_s", "--overlap"),
+    ("publish_from", "--from"),
+    ("server", "--server-block"),
+    ("stream", "STREAM"),
+    ("ttl_s", "--ttl"),
+    ("url", "URL"),
+];
+
+/// A message of the API, which may begin with `field "NAME": ` or `argument "NAME": `, with the option in that place.
+fn with_option(message: String) -> String {
+    let rest = ["field \"", "argument \""].iter().find_map(|kind| message.strip_prefix(kind));
+    let named = rest.and_then(|rest| rest.split_once("\": "));
+    let option = named.and_then(|(name, why)| {
+        OPTIONS.iter().find(|(field, _)| *field == name).map(|(_, option)| format!("{option}: {why}"))
+    });
+    option.unwrap_or(message)
+}
+
 impl Error {
     /// The kind of error, for programs: the API's own word where it refused.
     pub fn code(&self) -> &str {
@@ -98,7 +125,41 @@ impl Error {
         }
     }
 
+    /// The API names fields and arguments; whoever typed a command knows options.
+    pub(super) fn in_words_of_the_command_line(self) -> Self {
+        match self {
+            Self::Nginx(nginx::Error::Refused { status, code, message }) => {
+                Self::Nginx(nginx::Error::Refused { status, code, message: with_option(message) })
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn file(path: &Path, why: impl ToString) -> Self {
         Self::File { path: path.into(), why: why.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_the_api_name_the_options() {
+        for (message, expected) in [
+            (
+                "argument \"ban_s\": expected seconds from 0 to 86400",
+                "--ban: expected seconds from 0 to 86400",
+            ),
+            (
+                "field \"expires_at\": expected a time in the future",
+                "--expires: expected a time in the future",
+            ),
+            ("field \"stream\": empty name", "STREAM: empty name"),
+            ("field \"colour\": unknown", "field \"colour\": unknown"),
+            ("there is no key \"k1\"", "there is no key \"k1\""),
+        ] {
+            assert_eq!(with_option(message.to_owned()), expected);
+        }
     }
 }

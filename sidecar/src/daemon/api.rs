@@ -62,13 +62,17 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
         Err(_) if is_socket(path) => std::fs::remove_file(path).map_err(failed(place.clone()))?,
         Err(_) => return Err(Error::Listen { place, why: "is there, and is no socket".into() }),
     }
+    // Before the socket, so that a port that is in use leaves no socket behind.
+    let http = match config.listen {
+        Some(address) => {
+            let place = format!("[daemon] listen = \"{address}\"");
+            Some(TcpListener::bind(address).await.map_err(failed(place))?)
+        }
+        None => None,
+    };
     let socket = UnixListener::bind(path).map_err(failed(place.clone()))?;
     // Who may use it is who is in the daemon's group.
     files::set_mode(path, 0o660).map_err(failed(place))?;
-    let http = match config.listen {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(failed(address.to_string()))?),
-        None => None,
-    };
     Ok(Listeners { http, socket, name: config.public_name.clone() })
 }
 

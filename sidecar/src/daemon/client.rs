@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No daemon, or no permission.
-    #[error("no answer from weir serve at {socket}: {why}; --socket says where it is")]
+    #[error("no answer from weir serve at {socket}: {why}: start it, or select its socket with --socket")]
     Unreachable {
         /// As given.
         socket: String,
@@ -23,7 +23,7 @@ pub enum Error {
         why: String,
     },
     /// Something answered, but not the daemon.
-    #[error("what answers at {socket} is not weir serve; --socket says where that is")]
+    #[error("what answers at {socket} is not weir serve: select its socket with --socket")]
     NotTheDaemon {
         /// As given.
         socket: String,

@@ -86,7 +86,10 @@ pub async fn check(step: &Step, url: &WebUrl, max_age: Option<Duration>) -> Resu
                 let variant = url.join(uri).ok_or(Error::VariantAddress)?;
                 look.variant(&variant).await.map_err(|why| why.of(&variant))?;
             }
-            Ok(format!("{} playlists are advancing; their last segments are available", variants.len()))
+            Ok(match variants.len() {
+                1 => "1 playlist is advancing; its last segment is available".to_owned(),
+                many => format!("{many} playlists are advancing; their last segments are available"),
+            })
         }
     }
 }

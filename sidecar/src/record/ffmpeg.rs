@@ -89,11 +89,15 @@ pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<Os
     line.push(
         format!(
             "select='isnan(prev_selected_t)+gte(t-prev_selected_t\\,{seconds})',\
-             scale=-2:'min({height}\\,ih)':out_range=full,format=yuvj420p"
+             scale=-2:'min({height}\\,ih)':out_range=full,format=yuv420p"
         )
         .into(),
     );
-    words(&mut line, "-fps_mode passthrough -c:v mjpeg -q:v 4 -flush_packets 1 -f image2pipe");
+    // The formats with the range in their name are deprecated; the encoder takes the others only when it is told to.
+    words(
+        &mut line,
+        "-fps_mode passthrough -c:v mjpeg -strict unofficial -color_range pc -q:v 4 -flush_packets 1 -f image2pipe",
+    );
     line.push(format!("unix:{}", socket(place).display()).into());
     line
 }

@@ -19,6 +19,8 @@ use super::output::{self, Line};
 use super::progress::{Progress, Reader};
 use super::shared::Shared;
 
+/// What ffmpeg says of a stream of full range, several times for each frame that it converts. The range is set.
+const HARMLESS: &str = "deprecated pixel format used, make sure you did set range correctly";
 /// Children of a program that is gone may hold its standard error open; nobody waits for them longer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The hidden command of this program that becomes the child.
@@ -99,7 +101,7 @@ impl Child {
             tokio::select! {
                 line = progress.next_line() => match line {
                     Ok(Some(line)) => {
-                        if let Some(progress) = self.reader.line(&line) {
+                        if let Some(progress) = self.reader.line(&line, Instant::now()) {
                             return ChildEvent::Progress(progress);
                         }
                     }
@@ -145,7 +147,7 @@ fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
         // ffmpeg calls it an error that it was interrupted.
         level = "info";
     }
-    if text.is_empty() {
+    if text.is_empty() || text.contains(HARMLESS) {
         return;
     }
     tell_rest(shared, stream, job);

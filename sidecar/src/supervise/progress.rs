@@ -1,6 +1,16 @@
 //! What ffmpeg writes with `-progress`: lines `key=value`, a block each second that ends with `progress=`.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
+
+/// The speed is that of about so long.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Before so long it is not known: ffmpeg has to find the streams first, and an encoder holds frames back.
+const SETTLED: Duration = Duration::from_secs(5);
+/// A higher speed is a jump of the timestamps.
+const MAX_SPEED: f64 = 1000.0;
 
 /// One block. What ffmpeg does not know (`N/A`) is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -11,7 +21,7 @@ pub struct Progress {
     pub fps: Option<f64>,
     /// How far the output reaches, microseconds.
     pub out_time_us: Option<i64>,
-    /// Media seconds a second; below 1 the machine is too slow.
+    /// Seconds of media per second, over the last ten seconds; below 1 the machine is too slow. None in the first seconds.
     pub speed: Option<f64>,
     /// Bytes that the daemon got.
     #[serde(default)]
@@ -24,23 +34,40 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Reader {
     block: Progress,
+    /// How far the output reached when, in microseconds, the oldest first.
+    reached: VecDeque<(Instant, i64)>,
 }
 
 impl Reader {
-    /// Takes a line; gives the block that it ends.
-    pub fn line(&mut self, line: &str) -> Option<Progress> {
+    /// Takes a line that was read at `now`; gives the block that it ends.
+    pub fn line(&mut self, line: &str, now: Instant) -> Option<Progress> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
         match key.trim() {
             "frame" => self.block.frame = value.parse().ok(),
             "fps" => self.block.fps = value.parse().ok(),
             "out_time_us" => self.block.out_time_us = value.parse().ok(),
-            "speed" => self.block.speed = value.trim_end_matches('x').parse().ok(),
             "drop_frames" => self.block.drop_frames = value.parse().ok(),
-            "progress" => return Some(std::mem::take(&mut self.block)),
+            "progress" => {
+                self.block.speed = self.speed(now);
+                return Some(std::mem::take(&mut self.block));
+            }
             _ => {}
         }
         None
+    }
+
+    /// ffmpeg's own `speed` is that of the whole run, with the time before the first frame.
+    fn speed(&mut self, now: Instant) -> Option<f64> {
+        self.reached.push_back((now, self.block.out_time_us?));
+        while self.reached.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
+            self.reached.pop_front();
+        }
+        let ((first, from), (last, to)) = (self.reached.front()?, self.reached.back()?);
+        let seconds = last.duration_since(*first);
+        let media = Duration::from_micros(u64::try_from(to.saturating_sub(*from)).ok()?);
+        let speed = media.as_secs_f64() / seconds.as_secs_f64();
+        (seconds >= SETTLED && speed < MAX_SPEED).then_some(speed)
     }
 }
 
@@ -50,7 +77,8 @@ mod tests {
 
     fn blocks(text: &str) -> Vec<Progress> {
         let mut reader = Reader::default();
-        text.lines().filter_map(|line| reader.line(line)).collect()
+        let now = Instant::now();
+        text.lines().filter_map(|line| reader.line(line, now)).collect()
     }
 
     #[test]
@@ -62,7 +90,6 @@ mod tests {
             frame: Some(36),
             fps: Some(35.27),
             out_time_us: Some(1_260_000),
-            speed: Some(1.23),
             drop_frames: Some(2),
             ..Progress::default()
         };
@@ -71,9 +98,33 @@ mod tests {
 
     #[test]
     fn what_ffmpeg_does_not_know_is_none() {
-        let text = "fps=0.00\nout_time_us=N/A\nspeed=N/A\nspeed=   2x\nout_time_us=-60000\nnonsense\n=\nprogress=continue";
-        let expected =
-            Progress { fps: Some(0.0), out_time_us: Some(-60_000), speed: Some(2.0), ..Progress::default() };
+        let text = "fps=0.00\nout_time_us=N/A\nspeed=N/A\nout_time_us=-60000\nnonsense\n=\nprogress=continue";
+        let expected = Progress { fps: Some(0.0), out_time_us: Some(-60_000), ..Progress::default() };
         assert_eq!(blocks(text), [expected]);
+    }
+
+    #[test]
+    fn the_speed_is_that_of_the_last_seconds() {
+        let (mut reader, start) = (Reader::default(), Instant::now());
+        let mut at = |second: u64, reached: &str| {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(reader.line(&format!("out_time_us={reached}"), now), None);
+            reader.line("progress=continue", now).unwrap().speed
+        };
+        // The first three seconds pass before anything comes.
+        assert_eq!((at(1, "N/A"), at(2, "N/A"), at(3, "0")), (None, None, None));
+        for second in 4..8 {
+            assert_eq!(at(second, &((second - 3) * 1_000_000).to_string()), None);
+        }
+        for second in 8..30 {
+            assert_eq!(at(second, &((second - 3) * 1_000_000).to_string()), Some(1.0), "{second}");
+        }
+        // From now on the machine is too slow.
+        for second in 30..50 {
+            at(second, &(26_000_000 + (second - 29) * 500_000).to_string());
+        }
+        assert_eq!(at(50, "36500000"), Some(0.5));
+        // Jumps of the timestamps are no speed.
+        assert_eq!((at(51, "1000000"), at(52, "900000000000")), (None, None));
     }
 }

@@ -36,7 +36,10 @@ fn what_on_publish_says_is_passed_on() {
         let line =
             nginx.log_lines("publish refused: ").into_iter().find(|line| line.contains("stream: \"show\""));
         let line = line.unwrap();
-        assert!(line.contains("app: \"hooked\"") && line.contains("client: 127.0.0.1"), "{line}");
+        assert!(
+            line.contains("app: \"hooked\", stream: \"show\"") && line.contains("client: 127.0.0.1"),
+            "{line}"
+        );
     }
     // For nginx-rtmp's hooks nothing has begun.
     assert_eq!(hook.count("call=publish_done") + hook.count("call=done"), 0, "{:?}", hook.bodies());
@@ -84,7 +87,10 @@ fn what_on_play_says_is_passed_on() {
     );
     assert_eq!(seen.video, 0);
     let line = nginx.log_lines("play refused: not admitted: on_play").pop().unwrap();
-    assert!(line.contains("app: \"hooked\"") && line.contains("client: 127.0.0.1"), "{line}");
+    assert!(
+        line.contains("app: \"hooked\", stream: \"show\"") && line.contains("client: 127.0.0.1"),
+        "{line}"
+    );
     hook.answer(Answer::Yes);
     Player::start(nginx.rtmp(), "hooked/show").wait_video(3);
     publisher.close();

@@ -163,6 +163,21 @@ fn a_bad_request_names_the_field() {
         let request = api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(body);
         api.send(request).error(400, "bad_request");
     }
+    for (body, field) in [
+        (r#"{"app":"live","stream":"a","stream":"b"}"#, "stream"),
+        (r#"{"app":"live","stream":"a","note":null,"note":"x"}"#, "note"),
+        (r#"{"app":"live","stream":"a","publish_from":["::1"],"publish_from":[]}"#, "publish_from"),
+    ] {
+        for path in ["/v1/keys", "/v1/targets", "/v1/tokens", &format!("/v1/keys/{}/rotate", key.id)] {
+            let request = api.request("POST", path).header("Content-Type", "application/json").body(body);
+            let message = api.send(request).error(400, "bad_request");
+            assert_eq!(message, format!("field \"{field}\": given twice, expected once"), "{path}");
+        }
+    }
+    for query in ["/v1/streams?app=live&app=x", "/v1/keys?limit=1&limit=2"] {
+        let message = api.get(query).error(400, "bad_request");
+        assert!(message.contains("given twice"), "{query}: {message}");
+    }
     let deep = format!("{{\"note\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
     let request = api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(deep);
     api.send(request).error(400, "bad_request");

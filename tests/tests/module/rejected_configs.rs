@@ -132,8 +132,8 @@ fn cases() -> Vec<(Config, &'static str)> {
             "\"weir_drain_timeout\" directive is not allowed here",
         ),
         (
-            zoned().http("location /stat { weir_stat yaml; }"),
-            "\"weir_stat\": invalid value \"yaml\", expected \"html\", \"xml\", \"json\" or \"prometheus\"",
+            zoned().http("location /stat { weir_stat ful; }"),
+            "\"weir_stat\": invalid value \"ful\", expected \"html\", \"xml\", \"json\", \"prometheus\" or \"full\"",
         ),
         (zoned().http("location /stat { weir_stat xml json; }"), "\"weir_stat\": the directive is duplicate"),
         (main("weir_zone 1m; weir_zone 1m;"), "\"weir_zone\": the directive is duplicate"),
@@ -215,6 +215,14 @@ fn cases() -> Vec<(Config, &'static str)> {
         (
             zoned().main("weir_secret @DIR@/missing;"),
             "\"weir_secret\": @DIR@/missing cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            zoned().main("weir_secret /dev/zero;"),
+            "\"weir_secret\": /dev/zero cannot be read: it has more than 65536 bytes, the most that is read",
+        ),
+        (
+            app("weir_key_file /dev/zero;"),
+            "\"weir_key_file\": /dev/zero cannot be read: it has more than 67108864 bytes, the most that is read",
         ),
         (
             zoned().main("weir_secret @DIR@/secret;").file("secret", [b'x'; 31]),

@@ -135,6 +135,31 @@ fn files_that_cannot_be_read_stop_the_configuration_and_stay_as_they_are() {
     }
 }
 
+/// The zone of these tests has 2 MB.
+#[test]
+fn no_more_of_a_file_is_read_than_the_zone_could_hold() {
+    let mut nginx = with_state("@DIR@/state").start();
+    let kept = nginx.api().create_key("live", "show");
+    fs::rename(nginx.path("state"), nginx.path("good")).unwrap();
+    // Takes no room on the disk.
+    fs::File::create(nginx.path("state")).unwrap().set_len(200 << 20).unwrap();
+    nginx.allow("the state file is not taken over");
+    let said = nginx.reload_rejected();
+    let expected = "state: the file has more than 8388608 bytes, more than a state file for this size of \"weir_zone\": check the path, \
+                    or set a larger zone";
+    assert!(said.contains(expected), "{said}");
+    // Those that run keep what they have, and can write it.
+    assert_eq!(ids(&nginx.api()), std::slice::from_ref(&kept.id));
+    nginx.wait_log("the state file is not taken over");
+    let saved = nginx.api().post("/v1/state/save", &json!({})).expect(200);
+    assert!(saved["set_aside"].as_str().unwrap().ends_with("state.damaged"), "{saved}");
+    nginx.restart(|_| {});
+    assert_eq!(ids(&nginx.api()), [kept.id]);
+    // What has no end is not read for ever.
+    let said = with_state("/dev/zero").rejected();
+    assert!(said.contains("/dev/zero: the file has more than 8388608 bytes"), "{said}");
+}
+
 #[test]
 fn a_damaged_file_does_not_stop_what_runs() {
     let mut nginx = with_state("@DIR@/state").start();

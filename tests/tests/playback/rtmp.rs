@@ -66,7 +66,7 @@ fn a_player_needs_a_token_for_the_stream() {
     assert!(!publisher.is_closed());
     assert_eq!(hook.count("call=play&"), 2, "{:?}", hook.bodies());
     let line = nginx.wait_log("play refused: token expired");
-    assert!(line.contains("app: \"live\"") && line.contains("[error]"), "{line}");
+    assert!(line.contains("app: \"live\", stream: \"show\"") && line.contains("[error]"), "{line}");
     for token in [&good, &old, &publish] {
         assert!(!nginx.log().contains(token.as_str()), "{}", nginx.log());
         assert!(hook.bodies().iter().all(|body| !body.contains(token.as_str())));

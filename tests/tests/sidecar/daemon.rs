@@ -113,6 +113,23 @@ fn a_second_daemon_is_told_that_there_is_one() {
 }
 
 #[test]
+fn a_port_in_use_is_named_with_its_setting_and_leaves_no_socket() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (folder, address) = (tempfile::tempdir().unwrap(), taken.local_addr().unwrap());
+    let (socket, config) = (folder.path().join("weir.sock"), folder.path().join("weir.toml"));
+    std::fs::write(&config, format!("[daemon]\nlisten = \"{address}\"\nsocket = {socket:?}\n")).unwrap();
+    let output = std::process::Command::new(weir_tests::harness::products::weir())
+        .args(["serve", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains(&format!("[daemon] listen = \"{address}\": Address already in use")), "{errors}");
+    assert!(!socket.exists());
+}
+
+#[test]
 fn a_reloaded_nginx_is_no_lost_nginx() {
     // Old workers end one after the other, and who was heard by one may be heard by the next.
     let nginx = open().workers(2).start();

@@ -30,6 +30,7 @@ fn a_still_is_replaced_whole() {
     assert_eq!(size.trim(), "mjpeg,44");
     let job = sidecar.find("live/show/thumbnail").unwrap();
     assert_eq!((&job["ready"], &job["last_error"]), (&true.into(), &serde_json::Value::Null), "{job}");
+    assert!(!sidecar.log().contains("deprecated pixel format"), "{}", sidecar.log());
     publisher.close();
     until("no job is left", 15.0, || sidecar.jobs().is_empty());
 }
