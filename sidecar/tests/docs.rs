@@ -101,3 +101,42 @@ fn every_key_of_weir_toml_has_a_row() {
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// Tables and keys of a sample, those in comments too: `[rung.240p]` is `rung.NAME`.
+fn in_sample(text: &str) -> BTreeSet<(String, String)> {
+    let (mut table, mut found) = (String::new(), BTreeSet::new());
+    for line in text.lines().map(|line| line.trim_start_matches('#').trim_start()) {
+        let name = line.trim_matches(['[', ']']);
+        let parts: Vec<&str> = name.split('.').collect();
+        if line.starts_with('[') && line.ends_with(']') && !name.contains(['"', ' ']) {
+            table = match parts[..] {
+                ["hooks", "admission"] | [_] => name.to_owned(),
+                [.., _] => format!("{}.NAME", parts[..parts.len() - 1].join(".")),
+                [] => continue,
+            };
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains([' ', '`'])) {
+            found.insert((table.clone(), key.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_sample_has_every_table_and_key() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sample-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let sample = include_str!("../../nginx-conf/weir.toml");
+    let found = in_sample(sample);
+    let tables: BTreeSet<String> =
+        headings(&page()).into_iter().filter(|heading| heading.starts_with('[')).collect();
+    let mut missing = Vec::new();
+    for table in &tables {
+        let name = table.trim_matches(['[', ']']);
+        let known = keys(&folder, &table.replace("NAME", "x"));
+        let inner = |key: &String| tables.iter().any(|other| other.contains(&format!("{name}.{key}")));
+        let known = known.into_iter().filter(|key| !inner(key));
+        missing.extend(known.map(|key| (name.to_owned(), key)).filter(|key| !found.contains(key)));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(missing, [], "not in nginx-conf/weir.toml");
+}

@@ -1,8 +1,8 @@
 "use strict";
 
-// Puts the page together: which stream, the player, the viewer's clock.
+// Builds the page: the stream's name, the player, the viewer's clock.
 
-// The names that a key can give to a stream; anything else has no business in a URL that is made here.
+// Names that a stream can have. Other text must not become part of a URL.
 const STREAM_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
 const STATES = {
@@ -14,7 +14,7 @@ const STATES = {
 
 const element = (id) => document.getElementById(id);
 
-// What nginx serves. A page that was opened with ?token= hands it on: where nginx asks for one, playlists carry it from there.
+// The playlists of nginx. If the page has ?token=, the playlist is requested with it, and nginx adds it to each URI in the playlist.
 function media(path) {
   const url = new URL(path, document.baseURI);
   const token = new URLSearchParams(location.search).get("token");
@@ -37,7 +37,7 @@ function askForStream(wrong) {
 
 function watchStream(name) {
   const video = element("video");
-  // Where `weir serve` runs there are several sizes, from which the player takes what the line can carry.
+  // If `weir serve` runs, there are several renditions, and the player selects one for the viewer's bandwidth.
   const ladder = media(`ladder/live/${name}/master.m3u8`);
   const playlist = media(`hls/${name}.m3u8`);
   document.title = `${name} - Weir`;
@@ -81,7 +81,7 @@ function watchStream(name) {
   tick(element("clock"));
 }
 
-// Drawn with each frame of the screen, or it would lag behind the picture that it is compared with.
+// Updated with each frame of the screen: otherwise it would lag behind the video that it is compared with.
 function tick(clock) {
   clock.textContent = new Date().toISOString().slice(11, 23);
   requestAnimationFrame(() => tick(clock));

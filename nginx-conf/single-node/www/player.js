@@ -1,16 +1,16 @@
 "use strict";
 
-// Keeps a live HLS stream on a <video>: waits until there is one, plays it, notices that it is gone, starts again. Of several
-// playlists for the same stream, it takes the first that is there.
+// Plays a live HLS stream in a <video>: waits until the stream exists, plays it, detects its end, and starts again. If there are several
+// playlists for the same stream, it uses the first that exists.
 //
 //   waiting -> playing -> lost -> playing ...
-//   refused: nginx asks for a token, and the page has no good one. Nothing follows.
+//   refused: nginx needs a token, and the page has none that is valid. This state is final.
 //
-// hls.js does the playing where the browser has Media Source Extensions, the browser itself where it has not.
+// hls.js plays if the browser has Media Source Extensions; otherwise the browser itself plays.
 
 const RETRY_MS = 2000;
 const WATCH_MS = 500;
-// Two fragments: a shorter silence is a hiccup that the buffer may yet bridge.
+// Two fragments: the buffer may cover a shorter interruption.
 const SILENCE_MS = 4000;
 
 class Refused extends Error {}
@@ -48,7 +48,7 @@ class LivePlayer {
     this.#connect();
   }
 
-  // Seconds between what is shown and the end of the newest fragment, or null where only the browser knows.
+  // Seconds between the shown frame and the end of the newest fragment, or null if only the browser knows.
   behind() {
     const latency = this.#hls?.latency;
     return latency > 0 ? latency : null;
@@ -60,8 +60,8 @@ class LivePlayer {
     this.#onState(state);
   }
 
-  // Asks for the playlists before a player is made: a stream that is not there yet is no error. After a loss an old
-  // playlist may linger for some seconds; it is left alone until it changes.
+  // Requests the playlists before it creates a player, because a stream that does not exist yet is no error. After a loss, the old
+  // playlist may remain for some seconds; it is ignored until it changes.
   async #connect() {
     let refused = 0;
     for (const url of this.#urls) {
@@ -77,8 +77,8 @@ class LivePlayer {
     setTimeout(() => this.#connect(), RETRY_MS);
   }
 
-  // The playlist with the fragments: this one, or the first that a master playlist names. Null when there is none, or
-  // when nothing is to follow.
+  // Returns the playlist with the fragments: this one, or the first of a master playlist. Null if there is none, or
+  // if the stream has ended.
   static async #fetchFragments(url) {
     const text = await LivePlayer.#fetchPlaylist(url);
     const variant = text.match(/^#EXT-X-STREAM-INF:.*\n([^#\s].*)$/m)?.[1];
@@ -86,14 +86,14 @@ class LivePlayer {
     return text.includes("#EXTINF") && !text.includes("#EXT-X-ENDLIST") ? text : null;
   }
 
-  // nginx.conf answers 204 for a playlist that is not there: a 404 would stand in the browser's console as an error.
+  // nginx.conf answers 204 for a playlist that does not exist: the browser's console would show a 404 as an error.
   static #withoutError(url) {
     const asked = new URL(url);
     asked.searchParams.set("absent", "204");
     return asked.href;
   }
 
-  // Empty if there is none. Throws Refused if nginx does not admit the viewer.
+  // Returns the text, empty if there is no playlist. Throws Refused if nginx refuses the viewer.
   static async #fetchPlaylist(url) {
     let response;
     try {
@@ -119,8 +119,8 @@ class LivePlayer {
   }
 
   #attachHls(url) {
-    // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy refuses. A playlist that is gone
-    // means that the stream has ended, and is asked for as #fetchPlaylist does.
+    // Its worker would be a script from a blob: URL, which the page's Content-Security-Policy forbids. If a playlist disappears,
+    // the stream has ended.
     const xhrSetup = (xhr, url) => {
       if (/\.m3u8(\?|$)/.test(url)) xhr.open("GET", LivePlayer.#withoutError(url), true);
     };
@@ -140,7 +140,7 @@ class LivePlayer {
     this.#hls = hls;
   }
 
-  // A browser that plays nothing unasked leaves the video paused: its own play button then starts it.
+  // A browser that forbids autoplay leaves the video paused; its play button starts it.
   #play() {
     this.#video.play().catch(() => {});
   }
