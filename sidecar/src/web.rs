@@ -4,6 +4,7 @@
 //!
 //! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
 //! - [`common`]: what all of it has in common
+//! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket
 //! - [`answer`]: errors, and headers that every answer has
 
 use std::io;
@@ -17,13 +18,14 @@ use axum::serve::ListenerExt;
 
 use crate::config::Config;
 
-#[expect(dead_code, reason = "media follows")]
 mod access;
-#[expect(dead_code, reason = "media follows")]
 mod answer;
 mod asker;
 mod common;
 mod live;
+mod names;
+mod socket;
+mod stream;
 
 pub use common::Web;
 
@@ -86,7 +88,10 @@ async fn accept(listener: tokio::net::TcpListener, app: Router) {
 }
 
 fn app(web: Arc<Web>, base: &str) -> Router {
-    let routes = Router::new().route("/v1/live", get(live::list)).fallback(answer::nothing_here);
+    let routes = Router::new()
+        .route("/v1/live", get(live::list))
+        .route("/stream/{*path}", get(stream::get))
+        .fallback(answer::nothing_here);
     let routes = match base.trim_end_matches('/') {
         "" => routes,
         below => Router::new()

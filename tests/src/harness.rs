@@ -39,6 +39,7 @@ pub mod silent;
 pub mod tmpfs;
 pub mod valgrind;
 pub mod wait;
+pub mod websocket;
 pub mod xml;
 
 pub use api::Api;
@@ -65,4 +66,5 @@ pub use sidecar::Sidecar;
 pub use silent::Silent;
 pub use tmpfs::Tmpfs;
 pub use wait::{until, until_ok};
+pub use websocket::WebSocket;
 pub use xml::Xml;

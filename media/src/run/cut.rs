@@ -115,6 +115,18 @@ impl Cut {
         }
     }
 
+    /// From now on, this is fed: another run begins.
+    pub fn want(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+        if !wanted.video {
+            self.headers.video = None;
+        }
+        if !wanted.audio {
+            self.headers.audio = None;
+        }
+        self.end();
+    }
+
     /// Takes the next tag.
     pub fn take(&mut self, tag: Tag, now: Duration) -> Vec<Step> {
         let mut steps = Vec::new();

@@ -47,10 +47,13 @@ impl Writer {
                 words(out, &[0, 0, 0, 0, 0, 0, 3]);
             });
             if let Some(video) = &headers.video {
-                track(out, VIDEO, b"vide", |out| picture_entry(out, video));
+                let size = config::shape(video.codec, &video.data);
+                let track = Track { id: VIDEO, scale: PER_SECOND, size: (size.width, size.height) };
+                track.write(out, b"vide", |out| picture_entry(out, video, track.size));
             }
             if let Some(audio) = &headers.audio {
-                track(out, AUDIO, b"soun", |out| sound_entry(out, audio));
+                let track = Track { id: AUDIO, scale: PER_SECOND, size: (0, 0) };
+                track.write(out, b"soun", |out| sound_entry(out, audio));
             }
             boxed(out, b"mvex", |out| {
                 let video = headers.video.as_ref().map(|_| VIDEO);
@@ -94,9 +97,11 @@ impl Writer {
     }
 }
 
-const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
+/// No rotation.
+pub(crate) const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a box with what `content` appends.
+pub(crate) fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend([0; 4]);
     out.extend(kind);
@@ -105,68 +110,90 @@ fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) 
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-fn full(out: &mut Vec<u8>, kind: &[u8; 4], version: u8, flags: u32, content: impl FnOnce(&mut Vec<u8>)) {
+/// Likewise with version and flags.
+pub(crate) fn full(
+    out: &mut Vec<u8>,
+    kind: &[u8; 4],
+    version: u8,
+    flags: u32,
+    content: impl FnOnce(&mut Vec<u8>),
+) {
     boxed(out, kind, |out| {
         words(out, &[u32::from(version) << 24 | flags]);
         content(out);
     });
 }
 
-fn words(out: &mut Vec<u8>, words: &[u32]) {
+/// Appends numbers of 32 bits.
+pub(crate) fn words(out: &mut Vec<u8>, words: &[u32]) {
     out.extend(words.iter().flat_map(|word| word.to_be_bytes()));
 }
 
-fn track(out: &mut Vec<u8>, id: u32, handler: &[u8; 4], entry: impl FnOnce(&mut Vec<u8>)) {
-    boxed(out, b"trak", |out| {
-        full(out, b"tkhd", 0, 3, |out| {
-            words(out, &[0, 0, id, 0, 0, 0, 0, 0, 0]);
-            words(out, &MATRIX);
-            words(out, &[0, 0]);
-        });
-        boxed(out, b"mdia", |out| {
-            full(out, b"mdhd", 0, 0, |out| words(out, &[0, 0, PER_SECOND, 0, 0x55c4_0000]));
-            full(out, b"hdlr", 0, 0, |out| {
-                words(out, &[0]);
-                out.extend(handler);
-                out.extend([0; 13]);
-            });
-            boxed(out, b"minf", |out| {
-                match handler {
-                    b"vide" => full(out, b"vmhd", 0, 1, |out| words(out, &[0, 0])),
-                    _ => full(out, b"smhd", 0, 0, |out| words(out, &[0])),
-                }
-                boxed(out, b"dinf", |out| {
-                    full(out, b"dref", 0, 0, |out| {
-                        words(out, &[1]);
-                        full(out, b"url ", 0, 1, |_| {});
-                    });
-                });
-                boxed(out, b"stbl", |out| {
-                    full(out, b"stsd", 0, 0, |out| {
-                        words(out, &[1]);
-                        entry(out);
-                    });
-                    for kind in [b"stts", b"stsc", b"stco"] {
-                        full(out, kind, 0, 0, |out| words(out, &[0]));
-                    }
-                    full(out, b"stsz", 0, 0, |out| words(out, &[0, 0]));
-                });
-            });
-        });
-    });
+/// What a track is called, and how its times are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Track {
+    /// Its number.
+    pub id: u32,
+    /// Units of its times per second.
+    pub scale: u32,
+    /// Of pictures, in pixels.
+    pub size: (u16, u16),
 }
 
-fn picture_entry(out: &mut Vec<u8>, header: &Header) {
+impl Track {
+    /// Writes `trak`.
+    pub(crate) fn write(self, out: &mut Vec<u8>, handler: &[u8; 4], entry: impl FnOnce(&mut Vec<u8>)) {
+        boxed(out, b"trak", |out| {
+            full(out, b"tkhd", 0, 3, |out| {
+                words(out, &[0, 0, self.id, 0, 0, 0, 0, 0, 0]);
+                words(out, &MATRIX);
+                words(out, &[u32::from(self.size.0) << 16, u32::from(self.size.1) << 16]);
+            });
+            boxed(out, b"mdia", |out| {
+                full(out, b"mdhd", 0, 0, |out| words(out, &[0, 0, self.scale, 0, 0x55c4_0000]));
+                full(out, b"hdlr", 0, 0, |out| {
+                    words(out, &[0]);
+                    out.extend(handler);
+                    out.extend([0; 13]);
+                });
+                boxed(out, b"minf", |out| {
+                    match handler {
+                        b"vide" => full(out, b"vmhd", 0, 1, |out| words(out, &[0, 0])),
+                        _ => full(out, b"smhd", 0, 0, |out| words(out, &[0])),
+                    }
+                    boxed(out, b"dinf", |out| {
+                        full(out, b"dref", 0, 0, |out| {
+                            words(out, &[1]);
+                            full(out, b"url ", 0, 1, |_| {});
+                        });
+                    });
+                    boxed(out, b"stbl", |out| {
+                        full(out, b"stsd", 0, 0, |out| {
+                            words(out, &[1]);
+                            entry(out);
+                        });
+                        for kind in [b"stts", b"stsc", b"stco"] {
+                            full(out, kind, 0, 0, |out| words(out, &[0]));
+                        }
+                        full(out, b"stsz", 0, 0, |out| words(out, &[0, 0]));
+                    });
+                });
+            });
+        });
+    }
+}
+
+/// The sample entry of pictures of a size.
+pub(crate) fn picture_entry(out: &mut Vec<u8>, header: &Header, (width, height): (u16, u16)) {
     let (entry, configuration) = match &header.codec {
         codec if codec.is_hevc() => (b"hvc1", b"hvcC"),
         Codec::FourCc([b'a', b'v', b'0', b'1']) => (b"av01", b"av1C"),
         Codec::FourCc([b'v', b'p', b'0', b'9']) => (b"vp09", b"vpcC"),
         _ => (b"avc1", b"avcC"),
     };
-    let shape = config::shape(header.codec, &header.data);
     boxed(out, entry, |out| {
         words(out, &[0, 1, 0, 0, 0, 0]);
-        words(out, &[u32::from(shape.width) << 16 | u32::from(shape.height), 0x48_0000, 0x48_0000, 0]);
+        words(out, &[u32::from(width) << 16 | u32::from(height), 0x48_0000, 0x48_0000, 0]);
         out.extend([0, 1]);
         out.extend([0; 32]);
         words(out, &[0x0018_ffff]);
@@ -174,7 +201,8 @@ fn picture_entry(out: &mut Vec<u8>, header: &Header) {
     });
 }
 
-fn sound_entry(out: &mut Vec<u8>, header: &Header) {
+/// The sample entry of sound.
+pub(crate) fn sound_entry(out: &mut Vec<u8>, header: &Header) {
     let (entry, channels, rate): (&[u8; 4], u32, u32) = match &header.codec {
         Codec::FourCc([b'O', b'p', b'u', b's']) => (b"Opus", 2, 48_000),
         Codec::FourCc([b'f', b'L', b'a', b'C']) => (b"fLaC", 2, 48_000),

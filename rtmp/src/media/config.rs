@@ -5,6 +5,8 @@
 
 use super::Codec;
 
+pub mod avc;
+
 /// What a configuration says; 0 stands for what it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {

@@ -6,6 +6,7 @@ use super::access;
 use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
+use crate::live::hub::Hub;
 
 /// What all handlers have in common.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Web {
     pub(super) context: Arc<Context>,
     /// What is live.
     pub(super) board: Arc<Board>,
+    /// What is watched.
+    pub(super) hub: Arc<Hub>,
     /// Who may watch.
     pub(super) doors: access::Doors,
 }
@@ -22,7 +25,8 @@ impl Web {
     /// With what the configuration says.
     pub fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
         let doors = access::Doors::new(&context.config());
-        Arc::new(Self { context, board, doors })
+        let hub = Hub::new(context.clone(), board.clone());
+        Arc::new(Self { context, board, hub, doors })
     }
 
     /// The configuration has changed.

@@ -22,13 +22,14 @@ pub(super) async fn list(
     let config = web.context.config();
     let asker = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base);
     let place = config.web.url.clone().or(asker.url).unwrap_or_default();
-    let streams: Vec<Value> = web.board.all().iter().map(|entry| stream(entry, &place)).collect();
+    let streams: Vec<Value> =
+        web.board.all().iter().map(|entry| stream(entry, web.hub.counts_of(&entry.id()), &place)).collect();
     let mut response = Json(json!({ "streams": streams })).into_response();
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
 
-fn stream(entry: &Entry, place: &str) -> Value {
+fn stream(entry: &Entry, [ws, llhls]: [usize; 2], place: &str) -> Value {
     let live = &entry.live;
     let video = live.video.as_ref().map(|video| {
         json!({ "codec": video.codec, "width": video.width, "height": video.height, "fps": entry.fps })
@@ -37,7 +38,8 @@ fn stream(entry: &Entry, place: &str) -> Value {
     let (app, name) = (&live.app, &live.name);
     json!({
         "app": app, "name": name, "since": entry.since, "video": video, "audio": audio,
-        "viewers": { "rtmp": entry.viewers.rtmp, "hls": entry.viewers.hls, "dash": entry.viewers.dash },
+        "viewers": { "rtmp": entry.viewers.rtmp, "hls": entry.viewers.hls, "dash": entry.viewers.dash,
+            "llhls": llhls, "ws": ws },
         "watch": format!("{place}/watch/{app}/{name}"),
     })
 }

@@ -23,7 +23,8 @@ pub struct Sidecar {
     folder: TempDir,
     http: Port,
     web: Port,
-    addresses: [String; 2],
+    /// Of nginx: its API, its RTMP, its folder.
+    addresses: [String; 3],
     /// ffmpegs that were seen at some time.
     seen: Vec<Process>,
 }
@@ -43,7 +44,8 @@ impl Sidecar {
     pub fn start_early(nginx: &Nginx, config: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
         let (http, web) = (Port::reserve(), Port::reserve());
-        let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp())];
+        let folder_of_nginx = nginx.folder().to_string_lossy().into_owned();
+        let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), folder_of_nginx];
         write_config(
             folder.path(),
             [&http, &web],
@@ -214,8 +216,13 @@ impl Sidecar {
     }
 }
 
-fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp]: &[String; 2], config: &str) {
+fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[String; 3], config: &str) {
     let place = folder.display();
+    // Whoever asks for tokens has nginx's secret.
+    let secret = match config.contains("play = \"token\"") {
+        true => format!("secret_file = \"{nginx}/secret\"\n"),
+        false => String::new(),
+    };
     // The default is one port for all.
     let listen = format!("[web]\nlisten = \"127.0.0.1:{}\"\n", web.number());
     let (config, off) = match config.contains("[web]\n") {
@@ -223,7 +230,7 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp]: &[String; 2
         false => (config.to_owned(), "[web]\nlisten = \"off\"\n"),
     };
     let text = format!(
-        "[nginx]\napi = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{off}{config}",
+        "[nginx]\n{secret}api = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{off}{config}",
         http.number()
     );
     std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();

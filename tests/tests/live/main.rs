@@ -1,7 +1,10 @@
 //! What `weir serve` serves to viewers, beside stock nginx with Weir's module. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod attacks;
+mod media;
 mod settings;
+mod slow;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +12,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Nginx, Publisher};
+use weir_tests::harness::websocket::Message;
+use weir_tests::harness::{Nginx, Publisher, Sidecar, WebSocket, until};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -36,10 +40,6 @@ struct Answer {
 }
 
 impl Answer {
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
     #[track_caller]
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -68,4 +68,32 @@ fn ask(port: u16, path: &str, headers: &[&str]) -> Answer {
     let head = String::from_utf8(all[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer { status, head, body: all[end + 4..].to_vec() }
+}
+
+/// Waits until a stream can be watched, and watches it.
+#[track_caller]
+fn watch(sidecar: &Sidecar, name: &str) -> WebSocket {
+    let path = format!("/stream/live/{name}/ws");
+    until("the stream can be watched", 10.0, || WebSocket::connect(sidecar.web(), &path, &[]).ok())
+}
+
+/// The type of a JSON event, or `binary`.
+fn kind(message: &Message) -> String {
+    match message {
+        Message::Text(text) => {
+            let event: Value = serde_json::from_str(text).unwrap();
+            event["type"].as_str().unwrap().to_owned()
+        }
+        Message::Binary(_) => "binary".into(),
+        Message::Close(code, reason) => format!("close {code} {reason}"),
+    }
+}
+
+/// All media of messages, one behind the other.
+fn bytes(messages: &[Message]) -> Vec<u8> {
+    let media = |message: &Message| match message {
+        Message::Binary(bytes) => bytes.clone(),
+        _ => Vec::new(),
+    };
+    messages.iter().flat_map(media).collect()
 }

@@ -1,0 +1,260 @@
+//! Steps of a run to initialization segments and fragments: one with each picture and the sound before it, or with 40 ms of sound.
+//!
+//! Times of what comes out only grow, over a new connection to the stream too: what follows goes on where the last picture ended.
+
+use weir_rtmp::flv::TagKind;
+use weir_rtmp::media::{self, config};
+
+use super::codecs::{self, Aac};
+use super::fragment::{self, AUDIO, Sample, Samples, VIDEO};
+use crate::run::cut::{Frame, Header, Headers, Step};
+use crate::run::mp4::{MATRIX, Track, boxed, full, has_audio, has_video, picture_entry, sound_entry, words};
+
+/// Units per second of pictures, and of sound whose codec does not say how long its frames are.
+const SCALE: u32 = 1000;
+/// Sound without pictures waits no longer, in milliseconds.
+const MOST_SOUND: i64 = 40;
+/// Sound that is so far from where it should be has jumped, in milliseconds.
+const JUMP: i64 = 60;
+/// Of a first picture, in milliseconds.
+const USUAL: u32 = 40;
+
+/// With what a decoder begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// `ftyp` and `moov`.
+    pub bytes: Vec<u8>,
+    /// As RFC 6381 has them, with a comma between.
+    pub codecs: String,
+    /// Pixels across and down, where there are pictures and their size is known.
+    pub size: Option<(u16, u16)>,
+    /// There are pictures.
+    pub has_video: bool,
+    /// There is sound.
+    pub has_audio: bool,
+    /// It is not of the same connection as what came before.
+    pub breaks: bool,
+}
+
+/// `moof` and `mdat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// As they are sent.
+    pub bytes: Vec<u8>,
+    /// A decoder can begin with it.
+    pub is_key: bool,
+    /// When its first picture, or sound where there are none, is decoded, in milliseconds.
+    pub start: i64,
+    /// How long it lasts, as far as that is known before the next one.
+    pub duration: i64,
+    /// It has a picture.
+    pub has_picture: bool,
+}
+
+/// What becomes of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// What follows needs this first.
+    Init(Init),
+    /// The next fragment.
+    Fragment(Fragment),
+}
+
+/// Takes steps of one connection after the other.
+#[derive(Debug, Default)]
+pub struct Packager {
+    sequence: u32,
+    /// Added to the times of frames.
+    offset: i64,
+    /// Where the newest fragment ends, milliseconds.
+    end: i64,
+    is_new_run: bool,
+    breaks: bool,
+    follows: bool,
+    has_video: bool,
+    /// The last picture's time, and how long it was.
+    picture: Option<(i64, u32)>,
+    sound: Sound,
+    pending: Samples,
+    /// The time of the first sound that waits.
+    waiting: i64,
+}
+
+/// How sound is counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sound {
+    scale: u32,
+    /// Of each frame, where the codec says it.
+    samples: Option<u32>,
+    /// Where the next frame belongs, in units of `scale`.
+    next: Option<i64>,
+    last: Option<i64>,
+}
+
+impl Packager {
+    /// What follows comes from another connection.
+    pub fn reconnected(&mut self) {
+        self.breaks = true;
+        self.renewed();
+    }
+
+    /// What follows has another clock.
+    pub fn renewed(&mut self) {
+        self.follows = true;
+        self.pending = Samples::default();
+    }
+
+    /// Takes the next step.
+    pub fn take(&mut self, step: Step, out: &mut Vec<Output>) {
+        match step {
+            Step::Begin(headers) => self.begin(headers, out),
+            Step::Frame(frame) => self.frame(&frame, out),
+            Step::End | Step::Doubt => {}
+        }
+    }
+
+    fn begin(&mut self, headers: Headers, out: &mut Vec<Output>) {
+        let video = headers.video.filter(|header| has_video(header.codec) && codecs::video(header).is_some());
+        let audio = headers.audio.filter(|header| has_audio(header.codec) && codecs::audio(header).is_some());
+        self.pending = Samples::default();
+        self.picture = None;
+        self.is_new_run = true;
+        self.has_video = video.is_some();
+        self.sound = audio.as_ref().map(Sound::of).unwrap_or_default();
+        let names = video.iter().filter_map(codecs::video).chain(audio.iter().filter_map(codecs::audio));
+        let size = video.as_ref().map(size_of).filter(|size| *size != (0, 0));
+        out.push(Output::Init(Init {
+            bytes: init(video.as_ref(), audio.as_ref(), self.sound.scale),
+            codecs: names.collect::<Vec<_>>().join(","),
+            size,
+            has_video: video.is_some(),
+            has_audio: audio.is_some(),
+            breaks: std::mem::take(&mut self.breaks),
+        }));
+    }
+
+    fn frame(&mut self, frame: &Frame, out: &mut Vec<Output>) {
+        if self.is_new_run {
+            self.is_new_run = false;
+            // Another clock, or another connection: it goes on from here.
+            let is_behind = frame.time + self.offset < self.end;
+            if std::mem::take(&mut self.follows) || is_behind || self.end == 0 {
+                self.offset = self.end - frame.time;
+            }
+        }
+        let time = frame.time + self.offset;
+        match frame.kind {
+            TagKind::Audio if self.sound.scale > 0 => self.put_sound(frame, time, out),
+            TagKind::Video if self.has_video => self.put_picture(frame, time, out),
+            _ => {}
+        }
+    }
+
+    fn put_sound(&mut self, frame: &Frame, time: i64, out: &mut Vec<Output>) {
+        let Some(read) = media::audio(&frame.payload) else { return };
+        if self.pending.each.is_empty() {
+            self.waiting = time;
+        }
+        let (at, duration) = self.sound.place(time.max(0));
+        if self.pending.each.is_empty() {
+            self.pending.time = at.unsigned_abs();
+        }
+        self.pending.data.extend(read.data);
+        let size = read.data.len() as u32;
+        self.pending.each.push(Sample { duration, size, is_key: true, composition: 0 });
+        let length = self.pending.each.iter().map(|sample| i64::from(sample.duration)).sum::<i64>() * 1000
+            / i64::from(self.sound.scale);
+        // Where there are pictures, sound waits for the next one, unless they have stopped.
+        let most = if self.has_video { MOST_SOUND * 5 } else { MOST_SOUND };
+        if length >= most {
+            let is_key = !self.has_video;
+            self.emit(Samples::default(), is_key, self.waiting, length, out);
+        }
+    }
+
+    fn put_picture(&mut self, frame: &Frame, time: i64, out: &mut Vec<Output>) {
+        let Some(read) = media::video(&frame.payload) else { return };
+        let duration = match self.picture {
+            Some((last, _)) => (time - last).clamp(1, 1000) as u32,
+            None => USUAL,
+        };
+        self.picture = Some((time, duration));
+        let composition = frame.composition.clamp(0, i64::from(i32::MAX)) as u32;
+        let sample = Sample { duration, size: read.data.len() as u32, is_key: frame.is_key, composition };
+        let video =
+            Samples { time: time.max(0).unsigned_abs(), each: vec![sample], data: read.data.to_vec() };
+        self.emit(video, frame.is_key, time, i64::from(duration), out);
+    }
+
+    fn emit(&mut self, video: Samples, is_key: bool, start: i64, duration: i64, out: &mut Vec<Output>) {
+        self.sequence = self.sequence.wrapping_add(1);
+        let audio = std::mem::take(&mut self.pending);
+        let has_picture = !video.each.is_empty();
+        let bytes = fragment::write(self.sequence, &video, &audio);
+        self.end = self.end.max(start + duration);
+        out.push(Output::Fragment(Fragment { bytes, is_key, start, duration, has_picture }));
+    }
+}
+
+impl Sound {
+    fn of(header: &Header) -> Self {
+        let aac = header.codec.is_aac().then(|| Aac::read(&header.data)).flatten();
+        let scale = aac.map_or(SCALE, |aac| aac.rate);
+        Self { scale, samples: aac.map(|aac| aac.samples), next: None, last: None }
+    }
+
+    /// Where a frame that came with this time, in milliseconds, belongs, and how long it lasts: milliseconds are too rough for
+    /// sound.
+    fn place(&mut self, time: i64) -> (i64, u32) {
+        let scale = i64::from(self.scale);
+        let exact = time * scale / 1000;
+        let Some(samples) = self.samples else {
+            let duration = self.last.map_or(20, |last| (time - last).clamp(1, 1000));
+            self.last = Some(time);
+            return (exact, u32::try_from(duration).unwrap_or(20));
+        };
+        let at = match self.next {
+            Some(next) if (next - exact).abs() <= JUMP * scale / 1000 => next,
+            Some(next) => exact.max(next),
+            None => exact,
+        };
+        self.next = Some(at + i64::from(samples));
+        (at, samples)
+    }
+}
+
+fn size_of(header: &Header) -> (u16, u16) {
+    if header.codec.is_avc() {
+        return config::avc::size(&header.data).unwrap_or_default();
+    }
+    let shape = config::shape(header.codec, &header.data);
+    (shape.width, shape.height)
+}
+
+/// `ftyp` and `moov`.
+fn init(video: Option<&Header>, audio: Option<&Header>, sound_scale: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    boxed(&mut out, b"ftyp", |out| out.extend(b"iso6\0\0\0\x01iso6cmfcmp41"));
+    boxed(&mut out, b"moov", |out| {
+        full(out, b"mvhd", 0, 0, |out| {
+            words(out, &[0, 0, SCALE, 0, 0x1_0000, 0x0100_0000, 0, 0]);
+            words(out, &MATRIX);
+            words(out, &[0, 0, 0, 0, 0, 0, 3]);
+        });
+        if let Some(video) = video {
+            let track = Track { id: VIDEO, scale: SCALE, size: size_of(video) };
+            track.write(out, b"vide", |out| picture_entry(out, video, track.size));
+        }
+        if let Some(audio) = audio {
+            let track = Track { id: AUDIO, scale: sound_scale, size: (0, 0) };
+            track.write(out, b"soun", |out| sound_entry(out, audio));
+        }
+        boxed(out, b"mvex", |out| {
+            let ids = video.map(|_| VIDEO).into_iter().chain(audio.map(|_| AUDIO));
+            for id in ids {
+                full(out, b"trex", 0, 0, |out| words(out, &[id, 1, 0, 0, 0]));
+            }
+        });
+    });
+    out
+}

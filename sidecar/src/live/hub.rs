@@ -1,0 +1,75 @@
+//! The streams that somebody watches. Each is played from nginx once, by the daemon itself, which counts as no player.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::board::Board;
+use super::source;
+use super::station::{Kind, Station, Viewer};
+use crate::context::Context;
+use crate::streams::StreamId;
+
+/// The streams that somebody watches.
+#[derive(Debug)]
+pub struct Hub {
+    context: Arc<Context>,
+    board: Arc<Board>,
+    stations: Mutex<BTreeMap<StreamId, Arc<Station>>>,
+}
+
+impl Hub {
+    /// Nobody watches yet.
+    pub fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
+        Arc::new(Self { context, board, stations: Mutex::default() })
+    }
+
+    fn stations(&self) -> MutexGuard<'_, BTreeMap<StreamId, Arc<Station>>> {
+        self.stations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody watches a stream; none when it is not live. The first viewer has it played.
+    pub fn watch(self: &Arc<Self>, id: &StreamId, kind: Kind) -> Option<Viewer> {
+        self.board.find(id)?;
+        let mut stations = self.stations();
+        if let Some(station) = stations.get(id) {
+            return Some(station.enter(kind));
+        }
+        let station = Station::new(id.clone());
+        let viewer = station.enter(kind);
+        stations.insert(id.clone(), station.clone());
+        let hub = self.clone();
+        tokio::spawn(async move {
+            source::run(&station, &hub.context, &hub.board, || hub.leave(&station)).await;
+            hub.forget(&station);
+        });
+        Some(viewer)
+    }
+
+    /// Takes a station away that nobody has watched for a while; false when somebody does.
+    fn leave(&self, station: &Station) -> bool {
+        let mut stations = self.stations();
+        let is_idle = station.idle().is_some_and(|idle| idle >= source::LINGER);
+        if is_idle {
+            stations.remove(&station.id);
+        }
+        is_idle
+    }
+
+    fn forget(&self, station: &Arc<Station>) {
+        let mut stations = self.stations();
+        if stations.get(&station.id).is_some_and(|known| Arc::ptr_eq(known, station)) {
+            stations.remove(&station.id);
+        }
+        station.close();
+    }
+
+    /// How many watch each stream, by WebSocket and by Low-Latency HLS.
+    pub fn counts(&self) -> Vec<(StreamId, [usize; 2])> {
+        self.stations().values().map(|station| (station.id.clone(), station.counts())).collect()
+    }
+
+    /// Likewise of one.
+    pub fn counts_of(&self, id: &StreamId) -> [usize; 2] {
+        self.stations().get(id).map(|station| station.counts()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,327 @@
+//! The newest media of a stream, from which each viewer reads at its own speed. Time is an argument.
+//!
+//! Nothing is kept for a viewer: one that is too far behind what came since it joined goes on at the newest key frame.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use weir_media::live::{Fragment, Init, Output};
+
+/// A viewer that is further behind is skipped to the newest key frame.
+const BEHIND: Duration = Duration::from_secs(2);
+/// What is older is kept only as part of the newest group of pictures.
+const KEPT: Duration = Duration::from_secs(3);
+/// All that is kept of one stream, in bytes.
+const MOST_BYTES: usize = 24 << 20;
+/// So many bytes are given at once, and one fragment at least: a viewer that takes them slowly may be late in the meantime.
+const MOST_AT_ONCE: usize = 256 << 10;
+
+/// What viewers get.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// What follows needs this first.
+    Init(Arc<Start>),
+    /// The next fragment.
+    Fragment(Piece),
+    /// The publisher is gone.
+    Ended,
+}
+
+/// An initialization segment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Counted up.
+    pub number: u64,
+    /// What is in it.
+    pub about: Init,
+    /// As it is sent.
+    pub bytes: Bytes,
+}
+
+/// A fragment, shared by all viewers.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// As it is sent.
+    pub bytes: Bytes,
+    /// A decoder can begin with it.
+    pub is_key: bool,
+    /// Milliseconds.
+    pub start: i64,
+    /// Milliseconds.
+    pub duration: i64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    item: Item,
+    /// Since any moment.
+    at: Duration,
+}
+
+/// The newest media.
+#[derive(Debug, Default)]
+pub struct Ring {
+    /// The number of the first item.
+    base: u64,
+    items: VecDeque<Kept>,
+    bytes: usize,
+    newest_key: Option<u64>,
+    init: Option<Arc<Start>>,
+    inits: u64,
+    has_ended: bool,
+}
+
+/// Where a viewer is.
+#[derive(Debug)]
+pub struct Cursor {
+    next: u64,
+    joined: Duration,
+    /// The initialization segment that it has.
+    init: u64,
+    /// It goes on with the next key frame.
+    needs_key: bool,
+}
+
+/// What a viewer gets next.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// In order.
+    pub items: Vec<Item>,
+    /// So many fragments were left out, as the viewer was too slow.
+    pub skipped: u64,
+}
+
+impl Ring {
+    /// Takes what a stream brings.
+    pub fn push(&mut self, output: Output, now: Duration) {
+        let item = match output {
+            Output::Init(about) => {
+                self.inits += 1;
+                let bytes = Bytes::from(about.bytes.clone());
+                let start = Arc::new(Start { number: self.inits, about, bytes });
+                self.init = Some(start.clone());
+                // Nothing before it can be gone on with.
+                self.newest_key = None;
+                Item::Init(start)
+            }
+            Output::Fragment(Fragment { bytes, is_key, start, duration, .. }) => {
+                self.has_ended = false;
+                if is_key {
+                    self.newest_key = Some(self.end());
+                }
+                self.bytes += bytes.len();
+                Item::Fragment(Piece { bytes: bytes.into(), is_key, start, duration })
+            }
+        };
+        self.put(item, now);
+    }
+
+    /// The publisher is gone.
+    pub fn publisher_gone(&mut self, now: Duration) {
+        if !std::mem::replace(&mut self.has_ended, true) {
+            self.newest_key = None;
+            self.put(Item::Ended, now);
+        }
+    }
+
+    fn put(&mut self, item: Item, now: Duration) {
+        self.items.push_back(Kept { item, at: now });
+        while let Some(first) = self.items.front() {
+            let is_needed = self.newest_key.is_some_and(|key| key <= self.base);
+            let is_young = first.at + KEPT > now;
+            if self.bytes <= MOST_BYTES && (is_needed || is_young || self.items.len() == 1) {
+                break;
+            }
+            if let Some(Kept { item: Item::Fragment(piece), .. }) = self.items.pop_front() {
+                self.bytes -= piece.bytes.len();
+            }
+            self.base += 1;
+            self.newest_key = self.newest_key.filter(|key| *key >= self.base);
+        }
+    }
+
+    /// The number of the item that comes next.
+    pub fn end(&self) -> u64 {
+        self.base + self.items.len() as u64
+    }
+
+    /// A viewer joins: with the newest key frame, or with the next one.
+    pub fn join(&self, now: Duration) -> Cursor {
+        let next = self.newest_key.unwrap_or(self.end());
+        Cursor { next, joined: now, init: 0, needs_key: true }
+    }
+
+    /// What the viewer gets next; nothing when it has everything.
+    pub fn read(&self, cursor: &mut Cursor, now: Duration) -> Taken {
+        let mut taken = Taken::default();
+        self.skip(cursor, now, &mut taken);
+        let mut bytes = 0;
+        while cursor.next < self.end() && bytes < MOST_AT_ONCE {
+            let Some(kept) = usize::try_from(cursor.next - self.base).ok().and_then(|at| self.items.get(at))
+            else {
+                break;
+            };
+            match &kept.item {
+                Item::Init(start) => {
+                    cursor.needs_key = true;
+                    cursor.init = start.number;
+                    taken.items.push(kept.item.clone());
+                }
+                Item::Fragment(piece) if !cursor.needs_key || piece.is_key => {
+                    if cursor.needs_key {
+                        self.begin(cursor, &mut taken);
+                    }
+                    bytes += piece.bytes.len();
+                    taken.items.push(kept.item.clone());
+                }
+                Item::Fragment(_) => {}
+                Item::Ended => taken.items.push(kept.item.clone()),
+            }
+            cursor.next += 1;
+        }
+        taken
+    }
+
+    /// What a decoder needs that begins here.
+    fn begin(&self, cursor: &mut Cursor, taken: &mut Taken) {
+        cursor.needs_key = false;
+        if let Some(init) = self.init.as_ref().filter(|init| init.number != cursor.init) {
+            cursor.init = init.number;
+            taken.items.push(Item::Init(init.clone()));
+        }
+    }
+
+    /// Skips one that is too far behind.
+    fn skip(&self, cursor: &mut Cursor, now: Duration, taken: &mut Taken) {
+        let first =
+            cursor.next.checked_sub(self.base).and_then(|at| self.items.get(usize::try_from(at).ok()?));
+        let is_gone = cursor.next < self.base;
+        let is_late = first.is_some_and(|first| first.at >= cursor.joined && first.at + BEHIND < now);
+        let to = match self.newest_key {
+            Some(key) if key > cursor.next && (is_gone || is_late) => key,
+            // The newest group of pictures is longer than what may be late.
+            None | Some(_) if is_gone => self.base.max(self.newest_key.unwrap_or(self.end())),
+            _ => return,
+        };
+        taken.skipped = to - cursor.next;
+        cursor.next = to;
+        cursor.needs_key = true;
+        // What is waited for now is not late.
+        cursor.joined = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn init() -> Output {
+        Output::Init(Init {
+            bytes: b"init".to_vec(),
+            codecs: "avc1.64001f".into(),
+            size: None,
+            has_video: true,
+            has_audio: false,
+            breaks: false,
+        })
+    }
+
+    fn fragment(n: u64) -> Output {
+        Output::Fragment(Fragment {
+            bytes: n.to_be_bytes().to_vec(),
+            is_key: n.is_multiple_of(25),
+            start: n as i64 * 40,
+            duration: 40,
+            has_picture: true,
+        })
+    }
+
+    /// A key frame each 25 fragments, one each 40 ms.
+    fn filled(count: u64) -> Ring {
+        let mut ring = Ring::default();
+        ring.push(init(), ms(0));
+        (0..count).for_each(|n| ring.push(fragment(n), ms(n * 40)));
+        ring
+    }
+
+    fn numbers(taken: &Taken) -> Vec<i64> {
+        let number = |item: &Item| match item {
+            Item::Init(_) => -1,
+            Item::Ended => -2,
+            Item::Fragment(piece) => piece.start / 40,
+        };
+        taken.items.iter().map(number).collect()
+    }
+
+    #[test]
+    fn who_joins_gets_the_newest_group_of_pictures() {
+        let mut ring = filled(130);
+        let mut cursor = ring.join(ms(5200));
+        assert_eq!(numbers(&ring.read(&mut cursor, ms(5200))), [vec![-1], (125..130).collect()].concat());
+        assert!(ring.read(&mut cursor, ms(5200)).items.is_empty());
+        ring.push(fragment(130), ms(5200));
+        assert_eq!(numbers(&ring.read(&mut cursor, ms(5240))), [130]);
+    }
+
+    #[test]
+    fn a_slow_viewer_is_skipped_and_told() {
+        let mut ring = filled(130);
+        let mut slow = ring.join(ms(5200));
+        ring.read(&mut slow, ms(5200));
+        (130..190).for_each(|n| ring.push(fragment(n), ms(n * 40)));
+        let taken = ring.read(&mut slow, ms(190 * 40));
+        assert_eq!(taken.skipped, 45);
+        assert_eq!(numbers(&taken), (175..190).collect::<Vec<_>>());
+        // Long gone.
+        (190..600).for_each(|n| ring.push(fragment(n), ms(n * 40)));
+        let taken = ring.read(&mut slow, ms(600 * 40));
+        assert_eq!((taken.skipped, numbers(&taken)[0]), (385, 575));
+    }
+
+    #[test]
+    fn a_long_group_of_pictures_is_kept_whole_and_no_more() {
+        let mut ring = Ring::default();
+        ring.push(init(), ms(0));
+        ring.push(fragment(0), ms(0));
+        (1..20).for_each(|n| ring.push(fragment(n), ms(n * 1000)));
+        let mut cursor = ring.join(ms(20_000));
+        assert_eq!(ring.read(&mut cursor, ms(20_000)).items.len(), 21);
+        ring.push(fragment(25), ms(25_000));
+        ring.push(fragment(26), ms(29_000));
+        assert!(ring.items.len() < 4, "{ring:?}");
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_a_joiner_then_waits_for_a_key_frame() {
+        let mut ring = filled(1);
+        for n in 1..40_u64 {
+            let Output::Fragment(small) = fragment(n + 100) else { panic!() };
+            ring.push(Output::Fragment(Fragment { bytes: vec![0; 1 << 20], is_key: false, ..small }), ms(n));
+        }
+        assert!(ring.bytes <= MOST_BYTES);
+        let mut cursor = ring.join(ms(50));
+        assert!(ring.read(&mut cursor, ms(50)).items.is_empty());
+        ring.push(fragment(50), ms(60));
+        assert_eq!(numbers(&ring.read(&mut cursor, ms(60))), [-1, 50]);
+    }
+
+    #[test]
+    fn an_end_and_a_new_beginning_are_told_in_order() {
+        let mut ring = filled(30);
+        let mut cursor = ring.join(ms(1200));
+        ring.read(&mut cursor, ms(1200));
+        ring.publisher_gone(ms(1300));
+        ring.publisher_gone(ms(1300));
+        let mut late = ring.join(ms(1400));
+        ring.push(init(), ms(2000));
+        ring.push(fragment(50), ms(2000));
+        assert_eq!(numbers(&ring.read(&mut cursor, ms(2000))), [-2, -1, 50]);
+        assert_eq!(numbers(&ring.read(&mut late, ms(2000))), [-1, 50]);
+    }
+}

@@ -1,0 +1,152 @@
+//! Plays a stream from nginx for as long as somebody watches, over ends and returns of its publisher.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, interval, sleep};
+use weir_media::live::Packager;
+use weir_media::run::cut::Wanted;
+use weir_rtmp::client::Event;
+use weir_rtmp::url::Url;
+
+use super::board::{Board, Entry};
+use super::reader::Reader;
+use super::station::Station;
+use crate::context::Context;
+use crate::publisher::link::Link;
+
+/// So long after its last viewer a stream is played on.
+pub(super) const LINGER: Duration = Duration::from_secs(10);
+/// Viewers wait so long for a publisher that is gone.
+const ABSENCE: Duration = Duration::from_secs(60);
+/// Between attempts to play.
+const RETRY: Duration = Duration::from_millis(300);
+
+/// Why playing has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nobody watches.
+    Unwatched,
+    /// The publisher is gone, or another one is there.
+    Publisher,
+    /// The connection broke.
+    Connection,
+}
+
+/// Runs until `leave` says that nobody watches, or the publisher stays away.
+pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board, leave: impl Fn() -> bool) {
+    let mut live = board.watch();
+    let mut packager = Packager::default();
+    let mut gone_at: Option<Instant> = None;
+    loop {
+        let Some(entry) = find(&mut live, station) else {
+            station.change(|ring, now| ring.publisher_gone(now));
+            let since = *gone_at.get_or_insert_with(Instant::now);
+            if since.elapsed() > ABSENCE || leave() {
+                return;
+            }
+            tokio::select! {
+                _ = live.changed() => {}
+                () = sleep(Duration::from_secs(1)) => {}
+            }
+            continue;
+        };
+        gone_at = None;
+        let end = play(station, context, &entry, &mut live, &mut packager, &leave).await;
+        packager.reconnected();
+        match end {
+            End::Unwatched => return,
+            End::Publisher => {}
+            End::Connection => {
+                if leave() {
+                    return;
+                }
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn find(live: &mut watch::Receiver<Arc<Vec<Entry>>>, station: &Station) -> Option<Entry> {
+    live.borrow_and_update().iter().find(|entry| entry.id() == station.id).cloned()
+}
+
+async fn play(
+    station: &Arc<Station>,
+    context: &Context,
+    entry: &Entry,
+    live: &mut watch::Receiver<Arc<Vec<Entry>>>,
+    packager: &mut Packager,
+    leave: &impl Fn() -> bool,
+) -> End {
+    let path = entry.live.path();
+    let mut link = match Link::play(&url(context, entry)).await {
+        Ok(link) => link,
+        Err(error) => {
+            tracing::warn!(stream = path, "the stream is not played for viewers: {error}");
+            return End::Connection;
+        }
+    };
+    tracing::info!(stream = path, "the stream is played for viewers of the daemon");
+    let wanted = Wanted { video: entry.live.video.is_some(), audio: entry.live.audio.is_some() };
+    let (mut reader, origin) = (Reader::new(wanted), Instant::now());
+    let mut look = interval(Duration::from_secs(1));
+    let mut outputs = Vec::new();
+    // It may have changed in the meantime.
+    let mut has_news = true;
+    loop {
+        tokio::select! {
+            turn = link.turn() => {
+                if turn.is_err() {
+                    return End::Connection;
+                }
+            }
+            _ = live.changed() => has_news = true,
+            _ = look.tick() => {
+                if leave() {
+                    tracing::info!(stream = path, "nobody watches: the stream is no longer played");
+                    return End::Unwatched;
+                }
+            }
+        }
+        while let Some(event) = link.client.next_event() {
+            match event {
+                Event::Media(tag) => {
+                    reader.take(tag, origin.elapsed(), packager, &mut outputs);
+                }
+                Event::Status(status) if status.level == "error" => return End::Connection,
+                Event::Closed => return End::Connection,
+                _ => {}
+            }
+        }
+        if !outputs.is_empty() {
+            let outputs = std::mem::take(&mut outputs);
+            station.change(|ring, now| outputs.into_iter().for_each(|output| ring.push(output, now)));
+        }
+        // What the old publisher sent last was taken before.
+        if std::mem::take(&mut has_news) && find(live, station).is_none_or(|now| !is_same(&now, entry)) {
+            return End::Publisher;
+        }
+    }
+}
+
+/// The same publish, with the same kinds of media.
+fn is_same(now: &Entry, then: &Entry) -> bool {
+    let (now, then) = (&now.live, &then.live);
+    now.session == then.session
+        && now.video.is_some() == then.video.is_some()
+        && now.audio.is_some() == then.audio.is_some()
+}
+
+fn url(context: &Context, entry: &Entry) -> Url {
+    let server = &context.config().nginx.rtmp;
+    Url {
+        tls: false,
+        credentials: None,
+        host: server.host.trim_matches(['[', ']']).to_owned(),
+        port: server.port,
+        app: entry.live.app.to_string(),
+        name: context.own_name(&entry.live).expose().to_owned(),
+    }
+}

@@ -1,0 +1,156 @@
+//! `/stream/APP/NAME/ws`: fragmented MP4 over WebSocket. A binary message is an initialization segment or one fragment; a text
+//! message is a JSON event.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use futures_util::SinkExt;
+use serde_json::json;
+use tokio::time::{Instant, interval, timeout};
+
+use crate::live::ring::{Item, Start};
+use crate::live::station::Viewer;
+
+/// The largest message of a viewer, who has nothing to say.
+const MAX_MESSAGE: usize = 1024;
+/// So many messages of a viewer are read, and not one more.
+const MOST_MESSAGES: u32 = 100;
+/// A viewer that takes nothing for so long is dropped.
+const STALL: Duration = Duration::from_secs(10);
+/// So often a viewer may be skipped within [`PATIENCE`].
+const MOST_SKIPS: u32 = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between pings on a quiet stream.
+const PING: Duration = Duration::from_secs(20);
+
+/// Serves a viewer.
+pub(super) fn serve(upgrade: WebSocketUpgrade, viewer: Viewer) -> Response {
+    upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .on_upgrade(async move |socket| watch(socket, viewer).await)
+}
+
+/// Why a viewer is served no longer.
+enum End {
+    /// It is gone, or takes nothing.
+    Gone,
+    /// It is told why.
+    Told(u16, &'static str),
+}
+
+async fn watch(mut socket: WebSocket, mut viewer: Viewer) {
+    if let End::Told(code, reason) = send(&mut socket, &mut viewer).await {
+        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+    }
+}
+
+async fn send(socket: &mut WebSocket, viewer: &mut Viewer) -> End {
+    let mut skips = Skips::default();
+    let mut heard = 0;
+    let mut ping = interval(PING);
+    ping.reset();
+    loop {
+        let taken = viewer.read();
+        if taken.skipped > 0 {
+            if skips.are_too_many(Instant::now()) {
+                return End::Told(close_code::AGAIN, "too slow");
+            }
+            let event = json!({ "type": "skipped", "fragments": taken.skipped });
+            if !feed(socket, text(&event)).await {
+                return End::Gone;
+            }
+        }
+        if !taken.items.is_empty() || taken.skipped > 0 {
+            for item in taken.items {
+                for message in messages(item) {
+                    if !feed(socket, message).await {
+                        return End::Gone;
+                    }
+                }
+            }
+            if !matches!(timeout(STALL, socket.flush()).await, Ok(Ok(()))) {
+                return End::Gone;
+            }
+            continue;
+        }
+        tokio::select! {
+            more = viewer.more() => {
+                if !more {
+                    return End::Told(close_code::NORMAL, "the stream has ended");
+                }
+            }
+            message = socket.recv() => {
+                heard += 1;
+                match message {
+                    None | Some(Err(_) | Ok(Message::Close(_))) => return End::Gone,
+                    Some(Ok(Message::Pong(_))) => heard -= 1,
+                    Some(Ok(_)) if heard > MOST_MESSAGES => {
+                        return End::Told(close_code::POLICY, "too many messages");
+                    }
+                    Some(Ok(_)) => {}
+                }
+            }
+            _ = ping.tick() => {
+                if !feed(socket, Message::Ping(Default::default())).await
+                    || !matches!(timeout(STALL, socket.flush()).await, Ok(Ok(())))
+                {
+                    return End::Gone;
+                }
+            }
+        }
+    }
+}
+
+async fn feed(socket: &mut WebSocket, message: Message) -> bool {
+    matches!(timeout(STALL, socket.feed(message)).await, Ok(Ok(())))
+}
+
+fn text(event: &serde_json::Value) -> Message {
+    Message::Text(event.to_string().into())
+}
+
+fn messages(item: Item) -> Vec<Message> {
+    match item {
+        Item::Fragment(piece) => vec![Message::Binary(piece.bytes)],
+        Item::Ended => vec![text(&json!({ "type": "ended" }))],
+        Item::Init(start) => {
+            let mut all = Vec::with_capacity(3);
+            if start.about.breaks {
+                all.push(text(&json!({ "type": "discontinuity" })));
+            }
+            all.push(text(&init(&start)));
+            all.push(Message::Binary(start.bytes.clone()));
+            all
+        }
+    }
+}
+
+fn init(start: &Start) -> serde_json::Value {
+    let about = &start.about;
+    let (width, height) = about.size.unzip();
+    json!({
+        "type": "init", "codecs": about.codecs, "video": about.has_video, "audio": about.has_audio,
+        "width": width, "height": height,
+    })
+}
+
+/// When a viewer was skipped.
+#[derive(Default)]
+struct Skips {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Skips {
+    fn are_too_many(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        if now - since > PATIENCE {
+            (self.since, self.count) = (Some(now), 0);
+        }
+        self.count += 1;
+        self.count > MOST_SKIPS
+    }
+}

@@ -1,0 +1,48 @@
+//! `/stream/APP/NAME/...`: media of one stream.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::asker::asker;
+use super::common::Web;
+use super::names::{Part, part};
+use super::{answer, socket};
+use crate::live::station::Kind;
+
+/// Everything below `/stream/`.
+pub(super) async fn get(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Some((id, part)) = part(&path) else { return answer::nothing_here().await };
+    let settings = &web.context.config().web;
+    let asker = asker(peer, &headers, &settings.trusted_proxies, &settings.base);
+    let query = query.unwrap_or_default();
+    let _admitted = match web.doors.admit(&id, &query, &headers, asker.client) {
+        Ok(admitted) => admitted,
+        Err(denied) => return denied.answer(),
+    };
+    match part {
+        Part::Ws => {
+            let Ok(upgrade) = upgrade else {
+                let message = "this address speaks WebSocket";
+                return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
+            };
+            match web.hub.watch(&id, Kind::Ws) {
+                Some(viewer) => socket::serve(upgrade, viewer),
+                None => answer::not_live(),
+            }
+        }
+        Part::Still | Part::LlHls(_) => answer::nothing_here().await,
+    }
+}

@@ -1,0 +1,138 @@
+//! A WebSocket client (RFC 6455) that reads messages, and can stop reading.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt};
+
+/// A message of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// JSON here.
+    Text(String),
+    /// Media here.
+    Binary(Vec<u8>),
+    /// The end, with its code and reason.
+    Close(u16, String),
+}
+
+/// A connection.
+pub struct WebSocket {
+    socket: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl WebSocket {
+    /// Connects to a path with more headers; the status and body when the server does not switch.
+    pub fn connect(port: u16, path: &str, headers: &[&str]) -> Result<Self, (u16, String)> {
+        Self::over(TcpStream::connect(("127.0.0.1", port)).unwrap(), path, headers)
+    }
+
+    /// Likewise with a small receive buffer.
+    pub fn connect_narrow(port: u16, path: &str) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        setsockopt(&socket, sockopt::RcvBuf, &65_536).unwrap();
+        Self::over(socket, path, &[]).unwrap()
+    }
+
+    fn over(mut socket: TcpStream, path: &str, headers: &[&str]) -> Result<Self, (u16, String)> {
+        socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: live.example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+        if status == 101 {
+            return Ok(Self { socket, unread: Vec::new() });
+        }
+        let length = head
+            .to_ascii_lowercase()
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse::<usize>().unwrap());
+        let mut body = vec![0; length];
+        socket.read_exact(&mut body).unwrap();
+        Err((status, String::from_utf8(body).unwrap()))
+    }
+
+    /// Sends a text.
+    pub fn send(&mut self, text: &str) -> std::io::Result<()> {
+        assert!(text.len() < 0x1_0000);
+        let mut frame = match text.len() {
+            short @ ..126 => vec![0x81, 0x80 | short as u8],
+            long => [&[0x81, 0xfe][..], &(long as u16).to_be_bytes()].concat(),
+        };
+        // A mask of zeros.
+        frame.extend([0; 4]);
+        frame.extend(text.as_bytes());
+        self.socket.write_all(&frame)
+    }
+
+    /// The next message; pings are answered. None when the connection is gone.
+    pub fn receive(&mut self) -> Option<Message> {
+        loop {
+            if let Some((opcode, payload)) = self.frame() {
+                match opcode {
+                    1 => return Some(Message::Text(String::from_utf8(payload).unwrap())),
+                    2 => return Some(Message::Binary(payload)),
+                    8 => {
+                        let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                        let reason = payload.get(2..).unwrap_or_default();
+                        return Some(Message::Close(code, String::from_utf8_lossy(reason).into_owned()));
+                    }
+                    9 => {
+                        let mut pong = vec![0x8a, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+                        pong.extend(payload);
+                        let _ = self.socket.write_all(&pong);
+                    }
+                    other => panic!("opcode {other}"),
+                }
+                continue;
+            }
+            let mut buffer = [0; 65_536];
+            match self.socket.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(n) => self.unread.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// The messages of the next so many seconds.
+    pub fn during(&mut self, seconds: f64) -> Vec<Message> {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        let mut messages = Vec::new();
+        while Instant::now() < deadline {
+            match self.receive() {
+                Some(message) => messages.push(message),
+                None => break,
+            }
+        }
+        messages
+    }
+
+    /// The first whole frame that was read.
+    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let &[first, second, ref rest @ ..] = self.unread.as_slice() else { return None };
+        assert_eq!((first & 0x80, second & 0x80), (0x80, 0), "a fragment or a mask");
+        let (head, length) = match second {
+            126 => (4, usize::from(u16::from_be_bytes(*rest.first_chunk()?))),
+            127 => (10, u64::from_be_bytes(*rest.first_chunk()?) as usize),
+            short => (2, usize::from(short)),
+        };
+        let payload = self.unread.get(head..head + length)?.to_vec();
+        self.unread.drain(..head + length);
+        Some((first & 0xf, payload))
+    }
+}

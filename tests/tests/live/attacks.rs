@@ -1,0 +1,132 @@
+//! With `[web] play = "token"`, nothing but a good token for the very stream opens what shows media, and no way to write a path or a
+//! header leads around it.
+
+use weir_model::Timestamp;
+use weir_model::token::{Action, Claims, Signer};
+use weir_tests::harness::{Sidecar, WebSocket, until};
+
+use super::{SECRET, ask, open, publish};
+
+/// What shows media of `live/show`.
+const PATHS: [&str; 1] = ["/stream/live/show/ws"];
+
+fn claims() -> Claims {
+    Claims {
+        sub: "live/show".parse().unwrap(),
+        act: Action::Play,
+        exp: Timestamp::from_millis(4_000_000_000_000),
+        nbf: None,
+        iat: None,
+        jti: None,
+        ip: None,
+        yields: false,
+    }
+}
+
+fn signed(claims: &Claims) -> String {
+    Signer::new(SECRET.as_bytes()).unwrap().mint(claims).expose().to_owned()
+}
+
+fn token(subject: &str) -> String {
+    signed(&Claims { sub: subject.parse().unwrap(), ..claims() })
+}
+
+/// 101 counts as 200.
+fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
+    if !path.split('?').next().unwrap().ends_with("/ws") {
+        return ask(port, path, headers).status;
+    }
+    match WebSocket::connect(port, path, headers) {
+        Ok(_) => 200,
+        Err((status, _)) => status,
+    }
+}
+
+#[test]
+fn each_wrong_token_is_refused_for_each_kind_of_media() {
+    let nginx = open().start();
+    let config = "[web]\nplay = \"token\"\ntrusted_proxies = [\"192.0.2.1\"]\n";
+    let sidecar = Sidecar::start(&nginx, config);
+    let port = sidecar.web();
+    let (_show, _other) = (publish(&nginx, "show"), publish(&nginx, "other"));
+    let good = token("live/show");
+    until("the stream can be watched", 10.0, || {
+        status(port, &format!("{}?token={good}", PATHS[0]), &[]) == 200
+    });
+    let (unsigned, signature) = good.rsplit_once('.').unwrap();
+    let (none, body) =
+        ("eyJhbGciOiJub25lIn0", "eyJzdWIiOiJsaXZlL3Nob3ciLCJhY3QiOiJwbGF5IiwiZXhwIjo0MDAwMDAwMDAwfQ");
+    let at = |millis| Timestamp::from_millis(millis);
+    let wrong = [
+        String::new(),
+        "token=".to_owned(),
+        "token=x.y.z".to_owned(),
+        format!("token={none}.{body}."),
+        format!("token={unsigned}."),
+        format!("token={unsigned}"),
+        format!("token={none}.{}.{signature}", unsigned.split_once('.').unwrap().1),
+        format!("token={}", "a".repeat(5000)),
+        format!("tokens={good}"),
+        format!("Token={good}"),
+        format!("x=token={good}"),
+        format!("token={}", Signer::new(&[9; 32]).unwrap().mint(&claims()).expose()),
+        format!("token={}", signed(&Claims { exp: at(1_700_000_000_000), ..claims() })),
+        format!("token={}", signed(&Claims { nbf: Some(at(3_900_000_000_000)), ..claims() })),
+        format!("token={}", signed(&Claims { act: Action::Publish, ..claims() })),
+        format!("token={}", signed(&Claims { ip: Some("192.0.2.0/24".parse().unwrap()), ..claims() })),
+        format!("token={}", token("live2/*")),
+        format!("token={}", token("live/other")),
+        format!("token={}", token("stream/show")),
+        format!("token={}", token("live/ws")),
+        format!("token={}", token("live/show/ws")),
+    ];
+    for path in PATHS {
+        for query in &wrong {
+            assert_eq!(status(port, &format!("{path}?{query}"), &[]), 403, "{path}?{query}");
+        }
+        for headers in [
+            vec![format!("Authorization: Basic {good}")],
+            vec![format!("Authorization: {good}")],
+            vec![format!("Cookie: token={good}")],
+            vec![format!("Cookie: weir_token={good}x")],
+            // A page of another site has the cookie sent for it.
+            vec!["Origin: https://evil.example".to_owned(), format!("Cookie: weir_token={good}")],
+            vec!["Origin: null".to_owned(), format!("Cookie: weir_token={good}")],
+            vec![format!("X-Original-URI: {path}?token={good}")],
+            vec![format!("Referer: http://live.example.org{path}?token={good}")],
+        ] {
+            let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+            assert_eq!(status(port, path, &headers), 403, "{path} {headers:?}");
+        }
+        // Only a trusted proxy says where a viewer is.
+        let local = signed(&Claims { ip: Some("192.0.2.0/24".parse().unwrap()), ..claims() });
+        let forged = format!("{path}?token={local}");
+        assert_eq!(status(port, &forged, &["X-Forwarded-For: 192.0.2.7"]), 403, "{path}");
+        assert_eq!(status(port, &format!("{path}?x=1&token={}", token("live/*")), &[]), 200, "{path}");
+        let here = signed(&Claims { ip: Some("127.0.0.0/8".parse().unwrap()), ..claims() });
+        assert_eq!(status(port, &format!("{path}?token={here}"), &[]), 200, "{path}");
+        for headers in [
+            vec![format!("Authorization: Bearer {good}")],
+            vec![format!("Cookie: a=b; weir_token={good}")],
+            vec!["Origin: http://live.example.org".to_owned(), format!("Cookie: weir_token={good}")],
+        ] {
+            let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+            assert_eq!(status(port, path, &headers), 200, "{path} {headers:?}");
+        }
+    }
+    for path in [
+        "/stream/live/other/ws",
+        "/stream/live/show/../other/ws",
+        "/stream/live/%6fther/ws",
+        "/stream/live%2fother/ws",
+        "/stream//live/other/ws",
+        "/stream/live/other//ws",
+        "/stream/live/show%2f..%2fother/ws",
+        "/stream/live/show/ws/../../other/ws",
+        "/stream/live/SHOW/ws",
+    ] {
+        let answer = status(port, &format!("{path}?token={good}"), &[]);
+        assert!(matches!(answer, 403 | 404), "{path}: {answer}");
+    }
+    assert!(!sidecar.log().contains(signature), "{}", sidecar.log());
+}
