@@ -7,7 +7,7 @@
 //! - Text: [`text`], [`arguments`] (`name?arguments`), [`masking`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
-//! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token)
+//! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token), [`link`] (addresses for people)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (routes and errors), [`health`], [`origin`] (whose page asks),
@@ -24,7 +24,7 @@
 //! stat lint
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
-//! publish key playback
+//! publish key playback link
 //! refusal
 //! token
 //! fields access
@@ -48,6 +48,7 @@ pub mod guard;
 pub mod health;
 pub mod key;
 pub mod key_file;
+pub mod link;
 pub mod lint;
 pub mod masking;
 pub mod media;

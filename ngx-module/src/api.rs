@@ -199,6 +199,7 @@ fn route(call: &Call<'_>) -> Answer {
         Route::RemoveTarget => targets::remove(call, id),
         Route::SaveState => state::save(call),
         Route::MintToken => tokens::mint(call),
+        Route::Links => tokens::links(call),
         Route::RevokeTokens => tokens::revoke(call),
         Route::Revocations => tokens::revocations(call),
     }

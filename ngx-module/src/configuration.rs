@@ -80,6 +80,8 @@ fn facts_of(app: &Application<'_, Weir>) -> Option<ApplicationFacts> {
         name: app.name?.to_owned(),
         publish: settings.map(AppSettings::publish).unwrap_or_default(),
         push: settings.is_some_and(AppSettings::push),
+        play: settings.is_some_and(AppSettings::play_needs_token),
+        dash: app.folders.iter().any(|(kind, _)| *kind == "dash_path"),
     })
 }
 

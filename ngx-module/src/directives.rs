@@ -238,6 +238,7 @@ fn play_http(cx: &mut Cx<'_, Location>) -> Result<(), String> {
     if stream.is_some() && layout.app.is_none() {
         return Err("\"stream=\" needs \"app=APP\"".to_owned());
     }
+    cx.main().protected_over_http.push(layout.app.clone());
     assign(&mut cx.settings().play, PlayRule::Token(Rc::new(layout), stream))
 }
 

@@ -41,6 +41,8 @@ pub struct Runtime {
     pub servers: Vec<ServerBlock>,
     /// What clients of the API may know of the applications.
     pub application_facts: Vec<ApplicationFacts>,
+    /// The applications that some `weir_play token` of `http` protects; `None` is one without `app=`.
+    pub protected_over_http: Vec<Option<String>>,
     /// The tokens that are revoked, as they were at a generation of the zone.
     revoked: RefCell<(u64, Rc<RevokedTokens>)>,
     /// The worker's row, with the process that registered it: a forked worker has its own.
@@ -74,6 +76,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push:
             auto_push,
             servers: std::mem::take(&mut settings.servers),
             application_facts: std::mem::take(&mut settings.application_facts),
+            protected_over_http: std::mem::take(&mut settings.protected_over_http),
             revoked: RefCell::default(),
             worker: Cell::new(worker),
         })

@@ -26,6 +26,8 @@ pub struct MainSettings {
     pub file_keys: Vec<(BlockMark, StreamKey)>,
     /// What clients of the API may know of the applications; one of each name in each server.
     pub application_facts: Vec<ApplicationFacts>,
+    /// The applications that some `weir_play token` of `http` protects; `None` is one without `app=`.
+    pub protected_over_http: Vec<Option<String>>,
     /// The `server` blocks, in their order.
     pub servers: Vec<ServerBlock>,
     /// The targets of all `weir_push_to`, each with the `server` block where that stands.
@@ -80,6 +82,10 @@ pub struct ApplicationFacts {
     pub publish: Policy,
     /// `weir_push`.
     pub push: bool,
+    /// `weir_play`: a player over RTMP needs a token.
+    pub play: bool,
+    /// It writes DASH.
+    pub dash: bool,
 }
 
 /// An application's settings.

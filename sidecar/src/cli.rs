@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use weir_model::key::KeyId;
+use weir_model::link::Base;
 use weir_model::token::TokenId;
 use weir_model::{AppName, Network, StreamName};
 
@@ -90,6 +91,8 @@ pub enum Command {
     /// Mint and revoke tokens, with which people publish without a key, or watch
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print links with which people watch a protected stream, and a QR code
+    Link(LinkArgs),
     /// Create signing secrets for tokens
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -336,9 +339,9 @@ pub struct TokenMintArgs {
     pub app: AppName,
     /// Public name of the stream, or '*' for all streams of the application
     pub stream: StreamOrAll,
-    /// What the token allows
-    #[arg(long, value_enum, default_value_t = ActionName::Publish)]
-    pub action: ActionName,
+    /// What the token allows [default: play, if weir_play protects the application; otherwise the option is required]
+    #[arg(long, value_enum)]
+    pub action: Option<ActionName>,
     /// How long the token is valid: 1h, 30m, 7d
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub ttl: Span,
@@ -349,6 +352,31 @@ pub struct TokenMintArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub secret: Option<PathBuf>,
     /// Table or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir link`
+#[derive(Debug, Args)]
+#[command(after_help = "The QR code is printed if standard output is a terminal.")]
+pub struct LinkArgs {
+    /// nginx-rtmp application
+    pub app: AppName,
+    /// Public name of the stream
+    pub stream: StreamName,
+    /// How long the links are valid: 3h, 30m, 7d
+    #[arg(long, value_name = "TIME", default_value = "3h")]
+    pub ttl: Span,
+    /// Accept the links only from this network [default: any]
+    #[arg(long, value_name = "CIDR")]
+    pub ip: Option<Network>,
+    /// What viewers call this server: https://live.example.org [default: url of [web] in weir.toml, or the API's host]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: Option<Base>,
+    /// Configuration with the addresses ([web] url; [nginx] watch_url, hls_url, dash_url, rtmp_url) [default: /etc/weir/weir.toml, if it is there]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Lines or JSON
     #[command(flatten)]
     pub json: JsonArg,
 }

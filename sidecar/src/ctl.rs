@@ -22,6 +22,7 @@ mod key_hash;
 mod key_list;
 mod key_revoke;
 mod key_rotate;
+mod link;
 mod lint;
 mod man;
 mod notify;
@@ -88,6 +89,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Token(TokenCommand::Revoked(args)) => {
             ask(api, async |nginx| token_revoked::run(args, nginx).await)?
         }
+        Command::Link(args) => ask(api, async |nginx| link::run(args, nginx).await)?,
         Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
         Command::State(StateCommand::Save(args)) => {
             ask(api, async |nginx| state_save::run(args, nginx).await)?

@@ -30,8 +30,9 @@ pub use applications::Application;
 pub use events::{ApiEvent, Events};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
-    Audio, Dropped, FreshKey, Health, Keys, Minted, NewKey, Publisher, Revocations, RevokeTokens, Revoked,
-    SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Viewers, Worker, Zone,
+    Audio, Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Publisher, Revocations,
+    RevokeTokens, Revoked, SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Viewers,
+    Worker, Zone,
 };
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
@@ -262,6 +263,11 @@ impl Nginx {
     /// Mints a token with the module's own secret.
     pub async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
+    }
+
+    /// Makes links to a stream.
+    pub async fn make_links(&self, link: &LinkRequest<'_>) -> Result<Answer<Links>, Error> {
+        self.ask(Method::POST, "v1/links", Some(link)).await
     }
 
     /// Revokes one token, or all of some streams that were minted so far.

@@ -58,7 +58,7 @@ impl fmt::Display for StreamOrAll {
     }
 }
 
-/// A length of time in whole seconds, as `1h30m`, `45s`, `30d`; a bare number is seconds.
+/// A length of time in whole seconds, as `1h30m`, `45s`, `30d`; a number needs a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -73,13 +73,15 @@ impl FromStr for Span {
     type Err = ValueError;
     fn from_str(s: &str) -> Result<Self, ValueError> {
         const HOW: &str = "write a time as 90s, 10m, 12h, 30d or 1h30m";
+        if !s.is_empty() && s.bytes().all(|byte| byte.is_ascii_digit()) {
+            return wrong(format!("{s} of what? write {s}s, {s}m or {s}h"));
+        }
         let mut total: u64 = 0;
         let mut rest = s;
         while !rest.is_empty() {
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let (number, tail) = rest.split_at(digits);
             let (unit, next) = match tail.chars().next() {
-                None if digits == s.len() => (1, tail),
                 Some('s') => (1, &tail[1..]),
                 Some('m') => (60, &tail[1..]),
                 Some('h') => (3_600, &tail[1..]),
@@ -157,12 +159,11 @@ impl Expiry {
 impl FromStr for Expiry {
     type Err = ValueError;
     fn from_str(s: &str) -> Result<Self, ValueError> {
-        if let Ok(span) = s.parse() {
-            return Ok(Self::After(span));
-        }
-        match s.parse::<Timestamp>() {
-            Ok(at) => Ok(Self::At(at)),
-            Err(_) => wrong("write a time as 2026-12-24T18:00:00Z, or 30d, 12h, 90m from now"),
+        match (s.parse::<Span>(), s.parse::<Timestamp>()) {
+            (Ok(span), _) => Ok(Self::After(span)),
+            (_, Ok(at)) => Ok(Self::At(at)),
+            (Err(why), _) if s.bytes().all(|byte| byte.is_ascii_digit()) && !s.is_empty() => Err(why),
+            _ => wrong("write a time as 2026-12-24T18:00:00Z, or 30d, 12h, 90m from now"),
         }
     }
 }
@@ -305,7 +306,6 @@ mod tests {
     #[test]
     fn spans_are_read_as_nginx_writes_them() {
         assert_eq!(span("0s"), Some(0));
-        assert_eq!(span("90"), Some(90));
         assert_eq!(span("1h30m"), Some(5400));
         assert_eq!(span("30d"), Some(2_592_000));
         assert_eq!(span("2w"), Some(1_209_600));
@@ -313,6 +313,16 @@ mod tests {
         {
             assert_eq!(span(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_number_alone_is_no_time() {
+        let said = [
+            "3".parse::<Span>().unwrap_err(),
+            "3".parse::<Interval>().unwrap_err(),
+            "3".parse::<Expiry>().unwrap_err(),
+        ];
+        assert_eq!(said.map(|why| why.to_string()), ["3 of what? write 3s, 3m or 3h"; 3]);
     }
 
     #[test]

@@ -336,10 +336,22 @@ fn a_player_is_dropped() {
 #[test]
 fn a_token_is_minted_by_nginx_without_a_secret() {
     let answer = r#"{"token":"a.b.c","expires_at":"2026-11-20T19:00:00Z"}"#;
-    let (output, request) = run(&["token", "mint", "live", "*", "--ttl", "2h"], "201 Created", answer);
+    let (output, request) =
+        run(&["token", "mint", "live", "*", "--action", "publish", "--ttl", "2h"], "201 Created", answer);
     assert!(request.starts_with("POST /api/v1/tokens HTTP/1.1\r\n"), "{request}");
     assert!(request.ends_with(r#"{"app":"live","stream":"*","action":"publish","ttl_s":7200}"#), "{request}");
     assert_eq!(text(&output.stdout), "a.b.c\n");
+}
+
+#[test]
+fn a_token_without_an_action_needs_an_application_that_is_protected() {
+    let answer =
+        r#"{"applications":[{"name":"live","publish":"key","push":false,"play":"off","play_http":"off"}]}"#;
+    let (output, request) = run(&["token", "mint", "live", "show"], "200 OK", answer);
+    assert!(request.starts_with("GET /api/v1/applications HTTP/1.1\r\n"), "{request}");
+    assert_eq!(output.status.code(), Some(2));
+    let line = text(&output.stderr);
+    assert!(line.contains("--action play or --action publish"), "{line}");
 }
 
 #[test]

@@ -63,6 +63,14 @@ fn wrong_usage_is_status_2() {
         &["key", "add", "live", "show", "--from", "192.0.2.0/99"],
         &["key", "revoke", "wk_abc"],
         &["token", "mint", "live", "show", "--ttl", "0s"],
+        &["token", "mint", "live", "show", "--action", "play", "--ttl", "3"],
+        &["token", "mint", "live", "show", "--secret", "/nonexistent"],
+        &["token", "revoke", "live"],
+        &["token", "revoke", "live", "show", "--jti", "a"],
+        &["link", "live", "*"],
+        &["link", "live", "show", "--url", "live.example.org"],
+        &["key", "rotate", "k0123456789abcdef", "--overlap", "10"],
+        &["check", "http", "http://127.0.0.1/", "--timeout", "3"],
         &["stream", "list", "--api", "127.0.0.1:8080"],
         &["stream", "drop", "live", "show", "--player", "7"],
         &["stream", "drop", "live", "show", "--player", "s7", "--ban", "1m"],
@@ -193,13 +201,15 @@ fn a_token_is_signed_with_the_secret_of_the_file() {
     let claims = signer.verify(text(&output.stdout).trim_end()).unwrap();
     assert_eq!((claims.sub.to_string().as_str(), claims.act.to_string().as_str()), ("live/*", "publish"));
 
-    let json = run(&["token", "mint", "live", "show", "--secret", name, "--json"]);
+    let json = run(&["token", "mint", "live", "show", "--action", "play", "--secret", name, "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let claims = signer.verify(json["token"].as_str().unwrap()).unwrap();
     assert_eq!(json["expires_at"], claims.exp.to_string());
+    // By these it can be revoked.
+    assert!(claims.iat.is_some() && json["jti"] == claims.jti.unwrap().as_str());
 
     std::fs::write(&file, "short\n").unwrap();
-    let output = run(&["token", "mint", "live", "*", "--secret", name]);
+    let output = run(&["token", "mint", "live", "*", "--action", "play", "--secret", name]);
     let (status, line) = refusal(&output);
     assert!(status == Some(1) && line.contains("weir secret new"), "{line}");
 }

@@ -45,6 +45,8 @@ pub enum Route {
     SaveState,
     /// Mints a token.
     MintToken,
+    /// Makes links to a stream.
+    Links,
     /// Revokes tokens.
     RevokeTokens,
     /// The tokens that are revoked.
@@ -53,7 +55,7 @@ pub enum Route {
 
 /// Method and path of each route. `{app}` stands for one or more parts, as an application's name may have slashes; any other name
 /// in braces for one. The first row that fits decides.
-pub const ROUTES: [(&str, &str, Route); 23] = [
+pub const ROUTES: [(&str, &str, Route); 24] = [
     ("GET", "/v1/health", Route::Health),
     ("GET", "/v1/applications", Route::Applications),
     ("GET", "/v1/ticket", Route::Ticket),
@@ -75,6 +77,7 @@ pub const ROUTES: [(&str, &str, Route); 23] = [
     ("DELETE", "/v1/targets/{id}", Route::RemoveTarget),
     ("POST", "/v1/state/save", Route::SaveState),
     ("POST", "/v1/tokens", Route::MintToken),
+    ("POST", "/v1/links", Route::Links),
     ("POST", "/v1/tokens/revoke", Route::RevokeTokens),
     ("GET", "/v1/tokens/revocations", Route::Revocations),
 ];

@@ -7,7 +7,7 @@ use super::{Answer, Call, answer};
 use crate::runtime::Runtime;
 
 /// The applications of all `server` blocks, each once, by name. Of several with one name, the one that asks for keys counts,
-/// and so does the one that pushes.
+/// and so do the one that pushes and the one that asks players for tokens.
 pub(super) fn list(call: &Call<'_>) -> Answer {
     let view = |name: &String| {
         let facts = || call.runtime.application_facts.iter().filter(|facts| facts.name == *name);
@@ -17,7 +17,13 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
             (false, true) => "open",
             (false, false) => "off",
         };
-        json!({ "name": name, "publish": publish, "push": facts().any(|facts| facts.push) })
+        let over_http = |app: &Option<String>| app.as_ref().is_none_or(|app| app == name);
+        let token = |is_needed: bool| if is_needed { "token" } else { "off" };
+        json!({
+            "name": name, "publish": publish, "push": facts().any(|facts| facts.push),
+            "play": token(facts().any(|facts| facts.play)),
+            "play_http": token(call.runtime.protected_over_http.iter().any(over_http)),
+        })
     };
     let applications: Vec<_> = names(&call.runtime).iter().map(view).collect();
     answer(200, &json!({ "applications": applications }))

@@ -2,14 +2,16 @@
 
 use serde_json::json;
 use weir_model::{
+    ServerAddr,
     api::ApiError,
+    link::{Base, LinkRequest, Offer},
     state_file::Change,
     token::{Claims, Revocation, Signer, TokenId, TokenRequest},
 };
 use weir_zone::RevocationError;
 
 use super::{Answer, Call, answer, changed, list, random};
-use crate::{process, state};
+use crate::{process, runtime::Runtime, state};
 
 pub(super) fn mint(call: &Call<'_>) -> Answer {
     let claims = fresh(call, TokenRequest::from_json(call.body)?.into_claims(process::now()))?;
@@ -47,4 +49,31 @@ pub(super) fn revoke(call: &Call<'_>) -> Answer {
 
 pub(super) fn revocations(call: &Call<'_>) -> Answer {
     list::list("revocations", call.runtime.zone().lock(process::pid()).revocations())
+}
+
+/// `POST /v1/links`: the addresses of a stream for people, with a token in each.
+pub(super) fn links(call: &Call<'_>) -> Answer {
+    let request = LinkRequest::from_json(call.body)?;
+    let claims = fresh(call, request.claims(process::now()))?;
+    let token = signer(call)?.mint(&claims);
+    let asked_at = call.head.host_header.or(call.head.host).and_then(Base::of_host);
+    let asked_at = asked_at.or_else(|| Base::of_host("127.0.0.1"));
+    let links =
+        asked_at.map(|base| request.links(&base, offer(&call.runtime, request.app.as_str()), token.expose()));
+    let Some(links) = links else { return answer(500, &json!({})) };
+    let mut body = json!({
+        "token": token.expose(), "jti": claims.jti, "expires_at": claims.exp,
+        "watch": links.watch, "hls": links.hls, "rtmp": links.rtmp,
+    });
+    if let (Some(dash), Some(fields)) = (links.dash, body.as_object_mut()) {
+        fields.insert("dash".to_owned(), dash.into());
+    }
+    answer(201, &body)
+}
+
+fn offer(runtime: &Runtime, app: &str) -> Offer {
+    let dash = runtime.application_facts.iter().any(|facts| facts.name == app && facts.dash);
+    let mut blocks = runtime.servers.iter().filter(|block| block.applications.iter().any(|name| name == app));
+    let socket = blocks.find_map(|block| block.server.addresses().iter().find_map(ServerAddr::socket));
+    Offer { dash, rtmp_port: socket.map(|socket| socket.port()) }
 }

@@ -20,8 +20,10 @@ pub struct Limit(pub Duration);
 impl FromStr for Limit {
     type Err = ValueError;
     fn from_str(s: &str) -> Result<Self, ValueError> {
+        let is_bare = !s.is_empty() && s.bytes().all(|byte| byte.is_ascii_digit());
         let limit = match s.strip_suffix("ms") {
             Some(digits) => digits.parse().ok().map(Duration::from_millis),
+            None if is_bare => return Err(ValueError::new(format!("{s} of what? write {s}ms or {s}s"))),
             None => s.parse::<Span>().ok().map(|span| span.0),
         };
         let possible = Duration::from_millis(1)..=Duration::from_secs(60);

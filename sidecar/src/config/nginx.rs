@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use super::check::{Checked, Unfit, absolute, parsed, problem, text_or};
+use weir_model::link::{Pattern, Patterns};
+
+use super::check::{Checked, Text, Unfit, absolute, parsed, problem, text_or};
 use crate::nginx::ApiUrl;
 
 pub(in crate::config) mod raw {
@@ -21,6 +23,10 @@ pub(in crate::config) mod raw {
         pub api_token_file: Text,
         pub rtmp: Text,
         pub secret_file: Text,
+        pub watch_url: Text,
+        pub hls_url: Text,
+        pub dash_url: Text,
+        pub rtmp_url: Text,
     }
 }
 
@@ -38,6 +44,8 @@ pub struct Nginx {
     pub rtmp: RtmpServer,
     /// A copy of nginx's `weir_secret`: the default of every other `secret_file`.
     pub secret_file: Option<PathBuf>,
+    /// Where streams are, for links to them.
+    pub addresses: Patterns,
 }
 
 /// `rtmp://HOST:PORT`, without an application.
@@ -55,9 +63,19 @@ impl fmt::Display for RtmpServer {
     }
 }
 
+fn pattern(key: &str, text: &Text) -> Checked<Option<Pattern>> {
+    text_or(key, text, || None, |text| parsed(text).map(Some))
+}
+
 pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
     let api = raw.api.unwrap_or_else(|| Spanned::new(0..0, DEFAULT_API.to_owned()));
     Ok(Nginx {
+        addresses: Patterns {
+            watch: pattern("watch_url", &raw.watch_url)?,
+            hls: pattern("hls_url", &raw.hls_url)?,
+            dash: pattern("dash_url", &raw.dash_url)?,
+            rtmp: pattern("rtmp_url", &raw.rtmp_url)?,
+        },
         api: parsed(api.get_ref())
             .or_else(|why| problem(&api, format!("api = {:?}: {why}", api.get_ref())))?,
         api_token_file: text_or(

@@ -13,6 +13,8 @@ pub(super) enum Made {
     Target,
     /// A revocation of tokens.
     Revocation,
+    /// A token to watch, or links with one.
+    PlayToken,
 }
 
 /// The line for standard error; nothing when all is well, or when nginx does not tell. The application may come later, so it is no
@@ -44,6 +46,9 @@ fn problem(known: &[Application], app: &str, made: Made) -> Option<(&'static str
         Made::Target if found.push == Some(false) => {
             Some(says("weir_push on;", "nothing is pushed to the target until it is set"))
         }
+        Made::PlayToken if found.play.is_some() && !found.needs_play_token() => {
+            Some(says("weir_play token;", "anyone who knows its address can watch without a token"))
+        }
         _ => None,
     }
 }
@@ -58,6 +63,8 @@ mod tests {
             name: name.into(),
             publish: Some(publish.into()),
             push: Some(push),
+            play: Some("off".into()),
+            play_http: (name == "live").then(|| "token".into()),
         };
         let known = [application("live", "key", true), application("free", "open", false)];
         let said = |app, made| problem(&known, app, made).map(|(_, message)| message).unwrap_or_default();
@@ -65,8 +72,11 @@ mod tests {
         assert!(said("livve", Made::Key).ends_with("nginx has \"live\", \"free\""));
         assert!(said("free", Made::Key).contains("\"weir_publish key;\""));
         assert!(said("free", Made::Target).contains("\"weir_push on;\""));
+        assert!(said("free", Made::PlayToken).contains("\"weir_play token;\""));
+        assert_eq!(said("live", Made::PlayToken), "");
         // An older module tells the names alone.
-        let old = [Application { name: "live".into(), publish: None, push: None }];
+        let old =
+            [Application { name: "live".into(), publish: None, push: None, play: None, play_http: None }];
         assert_eq!(problem(&old, "live", Made::Target), None);
     }
 }

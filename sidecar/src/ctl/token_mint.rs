@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use weir_model::token::{Claims, Signer, Subject, TokenId};
+use weir_model::token::{Action, Claims, Signer, Subject, TokenId};
 use weir_model::{Secret, Timestamp};
 
 use super::applications::{self, Made};
@@ -13,10 +13,12 @@ use crate::nginx::{Nginx, TokenRequest};
 /// Mints with the secret of a file; nginx is not asked.
 pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     check(args)?;
+    let action =
+        args.action.map(Action::from).ok_or_else(|| no_action("with --secret, nginx is not asked"))?;
     let secret = std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file(file, e))?;
     let signer = Signer::new(secret.expose().as_bytes())
         .map_err(|e| Error::file(file, format!("{e}; `weir secret new FILE` makes a good one")))?;
-    let claims = claims(args, TokenId::random(random()?), now());
+    let claims = claims(args, action, TokenId::random(random()?), now());
     let token = signer.mint(&claims);
     Ok(show(args, token.expose(), &claims))
 }
@@ -24,20 +26,38 @@ pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
 /// Has nginx mint it with its own secret.
 pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
     check(args)?;
+    let action = match args.action {
+        Some(action) => action.into(),
+        None => usual_action(nginx, args.app.as_str()).await?,
+    };
     let request = TokenRequest {
         app: args.app.as_str(),
         stream: &args.stream.to_string(),
-        action: args.action.into(),
+        action,
         ttl_s: args.ttl.seconds(),
         ip: args.ip,
     };
     let answer = nginx.mint_token(&request).await?;
-    let warning = applications::warning(nginx, args.app.as_str(), Made::Key, args.json.json).await;
+    let made = if action == Action::Publish { Made::Key } else { Made::PlayToken };
+    let warning = applications::warning(nginx, args.app.as_str(), made, args.json.json).await;
     let output = match args.json.json {
         true => Output::json(&answer.text),
         false => format!("{}\n", answer.value.token).into(),
     };
     Ok(Output { stderr: warning, ..output })
+}
+
+/// A token to watch, where one is needed to watch.
+async fn usual_action(nginx: &Nginx, app: &str) -> Result<Action, Error> {
+    let known = nginx.applications().await?.unwrap_or_default();
+    match known.iter().any(|known| known.name == app && known.needs_play_token()) {
+        true => Ok(Action::Play),
+        false => Err(no_action(&format!("no weir_play protects the application \"{app}\""))),
+    }
+}
+
+fn no_action(why: &str) -> Error {
+    Error::Usage(format!("what is the token for? write --action play or --action publish ({why})"))
 }
 
 fn check(args: &TokenMintArgs) -> Result<(), Error> {
@@ -47,10 +67,10 @@ fn check(args: &TokenMintArgs) -> Result<(), Error> {
     }
 }
 
-fn claims(args: &TokenMintArgs, jti: TokenId, now: Timestamp) -> Claims {
+fn claims(args: &TokenMintArgs, act: Action, jti: TokenId, now: Timestamp) -> Claims {
     Claims {
         sub: Subject { app: args.app.clone(), stream: args.stream.0.clone() },
-        act: args.action.into(),
+        act,
         // A token holds whole seconds.
         exp: Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(args.ttl.seconds()),
         nbf: None,
@@ -86,7 +106,9 @@ mod tests {
     fn the_claims_are_what_was_asked_for() {
         let now: Timestamp = "2026-11-20T18:00:00.9Z".parse().unwrap();
         let said = |line| {
-            let c = claims(&args(line), TokenId::random([0; 12]), now);
+            let args = args(line);
+            let act = args.action.map_or(Action::Publish, Action::from);
+            let c = claims(&args, act, TokenId::random([0; 12]), now);
             (c.sub.to_string(), c.act.to_string(), c.exp.to_string(), c.ip.map(|ip| ip.to_string()))
         };
         let want = |sub: &str, act: &str, exp: &str, ip: Option<&str>| {

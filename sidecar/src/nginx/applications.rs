@@ -17,6 +17,19 @@ pub struct Application {
     /// `weir_push`
     #[serde(default)]
     pub push: Option<bool>,
+    /// `weir_play` over RTMP: `token` or `off`.
+    #[serde(default)]
+    pub play: Option<String>,
+    /// `weir_play` of some location for HLS and DASH, likewise.
+    #[serde(default)]
+    pub play_http: Option<String>,
+}
+
+impl Application {
+    /// Whether `weir_play` protects it, as far as nginx tells.
+    pub fn needs_play_token(&self) -> bool {
+        [&self.play, &self.play_http].into_iter().flatten().any(|play| play == "token")
+    }
 }
 
 #[derive(Deserialize)]

@@ -291,3 +291,50 @@ pub struct Revocations {
     /// Each of them, the first one first.
     pub revocations: Vec<Revocation>,
 }
+
+/// `POST /v1/links`
+#[derive(Debug, Serialize)]
+pub struct LinkRequest<'a> {
+    /// nginx-rtmp application.
+    pub app: &'a str,
+    /// Public name.
+    pub stream: &'a str,
+    /// Seconds.
+    pub ttl_s: u64,
+    /// Network it is accepted from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Network>,
+    /// What viewers call the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<&'a str>,
+    /// Where the page is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_url: Option<String>,
+    /// Where the playlist is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hls_url: Option<String>,
+    /// Where the manifest is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dash_url: Option<String>,
+    /// Where RTMP is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtmp_url: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Debug, Deserialize)]
+pub struct Links {
+    /// The name by which the token in the links is revoked.
+    pub jti: TokenId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The page.
+    pub watch: String,
+    /// The HLS playlist.
+    pub hls: String,
+    /// The DASH manifest.
+    #[serde(default)]
+    pub dash: Option<String>,
+    /// RTMP.
+    pub rtmp: String,
+}

@@ -38,9 +38,9 @@ fn applications_are_listed_with_what_they_ask_for() {
     assert_eq!(
         listed,
         json!({"applications": [
-            {"name": "free", "publish": "off", "push": false},
-            {"name": "live", "publish": "key", "push": false},
-            {"name": "open", "publish": "open", "push": true},
+            {"name": "free", "publish": "off", "push": false, "play": "off", "play_http": "off"},
+            {"name": "live", "publish": "key", "push": false, "play": "off", "play_http": "off"},
+            {"name": "open", "publish": "open", "push": true, "play": "off", "play_http": "off"},
         ]})
     );
     let refused = api.delete("/v1/streams/livve/show").expect(404);

@@ -1,0 +1,282 @@
+//! Links for people: where a stream is watched, with a token in each address.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::api::ApiError;
+use crate::fields::Fields;
+use crate::network::Network;
+use crate::stream_name::{AppName, StreamName};
+use crate::time::Timestamp;
+use crate::token::{Action, Claims, MAX_TTL_S, Subject};
+
+/// For how long a link is valid when nobody says, in seconds: 3 hours.
+pub const DEFAULT_TTL_S: u64 = 10_800;
+
+/// The longest address and the longest pattern, in bytes.
+const MAX_LEN: usize = 512;
+
+/// The port of `rtmp://` addresses without one.
+const RTMP_PORT: u16 = 1935;
+
+/// What viewers call a server: `https://live.example.org`, with a path where everything is below one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base(String);
+
+/// The text is no address of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write it as https://live.example.org or https://example.org/tv")]
+pub struct BaseError;
+
+/// An address with `{url}`, `{host}`, `{app}` and `{stream}` in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+/// The text is no pattern of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write it as {{url}}/hls/{{stream}}.m3u8 or rtmp://{{host}}/{{app}}/{{stream}}: no spaces, and only {{url}}, {{host}}, {{app}} and {{stream}} \
+     in braces"
+)]
+pub struct PatternError;
+
+/// The addresses of a stream that differ from what fits `nginx-conf/single-node`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patterns {
+    /// Of the page.
+    pub watch: Option<Pattern>,
+    /// Of the HLS playlist.
+    pub hls: Option<Pattern>,
+    /// Of the DASH manifest.
+    pub dash: Option<Pattern>,
+    /// Of RTMP.
+    pub rtmp: Option<Pattern>,
+}
+
+/// The body of `POST /v1/links`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRequest {
+    /// The application.
+    pub app: AppName,
+    /// The stream.
+    pub stream: StreamName,
+    /// For how long, in seconds.
+    pub ttl_s: u64,
+    /// Only from here.
+    pub ip: Option<Network>,
+    /// What viewers call the server.
+    pub url: Option<Base>,
+    /// Addresses other than usual.
+    pub patterns: Patterns,
+}
+
+/// What nginx knows of a stream's application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// It writes DASH.
+    pub dash: bool,
+    /// It listens here, where that is known.
+    pub rtmp_port: Option<u16>,
+}
+
+/// The addresses of a stream, each with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Links {
+    /// The page.
+    pub watch: String,
+    /// The HLS playlist.
+    pub hls: String,
+    /// The DASH manifest, where the application writes one or the request names it.
+    pub dash: Option<String>,
+    /// RTMP.
+    pub rtmp: String,
+}
+
+impl LinkRequest {
+    /// Reads a body; a 400 names the field.
+    pub fn from_json(body: &[u8]) -> Result<LinkRequest, ApiError> {
+        let mut fields = Fields::parse(body)?;
+        let (app, stream) = (fields.parsed("app")?, fields.parsed("stream")?);
+        let ttl_s = fields.optional_u64("ttl_s")?.unwrap_or(DEFAULT_TTL_S);
+        let (ip, url) = (fields.optional_parsed("ip")?, fields.optional_parsed("url")?);
+        let patterns = Patterns {
+            watch: fields.optional_parsed("watch_url")?,
+            hls: fields.optional_parsed("hls_url")?,
+            dash: fields.optional_parsed("dash_url")?,
+            rtmp: fields.optional_parsed("rtmp_url")?,
+        };
+        fields.finish()?;
+        if !(1..=MAX_TTL_S).contains(&ttl_s) {
+            return Err(ApiError::bad_field("ttl_s", format_args!("expected 1 to {MAX_TTL_S}")));
+        }
+        Ok(LinkRequest { app, stream, ttl_s, ip, url, patterns })
+    }
+
+    /// The claims of the token in the links. `exp` is a whole second.
+    #[must_use]
+    pub fn claims(&self, now: Timestamp) -> Claims {
+        Claims {
+            sub: Subject { app: self.app.clone(), stream: Some(self.stream.clone()) },
+            act: Action::Play,
+            exp: Timestamp::default().plus_seconds(now.as_seconds()).plus_seconds(self.ttl_s),
+            nbf: None,
+            iat: None,
+            jti: None,
+            ip: self.ip,
+            yields: false,
+        }
+    }
+
+    /// The links, at a server of this name unless the request names one.
+    #[must_use]
+    pub fn links(&self, asked_at: &Base, offer: Offer, token: &str) -> Links {
+        let base = self.url.as_ref().unwrap_or(asked_at);
+        let rtmp = match offer.rtmp_port {
+            None | Some(RTMP_PORT) => "rtmp://{host}/{app}/{stream}".to_owned(),
+            Some(port) => format!("rtmp://{{host}}:{port}/{{app}}/{{stream}}"),
+        };
+        let with = |pattern: Option<&Pattern>, usual: &str| {
+            let pattern = pattern.map_or(usual, |pattern| &pattern.0);
+            let address = pattern
+                .replace("{url}", &base.0)
+                .replace("{host}", base.host())
+                .replace("{app}", self.app.as_str())
+                .replace("{stream}", self.stream.as_str());
+            let sign = if address.contains('?') { '&' } else { '?' };
+            format!("{address}{sign}token={token}")
+        };
+        let Patterns { watch, hls, dash, rtmp: own_rtmp } = &self.patterns;
+        let has_dash = offer.dash || dash.is_some();
+        Links {
+            watch: with(watch.as_ref(), "{url}/?stream={stream}"),
+            hls: with(hls.as_ref(), "{url}/hls/{stream}.m3u8"),
+            dash: has_dash.then(|| with(dash.as_ref(), "{url}/dash/{stream}.mpd")),
+            rtmp: with(own_rtmp.as_ref(), &rtmp),
+        }
+    }
+}
+
+impl Base {
+    /// The server under the name that a client has for it; `None` where that is no host.
+    #[must_use]
+    pub fn of_host(host: &str) -> Option<Base> {
+        format!("http://{host}").parse().ok().filter(|base: &Base| base.0.matches('/').count() == 2)
+    }
+
+    /// The host, without a port.
+    fn host(&self) -> &str {
+        let authority = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = authority.split('/').next().unwrap_or_default();
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        }
+    }
+
+    /// The address as text, without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Base {
+    type Err = BaseError;
+
+    fn from_str(text: &str) -> Result<Base, BaseError> {
+        let text = text.trim_end_matches('/');
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(BaseError)?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~/%".contains(&byte);
+        let good = text.len() <= MAX_LEN
+            && !host.is_empty()
+            && host.bytes().all(is_host)
+            && path.bytes().all(is_path);
+        if good { Ok(Base(text.to_owned())) } else { Err(BaseError) }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Pattern, PatternError> {
+        let begins = ["{url}", "http://", "https://", "rtmp://", "rtmps://"];
+        let mut plain = text.to_owned();
+        for word in ["{url}", "{host}", "{app}", "{stream}"] {
+            plain = plain.replace(word, "");
+        }
+        let good = text.len() <= MAX_LEN
+            && begins.iter().any(|begin| text.starts_with(begin))
+            && plain.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}#\"'<>\\".contains(&byte));
+        if good { Ok(Pattern(text.to_owned())) } else { Err(PatternError) }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(body: &str, host: &str, offer: Offer) -> Links {
+        let request = LinkRequest::from_json(body.as_bytes()).unwrap();
+        request.links(&Base::of_host(host).unwrap(), offer, "T")
+    }
+
+    const PLAIN: Offer = Offer { dash: false, rtmp_port: None };
+
+    #[test]
+    fn the_usual_addresses_fit_the_sample() {
+        let plain = links(r#"{"app":"live","stream":"show"}"#, "127.0.0.1:8080", PLAIN);
+        assert_eq!(
+            plain,
+            Links {
+                watch: "http://127.0.0.1:8080/?stream=show&token=T".into(),
+                hls: "http://127.0.0.1:8080/hls/show.m3u8?token=T".into(),
+                dash: None,
+                rtmp: "rtmp://127.0.0.1/live/show?token=T".into(),
+            }
+        );
+        let offer = Offer { dash: true, rtmp_port: Some(1936) };
+        let public =
+            links(r#"{"app":"a/b","stream":"s","url":"https://[2001:db8::1]:8443/tv/"}"#, "x", offer);
+        assert_eq!(public.dash.unwrap(), "https://[2001:db8::1]:8443/tv/dash/s.mpd?token=T");
+        assert_eq!(public.rtmp, "rtmp://[2001:db8::1]:1936/a/b/s?token=T");
+    }
+
+    #[test]
+    fn patterns_give_other_addresses() {
+        let body = r#"{"app":"live","stream":"show","url":"https://live.example.org","watch_url":"{url}/watch/{app}/{stream}",
+            "hls_url":"https://cdn.example.org/ladder/{app}/{stream}/master.m3u8?v=1","dash_url":"{url}/x.mpd","rtmp_url":"rtmps://{host}/{app}/{stream}"}"#;
+        let found = links(body, "x", PLAIN);
+        assert_eq!(found.watch, "https://live.example.org/watch/live/show?token=T");
+        assert_eq!(found.hls, "https://cdn.example.org/ladder/live/show/master.m3u8?v=1&token=T");
+        assert_eq!(found.dash.unwrap(), "https://live.example.org/x.mpd?token=T");
+        assert_eq!(found.rtmp, "rtmps://live.example.org/live/show?token=T");
+    }
+
+    #[test]
+    fn a_body_that_is_wrong_names_its_field() {
+        for (body, field) in [
+            (r#"{"app":"live"}"#, "stream"),
+            (r#"{"app":"live","stream":"*"}"#, "stream"),
+            (r#"{"app":"live","stream":"a","ttl_s":0}"#, "ttl_s"),
+            (r#"{"app":"live","stream":"a","url":"live.example.org"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a b"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a/?x"}"#, "url"),
+            (r#"{"app":"live","stream":"a","hls_url":"/hls/{stream}.m3u8"}"#, "hls_url"),
+            (r#"{"app":"live","stream":"a","hls_url":"{url}/{name}"}"#, "hls_url"),
+            (r#"{"app":"live","stream":"a","rtmp_url":"javascript:x"}"#, "rtmp_url"),
+        ] {
+            let message = LinkRequest::from_json(body.as_bytes()).unwrap_err().message;
+            assert!(message.starts_with(&format!("field \"{field}\": ")), "{body}: {message}");
+        }
+        assert_eq!(Base::of_host("evil/x"), None);
+        assert_eq!(LinkRequest::from_json(br#"{"app":"live","stream":"a"}"#).unwrap().ttl_s, DEFAULT_TTL_S);
+    }
+}

@@ -1,0 +1,92 @@
+//! `weir link`
+
+use std::io::{IsTerminal, stdout};
+use std::path::Path;
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use weir_model::link::{Base, Pattern, Patterns};
+
+use super::applications::{self, Made};
+use super::{Error, Output};
+use crate::cli::LinkArgs;
+use crate::config;
+use crate::nginx::{LinkRequest, Links, Nginx};
+
+pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error> {
+    if args.ttl.seconds() == 0 {
+        return Err(Error::Usage("--ttl 0s: a link must be valid for a second at least".into()));
+    }
+    let (configured, patterns) = addresses(args.config.as_deref())?;
+    let url = args.url.as_ref().or(configured.as_ref());
+    let text = |pattern: &Option<Pattern>| pattern.as_ref().map(ToString::to_string);
+    let request = LinkRequest {
+        app: args.app.as_str(),
+        stream: args.stream.as_str(),
+        ttl_s: args.ttl.seconds(),
+        ip: args.ip,
+        url: url.map(Base::as_str),
+        watch_url: text(&patterns.watch),
+        hls_url: text(&patterns.hls),
+        dash_url: text(&patterns.dash),
+        rtmp_url: text(&patterns.rtmp),
+    };
+    let answer = nginx.make_links(&request).await?;
+    let mut stderr = applications::warning(nginx, args.app.as_str(), Made::PlayToken, args.json.json).await;
+    if args.json.json {
+        return Ok(Output { stderr, ..Output::json(&answer.text) });
+    }
+    if url.is_none() {
+        stderr.push_str(
+            "The links lead to the API's host; --url https://live.example.org, or url of [web] in weir.toml, selects another.\n",
+        );
+    }
+    let code = if stdout().is_terminal() { code(&answer.value.watch) } else { String::new() };
+    Ok(Output { stdout: lines(&answer.value) + &code, stderr, if_unread: None })
+}
+
+/// What weir.toml says; a file that was not asked for may be missing, or be for others.
+fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
+    let config = match file {
+        Some(file) => config::load(file).map_err(|error| Error::Usage(error.to_string()))?,
+        None => match config::load(Path::new(config::DEFAULT_PATH)) {
+            Ok(config) => config,
+            Err(_) => return Ok((None, Patterns::default())),
+        },
+    };
+    let url = config.web.url.as_deref().and_then(|url| url.parse().ok());
+    Ok((url, config.nginx.addresses))
+}
+
+fn lines(links: &Links) -> String {
+    let Links { jti, expires_at, watch, hls, dash, rtmp } = links;
+    let dash = dash.as_ref().map(|dash| format!("DASH:    {dash}\n")).unwrap_or_default();
+    format!(
+        "Watch:   {watch}\nHLS:     {hls}\n{dash}RTMP:    {rtmp}\nExpires: {expires_at}\n\
+         Revoke:  weir token revoke --jti {jti} --expires {expires_at}\n"
+    )
+}
+
+/// A QR code of a link, for a dark or a light terminal; nothing for a link that is too long for one.
+fn code(link: &str) -> String {
+    QrCode::new(link.as_bytes()).map_or_else(
+        |_| String::new(),
+        |code| {
+            let drawn =
+                code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+            format!("\n{drawn}\n")
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_of_a_long_token_still_fits_a_code() {
+        let drawn = code(&format!("https://live.example.org/?stream=show&token={}", "x".repeat(600)));
+        assert!(drawn.lines().count() > 20 && drawn.contains('\u{2588}'));
+        assert_eq!(code(&"x".repeat(9000)), "");
+    }
+}

@@ -1,0 +1,124 @@
+//! `weir link` and `POST /v1/links`: what they print opens the stream, until it is revoked with the line that they print.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use weir_tests::harness::{Nginx, Player, Publisher, products};
+
+use super::{SECRET, config, get, start};
+
+fn served() -> Nginx {
+    start(
+        config()
+            .app("live", "weir_publish open; weir_play token; dash on; dash_path @DIR@/dash;")
+            .app("free", "weir_publish open;")
+            .http(
+                "root @DIR@/www; location /hls/ { weir_play token app=live; }
+                 location /dash/ { weir_play token app=live; }",
+            ),
+    )
+}
+
+fn weir(nginx: &Nginx, arguments: &[&str]) -> Output {
+    let mut command = Command::new(products::weir());
+    command.args(arguments).args(["--api", &nginx.url("/api")]).env_remove("WEIR_API").output().unwrap()
+}
+
+fn path_of<'l>(nginx: &Nginx, link: &'l str) -> &'l str {
+    link.strip_prefix(&nginx.url("")).unwrap_or_else(|| panic!("{link}"))
+}
+
+#[test]
+fn each_link_opens_the_stream_until_it_is_revoked() {
+    let nginx = served();
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let out = weir(&nginx, &["link", "live", "show", "--ttl", "2h"]);
+    assert!(out.status.success(), "{out:?}");
+    let text = String::from_utf8(out.stdout).unwrap();
+    let line = |name: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        found.unwrap_or_else(|| panic!("{name}: {text}")).trim().to_owned()
+    };
+    let (hls, dash, rtmp) = (line("HLS:"), line("DASH:"), line("RTMP:"));
+    let token = hls.split_once("token=").unwrap().1.to_owned();
+    assert_eq!(line("Watch:"), nginx.url(&format!("/?stream=show&token={token}")));
+    assert_eq!(get(&nginx, path_of(&nginx, &hls)).status, 200);
+    assert_eq!(get(&nginx, path_of(&nginx, &dash)).status, 200);
+    let (server, name) = rtmp.strip_prefix("rtmp://").unwrap().split_once('/').unwrap();
+    assert_eq!(server, format!("127.0.0.1:{}", nginx.rtmp()));
+    let player = Player::start(nginx.rtmp(), name);
+    player.wait_video(3);
+    // What it says revokes it.
+    let revoke = line("Revoke:");
+    let words: Vec<&str> = revoke.split(' ').collect();
+    assert_eq!(words[0], "weir");
+    let out = weir(&nginx, &words[1..]);
+    assert!(out.status.success(), "{out:?}");
+    assert_eq!(get(&nginx, path_of(&nginx, &hls)).status, 403);
+    player.wait_closed(1.0);
+}
+
+#[test]
+fn addresses_are_those_of_the_configuration_or_the_option() {
+    let nginx = served();
+    let file = nginx.path("weir.toml");
+    std::fs::write(
+        &file,
+        "[web]\nurl = \"https://live.example.org\"\n[nginx]\nwatch_url = \"{url}/watch/{app}/{stream}\"\n\
+         hls_url = \"{url}/ladder/{app}/{stream}/master.m3u8\"\nrtmp_url = \"rtmp://{host}/{app}/{stream}\"\n",
+    )
+    .unwrap();
+    let json = |more: &[&str]| -> Value {
+        let words = [&["link", "live", "show", "--json", "--config", file.to_str().unwrap()], more].concat();
+        serde_json::from_slice(&weir(&nginx, &words).stdout).unwrap()
+    };
+    let links = json(&[]);
+    let token = links["token"].as_str().unwrap();
+    assert_eq!(links["watch"], format!("https://live.example.org/watch/live/show?token={token}"));
+    assert_eq!(links["hls"], format!("https://live.example.org/ladder/live/show/master.m3u8?token={token}"));
+    assert_eq!(links["dash"], format!("https://live.example.org/dash/show.mpd?token={token}"));
+    assert_eq!(links["rtmp"], format!("rtmp://live.example.org/live/show?token={token}"));
+    let claims = weir_model::token::Signer::new(SECRET).unwrap().verify(token).unwrap();
+    assert_eq!((claims.sub.to_string(), claims.act.to_string()), ("live/show".into(), "play".into()));
+    assert_eq!(links["expires_at"], claims.exp.to_string());
+    assert_eq!(links["jti"], claims.jti.unwrap().as_str());
+    let other = json(&["--url", "http://192.0.2.1:8080/tv"]);
+    assert!(other["watch"].as_str().unwrap().starts_with("http://192.0.2.1:8080/tv/watch/live/show?token="));
+    // A file that is asked for must be there; a pattern must be one.
+    assert_eq!(weir(&nginx, &["link", "live", "show", "--config", "/nonexistent"]).status.code(), Some(2));
+    std::fs::write(&file, "[nginx]\nhls_url = \"/hls\"\n").unwrap();
+    let out = weir(&nginx, &["link", "live", "show", "--config", file.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("weir.toml:2: hls_url"), "{out:?}");
+}
+
+#[test]
+fn a_terminal_gets_a_code_and_an_open_application_a_warning() {
+    let nginx = served();
+    let command = format!("{} link live show --api {}", products::weir().display(), nginx.url("/api"));
+    let out = Command::new("script").args(["-qec", &command, "/dev/null"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&out.stdout).contains('\u{2588}'), "{out:?}");
+    let out = weir(&nginx, &["link", "free", "show"]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("has no \"weir_play token;\""), "{out:?}");
+    assert!(!String::from_utf8_lossy(&out.stdout).contains('\u{2588}'));
+}
+
+#[test]
+fn a_token_is_for_what_is_protected() {
+    let nginx = served();
+    let act = |words: &[&str]| {
+        let out = weir(&nginx, words);
+        let token = String::from_utf8(out.stdout).unwrap();
+        let claims = weir_model::token::Signer::new(SECRET).unwrap().verify(token.trim_end());
+        claims.map(|claims| claims.act.to_string()).map_err(|_| out.status.code())
+    };
+    assert_eq!(act(&["token", "mint", "live", "show"]), Ok("play".into()));
+    assert_eq!(act(&["token", "mint", "live", "show", "--action", "publish"]), Ok("publish".into()));
+    assert_eq!(act(&["token", "mint", "free", "show"]), Err(Some(2)));
+    let listed = nginx.api().get("/v1/applications").expect(200);
+    let play = |name: &str| {
+        let all = listed["applications"].as_array().unwrap();
+        let found = all.iter().find(|app| app["name"] == name).unwrap();
+        json!([found["play"], found["play_http"]])
+    };
+    assert_eq!((play("live"), play("free")), (json!(["token", "token"]), json!(["off", "off"])));
+}
