@@ -182,6 +182,16 @@ impl Target {
         Target { id: TargetId(id), server: Some(server), ..self }
     }
 
+    /// Whether both push a stream to the same URL, which takes it once.
+    pub fn repeats(&self, other: &Target) -> bool {
+        let both = |one: &StreamPattern, other: &StreamPattern| {
+            *one == StreamPattern::Any || other.matches(one.as_str())
+        };
+        let servers = self.server.is_none() || other.server.is_none() || self.server == other.server;
+        let streams = both(&self.stream, &other.stream) || both(&other.stream, &self.stream);
+        self.app == other.app && servers && streams && self.url == other.url
+    }
+
     /// Whether it is for this stream, enabled or not.
     pub fn matches(&self, server: &Server, app: &str, stream: &str) -> bool {
         self.app.as_str() == app && self.stream.matches(stream) && server.is_within(self.server.as_ref())

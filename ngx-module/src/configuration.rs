@@ -61,7 +61,7 @@ fn learn_server(settings: &mut Settings<'_, Weir>, server: &Server, timeout_ms: 
     settings.own.server = server.clone();
     // An explicit value of the admin wins over a default of Weir.
     settings.own.allowed = Allowed {
-        idle_publisher_ms: Some(settings.idle_publisher_ms).filter(|idle| *idle > 0),
+        idle_publisher_ms: settings.idle_publisher_ms,
         silence_ms: (timeout_ms != USUAL_TIMEOUT_MS).then_some(timeout_ms),
     };
 }

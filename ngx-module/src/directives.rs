@@ -334,10 +334,18 @@ fn push_to(cx: &mut Cx<'_, Application>) -> Result<(), String> {
     stream.check(&url).map_err(|error| error.to_string())?;
     let (target, block) = (Target::of_configuration(app, stream, url), cx.server_block());
     let targets = &mut cx.main().file_targets;
-    if targets.iter().any(|(of, known)| *of == block && known.id == target.id) {
+    let in_block = || targets.iter().filter(|(of, _)| *of == block).map(|(_, known)| known);
+    if in_block().any(|known| known.id == target.id) {
         return Err(TWICE.to_owned());
     }
+    let repeated = in_block().find(|known| known.repeats(&target)).map(|known| known.stream.clone());
     targets.push((block, target));
+    if let Some(stream) = repeated {
+        // Accepted, as it was in the first version; the other end refuses one of the two.
+        cx.warn(&format!(
+            "\"weir_push_to\": another one for \"{stream}\" pushes the same stream to the same URL"
+        ));
+    }
     Ok(())
 }
 

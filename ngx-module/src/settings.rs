@@ -43,7 +43,7 @@ pub struct MainSettings {
 /// What an admin allows to clients with nginx-rtmp's own directives. A default of Weir never takes it back.
 #[derive(Default, Clone, Copy)]
 pub struct Allowed {
-    /// `drop_idle_publisher`, in milliseconds.
+    /// `drop_idle_publisher`, in milliseconds; 0 is for ever.
     pub idle_publisher_ms: Option<u64>,
     /// `timeout`, in milliseconds.
     pub silence_ms: Option<u64>,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, ptr};
 use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
 
 use super::{
-    address, collections, conf, disk,
+    address, collections, conf, disk, explicit,
     module::{Module, Types},
     neighbours::{self, AccessRule, Exec},
     rtmp_sys::{
@@ -51,8 +51,8 @@ pub struct Block<'c, M: Types> {
 pub struct Settings<'c, M: Types> {
     /// The module's own.
     pub own: &'c mut M::App,
-    /// `drop_idle_publisher`, in milliseconds; 0 without it.
-    pub idle_publisher_ms: u64,
+    /// `drop_idle_publisher`, in milliseconds, 0 for `off`; `None` without it.
+    pub idle_publisher_ms: Option<u64>,
 }
 
 /// An application of a block.
@@ -122,13 +122,17 @@ unsafe fn application<'c, M: Module>(rtmp: &Rtmp, app: &'c ngx_rtmp_core_app_con
 ///
 /// `table` is null or a table of application settings of a configuration that is being read.
 unsafe fn settings<'c, M: Module>(rtmp: &Rtmp, table: *mut *mut std::ffi::c_void) -> Option<Settings<'c, M>> {
-    // SAFETY: by contract; each entry is the settings of a module, ours an `M::App` (`export::rtmp_context`). Without
-    // the directive the live module's is 0 (ngx_rtmp_live_merge_app_conf).
+    // SAFETY: by contract; each entry is the settings of a module, ours an `M::App` (`export::rtmp_context`), to which nobody else
+    // refers until the configuration has been read.
     unsafe {
         table.as_ref()?;
         let own = (*table.add((*M::rtmp_module()).ctx_index)).cast::<M::App>().as_mut()?;
-        let live: Option<&ngx_rtmp_live_app_conf_t> = conf::entry(table, rtmp.ngx_rtmp_live_module);
-        Some(Settings { own, idle_publisher_ms: live.map_or(0, |live| live.idle_timeout as u64) })
+        let live = *table.add((*rtmp.ngx_rtmp_live_module).ctx_index);
+        let live = live.cast::<ngx_rtmp_live_app_conf_t>().as_mut();
+        Some(Settings {
+            own,
+            idle_publisher_ms: live.and_then(|live| explicit::take(&mut live.idle_timeout)),
+        })
     }
 }
 

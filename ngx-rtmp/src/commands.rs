@@ -1,8 +1,8 @@
 //! The directives of other modules: where in their settings each writes to.
 
-use nginx_sys::{ngx_command_t, ngx_module_t};
+use std::slice;
 
-use super::conf;
+use nginx_sys::{ngx_command_t, ngx_module_t};
 
 /// The offset that a module's directive writes to.
 ///
@@ -10,12 +10,22 @@ use super::conf;
 ///
 /// `module` is loaded.
 pub(super) unsafe fn offset(module: *const ngx_module_t, name: &str) -> Option<usize> {
-    // SAFETY: by contract; the table ends with an empty name.
+    // SAFETY: by contract.
+    unsafe { find(module, name).map(|command| (*command).offset) }
+}
+
+/// A directive of a module.
+///
+/// # Safety
+///
+/// `module` is loaded.
+pub(super) unsafe fn find(module: *const ngx_module_t, name: &str) -> Option<*mut ngx_command_t> {
+    // SAFETY: by contract; the table ends with an empty name (ngx_null_command).
     unsafe {
-        let mut command: *const ngx_command_t = (*module).commands;
+        let mut command: *mut ngx_command_t = (*module).commands;
         while (*command).name.len > 0 {
-            if conf::text(&(*command).name) == Some(name) {
-                return Some((*command).offset);
+            if slice::from_raw_parts((*command).name.data, (*command).name.len) == name.as_bytes() {
+                return Some(command);
             }
             command = command.add(1);
         }

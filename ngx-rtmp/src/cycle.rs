@@ -19,7 +19,7 @@ use ngx::core::NGX_CONF_ERROR;
 use super::{
     callback,
     conf::{self, MainSlot},
-    disk, interworker, log,
+    disk, explicit, interworker, log,
     module::{Module, Types},
     resolver,
     rtmp_sys::{self, Rtmp},
@@ -43,6 +43,10 @@ pub(crate) extern "C" fn create<M: Module>(cycle: *mut ngx_cycle_t) -> *mut std:
         let slot = conf::create::<MainSlot<M::Main>>(pool);
         let before = rtmp_sys::refresh();
         let globals = rtmp_sys::rtmp().map(|rtmp| rtmp_sys::Globals::read(&rtmp));
+        if let Some(rtmp) = rtmp_sys::rtmp() {
+            // SAFETY: they are loaded; what is replaced is put back in `check` or `end`, one of which is called.
+            unsafe { explicit::begin(&rtmp) };
+        }
         // SAFETY: as above; the cleanup's data lives in the same pool, until after its handler ran (ngx_destroy_pool).
         unsafe {
             let cleanup = ngx_pool_cleanup_add(pool, size_of::<Attempt>());
@@ -67,11 +71,19 @@ unsafe extern "C" fn end(attempt: *mut std::ffi::c_void) {
         if attempt.succeeded {
             return;
         }
+        end_reading();
         if let (Some(rtmp), Some(globals)) = (rtmp_sys::rtmp(), &attempt.globals) {
             globals.write(&rtmp);
         }
         rtmp_sys::restore(attempt.before);
     });
+}
+
+fn end_reading() {
+    if let Some(rtmp) = rtmp_sys::rtmp() {
+        // SAFETY: they are loaded, as this library is.
+        unsafe { explicit::end(&rtmp) };
+    }
 }
 
 /// A configuration that was read completely.
@@ -129,6 +141,7 @@ pub(crate) extern "C" fn check<M: Module>(
     slot: *mut std::ffi::c_void,
 ) -> *mut c_char {
     callback::guard("check of the configuration", NGX_CONF_ERROR.cast(), || {
+        end_reading();
         // SAFETY: the settings of `create`, which nobody else refers to.
         let slot = unsafe { &mut *slot.cast::<MainSlot<M::Main>>() };
         let mut cx = Checked { cycle, slot };

@@ -19,7 +19,7 @@
 //! | [`incoming`] | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
 //! | `client_log` | what nginx-rtmp logs of a client |
-//! | `commands` | where the directives of other modules write to |
+//! | `commands`, `explicit` | where the directives of other modules write to, and what they do not tell apart |
 //! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
 //! | [`disk`] | what nginx-rtmp writes, and how it stops |
 //! | [`push`], `tls`, [`resolver`] | connections to push targets |
@@ -77,6 +77,7 @@
 //! session
 //! timer resolver
 //! interworker disk zone neighbours variables
+//! explicit
 //! netcall commands gate
 //! conf
 //! module
@@ -99,6 +100,7 @@ pub mod conf;
 pub mod cycle;
 pub mod disk;
 pub mod event_stream;
+mod explicit;
 pub mod export;
 pub mod files;
 pub mod gate;

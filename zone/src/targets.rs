@@ -65,6 +65,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.write_target(target, self.next_session(), Some(pid), self.reserve())
     }
 
+    /// The target, pending ones too, that pushes to the same URL what this one would push there.
+    #[must_use]
+    pub fn repeated_target(&self, target: &Target) -> Option<TargetId> {
+        let all = self.records(BlockKind::Target).filter_map(|(_, block)| self.read_target(block));
+        all.filter(|other| other.id != target.id).find(|other| target.repeats(other)).map(|other| other.id)
+    }
+
     /// A pending target is pushed to from now on.
     pub fn confirm_target(&self, id: TargetId) {
         if let Some((_, block)) = self.find_target(id, true) {

@@ -27,7 +27,7 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let known = call.runtime.check_server(new.server.as_ref(), &new.app);
     known.map_err(|error| ApiError::bad_field("server", error))?;
     let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
-    call.runtime.zone().lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
+    pend(call, &target, true)?;
     let made = target.clone();
     Ok(state::persist(&call.runtime, Change::AddTarget(target), move |outcome| {
         changed(201, &view(&made), outcome)
@@ -42,7 +42,7 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
     patch.apply(&mut target);
     if target.url != before.url || target.note != before.note {
         // Its room is kept until the change is in force.
-        call.runtime.zone().lock(process::pid()).pend_target(&target, process::pid()).map_err(full)?;
+        pend(call, &target, target.url != before.url)?;
     }
     let change = Change::ChangeTarget { id: target.id, patch };
     Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view(&target), outcome)))
@@ -53,6 +53,20 @@ pub(super) fn remove(call: &Call<'_>, id: &str) -> Answer {
     Ok(state::persist(&call.runtime, Change::RemoveTarget(id), move |outcome| {
         changed(200, &json!({ "id": id }), outcome)
     }))
+}
+
+/// Puts a target into the zone, where nothing is pushed to it yet. `is_new` says that nothing has been pushed to its URL before.
+fn pend(call: &Call<'_>, target: &Target, is_new: bool) -> Result<(), ApiError> {
+    let of_configuration = call.runtime.file_targets.iter().find(|other| target.repeats(other));
+    let zone = call.runtime.zone().lock(process::pid());
+    let repeated = of_configuration.map(|other| other.id).or_else(|| zone.repeated_target(target));
+    if let Some(id) = repeated.filter(|_| is_new) {
+        return Err(ApiError::conflict(format!(
+            "target \"{id}\" already pushes \"{}/{}\" to this URL: change or remove it, or use another URL",
+            target.app, target.stream
+        )));
+    }
+    zone.pend_target(target, process::pid()).map_err(full)
 }
 
 /// A target that the API may change.

@@ -95,16 +95,44 @@ fn what_the_admin_allows_is_no_longer_than_that() {
     );
 }
 
+/// Publishes one frame there, and nothing more.
+fn idles_in(nginx: &Nginx, app: &str) -> Stranger {
+    let stranger = Stranger::connects_to(nginx, app).publishes(b"show");
+    stranger.says(6, &media(MessageKind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
+}
+
+/// nginx-rtmp keeps the same value for both.
+#[test]
+fn off_is_no_limit_and_nothing_is_the_default() {
+    let nginx = server("").app("off", "drop_idle_publisher off;").start();
+    let mut patient = idles_in(&nginx, "off");
+    let mut usual = idles_in(&nginx, "live");
+    assert!(until_ok(20.0, || usual.is_closed()).is_some());
+    assert!(!patient.is_closed());
+    let inherited = server("drop_idle_publisher off;").app("short", "drop_idle_publisher 1s;").start();
+    let mut patient = idles_in(&inherited, "live");
+    idles_in(&inherited, "short").wait_sent_away();
+    assert!(!patient.is_closed());
+}
+
 #[test]
 fn what_the_admin_allows_wins_over_the_defaults() {
-    let allowed = server("timeout 120s;").app("patient", "drop_idle_publisher 120s;").start();
+    let allowed = server("timeout 120s; drop_idle_publisher 60s;")
+        .app("patient", "drop_idle_publisher 120s;")
+        .app("for-ever", "drop_idle_publisher off;")
+        .app("zero", "drop_idle_publisher 0;")
+        .start();
+    // A reload reads them again.
+    allowed.reload();
     let explicit =
         server("timeout 120s; drop_idle_publisher 120s; weir_session_timeout 1s; weir_idle_publisher 1s;")
             .start();
-    let acts: [fn(&Nginx) -> Stranger; 2] = [Stranger::connects, |nginx| {
-        let stranger = Stranger::connects_to(nginx, "patient").publishes(b"show");
-        stranger.says(6, &media(MessageKind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
-    }];
+    let acts: [fn(&Nginx) -> Stranger; 4] = [
+        Stranger::connects,
+        |nginx| idles_in(nginx, "patient"),
+        |nginx| idles_in(nginx, "for-ever"),
+        |nginx| idles_in(nginx, "zero"),
+    ];
     let mut patient: Vec<_> = acts.iter().map(|act| act(&allowed)).collect();
     // Where Weir's directive stands, it holds.
     Stranger::connects(&explicit).wait_sent_away();

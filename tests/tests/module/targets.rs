@@ -3,6 +3,8 @@
 
 mod kept;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
 use weir_tests::harness::api::Answer;
 use weir_tests::harness::nginx::Config;
@@ -14,8 +16,11 @@ use super::{keyed, time, wait_live};
 const KEY: &str = "sk_4711-secret";
 const PASSWORD: &str = "pw-secret";
 
+/// Each has a URL of its own, which differs in its last part.
 fn body(stream: &str) -> Value {
-    json!({"app": "live", "stream": stream, "url": format!("rtmp://me:{PASSWORD}@127.0.0.1:9/a/b/{KEY}?x=1")})
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let x = NEXT.fetch_add(1, Ordering::Relaxed);
+    json!({"app": "live", "stream": stream, "url": format!("rtmp://me:{PASSWORD}@127.0.0.1:9/a/b/{KEY}?x={x}")})
 }
 
 #[track_caller]
@@ -44,6 +49,38 @@ fn keeps_its_secrets(nginx: &Nginx) {
         found.retain(|path| !path.ends_with("state"));
         assert!(found.is_empty(), "{secret} is in {found:?}");
     }
+}
+
+#[test]
+fn a_stream_is_pushed_to_a_url_once() {
+    let nginx = keyed().app("other", "weir_push_to rtmp://127.0.0.1:9/x/conf name=show;").start();
+    let api = nginx.api();
+    let to = |stream: &str| json!({"app": "live", "stream": stream, "url": format!("rtmp://me:{PASSWORD}@127.0.0.1:9/a/b/{KEY}")});
+    let create = |stream: &str| id(&api.post("/v1/targets", &to(stream)).expect(201));
+    let first = create("show");
+    let refused = |body: &Value, id: &str| {
+        let message = api.post("/v1/targets", body).error(409, "conflict");
+        assert!(message.starts_with(&format!("target \"{id}\" already pushes ")), "{message}");
+        assert!(!message.contains(KEY) && !message.contains(PASSWORD), "{message}");
+    };
+    // `*` is every stream, this one too.
+    for stream in ["show", "*"] {
+        refused(&to(stream), &first);
+    }
+    let other = create("another");
+    let moved = json!({"url": "rtmp://127.0.0.1:9/a/b/moved"});
+    patch(&api, &first, &moved).expect(200);
+    // Its URL is free again, and the other one has a URL of its own.
+    let again = create("show");
+    let message = patch(&api, &again, &moved).error(409, "conflict");
+    assert!(message.starts_with(&format!("target \"{first}\" already pushes \"live/show\"")), "{message}");
+    patch(&api, &again, &json!({"url": to("show")["url"], "note": "same"})).expect(200);
+    patch(&api, &other, &moved).expect(200);
+    // A target of the configuration counts.
+    let all = list(&api);
+    let of_file = all.iter().find(|target| target["source"] == "file").unwrap();
+    let body = json!({"app": "other", "stream": "show", "url": "rtmp://127.0.0.1:9/x/conf"});
+    refused(&body, of_file["id"].as_str().unwrap());
 }
 
 #[test]
@@ -188,11 +225,14 @@ fn paths_methods_and_content_types() {
 fn a_full_zone_takes_no_more_and_switches_what_it_has() {
     let nginx = Config::weir().main("weir_zone 128k;").http("location /api { weir_api; }").start();
     let api = nginx.api();
-    let mut large = body("show");
-    large["note"] = json!("n".repeat(200));
+    let large = || {
+        let mut large = body("show");
+        large["note"] = json!("n".repeat(200));
+        large
+    };
     let mut made = Vec::new();
     let refused = until("the zone is full", 30.0, || {
-        let answer = api.post("/v1/targets", &large);
+        let answer = api.post("/v1/targets", &large());
         if answer.status == 201 {
             made.push(id(&answer.json));
             return None;
