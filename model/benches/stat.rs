@@ -44,7 +44,9 @@ fn stream(number: u16) -> StreamSnapshot {
         bitrate_video: 2_372_000,
         dropped: 3,
         avsync_ms: 0,
-        viewers: Viewers { rtmp: 2, hls: 40, dash: 1 },
+        viewers: Viewers { rtmp: 2, hls: 40, dash: 1, ..Viewers::default() },
+        viewers_peak: 50,
+        viewers_total: 500,
         players: vec![PlayerSnapshot { addr: "192.0.2.2".to_owned(), ..Default::default() }; 2],
         targets: Vec::new(),
     }

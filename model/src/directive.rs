@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 /// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
 /// both have is listed twice.
-pub const DIRECTIVES: [&str; 23] = [
+pub const DIRECTIVES: [&str; 25] = [
     "weir_zone",
     "weir_secret",
     "weir_resolver",
@@ -19,6 +19,7 @@ pub const DIRECTIVES: [&str; 23] = [
     "weir_idle_publisher",
     "weir_limit_unauthenticated",
     "weir_min_free",
+    "weir_max_viewers",
     "weir_push",
     "weir_push_to",
     "weir_push_allow",
@@ -28,6 +29,7 @@ pub const DIRECTIVES: [&str; 23] = [
     "weir_api_token",
     "weir_stat",
     "weir_play",
+    "weir_viewers",
 ];
 
 /// Returns whether these are the names, in the same order. The module compares its table when it is compiled.

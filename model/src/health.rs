@@ -20,6 +20,9 @@ pub enum Reason {
         /// How full.
         percent: usize,
     },
+    /// More people watch over HTTP than the zone can count.
+    #[error("more viewers than the zone can count: the counts are too low, use a larger \"weir_zone\"")]
+    ViewersSaturated,
     /// The last write of the state file failed.
     #[error("the state file cannot be written: no key or target can be added, changed or removed for good")]
     StateFile,
@@ -44,16 +47,18 @@ impl Reason {
     }
 
     /// Returns one reason of each kind, for the documentation's test.
-    pub fn one_of_each() -> [Reason; 5] {
+    pub fn one_of_each() -> [Reason; 6] {
         // A new kind does not compile until it has its place here and below.
         match Reason::StateFile {
             Reason::StuckWorker { .. }
             | Reason::ZoneFull { .. }
+            | Reason::ViewersSaturated
             | Reason::StateFile
             | Reason::DiskFull { .. }
             | Reason::DiskSilent { .. } => [
                 Reason::StuckWorker { pid: 27439, ms: 2410 },
                 Reason::ZoneFull { percent: 91 },
+                Reason::ViewersSaturated,
                 Reason::StateFile,
                 Reason::DiskFull { app: "live".into() },
                 Reason::DiskSilent { app: "live".into() },

@@ -7,7 +7,8 @@
 //! - Text: [`text`], [`arguments`] (`name?arguments`), [`masking`]
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
-//! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token), [`link`] (addresses for people)
+//! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token), [`link`] (addresses for people),
+//!   [`viewers`] (how many)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
 //! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (routes and errors), [`health`], [`origin`] (whose page asks),
@@ -27,7 +28,7 @@
 //! publish key playback link
 //! refusal
 //! token
-//! fields access
+//! fields access viewers
 //! client api rate throttle
 //! admission exec health masking media network origin secret server stream_name text time
 //! directive arguments escape
@@ -72,6 +73,7 @@ pub mod throttle;
 pub mod time;
 pub mod token;
 pub mod verdict;
+pub mod viewers;
 
 pub use api::ApiError;
 pub use client::ClientAddr;

@@ -143,6 +143,9 @@ pub enum Refusal {
     /// A token came, but no `weir_secret` is configured to check it.
     #[error("no weir_secret to check the token with")]
     NoSecret,
+    /// As many watch the application as `weir_max_viewers` allows.
+    #[error("too many viewers: weir_max_viewers is reached")]
+    Crowded,
     /// Whoever watches here needs a token.
     #[error("no token: this stream needs one")]
     NoToken,
@@ -202,6 +205,7 @@ impl Refusal {
                 Refusal::Address
                 | Refusal::NotAdmitted { .. }
                 | Refusal::Failed
+                | Refusal::Crowded
                 | Refusal::NoToken
                 | Refusal::NoSecret
                 | Refusal::TokenInvalid
@@ -250,6 +254,7 @@ impl Refusal {
             | Refusal::Address
             | Refusal::NotAdmitted { .. }
             | Refusal::Failed
+            | Refusal::Crowded
             | Refusal::NoToken
             | Refusal::NoSecret => "NetStream.Publish.Denied",
         }
@@ -282,6 +287,7 @@ impl Refusal {
             Refusal::TokenRevoked,
             Refusal::ZoneFull,
             Refusal::NoSecret,
+            Refusal::Crowded,
             Refusal::NoToken,
             Refusal::KeyInServer,
             Refusal::KeyAsName,
@@ -348,6 +354,7 @@ impl Refusal {
             Refusal::NotAdmitted { .. } => "not_admitted",
             Refusal::Renamed => "renamed",
             Refusal::Failed => "failed",
+            Refusal::Crowded => "max_viewers",
             Refusal::NoToken => "no_token",
         }
     }
@@ -360,7 +367,7 @@ impl Refusal {
     }
 
     /// The labels of all reasons, by their [`index`](Refusal::index).
-    pub const LABELS: [&'static str; 32] = [
+    pub const LABELS: [&'static str; 33] = [
         "unknown_key",
         "expired",
         "wrong_application",
@@ -391,6 +398,7 @@ impl Refusal {
         "not_admitted",
         "renamed",
         "failed",
+        "max_viewers",
         "no_token",
         "token_revoked",
     ];
@@ -549,6 +557,7 @@ mod tests {
             (Command::Play, Refusal::Address, "NetStream.Play.Failed"),
             (Command::Play, Refusal::TokenExpired, "NetStream.Play.Failed"),
             (Command::Play, Refusal::NoToken, "NetStream.Play.Failed"),
+            (Command::Play, Refusal::Crowded, "NetStream.Play.Failed"),
             (Command::Play, Refusal::KeyAsName, "NetStream.Play.StreamNotFound"),
             (Command::Connect, Refusal::KeyInServer, "NetConnection.Connect.Rejected"),
         ] {

@@ -6,7 +6,6 @@ use serde::{Serialize, Serializer};
 use crate::guard::Violation;
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
-use crate::refusal::Refusal;
 use crate::server::{Server, ServerBlock};
 use crate::target::TargetView;
 use crate::time::Timestamp;
@@ -28,8 +27,8 @@ pub struct Snapshot {
     pub accepted: u64,
     /// Connections that the guard refused or closed, by [`Violation::index`].
     pub guard: [u64; Violation::COUNT],
-    /// Publishes that were refused, by [`Refusal::index`].
-    pub refused: [u64; Refusal::LABELS.len()],
+    /// Publishes that were refused, by [`Refusal::index`](crate::refusal::Refusal::index).
+    pub refused: Vec<u64>,
     /// Received over RTMP.
     pub bytes_in: u64,
     /// Sent over RTMP.
@@ -125,6 +124,10 @@ pub struct StreamSnapshot {
     pub slate: bool,
     /// Who watches.
     pub viewers: Viewers,
+    /// The most who watched at one time since `since`.
+    pub viewers_peak: u64,
+    /// How many came to watch since `since`.
+    pub viewers_total: u64,
     /// RTMP players; the API has a route of its own for them.
     #[serde(skip)]
     pub players: Vec<PlayerSnapshot>,
@@ -165,13 +168,46 @@ pub struct Viewers {
     pub hls: u64,
     /// Distinct viewers over DASH.
     pub dash: u64,
+    /// Viewers of the daemon's Low-Latency HLS.
+    pub llhls: u64,
+    /// Viewers of the daemon's WebSocket.
+    pub ws: u64,
+    /// Viewers of the daemon's WebRTC.
+    pub webrtc: u64,
 }
 
 impl Viewers {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.rtmp.saturating_add(self.hls).saturating_add(self.dash)
+        self.by_kind().iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
+
+    /// Each count with its name.
+    pub fn by_kind(&self) -> [(&'static str, u64); 6] {
+        [
+            ("rtmp", self.rtmp),
+            ("hls", self.hls),
+            ("dash", self.dash),
+            ("llhls", self.llhls),
+            ("ws", self.ws),
+            ("webrtc", self.webrtc),
+        ]
+    }
+}
+
+/// The viewers of a stream, whether it is live here or not: an entry of `GET /v1/viewers`, and what the event `viewers` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AudienceSnapshot {
+    /// The application.
+    pub app: String,
+    /// The stream.
+    pub name: String,
+    /// Who watches.
+    pub viewers: Viewers,
+    /// The most who watched at one time since the stream began.
+    pub viewers_peak: u64,
+    /// How many came to watch since the stream began.
+    pub viewers_total: u64,
 }
 
 /// An RTMP player of a stream.
@@ -215,6 +251,13 @@ impl Snapshot {
     /// RTMP players of all streams.
     pub fn players(&self) -> u64 {
         self.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(stream.viewers.rtmp))
+    }
+}
+
+impl Snapshot {
+    /// Viewers of all streams.
+    pub fn viewers(&self) -> u64 {
+        self.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(stream.viewers.total()))
     }
 }
 
@@ -271,7 +314,9 @@ mod tests {
             bitrate_video: 6,
             dropped: 7,
             avsync_ms: 0,
-            viewers: Viewers { rtmp: 1, hls: 2, dash: 3 },
+            viewers: Viewers { rtmp: 1, hls: 2, dash: 3, llhls: 4, ws: 5, webrtc: 6 },
+            viewers_peak: 30,
+            viewers_total: 40,
             players: vec![PlayerSnapshot { id: "p1".into(), addr: "192.0.2.2".into(), ..Default::default() }],
             targets: vec![TargetView {
                 id: TargetId(1),
@@ -302,7 +347,8 @@ mod tests {
                 r#""publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":7},"#,
                 r#""video":{"codec":"H264","profile":"High","level":"4.1","width":1280,"height":720,"fps":30},"#,
                 r#""audio":null,"bytes_in":1,"bytes_out":2,"bitrate_in":3,"bitrate_out":4,"#,
-                r#""viewers":{"rtmp":1,"hls":2,"dash":3},"targets":[]}"#
+                r#""viewers":{"rtmp":1,"hls":2,"dash":3,"llhls":4,"ws":5,"webrtc":6},"#,
+                r#""viewers_peak":30,"viewers_total":40,"targets":[]}"#
             )
         );
     }
@@ -340,6 +386,6 @@ mod tests {
                 "bitrate_out": 0, "reconnects": 0, "last_error": null,
             }])
         );
-        assert_eq!((snapshot.players(), stream.viewers.total()), (1, 6));
+        assert_eq!((snapshot.players(), snapshot.viewers(), stream.viewers.total()), (1, 21, 21));
     }
 }

@@ -187,6 +187,8 @@ fn route(call: &Call<'_>) -> Answer {
         Route::DropPlayer => streams::drop_player(call, app, name, id),
         Route::Stream => streams::show(call, app, name),
         Route::DropStream => streams::drop_publisher(call, app, name),
+        Route::Viewers => streams::audiences(call),
+        Route::ReportViewers => streams::report_viewers(call),
         Route::Events => events::follow(call),
         Route::Keys => keys::list(call),
         Route::AddKey => keys::create(call),

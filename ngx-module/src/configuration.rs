@@ -82,6 +82,7 @@ fn facts_of(app: &Application<'_, Weir>) -> Option<ApplicationFacts> {
         push: settings.is_some_and(AppSettings::push),
         play: settings.is_some_and(AppSettings::play_needs_token),
         dash: app.folders.iter().any(|(kind, _)| *kind == "dash_path"),
+        max_viewers: settings.and_then(|settings| settings.max_viewers),
     })
 }
 

@@ -2,7 +2,10 @@
 
 use std::{ffi::CStr, rc::Rc};
 
-use ngx_rtmp::conf::{Application, Block, Context, Directive, Location, Main, Place};
+use ngx_rtmp::{
+    conf::{Application, Block, Context, Directive, Location, Main, Place},
+    value::Value,
+};
 use weir_model::{
     AppName, Digest, StreamName,
     duplicate::Duplicate,
@@ -16,7 +19,7 @@ use weir_model::{
 
 use crate::{
     process,
-    settings::PlayRule,
+    settings::{Counting, PlayRule, ViewersRule},
     state::file::{self, FileError},
     weir::Weir,
 };
@@ -95,6 +98,10 @@ directive!(
     WeirMinFree(Application) c"weir_min_free", Place::APPLICATION.one(), min_free
 );
 directive!(
+    /// `weir_max_viewers N;`
+    WeirMaxViewers(Application) c"weir_max_viewers", Place::APPLICATION.one(), max_viewers
+);
+directive!(
     /// `weir_push on | off;`
     WeirPush(Application) c"weir_push", Place::RTMP.one(), push
 );
@@ -129,6 +136,10 @@ directive!(
 directive!(
     /// `weir_stat [html|xml|json|prometheus] [full];`
     WeirStat(Location) c"weir_stat", Place::LOCATION.up_to_two(), stat
+);
+directive!(
+    /// `weir_viewers off | on [app=APP] [stream=VALUE] [variant=SUFFIX] ... [window=TIME];`
+    WeirViewers(Location) c"weir_viewers", Place::HTTP.one_or_more(), viewers
 );
 directive!(
     /// `weir_api_token FILE;`
@@ -218,32 +229,91 @@ fn play_http(cx: &mut Cx<'_, Location>) -> Result<(), String> {
     needs_secret(cx);
     let (mut layout, mut stream) = (Layout::default(), None);
     for argument in &arguments {
-        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
-        match (name, value) {
-            (_, "") => return Err(invalid_play_parameter(argument)),
-            ("app", app) => {
-                let app =
-                    AppName::parse(app.as_bytes()).map_err(|error| format!("app \"{app}\": {error}"))?;
-                assign(&mut layout.app, app.to_string())?;
-            }
-            ("stream", value) => assign(&mut stream, cx.value(value)?)?,
-            ("variant", suffix) => {
-                StreamName::parse(format!("x{suffix}").as_bytes())
-                    .map_err(|error| format!("variant \"{suffix}\": {error}"))?;
-                layout.variants.push(suffix.to_owned());
-            }
-            _ => return Err(invalid_play_parameter(argument)),
+        if !names_stream(cx, argument, &mut layout, &mut stream)? {
+            return Err(format!(
+                "invalid parameter \"{argument}\", expected \"app=APP\", \"stream=VALUE\" or \"variant=SUFFIX\""
+            ));
         }
     }
     if stream.is_some() && layout.app.is_none() {
-        return Err("\"stream=\" needs \"app=APP\"".to_owned());
+        return Err(STREAM_WITHOUT_APP.to_owned());
     }
     cx.main().protected_over_http.push(layout.app.clone());
     assign(&mut cx.settings().play, PlayRule::Token(Rc::new(layout), stream))
 }
 
-fn invalid_play_parameter(argument: &str) -> String {
-    format!("invalid parameter \"{argument}\", expected \"app=APP\", \"stream=VALUE\" or \"variant=SUFFIX\"")
+const STREAM_WITHOUT_APP: &str = "\"stream=\" needs \"app=APP\"";
+
+/// Reads an argument that says which stream a request is for. Returns whether it is one.
+fn names_stream(
+    cx: &mut Cx<'_, Location>,
+    argument: &str,
+    layout: &mut Layout,
+    stream: &mut Option<Value>,
+) -> Result<bool, String> {
+    match argument.split_once('=').unwrap_or((argument, "")) {
+        (_, "") => return Ok(false),
+        ("app", app) => {
+            let app = AppName::parse(app.as_bytes()).map_err(|error| format!("app \"{app}\": {error}"))?;
+            assign(&mut layout.app, app.to_string())?;
+        }
+        ("stream", value) => assign(stream, cx.value(value)?)?,
+        ("variant", suffix) => {
+            StreamName::parse(format!("x{suffix}").as_bytes())
+                .map_err(|error| format!("variant \"{suffix}\": {error}"))?;
+            layout.variants.push(suffix.to_owned());
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn viewers(cx: &mut Cx<'_, Location>) -> Result<(), String> {
+    const USUAL_WINDOW_MS: u64 = 30_000;
+    let arguments: Vec<String> = cx.arguments()?.into_iter().map(str::to_owned).collect();
+    needs_zone(cx, "weir_viewers");
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == "off"
+    {
+        return match rest.first() {
+            Some(argument) => Err(format!("invalid parameter \"{argument}\", \"off\" has none")),
+            None => assign(&mut cx.settings().viewers, ViewersRule::Off),
+        };
+    }
+    let (mut layout, mut stream, mut window) = (Layout::default(), None, None);
+    for (at, argument) in arguments.iter().enumerate() {
+        if let Some(time) = argument.strip_prefix("window=") {
+            assign(&mut window, viewers_window(cx, time)?)?;
+        } else if !(at == 0 && argument == "on" || names_stream(cx, argument, &mut layout, &mut stream)?) {
+            return Err(format!(
+                "invalid parameter \"{argument}\", expected \"app=APP\", \"stream=VALUE\", \"variant=SUFFIX\", \
+                 \"window=TIME\", \"on\" or \"off\""
+            ));
+        }
+    }
+    if stream.is_some() && layout.app.is_none() {
+        return Err(STREAM_WITHOUT_APP.to_owned());
+    }
+    let window_ms = window.unwrap_or(USUAL_WINDOW_MS);
+    let counting = Counting { layout, stream, window_ms };
+    assign(&mut cx.settings().viewers, ViewersRule::Count(Rc::new(counting)))
+}
+
+/// Who plays asks once per segment, so that less than a second counts nobody, and more than an hour counts who left.
+fn viewers_window(cx: &mut Cx<'_, Location>, time: &str) -> Result<u64, String> {
+    const HOUR_MS: u64 = 3_600_000;
+    let wrong = || format!("invalid window \"{time}\", expected \"1s\" to \"1h\", for example \"30s\"");
+    let window_ms = cx.milliseconds(time).map_err(|_| wrong())?;
+    if (1000..=HOUR_MS).contains(&window_ms) { Ok(window_ms) } else { Err(wrong()) }
+}
+
+fn max_viewers(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    let argument = cx.argument()?;
+    let most = argument.parse().ok().filter(|most| (1..=u64::from(u32::MAX)).contains(most));
+    let most = most.ok_or_else(|| format!("invalid number \"{argument}\", expected for example \"500\""))?;
+    assign(&mut cx.settings().max_viewers, most)?;
+    needs_zone(cx, "weir_max_viewers");
+    Ok(())
 }
 
 fn needs_secret<B: Block<Weir>>(cx: &mut Cx<'_, B>) {

@@ -20,6 +20,7 @@
 //! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
 //! | [`hooks`] | the publish, the play, their end, and the guard before them |
 //! | [`playback`] | who may watch over HTTP |
+//! | [`viewers`] | how many watch over HTTP |
 //! | [`push`] | streams on their way to push targets |
 //! | [`state`] | the state file |
 //! | [`disk`] | free space for what nginx-rtmp writes |
@@ -35,6 +36,7 @@
 //! ```floors
 //! module
 //! api configuration worker stat advice playback
+//! viewers
 //! hooks
 //! push disk
 //! state snapshot
@@ -65,6 +67,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod stat;
 pub mod state;
+pub mod viewers;
 pub mod weir;
 pub mod worker;
 pub mod zone;

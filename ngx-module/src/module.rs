@@ -28,7 +28,7 @@ use crate::{
     playback, pools, push, runtime,
     session::last_error,
     settings::{AppSettings, LocationSettings, MainSettings},
-    stat,
+    stat, viewers,
     weir::Weir,
     worker, zone,
 };
@@ -70,6 +70,7 @@ directives! {
         WeirIdlePublisher,
         WeirLimitUnauthenticated,
         WeirMinFree,
+        WeirMaxViewers,
         WeirPush,
         WeirPushTo,
         WeirPushAllow,
@@ -81,6 +82,7 @@ directives! {
         WeirApiToken,
         WeirStat,
         WeirPlayHttp,
+        WeirViewers,
     }
 }
 
@@ -323,8 +325,20 @@ impl Requests for Weir {
 }
 
 impl Gate for Weir {
-    fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> Verdict {
+    type Visit = viewers::Visit;
+
+    fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option<viewers::Visit>) {
         playback::judge(asked, settings)
+    }
+
+    fn answered(
+        asked: &Asked<'_>,
+        settings: &LocationSettings,
+        status: u16,
+        content_type: &[u8],
+        visit: Option<viewers::Visit>,
+    ) {
+        viewers::answered(asked, settings, status, content_type, visit);
     }
 
     fn mask(line: &mut [u8]) -> usize {

@@ -9,30 +9,47 @@ use weir_model::{
     playback::{
         self, Believed, By, Wanted,
         rewrite::{Kind, Rewriter},
-        uri::{self, UriError},
+        uri::UriError,
     },
     refusal::{Command, Topic},
     throttle::LogLine,
 };
-use weir_zone::Summary;
+use weir_zone::{Summary, Viewer};
 
 use crate::{
     hooks, process,
     runtime::{self, Runtime},
     settings::{LocationSettings, PlayRule},
+    viewers::{self, Crowded, Visit},
 };
 
-/// Who may watch: the gate of `weir_play`.
-pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> Verdict {
-    let Some(rule @ PlayRule::Token(..)) = &settings.play else { return Verdict::Open };
-    let Some(runtime) = runtime::current() else { return Verdict::Refuse };
+/// Who may watch: the gate of `weir_play`, and behind it that of `weir_max_viewers`.
+pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option<Visit>) {
+    let Some(rule @ PlayRule::Token(..)) = &settings.play else {
+        return match viewers::visit(asked, settings, None) {
+            Ok(visit) => (Verdict::Open, visit),
+            Err(Crowded) => (Verdict::Busy(viewers::RETRY_AFTER_S), None),
+        };
+    };
+    let Some(runtime) = runtime::current() else { return (Verdict::Refuse, None) };
     match admit(&runtime, asked, rule) {
-        Ok(answer) => Verdict::Admit(answer),
+        Ok(Admitted { answer, viewer }) => match viewers::visit(asked, settings, Some(viewer)) {
+            Ok(visit) => (Verdict::Admit(answer), visit),
+            Err(Crowded) => (Verdict::Busy(viewers::RETRY_AFTER_S), None),
+        },
         Err(refused) => {
             log_refusal(&runtime, asked, &refused);
-            Verdict::Refuse
+            (Verdict::Refuse, None)
         }
     }
+}
+
+/// A request that a token admits.
+struct Admitted {
+    /// What rewrites the answer.
+    answer: Option<Box<dyn Answer>>,
+    /// Who that is: by the token's name, or else by the token.
+    viewer: Viewer,
 }
 
 /// Masks the tokens in a line of the log, in place. Returns its new length.
@@ -54,19 +71,9 @@ enum Refused {
     Closed(String, StreamName, Refusal),
 }
 
-fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Option<Box<dyn Answer>>, Refused> {
-    let PlayRule::Token(layout, stream) = rule else { return Ok(None) };
-    let named = match (stream, &layout.app) {
-        (Some(value), Some(app)) => {
-            let name = asked.value(*value).and_then(|name| StreamName::parse(name).ok());
-            let stream = name.ok_or(Refused::Nameless(UriError::NoStream))?;
-            uri::Named { app, stream, variant_of: None }
-        }
-        _ => {
-            let is_known = |app: &str| runtime.application_facts.iter().any(|facts| facts.name == app);
-            uri::stream_of(asked.below(), layout, is_known).map_err(Refused::Nameless)?
-        }
-    };
+fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Admitted, Refused> {
+    let PlayRule::Token(layout, stream) = rule else { return Err(Refused::Nameless(UriError::NoStream)) };
+    let named = viewers::named(runtime, asked, layout, *stream).map_err(Refused::Nameless)?;
     let wanted =
         Wanted { app: named.app, stream: named.stream.as_str(), variant_of: named.variant_of.as_ref() };
     let presented = playback::presented(asked.arguments(), asked.authorization(), asked.cookies());
@@ -78,11 +85,15 @@ fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Option
         None => Err(Refusal::NoSecret),
     };
     match admitted {
-        Ok((one, _)) if one.by == By::Argument => {
-            let host = String::from_utf8_lossy(asked.host()).into_owned();
-            Ok(Some(Box::new(Playlist { token: Secret::new(one.token), host, rewriter: None })))
+        Ok((one, claims)) => {
+            let session = claims.jti.as_ref().map_or(one.token.as_bytes(), |id| id.as_str().as_bytes());
+            let viewer = runtime.zone().viewer_of_session(session);
+            let host = || String::from_utf8_lossy(asked.host()).into_owned();
+            let answer = (one.by == By::Argument).then(|| -> Box<dyn Answer> {
+                Box::new(Playlist { token: Secret::new(one.token), host: host(), rewriter: None })
+            });
+            Ok(Admitted { answer, viewer })
         }
-        Ok(_) => Ok(None),
         Err(refusal) => Err(Refused::Closed(named.app.to_owned(), named.stream, refusal)),
     }
 }

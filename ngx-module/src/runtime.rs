@@ -173,6 +173,19 @@ impl Runtime {
         }
     }
 
+    /// Whether no application has a limit of viewers.
+    #[must_use]
+    pub fn has_no_limit(&self) -> bool {
+        self.application_facts.iter().all(|facts| facts.max_viewers.is_none())
+    }
+
+    /// `weir_max_viewers` of an application: the least, where several `server` blocks have one of this name.
+    #[must_use]
+    pub fn max_viewers(&self, app: &str) -> Option<u64> {
+        let named = self.application_facts.iter().filter(|facts| facts.name == app);
+        named.filter_map(|facts| facts.max_viewers).min()
+    }
+
     /// Whether a key of a file has this id.
     #[must_use]
     pub fn is_file_key(&self, id: KeyId) -> bool {

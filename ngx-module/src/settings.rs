@@ -86,6 +86,8 @@ pub struct ApplicationFacts {
     pub play: bool,
     /// It writes DASH.
     pub dash: bool,
+    /// `weir_max_viewers`.
+    pub max_viewers: Option<u64>,
 }
 
 /// An application's settings.
@@ -113,6 +115,8 @@ pub struct AppSettings {
     pub limit_unauthenticated: Option<u32>,
     /// `weir_min_free`, in bytes; 0 is never.
     pub min_free: Option<u64>,
+    /// `weir_max_viewers`.
+    pub max_viewers: Option<u64>,
     /// `weir_push`.
     pub push: Option<bool>,
     /// `weir_tls_verify`.
@@ -205,6 +209,7 @@ impl Inherit for AppSettings {
         self.idle_publisher_ms = self.idle_publisher_ms.or(outer.idle_publisher_ms);
         self.limit_unauthenticated = self.limit_unauthenticated.or(outer.limit_unauthenticated);
         self.min_free = self.min_free.or(outer.min_free);
+        self.max_viewers = self.max_viewers.or(outer.max_viewers);
         self.push = self.push.or(outer.push);
         self.tls_verify = self.tls_verify.or(outer.tls_verify);
         if self.push_rules.is_empty() {
@@ -224,6 +229,27 @@ pub struct LocationSettings {
     pub api_token: Option<Digest>,
     /// `weir_play`.
     pub play: Option<PlayRule>,
+    /// `weir_viewers`.
+    pub viewers: Option<ViewersRule>,
+}
+
+/// `weir_viewers`.
+#[derive(Clone)]
+pub enum ViewersRule {
+    /// Nobody is counted.
+    Off,
+    /// Who watches is counted.
+    Count(Rc<Counting>),
+}
+
+/// How viewers are counted.
+pub struct Counting {
+    /// Where the stream stands in the path.
+    pub layout: Layout,
+    /// `stream=`.
+    pub stream: Option<Value>,
+    /// For how long somebody counts after a request, in milliseconds.
+    pub window_ms: u64,
 }
 
 /// `weir_play` of http.
@@ -240,5 +266,6 @@ impl Inherit for LocationSettings {
         // `weir_api` and `weir_stat` are the content of their own location alone.
         self.api_token = self.api_token.or(outer.api_token);
         self.play = self.play.take().or_else(|| outer.play.clone());
+        self.viewers = self.viewers.take().or_else(|| outer.viewers.clone());
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use weir_model::{
-    Server, Timestamp,
+    Refusal, Server, Timestamp,
     server::ServerBlock,
     snapshot::{
-        PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
+        AudienceSnapshot, PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers,
+        WorkerSnapshot, ZoneSnapshot,
     },
     target::{PushState, PushView, Target, TargetId, TargetView},
     verdict::Credential,
 };
-use weir_zone::{LivePlayer, LivePush, LiveStream, WorkerFacts};
+use weir_zone::{Audience, LivePlayer, LivePush, LiveStream, WorkerFacts};
 
 use crate::{process, runtime::Runtime};
 
@@ -32,7 +33,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         since: workers.iter().map(|worker| worker.since).min().unwrap_or(now),
         accepted: zone.accepted(),
         guard: std::array::from_fn(|index| guard[index]),
-        refused: std::array::from_fn(|index| refused[index]),
+        refused: refused.into_iter().take(Refusal::LABELS.len()).collect(),
         bytes_in: sum(|stream| stream.bytes_in),
         bytes_out: sum(|stream| stream.bytes_out),
         bitrate_in: sum(|stream| stream.bitrate_in),
@@ -83,7 +84,11 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let locked = runtime.zone().lock(process::pid());
     let (streams, players) = (locked.streams(&alive), locked.players(&alive));
     let (made, pushes) = (locked.targets(), locked.pushes(&alive));
+    let audiences = locked.audiences();
     drop(locked);
+    // Viewers over HTTP watch a name: of several server blocks, the stream that began first has them.
+    let mut audiences: HashMap<(String, String), Audience> =
+        audiences.into_iter().map(|one| ((one.app, one.name), one.audience)).collect();
     let mut of: HashMap<(String, String), Vec<LivePlayer>> = HashMap::new();
     // Nobody watches by what the daemon plays for its jobs.
     for player in players.into_iter().filter(|player| !player.own) {
@@ -99,7 +104,8 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
         let players = own.iter().map(player_view).collect();
         let pushed = sessions.of(&stream).into_iter();
         let pushed = pushed.map(|(at, session)| targets[at].view(vec![session])).collect();
-        stream_view(stream, players, pushed)
+        let audience = audiences.remove(&(stream.app.clone(), stream.name.clone())).unwrap_or_default();
+        stream_view(stream, players, audience, pushed)
     };
     streams.into_iter().map(&mut view).collect()
 }
@@ -181,7 +187,12 @@ fn off(stream: &LiveStream) -> PushView {
     }
 }
 
-fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>, targets: Vec<TargetView>) -> StreamSnapshot {
+fn stream_view(
+    stream: LiveStream,
+    players: Vec<PlayerSnapshot>,
+    audience: Audience,
+    targets: Vec<TargetView>,
+) -> StreamSnapshot {
     let key_id = match stream.credential {
         Credential::Key(id) => Some(id),
         Credential::Open | Credential::Token | Credential::Stopgap | Credential::Pull => None,
@@ -204,10 +215,31 @@ fn stream_view(stream: LiveStream, players: Vec<PlayerSnapshot>, targets: Vec<Ta
         bitrate_video: stream.rates.all.saturating_sub(stream.rates.audio),
         dropped: stream.dropped + players.iter().map(|player| player.dropped).sum::<u64>(),
         avsync_ms: stream.avsync_ms,
-        viewers: Viewers { rtmp: players.len() as u64, ..Viewers::default() },
+        viewers: Viewers { rtmp: players.len() as u64, ..viewers(&audience) },
+        viewers_peak: audience.peak,
+        viewers_total: audience.total,
         players,
         targets,
     }
+}
+
+fn viewers(audience: &Audience) -> Viewers {
+    let Audience { rtmp, hls, dash, llhls, ws, webrtc, .. } = *audience;
+    Viewers { rtmp, hls, dash, llhls, ws, webrtc }
+}
+
+/// The viewers of every stream that somebody watches or watched lately, live or not.
+#[must_use]
+pub fn audiences(runtime: &Runtime) -> Vec<AudienceSnapshot> {
+    let all = runtime.zone().lock(process::pid()).audiences().into_iter();
+    all.map(|one| AudienceSnapshot {
+        viewers: viewers(&one.audience),
+        viewers_peak: one.audience.peak,
+        viewers_total: one.audience.total,
+        app: one.app,
+        name: one.name,
+    })
+    .collect()
 }
 
 fn player_view(player: &LivePlayer) -> PlayerSnapshot {

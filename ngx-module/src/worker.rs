@@ -21,6 +21,9 @@ use crate::{
     weir::Weir,
 };
 
+/// Buckets of eight rows that a worker looks at with each tick.
+const SWEPT: usize = 1024;
+
 struct Seen {
     ticks: u32,
     orders: u64,
@@ -100,6 +103,7 @@ pub fn tick() {
     event_stream::pump();
     state::load::watch(&runtime);
     disk::tick();
+    runtime.zone().sweep_viewers(process::pid(), process::uptime(), SWEPT);
     let draining_ms = draining_ms();
     if let Some(draining_ms) = draining_ms {
         session::each(|session| hooks::close_if_drained(session, draining_ms));
@@ -177,6 +181,7 @@ fn tidy(runtime: &Rc<Runtime>) {
     zone.forget_ended_revocations(now);
     let summaries = zone.refused_since(now);
     let guarded = zone.guard_refused_since(now);
+    zone.tidy_audiences(process::uptime());
     drop(zone);
     guarded.iter().for_each(hooks::guard::log_summary);
     summaries.iter().for_each(hooks::log_summary);

@@ -3,7 +3,7 @@
 use std::{mem::size_of, sync::atomic::AtomicU64};
 
 use ngx_rtmp::zone::{Memory, SlabMutex};
-use weir_zone::{Block, Mutex, Plan, Root, Zone};
+use weir_zone::{Block, Mutex, Plan, Root, ViewerBucket, Zone};
 
 use crate::process;
 
@@ -53,12 +53,13 @@ impl SharedZone {
 
 /// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which `bytes` are there.
 pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String> {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(|error| format!("no random numbers: {error}"))?;
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|error| format!("no random numbers: {error}"))?;
+    let word = |at: usize| random[8 * at..][..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
     let root: &Root = memory.value(0).ok_or("the zone is too small")?;
     // Sessions of one start of nginx never have the numbers of another's.
     let sessions = process::now().as_millis() << 16;
-    root.initialise(size, bytes, sessions, u64::from_le_bytes(seed));
+    root.initialise(size, bytes, sessions, [0, 1, 2].map(word));
     Ok(())
 }
 
@@ -71,12 +72,17 @@ pub fn open(memory: &Memory) -> Result<View<'_>, String> {
     // The plan is checked against the size that the root itself bears, and by the memory against its own.
     let plan = root.plan().ok_or("the zone is too small")?;
     let heads = size_of::<Root>();
-    let blocks = heads + Plan::heads_bytes(plan.heads);
-    let (heads, blocks) = memory
-        .slice::<AtomicU64>(heads, plan.heads)
-        .zip(memory.slice::<Block>(blocks, plan.blocks))
-        .ok_or("the zone is too small")?;
-    Ok(Zone::new(root, heads, blocks, ZoneMutex(memory.mutex())))
+    let viewers = heads + Plan::heads_bytes(plan.heads);
+    let blocks = viewers + plan.viewers * size_of::<ViewerBucket>();
+    let parts = (
+        memory.slice::<AtomicU64>(heads, plan.heads),
+        memory.slice::<ViewerBucket>(viewers, plan.viewers),
+        memory.slice::<Block>(blocks, plan.blocks),
+    );
+    let (Some(heads), Some(viewers), Some(blocks)) = parts else {
+        return Err("the zone is too small".to_owned());
+    };
+    Ok(Zone::new(root, heads, viewers, blocks, ZoneMutex(memory.mutex())))
 }
 
 /// Whether a zone of so many bytes has room for anything.

@@ -3,12 +3,12 @@
 use std::{ffi::c_void, net::IpAddr, ptr, slice};
 
 use nginx_sys::{
-    NGX_DECLINED, NGX_ERROR, NGX_HTTP_FORBIDDEN, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_conf_t,
-    ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
-    ngx_http_log_handler_pt, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
-    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_request_t,
-    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_http_weak_etag, ngx_int_t, ngx_list_push,
-    ngx_str_t, ngx_table_elt_t,
+    NGX_DECLINED, NGX_ERROR, NGX_HTTP_FORBIDDEN, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_OK, ngx_buf_t,
+    ngx_chain_t, ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
+    ngx_http_handler_pt, ngx_http_log_handler_pt, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_http_weak_etag, ngx_int_t, ngx_list_push, ngx_str_t, ngx_table_elt_t,
 };
 use ngx::core::Pool;
 
@@ -24,8 +24,20 @@ use super::{
 
 /// Decides who gets an answer of http.
 pub trait Gate: Types {
+    /// What the gate remembers of a request until its answer begins.
+    type Visit: 'static;
+
     /// Who asks, in the access phase: with internal redirects for each location anew, and not for subrequests.
-    fn judge(asked: &Asked<'_>, settings: &Self::Location) -> Verdict;
+    fn judge(asked: &Asked<'_>, settings: &Self::Location) -> (Verdict, Option<Self::Visit>);
+
+    /// The answer begins, with this status and `Content-Type`; for the location that answers, and not for subrequests.
+    fn answered(
+        asked: &Asked<'_>,
+        settings: &Self::Location,
+        status: u16,
+        content_type: &[u8],
+        visit: Option<Self::Visit>,
+    );
 
     /// Masks in place what must not be logged. Returns the new length.
     fn mask(line: &mut [u8]) -> usize;
@@ -42,6 +54,8 @@ pub enum Verdict {
     Admit(Option<Box<dyn Answer>>),
     /// It stays closed: 403, where no other rule of `satisfy any` opens it.
     Refuse,
+    /// It stays closed for now: 503, with so many seconds as `Retry-After`.
+    Busy(&'static str),
 }
 
 /// An answer that is rewritten.
@@ -87,6 +101,20 @@ impl<'r> Asked<'r> {
             _ => 0,
         };
         &path[folder..]
+    }
+
+    /// `GET`, `HEAD`, ...
+    #[must_use]
+    pub fn method(&self) -> &'r [u8] {
+        conf::bytes(&self.request.method_name)
+    }
+
+    /// The header `User-Agent`.
+    #[must_use]
+    pub fn user_agent(&self) -> &'r [u8] {
+        // SAFETY: null, or a header of the request.
+        unsafe { self.request.headers_in.user_agent.as_ref() }
+            .map_or(&[], |header| conf::bytes(&header.value))
     }
 
     /// What followed `?`: as it stands now, and as the client sent it, before nginx rewrote or redirected anything.
@@ -158,9 +186,10 @@ local! {
     static NEXT: Next = Next { header: None, body: None, log: None };
 }
 
-/// What is kept of a request that was admitted, in its pool.
-struct Kept {
-    answer: Box<dyn Answer>,
+/// What is kept of a request, in its pool.
+struct Kept<V> {
+    answer: Option<Box<dyn Answer>>,
+    visit: Option<V>,
     is_rewritten: bool,
     /// Nothing more is taken of the answer.
     is_done: bool,
@@ -237,15 +266,20 @@ unsafe extern "C" fn access<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx
                 return NGX_DECLINED as ngx_int_t;
             };
             let location = conf::entry((*r).loc_conf, &raw const ngx_http_core_module);
-            match M::judge(&Asked { request: &*r, location }, &slot.settings) {
-                Verdict::Open => NGX_DECLINED as ngx_int_t,
-                Verdict::Refuse => NGX_HTTP_FORBIDDEN as ngx_int_t,
-                Verdict::Admit(None) => NGX_OK as ngx_int_t,
-                Verdict::Admit(Some(answer)) => match keep::<M>(r, answer) {
-                    true => NGX_OK as ngx_int_t,
-                    false => NGX_ERROR as ngx_int_t,
-                },
+            let (verdict, visit) = M::judge(&Asked { request: &*r, location }, &slot.settings);
+            let (outcome, answer) = match verdict {
+                Verdict::Open => (NGX_DECLINED as ngx_int_t, None),
+                Verdict::Refuse => (NGX_HTTP_FORBIDDEN as ngx_int_t, None),
+                Verdict::Busy(seconds) => {
+                    add_header(&mut *r, b"Retry-After", seconds.as_bytes());
+                    (NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t, None)
+                }
+                Verdict::Admit(answer) => (NGX_OK as ngx_int_t, answer),
+            };
+            if (answer.is_some() || visit.is_some()) && !keep::<M>(r, answer, visit) {
+                return NGX_ERROR as ngx_int_t;
             }
+            outcome
         }
     })
 }
@@ -253,12 +287,16 @@ unsafe extern "C" fn access<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx
 /// # Safety
 ///
 /// `r` is alive and not answered yet.
-unsafe fn keep<M: Module>(r: *mut ngx_http_request_t, answer: Box<dyn Answer>) -> bool {
+unsafe fn keep<M: Module + Gate>(
+    r: *mut ngx_http_request_t,
+    answer: Option<Box<dyn Answer>>,
+    visit: Option<M::Visit>,
+) -> bool {
     // SAFETY: by contract. What is kept is dropped with the request's pool; nginx clears its place with a redirect.
     unsafe {
-        let likely = answer.is_likely(conf::bytes(&(*r).uri));
+        let likely = answer.as_ref().is_some_and(|answer| answer.is_likely(conf::bytes(&(*r).uri)));
         let encoding = likely.then(|| hide_encoding(&mut *r)).flatten();
-        let kept = Kept { answer, is_rewritten: false, is_done: false, encoding };
+        let kept = Kept::<M::Visit> { answer, visit, is_rewritten: false, is_done: false, encoding };
         let kept = Pool::from_ngx_pool((*r).pool).allocate(kept);
         *place::<M>(r) = kept.cast();
         !kept.is_null()
@@ -290,14 +328,17 @@ fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ng
 }
 
 /// The header filter, called behind that of `add_header` and `expires`, before that of gzip.
-unsafe extern "C" fn header_filter<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+unsafe extern "C" fn header_filter<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     let begun = callback::guard("the head of an answer", false, || {
         // SAFETY: nginx calls with a live request; what stands in its place was put there by `keep`.
         unsafe {
-            if let Some(kept) = (*place::<M>(r)).cast::<Kept>().as_mut()
-                && r == (*r).main
-            {
-                begin_answer(&mut *r, kept);
+            if r == (*r).main {
+                let kept = (*place::<M>(r)).cast::<Kept<M::Visit>>().as_mut();
+                let visit = kept.and_then(|kept| kept.visit.take());
+                tell::<M>(&*r, visit);
+                if let Some(kept) = (*place::<M>(r)).cast::<Kept<M::Visit>>().as_mut() {
+                    begin_answer(&mut *r, kept);
+                }
             }
         }
         true
@@ -309,16 +350,33 @@ unsafe extern "C" fn header_filter<M: Module>(r: *mut ngx_http_request_t) -> ngx
     }
 }
 
-fn begin_answer(r: &mut ngx_http_request_t, kept: &mut Kept) {
+/// # Safety
+///
+/// `r` is alive, and its head is about to be sent.
+unsafe fn tell<M: Module + Gate>(r: &ngx_http_request_t, visit: Option<M::Visit>) {
+    // SAFETY: by contract.
+    unsafe {
+        let Some(slot) = conf::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module()) else {
+            return;
+        };
+        let location = conf::entry(r.loc_conf, &raw const ngx_http_core_module);
+        let status = u16::try_from(r.headers_out.status).unwrap_or(0);
+        let content_type = conf::bytes(&r.headers_out.content_type);
+        M::answered(&Asked { request: r, location }, &slot.settings, status, content_type, visit);
+    }
+}
+
+fn begin_answer<V>(r: &mut ngx_http_request_t, kept: &mut Kept<V>) {
     if let Some((row, value)) = kept.encoding.take() {
         // SAFETY: the row of `hide_encoding`; the request is the same. What was found out with the other value is asked anew.
         unsafe { (*row).value = value };
         r.set_gzip_tested(0);
     }
+    let Some(answer) = &mut kept.answer else { return };
     let (path, out) = (conf::bytes(&r.uri), &r.headers_out);
     let is_not_modified = out.status == nginx_sys::NGX_HTTP_NOT_MODIFIED as usize;
     let is_whole = out.status == nginx_sys::NGX_HTTP_OK as usize && out.content_encoding.is_null();
-    if !(is_whole || is_not_modified) || !kept.answer.begin(path, conf::bytes(&out.content_type)) {
+    if !(is_whole || is_not_modified) || !answer.begin(path, conf::bytes(&out.content_type)) {
         return;
     }
     kept.is_rewritten = is_whole;
@@ -361,25 +419,35 @@ unsafe fn set_private(r: &mut ngx_http_request_t) {
                 (*header).hash = 0;
             }
         }
+        add_header(r, NAME, value);
+    }
+}
+
+/// # Safety
+///
+/// `r` is alive and its head was not sent.
+unsafe fn add_header(r: &mut ngx_http_request_t, name: &'static [u8], value: &'static [u8]) {
+    // SAFETY: by contract; a header of zeros is an empty one, and the texts are static.
+    unsafe {
         let header = ngx_list_push(&raw mut r.headers_out.headers).cast::<ngx_table_elt_t>();
         if let Some(header) = header.as_mut() {
             ptr::write_bytes(header, 0, 1);
             header.hash = 1;
-            header.key = ngx_str_t { len: NAME.len(), data: NAME.as_ptr().cast_mut() };
+            header.key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
             header.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
         }
     }
 }
 
 /// The body filter.
-unsafe extern "C" fn body_filter<M: Module>(
+unsafe extern "C" fn body_filter<M: Module + Gate>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
 ) -> ngx_int_t {
     let Some(next) = NEXT.with(|next| next.body) else { return NGX_ERROR as ngx_int_t };
     // SAFETY: as in `header_filter`; the chain is that of an answer, in memory where that was asked for.
     unsafe {
-        let kept = (*place::<M>(r)).cast::<Kept>().as_mut();
+        let kept = (*place::<M>(r)).cast::<Kept<M::Visit>>().as_mut();
         let Some(kept) = kept.filter(|kept| kept.is_rewritten && r == (*r).main) else {
             return next(r, chain);
         };
@@ -396,19 +464,20 @@ unsafe extern "C" fn body_filter<M: Module>(
 /// # Safety
 ///
 /// As for a body filter, whose header filter asked for buffers in memory.
-unsafe fn rewrite(
+unsafe fn rewrite<V>(
     r: &mut ngx_http_request_t,
-    kept: &mut Kept,
+    kept: &mut Kept<V>,
     mut chain: *mut ngx_chain_t,
 ) -> Result<*mut ngx_chain_t, ()> {
     let (mut out, mut is_last, mut flush) = (Vec::new(), false, false);
+    let answer = kept.answer.as_mut().ok_or(())?;
     // SAFETY: by contract; `pos..last` is the unread part of each buffer, and is read now.
     unsafe {
         while let Some(link) = chain.as_mut() {
             let buffer = &mut *link.buf;
             let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
             if length > 0 && !kept.is_done {
-                kept.answer.push(slice::from_raw_parts(buffer.pos, length), &mut out);
+                answer.push(slice::from_raw_parts(buffer.pos, length), &mut out);
             }
             buffer.pos = buffer.last;
             buffer.file_pos = buffer.file_last;
@@ -418,7 +487,7 @@ unsafe fn rewrite(
         }
         if is_last && !kept.is_done {
             kept.is_done = true;
-            kept.answer.finish(&mut out);
+            answer.finish(&mut out);
         }
         if out.is_empty() && !is_last && !flush {
             return Ok(ptr::null_mut());

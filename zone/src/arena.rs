@@ -6,6 +6,7 @@ use crate::block::{Block, BlockKind, Index, pack, unpack};
 use crate::error::ZoneFull;
 use crate::hash::{Seed, mix};
 use crate::layout::{KEPT_FOR_WORKERS, Root};
+use crate::viewer_table::ViewerBucket;
 
 /// A lock between processes that the master of nginx breaks when its holder dies
 /// (`ngx_shmtx_lock` on the mutex of the zone's slab pool).
@@ -22,14 +23,21 @@ pub trait Mutex {
 pub struct Zone<'z, M> {
     pub(crate) root: &'z Root,
     pub(crate) heads: &'z [AtomicU64],
+    pub(crate) viewers: &'z [ViewerBucket],
     pub(crate) blocks: &'z [Block],
     pub(crate) mutex: M,
 }
 
 impl<'z, M: Mutex> Zone<'z, M> {
     /// A view of initialised memory. `heads.len()` is a power of two.
-    pub fn new(root: &'z Root, heads: &'z [AtomicU64], blocks: &'z [Block], mutex: M) -> Self {
-        Zone { root, heads, blocks, mutex }
+    pub fn new(
+        root: &'z Root,
+        heads: &'z [AtomicU64],
+        viewers: &'z [ViewerBucket],
+        blocks: &'z [Block],
+        mutex: M,
+    ) -> Self {
+        Zone { root, heads, viewers, blocks, mutex }
     }
 
     /// Raised whenever some row bears an order for the worker that owns it.

@@ -29,6 +29,7 @@ pub(crate) enum BlockKind {
     Push,
     Worker,
     Revocation,
+    Audience,
 }
 
 impl BlockKind {
@@ -44,6 +45,7 @@ impl BlockKind {
             8 => BlockKind::Push,
             9 => BlockKind::Worker,
             10 => BlockKind::Revocation,
+            11 => BlockKind::Audience,
             _ => BlockKind::Free,
         }
     }
@@ -61,14 +63,15 @@ impl BlockKind {
             BlockKind::Push => 8,
             BlockKind::Worker => 9,
             BlockKind::Revocation => 10,
+            BlockKind::Audience => 11,
         }
     }
 
-    /// First word of the text that such a block holds. A key has room for most texts; streams, players,
+    /// First word of the text that such a block holds. Keys and audiences have room for most texts; streams, players,
     /// pushes and workers leave all of it to tails.
     pub(crate) fn text_from(self) -> usize {
         match self {
-            BlockKind::Key => 10,
+            BlockKind::Key | BlockKind::Audience => 10,
             BlockKind::Event => 5,
             BlockKind::Target | BlockKind::Revocation => 6,
             BlockKind::Stream | BlockKind::Player | BlockKind::Push | BlockKind::Worker => WORDS,
@@ -93,7 +96,10 @@ impl BlockKind {
 
     /// Found by a hash.
     pub(crate) fn is_chained(self) -> bool {
-        matches!(self, BlockKind::Key | BlockKind::Stream | BlockKind::Player | BlockKind::Target)
+        matches!(
+            self,
+            BlockKind::Key | BlockKind::Stream | BlockKind::Player | BlockKind::Target | BlockKind::Audience
+        )
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use crate::arena::{Mutex, Zone};
 use crate::block::Block;
 use crate::layout::{Plan, Root};
+use crate::viewer_table::ViewerBucket;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Heap {
     root: Box<Root>,
     heads: Vec<AtomicU64>,
+    viewers: Vec<ViewerBucket>,
     blocks: Vec<Block>,
     lock: SpinLock,
 }
@@ -32,17 +34,18 @@ impl Heap {
         let heap = Heap {
             root: Box::default(),
             heads: (0..plan.heads).map(|_| AtomicU64::default()).collect(),
+            viewers: (0..plan.viewers).map(|_| ViewerBucket::default()).collect(),
             blocks: (0..plan.blocks).map(|_| Block::default()).collect(),
             lock: SpinLock::default(),
         };
-        heap.root.initialise(size, piece, 0, 0x5eed);
+        heap.root.initialise(size, piece, 0, [0x5eed, 0xf00d, 0xcafe]);
         heap.zone().format(1);
         Some(heap)
     }
 
     /// The zone as one of its processes sees it.
     pub fn zone(&self) -> Zone<'_, &SpinLock> {
-        Zone::new(&self.root, &self.heads, &self.blocks, &self.lock)
+        Zone::new(&self.root, &self.heads, &self.viewers, &self.blocks, &self.lock)
     }
 
     /// Breaks the lock of a holder that died, as the master of nginx does.

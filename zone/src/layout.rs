@@ -9,13 +9,18 @@ use crate::block::Block;
 use crate::connections::ConnectionTable;
 use crate::refusals::RefusalCounts;
 use crate::throttle::ThrottleTable;
+use crate::viewer_table::ViewerBucket;
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
-pub const VERSION: u64 = 5;
+pub const VERSION: u64 = 6;
 
 /// The smallest zone, in bytes: room for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
+
+/// Of so many bytes one is for viewers over HTTP, who take 16 each: of the first megabyte, and of all that comes beyond.
+const VIEWERS_SHARE: (usize, usize) = (16, 7);
+const MEGABYTE: usize = 1 << 20;
 
 /// Blocks that are kept for workers: so many find a row however full the zone is.
 pub(crate) const KEPT_FOR_WORKERS: usize = 64;
@@ -76,6 +81,22 @@ pub struct Root {
     pub(crate) targets: AtomicU64,
     /// Raised whenever what is revoked of tokens changes.
     pub(crate) revocations: AtomicU64,
+    /// What viewers are told apart by, so that nobody outside can make two look like one.
+    pub(crate) viewer_secret: [AtomicU64; 2],
+    /// Viewers over HTTP that have a row.
+    pub(crate) viewers: AtomicU64,
+    /// The bucket of viewers that is looked at next, counted on without end.
+    pub(crate) sweep: AtomicU64,
+    /// When a viewer last found no row, in milliseconds of the clock that is never set; 0 is never.
+    pub(crate) saturated: AtomicU64,
+    /// When the daemon last reported its viewers, likewise.
+    pub(crate) reported: AtomicU64,
+    /// The first record of those that tell how many watch + 1.
+    pub(crate) audiences: AtomicU64,
+    /// Blocks that these have.
+    pub(crate) audience_blocks: AtomicU64,
+    /// Raised whenever somebody comes or goes.
+    pub(crate) audience_changes: AtomicU64,
     pub(crate) refusals: RefusalCounts,
     pub(crate) throttle: ThrottleTable,
     pub(crate) connections: ConnectionTable,
@@ -116,6 +137,14 @@ impl Default for Root {
             seed: AtomicU64::default(),
             targets: AtomicU64::default(),
             revocations: AtomicU64::default(),
+            viewer_secret: std::array::from_fn(|_| AtomicU64::default()),
+            viewers: AtomicU64::default(),
+            sweep: AtomicU64::default(),
+            saturated: AtomicU64::default(),
+            reported: AtomicU64::default(),
+            audiences: AtomicU64::default(),
+            audience_blocks: AtomicU64::default(),
+            audience_changes: AtomicU64::default(),
             refusals: RefusalCounts::default(),
             throttle: ThrottleTable::default(),
             connections: ConnectionTable::default(),
@@ -129,18 +158,24 @@ impl Default for Root {
 pub struct Plan {
     /// Number of hash chains, a power of two.
     pub heads: usize,
+    /// Number of buckets of viewers, at least one.
+    pub viewers: usize,
     /// Number of blocks.
     pub blocks: usize,
 }
 
 impl Plan {
-    /// Divides `bytes`: root, heads, blocks. `None` when not even a few records would fit.
+    /// Divides `bytes`: root, heads, viewers, blocks. `None` when not even a few records would fit.
     #[must_use]
     pub fn for_bytes(bytes: usize) -> Option<Plan> {
         let rest = bytes.checked_sub(size_of::<Root>())?;
         let heads = (rest / size_of::<Block>() / 2).next_power_of_two();
-        let blocks = rest.checked_sub(Self::heads_bytes(heads))? / size_of::<Block>();
-        (blocks >= 64 + KEPT_FOR_WORKERS).then_some(Plan { heads, blocks })
+        let (small, large) = VIEWERS_SHARE;
+        let viewers = rest.min(MEGABYTE) / small + rest.saturating_sub(MEGABYTE) / large;
+        let viewers = (viewers / size_of::<ViewerBucket>()).max(1);
+        let rest = rest.checked_sub(Self::heads_bytes(heads) + viewers * size_of::<ViewerBucket>())?;
+        let blocks = rest / size_of::<Block>();
+        (blocks >= 64 + KEPT_FOR_WORKERS).then_some(Plan { heads, viewers, blocks })
     }
 
     /// Bytes of the hash chains, a whole number of blocks so that blocks stay aligned.
@@ -152,8 +187,13 @@ impl Plan {
 
 impl Root {
     /// Marks fresh (zeroed) memory as a zone of this layout. `size` is what the configuration asked for,
-    /// `piece` what is left of it for us, both in bytes; `seed` keeps chains unpredictable from outside.
-    pub fn initialise(&self, size: usize, piece: usize, session_base: u64, seed: u64) {
+    /// `piece` what is left of it for us, both in bytes; `random` keeps chains unpredictable from outside, and
+    /// viewers from being found out.
+    pub fn initialise(&self, size: usize, piece: usize, session_base: u64, random: [u64; 3]) {
+        let [seed, viewers @ ..] = random;
+        for (secret, random) in self.viewer_secret.iter().zip(viewers) {
+            secret.store(random, Relaxed);
+        }
         self.size.store(size as u64, Relaxed);
         self.piece.store(piece as u64, Relaxed);
         self.next_session.store(session_base, Relaxed);

@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! Root      counters, tables of a fixed size                                   layout.rs throttle.rs connections.rs bans.rs
+//! buckets   128 bytes each: eight viewers over HTTP                            viewer_table.rs viewers.rs
 //! heads     hash chains of records                                             arena.rs hash.rs
 //! blocks    128 bytes each: a record (key, target, stream, player, push,       block.rs keys.rs targets.rs streams.rs players.rs
-//!           event, worker, revocation) or its text                             pushes.rs events.rs workers.rs revocations.rs
+//!           event, worker, revocation, audience) or its text                   pushes.rs events.rs workers.rs revocations.rs
+//!                                                                              audiences.rs
 //! ```
 //!
 //! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
@@ -22,19 +24,20 @@
 //! ```floors
 //! heap
 //! lock
-//! state reclaim
+//! state reclaim viewers
 //! players pushes
 //! streams strangers
-//! keys targets revocations events workers
+//! keys targets revocations events workers audiences
 //! arena
 //! layout
-//! bans connections throttle
+//! bans connections throttle viewer_table
 //! refusals bucket hash block error
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod arena;
+mod audiences;
 mod bans;
 mod block;
 mod bucket;
@@ -60,9 +63,12 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod viewer_table;
+mod viewers;
 mod workers;
 
 pub use arena::{Locked, Mutex, Zone};
+pub use audiences::{Audience, StreamAudience};
 pub use block::Block;
 pub use error::ZoneFull;
 pub use events::{Event, Resume};
@@ -76,4 +82,6 @@ pub use revocations::RevocationError;
 pub use state::{Adoption, Misfit, Shown, max_state_file};
 pub use streams::{Claim, LiveStream, MAX_FOLDERS, NewStream, Rates, StreamId, StreamRow};
 pub use throttle::Summary;
+pub use viewer_table::{ViewerBucket, ViewerKey};
+pub use viewers::{Seated, Viewer, Watched};
 pub use workers::{Door, MAX_DOORS, WorkerFacts, WorkerId};

@@ -71,12 +71,14 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
         self.repair_targets();
         self.revocations_changed();
+        self.recount_audiences();
     }
 
     fn hash_of(&self, record: &Block) -> u64 {
         match record.kind() {
             BlockKind::Stream | BlockKind::Player => self.row_hash(record),
             BlockKind::Target => targets::target_hash(record),
+            BlockKind::Audience => self.audience_hash(record),
             _ => keys::key_hash(record),
         }
     }

@@ -5,15 +5,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use weir_model::{Digest, Secret, Server, Timestamp, verdict::Credential};
 
 use crate::arena::{Locked, Mutex, Zone};
-use crate::block::{Block, BlockKind, Index};
+use crate::audiences::Watcher;
+use crate::block::{Block, BlockKind, Index, pack, unpack};
 use crate::error::ZoneFull;
-use crate::streams::{BYTES_OUT, CLOSE, DROPPED, NewStream, ORDER, SESSION, SINCE, StreamId, owner};
+use crate::streams::{BYTES_OUT, CLOSE, DROPPED, NewStream, ORDER, SESSION, SINCE, StreamId, clip, owner};
 use crate::workers::WorkerId;
 
 const RATE: usize = 9;
 const AVSYNC: usize = 10;
 /// 1 for a player of the daemon's own.
 const OWN: usize = 11;
+/// The record that counts it + 1; 0 for one that is not counted.
+const AUDIENCE: usize = 12;
 /// Hex digits of a ticket.
 const TICKET_LEN: usize = 32;
 
@@ -112,8 +115,28 @@ impl<M: Mutex> Locked<'_, '_, M> {
             addr: new.addr,
             worker: new.worker,
         };
+        // Who is not counted in a full zone plays all the same.
+        let audience = (!new.own)
+            .then(|| self.enter_audience(clip(new.app, 255), clip(new.stream, 255), false).ok())
+            .flatten();
         // However many watch, publishers find room.
-        self.insert_row(BlockKind::Player, &row, now, self.reserve() / 2, |row| row.set(OWN, new.own.into()))
+        let id = self.insert_row(BlockKind::Player, &row, now, self.reserve() / 2, |row| {
+            row.set(OWN, new.own.into());
+            row.set(AUDIENCE, pack(audience));
+        })?;
+        if let Some(audience) = audience {
+            self.came(audience, Watcher::Player);
+        }
+        Ok(id)
+    }
+
+    /// Frees a player's row, and counts it no more.
+    pub(crate) fn free_player(&self, place: Index, row: &Block) {
+        let audience = audience(row);
+        self.remove(self.row_hash(row), place);
+        if let Some(audience) = audience {
+            self.went(audience, Watcher::Player);
+        }
     }
 
     /// A player left: what it was sent is added to its stream.
@@ -126,7 +149,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             stream.add(BYTES_OUT, player.word(BYTES_OUT));
             stream.add(DROPPED, player.word(DROPPED));
         }
-        self.remove(self.row_hash(player), id.place);
+        self.free_player(id.place, player);
     }
 
     /// Every player of a worker that is alive, the longest there first.
@@ -174,4 +197,9 @@ impl<M: Mutex> Locked<'_, '_, M> {
             avsync_ms: (row.word(AVSYNC) as u32).cast_signed(),
         }
     }
+}
+
+/// The record that counts a player.
+pub(crate) fn audience(row: &Block) -> Option<Index> {
+    unpack(row.word(AUDIENCE))
 }

@@ -56,7 +56,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         };
         self.zone.root.connections.forget_lost(|owner| self.zone.owner_pid(owner).is_some());
         for (at, row) in lost(BlockKind::Player) {
-            self.remove(self.row_hash(row), at);
+            self.free_player(at, row);
         }
         for (at, _) in lost(BlockKind::Push) {
             self.free_record(at);

@@ -250,6 +250,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
             return;
         }
         row.set(ORDER, row.word(ORDER) | STARTED);
+        let text = self.row_text(row);
+        self.begin_audience(&text.app, &text.name);
         let stream = self.read_stream(id.place, row, self.zone.owner_pid(owner(row)).unwrap_or_default());
         let key_id = match stream.credential {
             Credential::Key(id) => Some(id),
@@ -386,6 +388,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// The row of a stream, whether its worker is alive or not.
     pub(crate) fn find_stream(&self, server: &Server, app: &str, name: &str) -> Option<(Index, &Block)> {
         self.named(app, name).into_iter().find(|(_, row)| self.row_text(row).server.is_same(server))
+    }
+
+    /// Whether somebody has the name.
+    pub(crate) fn is_named(&self, app: &str, name: &str) -> bool {
+        !self.named(app, name).is_empty()
     }
 
     /// The rows of the streams of this name, of all `server` blocks.

@@ -21,6 +21,10 @@ pub enum Route {
     Stream,
     /// Drops its publisher.
     DropStream,
+    /// The viewers of every stream.
+    Viewers,
+    /// What the daemon reports of its own.
+    ReportViewers,
     /// Server-sent events.
     Events,
     /// Every key.
@@ -55,7 +59,7 @@ pub enum Route {
 
 /// Method and path of each route. `{app}` stands for one or more parts, as an application's name may have slashes; any other name
 /// in braces for one. The first row that fits decides.
-pub const ROUTES: [(&str, &str, Route); 24] = [
+pub const ROUTES: [(&str, &str, Route); 26] = [
     ("GET", "/v1/health", Route::Health),
     ("GET", "/v1/applications", Route::Applications),
     ("GET", "/v1/ticket", Route::Ticket),
@@ -65,6 +69,8 @@ pub const ROUTES: [(&str, &str, Route); 24] = [
     ("DELETE", "/v1/streams/{app}/{name}/players/{id}", Route::DropPlayer),
     ("GET", "/v1/streams/{app}/{name}", Route::Stream),
     ("DELETE", "/v1/streams/{app}/{name}", Route::DropStream),
+    ("GET", "/v1/viewers", Route::Viewers),
+    ("PUT", "/v1/viewers", Route::ReportViewers),
     ("GET", "/v1/events", Route::Events),
     ("GET", "/v1/keys", Route::Keys),
     ("POST", "/v1/keys", Route::AddKey),

@@ -2,6 +2,7 @@
 
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
+use crate::refusal::Refusal;
 use crate::server::{Server, ServerBlock};
 use crate::snapshot::{
     PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
@@ -22,7 +23,7 @@ pub(super) fn snapshot() -> Snapshot {
         since: START,
         accepted: 12,
         guard: std::array::from_fn(|index| index as u64),
-        refused: std::array::from_fn(|index| index as u64),
+        refused: (0..Refusal::LABELS.len() as u64).collect(),
         bytes_in: 1_125_000_000,
         bytes_out: 2_250_000_000,
         bitrate_in: 2_628_000,
@@ -71,7 +72,9 @@ fn show() -> StreamSnapshot {
         dropped: 3,
         avsync_ms: -20,
         slate: false,
-        viewers: Viewers { rtmp: 2, hls: 40, dash: 1 },
+        viewers: Viewers { rtmp: 2, hls: 40, dash: 1, llhls: 5, ws: 6, webrtc: 7 },
+        viewers_peak: 70,
+        viewers_total: 900,
         players: vec![player("s11", "192.0.2.2"), player("s12", "192.0.2.3")],
         targets: vec![target(1, PushState::Live), target(2, PushState::Waiting)],
     }

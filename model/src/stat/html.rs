@@ -66,6 +66,7 @@ fn head(out: &mut String, snapshot: &Snapshot) {
 fn summary(out: &mut String, snapshot: &Snapshot) {
     out.push_str("<dl>\n");
     fact(out, "Streams", |out| push_count(out, snapshot.streams.len() as u64, "", ""));
+    fact(out, "Viewers", |out| push_count(out, snapshot.viewers(), "", ""));
     fact(out, "RTMP players", |out| push_count(out, snapshot.players(), "", ""));
     fact(out, "In", |out| push_rate(out, snapshot.bitrate_in));
     fact(out, "Out", |out| push_rate(out, snapshot.bitrate_out));
@@ -109,9 +110,21 @@ fn worker(out: &mut String, worker: &WorkerSnapshot) {
 
 /// The heads of a table; the cells of a row name them again, for screens too narrow for a table.
 fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
-    const HEADS: [&str; 11] =
-        ["Stream", "Up", "Video", "Audio", "In", "Out", "Players", "Dropped", "Publisher", "Key", "Worker"];
-    table(out, "Streams", if full { &HEADS } else { &HEADS[..8] });
+    const HEADS: [&str; 12] = [
+        "Stream",
+        "Up",
+        "Video",
+        "Audio",
+        "In",
+        "Out",
+        "Viewers",
+        "Players",
+        "Dropped",
+        "Publisher",
+        "Key",
+        "Worker",
+    ];
+    table(out, "Streams", if full { &HEADS } else { &HEADS[..9] });
     let rate = |of: fn(&StreamSnapshot) -> u64| snapshot.streams.iter().map(of).max().unwrap_or(0);
     let several = snapshot.has_several_servers();
     let (most_in, most_out) = (rate(|stream| stream.bitrate_in), rate(|stream| stream.bitrate_out));
@@ -124,6 +137,7 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
         push_cell(out, "Audio", |out| push_audio(out, stream.audio.as_ref()));
         push_cell(out, "In", |out| flow(out, stream.bitrate_in, most_in, stream.bytes_in));
         push_cell(out, "Out", |out| flow(out, stream.bitrate_out, most_out, stream.bytes_out));
+        push_cell(out, "Viewers", |out| viewers(out, stream));
         push_cell(out, "Players", |out| push_count(out, stream.viewers.rtmp, "", ""));
         push_cell(out, "Dropped", |out| push_count(out, stream.dropped, "", ""));
         if full {
@@ -132,6 +146,24 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n");
+}
+
+/// All of them; what they watch by stands in the title.
+fn viewers(out: &mut String, stream: &StreamSnapshot) {
+    out.push_str("<span title=\"");
+    for (kind, count) in stream.viewers.by_kind() {
+        out.push_str(kind);
+        out.push(' ');
+        push_count(out, count, "", "");
+        out.push_str(", ");
+    }
+    out.push_str("peak ");
+    push_count(out, stream.viewers_peak, "", "");
+    out.push_str(", total ");
+    push_count(out, stream.viewers_total, "", "");
+    out.push_str("\">");
+    push_count(out, stream.viewers.total(), "", "");
+    out.push_str("</span>");
 }
 
 fn publisher(out: &mut String, stream: &StreamSnapshot) {

@@ -20,7 +20,7 @@ use targets::TARGET_LEN;
 
 /// Room for the metrics of the server, and for each stream, worker.
 const SERVER_LEN: usize = 6 * 1024;
-const STREAM_LEN: usize = 1200;
+const STREAM_LEN: usize = 1900;
 const WORKER_LEN: usize = 120;
 
 const SERVER: [Metric<Snapshot>; 9] = [
@@ -49,7 +49,7 @@ const SERVER: [Metric<Snapshot>; 9] = [
     ("weir_zone_used_bytes", GAUGE, "Shared memory in use.", |all, _| Value::Whole(all.zone.used)),
 ];
 
-const STREAM: [Metric<StreamSnapshot>; 13] = [
+const STREAM: [Metric<StreamSnapshot>; 15] = [
     ("nginx_rtmp_stream_incoming_bytes_total", COUNTER, "Bytes received from the publisher.", |stream, _| {
         Value::Whole(stream.bytes_in)
     }),
@@ -84,6 +84,12 @@ const STREAM: [Metric<StreamSnapshot>; 13] = [
         Value::Whole(stream.publisher.is_some().into())
     }),
     ("weir_stream_players", GAUGE, "RTMP players.", |stream, _| Value::Whole(stream.viewers.rtmp)),
+    ("weir_stream_viewers_peak", GAUGE, "The most viewers at one time since the publish.", |stream, _| {
+        Value::Whole(stream.viewers_peak)
+    }),
+    ("weir_stream_viewers_total", COUNTER, "Viewers who came since the publish.", |stream, _| {
+        Value::Whole(stream.viewers_total)
+    }),
     ("weir_stream_dropped_frames_total", COUNTER, "Frames that slow players did not get.", |stream, _| {
         Value::Whole(stream.dropped)
     }),
@@ -124,8 +130,26 @@ pub fn render(snapshot: &Snapshot) -> String {
             out.push('}');
         });
     }
+    viewers(&mut out, &streams, several);
     targets::targets(&mut out, &streams, several, snapshot.now);
     out
+}
+
+fn viewers(out: &mut String, streams: &[&StreamSnapshot], several: bool) {
+    let name = "weir_stream_viewers";
+    head(out, name, GAUGE, "Viewers, by what they watch.");
+    for stream in streams {
+        for (kind, count) in stream.viewers.by_kind() {
+            out.push_str(name);
+            out.push('{');
+            stream_labels(out, stream, several);
+            out.push(',');
+            label(out, "kind", kind);
+            out.push_str("} ");
+            push_number(out, count);
+            out.push('\n');
+        }
+    }
 }
 
 /// One stream per name. While a publisher takes over from another there can be two, but a scrape with
@@ -160,7 +184,7 @@ fn guard(out: &mut String, snapshot: &Snapshot) {
     reasons(out, name, Violation::ALL.iter().map(|violation| violation.label()).zip(snapshot.guard));
     let name = "weir_publish_refused_total";
     head(out, name, COUNTER, "Publishes that were refused.");
-    reasons(out, name, Refusal::LABELS.into_iter().zip(snapshot.refused));
+    reasons(out, name, Refusal::LABELS.into_iter().zip(snapshot.refused.iter().copied()));
 }
 
 fn reasons(out: &mut String, name: &str, counts: impl Iterator<Item = (&'static str, u64)>) {

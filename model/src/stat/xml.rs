@@ -13,7 +13,7 @@ use crate::snapshot::{PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapsho
 use crate::time::Timestamp;
 
 /// Room for what a stream and a client take, so that the text grows once.
-const STREAM_LEN: usize = 800;
+const STREAM_LEN: usize = 1000;
 const CLIENT_LEN: usize = 240;
 
 /// The snapshot; with the addresses of clients when `full`.
@@ -125,10 +125,22 @@ fn stream(out: &mut String, stream: &StreamSnapshot, now: Timestamp, full: bool)
         meta(out, stream.video.unwrap_or_default(), stream.audio);
     }
     number_line(out, "nclients", clients(stream));
+    viewers(out, stream);
     if stream.publisher.is_some() {
         out.push_str("<publishing/>\r\n<active/>\r\n");
     }
     out.push_str("</stream>\r\n");
+}
+
+/// Not in nginx-rtmp: who watches, over RTMP and otherwise.
+fn viewers(out: &mut String, stream: &StreamSnapshot) {
+    out.push_str("<viewers>");
+    for (kind, count) in stream.viewers.by_kind() {
+        number(out, kind, count);
+    }
+    number(out, "peak", stream.viewers_peak);
+    number(out, "total", stream.viewers_total);
+    out.push_str("</viewers>\r\n");
 }
 
 /// What is unknown of the picture is 0, what is unknown besides is left out, as in nginx-rtmp.

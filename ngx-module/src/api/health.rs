@@ -5,7 +5,7 @@ use serde_json::json;
 use weir_model::health::Reason;
 
 use super::{Answer, Call, answer};
-use crate::snapshot;
+use crate::{process, snapshot};
 
 pub(super) fn show(call: &Call<'_>) -> Answer {
     let zone = call.runtime.zone();
@@ -15,6 +15,9 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
         stuck.map(|worker| Reason::StuckWorker { pid: worker.pid, ms: worker.heartbeat_ms }).collect();
     let (used, all) = zone.usage();
     reasons.extend(Reason::of_zone(used, all));
+    if zone.is_saturated(process::uptime()) {
+        reasons.push(Reason::ViewersSaturated);
+    }
     if !zone.is_state_written() {
         reasons.push(Reason::StateFile);
     }

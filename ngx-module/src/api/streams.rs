@@ -1,4 +1,5 @@
-//! `/v1/streams`: what is live, in every worker; a publisher or a player is dropped, whichever worker has it.
+//! `/v1/streams`: what is live, in every worker; a publisher or a player is dropped, whichever worker has it. `/v1/viewers`: who
+//! watches, and what the daemon serves itself.
 //!
 //! A stream is named by application and name, in the path or as arguments, and by `?server=` where several `server` blocks
 //! have one of that name.
@@ -8,10 +9,11 @@ use std::collections::HashSet;
 use serde_json::json;
 use weir_model::{
     ServerAddr, Timestamp, api::ApiError, fields::TWICE, snapshot::StreamSnapshot, verdict::Credential,
+    viewers::Report,
 };
 use weir_zone::LiveStream;
 
-use super::{Answer, Call, answer, applications, list};
+use super::{Answer, Call, Response, Step, answer, applications, list};
 use crate::{process, snapshot, worker};
 
 /// The longest ban, in seconds: one day.
@@ -100,6 +102,31 @@ pub(super) fn drop_player(call: &Call<'_>, app: &[&str], name: &str, id: &str) -
     }
     worker::follow_orders(&call.runtime);
     answer(200, &json!({ "dropped": 1 }))
+}
+
+/// Every stream that somebody watches or watched lately.
+pub(super) fn audiences(call: &Call<'_>) -> Answer {
+    let zone = call.runtime.zone();
+    let (used, rows) = zone.viewer_rows();
+    let end = json!({ "rows": rows, "used": used, "saturated": zone.is_saturated(process::uptime()) });
+    let streams = snapshot::audiences(&call.runtime);
+    let is_short = streams.len() <= list::AT_ONCE;
+    let mut streams = streams.into_iter();
+    let part = move || {
+        let part: Vec<_> = streams.by_ref().take(list::AT_ONCE).collect();
+        (!part.is_empty()).then_some(part)
+    };
+    Ok(list::step("streams", is_short, part, format!(",\"table\":{end}")))
+}
+
+/// Takes what the daemon serves itself, in place of its report before.
+pub(super) fn report_viewers(call: &Call<'_>) -> Answer {
+    let report = Report::from_json(call.body)?;
+    let zone = call.runtime.zone().lock(process::pid());
+    zone.report_viewers(&report, process::uptime())
+        .map_err(|full| ApiError::zone_full(format!("some streams are not counted: {full}")))?;
+    let (headers, body) = (Vec::new(), String::new());
+    Ok(Step::Answer(Response { status: 204, content_type: "application/json", headers, body }))
 }
 
 /// The streams of a path, the first that began first.

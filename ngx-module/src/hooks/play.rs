@@ -95,8 +95,9 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
         Some(_) => admit(&runtime, session, token, rest),
         None => Ok(()),
     };
-    let judged =
-        admitted.and_then(|()| judge(&runtime, settings, session, stripped.as_deref().unwrap_or(raw)));
+    let judged = admitted
+        .and_then(|()| find_place(&runtime, settings, session))
+        .and_then(|()| judge(&runtime, settings, session, stripped.as_deref().unwrap_or(raw)));
     match judged {
         Ok(name) => name.or(stripped).map_or(Flow::Untouched, Flow::Forward),
         Err(refusal) => {
@@ -132,6 +133,19 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
         }
     }
     Ok(())
+}
+
+/// Whether another player may watch the application. The daemon plays for its jobs however many do.
+fn find_place(runtime: &Runtime, settings: &AppSettings, session: &mut Session) -> Result<(), Refusal> {
+    let Some(most) = settings.max_viewers else { return Ok(()) };
+    let state = session.known_state();
+    if state.is_some_and(|state| state.own_player || state.playing.is_some()) {
+        return Ok(());
+    }
+    match runtime.zone().lock(process::pid()).watching(session.app()) < most {
+        true => Ok(()),
+        false => Err(Refusal::Crowded),
+    }
 }
 
 /// The name with arguments that nginx-rtmp gets, where it is another one.
@@ -244,8 +258,16 @@ pub fn on_play(session: &mut Session, name: &str) {
     let own = session.known_state().is_some_and(|state| state.own_player);
     let new =
         NewPlayer { server: session.server(), app: session.app(), stream: name, addr: &addr, worker, own };
+    let most = session.settings().and_then(|settings| settings.max_viewers).filter(|_| !own);
+    let zone = runtime.zone().lock(process::pid());
+    // Another worker's player may have come since the command was judged.
+    if most.is_some_and(|most| zone.watching(new.app) >= most) {
+        drop(zone);
+        return refuse_command(session, Command::Play, Refusal::Crowded, 0.0);
+    }
     // In a full zone a player is served all the same, and not counted.
-    let Ok(id) = runtime.zone().lock(process::pid()).add_player(&new, process::now()) else { return };
+    let Ok(id) = zone.add_player(&new, process::now()) else { return };
+    drop(zone);
     let (zone, counter) = (Rc::clone(&runtime.shared), session.bytes_out());
     if let Some(state) = session.state() {
         state.playing =

@@ -26,6 +26,7 @@ fn render(streams: &[Stream], now: Timestamp) -> String {
                 picture(stream),
                 rate(stream.bitrate_in),
                 rate(stream.bitrate_out),
+                stream.viewers.total().to_string(),
                 stream.viewers.rtmp.to_string(),
                 publisher.addr.clone(),
                 publisher.key_id.clone().unwrap_or_default(),
@@ -33,8 +34,20 @@ fn render(streams: &[Stream], now: Timestamp) -> String {
             ]
         })
         .collect();
-    let head =
-        ["APP", "NAME", "SERVER", "SINCE", "VIDEO", "IN", "OUT", "PLAYERS", "PUBLISHER", "KEY", "WORKER"];
+    let head = [
+        "APP",
+        "NAME",
+        "SERVER",
+        "SINCE",
+        "VIDEO",
+        "IN",
+        "OUT",
+        "VIEWERS",
+        "PLAYERS",
+        "PUBLISHER",
+        "KEY",
+        "WORKER",
+    ];
     sparse_table(head, &rows, &[2])
 }
 
@@ -53,16 +66,16 @@ mod tests {
     fn one_line_a_stream() {
         let answer = r#"{"streams":[{"app":"live","name":"show","session":"s1","since":"2026-11-20T18:00:00Z",
             "publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":42},"bytes_in":1,"bitrate_in":768000,
-            "bitrate_out":1545582,"viewers":{"rtmp":2,"hls":0,"dash":0},
+            "bitrate_out":1545582,"viewers":{"rtmp":2,"hls":3,"dash":0,"llhls":1,"ws":1,"webrtc":1},
             "video":{"codec":"H264","profile":"Main","level":"3.1","width":1280,"height":720,"fps":30.052}},
             {"app":"live","name":"b","session":"s2","since":"2026-11-20T18:04:50Z",
             "publisher":{"addr":"unix:","key_id":null,"worker_pid":43}}]}"#;
         let streams: Streams = serde_json::from_str(answer).unwrap();
         assert_eq!(
             render(&streams.streams, "2026-11-20T18:05:00Z".parse().unwrap()),
-            "APP   NAME  SINCE  VIDEO             IN    OUT   PLAYERS  PUBLISHER  KEY                WORKER\n\
-             live  show  5m00s  H264 1280x720@30  768k  1.5M  2        192.0.2.1  k0123456789abcdef  42\n\
-             live  b     10s    -                 0     0     0        unix:      -                  43\n"
+            "APP   NAME  SINCE  VIDEO             IN    OUT   VIEWERS  PLAYERS  PUBLISHER  KEY                WORKER\n\
+             live  show  5m00s  H264 1280x720@30  768k  1.5M  8        2        192.0.2.1  k0123456789abcdef  42\n\
+             live  b     10s    -                 0     0     0        0        unix:      -                  43\n"
         );
         let mut streams = streams.streams;
         streams[0].server = "0.0.0.0:1935".into();

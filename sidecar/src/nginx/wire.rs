@@ -138,10 +138,24 @@ pub struct Audio {
 pub struct Viewers {
     /// RTMP players.
     pub rtmp: u64,
-    /// Of HLS, where `weir_viewers` counts.
+    /// Over HLS.
     pub hls: u64,
-    /// Of DASH, likewise.
+    /// Over DASH.
     pub dash: u64,
+    /// Over the daemon's Low-Latency HLS.
+    pub llhls: u64,
+    /// Over the daemon's WebSocket.
+    pub ws: u64,
+    /// Over the daemon's WebRTC.
+    pub webrtc: u64,
+}
+
+impl Viewers {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        let all = [self.rtmp, self.hls, self.dash, self.llhls, self.ws, self.webrtc];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
 }
 
 /// Who sends a stream.

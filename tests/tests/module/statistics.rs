@@ -90,7 +90,10 @@ fn a_stream_is_described() {
         );
         let worker_pid = nginx.workers()[0].0;
         assert_eq!(stream["publisher"], json!({"addr": addr, "key_id": key_id, "worker_pid": worker_pid}));
-        assert_eq!(stream["viewers"], json!({"rtmp": 0, "hls": 0, "dash": 0}));
+        assert_eq!(
+            stream["viewers"],
+            json!({"rtmp": 0, "hls": 0, "dash": 0, "llhls": 0, "ws": 0, "webrtc": 0})
+        );
         let more = until("bytes_in grows", 5.0, || {
             api.stream(app, "show").filter(|now| now["bytes_in"].as_u64() > stream["bytes_in"].as_u64())
         });

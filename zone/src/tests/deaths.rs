@@ -5,12 +5,13 @@ use weir_model::{
     key::KeySecret,
     target::{PushState, Target, TargetId, TargetSource},
     verdict::Credential,
+    viewers::{Kind, Report},
 };
 
 use super::seen::{Seen, TestZone, look};
 use crate::keys::plan::KeyPlan;
 use crate::{
-    KeyRecord, Locked, NewPush, NewStream, Root, Stage, StreamId, WorkerId,
+    KeyRecord, Locked, NewPlayer, NewPush, NewStream, Root, Stage, StreamId, Watched, WorkerId,
     block::{Block, BlockKind},
     death,
     heap::{Heap, SpinLock},
@@ -119,13 +120,31 @@ fn prepared() -> Heap {
             locked.set_push_state(id, PushState::Waiting, NOW, None, Some("refused"));
         }
     }
+    for name in ["show", "gone"] {
+        (0..3).for_each(|n| seat(&locked, name, n, NOW));
+    }
+    let worker = locked.register(12, NOW, |_| true).unwrap();
+    (0..2).for_each(|_| play(&locked, worker));
     drop(locked);
     heap
 }
 
+/// Viewer number `n` of a stream, until 30 s after `now`.
+fn seat(locked: &Locked<'_, '_, &SpinLock>, name: &str, n: u8, now: Timestamp) {
+    let watched = Watched { app: "live", stream: name, kind: Kind::Hls };
+    let key = locked.zone.viewer_key(locked.zone.viewer_of_session(&[n]), &watched);
+    locked.seat_viewer(key, &watched, now, 30_000, None).unwrap();
+}
+
+fn play(locked: &Locked<'_, '_, &SpinLock>, worker: WorkerId) {
+    let new =
+        NewPlayer { server: &SERVER, app: "live", stream: "show", addr: "192.0.2.1", worker, own: false };
+    locked.add_player(&new, NOW).unwrap();
+}
+
 type Change = fn(&TestZone<'_>);
 
-const CHANGES: [(&str, Change); 21] = [
+const CHANGES: [(&str, Change); 28] = [
     ("insert", |zone| {
         let locked = zone.lock(1);
         if locked.find_key(&digest(20)).is_none() {
@@ -180,6 +199,30 @@ const CHANGES: [(&str, Change); 21] = [
         locked.set_push_state(id, PushState::Off, NOW, None, Some(&"e".repeat(200)));
     }),
     ("reclaim", |zone| assert!(zone.lock(1).reclaim(NOW, |pid| pid != 11) <= 3)),
+    ("a viewer comes", |zone| seat(&zone.lock(1), "show", 9, NOW)),
+    ("the first viewer of a stream comes", |zone| seat(&zone.lock(1), "new", 9, NOW)),
+    ("viewers go", |zone| _ = zone.sweep_viewers(1, NOW.plus_seconds(40), 1000)),
+    ("a player comes", |zone| {
+        let locked = zone.lock(1);
+        let worker = locked.register(13, NOW, |_| true).unwrap();
+        play(&locked, worker);
+    }),
+    ("a player goes", |zone| {
+        let locked = zone.lock(1);
+        let player = locked.players(|_| true).first().map(|player| player.id);
+        player.into_iter().for_each(|id| locked.remove_player(id));
+    }),
+    ("the daemon reports", |zone| {
+        let report =
+            br#"{"streams":[{"app":"live","stream":"show","ws":2},{"app":"live","stream":"b","ws":1}]}"#;
+        zone.lock(1).report_viewers(&Report::from_json(report).unwrap(), NOW).unwrap();
+        zone.lock(1).tidy_audiences(NOW);
+        zone.lock(1).tidy_audiences(NOW.plus_seconds(40));
+    }),
+    ("records are freed", |zone| {
+        zone.sweep_viewers(1, NOW.plus_seconds(40), 1000);
+        zone.lock(1).tidy_audiences(NOW);
+    }),
     ("register", |zone| assert!(zone.lock(1).register(11, NOW, |_| true).is_ok())),
 ];
 

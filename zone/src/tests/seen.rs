@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::target::{PushState, Target};
+use weir_model::viewers::Kind;
 
 use crate::{
-    KeyRecord, Locked, Mutex, Zone,
+    Audience, KeyRecord, Locked, Mutex, Zone,
     block::{Block, BlockKind, Index, unpack},
     heap::SpinLock,
     layout::KEPT_FOR_WORKERS,
@@ -26,6 +27,8 @@ pub(super) struct Seen {
     pub targets: BTreeMap<u64, (Target, Option<u32>)>,
     /// By target and the owner's word: how it stands, and the last error.
     pub pushes: BTreeMap<(u64, u64), (PushState, Option<String>)>,
+    /// By name: how many watch now.
+    pub audiences: BTreeMap<String, u64>,
 }
 
 /// Locks the zone, which repairs it if need be, looks, and checks the rules.
@@ -69,10 +72,42 @@ pub(super) fn look(zone: &TestZone<'_>) -> Seen {
         take_all(&locked, at, block, &mut taken);
         assert!(locked.worker_rows().any(|(found, _)| found == at), "a worker is not on the list");
     }
+    for (at, block) in locked.records(BlockKind::Audience) {
+        take_all(&locked, at, block, &mut taken);
+        assert!(locked.audience_records().any(|(found, _)| found == at), "an audience is not on the list");
+        let reached = locked.chain(locked.audience_hash(block)).any(|(found, _)| found == at);
+        assert!(reached, "an audience is not in its chain");
+    }
+    check_counts(&locked);
+    let audiences = locked.audiences().into_iter();
+    seen.audiences =
+        audiences.map(|one| (one.name, one.audience.now())).filter(|(_, now)| *now > 0).collect();
+    for (at, block) in locked.records(BlockKind::Player) {
+        take_all(&locked, at, block, &mut taken);
+    }
     let workers = locked.worker_rows().count();
     assert_eq!(zone.root.workers.load(Relaxed), workers as u64);
     check_free(zone, &taken, workers);
     seen
+}
+
+/// What the records count is what the rows say.
+#[track_caller]
+fn check_counts(locked: &Locked<'_, '_, &SpinLock>) {
+    let rows = || locked.zone.viewer_table().all().filter_map(crate::viewer_table::ViewerRow::seat);
+    assert_eq!(locked.zone.viewer_rows().0, rows().count());
+    let players = || locked.records(BlockKind::Player).filter_map(|(_, row)| crate::players::audience(row));
+    let mut all = Audience::default();
+    for (at, record) in locked.audience_records() {
+        let (_, name) = locked.audience_names(record);
+        let Some(one) = locked.audiences().into_iter().find(|one| one.name == name) else { continue };
+        let of = |kind| rows().filter(|seat| seat.audience == at && seat.kind == kind).count() as u64;
+        let rtmp = players().filter(|audience| *audience == at).count() as u64;
+        let counted = (one.audience.hls, one.audience.dash, one.audience.rtmp);
+        assert_eq!(counted, (of(Kind::Hls), of(Kind::Dash), rtmp), "{name}");
+        all.ws += one.audience.now();
+    }
+    assert_eq!(locked.watching("live"), all.ws);
 }
 
 /// A record's blocks are its own.
@@ -122,6 +157,13 @@ impl Seen {
         assert_each(&self.targets, &before.targets, &after.targets, |seen, one, other| {
             seen == one || seen == other
         });
+        let names = [self, before, after].into_iter().flat_map(|seen| seen.audiences.keys());
+        for name in names {
+            let [now, one, other] =
+                [self, before, after].map(|seen| seen.audiences.get(name).copied().unwrap_or(0));
+            // A report may come and go within a change.
+            assert!((one.min(other)..=one.max(other) + 2).contains(&now), "{name}: {one}, {now}, {other}");
+        }
         assert_each(&self.pushes, &before.pushes, &after.pushes, |seen, one, other| {
             [&one.1, &other.1, &None].contains(&&seen.1)
                 && [one.0, other.0, PushState::Connecting].contains(&seen.0)

@@ -1,4 +1,4 @@
-//! The zone from outside, in the memory of one process: keys, bans, streams, targets, workers, events, the state file, tables per address, capacity, and what a
+//! The zone from outside, in the memory of one process: keys, bans, streams, targets, workers, events, the state file, tables per address, viewers, capacity, and what a
 //! holder of the lock leaves behind that died. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
@@ -18,6 +18,7 @@ mod streams;
 mod targets;
 mod threads;
 mod throttle;
+mod viewers;
 mod workers;
 
 use weir_model::{

@@ -14,7 +14,8 @@ const ROW: &str = concat!(
     "<td data-label=\"Out\">5 Mbit/s<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
     "<rect class=\"all\" width=\"100\" height=\"4\"/><rect height=\"4\" width=\"100\"/></svg>",
     "<small>2.2 GB</small></td>",
-    "<td data-label=\"Players\">2</td><td data-label=\"Dropped\">3</td>",
+    "<td data-label=\"Viewers\"><span title=\"rtmp 2, hls 40, dash 1, llhls 5, ws 6, webrtc 7, peak 70, total 900\">",
+    "61</span></td><td data-label=\"Players\">2</td><td data-label=\"Dropped\">3</td>",
 );
 
 #[test]

@@ -88,8 +88,9 @@ weir_publish_refused_total{reason=\"address\"} 26
 weir_publish_refused_total{reason=\"not_admitted\"} 27
 weir_publish_refused_total{reason=\"renamed\"} 28
 weir_publish_refused_total{reason=\"failed\"} 29
-weir_publish_refused_total{reason=\"no_token\"} 30
-weir_publish_refused_total{reason=\"token_revoked\"} 31
+weir_publish_refused_total{reason=\"max_viewers\"} 30
+weir_publish_refused_total{reason=\"no_token\"} 31
+weir_publish_refused_total{reason=\"token_revoked\"} 32
 # HELP weir_worker_heartbeat_age_seconds Since the event loop last turned.
 # TYPE weir_worker_heartbeat_age_seconds gauge
 weir_worker_heartbeat_age_seconds{pid=\"101\"} 0.25
@@ -143,10 +144,32 @@ weir_stream_publishing{app=\"radio\",stream=\"jazz & <blues>\"} 1
 # TYPE weir_stream_players gauge
 weir_stream_players{app=\"live\",stream=\"show\"} 2
 weir_stream_players{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_viewers_peak The most viewers at one time since the publish.
+# TYPE weir_stream_viewers_peak gauge
+weir_stream_viewers_peak{app=\"live\",stream=\"show\"} 70
+weir_stream_viewers_peak{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_viewers_total Viewers who came since the publish.
+# TYPE weir_stream_viewers_total counter
+weir_stream_viewers_total{app=\"live\",stream=\"show\"} 900
+weir_stream_viewers_total{app=\"radio\",stream=\"jazz & <blues>\"} 0
 # HELP weir_stream_dropped_frames_total Frames that slow players did not get.
 # TYPE weir_stream_dropped_frames_total counter
 weir_stream_dropped_frames_total{app=\"live\",stream=\"show\"} 3
 weir_stream_dropped_frames_total{app=\"radio\",stream=\"jazz & <blues>\"} 0
+# HELP weir_stream_viewers Viewers, by what they watch.
+# TYPE weir_stream_viewers gauge
+weir_stream_viewers{app=\"live\",stream=\"show\",kind=\"rtmp\"} 2
+weir_stream_viewers{app=\"live\",stream=\"show\",kind=\"hls\"} 40
+weir_stream_viewers{app=\"live\",stream=\"show\",kind=\"dash\"} 1
+weir_stream_viewers{app=\"live\",stream=\"show\",kind=\"llhls\"} 5
+weir_stream_viewers{app=\"live\",stream=\"show\",kind=\"ws\"} 6
+weir_stream_viewers{app=\"live\",stream=\"show\",kind=\"webrtc\"} 7
+weir_stream_viewers{app=\"radio\",stream=\"jazz & <blues>\",kind=\"rtmp\"} 0
+weir_stream_viewers{app=\"radio\",stream=\"jazz & <blues>\",kind=\"hls\"} 0
+weir_stream_viewers{app=\"radio\",stream=\"jazz & <blues>\",kind=\"dash\"} 0
+weir_stream_viewers{app=\"radio\",stream=\"jazz & <blues>\",kind=\"llhls\"} 0
+weir_stream_viewers{app=\"radio\",stream=\"jazz & <blues>\",kind=\"ws\"} 0
+weir_stream_viewers{app=\"radio\",stream=\"jazz & <blues>\",kind=\"webrtc\"} 0
 # HELP weir_target_state 1 for the state in which the push of a stream to a target is.
 # TYPE weir_target_state gauge
 weir_target_state{app=\"live\",stream=\"show\",target=\"t0000000000000001\",state=\"off\"} 0

@@ -40,6 +40,7 @@ const FULL: &str = "\
 <profile>High</profile><compat>0</compat><level>4.1</level></video>\
 <audio><codec>AAC</codec><profile>LC</profile><channels>2</channels><sample_rate>48000</sample_rate></audio></meta>
 <nclients>3</nclients>
+<viewers><rtmp>2</rtmp><hls>40</hls><dash>1</dash><llhls>5</llhls><ws>6</ws><webrtc>7</webrtc><peak>70</peak><total>900</total></viewers>
 <publishing/>
 <active/>
 </stream>
@@ -68,6 +69,7 @@ const FULL: &str = "\
 <meta><video><width>0</width><height>0</height><frame_rate>0</frame_rate></video>\
 <audio><codec>MP3</codec><channels>2</channels><sample_rate>44100</sample_rate></audio></meta>
 <nclients>1</nclients>
+<viewers><rtmp>0</rtmp><hls>0</hls><dash>0</dash><llhls>0</llhls><ws>0</ws><webrtc>0</webrtc><peak>0</peak><total>0</total></viewers>
 <publishing/>
 <active/>
 </stream>

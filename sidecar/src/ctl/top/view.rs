@@ -47,7 +47,7 @@ struct Column {
     cell: fn(&Stream, Timestamp) -> String,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column { head: "STREAM", right: false, spare: 0, cell: |stream, _| name(stream) },
     Column { head: SERVER, right: false, spare: 2, cell: |stream, _| stream.server.clone() },
     Column { head: "UP", right: true, spare: 2, cell: |stream, now| age(stream.since, now) },
@@ -55,7 +55,8 @@ const COLUMNS: [Column; 11] = [
     Column { head: "FPS", right: true, spare: 4, cell: |stream, _| frame_rate(stream.video.as_ref()) },
     Column { head: "IN", right: true, spare: 0, cell: |stream, _| rate(stream.bitrate_in) },
     Column { head: "OUT", right: true, spare: 0, cell: |stream, _| rate(stream.bitrate_out) },
-    Column { head: "PLAYERS", right: true, spare: 1, cell: |stream, _| stream.viewers.rtmp.to_string() },
+    Column { head: "VIEWERS", right: true, spare: 0, cell: |stream, _| stream.viewers.total().to_string() },
+    Column { head: "PLAYERS", right: true, spare: 4, cell: |stream, _| stream.viewers.rtmp.to_string() },
     Column { head: "TARGETS", right: true, spare: 4, cell: |stream, _| targets(stream) },
     Column {
         head: "WORKER",
@@ -102,8 +103,9 @@ fn head(live: &Live) -> Vec<String> {
     let workers: Vec<String> = live.health.workers.iter().map(worker).collect();
     let mut lines = vec![
         format!(
-            "streams {}  players {}  in {}  out {}  zone {}  at {}",
+            "streams {}  viewers {}  players {}  in {}  out {}  zone {}  at {}",
             live.streams.len(),
+            sum(|stream| stream.viewers.total()),
             sum(|stream| stream.viewers.rtmp),
             rate(sum(|stream| stream.bitrate_in)),
             rate(sum(|stream| stream.bitrate_out)),

@@ -7,7 +7,7 @@ fn stream(name: &str, bitrate_in: u64, bitrate_out: u64) -> serde_json::Value {
         "app": "live", "name": name, "since": "2026-11-20T18:00:00Z",
         "publisher": { "addr": "192.0.2.1", "key_id": null, "worker_pid": 42 },
         "video": { "codec": "H264", "width": 1280, "height": 720, "fps": 29.97 },
-        "bitrate_in": bitrate_in, "bitrate_out": bitrate_out, "viewers": { "rtmp": 2 },
+        "bitrate_in": bitrate_in, "bitrate_out": bitrate_out, "viewers": { "rtmp": 2, "hls": 7, "dash": 1, "llhls": 1, "ws": 1, "webrtc": 1 },
     })
 }
 
@@ -52,13 +52,13 @@ fn head_and_table() {
     assert_eq!(
         render(&view, None),
         [
-            "streams 3  players 6  in 4.2M  out 5.0M  zone 10 % of 4096 KB  at 2026-11-20T18:05:00Z",
+            "streams 3  viewers 39  players 6  in 4.2M  out 5.0M  zone 10 % of 4096 KB  at 2026-11-20T18:05:00Z",
             "workers 42, 7 draining stuck",
             "",
-            "STREAM        UP  VIDEO          FPS    IN   OUT  PLAYERS  TARGETS  WORKER  PUBLISHER",
-            "live/show  5m00s  H264 1280x720   30  2.5M  5.0M        2      1/2      42  192.0.2.1",
-            "live/b     5m00s  H264 1280x720   30  900k     0        2        -      42  192.0.2.1",
-            "live/a     5m00s  H264 1280x720   30  800k     0        2        -      42  192.0.2.1",
+            "STREAM        UP  VIDEO          FPS    IN   OUT  VIEWERS  PLAYERS  TARGETS  WORKER  PUBLISHER",
+            "live/show  5m00s  H264 1280x720   30  2.5M  5.0M       13        2      1/2      42  192.0.2.1",
+            "live/b     5m00s  H264 1280x720   30  900k     0       13        2        -      42  192.0.2.1",
+            "live/a     5m00s  H264 1280x720   30  800k     0       13        2        -      42  192.0.2.1",
         ]
     );
 }
@@ -69,12 +69,12 @@ fn a_narrow_screen_has_the_numbers_that_matter() {
     let view = view(&[stream(&long, 1, 2)]);
     let table = |columns| render(&view, at(columns, 24))[3..].to_vec();
     // The name gives way first, then the columns from the least.
-    assert!(table(120)[1].contains(&long));
-    assert!(table(100)[1].contains("…") && table(100)[1].ends_with("192.0.2.1"));
-    assert!(!table(78)[0].contains("PUBLISHER") && table(78)[0].contains("WORKER"));
+    assert!(table(129)[1].contains(&long));
+    assert!(table(109)[1].contains("…") && table(109)[1].ends_with("192.0.2.1"));
+    assert!(!table(87)[0].contains("PUBLISHER") && table(87)[0].contains("WORKER"));
     assert_eq!(
         table(34),
-        ["\u{1b}[7mSTREAM            IN  OUT  PLAYERS\u{1b}[27m", "live/nnnnnnnnnn…   1    2        2"]
+        ["\u{1b}[7mSTREAM            IN  OUT  VIEWERS\u{1b}[27m", "live/nnnnnnnnnn…   1    2       13"]
     );
 }
 

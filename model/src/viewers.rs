@@ -1,0 +1,209 @@
+//! Who watches over HTTP: which requests are those of a viewer, and what the daemon reports of the viewers that it serves itself.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use crate::api::ApiError;
+use crate::client::ClientAddr;
+
+/// By what a viewer of HTTP watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// HLS.
+    Hls,
+    /// DASH.
+    Dash,
+}
+
+/// What a file tells of the viewer who asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// A playlist or a segment of this kind.
+    Of(Kind),
+    /// A segment of fragmented MP4, which playlists of both kinds name: whoever asks for it is known by a playlist already.
+    Either,
+}
+
+/// The media types of playlists and segments.
+const TYPES: [(&[u8], Kind); 5] = [
+    (b"application/vnd.apple.mpegurl", Kind::Hls),
+    (b"application/x-mpegurl", Kind::Hls),
+    (b"audio/mpegurl", Kind::Hls),
+    (b"video/mp2t", Kind::Hls),
+    (b"application/dash+xml", Kind::Dash),
+];
+
+impl Trace {
+    /// By the end of the path; where that says nothing, by the answer's media type. `None` for what nobody watches, such as a
+    /// page or a still.
+    #[must_use]
+    pub fn of(path: &[u8], content_type: &[u8]) -> Option<Trace> {
+        let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let extension = file.rsplit(|byte| *byte == b'.').next().filter(|end| end.len() < file.len());
+        let is = |known: &[&str]| {
+            extension.is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known.as_bytes())))
+        };
+        if is(&["m3u8", "ts", "key", "aac"]) {
+            return Some(Trace::Of(Kind::Hls));
+        }
+        if is(&["mpd", "m4v", "m4a"]) {
+            return Some(Trace::Of(Kind::Dash));
+        }
+        if is(&["m4s", "mp4", "cmfv", "cmfa"]) {
+            return Some(Trace::Either);
+        }
+        let name = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let known = TYPES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        known.map(|(_, kind)| Trace::Of(*kind))
+    }
+}
+
+/// Whether an answer with this status gives a viewer something to watch: all of it, a part, or that it has not changed.
+#[must_use]
+pub fn is_watched(status: u16) -> bool {
+    matches!(status, 200 | 206 | 304)
+}
+
+/// Whether this is a program of Weir on this machine, such as `weir check hls`: nobody watches by it.
+#[must_use]
+pub fn is_own(client: ClientAddr, agent: &[u8]) -> bool {
+    client.is_local() && agent.starts_with(b"weir/")
+}
+
+/// The most viewers of a kind that a report may tell of a stream.
+pub const MAX_REPORTED: u64 = 1_000_000;
+
+/// For how long a report of the daemon holds, in milliseconds.
+pub const REPORT_HOLDS_MS: u64 = 15_000;
+
+/// The body of `PUT /v1/viewers`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Every stream that the daemon serves to somebody.
+    pub streams: Vec<Reported>,
+}
+
+/// How many viewers of a stream the daemon serves itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reported {
+    /// The application.
+    pub app: String,
+    /// The stream.
+    pub stream: String,
+    /// Over Low-Latency HLS.
+    #[serde(default)]
+    pub llhls: u64,
+    /// Over WebSocket.
+    #[serde(default)]
+    pub ws: u64,
+    /// Over WebRTC.
+    #[serde(default)]
+    pub webrtc: u64,
+}
+
+impl Report {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    ///
+    /// 400, with the field.
+    pub fn from_json(body: &[u8]) -> Result<Report, ApiError> {
+        let report: Report =
+            serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("body: {error}")))?;
+        let mut seen = HashSet::new();
+        for (at, stream) in report.streams.iter().enumerate() {
+            for (field, name) in [("app", &stream.app), ("stream", &stream.stream)] {
+                if !(1..=255).contains(&name.len()) || name.chars().any(char::is_control) {
+                    let what = "expected a name of 1 to 255 bytes";
+                    return Err(ApiError::bad_request(format!("field \"streams[{at}].{field}\": {what}")));
+                }
+            }
+            for (field, count) in [("llhls", stream.llhls), ("ws", stream.ws), ("webrtc", stream.webrtc)] {
+                if count > MAX_REPORTED {
+                    let what = format!("at most {MAX_REPORTED} viewers can be reported");
+                    return Err(ApiError::bad_request(format!("field \"streams[{at}].{field}\": {what}")));
+                }
+            }
+            if !seen.insert((&stream.app, &stream.stream)) {
+                let name = format!("\"{}/{}\" is listed twice", stream.app, stream.stream);
+                return Err(ApiError::bad_request(format!("field \"streams[{at}]\": {name}")));
+            }
+        }
+        Ok(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_playlist_or_a_segment_is_a_viewers() {
+        let (hls, dash) = (Some(Trace::Of(Kind::Hls)), Some(Trace::Of(Kind::Dash)));
+        for (path, content_type, trace) in [
+            ("/hls/show.m3u8", "", hls),
+            ("/hls/show-17.TS", "text/plain", hls),
+            ("/hls/show-17.key", "", hls),
+            ("/dash/show.mpd", "", dash),
+            ("/dash/show-init.m4v", "video/mp4", dash),
+            ("/ladder/live/show/480p/17.m4s", "video/mp4", Some(Trace::Either)),
+            ("/watch", "application/vnd.apple.mpegurl; charset=utf-8", hls),
+            ("/watch.php", "Application/Dash+XML", dash),
+            ("/m3u8", "", None),
+            ("/show.m3u8/", "", None),
+            ("/hls/show.jpg", "image/jpeg", None),
+            ("/hls/index.html", "text/html", None),
+            ("", "", None),
+        ] {
+            assert_eq!(Trace::of(path.as_bytes(), content_type.as_bytes()), trace, "{path} {content_type}");
+        }
+    }
+
+    #[test]
+    fn only_what_gives_something_to_watch_counts() {
+        assert!([200, 206, 304].into_iter().all(is_watched));
+        assert!(![204, 301, 302, 403, 404, 416, 499, 500, 503].into_iter().any(is_watched));
+    }
+
+    #[test]
+    fn a_check_on_this_machine_watches_nothing() {
+        let [local, remote] = ["127.0.0.1", "192.0.2.1"].map(|addr| ClientAddr::Ip(addr.parse().unwrap()));
+        assert!(is_own(local, b"weir/0.1.0") && is_own(ClientAddr::Unix, b"weir/1"));
+        assert!(!is_own(remote, b"weir/0.1.0") && !is_own(local, b"weird/1") && !is_own(local, b""));
+    }
+
+    #[test]
+    fn a_report_is_read_with_zeros_for_what_is_left_out() {
+        let body = br#"{"streams":[{"app":"live","stream":"show","llhls":1,"ws":2,"webrtc":0},{"app":"a","stream":"b"}]}"#;
+        let report = Report::from_json(body).unwrap();
+        let one = &report.streams[0];
+        assert_eq!((one.llhls, one.ws, one.webrtc), (1, 2, 0));
+        assert_eq!(report.streams[1].ws, 0);
+        assert_eq!(Report::from_json(br#"{"streams":[]}"#).unwrap().streams, []);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_report_is_said_with_the_field() {
+        for (body, field) in [
+            ("", "body: "),
+            ("{}", "missing field `streams`"),
+            (r#"{"streams":[{"app":"a"}]}"#, "missing field `stream`"),
+            (r#"{"streams":[{"app":"a","stream":"b","ws":-1}]}"#, "body: "),
+            (r#"{"streams":[{"app":"a","stream":"b","hls":1}]}"#, "unknown field `hls`"),
+            (r#"{"streams":[{"app":"","stream":"b"}]}"#, "\"streams[0].app\""),
+            (r#"{"streams":[{"app":"a","stream":"b\n"}]}"#, "\"streams[0].stream\""),
+            (r#"{"streams":[{"app":"a","stream":"b","ws":1000001}]}"#, "\"streams[0].ws\""),
+            (
+                r#"{"streams":[{"app":"a","stream":"b"},{"app":"a","stream":"b"}]}"#,
+                "\"streams[1]\": \"a/b\" is listed twice",
+            ),
+        ] {
+            let error = Report::from_json(body.as_bytes()).unwrap_err();
+            assert_eq!(error.status, 400);
+            assert!(error.to_json().contains(&field.replace('"', "\\\"")), "{body}: {}", error.to_json());
+        }
+    }
+}

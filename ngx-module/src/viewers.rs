@@ -1,0 +1,151 @@
+//! How many watch over HTTP: `weir_viewers` and `weir_max_viewers`.
+//!
+//! A viewer who is known is refreshed without a lock; a new one takes the lock of the zone once.
+
+use std::net::IpAddr;
+
+use ngx_rtmp::{gate::Asked, value::Value};
+use weir_model::{
+    ClientAddr, StreamName,
+    playback::uri::{self, Layout, Named, UriError},
+    viewers::{self, Kind, Trace},
+};
+use weir_zone::{Seated, Viewer, ViewerKey, Watched};
+
+use crate::{
+    process,
+    runtime::{self, Runtime},
+    settings::{Counting, LocationSettings, ViewersRule},
+};
+
+/// What a client is told that finds an application full, in seconds: a place is free again when a window ends.
+pub const RETRY_AFTER_S: &str = "10";
+
+/// For how long a place is kept for a request whose answer has not begun, in milliseconds.
+const KEPT_MS: u64 = 5_000;
+
+/// What is known of a viewer's request before its answer begins.
+pub struct Visit {
+    /// Who asks, where a token told.
+    viewer: Option<Viewer>,
+    /// Who was counted for this request, to keep a place.
+    seated: Option<ViewerKey>,
+}
+
+/// As many watch the application as may.
+pub struct Crowded;
+
+/// A request for a location with `weir_viewers` may be answered: where the application has a limit, the viewer is counted at once.
+pub fn visit(
+    asked: &Asked<'_>,
+    settings: &LocationSettings,
+    viewer: Option<Viewer>,
+) -> Result<Option<Visit>, Crowded> {
+    let Some(ViewersRule::Count(counting)) = &settings.viewers else { return Ok(None) };
+    let Some(runtime) = runtime::current() else { return Ok(None) };
+    let known = || viewer.map(|viewer| Visit { viewer: Some(viewer), seated: None });
+    if runtime.has_no_limit() || is_own(asked) {
+        return Ok(known());
+    }
+    let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream) else { return Ok(known()) };
+    let Some(limit) = runtime.max_viewers(named.app) else { return Ok(known()) };
+    let Some(trace) = Trace::of(asked.path(), &[]) else { return Ok(known()) };
+    let (zone, now) = (runtime.zone(), process::uptime());
+    let of = |kind| Watched { app: named.app, stream: named.watched().as_str(), kind };
+    let who = viewer.unwrap_or_else(|| viewer_at(&runtime, asked));
+    let kinds: &[Kind] = match trace {
+        Trace::Of(kind) => &[kind],
+        Trace::Either => &[Kind::Hls, Kind::Dash],
+    };
+    let is_known = |kind: &Kind| zone.knows_viewer(zone.viewer_key(who, &of(*kind)));
+    if kinds.iter().any(is_known) {
+        return Ok(known());
+    }
+    match trace {
+        Trace::Of(kind) if asked.method() == b"GET" => {
+            let (watched, key) = (of(kind), zone.viewer_key(who, &of(kind)));
+            let locked = zone.lock(process::pid());
+            // A redirect to another location may make the visit forgotten: then the place is free again soon.
+            match locked.seat_viewer(key, &watched, now, counting.window_ms.min(KEPT_MS), Some(limit)) {
+                Ok(Seated::Full) => Err(Crowded),
+                Ok(Seated::New) => Ok(Some(Visit { viewer, seated: Some(key) })),
+                Ok(Seated::Known) | Err(_) => Ok(known()),
+            }
+        }
+        _ if zone.lock(process::pid()).watching(named.app) >= limit => Err(Crowded),
+        _ => Ok(known()),
+    }
+}
+
+/// The answer begins: who gets something to watch is counted.
+pub fn answered(
+    asked: &Asked<'_>,
+    settings: &LocationSettings,
+    status: u16,
+    content_type: &[u8],
+    visit: Option<Visit>,
+) {
+    let Some(ViewersRule::Count(counting)) = &settings.viewers else { return };
+    let Some(runtime) = runtime::current() else { return };
+    if !viewers::is_watched(status) || asked.method() != b"GET" || is_own(asked) {
+        if let Some(key) = visit.and_then(|visit| visit.seated) {
+            runtime.zone().lock(process::pid()).unseat_viewer(key);
+        }
+        return;
+    }
+    let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream) else { return };
+    let Some(trace) = Trace::of(asked.path(), content_type) else { return };
+    let viewer = visit.and_then(|visit| visit.viewer).unwrap_or_else(|| viewer_at(&runtime, asked));
+    count(&runtime, counting, &named, trace, viewer);
+}
+
+fn count(runtime: &Runtime, counting: &Counting, named: &Named<'_>, trace: Trace, viewer: Viewer) {
+    let (zone, now) = (runtime.zone(), process::uptime());
+    let of = |kind| Watched { app: named.app, stream: named.watched().as_str(), kind };
+    let refresh = |kind| {
+        let key = zone.viewer_key(viewer, &of(kind));
+        (key, zone.refresh_viewer(key, now, counting.window_ms))
+    };
+    match trace {
+        Trace::Of(kind) => {
+            if let (key, false) = refresh(kind) {
+                let locked = zone.lock(process::pid());
+                // A zone without room says so itself.
+                let _ = locked.seat_viewer(key, &of(kind), now, counting.window_ms, None);
+            }
+        }
+        Trace::Either => _ = refresh(Kind::Hls).1 || refresh(Kind::Dash).1,
+    }
+}
+
+/// The stream that a request is for.
+pub fn named<'n>(
+    runtime: &Runtime,
+    asked: &Asked<'n>,
+    layout: &'n Layout,
+    stream: Option<Value>,
+) -> Result<Named<'n>, UriError> {
+    match (stream, &layout.app) {
+        (Some(value), Some(app)) => {
+            let name = asked.value(value).and_then(|name| StreamName::parse(name).ok());
+            Ok(Named { app, stream: name.ok_or(UriError::NoStream)?, variant_of: None })
+        }
+        _ => {
+            let is_known = |app: &str| runtime.application_facts.iter().any(|facts| facts.name == app);
+            uri::stream_of(asked.below(), layout, is_known)
+        }
+    }
+}
+
+fn viewer_at(runtime: &Runtime, asked: &Asked<'_>) -> Viewer {
+    let addr = match asked.client() {
+        Some(IpAddr::V4(addr)) => addr.to_ipv6_mapped().octets(),
+        Some(IpAddr::V6(addr)) => addr.octets(),
+        None => [0; 16],
+    };
+    runtime.zone().viewer_at(addr, asked.user_agent())
+}
+
+fn is_own(asked: &Asked<'_>) -> bool {
+    viewers::is_own(asked.client().map_or(ClientAddr::Unix, ClientAddr::Ip), asked.user_agent())
+}

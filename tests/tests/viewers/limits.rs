@@ -1,0 +1,75 @@
+//! `weir_max_viewers`: the next one is told to come back later, over HLS and over RTMP; who watches already goes on.
+
+use weir_tests::harness::{Nginx, Player, Publisher, until};
+
+use super::{Client, config, counted, get, publish, start};
+
+fn limited(most: u64) -> Nginx {
+    start(config().app("live", &format!("weir_max_viewers {most};")).workers(2).main("rtmp_auto_push on;"))
+}
+
+#[test]
+fn the_next_viewer_is_told_to_come_back_later() {
+    let nginx = limited(3);
+    let mut client = Client::new(nginx.http());
+    let status = |client: &mut Client, path: &str, n: u8| client.watch(path, &format!("192.0.2.{n}"), "a");
+    assert_eq!(status(&mut client, "/hls/nothing.m3u8", 1), 404);
+    for n in 1..=3 {
+        assert_eq!(status(&mut client, "/hls/show.m3u8", n), 200);
+    }
+    let refused = Client::new(nginx.http()).ask("GET", "/hls/show.m3u8", &["User-Agent: b"]);
+    assert_eq!(refused.status, 503);
+    assert!(refused.head.contains("Retry-After: 10\r\n"), "{}", refused.head);
+    // Whatever is asked for: of any stream, any kind, and a segment alone.
+    for path in ["/hls/show-1.ts", "/hls/other.m3u8", "/dash/show.mpd", "/ladder/live/show/480p/1.m4s"] {
+        assert_eq!(get(&nginx, path, "b").status, 503, "{path}");
+    }
+    assert_eq!(get(&nginx, "/hls/show.jpg", "b").status, 200);
+    for n in 1..=3 {
+        let mut client = Client::new(nginx.http());
+        assert_eq!(status(&mut client, "/hls/show.m3u8", n), 200);
+        assert_eq!(status(&mut client, "/hls/show-1.ts", n), 200);
+    }
+    assert_eq!(counted(&nginx.api(), "show", "hls"), 3);
+}
+
+#[test]
+fn players_and_viewers_share_the_limit() {
+    let nginx = limited(3);
+    let publisher = publish(&nginx, "live/show");
+    let player = Player::start(nginx.rtmp(), "live/show");
+    player.wait_video(1);
+    assert_eq!(
+        (get(&nginx, "/hls/show.m3u8", "a").status, get(&nginx, "/hls/show.m3u8", "b").status),
+        (200, 200)
+    );
+    assert_eq!(get(&nginx, "/hls/show.m3u8", "c").status, 503);
+    let refused = Player::start(nginx.rtmp(), "live/show");
+    refused.wait_closed(10.0);
+    let seen = refused.seen();
+    let status = seen.statuses.last().unwrap();
+    assert_eq!((status.code.as_str(), seen.video), ("NetStream.Play.Failed", 0));
+    assert_eq!(status.description, "too many viewers: weir_max_viewers is reached");
+    let line = nginx.wait_log("play refused: too many viewers");
+    assert!(line.contains("app: \"live\""), "{line}");
+    // Who plays goes on, and when one leaves there is a place.
+    let before = player.seen().video;
+    player.wait_video(before + 10);
+    drop(player);
+    until("there is a place again", 5.0, || counted(&nginx.api(), "show", "rtmp") == 0);
+    let next = Player::start(nginx.rtmp(), "live/show");
+    next.wait_video(1);
+    assert!(!publisher.is_closed());
+}
+
+#[test]
+fn many_who_come_at_once_are_no_more_than_may() {
+    let nginx = limited(5);
+    let _publisher: Publisher = publish(&nginx, "live/show");
+    let players: Vec<Player> = (0..20).map(|_| Player::start(nginx.rtmp(), "live/show")).collect();
+    let closed = || players.iter().filter(|player| player.seen().closed).count();
+    until("all but five are refused", 15.0, || closed() == 15);
+    let playing = players.iter().filter(|player| !player.seen().closed);
+    playing.for_each(|player| player.wait_video(5));
+    assert_eq!(counted(&nginx.api(), "show", "rtmp"), 5);
+}

@@ -1,0 +1,377 @@
+//! How many watch a stream: a record per stream, and one per application for all of its streams.
+//!
+//! The record of an application has no name. It is made before the first of its streams and goes after the last one, so that a
+//! limit of an application is one comparison. All counts follow from the rows of viewers and players; after a death they are
+//! counted anew.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use weir_model::viewers::{Kind, Reported};
+
+use crate::arena::{Locked, Mutex, Zone};
+use crate::block::{Block, BlockKind, Index, pack, unpack};
+use crate::error::ZoneFull;
+use crate::hash::hash_bytes;
+
+/// From the lowest bit, a byte each: the lengths of name and application.
+const SHAPE: usize = 2;
+/// Viewers over HLS in the lower half, over DASH in the upper.
+const HTTP: usize = 3;
+/// RTMP players.
+const PLAYERS: usize = 4;
+/// Those that the daemon reports: [`REPORTED_BITS`] each.
+const REPORTED: usize = 5;
+/// The most at one time, and how many came, since the stream began.
+const PEAK: usize = 6;
+const TOTAL: usize = 7;
+/// The record of the application + 1; 0 in such a record itself.
+const APP: usize = 8;
+/// The next record of the list of all + 1.
+const LISTED: usize = 9;
+
+const REPORTED_BITS: u32 = 21;
+const REPORTED_MASK: u64 = (1 << REPORTED_BITS) - 1;
+
+/// Of so many blocks one may belong to streams that only viewers over HTTP name.
+const SHARE: usize = 16;
+
+/// How many watch something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// RTMP players.
+    pub rtmp: u64,
+    /// Over HLS.
+    pub hls: u64,
+    /// Over DASH.
+    pub dash: u64,
+    /// Over Low-Latency HLS of the daemon.
+    pub llhls: u64,
+    /// Over WebSocket of the daemon.
+    pub ws: u64,
+    /// Over WebRTC of the daemon.
+    pub webrtc: u64,
+    /// The most at one time since the stream began.
+    pub peak: u64,
+    /// How many came since the stream began.
+    pub total: u64,
+}
+
+impl Audience {
+    /// All who watch now.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.rtmp + self.hls + self.dash + self.llhls + self.ws + self.webrtc
+    }
+}
+
+/// The audience of a stream, whether it is live here or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamAudience {
+    /// Application.
+    pub app: String,
+    /// Public name of the stream.
+    pub name: String,
+    /// How many watch.
+    pub audience: Audience,
+}
+
+/// Who comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watcher {
+    Player,
+    Http(Kind),
+}
+
+impl<M: Mutex> Zone<'_, M> {
+    /// Raised whenever somebody comes or goes.
+    pub fn audience_changes(&self) -> u64 {
+        self.root.audience_changes.load(Relaxed)
+    }
+}
+
+impl<M: Mutex> Locked<'_, '_, M> {
+    /// Every stream that somebody watches or watched lately, by application and name.
+    #[must_use]
+    pub fn audiences(&self) -> Vec<StreamAudience> {
+        let mut all: Vec<StreamAudience> = self
+            .audience_records()
+            .filter(|(_, record)| record.word(APP) != 0)
+            .map(|(_, record)| {
+                let (app, name) = self.audience_names(record);
+                StreamAudience { app, name, audience: read(record) }
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.app, &a.name).cmp(&(&b.app, &b.name)));
+        all
+    }
+
+    /// How many watch an application, over all workers and kinds.
+    #[must_use]
+    pub fn watching(&self, app: &str) -> u64 {
+        self.find_audience(app, "").map_or(0, |(_, record)| read(record).now())
+    }
+
+    pub(crate) fn audience_of(&self, at: Index) -> Option<&Block> {
+        self.zone.block(at).filter(|block| block.kind() == BlockKind::Audience)
+    }
+
+    pub(crate) fn find_audience(&self, app: &str, name: &str) -> Option<(Index, &Block)> {
+        let shape = shape_of(app, name);
+        let text = [app.as_bytes(), name.as_bytes()].concat();
+        self.chain(name_hash(app, name)).find(|(_, record)| {
+            record.kind() == BlockKind::Audience
+                && record.word(SHAPE) == shape
+                && self.text(record, text.len()) == text
+        })
+    }
+
+    /// The audience of a stream, made if need be. Strangers can name streams over HTTP: those have a limited share.
+    pub(crate) fn enter_audience(&self, app: &str, name: &str, stranger: bool) -> Result<Index, ZoneFull> {
+        if let Some((at, _)) = self.find_audience(app, name) {
+            return Ok(at);
+        }
+        let used = self.zone.root.audience_blocks.load(Relaxed) as usize;
+        if stranger && used >= self.zone.blocks.len() / SHARE {
+            return Err(ZoneFull);
+        }
+        let keep_free = self.reserve() / if stranger { 1 } else { 2 };
+        let app_at = match self.find_audience(app, "") {
+            Some((at, _)) => at,
+            None => self.make_audience(app, "", None, keep_free)?,
+        };
+        self.make_audience(app, name, Some(app_at), keep_free)
+    }
+
+    fn make_audience(
+        &self,
+        app: &str,
+        name: &str,
+        app_at: Option<Index>,
+        keep_free: usize,
+    ) -> Result<Index, ZoneFull> {
+        let root = self.zone.root;
+        let text = [app.as_bytes(), name.as_bytes()].concat();
+        let at = self.insert(BlockKind::Audience, name_hash(app, name), &text, keep_free, |record| {
+            record.set(SHAPE, shape_of(app, name));
+            record.set(APP, pack(app_at));
+            record.set(LISTED, root.audiences.load(Relaxed));
+        })?;
+        root.audiences.store(pack(Some(at)), Relaxed);
+        root.audience_blocks.fetch_add(BlockKind::Audience.blocks_for(text.len()) as u64, Relaxed);
+        Ok(at)
+    }
+
+    /// Somebody began to watch.
+    pub(crate) fn came(&self, at: Index, who: Watcher) {
+        self.each_level(at, |record| {
+            change(record, who, true);
+            record.add(TOTAL, 1);
+            note_peak(record);
+        });
+    }
+
+    /// Somebody watches no more.
+    pub(crate) fn went(&self, at: Index, who: Watcher) {
+        self.each_level(at, |record| change(record, who, false));
+    }
+
+    /// A stream begins: who watches already is counted for it.
+    pub(crate) fn begin_audience(&self, app: &str, name: &str) {
+        if let Some((_, record)) = self.find_audience(app, name) {
+            let now = read(record).now();
+            record.set(PEAK, now);
+            record.set(TOTAL, now);
+        }
+    }
+
+    /// The daemon serves so many viewers of a stream.
+    pub(crate) fn set_reported_of_stream(&self, at: Index, reported: u64) {
+        // That of an application is the sum of its streams.
+        let Some(record) = self.audience_of(at).filter(|record| record.word(APP) != 0) else { return };
+        let before = record.word(REPORTED);
+        if before == reported {
+            return;
+        }
+        let more: u64 =
+            parts(reported).into_iter().zip(parts(before)).map(|(a, b)| a.saturating_sub(b)).sum();
+        record.set(REPORTED, reported);
+        record.add(TOTAL, more);
+        note_peak(record);
+        if let Some(app) = unpack(record.word(APP)).and_then(|at| self.audience_of(at)) {
+            let sum = self.reported_of(record.word(APP));
+            app.set(REPORTED, sum);
+            app.add(TOTAL, more);
+            note_peak(app);
+        }
+        self.zone.root.audience_changes.fetch_add(1, Relaxed);
+    }
+
+    fn reported_of(&self, app: u64) -> u64 {
+        let streams = self.audience_records().filter(|(_, record)| record.word(APP) == app);
+        streams.fold(0, |sum, (_, record)| sum_reported(sum, record.word(REPORTED)))
+    }
+
+    /// The list of all records, those of applications included.
+    pub(crate) fn audience_records(&self) -> impl Iterator<Item = (Index, &Block)> {
+        let mut at = unpack(self.zone.root.audiences.load(Relaxed));
+        let mut left = self.zone.blocks.len();
+        std::iter::from_fn(move || {
+            let index = at?;
+            left = left.checked_sub(1)?;
+            let record = self.audience_of(index)?;
+            at = unpack(record.word(LISTED));
+            Some((index, record))
+        })
+    }
+
+    /// Frees the records that nobody watches and that `is_live` does not hold: first those of streams, then those of
+    /// applications without streams.
+    pub(crate) fn free_audiences(&self, is_live: impl Fn(&str, &str) -> bool) {
+        let is_empty = |record: &Block| read(record).now() == 0;
+        let idle: Vec<Index> = self
+            .audience_records()
+            .filter(|(_, record)| record.word(APP) != 0 && is_empty(record))
+            .filter(|(_, record)| {
+                let (app, name) = self.audience_names(record);
+                !is_live(&app, &name)
+            })
+            .map(|(at, _)| at)
+            .collect();
+        idle.into_iter().for_each(|at| self.free_audience(at));
+        let used: std::collections::HashSet<u64> =
+            self.audience_records().map(|(_, record)| record.word(APP)).collect();
+        let apps: Vec<Index> = self
+            .audience_records()
+            .filter(|(at, record)| record.word(APP) == 0 && !used.contains(&pack(Some(*at))))
+            .map(|(at, _)| at)
+            .collect();
+        apps.into_iter().for_each(|at| self.free_audience(at));
+    }
+
+    fn free_audience(&self, at: Index) {
+        let Some(record) = self.audience_of(at) else { return };
+        let next = record.word(LISTED);
+        let before = self.audience_records().find(|(_, other)| other.word(LISTED) == pack(Some(at)));
+        match before {
+            Some((_, before)) => before.set(LISTED, next),
+            None => self.zone.root.audiences.store(next, Relaxed),
+        }
+        let (app, name) = self.audience_names(record);
+        let blocks = BlockKind::Audience.blocks_for(app.len() + name.len()) as u64;
+        self.remove(name_hash(&app, &name), at);
+        self.zone.root.audience_blocks.fetch_sub(blocks, Relaxed);
+    }
+
+    /// After a death: strings the records together again, and sets the counts to what the caller finds.
+    pub(crate) fn repair_audiences(&self) {
+        let root = self.zone.root;
+        let (mut next, mut blocks) = (0, 0);
+        for (at, record) in self.records(BlockKind::Audience) {
+            record.set(LISTED, next);
+            next = pack(Some(at));
+            blocks += self.blocks_of(record) as u64;
+            record.set(HTTP, 0);
+            record.set(PLAYERS, 0);
+        }
+        root.audiences.store(next, Relaxed);
+        root.audience_blocks.store(blocks, Relaxed);
+        let apps = self.audience_records().filter(|(_, record)| record.word(APP) == 0);
+        for (at, app) in apps {
+            app.set(REPORTED, self.reported_of(pack(Some(at))));
+        }
+    }
+
+    /// After a death: one who watches is counted again, without having come anew.
+    pub(crate) fn recount(&self, at: Index, who: Watcher) {
+        self.each_level(at, |record| change(record, who, true));
+    }
+
+    /// The stream's record, and that of its application.
+    fn each_level(&self, at: Index, change: impl Fn(&Block)) {
+        let Some(record) = self.audience_of(at) else { return };
+        change(record);
+        if let Some(app) = unpack(record.word(APP)).and_then(|at| self.audience_of(at)) {
+            change(app);
+        }
+        self.zone.root.audience_changes.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn audience_names(&self, record: &Block) -> (String, String) {
+        let (app, name) = lengths(record);
+        let text = self.text(record, app + name);
+        let (app, name) = text.split_at(app.min(text.len()));
+        (String::from_utf8_lossy(app).into_owned(), String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// Where a record hangs, for the repair of chains.
+    pub(crate) fn audience_hash(&self, record: &Block) -> u64 {
+        let (app, name) = lengths(record);
+        let text = self.text(record, app + name);
+        let (app, name) = text.split_at(app.min(text.len()));
+        hash_bytes(&[b"audience", app, name])
+    }
+}
+
+fn lengths(record: &Block) -> (usize, usize) {
+    let shape = record.word(SHAPE);
+    ((shape >> 8 & 0xff) as usize, (shape & 0xff) as usize)
+}
+
+fn name_hash(app: &str, name: &str) -> u64 {
+    hash_bytes(&[b"audience", app.as_bytes(), name.as_bytes()])
+}
+
+/// Longer names are clipped before, as those of streams.
+fn shape_of(app: &str, name: &str) -> u64 {
+    (app.len() as u64 & 0xff) << 8 | (name.len() as u64 & 0xff)
+}
+
+/// What the daemon reports, as a word.
+pub(crate) fn reported_word(reported: &Reported) -> u64 {
+    let part = |count: u64| count.min(REPORTED_MASK);
+    part(reported.llhls) | part(reported.ws) << REPORTED_BITS | part(reported.webrtc) << (2 * REPORTED_BITS)
+}
+
+fn parts(word: u64) -> [u64; 3] {
+    [0, 1, 2].map(|nth| word >> (nth * REPORTED_BITS) & REPORTED_MASK)
+}
+
+fn sum_reported(one: u64, other: u64) -> u64 {
+    let (one, other) = (parts(one), parts(other));
+    let sum = |nth: usize| (one[nth] + other[nth]).min(REPORTED_MASK);
+    sum(0) | sum(1) << REPORTED_BITS | sum(2) << (2 * REPORTED_BITS)
+}
+
+fn read(record: &Block) -> Audience {
+    let (http, [llhls, ws, webrtc]) = (record.word(HTTP), parts(record.word(REPORTED)));
+    Audience {
+        rtmp: record.word(PLAYERS),
+        hls: http & 0xffff_ffff,
+        dash: http >> 32,
+        llhls,
+        ws,
+        webrtc,
+        peak: record.word(PEAK),
+        total: record.word(TOTAL),
+    }
+}
+
+fn note_peak(record: &Block) {
+    let now = read(record).now();
+    if now > record.word(PEAK) {
+        record.set(PEAK, now);
+    }
+}
+
+fn change(record: &Block, who: Watcher, more: bool) {
+    let (word, shift, bits) = match who {
+        Watcher::Player => (PLAYERS, 0, 64),
+        Watcher::Http(Kind::Hls) => (HTTP, 0, 32),
+        Watcher::Http(Kind::Dash) => (HTTP, 32, 32),
+    };
+    let mask = u64::MAX >> (64 - bits);
+    let before = record.word(word);
+    let count = before >> shift & mask;
+    let count = if more { count.saturating_add(1).min(mask) } else { count.saturating_sub(1) };
+    record.set(word, before & !(mask << shift) | count << shift);
+}
