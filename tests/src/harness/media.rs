@@ -1,7 +1,7 @@
 //! The little stream that test publishers send.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -25,12 +25,34 @@ pub fn sample() -> &'static Sample {
     &SAMPLE
 }
 
+/// The video of the sample with 90x160 pixels and the same times: a phone was turned.
+pub fn turned() -> &'static Sample {
+    static TURNED: LazyLock<Sample> =
+        LazyLock::new(|| read(&made("turned-1.flv", &[&H264, &["-vf", "scale=90:160", "-an"]])));
+    &TURNED
+}
+
+const H264: [&str; 12] = [
+    "-c:v",
+    "libx264",
+    "-preset",
+    "ultrafast",
+    "-tune",
+    "zerolatency",
+    "-g",
+    "10",
+    "-keyint_min",
+    "10",
+    "-sc_threshold",
+    "0",
+];
+
 fn load() -> Sample {
     let sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=2"];
-    let pictures = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"];
-    let distance = ["-g", "10", "-keyint_min", "10", "-sc_threshold", "0"];
-    let path =
-        made("sample-1.flv", &[&sound, &pictures, &distance, &["-c:a", "aac", "-b:a", "32k", "-ac", "1"]]);
+    read(&made("sample-1.flv", &[&sound, &H264, &["-c:a", "aac", "-b:a", "32k", "-ac", "1"]]))
+}
+
+fn read(path: &Path) -> Sample {
     let mut reader = Reader::new();
     reader.feed(&fs::read(path).unwrap());
     let tags = std::iter::from_fn(|| reader.next_tag().unwrap());

@@ -4,8 +4,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use weir_rtmp::flv::{Tag, TagKind};
 use weir_tests::harness::ffmpeg::{Ffmpeg, probe};
-use weir_tests::harness::{Sidecar, until};
+use weir_tests::harness::{Publisher, Sidecar, media, products, until};
 
 use super::{open, publish, rule};
 
@@ -150,6 +151,80 @@ fn rare_key_frames_cost_no_restart() {
     );
     let master = std::fs::read_to_string(sidecar.file("show", "master.m3u8")).unwrap();
     assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2, "{master}");
+}
+
+/// The parts of a playlist, each with an init segment of its own, as files beside it.
+fn parts(playlist: &Path) -> Vec<std::path::PathBuf> {
+    let (folder, text) = (playlist.parent().unwrap(), std::fs::read_to_string(playlist).unwrap());
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for line in text.lines() {
+        let init = line.strip_prefix("#EXT-X-MAP:URI=\"").map(|uri| uri.trim_end_matches('"'));
+        match (init, line.starts_with('#')) {
+            (Some(init), _) => parts.push(std::fs::read(folder.join(init)).unwrap()),
+            (None, false) => parts.last_mut().unwrap().extend(std::fs::read(folder.join(line)).unwrap()),
+            (None, true) => {}
+        }
+    }
+    let write = |(nth, bytes): (usize, Vec<u8>)| {
+        let file = folder.join(format!("part-{nth}.mp4"));
+        std::fs::write(&file, bytes).unwrap();
+        file
+    };
+    parts.into_iter().enumerate().map(write).collect()
+}
+
+/// A player of HLS begins a decoder anew at the discontinuity, with the init segment that follows it. ffmpeg's demuxer for HLS does
+/// not, so each part is decoded by itself.
+#[test]
+fn both_sides_of_a_change_of_size_can_be_decoded() {
+    const TURN_MS: u32 = 14_000;
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, &rule("[\"source\", \"low\"]"));
+    let turned = media::turned();
+    let header = turned.headers.iter().find(|tag| tag.kind == TagKind::Video).unwrap().payload.clone();
+    let video: Vec<_> = turned.frames.iter().filter(|tag| tag.kind == TagKind::Video).collect();
+    let edit = move |tag: Tag| {
+        let since = tag.timestamp.checked_sub(TURN_MS);
+        match (tag.kind, since) {
+            // In the place of sound: the new size is told before its first frame.
+            (TagKind::Audio, Some(0..=60)) => {
+                Some(Tag { kind: TagKind::Video, payload: header.clone(), ..tag })
+            }
+            (TagKind::Video, Some(since)) if since >= 500 => {
+                let frame = video[(since as usize / 50) % video.len()];
+                Some(Tag { payload: frame.payload.clone(), ..tag })
+            }
+            (TagKind::Video, Some(_)) => None,
+            _ => Some(tag),
+        }
+    };
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").edited(edit).start().started();
+    sidecar.wait_ready("live/show");
+    until("seconds of the other size are sent", 60.0, || publisher.sent_ms() > TURN_MS + 8000);
+    publisher.close();
+    for (rung, sizes) in [("source", ["160,90", "90,160"]), ("low", ["", ""])] {
+        let playlist = sidecar.file("show", &format!("{rung}/index.m3u8"));
+        let text = || std::fs::read_to_string(&playlist).unwrap();
+        until("the playlist has ended", 15.0, || text().ends_with("#EXT-X-ENDLIST\n"));
+        assert_eq!(text().matches("#EXT-X-DISCONTINUITY\n#EXT-X-MAP").count(), 1, "{rung}: {}", text());
+        let parts = parts(&playlist);
+        assert_eq!(parts.len(), 2, "{rung}: {}", text());
+        for (part, size) in parts.iter().zip(sizes) {
+            let found = probe(
+                &part.to_string_lossy(),
+                &["-select_streams", "v", "-show_entries", "stream=width,height"],
+            );
+            assert!(found.contains(size), "{rung}: {found}");
+            let decoded = std::process::Command::new(products::ffmpeg("ffmpeg"))
+                .args(["-nostdin", "-v", "error", "-xerror", "-i"])
+                .arg(part)
+                .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framecrc", "-"])
+                .output()
+                .unwrap();
+            let errors = String::from_utf8_lossy(&decoded.stderr);
+            assert!(decoded.status.success() && errors.is_empty(), "{rung}: {errors}");
+        }
+    }
 }
 
 #[test]
