@@ -2,8 +2,8 @@
 # render-single-node.sh PREFIX RTMP_PORT HTTP_PORT: nginx-conf/single-node/nginx.conf for a run out of PREFIX, printed.
 #
 # It is the sample itself: other folders and ports, on loopback, with the module that `make build` left. The workers run
-# as who runs this, root included: nobody else need be able to enter the folders of the checkout. WEIR_NGINX, WEIR_NGINX_RTMP
-# and WEIR_MODULE name others than the installed nginx, its nginx-rtmp and the built module.
+# as who runs this, root included: nobody else need be able to enter the folders of the checkout. WEB_PORT is the
+# port of the pages of `weir serve`. WEIR_NGINX, WEIR_NGINX_RTMP and WEIR_MODULE name others than the installed nginx, its nginx-rtmp and the built module.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -42,6 +42,7 @@ load_module $weir_module;|" \
     -e "s|^http {|&$temp|" \
     -e "s|listen 1935;|listen 127.0.0.1:$rtmp_port;|" \
     -e "s|listen 8080;|listen 127.0.0.1:$http_port;|" \
+    -e "s|http://127.0.0.1:8090/|http://127.0.0.1:${WEB_PORT:-8090}/|" \
     -e "s|/var/log/nginx/|$prefix/logs/|" \
     -e "s|/srv/weir/www|$sample/www|" \
     -e "s|state=/var/lib/weir-nginx/|state=$prefix/state/|" \

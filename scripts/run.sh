@@ -11,6 +11,13 @@ rtmp_port=${RTMP_PORT:-1935}
 http_port=${HTTP_PORT:-8080}
 prefix=${PREFIX:-.run}
 test_stream=${TEST_STREAM:-1}
+# The pages of `weir serve`, behind nginx: WEB_PORT, or the first free port from 8090 on.
+web_port=${WEB_PORT:-}
+for port in {8090..8189}; do
+    [ -z "$web_port" ] || break
+    [ -n "$(ss -Hltn "sport = :$port")" ] || web_port=$port
+done
+export WEB_PORT=$web_port
 weir=${WEIR_BIN:-$root_dir/build/weir}
 api=http://127.0.0.1:$http_port/api
 
@@ -69,7 +76,7 @@ start_daemon() {
     sed -e "s|^api = .*|api = \"$api\"|" \
         -e "s|^rtmp = .*|rtmp = \"rtmp://127.0.0.1:$rtmp_port\"|" \
         -e "/^\[daemon\]/,/^listen/s|^listen = .*|listen = \"off\"|" \
-        -e "/^\[web\]/,/^listen/s|^listen = .*|listen = \"${WEB_LISTEN:-off}\"|" \
+        -e "/^\[web\]/,/^listen/s|^listen = .*|listen = \"127.0.0.1:$web_port\"|" \
         -e "s|^#socket = .*|socket = \"$sockets/weir.sock\"|" \
         -e "s|^#log = .*|log = \"text\"|" \
         -e "s|/var/lib/weir/|$prefix/|" \
@@ -140,6 +147,7 @@ start_daemon
 cat <<TEXT
 
   Page        http://127.0.0.1:$http_port/?stream=test
+  Watch       http://127.0.0.1:$http_port/tv/watch/live/test (half a second of delay)
   HLS         http://127.0.0.1:$http_port/ladder/live/test/master.m3u8
   Statistics  http://127.0.0.1:$http_port/stat
   API         $api
