@@ -2,10 +2,12 @@
 //!
 //! - [`codecs`]: how a browser names a codec
 //! - [`packager`]: steps of a run to initialization segments and fragments
-//! - [`fragment`]: one fragment as bytes
+//! - `fragment`: one fragment as bytes
+//! - [`hls`]: fragments to parts and segments of Low-Latency HLS, and their playlist
 
 pub mod codecs;
 mod fragment;
+pub mod hls;
 pub mod packager;
 #[cfg(test)]
 mod tests;

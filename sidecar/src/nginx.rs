@@ -280,6 +280,18 @@ impl Nginx {
         self.ask(Method::GET, "v1/tokens/revocations", None::<&()>).await
     }
 
+    /// Tells how many watch each stream at the daemon. A module without this route knows only its own viewers.
+    pub async fn report_viewers(&self, streams: &[serde_json::Value]) -> Result<(), Error> {
+        let body = serde_json::json!({ "streams": streams });
+        match self.ask::<serde_json::Value>(Method::PUT, "v1/viewers", Some(&body)).await {
+            Ok(_) => Ok(()),
+            Err(Error::Refused {
+                status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, ..
+            }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A request for what is no JSON.
     fn get(&self, path: &str) -> reqwest::RequestBuilder {
         let mut url = self.api.base.clone();

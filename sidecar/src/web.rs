@@ -4,7 +4,10 @@
 //!
 //! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
 //! - [`common`]: what all of it has in common
-//! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket
+//! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket; [`llhls`]: as
+//!   Low-Latency HLS; [`still`]: a picture
+//! - [`pages`]: what people open
+//! - [`reports`]: what nginx is told, and tells
 //! - [`answer`]: errors, and headers that every answer has
 
 use std::io;
@@ -23,8 +26,12 @@ mod answer;
 mod asker;
 mod common;
 mod live;
+mod llhls;
 mod names;
+mod pages;
+mod reports;
 mod socket;
+mod still;
 mod stream;
 
 pub use common::Web;
@@ -62,11 +69,12 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     let address = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
     let failed = |why| Error { address, why };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let app = app(web.clone(), &base);
+    let (app, reports) = (app(web.clone(), &base), reports::run(web.clone()));
     std::thread::Builder::new()
         .name("weir-web".into())
         .spawn(move || {
             runtime.block_on(async {
+                tokio::spawn(reports);
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => accept(listener, app).await,
                     Err(error) => tracing::error!("[web] is not served: {error}"),
@@ -89,6 +97,10 @@ async fn accept(listener: tokio::net::TcpListener, app: Router) {
 
 fn app(web: Arc<Web>, base: &str) -> Router {
     let routes = Router::new()
+        .route("/", get(pages::index))
+        .route("/watch/{*path}", get(pages::watch))
+        .route("/embed/{*path}", get(pages::embed))
+        .route("/assets/{name}", get(pages::asset))
         .route("/v1/live", get(live::list))
         .route("/stream/{*path}", get(stream::get))
         .fallback(answer::nothing_here);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::board::Board;
 use super::source;
-use super::station::{Kind, Station, Viewer};
+use super::station::{Station, Viewer};
 use crate::context::Context;
 use crate::streams::StreamId;
 
@@ -27,22 +27,39 @@ impl Hub {
         self.stations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody watches a stream; none when it is not live. The first viewer has it played.
-    pub fn watch(self: &Arc<Self>, id: &StreamId, kind: Kind) -> Option<Viewer> {
+    /// Somebody watches a stream over WebSocket; none when it is not live. The first viewer has it played.
+    pub fn watch(self: &Arc<Self>, id: &StreamId) -> Option<Viewer> {
         self.board.find(id)?;
+        self.with_station(id, Station::enter)
+    }
+
+    /// Somebody, known by a number, asks for a stream in Low-Latency HLS; none when it is not live.
+    pub fn ask(self: &Arc<Self>, id: &StreamId, who: u64) -> Option<Arc<Station>> {
+        self.with_station(id, |station| {
+            station.ask(who);
+            station.clone()
+        })
+    }
+
+    fn with_station<T>(self: &Arc<Self>, id: &StreamId, act: impl FnOnce(&Arc<Station>) -> T) -> Option<T> {
+        let is_live = self.board.find(id).is_some();
         let mut stations = self.stations();
         if let Some(station) = stations.get(id) {
-            return Some(station.enter(kind));
+            // Its publisher may return.
+            return Some(act(station));
+        }
+        if !is_live {
+            return None;
         }
         let station = Station::new(id.clone());
-        let viewer = station.enter(kind);
+        let found = act(&station);
         stations.insert(id.clone(), station.clone());
         let hub = self.clone();
         tokio::spawn(async move {
             source::run(&station, &hub.context, &hub.board, || hub.leave(&station)).await;
             hub.forget(&station);
         });
-        Some(viewer)
+        Some(found)
     }
 
     /// Takes a station away that nobody has watched for a while; false when somebody does.

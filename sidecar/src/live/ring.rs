@@ -95,7 +95,7 @@ pub struct Taken {
 
 impl Ring {
     /// Takes what a stream brings.
-    pub fn push(&mut self, output: Output, now: Duration) {
+    pub fn push(&mut self, output: Output, now: Duration) -> Item {
         let item = match output {
             Output::Init(about) => {
                 self.inits += 1;
@@ -115,7 +115,18 @@ impl Ring {
                 Item::Fragment(Piece { bytes: bytes.into(), is_key, start, duration })
             }
         };
-        self.put(item, now);
+        self.put(item.clone(), now);
+        item
+    }
+
+    /// The newest initialization segment.
+    pub fn start(&self) -> Option<Arc<Start>> {
+        self.init.clone()
+    }
+
+    /// The publisher is gone, and nothing has come since.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The publisher is gone.
@@ -246,7 +257,7 @@ mod tests {
     fn filled(count: u64) -> Ring {
         let mut ring = Ring::default();
         ring.push(init(), ms(0));
-        (0..count).for_each(|n| ring.push(fragment(n), ms(n * 40)));
+        (0..count).for_each(|n| _ = ring.push(fragment(n), ms(n * 40)));
         ring
     }
 
@@ -274,12 +285,12 @@ mod tests {
         let mut ring = filled(130);
         let mut slow = ring.join(ms(5200));
         ring.read(&mut slow, ms(5200));
-        (130..190).for_each(|n| ring.push(fragment(n), ms(n * 40)));
+        (130..190).for_each(|n| _ = ring.push(fragment(n), ms(n * 40)));
         let taken = ring.read(&mut slow, ms(190 * 40));
         assert_eq!(taken.skipped, 45);
         assert_eq!(numbers(&taken), (175..190).collect::<Vec<_>>());
         // Long gone.
-        (190..600).for_each(|n| ring.push(fragment(n), ms(n * 40)));
+        (190..600).for_each(|n| _ = ring.push(fragment(n), ms(n * 40)));
         let taken = ring.read(&mut slow, ms(600 * 40));
         assert_eq!((taken.skipped, numbers(&taken)[0]), (385, 575));
     }
@@ -289,7 +300,7 @@ mod tests {
         let mut ring = Ring::default();
         ring.push(init(), ms(0));
         ring.push(fragment(0), ms(0));
-        (1..20).for_each(|n| ring.push(fragment(n), ms(n * 1000)));
+        (1..20).for_each(|n| _ = ring.push(fragment(n), ms(n * 1000)));
         let mut cursor = ring.join(ms(20_000));
         assert_eq!(ring.read(&mut cursor, ms(20_000)).items.len(), 21);
         ring.push(fragment(25), ms(25_000));

@@ -41,7 +41,7 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
     let mut gone_at: Option<Instant> = None;
     loop {
         let Some(entry) = find(&mut live, station) else {
-            station.change(|ring, now| ring.publisher_gone(now));
+            station.publisher_gone();
             let since = *gone_at.get_or_insert_with(Instant::now);
             if since.elapsed() > ABSENCE || leave() {
                 return;
@@ -121,8 +121,7 @@ async fn play(
             }
         }
         if !outputs.is_empty() {
-            let outputs = std::mem::take(&mut outputs);
-            station.change(|ring, now| outputs.into_iter().for_each(|output| ring.push(output, now)));
+            station.put(std::mem::take(&mut outputs));
         }
         // What the old publisher sent last was taken before.
         if std::mem::take(&mut has_news) && find(live, station).is_none_or(|now| !is_same(&now, entry)) {

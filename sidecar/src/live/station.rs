@@ -1,23 +1,24 @@
 //! One stream that somebody watches: its newest media, and its viewers.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+use weir_media::live::Output;
+use weir_media::live::hls::{Facts, Shelf};
 
-use super::ring::{Cursor, Ring, Taken};
+use super::ring::{Cursor, Item, Ring, Start, Taken};
+use crate::clock;
 use crate::streams::StreamId;
 
-/// How somebody watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// WebSocket.
-    Ws,
-    /// Low-Latency HLS.
-    LlHls,
-}
+/// Who has asked for Low-Latency HLS within this time counts as a viewer.
+const PRESENT: Duration = Duration::from_secs(10);
+/// So many of these are told apart.
+const MOST_ASKING: usize = 100_000;
 
 /// One stream that somebody watches.
 #[derive(Debug)]
@@ -28,9 +29,13 @@ pub struct Station {
     ring: Mutex<Ring>,
     /// The number of the item that comes next; changes wake viewers.
     news: watch::Sender<u64>,
-    viewers: [AtomicUsize; 2],
+    viewers: AtomicUsize,
     /// When the last viewer left.
     empty_since: Mutex<Instant>,
+    /// Low-Latency HLS, from the first who asks for it on.
+    hls: Mutex<Option<Shelf<Bytes>>>,
+    /// Who asked for it, and when.
+    asked: Mutex<HashMap<u64, Instant>>,
     closed: watch::Sender<bool>,
 }
 
@@ -45,6 +50,8 @@ impl Station {
             news: watch::channel(0).0,
             viewers: Default::default(),
             empty_since: Mutex::new(now),
+            hls: Mutex::default(),
+            asked: Mutex::default(),
             closed: watch::channel(false).0,
         })
     }
@@ -58,14 +65,88 @@ impl Station {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the media, and wakes viewers.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Ring, Duration)) {
+    /// Takes what the stream brings, and wakes viewers.
+    pub(super) fn put(&self, outputs: Vec<Output>) {
+        let end = {
+            let (mut ring, mut hls) = (self.ring(), self.hls());
+            for output in outputs {
+                let item = ring.push(output, self.now());
+                if let Some(shelf) = &mut *hls {
+                    shelve(shelf, item);
+                }
+            }
+            ring.end()
+        };
+        self.news.send_replace(end);
+    }
+
+    /// The publisher is gone.
+    pub(super) fn publisher_gone(&self) {
         let end = {
             let mut ring = self.ring();
-            change(&mut ring, self.now());
+            ring.publisher_gone(self.now());
             ring.end()
         };
         self.news.send_if_modified(|news| std::mem::replace(news, end) != end);
+    }
+
+    fn hls(&self) -> MutexGuard<'_, Option<Shelf<Bytes>>> {
+        self.hls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody, known by a number, asks for Low-Latency HLS. The first gets the newest group of pictures put on the shelf.
+    pub(super) fn ask(&self, who: u64) {
+        let now = Instant::now();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, at| now - *at < PRESENT);
+        if asked.len() < MOST_ASKING {
+            asked.insert(who, now);
+        }
+        drop(asked);
+        let (ring, mut hls) = (self.ring(), self.hls());
+        if hls.is_none() {
+            // Numbers that caches do not know from before: a segment is longer than a second.
+            let mut shelf = Shelf::new(clock::now().as_seconds());
+            let mut cursor = ring.join(self.now());
+            loop {
+                let taken = ring.read(&mut cursor, self.now());
+                if taken.items.is_empty() {
+                    break;
+                }
+                taken.items.into_iter().for_each(|item| shelve(&mut shelf, item));
+            }
+            *hls = Some(shelf);
+        }
+    }
+
+    /// The newest initialization segment.
+    pub fn start(&self) -> Option<Arc<Start>> {
+        self.ring().start()
+    }
+
+    /// Waits until `look` finds something on the shelf, at most for `patience`; then what it finds, if anything.
+    pub async fn look<T>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut(&Shelf<Bytes>, bool) -> Option<T>,
+    ) -> Option<T> {
+        let (mut news, mut closed) = (self.news.subscribe(), self.closed.subscribe());
+        let deadline = Instant::now() + patience;
+        loop {
+            news.mark_unchanged();
+            let has_ended = self.ring().has_ended();
+            if let Some(found) = self.hls().as_ref().and_then(|shelf| look(shelf, has_ended)) {
+                return Some(found);
+            }
+            if *closed.borrow() {
+                return None;
+            }
+            tokio::select! {
+                changed = news.changed() => changed.ok()?,
+                _ = closed.changed() => {}
+                () = sleep_until(deadline) => return None,
+            }
+        }
     }
 
     /// Nothing will come any more.
@@ -75,27 +156,28 @@ impl Station {
 
     /// How many watch, by WebSocket and by Low-Latency HLS.
     pub fn counts(&self) -> [usize; 2] {
-        [Kind::Ws, Kind::LlHls].map(|kind| self.viewers[kind as usize].load(Ordering::Relaxed))
+        [self.viewers.load(Ordering::Relaxed), self.asking()]
+    }
+
+    fn asking(&self) -> usize {
+        let now = Instant::now();
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.values().filter(|at| now - **at < PRESENT).count()
     }
 
     /// How long nobody has watched; none while somebody does.
     pub(super) fn idle(&self) -> Option<Duration> {
-        let is_watched = self.viewers.iter().any(|count| count.load(Ordering::Relaxed) > 0);
+        let is_watched = self.counts() != [0, 0];
         let since = *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner);
         (!is_watched).then(|| since.elapsed())
     }
 
     /// Somebody watches until the answer is dropped.
-    pub(super) fn enter(self: &Arc<Self>, kind: Kind) -> Viewer {
-        self.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn enter(self: &Arc<Self>) -> Viewer {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
         let cursor = self.ring().join(self.now());
-        Viewer {
-            station: self.clone(),
-            kind,
-            cursor,
-            news: self.news.subscribe(),
-            closed: self.closed.subscribe(),
-        }
+        let (news, closed) = (self.news.subscribe(), self.closed.subscribe());
+        Viewer { station: self.clone(), cursor, news, closed }
     }
 }
 
@@ -103,7 +185,6 @@ impl Station {
 #[derive(Debug)]
 pub struct Viewer {
     station: Arc<Station>,
-    kind: Kind,
     cursor: Cursor,
     news: watch::Receiver<u64>,
     closed: watch::Receiver<bool>,
@@ -132,6 +213,17 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         let station = &self.station;
         *station.empty_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
+        station.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn shelve(shelf: &mut Shelf<Bytes>, item: Item) {
+    match item {
+        Item::Init(start) => shelf.init(start.bytes.clone()),
+        Item::Fragment(piece) => {
+            let facts = Facts { start: piece.start, is_key: piece.is_key, bytes: piece.bytes.len() };
+            shelf.push(piece.bytes, facts, clock::now());
+        }
+        Item::Ended => {}
     }
 }

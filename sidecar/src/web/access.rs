@@ -34,7 +34,6 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Admitted {
     /// The token that came as `?token=`: what is answered must carry it on.
-    #[expect(dead_code, reason = "playlists follow")]
     pub carried: Option<Secret>,
 }
 
@@ -72,7 +71,6 @@ impl Doors {
     }
 
     /// These tokens open nothing from now on.
-    #[expect(dead_code, reason = "the list follows")]
     pub(super) fn revoke(&self, revoked: RevokedTokens) {
         *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(revoked);
     }

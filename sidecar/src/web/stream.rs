@@ -12,8 +12,7 @@ use axum::response::Response;
 use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
-use super::{answer, socket};
-use crate::live::station::Kind;
+use super::{answer, llhls, socket, still};
 
 /// Everything below `/stream/`.
 pub(super) async fn get(
@@ -28,7 +27,7 @@ pub(super) async fn get(
     let settings = &web.context.config().web;
     let asker = asker(peer, &headers, &settings.trusted_proxies, &settings.base);
     let query = query.unwrap_or_default();
-    let _admitted = match web.doors.admit(&id, &query, &headers, asker.client) {
+    let admitted = match web.doors.admit(&id, &query, &headers, asker.client) {
         Ok(admitted) => admitted,
         Err(denied) => return denied.answer(),
     };
@@ -38,11 +37,15 @@ pub(super) async fn get(
                 let message = "this address speaks WebSocket";
                 return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
             };
-            match web.hub.watch(&id, Kind::Ws) {
+            match web.hub.watch(&id) {
                 Some(viewer) => socket::serve(upgrade, viewer),
                 None => answer::not_live(),
             }
         }
-        Part::Still | Part::LlHls(_) => answer::nothing_here().await,
+        Part::Still => still::get(&web.context.config(), &id).await,
+        Part::LlHls(file) => {
+            let asked = llhls::Asked { file: &file, query: &query, headers: &headers, client: asker.client };
+            llhls::get(&web, &id, &asked, admitted).await
+        }
     }
 }

@@ -8,7 +8,12 @@ use weir_tests::harness::{Sidecar, WebSocket, until};
 use super::{SECRET, ask, open, publish};
 
 /// What shows media of `live/show`.
-const PATHS: [&str; 1] = ["/stream/live/show/ws"];
+const PATHS: [&str; 4] = [
+    "/stream/live/show/ws",
+    "/stream/live/show/llhls/master.m3u8",
+    "/stream/live/show/llhls/index.m3u8",
+    "/stream/live/show/llhls/init-0.mp4",
+];
 
 fn claims() -> Claims {
     Claims {
@@ -40,6 +45,11 @@ fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
         Ok(_) => 200,
         Err((status, _)) => status,
     }
+}
+
+/// Of the initialization segment, nobody knows the number here.
+fn good_status(path: &str) -> u16 {
+    if path.ends_with("init-0.mp4") { 404 } else { 200 }
 }
 
 #[test]
@@ -102,16 +112,20 @@ fn each_wrong_token_is_refused_for_each_kind_of_media() {
         let local = signed(&Claims { ip: Some("192.0.2.0/24".parse().unwrap()), ..claims() });
         let forged = format!("{path}?token={local}");
         assert_eq!(status(port, &forged, &["X-Forwarded-For: 192.0.2.7"]), 403, "{path}");
-        assert_eq!(status(port, &format!("{path}?x=1&token={}", token("live/*")), &[]), 200, "{path}");
+        assert_eq!(
+            status(port, &format!("{path}?x=1&token={}", token("live/*")), &[]),
+            good_status(path),
+            "{path}"
+        );
         let here = signed(&Claims { ip: Some("127.0.0.0/8".parse().unwrap()), ..claims() });
-        assert_eq!(status(port, &format!("{path}?token={here}"), &[]), 200, "{path}");
+        assert_eq!(status(port, &format!("{path}?token={here}"), &[]), good_status(path), "{path}");
         for headers in [
             vec![format!("Authorization: Bearer {good}")],
             vec![format!("Cookie: a=b; weir_token={good}")],
             vec!["Origin: http://live.example.org".to_owned(), format!("Cookie: weir_token={good}")],
         ] {
             let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-            assert_eq!(status(port, path, &headers), 200, "{path} {headers:?}");
+            assert_eq!(status(port, path, &headers), good_status(path), "{path} {headers:?}");
         }
     }
     for path in [
@@ -129,4 +143,13 @@ fn each_wrong_token_is_refused_for_each_kind_of_media() {
         assert!(matches!(answer, 403 | 404), "{path}: {answer}");
     }
     assert!(!sidecar.log().contains(signature), "{}", sidecar.log());
+    // Players need nothing else: each URI has the token.
+    for file in ["master.m3u8", "index.m3u8"] {
+        let answer = ask(port, &format!("/stream/live/show/llhls/{file}?token={good}"), &[]);
+        assert!(answer.header("cache-control").unwrap().starts_with("private"), "{answer:?}");
+        let text = String::from_utf8(answer.body).unwrap();
+        let uris =
+            text.matches(".m3u8").count() + text.matches(".m4s").count() + text.matches(".mp4").count();
+        assert_eq!(uris, text.matches(&format!("?token={good}")).count(), "{text}");
+    }
 }

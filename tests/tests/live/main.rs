@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod attacks;
+mod browser;
+mod llhls;
 mod media;
 mod settings;
 mod slow;

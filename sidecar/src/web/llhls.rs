@@ -1,0 +1,205 @@
+//! `/stream/APP/NAME/llhls/...`: Low-Latency HLS (RFC 8216bis).
+
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use weir_media::live::hls::{Found, TARGET_S};
+use weir_model::Secret;
+use weir_model::playback::rewrite::{Kind, Rewriter};
+
+use super::access::Admitted;
+use super::answer;
+use super::common::Web;
+use crate::live::station::Station;
+use crate::streams::StreamId;
+
+/// A request that waits gets its answer by then (RFC 8216bis, 6.2.5.2: three target durations).
+const PATIENCE: Duration = Duration::from_secs(3 * TARGET_S);
+/// Until the bit rate is known, bits per second.
+const USUAL_RATE: u64 = 3_000_000;
+
+/// What is asked for, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub file: &'a str,
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
+    pub client: IpAddr,
+}
+
+impl Asked<'_> {
+    /// Players of one address are told apart by what they say of themselves, and by their token.
+    fn who(&self, admitted: &Admitted) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.client.hash(&mut hasher);
+        self.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).hash(&mut hasher);
+        admitted.carried.as_ref().map(Secret::expose).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn argument(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// How long an answer may be kept.
+#[derive(Clone, Copy, Debug)]
+enum Keep {
+    /// A playlist as it is now.
+    Briefly,
+    /// A playlist that was waited for is the same for all who wait for it.
+    Awaited,
+    /// It never changes.
+    Long,
+}
+
+/// Answers for one file.
+pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: Admitted) -> Response {
+    let Some(station) = web.hub.ask(id, asked.who(&admitted)) else { return answer::not_live() };
+    let found = match asked.file {
+        "master.m3u8" => master(&station).await.map(|text| playlist(text, asked, &admitted, Keep::Briefly)),
+        "index.m3u8" => {
+            index(&station, asked).await.map(|(text, keep)| playlist(text, asked, &admitted, keep))
+        }
+        file => media(&station, file).await.map(|pieces| body(pieces, "video/mp4")),
+    };
+    let mut response = match found {
+        Ok(response) => response,
+        Err(error) => error.answer().await,
+    };
+    // What needs a token is nobody's to keep but the viewer's.
+    if web.context.config().web.needs_token
+        && let Some(cache) = response.headers_mut().get_mut(header::CACHE_CONTROL)
+        && let Ok(private) = cache.to_str().unwrap_or_default().replace("public", "private").parse()
+    {
+        *cache = private;
+    }
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("there is nothing at this address")]
+    Nowhere,
+    #[error("_HLS_msn and _HLS_part: not numbers, or too far ahead")]
+    BadRequest,
+    #[error("the stream has brought nothing in time")]
+    Late,
+}
+
+impl Error {
+    async fn answer(&self) -> Response {
+        match self {
+            Self::Nowhere => answer::nothing_here().await,
+            Self::BadRequest => answer::error(StatusCode::BAD_REQUEST, "bad_request", &self.to_string()),
+            Self::Late => answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &self.to_string()),
+        }
+    }
+}
+
+async fn master(station: &Arc<Station>) -> Result<String, Error> {
+    let ready = station.look(PATIENCE, |shelf, _| shelf.is_ready().then(|| shelf.bandwidth())).await;
+    let (peak, average) = ready.ok_or(Error::Late)?.unwrap_or((USUAL_RATE, USUAL_RATE));
+    let start = station.start().ok_or(Error::Late)?;
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\"",
+        start.about.codecs
+    );
+    if let Some((width, height)) = start.about.size {
+        let _ = write!(text, ",RESOLUTION={width}x{height}");
+    }
+    text.push_str("\nindex.m3u8\n");
+    Ok(text)
+}
+
+async fn index(station: &Arc<Station>, asked: &Asked<'_>) -> Result<(String, Keep), Error> {
+    let number = |name| asked.argument(name).map(|text| text.parse::<u64>().map_err(|_| Error::BadRequest));
+    let (msn, part) = (number("_HLS_msn").transpose()?, number("_HLS_part").transpose()?);
+    let part = part.map(|part| usize::try_from(part).unwrap_or(usize::MAX));
+    let skips = matches!(asked.argument("_HLS_skip"), Some("YES" | "v2"));
+    let Some(msn) = msn else {
+        if part.is_some() {
+            return Err(Error::BadRequest);
+        }
+        let look = station.look(PATIENCE, |shelf, has_ended| {
+            (shelf.is_ready() || has_ended).then(|| shelf.playlist(skips, false))
+        });
+        return look.await.map(|text| (text, Keep::Briefly)).ok_or(Error::Late);
+    };
+    let look = station.look(PATIENCE, |shelf, _| match shelf.has(msn, part) {
+        Found::There(()) => Some(Ok(shelf.playlist(skips, false))),
+        Found::Nowhere => Some(Err(Error::BadRequest)),
+        Found::NotYet => None,
+    });
+    look.await.ok_or(Error::Late)?.map(|text| (text, Keep::Awaited))
+}
+
+async fn media(station: &Arc<Station>, file: &str) -> Result<Vec<Bytes>, Error> {
+    if let Some(number) = file.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")) {
+        let number = number.parse().map_err(|_| Error::Nowhere)?;
+        let look = station.look(Duration::ZERO, |shelf, _| shelf.init_of(number)).await;
+        return look.map(|init| vec![init]).ok_or(Error::Nowhere);
+    }
+    let name = file.strip_suffix(".m4s").ok_or(Error::Nowhere)?;
+    let (number, part) = match name.split_once('.') {
+        Some((number, part)) => (number, Some(part.parse::<usize>().map_err(|_| Error::Nowhere)?)),
+        None => (name, None),
+    };
+    let number: u64 = number.parse().map_err(|_| Error::Nowhere)?;
+    let look = station.look(PATIENCE, |shelf, _| {
+        let found = match part {
+            Some(part) => shelf.part(number, part),
+            None => shelf.segment(number),
+        };
+        match found {
+            Found::There(pieces) => Some(Ok(pieces)),
+            Found::NotYet => None,
+            Found::Nowhere => Some(Err(Error::Nowhere)),
+        }
+    });
+    look.await.ok_or(Error::Late)?
+}
+
+fn playlist(text: String, asked: &Asked<'_>, admitted: &Admitted, keep: Keep) -> Response {
+    let text = match &admitted.carried {
+        None => text.into_bytes(),
+        Some(token) => {
+            let host =
+                asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let mut rewriter = Rewriter::new(Kind::Hls, token.clone(), host);
+            let mut out = Vec::with_capacity(text.len() * 2);
+            rewriter.push(text.as_bytes(), &mut out);
+            rewriter.finish(&mut out);
+            out
+        }
+    };
+    kept(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response(), keep)
+}
+
+fn body(pieces: Vec<Bytes>, kind: &'static str) -> Response {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let body = Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)));
+    let headers =
+        [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_LENGTH, length.into())];
+    kept((headers, body).into_response(), Keep::Long)
+}
+
+fn kept(mut response: Response, keep: Keep) -> Response {
+    let value = match keep {
+        Keep::Briefly => "public, max-age=1",
+        Keep::Awaited => "public, max-age=24",
+        Keep::Long => "public, max-age=3600, immutable",
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+    response
+}

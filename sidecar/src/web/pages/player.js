@@ -1,0 +1,404 @@
+// Plays a live stream of weir serve on a <video>: over WebSocket, as Low-Latency HLS or as ordinary HLS, in the order that the page
+// says. It falls back when a way does not play within three seconds, and climbs back when a better one works again.
+//
+//   const player = new WeirPlayer(video, { root: "/", app: "live", name: "show" });
+//   player.addEventListener("state", (event) => console.log(event.detail.state, event.detail.tech));
+//   player.start();
+//
+// States: PENDING (the stream is not live, or has not begun to play), PLAYING, STOPPED (the publisher is gone, or stop() was called),
+// FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (the server left pictures out).
+
+const START_MS = 3000;
+const CLIMB_MS = 20000;
+const POLL_MS = 1500;
+// What is kept in front of the picture, in seconds: the first is aimed at, and grows after a stall.
+const AIM = 0.35;
+const MOST_AIM = 1.5;
+const LOST = 3;
+const KEEP_BEHIND = 10;
+
+const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
+
+export class WeirPlayer extends EventTarget {
+  #video;
+  #options;
+  #techs;
+  #tech = 0;
+  #way = null;
+  #state = "";
+  #timers = new Set();
+  #running = false;
+  #climbAt = 0;
+
+  constructor(video, options) {
+    super();
+    this.#video = video;
+    this.#options = { token: null, tech: ["ws", "llhls", "hls"], autoplay: true, ...options };
+    this.#techs = this.#options.tech.filter((tech) => WAYS[tech]?.isSupported(video));
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get tech() {
+    return this.#techs[this.#tech] ?? null;
+  }
+
+  // Seconds of media in front of the picture.
+  get latency() {
+    return this.#way?.latency() ?? null;
+  }
+
+  start() {
+    if (this.#running) return;
+    this.#running = true;
+    if (this.#techs.length === 0) return this.#enter("FAILED", "this browser plays none of the formats");
+    this.#enter("PENDING");
+    this.#try();
+  }
+
+  stop() {
+    this.#running = false;
+    this.#end();
+    this.#enter("STOPPED", "stopped by the page");
+  }
+
+  url(path, scheme) {
+    const { root, app, name, token } = this.#options;
+    const url = new URL(`${root}/stream/${app}/${name}/${path}`, location.href);
+    if (token) url.searchParams.set("token", token);
+    if (scheme) url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url.href;
+  }
+
+  #enter(state, reason = null) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, tech: this.tech } }));
+  }
+
+  #later(action, ms) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, ms);
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  #end() {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    this.#way?.close();
+    this.#way = null;
+  }
+
+  async #isLive() {
+    const { root, app, name } = this.#options;
+    try {
+      const response = await fetch(new URL(`${root}/v1/live`, location.href), { cache: "no-store" });
+      const { streams } = await response.json();
+      return streams.some((stream) => stream.app === app && stream.name === name);
+    } catch {
+      return false;
+    }
+  }
+
+  async #try() {
+    this.#end();
+    const live = await this.#isLive();
+    if (!this.#running) return;
+    if (!live) {
+      if (this.#state !== "STOPPED") this.#enter("PENDING", "the stream is not live");
+      this.#later(() => this.#try(), POLL_MS);
+      return;
+    }
+    const tech = this.tech;
+    const way = new WAYS[tech](this.#video, this, {
+      playing: () => way === this.#way && this.#playing(),
+      stopped: () => way === this.#way && this.#enter("STOPPED", "the publisher is gone"),
+      skipped: () => way === this.#way && this.#skipped(),
+      failed: (reason) => way === this.#way && this.#failed(reason),
+    });
+    this.#way = way;
+    way.open();
+    if (this.#options.autoplay) this.#video.play().catch(() => {});
+    this.#later(() => {
+      if (!way.hasPlayed && !this.#video.paused) this.#failed("it did not begin in time");
+    }, START_MS);
+    if (this.#tech > 0) {
+      this.#climbAt = this.#climbAt || performance.now() + CLIMB_MS;
+      this.#later(() => this.#climb(), Math.max(1000, this.#climbAt - performance.now()));
+    }
+  }
+
+  #playing() {
+    this.#way.hasPlayed = true;
+    this.#enter("PLAYING");
+  }
+
+  #skipped() {
+    this.#enter("NOT_ENOUGH_BANDWIDTH", "the connection is slower than the stream");
+    this.#later(() => this.#state === "NOT_ENOUGH_BANDWIDTH" && this.#enter("PLAYING"), 5000);
+  }
+
+  async #failed(reason) {
+    const hadPlayed = this.#way?.hasPlayed;
+    this.#end();
+    if (await this.#isRefused()) return this.#enter("FAILED", "the link is not valid, or has expired");
+    if (!this.#running) return;
+    // A connection that worked is tried again first.
+    if (!hadPlayed && (await this.#isLive())) this.#tech = (this.#tech + 1) % this.#techs.length;
+    if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
+    this.#later(() => this.#try(), hadPlayed ? 300 : 100);
+  }
+
+  async #isRefused() {
+    try {
+      const response = await fetch(this.url("llhls/init-0.mp4"), { cache: "no-store" });
+      return response.status === 403;
+    } catch {
+      return false;
+    }
+  }
+
+  // Looks whether the first way works again.
+  #climb() {
+    this.#climbAt = 0;
+    const probe = new WebSocket(this.url("ws", true));
+    probe.binaryType = "arraybuffer";
+    const give = this.#later(() => probe.close(), START_MS);
+    probe.onmessage = () => {
+      clearTimeout(give);
+      probe.close();
+      if (this.#running && this.#techs[0] === "ws" && this.#tech > 0) {
+        this.#tech = 0;
+        this.#try();
+      }
+    };
+    probe.onclose = () => {
+      if (this.#running && this.#tech > 0) this.#later(() => this.#climb(), CLIMB_MS);
+    };
+  }
+}
+
+// Fragmented MP4 over WebSocket, through Media Source Extensions.
+class OverWebSocket {
+  hasPlayed = false;
+  #video;
+  #player;
+  #on;
+  #socket = null;
+  #source = null;
+  #buffer = null;
+  #queue = [];
+  #timer = null;
+  #aim = AIM;
+  #position = 0;
+  #stuck = 0;
+  #waiting = () => (this.#aim = Math.min(MOST_AIM, this.#aim + 0.1));
+
+  static isSupported() {
+    return Source !== undefined && typeof WebSocket !== "undefined";
+  }
+
+  constructor(video, player, on) {
+    this.#video = video;
+    this.#player = player;
+    this.#on = on;
+  }
+
+  open() {
+    this.#source = new Source();
+    this.#video.disableRemotePlayback = true;
+    this.#video.src = URL.createObjectURL(this.#source);
+    this.#source.addEventListener("sourceopen", () => {
+      URL.revokeObjectURL(this.#video.src);
+      this.#connect();
+    }, { once: true });
+    this.#timer = setInterval(() => this.#steer(), 100);
+    this.#video.addEventListener("waiting", this.#waiting);
+  }
+
+  #connect() {
+    this.#socket = new WebSocket(this.#player.url("ws", true));
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onmessage = ({ data }) => (typeof data === "string" ? this.#event(JSON.parse(data)) : this.#append(data));
+    this.#socket.onclose = () => this.#on.failed("the connection was closed");
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    this.#video.removeEventListener("waiting", this.#waiting);
+    if (this.#socket) {
+      this.#socket.onclose = null;
+      this.#socket.close();
+    }
+    this.#video.playbackRate = 1;
+    this.#queue = [];
+  }
+
+  latency() {
+    const { buffered, currentTime } = this.#video;
+    return buffered.length === 0 ? null : buffered.end(buffered.length - 1) - currentTime;
+  }
+
+  #event(event) {
+    if (event.type === "init") {
+      const type = `video/mp4; codecs="${event.codecs}"`;
+      if (!Source.isTypeSupported(type)) return this.#on.failed(`this browser does not play ${event.codecs}`);
+      this.#queue.push({ type });
+      this.#pump();
+    } else if (event.type === "skipped") {
+      this.#on.skipped();
+    } else if (event.type === "ended") {
+      this.#on.stopped();
+    }
+  }
+
+  #append(data) {
+    this.#queue.push({ data });
+    this.#pump();
+  }
+
+  // One change at a time: the buffer says when it is ready for the next one.
+  #pump() {
+    if (this.#source?.readyState !== "open" || this.#buffer?.updating) return;
+    const next = this.#queue.shift();
+    if (next === undefined) return;
+    try {
+      if (next.type && this.#buffer) {
+        this.#buffer.changeType(next.type);
+        this.#pump();
+      } else if (next.type) {
+        this.#buffer = this.#source.addSourceBuffer(next.type);
+        this.#buffer.addEventListener("updateend", () => this.#pump());
+        this.#pump();
+      } else {
+        this.#buffer.appendBuffer(next.data);
+      }
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") return this.#on.failed(String(error));
+      this.#queue.unshift(next);
+      this.#trim(1);
+    }
+  }
+
+  #trim(keep) {
+    const buffer = this.#buffer;
+    if (!buffer || buffer.updating || buffer.buffered.length === 0) return;
+    const end = this.#video.currentTime - keep;
+    if (buffer.buffered.start(0) < end - KEEP_BEHIND) buffer.remove(0, end);
+  }
+
+  // Keeps the distance to the newest picture by the speed of playing; jumps where that would take too long, and over gaps.
+  #steer() {
+    const video = this.#video;
+    const { buffered } = video;
+    if (buffered.length === 0) return;
+    const last = buffered.length - 1;
+    const [start, end] = [buffered.start(last), buffered.end(last)];
+    const distance = end - video.currentTime;
+    if (video.currentTime < start || distance > LOST || distance < 0) {
+      const to = Math.max(start, end - this.#aim);
+      if (end - start > 0.05 && Math.abs(to - video.currentTime) > 0.02) video.currentTime = to;
+    } else if (distance > this.#aim + 0.15) {
+      video.playbackRate = distance > this.#aim + 0.6 ? 1.25 : 1.08;
+    } else if (distance < this.#aim - 0.2) {
+      video.playbackRate = 0.95;
+    } else {
+      video.playbackRate = 1;
+      this.#aim = Math.max(AIM, this.#aim - 0.002);
+    }
+    const moves = video.currentTime !== this.#position;
+    this.#position = video.currentTime;
+    this.#stuck = moves || video.paused ? 0 : this.#stuck + 1;
+    if (moves && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
+    // Media comes, and no picture moves: the decoder is begun anew.
+    if (this.#stuck > 50 && distance > 1) this.#on.failed("the picture stands still");
+    this.#trim(2);
+  }
+}
+
+// HLS: hls.js where there are Media Source Extensions, the browser itself where there are not.
+class OverHls {
+  static lowLatency = false;
+  hasPlayed = false;
+  #video;
+  #player;
+  #on;
+  #hls = null;
+  #timer = null;
+  #position = 0;
+  #still = 0;
+  #closed = false;
+
+  static isSupported(video) {
+    return Source !== undefined || video.canPlayType("application/vnd.apple.mpegurl") !== "";
+  }
+
+  constructor(video, player, on) {
+    this.#video = video;
+    this.#player = player;
+    this.#on = on;
+  }
+
+  async open() {
+    const url = this.#player.url("llhls/master.m3u8");
+    this.#timer = setInterval(() => this.#watch(), 100);
+    try {
+      await loadHls(this.#player.url("").replace(/\/stream\/.*$/, "/assets/hls.min.js"));
+    } catch {
+      return this.#on.failed("hls.js does not load");
+    }
+    if (this.#closed) return;
+    if (!globalThis.Hls?.isSupported()) {
+      this.#video.src = url;
+      return;
+    }
+    const lowLatencyMode = this.constructor.lowLatency;
+    this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
+      maxLiveSyncPlaybackRate: 1.1 });
+    this.#hls.on(Hls.Events.ERROR, (_event, error) => error.fatal && this.#on.failed(error.details));
+    this.#hls.loadSource(url);
+    this.#hls.attachMedia(this.#video);
+  }
+
+  close() {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#hls?.destroy();
+  }
+
+  latency() {
+    return this.#hls?.latency || null;
+  }
+
+  #watch() {
+    const moves = this.#video.currentTime !== this.#position;
+    this.#position = this.#video.currentTime;
+    this.#still = moves || this.#video.paused ? 0 : this.#still + 1;
+    if (moves && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
+    if (this.#still === 80 && this.hasPlayed) this.#on.failed("nothing new comes");
+  }
+}
+
+class OverLowLatencyHls extends OverHls {
+  static lowLatency = true;
+}
+
+const WAYS = { ws: OverWebSocket, llhls: OverLowLatencyHls, hls: OverHls };
+
+let loading = null;
+
+function loadHls(src) {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = src;
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+  return loading;
+}

@@ -1,0 +1,70 @@
+//! What the pages and nginx tell each other now and then: tokens that are revoked, and how many watch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
+use weir_model::token::RevokedTokens;
+
+use super::common::Web;
+use crate::nginx::Nginx;
+
+/// A revoked token opens nothing after so long.
+const REVOKED: Duration = Duration::from_secs(2);
+/// Between reports of viewers.
+const VIEWERS: Duration = Duration::from_secs(5);
+
+/// Runs until the process ends.
+pub(super) async fn run(web: Arc<Web>) {
+    let (mut revoked, mut viewers) = (interval(REVOKED), interval(VIEWERS));
+    revoked.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    viewers.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut had_viewers = false;
+    loop {
+        tokio::select! {
+            _ = revoked.tick() => learn(&web).await,
+            _ = viewers.tick() => {
+                let streams = watched(&web);
+                if had_viewers || !streams.is_empty() {
+                    had_viewers = !streams.is_empty();
+                    tell(&web, &streams).await;
+                }
+            }
+        }
+    }
+}
+
+fn nginx(web: &Web) -> Option<Nginx> {
+    let at = &web.context.config().nginx;
+    Nginx::new(at.api.clone(), at.api_token_file.as_deref()).ok()
+}
+
+async fn learn(web: &Web) {
+    if !web.context.config().web.needs_token {
+        return;
+    }
+    // An nginx that does not answer revokes nothing, and what it revoked before stays so.
+    if let Some(nginx) = nginx(web)
+        && let Ok(answer) = nginx.revocations().await
+    {
+        web.doors.revoke(RevokedTokens::new(answer.value.revocations));
+    }
+}
+
+fn watched(web: &Web) -> Vec<Value> {
+    let counts = web.hub.counts().into_iter().filter(|(_, counts)| *counts != [0, 0]);
+    counts
+        .map(|((app, name), [ws, llhls])| {
+            json!({ "app": app, "stream": name, "llhls": llhls, "ws": ws, "webrtc": 0 })
+        })
+        .collect()
+}
+
+async fn tell(web: &Web, streams: &[Value]) {
+    if let Some(nginx) = nginx(web)
+        && let Err(error) = nginx.report_viewers(streams).await
+    {
+        tracing::debug!("viewers not reported: {error}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Chromium plays a stream with the player of the daemon: over WebSocket, as Low-Latency HLS, by itself as the one when the other is
+//! blocked, below a path, and again when its publisher returns, without a reload of the page.
+
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
+
+use super::open;
+
+fn start(config: &str) -> (Nginx, Sidecar, Ffmpeg) {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, config);
+    let publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    (nginx, sidecar, publisher)
+}
+
+fn data(browser: &Browser, name: &str) -> String {
+    browser.run(&format!("return document.body.dataset.{name} ?? ''")).as_str().unwrap().to_owned()
+}
+
+fn time(browser: &Browser) -> f64 {
+    browser.run("return document.getElementById('video').currentTime").as_f64().unwrap()
+}
+
+#[track_caller]
+fn wait_playing(browser: &Browser, tech: &str) {
+    until(&format!("it plays by {tech}"), 40.0, || {
+        data(browser, "state") == "PLAYING" && data(browser, "tech") == tech
+    });
+    let begin = time(browser);
+    until("two seconds are played", 20.0, || time(browser) > begin + 2.0);
+}
+
+#[test]
+fn it_plays_over_websocket_half_a_second_behind_and_goes_on_when_the_publisher_returns() {
+    let (nginx, sidecar, publisher) = start("[web]\nbase = \"/tv/\"\n");
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/tv/watch/live/show", sidecar.web()));
+    browser.run("window.sameDocument = true");
+    wait_playing(&browser, "ws");
+    until("the buffer is short", 20.0, || {
+        data(&browser, "latency").parse::<f64>().is_ok_and(|latency| latency < 0.7)
+    });
+    assert_eq!(browser.console(), Vec::<String>::new());
+    drop(publisher);
+    until("the end is shown", 20.0, || data(&browser, "state") == "STOPPED");
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    wait_playing(&browser, "ws");
+    assert_eq!(browser.run("return window.sameDocument"), true);
+}
+
+#[test]
+fn it_plays_low_latency_hls_and_ordinary_hls() {
+    let (_nginx, sidecar, _publisher) = start("[web]\n");
+    let browser = Browser::start();
+    for tech in ["llhls", "hls"] {
+        browser.open(&format!("http://127.0.0.1:{}/embed/live/show?tech={tech}", sidecar.web()));
+        wait_playing(&browser, tech);
+    }
+}
+
+#[test]
+fn it_falls_back_when_websocket_is_blocked() {
+    // A proxy that knows nothing of WebSocket.
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let proxy =
+        open().http(&format!("location / {{ proxy_pass http://127.0.0.1:{}; }}", sidecar.web())).start();
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    let browser = Browser::start();
+    browser.open(&proxy.url("/embed/live/show"));
+    wait_playing(&browser, "llhls");
+}

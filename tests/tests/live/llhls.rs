@@ -1,0 +1,221 @@
+//! Low-Latency HLS: each playlist of a run keeps to RFC 8216bis, a request for what is not there yet waits for it, parts and segments are
+//! the same media, and ffmpeg, an ordinary HLS player, plays it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use weir_tests::harness::ffmpeg::probe;
+use weir_tests::harness::{Sidecar, until};
+
+use super::{Answer, ask, open, publish};
+
+/// What a playlist says, and what is wrong with it by itself.
+#[derive(Debug, Default, Clone)]
+struct Playlist {
+    sequence: u64,
+    target: f64,
+    part_target: f64,
+    /// By number: parts with URI, duration and whether they begin with a key frame; the duration and URI of the whole.
+    segments: BTreeMap<u64, Segment>,
+    hint: String,
+    skipped: u64,
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Segment {
+    parts: Vec<(String, f64, bool)>,
+    whole: Option<(String, f64)>,
+    date: String,
+}
+
+fn attribute<'t>(line: &'t str, name: &str) -> Option<&'t str> {
+    let rest = line.split_once(':')?.1;
+    rest.split(',')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        .map(|value| value.trim_matches('"'))
+}
+
+fn number(line: &str, name: &str) -> f64 {
+    attribute(line, name).unwrap_or_else(|| panic!("{name} in {line}")).parse().unwrap()
+}
+
+#[track_caller]
+fn read(text: &str) -> Playlist {
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("#EXTM3U"));
+    let mut list = Playlist::default();
+    let mut current = Segment::default();
+    let (mut at, mut duration, mut has_map) = (0, None, false);
+    for line in lines {
+        let value = line.split_once(':').map_or("", |(_, value)| value);
+        match line.split(':').next().unwrap() {
+            "#EXT-X-VERSION" => assert!(value.parse::<u32>().unwrap() >= 9, "{text}"),
+            "#EXT-X-TARGETDURATION" => list.target = value.parse().unwrap(),
+            "#EXT-X-PART-INF" => list.part_target = number(line, "PART-TARGET"),
+            "#EXT-X-SERVER-CONTROL" => {
+                assert!(line.contains("CAN-BLOCK-RELOAD=YES"), "{text}");
+                assert!(number(line, "CAN-SKIP-UNTIL") >= 6.0 * list.target, "{text}");
+                assert!(number(line, "PART-HOLD-BACK") >= 1.0, "{text}");
+            }
+            "#EXT-X-MEDIA-SEQUENCE" => {
+                list.sequence = value.parse().unwrap();
+                at = list.sequence;
+            }
+            "#EXT-X-SKIP" => {
+                list.skipped = number(line, "SKIPPED-SEGMENTS") as u64;
+                at += list.skipped;
+            }
+            "#EXT-X-MAP" => has_map = true,
+            "#EXT-X-PROGRAM-DATE-TIME" => current.date = value.to_owned(),
+            "#EXT-X-PART" => {
+                let uri = attribute(line, "URI").unwrap().to_owned();
+                let independent = attribute(line, "INDEPENDENT") == Some("YES");
+                current.parts.push((uri, number(line, "DURATION"), independent));
+            }
+            "#EXTINF" => duration = Some(value.trim_end_matches(',').parse().unwrap()),
+            "#EXT-X-PRELOAD-HINT" => list.hint = attribute(line, "URI").unwrap().to_owned(),
+            "#EXT-X-DISCONTINUITY" | "#EXT-X-DISCONTINUITY-SEQUENCE" => {}
+            uri if !uri.starts_with('#') => {
+                current.whole = Some((uri.to_owned(), duration.take().expect("EXTINF before a URI")));
+                list.segments.insert(at, std::mem::take(&mut current));
+                at += 1;
+            }
+            other => panic!("{other} in {text}"),
+        }
+    }
+    if !current.parts.is_empty() {
+        list.segments.insert(at, current);
+    }
+    assert!(has_map || list.skipped > 0, "{text}");
+    check(&list, text);
+    list
+}
+
+/// What holds within one playlist.
+#[track_caller]
+fn check(list: &Playlist, text: &str) {
+    let hold_back: f64 =
+        text.split("PART-HOLD-BACK=").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+    assert!(hold_back >= 3.0 * list.part_target - 0.001, "{text}");
+    for segment in list.segments.values() {
+        assert!(!segment.date.is_empty(), "{text}");
+        if let Some((_, duration)) = &segment.whole {
+            assert!(duration.round() <= list.target, "{text}");
+            let parts: f64 = segment.parts.iter().map(|part| part.1).sum();
+            assert!(segment.parts.is_empty() || (parts - duration).abs() < 0.005, "{text}");
+        }
+        for (nth, (_, duration, _)) in segment.parts.iter().enumerate() {
+            assert!(*duration <= list.part_target, "{duration} in {text}");
+            // Only the last part of a segment may be short.
+            let is_last = segment.whole.is_some() && nth + 1 == segment.parts.len();
+            assert!(is_last || *duration >= list.part_target * 0.85, "{duration} in {text}");
+        }
+    }
+    let (last, segment) = list.segments.last_key_value().unwrap();
+    let expected = match segment.whole {
+        None => format!("{last}.{}.m4s", segment.parts.len()),
+        Some(_) => format!("{}.0.m4s", last + 1),
+    };
+    assert_eq!(list.hint, expected, "{text}");
+}
+
+/// What holds from one playlist to the next: nothing that was said changes.
+#[track_caller]
+fn compare(before: &Playlist, after: &Playlist) {
+    assert_eq!((before.target, before.part_target), (after.target, after.part_target));
+    assert!(after.sequence >= before.sequence);
+    for (number, old) in &before.segments {
+        let Some(new) = after.segments.get(number) else {
+            assert!(*number < after.sequence + after.skipped, "{number} is missing in {after:?}");
+            continue;
+        };
+        assert_eq!(old.date, new.date);
+        if new.parts.len() >= old.parts.len() {
+            assert_eq!(new.parts[..old.parts.len()], old.parts[..]);
+        } else {
+            // Parts of old segments are not listed for ever.
+            assert!(new.parts.is_empty() && new.whole.is_some(), "{new:?}");
+        }
+        if old.whole.is_some() {
+            assert_eq!(old.whole, new.whole);
+        }
+    }
+}
+
+#[track_caller]
+fn get(sidecar: &Sidecar, file: &str) -> Answer {
+    let answer = ask(sidecar.web(), &format!("/stream/live/show/llhls/{file}"), &["Connection: close"]);
+    assert_eq!(answer.status, 200, "{file}: {answer:?}");
+    answer
+}
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+#[test]
+fn each_playlist_of_a_run_keeps_to_the_rules() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _publisher = publish(&nginx, "show");
+    let master = until("the stream is there", 20.0, || {
+        let answer = ask(sidecar.web(), "/stream/live/show/llhls/master.m3u8", &[]);
+        (answer.status == 200).then(|| text(&answer))
+    });
+    assert!(
+        master.contains("CODECS=\"avc1.") && master.contains("RESOLUTION=160x90\nindex.m3u8"),
+        "{master}"
+    );
+    let first = get(&sidecar, "index.m3u8");
+    assert_eq!(first.header("cache-control"), Some("public, max-age=1"));
+    assert_eq!(first.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(first.header("content-type"), Some("application/vnd.apple.mpegurl"));
+    let mut list = read(&text(&first));
+    let begun = Instant::now();
+    let mut waited = 0;
+    while begun.elapsed() < Duration::from_secs(32) {
+        let hint = list.hint.clone();
+        let (number, part) = hint.strip_suffix(".m4s").unwrap().split_once('.').unwrap();
+        let answer = get(&sidecar, &format!("index.m3u8?_HLS_msn={number}&_HLS_part={part}"));
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=24"));
+        let next = read(&text(&answer));
+        let listed = next.segments.values().flat_map(|segment| &segment.parts).any(|(uri, ..)| *uri == hint);
+        assert!(listed, "{hint} in {next:?}");
+        compare(&list, &next);
+        list = next;
+        waited += 1;
+    }
+    // A part is 0.3 s.
+    assert!((80..140).contains(&waited), "{waited}");
+    let delta = read(&text(&get(&sidecar, "index.m3u8?_HLS_skip=YES")));
+    assert!(delta.skipped > 0, "{delta:?}");
+    compare(&list, &delta);
+
+    // A segment is its parts.
+    let (number, segment) = list.segments.iter().rev().find(|(_, segment)| segment.whole.is_some()).unwrap();
+    let parts: Vec<u8> = segment.parts.iter().flat_map(|(uri, ..)| get(&sidecar, uri).body).collect();
+    let whole = get(&sidecar, &format!("{number}.m4s"));
+    assert_eq!(whole.header("cache-control"), Some("public, max-age=3600, immutable"));
+    assert!(whole.body == parts && !parts.is_empty());
+    assert!(segment.parts[0].2, "a segment begins with a key frame: {segment:?}");
+    // The hinted part is waited for.
+    let hint = read(&text(&get(&sidecar, "index.m3u8"))).hint;
+    assert!(!get(&sidecar, &hint).body.is_empty());
+    for (file, status) in [
+        ("index.m3u8?_HLS_msn=99999999999", 400),
+        ("index.m3u8?_HLS_msn=x", 400),
+        ("index.m3u8?_HLS_part=1", 400),
+        ("1.m4s", 404),
+        ("99999999999.0.m4s", 404),
+        ("init-7.mp4", 404),
+        ("..%2fmaster.m3u8", 404),
+        ("master.mpd", 404),
+    ] {
+        let answer = ask(sidecar.web(), &format!("/stream/live/show/llhls/{file}"), &[]);
+        assert_eq!(answer.status, status, "{file}");
+    }
+    let url = format!("http://127.0.0.1:{}/stream/live/show/llhls/master.m3u8", sidecar.web());
+    assert_eq!(probe(&url, &["-show_entries", "stream=codec_name"]).lines().next(), Some("h264"));
+    let list = ask(sidecar.web(), "/v1/live", &[]).json();
+    assert!(list["streams"][0]["viewers"]["llhls"].as_u64().unwrap() >= 1, "{list}");
+}
