@@ -285,6 +285,8 @@ impl Nginx {
         let body = serde_json::json!({ "streams": streams });
         match self.ask::<serde_json::Value>(Method::PUT, "v1/viewers", Some(&body)).await {
             Ok(_) => Ok(()),
+            // Done, with nothing to say.
+            Err(Error::NotTheApi { status: StatusCode::NO_CONTENT, .. }) => Ok(()),
             Err(Error::Refused {
                 status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, ..
             }) => Ok(()),

@@ -14,6 +14,9 @@ use crate::live::station::Viewer;
 
 /// The largest message of a viewer, who has nothing to say.
 const MAX_MESSAGE: usize = 1024;
+/// Of each viewer, in bytes: the usual 128 kB of both would be most of what a viewer costs.
+const READ_BUFFER: usize = 2048;
+const WRITE_BUFFER: usize = 16 << 10;
 /// So many messages of a viewer are read, and not one more.
 const MOST_MESSAGES: u32 = 100;
 /// A viewer that takes nothing for so long is dropped.
@@ -29,6 +32,8 @@ pub(super) fn serve(upgrade: WebSocketUpgrade, viewer: Viewer) -> Response {
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .on_upgrade(async move |socket| watch(socket, viewer).await)
 }
 

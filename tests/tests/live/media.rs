@@ -65,8 +65,15 @@ fn a_viewer_gets_an_init_segment_and_then_a_key_frame() {
         list["streams"][0]["viewers"]["ws"] == expected
     };
     until("one viewer is left", 5.0, || viewers(1));
+    let counted = |expected: u64| {
+        until("nginx counts it", 15.0, || {
+            nginx.api().stream("live", "show").is_some_and(|stream| stream["viewers"]["ws"] == expected)
+        });
+    };
+    counted(1);
     drop(first);
     until("none is left", 5.0, || viewers(0));
+    counted(0);
     sidecar.wait_log("nobody watches: the stream is no longer played");
 }
 
