@@ -8,6 +8,10 @@ use std::ops::Range;
 
 use crate::{arguments, escape};
 
+mod line;
+
+pub use line::{mask_line, masked_line};
+
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
@@ -123,45 +127,6 @@ pub fn without_secret_arguments(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>>
         out.extend_from_slice(&kept.join(&b'&'));
     }
     Some(out)
-}
-
-/// As [`masked`], for the line of a request or a URL, word for word, where each key and each token is a secret.
-#[must_use]
-pub fn masked_words(line: &[u8]) -> Option<Vec<u8>> {
-    let rule = Rule { own_arguments: true, is_key: &|_| false, is_token: &|_| false };
-    let words: Vec<Option<Vec<u8>>> =
-        line.split(|byte| *byte == b' ').map(|word| masked(word, &rule)).collect();
-    if words.iter().all(Option::is_none) {
-        return None;
-    }
-    let plain = line.split(|byte| *byte == b' ');
-    let words: Vec<Vec<u8>> =
-        words.into_iter().zip(plain).map(|(word, plain)| word.unwrap_or_else(|| plain.to_vec())).collect();
-    Some(words.join(&b' '))
-}
-
-/// Masks in place the value of each argument `token=` of a request or URL in a log line. Returns the new length of the line.
-pub fn mask_tokens(line: &mut [u8]) -> usize {
-    const NAME: &[u8] = b"token=";
-    let ends = |byte: &u8| *byte <= b' ' || b"&#\"'<>".contains(byte);
-    let (mut read, mut written) = (0, 0);
-    while read < line.len() {
-        let begins = read == 0 || matches!(line[read - 1], b'?' | b'&');
-        let is_name = line[read..].get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
-        if !(begins && is_name) {
-            line[written] = line[read];
-            (read, written) = (read + 1, written + 1);
-            continue;
-        }
-        line.copy_within(read..read + NAME.len(), written);
-        (read, written) = (read + NAME.len(), written + NAME.len());
-        let length = line[read..].iter().position(ends).unwrap_or(line.len() - read);
-        // A short value is as long as its mask at most, so that nothing is written before it was read.
-        let mask = &MASK.as_bytes()[..length.min(MASK.len())];
-        line[written..written + mask.len()].copy_from_slice(mask);
-        (read, written) = (read + length, written + mask.len());
-    }
-    written
 }
 
 /// Where something stands that looks like a key that Weir makes, in bytes that may be anything.

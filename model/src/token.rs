@@ -164,7 +164,8 @@ pub enum CheckError {
 #[derive(Deserialize)]
 struct Header {
     alg: String,
-    /// Extensions that must be understood (RFC 7515, section 4.1.11). None is.
+    /// Extensions that must be understood (RFC 7515, section 4.1.11). None is, whatever it holds.
+    #[serde(default, deserialize_with = "given")]
     crit: Option<serde::de::IgnoredAny>,
 }
 
@@ -172,18 +173,45 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct RawClaims {
     sub: Subject,
+    #[serde(with = "action_text")]
     act: Action,
+    #[serde(default, deserialize_with = "given")]
     exp: Option<serde_json::Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     nbf: Option<serde_json::Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     iat: Option<serde_json::Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     jti: Option<TokenId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     ip: Option<Network>,
     #[serde(rename = "yield", default, skip_serializing_if = "std::ops::Not::not")]
     yields: bool,
+}
+
+/// A claim that is there: `null` is no value of it.
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(claim: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(claim).map(Some)
+}
+
+/// An action is a text, and not the key of an object.
+mod action_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::Action;
+
+    pub(super) fn serialize<S: Serializer>(action: &Action, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(action)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Reads an object: serde takes a list for one too.
+fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
+    json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
 impl Signer {
@@ -217,8 +245,7 @@ impl Signer {
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-        let header: Header =
-            serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::WrongAlgorithm)?;
+        let header: Header = object(&decode(header)?).ok_or(TokenError::WrongAlgorithm)?;
         if header.alg != "HS256" || header.crit.is_some() {
             return Err(TokenError::WrongAlgorithm);
         }
@@ -230,8 +257,11 @@ impl Signer {
         if !signed_by(&self.signs) && !self.accepts.as_ref().is_some_and(signed_by) {
             return Err(TokenError::BadSignature);
         }
-        let claims: RawClaims =
-            serde_json::from_slice(&decode(claims)?).map_err(|_| TokenError::BadClaims)?;
+        let claims: RawClaims = object(&decode(claims)?).ok_or(TokenError::BadClaims)?;
+        let times = [&claims.exp, &claims.nbf, &claims.iat];
+        if times.into_iter().flatten().any(|time| time.as_f64().is_some_and(|time| time < 0.0)) {
+            return Err(TokenError::BadClaims);
+        }
         Ok(Claims {
             sub: claims.sub,
             act: claims.act,

@@ -54,13 +54,13 @@ struct Admitted {
 
 /// Masks the tokens in a line of the log, in place. Returns its new length.
 pub fn mask(line: &mut [u8]) -> usize {
-    masking::mask_tokens(line)
+    masking::mask_line(line)
 }
 
 /// What a client sent, fit for a log: without keys and tokens. `None` where there is none.
 #[must_use]
 pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
-    masking::masked_words(line)
+    masking::masked_line(line)
 }
 
 /// Why a request is not answered.
@@ -90,7 +90,12 @@ fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Admitt
             let viewer = runtime.zone().viewer_of_session(session);
             let host = || String::from_utf8_lossy(asked.host()).into_owned();
             let answer = (one.by == By::Argument).then(|| -> Box<dyn Answer> {
-                Box::new(Playlist { token: Secret::new(one.token), host: host(), rewriter: None })
+                Box::new(Playlist {
+                    token: Secret::new(one.token),
+                    host: host(),
+                    is_secure: asked.is_secure(),
+                    rewriter: None,
+                })
             });
             Ok(Admitted { answer, viewer })
         }
@@ -133,6 +138,7 @@ fn log_refusal(runtime: &Runtime, asked: &Asked<'_>, refused: &Refused) {
 struct Playlist {
     token: Secret,
     host: String,
+    is_secure: bool,
     rewriter: Option<Rewriter>,
 }
 
@@ -142,8 +148,8 @@ impl Answer for Playlist {
     }
 
     fn begin(&mut self, path: &[u8], content_type: &[u8]) -> bool {
-        self.rewriter =
-            Kind::of(path, content_type).map(|kind| Rewriter::new(kind, self.token.clone(), &self.host));
+        let rewriter = |kind| Rewriter::new(kind, self.token.clone(), &self.host, self.is_secure);
+        self.rewriter = Kind::of(path, content_type).map(rewriter);
         self.rewriter.is_some()
     }
 

@@ -132,7 +132,7 @@ pub fn named<'n>(
         }
         _ => {
             let is_known = |app: &str| runtime.application_facts.iter().any(|facts| facts.name == app);
-            uri::stream_of(asked.below(), layout, is_known)
+            uri::stream_of(location_of(asked), asked.below(), layout, is_known)
         }
     }
 }
@@ -148,4 +148,10 @@ fn viewer_at(runtime: &Runtime, asked: &Asked<'_>) -> Viewer {
 
 fn is_own(asked: &Asked<'_>) -> bool {
     viewers::is_own(asked.client().map_or(ClientAddr::Unix, ClientAddr::Ip), asked.user_agent())
+}
+
+/// The path of the location.
+fn location_of<'r>(asked: &Asked<'r>) -> &'r [u8] {
+    let (path, below) = (asked.path(), asked.below());
+    &path[..path.len().saturating_sub(below.len())]
 }

@@ -144,6 +144,20 @@ impl<'r> Asked<'r> {
         unsafe { self.request.headers_in.host.as_ref() }.map_or(&[], |header| conf::bytes(&header.value))
     }
 
+    /// Whether the client came by HTTPS, here or at a proxy that says so.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        // SAFETY: a request has a connection.
+        let has_tls = unsafe { !(*self.request.connection).ssl.is_null() };
+        let says_https = |row: &ngx_table_elt_t| {
+            conf::bytes(&row.value).to_ascii_lowercase().windows(5).any(|word| word == b"https")
+        };
+        has_tls
+            || headers(self.request, b"x-forwarded-proto").any(says_https)
+            || headers(self.request, b"forwarded").any(says_https)
+            || headers(self.request, b"x-forwarded-ssl").any(|row| conf::bytes(&row.value) == b"on")
+    }
+
     /// The address of the other end, as modules such as realip see it; `None` for a unix socket.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {

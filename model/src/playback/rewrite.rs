@@ -57,14 +57,15 @@ enum Machine {
 }
 
 impl Rewriter {
-    /// A rewriter for a playlist that `host` serves; `token` was verified.
+    /// A rewriter for a playlist that `host` serves; `token` was verified. Where its viewer came by HTTPS (`is_secure`), no URI with
+    /// `http://` gets the token.
     #[must_use]
-    pub fn new(kind: Kind, token: Secret, host: &str) -> Rewriter {
+    pub fn new(kind: Kind, token: Secret, host: &str, is_secure: bool) -> Rewriter {
         let machine = match kind {
             Kind::Hls => Machine::Hls(hls::Lines::default()),
             Kind::Dash => Machine::Dash(dash::Whole::default()),
         };
-        Rewriter { target: Target { token, host: host.to_ascii_lowercase() }, machine }
+        Rewriter { target: Target { token, host: host.to_ascii_lowercase(), is_secure }, machine }
     }
 
     /// Takes the next bytes and appends to `out` what is ready.

@@ -12,7 +12,8 @@
 //!
 //! A playlist never ends with a number of its own, and a segment always does: `show-2.m3u8` is the playlist of the stream
 //! `show-2`, `show-2.ts` is segment 2 of `show`, and `show-2-17.ts` is segment 17 of `show-2`. `index.m3u8`, `index.mpd`,
-//! `master.m3u8` and `manifest.mpd` are names of files, not of streams.
+//! `master.m3u8`, `manifest.mpd` and `still.jpg` are names of files, not of streams. Folders before the last two lines do not count; before
+//! the third one there are none, as the last folder may be that of a ladder's rendition.
 //!
 //! A suffix of `hls_variant` is part of the name, unless the location names the suffix ([`Layout::variants`]). Then
 //! `show_low` is a variant of `show`, and a token for either stream opens it.
@@ -65,7 +66,10 @@ pub enum UriError {
 const LADDER: &str = "ladder";
 
 /// Takes the stream from the path below a location. `applications` are those of nginx.conf, asked for without `app=`.
+/// `location` is the path of the location above it: where that ends with the application's name, the first part of the path is the
+/// stream's.
 pub fn stream_of<'u>(
+    location: &[u8],
     path: &'u [u8],
     layout: &'u Layout,
     applications: impl Fn(&str) -> bool,
@@ -80,6 +84,9 @@ pub fn stream_of<'u>(
     }
     let (app, name) = match &layout.app {
         Some(app) => {
+            if is_of_app(location, app) {
+                return named(layout, app, in_application(path));
+            }
             let below = below_app(path, app);
             // An application whose name begins with this one's has its own streams.
             if below.is_some()
@@ -94,11 +101,21 @@ pub fn stream_of<'u>(
             (app, in_application(rest))
         }
     };
+    named(layout, app, name)
+}
+
+fn named<'u>(layout: &Layout, app: &'u str, name: Option<&str>) -> Result<Named<'u>, UriError> {
     let name = name.ok_or(UriError::NoStream)?;
     let stream = StreamName::parse(name.as_bytes()).map_err(|_| UriError::NoStream)?;
     let base = layout.variants.iter().find_map(|suffix| name.strip_suffix(suffix.as_str()));
     let variant_of = base.and_then(|base| StreamName::parse(base.as_bytes()).ok());
     Ok(Named { app, stream, variant_of })
+}
+
+/// Whether the path of a location ends with the name of the application, as `/ladder/live/` does.
+fn is_of_app(location: &[u8], app: &str) -> bool {
+    let location = location.strip_suffix(b"/").unwrap_or(location);
+    location.strip_suffix(app.as_bytes()).is_some_and(|before| before.ends_with(b"/"))
 }
 
 /// What follows `APP/` or `ladder/APP/`.
@@ -126,12 +143,11 @@ fn in_application(rest: &str) -> Option<&str> {
     }
 }
 
-/// The name by the last part, and the folder before it.
+/// The name by the last part, or the one folder before it. With more folders, the last one may be that of a rendition.
 fn by_file(path: &str) -> Option<&str> {
     let (folders, file) = path.rsplit_once('/').map_or((None, path), |(folders, file)| (Some(folders), file));
     if is_nested(file) {
-        let folders = folders?;
-        return Some(folders.rsplit_once('/').map_or(folders, |(_, name)| name));
+        return folders.filter(|folders| !folders.contains('/'));
     }
     flat(file)
 }
@@ -146,7 +162,7 @@ fn is_nested(file: &str) -> bool {
 }
 
 fn flat(file: &str) -> Option<&str> {
-    if matches!(file, "index.m3u8" | "index.mpd" | "master.m3u8" | "manifest.mpd") {
+    if matches!(file, "index.m3u8" | "index.mpd" | "master.m3u8" | "manifest.mpd" | "still.jpg") {
         return None;
     }
     let (stem, extension) = file.rsplit_once('.')?;

@@ -176,7 +176,7 @@ fn playlist(text: String, asked: &Asked<'_>, admitted: &Admitted, keep: Keep) ->
         Some(token) => {
             let host =
                 asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let mut rewriter = Rewriter::new(Kind::Hls, token.clone(), host);
+            let mut rewriter = Rewriter::new(Kind::Hls, token.clone(), host, true);
             let mut out = Vec::with_capacity(text.len() * 2);
             rewriter.push(text.as_bytes(), &mut out);
             rewriter.finish(&mut out);

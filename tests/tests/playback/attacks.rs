@@ -19,7 +19,9 @@ const FILES: [&str; 8] = [
 
 #[test]
 fn each_wrong_token_is_refused_for_each_kind_of_file() {
-    let nginx = start(config().http("root @DIR@/www; weir_play token app=live;"));
+    let nginx = start(config().http(
+        "root @DIR@/www; weir_play token app=live; location /hls/ { } location /dash/ { } location /ladder/ { }",
+    ));
     let (header, body) =
         ("eyJhbGciOiJub25lIn0", "eyJzdWIiOiJsaXZlL3Nob3ciLCJhY3QiOiJwbGF5IiwiZXhwIjo0MDAwMDAwMDAwfQ");
     let good = token("show");
@@ -111,6 +113,25 @@ fn no_way_to_write_a_path_leads_around() {
         "/hls/show/index.m3u8",
     ] {
         assert_eq!(get(&nginx, &format!("{path}?token={show}")).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn the_folder_of_a_rendition_is_no_stream() {
+    let nginx = start(config().http(
+        "location /ladder/ { root @DIR@/www; weir_play token app=live; }
+         location /ladder/live/ { root @DIR@/www; weir_play token app=live; }
+         location /tv/ { alias @DIR@/www/ladder/live/; weir_play token app=live; }",
+    ));
+    let (show, rung) = (token("show"), token("480p"));
+    for path in
+        ["show/480p/index.m3u8", "show/480p/17.m4s", "show/./480p//index.m3u8", "x/../show/480p/index.m3u8"]
+    {
+        assert_eq!(get(&nginx, &format!("/ladder/live/{path}?token={rung}")).status, 403, "{path}");
+        assert_eq!(get(&nginx, &format!("/ladder/live/{path}?token={show}")).status, 200, "{path}");
+        // Behind another name, nothing tells the stream.
+        assert_eq!(get(&nginx, &format!("/tv/{path}?token={rung}")).status, 403, "{path}");
+        assert_eq!(get(&nginx, &format!("/tv/{path}?token={show}")).status, 403, "{path}");
     }
 }
 

@@ -33,6 +33,21 @@ fn no_token_stands_in_the_error_log() {
         );
     }
     assert_eq!(get(&nginx, &format!("/hls/show.m3u8?token={other}")).status, 403);
+    // In whatever form it is written.
+    for path in [
+        format!("/other.png?z=A{show}"),
+        format!("/other.png?tok%65n={show}"),
+        format!("/other.png?a=1;token={show}"),
+        format!("/other.png?a=1&amp;token={show}"),
+    ] {
+        get(&nginx, &path);
+    }
+    for referrer in [
+        format!("Referer: http://live.example.org/?src=https%3A%2F%2Flive.example.org%2Fx%3Ftoken%3D{show}"),
+        format!("Referer: http://live.example.org/#token={show}"),
+    ] {
+        ask(&nginx, "GET", "/other.png", &[&referrer]);
+    }
     // The page that asks may have the token in its own URL.
     let referrer = format!("Referer: http://live.example.org/?stream=show&token={show}");
     assert_eq!(ask(&nginx, "GET", "/missing.png", &[&referrer]).status, 404);
@@ -66,14 +81,16 @@ fn log_formats_have_variables_without_secrets() {
     get(&nginx, &format!("/hls/show.m3u8?x=1&token={show}"));
     get(&nginx, &format!("/hls/show.m3u8?x={show}&key=abc"));
     get(&nginx, &format!("/hls/{key}.m3u8"));
+    get(&nginx, &format!("/hls/show.m3u8?x=A{show}"));
     get(&nginx, "/hls/show.m3u8?x=1");
     let lines = [
         "200 [GET /hls/show.m3u8?x=1&token=*** HTTP/1.1] [/hls/show.m3u8?x=1&token=***]",
         "200 [GET /hls/show.m3u8?x=***&key=*** HTTP/1.1] [/hls/show.m3u8?x=***&key=***]",
         "404 [GET /hls/***.m3u8 HTTP/1.1] [/hls/***.m3u8]",
+        "200 [GET /hls/show.m3u8?x=A*** HTTP/1.1] [/hls/show.m3u8?x=A***]",
         "200 [GET /hls/show.m3u8?x=1 HTTP/1.1] [/hls/show.m3u8?x=1]",
     ];
-    until("four lines in the access log", 5.0, || access_log(&nginx).lines().count() == 4);
+    until("five lines in the access log", 5.0, || access_log(&nginx).lines().count() == 5);
     assert_eq!(access_log(&nginx).lines().collect::<Vec<_>>(), lines);
 }
 

@@ -28,20 +28,43 @@ impl Whole {
 
     pub(super) fn finish(&mut self, target: &Target, out: &mut Vec<u8>) {
         let bytes = std::mem::take(&mut self.bytes);
-        let mut is_here = true;
-        walk(&bytes, |found| {
-            if let Found::Text { element, value } = found
-                && element == b"BaseURL"
-            {
+        if is_beyond_us(&bytes) {
+            return out.extend_from_slice(&bytes);
+        }
+        let (mut is_here, mut fills_are_plain) = (true, true);
+        walk(&bytes, |found| match found {
+            Found::Text { element: b"BaseURL", value } => {
                 is_here &= unescaped(value).is_some_and(|uri| target.place(uri) != Place::Elsewhere);
             }
+            Found::Fill(value) => {
+                let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+                fills_are_plain &= value.iter().all(is_plain);
+            }
+            Found::Base => is_here = false,
+            Found::Text { .. } | Found::Attribute(_) | Found::Other(_) => {}
         });
         walk(&bytes, |found| match found {
             Found::Other(text) => out.extend_from_slice(text),
             Found::Text { element, value } => put(element, value, is_here, target, out),
+            // What a template is filled with could be a host.
+            Found::Attribute(value) if !fills_are_plain && value.contains(&b'$') => {
+                out.extend_from_slice(value);
+            }
             Found::Attribute(value) => put(b"", value, is_here, target, out),
+            Found::Fill(_) | Found::Base => {}
         });
     }
+}
+
+/// Whether a manifest can mean something else than its bytes say: its own entities, or an encoding that is not ASCII's.
+fn is_beyond_us(manifest: &[u8]) -> bool {
+    let holds =
+        |wanted: &[u8]| manifest.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted));
+    manifest.contains(&0)
+        || manifest.contains(&0x1b)
+        || holds(b"<!DOCTYPE")
+        || holds(b"<!ENTITY")
+        || holds(b"utf-7")
 }
 
 fn put(element: &[u8], value: &[u8], is_here: bool, target: &Target, out: &mut Vec<u8>) {
@@ -84,6 +107,10 @@ enum Found<'m> {
     },
     /// The value of an attribute that is a URI, without its quotes.
     Attribute(&'m [u8]),
+    /// What a template is filled with. It comes with [`Found::Other`] too.
+    Fill(&'m [u8]),
+    /// An attribute `xml:base`, likewise.
+    Base,
 }
 
 /// Hands out all pieces of a manifest in their order.
@@ -169,6 +196,12 @@ fn attributes<'m>(tag: &'m [u8], element: &[u8], each: &mut impl FnMut(Found<'m>
         };
         let Some(length) = tag[open + 1..].iter().position(|byte| byte == quote) else { break };
         let value = &tag[open + 1..open + 1 + length];
+        if element == b"Representation" && matches!(name, b"id" | b"bandwidth") {
+            each(Found::Fill(value));
+        }
+        if name.ends_with(b":base") {
+            each(Found::Base);
+        }
         if is_uri(element, name) {
             each(Found::Other(&tag[done..=open]));
             each(Found::Attribute(value));

@@ -7,6 +7,8 @@ pub(super) struct Target {
     pub(super) token: Secret,
     /// As in the header `Host`, in lower case.
     pub(super) host: String,
+    /// The viewer came by HTTPS.
+    pub(super) is_secure: bool,
 }
 
 /// How a URI stands to this host.
@@ -22,7 +24,11 @@ pub(super) enum Place {
 
 impl Target {
     pub(super) fn place(&self, uri: &[u8]) -> Place {
-        place(uri, &self.host)
+        let is_plain_http = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http:"));
+        match place(uri, &self.host) {
+            Place::Here if self.is_secure && is_plain_http => Place::Elsewhere,
+            place => place,
+        }
     }
 
     /// Appends the URI with the token in its query. Another `token=` goes: it would be somebody else's.
@@ -56,9 +62,9 @@ pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 /// Where a URI leads, as browsers (WHATWG URL) and other players (RFC 3986) read it. Where they differ, it leads elsewhere:
-/// browsers take `\` for `/` and skip controls.
+/// browsers take `\` for `/` and skip controls, and players trim what Unicode calls a space.
 pub(super) fn place(uri: &[u8], host: &str) -> Place {
-    let is_odd = |byte: &u8| *byte <= b' ' || matches!(byte, 0x7f | b'\\');
+    let is_odd = |byte: &u8| *byte <= b' ' || matches!(byte, 0x7f.. | b'\\');
     // `{$` begins a variable of HLS, which may hold anything.
     if uri.is_empty() || uri.iter().any(is_odd) || find(uri, b"{$").is_some() {
         return Place::Elsewhere;

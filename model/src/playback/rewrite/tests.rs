@@ -8,7 +8,7 @@ mod hls;
 const TOKEN: &str = "aaa.bbb.ccc";
 
 fn rewriter(kind: Kind) -> Rewriter {
-    Rewriter::new(kind, Secret::new(TOKEN), "Live.example.org")
+    Rewriter::new(kind, Secret::new(TOKEN), "Live.example.org", false)
 }
 
 fn rewritten(kind: Kind, text: &[u8]) -> Vec<u8> {
@@ -80,6 +80,11 @@ fn only_this_host_is_this_host() {
         ("/\t/evil.net/x", Place::Elsewhere),
         ("\u{1}//evil.net/x", Place::Elsewhere),
         (" http://evil.net/x", Place::Elsewhere),
+        ("\u{a0}//evil.net/x", Place::Elsewhere),
+        ("\u{2028}//evil.net/x", Place::Elsewhere),
+        ("\u{feff}//evil.net/x", Place::Elsewhere),
+        ("/\u{3000}/evil.net/x", Place::Elsewhere),
+        ("x\u{b}.ts", Place::Elsewhere),
         ("{$base}/x", Place::Elsewhere),
         ("/{$x}evil.net/", Place::Elsewhere),
         ("data:text/plain,x", Place::Elsewhere),
@@ -96,6 +101,20 @@ fn only_this_host_is_this_host() {
 }
 
 #[test]
+fn a_viewer_over_https_sends_no_token_in_the_clear() {
+    let target = Target { token: Secret::new(TOKEN), host: "live.example.org".into(), is_secure: true };
+    for (uri, expected) in [
+        ("http://live.example.org/x", Place::Elsewhere),
+        ("HTTP://live.example.org/x", Place::Elsewhere),
+        ("https://live.example.org/x", Place::Here),
+        ("//live.example.org/x", Place::Here),
+        ("x.ts", Place::Relative),
+    ] {
+        assert_eq!(target.place(uri.as_bytes()), expected, "{uri}");
+    }
+}
+
+#[test]
 fn the_token_is_one_argument_of_the_query() {
     for (uri, expected) in [
         ("x.ts", "x.ts?token=aaa.bbb.ccc"),
@@ -109,7 +128,11 @@ fn the_token_is_one_argument_of_the_query() {
         ("x.ts?a=1&token=other&tokens=2&token", "x.ts?a=1&tokens=2&token=aaa.bbb.ccc"),
     ] {
         let mut out = Vec::new();
-        Target { token: Secret::new(TOKEN), host: String::new() }.put(uri.as_bytes(), b"&", &mut out);
+        Target { token: Secret::new(TOKEN), host: String::new(), is_secure: false }.put(
+            uri.as_bytes(),
+            b"&",
+            &mut out,
+        );
         assert_eq!(text(&out), expected, "{uri}");
     }
 }

@@ -11,7 +11,7 @@ fn is_known(app: &str) -> bool {
 
 /// `APP NAME`, and the stream whose variant it is, or the error.
 fn of(path: &str, layout: &Layout) -> String {
-    match stream_of(path.as_bytes(), layout, is_known) {
+    match stream_of(b"/hls/", path.as_bytes(), layout, is_known) {
         Ok(named) => match &named.variant_of {
             Some(base) => format!("{} {} of {base}", named.app, named.stream),
             None => format!("{} {}", named.app, named.stream),
@@ -53,7 +53,6 @@ fn each_layout_names_its_stream() {
         ("show/17.key", "live show"),
         ("show/index.mpd", "live show"),
         ("show/init.m4a", "live show"),
-        ("hls/show-2/17.m4v", "live show-2"),
         ("live/index.m3u8", "live live"),
         ("live/17.ts", "live live"),
         // below the application: ladders and folders
@@ -97,6 +96,10 @@ fn what_has_no_stream_is_refused() {
         "show.M3U8",
         "show.m4s",
         "other/480p/17.m4s",
+        "other/480p/index.m3u8",
+        "other/480p/17.ts",
+        "other/still.jpg",
+        "hls/show-2/17.m4v",
         "live/-x/master.m3u8",
         "live/index.html",
         // of the application live/eu
@@ -122,7 +125,7 @@ fn what_has_no_stream_is_refused() {
     ] {
         assert_eq!(of(path, &live), "NotPlain", "{path}");
     }
-    assert_eq!(stream_of(b"sh\xffow.m3u8", &live, is_known), Err(UriError::NotPlain));
+    assert_eq!(stream_of(b"", b"sh\xffow.m3u8", &live, is_known), Err(UriError::NotPlain));
     for path in ["show.m3u8;x", "show;x.m3u8", "live/sh;ow/master.m3u8", "show%2e.m3u8", "show\\x.m3u8"] {
         assert_eq!(of(path, &live), "NoStream", "{path}");
     }
@@ -199,7 +202,7 @@ proptest! {
     /// For any path: the name that is found is a part of the path, or the beginning of the file's name.
     #[test]
     fn a_name_stands_in_the_path(path in "[a-c./_-]{0,12}(\\.m3u8|-1\\.ts|\\.mpd|/index\\.m3u8|/1\\.ts)") {
-        if let Ok(named) = stream_of(path.as_bytes(), &layout(Some("a"), &["_b"]), |_| false) {
+        if let Ok(named) = stream_of(b"/", path.as_bytes(), &layout(Some("a"), &["_b"]), |_| false) {
             let name = named.stream.as_str();
             let begins = |part: &str| part.strip_prefix(name).is_some_and(|rest| matches!(rest.bytes().next(), None | Some(b'.' | b'-')));
             let stands = path.split('/').any(begins);
@@ -212,6 +215,31 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(path in prop::collection::vec(any::<u8>(), 0..60)) {
-        let _ = stream_of(&path, &layout(None, &["x"]), is_known);
+        let _ = stream_of(b"/", &path, &layout(None, &["x"]), is_known);
+    }
+}
+
+#[test]
+fn below_the_application_s_own_location_the_first_folder_is_the_stream() {
+    let live = layout(Some("live"), &[]);
+    for (location, path, stream) in [
+        ("/ladder/live/", "other/480p/index.m3u8", Ok("other")),
+        ("/ladder/live/", "other/480p/17.m4s", Ok("other")),
+        ("/ladder/live/", "other/master.m3u8", Ok("other")),
+        ("/live", "show/17.ts", Ok("show")),
+        ("/live/", "live/480p/index.m3u8", Ok("live")),
+        ("/live/", "show.m3u8", Ok("show")),
+        ("/live/", "index.m3u8", Err(UriError::NoStream)),
+        // Of another application, whose name ends alike.
+        ("/alive/", "other/480p/index.m3u8", Err(UriError::NoStream)),
+        ("/tv/", "other/480p/index.m3u8", Err(UriError::NoStream)),
+        ("/", "x/other/480p/17.ts", Err(UriError::NoStream)),
+    ] {
+        let found = stream_of(location.as_bytes(), path.as_bytes(), &live, is_known);
+        assert_eq!(
+            found.as_ref().map(|named| named.stream.as_str()),
+            stream.as_ref().copied(),
+            "{location}{path}"
+        );
     }
 }

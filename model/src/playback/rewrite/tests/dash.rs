@@ -142,3 +142,33 @@ proptest! {
         prop_assert_eq!(text(&out), expected);
     }
 }
+
+#[test]
+fn what_may_lead_to_another_host_gets_no_token() {
+    let template = |id: &str, media: &str| {
+        format!(
+            "<MPD><Representation id=\"{id}\" bandwidth=\"1\"><SegmentTemplate media=\"{media}\"/></Representation></MPD>"
+        )
+    };
+    for manifest in [
+        template("//evil.example/x", "$RepresentationID$/1.m4s"),
+        template("/evil.example/x", "/$RepresentationID$"),
+        template("://evil.example/x", "http$RepresentationID$"),
+        template("&#47;/evil", "$RepresentationID$"),
+        template("\\\\evil", "$RepresentationID$"),
+        template("x", "$RepresentationID$").replace("bandwidth=\"1\"", "bandwidth='//evil'"),
+        "<!DOCTYPE MPD [<!ENTITY e \"//evil/\">]><MPD><BaseURL>&e;</BaseURL><SegmentURL media=\"x\"/></MPD>"
+            .to_owned(),
+        "<!doctype MPD SYSTEM '//evil/x.dtd'><MPD><SegmentURL media=\"x\"/></MPD>".to_owned(),
+        "<MPD xml:base=\"//evil/\"><SegmentURL media=\"x\"/></MPD>".to_owned(),
+        "<MPD><BaseURL>\u{a0}//evil/</BaseURL><SegmentURL media=\"x\"/></MPD>".to_owned(),
+        "<MPD><BaseURL>\\\\evil/</BaseURL><SegmentURL media=\"x\"/></MPD>".to_owned(),
+        "<?xml version='1.0' encoding='UTF-7'?><MPD><SegmentURL media=\"x\"/></MPD>".to_owned(),
+    ] {
+        assert_eq!(dash(&manifest), manifest);
+    }
+    let plain = template("show_H264.1-a", "$RepresentationID$/$Number%05d$.m4s");
+    assert!(dash(&plain).contains("$RepresentationID$/$Number%05d$.m4s?token="), "{}", dash(&plain));
+    // What is not filled in needs no plain id.
+    assert!(dash(&template("//evil", "seg.m4s")).contains("seg.m4s?token="));
+}
