@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 /// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
 /// both have is listed twice.
-pub const DIRECTIVES: [&str; 25] = [
+pub const DIRECTIVES: [&str; 26] = [
     "weir_zone",
     "weir_secret",
     "weir_resolver",
@@ -20,6 +20,7 @@ pub const DIRECTIVES: [&str; 25] = [
     "weir_limit_unauthenticated",
     "weir_min_free",
     "weir_max_viewers",
+    "weir_max_bitrate",
     "weir_push",
     "weir_push_to",
     "weir_push_allow",

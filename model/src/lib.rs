@@ -8,9 +8,9 @@
 //! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
 //!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
 //! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token), [`link`] (addresses for people),
-//!   [`viewers`] (how many)
+//!   [`viewers`] (how many), [`audience`] (who is told)
 //! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
-//! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`stat`] (its formats)
+//! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`bitrate`] (its limit), [`stat`] (its formats)
 //! - The API: [`fields`] (a request's body), [`api`] (routes and errors), [`health`], [`origin`] (whose page asks),
 //!   [`page`] (a part of a list); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
@@ -22,14 +22,14 @@
 //! A file imports only from lines below its own.
 //!
 //! ```floors
-//! stat lint
+//! stat lint audience
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
 //! publish key playback link
 //! refusal
 //! token
 //! fields access viewers
-//! client api rate throttle
+//! client api rate bitrate throttle
 //! admission exec health masking media network origin secret server stream_name text time
 //! directive arguments escape
 //! ```
@@ -39,6 +39,8 @@ pub mod access;
 pub mod admission;
 pub mod api;
 pub mod arguments;
+pub mod audience;
+pub mod bitrate;
 pub mod client;
 pub mod directive;
 pub mod duplicate;

@@ -8,6 +8,7 @@ use ngx_rtmp::{
 };
 use weir_model::{
     AppName, Digest, StreamName,
+    bitrate::Limit,
     duplicate::Duplicate,
     key_file,
     playback::uri::Layout,
@@ -100,6 +101,10 @@ directive!(
 directive!(
     /// `weir_max_viewers N;`
     WeirMaxViewers(Application) c"weir_max_viewers", Place::APPLICATION.one(), max_viewers
+);
+directive!(
+    /// `weir_max_bitrate RATE [burst=SIZE];`
+    WeirMaxBitrate(Application) c"weir_max_bitrate", Place::APPLICATION.one_or_two(), max_bitrate
 );
 directive!(
     /// `weir_push on | off;`
@@ -305,6 +310,25 @@ fn viewers_window(cx: &mut Cx<'_, Location>, time: &str) -> Result<u64, String> 
     let wrong = || format!("invalid window \"{time}\", expected \"1s\" to \"1h\", for example \"30s\"");
     let window_ms = cx.milliseconds(time).map_err(|_| wrong())?;
     if (1000..=HOUR_MS).contains(&window_ms) { Ok(window_ms) } else { Err(wrong()) }
+}
+
+fn max_bitrate(cx: &mut Cx<'_, Application>) -> Result<(), String> {
+    let arguments: Vec<String> = cx.arguments()?.into_iter().map(str::to_owned).collect();
+    let (rate, rest) = arguments.split_first().ok_or("a rate is missing")?;
+    let bits = |cx: &mut Cx<'_, Application>, what: &str, text: &str| {
+        let bits = cx.offset(text).ok().filter(|bits| *bits > 0);
+        bits.ok_or_else(|| format!("invalid {what} \"{text}\", expected bits such as \"8m\""))
+    };
+    let mut limit = Limit { rate: bits(cx, "rate", rate)?, burst: 0 };
+    if let Some(argument) = rest.first() {
+        let burst = argument.strip_prefix("burst=");
+        let burst =
+            burst.ok_or_else(|| format!("invalid parameter \"{argument}\", expected \"burst=SIZE\""))?;
+        limit.burst = bits(cx, "burst", burst)?;
+    }
+    assign(&mut cx.settings().max_bitrate, limit)?;
+    needs_zone(cx, "weir_max_bitrate");
+    Ok(())
 }
 
 fn max_viewers(cx: &mut Cx<'_, Application>) -> Result<(), String> {

@@ -71,6 +71,7 @@ directives! {
         WeirLimitUnauthenticated,
         WeirMinFree,
         WeirMaxViewers,
+        WeirMaxBitrate,
         WeirPush,
         WeirPushTo,
         WeirPushAllow,

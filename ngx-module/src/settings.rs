@@ -4,9 +4,9 @@ use std::{collections::HashSet, path::PathBuf, rc::Rc};
 
 use ngx_rtmp::{blocks::BlockMark, conf::Inherit, value::Value};
 use weir_model::{
-    Digest, Server, access, duplicate::Duplicate, exec, guard::deadline::Limits, key::StreamKey,
-    playback::uri::Layout, push::access::Rule, server::ServerBlock, stat::Format, state_file::State,
-    target::Target, token::Signer, verdict::Policy,
+    Digest, Server, access, bitrate::Limit, duplicate::Duplicate, exec, guard::deadline::Limits,
+    key::StreamKey, playback::uri::Layout, push::access::Rule, server::ServerBlock, stat::Format,
+    state_file::State, target::Target, token::Signer, verdict::Policy,
 };
 
 /// `weir_zone`, `weir_secret`, and what the applications add up to.
@@ -117,6 +117,8 @@ pub struct AppSettings {
     pub min_free: Option<u64>,
     /// `weir_max_viewers`.
     pub max_viewers: Option<u64>,
+    /// `weir_max_bitrate`.
+    pub max_bitrate: Option<Limit>,
     /// `weir_push`.
     pub push: Option<bool>,
     /// `weir_tls_verify`.
@@ -210,6 +212,7 @@ impl Inherit for AppSettings {
         self.limit_unauthenticated = self.limit_unauthenticated.or(outer.limit_unauthenticated);
         self.min_free = self.min_free.or(outer.min_free);
         self.max_viewers = self.max_viewers.or(outer.max_viewers);
+        self.max_bitrate = self.max_bitrate.or(outer.max_bitrate);
         self.push = self.push.or(outer.push);
         self.tls_verify = self.tls_verify.or(outer.tls_verify);
         if self.push_rules.is_empty() {

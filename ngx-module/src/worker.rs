@@ -115,6 +115,7 @@ pub fn tick() {
     if slow {
         ensure_started();
         session::each(account);
+        session::each(hooks::live::limit_bitrate);
         session::each(push::account);
         session::each(hooks::guests::check_deadline);
         session::each(hooks::outgoing::check_deadline);

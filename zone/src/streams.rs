@@ -37,6 +37,7 @@ const FPS: usize = 15;
 pub(crate) const CLOSE: u64 = 1;
 const STARTED: u64 = 2;
 const UNPUBLISHED: u64 = 4;
+const TOO_FAST: u64 = 8;
 
 /// How many folders a row remembers.
 pub const MAX_FOLDERS: usize = 2;
@@ -272,6 +273,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
+    /// The publisher is closed because it sends more than its application allows.
+    pub fn too_fast(&self, id: StreamId) {
+        if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
+            row.set(ORDER, row.word(ORDER) | TOO_FAST);
+        }
+    }
+
     /// Gives a name back. A stream that was live has ended.
     pub fn release(&self, id: StreamId, now: Timestamp) {
         if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
@@ -285,6 +293,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let orders = row.word(ORDER);
         let started = orders & STARTED != 0;
         let reason = match orders {
+            orders if orders & TOO_FAST != 0 => "bitrate",
             orders if orders & CLOSE != 0 => "dropped",
             orders if orders & UNPUBLISHED != 0 => "unpublished",
             _ => "disconnected",

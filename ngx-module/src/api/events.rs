@@ -3,11 +3,15 @@
 use std::fmt::Write;
 
 use ngx_rtmp::event_stream::Events;
-use weir_model::api::ApiError;
+use weir_model::{Timestamp, api::ApiError, audience::Told};
 use weir_zone::{Event, Resume};
 
 use super::{Answer, Call, Response, Step};
-use crate::{process, runtime};
+use crate::{
+    process,
+    runtime::{self, Runtime},
+    snapshot,
+};
 
 /// Events that are sent at once, at most.
 const AT_ONCE: usize = 32;
@@ -48,14 +52,49 @@ pub(super) fn follow(call: &Call<'_>) -> Answer {
 fn events(position: Position) -> Events {
     let hello = hello(&position);
     let mut seen = position.after;
+    let mut audience = Audience::default();
     let news = move || {
-        let runtime = runtime::current().filter(|runtime| runtime.zone().last_event() != seen)?;
-        let after = seen;
-        let (events, missed) = runtime.zone().lock(process::pid()).events_after(after, AT_ONCE);
-        seen = events.last().map_or(runtime.zone().last_event(), |event| event.id);
-        Some(wire(&events, after, missed))
+        let runtime = runtime::current()?;
+        let mut text = String::new();
+        if runtime.zone().last_event() != seen {
+            let after = seen;
+            let (events, missed) = runtime.zone().lock(process::pid()).events_after(after, AT_ONCE);
+            seen = events.last().map_or(runtime.zone().last_event(), |event| event.id);
+            text = wire(&events, after, missed);
+        }
+        audience.tell(&runtime, &mut text);
+        Some(text)
     };
     Events { hello, news: Box::new(news) }
+}
+
+/// What a client was told of viewers. These events are not kept: who connects is told how it stands.
+#[derive(Default)]
+struct Audience {
+    told: Told,
+    /// The number of changes that were looked at.
+    changes: Option<u64>,
+    /// Not before this moment of the clock that is never set.
+    next_look: Timestamp,
+}
+
+impl Audience {
+    /// Appends the events `viewers`; looks once a second, if anything changed.
+    fn tell(&mut self, runtime: &Runtime, text: &mut String) {
+        const EACH_MS: u64 = 1000;
+        let (now, changes) = (process::uptime(), runtime.zone().audience_changes());
+        if now < self.next_look || (self.changes == Some(changes) && !self.told.is_pending()) {
+            return;
+        }
+        self.next_look = Timestamp::from_millis(now.as_millis() + EACH_MS);
+        self.changes = Some(changes);
+        for one in self.told.news(snapshot::audiences(runtime), now) {
+            // It has no map with keys that are no text, which is all that could fail.
+            let data = serde_json::to_string(&one).unwrap_or_default();
+            let fields = data.strip_prefix('{').unwrap_or(&data);
+            let _ = write!(text, "event: viewers\ndata: {{\"at\":\"{}\",{fields}\n\n", process::now());
+        }
+    }
 }
 
 /// What a client is sent at once.

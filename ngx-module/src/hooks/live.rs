@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use ngx_rtmp::timer;
+use ngx_rtmp::{log::Level, timer};
+use serde_json::json;
 use weir_model::{
-    Refusal,
+    Refusal, bitrate,
     guard::Violation,
     media::{AudioFacts, VideoFacts},
     rate::Rate,
@@ -14,6 +15,7 @@ use weir_model::{
 use weir_zone::{NewStream, Rates, StreamId, StreamRow};
 
 use super::{
+    close_soon,
     guard::{self, Passage},
     publish::{Publish, set},
     refusal::refuse,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     process, push,
     runtime::{self, Runtime},
-    session::Session,
+    session::{Session, SessionExt as _},
     settings::AppSettings,
     worker,
     zone::SharedZone,
@@ -45,6 +47,8 @@ pub struct Live {
     all_rate: Rate,
     audio_rate: Rate,
     frame_rate: Rate,
+    /// Where its application may limit the bitrate: what a pull or a slate brings is the admin's own.
+    bitrate: Option<bitrate::Watch>,
 }
 
 impl Live {
@@ -69,6 +73,7 @@ impl Live {
             all_rate,
             audio_rate,
             frame_rate,
+            bitrate: (!matches!(credential, Credential::Pull | Credential::Stopgap)).then(Default::default),
         })
     }
 
@@ -127,6 +132,41 @@ impl Live {
             row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio, avsync_ms);
         }
     }
+}
+
+/// Once a second: warns of a publisher that sends more than its application allows, and closes it later.
+pub fn limit_bitrate(session: &mut Session) {
+    let Some(limit) = session.settings().and_then(|settings| settings.max_bitrate) else { return };
+    let Some(Publish::Live(live)) = session.known_state().map(|state| &mut state.publish) else { return };
+    let (rate, id, name) = (live.all_rate.bits_per_second(), live.id, live.name.clone());
+    let Some(watch) = live.bitrate.as_mut().filter(|_| live.confirmed) else { return };
+    let verdict = watch.sample(process::uptime(), rate, &limit);
+    let Some(runtime) = runtime::current().filter(|_| verdict != bitrate::Verdict::Fine) else { return };
+    let (app, most) = (session.app(), limit.rate);
+    let (event, closed) = match verdict {
+        bitrate::Verdict::Close => ("publisher disconnected: bitrate above weir_max_bitrate for 20 s", true),
+        _ => ("bitrate above weir_max_bitrate for 10 s", false),
+    };
+    session.log(
+        Level::Warning,
+        format_args!(
+            "{event}, app: \"{app}\", stream: \"{name}\", bitrate: {rate} bit/s, limit: {most} bit/s"
+        ),
+    );
+    let data = json!({
+        "server": session.server(), "app": app, "name": name, "session": id.to_string(),
+        "bitrate": rate, "limit": most, "closed": closed,
+    });
+    let zone = runtime.zone().lock(process::pid());
+    zone.push_event("publish.bitrate", &data.to_string(), process::now());
+    if !closed {
+        return;
+    }
+    zone.too_fast(id);
+    drop(zone);
+    let reason = format!("bitrate of {rate} bit/s: at most {most} bit/s are allowed");
+    session.send_status("NetStream.Publish.Denied", "error", &reason);
+    close_soon(session);
 }
 
 /// Audio or video.

@@ -2,14 +2,17 @@
 //! does not count. Each file's header says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod bitrate;
 mod count;
 mod edge;
+mod events;
 mod limits;
 mod report;
 mod settings;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -112,6 +115,23 @@ impl Client {
 #[track_caller]
 fn get(nginx: &Nginx, path: &str, agent: &str) -> Answer {
     Client::new(nginx.http()).ask("GET", path, &[&format!("User-Agent: {agent}"), "Connection: close"])
+}
+
+/// What `GET /v1/events` tells from now on, in a thread that ends with nginx.
+#[track_caller]
+fn events(nginx: &Nginx) -> Arc<Mutex<String>> {
+    let mut socket = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
+    socket.write_all(b"GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    let told = Arc::new(Mutex::new(String::new()));
+    let all = Arc::clone(&told);
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = socket.read(&mut piece) {
+            all.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+    });
+    until("the events begin", 5.0, || told.lock().unwrap().contains(": events of weir"));
+    told
 }
 
 /// The viewers of `live/NAME`, whether it is live or not.

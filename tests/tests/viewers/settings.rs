@@ -31,6 +31,22 @@ fn each_mistake_has_its_message() {
             "\"weir_viewers\" needs a zone: add \"weir_zone 4m".to_owned(),
         ),
         (app("weir_max_viewers 0;"), "\"weir_max_viewers\": invalid number \"0\", expected for example \"500\"".to_owned()),
+        (
+            app("weir_max_bitrate fast;"),
+            "\"weir_max_bitrate\": invalid rate \"fast\", expected bits such as \"8m\"".to_owned(),
+        ),
+        (
+            app("weir_max_bitrate 0;"),
+            "\"weir_max_bitrate\": invalid rate \"0\", expected bits such as \"8m\"".to_owned(),
+        ),
+        (
+            app("weir_max_bitrate 8m 2m;"),
+            "\"weir_max_bitrate\": invalid parameter \"2m\", expected \"burst=SIZE\"".to_owned(),
+        ),
+        (
+            app("weir_max_bitrate 8m burst=x;"),
+            "\"weir_max_bitrate\": invalid burst \"x\", expected bits such as \"8m\"".to_owned(),
+        ),
         (app("weir_max_viewers x;"), "\"weir_max_viewers\": invalid number \"x\", expected for example \"500\"".to_owned()),
         (app("weir_max_viewers 1; weir_max_viewers 2;"), "\"weir_max_viewers\": the directive is duplicate".to_owned()),
     ] {

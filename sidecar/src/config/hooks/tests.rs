@@ -16,6 +16,7 @@ fn what_is_not_written_has_sane_values() {
     let hooks = read(text).unwrap();
     let webhook = &hooks.webhooks[0];
     assert!(webhook.events.include("stream.started") && webhook.events.include("daemon.ended"));
+    assert!(!webhook.events.include("viewers"));
     assert_eq!((webhook.endpoint.timeout, webhook.max_queue), (Duration::from_secs(10), 10_000));
     assert_eq!(hooks.admission.unwrap().when_down, WhenDown::Deny);
 }
