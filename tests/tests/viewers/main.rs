@@ -6,6 +6,7 @@ mod bitrate;
 mod count;
 mod edge;
 mod events;
+mod internal;
 mod limits;
 mod report;
 mod settings;
