@@ -11,17 +11,14 @@ use nginx_sys::{
     ngx_palloc,
 };
 
+use weir_rtmp::hide;
+
 use super::{
     callback,
     module::Module,
     session::{self, Session},
 };
 use crate::local;
-
-/// What stands in the place of a secret.
-const MASK: &[u8] = b"/***";
-/// The shortest part of a secret that is hidden: nginx-rtmp cuts long ones.
-const SHORTEST: usize = 8;
 
 /// The log of a connection as it was, in the connection's pool: alive as long as the log itself.
 #[repr(C)]
@@ -90,7 +87,7 @@ unsafe extern "C" fn write<M: Module>(log: *mut ngx_log_t, level: usize, line: *
     if !callback::guard("a line of the log", true, || may_write::<M>(kept, level, line)) {
         return;
     }
-    let clean = NOW.with(|now| now.secret.as_deref().and_then(|secret| without(line, secret)));
+    let clean = NOW.with(|now| now.secret.as_deref().and_then(|secret| hide::without(line, secret)));
     // SAFETY: the rest of the chain is the configuration's.
     unsafe { pass_on(&mut kept.log, log.log_level, level, clean.as_deref().unwrap_or(line)) };
 }
@@ -107,25 +104,6 @@ fn may_write<M: Module>(kept: &Kept, level: usize, line: &[u8]) -> bool {
         Some(mut session) => M::may_log(&mut session, line),
         None => true,
     }
-}
-
-/// The line without a secret, or what nginx-rtmp has left of it; `None` where it holds none.
-fn without(line: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
-    let shared = |at: usize| {
-        line[at..].iter().zip(secret).take_while(|(of_line, of_secret)| of_line == of_secret).count()
-    };
-    let (mut clean, mut at, mut found) = (Vec::with_capacity(line.len()), 0, false);
-    while at < line.len() {
-        let length = shared(at);
-        if length > 0 && length >= SHORTEST.min(secret.len()) {
-            clean.extend_from_slice(MASK);
-            (at, found) = (at + length, true);
-        } else {
-            clean.push(line[at]);
-            at += 1;
-        }
-    }
-    found.then_some(clean)
 }
 
 /// Writes to a log and those behind it, as ngx_log_error_core does.
@@ -155,23 +133,5 @@ unsafe fn pass_on(first: &mut ngx_log_t, first_level: usize, level: usize, line:
                 log.disk_full_time = now;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without;
-
-    #[test]
-    fn a_secret_is_hidden_where_nginx_rtmp_cuts_it_too() {
-        for (line, clean) in [
-            ("push 'a' to 'rtmp://h/live/secret'", Some("push 'a' to 'rtmp://h/***'")),
-            ("url='h/live/secret', url='h/live/sec'\n", Some("url='h/***', url='h/***'\n")),
-            ("url='h/live' /x", None),
-        ] {
-            let clean = clean.map(|clean| clean.as_bytes().to_vec());
-            assert_eq!(without(line.as_bytes(), b"/live/secret"), clean, "{line}");
-        }
-        assert_eq!(without(b"url='h?key'", b"?key"), Some(b"url='h/***'".to_vec()));
     }
 }

@@ -1,8 +1,8 @@
-//! nginx's arrays and lists as slices.
+//! nginx's strings, arrays and lists as text and slices.
 
 use std::slice;
 
-use nginx_sys::{ngx_array_t, ngx_list_part_t, ngx_list_t};
+use nginx_sys::{ngx_array_t, ngx_list_part_t, ngx_list_t, ngx_str_t};
 
 /// What an array holds.
 ///
@@ -45,4 +45,19 @@ pub(super) unsafe fn list<T>(list: &ngx_list_t) -> impl Iterator<Item = *mut T> 
     });
     // SAFETY: by contract; `elts` holds `nelts` elements.
     parts.flat_map(|part| (0..part.nelts).map(move |at| unsafe { part.elts.cast::<T>().add(at) }))
+}
+
+/// A string of nginx as text.
+pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
+    if word.len == 0 {
+        return Some("");
+    }
+    // SAFETY: a string of nginx: `len` bytes at `data`.
+    std::str::from_utf8(unsafe { slice::from_raw_parts(word.data, word.len) }).ok()
+}
+
+/// The bytes of a string of nginx.
+pub(super) fn bytes(word: &ngx_str_t) -> &[u8] {
+    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
+    if word.len == 0 { &[] } else { unsafe { slice::from_raw_parts(word.data, word.len) } }
 }

@@ -6,16 +6,15 @@ use std::{
     marker::PhantomData,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    ptr, slice,
+    ptr,
 };
 
 use nginx_sys::{
     NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_MAIN_CONF, ngx_command_t,
-    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t, ngx_http_core_loc_conf_t,
-    ngx_http_core_module, ngx_int_t, ngx_module_t, ngx_pool_t, ngx_resolver_t, ngx_shm_zone_t, ngx_ssl_t,
-    ngx_str_t, ngx_uint_t,
+    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_int_t, ngx_str_t, ngx_uint_t,
 };
-use ngx::core::{NGX_CONF_ERROR, Pool};
+use ngx::core::NGX_CONF_ERROR;
 
 use super::{
     blocks::BlockMark,
@@ -24,9 +23,16 @@ use super::{
     module::Module,
     resolver,
     rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
-    thread,
+    slots, thread,
     value::Value,
     zone,
+};
+
+pub use super::slots::{Inherit, Pattern, ServerName};
+pub(crate) use super::slots::{LocationSlot, create_in_conf, merge};
+pub(super) use super::{
+    collections::{bytes, text},
+    slots::{MainSlot, create, entry},
 };
 
 /// The largest file that holds a secret, in bytes.
@@ -469,52 +475,6 @@ impl<M: Module> Context<'_, M, Location> {
     }
 }
 
-/// A string of nginx as text.
-pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
-    if word.len == 0 {
-        return Some("");
-    }
-    // SAFETY: a string of nginx: `len` bytes at `data`.
-    std::str::from_utf8(unsafe { slice::from_raw_parts(word.data, word.len) }).ok()
-}
-
-/// The bytes of a string of nginx.
-pub(super) fn bytes(word: &ngx_str_t) -> &[u8] {
-    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
-    if word.len == 0 { &[] } else { unsafe { slice::from_raw_parts(word.data, word.len) } }
-}
-
-/// A whole configuration's settings, with what the fence keeps of it.
-pub(super) struct MainSlot<T> {
-    pub(super) settings: T,
-    /// The configuration that these belong to.
-    pub(super) cycle: *mut ngx_cycle_t,
-    /// The zone, null without one.
-    pub(super) zone: *mut ngx_shm_zone_t,
-    /// What is undone when this configuration never runs.
-    pub(super) attempt: *mut c_void,
-    /// Null until the whole configuration has been read.
-    pub(super) resolver: *mut ngx_resolver_t,
-    /// What TLS is spoken with, likewise.
-    pub(super) tls: *mut ngx_ssl_t,
-    /// Nobody has used the zone yet.
-    pub(super) fresh: bool,
-}
-
-impl<T: Default> Default for MainSlot<T> {
-    fn default() -> Self {
-        MainSlot {
-            settings: T::default(),
-            cycle: ptr::null_mut(),
-            zone: ptr::null_mut(),
-            attempt: ptr::null_mut(),
-            resolver: ptr::null_mut(),
-            tls: ptr::null_mut(),
-            fresh: false,
-        }
-    }
-}
-
 /// The settings of the whole configuration, in a cycle's table.
 ///
 /// # Safety
@@ -523,69 +483,6 @@ impl<T: Default> Default for MainSlot<T> {
 pub(super) unsafe fn main_slot<M: Module>(conf_ctx: *mut *mut *mut *mut c_void) -> *mut MainSlot<M::Main> {
     // SAFETY: by contract; the index was given when the module was loaded.
     unsafe { (*conf_ctx.add((*M::core_module()).index)).cast() }
-}
-
-/// A location's settings, with what the fence keeps of it.
-#[derive(Default)]
-pub(crate) struct LocationSlot<T> {
-    pub(super) settings: T,
-    /// The module answers requests to it.
-    answers: bool,
-    /// The names of its server, where it answers.
-    pub(super) names: Vec<ServerName>,
-}
-
-/// One of `server_name`.
-pub enum ServerName {
-    /// A name, also with `*` or a dot at one end.
-    Text(String),
-    /// A regular expression, which nginx has compiled.
-    Pattern(Pattern),
-}
-
-/// A regular expression of a configuration.
-pub struct Pattern(pub(super) *mut nginx_sys::ngx_http_regex_t);
-
-impl<T: Inherit> Inherit for LocationSlot<T> {
-    fn inherit(&mut self, outer: &Self) {
-        self.settings.inherit(&outer.settings);
-    }
-}
-
-/// New settings in a pool, dropped with it. Null when there is no memory.
-pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
-    callback::guard("new settings", ptr::null_mut(), || {
-        // SAFETY: the pool of the configuration that is being read.
-        unsafe { Pool::from_ngx_pool(pool) }.allocate(T::default()).cast()
-    })
-}
-
-/// Settings that a block inherits.
-pub trait Inherit {
-    /// Takes from the outer block what was not said in this one.
-    fn inherit(&mut self, outer: &Self);
-}
-
-pub(crate) extern "C" fn create_in_conf<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: the configuration that is being read.
-    create::<T>(unsafe { (*cf).pool })
-}
-
-pub(crate) extern "C" fn merge<T: Inherit>(
-    _cf: *mut ngx_conf_t,
-    outer: *mut c_void,
-    inner: *mut c_void,
-) -> *mut c_char {
-    callback::guard("inherited settings", NGX_CONF_ERROR.cast(), || {
-        // SAFETY: both were made by `create_in_conf::<T>`, and a block is not its own outer one; nginx-rtmp
-        // merges a `server` into itself as application settings, where there is nothing to take.
-        unsafe {
-            if !ptr::eq(outer, inner) {
-                (*inner.cast::<T>()).inherit(&*outer.cast::<T>());
-            }
-        }
-        ptr::null_mut()
-    })
 }
 
 /// As [`merge`], for the settings of locations: those that answer learn the names of their server.
@@ -606,35 +503,9 @@ pub(crate) extern "C" fn merge_location<M: Module>(
             if let Some(server) = server
                 && slot.answers
             {
-                slot.names = server_names(server);
+                slot.names = slots::server_names(server);
             }
         }
         merged
     })
-}
-
-/// # Safety
-///
-/// The configuration is being read.
-unsafe fn server_names(server: &nginx_sys::ngx_http_core_srv_conf_t) -> Vec<ServerName> {
-    // SAFETY: by contract.
-    let names = unsafe { collections::array::<nginx_sys::ngx_http_server_name_t>(&server.server_names) };
-    let name = |name: &nginx_sys::ngx_http_server_name_t| match name.regex.is_null() {
-        true => text(&name.name).map(|name| ServerName::Text(name.to_owned())),
-        false => Some(ServerName::Pattern(Pattern(name.regex))),
-    };
-    names.iter().filter_map(name).collect()
-}
-
-/// The settings of a module in a table of settings.
-///
-/// # Safety
-///
-/// `table` is null or was filled for modules of `module`'s type, and `module`'s entry is a `T` or null.
-pub(super) unsafe fn entry<'a, T>(table: *mut *mut c_void, module: *const ngx_module_t) -> Option<&'a T> {
-    // SAFETY: by contract.
-    unsafe {
-        table.as_ref()?;
-        (*table.add((*module).ctx_index)).cast::<T>().as_ref()
-    }
 }

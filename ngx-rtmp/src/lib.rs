@@ -10,7 +10,7 @@
 //! | `callback` | the border: no panic crosses it |
 //! | [`address`] | addresses, the server's own too |
 //! | `collections` | nginx's arrays and lists |
-//! | [`conf`], [`files`] | directives and settings, and the files that they name |
+//! | [`conf`], `slots`, [`files`] | directives and settings, and the files that they name |
 //! | [`blocks`], [`neighbours`] | `server` blocks and applications, with what nginx-rtmp's own directives say there |
 //! | [`zone`] | shared memory, its lock, its life over reloads |
 //! | [`session`], [`message`] | an RTMP session, and a message of it |
@@ -81,6 +81,7 @@
 //! netcall commands gate
 //! conf
 //! module
+//! slots
 //! callback
 //! log
 //! rtmp_sys
@@ -122,6 +123,7 @@ pub mod request;
 pub mod resolver;
 mod rtmp_sys;
 pub mod session;
+mod slots;
 pub mod thread;
 pub mod timer;
 mod tls;

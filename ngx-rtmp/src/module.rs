@@ -7,7 +7,6 @@ use nginx_sys::ngx_module_t;
 
 use crate::{
     blocks::Block,
-    conf::Inherit,
     cycle::{Checked, Start, Takeover},
     disk::Watch,
     incoming::Reading,
@@ -15,6 +14,7 @@ use crate::{
     push::Failure,
     request::{Head, Response, Step},
     session::Session,
+    slots::Inherit,
     thread::Pool,
     zone::Memory,
 };

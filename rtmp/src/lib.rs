@@ -11,6 +11,7 @@
 //! - [`status`]: what a server answers, read leniently
 //! - [`client`]: a publishing or playing session, fed with bytes and giving bytes
 //! - [`flv`]: tags to and from a file
+//! - [`hide`]: log lines without the secrets of URLs
 //! - [`media`]: what audio and video messages carry
 //!
 //! Specification: Adobe's Real-Time Messaging Protocol 1.0 and AMF 0 (2007).
@@ -23,7 +24,7 @@
 //! client
 //! chunk flv
 //! command message status
-//! amf0 handshake media url
+//! amf0 handshake hide media url
 //! ```
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ pub mod client;
 pub mod command;
 pub mod flv;
 pub mod handshake;
+pub mod hide;
 pub mod media;
 pub mod message;
 pub mod status;

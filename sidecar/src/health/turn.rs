@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::Notice;
 use crate::files::PRIVATE;
 use crate::files::durable;
@@ -71,11 +73,8 @@ fn open(file: &Path, extension: &str) -> io::Result<File> {
 /// `instance-VI_1`: a name may hold anything but a blank, so what could mean something in a path is written in hex.
 fn file_name(notice: &Notice) -> String {
     let kind = notice.who.kind.to_string().to_lowercase();
-    let byte = |b: u8| match b {
-        _ if b.is_ascii_alphanumeric() || b"_-".contains(&b) => char::from(b).to_string(),
-        _ => format!("%{b:02X}"),
-    };
-    let name: String = notice.who.name.bytes().map(byte).collect();
+    const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+    let name = utf8_percent_encode(&notice.who.name, CODED);
     format!("{kind}-{name}")
 }
 

@@ -1,0 +1,136 @@
+//! Settings as nginx keeps them: made in a pool, inherited by inner blocks, found in a table of settings.
+
+use std::{
+    ffi::{c_char, c_void},
+    ptr,
+};
+
+use nginx_sys::{
+    ngx_conf_t, ngx_cycle_t, ngx_module_t, ngx_pool_t, ngx_resolver_t, ngx_shm_zone_t, ngx_ssl_t,
+};
+use ngx::core::{NGX_CONF_ERROR, Pool};
+
+use super::{
+    callback,
+    collections::{self, text},
+};
+
+/// A whole configuration's settings, with what the fence keeps of it.
+pub(super) struct MainSlot<T> {
+    pub(super) settings: T,
+    /// The configuration that these belong to.
+    pub(super) cycle: *mut ngx_cycle_t,
+    /// The zone, null without one.
+    pub(super) zone: *mut ngx_shm_zone_t,
+    /// What is undone when this configuration never runs.
+    pub(super) attempt: *mut c_void,
+    /// Null until the whole configuration has been read.
+    pub(super) resolver: *mut ngx_resolver_t,
+    /// What TLS is spoken with, likewise.
+    pub(super) tls: *mut ngx_ssl_t,
+    /// Nobody has used the zone yet.
+    pub(super) fresh: bool,
+}
+
+impl<T: Default> Default for MainSlot<T> {
+    fn default() -> Self {
+        MainSlot {
+            settings: T::default(),
+            cycle: ptr::null_mut(),
+            zone: ptr::null_mut(),
+            attempt: ptr::null_mut(),
+            resolver: ptr::null_mut(),
+            tls: ptr::null_mut(),
+            fresh: false,
+        }
+    }
+}
+
+/// A location's settings, with what the fence keeps of it.
+#[derive(Default)]
+pub(crate) struct LocationSlot<T> {
+    pub(super) settings: T,
+    /// The module answers requests to it.
+    pub(super) answers: bool,
+    /// The names of its server, where it answers.
+    pub(super) names: Vec<ServerName>,
+}
+
+/// One of `server_name`.
+pub enum ServerName {
+    /// A name, also with `*` or a dot at one end.
+    Text(String),
+    /// A regular expression, which nginx has compiled.
+    Pattern(Pattern),
+}
+
+/// A regular expression of a configuration.
+pub struct Pattern(pub(super) *mut nginx_sys::ngx_http_regex_t);
+
+impl<T: Inherit> Inherit for LocationSlot<T> {
+    fn inherit(&mut self, outer: &Self) {
+        self.settings.inherit(&outer.settings);
+    }
+}
+
+/// New settings in a pool, dropped with it. Null when there is no memory.
+pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
+    callback::guard("new settings", ptr::null_mut(), || {
+        // SAFETY: the pool of the configuration that is being read.
+        unsafe { Pool::from_ngx_pool(pool) }.allocate(T::default()).cast()
+    })
+}
+
+/// Settings that a block inherits.
+pub trait Inherit {
+    /// Takes from the outer block what was not said in this one.
+    fn inherit(&mut self, outer: &Self);
+}
+
+pub(crate) extern "C" fn create_in_conf<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: the configuration that is being read.
+    create::<T>(unsafe { (*cf).pool })
+}
+
+pub(crate) extern "C" fn merge<T: Inherit>(
+    _cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    callback::guard("inherited settings", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: both were made by `create_in_conf::<T>`, and a block is not its own outer one; nginx-rtmp
+        // merges a `server` into itself as application settings, where there is nothing to take.
+        unsafe {
+            if !ptr::eq(outer, inner) {
+                (*inner.cast::<T>()).inherit(&*outer.cast::<T>());
+            }
+        }
+        ptr::null_mut()
+    })
+}
+
+/// # Safety
+///
+/// The configuration is being read.
+pub(super) unsafe fn server_names(server: &nginx_sys::ngx_http_core_srv_conf_t) -> Vec<ServerName> {
+    // SAFETY: by contract.
+    let names = unsafe { collections::array::<nginx_sys::ngx_http_server_name_t>(&server.server_names) };
+    let name = |name: &nginx_sys::ngx_http_server_name_t| match name.regex.is_null() {
+        true => text(&name.name).map(|name| ServerName::Text(name.to_owned())),
+        false => Some(ServerName::Pattern(Pattern(name.regex))),
+    };
+    names.iter().filter_map(name).collect()
+}
+
+/// The settings of a module in a table of settings.
+///
+/// # Safety
+///
+/// `table` is null or was filled for modules of `module`'s type, and `module`'s entry is a `T` or null.
+pub(super) unsafe fn entry<'a, T>(table: *mut *mut c_void, module: *const ngx_module_t) -> Option<&'a T> {
+    // SAFETY: by contract.
+    unsafe {
+        table.as_ref()?;
+        (*table.add((*module).ctx_index)).cast::<T>().as_ref()
+    }
+}

@@ -1,0 +1,44 @@
+//! Secrets of RTMP URLs in log lines that another program writes.
+
+/// What stands in the place of a secret.
+const MASK: &[u8] = b"/***";
+/// The shortest part of a secret that is hidden: nginx-rtmp cuts long ones.
+const SHORTEST: usize = 8;
+
+/// The line without a secret, or what nginx-rtmp has left of it; `None` where it holds none.
+#[must_use]
+pub fn without(line: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    let shared = |at: usize| {
+        line[at..].iter().zip(secret).take_while(|(of_line, of_secret)| of_line == of_secret).count()
+    };
+    let (mut clean, mut at, mut found) = (Vec::with_capacity(line.len()), 0, false);
+    while at < line.len() {
+        let length = shared(at);
+        if length > 0 && length >= SHORTEST.min(secret.len()) {
+            clean.extend_from_slice(MASK);
+            (at, found) = (at + length, true);
+        } else {
+            clean.push(line[at]);
+            at += 1;
+        }
+    }
+    found.then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    #[test]
+    fn a_secret_is_hidden_where_nginx_rtmp_cuts_it_too() {
+        for (line, clean) in [
+            ("push 'a' to 'rtmp://h/live/secret'", Some("push 'a' to 'rtmp://h/***'")),
+            ("url='h/live/secret', url='h/live/sec'\n", Some("url='h/***', url='h/***'\n")),
+            ("url='h/live' /x", None),
+        ] {
+            let clean = clean.map(|clean| clean.as_bytes().to_vec());
+            assert_eq!(without(line.as_bytes(), b"/live/secret"), clean, "{line}");
+        }
+        assert_eq!(without(b"url='h?key'", b"?key"), Some(b"url='h/***'".to_vec()));
+    }
+}
