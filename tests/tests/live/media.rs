@@ -33,7 +33,8 @@ fn a_viewer_gets_an_init_segment_and_then_a_key_frame() {
     let _publisher = publish(&nginx, "show");
     let folder = tempfile::tempdir().unwrap();
     let mut first = watch(&sidecar, "show");
-    let messages = first.during(2.5);
+    // Longer than what is kept beside the newest group of pictures.
+    let messages = first.during(5.0);
     let kinds: Vec<String> = messages.iter().map(kind).collect();
     assert_eq!(kinds[..3], ["init", "binary", "binary"]);
     assert!(kinds[3..].iter().all(|kind| kind == "binary"), "{kinds:?}");
