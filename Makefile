@@ -29,7 +29,7 @@ DOCDIR ?= $(DATADIR)/doc/weir
 UNITDIR ?= $(LIBDIR)/systemd/system
 
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
-	msrv msrv-version other-nginx bench install uninstall vendor-web clean
+	msrv msrv-version other-nginx bench install uninstall deb deb-test dist vendor-web clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -102,7 +102,7 @@ fuzz: sanitized ## send malformed RTMP for T=60 seconds beside a publisher and a
 	$(CARGO) build $(TESTED) --bin fuzz
 	WEIR_SANITIZED=1 $(TARGET_DIR)/debug/fuzz $(or $(T),60) $(if $(SEED),--seed $(SEED))
 
-test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, and the module built for another nginx
+test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for another nginx, Debian packages
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
 	$(CARGO_TEST) --test module --test interop -- --ignored --nocapture --test-threads=1
@@ -110,6 +110,7 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, and the module bui
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx
+	@$(MAKE) --no-print-directory deb-test
 
 check: fmt clippy doc deny shellcheck layers docs ## check format, lints, licences, scripts, imports and documentation; needs no running nginx
 	@scripts/vendor-check.sh
@@ -144,6 +145,16 @@ msrv: headers ## compile everything with the oldest supported Rust (needs rustup
 
 other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE
 	@scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
+
+deb: ## build Debian packages in build/deb, without the network: RELEASE=bookworm|trixie
+	@scripts/deps.sh deb
+	@scripts/deb.sh build/deb $(RELEASE)
+
+deb-test: deb ## install the packages of build/deb in a chroot and use them there: RELEASE=bookworm|trixie (needs root)
+	@scripts/deb-test.sh build/deb $(RELEASE)
+
+dist: ## make the source tarball with all crates, its checksum and SBOM in build/dist
+	@scripts/dist.sh build/dist
 
 bench: build ## run the benchmarks; each row is a ratio to a peer measured in the same run
 	@scripts/deps.sh bench

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# deps.sh [build | long | bench]: installs what the build, `make run` and the tests need from Debian packages, and fetches
+# deps.sh [build | deb | long | bench]: installs what the build, `make run` and the tests need from Debian packages, and fetches
 # nginx-rtmp's source. Needs neither root nor the network when everything is there.
 #
 #   deps.sh build    installs only what the build needs; nothing of it is loaded by an nginx
+#   deps.sh deb      installs what the packages of `make deb` need
 #   deps.sh long     adds what only `make test-long` needs
 #   deps.sh bench    adds what only `make bench` needs
 set -euo pipefail
@@ -37,11 +38,13 @@ packages=(
 case ${1-} in
 "") ;;
 build) packages=("${build_packages[@]}") ;;
+# debhelper comes with nginx-dev
+deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap) ;;
 # OBS Studio, and a virtual screen for it
 long) packages+=(obs-studio xvfb) ;;
 # the peer for TLS in front of nginx-rtmp
 bench) packages+=(stunnel4) ;;
-*) die "usage: deps.sh [build | long | bench]" ;;
+*) die "usage: deps.sh [build | deb | long | bench]" ;;
 esac
 
 # True when PATH has a rustc that is new enough, and its cargo.
@@ -57,7 +60,7 @@ rust_is_new_enough() {
 # Debian keeps a Rust that is new enough for browsers beside its own older one.
 if ! rust_is_new_enough; then
     packages+=(rustc-web cargo-web)
-    [ "${1-}" = build ] || packages+=(rustfmt-web rust-web-clippy)
+    [ "${1-}" = build ] || [ "${1-}" = deb ] || packages+=(rustfmt-web rust-web-clippy)
 fi
 
 missing=()

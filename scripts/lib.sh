@@ -8,6 +8,27 @@ root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Downloads that outlive `make clean` and serve every checkout of this user.
 cache_dir=${XDG_CACHE_HOME:-${HOME:-$root_dir/build}/.cache}/weir
 
+# cargo_tool NAME VERSION: prints the path of a tool of cargo: that of PATH, or VERSION, built once into the cache.
+cargo_tool() (
+    found=$(command -v "$1" || true)
+    place=$cache_dir/tools/$1-$2
+    if [ -z "$found" ] && [ ! -x "$place/bin/$1" ]; then
+        mkdir -p "${place%/*}"
+        exec 9>"$place.lock"
+        flock 9
+        if [ ! -x "$place/bin/$1" ]; then
+            echo "${0##*/}: building $1 $2, once" >&2
+            build=$(mktemp -d)
+            trap 'rm -rf "$build"' EXIT
+            # Quick to build matters more than quick to run. A profile of the environment is for Weir's own crates.
+            cd "$build" || exit 1
+            env CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR="$build" "${CARGO:-cargo}" install --quiet --locked --debug --root "$place" \
+                "$1@$2" >&2
+        fi
+    fi
+    printf '%s' "${found:-$place/bin/$1}"
+)
+
 # The version of an installed Debian package, or nothing.
 installed_version() {
     dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^installed //p'
@@ -105,3 +126,9 @@ fetch_source() (
     cat "$tmp/log" >&2
     die "apt could not fetch the source of $1"
 )
+
+# pack_folder TARBALL FOLDER: packs a folder. The same files give the same bytes, of the time SOURCE_DATE_EPOCH.
+pack_folder() {
+    tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s \
+        -C "$(dirname "$2")" -cf - "$(basename "$2")" | xz -T1 -3 >"$1"
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/perl
+# deb-copyright.pl VENDOR COPYRIGHT.IN: prints debian/copyright: COPYRIGHT.IN, one stanza per vendored crate, and the licence texts.
+#
+# A licence that is not in /usr/share/common-licenses needs its text: it is taken from a crate that has that licence alone. A crate without
+# licence, or a licence without text, is an error.
+use strict;
+use warnings;
+
+my ($vendor, $head) = @ARGV;
+defined $head or die "usage: deb-copyright.pl VENDOR COPYRIGHT.IN\n";
+
+my %common = map { $_ => 1 } qw(Apache-2.0 LGPL-2.1-or-later GPL-2.0-only MPL-2.0 CC0-1.0);
+my %file_of = ('LGPL-2.1-or-later' => 'LGPL-2.1', 'GPL-2.0-only' => 'GPL-2');
+# A licence that no crate has alone: the file with its text.
+my %text_in = (
+    'BSD-2-Clause' => [ 'nginx-rtmp', 'LICENSE' ],
+    'Unlicense'    => [ 'vendor/memchr-*', 'UNLICENSE' ],
+    'Zlib'         => [ 'vendor/tinyvec-*', 'LICENSE-ZLIB' ],
+);
+
+my $text = slurp($head);
+my %needed = map { $_ => 1 } $text =~ /^License: (\S+)/mg;
+my %alone;
+
+opendir my $folder, $vendor or die "$vendor: $!\n";
+for my $crate (sort grep { !/^\./ } readdir $folder) {
+    my $manifest = slurp("$vendor/$crate/Cargo.toml");
+    my ($spdx) = $manifest =~ /^license = "([^"]+)"/m or die "$crate names no licence\n";
+    my @texts = sort grep { -f } glob "'$vendor/$crate/'{LICEN[CS]E,COPYING,COPYRIGHT,UNLICENSE,license}*";
+
+    my @holders;
+    for my $file (@texts) {
+        push @holders, map { s/^\s+|[\s.]+$//gr } slurp($file) =~ /^[\s\/*]*Copyright (?:\(c\) |\(C\) |\x{a9} )?(\d{4}[^\n]*)$/mg;
+    }
+    if (!@holders) {
+        my ($authors) = $manifest =~ /^authors = \[(.*?)\]/ms;
+        @holders = $authors ? $authors =~ /"([^"]+)"/g : ();
+    }
+    my ($name) = $crate =~ /^(.*?)-\d/;
+    push @holders, "The authors of $name" unless @holders;
+    my %seen;
+    @holders = grep { !$seen{$_}++ } @holders;
+
+    # MIT-0 is everywhere one choice of several, and no crate has its text: the other choices are taken.
+    my $license = $spdx =~ s{\s*/\s*}{ OR }gr =~ s/ OR MIT-0\b//gr =~ s/\bMIT-0 OR //gr;
+    $alone{$license} //= $texts[0] if $license !~ / / && @texts;
+    $needed{$_} = 1 for grep { !/^(?:OR|AND|WITH)$/ } map { s/[()]//gr } split ' ', $license =~ s/ WITH (\S+)/-with-$1/gr;
+    $text .= "\nFiles: vendor/$crate/*\nCopyright: " . join("\n           ", @holders) . "\nLicense: " . synopsis($license) . "\n";
+}
+
+for my $license (sort keys %needed) {
+    $text .= "\nLicense: $license\n" . body($license);
+}
+print $text;
+
+# An SPDX expression as debian/copyright writes it: a comma instead of parentheses.
+sub synopsis {
+    my $license = shift =~ s/ WITH (\S+)/-with-$1/gr;
+    $license =~ s/\) AND/), and/g;
+    $license =~ s/ AND \(/, and (/g;
+    $license =~ s/[()]//g;
+    $license =~ s/ OR / or /g;
+    $license =~ s/ AND / and /g;
+    return $license =~ s/,+/,/gr;
+}
+
+sub body {
+    my $license = shift;
+    if ($license =~ /^(.*)-with-(.*)$/ && $common{$1}) {
+        return " $1 with the exception $2.\n .\n" . body($1);
+    }
+    if ($common{$license}) {
+        my $file = $file_of{$license} // $license;
+        return " On Debian systems the text is in /usr/share/common-licenses/$file.\n";
+    }
+    my $file = $alone{$license};
+    if (!$file && $text_in{$license}) {
+        my ($place, $name) = @{ $text_in{$license} };
+        ($file) = glob "'$vendor/../'$place/$name*";
+    }
+    $file && -f $file or die "no text is known of the licence $license\n";
+    return join '', map { /\S/ ? " $_\n" : " .\n" } split /\r?\n/, slurp($file) =~ s/\s+\z//r =~ s/\A\s*\n//r;
+}
+
+sub slurp {
+    my $path = shift;
+    open my $in, '<', $path or die "$path: $!\n";
+    local $/;
+    return <$in>;
+}

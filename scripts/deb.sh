@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# deb.sh OUT [RELEASE]: builds the Debian packages of this checkout and leaves them in OUT.
+#
+# Without RELEASE, or with this machine's own, it builds here; for another release (bookworm, trixie) in a chroot, which needs root and
+# mmdebstrap. Only the source package is assembled with the network, the build has none: without root that takes a user namespace.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+[ $# -ge 1 ] || die "usage: deb.sh OUT [RELEASE]"
+out=$(realpath -m "$1")
+# shellcheck source=/dev/null
+here=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
+release=${2:-$here}
+work=$root_dir/build/deb-$release
+options="noautodbgsym ${DEB_BUILD_OPTIONS-}"
+
+# The name of the source's folder in WORK.
+tree=$("$root_dir/scripts/source-package.sh" "$work" | tail -n 1)
+
+build_here() {
+    local tool toolchain without_network=(unshare -n)
+    for tool in dpkg-buildpackage dh dh_nginx; do
+        command -v "$tool" >/dev/null || die "$tool is missing: run \`make build-deps\`"
+    done
+    # debhelper sets another HOME, in which rustup finds no toolchain: the real programs come first.
+    toolchain=$(rustc --print sysroot)/bin
+    [ -x "$toolchain/cargo" ] || toolchain=$(dirname "$(command -v cargo)")
+    [ "$(id -u)" = 0 ] || without_network=(unshare --map-root-user -n)
+    # A Rust of rustup is no Debian package, so dpkg cannot check the dependencies: `make build-deps` has.
+    (cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR PATH="$toolchain:$PATH" DEB_BUILD_OPTIONS="$options" \
+        "${without_network[@]}" dpkg-buildpackage --no-sign --no-check-builddeps)
+}
+
+build_in_chroot() {
+    local chroot=$work/chroot
+    "$root_dir/scripts/chroot.sh" "$release" "$chroot" build-essential
+    trap 'rm -rf --one-file-system "$chroot"' EXIT
+    cp -L /etc/resolv.conf "$chroot/etc/resolv.conf"
+    mkdir "$chroot/build"
+    cp -a "$work"/weir* "$chroot/build/"
+    chroot "$chroot" sh -c "apt-get -q update && cd /build/${tree##*/} && \
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends build-dep ./"
+    unshare -n --mount sh -c 'mount -t proc proc "$1/proc" && mount --bind /dev "$1/dev" &&
+        exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEB_BUILD_OPTIONS="$2" \
+            sh -c "cd /build/$3 && dpkg-buildpackage --no-sign"' sh "$chroot" "$options" "${tree##*/}"
+    find "$chroot/build" -maxdepth 1 -type f -exec cp -t "$work" {} +
+}
+
+build=build_here
+[ "$release" = "$here" ] || build=build_in_chroot
+"$build" >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; die "the build failed, see $work/build.log"; }
+
+rm -rf "$out"
+mkdir -p "$out"
+cd "$work"
+mv -- *.deb *.dsc *.orig*.tar.* *.debian.tar.* *.changes *.buildinfo "$out/"
+cd "$out"
+sha256sum -- *.deb >SHA256SUMS
+printf '%s\n' "$out"/*.deb

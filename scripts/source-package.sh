@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# source-package.sh DIR: assembles Debian's source package of this checkout in DIR.
+#
+#   DIR/weir-VERSION                    the source, with debian/, vendor/ and nginx-rtmp/
+#   DIR/weir_VERSION.orig.tar.xz        the checkout without debian/
+#   DIR/weir_VERSION.orig-vendor.tar.xz     all crates that a Linux build uses, without prebuilt libraries
+#   DIR/weir_VERSION.orig-nginx-rtmp.tar.xz the original tarball of Debian's nginx-rtmp
+#
+# Needs the network, or a filled cache of cargo; the build of the package needs none. The same checkout gives the same tarballs.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+[ $# -eq 1 ] || die "usage: source-package.sh DIR"
+cargo=${CARGO:-cargo}
+out=$(realpath -m "$1")
+cd "$root_dir"
+command -v dpkg-parsechangelog >/dev/null || die "the package dpkg-dev is missing: run \`make build-deps\`"
+
+version=$(dpkg-parsechangelog -S Version | sed 's/-[^-]*$//')
+crate_version=$(sed -nE 's/^version = "([^"]+)"/\1/p' Cargo.toml | head -n 1)
+[ "${version//\~/-}" = "$crate_version" ] || die "debian/changelog is of version $version, Cargo.toml of $crate_version"
+SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp)
+export SOURCE_DATE_EPOCH
+
+rm -rf "$out"
+tree=$out/weir-$version
+mkdir -p "$tree"
+
+# What git knows and what is new; in an unpacked tarball all that no build has made.
+if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+    git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+        [ ! -e "$file" ] && [ ! -L "$file" ] || printf '%s\0' "$file"
+    done | tar --null -T - -cf - | tar -xf - -C "$tree"
+else
+    tar --exclude=./build --exclude=./target --exclude=./.run --exclude=./vendor --exclude=./nginx-rtmp -cf - . | tar -xf - -C "$tree"
+fi
+mv "$tree/debian" "$out/debian"
+pack_folder "$out/weir_$version.orig.tar.xz" "$tree"
+
+"$cargo" vendor --locked --versioned-dirs "$tree/vendor" >/dev/null 2>"$out/vendor.log" || { cat "$out/vendor.log" >&2; die "cargo vendor failed"; }
+"$root_dir/scripts/prune-vendor.pl" "$tree/vendor" "$cargo"
+pack_folder "$out/weir_$version.orig-vendor.tar.xz" "$tree/vendor"
+
+tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make build-deps\`"
+mkdir "$tree/nginx-rtmp"
+tar -xf "$tarball" -C "$tree/nginx-rtmp" --strip-components=1
+cp "$tarball" "$out/weir_$version.orig-nginx-rtmp.tar.${tarball##*.tar.}"
+
+mv "$out/debian" "$tree/debian"
+rtmp=$(rtmp_version)
+rtmp=${rtmp#*:}
+printf '%s\n' "${rtmp%-*}" >"$tree/debian/nginx-rtmp.version"
+"$root_dir/scripts/deb-copyright.pl" "$tree/vendor" "$tree/debian/copyright.in" >"$tree/debian/copyright"
+rm -f "$out/vendor.log" "$tree/debian/copyright.in"
+printf '%s\n' "$tree"
