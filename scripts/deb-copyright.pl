@@ -14,6 +14,7 @@ my %file_of = ('LGPL-2.1-or-later' => 'LGPL-2.1', 'GPL-2.0-only' => 'GPL-2');
 # A licence that no crate has alone: the file with its text.
 my %text_in = (
     'BSD-2-Clause' => [ 'nginx-rtmp', 'LICENSE' ],
+    'BSL-1.0'      => [ 'vendor/ryu-*', 'LICENSE-BOOST' ],
     'Unlicense'    => [ 'vendor/memchr-*', 'UNLICENSE' ],
     'Zlib'         => [ 'vendor/tinyvec-*', 'LICENSE-ZLIB' ],
 );
