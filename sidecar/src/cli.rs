@@ -370,7 +370,7 @@ pub struct LinkArgs {
     /// Accept the links only from this network [default: any]
     #[arg(long, value_name = "CIDR")]
     pub ip: Option<Network>,
-    /// What viewers call this server: https://live.example.org [default: url of [web] in weir.toml, or the API's host]
+    /// Address of this server for viewers [default: url of [web] in weir.toml, or the API's host]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub url: Option<Base>,
     /// Configuration with the addresses ([web] url; [nginx] watch_url, hls_url, dash_url, rtmp_url) [default: /etc/weir/weir.toml, if it is there]
