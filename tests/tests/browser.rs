@@ -26,7 +26,7 @@ fn the_page_plays_the_test_stream_and_knows_no_key() {
     assert!(key.starts_with("wk_"), "{key}");
     assert_eq!(run.printed("Server"), format!("rtmp://127.0.0.1:{}/live", run.rtmp_port()));
     assert_eq!(run.printed("Page"), run.page("test"));
-    until("playlists are there", 30.0, || {
+    until("playlists are there", 60.0, || {
         ["hls/test.m3u8", "media/live/test/master.m3u8"].iter().all(|path| run.prefix().join(path).exists())
     });
 
