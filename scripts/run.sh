@@ -128,6 +128,7 @@ start_test_stream() {
 [ -x "$weir" ] && [ -f "${WEIR_MODULE:-$root_dir/build/ngx_rtmp_weir_module.so}" ] || die "nothing is built yet: run \`make build\`"
 check_port RTMP_PORT "$rtmp_port"
 check_port HTTP_PORT "$http_port"
+check_port WEB_PORT "$web_port"
 
 umask 077
 mkdir -p "$prefix"

@@ -40,13 +40,14 @@ pub struct Place {
     folder: TempDir,
     rtmp: Port,
     http: Port,
+    web: Port,
 }
 
 impl Place {
     /// A new one.
     pub fn reserve() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-run-").tempdir().unwrap();
-        Self { folder, rtmp: Port::reserve(), http: Port::reserve() }
+        Self { folder, rtmp: Port::reserve(), http: Port::reserve(), web: Port::reserve() }
     }
 
     /// The command that runs the product here.
@@ -59,6 +60,7 @@ impl Place {
             .env("PREFIX", self.prefix())
             .env("RTMP_PORT", self.rtmp.number().to_string())
             .env("HTTP_PORT", self.http.number().to_string())
+            .env("WEB_PORT", self.web.number().to_string())
             .env("TEST_STREAM", "0")
             .stdin(Stdio::null());
         command
