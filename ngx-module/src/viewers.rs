@@ -65,6 +65,10 @@ pub fn visit(
         Trace::Of(kind) if asked.method() == b"GET" => {
             let (watched, key) = (of(kind), zone.viewer_key(who, &of(kind)));
             let locked = zone.lock(process::pid());
+            // A name of which nothing is known gets a record only when something is there: most such requests are 404.
+            if !locked.is_watchable(watched.app, watched.stream) {
+                return if locked.watching(named.app) >= limit { Err(Crowded) } else { Ok(known()) };
+            }
             // A redirect to another location may make the visit forgotten: then the place is free again soon.
             match locked.seat_viewer(key, &watched, now, counting.window_ms.min(KEPT_MS), Some(limit)) {
                 Ok(Seated::Full) => Err(Crowded),

@@ -35,6 +35,9 @@ const REPORTED_MASK: u64 = (1 << REPORTED_BITS) - 1;
 /// Of so many blocks one may belong to streams that only viewers over HTTP name.
 const SHARE: usize = 16;
 
+/// How many records are freed under one lock: a microsecond each, or less.
+const FREED: usize = 512;
+
 /// How many watch something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Audience {
@@ -170,6 +173,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         });
     }
 
+    /// Somebody who was counted got nothing to watch.
+    pub(crate) fn came_in_vain(&self, at: Index) {
+        self.each_level(at, |record| record.set(TOTAL, record.word(TOTAL).saturating_sub(1)));
+    }
+
     /// Somebody watches no more.
     pub(crate) fn went(&self, at: Index, who: Watcher) {
         self.each_level(at, |record| change(record, who, false));
@@ -224,42 +232,47 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// Frees the records that nobody watches and that `is_live` does not hold: first those of streams, then those of
-    /// applications without streams.
+    /// Frees records that nobody watches and that `is_live` does not hold: first those of streams, then those of applications
+    /// without streams. The rest of a long list is left for the next time, so that the lock is never held for long.
     pub(crate) fn free_audiences(&self, is_live: impl Fn(&str, &str) -> bool) {
-        let is_empty = |record: &Block| read(record).now() == 0;
-        let idle: Vec<Index> = self
-            .audience_records()
-            .filter(|(_, record)| record.word(APP) != 0 && is_empty(record))
-            .filter(|(_, record)| {
+        let mut left = FREED;
+        self.free_each(&mut left, |_, record| {
+            record.word(APP) != 0 && read(record).now() == 0 && {
                 let (app, name) = self.audience_names(record);
                 !is_live(&app, &name)
-            })
-            .map(|(at, _)| at)
-            .collect();
-        idle.into_iter().for_each(|at| self.free_audience(at));
+            }
+        });
         let used: std::collections::HashSet<u64> =
             self.audience_records().map(|(_, record)| record.word(APP)).collect();
-        let apps: Vec<Index> = self
-            .audience_records()
-            .filter(|(at, record)| record.word(APP) == 0 && !used.contains(&pack(Some(*at))))
-            .map(|(at, _)| at)
-            .collect();
-        apps.into_iter().for_each(|at| self.free_audience(at));
+        self.free_each(&mut left, |at, record| record.word(APP) == 0 && !used.contains(&pack(Some(at))));
     }
 
-    fn free_audience(&self, at: Index) {
-        let Some(record) = self.audience_of(at) else { return };
-        let next = record.word(LISTED);
-        let before = self.audience_records().find(|(_, other)| other.word(LISTED) == pack(Some(at)));
-        match before {
-            Some((_, before)) => before.set(LISTED, next),
-            None => self.zone.root.audiences.store(next, Relaxed),
+    /// Frees the records that are over, in one pass over the list, and at most `left`.
+    fn free_each(&self, left: &mut usize, is_over: impl Fn(Index, &Block) -> bool) {
+        let (mut before, mut at) = (None::<&Block>, unpack(self.zone.root.audiences.load(Relaxed)));
+        for _ in 0..self.zone.blocks.len() {
+            let Some((index, record)) = at.and_then(|index| Some((index, self.audience_of(index)?))) else {
+                return;
+            };
+            if *left == 0 {
+                return;
+            }
+            let next = record.word(LISTED);
+            at = unpack(next);
+            if !is_over(index, record) {
+                before = Some(record);
+                continue;
+            }
+            match before {
+                Some(before) => before.set(LISTED, next),
+                None => self.zone.root.audiences.store(next, Relaxed),
+            }
+            let (app, name) = self.audience_names(record);
+            let blocks = BlockKind::Audience.blocks_for(app.len() + name.len()) as u64;
+            self.remove(name_hash(&app, &name), index);
+            self.zone.root.audience_blocks.fetch_sub(blocks, Relaxed);
+            *left -= 1;
         }
-        let (app, name) = self.audience_names(record);
-        let blocks = BlockKind::Audience.blocks_for(app.len() + name.len()) as u64;
-        self.remove(name_hash(&app, &name), at);
-        self.zone.root.audience_blocks.fetch_sub(blocks, Relaxed);
     }
 
     /// After a death: strings the records together again, and sets the counts to what the caller finds.

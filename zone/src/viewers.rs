@@ -175,7 +175,15 @@ impl<M: Mutex> Locked<'_, '_, M> {
             && row.vacate(seat)
         {
             self.left(seat);
+            self.came_in_vain(seat.audience);
         }
+    }
+
+    /// Whether a stream is live here, or watched: anybody can ask for any other name over HTTP.
+    #[must_use]
+    pub fn is_watchable(&self, app: &str, stream: &str) -> bool {
+        let (app, stream) = (clip(app, 255), clip(stream, 255));
+        self.is_named(app, stream) || self.find_audience(app, stream).is_some()
     }
 
     /// What the daemon serves itself, in place of all that it reported before. `now` is a moment of the clock that is never set.

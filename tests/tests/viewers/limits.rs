@@ -34,6 +34,22 @@ fn the_next_viewer_is_told_to_come_back_later() {
 }
 
 #[test]
+fn what_is_not_there_is_watched_by_nobody() {
+    let nginx = limited(3);
+    let mut client = Client::new(nginx.http());
+    for n in 0..200 {
+        assert_eq!(client.watch(&format!("/hls/nothing{n}.m3u8"), "192.0.2.1", "a"), 404);
+    }
+    assert_eq!(nginx.api().get("/v1/viewers").expect(200)["streams"], serde_json::json!([]));
+    assert_eq!(client.watch("/hls/show.m3u8", "192.0.2.1", "a"), 200);
+    for n in 2..=50 {
+        assert_eq!(client.watch(&format!("/hls/show-9999{n}.ts"), &format!("192.0.2.{n}"), "a"), 404);
+    }
+    let show = &nginx.api().get("/v1/viewers").expect(200)["streams"][0];
+    assert_eq!((&show["viewers"]["hls"], &show["viewers_total"]), (&1.into(), &1.into()), "{show}");
+}
+
+#[test]
 fn players_and_viewers_share_the_limit() {
     let nginx = limited(3);
     let publisher = publish(&nginx, "live/show");
