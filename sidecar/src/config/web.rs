@@ -39,15 +39,26 @@ pub struct Web {
     pub trusted_proxies: Vec<Network>,
     /// What links call this server, with [`base`](Self::base) or the proxy's path: no `/` at its end.
     pub url: Option<String>,
-    /// Media is shown to bearers of a play token alone.
-    pub needs_token: bool,
+    /// Who may watch.
+    pub play: Play,
+}
+
+/// Who may watch what the daemon serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    /// As nginx has it: an application with `weir_play token` needs a token, and any other one is open.
+    AsNginx,
+    /// Everybody.
+    Open,
+    /// Bearers of a play token.
+    Token,
 }
 
 /// `secret` is the `secret_file` of `[nginx]`.
 pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
     let default = || Some(SocketAddr::from(([127, 0, 0, 1], 8090)));
-    let play = text_or("play", &raw.play, || false, play)?;
-    if let (true, None, Some(text)) = (play, secret, &raw.play) {
+    let play = text_or("play", &raw.play, || Play::AsNginx, play)?;
+    if let (Play::Token, None, Some(text)) = (play, secret, &raw.play) {
         return problem(
             text,
             "play = \"token\": secret_file of [nginx] is missing, such as secret_file = \"/etc/weir/secret\"",
@@ -59,7 +70,7 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
         base: text_or("base", &raw.base, || "/".into(), base)?,
         trusted_proxies: raw.trusted_proxies.iter().map(network).collect::<Checked<_>>()?,
         url: text_or("url", &raw.url, || None, |text| url(text).map(Some))?,
-        needs_token: play,
+        play,
     })
 }
 
@@ -70,10 +81,10 @@ fn listen(text: &str) -> Result<Option<SocketAddr>, Unfit> {
     }
 }
 
-fn play(text: &str) -> Result<bool, Unfit> {
+fn play(text: &str) -> Result<Play, Unfit> {
     match text {
-        "open" => Ok(false),
-        "token" => Ok(true),
+        "open" => Ok(Play::Open),
+        "token" => Ok(Play::Token),
         _ => Err(Unfit::Remedy("must be \"open\" or \"token\"")),
     }
 }
@@ -126,13 +137,13 @@ mod tests {
     fn defaults_and_values() {
         let web = read("").unwrap();
         assert_eq!(web.listen, Some("127.0.0.1:8090".parse().unwrap()));
-        assert_eq!((web.base.as_str(), web.is_explicit, web.needs_token), ("/", false, false));
+        assert_eq!((web.base.as_str(), web.is_explicit, web.play), ("/", false, Play::AsNginx));
         let web = read(
             "[nginx]\nsecret_file = \"/s\"\n[web]\nlisten = \"off\"\nbase = \"/tv/eu\"\nplay = \"token\"\n\
              trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\nurl = \"https://example.org/tv/\"\n",
         )
         .unwrap();
-        assert_eq!((web.listen, web.base.as_str(), web.needs_token), (None, "/tv/eu/", true));
+        assert_eq!((web.listen, web.base.as_str(), web.play), (None, "/tv/eu/", Play::Token));
         assert_eq!(web.url.as_deref(), Some("https://example.org/tv"));
         assert_eq!(web.trusted_proxies.len(), 2);
     }

@@ -33,10 +33,10 @@ impl Hub {
         self.with_station(id, Station::enter)
     }
 
-    /// Somebody, known by a number, asks for a stream in Low-Latency HLS; none when it is not live.
-    pub fn ask(self: &Arc<Self>, id: &StreamId, who: u64) -> Option<Arc<Station>> {
+    /// The station of a stream, for somebody who asks for Low-Latency HLS; none when it is not live.
+    pub fn station(self: &Arc<Self>, id: &StreamId) -> Option<Arc<Station>> {
         self.with_station(id, |station| {
-            station.ask(who);
+            station.touch();
             station.clone()
         })
     }

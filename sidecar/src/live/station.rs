@@ -94,15 +94,20 @@ impl Station {
         self.hls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody, known by a number, asks for Low-Latency HLS. The first gets the newest group of pictures put on the shelf.
-    pub(super) fn ask(&self, who: u64) {
+    /// Somebody, known by a number, watches over Low-Latency HLS.
+    pub fn ask(&self, who: u64) {
         let now = Instant::now();
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| now - *at < PRESENT);
         if asked.len() < MOST_ASKING {
             asked.insert(who, now);
         }
-        drop(asked);
+    }
+
+    /// A request for Low-Latency HLS: keeps the stream for a while, and puts the newest group of pictures on the shelf for the
+    /// first one.
+    pub(super) fn touch(&self) {
+        *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let (ring, mut hls) = (self.ring(), self.hls());
         if hls.is_none() {
             // Numbers that caches do not know from before: a segment is longer than a second.

@@ -1,33 +1,37 @@
-//! Who may watch: bearers of a play token, where `[web] play = "token"`.
+//! Who may watch: bearers of a play token, where `play` of `[web]` or `weir_play` of nginx asks for one.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use weir_model::playback::{Believed, By, Wanted, admit, presented};
-use weir_model::token::{RevokedTokens, Signer};
+use weir_model::token::{Claims, LEEWAY_S, RevokedTokens, Signer};
 use weir_model::{ClientAddr, Refusal, Secret};
 
 use super::answer;
 use crate::clock;
 use crate::config::Config;
+use crate::config::web::Play;
 use crate::streams::StreamId;
 
 /// What opens.
 #[derive(Debug)]
 pub(super) struct Doors {
     kind: Mutex<Kind>,
-    /// The tokens that nginx has revoked.
-    revoked: Mutex<Arc<RevokedTokens>>,
+    /// The applications that nginx protects; unknown until it has been asked.
+    protected: Mutex<Option<Arc<BTreeSet<String>>>>,
+    /// The tokens that nginx has revoked; unknown until it has been asked.
+    revoked: Mutex<Option<Arc<RevokedTokens>>>,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
-    Open,
-    Token(Arc<Signer>),
-    /// Tokens are asked for, and nobody can tell which is good.
-    Closed,
+struct Kind {
+    play: Play,
+    /// Without it nobody can tell which token is good.
+    signer: Option<Arc<Signer>>,
 }
 
 /// Somebody who may watch.
@@ -35,6 +39,23 @@ enum Kind {
 pub(super) struct Admitted {
     /// The token that came as `?token=`: what is answered must carry it on.
     pub carried: Option<Secret>,
+    /// What was asked for; none where everybody may watch.
+    pub pass: Option<Pass>,
+}
+
+/// A token that was good when a viewer came.
+#[derive(Debug)]
+pub(super) struct Pass {
+    id: StreamId,
+    claims: Claims,
+    session: u64,
+}
+
+impl Pass {
+    /// Tells the viewers of one link from those of another: a hash of the token's name, or of the token.
+    pub(super) fn session(&self) -> u64 {
+        self.session
+    }
 }
 
 /// Why somebody may not.
@@ -46,13 +67,16 @@ pub(super) enum Denied {
     /// No fault of the viewer.
     #[error("the server cannot check tokens")]
     NoSecret,
+    /// nginx has not been asked yet.
+    #[error("the server does not know yet who may watch")]
+    NotYet,
 }
 
 impl Denied {
     pub(super) fn answer(&self) -> Response {
         match self {
             Self::Token(_) => answer::error(StatusCode::FORBIDDEN, "forbidden", &self.to_string()),
-            Self::NoSecret => {
+            Self::NoSecret | Self::NotYet => {
                 answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &self.to_string())
             }
         }
@@ -62,7 +86,7 @@ impl Denied {
 impl Doors {
     /// As configured.
     pub(super) fn new(config: &Config) -> Self {
-        Self { kind: Mutex::new(Kind::of(config)), revoked: Mutex::default() }
+        Self { kind: Mutex::new(Kind::of(config)), protected: Mutex::default(), revoked: Mutex::default() }
     }
 
     /// Likewise, from now on.
@@ -70,9 +94,47 @@ impl Doors {
         *self.kind.lock().unwrap_or_else(PoisonError::into_inner) = Kind::of(config);
     }
 
+    /// nginx protects these applications, and no others.
+    pub(super) fn protect(&self, applications: BTreeSet<String>) {
+        let mut protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner);
+        if protected.as_deref() == Some(&applications) {
+            return;
+        }
+        let has_signer = self.kind.lock().unwrap_or_else(PoisonError::into_inner).signer.is_some();
+        if !applications.is_empty() && !has_signer {
+            let names: Vec<&str> = applications.iter().map(String::as_str).collect();
+            tracing::warn!(
+                "nobody can watch here what weir_play protects in nginx.conf: set secret_file of [nginx] in weir.toml to a copy of \
+                 the file of weir_secret, applications: {}",
+                names.join(", ")
+            );
+        }
+        *protected = Some(Arc::new(applications));
+    }
+
+    /// Whether any stream needs a token.
+    pub(super) fn ask_for_tokens(&self) -> bool {
+        match self.kind.lock().unwrap_or_else(PoisonError::into_inner).play {
+            Play::Open => false,
+            Play::Token => true,
+            Play::AsNginx => {
+                let protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner);
+                protected.as_ref().is_some_and(|protected| !protected.is_empty())
+            }
+        }
+    }
+
+    /// Whether a viewer who came with a token may stay: it has neither expired nor been revoked.
+    pub(super) fn still_opens(&self, pass: &Pass) -> bool {
+        let Pass { id, claims, .. } = pass;
+        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+        clock::now() < claims.exp.plus_seconds(LEEWAY_S)
+            && !revoked.holds(claims.jti.as_ref(), claims.iat, id.0.as_str(), id.1.as_str())
+    }
+
     /// These tokens open nothing from now on.
     pub(super) fn revoke(&self, revoked: RevokedTokens) {
-        *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(revoked);
+        *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(revoked));
     }
 
     /// Whether the bearer of these headers and this query may watch a stream.
@@ -84,43 +146,54 @@ impl Doors {
         client: IpAddr,
     ) -> Result<Admitted, Denied> {
         let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let signer = match kind {
-            Kind::Open => return Ok(Admitted { carried: None }),
-            Kind::Closed => return Err(Denied::NoSecret),
-            Kind::Token(signer) => signer,
+        let needs_token = match kind.play {
+            Play::Open => false,
+            Play::Token => true,
+            Play::AsNginx => {
+                let protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                protected.ok_or(Denied::NotYet)?.contains(id.0.as_str())
+            }
         };
+        if !needs_token {
+            return Ok(Admitted { carried: None, pass: None });
+        }
+        let signer = kind.signer.ok_or(Denied::NoSecret)?;
         let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         // A page of another site plays with a token of its own, not with what this viewer's browser keeps for us.
         let cookies = headers.get_all(header::COOKIE).iter().filter(|_| is_own_page(headers));
         let cookies = cookies.map(|value| value.as_bytes());
         let presented = presented([query.as_bytes(), b""], authorization, cookies);
         let wanted = Wanted { app: id.0.as_str(), stream: id.1.as_str(), variant_of: None };
-        let revoked = Arc::clone(&self.revoked.lock().unwrap_or_else(PoisonError::into_inner));
+        let revoked =
+            self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Denied::NotYet)?;
         let believed = Believed { signer: &signer, revoked: &revoked };
-        let (one, _) = admit(&presented, believed, &wanted, ClientAddr::Ip(client), clock::now())
+        let (one, claims) = admit(&presented, believed, &wanted, ClientAddr::Ip(client), clock::now())
             .map_err(Denied::Token)?;
         let carried = (one.by == By::Argument).then(|| Secret::new(one.token.to_owned()));
-        Ok(Admitted { carried })
+        let mut hasher = DefaultHasher::new();
+        match &claims.jti {
+            Some(jti) => jti.hash(&mut hasher),
+            None => one.token.hash(&mut hasher),
+        }
+        let pass = Pass { id: id.clone(), claims, session: hasher.finish() };
+        Ok(Admitted { carried, pass: Some(pass) })
     }
 }
 
 impl Kind {
     fn of(config: &Config) -> Self {
-        if !config.web.needs_token {
-            return Self::Open;
-        }
-        let Some(file) = &config.nginx.secret_file else { return Self::Closed };
+        let play = config.web.play;
+        let Some(file) = config.nginx.secret_file.as_ref().filter(|_| play != Play::Open) else {
+            return Self { play, signer: None };
+        };
         let signer = std::fs::read_to_string(file)
             .map(Secret::new)
             .map_err(|error| error.to_string())
             .and_then(|secret| Signer::new(secret.expose().as_bytes()).map_err(|error| error.to_string()));
-        match signer {
-            Ok(signer) => Self::Token(Arc::new(signer)),
-            Err(why) => {
-                tracing::error!("no viewer is admitted: secret_file {}: {why}", file.display());
-                Self::Closed
-            }
-        }
+        let signer = signer.map(Arc::new).inspect_err(|why| {
+            tracing::error!("no token can be checked: secret_file {}: {why}", file.display());
+        });
+        Self { play, signer: signer.ok() }
     }
 }
 

@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use weir_media::live::hls::{Found, TARGET_S};
-use weir_model::Secret;
 use weir_model::playback::rewrite::{Kind, Rewriter};
 
 use super::access::Admitted;
@@ -36,12 +35,16 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Players of one address are told apart by what they say of themselves, and by their token.
+    /// As nginx tells viewers apart: by the name of their token, otherwise by address and program.
     fn who(&self, admitted: &Admitted) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.client.hash(&mut hasher);
-        self.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).hash(&mut hasher);
-        admitted.carried.as_ref().map(Secret::expose).hash(&mut hasher);
+        match &admitted.pass {
+            Some(pass) => pass.session().hash(&mut hasher),
+            None => {
+                self.client.hash(&mut hasher);
+                self.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).hash(&mut hasher);
+            }
+        }
         hasher.finish()
     }
 
@@ -63,7 +66,7 @@ enum Keep {
 
 /// Answers for one file.
 pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: Admitted) -> Response {
-    let Some(station) = web.hub.ask(id, asked.who(&admitted)) else { return answer::not_live() };
+    let Some(station) = web.hub.station(id) else { return answer::not_live() };
     let found = match asked.file {
         "master.m3u8" => master(&station).await.map(|text| playlist(text, asked, &admitted, Keep::Briefly)),
         "index.m3u8" => {
@@ -72,11 +75,15 @@ pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: A
         file => media(&station, file).await.map(|pieces| body(pieces, "video/mp4")),
     };
     let mut response = match found {
-        Ok(response) => response,
+        Ok(response) => {
+            // Who gets nothing is no viewer.
+            station.ask(asked.who(&admitted));
+            response
+        }
         Err(error) => error.answer().await,
     };
     // What needs a token is nobody's to keep but the viewer's.
-    if web.context.config().web.needs_token
+    if admitted.pass.is_some()
         && let Some(cache) = response.headers_mut().get_mut(header::CACHE_CONTROL)
         && let Ok(private) = cache.to_str().unwrap_or_default().replace("public", "private").parse()
     {

@@ -8,9 +8,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_model::token::RevokedTokens;
 
 use super::common::Web;
-use crate::nginx::Nginx;
+use crate::config::web::Play;
+use crate::nginx::{Application, Nginx};
 
-/// A revoked token opens nothing after so long.
+/// A revoked token opens nothing after so long, and a change of `weir_play` is followed.
 const REVOKED: Duration = Duration::from_secs(2);
 /// Between reports of viewers.
 const VIEWERS: Duration = Duration::from_secs(5);
@@ -41,11 +42,21 @@ fn nginx(web: &Web) -> Option<Nginx> {
 }
 
 async fn learn(web: &Web) {
-    if !web.context.config().web.needs_token {
+    let play = web.context.config().web.play;
+    if play == Play::Open {
         return;
     }
-    // An nginx that does not answer revokes nothing, and what it revoked before stays so.
-    if let Some(nginx) = nginx(web)
+    let Some(nginx) = nginx(web) else { return };
+    // An nginx that does not answer changes nothing: what needs a token still does, and what is revoked stays so.
+    if play == Play::AsNginx
+        && let Ok(known) = nginx.applications().await
+    {
+        let known = known.unwrap_or_default();
+        let protected =
+            known.into_iter().filter(Application::needs_play_token).map(|application| application.name);
+        web.doors.protect(protected.collect());
+    }
+    if web.doors.ask_for_tokens()
         && let Ok(answer) = nginx.revocations().await
     {
         web.doors.revoke(RevokedTokens::new(answer.value.revocations));

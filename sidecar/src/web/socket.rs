@@ -24,17 +24,22 @@ const STALL: Duration = Duration::from_secs(10);
 /// So often a viewer may be skipped within [`PATIENCE`].
 const MOST_SKIPS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A viewer whose token is good no more is dropped after so long.
+const CHECK: Duration = Duration::from_secs(1);
 /// Between pings on a quiet stream.
 const PING: Duration = Duration::from_secs(20);
 
-/// Serves a viewer.
-pub(super) fn serve(upgrade: WebSocketUpgrade, viewer: Viewer) -> Response {
+/// Whether the token of a viewer is still good.
+pub(super) type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// Serves a viewer, as long as it may stay: for ever if it came without a token.
+pub(super) fn serve(upgrade: WebSocketUpgrade, viewer: Viewer, may_stay: Option<MayStay>) -> Response {
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        .on_upgrade(async move |socket| watch(socket, viewer).await)
+        .on_upgrade(async move |socket| watch(socket, viewer, may_stay).await)
 }
 
 /// Why a viewer is served no longer.
@@ -45,10 +50,26 @@ enum End {
     Told(u16, &'static str),
 }
 
-async fn watch(mut socket: WebSocket, mut viewer: Viewer) {
-    if let End::Told(code, reason) = send(&mut socket, &mut viewer).await {
+async fn watch(mut socket: WebSocket, mut viewer: Viewer, may_stay: Option<MayStay>) {
+    let end = tokio::select! {
+        end = send(&mut socket, &mut viewer) => end,
+        () = is_over(may_stay) => End::Told(close_code::POLICY, "the token has expired or was revoked"),
+    };
+    if let End::Told(code, reason) = end {
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+    }
+}
+
+/// Ends when the viewer may stay no longer.
+async fn is_over(may_stay: Option<MayStay>) {
+    let Some(may_stay) = may_stay else { return std::future::pending().await };
+    let mut check = interval(CHECK);
+    loop {
+        check.tick().await;
+        if !may_stay() {
+            return;
+        }
     }
 }
 

@@ -38,7 +38,13 @@ pub(super) async fn get(
                 return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
             };
             match web.hub.watch(&id) {
-                Some(viewer) => socket::serve(upgrade, viewer),
+                Some(viewer) => {
+                    let web = web.clone();
+                    let may_stay = admitted
+                        .pass
+                        .map(|pass| Box::new(move || web.doors.still_opens(&pass)) as socket::MayStay);
+                    socket::serve(upgrade, viewer, may_stay)
+                }
                 None => answer::not_live(),
             }
         }

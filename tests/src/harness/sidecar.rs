@@ -218,8 +218,8 @@ impl Sidecar {
 
 fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[String; 3], config: &str) {
     let place = folder.display();
-    // Whoever asks for tokens has nginx's secret.
-    let secret = match config.contains("play = \"token\"") {
+    // Whoever serves viewers has nginx's secret, if there is one.
+    let secret = match config.contains("[web]\n") && Path::new(nginx).join("secret").exists() {
         true => format!("secret_file = \"{nginx}/secret\"\n"),
         false => String::new(),
     };
@@ -230,7 +230,7 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
         false => (config.to_owned(), "[web]\nlisten = \"off\"\n"),
     };
     let text = format!(
-        "[nginx]\n{secret}api = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{off}{config}",
+        "{off}[nginx]\n{secret}api = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{config}",
         http.number()
     );
     std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();

@@ -1,11 +1,13 @@
-//! With `[web] play = "token"`, nothing but a good token for the very stream opens what shows media, and no way to write a path or a
+//! With `[web] play = "token"`, and where nginx asks for tokens, nothing but a good token for the very stream opens what shows media, and no way to write a path or a
 //! header leads around it.
 
+use serde_json::json;
 use weir_model::Timestamp;
 use weir_model::token::{Action, Claims, Signer};
-use weir_tests::harness::{Sidecar, WebSocket, until};
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
 
-use super::{SECRET, ask, open, publish};
+use super::{SECRET, ask, kind, open, publish};
 
 /// What shows media of `live/show`.
 const PATHS: [&str; 4] = [
@@ -50,6 +52,67 @@ fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
 /// Of the initialization segment, nobody knows the number here.
 fn good_status(path: &str) -> u16 {
     if path.ends_with("init-0.mp4") { 404 } else { 200 }
+}
+
+/// The application `live` is for bearers of a token alone, by nginx's word.
+fn protected() -> Config {
+    Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", SECRET)
+        .with_api()
+        .app("live", "weir_publish open; weir_play token;")
+        .app("free", "weir_publish open;")
+}
+
+#[test]
+fn what_nginx_protects_needs_a_token_here_too() {
+    let nginx = protected().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let port = sidecar.web();
+    let _show = publish(&nginx, "show");
+    let good = token("live/show");
+    until("the stream can be watched", 10.0, || {
+        status(port, &format!("{}?token={good}", PATHS[0]), &[]) == 200
+    });
+    for path in PATHS {
+        assert_eq!(status(port, path, &[]), 403, "{path}");
+        assert_eq!(status(port, &format!("{path}?token={}", token("live/other")), &[]), 403, "{path}");
+        assert_eq!(status(port, &format!("{path}?token={good}"), &[]), good_status(path), "{path}");
+    }
+    let _free = Publisher::to(nginx.rtmp(), "free/show").start().started();
+    until("another application is open", 10.0, || status(port, "/stream/free/show/ws", &[]) == 200);
+    // Only who says so opens it.
+    sidecar.reload("[web]\nplay = \"open\"\n");
+    until("it is open", 10.0, || status(port, PATHS[0], &[]) == 200);
+}
+
+#[test]
+fn a_viewer_leaves_when_the_token_ends() {
+    let nginx = protected().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _show = publish(&nginx, "show");
+    let watch = |claims: &Claims| {
+        let path = format!("{}?token={}", PATHS[0], signed(claims));
+        until("the stream can be watched", 10.0, || WebSocket::connect(sidecar.web(), &path, &[]).ok())
+    };
+    let named = |jti: &str| Claims { jti: Some(jti.parse().unwrap()), ..claims() };
+    let (mut revoked, mut stays) = (watch(&named("one")), watch(&named("two")));
+    nginx.api().post("/v1/tokens/revoke", &json!({ "jti": "one" })).expect(200);
+    assert_eq!(end(&mut revoked), "close 1008 the token has expired or was revoked");
+    // Of the 30 seconds of leeway some are left.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut expires = watch(&Claims { exp: Timestamp::from_millis((now - 25) * 1000), ..claims() });
+    assert_eq!(end(&mut expires), "close 1008 the token has expired or was revoked");
+    assert!(stays.during(1.0).iter().any(|message| kind(message) == "binary"));
+}
+
+/// How a viewer is sent away.
+#[track_caller]
+fn end(viewer: &mut WebSocket) -> String {
+    until("the viewer is sent away", 20.0, || {
+        let message = kind(&viewer.receive().expect("a message before the end"));
+        message.starts_with("close").then_some(message)
+    })
 }
 
 #[test]

@@ -34,7 +34,7 @@ export class WeirPlayer extends EventTarget {
     super();
     this.#video = video;
     this.#options = { token: null, tech: ["ws", "llhls", "hls"], autoplay: true, ...options };
-    this.#techs = this.#options.tech.filter((tech) => WAYS[tech]?.isSupported(video));
+    this.#techs = this.#options.tech.filter((tech) => Object.hasOwn(WAYS, tech) && WAYS[tech].isSupported(video));
   }
 
   get state() {
@@ -197,6 +197,8 @@ class OverWebSocket {
   #aim = AIM;
   #position = 0;
   #stuck = 0;
+  // The publisher is gone; what is in the buffer plays on for a moment.
+  #isOver = false;
   #waiting = () => (this.#aim = Math.min(MOST_AIM, this.#aim + 0.1));
 
   static isSupported() {
@@ -253,11 +255,13 @@ class OverWebSocket {
     } else if (event.type === "skipped") {
       this.#on.skipped();
     } else if (event.type === "ended") {
+      this.#isOver = true;
       this.#on.stopped();
     }
   }
 
   #append(data) {
+    this.#isOver = false;
     this.#queue.push({ data });
     this.#pump();
   }
@@ -314,7 +318,7 @@ class OverWebSocket {
     const moves = video.currentTime !== this.#position;
     this.#position = video.currentTime;
     this.#stuck = moves || video.paused ? 0 : this.#stuck + 1;
-    if (moves && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
+    if (moves && !this.#isOver && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
     // Media comes, and no picture moves: the decoder is begun anew.
     if (this.#stuck > 50 && distance > 1) this.#on.failed("the picture stands still");
     this.#trim(2);
