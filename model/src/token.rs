@@ -331,7 +331,8 @@ pub fn check(
     if now >= claims.exp.plus_seconds(LEEWAY_S) {
         return Err(CheckError::Expired);
     }
-    if claims.nbf.is_some_and(|nbf| now.plus_seconds(LEEWAY_S) < nbf) {
+    // A token that was minted later than now would outlive each revocation of its stream.
+    if claims.nbf.max(claims.iat).is_some_and(|begin| now.plus_seconds(LEEWAY_S) < begin) {
         return Err(CheckError::NotYet);
     }
     if claims.act != action {

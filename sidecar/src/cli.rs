@@ -314,7 +314,7 @@ pub struct TokenRevokeArgs {
     #[arg(requires = "app")]
     pub stream: Option<StreamOrAll>,
     /// Revoke the one token with this jti
-    #[arg(long, value_name = "ID")]
+    #[arg(allow_hyphen_values = true, long, value_name = "ID")]
     pub jti: Option<TokenId>,
     /// When the token with this jti expires: 2026-12-24T18:00:00Z, or after 30d, 12h, 90m [default: keep the revocation for 366 days]
     #[arg(long, value_name = "WHEN", requires = "jti")]

@@ -31,9 +31,7 @@ fn said(Revocation { what, revoked_at, expires_at }: &Revocation) -> String {
     match what {
         Revoked::Token(id) => format!("Revoked the token {id}; the revocation is kept until {expires_at}.\n"),
         Revoked::Streams(subject) => {
-            format!(
-                "Revoked each token for {subject} that was minted by {revoked_at}, or that does not say when.\n"
-            )
+            format!("Revoked each token for {subject} that was minted by {revoked_at}, or that has no iat.\n")
         }
     }
 }
