@@ -48,7 +48,7 @@ impl Watch {
             (self.since, self.warned) = (None, false);
             return Verdict::Fine;
         }
-        // No more is owed than one burst: whoever was far above is not above for longer than that.
+        // The excess is limited to one burst, so a publisher that was far above the limit recovers as soon as one that was just above it.
         self.debt = self.debt.saturating_add(bits(rate - limit.rate)).min(limit.burst.saturating_add(1));
         if self.debt <= limit.burst && limit.burst > 0 {
             return Verdict::Fine;

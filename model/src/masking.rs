@@ -12,7 +12,7 @@ mod line;
 
 pub use line::{mask_line, masked_line};
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 pub const MASK: &str = "***";
 
 /// How many bytes of a text are searched for words that may be keys: nginx-rtmp cuts what is longer.

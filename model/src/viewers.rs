@@ -21,7 +21,7 @@ pub enum Kind {
 pub enum Trace {
     /// A playlist or a segment of this kind.
     Of(Kind),
-    /// A segment of fragmented MP4, which playlists of both kinds name: whoever asks for it is known by a playlist already.
+    /// A segment of fragmented MP4, which playlists of both kinds name. A playlist has made its viewer known before.
     Either,
 }
 

@@ -247,7 +247,7 @@ pub enum ViewersRule {
 
 /// How viewers are counted.
 pub struct Counting {
-    /// Where the stream stands in the path.
+    /// Position of the stream in the path.
     pub layout: Layout,
     /// `stream=`.
     pub stream: Option<Value>,

@@ -1,5 +1,5 @@
 //! `drop_idle_publisher off`: nginx-rtmp stores 0 for it (ngx_rtmp_live_set_msec_slot), and merges 0 where the directive is missing
-//! (ngx_rtmp_live_merge_app_conf). So another value stands in for it while a configuration is read.
+//! (ngx_rtmp_live_merge_app_conf). So the fence replaces it by another value while nginx reads a configuration.
 
 use std::ffi::{c_char, c_void};
 

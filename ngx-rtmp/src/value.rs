@@ -35,10 +35,10 @@ impl Value {
     /// What it is for a request.
     pub(super) fn of(self, request: &ngx_http_request_t) -> Option<&[u8]> {
         let mut text = ngx_str_t { len: 0, data: ptr::null_mut() };
-        // SAFETY: the value was compiled for the configuration that runs; the request is alive, and the text lives in its pool or
-        // in the configuration.
-        let done =
-            unsafe { ngx_http_complex_value(ptr::from_ref(request).cast_mut(), self.0, &raw mut text) };
+        let request = ptr::from_ref(request).cast_mut();
+        // SAFETY: ngx_http_compile_complex_value made the value for the configuration that runs. The request is alive;
+        // ngx_http_complex_value takes the text from its pool or from the configuration.
+        let done = unsafe { ngx_http_complex_value(request, self.0, &raw mut text) };
         if done != NGX_OK as ngx_int_t {
             return None;
         }

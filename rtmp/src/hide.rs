@@ -1,6 +1,6 @@
 //! Secrets of RTMP URLs in log lines that another program writes.
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const MASK: &[u8] = b"/***";
 /// The shortest part of a secret that is hidden: nginx-rtmp cuts long ones.
 const SHORTEST: usize = 8;

@@ -148,7 +148,7 @@ fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
     out.push_str("</tbody>\n</table>\n");
 }
 
-/// All of them; what they watch by stands in the title.
+/// The number of all viewers; the title has the number of each kind.
 fn viewers(out: &mut String, stream: &StreamSnapshot) {
     out.push_str("<span title=\"");
     for (kind, count) in stream.viewers.by_kind() {

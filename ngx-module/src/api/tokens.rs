@@ -1,4 +1,4 @@
-//! `/v1/tokens`: a token for whoever has no secret to sign one, and the end of tokens that leaked.
+//! `/v1/tokens`: mints tokens for programs without the secret, and revokes tokens that leaked.
 
 use serde_json::json;
 use weir_model::{

@@ -55,7 +55,7 @@ fn plain_play2(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// A command in the form that nginx-rtmp and this crate read alike; `None` where it has that form.
 type Plain = fn(&[u8]) -> Option<Vec<u8>>;
-/// Where the name stands in a plain command.
+/// Position of the name in a plain command.
 type Name = fn(&[u8]) -> Option<Range<usize>>;
 
 /// # Safety

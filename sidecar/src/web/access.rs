@@ -96,11 +96,11 @@ impl Doors {
 
     /// nginx protects these applications, and no others.
     pub(super) fn protect(&self, applications: BTreeSet<String>) {
+        let has_signer = self.kind.lock().unwrap_or_else(PoisonError::into_inner).signer.is_some();
         let mut protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner);
         if protected.as_deref() == Some(&applications) {
             return;
         }
-        let has_signer = self.kind.lock().unwrap_or_else(PoisonError::into_inner).signer.is_some();
         if !applications.is_empty() && !has_signer {
             let names: Vec<&str> = applications.iter().map(String::as_str).collect();
             tracing::warn!(
@@ -114,7 +114,8 @@ impl Doors {
 
     /// Whether any stream needs a token.
     pub(super) fn ask_for_tokens(&self) -> bool {
-        match self.kind.lock().unwrap_or_else(PoisonError::into_inner).play {
+        let play = self.kind.lock().unwrap_or_else(PoisonError::into_inner).play;
+        match play {
             Play::Open => false,
             Play::Token => true,
             Play::AsNginx => {

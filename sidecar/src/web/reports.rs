@@ -47,11 +47,11 @@ async fn learn(web: &Web) {
         return;
     }
     let Some(nginx) = nginx(web) else { return };
-    // An nginx that does not answer changes nothing: what needs a token still does, and what is revoked stays so.
+    // An nginx that does not answer, or another program in its place, changes nothing: what needs a token still does, and what is
+    // revoked stays so.
     if play == Play::AsNginx
-        && let Ok(known) = nginx.applications().await
+        && let Ok(Some(known)) = nginx.applications().await
     {
-        let known = known.unwrap_or_default();
         let protected =
             known.into_iter().filter(Application::needs_play_token).map(|application| application.name);
         web.doors.protect(protected.collect());
