@@ -14,6 +14,7 @@ use weir_model::{AppName, Network, StreamName};
 mod args;
 pub mod check;
 pub mod daemon;
+pub mod doctor;
 pub mod target;
 
 use crate::values::{
@@ -22,6 +23,7 @@ use crate::values::{
 pub use args::{JsonArg, ServerBlockArg};
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
+use doctor::DoctorArgs;
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 
 /// Manage stream keys, push targets and live streams of an nginx with Weir, and run its daemon.
@@ -106,6 +108,8 @@ pub enum Command {
     /// Check health: exit status 0 healthy, 1 unhealthy, and one line with the reason
     #[command(subcommand)]
     Check(CheckCommand),
+    /// Find what is wrong with this installation, with the remedy
+    Doctor(DoctorArgs),
     /// keepalived's notify script: enable or disable the push targets of this machine
     Notify(NotifyArgs),
     /// Publish colour bars, a clock and a beep every second

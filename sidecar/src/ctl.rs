@@ -12,6 +12,7 @@ use crate::test_stream;
 mod applications;
 mod become_child;
 mod check;
+mod doctor;
 mod error;
 mod generated;
 mod job_list;
@@ -102,6 +103,11 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::Check(command) => {
             let (output, healthy) = check::run(command, api)?;
             status = u8::from(!healthy);
+            output
+        }
+        Command::Doctor(args) => {
+            let (output, sick) = doctor::run(args, api)?;
+            status = u8::from(sick);
             output
         }
         Command::Notify(args) => ask(api, async |nginx| notify::run(args, nginx).await)?,

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
+pub mod configuration;
 pub mod durable;
 
 /// Files that the daemon's user alone reads, and the folders that hold them.

@@ -6,6 +6,7 @@
 //! - [`config`]: `weir.toml`, as it is written and as it holds
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
+//! - [`doctor`]: what is wrong with an installation
 //! - [`web`]: pages and media for viewers, on a thread of its own; [`live`]: what they watch
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`ladder`]: what a stream is transcoded to and where that goes
@@ -30,6 +31,7 @@
 //! ctl
 //! test_stream
 //! cli
+//! doctor
 //! daemon
 //! web
 //! jobs
@@ -58,6 +60,7 @@ pub mod config;
 pub mod context;
 pub mod ctl;
 pub mod daemon;
+mod doctor;
 pub mod events;
 pub mod feed;
 pub mod files;

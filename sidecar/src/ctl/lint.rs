@@ -1,16 +1,14 @@
 //! `weir lint`: what is dangerous in an nginx-rtmp configuration.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use glob::{GlobError, MatchOptions};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde_json::json;
-use weir_model::lint::{self, Advice, FileSystem, Files};
+use weir_model::lint::{self, Advice, FileSystem};
 
 use super::{Error, Output};
 use crate::cli::LintArgs;
+use crate::files::configuration::Disk;
 
 /// What it prints, and whether anything was found.
 pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
@@ -45,30 +43,4 @@ fn file_system(path: &Path) -> Option<FileSystem> {
     let there = path.ancestors().find_map(|there| statfs(there).ok())?;
     let size = there.blocks().saturating_mul(u64::try_from(there.block_size()).ok()?);
     Some(FileSystem { in_memory: there.filesystem_type() == TMPFS_MAGIC, size })
-}
-
-/// The files of this machine.
-struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // As nginx does, no more than there is: a device has no length and no end.
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let mut bytes = Vec::new();
-        file.take(length).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        // As glob(3): a hidden file has to be named.
-        let options = MatchOptions {
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-            ..MatchOptions::new()
-        };
-        let found = glob::glob_with(&pattern.to_string_lossy(), options)
-            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        found.collect::<Result<_, _>>().map_err(GlobError::into)
-    }
 }

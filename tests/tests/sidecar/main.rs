@@ -4,6 +4,7 @@
 
 mod browser;
 mod daemon;
+mod doctor;
 mod files;
 mod rtmp;
 mod samples;

@@ -1,0 +1,45 @@
+//! `weir doctor`: what is wrong with this installation.
+
+use std::path;
+
+use serde_json::json;
+
+use super::{Error, Output, runtime};
+use crate::cli::ApiArgs;
+use crate::cli::doctor::DoctorArgs;
+use crate::doctor::{self, Finding, Installation, State};
+use crate::nginx::Nginx;
+
+/// What it prints, and whether there is a problem. A hint is none.
+pub(super) fn run(args: &DoctorArgs, api: &ApiArgs) -> Result<(Output, bool), Error> {
+    let installation = Installation {
+        nginx: args.nginx.clone(),
+        // nginx looks for a relative name in its own prefix.
+        conf: path::absolute(&args.conf).unwrap_or_else(|_| args.conf.clone()),
+        config: args.config.clone(),
+        socket: args.daemon.socket.clone(),
+    };
+    let runtime = runtime()?;
+    let found = runtime.block_on(async {
+        let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
+        Ok::<_, Error>(doctor::examine(&installation, &nginx).await)
+    })?;
+    let output = if args.json.json { Output::json(&as_json(&found)) } else { as_lines(&found).into() };
+    Ok((output, found.iter().any(|finding| finding.state == State::Problem)))
+}
+
+fn as_lines(found: &[Finding]) -> String {
+    found.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+fn as_json(found: &[Finding]) -> String {
+    let finding = |finding: &Finding| {
+        json!({
+            "part": finding.part,
+            "state": finding.state.as_str(),
+            "message": finding.message,
+            "remedy": finding.remedy,
+        })
+    };
+    json!({ "findings": found.iter().map(finding).collect::<Vec<_>>() }).to_string()
+}

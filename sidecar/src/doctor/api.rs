@@ -1,0 +1,85 @@
+//! The running nginx, by what its API says.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Finding;
+use crate::nginx::{Error, Health, Nginx};
+
+const PART: &str = "api";
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Asks the API for its health.
+pub(super) async fn examine(nginx: &Nginx) -> Vec<Finding> {
+    match timeout(LIMIT, nginx.health()).await {
+        Ok(Ok(answer)) => answered(&answer.value),
+        Ok(Err(error)) => vec![failed(&error)],
+        Err(_) => vec![Finding::problem(
+            PART,
+            format!("no answer from the API within {} s", LIMIT.as_secs()),
+            "look at nginx's error log, then restart nginx",
+        )],
+    }
+}
+
+fn failed(error: &Error) -> Finding {
+    // Most of its messages end with the remedy.
+    let text = error.to_string();
+    match text.rsplit_once(": ") {
+        Some((message, remedy)) if !matches!(error, Error::TokenFile { .. }) => {
+            Finding::problem(PART, message, remedy)
+        }
+        _ => Finding::problem(PART, text, "see weir_api and weir_api_token in the manual"),
+    }
+}
+
+fn answered(health: &Health) -> Vec<Finding> {
+    let mut found: Vec<Finding> = health
+        .reasons
+        .iter()
+        .map(|reason| Finding::problem(PART, reason.clone(), "see /v1/health in docs/api.md"))
+        .collect();
+    let workers = health.workers.iter().filter(|worker| !worker.draining).count();
+    if workers == 0 {
+        let message = "no worker of nginx accepts connections";
+        found.push(Finding::problem(PART, message, "look at nginx's error log, then restart nginx"));
+    }
+    let full = health.zone.used.saturating_mul(100).checked_div(health.zone.size).unwrap_or_default();
+    if full >= 80 {
+        let message = format!("the zone is {full} % full");
+        found.push(Finding::hint(PART, message, "raise the size of weir_zone and restart nginx"));
+    }
+    if found.is_empty() {
+        let s = if workers == 1 { "" } else { "s" };
+        found.push(Finding::ok(
+            PART,
+            format!("nginx answers with {workers} worker{s}, the zone is {full} % full"),
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_health_says() {
+        let said = |json: &str| {
+            let health: Health = serde_json::from_str(json).unwrap();
+            answered(&health).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let worker = r#"{"pid":1,"draining":false}"#;
+        assert_eq!(
+            said(&format!(r#"{{"reasons":[],"workers":[{worker}],"zone":{{"size":1000,"used":50}}}}"#)),
+            ["ok: api: nginx answers with 1 worker, the zone is 5 % full"]
+        );
+        let bad = said(
+            r#"{"reasons":["the state file cannot be written"],"workers":[],"zone":{"size":1000,"used":990}}"#,
+        );
+        assert_eq!(bad.len(), 3, "{bad:?}");
+        assert!(bad[0].starts_with("problem: api: the state file cannot be written: "));
+        assert!(bad[2].starts_with("hint: api: the zone is 99 % full: "));
+    }
+}

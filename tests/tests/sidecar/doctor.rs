@@ -1,0 +1,128 @@
+//! `weir doctor` says nothing bad of a whole installation, and names each fault with its remedy.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Sidecar, products};
+
+/// What it prints, and its exit status.
+fn doctor(conf: &Path, api: &str, config: &Path, more: &[&str]) -> (i32, String) {
+    let output = Command::new(products::weir())
+        .args(["doctor", "--api", api, "--nginx"])
+        .arg(products::nginx())
+        .arg("--conf")
+        .arg(conf)
+        .arg("--config")
+        .arg(config)
+        .args(more)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn of(nginx: &Nginx, config: &Path, more: &[&str]) -> (i32, String) {
+    doctor(&nginx.path("nginx.conf"), &nginx.url("/api"), config, more)
+}
+
+/// The line of one part, but for its clock, which is this machine's.
+#[track_caller]
+fn line<'t>(said: &'t str, part: &str) -> &'t str {
+    let of_part = |line: &&str| line.split(": ").nth(1) == Some(part);
+    said.lines().find(of_part).unwrap_or_else(|| panic!("nothing on {part}:\n{said}"))
+}
+
+fn keyed() -> Config {
+    let mut config = Config::weir().with_api().app("live", "weir_publish key;");
+    config.main.clear();
+    config.main("weir_zone 1m state=@DIR@/keys/state;")
+}
+
+#[test]
+fn a_whole_installation_is_well() {
+    let nginx = keyed().start();
+    let (status, said) = of(&nginx, Path::new("/no/such/weir.toml"), &[]);
+    assert_eq!(status, 0, "{said}");
+    assert!(line(&said, "nginx").starts_with("ok: nginx: nginx "), "{said}");
+    assert!(line(&said, "configuration").starts_with("ok: "), "{said}");
+    assert!(line(&said, "api").starts_with("ok: api: nginx answers with 1 worker, the zone is "), "{said}");
+    assert!(line(&said, "ports").contains(&format!("127.0.0.1:{}", nginx.rtmp())), "{said}");
+    assert!(line(&said, "daemon").starts_with("ok: daemon: /no/such/weir.toml does not exist"), "{said}");
+
+    let sidecar = Sidecar::start(&nginx, "");
+    let folder = sidecar.sockets();
+    let socket = folder.join("weir.sock");
+    let (status, said) =
+        of(&nginx, &folder.join("weir.toml"), &["--socket", &socket.to_string_lossy(), "--json"]);
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let daemon =
+        found["findings"].as_array().unwrap().iter().find(|finding| finding["part"] == "daemon").unwrap();
+    assert_eq!((status, &daemon["state"]), (0, &Value::from("ok")), "{said}");
+    assert_eq!(daemon["remedy"], Value::Null);
+}
+
+#[test]
+fn a_module_that_is_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("nginx.conf");
+    std::fs::write(&conf, "events {}\nweir_zone 1m;\n").unwrap();
+    // Nothing listens on the discard port.
+    let (status, said) = doctor(&conf, "http://127.0.0.1:9/api", Path::new("/no/such"), &[]);
+    assert_eq!(status, 1, "{said}");
+    let nginx = line(&said, "nginx");
+    assert!(nginx.starts_with("problem: nginx: unknown directive \"weir_zone\" in "), "{nginx}");
+    assert!(nginx.contains("libnginx-mod-rtmp-weir"), "{nginx}");
+    assert!(
+        line(&said, "configuration").starts_with("problem: configuration: there is no \"rtmp\" block"),
+        "{said}"
+    );
+    assert!(
+        line(&said, "api").starts_with("problem: api: no answer from the API at http://127.0.0.1:9/api"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_nginx_that_is_down_and_a_daemon_that_cannot_start() {
+    let nginx = keyed().start();
+    let (conf, api, rtmp) = (nginx.path("nginx.conf"), nginx.url("/api"), nginx.rtmp());
+    let text = std::fs::read_to_string(&conf).unwrap();
+    drop(nginx);
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("nginx.conf");
+    std::fs::write(&conf, text).unwrap();
+    let config = folder.path().join("weir.toml");
+    std::fs::write(&config, "[jobs]\nnice = 99\n").unwrap();
+    let socket = folder.path().join("no.sock");
+    let (status, said) = doctor(&conf, &api, &config, &["--socket", &socket.to_string_lossy()]);
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        line(&said, "api").ends_with("start nginx, or set the URL of the API with --api or WEIR_API"),
+        "{said}"
+    );
+    let ports = line(&said, "ports");
+    assert!(
+        ports.contains(&format!("127.0.0.1:{rtmp}")) && ports.contains("systemctl reload nginx"),
+        "{ports}"
+    );
+    let daemon: Vec<_> = said.lines().filter(|line| line.contains(": daemon: ")).collect();
+    assert_eq!(daemon.len(), 2, "{said}");
+    assert!(daemon[0].contains("nice = 99") && daemon[1].contains("systemctl enable --now weir"), "{said}");
+}
+
+#[test]
+fn what_strangers_can_use() {
+    let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();
+    let text = std::fs::read_to_string(nginx.path("nginx.conf")).unwrap();
+    let proxy =
+        format!("http {{ server {{ location / {{ proxy_pass http://127.0.0.1:{}; }} }}", nginx.http());
+    std::fs::write(nginx.path("other.conf"), text.replacen("http {", &proxy, 1)).unwrap();
+    let (_, said) = doctor(&nginx.path("other.conf"), &nginx.url("/api"), Path::new("/no/such"), &[]);
+    for expected in
+        ["anyone may publish to the application \"live\"", "whoever comes through this proxy_pass"]
+    {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+}
