@@ -2,7 +2,6 @@
 //!
 //! Each file looks at one part. What a part says of what it has seen is a pure function; only the looking asks the machine.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use weir_model::lint;
@@ -14,8 +13,11 @@ mod api;
 mod clock;
 mod configuration;
 mod daemon;
+mod finding;
 mod ports;
 mod trial;
+
+pub(crate) use finding::{Finding, State};
 
 /// What is looked at.
 #[derive(Debug)]
@@ -28,66 +30,6 @@ pub(crate) struct Installation {
     pub(crate) config: PathBuf,
     /// The daemon's socket.
     pub(crate) socket: PathBuf,
-}
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum State {
-    /// All is well.
-    Ok,
-    /// It works, and is better done otherwise; or it could not be looked at.
-    Hint,
-    /// Something does not work, or is open to strangers.
-    Problem,
-}
-
-impl State {
-    /// `ok`, `hint` or `problem`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Hint => "hint",
-            Self::Problem => "problem",
-        }
-    }
-}
-
-/// What is found of one part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// The part: `nginx`, `configuration`, `api`, `ports`, `daemon`, `clock`.
-    pub(crate) part: &'static str,
-    /// How much it matters.
-    pub(crate) state: State,
-    /// What is so.
-    pub(crate) message: String,
-    /// What to do; nothing where all is well.
-    pub(crate) remedy: Option<String>,
-}
-
-impl Finding {
-    fn ok(part: &'static str, message: impl Into<String>) -> Self {
-        Self { part, state: State::Ok, message: message.into(), remedy: None }
-    }
-
-    fn hint(part: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { part, state: State::Hint, message: message.into(), remedy: Some(remedy.into()) }
-    }
-
-    fn problem(part: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { part, state: State::Problem, message: message.into(), remedy: Some(remedy.into()) }
-    }
-}
-
-impl fmt::Display for Finding {
-    /// `problem: nginx: MESSAGE: REMEDY`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.state.as_str(), self.part, self.message)?;
-        match &self.remedy {
-            Some(remedy) => write!(f, ": {remedy}"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Looks at all parts, from nginx's configuration to the clock.

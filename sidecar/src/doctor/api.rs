@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::nginx::{Error, Health, Nginx};
 
 const PART: &str = "api";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::Finding;
+use super::finding::Finding;
 
 const PART: &str = "clock";
 const LIMIT: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ fn said(synchronized: &str) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::finding::State;
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use weir_model::lint::{self, Directive, Severity};
 
-use super::Finding;
+use super::finding::Finding;
 
 const PART: &str = "configuration";
 /// Blocks of http in which a location may stand.

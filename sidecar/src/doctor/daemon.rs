@@ -8,7 +8,7 @@ use reqwest::Method;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::daemon::client::Client;
 
 const PART: &str = "daemon";

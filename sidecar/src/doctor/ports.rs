@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use weir_model::lint::Directive;
 
-use super::Finding;
+use super::finding::Finding;
 
 const PART: &str = "ports";
 const LIMIT: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use nix::unistd::Uid;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::Finding;
+use super::finding::Finding;
 
 const PART: &str = "nginx";
 /// nginx resolves the host names of a configuration when it reads it.
@@ -95,7 +95,7 @@ fn refused(said: &str, as_root: bool) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::finding::State;
     use super::*;
 
     #[test]
