@@ -1,7 +1,7 @@
 //! Answers that are made while they are sent: a piece is made when the one before has left, and others have their
 //! turn between two pieces.
 
-use std::ffi::c_void;
+use std::{collections::BTreeMap, ffi::c_void};
 
 use nginx_sys::{
     NGX_ERROR, NGX_HTTP_REQUEST_TIME_OUT, NGX_OK, ngx_add_timer, ngx_connection_t, ngx_del_timer,
@@ -10,12 +10,21 @@ use nginx_sys::{
     ngx_http_run_posted_requests, ngx_http_send_header, ngx_http_test_reading, ngx_int_t,
 };
 
-use super::{callback, conf, log, module::Module, outlet::Outlet, request::Pieces};
+use super::{callback, log, outlet::Outlet, slots};
+use crate::local;
 
 const FAILED: ngx_int_t = NGX_ERROR as ngx_int_t;
 
 /// Milliseconds until the next piece: the event loop comes round once.
 const TURN_MS: usize = 1;
+
+/// An answer that is made piece by piece, until there is none left.
+pub struct Pieces {
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The next piece of the body.
+    pub next: Box<dyn FnMut() -> Option<String>>,
+}
 
 /// An answer that goes on. The event comes first, and leads back here.
 #[repr(C)]
@@ -24,6 +33,11 @@ struct Sender {
     request: *mut ngx_http_request_t,
     outlet: Outlet,
     pieces: Pieces,
+}
+
+local! {
+    /// The answers that go on, each with the box that `begin` gave away. The place of a request in `ctx` is the gate's.
+    static SENDERS: BTreeMap<*mut ngx_http_request_t, *mut Sender> = BTreeMap::new();
 }
 
 impl Drop for Sender {
@@ -40,7 +54,7 @@ impl Drop for Sender {
 /// # Safety
 ///
 /// `r` is alive, its body was read, and its headers are set but not sent.
-pub(super) unsafe fn begin<M: Module>(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx_int_t> {
+pub(super) unsafe fn begin(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx_int_t> {
     // SAFETY: by contract. The sender is boxed, and goes with the request, see `ended`.
     unsafe {
         (*r).headers_out.content_length_n = -1;
@@ -57,69 +71,64 @@ pub(super) unsafe fn begin<M: Module>(r: *mut ngx_http_request_t, pieces: Pieces
         // nginx's debug log reads a connection behind `data`.
         sender.event.data = (*r).connection.cast();
         sender.event.log = (*(*r).connection).log;
-        sender.event.handler = Some(on_time::<M>);
-        *place::<M>(r) = Box::into_raw(sender);
-        (*cleanup).handler = Some(ended::<M>);
+        sender.event.handler = Some(on_time);
+        SENDERS.with(|senders| senders.insert(r, Box::into_raw(sender)));
+        (*cleanup).handler = Some(ended);
         (*cleanup).data = r.cast();
         (*r).read_event_handler = Some(ngx_http_test_reading);
-        (*r).write_event_handler = Some(writable::<M>);
-        go_on::<M>(r);
+        (*r).write_event_handler = Some(writable);
+        go_on(r);
     }
     None
 }
 
-/// Where a request keeps its sender: the module's own place.
-unsafe fn place<M: Module>(r: *mut ngx_http_request_t) -> *mut *mut Sender {
-    // SAFETY: `ctx` has a place for each module of http's kind; ours is null or what `begin` put there.
-    unsafe { (*r).ctx.add((*M::http_module()).ctx_index).cast() }
+/// The sender of a request, null without one.
+fn sender(r: *mut ngx_http_request_t) -> *mut Sender {
+    SENDERS.with(|senders| senders.get(&r).copied()).unwrap_or(std::ptr::null_mut())
 }
 
 /// The request ends, for whatever reason.
-unsafe extern "C" fn ended<M: Module>(r: *mut c_void) {
-    // SAFETY: the request of `begin`, whose memory is there until all of this is done.
-    callback::guard("end of an answer", (), || unsafe { forget::<M>(r.cast()) });
+unsafe extern "C" fn ended(r: *mut c_void) {
+    callback::guard("end of an answer", (), || forget(r.cast()));
 }
 
-unsafe fn forget<M: Module>(r: *mut ngx_http_request_t) {
-    // SAFETY: null, or the box that `begin` gave away.
-    unsafe {
-        let sender = std::mem::replace(&mut *place::<M>(r), std::ptr::null_mut());
-        if !sender.is_null() {
-            drop(Box::from_raw(sender));
-        }
+fn forget(r: *mut ngx_http_request_t) {
+    if let Some(sender) = SENDERS.with(|senders| senders.remove(&r)) {
+        // SAFETY: the box that `begin` gave away, which nobody finds any more.
+        drop(unsafe { Box::from_raw(sender) });
     }
 }
 
-unsafe fn finish<M: Module>(r: *mut ngx_http_request_t, outcome: ngx_int_t) {
+unsafe fn finish(r: *mut ngx_http_request_t, outcome: ngx_int_t) {
     // SAFETY: a live request; what is left to send is nginx's own business.
     unsafe {
-        forget::<M>(r);
+        forget(r);
         ngx_http_finalize_request(r, outcome);
     }
 }
 
 /// Makes and sends the next piece, if the one before has left.
-unsafe fn go_on<M: Module>(r: *mut ngx_http_request_t) {
+unsafe fn go_on(r: *mut ngx_http_request_t) {
     // SAFETY: a live request with its sender, which nobody else touches meanwhile: filters call nothing of ours.
     unsafe {
-        let Some(sender) = (*place::<M>(r)).as_mut() else { return };
+        let Some(sender) = sender(r).as_mut() else { return };
         if sender.outlet.is_broken() {
-            return finish::<M>(r, FAILED);
+            return finish(r, FAILED);
         }
         if sender.outlet.is_busy() {
-            return wait::<M>(r);
+            return wait(r);
         }
         match callback::guard("a piece of an answer", None, || Some((sender.pieces.next)())) {
-            None => finish::<M>(r, FAILED),
+            None => finish(r, FAILED),
             Some(None) => {
                 let outcome = sender.outlet.finish();
-                finish::<M>(r, outcome);
+                finish(r, outcome);
             }
             Some(Some(text)) => {
                 if !text.is_empty() && sender.outlet.send(&text) == FAILED {
-                    finish::<M>(r, FAILED);
+                    finish(r, FAILED);
                 } else if sender.outlet.is_busy() {
-                    wait::<M>(r);
+                    wait(r);
                 } else {
                     ngx_add_timer(&raw mut sender.event, TURN_MS);
                 }
@@ -129,58 +138,58 @@ unsafe fn go_on<M: Module>(r: *mut ngx_http_request_t) {
 }
 
 /// Waits until the client takes more, for `send_timeout` at most (as ngx_http_writer does).
-unsafe fn wait<M: Module>(r: *mut ngx_http_request_t) {
+unsafe fn wait(r: *mut ngx_http_request_t) {
     // SAFETY: a live request, its connection and the settings of its location.
     unsafe {
         let event = &mut *(*(*r).connection).write;
         let Some(core) =
-            conf::entry::<ngx_http_core_loc_conf_t>((*r).loc_conf, &raw const ngx_http_core_module)
+            slots::entry::<ngx_http_core_loc_conf_t>((*r).loc_conf, &raw const ngx_http_core_module)
         else {
-            return finish::<M>(r, FAILED);
+            return finish(r, FAILED);
         };
         if event.delayed() == 0 {
             ngx_add_timer(event, core.send_timeout);
         }
         if ngx_handle_write_event(event, core.send_lowat) != NGX_OK as ngx_int_t {
-            finish::<M>(r, FAILED);
+            finish(r, FAILED);
         }
     }
 }
 
 /// ngx_http_request_t.write_event_handler: the client takes more, or has taken nothing for too long.
-unsafe extern "C" fn writable<M: Module>(r: *mut ngx_http_request_t) {
+unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     callback::guard("an answer", (), || {
         // SAFETY: nginx calls with a live request.
         unsafe {
             let connection = (*r).connection;
             let event = &mut *(*connection).write;
             if event.timedout() != 0 {
-                log::to((*connection).log, log::Level::Info, format_args!("{}: client timed out", M::NAME));
+                log::to((*connection).log, log::Level::Info, format_args!("{}: client timed out", log::name()));
                 (*connection).set_timedout(1);
-                return finish::<M>(r, NGX_HTTP_REQUEST_TIME_OUT as ngx_int_t);
+                return finish(r, NGX_HTTP_REQUEST_TIME_OUT as ngx_int_t);
             }
             if event.delayed() != 0 {
-                return wait::<M>(r);
+                return wait(r);
             }
             if ngx_http_output_filter(r, std::ptr::null_mut()) == FAILED {
-                return finish::<M>(r, FAILED);
+                return finish(r, FAILED);
             }
             if event.timer_set() != 0 {
                 ngx_del_timer(event);
             }
-            go_on::<M>(r);
+            go_on(r);
         }
     });
 }
 
 /// It is the next piece's turn.
-extern "C" fn on_time<M: Module>(event: *mut ngx_event_t) {
+extern "C" fn on_time(event: *mut ngx_event_t) {
     callback::guard("an answer", (), || {
         // SAFETY: the event of a sender, at its beginning; the connection outlives the request.
         unsafe {
             let r = (*event.cast::<Sender>()).request;
             let connection: *mut ngx_connection_t = (*r).connection;
-            go_on::<M>(r);
+            go_on(r);
             ngx_http_run_posted_requests(connection);
         }
     });

@@ -17,7 +17,9 @@ use super::{
     event_stream::{self, Events},
     log,
     module::{Module, Types},
+    pieces,
 };
+pub use super::pieces::Pieces;
 
 /// An answer.
 pub struct Response {
@@ -29,14 +31,6 @@ pub struct Response {
     pub headers: Vec<(&'static str, &'static str)>,
     /// The body.
     pub body: String,
-}
-
-/// An answer that is made piece by piece, until there is none left.
-pub struct Pieces {
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The next piece of the body.
-    pub next: Box<dyn FnMut() -> Option<String>>,
 }
 
 /// What comes next for a request.
@@ -201,7 +195,7 @@ unsafe fn proceed<M: Module>(r: *mut ngx_http_request_t, step: Option<Step>) {
         let outcome = match step {
             Some(Step::Answer(response)) => send(r, response),
             Some(Step::Suspend(work)) => return work(Waiting::hold::<M>(r)),
-            Some(Step::Pieces(pieces)) => match begin_pieces::<M>(r, pieces) {
+            Some(Step::Pieces(pieces)) => match begin_pieces(r, pieces) {
                 None => return,
                 Some(outcome) => outcome,
             },
@@ -376,13 +370,13 @@ unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
 /// # Safety
 ///
 /// As for [`send`].
-unsafe fn begin_pieces<M: Module>(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx_int_t> {
+unsafe fn begin_pieces(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx_int_t> {
     // SAFETY: by contract.
     unsafe {
         if !set_headers(r, 200, pieces.content_type, &[]) {
             return Some(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
         }
-        super::pieces::begin::<M>(r, pieces)
+        pieces::begin(r, pieces)
     }
 }
 
