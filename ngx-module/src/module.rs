@@ -7,12 +7,12 @@ use ngx_rtmp::{
     conf::Directive,
     cycle::{Checked, Start, Takeover},
     disk::Watch,
-    gate::{Asked, Gate, Verdict},
+    gate::{Asked, Verdict},
     incoming::Reading,
     message::Message,
     module::{
-        Admission, Answered, Ask, Commands, Configuration, ConnectFlow, Connections, Incoming, Passage,
-        PlayFlow, PublishFlow, Requests, Targets, Types, Worker,
+        Admission, Answered, Ask, Commands, Configuration, ConnectFlow, Connections, Files, Gate, Incoming,
+        Passage, PlayFlow, PublishFlow, Requests, Targets, Types, Worker, ZoneOwner,
     },
     push::Failure,
     request::{self, Response, Step},
@@ -108,6 +108,12 @@ impl Configuration for Weir {
         configuration::check(cx)
     }
 
+    fn commit(cx: &mut Start<'_, Self>) -> Takeover {
+        configuration::commit(cx)
+    }
+}
+
+impl ZoneOwner for Weir {
     fn fits(bytes: usize) -> bool {
         zone::fits(bytes)
     }
@@ -132,11 +138,9 @@ impl Configuration for Weir {
     fn other_size(bytes: usize) -> String {
         configuration::other_size(bytes)
     }
+}
 
-    fn commit(cx: &mut Start<'_, Self>) -> Takeover {
-        configuration::commit(cx)
-    }
-
+impl Files for Weir {
     fn watch_files(app: &AppSettings) -> Watch {
         disk::watch(app)
     }

@@ -4,6 +4,7 @@ use ngx_rtmp::{
     outgoing::Role,
     push::Failure,
     session::{self, Codecs},
+    sessions,
 };
 use weir_model::{
     ClientAddr, Server,
@@ -19,7 +20,7 @@ pub type Session<'s> = session::Session<'s, Weir>;
 
 /// Calls `work` with every session of this process.
 pub fn each(work: impl FnMut(&mut Session<'_>)) {
-    session::each::<Weir>(work);
+    sessions::each::<Weir>(work);
 }
 
 /// Calls `work` with the first session of this process that is as wanted.
@@ -27,7 +28,7 @@ pub fn find<R>(
     wanted: impl FnMut(&mut Session<'_>) -> bool,
     work: impl FnOnce(&mut Session<'_>) -> R,
 ) -> Option<R> {
-    session::find::<Weir, R>(wanted, work)
+    sessions::find::<Weir, R>(wanted, work)
 }
 
 /// What Weir asks of a session beside what the fence answers.

@@ -3,14 +3,14 @@
 use ngx_rtmp::{
     conf::{Block, Context},
     module::Module,
-    session,
+    sessions,
     thread::{self, Pool},
     zone::Memory,
 };
 
 pub fn a_session_for_a_callback<M: Module>() {
     let mut names = Vec::new();
-    session::each::<M>(|session| {
+    sessions::each::<M>(|session| {
         let settings = session.settings();
         session.send_at_once(true);
         names.push((session.app().to_owned(), settings.is_some()));

@@ -1,6 +1,6 @@
-use ngx_rtmp::{module::Module, session};
+use ngx_rtmp::{module::Module, sessions};
 
 pub fn kept<M: Module>() {
     let mut kept = None;
-    session::each::<M>(|session| kept = Some(session));
+    sessions::each::<M>(|session| kept = Some(session));
 }

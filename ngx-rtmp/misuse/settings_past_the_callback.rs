@@ -1,5 +1,5 @@
-use ngx_rtmp::{module::Module, session};
+use ngx_rtmp::{module::Module, sessions};
 
 pub fn kept<M: Module>() -> Option<&'static M::App> {
-    session::find::<M, _>(|_| true, |session| session.settings()).flatten()
+    sessions::find::<M, _>(|_| true, |session| session.settings()).flatten()
 }

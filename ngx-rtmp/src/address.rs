@@ -81,3 +81,9 @@ pub(super) unsafe fn read(address: *const libc::sockaddr) -> Option<SocketAddr> 
         }
     }
 }
+
+/// The other end of an accepted connection; `None` for a unix socket.
+pub(super) fn of_connection(connection: &nginx_sys::ngx_connection_t) -> Option<IpAddr> {
+    // SAFETY: null, or the address of an accepted connection, of the family that it says.
+    unsafe { read(connection.sockaddr.cast()) }.map(|addr| addr.ip())
+}

@@ -5,22 +5,27 @@ use std::{net::SocketAddr, path::PathBuf, ptr};
 use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
 
 use super::{
-    address, collections, conf, disk, explicit,
-    module::{Module, Types},
+    address, collections,
+    conf::{self, Context},
+    disk, explicit,
     neighbours::{self, AccessRule, Exec},
     rtmp_sys::{
         Rtmp, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t,
         ngx_rtmp_core_srv_conf_t, ngx_rtmp_listen_t, ngx_rtmp_live_app_conf_t,
     },
+    types::{Tables, Types},
 };
 
 /// Tells a `server` block from the others of a configuration, while that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockMark(usize);
 
-impl BlockMark {
-    pub(super) fn new(number: usize) -> Self {
-        BlockMark(number)
+impl<M: Tables> Context<'_, M, conf::Application> {
+    /// The `server` block that is being read.
+    pub fn server_block(&self) -> BlockMark {
+        // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application), which has the settings of
+        // the `server` block around it.
+        BlockMark(unsafe { (*self.reading().ctx.cast::<ngx_rtmp_conf_ctx_t>()).srv_conf.addr() })
     }
 }
 
@@ -78,7 +83,7 @@ pub const USUAL_TIMEOUT_MS: u64 = 60_000;
 ///
 /// `core` is the main configuration of nginx-rtmp's core module, whose `server` blocks have been read and merged, and
 /// nobody else refers to settings of this module for as long as the result is used.
-pub(super) unsafe fn describe<'c, M: Module>(
+pub(super) unsafe fn describe<'c, M: Tables>(
     rtmp: &Rtmp,
     core: &'c ngx_rtmp_core_main_conf_t,
 ) -> Vec<Block<'c, M>> {
@@ -105,11 +110,11 @@ pub(super) unsafe fn describe<'c, M: Module>(
 /// # Safety
 ///
 /// As for `describe`; the application is one of a block.
-unsafe fn application<'c, M: Module>(rtmp: &Rtmp, app: &'c ngx_rtmp_core_app_conf_t) -> Application<'c, M> {
+unsafe fn application<'c, M: Tables>(rtmp: &Rtmp, app: &'c ngx_rtmp_core_app_conf_t) -> Application<'c, M> {
     // SAFETY: by contract.
     unsafe {
         Application {
-            name: conf::text(&app.name),
+            name: collections::text(&app.name),
             settings: settings::<M>(rtmp, app.app_conf),
             folders: folders(rtmp, app),
             exec: neighbours::exec(rtmp, app),
@@ -121,7 +126,7 @@ unsafe fn application<'c, M: Module>(rtmp: &Rtmp, app: &'c ngx_rtmp_core_app_con
 /// # Safety
 ///
 /// `table` is null or a table of application settings of a configuration that is being read.
-unsafe fn settings<'c, M: Module>(rtmp: &Rtmp, table: *mut *mut std::ffi::c_void) -> Option<Settings<'c, M>> {
+unsafe fn settings<'c, M: Tables>(rtmp: &Rtmp, table: *mut *mut std::ffi::c_void) -> Option<Settings<'c, M>> {
     // SAFETY: by contract; each entry is the settings of a module, ours an `M::App` (`export::rtmp_context`), to which nobody else
     // refers until the configuration has been read.
     unsafe {
@@ -175,7 +180,7 @@ unsafe fn folders(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Vec<(&'static 
         // SAFETY: by contract; these directives set a flag and a string.
         let (flag, folder) = unsafe {
             let written = disk::setting::<ngx_flag_t>(app, module, flag)?;
-            (*written, conf::text(&*disk::setting::<ngx_str_t>(app, module, path)?)?)
+            (*written, collections::text(&*disk::setting::<ngx_str_t>(app, module, path)?)?)
         };
         (flag == 1 && !folder.is_empty()).then(|| (path, PathBuf::from(folder)))
     };

@@ -8,57 +8,28 @@ mod answers;
 mod asks;
 mod commands;
 mod events;
+mod next;
 mod plays;
 
 use std::ffi::CStr;
 
 use nginx_sys::{
-    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_int_t, ngx_pool_t,
+    NGX_ERROR, NGX_OK, ngx_array_push, ngx_array_t, ngx_chain_t, ngx_conf_t, ngx_int_t, ngx_pool_t,
 };
 
 use super::{
-    blocks, callback, collections, conf, log,
+    blocks, callback, collections, log,
     module::Module,
     relay,
     rtmp_sys::{
         self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
-        NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t, ngx_rtmp_close_stream_pt, ngx_rtmp_conf_ctx_t,
-        ngx_rtmp_connect_pt, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t,
-        ngx_rtmp_delete_stream_pt, ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_play_pt,
-        ngx_rtmp_publish_pt, ngx_rtmp_session_t,
+        NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
+        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
+        ngx_rtmp_session_t,
     },
+    slots,
 };
-use crate::local;
-pub(super) use commands::forward_publish;
-
-/// What was in place before our hooks.
-struct Next {
-    connect_command: ngx_rtmp_handler_pt,
-    publish_command: ngx_rtmp_handler_pt,
-    play_command: ngx_rtmp_handler_pt,
-    play2_command: ngx_rtmp_handler_pt,
-    result: ngx_rtmp_handler_pt,
-    connect: ngx_rtmp_connect_pt,
-    publish: ngx_rtmp_publish_pt,
-    play: ngx_rtmp_play_pt,
-    close_stream: ngx_rtmp_close_stream_pt,
-    delete_stream: ngx_rtmp_delete_stream_pt,
-}
-
-local! {
-    static NEXT: Next = Next {
-        connect_command: None,
-        publish_command: None,
-        play_command: None,
-        play2_command: None,
-        result: None,
-        connect: None,
-        publish: None,
-        play: None,
-        close_stream: None,
-        delete_stream: None,
-    };
-}
+use next::NEXT;
 
 /// Puts the hooks into a configuration: nginx-rtmp calls it after the postconfiguration of its own modules.
 pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ngx_int_t {
@@ -98,7 +69,7 @@ pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ng
             // Of these nginx-rtmp makes nothing but lines in its debug log.
             replace_command(&mut core.amf, c"onStatus", answers::status::<M>);
             replace_command(&mut core.amf, c"_error", answers::error::<M>);
-            let slot = &mut *conf::main_slot::<M>((*(*cf).cycle).conf_ctx);
+            let slot = &mut *slots::main_slot::<M>((*(*cf).cycle).conf_ctx);
             M::learn(&mut slot.settings, &mut blocks::describe::<M>(&rtmp, core));
             hide_secrets(&rtmp, core, (*cf).pool);
             NEXT.with(|next| {
@@ -158,16 +129,6 @@ unsafe fn replace_command(commands: &mut ngx_array_t, name: &CStr, handler: Hand
         std::slice::from_raw_parts(row.name.data, row.name.len) == name.to_bytes()
     };
     rows.iter_mut().find(named)?.handler.replace(handler)
-}
-
-/// Calls `work` with these bytes as a message in one buffer.
-pub(super) fn with_message<T>(bytes: &mut [u8], work: impl FnOnce(*mut ngx_chain_t) -> T) -> T {
-    let range = bytes.as_mut_ptr_range();
-    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
-    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
-    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
-    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: std::ptr::null_mut() };
-    work(&raw mut chain)
 }
 
 /// # Safety

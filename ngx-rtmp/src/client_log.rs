@@ -13,11 +13,7 @@ use nginx_sys::{
 
 use weir_rtmp::hide;
 
-use super::{
-    callback,
-    module::Module,
-    session::{self, Session},
-};
+use super::{callback, connections::Connections, log, session::Session, sessions, types::Tables};
 use crate::local;
 
 /// The log of a connection as it was, in the connection's pool: alive as long as the log itself.
@@ -27,20 +23,13 @@ struct Kept {
     connection: *mut ngx_connection_t,
 }
 
-/// What is happening to the lines of this worker's clients.
-struct Now {
-    /// The line is the module's own, which was counted already.
-    own: bool,
-    /// A secret that nginx-rtmp is about to log.
-    secret: Option<Vec<u8>>,
-}
-
 local! {
-    static NOW: Now = Now { own: false, secret: None };
+    /// A secret that nginx-rtmp is about to log.
+    static SECRET: Option<Vec<u8>> = None;
 }
 
 /// Stands before the log of a client's connection.
-pub(super) fn watch<M: Module>(session: &Session<'_, M>) {
+pub(super) fn watch<M: Tables + Connections>(session: &Session<'_, M>) {
     if !session.is_accepted() {
         return;
     }
@@ -62,23 +51,21 @@ pub(super) fn watch<M: Module>(session: &Session<'_, M>) {
     }
 }
 
-/// Writes a line of the module's own, which is not counted.
-pub(super) fn own(write: impl FnOnce()) {
-    let before = NOW.with(|now| std::mem::replace(&mut now.own, true));
-    write();
-    NOW.with(|now| now.own = before);
-}
-
 /// Calls nginx-rtmp, which logs this secret.
 pub(super) fn hiding<R>(secret: Vec<u8>, call: impl FnOnce() -> R) -> R {
-    NOW.with(|now| now.secret = Some(secret));
+    SECRET.with(|hidden| *hidden = Some(secret));
     let outcome = call();
-    NOW.with(|now| now.secret = None);
+    SECRET.with(|hidden| *hidden = None);
     outcome
 }
 
 /// ngx_log_writer_pt.
-unsafe extern "C" fn write<M: Module>(log: *mut ngx_log_t, level: usize, line: *mut u8, length: usize) {
+unsafe extern "C" fn write<M: Tables + Connections>(
+    log: *mut ngx_log_t,
+    level: usize,
+    line: *mut u8,
+    length: usize,
+) {
     // SAFETY: nginx calls with the log of `watch`, whose connection is alive, and with a line of that length.
     let (log, kept, line) = unsafe {
         let Some(kept) = (*log).wdata.cast::<Kept>().as_mut() else { return };
@@ -87,20 +74,20 @@ unsafe extern "C" fn write<M: Module>(log: *mut ngx_log_t, level: usize, line: *
     if !callback::guard("a line of the log", true, || may_write::<M>(kept, level, line)) {
         return;
     }
-    let clean = NOW.with(|now| now.secret.as_deref().and_then(|secret| hide::without(line, secret)));
+    let clean = SECRET.with(|hidden| hidden.as_deref().and_then(|secret| hide::without(line, secret)));
     // SAFETY: the rest of the chain is the configuration's.
     unsafe { pass_on(&mut kept.log, log.log_level, level, clean.as_deref().unwrap_or(line)) };
 }
 
-fn may_write<M: Module>(kept: &Kept, level: usize, line: &[u8]) -> bool {
+fn may_write<M: Tables + Connections>(kept: &Kept, level: usize, line: &[u8]) -> bool {
     let counts = level == NGX_LOG_ERR as usize || level == NGX_LOG_WARN as usize;
-    if !counts || NOW.with(|now| now.own) {
+    if !counts || log::is_own() {
         return true;
     }
     // SAFETY: an entry of nginx's table of connections, read by value: that of a session while there is one.
     let data = unsafe { (*kept.connection).data };
     // SAFETY: a line is written in a callback of nginx's.
-    match unsafe { session::enrolled::<M>(data.cast()) } {
+    match unsafe { sessions::enrolled::<M>(data.cast()) } {
         Some(mut session) => M::may_log(&mut session, line),
         None => true,
     }

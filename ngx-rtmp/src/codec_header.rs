@@ -8,27 +8,29 @@
 
 use std::ptr;
 
-use nginx_sys::{ngx_chain_t, ngx_flag_t};
+use nginx_sys::ngx_chain_t;
 
 use super::{
-    module::Module,
+    message::Message,
     rtmp_sys::{
         self, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_session_t,
     },
-    session::Session,
+    session::{Session, slot::CodecHeader},
+    types::Tables,
 };
 
-/// What is lent to nginx-rtmp for one message.
-pub(super) struct CodecHeader {
-    /// Buffers of nginx-rtmp that hold the header; null when there is none.
-    chain: *mut ngx_chain_t,
-    /// What `wait_key` is when no message is handled.
-    wait_key: Option<ngx_flag_t>,
-}
+impl<M: Tables> Session<'_, M> {
+    /// Keeps a message as the configuration of the decoder of its pictures, for players that join later.
+    pub fn keep_codec_header(&mut self, message: &Message<'_>) {
+        // SAFETY: a live session, and a message that nginx-rtmp has given.
+        unsafe { keep::<M>(self.as_ptr(), message.chain()) }
+    }
 
-impl Default for CodecHeader {
-    fn default() -> CodecHeader {
-        CodecHeader { chain: ptr::null_mut(), wait_key: None }
+    /// Shows that to nginx-rtmp for as long as the message of pictures is handled that came now. Players may begin with a
+    /// keyframe.
+    pub fn lend_codec_header(&mut self, is_key: bool) {
+        // SAFETY: a live session.
+        unsafe { lend::<M>(self.as_ptr(), is_key) }
     }
 }
 
@@ -37,7 +39,7 @@ impl Default for CodecHeader {
 /// # Safety
 ///
 /// The session is alive, and `message` is what nginx-rtmp has given for it.
-pub(super) unsafe fn keep<M: Module>(session: *mut ngx_rtmp_session_t, message: *mut ngx_chain_t) {
+unsafe fn keep<M: Tables>(session: *mut ngx_rtmp_session_t, message: *mut ngx_chain_t) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
     // SAFETY: by contract; the server's settings outlive the session. The copy is ours until it is freed or given away
     // (ngx_rtmp_append_shared_bufs, ngx_rtmp_free_shared_chain).
@@ -60,7 +62,7 @@ pub(super) unsafe fn keep<M: Module>(session: *mut ngx_rtmp_session_t, message: 
 /// # Safety
 ///
 /// The session is alive.
-pub(super) unsafe fn lend<M: Module>(session: *mut ngx_rtmp_session_t, is_key: bool) {
+unsafe fn lend<M: Tables>(session: *mut ngx_rtmp_session_t, is_key: bool) {
     // SAFETY: by contract; see `codec` and `live`.
     unsafe {
         let mut holder = Session::<M>::new(session);
@@ -96,7 +98,7 @@ unsafe fn restore(session: *mut ngx_rtmp_session_t, header: &mut CodecHeader) {
 /// # Safety
 ///
 /// The session is alive, and [`lend`] was called for the same message.
-pub(super) unsafe fn take_back<M: Module>(session: *mut ngx_rtmp_session_t) {
+pub(super) unsafe fn take_back<M: Tables>(session: *mut ngx_rtmp_session_t) {
     // SAFETY: by contract; see `codec`.
     unsafe {
         let mut holder = Session::<M>::new(session);
@@ -119,7 +121,7 @@ pub(super) unsafe fn take_back<M: Module>(session: *mut ngx_rtmp_session_t) {
 /// # Safety
 ///
 /// The session is alive, and its codec context is not freed yet.
-pub(super) unsafe fn forget<M: Module>(session: *mut ngx_rtmp_session_t) {
+pub(super) unsafe fn forget<M: Tables>(session: *mut ngx_rtmp_session_t) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
     // SAFETY: by contract. A message that ended the session may have left the header lent: nginx-rtmp frees it then
     // (ngx_rtmp_codec_disconnect).

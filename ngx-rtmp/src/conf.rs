@@ -11,35 +11,34 @@ use std::{
 
 use nginx_sys::{
     NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_MAIN_CONF, ngx_command_t,
-    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_int_t, ngx_str_t, ngx_uint_t,
+    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_int_t, ngx_str_t, ngx_uint_t,
 };
 use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    blocks::BlockMark,
-    callback, collections, files,
+    callback,
+    collections::{self, text},
+    files,
     log::Level,
-    module::Module,
     resolver,
     rtmp_sys::{self, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t},
-    slots, thread,
+    slots::{self, LocationSlot, MainSlot},
+    thread,
+    types::Tables,
     value::Value,
-    zone,
+    zone::{self, ZoneOwner},
 };
 
-pub use super::slots::{Inherit, Pattern, ServerName};
-pub(crate) use super::slots::{LocationSlot, create_in_conf, merge};
-pub(super) use super::{
-    collections::{bytes, text},
-    slots::{MainSlot, create, entry},
+pub use super::{
+    slots::{Pattern, ServerName},
+    types::Inherit,
 };
 
 /// The largest file that holds a secret, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
 
 /// The block that a directive's settings belong to.
-pub trait Block<M: Module>: sealed::Block<M> {}
+pub trait Block<M: Tables>: sealed::Block<M> {}
 
 /// The settings of the whole configuration.
 pub struct Main;
@@ -48,17 +47,17 @@ pub struct Application;
 /// Those of a location, inherited from `server` and `http`.
 pub struct Location;
 
-impl<M: Module> Block<M> for Main {}
-impl<M: Module> Block<M> for Application {}
-impl<M: Module> Block<M> for Location {}
+impl<M: Tables> Block<M> for Main {}
+impl<M: Tables> Block<M> for Application {}
+impl<M: Tables> Block<M> for Location {}
 
 mod sealed {
-    use super::{Application, Location, LocationSlot, Main, MainSlot, Module, c_void};
+    use super::{Application, Location, LocationSlot, Main, MainSlot, Tables, c_void};
 
     /// # Safety
     ///
     /// nginx hands the directives of the block the memory that [`settings`](Block::settings) reads.
-    pub unsafe trait Block<M: Module> {
+    pub unsafe trait Block<M: Tables> {
         /// What is set there.
         type Settings;
         /// # Safety
@@ -68,7 +67,7 @@ mod sealed {
     }
 
     // SAFETY: the settings of `cycle::create`.
-    unsafe impl<M: Module> Block<M> for Main {
+    unsafe impl<M: Tables> Block<M> for Main {
         type Settings = M::Main;
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::Main {
             // SAFETY: by contract.
@@ -77,7 +76,7 @@ mod sealed {
     }
 
     // SAFETY: the settings of `create_in_conf`, as `export::rtmp_context` has it.
-    unsafe impl<M: Module> Block<M> for Application {
+    unsafe impl<M: Tables> Block<M> for Application {
         type Settings = M::App;
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::App {
             // SAFETY: by contract.
@@ -86,7 +85,7 @@ mod sealed {
     }
 
     // SAFETY: the settings of `create_in_conf`, as `export::http_context` has it.
-    unsafe impl<M: Module> Block<M> for Location {
+    unsafe impl<M: Tables> Block<M> for Location {
         type Settings = M::Location;
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::Location {
             // SAFETY: by contract.
@@ -160,7 +159,7 @@ impl Place<Location> {
 }
 
 /// One directive: parse and assign, no more.
-pub trait Directive<M: Module> {
+pub trait Directive<M: Tables> {
     /// Whose settings it writes to.
     type Block: Block<M>;
     /// Its name.
@@ -174,25 +173,25 @@ pub trait Directive<M: Module> {
 /// A row of the command table of the core module.
 #[doc(hidden)]
 #[must_use]
-pub const fn core_command<M: Module, D: Directive<M, Block = Main>>() -> ngx_command_t {
+pub const fn core_command<M: Tables, D: Directive<M, Block = Main>>() -> ngx_command_t {
     command::<M, D>(0)
 }
 
 /// A row of the command table of the module of nginx-rtmp's kind.
 #[doc(hidden)]
 #[must_use]
-pub const fn rtmp_command<M: Module, D: Directive<M, Block = Application>>() -> ngx_command_t {
+pub const fn rtmp_command<M: Tables, D: Directive<M, Block = Application>>() -> ngx_command_t {
     command::<M, D>(std::mem::offset_of!(ngx_rtmp_conf_ctx_t, app_conf))
 }
 
 /// A row of the command table of the module of http's kind.
 #[doc(hidden)]
 #[must_use]
-pub const fn http_command<M: Module, D: Directive<M, Block = Location>>() -> ngx_command_t {
+pub const fn http_command<M: Tables, D: Directive<M, Block = Location>>() -> ngx_command_t {
     command::<M, D>(std::mem::offset_of!(nginx_sys::ngx_http_conf_ctx_t, loc_conf))
 }
 
-const fn command<M: Module, D: Directive<M>>(conf: usize) -> ngx_command_t {
+const fn command<M: Tables, D: Directive<M>>(conf: usize) -> ngx_command_t {
     ngx_command_t {
         name: ngx_str_t { len: D::NAME.to_bytes().len(), data: D::NAME.as_ptr().cast_mut().cast() },
         type_: D::PLACE.0,
@@ -217,7 +216,7 @@ pub const fn no_command() -> ngx_command_t {
     }
 }
 
-extern "C" fn set<M: Module, D: Directive<M>>(
+extern "C" fn set<M: Tables, D: Directive<M>>(
     cf: *mut ngx_conf_t,
     _cmd: *mut ngx_command_t,
     conf: *mut c_void,
@@ -251,7 +250,17 @@ pub struct Context<'c, M, B> {
     directive: PhantomData<(M, B)>,
 }
 
-impl<M: Module, B: Block<M>> Context<'_, M, B> {
+impl<M: Tables, B: Block<M>> Context<'_, M, B> {
+    /// The configuration that is being read.
+    pub(super) fn reading(&self) -> &ngx_conf_t {
+        self.cf
+    }
+
+    /// The settings of the block, as nginx gave them.
+    pub(super) fn settings_ptr(&mut self) -> *mut c_void {
+        self.conf
+    }
+
     /// The settings of the block that the directive belongs to.
     pub fn settings(&mut self) -> &mut B::Settings {
         // SAFETY: nginx called with them (ngx_conf_handler, `set`), and a directive's table and place name the same block
@@ -264,7 +273,7 @@ impl<M: Module, B: Block<M>> Context<'_, M, B> {
     pub fn main(&mut self) -> &mut M::Main {
         // SAFETY: made by `cycle::create` when the module was loaded, in the pool of the same configuration. The borrow of
         // the context keeps them from being taken a second time, under whichever name.
-        unsafe { &mut (*main_slot::<M>((*self.cf.cycle).conf_ctx)).settings }
+        unsafe { &mut (*slots::main_slot::<M>((*self.cf.cycle).conf_ctx)).settings }
     }
 
     /// The arguments after the name.
@@ -349,14 +358,6 @@ impl<M: Module, B: Block<M>> Context<'_, M, B> {
         u64::try_from(time).map_err(|_| format!("invalid time \"{argument}\", expected for example \"30s\""))
     }
 
-    /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
-    pub fn add_zone(&mut self, size: usize) -> Result<(), String> {
-        rtmp_sys::check(M::RTMP_NAME)?;
-        self.check_load_order()?;
-        thread::add_pools(self.cf, M::POOLS)?;
-        zone::add::<M>(self.cf, size)
-    }
-
     /// Logs a warning with the place of the directive.
     pub fn warn(&mut self, message: &str) {
         report(self.cf, Level::Warning, message);
@@ -366,7 +367,7 @@ impl<M: Module, B: Block<M>> Context<'_, M, B> {
     pub fn add_resolver(&mut self) -> Result<(), String> {
         // SAFETY: as in `main`; `words` are the directive's, of which the first is its name.
         unsafe {
-            let slot = main_slot::<M>((*self.cf.cycle).conf_ctx);
+            let slot = slots::main_slot::<M>((*self.cf.cycle).conf_ctx);
             if !(*slot).resolver.is_null() {
                 return Err("the directive is duplicate".to_owned());
             }
@@ -416,7 +417,17 @@ impl<M: Module, B: Block<M>> Context<'_, M, B> {
     }
 }
 
-impl<M: Module> Context<'_, M, Application> {
+impl<M: Tables + ZoneOwner, B: Block<M>> Context<'_, M, B> {
+    /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
+    pub fn add_zone(&mut self, size: usize) -> Result<(), String> {
+        rtmp_sys::check(M::RTMP_NAME)?;
+        self.check_load_order()?;
+        thread::add_pools(self.cf, M::POOLS)?;
+        zone::add::<M>(self.cf, size)
+    }
+}
+
+impl<M: Tables> Context<'_, M, Application> {
     /// The name of the application that is being read.
     pub fn application(&self) -> Result<String, String> {
         let rtmp = rtmp_sys::rtmp().ok_or("nginx-rtmp is not loaded")?;
@@ -428,84 +439,13 @@ impl<M: Module> Context<'_, M, Application> {
         };
         text(&name).map(str::to_owned).ok_or_else(|| "the application's name is not UTF-8".to_owned())
     }
-
-    /// The `server` block that is being read.
-    pub fn server_block(&self) -> BlockMark {
-        // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application), which has the settings of
-        // the `server` block around it.
-        BlockMark::new(unsafe { (*self.cf.ctx.cast::<ngx_rtmp_conf_ctx_t>()).srv_conf.addr() })
-    }
 }
 
-impl<M: Module> Context<'_, M, Location> {
+impl<M: Tables> Context<'_, M, Location> {
     /// A value with variables.
     pub fn value(&mut self, text: &str) -> Result<Value, String> {
         let text = self.copy(text).ok_or("not enough memory")?;
         // SAFETY: the configuration being read, in whose pool the copy lives.
         unsafe { Value::compile(self.cf, text) }.ok_or_else(|| "the value cannot be read".to_owned())
     }
-
-    /// nginx calls the API for requests to this location, with room for a whole body in memory.
-    pub fn serve_api(&mut self) {
-        self.answers();
-        let core = self.location();
-        core.handler = Some(super::request::handle::<M>);
-        core.client_body_buffer_size = M::MAX_BODY + 1;
-    }
-
-    /// nginx calls the statistics for requests to this location.
-    pub fn serve_stat(&mut self) {
-        self.answers();
-        self.location().handler = Some(super::request::handle_stat::<M>);
-    }
-
-    /// The module answers requests to this location.
-    fn answers(&mut self) {
-        // SAFETY: as in `settings`; nothing else refers to the settings, since the context is borrowed.
-        unsafe { (*self.conf.cast::<LocationSlot<M::Location>>()).answers = true };
-    }
-
-    /// http's own settings of the location that is being read.
-    fn location(&mut self) -> &mut ngx_http_core_loc_conf_t {
-        // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
-        unsafe {
-            let ctx = &*self.cf.ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
-            &mut *(*ctx.loc_conf.add(ngx_http_core_module.ctx_index)).cast()
-        }
-    }
-}
-
-/// The settings of the whole configuration, in a cycle's table.
-///
-/// # Safety
-///
-/// `conf_ctx` is the table of a cycle that this module was loaded into.
-pub(super) unsafe fn main_slot<M: Module>(conf_ctx: *mut *mut *mut *mut c_void) -> *mut MainSlot<M::Main> {
-    // SAFETY: by contract; the index was given when the module was loaded.
-    unsafe { (*conf_ctx.add((*M::core_module()).index)).cast() }
-}
-
-/// As [`merge`], for the settings of locations: those that answer learn the names of their server.
-pub(crate) extern "C" fn merge_location<M: Module>(
-    cf: *mut ngx_conf_t,
-    outer: *mut c_void,
-    inner: *mut c_void,
-) -> *mut c_char {
-    let merged = merge::<LocationSlot<M::Location>>(cf, outer, inner);
-    callback::guard("names of a server", NGX_CONF_ERROR.cast(), || {
-        // SAFETY: `inner` was made by `create_in_conf`; while the locations of a server are merged, `ctx` has that
-        // server's settings (ngx_http_merge_servers), and the list of its names is not given back yet.
-        unsafe {
-            let slot = &mut *inner.cast::<LocationSlot<M::Location>>();
-            let ctx = (*cf).ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>().as_ref();
-            let core = &raw const ngx_http_core_module;
-            let server = ctx.and_then(|ctx| entry::<nginx_sys::ngx_http_core_srv_conf_t>(ctx.srv_conf, core));
-            if let Some(server) = server
-                && slot.answers
-            {
-                slot.names = slots::server_names(server);
-            }
-        }
-        merged
-    })
 }

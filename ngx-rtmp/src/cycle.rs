@@ -17,15 +17,28 @@ use nginx_sys::{NGX_ERROR, NGX_OK, ngx_cycle_t, ngx_int_t, ngx_pool_cleanup_add}
 use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    callback,
-    conf::{self, MainSlot},
-    disk, explicit, interworker, log,
-    module::{Module, Types},
-    resolver,
+    blocks::Block,
+    callback, collections,
+    disk::{self, Files},
+    explicit, interworker, log, resolver,
     rtmp_sys::{self, Rtmp},
-    thread, tls,
+    slots::{self, MainSlot},
+    thread,
+    timer::Worker,
+    tls,
+    types::{Tables, Types},
     zone::{self, Memory},
 };
+
+/// The life of a configuration.
+pub trait Configuration: Types {
+    /// `rtmp` was read to its end. An application's settings may be told what stands around it.
+    fn learn(main: &mut Self::Main, blocks: &mut [Block<'_, Self>]);
+    /// All was read. An error is logged, and the configuration does not take effect.
+    fn check(cx: &mut Checked<'_, Self>) -> Result<(), String>;
+    /// The configuration takes effect.
+    fn commit(cx: &mut Start<'_, Self>) -> Takeover;
+}
 
 /// One configuration that was begun.
 struct Attempt {
@@ -35,12 +48,12 @@ struct Attempt {
 }
 
 /// ngx_core_module_t.create_conf: called when the module is loaded, before any block is read.
-pub(crate) extern "C" fn create<M: Module>(cycle: *mut ngx_cycle_t) -> *mut std::ffi::c_void {
+pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::ffi::c_void {
     log::set_name(M::NAME);
     callback::guard("module load", ptr::null_mut(), || {
         // SAFETY: the cycle that is being built.
         let pool = unsafe { (*cycle).pool };
-        let slot = conf::create::<MainSlot<M::Main>>(pool);
+        let slot = slots::create::<MainSlot<M::Main>>(pool);
         let before = rtmp_sys::refresh();
         let globals = rtmp_sys::rtmp().map(|rtmp| rtmp_sys::Globals::read(&rtmp));
         if let Some(rtmp) = rtmp_sys::rtmp() {
@@ -108,7 +121,7 @@ impl<M: Types> Checked<'_, M> {
     #[must_use]
     pub fn file(&self) -> PathBuf {
         // SAFETY: the cycle that is being built; the path is a string of it.
-        let path = unsafe { conf::bytes(&(*self.cycle).conf_file) };
+        let path = unsafe { collections::bytes(&(*self.cycle).conf_file) };
         Path::new(OsStr::from_bytes(path)).to_owned()
     }
 
@@ -136,7 +149,7 @@ impl<M: Types> Checked<'_, M> {
 }
 
 /// ngx_core_module_t.init_conf: the whole configuration has been read.
-pub(crate) extern "C" fn check<M: Module>(
+pub(crate) extern "C" fn check<M: Configuration>(
     cycle: *mut ngx_cycle_t,
     slot: *mut std::ffi::c_void,
 ) -> *mut c_char {
@@ -194,11 +207,11 @@ pub enum Takeover {
 }
 
 /// ngx_module_t.init_module: this configuration will run. Workers are forked after it.
-pub(crate) extern "C" fn commit<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     callback::guard("start of a configuration", NGX_ERROR as ngx_int_t, || {
         // SAFETY: the settings of `create`, in the cycle that takes over; its zone is mapped (ngx_init_zone_pool).
         unsafe {
-            let slot = &mut *conf::main_slot::<M>((*cycle).conf_ctx);
+            let slot = &mut *slots::main_slot::<M>((*cycle).conf_ctx);
             if let Some(attempt) = slot.attempt.cast::<Attempt>().as_mut() {
                 attempt.succeeded = true;
             }
@@ -212,7 +225,7 @@ pub(crate) extern "C" fn commit<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t
             }
             zone::keep::<M>(cycle);
             if has_zone {
-                let slot = &*conf::main_slot::<M>((*cycle).conf_ctx);
+                let slot = &*slots::main_slot::<M>((*cycle).conf_ctx);
                 disk::find::<M>();
                 resolver::run(slot.resolver);
                 tls::run(slot.tls);
@@ -226,12 +239,12 @@ pub(crate) extern "C" fn commit<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t
 }
 
 /// ngx_module_t.init_process.
-pub(crate) extern "C" fn start<M: Module>(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+pub(crate) extern "C" fn start<M: Worker>(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
     callback::guard("start of a worker", (), M::start);
     NGX_OK as ngx_int_t
 }
 
 /// ngx_module_t.exit_process.
-pub(crate) extern "C" fn stop<M: Module>(_cycle: *mut ngx_cycle_t) {
+pub(crate) extern "C" fn stop<M: Worker>(_cycle: *mut ngx_cycle_t) {
     callback::guard("end of a worker", (), M::stop);
 }

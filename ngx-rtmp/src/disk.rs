@@ -14,15 +14,22 @@ use std::{
 use nginx_sys::{ngx_flag_t, ngx_module_t, ngx_str_t};
 
 use super::{
-    collections, commands, conf,
-    module::Module,
+    collections, commands,
     rtmp_sys::{
         self, NGX_RTMP_RECORD_AUDIO, NGX_RTMP_RECORD_KEYFRAMES, NGX_RTMP_RECORD_MANUAL, NGX_RTMP_RECORD_OFF,
         NGX_RTMP_RECORD_VIDEO, Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
         ngx_rtmp_record_app_conf_t,
     },
+    slots,
+    types::{Tables, Types},
 };
 use crate::local;
+
+/// The files that nginx-rtmp writes for a module's applications.
+pub trait Files: Types {
+    /// Whether what writes files for an application is found and can be stopped ([`stop`]).
+    fn watch_files(app: &Self::App) -> Watch;
+}
 
 /// What DASH may need to finish a stream: it copies the last fragment of each track, 10 MB at most
 /// (NGX_RTMP_DASH_MAX_MDAT), and goes round for ever where the copy falls short.
@@ -84,7 +91,7 @@ local! {
 }
 
 /// Finds the applications that write, in the configuration that is about to run.
-pub(super) fn find<M: Module>() {
+pub(super) fn find<M: Tables + Files>() {
     let found = rtmp_sys::rtmp().map(|rtmp| {
         // SAFETY: the main configuration of the cycle that takes over, null without an rtmp block.
         let core = unsafe { (*rtmp.ngx_rtmp_core_main_conf).as_ref() };
@@ -109,15 +116,15 @@ pub(super) fn find<M: Module>() {
 /// # Safety
 ///
 /// `app` is an application of a configuration that was read completely.
-unsafe fn writer<M: Module>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> {
+unsafe fn writer<M: Tables + Files>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Option<Writer> {
     // SAFETY: by contract; each entry of `app_conf` is the settings of a module.
     unsafe {
-        let settings: &M::App = conf::entry(app.app_conf, M::rtmp_module())?;
+        let settings: &M::App = slots::entry(app.app_conf, M::rtmp_module())?;
         let Watch::For { min_free } = M::watch_files(settings) else { return None };
         let mut writer = Writer {
             facts: Facts {
                 place: 0,
-                app: conf::text(&app.name).unwrap_or("?").to_owned(),
+                app: collections::text(&app.name).unwrap_or("?").to_owned(),
                 paths: Vec::new(),
                 dash: None,
                 min_free,
@@ -133,7 +140,7 @@ unsafe fn writer<M: Module>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Opti
         for (module, flag, path) in [(hls, "hls", "hls_path"), (dash, "dash", "dash_path")] {
             let flag: Option<*mut ngx_flag_t> = setting(app, module, flag);
             let path: Option<*mut ngx_str_t> = setting(app, module, path);
-            if let (Some(flag), Some(path)) = (flag, path.and_then(|path| conf::text(&*path)))
+            if let (Some(flag), Some(path)) = (flag, path.and_then(|path| collections::text(&*path)))
                 && *flag == 1
                 && !path.is_empty()
             {
@@ -146,14 +153,14 @@ unsafe fn writer<M: Module>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Opti
             }
         }
         let record: Option<&ngx_rtmp_record_app_conf_t> =
-            conf::entry(app.app_conf, rtmp.ngx_rtmp_record_module);
+            slots::entry(app.app_conf, rtmp.ngx_rtmp_record_module);
         for recorder in record
             .into_iter()
             .flat_map(|record| collections::array::<*mut ngx_rtmp_record_app_conf_t>(&record.rec))
         {
             if (**recorder).flags & NGX_RTMP_RECORD_OFF as usize == 0 {
                 writer.recorders.push((*recorder, (**recorder).flags));
-                writer.facts.paths.extend(conf::text(&(**recorder).path).map(PathBuf::from));
+                writer.facts.paths.extend(collections::text(&(**recorder).path).map(PathBuf::from));
             }
         }
         (!writer.facts.paths.is_empty()).then_some(writer)

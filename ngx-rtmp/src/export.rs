@@ -11,11 +11,10 @@ use nginx_sys::{
 };
 
 use super::{
-    chain, conf, cycle,
-    gate::{self, Gate},
+    chain, cycle, gate,
     module::Module,
     rtmp_sys::{NGX_RTMP_MODULE, ngx_rtmp_module_t},
-    variables,
+    slots, variables,
 };
 
 /// Makes the three modules of nginx that a library is: for a type that implements what [`Module`] asks for, and
@@ -78,7 +77,7 @@ macro_rules! export {
             ];
 
             // SAFETY: the statics above, made for this type and named by nobody else.
-            unsafe impl $crate::module::Module for $module {
+            unsafe impl $crate::module::Tables for $module {
                 const RTMP_NAME: &'static str = $rtmp_name;
 
                 fn core_module() -> *mut types::ngx_module_t {
@@ -130,15 +129,15 @@ pub const fn rtmp_context<M: Module>() -> ngx_rtmp_module_t {
         init_main_conf: None,
         create_srv_conf: None,
         merge_srv_conf: None,
-        create_app_conf: Some(conf::create_in_conf::<M::App>),
-        merge_app_conf: Some(conf::merge::<M::App>),
+        create_app_conf: Some(slots::create_in_conf::<M::App>),
+        merge_app_conf: Some(slots::merge::<M::App>),
     }
 }
 
 /// ngx_http_module_t of a module.
 #[doc(hidden)]
 #[must_use]
-pub const fn http_context<M: Module + Gate>() -> ngx_http_module_t {
+pub const fn http_context<M: Module>() -> ngx_http_module_t {
     ngx_http_module_t {
         preconfiguration: Some(variables::add::<M>),
         postconfiguration: Some(gate::install::<M>),
@@ -146,8 +145,8 @@ pub const fn http_context<M: Module + Gate>() -> ngx_http_module_t {
         init_main_conf: None,
         create_srv_conf: None,
         merge_srv_conf: None,
-        create_loc_conf: Some(conf::create_in_conf::<conf::LocationSlot<M::Location>>),
-        merge_loc_conf: Some(conf::merge_location::<M>),
+        create_loc_conf: Some(slots::create_in_conf::<slots::LocationSlot<M::Location>>),
+        merge_loc_conf: Some(slots::merge_location::<M>),
     }
 }
 

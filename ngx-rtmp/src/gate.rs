@@ -16,9 +16,9 @@ use crate::local;
 
 use super::{
     address, callback, collections,
-    conf::{self, LocationSlot},
     log::{self, Level},
-    module::{Module, Types},
+    slots::{self, LocationSlot},
+    types::{Tables, Types},
     value::Value,
 };
 
@@ -80,7 +80,7 @@ impl<'r> Asked<'r> {
     /// The path that is served, decoded and normalised by nginx.
     #[must_use]
     pub fn path(&self) -> &'r [u8] {
-        conf::bytes(&self.request.uri)
+        collections::bytes(&self.request.uri)
     }
 
     /// The same below the location: without the folders that stand in the location's own path. The whole path where the
@@ -89,7 +89,7 @@ impl<'r> Asked<'r> {
     pub fn below(&self) -> &'r [u8] {
         let path = self.path();
         let Some(location) = self.location.filter(|location| location.regex.is_null()) else { return path };
-        let name = conf::bytes(&location.name);
+        let name = collections::bytes(&location.name);
         let folder = match path.strip_prefix(name) {
             Some([]) | None => 0,
             Some(rest) if name.starts_with(b"/") && (name.ends_with(b"/") || rest.starts_with(b"/")) => {
@@ -106,7 +106,7 @@ impl<'r> Asked<'r> {
     /// `GET`, `HEAD`, ...
     #[must_use]
     pub fn method(&self) -> &'r [u8] {
-        conf::bytes(&self.request.method_name)
+        collections::bytes(&self.request.method_name)
     }
 
     /// The header `User-Agent`.
@@ -114,34 +114,36 @@ impl<'r> Asked<'r> {
     pub fn user_agent(&self) -> &'r [u8] {
         // SAFETY: null, or a header of the request.
         unsafe { self.request.headers_in.user_agent.as_ref() }
-            .map_or(&[], |header| conf::bytes(&header.value))
+            .map_or(&[], |header| collections::bytes(&header.value))
     }
 
     /// What followed `?`: as it stands now, and as the client sent it, before nginx rewrote or redirected anything.
     #[must_use]
     pub fn arguments(&self) -> [&'r [u8]; 2] {
-        let sent = conf::bytes(&self.request.unparsed_uri);
+        let sent = collections::bytes(&self.request.unparsed_uri);
         let sent = sent.iter().position(|byte| *byte == b'?').map_or(&[][..], |at| &sent[at + 1..]);
-        [conf::bytes(&self.request.args), sent]
+        [collections::bytes(&self.request.args), sent]
     }
 
     /// The header `Authorization`.
     #[must_use]
     pub fn authorization(&self) -> Option<&'r [u8]> {
         // SAFETY: null, or a header of the request.
-        unsafe { self.request.headers_in.authorization.as_ref() }.map(|header| conf::bytes(&header.value))
+        unsafe { self.request.headers_in.authorization.as_ref() }
+            .map(|header| collections::bytes(&header.value))
     }
 
     /// The headers `Cookie`.
     pub fn cookies(&self) -> impl Iterator<Item = &'r [u8]> {
-        headers(self.request, b"cookie").map(|header| conf::bytes(&header.value))
+        headers(self.request, b"cookie").map(|header| collections::bytes(&header.value))
     }
 
     /// The header `Host`.
     #[must_use]
     pub fn host(&self) -> &'r [u8] {
         // SAFETY: null, or a header of the request.
-        unsafe { self.request.headers_in.host.as_ref() }.map_or(&[], |header| conf::bytes(&header.value))
+        unsafe { self.request.headers_in.host.as_ref() }
+            .map_or(&[], |header| collections::bytes(&header.value))
     }
 
     /// Whether the client came by HTTPS, here or at a proxy that says so.
@@ -150,12 +152,12 @@ impl<'r> Asked<'r> {
         // SAFETY: a request has a connection.
         let has_tls = unsafe { !(*self.request.connection).ssl.is_null() };
         let says_https = |row: &ngx_table_elt_t| {
-            conf::bytes(&row.value).to_ascii_lowercase().windows(5).any(|word| word == b"https")
+            collections::bytes(&row.value).to_ascii_lowercase().windows(5).any(|word| word == b"https")
         };
         has_tls
             || headers(self.request, b"x-forwarded-proto").any(says_https)
             || headers(self.request, b"forwarded").any(says_https)
-            || headers(self.request, b"x-forwarded-ssl").any(|row| conf::bytes(&row.value) == b"on")
+            || headers(self.request, b"x-forwarded-ssl").any(|row| collections::bytes(&row.value) == b"on")
     }
 
     /// The address of the other end, as modules such as realip see it; `None` for a unix socket.
@@ -185,7 +187,7 @@ fn headers<'r>(
 ) -> impl Iterator<Item = &'r ngx_table_elt_t> {
     // SAFETY: the list holds the headers of the request.
     let rows = unsafe { collections::list::<ngx_table_elt_t>(&request.headers_in.headers).map(|row| &*row) };
-    rows.filter(move |row| conf::bytes(&row.key).eq_ignore_ascii_case(name))
+    rows.filter(move |row| collections::bytes(&row.key).eq_ignore_ascii_case(name))
 }
 
 /// What nginx calls after the gate.
@@ -212,7 +214,7 @@ struct Kept<V> {
 }
 
 /// ngx_http_module_t.postconfiguration: puts the gate in its places.
-pub(super) unsafe extern "C" fn install<M: Module + Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
+pub(super) unsafe extern "C" fn install<M: Tables + Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
     callback::guard("the gate of http", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx calls with the configuration being read, whose `ctx` is http's; its modules are single-threaded then.
         unsafe {
@@ -240,7 +242,7 @@ pub(super) unsafe extern "C" fn install<M: Module + Gate>(cf: *mut ngx_conf_t) -
 }
 
 /// The post-read phase: from here on, error log lines of the request are masked.
-unsafe extern "C" fn begin<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
+unsafe extern "C" fn begin<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("the beginning of a request", NGX_DECLINED as ngx_int_t, || {
         // SAFETY: nginx calls with a live request.
         unsafe {
@@ -253,7 +255,7 @@ unsafe extern "C" fn begin<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_
 }
 
 /// ngx_http_request_t.log_handler: what nginx adds to an error line about a request.
-unsafe extern "C" fn log_handler<M: Module + Gate>(
+unsafe extern "C" fn log_handler<M: Tables + Gate>(
     r: *mut ngx_http_request_t,
     sr: *mut ngx_http_request_t,
     buffer: *mut u8,
@@ -272,14 +274,15 @@ unsafe extern "C" fn log_handler<M: Module + Gate>(
 }
 
 /// The access phase.
-unsafe extern "C" fn access<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
+unsafe extern "C" fn access<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("access to a location", NGX_HTTP_FORBIDDEN as ngx_int_t, || {
         // SAFETY: nginx calls with a live request, whose location was found.
         unsafe {
-            let Some(slot) = conf::entry::<LocationSlot<M::Location>>((*r).loc_conf, M::http_module()) else {
+            let Some(slot) = slots::entry::<LocationSlot<M::Location>>((*r).loc_conf, M::http_module())
+            else {
                 return NGX_DECLINED as ngx_int_t;
             };
-            let location = conf::entry((*r).loc_conf, &raw const ngx_http_core_module);
+            let location = slots::entry((*r).loc_conf, &raw const ngx_http_core_module);
             let (verdict, visit) = M::judge(&Asked { request: &*r, location }, &slot.settings);
             let (outcome, answer) = match verdict {
                 Verdict::Open => (NGX_DECLINED as ngx_int_t, None),
@@ -301,14 +304,14 @@ unsafe extern "C" fn access<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx
 /// # Safety
 ///
 /// `r` is alive and not answered yet.
-unsafe fn keep<M: Module + Gate>(
+unsafe fn keep<M: Tables + Gate>(
     r: *mut ngx_http_request_t,
     answer: Option<Box<dyn Answer>>,
     visit: Option<M::Visit>,
 ) -> bool {
     // SAFETY: by contract. What is kept is dropped with the request's pool; nginx clears its place with a redirect.
     unsafe {
-        let likely = answer.as_ref().is_some_and(|answer| answer.is_likely(conf::bytes(&(*r).uri)));
+        let likely = answer.as_ref().is_some_and(|answer| answer.is_likely(collections::bytes(&(*r).uri)));
         let encoding = likely.then(|| hide_encoding(&mut *r)).flatten();
         let kept = Kept::<M::Visit> { answer, visit, is_rewritten: false, is_done: false, encoding };
         let kept = Pool::from_ngx_pool((*r).pool).allocate(kept);
@@ -322,7 +325,7 @@ unsafe fn keep<M: Module + Gate>(
 /// # Safety
 ///
 /// `r` is alive.
-unsafe fn place<M: Module>(r: *mut ngx_http_request_t) -> *mut *mut c_void {
+unsafe fn place<M: Tables>(r: *mut ngx_http_request_t) -> *mut *mut c_void {
     // SAFETY: by contract; a request has a place for each module of http (ngx_http_alloc_request).
     unsafe { (*r).ctx.add((*M::http_module()).ctx_index) }
 }
@@ -342,7 +345,7 @@ fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ng
 }
 
 /// The header filter, called behind that of `add_header` and `expires`, before that of gzip.
-unsafe extern "C" fn header_filter<M: Module + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
+unsafe extern "C" fn header_filter<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     let begun = callback::guard("the head of an answer", false, || {
         // SAFETY: nginx calls with a live request; what stands in its place was put there by `keep`.
         unsafe {
@@ -367,15 +370,15 @@ unsafe extern "C" fn header_filter<M: Module + Gate>(r: *mut ngx_http_request_t)
 /// # Safety
 ///
 /// `r` is alive, and its head is about to be sent.
-unsafe fn tell<M: Module + Gate>(r: &ngx_http_request_t, visit: Option<M::Visit>) {
+unsafe fn tell<M: Tables + Gate>(r: &ngx_http_request_t, visit: Option<M::Visit>) {
     // SAFETY: by contract.
     unsafe {
-        let Some(slot) = conf::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module()) else {
+        let Some(slot) = slots::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module()) else {
             return;
         };
-        let location = conf::entry(r.loc_conf, &raw const ngx_http_core_module);
+        let location = slots::entry(r.loc_conf, &raw const ngx_http_core_module);
         let status = u16::try_from(r.headers_out.status).unwrap_or(0);
-        let content_type = conf::bytes(&r.headers_out.content_type);
+        let content_type = collections::bytes(&r.headers_out.content_type);
         M::answered(&Asked { request: r, location }, &slot.settings, status, content_type, visit);
     }
 }
@@ -387,10 +390,10 @@ fn begin_answer<V>(r: &mut ngx_http_request_t, kept: &mut Kept<V>) {
         r.set_gzip_tested(0);
     }
     let Some(answer) = &mut kept.answer else { return };
-    let (path, out) = (conf::bytes(&r.uri), &r.headers_out);
+    let (path, out) = (collections::bytes(&r.uri), &r.headers_out);
     let is_not_modified = out.status == nginx_sys::NGX_HTTP_NOT_MODIFIED as usize;
     let is_whole = out.status == nginx_sys::NGX_HTTP_OK as usize && out.content_encoding.is_null();
-    if !(is_whole || is_not_modified) || !answer.begin(path, conf::bytes(&out.content_type)) {
+    if !(is_whole || is_not_modified) || !answer.begin(path, collections::bytes(&out.content_type)) {
         return;
     }
     kept.is_rewritten = is_whole;
@@ -425,8 +428,8 @@ unsafe fn set_private(r: &mut ngx_http_request_t) {
     unsafe {
         let mut value: &[u8] = b"private, no-cache";
         for header in collections::list::<ngx_table_elt_t>(&r.headers_out.headers) {
-            if (*header).hash != 0 && conf::bytes(&(*header).key).eq_ignore_ascii_case(NAME) {
-                let said = conf::bytes(&(*header).value);
+            if (*header).hash != 0 && collections::bytes(&(*header).key).eq_ignore_ascii_case(NAME) {
+                let said = collections::bytes(&(*header).value);
                 if said.windows(8).any(|word| word.eq_ignore_ascii_case(b"no-store")) {
                     value = b"private, no-store";
                 }
@@ -454,7 +457,7 @@ unsafe fn add_header(r: &mut ngx_http_request_t, name: &'static [u8], value: &'s
 }
 
 /// The body filter.
-unsafe extern "C" fn body_filter<M: Module + Gate>(
+unsafe extern "C" fn body_filter<M: Tables + Gate>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
 ) -> ngx_int_t {

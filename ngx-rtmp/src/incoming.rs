@@ -4,9 +4,10 @@ use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_io, ngx_recv_pt};
 
 use super::{
     callback,
-    module::Module,
+    message::Message,
     rtmp_sys::{NGX_RTMP_MSG_MAX, ngx_rtmp_session_t},
-    session::Session,
+    session::{Session, slot::Receiver},
+    types::{Tables, Types},
 };
 
 /// Bytes that are read at once of a client that nobody trusts.
@@ -30,12 +31,45 @@ pub enum Reading {
     Close,
 }
 
-/// Reads from a connection: nginx's own function, or that of TLS.
-#[derive(Clone, Copy)]
-pub(super) struct Receiver(ngx_recv_pt);
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// nginx-rtmp gets it.
+    Open,
+    /// It is ignored.
+    Drop,
+    /// The connection is closed.
+    Close,
+}
+
+/// What is sent, from bytes to messages.
+pub trait Incoming: Types {
+    /// A message came, before nginx-rtmp's own modules see it.
+    fn on_message(session: &mut Session<'_, Self>, message: &mut Message<'_>) -> Passage;
+    /// A message of which `read` bytes were read now has `length`. Returns whether the connection may go on.
+    fn on_running(session: &mut Session<'_, Self>, read: u32, length: u32) -> bool;
+    /// A message came, of a type that nginx-rtmp does not know. Returns whether the connection may go on.
+    fn on_unknown_kind(session: &mut Session<'_, Self>, kind: u8) -> bool;
+    /// The longest of the messages that are being read on a connection that nginx made has this length. Returns whether
+    /// the connection may go on.
+    fn on_length(session: &mut Session<'_, Self>, length: u32) -> bool;
+    /// Bytes are about to be read.
+    fn before_reading(session: &mut Session<'_, Self>) -> Reading;
+    /// Bytes came, before anybody looked at them. Returns whether the connection may go on.
+    fn on_bytes(session: &mut Session<'_, Self>, bytes: usize) -> bool;
+}
+
+impl<M: Tables + Incoming> Session<'_, M> {
+    /// Has the bytes counted that the other end sends.
+    pub fn watch_incoming(&mut self) {
+        if self.own_slot().is_some() {
+            watch(self);
+        }
+    }
+}
 
 /// Has every byte counted that comes over a connection (`ngx_connection_t.recv`).
-pub(super) fn watch<M: Module>(session: &mut Session<'_, M>) {
+pub(super) fn watch<M: Tables + Incoming>(session: &mut Session<'_, M>) {
     // SAFETY: a session has its connection as long as it lives; what stands there is called by `receive`.
     let connection = unsafe { &mut *(*session.as_ptr()).connection };
     let own: ngx_recv_pt = Some(receive::<M>);
@@ -49,7 +83,7 @@ pub(super) fn watch<M: Module>(session: &mut Session<'_, M>) {
     }
 }
 
-unsafe extern "C" fn receive<M: Module>(
+unsafe extern "C" fn receive<M: Tables + Incoming>(
     connection: *mut ngx_connection_t,
     buffer: *mut u8,
     size: usize,
@@ -116,7 +150,7 @@ unsafe fn discard(
 /// # Safety
 ///
 /// `session` is alive.
-unsafe fn running_message<M: Module>(session: *mut ngx_rtmp_session_t) -> Option<(u32, u32)> {
+unsafe fn running_message<M: Tables + Incoming>(session: *mut ngx_rtmp_session_t) -> Option<(u32, u32)> {
     // SAFETY: by contract.
     unsafe {
         let session = Session::<M>::new(session);
@@ -130,7 +164,7 @@ unsafe fn running_message<M: Module>(session: *mut ngx_rtmp_session_t) -> Option
 /// # Safety
 ///
 /// `session` is alive.
-unsafe fn unknown_message<M: Module>(session: *mut ngx_rtmp_session_t) -> Option<u8> {
+unsafe fn unknown_message<M: Tables + Incoming>(session: *mut ngx_rtmp_session_t) -> Option<u8> {
     // SAFETY: by contract.
     let session = unsafe { Session::<M>::new(session) };
     if session.is_connected() {
@@ -143,7 +177,7 @@ unsafe fn unknown_message<M: Module>(session: *mut ngx_rtmp_session_t) -> Option
 /// # Safety
 ///
 /// As for `receive`.
-unsafe fn refuse<M: Module>(
+unsafe fn refuse<M: Tables + Incoming>(
     connection: *mut ngx_connection_t,
     allows: impl FnOnce(&mut Session<'_, M>) -> bool,
 ) -> bool {

@@ -18,13 +18,14 @@ use nginx_sys::{
 };
 
 use super::{
-    callback, commands, conf, log,
-    module::Module,
-    process,
+    callback, commands, log, process,
     rtmp_sys::{
         self, Rtmp, ngx_rtmp_addr_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_in_addr_t, ngx_rtmp_port_t,
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
     },
+    session::Session,
+    slots,
+    types::Tables,
 };
 use crate::local;
 
@@ -177,15 +178,43 @@ unsafe extern "C" fn accept(event: *mut nginx_sys::ngx_event_t) {
     });
 }
 
+impl<M: Tables> Session<'_, M> {
+    /// Whether another worker made the connection, to push a stream here.
+    #[must_use]
+    pub fn is_from_worker(&self) -> bool {
+        is_door(self.connection())
+    }
+
+    /// Process id of the other end, where both are on this machine and the connection is a unix socket.
+    #[must_use]
+    pub fn peer_pid(&self) -> Option<u32> {
+        peer_pid(self.connection())
+    }
+
+    /// The workers that this publisher's stream is pushed to, by process id.
+    #[must_use]
+    pub fn pushed_to(&self) -> Vec<u32> {
+        // SAFETY: a live session.
+        unsafe { pushed_to::<M>(self.as_ptr()) }
+    }
+
+    /// Pushes this publisher's stream to another worker, by a socket of that ([`open`]). Returns whether the
+    /// connection was begun.
+    pub fn push_to_worker(&mut self, name: &str, pid: u32, door: u32) -> bool {
+        // SAFETY: a live session.
+        unsafe { push::<M>(self.as_ptr(), name, pid, door) }
+    }
+}
+
 /// Whether a connection came in by a socket of [`open`].
-pub(super) fn is_door(connection: &ngx_connection_t) -> bool {
+fn is_door(connection: &ngx_connection_t) -> bool {
     let listening = connection.listening;
     // SAFETY: a door is never freed.
     DOORS.with(|doors| doors.iter().any(|door| ptr::eq(unsafe { &raw const (**door).listening }, listening)))
 }
 
 /// Process id of the other end of a connection between processes of this machine (SO_PEERCRED).
-pub(super) fn peer_pid(connection: &ngx_connection_t) -> Option<u32> {
+fn peer_pid(connection: &ngx_connection_t) -> Option<u32> {
     // SAFETY: a plain structure and its length.
     unsafe {
         let mut peer: libc::ucred = mem::zeroed();
@@ -206,13 +235,13 @@ pub(super) fn peer_pid(connection: &ngx_connection_t) -> Option<u32> {
 /// # Safety
 ///
 /// `session` is alive.
-pub(super) unsafe fn pushed_to<M: Module>(session: *mut ngx_rtmp_session_t) -> Vec<u32> {
+unsafe fn pushed_to<M: Tables>(session: *mut ngx_rtmp_session_t) -> Vec<u32> {
     let mut workers = Vec::new();
     let Some(rtmp) = rtmp_sys::rtmp() else { return workers };
     // SAFETY: the relay module's context of a publisher lists its pushes (ngx_rtmp_relay_create); `data` of
     // those with our tag is the process id that `push` put there.
     unsafe {
-        let relay: Option<&ngx_rtmp_relay_ctx_t> = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
+        let relay: Option<&ngx_rtmp_relay_ctx_t> = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
         let mut push = relay.map_or(ptr::null_mut(), |relay| relay.play);
         while let Some(context) = push.as_ref() {
             if context.tag == tag::<M>() {
@@ -229,12 +258,7 @@ pub(super) unsafe fn pushed_to<M: Module>(session: *mut ngx_rtmp_session_t) -> V
 /// # Safety
 ///
 /// `session` is alive.
-pub(super) unsafe fn push<M: Module>(
-    session: *mut ngx_rtmp_session_t,
-    name: &str,
-    pid: u32,
-    door: u32,
-) -> bool {
+unsafe fn push<M: Tables>(session: *mut ngx_rtmp_session_t, name: &str, pid: u32, door: u32) -> bool {
     let Some(rtmp) = rtmp_sys::rtmp() else { return false };
     let text = |text: &str| ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
     // SAFETY: nginx-rtmp copies address and names before it returns (ngx_rtmp_relay_create_connection).
@@ -262,6 +286,6 @@ pub(super) unsafe fn push<M: Module>(
 }
 
 /// nginx-rtmp makes pushes with its own tags anew, and leaves ours to us.
-fn tag<M: Module>() -> *mut c_void {
+fn tag<M: Tables>() -> *mut c_void {
     M::rtmp_module().cast()
 }

@@ -8,12 +8,14 @@
 //! | [`module`], [`mod@export`] | what nginx looks for in a module: its types, its callbacks, the module tables |
 //! | `rtmp_sys` | nginx-rtmp's types (bindgen) and symbols (found at run time) |
 //! | `callback` | the border: no panic crosses it |
+//! | `types`, `slots` | the types of a module, and where nginx keeps them |
 //! | [`address`] | addresses, the server's own too |
-//! | `collections` | nginx's arrays and lists |
-//! | [`conf`], `slots`, [`files`] | directives and settings, and the files that they name |
+//! | `collections`, `buffers` | nginx's arrays and lists, and its chains of buffers |
+//! | [`conf`], [`files`] | directives and settings, and the files that they name |
 //! | [`blocks`], [`neighbours`] | `server` blocks and applications, with what nginx-rtmp's own directives say there |
 //! | [`zone`] | shared memory, its lock, its life over reloads |
-//! | [`session`], [`message`] | an RTMP session, and a message of it |
+//! | [`session`], [`sessions`], [`message`] | an RTMP session, all of them, and a message of one |
+//! | `connections`, `client` | the life of a session, and the commands of a client |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
 //! | `codec_header` | the configuration of a decoder that nginx-rtmp does not know |
 //! | [`incoming`] | what the other end sends, as it is read |
@@ -22,7 +24,7 @@
 //! | `commands`, `explicit` | where the directives of other modules write to, and what they do not tell apart |
 //! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
 //! | [`disk`] | what nginx-rtmp writes, and how it stops |
-//! | [`push`], `tls`, [`resolver`] | connections to push targets |
+//! | [`push`], `failure`, `tls`, [`resolver`] | connections to push targets, and why they fail |
 //! | [`outgoing`] | which connections are those to push targets, and how one ended |
 //! | [`interworker`] | sockets between workers, and pushes to them |
 //! | [`cycle`] | the life of a configuration and of a worker |
@@ -51,58 +53,56 @@
 //!   and alignment are checked against what nginx's allocator noted.
 //! - **[`request::Head`]** borrows a live request. [`request::Waiting`] holds one back from being freed
 //!   (ngx_http_terminate_request), and answers it once.
-//! - **[`module::Module`]** is the one promise: that its tables are those of the type. [`export!`] makes both.
+//! - **[`module::Tables`]** is the one promise: that its tables are those of the type. [`export!`] makes both.
 //!
-//! One thing is left to the module. [`session::each`] and [`session::find`] lend sessions while others may be lent: whoever
+//! One thing is left to the module. [`sessions::each`] and [`sessions::find`] lend sessions while others may be lent: whoever
 //! borrows the [`state`](session::Session::state) of a session does not call them until the borrow has ended.
 //!
 //! # Floors
 //!
-//! A file imports only from lines below its own. What does not is counted in `tests/tests/layers`.
+//! A file imports only from lines below its own.
 //!
 //! ```floors
 //! export
 //! chain
-//! cycle
-//! push relay
-//! codec_header incoming tls
-//! outgoing
-//! message
-//! request
-//! pieces
-//! event_stream
-//! thread outlet
-//! blocks
-//! client_log
-//! session
-//! timer resolver
-//! interworker disk zone neighbours variables
-//! explicit
-//! netcall commands gate
-//! conf
 //! module
-//! slots
-//! callback
+//! cycle
+//! push variables
+//! outgoing codec_header incoming gate blocks
+//! relay message interworker client_log netcall request
+//! connections client sessions
+//! session conf
+//! event_stream pieces disk zone neighbours
+//! tls resolver timer outlet
+//! failure slots
+//! types
+//! thread explicit
+//! callback commands value files buffers
 //! log
+//! process
 //! rtmp_sys
-//! process address collections value files
+//! address collections
 //! local
 //! ```
 
 pub mod address;
 pub mod blocks;
+mod buffers;
 mod callback;
 mod chain;
+mod client;
 mod client_log;
 mod codec_header;
 mod collections;
 mod commands;
 pub mod conf;
+mod connections;
 pub mod cycle;
 pub mod disk;
 pub mod event_stream;
 mod explicit;
 pub mod export;
+mod failure;
 pub mod files;
 pub mod gate;
 pub mod incoming;
@@ -123,10 +123,12 @@ pub mod request;
 pub mod resolver;
 mod rtmp_sys;
 pub mod session;
+pub mod sessions;
 mod slots;
 pub mod thread;
 pub mod timer;
 mod tls;
+mod types;
 pub mod value;
 mod variables;
 pub mod zone;

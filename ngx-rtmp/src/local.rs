@@ -16,9 +16,9 @@ pub type Slot<T> = RefCell<ManuallyDrop<T>>;
 /// A process that is forked takes the value along.
 #[macro_export]
 macro_rules! local {
-    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+    ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = $value:expr;) => {
         $(#[$meta])*
-        static $name: $crate::local::Local<$type> = {
+        $vis static $name: $crate::local::Local<$type> = {
             ::std::thread_local! {
                 static VALUE: $crate::local::Slot<$type> =
                     const { ::std::cell::RefCell::new(::std::mem::ManuallyDrop::new($value)) };

@@ -7,6 +7,8 @@ use nginx_sys::{
 };
 use ngx::log::{LOG_BUFFER_SIZE, log_error, write_fmt};
 
+use crate::local;
+
 /// How bad it is, in nginx's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -52,6 +54,23 @@ pub(super) fn named(level: Level, message: Arguments<'_>) {
 /// The module's name.
 pub(super) fn name() -> &'static str {
     NAME.get().copied().unwrap_or_default()
+}
+
+local! {
+    /// What is written now is the module's own, which it has counted already.
+    static OWN: bool = false;
+}
+
+/// Writes a line of the module's own to the log of a client's connection.
+pub(super) fn own(write: impl FnOnce()) {
+    let before = OWN.with(|own| std::mem::replace(own, true));
+    write();
+    OWN.with(|own| *own = before);
+}
+
+/// Whether the line that is written is the module's own.
+pub(super) fn is_own() -> bool {
+    OWN.with(|own| *own)
 }
 
 /// Writes to the log of the running configuration.

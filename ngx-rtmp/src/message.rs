@@ -6,10 +6,10 @@ use nginx_sys::{NGX_OK, ngx_chain_t, ngx_int_t};
 
 pub use super::rtmp_sys::{NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_CHUNK_SIZE, NGX_RTMP_MSG_VIDEO};
 use super::{
-    chain, codec_header,
-    module::Module,
+    buffers,
     rtmp_sys::{self, ngx_rtmp_header_t},
     session::Session,
+    types::Tables,
 };
 
 /// A message that was read completely.
@@ -26,6 +26,10 @@ impl Message<'_> {
     /// at its bytes for as long as the value is used.
     pub(super) unsafe fn new(header: *const ngx_rtmp_header_t, chain: *mut ngx_chain_t) -> Self {
         Message { header, chain, callback: PhantomData }
+    }
+
+    pub(super) fn chain(&self) -> *mut ngx_chain_t {
+        self.chain
     }
 
     /// Its type.
@@ -112,7 +116,7 @@ impl<'m> Iterator for Pieces<'m> {
     }
 }
 
-impl<M: Module> Session<'_, M> {
+impl<M: Tables> Session<'_, M> {
     /// Gives a message to nginx-rtmp as if it had come before `next`, at the same time. Returns whether nginx-rtmp took
     /// it.
     pub fn receive_before(&mut self, next: &Message<'_>, kind: u8, body: &mut [u8]) -> bool {
@@ -122,22 +126,9 @@ impl<M: Module> Session<'_, M> {
         header.mlen = u32::try_from(body.len()).unwrap_or(0);
         // SAFETY: a live session. The handlers copy what they keep of a message, as its buffers are read into anew
         // (ngx_rtmp_recv).
-        let outcome = chain::with_message(body, |chain| unsafe {
+        let outcome = buffers::with_message(body, |chain| unsafe {
             (rtmp.ngx_rtmp_receive_message)(self.as_ptr(), &raw mut header, chain)
         });
         outcome == NGX_OK as ngx_int_t
-    }
-
-    /// Keeps a message as the configuration of the decoder of its pictures, for players that join later.
-    pub fn keep_codec_header(&mut self, message: &Message<'_>) {
-        // SAFETY: a live session, and a message that nginx-rtmp has given.
-        unsafe { codec_header::keep::<M>(self.as_ptr(), message.chain) }
-    }
-
-    /// Shows that to nginx-rtmp for as long as the message of pictures is handled that came now. Players may begin with a
-    /// keyframe.
-    pub fn lend_codec_header(&mut self, is_key: bool) {
-        // SAFETY: a live session.
-        unsafe { codec_header::lend::<M>(self.as_ptr(), is_key) }
     }
 }

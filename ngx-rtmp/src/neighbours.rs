@@ -11,8 +11,9 @@ use std::{
 use nginx_sys::{ngx_array_t, ngx_module_t, ngx_str_t, ngx_uint_t};
 
 use super::{
-    collections, commands, conf,
+    collections, commands,
     rtmp_sys::{Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_record_app_conf_t},
+    slots,
 };
 
 /// What `exec` lines pass to programs.
@@ -98,7 +99,7 @@ pub(super) unsafe fn exec(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Exec {
     // SAFETY: by contract. A recorder has settings of its own (ngx_rtmp_record_recorder).
     let known = unsafe {
         let record: Option<&ngx_rtmp_record_app_conf_t> =
-            conf::entry(app.app_conf, rtmp.ngx_rtmp_record_module);
+            slots::entry(app.app_conf, rtmp.ngx_rtmp_record_module);
         let recorders = record
             .map_or(&[][..], |record| collections::array::<*mut ngx_rtmp_record_app_conf_t>(&record.rec));
         let tables = recorders.iter().filter_map(|recorder| recorder.as_ref()).map(|it| it.rec_conf);
@@ -127,7 +128,7 @@ unsafe fn add(module: *const ngx_module_t, table: *mut *mut c_void, words: &mut 
             }
             for command in collections::array::<Command>(lines) {
                 for argument in collections::array::<ngx_str_t>(&command.arguments) {
-                    words.push(conf::text(argument)?.to_owned());
+                    words.push(collections::text(argument)?.to_owned());
                 }
             }
         }
@@ -144,7 +145,7 @@ pub(super) unsafe fn access(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Vec<
     let mut rules = Vec::new();
     // SAFETY: by contract; the sizes of the elements are as declared.
     unsafe {
-        let settings: Option<&AccessSettings> = conf::entry(app.app_conf, rtmp.ngx_rtmp_access_module);
+        let settings: Option<&AccessSettings> = slots::entry(app.app_conf, rtmp.ngx_rtmp_access_module);
         let Some(settings) = settings else { return rules };
         if settings.rules.size != size_of::<Rule4>() || settings.rules6.size != size_of::<Rule6>() {
             return rules;

@@ -8,7 +8,7 @@ use std::{ffi::c_void, ptr};
 use nginx_sys::{ngx_chain_t, ngx_int_t, ngx_peer_connection_t, ngx_url_t};
 
 use super::{
-    module::Ask,
+    client::Ask,
     rtmp_sys::{self, ngx_rtmp_session_t},
 };
 use crate::local;

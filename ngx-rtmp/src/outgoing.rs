@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    conf,
-    module::Module,
-    push::Failure,
+    failure::Failure,
     relay,
     rtmp_sys::{self, ngx_rtmp_core_srv_conf_t, ngx_rtmp_session_t},
     session::Session,
+    slots,
+    types::Tables,
 };
 use crate::local;
 
@@ -45,7 +45,7 @@ pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
 }
 
 /// Closes the connections whose tickets nobody holds. Returns how many there were.
-pub fn close_others<M: Module>(held: &BTreeSet<u64>) -> usize {
+pub fn close_others<M: Tables>(held: &BTreeSet<u64>) -> usize {
     let others: Vec<_> = DIALED.with(|dialed| {
         dialed.iter().filter(|(ticket, _)| !held.contains(ticket)).map(|(_, session)| *session).collect()
     });
@@ -57,7 +57,7 @@ pub fn close_others<M: Module>(held: &BTreeSet<u64>) -> usize {
     others.len()
 }
 
-impl<M: Module> Session<'_, M> {
+impl<M: Tables> Session<'_, M> {
     /// What a connection that nginx made is for. A pull publishes, and is its own publisher's context
     /// (ngx_rtmp_relay_create); a static one bears a mark of its own (ngx_rtmp_relay_on_result).
     #[must_use]
@@ -79,7 +79,7 @@ impl<M: Module> Session<'_, M> {
         let Some(rtmp) = rtmp_sys::rtmp() else { return 0 };
         // SAFETY: a live session, whose server has settings of the core module.
         let core: Option<&ngx_rtmp_core_srv_conf_t> =
-            unsafe { conf::entry((*self.as_ptr()).srv_conf, rtmp.ngx_rtmp_core_module) };
+            unsafe { slots::entry((*self.as_ptr()).srv_conf, rtmp.ngx_rtmp_core_module) };
         core.map_or(0, |core| core.max_message as u64)
     }
 

@@ -164,7 +164,11 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
             let connection = (*r).connection;
             let event = &mut *(*connection).write;
             if event.timedout() != 0 {
-                log::to((*connection).log, log::Level::Info, format_args!("{}: client timed out", log::name()));
+                log::to(
+                    (*connection).log,
+                    log::Level::Info,
+                    format_args!("{}: client timed out", log::name()),
+                );
                 (*connection).set_timedout(1);
                 return finish(r, NGX_HTTP_REQUEST_TIME_OUT as ngx_int_t);
             }

@@ -6,44 +6,53 @@
 
 use std::{ffi::c_void, net::SocketAddr, ptr};
 
-use nginx_sys::{
-    NGX_OK, ngx_addr_t, ngx_connection_t, ngx_event_handler_pt, ngx_event_t, ngx_int_t, ngx_pnalloc,
-    ngx_str_t,
-};
+use nginx_sys::{NGX_OK, ngx_addr_t, ngx_connection_t, ngx_event_t, ngx_int_t, ngx_pnalloc, ngx_str_t};
 
 use super::{
-    address, callback, conf, incoming,
-    module::Module,
+    address, callback,
+    connections::Connections,
+    incoming::{self, Incoming},
     outgoing, relay,
     rtmp_sys::{
         self, NGX_RTMP_MSG_AMF_CMD, Rtmp, ngx_rtmp_amf_elt_t, ngx_rtmp_close_stream_t, ngx_rtmp_header_t,
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
     },
-    session::Session,
+    session::{Session, slot::Dialing},
+    slots,
     tls::{self, Progress},
+    types::{Tables, Types},
 };
+pub use super::{failure::Failure, tls::Tls};
 
-/// Why a connection to a target failed, or ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// nginx has no room for it.
-    NoRoom,
-    /// The system cannot connect: its error number.
-    Connect(i32),
-    /// TLS was not agreed on.
-    Tls(&'static str),
-    /// The certificate is not right.
-    Certificate(String),
-    /// The other end broke it off.
-    Reset,
-    /// The other end closed it.
-    Closed,
-    /// The other end takes nothing.
-    NotReading,
-    /// The other end does not answer nginx-rtmp's ping.
-    NoPong,
-    /// nginx-rtmp ended it.
-    NotRtmp,
+/// What a `_result` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// `connect`.
+    Connect,
+    /// `createStream`.
+    CreateStream,
+    /// `publish`.
+    Publish,
+    /// Nothing that was asked.
+    Nothing,
+}
+
+/// What becomes of connections to push targets, by their tickets.
+pub trait Targets: Types {
+    /// The longest answer that is read.
+    const MAX_ANSWER: usize;
+    /// The other end says `_result`, with this transaction number.
+    fn on_result(session: &mut Session<'_, Self>, transaction: Option<f64>) -> Answered;
+    /// The connection is up.
+    fn on_connected(ticket: u64);
+    /// It failed, or is gone.
+    fn on_failed(ticket: u64, failure: Failure);
+    /// `publish` was sent, and the stream follows.
+    fn on_sending(ticket: u64);
+    /// The target says how the publish went.
+    fn on_status(ticket: u64, level: &str, code: &str, description: &str);
+    /// The target refuses `connect` or what follows it (`_error`).
+    fn on_error(ticket: u64, code: &str, description: &str);
 }
 
 /// What stream and msid nginx-rtmp's relay speaks on (NGX_RTMP_RELAY_CSID_AMF, NGX_RTMP_RELAY_MSID).
@@ -73,30 +82,15 @@ pub struct Dial<'d> {
     pub tls: Option<Tls>,
 }
 
-/// How TLS is spoken.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// Whose certificate it must be.
-    pub host: String,
-    /// It is not a name that could be sent.
-    pub is_address: bool,
-    /// Whether the certificate is verified.
-    pub verify: bool,
-}
-
-/// Of a connection that is not up yet.
-pub(super) struct Dialing {
-    read: ngx_event_handler_pt,
-    write: ngx_event_handler_pt,
-    tls: Option<Tls>,
-}
-
 /// Begins a connection for a publisher's stream.
 ///
 /// # Errors
 ///
 /// Why it failed at once.
-pub fn connect<M: Module>(publisher: &mut Session<'_, M>, dial: &Dial<'_>) -> Result<(), Failure> {
+pub fn connect<M: Tables + Targets + Incoming>(
+    publisher: &mut Session<'_, M>,
+    dial: &Dial<'_>,
+) -> Result<(), Failure> {
     let rtmp = rtmp_sys::rtmp().ok_or(Failure::NoRoom)?;
     let text = |text: &str| ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
     let mut address = address::System::of(dial.addr);
@@ -166,7 +160,7 @@ unsafe fn find(
     // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed; a pull that publishes
     // is listed with its players as their publisher's.
     unsafe {
-        let own: &ngx_rtmp_relay_ctx_t = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
+        let own: &ngx_rtmp_relay_ctx_t = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
         let mut push = own.play;
         while let Some(context) = push.as_ref() {
             if context.tag == tag() && context.data.addr() as u64 == ticket {
@@ -187,12 +181,12 @@ unsafe fn ticket(session: *mut ngx_rtmp_session_t) -> Option<u64> {
     // SAFETY: by contract.
     unsafe {
         let rtmp = rtmp_sys::rtmp().filter(|_| (*session).relay() != 0)?;
-        let context: &ngx_rtmp_relay_ctx_t = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
+        let context: &ngx_rtmp_relay_ctx_t = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
         (context.tag == tag()).then(|| context.data.addr() as u64)
     }
 }
 
-impl<M: Module> Session<'_, M> {
+impl<M: Tables> Session<'_, M> {
     /// The ticket of this connection, if the module made it to a target.
     #[must_use]
     pub fn ticket(&self) -> Option<u64> {
@@ -220,7 +214,7 @@ pub fn unacknowledged(ticket: u64) -> Option<u64> {
 }
 
 /// Closes the connection with this ticket. Nothing more is heard of it.
-pub fn abort<M: Module>(ticket: u64) {
+pub fn abort<M: Tables>(ticket: u64) {
     // SAFETY: a connection of the table is alive.
     unsafe {
         if let Some(peer) = take(ticket) {
@@ -232,7 +226,7 @@ pub fn abort<M: Module>(ticket: u64) {
 
 /// Tells the target of the connection with this ticket that the stream ends, and lets it read that before the connection
 /// closes. Nothing more is heard of it.
-pub fn leave<M: Module>(ticket: u64, play_path: &str) {
+pub fn leave<M: Tables + Connections>(ticket: u64, play_path: &str) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
     // SAFETY: a connection of the table is alive.
     unsafe {
@@ -308,7 +302,7 @@ unsafe fn say_goodbye(rtmp: &Rtmp, peer: *mut ngx_rtmp_session_t, play_path: &st
 }
 
 /// The connection can be written to: it is up, or failed.
-unsafe extern "C" fn on_writable<M: Module>(event: *mut ngx_event_t) {
+unsafe extern "C" fn on_writable<M: Tables + Targets + Incoming>(event: *mut ngx_event_t) {
     callback::guard("a connection to a target", (), || {
         // SAFETY: `data` is the connection of a session of ours (see `connect`).
         unsafe {
@@ -336,7 +330,7 @@ unsafe extern "C" fn on_writable<M: Module>(event: *mut ngx_event_t) {
 }
 
 /// Before it is up, there is only a failure to read.
-unsafe extern "C" fn on_readable<M: Module>(event: *mut ngx_event_t) {
+unsafe extern "C" fn on_readable<M: Tables + Targets + Incoming>(event: *mut ngx_event_t) {
     callback::guard("a connection to a target", (), || {
         // SAFETY: as in `on_writable`.
         unsafe {
@@ -349,7 +343,7 @@ unsafe extern "C" fn on_readable<M: Module>(event: *mut ngx_event_t) {
 }
 
 /// The TLS handshake has ended.
-unsafe extern "C" fn on_tls<M: Module>(connection: *mut ngx_connection_t) {
+unsafe extern "C" fn on_tls<M: Tables + Targets + Incoming>(connection: *mut ngx_connection_t) {
     callback::guard("TLS with a target", (), || {
         // SAFETY: the connection that `tls::begin` was called for.
         unsafe {
@@ -376,7 +370,7 @@ unsafe extern "C" fn on_tls<M: Module>(connection: *mut ngx_connection_t) {
 /// # Safety
 ///
 /// As for `on_writable`.
-unsafe fn go_on<M: Module>(connection: *mut ngx_connection_t) {
+unsafe fn go_on<M: Tables + Targets + Incoming>(connection: *mut ngx_connection_t) {
     // SAFETY: by contract; the handlers are those that nginx-rtmp had set (ngx_rtmp_client_handshake).
     unsafe {
         let mut session = Session::<M>::new((*connection).data.cast());
@@ -401,7 +395,7 @@ unsafe fn go_on<M: Module>(connection: *mut ngx_connection_t) {
 /// # Safety
 ///
 /// `session` is alive.
-unsafe fn fails<M: Module>(session: *mut ngx_rtmp_session_t) -> bool {
+unsafe fn fails<M: Tables + Targets + Incoming>(session: *mut ngx_rtmp_session_t) -> bool {
     // SAFETY: by contract; a number and its length.
     let error = unsafe {
         let (mut error, mut length): (libc::c_int, libc::socklen_t) = (0, size_of::<libc::c_int>() as _);
@@ -420,7 +414,7 @@ unsafe fn fails<M: Module>(session: *mut ngx_rtmp_session_t) -> bool {
 /// # Safety
 ///
 /// `session` is alive.
-unsafe fn fail<M: Module>(session: *mut ngx_rtmp_session_t, error: Failure) {
+unsafe fn fail<M: Tables + Targets + Incoming>(session: *mut ngx_rtmp_session_t, error: Failure) {
     // SAFETY: by contract; closing is posted, and twice is once.
     unsafe {
         if let Some(ticket) = ticket(session) {

@@ -13,13 +13,14 @@ use nginx_sys::{
 };
 
 use super::{
-    callback, collections, commands, conf,
-    module::Module,
+    callback, collections, commands,
     rtmp_sys::{
         self, Rtmp, ngx_rtmp_core_app_conf_t, ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t,
         ngx_rtmp_session_t,
     },
     session::Session,
+    slots,
+    types::Tables,
 };
 
 /// ngx_rtmp_relay_app_conf_t, which no header of nginx-rtmp has.
@@ -65,7 +66,7 @@ unsafe fn settings_of<'a>(rtmp: &Rtmp, app_conf: *mut *mut c_void) -> Option<&'a
         as_declared
             .iter()
             .all(|(name, offset)| commands::offset(module, name) == Some(*offset))
-            .then(|| conf::entry(app_conf, module))?
+            .then(|| slots::entry(app_conf, module))?
     }
 }
 
@@ -192,7 +193,7 @@ pub(super) unsafe fn hide_paths(session: *mut ngx_rtmp_session_t) {
 /// # Safety
 ///
 /// `session` is alive and connected to an application.
-pub(super) unsafe fn prepare<M: Module>(session: *mut ngx_rtmp_session_t) {
+pub(super) unsafe fn prepare<M: Tables>(session: *mut ngx_rtmp_session_t) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
     // SAFETY: by contract; a context of zeroes in the connection's pool is how nginx-rtmp makes one
     // (ngx_rtmp_relay_create_local_ctx).
@@ -254,7 +255,7 @@ pub(super) unsafe fn forget(session: *mut ngx_rtmp_session_t) {
 
 /// Tries the pushes again that are not there, as ngx_rtmp_relay_push_reconnect does: nginx-rtmp puts that in
 /// place with the first push that succeeds.
-unsafe extern "C" fn reconnect<M: Module>(event: *mut ngx_event_t) {
+unsafe extern "C" fn reconnect<M: Tables>(event: *mut ngx_event_t) {
     callback::guard("a push of the configuration", (), || {
         let Some(rtmp) = rtmp_sys::rtmp() else { return };
         // SAFETY: `data` is the session of `prepare`, alive until `forget`.
@@ -288,7 +289,7 @@ unsafe extern "C" fn reconnect<M: Module>(event: *mut ngx_event_t) {
 unsafe fn is_pushed(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t, target: &ngx_rtmp_relay_target_t) -> bool {
     // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed.
     unsafe {
-        let context: Option<&ngx_rtmp_relay_ctx_t> = conf::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
+        let context: Option<&ngx_rtmp_relay_ctx_t> = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
         let mut push = context.map_or(ptr::null_mut(), |context| context.play);
         while let Some(context) = push.as_ref() {
             if ptr::eq(context.data, ptr::from_ref(target).cast()) {

@@ -11,15 +11,27 @@ use nginx_sys::{
 use ngx::{core::Pool, http::Request};
 use percent_encoding::percent_decode;
 
-use super::{
-    callback, collections,
-    conf::{self, LocationSlot, Pattern, ServerName},
-    event_stream::{self, Events},
-    log,
-    module::{Module, Types},
-    pieces,
-};
 pub use super::pieces::Pieces;
+use super::{
+    address, callback, collections,
+    conf::{Context, Location, Pattern, ServerName},
+    event_stream::{self, Events},
+    log, pieces,
+    slots::{self, LocationSlot},
+    types::{Tables, Types},
+};
+
+/// Requests over HTTP.
+pub trait Requests: Types {
+    /// The longest body that is read.
+    const MAX_BODY: usize;
+    /// Whether a request may be made at all, before its body is read.
+    fn admit(head: &Head<'_, Self>) -> Result<(), Response>;
+    /// A request came, with its body; `None` where that is too large.
+    fn dispatch(head: &Head<'_, Self>, body: Option<&[u8]>) -> Step;
+    /// A request for statistics.
+    fn stat(head: &Head<'_, Self>) -> Response;
+}
 
 /// An answer.
 pub struct Response {
@@ -91,8 +103,39 @@ impl<M: Types> Head<'_, M> {
     }
 }
 
+impl<M: Tables + Requests> Context<'_, M, Location> {
+    /// nginx calls the API for requests to this location, with room for a whole body in memory.
+    pub fn serve_api(&mut self) {
+        self.answers();
+        let core = self.location();
+        core.handler = Some(handle::<M>);
+        core.client_body_buffer_size = M::MAX_BODY + 1;
+    }
+
+    /// nginx calls the statistics for requests to this location.
+    pub fn serve_stat(&mut self) {
+        self.answers();
+        self.location().handler = Some(handle_stat::<M>);
+    }
+
+    /// The module answers requests to this location.
+    fn answers(&mut self) {
+        // SAFETY: as in `settings`; nothing else refers to the settings, since the context is borrowed.
+        unsafe { (*self.settings_ptr().cast::<LocationSlot<M::Location>>()).answers = true };
+    }
+
+    /// http's own settings of the location that is being read.
+    fn location(&mut self) -> &mut ngx_http_core_loc_conf_t {
+        // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
+        unsafe {
+            let ctx = &*self.reading().ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
+            &mut *(*ctx.loc_conf.add(ngx_http_core_module.ctx_index)).cast()
+        }
+    }
+}
+
 /// ngx_http_core_loc_conf_t.handler of a location with the API.
-pub(super) unsafe extern "C" fn handle<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+pub(super) unsafe extern "C" fn handle<M: Tables + Requests>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("an API request", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
         // SAFETY: nginx calls with a live request.
         unsafe {
@@ -115,7 +158,7 @@ pub(super) unsafe extern "C" fn handle<M: Module>(r: *mut ngx_http_request_t) ->
 }
 
 /// ngx_http_core_loc_conf_t.handler of a location with statistics.
-pub(super) unsafe extern "C" fn handle_stat<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+pub(super) unsafe extern "C" fn handle_stat<M: Tables + Requests>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("statistics", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
         // SAFETY: nginx calls with a live request.
         unsafe {
@@ -128,7 +171,7 @@ pub(super) unsafe extern "C" fn handle_stat<M: Module>(r: *mut ngx_http_request_
 }
 
 /// The body is there. The request is finalized by whoever answers it.
-unsafe extern "C" fn body_read<M: Module>(r: *mut ngx_http_request_t) {
+unsafe extern "C" fn body_read<M: Tables + Requests>(r: *mut ngx_http_request_t) {
     // SAFETY: nginx calls with the request whose body was read.
     unsafe {
         let step = callback::guard("an API request", None, || {
@@ -150,7 +193,7 @@ impl Waiting {
     /// # Safety
     ///
     /// `request` is alive and its body was read.
-    unsafe fn hold<M: Module>(request: *mut ngx_http_request_t) -> Self {
+    unsafe fn hold<M: Tables + Requests>(request: *mut ngx_http_request_t) -> Self {
         // SAFETY: by contract. nginx frees no request that is blocked (ngx_http_terminate_request).
         unsafe {
             let main = &mut *(*request).main;
@@ -189,7 +232,7 @@ impl Drop for Waiting {
 /// # Safety
 ///
 /// `r` is alive and its body was read.
-unsafe fn proceed<M: Module>(r: *mut ngx_http_request_t, step: Option<Step>) {
+unsafe fn proceed<M: Tables + Requests>(r: *mut ngx_http_request_t, step: Option<Step>) {
     // SAFETY: by contract.
     unsafe {
         let outcome = match step {
@@ -212,34 +255,40 @@ unsafe fn proceed<M: Module>(r: *mut ngx_http_request_t, step: Option<Step>) {
 /// # Safety
 ///
 /// `r` was read up to its body.
-unsafe fn head<'r, M: Module>(r: &'r ngx_http_request_t) -> Option<Head<'r, M>> {
+unsafe fn head<'r, M: Tables + Requests>(r: &'r ngx_http_request_t) -> Option<Head<'r, M>> {
     // SAFETY: strings of a request live in its pool or in its header buffers, as long as the request; the
     // settings live with the configuration.
     unsafe {
         let core = (&raw const ngx_http_core_module).as_ref()?;
-        let location: &ngx_http_core_loc_conf_t = conf::entry(r.loc_conf, core)?;
-        let slot = conf::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module())?;
-        let uri = conf::text(&r.uri).unwrap_or_default();
-        let below = conf::text(&location.name).and_then(|name| uri.strip_prefix(name));
+        let location: &ngx_http_core_loc_conf_t = slots::entry(r.loc_conf, core)?;
+        let slot = slots::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module())?;
+        let uri = collections::text(&r.uri).unwrap_or_default();
+        let below = collections::text(&location.name).and_then(|name| uri.strip_prefix(name));
         // A location by regular expression has no prefix to take away.
         let below = below.or_else(|| uri.find("/v1/").map(|at| &uri[at..])).unwrap_or(uri);
         let below = below.trim_start_matches('/');
-        let header = |entry: *mut ngx_table_elt_t| entry.as_ref().and_then(|entry| conf::text(&entry.value));
+        let header =
+            |entry: *mut ngx_table_elt_t| entry.as_ref().and_then(|entry| collections::text(&entry.value));
         Some(Head {
-            method: conf::text(&r.method_name)?,
-            is_text: conf::text(&r.uri).is_some() && conf::text(&r.args).is_some(),
+            method: collections::text(&r.method_name)?,
+            is_text: collections::text(&r.uri).is_some() && collections::text(&r.args).is_some(),
             path: below,
             parts: parts(r, &location.name, below),
-            query: conf::text(&r.args).unwrap_or_default(),
+            query: collections::text(&r.args).unwrap_or_default(),
             authorization: header(r.headers_in.authorization),
             content_type: header(r.headers_in.content_type),
             content_length: u64::try_from(r.headers_in.content_length_n).ok(),
             last_event_id: headers_named(r, "last-event-id").next(),
-            host: (r.headers_in.server.len > 0).then(|| conf::text(&r.headers_in.server).unwrap_or_default()),
-            host_header: r.headers_in.host.as_ref().map(|row| conf::text(&row.value).unwrap_or_default()),
+            host: (r.headers_in.server.len > 0)
+                .then(|| collections::text(&r.headers_in.server).unwrap_or_default()),
+            host_header: r
+                .headers_in
+                .host
+                .as_ref()
+                .map(|row| collections::text(&row.value).unwrap_or_default()),
             origins: headers_named(r, "origin").collect(),
             server_names: &slot.names,
-            client: super::session::client_of(&*r.connection),
+            client: address::of_connection(&*r.connection),
             settings: &slot.settings,
             request: r,
         })
@@ -250,7 +299,7 @@ unsafe fn head<'r, M: Module>(r: &'r ngx_http_request_t) -> Option<Head<'r, M>> 
 /// another form, those of the path that nginx made of it.
 fn parts(r: &ngx_http_request_t, location: &ngx_str_t, below: &str) -> Vec<String> {
     let decoded = || below.trim_matches('/').split('/').map(str::to_owned).collect();
-    let (asked, location) = (conf::bytes(&r.unparsed_uri), conf::bytes(location));
+    let (asked, location) = (collections::bytes(&r.unparsed_uri), collections::bytes(location));
     if r.valid_unparsed_uri() == 0 {
         return decoded();
     }
@@ -294,9 +343,10 @@ unsafe fn matches_pattern(r: &ngx_http_request_t, pattern: &Pattern, host: &str)
 unsafe fn headers_named<'r>(r: &'r ngx_http_request_t, name: &'static str) -> impl Iterator<Item = &'r str> {
     // SAFETY: by contract; the list holds headers.
     let rows = unsafe { collections::list::<ngx_table_elt_t>(&r.headers_in.headers).map(|row| &*row) };
-    let named =
-        move |row: &&ngx_table_elt_t| conf::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name));
-    rows.filter(named).map(|row| conf::text(&row.value).unwrap_or("\u{fffd}"))
+    let named = move |row: &&ngx_table_elt_t| {
+        collections::text(&row.key).is_some_and(|key| key.eq_ignore_ascii_case(name))
+    };
+    rows.filter(named).map(|row| collections::text(&row.value).unwrap_or("\u{fffd}"))
 }
 
 /// The body in one piece; `None` when it was too large for memory.

@@ -1,36 +1,30 @@
 //! An RTMP session of nginx-rtmp.
 
 mod refusal;
+pub(crate) mod slot;
 mod traffic;
 
 use std::{
-    collections::BTreeSet,
     ffi::{CStr, CString, c_void},
     fmt::Arguments,
     marker::PhantomData,
     net::IpAddr,
-    ptr,
 };
 
 use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_str_t};
 use ngx::core::Pool;
 
 use super::{
-    address, chain, client_log,
-    codec_header::CodecHeader,
-    conf,
-    incoming::{self, Receiver},
-    interworker, log,
-    module::{Module, Types},
-    push::Dialing,
+    address, collections, log,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
         ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
         ngx_rtmp_stream_t,
     },
-    timer::SessionTimer,
+    slots,
+    types::Tables,
 };
-use crate::local;
+use slot::SessionSlot;
 
 /// A live session, for the time of one callback.
 pub struct Session<'s, M> {
@@ -38,36 +32,7 @@ pub struct Session<'s, M> {
     callback: PhantomData<&'s mut M>,
 }
 
-/// What is kept of a session: the module's part, and the fence's.
-pub(crate) struct SessionSlot<M: Types> {
-    state: M::Session,
-    /// For a connection to a target that is not up yet.
-    pub(super) dialing: Option<Box<Dialing>>,
-    /// By what a connection is read whose bytes are counted.
-    pub(super) receiver: Option<Receiver>,
-    /// The configuration of the decoder of its pictures, where nginx-rtmp does not know it.
-    pub(super) header: CodecHeader,
-    timer: Option<SessionTimer>,
-}
-
-impl<M: Types> Default for SessionSlot<M> {
-    fn default() -> Self {
-        SessionSlot {
-            state: M::Session::default(),
-            dialing: None,
-            receiver: None,
-            header: CodecHeader::default(),
-            timer: None,
-        }
-    }
-}
-
-local! {
-    /// All sessions of this process.
-    static ALL: BTreeSet<*mut ngx_rtmp_session_t> = BTreeSet::new();
-}
-
-impl<'s, M: Module> Session<'s, M> {
+impl<'s, M: Tables> Session<'s, M> {
     /// # Safety
     ///
     /// `session` is alive, and stays so for `'s`.
@@ -97,7 +62,11 @@ impl<'s, M: Module> Session<'s, M> {
         unsafe { &*self.session }
     }
 
-    fn connection(&self) -> &ngx_connection_t {
+    pub(super) fn connection_ptr(&self) -> *mut ngx_connection_t {
+        self.raw().connection
+    }
+
+    pub(super) fn connection(&self) -> &ngx_connection_t {
         // SAFETY: a session has its connection as long as it lives.
         unsafe { &*self.raw().connection }
     }
@@ -107,7 +76,7 @@ impl<'s, M: Module> Session<'s, M> {
     pub fn settings(&self) -> Option<&'s M::App> {
         // SAFETY: `app_conf` is null or the table of an application, where our entry is an `M::App`
         // (`export::rtmp_context`). The settings live in the pool of a configuration, which outlives its sessions.
-        unsafe { conf::entry(self.raw().app_conf, M::rtmp_module()) }
+        unsafe { slots::entry(self.raw().app_conf, M::rtmp_module()) }
     }
 
     /// The application's settings or, before `connect`, those of the server, which applications inherit.
@@ -118,8 +87,8 @@ impl<'s, M: Module> Session<'s, M> {
         let of_server = || unsafe {
             let rtmp = rtmp_sys::rtmp()?;
             let core: &ngx_rtmp_core_srv_conf_t =
-                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
-            conf::entry::<M::App>(core.ctx.as_ref()?.app_conf, M::rtmp_module())
+                slots::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
+            slots::entry::<M::App>(core.ctx.as_ref()?.app_conf, M::rtmp_module())
         };
         self.settings().or_else(of_server)
     }
@@ -142,20 +111,13 @@ impl<'s, M: Module> Session<'s, M> {
         }
     }
 
-    /// Has the bytes counted that the other end sends.
-    pub fn watch_incoming(&mut self) {
-        if self.slot().is_some() {
-            incoming::watch(self);
-        }
-    }
-
     /// What is being read on each chunk stream.
     pub(super) fn chunk_streams(&self) -> &[ngx_rtmp_stream_t] {
         let Some(rtmp) = rtmp_sys::rtmp() else { return &[] };
         // SAFETY: `in_streams` has `max_streams` entries (ngx_rtmp_init_session).
         unsafe {
             let core: Option<&ngx_rtmp_core_srv_conf_t> =
-                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module);
+                slots::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module);
             let count = core.map_or(0, |core| usize::try_from(core.max_streams).unwrap_or(0));
             std::slice::from_raw_parts(self.raw().in_streams, count)
         }
@@ -164,13 +126,13 @@ impl<'s, M: Module> Session<'s, M> {
     /// The application's name. A session that nginx-rtmp made itself has only its settings to tell it.
     #[must_use]
     pub fn app(&self) -> &str {
-        let named = conf::text(&self.raw().app).filter(|name| !name.is_empty());
+        let named = collections::text(&self.raw().app).filter(|name| !name.is_empty());
         let of_settings = || {
             let rtmp = rtmp_sys::rtmp()?;
             // SAFETY: as in `settings`; the core module's entry is the application itself.
             let app: &ngx_rtmp_core_app_conf_t =
-                unsafe { conf::entry(self.raw().app_conf, rtmp.ngx_rtmp_core_module)? };
-            conf::text(&app.name)
+                unsafe { slots::entry(self.raw().app_conf, rtmp.ngx_rtmp_core_module)? };
+            collections::text(&app.name)
         };
         named.or_else(of_settings).unwrap_or_default()
     }
@@ -182,7 +144,7 @@ impl<'s, M: Module> Session<'s, M> {
             true => {
                 self.client_ip().map_or_else(|| "unix:".to_owned(), |addr| addr.to_canonical().to_string())
             }
-            false => conf::text(&self.connection().addr_text).unwrap_or_default().to_owned(),
+            false => collections::text(&self.connection().addr_text).unwrap_or_default().to_owned(),
         }
     }
 
@@ -199,7 +161,7 @@ impl<'s, M: Module> Session<'s, M> {
         // SAFETY: the entry of the live module is null or its own context, whose stream has a name that
         // ends with a NUL (ngx_rtmp_live_get_stream).
         unsafe {
-            let live: &ngx_rtmp_live_ctx_t = conf::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module)?;
+            let live: &ngx_rtmp_live_ctx_t = slots::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module)?;
             let stream = live.stream.as_ref().filter(|_| live.publishing() != 0)?;
             let name = &*(&raw const stream.name).cast::<[u8; NGX_RTMP_MAX_NAME as usize]>();
             Some(CStr::from_bytes_until_nul(name).ok()?.to_string_lossy().into_owned())
@@ -212,34 +174,8 @@ impl<'s, M: Module> Session<'s, M> {
         let Some(rtmp) = rtmp_sys::rtmp() else { return false };
         // SAFETY: the live module's entry in an application's settings is its own.
         let live: Option<&ngx_rtmp_live_app_conf_t> =
-            unsafe { conf::entry(self.raw().app_conf, rtmp.ngx_rtmp_live_module) };
+            unsafe { slots::entry(self.raw().app_conf, rtmp.ngx_rtmp_live_module) };
         live.is_some_and(|live| live.live == 1)
-    }
-
-    /// Whether another worker made the connection, to push a stream here.
-    #[must_use]
-    pub fn is_from_worker(&self) -> bool {
-        interworker::is_door(self.connection())
-    }
-
-    /// Process id of the other end, where both are on this machine and the connection is a unix socket.
-    #[must_use]
-    pub fn peer_pid(&self) -> Option<u32> {
-        interworker::peer_pid(self.connection())
-    }
-
-    /// The workers that this publisher's stream is pushed to, by process id.
-    #[must_use]
-    pub fn pushed_to(&self) -> Vec<u32> {
-        // SAFETY: a live session.
-        unsafe { interworker::pushed_to::<M>(self.session) }
-    }
-
-    /// Pushes this publisher's stream to another worker, by a socket of that ([`interworker::open`]). Returns whether the
-    /// connection was begun.
-    pub fn push_to_worker(&mut self, name: &str, pid: u32, door: u32) -> bool {
-        // SAFETY: a live session.
-        unsafe { interworker::push::<M>(self.session, name, pid, door) }
     }
 
     /// Bytes that nginx-rtmp has sent to this session: 32 bits that wrap.
@@ -254,7 +190,7 @@ impl<'s, M: Module> Session<'s, M> {
     pub fn live_facts(&self) -> (u64, i32) {
         let Some(rtmp) = rtmp_sys::rtmp() else { return (0, 0) };
         // SAFETY: the entry of the live module is null or its own context.
-        let live = unsafe { conf::entry::<ngx_rtmp_live_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_live_module) };
+        let live = unsafe { slots::entry::<ngx_rtmp_live_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_live_module) };
         live.map_or((0, 0), |live| {
             let [video, audio] = [live.cs[0].timestamp, live.cs[1].timestamp];
             (live.ndropped as u64, audio.wrapping_sub(video).cast_signed())
@@ -267,7 +203,7 @@ impl<'s, M: Module> Session<'s, M> {
         let rtmp = rtmp_sys::rtmp()?;
         // SAFETY: the entry of the codec module is null or its own context.
         let codec =
-            unsafe { conf::entry::<ngx_rtmp_codec_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_codec_module) }?;
+            unsafe { slots::entry::<ngx_rtmp_codec_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_codec_module) }?;
         Some(Codecs {
             video_codec: codec.video_codec_id as u8,
             avc_profile: codec.avc_profile as u8,
@@ -300,7 +236,7 @@ impl<'s, M: Module> Session<'s, M> {
     /// The address of the other end of an accepted connection; `None` for a unix socket.
     #[must_use]
     pub fn client_ip(&self) -> Option<IpAddr> {
-        client_of(self.connection())
+        address::of_connection(self.connection())
     }
 
     /// What the module keeps of this session; dropped with the connection.
@@ -336,15 +272,6 @@ impl<'s, M: Module> Session<'s, M> {
         self.slot()
     }
 
-    /// Has [`on_timer`](crate::module::Connections::on_timer) called once, in `ms` milliseconds, unless the session ends
-    /// before; an earlier deadline is replaced.
-    pub fn arm_timer(&mut self, ms: usize) {
-        let connection = self.raw().connection;
-        if let Some(slot) = self.slot() {
-            slot.timer.get_or_insert_with(|| SessionTimer::new::<M>(connection)).arm(ms);
-        }
-    }
-
     /// Tells the client how its command went (`onStatus`).
     pub fn send_status(&mut self, code: &str, level: &str, description: &str) {
         let text = |text: &str| CString::new(text).unwrap_or_default();
@@ -373,15 +300,6 @@ impl<'s, M: Module> Session<'s, M> {
         }
     }
 
-    /// Hands a publish to nginx-rtmp, under the name and type given. `false` when it refuses.
-    pub fn forward_publish(&mut self, name: &[u8], kind: &str) -> bool {
-        // SAFETY: a live session.
-        unsafe {
-            chain::forward_publish(self.session, ptr::null_mut(), name, kind)
-                != nginx_sys::NGX_ERROR as ngx_int_t
-        }
-    }
-
     /// Small messages are not held back for the other end's acknowledgement (TCP_NODELAY): stock nginx-rtmp
     /// answers `connect` in four small writes, and the third waits 40 ms.
     ///
@@ -403,58 +321,8 @@ impl<'s, M: Module> Session<'s, M> {
     /// Writes to the session's log; nginx-rtmp adds client and server.
     pub fn log(&self, level: log::Level, message: Arguments<'_>) {
         // SAFETY: the connection's log lives as long as the connection.
-        client_log::own(|| unsafe { log::to(self.connection().log, level, message) });
+        log::own(|| unsafe { log::to(self.connection().log, level, message) });
     }
-}
-
-/// A session begins.
-pub(super) fn enroll(session: *mut ngx_rtmp_session_t) {
-    ALL.with(|all| all.insert(session));
-}
-
-/// A session ends: it is freed after this.
-pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
-    ALL.with(|all| all.remove(&session));
-}
-
-/// The session that stands there, if there is one.
-///
-/// # Safety
-///
-/// The result is used in the callback of nginx's that runs now, and not after it.
-pub(super) unsafe fn enrolled<'s, M: Module>(session: *mut ngx_rtmp_session_t) -> Option<Session<'s, M>> {
-    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns.
-    ALL.with(|all| all.contains(&session)).then(|| unsafe { Session::new(session) })
-}
-
-/// Calls `work` with every session of this process.
-pub fn each<M: Module>(mut work: impl FnMut(&mut Session<'_, M>)) {
-    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
-    for session in all {
-        // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session
-        // (ngx_rtmp_finalize_session).
-        work(&mut unsafe { Session::new(session) });
-    }
-}
-
-/// Calls `work` with the first session of this process that is as wanted.
-pub fn find<M: Module, R>(
-    mut wanted: impl FnMut(&mut Session<'_, M>) -> bool,
-    work: impl FnOnce(&mut Session<'_, M>) -> R,
-) -> Option<R> {
-    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
-    let found = all.into_iter().find(|session| {
-        // SAFETY: as in `each`.
-        wanted(&mut unsafe { Session::new(*session) })
-    });
-    // SAFETY: likewise, until the callback of nginx's that runs now returns.
-    found.map(|session| work(&mut unsafe { Session::new(session) }))
-}
-
-/// The other end of an accepted connection; `None` for a unix socket.
-pub(super) fn client_of(connection: &ngx_connection_t) -> Option<IpAddr> {
-    // SAFETY: null, or the address of an accepted connection, of the family that it says.
-    unsafe { address::read(connection.sockaddr.cast()) }.map(|addr| addr.ip())
 }
 
 /// What nginx-rtmp knows of codecs, by its own numbers; 0 is unknown.

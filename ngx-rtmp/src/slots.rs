@@ -13,6 +13,7 @@ use ngx::core::{NGX_CONF_ERROR, Pool};
 use super::{
     callback,
     collections::{self, text},
+    types::{Inherit, Tables},
 };
 
 /// A whole configuration's settings, with what the fence keeps of it.
@@ -81,12 +82,6 @@ pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
     })
 }
 
-/// Settings that a block inherits.
-pub trait Inherit {
-    /// Takes from the outer block what was not said in this one.
-    fn inherit(&mut self, outer: &Self);
-}
-
 pub(crate) extern "C" fn create_in_conf<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: the configuration that is being read.
     create::<T>(unsafe { (*cf).pool })
@@ -133,4 +128,39 @@ pub(super) unsafe fn entry<'a, T>(table: *mut *mut c_void, module: *const ngx_mo
         table.as_ref()?;
         (*table.add((*module).ctx_index)).cast::<T>().as_ref()
     }
+}
+
+/// The settings of the whole configuration, in a cycle's table.
+///
+/// # Safety
+///
+/// `conf_ctx` is the table of a cycle that this module was loaded into.
+pub(super) unsafe fn main_slot<M: Tables>(conf_ctx: *mut *mut *mut *mut c_void) -> *mut MainSlot<M::Main> {
+    // SAFETY: by contract; the index was given when the module was loaded.
+    unsafe { (*conf_ctx.add((*M::core_module()).index)).cast() }
+}
+
+/// As [`merge`], for the settings of locations: those that answer learn the names of their server.
+pub(crate) extern "C" fn merge_location<M: Tables>(
+    cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    let merged = merge::<LocationSlot<M::Location>>(cf, outer, inner);
+    callback::guard("names of a server", NGX_CONF_ERROR.cast(), || {
+        // SAFETY: `inner` was made by `create_in_conf`; while the locations of a server are merged, `ctx` has that
+        // server's settings (ngx_http_merge_servers), and the list of its names is not given back yet.
+        unsafe {
+            let slot = &mut *inner.cast::<LocationSlot<M::Location>>();
+            let ctx = (*cf).ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>().as_ref();
+            let core = &raw const nginx_sys::ngx_http_core_module;
+            let server = ctx.and_then(|ctx| entry::<nginx_sys::ngx_http_core_srv_conf_t>(ctx.srv_conf, core));
+            if let Some(server) = server
+                && slot.answers
+            {
+                slot.names = server_names(server);
+            }
+        }
+        merged
+    })
 }

@@ -2,12 +2,24 @@
 
 use std::marker::PhantomData;
 
-use nginx_sys::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_post_event};
+use nginx_sys::{
+    ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_handler_pt, ngx_event_t, ngx_post_event,
+};
 
-use super::{callback, module::Module, process, session::Session};
+use super::{callback, process, types::Types};
 use crate::local;
 
-/// A timer of one session, which calls [`on_timer`](crate::module::Connections::on_timer). It ends with the session.
+/// The life of a worker.
+pub trait Worker: Types {
+    /// It begins.
+    fn start();
+    /// It exits.
+    fn stop();
+    /// Ten times a second: 100 ms after the one before, give or take 50.
+    fn tick();
+}
+
+/// A timer of one session. It ends with the session.
 pub(super) struct SessionTimer {
     event: Box<ngx_event_t>,
 }
@@ -15,11 +27,11 @@ pub(super) struct SessionTimer {
 impl SessionTimer {
     /// A timer that is not armed. `connection` outlives it: the timer is part of the session's state, which
     /// the connection's pool drops.
-    pub(super) fn new<M: Module>(connection: *mut ngx_connection_t) -> Self {
+    pub(super) fn new(connection: *mut ngx_connection_t, handler: ngx_event_handler_pt) -> Self {
         let mut event = Box::new(empty_event());
         // nginx's debug log reads a connection behind `data`.
         event.data = connection.cast();
-        event.handler = Some(fire::<M>);
+        event.handler = handler;
         SessionTimer { event }
     }
 
@@ -42,16 +54,6 @@ impl Drop for SessionTimer {
             unsafe { ngx_del_timer(&raw mut *self.event) };
         }
     }
-}
-
-extern "C" fn fire<M: Module>(event: *mut ngx_event_t) {
-    callback::guard("a session's timer", (), || {
-        // SAFETY: `data` is the connection of a live session: the timer is dropped with it.
-        let session = unsafe { Session::<M>::of_connection((*event).data.cast()) };
-        if let Some(mut session) = session {
-            M::on_timer(&mut session);
-        }
-    });
 }
 
 /// A timer of the process, which a worker that was told to quit waits for.
@@ -162,8 +164,8 @@ impl Drop for Hold {
     }
 }
 
-/// Starts the worker's tick, once a process: [`tick`](crate::module::Worker::tick) ten times a second.
-pub fn start_tick<M: Module>() {
+/// Starts the worker's tick, once a process: [`tick`](Worker::tick) ten times a second.
+pub fn start_tick<M: Worker>() {
     process::assert_loop();
     TICK.with(|tick| {
         if tick.as_ref().is_some_and(|tick| tick.pid == process::pid()) {
@@ -224,7 +226,7 @@ fn arm_tick(tick: &mut Tick) {
     }
 }
 
-extern "C" fn on_tick<M: Module>(_event: *mut ngx_event_t) {
+extern "C" fn on_tick<M: Worker>(_event: *mut ngx_event_t) {
     let now = process::uptime_ms();
     // It may have been posted while its timer went off.
     if TICK.with(|tick| tick.as_ref().is_some_and(|tick| tick.is_due(now))) {

@@ -15,8 +15,19 @@ use nginx_sys::{
     ngx_uint_t,
 };
 
-use super::{push::Failure, rtmp_sys::symbol};
+use super::{failure::Failure, rtmp_sys::symbol};
 use crate::local;
+
+/// How TLS is spoken.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Whose certificate it must be.
+    pub host: String,
+    /// It is not a name that could be sent.
+    pub is_address: bool,
+    /// Whether the certificate is verified.
+    pub verify: bool,
+}
 
 /// SSL_CTRL_SET_TLSEXT_HOSTNAME and TLSEXT_NAMETYPE_host_name (openssl/tls1.h).
 const SET_HOST_NAME: c_int = 55;

@@ -7,10 +7,10 @@ use nginx_sys::{
     ngx_http_variable_value_t, ngx_int_t, ngx_pnalloc, ngx_str_t,
 };
 
-use super::{callback, gate::Gate, module::Module};
+use super::{callback, gate::Gate};
 
 /// ngx_http_module_t.preconfiguration: makes the variables known, under the module's name.
-pub(super) unsafe extern "C" fn add<M: Module + Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
+pub(super) unsafe extern "C" fn add<M: Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
     let variables: [(&str, ngx_http_get_variable_pt); 2] =
         [("masked_request", Some(request::<M>)), ("masked_uri", Some(uri::<M>))];
     for (name, handler) in variables {

@@ -16,12 +16,31 @@ use nginx_sys::{
 use zerocopy::FromBytes;
 
 use super::{
-    callback, collections,
-    conf::{self, MainSlot},
-    log,
-    module::Module,
+    callback, collections, log,
+    slots::{self, MainSlot},
+    types::{Tables, Types},
 };
 use crate::local;
+
+/// What a module has in shared memory.
+pub trait ZoneOwner: Types {
+    /// Whether a zone of so many bytes has room for anything.
+    fn fits(bytes: usize) -> bool;
+    /// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which the module has `bytes`.
+    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String>;
+    /// The zone is mapped; `fresh` says that nobody has used it. `user` and group are those of the workers, `None` when
+    /// they stay who the master is. Returns warnings. After an error the configuration does not take effect.
+    fn prepare(
+        memory: &Memory,
+        main: &mut Self::Main,
+        fresh: bool,
+        user: Option<(u32, u32)>,
+    ) -> Result<Vec<String>, String>;
+    /// The line in the log that says something about the zone.
+    fn about_zone(main: &Self::Main, message: &str) -> String;
+    /// What is wrong with a zone of another size than the running one, which has `bytes`.
+    fn other_size(bytes: usize) -> String;
+}
 
 /// NGX_SLAB_PAGE_START (ngx_slab.c): marks the first of the pages that were given out together.
 const PAGE_START: usize = 1 << (usize::BITS - 1);
@@ -145,7 +164,7 @@ impl Memory {
 }
 
 /// Asks nginx for the zone of the configuration that is being read.
-pub(super) fn add<M: Module>(cf: &mut ngx_conf_t, size: usize) -> Result<(), String> {
+pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Result<(), String> {
     refuse_other_size::<M>(cf, size)?;
     let mut name = ngx_str_t { len: M::NAME.len(), data: M::NAME.as_ptr().cast_mut() };
     // The tag is one of the core: a module's own address changes when its package is upgraded.
@@ -157,7 +176,7 @@ pub(super) fn add<M: Module>(cf: &mut ngx_conf_t, size: usize) -> Result<(), Str
     zone.init = Some(init::<M>);
     // SAFETY: the settings live in the pool of the same configuration (`cycle::create`).
     unsafe {
-        let slot = conf::main_slot::<M>((*cf.cycle).conf_ctx);
+        let slot = slots::main_slot::<M>((*cf.cycle).conf_ctx);
         zone.data = slot.cast();
         (*slot).zone = zone;
     }
@@ -165,7 +184,7 @@ pub(super) fn add<M: Module>(cf: &mut ngx_conf_t, size: usize) -> Result<(), Str
 }
 
 /// nginx would silently start another size with an empty zone: keys and live streams would be forgotten.
-fn refuse_other_size<M: Module>(cf: &ngx_conf_t, size: usize) -> Result<(), String> {
+fn refuse_other_size<M: Tables + ZoneOwner>(cf: &ngx_conf_t, size: usize) -> Result<(), String> {
     // SAFETY: the configuration's cycle is being built and knows the running one, if any.
     let old = unsafe { (*cf.cycle).old_cycle.as_ref() };
     let Some(running) = old.and_then(|old| find(old, M::NAME)) else { return Ok(()) };
@@ -183,7 +202,7 @@ fn find(cycle: &ngx_cycle_t, name: &str) -> Option<*mut ngx_shm_zone_t> {
     unsafe {
         collections::list::<ngx_shm_zone_t>(&cycle.shared_memory).find(|zone| {
             let zone = &**zone;
-            conf::bytes(&zone.shm.name) == name.as_bytes() && zone.tag == tag
+            collections::bytes(&zone.shm.name) == name.as_bytes() && zone.tag == tag
         })
     }
 }
@@ -194,7 +213,7 @@ fn find(cycle: &ngx_cycle_t, name: &str) -> Option<*mut ngx_shm_zone_t> {
 /// # Safety
 ///
 /// `cycle` takes over.
-pub(super) unsafe fn keep<M: Module>(cycle: *mut ngx_cycle_t) {
+pub(super) unsafe fn keep<M: Types>(cycle: *mut ngx_cycle_t) {
     // SAFETY: by contract, the cycle before is not freed yet; a mapping without access that nobody else knows.
     unsafe {
         let Some(gone) = (*cycle).old_cycle.as_ref().and_then(|old| find(old, M::NAME)) else { return };
@@ -216,7 +235,10 @@ pub(super) unsafe fn keep<M: Module>(cycle: *mut ngx_cycle_t) {
 }
 
 /// ngx_shm_zone_t.init: the memory is mapped; `old` is what a former configuration had there.
-extern "C" fn init<M: Module>(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> ngx_int_t {
+extern "C" fn init<M: Tables + ZoneOwner>(
+    zone: *mut ngx_shm_zone_t,
+    old: *mut std::ffi::c_void,
+) -> ngx_int_t {
     callback::guard("the zone's start", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx calls with the zone that `add` gave it; `data` are the settings of its configuration.
         let (zone, slot) = unsafe { (&mut *zone, &mut *(*zone).data.cast::<MainSlot<M::Main>>()) };
@@ -235,7 +257,7 @@ extern "C" fn init<M: Module>(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_v
 }
 
 /// Returns warnings.
-fn prepare<M: Module>(
+fn prepare<M: Tables + ZoneOwner>(
     zone: &mut ngx_shm_zone_t,
     slot: &mut MainSlot<M::Main>,
     reused: bool,
@@ -273,7 +295,7 @@ pub(super) fn worker_user<T>(slot: &MainSlot<T>) -> Option<(u32, u32)> {
 /// # Safety
 ///
 /// `pool` is the slab pool of a mapped zone.
-unsafe fn lay_out<M: Module>(pool: *mut ngx_slab_pool_t, size: usize) -> Result<(), String> {
+unsafe fn lay_out<M: Tables + ZoneOwner>(pool: *mut ngx_slab_pool_t, size: usize) -> Result<(), String> {
     // SAFETY: by contract; `pfree` counts the free pages, and a piece of whole pages is aligned to one
     // (ngx_slab_alloc_pages).
     unsafe {

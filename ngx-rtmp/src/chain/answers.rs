@@ -6,14 +6,11 @@
 use nginx_sys::{NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 use weir_rtmp::{amf0, status::Status};
 
-use super::{
-    NEXT,
-    commands::{flatten, pass_on},
-    with_message,
-};
+use super::{asks, next::NEXT};
 use crate::{
-    callback,
-    module::{Answered, Module},
+    buffers, callback,
+    module::Module,
+    push::Answered,
     rtmp_sys::{ngx_rtmp_header_t, ngx_rtmp_session_t},
     session::Session,
 };
@@ -52,8 +49,9 @@ pub(super) unsafe extern "C" fn result<M: Module>(
         writer.number(number.into()).null().begin_object().end();
         let next = NEXT.with(|next| next.result);
         // SAFETY: a live session; the handler copies the values before it returns (ngx_rtmp_receive_amf).
-        let outcome =
-            with_message(&mut writer.into_bytes(), |chain| unsafe { pass_on(next, session, header, chain) });
+        let outcome = buffers::with_message(&mut writer.into_bytes(), |chain| unsafe {
+            asks::hand_on(next, session, header, chain)
+        });
         if let (CREATE_STREAM, Some(ticket)) = (number, ticket) {
             safe.send_at_once(false);
             M::on_sending(ticket);
@@ -111,7 +109,7 @@ unsafe fn hear<M: Module>(
 /// `message` is null or a chain of buffers in memory.
 unsafe fn values<M: Module>(message: *mut ngx_chain_t) -> Vec<u8> {
     // SAFETY: by contract.
-    unsafe { flatten(message, M::MAX_ANSWER) }.unwrap_or_default()
+    unsafe { buffers::flatten(message, M::MAX_ANSWER) }.unwrap_or_default()
 }
 
 /// The number of the command that an answer is for, which some services send as text.

@@ -1,13 +1,15 @@
 //! `connect`, and what nginx-rtmp asks programs about: `on_connect`, `on_publish` and `on_play`.
 
-use std::{ffi::c_void, ptr};
+use std::ffi::c_void;
 
-use nginx_sys::{NGX_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_int_t};
+use nginx_sys::{NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 
-use super::NEXT;
+use super::next::NEXT;
 use crate::{
-    callback, client_log,
-    module::{Admission, Ask, ConnectFlow, Module},
+    buffers, callback,
+    client::{Admission, Ask, ConnectFlow},
+    client_log,
+    module::Module,
     netcall::{self, Handler},
     relay,
     rtmp_sys::{
@@ -33,7 +35,7 @@ pub(super) unsafe extern "C" fn connect_command<M: Module>(
         // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
         unsafe {
             let next = NEXT.with(|next| next.connect_command);
-            match M::on_connect_command(&mut Session::new(session), &gather(command, MAX_CONNECT)) {
+            match M::on_connect_command(&mut Session::new(session), &buffers::gather(command, MAX_CONNECT)) {
                 ConnectFlow::Untouched => hand_on(next, session, header, command),
                 ConnectFlow::Rewritten(bytes) => hand_on_bytes(next, session, header, bytes),
                 ConnectFlow::Done => NGX_OK as ngx_int_t,
@@ -151,7 +153,7 @@ unsafe fn answered<M: Module>(
         unsafe {
             let Some(theirs) = netcall::theirs(ask) else { return NGX_ERROR as ngx_int_t };
             let mut safe = Session::<M>::new(session);
-            let bytes = gather(answer, MAX_ANSWER);
+            let bytes = buffers::gather(answer, MAX_ANSWER);
             let outcome = match M::on_answer(&mut safe, ask, &bytes, transaction) {
                 Admission::GoOn => theirs(session, argument, answer),
                 Admission::Relay(path) => {
@@ -161,35 +163,13 @@ unsafe fn answered<M: Module>(
                 }
                 Admission::Refused => {
                     // It forgets the publisher or player, for `on_publish_done` and its like are not for it.
-                    with_chain(NO.to_vec(), |no| theirs(session, argument, no));
+                    buffers::with_message(&mut NO.to_vec(), |no| theirs(session, argument, no));
                     return NGX_OK as ngx_int_t;
                 }
             };
             if outcome == NGX_ERROR as ngx_int_t { failed(&mut safe, ask, transaction) } else { outcome }
         }
     })
-}
-
-/// The bytes of a chain, `limit` at most.
-///
-/// # Safety
-///
-/// `chain` is null or a chain of buffers in memory.
-pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // SAFETY: by contract; `pos..last` is the unread part of each buffer.
-    unsafe {
-        while let Some(link) = chain.as_ref() {
-            let buffer = &*link.buf;
-            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).unwrap_or(0);
-            let length = length.min(limit - bytes.len());
-            if length > 0 {
-                bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
-            }
-            chain = link.next;
-        }
-    }
-    bytes
 }
 
 /// Calls a handler of nginx-rtmp.
@@ -216,20 +196,10 @@ pub(super) unsafe fn hand_on_bytes(
     next: ngx_rtmp_handler_pt,
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
-    bytes: Vec<u8>,
+    mut bytes: Vec<u8>,
 ) -> ngx_int_t {
     // SAFETY: by contract.
-    with_chain(bytes, |chain| unsafe { hand_on(next, session, header, chain) })
-}
-
-/// Calls `work` with a chain of one buffer.
-fn with_chain<R>(mut bytes: Vec<u8>, work: impl FnOnce(*mut ngx_chain_t) -> R) -> R {
-    let range = bytes.as_mut_ptr_range();
-    // SAFETY: a buffer of zeroes is how nginx makes one (ngx_calloc_buf).
-    let mut buffer: ngx_buf_t = unsafe { std::mem::zeroed() };
-    (buffer.start, buffer.pos, buffer.last, buffer.end) = (range.start, range.start, range.end, range.end);
-    let mut chain = ngx_chain_t { buf: &raw mut buffer, next: ptr::null_mut() };
-    work(&raw mut chain)
+    buffers::with_message(&mut bytes, |chain| unsafe { hand_on(next, session, header, chain) })
 }
 
 /// The chain `ngx_rtmp_play`, as it was before.

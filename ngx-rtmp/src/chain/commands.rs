@@ -5,15 +5,16 @@ use std::ffi::CStr;
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 use weir_rtmp::amf0;
 
-use super::{NEXT, asks, with_message};
+use super::{asks, next::NEXT};
 use crate::{
-    callback,
+    buffers, callback,
+    client::{Ask, PublishFlow},
     disk::{self, Act},
-    module::{Ask, Module, PublishFlow},
+    module::Module,
     relay,
     rtmp_sys::{
-        ngx_rtmp_close_stream_t, ngx_rtmp_delete_stream_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
-        ngx_rtmp_play_t, ngx_rtmp_publish_t, ngx_rtmp_session_t,
+        ngx_rtmp_close_stream_t, ngx_rtmp_delete_stream_t, ngx_rtmp_header_t, ngx_rtmp_play_t,
+        ngx_rtmp_publish_t, ngx_rtmp_session_t,
     },
     session::Session,
 };
@@ -30,7 +31,7 @@ pub(super) unsafe extern "C" fn publish_command<M: Module>(
     callback::guard("publish", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
         unsafe {
-            let bytes = flatten(command, MAX_COMMAND);
+            let bytes = buffers::flatten(command, MAX_COMMAND);
             let mut safe = Session::<M>::new(session);
             let words = bytes.as_deref().and_then(|bytes| parse_publish(bytes).ok());
             let flow = M::on_publish_command(&mut safe, words);
@@ -44,26 +45,13 @@ pub(super) unsafe extern "C" fn publish_command<M: Module>(
                         let kind = std::str::from_utf8(kind).unwrap_or("live");
                         forward_publish(session, header, name, kind)
                     }
-                    _ => pass_on(next, session, header, command),
+                    _ => asks::hand_on(next, session, header, command),
                 },
                 PublishFlow::Forward { name, kind } => forward_publish(session, header, &name, kind),
                 PublishFlow::Done => NGX_DONE as ngx_int_t,
             }
         }
     })
-}
-
-/// # Safety
-///
-/// As for a handler of nginx-rtmp.
-pub(super) unsafe fn pass_on(
-    next: ngx_rtmp_handler_pt,
-    session: *mut ngx_rtmp_session_t,
-    header: *mut ngx_rtmp_header_t,
-    command: *mut ngx_chain_t,
-) -> ngx_int_t {
-    // SAFETY: by contract.
-    next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
 }
 
 /// The name with its arguments, and the type, out of transaction, null, name, type (ngx_rtmp_cmd_publish_init).
@@ -76,26 +64,15 @@ fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
     Ok((name, kind))
 }
 
-/// A message's bytes in one piece; `None` when there are more than `most`.
-///
-/// # Safety
-///
-/// `chain` is null or a chain of buffers in memory.
-pub(super) unsafe fn flatten(mut chain: *mut ngx_chain_t, most: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // SAFETY: by contract; `pos..last` is the unread part of each buffer.
-    unsafe {
-        while let Some(link) = chain.as_ref() {
-            let buffer = &*link.buf;
-            let length = usize::try_from(buffer.last.offset_from(buffer.pos)).ok()?;
-            if bytes.len() + length > most {
-                return None;
-            }
-            bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, length));
-            chain = link.next;
+impl<M: Module> Session<'_, M> {
+    /// Hands a publish to nginx-rtmp, under the name and type given. `false` when it refuses.
+    pub fn forward_publish(&mut self, name: &[u8], kind: &str) -> bool {
+        // SAFETY: a live session.
+        unsafe {
+            forward_publish(self.as_ptr(), std::ptr::null_mut(), name, kind)
+                != nginx_sys::NGX_ERROR as ngx_int_t
         }
     }
-    Some(bytes)
 }
 
 /// Calls nginx-rtmp's own handler of `publish` with a command made of `name` and `kind`.
@@ -103,7 +80,7 @@ pub(super) unsafe fn flatten(mut chain: *mut ngx_chain_t, most: usize) -> Option
 /// # Safety
 ///
 /// `session` is alive; `header` is null or the message's.
-pub(crate) unsafe fn forward_publish(
+unsafe fn forward_publish(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
     name: &[u8],
@@ -117,7 +94,9 @@ pub(crate) unsafe fn forward_publish(
     let next = NEXT.with(|next| next.publish_command);
     // SAFETY: the handler copies the fields out of the chain before it returns (ngx_rtmp_receive_amf), and
     // does not look at the header.
-    with_message(&mut writer.into_bytes(), |chain| unsafe { pass_on(next, session, header, chain) })
+    buffers::with_message(&mut writer.into_bytes(), |chain| unsafe {
+        asks::hand_on(next, session, header, chain)
+    })
 }
 
 /// The chain `ngx_rtmp_publish`: what a client publishes, and what comes past its command is a pull.

@@ -4,11 +4,13 @@ use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 
 use crate::{
     callback, client_log, codec_header,
+    incoming::Passage,
     message::Message,
-    module::{Module, Passage},
+    module::Module,
     outgoing, relay,
     rtmp_sys::{ngx_rtmp_header_t, ngx_rtmp_session_t},
-    session::{self, Session},
+    session::Session,
+    sessions,
 };
 
 /// A message of any kind.
@@ -51,7 +53,7 @@ pub(super) unsafe extern "C" fn arrived<M: Module>(
     _header: *mut ngx_rtmp_header_t,
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
-    session::enroll(session);
+    sessions::enroll(session);
     // SAFETY: nginx-rtmp calls with a live session.
     let session = unsafe { Session::<M>::new(session) };
     callback::guard("a connection", (), || client_log::watch(&session));
@@ -90,7 +92,7 @@ pub(super) unsafe extern "C" fn disconnected<M: Module>(
     _header: *mut ngx_rtmp_header_t,
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
-    session::dismiss(session);
+    sessions::dismiss(session);
     // SAFETY: nginx-rtmp calls with a session that is freed after this.
     callback::guard("the end of a session", (), || unsafe {
         M::before_close(&mut Session::new(session));

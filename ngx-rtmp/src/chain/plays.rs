@@ -5,10 +5,11 @@ use std::ops::Range;
 use nginx_sys::{NGX_DONE, NGX_ERROR, ngx_chain_t, ngx_int_t};
 use weir_rtmp::amf0::{self, Writer};
 
-use super::{NEXT, asks, commands};
+use super::{asks, commands, next::NEXT};
 use crate::{
-    callback,
-    module::{Module, PlayFlow},
+    buffers, callback,
+    client::PlayFlow,
+    module::Module,
     rtmp_sys::{ngx_rtmp_handler_pt, ngx_rtmp_header_t, ngx_rtmp_session_t},
     session::Session,
 };
@@ -72,7 +73,7 @@ unsafe fn judge<M: Module>(
         // SAFETY: by contract.
         unsafe {
             let mut safe = Session::<M>::new(session);
-            let Some(bytes) = commands::flatten(command, commands::MAX_COMMAND) else {
+            let Some(bytes) = buffers::flatten(command, commands::MAX_COMMAND) else {
                 return match M::may_play_at_length(&mut safe) {
                     true => asks::hand_on(next, session, header, command),
                     false => NGX_DONE as ngx_int_t,

@@ -7,19 +7,20 @@ use nginx_sys::{ngx_int_t, ngx_str_t};
 
 use super::Session;
 use crate::{
-    collections, conf,
-    module::Module,
+    collections,
     rtmp_sys::{
         self, NGX_RTMP_AMF_NULL, NGX_RTMP_AMF_NUMBER, NGX_RTMP_AMF_OBJECT, NGX_RTMP_AMF_STRING,
         NGX_RTMP_MSG_AMF_CMD, ngx_rtmp_amf_elt_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_srv_conf_t,
         ngx_rtmp_header_t,
     },
+    slots,
+    types::Tables,
 };
 
 /// The chunk stream of answers to `connect` (NGX_RTMP_CSID_AMF_INI).
 const CSID: u32 = 3;
 
-impl<'s, M: Module> Session<'s, M> {
+impl<'s, M: Tables> Session<'s, M> {
     /// The settings of an application of the session's `server`, by name; `None` where there is none.
     #[must_use]
     pub fn application(&self, name: &[u8]) -> Option<&'s M::App> {
@@ -28,10 +29,11 @@ impl<'s, M: Module> Session<'s, M> {
         // live as long as the configuration, which outlives its sessions.
         unsafe {
             let server: &ngx_rtmp_core_srv_conf_t =
-                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
+                slots::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module)?;
             let apps = collections::array::<*mut ngx_rtmp_core_app_conf_t>(&server.applications);
-            let app = apps.iter().find(|app| conf::text(&(***app).name).map(str::as_bytes) == Some(name))?;
-            conf::entry((**app).app_conf, M::rtmp_module())
+            let app =
+                apps.iter().find(|app| collections::text(&(***app).name).map(str::as_bytes) == Some(name))?;
+            slots::entry((**app).app_conf, M::rtmp_module())
         }
     }
 
@@ -71,7 +73,7 @@ impl<'s, M: Module> Session<'s, M> {
         // accepts a `connect` (ngx_rtmp_cmd_connect). ngx_rtmp_send_amf copies what the elements point to before it returns.
         unsafe {
             let server: Option<&ngx_rtmp_core_srv_conf_t> =
-                conf::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module);
+                slots::entry(self.raw().srv_conf, rtmp.ngx_rtmp_core_module);
             let Some(size) = server.and_then(|server| u32::try_from(server.chunk_size).ok()) else { return };
             (rtmp.ngx_rtmp_send_chunk_size)(self.session, size);
             let mut header: ngx_rtmp_header_t = std::mem::zeroed();

@@ -1,8 +1,13 @@
 //! What comes and goes on a session: messages that are not complete, answers that are not read, media.
 
-use super::{Module, Session, conf, ngx_rtmp_live_ctx_t, rtmp_sys};
+use super::Session;
+use crate::{
+    rtmp_sys::{self, ngx_rtmp_live_ctx_t},
+    slots,
+    types::Tables,
+};
 
-impl<M: Module> Session<'_, M> {
+impl<M: Tables> Session<'_, M> {
     /// Whether nginx-rtmp's live module publishes this session.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -23,7 +28,7 @@ impl<M: Module> Session<'_, M> {
     fn live_context(&self) -> Option<&ngx_rtmp_live_ctx_t> {
         let rtmp = rtmp_sys::rtmp()?;
         // SAFETY: the entry of the live module is null or its own context.
-        unsafe { conf::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module) }
+        unsafe { slots::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module) }
     }
 
     /// How many messages to this session wait to be sent (ngx_rtmp_send_message).

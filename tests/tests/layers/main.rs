@@ -17,7 +17,7 @@ const CRATES: [(&str, usize, usize); 7] = [
     ("media", 0, 0),
     ("zone", 0, 0),
     ("sidecar", 0, 0),
-    ("ngx-rtmp", 46, 28),
+    ("ngx-rtmp", 0, 0),
     ("ngx-module", 28, 29),
 ];
 

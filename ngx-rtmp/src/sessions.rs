@@ -1,0 +1,55 @@
+//! All sessions of this process.
+
+use std::collections::BTreeSet;
+
+use super::{rtmp_sys::ngx_rtmp_session_t, session::Session, types::Tables};
+use crate::local;
+
+local! {
+    /// All sessions of this process.
+    static ALL: BTreeSet<*mut ngx_rtmp_session_t> = BTreeSet::new();
+}
+
+/// A session begins.
+pub(super) fn enroll(session: *mut ngx_rtmp_session_t) {
+    ALL.with(|all| all.insert(session));
+}
+
+/// A session ends: it is freed after this.
+pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
+    ALL.with(|all| all.remove(&session));
+}
+
+/// The session that stands there, if there is one.
+///
+/// # Safety
+///
+/// The result is used in the callback of nginx's that runs now, and not after it.
+pub(super) unsafe fn enrolled<'s, M: Tables>(session: *mut ngx_rtmp_session_t) -> Option<Session<'s, M>> {
+    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns.
+    ALL.with(|all| all.contains(&session)).then(|| unsafe { Session::new(session) })
+}
+
+/// Calls `work` with every session of this process.
+pub fn each<M: Tables>(mut work: impl FnMut(&mut Session<'_, M>)) {
+    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+    for session in all {
+        // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session
+        // (ngx_rtmp_finalize_session).
+        work(&mut unsafe { Session::new(session) });
+    }
+}
+
+/// Calls `work` with the first session of this process that is as wanted.
+pub fn find<M: Tables, R>(
+    mut wanted: impl FnMut(&mut Session<'_, M>) -> bool,
+    work: impl FnOnce(&mut Session<'_, M>) -> R,
+) -> Option<R> {
+    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+    let found = all.into_iter().find(|session| {
+        // SAFETY: as in `each`.
+        wanted(&mut unsafe { Session::new(*session) })
+    });
+    // SAFETY: likewise, until the callback of nginx's that runs now returns.
+    found.map(|session| work(&mut unsafe { Session::new(session) }))
+}
