@@ -21,6 +21,7 @@ use weir_model::{
 
 use crate::{
     advice, process as this, push, runtime,
+    session::Session,
     settings::{Allowed, AppSettings, ApplicationFacts, MainSettings},
     state,
     weir::Weir,
@@ -202,7 +203,17 @@ pub fn commit(cx: &mut Start<'_, Weir>) -> Takeover {
         push::forget_wanted();
     }
     let auto_push = cx.auto_push;
-    match runtime::replace(zone, cx.main(), auto_push) {
+    let has_zone = zone.is_some();
+    let in_place = runtime::replace(zone, cx.main(), auto_push);
+    if !has_zone {
+        // In a single process the sessions go on.
+        cx.sessions.each(|session: &mut Session| {
+            if let Some(state) = session.state() {
+                state.let_go();
+            }
+        });
+    }
+    match in_place {
         true => Takeover::InPlace,
         false => Takeover::Done,
     }

@@ -5,21 +5,23 @@ pub mod connect;
 pub mod early;
 pub mod enhanced;
 pub mod guard;
+pub mod guarded;
 pub mod guests;
+pub mod lingering;
 pub mod live;
+pub mod media;
 pub mod message;
 pub mod outgoing;
 pub mod play;
 pub mod publish;
+pub mod publishing;
 mod refusal;
 mod secrets;
 pub mod spread;
+pub mod violation;
 
-use std::{collections::HashSet, rc::Rc};
-
-use ngx_rtmp::{local, log::Level};
+use ngx_rtmp::log::Level;
 use weir_model::{
-    KeyId,
     guard::early::Early,
     refusal::{Topic, kind_of_line},
     token::{RevokedTokens, TokenMark},
@@ -28,23 +30,15 @@ use weir_model::{
 use crate::{
     process,
     push::{self, Push},
-    runtime::{self, Runtime},
-    session::Session,
-    session::SessionExt as _,
-    worker,
+    registration, runtime,
+    session::{Session, SessionExt as _},
 };
-use guard::Guarded;
+use guarded::Guarded;
+use lingering::Lingering;
 use outgoing::Outgoing;
 use play::Playing;
-use publish::Publish;
+use publishing::Publish;
 pub use refusal::log_summary;
-
-/// How long a refused client may read why, in milliseconds.
-const LINGER_MS: usize = 200;
-/// How long the target of a push may read that the stream ends, in milliseconds.
-const GOODBYE_MS: usize = 300;
-/// How many refused clients a worker lets read at the same time.
-const MOST_LINGERING: usize = 64;
 
 /// What is kept of a session.
 #[derive(Default)]
@@ -66,11 +60,11 @@ pub struct SessionState {
     /// For a connection that nginx made.
     pub outgoing: Option<Outgoing>,
     /// Headers that came before its stream is live.
-    early: Early,
+    pub(crate) early: Early,
     /// What it publishes, where nginx-rtmp does not know the codecs.
     pub enhanced: enhanced::Enhanced,
     /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
-    closing: Option<Lingering>,
+    pub(crate) closing: Option<Lingering>,
 }
 
 impl SessionState {
@@ -79,32 +73,12 @@ impl SessionState {
     pub fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
-}
 
-/// A connection that lingers; those of refused clients are counted in this worker.
-struct Lingering {
-    counted: bool,
-}
-
-local! {
-    static LINGERING: usize = 0;
-}
-
-impl Lingering {
-    /// `None` when there are many already.
-    fn begin() -> Option<Lingering> {
-        let room = LINGERING.with(|count| {
-            let room = *count < MOST_LINGERING;
-            *count += usize::from(room);
-            room
-        });
-        room.then(|| Lingering { counted: true })
-    }
-}
-
-impl Drop for Lingering {
-    fn drop(&mut self) {
-        LINGERING.with(|count| *count = count.saturating_sub(usize::from(self.counted)));
+    /// It holds nothing of the zone any more.
+    pub fn let_go(&mut self) {
+        self.publish = Publish::Idle;
+        self.playing = None;
+        self.pushes.clear();
     }
 }
 
@@ -121,7 +95,7 @@ pub fn may_log(session: &mut Session, line: &[u8]) -> bool {
 
 /// A connection was accepted, or is being made. Returns whether it may go on.
 pub fn on_connect(session: &mut Session) -> bool {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return true };
+    let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else { return true };
     if session.is_from_worker() {
         // The socket has a name that others on the machine can find out.
         let workers = runtime.zone().lock(process::pid()).workers();
@@ -138,7 +112,7 @@ pub fn on_connect(session: &mut Session) -> bool {
 /// The handshake is over. Returns whether the connection may go on.
 pub fn on_handshake(session: &mut Session) -> bool {
     if let Some(ticket) = session.ticket() {
-        push::on_handshake(ticket);
+        push::on_handshake(&mut session.all(), ticket);
     }
     guard::on_handshake(session);
     true
@@ -152,7 +126,8 @@ pub fn before_close(session: &mut Session) {
 /// The connection is gone.
 pub fn on_disconnect(session: &mut Session) {
     if let Some(ticket) = session.ticket() {
-        push::on_failed(ticket, session.why_it_ended());
+        let why = session.why_it_ended();
+        push::on_failed(&mut session.all(), ticket, why);
     }
     guests::release(session);
 }
@@ -184,22 +159,6 @@ pub fn on_timer(session: &mut Session) {
     }
 }
 
-/// Closes a session whose row bears the order.
-pub fn close_if_ordered(session: &mut Session) {
-    let Some(state) = session.known_state() else { return };
-    let publisher = state.publish.is_ordered_to_close();
-    if publisher || state.playing.as_ref().is_some_and(Playing::is_ordered_to_close) {
-        // The order does not say whether the API, a revoked key or the next publisher gave it.
-        let event = if publisher {
-            "publisher disconnected by an administrator or a takeover"
-        } else {
-            "player disconnected by an administrator"
-        };
-        session.log(Level::Notice, format_args!("{event}, app: \"{}\"", session.app()));
-        session.close();
-    }
-}
-
 /// Closes a session that publishes or plays with a token that is revoked.
 pub fn close_if_revoked(session: &mut Session, revoked: &RevokedTokens) {
     let app = session.app().to_owned();
@@ -226,33 +185,4 @@ pub fn close_if_drained(session: &mut Session, draining_ms: u64) {
         );
         session.close();
     }
-}
-
-/// Orders the publishers of these keys to be closed, in whichever worker. Returns how many there are.
-pub fn drop_publishers(runtime: &Rc<Runtime>, keys: &HashSet<KeyId>) -> usize {
-    let ordered = runtime.zone().lock(process::pid()).order_close_keys(keys);
-    worker::follow_orders(runtime);
-    ordered
-}
-
-/// Closes the connection when the other end had time to read what it was told. What the session holds is
-/// released then, as with every close. Where many linger already, it is closed at once: connections are for
-/// those who may publish.
-fn close_soon(session: &mut Session) {
-    let lingering = Lingering::begin();
-    match session.state() {
-        Some(state) if lingering.is_some() => {
-            state.closing = lingering;
-            session.arm_timer(LINGER_MS);
-        }
-        _ => session.close(),
-    }
-}
-
-/// Lets the target of a push read the last words, and closes the connection.
-pub fn linger(session: &mut Session) {
-    if let Some(state) = session.state() {
-        state.closing = Some(Lingering { counted: false });
-    }
-    session.arm_timer(GOODBYE_MS);
 }

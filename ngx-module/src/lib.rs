@@ -31,18 +31,20 @@
 //!
 //! # Floors
 //!
-//! A file imports only from lines below its own. What does not is counted in `tests/tests/layers`.
+//! A file imports only from lines below its own.
 //!
 //! ```floors
 //! module
-//! api configuration worker stat advice playback
+//! worker configuration stat
+//! api advice playback
 //! viewers
 //! hooks
 //! push disk
+//! hooks/live
 //! state snapshot
-//! session
+//! orders registration
 //! runtime directives
-//! settings
+//! settings session
 //! zone resolver
 //! pools process weir state/file
 //! ```
@@ -56,10 +58,12 @@ pub mod directives;
 pub mod disk;
 pub mod hooks;
 pub mod module;
+pub mod orders;
 pub mod playback;
 pub mod pools;
 pub mod process;
 pub mod push;
+pub mod registration;
 pub mod resolver;
 pub mod runtime;
 pub mod session;

@@ -17,6 +17,7 @@ use ngx_rtmp::{
     push::Failure,
     request::{self, Response, Step},
     session::Session,
+    sessions::Sessions,
     thread::Pool,
     zone::Memory,
 };
@@ -25,7 +26,7 @@ use weir_model::{guard::outgoing as exchange, refusal::Command};
 use crate::{
     api, configuration, directives as line, disk,
     hooks::{self, SessionState, admission, connect, guard, guests, message, outgoing, play, publish},
-    playback, pools, push, runtime,
+    playback, pools, push, registration, runtime,
     session::last_error,
     settings::{AppSettings, LocationSettings, MainSettings},
     stat, viewers,
@@ -148,15 +149,15 @@ impl Files for Weir {
 
 impl Worker for Weir {
     fn start() {
-        worker::ensure_started();
+        registration::ensure_started();
     }
 
     fn stop() {
         worker::stop();
     }
 
-    fn tick() {
-        worker::tick();
+    fn tick(sessions: &mut Sessions<'_>) {
+        worker::tick(sessions);
     }
 }
 
@@ -194,7 +195,7 @@ impl Connections for Weir {
     }
 
     fn linger(session: &mut Session<'_, Self>) {
-        hooks::linger(session);
+        hooks::lingering::linger(session);
     }
 }
 
@@ -289,38 +290,38 @@ impl Targets for Weir {
         }
     }
 
-    fn on_connected(ticket: u64) {
-        push::on_connected(ticket);
+    fn on_connected(sessions: &mut Sessions<'_>, ticket: u64) {
+        push::on_connected(sessions, ticket);
     }
 
-    fn on_failed(ticket: u64, failure: Failure) {
-        push::on_failed(ticket, last_error(failure));
+    fn on_failed(sessions: &mut Sessions<'_>, ticket: u64, failure: Failure) {
+        push::on_failed(sessions, ticket, last_error(failure));
     }
 
-    fn on_sending(ticket: u64) {
-        push::on_sending(ticket);
+    fn on_sending(sessions: &mut Sessions<'_>, ticket: u64) {
+        push::on_sending(sessions, ticket);
     }
 
-    fn on_status(ticket: u64, level: &str, code: &str, description: &str) {
-        push::on_status(ticket, level, code, description);
+    fn on_status(sessions: &mut Sessions<'_>, ticket: u64, level: &str, code: &str, description: &str) {
+        push::on_status(sessions, ticket, level, code, description);
     }
 
-    fn on_error(ticket: u64, code: &str, description: &str) {
-        push::on_error(ticket, code, description);
+    fn on_error(sessions: &mut Sessions<'_>, ticket: u64, code: &str, description: &str) {
+        push::on_error(sessions, ticket, code, description);
     }
 }
 
 impl Requests for Weir {
-    const MAX_BODY: usize = api::MAX_BODY;
+    const MAX_BODY: usize = api::access::MAX_BODY;
 
     fn admit(head: &request::Head<'_, Self>) -> Result<(), Response> {
-        api::admit(head)
+        api::access::admit(head)
     }
 
-    fn dispatch(head: &request::Head<'_, Self>, body: Option<&[u8]>) -> Step {
+    fn dispatch(head: &request::Head<'_, Self>, body: Option<&[u8]>, sessions: &mut Sessions<'_>) -> Step {
         match body {
-            Some(body) => api::dispatch(head, body),
-            None => Step::Answer(api::body_too_large()),
+            Some(body) => api::dispatch(head, body, sessions),
+            None => Step::Answer(api::access::body_too_large()),
         }
     }
 

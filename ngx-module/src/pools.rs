@@ -14,6 +14,6 @@ pub const ALL: [Pool; 2] = [STATE, NAMES];
 pub fn discard(value: impl Send + 'static) {
     thread::run_alone(STATE, move || {
         drop(value);
-        Box::new(|| ())
+        Box::new(|_| ())
     });
 }

@@ -16,6 +16,7 @@ use ngx_rtmp::{
     log::{self, Level},
     outgoing,
     push::{self, Dial, Tls},
+    sessions::Sessions,
 };
 use serde_json::json;
 use weir_model::{
@@ -30,9 +31,7 @@ use crate::{
     hooks::live::Live,
     process, resolver,
     runtime::{self, Runtime},
-    session::SessionExt as _,
-    session::last_error,
-    session::{self, Session},
+    session::{Session, SessionExt as _, last_error},
     weir::Weir,
     zone::SharedZone,
 };
@@ -78,7 +77,7 @@ local! {
 }
 
 /// Ten times a second: looks whether other targets are wanted, and lets time pass.
-pub fn tick(runtime: &Runtime) {
+pub fn tick(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let generation = runtime.zone().targets_generation();
     if WANTED.with(|wanted| wanted.generation != Some(generation)) {
         let targets = runtime.zone().lock(process::pid()).targets();
@@ -86,9 +85,9 @@ pub fn tick(runtime: &Runtime) {
             wanted.targets = targets.into_iter().map(Rc::new).collect();
             wanted.generation = Some(generation);
         });
-        session::each(align);
+        sessions.each(align);
     }
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         let pushes = session.known_state().is_some_and(|state| !state.pushes.is_empty());
         if pushes {
             let bytes_in = live(session).map_or(0, |live| live.bytes_in());
@@ -118,14 +117,14 @@ pub fn account(session: &mut Session) {
 }
 
 /// Once a second: closes connections to targets that no push holds.
-pub fn close_strays() {
+pub fn close_strays(sessions: &mut Sessions<'_>) {
     let mut held = BTreeSet::new();
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         if let Some(state) = session.known_state() {
             held.extend(state.pushes.iter().map(|push| push.ticket));
         }
     });
-    let strays = outgoing::close_others::<Weir>(&held);
+    let strays = outgoing::close_others::<Weir>(sessions, &held);
     if strays > 0 {
         log::cycle(
             Level::Error,
@@ -176,28 +175,28 @@ pub fn end(session: &mut Session) {
 }
 
 /// The connection with this ticket is up.
-pub fn on_connected(ticket: u64) {
-    feed(ticket, |_| Some(Input::Connected));
+pub fn on_connected(sessions: &mut Sessions<'_>, ticket: u64) {
+    feed(sessions, ticket, |_| Some(Input::Connected));
 }
 
 /// RTMP's handshake is over.
-pub fn on_handshake(ticket: u64) {
-    feed(ticket, |_| Some(Input::Handshaken));
+pub fn on_handshake(sessions: &mut Sessions<'_>, ticket: u64) {
+    feed(sessions, ticket, |_| Some(Input::Handshaken));
 }
 
 /// The connection with this ticket failed, or is gone.
-pub fn on_failed(ticket: u64, error: LastError) {
-    feed(ticket, |_| Some(Input::Failed(error)));
+pub fn on_failed(sessions: &mut Sessions<'_>, ticket: u64, error: LastError) {
+    feed(sessions, ticket, |_| Some(Input::Failed(error)));
 }
 
 /// `publish` was sent, and the stream follows.
-pub fn on_sending(ticket: u64) {
-    feed(ticket, |_| Some(Input::Sending));
+pub fn on_sending(sessions: &mut Sessions<'_>, ticket: u64) {
+    feed(sessions, ticket, |_| Some(Input::Sending));
 }
 
 /// The target says how the publish went.
-pub fn on_status(ticket: u64, level: &str, code: &str, description: &str) {
-    feed(ticket, |_| match answer(level, code) {
+pub fn on_status(sessions: &mut Sessions<'_>, ticket: u64, level: &str, code: &str, description: &str) {
+    feed(sessions, ticket, |_| match answer(level, code) {
         Answer::Published => Some(Input::Published),
         Answer::Refused => Some(Input::Failed(LastError::rejected(code, description))),
         Answer::Other => None,
@@ -205,8 +204,8 @@ pub fn on_status(ticket: u64, level: &str, code: &str, description: &str) {
 }
 
 /// The target refuses `connect` or what follows it (`_error`).
-pub fn on_error(ticket: u64, code: &str, description: &str) {
-    feed(ticket, |push| {
+pub fn on_error(sessions: &mut Sessions<'_>, ticket: u64, code: &str, description: &str) {
+    feed(sessions, ticket, |push| {
         let url = &push.target.url;
         let random = process::random();
         let asked = push.exchange.refused(url.credentials(), url.app(), code, description, random as u32);
@@ -218,8 +217,8 @@ pub fn on_error(ticket: u64, code: &str, description: &str) {
 }
 
 /// The addresses of a target's host.
-fn on_resolved(ticket: u64, answer: Result<Vec<IpAddr>, LastError>) {
-    with_publisher(ticket, |session| {
+fn on_resolved(sessions: &mut Sessions<'_>, ticket: u64, answer: Result<Vec<IpAddr>, LastError>) {
+    with_publisher(sessions, ticket, |session| {
         drive(session, |push, session| {
             if push.ticket == ticket {
                 let input = push.resolved(session, answer.clone());
@@ -229,9 +228,9 @@ fn on_resolved(ticket: u64, answer: Result<Vec<IpAddr>, LastError>) {
     });
 }
 
-fn feed(ticket: u64, input: impl FnOnce(&mut Push) -> Option<Input>) {
+fn feed(sessions: &mut Sessions<'_>, ticket: u64, input: impl FnOnce(&mut Push) -> Option<Input>) {
     let mut input = Some(input);
-    with_publisher(ticket, |session| {
+    with_publisher(sessions, ticket, |session| {
         drive(session, |push, session| {
             if push.ticket == ticket
                 && let Some(input) = input.take().and_then(|input| input(push))
@@ -244,12 +243,12 @@ fn feed(ticket: u64, input: impl FnOnce(&mut Push) -> Option<Input>) {
 }
 
 /// Calls `work` with the publisher whose push has this ticket.
-fn with_publisher(ticket: u64, work: impl FnOnce(&mut Session)) {
+fn with_publisher(sessions: &mut Sessions<'_>, ticket: u64, work: impl FnOnce(&mut Session)) {
     let is_its = |session: &mut Session| {
         let state = session.known_state();
         ticket != 0 && state.is_some_and(|state| state.pushes.iter().any(|push| push.ticket == ticket))
     };
-    session::find(is_its, work);
+    sessions.find(is_its, work);
 }
 
 /// Works on each push of a publisher, and drops those that have left.
@@ -329,13 +328,18 @@ impl Push {
                     Host::Name(name) => {
                         self.ticket = next_ticket();
                         let ticket = self.ticket;
-                        resolver::resolve(name, Box::new(move |answer| on_resolved(ticket, answer)));
+                        resolver::resolve(
+                            name,
+                            Box::new(move |sessions, answer| on_resolved(sessions, ticket, answer)),
+                        );
                     }
                 }
             }
             Output::Connect(at) => return self.connect(session, at).err().map(Input::Failed),
-            Output::Abort => push::abort::<Weir>(std::mem::take(&mut self.ticket)),
-            Output::Leave => push::leave::<Weir>(std::mem::take(&mut self.ticket), self.key.expose()),
+            Output::Abort => push::abort::<Weir>(&mut session.all(), std::mem::take(&mut self.ticket)),
+            Output::Leave => {
+                push::leave::<Weir>(&mut session.all(), std::mem::take(&mut self.ticket), self.key.expose())
+            }
             Output::Changed(state) => self.report(session, state),
         }
         None

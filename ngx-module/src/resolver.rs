@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use ngx_rtmp::{
     resolver::{self, NoAddress},
+    sessions::Sessions,
     thread::{self, After},
 };
 use weir_model::push::{EXCHANGE_MS, LastError, hosts};
@@ -11,7 +12,7 @@ use weir_model::push::{EXCHANGE_MS, LastError, hosts};
 use crate::pools;
 
 /// What is called with the addresses of a name.
-pub type Answer = Box<dyn FnOnce(Result<Vec<IpAddr>, LastError>) + Send>;
+pub type Answer = Box<dyn FnOnce(&mut Sessions<'_>, Result<Vec<IpAddr>, LastError>) + Send>;
 
 /// Looks a name up, in the machine's hosts file and then by its name servers. The answer comes later.
 pub fn resolve(name: &str, answer: Answer) {
@@ -19,22 +20,23 @@ pub fn resolve(name: &str, answer: Answer) {
     let read = move || -> After {
         let file = std::fs::read_to_string(Path::new("/etc/hosts")).unwrap_or_default();
         let known = hosts::lookup(&file, &wanted);
-        Box::new(move || match known.is_empty() {
-            true => ask(&wanted, answer),
-            false => answer(Ok(known)),
+        Box::new(move |sessions: &mut Sessions<'_>| match known.is_empty() {
+            true => ask(sessions, &wanted, answer),
+            false => answer(sessions, Ok(known)),
         })
     };
     // A pool that takes no more drops the answer: the look-up ends by its time-out.
     thread::run_alone(pools::NAMES, read);
 }
 
-fn ask(name: &str, answer: Answer) {
-    let answer = |found: Result<Vec<IpAddr>, NoAddress>| {
-        answer(found.map_err(|error| match error {
+fn ask(sessions: &mut Sessions<'_>, name: &str, answer: Answer) {
+    let answer = |sessions: &mut Sessions<'_>, found: Result<Vec<IpAddr>, NoAddress>| {
+        let found = found.map_err(|error| match error {
             NoAddress::Unknown => LastError::HostNotFound,
             NoAddress::TimedOut => LastError::ResolverTimeout,
             NoAddress::Other(text) => LastError::Resolver(text),
-        }));
+        });
+        answer(sessions, found);
     };
-    resolver::resolve(name, EXCHANGE_MS as usize, Box::new(answer));
+    resolver::resolve(sessions, name, EXCHANGE_MS as usize, Box::new(answer));
 }

@@ -17,8 +17,7 @@ use weir_model::{
 use weir_zone::WorkerId;
 
 use crate::{
-    hooks::publish::Publish,
-    process, session,
+    process,
     settings::{ApplicationFacts, MainSettings},
     zone::{SharedZone, View},
 };
@@ -81,16 +80,6 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push:
             worker: Cell::new(worker),
         })
     });
-    if next.is_none() {
-        // In a single process the sessions go on, and the rows are unmapped with the zone.
-        session::each(|session| {
-            if let Some(state) = session.state() {
-                state.publish = Publish::Idle;
-                state.playing = None;
-                state.pushes.clear();
-            }
-        });
-    }
     CURRENT.with(|current| *current = next);
     worker.is_some_and(|(pid, _)| pid == process::pid())
 }

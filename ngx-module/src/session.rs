@@ -4,7 +4,6 @@ use ngx_rtmp::{
     outgoing::Role,
     push::Failure,
     session::{self, Codecs},
-    sessions,
 };
 use weir_model::{
     ClientAddr, Server,
@@ -17,19 +16,6 @@ use crate::weir::Weir;
 
 /// A live session, for the time of one callback.
 pub type Session<'s> = session::Session<'s, Weir>;
-
-/// Calls `work` with every session of this process.
-pub fn each(work: impl FnMut(&mut Session<'_>)) {
-    sessions::each::<Weir>(work);
-}
-
-/// Calls `work` with the first session of this process that is as wanted.
-pub fn find<R>(
-    wanted: impl FnMut(&mut Session<'_>) -> bool,
-    work: impl FnOnce(&mut Session<'_>) -> R,
-) -> Option<R> {
-    sessions::find::<Weir, R>(wanted, work)
-}
 
 /// What Weir asks of a session beside what the fence answers.
 pub trait SessionExt<'s> {

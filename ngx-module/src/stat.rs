@@ -7,7 +7,10 @@ use weir_model::{
 };
 
 use crate::{
-    api::{Head, is_local, own, problem},
+    api::{
+        access::{is_local, own},
+        call::{Head, problem},
+    },
     runtime, snapshot,
 };
 

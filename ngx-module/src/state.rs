@@ -8,36 +8,34 @@
 //! the lock: while another process has it, a timer tries again. The timer also keeps a worker alive that was told to
 //! quit, until its changes are answered.
 
+mod change;
 pub mod file;
 pub mod folder;
 pub mod load;
 mod show;
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use ngx_rtmp::{
     local,
     log::{self, Level},
-    request::Waiting,
+    request::{Response, Step, Waiting},
+    sessions::Sessions,
     thread,
     timer::Alarm,
 };
 use weir_model::{
-    Digest, KeyId, Timestamp,
+    Timestamp,
     api::ApiError,
-    state_file::{Change, ChangeError, State},
-    token::Revocation,
+    state_file::{Change, State},
 };
-use weir_zone::Shown;
 
 use crate::{
-    api::{Response, Step},
     pools, process,
     runtime::{self, Runtime},
 };
+pub use change::{Done, Outcome};
+use change::{Unsaved, Wanted, Written};
 use file::FileError;
 use show::{announce, confirm, show, take_back};
 
@@ -48,38 +46,7 @@ const RETRY_MS: usize = 10;
 /// Longer than any write: the timer only keeps the worker alive.
 const KEEP_MS: usize = 60_000;
 
-/// A change that was made.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// Why it may be lost with the machine.
-    pub doubt: Option<String>,
-    /// Keys and targets in the file.
-    pub count: (usize, usize),
-    /// Where a file that could not be read is now.
-    pub set_aside: Option<PathBuf>,
-}
-
-/// What comes of a change.
-pub type Outcome = Result<Done, ApiError>;
-
-/// What is to be written.
-#[derive(Clone)]
-enum Wanted {
-    Change(Box<Change>),
-    /// Keys, targets and revoked tokens as they are, in the place of a file that cannot be read.
-    Save,
-    /// What was revoked.
-    Revocations,
-}
-
 type Answer = Box<dyn FnOnce(Outcome) -> Response>;
-
-/// What is revoked in the zone, while the state file may not say so.
-#[derive(Clone, Default)]
-struct Unsaved {
-    keys: Vec<KeyId>,
-    tokens: Vec<Revocation>,
-}
 
 struct Item {
     wanted: Wanted,
@@ -136,39 +103,39 @@ pub fn save(runtime: &Runtime, answer: impl FnOnce(Outcome) -> Response + 'stati
 }
 
 /// Writes what was revoked and is still in the file; nobody waits for it.
-fn write_revocations() {
-    enqueue(Item { wanted: Wanted::Revocations, since: process::uptime(), client: None });
+fn write_revocations(sessions: &mut Sessions<'_>) {
+    enqueue(sessions, Item { wanted: Wanted::Revocations, since: process::uptime(), client: None });
 }
 
 fn later(wanted: Wanted, answer: Answer) -> Step {
-    Step::Suspend(Box::new(move |request| {
-        enqueue(Item { wanted, since: process::uptime(), client: Some((request, answer)) });
+    Step::Suspend(Box::new(move |request, sessions| {
+        enqueue(sessions, Item { wanted, since: process::uptime(), client: Some((request, answer)) });
     }))
 }
 
-fn enqueue(item: Item) {
+fn enqueue(sessions: &mut Sessions<'_>, item: Item) {
     let idle = WRITER.with(|writer| {
         writer.items.push(item);
         !std::mem::replace(&mut writer.busy, true)
     });
     if idle {
-        attempt(None);
+        attempt(sessions, None);
     }
 }
 
 /// The timer went off: it is time to try again, unless a thread is at work.
-fn on_alarm() {
+fn on_alarm(sessions: &mut Sessions<'_>) {
     if is_writing() {
-        attempt(None);
+        attempt(sessions, None);
     }
 }
 
 /// Writes all that waits. `base` is what the file would hold if it could be read.
-fn attempt(base: Option<State>) {
+fn attempt(sessions: &mut Sessions<'_>, base: Option<State>) {
     let Some((runtime, path)) =
         runtime::current().and_then(|it| it.state_path.clone().map(|path| (it, path)))
     else {
-        return refuse(usize::MAX, &ApiError::not_persisted("a reload removed the state file"));
+        return refuse(sessions, usize::MAX, &ApiError::not_persisted("a reload removed the state file"));
     };
     let wanted: Vec<Wanted> = WRITER.with(|writer| {
         writer.alarm.get_or_insert_with(|| Alarm::new(on_alarm)).arm(KEEP_MS);
@@ -185,10 +152,10 @@ fn attempt(base: Option<State>) {
     let limit = weir_zone::max_state_file(runtime.zone().size());
     let posted = thread::run_alone(pools::STATE, move || {
         let attempt = write(&path, limit, &wanted, &revoked, base);
-        Box::new(move || conclude(&path, wanted, &revoked, attempt))
+        Box::new(move |sessions: &mut Sessions<'_>| conclude(sessions, &path, wanted, &revoked, attempt))
     });
     if !posted {
-        refuse(usize::MAX, &ApiError::not_persisted("the thread pool takes no more"));
+        refuse(sessions, usize::MAX, &ApiError::not_persisted("the thread pool takes no more"));
     }
 }
 
@@ -200,19 +167,6 @@ enum Attempt {
     NeedsBase,
     Written(Box<Written>),
     Failed(FileError),
-}
-
-struct Written {
-    /// What the file had before; `None` when it was made from the zone.
-    before: Option<Digest>,
-    /// What came of each change.
-    outcomes: Vec<Result<(), ChangeError>>,
-    state: State,
-    shown: Shown,
-    doubt: Option<String>,
-    set_aside: Option<PathBuf>,
-    /// Held until the zone shows the same.
-    _lock: File,
 }
 
 /// On a thread of the pool.
@@ -276,24 +230,30 @@ fn write_locked(
 }
 
 /// Back in the event loop.
-fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &Unsaved, attempt: Attempt) {
+fn conclude(
+    sessions: &mut Sessions<'_>,
+    path: &Path,
+    wanted: Vec<Wanted>,
+    revoked: &Unsaved,
+    attempt: Attempt,
+) {
     let count = wanted.len();
     let Some(runtime) = runtime::current() else {
-        return refuse(usize::MAX, &ApiError::not_persisted("the zone was removed by a reload"));
+        return refuse(sessions, usize::MAX, &ApiError::not_persisted("the zone was removed by a reload"));
     };
     match attempt {
-        Attempt::Locked => return wait_for_lock(&runtime, path),
+        Attempt::Locked => return wait_for_lock(sessions, &runtime, path),
         Attempt::NeedsBase => {
             let locked = runtime.zone().lock(process::pid());
             let (keys, targets, revocations) = (locked.keys(), locked.targets(), locked.revocations());
             drop(locked);
             let generation = runtime.zone().generation();
-            return self::attempt(Some(State { generation, keys, targets, revocations }));
+            return self::attempt(sessions, Some(State { generation, keys, targets, revocations }));
         }
         Attempt::Failed(error) => {
             runtime.zone().set_state_written(false);
             log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
-            refuse(count, &ApiError::not_persisted(error.to_string()));
+            refuse(sessions, count, &ApiError::not_persisted(error.to_string()));
         }
         Attempt::Written(written) => {
             runtime.zone().set_state_written(true);
@@ -301,15 +261,15 @@ fn conclude(path: &Path, wanted: Vec<Wanted>, revoked: &Unsaved, attempt: Attemp
                 let what = "weir: a change was made, and may be lost if the machine loses power";
                 log::cycle(Level::Warning, format_args!("{what}: {doubt}"));
             }
-            let outcomes = show(&runtime, path, &wanted, revoked, *written);
-            answer(outcomes);
+            let outcomes = show(&runtime, sessions, path, &wanted, revoked, *written);
+            answer(sessions, outcomes);
         }
     }
-    go_on();
+    go_on(sessions);
 }
 
 /// Goes on with what came meanwhile.
-fn go_on() {
+fn go_on(sessions: &mut Sessions<'_>) {
     let more = WRITER.with(|writer| {
         writer.busy = !writer.items.is_empty();
         if let Some(alarm) = writer.alarm.as_mut().filter(|_| !writer.busy) {
@@ -318,12 +278,12 @@ fn go_on() {
         writer.busy
     });
     if more {
-        attempt(None);
+        attempt(sessions, None);
     }
 }
 
 /// Another process has the lock: those who have waited long enough are refused, the others wait on.
-fn wait_for_lock(runtime: &Runtime, path: &Path) {
+fn wait_for_lock(sessions: &mut Sessions<'_>, runtime: &Runtime, path: &Path) {
     let now = process::uptime();
     let over = WRITER.with(|writer| {
         let is_over = |item: &&Item| now.millis_since(item.since) >= PATIENCE_MS;
@@ -333,7 +293,7 @@ fn wait_for_lock(runtime: &Runtime, path: &Path) {
         let error = FileError::Locked(path.to_owned());
         runtime.zone().set_state_written(false);
         log::cycle(Level::Critical, format_args!("weir: a change was not made: {error}"));
-        refuse(over, &ApiError::not_persisted(error.to_string()));
+        refuse(sessions, over, &ApiError::not_persisted(error.to_string()));
     }
     WRITER.with(|writer| {
         writer.busy = !writer.items.is_empty();
@@ -345,7 +305,7 @@ fn wait_for_lock(runtime: &Runtime, path: &Path) {
 }
 
 /// The first of those who wait are refused: what is pending is taken back.
-fn refuse(count: usize, error: &ApiError) {
+fn refuse(sessions: &mut Sessions<'_>, count: usize, error: &ApiError) {
     let outcomes = WRITER.with(|writer| {
         let count = count.min(writer.items.len());
         writer.items[..count].iter().map(|item| item.wanted.clone()).collect::<Vec<_>>()
@@ -354,18 +314,18 @@ fn refuse(count: usize, error: &ApiError) {
         let locked = runtime.zone().lock(process::pid());
         outcomes.iter().for_each(|wanted| take_back(&locked, wanted));
     }
-    answer(outcomes.iter().map(|_| Err(error.clone())).collect());
+    answer(sessions, outcomes.iter().map(|_| Err(error.clone())).collect());
     if count == usize::MAX {
-        go_on();
+        go_on(sessions);
     }
 }
 
 /// Answers the first of those who wait, one outcome each.
-fn answer(outcomes: Vec<Outcome>) {
+fn answer(sessions: &mut Sessions<'_>, outcomes: Vec<Outcome>) {
     let items: Vec<Item> = WRITER.with(|writer| writer.items.drain(..outcomes.len()).collect());
     for (item, outcome) in items.into_iter().zip(outcomes) {
         if let Some((request, answer)) = item.client {
-            request.answer(answer(outcome));
+            request.answer(sessions, answer(outcome));
         }
     }
 }

@@ -8,6 +8,6 @@ use ngx_rtmp::{
 pub fn taken(pool: Pool, runtime: Rc<Memory>) {
     thread::run_alone(pool, move || {
         runtime.mutex().lock();
-        Box::new(|| ())
+        Box::new(|_| ())
     });
 }

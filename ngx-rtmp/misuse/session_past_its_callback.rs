@@ -1,6 +1,6 @@
-use ngx_rtmp::{module::Module, sessions};
+use ngx_rtmp::{module::Module, session::Session, sessions::Sessions};
 
-pub fn kept<M: Module>() {
+pub fn kept<M: Module>(sessions: &mut Sessions<'_>) {
     let mut kept = None;
-    sessions::each::<M>(|session| kept = Some(session));
+    sessions.each(|session: &mut Session<'_, M>| kept = Some(session));
 }

@@ -1,8 +1,27 @@
 //! The border to C. A panic that crossed it would abort the worker and all its streams.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use super::{log, process};
+
+/// The right to look at the sessions of this process, one after the other, for the time of one callback.
+///
+/// Whoever is lent a session has that right by it alone ([`Session::all`](crate::session::Session::all)), so no session is lent
+/// twice at a time.
+pub struct Sessions<'c>(PhantomData<&'c mut ()>, PhantomData<*const ()>);
+
+impl<'c> Sessions<'c> {
+    /// # Safety
+    ///
+    /// A callback of nginx's runs, for `'c` and longer, and neither a session nor this right is lent within it by anything but
+    /// the result. What called nginx from Rust has lent both for that call.
+    pub(crate) unsafe fn new() -> Self {
+        Sessions(PhantomData, PhantomData)
+    }
+}
 
 /// Runs the body of a callback of the event loop; after a panic, logs one line and answers `fallback`.
 pub(crate) fn guard<T>(what: &str, fallback: T, body: impl FnOnce() -> T) -> T {

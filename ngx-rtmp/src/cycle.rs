@@ -18,7 +18,8 @@ use ngx::core::NGX_CONF_ERROR;
 
 use super::{
     blocks::Block,
-    callback, collections,
+    callback::{self, Sessions},
+    collections,
     disk::{self, Files},
     explicit, interworker, log, resolver,
     rtmp_sys::{self, Rtmp},
@@ -172,6 +173,8 @@ pub(crate) extern "C" fn check<M: Configuration>(
 pub struct Start<'c, M: Types> {
     cycle: *mut ngx_cycle_t,
     slot: &'c mut MainSlot<M::Main>,
+    /// All sessions of this process: there are none but with `master_process off`.
+    pub sessions: Sessions<'c>,
     /// The zone, where there is one.
     pub zone: Option<Memory>,
     /// Nobody has used the zone yet.
@@ -210,6 +213,7 @@ pub enum Takeover {
 pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     callback::guard("start of a configuration", NGX_ERROR as ngx_int_t, || {
         // SAFETY: the settings of `create`, in the cycle that takes over; its zone is mapped (ngx_init_zone_pool).
+        // No event of the loop is being handled (ngx_single_process_cycle).
         unsafe {
             let slot = &mut *slots::main_slot::<M>((*cycle).conf_ctx);
             if let Some(attempt) = slot.attempt.cast::<Attempt>().as_mut() {
@@ -219,7 +223,9 @@ pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut n
             let zone = slot.zone.as_ref().and_then(|zone| Memory::of_running(zone));
             let has_zone = zone.is_some();
             let (fresh, user) = (slot.fresh, zone::worker_user(slot));
-            let takeover = M::commit(&mut Start { cycle, slot, zone, fresh, user, auto_push });
+            let sessions = Sessions::new();
+            let mut cx = Start { cycle, slot, sessions, zone, fresh, user, auto_push };
+            let takeover = M::commit(&mut cx);
             if takeover == Takeover::Refused {
                 return NGX_ERROR as ngx_int_t;
             }

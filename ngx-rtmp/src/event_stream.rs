@@ -11,7 +11,7 @@ use nginx_sys::{
 };
 
 use super::{
-    callback,
+    callback::{self, Sessions},
     outlet::Outlet,
     process,
     timer::{self, TICKS_A_SECOND},
@@ -112,7 +112,7 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
 }
 
 /// Sends what is new to every reader of this worker. A worker that was told to quit ends its readers.
-pub fn pump() {
+pub fn pump(_: &mut Sessions<'_>) {
     let draining = process::draining();
     // Whoever is finalized here may take others along.
     let requests: Vec<_> = READERS.with(|readers| readers.iter().map(|reader| reader.request).collect());

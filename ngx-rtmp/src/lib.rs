@@ -43,6 +43,9 @@
 //!   tickets and state. The settings that it hands out live as long as the callback too, and a configuration outlives its
 //!   sessions (ngx_clean_old_cycles). Closing is posted (ngx_rtmp_finalize_session), so no callback frees a session that is lent.
 //!   Its timer is the fence's, and goes with it.
+//! - **[`sessions::Sessions`]** is the right to be lent sessions, one after the other. Each callback has it once: as an argument, or
+//!   in the session that it is about ([`session::Session::all`]). What may call back into the module before it returns
+//!   borrows it: [`push::leave`], [`resolver::resolve`], [`request::Waiting::answer`]. So the state of a session is never lent twice.
 //! - **[`message::Message`]** borrows the buffers of the message that is handled now. Whoever reads its pieces borrows it, and
 //!   whoever writes borrows it alone.
 //! - **[`conf::Context`]** lends one piece of settings at a time, by a borrow of itself. That a directive's block, its place and
@@ -54,9 +57,6 @@
 //! - **[`request::Head`]** borrows a live request. [`request::Waiting`] holds one back from being freed
 //!   (ngx_http_terminate_request), and answers it once.
 //! - **[`module::Tables`]** is the one promise: that its tables are those of the type. [`export!`] makes both.
-//!
-//! One thing is left to the module. [`sessions::each`] and [`sessions::find`] lend sessions while others may be lent: whoever
-//! borrows the [`state`](session::Session::state) of a session does not call them until the borrow has ended.
 //!
 //! # Floors
 //!

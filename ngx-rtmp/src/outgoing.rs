@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    callback::Sessions,
     failure::Failure,
     relay,
     rtmp_sys::{self, ngx_rtmp_core_srv_conf_t, ngx_rtmp_session_t},
@@ -45,7 +46,7 @@ pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
 }
 
 /// Closes the connections whose tickets nobody holds. Returns how many there were.
-pub fn close_others<M: Tables>(held: &BTreeSet<u64>) -> usize {
+pub fn close_others<M: Tables>(_: &mut Sessions<'_>, held: &BTreeSet<u64>) -> usize {
     let others: Vec<_> = DIALED.with(|dialed| {
         dialed.iter().filter(|(ticket, _)| !held.contains(ticket)).map(|(_, session)| *session).collect()
     });

@@ -9,7 +9,8 @@ use std::{ffi::c_void, net::SocketAddr, ptr};
 use nginx_sys::{NGX_OK, ngx_addr_t, ngx_connection_t, ngx_event_t, ngx_int_t, ngx_pnalloc, ngx_str_t};
 
 use super::{
-    address, callback,
+    address,
+    callback::{self, Sessions},
     connections::Connections,
     incoming::{self, Incoming},
     outgoing, relay,
@@ -44,15 +45,15 @@ pub trait Targets: Types {
     /// The other end says `_result`, with this transaction number.
     fn on_result(session: &mut Session<'_, Self>, transaction: Option<f64>) -> Answered;
     /// The connection is up.
-    fn on_connected(ticket: u64);
+    fn on_connected(sessions: &mut Sessions<'_>, ticket: u64);
     /// It failed, or is gone.
-    fn on_failed(ticket: u64, failure: Failure);
+    fn on_failed(sessions: &mut Sessions<'_>, ticket: u64, failure: Failure);
     /// `publish` was sent, and the stream follows.
-    fn on_sending(ticket: u64);
+    fn on_sending(sessions: &mut Sessions<'_>, ticket: u64);
     /// The target says how the publish went.
-    fn on_status(ticket: u64, level: &str, code: &str, description: &str);
+    fn on_status(sessions: &mut Sessions<'_>, ticket: u64, level: &str, code: &str, description: &str);
     /// The target refuses `connect` or what follows it (`_error`).
-    fn on_error(ticket: u64, code: &str, description: &str);
+    fn on_error(sessions: &mut Sessions<'_>, ticket: u64, code: &str, description: &str);
 }
 
 /// What stream and msid nginx-rtmp's relay speaks on (NGX_RTMP_RELAY_CSID_AMF, NGX_RTMP_RELAY_MSID).
@@ -214,7 +215,7 @@ pub fn unacknowledged(ticket: u64) -> Option<u64> {
 }
 
 /// Closes the connection with this ticket. Nothing more is heard of it.
-pub fn abort<M: Tables>(ticket: u64) {
+pub fn abort<M: Tables>(_: &mut Sessions<'_>, ticket: u64) {
     // SAFETY: a connection of the table is alive.
     unsafe {
         if let Some(peer) = take(ticket) {
@@ -226,7 +227,7 @@ pub fn abort<M: Tables>(ticket: u64) {
 
 /// Tells the target of the connection with this ticket that the stream ends, and lets it read that before the connection
 /// closes. Nothing more is heard of it.
-pub fn leave<M: Tables + Connections>(ticket: u64, play_path: &str) {
+pub fn leave<M: Tables + Connections>(_: &mut Sessions<'_>, ticket: u64, play_path: &str) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
     // SAFETY: a connection of the table is alive.
     unsafe {
@@ -313,7 +314,7 @@ unsafe extern "C" fn on_writable<M: Tables + Targets + Incoming>(event: *mut ngx
             }
             let Some(number) = ticket(session) else { return Session::<M>::new(session).close() };
             Session::<M>::new(session).send_at_once(true);
-            M::on_connected(number);
+            M::on_connected(&mut Sessions::new(), number);
             let wanted =
                 Session::<M>::new(session).known_slot().and_then(|slot| slot.dialing.as_ref()?.tls.clone());
             let Some(wanted) = wanted.filter(|_| (*connection).destroyed() == 0) else {
@@ -418,7 +419,7 @@ unsafe fn fail<M: Tables + Targets + Incoming>(session: *mut ngx_rtmp_session_t,
     // SAFETY: by contract; closing is posted, and twice is once.
     unsafe {
         if let Some(ticket) = ticket(session) {
-            M::on_failed(ticket, error);
+            M::on_failed(&mut Sessions::new(), ticket, error);
         }
         Session::<M>::new(session).close();
     }

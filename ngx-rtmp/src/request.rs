@@ -4,16 +4,19 @@ use std::{ffi::c_void, net::IpAddr};
 
 use nginx_sys::{
     NGX_DONE, NGX_ERROR, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_connection_t,
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_finalize_request, ngx_http_output_filter,
-    ngx_http_read_client_request_body, ngx_http_request_t, ngx_http_run_posted_requests,
-    ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_str_t, ngx_table_elt_t,
+    ngx_event_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_finalize_request,
+    ngx_http_output_filter, ngx_http_read_client_request_body, ngx_http_request_t,
+    ngx_http_run_posted_requests, ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_palloc, ngx_post_event,
+    ngx_str_t, ngx_table_elt_t,
 };
 use ngx::{core::Pool, http::Request};
 use percent_encoding::percent_decode;
 
 pub use super::pieces::Pieces;
 use super::{
-    address, callback, collections,
+    address,
+    callback::{self, Sessions},
+    collections,
     conf::{Context, Location, Pattern, ServerName},
     event_stream::{self, Events},
     log, pieces,
@@ -28,7 +31,7 @@ pub trait Requests: Types {
     /// Whether a request may be made at all, before its body is read.
     fn admit(head: &Head<'_, Self>) -> Result<(), Response>;
     /// A request came, with its body; `None` where that is too large.
-    fn dispatch(head: &Head<'_, Self>, body: Option<&[u8]>) -> Step;
+    fn dispatch(head: &Head<'_, Self>, body: Option<&[u8]>, sessions: &mut Sessions<'_>) -> Step;
     /// A request for statistics.
     fn stat(head: &Head<'_, Self>) -> Response;
 }
@@ -50,7 +53,7 @@ pub enum Step {
     /// It is answered.
     Answer(Response),
     /// This sees to it that it is answered later.
-    Suspend(Box<dyn FnOnce(Waiting)>),
+    Suspend(Box<dyn FnOnce(Waiting, &mut Sessions<'_>)>),
     /// It is answered piece by piece.
     Pieces(Pieces),
     /// It is answered with events from here on, until the client leaves.
@@ -176,17 +179,20 @@ unsafe extern "C" fn body_read<M: Tables + Requests>(r: *mut ngx_http_request_t)
     unsafe {
         let step = callback::guard("an API request", None, || {
             let head = head::<M>(&*r)?;
-            Some(M::dispatch(&head, body(&*r, M::MAX_BODY).as_deref()))
+            // No session is lent: nginx reads requests in events of the loop (ngx_http_set_keepalive).
+            Some(M::dispatch(&head, body(&*r, M::MAX_BODY).as_deref(), &mut Sessions::new()))
         });
         proceed::<M>(r, step);
     }
 }
 
+type Proceed = unsafe fn(*mut ngx_http_request_t, Option<Step>);
+
 /// A request that is answered later, from the event loop. It stays alive until then; one that is forgotten is answered
 /// with 500.
 pub struct Waiting {
     request: *mut ngx_http_request_t,
-    proceed: unsafe fn(*mut ngx_http_request_t, Option<Step>),
+    proceed: Proceed,
 }
 
 impl Waiting {
@@ -202,31 +208,67 @@ impl Waiting {
         Waiting { request, proceed: proceed::<M> }
     }
 
-    /// Answers it.
-    pub fn answer(mut self, response: Response) {
-        self.end(Some(Step::Answer(response)));
-    }
-
-    fn end(&mut self, step: Option<Step>) {
+    /// Answers it. Other requests of its client may have their turn before this returns (ngx_http_run_posted_requests).
+    pub fn answer(mut self, _: &mut Sessions<'_>, response: Response) {
         let request = std::mem::replace(&mut self.request, std::ptr::null_mut());
-        if request.is_null() {
-            return;
-        }
-        // SAFETY: kept alive since `hold`. The connection outlives the request.
-        unsafe {
-            let main = &mut *(*request).main;
-            main.set_blocked(main.blocked() - 1);
-            let connection: *mut ngx_connection_t = (*request).connection;
-            (self.proceed)(request, step);
-            ngx_http_run_posted_requests(connection);
-        }
+        // SAFETY: kept alive since `hold`.
+        unsafe { end(request, self.proceed, Some(Step::Answer(response))) }
     }
+}
+
+/// # Safety
+///
+/// `request` was kept alive by [`Waiting::hold`], and nobody answers it but the caller.
+unsafe fn end(request: *mut ngx_http_request_t, proceed: Proceed, step: Option<Step>) {
+    // SAFETY: by contract. The connection outlives the request.
+    unsafe {
+        let main = &mut *(*request).main;
+        main.set_blocked(main.blocked() - 1);
+        let connection: *mut ngx_connection_t = (*request).connection;
+        proceed(request, step);
+        ngx_http_run_posted_requests(connection);
+    }
+}
+
+/// A request that was forgotten. It is answered in an event of its own: whoever forgets it may hold what another request needs.
+#[repr(C)]
+struct Forgotten {
+    event: ngx_event_t,
+    request: *mut ngx_http_request_t,
+    proceed: Proceed,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.end(None);
+        if self.request.is_null() {
+            return;
+        }
+        // SAFETY: kept alive since `hold`, with its pool; an event of zeroes is how nginx makes one. Posted events are handled
+        // before the loop waits again (ngx_process_events_and_timers). Without memory, the request waits for good.
+        unsafe {
+            let forgotten: *mut Forgotten = ngx_palloc((*self.request).pool, size_of::<Forgotten>()).cast();
+            if forgotten.is_null() {
+                return;
+            }
+            let mut event: ngx_event_t = std::mem::zeroed();
+            // nginx's debug log reads a connection behind `data`.
+            event.data = (*self.request).connection.cast();
+            event.log = (*(*self.request).connection).log;
+            event.handler = Some(on_forgotten);
+            forgotten.write(Forgotten { event, request: self.request, proceed: self.proceed });
+            ngx_post_event(&raw mut (*forgotten).event, &raw mut nginx_sys::ngx_posted_events);
+        }
     }
+}
+
+unsafe extern "C" fn on_forgotten(event: *mut ngx_event_t) {
+    callback::guard("an API request", (), || {
+        // SAFETY: the event of a `Forgotten`, at its beginning, in the pool of a request that is alive.
+        unsafe {
+            let Forgotten { request, proceed, .. } = *event.cast::<Forgotten>();
+            end(request, proceed, None);
+        }
+    });
 }
 
 /// # Safety
@@ -237,7 +279,8 @@ unsafe fn proceed<M: Tables + Requests>(r: *mut ngx_http_request_t, step: Option
     unsafe {
         let outcome = match step {
             Some(Step::Answer(response)) => send(r, response),
-            Some(Step::Suspend(work)) => return work(Waiting::hold::<M>(r)),
+            // It is an event of the loop, or `answer`, to which the sessions were lent.
+            Some(Step::Suspend(work)) => return work(Waiting::hold::<M>(r), &mut Sessions::new()),
             Some(Step::Pieces(pieces)) => match begin_pieces(r, pieces) {
                 None => return,
                 Some(outcome) => outcome,

@@ -8,7 +8,11 @@ use nginx_sys::{
     ngx_str_t,
 };
 
-use super::{address, callback, process};
+use super::{
+    address,
+    callback::{self, Sessions},
+    process,
+};
 use crate::local;
 
 /// NGX_RESOLVE_NXDOMAIN (ngx_resolver.h).
@@ -26,7 +30,7 @@ pub enum NoAddress {
 }
 
 /// What is called with the addresses of a name.
-pub type Answer = Box<dyn FnOnce(Result<Vec<IpAddr>, NoAddress>) + Send>;
+pub type Answer = Box<dyn FnOnce(&mut Sessions<'_>, Result<Vec<IpAddr>, NoAddress>) + Send>;
 
 local! {
     static RUNNING: *mut ngx_resolver_t = ptr::null_mut();
@@ -82,10 +86,10 @@ pub(super) fn run(resolver: *mut ngx_resolver_t) {
 
 /// Asks the name servers for the addresses of a name, for `timeout_ms` at most. The answer comes later, or at once where
 /// nobody can be asked.
-pub fn resolve(name: &str, timeout_ms: usize, answer: Answer) {
+pub fn resolve(sessions: &mut Sessions<'_>, name: &str, timeout_ms: usize, answer: Answer) {
     process::assert_loop();
     let resolver = RUNNING.with(|running| *running);
-    let failed = |answer: Answer, text: &str| answer(Err(NoAddress::Other(text.to_owned())));
+    let mut failed = |answer: Answer, text: &str| answer(sessions, Err(NoAddress::Other(text.to_owned())));
     if resolver.is_null() {
         return failed(answer, "there is no resolver");
     }
@@ -124,7 +128,8 @@ unsafe extern "C" fn answered(context: *mut ngx_resolver_ctx_t) {
                 }
             };
             ngx_resolve_name_done(context);
-            answer(outcome);
+            // It is an event of the loop, or `resolve`, to which the sessions were lent.
+            answer(&mut Sessions::new(), outcome);
         }
     });
 }

@@ -35,7 +35,8 @@ pub struct Session<'s, M> {
 impl<'s, M: Tables> Session<'s, M> {
     /// # Safety
     ///
-    /// `session` is alive, and stays so for `'s`.
+    /// `session` is alive, and stays so for `'s`. As long as the result is used, no session is lent but by it
+    /// ([`Sessions`](super::callback::Sessions)).
     pub(super) unsafe fn new(session: *mut ngx_rtmp_session_t) -> Session<'s, M> {
         Session { session, callback: PhantomData }
     }

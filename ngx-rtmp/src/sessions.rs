@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+pub use super::callback::Sessions;
 use super::{rtmp_sys::ngx_rtmp_session_t, session::Session, types::Tables};
 use crate::local;
 
@@ -30,26 +31,37 @@ pub(super) unsafe fn enrolled<'s, M: Tables>(session: *mut ngx_rtmp_session_t) -
     ALL.with(|all| all.contains(&session)).then(|| unsafe { Session::new(session) })
 }
 
-/// Calls `work` with every session of this process.
-pub fn each<M: Tables>(mut work: impl FnMut(&mut Session<'_, M>)) {
-    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
-    for session in all {
-        // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session
-        // (ngx_rtmp_finalize_session).
-        work(&mut unsafe { Session::new(session) });
+impl<M: Tables> Session<'_, M> {
+    /// All sessions of this process. Nothing of this one can be in use meanwhile.
+    pub fn all(&mut self) -> Sessions<'_> {
+        // SAFETY: what lent this session lends no other as long as it is lent, and the borrow keeps it from being used.
+        unsafe { Sessions::new() }
     }
 }
 
-/// Calls `work` with the first session of this process that is as wanted.
-pub fn find<M: Tables, R>(
-    mut wanted: impl FnMut(&mut Session<'_, M>) -> bool,
-    work: impl FnOnce(&mut Session<'_, M>) -> R,
-) -> Option<R> {
-    let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
-    let found = all.into_iter().find(|session| {
+impl Sessions<'_> {
+    /// Calls `work` with every session of this process.
+    pub fn each<M: Tables>(&mut self, mut work: impl FnMut(&mut Session<'_, M>)) {
+        let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+        for session in all {
+            // SAFETY: what is listed is alive: closing is only posted, so not even `work` frees a session
+            // (ngx_rtmp_finalize_session). The borrow of `self` keeps every other from being lent.
+            work(&mut unsafe { Session::new(session) });
+        }
+    }
+
+    /// Calls `work` with the first session of this process that is as wanted.
+    pub fn find<M: Tables, R>(
+        &mut self,
+        mut wanted: impl FnMut(&mut Session<'_, M>) -> bool,
+        work: impl FnOnce(&mut Session<'_, M>) -> R,
+    ) -> Option<R> {
+        let all: Vec<_> = ALL.with(|all| all.iter().copied().collect());
+        let found = all.into_iter().find(|session| {
+            // SAFETY: as in `each`.
+            wanted(&mut unsafe { Session::new(*session) })
+        });
         // SAFETY: as in `each`.
-        wanted(&mut unsafe { Session::new(*session) })
-    });
-    // SAFETY: likewise, until the callback of nginx's that runs now returns.
-    found.map(|session| work(&mut unsafe { Session::new(session) }))
+        found.map(|session| work(&mut unsafe { Session::new(session) }))
+    }
 }

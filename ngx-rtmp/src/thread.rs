@@ -10,7 +10,11 @@ use nginx_sys::{
     ngx_str_t, ngx_thread_pool_t, ngx_thread_task_t,
 };
 
-use super::{callback, process, rtmp_sys::symbol};
+use super::{
+    callback::{self, Sessions},
+    process,
+    rtmp_sys::symbol,
+};
 
 /// A pool of one thread. Work of one kind does not wait for that of another, which may take its time: a disk that is
 /// slow, or a file that another process has locked.
@@ -102,7 +106,7 @@ pub(super) fn start_pools(cycle: *mut ngx_cycle_t) {
 }
 
 /// What goes on in the event loop after work of [`run_alone`].
-pub type After = Box<dyn FnOnce() + Send>;
+pub type After = Box<dyn FnOnce(&mut Sessions<'_>) + Send>;
 
 /// A task that belongs to no request.
 struct Alone {
@@ -155,7 +159,8 @@ unsafe extern "C" fn alone_in_event_loop(event: *mut ngx_event_t) {
         // SAFETY: `data` is the task of `run_alone`, which nginx is done with.
         let alone = unsafe { Box::from_raw((*event).data.cast::<Alone>()) };
         if let Some(after) = alone.after {
-            after();
+            // SAFETY: an event of the loop: no session is lent.
+            after(&mut unsafe { Sessions::new() });
         }
     });
 }

@@ -6,7 +6,11 @@ use nginx_sys::{
     ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_handler_pt, ngx_event_t, ngx_post_event,
 };
 
-use super::{callback, process, types::Types};
+use super::{
+    callback::{self, Sessions},
+    process,
+    types::Types,
+};
 use crate::local;
 
 /// The life of a worker.
@@ -16,7 +20,7 @@ pub trait Worker: Types {
     /// It exits.
     fn stop();
     /// Ten times a second: 100 ms after the one before, give or take 50.
-    fn tick();
+    fn tick(sessions: &mut Sessions<'_>);
 }
 
 /// A timer of one session. It ends with the session.
@@ -64,13 +68,13 @@ struct AlarmParts {
     /// First: nginx's debug log reads a connection behind the event's `data`.
     connection: ngx_connection_t,
     event: ngx_event_t,
-    call: fn(),
+    call: fn(&mut Sessions<'_>),
 }
 
 impl Alarm {
     /// A timer that is not armed, and calls `call` from the event loop.
     #[must_use]
-    pub fn new(call: fn()) -> Self {
+    pub fn new(call: fn(&mut Sessions<'_>)) -> Self {
         // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
         let connection: ngx_connection_t = unsafe { std::mem::zeroed() };
         let mut parts = Box::new(AlarmParts { connection, event: empty_event(), call });
@@ -112,7 +116,8 @@ impl Drop for Alarm {
 extern "C" fn ring(event: *mut ngx_event_t) {
     // SAFETY: `data` is the box of a live alarm: it is dropped with its timer.
     let call = unsafe { (*(*event).data.cast::<AlarmParts>()).call };
-    callback::guard("a timer", (), call);
+    // SAFETY: an event of the loop: no session is lent.
+    callback::guard("a timer", (), || call(&mut unsafe { Sessions::new() }));
 }
 
 /// Ticks in a second.
@@ -230,7 +235,8 @@ extern "C" fn on_tick<M: Worker>(_event: *mut ngx_event_t) {
     let now = process::uptime_ms();
     // It may have been posted while its timer went off.
     if TICK.with(|tick| tick.as_ref().is_some_and(|tick| tick.is_due(now))) {
-        callback::guard("the worker's tick", (), M::tick);
+        // SAFETY: an event of the loop: no session is lent.
+        callback::guard("the worker's tick", (), || M::tick(&mut unsafe { Sessions::new() }));
         TICK.with(|tick| {
             if let Some(tick) = tick {
                 arm_tick(tick);

@@ -3,7 +3,7 @@
 use serde_json::json;
 use weir_model::{api::ApiError, verdict::Policy};
 
-use super::{Answer, Call, answer};
+use super::call::{Answer, Call, answer};
 use crate::runtime::Runtime;
 
 /// The applications of all `server` blocks, each once, by name. Of several with one name, the one that asks for keys counts,

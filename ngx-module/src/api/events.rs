@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use ngx_rtmp::event_stream::Events;
+use ngx_rtmp::request::{Response, Step};
 use weir_model::{Timestamp, api::ApiError, audience::Told};
 use weir_zone::{Event, Resume};
 
-use super::{Answer, Call, Response, Step};
+use super::call::{Answer, Call};
 use crate::{
     process,
     runtime::{self, Runtime},

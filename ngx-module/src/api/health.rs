@@ -4,7 +4,7 @@ use ngx_rtmp::disk::{self, Stop};
 use serde_json::json;
 use weir_model::health::Reason;
 
-use super::{Answer, Call, answer};
+use super::call::{Answer, Call, answer};
 use crate::{process, snapshot};
 
 pub(super) fn show(call: &Call<'_>) -> Answer {

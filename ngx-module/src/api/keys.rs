@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use ngx_rtmp::sessions::Sessions;
 use serde_json::json;
 use weir_model::{
     KeyId, KeySource, KeyView, Secret,
@@ -14,11 +15,10 @@ use weir_model::{
 use weir_zone::{KeyPlace, KeyRecord, Stage, ZoneFull};
 
 use super::{
-    Answer, Call, changed,
+    call::{Answer, Call, changed, random},
     list::{self, AT_ONCE},
-    random,
 };
-use crate::{hooks, process, runtime, state};
+use crate::{orders, process, runtime, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
     let page = Page::parse(call.head.query)?;
@@ -99,10 +99,10 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
     Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view, outcome)))
 }
 
-pub(super) fn revoke(call: &Call<'_>, id: &str) -> Answer {
+pub(super) fn revoke(call: &Call<'_>, sessions: &mut Sessions<'_>, id: &str) -> Answer {
     let key = find(call, id)?.id;
     call.runtime.zone().lock(process::pid()).revoke_key(key);
-    let dropped = hooks::drop_publishers(&call.runtime, &[key].into());
+    let dropped = orders::drop_publishers(&call.runtime, sessions, &[key].into());
     Ok(state::persist(&call.runtime, Change::RevokeKey(key), move |outcome| {
         let outcome = outcome.map_err(|error| {
             ApiError::not_persisted(format!("the key is revoked until nginx restarts, but {}", error.message))

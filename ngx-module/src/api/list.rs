@@ -1,9 +1,9 @@
 //! Lists: a short one is one answer, a long one is made and sent in pieces, so that no worker stands still for it.
 
-use ngx_rtmp::request::Pieces;
+use ngx_rtmp::request::{Pieces, Response, Step};
 use serde::Serialize;
 
-use super::{Answer, Response, Step};
+use super::call::Answer;
 
 /// Rows that are made at once.
 pub(super) const AT_ONCE: usize = 256;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, Call, changed};
+use super::call::{Answer, Call, changed};
 use crate::state;
 
 pub(super) fn save(call: &Call<'_>) -> Answer {

@@ -6,6 +6,10 @@
 
 use std::collections::HashSet;
 
+use ngx_rtmp::{
+    request::{Response, Step},
+    sessions::Sessions,
+};
 use serde_json::json;
 use weir_model::{
     ServerAddr, Timestamp, api::ApiError, fields::TWICE, snapshot::StreamSnapshot, verdict::Credential,
@@ -13,8 +17,12 @@ use weir_model::{
 };
 use weir_zone::LiveStream;
 
-use super::{Answer, Call, Response, Step, answer, applications, list};
-use crate::{process, snapshot, worker};
+use super::{
+    applications,
+    call::{Answer, Call, answer},
+    list,
+};
+use crate::{orders, process, snapshot};
 
 /// The longest ban, in seconds: one day.
 const MAX_BAN_S: u64 = 86_400;
@@ -50,13 +58,18 @@ pub(super) fn players(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
 }
 
 /// Drops a publisher; with `?ban_s=60` its key opens nothing for so long.
-pub(super) fn drop_publisher(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
+pub(super) fn drop_publisher(
+    call: &Call<'_>,
+    sessions: &mut Sessions<'_>,
+    app: &[&str],
+    name: &str,
+) -> Answer {
     let asked = Asked::read(call.head.query, &["ban_s", "server"])?;
-    drop_all(call, &asked, find(call, app, name, &asked)?)
+    drop_all(call, sessions, &asked, find(call, app, name, &asked)?)
 }
 
 /// The same for any name: `?app=live&name=..` says what no path can.
-pub(super) fn drop_asked(call: &Call<'_>) -> Answer {
+pub(super) fn drop_asked(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
     let asked = Asked::read(call.head.query, &["app", "name", "server", "ban_s"])?;
     let (Some(app), Some(name)) = (&asked.app, &asked.name) else {
         return Err(ApiError::bad_request(
@@ -64,10 +77,14 @@ pub(super) fn drop_asked(call: &Call<'_>) -> Answer {
         ));
     };
     let streams = live(call, app, name, &asked);
-    if streams.is_empty() { Err(not_live(call, app, name)) } else { drop_all(call, &asked, streams) }
+    if streams.is_empty() {
+        Err(not_live(call, app, name))
+    } else {
+        drop_all(call, sessions, &asked, streams)
+    }
 }
 
-fn drop_all(call: &Call<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer {
+fn drop_all(call: &Call<'_>, sessions: &mut Sessions<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer {
     let until = process::now().plus_seconds(asked.ban_s);
     let key = |stream: &LiveStream| match stream.credential {
         Credential::Key(id) => Some(id),
@@ -84,11 +101,17 @@ fn drop_all(call: &Call<'_>, asked: &Asked, streams: Vec<LiveStream>) -> Answer 
     }
     let dropped = streams.iter().filter(|stream| zone.order_close(stream.id)).count();
     drop(zone);
-    worker::follow_orders(&call.runtime);
+    orders::follow(&call.runtime, sessions);
     answer(200, &json!({ "dropped": dropped, "banned_until": banned }))
 }
 
-pub(super) fn drop_player(call: &Call<'_>, app: &[&str], name: &str, id: &str) -> Answer {
+pub(super) fn drop_player(
+    call: &Call<'_>,
+    sessions: &mut Sessions<'_>,
+    app: &[&str],
+    name: &str,
+    id: &str,
+) -> Answer {
     let session = snapshot::parse_number(id);
     let zone = call.runtime.zone().lock(process::pid());
     let found = session.is_some_and(|session| {
@@ -100,7 +123,7 @@ pub(super) fn drop_player(call: &Call<'_>, app: &[&str], name: &str, id: &str) -
         applications::require(&call.runtime, &app)?;
         return Err(ApiError::not_found(format!("no player \"{id}\" plays \"{app}/{name}\"")));
     }
-    worker::follow_orders(&call.runtime);
+    orders::follow(&call.runtime, sessions);
     answer(200, &json!({ "dropped": 1 }))
 }
 

@@ -8,7 +8,10 @@ use weir_model::{
 };
 use weir_zone::ZoneFull;
 
-use super::{Answer, Call, answer, changed, list, random};
+use super::{
+    call::{Answer, Call, answer, changed, random},
+    list,
+};
 use crate::{process, runtime, snapshot, state};
 
 pub(super) fn list(call: &Call<'_>) -> Answer {

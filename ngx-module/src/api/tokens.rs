@@ -10,7 +10,10 @@ use weir_model::{
 };
 use weir_zone::RevocationError;
 
-use super::{Answer, Call, answer, changed, list, random};
+use super::{
+    call::{Answer, Call, answer, changed, random},
+    list,
+};
 use crate::{process, runtime::Runtime, state};
 
 pub(super) fn mint(call: &Call<'_>) -> Answer {

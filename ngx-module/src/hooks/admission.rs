@@ -10,7 +10,7 @@ use weir_model::{
     verdict::Policy,
 };
 
-use super::{publish::Publish, refusal::refuse_command};
+use super::{publishing::Publish, refusal::refuse_command};
 use crate::session::Session;
 
 /// A program answered: `answer` is empty when it did not. `transaction` is that of a `connect`.

@@ -12,7 +12,7 @@ use weir_model::{
 use weir_rtmp::amf0::{self, Marker, Writer};
 
 use super::{refusal::refuse_command, secrets::with_rule};
-use crate::{runtime, session::Session, worker};
+use crate::{registration, runtime, session::Session};
 
 /// The fields that nginx-rtmp logs and passes on, beside the application (ngx_rtmp_cmd_connect_init).
 const TEXTS: [&[u8]; 4] = [b"flashVer", b"swfUrl", b"tcUrl", b"pageUrl"];
@@ -38,7 +38,7 @@ struct Field<'c> {
 
 /// A client says `connect`; `command` is what follows that word.
 pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else {
+    let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else {
         return Connect::Untouched;
     };
     if session.is_from_worker() || session.is_connected() {

@@ -1,9 +1,10 @@
 //! Headers that a publisher sends before nginx-rtmp has accepted the publish: kept, and handed on with the first
 //! message of the live stream.
 
+use ngx_rtmp::incoming::Passage;
 use weir_model::guard::early::Header;
 
-use super::guard::{self, Passage};
+use super::guard;
 use crate::session::Session;
 
 /// Keeps a message of a stream that is not live if it is a codec header or metadata.

@@ -5,7 +5,7 @@ use ngx_rtmp::log::Level;
 use weir_model::media::{AudioFacts, VideoFacts};
 use weir_rtmp::media::{self, Codec, Content, Payload, config};
 
-use super::{live::Media, publish::Publish};
+use super::{media::Media, publishing::Publish};
 use crate::session::Session;
 
 /// No configuration of a decoder is larger.

@@ -1,43 +1,15 @@
 //! The guard: what would crash, bloat or stall nginx-rtmp is refused before it sees it, and who neither
 //! publishes nor plays is sent away.
 
-use ngx_rtmp::log::{self, Level};
-pub use ngx_rtmp::module::Passage;
-use serde_json::json;
-use weir_model::{
-    guard::{self, Gate, Violation},
-    push::LastError,
-    throttle::LogLine,
-};
-use weir_zone::Summary;
+use ngx_rtmp::{incoming::Passage, sessions::Sessions};
+use weir_model::guard::{self, Gate, Violation};
 
 use super::{
-    guests::{self, Standing},
-    outgoing, refusal,
+    guarded::{Guarded, Standing},
+    guests, outgoing,
+    violation::{allow, refuse},
 };
-use crate::{
-    process, push, runtime,
-    session::SessionExt as _,
-    session::{self, Session},
-    settings::AppSettings,
-};
-
-/// What the guard knows of a session.
-pub struct Guarded {
-    gate: Gate,
-    /// Whether it is a guest.
-    pub(super) standing: Standing,
-    /// A client made the connection; what this server or another worker connects to has no deadline.
-    pub(super) client: bool,
-    /// Something was read of it.
-    pub(super) begun: bool,
-    /// A `publish` went through, and its stream was not closed.
-    pub(super) publishes: bool,
-    /// The name of that, where names are nginx-rtmp's business.
-    name: Option<String>,
-    /// nginx-rtmp's live module was seen to publish it.
-    live: bool,
-}
+use crate::{process, runtime, session::Session, settings::AppSettings};
 
 /// A connection begins. Returns whether it may go on.
 pub(super) fn on_connect(session: &mut Session) -> bool {
@@ -140,7 +112,7 @@ pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Viola
     }
     let name = String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default());
     let app = session.app().to_owned();
-    if session.settings().is_some_and(|settings| is_live(settings, &app, &name)) {
+    if session.settings().is_some_and(|settings| is_live(&mut session.all(), settings, &app, &name)) {
         return Some(Violation::Duplicate);
     }
     let guarded = session.known_state().and_then(|state| state.guard.as_mut())?;
@@ -148,13 +120,13 @@ pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Viola
     None
 }
 
-fn is_live(settings: &AppSettings, app: &str, name: &str) -> bool {
+fn is_live(sessions: &mut Sessions<'_>, settings: &AppSettings, app: &str, name: &str) -> bool {
     let is_same = |other: &mut Session| {
         let guarded = other.known_state().and_then(|state| state.guard.as_ref());
         let same = guarded.is_some_and(|guarded| guarded.publishes && guarded.name.as_deref() == Some(name));
         same && other.app() == app && other.settings().is_some_and(|other| settings.excludes(other))
     };
-    let here = session::find(is_same, |_| ());
+    let here = sessions.find(is_same, |_| ());
     let (server, folders) = (&settings.server, &settings.folders);
     here.is_some()
         || runtime::current().is_some_and(|runtime| {
@@ -170,11 +142,13 @@ pub(super) fn stands_before(session: &Session) -> bool {
 /// Bytes came, before anybody looked at them. Returns whether the connection may go on.
 pub fn on_bytes(session: &mut Session, bytes: usize) -> bool {
     if !session.is_accepted() {
-        return allow(outgoing::on_bytes(session, bytes), session);
+        let outcome = outgoing::on_bytes(session, bytes);
+        return allow(outcome, session);
     }
     let connected = session.is_connected();
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return true };
-    allow(guarded.gate.received(connected, bytes), session)
+    let outcome = guarded.gate.received(connected, bytes);
+    allow(outcome, session)
 }
 
 /// A message came, of a type that nginx-rtmp does not know. Returns whether the connection may go on.
@@ -185,13 +159,6 @@ pub fn on_unknown_kind(session: &mut Session, kind: u8) -> bool {
 /// A message of which `read` bytes were read now has `length`. Returns whether the connection may go on.
 pub fn on_running(session: &mut Session, read: u32, length: u32) -> bool {
     allow(guard::running_message(read, length), session)
-}
-
-pub(super) fn allow(outcome: Result<(), Violation>, session: &Session) -> bool {
-    if let Err(violation) = outcome {
-        refuse(session, violation);
-    }
-    outcome.is_ok()
 }
 
 /// A client says `publish` or `play`, with this name. Returns what is wrong with that.
@@ -233,41 +200,4 @@ pub(super) fn on_close(session: &mut Session) {
         guarded.name = None;
     }
     guests::on_close(session);
-}
-
-/// Counts a refusal, and once a minute for each address and reason tells of it. The push whose connection it is hears why.
-pub(super) fn refuse(session: &Session, violation: Violation) {
-    if let Some(ticket) = session.ticket() {
-        push::on_failed(ticket, LastError::Guarded(violation));
-    }
-    let Some(runtime) = runtime::current() else { return };
-    runtime.zone().count_guard(violation.index());
-    let now = process::now();
-    let bucket = refusal::bucket_of(session);
-    let line = runtime.zone().lock(process::pid()).guard_refusal(bucket, violation.index(), now);
-    let more = match line {
-        LogLine::Silent => return,
-        LogLine::Each => String::new(),
-        LogLine::Summary { unlogged } => format!(", {unlogged} more since the last line"),
-    };
-    let data = json!({
-        "server": session.server(), "app": session.app(), "reason": violation.label(), "addr": session.addr(),
-    });
-    refusal::tell(session, "guard.refused", &data);
-    let app = match session.app() {
-        "" => String::new(),
-        app => format!(", app: \"{app}\""),
-    };
-    session.log(Level::Error, format_args!("connection closed by the guard: {violation}{more}{app}"));
-}
-
-/// One line for what an address was refused since its last line.
-pub fn log_summary(summary: &Summary) {
-    if let Some(violation) = Violation::ALL.get(summary.reason) {
-        let (more, client) = (summary.unlogged, refusal::client_of(summary.bucket));
-        log::cycle(
-            Level::Error,
-            format_args!("connection closed by the guard: {violation}, {more} more times, client: {client}"),
-        );
-    }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use ngx_rtmp::{incoming::Reading, local};
+use ngx_rtmp::{incoming::Reading, local, sessions::Sessions};
 use weir_model::{
-    ClientAddr, Timestamp,
+    ClientAddr,
     guard::{
         self, Violation, deadline,
         guest::{self, Pace, Role},
@@ -14,14 +14,14 @@ use weir_model::{
 };
 
 use super::{
-    guard::{Guarded, refuse},
-    publish::Publish,
+    guarded::{Bucket, Guarded, Standing},
+    publishing::Publish,
+    violation::refuse,
 };
 use crate::{
     process,
     runtime::{self, Runtime},
-    session::SessionExt as _,
-    session::{self, Session},
+    session::{Session, SessionExt as _},
 };
 
 /// Bytes that a player of a file must get within `weir_session_timeout` to count as one that gets media, beside the answers
@@ -29,52 +29,6 @@ use crate::{
 const FILE_BYTES: u32 = 32_768;
 /// What an answer takes, at most.
 const ANSWER_BYTES: u32 = 512;
-
-type Bucket = [u8; 16];
-
-/// What is known of a client's standing.
-pub struct Standing {
-    role: Role,
-    /// Since when it is in that role, or when media last came from it, by the clock that is never set.
-    since: Timestamp,
-    pace: Pace,
-    /// The address for which it is counted.
-    counted: Option<Bucket>,
-    /// Its address is known, and was looked at.
-    looked: bool,
-    /// A key or token of it was accepted for what it publishes.
-    authorised: bool,
-    /// Audio or video came from it.
-    media: bool,
-    /// A `play` went through, and its stream was not closed.
-    plays: bool,
-    /// When media was last on its way to it.
-    fed: Option<Timestamp>,
-    /// nginx-rtmp's count of what was sent to it, and how much it had said, when a file was last on its way to it.
-    sent: u32,
-    said: u32,
-    /// Its socket is not read until the answer to its `publish` is there.
-    paused: bool,
-}
-
-impl Standing {
-    pub(super) fn new(now: Timestamp) -> Standing {
-        Standing {
-            role: Role::Arriving,
-            since: now,
-            pace: Pace::new(now),
-            counted: None,
-            looked: false,
-            authorised: false,
-            media: false,
-            plays: false,
-            fed: None,
-            sent: 0,
-            said: 0,
-            paused: false,
-        }
-    }
-}
 
 local! {
     /// An address has more guests than its limit, or had a moment ago.
@@ -107,7 +61,8 @@ pub(super) fn arrive(session: &mut Session) -> bool {
     let (used, total) = process::connections();
     let most = guest::momentary_limit(limit, used, total);
     let open = || runtime.zone().lock(process::pid()).connection_opened(worker, bucket, most, process::now());
-    let opened = open() || (make_room(&runtime, bucket, u64::from(most.saturating_sub(1))) && open());
+    let opened = open()
+        || (make_room(&mut session.all(), &runtime, bucket, u64::from(most.saturating_sub(1))) && open());
     if !opened {
         refuse(session, Violation::TooManyConnections);
         return false;
@@ -299,9 +254,9 @@ pub fn before_reading(session: &mut Session) -> Reading {
 }
 
 /// Ten times a second: reads on where an answer is there, and makes room where an address has too many guests.
-pub fn tick() {
+pub fn tick(sessions: &mut Sessions<'_>) {
     if PAUSED.with(std::mem::take) {
-        session::each(|session| {
+        sessions.each(|session: &mut Session| {
             if standing_of(session).is_some_and(|standing| std::mem::take(&mut standing.paused))
                 && !session.is_ending()
             {
@@ -311,7 +266,7 @@ pub fn tick() {
     }
     let Some(runtime) = runtime::current().filter(|_| CROWDED.with(std::mem::take)) else { return };
     let mut limits: BTreeMap<Bucket, u32> = BTreeMap::new();
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         let settings = session.guard_settings();
         let counted = standing_of(session).and_then(|standing| standing.counted);
         if let (Some(bucket), Some(settings)) = (counted, settings) {
@@ -319,14 +274,14 @@ pub fn tick() {
         }
     });
     for (bucket, limit) in limits {
-        if !make_room(&runtime, bucket, u64::from(limit)) {
+        if !make_room(sessions, &runtime, bucket, u64::from(limit)) {
             CROWDED.with(|crowded| *crowded = true);
         }
     }
 }
 
 /// Closes the guests of an address that have stood still for longest, until it has `most`. Returns whether it has no more.
-fn make_room(runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
+fn make_room(sessions: &mut Sessions<'_>, runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
     let count = || runtime.zone().lock(process::pid()).connections_of(bucket);
     let mut excess = count().saturating_sub(most);
     if excess == 0 {
@@ -334,7 +289,7 @@ fn make_room(runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
     }
     let now = process::uptime();
     let mut idle = Vec::new();
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         if let Some(standing) = standing_of(session)
             && standing.counted == Some(bucket)
             && standing.pace.makes_room(standing.role, now)
@@ -346,7 +301,7 @@ fn make_room(runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
     // Who has stood still for as long as the last of those that must go, or longer.
     let wanted = usize::try_from(excess).unwrap_or(usize::MAX).min(idle.len());
     let Some(least) = wanted.checked_sub(1).map(|last| idle[last]) else { return false };
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         let goes = standing_of(session).is_some_and(|standing| {
             let (pace, role) = (&standing.pace, standing.role);
             standing.counted == Some(bucket) && pace.makes_room(role, now) && pace.idle_ms(now) >= least

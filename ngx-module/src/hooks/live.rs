@@ -1,40 +1,23 @@
-//! A stream that is live: what comes in, and that it is known by its name.
+//! A stream that is live: its row in the zone, and what came in.
 
 use std::rc::Rc;
 
-use ngx_rtmp::{log::Level, timer};
-use serde_json::json;
 use weir_model::{
-    Refusal, bitrate,
-    guard::Violation,
+    bitrate,
     media::{AudioFacts, VideoFacts},
     rate::Rate,
     token::TokenMark,
     verdict::Credential,
 };
-use weir_zone::{NewStream, Rates, StreamId, StreamRow};
+use weir_zone::{Rates, StreamId, StreamRow};
 
-use super::{
-    close_soon,
-    guard::{self, Passage},
-    publish::{Publish, set},
-    refusal::refuse,
-    spread,
-};
-use crate::{
-    process, push,
-    runtime::{self, Runtime},
-    session::{Session, SessionExt as _},
-    settings::AppSettings,
-    worker,
-    zone::SharedZone,
-};
+use crate::{process, runtime::Runtime, zone::SharedZone};
 
 /// The stream that a session holds.
 pub struct Live {
     /// Public name.
     pub(super) name: String,
-    id: StreamId,
+    pub(super) id: StreamId,
     zone: Rc<SharedZone>,
     /// nginx-rtmp was seen to publish it under this name.
     pub(super) confirmed: bool,
@@ -42,13 +25,13 @@ pub struct Live {
     pub(super) authorised: bool,
     /// The token, where one did.
     pub(super) token: Option<TokenMark>,
-    audio_bytes: u64,
-    frames: u64,
-    all_rate: Rate,
+    pub(super) audio_bytes: u64,
+    pub(super) frames: u64,
+    pub(super) all_rate: Rate,
     audio_rate: Rate,
     frame_rate: Rate,
     /// Where its application may limit the bitrate: what a pull or a slate brings is the admin's own.
-    bitrate: Option<bitrate::Watch>,
+    pub(super) bitrate: Option<bitrate::Watch>,
 }
 
 impl Live {
@@ -90,7 +73,7 @@ impl Live {
     }
 
     /// Its row, until that is another's.
-    fn row(&self) -> Option<StreamRow<'_>> {
+    pub(super) fn row(&self) -> Option<StreamRow<'_>> {
         self.zone.view().row(self.id)
     }
 
@@ -132,131 +115,4 @@ impl Live {
             row.describe(rates, video.map(|video| VideoFacts { fps_milli, ..video }), audio, avsync_ms);
         }
     }
-}
-
-/// Once a second: warns of a publisher that sends more than its application allows, and closes it later.
-pub fn limit_bitrate(session: &mut Session) {
-    let Some(limit) = session.settings().and_then(|settings| settings.max_bitrate) else { return };
-    let Some(Publish::Live(live)) = session.known_state().map(|state| &mut state.publish) else { return };
-    let (rate, id, name) = (live.all_rate.bits_per_second(), live.id, live.name.clone());
-    let Some(watch) = live.bitrate.as_mut().filter(|_| live.confirmed) else { return };
-    let verdict = watch.sample(process::uptime(), rate, &limit);
-    let Some(runtime) = runtime::current().filter(|_| verdict != bitrate::Verdict::Fine) else { return };
-    let (app, most) = (session.app(), limit.rate);
-    let (event, closed) = match verdict {
-        bitrate::Verdict::Close => ("publisher disconnected: bitrate above weir_max_bitrate for 20 s", true),
-        _ => ("bitrate above weir_max_bitrate for 10 s", false),
-    };
-    session.log(
-        Level::Warning,
-        format_args!(
-            "{event}, app: \"{app}\", stream: \"{name}\", bitrate: {rate} bit/s, limit: {most} bit/s"
-        ),
-    );
-    let data = json!({
-        "server": session.server(), "app": app, "name": name, "session": id.to_string(),
-        "bitrate": rate, "limit": most, "closed": closed,
-    });
-    let zone = runtime.zone().lock(process::pid());
-    zone.push_event("publish.bitrate", &data.to_string(), process::now());
-    if !closed {
-        return;
-    }
-    zone.too_fast(id);
-    drop(zone);
-    let reason = format!("bitrate of {rate} bit/s: at most {most} bit/s are allowed");
-    session.send_status("NetStream.Publish.Denied", "error", &reason);
-    close_soon(session);
-}
-
-/// Audio or video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
-    /// A message of audio.
-    Audio,
-    /// A message of video: a frame, or a header.
-    Video,
-}
-
-/// Audio or video of `bytes` bytes came in. `content`: it holds sound or a frame, and so the publisher is not idle.
-pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) -> Passage {
-    if !guard::on_media(session, content) {
-        return Passage::Drop;
-    }
-    match session.known_state().map(|state| &mut state.publish) {
-        Some(Publish::Live(live)) => {
-            match live.row() {
-                Some(row) if content => row.media(process::now(), u64::from(bytes)),
-                Some(row) => row.received(u64::from(bytes)),
-                None => {}
-            }
-            timer::awake();
-            match media {
-                Media::Audio => live.audio_bytes += u64::from(bytes),
-                Media::Video => live.frames += u64::from(content),
-            }
-            if !live.confirmed && !confirm_name(session) {
-                return Passage::Drop;
-            }
-        }
-        Some(Publish::Idle) | None => return watch(session),
-        Some(Publish::Waiting(_) | Publish::Unseen | Publish::FromWorker(_)) => {}
-    }
-    Passage::Open
-}
-
-/// A stream of an application where keys and names are nginx-rtmp's business is seen once it is live.
-fn watch(session: &mut Session) -> Passage {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return Passage::Open };
-    let (Some(name), Some(worker)) = (session.live_name(), runtime.worker()) else { return Passage::Open };
-    let Some(AppSettings { server, folders, .. }) = session.settings() else { return Passage::Open };
-    let addr = session.addr();
-    let credential = if session.is_relay() { Credential::Pull } else { Credential::Open };
-    let new = NewStream { server, folders, app: session.app(), name: &name, credential, addr: &addr, worker };
-    let zone = runtime.zone().lock(process::pid());
-    if credential == Credential::Open
-        && guard::stands_before(session)
-        && zone.occupant(server, folders, new.app, &name, process::alive).is_some()
-    {
-        drop(zone);
-        guard::refuse(session, Violation::Duplicate);
-        return Passage::Close;
-    }
-    let id = zone.watch(&new, process::now()).ok();
-    drop(zone);
-    let watched = id.map(|id| Live::new(&runtime, id, name.clone(), credential, true));
-    match watched {
-        Some(live) => {
-            set(session, Publish::Live(live));
-            started(session);
-        }
-        None => set(session, Publish::Unseen),
-    }
-    Passage::Open
-}
-
-/// Makes sure that nginx-rtmp publishes the stream by the name that HLS and the zone know. Returns whether
-/// anybody may see its media. A redirect of `on_publish` to another name was refused before; one to another
-/// server may rename it too (`notify_relay_redirect`).
-fn confirm_name(session: &mut Session) -> bool {
-    let Some(live_name) = session.live_name() else { return true };
-    let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return true };
-    live.confirmed = true;
-    if live.name != live_name {
-        refuse(session, Refusal::Renamed);
-        return false;
-    }
-    started(session);
-    true
-}
-
-/// The stream is live, under the name that it was given.
-fn started(session: &mut Session) {
-    if let (Some(Publish::Live(live)), Some(runtime)) =
-        (session.known_state().map(|state| &state.publish), runtime::current())
-    {
-        runtime.zone().lock(process::pid()).started(live.id, process::now());
-    }
-    spread::spread(session);
-    push::align(session);
 }

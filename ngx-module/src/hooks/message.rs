@@ -1,12 +1,14 @@
 //! A message, before nginx-rtmp's own modules see it.
 
-use ngx_rtmp::message::{Message, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_CHUNK_SIZE, NGX_RTMP_MSG_VIDEO};
+use ngx_rtmp::{
+    incoming::Passage,
+    message::{Message, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_CHUNK_SIZE, NGX_RTMP_MSG_VIDEO},
+};
 use weir_model::{guard as model, masking, media::content};
 
 use super::{
-    early, enhanced,
-    guard::{self, Passage},
-    live::{self, Media},
+    early, enhanced, guard,
+    media::{self, Media},
     outgoing,
 };
 use crate::{disk, session::Session};
@@ -21,7 +23,7 @@ pub fn on_message(session: &mut Session, message: &mut Message<'_>) -> Passage {
     if passage != Passage::Open {
         return passage;
     }
-    let media = match u32::from(kind) {
+    let kind_of_media = match u32::from(kind) {
         NGX_RTMP_MSG_AUDIO => Media::Audio,
         NGX_RTMP_MSG_VIDEO => Media::Video,
         NGX_RTMP_MSG_CHUNK_SIZE => {
@@ -33,12 +35,13 @@ pub fn on_message(session: &mut Session, message: &mut Message<'_>) -> Passage {
             return early::on_data(session, kind, message.pieces());
         }
     };
-    let passage = live::on_media(session, media, message.length(), has_content(media, message));
+    let passage =
+        media::on_media(session, kind_of_media, message.length(), has_content(kind_of_media, message));
     match passage {
         Passage::Open if !hand_on(session, message) => return Passage::Close,
         Passage::Open => {
             disk::before_writing(session);
-            match enhanced::on_media(session, media, message.pieces()) {
+            match enhanced::on_media(session, kind_of_media, message.pieces()) {
                 enhanced::Found::Header => session.keep_codec_header(message),
                 enhanced::Found::Pictures { is_key } => session.lend_codec_header(is_key),
                 enhanced::Found::Nothing => {}

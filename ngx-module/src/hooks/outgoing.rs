@@ -8,7 +8,7 @@ use weir_model::{
     },
 };
 
-use super::guard;
+use super::violation::{allow, refuse};
 use crate::{process, session::Session, session::SessionExt as _};
 
 /// What is kept of such a connection.
@@ -48,7 +48,7 @@ pub(super) fn on_bytes(session: &mut Session, bytes: usize) -> Result<(), Violat
 
 /// The longest of the messages that are being read has this length. Returns whether the connection may go on.
 pub fn on_length(session: &mut Session, length: u32) -> bool {
-    session.role() == Role::Pull || guard::allow(outgoing::length(length), session)
+    session.role() == Role::Pull || allow(outgoing::length(length), session)
 }
 
 /// The chunk size to read with where the other end announces `size`.
@@ -76,7 +76,7 @@ pub fn check_deadline(session: &mut Session) {
     if let Some(violation) =
         deadline::overdue(guest::Role::Arriving, outgoing.since, process::uptime(), &settings.limits(), false)
     {
-        guard::refuse(session, violation);
+        refuse(session, violation);
         session.close();
     }
 }

@@ -20,17 +20,17 @@ use weir_model::{
 use weir_zone::{NewPlayer, PlayerRow, StreamId};
 
 use super::{
-    close_soon, guard, guests,
+    guard, guests,
+    lingering::close_soon,
     refusal::refuse_command,
     secrets::{self, with_rule},
+    violation,
 };
 use crate::{
-    process,
+    process, registration,
     runtime::{self, Runtime},
-    session::Session,
-    session::SessionExt as _,
+    session::{Session, SessionExt as _},
     settings::AppSettings,
-    worker,
     zone::SharedZone,
 };
 
@@ -233,7 +233,7 @@ pub fn may_play_at_length(session: &mut Session) -> bool {
 }
 
 fn refuse_name(session: &mut Session, violation: Violation) {
-    guard::refuse(session, violation);
+    violation::refuse(session, violation);
     session.send_status("NetStream.Play.StreamNotFound", "error", &violation.to_string());
     close_soon(session);
 }
@@ -243,7 +243,7 @@ pub fn on_play(session: &mut Session, name: &str) {
     if session.known_state().is_some_and(|state| state.is_closing()) {
         return;
     }
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else { return };
+    let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else { return };
     let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
     if guard::publishes(session) {
         // nginx-rtmp has one stream for a connection, and plays nothing to it.

@@ -18,19 +18,18 @@ use weir_model::{
 use weir_zone::{Claim, NewStream};
 
 use super::{
-    SessionState, guard, guests,
+    guard, guests,
     live::Live,
+    publishing::{Grant, Publish, Waiting, set},
     refusal::{may_tell, refuse},
     secrets::with_rule,
-    spread,
+    spread, violation,
 };
 use crate::{
-    process,
+    orders, process, registration,
     runtime::{self, Runtime},
-    session::Session,
-    session::SessionExt as _,
+    session::{Session, SessionExt as _},
     settings::AppSettings,
-    worker,
     zone::View,
 };
 
@@ -39,74 +38,9 @@ const WAIT_MS: usize = 20;
 /// How long it waits at most, in seconds.
 const WAIT_S: u64 = 5;
 
-/// How far a session's publish has come.
-#[derive(Default)]
-pub enum Publish {
-    /// There is none.
-    #[default]
-    Idle,
-    /// It waits for the publisher that it replaces to be gone.
-    Waiting(Box<Waiting>),
-    /// It holds a stream.
-    Live(Box<Live>),
-    /// It publishes, but the zone had no room to show it.
-    Unseen,
-    /// It brings the stream of this name, which another worker holds.
-    FromWorker(String),
-}
-
-impl Publish {
-    /// The stream that it holds.
-    pub fn live(&mut self) -> Option<&mut Live> {
-        match self {
-            Publish::Live(live) => Some(live),
-            _ => None,
-        }
-    }
-
-    /// The token that opened it.
-    #[must_use]
-    pub fn token(&self) -> Option<&TokenMark> {
-        match self {
-            Publish::Live(live) => live.token.as_ref(),
-            Publish::Waiting(waiting) => waiting.grant.token.as_ref(),
-            Publish::Idle | Publish::Unseen | Publish::FromWorker(_) => None,
-        }
-    }
-
-    /// Its worker was told to close the publisher.
-    #[must_use]
-    pub fn is_ordered_to_close(&self) -> bool {
-        matches!(self, Publish::Live(live) if live.is_ordered_to_close())
-    }
-}
-
-/// A publish that was accepted and cannot go on yet.
-pub struct Waiting {
-    grant: Grant,
-    name: Vec<u8>,
-    kind: &'static str,
-    until: Timestamp,
-}
-
-/// A verdict in favour of a publisher.
-struct Grant {
-    accepted: Accepted,
-    /// The digest of the key of the zone that opened it: it may be revoked before the stream is claimed.
-    digest: Option<Digest>,
-    /// The token that opened it, which may be revoked as well.
-    token: Option<TokenMark>,
-}
-
-impl From<Accepted> for Grant {
-    fn from(accepted: Accepted) -> Grant {
-        Grant { accepted, digest: None, token: None }
-    }
-}
-
 /// A client says `publish`. `raw` is its name with arguments, `kind` the type, as they came.
 pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
-    let Some(runtime) = runtime::current().filter(|_| worker::ensure_started()) else {
+    let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else {
         return Flow::Untouched;
     };
     let Some(settings) = session.settings() else { return refuse(session, Refusal::NotConnected) };
@@ -116,12 +50,12 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         set(session, Publish::FromWorker(name));
         return Flow::Untouched;
     }
-    let violation = match settings.publish() {
+    let found = match settings.publish() {
         Policy::Off => guard::on_name(session, raw),
         Policy::Key | Policy::Open => guard::on_name_with_credential(session, raw),
     };
-    if let Some(violation) = violation {
-        guard::refuse(session, violation);
+    if let Some(found) = found {
+        violation::refuse(session, found);
         let refusal = Presented::parse(raw).err().unwrap_or(Refusal::NotText);
         return refuse(session, refusal);
     }
@@ -136,9 +70,9 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         if masking::holds_key(raw.split(|byte| *byte == b'?').next().unwrap_or_default()) {
             return refuse(session, Refusal::KeyAsName);
         }
-        if let Some(violation) = guard::on_free_publish(session, raw) {
-            guard::refuse(session, violation);
-            let busy = violation == Violation::SecondPublish;
+        if let Some(found) = guard::on_free_publish(session, raw) {
+            violation::refuse(session, found);
+            let busy = found == Violation::SecondPublish;
             return refuse(session, if busy { Refusal::Busy } else { Refusal::Duplicate });
         }
         let clean =
@@ -150,9 +84,9 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
     }
     match session.state() {
         Some(state) if state.is_closing() => return Flow::Done,
-        Some(SessionState { publish: Publish::Idle, .. }) => {}
+        Some(state) if matches!(state.publish, Publish::Idle) => {}
         Some(_) => {
-            guard::refuse(session, Violation::SecondPublish);
+            violation::refuse(session, Violation::SecondPublish);
             return refuse(session, Refusal::Busy);
         }
         None => return Flow::Done,
@@ -174,7 +108,7 @@ pub fn on_malformed_publish(session: &mut Session) -> Flow {
     }
     let Some(settings) = session.settings() else { return refuse(session, Refusal::NotConnected) };
     match guard::on_unreadable_name(session) {
-        Some(violation) => guard::refuse(session, violation),
+        Some(found) => violation::refuse(session, found),
         None if settings.publish() == Policy::Off => return Flow::Untouched,
         None => {}
     }
@@ -285,11 +219,11 @@ fn try_claim(
 ) -> Result<bool, Refusal> {
     let accepted = &grant.accepted;
     let now = process::now();
-    let addr = session.addr();
+    let (addr, app) = (session.addr(), session.app().to_owned());
     let new = NewStream {
         server: &settings.server,
         folders: &settings.folders,
-        app: session.app(),
+        app: &app,
         name: accepted.stream.as_str(),
         credential: accepted.credential,
         addr: &addr,
@@ -300,7 +234,9 @@ fn try_claim(
         locked.occupant(new.server, new.folders, new.app, new.name, process::alive).is_some()
     };
     // The name is free, and the worker that had it has not yet closed what it pushed here.
-    if runtime.auto_push && !live(runtime.zone()) && spread::close_from_worker(new.server, new.app, new.name)
+    if runtime.auto_push
+        && !live(runtime.zone())
+        && spread::close_from_worker(&mut session.all(), new.server, new.app, new.name)
     {
         return Ok(false);
     }
@@ -327,7 +263,7 @@ fn try_claim(
                 duplicate::Claim::TakeOver => {
                     zone.order_close(live.id);
                     drop(zone);
-                    worker::follow_orders(runtime);
+                    orders::follow(runtime, &mut session.all());
                     Ok(false)
                 }
             }
@@ -345,7 +281,7 @@ pub fn on_accepted(session: &mut Session) {
 /// nginx-rtmp publishes what it pulls: no verdict, but the name must be free. Returns whether it is.
 pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
-    if settings.publish() == Policy::Off || !worker::ensure_started() {
+    if settings.publish() == Policy::Off || !registration::ensure_started() {
         return true;
     }
     let claimed = StreamName::parse(name).map_err(Refusal::from).and_then(|stream| {
@@ -382,11 +318,5 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
 pub(super) fn release(publish: Publish, unpublished: bool) {
     if let (Publish::Live(live), Some(runtime)) = (publish, runtime::current()) {
         live.release(&runtime, unpublished);
-    }
-}
-
-pub(super) fn set(session: &mut Session, publish: Publish) {
-    if let Some(state) = session.state() {
-        state.publish = publish;
     }
 }

@@ -14,7 +14,7 @@ use weir_model::{
 };
 use weir_zone::Summary;
 
-use super::{close_soon, publish::Publish};
+use super::{lingering::close_soon, publishing::Publish};
 use crate::{process, runtime, session::Session, session::SessionExt as _};
 
 /// Tells the publisher why, logs it, and closes the connection a moment later, so that the answer arrives.

@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use ngx_rtmp::log::Level;
+use ngx_rtmp::{log::Level, sessions::Sessions};
 use weir_model::Server;
 
-use super::publish::Publish;
+use super::publishing::Publish;
 use crate::{
     process,
     runtime::{self, Runtime},
-    session::SessionExt as _,
-    session::{self, Session},
+    session::{Session, SessionExt as _},
 };
 
 /// Pushes a stream that this worker holds to every worker that does not get it yet: when it goes live, and
@@ -52,15 +51,15 @@ fn has_players(runtime: &Runtime, session: &Session, name: &str, pid: u32) -> bo
 
 /// In a worker that drains: closes what other workers have brought and nobody plays here, which would keep
 /// the worker for as long as the stream goes on.
-pub fn close_unplayed() {
+pub fn close_unplayed(sessions: &mut Sessions<'_>) {
     let mut played = HashSet::new();
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         let (server, app) = (session.server().name().to_owned(), session.app().to_owned());
         if let Some(playing) = session.known_state().and_then(|state| state.playing.as_ref()) {
             played.insert((server, app, playing.name.clone()));
         }
     });
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         let (server, app) = (session.server().name().to_owned(), session.app().to_owned());
         let unplayed = match session.known_state().map(|state| &state.publish) {
             Some(Publish::FromWorker(name)) => !played.contains(&(server, app, name.clone())),
@@ -74,9 +73,14 @@ pub fn close_unplayed() {
 
 /// Closes what another worker has brought under this name. Returns whether there was anything: nginx-rtmp
 /// has room for one publisher a name in a worker.
-pub(super) fn close_from_worker(server: &Server, app: &str, wanted: &str) -> bool {
+pub(super) fn close_from_worker(
+    sessions: &mut Sessions<'_>,
+    server: &Server,
+    app: &str,
+    wanted: &str,
+) -> bool {
     let mut found = false;
-    session::each(|session| {
+    sessions.each(|session: &mut Session| {
         let same = session.app() == app
             && session.server().is_same(server)
             && matches!(session.known_state().map(|state| &state.publish),

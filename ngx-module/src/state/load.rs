@@ -10,17 +10,17 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    rc::Rc,
     time::{Duration, Instant},
 };
 
 use ngx_rtmp::{
     local,
     log::{self, Level},
+    sessions::Sessions,
     thread,
     timer::Alarm,
 };
-use weir_model::{KeyId, Timestamp, state_file::State};
+use weir_model::{Timestamp, state_file::State};
 use weir_zone::{Adoption, Locked, Misfit, Mutex, Shown, Zone};
 
 use super::{
@@ -28,7 +28,7 @@ use super::{
     folder::{self, FolderError},
 };
 use crate::{
-    hooks, pools, process,
+    orders, pools, process,
     runtime::{self, Runtime},
     settings::MainSettings,
     zone::View,
@@ -179,13 +179,13 @@ local! {
 }
 
 /// Ten times a second, in every worker: one of them looks whether the file was replaced.
-pub fn watch(runtime: &Rc<Runtime>) {
+pub fn watch(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let Some(path) = &runtime.state_path else { return };
     // A worker that drains may belong to a configuration with another file.
     if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
         return;
     }
-    watch_revocations(runtime);
+    watch_revocations(runtime, sessions);
     if WATCH.with(|watch| watch.looking) || !runtime.zone().may_look(process::uptime(), LOOK_MS) {
         return;
     }
@@ -194,8 +194,8 @@ pub fn watch(runtime: &Rc<Runtime>) {
     let limit = weir_zone::max_state_file(runtime.zone().size());
     let begun = thread::run_alone(pools::STATE, move || {
         let found = look(&path, limit, known);
-        Box::new(move || match found {
-            Some(found) => follow(found),
+        Box::new(move |sessions: &mut Sessions<'_>| match found {
+            Some(found) => follow(sessions, found),
             None => end_following(None),
         })
     });
@@ -205,7 +205,7 @@ pub fn watch(runtime: &Rc<Runtime>) {
 }
 
 /// What was revoked and could not be written is written as soon as it can be.
-fn watch_revocations(runtime: &Rc<Runtime>) {
+fn watch_revocations(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let unsaved = runtime.zone().has_unsaved_revocations() && !super::is_writing();
     let now = process::uptime();
     let due = WATCH.with(|watch| {
@@ -215,7 +215,7 @@ fn watch_revocations(runtime: &Rc<Runtime>) {
         due
     });
     if due {
-        super::write_revocations();
+        super::write_revocations(sessions);
     }
 }
 
@@ -252,7 +252,7 @@ local! {
 }
 
 /// Back in the event loop: a worker with many keys goes on with its streams between two steps.
-fn follow(found: Found) {
+fn follow(sessions: &mut Sessions<'_>, found: Found) {
     let Some(runtime) = runtime::current() else { return end_following(None) };
     let locked = runtime.zone().lock(process::pid());
     // A reload may have put another one into force.
@@ -298,7 +298,7 @@ fn follow(found: Found) {
             let what = format_args!("weir: the state file was replaced: {keys} keys, {targets} targets");
             log::cycle(Level::Notice, what);
             end_following(Some(found));
-            drop_publishers(&runtime, &gone);
+            orders::drop_publishers(&runtime, sessions, &gone.into_iter().collect());
         }
         Some(Err(error)) => {
             not_taken_over(&error.into());
@@ -308,9 +308,9 @@ fn follow(found: Found) {
 }
 
 /// The timer went off.
-fn go_on() {
+fn go_on(sessions: &mut Sessions<'_>) {
     if let Some(found) = FOLLOWING.with(|following| following.found.take()) {
-        follow(found);
+        follow(sessions, found);
     }
 }
 
@@ -325,11 +325,4 @@ fn end_following(found: Option<Found>) {
 
 fn not_taken_over(error: &LoadError) {
     log::cycle(Level::Critical, format_args!("weir: the state file is not taken over: {error}"));
-}
-
-/// Drops those who publish with keys that are gone.
-pub(super) fn drop_publishers(runtime: &Rc<Runtime>, gone: &[KeyId]) {
-    if !gone.is_empty() {
-        hooks::drop_publishers(runtime, &gone.iter().copied().collect());
-    }
 }

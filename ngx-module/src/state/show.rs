@@ -1,8 +1,11 @@
 //! What was written becomes visible in the zone, or is taken back.
 
-use std::{path::Path, rc::Rc};
+use std::path::Path;
 
-use ngx_rtmp::log::{self, Level};
+use ngx_rtmp::{
+    log::{self, Level},
+    sessions::Sessions,
+};
 use serde_json::json;
 use weir_model::{
     api::ApiError,
@@ -10,12 +13,13 @@ use weir_model::{
 };
 use weir_zone::{Adoption, Locked, Mutex, ZoneFull};
 
-use super::{Done, Outcome, Unsaved, Wanted, Written, load};
-use crate::{pools, process, runtime::Runtime};
+use super::change::{Done, Outcome, Unsaved, Wanted, Written};
+use crate::{orders, pools, process, runtime::Runtime};
 
 /// The zone shows what was written.
 pub(super) fn show(
-    runtime: &Rc<Runtime>,
+    runtime: &Runtime,
+    sessions: &mut Sessions<'_>,
     path: &Path,
     wanted: &[Wanted],
     revoked: &Unsaved,
@@ -72,7 +76,7 @@ pub(super) fn show(
     }
     drop(locked);
     pools::discard(written.state);
-    load::drop_publishers(runtime, &gone);
+    orders::drop_publishers(runtime, sessions, &gone.into_iter().collect());
     outcomes
 }
 

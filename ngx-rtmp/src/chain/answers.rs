@@ -13,6 +13,7 @@ use crate::{
     push::Answered,
     rtmp_sys::{ngx_rtmp_header_t, ngx_rtmp_session_t},
     session::Session,
+    sessions::Sessions,
 };
 
 /// The transactions of nginx-rtmp's relay (NGX_RTMP_RELAY_CONNECT_TRANS, NGX_RTMP_RELAY_CREATE_STREAM_TRANS).
@@ -39,7 +40,7 @@ pub(super) unsafe extern "C" fn result<M: Module>(
                 if let Some(ticket) = ticket {
                     let Status { level, code, description } = Status::read(&values);
                     let level = if code.is_empty() && level.is_empty() { "status".to_owned() } else { level };
-                    M::on_status(ticket, &level, &code, &description);
+                    M::on_status(&mut safe.all(), ticket, &level, &code, &description);
                 }
                 return NGX_OK as ngx_int_t;
             }
@@ -54,7 +55,7 @@ pub(super) unsafe extern "C" fn result<M: Module>(
         });
         if let (CREATE_STREAM, Some(ticket)) = (number, ticket) {
             safe.send_at_once(false);
-            M::on_sending(ticket);
+            M::on_sending(&mut safe.all(), ticket);
         }
         outcome
     })
@@ -68,8 +69,8 @@ pub(super) unsafe extern "C" fn status<M: Module>(
 ) -> ngx_int_t {
     // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
     unsafe {
-        hear::<M>(session, message, |ticket, says| {
-            M::on_status(ticket, &says.level, &says.code, &says.description);
+        hear::<M>(session, message, |sessions, ticket, says| {
+            M::on_status(sessions, ticket, &says.level, &says.code, &says.description);
         })
     }
 }
@@ -81,7 +82,11 @@ pub(super) unsafe extern "C" fn error<M: Module>(
     message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     // SAFETY: as in `status`.
-    unsafe { hear::<M>(session, message, |ticket, says| M::on_error(ticket, &says.code, &says.description)) }
+    unsafe {
+        hear::<M>(session, message, |sessions, ticket, says| {
+            M::on_error(sessions, ticket, &says.code, &says.description)
+        })
+    }
 }
 
 /// # Safety
@@ -90,13 +95,13 @@ pub(super) unsafe extern "C" fn error<M: Module>(
 unsafe fn hear<M: Module>(
     session: *mut ngx_rtmp_session_t,
     message: *mut ngx_chain_t,
-    hear: fn(u64, &Status),
+    hear: fn(&mut Sessions<'_>, u64, &Status),
 ) -> ngx_int_t {
     callback::guard("the answer of a target", NGX_OK as ngx_int_t, || {
         // SAFETY: by contract.
-        let (ticket, values) = unsafe { (Session::<M>::new(session).ticket(), values::<M>(message)) };
-        if let Some(ticket) = ticket {
-            hear(ticket, &Status::read(&values));
+        let (mut session, values) = unsafe { (Session::<M>::new(session), values::<M>(message)) };
+        if let Some(ticket) = session.ticket() {
+            hear(&mut session.all(), ticket, &Status::read(&values));
         }
         NGX_OK as ngx_int_t
     })

@@ -5,9 +5,15 @@
 use std::{env, path::Path, process::Command};
 
 /// The cases that the compiler refuses, each with its error.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 10] = [
     ("session_past_its_callback", "error[E0521]: borrowed data escapes outside of closure"),
     ("settings_past_the_callback", "error: lifetime may not live long enough"),
+    ("sessions_beside_a_state", "error[E0499]: cannot borrow `*session` as mutable more than once at a time"),
+    (
+        "sessions_within_sessions",
+        "error[E0501]: cannot borrow `*sessions` as mutable because previous closure requires unique access",
+    ),
+    ("sessions_past_the_callback", "error: lifetime may not live long enough"),
     ("row_past_the_zone", "error[E0505]: cannot move out of `memory` because it is borrowed"),
     ("memory_with_a_pointer", "error[E0277]: the trait bound `Option<Box<u8>>:"),
     ("runtime_in_a_pool", "error[E0277]: `Rc<Memory>` cannot be sent between threads safely"),

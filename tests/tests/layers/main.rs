@@ -18,7 +18,7 @@ const CRATES: [(&str, usize, usize); 7] = [
     ("zone", 0, 0),
     ("sidecar", 0, 0),
     ("ngx-rtmp", 0, 0),
-    ("ngx-module", 28, 29),
+    ("ngx-module", 0, 0),
 ];
 
 /// Rooms, and the number of each one's floor from the top. A room is a module with all below it that are not rooms themselves.

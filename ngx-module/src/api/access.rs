@@ -1,0 +1,87 @@
+//! Who may ask.
+
+use ngx_rtmp::{conf::ServerName, request::Response};
+use weir_model::{
+    ClientAddr, Digest,
+    api::ApiError,
+    origin::{self, Foreign},
+};
+
+use super::call::{Head, problem};
+
+/// The longest body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The answer to a body of more than [`MAX_BODY`] bytes.
+#[must_use]
+pub fn body_too_large() -> Response {
+    problem(ApiError::too_large(format!("the body is larger than {MAX_BODY} bytes")))
+}
+
+/// Whether a request may be made at all, before its body is read.
+pub fn admit(head: &Head<'_>) -> Result<(), Response> {
+    match &head.settings.api_token {
+        Some(token) => {
+            let (scheme, given) =
+                head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
+            if !scheme.eq_ignore_ascii_case("bearer") || Digest::of(given.trim().as_bytes()) != *token {
+                let error = ApiError::unauthorized("send the header \"Authorization: Bearer TOKEN\"");
+                return Err(problem(error));
+            }
+        }
+        None if !is_local(head) => {
+            return Err(problem(ApiError::forbidden(
+                "only clients of this machine may use the API: set \"weir_api_token\" to allow others",
+            )));
+        }
+        // A browser on this machine is a client of this machine, whatever page it shows.
+        None => own(head)?,
+    }
+    let changes = !matches!(head.method, "GET" | "HEAD");
+    let json = head.content_type.is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+    });
+    // A form on another site can send a request with the admin's cookies, but not with this type.
+    if changes && !json {
+        let error = ApiError::unsupported_media_type("send the header \"Content-Type: application/json\"");
+        return Err(problem(error));
+    }
+    if head.content_length.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(body_too_large());
+    }
+    Ok(())
+}
+
+/// Whether a client of this machine asks.
+#[must_use]
+pub fn is_local(head: &Head<'_>) -> bool {
+    head.client.map_or(ClientAddr::Unix, ClientAddr::Ip).is_local()
+}
+
+/// Refuses what a page of another site sends, where it is trusted for where it comes from.
+pub fn own(head: &Head<'_>) -> Result<(), Response> {
+    let foreign = match foreign(head) {
+        Ok(()) => return Ok(()),
+        Err(foreign) => foreign,
+    };
+    let advice = match foreign {
+        Foreign::Host(_) => ", or add the name to \"server_name\"",
+        Foreign::Origin(_) => "",
+    };
+    Err(problem(ApiError::forbidden(format!("{foreign}{advice}"))))
+}
+
+/// Whether a page of another site sent a request, as far as the headers tell.
+fn foreign(head: &Head<'_>) -> Result<(), Foreign> {
+    let is_own_name = |host: &str| {
+        head.server_names.iter().any(|name| match name {
+            ServerName::Text(name) => origin::is_name(name, host),
+            ServerName::Pattern(pattern) => head.matches(pattern, host),
+        })
+    };
+    for host in [head.host, head.host_header].into_iter().flatten() {
+        origin::check(Some(host), [], is_own_name)?;
+    }
+    origin::check(head.host, head.origins.iter().copied(), is_own_name)
+}

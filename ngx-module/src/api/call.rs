@@ -1,0 +1,67 @@
+//! A request to the API, and the forms of its answers.
+
+use std::rc::Rc;
+
+use ngx_rtmp::request::{self, Response, Step};
+use weir_model::api::ApiError;
+
+use crate::{runtime::Runtime, state::Outcome, weir::Weir};
+
+/// What a request says, apart from its body.
+pub type Head<'r> = request::Head<'r, Weir>;
+
+/// A request that was admitted, with what it needs.
+pub(super) struct Call<'c> {
+    pub(super) runtime: Rc<Runtime>,
+    pub(super) head: &'c Head<'c>,
+    pub(super) body: &'c [u8],
+}
+
+/// A handler's answer: an error becomes one.
+pub(super) type Answer = Result<Step, ApiError>;
+
+/// An answer in JSON.
+pub(super) fn json(status: u16, body: &impl serde::Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(body) => Response { status, content_type: "application/json", headers: Vec::new(), body },
+        Err(error) => {
+            json(500, &serde_json::json!({"error": {"code": "internal", "message": error.to_string()}}))
+        }
+    }
+}
+
+/// The answer to a change: `body`, an object, with a `warning` where there is a doubt.
+pub(super) fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcome) -> Response {
+    let doubt = match outcome {
+        Ok(done) => done.doubt,
+        Err(error) => return problem(error),
+    };
+    let Some(doubt) = doubt else { return json(status, body) };
+    let warning = format!("the change is in force, but may be lost if the machine loses power: {doubt}");
+    let mut body = serde_json::json!(body);
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("warning".to_owned(), warning.into());
+    }
+    json(status, &body)
+}
+
+/// The answer that says what is wrong.
+#[must_use]
+pub fn problem(error: ApiError) -> Response {
+    let headers = match error.status {
+        401 => vec![("WWW-Authenticate", "Bearer")],
+        _ => Vec::new(),
+    };
+    Response { status: error.status, content_type: "application/json", headers, body: error.to_json() }
+}
+
+pub(super) fn answer(status: u16, body: &impl serde::Serialize) -> Answer {
+    Ok(Step::Answer(json(status, body)))
+}
+
+pub(super) fn random<const N: usize>() -> Result<[u8; N], ApiError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| ApiError::not_persisted(format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}

@@ -1,0 +1,56 @@
+//! What the guard refuses: counted, logged, and told to the push whose connection it is.
+
+use ngx_rtmp::log::{self, Level};
+use serde_json::json;
+use weir_model::{guard::Violation, push::LastError, throttle::LogLine};
+use weir_zone::Summary;
+
+use super::refusal;
+use crate::{
+    process, push, runtime,
+    session::{Session, SessionExt as _},
+};
+
+/// Counts a refusal, and once a minute for each address and reason tells of it. The push whose connection it is hears why.
+pub(super) fn refuse(session: &mut Session, violation: Violation) {
+    if let Some(ticket) = session.ticket() {
+        push::on_failed(&mut session.all(), ticket, LastError::Guarded(violation));
+    }
+    let Some(runtime) = runtime::current() else { return };
+    runtime.zone().count_guard(violation.index());
+    let now = process::now();
+    let bucket = refusal::bucket_of(session);
+    let line = runtime.zone().lock(process::pid()).guard_refusal(bucket, violation.index(), now);
+    let more = match line {
+        LogLine::Silent => return,
+        LogLine::Each => String::new(),
+        LogLine::Summary { unlogged } => format!(", {unlogged} more since the last line"),
+    };
+    let data = json!({
+        "server": session.server(), "app": session.app(), "reason": violation.label(), "addr": session.addr(),
+    });
+    refusal::tell(session, "guard.refused", &data);
+    let app = match session.app() {
+        "" => String::new(),
+        app => format!(", app: \"{app}\""),
+    };
+    session.log(Level::Error, format_args!("connection closed by the guard: {violation}{more}{app}"));
+}
+
+pub(super) fn allow(outcome: Result<(), Violation>, session: &mut Session) -> bool {
+    if let Err(violation) = outcome {
+        refuse(session, violation);
+    }
+    outcome.is_ok()
+}
+
+/// One line for what an address was refused since its last line.
+pub fn log_summary(summary: &Summary) {
+    if let Some(violation) = Violation::ALL.get(summary.reason) {
+        let (more, client) = (summary.unlogged, refusal::client_of(summary.bucket));
+        log::cycle(
+            Level::Error,
+            format_args!("connection closed by the guard: {violation}, {more} more times, client: {client}"),
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! Orders to close a publisher or a player, whichever worker has it.
+
+use std::collections::HashSet;
+
+use ngx_rtmp::{local, log::Level, sessions::Sessions};
+use weir_model::KeyId;
+
+use crate::{process, runtime::Runtime, session::Session};
+
+local! {
+    /// How many orders there were when this worker last followed them.
+    static FOLLOWED: u64 = 0;
+}
+
+/// Closes the publishers that some worker ordered to be closed.
+pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
+    let orders = runtime.zone().orders();
+    if FOLLOWED.with(|followed| std::mem::replace(followed, orders)) != orders {
+        sessions.each(close_if_ordered);
+    }
+}
+
+/// Closes a session whose row bears the order.
+fn close_if_ordered(session: &mut Session) {
+    let Some(state) = session.known_state() else { return };
+    let publisher = state.publish.is_ordered_to_close();
+    if publisher || state.playing.as_ref().is_some_and(|playing| playing.is_ordered_to_close()) {
+        // The order does not say whether the API, a revoked key or the next publisher gave it.
+        let event = if publisher {
+            "publisher disconnected by an administrator or a takeover"
+        } else {
+            "player disconnected by an administrator"
+        };
+        session.log(Level::Notice, format_args!("{event}, app: \"{}\"", session.app()));
+        session.close();
+    }
+}
+
+/// Orders the publishers of these keys to be closed, in whichever worker. Returns how many there are.
+pub fn drop_publishers(runtime: &Runtime, sessions: &mut Sessions<'_>, keys: &HashSet<KeyId>) -> usize {
+    if keys.is_empty() {
+        return 0;
+    }
+    let ordered = runtime.zone().lock(process::pid()).order_close_keys(keys);
+    follow(runtime, sessions);
+    ordered
+}

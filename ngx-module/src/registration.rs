@@ -1,0 +1,63 @@
+//! A worker's row in the zone, and its sockets for other workers.
+
+use ngx_rtmp::{
+    interworker, local,
+    log::{self, Level},
+    timer,
+};
+use weir_model::server::ServerBlock;
+use weir_zone::{Door, MAX_DOORS};
+
+use crate::{
+    process,
+    runtime::{self, Runtime},
+    weir::Weir,
+};
+
+local! {
+    /// The zone had no row for this worker, and the log says so.
+    static IS_ROWLESS: bool = false;
+}
+
+/// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
+/// reloads does not start workers anew, so this is asked with every connection.
+pub fn ensure_started() -> bool {
+    let Some(runtime) = runtime::current() else { return false };
+    if runtime.worker().is_none() && process::serves() {
+        register(&runtime);
+        timer::start_tick::<Weir>();
+    }
+    true
+}
+
+fn register(runtime: &Runtime) {
+    let registered =
+        runtime.zone().lock(process::pid()).register(process::pid(), process::now(), process::alive);
+    match registered {
+        Ok(worker) => {
+            runtime.set_worker(worker);
+            if runtime.auto_push && process::is_worker() {
+                runtime.zone().set_doors(worker, &doors(&runtime.servers));
+            }
+        }
+        // It is tried again with each connection and each second.
+        Err(error) => {
+            if !IS_ROWLESS.with(|is_rowless| std::mem::replace(is_rowless, true)) {
+                log::cycle(Level::Critical, format_args!("weir: no row for this worker: {error}"));
+            }
+        }
+    }
+}
+
+/// Opens the worker's sockets for other workers, one per `server` block. The first address of each block comes first, so that
+/// each is told as long as there is room.
+fn doors(servers: &[ServerBlock]) -> Vec<Door> {
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for (name, block) in interworker::open(MAX_DOORS).into_iter().zip(servers) {
+        first.push(Door::new(name, block.server.first()));
+        others.extend(block.server.addresses().iter().skip(1).map(|addr| Door::new(name, Some(addr))));
+    }
+    first.extend(others);
+    first.truncate(MAX_DOORS);
+    first
+}
