@@ -48,12 +48,15 @@ pub struct Response {
     pub body: String,
 }
 
+/// What sees to it that a request is answered.
+pub type Suspended = Box<dyn FnOnce(Waiting, &mut Sessions<'_>)>;
+
 /// What comes next for a request.
 pub enum Step {
     /// It is answered.
     Answer(Response),
     /// This sees to it that it is answered later.
-    Suspend(Box<dyn FnOnce(Waiting, &mut Sessions<'_>)>),
+    Suspend(Suspended),
     /// It is answered piece by piece.
     Pieces(Pieces),
     /// It is answered with events from here on, until the client leaves.

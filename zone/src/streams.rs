@@ -1,5 +1,7 @@
 //! Live streams: a row a publisher, claimed before nginx-rtmp sees the publish and released when it closes.
 
+mod row;
+
 use std::{collections::HashSet, fmt, sync::atomic::Ordering::Relaxed};
 
 use serde_json::json;
@@ -14,6 +16,7 @@ use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
 use crate::workers::WorkerId;
+pub use row::StreamRow;
 
 // The first words of a stream's row and of a player's have the same meaning.
 pub(crate) const SESSION: usize = 2;
@@ -142,59 +145,7 @@ pub struct Rates {
     pub audio: u64,
 }
 
-/// The row of one live stream, for the worker that owns it. No lock is taken.
-#[derive(Clone, Copy)]
-pub struct StreamRow<'z> {
-    block: &'z Block,
-}
-
-impl StreamRow<'_> {
-    /// Counts a message that holds sound or a frame: the publisher is not idle.
-    pub fn media(&self, now: Timestamp, bytes: u64) {
-        self.block.set(LAST_MEDIA, now.as_millis());
-        self.received(bytes);
-    }
-
-    /// Counts a message of audio or video that holds neither, such as an empty one or a codec header.
-    pub fn received(&self, bytes: u64) {
-        self.block.add(BYTES_IN, bytes);
-    }
-
-    /// What was found out in the last second.
-    pub fn describe(
-        &self,
-        rates: Rates,
-        video: Option<VideoFacts>,
-        audio: Option<AudioFacts>,
-        avsync_ms: i32,
-    ) {
-        let half = |rate: u64| rate.min(u64::from(u32::MAX));
-        self.block.set(RATES, half(rates.all) | half(rates.audio) << 32);
-        self.block.set(VIDEO, video.as_ref().map_or(0, VideoFacts::to_words));
-        let fps = video.as_ref().map_or(0, |video| u64::from(video.fps_milli));
-        self.block.set(FPS, fps | u64::from(avsync_ms.cast_unsigned()) << 32);
-        self.block.set(AUDIO, audio.as_ref().map_or(0, AudioFacts::to_words));
-    }
-
-    /// Bytes of audio and video received.
-    #[must_use]
-    pub fn bytes_in(&self) -> u64 {
-        self.block.word(BYTES_IN)
-    }
-
-    /// Its worker was told to close the publisher.
-    #[must_use]
-    pub fn is_ordered_to_close(&self) -> bool {
-        self.block.word(ORDER) & CLOSE != 0
-    }
-}
-
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// The row of a stream that the calling worker owns.
-    pub fn row(&self, id: StreamId) -> Option<StreamRow<'z>> {
-        self.own_block(BlockKind::Stream, id).map(|block| StreamRow { block })
-    }
-
     pub(crate) fn own_block(&self, kind: BlockKind, id: StreamId) -> Option<&'z Block> {
         let block = self.block(id.place)?;
         (block.kind() == kind && block.word(SESSION) == id.session).then_some(block)
