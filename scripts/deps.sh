@@ -31,6 +31,8 @@ packages=(
     libnginx-mod-stream openssl
     # the tests: encoders and a player beside ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
+    # the tests: a camera that speaks RTSP
+    gir1.2-gst-rtsp-server-1.0 python3-gi
     # make check: the scripts
     shellcheck
 )

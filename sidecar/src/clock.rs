@@ -11,6 +11,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Minutes since midnight, as this machine's clock on the wall has it: 0 to 1439.
+pub(crate) fn minute_of_day() -> u16 {
+    let now = jiff::Zoned::now();
+    u16::try_from(i32::from(now.hour()) * 60 + i32::from(now.minute())).unwrap_or_default()
+}
+
 /// Any number; the same again and again where the system has no random bytes, which only spreads nothing.
 pub(crate) fn random_u32() -> u32 {
     getrandom::u32().unwrap_or_default()

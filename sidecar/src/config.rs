@@ -7,6 +7,7 @@ mod check;
 mod daemon;
 mod health;
 pub mod hooks;
+pub mod input;
 mod jobs;
 pub mod needs;
 mod nginx;
@@ -53,6 +54,8 @@ pub struct Config {
     pub records: Vec<record::Record>,
     /// `[[thumbnail]]`, likewise.
     pub thumbnails: Vec<record::Thumbnail>,
+    /// `[[input]]`, each of another stream.
+    pub inputs: Vec<input::Input>,
     /// `[slate]`
     pub slate: Option<slate::Slate>,
     /// `[web]`
@@ -120,6 +123,7 @@ fn config(file: raw::File) -> Checked<Config> {
         notify: notify::notify(file.notify)?,
         records: record::records(file.record, &uploads)?,
         thumbnails: record::thumbnails(file.thumbnail)?,
+        inputs: input::inputs(file.input, secret)?,
         slate: slate::slate(file.slate, secret)?,
         web: web::web(file.web, secret)?,
         nginx,

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::events::Bus;
 use crate::feed::Plan;
 use crate::follow::{Update, follow};
+use crate::inputs::{self, due::Due};
 use crate::jobs::{Env, Job, Jobs};
 use crate::keeper::keep;
 use crate::ladder::encoders::settle;
@@ -28,7 +29,7 @@ use crate::live::board::Board;
 use crate::nginx::Nginx;
 use crate::record::{self, Recordings};
 use crate::slate::Slates;
-use crate::streams::{Changes, Live, Streams};
+use crate::streams::{Changes, Live, StreamId, Streams};
 use crate::stuck::Keeper;
 use crate::web::Web;
 use crate::webhooks::Hooks;
@@ -89,12 +90,15 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         slates: None,
         workers: None,
         silent: BTreeSet::new(),
+        inputs: None,
+        due: BTreeSet::new(),
         swept: false,
     };
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);
     daemon.slates = Slates::start(&daemon.config, &daemon.state.bus);
     daemon.workers = Keeper::start(&daemon.config, &daemon.state.bus);
+    daemon.inputs = Due::start(&daemon.config, &daemon.board.demand);
     let result = daemon.work(ended).await;
     keeper.abort();
     // The socket is ours until here.
@@ -124,6 +128,9 @@ struct Daemon {
     workers: Option<Keeper>,
     /// Sessions whose sound ffmpeg cannot decode.
     silent: BTreeSet<String>,
+    inputs: Option<Due>,
+    /// The streams of the inputs that are to run.
+    due: BTreeSet<StreamId>,
     /// What an earlier daemon left was looked through.
     swept: bool,
 }
@@ -168,6 +175,10 @@ impl Daemon {
             tokio::select! {
                 update = next_update(&mut self.follower) => self.take(update),
                 Some(id) = ended.recv() => self.ended(&id),
+                due = next_due(&mut self.inputs) => {
+                    self.due = due;
+                    self.plan();
+                }
                 _ = hangup.recv() => self.reload().await,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -295,7 +306,8 @@ impl Daemon {
         let live: Vec<Live> = self.streams.iter().map(heard).collect();
         let ladders = plan(&self.config, live.iter()).into_iter().map(Job::Ladder);
         let records = record::plan::plan(&self.config, live.iter()).into_iter().map(Job::Record);
-        let wanted = ladders.chain(records).collect();
+        let inputs = inputs::plan::plan(&self.config, &self.due).into_iter().map(Job::Input);
+        let wanted = ladders.chain(records).chain(inputs).collect();
         let is_succeeded = |of: &Live| {
             let now = self.streams.iter().find(|live| (&live.app, &live.name) == (&of.app, &of.name));
             now.is_some_and(|live| live.session != of.session)
@@ -346,6 +358,7 @@ impl Daemon {
         let elsewhere = next.nginx != self.config.nginx || token(&next.nginx) != self.token;
         let told_otherwise = elsewhere || next.notify != self.config.notify;
         let slates_otherwise = elsewhere || next.slate != self.config.slate;
+        let inputs_otherwise = elsewhere || next.inputs != self.config.inputs;
         self.config = next.clone();
         *self.env.context.config.lock().unwrap_or_else(PoisonError::into_inner) = next;
         if elsewhere && let Err(error) = self.follow() {
@@ -360,6 +373,12 @@ impl Daemon {
         if slates_otherwise {
             self.slates = Slates::start(&self.config, &self.state.bus);
         }
+        if inputs_otherwise {
+            self.inputs = Due::start(&self.config, &self.board.demand);
+            if self.inputs.is_none() {
+                self.due.clear();
+            }
+        }
         self.plan();
         self.health(|health| health.reloads.0 += 1);
         tracing::info!("configuration reloaded, stream rules: {}", self.config.rules.len());
@@ -373,6 +392,7 @@ impl Daemon {
         self.follower = None;
         self.notifier = None;
         self.slates = None;
+        self.inputs = None;
         let deadline = Instant::now() + self.config.jobs.grace + Duration::from_secs(2);
         while !self.jobs(Jobs::stop_all) {
             tokio::select! {
@@ -382,6 +402,17 @@ impl Daemon {
         }
         self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
         self.state.hooks.stop().await;
+    }
+}
+
+/// Which inputs are due, when that changes.
+async fn next_due(inputs: &mut Option<Due>) -> BTreeSet<StreamId> {
+    match inputs {
+        Some(due) => match due.changes.recv().await {
+            Some(due) => due,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }
 

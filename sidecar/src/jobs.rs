@@ -9,22 +9,25 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::context::Context;
+use crate::inputs::{self, plan::InputJob};
 use crate::ladder;
 use crate::ladder::plan::LadderJob;
 use crate::ladder::shelf::Shelves;
 use crate::record::plan::RecordJob;
 use crate::record::{self, Recordings};
-use crate::streams::Live;
+use crate::streams::{Live, StreamId};
 use crate::supervise::output::Line;
 use crate::supervise::{Order, Shared, Status};
 
-/// One ffmpeg for one stream, of either kind.
+/// One ffmpeg for one stream, of any kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
     /// Makes renditions.
     Ladder(LadderJob),
     /// Keeps what is sent, or stills of it.
     Record(RecordJob),
+    /// Publishes it.
+    Input(InputJob),
 }
 
 impl Job {
@@ -32,13 +35,25 @@ impl Job {
         match self {
             Self::Ladder(job) => &job.id,
             Self::Record(job) => &job.id,
+            Self::Input(job) => &job.id,
         }
     }
 
-    fn live(&self) -> &Live {
+    /// Application and name of its stream.
+    fn stream(&self) -> StreamId {
         match self {
-            Self::Ladder(job) => &job.live,
-            Self::Record(job) => &job.live,
+            Self::Ladder(job) => (job.live.app.clone(), job.live.name.clone()),
+            Self::Record(job) => (job.live.app.clone(), job.live.name.clone()),
+            Self::Input(job) => (job.input.app.clone(), job.input.stream.clone()),
+        }
+    }
+
+    /// The live stream that it reads; an input reads none.
+    fn live(&self) -> Option<&Live> {
+        match self {
+            Self::Ladder(job) => Some(&job.live),
+            Self::Record(job) => Some(&job.live),
+            Self::Input(_) => None,
         }
     }
 
@@ -47,10 +62,11 @@ impl Job {
         let sizeless = |job: &Self| {
             let mut job = job.clone();
             let live = match &mut job {
-                Self::Ladder(job) => &mut job.live,
-                Self::Record(job) => &mut job.live,
+                Self::Ladder(job) => Some(&mut job.live),
+                Self::Record(job) => Some(&mut job.live),
+                Self::Input(_) => None,
             };
-            if let Some(video) = &mut live.video {
+            if let Some(video) = live.and_then(|live| live.video.as_mut()) {
                 (video.width, video.height) = (0, 0);
             }
             job
@@ -62,6 +78,7 @@ impl Job {
         match self {
             Self::Ladder(job) => job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect(),
             Self::Record(job) => vec![job.kept.name()],
+            Self::Input(job) => vec![job.input.source.word().to_owned()],
         }
     }
 }
@@ -134,7 +151,7 @@ impl Jobs {
         self.wanted = jobs.into_iter().map(|job| (job.id().clone(), job)).collect();
         for (id, running) in &mut self.running {
             if !self.wanted.get(id).is_some_and(|wanted| wanted.is_like(&running.job)) {
-                if is_succeeded(running.job.live()) {
+                if running.job.live().is_some_and(&is_succeeded) {
                     running.shared.succeed();
                 }
                 running.stop();
@@ -150,7 +167,7 @@ impl Jobs {
         if silent.is_none() {
             self.start();
         }
-        silent.map(|running| running.job.live().clone())
+        silent.and_then(|running| running.job.live().cloned())
     }
 
     /// Starts what is wanted and does not run, as far as there may be processes.
@@ -162,7 +179,8 @@ impl Jobs {
             }
             if self.running.len() >= most {
                 if self.waiting.insert(id.clone()) {
-                    let stream = job.live().path();
+                    let (app, name) = job.stream();
+                    let stream = format!("{app}/{name}");
                     tracing::warn!(stream, job = id, "job waits: max_processes = {most} are running");
                 }
                 continue;
@@ -228,10 +246,11 @@ impl Running {
 }
 
 fn view(job: &Job, status: Status) -> View {
+    let (app, name) = job.stream();
     View {
         id: job.id().clone(),
-        app: job.live().app.to_string(),
-        stream: job.live().name.to_string(),
+        app: app.to_string(),
+        stream: name.to_string(),
         renditions: job.makes(),
         status,
     }
@@ -248,6 +267,7 @@ fn start(job: Job, env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Run
             Job::Record(job) => {
                 record::run(job, &env.context, &env.recordings, of_shared, orders, place).await;
             }
+            Job::Input(job) => inputs::run(job, &env.context, of_shared, orders, place).await,
         }
         let _ = ended.send(id).await;
     });

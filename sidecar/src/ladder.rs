@@ -2,7 +2,7 @@
 //!
 //! - [`plan`] decides which jobs there are to be (pure)
 //! - [`ffmpeg`] words a job as arguments (pure), with [`encoders`] that work here
-//! - [`shelf`] and [`files`] write HLS and DASH, [`publish`] publishes to nginx
+//! - [`shelf`] and [`files`] write HLS and DASH; an [`Outlet`] publishes to nginx
 //! - [`run`] puts these and the supervisor together for one job
 
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use crate::config::Delivery;
 use crate::context::{Context, policy};
 use crate::feed::Feed;
 use crate::files::{PRIVATE, set_mode};
+use crate::outlet::{self, Outlet};
 use crate::supervise::{self, Order, Shared, Spec};
 
 pub mod encoders;
 pub mod ffmpeg;
 pub mod files;
 pub mod plan;
-pub mod publish;
 mod readiness;
 pub mod shelf;
 
@@ -72,9 +72,16 @@ async fn run_in(
         let (shared, ready, output) = (shared.clone(), ready.clone(), output.clone());
         match (&job.delivery, &shelf) {
             (Delivery::Rtmp(to), _) => {
-                let publisher = publish::Publisher::new(&job.server, to, &job.live, &output.name)
-                    .map_err(std::io::Error::other)?;
-                sinks.spawn(publish::serve(listener, publisher, shared, ready));
+                let rung = output.name;
+                let outlet = Outlet {
+                    server: job.server.clone(),
+                    app: to.app.clone(),
+                    name: plan::published(&job.live, &rung).map_err(std::io::Error::other)?,
+                    secret_file: to.secret_file.clone(),
+                    check: |_| Ok(()),
+                    playable: Box::new(move || ready.playable(&rung)),
+                };
+                sinks.spawn(outlet::serve(listener, outlet, shared));
             }
             (Delivery::Files(_), Some(shelf)) => {
                 sinks.spawn(files::serve(listener, shelf.clone(), index, output, shared, ready));

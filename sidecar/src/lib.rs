@@ -9,6 +9,9 @@
 //! - [`doctor`]: what is wrong with an installation
 //! - [`web`]: pages and media for viewers, on a thread of its own; [`live`]: what they watch
 //! - [`feed`]: what ffmpeg reads of a live stream
+//! - [`demand`]: streams that begin with their first viewer
+//! - [`inputs`]: cameras, servers and files that publish without an encoder
+//! - [`outlet`]: what ffmpeg writes, published to nginx
 //! - [`ladder`]: what a stream is transcoded to and where that goes
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
 //! - [`context`]: what all jobs have in common
@@ -36,9 +39,9 @@
 //! web
 //! jobs
 //! keeper
-//! ladder slate webhooks stuck health upload live
+//! ladder slate webhooks stuck health upload live inputs
 //! record
-//! feed follow context
+//! feed follow context outlet demand
 //! publisher supervise streams events
 //! config
 //! nginx
@@ -60,6 +63,7 @@ pub mod config;
 pub mod context;
 pub mod ctl;
 pub mod daemon;
+pub mod demand;
 mod doctor;
 pub mod events;
 pub mod feed;
@@ -67,11 +71,13 @@ pub mod files;
 pub mod follow;
 pub mod health;
 pub mod http;
+pub mod inputs;
 pub mod jobs;
 pub mod keeper;
 pub mod ladder;
 pub mod live;
 pub mod nginx;
+pub mod outlet;
 pub mod publisher;
 pub mod record;
 mod shutdown;

@@ -32,7 +32,7 @@ pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
     Audio, Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Publisher, Revocations,
     RevokeTokens, Revoked, SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Viewers,
-    Worker, Zone,
+    Watched, WatchedStream, Worker, Zone,
 };
 
 /// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
@@ -278,6 +278,13 @@ impl Nginx {
     /// The tokens that are revoked.
     pub async fn revocations(&self) -> Result<Answer<Revocations>, Error> {
         self.ask(Method::GET, "v1/tokens/revocations", None::<&()>).await
+    }
+
+    /// The streams that somebody watches, live here or not. Names that are no names of Weir's are left out.
+    pub async fn watched(&self) -> Result<Vec<(AppName, StreamName)>, Error> {
+        let answer: Answer<Watched> = self.ask(Method::GET, "v1/viewers", None::<&()>).await?;
+        let streams = answer.value.streams.into_iter().filter(|stream| stream.viewers.total() > 0);
+        Ok(streams.filter_map(|stream| Some((stream.app.parse().ok()?, stream.name.parse().ok()?))).collect())
     }
 
     /// Tells how many watch each stream at the daemon. A module without this route knows only its own viewers.

@@ -23,7 +23,7 @@ use child::{Child, ChildEvent, Launch};
 use job::{Action, Exit, Input, Job, Policy, Work};
 use output::Line;
 use progress::Progress;
-pub use shared::{Shared, Status};
+pub use shared::{RunEnd, Shared, Status};
 
 use crate::clock;
 
@@ -83,6 +83,7 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
             Some(Action::Interrupt) if shared.close_input() => {}
             Some(Action::Interrupt) => signal(child.as_ref(), Signal::SIGINT),
             Some(Action::Kill(why)) => {
+                shared.stalled.store(why == job::NO_PROGRESS, Ordering::Relaxed);
                 let why = format!("ffmpeg killed: {why}");
                 tracing::warn!(stream = spec.stream, job = spec.id, "{why}");
                 shared.update(|status| status.last_error = Some(why.clone()));
@@ -182,7 +183,10 @@ fn start(spec: &Spec, shared: &Arc<Shared>, child: &mut Option<Child>) -> Input 
         Err(why) => {
             let why = format!("{} cannot be started: {why}", spec.program.display());
             tracing::error!(stream = spec.stream, job = spec.id, "{why}");
-            shared.update(|status| (status.last_exit, status.last_error) = (Some(why.clone()), Some(why)));
+            shared.update(|status| {
+                (status.last_exit, status.last_error) = (Some(why.clone()), Some(why.clone()))
+            });
+            shared.ended.send_replace(RunEnd { error: Some(why), is_told: false });
             Input::Exited(Exit::Failed)
         }
     }
@@ -219,15 +223,21 @@ async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, ev
             let words = status.to_string();
             tracing::info!(stream = spec.stream, job = spec.id, "ffmpeg ended: {words}");
             let why = shared.output.error_of_run().unwrap_or_else(|| format!("ffmpeg ended: {words}"));
-            let has_failed = !status.success() && !shared.is_told_to_end();
+            let is_told = shared.is_told_to_end();
+            let has_failed = !status.success() && !is_told;
             let renewed = shared.renewed.load(Ordering::Relaxed);
             shared.update(|now| {
                 now.pid = None;
                 now.last_exit = Some(words);
                 if has_failed {
-                    now.last_error = Some(why);
+                    now.last_error = Some(why.clone());
                 }
             });
+            let error = match shared.stalled.swap(false, Ordering::Relaxed) {
+                true => Some(format!("ffmpeg killed: {}", job::NO_PROGRESS)),
+                false => has_failed.then_some(why),
+            };
+            shared.ended.send_replace(RunEnd { error, is_told });
             Input::Exited(match (status.success(), renewed) {
                 (true, true) => Exit::Renewed,
                 (true, false) => Exit::Clean,

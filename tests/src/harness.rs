@@ -5,6 +5,7 @@
 pub mod api;
 pub mod authority;
 pub mod browser;
+pub mod camera;
 pub mod clients;
 pub mod crowd;
 pub mod dns;
@@ -44,6 +45,7 @@ pub mod xml;
 
 pub use api::Api;
 pub use authority::Authority;
+pub use camera::Camera;
 pub use crowd::Crowd;
 pub use dns::Dns;
 pub use encoder::{Encoder, Make};

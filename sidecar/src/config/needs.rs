@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::input::Source;
 use super::{Config, Delivery};
 
 /// Something that must be there for the daemon to work as configured.
@@ -86,9 +87,11 @@ impl Config {
         });
         let of_records = self.records.iter().map(|record| ("[[record]]: app", record.app.as_str()));
         let of_stills = self.thumbnails.iter().map(|still| ("[[thumbnail]]: app", still.app.as_str()));
+        let of_inputs = self.inputs.iter().map(|input| ("[[input]]: app", input.app.as_str()));
         let of_slate = self.slate.iter().flat_map(|slate| &slate.streams);
         let of_slate = of_slate.map(|(app, _)| ("[slate]: streams", app.as_str()));
-        let named: BTreeSet<_> = of_rules.chain(of_records).chain(of_stills).chain(of_slate).collect();
+        let named: BTreeSet<_> =
+            of_rules.chain(of_records).chain(of_stills).chain(of_inputs).chain(of_slate).collect();
         let unknown = named.into_iter().filter(|(_, app)| !known.iter().any(|known| known == app));
         unknown
             .map(|(place, app)| format!("{place}: {}", weir_model::api::no_application(app, known)))
@@ -124,6 +127,12 @@ impl Needs {
         }
         for still in &config.thumbnails {
             self.add("[[thumbnail]]: folder", &still.folder, What::Folder);
+        }
+        for input in &config.inputs {
+            self.add("[[input]]: secret_file", &input.secret_file, What::Secret(Content::Signing));
+            if let Source::File(path) | Source::Playlist(path) = &input.source {
+                self.add("[[input]]: url", path, What::File);
+            }
         }
         if self.0.iter().any(|need| need.place.starts_with("[[")) || config.slate.is_some() {
             self.add("[jobs]: ffmpeg", &config.jobs.ffmpeg, What::Program);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use weir_model::Timestamp;
 
+use crate::demand::{self, Demand};
 use crate::nginx;
 use crate::streams::{Live, StreamId};
 
@@ -30,11 +31,15 @@ impl Entry {
 
 /// Told by one, seen by all.
 #[derive(Debug)]
-pub struct Board(watch::Sender<Arc<Vec<Entry>>>);
+pub struct Board {
+    live: watch::Sender<Arc<Vec<Entry>>>,
+    /// What is not live, and could be.
+    pub demand: Arc<Demand>,
+}
 
 impl Default for Board {
     fn default() -> Self {
-        Self(watch::channel(Arc::default()).0)
+        Self { live: watch::channel(Arc::default()).0, demand: Arc::default() }
     }
 }
 
@@ -50,21 +55,31 @@ impl Board {
                 viewers: stream.viewers,
             })
         };
-        self.0.send_replace(Arc::new(live.filter_map(entry).collect()));
+        self.live.send_replace(Arc::new(live.filter_map(entry).collect()));
     }
 
     /// All that is live.
     pub fn all(&self) -> Arc<Vec<Entry>> {
-        self.0.borrow().clone()
+        self.live.borrow().clone()
     }
 
     /// One of them.
     pub fn find(&self, id: &StreamId) -> Option<Entry> {
-        self.0.borrow().iter().find(|entry| (&entry.live.app, &entry.live.name) == (&id.0, &id.1)).cloned()
+        self.live.borrow().iter().find(|entry| (&entry.live.app, &entry.live.name) == (&id.0, &id.1)).cloned()
+    }
+
+    /// Waits for a stream that begins when somebody asks for it; returns when it is live or does not become so.
+    pub async fn wait_for(&self, id: &StreamId) {
+        if self.find(id).is_some() || !self.demand.ask(id) {
+            return;
+        }
+        let mut news = self.live.subscribe();
+        let is_there = news.wait_for(|all| all.iter().any(|entry| entry.id() == *id));
+        let _ = tokio::time::timeout(demand::PATIENCE, is_there).await;
     }
 
     /// Tells of each change.
     pub fn watch(&self) -> watch::Receiver<Arc<Vec<Entry>>> {
-        self.0.subscribe()
+        self.live.subscribe()
     }
 }

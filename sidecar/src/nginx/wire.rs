@@ -133,7 +133,7 @@ pub struct Audio {
 }
 
 /// How many watch a stream.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Viewers {
     /// RTMP players.
@@ -156,6 +156,25 @@ impl Viewers {
         let all = [self.rtmp, self.hls, self.dash, self.llhls, self.ws, self.webrtc];
         all.into_iter().fold(0, u64::saturating_add)
     }
+}
+
+/// `GET /v1/viewers`
+#[derive(Debug, Deserialize)]
+pub struct Watched {
+    /// Those that somebody watches.
+    pub streams: Vec<WatchedStream>,
+}
+
+/// A stream that somebody watches; it need not be live.
+#[derive(Debug, Deserialize)]
+pub struct WatchedStream {
+    /// nginx-rtmp application.
+    pub app: String,
+    /// Public name.
+    pub name: String,
+    /// How many, at this nginx and its daemon.
+    #[serde(default)]
+    pub viewers: Viewers,
 }
 
 /// Who sends a stream.

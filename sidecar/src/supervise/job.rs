@@ -13,6 +13,9 @@ const SECOND_INTERRUPT: Duration = Duration::from_millis(700);
 /// Inputs that change faster than this are a failure: each run costs a start.
 const LEAST_RUN: Duration = Duration::from_secs(2);
 
+/// Why a program is killed that does nothing.
+pub const NO_PROGRESS: &str = "no progress";
+
 /// When a program is replaced, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -249,7 +252,7 @@ impl Job {
                 }
                 // What makes no progress would not answer SIGINT either.
                 self.phase = Phase::Dying { then: Then::Later };
-                Some(Action::Kill("no progress"))
+                Some(Action::Kill(NO_PROGRESS))
             }
             (Phase::Running { .. }, Input::Restart) => self.finish(now, Then::Again),
             (Phase::Running { .. }, Input::Stop) => self.finish(now, Then::Never),

@@ -5,7 +5,8 @@ use weir_model::text::is_deceptive;
 /// What stands in their place.
 const MASK: &str = "***";
 /// Arguments of URLs whose values are secret.
-const SECRET_ARGUMENTS: [&str; 6] = ["key", "token", "password", "secret", "psk", "passphrase"];
+const SECRET_ARGUMENTS: [&str; 8] =
+    ["key", "token", "password", "pass", "pwd", "secret", "psk", "passphrase"];
 
 /// A line without stream keys, tokens, passwords of URLs, and without control characters.
 pub fn masked(line: &str) -> String {

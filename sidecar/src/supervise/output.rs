@@ -1,7 +1,7 @@
 //! What programs write to standard error: read line by line, and the last lines of it kept.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -33,15 +33,25 @@ pub struct Line {
     pub text: String,
 }
 
+/// What a line means, where that is why a run fails.
+pub type Explain = fn(&str) -> Option<String>;
+
 /// Lines, as they come.
 #[derive(Debug, Default)]
-pub struct Output(Mutex<Kept>);
+pub struct Output {
+    kept: Mutex<Kept>,
+    explain: OnceLock<Explain>,
+    /// A masked text of which nothing is to be kept.
+    hidden: OnceLock<String>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
     lines: VecDeque<Line>,
     /// The last error of the run.
     error: Option<String>,
+    /// What the first line means that could be explained.
+    explained: Option<String>,
     /// When the lines of this window began, how many there were, and how many were left out.
     window: Option<Instant>,
     said: u64,
@@ -49,19 +59,48 @@ struct Kept {
 }
 
 impl Kept {
-    fn note(&mut self, level: &str, text: &str) {
+    fn note(&mut self, level: &str, text: &str, explain: Option<Explain>) {
         let is_error = matches!(level, "error" | "fatal");
+        if let Some(explain) = explain.filter(|_| is_error && self.explained.is_none()) {
+            self.explained = explain(text);
+        }
         if is_error && !AFTERWARDS.iter().any(|after| text.contains(after)) {
             self.error = Some(text.to_owned());
         }
     }
+
+    fn begin(&mut self) {
+        (self.error, self.explained) = (None, None);
+    }
+
+    fn reason(&self) -> Option<String> {
+        self.explained.clone().or_else(|| self.error.clone())
+    }
 }
 
 impl Output {
+    /// Errors are told in the words of this function from now on, where it has any.
+    pub fn explain(&self, explain: Explain) {
+        let _ = self.explain.set(explain);
+    }
+
+    /// This URL is not to be seen in lines, whatever in it may be secret.
+    pub fn hide(&self, url: &str) {
+        let _ = self.hidden.set(masked(url));
+    }
+
+    /// A line without what is hidden.
+    pub fn without_hidden(&self, line: &str) -> String {
+        match self.hidden.get() {
+            Some(hidden) => line.replace(hidden, "the url of the input"),
+            None => line.to_owned(),
+        }
+    }
+
     /// Keeps a line.
     pub fn push(&self, line: Line) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.note(line.level, &line.text);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.note(line.level, &line.text, self.explain.get().copied());
         if kept.lines.len() == MAX_LINES {
             kept.lines.pop_front();
         }
@@ -70,28 +109,32 @@ impl Output {
 
     /// Knows a line that is not kept.
     pub fn note(&self, level: &str, text: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).note(level, text);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).note(
+            level,
+            text,
+            self.explain.get().copied(),
+        );
     }
 
     /// Oldest first.
     pub fn lines(&self) -> Vec<Line> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 
     /// A run of the program begins.
     pub fn begin(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).error = None;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).begin();
     }
 
     /// What the program said last of why its run fails.
     pub fn error_of_run(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).error.clone()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).reason()
     }
 
     /// Whether one more line may be kept at `now`; if not, it is counted. A program that says the same for each frame would
     /// fill the log.
     pub fn admits(&self, now: Instant) -> bool {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW) {
             (kept.window, kept.said) = (Some(now), 0);
         }
@@ -103,7 +146,7 @@ impl Output {
 
     /// How many lines were left out until now, once their window is over.
     pub fn left_out(&self, now: Instant) -> Option<u64> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW);
         (is_over && kept.left_out > 0).then(|| std::mem::take(&mut kept.left_out))
     }

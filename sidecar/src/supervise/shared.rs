@@ -33,6 +33,15 @@ pub struct Status {
     pub progress: Progress,
 }
 
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Why it failed; none when its input came to an end or it was told to.
+    pub error: Option<String>,
+    /// It was asked to finish.
+    pub is_told: bool,
+}
+
 /// What is shared between a job and who asks about it.
 #[derive(Debug)]
 pub struct Shared {
@@ -50,6 +59,10 @@ pub struct Shared {
     /// The sound of its stream cannot be decoded.
     pub(super) sound_failed: AtomicBool,
     pub(super) sound_fails: Notify,
+    /// Its process was killed since it made no progress.
+    pub(super) stalled: AtomicBool,
+    /// How the last run ended.
+    pub(super) ended: watch::Sender<RunEnd>,
     /// The last lines of its standard error.
     pub output: Output,
 }
@@ -76,6 +89,8 @@ impl Shared {
             succeeded: AtomicBool::new(false),
             sound_failed: AtomicBool::new(false),
             sound_fails: Notify::new(),
+            stalled: AtomicBool::new(false),
+            ended: watch::Sender::default(),
             output: Output::default(),
         })
     }
@@ -119,6 +134,11 @@ impl Shared {
     /// Whether the job has ended because of the sound.
     pub fn is_sound_failed(&self) -> bool {
         self.sound_failed.load(Ordering::Relaxed)
+    }
+
+    /// Tells of the end of each run.
+    pub fn ends(&self) -> watch::Receiver<RunEnd> {
+        self.ended.subscribe()
     }
 
     /// Becomes true when its input is to end.

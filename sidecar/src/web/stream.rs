@@ -31,6 +31,7 @@ pub(super) async fn get(
         Ok(admitted) => admitted,
         Err(denied) => return denied.answer(),
     };
+    web.board.wait_for(&id).await;
     match part {
         Part::Ws => {
             let Ok(upgrade) = upgrade else {

@@ -119,7 +119,7 @@ fn a_wrong_secret_is_told() {
         to_app = \"ladder\"\nsecret_file = \"@DIR@/other\"\n";
     let sidecar = Sidecar::start(&nginx, config);
     let _publisher = publish(&nginx, "show");
-    sidecar.wait_log("rendition not published: ");
+    sidecar.wait_log("stream not published: ");
     until("the job says why", 10.0, || {
         let job = sidecar.find("live/show/ladder")?;
         Some(job["restarts"].as_u64()? >= 1 && job["last_error"].is_string())

@@ -1,4 +1,4 @@
-//! From ffmpeg's socket to another application of nginx. The daemon publishes, so ffmpeg knows no token.
+//! From ffmpeg's socket to an application of nginx. The daemon publishes, so ffmpeg knows no token.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,22 +7,18 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
-use weir_model::StreamName;
-use weir_model::stream_name::NameError;
+use weir_model::{AppName, StreamName};
 use weir_rtmp::client::Event;
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 use weir_rtmp::url::Url;
 
-use super::plan::published;
-use super::readiness::Readiness;
 use crate::clock;
-use crate::config::{RtmpServer, ToRtmp};
+use crate::config::RtmpServer;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{self, accepted, token};
-use crate::streams::Live;
 use crate::supervise::Shared;
 
-/// Why a rendition is not published.
+/// Why a stream is not published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No token can be minted.
@@ -49,31 +45,28 @@ pub enum Error {
     /// A tag cannot be sent.
     #[error(transparent)]
     Client(#[from] weir_rtmp::client::Error),
+    /// Players of RTMP and HLS do not play this.
+    #[error("codec {0} needs transcode = true")]
+    Codec(&'static str),
 }
 
-/// What publishes one rendition.
-#[derive(Debug)]
-pub struct Publisher {
-    server: RtmpServer,
-    app: weir_model::AppName,
-    /// `NAME_RUNG`
-    name: StreamName,
-    rung: String,
-    secret_file: PathBuf,
+/// What publishes one stream.
+pub struct Outlet {
+    /// The nginx.
+    pub server: RtmpServer,
+    /// Its application.
+    pub app: AppName,
+    /// The public name.
+    pub name: StreamName,
+    /// A copy of nginx's `weir_secret`.
+    pub secret_file: PathBuf,
+    /// Decides about each tag before it is sent.
+    pub check: fn(&Tag) -> Result<(), Error>,
+    /// Called for each tag with which a player can begin.
+    pub playable: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Publisher {
-    /// Of the rung `rung` of a stream.
-    pub fn new(server: &RtmpServer, to: &ToRtmp, live: &Live, rung: &str) -> Result<Self, NameError> {
-        Ok(Self {
-            server: server.clone(),
-            app: to.app.clone(),
-            name: published(live, rung)?,
-            rung: rung.to_owned(),
-            secret_file: to.secret_file.clone(),
-        })
-    }
-
+impl Outlet {
     /// With a token that nobody else can make, so that nobody else can publish there.
     fn url(&self) -> Result<Url, token::Error> {
         token::url(&self.server, &self.secret_file, &self.app, &self.name, false)
@@ -81,11 +74,11 @@ impl Publisher {
 }
 
 /// Takes one run of ffmpeg after the other.
-pub async fn serve(listener: UnixListener, publisher: Publisher, shared: Arc<Shared>, ready: Arc<Readiness>) {
+pub async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if let Err(why) = publish(&publisher, stream, &ready, &shared).await {
+        if let Err(why) = publish(&outlet, stream, &shared).await {
             // ffmpeg's next write fails, and it is started again.
-            tracing::error!("rendition not published: {why}, stream: {}/{}", publisher.app, publisher.name);
+            tracing::error!("stream not published: {why}, stream: {}/{}", outlet.app, outlet.name);
             shared.output.push(crate::supervise::output::Line {
                 at: clock::now(),
                 level: "error",
@@ -95,28 +88,22 @@ pub async fn serve(listener: UnixListener, publisher: Publisher, shared: Arc<Sha
     }
 }
 
-async fn publish(
-    publisher: &Publisher,
-    mut input: UnixStream,
-    ready: &Readiness,
-    shared: &Shared,
-) -> Result<(), Error> {
-    let url = publisher.url()?;
+async fn publish(outlet: &Outlet, mut input: UnixStream, shared: &Shared) -> Result<(), Error> {
+    let url = outlet.url()?;
     let mut link = Link::connect(&url).await?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::NoAnswer),
     }
-    let result = forward(publisher, &mut input, &mut link, ready, shared).await;
+    let result = forward(outlet, &mut input, &mut link, shared).await;
     link.finish().await;
     result
 }
 
 async fn forward(
-    publisher: &Publisher,
+    outlet: &Outlet,
     input: &mut UnixStream,
     link: &mut Link,
-    ready: &Readiness,
     shared: &Shared,
 ) -> Result<(), Error> {
     let mut reader = Reader::new();
@@ -140,10 +127,10 @@ async fn forward(
                     shared.received(n);
                     reader.feed(&buffer[..n]);
                     while let Some(tag) = reader.next_tag()? {
-                        link.client
-                            .send_tag(tag.kind, tag.timestamp, &tag.payload)?;
+                        (outlet.check)(&tag)?;
+                        link.client.send_tag(tag.kind, tag.timestamp, &tag.payload)?;
                         if is_playable(&tag) {
-                            ready.playable(&publisher.rung);
+                            (outlet.playable)();
                         }
                     }
                 }

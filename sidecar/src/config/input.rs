@@ -1,0 +1,149 @@
+//! `[[input]]`: what publishes without an encoder.
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use weir_model::{AppName, StreamName};
+
+use super::check::{Checked, Problem, Unfit, absolute, parsed, problem, text_or};
+
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use source::{Remote, Source, Transport};
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+
+    use crate::config::check::Text;
+
+    /// `[[input]]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct Input {
+        pub app: Text,
+        pub stream: Text,
+        pub url: Text,
+        pub start: Text,
+        pub transcode: bool,
+        pub secret_file: Text,
+    }
+}
+
+/// A stream that the daemon fetches and publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// nginx-rtmp application that it is published to.
+    pub app: AppName,
+    /// Public name there.
+    pub stream: StreamName,
+    /// Where it comes from.
+    pub source: Source,
+    /// When it runs.
+    pub start: Start,
+    /// H.264 and AAC are made of whatever it is; otherwise nothing is decoded.
+    pub transcode: bool,
+    /// nginx's `weir_secret`: publish tokens are minted with it.
+    pub secret_file: PathBuf,
+}
+
+/// When an input runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// All the time.
+    Always,
+    /// While somebody watches.
+    OnDemand,
+    /// Each day from one minute of the local day to another one, which may be of the next day.
+    Daily {
+        /// 0 to 1439.
+        from: u16,
+        /// 0 to 1439; the input has ended by then.
+        until: u16,
+    },
+}
+
+impl Start {
+    /// Whether it runs at this minute of the day, where it depends on that alone.
+    pub fn is_due(self, minute: u16) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnDemand => false,
+            Self::Daily { from, until } if from < until => (from..until).contains(&minute),
+            Self::Daily { from, until } => minute >= from || minute < until,
+        }
+    }
+}
+
+/// `secret` is the `secret_file` of `[nginx]`.
+pub(super) fn inputs(written: Vec<Spanned<raw::Input>>, secret: Option<&Path>) -> Checked<Vec<Input>> {
+    let mut inputs: Vec<Input> = Vec::new();
+    for raw in written {
+        let at = raw.span().start;
+        let next = input(raw, secret)?;
+        if inputs.iter().any(|known| (&known.app, &known.stream) == (&next.app, &next.stream)) {
+            let what = format!(
+                "[[input]]: stream = \"{}\" of app = \"{}\" has an input already: each needs a stream of its own",
+                next.stream, next.app
+            );
+            return Err(Problem { at, what });
+        }
+        inputs.push(next);
+    }
+    Ok(inputs)
+}
+
+fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> {
+    let at = written.span().start;
+    let raw = written.into_inner();
+    let missing = |key: &str, example: &str| Problem {
+        at,
+        what: format!("[[input]]: {key} is missing, such as {key} = {example:?}"),
+    };
+    let app = text_or("app", &raw.app, || None, |text| parsed(text).map(Some))?;
+    let stream = text_or("stream", &raw.stream, || None, |text| parsed(text).map(Some))?;
+    let source = match &raw.url {
+        None => None,
+        // Whatever is wrong with it, a password in it is not repeated.
+        Some(text) => {
+            Some(source::source(text.get_ref()).or_else(|why| problem(text, format!("url: {why}")))?)
+        }
+    };
+    let default = || secret.map(Path::to_owned);
+    let secret_file = text_or("secret_file", &raw.secret_file, default, |text| absolute(text).map(Some))?;
+    Ok(Input {
+        app: app.ok_or_else(|| missing("app", "live"))?,
+        stream: stream.ok_or_else(|| missing("stream", "camera"))?,
+        source: source.ok_or_else(|| missing("url", "rtsp://192.0.2.10/stream1"))?,
+        start: text_or("start", &raw.start, || Start::Always, start)?,
+        transcode: raw.transcode,
+        secret_file: secret_file.ok_or_else(|| missing("secret_file", "/etc/weir/secret"))?,
+    })
+}
+
+fn start(text: &str) -> Result<Start, Unfit> {
+    const HOW: Unfit = Unfit::Remedy("write \"always\", \"on-demand\", or times such as \"08:00..18:30\"");
+    match text {
+        "always" => return Ok(Start::Always),
+        "on-demand" => return Ok(Start::OnDemand),
+        _ => {}
+    }
+    let (from, until) = text.split_once("..").ok_or(HOW)?;
+    let (from, until) = (minute(from).ok_or(HOW)?, minute(until).ok_or(HOW)?);
+    if from == until {
+        return Err(Unfit::Remedy("begins when it ends; write \"always\" for the whole day"));
+    }
+    Ok(Start::Daily { from, until })
+}
+
+/// `HH:MM`.
+fn minute(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let two = |digits: &str| {
+        let fits = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| digits.parse::<u16>().ok())?
+    };
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}

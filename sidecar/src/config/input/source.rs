@@ -1,0 +1,220 @@
+//! `url` of `[[input]]`.
+
+use std::path::PathBuf;
+
+use weir_model::Secret;
+
+use crate::config::check::Unfit;
+
+/// Where an input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Over a network.
+    Remote(Remote),
+    /// A file, again and again.
+    File(PathBuf),
+    /// The files of an M3U, one after the other, again and again.
+    Playlist(PathBuf),
+}
+
+impl Source {
+    /// One word for people: `rtsp`, `file`, ...
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Remote(remote) => remote.transport.word(),
+            Self::File(_) => "file",
+            Self::Playlist(_) => "playlist",
+        }
+    }
+}
+
+/// A source over a network.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// How it comes.
+    pub transport: Transport,
+    /// As ffmpeg takes it. It may hold a password.
+    pub url: Secret,
+    /// Others send when they like; otherwise it is fetched.
+    pub waits: bool,
+}
+
+impl PartialEq for Remote {
+    fn eq(&self, other: &Self) -> bool {
+        (self.transport, self.waits) == (other.transport, other.waits)
+            && self.url.expose() == other.url.expose()
+    }
+}
+
+impl Eq for Remote {}
+
+/// How a source comes over a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A camera.
+    Rtsp,
+    /// Another server, `rtmps://` too.
+    Rtmp,
+    /// HLS of another server.
+    Hls,
+    /// Secure Reliable Transport.
+    Srt,
+    /// Reliable Internet Stream Transport.
+    Rist,
+    /// MPEG-TS in datagrams.
+    Udp,
+}
+
+impl Transport {
+    /// As it is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rtsp => "rtsp",
+            Self::Rtmp => "rtmp",
+            Self::Hls => "hls",
+            Self::Srt => "srt",
+            Self::Rist => "rist",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+const SCHEMES: &str = "must begin with rtsp://, rtmp://, rtmps://, http://, https://, srt://, rist://, udp://, \
+                       file: or playlist:";
+/// From libsrt: HAICRYPT_PWD_MAX_SZ and the shortest that it takes.
+const PASSPHRASE: std::ops::RangeInclusive<usize> = 10..=79;
+
+/// Understands a URL; an error never repeats it.
+pub(super) fn source(text: &str) -> Result<Source, Unfit> {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) && !text.starts_with("file:") {
+        return match text.starts_with("playlist:") {
+            true => path(text, "playlist:").map(Source::Playlist),
+            false => Err(Unfit::Remedy("has a space or a control character in it; write it as %20")),
+        };
+    }
+    if text.starts_with("file:") {
+        return path(text, "file:").map(Source::File);
+    }
+    if text.starts_with("playlist:") {
+        return path(text, "playlist:").map(Source::Playlist);
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(SCHEMES)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let place = Place::of(authority, tail);
+    let fetched = |transport| Remote { transport, url: Secret::new(text), waits: false };
+    let remote = match scheme {
+        "rtsp" => place.named("rtsp://192.0.2.10/stream1").map(|()| fetched(Transport::Rtsp))?,
+        "rtmp" | "rtmps" => {
+            const HOW: &str = "rtmp://example.org/live/show";
+            place.named(HOW)?;
+            if place.path.trim_matches('/').split('/').count() < 2 {
+                return Err(Unfit::Value(format!("needs an application and a stream, such as {HOW}")));
+            }
+            fetched(Transport::Rtmp)
+        }
+        "http" | "https" => {
+            const HOW: &str = "https://example.org/live/index.m3u8";
+            place.named(HOW)?;
+            if !place.path.ends_with(".m3u8") {
+                return Err(Unfit::Value(format!("must be of a playlist, such as {HOW}")));
+            }
+            fetched(Transport::Hls)
+        }
+        "srt" => srt(&place, text)?,
+        "rist" => rist(&place)?,
+        "udp" => udp(&place)?,
+        _ => return Err(Unfit::Remedy(SCHEMES)),
+    };
+    Ok(Source::Remote(remote))
+}
+
+fn path(text: &str, scheme: &str) -> Result<PathBuf, Unfit> {
+    let path = text.strip_prefix(scheme).unwrap_or(text);
+    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
+    if !path.starts_with('/') || path.contains(['\n', '\r', '\0']) {
+        return Err(Unfit::Value(format!(
+            "needs a path that begins with /, such as {scheme}/srv/media/loop.mp4"
+        )));
+    }
+    Ok(path.into())
+}
+
+/// The parts of a URL that are looked at.
+struct Place<'t> {
+    user: Option<&'t str>,
+    host: &'t str,
+    port: Option<u16>,
+    path: &'t str,
+    query: &'t str,
+}
+
+impl<'t> Place<'t> {
+    fn of(authority: &'t str, tail: &'t str) -> Self {
+        let (user, rest) = match authority.rsplit_once('@') {
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, authority),
+        };
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok().filter(|port| *port != 0)),
+            _ => (rest, None),
+        };
+        let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        Self { user, host, port, path, query }
+    }
+
+    fn named(&self, example: &str) -> Result<(), Unfit> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]%".contains(&byte);
+        if self.host.is_empty() || !self.host.bytes().all(fits) {
+            return Err(Unfit::Value(format!("needs a host, such as {example}")));
+        }
+        Ok(())
+    }
+
+    fn argument(&self, name: &str) -> Option<&'t str> {
+        self.query.split('&').find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+fn srt(place: &Place<'_>, text: &str) -> Result<Remote, Unfit> {
+    const HOW: &str = "such as srt://:9000?mode=listener&passphrase=TEXT";
+    let Some(port) = place.port else { return Err(Unfit::Value(format!("needs a port, {HOW}"))) };
+    if place.argument("passphrase").is_some_and(|phrase| !PASSPHRASE.contains(&phrase.len())) {
+        return Err(Unfit::Remedy("passphrase: has 10 to 79 characters"));
+    }
+    let waits = match place.argument("mode") {
+        Some("listener") => true,
+        Some("caller") | None if !place.host.is_empty() => false,
+        _ => return Err(Unfit::Value(format!("needs mode=listener, or a host to call; {HOW}"))),
+    };
+    if waits && place.argument("streamid").is_some() {
+        return Err(Unfit::Remedy("streamid: a listener does not check it; use passphrase"));
+    }
+    let url = match place.host {
+        "" => format!("srt://0.0.0.0:{port}?{}", place.query),
+        _ => text.to_owned(),
+    };
+    Ok(Remote { transport: Transport::Srt, url: Secret::new(url), waits })
+}
+
+/// librist calls with a host, and listens where an `@` is in front of it.
+fn rist(place: &Place<'_>) -> Result<Remote, Unfit> {
+    let port = place.port.ok_or("needs a port, such as rist://:8193")?;
+    let waits = place.host.is_empty() || place.user == Some("");
+    let host = if place.host.is_empty() { "0.0.0.0" } else { place.host };
+    let mark = if waits { "@" } else { "" };
+    let query = if place.query.is_empty() { String::new() } else { format!("?{}", place.query) };
+    let url = Secret::new(format!("rist://{mark}{host}:{port}{query}"));
+    Ok(Remote { transport: Transport::Rist, url, waits: true })
+}
+
+/// Of this machine's port, or of a multicast group, which people write with an `@` too.
+fn udp(place: &Place<'_>) -> Result<Remote, Unfit> {
+    let port = place.port.ok_or("needs a port, such as udp://:5000 or udp://239.0.0.1:5000")?;
+    let host = if place.host.is_empty() { "0.0.0.0" } else { place.host };
+    // A burst is kept, and what is lost of a larger one ends nothing.
+    let own = "overrun_nonfatal=1&fifo_size=50000";
+    let query = if place.query.is_empty() { own.to_owned() } else { format!("{own}&{}", place.query) };
+    let url = Secret::new(format!("udp://{host}:{port}?{query}"));
+    Ok(Remote { transport: Transport::Udp, url, waits: true })
+}

@@ -1,0 +1,113 @@
+//! Inputs: what publishes without an encoder. Each is one ffmpeg that reads a camera, a server or files; the daemon publishes what
+//! it writes.
+//!
+//! - [`plan`] decides which jobs there are to be (pure), [`due`] says when
+//! - [`list`] is what ffmpeg reads: it holds the URL, so that no password stands in the list of processes
+//! - [`ffmpeg`] words a job as arguments, and reads what ffmpeg says (pure)
+//! - `teller` tells events
+//! - [`run`] puts these and the supervisor together for one job
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::config::input::{Remote, Source};
+use crate::context::{Context, policy};
+use crate::files::{PRIVATE, set_mode};
+use crate::outlet::{self, Outlet};
+use crate::supervise::backoff::Backoff;
+use crate::supervise::job::Policy;
+use crate::supervise::{self, Order, Shared, Spec};
+
+pub mod due;
+pub mod ffmpeg;
+pub mod list;
+pub mod plan;
+mod teller;
+
+use plan::InputJob;
+use teller::Teller;
+
+/// Who waits for a sender may wait for ever.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// A sender that returns finds somebody who waits.
+const SOON: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(1) };
+
+/// Runs a job until it is told to stop. `place` is an empty folder for its socket and its list.
+pub async fn run(
+    job: InputJob,
+    context: &Context,
+    shared: Arc<Shared>,
+    mut commands: mpsc::Receiver<Order>,
+    place: PathBuf,
+) {
+    let (id, stream) = (job.id.clone(), job.path());
+    let teller = Arc::new(Teller::new(&job, context.bus.clone(), shared.clone()));
+    let told = tokio::spawn(teller.clone().follow());
+    if let Err(why) = run_in(job, context, &teller, shared.clone(), &mut commands, &place).await {
+        teller.fail(&why.to_string());
+        supervise::could_not_begin(&stream, &id, &why, &shared, &mut commands).await;
+    }
+    told.abort();
+    teller.stop();
+    let _ = tokio::fs::remove_dir_all(&place).await;
+}
+
+async fn run_in(
+    job: InputJob,
+    context: &Context,
+    teller: &Arc<Teller>,
+    shared: Arc<Shared>,
+    commands: &mut mpsc::Receiver<Order>,
+    place: &Path,
+) -> io::Result<()> {
+    let config = context.config();
+    let _ = tokio::fs::remove_dir_all(place).await;
+    PRIVATE.make_folder(place)?;
+    let list = list::of(&job.input.source)?;
+    std::fs::write(ffmpeg::list(place), list.expose())?;
+    set_mode(&ffmpeg::list(place), PRIVATE.file)?;
+    let listener = UnixListener::bind(ffmpeg::socket(place))?;
+    set_mode(&ffmpeg::socket(place), PRIVATE.file)?;
+    shared.output.explain(ffmpeg::explain);
+    if let Source::Remote(remote) = &job.input.source {
+        shared.output.hide(remote.url.expose());
+    }
+    let playable = teller.clone();
+    let outlet = Outlet {
+        server: job.server.clone(),
+        app: job.input.app.clone(),
+        name: job.input.stream.clone(),
+        secret_file: job.input.secret_file.clone(),
+        check: ffmpeg::check,
+        playable: Box::new(move || playable.playable()),
+    };
+    // Aborted when this is dropped.
+    let mut sink = JoinSet::new();
+    sink.spawn(outlet::serve(listener, outlet, shared.clone()));
+    let spec = Spec {
+        id: job.id.clone(),
+        stream: job.path(),
+        program: config.jobs.ffmpeg.clone(),
+        arguments: ffmpeg::arguments(&job.input, place),
+        nice: config.jobs.nice,
+        policy: of(&job.input.source, policy(&config)),
+        decodes_sound: false,
+    };
+    supervise::run(spec, shared, commands).await;
+    // What ffmpeg wrote at its end is still to be read, and the stream to be ended.
+    let _ = tokio::time::timeout(Duration::from_millis(300), sink.join_next()).await;
+    Ok(())
+}
+
+fn of(source: &Source, policy: Policy) -> Policy {
+    match source {
+        Source::Remote(Remote { waits: true, .. }) => Policy { warm_up: FOR_EVER, backoff: SOON, ..policy },
+        _ => policy,
+    }
+}

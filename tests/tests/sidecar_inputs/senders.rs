@@ -1,0 +1,64 @@
+//! Who sends by SRT, RIST or UDP is published; without the passphrase nobody is, and a sender that returns is taken again.
+
+use std::time::Duration;
+
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Sidecar, until};
+
+use super::{INPUT, MEDIA, Sender, input, keyed, restarts, wait_ended, wait_live};
+
+const PASSPHRASE: &str = "a-long-passphrase";
+
+#[test]
+fn srt_with_a_passphrase_is_published_and_returns() {
+    let (nginx, port) = (keyed().start(), Port::reserve());
+    let at = port.number();
+    let url = format!("srt://:{at}?mode=listener&passphrase={PASSPHRASE}");
+    let mut sidecar = Sidecar::start(&nginx, &input(&url, ""));
+    let send = |phrase: &str| {
+        Sender::start(&MEDIA.file("minutes.mp4"), &format!("srt://127.0.0.1:{at}?passphrase={phrase}"))
+    };
+    let mut refused = send("another-passphrase");
+    let ended = weir_tests::harness::until_ok(20.0, || refused.0.try_wait().unwrap());
+    assert!(ended.is_some_and(|status| !status.success()), "a wrong passphrase is taken");
+    assert!(nginx.api().stream("live", "show").is_none());
+    for _ in 0..2 {
+        // A listener that has just ended takes a moment to be there again.
+        let mut sender = send(PASSPHRASE);
+        let live = weir_tests::harness::until_ok(30.0, || {
+            if sender.0.try_wait().unwrap().is_some() {
+                sender = send(PASSPHRASE);
+            }
+            nginx.api().stream("live", "show")
+        });
+        assert!(live.is_some(), "{}", sidecar.log());
+        wait_live(&nginx, &sidecar, Some("H264"), Some("AAC"));
+        assert!(!sidecar.wait_running(INPUT, 10.0).title().contains(PASSPHRASE));
+        drop(sender);
+        wait_ended(&nginx);
+    }
+    assert!(!sidecar.log().contains(PASSPHRASE), "{}", sidecar.log());
+}
+
+#[test]
+fn udp_is_waited_for_and_published() {
+    let (nginx, port) = (keyed().start(), Port::reserve());
+    let sidecar = Sidecar::start(&nginx, &input(&format!("udp://:{}", port.number()), ""));
+    // Longer than ffmpeg may be without progress once it has begun.
+    until("ffmpeg waits", 20.0, || sidecar.find(INPUT).is_some_and(|job| job["state"] == "running"));
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(restarts(&sidecar), 0, "{}", sidecar.log());
+    let _sender = Sender::start(&MEDIA.file("minutes.mp4"), &format!("udp://127.0.0.1:{}", port.number()));
+    wait_live(&nginx, &sidecar, Some("H264"), Some("AAC"));
+}
+
+#[test]
+fn rist_is_published() {
+    let nginx = keyed().start();
+    // RIST takes an even port and the next one.
+    let ports: Vec<Port> = (0..4).map(|_| Port::reserve()).collect();
+    let at = ports.iter().map(Port::number).find(|at| at % 2 == 0).unwrap();
+    let sidecar = Sidecar::start(&nginx, &input(&format!("rist://:{at}"), ""));
+    let _sender = Sender::start(&MEDIA.file("minutes.mp4"), &format!("rist://127.0.0.1:{at}"));
+    wait_live(&nginx, &sidecar, Some("H264"), Some("AAC"));
+}
