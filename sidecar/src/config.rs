@@ -21,6 +21,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 pub mod web;
+pub mod webrtc;
 
 use check::Checked;
 pub use daemon::{Daemon, LogFormat};
@@ -60,6 +61,8 @@ pub struct Config {
     pub slate: Option<slate::Slate>,
     /// `[web]`
     pub web: web::Web,
+    /// `[webrtc]`; none when it is off.
+    pub webrtc: Option<webrtc::WebRtc>,
 }
 
 /// Why a configuration does not hold: the place, the key, and what would be right.
@@ -126,6 +129,7 @@ fn config(file: raw::File) -> Checked<Config> {
         inputs: input::inputs(file.input, secret)?,
         slate: slate::slate(file.slate, secret)?,
         web: web::web(file.web, secret)?,
+        webrtc: webrtc::webrtc(file.webrtc)?,
         nginx,
     })
 }

@@ -58,6 +58,8 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let config = Arc::new(settle(config).await);
     let listeners = api::listen(&config.daemon).await?;
     let pages = crate::web::listen(&config)?;
+    // Sessions begin with a request to the pages.
+    let ports = if pages.is_some() { crate::webrtc::listen(&config)? } else { None };
     let bus = Bus::new(clock::now().as_millis());
     let context =
         Arc::new(Context { config: Mutex::new(config.clone()), bus: bus.clone(), ticket: Mutex::default() });
@@ -71,7 +73,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let state = Arc::new(State { jobs: Mutex::new(jobs), bus, hooks, health: Mutex::new(health) });
     api::serve(listeners, &state);
     let board = Arc::new(Board::default());
-    let web = Web::new(env.context.clone(), board.clone());
+    let web = Web::new(env.context.clone(), board.clone(), ports)?;
     if let Some(pages) = pages {
         crate::web::serve(pages, &web)?;
     }

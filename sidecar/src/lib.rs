@@ -7,7 +7,7 @@
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`doctor`]: what is wrong with an installation
-//! - [`web`]: pages and media for viewers, on a thread of its own; [`live`]: what they watch
+//! - [`web`]: pages and media for viewers, on a thread of its own; [`webrtc`]: over WebRTC, likewise; [`live`]: what they watch
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`demand`]: streams that begin with their first viewer
 //! - [`inputs`]: cameras, servers and files that publish without an encoder
@@ -37,6 +37,7 @@
 //! doctor
 //! daemon
 //! web
+//! webrtc
 //! jobs
 //! keeper
 //! ladder slate webhooks stuck health upload live inputs
@@ -91,6 +92,7 @@ pub mod upload;
 pub mod values;
 pub mod web;
 pub mod webhooks;
+pub mod webrtc;
 
 /// Runs the command that the arguments name (the program's own name first) and says how it went: 0 done, 1 refused or
 /// unhealthy, 2 wrong usage.

@@ -5,7 +5,7 @@
 //! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
 //! - [`common`]: what all of it has in common
 //! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket; [`llhls`]: as
-//!   Low-Latency HLS; [`still`]: a picture
+//!   Low-Latency HLS; [`still`]: a picture; [`whep`]: over WebRTC
 //! - [`pages`]: what people open
 //! - [`reports`]: what nginx is told, and tells
 //! - [`answer`]: errors, and headers that every answer has
@@ -33,6 +33,7 @@ mod reports;
 mod socket;
 mod still;
 mod stream;
+mod whep;
 
 pub use common::Web;
 
@@ -96,13 +97,15 @@ async fn accept(listener: tokio::net::TcpListener, app: Router) {
 }
 
 fn app(web: Arc<Web>, base: &str) -> Router {
+    let media =
+        get(stream::get).post(whep::post).patch(whep::patch).delete(whep::delete).options(whep::options);
     let routes = Router::new()
         .route("/", get(pages::index))
         .route("/watch/{*path}", get(pages::watch))
         .route("/embed/{*path}", get(pages::embed))
         .route("/assets/{name}", get(pages::asset))
         .route("/v1/live", get(live::list))
-        .route("/stream/{*path}", get(stream::get))
+        .route("/stream/{*path}", media)
         .fallback(answer::nothing_here);
     let routes = match base.trim_end_matches('/') {
         "" => routes,

@@ -1,5 +1,7 @@
 //! One fragment: `moof` and `mdat` with a picture, some sound, or both (ISO/IEC 14496-12, 8.8).
 
+use std::ops::Range;
+
 use crate::run::mp4::{boxed, full, words};
 
 pub(super) const VIDEO: u32 = 1;
@@ -27,8 +29,21 @@ pub(super) struct Sample {
     pub composition: u32,
 }
 
-/// Writes the fragment; an empty track is left out.
-pub(super) fn write(sequence: u32, video: &Samples, audio: &Samples) -> Vec<u8> {
+/// Where the samples of a fragment are in its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// The picture, as the codec's configuration frames it: of H.264, lengths and NAL units.
+    pub picture: Option<Range<usize>>,
+    /// From decoding the picture until it is shown, in milliseconds.
+    pub composition: u32,
+    /// Frames of sound, in order.
+    pub sound: Vec<Range<usize>>,
+    /// When the first of them is played, in milliseconds.
+    pub sound_start: i64,
+}
+
+/// Writes the fragment; an empty track is left out. `sound_scale` is the units per second of the sound.
+pub(super) fn write(sequence: u32, video: &Samples, audio: &Samples, sound_scale: u32) -> (Vec<u8>, Layout) {
     let mut out = Vec::with_capacity(256 + video.data.len() + audio.data.len() + audio.each.len() * 4);
     let mut offsets = Vec::with_capacity(2);
     boxed(&mut out, b"moof", |out| {
@@ -47,11 +62,22 @@ pub(super) fn write(sequence: u32, video: &Samples, audio: &Samples) -> Vec<u8> 
         }
         offset += length;
     }
+    let mut at = out.len() + 8;
     boxed(&mut out, b"mdat", |out| {
         out.extend(&video.data);
         out.extend(&audio.data);
     });
-    out
+    let mut next = |size: usize| {
+        at += size;
+        at - size..at
+    };
+    let layout = Layout {
+        picture: video.each.first().map(|_| next(video.data.len())),
+        composition: video.each.first().map_or(0, |sample| sample.composition),
+        sound: audio.each.iter().map(|sample| next(sample.size as usize)).collect(),
+        sound_start: i64::try_from(audio.time * 1000 / u64::from(sound_scale.max(1))).unwrap_or(i64::MAX),
+    };
+    (out, layout)
 }
 
 /// Returns where the offset of the data is to stand.

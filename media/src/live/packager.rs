@@ -6,7 +6,7 @@ use weir_rtmp::flv::TagKind;
 use weir_rtmp::media::{self, config};
 
 use super::codecs::{self, Aac};
-use super::fragment::{self, AUDIO, Sample, Samples, VIDEO};
+use super::fragment::{self, AUDIO, Layout, Sample, Samples, VIDEO};
 use crate::run::cut::{Frame, Header, Headers, Step};
 use crate::run::mp4::{MATRIX, Track, boxed, full, has_audio, has_video, picture_entry, sound_entry, words};
 
@@ -34,6 +34,10 @@ pub struct Init {
     pub has_audio: bool,
     /// It is not of the same connection as what came before.
     pub breaks: bool,
+    /// The decoder's configuration of the pictures.
+    pub video: Option<Header>,
+    /// Likewise of the sound.
+    pub audio: Option<Header>,
 }
 
 /// `moof` and `mdat`.
@@ -49,6 +53,8 @@ pub struct Fragment {
     pub duration: i64,
     /// It has a picture.
     pub has_picture: bool,
+    /// Where the picture and the sound are in `bytes`.
+    pub layout: Layout,
 }
 
 /// What becomes of a step.
@@ -130,6 +136,8 @@ impl Packager {
             has_video: video.is_some(),
             has_audio: audio.is_some(),
             breaks: std::mem::take(&mut self.breaks),
+            video,
+            audio,
         }));
     }
 
@@ -190,9 +198,9 @@ impl Packager {
         self.sequence = self.sequence.wrapping_add(1);
         let audio = std::mem::take(&mut self.pending);
         let has_picture = !video.each.is_empty();
-        let bytes = fragment::write(self.sequence, &video, &audio);
+        let (bytes, layout) = fragment::write(self.sequence, &video, &audio, self.sound.scale);
         self.end = self.end.max(start + duration);
-        out.push(Output::Fragment(Fragment { bytes, is_key, start, duration, has_picture }));
+        out.push(Output::Fragment(Fragment { bytes, is_key, start, duration, has_picture, layout }));
     }
 }
 

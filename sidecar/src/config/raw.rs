@@ -21,6 +21,7 @@ pub(super) struct File {
     pub slate: super::slate::raw::Slate,
     pub web: super::web::raw::Web,
     pub input: Vec<Spanned<super::input::raw::Input>>,
+    pub webrtc: Option<super::webrtc::raw::WebRtc>,
     pub record: Vec<Spanned<super::record::raw::Record>>,
     pub thumbnail: Vec<Spanned<super::record::raw::Thumbnail>>,
     pub upload: BTreeMap<Spanned<String>, super::record::raw::Upload>,

@@ -23,6 +23,9 @@ pub enum Error {
     /// Likewise for viewers.
     #[error(transparent)]
     Web(#[from] crate::web::Error),
+    /// Nothing listens for WebRTC.
+    #[error(transparent)]
+    WebRtc(#[from] crate::webrtc::Error),
     /// The log cannot be written where it is to be.
     #[error("log: {0}")]
     Log(#[from] logging::Error),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::board::Board;
 use super::source;
-use super::station::{Station, Viewer};
+use super::station::{Counts, Kind, Station, Viewer};
 use crate::context::Context;
 use crate::streams::StreamId;
 
@@ -27,10 +27,10 @@ impl Hub {
         self.stations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody watches a stream over WebSocket; none when it is not live. The first viewer has it played.
-    pub fn watch(self: &Arc<Self>, id: &StreamId) -> Option<Viewer> {
+    /// Somebody watches a stream; none when it is not live. The first viewer has it played.
+    pub fn watch(self: &Arc<Self>, id: &StreamId, kind: Kind) -> Option<Viewer> {
         self.board.find(id)?;
-        self.with_station(id, Station::enter)
+        self.with_station(id, |station| station.enter(kind))
     }
 
     /// The station of a stream, for somebody who asks for Low-Latency HLS; none when it is not live.
@@ -80,13 +80,13 @@ impl Hub {
         station.close();
     }
 
-    /// How many watch each stream, by WebSocket and by Low-Latency HLS.
-    pub fn counts(&self) -> Vec<(StreamId, [usize; 2])> {
+    /// How many watch each stream.
+    pub fn counts(&self) -> Vec<(StreamId, Counts)> {
         self.stations().values().map(|station| (station.id.clone(), station.counts())).collect()
     }
 
     /// Likewise of one.
-    pub fn counts_of(&self, id: &StreamId) -> [usize; 2] {
+    pub fn counts_of(&self, id: &StreamId) -> Counts {
         self.stations().get(id).map(|station| station.counts()).unwrap_or_default()
     }
 }

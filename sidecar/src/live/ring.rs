@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weir_media::live::{Fragment, Init, Output};
+use weir_media::live::{Fragment, Init, Layout, Output};
 
 /// A viewer that is further behind is skipped to the newest key frame.
 const BEHIND: Duration = Duration::from_secs(2);
@@ -51,6 +51,8 @@ pub struct Piece {
     pub start: i64,
     /// Milliseconds.
     pub duration: i64,
+    /// Where the picture and the sound are in `bytes`.
+    pub layout: Arc<Layout>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,25 @@ pub struct Ring {
     init: Option<Arc<Start>>,
     inits: u64,
     has_ended: bool,
+    /// When the newest fragment starts, in milliseconds.
+    newest: Option<i64>,
+    order: Order,
+}
+
+/// In which order pictures come, since the last initialization segment.
+#[derive(Debug, Default)]
+struct Order {
+    /// The latest time at which one is shown, in milliseconds.
+    shown: Option<i64>,
+    /// One that came later is shown earlier.
+    differs: bool,
+}
+
+impl Order {
+    fn note(&mut self, shown: i64) {
+        self.differs |= self.shown.is_some_and(|latest| shown < latest);
+        self.shown = self.shown.max(Some(shown));
+    }
 }
 
 /// Where a viewer is.
@@ -104,15 +125,26 @@ impl Ring {
                 self.init = Some(start.clone());
                 // Nothing before it can be gone on with.
                 self.newest_key = None;
+                (self.newest, self.order) = (None, Order::default());
                 Item::Init(start)
             }
-            Output::Fragment(Fragment { bytes, is_key, start, duration, .. }) => {
+            Output::Fragment(Fragment { bytes, is_key, start, duration, layout, .. }) => {
                 self.has_ended = false;
+                self.newest = Some(start);
+                if layout.picture.is_some() {
+                    self.order.note(start + i64::from(layout.composition));
+                }
                 if is_key {
                     self.newest_key = Some(self.end());
                 }
                 self.bytes += bytes.len();
-                Item::Fragment(Piece { bytes: bytes.into(), is_key, start, duration })
+                Item::Fragment(Piece {
+                    bytes: bytes.into(),
+                    is_key,
+                    start,
+                    duration,
+                    layout: Arc::new(layout),
+                })
             }
         };
         self.put(item.clone(), now);
@@ -122,6 +154,16 @@ impl Ring {
     /// The newest initialization segment.
     pub fn start(&self) -> Option<Arc<Start>> {
         self.init.clone()
+    }
+
+    /// When the newest fragment starts, in milliseconds; none before the first one.
+    pub fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    /// Pictures are sent in another order than they are shown: there are B-frames.
+    pub fn has_b_frames(&self) -> bool {
+        self.order.differs
     }
 
     /// The publisher is gone, and nothing has come since.
@@ -240,6 +282,8 @@ mod tests {
             has_video: true,
             has_audio: false,
             breaks: false,
+            video: None,
+            audio: None,
         })
     }
 
@@ -250,6 +294,7 @@ mod tests {
             start: n as i64 * 40,
             duration: 40,
             has_picture: true,
+            layout: Layout { picture: Some(0..8), ..Layout::default() },
         })
     }
 
@@ -320,6 +365,20 @@ mod tests {
         assert!(ring.read(&mut cursor, ms(50)).items.is_empty());
         ring.push(fragment(50), ms(60));
         assert_eq!(numbers(&ring.read(&mut cursor, ms(60))), [-1, 50]);
+    }
+
+    #[test]
+    fn pictures_that_are_shown_before_earlier_ones_are_noticed_until_the_next_beginning() {
+        let mut ring = filled(3);
+        assert!(!ring.has_b_frames());
+        let Output::Fragment(mut late) = fragment(3) else { panic!() };
+        late.layout.composition = 80;
+        ring.push(Output::Fragment(late), ms(120));
+        assert!(!ring.has_b_frames());
+        ring.push(fragment(4), ms(160));
+        assert!(ring.has_b_frames());
+        ring.push(init(), ms(200));
+        assert_eq!((ring.has_b_frames(), ring.newest()), (false, None));
     }
 
     #[test]

@@ -20,6 +20,30 @@ const PRESENT: Duration = Duration::from_secs(10);
 /// So many of these are told apart.
 const MOST_ASKING: usize = 100_000;
 
+/// How somebody takes the media of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A viewer over WebSocket.
+    Ws,
+    /// A viewer over WebRTC.
+    WebRtc,
+    /// No viewer: one that is not connected yet, or work for viewers.
+    Uncounted,
+}
+
+const KINDS: usize = 3;
+
+/// How many watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Over WebSocket.
+    pub ws: usize,
+    /// Over Low-Latency HLS.
+    pub llhls: usize,
+    /// Over WebRTC.
+    pub webrtc: usize,
+}
+
 /// One stream that somebody watches.
 #[derive(Debug)]
 pub struct Station {
@@ -29,7 +53,8 @@ pub struct Station {
     ring: Mutex<Ring>,
     /// The number of the item that comes next; changes wake viewers.
     news: watch::Sender<u64>,
-    viewers: AtomicUsize,
+    /// By their [`Kind`].
+    viewers: [AtomicUsize; KINDS],
     /// When the last viewer left.
     empty_since: Mutex<Instant>,
     /// Low-Latency HLS, from the first who asks for it on.
@@ -159,9 +184,18 @@ impl Station {
         self.closed.send_replace(true);
     }
 
-    /// How many watch, by WebSocket and by Low-Latency HLS.
-    pub fn counts(&self) -> [usize; 2] {
-        [self.viewers.load(Ordering::Relaxed), self.asking()]
+    /// How many watch.
+    pub fn counts(&self) -> Counts {
+        Counts { ws: self.taking(Kind::Ws), llhls: self.asking(), webrtc: self.taking(Kind::WebRtc) }
+    }
+
+    fn taking(&self, kind: Kind) -> usize {
+        self.viewers[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Pictures are sent in another order than they are shown: there are B-frames.
+    pub fn has_b_frames(&self) -> bool {
+        self.ring().has_b_frames()
     }
 
     fn asking(&self) -> usize {
@@ -172,17 +206,34 @@ impl Station {
 
     /// How long nobody has watched; none while somebody does.
     pub(super) fn idle(&self) -> Option<Duration> {
-        let is_watched = self.counts() != [0, 0];
+        let is_watched = self.counts() != Counts::default() || self.taking(Kind::Uncounted) > 0;
         let since = *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner);
         (!is_watched).then(|| since.elapsed())
     }
 
     /// Somebody watches until the answer is dropped.
-    pub(super) fn enter(self: &Arc<Self>) -> Viewer {
-        self.viewers.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn enter(self: &Arc<Self>, kind: Kind) -> Viewer {
+        self.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         let cursor = self.ring().join(self.now());
         let (news, closed) = (self.news.subscribe(), self.closed.subscribe());
-        Viewer { station: self.clone(), cursor, news, closed }
+        Viewer { station: self.clone(), kind, cursor, news, closed }
+    }
+
+    /// Waits for the first initialization segment, at most for `patience`.
+    pub async fn begun(&self, patience: Duration) -> Option<Arc<Start>> {
+        let (mut news, mut closed) = (self.news.subscribe(), self.closed.subscribe());
+        let deadline = Instant::now() + patience;
+        loop {
+            news.mark_unchanged();
+            if let Some(start) = self.start() {
+                return Some(start);
+            }
+            tokio::select! {
+                changed = news.changed() => changed.ok()?,
+                _ = closed.changed() => return None,
+                () = sleep_until(deadline) => return None,
+            }
+        }
     }
 }
 
@@ -190,12 +241,29 @@ impl Station {
 #[derive(Debug)]
 pub struct Viewer {
     station: Arc<Station>,
+    kind: Kind,
     cursor: Cursor,
     news: watch::Receiver<u64>,
     closed: watch::Receiver<bool>,
 }
 
 impl Viewer {
+    /// What it watches.
+    pub fn station(&self) -> &Arc<Station> {
+        &self.station
+    }
+
+    /// Begins anew with the newest key frame, as a viewer of this kind. Returns when the newest fragment starts, in milliseconds;
+    /// none when there is none yet.
+    pub fn rejoin(&mut self, kind: Kind) -> Option<i64> {
+        self.station.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
+        self.station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
+        self.kind = kind;
+        let ring = self.station.ring();
+        self.cursor = ring.join(self.station.now());
+        ring.newest()
+    }
+
     /// What comes next; nothing when everything was taken.
     pub fn read(&mut self) -> Taken {
         self.news.mark_unchanged();
@@ -218,7 +286,7 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         let station = &self.station;
         *station.empty_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        station.viewers.fetch_sub(1, Ordering::Relaxed);
+        station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
 use crate::live::hub::Hub;
+use crate::webrtc;
 
 /// What all handlers have in common.
 #[derive(Debug)]
@@ -19,14 +20,21 @@ pub struct Web {
     pub(super) hub: Arc<Hub>,
     /// Who may watch.
     pub(super) doors: access::Doors,
+    /// Sessions over WebRTC; none where it is off.
+    pub(super) webrtc: Option<Arc<webrtc::Engine>>,
 }
 
 impl Web {
-    /// With what the configuration says.
-    pub fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
+    /// With what the configuration says, and the ports of WebRTC where it is on.
+    pub fn new(
+        context: Arc<Context>,
+        board: Arc<Board>,
+        ports: Option<webrtc::Ports>,
+    ) -> Result<Arc<Self>, webrtc::Error> {
         let doors = access::Doors::new(&context.config());
         let hub = Hub::new(context.clone(), board.clone());
-        Arc::new(Self { context, board, hub, doors })
+        let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
+        Ok(Arc::new(Self { context, board, hub, doors, webrtc }))
     }
 
     /// The configuration has changed.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::asker::asker;
 use super::common::Web;
 use crate::live::board::Entry;
+use crate::live::station::Counts;
 
 /// All live streams.
 pub(super) async fn list(
@@ -29,7 +30,7 @@ pub(super) async fn list(
     response
 }
 
-fn stream(entry: &Entry, [ws, llhls]: [usize; 2], place: &str) -> Value {
+fn stream(entry: &Entry, counts: Counts, place: &str) -> Value {
     let live = &entry.live;
     let video = live.video.as_ref().map(|video| {
         json!({ "codec": video.codec, "width": video.width, "height": video.height, "fps": entry.fps })
@@ -39,7 +40,7 @@ fn stream(entry: &Entry, [ws, llhls]: [usize; 2], place: &str) -> Value {
     json!({
         "app": app, "name": name, "since": entry.since, "video": video, "audio": audio,
         "viewers": { "rtmp": entry.viewers.rtmp, "hls": entry.viewers.hls, "dash": entry.viewers.dash,
-            "llhls": llhls, "ws": ws },
+            "llhls": counts.llhls, "ws": counts.ws, "webrtc": counts.webrtc },
         "watch": format!("{place}/watch/{app}/{name}"),
     })
 }

@@ -19,6 +19,10 @@ pub(super) enum Part {
     Still,
     /// A file of Low-Latency HLS.
     LlHls(String),
+    /// Playing over WebRTC.
+    Whep,
+    /// A session of that, by its id.
+    WhepSession(String),
 }
 
 /// The stream and what of it: what follows `/stream/`.
@@ -27,12 +31,21 @@ pub(super) fn part(path: &str) -> Option<(StreamId, Part)> {
     if let Some(base) = before.strip_suffix("/llhls") {
         return Some((stream(base)?, Part::LlHls(last.to_owned())));
     }
+    if let Some(base) = before.strip_suffix("/whep").filter(|_| is_session(last)) {
+        return Some((stream(base)?, Part::WhepSession(last.to_owned())));
+    }
     let part = match last {
         "ws" => Part::Ws,
+        "whep" => Part::Whep,
         "still.jpg" => Part::Still,
         _ => return None,
     };
     Some((stream(before)?, part))
+}
+
+/// 128 bits, as hex digits.
+fn is_session(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -46,7 +59,12 @@ mod tests {
         assert_eq!(part("live/eu/ws/ws"), Some((id("live/eu", "ws"), Part::Ws)));
         let file = |name: &str| Part::LlHls(name.into());
         assert_eq!(part("live/show/llhls/7.1.m4s"), Some((id("live", "show"), file("7.1.m4s"))));
+        assert_eq!(part("live/show/whep"), Some((id("live", "show"), Part::Whep)));
+        let session = "0123456789abcdef0123456789abcdef";
+        let path = format!("live/show/whep/{session}");
+        assert_eq!(part(&path), Some((id("live", "show"), Part::WhepSession(session.into()))));
         for wrong in [
+            "live/show/whep/0123",
             "",
             "ws",
             "/ws",

@@ -2,11 +2,14 @@
 //!
 //! Pages name everything relative to themselves, so that they work below any path.
 
-use axum::extract::Path;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer;
+use super::common::Web;
 use super::names::stream;
 
 /// Scripts, styles and media of this host alone; no inline script.
@@ -33,20 +36,22 @@ pub(super) async fn index() -> Response {
 }
 
 /// The player with what belongs to it.
-pub(super) async fn watch(Path(path): Path<String>) -> Response {
-    of_stream(&path, include_str!("pages/watch.html"), "'none'").await
+pub(super) async fn watch(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
+    of_stream(&web, &path, include_str!("pages/watch.html"), "'none'").await
 }
 
 /// The player alone, for pages of other sites.
-pub(super) async fn embed(Path(path): Path<String>) -> Response {
-    of_stream(&path, include_str!("pages/embed.html"), "*").await
+pub(super) async fn embed(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
+    of_stream(&web, &path, include_str!("pages/embed.html"), "*").await
 }
 
-async fn of_stream(path: &str, html: &str, ancestors: &str) -> Response {
+async fn of_stream(web: &Web, path: &str, html: &str, ancestors: &str) -> Response {
     let Some((app, name)) = stream(path) else { return answer::nothing_here().await };
     // From the folder of the page up to the root.
     let root = vec![".."; path.split('/').count()].join("/");
     let html = html.replace("{app}", app.as_str()).replace("{name}", name.as_str());
+    let order = if web.webrtc.is_some() { "whep,ws,llhls,hls" } else { "ws,llhls,hls" };
+    let html = html.replace("{order}", order);
     page(&html, &root, ancestors)
 }
 

@@ -9,6 +9,7 @@ use weir_model::token::RevokedTokens;
 
 use super::common::Web;
 use crate::config::web::Play;
+use crate::live::station::Counts;
 use crate::nginx::{Application, Nginx};
 
 /// A revoked token opens nothing after so long, and a change of `weir_play` is followed.
@@ -64,10 +65,10 @@ async fn learn(web: &Web) {
 }
 
 fn watched(web: &Web) -> Vec<Value> {
-    let counts = web.hub.counts().into_iter().filter(|(_, counts)| *counts != [0, 0]);
+    let counts = web.hub.counts().into_iter().filter(|(_, counts)| *counts != Counts::default());
     counts
-        .map(|((app, name), [ws, llhls])| {
-            json!({ "app": app, "stream": name, "llhls": llhls, "ws": ws, "webrtc": 0 })
+        .map(|((app, name), Counts { ws, llhls, webrtc })| {
+            json!({ "app": app, "stream": name, "llhls": llhls, "ws": ws, "webrtc": webrtc })
         })
         .collect()
 }

@@ -12,7 +12,8 @@ use axum::response::Response;
 use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
-use super::{answer, llhls, socket, still};
+use super::{answer, llhls, socket, still, whep};
+use crate::live::station::Kind;
 
 /// Everything below `/stream/`.
 pub(super) async fn get(
@@ -38,7 +39,7 @@ pub(super) async fn get(
                 let message = "this address speaks WebSocket";
                 return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
             };
-            match web.hub.watch(&id) {
+            match web.hub.watch(&id, Kind::Ws) {
                 Some(viewer) => {
                     let web = web.clone();
                     let may_stay = admitted
@@ -49,6 +50,7 @@ pub(super) async fn get(
                 None => answer::not_live(),
             }
         }
+        Part::Whep | Part::WhepSession(_) => whep::other(),
         Part::Still => still::get(&web.context.config(), &id).await,
         Part::LlHls(file) => {
             let asked = llhls::Asked { file: &file, query: &query, headers: &headers, client: asker.client };

@@ -21,8 +21,22 @@ impl Ffmpeg {
 
     /// The same, with a key frame in so many frames, of which there are 20 a second.
     pub fn publish_with_key_frames(url: &str, distance: u32) -> Self {
+        Self::spawn(publishing_with_key_frames(url, distance))
+    }
+
+    /// The same, with two B-frames between others.
+    pub fn publish_with_b_frames(url: &str) -> Self {
+        let mut command = Command::new(products::ffmpeg("ffmpeg"));
+        command
+            .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=20"])
+            .args(["-f", "lavfi", "-i", "sine=frequency=440", "-c:v", "libx264", "-preset", "veryfast"])
+            .args(["-bf", "2", "-g", "20", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "flv", url]);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let messages = NamedTempFile::new().unwrap();
-        let child = publishing_with_key_frames(url, distance)
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(messages.reopen().unwrap())

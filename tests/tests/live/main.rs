@@ -7,6 +7,7 @@ mod llhls;
 mod media;
 mod settings;
 mod slow;
+mod whep;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -10,7 +10,7 @@ const WORDS = {
   NOT_ENOUGH_BANDWIDTH: "Your connection is too slow for this stream",
 };
 
-const { root, app, name } = document.body.dataset;
+const { root, app, name, order } = document.body.dataset;
 const query = new URLSearchParams(location.search);
 const video = document.getElementById("video");
 const status = document.getElementById("status");
@@ -19,7 +19,7 @@ const autoplay = query.get("autoplay") !== "0";
 video.muted = query.get("muted") !== "0";
 video.autoplay = autoplay;
 
-const tech = (query.get("tech") ?? "ws,llhls,hls").split(",");
+const tech = (query.get("tech") ?? order).split(",");
 const base = new URL(root, location.href).href.replace(/\/$/, "");
 const player = new WeirPlayer(video, { root: base, app, name, tech, autoplay, token: query.get("token") });
 

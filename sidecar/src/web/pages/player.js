@@ -1,5 +1,5 @@
-// Plays a live stream of weir serve on a <video>: over WebSocket, as Low-Latency HLS or as ordinary HLS, in the order that the page
-// says. It falls back when a way does not play within three seconds, and climbs back when a better one works again.
+// Plays a live stream of weir serve on a <video>: over WebRTC, over WebSocket, as Low-Latency HLS or as ordinary HLS, in the order
+// that the page says. It falls back when a way does not play within three seconds, and climbs back when a better one works again.
 //
 //   const player = new WeirPlayer(video, { root: "/", app: "live", name: "show" });
 //   player.addEventListener("state", (event) => console.log(event.detail.state, event.detail.tech));
@@ -33,7 +33,7 @@ export class WeirPlayer extends EventTarget {
   constructor(video, options) {
     super();
     this.#video = video;
-    this.#options = { token: null, tech: ["ws", "llhls", "hls"], autoplay: true, ...options };
+    this.#options = { token: null, tech: ["whep", "ws", "llhls", "hls"], autoplay: true, ...options };
     this.#techs = this.#options.tech.filter((tech) => Object.hasOwn(WAYS, tech) && WAYS[tech].isSupported(video));
   }
 
@@ -118,6 +118,7 @@ export class WeirPlayer extends EventTarget {
     const way = new WAYS[tech](this.#video, this, {
       playing: () => way === this.#way && this.#playing(),
       stopped: () => way === this.#way && this.#enter("STOPPED", "the publisher is gone"),
+      quiet: () => way === this.#way && this.#quiet(way),
       skipped: () => way === this.#way && this.#skipped(),
       failed: (reason) => way === this.#way && this.#failed(reason),
     });
@@ -136,6 +137,14 @@ export class WeirPlayer extends EventTarget {
   #playing() {
     this.#way.hasPlayed = true;
     this.#enter("PLAYING");
+  }
+
+  // Nothing comes: where the stream is live, the path is broken.
+  async #quiet(way) {
+    const live = await this.#isLive();
+    if (!this.#running || way !== this.#way) return;
+    if (live) return this.#failed("nothing new comes");
+    this.#enter("STOPPED", "the publisher is gone");
   }
 
   #skipped() {
@@ -163,23 +172,162 @@ export class WeirPlayer extends EventTarget {
     }
   }
 
-  // Looks whether the first way works again.
-  #climb() {
+  // Looks whether a better way works again.
+  async #climb() {
     this.#climbAt = 0;
-    const probe = new WebSocket(this.url("ws", true));
-    probe.binaryType = "arraybuffer";
-    const give = this.#later(() => probe.close(), START_MS);
-    probe.onmessage = () => {
-      clearTimeout(give);
-      probe.close();
-      if (this.#running && this.#techs[0] === "ws" && this.#tech > 0) {
-        this.#tech = 0;
+    const way = this.#way;
+    for (const [index, tech] of this.#techs.slice(0, this.#tech).entries()) {
+      const works = await WAYS[tech].probe(this).catch(() => false);
+      if (!this.#running || way !== this.#way) return;
+      if (works) {
+        this.#tech = index;
         this.#try();
+        return;
       }
-    };
-    probe.onclose = () => {
-      if (this.#running && this.#tech > 0) this.#later(() => this.#climb(), CLIMB_MS);
-    };
+    }
+    this.#later(() => this.#climb(), CLIMB_MS);
+  }
+}
+
+// WebRTC, by WHEP.
+class OverWebRtc {
+  hasPlayed = false;
+  #video;
+  #player;
+  #on;
+  #session = null;
+  #timer = null;
+  #packets = 0;
+  #decoded = 0;
+  #quiet = 0;
+  #buffered = { delay: 0, count: 0 };
+  #latency = null;
+  #closed = false;
+
+  static isSupported() {
+    return typeof RTCPeerConnection !== "undefined";
+  }
+
+  // Whether a session begins and is connected.
+  static async probe(player) {
+    const session = new Session(player.url("whep"));
+    const connected = new Promise((resolve) => {
+      setTimeout(() => resolve(false), START_MS);
+      session.peer.addEventListener("connectionstatechange", () => {
+        if (session.peer.connectionState === "connected") resolve(true);
+        if (session.peer.connectionState === "failed") resolve(false);
+      });
+    });
+    try {
+      await session.begin();
+      return await connected;
+    } finally {
+      session.end();
+    }
+  }
+
+  constructor(video, player, on) {
+    this.#video = video;
+    this.#player = player;
+    this.#on = on;
+  }
+
+  async open() {
+    const session = new Session(this.#player.url("whep"));
+    this.#session = session;
+    session.peer.addEventListener("track", ({ receiver, streams }) => {
+      // Nothing is held back for smoothness.
+      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+      const stream = this.#video.srcObject ?? streams[0] ?? new MediaStream();
+      if (!stream.getTracks().includes(receiver.track)) stream.addTrack(receiver.track);
+      this.#video.srcObject = stream;
+      if (this.#video.autoplay) this.#video.play().catch(() => {});
+    });
+    session.peer.addEventListener("connectionstatechange", () => {
+      if (["failed", "closed", "disconnected"].includes(session.peer.connectionState)) {
+        this.#on.failed("the connection was closed");
+      }
+    });
+    try {
+      await session.begin();
+    } catch (error) {
+      return this.#on.failed(String(error.message ?? error));
+    }
+    if (this.#closed) return;
+    this.#timer = setInterval(() => this.#watch().catch(() => {}), 250);
+  }
+
+  close() {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#session?.end();
+    this.#video.srcObject = null;
+  }
+
+  // Seconds that a picture waits in the browser.
+  latency() {
+    return this.#latency;
+  }
+
+  async #watch() {
+    let [packets, decoded] = [0, 0];
+    const kinds = new Set();
+    for (const report of (await this.#session.peer.getStats()).values()) {
+      if (report.type !== "inbound-rtp") continue;
+      packets += report.packetsReceived;
+      if (report.packetsReceived > 0) kinds.add(report.kind);
+      if (report.kind !== "video") continue;
+      decoded = report.framesDecoded ?? 0;
+      const { jitterBufferDelay: delay = 0, jitterBufferEmittedCount: count = 0 } = report;
+      if (count > this.#buffered.count) {
+        this.#latency = (delay - this.#buffered.delay) / (count - this.#buffered.count);
+        this.#buffered = { delay, count };
+      }
+    }
+    if (this.#closed) return;
+    const plays = kinds.has("video") ? decoded > this.#decoded : packets > this.#packets;
+    this.#quiet = packets > this.#packets ? 0 : this.#quiet + 1;
+    [this.#packets, this.#decoded] = [packets, decoded];
+    if (plays && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
+    // Two seconds of nothing: the publisher is gone, or the path is.
+    if (this.#quiet === 8 && this.hasPlayed) this.#on.quiet();
+  }
+}
+
+// A session of WHEP.
+class Session {
+  peer = new RTCPeerConnection();
+  #url;
+  #location = null;
+  #ended = false;
+
+  constructor(url) {
+    this.#url = url;
+    this.peer.addTransceiver("video", { direction: "recvonly" });
+    this.peer.addTransceiver("audio", { direction: "recvonly" });
+  }
+
+  async begin() {
+    const offer = await this.peer.createOffer();
+    // Stereo is sent; a browser that is not asked for it plays one channel.
+    offer.sdp = offer.sdp.replace(/useinbandfec=1/g, "useinbandfec=1;stereo=1");
+    await this.peer.setLocalDescription(offer);
+    const headers = { "Content-Type": "application/sdp" };
+    const response = await fetch(this.#url, { method: "POST", headers, body: offer.sdp });
+    if (response.status !== 201) {
+      const answer = await response.json().catch(() => null);
+      throw new Error(answer?.error?.message ?? `the server answered ${response.status}`);
+    }
+    this.#location = new URL(response.headers.get("Location"), this.#url).href;
+    if (this.#ended) return this.end();
+    await this.peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  }
+
+  end() {
+    this.#ended = true;
+    this.peer.close();
+    if (this.#location) fetch(this.#location, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.#location = null;
   }
 }
 
@@ -203,6 +351,20 @@ class OverWebSocket {
 
   static isSupported() {
     return Source !== undefined && typeof WebSocket !== "undefined";
+  }
+
+  // Whether media comes.
+  static probe(player) {
+    return new Promise((resolve) => {
+      const probe = new WebSocket(player.url("ws", true));
+      probe.binaryType = "arraybuffer";
+      setTimeout(() => probe.close(), START_MS);
+      probe.onmessage = () => {
+        resolve(true);
+        probe.close();
+      };
+      probe.onclose = () => resolve(false);
+    });
   }
 
   constructor(video, player, on) {
@@ -338,6 +500,11 @@ class OverHls {
   #still = 0;
   #closed = false;
 
+  // Nothing is below it that needs climbing from.
+  static async probe() {
+    return false;
+  }
+
   static isSupported(video) {
     return Source !== undefined || video.canPlayType("application/vnd.apple.mpegurl") !== "";
   }
@@ -392,7 +559,7 @@ class OverLowLatencyHls extends OverHls {
   static lowLatency = true;
 }
 
-const WAYS = { ws: OverWebSocket, llhls: OverLowLatencyHls, hls: OverHls };
+const WAYS = { whep: OverWebRtc, ws: OverWebSocket, llhls: OverLowLatencyHls, hls: OverHls };
 
 let loading = null;
 

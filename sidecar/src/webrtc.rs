@@ -1,0 +1,203 @@
+//! `[webrtc]`: viewers and publishers over WebRTC, all on one UDP port and one TCP port, on a thread of their own.
+//!
+//! The engine (`str0m`) knows neither sockets nor clocks; the daemon is ICE-lite, so that it sends nothing to an address that has
+//! not proved that it knows the session's password.
+//!
+//! - [`sdp`]: what an offer may be; `stun`: whose a packet is
+//! - [`sessions`]: who is connected, and limits
+//! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
+//! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Instant;
+use std::{io, thread};
+
+use str0m::change::SdpOffer;
+use str0m::config::DtlsCert;
+use str0m::{IceCreds, Rtc, RtcConfig};
+use tokio::runtime::{Builder, Handle};
+
+use crate::config::Config;
+use crate::config::webrtc::WebRtc;
+use crate::context::Context;
+use crate::live::hub::Hub;
+use crate::live::ring::Start;
+use crate::live::station::Viewer;
+
+mod clock;
+mod endpoint;
+mod interfaces;
+mod peer;
+pub mod sdp;
+pub mod sessions;
+mod sound;
+mod stun;
+mod watch;
+
+use endpoint::Endpoint;
+use peer::Peer;
+use sessions::{Limits, Seat, Sessions};
+use sound::Sounds;
+pub use watch::MayStay;
+
+/// Packets of pictures that are kept for viewers who miss some: two seconds at 8 Mbit/s.
+const KEPT_PACKETS: usize = 2000;
+
+/// Why there is no WebRTC.
+#[derive(Debug, thiserror::Error)]
+#[error("[webrtc] listen {address}: {why}")]
+pub struct Error {
+    address: SocketAddr,
+    why: io::Error,
+}
+
+/// Why a session is not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The offer is no offer, or has something that is not supported.
+    #[error(transparent)]
+    Offer(#[from] sdp::Error),
+    /// Of a whole that could be read, something is wrong.
+    #[error("the offer is not accepted: {0}")]
+    Engine(String),
+    /// There are enough.
+    #[error(transparent)]
+    Full(#[from] sessions::Full),
+    /// WebRTC does not carry the stream.
+    #[error("{0}")]
+    Stream(&'static str),
+}
+
+/// A session that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// 128 random bits, as 32 hex digits: who knows it may end the session.
+    pub id: String,
+    /// With quotes.
+    pub etag: String,
+    /// The answer.
+    pub sdp: String,
+}
+
+/// The ports.
+#[derive(Debug)]
+pub struct Ports {
+    udp: UdpSocket,
+    tcp: TcpListener,
+    settings: WebRtc,
+}
+
+/// Takes the ports; none where `[webrtc]` is off.
+pub fn listen(config: &Config) -> Result<Option<Ports>, Error> {
+    let Some(settings) = config.webrtc.clone() else { return Ok(None) };
+    let address = settings.listen;
+    let ports = UdpSocket::bind(address).and_then(|udp| {
+        udp.set_nonblocking(true)?;
+        let tcp = TcpListener::bind(udp.local_addr()?)?;
+        tcp.set_nonblocking(true)?;
+        Ok(Ports { udp, tcp, settings })
+    });
+    ports.map(Some).map_err(|why| Error { address, why })
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Engine {
+    runtime: Handle,
+    endpoint: Arc<Endpoint>,
+    /// Who is connected.
+    pub sessions: Arc<Sessions>,
+    sounds: Arc<Sounds>,
+    context: Arc<Context>,
+    identity: DtlsCert,
+}
+
+impl Engine {
+    /// Serves until the process ends.
+    pub fn start(ports: Ports, context: &Arc<Context>, hub: &Arc<Hub>) -> Result<Arc<Self>, Error> {
+        let address = ports.settings.listen;
+        let failed = |why| Error { address, why };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let sessions = Arc::new(Sessions::default());
+        let endpoint = {
+            let _entered = runtime.enter();
+            let Ports { udp, tcp, settings } = ports;
+            let endpoint = Endpoint::new((udp, tcp), &settings.addresses, sessions.clone());
+            endpoint.map(Arc::new).map_err(failed)?
+        };
+        let crypto = str0m::crypto::from_feature_flags();
+        let identity = crypto.dtls_provider.generate_certificate();
+        crypto.install_process_default();
+        let identity = identity.ok_or_else(|| failed(io::Error::other("no certificate can be made")))?;
+        let shown: Vec<String> = endpoint.addresses.iter().map(ToString::to_string).collect();
+        tracing::info!("WebRTC: UDP and TCP on {address}, addresses: {}", shown.join(" "));
+        let engine = Arc::new(Self {
+            runtime: runtime.handle().clone(),
+            endpoint: endpoint.clone(),
+            sessions,
+            sounds: Arc::new(Sounds::new(context.clone(), hub.clone())),
+            context: context.clone(),
+            identity,
+        });
+        thread::Builder::new()
+            .name("weir-webrtc".into())
+            .spawn(move || runtime.block_on(endpoint.run()))
+            .map_err(failed)?;
+        Ok(engine)
+    }
+
+    /// Opens a session in which a client, as long as it may stay, watches what `viewer` brings; `start` is how that begins.
+    pub fn watch(
+        &self,
+        offer: &str,
+        (viewer, start): (Viewer, &Start),
+        client: IpAddr,
+        may_stay: Option<MayStay>,
+    ) -> Result<Opened, Refused> {
+        if start.about.video.as_ref().is_some_and(|header| !header.codec.is_avc()) {
+            return Err(Refused::Stream(watch::NOT_H264));
+        }
+        if viewer.station().has_b_frames() {
+            return Err(Refused::Stream(watch::B_FRAMES));
+        }
+        let offer = sdp::Offer::read(offer)?;
+        offer.check_player()?;
+        let (mut rtc, seat, packets) = self.seat(client, &offer)?;
+        let sdp = answer(&mut rtc, &offer)?;
+        let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
+        let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
+        let sounds = self.sounds.clone();
+        self.runtime.spawn(async move { watch::run(peer, viewer, &sounds, may_stay).await });
+        Ok(opened)
+    }
+
+    fn seat(&self, client: IpAddr, offer: &sdp::Offer) -> Result<(Rtc, Seat, peer::Packets), Refused> {
+        let limits = self.context.config().webrtc.as_ref().map_or(Limits::default(), |settings| Limits {
+            all: settings.max_sessions,
+            per_client: settings.max_sessions_per_address,
+        });
+        let (seat, packets) = self.sessions.open(client, offer.ufrag.clone(), limits)?;
+        let creds = IceCreds { ufrag: seat.ufrag.clone(), pass: seat.password.clone() };
+        let mut rtc = RtcConfig::new()
+            .set_ice_lite(true)
+            .set_local_ice_credentials(creds)
+            .set_dtls_cert(self.identity.clone())
+            .clear_codecs()
+            .enable_h264(true)
+            .enable_opus(true, false)
+            .set_send_buffer_video(KEPT_PACKETS)
+            .build(Instant::now());
+        for candidate in self.endpoint.candidates() {
+            rtc.add_local_candidate(candidate);
+        }
+        Ok((rtc, seat, packets))
+    }
+}
+
+fn answer(rtc: &mut Rtc, offer: &sdp::Offer) -> Result<String, Refused> {
+    let parsed =
+        SdpOffer::from_sdp_string(&offer.text).map_err(|error| Refused::Engine(error.to_string()))?;
+    let answer = rtc.sdp_api().accept_offer(parsed).map_err(|error| Refused::Engine(error.to_string()))?;
+    Ok(answer.to_sdp_string())
+}

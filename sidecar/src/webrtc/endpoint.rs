@@ -1,0 +1,245 @@
+//! The sockets of all sessions: one for UDP, and one for TCP with a frame around each packet (RFC 4571, RFC 6544).
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, IoSliceMut};
+use std::net::{self, IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use str0m::Candidate;
+use str0m::net::{Protocol, TcpType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::interfaces;
+use super::sessions::{Datagram, Sessions};
+
+/// What the kernel may put into one read: several packets of one sender.
+const MOST_READ: usize = 64 << 10;
+/// Of both directions of the UDP socket, as far as the system allows it.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// The longest packet that is sent as one of several.
+const MOST_SENT: usize = 60_000;
+/// TCP connections, of all clients.
+const MOST_CONNECTIONS: usize = 1000;
+/// The longest frame that is read from a TCP connection.
+const MOST_FRAME: usize = 4096;
+/// Frames that wait for a TCP connection.
+const WAITING: usize = 512;
+/// A TCP connection that says nothing for so long is closed.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The sockets, and the addresses under which they are reached.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    udp: UdpSocket,
+    state: UdpSocketState,
+    tcp: TcpListener,
+    connections: Mutex<HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>>,
+    /// What browsers send to.
+    pub addresses: Vec<SocketAddr>,
+    sessions: Arc<Sessions>,
+}
+
+/// A packet to be sent.
+#[derive(Debug)]
+pub(super) struct Packet {
+    pub protocol: Protocol,
+    pub to: SocketAddr,
+    /// The address of this machine that it goes out from.
+    pub from: Option<IpAddr>,
+    pub bytes: Vec<u8>,
+}
+
+impl Endpoint {
+    /// In a runtime; `said` is what the configuration says of addresses.
+    pub(super) fn new(
+        (udp, tcp): (net::UdpSocket, net::TcpListener),
+        said: &[IpAddr],
+        sessions: Arc<Sessions>,
+    ) -> io::Result<Self> {
+        let udp = UdpSocket::from_std(udp)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&udp))?;
+        let _ = state.set_send_buffer_size(UdpSockRef::from(&udp), SOCKET_BUFFER);
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&udp), SOCKET_BUFFER);
+        let local = udp.local_addr()?;
+        let addresses = match said {
+            [_, ..] => said.to_vec(),
+            _ if !local.ip().is_unspecified() => vec![local.ip()],
+            _ => {
+                let fits = |address: &IpAddr| local.is_ipv6() || address.is_ipv4();
+                interfaces::addresses().into_iter().filter(fits).collect()
+            }
+        };
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, local.port())).collect();
+        let tcp = TcpListener::from_std(tcp)?;
+        Ok(Self { udp, state, tcp, connections: Mutex::default(), addresses, sessions })
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an answer names.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        let udp = self.addresses.iter().map(|at| Candidate::builder().udp().host(*at).build());
+        let tcp = self
+            .addresses
+            .iter()
+            .map(|at| Candidate::builder().tcp().host(*at).tcptype(TcpType::Passive).build());
+        udp.chain(tcp).flatten()
+    }
+
+    /// The candidate at which a packet came that the system says came to `local`: behind NAT these differ.
+    pub(super) fn candidate_at(&self, local: Option<IpAddr>, source: SocketAddr) -> Option<SocketAddr> {
+        let is_at = |address: &&SocketAddr| Some(address.ip()) == local;
+        let is_alike = |address: &&SocketAddr| address.is_ipv4() == source.is_ipv4();
+        let all = || self.addresses.iter();
+        all().find(is_at).or_else(|| all().find(is_alike)).or_else(|| all().next()).copied()
+    }
+
+    /// Carries what comes; never ends.
+    pub(super) async fn run(self: Arc<Self>) {
+        let accepting = self.clone();
+        tokio::spawn(async move { accepting.accept().await });
+        let mut buffers = vec![vec![0; MOST_READ]; BATCH_SIZE.min(4)];
+        loop {
+            let mut metas = [RecvMeta::default(); BATCH_SIZE];
+            let read = {
+                let mut slices: Vec<IoSliceMut<'_>> =
+                    buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+                let receive = || self.state.recv(UdpSockRef::from(&self.udp), &mut slices, &mut metas);
+                self.udp.async_io(Interest::READABLE, receive).await
+            };
+            match read {
+                Ok(count) => {
+                    for (meta, buffer) in metas.iter().zip(&buffers).take(count) {
+                        self.carry(meta, buffer.get(..meta.len).unwrap_or_default());
+                    }
+                }
+                // An answer to an earlier packet says that nobody is there.
+                Err(error) => {
+                    tracing::debug!("WebRTC: nothing is read: {error}");
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
+
+    fn carry(&self, meta: &RecvMeta, bytes: &[u8]) {
+        let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+        let local = meta.dst_ip.map(|address| address.to_canonical());
+        for packet in bytes.chunks(meta.stride.max(1)) {
+            let bytes = packet.to_vec();
+            self.sessions.carry(Datagram { protocol: Protocol::Udp, source, local, bytes });
+        }
+    }
+
+    /// Sends packets in order. Those that follow each other to the same address, all of one size but for the last, are one call to
+    /// the system.
+    pub(super) async fn send(&self, packets: &mut VecDeque<Packet>) {
+        let mut joined = Vec::new();
+        while let Some(first) = packets.pop_front() {
+            if first.protocol != Protocol::Udp {
+                let connection = self.connections().get(&first.to).cloned();
+                // One that is behind loses packets, as on any network.
+                let _ = connection.map(|connection| connection.try_send(first.bytes));
+                continue;
+            }
+            let size = first.bytes.len();
+            let most = self.state.max_gso_segments().min(MOST_SENT / size.max(1));
+            joined.clear();
+            joined.extend(&first.bytes);
+            let (mut count, mut last) = (1, size);
+            while count < most
+                && last == size
+                && let Some(next) = packets.front()
+                && (next.protocol, next.to, next.from) == (first.protocol, first.to, first.from)
+                && next.bytes.len() <= size
+            {
+                last = next.bytes.len();
+                joined.extend(&next.bytes);
+                packets.pop_front();
+                count += 1;
+            }
+            let transmit = Transmit {
+                destination: self.reachable(first.to),
+                ecn: None,
+                contents: &joined,
+                segment_size: (count > 1).then_some(size),
+                src_ip: first.from,
+            };
+            let send = || self.state.send(UdpSockRef::from(&self.udp), &transmit);
+            if let Err(error) = self.udp.async_io(Interest::WRITABLE, send).await {
+                tracing::debug!("WebRTC: a packet is not sent: {error}");
+            }
+        }
+    }
+
+    /// As the socket's family has it.
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match (self.udp.local_addr(), to.ip()) {
+            (Ok(SocketAddr::V6(_)), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
+            _ => to,
+        }
+    }
+
+    async fn accept(self: Arc<Self>) {
+        loop {
+            match self.tcp.accept().await {
+                Ok((stream, peer)) if self.connections().len() < MOST_CONNECTIONS => {
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    let (sender, frames) = mpsc::channel(WAITING);
+                    self.connections().insert(peer, sender);
+                    let endpoint = self.clone();
+                    tokio::spawn(async move {
+                        let _ = endpoint.converse(stream, peer, frames).await;
+                        endpoint.connections().remove(&peer);
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!("WebRTC: no TCP connection is taken: {error}");
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn converse(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        mut frames: mpsc::Receiver<Vec<u8>>,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let local = Some(stream.local_addr()?.ip().to_canonical());
+        let (mut reader, mut writer) = stream.split();
+        let read = async {
+            loop {
+                let length = timeout(SILENCE, reader.read_u16()).await??.into();
+                if length > MOST_FRAME {
+                    return Err(io::Error::from(io::ErrorKind::InvalidData));
+                }
+                let mut bytes = vec![0; length];
+                timeout(SILENCE, reader.read_exact(&mut bytes)).await??;
+                let datagram = Datagram { protocol: Protocol::Tcp, source: peer, local, bytes };
+                if !self.sessions.carry(datagram) {
+                    return Ok(());
+                }
+            }
+        };
+        let write = async {
+            while let Some(frame) = frames.recv().await {
+                let Ok(length) = u16::try_from(frame.len()) else { continue };
+                let both = [&length.to_be_bytes()[..], &frame].concat();
+                timeout(SILENCE, writer.write_all(&both)).await??;
+            }
+            Ok(())
+        };
+        tokio::select! { end = read => end, end = write => end }
+    }
+}

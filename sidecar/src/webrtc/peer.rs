@@ -1,0 +1,155 @@
+//! One session's engine, between the sockets and the media.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::media::{MediaTime, Mid, Pt};
+use str0m::net::Receive;
+use str0m::{Event, Input, Output, Rtc, RtcError};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::endpoint::{Endpoint, Packet};
+use super::sessions::{Datagram, Seat};
+
+/// What comes for a session.
+pub(super) type Packets = mpsc::Receiver<Datagram>;
+
+/// A session that is not connected by then is over.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// A client of which nothing comes for so long is gone: it reports each second, and checks the path each few seconds.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// One session's engine.
+pub(super) struct Peer {
+    pub(super) rtc: Rtc,
+    endpoint: Arc<Endpoint>,
+    seat: Seat,
+    packets: Packets,
+    /// The address of this machine that the client sends to.
+    route: Option<IpAddr>,
+    began: Instant,
+    heard: Instant,
+    deadline: Instant,
+    is_connected: bool,
+    unsent: VecDeque<Packet>,
+}
+
+/// What a session has to do next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Take this.
+    Datagram(Datagram),
+    /// Look at the clock.
+    Tick,
+    /// End.
+    Stop,
+}
+
+/// Media of one track, ready to be sent.
+pub(super) struct Media {
+    pub(super) mid: Mid,
+    pub(super) pt: Pt,
+    pub(super) at: Instant,
+    pub(super) time: MediaTime,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Peer {
+    /// Nothing has come yet.
+    pub(super) fn new(rtc: Rtc, endpoint: Arc<Endpoint>, seat: Seat, packets: Packets) -> Self {
+        let now = Instant::now();
+        let (is_connected, unsent) = (false, VecDeque::new());
+        let (began, heard, deadline) = (now, now, now);
+        Self { rtc, endpoint, seat, packets, route: None, began, heard, deadline, is_connected, unsent }
+    }
+
+    /// For the log.
+    pub(super) fn id(&self) -> &str {
+        // Who has all of it may end the session.
+        self.seat.id.get(..8).unwrap_or_default()
+    }
+
+    /// Sends what the engine has to send, and tells what has happened.
+    pub(super) async fn settle(&mut self) -> Result<Vec<Event>, RtcError> {
+        let mut events = Vec::new();
+        self.deadline = loop {
+            match self.rtc.poll_output()? {
+                Output::Timeout(at) => break at,
+                Output::Transmit(transmit) => {
+                    let (protocol, to) = (transmit.proto, transmit.destination);
+                    if !self.is_connected {
+                        self.seat.bind((protocol, to));
+                    }
+                    let bytes = transmit.contents.into();
+                    self.unsent.push_back(Packet { protocol, to, from: self.route, bytes });
+                }
+                Output::Event(event) => {
+                    if matches!(event, Event::Connected) {
+                        self.is_connected = true;
+                        self.seat.connected();
+                    }
+                    events.push(event);
+                }
+            }
+        };
+        self.endpoint.send(&mut self.unsent).await;
+        Ok(events)
+    }
+
+    /// Waits for what comes next; may be dropped and called again.
+    pub(super) async fn next(&mut self) -> Next {
+        tokio::select! {
+            datagram = self.packets.recv() => datagram.map_or(Next::Stop, Next::Datagram),
+            () = self.seat.stopped() => Next::Stop,
+            () = sleep_until(self.deadline.into()) => Next::Tick,
+        }
+    }
+
+    /// Takes what came.
+    pub(super) fn take(&mut self, datagram: &Datagram) -> Result<(), RtcError> {
+        let now = Instant::now();
+        let Datagram { protocol, source, local, bytes } = datagram;
+        let (Ok(contents), Some(destination)) =
+            (bytes.as_slice().try_into(), self.endpoint.candidate_at(*local, *source))
+        else {
+            // Nothing that WebRTC has.
+            return Ok(());
+        };
+        (self.heard, self.route) = (now, *local);
+        let receive = Receive { proto: *protocol, source: *source, destination, contents };
+        let input = Input::Receive(now, receive);
+        if self.rtc.accepts(&input) { self.rtc.handle_input(input) } else { Ok(()) }
+    }
+
+    /// Looks at the clock.
+    pub(super) fn tick(&mut self) -> Result<(), RtcError> {
+        self.rtc.handle_input(Input::Timeout(Instant::now()))
+    }
+
+    /// Why the session is over, if it is.
+    pub(super) fn is_over(&self) -> Option<&'static str> {
+        if !self.rtc.is_alive() {
+            return Some("the client has closed it");
+        }
+        if !self.is_connected && self.began.elapsed() > HANDSHAKE {
+            return Some("it was not connected in time");
+        }
+        (self.heard.elapsed() > SILENCE).then_some("the client is gone")
+    }
+
+    /// Sends media. The engine wants to be settled after each piece.
+    pub(super) fn write(&mut self, media: Media) -> Result<(), RtcError> {
+        let Some(writer) = self.rtc.writer(media.mid) else { return Ok(()) };
+        writer.write(media.pt, media.at, media.time, media.bytes)
+    }
+
+    /// Says goodbye.
+    pub(super) async fn close(mut self) {
+        if self.is_connected && self.rtc.close().is_ok() {
+            let _ = self.settle().await;
+        }
+    }
+}

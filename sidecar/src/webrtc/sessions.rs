@@ -1,0 +1,279 @@
+//! Who is connected over WebRTC, whose a packet is, and limits.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use data_encoding::HEXLOWER;
+use str0m::net::Protocol;
+use tokio::sync::{mpsc, watch};
+
+use super::sdp::MOST_CANDIDATES;
+
+/// Packets of one session that wait; more are lost.
+const WAITING: usize = 256;
+/// Addresses of one session.
+const MOST_ADDRESSES: usize = 16;
+/// Sessions that are not connected yet: of all clients, and of one.
+const MOST_PENDING: usize = 200;
+const MOST_PENDING_PER_CLIENT: usize = 16;
+
+/// How many sessions there may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Of all clients.
+    pub all: usize,
+    /// Of one client.
+    pub per_client: usize,
+}
+
+/// There are enough sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// Of this server.
+    #[error("the server has no room for another WebRTC session")]
+    Server,
+    /// Of this client.
+    #[error("this address has too many WebRTC sessions")]
+    Client,
+    /// The system has no random bytes.
+    #[error("the server cannot make a session")]
+    Random,
+}
+
+/// Something that came for a session.
+#[derive(Debug)]
+pub(super) struct Datagram {
+    pub protocol: Protocol,
+    pub source: SocketAddr,
+    /// The address of this machine that it came to, when the system says it.
+    pub local: Option<IpAddr>,
+    pub bytes: Vec<u8>,
+}
+
+/// Why a client's word on a session is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// There is none of that name.
+    Unknown,
+    /// It is of another version.
+    Etag,
+    /// It asks for an ICE restart.
+    Restart,
+    /// There are too many candidates.
+    Candidates,
+}
+
+/// The far end of a packet: the protocol, and the address.
+type From = (Protocol, SocketAddr);
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub struct Sessions(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By their ids.
+    sessions: HashMap<String, Session>,
+    /// By their names in ICE.
+    ufrags: HashMap<String, String>,
+    /// By the addresses that have proved to be theirs.
+    addresses: HashMap<From, mpsc::Sender<Datagram>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    ufrag: String,
+    remote_ufrag: String,
+    client: IpAddr,
+    is_connected: bool,
+    candidates: usize,
+    addresses: Vec<From>,
+    packets: mpsc::Sender<Datagram>,
+    stop: watch::Sender<bool>,
+}
+
+impl Sessions {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a session, until it is dropped, and what comes for it.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        client: IpAddr,
+        remote_ufrag: String,
+        limits: Limits,
+    ) -> Result<(Seat, mpsc::Receiver<Datagram>), Full> {
+        let mut random = [0; 48];
+        getrandom::fill(&mut random).map_err(|_| Full::Random)?;
+        let (id, ufrag) = (HEXLOWER.encode(&random[..16]), HEXLOWER.encode(&random[16..24]));
+        let password = HEXLOWER.encode(&random[24..]);
+        let mut table = self.table();
+        let own = || table.sessions.values().filter(|session| session.client == client);
+        let pending = table.sessions.values().filter(|session| !session.is_connected).count();
+        if table.sessions.len() >= limits.all || pending >= MOST_PENDING {
+            return Err(Full::Server);
+        }
+        let own_pending = own().filter(|session| !session.is_connected).count();
+        if own().count() >= limits.per_client || own_pending >= MOST_PENDING_PER_CLIENT {
+            return Err(Full::Client);
+        }
+        let (packets, received) = mpsc::channel(WAITING);
+        let (stop, stopped) = watch::channel(false);
+        let session = Session {
+            ufrag: ufrag.clone(),
+            remote_ufrag,
+            client,
+            is_connected: false,
+            candidates: 0,
+            addresses: Vec::new(),
+            packets,
+            stop,
+        };
+        table.ufrags.insert(ufrag.clone(), id.clone());
+        table.sessions.insert(id.clone(), session);
+        let etag = format!("\"{ufrag}\"");
+        Ok((Seat { sessions: self.clone(), id, ufrag, password, etag, stopped }, received))
+    }
+
+    /// Carries a packet to its session: by its address, or by the name that it has in ICE. False when it is nobody's.
+    pub(super) fn carry(&self, datagram: Datagram) -> bool {
+        let table = self.table();
+        let packets = table.addresses.get(&(datagram.protocol, datagram.source)).or_else(|| {
+            let id = table.ufrags.get(super::stun::local_ufrag(&datagram.bytes)?)?;
+            table.sessions.get(id).map(|session| &session.packets)
+        });
+        // A session that is behind loses packets, as on any network.
+        packets.map(|packets| packets.try_send(datagram)).is_some()
+    }
+
+    /// Ends a session; false when there is none of that name.
+    pub fn stop(&self, id: &str) -> bool {
+        self.table().sessions.get(id).map(|session| session.stop.send_replace(true)).is_some()
+    }
+
+    /// A client tells of candidates. They are counted and not used: packets show where a client is.
+    pub fn trickle(&self, id: &str, etag: &str, ufrag: Option<&str>, candidates: usize) -> Result<(), Unfit> {
+        let mut table = self.table();
+        let session = table.sessions.get_mut(id).ok_or(Unfit::Unknown)?;
+        if ufrag.is_some_and(|ufrag| ufrag != session.remote_ufrag) || etag == "*" {
+            return Err(Unfit::Restart);
+        }
+        if etag.trim_matches('"') != session.ufrag {
+            return Err(Unfit::Etag);
+        }
+        session.candidates += candidates;
+        if session.candidates > MOST_CANDIDATES { Err(Unfit::Candidates) } else { Ok(()) }
+    }
+
+    /// Whether there is a session of that name.
+    pub fn has(&self, id: &str) -> bool {
+        self.table().sessions.contains_key(id)
+    }
+}
+
+/// A session's place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    sessions: Arc<Sessions>,
+    pub id: String,
+    pub ufrag: String,
+    pub password: String,
+    pub etag: String,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Seat {
+    /// The engine has answered to this address, so it has proved that it knows the password.
+    pub(super) fn bind(&self, address: (Protocol, SocketAddr)) {
+        let mut table = self.sessions.table();
+        let Some(session) = table.sessions.get_mut(&self.id) else { return };
+        if session.addresses.contains(&address) || session.addresses.len() >= MOST_ADDRESSES {
+            return;
+        }
+        session.addresses.push(address);
+        let packets = session.packets.clone();
+        table.addresses.insert(address, packets);
+    }
+
+    /// It is pending no more.
+    pub(super) fn connected(&self) {
+        if let Some(session) = self.sessions.table().sessions.get_mut(&self.id) {
+            session.is_connected = true;
+        }
+    }
+
+    /// Waits until somebody ends it.
+    pub(super) async fn stopped(&mut self) {
+        if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut table = self.sessions.table();
+        let Some(session) = table.sessions.remove(&self.id) else { return };
+        table.ufrags.remove(&session.ufrag);
+        for address in &session.addresses {
+            // It may be another session's by now.
+            if table.addresses.get(address).is_some_and(|packets| packets.same_channel(&session.packets)) {
+                table.addresses.remove(address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { all: 3, per_client: 2 };
+
+    fn addr(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn there_are_so_many_and_no_more_and_an_end_makes_room() {
+        let sessions = Arc::new(Sessions::default());
+        let open = |client: &str| sessions.open(addr(client), "them".into(), LIMITS);
+        let one = open("192.0.2.1").unwrap();
+        let _two = open("192.0.2.1").unwrap();
+        assert_eq!(open("192.0.2.1").err(), Some(Full::Client));
+        let _three = open("192.0.2.2").unwrap();
+        assert_eq!(open("192.0.2.3").err(), Some(Full::Server));
+        drop(one);
+        assert!(open("192.0.2.3").is_ok());
+    }
+
+    #[test]
+    fn a_packet_is_of_who_has_its_address_until_the_session_ends() {
+        let sessions = Arc::new(Sessions::default());
+        let (seat, mut packets) = sessions.open(addr("192.0.2.1"), "them".into(), LIMITS).unwrap();
+        let source: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let datagram = || Datagram { protocol: Protocol::Udp, source, local: None, bytes: vec![22, 1] };
+        assert!(!sessions.carry(datagram()));
+        seat.bind((Protocol::Udp, source));
+        assert!(sessions.carry(datagram()));
+        assert_eq!(packets.try_recv().unwrap().bytes, [22, 1]);
+        drop(seat);
+        assert!(!sessions.carry(datagram()));
+        assert!(sessions.table().addresses.is_empty() && sessions.table().ufrags.is_empty());
+    }
+
+    #[test]
+    fn only_the_offers_own_candidates_count_and_not_too_many() {
+        let sessions = Arc::new(Sessions::default());
+        let (seat, _packets) = sessions.open(addr("192.0.2.1"), "them".into(), LIMITS).unwrap();
+        let trickle = |etag: &str, ufrag, count| sessions.trickle(&seat.id, etag, ufrag, count);
+        assert_eq!(trickle(&seat.etag, Some("them"), 10), Ok(()));
+        assert_eq!(trickle("\"x\"", Some("them"), 1), Err(Unfit::Etag));
+        assert_eq!(trickle("*", Some("them"), 1), Err(Unfit::Restart));
+        assert_eq!(trickle(&seat.etag, Some("new"), 1), Err(Unfit::Restart));
+        assert_eq!(trickle(&seat.etag, None, MOST_CANDIDATES), Err(Unfit::Candidates));
+        assert_eq!(sessions.trickle("0", "", None, 1), Err(Unfit::Unknown));
+    }
+}

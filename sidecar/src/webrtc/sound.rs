@@ -1,0 +1,195 @@
+//! Sound of a stream as Opus: one ffmpeg for all viewers over WebRTC of a stream, from the first to the last of them.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use weir_media::live::ogg::Reader;
+
+use crate::context::Context;
+use crate::live::hub::Hub;
+use crate::live::ring::{Item, Start};
+use crate::live::station::{Kind, Viewer};
+use crate::streams::StreamId;
+use crate::supervise::{child, output};
+
+/// Packets that wait for a viewer: more than two seconds.
+const WAITING: usize = 128;
+/// Before ffmpeg is started again, at first; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A run of this length counts as one that worked.
+const WORKED: Duration = Duration::from_secs(30);
+
+/// A packet of Opus.
+#[derive(Debug)]
+pub(super) struct Packet {
+    /// When it begins, in samples at 48 kHz of the stream's time.
+    pub(super) start: u64,
+    /// As RTP carries it.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The streams whose sound is made Opus.
+#[derive(Debug)]
+pub(super) struct Sounds {
+    context: Arc<Context>,
+    hub: Arc<Hub>,
+    running: Mutex<HashMap<StreamId, Weak<Encoder>>>,
+}
+
+#[derive(Debug)]
+struct Encoder {
+    packets: broadcast::Sender<Arc<Packet>>,
+    task: AbortHandle,
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Sound of one stream, for as long as this is kept.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) packets: broadcast::Receiver<Arc<Packet>>,
+    _encoder: Arc<Encoder>,
+}
+
+impl Sounds {
+    /// Nobody listens yet.
+    pub(super) fn new(context: Arc<Context>, hub: Arc<Hub>) -> Self {
+        Self { context, hub, running: Mutex::default() }
+    }
+
+    /// Sound of a stream from now on.
+    pub(super) fn subscribe(&self, id: &StreamId) -> Subscription {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, encoder| encoder.strong_count() > 0);
+        let encoder = running.get(id).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let packets = broadcast::channel(WAITING).0;
+            let (context, hub) = (self.context.clone(), self.hub.clone());
+            let work = encode(context, hub, id.clone(), packets.clone());
+            let encoder = Arc::new(Encoder { packets, task: tokio::spawn(work).abort_handle() });
+            running.insert(id.clone(), Arc::downgrade(&encoder));
+            encoder
+        });
+        Subscription { packets: encoder.packets.subscribe(), _encoder: encoder }
+    }
+}
+
+/// One run of ffmpeg after the other, until nobody listens.
+async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: broadcast::Sender<Arc<Packet>>) {
+    let stream = format!("{}/{}", id.0, id.1);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(mut viewer) = hub.watch(&id, Kind::Uncounted) else {
+            sleep(FIRST_PAUSE).await;
+            continue;
+        };
+        let began = Instant::now();
+        match run(&context, &stream, &mut viewer, &packets).await {
+            Ok(()) => continue,
+            Err(error) => tracing::warn!(stream, "no sound for viewers over WebRTC: {error}"),
+        }
+        if began.elapsed() > WORKED {
+            pause = FIRST_PAUSE;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(context.config().jobs.backoff_max);
+    }
+}
+
+/// One run: ends well where the stream has another configuration.
+async fn run(
+    context: &Context,
+    stream: &str,
+    viewer: &mut Viewer,
+    packets: &broadcast::Sender<Arc<Packet>>,
+) -> io::Result<()> {
+    let jobs = context.config().jobs.clone();
+    let mut process = child::command(&jobs.ffmpeg, &arguments(), jobs.nice)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env_remove("AWS_SESSION_TOKEN")
+        .spawn()?;
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (process.stdin.take(), process.stdout.take(), process.stderr.take())
+    else {
+        return Err(io::Error::other("no pipes"));
+    };
+    tracing::info!(stream, pid = process.id(), "ffmpeg makes Opus of the sound, for viewers over WebRTC");
+    let name = stream.to_owned();
+    let listening = tokio::spawn(output::listen(stderr, move |line| {
+        tracing::warn!(stream = name, "ffmpeg for WebRTC: {}", output::parse(&line).1);
+    }));
+    let end = tokio::select! {
+        end = feed(stdin, viewer, jobs.stall) => end,
+        end = collect(stdout, packets, jobs.stall + Duration::from_secs(10)) => end,
+    };
+    let _ = process.kill().await;
+    listening.abort();
+    end
+}
+
+fn arguments() -> Vec<OsString> {
+    const WORDS: &str = "-hide_banner -nostdin -nostats -loglevel level+error -copyts -probesize 500000 -analyzeduration 1000000 \
+                         -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 -c:a libopus -b:a 96k -ar 48000 -ac 2 \
+                         -application lowdelay -frame_duration 20 -f ogg -page_duration 20000 -flush_packets 1 pipe:1";
+    WORDS.split_whitespace().map(OsString::from).collect()
+}
+
+async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: Duration) -> io::Result<()> {
+    let mut had: Option<Arc<Start>> = None;
+    loop {
+        let taken = viewer.read();
+        let is_empty = taken.items.is_empty();
+        for item in taken.items {
+            let bytes = match item {
+                Item::Init(start) if had.as_ref().is_some_and(|had| had.bytes != start.bytes) => {
+                    return Ok(());
+                }
+                Item::Init(_) if had.is_some() => continue,
+                Item::Init(start) => {
+                    had = Some(start.clone());
+                    start.bytes.clone()
+                }
+                Item::Fragment(piece) => piece.bytes,
+                Item::Ended => continue,
+            };
+            timeout(patience, stdin.write_all(&bytes)).await??;
+        }
+        if is_empty && !viewer.more().await {
+            return Ok(());
+        }
+    }
+}
+
+async fn collect(
+    mut stdout: ChildStdout,
+    packets: &broadcast::Sender<Arc<Packet>>,
+    patience: Duration,
+) -> io::Result<()> {
+    let (mut reader, mut buffer) = (Reader::default(), vec![0; 16 << 10]);
+    loop {
+        let read = timeout(patience, stdout.read(&mut buffer)).await??;
+        if read == 0 {
+            return Err(io::Error::other("ffmpeg has ended"));
+        }
+        for packet in reader.take(&buffer[..read]).map_err(io::Error::other)? {
+            let start = packet.end.saturating_sub(packet.samples.into());
+            // Nobody may listen at this moment.
+            let _ = packets.send(Arc::new(Packet { start, bytes: packet.bytes }));
+        }
+    }
+}
