@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ngx_rtmp::{
     blocks::{Application, Block, Listen, Settings, USUAL_TIMEOUT_MS},
-    cycle::{Checked, Start, Takeover},
+    cycle::{Checked, Start, Takeover, TlsError},
     log::Level,
     neighbours::{AccessRule, Exec},
     process,
@@ -23,9 +23,9 @@ use crate::{
     advice, process as this, push, runtime,
     session::Session,
     settings::{Allowed, AppSettings, ApplicationFacts, MainSettings},
-    state,
+    state::{self, load::LoadError},
     weir::Weir,
-    zone::{self, SharedZone, View},
+    zone::{self, SharedZone, View, ZoneError},
 };
 
 /// The CAs of Debian, Fedora and Alpine: read at once, so that no worker reads them later.
@@ -115,24 +115,57 @@ fn rule(line: &AccessRule) -> Option<Rule> {
     Some(Rule { addresses, deny: line.deny, publish: line.publish, play: line.play })
 }
 
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// A directive needs the zone.
+    #[error(
+        "\"{directive}\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks in {place}"
+    )]
+    NeedsZone {
+        /// Its name.
+        directive: &'static str,
+        /// Its file and line.
+        place: String,
+    },
+    /// `weir_play token` needs the secret.
+    #[error("\"weir_play token\" needs a secret: add \"weir_secret FILE;\" outside of all blocks in {place}")]
+    NeedsSecret {
+        /// Its file and line.
+        place: String,
+    },
+    /// Nobody can be asked for the addresses of a name.
+    #[error("weir: /etc/resolv.conf has no usable name server: set \"weir_resolver ADDRESS;\"")]
+    NoNameServer,
+    /// Targets with `rtmps://` cannot be reached.
+    #[error("weir: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// Why the zone of a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// It is none of this Weir.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// The state file cannot be taken over.
+    #[error(transparent)]
+    State(#[from] LoadError),
+}
+
 /// The whole configuration has been read.
-pub fn check(cx: &mut Checked<'_, Weir>) -> Result<(), String> {
+pub fn check(cx: &mut Checked<'_, Weir>) -> Result<(), ConfigurationError> {
     let main = cx.main();
     if let (0, Some((directive, place))) = (main.zone_size, &main.needs_zone) {
-        return Err(format!(
-            "\"{directive}\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" \
-             outside of all blocks in {place}"
-        ));
+        return Err(ConfigurationError::NeedsZone { directive, place: place.clone() });
     }
     if let (None, Some(place)) = (&main.signer, &main.needs_secret) {
-        return Err(format!(
-            "\"weir_play token\" needs a secret: add \"weir_secret FILE;\" outside of all blocks in {place}"
-        ));
+        return Err(ConfigurationError::NeedsSecret { place: place.clone() });
     }
     if !cx.has_zone() {
         return Ok(());
     }
-    complete(cx).map_err(|error| format!("weir: {error}"))?;
+    complete(cx)?;
     // `nginx -s reload` reads the configuration to find the master, which reads it again.
     if !process::is_signaller() {
         warn(cx);
@@ -141,18 +174,18 @@ pub fn check(cx: &mut Checked<'_, Weir>) -> Result<(), String> {
 }
 
 /// Name servers and certificates, by those of the system where the configuration names none.
-fn complete(cx: &mut Checked<'_, Weir>) -> Result<(), String> {
+fn complete(cx: &mut Checked<'_, Weir>) -> Result<(), ConfigurationError> {
     let file = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let mut servers = hosts::name_servers(&file);
     if servers.is_empty() {
         servers.push(std::net::Ipv4Addr::LOCALHOST.into());
     }
     if !cx.add_resolver(&servers) {
-        return Err("/etc/resolv.conf has no usable name server: set \"weir_resolver ADDRESS;\"".to_owned());
+        return Err(ConfigurationError::NoNameServer);
     }
     let system = || SYSTEM.iter().map(PathBuf::from).find(|path| path.is_file());
     let trusted = cx.main().trusted_certificate.clone().or_else(system);
-    cx.add_tls(trusted.as_deref())
+    Ok(cx.add_tls(trusted.as_deref())?)
 }
 
 /// Warns of what is dangerous in it.
@@ -172,12 +205,12 @@ pub fn prepare(
     main: &mut MainSettings,
     fresh: bool,
     user: Option<(u32, u32)>,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, PrepareError> {
     let zone = zone::open(memory)?;
     if fresh {
         zone.format(this::pid());
     }
-    state::load::check(&zone, main, user).map_err(|error| error.to_string())
+    Ok(state::load::check(&zone, main, user)?)
 }
 
 /// A line in the log about the zone.

@@ -18,6 +18,7 @@
 //! | [`directives`], [`settings`] | what was written in nginx.conf |
 //! | [`advice`] | what is dangerous in the rest of it |
 //! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
+//! | [`registration`], [`orders`] | a worker's row in the zone, and orders to close a publisher or a player |
 //! | [`hooks`] | the publish, the play, their end, and the guard before them |
 //! | [`playback`] | who may watch over HTTP |
 //! | [`viewers`] | how many watch over HTTP |

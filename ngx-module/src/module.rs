@@ -101,11 +101,13 @@ impl Types for Weir {
 }
 
 impl Configuration for Weir {
+    type Error = configuration::ConfigurationError;
+
     fn learn(main: &mut MainSettings, blocks: &mut [Block<'_, Self>]) {
         configuration::learn(main, blocks);
     }
 
-    fn check(cx: &mut Checked<'_, Self>) -> Result<(), String> {
+    fn check(cx: &mut Checked<'_, Self>) -> Result<(), Self::Error> {
         configuration::check(cx)
     }
 
@@ -115,12 +117,14 @@ impl Configuration for Weir {
 }
 
 impl ZoneOwner for Weir {
+    type ZoneError = configuration::PrepareError;
+
     fn fits(bytes: usize) -> bool {
         zone::fits(bytes)
     }
 
-    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String> {
-        zone::lay_out(memory, size, bytes)
+    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), Self::ZoneError> {
+        Ok(zone::lay_out(memory, size, bytes)?)
     }
 
     fn prepare(
@@ -128,7 +132,7 @@ impl ZoneOwner for Weir {
         main: &mut MainSettings,
         fresh: bool,
         user: Option<(u32, u32)>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, Self::ZoneError> {
         configuration::prepare(memory, main, fresh, user)
     }
 

@@ -35,12 +35,29 @@ self_cell::self_cell!(
     }
 );
 
+/// Why a zone cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ZoneError {
+    /// The system has no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// It has no room.
+    #[error("the zone is too small")]
+    TooSmall,
+    /// Nobody has begun it.
+    #[error("the zone has not been laid out")]
+    NotLaidOut,
+    /// Another version of Weir has begun it.
+    #[error("the running zone was made by another version of this module: restart nginx")]
+    OtherVersion,
+}
+
 /// A zone, which keeps its memory for as long as it is held.
 pub struct SharedZone(Viewed);
 
 impl SharedZone {
     /// The zone of a configuration.
-    pub fn new(memory: Memory) -> Result<SharedZone, String> {
+    pub fn new(memory: Memory) -> Result<SharedZone, ZoneError> {
         Viewed::try_new(memory, open).map(SharedZone)
     }
 
@@ -52,11 +69,11 @@ impl SharedZone {
 }
 
 /// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which `bytes` are there.
-pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String> {
+pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), ZoneError> {
     let mut random = [0; 24];
-    getrandom::fill(&mut random).map_err(|error| format!("no random numbers: {error}"))?;
+    getrandom::fill(&mut random).map_err(ZoneError::Random)?;
     let word = |at: usize| random[8 * at..][..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    let root: &Root = memory.value(0).ok_or("the zone is too small")?;
+    let root: &Root = memory.value(0).ok_or(ZoneError::TooSmall)?;
     // Sessions of one start of nginx never have the numbers of another's.
     let sessions = process::now().as_millis() << 16;
     root.initialise(size, bytes, sessions, [0, 1, 2].map(word));
@@ -64,13 +81,13 @@ pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String>
 }
 
 /// The zone of a configuration as safe types.
-pub fn open(memory: &Memory) -> Result<View<'_>, String> {
-    let root: &Root = memory.value(0).ok_or("the zone has not been laid out")?;
+pub fn open(memory: &Memory) -> Result<View<'_>, ZoneError> {
+    let root: &Root = memory.value(0).ok_or(ZoneError::NotLaidOut)?;
     if root.version() != Some(weir_zone::VERSION) {
-        return Err("the running zone was made by another version of this module: restart nginx".to_owned());
+        return Err(ZoneError::OtherVersion);
     }
     // The plan is checked against the size that the root itself bears, and by the memory against its own.
-    let plan = root.plan().ok_or("the zone is too small")?;
+    let plan = root.plan().ok_or(ZoneError::TooSmall)?;
     let heads = size_of::<Root>();
     let viewers = heads + Plan::heads_bytes(plan.heads);
     let blocks = viewers + plan.viewers * size_of::<ViewerBucket>();
@@ -80,7 +97,7 @@ pub fn open(memory: &Memory) -> Result<View<'_>, String> {
         memory.slice::<Block>(blocks, plan.blocks),
     );
     let (Some(heads), Some(viewers), Some(blocks)) = parts else {
-        return Err("the zone is too small".to_owned());
+        return Err(ZoneError::TooSmall);
     };
     Ok(Zone::new(root, heads, viewers, blocks, ZoneMutex(memory.mutex())))
 }

@@ -1,7 +1,7 @@
 use std::ffi::CStr;
 
 use ngx_rtmp::{
-    conf::{Application, Context, Directive, Location, Place},
+    conf::{Application, ArgumentError, Context, Directive, Location, Place},
     export::rtmp_command,
     module::Module,
 };
@@ -12,7 +12,8 @@ impl<M: Module> Directive<M> for Wrong {
     type Block = Location;
     const NAME: &'static CStr = c"wrong";
     const PLACE: Place<Location> = Place::LOCATION.one();
-    fn set(_: &mut Context<'_, M, Location>) -> Result<(), String> {
+    type Error = ArgumentError;
+    fn set(_: &mut Context<'_, M, Location>) -> Result<(), ArgumentError> {
         Ok(())
     }
 }

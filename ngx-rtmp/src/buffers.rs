@@ -1,6 +1,11 @@
-//! nginx's chains of buffers in memory.
+//! nginx's chains of buffers in memory, and texts in a pool.
 
-use nginx_sys::{ngx_buf_t, ngx_chain_t};
+use std::ffi::c_void;
+
+use nginx_sys::{ngx_buf_t, ngx_chain_t, ngx_str_t};
+use ngx::core::Pool;
+
+use super::log;
 
 /// Calls `work` with these bytes as a message in one buffer.
 pub(super) fn with_message<T>(bytes: &mut [u8], work: impl FnOnce(*mut ngx_chain_t) -> T) -> T {
@@ -54,4 +59,16 @@ pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8
         }
     }
     bytes
+}
+
+/// A copy of a text in a request's pool; `None` without memory, which is logged.
+pub(super) fn copy(pool: &Pool, text: &str) -> Option<ngx_str_t> {
+    let data: *mut c_void = pool.alloc_unaligned(text.len().max(1));
+    if data.is_null() {
+        log::named(log::Level::Critical, format_args!("not enough memory for an answer"));
+        return None;
+    }
+    // SAFETY: `data` has room for the text.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), data.cast(), text.len()) };
+    Some(ngx_str_t { len: text.len(), data: data.cast() })
 }

@@ -1,8 +1,11 @@
 //! Directives and settings: what nginx reads becomes a call with safe types, and an error becomes an
 //! `[emerg]` line with file and line.
 
+mod error;
+
 use std::{
     ffi::{CStr, c_char, c_void},
+    fmt::Display,
     marker::PhantomData,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
@@ -28,6 +31,8 @@ use super::{
     value::Value,
     zone::{self, ZoneOwner},
 };
+
+pub use error::{AddZoneError, ArgumentError};
 
 pub use super::{
     slots::{Pattern, ServerName},
@@ -166,8 +171,10 @@ pub trait Directive<M: Tables> {
     const NAME: &'static CStr;
     /// Where it may stand and how many arguments it takes.
     const PLACE: Place<Self::Block>;
+    /// What can be wrong with it.
+    type Error: Display;
     /// Reads the arguments. An error is logged with the directive's name, file and line.
-    fn set(cx: &mut Context<'_, M, Self::Block>) -> Result<(), String>;
+    fn set(cx: &mut Context<'_, M, Self::Block>) -> Result<(), Self::Error>;
 }
 
 /// A row of the command table of the core module.
@@ -277,19 +284,15 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     }
 
     /// The arguments after the name.
-    pub fn arguments(&self) -> Result<Vec<&str>, String> {
+    pub fn arguments(&self) -> Result<Vec<&str>, ArgumentError> {
         // SAFETY: `args` holds the directive's words (ngx_conf_handler).
         let words = unsafe { collections::array::<ngx_str_t>(&*self.cf.args) };
-        words
-            .iter()
-            .skip(1)
-            .map(|word| text(word).ok_or_else(|| "an argument is not UTF-8".to_owned()))
-            .collect()
+        words.iter().skip(1).map(|word| text(word).ok_or(ArgumentError::NotText)).collect()
     }
 
     /// The first argument.
-    pub fn argument(&self) -> Result<&str, String> {
-        self.arguments()?.first().copied().ok_or_else(|| "an argument is missing".to_owned())
+    pub fn argument(&self) -> Result<&str, ArgumentError> {
+        self.arguments()?.first().copied().ok_or(ArgumentError::Missing)
     }
 
     /// The file and line of the directive, as nginx writes them.
@@ -302,28 +305,28 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     }
 
     /// A file name, taken from the folder of the configuration when it is relative (ngx_conf_full_name).
-    pub fn path(&mut self, name: &str) -> Result<PathBuf, String> {
-        let mut full = self.copy(name).ok_or("not enough memory")?;
+    pub fn path(&mut self, name: &str) -> Result<PathBuf, ArgumentError> {
+        let mut full = self.copy(name).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: the string is in the configuration's pool and ends with a NUL, as nginx's own do.
         unsafe {
             if ngx_conf_full_name(self.cf.cycle, &mut full, 1) != nginx_sys::NGX_OK as ngx_int_t {
-                return Err("not enough memory".to_owned());
+                return Err(ArgumentError::NoMemory);
             }
         }
-        Ok(PathBuf::from(text(&full).ok_or("the file name is not UTF-8")?))
+        Ok(PathBuf::from(text(&full).ok_or(ArgumentError::PathNotText)?))
     }
 
     /// Reads a file of at most `limit` bytes at configuration time, as root where nginx starts as root.
-    pub fn read(&mut self, name: &str, limit: u64) -> Result<(PathBuf, Vec<u8>), String> {
+    pub fn read(&mut self, name: &str, limit: u64) -> Result<(PathBuf, Vec<u8>), ArgumentError> {
         let path = self.path(name)?;
         match files::read_at_most(&path, limit) {
             Ok((bytes, _)) => Ok((path, bytes)),
-            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+            Err(error) => Err(ArgumentError::File { path, error }),
         }
     }
 
     /// Reads a file that holds a secret, and warns when others on the machine can read it too.
-    pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), String> {
+    pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), ArgumentError> {
         let (path, bytes) = self.read(name, MAX_SECRET)?;
         let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
         if mode & 0o004 != 0 {
@@ -335,27 +338,27 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     }
 
     /// A size in bytes, `k` and `m` allowed (ngx_parse_size).
-    pub fn size(&mut self, argument: &str) -> Result<usize, String> {
-        let mut word = self.copy(argument).ok_or("not enough memory")?;
+    pub fn size(&mut self, argument: &str) -> Result<usize, ArgumentError> {
+        let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: a string of the given length.
         let size = unsafe { nginx_sys::ngx_parse_size(&mut word) };
-        usize::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"4m\""))
+        usize::try_from(size).map_err(|_| ArgumentError::Size { found: argument.to_owned(), example: "4m" })
     }
 
     /// A size in bytes that may be larger than memory, `k`, `m` and `g` allowed (ngx_parse_offset).
-    pub fn offset(&mut self, argument: &str) -> Result<u64, String> {
-        let mut word = self.copy(argument).ok_or("not enough memory")?;
+    pub fn offset(&mut self, argument: &str) -> Result<u64, ArgumentError> {
+        let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: a string of the given length.
         let size = unsafe { nginx_sys::ngx_parse_offset(&mut word) };
-        u64::try_from(size).map_err(|_| format!("invalid size \"{argument}\", expected for example \"64m\""))
+        u64::try_from(size).map_err(|_| ArgumentError::Size { found: argument.to_owned(), example: "64m" })
     }
 
     /// A time in milliseconds, `s`, `m` and the like allowed (ngx_parse_time).
-    pub fn milliseconds(&mut self, argument: &str) -> Result<u64, String> {
-        let mut word = self.copy(argument).ok_or("not enough memory")?;
+    pub fn milliseconds(&mut self, argument: &str) -> Result<u64, ArgumentError> {
+        let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: a string of the given length.
         let time = unsafe { nginx_sys::ngx_parse_time(&mut word, 0) };
-        u64::try_from(time).map_err(|_| format!("invalid time \"{argument}\", expected for example \"30s\""))
+        u64::try_from(time).map_err(|_| ArgumentError::Time(argument.to_owned()))
     }
 
     /// Logs a warning with the place of the directive.
@@ -364,22 +367,22 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     }
 
     /// Name servers, with `valid=` and `ipv6=` (ngx_resolver_create).
-    pub fn add_resolver(&mut self) -> Result<(), String> {
+    pub fn add_resolver(&mut self) -> Result<(), ArgumentError> {
         // SAFETY: as in `main`; `words` are the directive's, of which the first is its name.
         unsafe {
             let slot = slots::main_slot::<M>((*self.cf.cycle).conf_ctx);
             if !(*slot).resolver.is_null() {
-                return Err("the directive is duplicate".to_owned());
+                return Err(ArgumentError::Duplicate);
             }
             let words = collections::array_mut::<ngx_str_t>(&mut *self.cf.args);
             (*slot).resolver = resolver::create(self.cf, &mut words[1..]);
             // nginx has logged what is wrong.
-            if (*slot).resolver.is_null() { Err("the resolver cannot be made".to_owned()) } else { Ok(()) }
+            if (*slot).resolver.is_null() { Err(ArgumentError::Resolver) } else { Ok(()) }
         }
     }
 
     /// Hooks into nginx-rtmp's chains go around those of the modules before: it must be one of them.
-    fn check_load_order(&self) -> Result<(), String> {
+    fn check_load_order(&self) -> Result<(), AddZoneError> {
         let position = |wanted: &str| {
             let mut at = 0;
             loop {
@@ -395,10 +398,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         let own = M::RTMP_NAME;
         match (position("ngx_rtmp_core_module"), position(own)) {
             (Some(rtmp), Some(ours)) if rtmp < ours => Ok(()),
-            _ => Err(format!(
-                "nginx-rtmp is loaded after this module: put \"load_module modules/ngx_rtmp_module.so;\" \
-                 before \"load_module modules/{own}.so;\""
-            )),
+            _ => Err(AddZoneError::LoadOrder { own }),
         }
     }
 
@@ -419,33 +419,33 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
 
 impl<M: Tables + ZoneOwner, B: Block<M>> Context<'_, M, B> {
     /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
-    pub fn add_zone(&mut self, size: usize) -> Result<(), String> {
+    pub fn add_zone(&mut self, size: usize) -> Result<(), AddZoneError> {
         rtmp_sys::check(M::RTMP_NAME)?;
         self.check_load_order()?;
         thread::add_pools(self.cf, M::POOLS)?;
-        zone::add::<M>(self.cf, size)
+        Ok(zone::add::<M>(self.cf, size)?)
     }
 }
 
 impl<M: Tables> Context<'_, M, Application> {
     /// The name of the application that is being read.
-    pub fn application(&self) -> Result<String, String> {
-        let rtmp = rtmp_sys::rtmp().ok_or("nginx-rtmp is not loaded")?;
+    pub fn application(&self) -> Result<String, ArgumentError> {
+        let rtmp = rtmp_sys::rtmp().ok_or(ArgumentError::NoRtmp)?;
         // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application).
         let name = unsafe {
             let ctx = &*self.cf.ctx.cast::<ngx_rtmp_conf_ctx_t>();
             let app = *ctx.app_conf.add((*rtmp.ngx_rtmp_core_module).ctx_index);
             (*app.cast::<ngx_rtmp_core_app_conf_t>()).name
         };
-        text(&name).map(str::to_owned).ok_or_else(|| "the application's name is not UTF-8".to_owned())
+        text(&name).map(str::to_owned).ok_or(ArgumentError::ApplicationNotText)
     }
 }
 
 impl<M: Tables> Context<'_, M, Location> {
     /// A value with variables.
-    pub fn value(&mut self, text: &str) -> Result<Value, String> {
-        let text = self.copy(text).ok_or("not enough memory")?;
+    pub fn value(&mut self, text: &str) -> Result<Value, ArgumentError> {
+        let text = self.copy(text).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: the configuration being read, in whose pool the copy lives.
-        unsafe { Value::compile(self.cf, text) }.ok_or_else(|| "the value cannot be read".to_owned())
+        unsafe { Value::compile(self.cf, text) }.ok_or(ArgumentError::Value)
     }
 }

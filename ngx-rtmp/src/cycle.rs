@@ -7,6 +7,7 @@
 
 use std::{
     ffi::{OsStr, c_char},
+    fmt::Display,
     net::IpAddr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -31,12 +32,16 @@ use super::{
     zone::{self, Memory},
 };
 
+pub use super::tls::TlsError;
+
 /// The life of a configuration.
 pub trait Configuration: Types {
     /// `rtmp` was read to its end. An application's settings may be told what stands around it.
     fn learn(main: &mut Self::Main, blocks: &mut [Block<'_, Self>]);
+    /// What can be wrong with a configuration.
+    type Error: Display;
     /// All was read. An error is logged, and the configuration does not take effect.
-    fn check(cx: &mut Checked<'_, Self>) -> Result<(), String>;
+    fn check(cx: &mut Checked<'_, Self>) -> Result<(), Self::Error>;
     /// The configuration takes effect.
     fn commit(cx: &mut Start<'_, Self>) -> Takeover;
 }
@@ -142,7 +147,7 @@ impl<M: Types> Checked<'_, M> {
     }
 
     /// What TLS is spoken with, and whose certificates are trusted.
-    pub fn add_tls(&mut self, trusted: Option<&Path>) -> Result<(), String> {
+    pub fn add_tls(&mut self, trusted: Option<&Path>) -> Result<(), TlsError> {
         // SAFETY: as above.
         self.slot.tls = unsafe { tls::create(self.cycle, trusted)? };
         Ok(())
@@ -162,7 +167,7 @@ pub(crate) extern "C" fn check<M: Configuration>(
         match M::check(&mut cx) {
             Ok(()) => ptr::null_mut(),
             Err(line) => {
-                cx.log(log::Level::Emergency, &line);
+                cx.log(log::Level::Emergency, &line.to_string());
                 NGX_CONF_ERROR.cast()
             }
         }

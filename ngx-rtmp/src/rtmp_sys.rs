@@ -164,31 +164,45 @@ pub(super) fn restore(before: Option<Rtmp>) -> Option<Rtmp> {
     FOUND.with(|found| std::mem::replace(found, before))
 }
 
+/// Why a module cannot work with the nginx-rtmp that is loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Mismatch {
+    /// None is.
+    #[error(
+        "nginx-rtmp is not loaded: put \"load_module modules/ngx_rtmp_module.so;\" before \"load_module modules/{own}.so;\""
+    )]
+    NotLoaded {
+        /// The name of the module's library.
+        own: &'static str,
+    },
+    /// The module was built for arut's.
+    #[error(
+        "the loaded nginx-rtmp is the fork of sergey-dryabzhinsky, and this module was built for arut's: build it with \
+         NGINX_RTMP_SOURCE_DIR naming the fork's source"
+    )]
+    Fork,
+    /// The module was built for the fork.
+    #[error(
+        "the loaded nginx-rtmp is arut's, and this module was built for the fork of sergey-dryabzhinsky: build it with \
+         NGINX_RTMP_SOURCE_DIR naming arut's source"
+    )]
+    NotFork,
+}
+
 /// Makes sure that the loaded nginx-rtmp is one that this module knows, whose library is called `own`.
 ///
 /// # Errors
 ///
 /// What is wrong with it, and what would be right.
-pub(super) fn check(own: &str) -> Result<(), String> {
-    Rtmp::find().ok_or_else(|| {
-        format!(
-            "nginx-rtmp is not loaded: put \"load_module modules/ngx_rtmp_module.so;\" before \
-             \"load_module modules/{own}.so;\""
-        )
-    })?;
+pub(super) fn check(own: &'static str) -> Result<(), Mismatch> {
+    Rtmp::find().ok_or(Mismatch::NotLoaded { own })?;
     // Only the fork of sergey-dryabzhinsky knows playlists; its sessions and contexts have another layout.
     let fork = symbol("ngx_rtmp_playlist\0").is_some();
-    if fork != cfg!(rtmp_flavour = "dryabzhinsky") {
-        let error = if fork {
-            "the loaded nginx-rtmp is the fork of sergey-dryabzhinsky, and this module was built for arut's: \
-             build it with NGINX_RTMP_SOURCE_DIR naming the fork's source"
-        } else {
-            "the loaded nginx-rtmp is arut's, and this module was built for the fork of sergey-dryabzhinsky: \
-             build it with NGINX_RTMP_SOURCE_DIR naming arut's source"
-        };
-        return Err(error.to_owned());
+    match (fork, cfg!(rtmp_flavour = "dryabzhinsky")) {
+        (true, false) => Err(Mismatch::Fork),
+        (false, true) => Err(Mismatch::NotFork),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The symbols that [`refresh`] found.

@@ -61,15 +61,29 @@ impl Threads {
     }
 }
 
+/// Why a configuration gets no thread pools.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// nginx has none.
+    #[error("this nginx was built without threads (--with-threads)")]
+    NoThreads,
+    /// What the pools work for needs TLS.
+    #[error("this nginx was built without SSL (--with-http_ssl_module)")]
+    NoTls,
+    /// nginx does not add one.
+    #[error("the thread pool {} cannot be added", .0.0.to_string_lossy())]
+    NotAdded(Pool),
+}
+
 /// Adds the pools to the configuration that is being read: `thread_pool NAME threads=1` and so on. nginx's own
 /// default would be 32 threads a worker.
-pub(super) fn add_pools(cf: &mut ngx_conf_t, pools: &[Pool]) -> Result<(), String> {
-    let threads = Threads::find().ok_or("this nginx was built without threads (--with-threads)")?;
-    symbol("ngx_ssl_handshake\0").ok_or("this nginx was built without SSL (--with-http_ssl_module)")?;
+pub(super) fn add_pools(cf: &mut ngx_conf_t, pools: &[Pool]) -> Result<(), PoolError> {
+    let threads = Threads::find().ok_or(PoolError::NoThreads)?;
+    symbol("ngx_ssl_handshake\0").ok_or(PoolError::NoTls)?;
     pools.iter().try_for_each(|pool| add_pool(cf, &threads, *pool))
 }
 
-fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), String> {
+fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), PoolError> {
     let mut words = [word(c"thread_pool"), pool.name(), word(c"threads=1")];
     let mut args = ngx_array_t {
         elts: words.as_mut_ptr().cast(),
@@ -88,7 +102,7 @@ fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), St
     cf.args = own;
     match outcome {
         Some(answer) if answer.is_null() => Ok(()),
-        _ => Err(format!("the thread pool {} cannot be added", pool.0.to_string_lossy())),
+        _ => Err(PoolError::NotAdded(pool)),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_long, c_void},
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     ptr,
 };
 
@@ -94,6 +94,23 @@ local! {
     static RUNNING: Option<(Functions, *mut ngx_ssl_t)> = None;
 }
 
+/// Why a configuration has no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// nginx has none.
+    #[error("this nginx was built without SSL (--with-http_ssl_module)")]
+    NoTls,
+    /// There is no memory.
+    #[error("not enough memory")]
+    NoMemory,
+    /// OpenSSL makes no context, and nginx has logged why.
+    #[error("no TLS context can be made")]
+    NoContext,
+    /// A file with certificates cannot be read.
+    #[error("{}: no certificates in PEM can be read", .0.display())]
+    Certificates(PathBuf),
+}
+
 /// What connections of a configuration speak TLS with.
 ///
 /// # Safety
@@ -102,20 +119,20 @@ local! {
 pub(super) unsafe fn create(
     cycle: *mut ngx_cycle_t,
     trusted: Option<&Path>,
-) -> Result<*mut ngx_ssl_t, String> {
-    let functions = Functions::find().ok_or("this nginx was built without SSL (--with-http_ssl_module)")?;
+) -> Result<*mut ngx_ssl_t, TlsError> {
+    let functions = Functions::find().ok_or(TlsError::NoTls)?;
     // SAFETY: by contract; the context is freed with the pool, as nginx does for its own (ngx_ssl_cleanup_ctx).
     unsafe {
         let pool = (*cycle).pool;
         let ssl: *mut ngx_ssl_t = ngx_pcalloc(pool, size_of::<ngx_ssl_t>()).cast();
         let cleanup = ngx_pool_cleanup_add(pool, 0);
         if ssl.is_null() || cleanup.is_null() {
-            return Err("not enough memory".to_owned());
+            return Err(TlsError::NoMemory);
         }
         (*ssl).log = (*cycle).log;
         let protocols = (NGX_SSL_TLSv1_2 | NGX_SSL_TLSv1_3) as ngx_uint_t;
         if (functions.create)(ssl, protocols, ptr::null_mut()) != NGX_OK as ngx_int_t {
-            return Err("no TLS context can be made".to_owned());
+            return Err(TlsError::NoContext);
         }
         (*cleanup).handler = Some(functions.cleanup);
         (*cleanup).data = ssl.cast();
@@ -134,7 +151,7 @@ unsafe fn trust(
     cycle: *mut ngx_cycle_t,
     ssl: *mut ngx_ssl_t,
     file: &Path,
-) -> Result<(), String> {
+) -> Result<(), TlsError> {
     let mut text = file.display().to_string().into_bytes();
     text.push(0);
     let mut name = ngx_str_t { len: text.len() - 1, data: text.as_mut_ptr() };
@@ -147,7 +164,7 @@ unsafe fn trust(
     };
     match outcome == NGX_OK as ngx_int_t {
         true => Ok(()),
-        false => Err(format!("{}: no certificates in PEM can be read", file.display())),
+        false => Err(TlsError::Certificates(file.to_owned())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fmt::Display,
     marker::PhantomData,
     ptr,
     rc::{Rc, Weak},
@@ -24,10 +25,12 @@ use crate::local;
 
 /// What a module has in shared memory.
 pub trait ZoneOwner: Types {
+    /// What can be wrong with a zone.
+    type ZoneError: Display;
     /// Whether a zone of so many bytes has room for anything.
     fn fits(bytes: usize) -> bool;
     /// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which the module has `bytes`.
-    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), String>;
+    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), Self::ZoneError>;
     /// The zone is mapped; `fresh` says that nobody has used it. `user` and group are those of the workers, `None` when
     /// they stay who the master is. Returns warnings. After an error the configuration does not take effect.
     fn prepare(
@@ -35,7 +38,7 @@ pub trait ZoneOwner: Types {
         main: &mut Self::Main,
         fresh: bool,
         user: Option<(u32, u32)>,
-    ) -> Result<Vec<String>, String>;
+    ) -> Result<Vec<String>, Self::ZoneError>;
     /// The line in the log that says something about the zone.
     fn about_zone(main: &Self::Main, message: &str) -> String;
     /// What is wrong with a zone of another size than the running one, which has `bytes`.
@@ -163,8 +166,33 @@ impl Memory {
     }
 }
 
+/// Why nginx does not add a zone.
+#[derive(Debug, thiserror::Error)]
+pub enum ZoneNotAdded {
+    /// The running one has another size; the module says what to do.
+    #[error("{0}")]
+    OtherSize(String),
+    /// There is no memory.
+    #[error("not enough memory")]
+    NoMemory,
+}
+
+/// Why a zone cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable<E> {
+    /// It has no room.
+    #[error("the zone is too small")]
+    TooSmall,
+    /// Nobody has begun it.
+    #[error("the zone has not been laid out")]
+    NotLaidOut,
+    /// The module says why.
+    #[error("{0}")]
+    Module(E),
+}
+
 /// Asks nginx for the zone of the configuration that is being read.
-pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Result<(), String> {
+pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Result<(), ZoneNotAdded> {
     refuse_other_size::<M>(cf, size)?;
     let mut name = ngx_str_t { len: M::NAME.len(), data: M::NAME.as_ptr().cast_mut() };
     // The tag is one of the core: a module's own address changes when its package is upgraded.
@@ -172,7 +200,7 @@ pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Re
     // SAFETY: `cf` is the configuration being read; the name is static (ngx_shared_memory_add).
     let zone = unsafe { ngx_shared_memory_add(cf, &mut name, size, tag.cast_mut().cast()) };
     // SAFETY: null or a zone of this configuration.
-    let zone = unsafe { zone.as_mut() }.ok_or("not enough memory")?;
+    let zone = unsafe { zone.as_mut() }.ok_or(ZoneNotAdded::NoMemory)?;
     zone.init = Some(init::<M>);
     // SAFETY: the settings live in the pool of the same configuration (`cycle::create`).
     unsafe {
@@ -184,14 +212,14 @@ pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Re
 }
 
 /// nginx would silently start another size with an empty zone: keys and live streams would be forgotten.
-fn refuse_other_size<M: Tables + ZoneOwner>(cf: &ngx_conf_t, size: usize) -> Result<(), String> {
+fn refuse_other_size<M: Tables + ZoneOwner>(cf: &ngx_conf_t, size: usize) -> Result<(), ZoneNotAdded> {
     // SAFETY: the configuration's cycle is being built and knows the running one, if any.
     let old = unsafe { (*cf.cycle).old_cycle.as_ref() };
     let Some(running) = old.and_then(|old| find(old, M::NAME)) else { return Ok(()) };
     // SAFETY: a zone of the running configuration.
     let has = unsafe { (*running).shm.size };
     if has != size {
-        return Err(M::other_size(has));
+        return Err(ZoneNotAdded::OtherSize(M::other_size(has)));
     }
     Ok(())
 }
@@ -245,7 +273,7 @@ extern "C" fn init<M: Tables + ZoneOwner>(
         let outcome = prepare::<M>(zone, slot, !old.is_null());
         let (code, level, lines) = match outcome {
             Ok(warnings) => (NGX_OK as ngx_int_t, log::Level::Warning, warnings),
-            Err(message) => (NGX_ERROR as ngx_int_t, log::Level::Emergency, vec![message]),
+            Err(message) => (NGX_ERROR as ngx_int_t, log::Level::Emergency, vec![message.to_string()]),
         };
         for line in lines {
             let line = M::about_zone(&slot.settings, &line);
@@ -261,7 +289,7 @@ fn prepare<M: Tables + ZoneOwner>(
     zone: &mut ngx_shm_zone_t,
     slot: &mut MainSlot<M::Main>,
     reused: bool,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, Unusable<M::ZoneError>> {
     let pool: *mut ngx_slab_pool_t = zone.shm.addr.cast();
     // SAFETY: nginx laid a slab pool at the start of the zone (ngx_init_zone_pool); its `data` is the owner's.
     let fresh = unsafe { (*pool).data.is_null() };
@@ -271,10 +299,10 @@ fn prepare<M: Tables + ZoneOwner>(
         unsafe { lay_out::<M>(pool, zone.shm.size)? };
     }
     // SAFETY: as above.
-    let memory = unsafe { Memory::of(zone) }.ok_or("the zone has not been laid out")?;
+    let memory = unsafe { Memory::of(zone) }.ok_or(Unusable::NotLaidOut)?;
     slot.fresh = fresh;
     let user = worker_user(slot);
-    M::prepare(&memory, &mut slot.settings, fresh, user)
+    M::prepare(&memory, &mut slot.settings, fresh, user).map_err(Unusable::Module)
 }
 
 /// User and group that the workers will run as; `None` when they stay who the master is.
@@ -295,7 +323,10 @@ pub(super) fn worker_user<T>(slot: &MainSlot<T>) -> Option<(u32, u32)> {
 /// # Safety
 ///
 /// `pool` is the slab pool of a mapped zone.
-unsafe fn lay_out<M: Tables + ZoneOwner>(pool: *mut ngx_slab_pool_t, size: usize) -> Result<(), String> {
+unsafe fn lay_out<M: Tables + ZoneOwner>(
+    pool: *mut ngx_slab_pool_t,
+    size: usize,
+) -> Result<(), Unusable<M::ZoneError>> {
     // SAFETY: by contract; `pfree` counts the free pages, and a piece of whole pages is aligned to one
     // (ngx_slab_alloc_pages).
     unsafe {
@@ -306,12 +337,12 @@ unsafe fn lay_out<M: Tables + ZoneOwner>(pool: *mut ngx_slab_pool_t, size: usize
             if !piece.is_null() && M::fits(bytes) {
                 piece.write_bytes(0, bytes);
                 let mapping = Mapping { pool, start: piece, length: bytes, own: Cell::new(None) };
-                M::lay_out(&Memory(Rc::new(mapping)), size, bytes)?;
+                M::lay_out(&Memory(Rc::new(mapping)), size, bytes).map_err(Unusable::Module)?;
                 (*pool).data = piece.cast();
                 return Ok(());
             }
             pages -= 1;
         }
     }
-    Err("the zone is too small".to_owned())
+    Err(Unusable::TooSmall)
 }

@@ -1,9 +1,11 @@
 //! Proves that each crate has one direction. A crate's documentation states its floors in a block `floors`, from top to bottom; a
-//! file imports only from floors below its own, and no files import each other in a circle. It reads the checkout alone.
+//! file imports only from floors below its own, no files import each other in a circle, and none is too long. It reads the checkout
+//! alone.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 mod source;
@@ -12,6 +14,9 @@ use source::{Crate, Import, Name};
 
 /// The crates of the product.
 const CRATES: [&str; 7] = ["model", "rtmp", "media", "zone", "sidecar", "ngx-rtmp", "ngx-module"];
+
+/// The most lines that a file of the product has: more is not held in mind.
+const MOST_LINES: usize = 500;
 
 /// Rooms, and the number of each one's floor from the top. A room is a module with all below it that are not rooms themselves.
 struct Floors(BTreeMap<Name, usize>);
@@ -145,6 +150,29 @@ fn every_crate_has_one_direction() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The files of a folder with more lines than there may be.
+fn long_files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            found.extend(long_files(&entry));
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            let lines = fs::read_to_string(&entry).unwrap().lines().count();
+            if lines > MOST_LINES {
+                found.push(format!("{}: {lines} lines", entry.display()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_file_of_the_product_is_longer_than_a_reader_holds_in_mind() {
+    let long: Vec<String> =
+        CRATES.iter().flat_map(|name| long_files(&root().join(name).join("src"))).collect();
+    assert!(long.is_empty(), "more than {MOST_LINES} lines: {long:#?}");
 }
 
 /// A crate of one file; `body` is its modules.
