@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Api, Publisher, until};
+use weir_tests::harness::{Api, Player, Publisher, until};
 
-use super::{BAD_NAME, keyed};
+use super::{BAD_NAME, keyed, wait_live};
 
 fn single() -> Config {
     Config { master: false, ..keyed() }
@@ -44,5 +44,28 @@ fn a_reload_in_place_crashes_nothing() {
     publisher.send_more(300);
     assert!(!publisher.is_closed());
     // With a thread pool of whomever, nginx dies when such a process is told to end (ngx_thread_pool_exit_process).
+    nginx.master().signal(Signal::SIGKILL);
+}
+
+/// nginx unmaps the zone that no configuration names any more (ngx_init_cycle), while publisher and player go on.
+#[test]
+fn a_reload_without_the_zone_crashes_nothing() {
+    let mut nginx = single().start();
+    nginx.allow("worker_connections are not enough");
+    let api = nginx.api();
+    let key = api.create_key("live", "show").key;
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let player = Player::start(nginx.rtmp(), "live/show");
+    player.wait_playing();
+    wait_live(&api, "live", "show");
+    nginx.edit(|config| {
+        Config { main: String::new(), server: String::new(), http: String::new(), ..config }.app("live", "")
+    });
+    nginx.master().signal(Signal::SIGHUP);
+    until("the configuration is read again", 10.0, || nginx.log_lines(": reconfiguring").len() == 1);
+    let before = player.seen().video;
+    publisher.send_more(1000);
+    until("the player sees it", 10.0, || player.seen().video > before);
+    assert!(!publisher.is_closed());
     nginx.master().signal(Signal::SIGKILL);
 }
