@@ -13,7 +13,7 @@ pub(super) struct System {
 
 impl System {
     pub(super) fn of(addr: SocketAddr) -> System {
-        // SAFETY: zeroes are a valid address of no family, and there is room for those of both families.
+        // SAFETY: zeroes are a valid address of no family, and there is room for those of both families (sockaddr_storage).
         unsafe {
             let mut storage: libc::sockaddr_storage = std::mem::zeroed();
             let length = match addr.ip() {
@@ -45,7 +45,7 @@ impl System {
 #[must_use]
 pub fn interfaces() -> Vec<IpAddr> {
     let mut found = Vec::new();
-    // SAFETY: a list that the system makes and takes back; an interface may have no address.
+    // SAFETY: a list that the system makes and takes back; an interface may have no address (getifaddrs(3)).
     unsafe {
         let mut list: *mut libc::ifaddrs = ptr::null_mut();
         if libc::getifaddrs(&raw mut list) != 0 {
@@ -84,6 +84,6 @@ pub(super) unsafe fn read(address: *const libc::sockaddr) -> Option<SocketAddr> 
 
 /// The other end of an accepted connection; `None` for a unix socket.
 pub(super) fn of_connection(connection: &nginx_sys::ngx_connection_t) -> Option<IpAddr> {
-    // SAFETY: null, or the address of an accepted connection, of the family that it says.
+    // SAFETY: null, or the address of an accepted connection, of the family that it says (ngx_event_accept).
     unsafe { read(connection.sockaddr.cast()) }.map(|addr| addr.ip())
 }

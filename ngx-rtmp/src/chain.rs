@@ -124,7 +124,7 @@ type Handler =
 unsafe fn replace_command(commands: &mut ngx_array_t, name: &CStr, handler: Handler) -> ngx_rtmp_handler_pt {
     // SAFETY: by contract.
     let rows = unsafe { collections::array_mut::<ngx_rtmp_amf_handler_t>(commands) };
-    // SAFETY: names are static strings of nginx-rtmp.
+    // SAFETY: names are static strings of nginx-rtmp (ngx_rtmp_cmd_postconfiguration).
     let named = |row: &&mut ngx_rtmp_amf_handler_t| unsafe {
         std::slice::from_raw_parts(row.name.data, row.name.len) == name.to_bytes()
     };

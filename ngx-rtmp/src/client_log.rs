@@ -75,7 +75,7 @@ unsafe extern "C" fn write<M: Tables + Connections>(
         return;
     }
     let clean = SECRET.with(|hidden| hidden.as_deref().and_then(|secret| hide::without(line, secret)));
-    // SAFETY: the rest of the chain is the configuration's.
+    // SAFETY: the rest of the chain is the configuration's (ngx_log_open_default, ngx_error_log).
     unsafe { pass_on(&mut kept.log, log.log_level, level, clean.as_deref().unwrap_or(line)) };
 }
 
@@ -84,9 +84,10 @@ fn may_write<M: Tables + Connections>(kept: &Kept, level: usize, line: &[u8]) ->
     if !counts || log::is_own() {
         return true;
     }
-    // SAFETY: an entry of nginx's table of connections, read by value: that of a session while there is one.
+    // SAFETY: an entry of nginx's table of connections, read by value: that of a session while there is one
+    // (ngx_rtmp_init_session).
     let data = unsafe { (*kept.connection).data };
-    // SAFETY: a line is written in a callback of nginx's.
+    // SAFETY: a line is written in a callback of nginx's (ngx_log_error_core).
     match unsafe { sessions::enrolled::<M>(data.cast()) } {
         Some(mut session) => M::may_log(&mut session, line),
         None => true,

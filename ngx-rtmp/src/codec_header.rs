@@ -22,14 +22,14 @@ use super::{
 impl<M: Tables> Session<'_, M> {
     /// Keeps a message as the configuration of the decoder of its pictures, for players that join later.
     pub fn keep_codec_header(&mut self, message: &Message<'_>) {
-        // SAFETY: a live session, and a message that nginx-rtmp has given.
+        // SAFETY: a live session, and a message that nginx-rtmp has given (ngx_rtmp_receive_message).
         unsafe { keep::<M>(self.as_ptr(), message.chain()) }
     }
 
     /// Shows that to nginx-rtmp for as long as the message of pictures is handled that came now. Players may begin with a
     /// keyframe.
     pub fn lend_codec_header(&mut self, is_key: bool) {
-        // SAFETY: a live session.
+        // SAFETY: a live session (`Session::new`).
         unsafe { lend::<M>(self.as_ptr(), is_key) }
     }
 }

@@ -39,7 +39,7 @@ pub(super) unsafe fn list<T>(list: &ngx_list_t) -> impl Iterator<Item = *mut T> 
     let mut part: Option<&ngx_list_part_t> = Some(&list.part);
     let parts = std::iter::from_fn(move || {
         let this = part?;
-        // SAFETY: null, or the next part of the same list.
+        // SAFETY: null, or the next part of the same list (ngx_list_push).
         part = unsafe { this.next.as_ref() };
         Some(this)
     });
@@ -52,12 +52,12 @@ pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
     if word.len == 0 {
         return Some("");
     }
-    // SAFETY: a string of nginx: `len` bytes at `data`.
+    // SAFETY: a string of nginx: `len` bytes at `data` (ngx_str_t).
     std::str::from_utf8(unsafe { slice::from_raw_parts(word.data, word.len) }).ok()
 }
 
 /// The bytes of a string of nginx.
 pub(super) fn bytes(word: &ngx_str_t) -> &[u8] {
-    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
+    // SAFETY: a string of nginx: `len` bytes at `data` (ngx_str_t), and nothing is read of an empty one.
     if word.len == 0 { &[] } else { unsafe { slice::from_raw_parts(word.data, word.len) } }
 }

@@ -71,7 +71,7 @@ mod sealed {
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut Self::Settings;
     }
 
-    // SAFETY: the settings of `cycle::create`.
+    // SAFETY: a directive of the core module gets the settings of `cycle::create` (ngx_conf_handler, NGX_DIRECT_CONF).
     unsafe impl<M: Tables> Block<M> for Main {
         type Settings = M::Main;
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::Main {
@@ -80,7 +80,7 @@ mod sealed {
         }
     }
 
-    // SAFETY: the settings of `create_in_conf`, as `export::rtmp_context` has it.
+    // SAFETY: the settings of `create_in_conf`, as `export::rtmp_context` has it (ngx_conf_handler).
     unsafe impl<M: Tables> Block<M> for Application {
         type Settings = M::App;
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::App {
@@ -89,7 +89,7 @@ mod sealed {
         }
     }
 
-    // SAFETY: the settings of `create_in_conf`, as `export::http_context` has it.
+    // SAFETY: the settings of `create_in_conf`, as `export::http_context` has it (ngx_conf_handler).
     unsafe impl<M: Tables> Block<M> for Location {
         type Settings = M::Location;
         unsafe fn settings<'c>(conf: *mut c_void) -> &'c mut M::Location {
@@ -245,7 +245,7 @@ extern "C" fn set<M: Tables, D: Directive<M>>(
 
 /// Logs a line with the file and line that is being read.
 pub(super) fn report(cf: *mut ngx_conf_t, level: Level, message: &str) {
-    // SAFETY: the configuration being read; length and text go together.
+    // SAFETY: the configuration being read; length and text go together (`%*s`, ngx_vslprintf).
     unsafe { ngx_conf_log_error(level.number(), cf, 0, c"%*s".as_ptr(), message.len(), message.as_ptr()) }
 }
 
@@ -297,7 +297,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
 
     /// The file and line of the directive, as nginx writes them.
     pub fn place(&self) -> String {
-        // SAFETY: the file being read, null only for `-g`.
+        // SAFETY: the file being read, null only for `-g` (ngx_conf_param).
         match unsafe { self.cf.conf_file.as_ref() } {
             Some(file) => format!("{}:{}", text(&file.file.name).unwrap_or("?"), file.line),
             None => "command line".to_owned(),
@@ -307,7 +307,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     /// A file name, taken from the folder of the configuration when it is relative (ngx_conf_full_name).
     pub fn path(&mut self, name: &str) -> Result<PathBuf, ArgumentError> {
         let mut full = self.copy(name).ok_or(ArgumentError::NoMemory)?;
-        // SAFETY: the string is in the configuration's pool and ends with a NUL, as nginx's own do.
+        // SAFETY: the string is in the configuration's pool and ends with a NUL, as nginx's own do (ngx_conf_read_token).
         unsafe {
             if ngx_conf_full_name(self.cf.cycle, &mut full, 1) != nginx_sys::NGX_OK as ngx_int_t {
                 return Err(ArgumentError::NoMemory);
@@ -340,7 +340,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     /// A size in bytes, `k` and `m` allowed (ngx_parse_size).
     pub fn size(&mut self, argument: &str) -> Result<usize, ArgumentError> {
         let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
-        // SAFETY: a string of the given length.
+        // SAFETY: a string of the given length, which nginx reads no further (ngx_parse_size).
         let size = unsafe { nginx_sys::ngx_parse_size(&mut word) };
         usize::try_from(size).map_err(|_| ArgumentError::Size { found: argument.to_owned(), example: "4m" })
     }
@@ -348,7 +348,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     /// A size in bytes that may be larger than memory, `k`, `m` and `g` allowed (ngx_parse_offset).
     pub fn offset(&mut self, argument: &str) -> Result<u64, ArgumentError> {
         let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
-        // SAFETY: a string of the given length.
+        // SAFETY: a string of the given length, which nginx reads no further (ngx_parse_offset).
         let size = unsafe { nginx_sys::ngx_parse_offset(&mut word) };
         u64::try_from(size).map_err(|_| ArgumentError::Size { found: argument.to_owned(), example: "64m" })
     }
@@ -356,7 +356,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
     /// A time in milliseconds, `s`, `m` and the like allowed (ngx_parse_time).
     pub fn milliseconds(&mut self, argument: &str) -> Result<u64, ArgumentError> {
         let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
-        // SAFETY: a string of the given length.
+        // SAFETY: a string of the given length, which nginx reads no further (ngx_parse_time).
         let time = unsafe { nginx_sys::ngx_parse_time(&mut word, 0) };
         u64::try_from(time).map_err(|_| ArgumentError::Time(argument.to_owned()))
     }
@@ -388,7 +388,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
             loop {
                 // SAFETY: a table that ends with null (ngx_cycle_modules).
                 let module = unsafe { (*(*self.cf.cycle).modules.add(at)).as_ref() }?;
-                // SAFETY: every module of the table has a name.
+                // SAFETY: every module of the table has a name (ngx_preinit_modules, ngx_add_module).
                 if unsafe { CStr::from_ptr(module.name) }.to_bytes() == wanted.as_bytes() {
                     return Some(at);
                 }
@@ -404,7 +404,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
 
     fn copy(&mut self, text: &str) -> Option<ngx_str_t> {
         // SAFETY: the pool of the configuration; one byte more than asked for, for the NUL that nginx's own
-        // words have.
+        // words have (ngx_conf_read_token).
         unsafe {
             let data = nginx_sys::ngx_pnalloc(self.cf.pool, text.len() + 1).cast::<u8>();
             if data.is_null() {
@@ -445,7 +445,7 @@ impl<M: Tables> Context<'_, M, Location> {
     /// A value with variables.
     pub fn value(&mut self, text: &str) -> Result<Value, ArgumentError> {
         let text = self.copy(text).ok_or(ArgumentError::NoMemory)?;
-        // SAFETY: the configuration being read, in whose pool the copy lives.
+        // SAFETY: the configuration being read, in whose pool the copy lives (ngx_http_compile_complex_value).
         unsafe { Value::compile(self.cf, text) }.ok_or(ArgumentError::Value)
     }
 }

@@ -57,13 +57,14 @@ struct Attempt {
 pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::ffi::c_void {
     log::set_name(M::NAME);
     callback::guard("module load", ptr::null_mut(), || {
-        // SAFETY: the cycle that is being built.
+        // SAFETY: nginx calls with the cycle that is being built, which has its pool (ngx_init_cycle).
         let pool = unsafe { (*cycle).pool };
         let slot = slots::create::<MainSlot<M::Main>>(pool);
         let before = rtmp_sys::refresh();
         let globals = rtmp_sys::rtmp().map(|rtmp| rtmp_sys::Globals::read(&rtmp));
         if let Some(rtmp) = rtmp_sys::rtmp() {
-            // SAFETY: they are loaded; what is replaced is put back in `check` or `end`, one of which is called.
+            // SAFETY: they are loaded; what is replaced is put back in `check` or `end`, one of which is called (ngx_init_cycle,
+            // ngx_destroy_cycle_pools).
             unsafe { explicit::begin(&rtmp) };
         }
         // SAFETY: as above; the cleanup's data lives in the same pool, until after its handler ran (ngx_destroy_pool).
@@ -85,7 +86,7 @@ pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::
 /// The pool of a configuration is destroyed.
 unsafe extern "C" fn end(attempt: *mut std::ffi::c_void) {
     callback::guard("end of a configuration", (), || {
-        // SAFETY: the data of the cleanup in `create`.
+        // SAFETY: the data of the cleanup in `create` (ngx_destroy_pool).
         let attempt = unsafe { &*attempt.cast::<Attempt>() };
         if attempt.succeeded {
             return;
@@ -100,7 +101,7 @@ unsafe extern "C" fn end(attempt: *mut std::ffi::c_void) {
 
 fn end_reading() {
     if let Some(rtmp) = rtmp_sys::rtmp() {
-        // SAFETY: they are loaded, as this library is.
+        // SAFETY: they are loaded, as this library is: nginx unloads modules in the reverse order (ngx_unload_module).
         unsafe { explicit::end(&rtmp) };
     }
 }
@@ -126,21 +127,21 @@ impl<M: Types> Checked<'_, M> {
     /// The file that it was read from.
     #[must_use]
     pub fn file(&self) -> PathBuf {
-        // SAFETY: the cycle that is being built; the path is a string of it.
+        // SAFETY: the cycle that is being built; the path is a string of it (ngx_init_cycle).
         let path = unsafe { collections::bytes(&(*self.cycle).conf_file) };
         Path::new(OsStr::from_bytes(path)).to_owned()
     }
 
     /// Writes to the log of the configuration.
     pub fn log(&self, level: log::Level, line: &str) {
-        // SAFETY: the log of the cycle that is being built.
+        // SAFETY: the log of the cycle that is being built (ngx_init_cycle).
         unsafe { log::to((*self.cycle).log, level, format_args!("{line}")) }
     }
 
     /// Asks these name servers, unless a directive named others. `false` when no resolver can be made of them.
     pub fn add_resolver(&mut self, servers: &[IpAddr]) -> bool {
         if self.slot.resolver.is_null() {
-            // SAFETY: the cycle that is being built, read to its end.
+            // SAFETY: the cycle that is being built, read to its end (ngx_init_cycle calls init_conf after ngx_conf_parse).
             self.slot.resolver = unsafe { resolver::of_servers(self.cycle, servers) };
         }
         !self.slot.resolver.is_null()
@@ -161,7 +162,7 @@ pub(crate) extern "C" fn check<M: Configuration>(
 ) -> *mut c_char {
     callback::guard("check of the configuration", NGX_CONF_ERROR.cast(), || {
         end_reading();
-        // SAFETY: the settings of `create`, which nobody else refers to.
+        // SAFETY: the settings of `create`, which nobody else refers to (ngx_init_cycle hands init_conf what create_conf made).
         let slot = unsafe { &mut *slot.cast::<MainSlot<M::Main>>() };
         let mut cx = Checked { cycle, slot };
         match M::check(&mut cx) {
@@ -198,7 +199,7 @@ impl<M: Types> Start<'_, M> {
 
     /// Writes to the log of the configuration.
     pub fn log(&self, level: log::Level, line: &str) {
-        // SAFETY: the log of the cycle that takes over.
+        // SAFETY: the log of the cycle that takes over (ngx_init_modules).
         unsafe { log::to((*self.cycle).log, level, format_args!("{line}")) }
     }
 }

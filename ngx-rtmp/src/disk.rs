@@ -93,7 +93,7 @@ local! {
 /// Finds the applications that write, in the configuration that is about to run.
 pub(super) fn find<M: Tables + Files>() {
     let found = rtmp_sys::rtmp().map(|rtmp| {
-        // SAFETY: the main configuration of the cycle that takes over, null without an rtmp block.
+        // SAFETY: the main configuration of the cycle that takes over, null without an rtmp block (ngx_rtmp_block).
         let core = unsafe { (*rtmp.ngx_rtmp_core_main_conf).as_ref() };
         // SAFETY: both arrays hold pointers (ngx_rtmp_core_server, ngx_rtmp_core_application).
         let apps = core.into_iter().flat_map(|core| unsafe {
@@ -101,7 +101,7 @@ pub(super) fn find<M: Tables + Files>() {
                 collections::array::<*mut ngx_rtmp_core_app_conf_t>(&(**server).applications)
             })
         });
-        // SAFETY: an application of this configuration.
+        // SAFETY: an application of this configuration (ngx_rtmp_core_application).
         apps.filter_map(|app| unsafe { writer::<M>(&rtmp, &**app) }).collect()
     });
     // In a single process, what an earlier configuration stopped goes on.
@@ -258,7 +258,7 @@ impl Writer {
                     NGX_RTMP_RECORD_AUDIO | NGX_RTMP_RECORD_VIDEO | NGX_RTMP_RECORD_KEYFRAMES,
                 ),
             };
-            // SAFETY: settings of the running configuration, touched by this thread alone.
+            // SAFETY: settings of the running configuration, touched by this thread alone (ngx_rtmp_record_node_av).
             unsafe { (**recorder).flags = configured & !(take as usize) | add as usize };
         }
     }
@@ -337,7 +337,7 @@ pub struct Space {
 pub fn space(folder: &Path) -> Option<Space> {
     let there = folder.ancestors().find(|path| path.exists())?;
     let path = CString::new(there.as_os_str().as_bytes()).ok()?;
-    // SAFETY: a path that ends with a NUL, and a plain structure to fill.
+    // SAFETY: a path that ends with a NUL, and a plain structure to fill (statvfs(3)).
     unsafe {
         let mut facts: libc::statvfs = std::mem::zeroed();
         let known = libc::statvfs(path.as_ptr(), &raw mut facts) == 0;

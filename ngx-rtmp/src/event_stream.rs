@@ -102,7 +102,7 @@ unsafe extern "C" fn ended(r: *mut std::ffi::c_void) {
 /// The client reads again: nginx sends what it has kept.
 unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     callback::guard("an event stream", (), || {
-        // SAFETY: nginx calls with a live request.
+        // SAFETY: nginx calls with a live request (ngx_http_request_handler).
         unsafe {
             if nginx_sys::ngx_http_output_filter(r, ptr::null_mut()) == NGX_ERROR as ngx_int_t {
                 ngx_http_finalize_request(r, NGX_ERROR as ngx_int_t);
@@ -125,7 +125,7 @@ pub fn pump(_: &mut Sessions<'_>) {
             Some(outcome)
         });
         if let Some(outcome) = outcome {
-            // SAFETY: a request is alive as long as its reader is listed; the connection outlives it.
+            // SAFETY: a request is alive as long as its reader is listed (ngx_http_free_request); the connection outlives it.
             unsafe {
                 let connection = (*request).connection;
                 ngx_http_finalize_request(request, outcome);
@@ -147,7 +147,7 @@ impl Reader {
             return (draining || self.quiet > GIVE_UP).then_some(FAILED);
         }
         if draining {
-            // SAFETY: a request is alive as long as its reader is listed.
+            // SAFETY: a request is alive as long as its reader is listed (ngx_http_free_request).
             return Some(unsafe { self.outlet.finish() });
         }
         let text = self.text()?;

@@ -104,7 +104,7 @@ impl<'r> Asked<'r> {
     /// The header `User-Agent`.
     #[must_use]
     pub fn user_agent(&self) -> &'r [u8] {
-        // SAFETY: null, or a header of the request.
+        // SAFETY: null, or a header of the request (ngx_http_process_request_headers).
         unsafe { self.request.headers_in.user_agent.as_ref() }
             .map_or(&[], |header| collections::bytes(&header.value))
     }
@@ -120,7 +120,7 @@ impl<'r> Asked<'r> {
     /// The header `Authorization`.
     #[must_use]
     pub fn authorization(&self) -> Option<&'r [u8]> {
-        // SAFETY: null, or a header of the request.
+        // SAFETY: null, or a header of the request (ngx_http_process_request_headers).
         unsafe { self.request.headers_in.authorization.as_ref() }
             .map(|header| collections::bytes(&header.value))
     }
@@ -133,7 +133,7 @@ impl<'r> Asked<'r> {
     /// The header `Host`.
     #[must_use]
     pub fn host(&self) -> &'r [u8] {
-        // SAFETY: null, or a header of the request.
+        // SAFETY: null, or a header of the request (ngx_http_process_request_headers).
         unsafe { self.request.headers_in.host.as_ref() }
             .map_or(&[], |header| collections::bytes(&header.value))
     }
@@ -141,7 +141,7 @@ impl<'r> Asked<'r> {
     /// Whether the client came by HTTPS, here or at a proxy that says so.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        // SAFETY: a request has a connection.
+        // SAFETY: a request has a connection (ngx_http_alloc_request).
         let has_tls = unsafe { !(*self.request.connection).ssl.is_null() };
         let says_https = |row: &ngx_table_elt_t| {
             collections::bytes(&row.value).to_ascii_lowercase().windows(5).any(|word| word == b"https")
@@ -155,7 +155,7 @@ impl<'r> Asked<'r> {
     /// The address of the other end, as modules such as realip see it; `None` for a unix socket.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
-        // SAFETY: a request has a connection, with no address or that of the other end.
+        // SAFETY: a request has a connection, with no address or that of the other end (ngx_event_accept).
         unsafe { address::read((*self.request.connection).sockaddr.cast()) }.map(|addr| addr.ip())
     }
 
@@ -167,7 +167,7 @@ impl<'r> Asked<'r> {
 
     /// Writes a line to the log of the request, to which nginx adds the client and the request.
     pub fn log(&self, level: Level, message: std::fmt::Arguments<'_>) {
-        // SAFETY: a request has a connection, which has a log.
+        // SAFETY: a request has a connection, which has a log (ngx_http_init_connection).
         unsafe { log::to((*self.request.connection).log, level, message) }
     }
 }
@@ -177,7 +177,7 @@ fn headers<'r>(
     request: &'r ngx_http_request_t,
     name: &'static [u8],
 ) -> impl Iterator<Item = &'r ngx_table_elt_t> {
-    // SAFETY: the list holds the headers of the request.
+    // SAFETY: the list holds the headers of the request (ngx_http_process_request_headers).
     let rows = unsafe { collections::list::<ngx_table_elt_t>(&request.headers_in.headers).map(|row| &*row) };
     rows.filter(move |row| collections::bytes(&row.key).eq_ignore_ascii_case(name))
 }

@@ -70,7 +70,8 @@ impl<M: Tables + Incoming> Session<'_, M> {
 
 /// Has every byte counted that comes over a connection (`ngx_connection_t.recv`).
 pub(super) fn watch<M: Tables + Incoming>(session: &mut Session<'_, M>) {
-    // SAFETY: a session has its connection as long as it lives; what stands there is called by `receive`.
+    // SAFETY: a session has its connection as long as it lives (ngx_rtmp_close_connection); what stands there is called by
+    // `receive`.
     let connection = unsafe { &mut *(*session.as_ptr()).connection };
     let own: ngx_recv_pt = Some(receive::<M>);
     if connection.recv.map(|recv| recv as usize) == own.map(|recv| recv as usize) {

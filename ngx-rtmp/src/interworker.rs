@@ -73,7 +73,7 @@ pub(super) unsafe fn take_over(cycle: *mut ngx_cycle_t) -> bool {
 pub fn open(most: usize) -> Vec<u32> {
     process::assert_loop();
     let Some(rtmp) = rtmp_sys::rtmp() else { return Vec::new() };
-    // SAFETY: the main configuration of the running cycle, set by nginx-rtmp; null without an rtmp block.
+    // SAFETY: the main configuration of the running cycle, set by nginx-rtmp (ngx_rtmp_block); null without an rtmp block.
     let blocks = unsafe { (*rtmp.ngx_rtmp_core_main_conf).as_ref() }.map_or(0, |core| core.servers.nelts);
     let mut names = Vec::new();
     for at in 0..blocks.min(most) {
@@ -90,7 +90,7 @@ pub fn open(most: usize) -> Vec<u32> {
 }
 
 fn open_door(rtmp: &Rtmp, server: usize) -> std::io::Result<u32> {
-    // SAFETY: zeroes are valid for all of it: numbers, null pointers, no functions.
+    // SAFETY: zeroes are valid for all of it: numbers, null pointers, no functions (ngx_create_listening).
     let door: &'static mut DoorSocket = Box::leak(Box::new(unsafe { mem::zeroed() }));
     let (socket, length) = listen(&mut door.address)?;
     let digits: String = door.address.sun_path[1..6].iter().map(|c| *c as u8 as char).collect();
@@ -194,14 +194,14 @@ impl<M: Tables> Session<'_, M> {
     /// The workers that this publisher's stream is pushed to, by process id.
     #[must_use]
     pub fn pushed_to(&self) -> Vec<u32> {
-        // SAFETY: a live session.
+        // SAFETY: a live session (`Session::new`).
         unsafe { pushed_to::<M>(self.as_ptr()) }
     }
 
     /// Pushes this publisher's stream to another worker, by a socket of that ([`open`]). Returns whether the
     /// connection was begun.
     pub fn push_to_worker(&mut self, name: &str, pid: u32, door: u32) -> bool {
-        // SAFETY: a live session.
+        // SAFETY: a live session (`Session::new`).
         unsafe { push::<M>(self.as_ptr(), name, pid, door) }
     }
 }
@@ -209,13 +209,13 @@ impl<M: Tables> Session<'_, M> {
 /// Whether a connection came in by a socket of [`open`].
 fn is_door(connection: &ngx_connection_t) -> bool {
     let listening = connection.listening;
-    // SAFETY: a door is never freed.
+    // SAFETY: a door is never freed (`open_door`).
     DOORS.with(|doors| doors.iter().any(|door| ptr::eq(unsafe { &raw const (**door).listening }, listening)))
 }
 
 /// Process id of the other end of a connection between processes of this machine (SO_PEERCRED).
 fn peer_pid(connection: &ngx_connection_t) -> Option<u32> {
-    // SAFETY: a plain structure and its length.
+    // SAFETY: a plain structure and its length (SO_PEERCRED, unix(7)).
     unsafe {
         let mut peer: libc::ucred = mem::zeroed();
         let mut length = size_of::<libc::ucred>() as libc::socklen_t;

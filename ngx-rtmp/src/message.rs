@@ -105,7 +105,7 @@ impl<'m> Iterator for Pieces<'m> {
 
     fn next(&mut self) -> Option<&'m [u8]> {
         // SAFETY: made by a message alone, of a chain of buffers in memory that lives for the call;
-        // `pos..last` is the unread part of each.
+        // `pos..last` is the unread part of each (ngx_buf_t).
         unsafe {
             let link = self.next.as_ref()?;
             self.next = link.next;

@@ -64,7 +64,7 @@ impl<M: Tables> Session<'_, M> {
     #[must_use]
     pub fn relay_role(&self) -> Role {
         let session = self.as_ptr();
-        // SAFETY: a live session; its context of the relay is null or alive as long as it.
+        // SAFETY: a live session; its context of the relay is null or alive as long as it (ngx_rtmp_relay_create_remote_ctx).
         let pulls = unsafe {
             (*session).static_relay() != 0
                 || rtmp_sys::rtmp()
@@ -78,7 +78,7 @@ impl<M: Tables> Session<'_, M> {
     #[must_use]
     pub fn max_message(&self) -> u64 {
         let Some(rtmp) = rtmp_sys::rtmp() else { return 0 };
-        // SAFETY: a live session, whose server has settings of the core module.
+        // SAFETY: a live session, whose server has settings of the core module (ngx_rtmp_core_create_srv_conf).
         let core: Option<&ngx_rtmp_core_srv_conf_t> =
             unsafe { slots::entry((*self.as_ptr()).srv_conf, rtmp.ngx_rtmp_core_module) };
         core.map_or(0, |core| core.max_message as u64)
@@ -88,7 +88,7 @@ impl<M: Tables> Session<'_, M> {
     /// (ngx_rtmp_recv, ngx_rtmp_ping).
     #[must_use]
     pub fn failure(&self) -> Failure {
-        // SAFETY: a live session; a connection has its events as long as it lives.
+        // SAFETY: a live session; a connection has its events as long as it lives (ngx_get_connection).
         unsafe {
             let session = &*self.as_ptr();
             let connection = &*session.connection;

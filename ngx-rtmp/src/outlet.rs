@@ -97,7 +97,7 @@ impl Outlet {
 
     /// Memory for `length` bytes behind the buffer. Only a piece that is longer than all before takes more.
     unsafe fn make_room(&mut self, length: usize) -> bool {
-        // SAFETY: nginx is done with the old memory, since the outlet is not busy.
+        // SAFETY: nginx is done with the old memory, since the outlet is not busy (ngx_chain_update_chains).
         unsafe {
             let buffer = &mut *self.buffer;
             let has = buffer.end.offset_from(buffer.start).cast_unsigned();

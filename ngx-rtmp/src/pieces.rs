@@ -100,7 +100,7 @@ fn forget(r: *mut ngx_http_request_t) {
 }
 
 unsafe fn finish(r: *mut ngx_http_request_t, outcome: ngx_int_t) {
-    // SAFETY: a live request; what is left to send is nginx's own business.
+    // SAFETY: a live request; what is left to send is nginx's own business (ngx_http_finalize_request).
     unsafe {
         forget(r);
         ngx_http_finalize_request(r, outcome);
@@ -109,7 +109,8 @@ unsafe fn finish(r: *mut ngx_http_request_t, outcome: ngx_int_t) {
 
 /// Makes and sends the next piece, if the one before has left.
 unsafe fn go_on(r: *mut ngx_http_request_t) {
-    // SAFETY: a live request with its sender, which nobody else touches meanwhile: filters call nothing of ours.
+    // SAFETY: a live request with its sender, which nobody else touches meanwhile: filters call nothing of ours
+    // (ngx_http_output_filter).
     unsafe {
         let Some(sender) = sender(r).as_mut() else { return };
         if sender.outlet.is_broken() {
@@ -139,7 +140,7 @@ unsafe fn go_on(r: *mut ngx_http_request_t) {
 
 /// Waits until the client takes more, for `send_timeout` at most (as ngx_http_writer does).
 unsafe fn wait(r: *mut ngx_http_request_t) {
-    // SAFETY: a live request, its connection and the settings of its location.
+    // SAFETY: a live request, its connection and the settings of its location (ngx_http_update_location_config).
     unsafe {
         let event = &mut *(*(*r).connection).write;
         let Some(core) =
@@ -159,7 +160,7 @@ unsafe fn wait(r: *mut ngx_http_request_t) {
 /// ngx_http_request_t.write_event_handler: the client takes more, or has taken nothing for too long.
 unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     callback::guard("an answer", (), || {
-        // SAFETY: nginx calls with a live request.
+        // SAFETY: nginx calls with a live request (ngx_http_request_handler).
         unsafe {
             let connection = (*r).connection;
             let event = &mut *(*connection).write;
@@ -189,7 +190,7 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
 /// It is the next piece's turn.
 extern "C" fn on_time(event: *mut ngx_event_t) {
     callback::guard("an answer", (), || {
-        // SAFETY: the event of a sender, at its beginning; the connection outlives the request.
+        // SAFETY: the event of a sender, at its beginning (ngx_event_expire_timers); the connection outlives the request.
         unsafe {
             let r = (*event.cast::<Sender>()).request;
             let connection: *mut ngx_connection_t = (*r).connection;

@@ -8,7 +8,7 @@ use std::{
 /// Process id of the caller, as nginx knows it: no system call.
 #[must_use]
 pub fn pid() -> u32 {
-    // SAFETY: read by value; nginx sets it when a process starts, before any callback of ours.
+    // SAFETY: read by value; nginx sets it when a process starts, before any callback of ours (main, ngx_spawn_process).
     unsafe { nginx_sys::ngx_pid as u32 }
 }
 
@@ -27,7 +27,7 @@ pub fn rtmp_version() -> String {
 /// Milliseconds since 1970 as nginx last read the time (`ngx_cached_time`): no system call.
 #[must_use]
 pub fn now_ms() -> u64 {
-    // SAFETY: nginx initialises its cached time before it reads the configuration, and replaces the pointer
+    // SAFETY: nginx initialises its cached time (ngx_time_init) before it reads the configuration, and replaces the pointer
     // only with others of a static table.
     let (seconds, milliseconds) = unsafe {
         let time = nginx_sys::ngx_cached_time;
@@ -39,7 +39,7 @@ pub fn now_ms() -> u64 {
 /// Milliseconds of a clock that is never set (`ngx_current_msec`), for how long something lasted: no system call.
 #[must_use]
 pub fn uptime_ms() -> u64 {
-    // SAFETY: read by value.
+    // SAFETY: read by value; this thread alone writes it (ngx_time_update).
     unsafe { nginx_sys::ngx_current_msec as u64 }
 }
 
@@ -47,7 +47,7 @@ pub fn uptime_ms() -> u64 {
 #[must_use]
 pub fn alive(pid: u32) -> bool {
     let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
-    // SAFETY: signal 0 only asks.
+    // SAFETY: signal 0 only asks (kill(2)).
     let found = unsafe { libc::kill(pid, 0) } == 0;
     found || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
@@ -72,35 +72,35 @@ pub fn connections() -> (usize, usize) {
 /// Whether the worker was told to quit.
 #[must_use]
 pub fn draining() -> bool {
-    // SAFETY: plain flags that a signal handler sets, read by value.
+    // SAFETY: plain flags that a signal handler sets, read by value (ngx_signal_handler).
     unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_quit != 0 || nginx_sys::ngx_terminate != 0 }
 }
 
 /// Whether nginx only tests its configuration (`nginx -t`, `nginx -T`).
 #[must_use]
 pub fn is_test() -> bool {
-    // SAFETY: read by value, set once when nginx reads its arguments.
+    // SAFETY: read by value, set once when nginx reads its arguments (ngx_get_options).
     unsafe { nginx_sys::ngx_test_config != 0 }
 }
 
 /// Whether this process only reads the configuration to find the master (`nginx -s SIGNAL`).
 #[must_use]
 pub fn is_signaller() -> bool {
-    // SAFETY: read by value, set once before any callback of ours.
+    // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
     unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_SIGNALLER as usize }
 }
 
 /// Whether this process is one of a master's workers.
 #[must_use]
 pub fn is_worker() -> bool {
-    // SAFETY: read by value, set once before any callback of ours.
+    // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
     unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_WORKER as usize }
 }
 
 /// Whether this process runs an event loop with connections: a worker, or nginx with `master_process off`.
 #[must_use]
 pub fn serves() -> bool {
-    // SAFETY: read by value, set once before any callback of ours.
+    // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
     let process = unsafe { nginx_sys::ngx_process };
     process == nginx_sys::NGX_PROCESS_WORKER as usize || process == nginx_sys::NGX_PROCESS_SINGLE as usize
 }
@@ -109,7 +109,7 @@ pub fn serves() -> bool {
 #[must_use]
 pub fn stack_limit() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the kernel writes to a struct that is ours.
+    // SAFETY: the kernel writes to a struct that is ours (getrlimit(2)).
     let known = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) } == 0;
     (known && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }

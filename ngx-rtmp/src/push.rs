@@ -137,7 +137,7 @@ pub fn connect<M: Tables + Targets + Incoming>(
 ///
 /// `connection` is alive.
 unsafe fn copy(connection: &mut ngx_connection_t, text: &str) -> Result<ngx_str_t, Failure> {
-    // SAFETY: room for the text in the connection's pool.
+    // SAFETY: room for the text in the connection's pool (ngx_pnalloc).
     unsafe {
         let data: *mut u8 = ngx_pnalloc(connection.pool, text.len().max(1)).cast();
         if data.is_null() {
@@ -159,7 +159,7 @@ unsafe fn find(
     ticket: u64,
 ) -> Option<*mut ngx_rtmp_relay_ctx_t> {
     // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed; a pull that publishes
-    // is listed with its players as their publisher's.
+    // is listed with its players as their publisher's (ngx_rtmp_relay_create).
     unsafe {
         let own: &ngx_rtmp_relay_ctx_t = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
         let mut push = own.play;
@@ -191,7 +191,7 @@ impl<M: Tables> Session<'_, M> {
     /// The ticket of this connection, if the module made it to a target.
     #[must_use]
     pub fn ticket(&self) -> Option<u64> {
-        // SAFETY: a live session.
+        // SAFETY: a live session (`Session::new`).
         unsafe { ticket(self.as_ptr()) }
     }
 }
@@ -199,7 +199,7 @@ impl<M: Tables> Session<'_, M> {
 /// Bytes that were sent over the connection with this ticket: 32 bits that wrap. `None` when it is gone.
 #[must_use]
 pub fn sent(ticket: u64) -> Option<u32> {
-    // SAFETY: a connection of the table is alive.
+    // SAFETY: a connection of the table is alive (`outgoing::forget`, ngx_rtmp_close_session_handler).
     outgoing::find(ticket).map(|peer| unsafe { (*peer).out_bytes })
 }
 
@@ -216,7 +216,7 @@ pub fn unacknowledged(ticket: u64) -> Option<u64> {
 
 /// Closes the connection with this ticket. Nothing more is heard of it.
 pub fn abort<M: Tables>(_: &mut Sessions<'_>, ticket: u64) {
-    // SAFETY: a connection of the table is alive.
+    // SAFETY: a connection of the table is alive (`outgoing::forget`, ngx_rtmp_close_session_handler).
     unsafe {
         if let Some(peer) = take(ticket) {
             tls::end((*peer).connection);
@@ -229,7 +229,7 @@ pub fn abort<M: Tables>(_: &mut Sessions<'_>, ticket: u64) {
 /// closes. Nothing more is heard of it.
 pub fn leave<M: Tables + Connections>(_: &mut Sessions<'_>, ticket: u64, play_path: &str) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
-    // SAFETY: a connection of the table is alive.
+    // SAFETY: a connection of the table is alive (`outgoing::forget`, ngx_rtmp_close_session_handler).
     unsafe {
         let Some(peer) = take(ticket) else { return };
         say_goodbye(&rtmp, peer, play_path);
@@ -292,7 +292,7 @@ unsafe fn say_goodbye(rtmp: &Rtmp, peer: *mut ngx_rtmp_session_t, play_path: &st
     }
     let mut unpublish = [string("FCUnpublish"), number(&raw mut no_answer), null(), string(play_path)];
     let mut delete = [string("deleteStream"), number(&raw mut no_answer), null(), number(&raw mut stream)];
-    // SAFETY: a live session; the elements are written into the message before the calls return.
+    // SAFETY: a live session; the elements are written into the message before the calls return (ngx_rtmp_send_amf).
     unsafe {
         let mut header: ngx_rtmp_header_t = std::mem::zeroed();
         header.csid = CSID;

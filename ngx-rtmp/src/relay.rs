@@ -258,7 +258,7 @@ pub(super) unsafe fn forget(session: *mut ngx_rtmp_session_t) {
 unsafe extern "C" fn reconnect<M: Tables>(event: *mut ngx_event_t) {
     callback::guard("a push of the configuration", (), || {
         let Some(rtmp) = rtmp_sys::rtmp() else { return };
-        // SAFETY: `data` is the session of `prepare`, alive until `forget`.
+        // SAFETY: `data` is the session of `prepare`, alive until `forget` (ngx_rtmp_close_session_handler).
         unsafe {
             let session: *mut ngx_rtmp_session_t = (*event).data.cast();
             let (Some(settings), Some(name)) =
@@ -287,7 +287,7 @@ unsafe extern "C" fn reconnect<M: Tables>(event: *mut ngx_event_t) {
 ///
 /// `session` is alive.
 unsafe fn is_pushed(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t, target: &ngx_rtmp_relay_target_t) -> bool {
-    // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed.
+    // SAFETY: the contexts of a publisher's pushes are alive as long as they are listed (ngx_rtmp_relay_close).
     unsafe {
         let context: Option<&ngx_rtmp_relay_ctx_t> = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module);
         let mut push = context.map_or(ptr::null_mut(), |context| context.play);
@@ -302,6 +302,6 @@ unsafe fn is_pushed(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t, target: &ngx_
 }
 
 fn bytes(text: &ngx_str_t) -> &[u8] {
-    // SAFETY: a string of nginx: `len` bytes at `data`, and nothing is read of an empty one.
+    // SAFETY: a string of nginx: `len` bytes at `data` (ngx_str_t), and nothing is read of an empty one.
     if text.len == 0 { &[] } else { unsafe { slice::from_raw_parts(text.data, text.len) } }
 }

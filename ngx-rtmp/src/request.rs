@@ -96,7 +96,7 @@ impl<M: Tables + Requests> Context<'_, M, Location> {
 /// ngx_http_core_loc_conf_t.handler of a location with the API.
 pub(super) unsafe extern "C" fn handle<M: Tables + Requests>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("an API request", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
-        // SAFETY: nginx calls with a live request.
+        // SAFETY: nginx calls with a live request (ngx_http_core_content_phase).
         unsafe {
             let Some(head) = head::head::<M>(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
             match M::admit(&head) {
@@ -119,7 +119,7 @@ pub(super) unsafe extern "C" fn handle<M: Tables + Requests>(r: *mut ngx_http_re
 /// ngx_http_core_loc_conf_t.handler of a location with statistics.
 pub(super) unsafe extern "C" fn handle_stat<M: Tables + Requests>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("statistics", NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
-        // SAFETY: nginx calls with a live request.
+        // SAFETY: nginx calls with a live request (ngx_http_core_content_phase).
         unsafe {
             let Some(head) = head::head::<M>(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
             let response = M::stat(&head);
@@ -131,7 +131,7 @@ pub(super) unsafe extern "C" fn handle_stat<M: Tables + Requests>(r: *mut ngx_ht
 
 /// The body is there. The request is finalized by whoever answers it.
 unsafe extern "C" fn body_read<M: Tables + Requests>(r: *mut ngx_http_request_t) {
-    // SAFETY: nginx calls with the request whose body was read.
+    // SAFETY: nginx calls with the request whose body was read (ngx_http_read_client_request_body).
     unsafe {
         let step = callback::guard("an API request", None, || {
             let head = head::head::<M>(&*r)?;

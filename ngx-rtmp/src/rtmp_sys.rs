@@ -53,7 +53,7 @@ macro_rules! symbols {
         impl Globals {
             /// Notes the values.
             pub(super) fn read(rtmp: &Rtmp) -> Globals {
-                // SAFETY: variables of a loaded library, changed by this thread alone.
+                // SAFETY: variables of a loaded library, changed by this thread alone (ngx_rtmp_block).
                 unsafe { Globals { $($global: *rtmp.$global,)* } }
             }
 
@@ -213,7 +213,7 @@ pub(crate) fn rtmp() -> Option<Rtmp> {
 /// Looks a symbol up among all that is loaded. `name` ends with a NUL.
 pub(super) fn symbol(name: &str) -> Option<*mut libc::c_void> {
     let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
-    // SAFETY: a NUL-terminated name; RTLD_DEFAULT searches what is already loaded.
+    // SAFETY: a NUL-terminated name; RTLD_DEFAULT searches what is already loaded (dlsym(3)).
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     (!ptr::eq(found, ptr::null())).then_some(found)
 }

@@ -68,7 +68,7 @@ impl<'s, M: Tables> Session<'s, M> {
     }
 
     pub(super) fn connection(&self) -> &ngx_connection_t {
-        // SAFETY: a session has its connection as long as it lives.
+        // SAFETY: a session has its connection as long as it lives (ngx_rtmp_init_session, ngx_rtmp_close_connection).
         unsafe { &*self.raw().connection }
     }
 
@@ -173,7 +173,7 @@ impl<'s, M: Tables> Session<'s, M> {
     #[must_use]
     pub fn has_live_streams(&self) -> bool {
         let Some(rtmp) = rtmp_sys::rtmp() else { return false };
-        // SAFETY: the live module's entry in an application's settings is its own.
+        // SAFETY: the live module's entry in an application's settings is its own (ngx_rtmp_live_create_app_conf).
         let live: Option<&ngx_rtmp_live_app_conf_t> =
             unsafe { slots::entry(self.raw().app_conf, rtmp.ngx_rtmp_live_module) };
         live.is_some_and(|live| live.live == 1)
@@ -190,7 +190,7 @@ impl<'s, M: Tables> Session<'s, M> {
     #[must_use]
     pub fn live_facts(&self) -> (u64, i32) {
         let Some(rtmp) = rtmp_sys::rtmp() else { return (0, 0) };
-        // SAFETY: the entry of the live module is null or its own context.
+        // SAFETY: the entry of the live module is null or its own context (ngx_rtmp_live_join).
         let live = unsafe { slots::entry::<ngx_rtmp_live_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_live_module) };
         live.map_or((0, 0), |live| {
             let [video, audio] = [live.cs[0].timestamp, live.cs[1].timestamp];
@@ -202,7 +202,7 @@ impl<'s, M: Tables> Session<'s, M> {
     #[must_use]
     pub fn codecs(&self) -> Option<Codecs> {
         let rtmp = rtmp_sys::rtmp()?;
-        // SAFETY: the entry of the codec module is null or its own context.
+        // SAFETY: the entry of the codec module is null or its own context (ngx_rtmp_codec_av).
         let codec =
             unsafe { slots::entry::<ngx_rtmp_codec_ctx_t>(self.raw().ctx, rtmp.ngx_rtmp_codec_module) }?;
         Some(Codecs {
@@ -278,7 +278,7 @@ impl<'s, M: Tables> Session<'s, M> {
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let (code, level, description) = (text(code), text(level), text(description));
         if let Some(rtmp) = rtmp_sys::rtmp() {
-            // SAFETY: a live session; the texts are copied into the message before this returns.
+            // SAFETY: a live session; the texts are copied into the message before this returns (ngx_rtmp_send_status).
             let sent = unsafe {
                 (rtmp.ngx_rtmp_send_status)(
                     self.session,
@@ -296,7 +296,7 @@ impl<'s, M: Tables> Session<'s, M> {
     /// Closes the connection, after the current event (ngx_rtmp_finalize_session).
     pub fn close(&mut self) {
         if let Some(rtmp) = rtmp_sys::rtmp() {
-            // SAFETY: a live session; closing is posted, so it stays alive until the callback returns.
+            // SAFETY: a live session; closing is posted (ngx_rtmp_finalize_session), so it stays alive until the callback returns.
             unsafe { (rtmp.ngx_rtmp_finalize_session)(self.session) }
         }
     }
@@ -307,7 +307,7 @@ impl<'s, M: Tables> Session<'s, M> {
     /// Media is held back: nginx-rtmp writes it in pieces, and each would be a packet.
     pub fn send_at_once(&self, at_once: bool) {
         let on = libc::c_int::from(at_once);
-        // SAFETY: an open socket and a flag of the right size; a failure, as on a unix socket, costs only time.
+        // SAFETY: an open socket and a flag of the right size (tcp(7)); a failure, as on a unix socket, costs only time.
         unsafe {
             libc::setsockopt(
                 self.connection().fd,
@@ -321,7 +321,7 @@ impl<'s, M: Tables> Session<'s, M> {
 
     /// Writes to the session's log; nginx-rtmp adds client and server.
     pub fn log(&self, level: log::Level, message: Arguments<'_>) {
-        // SAFETY: the connection's log lives as long as the connection.
+        // SAFETY: the connection's log lives as long as the connection (ngx_event_accept, ngx_rtmp_relay_create_connection).
         log::own(|| unsafe { log::to(self.connection().log, level, message) });
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
 ///
 /// The result is used in the callback of nginx's that runs now, and not after it.
 pub(super) unsafe fn enrolled<'s, M: Tables>(session: *mut ngx_rtmp_session_t) -> Option<Session<'s, M>> {
-    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns.
+    // SAFETY: what is listed is alive, until the callback of nginx's that runs now returns (ngx_rtmp_close_session_handler).
     ALL.with(|all| all.contains(&session)).then(|| unsafe { Session::new(session) })
 }
 

@@ -77,13 +77,13 @@ impl<T: Inherit> Inherit for LocationSlot<T> {
 /// New settings in a pool, dropped with it. Null when there is no memory.
 pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
     callback::guard("new settings", ptr::null_mut(), || {
-        // SAFETY: the pool of the configuration that is being read.
+        // SAFETY: the pool of the configuration that is being read (ngx_init_cycle), which outlives the settings.
         unsafe { Pool::from_ngx_pool(pool) }.allocate(T::default()).cast()
     })
 }
 
 pub(crate) extern "C" fn create_in_conf<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: the configuration that is being read.
+    // SAFETY: nginx calls with the configuration that is being read (ngx_rtmp_block, ngx_http_block).
     create::<T>(unsafe { (*cf).pool })
 }
 

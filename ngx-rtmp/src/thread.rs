@@ -110,7 +110,7 @@ fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), Po
 /// init_process is called once) and trips over them when it exits.
 pub(super) fn start_pools(cycle: *mut ngx_cycle_t) {
     if let Some(threads) = Threads::find() {
-        // SAFETY: the thread pool's own start, for a cycle that runs from now on.
+        // SAFETY: the thread pool's own start (ngx_thread_pool_init_worker), for a cycle that runs from now on.
         unsafe {
             if let Some(start) = (*threads.module).init_process {
                 start(cycle);
@@ -162,7 +162,8 @@ pub fn run_alone(pool: Pool, work: impl FnOnce() -> After + Send + 'static) -> b
 /// ngx_thread_task_t.handler: on a thread of the pool.
 unsafe extern "C" fn alone_in_pool(alone: *mut c_void, _log: *mut nginx_sys::ngx_log_t) {
     callback::guard_in_pool("work of the thread pool", (), || {
-        // SAFETY: the task of `run_alone`; the event loop does not touch it until this returns. The work is `Send`.
+        // SAFETY: the task of `run_alone`; the event loop does not touch it until this returns (ngx_thread_pool_cycle). The work
+        // is `Send`.
         let alone = unsafe { &mut *alone.cast::<Alone>() };
         alone.after = alone.work.take().map(|work| work());
     });
@@ -170,10 +171,10 @@ unsafe extern "C" fn alone_in_pool(alone: *mut c_void, _log: *mut nginx_sys::ngx
 
 unsafe extern "C" fn alone_in_event_loop(event: *mut ngx_event_t) {
     callback::guard("the outcome of the thread pool", (), || {
-        // SAFETY: `data` is the task of `run_alone`, which nginx is done with.
+        // SAFETY: `data` is the task of `run_alone`, which nginx is done with (ngx_thread_pool_handler).
         let alone = unsafe { Box::from_raw((*event).data.cast::<Alone>()) };
         if let Some(after) = alone.after {
-            // SAFETY: an event of the loop: no session is lent.
+            // SAFETY: an event of the loop (ngx_thread_pool_handler): no session is lent.
             after(&mut unsafe { Sessions::new() });
         }
     });

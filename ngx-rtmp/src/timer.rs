@@ -42,7 +42,7 @@ impl SessionTimer {
     /// Fires once, in `ms` milliseconds; an earlier deadline is replaced.
     pub(super) fn arm(&mut self, ms: usize) {
         let event: *mut ngx_event_t = &raw mut *self.event;
-        // SAFETY: the event is boxed, so it stays in place while the timer tree refers to it, and `Drop`
+        // SAFETY: the event is boxed, so it stays in place while the timer tree refers to it (ngx_event_add_timer), and `Drop`
         // takes it out. The connection behind `data` is alive, see `new`.
         unsafe {
             (*event).log = (*(*event).data.cast::<ngx_connection_t>()).log;
@@ -75,7 +75,7 @@ impl Alarm {
     /// A timer that is not armed, and calls `call` from the event loop.
     #[must_use]
     pub fn new(call: fn(&mut Sessions<'_>)) -> Self {
-        // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
+        // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions (ngx_event_process_init).
         let connection: ngx_connection_t = unsafe { std::mem::zeroed() };
         let mut parts = Box::new(AlarmParts { connection, event: empty_event(), call });
         parts.connection.fd = -1;
@@ -114,9 +114,9 @@ impl Drop for Alarm {
 }
 
 extern "C" fn ring(event: *mut ngx_event_t) {
-    // SAFETY: `data` is the box of a live alarm: it is dropped with its timer.
+    // SAFETY: `data` is the box of a live alarm: it is dropped with its timer (ngx_event_expire_timers).
     let call = unsafe { (*(*event).data.cast::<AlarmParts>()).call };
-    // SAFETY: an event of the loop: no session is lent.
+    // SAFETY: an event of the loop (ngx_event_expire_timers): no session is lent.
     callback::guard("a timer", (), || call(&mut unsafe { Sessions::new() }));
 }
 
@@ -178,7 +178,7 @@ pub fn start_tick<M: Worker>() {
         }
         let mut fresh = Box::new(Tick {
             event: empty_event(),
-            // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions.
+            // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions (ngx_event_process_init).
             connection: unsafe { std::mem::zeroed() },
             pid: process::pid(),
             due: process::uptime_ms(),
@@ -221,7 +221,7 @@ fn arm_tick(tick: &mut Tick) {
     // where it is (NGX_TIMER_LAZY_DELAY).
     // A worker that drains does not wait for it, unless somebody holds the worker.
     tick.event.set_cancelable(u32::from(HOLDS.with(|holds| *holds == 0)));
-    // SAFETY: boxed and never freed while armed: it stays in place. The log is that of the running cycle.
+    // SAFETY: boxed and never freed while armed: it stays in place (ngx_event_add_timer). The log is that of the running cycle.
     unsafe {
         tick.event.log = (*nginx_sys::ngx_cycle).log;
         if tick.event.timer_set() != 0 {
@@ -235,7 +235,7 @@ extern "C" fn on_tick<M: Worker>(_event: *mut ngx_event_t) {
     let now = process::uptime_ms();
     // It may have been posted while its timer went off.
     if TICK.with(|tick| tick.as_ref().is_some_and(|tick| tick.is_due(now))) {
-        // SAFETY: an event of the loop: no session is lent.
+        // SAFETY: an event of the loop (ngx_event_expire_timers): no session is lent.
         callback::guard("the worker's tick", (), || M::tick(&mut unsafe { Sessions::new() }));
         TICK.with(|tick| {
             if let Some(tick) = tick {

@@ -32,7 +32,7 @@ unsafe extern "C" fn request<M: Gate>(
     value: *mut ngx_http_variable_value_t,
     _data: usize,
 ) -> ngx_int_t {
-    // SAFETY: nginx calls with a live request and the value to fill.
+    // SAFETY: nginx calls with a live request and the value to fill (ngx_http_get_indexed_variable).
     unsafe { fill::<M>(r, value, (*r).request_line) }
 }
 

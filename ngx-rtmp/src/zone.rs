@@ -199,7 +199,7 @@ pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Re
     let tag = &raw const nginx_sys::ngx_core_module;
     // SAFETY: `cf` is the configuration being read; the name is static (ngx_shared_memory_add).
     let zone = unsafe { ngx_shared_memory_add(cf, &mut name, size, tag.cast_mut().cast()) };
-    // SAFETY: null or a zone of this configuration.
+    // SAFETY: null or a zone of this configuration (ngx_shared_memory_add).
     let zone = unsafe { zone.as_mut() }.ok_or(ZoneNotAdded::NoMemory)?;
     zone.init = Some(init::<M>);
     // SAFETY: the settings live in the pool of the same configuration (`cycle::create`).
@@ -213,10 +213,10 @@ pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Re
 
 /// nginx would silently start another size with an empty zone: keys and live streams would be forgotten.
 fn refuse_other_size<M: Tables + ZoneOwner>(cf: &ngx_conf_t, size: usize) -> Result<(), ZoneNotAdded> {
-    // SAFETY: the configuration's cycle is being built and knows the running one, if any.
+    // SAFETY: the configuration's cycle is being built and knows the running one, if any (ngx_init_cycle).
     let old = unsafe { (*cf.cycle).old_cycle.as_ref() };
     let Some(running) = old.and_then(|old| find(old, M::NAME)) else { return Ok(()) };
-    // SAFETY: a zone of the running configuration.
+    // SAFETY: a zone of the running configuration (ngx_init_cycle).
     let has = unsafe { (*running).shm.size };
     if has != size {
         return Err(ZoneNotAdded::OtherSize(M::other_size(has)));
@@ -226,7 +226,7 @@ fn refuse_other_size<M: Tables + ZoneOwner>(cf: &ngx_conf_t, size: usize) -> Res
 
 fn find(cycle: &ngx_cycle_t, name: &str) -> Option<*mut ngx_shm_zone_t> {
     let tag = (&raw const nginx_sys::ngx_core_module).cast_mut().cast();
-    // SAFETY: the list of a cycle's zones, complete or empty, each with the name that its module gave it.
+    // SAFETY: the list of a cycle's zones, complete or empty, each with the name that its module gave it (ngx_shared_memory_add).
     unsafe {
         collections::list::<ngx_shm_zone_t>(&cycle.shared_memory).find(|zone| {
             let zone = &**zone;
@@ -268,7 +268,7 @@ extern "C" fn init<M: Tables + ZoneOwner>(
     old: *mut std::ffi::c_void,
 ) -> ngx_int_t {
     callback::guard("the zone's start", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx calls with the zone that `add` gave it; `data` are the settings of its configuration.
+        // SAFETY: nginx calls with the zone that `add` gave it (ngx_init_cycle); `data` are the settings of its configuration.
         let (zone, slot) = unsafe { (&mut *zone, &mut *(*zone).data.cast::<MainSlot<M::Main>>()) };
         let outcome = prepare::<M>(zone, slot, !old.is_null());
         let (code, level, lines) = match outcome {
@@ -277,7 +277,7 @@ extern "C" fn init<M: Tables + ZoneOwner>(
         };
         for line in lines {
             let line = M::about_zone(&slot.settings, &line);
-            // SAFETY: the log of the configuration that is being read.
+            // SAFETY: the log of the configuration that is being read (ngx_init_cycle).
             unsafe { log::to(zone.shm.log, level, format_args!("{line}")) };
         }
         code
@@ -295,7 +295,7 @@ fn prepare<M: Tables + ZoneOwner>(
     let fresh = unsafe { (*pool).data.is_null() };
     debug_assert!(fresh || reused || zone.shm.exists != 0);
     if fresh {
-        // SAFETY: the pool of a mapped zone that nobody else knows yet.
+        // SAFETY: the pool of a mapped zone that nobody else knows yet (ngx_init_zone_pool).
         unsafe { lay_out::<M>(pool, zone.shm.size)? };
     }
     // SAFETY: as above.
@@ -313,7 +313,7 @@ pub(super) fn worker_user<T>(slot: &MainSlot<T>) -> Option<(u32, u32)> {
         let conf_ctx = slot.cycle.as_ref()?.conf_ctx;
         &*(*conf_ctx.add(nginx_sys::ngx_core_module.index)).cast::<nginx_sys::ngx_core_conf_t>()
     };
-    // SAFETY: only asks.
+    // SAFETY: only asks (geteuid(2)).
     let root = unsafe { libc::geteuid() } == 0;
     root.then_some((core.user, core.group))
 }

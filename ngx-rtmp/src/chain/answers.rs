@@ -27,7 +27,7 @@ pub(super) unsafe extern "C" fn result<M: Module>(
     message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     callback::guard("the answer of a server", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name (ngx_rtmp_amf_message_handler).
         let (mut safe, values) = unsafe { (Session::<M>::new(session), values::<M>(message)) };
         if !safe.is_relay() {
             return NGX_OK as ngx_int_t;
@@ -67,7 +67,7 @@ pub(super) unsafe extern "C" fn status<M: Module>(
     _header: *mut ngx_rtmp_header_t,
     message: *mut ngx_chain_t,
 ) -> ngx_int_t {
-    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name (ngx_rtmp_amf_message_handler).
     unsafe {
         hear::<M>(session, message, |sessions, ticket, says| {
             M::on_status(sessions, ticket, &says.level, &says.code, &says.description);

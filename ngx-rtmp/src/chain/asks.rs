@@ -32,7 +32,7 @@ pub(super) unsafe extern "C" fn connect_command<M: Module>(
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
     callback::guard("connect", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name (ngx_rtmp_amf_message_handler).
         unsafe {
             let next = NEXT.with(|next| next.connect_command);
             match M::on_connect_command(&mut Session::new(session), &buffers::gather(command, MAX_CONNECT)) {
@@ -50,7 +50,7 @@ pub(super) unsafe extern "C" fn connects<M: Module>(
     v: *mut ngx_rtmp_connect_t,
 ) -> ngx_int_t {
     callback::guard("connect", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session and its own arguments.
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments (ngx_rtmp_cmd_connect_init).
         unsafe {
             ask::<M>(session, Ask::Connect, (*v).trans, || {
                 NEXT.with(|next| next.connect).map_or(NGX_ERROR as ngx_int_t, |next| next(session, v))

@@ -29,7 +29,7 @@ pub(super) unsafe extern "C" fn publish_command<M: Module>(
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
     callback::guard("publish", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+        // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name (ngx_rtmp_amf_message_handler).
         unsafe {
             let bytes = buffers::flatten(command, MAX_COMMAND);
             let mut safe = Session::<M>::new(session);
@@ -67,7 +67,7 @@ fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
 impl<M: Module> Session<'_, M> {
     /// Hands a publish to nginx-rtmp, under the name and type given. `false` when it refuses.
     pub fn forward_publish(&mut self, name: &[u8], kind: &str) -> bool {
-        // SAFETY: a live session.
+        // SAFETY: a live session, whose handler is nginx-rtmp's own (ngx_rtmp_cmd_publish_init).
         unsafe {
             forward_publish(self.as_ptr(), std::ptr::null_mut(), name, kind)
                 != nginx_sys::NGX_ERROR as ngx_int_t
@@ -105,7 +105,7 @@ pub(super) unsafe extern "C" fn published<M: Module>(
     v: *mut ngx_rtmp_publish_t,
 ) -> ngx_int_t {
     callback::guard("a pull", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated (ngx_rtmp_cmd_publish_init).
         unsafe {
             let mut safe = Session::<M>::new(session);
             let name = CStr::from_ptr((&raw const (*v).name).cast());
@@ -134,7 +134,7 @@ pub(super) unsafe extern "C" fn played<M: Module>(
     v: *mut ngx_rtmp_play_t,
 ) -> ngx_int_t {
     callback::guard("play", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated.
+        // SAFETY: nginx-rtmp calls with a live session and its own arguments, NUL-terminated (ngx_rtmp_cmd_play_init).
         unsafe {
             let outcome = asks::play::<M>(session, v);
             if outcome != NGX_ERROR as ngx_int_t {
@@ -152,7 +152,7 @@ pub(super) unsafe extern "C" fn delete_stream<M: Module>(
     v: *mut ngx_rtmp_delete_stream_t,
 ) -> ngx_int_t {
     callback::guard("end of a stream", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session.
+        // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_cmd_delete_stream_init).
         unsafe {
             M::before_close(&mut Session::new(session));
             match NEXT.with(|next| next.delete_stream) {
@@ -169,7 +169,7 @@ pub(super) unsafe extern "C" fn close_stream<M: Module>(
     v: *mut ngx_rtmp_close_stream_t,
 ) -> ngx_int_t {
     callback::guard("close of a stream", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx-rtmp calls with a live session.
+        // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_cmd_close_stream_init, ngx_rtmp_cmd_disconnect_init).
         unsafe {
             // HLS and record finish their files first: then the name is free for another worker.
             M::before_close(&mut Session::new(session));

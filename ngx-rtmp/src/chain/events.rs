@@ -54,7 +54,7 @@ pub(super) unsafe extern "C" fn arrived<M: Module>(
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     sessions::enroll(session);
-    // SAFETY: nginx-rtmp calls with a live session.
+    // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_fire_event).
     let session = unsafe { Session::<M>::new(session) };
     callback::guard("a connection", (), || client_log::watch(&session));
     NGX_OK as ngx_int_t
@@ -67,7 +67,7 @@ pub(super) unsafe extern "C" fn connected<M: Module>(
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     let may = callback::guard("a connection", false, || {
-        // SAFETY: nginx-rtmp calls with a live session.
+        // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_fire_event).
         M::on_connect(&mut unsafe { Session::new(session) })
     });
     if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
@@ -80,7 +80,7 @@ pub(super) unsafe extern "C" fn shook_hands<M: Module>(
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     let may = callback::guard("a handshake", false, || {
-        // SAFETY: nginx-rtmp calls with a live session.
+        // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_fire_event).
         M::on_handshake(&mut unsafe { Session::new(session) })
     });
     if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
@@ -93,7 +93,7 @@ pub(super) unsafe extern "C" fn disconnected<M: Module>(
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     sessions::dismiss(session);
-    // SAFETY: nginx-rtmp calls with a session that is freed after this.
+    // SAFETY: nginx-rtmp calls with a session that is freed after this (ngx_rtmp_close_session_handler).
     callback::guard("the end of a session", (), || unsafe {
         M::before_close(&mut Session::new(session));
         relay::forget(session);

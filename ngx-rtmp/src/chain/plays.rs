@@ -20,7 +20,7 @@ pub(super) unsafe extern "C" fn play_command<M: Module>(
     header: *mut ngx_rtmp_header_t,
     command: *mut ngx_chain_t,
 ) -> ngx_int_t {
-    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name.
+    // SAFETY: nginx-rtmp calls with a live session and the rest of the message behind its name (ngx_rtmp_amf_message_handler).
     unsafe {
         judge::<M>(
             session,

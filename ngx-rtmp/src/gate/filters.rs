@@ -45,7 +45,7 @@ struct Kept<V> {
 /// ngx_http_module_t.postconfiguration: puts the gate in its places.
 pub(crate) unsafe extern "C" fn install<M: Tables + Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
     callback::guard("the gate of http", NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx calls with the configuration being read, whose `ctx` is http's; its modules are single-threaded then.
+        // SAFETY: nginx calls with the configuration being read, whose `ctx` is http's (ngx_http_block); one thread reads it.
         unsafe {
             let ctx = &*(*cf).ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
             let core = &mut *(*ctx.main_conf.add(ngx_http_core_module.ctx_index))
@@ -73,7 +73,7 @@ pub(crate) unsafe extern "C" fn install<M: Tables + Gate>(cf: *mut ngx_conf_t) -
 /// The post-read phase: from here on, error log lines of the request are masked.
 unsafe extern "C" fn begin<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("the beginning of a request", NGX_DECLINED as ngx_int_t, || {
-        // SAFETY: nginx calls with a live request.
+        // SAFETY: nginx calls with a live request (ngx_http_core_generic_phase).
         unsafe {
             // nginx calls this phase once for a request, with redirects too: the handler is nginx's own.
             NEXT.with(|next| next.log = (*r).log_handler);
@@ -105,7 +105,7 @@ unsafe extern "C" fn log_handler<M: Tables + Gate>(
 /// The access phase.
 unsafe extern "C" fn access<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("access to a location", NGX_HTTP_FORBIDDEN as ngx_int_t, || {
-        // SAFETY: nginx calls with a live request, whose location was found.
+        // SAFETY: nginx calls with a live request, whose location was found (ngx_http_core_access_phase).
         unsafe {
             let Some(slot) = slots::entry::<LocationSlot<M::Location>>((*r).loc_conf, M::http_module())
             else {
@@ -163,7 +163,7 @@ unsafe fn place<M: Tables>(r: *mut ngx_http_request_t) -> *mut *mut c_void {
 fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ngx_str_t)> {
     const NONE: &[u8] = b"identity\0";
     let row = ptr::from_ref(headers(r, b"accept-encoding").next()?).cast_mut();
-    // SAFETY: a header of the request, whose value nothing else refers to meanwhile. nginx never writes to a value.
+    // SAFETY: a header of the request, whose value nothing else refers to meanwhile. nginx reads it (ngx_http_gzip_ok).
     let value = unsafe {
         std::mem::replace(
             &mut (*row).value,
@@ -176,7 +176,7 @@ fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ng
 /// The header filter, called behind that of `add_header` and `expires`, before that of gzip.
 unsafe extern "C" fn header_filter<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     let begun = callback::guard("the head of an answer", false, || {
-        // SAFETY: nginx calls with a live request; what stands in its place was put there by `keep`.
+        // SAFETY: nginx calls with a live request (ngx_http_send_header); what stands in its place was put there by `keep`.
         unsafe {
             if r == (*r).main {
                 let kept = (*place::<M>(r)).cast::<Kept<M::Visit>>().as_mut();
@@ -190,7 +190,7 @@ unsafe extern "C" fn header_filter<M: Tables + Gate>(r: *mut ngx_http_request_t)
         true
     });
     match NEXT.with(|next| next.header) {
-        // SAFETY: the filter that nginx or another module put there before.
+        // SAFETY: the filter that nginx or another module put there before (ngx_http_top_header_filter).
         Some(next) if begun => unsafe { next(r) },
         _ => NGX_ERROR as ngx_int_t,
     }
@@ -226,7 +226,7 @@ fn begin_answer<V>(r: &mut ngx_http_request_t, kept: &mut Kept<V>) {
         return;
     }
     kept.is_rewritten = is_whole;
-    // SAFETY: headers of the answer, in its own list.
+    // SAFETY: headers of the answer, in its own list (ngx_list_push).
     unsafe {
         let out = &mut r.headers_out;
         for header in [&mut out.last_modified, &mut out.accept_ranges, &mut out.content_length] {

@@ -56,7 +56,7 @@ impl<M: Types> Head<'_, M> {
     #[must_use]
     pub fn matches(&self, pattern: &Pattern, host: &str) -> bool {
         // SAFETY: the request is alive for as long as its head; the expressions of a location's server live as long as
-        // the configuration that runs.
+        // the configuration that runs (ngx_regex_compile).
         unsafe { matches_pattern(self.request, pattern, host) }
     }
 }
@@ -65,7 +65,7 @@ impl<M: Types> Head<'_, M> {
 ///
 /// `r` was read up to its body.
 pub(super) unsafe fn head<'r, M: Tables>(r: &'r ngx_http_request_t) -> Option<Head<'r, M>> {
-    // SAFETY: strings of a request live in its pool or in its header buffers, as long as the request; the
+    // SAFETY: strings of a request live in its pool or in its header buffers (ngx_http_process_request_line), as long as it; the
     // settings live with the configuration.
     unsafe {
         let core = (&raw const ngx_http_core_module).as_ref()?;

@@ -27,7 +27,7 @@ impl<M: Tables> Session<'_, M> {
 
     fn live_context(&self) -> Option<&ngx_rtmp_live_ctx_t> {
         let rtmp = rtmp_sys::rtmp()?;
-        // SAFETY: the entry of the live module is null or its own context.
+        // SAFETY: the entry of the live module is null or its own context (ngx_rtmp_live_join).
         unsafe { slots::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module) }
     }
 
@@ -53,7 +53,7 @@ impl<M: Tables> Session<'_, M> {
 
     /// Has nginx-rtmp read what was left in the socket.
     pub fn read_on(&mut self) {
-        // SAFETY: a live session, whose connection has its events; closing is only posted.
+        // SAFETY: a live session, whose connection has its events; closing is only posted (ngx_rtmp_finalize_session).
         unsafe {
             let read = (*self.raw().connection).read;
             if let Some(handler) = (*read).handler {
