@@ -5,7 +5,8 @@
 //! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
 //! - [`common`]: what all of it has in common
 //! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket; [`llhls`]: as
-//!   Low-Latency HLS; [`still`]: a picture; [`whep`]: over WebRTC
+//!   Low-Latency HLS; [`still`]: a picture; [`sessions`]: over WebRTC, to
+//!   viewers ([`whep`]) and from publishers ([`whip`], with [`guesses`]); [`offers`]: what these have in common
 //! - [`pages`]: what people open
 //! - [`reports`]: what nginx is told, and tells
 //! - [`answer`]: errors, and headers that every answer has
@@ -25,15 +26,19 @@ mod access;
 mod answer;
 mod asker;
 mod common;
+mod guesses;
 mod live;
 mod llhls;
 mod names;
+mod offers;
 mod pages;
 mod reports;
+mod sessions;
 mod socket;
 mod still;
 mod stream;
 mod whep;
+mod whip;
 
 pub use common::Web;
 
@@ -97,13 +102,17 @@ async fn accept(listener: tokio::net::TcpListener, app: Router) {
 }
 
 fn app(web: Arc<Web>, base: &str) -> Router {
-    let media =
-        get(stream::get).post(whep::post).patch(whep::patch).delete(whep::delete).options(whep::options);
+    let media = get(stream::get)
+        .post(sessions::post)
+        .patch(sessions::patch)
+        .delete(sessions::delete)
+        .options(sessions::options);
     let routes = Router::new()
         .route("/", get(pages::index))
         .route("/watch/{*path}", get(pages::watch))
         .route("/embed/{*path}", get(pages::embed))
         .route("/assets/{name}", get(pages::asset))
+        .route("/publish", get(pages::publish))
         .route("/v1/live", get(live::list))
         .route("/stream/{*path}", media)
         .fallback(answer::nothing_here);

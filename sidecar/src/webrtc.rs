@@ -7,6 +7,8 @@
 //! - [`sessions`]: who is connected, and limits
 //! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
 //! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream
+//! - [`publish`]: media of a publisher to nginx, over RTMP; `aac`: Opus to AAC
+//! - `program`: an ffmpeg between two pipes
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
 use str0m::{IceCreds, Rtc, RtcConfig};
 use tokio::runtime::{Builder, Handle};
+use weir_rtmp::url::Url;
 
 use crate::config::Config;
 use crate::config::webrtc::WebRtc;
@@ -25,10 +28,13 @@ use crate::live::hub::Hub;
 use crate::live::ring::Start;
 use crate::live::station::Viewer;
 
+mod aac;
 mod clock;
 mod endpoint;
 mod interfaces;
 mod peer;
+mod program;
+pub mod publish;
 pub mod sdp;
 pub mod sessions;
 mod sound;
@@ -67,6 +73,9 @@ pub enum Refused {
     /// WebRTC does not carry the stream.
     #[error("{0}")]
     Stream(&'static str),
+    /// nginx does not take the stream.
+    #[error(transparent)]
+    Publish(#[from] publish::Error),
 }
 
 /// A session that was opened.
@@ -169,6 +178,28 @@ impl Engine {
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
         let sounds = self.sounds.clone();
         self.runtime.spawn(async move { watch::run(peer, viewer, &sounds, may_stay).await });
+        Ok(opened)
+    }
+
+    /// Opens a session in which a client publishes to `url` at nginx, which decides whether it may. `stream` is for the log.
+    pub async fn publish(
+        &self,
+        offer: &str,
+        url: Url,
+        client: IpAddr,
+        stream: String,
+    ) -> Result<Opened, Refused> {
+        let offer = sdp::Offer::read(offer)?;
+        offer.check_publisher()?;
+        let (mut rtc, seat, packets) = self.seat(client, &offer)?;
+        let sdp = answer(&mut rtc, &offer)?;
+        let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
+        // The connection belongs to this runtime, as the session does.
+        let begun = self.runtime.spawn(async move { publish::begin(&url).await });
+        let link = begun.await.map_err(|_| publish::Error::Silent)??;
+        let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
+        let context = self.context.clone();
+        self.runtime.spawn(async move { publish::run(peer, link, &context, stream).await });
         Ok(opened)
     }
 

@@ -1,4 +1,5 @@
-//! H.264 from the form of MP4 and RTMP, with lengths (ISO/IEC 14496-15, 5.3), to a byte stream with start codes (ITU-T H.264, annex B).
+//! H.264 between the form of MP4 and RTMP, with lengths (ISO/IEC 14496-15, 5.3), and a byte stream with start codes (ITU-T H.264,
+//! annex B).
 
 /// Before each NAL unit.
 const START: [u8; 4] = [0, 0, 0, 1];
@@ -60,6 +61,74 @@ fn set<'r>(rest: &'r [u8], sets: &mut Vec<u8>) -> Option<&'r [u8]> {
     Some(rest)
 }
 
+/// A picture of a byte stream, as MP4 and RTMP have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// NAL units with lengths of 4 bytes, without parameter sets.
+    pub data: Vec<u8>,
+    /// A decoder can begin with it.
+    pub is_key: bool,
+    /// The first sequence parameter set.
+    pub sequence: Option<Vec<u8>>,
+    /// The first picture parameter set.
+    pub picture: Option<Vec<u8>>,
+}
+
+impl Picture {
+    /// Reads one access unit.
+    pub fn read(stream: &[u8]) -> Self {
+        let mut picture = Self { data: Vec::with_capacity(stream.len() + 16), ..Self::default() };
+        for unit in units(stream) {
+            match unit.first().map(|kind| kind & 0x1f) {
+                Some(7) => _ = picture.sequence.get_or_insert_with(|| unit.to_vec()),
+                Some(8) => _ = picture.picture.get_or_insert_with(|| unit.to_vec()),
+                None | Some(9 | 12) => {}
+                Some(kind) => {
+                    picture.is_key |= kind == 5;
+                    picture.data.extend((unit.len() as u32).to_be_bytes());
+                    picture.data.extend(unit);
+                }
+            }
+        }
+        picture
+    }
+}
+
+/// The AVCDecoderConfigurationRecord of two parameter sets; none when they are too short or too long.
+pub fn record(sequence: &[u8], picture: &[u8]) -> Option<Vec<u8>> {
+    let &[_, profile, constraints, level, ..] = sequence else { return None };
+    let mut out = vec![1, profile, constraints, level, 0xff, 0xe1];
+    out.extend(u16::try_from(sequence.len()).ok()?.to_be_bytes());
+    out.extend(sequence);
+    out.push(1);
+    out.extend(u16::try_from(picture.len()).ok()?.to_be_bytes());
+    out.extend(picture);
+    if matches!(profile, 100 | 110 | 122 | 144) {
+        // 4:2:0 with 8 bits, which is all that browsers send.
+        out.extend([0xfd, 0xf8, 0xf8, 0]);
+    }
+    Some(out)
+}
+
+/// The NAL units of a byte stream.
+fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = after_start(stream);
+    std::iter::from_fn(move || {
+        let from = rest?;
+        let end = from.windows(3).position(|window| window == [0, 0, 1]);
+        let unit = end.map_or(from, |end| &from[..end]);
+        rest = end.map(|end| &from[end + 3..]);
+        // The fourth byte of a start code, and trailing zeros, are no part of the unit.
+        let length = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        Some(&unit[..length])
+    })
+}
+
+fn after_start(stream: &[u8]) -> Option<&[u8]> {
+    let at = stream.windows(3).position(|window| window == [0, 0, 1])?;
+    stream.get(at + 3..)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +144,33 @@ mod tests {
         let unit = [0, 0, 0, 1, 0x65, 7];
         assert_eq!(avc.byte_stream(&picture, true), [&sets[..], &unit].concat());
         assert_eq!(avc.byte_stream(&picture, false), unit);
+    }
+
+    #[test]
+    fn a_byte_stream_becomes_lengths_and_its_parameter_sets_a_record() {
+        let stream = [
+            &[0, 0, 0, 1, 9, 0x10][..],
+            &[0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 7],
+            &[0, 0, 0, 1, 0x68, 0xce],
+            &[0, 0, 1, 0x65, 0, 0, 3, 1, 0x80, 0, 0],
+        ]
+        .concat();
+        let picture = Picture::read(&stream);
+        assert_eq!(
+            (picture.is_key, picture.data.as_slice()),
+            (true, &[0, 0, 0, 6, 0x65, 0, 0, 3, 1, 0x80][..])
+        );
+        let record = record(&picture.sequence.unwrap(), &picture.picture.unwrap()).unwrap();
+        let avc = Avc::read(&record).unwrap();
+        assert_eq!(avc.profile, 0x42_e01f);
+        let begin = [0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 7, 0, 0, 0, 1, 0x68, 0xce];
+        assert_eq!(avc.byte_stream(&[], true), begin);
+        assert_eq!(Picture::read(&[1, 2, 3]), Picture::default());
+        assert_eq!(record_of(&[0x67]), None);
+    }
+
+    fn record_of(sequence: &[u8]) -> Option<Vec<u8>> {
+        record(sequence, &[0x68])
     }
 
     #[test]

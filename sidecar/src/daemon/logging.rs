@@ -22,7 +22,12 @@ pub enum Error {
 /// From now on `tracing` writes there.
 pub fn init(config: &Daemon) -> Result<(), Error> {
     // What libraries say is of interest when it is a warning.
-    let level = Targets::new().with_target("weir", config.log_level).with_default(LevelFilter::WARN);
+    // Strangers decide how often these have something to say.
+    let quiet = ["str0m", "is::", "dimpl", "sctp_proto"].map(|target| (target, LevelFilter::ERROR));
+    let level = Targets::new()
+        .with_target("weir", config.log_level)
+        .with_targets(quiet)
+        .with_default(LevelFilter::WARN);
     let text = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format(config.log) {
         LogFormat::Journald => Box::new(tracing_journald::layer().map_err(Error::Journald)?),

@@ -28,6 +28,8 @@ pub struct Link {
     unsent: Vec<u8>,
     /// When bytes last went out, or there were none to go.
     moved: Instant,
+    /// The server has closed the connection.
+    ended: bool,
 }
 
 impl Link {
@@ -52,7 +54,14 @@ impl Link {
         let mut random = vec![0; 1528];
         getrandom::fill(&mut random).map_err(Error::Random)?;
         let client = client(url, Options { random, ..Options::default() });
-        Ok(Self { client, stream, url: url.to_string(), unsent: Vec::new(), moved: Instant::now() })
+        Ok(Self {
+            client,
+            stream,
+            url: url.to_string(),
+            unsent: Vec::new(),
+            moved: Instant::now(),
+            ended: false,
+        })
     }
 
     /// Reads or writes once. May be dropped and called again.
@@ -93,7 +102,9 @@ impl Link {
             self.unsent.append(&mut self.client.take_output());
             while !self.unsent.is_empty() && self.turn().await.is_ok() {}
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
-            while self.client.next_event() != Some(weir_rtmp::client::Event::Closed)
+            // Where the server was first, reading gives the end again and again.
+            while !self.ended
+                && self.client.next_event() != Some(weir_rtmp::client::Event::Closed)
                 && self.turn().await.is_ok()
             {}
         };
@@ -109,13 +120,18 @@ impl Link {
         let mut buffer = [0; 8192];
         match would_block_is_none(self.stream.try_read(&mut buffer)) {
             Ok(None) => {}
-            Ok(Some(0)) => self.client.end_of_input(),
+            Ok(Some(0)) => self.end(),
             Ok(Some(n)) => self.client.receive(&buffer[..n]).map_err(|e| self.lost(e.to_string()))?,
             // Events that came before the reset are still to be told.
-            Err(e) if e.kind() == ErrorKind::ConnectionReset => self.client.end_of_input(),
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => self.end(),
             Err(e) => return Err(self.lost(e.to_string())),
         }
         Ok(())
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.client.end_of_input();
     }
 
     fn write(&mut self) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::access;
+use super::guesses::Guesses;
 use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
@@ -22,6 +23,8 @@ pub struct Web {
     pub(super) doors: access::Doors,
     /// Sessions over WebRTC; none where it is off.
     pub(super) webrtc: Option<Arc<webrtc::Engine>>,
+    /// Who has tried keys that nginx does not know.
+    pub(super) guesses: Guesses,
 }
 
 impl Web {
@@ -34,7 +37,7 @@ impl Web {
         let doors = access::Doors::new(&context.config());
         let hub = Hub::new(context.clone(), board.clone());
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
-        Ok(Arc::new(Self { context, board, hub, doors, webrtc }))
+        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses: Guesses::default() }))
     }
 
     /// The configuration has changed.

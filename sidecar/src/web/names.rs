@@ -21,8 +21,10 @@ pub(super) enum Part {
     LlHls(String),
     /// Playing over WebRTC.
     Whep,
-    /// A session of that, by its id.
-    WhepSession(String),
+    /// Publishing over WebRTC.
+    Whip,
+    /// A session of either, by its id.
+    Session(String),
 }
 
 /// The stream and what of it: what follows `/stream/`.
@@ -31,12 +33,14 @@ pub(super) fn part(path: &str) -> Option<(StreamId, Part)> {
     if let Some(base) = before.strip_suffix("/llhls") {
         return Some((stream(base)?, Part::LlHls(last.to_owned())));
     }
-    if let Some(base) = before.strip_suffix("/whep").filter(|_| is_session(last)) {
-        return Some((stream(base)?, Part::WhepSession(last.to_owned())));
+    let base = before.strip_suffix("/whep").or_else(|| before.strip_suffix("/whip"));
+    if let Some(base) = base.filter(|_| is_session(last)) {
+        return Some((stream(base)?, Part::Session(last.to_owned())));
     }
     let part = match last {
         "ws" => Part::Ws,
         "whep" => Part::Whep,
+        "whip" => Part::Whip,
         "still.jpg" => Part::Still,
         _ => return None,
     };
@@ -60,9 +64,10 @@ mod tests {
         let file = |name: &str| Part::LlHls(name.into());
         assert_eq!(part("live/show/llhls/7.1.m4s"), Some((id("live", "show"), file("7.1.m4s"))));
         assert_eq!(part("live/show/whep"), Some((id("live", "show"), Part::Whep)));
+        assert_eq!(part("live/show/whip"), Some((id("live", "show"), Part::Whip)));
         let session = "0123456789abcdef0123456789abcdef";
         let path = format!("live/show/whep/{session}");
-        assert_eq!(part(&path), Some((id("live", "show"), Part::WhepSession(session.into()))));
+        assert_eq!(part(&path), Some((id("live", "show"), Part::Session(session.into()))));
         for wrong in [
             "live/show/whep/0123",
             "",

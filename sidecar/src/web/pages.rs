@@ -1,4 +1,4 @@
-//! What people open: `/`, `/watch/APP/NAME`, `/embed/APP/NAME`, and the files of these pages, which are in the program.
+//! What people open: `/`, `/watch/APP/NAME`, `/embed/APP/NAME`, `/publish`, and the files of these pages, which are in the program.
 //!
 //! Pages name everything relative to themselves, so that they work below any path.
 
@@ -8,19 +8,20 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use super::answer;
 use super::common::Web;
 use super::names::stream;
+use super::{answer, offers};
 
 /// Scripts, styles and media of this host alone; no inline script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ";
 
 /// Name, type and content.
-const ASSETS: [(&str, &str, &[u8]); 6] = [
+const ASSETS: [(&str, &str, &[u8]); 7] = [
     ("player.js", "text/javascript; charset=utf-8", include_bytes!("pages/player.js")),
     ("page.js", "text/javascript; charset=utf-8", include_bytes!("pages/page.js")),
     ("index.js", "text/javascript; charset=utf-8", include_bytes!("pages/index.js")),
+    ("publish.js", "text/javascript; charset=utf-8", include_bytes!("pages/publish.js")),
     ("page.css", "text/css; charset=utf-8", include_bytes!("pages/page.css")),
     ("icon.svg", "image/svg+xml", include_bytes!("../../../nginx-conf/single-node/www/icon.svg")),
     (
@@ -43,6 +44,14 @@ pub(super) async fn watch(State(web): State<Arc<Web>>, Path(path): Path<String>)
 /// The player alone, for pages of other sites.
 pub(super) async fn embed(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
     of_stream(&web, &path, include_str!("pages/embed.html"), "*").await
+}
+
+/// What publishes from a browser.
+pub(super) async fn publish(State(web): State<Arc<Web>>) -> Response {
+    match &web.webrtc {
+        Some(_) => page(include_str!("pages/publish.html"), ".", "'none'"),
+        None => offers::off(),
+    }
 }
 
 async fn of_stream(web: &Web, path: &str, html: &str, ancestors: &str) -> Response {

@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
-use super::{answer, llhls, socket, still, whep};
+use super::{answer, llhls, offers, socket, still};
 use crate::live::station::Kind;
 
 /// Everything below `/stream/`.
@@ -25,6 +25,9 @@ pub(super) async fn get(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Some((id, part)) = part(&path) else { return answer::nothing_here().await };
+    if matches!(part, Part::Whep | Part::Whip | Part::Session(_)) {
+        return offers::other();
+    }
     let settings = &web.context.config().web;
     let asker = asker(peer, &headers, &settings.trusted_proxies, &settings.base);
     let query = query.unwrap_or_default();
@@ -50,7 +53,7 @@ pub(super) async fn get(
                 None => answer::not_live(),
             }
         }
-        Part::Whep | Part::WhepSession(_) => whep::other(),
+        Part::Whep | Part::Whip | Part::Session(_) => offers::other(),
         Part::Still => still::get(&web.context.config(), &id).await,
         Part::LlHls(file) => {
             let asked = llhls::Asked { file: &file, query: &query, headers: &headers, client: asker.client };

@@ -80,10 +80,11 @@ impl Peer {
                 Output::Timeout(at) => break at,
                 Output::Transmit(transmit) => {
                     let (protocol, to) = (transmit.proto, transmit.destination);
-                    if !self.is_connected {
+                    let bytes: Vec<u8> = transmit.contents.into();
+                    // An answer of STUN: the first bits are 0 (RFC 7983). The client may have another address than before.
+                    if bytes.first().is_some_and(|first| *first < 4) {
                         self.seat.bind((protocol, to));
                     }
-                    let bytes = transmit.contents.into();
                     self.unsent.push_back(Packet { protocol, to, from: self.route, bytes });
                 }
                 Output::Event(event) => {

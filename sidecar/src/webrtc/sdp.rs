@@ -88,6 +88,9 @@ impl Offer {
     }
 
     fn has_one_of_each(&self) -> Result<(), Error> {
+        if self.media.iter().any(|media| !matches!(media.kind.as_str(), "audio" | "video")) {
+            return Err(Error::Unsupported("an offer has m=video and m=audio, and nothing else"));
+        }
         if self.of("video").count() > 1 || self.of("audio").count() > 1 {
             return Err(Error::Unsupported("an offer has at most one m=video and one m=audio"));
         }
@@ -99,6 +102,24 @@ impl Offer {
         self.has_one_of_each()?;
         if !self.media.iter().any(|media| media.receives) {
             return Err(Error::Unsupported("a player's offer is a=recvonly"));
+        }
+        if self.of("video").any(|media| !media.has_h264) {
+            return Err(Error::Unsupported("the offer has no H264 for video"));
+        }
+        if self.of("audio").any(|media| !media.has_opus) {
+            return Err(Error::Unsupported("the offer has no opus for audio"));
+        }
+        Ok(())
+    }
+
+    /// Whether a publisher sent it that sends one H.264, one Opus, or both.
+    pub fn check_publisher(&self) -> Result<(), Error> {
+        self.has_one_of_each()?;
+        if self.media.iter().any(|media| media.has_simulcast) {
+            return Err(Error::Unsupported("simulcast is not supported: send one encoding per track"));
+        }
+        if !self.media.iter().any(|media| media.sends) {
+            return Err(Error::Unsupported("a publisher's offer is a=sendonly"));
         }
         if self.of("video").any(|media| !media.has_h264) {
             return Err(Error::Unsupported("the offer has no H264 for video"));
@@ -181,9 +202,20 @@ mod tests {
         assert!(wrong(&OFFER.replace("opus", "PCMU")).contains("no opus"));
         assert!(wrong(&OFFER.replace("recvonly", "sendonly")).contains("recvonly"));
         assert!(wrong(&OFFER.replace("m=audio", "m=video")).contains("at most one"));
+        assert!(wrong(&OFFER.replace("m=audio", "m=application")).contains("nothing else"));
         let line = "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n";
         assert_eq!(wrong(&format!("{OFFER}{}", line.repeat(64))), Error::Candidates.to_string());
         assert_eq!(wrong(&format!("{OFFER}{}", "a=x\r\n".repeat(20_000))), Error::Long.to_string());
+    }
+
+    #[test]
+    fn a_publisher_sends_one_encoding() {
+        let offer = OFFER.replace("recvonly", "sendonly");
+        let check = |text: &str| Offer::read(text).and_then(|offer| offer.check_publisher());
+        assert_eq!(check(&offer), Ok(()));
+        let simulcast = format!("{offer}a=rid:hi send\r\na=simulcast:send hi;lo\r\n");
+        assert!(check(&simulcast).unwrap_err().to_string().contains("simulcast"));
+        assert!(check(OFFER).unwrap_err().to_string().contains("sendonly"));
     }
 
     #[test]

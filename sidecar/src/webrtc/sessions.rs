@@ -189,11 +189,15 @@ impl Seat {
     pub(super) fn bind(&self, address: (Protocol, SocketAddr)) {
         let mut table = self.sessions.table();
         let Some(session) = table.sessions.get_mut(&self.id) else { return };
-        if session.addresses.contains(&address) || session.addresses.len() >= MOST_ADDRESSES {
+        if session.addresses.contains(&address) {
             return;
         }
+        let oldest = (session.addresses.len() >= MOST_ADDRESSES).then(|| session.addresses.remove(0));
         session.addresses.push(address);
         let packets = session.packets.clone();
+        if let Some(oldest) = oldest {
+            table.addresses.remove(&oldest);
+        }
         table.addresses.insert(address, packets);
     }
 

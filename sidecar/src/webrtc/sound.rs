@@ -1,9 +1,7 @@
 //! Sound of a stream as Opus: one ffmpeg for all viewers over WebRTC of a stream, from the first to the last of them.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,12 +12,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use weir_media::live::ogg::Reader;
 
+use super::program::Program;
 use crate::context::Context;
 use crate::live::hub::Hub;
 use crate::live::ring::{Item, Start};
 use crate::live::station::{Kind, Viewer};
 use crate::streams::StreamId;
-use crate::supervise::{child, output};
 
 /// Packets that wait for a viewer: more than two seconds.
 const WAITING: usize = 128;
@@ -27,6 +25,10 @@ const WAITING: usize = 128;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A run of this length counts as one that worked.
 const WORKED: Duration = Duration::from_secs(30);
+
+const ARGUMENTS: &str = "-copyts -probesize 500000 -analyzeduration 1000000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
+                         -c:a libopus -b:a 96k -ar 48000 -ac 2 -application lowdelay -frame_duration 20 -f ogg -page_duration 20000 \
+                         -flush_packets 1 pipe:1";
 
 /// A packet of Opus.
 #[derive(Debug)]
@@ -116,37 +118,15 @@ async fn run(
     packets: &broadcast::Sender<Arc<Packet>>,
 ) -> io::Result<()> {
     let jobs = context.config().jobs.clone();
-    let mut process = child::command(&jobs.ffmpeg, &arguments(), jobs.nice)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .env_remove("AWS_SECRET_ACCESS_KEY")
-        .env_remove("AWS_SESSION_TOKEN")
-        .spawn()?;
-    let (Some(stdin), Some(stdout), Some(stderr)) =
-        (process.stdin.take(), process.stdout.take(), process.stderr.take())
-    else {
-        return Err(io::Error::other("no pipes"));
-    };
-    tracing::info!(stream, pid = process.id(), "ffmpeg makes Opus of the sound, for viewers over WebRTC");
-    let name = stream.to_owned();
-    let listening = tokio::spawn(output::listen(stderr, move |line| {
-        tracing::warn!(stream = name, "ffmpeg for WebRTC: {}", output::parse(&line).1);
-    }));
+    let program = Program::start(&jobs, stream, ARGUMENTS)?;
+    tracing::info!(stream, pid = program.pid(), "ffmpeg makes Opus of the sound, for viewers over WebRTC");
+    let Program { stdin, stdout, running } = program;
     let end = tokio::select! {
         end = feed(stdin, viewer, jobs.stall) => end,
         end = collect(stdout, packets, jobs.stall + Duration::from_secs(10)) => end,
     };
-    let _ = process.kill().await;
-    listening.abort();
+    running.end().await;
     end
-}
-
-fn arguments() -> Vec<OsString> {
-    const WORDS: &str = "-hide_banner -nostdin -nostats -loglevel level+error -copyts -probesize 500000 -analyzeduration 1000000 \
-                         -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 -c:a libopus -b:a 96k -ar 48000 -ac 2 \
-                         -application lowdelay -frame_duration 20 -f ogg -page_duration 20000 -flush_packets 1 pipe:1";
-    WORDS.split_whitespace().map(OsString::from).collect()
 }
 
 async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: Duration) -> io::Result<()> {

@@ -37,6 +37,17 @@ impl Browser {
     /// Starts one.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with a camera and a microphone, which it may use: a clock on a green ground, and beeps.
+    #[track_caller]
+    pub fn with_camera() -> Self {
+        Self::start_with(&["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"])
+    }
+
+    #[track_caller]
+    fn start_with(more: &[&str]) -> Self {
         let port = Port::reserve();
         let profile = tempfile::Builder::new().prefix("weir-browser-").tempdir().unwrap();
         let driver = Command::new(products::tool("/usr/bin/chromedriver"))
@@ -56,13 +67,14 @@ impl Browser {
         wait::until("chromedriver listens", 20.0, || {
             browser.client.get(format!("{base}/status")).send().is_ok()
         });
-        let id = browser.post("/session", &browser.capabilities())["sessionId"].as_str().unwrap().to_owned();
+        let id =
+            browser.post("/session", &browser.capabilities(more))["sessionId"].as_str().unwrap().to_owned();
         browser.session = format!("{base}/session/{id}");
         browser
     }
 
-    fn capabilities(&self) -> Value {
-        let mut flags: Vec<_> = FLAGS.map(str::to_owned).to_vec();
+    fn capabilities(&self, more: &[&str]) -> Value {
+        let mut flags: Vec<_> = FLAGS.iter().chain(more).map(|flag| (*flag).to_owned()).collect();
         flags.push(format!("--user-data-dir={}", self.profile.path().join("profile").display()));
         flags.push("--window-size=1280,900".to_owned());
         let options = json!({ "binary": products::tool("/usr/bin/chromium"), "args": flags });

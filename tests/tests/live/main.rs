@@ -8,6 +8,7 @@ mod media;
 mod settings;
 mod slow;
 mod whep;
+mod whip;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -67,6 +68,29 @@ fn ask(port: u16, path: &str, headers: &[&str]) -> Answer {
     socket.write_all(format!("{request}\r\n").as_bytes()).unwrap();
     let mut all = Vec::new();
     socket.read_to_end(&mut all).unwrap();
+    let end = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(all[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head, body: all[end + 4..].to_vec() }
+}
+
+/// Asks with a method and a body.
+#[track_caller]
+fn request(port: u16, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: live.example.org\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for header in headers {
+        request.push_str(header);
+        request.push_str("\r\n");
+    }
+    // What is too long is refused before it is read.
+    let _ = socket.write_all(format!("{request}\r\n{body}").as_bytes());
+    let mut all = Vec::new();
+    let _ = socket.read_to_end(&mut all);
     let end = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8(all[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -13,14 +13,14 @@ use weir_tests::harness::browser::Browser;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
 
-use super::{Answer, SECRET, open, publish};
+use super::{Answer, SECRET, open, publish, request};
 
 const PATH: &str = "/stream/live/show/whep";
-const SDP: &str = "Content-Type: application/sdp";
+pub(super) const SDP: &str = "Content-Type: application/sdp";
 const TRICKLE: &str = "Content-Type: application/trickle-ice-sdpfrag";
 
 /// An offer of a player that never connects.
-fn offer() -> String {
+pub(super) fn offer() -> String {
     let media = |kind: &str, mid: u8, codec: &str| {
         format!(
             "m={kind} 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\n\
@@ -33,29 +33,6 @@ fn offer() -> String {
         "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n{}{fmtp}",
         media("video", 0, "H264/90000")
     )
-}
-
-/// Asks with a method and a body.
-#[track_caller]
-fn request(port: u16, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: live.example.org\r\nConnection: close\r\nContent-Length: {}\r\n",
-        body.len()
-    );
-    for header in headers {
-        request.push_str(header);
-        request.push_str("\r\n");
-    }
-    // What is too long is refused before it is read.
-    let _ = socket.write_all(format!("{request}\r\n{body}").as_bytes());
-    let mut all = Vec::new();
-    let _ = socket.read_to_end(&mut all);
-    let end = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
-    let head = String::from_utf8(all[..end].to_vec()).unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head, body: all[end + 4..].to_vec() }
 }
 
 struct Setup {

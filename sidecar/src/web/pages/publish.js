@@ -1,0 +1,237 @@
+// Publishes from this browser over WebRTC, by WHIP. The stream key goes into a header, and never into an address.
+//
+// States: ESTABLISHED (connected, media is about to go), PUBLISHING, UNPUBLISHED (ended here), DISCONNECTED (the connection is lost;
+// tried again), FAILED (refused, or no camera).
+
+const WORDS = {
+  CONNECTING: "Connecting",
+  ESTABLISHED: "Connected. Your stream is about to go on air.",
+  PUBLISHING: "You are on air.",
+  UNPUBLISHED: "You are off air.",
+  DISCONNECTED: "The connection is lost. Trying again.",
+  FAILED: "Not on air",
+};
+const RETRY_MS = 2000;
+const MOST_RETRIES = 5;
+
+const field = (id) => document.getElementById(id);
+const base = new URL(document.body.dataset.root, location.href).href.replace(/\/$/, "");
+const query = new URLSearchParams(location.search);
+field("app").value = query.get("app") ?? "live";
+field("name").value = query.get("name") ?? "";
+
+let media = null;
+let session = null;
+let meter = null;
+let retries = 0;
+
+function enter(state, reason = "") {
+  document.body.dataset.state = state;
+  field("state").textContent = reason ? `${WORDS[state]}: ${reason}` : WORDS[state];
+  const isOn = ["CONNECTING", "ESTABLISHED", "PUBLISHING", "DISCONNECTED"].includes(state);
+  field("start").hidden = isOn;
+  field("stop").hidden = !isOn;
+  for (const input of field("form").querySelectorAll("select, input")) input.disabled = isOn;
+  document.dispatchEvent(new CustomEvent("weir-state", { detail: { state, reason } }));
+}
+
+// What the person may choose; browsers name devices once they may be used.
+async function list() {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  for (const [id, kind] of [["camera", "videoinput"], ["microphone", "audioinput"]]) {
+    const select = field(id);
+    const chosen = select.value;
+    const options = devices.filter((device) => device.kind === kind && device.deviceId).map((device, index) => {
+      const option = new Option(device.label || `${id} ${index + 1}`, device.deviceId);
+      option.selected = device.deviceId === chosen;
+      return option;
+    });
+    select.replaceChildren(...(options.length > 0 ? options : [new Option("Default", "")]));
+  }
+}
+
+async function capture() {
+  const source = field("source").value;
+  const device = (id) => (field(id).value ? { deviceId: { exact: field(id).value } } : {});
+  const audio = { ...device("microphone"), echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const size = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
+  if (source === "screen") {
+    const screen = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 30, max: 30 } } });
+    const sound = await navigator.mediaDevices.getUserMedia({ audio });
+    return new MediaStream([...screen.getVideoTracks(), ...sound.getAudioTracks()]);
+  }
+  const video = source === "camera" ? { ...device("camera"), ...size } : false;
+  return navigator.mediaDevices.getUserMedia({ audio, video });
+}
+
+function show(stream) {
+  field("preview").srcObject = stream;
+  meter?.context.close();
+  meter = null;
+  if (stream.getAudioTracks().length === 0) return;
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  meter = { context, analyser, samples: new Float32Array(analyser.fftSize) };
+}
+
+function release() {
+  for (const track of media?.getTracks() ?? []) track.stop();
+  media = null;
+  field("preview").srcObject = null;
+  meter?.context.close();
+  meter = null;
+}
+
+class Session {
+  peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  location = null;
+  bytes = 0;
+  at = 0;
+  ended = false;
+
+  async begin(stream, key) {
+    for (const track of stream.getTracks()) {
+      const transceiver = this.peer.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+      const codecs = RTCRtpSender.getCapabilities(track.kind)?.codecs ?? [];
+      const wanted = codecs.filter((codec) => /h264|opus|rtx/i.test(codec.mimeType));
+      if (wanted.length > 0) transceiver.setCodecPreferences?.(wanted);
+    }
+    this.peer.addEventListener("connectionstatechange", () => this.changed());
+    const offer = await this.peer.createOffer();
+    offer.sdp = offer.sdp.replace(/useinbandfec=1/g, "useinbandfec=1;stereo=1");
+    await this.peer.setLocalDescription(offer);
+    const headers = { "Content-Type": "application/sdp" };
+    if (key) headers.Authorization = `Bearer ${key}`;
+    const [app, name] = [field("app").value.trim(), field("name").value.trim()];
+    const url = `${base}/stream/${app.split("/").map(encodeURIComponent).join("/")}/${encodeURIComponent(name)}/whip`;
+    const response = await fetch(url, { method: "POST", headers, body: offer.sdp });
+    if (response.status !== 201) {
+      const answer = await response.json().catch(() => null);
+      const error = new Error(answer?.error?.message ?? `the server answered ${response.status}`);
+      error.isFinal = response.status < 500 && response.status !== 409;
+      throw error;
+    }
+    this.location = new URL(response.headers.get("Location"), url).href;
+    if (this.ended) return this.end();
+    await this.peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  }
+
+  changed() {
+    if (this.ended || this !== session) return;
+    const state = this.peer.connectionState;
+    if (state === "connected") {
+      enter("ESTABLISHED");
+    } else if (["disconnected", "failed", "closed"].includes(state)) {
+      again();
+    }
+  }
+
+  // What goes out, and when it does.
+  async watch() {
+    // The server has said goodbye, which some browsers tell nowhere else.
+    const isClosed = ({ transport }) => ["closed", "failed"].includes(transport?.state);
+    if (this === session && this.peer.getSenders().some(isClosed)) return again();
+    let [bytes, frames, encoded, lost] = [0, 0, 0, 0];
+    for (const report of (await this.peer.getStats()).values()) {
+      if (report.type === "outbound-rtp") {
+        bytes += report.bytesSent;
+        encoded += report.framesEncoded ?? 0;
+      }
+      if (report.type === "media-source" && report.kind === "video") frames = report.frames ?? 0;
+      if (report.type === "remote-inbound-rtp") lost += Math.max(0, report.packetsLost ?? 0);
+    }
+    const now = performance.now();
+    const rate = this.at > 0 ? ((bytes - this.bytes) * 8) / (now - this.at) : 0;
+    if (bytes > this.bytes && document.body.dataset.state === "ESTABLISHED") {
+      retries = 0;
+      enter("PUBLISHING");
+    }
+    [this.bytes, this.at] = [bytes, now];
+    field("rate").textContent = `${Math.round(rate)} kbit/s`;
+    field("frames").textContent = encoded;
+    field("dropped").textContent = Math.max(0, frames - encoded);
+    field("lost").textContent = lost;
+  }
+
+  end() {
+    this.ended = true;
+    this.peer.close();
+    if (this.location) fetch(this.location, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.location = null;
+  }
+}
+
+async function begin() {
+  session?.end();
+  const own = new Session();
+  session = own;
+  try {
+    await own.begin(media, field("key").value.trim());
+  } catch (error) {
+    if (own !== session || own.ended) return;
+    own.end();
+    if (error.isFinal || retries >= MOST_RETRIES) {
+      release();
+      enter("FAILED", error.message);
+    } else {
+      again();
+    }
+  }
+}
+
+function again() {
+  session?.end();
+  if (retries >= MOST_RETRIES) {
+    release();
+    return enter("FAILED", "the server cannot be reached");
+  }
+  retries += 1;
+  enter("DISCONNECTED");
+  const own = session;
+  setTimeout(() => own === session && media && begin(), RETRY_MS);
+}
+
+field("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  retries = 0;
+  enter("CONNECTING");
+  try {
+    release();
+    media = await capture();
+    await list();
+  } catch (error) {
+    return enter("FAILED", error.name === "NotAllowedError" ? "the browser may not use the camera or microphone" : error.message);
+  }
+  show(media);
+  // The person ends the screen in the browser's own bar.
+  for (const track of media.getTracks()) track.addEventListener("ended", stop);
+  await begin();
+});
+
+function stop() {
+  const own = session;
+  session = null;
+  own?.end();
+  release();
+  enter("UNPUBLISHED");
+}
+
+field("stop").addEventListener("click", stop);
+field("source").addEventListener("change", () => {
+  field("camera-field").hidden = field("source").value !== "camera";
+});
+addEventListener("pagehide", () => session?.end());
+setInterval(() => session?.location && session.watch().catch(() => {}), 500);
+setInterval(() => {
+  if (!meter) return (field("level").value = 0);
+  meter.analyser.getFloatTimeDomainData(meter.samples);
+  field("level").value = meter.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+}, 100);
+
+if (!navigator.mediaDevices) {
+  enter("FAILED", "browsers give cameras only to pages with https");
+  field("start").hidden = true;
+} else {
+  list().catch(() => {});
+}

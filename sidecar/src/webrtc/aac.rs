@@ -1,0 +1,143 @@
+//! Sound of a publisher: Opus to AAC in an ffmpeg of its own, which ends with the publisher.
+
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use weir_media::live::{Output, Packager};
+use weir_media::run::cut::{Frame, Header, Headers, Step};
+use weir_rtmp::flv::{Reader, Tag, TagKind};
+use weir_rtmp::media::Codec;
+
+use super::program::Program;
+use crate::config::Jobs;
+
+const ARGUMENTS: &str = "-copyts -probesize 50000 -analyzeduration 200000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
+                         -c:a aac -b:a 128k -ar 48000 -ac 2 -flvflags no_duration_filesize -f flv -flush_packets 1 pipe:1";
+/// Before ffmpeg is started again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Packets and tags that wait.
+const WAITING: usize = 256;
+const OPUS: [u8; 4] = *b"Opus";
+/// Two channels, 312 samples to be left out, 48 kHz (RFC 7845, 5.1).
+const HEAD: [u8; 19] = *b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
+
+/// A packet of Opus, and when it is played, in milliseconds.
+type Packet = (i64, Vec<u8>);
+
+/// One publisher's sound.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    packets: mpsc::Sender<Packet>,
+    tags: mpsc::Receiver<Tag>,
+    task: AbortHandle,
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Encoder {
+    /// For a stream, `APP/NAME`.
+    pub(super) fn start(jobs: Jobs, stream: String) -> Self {
+        let (packets, from) = mpsc::channel(WAITING);
+        let (to, tags) = mpsc::channel(WAITING);
+        let task = tokio::spawn(encode(jobs, stream, from, to)).abort_handle();
+        Self { packets, tags, task }
+    }
+
+    /// Takes a packet; it is lost when ffmpeg is behind.
+    pub(super) fn put(&self, at: i64, packet: &[u8]) {
+        let _ = self.packets.try_send((at, packet.to_vec()));
+    }
+
+    /// The next piece of AAC, or its configuration.
+    pub(super) async fn next(&mut self) -> Tag {
+        match self.tags.recv().await {
+            Some(tag) => tag,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn encode(jobs: Jobs, stream: String, mut from: mpsc::Receiver<Packet>, to: mpsc::Sender<Tag>) {
+    loop {
+        match run(&jobs, &stream, &mut from, &to).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(stream, "no sound of the publisher over WebRTC: {error}"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn run(
+    jobs: &Jobs,
+    stream: &str,
+    from: &mut mpsc::Receiver<Packet>,
+    to: &mpsc::Sender<Tag>,
+) -> io::Result<()> {
+    let program = Program::start(jobs, stream, ARGUMENTS)?;
+    tracing::info!(stream, pid = program.pid(), "ffmpeg makes AAC of the sound of a publisher over WebRTC");
+    let Program { stdin, stdout, running } = program;
+    let origin = AtomicI64::new(0);
+    let end = tokio::select! {
+        end = feed(stdin, from, &origin, jobs.stall) => end,
+        end = collect(stdout, to, &origin) => end,
+    };
+    running.end().await;
+    end
+}
+
+async fn feed(
+    mut stdin: ChildStdin,
+    from: &mut mpsc::Receiver<Packet>,
+    origin: &AtomicI64,
+    patience: Duration,
+) -> io::Result<()> {
+    let (mut packager, mut outputs) = (Packager::default(), Vec::new());
+    let mut first = None;
+    let header = Header { codec: Codec::FourCc(OPUS), data: HEAD.to_vec() };
+    packager.take(Step::Begin(Headers { audio: Some(header), ..Headers::default() }), &mut outputs);
+    loop {
+        for output in outputs.drain(..) {
+            let (Output::Init(weir_media::live::Init { bytes, .. })
+            | Output::Fragment(weir_media::live::Fragment { bytes, .. })) = output;
+            timeout(patience, stdin.write_all(&bytes)).await??;
+        }
+        let Some((at, packet)) = from.recv().await else { return Ok(()) };
+        // What ffmpeg gets begins at 0.
+        let first = *first.get_or_insert(at);
+        origin.store(first, Ordering::Relaxed);
+        let mut payload = vec![0x91];
+        payload.extend(OPUS);
+        payload.extend(packet);
+        let time = at - first;
+        let kind = TagKind::Audio;
+        packager.take(Step::Frame(Frame { kind, time, composition: 0, is_key: true, payload }), &mut outputs);
+    }
+}
+
+async fn collect(mut stdout: ChildStdout, to: &mpsc::Sender<Tag>, origin: &AtomicI64) -> io::Result<()> {
+    let (mut reader, mut buffer) = (Reader::new(), vec![0; 16 << 10]);
+    loop {
+        let read = stdout.read(&mut buffer).await?;
+        if read == 0 {
+            return Err(io::Error::other("ffmpeg has ended"));
+        }
+        reader.feed(&buffer[..read]);
+        while let Some(tag) = reader.next_tag().map_err(io::Error::other)? {
+            if tag.kind == TagKind::Audio {
+                let first = u32::try_from(origin.load(Ordering::Relaxed)).unwrap_or_default();
+                let timestamp = tag.timestamp.wrapping_add(first);
+                let _ = to.send(Tag { timestamp, ..tag }).await;
+            }
+        }
+    }
+}
