@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::{arguments, escape};
 
+mod header;
 mod line;
 
 pub use line::{mask_line, masked_line};
@@ -196,10 +197,11 @@ fn tokens(text: &Decoded, rule: &Rule<'_>, found: &mut Vec<Found>) {
     let bytes = &text.bytes;
     let part = |from: usize| bytes[from..].iter().take_while(|byte| is_base64url(**byte)).count();
     let mut at = 0;
-    while let Some(offset) = bytes[at..].windows(3).position(|window| window == b"eyJ") {
+    while let Some(offset) = bytes[at..].iter().position(|byte| header::may_begin(*byte)) {
         let start = at + offset;
-        at = start + 3;
-        if start > 0 && is_base64url(bytes[start - 1]) {
+        at = start + 1;
+        let is_within = start > 0 && is_base64url(bytes[start - 1]);
+        if is_within || !header::is_object(bytes[start..].iter().copied()) {
             continue;
         }
         let mut end = start;

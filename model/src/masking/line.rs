@@ -1,10 +1,11 @@
 //! A line for a log without its secrets: words that look like a token (JWT) or a key of Weir, wherever they stand, and the values of
 //! `token=`, `weir_token=` and `key=`, of `Bearer`. A `%XX` reads as its byte, also where it was encoded more than once, as in an
-//! address inside of another one's query.
+//! address inside of another one's query. Mail programs and chats break long links: a secret that a space, a line break, a comma or
+//! a quote breaks is one secret.
 
 use std::ops::Range;
 
-use super::{KEY_LEN, MASK, is_base64url};
+use super::{KEY_LEN, MASK, header, is_base64url};
 use crate::escape;
 
 /// The names of values that are secrets.
@@ -12,6 +13,12 @@ const NAMES: [&[u8]; 3] = [b"token", b"weir_token", b"key"];
 const BEARER: &[u8] = b"bearer";
 /// The shortest first part of what counts as a token: `{"alg":1}`.
 const SHORTEST_HEADER: usize = 8;
+/// What ends a value, and may break a secret: white space and control bytes too.
+const BREAKS: &[u8] = b"\"'<>;,";
+/// How many such bytes in sequence break a secret in two, at most.
+const MOST_BREAKS: usize = 4;
+/// A piece of a secret behind a plain space is at least as long: behind a shorter word a sentence goes on.
+const LONG_PIECE: usize = 20;
 
 /// Masks a line in place. Returns its new length: a mask is no longer than what it hides.
 pub fn mask_line(line: &mut [u8]) -> usize {
@@ -75,15 +82,15 @@ fn run(line: &[u8], from: usize, is_in: impl Fn(u8) -> bool) -> (usize, usize) {
 /// The next secret from a place on. Whatever a line holds, each byte of it is read a few times at most.
 fn next(line: &[u8], from: usize) -> Option<Range<usize>> {
     let mut at = from;
-    // Before this place, no `eyJ` begins a token.
+    // Before this place, no token begins.
     let mut no_token_before = from;
     let mut before = previous(line, from);
     while at < line.len() {
         let (byte, length) = unit(line, at);
         // The `e` of `%2eyJ` may be that of a token behind `%2`.
         for start in at..at + length {
-            let may_begin = (start == at && byte == b'e') || line[start] == b'e';
-            if may_begin && start >= no_token_before {
+            let first = if start == at { byte } else { line[start] };
+            if header::may_begin(first) && start >= no_token_before {
                 match token(line, start) {
                     Ok(end) => return Some(start..end),
                     Err(none_before) => no_token_before = none_before,
@@ -116,26 +123,93 @@ fn is_name_byte(byte: u8) -> bool {
 
 /// Where a token (RFC 7519) that begins here ends; else before which place none begins.
 fn token(line: &[u8], from: usize) -> Result<usize, usize> {
-    let is_dot = |at: usize| matches!(unit(line, at), (b'.', _));
-    let (header, length) = run(line, from, is_base64url);
-    let begins = begins_with(line, from, b"eyJ", false).is_some();
-    if !begins {
+    if !header::is_object(Units { line, at: from }) {
         return Err(from + 1);
     }
-    if !is_dot(header) {
-        return Err(header);
+    let (header, length) = pieces(line, from, is_base64url);
+    let Some(claims_at) = behind_dot(line, header) else { return Err(header) };
+    let (claims, count) = pieces(line, claims_at, is_base64url);
+    let signature_at = behind_dot(line, claims).filter(|_| length >= SHORTEST_HEADER && count > 0);
+    let Some(mut next) = signature_at else { return Err(claims_at) };
+    loop {
+        let end = pieces(line, next, is_base64url).0;
+        // Further parts are of a token that follows at once.
+        match behind_dot(line, end) {
+            Some(after) => next = after,
+            None => return Ok(end),
+        }
     }
-    let claims_at = header + unit(line, header).1;
-    let (claims, count) = run(line, claims_at, is_base64url);
-    if length < SHORTEST_HEADER || count == 0 || !is_dot(claims) {
-        return Err(claims_at);
+}
+
+/// Where the next part of a token begins, if one ends here.
+fn behind_dot(line: &[u8], at: usize) -> Option<usize> {
+    let dot = |at: usize| match unit(line, at) {
+        (b'.', length) => Some(at + length),
+        _ => None,
+    };
+    let after = dot(at).or_else(|| dot(rejoined(line, at)?))?;
+    Some(rejoined(line, after).unwrap_or(after))
+}
+
+/// The bytes of a line from a place on, as their last reader sees them.
+struct Units<'l> {
+    line: &'l [u8],
+    at: usize,
+}
+
+impl Iterator for Units<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, length) = unit(self.line, self.at);
+        self.at += length;
+        (length > 0).then_some(byte)
     }
-    // Further parts are of a token that follows at once.
-    let mut end = claims;
-    while is_dot(end) {
-        end = run(line, end + unit(line, end).1, is_base64url).0;
+}
+
+/// As [`run`], over what breaks a secret.
+fn pieces(line: &[u8], from: usize, is_in: impl Fn(u8) -> bool) -> (usize, usize) {
+    let (mut end, mut count) = run(line, from, &is_in);
+    while count > 0
+        && let Some(next) = rejoined(line, end)
+    {
+        let (piece_end, more) = run(line, next, &is_in);
+        if more == 0 {
+            break;
+        }
+        (end, count) = (piece_end, count + more);
     }
-    Ok(end)
+    (end, count)
+}
+
+fn is_break(byte: u8) -> bool {
+    byte <= b' ' || BREAKS.contains(&byte)
+}
+
+/// Where a secret goes on that is broken here.
+fn rejoined(line: &[u8], from: usize) -> Option<usize> {
+    let (mut at, mut breaks, mut plain) = (from, 0, 0);
+    loop {
+        let (byte, length) = unit(line, at);
+        if length == 0 || !is_break(byte) {
+            break;
+        }
+        (breaks, plain) = (breaks + 1, plain + usize::from(length == 1));
+        if breaks > MOST_BREAKS {
+            return None;
+        }
+        at += length;
+    }
+    if breaks == 0 {
+        return None;
+    }
+    let (end, count) = run(line, at, |byte| is_base64url(byte) || byte == b'.');
+    // The name of another value follows, as in a cookie.
+    if count == 0 || unit(line, end).0 == b'=' {
+        return None;
+    }
+    let is_within = plain == 0 || (breaks == 1 && line[from] > b' ');
+    (is_within || count >= LONG_PIECE).then_some(at)
 }
 
 /// Where a key that Weir made ends.
@@ -162,8 +236,7 @@ fn value(line: &[u8], from: usize) -> Option<Range<usize>> {
         let (end, spaces) = run(line, at, |byte| byte == b' ' || byte == b'+');
         (spaces > 0).then_some(end)
     })?;
-    let ends = |byte: u8| byte <= b' ' || b"&#\"'<>;,".contains(&byte);
-    let (end, count) = run(line, start, |byte| !ends(byte));
+    let (end, count) = pieces(line, start, |byte| !is_break(byte) && !matches!(byte, b'&' | b'#'));
     (count > 0).then_some(start..end)
 }
 
@@ -211,6 +284,10 @@ mod tests {
             format!("eyJxeyJ.eyJ {T}"),
             format!("{T}{T}"),
             format!("eyJhbGciOiJub25lIn0.eyJzdWIi.{T}"),
+            // A header as some programs write it: `{ "alg"`, with a line break, with white space before it.
+            format!("/hls/{}/x.m3u8", T.replace("eyJhbGciOiJIUzI1NiJ9", "eyAiYWxnIjogIkhTMjU2IiB9")),
+            format!("/hls/{}/x.m3u8", T.replace("eyJhbGciOiJIUzI1NiJ9", "ewoiYWxnIjoiSFMyNTYifQ")),
+            format!("/x#{}", T.replace("eyJhbGciOiJIUzI1NiJ9", "IHsiYWxnIjoiSFMyNTYifQ")),
         ] {
             let masked = in_place(&line);
             assert!(masked.contains("***"), "{line}: {masked}");
@@ -240,6 +317,21 @@ mod tests {
             ("/x?tokens=abcd&mytoken=abcd&monkey=abcd", "/x?tokens=abcd&mytoken=abcd&monkey=abcd"),
             ("/x?token=&a=1", "/x?token=&a=1"),
             ("/eyJhbGciOiJI.x /show.m3u8", "/eyJhbGciOiJI.x /show.m3u8"),
+            ("/jquery.min.js", "/jquery.min.js"),
+            ("/show-2026.11.26.m3u8", "/show-2026.11.26.m3u8"),
+            ("/everything.is.fine.js", "/everything.is.fine.js"),
+            ("/x?token=ab%20cd&x=1", "/x?token=***&x=1"),
+            ("/x?token=ab%0d%0acd&x=1", "/x?token=***&x=1"),
+            ("/x?token=ab,cd\"ef&x=1", "/x?token=***&x=1"),
+            ("/x?token=ab%2ccd%22ef HTTP/1.1", "/x?token=*** HTTP/1.1"),
+            ("GET /x?token=abcd HTTP/1.1\", host: \"h\"", "GET /x?token=*** HTTP/1.1\", host: \"h\""),
+            ("weir_token=abcd;x=1", "weir_token=***;x=1"),
+            (
+                "weir_token=abcd; a_name_of_a_cookie_that_is_long=1",
+                "weir_token=***; a_name_of_a_cookie_that_is_long=1",
+            ),
+            ("args='token=abcd' start=0", "args='token=***' start=0"),
+            ("{\"u\":\"/x?token=abcd\",\"s\":200}", "{\"u\":\"/x?token=***\",\"s\":200}"),
             ("", ""),
         ] {
             assert_eq!(in_place(line), masked, "{line}");
@@ -252,9 +344,17 @@ mod tests {
 
     #[test]
     fn a_line_made_to_take_long_does_not() {
-        for line in
-            ["eyJ".repeat(20_000), "eyJ.".repeat(20_000), "%65yJ%2e".repeat(8_000), "wk_a".repeat(16_000)]
-        {
+        for line in [
+            "eyJ".repeat(20_000),
+            "eyJ.".repeat(20_000),
+            "%65yJ%2e".repeat(8_000),
+            "wk_a".repeat(16_000),
+            "eyJ,".repeat(16_000),
+            "eyJa%20".repeat(8_000),
+            "eyJhbGciOiJI, ".repeat(4_000),
+            "token=,".repeat(8_000),
+            "ICAg".repeat(16_000),
+        ] {
             let begin = std::time::Instant::now();
             let _ = in_place(&line);
             assert!(begin.elapsed().as_millis() < 500, "{}", &line[..8]);
@@ -268,6 +368,40 @@ mod tests {
             let masked = masked_line(line.as_bytes()).unwrap();
             let masked = String::from_utf8(masked).unwrap();
             prop_assert!(!masked.contains("c2lnbmF0dXJl") && masked.contains(MASK));
+        }
+
+        #[test]
+        fn each_token_goes_also_where_it_is_broken(
+            header in prop::sample::select(vec![
+                "{\"alg\":\"HS256\"}", "{ \"alg\": \"HS256\" }", "{\n\t\"typ\":\"JWT\",\"alg\":\"HS256\"}", " {\"alg\":\"HS256\"}",
+                "\r\n{\r\n\"alg\" :\"HS256\"}", "{\"é\":1,\"alg\":\"HS256\"}",
+            ]),
+            claims in prop::collection::vec(any::<u8>(), 1..80),
+            signature: [u8; 32],
+            place in prop::sample::select(vec!["/x?token=", "/x?a=1&weir_token=", "/x?z=", "/x/", "/x#", "u=%2Fx%3Ftoken%3D", "Bearer ", ""]),
+            broken in prop::option::of((prop::sample::select(vec!["%20", "%0a", "%0d%0a", ",", "\"", "%2C", "%22", "'", "%2520", "%3b"]), 0.0..1.0)),
+            after in prop::sample::select(vec!["", "&x=1", " HTTP/1.1", "#x"]),
+        ) {
+            use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+            let parts = [header.as_bytes(), &claims, &signature].map(|part| URL_SAFE_NO_PAD.encode(part));
+            let mut token = parts.join(".");
+            let is_valued = place.contains("oken") || place.starts_with("Bearer");
+            if let Some((with, at)) = broken {
+                // Where no name tells that a token follows, its header has to begin as one.
+                let least = if is_valued { 1 } else { 16 };
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+                let at = least + ((token.len() - 1 - least) as f64 * at) as usize;
+                token.insert_str(at, with);
+            }
+            let line = format!("{place}{token}{after}");
+            let masked = String::from_utf8(masked_line(line.as_bytes()).unwrap()).unwrap();
+            prop_assert_eq!(masked, format!("{place}***{after}"), "{}", line);
+        }
+
+        #[test]
+        fn names_of_files_stay(name in "[a-df-z][a-z0-9_-]{0,20}(\\.[0-9]{1,4}){0,3}(\\.min)?\\.(js|m3u8|ts|mp4|css)") {
+            let line = format!("GET /{name} HTTP/1.1");
+            prop_assert_eq!(masked_line(line.as_bytes()), None);
         }
 
         #[test]

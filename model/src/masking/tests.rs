@@ -82,6 +82,9 @@ fn tokens_are_secret_where_they_are_ours() {
         "rtmp://h/live/show?a=***&b"
     );
     assert_eq!(mask(&text, &Rule::SHAPE), text);
+    // `{ "alg": "HS256" }`
+    let spaced = TOKEN.replace("eyJhbGciOiJIUzI1NiJ9", "eyAiYWxnIjogIkhTMjU2IiB9");
+    assert_eq!(mask(&format!("live/{spaced}/show"), &OWN), "live/***/show");
     for no_token in ["eyJhbGci.eyJzdWI", "eyJhbGci..x", "xeyJhbGci.eyJz.c2ln", "eyJhbGci."] {
         assert_eq!(mask(no_token, &OWN), no_token);
     }
