@@ -12,6 +12,7 @@ mod exec;
 #[cfg(test)]
 mod fixture;
 mod lexer;
+mod playback;
 mod reader;
 mod relay;
 mod space;
@@ -31,14 +32,15 @@ pub fn check(configuration: &[Directive]) -> Vec<Advice> {
     access::check(configuration, &mut found);
     relay::check(configuration, &mut found);
     streams::check(configuration, &mut found);
+    playback::check(configuration, &mut found);
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     found
 }
 
-/// What is to be said when nginx starts: the dangers alone.
+/// What is to be said when nginx starts: the dangers, and what has no effect.
 pub fn at_start(main_file: &Path, files: &impl Files) -> Result<Vec<Advice>, ReadError> {
     let mut found = check(&read(main_file, files)?);
-    found.retain(|advice| advice.severity == Severity::Danger);
+    found.retain(|advice| advice.severity != Severity::Hint);
     Ok(found)
 }
 
@@ -120,7 +122,7 @@ mod tests {
                 prop::sample::select(vec![
                     "rtmp", "http", "server", "application", "location", "recorder", "exec", "exec_play", "push", "pull",
                     "rtmp_control", "rtmp_stat", "allow", "deny", "all", "auth_basic", "off", "weir_publish", "key", "open",
-                    "$name", "${args}", "$", "${", "rtmp://", "rtmp://[::1", "max_message", "1k", "rtmp_auto_push", "on", "x",
+                    "$name", "${args}", "$", "${", "rtmp://", "rtmp://[::1", "max_message", "1k", "weir_play", "token", "app=live", "weir_viewers", "access_log", "root", "hls", "hls_path", "/", "rtmp_auto_push", "on", "x",
                     "{", "}", ";", ";", ";", "{", "}",
                 ]),
                 0..60,

@@ -30,7 +30,7 @@ enum List {
 
 /// What a block says on access, and what it takes from the outer one where it says nothing.
 #[derive(Clone, Copy, Default)]
-struct Access {
+pub(super) struct Access {
     list: List,
     /// Somebody asks for a password, a certificate or the like.
     authenticated: bool,
@@ -46,7 +46,7 @@ struct Access {
 
 impl Access {
     /// What holds in a block.
-    fn within(self, block: &Directive) -> Self {
+    pub(super) fn within(self, block: &Directive) -> Self {
         let mut lists = block.block.iter().filter(|d| matches!(d.name(), "allow" | "deny")).peekable();
         // A block with a list of its own takes none from outside (ngx_http_access_merge_loc_conf).
         let list = if lists.peek().is_none() { self.list } else { of_lines(lists) };
@@ -70,7 +70,7 @@ impl Access {
         }
     }
 
-    fn is_open(self) -> bool {
+    pub(super) fn is_open(self) -> bool {
         if self.unreachable || self.local {
             return false;
         }

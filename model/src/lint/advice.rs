@@ -10,15 +10,18 @@ use super::reader::Directive;
 pub enum Severity {
     /// Strangers may do harm. It is also said when nginx starts.
     Danger,
+    /// It has not the effect that it seems to have. It is also said when nginx starts.
+    Warning,
     /// It is better done otherwise.
     Hint,
 }
 
 impl Severity {
-    /// `danger` or `hint`.
+    /// `danger`, `warning` or `hint`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Danger => "danger",
+            Self::Warning => "warning",
             Self::Hint => "hint",
         }
     }

@@ -1,10 +1,13 @@
 //! `weir lint`: what is dangerous in an nginx-rtmp configuration.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde_json::json;
-use weir_model::lint::{self, Advice, FileSystem};
+use weir_model::lint::{self, Advice, FileSystem, Files};
 
 use super::{Error, Output};
 use crate::cli::LintArgs;
@@ -12,12 +15,22 @@ use crate::files::configuration::Disk;
 
 /// What it prints, and whether anything was found.
 pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
-    let configuration = lint::read(&args.file, &Disk)?;
+    let disk = Counted::default();
+    let configuration = lint::read(&args.file, &disk)?;
     let mut found = lint::check(&configuration);
     found.extend(lint::small_file_systems(&configuration, file_system));
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    let output = if args.json.json { Output::json(&as_json(&found)) } else { as_lines(&found).into() };
+    let output = match (args.json.json, found.is_empty()) {
+        (true, _) => Output::json(&as_json(&found)),
+        (false, true) => format!("{}: {}\n", args.file.display(), nothing(disk.0.borrow().len())).into(),
+        (false, false) => as_lines(&found).into(),
+    };
     Ok((output, !found.is_empty()))
+}
+
+fn nothing(files: usize) -> String {
+    let noun = if files == 1 { "file" } else { "files" };
+    format!("nothing found in {files} {noun}")
 }
 
 fn as_lines(found: &[Advice]) -> String {
@@ -43,4 +56,51 @@ fn file_system(path: &Path) -> Option<FileSystem> {
     let there = path.ancestors().find_map(|there| statfs(there).ok())?;
     let size = there.blocks().saturating_mul(u64::try_from(there.block_size()).ok()?);
     Some(FileSystem { in_memory: there.filesystem_type() == TMPFS_MAGIC, size })
+}
+
+/// The files of this machine, and which of them were read.
+#[derive(Default)]
+struct Counted(RefCell<BTreeSet<PathBuf>>);
+
+impl Files for Counted {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.borrow_mut().insert(path.to_owned());
+        Disk.read(path)
+    }
+
+    fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
+        Disk.matching(pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn lint(words: &[&str]) -> (String, bool) {
+        let cli = Cli::try_parse_from(["weir", "lint"].iter().chain(words)).unwrap();
+        let Command::Lint(args) = cli.command else { panic!("{words:?}") };
+        let (output, found) = run(&args).unwrap();
+        assert_eq!(output.stderr, "");
+        (output.stdout, found)
+    }
+
+    #[test]
+    fn one_line_says_that_nothing_was_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main, other) = (folder.path().join("nginx.conf"), folder.path().join("other.conf"));
+        let shown = main.to_str().unwrap();
+        std::fs::write(&main, "events { }").unwrap();
+        assert_eq!(lint(&[shown]), (format!("{shown}: nothing found in 1 file\n"), false));
+        std::fs::write(&main, "include other.conf; include other.conf;").unwrap();
+        std::fs::write(&other, "# nothing").unwrap();
+        assert_eq!(lint(&[shown]), (format!("{shown}: nothing found in 2 files\n"), false));
+        assert_eq!(lint(&[shown, "--json"]), ("{\"advice\":[]}\n".to_owned(), false));
+        std::fs::write(&other, "rtmp { max_message 1k; }").unwrap();
+        let (said, found) = lint(&[shown]);
+        assert!(found && said.lines().count() == 1 && said.contains("other.conf:1: hint: "), "{said}");
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn examine(tree: &[Directive]) -> Vec<Finding> {
         let message =
             format!("{}:{}: \"{}\" {}", advice.file.display(), advice.line, advice.directive, advice.problem);
         match advice.severity {
-            Severity::Danger => Finding::problem(PART, message, advice.remedy),
+            Severity::Danger | Severity::Warning => Finding::problem(PART, message, advice.remedy),
             Severity::Hint => Finding::hint(PART, message, advice.remedy),
         }
     }));

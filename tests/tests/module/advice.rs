@@ -37,6 +37,47 @@ fn each_danger_is_said_once_with_its_place_and_remedy() {
 }
 
 #[test]
+fn playback_protected_by_halves_is_said_once_per_place() {
+    let base = |application: &str, http: &str| {
+        Config::weir()
+            .main("weir_zone 1m; weir_secret @DIR@/secret;")
+            .file("secret", [7; 32])
+            .app("live", &format!("hls on; hls_path @DIR@/hls; {application}"))
+            .web("log_format masked '$weir_masked_request';")
+            .http(http)
+    };
+    const PLAY: &str = "weir_play token;";
+    // The secret of the test has the mode of any file.
+    fn told(said: &str) -> Vec<&str> {
+        warnings(said).into_iter().filter(|line| !line.contains("world-readable")).collect()
+    }
+    for (application, http, file, text) in [
+        (
+            PLAY,
+            "access_log @DIR@/a.log;\nlocation /hls/ { root @DIR@; weir_play token app=live; }\nlocation /b/ { weir_play token; }",
+            "\"access_log\" in ",
+            "$weir_masked_request in place of $request",
+        ),
+        (
+            "",
+            "location /hls/ { weir_play token app=live; }",
+            "\"application\" in ",
+            "add \"weir_play token;\" to",
+        ),
+        ("", "location /hls/ { weir_viewers app=livve; }", "\"weir_viewers\" in ", "\"live\""),
+        ("weir_max_viewers 5;", "", "\"weir_max_viewers\" in ", "add \"weir_viewers app=live;\""),
+    ] {
+        let said = base(application, http).accepted();
+        let found = told(&said);
+        assert_eq!(found.len(), 1, "{application} {http}: {said}");
+        assert!(found[0].contains(file) && found[0].contains(text), "{found:?}");
+    }
+    let whole = "access_log @DIR@/a.log masked; location /hls/ { root @DIR@; weir_play token app=live; weir_viewers app=live; }";
+    let said = base("weir_play token; weir_max_viewers 5;", whole).accepted();
+    assert_eq!(told(&said), [""; 0], "{said}");
+}
+
+#[test]
 fn what_was_mended_is_not_mentioned() {
     for (application, location) in [
         ("weir_publish key; exec_push /bin/echo $name $args;", ""),
