@@ -17,6 +17,13 @@ pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
         .find_map(|argument| argument.strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
 }
 
+/// What a request over HTTP presents as its ticket: the cookie `weir_ticket`, which no log holds.
+pub fn ticket_of_cookies<'c>(cookies: impl Iterator<Item = &'c [u8]>) -> Option<&'c [u8]> {
+    cookies
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .find_map(|pair| pair.trim_ascii().strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
+}
+
 /// Returns `name?args` without tickets: nginx-rtmp logs the arguments, and passes them to hooks. `None` where there is no
 /// ticket.
 pub fn without_ticket(raw: &[u8]) -> Option<Vec<u8>> {
@@ -91,6 +98,20 @@ mod tests {
             ("show?weir_ticket=a?b&weir_ticket=c", Some("a?b")),
         ] {
             assert_eq!(ticket_of(raw.as_bytes()), ticket.map(str::as_bytes), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_a_cookie() {
+        for (cookies, ticket) in [
+            (&[][..], None),
+            (&["weir_ticket=a"][..], Some("a")),
+            (&["x=1; weir_ticket=a;y"], Some("a")),
+            (&["x=1", "weir_ticket="], Some("")),
+            (&["weir_tickets=a; xweir_ticket=b; weir_ticket"], None),
+        ] {
+            let found = ticket_of_cookies(cookies.iter().map(|line| line.as_bytes()));
+            assert_eq!(found, ticket.map(str::as_bytes), "{cookies:?}");
         }
     }
 

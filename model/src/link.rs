@@ -1,9 +1,11 @@
 //! Links for people: where a stream is watched, with a token in each address.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::api::ApiError;
+use crate::escape;
 use crate::fields::Fields;
 use crate::network::Network;
 use crate::stream_name::{AppName, StreamName};
@@ -25,7 +27,7 @@ pub struct Base(String);
 
 /// The text is no address of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write it as https://live.example.org or https://example.org/tv")]
+#[error("write it as https://live.example.org, https://live.example.org:8443 or https://example.org/tv")]
 pub struct BaseError;
 
 /// An address with `{url}`, `{host}`, `{app}` and `{stream}` in it.
@@ -35,8 +37,8 @@ pub struct Pattern(String);
 /// The text is no pattern of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write it as {{url}}/hls/{{stream}}.m3u8 or rtmp://{{host}}/{{app}}/{{stream}}: no spaces, and only {{url}}, {{host}}, {{app}} and {{stream}} \
-     in braces"
+    "write it as {{url}}/hls/{{stream}}.m3u8 or rtmp://{{host}}/{{app}}/{{stream}}: a host and a path without spaces, only {{url}}, {{host}}, \
+     {{app}} and {{stream}} in braces, and {{url}} only at the beginning"
 )]
 pub struct PatternError;
 
@@ -106,6 +108,7 @@ impl LinkRequest {
             rtmp: fields.optional_parsed("rtmp_url")?,
         };
         fields.finish()?;
+        patterns.check()?;
         if !(1..=MAX_TTL_S).contains(&ttl_s) {
             return Err(ApiError::bad_field("ttl_s", format_args!("expected 1 to {MAX_TTL_S}")));
         }
@@ -156,6 +159,31 @@ impl LinkRequest {
     }
 }
 
+impl Patterns {
+    /// A page and a playlist are fetched over HTTP, and RTMP has schemes of its own.
+    fn check(&self) -> Result<(), ApiError> {
+        let web = [("watch_url", &self.watch), ("hls_url", &self.hls), ("dash_url", &self.dash)];
+        let wrong = web.into_iter().find(|(_, pattern)| pattern.as_ref().is_some_and(Pattern::is_rtmp));
+        if let Some((field, _)) = wrong {
+            return Err(ApiError::bad_field(field, "expected {url}/..., http:// or https://"));
+        }
+        match &self.rtmp {
+            Some(pattern) if !pattern.is_rtmp() => {
+                Err(ApiError::bad_field("rtmp_url", "expected rtmp:// or rtmps://"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether it is an address over RTMP.
+    #[must_use]
+    pub fn is_rtmp(&self) -> bool {
+        self.0.starts_with("rtmp")
+    }
+}
+
 impl Base {
     /// The server under the name that a client has for it; `None` where that is no host.
     #[must_use]
@@ -187,14 +215,42 @@ impl FromStr for Base {
         let text = text.trim_end_matches('/');
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(BaseError)?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
         let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~/%".contains(&byte);
-        let good = text.len() <= MAX_LEN
-            && !host.is_empty()
-            && host.bytes().all(is_host)
-            && path.bytes().all(is_path);
+        let good = text.len() <= MAX_LEN && is_authority(host) && path.bytes().all(is_path) && is_plain(path);
         if good { Ok(Base(text.to_owned())) } else { Err(BaseError) }
     }
+}
+
+/// Whether a text is `host` or `host:port`: a name, an IPv4 address or an IPv6 address in brackets.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((addr, port)) if addr.parse::<Ipv6Addr>().is_ok() => ("", port),
+            _ => return false,
+        },
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let is_host = text.starts_with('[') || host.strip_suffix('.').unwrap_or(host).split('.').all(is_label);
+    let is_port = match port.strip_prefix(':') {
+        Some(port) => {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        }
+        None => port.is_empty(),
+    };
+    is_host && is_port
+}
+
+/// Whether a path means the same to every client: no empty parts, no `.` and `..`, and `%` only before two hex digits.
+fn is_plain(path: &str) -> bool {
+    let mut parts = path.split('?').next().unwrap_or_default().split('/');
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    path.is_empty() || parts.all(is_part) && escape::decoded(path).is_some()
 }
 
 impl FromStr for Pattern {
@@ -208,9 +264,23 @@ impl FromStr for Pattern {
         }
         let good = text.len() <= MAX_LEN
             && begins.iter().any(|begin| text.starts_with(begin))
-            && plain.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}#\"'<>\\".contains(&byte));
+            && !text[1..].contains("{url}")
+            && plain.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}#\"'<>\\".contains(&byte))
+            && is_address(text);
         if good { Ok(Pattern(text.to_owned())) } else { Err(PatternError) }
     }
+}
+
+/// Whether a pattern becomes an address once its words are replaced.
+fn is_address(pattern: &str) -> bool {
+    let address = pattern
+        .replace("{url}", "http://h")
+        .replace("{host}", "h")
+        .replace("{app}", "app")
+        .replace("{stream}", "stream");
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    is_authority(authority) && is_plain(path.trim_start_matches('/').trim_end_matches('/'))
 }
 
 impl fmt::Display for Pattern {
@@ -272,9 +342,44 @@ mod tests {
             (r#"{"app":"live","stream":"a","hls_url":"/hls/{stream}.m3u8"}"#, "hls_url"),
             (r#"{"app":"live","stream":"a","hls_url":"{url}/{name}"}"#, "hls_url"),
             (r#"{"app":"live","stream":"a","rtmp_url":"javascript:x"}"#, "rtmp_url"),
+            (r#"{"app":"live","stream":"a","rtmp_url":"{url}/{stream}"}"#, "rtmp_url"),
+            (r#"{"app":"live","stream":"a","rtmp_url":"https://{host}/{stream}"}"#, "rtmp_url"),
+            (r#"{"app":"live","stream":"a","hls_url":"rtmp://{host}/{stream}"}"#, "hls_url"),
+            (r#"{"app":"live","stream":"a","watch_url":"rtmps://{host}/{stream}"}"#, "watch_url"),
+            (r#"{"app":"live","stream":"a","watch_url":""}"#, "watch_url"),
+            (r#"{"app":"live","stream":"a","watch_url":"https://"}"#, "watch_url"),
+            (r#"{"app":"live","stream":"a","watch_url":"https:///x"}"#, "watch_url"),
+            (r#"{"app":"live","stream":"a","watch_url":"https://a/{url}"}"#, "watch_url"),
+            (r#"{"app":"live","stream":"a","watch_url":"{url}{url}"}"#, "watch_url"),
+            (r#"{"app":"live","stream":"a","dash_url":"https://user:word@h/x"}"#, "dash_url"),
+            (r#"{"app":"live","stream":"a","dash_url":"{url}:99999/x"}"#, "dash_url"),
+            (r#"{"app":"live","stream":"a","dash_url":"{url}/../x"}"#, "dash_url"),
+            (r#"{"app":"live","stream":"a","dash_url":"{url}/%zz"}"#, "dash_url"),
+            (r#"{"app":"live","stream":"a","url":["https://a"]}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":""}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a:b:c"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a:0"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a:70000"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://:80"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://[::1"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://[x]"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a..b"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://-a"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a/../b"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a/b//c"}"#, "url"),
+            (r#"{"app":"live","stream":"a","url":"https://a/%"}"#, "url"),
         ] {
             let message = LinkRequest::from_json(body.as_bytes()).unwrap_err().message;
             assert!(message.starts_with(&format!("field \"{field}\": ")), "{body}: {message}");
+        }
+        for url in ["https://a", "http://a.b.:80/", "https://[::1]:1/x", "http://192.0.2.1/a/b%20c"] {
+            assert!(url.parse::<Base>().is_ok(), "{url}");
+        }
+        for pattern in
+            ["{url}", "{url}/", "{url}/?stream={stream}", "https://{host}:8443/{app}/", "rtmp://{host}"]
+        {
+            assert!(pattern.parse::<Pattern>().is_ok(), "{pattern}");
         }
         assert_eq!(Base::of_host("evil/x"), None);
         assert_eq!(LinkRequest::from_json(br#"{"app":"live","stream":"a"}"#).unwrap().ttl_s, DEFAULT_TTL_S);

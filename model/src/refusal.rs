@@ -311,6 +311,10 @@ impl Refusal {
     pub fn log_parts(&self) -> (String, &'static str) {
         match self {
             Refusal::NoKey => (Refusal::UnknownKey.to_string(), ", key: none was sent"),
+            Refusal::NoSecret => (
+                self.to_string(),
+                ", remedy: \"weir secret new FILE\", and \"weir_secret FILE;\" outside of all blocks of nginx.conf",
+            ),
             _ => (self.to_string(), ""),
         }
     }
@@ -318,6 +322,11 @@ impl Refusal {
     /// Whether it counts as a guess against the client's address.
     pub fn is_wrong_key(&self) -> bool {
         matches!(self, Refusal::UnknownKey | Refusal::NoKey | Refusal::TokenInvalid)
+    }
+
+    /// Whether the name that a publisher asked for is what it is refused for.
+    pub fn is_of_a_name(&self) -> bool {
+        matches!(self, Refusal::Duplicate | Refusal::SharedFolder | Refusal::ZoneFull)
     }
 
     /// The name of the reason in metrics and events.

@@ -189,7 +189,7 @@ impl Target {
         };
         let servers = self.server.is_none() || other.server.is_none() || self.server == other.server;
         let streams = both(&self.stream, &other.stream) || both(&other.stream, &self.stream);
-        self.app == other.app && servers && streams && self.url == other.url
+        self.app == other.app && servers && streams && self.url.is_same_place(&other.url)
     }
 
     /// Whether it is for this stream, enabled or not.

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::ApiError;
-use crate::client::ClientAddr;
 
 /// By what a viewer of HTTP watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,12 +65,6 @@ pub fn is_watched(status: u16) -> bool {
     matches!(status, 200 | 206 | 304)
 }
 
-/// Whether this is a program of Weir on this machine, such as `weir check hls`: nobody watches by it.
-#[must_use]
-pub fn is_own(client: ClientAddr, agent: &[u8]) -> bool {
-    client.is_local() && agent.starts_with(b"weir/")
-}
-
 /// The most viewers of a kind that a report may tell of a stream.
 pub const MAX_REPORTED: u64 = 1_000_000;
 
@@ -111,8 +105,10 @@ impl Report {
     ///
     /// 400, with the field.
     pub fn from_json(body: &[u8]) -> Result<Report, ApiError> {
-        let report: Report =
-            serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("body: {error}")))?;
+        let wrong = |error| ApiError::bad_request(format!("body: {error}"));
+        // A list would be taken for the fields in their order.
+        only_objects(&serde_json::from_slice(body).map_err(wrong)?)?;
+        let report: Report = serde_json::from_slice(body).map_err(wrong)?;
         let mut seen = HashSet::new();
         for (at, stream) in report.streams.iter().enumerate() {
             for (field, name) in [("app", &stream.app), ("stream", &stream.stream)] {
@@ -133,6 +129,19 @@ impl Report {
             }
         }
         Ok(report)
+    }
+}
+
+/// Refuses lists in place of objects.
+fn only_objects(body: &Value) -> Result<(), ApiError> {
+    const EXPECTED: &str = "expected an object, such as {\"app\":\"live\",\"stream\":\"show\",\"ws\":1}";
+    if !body.is_object() {
+        return Err(ApiError::bad_request("body: expected an object, such as {\"streams\":[]}".to_owned()));
+    }
+    let streams = body.get("streams").and_then(Value::as_array);
+    match streams.and_then(|streams| streams.iter().position(|stream| !stream.is_object())) {
+        Some(at) => Err(ApiError::bad_request(format!("field \"streams[{at}]\": {EXPECTED}"))),
+        None => Ok(()),
     }
 }
 
@@ -169,13 +178,6 @@ mod tests {
     }
 
     #[test]
-    fn a_check_on_this_machine_watches_nothing() {
-        let [local, remote] = ["127.0.0.1", "192.0.2.1"].map(|addr| ClientAddr::Ip(addr.parse().unwrap()));
-        assert!(is_own(local, b"weir/0.1.0") && is_own(ClientAddr::Unix, b"weir/1"));
-        assert!(!is_own(remote, b"weir/0.1.0") && !is_own(local, b"weird/1") && !is_own(local, b""));
-    }
-
-    #[test]
     fn a_report_is_read_with_zeros_for_what_is_left_out() {
         let body = br#"{"streams":[{"app":"live","stream":"show","llhls":1,"ws":2,"webrtc":0},{"app":"a","stream":"b"}]}"#;
         let report = Report::from_json(body).unwrap();
@@ -191,6 +193,11 @@ mod tests {
             ("", "body: "),
             ("{}", "missing field `streams`"),
             (r#"{"streams":[{"app":"a"}]}"#, "missing field `stream`"),
+            (r#"[[]]"#, "body: expected an object"),
+            ("7", "body: expected an object"),
+            (r#"{"streams":[["live","show",1]]}"#, "field \"streams[0]\": expected an object"),
+            (r#"{"streams":[{"app":"a","stream":"b"},null]}"#, "field \"streams[1]\": expected an object"),
+            (r#"{"streams":{"app":"a"}}"#, "body: "),
             (r#"{"streams":[{"app":"a","stream":"b","ws":-1}]}"#, "body: "),
             (r#"{"streams":[{"app":"a","stream":"b","hls":1}]}"#, "unknown field `hls`"),
             (r#"{"streams":[{"app":"","stream":"b"}]}"#, "\"streams[0].app\""),

@@ -22,6 +22,7 @@ pub mod violation;
 
 use ngx_rtmp::log::Level;
 use weir_model::{
+    StreamName,
     guard::early::Early,
     refusal::{Topic, kind_of_line},
     token::{RevokedTokens, TokenMark},
@@ -68,6 +69,18 @@ pub struct SessionState {
 }
 
 impl SessionState {
+    /// The stream that it publishes or plays, to follow the application in a line of the log; nothing where its name may be anything.
+    #[must_use]
+    pub fn stream_for_log(&self) -> String {
+        let name = match (&self.publish, &self.playing) {
+            (Publish::Live(live), _) => Some(live.name()),
+            (_, Some(playing)) => Some(playing.name.as_str()),
+            _ => None,
+        };
+        let name = name.and_then(|name| StreamName::parse(name.as_bytes()).ok());
+        name.map(|name| format!(", stream: \"{name}\"")).unwrap_or_default()
+    }
+
     /// It was refused, and lingers.
     #[must_use]
     pub fn is_closing(&self) -> bool {
@@ -171,7 +184,8 @@ pub fn close_if_revoked(session: &mut Session, revoked: &RevokedTokens) {
     } else {
         return;
     };
-    session.log(Level::Notice, format_args!("{event}, app: \"{app}\""));
+    let stream = state.stream_for_log();
+    session.log(Level::Notice, format_args!("{event}, app: \"{app}\"{stream}"));
     session.close();
 }
 
@@ -179,9 +193,10 @@ pub fn close_if_revoked(session: &mut Session, revoked: &RevokedTokens) {
 pub fn close_if_drained(session: &mut Session, draining_ms: u64) {
     let timeout = session.drain_timeout();
     if timeout.is_some_and(|timeout| draining_ms >= timeout) {
+        let stream = session.known_state().map(|state| state.stream_for_log()).unwrap_or_default();
         session.log(
             Level::Notice,
-            format_args!("session closed: weir_drain_timeout, app: \"{}\"", session.app()),
+            format_args!("session closed: weir_drain_timeout, app: \"{}\"{stream}", session.app()),
         );
         session.close();
     }

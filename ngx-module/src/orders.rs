@@ -31,7 +31,8 @@ fn close_if_ordered(session: &mut Session) {
         } else {
             "player disconnected by an administrator"
         };
-        session.log(Level::Notice, format_args!("{event}, app: \"{}\"", session.app()));
+        let stream = state.stream_for_log();
+        session.log(Level::Notice, format_args!("{event}, app: \"{}\"{stream}", session.app()));
         session.close();
     }
 }

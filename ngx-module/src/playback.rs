@@ -28,20 +28,28 @@ pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option
     let Some(rule @ PlayRule::Token(..)) = &settings.play else {
         return match viewers::visit(asked, settings, None) {
             Ok(visit) => (Verdict::Open, visit),
-            Err(Crowded) => (Verdict::Busy(viewers::RETRY_AFTER_S), None),
+            Err(crowded) => turn_away(asked, crowded),
         };
     };
     let Some(runtime) = runtime::current() else { return (Verdict::Refuse, None) };
     match admit(&runtime, asked, rule) {
         Ok(Admitted { answer, viewer }) => match viewers::visit(asked, settings, Some(viewer)) {
             Ok(visit) => (Verdict::Admit(answer), visit),
-            Err(Crowded) => (Verdict::Busy(viewers::RETRY_AFTER_S), None),
+            Err(crowded) => turn_away(asked, crowded),
         },
         Err(refused) => {
             log_refusal(&runtime, asked, &refused);
             (Verdict::Refuse, None)
         }
     }
+}
+
+/// As many watch the application as may.
+fn turn_away(asked: &Asked<'_>, crowded: Crowded) -> (Verdict, Option<Visit>) {
+    if let Some(runtime) = runtime::current() {
+        log_refusal(&runtime, asked, &Refused::Closed(crowded.app, crowded.stream, Refusal::Crowded));
+    }
+    (Verdict::Busy(viewers::RETRY_AFTER_S), None)
 }
 
 /// A request that a token admits.
@@ -67,7 +75,7 @@ pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
 enum Refused {
     /// No stream could be taken from its URI.
     Nameless(UriError),
-    /// No token opens it: the application, the stream, the reason.
+    /// No token opens it, or there is no place: the application, the stream, the reason.
     Closed(String, StreamName, Refusal),
 }
 
@@ -126,9 +134,10 @@ fn log_refusal(runtime: &Runtime, asked: &Asked<'_>, refused: &Refused) {
     match refused {
         Refused::Nameless(why) => asked.log(Level::Error, format_args!("play refused: {why}")),
         Refused::Closed(app, stream, refusal) => {
+            let (reason, more) = refusal.log_parts();
             asked.log(
                 Level::Error,
-                format_args!("play refused: {refusal}, app: \"{app}\", stream: \"{stream}\""),
+                format_args!("play refused: {reason}, app: \"{app}\", stream: \"{stream}\"{more}"),
             );
         }
     }

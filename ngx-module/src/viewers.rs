@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ngx_rtmp::{gate::Asked, value::Value};
 use weir_model::{
-    ClientAddr, StreamName,
+    ClientAddr, Digest, StreamName, client,
     playback::uri::{self, Layout, Named, UriError},
     viewers::{self, Kind, Trace},
 };
@@ -33,7 +33,12 @@ pub struct Visit {
 }
 
 /// As many watch the application as may.
-pub struct Crowded;
+pub struct Crowded {
+    /// The application.
+    pub app: String,
+    /// The stream that was asked for.
+    pub stream: StreamName,
+}
 
 /// A request for a location with `weir_viewers` may be answered: where the application has a limit, the viewer is counted at once.
 pub fn visit(
@@ -44,7 +49,7 @@ pub fn visit(
     let Some(ViewersRule::Count(counting)) = &settings.viewers else { return Ok(None) };
     let Some(runtime) = runtime::current() else { return Ok(None) };
     let known = || viewer.map(|viewer| Visit { viewer: Some(viewer), seated: None });
-    if runtime.has_no_limit() || is_own(asked) {
+    if runtime.has_no_limit() || is_own(&runtime, asked) {
         return Ok(known());
     }
     let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream) else { return Ok(known()) };
@@ -61,22 +66,23 @@ pub fn visit(
     if kinds.iter().any(is_known) {
         return Ok(known());
     }
+    let crowded = || Crowded { app: named.app.to_owned(), stream: named.watched().clone() };
     match trace {
         Trace::Of(kind) if asked.method() == b"GET" => {
             let (watched, key) = (of(kind), zone.viewer_key(who, &of(kind)));
             let locked = zone.lock(process::pid());
             // A name of which nothing is known gets a record only when something is there: most such requests are 404.
             if !locked.is_watchable(watched.app, watched.stream) {
-                return if locked.watching(named.app) >= limit { Err(Crowded) } else { Ok(known()) };
+                return if locked.watching(named.app) >= limit { Err(crowded()) } else { Ok(known()) };
             }
             // A redirect to another location may make the visit forgotten: then the place is free again soon.
             match locked.seat_viewer(key, &watched, now, counting.window_ms.min(KEPT_MS), Some(limit)) {
-                Ok(Seated::Full) => Err(Crowded),
+                Ok(Seated::Full) => Err(crowded()),
                 Ok(Seated::New) => Ok(Some(Visit { viewer, seated: Some(key) })),
                 Ok(Seated::Known) | Err(_) => Ok(known()),
             }
         }
-        _ if zone.lock(process::pid()).watching(named.app) >= limit => Err(Crowded),
+        _ if zone.lock(process::pid()).watching(named.app) >= limit => Err(crowded()),
         _ => Ok(known()),
     }
 }
@@ -91,7 +97,7 @@ pub fn answered(
 ) {
     let Some(ViewersRule::Count(counting)) = &settings.viewers else { return };
     let Some(runtime) = runtime::current() else { return };
-    if !viewers::is_watched(status) || asked.method() != b"GET" || is_own(asked) {
+    if !viewers::is_watched(status) || asked.method() != b"GET" || is_own(&runtime, asked) {
         if let Some(key) = visit.and_then(|visit| visit.seated) {
             runtime.zone().lock(process::pid()).unseat_viewer(key);
         }
@@ -150,8 +156,12 @@ fn viewer_at(runtime: &Runtime, asked: &Asked<'_>) -> Viewer {
     runtime.zone().viewer_at(addr, asked.user_agent())
 }
 
-fn is_own(asked: &Asked<'_>) -> bool {
-    viewers::is_own(asked.client().map_or(ClientAddr::Unix, ClientAddr::Ip), asked.user_agent())
+/// Whether a program of Weir on this machine asks, such as `weir check hls`: it has the ticket that the API gives, and nobody watches
+/// by it.
+fn is_own(runtime: &Runtime, asked: &Asked<'_>) -> bool {
+    let is_local = asked.client().map_or(ClientAddr::Unix, ClientAddr::Ip).is_local();
+    let ticket = client::ticket_of_cookies(asked.cookies()).filter(|_| is_local);
+    ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone().player_ticket().digest())
 }
 
 /// The path of the location.

@@ -257,7 +257,7 @@ pub struct StreamDropArgs {
 
 /// `weir top`
 #[derive(Debug, Args)]
-#[command(after_help = "Press q or Ctrl-C to quit.")]
+#[command(after_help = "Press q or Ctrl-C to quit. With --json, the command prints the list once.")]
 pub struct TopArgs {
     /// Refresh interval: 1s, 10s, 1m; from 1s to 1h
     #[arg(long, value_name = "TIME", default_value = "1s")]

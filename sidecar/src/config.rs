@@ -69,7 +69,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {why}; --config FILE names another configuration", path.display())]
     Unreadable {
         /// As given.
         path: PathBuf,
@@ -100,7 +100,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
     let wrong = |at: usize, what: String| Error::Wrong { path: path.into(), line: line_of(text, at), what };
     let file: raw::File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        wrong(at, with_key(text, at, error.message()))
+        let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default();
+        wrong(at, unquoted(line).unwrap_or_else(|| with_key(text, at, error.message())))
     })?;
     config(file).map_err(|problem| wrong(problem.at, problem.what))
 }
@@ -137,6 +138,27 @@ fn config(file: raw::File) -> Checked<Config> {
 /// The number of the line with the byte `at`.
 fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// What is wrong with a line whose value would be right in quotes; TOML's own message speaks of numbers and dates.
+fn unquoted(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let value = value.split(" #").next().unwrap_or_default();
+    let (key, value) = (key.trim(), value.trim());
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_good = |value: &str| toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
+    if value.is_empty() || value.contains(['"', '\'', '{']) || !key.chars().all(is_bare) || is_good(value) {
+        return None;
+    }
+    let quoted = match value.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {
+        Some(list) => {
+            let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+            format!("[{}]", items.map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", "))
+        }
+        None if value.starts_with('[') => return None,
+        None => format!("{value:?}"),
+    };
+    is_good(&quoted).then(|| format!("{key} = {value}: put the value in quotes: {key} = {quoted}"))
 }
 
 /// serde's words for what TOML has, and those that people have.

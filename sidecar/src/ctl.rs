@@ -23,6 +23,7 @@ mod key_hash;
 mod key_list;
 mod key_revoke;
 mod key_rotate;
+mod limits;
 mod link;
 mod lint;
 mod man;
@@ -79,7 +80,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             }
             TargetCommand::Remove(args) => ask(api, async |nginx| target_remove::run(args, nginx).await)?,
         },
-        Command::Top(args) => ask(api, async |nginx| top::run(args, nginx).await)?,
+        Command::Top(args) => ask(api, async |nginx| top::run(args, cli.json.json, nginx).await)?,
         Command::Token(TokenCommand::Mint(args)) => match &args.secret {
             Some(secret) => token_mint::here(args, secret)?,
             None => ask(api, async |nginx| token_mint::by_nginx(args, nginx).await)?,

@@ -57,6 +57,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     logging::init(&config.daemon)?;
     let config = Arc::new(settle(config).await);
     let listeners = api::listen(&config.daemon).await?;
+    let _socket = OwnSocket(config.daemon.socket.clone());
     let pages = crate::web::listen(&config)?;
     // Sessions begin with a request to the pages.
     let ports = if pages.is_some() { crate::webrtc::listen(&config)? } else { None };
@@ -103,9 +104,17 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     daemon.inputs = Due::start(&daemon.config, &daemon.board.demand);
     let result = daemon.work(ended).await;
     keeper.abort();
-    // The socket is ours until here.
-    let _ = std::fs::remove_file(&daemon.config.daemon.socket);
     result
+}
+
+/// The socket of this daemon, from when it listens. Dropped, also by a start that fails, it is gone.
+struct OwnSocket(PathBuf);
+
+impl Drop for OwnSocket {
+    fn drop(&mut self) {
+        // Somebody may have removed it before.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Beside the socket, as ffmpeg's sockets are short-lived too.
@@ -154,7 +163,7 @@ impl Daemon {
     fn follow(&mut self) -> Result<(), Error> {
         let at = &self.config.nginx;
         self.token = token(at);
-        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref())?;
+        let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
         let (sender, updates) = mpsc::channel(64);
         let (soon, asked) = mpsc::channel(1);
         let task = tokio::spawn(follow(nginx, sender, asked));

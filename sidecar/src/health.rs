@@ -29,7 +29,7 @@ pub use http::check as http;
 pub use node::check as node;
 pub use notice::{Notice, NoticeError, Role};
 pub use rtmp::check as rtmp;
-pub use web::WebUrl;
+pub use web::{Papers, WebUrl};
 
 /// Why something is not healthy; one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

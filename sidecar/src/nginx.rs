@@ -105,13 +105,40 @@ impl fmt::Debug for ApiUrl {
     }
 }
 
+/// Who says where the API is: an error names what to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetBy {
+    /// The options of a command, or the environment.
+    CommandLine,
+    /// weir.toml.
+    Configuration,
+}
+
+impl SetBy {
+    fn api(self) -> &'static str {
+        match self {
+            Self::CommandLine => "--api or WEIR_API",
+            Self::Configuration => "api of [nginx] in weir.toml",
+        }
+    }
+
+    fn token(self) -> &'static str {
+        match self {
+            Self::CommandLine => "--api-token-file or WEIR_API_TOKEN_FILE",
+            Self::Configuration => "api_token_file of [nginx] in weir.toml",
+        }
+    }
+}
+
 /// Why there is no answer to act upon.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file with the API's token cannot be used.
-    #[error("API token file {}: {why}", path.display())]
+    #[error("API token file {}: {why} ({} names it)", path.display(), by.token())]
     TokenFile {
-        /// As given with `--api-token-file`.
+        /// Who named it.
+        by: SetBy,
+        /// As given.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -120,27 +147,27 @@ pub enum Error {
     #[error("no HTTP client: {0}")]
     Client(String),
     /// No connection, or it broke.
-    #[error(
-        "no answer from the API at {api}: {why}: start nginx, or set the URL of the API with --api or WEIR_API"
-    )]
+    #[error("no answer from the API at {api}: {why}: start nginx, or set the URL of the API with {}", by.api())]
     Unreachable {
+        /// Who set the URL.
+        by: SetBy,
         /// Where it was looked for.
         api: String,
         /// The innermost cause.
         why: String,
     },
     /// Something answered, but not Weir.
-    #[error(
-        "{api} answered {status} without Weir's JSON: --api or WEIR_API must lead to a location with weir_api"
-    )]
+    #[error("{api} answered {status} without Weir's JSON: {} must lead to a location with weir_api", by.api())]
     NotTheApi {
+        /// Who set the URL.
+        by: SetBy,
         /// Where it was looked for.
         api: String,
         /// What HTTP said.
         status: StatusCode,
     },
     /// The API's own refusal.
-    #[error("{message}{}", if *.status == StatusCode::UNAUTHORIZED { " (--api-token-file or WEIR_API_TOKEN_FILE gives the token)" } else { "" })]
+    #[error("{message}")]
     Refused {
         /// What HTTP said.
         status: StatusCode,
@@ -161,6 +188,7 @@ pub struct Answer<T> {
 
 /// Speaks with one API.
 pub struct Nginx {
+    by: SetBy,
     http: reqwest::Client,
     api: ApiUrl,
     bearer: Option<HeaderValue>,
@@ -168,10 +196,19 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// A client; it connects when first asked for something. `token_file` holds the bearer token, white space around it
-    /// does not count.
+    /// A client of a command; it connects when first asked for something. `token_file` holds the bearer token, white space around
+    /// it does not count.
     pub fn new(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
-        let bearer = token_file.map(read_bearer).transpose()?;
+        Self::set_by(SetBy::CommandLine, api, token_file)
+    }
+
+    /// The same for the daemon, by its configuration.
+    pub fn of_configuration(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
+        Self::set_by(SetBy::Configuration, api, token_file)
+    }
+
+    fn set_by(by: SetBy, api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
+        let bearer = token_file.map(|file| read_bearer(by, file)).transpose()?;
         let mut http = http::client().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT);
         if api.base.scheme() == "http" {
             // Reading the system's certificates would take longer than all else.
@@ -181,7 +218,7 @@ impl Nginx {
             http = http.unix_socket(socket.clone());
         }
         let http = http.build().map_err(|e| Error::Client(innermost(&e)))?;
-        Ok(Self { http, api, bearer, warnings: Mutex::default() })
+        Ok(Self { by, http, api, bearer, warnings: Mutex::default() })
     }
 
     /// Makes a key.
@@ -345,7 +382,7 @@ impl Nginx {
         }
         match serde_json::from_str(&text) {
             Ok(value) => Ok(Answer { text, value }),
-            Err(_) => Err(Error::NotTheApi { api: self.api.to_string(), status }),
+            Err(_) => Err(Error::NotTheApi { by: self.by, api: self.api.to_string(), status }),
         }
     }
 
@@ -372,10 +409,14 @@ impl Nginx {
         while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
             body.extend_from_slice(&piece);
             if body.len() > MAX_ANSWER {
-                return Err(Error::NotTheApi { api: self.api.to_string(), status });
+                return Err(Error::NotTheApi { by: self.by, api: self.api.to_string(), status });
             }
         }
-        String::from_utf8(body).map_err(|_| Error::NotTheApi { api: self.api.to_string(), status })
+        String::from_utf8(body).map_err(|_| Error::NotTheApi {
+            by: self.by,
+            api: self.api.to_string(),
+            status,
+        })
     }
 
     fn refusal(&self, status: StatusCode, text: &str) -> Error {
@@ -390,16 +431,19 @@ impl Nginx {
         }
         match serde_json::from_str(text) {
             Ok(Wire { error: Inner { code, message } }) => {
-                let message = weir_model::text::clean(&message).into_owned();
+                let mut message = weir_model::text::clean(&message).into_owned();
+                if status == StatusCode::UNAUTHORIZED {
+                    message.push_str(&format!(" ({} gives the token)", self.by.token()));
+                }
                 Error::Refused { status, code, message }
             }
-            Err(_) => Error::NotTheApi { api: self.api.to_string(), status },
+            Err(_) => Error::NotTheApi { by: self.by, api: self.api.to_string(), status },
         }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
         let why = if error.is_timeout() { "timed out".into() } else { innermost(error) };
-        Error::Unreachable { api: self.api.to_string(), why }
+        Error::Unreachable { by: self.by, api: self.api.to_string(), why }
     }
 }
 
@@ -414,8 +458,8 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-fn read_bearer(path: &Path) -> Result<HeaderValue, Error> {
-    let wrong = |why: String| Error::TokenFile { path: path.into(), why };
+fn read_bearer(by: SetBy, path: &Path) -> Result<HeaderValue, Error> {
+    let wrong = |why: String| Error::TokenFile { by, path: path.into(), why };
     let text = std::fs::read_to_string(path).map(Secret::new).map_err(|e| wrong(e.to_string()))?;
     let token = text.expose().trim();
     if token.is_empty() {

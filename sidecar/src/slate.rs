@@ -107,7 +107,7 @@ impl Slates {
     pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let slate = config.slate.clone()?;
         let at = &config.nginx;
-        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());
+        let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref());
         let nginx = nginx.inspect_err(|error| tracing::error!("no slate: {error}")).ok()?;
         if let Err(error) = std::fs::metadata(&slate.file) {
             tracing::error!("no slate: {}: {error}", slate.file.display());

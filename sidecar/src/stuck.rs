@@ -88,7 +88,7 @@ impl Keeper {
     pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let limit = config.restart_stuck_worker?;
         let at = &config.nginx;
-        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());
+        let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref());
         let nginx =
             nginx.inspect_err(|error| tracing::error!("workers are not looked after: {error}")).ok()?;
         let bus = bus.clone();

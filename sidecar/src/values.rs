@@ -63,9 +63,25 @@ impl fmt::Display for StreamOrAll {
 pub struct Span(pub Duration);
 
 impl Span {
+    /// So many seconds.
+    pub fn of(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
     /// In seconds.
     pub fn seconds(self) -> u64 {
         self.0.as_secs()
+    }
+}
+
+/// As people write it: in the largest unit that gives a whole number.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.seconds();
+        let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+        let whole = units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
+        let (unit, name) = whole.unwrap_or((1, "s"));
+        write!(f, "{}{name}", seconds / unit)
     }
 }
 
@@ -257,6 +273,9 @@ impl FromStr for Size {
         if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
             return wrong(HOW);
         }
+        if shift == 0 && digits.parse() != Ok(0_u64) && !digits.is_empty() {
+            return wrong(format!("{s} of what? write {s}m or {s}g"));
+        }
         match digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)) {
             Some(size) => Ok(Self(size)),
             None => wrong(HOW),
@@ -326,6 +345,15 @@ mod tests {
     }
 
     #[test]
+    fn a_span_is_shown_as_people_write_it() {
+        for (span, shown) in
+            [("0s", "0s"), ("90s", "90s"), ("120s", "2m"), ("2w", "14d"), ("36h", "36h"), ("48h", "2d")]
+        {
+            assert_eq!(span.parse::<Span>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
     fn intervals_and_players() {
         assert_eq!("90s".parse(), Ok(Interval(Duration::from_secs(90))));
         assert!("0s".parse::<Interval>().is_err() && "2h".parse::<Interval>().is_err());
@@ -365,7 +393,8 @@ mod tests {
     #[test]
     fn sizes() {
         assert_eq!("2g".parse(), Ok(Size(2 << 30)));
-        assert_eq!("500".parse(), Ok(Size(500)));
+        assert_eq!("0".parse(), Ok(Size(0)));
+        assert_eq!("500".parse::<Size>().unwrap_err().to_string(), "500 of what? write 500m or 500g");
         for bad in ["", "g", "1.5g", "-1", "+1k", "99999999999t"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }

@@ -161,6 +161,25 @@ impl TargetUrl {
         self.text.expose()
     }
 
+    /// Whether both lead to the same place: the case of a host's name, a default port, and a slash at the end make no difference.
+    #[must_use]
+    pub fn is_same_place(&self, other: &TargetUrl) -> bool {
+        let host = |url: &TargetUrl| match &url.host {
+            Host::Name(name) => name.trim_end_matches('.').to_ascii_lowercase(),
+            addr @ Host::Addr(_) => addr.to_string(),
+        };
+        let account = |url: &TargetUrl| {
+            url.credentials
+                .as_ref()
+                .map(|account| (account.user.clone(), account.password.expose().to_owned()))
+        };
+        let key = |url: &TargetUrl| url.key.as_ref().map(|key| key.expose().to_owned());
+        (self.tls, self.port, &self.app) == (other.tls, other.port, &other.app)
+            && host(self) == host(other)
+            && account(self) == account(other)
+            && key(self) == key(other)
+    }
+
     /// Whether it is `rtmps://`.
     pub fn is_tls(&self) -> bool {
         self.tls

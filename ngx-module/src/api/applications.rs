@@ -1,7 +1,7 @@
 //! `/v1/applications`, and the ticket of the daemon's own players: what a client needs to know of this nginx.
 
 use serde_json::json;
-use weir_model::{api::ApiError, verdict::Policy};
+use weir_model::{ServerAddr, api::ApiError, verdict::Policy};
 
 use super::call::{Answer, Call, answer};
 use crate::runtime::Runtime;
@@ -23,10 +23,18 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
             "name": name, "publish": publish, "push": facts().any(|facts| facts.push),
             "play": token(facts().any(|facts| facts.play)),
             "play_http": token(call.runtime.protected_over_http.iter().any(over_http)),
+            "rtmp_port": rtmp_port(&call.runtime, name),
         })
     };
     let applications: Vec<_> = names(&call.runtime).iter().map(view).collect();
     answer(200, &json!({ "applications": applications }))
+}
+
+/// The port of the first `server` block that has the application; none on unix sockets alone.
+pub(super) fn rtmp_port(runtime: &Runtime, app: &str) -> Option<u16> {
+    let mut blocks = runtime.servers.iter().filter(|block| block.applications.iter().any(|name| name == app));
+    let socket = blocks.find_map(|block| block.server.addresses().iter().find_map(ServerAddr::socket));
+    socket.map(|socket| socket.port())
 }
 
 /// The ticket with which a player on this machine is not counted.

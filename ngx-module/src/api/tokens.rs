@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use weir_model::{
-    ServerAddr,
     api::ApiError,
     link::{Base, LinkRequest, Offer},
     state_file::Change,
@@ -11,6 +10,7 @@ use weir_model::{
 use weir_zone::RevocationError;
 
 use super::{
+    applications,
     call::{Answer, Call, answer, changed, random},
     list,
 };
@@ -24,7 +24,12 @@ pub(super) fn mint(call: &Call<'_>) -> Answer {
 
 fn signer<'c>(call: &'c Call<'_>) -> Result<&'c Signer, ApiError> {
     let signer = call.runtime.signer.as_ref();
-    signer.ok_or_else(|| ApiError::conflict("no \"weir_secret\" is configured to sign tokens with"))
+    signer.ok_or_else(|| {
+        ApiError::conflict(
+            "no \"weir_secret\" is configured to sign tokens with: run \"weir secret new FILE\", and add \"weir_secret FILE;\" \
+             outside of all blocks of nginx.conf",
+        )
+    })
 }
 
 /// The claims of a new token, with a name and a time by which it can be revoked.
@@ -76,7 +81,5 @@ pub(super) fn links(call: &Call<'_>) -> Answer {
 
 fn offer(runtime: &Runtime, app: &str) -> Offer {
     let dash = runtime.application_facts.iter().any(|facts| facts.name == app && facts.dash);
-    let mut blocks = runtime.servers.iter().filter(|block| block.applications.iter().any(|name| name == app));
-    let socket = blocks.find_map(|block| block.server.addresses().iter().find_map(ServerAddr::socket));
-    Offer { dash, rtmp_port: socket.map(|socket| socket.port()) }
+    Offer { dash, rtmp_port: applications::rtmp_port(runtime, app) }
 }

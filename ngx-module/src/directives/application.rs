@@ -42,7 +42,13 @@ pub(super) fn max_bitrate(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveE
     let (rate, rest) = arguments.split_first().ok_or(DirectiveError::Missing("rate"))?;
     let bits = |cx: &mut Cx<'_, Application>, what: &'static str, text: &str| {
         let bits = cx.offset(text).ok().filter(|bits| *bits > 0);
-        bits.ok_or_else(|| DirectiveError::Bits { what, found: text.to_owned() })
+        let found = || text.to_owned();
+        let bits = bits.ok_or_else(|| DirectiveError::Bits { what, found: found() })?;
+        // Of bits in a number alone, nobody tells a forgotten unit.
+        match text.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => Err(DirectiveError::BitsWithoutUnit { what, found: found() }),
+            false => Ok(bits),
+        }
     };
     let mut limit = Limit { rate: bits(cx, "rate", rate)?, burst: 0 };
     if let Some(argument) = rest.first() {
@@ -114,6 +120,9 @@ pub(super) fn limit_unauthenticated(cx: &mut Cx<'_, Application>) -> Result<(), 
 pub(super) fn min_free(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveError> {
     let argument = cx.argument()?.to_owned();
     let value = cx.offset(&argument)?;
+    if (1..1024).contains(&value) {
+        return Err(DirectiveError::FewBytes { found: argument, bytes: value });
+    }
     assign(&mut cx.settings().min_free, value)?;
     needs_zone(cx, "weir_min_free");
     Ok(())

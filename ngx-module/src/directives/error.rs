@@ -88,6 +88,22 @@ pub enum DirectiveError {
         /// What stands there.
         found: String,
     },
+    /// A number of bits alone.
+    #[error("{what} \"{found}\" has no unit: write \"8m\" for 8 Mbit, \"500k\" for 500 kbit")]
+    BitsWithoutUnit {
+        /// What they are for.
+        what: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// Free space of less than a kilobyte.
+    #[error("size \"{found}\" is {bytes} bytes: write \"64m\" for 64 MB, or \"0\" for no limit")]
+    FewBytes {
+        /// What stands there.
+        found: String,
+        /// The same, in bytes.
+        bytes: u64,
+    },
     /// Viewers are not counted for such a time.
     #[error("invalid window \"{0}\", expected \"1s\" to \"1h\", for example \"30s\"")]
     Window(String),

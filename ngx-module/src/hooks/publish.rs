@@ -72,8 +72,14 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         }
         if let Some(found) = guard::on_free_publish(session, raw) {
             violation::refuse(session, found);
-            let busy = found == Violation::SecondPublish;
-            return refuse(session, if busy { Refusal::Busy } else { Refusal::Duplicate });
+            if found == Violation::SecondPublish {
+                return refuse(session, Refusal::Busy);
+            }
+            let name = StreamName::parse(raw.split(|byte| *byte == b'?').next().unwrap_or_default());
+            return match name {
+                Ok(name) => refuse_name(session, name.as_str(), Refusal::Duplicate),
+                Err(_) => refuse(session, Refusal::Duplicate),
+            };
         }
         let clean =
             with_rule(&runtime, Some(Policy::Off), |rule| masking::without_secret_arguments(raw, rule));
@@ -206,8 +212,16 @@ fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, p
             session.arm_timer(WAIT_MS);
             Flow::Done
         }
-        Err(refusal) => refuse(session, refusal),
+        Err(refusal) => refuse_name(session, publish.grant.accepted.stream.as_str(), refusal),
     }
+}
+
+/// As [`refuse`]; the log line has the stream's name.
+fn refuse_name(session: &mut Session, name: &str, refusal: Refusal) -> Flow {
+    if let Some(state) = session.state() {
+        state.asked = Some(name.to_owned());
+    }
+    refuse(session, refusal)
 }
 
 /// Claims the row. `false` when the publisher that has it was told to go, and is not gone yet.
@@ -293,7 +307,12 @@ pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
             if !may_tell(session, Topic::Pull(refusal)) {
                 return false;
             }
-            session.log(Level::Error, format_args!("pull refused: {refusal}, app: \"{}\"", session.app()));
+            let stream =
+                StreamName::parse(name).map(|name| format!(", stream: \"{name}\"")).unwrap_or_default();
+            session.log(
+                Level::Error,
+                format_args!("pull refused: {refusal}, app: \"{}\"{stream}", session.app()),
+            );
             false
         }
     }
@@ -305,7 +324,7 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
         return session.close();
     };
     if process::now() > waiting.until {
-        refuse(session, Refusal::Duplicate);
+        refuse_name(session, waiting.grant.accepted.stream.as_str(), Refusal::Duplicate);
         return;
     }
     match claim(&runtime, settings, session, waiting) {

@@ -52,6 +52,7 @@ fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
     let stream = session.known_state().and_then(|state| match (command, &state.publish) {
         (Command::Play, _) => state.asked.as_deref(),
         (_, Publish::Live(live)) => Some(live.name()),
+        (Command::Publish, _) if refusal.is_of_a_name() => state.asked.as_deref(),
         _ => None,
     });
     let stream = stream.map(|name| format!(", stream: \"{name}\"")).unwrap_or_default();

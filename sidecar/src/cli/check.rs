@@ -93,6 +93,9 @@ pub struct CheckHlsArgs {
     /// Longest time since the last change of a playlist [default: three of its target durations]
     #[arg(long, value_name = "TIME")]
     pub max_age: Option<Span>,
+    /// File with a token to watch, sent as "Authorization: Bearer": for a location with weir_play
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
     /// Time limit of the check
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,

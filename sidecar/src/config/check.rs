@@ -26,8 +26,8 @@ pub(super) struct Problem {
 pub(super) enum Unfit {
     #[error("{0}")]
     Remedy(&'static str),
-    #[error("must be from {least}s to {most}s")]
-    Time { least: u64, most: u64 },
+    #[error("must be from {least} to {most}")]
+    Time { least: Span, most: Span },
     #[error("must be at least {0}")]
     Below(&'static str),
     #[error("must be one of {0}")]
@@ -80,7 +80,7 @@ pub(super) fn time(key: &str, text: &Text, default: u64, least: u64, most: u64) 
         || Duration::from_secs(default),
         |text| match parsed::<Span>(text)? {
             span if (least..=most).contains(&span.seconds()) => Ok(span.0),
-            _ => Err(Unfit::Time { least, most }),
+            _ => Err(Unfit::Time { least: Span::of(least), most: Span::of(most) }),
         },
     )
 }

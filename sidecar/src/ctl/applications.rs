@@ -31,6 +31,13 @@ pub(super) async fn warning(nginx: &Nginx, app: &str, made: Made, json: bool) ->
     }
 }
 
+/// The port on which nginx takes the application's streams, as far as it tells.
+pub(super) async fn rtmp_port(nginx: &Nginx, app: &str) -> Option<u16> {
+    // What was asked for is done: without an answer, the address has no port.
+    let known = nginx.applications().await.ok()??;
+    known.into_iter().find(|known| known.name == app)?.rtmp_port
+}
+
 fn problem(known: &[Application], app: &str, made: Made) -> Option<(&'static str, String)> {
     let Some(found) = known.iter().find(|known| known.name == app) else {
         let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
@@ -65,6 +72,7 @@ mod tests {
             push: Some(push),
             play: Some("off".into()),
             play_http: (name == "live").then(|| "token".into()),
+            rtmp_port: None,
         };
         let known = [application("live", "key", true), application("free", "open", false)];
         let said = |app, made| problem(&known, app, made).map(|(_, message)| message).unwrap_or_default();
@@ -75,8 +83,14 @@ mod tests {
         assert!(said("free", Made::PlayToken).contains("\"weir_play token;\""));
         assert_eq!(said("live", Made::PlayToken), "");
         // An older module tells the names alone.
-        let old =
-            [Application { name: "live".into(), publish: None, push: None, play: None, play_http: None }];
+        let old = [Application {
+            name: "live".into(),
+            publish: None,
+            push: None,
+            play: None,
+            play_http: None,
+            rtmp_port: None,
+        }];
         assert_eq!(problem(&old, "live", Made::Target), None);
     }
 }

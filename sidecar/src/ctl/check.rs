@@ -1,17 +1,18 @@
 //! `weir check`
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::timeout;
-use weir_model::arguments;
 use weir_model::client::TICKET_ARGUMENT;
+use weir_model::{Secret, arguments};
 
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
 use crate::cli::CheckCommand;
-use crate::health;
+use crate::health::{self, Papers};
 use crate::nginx::Nginx;
 use crate::values::Span;
 
@@ -51,19 +52,39 @@ fn wants_json(command: &CheckCommand) -> bool {
 /// does not answer at once makes no difference to the check. A stream with a token goes without the ticket, which would open the
 /// stream whatever the token is.
 async fn as_own_player(stream: &str, host: &str, api: &ApiArgs) -> String {
+    let has_token = |args: &str| args.split('&').any(|argument| argument.starts_with("token="));
+    if arguments::split(stream).1.is_some_and(has_token) {
+        return stream.to_owned();
+    }
+    match ticket(host, api).await {
+        Some(ticket) => arguments::with(stream, &format!("{TICKET_ARGUMENT}={}", ticket.expose())),
+        None => stream.to_owned(),
+    }
+}
+
+/// The ticket of an nginx on this machine, if it answers at once.
+async fn ticket(host: &str, api: &ApiArgs) -> Option<Secret> {
     let is_here = host.eq_ignore_ascii_case("localhost")
         || host.trim_matches(['[', ']']).parse().is_ok_and(|addr: IpAddr| addr.is_loopback());
-    let has_token = |args: &str| args.split('&').any(|argument| argument.starts_with("token="));
-    if !is_here || arguments::split(stream).1.is_some_and(has_token) {
-        return stream.to_owned();
+    if !is_here {
+        return None;
     }
     let ticket = async {
         let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref()).ok()?;
         nginx.player_ticket().await.ok()?
     };
-    match timeout(TICKET_LIMIT, ticket).await {
-        Ok(Some(ticket)) => arguments::with(stream, &format!("{TICKET_ARGUMENT}={}", ticket.expose())),
-        _ => stream.to_owned(),
+    timeout(TICKET_LIMIT, ticket).await.ok()?
+}
+
+/// The token of a file: one word.
+fn token(file: &Path) -> Result<Secret, Error> {
+    let failed = |why: &dyn ToString| Error::file_of("--token-file", file, why.to_string());
+    let text = std::fs::read_to_string(file).map(Secret::new).map_err(|error| failed(&error))?;
+    match text.expose().trim() {
+        token if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Secret::new(token))
+        }
+        _ => Err(failed(&"must hold one token, as `weir token mint` prints it")),
     }
 }
 
@@ -90,7 +111,10 @@ async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
         }
         CheckCommand::Hls(args) => {
             let (url, limit, max_age) = (&args.url, args.timeout.0, args.max_age.map(|span: Span| span.0));
-            health::check(&url.to_string(), limit, async |step| health::hls(step, url, max_age).await).await
+            let token = args.token_file.as_deref().map(token).transpose()?;
+            let papers = Papers { token, ticket: ticket(url.host(), api).await };
+            let look = async |step: &health::Step| health::hls(step, url, max_age, &papers).await;
+            health::check(&url.to_string(), limit, look).await
         }
         CheckCommand::Node(args) => {
             let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;

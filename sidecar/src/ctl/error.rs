@@ -20,8 +20,10 @@ pub enum Error {
     #[error(transparent)]
     Nginx(#[from] nginx::Error),
     /// A file cannot be read or written.
-    #[error("{}: {why}", path.display())]
+    #[error("{}{}: {why}", option.map(|option| format!("{option} ")).unwrap_or_default(), path.display())]
     File {
+        /// What named it; none for an argument without a name.
+        option: Option<&'static str>,
         /// As it was given.
         path: PathBuf,
         /// What is wrong with it.
@@ -136,7 +138,12 @@ impl Error {
     }
 
     pub(super) fn file(path: &Path, why: impl ToString) -> Self {
-        Self::File { path: path.into(), why: why.to_string() }
+        Self::File { option: None, path: path.into(), why: why.to_string() }
+    }
+
+    /// As [`file`](Self::file), of a file that an option names.
+    pub(super) fn file_of(option: &'static str, path: &Path, why: impl ToString) -> Self {
+        Self::File { option: Some(option), path: path.into(), why: why.to_string() }
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Resu
         publish_from: &args.from,
     };
     let answer = nginx.create_key(&key).await?;
-    let mut output = obs::fresh_key(&answer, args.json.json, &args.server, api);
+    let port = applications::rtmp_port(nginx, args.app.as_str()).await;
+    let mut output = obs::fresh_key(&answer, args.json.json, &args.server, api, port);
     output.stderr += &applications::warning(nginx, args.app.as_str(), Made::Key, args.json.json).await;
     Ok(output)
 }

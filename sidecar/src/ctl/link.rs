@@ -6,9 +6,10 @@ use std::path::Path;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use weir_model::link::{Base, Pattern, Patterns};
+use weir_model::token::MAX_TTL_S;
 
 use super::applications::{self, Made};
-use super::{Error, Output};
+use super::{Error, Output, limits};
 use crate::cli::LinkArgs;
 use crate::config;
 use crate::nginx::{LinkRequest, Links, Nginx};
@@ -17,6 +18,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
     if args.ttl.seconds() == 0 {
         return Err(Error::Usage("--ttl 0s: a link must be valid for a second at least".into()));
     }
+    limits::check_at_most("--ttl", Some(args.ttl), MAX_TTL_S)?;
     let (configured, patterns) = addresses(args.config.as_deref())?;
     let url = args.url.as_ref().or(configured.as_ref());
     let text = |pattern: &Option<Pattern>| pattern.as_ref().map(ToString::to_string);
@@ -26,7 +28,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
         ttl_s: args.ttl.seconds(),
         ip: args.ip,
         url: url.map(Base::as_str),
-        watch_url: text(&patterns.watch),
+        watch_url: watch(&patterns, args.url.is_none() && configured.is_some()),
         hls_url: text(&patterns.hls),
         dash_url: text(&patterns.dash),
         rtmp_url: text(&patterns.rtmp),
@@ -58,6 +60,12 @@ fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
     Ok((url, config.nginx.addresses))
 }
 
+/// The pattern of the page's address. Where `[web]` says what this server is called, `weir serve` has a page.
+fn watch(patterns: &Patterns, is_of_web: bool) -> Option<String> {
+    let own = patterns.watch.as_ref().map(ToString::to_string);
+    own.or_else(|| is_of_web.then(|| "{url}/watch/{app}/{stream}".to_owned()))
+}
+
 fn lines(links: &Links) -> String {
     let Links { jti, expires_at, watch, hls, dash, rtmp } = links;
     let dash = dash.as_ref().map(|dash| format!("DASH:    {dash}\n")).unwrap_or_default();
@@ -82,6 +90,20 @@ fn code(link: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_is_that_of_the_daemon_where_web_has_a_url() {
+        let own = Patterns { watch: Some("{url}/x".parse().unwrap()), ..Patterns::default() };
+        assert_eq!(watch(&Patterns::default(), false), None);
+        assert_eq!(watch(&Patterns::default(), true).as_deref(), Some("{url}/watch/{app}/{stream}"));
+        assert_eq!(watch(&own, true).as_deref(), Some("{url}/x"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("weir.toml");
+        std::fs::write(&file, "[web]\nurl = \"https://example.org/tv/\"\n").unwrap();
+        let (url, patterns) = addresses(Some(&file)).unwrap();
+        assert_eq!(url.as_ref().map(Base::as_str), Some("https://example.org/tv"));
+        assert!(patterns.watch.is_none());
+    }
 
     #[test]
     fn a_link_of_a_long_token_still_fits_a_code() {

@@ -20,7 +20,7 @@ pub(super) async fn run(args: &NotifyArgs, nginx: &Nginx) -> Result<Output, Erro
     let Some(role) = Role::of_state(&args.state) else {
         return Ok(format!("{who}: nothing to do for {}\n", args.state).into());
     };
-    let failed = |e| Error::file(&args.state_dir, e);
+    let failed = |e| Error::file_of("--state-dir", &args.state_dir, e);
     let notice = Notice { who, role };
     let turn = Turn::take(&args.state_dir, &notice).map_err(failed)?;
     let deadline = Instant::now() + args.timeout.0;
@@ -57,7 +57,7 @@ async fn act(
     role: Role,
     deadline: Instant,
 ) -> Result<Acted, Error> {
-    let failed = |e| Error::file(&args.state_dir, e);
+    let failed = |e| Error::file_of("--state-dir", &args.state_dir, e);
     let _acting = loop {
         if !turn.is_last().map_err(failed)? {
             return Ok(Acted::Superseded);

@@ -34,8 +34,14 @@ enum Source {
     Machine,
 }
 
-/// The only output that holds a key.
-pub(super) fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerArg, api: &ApiArgs) -> Output {
+/// The only output that holds a key. `port` is where nginx takes the application's streams.
+pub(super) fn fresh_key(
+    answer: &Answer<FreshKey>,
+    json: bool,
+    server: &ServerArg,
+    api: &ApiArgs,
+    port: Option<u16>,
+) -> Output {
     let FreshKey { about, key } = &answer.value;
     let id = &about.id;
     let if_unread = Some(format!("; nobody read the key: `weir key rotate {id}` makes another"));
@@ -43,7 +49,7 @@ pub(super) fn fresh_key(answer: &Answer<FreshKey>, json: bool, server: &ServerAr
         return Output { if_unread, ..Output::json(&answer.text) };
     }
     let Server { host, from } = find(server, api);
-    let host = with_port(host, about.server.as_ref());
+    let host = with_port(host, about.server.as_ref(), port);
     let mut stdout = format!("Key:        {id} for {}/{}", about.app, about.stream);
     if let Some(end) = about.expires_at {
         stdout.push_str(&format!(", until {end}"));
@@ -94,9 +100,10 @@ fn choose(
     }
 }
 
-/// The host with the port of a server block, where the key is limited to one and the host has no port.
-fn with_port(host: String, block: Option<&ServerAddr>) -> String {
-    let port = block.and_then(ServerAddr::socket).map(|socket| socket.port());
+/// The host with the port of a server block, where it has none itself: of the block that the key is limited to, otherwise of the
+/// application.
+fn with_port(host: String, block: Option<&ServerAddr>, port: Option<u16>) -> String {
+    let port = block.map_or(port, |block| block.socket().map(|socket| socket.port()));
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.contains(']'));
     match port {
         Some(port) if port != DEFAULT_PORT && !has_port => format!("{host}:{port}"),
@@ -115,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_key_of_one_server_block_names_its_port() {
-        let line = |host: &str, block: &str| with_port(host.to_owned(), block.parse().ok().as_ref());
+        let line = |host: &str, block: &str| with_port(host.to_owned(), block.parse().ok().as_ref(), None);
         for (host, block, line_for_obs) in [
             ("studio", "1936", "studio:1936"),
             ("studio", "127.0.0.1:1936", "studio:1936"),
@@ -128,6 +135,12 @@ mod tests {
         ] {
             assert_eq!(line(host, block), line_for_obs, "{host} {block}");
         }
+        let of_app = |host: &str, port| with_port(host.to_owned(), None, port);
+        assert_eq!(of_app("studio", Some(1936)), "studio:1936");
+        assert_eq!(of_app("studio", Some(1935)), "studio");
+        assert_eq!(of_app("studio:1937", Some(1936)), "studio:1937");
+        let block: ServerAddr = "1937".parse().unwrap();
+        assert_eq!(with_port("studio".into(), Some(&block), Some(1936)), "studio:1937");
     }
 
     #[test]

@@ -3,12 +3,16 @@
 use reqwest::StatusCode;
 
 use super::table::{plain, unquoted};
-use super::{Error, Output};
+use super::{Error, Output, limits};
 use crate::cli::StreamDropArgs;
 use crate::nginx::{self, Answer, Dropped, Nginx};
 use crate::values::Span;
 
+/// As the module has it.
+const MAX_BAN_S: u64 = 86_400;
+
 pub(super) async fn run(args: &StreamDropArgs, nginx: &Nginx) -> Result<Output, Error> {
+    limits::check_at_most("--ban", args.ban, MAX_BAN_S)?;
     let (app, name) = (args.app.to_string_lossy().into_owned(), args.name.to_string_lossy().into_owned());
     let mut asked = drop(args, &app, &name, nginx).await;
     // The list shows some names percent-coded; a name may also look as if it were.

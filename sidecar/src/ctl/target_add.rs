@@ -60,7 +60,7 @@ fn read(path: &Path) -> Result<Secret, Error> {
         read.map_err(|error| Error::Input(error.to_string()))?;
     } else {
         let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
-        read.map_err(|error| Error::file(path, error))?;
+        read.map_err(|error| Error::file_of("--url-file", path, error))?;
     }
     Ok(Secret::new(text))
 }

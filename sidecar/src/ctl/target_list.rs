@@ -27,7 +27,7 @@ fn render(targets: &[TargetView]) -> String {
                 states(&target.sessions),
                 if target.sessions.is_empty() { String::new() } else { rate(out) },
                 target.url.clone().unwrap_or_default(),
-                problem(&target.sessions),
+                problem(target),
                 target.note.clone().unwrap_or_default(),
             ]
         })
@@ -48,10 +48,17 @@ fn states(sessions: &[PushView]) -> String {
     counted.collect::<Vec<_>>().join(", ")
 }
 
-/// Why the first that is not live failed last.
-fn problem(sessions: &[PushView]) -> String {
+/// Why the first that is not live failed last; or why nothing is pushed, and what changes that.
+fn problem(target: &TargetView) -> String {
     let failing = |push: &&PushView| matches!(push.state, PushState::Waiting | PushState::Connecting);
-    sessions.iter().filter(failing).find_map(|push| push.last_error.clone()).unwrap_or_default()
+    if let Some(error) = target.sessions.iter().filter(failing).find_map(|push| push.last_error.clone()) {
+        return error;
+    }
+    match target.sessions.iter().any(|push| push.state == PushState::Off) {
+        true if !target.enabled => format!("disabled: weir target enable {}", target.id),
+        true => format!("add \"weir_push on;\" to the application \"{}\"", target.app),
+        false => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +76,13 @@ mod tests {
               {"stream":"b","state":"waiting","since":"2026-11-20T18:00:00Z","retry_in_ms":5,"bytes_out":1,"bitrate_out":0,
                "reconnects":3,"last_error":"timed out connecting"}]},
             {"id":"t0000000000000002","app":"live","stream":"a","url":"rtmp://b/app/***","enabled":false,"note":"spare",
-             "source":"file","sessions":[],"later":1}]}"#;
+             "source":"file","sessions":[],"later":1},
+            {"id":"t0000000000000003","app":"live","stream":"a","url":"rtmp://b/app/***","enabled":true,"note":"",
+             "source":"api","sessions":[{"stream":"a","state":"off","since":"2026-11-20T18:00:00Z","bytes_out":0,"bitrate_out":0,
+               "reconnects":0,"last_error":null}]},
+            {"id":"t0000000000000004","app":"live","stream":"a","url":"rtmp://b/app/***","enabled":false,"note":"",
+             "source":"api","sessions":[{"stream":"a","state":"off","since":"2026-11-20T18:00:00Z","bytes_out":0,"bitrate_out":0,
+               "reconnects":0,"last_error":"timed out connecting"}]}]}"#;
         let list: TargetList = serde_json::from_str(answer).unwrap();
         let text = render(&list.targets);
         let cells = |line: &str| -> Vec<String> {
@@ -89,5 +102,7 @@ mod tests {
             ]
         );
         assert_eq!(lines[2][2..], ["a", "no", "-", "-", "rtmp://b/app/***", "-", "spare"]);
+        assert_eq!(lines[3][7], "add \"weir_push on;\" to the application \"live\"");
+        assert_eq!(lines[4][7], "disabled: weir target enable t0000000000000004");
     }
 }

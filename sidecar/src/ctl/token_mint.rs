@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use weir_model::token::{Action, Claims, Signer, Subject, TokenId};
+use weir_model::token::{Action, Claims, MAX_TTL_S, Signer, Subject, TokenId};
 use weir_model::{Secret, Timestamp};
 
 use super::applications::{self, Made};
-use super::{Error, Output, now, random};
+use super::{Error, Output, limits, now, random};
 use crate::cli::TokenMintArgs;
 use crate::nginx::{Nginx, TokenRequest};
 
@@ -15,9 +15,11 @@ pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     check(args)?;
     let action =
         args.action.map(Action::from).ok_or_else(|| no_action("with --secret, nginx is not asked"))?;
-    let secret = std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file(file, e))?;
-    let signer = Signer::new(secret.expose().as_bytes())
-        .map_err(|e| Error::file(file, format!("{e}; `weir secret new FILE` makes a good one")))?;
+    let secret =
+        std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file_of("--secret", file, e))?;
+    let signer = Signer::new(secret.expose().as_bytes()).map_err(|e| {
+        Error::file_of("--secret", file, format!("{e}; `weir secret new FILE` makes a good one"))
+    })?;
     let claims = claims(args, action, TokenId::random(random()?), now());
     let token = signer.mint(&claims);
     Ok(show(args, token.expose(), &claims))
@@ -63,7 +65,7 @@ fn no_action(why: &str) -> Error {
 fn check(args: &TokenMintArgs) -> Result<(), Error> {
     match args.ttl.seconds() {
         0 => Err(Error::Usage("--ttl 0s: a token must be valid for a second at least".into())),
-        _ => Ok(()),
+        _ => limits::check_at_most("--ttl", Some(args.ttl), MAX_TTL_S),
     }
 }
 
@@ -124,5 +126,8 @@ mod tests {
     #[test]
     fn a_token_without_time_is_wrong_usage() {
         assert_eq!(check(&args("weir token mint live show --ttl 0s")).unwrap_err().exit_status(), 2);
+        let error = check(&args("weir token mint live show --ttl 400d")).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit_status()), ("--ttl 400d: at most 365d", 2));
+        assert!(check(&args("weir token mint live show --ttl 365d")).is_ok());
     }
 }

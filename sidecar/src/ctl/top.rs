@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::pin::pin;
 
+use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Error, Output, now};
@@ -15,13 +16,23 @@ mod terminal;
 mod view;
 
 /// Printed once where nobody watches: then an API that does not answer is an error.
-pub(super) async fn run(args: &TopArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &TopArgs, json: bool, nginx: &Nginx) -> Result<Output, Error> {
+    if json {
+        return as_json(nginx).await;
+    }
     if args.once || !io::stdout().is_terminal() {
         let view = View { live: Some(look(nginx).await?), error: None };
         return Ok(format!("{}\n", view::render(&view, None).join("\n")).into());
     }
     watch(args, nginx).await?;
     Ok(Output::default())
+}
+
+/// The API's answers as they came, and when.
+async fn as_json(nginx: &Nginx) -> Result<Output, Error> {
+    let read = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    let (health, streams) = (read(&nginx.health().await?.text), read(&nginx.streams().await?.text));
+    Ok(Output::json(&json!({ "at": now(), "health": health, "streams": streams["streams"] }).to_string()))
 }
 
 async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {

@@ -21,7 +21,7 @@ impl Notifier {
     pub(super) fn start(config: &Config) -> Option<Self> {
         let notify = config.notify.clone()?;
         let at = &config.nginx;
-        let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref());
+        let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref());
         let nginx = nginx.inspect_err(|error| tracing::error!("keepalived is not followed: {error}")).ok()?;
         let fifo = Fifo::open(&notify.fifo);
         let fifo = fifo.inspect_err(|error| tracing::error!("keepalived is not followed: {error}")).ok()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Response;
 use reqwest::header::{AGE, DATE, HeaderMap, HeaderName, LAST_MODIFIED};
 
-use super::web::{self, Web, WebUrl};
+use super::web::{self, Papers, Web, WebUrl};
 use super::{Step, shown};
 use crate::clock::http_date;
 use crate::http::innermost;
@@ -75,8 +75,13 @@ impl Error {
 
 /// A media playlist, or each that a master playlist lists. It advances when it changed within `max_age` (three target
 /// durations) by the server's own clock. Where the server does not say when it changed, it is looked at until it does.
-pub async fn check(step: &Step, url: &WebUrl, max_age: Option<Duration>) -> Result<String, Error> {
-    let look = Look { web: Web::default(), step, max_age };
+pub async fn check(
+    step: &Step,
+    url: &WebUrl,
+    max_age: Option<Duration>,
+    papers: &Papers,
+) -> Result<String, Error> {
+    let look = Look { web: Web::showing(url, papers), step, max_age };
     step.is("playlist");
     let (headers, text) = look.text(url).await?;
     match playlist::read(&text).map_err(Error::Playlist)? {

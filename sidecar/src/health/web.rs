@@ -4,7 +4,10 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::str::FromStr;
 
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
+use weir_model::Secret;
+use weir_model::client::TICKET_ARGUMENT;
 
 use crate::http::{self, innermost};
 use crate::values::ValueError;
@@ -17,6 +20,16 @@ impl WebUrl {
     /// What a playlist means by `uri`.
     pub fn join(&self, uri: &str) -> Option<Self> {
         self.0.join(uri).ok().filter(is_web).map(Self)
+    }
+
+    /// The host, of IPv6 in brackets.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// Scheme, host and port.
+    fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
     }
 
     /// The last part of the path.
@@ -66,18 +79,51 @@ pub enum Error {
     CutOff(String),
 }
 
+/// What a check shows to the server that it is for, and to no other one.
+#[derive(Debug, Default)]
+pub struct Papers {
+    /// A token to watch.
+    pub token: Option<Secret>,
+    /// The ticket of an nginx on this machine, with which nobody counts as a viewer.
+    pub ticket: Option<Secret>,
+}
+
+impl Papers {
+    fn headers(&self) -> HeaderMap {
+        let value = |text: String| {
+            let mut value = HeaderValue::from_str(&text).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        let token = self.token.as_ref().and_then(|token| value(format!("Bearer {}", token.expose())));
+        let ticket =
+            self.ticket.as_ref().and_then(|ticket| value(format!("{TICKET_ARGUMENT}={}", ticket.expose())));
+        let both = [(header::AUTHORIZATION, token), (header::COOKIE, ticket)];
+        both.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
 /// Asks by GET: no proxy, no redirects.
 #[derive(Default)]
 pub(super) struct Web {
     plain: OnceCell<Client>,
     tls: OnceCell<Client>,
+    /// For one server.
+    shown: Option<(String, HeaderMap)>,
 }
 
 impl Web {
+    /// Shows these to the server of a URL.
+    pub(super) fn showing(url: &WebUrl, papers: &Papers) -> Self {
+        Self { shown: Some((url.origin(), papers.headers())), ..Self::default() }
+    }
+
     /// The head of the answer, whatever its status; the rest is still to come.
     pub(super) async fn get(&self, url: &WebUrl) -> Result<Response, Error> {
         let client = self.client(url.0.scheme() == "https")?;
-        client.get(url.0.clone()).send().await.map_err(|e| Error::NoAnswer(innermost(&e)))
+        let shown = self.shown.as_ref().filter(|(origin, _)| *origin == url.origin());
+        let headers = shown.map(|(_, headers)| headers.clone()).unwrap_or_default();
+        client.get(url.0.clone()).headers(headers).send().await.map_err(|e| Error::NoAnswer(innermost(&e)))
     }
 
     /// The same; any status but 2xx is an error.
@@ -107,6 +153,22 @@ impl Web {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn papers_are_for_one_server() {
+        let papers = Papers { token: Some(Secret::new("abc")), ticket: Some(Secret::new("def")) };
+        let headers = papers.headers();
+        assert_eq!(headers[header::AUTHORIZATION], "Bearer abc");
+        assert_eq!(headers[header::COOKIE], "weir_ticket=def");
+        assert!(Papers::default().headers().is_empty());
+        let url: WebUrl = "http://h/hls/show.m3u8".parse().unwrap();
+        let web = Web::showing(&url, &papers);
+        let (origin, _) = web.shown.unwrap();
+        assert_eq!(url.join("show-1.ts").unwrap().origin(), origin);
+        for other in ["http://h:81/x", "https://h/x", "http://evil/x"] {
+            assert_ne!(url.join(other).unwrap().origin(), origin, "{other}");
+        }
+    }
 
     #[test]
     fn what_is_secret_in_an_address_is_not_shown() {

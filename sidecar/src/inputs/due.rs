@@ -54,7 +54,7 @@ fn id(input: &Input) -> StreamId {
 async fn look(config: Arc<Config>, demand: Arc<Demand>, changes: mpsc::Sender<BTreeSet<StreamId>>) {
     let at = &config.nginx;
     let asks = config.inputs.iter().any(|input| input.start == Start::OnDemand);
-    let nginx = Nginx::new(at.api.clone(), at.api_token_file.as_deref()).ok().filter(|_| asks);
+    let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok().filter(|_| asks);
     let mut watched = Watched::default();
     let mut told: Option<BTreeSet<StreamId>> = None;
     let mut ticks = interval(LOOK);

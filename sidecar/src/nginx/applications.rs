@@ -23,6 +23,9 @@ pub struct Application {
     /// `weir_play` of some location for HLS and DASH, likewise.
     #[serde(default)]
     pub play_http: Option<String>,
+    /// Where its first `server` block listens.
+    #[serde(default)]
+    pub rtmp_port: Option<u16>,
 }
 
 impl Application {

@@ -9,7 +9,7 @@ use reqwest::header;
 use sse_stream::{Sse, SseByteStream};
 use tokio::time::timeout;
 
-use super::{Error, Nginx};
+use super::{Error, Nginx, SetBy};
 use crate::http::innermost;
 
 mod limit;
@@ -35,6 +35,7 @@ type Blocks = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>
 /// Events as they come.
 pub struct Events {
     blocks: Blocks,
+    by: SetBy,
     api: String,
 }
 
@@ -53,7 +54,7 @@ impl Nginx {
             let text = self.body(response).await?;
             return Err(self.refusal(status, &text));
         }
-        Ok(Events { blocks: blocks(response.bytes_stream()), api: self.api.to_string() })
+        Ok(Events { blocks: blocks(response.bytes_stream()), by: self.by, api: self.api.to_string() })
     }
 }
 
@@ -88,7 +89,7 @@ where
 impl Events {
     /// The next one; may be dropped and called again. An error is the end.
     pub async fn next(&mut self) -> Result<ApiEvent, Error> {
-        let lost = |why: &str| Error::Unreachable { api: self.api.clone(), why: why.to_owned() };
+        let lost = |why: &str| Error::Unreachable { by: self.by, api: self.api.clone(), why: why.to_owned() };
         loop {
             match self.blocks.next().await {
                 None => return Err(lost("the events ended")),

@@ -25,7 +25,11 @@ fn a_password_is_never_shown() {
 #[test]
 fn errors_say_where_and_what_to_do() {
     let api: ApiUrl = "http://127.0.0.1:8080/api".parse().unwrap();
-    let text = Error::Unreachable { api: api.to_string(), why: "Connection refused".into() }.to_string();
+    let unreachable =
+        |by| Error::Unreachable { by, api: api.to_string(), why: "Connection refused".into() }.to_string();
+    let of_daemon = unreachable(SetBy::Configuration);
+    assert!(of_daemon.ends_with("with api of [nginx] in weir.toml"), "{of_daemon}");
+    let text = unreachable(SetBy::CommandLine);
     for part in ["http://127.0.0.1:8080/api", "Connection refused", "--api", "WEIR_API"] {
         assert!(text.contains(part), "{text}");
     }
@@ -40,6 +44,15 @@ fn errors_say_where_and_what_to_do() {
     let unauthorized =
         nginx.refusal(StatusCode::UNAUTHORIZED, r#"{"error":{"code":"unauthorized","message":"no"}}"#);
     assert!(unauthorized.to_string().contains("--api-token-file"), "{unauthorized}");
+    let missing =
+        |nginx: Result<Nginx, Error>| nginx.err().map(|error| error.to_string()).unwrap_or_default();
+    let (api, file) = ("http://127.0.0.1/api", Some(Path::new("/nowhere")));
+    assert!(missing(Nginx::new(api.parse().unwrap(), file)).contains("(--api-token-file or "));
+    let said = missing(Nginx::of_configuration(api.parse().unwrap(), file));
+    assert!(
+        said.contains("/nowhere: No such file")
+            && said.ends_with("(api_token_file of [nginx] in weir.toml names it)")
+    );
 }
 
 #[test]

@@ -84,7 +84,10 @@ fn read_key(path: &Path) -> Result<Secret, Error> {
     let (name, input): (_, std::io::Result<Box<dyn Read>>) = if path == Path::new("-") {
         ("standard input".into(), Ok(Box::new(std::io::stdin())))
     } else {
-        (path.display().to_string(), std::fs::File::open(path).map(|file| Box::new(file) as Box<dyn Read>))
+        (
+            format!("--key-file {}", path.display()),
+            std::fs::File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+        )
     };
     let mut text = String::new();
     input

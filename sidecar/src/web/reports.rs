@@ -39,7 +39,7 @@ pub(super) async fn run(web: Arc<Web>) {
 
 fn nginx(web: &Web) -> Option<Nginx> {
     let at = &web.context.config().nginx;
-    Nginx::new(at.api.clone(), at.api_token_file.as_deref()).ok()
+    Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
 }
 
 async fn learn(web: &Web) {

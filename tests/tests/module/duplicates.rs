@@ -59,6 +59,7 @@ fn the_name_is_free_as_soon_as_its_publisher_is_gone() {
     for _ in 0..8 {
         let publisher = Publisher::to(nginx.rtmp(), "open/show").start().started();
         Publisher::to(nginx.rtmp(), "open/show").start().refused(BAD_NAME);
+        nginx.wait_log("publish refused: already publishing, app: \"open\", stream: \"show\"");
         publisher.kill();
         wait_gone(&nginx.api(), "open", "show");
     }

@@ -59,6 +59,10 @@ fn guard_and_push() -> Vec<(Config, &'static str)> {
             app("weir_min_free some;"),
             "\"weir_min_free\": invalid size \"some\", expected for example \"64m\"",
         ),
+        (
+            app("weir_min_free 64;"),
+            "\"weir_min_free\": size \"64\" is 64 bytes: write \"64m\" for 64 MB, or \"0\" for no limit",
+        ),
         (zoned().rtmp("weir_min_free 1m;"), "\"weir_min_free\" directive is not allowed here"),
         (app("weir_push yes;"), "\"weir_push\": invalid value \"yes\", expected \"on\" or \"off\""),
         (app("weir_push_to;"), "invalid number of arguments in \"weir_push_to\" directive"),

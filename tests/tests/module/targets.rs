@@ -67,6 +67,13 @@ fn a_stream_is_pushed_to_a_url_once() {
     for stream in ["show", "*"] {
         refused(&to(stream), &first);
     }
+    // However the same URL is written.
+    for url in [
+        format!("RTMP://me:{PASSWORD}@127.0.0.1:9/a/b/{KEY}"),
+        format!("rtmp://m%65:{PASSWORD}@127.0.0.1:9/a/b/{KEY}"),
+    ] {
+        refused(&json!({"app": "live", "stream": "show", "url": url}), &first);
+    }
     let other = create("another");
     let moved = json!({"url": "rtmp://127.0.0.1:9/a/b/moved"});
     patch(&api, &first, &moved).expect(200);

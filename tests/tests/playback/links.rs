@@ -92,6 +92,117 @@ fn addresses_are_those_of_the_configuration_or_the_option() {
 }
 
 #[test]
+fn addresses_that_are_none_are_refused_with_their_field() {
+    let nginx = served();
+    let api = nginx.api();
+    for (field, value) in [
+        ("url", "https://live.example.org:99999"),
+        ("url", "https://[::1"),
+        ("url", "javascript:alert(1)"),
+        ("hls_url", "rtmp://{host}/{stream}"),
+        ("rtmp_url", "{url}/{stream}"),
+        ("watch_url", "https://a/{url}"),
+        ("watch_url", "https:///{stream}"),
+    ] {
+        let said = api
+            .post("/v1/links", &json!({ "app": "live", "stream": "show", field: value }))
+            .error(400, "bad_request");
+        assert!(said.starts_with(&format!("field \"{field}\": ")), "{value}: {said}");
+    }
+}
+
+#[test]
+fn the_page_is_that_of_weir_serve_where_web_has_a_url() {
+    let nginx = served();
+    let file = nginx.path("weir.toml");
+    std::fs::write(&file, "[web]\nurl = \"https://live.example.org/tv\"\n").unwrap();
+    let watch = |more: &[&str]| {
+        let words = [&["link", "live", "show", "--json", "--config", file.to_str().unwrap()], more].concat();
+        let links: Value = serde_json::from_slice(&weir(&nginx, &words).stdout).unwrap();
+        links["watch"].as_str().unwrap().split('?').next().unwrap().to_owned()
+    };
+    assert_eq!(watch(&[]), "https://live.example.org/tv/watch/live/show");
+    assert_eq!(watch(&["--url", "https://other.example.org"]), "https://other.example.org/");
+}
+
+#[test]
+fn a_check_of_hls_needs_a_token_where_viewers_do() {
+    let nginx = start(
+        config().http("root @DIR@/www; location /hls/ { weir_play token app=live; weir_viewers app=live; }"),
+    );
+    let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:60\n#EXTINF:2.000,\nshow-17.ts\n";
+    std::fs::write(nginx.path("www/hls/show.m3u8"), playlist).unwrap();
+    let (url, file) = (nginx.url("/hls/show.m3u8"), nginx.path("token"));
+    let check = |file: &std::path::Path| {
+        weir(&nginx, &["check", "hls", &url, "--timeout", "10s", "--token-file", file.to_str().unwrap()])
+    };
+    let plain = weir(&nginx, &["check", "hls", &url, "--timeout", "10s"]);
+    assert!(String::from_utf8_lossy(&plain.stderr).contains("answered 403"), "{plain:?}");
+    std::fs::write(&file, format!("{}\n", super::token("show"))).unwrap();
+    let out = check(&file);
+    assert!(out.status.success(), "{out:?}");
+    std::fs::write(&file, super::token("other")).unwrap();
+    assert!(String::from_utf8_lossy(&check(&file).stderr).contains("answered 403"));
+    for content in ["", "two words"] {
+        std::fs::write(&file, content).unwrap();
+        let said = String::from_utf8(check(&file).stderr).unwrap();
+        assert!(said.contains("--token-file ") && said.contains("must hold one token"), "{said}");
+    }
+    let missing = String::from_utf8(check(&nginx.path("nothing")).stderr).unwrap();
+    assert!(missing.contains("--token-file ") && missing.contains("No such file"), "{missing}");
+    // Nobody watched.
+    assert_eq!(nginx.api().get("/v1/viewers").expect(200)["streams"], json!([]));
+}
+
+#[test]
+fn the_command_line_says_what_people_need() {
+    let nginx = served();
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let said = |words: &[&str]| {
+        let out = weir(&nginx, words);
+        (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap(), out.status.code())
+    };
+    // The port of nginx, as in links.
+    let (out, ..) = said(&["key", "add", "live", "studio", "--server", "live.example.org"]);
+    assert!(out.contains(&format!("Server:     rtmp://live.example.org:{}/live\n", nginx.rtmp())), "{out}");
+    let (out, ..) = said(&["key", "add", "live", "studio", "--server", "live.example.org:1937"]);
+    assert!(out.contains("Server:     rtmp://live.example.org:1937/live\n"), "{out}");
+    let (out, ..) = said(&["top", "--once", "--json"]);
+    let top: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&top["streams"][0]["name"], &top["health"]["status"]),
+        (&json!("show"), &json!("ok")),
+        "{out}"
+    );
+    for (words, message) in [
+        (&["link", "live", "show", "--ttl", "400d"][..], "--ttl 400d: at most 365d"),
+        (&["token", "mint", "live", "show", "--ttl", "400d"], "--ttl 400d: at most 365d"),
+        (&["stream", "drop", "live", "show", "--ban", "2d"], "--ban 2d: at most 1d"),
+        (&["key", "rotate", "k0000000000000000", "--overlap", "400d"], "--overlap 400d: at most 365d"),
+    ] {
+        let (_, error, status) = said(words);
+        assert!(error.contains(message) && status == Some(2), "{words:?}: {error}");
+    }
+    let (_, error, status) =
+        said(&["token", "mint", "live", "show", "--action", "play", "--secret", "/nowhere"]);
+    assert!(error.contains("--secret /nowhere: No such file") && status == Some(1), "{error}");
+}
+
+#[test]
+fn without_a_secret_the_remedy_is_said() {
+    let nginx =
+        weir_tests::harness::nginx::Config::weir().with_api().app("live", "weir_publish key;").start();
+    let body = json!({ "app": "live", "stream": "show", "action": "play", "ttl_s": 60 });
+    let said = nginx.api().post("/v1/tokens", &body).error(409, "conflict");
+    assert!(said.contains("run \"weir secret new FILE\", and add \"weir_secret FILE;\""), "{said}");
+    Publisher::to(nginx.rtmp(), "live/show?token=eyJhbGciOiJIUzI1NiJ9.e30.AAAA")
+        .start()
+        .refused("NetStream.Publish.Denied");
+    let line = nginx.wait_log("publish refused: no weir_secret to check the token with");
+    assert!(line.contains("remedy: \"weir secret new FILE\""), "{line}");
+}
+
+#[test]
 fn a_terminal_gets_a_code_and_an_open_application_a_warning() {
     let nginx = served();
     let command = format!("{} link live show --api {}", products::weir().display(), nginx.url("/api"));

@@ -113,20 +113,37 @@ fn a_second_daemon_is_told_that_there_is_one() {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_its_setting_and_leaves_no_socket() {
+fn a_start_that_fails_names_the_setting_and_leaves_no_socket() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (folder, address) = (tempfile::tempdir().unwrap(), taken.local_addr().unwrap());
     let (socket, config) = (folder.path().join("weir.sock"), folder.path().join("weir.toml"));
-    std::fs::write(&config, format!("[daemon]\nlisten = \"{address}\"\nsocket = {socket:?}\n")).unwrap();
-    let output = std::process::Command::new(weir_tests::harness::products::weir())
-        .args(["serve", "--config"])
-        .arg(&config)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.contains(&format!("[daemon] listen = \"{address}\": Address already in use")), "{errors}");
-    assert!(!socket.exists());
+    let daemon = format!("socket = {socket:?}\n");
+    for (text, message) in [
+        (
+            format!("[daemon]\nlisten = \"{address}\"\n{daemon}"),
+            format!("[daemon] listen = \"{address}\": Address already in use"),
+        ),
+        (
+            format!("[daemon]\nlisten = \"off\"\n{daemon}[web]\nlisten = \"{address}\"\n"),
+            format!("[web] listen {address}: Address already in use"),
+        ),
+        (
+            format!("[nginx]\napi_token_file = \"/nowhere\"\n[web]\nlisten = \"off\"\n[daemon]\nlisten = \"off\"\n{daemon}"),
+            "API token file /nowhere: No such file or directory (os error 2) (api_token_file of [nginx] in weir.toml names it)"
+                .to_owned(),
+        ),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let output = std::process::Command::new(weir_tests::harness::products::weir())
+            .args(["serve", "--config"])
+            .arg(&config)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(&message), "{errors}");
+        assert!(!socket.exists(), "{errors}");
+    }
 }
 
 #[test]

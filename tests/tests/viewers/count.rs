@@ -59,8 +59,10 @@ fn only_what_is_watched_counts() {
         assert_eq!(client.ask(method, path, &["User-Agent: a"]).status, status, "{path}");
         client = Client::new(nginx.http());
     }
-    // A check of Weir's own.
-    assert_eq!(client.ask("GET", "/hls/show.m3u8", &["User-Agent: weir/0.1.0"]).status, 200);
+    // A check of Weir's own, which has the ticket of this nginx.
+    let ticket = api.get("/v1/ticket").expect(200)["ticket"].as_str().unwrap().to_owned();
+    let cookie = format!("Cookie: a=b; weir_ticket={ticket}");
+    assert_eq!(client.ask("GET", "/hls/show.m3u8", &["User-Agent: a", &cookie]).status, 200);
     assert_eq!(api.get("/v1/viewers").expect(200)["streams"], json!([]));
     assert_eq!(client.ask("GET", "/hls/show-1.ts", &["User-Agent: a", "Range: bytes=0-3"]).status, 206);
     assert_eq!(counted(&api, "show", "hls"), 1);

@@ -34,6 +34,35 @@ fn the_next_viewer_is_told_to_come_back_later() {
 }
 
 #[test]
+fn only_the_ticket_passes_the_limit_and_each_refusal_is_logged() {
+    let nginx = limited(1);
+    assert_eq!(get(&nginx, "/hls/show.m3u8", "a").status, 200);
+    let ask = |header: &str| {
+        Client::new(nginx.http()).ask("GET", "/hls/show.m3u8", &["User-Agent: weir/0.1.0", header]).status
+    };
+    let ticket = nginx.api().get("/v1/ticket").expect(200)["ticket"].as_str().unwrap().to_owned();
+    for (header, status) in [
+        ("Accept: */*".to_owned(), 503),
+        ("Cookie: weir_ticket=x".to_owned(), 503),
+        (format!("Cookie: weir_tickets={ticket}"), 503),
+        (format!("Cookie: weir_ticket={ticket}"), 200),
+        // From elsewhere it says nothing.
+        (format!("X-Forwarded-For: 192.0.2.1\r\nCookie: weir_ticket={ticket}"), 503),
+    ] {
+        assert_eq!(ask(&header), status, "{header}");
+    }
+    for _ in 0..30 {
+        assert_eq!(ask("Accept: */*"), 503);
+    }
+    let lines = nginx.log_lines(
+        "play refused: too many viewers: weir_max_viewers is reached, app: \"live\", stream: \"show\"",
+    );
+    // Ten per minute and address; one came from another address.
+    assert_eq!(lines.len(), 11, "{}", nginx.log());
+    assert_eq!(counted(&nginx.api(), "show", "hls"), 1);
+}
+
+#[test]
 fn what_is_not_there_is_watched_by_nobody() {
     let nginx = limited(3);
     let mut client = Client::new(nginx.http());

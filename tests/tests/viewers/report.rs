@@ -42,6 +42,8 @@ fn what_is_wrong_is_named() {
     let nginx = start(config());
     for (body, message) in [
         (json!({}), "missing field `streams`"),
+        (json!([[]]), "body: expected an object"),
+        (json!({ "streams": [["live", "show", 1, 0, 0]] }), "field \"streams[0]\": expected an object"),
         (json!({ "streams": [{ "app": "live", "stream": "" }] }), "field \"streams[0].stream\""),
         (json!({ "streams": [{ "app": "live", "stream": "a", "hls": 1 }] }), "unknown field `hls`"),
     ] {

@@ -40,6 +40,18 @@ fn each_mistake_has_its_message() {
             "\"weir_max_bitrate\": invalid rate \"0\", expected bits such as \"8m\"".to_owned(),
         ),
         (
+            app("weir_max_bitrate 8;"),
+            "\"weir_max_bitrate\": rate \"8\" has no unit: write \"8m\" for 8 Mbit, \"500k\" for 500 kbit".to_owned(),
+        ),
+        (
+            app("weir_max_bitrate 8000000;"),
+            "\"weir_max_bitrate\": rate \"8000000\" has no unit: write \"8m\"".to_owned(),
+        ),
+        (
+            app("weir_max_bitrate 8m burst=40;"),
+            "\"weir_max_bitrate\": burst \"40\" has no unit: write \"8m\"".to_owned(),
+        ),
+        (
             app("weir_max_bitrate 8m 2m;"),
             "\"weir_max_bitrate\": invalid parameter \"2m\", expected \"burst=SIZE\"".to_owned(),
         ),

@@ -201,3 +201,35 @@ fn what_a_server_repeats_is_masked() {
     let short = TargetUrl::parse("rtmp://192.0.2.1/in/key").unwrap();
     assert_eq!(short.masked_in("rejected: the key expired"), "rejected: the key expired");
 }
+
+#[test]
+fn the_same_place_is_known_however_it_is_written() {
+    let same = |one: &str, other: &str| {
+        let [one, other] = [one, other].map(|text| TargetUrl::parse(text).unwrap());
+        assert_eq!(one.is_same_place(&other), other.is_same_place(&one));
+        one.is_same_place(&other)
+    };
+    for (one, other) in [
+        ("rtmp://a.example/live/k", "RTMP://A.Example/live/k"),
+        ("rtmp://a.example/live/k", "rtmp://a.example:1935/live/k"),
+        ("rtmp://a.example./live/k", "rtmp://a.example/live/k"),
+        ("rtmps://a.example/live/k", "rtmps://a.example:443/live/k"),
+        ("rtmp://a.example/live", "rtmp://a.example/live/"),
+        ("rtmp://[2001:db8::1]/live", "rtmp://[2001:DB8:0::1]:1935/live/"),
+        ("rtmp://u%61:p@a.example/live/k", "rtmp://ua:p@a.example/live/k"),
+    ] {
+        assert!(same(one, other), "{one} {other}");
+    }
+    for (one, other) in [
+        ("rtmp://a.example/live/k", "rtmps://a.example:1935/live/k"),
+        ("rtmp://a.example/live/k", "rtmp://a.example:1936/live/k"),
+        ("rtmp://a.example/live/k", "rtmp://a.example/live/K"),
+        ("rtmp://a.example/live/k", "rtmp://a.example/Live/k"),
+        ("rtmp://a.example/live/k", "rtmp://b.example/live/k"),
+        ("rtmp://a.example/live/k", "rtmp://a.example/live"),
+        ("rtmp://u:p@a.example/live/k", "rtmp://u:q@a.example/live/k"),
+        ("rtmp://u:p@a.example/live/k", "rtmp://a.example/live/k"),
+    ] {
+        assert!(!same(one, other), "{one} {other}");
+    }
+}

@@ -48,7 +48,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
             "weir.toml:4: events: \"Stream\"",
         ),
         (webhook("url = \"https://b.example.org/\"\nevents = []"), "at least one is needed"),
-        (webhook("url = \"https://b.example.org/\"\ntimeout = \"1h\""), "must be from 1s to 120s"),
+        (webhook("url = \"https://b.example.org/\"\ntimeout = \"1h\""), "must be from 1s to 2m"),
         ("[hooks.webhook.b]\nurl = \"https://b.example.org/\"".into(), "secret_files are missing"),
         ("[hooks.webhook.\"a/b\"]".into(), "a name has 1 to 32 of"),
         ("[hooks.command.c]".into(), "[hooks.command.c]: run is missing"),

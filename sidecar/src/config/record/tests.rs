@@ -68,14 +68,14 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         (record("format = \"mkv\"\nplaylist = true"), "weir.toml:5: playlist = true: only goes with"),
         (record("split_size = \"1k\""), "split_size = \"1k\": must be at least 1m"),
         (record("keep_size = \"big\""), "write a size as 500m, 20g or 1t"),
-        (record("keep = \"1s\""), "must be from 60s"),
+        (record("keep = \"1s\""), "must be from 1m"),
         (record("upload = \"s3\""), "there is no [upload.s3] in this file"),
         (record("delete_uploaded = true"), "delete_uploaded only goes with upload"),
         ("[upload.s3]\nbucket = \"b\"".into(), "[upload.s3]: endpoint is missing"),
         ("[upload.s3]\nendpoint = \"s3.example.org\"".into(), "write it as https://s3.example.org"),
         (upload("part_size = \"1m\""), "part_size = \"1m\": must be from 5m to 512m"),
         (upload("prefix = \"/x\""), "write the beginning of keys"),
-        ("[[thumbnail]]\napp = \"live\"\nstream = \"*\"\nevery = \"0s\"".into(), "must be from 1s to 3600s"),
+        ("[[thumbnail]]\napp = \"live\"\nstream = \"*\"\nevery = \"0s\"".into(), "must be from 1s to 1h"),
     ] {
         let error = read(&text).unwrap_err();
         assert!(error.contains(expected), "{text}\n{error}\n{expected}");
