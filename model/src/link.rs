@@ -248,9 +248,10 @@ fn is_authority(text: &str) -> bool {
 
 /// Whether a path means the same to every client: no empty parts, no `.` and `..`, and `%` only before two hex digits.
 fn is_plain(path: &str) -> bool {
-    let mut parts = path.split('?').next().unwrap_or_default().split('/');
+    let file = path.split('?').next().unwrap_or_default();
+    let file = file.strip_suffix('/').unwrap_or(file);
     let is_part = |part: &str| !matches!(part, "" | "." | "..");
-    path.is_empty() || parts.all(is_part) && escape::decoded(path).is_some()
+    (file.is_empty() || file.split('/').all(is_part)) && escape::decoded(path).is_some()
 }
 
 impl FromStr for Pattern {
@@ -280,7 +281,7 @@ fn is_address(pattern: &str) -> bool {
         .replace("{stream}", "stream");
     let rest = address.split_once("://").map_or("", |(_, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    is_authority(authority) && is_plain(path.trim_start_matches('/').trim_end_matches('/'))
+    is_authority(authority) && is_plain(path.strip_prefix('/').unwrap_or(path))
 }
 
 impl fmt::Display for Pattern {
