@@ -5,7 +5,8 @@ use super::*;
 async fn read(text: &str, step: usize) -> Vec<ApiEvent> {
     let pieces: Vec<Result<Vec<u8>, Infallible>> =
         text.as_bytes().chunks(step).map(|bytes| Ok(bytes.to_vec())).collect();
-    let mut events = Events { blocks: blocks(stream::iter(pieces)), api: "api".into() };
+    let mut events =
+        Events { blocks: blocks(stream::iter(pieces)), by: SetBy::CommandLine, api: "api".into() };
     let mut all = Vec::new();
     while let Ok(event) = events.next().await {
         all.push(event);
@@ -54,7 +55,7 @@ async fn comments_are_a_sign_of_life_and_silence_is_the_end() {
         (n < 5).then(|| (Ok::<_, Infallible>(b": alive\n\n".to_vec()), n + 1))
     });
     let then = comments.chain(stream::pending());
-    let mut events = Events { blocks: blocks(then), api: "api".into() };
+    let mut events = Events { blocks: blocks(then), by: SetBy::CommandLine, api: "api".into() };
     let began = tokio::time::Instant::now();
     let error = events.next().await.unwrap_err();
     assert!(error.to_string().contains("silence"), "{error}");
