@@ -81,10 +81,10 @@ test: ## run deps, build and all tests; BUILD=sanitize runs the module's tests w
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory build
 	@scripts/s3-server.sh
-	@scripts/rtmp-server.sh
+	@scripts/npm-packages.sh
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test module -- --test-threads=4 $(SANITIZED)
-	WEIR_VALGRIND=1 $(CARGO_TEST) --test playback -- --test-threads=4 --skip players::
+	WEIR_VALGRIND=1 $(CARGO_TEST) --test playback -- --test-threads=4 --skip players:: --skip renewed:: --skip fuzz::
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test push -- --test-threads=4 tls:: changes:: accounts::
 else
 	$(CARGO_TEST)
@@ -105,9 +105,10 @@ fuzz: sanitized ## send malformed RTMP for T=60 seconds beside a publisher and a
 test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for another nginx, Debian packages
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
-	$(CARGO_TEST) --test module --test interop -- --ignored --nocapture --test-threads=1
+	$(CARGO_TEST) --test module --test interop --test playback --test live -- --ignored --nocapture --test-threads=1
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx
 	@$(MAKE) --no-print-directory deb-test

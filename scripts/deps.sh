@@ -29,8 +29,8 @@ packages=(
     python3-venv php-cli
     # the tests: TLS in front of a push target, and certificates for it
     libnginx-mod-stream openssl
-    # the tests: encoders and a player beside ffmpeg
-    gstreamer1.0-tools gstreamer1.0-plugins-bad rtmpdump
+    # the tests: encoders and players beside ffmpeg, and a library for tokens
+    gstreamer1.0-tools gstreamer1.0-plugins-bad mpv rtmpdump python3-jwt
     # the tests: a camera that speaks RTSP
     gir1.2-gst-rtsp-server-1.0 python3-gi
     # make check: the scripts
@@ -44,8 +44,8 @@ build) packages=("${build_packages[@]}") ;;
 deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap) ;;
 # OBS Studio, and a virtual screen for it
 long) packages+=(obs-studio xvfb) ;;
-# the peer for TLS in front of nginx-rtmp
-bench) packages+=(stunnel4) ;;
+# the peer for TLS in front of nginx-rtmp, and a load of HTTP requests
+bench) packages+=(stunnel4 wrk) ;;
 *) die "usage: deps.sh [build | deb | long | bench]" ;;
 esac
 

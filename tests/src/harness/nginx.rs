@@ -180,7 +180,15 @@ impl Nginx {
     /// Waits for a line with `part` in the error log, and gives the first.
     #[track_caller]
     pub fn wait_log(&self, part: &str) -> String {
-        wait::until(&format!("{part:?} in the error log"), 10.0, || self.log_lines(part).into_iter().next())
+        self.wait_log_for(part, 10.0)
+    }
+
+    /// The same, for so many seconds at most.
+    #[track_caller]
+    pub fn wait_log_for(&self, part: &str, seconds: f64) -> String {
+        wait::until(&format!("{part:?} in the error log"), seconds, || {
+            self.log_lines(part).into_iter().next()
+        })
     }
 
     /// The lines of a log that no test may leave behind.

@@ -17,7 +17,7 @@ const PATHS: [&str; 4] = [
     "/stream/live/show/llhls/init-0.mp4",
 ];
 
-fn claims() -> Claims {
+pub(super) fn claims() -> Claims {
     Claims {
         sub: "live/show".parse().unwrap(),
         act: Action::Play,
@@ -30,7 +30,7 @@ fn claims() -> Claims {
     }
 }
 
-fn signed(claims: &Claims) -> String {
+pub(super) fn signed(claims: &Claims) -> String {
     Signer::new(SECRET.as_bytes()).unwrap().mint(claims).expose().to_owned()
 }
 
@@ -55,7 +55,7 @@ fn good_status(path: &str) -> u16 {
 }
 
 /// The application `live` is for bearers of a token alone, by nginx's word.
-fn protected() -> Config {
+pub(super) fn protected() -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
         .file("secret", SECRET)

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod browser;
+mod expiry;
 mod llhls;
 mod media;
 mod settings;

@@ -3,11 +3,13 @@
 
 mod attacks;
 mod forum;
+mod interop;
 mod links;
 mod locations;
 mod logs;
 mod players;
 mod playlists;
+mod renewed;
 mod revoked;
 mod rtmp;
 mod settings;

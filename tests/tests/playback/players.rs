@@ -1,4 +1,5 @@
-//! A player that knows nothing of tokens plays a protected stream from the link alone, and nothing without it.
+//! A player that knows nothing of tokens plays a protected stream from the link alone, and nothing without it: ffmpeg, mpv and
+//! GStreamer, and hls.js and dash.js in Chromium.
 
 use std::process::{Command, Output};
 
@@ -7,9 +8,21 @@ use weir_tests::harness::{Ffmpeg, Nginx, files, products, until};
 
 use super::{config, token};
 
+/// Plays the MPD of its own query, with the token that the query has.
+const DASH_PAGE: &str = "<!DOCTYPE html><video id=video muted autoplay></video>
+    <script src=/dashjs/modern/umd/dash.all.min.js></script><script>
+    window.errors = [];
+    const player = dashjs.MediaPlayer().create();
+    player.updateSettings({ debug: { logLevel: dashjs.Debug.LOG_LEVEL_NONE } });
+    player.on('error', (event) => errors.push(event.error.message));
+    player.initialize(document.getElementById('video'), '/dash/show.mpd' + location.search, true);
+    </script>";
+
 /// Publishes `live/show` to a server whose HLS, DASH and RTMP are protected, and waits until it can be played.
-fn live() -> (Nginx, Ffmpeg) {
+pub(super) fn live() -> (Nginx, Ffmpeg) {
     let page = products::workspace().join("nginx-conf/single-node/www");
+    let dash =
+        products::tool(&products::workspace().join("build/npm/node_modules/dashjs/dist").to_string_lossy());
     let nginx = config()
         .app(
             "live",
@@ -18,10 +31,14 @@ fn live() -> (Nginx, Ffmpeg) {
              dash on; dash_path @DIR@/dash; dash_fragment 1s; dash_playlist_length 60s;",
         )
         .web("include /etc/nginx/mime.types;")
+        .file("dash.html", DASH_PAGE)
         .http(&format!(
             "root @DIR@; weir_play token app=live; location /hls/ {{ }} location /dash/ {{ }}
-             location / {{ root {}; index index.html; weir_play off; }} location = /favicon.ico {{ return 204; }}",
-            page.display()
+             location / {{ root {}; index index.html; weir_play off; }} location = /favicon.ico {{ return 204; }}
+             location /dashjs/ {{ alias {}/; weir_play off; }}
+             location = /dash.html {{ weir_play off; }}",
+            page.display(),
+            dash.display()
         ))
         .start();
     let encoder = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
@@ -54,14 +71,83 @@ fn ffmpeg_plays_hls_dash_and_rtmp_from_the_link() {
 }
 
 #[test]
+fn mpv_decodes_from_the_link() {
+    let (nginx, _encoder) = live();
+    let token = token("show");
+    for url in [nginx.url("/hls/show.m3u8"), format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp())] {
+        let frames = |url: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut mpv = Command::new(products::tool("/usr/bin/mpv"));
+            mpv.args(["--no-config", "--vo=image", "--ao=null", "--frames=20", "--really-quiet"]);
+            let output =
+                mpv.arg(format!("--vo-image-outdir={}", folder.path().display())).arg(url).output().unwrap();
+            (output.status.success(), std::fs::read_dir(folder.path()).unwrap().count())
+        };
+        assert_eq!(frames(&format!("{url}?token={token}")), (true, 20), "{url}");
+        assert_eq!(frames(&url), (false, 0), "{url}");
+    }
+}
+
+#[test]
+fn gstreamer_decodes_from_the_link() {
+    // A frame of 160x90 in I420, with rows of a multiple of four bytes.
+    const FRAME: u64 = 160 * 90 + 2 * 80 * 45;
+    let (nginx, _encoder) = live();
+    let token = token("show");
+    for url in [nginx.url("/hls/show.m3u8"), nginx.url("/dash/show.mpd")] {
+        let frames = |url: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut command = Command::new("timeout");
+            command.arg("60").arg(products::tool("/usr/bin/gst-launch-1.0"));
+            command.args(["-q", "uridecodebin", &format!("uri={url}"), "name=d"]);
+            command.args([
+                "d.",
+                "!",
+                "queue",
+                "!",
+                "video/x-raw",
+                "!",
+                "videoconvert",
+                "!",
+                "video/x-raw,format=I420",
+            ]);
+            command.args(["!", "identity", "eos-after=20", "!", "filesink"]);
+            command.arg(format!("location={}", file.path().display()));
+            let output = command.output().unwrap();
+            (output, file.as_file().metadata().unwrap().len() / FRAME)
+        };
+        let (output, decoded) = frames(&format!("{url}?token={token}"));
+        assert!(decoded >= 19, "{url}: {decoded} frames: {output:?}");
+        assert_eq!(frames(&url).1, 0, "{url}");
+    }
+}
+
+#[test]
+fn dash_js_plays_from_the_link() {
+    let (nginx, _encoder) = live();
+    let browser = Browser::start();
+    browser.open(&nginx.url(&format!("/dash.html?token={}", token("show"))));
+    until("three seconds are played", 60.0, || played(&browser) > 3.0);
+    assert_eq!(browser.run("return errors"), serde_json::json!([]));
+    browser.open(&nginx.url("/dash.html"));
+    nginx.wait_log("play refused: no token: this stream needs one");
+    assert!(played(&browser) == 0.0);
+}
+
+/// Seconds that the page's video has played, where frames were decoded.
+pub(super) fn played(browser: &Browser) -> f64 {
+    let script = "const video = document.getElementById('video');
+        return video.getVideoPlaybackQuality().totalVideoFrames > 10 ? video.currentTime - (window.begin ??= video.currentTime) : 0";
+    browser.run(script).as_f64().unwrap_or_default()
+}
+
+#[test]
 fn the_page_plays_from_its_link() {
     let (nginx, _encoder) = live();
     let browser = Browser::start();
-    let played =
-        || browser.run("return document.getElementById('video').currentTime").as_f64().unwrap_or_default();
     browser.open(&nginx.url(&format!("/?stream=show&token={}", token("show"))));
-    until("three seconds are played", 60.0, || played() > 3.0);
+    until("three seconds are played", 60.0, || played(&browser) > 3.0);
     browser.open(&nginx.url("/?stream=show"));
     nginx.wait_log("play refused: no token: this stream needs one");
-    assert!(played() == 0.0);
+    assert!(played(&browser) == 0.0);
 }
