@@ -42,10 +42,16 @@ impl Sidecar {
     /// The same; nginx need not be there yet.
     #[track_caller]
     pub fn start_early(nginx: &Nginx, config: &str) -> Self {
+        Self::start_at(nginx, &nginx.url("/api"), config)
+    }
+
+    /// The same, where `api` is the address of nginx's API.
+    #[track_caller]
+    pub fn start_at(nginx: &Nginx, api: &str, config: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
         let (http, web) = (Port::reserve(), Port::reserve());
         let folder_of_nginx = nginx.folder().to_string_lossy().into_owned();
-        let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), folder_of_nginx];
+        let addresses = [api.to_owned(), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), folder_of_nginx];
         write_config(
             folder.path(),
             [&http, &web],
@@ -93,6 +99,14 @@ impl Sidecar {
     #[track_caller]
     pub fn reload(&self, config: &str) {
         write_config(self.folder.path(), [&self.http, &self.web], &self.addresses, config);
+        self.process().signal(Signal::SIGHUP);
+    }
+
+    /// The same, with another address of nginx's API.
+    #[track_caller]
+    pub fn reload_at(&self, api: &str, config: &str) {
+        let [_, rtmp, nginx] = self.addresses.clone();
+        write_config(self.folder.path(), [&self.http, &self.web], &[api.to_owned(), rtmp, nginx], config);
         self.process().signal(Signal::SIGHUP);
     }
 

@@ -34,12 +34,12 @@ pub(super) fn signed(claims: &Claims) -> String {
     Signer::new(SECRET.as_bytes()).unwrap().mint(claims).expose().to_owned()
 }
 
-fn token(subject: &str) -> String {
+pub(super) fn token(subject: &str) -> String {
     signed(&Claims { sub: subject.parse().unwrap(), ..claims() })
 }
 
 /// 101 counts as 200.
-fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
+pub(super) fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
     if !path.split('?').next().unwrap().ends_with("/ws") {
         return ask(port, path, headers).status;
     }

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod forum;
+mod fuzz;
 mod interop;
 mod links;
 mod locations;
