@@ -4,6 +4,8 @@
 mod check;
 mod client;
 mod ladder;
+mod players;
+mod protected;
 mod publish;
 mod push;
 mod relay;
@@ -30,7 +32,7 @@ pub struct Row {
 }
 
 /// All of them.
-pub const ROWS: [Row; 13] = [
+pub const ROWS: [Row; 15] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -56,6 +58,16 @@ pub const ROWS: [Row; 13] = [
         name: "relay",
         what: "what relaying 50 streams of 4 Mbit/s to a player each costs the worker: its time for a second of media",
         measure: || table::text(&relay::relay()),
+    },
+    Row {
+        name: "players",
+        what: "what one stream of 2 Mbit/s with 400 players costs the worker: its time per second of media",
+        measure: || table::text(&players::players()),
+    },
+    Row {
+        name: "protected",
+        what: "what a request for a segment and a playlist takes: wrk with 16 connections, by what protects the files",
+        measure: protected::protected,
     },
     Row {
         name: "push",

@@ -1,0 +1,165 @@
+//! What a stream with many players costs a worker: stock nginx-rtmp, and merged writes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::time::TimeSpec;
+use weir_rtmp::client::{Client, Options};
+use weir_rtmp::flv::TagKind;
+
+use super::relay::connect;
+use super::table::{self, Arm, Table, Target};
+use crate::harness::media::sample;
+use crate::harness::nginx::Config;
+use crate::harness::{Nginx, Random};
+
+const PLAYERS: usize = 400;
+/// Video messages per second, with a keyframe each second.
+const PICTURES: u32 = 25;
+/// Bytes of a video message, and of each of the two audio messages that follow it: together 2 Mbit/s.
+const PICTURE: usize = 9_400;
+const SOUND: usize = 300;
+/// Seconds of media per round, for each server.
+const SECONDS: u32 = 3;
+const ROUNDS: usize = 7;
+/// At least this part of the media reaches the players, or nothing was measured.
+const RELAYED: f64 = 0.95;
+/// After so long without a byte, all media is there. Longer than any merged write waits.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// The worker's time per second of media.
+pub(super) fn players() -> Table {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let merged = |time: &str| {
+        Config::weir()
+            .main("weir_zone 4m;")
+            .server("weir_guard off;")
+            .app("live", &format!("weir_publish open; weir_merge_write {time};"))
+    };
+    let servers = [
+        ("nginx-rtmp alone", Config::stock().app("live", "")),
+        ("nginx-rtmp alone, once more", Config::stock().app("live", "")),
+        ("`weir_merge_write off`", merged("off")),
+        ("`weir_merge_write 0`", merged("0")),
+        ("`weir_merge_write 60ms`", merged("60ms")),
+        ("`weir_merge_write 100ms`", merged("100ms")),
+    ];
+    let (mut arms, mut loads) = (Vec::new(), Vec::new());
+    for (name, config) in servers {
+        arms.push(Arm::new(name));
+        loads.push(Load::start(config.connections(1024).start()));
+    }
+    super::part(loads.iter().map(|load| &load.nginx));
+    // To warm up.
+    for load in &mut loads {
+        load.round();
+    }
+    table::take_turns(ROUNDS, &mut arms, &mut loads, Load::round);
+    let targets = vec![
+        Target::NotAbove { ours: 2, peer: 0, same: 1 },
+        Target::AtMost { ours: 3, peer: 0, ratio: 0.65 },
+        Target::AtMost { ours: 4, peer: 0, ratio: 0.4 },
+        Target::AtMost { ours: 5, peer: 0, ratio: 0.35 },
+    ];
+    Table { arms, targets }
+}
+
+/// A server, its publisher and its players.
+struct Load {
+    nginx: Nginx,
+    client: Client,
+    socket: TcpStream,
+    players: Vec<TcpStream>,
+    random: Random,
+    /// Video messages that the publisher has sent.
+    sent: u32,
+    buffer: Vec<u8>,
+}
+
+impl Load {
+    fn start(nginx: Nginx) -> Self {
+        let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
+        let publish = Client::publish(&url, Options { chunk_size: 4096, ..Options::default() });
+        let (mut client, mut socket) = connect(publish, nginx.rtmp(), "NetStream.Publish.Start");
+        for tag in &sample().headers {
+            client.send_tag(tag.kind, 0, &tag.payload).unwrap();
+        }
+        socket.write_all(&client.take_output()).unwrap();
+        let player = |_| {
+            let play = Client::play(&url, Options::default());
+            let (_, player) = connect(play, nginx.rtmp(), "NetStream.Play.Start");
+            player.set_nonblocking(true).unwrap();
+            player
+        };
+        let players = (0..PLAYERS).map(player).collect();
+        Self { nginx, client, socket, players, random: Random::new(1), sent: 0, buffer: vec![0; 1 << 18] }
+    }
+
+    /// Some seconds of media in real time. Returns microseconds of the worker per second of media.
+    fn round(&mut self) -> f64 {
+        let worker = self.nginx.workers()[0];
+        let before = worker.time_used();
+        let begin = Instant::now();
+        let pause = Duration::from_secs(1) / PICTURES / 3;
+        let (mut sent, mut played) = (0, 0);
+        for turn in 0..SECONDS * PICTURES * 3 {
+            let due = begin + pause * turn;
+            while Instant::now() < due {
+                played += self.play(due);
+            }
+            sent += self.send(turn % 3);
+        }
+        loop {
+            match self.play(Instant::now() + QUIET) {
+                0 => break,
+                more => played += more,
+            }
+        }
+        let relayed = played as f64 / (sent * PLAYERS) as f64;
+        assert!(relayed > RELAYED, "only {relayed} of the media reached the players");
+        (worker.time_used() - before).as_secs_f64() * 1e6 / f64::from(SECONDS)
+    }
+
+    /// The next message: one of video, and two of audio behind it. Returns its size in bytes.
+    fn send(&mut self, nth: u32) -> usize {
+        let timestamp = self.sent * 1000 / PICTURES + nth * 333 / PICTURES;
+        let (kind, bytes) = if nth == 0 {
+            // A frame of AVC in one NAL unit (FLV specification, E.4.3.1).
+            let kind = if self.sent.is_multiple_of(PICTURES) { 0x17 } else { 0x27 };
+            let mut bytes = self.random.bytes(PICTURE);
+            bytes[..5].copy_from_slice(&[kind, 1, 0, 0, 0]);
+            (TagKind::Video, bytes)
+        } else {
+            // AAC (FLV specification, E.4.2.1).
+            (TagKind::Audio, [&[0xaf, 1], self.random.bytes(SOUND).as_slice()].concat())
+        };
+        self.client.send_tag(kind, timestamp, &bytes).unwrap();
+        let output = self.client.take_output();
+        self.socket.write_all(&output).unwrap();
+        self.sent += u32::from(nth == 2);
+        output.len()
+    }
+
+    /// Reads what has come for the players, or waits for some until then. Returns how many bytes it was.
+    fn play(&mut self, until: Instant) -> usize {
+        let mut sockets: Vec<_> =
+            self.players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();
+        let left = until.saturating_duration_since(Instant::now());
+        ppoll(&mut sockets, Some(TimeSpec::from_duration(left)), None).unwrap();
+        let ready: Vec<_> = sockets.iter().map(|socket| socket.any() == Some(true)).collect();
+        let mut played = 0;
+        for (player, _) in self.players.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            match player.read(&mut self.buffer) {
+                Ok(count @ 1..) => played += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                end => panic!("the server ended a player's connection: {end:?}"),
+            }
+        }
+        played
+    }
+}
