@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 /// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
 /// both have is listed twice.
-pub const DIRECTIVES: [&str; 26] = [
+pub const DIRECTIVES: [&str; 27] = [
     "weir_zone",
     "weir_secret",
     "weir_resolver",
@@ -21,6 +21,7 @@ pub const DIRECTIVES: [&str; 26] = [
     "weir_min_free",
     "weir_max_viewers",
     "weir_max_bitrate",
+    "weir_merge_write",
     "weir_push",
     "weir_push_to",
     "weir_push_allow",
@@ -65,9 +66,9 @@ mod tests {
         let owned: Vec<_> = DIRECTIVES.iter().map(|name| std::ffi::CString::new(*name).unwrap()).collect();
         let mut names: Vec<&CStr> = owned.iter().map(|name| name.as_c_str()).collect();
         assert!(are(&names) && !are(&names[1..]));
-        names[20] = c"weir_state";
+        names[21] = c"weir_state";
         assert!(!are(&names));
-        names[20] = c"weir_sta";
+        names[21] = c"weir_sta";
         assert!(!are(&names));
     }
 }

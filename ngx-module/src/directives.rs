@@ -12,7 +12,8 @@ use ngx_rtmp::conf::{Application, Directive, Location, Main, Place};
 
 use application::{
     drain_timeout, duplicate, guard, idle_publisher, key_file, limit_unauthenticated, max_bitrate,
-    max_viewers, min_free, play, publish, push, push_allow, push_deny, push_to, session_timeout, tls_verify,
+    max_viewers, merge_write, min_free, play, publish, push, push_allow, push_deny, push_to, session_timeout,
+    tls_verify,
 };
 pub use error::DirectiveError;
 use location::{api, api_token, play_http, stat, viewers};
@@ -99,6 +100,10 @@ directive!(
 directive!(
     /// `weir_max_bitrate RATE [burst=SIZE];`
     WeirMaxBitrate(Application) c"weir_max_bitrate", Place::APPLICATION.one_or_two(), max_bitrate
+);
+directive!(
+    /// `weir_merge_write off | TIME;`
+    WeirMergeWrite(Application) c"weir_merge_write", Place::RTMP.one(), merge_write
 );
 directive!(
     /// `weir_push on | off;`

@@ -12,7 +12,7 @@ use ngx_rtmp::{
     message::Message,
     module::{
         Admission, Answered, Ask, Commands, Configuration, ConnectFlow, Connections, Files, Gate, Incoming,
-        Passage, PlayFlow, PublishFlow, Requests, Targets, Types, Worker, ZoneOwner,
+        Passage, PlayFlow, Players, PublishFlow, Requests, Targets, Types, Worker, ZoneOwner,
     },
     push::Failure,
     request::{self, Response, Step},
@@ -22,6 +22,7 @@ use ngx_rtmp::{
     zone::Memory,
 };
 use weir_model::{guard::outgoing as exchange, refusal::Command};
+use weir_rtmp::merge;
 
 use crate::{
     api, configuration, directives as line, disk,
@@ -73,6 +74,7 @@ directives! {
         WeirMinFree,
         WeirMaxViewers,
         WeirMaxBitrate,
+        WeirMergeWrite,
         WeirPush,
         WeirPushTo,
         WeirPushAllow,
@@ -279,6 +281,12 @@ impl Incoming for Weir {
 
     fn on_bytes(session: &mut Session<'_, Self>, bytes: usize) -> bool {
         guard::on_bytes(session, bytes)
+    }
+}
+
+impl Players for Weir {
+    fn merge_write(app: &AppSettings) -> Option<merge::Rule> {
+        app.merge_write.flatten()
     }
 }
 

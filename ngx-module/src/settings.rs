@@ -8,6 +8,7 @@ use weir_model::{
     key::StreamKey, playback::uri::Layout, push::access::Rule, server::ServerBlock, stat::Format,
     state_file::State, target::Target, token::Signer, verdict::Policy,
 };
+use weir_rtmp::merge;
 
 /// `weir_zone`, `weir_secret`, and what the applications add up to.
 #[derive(Default)]
@@ -119,6 +120,8 @@ pub struct AppSettings {
     pub max_viewers: Option<u64>,
     /// `weir_max_bitrate`.
     pub max_bitrate: Option<Limit>,
+    /// `weir_merge_write`; the inner `None` is `off`.
+    pub merge_write: Option<Option<merge::Rule>>,
     /// `weir_push`.
     pub push: Option<bool>,
     /// `weir_tls_verify`.
@@ -213,6 +216,7 @@ impl Inherit for AppSettings {
         self.min_free = self.min_free.or(outer.min_free);
         self.max_viewers = self.max_viewers.or(outer.max_viewers);
         self.max_bitrate = self.max_bitrate.or(outer.max_bitrate);
+        self.merge_write = self.merge_write.or(outer.merge_write);
         self.push = self.push.or(outer.push);
         self.tls_verify = self.tls_verify.or(outer.tls_verify);
         if self.push_rules.is_empty() {

@@ -18,14 +18,14 @@ use nginx_sys::{
 };
 
 use super::{
-    blocks, callback, collections, log,
+    blocks, callback, collections, log, merge,
     module::Module,
     relay,
     rtmp_sys::{
-        self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_MAX,
-        NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
-        ngx_rtmp_session_t,
+        self, NGX_RTMP_CONNECT, NGX_RTMP_DISCONNECT, NGX_RTMP_HANDSHAKE_DONE, NGX_RTMP_MSG_AUDIO,
+        NGX_RTMP_MSG_MAX, NGX_RTMP_MSG_VIDEO, ngx_rtmp_amf_handler_t, ngx_rtmp_conf_ctx_t,
+        ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t, ngx_rtmp_core_srv_conf_t, ngx_rtmp_handler_pt,
+        ngx_rtmp_header_t, ngx_rtmp_session_t,
     },
     slots,
 };
@@ -45,6 +45,11 @@ pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ng
             let core = *ctx.main_conf.add((*rtmp.ngx_rtmp_core_module).ctx_index);
             let core = &mut *core.cast::<ngx_rtmp_core_main_conf_t>();
             let command = replace_command(&mut core.amf, c"publish", commands::publish_command::<M>);
+            for kind in [NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO] {
+                if !push_front(&mut core.events[kind as usize], merge::handler::<M>()) {
+                    return NGX_ERROR as ngx_int_t;
+                }
+            }
             // Before all others: codec, live, record, HLS and DASH see what the guard lets through.
             for kind in 0..=NGX_RTMP_MSG_MAX as usize {
                 if !push_front(&mut core.events[kind], events::message::<M>) {

@@ -17,6 +17,7 @@
 //! | [`session`], [`sessions`], [`message`] | an RTMP session, all of them, and a message of one |
 //! | `connections`, `client` | the life of a session, and the commands of a client |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
+//! | `merge`, `waiting` | what is sent to players, several messages at a time |
 //! | `codec_header` | the configuration of a decoder that nginx-rtmp does not know |
 //! | [`incoming`] | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
@@ -69,11 +70,11 @@
 //! cycle
 //! push variables
 //! outgoing codec_header incoming gate blocks
-//! relay message interworker client_log netcall request
+//! merge relay message interworker client_log netcall request
 //! connections client sessions
 //! session conf
 //! event_stream pieces disk zone neighbours
-//! tls resolver timer outlet
+//! tls resolver timer outlet waiting
 //! failure slots
 //! types
 //! thread explicit
@@ -109,6 +110,7 @@ pub mod incoming;
 pub mod interworker;
 pub mod local;
 pub mod log;
+mod merge;
 pub mod message;
 pub mod module;
 pub mod neighbours;
@@ -131,4 +133,5 @@ mod tls;
 mod types;
 pub mod value;
 mod variables;
+mod waiting;
 pub mod zone;

@@ -10,6 +10,7 @@ pub use super::{
     disk::Files,
     gate::Gate,
     incoming::{Incoming, Passage},
+    merge::Players,
     push::{Answered, Targets},
     request::Requests,
     timer::Worker,
@@ -27,6 +28,7 @@ pub trait Module:
     + Connections
     + Commands
     + Incoming
+    + Players
     + Targets
     + Requests
     + Gate
@@ -42,6 +44,7 @@ impl<M> Module for M where
         + Connections
         + Commands
         + Incoming
+        + Players
         + Targets
         + Requests
         + Gate

@@ -23,6 +23,7 @@ use super::{
     },
     slots,
     types::Tables,
+    waiting::Waiting,
 };
 use slot::SessionSlot;
 
@@ -266,6 +267,11 @@ impl<'s, M: Tables> Session<'s, M> {
     pub(super) fn known_slot(&mut self) -> Option<&mut SessionSlot<M>> {
         // SAFETY: as in `slot`.
         unsafe { (*self.raw().ctx.add((*M::rtmp_module()).ctx_index)).cast::<SessionSlot<M>>().as_mut() }
+    }
+
+    /// The state of merged writes, made where there is none.
+    pub(super) fn waiting(&mut self) -> Option<&mut Waiting> {
+        self.slot().map(|slot| &mut slot.waiting)
     }
 
     /// The slot, made where there is none.

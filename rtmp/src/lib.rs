@@ -13,6 +13,7 @@
 //! - [`flv`]: tags to and from a file
 //! - [`hide`]: log lines without the secrets of URLs
 //! - [`media`]: what audio and video messages carry
+//! - [`merge`]: when messages that wait for a player are sent
 //!
 //! Specification: Adobe's Real-Time Messaging Protocol 1.0 and AMF 0 (2007).
 //!
@@ -36,6 +37,7 @@ pub mod flv;
 pub mod handshake;
 pub mod hide;
 pub mod media;
+pub mod merge;
 pub mod message;
 pub mod status;
 pub mod url;

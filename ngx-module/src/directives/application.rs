@@ -10,6 +10,7 @@ use weir_model::{
     target::{StreamPattern, Target, TargetUrl},
     verdict::Policy,
 };
+use weir_rtmp::merge;
 
 use super::{
     error::DirectiveError,
@@ -58,6 +59,21 @@ pub(super) fn max_bitrate(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveE
     }
     assign(&mut cx.settings().max_bitrate, limit)?;
     needs_zone(cx, "weir_max_bitrate");
+    Ok(())
+}
+
+pub(super) fn merge_write(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveError> {
+    const MOST_MS: u64 = 1000;
+    let argument = cx.argument()?.to_owned();
+    let rule = match argument.as_str() {
+        "off" => None,
+        time => {
+            let time_ms = cx.milliseconds(time).ok().filter(|ms| *ms <= MOST_MS);
+            Some(merge::Rule { time_ms: time_ms.ok_or_else(|| DirectiveError::MergeTime(time.to_owned()))? })
+        }
+    };
+    assign(&mut cx.settings().merge_write, rule)?;
+    needs_zone(cx, "weir_merge_write");
     Ok(())
 }
 

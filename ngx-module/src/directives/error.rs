@@ -104,6 +104,9 @@ pub enum DirectiveError {
         /// The same, in bytes.
         bytes: u64,
     },
+    /// Messages do not wait for such a time.
+    #[error("invalid time \"{0}\", expected \"off\", or \"0\" to \"1s\", for example \"60ms\"")]
+    MergeTime(String),
     /// Viewers are not counted for such a time.
     #[error("invalid window \"{0}\", expected \"1s\" to \"1h\", for example \"30s\"")]
     Window(String),

@@ -10,6 +10,7 @@ use crate::{
     buffers, callback,
     client::{Ask, PublishFlow},
     disk::{self, Act},
+    merge,
     module::Module,
     relay,
     rtmp_sys::{
@@ -172,6 +173,9 @@ pub(super) unsafe extern "C" fn close_stream<M: Module>(
         // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_cmd_close_stream_init, ngx_rtmp_cmd_disconnect_init).
         unsafe {
             // HLS and record finish their files first: then the name is free for another worker.
+            if Session::<M>::new(session).is_live() {
+                merge::send_all::<M>();
+            }
             M::before_close(&mut Session::new(session));
             M::before_writing(&mut Session::new(session));
             let outcome = disk::with_writers(Act::End, || match NEXT.with(|next| next.close_stream) {

@@ -5,6 +5,7 @@ use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 use crate::{
     callback, client_log, codec_header,
     incoming::Passage,
+    merge,
     message::Message,
     module::Module,
     outgoing, relay,
@@ -93,6 +94,7 @@ pub(super) unsafe extern "C" fn disconnected<M: Module>(
     _message: *mut ngx_chain_t,
 ) -> ngx_int_t {
     sessions::dismiss(session);
+    merge::forget(session);
     // SAFETY: nginx-rtmp calls with a session that is freed after this (ngx_rtmp_close_session_handler).
     callback::guard("the end of a session", (), || unsafe {
         M::before_close(&mut Session::new(session));

@@ -4,7 +4,7 @@ use std::ptr;
 
 use nginx_sys::{ngx_chain_t, ngx_event_handler_pt, ngx_flag_t, ngx_recv_pt};
 
-use crate::{timer::SessionTimer, tls::Tls, types::Types};
+use crate::{timer::SessionTimer, tls::Tls, types::Types, waiting::Waiting};
 
 /// What is kept of a session: the module's part, and the fence's.
 pub(crate) struct SessionSlot<M: Types> {
@@ -16,6 +16,8 @@ pub(crate) struct SessionSlot<M: Types> {
     /// The configuration of the decoder of its pictures, where nginx-rtmp does not know it.
     pub(crate) header: CodecHeader,
     pub(crate) timer: Option<SessionTimer>,
+    /// What waits to be sent, where writes are merged.
+    pub(crate) waiting: Waiting,
 }
 
 impl<M: Types> Default for SessionSlot<M> {
@@ -26,6 +28,7 @@ impl<M: Types> Default for SessionSlot<M> {
             receiver: None,
             header: CodecHeader::default(),
             timer: None,
+            waiting: Waiting::default(),
         }
     }
 }

@@ -38,6 +38,11 @@ impl<M: Tables> Session<'_, M> {
         if last >= first { last - first } else { last + size - first }
     }
 
+    /// How many messages to this session may wait to be sent (`out_queue`).
+    pub(crate) fn room(&self) -> usize {
+        self.raw().out_queue
+    }
+
     /// Bytes of the messages that are not complete, over all chunk streams, with the chunk that is being read.
     #[must_use]
     pub fn unfinished(&self) -> usize {

@@ -1,0 +1,426 @@
+//! Merged writes to players: messages wait for each other, and all that waits for a player leaves in one system call.
+//!
+//! nginx-rtmp keeps its queues, its references, its time-outs and its drops. Two things are changed:
+//!
+//! - While audio or video of a publisher is handled, the write events of its players count as active. ngx_rtmp_send_message then queues
+//!   the message and does not send it. [`media`] clears the flags before it returns: an event that counts as active but is unknown to
+//!   epoll would be removed from epoll (ngx_rtmp_send).
+//! - `send` of a player's connection is [`gather`]: it writes all that is queued, and answers the calls of ngx_rtmp_send that follow
+//!   from what it has written.
+//!
+//! Sessions that nginx-rtmp made itself are left out: a push to another worker would add its delay to that of the player there.
+
+use std::mem;
+
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_connection_t, ngx_event_t, ngx_int_t, u_char};
+use weir_rtmp::merge::{Moment, Rule, When};
+
+use super::{
+    callback::{self, Sessions},
+    collections, process,
+    rtmp_sys::{
+        self, NGX_RTMP_MSG_VIDEO, ngx_rtmp_core_main_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
+        ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
+    },
+    session::Session,
+    slots,
+    timer::Alarm,
+    types::Tables,
+    waiting::Waiting,
+};
+use crate::local;
+
+/// Buffers of one write. A message of `chunk_size` bytes or less is one buffer.
+const MOST_BUFFERS: usize = 128;
+
+/// What is sent to players.
+pub trait Players: Tables {
+    /// How long messages to the players of an application may wait for each other. `None`: nginx-rtmp sends each as it comes.
+    fn merge_write(app: &Self::App) -> Option<Rule>;
+}
+
+pub(super) type Handler =
+    unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut ngx_rtmp_header_t, *mut ngx_chain_t) -> ngx_int_t;
+
+local! {
+    /// The address of [`media`], as it stands among the handlers.
+    static OWN: Option<Handler> = None;
+}
+local! {
+    static LIST: List = List { sessions: Vec::new(), alarm: None, at_ms: None };
+}
+
+/// Players for which something waits.
+struct List {
+    sessions: Vec<*mut ngx_rtmp_session_t>,
+    alarm: Option<Alarm>,
+    /// When the alarm goes off, by nginx's clock.
+    at_ms: Option<u64>,
+}
+
+/// The handler of audio and video, which stands directly behind [`Incoming::on_message`](super::module::Incoming::on_message).
+pub(super) fn handler<M: Players>() -> Handler {
+    OWN.with(|own| *own.get_or_insert(media::<M>))
+}
+
+/// Write events that count as active, until this is dropped.
+struct Held(Vec<*mut ngx_rtmp_session_t>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for session in &self.0 {
+            // SAFETY: sessions of players, which are alive until the callback of nginx's that runs now returns: closing is
+            // posted (ngx_rtmp_finalize_session).
+            unsafe { (*(*(**session).connection).write).set_active(0) };
+        }
+    }
+}
+
+/// A message of audio or video.
+unsafe extern "C" fn media<M: Players>(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    callback::guard("merged writes", NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx-rtmp calls with a live session and the header and buffers of a message (ngx_rtmp_receive_message).
+        unsafe {
+            let rule = Session::<M>::new(session).settings().and_then(M::merge_write);
+            let (Some(rule), Some(handlers)) = (rule, behind(session, header)) else {
+                return NGX_OK as ngx_int_t;
+            };
+            let held = hold::<M>(session);
+            let players = held.0.clone();
+            let outcome = hand_on(handlers, session, header, message);
+            drop(held);
+            let is_video = u32::from((*header).type_) == NGX_RTMP_MSG_VIDEO;
+            send_or_wait::<M>(session, &players, is_video, rule);
+            // nginx-rtmp calls nobody a second time.
+            if outcome == NGX_ERROR as ngx_int_t { outcome } else { NGX_DONE as ngx_int_t }
+        }
+    })
+}
+
+/// The handlers of this kind of message that stand behind [`media`].
+///
+/// # Safety
+///
+/// As for a handler.
+unsafe fn behind<'s>(
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+) -> Option<&'s [ngx_rtmp_handler_pt]> {
+    let (rtmp, own) = (rtmp_sys::rtmp()?, OWN.with(|own| *own)?);
+    // SAFETY: the core module's entry is its own, and outlives the session; its arrays hold handlers, one array for each type.
+    let handlers = unsafe {
+        let core: &ngx_rtmp_core_main_conf_t = slots::entry((*session).main_conf, rtmp.ngx_rtmp_core_module)?;
+        collections::array::<ngx_rtmp_handler_pt>(core.events.get(usize::from((*header).type_))?)
+    };
+    let at = handlers
+        .iter()
+        .position(|handler| handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, own)))?;
+    handlers.get(at + 1..)
+}
+
+/// Calls handlers as ngx_rtmp_receive_message does.
+///
+/// # Safety
+///
+/// As for a handler.
+unsafe fn hand_on(
+    handlers: &[ngx_rtmp_handler_pt],
+    session: *mut ngx_rtmp_session_t,
+    header: *mut ngx_rtmp_header_t,
+    message: *mut ngx_chain_t,
+) -> ngx_int_t {
+    for handler in handlers.iter().flatten() {
+        // SAFETY: by contract.
+        let outcome = unsafe { handler(session, header, message) };
+        if outcome == NGX_ERROR as ngx_int_t || outcome == NGX_DONE as ngx_int_t {
+            return outcome;
+        }
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// Has messages to the players of a publisher wait in their queues.
+///
+/// # Safety
+///
+/// A live session.
+unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
+    let mut held = Held(Vec::new());
+    // SAFETY: by contract. The contexts of a stream are a list that ends with null, and each has a live session
+    // (ngx_rtmp_live_join, ngx_rtmp_live_close_stream). A session has a connection, and that has a write event.
+    unsafe {
+        let Some(live) = live_of(publisher).filter(|live| live.publishing() != 0) else { return held };
+        let mut next = live.stream.as_ref().map_or(std::ptr::null_mut(), |stream| stream.ctx);
+        while let Some(context) = next.as_ref() {
+            next = context.next;
+            let player = context.session;
+            if context.publishing() != 0 || context.paused() != 0 || (*player).relay() != 0 {
+                continue;
+            }
+            let write: *mut ngx_event_t = (*(*player).connection).write;
+            if (*write).active() == 0 && adopt::<M>(player) {
+                (*write).set_active(1);
+                held.0.push(player);
+            }
+        }
+    }
+    held
+}
+
+/// # Safety
+///
+/// A live session.
+unsafe fn live_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s ngx_rtmp_live_ctx_t> {
+    // SAFETY: by contract; the entry of the live module is null or its own context.
+    unsafe { slots::entry((*session).ctx, rtmp_sys::rtmp()?.ngx_rtmp_live_module) }
+}
+
+/// Puts [`gather`] into the place of nginx's own function, where it is that which writes to the socket. Returns whether it is in place.
+///
+/// # Safety
+///
+/// A live session of a player.
+unsafe fn adopt<M: Players>(player: *mut ngx_rtmp_session_t) -> bool {
+    // SAFETY: by contract; `ngx_io` is set when nginx starts (ngx_os_init).
+    unsafe {
+        let connection = (*player).connection;
+        let mut safe = Session::<M>::new(player);
+        let Some(waiting) = safe.waiting() else { return false };
+        if waiting.plain.is_some() {
+            return true;
+        }
+        let plain = nginx_sys::ngx_io.send;
+        let is_plain = match (plain, (*connection).send) {
+            (Some(plain), Some(send)) => std::ptr::fn_addr_eq(plain, send),
+            _ => false,
+        };
+        if !is_plain || !(*connection).ssl.is_null() {
+            return false;
+        }
+        waiting.plain = plain;
+        waiting.sent_ms = process::uptime_ms();
+        (*connection).send = Some(gather::<M>);
+        safe.send_at_once(true);
+        true
+    }
+}
+
+/// Sends what waits for these players, or leaves it for later.
+///
+/// # Safety
+///
+/// Live sessions.
+unsafe fn send_or_wait<M: Players>(
+    publisher: *mut ngx_rtmp_session_t,
+    players: &[*mut ngx_rtmp_session_t],
+    is_video: bool,
+    rule: Rule,
+) {
+    let now = process::uptime_ms();
+    // SAFETY: by contract.
+    let since_video_ms = unsafe { Session::<M>::new(publisher) }.waiting().and_then(|of_publisher| {
+        let before = if is_video { of_publisher.video_ms.replace(now) } else { of_publisher.video_ms };
+        before.map(|before| now.saturating_sub(before))
+    });
+    for player in players {
+        // SAFETY: by contract.
+        let mut safe = unsafe { Session::<M>::new(*player) };
+        let queued = safe.unsent();
+        if queued == 0 || safe.is_ending() {
+            continue;
+        }
+        let room = safe.room();
+        let Some(waiting) = safe.waiting() else { continue };
+        let since_sent_ms = now.saturating_sub(waiting.sent_ms);
+        let moment = Moment { is_video, since_video_ms, since_sent_ms, queued, room };
+        match rule.when(&moment) {
+            // SAFETY: by contract.
+            When::Now => unsafe { send::<M>(*player, now) },
+            When::After(ms) => wait::<M>(*player, waiting, now, ms),
+        }
+    }
+}
+
+/// Something waits for a player, for so long at most.
+fn wait<M: Players>(player: *mut ngx_rtmp_session_t, waiting: &mut Waiting, now: u64, ms: u64) {
+    let due = *waiting.since_ms.get_or_insert(now) + ms;
+    let is_listed = mem::replace(&mut waiting.is_listed, true);
+    LIST.with(|list| {
+        if !is_listed {
+            list.sessions.push(player);
+        }
+        list.look_at::<M>(due, now);
+    });
+}
+
+impl List {
+    /// Has [`look`] called then, if it is not called before.
+    fn look_at<M: Players>(&mut self, due: u64, now: u64) {
+        if self.at_ms.is_none_or(|at| due < at) {
+            self.at_ms = Some(due);
+            let ms = usize::try_from(due.saturating_sub(now)).unwrap_or(0);
+            self.alarm.get_or_insert_with(|| Alarm::new(look::<M>)).arm(ms.max(1));
+        }
+    }
+}
+
+/// Sends what has waited long enough.
+fn look<M: Players>(_sessions: &mut Sessions<'_>) {
+    let now = process::uptime_ms();
+    let listed = LIST.with(|list| {
+        list.at_ms = None;
+        mem::take(&mut list.sessions)
+    });
+    for player in listed {
+        // SAFETY: a session leaves the list before it is freed (`forget`), and closing is posted.
+        let mut safe = unsafe { Session::<M>::new(player) };
+        let ms = safe.settings().and_then(M::merge_write).map_or(0, Rule::most_ms);
+        let Some(waiting) = safe.waiting() else { continue };
+        waiting.is_listed = false;
+        match waiting.since_ms {
+            // SAFETY: as above.
+            Some(since) if since + ms <= now => unsafe { send::<M>(player, now) },
+            Some(_) => wait::<M>(player, waiting, now, ms),
+            None => {}
+        }
+    }
+}
+
+/// Sends all that waits for a player, unless its socket is full: epoll then says when it goes on.
+///
+/// # Safety
+///
+/// A live session.
+unsafe fn send<M: Players>(player: *mut ngx_rtmp_session_t, now: u64) {
+    // SAFETY: by contract; the handler of a connection that plays is ngx_rtmp_send (ngx_rtmp_cycle).
+    unsafe {
+        if let Some(waiting) = Session::<M>::new(player).waiting() {
+            waiting.sent_ms = now;
+            waiting.since_ms = None;
+        }
+        let write = (*(*player).connection).write;
+        if let (0, Some(handler)) = ((*write).active(), (*write).handler) {
+            handler(write);
+        }
+    }
+}
+
+/// A stream ends: its players get what waits, for their connections may be closed next.
+pub(super) fn send_all<M: Players>() {
+    let (now, listed) = (process::uptime_ms(), LIST.with(|list| mem::take(&mut list.sessions)));
+    for player in listed {
+        // SAFETY: as in `look`.
+        unsafe {
+            if let Some(waiting) = Session::<M>::new(player).waiting() {
+                waiting.is_listed = false;
+            }
+            send::<M>(player, now);
+        }
+    }
+}
+
+/// A session ends.
+pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
+    LIST.with(|list| list.sessions.retain(|listed| *listed != session));
+}
+
+/// `send` of a player's connection: writes all that is queued for it, and answers how much of the `size` bytes at `bytes` went. Those are
+/// the first of the queue; the calls for the others follow before ngx_rtmp_send returns.
+unsafe extern "C" fn gather<M: Players>(
+    connection: *mut ngx_connection_t,
+    bytes: *mut u_char,
+    size: usize,
+) -> isize {
+    callback::guard("a write to a player", NGX_ERROR as isize, || {
+        // SAFETY: ngx_rtmp_send calls for a live session, whose queue begins with these bytes.
+        unsafe {
+            let session: *mut ngx_rtmp_session_t = (*connection).data.cast();
+            let mut safe = Session::<M>::new(session);
+            let Some(waiting) = safe.waiting() else { return NGX_ERROR as isize };
+            if waiting.credit > 0 {
+                let part = waiting.credit.min(size);
+                waiting.credit -= part;
+                return part.cast_signed();
+            }
+            let mut buffers = Buffers::default();
+            buffers.push(bytes, size);
+            buffers.collect(session);
+            let written = match buffers.count {
+                0 | 1 => -1,
+                count => libc::writev((*connection).fd, buffers.all.as_ptr(), count as libc::c_int),
+            };
+            let Ok(written) = usize::try_from(written) else {
+                // One buffer, or an error, which nginx's own function meets and reports as well.
+                return waiting.plain.map_or(NGX_ERROR as isize, |plain| plain(connection, bytes, size));
+            };
+            (*connection).sent += written as nginx_sys::off_t;
+            if written < buffers.bytes {
+                (*(*connection).write).set_ready(0);
+            }
+            let part = written.min(size);
+            waiting.credit = written - part;
+            part.cast_signed()
+        }
+    })
+}
+
+/// What one system call writes.
+struct Buffers {
+    all: [libc::iovec; MOST_BUFFERS],
+    count: usize,
+    bytes: usize,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Buffers { all: [none; MOST_BUFFERS], count: 0, bytes: 0 }
+    }
+}
+
+impl Buffers {
+    /// Adds one. Returns whether there may be more: nginx-rtmp waits for the socket at an empty one, as if that were full.
+    fn push(&mut self, start: *mut u_char, length: usize) -> bool {
+        let Some(place) = self.all.get_mut(self.count).filter(|_| length > 0) else { return false };
+        *place = libc::iovec { iov_base: start.cast(), iov_len: length };
+        self.count += 1;
+        self.bytes += length;
+        true
+    }
+
+    /// Adds what is queued behind the buffer that is being sent.
+    ///
+    /// # Safety
+    ///
+    /// ngx_rtmp_send is sending for this live session.
+    unsafe fn collect(&mut self, session: *mut ngx_rtmp_session_t) {
+        // SAFETY: by contract. `out` has `out_queue` places, of which those from `out_pos` to `out_last` hold chains of buffers in
+        // memory, and `out_chain` is a link of the first (ngx_rtmp_send, ngx_rtmp_send_message). nginx-rtmp puts links and buffers
+        // behind a counter of four bytes (ngx_rtmp_alloc_shared_buf): they need not be aligned.
+        unsafe {
+            let (room, last) = ((*session).out_queue, (*session).out_last);
+            let out = (&raw const (*session).out).cast::<*mut ngx_chain_t>();
+            let (mut at, mut link) = ((*session).out_pos, (*session).out_chain.read_unaligned().next);
+            loop {
+                while !link.is_null() {
+                    let part = link.read_unaligned();
+                    let start = (&raw const (*part.buf).pos).read_unaligned();
+                    let end = (&raw const (*part.buf).last).read_unaligned();
+                    if !self.push(start, usize::try_from(end.offset_from(start)).unwrap_or(0)) {
+                        return;
+                    }
+                    link = part.next;
+                }
+                at = (at + 1) % room;
+                if at == last {
+                    return;
+                }
+                link = *out.add(at);
+            }
+        }
+    }
+}

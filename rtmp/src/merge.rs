@@ -1,0 +1,95 @@
+//! Merged writes: when messages that wait for a player are sent.
+//!
+//! A message of audio or video reaches many players. If a server writes each message to each socket as it comes, most of its time goes
+//! into small packets. So messages wait for each other: what waits leaves with a video message, or after a time.
+
+/// The part of the queue that may fill with waiting messages: a server that drops messages for slow players begins at a half.
+const MOST_QUEUED: usize = 8;
+/// How long audio waits for a video message, in milliseconds, if no time is set.
+const FOR_PICTURE_MS: u64 = 100;
+/// Without video for so long, in milliseconds, a stream counts as one without video.
+const WITHOUT_PICTURES_MS: u64 = 1000;
+
+/// How long messages may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// In milliseconds. 0: until the next video message.
+    pub time_ms: u64,
+}
+
+/// What a player's queue is like when a message was added.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The message is video.
+    pub is_video: bool,
+    /// Milliseconds since the last video message of the stream; `None` before the first.
+    pub since_video_ms: Option<u64>,
+    /// Milliseconds since messages were last sent to this player.
+    pub since_sent_ms: u64,
+    /// Messages that wait.
+    pub queued: usize,
+    /// Messages that the queue holds at most.
+    pub room: usize,
+}
+
+/// When to send what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Immediately.
+    Now,
+    /// So many milliseconds after the oldest message came, if nothing is sent before.
+    After(u64),
+}
+
+impl Rule {
+    /// Decides when the messages are sent that wait for a player.
+    #[must_use]
+    pub fn when(self, moment: &Moment) -> When {
+        let has_video = moment.since_video_ms.is_some_and(|since| since < WITHOUT_PICTURES_MS);
+        let may_end_here = moment.is_video || !has_video;
+        let is_full = moment.queued * MOST_QUEUED >= moment.room;
+        if is_full || may_end_here && moment.since_sent_ms >= self.time_ms {
+            return When::Now;
+        }
+        When::After(self.most_ms())
+    }
+
+    /// Returns how long a message waits at most, in milliseconds.
+    #[must_use]
+    pub fn most_ms(self) -> u64 {
+        if self.time_ms == 0 { FOR_PICTURE_MS } else { self.time_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Moment =
+        Moment { is_video: true, since_video_ms: Some(0), since_sent_ms: 30, queued: 3, room: 256 };
+
+    #[test]
+    fn video_ends_a_write_when_the_time_is_over() {
+        assert_eq!(Rule { time_ms: 0 }.when(&MOMENT), When::Now);
+        assert_eq!(Rule { time_ms: 30 }.when(&MOMENT), When::Now);
+        assert_eq!(Rule { time_ms: 60 }.when(&MOMENT), When::After(60));
+    }
+
+    #[test]
+    fn audio_waits_for_video_where_there_is_some() {
+        let audio = Moment { is_video: false, since_video_ms: Some(40), ..MOMENT };
+        assert_eq!(Rule { time_ms: 0 }.when(&audio), When::After(100));
+        assert_eq!(Rule { time_ms: 20 }.when(&audio), When::After(20));
+        for since_video_ms in [None, Some(1000)] {
+            assert_eq!(Rule { time_ms: 0 }.when(&Moment { since_video_ms, ..audio }), When::Now);
+            assert_eq!(Rule { time_ms: 60 }.when(&Moment { since_video_ms, ..audio }), When::After(60));
+        }
+    }
+
+    #[test]
+    fn a_queue_that_fills_is_sent() {
+        let full = Moment { is_video: false, since_sent_ms: 0, queued: 32, ..MOMENT };
+        assert_eq!(Rule { time_ms: 1000 }.when(&full), When::Now);
+        assert_eq!(Rule { time_ms: 1000 }.when(&Moment { queued: 31, ..full }), When::After(1000));
+    }
+}

@@ -1,0 +1,406 @@
+//! `weir_merge_write`: a player gets the same messages in the same order as without it, for each kind of stream and each setting of
+//! nginx-rtmp that changes what players get; in fewer system calls, and no later than the directive says.
+
+use std::process::Command;
+use std::time::Duration;
+
+use weir_rtmp::amf0::Writer;
+use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::flv::{Tag, TagKind};
+use weir_rtmp::message::{Message, MessageKind};
+use weir_tests::harness::clients::{Connection, Way};
+use weir_tests::harness::media::sample;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Player, Publisher, files, products, until};
+
+/// What a player got: status messages by their code, and media.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Got {
+    Status(String),
+    Media(TagKind, u32, Vec<u8>),
+}
+
+struct Member {
+    connection: Connection,
+    got: Vec<Got>,
+    closed: bool,
+}
+
+impl Member {
+    fn new(client: Client, nginx: &Nginx) -> Self {
+        let connection = Connection::open(client, &Way::Port(nginx.rtmp(), None)).unwrap();
+        Self { connection, got: Vec::new(), closed: false }
+    }
+
+    fn publisher(nginx: &Nginx, chunk_size: u32) -> Self {
+        let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
+        let mut member =
+            Self::new(Client::publish(&url, Options { chunk_size, ..Options::default() }), nginx);
+        member.wait_status("NetStream.Publish.Start");
+        member
+    }
+
+    fn player(nginx: &Nginx) -> Self {
+        let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
+        let mut member = Self::new(Client::play(&url, Options::default()), nginx);
+        // nginx-rtmp logs the command before it joins the stream, and looks at no other connection in between.
+        let joined = || nginx.log_lines("play: name='show'").len();
+        let before = joined();
+        until("the player joins", 10.0, || {
+            member.turn();
+            joined() > before
+        });
+        member
+    }
+
+    /// Takes what came. Returns whether the connection is open.
+    fn turn(&mut self) -> bool {
+        for event in self.connection.turn() {
+            match event {
+                Event::Status(status) => self.got.push(Got::Status(status.code)),
+                Event::Media(tag) => self.got.push(Got::Media(tag.kind, tag.timestamp, tag.payload)),
+                Event::Closed => self.closed = true,
+                _ => {}
+            }
+        }
+        !self.closed
+    }
+
+    fn has(&self, code: &str) -> bool {
+        self.got.contains(&Got::Status(code.to_owned()))
+    }
+
+    #[track_caller]
+    fn wait_status(&mut self, code: &str) {
+        until(&format!("the status {code}"), 10.0, || {
+            self.turn();
+            self.has(code)
+        });
+    }
+
+    /// Waits until the last message is this one.
+    #[track_caller]
+    fn wait_last(&mut self, tag: &Tag) {
+        until("the message reaches the player", 10.0, || {
+            self.turn();
+            self.got.iter().any(|got| matches!(got, Got::Media(_, at, bytes) if *at == tag.timestamp && *bytes == tag.payload))
+        });
+    }
+
+    fn send(&mut self, tags: &[Tag]) {
+        for tag in tags {
+            self.connection.client.send_tag(tag.kind, tag.timestamp, &tag.payload).unwrap();
+        }
+        self.turn();
+    }
+
+    /// `name` with null and these values.
+    fn command(&mut self, write: impl FnOnce(&mut Writer)) {
+        let mut writer = Writer::new();
+        write(&mut writer);
+        let message =
+            Message { kind: MessageKind::COMMAND, stream_id: 1, timestamp: 0, payload: writer.into_bytes() };
+        self.connection.client.send_message(3, &message);
+        self.turn();
+    }
+
+    fn pause(&mut self, on: bool) {
+        self.command(|writer| {
+            writer.string(b"pause").number(0.0).null().boolean(on).number(0.0);
+        });
+        self.wait_status(if on { "NetStream.Pause.Notify" } else { "NetStream.Unpause.Notify" });
+    }
+}
+
+/// What happens in the middle of a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Middle {
+    /// A second player joins.
+    Join,
+    /// The first player pauses, and goes on a while later.
+    Pause,
+    /// The first player asks for the stream a second time.
+    PlayAgain,
+    /// The publisher leaves, and another one comes.
+    Republish,
+}
+
+struct Kind {
+    name: &'static str,
+    /// Directives of the application.
+    app: &'static str,
+    /// Directives of the server.
+    server: &'static str,
+    /// What of the sample is sent.
+    tags: fn() -> Vec<Tag>,
+    middle: Middle,
+}
+
+fn all() -> Vec<Tag> {
+    let sample = sample();
+    sample.headers.iter().chain(&sample.frames).cloned().collect()
+}
+
+fn only(kind: TagKind) -> Vec<Tag> {
+    all().into_iter().filter(|tag| tag.kind == kind).collect()
+}
+
+/// With a message of text and changed metadata every few frames.
+fn with_data() -> Vec<Tag> {
+    let mut tags = all();
+    for nth in (10..tags.len()).step_by(15).rev() {
+        let mut writer = Writer::new();
+        writer.string(b"onMetaData").begin_object().key("title").string(nth.to_string().as_bytes()).end();
+        tags.insert(
+            nth,
+            Tag { kind: TagKind::Script, timestamp: tags[nth].timestamp, payload: writer.into_bytes() },
+        );
+    }
+    tags
+}
+
+/// Pictures of 60 KB, larger than any chunk.
+fn large() -> Vec<Tag> {
+    let grow = |mut tag: Tag| {
+        if tag.kind == TagKind::Video && !tag.is_header() {
+            tag.payload.resize(60_000, 7);
+        }
+        tag
+    };
+    all().into_iter().map(grow).collect()
+}
+
+fn kinds() -> Vec<Kind> {
+    let kind = |name, app| Kind { name, app, server: "", tags: all, middle: Middle::Join };
+    vec![
+        kind("H.264 and AAC", ""),
+        Kind { tags: || only(TagKind::Audio), ..kind("audio only", "") },
+        Kind { tags: || only(TagKind::Video), ..kind("video only", "") },
+        Kind { tags: with_data, ..kind("data and changing metadata", "") },
+        Kind { tags: with_data, ..kind("metadata as it came", "meta copy;") },
+        Kind { tags: large, ..kind("large pictures", "") },
+        Kind { server: "chunk_size 128;", ..kind("small chunks", "") },
+        Kind { server: "chunk_size 65536;", tags: large, ..kind("large chunks", "") },
+        kind("interleave", "interleave on;"),
+        kind("wait_video", "wait_video on;"),
+        kind("wait_key", "wait_key on;"),
+        kind("wait_key and wait_video", "wait_key on; wait_video on;"),
+        kind("sync", "sync 10ms;"),
+        kind("publish_notify", "publish_notify on;"),
+        kind("play_restart", "play_restart on;"),
+        Kind { middle: Middle::Pause, ..kind("pause", "") },
+        Kind { middle: Middle::PlayAgain, ..kind("a second play", "") },
+        Kind { middle: Middle::Republish, ..kind("another publisher", "") },
+        Kind { middle: Middle::Republish, ..kind("another publisher, restart", "play_restart on;") },
+    ]
+}
+
+/// What two players get: one from the beginning, and one that joins, if one does.
+#[track_caller]
+fn play(kind: &Kind, merge: &str) -> [Vec<Got>; 2] {
+    let nginx = Config::weir()
+        .main("weir_zone 4m;")
+        .server(kind.server)
+        .app("live", &format!("weir_publish open; {} weir_merge_write {merge};", kind.app))
+        .start();
+    let mut first = Member::player(&nginx);
+    let mut publisher = Member::publisher(&nginx, 4096);
+    let tags = (kind.tags)();
+    let (begin, mut end) = tags.split_at(tags.len() / 2);
+    let last = |tags: &[Tag]| tags.iter().rfind(|tag| tag.kind != TagKind::Script).unwrap().clone();
+    publisher.send(begin);
+    first.wait_last(&last(begin));
+    let mut second = None;
+    match kind.middle {
+        Middle::Join => second = Some(Member::player(&nginx)),
+        Middle::Pause => {
+            let witness = second.insert(Member::player(&nginx));
+            first.pause(true);
+            let (meanwhile, _) = end.split_at(end.len() / 2);
+            publisher.send(meanwhile);
+            witness.wait_last(&last(meanwhile));
+            first.pause(false);
+            end = &end[end.len() / 2..];
+        }
+        Middle::PlayAgain => {
+            let plays = || nginx.log_lines("play: name='show'").len();
+            let before = plays();
+            first.command(|writer| {
+                writer.string(b"play").number(0.0).null().string(b"show").number(-2000.0);
+            });
+            until("nginx-rtmp has the command", 10.0, || plays() > before);
+        }
+        Middle::Republish => {
+            publisher.connection.client.finish();
+            publisher.wait_status("NetStream.Unpublish.Success");
+            publisher = Member::publisher(&nginx, 4096);
+        }
+    }
+    publisher.send(end);
+    let marker = last(end);
+    first.wait_last(&marker);
+    if let Some(second) = &mut second {
+        second.wait_last(&marker);
+    }
+    [first.got, second.map(|second| second.got).unwrap_or_default()]
+}
+
+#[test]
+fn players_get_the_same_messages_in_the_same_order() {
+    let kinds = kinds();
+    std::thread::scope(|scope| {
+        // Most of the time, each waits for its nginx.
+        for some in kinds.chunks(5) {
+            scope.spawn(|| some.iter().for_each(compare));
+        }
+    });
+}
+
+fn compare(kind: &Kind) {
+    let expected = play(kind, "off");
+    assert!(expected[0].len() > 30, "{}", kind.name);
+    for merge in ["0", "60ms", "1s"] {
+        let got = play(kind, merge);
+        for (nth, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            assert_same(got, expected, &format!("{}, weir_merge_write {merge}, player {nth}", kind.name));
+        }
+    }
+}
+
+#[track_caller]
+fn assert_same(got: &[Got], expected: &[Got], what: &str) {
+    let differs = got.iter().zip(expected).position(|(got, expected)| got != expected);
+    let text = |all: &[Got], at: usize| {
+        all.get(at).map(|got| match got {
+            Got::Status(code) => code.clone(),
+            Got::Media(kind, at, bytes) => format!("{kind:?} at {at} of {} bytes", bytes.len()),
+        })
+    };
+    if let Some(at) = differs {
+        panic!("{what}: message {at} is {:?} and not {:?}", text(got, at), text(expected, at));
+    }
+    assert_eq!(got.len(), expected.len(), "{what}");
+}
+
+/// A player in real time, with a publisher of 20 pictures a second.
+fn watched(app: &str, workers: usize) -> (Nginx, Publisher, Vec<Player>) {
+    let config = Config::weir().main("weir_zone 4m;").workers(workers);
+    let config = if workers > 1 { config.main("rtmp_auto_push on;") } else { config };
+    let nginx = config.app("live", &format!("weir_publish open; {app}")).start();
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let players: Vec<_> = (0..8).map(|_| Player::start(nginx.rtmp(), "live/show")).collect();
+    players.iter().for_each(|player| player.wait_video(10));
+    (nginx, publisher, players)
+}
+
+#[test]
+fn players_in_all_workers_are_served_in_time() {
+    for app in ["weir_merge_write 0;", "weir_merge_write 200ms;"] {
+        let (_nginx, publisher, players) = watched(app, 3);
+        until("two seconds of video", 5.0, || players.iter().all(|player| player.seen().video > 50));
+        for player in &players {
+            let seen = player.seen();
+            assert!(seen.gap() < Duration::from_millis(900), "{app} {:?}", seen.gap());
+            assert!(seen.audio > 40, "{app}");
+            let behind = publisher.sent_ms().saturating_sub(seen.last_video.unwrap());
+            assert!(behind < 1000, "{app} {behind} ms");
+        }
+    }
+}
+
+/// System calls per second in which the worker wrote to its players, of whom there are 8.
+fn writes(merge: &str) -> f64 {
+    const SECONDS: u64 = 3;
+    let (nginx, _publisher, _players) = watched(&format!("weir_merge_write {merge};"), 1);
+    let file = nginx.path("strace");
+    let mut strace = Command::new("timeout");
+    strace.args(["--signal=INT", &SECONDS.to_string()]).arg(products::tool("/usr/bin/strace"));
+    strace
+        .args(["-qq", "-e", "trace=sendto,writev", "-p", &nginx.workers()[0].0.to_string(), "-o"])
+        .arg(&file);
+    strace.output().unwrap();
+    let calls = files::text(&file)
+        .lines()
+        .filter(|line| line.contains("sendto(") || line.contains("writev("))
+        .count();
+    calls as f64 / SECONDS as f64 / 8.0
+}
+
+#[test]
+fn players_are_served_in_fewer_system_calls() {
+    let (stock, with_video, rarely) = (writes("off"), writes("0"), writes("200ms"));
+    // 20 video messages and 43 of audio.
+    assert!(stock > 40.0, "{stock}");
+    assert!((10.0..35.0).contains(&with_video), "{with_video}");
+    assert!((2.0..8.0).contains(&rarely), "{rarely}");
+}
+
+#[test]
+fn a_player_that_does_not_read_or_dies_harms_nobody() {
+    for merge in ["0", "100ms"] {
+        let app = format!("weir_publish open; weir_merge_write {merge};");
+        let nginx = Config::weir().main("weir_zone 4m;").server("timeout 2s;").app("live", &app).start();
+        let worker = nginx.workers();
+        let mut publisher = Member::publisher(&nginx, 4096);
+        let mut good = Member::player(&nginx);
+        // These read nothing: their sockets fill, and nginx-rtmp drops messages and then closes them.
+        let stuck: Vec<_> = (0..4).map(|_| Member::player(&nginx)).collect();
+        let mut tags = large();
+        for round in 0..12 {
+            if round % 4 == 1 {
+                drop(Member::player(&nginx));
+            }
+            publisher.send(&tags);
+            good.wait_last(tags.last().unwrap());
+            tags.iter_mut().for_each(|tag| tag.timestamp += 2000);
+        }
+        drop(stuck);
+        publisher.send(&tags);
+        good.wait_last(tags.last().unwrap());
+        let count = good
+            .got
+            .iter()
+            .filter(|got| matches!(got, Got::Media(TagKind::Video | TagKind::Audio, ..)))
+            .count();
+        let sent = tags.iter().filter(|tag| tag.kind != TagKind::Script).count() * 13;
+        assert!(count >= sent, "weir_merge_write {merge}: {count} of {sent}");
+        assert_eq!(nginx.workers(), worker, "a worker died");
+    }
+}
+
+#[test]
+fn what_waits_is_sent_before_a_stream_ends() {
+    for merge in ["0", "1s"] {
+        let app = format!("weir_publish open; idle_streams off; weir_merge_write {merge};");
+        let nginx = Config::weir().main("weir_zone 4m;").app("live", &app).start();
+        let mut publisher = Member::publisher(&nginx, 4096);
+        let tags = all();
+        let (begin, end) = tags.split_at(tags.len() / 2);
+        publisher.send(begin);
+        let mut player = Member::player(&nginx);
+        publisher.send(end);
+        publisher.connection.client.finish();
+        publisher.turn();
+        // Without idle_streams, nginx-rtmp closes the players of a publisher that leaves.
+        until("the player is closed", 10.0, || !player.turn());
+        let last = end.last().unwrap();
+        let Some(Got::Media(_, at, bytes)) = player.got.iter().rfind(|got| matches!(got, Got::Media(..)))
+        else {
+            panic!("no media")
+        };
+        assert_eq!((*at, bytes), (last.timestamp, &last.payload), "weir_merge_write {merge}");
+    }
+}
+
+#[test]
+fn wrong_times_are_refused() {
+    for (argument, rest) in [("fast", "fast"), ("2s", "2s"), ("-1", "-1")] {
+        let config =
+            Config::weir().main("weir_zone 4m;").app("live", &format!("weir_merge_write {argument};"));
+        let expected = format!(
+            "\"weir_merge_write\": invalid time \"{rest}\", expected \"off\", or \"0\" to \"1s\", for example \"60ms\""
+        );
+        let message = config.rejected();
+        assert!(message.contains(&expected), "{message}");
+    }
+}
