@@ -8,6 +8,7 @@
 //!   Low-Latency HLS; [`still`]: a picture; [`sessions`]: over WebRTC, to
 //!   viewers ([`whep`]) and from publishers ([`whip`], with [`guesses`]); [`offers`]: what these have in common
 //! - [`pages`]: what people open
+//! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
 //! - [`reports`]: what nginx is told, and tells
 //! - [`answer`]: errors, and headers that every answer has
 
@@ -30,13 +31,16 @@ mod guesses;
 mod live;
 mod llhls;
 mod names;
+mod news;
 mod offers;
 mod pages;
+mod reporter;
 mod reports;
 mod sessions;
 mod socket;
 mod still;
 mod stream;
+mod talk;
 mod whep;
 mod whip;
 
@@ -76,11 +80,13 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     let failed = |why| Error { address, why };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (app, reports) = (app(web.clone(), &base), reports::run(web.clone()));
+    let news = reporter::run(Arc::downgrade(web));
     std::thread::Builder::new()
         .name("weir-web".into())
         .spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(reports);
+                tokio::spawn(news);
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => accept(listener, app).await,
                     Err(error) => tracing::error!("[web] is not served: {error}"),
@@ -115,6 +121,7 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/publish", get(pages::publish))
         .route("/v1/live", get(live::list))
         .route("/stream/{*path}", media)
+        .route("/v1/ws", get(talk::get))
         .fallback(answer::nothing_here);
     let routes = match base.trim_end_matches('/') {
         "" => routes,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::access;
 use super::guesses::Guesses;
+use super::{access, news};
 use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
@@ -25,6 +25,8 @@ pub struct Web {
     pub(super) webrtc: Option<Arc<webrtc::Engine>>,
     /// Who has tried keys that nginx does not know.
     pub(super) guesses: Guesses,
+    /// What front ends hear.
+    pub(super) news: news::Newsroom,
 }
 
 impl Web {
@@ -37,7 +39,8 @@ impl Web {
         let doors = access::Doors::new(&context.config());
         let hub = Hub::new(context.clone(), board.clone());
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
-        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses: Guesses::default() }))
+        let (guesses, news) = (Guesses::default(), news::Newsroom::default());
+        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news }))
     }
 
     /// The configuration has changed.

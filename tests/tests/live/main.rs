@@ -4,6 +4,7 @@
 mod attacks;
 mod browser;
 mod expiry;
+mod front_ends;
 mod impostor;
 mod llhls;
 mod media;

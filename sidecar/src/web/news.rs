@@ -1,0 +1,136 @@
+//! What `/v1/ws` tells of all streams.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::ws::Utf8Bytes;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::events::Event;
+use crate::live::board::Entry;
+use crate::nginx::Viewers;
+use crate::streams::StreamId;
+
+mod machine;
+
+use machine::{Machine, News};
+
+/// Who is further behind than this many messages hears of streams as they are by then.
+const BEHIND: usize = 256;
+
+/// One message for those who have joined a stream.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) id: StreamId,
+    pub(super) text: Utf8Bytes,
+}
+
+/// What is told of all streams.
+#[derive(Debug)]
+pub(super) struct Newsroom {
+    told: broadcast::Sender<Arc<Told>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    streams: BTreeMap<StreamId, Machine>,
+    viewers: BTreeMap<StreamId, Viewers>,
+}
+
+impl Default for Newsroom {
+    fn default() -> Self {
+        Self { told: broadcast::channel(BEHIND).0, known: Mutex::default() }
+    }
+}
+
+impl Newsroom {
+    /// What is told of a stream now, and all that follows on all streams.
+    pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Told>> {
+        self.told.subscribe()
+    }
+
+    /// What somebody who joins a stream has to know.
+    pub(super) fn about(&self, id: &StreamId) -> Vec<Utf8Bytes> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = known.streams.get(id).copied().unwrap_or_default().now();
+        let viewers = known.viewers.get(id).copied().unwrap_or_default();
+        vec![message(id, now), of_viewers(id, viewers)]
+    }
+
+    fn tell(&self, id: &StreamId, text: Utf8Bytes) {
+        // Fails when nobody listens.
+        let _ = self.told.send(Arc::new(Told { id: id.clone(), text }));
+    }
+
+    /// An event of the module or the daemon.
+    pub(super) fn hear(&self, event: &Event) {
+        let text = |field: &str| event.data[field].as_str().unwrap_or_default();
+        if event.kind != "stream.ended" || text("reason") != "disconnected" {
+            return;
+        }
+        if let (Ok(app), Ok(name)) = (text("app").parse(), text("name").parse()) {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(machine) = known.streams.get_mut(&(app, name)) {
+                machine.lost();
+            }
+        }
+    }
+
+    /// These streams can be watched, and no others.
+    pub(super) fn see(&self, live: &[Entry], now: Instant) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let live: BTreeSet<StreamId> = live.iter().map(Entry::id).collect();
+        for id in &live {
+            known.streams.entry(id.clone()).or_default();
+        }
+        for (id, machine) in &mut known.streams {
+            for news in machine.see(live.contains(id), now) {
+                self.tell(id, message(id, *news));
+            }
+        }
+        known.streams.retain(|_, machine| *machine != Machine::Off);
+    }
+
+    /// So many watch them.
+    pub(super) fn count(&self, counts: BTreeMap<StreamId, Viewers>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, viewers) in &counts {
+            if known.viewers.get(id) != Some(viewers) {
+                self.tell(id, of_viewers(id, *viewers));
+            }
+        }
+        known.viewers = counts;
+    }
+
+    /// When it is to be looked at again, if nothing happens before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.streams.values().filter_map(Machine::deadline).min()
+    }
+}
+
+fn message((app, name): &StreamId, news: News) -> Utf8Bytes {
+    let kind = match news {
+        News::Started => "stream.started",
+        News::Ready => "stream.ready",
+        News::Interrupted => "stream.interrupted",
+        News::Resumed => "stream.resumed",
+        News::Ended => "stream.ended",
+    };
+    text(&json!({ "type": kind, "app": app, "stream": name, "at": clock::now() }))
+}
+
+fn of_viewers((app, name): &StreamId, viewers: Viewers) -> Utf8Bytes {
+    let Viewers { rtmp, hls, dash, llhls, ws, webrtc } = viewers;
+    let counts =
+        json!({ "rtmp": rtmp, "hls": hls, "dash": dash, "llhls": llhls, "ws": ws, "webrtc": webrtc });
+    text(&json!({ "type": "viewers", "app": app, "stream": name, "viewers": counts }))
+}
+
+fn text(message: &Value) -> Utf8Bytes {
+    message.to_string().into()
+}

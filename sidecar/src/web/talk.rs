@@ -1,0 +1,224 @@
+//! `/v1/ws`: what front ends hear of a stream, one JSON object per text message.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, interval, timeout};
+
+use super::access::{Denied, Pass};
+use super::answer;
+use super::asker::asker;
+use super::common::Web;
+use crate::streams::StreamId;
+
+/// The largest message of a front end, in bytes.
+const MAX_MESSAGE: usize = 4096;
+const READ_BUFFER: usize = 2048;
+const WRITE_BUFFER: usize = 4096;
+/// So many messages of a front end are taken in [`WINDOW`].
+const MOST_MESSAGES: u32 = 20;
+const WINDOW: Duration = Duration::from_secs(10);
+/// One that takes nothing for so long is dropped.
+const STALL: Duration = Duration::from_secs(10);
+/// Between pings, and how long a front end may be silent.
+const PING: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(50);
+/// Who never joins does not stay.
+const JOIN: Duration = Duration::from_secs(30);
+/// A token that is good no more is noticed after so long.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Upgrades the connection.
+pub(super) async fn get(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        let message = "this address speaks WebSocket";
+        return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
+    };
+    let about = Caller { peer, headers, query: query.unwrap_or_default() };
+    upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .on_upgrade(async move |socket| talk(socket, &web, &about).await)
+}
+
+/// How the front end came.
+struct Caller {
+    peer: SocketAddr,
+    headers: HeaderMap,
+    query: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Request {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    app: String,
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    token: Option<String>,
+}
+
+/// The stream that a front end has joined.
+struct Joined {
+    id: StreamId,
+    pass: Option<Pass>,
+}
+
+/// What is answered to a message.
+enum Reply {
+    Joined(Joined),
+    Error(&'static str, String),
+}
+
+async fn talk(mut socket: WebSocket, web: &Arc<Web>, about: &Caller) {
+    let Err(Some((code, reason))) = serve(&mut socket, web, about).await else { return };
+    let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+}
+
+/// Why it ends: none when the front end is gone.
+type End = Option<(u16, &'static str)>;
+
+async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result<(), End> {
+    let mut news = web.news.listen();
+    let mut joined: Option<Joined> = None;
+    let (mut ping, mut check) = (interval(PING), interval(CHECK));
+    ping.reset();
+    let came = Instant::now();
+    let (mut heard_at, mut window, mut messages) = (came, came, 0);
+    loop {
+        tokio::select! {
+            told = news.recv() => {
+                let Some(Joined { id, .. }) = &joined else { continue };
+                match told {
+                    Ok(told) if told.id == *id => send(socket, told.text.clone()).await?,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => tell(socket, web.news.about(id)).await?,
+                    Err(RecvError::Closed) => return Err(Some((close_code::AWAY, "the daemon ends"))),
+                }
+            }
+            message = socket.recv() => {
+                let now = Instant::now();
+                heard_at = now;
+                if now - window >= WINDOW {
+                    (window, messages) = (now, 0);
+                }
+                messages += 1;
+                if messages > MOST_MESSAGES {
+                    return Err(Some((close_code::POLICY, "too many messages")));
+                }
+                let reply = match message {
+                    None | Some(Ok(Message::Close(_))) => return Err(None),
+                    Some(Err(error)) => return Err(too_long(&error)),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                    Some(Ok(Message::Binary(_))) => Reply::Error("bad_message", "send JSON as text".into()),
+                    Some(Ok(Message::Text(text))) => take(web, about, &text),
+                };
+                match reply {
+                    Reply::Joined(next) => {
+                        tell(socket, web.news.about(&next.id)).await?;
+                        joined = Some(next);
+                    }
+                    Reply::Error(code, message) => {
+                        let error = json!({ "type": "error", "code": code, "message": message });
+                        send(socket, error.to_string().into()).await?;
+                    }
+                }
+            }
+            _ = check.tick() => {
+                let now = Instant::now();
+                match &joined {
+                    None if now - came >= JOIN => return Err(Some((close_code::POLICY, "no join"))),
+                    Some(Joined { pass: Some(pass), .. }) if !web.doors.still_opens(pass) => {
+                        return Err(Some((close_code::POLICY, "the token has expired or was revoked")));
+                    }
+                    _ if now - heard_at >= SILENCE => return Err(None),
+                    _ => {}
+                }
+            }
+            _ = ping.tick() => put(socket, Message::Ping(Default::default())).await?,
+        }
+    }
+}
+
+/// What a message asks for.
+fn take(web: &Arc<Web>, about: &Caller, text: &str) -> Reply {
+    let Ok(request) = serde_json::from_str::<Request>(text) else {
+        return Reply::Error("bad_message", "no JSON object with a text in \"type\"".into());
+    };
+    match request.kind.as_str() {
+        "join" => join(web, about, request),
+        "chat" => Reply::Error("chat_off", "there is no chat on this server".into()),
+        kind => {
+            let kind: String = weir_model::text::clean(kind).chars().take(32).collect();
+            Reply::Error("unknown_type", format!("type {kind:?}: must be \"join\" or \"chat\""))
+        }
+    }
+}
+
+fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
+    let (Ok(app), Ok(name)) = (request.app.parse(), request.stream.parse()) else {
+        return Reply::Error("bad_message", "app and stream: must be the names of a stream".into());
+    };
+    let id: StreamId = (app, name);
+    let settings = &web.context.config().web;
+    let client = asker(about.peer, &about.headers, &settings.trusted_proxies, &settings.base).client;
+    let admitted = match request.token {
+        None => web.doors.admit(&id, &about.query, &about.headers, client),
+        Some(token) => {
+            let mut headers = HeaderMap::new();
+            match format!("Bearer {token}").parse() {
+                Ok(value) => _ = headers.insert(header::AUTHORIZATION, value),
+                Err(_) => return Reply::Error("forbidden", "token: has characters that no token has".into()),
+            }
+            web.doors.admit(&id, "", &headers, client)
+        }
+    };
+    match admitted {
+        Ok(admitted) => Reply::Joined(Joined { id, pass: admitted.pass }),
+        Err(denied @ Denied::Token(_)) => Reply::Error("forbidden", denied.to_string()),
+        Err(denied) => Reply::Error("unavailable", denied.to_string()),
+    }
+}
+
+/// tungstenite words it so (`CapacityError::MessageTooLong`).
+fn too_long(error: &axum::Error) -> End {
+    error.to_string().contains("too long").then_some((close_code::SIZE, "a message has at most 4096 bytes"))
+}
+
+async fn tell(socket: &mut WebSocket, messages: Vec<Utf8Bytes>) -> Result<(), End> {
+    for text in messages {
+        send(socket, text).await?;
+    }
+    Ok(())
+}
+
+async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
+    put(socket, Message::Text(text)).await
+}
+
+async fn put(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    match timeout(STALL, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(None),
+    }
+}
