@@ -357,8 +357,11 @@ impl Daemon {
             next.daemon = self.config.daemon.clone();
         }
         let web = &self.config.web;
-        if (next.web.listen, &next.web.base) != (web.listen, &web.base) {
-            tracing::warn!("listen or base of [web] has changed: restart weir serve to apply it");
+        let fixed = |web: &config::web::Web| (web.listen, web.base.clone(), web.max_connections);
+        if fixed(&next.web) != fixed(web) {
+            tracing::warn!(
+                "listen, base or max_connections of [web] has changed: restart weir serve to apply it"
+            );
             next.web.base = web.base.clone();
         }
         let next = Arc::new(next);

@@ -10,6 +10,7 @@
 //! - [`pages`]: what people open
 //! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
 //! - [`reports`]: what nginx is told, and tells
+//! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
 //! - [`answer`]: errors, and headers that every answer has
 
 use std::io;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 
 use crate::config::Config;
 
@@ -28,12 +28,14 @@ mod answer;
 mod asker;
 mod common;
 mod guesses;
+mod listener;
 mod live;
 mod llhls;
 mod names;
 mod news;
 mod offers;
 mod pages;
+mod patience;
 mod reporter;
 mod reports;
 mod sessions;
@@ -75,7 +77,10 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
 
 /// Serves until the process ends.
 pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
-    let base = web.context.config().web.base.clone();
+    let (base, most) = {
+        let settings = &web.context.config().web;
+        (settings.base.clone(), settings.max_connections)
+    };
     let address = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
     let failed = |why| Error { address, why };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -88,7 +93,7 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
                 tokio::spawn(reports);
                 tokio::spawn(news);
                 match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => accept(listener, app).await,
+                    Ok(listener) => match listener::accept(listener, app, most).await {},
                     Err(error) => tracing::error!("[web] is not served: {error}"),
                 }
             });
@@ -96,15 +101,6 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
         .map_err(failed)?;
     tracing::info!("pages and low latency: http://{address}{base}");
     Ok(())
-}
-
-async fn accept(listener: tokio::net::TcpListener, app: Router) {
-    // A frame does not wait for the next one.
-    let listener = listener.tap_io(|socket| _ = socket.set_nodelay(true));
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, app).await {
-        tracing::error!("[web] is no longer served: {error}");
-    }
 }
 
 fn app(web: Arc<Web>, base: &str) -> Router {

@@ -6,13 +6,13 @@ use std::path::Path;
 use toml::Spanned;
 use weir_model::Network;
 
-use super::check::{Checked, Unfit, parsed, problem, text_or};
+use super::check::{Checked, Unfit, number, parsed, problem, text_or};
 
 pub(in crate::config) mod raw {
     use serde::Deserialize;
     use toml::Spanned;
 
-    use crate::config::check::Text;
+    use crate::config::check::{Number, Text};
 
     /// `[web]`
     #[derive(Debug, Default, Deserialize)]
@@ -23,6 +23,7 @@ pub(in crate::config) mod raw {
         pub trusted_proxies: Vec<Spanned<String>>,
         pub url: Text,
         pub play: Text,
+        pub max_connections: Number,
     }
 }
 
@@ -41,6 +42,8 @@ pub struct Web {
     pub url: Option<String>,
     /// Who may watch.
     pub play: Play,
+    /// So many connections are open at once.
+    pub max_connections: usize,
 }
 
 /// Who may watch what the daemon serves.
@@ -71,6 +74,7 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
         trusted_proxies: raw.trusted_proxies.iter().map(network).collect::<Checked<_>>()?,
         url: text_or("url", &raw.url, || None, |text| url(text).map(Some))?,
         play,
+        max_connections: number("max_connections", &raw.max_connections, 10_000, 10, 1_000_000)? as usize,
     })
 }
 
@@ -163,6 +167,7 @@ mod tests {
             ("trusted_proxies = \"127.0.0.1\"", "weir.toml:2: trusted_proxies: invalid type"),
             ("play = \"key\"", "weir.toml:2: play = \"key\": must be \"open\" or \"token\""),
             ("\nplay = \"token\"", "weir.toml:3: play = \"token\": secret_file of [nginx] is missing"),
+            ("max_connections = 1", "weir.toml:2: max_connections = 1: must be from 10 to 1000000"),
             ("port = 1", "weir.toml:2: unknown field `port`"),
         ] {
             let error = read(&format!("[web]\n{text}\n")).unwrap_err();

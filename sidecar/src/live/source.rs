@@ -13,15 +13,21 @@ use weir_rtmp::url::Url;
 use super::board::{Board, Entry};
 use super::reader::Reader;
 use super::station::Station;
+use crate::clock;
 use crate::context::Context;
 use crate::publisher::link::Link;
+use crate::supervise::backoff::Backoff;
 
 /// So long after its last viewer a stream is played on.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
 /// Viewers wait so long for a publisher that is gone.
 const ABSENCE: Duration = Duration::from_secs(60);
 /// Between attempts to play.
-const RETRY: Duration = Duration::from_millis(300);
+const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duration::from_secs(5) };
+/// A connection that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
+/// The same is logged no more often.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Why playing has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,7 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
     let mut live = board.watch();
     let mut packager = Packager::default();
     let mut gone_at: Option<Instant> = None;
+    let (mut failures, mut told) = (0, None);
     loop {
         let Some(entry) = find(&mut live, station) else {
             station.publisher_gone();
@@ -53,7 +60,11 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
             continue;
         };
         gone_at = None;
-        let end = play(station, context, &entry, &mut live, &mut packager, &leave).await;
+        let began = Instant::now();
+        let end = play(station, context, &entry, &mut live, &mut packager, &mut told, &leave).await;
+        if began.elapsed() >= GOOD {
+            failures = 0;
+        }
         packager.reconnected();
         match end {
             End::Unwatched => return,
@@ -62,7 +73,9 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
                 if leave() {
                     return;
                 }
-                sleep(RETRY).await;
+                // Another nginx may be there by then.
+                sleep(RETRY.wait(failures, clock::random_u32())).await;
+                failures += 1;
             }
         }
     }
@@ -78,13 +91,17 @@ async fn play(
     entry: &Entry,
     live: &mut watch::Receiver<Arc<Vec<Entry>>>,
     packager: &mut Packager,
+    told: &mut Option<Instant>,
     leave: &impl Fn() -> bool,
 ) -> End {
     let path = entry.live.path();
     let mut link = match Link::play(&url(context, entry)).await {
         Ok(link) => link,
         Err(error) => {
-            tracing::warn!(stream = path, "the stream is not played for viewers: {error}");
+            if told.is_none_or(|last| last.elapsed() >= QUIET) {
+                *told = Some(Instant::now());
+                tracing::warn!(stream = path, "the stream is not played for viewers: {error}");
+            }
             return End::Connection;
         }
     };

@@ -9,6 +9,7 @@ use futures_util::SinkExt;
 use serde_json::json;
 use tokio::time::{Instant, interval, timeout};
 
+use super::patience::Inbound;
 use crate::live::ring::{Item, Start};
 use crate::live::station::Viewer;
 
@@ -28,18 +29,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CHECK: Duration = Duration::from_secs(1);
 /// Between pings on a quiet stream.
 const PING: Duration = Duration::from_secs(20);
+/// All that a viewer sends between two pings, in bytes: answers to pings, and what makes no message.
+const MOST_BYTES: i64 = 32 << 10;
 
 /// Whether the token of a viewer is still good.
 pub(super) type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Serves a viewer, as long as it may stay: for ever if it came without a token.
-pub(super) fn serve(upgrade: WebSocketUpgrade, viewer: Viewer, may_stay: Option<MayStay>) -> Response {
+pub(super) fn serve(
+    upgrade: WebSocketUpgrade,
+    viewer: Viewer,
+    inbound: Inbound,
+    may_stay: Option<MayStay>,
+) -> Response {
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        .on_upgrade(async move |socket| watch(socket, viewer, may_stay).await)
+        .on_upgrade(async move |socket| watch(socket, viewer, &inbound, may_stay).await)
 }
 
 /// Why a viewer is served no longer.
@@ -50,14 +58,25 @@ enum End {
     Told(u16, &'static str),
 }
 
-async fn watch(mut socket: WebSocket, mut viewer: Viewer, may_stay: Option<MayStay>) {
+async fn watch(mut socket: WebSocket, mut viewer: Viewer, inbound: &Inbound, may_stay: Option<MayStay>) {
+    inbound.allow(MOST_BYTES);
     let end = tokio::select! {
         end = send(&mut socket, &mut viewer) => end,
+        () = refill(inbound) => End::Gone,
         () = is_over(may_stay) => End::Told(close_code::POLICY, "the token has expired or was revoked"),
     };
     if let End::Told(code, reason) = end {
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+    }
+}
+
+/// Never ends.
+async fn refill(inbound: &Inbound) {
+    let mut refill = interval(PING);
+    loop {
+        refill.tick().await;
+        inbound.allow(MOST_BYTES);
     }
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{ConnectInfo, Path, RawQuery, State};
+use axum::extract::{ConnectInfo, Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
+use super::patience::Inbound;
 use super::{answer, llhls, offers, socket, still};
 use crate::live::station::Kind;
 
@@ -22,6 +23,7 @@ pub(super) async fn get(
     Path(path): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    Extension(inbound): Extension<Inbound>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Some((id, part)) = part(&path) else { return answer::nothing_here().await };
@@ -48,7 +50,7 @@ pub(super) async fn get(
                     let may_stay = admitted
                         .pass
                         .map(|pass| Box::new(move || web.doors.still_opens(&pass)) as socket::MayStay);
-                    socket::serve(upgrade, viewer, may_stay)
+                    socket::serve(upgrade, viewer, inbound, may_stay)
                 }
                 None => answer::not_live(),
             }

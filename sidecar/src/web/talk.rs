@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{ConnectInfo, Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use super::access::{Denied, Pass};
 use super::answer;
 use super::asker::asker;
 use super::common::Web;
+use super::patience::Inbound;
 use crate::streams::StreamId;
 
 /// The largest message of a front end, in bytes.
@@ -29,6 +30,8 @@ const MOST_MESSAGES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 /// One that takes nothing for so long is dropped.
 const STALL: Duration = Duration::from_secs(10);
+/// All that a front end sends in [`WINDOW`], in bytes, with what makes no message.
+const MOST_BYTES: i64 = 128 << 10;
 /// Between pings, and how long a front end may be silent.
 const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(50);
@@ -43,13 +46,14 @@ pub(super) async fn get(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    Extension(inbound): Extension<Inbound>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         let message = "this address speaks WebSocket";
         return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
     };
-    let about = Caller { peer, headers, query: query.unwrap_or_default() };
+    let about = Caller { peer, headers, inbound, query: query.unwrap_or_default() };
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
@@ -62,6 +66,7 @@ pub(super) async fn get(
 struct Caller {
     peer: SocketAddr,
     headers: HeaderMap,
+    inbound: Inbound,
     query: String,
 }
 
@@ -101,7 +106,7 @@ type End = Option<(u16, &'static str)>;
 async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result<(), End> {
     let mut news = web.news.listen();
     let mut joined: Option<Joined> = None;
-    let (mut ping, mut check) = (interval(PING), interval(CHECK));
+    let (mut ping, mut check, mut refill) = (interval(PING), interval(CHECK), interval(WINDOW));
     ping.reset();
     let came = Instant::now();
     let (mut heard_at, mut window, mut messages) = (came, came, 0);
@@ -155,6 +160,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     _ => {}
                 }
             }
+            _ = refill.tick() => about.inbound.allow(MOST_BYTES),
             _ = ping.tick() => put(socket, Message::Ping(Default::default())).await?,
         }
     }

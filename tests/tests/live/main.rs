@@ -3,6 +3,7 @@
 
 mod attacks;
 mod browser;
+mod connections;
 mod expiry;
 mod front_ends;
 mod impostor;

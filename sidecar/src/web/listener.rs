@@ -1,0 +1,103 @@
+//! Takes connections, so many at once, and none that does nothing for long.
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
+use tower::ServiceExt;
+
+use super::patience::{Inbound, Patient};
+
+/// A request has its headers by then, and a connection without a request is closed.
+const HEADERS: Duration = Duration::from_secs(10);
+/// The system has no file for another connection: it is tried again after so long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The same is logged no more often.
+const QUIET: Duration = Duration::from_secs(60);
+/// What a client gets for whom there is no room.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+
+/// Serves for ever. No more than `most` connections are open at once.
+pub(super) async fn accept(listener: TcpListener, app: Router, most: usize) -> Infallible {
+    let room = Arc::new(Semaphore::new(most));
+    let (mut failed, mut full) = (Quiet::default(), Quiet::default());
+    loop {
+        let (mut socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // The client was faster.
+            Err(error) if is_of_client(&error) => continue,
+            Err(error) => {
+                if failed.may_log(Instant::now()) {
+                    tracing::error!("[web] takes no connections for now: {error}");
+                }
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // A frame does not wait for the next one.
+        let _ = socket.set_nodelay(true);
+        match room.clone().try_acquire_owned() {
+            Ok(permit) => {
+                tokio::spawn(serve(socket, peer, app.clone(), permit));
+            }
+            Err(_) => {
+                if full.may_log(Instant::now()) {
+                    tracing::warn!("[web] refuses connections: max_connections = {most} are open");
+                }
+                // It fits into the socket's buffer, or is lost.
+                let _ = socket.try_write(FULL);
+                let _ = socket.shutdown().await;
+            }
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, peer: SocketAddr, app: Router, permit: OwnedSemaphorePermit) {
+    let inbound = Inbound::default();
+    let io = TokioIo::new(Patient::new(socket, inbound.clone(), permit));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(inbound.clone());
+        app.clone().oneshot(request.map(Body::new))
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    // A client that breaks off is no news.
+    let _ = http.serve_connection(io, service).with_upgrades().await;
+}
+
+fn is_of_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
+}
+
+/// Whether something is to be logged again.
+#[derive(Default)]
+struct Quiet(Option<Instant>);
+
+impl Quiet {
+    fn may_log(&mut self, now: Instant) -> bool {
+        let may = self.0.is_none_or(|last| now - last >= QUIET);
+        if may {
+            self.0 = Some(now);
+        }
+        may
+    }
+}

@@ -1,0 +1,112 @@
+//! A connection that ends when its client takes nothing for long, or sends more than it has reason to.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A client that takes nothing for so long is gone. Live media has a shorter time of its own.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How many more bytes may come; without a limit until there is one.
+#[derive(Clone, Debug)]
+pub(super) struct Inbound(Arc<AtomicI64>);
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(i64::MAX)))
+    }
+}
+
+impl Inbound {
+    /// So many bytes may come until the next call.
+    pub(super) fn allow(&self, bytes: i64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.0.load(Ordering::Relaxed) == i64::MAX || self.0.fetch_sub(bytes, Ordering::Relaxed) >= bytes
+    }
+}
+
+/// The connection; it has its place among all until it is dropped.
+pub(super) struct Patient {
+    socket: TcpStream,
+    inbound: Inbound,
+    /// While the client takes nothing.
+    deadline: Option<Pin<Box<Sleep>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Patient {
+    pub(super) fn new(socket: TcpStream, inbound: Inbound, permit: OwnedSemaphorePermit) -> Self {
+        Self { socket, inbound, deadline: None, _permit: permit }
+    }
+
+    fn taken<T>(&mut self, poll: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.deadline = None;
+            return poll;
+        }
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + STALL)));
+        match deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if poll.is_ready() && !self.inbound.take(buffer.filled().len() - before) {
+            return Poll::Ready(Err(io::Error::other("the client sends too much")));
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.taken(poll, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.socket).poll_write_vectored(context, bytes);
+        self.taken(poll, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
