@@ -224,7 +224,7 @@ fn a_wrong_target_url_is_not_repeated() {
         (&["http://a/app/sk_1"][..], "weir: URL: unknown scheme, expected rtmp:// or rtmps://\n"),
         (&["rtmp://a/sk_1"], "weir: URL: no stream key, expected rtmp://host/app/key\n"),
         (&["--url-file", "-"], "weir: --url-file: unknown scheme, expected rtmp:// or rtmps://\n"),
-        (&["--url-file", "/nonexistent"], "weir: /nonexistent: No such file or directory (os error 2)\n"),
+        (&["--url-file", "/nonexistent"], "weir: --url-file /nonexistent: No such file or directory (os error 2)\n"),
     ] {
         let args = [&["target", "add", "live", "show"], arguments].concat();
         let output = weir("http://127.0.0.1:9/api", &args).output().unwrap();
@@ -385,7 +385,7 @@ fn refusals_name_options_and_not_fields() {
             "weir: --expires: expected a time in the future\n",
         ),
         (
-            &["stream", "drop", "live", "show", "--ban", "2d"],
+            &["stream", "drop", "live", "show", "--ban", "1d"],
             r#"argument \"ban_s\": expected seconds from 0 to 86400"#,
             "weir: --ban: expected seconds from 0 to 86400\n",
         ),

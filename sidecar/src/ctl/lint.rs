@@ -20,6 +20,8 @@ pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
     let mut found = lint::check(&configuration);
     found.extend(lint::small_file_systems(&configuration, file_system));
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    // A file that is included twice is read twice.
+    found.dedup();
     let output = match (args.json.json, found.is_empty()) {
         (true, _) => Output::json(&as_json(&found)),
         (false, true) => format!("{}: {}\n", args.file.display(), nothing(disk.0.borrow().len())).into(),
