@@ -111,13 +111,13 @@ fn gstreamer_decodes_from_the_link() {
                 "!",
                 "video/x-raw,format=I420",
             ]);
-            command.args(["!", "identity", "eos-after=20", "!", "filesink"]);
+            command.args(["!", "identity", "eos-after=10", "!", "filesink"]);
             command.arg(format!("location={}", file.path().display()));
             let output = command.output().unwrap();
             (output, file.as_file().metadata().unwrap().len() / FRAME)
         };
         let (output, decoded) = frames(&format!("{url}?token={token}"));
-        assert!(decoded >= 19, "{url}: {decoded} frames: {output:?}");
+        assert!(decoded >= 9, "{url}: {decoded} frames: {output:?}");
         assert_eq!(frames(&url).1, 0, "{url}");
     }
 }
