@@ -25,7 +25,7 @@
 //! client
 //! chunk flv
 //! command message status
-//! amf0 handshake hide media url
+//! amf0 handshake hide media merge url
 //! ```
 #![forbid(unsafe_code)]
 

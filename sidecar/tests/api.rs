@@ -224,7 +224,10 @@ fn a_wrong_target_url_is_not_repeated() {
         (&["http://a/app/sk_1"][..], "weir: URL: unknown scheme, expected rtmp:// or rtmps://\n"),
         (&["rtmp://a/sk_1"], "weir: URL: no stream key, expected rtmp://host/app/key\n"),
         (&["--url-file", "-"], "weir: --url-file: unknown scheme, expected rtmp:// or rtmps://\n"),
-        (&["--url-file", "/nonexistent"], "weir: --url-file /nonexistent: No such file or directory (os error 2)\n"),
+        (
+            &["--url-file", "/nonexistent"],
+            "weir: --url-file /nonexistent: No such file or directory (os error 2)\n",
+        ),
     ] {
         let args = [&["target", "add", "live", "show"], arguments].concat();
         let output = weir("http://127.0.0.1:9/api", &args).output().unwrap();

@@ -20,15 +20,16 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
     }
     limits::check_at_most("--ttl", Some(args.ttl), MAX_TTL_S)?;
     let (configured, patterns) = addresses(args.config.as_deref())?;
-    let url = args.url.as_ref().or(configured.as_ref());
-    let text = |pattern: &Option<Pattern>| pattern.as_ref().map(ToString::to_string);
+    let of_web = configured.as_ref().filter(|_| args.url.is_none());
+    let url = args.url.clone().or_else(|| of_web.map(origin));
+    let text = |pattern: &Option<Pattern>| expanded(pattern.as_ref(), of_web);
     let request = LinkRequest {
         app: args.app.as_str(),
         stream: args.stream.as_str(),
         ttl_s: args.ttl.seconds(),
         ip: args.ip,
-        url: url.map(Base::as_str),
-        watch_url: watch(&patterns, args.url.is_none() && configured.is_some()),
+        url: url.as_ref().map(Base::as_str),
+        watch_url: watch(&patterns, of_web),
         hls_url: text(&patterns.hls),
         dash_url: text(&patterns.dash),
         rtmp_url: text(&patterns.rtmp),
@@ -61,9 +62,24 @@ fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
 }
 
 /// The pattern of the page's address. Where `[web]` says what this server is called, `weir serve` has a page.
-fn watch(patterns: &Patterns, is_of_web: bool) -> Option<String> {
-    let own = patterns.watch.as_ref().map(ToString::to_string);
-    own.or_else(|| is_of_web.then(|| "{url}/watch/{app}/{stream}".to_owned()))
+fn watch(patterns: &Patterns, of_web: Option<&Base>) -> Option<String> {
+    let own = expanded(patterns.watch.as_ref(), of_web);
+    own.or_else(|| of_web.map(|web| format!("{}/watch/{{app}}/{{stream}}", web.as_str())))
+}
+
+/// Where nginx's own files are, if the pages are at `https://example.org/tv`: beside them.
+fn origin(web: &Base) -> Base {
+    let origin = reqwest::Url::parse(web.as_str()).map(|url| url.origin().ascii_serialization());
+    origin.ok().and_then(|origin| origin.parse().ok()).unwrap_or_else(|| web.clone())
+}
+
+/// A pattern of weir.toml; `{url}` in it is `url` of `[web]`, which nginx is not told.
+fn expanded(pattern: Option<&Pattern>, of_web: Option<&Base>) -> Option<String> {
+    let pattern = pattern?.to_string();
+    Some(match of_web {
+        Some(web) => pattern.replace("{url}", web.as_str()),
+        None => pattern,
+    })
 }
 
 fn lines(links: &Links) -> String {
@@ -94,9 +110,13 @@ mod tests {
     #[test]
     fn the_page_is_that_of_the_daemon_where_web_has_a_url() {
         let own = Patterns { watch: Some("{url}/x".parse().unwrap()), ..Patterns::default() };
-        assert_eq!(watch(&Patterns::default(), false), None);
-        assert_eq!(watch(&Patterns::default(), true).as_deref(), Some("{url}/watch/{app}/{stream}"));
-        assert_eq!(watch(&own, true).as_deref(), Some("{url}/x"));
+        let web: Base = "https://example.org:8443/tv".parse().unwrap();
+        assert_eq!(watch(&Patterns::default(), None), None);
+        let page = watch(&Patterns::default(), Some(&web));
+        assert_eq!(page.as_deref(), Some("https://example.org:8443/tv/watch/{app}/{stream}"));
+        assert_eq!(watch(&own, Some(&web)).as_deref(), Some("https://example.org:8443/tv/x"));
+        assert_eq!(watch(&own, None).as_deref(), Some("{url}/x"));
+        assert_eq!(origin(&web).as_str(), "https://example.org:8443");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("weir.toml");
         std::fs::write(&file, "[web]\nurl = \"https://example.org/tv/\"\n").unwrap();

@@ -61,6 +61,23 @@ impl Client {
         }
     }
 
+    /// What the daemon says is wrong; nothing when all is well.
+    pub async fn health(&self) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct Health {
+            reasons: Vec<String>,
+        }
+        let unreachable = |error: reqwest::Error| Error::Unreachable {
+            socket: self.socket.clone(),
+            why: innermost(&error),
+        };
+        let response = self.http.get("http://localhost/healthz").send().await.map_err(unreachable)?;
+        let text = response.text().await.map_err(unreachable)?;
+        let health: Health =
+            serde_json::from_str(&text).map_err(|_| Error::NotTheDaemon { socket: self.socket.clone() })?;
+        Ok(health.reasons)
+    }
+
     /// The answer's text; the parts of the path may hold slashes.
     pub async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
         let unreachable = |why: String| Error::Unreachable { socket: self.socket.clone(), why };

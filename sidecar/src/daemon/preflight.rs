@@ -61,7 +61,10 @@ pub fn for_root_alone(config: &Config) -> Vec<PathBuf> {
         fs::metadata(&need.path)
             .is_ok_and(|file| file.uid() == 0 && file.gid() == 0 && file.mode() & 0o004 == 0)
     });
-    of_root.map(|need| need.path).collect()
+    let mut files: Vec<PathBuf> = of_root.map(|need| need.path).collect();
+    files.sort();
+    files.dedup();
+    files
 }
 
 fn look_at(need: &Need) -> Result<(), Problem> {

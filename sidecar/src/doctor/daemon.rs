@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use reqwest::Method;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -25,10 +24,14 @@ pub(super) async fn examine(config: &Path, socket: &Path) -> Vec<Finding> {
     }
     let mut found = check(config).await;
     let asked = match Client::new(socket) {
-        Ok(client) => client.ask(Method::GET, &["v1", "jobs"]).await,
+        Ok(client) => client.health().await,
         Err(error) => Err(error),
     };
     match asked {
+        Ok(reasons) if !reasons.is_empty() => {
+            let remedy = "compare [nginx] of weir.toml with nginx.conf, and see journalctl -u weir";
+            found.extend(reasons.into_iter().map(|reason| Finding::problem(PART, reason, remedy)));
+        }
         Ok(_) if found.is_empty() => {
             found.push(Finding::ok(PART, format!("weir serve runs with {}", config.display())))
         }

@@ -35,7 +35,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error>
     let named = text.parse::<Url>();
     let Some(key) = key else {
         let url = named.map_err(|error| match error {
-            url::Error::Path => usage("url has no stream, and --key-file or WEIR_STREAM_KEY no key"),
+            url::Error::Path => usage("no key: give --key-file FILE or WEIR_STREAM_KEY, or add the stream to the URL if no key is needed"),
             error => usage(&error.to_string()),
         })?;
         let args = arguments::split(&url.name).1.unwrap_or_default();

@@ -136,6 +136,7 @@ export class WeirPlayer extends EventTarget {
 
   #playing() {
     this.#way.hasPlayed = true;
+    this.#rounds = 0;
     this.#enter("PLAYING");
   }
 
@@ -152,15 +153,23 @@ export class WeirPlayer extends EventTarget {
     this.#later(() => this.#state === "NOT_ENOUGH_BANDWIDTH" && this.#enter("PLAYING"), 5000);
   }
 
+  // Each way has failed so many times since one has played.
+  #rounds = 0;
+
   async #failed(reason) {
     const hadPlayed = this.#way?.hasPlayed;
     this.#end();
     if (await this.#isRefused()) return this.#enter("FAILED", "the link is not valid, or has expired");
     if (!this.#running) return;
     // A connection that worked is tried again first.
-    if (!hadPlayed && (await this.#isLive())) this.#tech = (this.#tech + 1) % this.#techs.length;
+    if (!hadPlayed && (await this.#isLive())) {
+      this.#tech = (this.#tech + 1) % this.#techs.length;
+      if (this.#tech === 0) this.#rounds += 1;
+    }
     if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
-    this.#later(() => this.#try(), hadPlayed ? 300 : 100);
+    // Where no way plays, the server is asked less and less often.
+    const nothingPlays = !hadPlayed && this.#tech === 0 && this.#rounds > 0;
+    this.#later(() => this.#try(), nothingPlays ? Math.min(5000, 500 * 2 ** this.#rounds) : hadPlayed ? 300 : 100);
   }
 
   async #isRefused() {
