@@ -47,14 +47,24 @@ pub(super) fn created(kind: &str, opened: &Opened, web: &Web) -> Response {
         (HeaderName::from_static("accept-patch"), TRICKLE.to_owned()),
     ];
     let mut response = (StatusCode::CREATED, headers, opened.sdp.clone()).into_response();
-    link(&mut response, web);
+    link(&mut response, web, To::Session);
     response
 }
 
+/// Who is told of STUN and TURN servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// Anybody: not of servers with a password.
+    Anybody,
+    /// Who was let in.
+    Session,
+}
+
 /// STUN and TURN servers (RFC 9725, 4.6).
-pub(super) fn link(response: &mut Response, web: &Web) {
+pub(super) fn link(response: &mut Response, web: &Web, to: To) {
     let config = web.context.config();
-    for server in config.webrtc.iter().flat_map(|settings| &settings.ice_servers) {
+    let servers = config.webrtc.iter().flat_map(|settings| &settings.ice_servers);
+    for server in servers.filter(|server| to == To::Session || server.credentials.is_none()) {
         if let Ok(value) = HeaderValue::from_str(&ice_server(server)) {
             response.headers_mut().append(header::LINK, value);
         }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use super::common::Web;
 use super::names::{Part, part};
 use super::offers::{
-    ALLOWED, Request, SDP, TRICKLE, check_type, link, nothing, off, other, refusal, shared, text,
+    ALLOWED, Request, SDP, TRICKLE, To, check_type, link, nothing, off, other, refusal, shared, text,
 };
 use super::{answer, whep, whip};
 use crate::webrtc::Engine;
@@ -52,7 +52,7 @@ pub(super) async fn options(State(web): State<Arc<Web>>, Path(path): Path<String
         (HeaderName::from_static("accept-patch"), TRICKLE),
     ];
     let mut response = (StatusCode::NO_CONTENT, headers).into_response();
-    link(&mut response, &web);
+    link(&mut response, &web, To::Anybody);
     shared(response)
 }
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use weir_model::network::attempt_bucket;
 
 use super::interfaces;
 use super::sessions::{Datagram, Sessions};
@@ -23,8 +24,9 @@ const MOST_READ: usize = 64 << 10;
 const SOCKET_BUFFER: usize = 4 << 20;
 /// The longest packet that is sent as one of several.
 const MOST_SENT: usize = 60_000;
-/// TCP connections, of all clients.
+/// TCP connections, of all clients, and of one.
 const MOST_CONNECTIONS: usize = 1000;
+const MOST_CONNECTIONS_PER_CLIENT: usize = 64;
 /// The longest frame that is read from a TCP connection.
 const MOST_FRAME: usize = 4096;
 /// Frames that wait for a TCP connection.
@@ -187,10 +189,17 @@ impl Endpoint {
         }
     }
 
+    fn has_room(&self, client: IpAddr) -> bool {
+        let connections = self.connections();
+        let bucket = attempt_bucket(client);
+        let own = connections.keys().filter(|peer| attempt_bucket(peer.ip()) == bucket).count();
+        connections.len() < MOST_CONNECTIONS && own < MOST_CONNECTIONS_PER_CLIENT
+    }
+
     async fn accept(self: Arc<Self>) {
         loop {
             match self.tcp.accept().await {
-                Ok((stream, peer)) if self.connections().len() < MOST_CONNECTIONS => {
+                Ok((stream, peer)) if self.has_room(peer.ip()) => {
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                     let (sender, frames) = mpsc::channel(WAITING);
                     self.connections().insert(peer, sender);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use data_encoding::HEXLOWER;
 use str0m::net::Protocol;
 use tokio::sync::{mpsc, watch};
+use weir_model::network::attempt_bucket;
 
 use super::sdp::MOST_CANDIDATES;
 
@@ -14,7 +15,7 @@ use super::sdp::MOST_CANDIDATES;
 const WAITING: usize = 256;
 /// Addresses of one session.
 const MOST_ADDRESSES: usize = 16;
-/// Sessions that are not connected yet: of all clients, and of one.
+/// Sessions that are not connected yet: of all clients, where the oldest makes room for the next, and of one.
 const MOST_PENDING: usize = 200;
 const MOST_PENDING_PER_CLIENT: usize = 16;
 
@@ -23,7 +24,7 @@ const MOST_PENDING_PER_CLIENT: usize = 16;
 pub struct Limits {
     /// Of all clients.
     pub all: usize,
-    /// Of one client.
+    /// Of one client: an IPv4 address, or the /64 of an IPv6 address.
     pub per_client: usize,
 }
 
@@ -75,6 +76,8 @@ pub struct Sessions(Mutex<Table>);
 struct Table {
     /// By their ids.
     sessions: HashMap<String, Session>,
+    /// Sessions so far.
+    opened: u64,
     /// By their names in ICE.
     ufrags: HashMap<String, String>,
     /// By the addresses that have proved to be theirs.
@@ -85,12 +88,27 @@ struct Table {
 struct Session {
     ufrag: String,
     remote_ufrag: String,
-    client: IpAddr,
+    client: [u8; 16],
+    number: u64,
     is_connected: bool,
     candidates: usize,
     addresses: Vec<From>,
     packets: mpsc::Sender<Datagram>,
     stop: watch::Sender<bool>,
+}
+
+impl Table {
+    /// Who sends offers and nothing else keeps nobody out: of the sessions that are not connected, the oldest one ends.
+    fn make_room(&self) {
+        let waits = |session: &&Session| !session.is_connected && !*session.stop.borrow();
+        let waiting = self.sessions.values().filter(waits);
+        if waiting.clone().count() < MOST_PENDING {
+            return;
+        }
+        if let Some(oldest) = waiting.min_by_key(|session| session.number) {
+            oldest.stop.send_replace(true);
+        }
+    }
 }
 
 impl Sessions {
@@ -110,21 +128,25 @@ impl Sessions {
         let (id, ufrag) = (HEXLOWER.encode(&random[..16]), HEXLOWER.encode(&random[16..24]));
         let password = HEXLOWER.encode(&random[24..]);
         let mut table = self.table();
+        let client = attempt_bucket(client);
         let own = || table.sessions.values().filter(|session| session.client == client);
-        let pending = table.sessions.values().filter(|session| !session.is_connected).count();
-        if table.sessions.len() >= limits.all || pending >= MOST_PENDING {
+        if table.sessions.len() >= limits.all {
             return Err(Full::Server);
         }
         let own_pending = own().filter(|session| !session.is_connected).count();
         if own().count() >= limits.per_client || own_pending >= MOST_PENDING_PER_CLIENT {
             return Err(Full::Client);
         }
+        table.make_room();
+        table.opened += 1;
+        let number = table.opened;
         let (packets, received) = mpsc::channel(WAITING);
         let (stop, stopped) = watch::channel(false);
         let session = Session {
             ufrag: ufrag.clone(),
             remote_ufrag,
             client,
+            number,
             is_connected: false,
             candidates: 0,
             addresses: Vec::new(),
@@ -251,6 +273,22 @@ mod tests {
         assert_eq!(open("192.0.2.3").err(), Some(Full::Server));
         drop(one);
         assert!(open("192.0.2.3").is_ok());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client_and_who_only_offers_keeps_nobody_out() {
+        let sessions = Arc::new(Sessions::default());
+        let limits = Limits { all: 1000, per_client: 50 };
+        let open = |client: &str| sessions.open(addr(client), "them".into(), limits);
+        let own: Vec<_> = (0..16).map(|host| open(&format!("2001:db8::{host:x}")).unwrap()).collect();
+        assert_eq!(open("2001:db8::ffff").err(), Some(Full::Client));
+        let connected = own[0].0.id.clone();
+        own[0].0.connected();
+        let others: Vec<_> =
+            (0..MOST_PENDING).map(|host| open(&format!("192.0.2.{}", host / 16)).unwrap()).collect();
+        let stopped = |id: &str| *sessions.table().sessions[id].stop.borrow();
+        assert!(!stopped(&connected) && stopped(&own[1].0.id) && stopped(&own[15].0.id));
+        assert!(others.iter().all(|(seat, _)| !stopped(&seat.id)));
     }
 
     #[test]
