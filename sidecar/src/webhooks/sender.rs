@@ -16,7 +16,7 @@ use crate::http::{self, innermost};
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A secret is missing.
-    #[error("secret_files: {0}")]
+    #[error(transparent)]
     Secret(#[from] SecretError),
     /// No HTTP client.
     #[error("{0}")]

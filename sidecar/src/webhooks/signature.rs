@@ -27,7 +27,7 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// It cannot be read.
-    #[error("secret_files {}: {why}", path.display())]
+    #[error("secret_files: {}: {why}", path.display())]
     Unreadable {
         /// As configured.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum SecretError {
         why: String,
     },
     /// Something else is in it.
-    #[error("secret_files {}: must be whsec_ and the base64 of 24 to 64 bytes", path.display())]
+    #[error("secret_files: {}: must be whsec_ and the base64 of 24 to 64 bytes", path.display())]
     Malformed {
         /// As configured.
         path: PathBuf,
