@@ -24,6 +24,8 @@ fn assert_whole(file: &std::path::Path, codec: &str, least: usize) {
     times.sort_by(f64::total_cmp);
     assert!(times.len() >= least, "{name}: {times:?}");
     let packets = probe(&name, &["-select_streams", "v", "-show_entries", "packet=pts_time,dts_time,flags"]);
+    // A publisher may end between frames that are sent before those they follow.
+    let times = &times[..times.len().saturating_sub(3)];
     assert!(times.windows(2).all(|pair| (0.04..0.06).contains(&(pair[1] - pair[0]))), "{name}: {packets}");
     assert_eq!(complaints(file), "", "{name}");
 }
