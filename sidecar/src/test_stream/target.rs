@@ -29,13 +29,17 @@ pub(super) fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, E
     Ok(urls)
 }
 
+/// What is missing, where the URL ends with the application.
+const NEITHER: &str = "no stream and no key: give the key with --key-file or WEIR_STREAM_KEY, or write \
+                       rtmp://HOST[:PORT]/APP/STREAM where no key is needed";
+
 /// The readings of the target, and whether the URL's own text holds a key.
 fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error> {
     let usage = |why: &str| Error::Usage(format!("{why}; write it as rtmp://HOST[:PORT]/APP"));
     let named = text.parse::<Url>();
     let Some(key) = key else {
         let url = named.map_err(|error| match error {
-            url::Error::Path => usage("no key: give --key-file FILE or WEIR_STREAM_KEY, or add the stream to the URL if no key is needed"),
+            url::Error::Path => Error::Usage(NEITHER.into()),
             error => usage(&error.to_string()),
         })?;
         let args = arguments::split(&url.name).1.unwrap_or_default();
