@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Nginx, Sidecar, products, until};
+use weir_tests::harness::{Nginx, Sidecar, products};
 
 /// What it prints, and its exit status.
 fn doctor(conf: &Path, api: &str, config: &Path, more: &[&str]) -> (i32, String) {
@@ -61,15 +61,6 @@ fn a_whole_installation_is_well() {
         found["findings"].as_array().unwrap().iter().find(|finding| finding["part"] == "daemon").unwrap();
     assert_eq!((status, &daemon["state"]), (0, &Value::from("ok")), "{said}");
     assert_eq!(daemon["remedy"], Value::Null);
-
-    // A daemon without its nginx is a problem, although it runs.
-    let (conf, socket) = (nginx.path("no.conf"), socket.to_string_lossy().into_owned());
-    drop(nginx);
-    until("the daemon misses nginx", 20.0, || {
-        let more = ["--socket", socket.as_str()];
-        let (_, said) = doctor(&conf, "http://127.0.0.1:9/api", &folder.join("weir.toml"), &more);
-        said.lines().any(|line| line.starts_with("problem: daemon: ") && line.contains("[nginx]"))
-    });
 }
 
 #[test]
