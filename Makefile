@@ -89,7 +89,7 @@ ifeq ($(BUILD),sanitize)
 else
 	$(CARGO_TEST)
 	@$(MAKE) --no-print-directory sanitized
-	WEIR_SANITIZED=1 $(CARGO_TEST) --test module --test guard --test playback --test viewers -- --test-threads=4 --skip players::
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test module --test guard --test playback --test viewers -- --test-threads=4
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test push -- --test-threads=4 $(PUSH_SANITIZED)
 	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif

@@ -89,7 +89,7 @@ fn mpv_decodes_from_the_link() {
 }
 
 #[test]
-#[ignore = "slow, and GStreamer gives up a live stream on a busy machine: make test-long"]
+#[ignore = "make test-long: GStreamer 1.22 often stalls after 16 frames, on a live playlist of stock nginx too; the cause is not known"]
 fn gstreamer_decodes_from_the_link() {
     // A frame of 160x90 in I420, with rows of a multiple of four bytes.
     const FRAME: u64 = 160 * 90 + 2 * 80 * 45;
@@ -112,13 +112,13 @@ fn gstreamer_decodes_from_the_link() {
                 "!",
                 "video/x-raw,format=I420",
             ]);
-            command.args(["!", "identity", "eos-after=10", "!", "filesink"]);
+            command.args(["!", "identity", "eos-after=20", "!", "filesink"]);
             command.arg(format!("location={}", file.path().display()));
             let output = command.output().unwrap();
             (output, file.as_file().metadata().unwrap().len() / FRAME)
         };
         let (output, decoded) = frames(&format!("{url}?token={token}"));
-        assert!(decoded >= 9, "{url}: {decoded} frames: {output:?}");
+        assert!(decoded >= 19, "{url}: {decoded} frames: {output:?}");
         assert_eq!(frames(&url).1, 0, "{url}");
     }
 }

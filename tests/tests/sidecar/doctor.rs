@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Nginx, Sidecar, products};
+use weir_tests::harness::{Nginx, Sidecar, products, until};
 
 /// What it prints, and its exit status.
 fn doctor(conf: &Path, api: &str, config: &Path, more: &[&str]) -> (i32, String) {
@@ -52,15 +52,25 @@ fn a_whole_installation_is_well() {
     assert!(line(&said, "daemon").starts_with("ok: daemon: /no/such/weir.toml does not exist"), "{said}");
 
     let sidecar = Sidecar::start(&nginx, "");
-    let folder = sidecar.sockets();
-    let socket = folder.join("weir.sock");
-    let (status, said) =
-        of(&nginx, &folder.join("weir.toml"), &["--socket", &socket.to_string_lossy(), "--json"]);
+    let folder = sidecar.sockets().parent().unwrap().to_owned();
+    let (config, socket) = (folder.join("weir.toml"), folder.join("weir.sock"));
+    assert!(config.is_file() && socket.exists());
+    let (status, said) = of(&nginx, &config, &["--socket", &socket.to_string_lossy(), "--json"]);
     let found: Value = serde_json::from_str(&said).unwrap();
     let daemon =
         found["findings"].as_array().unwrap().iter().find(|finding| finding["part"] == "daemon").unwrap();
     assert_eq!((status, &daemon["state"]), (0, &Value::from("ok")), "{said}");
+    assert_eq!(daemon["message"], format!("weir serve runs with {}", config.display()));
     assert_eq!(daemon["remedy"], Value::Null);
+
+    // A daemon without its nginx is a problem, although it runs.
+    let (conf, socket) = (nginx.path("no.conf"), socket.to_string_lossy().into_owned());
+    drop(nginx);
+    until("the daemon misses nginx", 20.0, || {
+        let more = ["--socket", socket.as_str()];
+        let (_, said) = doctor(&conf, "http://127.0.0.1:9/api", &config, &more);
+        said.lines().any(|line| line.starts_with("problem: daemon: ") && line.contains("[nginx]"))
+    });
 }
 
 #[test]
