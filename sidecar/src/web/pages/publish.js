@@ -13,6 +13,8 @@ const WORDS = {
 };
 const RETRY_MS = 2000;
 const MOST_RETRIES = 5;
+// What the level meter keeps of a peak after each tenth of a second.
+const LEVEL_DECAY = 0.8;
 
 const field = (id) => document.getElementById(id);
 const base = new URL(document.body.dataset.root, location.href).href.replace(/\/$/, "");
@@ -70,7 +72,10 @@ function show(stream) {
   meter = null;
   if (stream.getAudioTracks().length === 0) return;
   const context = new AudioContext();
+  context.resume().catch(() => {});
   const analyser = context.createAnalyser();
+  // Longer than the time between two looks, so that no beep falls between them.
+  analyser.fftSize = 8192;
   context.createMediaStreamSource(stream).connect(analyser);
   meter = { context, analyser, samples: new Float32Array(analyser.fftSize) };
 }
@@ -226,7 +231,8 @@ setInterval(() => session?.location && session.watch().catch(() => {}), 500);
 setInterval(() => {
   if (!meter) return (field("level").value = 0);
   meter.analyser.getFloatTimeDomainData(meter.samples);
-  field("level").value = meter.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  const peak = meter.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  field("level").value = Math.max(peak, field("level").value * LEVEL_DECAY);
 }, 100);
 
 if (!navigator.mediaDevices) {
