@@ -16,6 +16,8 @@ build_packages=(
     nginx-dev dpkg-dev
     # bindgen reads C headers with libclang, and some crates contain C
     gcc libc6-dev make libclang-dev ca-certificates
+    # the history of `weir serve`
+    libsqlite3-dev pkg-config
 )
 packages=(
     "${build_packages[@]}"
@@ -33,6 +35,8 @@ packages=(
     gstreamer1.0-tools gstreamer1.0-plugins-bad mpv rtmpdump python3-jwt
     # the tests: a camera that speaks RTSP
     gir1.2-gst-rtsp-server-1.0 python3-gi
+    # the tests: the store that several origins share
+    etcd-server
     # make check: the scripts
     shellcheck
 )
