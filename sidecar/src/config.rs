@@ -12,6 +12,7 @@ mod jobs;
 pub mod needs;
 mod nginx;
 pub mod notify;
+pub mod origin;
 mod pattern;
 mod raw;
 pub mod record;

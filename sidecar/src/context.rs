@@ -8,6 +8,7 @@ use weir_model::client::TICKET_ARGUMENT;
 
 use crate::config::Config;
 use crate::events::Bus;
+use crate::relay::paths::Paths;
 use crate::streams::Live;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
@@ -24,6 +25,8 @@ pub struct Context {
     pub bus: Arc<Bus>,
     /// What players of ours present, so that nginx does not count them.
     pub ticket: Mutex<Option<Secret>>,
+    /// Over which nodes streams came.
+    pub paths: Arc<Paths>,
 }
 
 impl Context {

@@ -28,6 +28,7 @@ use crate::ladder::plan::{plan, unpublished};
 use crate::live::board::Board;
 use crate::nginx::Nginx;
 use crate::record::{self, Recordings};
+use crate::relay::paths::Paths;
 use crate::slate::Slates;
 use crate::streams::{Changes, Live, StreamId, Streams};
 use crate::stuck::Keeper;
@@ -62,8 +63,13 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     // Sessions begin with a request to the pages.
     let ports = if pages.is_some() { crate::webrtc::listen(&config)? } else { None };
     let bus = Bus::new(clock::now().as_millis());
-    let context =
-        Arc::new(Context { config: Mutex::new(config.clone()), bus: bus.clone(), ticket: Mutex::default() });
+    let paths = Paths::new().map_err(Error::Random)?;
+    let context = Arc::new(Context {
+        config: Mutex::new(config.clone()),
+        bus: bus.clone(),
+        ticket: Mutex::default(),
+        paths,
+    });
     let recordings = Arc::new(Recordings::new(bus.clone()));
     let env = Env { context, shelves: Arc::default(), recordings };
     let keeper = tokio::spawn(keep(env.context.clone(), env.recordings.clone()));

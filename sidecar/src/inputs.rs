@@ -1,5 +1,5 @@
-//! Inputs: what publishes without an encoder. Each is one ffmpeg that reads a camera, a server or files; the daemon publishes what
-//! it writes.
+//! Inputs: what publishes without an encoder. Each is one ffmpeg that reads a camera, a server or files, and the daemon publishes what
+//! it writes; a stream of another Weir node needs no ffmpeg.
 //!
 //! - [`plan`] decides which jobs there are to be (pure), [`due`] says when
 //! - [`list`] is what ffmpeg reads: it holds the URL, so that no password stands in the list of processes
@@ -17,12 +17,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config::input::{Remote, Source};
+use crate::config::origin::Origin;
 use crate::context::{Context, policy};
 use crate::files::{PRIVATE, set_mode};
 use crate::outlet::{self, Outlet};
+use crate::relay::Relay;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
-use crate::supervise::{self, Order, Shared, Spec};
+use crate::supervise::{self, Order, Shared, Spec, work};
 
 pub mod due;
 pub mod ffmpeg;
@@ -49,7 +51,9 @@ pub async fn run(
     let (id, stream) = (job.id.clone(), job.path());
     let teller = Arc::new(Teller::new(&job, context.bus.clone(), shared.clone()));
     let told = tokio::spawn(teller.clone().follow());
-    if let Err(why) = run_in(job, context, &teller, shared.clone(), &mut commands, &place).await {
+    if let Source::Node(origin) = &job.input.source {
+        relay(&job, origin, context, &teller, &shared, &mut commands).await;
+    } else if let Err(why) = run_in(job, context, &teller, shared.clone(), &mut commands, &place).await {
         teller.fail(&why.to_string());
         supervise::could_not_begin(&stream, &id, &why, &shared, &mut commands).await;
     }
@@ -103,6 +107,28 @@ async fn run_in(
     // What ffmpeg wrote at its end is still to be read, and the stream to be ended.
     let _ = tokio::time::timeout(Duration::from_millis(300), sink.join_next()).await;
     Ok(())
+}
+
+/// Takes a stream of another node.
+async fn relay(
+    job: &InputJob,
+    origin: &Origin,
+    context: &Context,
+    teller: &Teller,
+    shared: &Arc<Shared>,
+    commands: &mut mpsc::Receiver<Order>,
+) {
+    let relay = Relay {
+        origin: origin.clone(),
+        server: job.server.clone(),
+        app: job.input.app.clone(),
+        name: job.input.stream.clone(),
+        secret_file: job.input.secret_file.clone(),
+        paths: context.paths.clone(),
+    };
+    let Policy { backoff, grace, healthy, .. } = policy(&context.config());
+    let begin = || relay.run(shared, || teller.playable());
+    work::run((&job.path(), &job.id), (backoff, grace, healthy), shared, commands, begin).await;
 }
 
 fn of(source: &Source, policy: Policy) -> Policy {

@@ -10,7 +10,7 @@
 //! - [`web`]: pages and media for viewers, on a thread of its own; [`webrtc`]: over WebRTC, likewise; [`live`]: what they watch
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`demand`]: streams that begin with their first viewer
-//! - [`inputs`]: cameras, servers and files that publish without an encoder
+//! - [`inputs`]: cameras, servers and files that publish without an encoder; [`relay`]: streams of other nodes
 //! - [`outlet`]: what ffmpeg writes, published to nginx
 //! - [`ladder`]: what a stream is transcoded to and where that goes
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
@@ -43,6 +43,7 @@
 //! ladder slate webhooks stuck health upload live inputs
 //! record
 //! feed follow context outlet demand
+//! relay
 //! publisher supervise streams events
 //! config
 //! nginx
@@ -81,6 +82,7 @@ pub mod nginx;
 pub mod outlet;
 pub mod publisher;
 pub mod record;
+pub mod relay;
 mod shutdown;
 mod signals;
 pub mod slate;

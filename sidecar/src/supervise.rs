@@ -1,4 +1,5 @@
-//! Programs that are kept running: decisions in [`job`], processes in [`child`], and [`run`] between the two.
+//! Programs that are kept running: decisions in [`job`], processes in [`child`], and [`run`] between the two. What this process does
+//! itself is kept running by [`work`].
 
 use std::ffi::OsString;
 use std::io;
@@ -18,6 +19,7 @@ pub mod mask;
 pub mod output;
 pub mod progress;
 mod shared;
+pub mod work;
 
 use child::{Child, ChildEvent, Launch};
 use job::{Action, Exit, Input, Job, Policy, Work};
@@ -70,7 +72,7 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
     loop {
         let has_failed = matches!(input, Input::Exited(Exit::Failed));
         let action = job.step(origin.elapsed(), input, clock::random_u32());
-        report(&spec, &shared, &job);
+        report(&spec.stream, &spec.id, &shared, &job);
         if spec.decodes_sound && silent.is_over(has_failed, &job, action, shared.status().ready) {
             return shared.fail_sound();
         }
@@ -146,11 +148,11 @@ pub async fn could_not_begin(
     let _ = timeout(PAUSE, commands.recv()).await;
 }
 
-fn report(spec: &Spec, shared: &Shared, job: &Job) {
+fn report(stream: &str, id: &str, shared: &Shared, job: &Job) {
     shared.update(|status| {
         status.restarts = job.restarts();
         if status.state != job.state() {
-            tracing::debug!(stream = spec.stream, job = spec.id, "job is {}", job.state());
+            tracing::debug!(stream, job = id, "job is {}", job.state());
             status.state = job.state();
             status.since = clock::now();
         }

@@ -25,7 +25,7 @@ pub(crate) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 }
 
 /// The content of the first box of this kind.
-pub(super) fn find<'b>(bytes: &'b [u8], kind: &'static str) -> Result<&'b [u8], Error> {
+pub(crate) fn find<'b>(bytes: &'b [u8], kind: &'static str) -> Result<&'b [u8], Error> {
     children(bytes)
         .find(|(found, _)| found == kind.as_bytes())
         .map(|(_, content)| content)
@@ -33,61 +33,61 @@ pub(super) fn find<'b>(bytes: &'b [u8], kind: &'static str) -> Result<&'b [u8], 
 }
 
 /// The content of the box at the end of a path of kinds.
-pub(super) fn descend<'b>(bytes: &'b [u8], path: &[&'static str]) -> Result<&'b [u8], Error> {
+pub(crate) fn descend<'b>(bytes: &'b [u8], path: &[&'static str]) -> Result<&'b [u8], Error> {
     path.iter().try_fold(bytes, |bytes, kind| find(bytes, kind))
 }
 
 /// Numbers from the beginning of a box on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'b> {
+pub(crate) struct Cursor<'b> {
     rest: &'b [u8],
     kind: &'static str,
 }
 
 impl<'b> Cursor<'b> {
     /// At the beginning of the content of a box of this kind.
-    pub(super) fn new(rest: &'b [u8], kind: &'static str) -> Self {
+    pub(crate) fn new(rest: &'b [u8], kind: &'static str) -> Self {
         Self { rest, kind }
     }
 
     /// The next bytes.
-    pub(super) fn take(&mut self, count: usize) -> Result<&'b [u8], Error> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'b [u8], Error> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Error::Missing(self.kind))?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// A number of 32 bits.
-    pub(super) fn u32(&mut self) -> Result<u32, Error> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Error> {
         let bytes = self.take(4)?;
         Ok(bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
     }
 
     /// A number of 16 bits.
-    pub(super) fn u16(&mut self) -> Result<u16, Error> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Error> {
         let bytes = self.take(2)?;
         Ok(bytes.iter().fold(0, |number, byte| number << 8 | u16::from(*byte)))
     }
 
     /// A number of 8 bits.
-    pub(super) fn u8(&mut self) -> Result<u8, Error> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Error> {
         Ok(self.take(1)?[0])
     }
 
     /// A number of 32 bits, or of 64 in version 1 of a box.
-    pub(super) fn by_version(&mut self, version: u8) -> Result<u64, Error> {
+    pub(crate) fn by_version(&mut self, version: u8) -> Result<u64, Error> {
         let high = if version == 1 { u64::from(self.u32()?) << 32 } else { 0 };
         Ok(high | u64::from(self.u32()?))
     }
 
     /// Version and flags, with which a full box begins.
-    pub(super) fn full(&mut self) -> Result<(u8, u32), Error> {
+    pub(crate) fn full(&mut self) -> Result<(u8, u32), Error> {
         let both = self.u32()?;
         Ok(((both >> 24) as u8, both & 0x00ff_ffff))
     }
 
     /// What is left.
-    pub(super) fn rest(self) -> &'b [u8] {
+    pub(crate) fn rest(self) -> &'b [u8] {
         self.rest
     }
 }

@@ -106,10 +106,15 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
     let source = match &raw.url {
         None => None,
         // Whatever is wrong with it, a password in it is not repeated.
-        Some(text) => {
-            Some(source::source(text.get_ref()).or_else(|why| problem(text, format!("url: {why}")))?)
-        }
+        Some(text) => Some(
+            source::source(text.get_ref(), app.as_ref(), stream.as_ref())
+                .or_else(|why| problem(text, format!("url: {why}")))?,
+        ),
     };
+    if let (true, Some(Source::Node(_))) = (raw.transcode, &source) {
+        let what = "[[input]]: transcode = true: a stream of another Weir node comes as it is; transcode it with a ladder";
+        return Err(Problem { at, what: what.into() });
+    }
     let default = || secret.map(Path::to_owned);
     let secret_file = text_or("secret_file", &raw.secret_file, default, |text| absolute(text).map(Some))?;
     Ok(Input {

@@ -32,6 +32,9 @@ pub enum Error {
     /// A secret of a webhook is missing, and the like.
     #[error(transparent)]
     Hooks(#[from] webhooks::Error),
+    /// The system has none.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(std::io::Error),

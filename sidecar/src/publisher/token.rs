@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use weir_model::token::{Action, Claims, Signer, SignerError, Subject};
-use weir_model::{AppName, Secret, StreamName};
+use weir_model::{AppName, Secret, StreamName, Timestamp};
 use weir_rtmp::url::Url;
 
 use crate::clock;
 use crate::config::RtmpServer;
 
-/// A token is used immediately.
+/// A token to publish is used immediately.
 const TOKEN_SECONDS: u64 = 60;
+/// A token to play holds for as long as somebody watches with it.
+const PLAY_SECONDS: u64 = 7 * 86_400;
 
 /// Why no token can be minted.
 #[derive(Debug, thiserror::Error)]
@@ -41,23 +43,9 @@ pub fn url(
     name: &StreamName,
     yields: bool,
 ) -> Result<Url, Error> {
-    let secret = std::fs::read_to_string(secret_file)
-        .map(Secret::new)
-        .map_err(|why| Error::Unreadable { file: secret_file.into(), why })?;
-    let signer = Signer::new(secret.expose().as_bytes())
-        .map_err(|why| Error::Unfit { file: secret_file.into(), why })?;
-    let now = clock::now();
-    let token = signer.mint(&Claims {
-        sub: Subject { app: app.clone(), stream: Some(name.clone()) },
-        act: Action::Publish,
-        exp: now.plus_seconds(TOKEN_SECONDS),
-        nbf: None,
-        // Without it, a revocation of the stream's tokens would hold for this one too.
-        iat: Some(now),
-        jti: None,
-        ip: None,
-        yields,
-    });
+    let until = clock::now().plus_seconds(TOKEN_SECONDS);
+    let claims = Claims { yields, ..claims(Action::Publish, app, name, until) };
+    let token = signer(secret_file)?.mint(&claims);
     Ok(Url {
         tls: false,
         credentials: None,
@@ -66,4 +54,31 @@ pub fn url(
         app: app.to_string(),
         name: format!("{name}?token={}", token.expose()),
     })
+}
+
+/// A token with which a stream can be played at a node that has the same secret.
+pub fn play(secret_file: &Path, app: &AppName, name: &StreamName) -> Result<Secret, Error> {
+    let until = clock::now().plus_seconds(PLAY_SECONDS);
+    Ok(signer(secret_file)?.mint(&claims(Action::Play, app, name, until)))
+}
+
+fn signer(secret_file: &Path) -> Result<Signer, Error> {
+    let secret = std::fs::read_to_string(secret_file)
+        .map(Secret::new)
+        .map_err(|why| Error::Unreadable { file: secret_file.into(), why })?;
+    Signer::new(secret.expose().as_bytes()).map_err(|why| Error::Unfit { file: secret_file.into(), why })
+}
+
+fn claims(act: Action, app: &AppName, name: &StreamName, exp: Timestamp) -> Claims {
+    Claims {
+        sub: Subject { app: app.clone(), stream: Some(name.clone()) },
+        act,
+        exp,
+        nbf: None,
+        // Without it, a revocation of the stream's tokens would hold for this one too.
+        iat: Some(clock::now()),
+        jti: None,
+        ip: None,
+        yields: false,
+    }
 }

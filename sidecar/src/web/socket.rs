@@ -1,6 +1,7 @@
 //! `/stream/APP/NAME/ws`: fragmented MP4 over WebSocket. A binary message is an initialization segment or one fragment; a text
 //! message is a JSON event.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -12,6 +13,8 @@ use tokio::time::{Instant, interval, timeout};
 use super::patience::Inbound;
 use crate::live::ring::{Item, Start};
 use crate::live::station::Viewer;
+use crate::relay::paths::Paths;
+use crate::streams::StreamId;
 
 /// The largest message of a viewer, who has nothing to say.
 const MAX_MESSAGE: usize = 1024;
@@ -41,13 +44,14 @@ pub(super) fn serve(
     viewer: Viewer,
     inbound: Inbound,
     may_stay: Option<MayStay>,
+    paths: Arc<Paths>,
 ) -> Response {
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        .on_upgrade(async move |socket| watch(socket, viewer, &inbound, may_stay).await)
+        .on_upgrade(async move |socket| watch(socket, viewer, &inbound, may_stay, &paths).await)
 }
 
 /// Why a viewer is served no longer.
@@ -58,10 +62,16 @@ enum End {
     Told(u16, &'static str),
 }
 
-async fn watch(mut socket: WebSocket, mut viewer: Viewer, inbound: &Inbound, may_stay: Option<MayStay>) {
+async fn watch(
+    mut socket: WebSocket,
+    mut viewer: Viewer,
+    inbound: &Inbound,
+    may_stay: Option<MayStay>,
+    paths: &Paths,
+) {
     inbound.allow(MOST_BYTES);
     let end = tokio::select! {
-        end = send(&mut socket, &mut viewer) => end,
+        end = send(&mut socket, &mut viewer, paths) => end,
         () = refill(inbound) => End::Gone,
         () = is_over(may_stay) => End::Told(close_code::POLICY, "the token has expired or was revoked"),
     };
@@ -92,7 +102,7 @@ async fn is_over(may_stay: Option<MayStay>) {
     }
 }
 
-async fn send(socket: &mut WebSocket, viewer: &mut Viewer) -> End {
+async fn send(socket: &mut WebSocket, viewer: &mut Viewer, paths: &Paths) -> End {
     let mut skips = Skips::default();
     let mut heard = 0;
     let mut ping = interval(PING);
@@ -110,7 +120,7 @@ async fn send(socket: &mut WebSocket, viewer: &mut Viewer) -> End {
         }
         if !taken.items.is_empty() || taken.skipped > 0 {
             for item in taken.items {
-                for message in messages(item) {
+                for message in messages(item, &viewer.station().id, paths) {
                     if !feed(socket, message).await {
                         return End::Gone;
                     }
@@ -157,7 +167,7 @@ fn text(event: &serde_json::Value) -> Message {
     Message::Text(event.to_string().into())
 }
 
-fn messages(item: Item) -> Vec<Message> {
+fn messages(item: Item, id: &StreamId, paths: &Paths) -> Vec<Message> {
     match item {
         Item::Fragment(piece) => vec![Message::Binary(piece.bytes)],
         Item::Ended => vec![text(&json!({ "type": "ended" }))],
@@ -166,19 +176,20 @@ fn messages(item: Item) -> Vec<Message> {
             if start.about.breaks {
                 all.push(text(&json!({ "type": "discontinuity" })));
             }
-            all.push(text(&init(&start)));
+            all.push(text(&init(&start, &paths.of(id))));
             all.push(Message::Binary(start.bytes.clone()));
             all
         }
     }
 }
 
-fn init(start: &Start) -> serde_json::Value {
+/// `via` is for nodes that relay the stream: over which nodes it came.
+fn init(start: &Start, via: &[String]) -> serde_json::Value {
     let about = &start.about;
     let (width, height) = about.size.unzip();
     json!({
         "type": "init", "codecs": about.codecs, "video": about.has_video, "audio": about.has_audio,
-        "width": width, "height": height,
+        "width": width, "height": height, "via": via,
     })
 }
 

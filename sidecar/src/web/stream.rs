@@ -46,11 +46,11 @@ pub(super) async fn get(
             };
             match web.hub.watch(&id, Kind::Ws) {
                 Some(viewer) => {
-                    let web = web.clone();
+                    let (web, paths) = (web.clone(), web.context.paths.clone());
                     let may_stay = admitted
                         .pass
                         .map(|pass| Box::new(move || web.doors.still_opens(&pass)) as socket::MayStay);
-                    socket::serve(upgrade, viewer, inbound, may_stay)
+                    socket::serve(upgrade, viewer, inbound, may_stay, paths)
                 }
                 None => answer::not_live(),
             }

@@ -5,6 +5,7 @@
 mod cameras;
 mod demand;
 mod files;
+mod nodes;
 mod senders;
 mod servers;
 

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use weir_model::Secret;
+use weir_model::{AppName, Secret, StreamName};
 
 use crate::config::check::Unfit;
+use crate::config::origin::Origin;
 
 /// Where an input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Over a network.
     Remote(Remote),
+    /// Another Weir node.
+    Node(Origin),
     /// A file, again and again.
     File(PathBuf),
     /// The files of an M3U, one after the other, again and again.
@@ -22,6 +25,7 @@ impl Source {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Remote(remote) => remote.transport.word(),
+            Self::Node(_) => "weir",
             Self::File(_) => "file",
             Self::Playlist(_) => "playlist",
         }
@@ -80,12 +84,17 @@ impl Transport {
 }
 
 const SCHEMES: &str = "must begin with rtsp://, rtmp://, rtmps://, http://, https://, srt://, rist://, udp://, \
-                       file: or playlist:";
+                       weir+ws://, weir+wss://, file: or playlist:";
+const WHEP: &str = "whep+https:// is not supported: write weir+wss:// for a stream of another Weir node";
 /// From libsrt: HAICRYPT_PWD_MAX_SZ and the shortest that it takes.
 const PASSPHRASE: std::ops::RangeInclusive<usize> = 10..=79;
 
-/// Understands a URL; an error never repeats it.
-pub(super) fn source(text: &str) -> Result<Source, Unfit> {
+/// Understands a URL of an input for `app`/`stream`; an error never repeats it.
+pub(super) fn source(
+    text: &str,
+    app: Option<&AppName>,
+    stream: Option<&StreamName>,
+) -> Result<Source, Unfit> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) && !text.starts_with("file:") {
         return match text.starts_with("playlist:") {
             true => path(text, "playlist:").map(Source::Playlist),
@@ -97,6 +106,12 @@ pub(super) fn source(text: &str) -> Result<Source, Unfit> {
     }
     if text.starts_with("playlist:") {
         return path(text, "playlist:").map(Source::Playlist);
+    }
+    if text.starts_with("weir+ws") {
+        return Origin::parse(text, app, stream).map(Source::Node);
+    }
+    if text.starts_with("whep+http") {
+        return Err(Unfit::Remedy(WHEP));
     }
     let (scheme, rest) = text.split_once("://").ok_or(SCHEMES)?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

@@ -98,3 +98,33 @@ fn what_is_wrong_is_named_and_secrets_are_not_repeated() {
     let error = parse(Path::new("weir.toml"), whole).unwrap_err().to_string();
     assert!(error.contains("secret_file is missing, such as secret_file = \"/etc/weir/secret\""), "{error}");
 }
+
+#[test]
+fn a_stream_of_another_node_is_named_in_two_ways() {
+    let node = |url: &str| match of_url(url).unwrap() {
+        Source::Node(origin) => {
+            let token = origin.token.map(|token| token.expose().to_owned());
+            (origin.url.to_string(), format!("{}/{}", origin.app, origin.name), token)
+        }
+        other => panic!("{other:?}"),
+    };
+    let (url, stream, token) = node("weir+wss://h:8443/tv/stream/eu/live/show/ws?token=a.b.c");
+    assert_eq!(url, "https://h:8443/tv/stream/eu/live/show/ws");
+    assert_eq!((stream.as_str(), token.as_deref()), ("eu/live/show", Some("a.b.c")));
+    let own = ("http://h/stream/live/a/ws".to_owned(), "live/a".to_owned(), None);
+    assert_eq!([node("weir+ws://h"), node("weir+ws://h/")], [own.clone(), own]);
+    for (url, why) in [
+        ("weir+ws://h/live/show", "url: write it as weir+wss://live.example.org/stream/APP/NAME/ws"),
+        ("weir+wss://hidden:hidden@h", "write it as weir+wss://"),
+        ("weir+ws://h?key=hidden", "has an argument that is not token=TOKEN"),
+        ("weir+ws://h/stream/-x/ws", "write it as weir+wss://"),
+        ("whep+https://h/stream/live/show/whep", "whep+https:// is not supported: write weir+wss://"),
+    ] {
+        let error = of_url(url).unwrap_err();
+        assert!(error.contains(why) && !error.contains("hidden"), "{url}: {error}");
+    }
+    let text = "[[input]]\napp = \"live\"\nstream = \"a\"\nurl = \"weir+ws://h\"\ntranscode = true\n";
+    assert!(
+        read(text).unwrap_err().contains("transcode = true: a stream of another Weir node comes as it is")
+    );
+}

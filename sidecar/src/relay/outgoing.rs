@@ -1,0 +1,90 @@
+//! The publish of a relayed stream at the nginx of this machine.
+
+use tokio::time::timeout;
+use weir_media::live::unpack::Unpacker;
+use weir_media::run::cut::Frame;
+use weir_rtmp::client::Event;
+use weir_rtmp::flv::TagKind;
+use weir_rtmp::url::Url;
+
+use super::error::Error;
+use crate::publisher::link::{Link, PATIENCE};
+use crate::publisher::{self, accepted, words};
+
+/// One publish.
+pub(super) struct Outgoing {
+    link: Link,
+    /// For messages, without the token.
+    url: String,
+    /// The time of the first frame, in milliseconds.
+    origin: Option<i64>,
+    last: u32,
+    /// A gap is followed by a key frame.
+    skips: bool,
+}
+
+impl Outgoing {
+    /// Waits until nginx takes the stream.
+    pub(super) async fn publish(url: &Url) -> Result<Self, Error> {
+        let mut link = Link::connect(url).await?;
+        match timeout(PATIENCE, accepted(&mut link, url)).await {
+            Ok(result) => result?,
+            Err(_) => return Err(Error::NoAnswer),
+        }
+        Ok(Self { link, url: url.to_string(), origin: None, last: 0, skips: false })
+    }
+
+    /// Sends the decoders' configurations.
+    pub(super) fn begin(&mut self, unpacker: &Unpacker) -> Result<(), Error> {
+        for tag in unpacker.headers(self.last) {
+            self.put(tag.kind, tag.timestamp, &tag.payload)?;
+        }
+        Ok(())
+    }
+
+    /// Sends frames; true when a player can begin with one of them.
+    pub(super) fn send(&mut self, frames: Vec<Frame>, has_video: bool) -> Result<bool, Error> {
+        let mut is_playable = false;
+        for frame in frames {
+            let opens = frame.is_key && (frame.kind == TagKind::Video || !has_video);
+            self.skips = !self.has_room() || (self.skips && !opens);
+            if self.skips {
+                continue;
+            }
+            let time = frame.time - *self.origin.get_or_insert(frame.time);
+            // It wraps after 49 days, as it does for every publisher.
+            self.last = time.max(0) as u32;
+            self.put(frame.kind, self.last, &frame.payload)?;
+            is_playable |= opens;
+        }
+        Ok(is_playable)
+    }
+
+    fn put(&mut self, kind: TagKind, timestamp: u32, payload: &[u8]) -> Result<(), Error> {
+        let sent = self.link.client.send_tag(kind, timestamp, payload);
+        sent.map_err(|error| self.link.lost(error.to_string()).into())
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.link.has_room()
+    }
+
+    /// Carries bytes; may be dropped and called again.
+    pub(super) async fn turn(&mut self) -> Result<(), Error> {
+        self.link.turn().await?;
+        while let Some(event) = self.link.client.next_event() {
+            let why = match event {
+                Event::Status(status) if status.level == "error" => words(&status),
+                Event::Closed => "it closed the publish".into(),
+                _ => continue,
+            };
+            return Err(publisher::Error::Refused { url: self.url.clone(), why }.into());
+        }
+        Ok(())
+    }
+
+    /// Ends the stream.
+    pub(super) async fn finish(mut self) {
+        self.link.finish().await;
+    }
+}

@@ -1,0 +1,261 @@
+//! The connection to another node: WebSocket (RFC 6455) over HTTP, with TLS where the URL says so.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message as Frame};
+use weir_model::Secret;
+
+use crate::config::origin::Origin;
+use crate::http;
+
+/// For the connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For the answer: the far end may have to fetch the stream itself first.
+const ANSWER: Duration = Duration::from_secs(20);
+/// The largest message that is read: a key frame of 4K at the highest quality is a fraction of it.
+const MOST_BYTES: usize = 8 << 20;
+/// The path of a stream has no more nodes, and none of them a longer name.
+const MOST_VIA: usize = 64;
+const MOST_NAME: usize = 64;
+/// Of an answer that is no WebSocket.
+const MOST_BODY: usize = 4096;
+
+/// Why there is no connection, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system has none.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// No answer.
+    #[error("cannot connect to {host}: {why}")]
+    Connect {
+        /// Host and port.
+        host: String,
+        /// The innermost cause.
+        why: String,
+    },
+    /// Another one than is needed.
+    #[error("{status} from {host}: {why}")]
+    Answer {
+        /// Of HTTP.
+        status: u16,
+        /// Host and port.
+        host: String,
+        /// In words of the far end, or what is to be checked.
+        why: String,
+    },
+    /// The connection broke, or is no WebSocket.
+    #[error("connection to {host} lost: {why}")]
+    Lost {
+        /// Host and port.
+        host: String,
+        /// How.
+        why: String,
+    },
+    /// The far end has closed it.
+    #[error("{host} has closed the connection: {why}")]
+    Closed {
+        /// Host and port.
+        host: String,
+        /// In its words.
+        why: String,
+    },
+}
+
+/// What the far end says.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// An initialization segment follows.
+    Init {
+        /// Over which nodes the stream came, the far end first.
+        via: Vec<String>,
+        /// It does not continue what came before.
+        breaks: bool,
+    },
+    /// An initialization segment, or a fragment.
+    Media(Bytes),
+    /// The publisher is gone, and may return.
+    Ended,
+}
+
+/// A text message, as far as it matters here.
+#[derive(Debug, Default, Deserialize)]
+struct Event {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    via: Vec<String>,
+}
+
+/// The connection.
+pub(super) struct Socket {
+    stream: WebSocketStream<reqwest::Upgraded>,
+    host: String,
+    /// A discontinuity was announced.
+    breaks: bool,
+}
+
+impl Socket {
+    /// Connects, and waits until the far end has the stream.
+    pub(super) async fn connect(origin: &Origin, token: Option<&Secret>) -> Result<Self, Error> {
+        let host = origin.host();
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(Error::Random)?;
+        let key = STANDARD.encode(random);
+        let failed = |why: String| Error::Connect { host: host.clone(), why };
+        let client = http::client()
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| failed(http::innermost(&error)))?;
+        let mut request = client
+            .get(origin.url.clone())
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, &key);
+        if let Some(token) = token {
+            // Not in the URL, which the far end's web server logs.
+            request = request.bearer_auth(token.expose());
+        }
+        let response = timeout(ANSWER, request.send())
+            .await
+            .map_err(|_| failed(format!("no answer for {} s", ANSWER.as_secs())))?
+            .map_err(|error| failed(http::innermost(&error)))?;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let why = explain(status, body(response).await);
+            return Err(Error::Answer { status: status.as_u16(), host, why });
+        }
+        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+        if accepted != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+            return Err(Error::Lost { host, why: "it does not speak WebSocket".into() });
+        }
+        let upgraded = response.upgrade().await.map_err(|error| failed(http::innermost(&error)))?;
+        let config =
+            WebSocketConfig::default().max_message_size(Some(MOST_BYTES)).max_frame_size(Some(MOST_BYTES));
+        let stream = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await;
+        Ok(Self { stream, host, breaks: false })
+    }
+
+    /// The next message; none when the far end has ended the stream. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> Result<Option<Message>, Error> {
+        loop {
+            let frame = match self.stream.next().await {
+                None => return Err(self.lost("it ended without a word".into())),
+                Some(Err(error)) => return Err(self.lost(told(&error))),
+                Some(Ok(frame)) => frame,
+            };
+            match frame {
+                Frame::Binary(bytes) => return Ok(Some(Message::Media(bytes))),
+                Frame::Text(text) => {
+                    if let Some(message) = self.event(text.as_str()) {
+                        return Ok(Some(message));
+                    }
+                }
+                Frame::Close(Some(close)) if close.code == 1000.into() => return Ok(None),
+                Frame::Close(close) => {
+                    let reason = close.map(|close| clean(close.reason.as_str())).unwrap_or_default();
+                    let why = if reason.is_empty() { "without a reason".into() } else { reason };
+                    return Err(Error::Closed { host: self.host.clone(), why });
+                }
+                // Pings are answered by the library.
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
+            }
+        }
+    }
+
+    fn event(&mut self, text: &str) -> Option<Message> {
+        let Event { kind, mut via } = serde_json::from_str(text).unwrap_or_default();
+        match kind.as_str() {
+            "discontinuity" => self.breaks = true,
+            "init" => {
+                via.truncate(MOST_VIA);
+                via.retain(|node| node.len() <= MOST_NAME);
+                return Some(Message::Init { via, breaks: std::mem::take(&mut self.breaks) });
+            }
+            "ended" => return Some(Message::Ended),
+            "skipped" => tracing::warn!("{} leaves out pictures: the network is too slow", self.host),
+            // Of a newer node.
+            _ => {}
+        }
+        None
+    }
+
+    fn lost(&self, why: String) -> Error {
+        Error::Lost { host: self.host.clone(), why }
+    }
+
+    /// Says goodbye, for a moment.
+    pub(super) async fn close(mut self) {
+        let _ = timeout(Duration::from_millis(300), self.stream.close(None)).await;
+    }
+}
+
+fn told(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Capacity(_) => format!("a message has more than {} MiB", MOST_BYTES >> 20),
+        error => clean(&error.to_string()),
+    }
+}
+
+/// Words of a stranger, for the log.
+fn clean(text: &str) -> String {
+    weir_model::text::clean(text).chars().take(200).collect()
+}
+
+/// The beginning of an answer.
+async fn body(mut response: reqwest::Response) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MOST_BODY {
+                break;
+            }
+        }
+    };
+    let _ = timeout(Duration::from_secs(2), read).await;
+    bytes
+}
+
+/// What an answer means: `{"error":{"message":..}}` of a node, or what is to be checked.
+fn explain(status: StatusCode, body: Vec<u8>) -> String {
+    let said: Option<String> = serde_json::from_slice::<serde_json::Value>(&body)
+        .ok()
+        .and_then(|body| body["error"]["message"].as_str().map(clean));
+    let remedy = match status.as_u16() {
+        401 | 403 => "check token in url, or that secret_file is the same as on the other node",
+        404 => "check url, and that the stream is live there",
+        300..=399 => "it leads to another address: write that one in url",
+        426 | 200 => "it does not speak WebSocket: check that its web server passes Upgrade on",
+        _ => "see the log of the other node",
+    };
+    said.map_or_else(|| remedy.to_owned(), |said| format!("{said}: {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_what_is_to_be_checked() {
+        let said = |status: u16, body: &str| explain(StatusCode::from_u16(status).unwrap(), body.into());
+        assert_eq!(
+            said(404, r#"{"error":{"code":"not_found","message":"the stream is not live"}}"#),
+            "the stream is not live: check url, and that the stream is live there"
+        );
+        assert!(said(403, "<html>").starts_with("check token in url"));
+        assert!(!said(502, "{\"error\":{\"message\":\"a\\nb\"}}").contains('\n'));
+    }
+}
