@@ -82,6 +82,7 @@ test: ## run deps, build and all tests; BUILD=sanitize runs the module's tests w
 	@$(MAKE) --no-print-directory build
 	@scripts/s3-server.sh
 	@scripts/npm-packages.sh
+	@scripts/webrtc-client.sh
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test module -- --test-threads=4 $(SANITIZED)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test playback -- --test-threads=4 --skip players:: --skip renewed:: --skip fuzz::

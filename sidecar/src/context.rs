@@ -11,6 +11,7 @@ use crate::events::Bus;
 use crate::relay::paths::Paths;
 use crate::streams::Live;
 use crate::supervise::backoff::Backoff;
+use crate::supervise::helpers::Helpers;
 use crate::supervise::job::Policy;
 
 /// Segments end with key frames, which may be rare.
@@ -27,6 +28,8 @@ pub struct Context {
     pub ticket: Mutex<Option<Secret>>,
     /// Over which nodes streams came.
     pub paths: Arc<Paths>,
+    /// Programs beside the jobs.
+    pub helpers: Arc<Helpers>,
 }
 
 impl Context {

@@ -69,6 +69,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         bus: bus.clone(),
         ticket: Mutex::default(),
         paths,
+        helpers: Arc::default(),
     });
     let recordings = Arc::new(Recordings::new(bus.clone()));
     let env = Env { context, shelves: Arc::default(), recordings };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::config::input::Source;
 use crate::context::Context;
 use crate::inputs::{self, plan::InputJob};
 use crate::ladder;
@@ -16,6 +17,7 @@ use crate::ladder::shelf::Shelves;
 use crate::record::plan::RecordJob;
 use crate::record::{self, Recordings};
 use crate::streams::{Live, StreamId};
+use crate::supervise::helpers::Known;
 use crate::supervise::output::Line;
 use crate::supervise::{Order, Shared, Status};
 
@@ -55,6 +57,11 @@ impl Job {
             Self::Record(job) => Some(&job.live),
             Self::Input(_) => None,
         }
+    }
+
+    /// What a node sends is published without a program.
+    fn has_process(&self) -> bool {
+        !matches!(self, Self::Input(job) if matches!(job.input.source, Source::Node(_)))
     }
 
     /// Whether it goes on as it is: pictures of another size are another run of the same job.
@@ -163,6 +170,7 @@ impl Jobs {
     /// A job has ended. A stream whose sound it could not decode is given back: [`Jobs::want`] its jobs without sound.
     pub fn ended(&mut self, id: &str) -> Option<Live> {
         let ended = self.running.remove(id);
+        self.env.context.helpers.set_jobs(self.processes());
         let silent = ended.filter(|running| running.shared.is_sound_failed());
         if silent.is_none() {
             self.start();
@@ -177,7 +185,8 @@ impl Jobs {
             if self.running.contains_key(id) {
                 continue;
             }
-            if self.running.len() >= most {
+            let helpers = &self.env.context.helpers;
+            if job.has_process() && self.processes() + helpers.running() >= most {
                 if self.waiting.insert(id.clone()) {
                     let (app, name) = job.stream();
                     let stream = format!("{app}/{name}");
@@ -191,6 +200,12 @@ impl Jobs {
             self.running.insert(id.clone(), running);
         }
         self.waiting.retain(|id| self.wanted.contains_key(id) && !self.running.contains_key(id));
+        self.env.context.helpers.set_jobs(self.processes());
+    }
+
+    /// Jobs that run and have a process, or may have one at any time.
+    fn processes(&self) -> usize {
+        self.running.values().filter(|running| running.job.has_process()).count()
     }
 
     /// Ends all, and starts no other; true when there is none.
@@ -209,6 +224,7 @@ impl Jobs {
             .values()
             .map(|running| view(&running.job, running.shared.status()))
             .chain(waiting)
+            .chain(self.env.context.helpers.list().into_iter().map(of_helper))
             .collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
@@ -219,7 +235,8 @@ impl Jobs {
         match self.running.get(id) {
             Some(running) => Some(running.shared.output.lines()),
             // It waits for room, and has said nothing.
-            None => self.wanted.contains_key(id).then(Vec::new),
+            None if self.wanted.contains_key(id) => Some(Vec::new()),
+            None => self.env.context.helpers.list().get(id).map(|helper| helper.shared.output.lines()),
         }
     }
 
@@ -230,7 +247,7 @@ impl Jobs {
             Some(running) => {
                 running.commands.try_send(Order::Restart).is_ok() || !running.commands.is_closed()
             }
-            None => false,
+            None => self.env.context.helpers.restart(id),
         }
     }
 }
@@ -254,6 +271,12 @@ fn view(job: &Job, status: Status) -> View {
         renditions: job.makes(),
         status,
     }
+}
+
+/// A program for viewers or a publisher over WebRTC.
+fn of_helper((id, helper): (String, Known)) -> View {
+    let (app, stream) = (helper.stream.0.to_string(), helper.stream.1.to_string());
+    View { id, app, stream, renditions: vec![helper.makes.to_owned()], status: helper.shared.status() }
 }
 
 fn start(job: Job, env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Running {

@@ -14,6 +14,7 @@ use tokio::time::{sleep_until, timeout};
 
 pub mod backoff;
 pub mod child;
+pub mod helpers;
 pub mod job;
 pub mod mask;
 pub mod output;

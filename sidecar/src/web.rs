@@ -5,7 +5,7 @@
 //! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
 //! - [`common`]: what all of it has in common
 //! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket; [`llhls`]: as
-//!   Low-Latency HLS; [`still`]: a picture; [`sessions`]: over WebRTC, to
+//!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: a picture; [`sessions`]: over WebRTC, to
 //!   viewers ([`whep`]) and from publishers ([`whip`], with [`guesses`]); [`offers`]: what these have in common
 //! - [`pages`]: what people open
 //! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
@@ -27,6 +27,7 @@ mod access;
 mod answer;
 mod asker;
 mod common;
+mod compress;
 mod guesses;
 mod listener;
 mod live;
@@ -36,6 +37,7 @@ mod news;
 mod offers;
 mod pages;
 mod patience;
+mod renditions;
 mod reporter;
 mod reports;
 mod sessions;

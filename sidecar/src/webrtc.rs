@@ -8,7 +8,7 @@
 //! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
 //! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream
 //! - [`publish`]: media of a publisher to nginx, over RTMP; `aac`: Opus to AAC
-//! - `program`: an ffmpeg between two pipes
+//! - `program`: an ffmpeg between two pipes; `unfit`: tells of streams that WebRTC does not carry
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use crate::context::Context;
 use crate::live::hub::Hub;
 use crate::live::ring::Start;
 use crate::live::station::Viewer;
+use crate::streams::StreamId;
 
 mod aac;
 mod clock;
@@ -39,12 +40,14 @@ pub mod sdp;
 pub mod sessions;
 mod sound;
 mod stun;
+mod unfit;
 mod watch;
 
 use endpoint::Endpoint;
 use peer::Peer;
 use sessions::{Limits, Seat, Sessions};
 use sound::Sounds;
+use unfit::Unfit;
 pub use watch::MayStay;
 
 /// Packets of pictures that are kept for viewers who miss some: two seconds at 8 Mbit/s.
@@ -118,6 +121,7 @@ pub struct Engine {
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     sounds: Arc<Sounds>,
+    unfit: Arc<Unfit>,
     context: Arc<Context>,
     identity: DtlsCert,
 }
@@ -146,6 +150,7 @@ impl Engine {
             endpoint: endpoint.clone(),
             sessions,
             sounds: Arc::new(Sounds::new(context.clone(), hub.clone())),
+            unfit: Arc::new(Unfit::new(context.bus.clone())),
             context: context.clone(),
             identity,
         });
@@ -164,34 +169,35 @@ impl Engine {
         client: IpAddr,
         may_stay: Option<MayStay>,
     ) -> Result<Opened, Refused> {
-        if start.about.video.as_ref().is_some_and(|header| !header.codec.is_avc()) {
-            return Err(Refused::Stream(watch::NOT_H264));
-        }
-        if viewer.station().has_b_frames() {
-            return Err(Refused::Stream(watch::B_FRAMES));
+        let id = viewer.station().id.clone();
+        let is_h264 = start.about.video.as_ref().is_none_or(|header| header.codec.is_avc());
+        let unfit = if is_h264 { watch::B_FRAMES } else { watch::NOT_H264 };
+        if !is_h264 || viewer.station().has_b_frames() {
+            self.unfit.tell(&id, unfit);
+            return Err(Refused::Stream(unfit));
         }
         let offer = sdp::Offer::read(offer)?;
         offer.check_player()?;
-        let (mut rtc, seat, packets) = self.seat(client, &offer)?;
+        let (mut rtc, seat, packets) = self.seat(id, client, &offer)?;
         let sdp = answer(&mut rtc, &offer)?;
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
-        let sounds = self.sounds.clone();
-        self.runtime.spawn(async move { watch::run(peer, viewer, &sounds, may_stay).await });
+        let (sounds, unfit) = (self.sounds.clone(), self.unfit.clone());
+        self.runtime.spawn(async move { watch::run(peer, viewer, &sounds, &unfit, may_stay).await });
         Ok(opened)
     }
 
-    /// Opens a session in which a client publishes to `url` at nginx, which decides whether it may. `stream` is for the log.
+    /// Opens a session in which a client publishes to `url` at nginx, which decides whether it may. `id` is its stream.
     pub async fn publish(
         &self,
         offer: &str,
         url: Url,
         client: IpAddr,
-        stream: String,
+        id: StreamId,
     ) -> Result<Opened, Refused> {
         let offer = sdp::Offer::read(offer)?;
         offer.check_publisher()?;
-        let (mut rtc, seat, packets) = self.seat(client, &offer)?;
+        let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer)?;
         let sdp = answer(&mut rtc, &offer)?;
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
         // The connection belongs to this runtime, as the session does.
@@ -199,16 +205,21 @@ impl Engine {
         let link = begun.await.map_err(|_| publish::Error::Silent)??;
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
         let context = self.context.clone();
-        self.runtime.spawn(async move { publish::run(peer, link, &context, stream).await });
+        self.runtime.spawn(async move { publish::run(peer, link, &context, id).await });
         Ok(opened)
     }
 
-    fn seat(&self, client: IpAddr, offer: &sdp::Offer) -> Result<(Rtc, Seat, peer::Packets), Refused> {
+    fn seat(
+        &self,
+        stream: StreamId,
+        client: IpAddr,
+        offer: &sdp::Offer,
+    ) -> Result<(Rtc, Seat, peer::Packets), Refused> {
         let limits = self.context.config().webrtc.as_ref().map_or(Limits::default(), |settings| Limits {
             all: settings.max_sessions,
             per_client: settings.max_sessions_per_address,
         });
-        let (seat, packets) = self.sessions.open(client, offer.ufrag.clone(), limits)?;
+        let (seat, packets) = self.sessions.open(client, stream, offer.ufrag.clone(), limits)?;
         let creds = IceCreds { ufrag: seat.ufrag.clone(), pass: seat.password.clone() };
         let mut rtc = RtcConfig::new()
             .set_ice_lite(true)

@@ -252,6 +252,12 @@ impl<T: Clone> Shelf<T> {
         if have { Found::There(()) } else { Found::NotYet }
     }
 
+    /// The newest part: the number of its segment, and which of its parts it is.
+    pub fn newest_part(&self) -> Option<(u64, usize)> {
+        let newest = self.segments.iter().rev().find(|segment| !segment.parts.is_empty())?;
+        Some((newest.number, newest.parts.len() - 1))
+    }
+
     fn find(&self, number: u64) -> Option<&Segment<T>> {
         let first = self.segments.front()?.number;
         self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)

@@ -80,6 +80,11 @@ impl Hub {
         station.close();
     }
 
+    /// The station of a stream that somebody watches.
+    pub fn known(&self, id: &StreamId) -> Option<Arc<Station>> {
+        self.stations().get(id).cloned()
+    }
+
     /// How many watch each stream.
     pub fn counts(&self) -> Vec<(StreamId, Counts)> {
         self.stations().values().map(|station| (station.id.clone(), station.counts())).collect()

@@ -149,6 +149,11 @@ impl Station {
         }
     }
 
+    /// The newest part of Low-Latency HLS: the number of its segment, and which of its parts it is.
+    pub fn newest_part(&self) -> Option<(u64, usize)> {
+        self.hls().as_ref()?.newest_part()
+    }
+
     /// The newest initialization segment.
     pub fn start(&self) -> Option<Arc<Start>> {
         self.ring().start()

@@ -15,13 +15,16 @@ use weir_media::live::hls::{Found, TARGET_S};
 use weir_model::playback::rewrite::{Kind, Rewriter};
 
 use super::access::Admitted;
-use super::answer;
 use super::common::Web;
+use super::renditions::{address, family};
+use super::{answer, compress};
 use crate::live::station::Station;
 use crate::streams::StreamId;
 
 /// A request that waits gets its answer by then (RFC 8216bis, 6.2.5.2: three target durations).
 const PATIENCE: Duration = Duration::from_secs(3 * TARGET_S);
+/// A rendition that brings nothing is not waited for longer.
+const BEGINNING: Duration = Duration::from_secs(4);
 /// Until the bit rate is known, bits per second.
 const USUAL_RATE: u64 = 3_000_000;
 
@@ -68,10 +71,14 @@ enum Keep {
 pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: Admitted) -> Response {
     let Some(station) = web.hub.station(id) else { return answer::not_live() };
     let found = match asked.file {
-        "master.m3u8" => master(&station).await.map(|text| playlist(text, asked, &admitted, Keep::Briefly)),
-        "index.m3u8" => {
-            index(&station, asked).await.map(|(text, keep)| playlist(text, asked, &admitted, keep))
+        "master.m3u8" => {
+            let text = master(web, id, &station).await;
+            text.map(|text| playlist(text, asked, &admitted, Keep::Briefly))
         }
+        "index.m3u8" => index(&station, asked).await.map(|(mut text, keep)| {
+            reports(web, id, &mut text);
+            playlist(text, asked, &admitted, keep)
+        }),
         file => media(&station, file).await.map(|pieces| body(pieces, "video/mp4")),
     };
     let mut response = match found {
@@ -114,19 +121,53 @@ impl Error {
     }
 }
 
-async fn master(station: &Arc<Station>) -> Result<String, Error> {
-    let ready = station.look(PATIENCE, |shelf, _| shelf.is_ready().then(|| shelf.bandwidth())).await;
-    let (peak, average) = ready.ok_or(Error::Late)?.unwrap_or((USUAL_RATE, USUAL_RATE));
-    let start = station.start().ok_or(Error::Late)?;
-    let mut text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\"",
-        start.about.codecs
-    );
-    if let Some((width, height)) = start.about.size {
+async fn master(web: &Web, id: &StreamId, station: &Arc<Station>) -> Result<String, Error> {
+    let others = family(&web.context.config(), &web.board, id);
+    // All of them begin before one of them is waited for.
+    let others: Vec<_> = others
+        .into_iter()
+        .filter(|one| one != id)
+        .filter_map(|one| Some((address(id, &one), web.hub.station(&one)?)))
+        .collect();
+    let mut text = "#EXTM3U\n#EXT-X-VERSION:9\n".to_owned();
+    variant(&mut text, "index.m3u8", station, PATIENCE).await.ok_or(Error::Late)?;
+    for (address, station) in others {
+        // What brings nothing is left out.
+        let _ = variant(&mut text, &address, &station, BEGINNING).await;
+    }
+    Ok(text)
+}
+
+/// Adds a rendition.
+async fn variant(text: &mut String, address: &str, station: &Arc<Station>, patience: Duration) -> Option<()> {
+    let ready = station.look(patience, |shelf, _| shelf.is_ready().then(|| shelf.bandwidth())).await;
+    let (peak, average) = ready?.unwrap_or((USUAL_RATE, USUAL_RATE));
+    let about = station.start()?;
+    let codecs = &about.about.codecs;
+    let _ =
+        write!(text, "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{codecs}\"");
+    if let Some((width, height)) = about.about.size {
         let _ = write!(text, ",RESOLUTION={width}x{height}");
     }
-    text.push_str("\nindex.m3u8\n");
-    Ok(text)
+    let _ = writeln!(text, "\n{address}");
+    Some(())
+}
+
+/// Says how far the other renditions are that somebody watches (RFC 8216bis, 4.4.5.4).
+fn reports(web: &Web, id: &StreamId, text: &mut String) {
+    if text.ends_with("#EXT-X-ENDLIST\n") {
+        return;
+    }
+    for other in family(&web.context.config(), &web.board, id) {
+        let newest = web.hub.known(&other).filter(|_| other != *id).and_then(|station| station.newest_part());
+        if let Some((number, part)) = newest {
+            let address = address(id, &other);
+            let _ = writeln!(
+                text,
+                "#EXT-X-RENDITION-REPORT:URI=\"{address}\",LAST-MSN={number},LAST-PART={part}"
+            );
+        }
+    }
 }
 
 async fn index(station: &Arc<Station>, asked: &Asked<'_>) -> Result<(String, Keep), Error> {
@@ -190,7 +231,7 @@ fn playlist(text: String, asked: &Asked<'_>, admitted: &Admitted, keep: Keep) ->
             out
         }
     };
-    kept(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response(), keep)
+    kept(compress::answer("application/vnd.apple.mpegurl", text, asked.headers), keep)
 }
 
 fn body(pieces: Vec<Bytes>, kind: &'static str) -> Response {

@@ -16,6 +16,7 @@ use super::offers::{
     ALLOWED, Request, SDP, TRICKLE, To, check_type, link, nothing, off, other, refusal, shared, text,
 };
 use super::{answer, whep, whip};
+use crate::streams::StreamId;
 use crate::webrtc::Engine;
 use crate::webrtc::sdp::Fragment;
 use crate::webrtc::sessions::Unfit;
@@ -64,12 +65,12 @@ pub(super) async fn patch(
     body: Body,
 ) -> Response {
     let change = async {
-        let (engine, id) = session(&web, &path)?;
+        let (engine, stream, id) = session(&web, &path)?;
         check_type(&headers, TRICKLE)?;
         let etag = headers.get(header::IF_MATCH).and_then(|etag| etag.to_str().ok()).ok_or_else(|| {
             answer::error(StatusCode::PRECONDITION_REQUIRED, "precondition_required", "If-Match is missing")
         })?;
-        if !engine.sessions.has(&id) {
+        if !engine.sessions.has(&stream, &id) {
             return Err(Box::new(nothing()));
         }
         let fragment = Fragment::read(&text(body).await?).map_err(|error| refusal(&error.into()))?;
@@ -98,14 +99,14 @@ fn unfit(why: Unfit) -> Response {
 
 /// Ends a session.
 pub(super) async fn delete(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
-    let ended = session(&web, &path).map(|(engine, id)| match engine.sessions.stop(&id) {
+    let ended = session(&web, &path).map(|(engine, stream, id)| match engine.sessions.stop(&stream, &id) {
         true => StatusCode::OK.into_response(),
         false => nothing(),
     });
     shared(ended.unwrap_or_else(|refused| *refused))
 }
 
-fn session<'w>(web: &'w Web, path: &str) -> Result<(&'w Engine, String), Box<Response>> {
-    let Some((_, Part::Session(id))) = part(path) else { return Err(other().into()) };
-    Ok((web.webrtc.as_ref().ok_or_else(off)?, id))
+fn session<'w>(web: &'w Web, path: &str) -> Result<(&'w Engine, StreamId, String), Box<Response>> {
+    let Some((stream, Part::Session(id))) = part(path) else { return Err(other().into()) };
+    Ok((web.webrtc.as_ref().ok_or_else(off)?, stream, id))
 }

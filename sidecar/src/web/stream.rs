@@ -9,12 +9,15 @@ use axum::extract::{ConnectInfo, Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
+use super::access::Denied;
 use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
 use super::patience::Inbound;
+use super::renditions::source_of;
 use super::{answer, llhls, offers, socket, still};
 use crate::live::station::Kind;
+use crate::streams::StreamId;
 
 /// Everything below `/stream/`.
 pub(super) async fn get(
@@ -33,8 +36,15 @@ pub(super) async fn get(
     let settings = &web.context.config().web;
     let asker = asker(peer, &headers, &settings.trusted_proxies, &settings.base);
     let query = query.unwrap_or_default();
-    let admitted = match web.doors.admit(&id, &query, &headers, asker.client) {
+    let admit = |id: &StreamId| web.doors.admit(id, &query, &headers, asker.client);
+    // A token for a stream opens the renditions of its ladder.
+    let by_source = || source_of(&web.context.config(), &id).and_then(|source| admit(&source).ok());
+    let admitted = match admit(&id) {
         Ok(admitted) => admitted,
+        Err(denied @ Denied::Token(_)) => match by_source().filter(|admitted| admitted.pass.is_some()) {
+            Some(admitted) => admitted,
+            None => return denied.answer(),
+        },
         Err(denied) => return denied.answer(),
     };
     web.board.wait_for(&id).await;

@@ -38,8 +38,7 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
         app: id.0.to_string(),
         name: name(id, credential.as_ref()),
     };
-    let stream = format!("{}/{}", id.0, id.1);
-    match engine.publish(&offer, url, client, stream).await {
+    match engine.publish(&offer, url, client, id.clone()).await {
         Ok(opened) => Ok(created("whip", &opened, web)),
         Err(refused) => {
             let response = refusal(&refused);

@@ -1,6 +1,7 @@
 //! Sound of a publisher: Opus to AAC in an ffmpeg of its own, which ends with the publisher.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use weir_rtmp::media::Codec;
 
 use super::program::Program;
 use crate::config::Jobs;
+use crate::streams::StreamId;
+use crate::supervise::helpers::{Helper, Helpers};
 
 const ARGUMENTS: &str = "-copyts -probesize 50000 -analyzeduration 200000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
                          -c:a aac -b:a 128k -ar 48000 -ac 2 -flvflags no_duration_filesize -f flv -flush_packets 1 pipe:1";
@@ -45,11 +48,12 @@ impl Drop for Encoder {
 }
 
 impl Encoder {
-    /// For a stream, `APP/NAME`.
-    pub(super) fn start(jobs: Jobs, stream: String) -> Self {
+    /// For a stream.
+    pub(super) fn start(jobs: Jobs, helpers: &Arc<Helpers>, id: StreamId) -> Self {
+        let helper = helpers.enter(id, "aac", "aac");
         let (packets, from) = mpsc::channel(WAITING);
         let (to, tags) = mpsc::channel(WAITING);
-        let task = tokio::spawn(encode(jobs, stream, from, to)).abort_handle();
+        let task = tokio::spawn(encode(jobs, helper, from, to)).abort_handle();
         Self { packets, tags, task }
     }
 
@@ -67,11 +71,19 @@ impl Encoder {
     }
 }
 
-async fn encode(jobs: Jobs, stream: String, mut from: mpsc::Receiver<Packet>, to: mpsc::Sender<Tag>) {
+async fn encode(jobs: Jobs, helper: Helper, mut from: mpsc::Receiver<Packet>, to: mpsc::Sender<Tag>) {
     loop {
-        match run(&jobs, &stream, &mut from, &to).await {
-            Ok(()) => return,
-            Err(error) => tracing::warn!(stream, "no sound of the publisher over WebRTC: {error}"),
+        if helper.may_start(jobs.max_processes) {
+            match run(&jobs, &helper, &mut from, &to).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(
+                        stream = helper.stream(),
+                        "no sound of the publisher over WebRTC: {error}"
+                    );
+                    helper.ended(Some(error.to_string()));
+                }
+            }
         }
         sleep(PAUSE).await;
     }
@@ -79,17 +91,22 @@ async fn encode(jobs: Jobs, stream: String, mut from: mpsc::Receiver<Packet>, to
 
 async fn run(
     jobs: &Jobs,
-    stream: &str,
+    helper: &Helper,
     from: &mut mpsc::Receiver<Packet>,
     to: &mpsc::Sender<Tag>,
 ) -> io::Result<()> {
-    let program = Program::start(jobs, stream, ARGUMENTS)?;
-    tracing::info!(stream, pid = program.pid(), "ffmpeg makes AAC of the sound of a publisher over WebRTC");
+    let program = Program::start(jobs, helper, ARGUMENTS)?;
+    tracing::info!(
+        stream = helper.stream(),
+        pid = program.pid(),
+        "ffmpeg makes AAC of the sound of a publisher over WebRTC"
+    );
     let Program { stdin, stdout, running } = program;
     let origin = AtomicI64::new(0);
     let end = tokio::select! {
         end = feed(stdin, from, &origin, jobs.stall) => end,
-        end = collect(stdout, to, &origin) => end,
+        end = collect(stdout, to, &origin, helper) => end,
+        () = helper.restart() => Err(io::Error::other("started anew by an operator")),
     };
     running.end().await;
     end
@@ -124,13 +141,19 @@ async fn feed(
     }
 }
 
-async fn collect(mut stdout: ChildStdout, to: &mpsc::Sender<Tag>, origin: &AtomicI64) -> io::Result<()> {
+async fn collect(
+    mut stdout: ChildStdout,
+    to: &mpsc::Sender<Tag>,
+    origin: &AtomicI64,
+    helper: &Helper,
+) -> io::Result<()> {
     let (mut reader, mut buffer) = (Reader::new(), vec![0; 16 << 10]);
     loop {
         let read = stdout.read(&mut buffer).await?;
         if read == 0 {
             return Err(io::Error::other("ffmpeg has ended"));
         }
+        helper.works();
         reader.feed(&buffer[..read]);
         while let Some(tag) = reader.next_tag().map_err(io::Error::other)? {
             if tag.kind == TagKind::Audio {

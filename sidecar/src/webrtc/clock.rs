@@ -36,6 +36,15 @@ impl Clock {
         }
     }
 
+    /// What begins at `key` comes once more, up to `edge`, in milliseconds: none of it has a time in RTP that is before `shown`.
+    pub(super) fn replay(&mut self, (key, edge): (i64, i64), now: Instant, shown: u64) {
+        let behind = Duration::from_millis((edge - key).max(0).unsigned_abs() / HURRY.unsigned_abs() + 1);
+        let so_far = BEGIN.unsigned_abs()
+            + u64::try_from(now.duration_since(self.origin).as_millis()).unwrap_or_default();
+        let late = Duration::from_millis((shown + 1).saturating_sub(so_far));
+        (self.edge, self.at, self.is_paused) = (edge, now + behind + late, false);
+    }
+
     /// Whether this was before the viewer joined.
     pub(super) fn is_past(&self, time: i64) -> bool {
         time < self.edge
@@ -72,5 +81,9 @@ mod tests {
         clock = clock.paused();
         clock.resume(6040, later);
         assert_eq!(clock.place(6040), (90_000, later));
+        // A key frame of 4 s ago comes once more.
+        clock.replay((6000, 10_000), later + Duration::from_secs(4), 94_050);
+        assert!((94_051..94_060).contains(&clock.place(6000).0), "{:?}", clock.place(6000));
+        assert!(clock.place(10_000).0 < 94_300 && clock.place(6040).0 > clock.place(6000).0);
     }
 }

@@ -8,6 +8,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
 use crate::config::Jobs;
+use crate::supervise::helpers::Helper;
 use crate::supervise::{child, output};
 
 /// What each of them begins with.
@@ -29,8 +30,8 @@ pub(super) struct Running {
 }
 
 impl Program {
-    /// Starts one for a stream, `APP/NAME`. The arguments have no secret and no blank inside.
-    pub(super) fn start(jobs: &Jobs, stream: &str, arguments: &str) -> io::Result<Self> {
+    /// Starts one. The arguments have no secret and no blank inside.
+    pub(super) fn start(jobs: &Jobs, helper: &Helper, arguments: &str) -> io::Result<Self> {
         let words = COMMON.split_whitespace().chain(arguments.split_whitespace());
         let arguments: Vec<OsString> = words.map(OsString::from).collect();
         let mut process = child::command(&jobs.ffmpeg, &arguments, jobs.nice)
@@ -44,10 +45,13 @@ impl Program {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(io::Error::other("no pipes"));
         };
-        let stream = stream.to_owned();
+        let (stream, shared) = (helper.stream(), helper.shared().clone());
         let errors = tokio::spawn(output::listen(stderr, move |line| {
-            tracing::warn!(stream, "ffmpeg for WebRTC: {}", output::parse(&line).1);
+            let (level, text) = output::parse(&line);
+            tracing::warn!(stream, "ffmpeg for WebRTC: {text}");
+            Helper::said(&shared, level, text);
         }));
+        helper.started(process.id());
         Ok(Self { stdin, stdout, running: Running { process, errors } })
     }
 

@@ -16,6 +16,7 @@ use super::peer::{Next, Peer};
 use crate::context::Context;
 use crate::publisher::link::Link;
 use crate::publisher::{self, accepted, words};
+use crate::streams::StreamId;
 
 /// nginx answers within this time.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -56,12 +57,14 @@ pub(super) async fn begin(url: &Url) -> Result<Link, Error> {
 }
 
 /// Publishes until the client or nginx ends it.
-pub(super) async fn run(mut peer: Peer, mut link: Link, context: &Context, stream: String) {
-    let (app, name) = stream.rsplit_once('/').unwrap_or_default();
+pub(super) async fn run(mut peer: Peer, mut link: Link, context: &Context, id: StreamId) {
+    let (app, name) = (&id.0, &id.1);
+    let stream = format!("{app}/{name}");
     let about = |reason: Option<&str>| serde_json::json!({ "app": app, "stream": name, "reason": reason });
     tracing::info!(stream, session = peer.id(), "a publisher over WebRTC begins");
     context.bus.tell("whip.started", serde_json::json!({ "app": app, "stream": name }));
-    let mut publish = Publish::new(Encoder::start(context.config().jobs.clone(), stream.clone()));
+    let mut publish =
+        Publish::new(Encoder::start(context.config().jobs.clone(), &context.helpers, id.clone()));
     let why = match publish.work(&mut peer, &mut link).await {
         Ok(why) => why,
         Err(error) => error.to_string(),

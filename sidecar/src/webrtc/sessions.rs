@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use weir_model::network::attempt_bucket;
 
 use super::sdp::MOST_CANDIDATES;
+use crate::streams::StreamId;
 
 /// Packets of one session that wait; more are lost.
 const WAITING: usize = 256;
@@ -86,6 +87,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Session {
+    stream: StreamId,
     ufrag: String,
     remote_ufrag: String,
     client: [u8; 16],
@@ -120,6 +122,7 @@ impl Sessions {
     pub(super) fn open(
         self: &Arc<Self>,
         client: IpAddr,
+        stream: StreamId,
         remote_ufrag: String,
         limits: Limits,
     ) -> Result<(Seat, mpsc::Receiver<Datagram>), Full> {
@@ -143,6 +146,7 @@ impl Sessions {
         let (packets, received) = mpsc::channel(WAITING);
         let (stop, stopped) = watch::channel(false);
         let session = Session {
+            stream,
             ufrag: ufrag.clone(),
             remote_ufrag,
             client,
@@ -170,9 +174,11 @@ impl Sessions {
         packets.map(|packets| packets.try_send(datagram)).is_some()
     }
 
-    /// Ends a session; false when there is none of that name.
-    pub fn stop(&self, id: &str) -> bool {
-        self.table().sessions.get(id).map(|session| session.stop.send_replace(true)).is_some()
+    /// Ends a session of a stream; false when there is none of that name.
+    pub fn stop(&self, stream: &StreamId, id: &str) -> bool {
+        let table = self.table();
+        let session = table.sessions.get(id).filter(|session| session.stream == *stream);
+        session.map(|session| session.stop.send_replace(true)).is_some()
     }
 
     /// A client tells of candidates. They are counted and not used: packets show where a client is.
@@ -189,9 +195,9 @@ impl Sessions {
         if session.candidates > MOST_CANDIDATES { Err(Unfit::Candidates) } else { Ok(()) }
     }
 
-    /// Whether there is a session of that name.
-    pub fn has(&self, id: &str) -> bool {
-        self.table().sessions.contains_key(id)
+    /// Whether a stream has a session of that name.
+    pub fn has(&self, stream: &StreamId, id: &str) -> bool {
+        self.table().sessions.get(id).is_some_and(|session| session.stream == *stream)
     }
 }
 
@@ -258,6 +264,10 @@ mod tests {
 
     const LIMITS: Limits = Limits { all: 3, per_client: 2 };
 
+    fn show() -> StreamId {
+        ("live".parse().unwrap(), "show".parse().unwrap())
+    }
+
     fn addr(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
@@ -265,7 +275,7 @@ mod tests {
     #[test]
     fn there_are_so_many_and_no_more_and_an_end_makes_room() {
         let sessions = Arc::new(Sessions::default());
-        let open = |client: &str| sessions.open(addr(client), "them".into(), LIMITS);
+        let open = |client: &str| sessions.open(addr(client), show(), "them".into(), LIMITS);
         let one = open("192.0.2.1").unwrap();
         let _two = open("192.0.2.1").unwrap();
         assert_eq!(open("192.0.2.1").err(), Some(Full::Client));
@@ -279,7 +289,7 @@ mod tests {
     fn a_network_of_ipv6_is_one_client_and_who_only_offers_keeps_nobody_out() {
         let sessions = Arc::new(Sessions::default());
         let limits = Limits { all: 1000, per_client: 50 };
-        let open = |client: &str| sessions.open(addr(client), "them".into(), limits);
+        let open = |client: &str| sessions.open(addr(client), show(), "them".into(), limits);
         let own: Vec<_> = (0..16).map(|host| open(&format!("2001:db8::{host:x}")).unwrap()).collect();
         assert_eq!(open("2001:db8::ffff").err(), Some(Full::Client));
         let connected = own[0].0.id.clone();
@@ -294,7 +304,7 @@ mod tests {
     #[test]
     fn a_packet_is_of_who_has_its_address_until_the_session_ends() {
         let sessions = Arc::new(Sessions::default());
-        let (seat, mut packets) = sessions.open(addr("192.0.2.1"), "them".into(), LIMITS).unwrap();
+        let (seat, mut packets) = sessions.open(addr("192.0.2.1"), show(), "them".into(), LIMITS).unwrap();
         let source: SocketAddr = "192.0.2.1:9".parse().unwrap();
         let datagram = || Datagram { protocol: Protocol::Udp, source, local: None, bytes: vec![22, 1] };
         assert!(!sessions.carry(datagram()));
@@ -309,7 +319,7 @@ mod tests {
     #[test]
     fn only_the_offers_own_candidates_count_and_not_too_many() {
         let sessions = Arc::new(Sessions::default());
-        let (seat, _packets) = sessions.open(addr("192.0.2.1"), "them".into(), LIMITS).unwrap();
+        let (seat, _packets) = sessions.open(addr("192.0.2.1"), show(), "them".into(), LIMITS).unwrap();
         let trickle = |etag: &str, ufrag, count| sessions.trickle(&seat.id, etag, ufrag, count);
         assert_eq!(trickle(&seat.etag, Some("them"), 10), Ok(()));
         assert_eq!(trickle("\"x\"", Some("them"), 1), Err(Unfit::Etag));

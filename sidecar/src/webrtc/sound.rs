@@ -18,11 +18,14 @@ use crate::live::hub::Hub;
 use crate::live::ring::{Item, Start};
 use crate::live::station::{Kind, Viewer};
 use crate::streams::StreamId;
+use crate::supervise::helpers::Helper;
 
 /// Packets that wait for a viewer: more than two seconds.
 const WAITING: usize = 128;
 /// Before ffmpeg is started again, at first; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Until it is looked again whether there is room for a process.
+const WAIT: Duration = Duration::from_secs(1);
 /// A run of this length counts as one that worked.
 const WORKED: Duration = Duration::from_secs(30);
 
@@ -90,17 +93,27 @@ impl Sounds {
 
 /// One run of ffmpeg after the other, until nobody listens.
 async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: broadcast::Sender<Arc<Packet>>) {
-    let stream = format!("{}/{}", id.0, id.1);
+    let helper = context.helpers.enter(id.clone(), "opus", "opus");
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(mut viewer) = hub.watch(&id, Kind::Uncounted) else {
             sleep(FIRST_PAUSE).await;
             continue;
         };
+        if !helper.may_start(context.config().jobs.max_processes) {
+            sleep(WAIT).await;
+            continue;
+        }
         let began = Instant::now();
-        match run(&context, &stream, &mut viewer, &packets).await {
-            Ok(()) => continue,
-            Err(error) => tracing::warn!(stream, "no sound for viewers over WebRTC: {error}"),
+        match run(&context, &helper, &mut viewer, &packets).await {
+            Ok(()) => {
+                helper.ended(None);
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(stream = helper.stream(), "no sound for viewers over WebRTC: {error}");
+                helper.ended(Some(error.to_string()));
+            }
         }
         if began.elapsed() > WORKED {
             pause = FIRST_PAUSE;
@@ -113,17 +126,22 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: bro
 /// One run: ends well where the stream has another configuration.
 async fn run(
     context: &Context,
-    stream: &str,
+    helper: &Helper,
     viewer: &mut Viewer,
     packets: &broadcast::Sender<Arc<Packet>>,
 ) -> io::Result<()> {
     let jobs = context.config().jobs.clone();
-    let program = Program::start(&jobs, stream, ARGUMENTS)?;
-    tracing::info!(stream, pid = program.pid(), "ffmpeg makes Opus of the sound, for viewers over WebRTC");
+    let program = Program::start(&jobs, helper, ARGUMENTS)?;
+    tracing::info!(
+        stream = helper.stream(),
+        pid = program.pid(),
+        "ffmpeg makes Opus of the sound, for viewers over WebRTC"
+    );
     let Program { stdin, stdout, running } = program;
     let end = tokio::select! {
         end = feed(stdin, viewer, jobs.stall) => end,
-        end = collect(stdout, packets, jobs.stall + Duration::from_secs(10)) => end,
+        end = collect(stdout, packets, jobs.stall + Duration::from_secs(10), helper) => end,
+        () = helper.restart() => Err(io::Error::other("started anew by an operator")),
     };
     running.end().await;
     end
@@ -159,6 +177,7 @@ async fn collect(
     mut stdout: ChildStdout,
     packets: &broadcast::Sender<Arc<Packet>>,
     patience: Duration,
+    helper: &Helper,
 ) -> io::Result<()> {
     let (mut reader, mut buffer) = (Reader::default(), vec![0; 16 << 10]);
     loop {
@@ -167,6 +186,7 @@ async fn collect(
             return Err(io::Error::other("ffmpeg has ended"));
         }
         for packet in reader.take(&buffer[..read]).map_err(io::Error::other)? {
+            helper.works();
             let start = packet.end.saturating_sub(packet.samples.into());
             // Nobody may listen at this moment.
             let _ = packets.send(Arc::new(Packet { start, bytes: packet.bytes }));

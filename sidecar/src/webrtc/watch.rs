@@ -16,6 +16,7 @@ use weir_rtmp::media::Codec as Sent;
 use super::clock::Clock;
 use super::peer::{Media, Next, Peer};
 use super::sound::{Packet, Sounds, Subscription};
+use super::unfit::Unfit;
 use crate::live::ring::{Item, Piece, Start};
 use crate::live::station::{Kind, Viewer};
 
@@ -24,6 +25,8 @@ pub type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// A viewer whose token is good no more is sent away after so long.
 const CHECK: Duration = Duration::from_secs(1);
+/// A viewer that cannot decode gets a keyframe once more no sooner.
+const REPLAY: Duration = Duration::from_secs(1);
 /// Bytes per millisecond to a viewer who has just joined: 50 Mbit/s.
 const RATE: u64 = 6250;
 
@@ -46,13 +49,28 @@ struct Tracks {
     queue: VecDeque<Item>,
     /// The next piece is sent at this time.
     due: Instant,
+    /// The viewer could not decode, and got the newest keyframe once more.
+    replayed: Option<Instant>,
+    /// The time of the last picture in RTP, in milliseconds.
+    shown: u64,
 }
 
 /// Serves a viewer as long as it may stay: for ever if it came without a token.
-pub(super) async fn run(mut peer: Peer, mut viewer: Viewer, sounds: &Sounds, may_stay: Option<MayStay>) {
+pub(super) async fn run(
+    mut peer: Peer,
+    mut viewer: Viewer,
+    sounds: &Sounds,
+    unfit: &Unfit,
+    may_stay: Option<MayStay>,
+) {
     let stream = format!("{}/{}", viewer.station().id.0, viewer.station().id.1);
     let why = match serve(&mut peer, &mut viewer, sounds, may_stay).await {
-        Ok(why) => why.to_owned(),
+        Ok(why) => {
+            if why == B_FRAMES || why == NOT_H264 {
+                unfit.tell(&viewer.station().id, why);
+            }
+            why.to_owned()
+        }
         Err(error) => error.to_string(),
     };
     tracing::debug!(stream, session = peer.id(), "a viewer over WebRTC leaves: {why}");
@@ -75,6 +93,8 @@ async fn serve(
         has_opus: false,
         queue: VecDeque::new(),
         due: Instant::now(),
+        replayed: None,
+        shown: 0,
     };
     let mut check = interval(CHECK);
     loop {
@@ -83,6 +103,7 @@ async fn serve(
                 Event::MediaAdded(media) if media.kind == MediaKind::Video => tracks.video = Some(media.mid),
                 Event::MediaAdded(media) => tracks.audio = Some(media.mid),
                 Event::Connected => tracks.begin(viewer),
+                Event::KeyframeRequest(_) => tracks.replay(viewer),
                 _ => {}
             }
         }
@@ -139,6 +160,25 @@ impl Tracks {
     fn begin(&mut self, viewer: &mut Viewer) {
         let edge = viewer.rejoin(Kind::WebRtc).unwrap_or_default();
         self.clock = Some(Clock::new(edge, Instant::now()));
+    }
+
+    /// The viewer has lost a picture: it goes on at the newest key frame, which comes once more.
+    fn replay(&mut self, viewer: &mut Viewer) {
+        let now = Instant::now();
+        let is_soon = self.replayed.is_some_and(|last| now.duration_since(last) < REPLAY);
+        if self.clock.is_none() || is_soon {
+            return;
+        }
+        self.replayed = Some(now);
+        let edge = viewer.rejoin(Kind::WebRtc);
+        self.queue = viewer.read().items.into();
+        let key = self.queue.iter().find_map(|item| match item {
+            Item::Fragment(piece) => Some(piece.start),
+            _ => None,
+        });
+        if let (Some(clock), Some(key), Some(edge)) = (&mut self.clock, key, edge) {
+            clock.replay((key, edge), now, self.shown);
+        }
     }
 
     /// Sends the next piece; says why the viewer cannot stay, if so.
@@ -205,6 +245,7 @@ impl Tracks {
         let Some(picture) = piece.layout.picture.clone().and_then(|range| piece.bytes.get(range)) else {
             return Ok(());
         };
+        self.shown = self.shown.max(millis);
         let bytes = avc.byte_stream(picture, piece.is_key);
         let time = MediaTime::new(millis * 90, Frequency::NINETY_KHZ);
         peer.write(Media { mid, pt: *pt, at, time, bytes })?;

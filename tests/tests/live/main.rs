@@ -4,9 +4,12 @@
 mod attacks;
 mod browser;
 mod connections;
+mod examples;
 mod expiry;
+mod foreign;
 mod front_ends;
 mod impostor;
+mod ladder;
 mod llhls;
 mod media;
 mod settings;

@@ -1,0 +1,42 @@
+//! Tells of streams that WebRTC cannot carry, each once in a while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::clock;
+use crate::events::Bus;
+use crate::streams::StreamId;
+
+/// The same is told no more often.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What was told.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    bus: Arc<Bus>,
+    told: Mutex<HashMap<StreamId, (&'static str, Instant)>>,
+}
+
+impl Unfit {
+    pub(super) fn new(bus: Arc<Bus>) -> Self {
+        Self { bus, told: Mutex::default() }
+    }
+
+    /// A viewer could not watch this stream for this reason.
+    pub(super) fn tell(&self, id: &StreamId, reason: &'static str) {
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, (_, at)| now.duration_since(*at) < QUIET);
+        if told.get(id).is_some_and(|(last, _)| *last == reason) {
+            return;
+        }
+        told.insert(id.clone(), (reason, now));
+        let (app, name) = id;
+        tracing::warn!(stream = format!("{app}/{name}"), "not for viewers over WebRTC: {reason}");
+        let data = json!({ "at": clock::now(), "app": app, "name": name, "reason": reason });
+        self.bus.tell("webrtc.unsuitable", data);
+    }
+}

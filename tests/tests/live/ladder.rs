@@ -1,0 +1,114 @@
+//! Low-Latency HLS of a ladder that is published over RTMP: the master playlist has every rendition, each tells of the others, and a
+//! token for the stream opens all of them; playlists come as gzip to who takes it; and an nginx with `proxy_cache_lock` asks once for
+//! all who wait for the same playlist.
+
+use std::process::Command;
+
+use serde_json::json;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
+
+use super::{Answer, SECRET, ask, open, publish};
+
+const LLHLS: &str = "/stream/live/show/llhls";
+
+fn text(answer: &Answer) -> &str {
+    std::str::from_utf8(&answer.body).unwrap()
+}
+
+#[test]
+fn each_rendition_of_a_ladder_is_in_the_master_playlist_and_knows_the_others() {
+    let nginx = Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", SECRET)
+        .with_api()
+        .app("live", "weir_publish open;")
+        .app("abr", "weir_publish key;")
+        .start();
+    let config = "[web]\nplay = \"token\"\n[rung.low]\nheight = 90\nbitrate = \"100k\"\n[ladder.one]\n\
+                  rungs = [\"low\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"one\"\ndeliver = \"rtmp\"\n\
+                  to_app = \"abr\"\n";
+    let sidecar = Sidecar::start(&nginx, config);
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    until("the rendition is live", 30.0, || nginx.api().stream("abr", "show_low"));
+    let mint = |stream: &str| {
+        let request = json!({ "app": "live", "stream": stream, "action": "play", "ttl_s": 600 });
+        nginx.api().post("/v1/tokens", &request).expect(201)["token"].as_str().unwrap().to_owned()
+    };
+    let (token, other) = (mint("show"), mint("other"));
+    let get = |path: &str, token: &str| ask(sidecar.web(), &format!("{path}?token={token}"), &[]);
+    let master = until("the master playlist has both", 40.0, || {
+        let answer = get(&format!("{LLHLS}/master.m3u8"), &token);
+        Some(text(&answer).to_owned()).filter(|text| text.matches("#EXT-X-STREAM-INF").count() == 2)
+    });
+    let uris: Vec<&str> = master.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(uris[0], format!("index.m3u8?token={token}"), "{master}");
+    assert_eq!(uris[1], format!("../../../abr/show_low/llhls/index.m3u8?token={token}"), "{master}");
+    assert_eq!(master.matches("CODECS=\"avc1.").count(), 2, "{master}");
+
+    let low = "/stream/abr/show_low/llhls/index.m3u8";
+    let answer = get(low, &token);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let report = text(&answer).lines().find(|line| line.starts_with("#EXT-X-RENDITION-REPORT:")).unwrap();
+    assert!(report.contains("URI=\"../../../live/show/llhls/index.m3u8"), "{report}");
+    assert!(report.contains("LAST-MSN=") && report.contains("LAST-PART="), "{report}");
+    assert_eq!([get(low, &other).status, ask(sidecar.web(), low, &[]).status], [403, 403]);
+}
+
+/// An nginx in front of the daemon that keeps what it may, and says how often it has asked.
+fn cache(sidecar: &Sidecar) -> Nginx {
+    Config::stock()
+        .web("proxy_cache_path @DIR@/cache keys_zone=media:1m;\nlog_format asked '$upstream_cache_status $request_uri';\n")
+        .http(&format!(
+            "access_log @DIR@/asked.log asked;\nlocation / {{ proxy_pass http://127.0.0.1:{}; proxy_cache media;\n\
+             proxy_cache_lock on; proxy_cache_lock_timeout 15s; }}",
+            sidecar.web()
+        ))
+        .start()
+}
+
+#[test]
+fn playlists_are_small_and_a_cache_asks_once_for_all_who_wait() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _publisher = publish(&nginx, "show");
+    let path = format!("{LLHLS}/index.m3u8");
+    let plain = until("there is a playlist", 20.0, || {
+        Some(ask(sidecar.web(), &path, &[]))
+            .filter(|answer| answer.status == 200 && text(answer).contains("#EXTINF"))
+    });
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")));
+    let small = ask(sidecar.web(), &path, &["Accept-Encoding: br, gzip"]);
+    assert_eq!(small.header("content-encoding"), Some("gzip"), "{}", small.head);
+    assert!(small.body.len() * 2 < plain.body.len());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("index.m3u8.gz");
+    std::fs::write(&file, &small.body).unwrap();
+    let read = Command::new("gzip").arg("-dc").arg(&file).output().unwrap();
+    assert!(read.status.success() && read.stdout.starts_with(b"#EXTM3U\n"));
+
+    // The next segment but one is some seconds away: all of them wait for it.
+    let cache = cache(&sidecar);
+    let number = |line: &str| line.split_once(':').and_then(|(_, number)| number.parse::<u64>().ok());
+    let now = ask(sidecar.web(), &path, &[]);
+    let first =
+        text(&now).lines().find(|line| line.starts_with("#EXT-X-MEDIA-SEQUENCE:")).and_then(number).unwrap();
+    let next = first + text(&now).matches("#EXTINF").count() as u64 + 1;
+    let address = format!("{path}?_HLS_msn={next}&_HLS_part=0");
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let one = || ask(cache.http(), &address, &[]);
+        let all: Vec<_> = (0..20).map(|_| scope.spawn(one)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(
+        answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body),
+        "{:?}",
+        answers[0]
+    );
+    assert!(text(&answers[0]).contains(&format!("{next}.0.m4s")), "{}", text(&answers[0]));
+    let log = until("all are logged", 10.0, || {
+        let log = std::fs::read_to_string(cache.path("asked.log")).ok()?;
+        (log.lines().count() == 20).then_some(log)
+    });
+    assert_eq!(log.matches("MISS ").count(), 1, "{log}");
+}

@@ -1,0 +1,133 @@
+"""A WebRTC client that is no browser: plays by WHEP, publishes by WHIP, or begins a session and never ends its handshake."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import struct
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+
+import aioice.ice
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
+
+# The server of the tests is at 127.0.0.1, and there may be no network.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+
+
+def say(**facts):
+    print(json.dumps(facts), flush=True)
+
+
+def post(url, sdp, key=None):
+    headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    with urllib.request.urlopen(urllib.request.Request(url, sdp.encode(), headers), timeout=20) as answer:
+        return answer.read().decode(), urllib.parse.urljoin(url, answer.headers["Location"])
+
+
+def end(url):
+    with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=20) as answer:
+        return answer.status
+
+
+async def begin(peer, url, key=None):
+    await peer.setLocalDescription(await peer.createOffer())
+    answer, place = await asyncio.to_thread(post, url, peer.localDescription.sdp, key)
+    await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    return place
+
+
+async def play(url, seconds):
+    """Counts frames. In the middle, it says that it has lost a picture."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    counts = {"video": 0, "audio": 0, "keys": 0, "keys_after": 0, "size": None}
+    video = peer.addTransceiver("video", direction="recvonly")
+    peer.addTransceiver("audio", direction="recvonly")
+    asked = []
+
+    async def count(track):
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            counts[track.kind] += 1
+            if track.kind == "video":
+                counts["size"] = [frame.width, frame.height]
+                counts["keys_after" if asked else "keys"] += int(frame.key_frame)
+            if counts["video"] == 1 and track.kind == "video":
+                say(playing=True)
+
+    peer.on("track", lambda track: asyncio.ensure_future(count(track)))
+    place = await begin(peer, url)
+    await asyncio.sleep(float(seconds) / 2)
+    asked.append(True)
+    for ssrc in {stream.ssrc for stream in (await video.receiver.getStats()).values() if stream.type == "inbound-rtp"}:
+        await video.receiver._send_rtcp_pli(ssrc)
+    await asyncio.sleep(float(seconds) / 2)
+    status = await asyncio.to_thread(end, place)
+    await peer.close()
+    say(ended=status, **counts)
+
+
+async def publish(url, seconds, key):
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTrack(AudioStreamTrack())
+    peer.addTrack(VideoStreamTrack())
+    codecs = RTCRtpReceiver.getCapabilities("video").codecs
+    for transceiver in peer.getTransceivers():
+        if transceiver.kind == "video":
+            transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
+    place = await begin(peer, url, key)
+    say(publishing=True)
+    await asyncio.sleep(float(seconds))
+    say(ended=await asyncio.to_thread(end, place))
+    await peer.close()
+
+
+async def handshake(url, seconds):
+    """Proves that it knows the password of ICE, sends the beginning of a handshake, and then checks the path for ever."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("video", direction="recvonly")
+    await peer.setLocalDescription(await peer.createOffer())
+    offer = peer.localDescription.sdp
+    answer, place = await asyncio.to_thread(post, url, offer)
+    line = lambda sdp, name: next(l.split(":", 1)[1] for l in sdp.splitlines() if l.startswith(f"a={name}:"))
+    candidate = line(answer, "candidate").split()
+    far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    far.settimeout(2)
+    username = f"{line(answer, 'ice-ufrag')}:{line(offer, 'ice-ufrag')}".encode()
+    attribute = lambda kind, data: struct.pack(">HH", kind, len(data)) + data + b"\0" * (-len(data) % 4)
+
+    def check():
+        body = attribute(0x6, username) + attribute(0x24, b"\0\0\1\0") + attribute(0x802A, b"12345678") + attribute(0x25, b"")
+        head = lambda more: struct.pack(">HHI", 1, len(body) + more, 0x2112A442) + b"transaction1"
+        code = hmac.new(line(answer, "ice-pwd").encode(), head(24) + body, hashlib.sha1).digest()
+        body += attribute(0x8, code)
+        crc = zlib.crc32(head(8) + body) ^ 0x5354554E
+        far.sendto(head(8) + body + attribute(0x8028, struct.pack(">I", crc)), (candidate[4], int(candidate[5])))
+
+    check()
+    reply = far.recv(2000)
+    # A record of a ClientHello whose rest never comes.
+    far.sendto(b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\x20\x01\0\x01\0\0\0\0\0\0\0\0\x14" + b"\0" * 20, (candidate[4], int(candidate[5])))
+    say(answered=reply[:2].hex())
+    began = time.monotonic()
+    while time.monotonic() - began < float(seconds):
+        check()
+        await asyncio.sleep(1)
+    try:
+        say(status=await asyncio.to_thread(end, place))
+    except urllib.error.HTTPError as error:
+        say(status=error.code)
+    await peer.close()
+
+
+asyncio.run({"play": play, "publish": publish, "handshake": handshake}[sys.argv[1]](*sys.argv[2:]))
