@@ -15,6 +15,7 @@ mod args;
 pub mod check;
 pub mod daemon;
 pub mod doctor;
+pub mod edge;
 pub mod target;
 
 use crate::values::{
@@ -24,6 +25,7 @@ pub use args::{JsonArg, ServerBlockArg};
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
+use edge::{DrainArgs, EdgeCommand};
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 
 /// Manage stream keys, push targets and live streams of an nginx with Weir, and run its daemon.
@@ -81,6 +83,11 @@ pub enum Command {
     /// List and restart the daemon's ffmpeg jobs
     #[command(subcommand)]
     Job(JobCommand),
+    /// List, drain and undrain the edges of this origin
+    #[command(subcommand)]
+    Edge(EdgeCommand),
+    /// Take this machine out of service, or back: no new viewers, and keepalived moves its address
+    Drain(DrainArgs),
     /// Manage stream keys, which publishers need
     #[command(subcommand)]
     Key(KeyCommand),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod check;
+pub mod cluster;
 mod daemon;
 mod health;
 pub mod hooks;
@@ -64,6 +65,12 @@ pub struct Config {
     pub web: web::Web,
     /// `[webrtc]`; none when it is off.
     pub webrtc: Option<webrtc::WebRtc>,
+    /// `[cluster]` and `[[region]]`
+    pub cluster: cluster::Cluster,
+    /// `[edge]`
+    pub edge: Option<cluster::Edge>,
+    /// `[loadbalancer]`
+    pub loadbalancer: Option<cluster::LoadBalancer>,
 }
 
 /// Why a configuration does not hold: the place, the key, and what would be right.
@@ -119,6 +126,7 @@ fn config(file: raw::File) -> Checked<Config> {
         .map(|written| streams::rule(written, &ladders, secret))
         .collect::<Checked<_>>()?;
     let uploads = record::uploads(file.upload)?;
+    let cluster = cluster::cluster(file.cluster, file.region)?;
     Ok(Config {
         daemon: daemon::daemon(file.daemon)?,
         jobs: jobs::jobs(file.jobs)?,
@@ -132,6 +140,9 @@ fn config(file: raw::File) -> Checked<Config> {
         slate: slate::slate(file.slate, secret)?,
         web: web::web(file.web, secret)?,
         webrtc: webrtc::webrtc(file.webrtc)?,
+        edge: cluster::edge(file.edge, cluster.secret_file.as_deref())?,
+        loadbalancer: cluster::loadbalancer(file.loadbalancer)?,
+        cluster,
         nginx,
     })
 }

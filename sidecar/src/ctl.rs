@@ -1,6 +1,7 @@
 //! What each command does, one a file. A command gives its whole output; it is printed here.
 
 use crate::cli::daemon::JobCommand;
+use crate::cli::edge::EdgeCommand;
 use crate::cli::{
     ApiArgs, Cli, Command, KeyCommand, SecretCommand, StateCommand, StreamCommand, TargetCommand,
     TokenCommand,
@@ -13,6 +14,9 @@ mod applications;
 mod become_child;
 mod check;
 mod doctor;
+mod drain;
+mod edge_drain;
+mod edge_list;
 mod error;
 mod generated;
 mod job_list;
@@ -127,6 +131,17 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             };
             runtime()?.block_on(asked)?
         }
+        Command::Edge(command) => {
+            let asked = async {
+                match command {
+                    EdgeCommand::List(args) => edge_list::run(args).await,
+                    EdgeCommand::Drain(args) => edge_drain::run(args, true).await,
+                    EdgeCommand::Undrain(args) => edge_drain::run(args, false).await,
+                }
+            };
+            runtime()?.block_on(asked)?
+        }
+        Command::Drain(args) => drain::run(args)?,
         Command::Become(args) => match become_child::run(args)? {},
         Command::Completions(args) => generated::completions(args),
         Command::Man(args) => man::run(args)?,

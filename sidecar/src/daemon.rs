@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until};
 use weir_model::{Digest, Secret};
 
+use crate::cluster::agent::Agent;
+use crate::cluster::balancer;
+use crate::cluster::origin::Origin;
 use crate::config::{self, Config, Delivery};
 use crate::context::Context;
 use crate::events::Bus;
@@ -78,10 +81,16 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let (ended_sender, ended) = mpsc::channel(64);
     let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
     let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
-    let state = Arc::new(State { jobs: Mutex::new(jobs), bus, hooks, health: Mutex::new(health) });
+    let origin = config.cluster.is_origin().then(|| Origin::start(&config.cluster)).transpose()?;
+    if let (Some(balancer), Some(origin)) = (&config.loadbalancer, &origin) {
+        tokio::spawn(balancer::run(balancer.clone(), origin.clone()));
+    }
+    let state =
+        State { jobs: Mutex::new(jobs), bus, hooks, origin: origin.clone(), health: Mutex::new(health) };
+    let state = Arc::new(state);
     api::serve(listeners, &state);
     let board = Arc::new(Board::default());
-    let web = Web::new(env.context.clone(), board.clone(), ports)?;
+    let web = Web::new(env.context.clone(), board.clone(), ports, origin)?;
     if let Some(pages) = pages {
         crate::web::serve(pages, &web)?;
     }
@@ -103,7 +112,9 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         inputs: None,
         due: BTreeSet::new(),
         swept: false,
+        agent: None,
     };
+    daemon.agent = Agent::start(&daemon.config)?;
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);
     daemon.slates = Slates::start(&daemon.config, &daemon.state.bus);
@@ -151,6 +162,8 @@ struct Daemon {
     due: BTreeSet<StreamId>,
     /// What an earlier daemon left was looked through.
     swept: bool,
+    /// This node as an edge.
+    agent: Option<Agent>,
 }
 
 struct Follower {
@@ -363,6 +376,14 @@ impl Daemon {
             tracing::warn!("[daemon] has changed: restart weir serve to apply it");
             next.daemon = self.config.daemon.clone();
         }
+        if next.cluster != self.config.cluster
+            || next.edge != self.config.edge
+            || next.loadbalancer != self.config.loadbalancer
+        {
+            tracing::warn!(
+                "[cluster], [[region]], [edge] or [loadbalancer] has changed: restart weir serve to apply it"
+            );
+        }
         let web = &self.config.web;
         let fixed = |web: &config::web::Web| (web.listen, web.base.clone(), web.max_connections);
         if fixed(&next.web) != fixed(web) {
@@ -414,6 +435,9 @@ impl Daemon {
         self.notifier = None;
         self.slates = None;
         self.inputs = None;
+        if let Some(agent) = self.agent.take() {
+            agent.leave().await;
+        }
         let deadline = Instant::now() + self.config.jobs.grace + Duration::from_secs(2);
         while !self.jobs(Jobs::stop_all) {
             tokio::select! {

@@ -8,6 +8,7 @@
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`doctor`]: what is wrong with an installation
 //! - [`web`]: pages and media for viewers, on a thread of its own; [`webrtc`]: over WebRTC, likewise; [`live`]: what they watch
+//! - [`cluster`]: the machines that serve viewers together
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`demand`]: streams that begin with their first viewer
 //! - [`inputs`]: cameras, servers and files that publish without an encoder; [`relay`]: streams of other nodes
@@ -40,7 +41,7 @@
 //! webrtc
 //! jobs
 //! keeper
-//! ladder slate webhooks stuck health upload live inputs
+//! ladder slate webhooks stuck health upload live inputs cluster
 //! record
 //! feed follow context outlet demand
 //! relay
@@ -61,6 +62,7 @@ use ctl::{USAGE, WRONG_USAGE};
 
 pub mod cli;
 mod clock;
+pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod ctl;

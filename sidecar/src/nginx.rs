@@ -324,6 +324,12 @@ impl Nginx {
         Ok(streams.filter_map(|stream| Some((stream.app.parse().ok()?, stream.name.parse().ok()?))).collect())
     }
 
+    /// How many watch, at nginx and at the daemon, streams that are live here or not.
+    pub async fn count_viewers(&self) -> Result<u64, Error> {
+        let answer: Answer<Watched> = self.ask(Method::GET, "v1/viewers", None::<&()>).await?;
+        Ok(answer.value.streams.iter().map(|stream| stream.viewers.total()).sum())
+    }
+
     /// Tells how many watch each stream at the daemon. A module without this route knows only its own viewers.
     pub async fn report_viewers(&self, streams: &[serde_json::Value]) -> Result<(), Error> {
         let body = serde_json::json!({ "streams": streams });

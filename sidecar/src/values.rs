@@ -255,6 +255,27 @@ impl FromStr for Bitrate {
     }
 }
 
+/// Bits a second of a network, with k, m, g or t for the powers of 1000: `1g`, `500m`; 1k to 100t.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(pub u64);
+
+impl FromStr for Rate {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        let (number, unit) = match s.as_bytes().last() {
+            Some(b'k' | b'K') => (&s[..s.len() - 1], 1_000),
+            Some(b'm' | b'M') => (&s[..s.len() - 1], 1_000_000),
+            Some(b'g' | b'G') => (&s[..s.len() - 1], 1_000_000_000),
+            Some(b't' | b'T') => (&s[..s.len() - 1], 1_000_000_000_000),
+            _ => (s, 1),
+        };
+        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
+            Some(rate @ 1_000..=100_000_000_000_000) => Ok(Self(rate)),
+            _ => wrong("write a rate as 1g or 500m, bits per second from 1k to 100t"),
+        }
+    }
+}
+
 /// Bytes, with k, m, g or t for the powers of 1024, as nginx writes them: `500m`, `2g`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);

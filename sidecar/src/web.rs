@@ -10,6 +10,7 @@
 //! - [`pages`]: what people open
 //! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
 //! - [`reports`]: what nginx is told, and tells
+//! - [`edge`]: where to watch, and what edges tell; [`node`]: how busy this server is
 //! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
 //! - [`answer`]: errors, and headers that every answer has
 
@@ -18,9 +19,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 
+use crate::cluster::wire::MAX_REQUEST;
 use crate::config::Config;
 
 mod access;
@@ -28,12 +31,14 @@ mod answer;
 mod asker;
 mod common;
 mod compress;
+mod edge;
 mod guesses;
 mod listener;
 mod live;
 mod llhls;
 mod names;
 mod news;
+mod node;
 mod offers;
 mod pages;
 mod patience;
@@ -118,6 +123,9 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/assets/{name}", get(pages::asset))
         .route("/publish", get(pages::publish))
         .route("/v1/live", get(live::list))
+        .route("/v1/node", get(node::get))
+        .route("/v1/edges", post(edge::post).layer(DefaultBodyLimit::max(MAX_REQUEST)))
+        .route("/edge", get(edge::get))
         .route("/stream/{*path}", media)
         .route("/v1/ws", get(talk::get))
         .fallback(answer::nothing_here);

@@ -62,6 +62,20 @@ impl Config {
         if let Some(file) = &self.nginx.secret_file {
             needs.add("[nginx]: secret_file", file, What::Secret(Content::Signing));
         }
+        if let Some(file) = &self.cluster.secret_file {
+            needs.add("[cluster]: secret_file", file, What::Secret(Content::Signing));
+        }
+        if let super::cluster::Store::Etcd(etcd) = &self.cluster.store {
+            if let Some(file) = &etcd.ca_file {
+                needs.add("[cluster]: etcd_ca_file", file, What::File);
+            }
+            if let Some((_, file)) = &etcd.user {
+                needs.add("[cluster]: etcd_password_file", file, What::Secret(Content::Line));
+            }
+        }
+        if let Some(balancer) = &self.loadbalancer {
+            needs.add("[loadbalancer]: upstream_file", &balancer.upstream_file, What::Place);
+        }
         needs.add("[daemon]: socket", &self.daemon.socket, What::Place);
         needs.of_jobs(self);
         needs.of_hooks(self);

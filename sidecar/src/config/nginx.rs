@@ -94,7 +94,7 @@ pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
     })
 }
 
-fn rtmp_server(text: &str) -> Result<RtmpServer, Unfit> {
+pub(super) fn rtmp_server(text: &str) -> Result<RtmpServer, Unfit> {
     const HOW: &str = "write it as rtmp://127.0.0.1:1935, without an application";
     let place = text.strip_prefix("rtmp://").ok_or(HOW)?.trim_end_matches('/');
     // An IPv6 address has colons of its own.

@@ -25,4 +25,8 @@ pub(super) struct File {
     pub record: Vec<Spanned<super::record::raw::Record>>,
     pub thumbnail: Vec<Spanned<super::record::raw::Thumbnail>>,
     pub upload: BTreeMap<Spanned<String>, super::record::raw::Upload>,
+    pub cluster: super::cluster::raw::Cluster,
+    pub region: Vec<Spanned<super::cluster::raw::Region>>,
+    pub edge: Option<Spanned<super::cluster::raw::Edge>>,
+    pub loadbalancer: Option<Spanned<super::cluster::raw::LoadBalancer>>,
 }

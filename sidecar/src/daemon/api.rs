@@ -35,6 +35,9 @@ type App = Shared<Arc<State>>;
 /// Between comments on a quiet stream of events.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// What an administrator of a single server is told.
+const NO_CLUSTER: &str = "this server has no edges: set secret_file of [cluster] in weir.toml";
+
 /// More than what nginx-rtmp ever sends of one publisher.
 const MAX_FORM: usize = 64 << 10;
 
@@ -92,6 +95,8 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
             .layer(DefaultBodyLimit::max(MAX_FORM))
     };
     let jobs = Router::new()
+        .route("/v1/edges", get(edges))
+        .route("/v1/edges/{id}/{action}", post(drain))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{id}/logs", get(logs))
         .route("/v1/jobs/{id}/restart", post(restart));
@@ -185,6 +190,41 @@ async fn restart(Shared(state): App, Path(id): Path<String>) -> Response {
         true => Json(json!({ "id": id })).into_response(),
         false => not_found(),
     }
+}
+
+async fn edges(Shared(state): App) -> Response {
+    match &state.origin {
+        Some(origin) => {
+            let (edges, stale) = origin.list();
+            Json(json!({ "edges": edges, "stale": stale })).into_response()
+        }
+        None => refused(StatusCode::NOT_FOUND, NO_CLUSTER),
+    }
+}
+
+async fn drain(Shared(state): App, Path((id, action)): Path<(String, String)>) -> Response {
+    let Some(origin) = &state.origin else { return refused(StatusCode::NOT_FOUND, NO_CLUSTER) };
+    let drained = match action.as_str() {
+        "drain" => true,
+        "undrain" => false,
+        _ => return refused(StatusCode::NOT_FOUND, "an edge can be drained or undrained"),
+    };
+    let done = match id.parse() {
+        Ok(id) => origin.drain(id, drained).await,
+        Err(_) => Ok(false),
+    };
+    match done {
+        Ok(true) => Json(json!({ "id": id, "drained": drained })).into_response(),
+        Ok(false) => {
+            refused(StatusCode::NOT_FOUND, &format!("there is no edge {id:?}: weir edge list shows them"))
+        }
+        Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing has changed: {error}")),
+    }
+}
+
+fn refused(status: StatusCode, message: &str) -> Response {
+    let code = if status == StatusCode::NOT_FOUND { "not_found" } else { "unavailable" };
+    (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
 }
 
 fn not_found() -> Response {

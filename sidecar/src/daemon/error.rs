@@ -1,7 +1,7 @@
 //! Why the daemon does not run.
 
 use super::logging;
-use crate::{config, nginx, webhooks};
+use crate::{cluster, config, nginx, webhooks};
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,12 @@ pub enum Error {
     /// The system has none.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The secret of the cluster, and the like.
+    #[error(transparent)]
+    Origin(#[from] cluster::origin::Error),
+    /// Likewise, of an edge.
+    #[error(transparent)]
+    Edge(#[from] cluster::agent::Error),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(std::io::Error),

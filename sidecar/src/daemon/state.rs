@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::cluster::origin::Origin;
 use crate::events::Bus;
 use crate::jobs::Jobs;
 use crate::webhooks::Hooks;
@@ -15,6 +16,8 @@ pub struct State {
     pub bus: Arc<Bus>,
     /// Who else is told of events.
     pub hooks: Arc<Hooks>,
+    /// The edges; none where there is no cluster.
+    pub origin: Option<Arc<Origin>>,
     /// Whether nginx answers, since when the daemon runs, and so on.
     pub health: Mutex<Health>,
 }

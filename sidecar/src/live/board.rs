@@ -18,6 +18,8 @@ pub struct Entry {
     pub since: Timestamp,
     /// Pictures per second; 0 when not known.
     pub fps: f64,
+    /// What the publisher sends, in bit/s; 0 when not known.
+    pub bitrate: u64,
     /// Viewers that nginx serves, when it was last asked.
     pub viewers: nginx::Viewers,
 }
@@ -52,6 +54,7 @@ impl Board {
                 live: live.clone(),
                 since: stream.since,
                 fps: stream.video.as_ref().map_or(0.0, |video| video.fps),
+                bitrate: stream.bitrate_in,
                 viewers: stream.viewers,
             })
         };

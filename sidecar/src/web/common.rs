@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::guesses::Guesses;
 use super::{access, news};
+use crate::cluster::machine::Meter;
+use crate::cluster::origin::Origin;
 use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
@@ -27,6 +29,10 @@ pub struct Web {
     pub(super) guesses: Guesses,
     /// What front ends hear.
     pub(super) news: news::Newsroom,
+    /// Where else to watch; none where there is no cluster.
+    pub(super) origin: Option<Arc<Origin>>,
+    /// How busy this machine is.
+    pub(super) meter: Meter,
 }
 
 impl Web {
@@ -35,12 +41,14 @@ impl Web {
         context: Arc<Context>,
         board: Arc<Board>,
         ports: Option<webrtc::Ports>,
+        origin: Option<Arc<Origin>>,
     ) -> Result<Arc<Self>, webrtc::Error> {
         let doors = access::Doors::new(&context.config());
         let hub = Hub::new(context.clone(), board.clone());
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
         let (guesses, news) = (Guesses::default(), news::Newsroom::default());
-        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news }))
+        let meter = Meter::default();
+        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news, origin, meter }))
     }
 
     /// The configuration has changed.

@@ -172,14 +172,14 @@ impl Sidecar {
 
     /// `weir job ...` asked of this daemon: its exit status, output and errors.
     pub fn job(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.command(&[&["job"], arguments].concat())
+    }
+
+    /// A command of `weir` that is asked of this daemon: its exit status, output and errors.
+    pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         let socket = self.folder.path().join("weir.sock");
-        let output = Command::new(products::weir())
-            .arg("job")
-            .args(arguments)
-            .arg("--socket")
-            .arg(socket)
-            .output()
-            .unwrap();
+        let output =
+            Command::new(products::weir()).args(arguments).arg("--socket").arg(socket).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }

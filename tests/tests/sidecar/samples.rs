@@ -21,6 +21,7 @@ fn check(text: &str) -> (bool, String) {
     let webhook = format!("whsec_{}", "QUJD".repeat(11));
     for (name, content) in [
         ("secret", "0123456789abcdef0123456789abcdef"),
+        ("cluster.secret", "0123456789abcdef0123456789abcdef"),
         ("api.token", "sesame"),
         ("webhook.secret", webhook.as_str()),
         ("s3.credentials", "aws_access_key_id = a\naws_secret_access_key = b\n"),

@@ -1,0 +1,24 @@
+//! The machines that serve viewers together: edges that join and leave, and which of them a viewer is sent to.
+//!
+//! - [`agent`]: an edge tells its origins of itself; [`signature`] and [`wire`] are how
+//! - [`origin`]: takes the reports and answers viewers, from [`choose`] (pure), with what [`assigned`] knows by itself
+//! - [`store`]: where the table of edges is: in [`memory`] or in [`etcd`], with one suite of tests; [`record`] is an edge in it
+//! - [`probe`]: edges that the configuration lists
+//! - [`balancer`]: nginx in front of the edges
+//! - [`machine`]: how busy this machine is
+
+pub mod agent;
+pub mod assigned;
+pub mod balancer;
+pub mod choose;
+pub mod etcd;
+pub mod machine;
+pub mod memory;
+pub mod origin;
+mod probe;
+pub mod record;
+pub mod signature;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod wire;

@@ -1,0 +1,288 @@
+//! An edge: tells its origins of itself every two seconds, and learns what it may pull.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use weir_model::link::Base;
+
+use super::machine::Meter;
+use super::record::{EdgeIdError, Report};
+use super::signature::{self, Key, KeyError, Purpose, Signed};
+use super::store::RENEW;
+use super::wire::{ANSWER, Answer, Request};
+use crate::clock;
+use crate::config::Config;
+use crate::config::cluster::Edge;
+use crate::http::{self, innermost};
+use crate::nginx::Nginx;
+use crate::streams::StreamId;
+
+/// An origin that has not answered by then is asked again with the next renewal.
+const TIMEOUT: Duration = Duration::from_millis(1800);
+/// nginx answers from memory.
+const NGINX: Duration = Duration::from_millis(500);
+/// A clock that differs by more is told of, in milliseconds.
+const SKEW_MS: i64 = 2000;
+
+/// Why this node is no edge.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The secret.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The name.
+    #[error("[edge]: name: {0}")]
+    Name(#[from] EdgeIdError),
+    /// No HTTP client.
+    #[error("[edge]: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// Tells the origins until it is dropped.
+#[derive(Debug)]
+pub struct Agent {
+    shared: Arc<Shared>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// What the first origin has that this edge may pull.
+    pub streams: watch::Receiver<BTreeSet<StreamId>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    key: Key,
+    http: reqwest::Client,
+    edge: Edge,
+    report: Mutex<Report>,
+    origins: Vec<Origin>,
+}
+
+/// What is known of an origin.
+#[derive(Debug)]
+struct Origin {
+    url: Base,
+    /// Its clock minus ours, in milliseconds.
+    offset: AtomicI64,
+    /// It says that this edge is drained.
+    drained: AtomicBool,
+    /// What was logged last.
+    told: Mutex<String>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Agent {
+    /// Begins; none where the configuration has no `[edge]`.
+    pub fn start(config: &Arc<Config>) -> Result<Option<Self>, Error> {
+        let (Some(edge), Some(file)) = (&config.edge, &config.cluster.secret_file) else { return Ok(None) };
+        let report = Report {
+            id: edge.name.parse()?,
+            address: edge.address.as_str().to_owned(),
+            region: edge.region.clone(),
+            bandwidth: edge.bandwidth,
+            max_viewers: edge.max_viewers,
+            egress: 0,
+            viewers: 0,
+            load: 0.0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            streams: Vec::new(),
+            draining: false,
+            drained: false,
+        };
+        let origin = |url: &Base| Origin {
+            url: url.clone(),
+            offset: AtomicI64::new(0),
+            drained: AtomicBool::new(false),
+            told: Mutex::default(),
+        };
+        let shared = Arc::new(Shared {
+            key: Key::read(file)?,
+            http: http::client().timeout(TIMEOUT).build()?,
+            report: Mutex::new(report),
+            origins: edge.origins.iter().map(origin).collect(),
+            edge: edge.clone(),
+        });
+        let (sender, streams) = watch::channel(BTreeSet::new());
+        let mut tasks = vec![tokio::spawn(measure(shared.clone(), config.clone()))];
+        for nth in 0..shared.origins.len() {
+            // Streams are pulled from the first.
+            let sender = (nth == 0).then(|| sender.clone());
+            tasks.push(tokio::spawn(renew(shared.clone(), nth, sender)));
+        }
+        Ok(Some(Self { shared, tasks, streams }))
+    }
+
+    /// Tells all origins that no more viewers are to come, and waits for their answers a moment.
+    pub async fn leave(self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        let all = self.shared.origins.iter().map(|origin| self.shared.tell(origin, true));
+        let _ = timeout(TIMEOUT, futures_util::future::join_all(all)).await;
+    }
+}
+
+/// Keeps the report true.
+async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
+    let at = &config.nginx;
+    let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
+    let (meter, mut ticks) = (Meter::default(), interval(RENEW / 2));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let busy = meter.look();
+        let mut viewers = None;
+        let mut streams = None;
+        if let Some(nginx) = &nginx {
+            if let Ok(Ok(all)) = timeout(NGINX, nginx.count_viewers()).await {
+                viewers = Some(u32::try_from(all).unwrap_or(u32::MAX));
+            }
+            if let Ok(Ok(all)) = timeout(NGINX, nginx.streams()).await {
+                let live =
+                    all.value.streams.into_iter().map(|stream| format!("{}/{}", stream.app, stream.name));
+                streams = Some(live.collect());
+            }
+        }
+        let drain = std::fs::read_to_string(&shared.edge.drain_file).unwrap_or_default();
+        let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
+        (report.load, report.egress) = (busy.load, busy.egress);
+        report.viewers = viewers.unwrap_or(report.viewers);
+        report.streams = streams.unwrap_or_else(|| std::mem::take(&mut report.streams));
+        report.draining = is_draining(&drain);
+    }
+}
+
+/// What keepalived's `track_file` says: any number but 0.
+fn is_draining(text: &str) -> bool {
+    text.trim().parse::<i64>().is_ok_and(|number| number != 0)
+}
+
+async fn renew(shared: Arc<Shared>, nth: usize, streams: Option<watch::Sender<BTreeSet<StreamId>>>) {
+    let Some(origin) = shared.origins.get(nth) else { return };
+    // Edges that start together do not ask together.
+    tokio::time::sleep(Duration::from_millis(u64::from(clock::random_u32() % 200))).await;
+    let mut ticks = interval(RENEW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let mut outcome = shared.tell(origin, false).await;
+        // With the origin's clock, or behind what it has already: once more.
+        if matches!(outcome, Err(Failure::Clock)) {
+            outcome = shared.tell(origin, false).await;
+        }
+        let told = match outcome {
+            Ok(answer) => {
+                origin.drained.store(answer.drained, Ordering::Relaxed);
+                if let Some(streams) = &streams {
+                    streams.send_if_modified(|known| {
+                        let now = ids(&answer.streams);
+                        let is_news = *known != now;
+                        *known = now;
+                        is_news
+                    });
+                }
+                if answer.drained { "drained".to_owned() } else { "joined".to_owned() }
+            }
+            Err(failure) => failure.to_string(),
+        };
+        shared.say(origin, told);
+    }
+}
+
+fn ids(streams: &[String]) -> BTreeSet<StreamId> {
+    let id = |path: &String| {
+        let (app, name) = path.rsplit_once('/')?;
+        Some((app.parse().ok()?, name.parse().ok()?))
+    };
+    streams.iter().filter_map(id).collect()
+}
+
+/// Why an origin does not have this edge in its table.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It does not answer, or something else does.
+    #[error("{0}")]
+    Away(String),
+    /// In its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// Its clock is another one, which is known now.
+    #[error("the clocks of this machine and the origin differ")]
+    Clock,
+}
+
+impl Shared {
+    async fn tell(&self, origin: &Origin, leaving: bool) -> Result<Answer, Failure> {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        report.drained = origin.drained.load(Ordering::Relaxed);
+        let body =
+            serde_json::to_vec(&Request { report, leaving }).map_err(|e| Failure::Away(e.to_string()))?;
+        let nonce = signature::nonce().ok_or_else(|| Failure::Away("no random bytes".into()))?;
+        // Never the same twice, whatever the clock does.
+        let now = clock::next_number();
+        let time = now.saturating_add_signed(origin.offset.load(Ordering::Relaxed));
+        let header = self.key.sign(Purpose::Request, time, &nonce, &body);
+        let url = format!("{}/v1/edges", origin.url.as_str());
+        let away = |error: reqwest::Error| Failure::Away(innermost(&error));
+        let request =
+            self.http.post(url).header("authorization", header).header("content-type", "application/json");
+        let response = request.body(body).send().await.map_err(away)?;
+        let status = response.status();
+        let signed = response.headers().get(ANSWER).and_then(|value| Signed::parse(value.to_str().ok()?));
+        let text = response.text().await.map_err(away)?;
+        let answer: Answer = serde_json::from_str(&text).unwrap_or_default();
+        let is_of_origin = signed.is_some_and(|signed| {
+            signed.nonce == nonce && self.key.verify(Purpose::Answer, &signed, text.as_bytes())
+        });
+        if !is_of_origin {
+            let why = answer
+                .error
+                .map_or_else(|| "what answers there has no [cluster]".into(), |fault| fault.message);
+            return Err(Failure::Refused(format!("status {}: {why}", status.as_u16())));
+        }
+        match answer.error {
+            None => Ok(answer),
+            Some(fault) if fault.code == "clock" => {
+                let offset = i64::try_from(i128::from(answer.now) - i128::from(now)).unwrap_or_default();
+                origin.offset.store(offset, Ordering::Relaxed);
+                if offset.abs() > SKEW_MS {
+                    let (origin, seconds) = (origin.url.as_str(), offset / 1000);
+                    tracing::warn!(
+                        "the clock of the origin is {seconds} s ahead of this one: set both by NTP, origin: {origin}"
+                    );
+                }
+                Err(Failure::Clock)
+            }
+            Some(fault) => Err(Failure::Refused(fault.message)),
+        }
+    }
+
+    fn say(&self, origin: &Origin, told: String) {
+        let mut last = origin.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == told {
+            return;
+        }
+        let (edge, url) = (&self.edge.name, origin.url.as_str());
+        match told.as_str() {
+            "joined" => tracing::info!("edge joined, edge: {edge}, origin: {url}"),
+            "drained" => tracing::info!("edge drained by an administrator, edge: {edge}, origin: {url}"),
+            why => tracing::warn!("edge not joined: {why}, edge: {edge}, origin: {url}"),
+        }
+        *last = told;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_track_file_drains() {
+        assert!(is_draining("-100\n") && is_draining("5") && !is_draining("0\n") && !is_draining(""));
+    }
+}

@@ -1,0 +1,168 @@
+//! nginx in front of the edges: a file with the edges that live, which nginx includes, and a reload when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::origin::Origin;
+use super::store::{LEASE, Table};
+use crate::config::cluster::LoadBalancer;
+use crate::files::PUBLISHED;
+
+/// Changes that come close together are one reload,
+const BUNCH: Duration = Duration::from_millis(500);
+/// and reloads are no closer together.
+const PAUSE: Duration = Duration::from_secs(3);
+/// A program that takes longer is ended.
+const PROGRAM: Duration = Duration::from_secs(20);
+/// Without news, the file is looked at all the same: listed edges come and go.
+const LOOK: Duration = Duration::from_secs(1);
+/// Bit/s of one unit of weight.
+const WEIGHT: u64 = 100_000_000;
+
+/// Why nginx does not have the edges.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{}: {why}", path.display())]
+    File { path: PathBuf, why: std::io::Error },
+    #[error("{program}: {why}")]
+    Program { program: String, why: String },
+}
+
+/// One server of the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Server {
+    host: String,
+    weight: u64,
+}
+
+/// Writes the file again and again, until it is dropped.
+pub async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
+    let mut table = origin.watch();
+    // Edges that join by themselves need a moment after a restart of this daemon.
+    let began = Instant::now();
+    let mut written: Option<String> = None;
+    let mut failed: Option<String> = None;
+    loop {
+        let _ = timeout(LOOK, table.changed()).await;
+        sleep(BUNCH).await;
+        let text = text(&servers(&settings, &origin, &table));
+        let is_early = began.elapsed() < LEASE && written.is_none();
+        if is_early || written.as_deref() == Some(&text) {
+            continue;
+        }
+        match apply(&settings, &text).await {
+            Ok(()) => {
+                let count = text.matches("\n    server ").count();
+                tracing::info!("edges of the load balancer changed, servers: {count}");
+                (written, failed) = (Some(text), None);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if failed.as_ref() != Some(&error) {
+                    tracing::error!("edges of the load balancer stay as they were: {error}");
+                }
+                failed = Some(error);
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn servers(settings: &LoadBalancer, origin: &Origin, table: &watch::Receiver<Arc<Table>>) -> Vec<Server> {
+    let table = table.borrow().clone();
+    let scheme = format!("{}://", settings.scheme);
+    let server = |address: &str, bandwidth: u64| {
+        let host = address.strip_prefix(&scheme)?.split('/').next()?.to_owned();
+        Some(Server { host, weight: (bandwidth / WEIGHT).clamp(1, 1000) })
+    };
+    let joined = table.edges.values().map(|record| &record.report);
+    let joined = joined.filter(|report| !report.draining && !table.drained.contains(&report.id));
+    let joined = joined.filter_map(|report| server(&report.address, report.bandwidth));
+    let listed = origin.listed().filter(|edge| !table.drained.iter().any(|id| id.as_str() == edge.name));
+    let listed = listed.filter_map(|edge| server(edge.address.as_str(), edge.bandwidth));
+    let mut all: Vec<Server> = joined.chain(listed).collect();
+    all.sort();
+    all.dedup_by(|a, b| a.host == b.host);
+    all
+}
+
+/// The file. The key of the hash is a variable that nginx.conf sets.
+fn text(servers: &[Server]) -> String {
+    let mut text = String::from(
+        "# Written by `weir serve` ([loadbalancer] of weir.toml): the edges that live. Changes here are lost.\n\
+         upstream weir_edges {\n    zone weir_edges 256k;\n    hash $weir_balance consistent;\n    keepalive 64;\n",
+    );
+    for Server { host, weight } in servers {
+        text += &format!("    server {host} weight={weight} max_fails=2 fail_timeout=5s;\n");
+    }
+    if servers.is_empty() {
+        // nginx needs one.
+        text += "    server 127.0.0.1:9 down;\n";
+    }
+    text + "}\n"
+}
+
+/// Puts the text in place; what was there comes back when nginx does not take it.
+async fn apply(settings: &LoadBalancer, text: &str) -> Result<(), Error> {
+    let path = &settings.upstream_file;
+    let before = std::fs::read(path).ok();
+    if before.as_deref() == Some(text.as_bytes()) {
+        return Ok(());
+    }
+    replace(path, text.as_bytes())?;
+    if let Err(error) = program(&settings.test).await {
+        match &before {
+            Some(before) => replace(path, before)?,
+            None => drop(std::fs::remove_file(path)),
+        }
+        return Err(error);
+    }
+    program(&settings.reload).await
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    PUBLISHED
+        .replace(path, Path::new(&unfinished), bytes)
+        .map_err(|why| Error::File { path: path.to_owned(), why })
+}
+
+async fn program(words: &[String]) -> Result<(), Error> {
+    let Some((name, arguments)) = words.split_first() else { return Ok(()) };
+    let failed = |why: String| Error::Program { program: words.join(" "), why };
+    let run =
+        Command::new(name).args(arguments).kill_on_drop(true).stdin(std::process::Stdio::null()).output();
+    let output = match timeout(PROGRAM, run).await {
+        Ok(output) => output.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(failed("no end within 20 s".into())),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().find(|line| line.contains("[emerg]")).or(said.lines().last()).unwrap_or_default();
+    Err(failed(format!("{}: {}", output.status, weir_model::text::clean(line))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_what_nginx_includes() {
+        let servers = [Server { host: "10.0.0.1:8080".into(), weight: 10 }];
+        let written = text(&servers);
+        assert!(written.contains("hash $weir_balance consistent;"), "{written}");
+        assert!(
+            written.contains("\n    server 10.0.0.1:8080 weight=10 max_fails=2 fail_timeout=5s;\n"),
+            "{written}"
+        );
+        assert!(text(&[]).contains("server 127.0.0.1:9 down;"));
+    }
+}

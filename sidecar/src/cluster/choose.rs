@@ -1,0 +1,139 @@
+//! Which edge a viewer is sent to. No clock and no I/O: the edges come in as they are, and the same viewer gets the same answer.
+//!
+//! Edges are sorted into bands: first by what they send of their bandwidth, in steps of 5 %, then by load per core. Viewers go to
+//! the best band. Within a band each edge has points on a ring, and a viewer belongs to the next point behind his own: he returns to
+//! the same edge, and an edge that comes or goes moves only the viewers next to it.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::record::EdgeId;
+
+/// Steps of the share of the bandwidth.
+const STEPS: f64 = 20.0;
+/// An edge with this share of its bandwidth in use is full.
+const FULL: f64 = 0.95;
+/// Steps of the load per core.
+pub const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
+/// Points on all rings together, and at most so many of one edge.
+const POINTS: usize = 20_000;
+const MOST_POINTS: usize = 16;
+
+/// An edge, as far as viewers are concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// What it is called.
+    pub id: EdgeId,
+    /// Where its viewers go.
+    pub address: String,
+    /// Where it is.
+    pub region: Option<String>,
+    /// What it can send, in bit/s.
+    pub bandwidth: u64,
+    /// What it sends, in bit/s.
+    pub egress: u64,
+    /// Load per core.
+    pub load: f64,
+    /// How many watch, and how many may.
+    pub viewers: u32,
+    /// No limit where there is none.
+    pub max_viewers: Option<u32>,
+}
+
+impl Candidate {
+    /// The share of its bandwidth that is in use.
+    pub fn share(&self) -> f64 {
+        self.egress as f64 / self.bandwidth.max(1) as f64
+    }
+
+    /// Whether it takes no more viewers.
+    pub fn is_full(&self) -> bool {
+        self.share() >= FULL || self.max_viewers.is_some_and(|most| self.viewers >= most)
+    }
+
+    fn band(&self) -> (u32, u32) {
+        let step = LOADS.iter().filter(|limit| self.load >= **limit).count();
+        ((self.share() * STEPS) as u32, step as u32)
+    }
+}
+
+/// All edges that take viewers, prepared for many questions.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    edges: Vec<Candidate>,
+    all: Pool,
+    regions: BTreeMap<String, Pool>,
+}
+
+/// Bands, the best first, each a ring sorted by its points.
+#[derive(Debug, Default)]
+struct Pool(Vec<Vec<(u64, usize)>>);
+
+/// A number for anything that is the same everywhere and always: a viewer, a point of an edge.
+pub fn number(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Fleet {
+    /// Leaves out those that are full.
+    pub fn new(edges: impl IntoIterator<Item = Candidate>) -> Self {
+        let edges: Vec<Candidate> = edges.into_iter().filter(|edge| !edge.is_full()).collect();
+        let points = (POINTS / edges.len().max(1)).clamp(1, MOST_POINTS);
+        let all = Pool::new(&edges, points, |_| true);
+        let mut names: Vec<&String> = edges.iter().filter_map(|edge| edge.region.as_ref()).collect();
+        names.sort();
+        names.dedup();
+        let regions = names
+            .into_iter()
+            .map(|name| (name.clone(), Pool::new(&edges, points, |edge| edge.region.as_ref() == Some(name))))
+            .collect();
+        Self { edges, all, regions }
+    }
+
+    /// The edge for a viewer; none when all are full. Edges of the viewer's region come first. `not` is an edge that the viewer
+    /// could not reach.
+    pub fn choose(&self, viewer: u64, region: Option<&str>, not: Option<&EdgeId>) -> Option<&Candidate> {
+        let near = region.and_then(|name| self.regions.get(name));
+        let pools = near.into_iter().chain([&self.all]);
+        let found = pools.into_iter().find_map(|pool| pool.find(&self.edges, viewer, not));
+        found.map(|at| &self.edges[at])
+    }
+
+    /// How many take viewers.
+    pub fn len(&self) -> usize {
+        self.edges.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+}
+
+impl Pool {
+    fn new(edges: &[Candidate], points: usize, belongs: impl Fn(&Candidate) -> bool) -> Self {
+        let mut bands: BTreeMap<(u32, u32), Vec<(u64, usize)>> = BTreeMap::new();
+        for (at, edge) in edges.iter().enumerate().filter(|(_, edge)| belongs(edge)) {
+            let ring = bands.entry(edge.band()).or_default();
+            ring.extend((0..points).map(|nth| (number(&(edge.id.as_str(), nth)), at)));
+        }
+        let mut bands: Vec<Vec<(u64, usize)>> = bands.into_values().collect();
+        bands.iter_mut().for_each(|ring| ring.sort_unstable());
+        Self(bands)
+    }
+
+    fn find(&self, edges: &[Candidate], viewer: u64, not: Option<&EdgeId>) -> Option<usize> {
+        self.0.iter().find_map(|ring| {
+            let first = ring.partition_point(|(point, _)| *point < viewer);
+            let (before, behind) = ring.split_at(first);
+            let mut points = behind.iter().chain(before).map(|(_, at)| *at);
+            points.find(|at| not.is_none_or(|not| edges[*at].id != *not))
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "choose_tests.rs"]
+mod tests;

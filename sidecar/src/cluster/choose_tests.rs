@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn edge(id: &str, share: f64, load: f64) -> Candidate {
+    Candidate {
+        id: id.parse().unwrap(),
+        address: format!("https://{id}"),
+        region: None,
+        bandwidth: 1_000_000_000,
+        egress: (share * 1e9) as u64,
+        load,
+        viewers: 0,
+        max_viewers: None,
+    }
+}
+
+fn chosen(edges: &[Candidate], viewer: u64) -> Option<String> {
+    Fleet::new(edges.to_vec()).choose(viewer, None, None).map(|edge| edge.id.to_string())
+}
+
+#[test]
+fn egress_counts_before_load() {
+    for viewer in 0..50 {
+        let viewer = number(&viewer);
+        let edges = [edge("a", 0.5, 0.0), edge("b", 0.1, 2.0), edge("c", 0.9, 0.0)];
+        assert_eq!(chosen(&edges, viewer).as_deref(), Some("b"));
+        let edges = [edge("a", 0.1, 0.6), edge("b", 0.1, 0.1), edge("c", 0.1, 0.4)];
+        assert_eq!(chosen(&edges, viewer).as_deref(), Some("b"));
+    }
+    assert_eq!(chosen(&[], 1), None);
+    assert_eq!(chosen(&[edge("a", 0.96, 0.0)], 1), None);
+    let limited = Candidate { viewers: 10, max_viewers: Some(10), ..edge("a", 0.0, 0.0) };
+    assert_eq!(chosen(&[limited], 1), None);
+}
+
+#[test]
+fn regions_come_first_and_are_no_prison() {
+    let near = |share| Candidate { region: Some("eu".into()), ..edge("near", share, 0.0) };
+    let fleet = Fleet::new([near(0.6), edge("far", 0.0, 0.0)]);
+    let id = |region, not: Option<&str>| {
+        let not = not.map(|not| not.parse().unwrap());
+        fleet.choose(7, region, not.as_ref()).map(|edge| edge.id.as_str())
+    };
+    assert_eq!(
+        (id(Some("eu"), None), id(None, None), id(Some("us"), None)),
+        (Some("near"), Some("far"), Some("far"))
+    );
+    assert_eq!(id(Some("eu"), Some("near")), Some("far"));
+    let fleet = Fleet::new([near(0.99), edge("far", 0.5, 0.0)]);
+    assert_eq!(fleet.choose(7, Some("eu"), None).unwrap().id.as_str(), "far");
+}
+
+#[test]
+fn viewers_spread_over_equal_edges() {
+    let edges: Vec<Candidate> = (0..20).map(|n| edge(&format!("e{n}"), 0.0, 0.0)).collect();
+    let fleet = Fleet::new(edges);
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for viewer in 0..20_000_u32 {
+        *counts.entry(fleet.choose(number(&viewer), None, None).unwrap().id.as_str()).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 20);
+    assert!(counts.values().all(|count| (300..3000).contains(count)), "{counts:?}");
+}
+
+/// The limit is 20 microseconds; a debug build on a busy machine has ten times as much.
+#[test]
+fn a_choice_among_ten_thousand_is_fast() {
+    let edges: Vec<Candidate> = (0..10_000)
+        .map(|n| edge(&format!("e{n}"), f64::from(n % 100) / 100.0, f64::from(n % 7) / 7.0))
+        .collect();
+    let begin = Instant::now();
+    let fleet = Fleet::new(edges);
+    let built = begin.elapsed();
+    let begin = Instant::now();
+    for viewer in 0..10_000_u32 {
+        black_box(fleet.choose(number(&viewer), None, None));
+    }
+    let each = begin.elapsed() / 10_000;
+    println!("built in {built:?}, a choice in {each:?}");
+    assert!(each.as_micros() < 20, "{each:?}");
+}
+
+fn some_edges() -> impl Strategy<Value = Vec<Candidate>> {
+    proptest::collection::vec((0.0..1.2_f64, 0.0..2.0_f64, 0..3_u8, 0..12_u32), 0..40).prop_map(|all| {
+        let one = |(n, (share, load, region, viewers)): (usize, (f64, f64, u8, u32))| Candidate {
+            region: (region > 0).then(|| format!("r{region}")),
+            viewers,
+            max_viewers: (viewers > 5).then_some(9),
+            ..edge(&format!("e{n}"), share, load)
+        };
+        all.into_iter().enumerate().map(one).collect()
+    })
+}
+
+proptest! {
+    /// Somebody is chosen unless all are full; no better band of the pool has anybody.
+    #[test]
+    fn the_best_band_is_chosen(edges in some_edges(), viewer: u64) {
+        let open: Vec<&Candidate> = edges.iter().filter(|edge| !edge.is_full()).collect();
+        let fleet = Fleet::new(edges.clone());
+        match fleet.choose(viewer, None, None) {
+            None => prop_assert!(open.is_empty()),
+            Some(chosen) => {
+                prop_assert!(!chosen.is_full());
+                prop_assert!(open.iter().all(|edge| edge.band() >= chosen.band()));
+            }
+        }
+        let near: Vec<_> = open.iter().filter(|edge| edge.region.as_deref() == Some("r1")).collect();
+        if let Some(chosen) = fleet.choose(viewer, Some("r1"), None).filter(|_| !near.is_empty()) {
+            prop_assert!(chosen.region.as_deref() == Some("r1"));
+            prop_assert!(near.iter().all(|edge| edge.band() >= chosen.band()));
+        }
+    }
+
+    /// The order in which edges are known makes no difference, and another edge that goes moves nobody.
+    #[test]
+    fn viewers_return_to_their_edge(edges in some_edges(), viewer: u64, gone: prop::sample::Index) {
+        let Some(before) = chosen(&edges, viewer) else { return Ok(()) };
+        let mut turned = edges.clone();
+        turned.reverse();
+        prop_assert_eq!(chosen(&turned, viewer), Some(before.clone()));
+        let gone = gone.index(edges.len());
+        if edges[gone].id.as_str() != before {
+            turned.retain(|edge| edge.id != edges[gone].id);
+            prop_assert_eq!(chosen(&turned, viewer), Some(before.clone()));
+        }
+        let not = before.parse().unwrap();
+        let fleet = Fleet::new(edges);
+        prop_assert!(fleet.choose(viewer, None, Some(&not)).is_none_or(|other| other.id != not));
+    }
+}

@@ -1,0 +1,183 @@
+//! etcd's JSON gateway (`/v3/...` of etcd 3.4): keys and values in base64, numbers as strings.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use weir_model::Secret;
+
+use crate::config::cluster::Etcd;
+use crate::http::{self, innermost};
+
+/// A member that has not answered by then is away.
+const TIMEOUT: Duration = Duration::from_millis(1500);
+/// gRPC's number for a token that is not good (any more).
+const UNAUTHENTICATED: i64 = 16;
+/// etcd 3.4 has this number for a token that it does not know, with "invalid auth token" in the message.
+const UNKNOWN_TOKEN: &str = "invalid auth token";
+
+/// Why etcd does not do what it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No member answers.
+    #[error("etcd does not answer: {0}")]
+    Unreachable(String),
+    /// In etcd's words.
+    #[error("etcd refuses: {message}")]
+    Refused {
+        /// gRPC's number of the error.
+        code: i64,
+        /// One line.
+        message: String,
+    },
+    /// A file of the configuration cannot be used.
+    #[error("[cluster]: {0}")]
+    File(String),
+}
+
+/// Speaks with one member, and with the next when that does not answer.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    endpoints: Vec<String>,
+    /// The member that answered last.
+    at: AtomicUsize,
+    user: Option<(String, Secret)>,
+    token: Mutex<Option<String>>,
+}
+
+impl Client {
+    pub(super) fn new(etcd: &Etcd) -> Result<Self, Error> {
+        let failed = |path: &Path, why: String| Error::File(format!("{}: {why}", path.display()));
+        let mut builder = http::client().connect_timeout(TIMEOUT);
+        if let Some(file) = &etcd.ca_file {
+            let pem = std::fs::read(file).map_err(|error| failed(file, error.to_string()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| failed(file, innermost(&error)))?;
+            builder = builder.tls_certs_only(certificates);
+        }
+        let user = match &etcd.user {
+            None => None,
+            Some((name, file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| failed(file, error.to_string()))?;
+                Some((name.clone(), Secret::new(text.trim())))
+            }
+        };
+        let http = builder.build().map_err(|error| Error::File(innermost(&error)))?;
+        let endpoints = etcd.endpoints.clone();
+        Ok(Self { http, endpoints, at: AtomicUsize::new(0), user, token: Mutex::default() })
+    }
+
+    /// One answer.
+    pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        let asked = async {
+            let response = self.send(path, body).await?;
+            response.json::<Value>().await.map_err(|error| Error::Unreachable(innermost(&error)))
+        };
+        match tokio::time::timeout(TIMEOUT, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.elsewhere(error)),
+            Err(_) => Err(self.elsewhere(Error::Unreachable("no answer in time".into()))),
+        }
+    }
+
+    /// An answer that goes on and on.
+    pub(super) async fn follow(&self, path: &str, body: &Value) -> Result<reqwest::Response, Error> {
+        match tokio::time::timeout(TIMEOUT, self.send(path, body)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.elsewhere(error)),
+            Err(_) => Err(self.elsewhere(Error::Unreachable("no answer in time".into()))),
+        }
+    }
+
+    /// The next question goes to the next member, unless this one has answered.
+    fn elsewhere(&self, error: Error) -> Error {
+        if matches!(error, Error::Unreachable(_)) {
+            self.at.fetch_add(1, Ordering::Relaxed);
+        }
+        error
+    }
+
+    async fn send(&self, path: &str, body: &Value) -> Result<reqwest::Response, Error> {
+        if self.user.is_some() && self.token().is_none() {
+            self.log_in().await?;
+        }
+        match self.post(path, body).await {
+            Err(Error::Refused { code, message })
+                if self.user.is_some() && (code == UNAUTHENTICATED || message.contains(UNKNOWN_TOKEN)) =>
+            {
+                self.log_in().await?;
+                self.post(path, body).await
+            }
+            other => other,
+        }
+    }
+
+    async fn log_in(&self) -> Result<(), Error> {
+        let Some((name, password)) = &self.user else { return Ok(()) };
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let body = json!({ "name": name, "password": password.expose() });
+        let answer = self.post("auth/authenticate", &body).await?;
+        let answer: Value = answer.json().await.map_err(|error| Error::Unreachable(innermost(&error)))?;
+        let token = answer["token"].as_str().map(str::to_owned);
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(())
+    }
+
+    fn token(&self) -> Option<String> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<reqwest::Response, Error> {
+        let at = self.at.load(Ordering::Relaxed) % self.endpoints.len().max(1);
+        let endpoint = self.endpoints.get(at).map(String::as_str).unwrap_or_default();
+        let mut request = self.http.post(format!("{endpoint}/v3/{path}")).json(body);
+        if let Some(token) = self.token() {
+            request = request.header("authorization", token);
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Error::Unreachable(format!("{endpoint}: {}", innermost(&error))))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let text = response.text().await.unwrap_or_default();
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        let message = answer["message"].as_str().or(answer["error"].as_str());
+        match (status.as_u16(), message) {
+            // etcd's words for a member without a leader and the like: the next may have one.
+            (503 | 504, message) => {
+                Err(Error::Unreachable(format!("{endpoint}: {}", message.unwrap_or("is unavailable"))))
+            }
+            (_, Some(message)) => Err(Error::Refused {
+                code: answer["code"].as_i64().unwrap_or_default(),
+                message: weir_model::text::clean(message).into_owned(),
+            }),
+            (code, None) => {
+                Err(Error::Unreachable(format!("{endpoint}: status {code}, which is not etcd's")))
+            }
+        }
+    }
+}
+
+/// A key or value as the gateway takes it.
+pub(super) fn encode(text: &str) -> String {
+    STANDARD.encode(text)
+}
+
+/// The reverse; none for what is no text.
+pub(super) fn decode(value: &Value) -> Option<String> {
+    String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok()
+}
+
+/// A number, which the gateway writes as a text, and leaves out where it is 0.
+pub(super) fn number(value: &Value) -> i64 {
+    value.as_str().and_then(|text| text.parse().ok()).or(value.as_i64()).unwrap_or_default()
+}

@@ -1,0 +1,202 @@
+//! Follows the keys in etcd: all of them once, then each change, from where a broken connection ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, interval, sleep};
+
+use super::client::{self, decode, encode, number};
+use super::inner::{Inner, Key};
+use crate::clock;
+use crate::cluster::record::Record;
+use crate::supervise::backoff::Backoff;
+
+/// Before all keys, and behind all of them.
+const FIRST: &str = "/weir/";
+const LAST: &str = "/weir0";
+/// Between attempts to reach etcd, each a little different.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(250), max: Duration::from_secs(3) };
+/// A connection on which nothing comes says nothing of whether etcd is there: it is asked.
+const ASK: Duration = Duration::from_secs(2);
+/// Edges that this daemon alone knows end by themselves.
+const LOOK: Duration = Duration::from_millis(250);
+/// The longest line of a watch.
+const MAX_LINE: usize = 64 << 20;
+
+/// Runs until it is dropped.
+pub(super) async fn run(inner: Arc<Inner>) {
+    let mut revision = None;
+    let mut failures = 0;
+    loop {
+        let began = Instant::now();
+        let error = tokio::select! {
+            error = session(&inner, &mut revision) => error,
+            never = expire(&inner) => match never {},
+        };
+        inner.lost(&error.to_string());
+        if began.elapsed() > ASK * 2 {
+            failures = 0;
+        }
+        let pause = RETRY.wait(failures, clock::random_u32());
+        failures += 1;
+        tokio::select! {
+            () = sleep(pause) => {}
+            never = expire(&inner) => match never {},
+        }
+    }
+}
+
+/// One connection; it ends with an error.
+async fn session(inner: &Inner, revision: &mut Option<i64>) -> client::Error {
+    match follow(inner, revision).await {
+        Err(error) => error,
+        Ok(never) => match never {},
+    }
+}
+
+async fn follow(
+    inner: &Inner,
+    revision: &mut Option<i64>,
+) -> Result<std::convert::Infallible, client::Error> {
+    let from = match *revision {
+        Some(revision) => revision,
+        None => {
+            let range = json!({ "key": encode(FIRST), "range_end": encode(LAST) });
+            let all = inner.client.ask("kv/range", &range).await?;
+            take_all(inner, &all);
+            number(&all["header"]["revision"])
+        }
+    };
+    *revision = Some(from);
+    let create = json!({ "create_request": {
+        "key": encode(FIRST), "range_end": encode(LAST), "start_revision": (from + 1).to_string() } });
+    let mut response = inner.client.follow("watch", &create).await?;
+    let mut lines = Vec::new();
+    let mut ask = interval(ASK);
+    loop {
+        tokio::select! {
+            chunk = response.chunk() => {
+                let broken = |why: &str| client::Error::Unreachable(why.to_owned());
+                let chunk = chunk.map_err(|error| broken(&crate::http::innermost(&error)))?;
+                let chunk = chunk.ok_or_else(|| broken("it ended the watch"))?;
+                lines.extend_from_slice(&chunk);
+                if lines.len() > MAX_LINE {
+                    return Err(broken("it sends lines without an end"));
+                }
+                while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = lines.drain(..=end).collect();
+                    take(inner, &line, revision)?;
+                }
+            }
+            _ = ask.tick() => {
+                let count = json!({ "key": encode(FIRST), "range_end": encode(LAST), "count_only": true });
+                inner.client.ask("kv/range", &count).await?;
+            }
+        }
+    }
+}
+
+/// Takes a line of the watch.
+fn take(inner: &Inner, line: &[u8], revision: &mut Option<i64>) -> Result<(), client::Error> {
+    let answer: Value = serde_json::from_slice(line).unwrap_or_default();
+    let result = &answer["result"];
+    if result["canceled"].as_bool() == Some(true) || !answer["error"].is_null() {
+        // What it would have to resume from is compacted: all keys are asked for again.
+        *revision = None;
+        let why =
+            result["cancel_reason"].as_str().or(answer["error"]["message"].as_str()).unwrap_or("no reason");
+        return Err(client::Error::Unreachable(format!("it cancelled the watch: {why}")));
+    }
+    if result["created"].as_bool() == Some(true) {
+        let was = inner.board.change(|table| table.stale.take());
+        if was.is_some() {
+            tracing::info!("etcd answers, edges: {}", inner.board.look(|table| table.edges.len()));
+        }
+    }
+    for event in result["events"].as_array().into_iter().flatten() {
+        let kv = &event["kv"];
+        match (event["type"].as_str(), Key::of(kv)) {
+            (Some("DELETE"), Some(key)) => forget(inner, key, number(&kv["mod_revision"])),
+            (_, Some(key)) => put(inner, key, kv),
+            (_, None) => {}
+        }
+    }
+    let at = number(&result["header"]["revision"]);
+    if at > 0 {
+        *revision = Some(revision.unwrap_or_default().max(at));
+    }
+    Ok(())
+}
+
+fn put(inner: &Inner, key: Key, kv: &Value) {
+    match key {
+        Key::Drained(id) => drop(inner.board.change(|table| table.drained.insert(id))),
+        Key::Edge(id) => {
+            let record = decode(&kv["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
+            let Some(record) = record.filter(|record| record.report.id == id) else { return };
+            let is_news =
+                inner.board.look(|table| table.edges.get(&id).is_none_or(|known| known.sent < record.sent));
+            inner.held(|held| {
+                let revision = held.revisions.entry(id).or_default();
+                *revision = (*revision).max(number(&kv["mod_revision"]));
+            });
+            if is_news {
+                inner.keep(record);
+            }
+        }
+    }
+}
+
+fn forget(inner: &Inner, key: Key, revision: i64) {
+    match key {
+        Key::Drained(id) => drop(inner.board.change(|table| table.drained.remove(&id))),
+        Key::Edge(id) => {
+            // What this daemon has put since is not what was deleted.
+            let is_old = inner.held(|held| {
+                let is_newer = held.revisions.get(&id).is_some_and(|known| *known > revision);
+                if !is_newer {
+                    held.revisions.remove(&id);
+                }
+                is_newer || held.alone.contains_key(&id)
+            });
+            if !is_old && inner.board.change(|table| table.edges.remove(&id)).is_some() {
+                tracing::info!("edge gone: its lease has ended or it has left, edge: {id}");
+            }
+        }
+    }
+}
+
+/// All keys as they are, in the place of what was known; edges that this daemon alone knows stay.
+fn take_all(inner: &Inner, all: &Value) {
+    inner.held(|held| held.revisions.clear());
+    let kept: Vec<_> = inner.held(|held| held.alone.keys().cloned().collect());
+    inner.board.change(|table| {
+        table.edges.retain(|id, _| kept.contains(id));
+        table.drained.clear();
+    });
+    for kv in all["kvs"].as_array().into_iter().flatten() {
+        if let Some(key) = Key::of(kv) {
+            put(inner, key, kv);
+        }
+    }
+}
+
+/// Ends the edges that this daemon alone knows and that do not renew.
+async fn expire(inner: &Inner) -> std::convert::Infallible {
+    let mut ticks = interval(LOOK);
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        let over: Vec<_> = inner.held(|held| {
+            let over =
+                held.alone.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
+            held.alone.retain(|_, until| *until > now);
+            over
+        });
+        for id in over {
+            tracing::warn!("edge lost: it does not renew its lease, edge: {id}");
+            inner.board.change(|table| table.edges.remove(&id));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What this daemon holds in etcd, and what it knows of the table.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::client::{self, Client, decode, encode, number};
+use crate::cluster::record::{EdgeId, Record};
+use crate::cluster::store::{Board, Error, LEASE};
+
+/// The keys of edges, with the edge's name behind.
+const EDGES: &str = "/weir/edges/";
+/// The keys of edges that are drained.
+const DRAINED: &str = "/weir/drained/";
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) client: Client,
+    pub(super) board: Arc<Board>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Leases that this daemon renews, by their edges.
+    pub(super) leases: BTreeMap<EdgeId, String>,
+    /// The revisions of the keys in the table.
+    pub(super) revisions: BTreeMap<EdgeId, i64>,
+    /// Edges that this daemon alone knows, until etcd is back.
+    pub(super) alone: BTreeMap<EdgeId, Instant>,
+}
+
+impl Inner {
+    pub(super) fn new(client: Client, board: Arc<Board>) -> Self {
+        Self { client, board, held: Mutex::default() }
+    }
+
+    pub(super) fn held<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
+        act(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn check_new(&self, id: &EdgeId, sent: u64) -> Result<(), Error> {
+        let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
+        if last.is_some_and(|last| sent <= last) { Err(Error::Replayed) } else { Ok(()) }
+    }
+
+    pub(super) async fn renew(&self, record: Record) -> Result<(), Error> {
+        let id = record.report.id.clone();
+        self.check_new(&id, record.sent)?;
+        if self.board.look(|table| table.stale.is_none()) {
+            match self.put(&record).await {
+                Ok(revision) => {
+                    self.held(|held| {
+                        held.alone.remove(&id);
+                        held.revisions.insert(id.clone(), revision);
+                    });
+                    self.keep(record);
+                    return Ok(());
+                }
+                Err(PutError::Replayed) => return Err(Error::Replayed),
+                Err(PutError::Etcd(error)) => self.lost(&error.to_string()),
+            }
+        }
+        self.held(|held| held.alone.insert(id, Instant::now() + LEASE));
+        self.keep(record);
+        Ok(())
+    }
+
+    pub(super) fn keep(&self, record: Record) {
+        self.board.change(|table| table.edges.insert(record.report.id.clone(), Arc::new(record)));
+    }
+
+    /// Puts the record under a lease that is good for [`LEASE`], unless a later one is there. Gives the key's revision.
+    async fn put(&self, record: &Record) -> Result<i64, PutError> {
+        let id = &record.report.id;
+        let lease = self.lease(id).await?;
+        let mut known = self.held(|held| held.revisions.get(id).copied().unwrap_or_default());
+        let key = encode(&format!("{EDGES}{id}"));
+        let value = encode(&serde_json::to_string(record).unwrap_or_default());
+        // The second time with what somebody else has put meanwhile.
+        for _ in 0..3 {
+            let body = json!({
+                "compare": [{ "key": key, "target": "MOD", "result": "EQUAL", "mod_revision": known.to_string() }],
+                "success": [{ "request_put": { "key": key, "value": value, "lease": lease } }],
+                "failure": [{ "request_range": { "key": key } }],
+            });
+            let answer = self.client.ask("kv/txn", &body).await?;
+            if answer["succeeded"].as_bool() == Some(true) {
+                return Ok(number(&answer["header"]["revision"]));
+            }
+            let there = &answer["responses"][0]["response_range"]["kvs"][0];
+            let last = decode(&there["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
+            if last.is_some_and(|last| record.sent <= last.sent) {
+                return Err(PutError::Replayed);
+            }
+            known = number(&there["mod_revision"]);
+        }
+        Err(PutError::Etcd(client::Error::Unreachable("the key changes all the time".into())))
+    }
+
+    /// A lease of this edge with all of its time; a new one where the old one is over.
+    async fn lease(&self, id: &EdgeId) -> Result<String, PutError> {
+        if let Some(lease) = self.held(|held| held.leases.get(id).cloned()) {
+            let answer = self.client.ask("lease/keepalive", &json!({ "ID": lease })).await?;
+            if number(&answer["result"]["TTL"]) > 0 {
+                return Ok(lease);
+            }
+        }
+        let answer = self.client.ask("lease/grant", &json!({ "TTL": LEASE.as_secs().to_string() })).await?;
+        let lease = answer["ID"].as_str().unwrap_or_default().to_owned();
+        self.held(|held| held.leases.insert(id.clone(), lease.clone()));
+        Ok(lease)
+    }
+
+    pub(super) async fn leave(&self, id: EdgeId, sent: u64) -> Result<(), Error> {
+        self.check_new(&id, sent)?;
+        let lease = self.held(|held| {
+            held.alone.remove(&id);
+            held.revisions.remove(&id);
+            held.leases.remove(&id)
+        });
+        self.board.change(|table| table.edges.remove(&id));
+        if self.board.look(|table| table.stale.is_some()) {
+            // Its lease ends by itself.
+            return Ok(());
+        }
+        let away = |error: client::Error| Error::Away(error.to_string());
+        let key = json!({ "key": encode(&format!("{EDGES}{id}")) });
+        self.client.ask("kv/deleterange", &key).await.map_err(away)?;
+        if let Some(lease) = lease {
+            self.client.ask("lease/revoke", &json!({ "ID": lease })).await.map_err(away)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn drain(&self, id: EdgeId, drained: bool) -> Result<(), Error> {
+        let key = encode(&format!("{DRAINED}{id}"));
+        let done = match drained {
+            true => self.client.ask("kv/put", &json!({ "key": key, "value": encode("1") })).await,
+            false => self.client.ask("kv/deleterange", &json!({ "key": key })).await,
+        };
+        done.map_err(|error| Error::Away(error.to_string()))?;
+        self.board.change(|table| match drained {
+            true => table.drained.insert(id),
+            false => table.drained.remove(&id),
+        });
+        Ok(())
+    }
+
+    /// etcd is away: the table holds as it is.
+    pub(super) fn lost(&self, why: &str) {
+        let news = self.board.change(|table| table.stale.replace(why.to_owned()).is_none());
+        if news {
+            tracing::warn!("the last known table of edges is used: {why}");
+        }
+    }
+}
+
+/// Why a record is not in etcd.
+enum PutError {
+    Replayed,
+    Etcd(client::Error),
+}
+
+impl From<client::Error> for PutError {
+    fn from(error: client::Error) -> Self {
+        Self::Etcd(error)
+    }
+}
+
+/// What a key of ours is of.
+pub(super) enum Key {
+    Edge(EdgeId),
+    Drained(EdgeId),
+}
+
+impl Key {
+    pub(super) fn of(kv: &Value) -> Option<Self> {
+        let key = decode(&kv["key"])?;
+        match key.strip_prefix(EDGES) {
+            Some(id) => id.parse().ok().map(Self::Edge),
+            None => key.strip_prefix(DRAINED)?.parse().ok().map(Self::Drained),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How busy this machine is: load per core and what its network sends, as Linux counts them in `/proc`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::thread::available_parallelism;
+
+use tokio::time::Instant;
+
+/// Two looks closer together would count single packets, in seconds.
+const LEAST: f64 = 0.5;
+
+/// How busy a machine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Busy {
+    /// The load of the last minute per core.
+    pub load: f64,
+    /// Cores.
+    pub cores: usize,
+    /// What it sends, in bit/s.
+    pub egress: u64,
+}
+
+/// Measures between two looks.
+#[derive(Debug, Default)]
+pub struct Meter(Mutex<Option<(Instant, u64, Busy)>>);
+
+impl Meter {
+    /// How busy this machine is now: its egress is the mean since the last look, 0 at the first.
+    pub fn look(&self) -> Busy {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((at, _, busy)) = *last
+            && (now - at).as_secs_f64() < LEAST
+        {
+            return busy;
+        }
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let cores = available_parallelism().map_or(1, usize::from);
+        let bytes = sent(&text("/proc/net/dev"), &outward(&text("/proc/net/route")));
+        let egress = match *last {
+            Some((at, before, _)) => {
+                (bytes.saturating_sub(before) as f64 * 8.0 / (now - at).as_secs_f64()) as u64
+            }
+            None => 0,
+        };
+        let busy = Busy { load: load(&text("/proc/loadavg")) / cores as f64, cores, egress };
+        *last = Some((now, bytes, busy));
+        busy
+    }
+}
+
+/// The load of the last minute.
+fn load(loadavg: &str) -> f64 {
+    loadavg.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default()
+}
+
+/// The interfaces with a default route: what bridges and containers send goes through them once more.
+fn outward(route: &str) -> BTreeSet<String> {
+    let default = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (name, destination) = (words.next()?, words.next()?);
+        (destination == "00000000").then(|| name.to_owned())
+    };
+    route.lines().filter_map(default).collect()
+}
+
+/// Bytes sent over these interfaces; over all but loopback where there is none.
+fn sent(dev: &str, outward: &BTreeSet<String>) -> u64 {
+    let counts = dev.lines().filter_map(|line| {
+        let (name, numbers) = line.split_once(':')?;
+        let name = name.trim();
+        let counts = if outward.is_empty() { name != "lo" } else { outward.contains(name) };
+        // The ninth number (proc_net(5)).
+        counts.then(|| numbers.split_whitespace().nth(8)?.parse::<u64>().ok())?
+    });
+    counts.sum()
+}
+
+/// In words that a viewer understands: of a load per core, and of a share of the bandwidth.
+pub fn word(load: f64) -> &'static str {
+    let [light, medium, heavy] = super::choose::LOADS;
+    if load < light {
+        "relaxed"
+    } else if load < medium {
+        "normal"
+    } else if load < heavy {
+        "busy"
+    } else {
+        "overloaded"
+    }
+}
+
+/// A sentence for the worse of load and egress.
+pub fn sentence(load: f64, share: f64) -> &'static str {
+    match word(load.max(share)) {
+        "relaxed" => "This server has plenty of free capacity.",
+        "normal" => "This server is in normal use.",
+        "busy" => "This server is busy. The stream may pause now and then.",
+        _ => "This server is overloaded. Another server is the better choice.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEV: &str = "Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 1000 1 0 0 0 0 0 0 1000 1 0 0 0 0 0 0
+  eth0: 5000 9 0 0 0 0 0 0 7000 9 0 0 0 0 0 0
+docker0: 10 1 0 0 0 0 0 0 300 1 0 0 0 0 0 0
+";
+
+    #[test]
+    fn what_linux_counts_is_read() {
+        let route = "Iface\tDestination\tGateway\neth0\t00000000\t0100000A\ndocker0\t000011AC\t00000000\n";
+        assert_eq!(sent(DEV, &outward(route)), 7000);
+        assert_eq!(sent(DEV, &outward("")), 7300);
+        assert_eq!(sent("", &outward("")), 0);
+        assert!((load("0.52 0.58 0.59 1/467 12345\n") - 0.52).abs() < 1e-9);
+        assert_eq!([0.0, 0.3, 0.5, 0.8].map(word), ["relaxed", "normal", "busy", "overloaded"]);
+        assert!(sentence(0.1, 0.9).contains("overloaded") && sentence(0.1, 0.2).contains("plenty"));
+        assert!(Meter::default().look().cores > 0);
+    }
+}

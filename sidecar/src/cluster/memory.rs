@@ -1,0 +1,140 @@
+//! The table of edges in this daemon alone. A daemon that is started anew has it again after one renewal of each edge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval};
+
+use super::record::{EdgeId, Record};
+use super::store::{Board, Error, LEASE, Store, Table};
+
+/// How often leases are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// Older requests are refused for their time by then.
+const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// The table, and the leases of its edges.
+#[derive(Debug)]
+pub struct Memory {
+    board: Arc<Board>,
+    leases: Arc<Mutex<Leases>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Leases {
+    until: BTreeMap<EdgeId, Instant>,
+    /// When edges that are gone reported last.
+    gone: BTreeMap<EdgeId, (u64, Instant)>,
+    /// Those that were drained once and are no longer: what an edge remembers of that is out of date.
+    undrained: BTreeSet<EdgeId>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Memory {
+    /// An empty table. Runs in the current runtime until it is dropped.
+    pub fn start() -> Self {
+        let (board, leases) = (Board::new(), Arc::new(Mutex::new(Leases::default())));
+        let tasks =
+            vec![tokio::spawn(board.clone().tell()), tokio::spawn(expire(board.clone(), leases.clone()))];
+        Self { board, leases, tasks }
+    }
+
+    /// The edge's last report, in the table or gone, was before `sent`.
+    fn check_new(&self, leases: &Leases, id: &EdgeId, sent: u64) -> Result<(), Error> {
+        let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
+        let last = last.or_else(|| leases.gone.get(id).map(|(sent, _)| *sent));
+        if last.is_some_and(|last| sent <= last) { Err(Error::Replayed) } else { Ok(()) }
+    }
+
+    fn take(&self, record: Record) -> Result<(), Error> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = record.report.id.clone();
+        self.check_new(&leases, &id, record.sent)?;
+        leases.gone.remove(&id);
+        leases.until.insert(id.clone(), Instant::now() + LEASE);
+        let remembers = record.report.drained && !leases.undrained.contains(&id);
+        self.board.change(|table| {
+            if remembers {
+                table.drained.insert(id.clone());
+            }
+            table.edges.insert(id, Arc::new(record));
+        });
+        Ok(())
+    }
+
+    fn remove(&self, id: EdgeId, sent: u64) -> Result<(), Error> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_new(&leases, &id, sent)?;
+        leases.until.remove(&id);
+        leases.gone.insert(id.clone(), (sent, Instant::now()));
+        self.board.change(|table| table.edges.remove(&id));
+        Ok(())
+    }
+
+    fn set(&self, id: EdgeId, drained: bool) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if drained {
+            leases.undrained.remove(&id);
+        } else {
+            leases.undrained.insert(id.clone());
+        }
+        self.board.change(|table| match drained {
+            true => table.drained.insert(id),
+            false => table.drained.remove(&id),
+        });
+    }
+}
+
+impl Store for Memory {
+    fn renew(&self, record: Record) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.take(record) })
+    }
+
+    fn leave(&self, id: EdgeId, sent: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.remove(id, sent) })
+    }
+
+    fn drain(&self, id: EdgeId, drained: bool) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.set(id, drained);
+            Ok(())
+        })
+    }
+
+    fn watch(&self) -> watch::Receiver<Arc<Table>> {
+        self.board.watch()
+    }
+}
+
+async fn expire(board: Arc<Board>, leases: Arc<Mutex<Leases>>) {
+    let mut ticks = interval(LOOK);
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        let mut leases = leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.gone.retain(|_, (_, since)| now - *since < REMEMBERED);
+        let over: Vec<EdgeId> =
+            leases.until.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
+        if over.is_empty() {
+            continue;
+        }
+        for id in &over {
+            leases.until.remove(id);
+        }
+        let removed: Vec<Arc<Record>> =
+            board.change(|table| over.iter().filter_map(|id| table.edges.remove(id)).collect());
+        for record in removed {
+            tracing::warn!("edge lost: it does not renew its lease, edge: {}", record.report.id);
+            leases.gone.insert(record.report.id.clone(), (record.sent, now));
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! An origin: takes the reports of edges, and tells viewers where to watch.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::assigned::Assigned;
+use super::choose::{Candidate, Fleet, number};
+use super::etcd::{Etcd, EtcdError};
+use super::memory::Memory;
+use super::probe::{self, Listed};
+use super::record::{EdgeId, Record};
+use super::signature::{self, Key, KeyError, Purpose, Refused, Signed};
+use super::store::{self, Store, Table};
+use super::wire::{Answer, Fault, Request};
+use crate::clock;
+use crate::config::cluster::{self as settings, Region};
+
+/// A viewer of a stream whose bitrate nobody knows, in bit/s.
+const BITRATE: u64 = 3_000_000;
+/// What was sent to edges meanwhile counts after so long.
+const REBUILD: Duration = Duration::from_millis(200);
+/// Refused requests are logged no more often.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Why this node is no origin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The secret.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// etcd's files.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
+}
+
+/// Takes reports and answers viewers.
+#[derive(Debug)]
+pub struct Origin {
+    key: Option<Key>,
+    /// Requests from before this daemon are refused: nobody knows whether they were here already.
+    started: u64,
+    max_bandwidth: u64,
+    store: Box<dyn Store>,
+    table: watch::Receiver<Arc<Table>>,
+    listed: Vec<Arc<Listed>>,
+    regions: Vec<Region>,
+    fleet: Mutex<Prepared>,
+    assigned: Mutex<Assigned>,
+    epoch: Instant,
+    quiet: Mutex<Option<Instant>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// The edges, prepared for questions.
+#[derive(Debug, Default)]
+struct Prepared {
+    fleet: Arc<Fleet>,
+    /// Of what, and when.
+    of: Option<(Arc<Table>, Instant)>,
+    /// Somebody was sent somewhere since.
+    is_used: bool,
+}
+
+/// Where a viewer goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The edge.
+    pub edge: String,
+    /// Its address for viewers.
+    pub address: String,
+}
+
+/// Why there is no place for a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// No edge lives.
+    #[error("there is no edge at the moment")]
+    NoEdge,
+    /// All that live are full or drained.
+    #[error("all edges are full")]
+    Full,
+}
+
+/// Who asks where to watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer<'v> {
+    /// The same for the same viewer.
+    pub hash: u64,
+    /// Where he is.
+    pub address: IpAddr,
+    /// Of the stream, in bit/s; 0 when nobody knows.
+    pub bitrate: u64,
+    /// An edge that he could not reach.
+    pub not: Option<&'v EdgeId>,
+}
+
+/// An edge, as it is listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// What it is called.
+    pub id: String,
+    /// Where its viewers go.
+    pub address: String,
+    /// Where it is.
+    pub region: Option<String>,
+    /// `up`, `full`, `draining` (by its own word), `drained` (by an administrator) or `down`.
+    pub state: String,
+    /// What it can send, in bit/s.
+    pub bandwidth: u64,
+    /// What it says that it sends, in bit/s.
+    pub egress: u64,
+    /// How many watch there.
+    pub viewers: u32,
+    /// Load per core.
+    pub load: f64,
+    /// Of its daemon.
+    pub version: String,
+    /// What is live there.
+    pub streams: Vec<String>,
+    /// weir.toml lists it.
+    pub listed: bool,
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Origin {
+    /// As configured. Runs in the current runtime until it is dropped.
+    pub fn start(config: &settings::Cluster) -> Result<Arc<Self>, Error> {
+        let key = config.secret_file.as_deref().map(Key::read).transpose()?;
+        let store: Box<dyn Store> = match &config.store {
+            settings::Store::Memory => Box::new(Memory::start()),
+            settings::Store::Etcd(etcd) => Box::new(Etcd::start(etcd)?),
+        };
+        let listed: Vec<Arc<Listed>> = config.edges.iter().cloned().map(Listed::new).collect();
+        Ok(Arc::new_cyclic(|origin: &std::sync::Weak<Self>| {
+            let probes = listed.iter().map(|listed| {
+                let origin = origin.clone();
+                let changed = move || {
+                    if let Some(origin) = origin.upgrade() {
+                        origin.prepared().of = None;
+                    }
+                };
+                tokio::spawn(probe::run(listed.clone(), changed))
+            });
+            Self {
+                key,
+                started: clock::now().as_millis(),
+                max_bandwidth: config.max_bandwidth,
+                table: store.watch(),
+                tasks: probes.collect(),
+                store,
+                listed,
+                regions: config.regions.clone(),
+                fleet: Mutex::default(),
+                assigned: Mutex::default(),
+                epoch: Instant::now(),
+                quiet: Mutex::default(),
+            }
+        }))
+    }
+
+    /// The table now, and each change of it.
+    pub fn watch(&self) -> watch::Receiver<Arc<Table>> {
+        self.table.clone()
+    }
+
+    /// What lives of the edges that weir.toml lists.
+    pub fn listed(&self) -> impl Iterator<Item = &settings::ListedEdge> {
+        self.listed.iter().filter(|listed| listed.lives()).map(|listed| &listed.edge)
+    }
+
+    /// Takes a request of an edge: its status, its body, and the body's signature where the request had a good one. `streams` is
+    /// what is live here.
+    pub async fn take(
+        &self,
+        header: Option<&str>,
+        body: &[u8],
+        streams: Vec<String>,
+    ) -> (u16, String, Option<String>) {
+        let Some(key) = &self.key else {
+            return (
+                404,
+                fault("not_found", "this server takes no edges: secret_file of [cluster] is not set"),
+                None,
+            );
+        };
+        let now = clock::now().as_millis();
+        let (signed, refused) = match signature::request(key, header, body, now) {
+            Ok(signed) => {
+                // What was sent before this daemon began may have been here then.
+                let since = i64::try_from(self.started.saturating_sub(signed.time)).unwrap_or(i64::MAX);
+                let refused = (since > 0).then_some(Refused::Clock(-since));
+                (Some(signed), refused)
+            }
+            // Whoever signed it may know the time here, and nobody else.
+            Err(why @ Refused::Clock(_)) => (header.and_then(Signed::parse), Some(why)),
+            Err(why) => (None, Some(why)),
+        };
+        let mut answer = Answer { now, ..Answer::default() };
+        let status = match (&signed, refused) {
+            (Some(signed), None) => match self.report(signed, body).await {
+                Ok(drained) => {
+                    (answer.drained, answer.streams) = (drained, streams);
+                    200
+                }
+                Err((status, fault)) => {
+                    answer.error = Some(fault);
+                    status
+                }
+            },
+            (_, refused) => {
+                let why = refused.unwrap_or(Refused::Signature);
+                self.log_refused(why);
+                let code = if matches!(why, Refused::Clock(_)) { "clock" } else { "forbidden" };
+                if signed.is_none() {
+                    return (401, fault(code, &why.to_string()), None);
+                }
+                answer.error = Some(Fault { code: code.into(), message: why.to_string() });
+                401
+            }
+        };
+        let body = serde_json::to_string(&answer).unwrap_or_default();
+        let signature = signed.map(|signed| key.sign(Purpose::Answer, now, &signed.nonce, body.as_bytes()));
+        (status, body, signature)
+    }
+
+    fn log_refused(&self, why: Refused) {
+        let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        if quiet.is_none_or(|last| last.elapsed() >= QUIET) {
+            *quiet = Some(Instant::now());
+            tracing::warn!("request of an edge refused: {why}");
+        }
+    }
+
+    /// Whether the edge is drained.
+    async fn report(&self, signed: &Signed, body: &[u8]) -> Result<bool, (u16, Fault)> {
+        let bad = |message: String| (400, Fault { code: "bad_request".into(), message });
+        let request: Request = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+        let leaving = request.leaving;
+        let report = request.report.checked(self.max_bandwidth).map_err(|why| bad(why.to_string()))?;
+        let id = report.id.clone();
+        let done = match leaving {
+            true => {
+                tracing::info!("edge leaves, edge: {id}");
+                self.store.leave(id.clone(), signed.time).await
+            }
+            false => {
+                if !self.table.borrow().edges.contains_key(&id) {
+                    tracing::info!("edge joins, edge: {id}, address: {}", report.address);
+                }
+                self.store.renew(Record { report, sent: signed.time }).await
+            }
+        };
+        match done {
+            Ok(()) => Ok(self.table.borrow().drained.contains(&id)),
+            Err(store::Error::Replayed) => {
+                self.log_refused(Refused::Replayed);
+                Err((409, Fault { code: "replayed".into(), message: Refused::Replayed.to_string() }))
+            }
+            Err(error) => Err((503, Fault { code: "unavailable".into(), message: error.to_string() })),
+        }
+    }
+
+    /// Drains an edge, or ends that; false when there is no such edge.
+    pub async fn drain(&self, id: EdgeId, drained: bool) -> Result<bool, store::Error> {
+        let is_known = {
+            let table = self.table.borrow();
+            table.edges.contains_key(&id)
+                || table.drained.contains(&id)
+                || self.listed.iter().any(|listed| listed.edge.name == id.as_str())
+        };
+        if is_known {
+            self.store.drain(id.clone(), drained).await?;
+            tracing::info!("edge {}, edge: {id}", if drained { "drained" } else { "no longer drained" });
+        }
+        Ok(is_known)
+    }
+
+    /// Where a viewer goes.
+    pub fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
+        let fleet = self.fleet();
+        let region =
+            self.regions.iter().find(|region| region.networks.iter().any(|net| net.contains(viewer.address)));
+        let Some(chosen) = fleet.choose(viewer.hash, region.map(|region| region.name.as_str()), viewer.not)
+        else {
+            let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
+            return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
+        };
+        let bitrate = if viewer.bitrate == 0 { BITRATE } else { viewer.bitrate };
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).add(&chosen.id, bitrate, self.now());
+        Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
+    }
+
+    fn now(&self) -> f64 {
+        self.epoch.elapsed().as_secs_f64()
+    }
+
+    fn prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The edges that take viewers, as they were a moment ago.
+    fn fleet(&self) -> Arc<Fleet> {
+        let mut prepared = self.prepared();
+        let table = self.table.borrow().clone();
+        let is_good = prepared
+            .of
+            .as_ref()
+            .is_some_and(|(of, at)| Arc::ptr_eq(of, &table) && (!prepared.is_used || at.elapsed() < REBUILD));
+        if !is_good {
+            let edges = self.candidates(&table).into_values();
+            let usable = edges.filter(|(_, state)| matches!(*state, "up" | "full")).map(|(edge, _)| edge);
+            prepared.fleet = Arc::new(Fleet::new(usable));
+            prepared.of = Some((table, Instant::now()));
+            prepared.is_used = false;
+        }
+        prepared.is_used = true;
+        prepared.fleet.clone()
+    }
+
+    /// All edges by their names, and their states. One that is listed and reports is as it reports.
+    fn candidates(&self, table: &Table) -> BTreeMap<EdgeId, (Candidate, &'static str)> {
+        let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        assigned.tidy(now);
+        let listed = self.listed.iter().filter_map(|listed| {
+            let edge = &listed.edge;
+            let id: EdgeId = edge.name.parse().ok()?;
+            let candidate = Candidate {
+                address: edge.address.as_str().to_owned(),
+                region: edge.region.clone(),
+                bandwidth: edge.bandwidth,
+                egress: assigned.of(&id, now),
+                load: 0.0,
+                viewers: 0,
+                max_viewers: None,
+                id,
+            };
+            let state = if listed.lives() { "up" } else { "down" };
+            Some((candidate, state))
+        });
+        let joined = table.edges.values().map(|record| {
+            let report = &record.report;
+            let candidate = Candidate {
+                id: report.id.clone(),
+                address: report.address.clone(),
+                region: report.region.clone(),
+                bandwidth: report.bandwidth,
+                egress: report.egress.max(assigned.of(&report.id, now)),
+                load: report.load,
+                viewers: report.viewers,
+                max_viewers: report.max_viewers,
+            };
+            (candidate, if report.draining { "draining" } else { "up" })
+        });
+        let all = listed.chain(joined).map(|(candidate, state)| {
+            let state = match state {
+                "up" if table.drained.contains(&candidate.id) => "drained",
+                "up" if candidate.is_full() => "full",
+                state => state,
+            };
+            (candidate.id.clone(), (candidate, state))
+        });
+        all.collect()
+    }
+
+    /// All edges, and why that may be out of date.
+    pub fn list(&self) -> (Vec<View>, Option<String>) {
+        let table = self.table.borrow().clone();
+        let views = self.candidates(&table).into_iter().map(|(id, (edge, state))| {
+            let report = table.edges.get(&id).map(|record| &record.report);
+            View {
+                id: id.to_string(),
+                address: edge.address,
+                region: edge.region,
+                state: state.to_owned(),
+                bandwidth: edge.bandwidth,
+                egress: report.map_or(edge.egress, |report| report.egress),
+                viewers: edge.viewers,
+                load: edge.load,
+                version: report.map(|report| report.version.clone()).unwrap_or_default(),
+                streams: report.map(|report| report.streams.clone()).unwrap_or_default(),
+                listed: report.is_none(),
+            }
+        });
+        (views.collect(), table.stale.clone())
+    }
+}
+
+/// The hash of a viewer: by his address and what he calls his browser.
+pub fn viewer_hash(address: IpAddr, agent: &[u8]) -> u64 {
+    number(&(address, agent))
+}
+
+fn fault(code: &str, message: &str) -> String {
+    serde_json::json!({ "error": { "code": code, "message": message } }).to_string()
+}

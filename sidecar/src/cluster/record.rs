@@ -1,0 +1,200 @@
+//! What an edge tells of itself, and what an origin keeps of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use weir_model::link::Base;
+use weir_model::{AppName, StreamName};
+
+/// The longest version and region, in bytes.
+const MAX_WORD: usize = 64;
+/// Streams of one edge that are kept.
+const MAX_STREAMS: usize = 2000;
+
+/// What an edge is called: 1 to 64 of `A-Z a-z 0-9 . _ - : [ ]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EdgeId(String);
+
+/// The text is no name of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 64 of A-Z a-z 0-9 . _ - :")]
+pub struct EdgeIdError;
+
+impl EdgeId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EdgeId {
+    type Err = EdgeIdError;
+    fn from_str(text: &str) -> Result<Self, EdgeIdError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]".contains(&byte);
+        let is_good = !text.is_empty() && text.len() <= 64 && text.bytes().all(fits);
+        is_good.then(|| Self(text.to_owned())).ok_or(EdgeIdError)
+    }
+}
+
+impl TryFrom<String> for EdgeId {
+    type Error = EdgeIdError;
+    fn try_from(text: String) -> Result<Self, EdgeIdError> {
+        text.parse()
+    }
+}
+
+impl From<EdgeId> for String {
+    fn from(id: EdgeId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for EdgeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an edge tells of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it is called.
+    pub id: EdgeId,
+    /// Where its viewers go: `https://edge1.example.org`.
+    pub address: String,
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What it can send, in bit/s.
+    pub bandwidth: u64,
+    /// So many viewers at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_viewers: Option<u32>,
+    /// What it sends, in bit/s.
+    #[serde(default)]
+    pub egress: u64,
+    /// How many watch.
+    #[serde(default)]
+    pub viewers: u32,
+    /// The load per core.
+    #[serde(default)]
+    pub load: f64,
+    /// Of its daemon.
+    #[serde(default)]
+    pub version: String,
+    /// What is live there, as `APP/NAME`.
+    #[serde(default)]
+    pub streams: Vec<String>,
+    /// It wants no more viewers.
+    #[serde(default)]
+    pub draining: bool,
+    /// The origin has told it that it is drained. An origin that was started anew learns it from this.
+    #[serde(default)]
+    pub drained: bool,
+}
+
+/// Why a report is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The address.
+    #[error("field \"address\": {0}")]
+    Address(weir_model::link::BaseError),
+    /// Not even a stream fits.
+    #[error("field \"bandwidth\": must be at least 1000 bit/s")]
+    Bandwidth,
+    /// No number.
+    #[error("field \"load\": must be a number that is not negative")]
+    Load,
+    /// Too long, or with characters that belong in no log.
+    #[error("field \"{0}\": must be at most 64 printable characters")]
+    Word(&'static str),
+}
+
+impl Report {
+    /// The report with what an edge may claim: no bandwidth above `max_bandwidth`, and streams with names of Weir's.
+    pub fn checked(mut self, max_bandwidth: u64) -> Result<Self, Unfit> {
+        self.address = self.address.parse::<Base>().map_err(Unfit::Address)?.as_str().to_owned();
+        if self.bandwidth < 1000 {
+            return Err(Unfit::Bandwidth);
+        }
+        if !(self.load.is_finite() && self.load >= 0.0) {
+            return Err(Unfit::Load);
+        }
+        let is_word = |text: &str| text.len() <= MAX_WORD && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_word(&self.version) {
+            return Err(Unfit::Word("version"));
+        }
+        if !self.region.as_deref().is_none_or(is_word) {
+            return Err(Unfit::Word("region"));
+        }
+        self.bandwidth = self.bandwidth.min(max_bandwidth);
+        self.streams.retain(|path| is_stream(path));
+        self.streams.truncate(MAX_STREAMS);
+        Ok(self)
+    }
+}
+
+fn is_stream(path: &str) -> bool {
+    path.rsplit_once('/')
+        .is_some_and(|(app, name)| app.parse::<AppName>().is_ok() && name.parse::<StreamName>().is_ok())
+}
+
+/// An edge of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it tells.
+    #[serde(flatten)]
+    pub report: Report,
+    /// When it told that, in milliseconds since 1970 by its own clock: a later one replaces an earlier one, never the reverse.
+    pub sent: u64,
+}
+
+#[cfg(test)]
+pub(crate) fn sample(id: &str) -> Record {
+    Record {
+        report: Report {
+            id: id.parse().unwrap(),
+            address: format!("https://{id}.example.org"),
+            region: None,
+            bandwidth: 1_000_000_000,
+            max_viewers: None,
+            egress: 0,
+            viewers: 0,
+            load: 0.0,
+            version: "1".into(),
+            streams: Vec::new(),
+            draining: false,
+            drained: false,
+        },
+        sent: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_bounded() {
+        let report = || sample("e1").report;
+        let many = Report { bandwidth: u64::MAX, streams: vec!["live/a".into(), "../x".into()], ..report() };
+        let checked = many.checked(10_000_000_000).unwrap();
+        assert_eq!((checked.bandwidth, checked.streams), (10_000_000_000, vec!["live/a".to_owned()]));
+        for (bad, expected) in [
+            (Report { address: "ftp://x".into(), ..report() }, "\"address\""),
+            (Report { address: "https://x/\"><script>".into(), ..report() }, "\"address\""),
+            (Report { bandwidth: 0, ..report() }, "\"bandwidth\""),
+            (Report { load: f64::NAN, ..report() }, "\"load\""),
+            (Report { load: -1.0, ..report() }, "\"load\""),
+            (Report { version: "1\n2".into(), ..report() }, "\"version\""),
+            (Report { region: Some("é".into()), ..report() }, "\"region\""),
+        ] {
+            let why = bad.checked(1 << 40).unwrap_err().to_string();
+            assert!(why.contains(expected), "{why}");
+        }
+        assert!("a b".parse::<EdgeId>().is_err() && "".parse::<EdgeId>().is_err());
+        assert!(serde_json::from_str::<EdgeId>("\"a/b\"").is_err());
+    }
+}

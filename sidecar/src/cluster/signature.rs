@@ -1,0 +1,178 @@
+//! Signed requests between the nodes of a cluster: HMAC-SHA256 with the cluster's secret, over a time and a nonce.
+//!
+//! `Authorization: Weir-Cluster time=MILLISECONDS,nonce=HEX,signature=HEX`. The answer is signed over the same nonce.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// How the header's value begins.
+const SCHEME: &str = "Weir-Cluster ";
+/// The shortest secret, in bytes.
+const MIN_SECRET: usize = 32;
+/// Bytes of a nonce.
+const NONCE: usize = 16;
+/// An origin takes requests whose time differs from its own clock by no more, in milliseconds.
+pub const WINDOW_MS: u64 = 30_000;
+
+/// What the nodes of a cluster share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Vec<u8>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key([redacted])")
+    }
+}
+
+/// Why a file holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("[cluster]: secret_file: {}: {why}", path.display())]
+pub struct KeyError {
+    path: PathBuf,
+    why: String,
+}
+
+/// What is signed: a request cannot be taken for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// From an edge.
+    Request,
+    /// From an origin.
+    Answer,
+}
+
+/// A signature and what it is over, beside the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Milliseconds since 1970, by the sender's clock.
+    pub time: u64,
+    /// Hex digits.
+    pub nonce: String,
+    signature: String,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Without a signature, or with one of something else.
+    #[error("the request is not signed with this cluster's secret")]
+    Signature,
+    /// Signed long ago, or in the future.
+    #[error("the clocks differ by {} s: this request is from {}", .0.unsigned_abs() / 1000, if *.0 < 0 { "the past" } else { "the future" })]
+    Clock(i64),
+    /// It was here before, or a later one was.
+    #[error("the request is not newer than the last one of this edge")]
+    Replayed,
+}
+
+impl Key {
+    /// The secret in a file, without blanks around it.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let failed = |why: String| KeyError { path: path.into(), why };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        Self::new(text.trim().as_bytes())
+            .ok_or_else(|| failed("must have at least 32 bytes: weir secret new FILE makes one".into()))
+    }
+
+    /// None for one that is too short.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() >= MIN_SECRET).then(|| Self(bytes.to_vec()))
+    }
+
+    fn mac(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
+        let word = match purpose {
+            Purpose::Request => "request",
+            Purpose::Answer => "answer",
+        };
+        // HMAC takes a key of any length.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
+        mac.update(format!("weir-cluster-1\n{word}\n{time}\n{nonce}\n").as_bytes());
+        mac.update(body);
+        Some(mac)
+    }
+
+    /// The header's value for a body.
+    pub fn sign(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> String {
+        let mac = self.mac(purpose, time, nonce, body);
+        let signature = mac.map(|mac| HEXLOWER.encode(&mac.finalize().into_bytes())).unwrap_or_default();
+        format!("{SCHEME}time={time},nonce={nonce},signature={signature}")
+    }
+
+    /// Whether somebody with the secret has signed this; compares in constant time.
+    pub fn verify(&self, purpose: Purpose, signed: &Signed, body: &[u8]) -> bool {
+        let Ok(signature) = HEXLOWER.decode(signed.signature.as_bytes()) else { return false };
+        self.mac(purpose, signed.time, &signed.nonce, body)
+            .is_some_and(|mac| mac.verify_slice(&signature).is_ok())
+    }
+}
+
+impl Signed {
+    /// Reads a header's value.
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.strip_prefix(SCHEME)?.splitn(3, ',');
+        let mut part = |name: &str| parts.next()?.trim().strip_prefix(name)?.strip_prefix('=');
+        let (time, nonce, signature) = (part("time")?.parse().ok()?, part("nonce")?, part("signature")?);
+        let is_nonce = nonce.len() == 2 * NONCE && nonce.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_nonce.then(|| Self { time, nonce: nonce.to_owned(), signature: signature.to_owned() })
+    }
+}
+
+/// A new nonce; none where the system has no random bytes.
+pub fn nonce() -> Option<String> {
+    let mut bytes = [0; NONCE];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(HEXLOWER.encode(&bytes))
+}
+
+/// Reads and checks a request at `now`, milliseconds since 1970: who signed it, and when.
+///
+/// # Errors
+///
+/// [`Refused::Signature`] and [`Refused::Clock`]. Whether it is a replay depends on what was here before.
+pub fn request(key: &Key, header: Option<&str>, body: &[u8], now: u64) -> Result<Signed, Refused> {
+    let signed = header.and_then(Signed::parse).ok_or(Refused::Signature)?;
+    if !key.verify(Purpose::Request, &signed, body) {
+        return Err(Refused::Signature);
+    }
+    if now.abs_diff(signed.time) > WINDOW_MS {
+        return Err(Refused::Clock(
+            i64::try_from(i128::from(signed.time) - i128::from(now)).unwrap_or(i64::MAX),
+        ));
+    }
+    Ok(signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_signed_lately_is_taken() {
+        let key = Key::new(&[7; 32]).unwrap();
+        let nonce = nonce().unwrap();
+        let header = key.sign(Purpose::Request, 100_000, &nonce, b"body");
+        let ask = |header: &str, body: &[u8], now| request(&key, Some(header), body, now);
+        assert_eq!(ask(&header, b"body", 110_000).unwrap().time, 100_000);
+        assert_eq!(ask(&header, b"bodY", 100_000), Err(Refused::Signature));
+        let late = ask(&header, b"body", 140_000).unwrap_err();
+        assert_eq!(late, Refused::Clock(-40_000));
+        assert_eq!(late.to_string(), "the clocks differ by 40 s: this request is from the past");
+        assert!(matches!(ask(&header, b"body", 60_000), Err(Refused::Clock(40_000))));
+        for forged in [
+            header.replace("time=100000", "time=100001"),
+            header.replace(&nonce, &"0".repeat(32)),
+            key.sign(Purpose::Answer, 100_000, &nonce, b"body"),
+            Key::new(&[8; 32]).unwrap().sign(Purpose::Request, 100_000, &nonce, b"body"),
+            "Bearer x".into(),
+            SCHEME.into(),
+        ] {
+            assert_eq!(ask(&forged, b"body", 100_000), Err(Refused::Signature), "{forged}");
+        }
+        assert_eq!(request(&key, None, b"body", 100_000), Err(Refused::Signature));
+        assert_eq!((Key::new(&[7; 31]), format!("{key:?}")), (None, "Key([redacted])".into()));
+    }
+}

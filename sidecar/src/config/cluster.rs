@@ -1,0 +1,478 @@
+//! `[cluster]`, `[[region]]`, `[edge]` and `[loadbalancer]`: the machines that serve viewers together.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use weir_model::Network;
+use weir_model::link::Base;
+
+use super::check::{Checked, Problem, Text, Unfit, absolute, number, parsed, problem, text_or, time};
+use crate::values::Rate;
+
+pub(in crate::config) mod raw {
+    use serde::Deserialize;
+    use toml::Spanned;
+
+    use crate::config::check::{Number, Text};
+
+    /// `[cluster]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct Cluster {
+        pub secret_file: Text,
+        pub store: Text,
+        pub etcd: Vec<Spanned<String>>,
+        pub etcd_ca_file: Text,
+        pub etcd_user: Text,
+        pub etcd_password_file: Text,
+        pub max_bandwidth: Text,
+        pub edge: Vec<Spanned<ListedEdge>>,
+    }
+
+    /// `[[cluster.edge]]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct ListedEdge {
+        pub name: Text,
+        pub address: Text,
+        pub bandwidth: Text,
+        pub region: Text,
+        pub check: Text,
+    }
+
+    /// `[[region]]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct Region {
+        pub name: Text,
+        pub networks: Vec<Spanned<String>>,
+    }
+
+    /// `[edge]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct Edge {
+        pub origin: Option<Spanned<Origins>>,
+        pub name: Text,
+        pub address: Text,
+        pub bandwidth: Text,
+        pub max_viewers: Number,
+        pub transport: Text,
+        pub region: Text,
+        pub rtmp: Text,
+        pub linger: Text,
+        pub drain_file: Text,
+    }
+
+    /// One address, or several.
+    #[derive(Debug, Deserialize)]
+    #[serde(untagged, expecting = "expected a text in quotes, or a list of such texts")]
+    pub(crate) enum Origins {
+        One(String),
+        Several(Vec<String>),
+    }
+
+    /// `[loadbalancer]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct LoadBalancer {
+        pub upstream_file: Text,
+        pub scheme: Text,
+        pub test: Option<Vec<String>>,
+        pub reload: Option<Vec<String>>,
+    }
+}
+
+/// What the nodes of a cluster share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Requests of edges are signed with it; without it, no edge can join.
+    pub secret_file: Option<PathBuf>,
+    /// Where the table of edges is.
+    pub store: Store,
+    /// No edge counts for more, in bit/s.
+    pub max_bandwidth: u64,
+    /// Edges that do not join by themselves.
+    pub edges: Vec<ListedEdge>,
+    /// `[[region]]`, in their order: the first with a viewer's address counts.
+    pub regions: Vec<Region>,
+}
+
+impl Cluster {
+    /// Whether this node tells viewers where to watch.
+    pub fn is_origin(&self) -> bool {
+        self.secret_file.is_some() || !self.edges.is_empty()
+    }
+}
+
+/// Where the table of edges is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In this daemon alone.
+    Memory,
+    /// In etcd, for several origins.
+    Etcd(Etcd),
+}
+
+/// How etcd is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Etcd {
+    /// `http://` or `https://`, without a path.
+    pub endpoints: Vec<String>,
+    /// Certificates that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A user of etcd and the file with the password.
+    pub user: Option<(String, PathBuf)>,
+}
+
+/// An edge that the file names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedEdge {
+    /// What it is called.
+    pub name: String,
+    /// Where its viewers go.
+    pub address: Base,
+    /// What it can send, in bit/s.
+    pub bandwidth: u64,
+    /// Where it is.
+    pub region: Option<String>,
+    /// The path that is asked for to see whether it lives.
+    pub check: String,
+}
+
+/// Networks of viewers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// As edges call it.
+    pub name: String,
+    /// Addresses there.
+    pub networks: Vec<Network>,
+}
+
+/// How streams come to an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// RTMP, from the origin's nginx.
+    Rtmp,
+}
+
+/// This node as an edge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    /// Pages of the origins: all are told of this edge; streams come from the first.
+    pub origins: Vec<Base>,
+    /// What it is called there.
+    pub name: String,
+    /// Its own address for viewers.
+    pub address: Base,
+    /// What it can send, in bit/s.
+    pub bandwidth: u64,
+    /// So many viewers at most.
+    pub max_viewers: Option<u32>,
+    /// How streams come.
+    pub transport: Transport,
+    /// Where it is.
+    pub region: Option<String>,
+    /// The origin's nginx, for RTMP: host and port.
+    pub rtmp: super::RtmpServer,
+    /// A stream stays so long after its last viewer.
+    pub linger: Duration,
+    /// keepalived's `track_file`: with a number other than 0 in it, no viewers are sent here.
+    pub drain_file: PathBuf,
+}
+
+/// nginx in front of the edges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// What nginx includes.
+    pub upstream_file: PathBuf,
+    /// How nginx asks the edges: edges with another scheme are left out.
+    pub scheme: &'static str,
+    /// Whether nginx takes the file.
+    pub test: Vec<String>,
+    /// Has nginx read it.
+    pub reload: Vec<String>,
+}
+
+/// Default for [`Edge::drain_file`] and `weir drain`.
+pub const DRAIN_FILE: &str = "/etc/keepalived/drain";
+
+const MAX_BANDWIDTH: u64 = 100_000_000_000;
+
+pub(super) fn cluster(raw: raw::Cluster, regions: Vec<Spanned<raw::Region>>) -> Checked<Cluster> {
+    let edges: Vec<ListedEdge> = raw.edge.into_iter().map(listed).collect::<Checked<_>>()?;
+    let secret_file = text_or("secret_file", &raw.secret_file, || None, |text| absolute(text).map(Some))?;
+    let ca_file = text_or("etcd_ca_file", &raw.etcd_ca_file, || None, |text| absolute(text).map(Some))?;
+    let user = match (&raw.etcd_user, &raw.etcd_password_file) {
+        (None, None) => None,
+        (Some(user), None) => {
+            return problem(user, "etcd_user: needs etcd_password_file, the file with the password");
+        }
+        (None, Some(file)) => {
+            return problem(file, "etcd_password_file: needs etcd_user, the user with this password");
+        }
+        (Some(user), Some(_)) => {
+            let file = text_or(
+                "etcd_password_file",
+                &raw.etcd_password_file,
+                || None,
+                |text| absolute(text).map(Some),
+            )?;
+            file.map(|file| (user.get_ref().clone(), file))
+        }
+    };
+    let endpoints: Vec<String> = raw.etcd.iter().map(endpoint).collect::<Checked<_>>()?;
+    let is_etcd = text_or(
+        "store",
+        &raw.store,
+        || false,
+        |text| match text {
+            "memory" => Ok(false),
+            "etcd" => Ok(true),
+            _ => Err(Unfit::Remedy("must be \"memory\" or \"etcd\"")),
+        },
+    )?;
+    let store = match (is_etcd, &raw.store) {
+        (true, Some(text)) if endpoints.is_empty() => {
+            return problem(
+                text,
+                "store = \"etcd\": etcd is missing, such as etcd = [\"http://127.0.0.1:2379\"]",
+            );
+        }
+        (true, _) => Store::Etcd(Etcd { endpoints, ca_file, user }),
+        (false, _) => Store::Memory,
+    };
+    let mut names = std::collections::BTreeSet::new();
+    if let Some(twice) = edges.iter().find(|edge| !names.insert(&edge.name)) {
+        let what =
+            format!("[[cluster.edge]]: name = {:?} is there twice: each needs a name of its own", twice.name);
+        return Err(Problem { at: raw.store.as_ref().map_or(0, |text| text.span().start), what });
+    }
+    Ok(Cluster {
+        secret_file,
+        store,
+        max_bandwidth: rate("max_bandwidth", &raw.max_bandwidth)?.unwrap_or(MAX_BANDWIDTH),
+        edges,
+        regions: regions.into_iter().map(region).collect::<Checked<_>>()?,
+    })
+}
+
+fn endpoint(text: &Spanned<String>) -> Checked<String> {
+    let given = text.get_ref().trim_end_matches('/');
+    match given.parse::<Base>() {
+        Ok(_) if given.matches('/').count() == 2 => Ok(given.to_owned()),
+        _ => problem(
+            text,
+            format!("etcd: {given:?}: write it as http://127.0.0.1:2379 or https://etcd1.example.org:2379"),
+        ),
+    }
+}
+
+fn rate(key: &str, text: &Text) -> Checked<Option<u64>> {
+    text_or(key, text, || None, |text| parsed::<Rate>(text).map(|rate| Some(rate.0)))
+}
+
+fn base(key: &str, text: &Text) -> Checked<Option<Base>> {
+    text_or(key, text, || None, |text| parsed::<Base>(text.trim_end_matches('/')).map(Some))
+}
+
+fn name(key: &str, text: &Text) -> Checked<Option<String>> {
+    text_or(
+        key,
+        text,
+        || None,
+        |text| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]".contains(&byte);
+            match !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
+                true => Ok(Some(text.to_owned())),
+                false => Err(Unfit::Remedy("must be 1 to 64 of A-Z a-z 0-9 . _ - :")),
+            }
+        },
+    )
+}
+
+/// `edge1.example.org:8443` of `https://edge1.example.org:8443/tv`.
+fn host_of(address: &Base) -> String {
+    let text = address.as_str();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest).to_owned()
+}
+
+fn listed(written: Spanned<raw::ListedEdge>) -> Checked<ListedEdge> {
+    let at = written.span().start;
+    let raw = written.into_inner();
+    let Some(address) = base("address", &raw.address)? else {
+        let what =
+            "[[cluster.edge]]: address is missing, such as address = \"https://edge1.example.org\"".into();
+        return Err(Problem { at, what });
+    };
+    let Some(bandwidth) = rate("bandwidth", &raw.bandwidth)? else {
+        let what = "[[cluster.edge]]: bandwidth is missing, such as bandwidth = \"1g\"".into();
+        return Err(Problem { at, what });
+    };
+    let path = |text: &str| match text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err(Unfit::Remedy("write a path that begins with /, such as /healthz")),
+    };
+    Ok(ListedEdge {
+        name: name("name", &raw.name)?.unwrap_or_else(|| host_of(&address)),
+        region: name("region", &raw.region)?,
+        check: text_or("check", &raw.check, || "/".to_owned(), path)?,
+        address,
+        bandwidth,
+    })
+}
+
+fn region(written: Spanned<raw::Region>) -> Checked<Region> {
+    let at = written.span().start;
+    let raw = written.into_inner();
+    let Some(name) = name("name", &raw.name)? else {
+        return Err(Problem { at, what: "[[region]]: name is missing, such as name = \"eu\"".into() });
+    };
+    let network = |text: &Spanned<String>| {
+        parsed(text.get_ref())
+            .or_else(|why: Unfit| problem(text, format!("networks: {:?}: {why}", text.get_ref())))
+    };
+    Ok(Region { name, networks: raw.networks.iter().map(network).collect::<Checked<_>>()? })
+}
+
+/// `secret` is the `secret_file` of `[cluster]`.
+pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -> Checked<Option<Edge>> {
+    let Some(written) = written else { return Ok(None) };
+    let at = written.span().start;
+    let raw = written.into_inner();
+    let missing = |key: &str, example: &str| Problem {
+        at,
+        what: format!("[edge]: {key} is missing, such as {key} = {example:?}"),
+    };
+    let written = raw.origin.as_ref();
+    let at_origin = written.map_or(at, |origins| origins.span().start);
+    let origin = |text: &String| {
+        parsed::<Base>(text.trim_end_matches('/'))
+            .map_err(|why| Problem { at: at_origin, what: format!("origin = {text:?}: {why}") })
+    };
+    let origins: Vec<Base> = match written.map(Spanned::get_ref) {
+        None => Vec::new(),
+        Some(raw::Origins::One(text)) => vec![origin(text)?],
+        Some(raw::Origins::Several(all)) => all.iter().map(origin).collect::<Checked<_>>()?,
+    };
+    let Some(first) = origins.first() else {
+        return Err(missing("origin", "https://origin.example.org/tv"));
+    };
+    if secret.is_none() {
+        let what = "[edge]: needs secret_file of [cluster], a copy of the origin's file".into();
+        return Err(Problem { at, what });
+    }
+    let address =
+        base("address", &raw.address)?.ok_or_else(|| missing("address", "https://edge1.example.org"))?;
+    let transport = |text: &str| match text {
+        "rtmp" => Ok(Transport::Rtmp),
+        _ => Err(Unfit::Remedy("must be \"rtmp\"")),
+    };
+    let host = host_of(first);
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host.to_owned(),
+        _ => host,
+    };
+    let rtmp = || super::RtmpServer { host, port: 1935 };
+    Ok(Some(Edge {
+        name: name("name", &raw.name)?.unwrap_or_else(|| host_of(&address)),
+        bandwidth: rate("bandwidth", &raw.bandwidth)?.ok_or_else(|| missing("bandwidth", "1g"))?,
+        max_viewers: match &raw.max_viewers {
+            None => None,
+            some => Some(number("max_viewers", some, 1, 1, 10_000_000)?),
+        },
+        transport: text_or("transport", &raw.transport, || Transport::Rtmp, transport)?,
+        region: name("region", &raw.region)?,
+        rtmp: text_or("rtmp", &raw.rtmp, rtmp, super::nginx::rtmp_server)?,
+        linger: time("linger", &raw.linger, 30, 1, 3600)?,
+        drain_file: text_or("drain_file", &raw.drain_file, || DRAIN_FILE.into(), absolute)?,
+        address,
+        origins,
+    }))
+}
+
+pub(super) fn loadbalancer(written: Option<Spanned<raw::LoadBalancer>>) -> Checked<Option<LoadBalancer>> {
+    let Some(written) = written else { return Ok(None) };
+    let at = written.span().start;
+    let raw = written.into_inner();
+    let file = text_or("upstream_file", &raw.upstream_file, || None, |text| absolute(text).map(Some))?;
+    let Some(upstream_file) = file else {
+        let what = "[loadbalancer]: upstream_file is missing, such as upstream_file = \"/var/lib/weir/upstream.conf\"";
+        return Err(Problem { at, what: what.into() });
+    };
+    let scheme = |text: &str| match text {
+        "http" => Ok("http"),
+        "https" => Ok("https"),
+        _ => Err(Unfit::Remedy("must be \"http\" or \"https\"")),
+    };
+    let words = |key: &str, given: Option<Vec<String>>, default: &[&str]| match given {
+        Some(words) if words.first().is_none_or(String::is_empty) => Err(Problem {
+            at,
+            what: format!(
+                "[loadbalancer]: {key} = []: write a program and its arguments, such as {default:?}"
+            ),
+        }),
+        Some(words) => Ok(words),
+        None => Ok(default.iter().map(|word| (*word).to_owned()).collect()),
+    };
+    Ok(Some(LoadBalancer {
+        upstream_file,
+        scheme: text_or("scheme", &raw.scheme, || "http", scheme)?,
+        test: words("test", raw.test, &["nginx", "-t"])?,
+        reload: words("reload", raw.reload, &["nginx", "-s", "reload"])?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, parse};
+
+    fn read(text: &str) -> Result<Config, String> {
+        parse(Path::new("weir.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_edge_knows_itself_by_its_address() {
+        let text = "[cluster]\nsecret_file = \"/s\"\n[edge]\norigin = \"https://origin.example.org:8443/tv/\"\n\
+                    address = \"https://edge1.example.org\"\nbandwidth = \"1g\"\n";
+        let edge = read(text).unwrap().edge.unwrap();
+        assert_eq!(
+            (edge.name.as_str(), edge.bandwidth, edge.max_viewers),
+            ("edge1.example.org", 1_000_000_000, None)
+        );
+        assert_eq!(edge.origins[0].as_str(), "https://origin.example.org:8443/tv");
+        assert_eq!(edge.rtmp.to_string(), "rtmp://origin.example.org:1935");
+        let several =
+            text.replace("\"https://origin.example.org:8443/tv/\"", "[\"http://a:8090\", \"http://b\"]");
+        assert_eq!(read(&several).unwrap().edge.unwrap().origins.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, expected) in [
+            (
+                "[cluster]\nstore = \"redis\"",
+                "weir.toml:2: store = \"redis\": must be \"memory\" or \"etcd\"",
+            ),
+            ("[cluster]\nstore = \"etcd\"", "etcd is missing, such as"),
+            ("[cluster]\netcd = [\"127.0.0.1:2379\"]", "write it as http://127.0.0.1:2379"),
+            ("[cluster]\netcd_user = \"weir\"", "needs etcd_password_file"),
+            ("[[cluster.edge]]\nbandwidth = \"1g\"", "weir.toml:1: [[cluster.edge]]: address is missing"),
+            ("[[cluster.edge]]\naddress = \"https://e\"\nbandwidth = \"fast\"", "write a rate as 1g or 500m"),
+            (
+                "[[region]]\nname = \"eu\"\nnetworks = [\"here\"]",
+                "weir.toml:3: networks: \"here\": not a network",
+            ),
+            ("[edge]\naddress = \"https://e\"", "weir.toml:1: [edge]: origin is missing"),
+            ("[edge]\norigin = \"https://o\"", "needs secret_file of [cluster]"),
+            ("[loadbalancer]\nreload = []", "upstream_file is missing"),
+            ("[loadbalancer]\nupstream_file = \"/f\"\nreload = []", "write a program and its arguments"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `GET /edge?stream=APP/NAME`: where to watch. `&redirect=hls|watch` leads there, `&not=ID` names an edge that did not answer.
+//! `POST /v1/edges`: edges tell of themselves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use weir_model::link::Patterns;
+
+use super::asker::asker;
+use super::common::Web;
+use super::{answer, names};
+use crate::cluster::origin::{NoPlace, Origin, Place, Viewer, viewer_hash};
+use crate::cluster::record::EdgeId;
+use crate::cluster::wire::ANSWER;
+use crate::streams::StreamId;
+
+/// When a viewer asks again, in seconds: an edge may have joined, or viewers have left.
+const RETRY_S: &str = "5";
+
+/// What is asked for.
+#[derive(Debug, Default, PartialEq)]
+struct Asked {
+    stream: Option<StreamId>,
+    redirect: Option<To>,
+    not: Option<EdgeId>,
+    /// As it came: it is put behind the address.
+    token: Option<String>,
+}
+
+/// What a viewer is led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Hls,
+    Watch,
+}
+
+/// Where to watch.
+pub(super) async fn get(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let mut response = match &web.origin {
+        Some(origin) => place(&web, origin, peer, &query.unwrap_or_default(), &headers),
+        None => answer::nothing_here().await,
+    };
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &HeaderMap) -> Response {
+    let asked = match asked(query) {
+        Ok(asked) => asked,
+        Err(message) => return answer::error(StatusCode::BAD_REQUEST, "bad_request", message),
+    };
+    let Some(id) = &asked.stream else {
+        let message = "argument \"stream\": is missing, such as /edge?stream=live/show";
+        return answer::error(StatusCode::BAD_REQUEST, "bad_request", message);
+    };
+    let config = web.context.config();
+    let asker = asker(peer, headers, &config.web.trusted_proxies, &config.web.base);
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let viewer = Viewer {
+        hash: viewer_hash(asker.client, agent),
+        address: asker.client,
+        bitrate: web.board.find(id).map_or(0, |entry| entry.bitrate),
+        not: asked.not.as_ref(),
+    };
+    match origin.place(viewer) {
+        Ok(place) => match asked.redirect {
+            None => Json(place).into_response(),
+            Some(to) => redirect(&address(&place, id, to, &asked, &config.nginx.addresses)),
+        },
+        Err(why) => {
+            let code = match why {
+                NoPlace::NoEdge => "no_edge",
+                NoPlace::Full => "full",
+            };
+            let mut response = answer::error(StatusCode::SERVICE_UNAVAILABLE, code, &why.to_string());
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_S));
+            response
+        }
+    }
+}
+
+fn asked(query: &str) -> Result<Asked, &'static str> {
+    let mut asked = Asked::default();
+    for (name, value) in query.split('&').filter_map(|argument| argument.split_once('=')) {
+        let text = percent_encoding::percent_decode_str(value).decode_utf8().unwrap_or_default();
+        match name {
+            "stream" => {
+                asked.stream = Some(
+                    names::stream(&text).ok_or("argument \"stream\": must be APP/NAME, such as live/show")?,
+                );
+            }
+            "redirect" => {
+                asked.redirect = Some(match &*text {
+                    "hls" => To::Hls,
+                    "watch" => To::Watch,
+                    _ => return Err("argument \"redirect\": must be hls or watch"),
+                });
+            }
+            "not" => {
+                asked.not = Some(text.parse().map_err(|_| "argument \"not\": must be the name of an edge")?);
+            }
+            // Only what a token consists of.
+            "token" if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) => {
+                asked.token = Some(value.to_owned());
+            }
+            "token" => return Err("argument \"token\": is no token"),
+            _ => {}
+        }
+    }
+    Ok(asked)
+}
+
+/// Where a stream is at an edge: as at this server, with the edge's address.
+fn address(place: &Place, (app, name): &StreamId, to: To, asked: &Asked, patterns: &Patterns) -> String {
+    let (pattern, usual) = match to {
+        To::Hls => (&patterns.hls, "{url}/hls/{stream}.m3u8"),
+        To::Watch => (&patterns.watch, "{url}/watch/{app}/{stream}"),
+    };
+    // One with another host would lead back here.
+    let own = pattern.as_ref().map(ToString::to_string).filter(|pattern| pattern.starts_with("{url}"));
+    let address = own.as_deref().unwrap_or(usual).replace("{url}", &place.address);
+    let address = address.replace("{app}", app.as_str()).replace("{stream}", name.as_str());
+    match &asked.token {
+        Some(token) => format!("{address}{}token={token}", if address.contains('?') { '&' } else { '?' }),
+        None => address,
+    }
+}
+
+fn redirect(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+        Err(_) => {
+            answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the address of the edge is no URL")
+        }
+    }
+}
+
+/// Takes what an edge tells of itself.
+pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(origin) = &web.origin else { return answer::nothing_here().await };
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let live = web.board.all();
+    let streams = live.iter().map(|entry| format!("{}/{}", entry.live.app, entry.live.name)).collect();
+    let (status, text, signature) = origin.take(authorization, &body, streams).await;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
+    if let Some(value) = signature.and_then(|signature| HeaderValue::from_str(&signature).ok()) {
+        response.headers_mut().insert(ANSWER, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_checked_and_a_token_goes_along() {
+        let good = asked("stream=live%2Fshow&redirect=hls&token=a.b-c_d&not=edge1:8443&x=1").unwrap();
+        assert_eq!((good.redirect, good.not.as_ref().unwrap().as_str()), (Some(To::Hls), "edge1:8443"));
+        let place = Place { edge: "e".into(), address: "https://e.example.org".into() };
+        let id = good.stream.clone().unwrap();
+        let at = |to, patterns: &Patterns| address(&place, &id, to, &good, patterns);
+        assert_eq!(at(To::Hls, &Patterns::default()), "https://e.example.org/hls/show.m3u8?token=a.b-c_d");
+        let own = Patterns { watch: Some("{url}/?s={stream}".parse().unwrap()), ..Patterns::default() };
+        assert_eq!(at(To::Watch, &own), "https://e.example.org/?s=show&token=a.b-c_d");
+        let back = Patterns { watch: Some("https://o/{stream}".parse().unwrap()), ..Patterns::default() };
+        assert_eq!(at(To::Watch, &back), "https://e.example.org/watch/live/show?token=a.b-c_d");
+        for bad in ["stream=show", "stream=live/../x", "redirect=evil", "not=a%2Fb", "token=a%0D%0Ab"] {
+            assert!(asked(bad).is_err(), "{bad}");
+        }
+    }
+}

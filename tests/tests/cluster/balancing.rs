@@ -1,0 +1,85 @@
+//! `nginx-conf/loadbalancer` and `[loadbalancer]`: nginx knows the edges that live, keeps a stream at one edge, and never gets a file
+//! that it does not take.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Nginx, Sidecar, files, products, until};
+
+use super::{client, take};
+
+fn balancer(port: &Port) -> Nginx {
+    let text = files::text(&products::workspace().join("nginx-conf/loadbalancer/nginx.conf"));
+    let (_, body) = text.split_once("\nhttp {").unwrap();
+    let body = body
+        .trim_end()
+        .strip_suffix('}')
+        .unwrap()
+        .replace("access_log off;", "")
+        .replace("/var/lib/weir/upstream.conf", "@DIR@/upstream.conf")
+        .replace("listen 8080;", &format!("listen 127.0.0.1:{};", port.number()));
+    let empty = "upstream weir_edges { server 127.0.0.1:9 down; }\n";
+    Config::stock().file("upstream.conf", empty).web(&body).start()
+}
+
+#[test]
+fn nginx_knows_the_edges_that_live() {
+    let edge = |name: &str| Config::stock().http(&format!("location / {{ return 200 {name}; }}")).start();
+    let edges = [edge("one"), edge("two")];
+    let port = Port::reserve();
+    let mut nginx = balancer(&port);
+    nginx.allow("connect() failed");
+    let listed: String = edges
+        .iter()
+        .map(|edge| {
+            format!("[[cluster.edge]]\naddress = \"http://127.0.0.1:{}\"\nbandwidth = \"1g\"\n", edge.http())
+        })
+        .collect();
+    let words = |more: &str| {
+        let (program, folder) = (products::nginx(), nginx.folder());
+        let (program, folder) = (program.display(), folder.display());
+        format!(
+            "[\"{program}\", \"-p\", \"{folder}\", \"-e\", \"{folder}/told.log\", \"-c\", \"{folder}/nginx.conf\", {more}]"
+        )
+    };
+    let config = |file: &str, test: &str| {
+        format!(
+            "[web]\n{listed}[loadbalancer]\nupstream_file = \"@DIR@/{file}\"\ntest = {test}\nreload = {}\n",
+            words("\"-s\", \"reload\"")
+        )
+    };
+    let sidecar = Sidecar::start_early(&nginx, &config("upstream.conf", &words("\"-t\"")));
+    let ask =
+        |path: &str| take(client().get(format!("http://127.0.0.1:{}{path}", port.number())).send().unwrap());
+    until("both edges are in nginx", 15.0, || {
+        let seen: BTreeSet<String> = (0..20).map(|n| ask(&format!("/hls/s{n}.m3u8")).text).collect();
+        seen == BTreeSet::from(["one".to_owned(), "two".to_owned()])
+    });
+    // All files of a stream come from one edge.
+    let of_stream: BTreeMap<usize, String> =
+        (0..20).map(|n| (n, ask(&format!("/hls/s{n}.m3u8")).text)).collect();
+    for (n, edge) in &of_stream {
+        assert_eq!(&ask(&format!("/hls/s{n}-17.ts")).text, edge, "s{n}");
+    }
+    // One dies: nobody sees an error, and nginx is told of it.
+    let [one, two] = edges;
+    let gone = one.http();
+    drop(one);
+    for n in 0..20 {
+        assert_eq!(ask(&format!("/hls/s{n}.m3u8")).text, "two", "s{n}");
+    }
+    until("it is out of the file", 12.0, || {
+        !files::text(&nginx.path("upstream.conf")).contains(&format!(":{gone} "))
+    });
+    assert!(files::text(&nginx.path("upstream.conf")).contains(&format!(":{} ", two.http())));
+    drop(sidecar);
+
+    // What nginx does not take is taken back.
+    let before = "upstream weir_edges { server 192.0.2.1; }\n";
+    std::fs::write(nginx.path("other.conf"), before).unwrap();
+    let sidecar = Sidecar::start_early(&nginx, &config("other.conf", "[\"/bin/false\"]"));
+    sidecar.wait_log("edges of the load balancer stay as they were: /bin/false: exit status: 1");
+    assert_eq!(files::text(&nginx.path("other.conf")), before);
+    drop(two);
+}

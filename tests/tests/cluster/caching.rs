@@ -1,0 +1,87 @@
+//! `nginx-conf/edge-cache` is what it says: however many players watch, the origin sees one request per file, and no token.
+
+use std::sync::Barrier;
+use std::thread;
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Nginx, files, products};
+
+use super::{client, take};
+
+const PLAYERS: usize = 50;
+
+/// An nginx with the `http` block of the sample, on a port of its own, in front of an origin.
+fn edge(origin: &Nginx, port: &Port) -> Nginx {
+    let text = files::text(&products::workspace().join("nginx-conf/edge-cache/nginx.conf"));
+    let (_, body) = text.split_once("\nhttp {").unwrap();
+    let body = body.trim_end().strip_suffix('}').unwrap();
+    let body = body
+        .replace("access_log /var/log/nginx/access.log masked;", "")
+        .replace("/var/cache/nginx", "@DIR@/cache")
+        .replace("origin.example.org:8080", &format!("127.0.0.1:{}", origin.http()))
+        .replace("listen 8080;", &format!("listen 127.0.0.1:{};", port.number()));
+    Config::weir().main("weir_zone 8m;").connections(2048).web(&body).start()
+}
+
+#[test]
+fn the_origin_sees_one_request_per_file() {
+    let log = "log_format uri '$request_uri $http_cookie $http_authorization'; access_log @DIR@/uris uri;";
+    let origin = Config::stock()
+        .web(log)
+        .http("root @DIR@; location = /hls/slow-1.ts { limit_rate 2m; } location /tv/stream/ { return 200 $request_uri; }")
+        .start();
+    std::fs::create_dir(origin.path("hls")).unwrap();
+    std::fs::write(origin.path("hls/slow.m3u8"), "#EXTM3U\n#EXTINF:2,\nslow-1.ts\n").unwrap();
+    std::fs::write(origin.path("hls/slow-1.ts"), vec![0x47; 1 << 20]).unwrap();
+    let port = Port::reserve();
+    let edge = edge(&origin, &port);
+    let url = |path: &str| format!("http://127.0.0.1:{}{path}", port.number());
+    let barrier = Barrier::new(PLAYERS);
+    thread::scope(|scope| {
+        for player in 0..PLAYERS {
+            let (url, barrier) = (&url, &barrier);
+            scope.spawn(move || {
+                let ask = |path: &str| {
+                    let request = client()
+                        .get(url(&format!("{path}?token=a.{player}.c")))
+                        .header("cookie", "weir_token=t");
+                    take(request.header("user-agent", format!("player {player}")).send().unwrap())
+                };
+                barrier.wait();
+                let list = ask("/hls/slow.m3u8");
+                assert!(list.status == 200 && list.text.contains("slow-1.ts"), "{list:?}");
+                assert_eq!(
+                    (list.header("cache-control"), list.header("access-control-allow-origin")),
+                    ("no-cache", "*")
+                );
+                let segment = ask("/hls/slow-1.ts");
+                assert_eq!((segment.status, segment.text.len()), (200, 1 << 20));
+                assert_eq!(segment.header("cache-control"), "public, max-age=60, immutable");
+            });
+        }
+    });
+    let uris = files::text(&origin.path("uris"));
+    let asked = |path: &str| uris.lines().filter(|line| line.starts_with(path)).count();
+    assert_eq!(asked("/hls/slow-1.ts"), 1, "{uris}");
+    // One per second at most, and the players need about one second.
+    assert!((1..=3).contains(&asked("/hls/slow.m3u8")), "{uris}");
+    assert!(!uris.contains("token") && !uris.contains("a."), "a token reached the origin: {uris}");
+    // They are counted where they watch.
+    let viewers = take(client().get(url("/api/v1/viewers")).send().unwrap()).json();
+    assert_eq!(
+        (&viewers["streams"][0]["stream"], &viewers["streams"][0]["viewers"]["hls"]),
+        (&"slow".into(), &PLAYERS.into()),
+        "{viewers}"
+    );
+    // What a player waits for goes along, and its token does not.
+    let waits = take(
+        client().get(url("/stream/live/show/llhls/v.m3u8?token=x&_HLS_msn=7&_HLS_part=2")).send().unwrap(),
+    );
+    assert_eq!(waits.text, "/tv/stream/live/show/llhls/v.m3u8?_HLS_msn=7&_HLS_part=2");
+    // An origin that is down: who watches goes on for a while.
+    drop(origin);
+    let stale = take(client().get(url("/hls/slow-1.ts")).send().unwrap());
+    assert_eq!((stale.status, stale.header("x-cache")), (200, "HIT"));
+    drop(edge);
+}

@@ -1,0 +1,94 @@
+//! Several machines: edges that join, leave and die, and where viewers are sent. Each file's header says what it proves.
+#![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
+
+mod balancing;
+mod caching;
+mod membership;
+mod strangers;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Nginx, Sidecar};
+
+const SECRET: &str = "fedcba9876543210fedcba9876543210";
+
+/// nginx with an application `live` and the API, and the secrets of everything in its folder.
+fn nginx() -> Nginx {
+    Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", "0123456789abcdef0123456789abcdef")
+        .file("cluster.secret", SECRET)
+        .with_api()
+        .app("live", "weir_publish open;")
+        .start()
+}
+
+/// What an origin is configured with.
+const ORIGIN: &str = "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n";
+
+/// An answer over HTTP.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+fn client() -> reqwest::blocking::Client {
+    let builder = reqwest::blocking::Client::builder().no_proxy();
+    builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// Where a viewer of this name watches.
+fn edge(origin: &Sidecar, viewer: &str, more: &str) -> Answer {
+    let url = format!("http://127.0.0.1:{}/edge?stream=live/show{more}", origin.web());
+    take(client().get(url).header("user-agent", viewer).send().unwrap())
+}
+
+fn take(response: reqwest::blocking::Response) -> Answer {
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.text().unwrap(),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// A request as an edge signs it: the header and the body.
+fn signed(secret: &str, time: u64, report: &Value) -> (String, String) {
+    let (body, nonce) = (report.to_string(), format!("{:032x}", u128::from(time) * 7919));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("weir-cluster-1\nrequest\n{time}\n{nonce}\n{body}").as_bytes());
+    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("Weir-Cluster time={time},nonce={nonce},signature={digits}"), body)
+}
+
+/// Sends such a request.
+fn report(origin: &Sidecar, (header, body): &(String, String)) -> Answer {
+    let url = format!("http://127.0.0.1:{}/v1/edges", origin.web());
+    let request = client().post(url).header("content-type", "application/json").body(body.clone());
+    let request = if header.is_empty() { request } else { request.header("authorization", header) };
+    take(request.send().unwrap())
+}
+
+/// A report of an edge that has nothing to do.
+fn idle(id: &str) -> Value {
+    json!({ "id": id, "address": format!("https://{id}.example.org"), "bandwidth": 100_000_000, "version": "1" })
+}

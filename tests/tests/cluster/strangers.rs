@@ -1,0 +1,95 @@
+//! Nobody without the cluster's secret joins, reads or repeats; and an edge that lies about its load gets no more than its share.
+
+use serde_json::{Value, json};
+use weir_tests::harness::{Sidecar, until};
+
+use super::{ORIGIN, SECRET, client, edge, idle, nginx, now, report, signed, take};
+
+#[test]
+fn only_signed_requests_join_and_none_twice() {
+    let nginx = nginx();
+    let origin = Sidecar::start(&nginx, ORIGIN);
+    let time = now();
+    for (header, expected) in [
+        (String::new(), 401),
+        ("Bearer x".into(), 401),
+        (signed(&"x".repeat(32), time, &idle("evil")).0, 401),
+        (signed(SECRET, time, &idle("other")).0, 401),
+    ] {
+        let answer = report(&origin, &(header, idle("evil").to_string()));
+        assert_eq!((answer.status, answer.header("weir-signature")), (expected, ""), "{answer:?}");
+    }
+    let url = format!("http://127.0.0.1:{}/v1/edges", origin.web());
+    assert_eq!(take(client().get(url).send().unwrap()).status, 405);
+    assert_eq!(edge(&origin, "a", "").status, 503);
+
+    let good = signed(SECRET, time, &idle("one"));
+    let answer = report(&origin, &good);
+    assert_eq!((answer.status, answer.json()["drained"].as_bool()), (200, Some(false)), "{answer:?}");
+    assert!(answer.header("weir-signature").starts_with("Weir-Cluster time="));
+    assert_eq!(report(&origin, &good).status, 409, "a replay");
+    assert_eq!(report(&origin, &signed(SECRET, time - 1, &idle("one"))).status, 409, "an older one");
+    // A goodbye that is repeated, and a report from before it.
+    let mut leaving = idle("one");
+    leaving["leaving"] = true.into();
+    assert_eq!(report(&origin, &signed(SECRET, time + 1, &leaving)).status, 200);
+    until("it is gone", 2.0, || edge(&origin, "a", "").status == 503);
+    assert_eq!(report(&origin, &good).status, 409, "a replay behind a goodbye");
+    // Clocks: ten seconds make no difference, a minute is named, and the origin's time is told to who has the secret.
+    assert_eq!(report(&origin, &signed(SECRET, now() + 10_000, &idle("fast"))).status, 200);
+    let slow = report(&origin, &signed(SECRET, now() - 60_000, &idle("slow")));
+    assert_eq!((slow.status, slow.json()["error"]["code"].as_str()), (401, Some("clock")), "{slow:?}");
+    assert!(
+        slow.json()["now"].as_u64().unwrap().abs_diff(now()) < 5000
+            && !slow.header("weir-signature").is_empty()
+    );
+    // What makes no sense is refused with the field.
+    for (field, value) in
+        [("address", json!("javascript:alert(1)")), ("bandwidth", json!(0)), ("load", json!(-1))]
+    {
+        let mut bad = idle("bad");
+        bad[field] = value;
+        let answer = report(&origin, &signed(SECRET, now(), &bad));
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.json()["error"]["message"].as_str().unwrap().contains(field), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_liar_gets_no_more_viewers_than_it_can_serve() {
+    let nginx = nginx();
+    let origin = Sidecar::start(
+        &nginx,
+        &format!("{ORIGIN}[[region]]\nname = \"here\"\nnetworks = [\"127.0.0.0/8\"]\n"),
+    );
+    // Both say that they send nothing, and go on saying so.
+    let renew = || {
+        for id in ["liar", "other"] {
+            assert_eq!(report(&origin, &signed(SECRET, now(), &idle(id))).status, 200);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    };
+    renew();
+    let (mut of_liar, mut full) = (0, 0);
+    for viewer in 0..120 {
+        if viewer % 20 == 0 {
+            renew();
+            // What was sent meanwhile counts.
+            std::thread::sleep(std::time::Duration::from_millis(220));
+        }
+        let answer = edge(&origin, &viewer.to_string(), "");
+        of_liar += u32::from(answer.json()["edge"] == "liar");
+        full += u32::from(answer.status == 503);
+    }
+    // 100 Mbit/s are 31 viewers of 3 Mbit/s at 95 %; the origin looks five times a second.
+    assert!(of_liar <= 60, "{of_liar} viewers for an edge that serves 31");
+    assert!(full > 10, "{full} of 120 were told that all edges are full");
+    // An edge of the viewer's region comes first, and an edge that says the truth is believed.
+    let mut near = idle("near");
+    near["region"] = "here".into();
+    assert_eq!(report(&origin, &signed(SECRET, now(), &near)).status, 200);
+    until("the near one is chosen", 2.0, || edge(&origin, "x", "").json()["edge"] == "near");
+    near["egress"] = Value::from(96_000_000);
+    assert_eq!(report(&origin, &signed(SECRET, now(), &near)).status, 200);
+    until("a full one is not", 2.0, || edge(&origin, "x", "").json()["edge"] != "near");
+}
