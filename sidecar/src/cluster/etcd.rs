@@ -41,8 +41,8 @@ impl Etcd {
     /// A file of the configuration that cannot be used.
     pub fn start(settings: &Settings) -> Result<Self, EtcdError> {
         let client = Client::new(settings)?;
-        let board = Board::new();
-        board.change(|table| table.stale = Some("etcd was not asked yet".into()));
+        let stale = Some("etcd was not asked yet".into());
+        let board = Board::new(Table { stale, ..Table::default() });
         let inner = Arc::new(Inner::new(client, board.clone()));
         let tasks = vec![tokio::spawn(board.tell()), tokio::spawn(follow::run(inner.clone()))];
         Ok(Self { inner, tasks })

@@ -42,7 +42,7 @@ impl Drop for Memory {
 impl Memory {
     /// An empty table. Runs in the current runtime until it is dropped.
     pub fn start() -> Self {
-        let (board, leases) = (Board::new(), Arc::new(Mutex::new(Leases::default())));
+        let (board, leases) = (Board::new(Table::default()), Arc::new(Mutex::new(Leases::default())));
         let tasks =
             vec![tokio::spawn(board.clone().tell()), tokio::spawn(expire(board.clone(), leases.clone()))];
         Self { board, leases, tasks }

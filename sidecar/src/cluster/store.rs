@@ -75,13 +75,10 @@ pub struct Board {
 }
 
 impl Board {
-    /// An empty one. [`tell`](Self::tell) has to run.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            table: Mutex::default(),
-            changed: Notify::new(),
-            told: watch::channel(Arc::default()).0,
-        })
+    /// One with this table. [`tell`](Self::tell) has to run.
+    pub fn new(table: Table) -> Arc<Self> {
+        let told = watch::channel(Arc::new(table.clone())).0;
+        Arc::new(Self { table: Mutex::new(table), changed: Notify::new(), told })
     }
 
     /// Looks at the table as it is.

@@ -18,7 +18,7 @@ fn edge(origin: &Nginx, port: &Port) -> Nginx {
     let body = body.trim_end().strip_suffix('}').unwrap();
     let body = body
         .replace("access_log /var/log/nginx/access.log masked;", "")
-        .replace("/var/cache/nginx", "@DIR@/cache")
+        .replace("/var/cache/nginx/", "@DIR@/")
         .replace("origin.example.org:8080", &format!("127.0.0.1:{}", origin.http()))
         .replace("listen 8080;", &format!("listen 127.0.0.1:{};", port.number()));
     Config::weir().main("weir_zone 8m;").connections(2048).web(&body).start()
