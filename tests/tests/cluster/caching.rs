@@ -26,10 +26,10 @@ fn edge(origin: &Nginx, port: &Port) -> Nginx {
 
 #[test]
 fn the_origin_sees_one_request_per_file() {
-    let log = "log_format uri '$request_uri $http_cookie $http_authorization'; access_log @DIR@/uris uri;";
+    let log = "log_format uri '$request_uri $http_cookie $http_authorization';";
     let origin = Config::stock()
         .web(log)
-        .http("root @DIR@; location = /hls/slow-1.ts { limit_rate 2m; } location /tv/stream/ { return 200 $request_uri; }")
+        .http("access_log @DIR@/uris uri; root @DIR@; location = /hls/slow-1.ts { limit_rate 2m; } location /tv/stream/ { return 200 $request_uri; }")
         .start();
     std::fs::create_dir(origin.path("hls")).unwrap();
     std::fs::write(origin.path("hls/slow.m3u8"), "#EXTM3U\n#EXTINF:2,\nslow-1.ts\n").unwrap();
@@ -70,7 +70,7 @@ fn the_origin_sees_one_request_per_file() {
     // They are counted where they watch.
     let viewers = take(client().get(url("/api/v1/viewers")).send().unwrap()).json();
     assert_eq!(
-        (&viewers["streams"][0]["stream"], &viewers["streams"][0]["viewers"]["hls"]),
+        (&viewers["streams"][0]["name"], &viewers["streams"][0]["viewers"]["hls"]),
         (&"slow".into(), &PLAYERS.into()),
         "{viewers}"
     );
