@@ -21,7 +21,7 @@ pub mod target;
 use crate::values::{
     ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
 };
-pub use args::{JsonArg, ServerBlockArg};
+pub use args::{JsonArg, KeyFileArg, ServerBlockArg};
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
@@ -169,6 +169,9 @@ pub struct KeyAddArgs {
     /// The host for OBS
     #[command(flatten)]
     pub server: ServerArg,
+    /// Where the key goes
+    #[command(flatten)]
+    pub file: KeyFileArg,
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
@@ -206,6 +209,9 @@ pub struct KeyRotateArgs {
     /// The host for OBS
     #[command(flatten)]
     pub server: ServerArg,
+    /// Where the key goes
+    #[command(flatten)]
+    pub file: KeyFileArg,
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,

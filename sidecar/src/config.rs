@@ -174,9 +174,10 @@ fn unquoted(line: &str) -> Option<String> {
 }
 
 /// serde's words for what TOML has, and those that people have.
-const WORDS: [(&str, &str); 4] = [
+const WORDS: [(&str, &str); 5] = [
     ("expected a string", "expected a text in quotes"),
     ("expected i64", "expected a whole number"),
+    ("expected a boolean", "expected true or false"),
     ("expected a sequence", "expected a list in [ ]"),
     ("invalid type: map", "invalid type: table"),
 ];

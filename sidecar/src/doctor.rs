@@ -28,6 +28,8 @@ pub(crate) struct Installation {
     pub(crate) conf: PathBuf,
     /// `weir.toml`; without the file, no daemon is expected.
     pub(crate) config: PathBuf,
+    /// Somebody has named that file, so it should be there.
+    pub(crate) is_config_expected: bool,
     /// The daemon's socket.
     pub(crate) socket: PathBuf,
 }
@@ -48,7 +50,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
             found.extend(api::examine(nginx).await);
         }
     }
-    found.extend(daemon::examine(&installation.config, &installation.socket).await);
+    found.extend(daemon::examine(installation).await);
     found.extend(clock::examine().await);
     found
 }

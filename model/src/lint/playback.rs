@@ -29,6 +29,7 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     open_folders(&apps, &locations, found);
     open_applications(&apps, &locations, found);
     unknown_applications(&apps, &locations, found);
+    nameless(&apps, &locations, found);
     found.extend(apps.iter().filter_map(|app| uncounted(app, &locations)));
 }
 
@@ -145,6 +146,34 @@ fn unknown_applications(apps: &[App<'_>], locations: &[Location<'_>], found: &mu
             format!("has app={}, and no \"rtmp\" server has that application", named.escape_debug());
         let remedy = format!("write the name of one that is there: {}", listed(&names));
         found.push(Advice::new(directive, Severity::Warning, problem, &remedy));
+    }
+}
+
+/// Without `app=`, the path begins with the application; a folder of nginx-rtmp begins with the stream.
+fn nameless(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Advice>) {
+    let mut told: Vec<*const Directive> = Vec::new();
+    for location in locations {
+        for directive in [location.play, location.viewers].into_iter().flatten() {
+            let place = std::ptr::from_ref(directive);
+            if directive.argument(0) == Some("off")
+                || scopes::app_of(directive).is_some()
+                || told.contains(&place)
+            {
+                continue;
+            }
+            let Some((app, folder)) = apps.iter().find_map(|app| Some((app, location.folder_of(app)?)))
+            else {
+                continue;
+            };
+            told.push(place);
+            let problem = format!(
+                "has no \"app=\", so it takes the application from the path; {} serves {}, where paths begin with the stream",
+                location.shown(),
+                folder.display()
+            );
+            let remedy = format!("write \"app={}\"", app.name);
+            found.push(Advice::new(directive, Severity::Warning, problem, &remedy));
+        }
     }
 }
 

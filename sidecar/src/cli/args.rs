@@ -1,7 +1,9 @@
 //! Arguments that several commands take.
 #![allow(rustdoc::broken_intra_doc_links)]
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 use weir_model::ServerAddr;
 
 /// `--json`, before or after the command.
@@ -18,4 +20,12 @@ pub struct ServerBlockArg {
     /// Only at the server block of nginx.conf that listens on this address: 1936, 127.0.0.1:1935 [default: all]
     #[arg(long, value_name = "LISTEN")]
     pub server_block: Option<ServerAddr>,
+}
+
+/// `--key-file`, of commands that make a key.
+#[derive(Clone, Debug, Args)]
+pub struct KeyFileArg {
+    /// Write the key to this file, which only its owner can read, and do not print it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "json")]
+    pub key_file: Option<PathBuf>,
 }

@@ -123,7 +123,12 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
         source: source.ok_or_else(|| missing("url", "rtsp://192.0.2.10/stream1"))?,
         start: text_or("start", &raw.start, || Start::Always, start)?,
         transcode: raw.transcode,
-        secret_file: secret_file.ok_or_else(|| missing("secret_file", "/etc/weir/secret"))?,
+        secret_file: secret_file.ok_or_else(|| Problem {
+            at,
+            what: "[[input]]: secret_file is missing: write secret_file = \"/etc/weir/secret\" under [nginx], a file with the \
+                   secret of weir_secret"
+                .into(),
+        })?,
     })
 }
 

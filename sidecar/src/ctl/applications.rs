@@ -22,12 +22,14 @@ pub(super) enum Made {
 pub(super) async fn warning(nginx: &Nginx, app: &str, made: Made, json: bool) -> String {
     // What was asked for is done. A module that does not answer now changes nothing of that.
     let Ok(Some(known)) = nginx.applications().await else { return String::new() };
-    match problem(&known, app, made) {
-        Some((code, message)) if json => {
-            format!("{}\n", json!({ "warning": { "code": code, "message": message } }))
-        }
-        Some((_, message)) => format!("weir: warning: {message}\n"),
-        None => String::new(),
+    problem(&known, app, made).map(|(code, message)| shown(code, &message, json)).unwrap_or_default()
+}
+
+/// A warning as the line for standard error.
+pub(super) fn shown(code: &str, message: &str, json: bool) -> String {
+    match json {
+        true => format!("{}\n", json!({ "warning": { "code": code, "message": message } })),
+        false => format!("weir: warning: {message}\n"),
     }
 }
 

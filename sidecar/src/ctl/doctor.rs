@@ -1,12 +1,13 @@
 //! `weir doctor`: what is wrong with this installation.
 
-use std::path;
+use std::path::{self, Path};
 
 use serde_json::json;
 
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
 use crate::cli::doctor::DoctorArgs;
+use crate::config::DEFAULT_PATH;
 use crate::doctor::{self, Finding, Installation, State};
 use crate::nginx::Nginx;
 
@@ -17,6 +18,7 @@ pub(super) fn run(args: &DoctorArgs, api: &ApiArgs) -> Result<(Output, bool), Er
         // nginx looks for a relative name in its own prefix.
         conf: path::absolute(&args.conf).unwrap_or_else(|_| args.conf.clone()),
         config: args.config.clone(),
+        is_config_expected: args.config != Path::new(DEFAULT_PATH),
         socket: args.daemon.socket.clone(),
     };
     let runtime = runtime()?;

@@ -14,9 +14,11 @@ pub(super) async fn run(args: &KeyAddArgs, api: &ApiArgs, nginx: &Nginx) -> Resu
         expires_at: args.expires.map(|expiry| expiry.at(now())),
         publish_from: &args.from,
     };
+    obs::check_free(args.file.key_file.as_deref())?;
     let answer = nginx.create_key(&key).await?;
     let port = applications::rtmp_port(nginx, args.app.as_str()).await;
-    let mut output = obs::fresh_key(&answer, args.json.json, &args.server, api, port);
+    let mut output =
+        obs::fresh_key(&answer, args.json.json, &args.server, api, port, args.file.key_file.as_deref())?;
     output.stderr += &applications::warning(nginx, args.app.as_str(), Made::Key, args.json.json).await;
     Ok(output)
 }

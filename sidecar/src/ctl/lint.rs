@@ -15,6 +15,10 @@ use crate::files::configuration::Disk;
 
 /// What it prints, and whether anything was found.
 pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
+    if args.file.extension().is_some_and(|extension| extension == "toml") {
+        let what = "is no nginx configuration; weir serve --check --config FILE checks a weir.toml";
+        return Err(Error::Usage(format!("{} {what}", args.file.display())));
+    }
     let disk = Counted::default();
     let configuration = lint::read(&args.file, &disk)?;
     let mut found = lint::check(&configuration);

@@ -1,13 +1,16 @@
 //! A new key, as the two lines that OBS asks for.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use weir_model::ServerAddr;
+use weir_model::{Secret, ServerAddr};
 
-use super::Output;
+use super::{Error, Output};
 use crate::cli::{ApiArgs, ServerArg};
 use crate::config;
+use crate::files::PRIVATE;
+use crate::files::durable;
 use crate::nginx::{Answer, FreshKey};
 use crate::values::Host;
 
@@ -34,19 +37,20 @@ enum Source {
     Machine,
 }
 
-/// The only output that holds a key. `port` is where nginx takes the application's streams.
+/// The only output that holds a key, unless it goes to a file. `port` is where nginx takes the application's streams.
 pub(super) fn fresh_key(
     answer: &Answer<FreshKey>,
     json: bool,
     server: &ServerArg,
     api: &ApiArgs,
     port: Option<u16>,
-) -> Output {
+    file: Option<&Path>,
+) -> Result<Output, Error> {
     let FreshKey { about, key } = &answer.value;
     let id = &about.id;
     let if_unread = Some(format!("; nobody read the key: `weir key rotate {id}` makes another"));
     if json {
-        return Output { if_unread, ..Output::json(&answer.text) };
+        return Ok(Output { if_unread, ..Output::json(&answer.text) });
     }
     let Server { host, from } = find(server, api);
     let host = with_port(host, about.server.as_ref(), port);
@@ -57,7 +61,17 @@ pub(super) fn fresh_key(
     if let Some(end) = about.previous_valid_until {
         stdout.push_str(&format!("; the old one is valid until {end}"));
     }
-    stdout.push_str(&format!("\nServer:     rtmp://{host}/{}\nStream key: {}\n", about.app, key.expose()));
+    let shown = match file {
+        Some(file) => {
+            write(file, key).map_err(|error| {
+                let why = format!("{error}; nobody has the key: `weir key rotate {id}` makes another");
+                Error::File { option: Some("--key-file"), path: file.into(), why }
+            })?;
+            format!("in {}", file.display())
+        }
+        None => key.expose().to_owned(),
+    };
+    stdout.push_str(&format!("\nServer:     rtmp://{host}/{}\nStream key: {shown}\n", about.app));
     let guessed = match from {
         Source::Option | Source::Configuration => "",
         Source::Api => "The server is the API's host; --server HOST selects another.\n",
@@ -65,7 +79,25 @@ pub(super) fn fresh_key(
             "The server is this machine's host name; --server HOST, or public_name under [daemon] in weir.toml, selects another.\n"
         }
     };
-    Output { stdout, stderr: format!("The stream key is shown only this once.\n{guessed}"), if_unread }
+    let once = if file.is_none() { "The stream key is shown only this once.\n" } else { "" };
+    let if_unread = if_unread.filter(|_| file.is_none());
+    Ok(Output { stdout, stderr: format!("{once}{guessed}"), if_unread })
+}
+
+/// Whether the file of `--key-file` is free: asked before a key is made.
+pub(super) fn check_free(file: Option<&Path>) -> Result<(), Error> {
+    match file {
+        Some(file) if file.symlink_metadata().is_ok() => {
+            let why = "exists; remove it, or name another file".into();
+            Err(Error::File { option: Some("--key-file"), path: file.into(), why })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(file: &Path, key: &Secret) -> io::Result<()> {
+    let line = Secret::new(format!("{}\n", key.expose()));
+    durable::create_for(None, file, PRIVATE.file, line.expose().as_bytes())
 }
 
 fn find(server: &ServerArg, api: &ApiArgs) -> Server {

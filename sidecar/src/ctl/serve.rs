@@ -85,6 +85,7 @@ fn summary(config: &Config) -> String {
     };
     let mut parts = vec![count(config.rules.len(), "stream rule")];
     for (number, one) in [
+        (config.inputs.len(), "input"),
         (config.records.len(), "recording"),
         (config.thumbnails.len(), "thumbnail"),
         (config.hooks.webhooks.len(), "webhook"),

@@ -16,15 +16,33 @@ pub(super) async fn run(args: &TokenRevokeArgs, nginx: &Nginx) -> Result<Output,
         stream: stream.as_deref(),
     };
     let answer = nginx.revoke_tokens(&wanted).await?;
-    let stderr = match &args.app {
+    let mut stderr = match &args.app {
         Some(app) => applications::warning(nginx, app.as_str(), Made::Revocation, args.json.json).await,
         None => String::new(),
     };
+    if let (Some(app), Some(stream), true) =
+        (&args.app, stream.as_deref().filter(|name| *name != "*"), stderr.is_empty())
+        && is_unknown(nginx, app.as_str(), stream).await
+    {
+        stderr = applications::shown("unknown_stream", &unknown(app.as_str(), stream), args.json.json);
+    }
     let output = match args.json.json {
         true => Output::json(&answer.text),
         false => said(&answer.value).into(),
     };
     Ok(Output { stderr, ..output })
+}
+
+/// Whether no stream of this name is live and no key is for it. A module that does not answer now knows it.
+async fn is_unknown(nginx: &Nginx, app: &str, stream: &str) -> bool {
+    let (Ok(streams), Ok(keys)) = (nginx.streams().await, nginx.keys().await) else { return false };
+    let is_live = streams.value.streams.iter().any(|live| live.app == app && live.name == stream);
+    let has_key = keys.value.keys.iter().any(|key| key.app.as_str() == app && key.stream.as_str() == stream);
+    !is_live && !has_key
+}
+
+fn unknown(app: &str, stream: &str) -> String {
+    format!("no stream \"{stream}\" of \"{app}\" is live and no key is for it: check the name")
 }
 
 fn said(Revocation { what, revoked_at, expires_at }: &Revocation) -> String {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::Installation;
 use super::finding::Finding;
 use crate::daemon::client::Client;
 
@@ -14,7 +15,12 @@ const PART: &str = "daemon";
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Without `config`, a daemon is not expected.
-pub(super) async fn examine(config: &Path, socket: &Path) -> Vec<Finding> {
+pub(super) async fn examine(installation: &Installation) -> Vec<Finding> {
+    let Installation { config, socket, is_config_expected, .. } = installation;
+    if !config.exists() && *is_config_expected {
+        let message = format!("{} does not exist", config.display());
+        return vec![Finding::problem(PART, message, "name the daemon's weir.toml with --config")];
+    }
     if !config.exists() {
         let message = format!(
             "{} does not exist: nothing is transcoded or recorded, and there are no pages",

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::Response;
 use reqwest::header::{AGE, DATE, HeaderMap, HeaderName, LAST_MODIFIED};
+use reqwest::{Response, StatusCode};
 
 use super::web::{self, Papers, Web, WebUrl};
 use super::{Step, shown};
@@ -28,6 +28,14 @@ pub enum Error {
     /// The server does not give what it is asked for.
     #[error(transparent)]
     Web(#[from] web::Error),
+    /// It refuses; with what would help.
+    #[error("answered {status}: {remedy}")]
+    Refused {
+        /// 401 or 403.
+        status: StatusCode,
+        /// What to give.
+        remedy: &'static str,
+    },
     /// What it gives is no playlist.
     #[error("{0}")]
     Playlist(&'static str),
@@ -81,7 +89,13 @@ pub async fn check(
     max_age: Option<Duration>,
     papers: &Papers,
 ) -> Result<String, Error> {
-    let look = Look { web: Web::showing(url, papers), step, max_age };
+    let remedy = match papers.token {
+        Some(_) => {
+            "the token of --token-file does not open it: it may have expired, be revoked, or be for another stream"
+        }
+        None => "if it is protected, give a play token with --token-file",
+    };
+    let look = Look { web: Web::showing(url, papers), step, max_age, remedy };
     step.is("playlist");
     let (headers, text) = look.text(url).await?;
     match playlist::read(&text).map_err(Error::Playlist)? {
@@ -103,6 +117,8 @@ struct Look<'a> {
     web: Web,
     step: &'a Step,
     max_age: Option<Duration>,
+    /// Against a refusal.
+    remedy: &'static str,
 }
 
 impl Look<'_> {
@@ -154,14 +170,23 @@ impl Look<'_> {
     }
 
     async fn text(&self, url: &WebUrl) -> Result<(HeaderMap, String), Error> {
-        let response = self.web.get_ok(url).await?;
+        let response = self.get(url).await?;
         let headers = response.headers().clone();
         let body = body(response, MAX_PLAYLIST).await?;
         Ok((headers, String::from_utf8(body).map_err(|_| Error::NotText)?))
     }
 
     async fn load(&self, url: &WebUrl) -> Result<usize, Error> {
-        Ok(body(self.web.get_ok(url).await?, ENOUGH).await?.len())
+        Ok(body(self.get(url).await?, ENOUGH).await?.len())
+    }
+
+    async fn get(&self, url: &WebUrl) -> Result<Response, Error> {
+        self.web.get_ok(url).await.map_err(|error| match error {
+            web::Error::Answered(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                Error::Refused { status, remedy: self.remedy }
+            }
+            error => error.into(),
+        })
     }
 }
 

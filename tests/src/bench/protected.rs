@@ -20,7 +20,7 @@ const ROUNDS: usize = 5;
 const SECONDS: u32 = 3;
 
 /// One way to protect a folder: its name, the directives of its location, and whether requests bear a token.
-const WAYS: [(&str, &str, bool); 8] = [
+const WAYS: [(&str, &str, bool); 9] = [
     ("plain nginx", "", false),
     ("plain nginx, once more", "", false),
     (
@@ -28,16 +28,18 @@ const WAYS: [(&str, &str, bool); 8] = [
         "secure_link $arg_md5; secure_link_md5 \"secret$uri\"; if ($secure_link = \"\") { return 403; }",
         false,
     ),
-    ("`auth_request` to a local 204", "auth_request /yes;", false),
+    ("`auth_request` to a `return 204` of the same nginx", "auth_request /yes;", false),
+    ("`auth_request` to a local server", "auth_request /ask;", false),
     ("`weir_play`, cookie", "weir_play token app=live;", true),
     ("`weir_viewers`", "weir_viewers on app=live;", false),
     ("both, cookie", "weir_play token app=live; weir_viewers on app=live;", true),
     ("both, `?token=`", "weir_play token app=live; weir_viewers on app=live;", true),
 ];
 const SECURE_LINK: usize = 2;
-const AUTH_REQUEST: usize = 3;
-const BY_COOKIE: usize = 6;
-const BY_LINK: usize = 7;
+/// Where a program decides, as with most of those who use `auth_request`.
+const AUTH_REQUEST: usize = 4;
+const BY_COOKIE: usize = 7;
+const BY_LINK: usize = 8;
 
 /// Segments, and playlists.
 pub(super) fn protected() -> String {
@@ -65,7 +67,11 @@ pub(super) fn protected() -> String {
 }
 
 fn serve() -> (Nginx, String) {
-    let mut locations = String::from("location = /yes { return 204; }\n");
+    let mut locations = String::from(
+        "location = /yes { return 204; }
+         location = /ask { internal; proxy_pass http://answers/yes; proxy_pass_request_body off;
+             proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Content-Length ''; }\n",
+    );
     for (nth, (_, directives, _)) in WAYS.iter().enumerate() {
         writeln!(locations, "location /{nth}/ {{ alias @DIR@/hls/; {directives} }}").unwrap();
     }
@@ -73,6 +79,7 @@ fn serve() -> (Nginx, String) {
         .main("weir_zone 16m; weir_secret @DIR@/secret;")
         .file("secret", SECRET)
         .app("live", "")
+        .web("upstream answers { server 127.0.0.1:@HTTP@; keepalive 32; }")
         .web("keepalive_requests 1000000000; access_log off; sendfile on; tcp_nopush on; open_file_cache max=100;")
         .http(&locations)
         .start();

@@ -1,5 +1,6 @@
 //! `weir link` and `POST /v1/links`: what they print opens the stream, until it is revoked with the line that they print.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -137,12 +138,18 @@ fn a_check_of_hls_needs_a_token_where_viewers_do() {
         weir(&nginx, &["check", "hls", &url, "--timeout", "10s", "--token-file", file.to_str().unwrap()])
     };
     let plain = weir(&nginx, &["check", "hls", &url, "--timeout", "10s"]);
-    assert!(String::from_utf8_lossy(&plain.stderr).contains("answered 403"), "{plain:?}");
+    assert!(
+        String::from_utf8_lossy(&plain.stderr)
+            .contains("answered 403 Forbidden: if it is protected, give a play token with --token-file"),
+        "{plain:?}"
+    );
     std::fs::write(&file, format!("{}\n", super::token("show"))).unwrap();
     let out = check(&file);
     assert!(out.status.success(), "{out:?}");
     std::fs::write(&file, super::token("other")).unwrap();
-    assert!(String::from_utf8_lossy(&check(&file).stderr).contains("answered 403"));
+    assert!(
+        String::from_utf8_lossy(&check(&file).stderr).contains("the token of --token-file does not open it")
+    );
     for content in ["", "two words"] {
         std::fs::write(&file, content).unwrap();
         let said = String::from_utf8(check(&file).stderr).unwrap();
@@ -167,6 +174,27 @@ fn the_command_line_says_what_people_need() {
     assert!(out.contains(&format!("Server:     rtmp://live.example.org:{}/live\n", nginx.rtmp())), "{out}");
     let (out, ..) = said(&["key", "add", "live", "studio", "--server", "live.example.org:1937"]);
     assert!(out.contains("Server:     rtmp://live.example.org:1937/live\n"), "{out}");
+    // A key that is never on a screen.
+    let file = nginx.path("studio.key");
+    let name = file.to_str().unwrap();
+    let (out, ..) = said(&["key", "add", "live", "studio2", "--key-file", name]);
+    let key = std::fs::read_to_string(&file).unwrap();
+    assert!(key.starts_with("wk_") && out.ends_with(&format!("Stream key: in {name}\n")), "{out}");
+    assert!(!out.contains(key.trim()));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let keys = || nginx.api().get("/v1/keys").expect(200)["keys"].as_array().unwrap().len();
+    let before = keys();
+    let (_, error, status) = said(&["key", "add", "live", "studio3", "--key-file", name]);
+    assert!(error.contains("exists; remove it") && status == Some(1) && keys() == before, "{error}");
+    // A name that nobody has is most often a mistake.
+    for (stream, is_told) in [("show", false), ("studio", false), ("sohw", true), ("*", false)] {
+        let (_, error, _) = said(&["token", "revoke", "live", stream]);
+        assert_eq!(
+            error.contains("no stream \"sohw\" of \"live\" is live and no key is for it"),
+            is_told,
+            "{error}"
+        );
+    }
     let (out, ..) = said(&["top", "--once", "--json"]);
     let top: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(

@@ -7,6 +7,9 @@ use serde_json::Value;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Sidecar, products, until};
 
+/// The daemon's configuration on a machine with Weir's package; this machine has none.
+const DEFAULT: &str = "/etc/weir/weir.toml";
+
 /// What it prints, and its exit status.
 fn doctor(conf: &Path, api: &str, config: &Path, more: &[&str]) -> (i32, String) {
     let output = Command::new(products::weir())
@@ -43,13 +46,20 @@ fn keyed() -> Config {
 #[test]
 fn a_whole_installation_is_well() {
     let nginx = keyed().start();
+    // A file that nobody names may be missing; one that is named may not.
     let (status, said) = of(&nginx, Path::new("/no/such/weir.toml"), &[]);
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        line(&said, "daemon").starts_with("problem: daemon: /no/such/weir.toml does not exist: "),
+        "{said}"
+    );
+    let (status, said) = of(&nginx, Path::new(DEFAULT), &[]);
     assert_eq!(status, 0, "{said}");
     assert!(line(&said, "nginx").starts_with("ok: nginx: nginx "), "{said}");
     assert!(line(&said, "configuration").starts_with("ok: "), "{said}");
     assert!(line(&said, "api").starts_with("ok: api: nginx answers with 1 worker, the zone is "), "{said}");
     assert!(line(&said, "ports").contains(&format!("127.0.0.1:{}", nginx.rtmp())), "{said}");
-    assert!(line(&said, "daemon").starts_with("ok: daemon: /no/such/weir.toml does not exist"), "{said}");
+    assert!(line(&said, "daemon").starts_with(&format!("ok: daemon: {DEFAULT} does not exist")), "{said}");
 
     let sidecar = Sidecar::start(&nginx, "");
     let folder = sidecar.sockets().parent().unwrap().to_owned();

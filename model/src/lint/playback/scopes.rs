@@ -185,6 +185,12 @@ impl<'d> Location<'d> {
         all.iter().find(takes).is_none()
     }
 
+    /// The folder of an application's HLS or DASH, where that is what it answers with and not one above.
+    pub(super) fn folder_of<'a>(&self, app: &'a App<'_>) -> Option<&'a Path> {
+        let own = self.folder.as_ref().filter(|_| matches!(self.block.name(), "location" | "server"))?;
+        app.folders.iter().map(|(_, folder)| folder.as_path()).find(|folder| folder == own)
+    }
+
     /// As a person finds it.
     pub(super) fn shown(&self) -> String {
         match (self.block.name(), self.block.words.get(1..)) {

@@ -15,7 +15,7 @@ fn an_access_log_with_tokens_is_told_once() {
         // nginx's default log is `combined`.
         ("server {\nlocation /hls/ { root /srv; weir_play token app=live; } }", &["5 weir_play"][..]),
         (
-            "access_log /a;\nserver { location /hls/ { root /srv; weir_play token; } location /x/ { weir_play token; } }",
+            "access_log /a;\nserver { location /hls/ { root /srv; weir_play token app=live; } location /x/ { weir_play token; } }",
             &["4 access_log"],
         ),
         ("access_log /a combined;\nserver { location /hls/ { weir_play token; } }", &["4 access_log"]),
@@ -67,11 +67,15 @@ fn half_a_protection_is_found() {
         (TOKEN, "server {\nlocation / { root /srv; } }", &["5 location"]),
         (TOKEN, "\nserver { root /srv; }", &["5 server"]),
         (TOKEN, "server {\nlocation /x/ { alias /srv/hls/deep/; } }", &["5 location"]),
-        (TOKEN, "server { location / { root /srv; }\nlocation /hls/ { root /srv; weir_play token; } }", &[]),
-        (TOKEN, "server { location / { root /srv;\nlocation /hls/ { weir_play token; } } }", &[]),
         (
             TOKEN,
-            "server { root /srv; location / { root /srv/www; } location /hls/ { weir_play token; } }",
+            "server { location / { root /srv; }\nlocation /hls/ { root /srv; weir_play token app=live; } }",
+            &[],
+        ),
+        (TOKEN, "server { location / { root /srv;\nlocation /hls/ { weir_play token app=live; } } }", &[]),
+        (
+            TOKEN,
+            "server { root /srv; location / { root /srv/www; } location /hls/ { weir_play token app=live; } }",
             &[],
         ),
         (TOKEN, "server { location /hls/ { root /srv; deny all; } }", &[]),
@@ -82,7 +86,7 @@ fn half_a_protection_is_found() {
         (TOKEN, "server { location /hls/ { root $root; } location /x/ { root html; } }", &[]),
         ("", "server { location /hls/ { root /srv; } }", &[]),
         // RTMP lies open.
-        ("", "server { location /hls/ { root /srv; weir_play token; } }", &["2 application"]),
+        ("", "server { location /hls/ { root /srv; weir_play token app=live; } }", &["2 application"]),
         ("", "server { location /any/ { weir_play token app=live; } }", &["2 application"]),
         ("weir_play off;", "server { weir_play token app=live; }", &["2 application"]),
         ("deny play all;", "server { weir_play token app=live; }", &[]),
@@ -179,4 +183,31 @@ fn variables_are_told_apart() {
     ] {
         assert_eq!(has_variable(text, "request"), found, "{text}");
     }
+}
+
+#[test]
+fn a_folder_of_streams_without_an_application_is_found() {
+    for (http, found) in [
+        ("server {\nlocation /hls/ { root /srv; weir_play token; } }", &["5 weir_play"][..]),
+        ("server {\nlocation /hls { alias /srv/hls; weir_viewers on; } }", &["5 weir_viewers"]),
+        (
+            "weir_play token;\nserver { location /a/ { alias /srv/hls/; } location /b/ { alias /srv/hls/; } }",
+            &["4 weir_play"],
+        ),
+        ("server {\nlocation /hls/ { root /srv; weir_play token app=live; } }", &[]),
+        // The application is a folder of the path.
+        ("server {\nlocation / { root /srv/; weir_viewers on; } }", &[]),
+        ("server {\nlocation /hls/ { root /srv; weir_viewers off; } }", &[]),
+    ] {
+        let text = both("weir_play token;", &format!("access_log off; {http}"));
+        let places: Vec<_> = places(&text).into_iter().filter(|place| !place.contains("location")).collect();
+        assert_eq!(places, found, "{text}");
+    }
+    assert_eq!(
+        lint(&both("", "server { location /hls/ { root /srv; weir_viewers on; } }")),
+        [
+            "/etc/nginx/nginx.conf:4: warning: \"weir_viewers\" has no \"app=\", so it takes the application from the path; \
+             \"location /hls/\" serves /srv/hls, where paths begin with the stream: write \"app=live\""
+        ]
+    );
 }

@@ -96,7 +96,10 @@ fn what_is_wrong_is_named_and_secrets_are_not_repeated() {
         "{error}"
     );
     let error = parse(Path::new("weir.toml"), whole).unwrap_err().to_string();
-    assert!(error.contains("secret_file is missing, such as secret_file = \"/etc/weir/secret\""), "{error}");
+    assert!(
+        error.contains("secret_file is missing: write secret_file = \"/etc/weir/secret\" under [nginx]"),
+        "{error}"
+    );
 }
 
 #[test]
