@@ -6,7 +6,8 @@
 //! - [`sdp`]: what an offer may be; `stun`: whose a packet is
 //! - [`sessions`]: who is connected, and limits
 //! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
-//! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream
+//! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream;
+//!   `transcode`: all of a stream that WebRTC does not carry
 //! - [`publish`]: media of a publisher to nginx, over RTMP; `aac`: Opus to AAC
 //! - `program`: an ffmpeg between two pipes; `unfit`: tells of streams that WebRTC does not carry
 
@@ -40,6 +41,7 @@ pub mod sdp;
 pub mod sessions;
 mod sound;
 mod stun;
+mod transcode;
 mod unfit;
 mod watch;
 
@@ -47,6 +49,7 @@ use endpoint::Endpoint;
 use peer::Peer;
 use sessions::{Limits, Seat, Sessions};
 use sound::Sounds;
+use transcode::Transcodes;
 use unfit::Unfit;
 pub use watch::MayStay;
 
@@ -122,6 +125,7 @@ pub struct Engine {
     pub sessions: Arc<Sessions>,
     sounds: Arc<Sounds>,
     unfit: Arc<Unfit>,
+    transcodes: Transcodes,
     context: Arc<Context>,
     identity: DtlsCert,
 }
@@ -151,6 +155,7 @@ impl Engine {
             sessions,
             sounds: Arc::new(Sounds::new(context.clone(), hub.clone())),
             unfit: Arc::new(Unfit::new(context.bus.clone())),
+            transcodes: Transcodes::new(context.clone(), hub.clone()),
             context: context.clone(),
             identity,
         });
@@ -172,18 +177,28 @@ impl Engine {
         let id = viewer.station().id.clone();
         let is_h264 = start.about.video.as_ref().is_none_or(|header| header.codec.is_avc());
         let unfit = if is_h264 { watch::B_FRAMES } else { watch::NOT_H264 };
-        if !is_h264 || viewer.station().has_b_frames() {
+        let is_unfit = !is_h264 || viewer.station().has_b_frames();
+        let transcodes = self.context.config().webrtc.as_ref().is_some_and(|settings| settings.transcode);
+        if is_unfit && !transcodes {
             self.unfit.tell(&id, unfit);
             return Err(Refused::Stream(unfit));
         }
         let offer = sdp::Offer::read(offer)?;
         offer.check_player()?;
-        let (mut rtc, seat, packets) = self.seat(id, client, &offer)?;
+        let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer)?;
         let sdp = answer(&mut rtc, &offer)?;
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
         let (sounds, unfit) = (self.sounds.clone(), self.unfit.clone());
-        self.runtime.spawn(async move { watch::run(peer, viewer, &sounds, &unfit, may_stay).await });
+        // What is encoded is watched, and the stream itself counts the viewer.
+        let (encoded, viewer, counted) = match is_unfit.then(|| self.transcodes.begin(&self.runtime, &id)) {
+            Some(encoded) => (Some(encoded.clone()), encoded.watch(), Some(viewer)),
+            None => (None, viewer, None),
+        };
+        self.runtime.spawn(async move {
+            watch::run(peer, (viewer, counted), &sounds, &unfit, may_stay).await;
+            drop(encoded);
+        });
         Ok(opened)
     }
 

@@ -6,7 +6,7 @@ use weir_rtmp::media::Codec;
 
 use crate::cmaf;
 use crate::cmaf::boxes::{Cursor, children, descend, find};
-use crate::run::cut::{Frame, Header};
+use crate::run::cut::{Frame, Header, Headers};
 
 /// One fragment has no more samples of a track.
 const MOST_SAMPLES: u32 = 2000;
@@ -60,6 +60,12 @@ impl Unpacker {
     /// Whether there are pictures.
     pub fn has_video(&self) -> bool {
         self.tracks.iter().any(|track| track.kind == TagKind::Video)
+    }
+
+    /// With what a run of it begins.
+    pub fn run(&self) -> Headers {
+        let of = |kind| self.tracks.iter().find(|track| track.kind == kind).map(|track| track.header.clone());
+        Headers { video: of(TagKind::Video), audio: of(TagKind::Audio), metadata: None }
     }
 
     /// The decoders' configurations, with which a stream over RTMP begins.
@@ -279,7 +285,7 @@ mod tests {
 
     use super::*;
     use crate::live::{Output, Packager};
-    use crate::run::cut::{Headers, Step};
+    use crate::run::cut::Step;
 
     fn packed(video: Header, audio: Header, frames: &[Frame]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let (mut packager, mut out) = (Packager::default(), Vec::new());

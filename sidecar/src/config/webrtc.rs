@@ -22,6 +22,7 @@ pub(in crate::config) mod raw {
         pub ice_servers: Vec<Spanned<String>>,
         pub max_sessions: Number,
         pub max_sessions_per_address: Number,
+        pub transcode: bool,
     }
 }
 
@@ -38,6 +39,8 @@ pub struct WebRtc {
     pub max_sessions: usize,
     /// Likewise, of one client.
     pub max_sessions_per_address: usize,
+    /// Streams that WebRTC cannot carry are encoded for it.
+    pub transcode: bool,
 }
 
 /// A STUN or TURN server.
@@ -77,6 +80,7 @@ pub(super) fn webrtc(raw: Option<raw::WebRtc>) -> Checked<Option<WebRtc>> {
             1,
             100_000,
         )? as usize,
+        transcode: raw.transcode,
     }))
 }
 
@@ -148,7 +152,10 @@ mod tests {
         assert_eq!(read("[webrtc]\nlisten = \"off\"\n").unwrap(), None);
         let webrtc = read("[webrtc]\n").unwrap().unwrap();
         assert_eq!(webrtc.listen, "0.0.0.0:8189".parse().unwrap());
-        assert_eq!((webrtc.max_sessions, webrtc.max_sessions_per_address), (1000, 50));
+        assert_eq!(
+            (webrtc.max_sessions, webrtc.max_sessions_per_address, webrtc.transcode),
+            (1000, 50, false)
+        );
         let servers = "[\"stun:stun.example.org\", \"turn:u:p@w@turn.example.org:3478?transport=udp\"]";
         let text =
             format!("[webrtc]\naddresses = [\"203.0.113.5\", \"2001:db8::5\"]\nice_servers = {servers}\n");

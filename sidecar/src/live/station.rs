@@ -66,7 +66,7 @@ pub struct Station {
 
 impl Station {
     /// Nothing has come yet.
-    pub(super) fn new(id: StreamId) -> Arc<Self> {
+    pub fn new(id: StreamId) -> Arc<Self> {
         let now = Instant::now();
         Arc::new(Self {
             id,
@@ -91,7 +91,7 @@ impl Station {
     }
 
     /// Takes what the stream brings, and wakes viewers.
-    pub(super) fn put(&self, outputs: Vec<Output>) {
+    pub fn put(&self, outputs: Vec<Output>) {
         let end = {
             let (mut ring, mut hls) = (self.ring(), self.hls());
             for output in outputs {
@@ -185,7 +185,7 @@ impl Station {
     }
 
     /// Nothing will come any more.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         self.closed.send_replace(true);
     }
 
@@ -217,7 +217,7 @@ impl Station {
     }
 
     /// Somebody watches until the answer is dropped.
-    pub(super) fn enter(self: &Arc<Self>, kind: Kind) -> Viewer {
+    pub fn enter(self: &Arc<Self>, kind: Kind) -> Viewer {
         self.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         let cursor = self.ring().join(self.now());
         let (news, closed) = (self.news.subscribe(), self.closed.subscribe());

@@ -147,7 +147,8 @@ async fn run(
     end
 }
 
-async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: Duration) -> io::Result<()> {
+/// Writes a stream to ffmpeg until it has another configuration.
+pub(super) async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: Duration) -> io::Result<()> {
     let mut had: Option<Arc<Start>> = None;
     loop {
         let taken = viewer.read();

@@ -55,16 +55,16 @@ struct Tracks {
     shown: u64,
 }
 
-/// Serves a viewer as long as it may stay: for ever if it came without a token.
+/// Serves a viewer as long as it may stay: for ever if it came without a token. `counted` is where it counts, if not where it watches.
 pub(super) async fn run(
     mut peer: Peer,
-    mut viewer: Viewer,
+    (mut viewer, mut counted): (Viewer, Option<Viewer>),
     sounds: &Sounds,
     unfit: &Unfit,
     may_stay: Option<MayStay>,
 ) {
     let stream = format!("{}/{}", viewer.station().id.0, viewer.station().id.1);
-    let why = match serve(&mut peer, &mut viewer, sounds, may_stay).await {
+    let why = match serve(&mut peer, (&mut viewer, &mut counted), sounds, may_stay).await {
         Ok(why) => {
             if why == B_FRAMES || why == NOT_H264 {
                 unfit.tell(&viewer.station().id, why);
@@ -79,7 +79,7 @@ pub(super) async fn run(
 
 async fn serve(
     peer: &mut Peer,
-    viewer: &mut Viewer,
+    (viewer, counted): (&mut Viewer, &mut Option<Viewer>),
     sounds: &Sounds,
     may_stay: Option<MayStay>,
 ) -> Result<&'static str, RtcError> {
@@ -102,7 +102,10 @@ async fn serve(
             match event {
                 Event::MediaAdded(media) if media.kind == MediaKind::Video => tracks.video = Some(media.mid),
                 Event::MediaAdded(media) => tracks.audio = Some(media.mid),
-                Event::Connected => tracks.begin(viewer),
+                Event::Connected => {
+                    tracks.begin(viewer);
+                    counted.as_mut().map(|counted| counted.rejoin(Kind::WebRtc));
+                }
                 Event::KeyframeRequest(_) => tracks.replay(viewer),
                 _ => {}
             }

@@ -165,3 +165,31 @@ fn who_never_ends_a_handshake_or_never_reads_is_freed_and_a_session_belongs_to_i
     silent.read_to_end(&mut all).expect("the daemon has closed it");
     assert!(all.len() < 20_000);
 }
+
+#[test]
+fn a_stream_that_webrtc_cannot_carry_is_told_of_and_encoded_where_that_is_set() {
+    let (nginx, port) = (open().start(), Port::reserve());
+    let sidecar = Sidecar::start(&nginx, &config(&port, 8));
+    let _publisher = Ffmpeg::publish_with_b_frames(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    until("it is live", 20.0, || codecs(&nginx));
+    let post = || request(sidecar.web(), "POST", "/stream/live/show/whep", &[whep::SDP], &whep::offer());
+    until("it is refused", 20.0, || post().status == 409);
+    let told = sidecar.told("webrtc.unsuitable");
+    assert_eq!((&told["app"], &told["name"]), (&json!("live"), &json!("show")));
+    assert!(told["reason"].as_str().unwrap().contains("B-frames"), "{told}");
+
+    sidecar.reload(&config(&port, 8).replace("[webrtc]\n", "[webrtc]\ntranscode = true\n"));
+    until("it is taken", 10.0, || post().status == 201);
+    let mut player = Client::start(&["play", &url(&sidecar, "whep"), "10"]);
+    assert_eq!(player.next(), json!({ "playing": true }));
+    let job = sidecar.find("live/show/webrtc").unwrap();
+    assert_eq!((&job["state"], &job["ready"]), (&json!("running"), &json!(true)), "{job}");
+    until("the viewer is counted", 15.0, || {
+        nginx.api().stream("live", "show").is_some_and(|stream| stream["viewers"]["webrtc"] == 1)
+    });
+    let played = player.next();
+    assert!(played["video"].as_u64().unwrap() > 60 && played["audio"].as_u64().unwrap() > 100, "{played}");
+    assert_eq!(played["size"], json!([160, 90]), "{played}");
+    until("the encoder ends with its last viewer", 30.0, || sidecar.find("live/show/webrtc").is_none());
+    assert!(sidecar.ffmpegs().is_empty());
+}
