@@ -5,6 +5,7 @@
 //! - [`store`]: where the table of edges is: in [`memory`] or in [`etcd`], with one suite of tests; [`record`] is an edge in it
 //! - [`probe`]: edges that the configuration lists
 //! - [`balancer`]: nginx in front of the edges
+//! - [`pull`]: an edge that relays
 //! - [`machine`]: how busy this machine is
 
 pub mod agent;
@@ -16,6 +17,7 @@ pub mod machine;
 pub mod memory;
 pub mod origin;
 mod probe;
+pub mod pull;
 pub mod record;
 pub mod signature;
 pub mod store;

@@ -18,6 +18,7 @@ use weir_model::{Digest, Secret};
 use crate::cluster::agent::Agent;
 use crate::cluster::balancer;
 use crate::cluster::origin::Origin;
+use crate::cluster::pull::Pulls;
 use crate::config::{self, Config, Delivery};
 use crate::context::Context;
 use crate::events::Bus;
@@ -115,6 +116,10 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         agent: None,
     };
     daemon.agent = Agent::start(&daemon.config)?;
+    let pulls = daemon.agent.as_ref().zip(daemon.config.edge.as_ref()).map(|(agent, edge)| {
+        let context = &daemon.env.context;
+        Pulls::start(&daemon.config, edge, agent.streams.clone(), &daemon.board.demand, &context.paths)
+    });
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);
     daemon.slates = Slates::start(&daemon.config, &daemon.state.bus);
@@ -122,6 +127,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     daemon.inputs = Due::start(&daemon.config, &daemon.board.demand);
     let result = daemon.work(ended).await;
     keeper.abort();
+    drop(pulls);
     result
 }
 

@@ -16,6 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct Demand {
     offered: Mutex<BTreeSet<StreamId>>,
+    /// What the origin of this edge has.
+    relays: Mutex<BTreeSet<StreamId>>,
     asked: Mutex<BTreeMap<StreamId, Instant>>,
     news: Notify,
 }
@@ -26,9 +28,16 @@ impl Demand {
         *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 
+    /// An edge relays these when somebody asks, beside those that are offered.
+    pub fn offer_relays(&self, streams: BTreeSet<StreamId>) {
+        *self.relays.lock().unwrap_or_else(PoisonError::into_inner) = streams;
+    }
+
     /// Asks for a stream; false when it is none that begins by that.
     pub fn ask(&self, id: &StreamId) -> bool {
-        let is_offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
+        let is_in =
+            |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
+        let is_offered = is_in(&self.offered) || is_in(&self.relays);
         if is_offered {
             self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Instant::now());
             self.news.notify_one();

@@ -155,6 +155,8 @@ pub struct Region {
 pub enum Transport {
     /// RTMP, from the origin's nginx.
     Rtmp,
+    /// WebSocket, from the origin's pages.
+    Ws,
 }
 
 /// This node as an edge.
@@ -368,7 +370,8 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
         base("address", &raw.address)?.ok_or_else(|| missing("address", "https://edge1.example.org"))?;
     let transport = |text: &str| match text {
         "rtmp" => Ok(Transport::Rtmp),
-        _ => Err(Unfit::Remedy("must be \"rtmp\"")),
+        "ws" => Ok(Transport::Ws),
+        _ => Err(Unfit::Remedy("must be \"rtmp\" or \"ws\"")),
     };
     let host = host_of(first);
     let host = match host.rsplit_once(':') {

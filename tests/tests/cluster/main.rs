@@ -4,6 +4,8 @@
 mod balancing;
 mod caching;
 mod membership;
+mod relaying;
+mod samples;
 mod strangers;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,0 +1,282 @@
+//! An edge that relays: plays a stream from the origin when its first viewer asks, publishes it into its own nginx under the same
+//! name, and drops it some time after the last viewer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep, timeout};
+use weir_rtmp::client::Event;
+use weir_rtmp::url::Url;
+
+use crate::clock;
+use crate::config::Config;
+use crate::config::cluster::{Edge, Transport};
+use crate::config::origin::Origin;
+use crate::demand::Demand;
+use crate::nginx::Nginx;
+use crate::publisher::link::{Link, PATIENCE};
+use crate::publisher::{self, accepted, token, words};
+use crate::relay::paths::Paths;
+use crate::relay::{self, Relay};
+use crate::streams::StreamId;
+use crate::supervise::Shared;
+use crate::supervise::backoff::Backoff;
+
+/// How often viewers of the daemon are looked for, and those of nginx.
+const LOOK: Duration = Duration::from_millis(100);
+const ASK: Duration = Duration::from_millis(500);
+/// A stream of which nothing comes for so long is played anew.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Between attempts.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duration::from_secs(5) };
+/// One that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Why a stream is not relayed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The origin, or our own nginx.
+    #[error(transparent)]
+    Publisher(#[from] publisher::Error),
+    #[error(transparent)]
+    Token(#[from] token::Error),
+    #[error(transparent)]
+    Client(#[from] weir_rtmp::client::Error),
+    #[error(transparent)]
+    Relay(#[from] relay::Error),
+    #[error("no answer to the publish")]
+    NoAnswer,
+    #[error("the origin says: {0}")]
+    Origin(String),
+    #[error("this nginx says: {0}")]
+    Own(String),
+    #[error("the origin closed it")]
+    Closed,
+    #[error("nothing comes from the origin")]
+    Silent,
+}
+
+/// Relays until it is dropped.
+#[derive(Debug)]
+pub struct Pulls(JoinHandle<()>);
+
+impl Drop for Pulls {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Pulls {
+    /// Begins. `offered` is what the origin has.
+    pub fn start(
+        config: &Arc<Config>,
+        edge: &Edge,
+        offered: watch::Receiver<BTreeSet<StreamId>>,
+        demand: &Arc<Demand>,
+        paths: &Arc<Paths>,
+    ) -> Self {
+        Self(tokio::spawn(run(config.clone(), edge.clone(), offered, demand.clone(), paths.clone())))
+    }
+}
+
+/// A stream that is relayed.
+struct Running {
+    task: JoinHandle<()>,
+    /// When somebody was last seen who watches.
+    watched: Instant,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(
+    config: Arc<Config>,
+    edge: Edge,
+    mut offered: watch::Receiver<BTreeSet<StreamId>>,
+    demand: Arc<Demand>,
+    paths: Arc<Paths>,
+) {
+    let at = &config.nginx;
+    let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
+    let own: BTreeSet<StreamId> =
+        config.inputs.iter().map(|input| (input.app.clone(), input.stream.clone())).collect();
+    let mut running: BTreeMap<StreamId, Running> = BTreeMap::new();
+    let (mut look, mut ask) = (interval(LOOK), interval(ASK));
+    let mut known: BTreeSet<StreamId> = BTreeSet::new();
+    loop {
+        let mut watched = BTreeSet::new();
+        tokio::select! {
+            _ = look.tick() => watched = demand.wanted(),
+            _ = ask.tick() => if let Some(nginx) = &nginx
+                && let Ok(Ok(streams)) = timeout(ASK, nginx.watched()).await
+            {
+                watched = streams.into_iter().collect();
+            },
+            changed = offered.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                known = offered.borrow_and_update().difference(&own).cloned().collect();
+                demand.offer_relays(known.clone());
+            }
+        }
+        let now = Instant::now();
+        for id in watched.intersection(&known) {
+            let start = || Running {
+                task: tokio::spawn(relay(config.clone(), edge.clone(), id.clone(), paths.clone())),
+                watched: now,
+            };
+            running.entry(id.clone()).or_insert_with(start).watched = now;
+        }
+        running.retain(|id, running| {
+            let stays = now - running.watched < edge.linger;
+            if !stays {
+                tracing::info!("nobody watches: the stream is no longer pulled, stream: {}/{}", id.0, id.1);
+            }
+            stays
+        });
+    }
+}
+
+/// Relays one stream, again and again, until it is aborted.
+async fn relay(config: Arc<Config>, edge: Edge, id: StreamId, paths: Arc<Paths>) {
+    let stream = format!("{}/{}", id.0, id.1);
+    let (mut failures, mut told) = (0, String::new());
+    loop {
+        let began = Instant::now();
+        let ended = match edge.transport {
+            Transport::Rtmp => over_rtmp(&config, &edge, &id).await.map(|never| match never {}),
+            Transport::Ws => over_websocket(&config, &edge, &id, &paths).await,
+        };
+        let Err(error) = ended else { return };
+        if began.elapsed() >= GOOD {
+            failures = 0;
+        }
+        let why = error.to_string();
+        if why != told {
+            tracing::warn!("stream not pulled: {why}, stream: {stream}, origin: {}", edge.rtmp);
+            told = why;
+        }
+        sleep(RETRY.wait(failures, clock::random_u32())).await;
+        failures += 1;
+    }
+}
+
+async fn over_rtmp(config: &Config, edge: &Edge, id: &StreamId) -> Result<std::convert::Infallible, Error> {
+    let mut source = Link::play(&rtmp(config, edge, id)?).await?;
+    let mut sink: Option<Link> = None;
+    let mut heard = Instant::now();
+    loop {
+        let is_open = sink.as_ref().is_none_or(Link::has_room);
+        tokio::select! {
+            turn = source.turn(), if is_open => turn?,
+            turn = turn(&mut sink) => turn?,
+            () = tokio::time::sleep_until(heard + SILENCE) => return Err(Error::Silent),
+        }
+        while let Some(event) = source.client.next_event() {
+            match event {
+                Event::Media(tag) => {
+                    heard = Instant::now();
+                    if sink.is_none() {
+                        sink = Some(publish(config, id).await?);
+                        tracing::info!(
+                            "stream pulled for viewers, stream: {}/{}, origin: {}",
+                            id.0,
+                            id.1,
+                            edge.rtmp
+                        );
+                    }
+                    if let Some(sink) = &mut sink {
+                        sink.client.send_tag(tag.kind, tag.timestamp, &tag.payload)?;
+                    }
+                }
+                Event::Status(status) if status.level == "error" => {
+                    return Err(Error::Origin(words(&status)));
+                }
+                Event::Closed => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+        while let Some(event) = sink.as_mut().and_then(|sink| sink.client.next_event()) {
+            match event {
+                Event::Status(status) if status.level == "error" => return Err(Error::Own(words(&status))),
+                Event::Closed => return Err(Error::Own("it closed the connection".into())),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Sends and receives at our own nginx; never ends while there is no connection.
+async fn turn(sink: &mut Option<Link>) -> Result<(), publisher::Error> {
+    match sink {
+        Some(sink) => sink.turn().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// With a token that nobody else can make.
+async fn publish(config: &Config, (app, name): &StreamId) -> Result<Link, Error> {
+    let url = token::url(&config.nginx.rtmp, secret(config)?, app, name, false)?;
+    let mut link = Link::connect(&url).await?;
+    match timeout(PATIENCE, accepted(&mut link, &url)).await {
+        Ok(done) => done?,
+        Err(_) => return Err(Error::NoAnswer),
+    }
+    Ok(link)
+}
+
+/// The stream at the origin. The token opens it where the origin asks for one and has the same secret.
+fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Error> {
+    let argument = match &config.nginx.secret_file {
+        Some(file) => format!("?token={}", token::play(file, app, name)?.expose()),
+        None => String::new(),
+    };
+    Ok(Url {
+        tls: false,
+        credentials: None,
+        host: edge.rtmp.host.trim_matches(['[', ']']).to_owned(),
+        port: edge.rtmp.port,
+        app: app.to_string(),
+        name: format!("{name}{argument}"),
+    })
+}
+
+/// Over the WebSocket of the origin's pages, until it ends.
+async fn over_websocket(
+    config: &Config,
+    edge: &Edge,
+    id: &StreamId,
+    paths: &Arc<Paths>,
+) -> Result<(), Error> {
+    let (app, name) = id;
+    let Some(origin) = edge.origins.first() else { return Err(Error::Closed) };
+    let url = format!("{}/stream/{app}/{name}/ws", origin.as_str());
+    let relay = Relay {
+        origin: Origin {
+            url: url.parse().map_err(|_| Error::Closed)?,
+            token: None,
+            app: app.clone(),
+            name: name.clone(),
+        },
+        server: config.nginx.rtmp.clone(),
+        app: app.clone(),
+        name: name.clone(),
+        secret_file: secret(config)?.to_owned(),
+        paths: paths.clone(),
+    };
+    relay.run(&Shared::new(), || {}).await?;
+    Err(Error::Closed)
+}
+
+fn secret(config: &Config) -> Result<&Path, Error> {
+    let missing = || Error::Own("secret_file of [nginx] is not set in weir.toml".into());
+    config.nginx.secret_file.as_deref().ok_or_else(missing)
+}

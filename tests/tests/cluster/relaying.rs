@@ -1,0 +1,74 @@
+//! An edge that relays: a stream begins at the edge with its first viewer and ends some time after the last one.
+
+use std::time::{Duration, Instant};
+
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::websocket::Message;
+use weir_tests::harness::{Player, Publisher, Sidecar, WebSocket, until};
+
+use super::{ORIGIN, nginx};
+
+#[test]
+fn a_stream_is_pulled_over_rtmp() {
+    pulled_over("rtmp");
+}
+
+#[test]
+fn a_stream_is_pulled_over_websocket() {
+    pulled_over("ws");
+}
+
+fn pulled_over(transport: &str) {
+    let at_origin = nginx();
+    let origin = Sidecar::start(&at_origin, ORIGIN);
+    let at_edge = Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", "0123456789abcdef0123456789abcdef")
+        .file("cluster.secret", super::SECRET)
+        .with_api()
+        .app("live", "weir_publish key;")
+        .start();
+    let edge = Sidecar::start(
+        &at_edge,
+        &format!(
+            "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{}\"\n\
+             address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:{}\"\nlinger = \"2s\"\ntransport = \"{transport}\"\n",
+            origin.web(),
+            at_origin.rtmp()
+        ),
+    );
+    let publish = |name: &str| Publisher::to(at_origin.rtmp(), &format!("live/{name}")).start().started();
+    let _publishers = [publish("show"), publish("other")];
+    edge.wait_log("edge joined");
+    let live = |name: &str| at_edge.api().get(&format!("/v1/streams/live/{name}")).status == 200;
+    // The origin tells with a renewal what it has.
+    let mut took = Duration::ZERO;
+    let mut viewer = until("the stream is known at the edge", 6.0, || {
+        let begin = Instant::now();
+        let viewer = WebSocket::connect(edge.web(), "/stream/live/show/ws", &[]).ok();
+        took = begin.elapsed();
+        viewer
+    });
+    let begin = Instant::now();
+    while !matches!(viewer.receive(), Some(Message::Binary(_))) {}
+    took += begin.elapsed();
+    println!("{transport}: the first media after {took:?}");
+    // Over WebSocket, the origin waits for a keyframe too.
+    let limit = if transport == "rtmp" { 2 } else { 4 };
+    assert!(took < Duration::from_secs(limit), "{took:?}");
+    assert!(live("show") && !live("other"), "only what is watched is pulled");
+
+    // A player of RTMP waits for the stream.
+    let begin = Instant::now();
+    let player = Player::start(at_edge.rtmp(), "live/other");
+    player.wait_video(1);
+    println!("{transport}: a player of RTMP after {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(limit + 1), "{:?}", begin.elapsed());
+    // Nobody asks for what the origin does not have.
+    assert!(WebSocket::connect(edge.web(), "/stream/live/none/ws", &[]).is_err());
+    drop(player);
+    until("it ends after its last viewer", 8.0, || !live("other"));
+    assert!(live("show"), "somebody watches it");
+    drop(viewer);
+    until("so does the first", 25.0, || !live("show"));
+}
