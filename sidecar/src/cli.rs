@@ -16,6 +16,7 @@ pub mod check;
 pub mod daemon;
 pub mod doctor;
 pub mod edge;
+pub mod secret;
 pub mod target;
 
 use crate::values::{
@@ -26,6 +27,7 @@ use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArg
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
 use edge::{DrainArgs, EdgeCommand};
+use secret::SecretCommand;
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 
 /// Manage stream keys, push targets and live streams of an nginx with Weir, and run its daemon.
@@ -396,27 +398,6 @@ pub struct LinkArgs {
     /// Lines or JSON
     #[command(flatten)]
     pub json: JsonArg,
-}
-
-/// `weir secret ...`
-#[derive(Debug, Subcommand)]
-pub enum SecretCommand {
-    /// Write a new random secret to FILE, mode 0600
-    New(SecretNewArgs),
-}
-
-/// `weir secret new`
-#[derive(Debug, Args)]
-pub struct SecretNewArgs {
-    /// File to create
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub file: PathBuf,
-    /// Replace an existing file
-    #[arg(long)]
-    pub force: bool,
-    /// Give the file to this user and its group (root only)
-    #[arg(long, value_name = "USER")]
-    pub owner: Option<String>,
 }
 
 /// `weir state ...`

@@ -2,9 +2,9 @@
 
 use crate::cli::daemon::JobCommand;
 use crate::cli::edge::EdgeCommand;
+use crate::cli::secret::SecretCommand;
 use crate::cli::{
-    ApiArgs, Cli, Command, KeyCommand, SecretCommand, StateCommand, StreamCommand, TargetCommand,
-    TokenCommand,
+    ApiArgs, Cli, Command, KeyCommand, StateCommand, StreamCommand, TargetCommand, TokenCommand,
 };
 use crate::clock::now;
 use crate::nginx::Nginx;

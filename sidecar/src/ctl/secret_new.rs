@@ -10,7 +10,7 @@ use nix::unistd::User;
 use weir_model::Secret;
 
 use super::{Error, Output, random};
-use crate::cli::SecretNewArgs;
+use crate::cli::secret::SecretNewArgs;
 use crate::files::PRIVATE;
 use crate::files::durable::{self, Durability, Owner};
 
