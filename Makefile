@@ -52,7 +52,7 @@ build: headers ## build build/ngx_rtmp_weir_module.so and build/weir
 	@$(MAKE) --no-print-directory build/THIRD-PARTY-NOTICES
 
 # Of the crates that are linked: the notices change with the lock file.
-build/THIRD-PARTY-NOTICES: Cargo.lock scripts/third-party.sh $(wildcard nginx-conf/*/www/vendor/vendor.lock)
+build/THIRD-PARTY-NOTICES: Cargo.lock scripts/third-party.sh $(wildcard nginx-conf/*/www/vendor/vendor.lock sidecar/src/web/admin/pages/vendor/*/vendor.lock)
 	@scripts/third-party.sh $@
 
 run: ## run Weir on loopback with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 PREFIX=.run TEST_STREAM=1

@@ -48,7 +48,7 @@ while IFS='|' read -r crate license; do
     [ -n "$found" ] || printf '%s\n' "${crate/ v/ }" >>"$work/without"
 done <"$work/crates"
 
-for lock in nginx-conf/*/www/vendor/vendor.lock; do
+for lock in nginx-conf/*/www/vendor/vendor.lock sidecar/src/web/admin/pages/vendor/*/vendor.lock; do
     name=$(sed -n 's/^name //p' "$lock") version=$(sed -n 's/^version //p' "$lock")
     printf '%s %s|%s\n' "$name" "$version" "$(sed -n 's/^licence //p' "$lock")" >>"$work/list"
     license_file "$name $version" "${lock%/*}/LICENSE"
@@ -59,7 +59,7 @@ mkdir -p "${file%/*}"
     echo "Third-party notices"
     echo "==================="
     echo
-    echo "Weir's module and its program weir contain the following crates; the player page contains hls.js. Where a licence offers a"
+    echo "Weir's module and its program weir contain the following crates; the pages contain what npm is named for below. Where a licence offers a"
     echo "choice (OR), the text of each licence that its authors ship is below."
     echo
     sort -f "$work/list" | awk -F'|' '{ printf "  %-40s %s\n", $1, $2 }'

@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock; do
+for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/src/web/admin/pages/vendor/*/vendor.lock; do
     dir=${lock%/*}
     (cd "$dir" && sed -n 's/^sha256 //p' vendor.lock | sha256sum --check --strict --quiet) ||
         die "${dir#"$root_dir"/} differs from its vendor.lock"

@@ -12,7 +12,7 @@ command -v node >/dev/null || die "the package nodejs is missing"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock; do
+for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/src/web/admin/pages/vendor/*/vendor.lock; do
     dir=${lock%/*}
     field() { sed -n "s/^$1 //p" "$lock"; }
     name=$(field name) version=$(field version) integrity=$(field integrity)

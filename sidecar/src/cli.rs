@@ -11,6 +11,7 @@ use weir_model::link::Base;
 use weir_model::token::TokenId;
 use weir_model::{AppName, Network, StreamName};
 
+pub mod admin;
 mod args;
 pub mod check;
 pub mod daemon;
@@ -18,10 +19,9 @@ pub mod doctor;
 pub mod edge;
 pub mod secret;
 pub mod target;
+mod test_stream;
 
-use crate::values::{
-    ActionName, Bitrate, Expiry, FrameRate, FrameSize, Host, Interval, Label, PlayerId, Span, StreamOrAll,
-};
+use crate::values::{ActionName, Expiry, Host, Interval, PlayerId, Span, StreamOrAll};
 pub use args::{JsonArg, KeyFileArg, ServerBlockArg};
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
@@ -29,6 +29,7 @@ use doctor::DoctorArgs;
 use edge::{DrainArgs, EdgeCommand};
 use secret::SecretCommand;
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
+pub use test_stream::TestStreamArgs;
 
 /// Manage stream keys, push targets and live streams of an nginx with Weir, and run its daemon.
 #[derive(Debug, Parser)]
@@ -123,6 +124,9 @@ pub enum Command {
     Notify(NotifyArgs),
     /// Publish colour bars, a clock and a beep every second
     TestStream(TestStreamArgs),
+    /// Manage the accounts of the dashboard
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Become another program, as the daemon starts it
     #[command(hide = true)]
     Become(BecomeArgs),
@@ -426,39 +430,6 @@ pub enum CheckCommand {
     Hls(CheckHlsArgs),
     /// Check nginx's workers, the zone and the disks of this machine
     Node(CheckNodeArgs),
-}
-
-/// `weir test-stream`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Give the key with --key-file or in WEIR_STREAM_KEY: every user of this machine can read URL \
-in the process list. Needs ffmpeg and a font (Debian: ffmpeg, fonts-dejavu-core)."
-)]
-pub struct TestStreamArgs {
-    /// Where to publish: rtmp://HOST[:PORT]/APP, or rtmp://HOST[:PORT]/APP/STREAM if no key is required; APP may have several parts
-    #[arg(value_hint = ValueHint::Url)]
-    pub url: String,
-    /// File with the stream key, - for standard input (or the key in WEIR_STREAM_KEY)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub key_file: Option<PathBuf>,
-    /// Text below the clock [default: the application]
-    #[arg(long, value_name = "LABEL")]
-    pub name: Option<Label>,
-    /// Resolution of the video
-    #[arg(long, value_name = "WxH", default_value = "1280x720")]
-    pub size: FrameSize,
-    /// Frames per second
-    #[arg(long, value_name = "FPS", default_value = "30")]
-    pub rate: FrameRate,
-    /// Bitrate of the video in bit/s: 2500k, 4M
-    #[arg(long, value_name = "RATE", default_value = "2500k")]
-    pub bitrate: Bitrate,
-    /// Stop after this time: 10s, 5m [default: never]
-    #[arg(long, value_name = "TIME")]
-    pub duration: Option<Span>,
-    /// Reconnect if the connection is lost; a refusal still ends the command
-    #[arg(long)]
-    pub reconnect: bool,
 }
 
 /// `weir completions`

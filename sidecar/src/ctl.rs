@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::nginx::Nginx;
 use crate::test_stream;
 
+mod admin;
 mod applications;
 mod become_child;
 mod check;
@@ -120,6 +121,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             runtime()?.block_on(test_stream::run(args))?;
             Output::default()
         }
+        Command::Admin(command) => admin::run(command)?,
         Command::Serve(args) => serve::run(args)?,
         Command::Job(command) => {
             let asked = async {

@@ -36,7 +36,7 @@ use crate::relay::paths::Paths;
 use crate::slate::Slates;
 use crate::streams::{Changes, Live, StreamId, Streams};
 use crate::stuck::Keeper;
-use crate::web::Web;
+use crate::web::{Running, Web};
 use crate::webhooks::Hooks;
 use crate::{clock, shutdown};
 
@@ -86,12 +86,19 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     if let (Some(balancer), Some(origin)) = (&config.loadbalancer, &origin) {
         tokio::spawn(balancer::run(balancer.clone(), origin.clone()));
     }
-    let state =
-        State { jobs: Mutex::new(jobs), bus, hooks, origin: origin.clone(), health: Mutex::new(health) };
+    let jobs = Arc::new(Mutex::new(jobs));
+    let state = State {
+        jobs: jobs.clone(),
+        bus: bus.clone(),
+        hooks,
+        origin: origin.clone(),
+        health: Mutex::new(health),
+    };
     let state = Arc::new(state);
     api::serve(listeners, &state);
     let board = Arc::new(Board::default());
-    let web = Web::new(env.context.clone(), board.clone(), ports, origin)?;
+    let running = Running { file: path.to_owned(), jobs, recordings: env.recordings.clone(), bus };
+    let web = Web::new(env.context.clone(), board.clone(), ports, origin, running)?;
     if let Some(pages) = pages {
         crate::web::serve(pages, &web)?;
     }

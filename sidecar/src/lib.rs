@@ -23,6 +23,7 @@
 //! - [`stuck`]: nginx workers that hang are ended
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
 //! - [`http`]: clients, and the addresses that they may reach
+//! - [`admin`]: accounts of the dashboard
 //! - [`nginx`]: the only client of the module's API
 //! - [`publisher`]: RTMP, from this process
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
@@ -47,7 +48,7 @@
 //! relay
 //! publisher supervise streams events
 //! config
-//! nginx
+//! nginx admin
 //! values http clock files shutdown signals
 //! ```
 #![forbid(unsafe_code)]
@@ -60,6 +61,7 @@ use clap::error::ErrorKind;
 
 use ctl::{USAGE, WRONG_USAGE};
 
+pub mod admin;
 pub mod cli;
 mod clock;
 pub mod cluster;

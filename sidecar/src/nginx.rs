@@ -22,6 +22,7 @@ use crate::values::PlayerId;
 
 mod applications;
 mod events;
+mod forward;
 mod keys;
 mod targets;
 mod wire;

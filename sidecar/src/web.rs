@@ -12,6 +12,7 @@
 //! - [`reports`]: what nginx is told, and tells
 //! - [`edge`]: where to watch, and what edges tell; [`node`]: how busy this server is
 //! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
+//! - [`admin`]: the dashboard; [`office`]: its accounts and what the daemon runs; [`past`]: the last minutes of each stream
 //! - [`answer`]: errors, and headers that every answer has
 
 use std::io;
@@ -27,6 +28,7 @@ use crate::cluster::wire::MAX_REQUEST;
 use crate::config::Config;
 
 mod access;
+mod admin;
 mod answer;
 mod asker;
 mod common;
@@ -40,7 +42,9 @@ mod names;
 mod news;
 mod node;
 mod offers;
+mod office;
 mod pages;
+mod past;
 mod patience;
 mod renditions;
 mod reporter;
@@ -54,6 +58,7 @@ mod whep;
 mod whip;
 
 pub use common::Web;
+pub use office::Running;
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
@@ -93,12 +98,14 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (app, reports) = (app(web.clone(), &base), reports::run(web.clone()));
     let news = reporter::run(Arc::downgrade(web));
+    let watcher = admin::watcher::run(Arc::downgrade(web));
     std::thread::Builder::new()
         .name("weir-web".into())
         .spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(reports);
                 tokio::spawn(news);
+                tokio::spawn(watcher);
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => match listener::accept(listener, app, most).await {},
                     Err(error) => tracing::error!("[web] is not served: {error}"),
@@ -128,6 +135,8 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/edge", get(edge::get))
         .route("/stream/{*path}", media)
         .route("/v1/ws", get(talk::get))
+        .route("/admin", get(answer::to_base))
+        .nest("/admin/", admin::routes())
         .fallback(answer::nothing_here);
     let routes = match base.trim_end_matches('/') {
         "" => routes,

@@ -1,12 +1,12 @@
 //! `[web]`: what the daemon serves to viewers.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use weir_model::Network;
 
-use super::check::{Checked, Unfit, number, parsed, problem, text_or};
+use super::check::{Checked, Unfit, absolute, number, parsed, problem, text_or};
 
 pub(in crate::config) mod raw {
     use serde::Deserialize;
@@ -24,8 +24,13 @@ pub(in crate::config) mod raw {
         pub url: Text,
         pub play: Text,
         pub max_connections: Number,
+        pub admins_file: Text,
+        pub remote_user: Option<Spanned<bool>>,
     }
 }
+
+/// Where the accounts of the dashboard are.
+pub const DEFAULT_ADMINS: &str = "/var/lib/weir/admins";
 
 /// What the daemon serves to viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,23 @@ pub struct Web {
     pub play: Play,
     /// So many connections are open at once.
     pub max_connections: usize,
+    /// Holds the accounts of the dashboard.
+    pub admins_file: PathBuf,
+    /// A trusted proxy says with `Remote-User` who has logged in.
+    pub remote_user: bool,
+}
+
+impl Web {
+    /// What browsers on this machine, or elsewhere where `url` says so, call these pages: no `/` at its end.
+    pub fn own_url(&self) -> String {
+        let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8090)));
+        let host = if listen.ip().is_unspecified() {
+            SocketAddr::from(([127, 0, 0, 1], listen.port()))
+        } else {
+            listen
+        };
+        self.url.clone().unwrap_or_else(|| format!("http://{host}{}", self.base.trim_end_matches('/')))
+    }
 }
 
 /// Who may watch what the daemon serves.
@@ -67,7 +89,16 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
             "play = \"token\": secret_file of [nginx] is missing, such as secret_file = \"/etc/weir/secret\"",
         );
     }
+    let remote_user = raw.remote_user.as_ref().is_some_and(|written| *written.get_ref());
+    if let (true, true, Some(written)) = (remote_user, raw.trusted_proxies.is_empty(), &raw.remote_user) {
+        return problem(
+            written,
+            "remote_user = true: trusted_proxies is missing: name the proxy that logs users in, such as [\"127.0.0.1\"]",
+        );
+    }
     Ok(Web {
+        admins_file: text_or("admins_file", &raw.admins_file, || DEFAULT_ADMINS.into(), absolute)?,
+        remote_user,
         is_explicit: raw.listen.is_some(),
         listen: text_or("listen", &raw.listen, default, listen)?,
         base: text_or("base", &raw.base, || "/".into(), base)?,
@@ -168,6 +199,11 @@ mod tests {
             ("play = \"key\"", "weir.toml:2: play = \"key\": must be \"open\" or \"token\""),
             ("\nplay = \"token\"", "weir.toml:3: play = \"token\": secret_file of [nginx] is missing"),
             ("max_connections = 1", "weir.toml:2: max_connections = 1: must be from 10 to 1000000"),
+            (
+                "admins_file = \"admins\"",
+                "weir.toml:2: admins_file = \"admins\": write a path that begins with /",
+            ),
+            ("remote_user = true", "weir.toml:2: remote_user = true: trusted_proxies is missing"),
             ("port = 1", "weir.toml:2: unknown field `port`"),
         ] {
             let error = read(&format!("[web]\n{text}\n")).unwrap_err();

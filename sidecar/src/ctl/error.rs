@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::admin::accounts;
 use crate::{daemon, health, nginx, test_stream};
 
 /// Wrong usage, as an exit status.
@@ -63,6 +64,9 @@ pub enum Error {
         /// What it could not use, on one line.
         problems: String,
     },
+    /// The accounts of the dashboard.
+    #[error(transparent)]
+    Accounts(#[from] accounts::Error),
     /// The daemon cannot run.
     #[error(transparent)]
     Daemon(#[from] daemon::Error),
@@ -113,7 +117,9 @@ impl Error {
             Self::Unhealthy(_) => "unhealthy",
             Self::Check { .. } | Self::Configuration(_) => "configuration",
             Self::Daemon(daemon::Error::Config(_)) => "configuration",
-            Self::File { .. } | Self::Nginx(nginx::Error::TokenFile { .. }) => "file",
+            Self::Accounts(accounts::Error::File { .. } | accounts::Error::Damaged { .. })
+            | Self::File { .. }
+            | Self::Nginx(nginx::Error::TokenFile { .. }) => "file",
             _ => "failed",
         }
     }

@@ -11,7 +11,7 @@ use crate::webhooks::Hooks;
 #[derive(Debug)]
 pub struct State {
     /// What is running.
-    pub jobs: Mutex<Jobs>,
+    pub jobs: Arc<Mutex<Jobs>>,
     /// Events.
     pub bus: Arc<Bus>,
     /// Who else is told of events.

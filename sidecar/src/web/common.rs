@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::guesses::Guesses;
+use super::office::{Office, Running};
 use super::{access, news};
 use crate::cluster::machine::Meter;
 use crate::cluster::origin::Origin;
@@ -33,6 +34,8 @@ pub struct Web {
     pub(super) origin: Option<Arc<Origin>>,
     /// How busy this machine is.
     pub(super) meter: Meter,
+    /// The dashboard's side.
+    pub(super) office: Arc<Office>,
 }
 
 impl Web {
@@ -42,13 +45,15 @@ impl Web {
         board: Arc<Board>,
         ports: Option<webrtc::Ports>,
         origin: Option<Arc<Origin>>,
+        running: Running,
     ) -> Result<Arc<Self>, webrtc::Error> {
         let doors = access::Doors::new(&context.config());
         let hub = Hub::new(context.clone(), board.clone());
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
         let (guesses, news) = (Guesses::default(), news::Newsroom::default());
         let meter = Meter::default();
-        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news, origin, meter }))
+        let office = Arc::new(Office::open(running, &context.config()));
+        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news, origin, meter, office }))
     }
 
     /// The configuration has changed.

@@ -100,9 +100,40 @@ impl Browser {
     /// Clicks, as a person does, on what a CSS selector finds first.
     #[track_caller]
     pub fn click(&self, selector: &str) {
-        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
-        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
+        let id = self.find(selector);
         self.post(&format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// Replaces what is in a field, as a person types it.
+    #[track_caller]
+    pub fn fill(&self, selector: &str, text: &str) {
+        let id = self.find(selector);
+        self.post(&format!("/element/{id}/clear"), &json!({}));
+        self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
+    }
+
+    /// Gives the window a size, in pixels.
+    #[track_caller]
+    pub fn resize(&self, width: u32, height: u32) {
+        self.post(
+            "/goog/cdp/execute",
+            &json!({ "cmd": "Emulation.setDeviceMetricsOverride",
+                "params": { "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false } }),
+        );
+    }
+
+    /// Has pages see a light or a dark system.
+    #[track_caller]
+    pub fn prefer(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let params = json!({ "features": features });
+        self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
+    }
+
+    #[track_caller]
+    fn find(&self, selector: &str) -> String {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
+        found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
     }
 
     /// What the console showed since the last call: errors of the network and of Content-Security-Policy too.

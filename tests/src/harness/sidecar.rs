@@ -67,6 +67,11 @@ impl Sidecar {
         self.folder.path().join("media")
     }
 
+    /// Its weir.toml.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join("weir.toml")
+    }
+
     /// A file of a stream of the application `live`.
     pub fn file(&self, stream: &str, name: &str) -> PathBuf {
         self.media().join("live").join(stream).join(name)

@@ -1,0 +1,403 @@
+//! The file with the accounts, mode 0600. The command line and the daemon change it under one lock, and write it whole.
+//!
+//! Who reads it again sees a change by the file itself: each change makes a new one.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+use weir_model::{Digest, Secret, Timestamp};
+
+use super::password;
+use crate::clock;
+use crate::files::{PRIVATE, SHARED, durable};
+
+/// One-time links at the same time.
+const MOST_LINKS: usize = 8;
+/// More is no file of ours.
+const MOST_BYTES: u64 = 1 << 20;
+/// Bits in a one-time link: 160.
+const TOKEN: usize = 20;
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads everything.
+    Viewer,
+    /// Also drops streams, and looks after the chat.
+    Moderator,
+    /// Changes everything.
+    Admin,
+}
+
+impl Role {
+    /// As it is written in files and answers.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Moderator => "moderator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The name of an account: 1 to 64 of `A-Z a-z 0-9 . _ @ -`, beginning with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Name(String);
+
+/// Why a text is no name of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with a letter or digit")]
+pub struct NameError;
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
+        let begins = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+        if begins && text.len() <= 64 && text.bytes().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NameError)
+        }
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl Name {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Who.
+    pub name: Name,
+    /// What they may do.
+    pub role: Role,
+    /// argon2id, in PHC form.
+    pub password: String,
+    /// When the password was set.
+    pub changed_at: Timestamp,
+}
+
+impl Account {
+    /// Differs after each change of password: a session with another one has ended.
+    pub fn stamp(&self) -> Digest {
+        Digest::of(self.password.as_bytes())
+    }
+}
+
+/// A link that makes one administrator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Link {
+    digest: String,
+    expires_at: Timestamp,
+}
+
+/// What is in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounts {
+    /// In the order of their names.
+    pub accounts: Vec<Account>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Link>,
+}
+
+impl Accounts {
+    /// The account of this name.
+    pub fn find(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name.as_str() == name)
+    }
+
+    /// Whether somebody may change everything.
+    pub fn has_admin(&self) -> bool {
+        self.accounts.iter().any(|account| account.role == Role::Admin)
+    }
+
+    /// Whether a one-time link is valid.
+    pub fn opens(&self, token: &Secret, now: Timestamp) -> bool {
+        let digest = token.digest().to_hex();
+        self.links.iter().any(|link| link.digest == digest && link.expires_at > now)
+    }
+
+    /// Adds an account, or gives it another password. One-time links end.
+    fn put(&mut self, name: &Name, role: Option<Role>, hash: String, now: Timestamp) {
+        self.links.clear();
+        match self.accounts.iter_mut().find(|account| account.name == *name) {
+            Some(account) => {
+                account.role = role.unwrap_or(account.role);
+                (account.password, account.changed_at) = (hash, now);
+            }
+            None => {
+                let role = role.unwrap_or(Role::Admin);
+                self.accounts.push(Account { name: name.clone(), role, password: hash, changed_at: now });
+                self.accounts.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+        }
+    }
+
+    fn add_link(&mut self, digest: String, now: Timestamp, expires_at: Timestamp) {
+        self.links.retain(|link| link.expires_at > now);
+        if self.links.len() == MOST_LINKS {
+            self.links.remove(0);
+        }
+        self.links.push(Link { digest, expires_at });
+    }
+}
+
+/// Why the file cannot be used or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read or written.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// Something else is in it.
+    #[error("{}: not a file of accounts: {why}; restore it from a backup, or remove it and run weir admin add NAME", path.display())]
+    Damaged {
+        /// As configured.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The password is not taken.
+    #[error(transparent)]
+    Password(#[from] password::Error),
+    /// There is no such account.
+    #[error("there is no account {0:?}: weir admin list shows them")]
+    Unknown(String),
+    /// A link that was used, has expired or never was.
+    #[error("this link was used before, or has expired: weir admin setup-link prints another one")]
+    Link,
+    /// No random bytes.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The file, and what was last read of it.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    seen: Mutex<Option<(Seen, Arc<Accounts>)>>,
+}
+
+/// Tells one file from another of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Store {
+    /// Nothing is read yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.into(), seen: Mutex::default() }
+    }
+
+    /// All accounts as they are now; none without a file.
+    pub fn accounts(&self) -> Result<Arc<Accounts>, Error> {
+        let mut known = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = match fs::metadata(&self.path) {
+            Ok(file) => {
+                let changed = (file.ctime(), file.ctime_nsec());
+                Seen { inode: file.ino(), size: file.size(), changed }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Arc::default()),
+            Err(why) => return Err(self.failed(why)),
+        };
+        if let Some((_, accounts)) = known.as_ref().filter(|(was, _)| *was == seen) {
+            return Ok(accounts.clone());
+        }
+        let accounts = Arc::new(self.read()?);
+        *known = Some((seen, accounts.clone()));
+        Ok(accounts)
+    }
+
+    /// Adds an account, or changes its password, and its role where one is given. One-time links end.
+    pub fn put(&self, name: &Name, role: Option<Role>, password: &Secret) -> Result<(), Error> {
+        let hash = password::hash(password)?;
+        self.change(|accounts| {
+            accounts.put(name, role, hash, clock::now());
+            Ok(())
+        })
+    }
+
+    /// Removes an account.
+    pub fn remove(&self, name: &Name) -> Result<(), Error> {
+        self.change(|accounts| {
+            let before = accounts.accounts.len();
+            accounts.accounts.retain(|account| account.name != *name);
+            if accounts.accounts.len() == before {
+                return Err(Error::Unknown(name.as_str().to_owned()));
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a one-time link valid until `expires_at`; returns its secret.
+    pub fn make_link(&self, expires_at: Timestamp) -> Result<Secret, Error> {
+        let token = new_token()?;
+        self.change(|accounts| {
+            accounts.add_link(token.digest().to_hex(), clock::now(), expires_at);
+            Ok(())
+        })?;
+        Ok(token)
+    }
+
+    /// Makes an administrator with a one-time link, which ends with it. `first` is the daemon's own link, which counts while
+    /// there is no administrator.
+    pub fn set_up(
+        &self,
+        token: &Secret,
+        first: Option<&Secret>,
+        name: &Name,
+        password: &Secret,
+    ) -> Result<(), Error> {
+        let hash = password::hash(password)?;
+        self.change(|accounts| {
+            let is_first =
+                first.is_some_and(|first| first.digest() == token.digest()) && !accounts.has_admin();
+            if !is_first && !accounts.opens(token, clock::now()) {
+                return Err(Error::Link);
+            }
+            accounts.put(name, Some(Role::Admin), hash, clock::now());
+            Ok(())
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Accounts) -> Result<(), Error>) -> Result<(), Error> {
+        let failed = |why| self.failed(why);
+        let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        SHARED.make_folder(folder).map_err(failed)?;
+        let of_folder = fs::metadata(folder).map_err(failed)?;
+        // Root writes for the daemon's user.
+        let owner = nix::unistd::geteuid().is_root().then(|| (of_folder.uid(), of_folder.gid()));
+        let lock = PRIVATE.open_or_create(&self.path.with_extension("lock")).map_err(failed)?;
+        if let Some((user, group)) = owner {
+            std::os::unix::fs::fchown(&lock, Some(user), Some(group)).map_err(failed)?;
+        }
+        lock.lock().map_err(failed)?;
+        let mut accounts = match self.read() {
+            Err(Error::File { why, .. }) if why.kind() == ErrorKind::NotFound => Accounts::default(),
+            read => read?,
+        };
+        change(&mut accounts)?;
+        let bytes = serde_json::to_vec_pretty(&accounts)
+            .map_err(|error| Error::Damaged { path: self.path.clone(), why: error.to_string() })?;
+        let unfinished = self.path.with_extension("new");
+        let written = durable::replace_for(owner, &self.path, &unfinished, PRIVATE.file, &bytes);
+        written.map_err(failed)?.log("accounts", &self.path);
+        Ok(())
+    }
+
+    fn read(&self) -> Result<Accounts, Error> {
+        let mut text = String::new();
+        let read = File::open(&self.path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut text));
+        read.map_err(|why| self.failed(why))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Error::Damaged { path: self.path.clone(), why: error.to_string() })
+    }
+
+    fn failed(&self, why: io::Error) -> Error {
+        Error::File { path: self.path.clone(), why }
+    }
+}
+
+/// The secret of a one-time link.
+pub fn new_token() -> Result<Secret, Error> {
+    let mut bytes = [0; TOKEN];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(Secret::new(BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn later(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(clock::now().as_millis() + seconds * 1000)
+    }
+
+    #[test]
+    fn a_change_is_seen_by_everybody_who_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/admins");
+        let (daemon, cli) = (Store::new(&path), Store::new(&path));
+        assert!(!daemon.accounts().unwrap().has_admin());
+        cli.put(&name("ana"), None, &Secret::new("password 1")).unwrap();
+        cli.put(&name("Bo"), Some(Role::Viewer), &Secret::new("password 2")).unwrap();
+        let first = daemon.accounts().unwrap();
+        assert!(first.has_admin() && first.find("ana").unwrap().role == Role::Admin);
+        cli.put(&name("ana"), None, &Secret::new("password 3")).unwrap();
+        let second = daemon.accounts().unwrap();
+        assert_ne!(first.find("ana").unwrap().stamp(), second.find("ana").unwrap().stamp());
+        cli.remove(&name("Bo")).unwrap();
+        assert!(matches!(cli.remove(&name("Bo")), Err(Error::Unknown(_))));
+        assert!(daemon.accounts().unwrap().find("Bo").is_none());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert!(!fs::read_to_string(&path).unwrap().contains("password 3"));
+        fs::write(&path, "[").unwrap();
+        assert!(matches!(
+            cli.put(&name("ana"), None, &Secret::new("password 4")),
+            Err(Error::Damaged { .. })
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"[");
+    }
+
+    #[test]
+    fn a_link_makes_one_administrator() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(&folder.path().join("admins"));
+        let password = Secret::new("password 1");
+        let (old, token) = (store.make_link(later(0)).unwrap(), store.make_link(later(60)).unwrap());
+        assert!(!fs::read_to_string(folder.path().join("admins")).unwrap().contains(token.expose()));
+        for wrong in [&old, &Secret::new("")] {
+            let refused = store.set_up(wrong, None, &name("eve"), &password);
+            assert!(matches!(refused, Err(Error::Link)));
+        }
+        store.set_up(&token, None, &name("ana"), &password).unwrap();
+        assert!(matches!(store.set_up(&token, None, &name("eve"), &password), Err(Error::Link)));
+        // The daemon's own link counts only where there is no administrator.
+        let first = new_token().unwrap();
+        assert!(store.set_up(&first, Some(&first), &name("eve"), &password).is_err());
+        store.remove(&name("ana")).unwrap();
+        store.set_up(&first, Some(&first), &name("ana"), &password).unwrap();
+        assert!(store.accounts().unwrap().has_admin());
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for wrong in ["", "-a", "a b", "a\n", "<b>", "ä", &"x".repeat(65)] {
+            assert!(wrong.parse::<Name>().is_err(), "{wrong:?}");
+        }
+        assert_eq!(name("ana@example.org").as_str(), "ana@example.org");
+    }
+}

@@ -1,0 +1,166 @@
+//! How soon somebody may try to log in again. Addresses and names are counted, each for itself.
+//!
+//! A name waits a short time only, and not from an address from which its owner has logged in: nobody can lock an
+//! administrator out.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many failures cost no wait.
+const FREE: u32 = 5;
+/// A failure is forgotten after so long without another one.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// The longest wait of an address, and of a name.
+const LONGEST: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(15));
+/// Addresses and names that are remembered.
+const MOST: usize = 10_000;
+
+/// Who tries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    /// An IPv6 client has 64 bits of its own.
+    Address(IpAddr),
+    Name(String),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+/// Failures so far.
+#[derive(Debug, Default)]
+pub struct Limits {
+    failures: HashMap<Who, Failures>,
+    /// Where owners of names have logged in.
+    known: HashSet<(String, IpAddr)>,
+}
+
+impl Limits {
+    /// How long an address has to wait before it may try a name; nothing when it may try now. An empty name is not counted.
+    pub fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
+        let address = network(address);
+        let left = |who: Who, longest: Duration| {
+            let failures = self.failures.get(&who)?;
+            if now.duration_since(failures.last) >= WINDOW {
+                return None;
+            }
+            let until = failures.last + pause(failures.count, longest)?;
+            until.checked_duration_since(now).filter(|left| !left.is_zero())
+        };
+        let of_address = left(Who::Address(address), LONGEST.0);
+        let is_known = self.known.contains(&(name.to_owned(), address));
+        let of_name =
+            (!is_known && !name.is_empty()).then(|| left(Who::Name(name.to_owned()), LONGEST.1)).flatten();
+        of_address.max(of_name)
+    }
+
+    /// A try begins: it counts as failed until [`succeeded`](Self::succeeded), so that tries at the same time count too.
+    pub fn begin(&mut self, address: IpAddr, name: &str, now: Instant) {
+        if self.failures.len() >= MOST {
+            self.failures.retain(|_, failures| now.duration_since(failures.last) < WINDOW);
+        }
+        let of_name = (!name.is_empty()).then(|| Who::Name(name.to_owned()));
+        for who in std::iter::once(Who::Address(network(address))).chain(of_name) {
+            if self.failures.len() >= MOST && !self.failures.contains_key(&who) {
+                continue;
+            }
+            let failures = self.failures.entry(who).or_insert(Failures { count: 0, last: now });
+            if now.duration_since(failures.last) >= WINDOW {
+                failures.count = 0;
+            }
+            failures.count = failures.count.saturating_add(1);
+            failures.last = now;
+        }
+    }
+
+    /// It was the right password.
+    pub fn succeeded(&mut self, address: IpAddr, name: &str) {
+        let address = network(address);
+        self.failures.remove(&Who::Address(address));
+        self.failures.remove(&Who::Name(name.to_owned()));
+        if self.known.len() < MOST {
+            self.known.insert((name.to_owned(), address));
+        }
+    }
+}
+
+/// The wait after so many failures: a second, doubled with each one.
+fn pause(count: u32, longest: Duration) -> Option<Duration> {
+    let beyond = count.checked_sub(FREE)?;
+    Some(Duration::from_secs(1 << beyond.min(16)).min(longest))
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, n])
+    }
+
+    #[test]
+    fn an_address_waits_longer_and_longer() {
+        let (mut limits, mut now) = (Limits::default(), Instant::now());
+        for n in 0..FREE {
+            assert_eq!(limits.wait(at(1), &format!("n{n}"), now), None);
+            limits.begin(at(1), &format!("n{n}"), now);
+        }
+        for seconds in [1, 2, 4, 8] {
+            assert_eq!(limits.wait(at(1), "other", now), Some(Duration::from_secs(seconds)));
+            now += Duration::from_secs(seconds);
+            assert_eq!(limits.wait(at(1), "other", now), None);
+            limits.begin(at(1), &format!("o{seconds}"), now);
+        }
+        for _ in 0..20 {
+            limits.begin(at(1), "other", now);
+        }
+        assert_eq!(limits.wait(at(1), "new", now), Some(LONGEST.0));
+        assert_eq!(limits.wait(at(2), "new", now), None);
+        assert_eq!(limits.wait(at(1), "new", now + WINDOW), None);
+    }
+
+    #[test]
+    fn a_name_waits_a_little_and_its_owner_does_not() {
+        let (mut limits, now) = (Limits::default(), Instant::now());
+        limits.succeeded(at(9), "ana");
+        for n in 1..100 {
+            limits.begin(at(n), "ana", now);
+        }
+        assert_eq!(limits.wait(at(200), "ana", now), Some(LONGEST.1));
+        assert_eq!(limits.wait(at(200), "bo", now), None);
+        assert_eq!(limits.wait(at(9), "ana", now), None);
+        // The free tries of a known address count all the same.
+        for _ in 0..30 {
+            limits.begin(at(9), "ana", now);
+        }
+        assert_eq!(limits.wait(at(9), "ana", now), Some(LONGEST.0));
+        limits.succeeded(at(9), "ana");
+        assert_eq!(limits.wait(at(9), "ana", now), None);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_client() {
+        let (mut limits, now) = (Limits::default(), Instant::now());
+        for n in 0..20 {
+            let address = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+            limits.begin(address, &format!("n{n}"), now);
+        }
+        assert!(limits.wait("2001:db8:0:1:ffff::1".parse().unwrap(), "x", now).is_some());
+        assert!(limits.wait("2001:db8:0:2::1".parse().unwrap(), "x", now).is_none());
+    }
+}

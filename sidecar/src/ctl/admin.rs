@@ -1,0 +1,166 @@
+//! `weir admin ...`: changes the file of the accounts. The daemon sees each change with the next request.
+
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::Path;
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use serde_json::json;
+use weir_model::Secret;
+
+use super::table::table;
+use super::{Error, Output, limits};
+use crate::admin::accounts::{self, Role, Store};
+use crate::admin::password;
+use crate::cli::admin::{
+    AdminAddArgs, AdminCommand, AdminListArgs, AdminRemoveArgs, AdminSetupLinkArgs, AdminsArg,
+};
+use crate::clock;
+use crate::config;
+use crate::config::web::{DEFAULT_ADMINS, Web};
+
+/// A link that was forgotten should not open a door for long.
+const MAX_TTL_S: u64 = 7 * 24 * 3600;
+
+pub(super) fn run(command: &AdminCommand) -> Result<Output, Error> {
+    match command {
+        AdminCommand::Add(args) => add(args),
+        AdminCommand::List(args) => list(args),
+        AdminCommand::Remove(args) => remove(args),
+        AdminCommand::SetupLink(args) => setup_link(args),
+    }
+}
+
+fn add(args: &AdminAddArgs) -> Result<Output, Error> {
+    let store = store(&args.admins)?;
+    let is_known = store.accounts()?.find(args.name.as_str()).is_some();
+    let password = ask_for_password()?;
+    store.put(&args.name, args.role, &password)?;
+    let role = store.accounts()?.find(args.name.as_str()).map_or(Role::Admin, |account| account.role).word();
+    let name = args.name.as_str();
+    if args.json.json {
+        return Ok(Output::json(&json!({ "name": name, "role": role, "new": !is_known }).to_string()));
+    }
+    Ok(match is_known {
+        true => format!("{name} ({role}) has a new password; all sessions of the account have ended.\n"),
+        false => format!("Created the account {name}, role: {role}.\n"),
+    }
+    .into())
+}
+
+fn list(args: &AdminListArgs) -> Result<Output, Error> {
+    let known = store(&args.admins)?.accounts()?;
+    let accounts = &known.accounts;
+    if args.json.json {
+        let all: Vec<_> = accounts
+            .iter()
+            .map(|account| json!({ "name": account.name, "role": account.role, "changed_at": account.changed_at }))
+            .collect();
+        return Ok(Output::json(&json!({ "accounts": all }).to_string()));
+    }
+    let rows: Vec<[String; 3]> = accounts
+        .iter()
+        .map(|account| {
+            [account.name.as_str().to_owned(), account.role.word().to_owned(), account.changed_at.to_string()]
+        })
+        .collect();
+    if rows.is_empty() {
+        let stderr = "There is no account: weir admin add NAME creates one.\n".into();
+        return Ok(Output { stderr, ..Output::default() });
+    }
+    Ok(table(["NAME", "ROLE", "PASSWORD SET"], &rows).into())
+}
+
+fn remove(args: &AdminRemoveArgs) -> Result<Output, Error> {
+    let store = store(&args.admins)?;
+    store.remove(&args.name)?;
+    let name = args.name.as_str();
+    if args.json.json {
+        return Ok(Output::json(&json!({ "name": name }).to_string()));
+    }
+    let stderr = match store.accounts()?.has_admin() {
+        true => String::new(),
+        false => "No administrator is left: weir admin add NAME creates one.\n".into(),
+    };
+    let stdout = format!("Removed the account {name}; all its sessions have ended.\n");
+    Ok(Output { stdout, stderr, ..Output::default() })
+}
+
+fn setup_link(args: &AdminSetupLinkArgs) -> Result<Output, Error> {
+    limits::check_at_most("--ttl", Some(args.ttl), MAX_TTL_S)?;
+    let web = web(&args.admins)?;
+    let place = match (&args.url, &web) {
+        (Some(url), _) => url.trim_end_matches('/').to_owned(),
+        (None, Some(web)) => web.own_url(),
+        (None, None) => "http://127.0.0.1:8090".into(),
+    };
+    let expires_at = clock::now().plus_seconds(args.ttl.seconds());
+    let token = store(&args.admins)?.make_link(expires_at)?;
+    let link = format!("{place}/admin/#setup={}", token.expose());
+    let if_unread = Some("; nobody read the link: run the command again".to_owned());
+    if args.json.json {
+        let text = json!({ "link": link, "expires_at": expires_at }).to_string();
+        return Ok(Output { if_unread, ..Output::json(&text) });
+    }
+    let stderr = format!("The link works once, until {expires_at}.\n");
+    Ok(Output { stdout: format!("{link}\n"), stderr, if_unread })
+}
+
+/// `[web]` of the configuration; none where no file was named and there is none.
+fn web(args: &AdminsArg) -> Result<Option<Web>, Error> {
+    let load = |file: &Path| config::load(file).map_err(|error| Error::Usage(error.to_string()));
+    match &args.config {
+        Some(file) => load(file).map(|config| Some(config.web)),
+        None if Path::new(config::DEFAULT_PATH).exists() => {
+            load(Path::new(config::DEFAULT_PATH)).map(|config| Some(config.web))
+        }
+        None => Ok(None),
+    }
+}
+
+fn store(args: &AdminsArg) -> Result<Store, Error> {
+    let web = web(args)?;
+    Ok(Store::new(web.as_ref().map_or(Path::new(DEFAULT_ADMINS), |web| &web.admins_file)))
+}
+
+/// The first line of standard input; at a terminal it is asked for, and not shown.
+fn ask_for_password() -> Result<Secret, Error> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return read_password(input.lock());
+    }
+    let _ = write!(std::io::stderr(), "Password (at least {} characters): ", password::LEAST);
+    let shown = tcgetattr(&input).map_err(|error| Error::Input(error.to_string()))?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    let set = |modes| tcsetattr(&input, OptionalActions::Flush, modes);
+    set(&hidden).map_err(|error| Error::Input(error.to_string()))?;
+    let read = read_password(input.lock());
+    let _ = set(&shown);
+    let _ = writeln!(std::io::stderr());
+    read
+}
+
+fn read_password(input: impl Read) -> Result<Secret, Error> {
+    let mut text = String::new();
+    let most = password::MOST as u64 + 2;
+    BufReader::new(input.take(most)).read_line(&mut text).map_err(|e| Error::Input(e.to_string()))?;
+    let password = Secret::new(text.trim_end_matches(['\n', '\r']));
+    if password.expose().is_empty() {
+        return Err(Error::Input("no password; pass one as in `weir admin add ana < password.txt`".into()));
+    }
+    password::check(&password).map_err(accounts::Error::from)?;
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_first_line() {
+        assert_eq!(read_password(&b"correct horse\r\nother"[..]).unwrap().expose(), "correct horse");
+        for bad in [&b""[..], b"\n", b"short", b"\xff\xff\xff\xff\xff\xff\xff\xff", &[b'x'; 2000]] {
+            assert!(read_password(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `/admin/`: the dashboard, and its API below `/admin/api/`, for who has logged in.
+//!
+//! - [`gate`]: who asks, and whether a request comes from the dashboard itself; [`login`]: sessions begin and end
+//! - [`module`]: what the module's API is asked for; [`own`]: what the daemon runs; [`files`]: recordings as files;
+//!   [`settings`]: weir.toml; [`facts`]: of this machine
+//! - [`feed`]: what open dashboards hear, which a [`watcher`] finds out
+//! - [`pages`]: what browsers load
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, patch, post};
+
+use super::common::Web;
+
+mod cookie;
+mod facts;
+mod feed;
+mod files;
+mod gate;
+mod login;
+mod module;
+mod own;
+mod pages;
+mod settings;
+pub(super) mod watcher;
+
+/// More than any request of the dashboard.
+const MAX_BODY: usize = 64 << 10;
+
+/// All routes, from `/admin` on.
+pub(super) fn routes() -> Router<Arc<Web>> {
+    let api = Router::new()
+        .route("/session", get(login::session))
+        .route("/login", post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .route("/setup", post(login::set_up))
+        .route("/password", post(login::change_password))
+        .route("/feed", get(feed::get))
+        .route("/applications", get(module::applications))
+        .route("/streams", get(module::streams))
+        .route("/streams/{*path}", delete(module::drop_stream))
+        .route("/keys", get(module::keys).post(module::add_key))
+        .route("/keys/{id}", delete(module::revoke_key))
+        .route("/keys/{id}/rotate", post(module::rotate_key))
+        .route("/targets", get(module::targets).post(module::add_target))
+        .route("/targets/{id}", patch(module::change_target).delete(module::remove_target))
+        .route("/links", post(module::make_link))
+        .route("/jobs", get(own::jobs))
+        .route("/jobs/logs", get(own::job_logs))
+        .route("/jobs/restart", post(own::restart_job))
+        .route("/inputs", get(own::inputs))
+        .route("/recordings", get(own::recordings))
+        .route("/recordings/{number}", delete(own::remove_recording))
+        .route("/recordings/{number}/file", get(files::get))
+        .route("/node", get(facts::get))
+        .route("/settings", get(settings::get))
+        .fallback(super::answer::nothing_here)
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    Router::new().route("/", get(pages::index)).route("/assets/{name}", get(pages::asset)).nest("/api", api)
+}

@@ -1,0 +1,89 @@
+//! The cookie of a session: its name and path follow from how the browser calls this server.
+
+use axum::http::{HeaderMap, header};
+use weir_model::Secret;
+
+/// How the browser calls `/admin/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The path before `/admin/`, without a `/` at its end.
+    pub(super) prefix: String,
+    /// Over TLS, as far as a trusted proxy says.
+    pub(super) is_secure: bool,
+}
+
+impl Place {
+    /// Out of the URL under which a browser sees this server.
+    pub(super) fn of(url: Option<&str>, base: &str) -> Self {
+        let (scheme, rest) = url.and_then(|url| url.split_once("://")).unwrap_or(("http", ""));
+        let prefix = rest.split_once('/').map(|(_, path)| format!("/{path}"));
+        let prefix = if url.is_some() { prefix.unwrap_or_default() } else { base.to_owned() };
+        Self { prefix: prefix.trim_end_matches('/').to_owned(), is_secure: scheme == "https" }
+    }
+
+    /// With a prefix that makes browsers refuse it from others (RFC 6265bis, section 4.1.3). Browsers take the prefixes over TLS alone.
+    fn name(&self) -> &'static str {
+        match (self.is_secure, self.prefix.is_empty()) {
+            (true, true) => "__Host-weir-admin",
+            (true, false) => "__Secure-weir-admin",
+            (false, _) => "weir-admin",
+        }
+    }
+
+    fn path(&self) -> String {
+        match self.is_secure && self.prefix.is_empty() {
+            true => "/".to_owned(),
+            false => format!("{}/admin/", self.prefix),
+        }
+    }
+
+    /// The header that opens a session. Browsers take `Secure` over plain HTTP from their own machine alone.
+    pub(super) fn set(&self, secret: &Secret) -> String {
+        format!(
+            "{}={}; Path={}; Secure; HttpOnly; SameSite=Strict",
+            self.name(),
+            secret.expose(),
+            self.path()
+        )
+    }
+
+    /// The header that ends one.
+    pub(super) fn unset(&self) -> String {
+        format!("{}=; Path={}; Max-Age=0; Secure; HttpOnly; SameSite=Strict", self.name(), self.path())
+    }
+
+    /// The session of a request.
+    pub(super) fn get(&self, headers: &HeaderMap) -> Option<Secret> {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(name, _)| *name == self.name()).map(|(_, value)| Secret::new(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_path_follow_from_how_the_server_is_called() {
+        let secret = Secret::new("s");
+        for (url, base, expected) in [
+            (Some("https://h"), "/", "__Host-weir-admin=s; Path=/;"),
+            (Some("https://h/tv"), "/", "__Secure-weir-admin=s; Path=/tv/admin/;"),
+            (Some("http://127.0.0.1:8090"), "/", "weir-admin=s; Path=/admin/;"),
+            (Some("http://h/a/b"), "/", "weir-admin=s; Path=/a/b/admin/;"),
+            (None, "/tv/", "weir-admin=s; Path=/tv/admin/;"),
+        ] {
+            let place = Place::of(url, base);
+            let set = place.set(&secret);
+            assert!(set.starts_with(expected) && set.ends_with("Secure; HttpOnly; SameSite=Strict"), "{set}");
+            let mut headers = HeaderMap::new();
+            let other = if url == Some("https://h") { "weir-admin" } else { "__Host-weir-admin" };
+            headers.insert(
+                header::COOKIE,
+                format!("a=b; {other}=x; {}", &set[..set.find(';').unwrap()]).parse().unwrap(),
+            );
+            assert_eq!(place.get(&headers).unwrap().expose(), "s");
+        }
+    }
+}

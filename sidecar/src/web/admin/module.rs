@@ -1,0 +1,298 @@
+//! What the module's API is asked for: streams, keys, targets, links. Its refusals are passed on as they are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use qrcode::{Color, QrCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use weir_model::key::KeyId;
+use weir_model::target::TargetId;
+use weir_model::{AppName, StreamName};
+
+use super::gate::{Changer, Moderator, Own, Reader};
+use super::login::read;
+use super::watcher;
+use crate::config::web::Play;
+use crate::nginx::{Application, Error, LinkRequest, Nginx};
+use crate::web::answer;
+use crate::web::common::Web;
+
+type Asked = Result<Response, Response>;
+
+/// A client of the module's API.
+pub(super) fn nginx(web: &Web) -> Result<Nginx, Response> {
+    let at = &web.context.config().nginx;
+    Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).map_err(|error| refusal(&error))
+}
+
+/// The module's refusal as it came; what the daemon itself cannot do is its own.
+pub(super) fn refusal(error: &Error) -> Response {
+    match error {
+        Error::Refused { status, code, message } => answer::error(*status, code, message),
+        _ => {
+            tracing::warn!("the dashboard has no answer from nginx: {error}");
+            let message = "nginx does not answer: the log of weir serve says why";
+            answer::error(StatusCode::BAD_GATEWAY, "unreachable", message)
+        }
+    }
+}
+
+async fn ask(web: &Web, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Response> {
+    let answer = nginx(web)?.forward(method, path, body).await.map_err(|error| refusal(&error))?;
+    Ok(answer.value)
+}
+
+/// The applications of nginx.conf.
+pub(super) async fn applications(State(web): State<Arc<Web>>, _: Reader) -> Asked {
+    Ok(Json(ask(&web, Method::GET, "v1/applications", None).await?).into_response())
+}
+
+/// All live streams, with health, as open dashboards hear of them.
+pub(super) async fn streams(State(web): State<Arc<Web>>, _: Reader) -> Asked {
+    let streams = watcher::look(&web).await.map_err(|error| refusal(&error))?;
+    Ok(Json(streams).into_response())
+}
+
+/// Drops the publisher of a stream; `ban_s` also refuses its key.
+pub(super) async fn drop_stream(
+    State(web): State<Arc<Web>>,
+    Moderator(caller): Moderator,
+    Path(path): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Asked {
+    let Some((app, name)) = path.rsplit_once('/') else { return Ok(answer::nothing_here().await) };
+    let ban_s = query.get("ban_s").map_or(Ok(0), |text| text.parse::<u64>()).map_err(|_| {
+        answer::error(StatusCode::BAD_REQUEST, "bad_request", "ban_s: write seconds, 0 to 86400")
+    })?;
+    let server = query.get("server").and_then(|server| server.parse().ok());
+    let dropped = nginx(&web)?.drop_publisher(app, name, server.as_ref(), ban_s).await;
+    let dropped = dropped.map_err(|error| refusal(&error))?;
+    web.office.tell("stream", &caller.name, "dropped", json!({ "app": app, "name": name, "ban_s": ban_s }));
+    let value = dropped.value;
+    Ok(Json(json!({ "dropped": value.dropped, "banned_until": value.banned_until })).into_response())
+}
+
+/// All keys, without secrets.
+pub(super) async fn keys(State(web): State<Arc<Web>>, _: Reader) -> Asked {
+    let keys = nginx(&web)?.keys().await.map_err(|error| refusal(&error))?;
+    Ok(json_text(keys.text))
+}
+
+/// Makes a key; the answer alone has it.
+pub(super) async fn add_key(State(web): State<Arc<Web>>, Changer(caller): Changer, body: Bytes) -> Asked {
+    let wanted: Value = read(&body)?;
+    let application = check_application(&web, &wanted).await?;
+    let mut made = ask(&web, Method::POST, "v1/keys", Some(&wanted)).await?;
+    let facts = json!({ "id": made["id"], "app": made["app"], "name": made["stream"] });
+    web.office.tell("key", &caller.name, "added", facts);
+    add_addresses(&web, &caller.own, application.and_then(|found| found.rtmp_port), &mut made);
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Gives a key another secret; the answer alone has it.
+pub(super) async fn rotate_key(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    Path(id): Path<KeyId>,
+    body: Bytes,
+) -> Asked {
+    #[derive(Deserialize)]
+    struct Rotate {
+        #[serde(default)]
+        overlap_s: u64,
+    }
+    let Rotate { overlap_s } = read(&body)?;
+    let wanted = json!({ "overlap_s": overlap_s });
+    let mut made = ask(&web, Method::POST, &format!("v1/keys/{id}/rotate"), Some(&wanted)).await?;
+    let facts = json!({ "id": id, "app": made["app"], "name": made["stream"], "overlap_s": overlap_s });
+    web.office.tell("key", &caller.name, "rotated", facts);
+    let known = nginx(&web)?.applications().await.ok().flatten().unwrap_or_default();
+    let port = known.into_iter().find(|known| made["app"] == known.name).and_then(|known| known.rtmp_port);
+    add_addresses(&web, &caller.own, port, &mut made);
+    Ok(Json(made).into_response())
+}
+
+/// Makes a key invalid.
+pub(super) async fn revoke_key(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    Path(id): Path<KeyId>,
+) -> Asked {
+    let answer = ask(&web, Method::DELETE, &format!("v1/keys/{id}"), None).await?;
+    web.office.tell("key", &caller.name, "revoked", json!({ "id": id }));
+    Ok(Json(answer).into_response())
+}
+
+/// All targets, what is secret in them masked.
+pub(super) async fn targets(State(web): State<Arc<Web>>, _: Reader) -> Asked {
+    Ok(Json(ask(&web, Method::GET, "v1/targets", None).await?).into_response())
+}
+
+/// Makes a target.
+pub(super) async fn add_target(State(web): State<Arc<Web>>, Changer(caller): Changer, body: Bytes) -> Asked {
+    let wanted: Value = read(&body)?;
+    check_application(&web, &wanted).await?;
+    let made = ask(&web, Method::POST, "v1/targets", Some(&wanted)).await?;
+    tell_target(&web, &caller.name, "added", &made);
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Pauses, resumes or changes a target.
+pub(super) async fn change_target(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    Path(id): Path<TargetId>,
+    body: Bytes,
+) -> Asked {
+    let wanted: Value = read(&body)?;
+    let made = ask(&web, Method::PATCH, &format!("v1/targets/{id}"), Some(&wanted)).await?;
+    let action = match wanted["enabled"].as_bool() {
+        Some(true) => "resumed",
+        Some(false) => "paused",
+        None => "changed",
+    };
+    tell_target(&web, &caller.name, action, &made);
+    Ok(Json(made).into_response())
+}
+
+/// Forgets a target.
+pub(super) async fn remove_target(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    Path(id): Path<TargetId>,
+) -> Asked {
+    let answer = ask(&web, Method::DELETE, &format!("v1/targets/{id}"), None).await?;
+    web.office.tell("target", &caller.name, "removed", json!({ "id": id }));
+    Ok(Json(answer).into_response())
+}
+
+fn tell_target(web: &Web, who: &crate::admin::accounts::Name, action: &str, made: &Value) {
+    let facts = json!({ "id": made["id"], "app": made["app"], "name": made["stream"] });
+    web.office.tell("target", who, action, facts);
+}
+
+/// Refuses an application that nginx does not have, with those that it has; returns the one that is meant.
+async fn check_application(web: &Web, wanted: &Value) -> Result<Option<Application>, Response> {
+    let known = nginx(web)?.applications().await.map_err(|error| refusal(&error))?;
+    let (Some(known), Some(app)) = (known, wanted["app"].as_str()) else { return Ok(None) };
+    let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+    if !names.contains(&app) {
+        let message = format!("field \"app\": {}", weir_model::api::no_application(app, &names));
+        return Err(answer::error(StatusCode::BAD_REQUEST, "bad_request", &message));
+    }
+    Ok(known.into_iter().find(|known| known.name == app))
+}
+
+/// What an encoder is told beside a new key: OBS's *Server*, and the address for WHIP where WebRTC is on.
+fn add_addresses(web: &Web, own: &Own, port: Option<u16>, made: &mut Value) {
+    let config = web.context.config();
+    let place = config.web.url.clone().or_else(|| own.url.clone()).unwrap_or_default();
+    let called = config.daemon.public_name.as_ref().map(|name| name.0.clone());
+    let (app, stream) = (&made["app"], &made["stream"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let server = rtmp_server(called, &place, port, &text(app));
+    let whip = format!("{place}/stream/{}/{}/whip", text(app), text(stream));
+    let whip = web.webrtc.as_ref().map(|_| whip);
+    if let Some(made) = made.as_object_mut() {
+        made.insert("obs_server".into(), json!(server));
+        made.insert("whip_url".into(), json!(whip));
+    }
+}
+
+/// `called` is what the configuration calls this machine; otherwise it is as in the browser's address.
+fn rtmp_server(called: Option<String>, place: &str, port: Option<u16>, app: &str) -> String {
+    let of_page = || {
+        let authority = place.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host.to_owned(),
+            _ => authority.to_owned(),
+        }
+    };
+    let host = called.unwrap_or_else(of_page);
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    match port.filter(|port| *port != 1935 && !has_port) {
+        Some(port) => format!("rtmp://{host}:{port}/{app}"),
+        None => format!("rtmp://{host}/{app}"),
+    }
+}
+
+/// A link to share, with a token where viewers need one.
+pub(super) async fn make_link(
+    State(web): State<Arc<Web>>,
+    Moderator(caller): Moderator,
+    body: Bytes,
+) -> Asked {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        app: AppName,
+        stream: StreamName,
+        ttl_s: u64,
+    }
+    let Wanted { app, stream, ttl_s } = read(&body)?;
+    let config = web.context.config();
+    let place = config.web.url.clone().or_else(|| caller.own.url.clone()).unwrap_or_default();
+    let nginx = nginx(&web)?;
+    let known = nginx.applications().await.map_err(|error| refusal(&error))?.unwrap_or_default();
+    let is_protected = config.web.play == Play::Token
+        || (config.web.play == Play::AsNginx
+            && known.iter().any(|known| known.name == app.as_str() && known.needs_play_token()));
+    let page = format!("{place}/watch/{app}/{stream}");
+    if !is_protected {
+        return Ok(Json(json!({ "watch": page, "expires_at": null, "qr": code(&page) })).into_response());
+    }
+    let request = LinkRequest {
+        app: app.as_str(),
+        stream: stream.as_str(),
+        ttl_s,
+        ip: None,
+        url: None,
+        watch_url: Some(format!("{place}/watch/{{app}}/{{stream}}")),
+        hls_url: None,
+        dash_url: None,
+        rtmp_url: None,
+    };
+    let links = nginx.make_links(&request).await.map_err(|error| refusal(&error))?.value;
+    let facts = json!({ "app": app, "name": stream, "jti": links.jti, "expires_at": links.expires_at });
+    web.office.tell("link", &caller.name, "made", facts);
+    let qr = code(&links.watch);
+    let answer = json!({ "watch": links.watch, "expires_at": links.expires_at, "jti": links.jti, "qr": qr });
+    Ok(Json(answer).into_response())
+}
+
+/// The rows of a QR code, `1` for dark; none for a link that is too long for one.
+fn code(link: &str) -> Option<Vec<String>> {
+    let code = QrCode::new(link.as_bytes()).ok()?;
+    let digit = |color: &Color| if *color == Color::Dark { '1' } else { '0' };
+    Some(code.to_colors().chunks(code.width()).map(|row| row.iter().map(digit).collect()).collect())
+}
+
+fn json_text(text: String) -> Response {
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_are_told_a_server_that_they_reach() {
+        for (called, place, port, expected) in [
+            (None, "http://192.0.2.1:8080/tv", Some(1935), "rtmp://192.0.2.1/live"),
+            (None, "http://[2001:db8::1]:8080", Some(1936), "rtmp://[2001:db8::1]:1936/live"),
+            (None, "https://h", None, "rtmp://h/live"),
+            (Some("r.example.org:1999"), "https://h", Some(1936), "rtmp://r.example.org:1999/live"),
+            (Some("r.example.org"), "https://h", Some(1936), "rtmp://r.example.org:1936/live"),
+        ] {
+            assert_eq!(rtmp_server(called.map(str::to_owned), place, port, "live"), expected);
+        }
+        let rows = code("https://h/watch/live/show").unwrap();
+        assert!(rows.iter().all(|row| row.len() == rows.len()) && rows[0].starts_with("1111111"));
+    }
+}

@@ -1,0 +1,150 @@
+//! What the daemon runs: jobs, inputs, recordings.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::gate::{Changer, Reader};
+use super::login::read;
+use crate::config::input::Start;
+use crate::jobs::View;
+use crate::record::index::{Entry, Index};
+use crate::web::answer;
+use crate::web::common::Web;
+
+/// The id of a job: `APP/NAME/KIND`.
+#[derive(Deserialize)]
+pub(super) struct Id {
+    id: String,
+}
+
+/// All jobs.
+pub(super) async fn jobs(State(web): State<Arc<Web>>, _: Reader) -> Response {
+    Json(json!({ "jobs": web.office.jobs().list() })).into_response()
+}
+
+/// The last lines of a job.
+pub(super) async fn job_logs(
+    State(web): State<Arc<Web>>,
+    _: Reader,
+    Query(Id { id }): Query<Id>,
+) -> Response {
+    let lines = web.office.jobs().logs(&id);
+    match lines {
+        Some(lines) => Json(json!({ "lines": lines })).into_response(),
+        None => no_job(),
+    }
+}
+
+/// Starts a job anew.
+pub(super) async fn restart_job(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    body: Bytes,
+) -> Response {
+    let Id { id } = match read(&body) {
+        Ok(id) => id,
+        Err(response) => return response,
+    };
+    if !web.office.jobs().restart(&id) {
+        return no_job();
+    }
+    web.office.tell("job", &caller.name, "restarted", json!({ "id": id }));
+    Json(json!({ "id": id })).into_response()
+}
+
+fn no_job() -> Response {
+    answer::error(StatusCode::NOT_FOUND, "not_found", "no such job")
+}
+
+/// `[[input]]`, with the job of each that runs. Their URLs may hold passwords, and are not shown.
+pub(super) async fn inputs(State(web): State<Arc<Web>>, _: Reader) -> Response {
+    let jobs: Vec<View> = web.office.jobs().list();
+    let config = web.context.config();
+    let inputs = config.inputs.iter().map(|input| {
+        let id = format!("{}/{}/input", input.app, input.stream);
+        let start = match input.start {
+            Start::Always => "always".to_owned(),
+            Start::OnDemand => "on-demand".to_owned(),
+            Start::Daily { from, until } => {
+                format!("{:02}:{:02}..{:02}:{:02}", from / 60, from % 60, until / 60, until % 60)
+            }
+        };
+        json!({ "app": input.app, "stream": input.stream, "source": input.source.word(), "start": start,
+            "transcode": input.transcode, "job": jobs.iter().find(|job| job.id == id) })
+    });
+    Json(json!({ "inputs": inputs.collect::<Vec<_>>() })).into_response()
+}
+
+/// The indexes of all folders with recordings.
+async fn indexes(web: &Arc<Web>) -> Vec<(PathBuf, Arc<Index>)> {
+    let config = web.context.config();
+    let folders: BTreeSet<PathBuf> = config.records.iter().map(|record| record.folder.clone()).collect();
+    let recordings = web.office.running.recordings.clone();
+    let open = move || {
+        let open = |folder: PathBuf| Some((folder.clone(), recordings.of(&folder).ok()?));
+        folders.into_iter().filter_map(open).collect()
+    };
+    tokio::task::spawn_blocking(open).await.unwrap_or_default()
+}
+
+/// A recording by its number.
+pub(super) async fn find(web: &Arc<Web>, number: u64) -> Option<(PathBuf, Arc<Index>, Entry)> {
+    indexes(web).await.into_iter().find_map(|(folder, index)| {
+        let (_, entry) = index.entries().into_iter().find(|(known, _)| *known == number)?;
+        Some((folder, index, entry))
+    })
+}
+
+/// All recordings, newest first.
+pub(super) async fn recordings(State(web): State<Arc<Web>>, _: Reader) -> Response {
+    let mut all: Vec<(u64, Entry)> =
+        indexes(&web).await.into_iter().flat_map(|(_, index)| index.entries()).collect();
+    all.sort_by(|a, b| (b.1.started, b.0).cmp(&(a.1.started, a.0)));
+    let rows: Vec<Value> = all.into_iter().map(|(number, entry)| row(number, &entry)).collect();
+    let is_on = !web.context.config().records.is_empty();
+    Json(json!({ "recordings": rows, "enabled": is_on })).into_response()
+}
+
+fn row(number: u64, entry: &Entry) -> Value {
+    let upload = entry
+        .upload
+        .as_ref()
+        .map(|upload| json!({ "to": upload.to, "done": upload.done, "parts": upload.parts.len() }));
+    // A number of JavaScript does not hold it.
+    json!({ "id": number.to_string(), "app": entry.app, "stream": entry.stream, "file": entry.file,
+        "started": entry.started, "ended": entry.ended, "bytes": entry.bytes, "upload": upload })
+}
+
+/// Removes a recording that is finished.
+pub(super) async fn remove_recording(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    Path(number): Path<u64>,
+) -> Response {
+    let Some((_, index, entry)) = find(&web, number).await else { return answer::nothing_here().await };
+    if entry.ended.is_none() {
+        return answer::error(StatusCode::CONFLICT, "conflict", "the recording is still being written");
+    }
+    let removed = tokio::task::spawn_blocking(move || index.remove(number)).await;
+    match removed {
+        Ok(Ok(())) => {
+            let facts = json!({ "app": entry.app, "name": entry.stream, "file": entry.file });
+            web.office.tell("recording", &caller.name, "removed", facts);
+            Json(json!({ "id": number.to_string() })).into_response()
+        }
+        Ok(Err(error)) => {
+            tracing::error!("recording not removed: {error}, file: {:?}", entry.file);
+            answer::error(StatusCode::INTERNAL_SERVER_ERROR, "failed", &format!("not removed: {error}"))
+        }
+        Err(_) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, "failed", "not removed"),
+    }
+}

@@ -1,0 +1,91 @@
+//! What browsers load of the dashboard: one page, and modules beside it, all in the program.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::{BASE64, HEXLOWER};
+use sha2::{Digest, Sha256};
+
+use crate::web::answer;
+use crate::web::common::Web;
+
+const PAGE: &str = include_str!("pages/index.html");
+/// All that the page shows without an account and without a one-time link.
+const EMPTY: &str = "<h1>No administrator yet</h1>\n<p>Create one on the server:</p>\n<pre>weir admin add NAME</pre>\n\
+                     <p>Or print a one-time link for a browser:</p>\n<pre>weir admin setup-link</pre>";
+const JS: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+
+/// Name, type and content.
+type Asset = (&'static str, &'static str, &'static [u8]);
+
+macro_rules! assets {
+    ($($name:literal: $kind:expr, $path:literal;)*) => {
+        &[$(($name, $kind, include_bytes!($path))),*]
+    };
+}
+
+const ASSETS: &[Asset] = assets! {
+    "app.js": JS, "pages/app.js";
+    "api.js": JS, "pages/api.js";
+    "chart.js": JS, "pages/chart.js";
+    "events.js": JS, "pages/events.js";
+    "jobs.js": JS, "pages/jobs.js";
+    "keys.js": JS, "pages/keys.js";
+    "login.js": JS, "pages/login.js";
+    "node.js": JS, "pages/node.js";
+    "onair.js": JS, "pages/onair.js";
+    "presets.js": JS, "pages/presets.js";
+    "recordings.js": JS, "pages/recordings.js";
+    "targets.js": JS, "pages/targets.js";
+    "ui.js": JS, "pages/ui.js";
+    "admin.css": CSS, "pages/admin.css";
+    "icon.svg": "image/svg+xml", "../../../../nginx-conf/single-node/www/icon.svg";
+    "preact.mjs": JS, "pages/vendor/preact/preact.mjs";
+    "hooks.mjs": JS, "pages/vendor/preact/hooks.mjs";
+    "htm.mjs": JS, "pages/vendor/htm/htm.mjs";
+    "signals-core.mjs": JS, "pages/vendor/signals-core/signals-core.mjs";
+    "signals.mjs": JS, "pages/vendor/signals/signals.mjs";
+    "uPlot.iife.min.js": JS, "pages/vendor/uplot/uPlot.iife.min.js";
+    "uPlot.min.css": CSS, "pages/vendor/uplot/uPlot.min.css";
+};
+
+/// Scripts of this host, and the one inline script of the page, its import map, by its hash.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let map =
+        PAGE.split_once("<script type=\"importmap\">").and_then(|(_, rest)| rest.split_once("</script>"));
+    let hash = BASE64.encode(&Sha256::digest(map.map_or("", |(map, _)| map)));
+    format!(
+        "default-src 'none'; script-src 'self' 'sha256-{hash}'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// The dashboard; without any account, how to make one.
+pub(super) async fn index(State(web): State<Arc<Web>>) -> Response {
+    let is_empty = web.office.store.accounts().is_ok_and(|accounts| accounts.accounts.is_empty());
+    let page = PAGE.replace("{content}", if is_empty { EMPTY } else { "<p>Loading...</p>" });
+    let mut response =
+        ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], page)
+            .into_response();
+    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// A file of the dashboard. A browser that has it asks whether it is still the same.
+pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let Some(&(_, kind, content)) = ASSETS.iter().find(|asset| asset.0 == name) else {
+        return answer::nothing_here().await;
+    };
+    let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(content)[..16]));
+    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let about = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, tag)];
+    match is_known {
+        true => (StatusCode::NOT_MODIFIED, about).into_response(),
+        false => (about, [(header::CONTENT_TYPE, kind)], content).into_response(),
+    }
+}

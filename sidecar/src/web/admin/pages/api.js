@@ -1,0 +1,166 @@
+// What the dashboard knows, and how it asks the daemon. One stream of events carries every change; lists are asked for again
+// when it says so.
+
+import { batch, computed, signal } from "@preact/signals";
+
+/** Who is logged in: undefined while that is not known, null for nobody. */
+export const user = signal(undefined);
+/** Why nobody is logged in: the code of the daemon's answer. */
+export const closed = signal("");
+/** Live streams as the daemon tells them, or null while nginx does not answer. */
+export const streams = signal([]);
+/** Bitrates of ten minutes by "app/name": [[seconds, bit/s], ...]. */
+export const bitrates = signal({});
+/** Newest last: {id, kind, data}. */
+export const events = signal([]);
+/** Whether the stream of events is open. */
+export const online = signal(true);
+/** The daemon's time in seconds. */
+export const now = signal(Date.now() / 1000);
+/** The daemon's clock ahead of this browser's, in seconds. */
+export const skew = signal(0);
+
+const KEPT_S = 600;
+const MOST_EVENTS = 500;
+const RANK = { viewer: 0, moderator: 1, admin: 2 };
+
+/** Whether the role of who is logged in is at least this one. */
+export const can = (role) => computed(() => user.value && RANK[user.value.role] >= RANK[role]).value;
+
+/** An answer that is none: the daemon's words. */
+export class Refused extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** Asks the daemon; returns its JSON, or throws {@link Refused}. */
+export async function call(method, path, body, keepalive = false) {
+  const options = { method, keepalive, headers: {} };
+  if (method !== "GET") {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body ?? {});
+  }
+  let answer;
+  try {
+    answer = await fetch(`api/${path}`, options);
+  } catch {
+    throw new Refused(0, "unreachable", "The server does not answer.");
+  }
+  const json = await answer.json().catch(() => ({}));
+  if (answer.ok) return json;
+  const { code = "failed", message = `The server answers ${answer.status}.` } = json.error ?? {};
+  if (answer.status === 401 && path !== "login" && path !== "password") leave(code);
+  throw new Refused(answer.status, code, message);
+}
+
+/** Nobody is logged in any more. */
+export function leave(code = "unauthorized") {
+  batch(() => {
+    closed.value = code;
+    user.value = null;
+  });
+  source?.close();
+  source = null;
+}
+
+/** Asks who is logged in. */
+export async function who() {
+  try {
+    enter(await call("GET", "session"));
+  } catch (error) {
+    if (error.status !== 401) leave(error.code);
+  }
+}
+
+/** Somebody has logged in. */
+export function enter(account) {
+  user.value = account;
+  listen();
+}
+
+const lists = {};
+
+/** A list of the daemon, asked for when it is first shown and after each change. */
+export function list(name) {
+  lists[name] ??= { value: signal(null), error: signal(""), stale: true, busy: false };
+  return lists[name];
+}
+
+/** Asks for a list again, once however often it is called meanwhile. */
+export async function refresh(name) {
+  const entry = list(name);
+  if (entry.busy) {
+    entry.stale = true;
+    return;
+  }
+  entry.busy = true;
+  do {
+    entry.stale = false;
+    try {
+      const value = await call("GET", name);
+      batch(() => {
+        entry.value.value = value;
+        entry.error.value = "";
+      });
+    } catch (error) {
+      entry.error.value = error.message;
+    }
+  } while (entry.stale);
+  entry.busy = false;
+}
+
+function changed(...names) {
+  for (const name of names) if (lists[name]) refresh(name);
+}
+
+/** Which lists an event changes. */
+const CHANGES = { key: ["keys"], target: ["targets"], job: ["jobs", "inputs"], recording: ["recordings"], stream: ["jobs", "inputs"] };
+
+let source = null;
+
+function listen() {
+  source?.close();
+  source = new EventSource("api/feed");
+  const on = (kind, take) => source.addEventListener(kind, (event) => take(JSON.parse(event.data)));
+  source.onopen = () => (online.value = true);
+  source.onerror = () => {
+    online.value = false;
+    // It is asked why; a browser tries again by itself unless the answer was a refusal.
+    if (source?.readyState === EventSource.CLOSED) setTimeout(() => user.value && who(), 2000);
+    else call("GET", "session").catch(() => {});
+  };
+  on("hello", (hello) => batch(() => {
+    skew.value = Date.parse(hello.at) / 1000 - Date.now() / 1000;
+    streams.value = hello.streams;
+    bitrates.value = hello.bitrates;
+    events.value = hello.events;
+    changed(...Object.keys(lists));
+  }));
+  on("streams", (told) => batch(() => {
+    streams.value = told.streams;
+    remember(told);
+  }));
+  on("event", (event) => {
+    events.value = [...events.value.slice(1 - MOST_EVENTS), event];
+    const subject = event.kind.startsWith("admin.") ? event.kind.slice(6) : event.kind.split(".")[0];
+    changed(...(CHANGES[subject] ?? []));
+  });
+  on("changed", ({ what }) => changed(what, ...(what === "jobs" ? ["inputs"] : [])));
+  on("missed", () => changed(...Object.keys(lists)));
+}
+
+function remember(told) {
+  const at = Date.parse(told.at) / 1000;
+  const next = {};
+  for (const stream of told.streams) {
+    const path = `${stream.app}/${stream.name}`;
+    const before = (bitrates.value[path] ?? []).filter(([then]) => then > at - KEPT_S);
+    next[path] = [...before, [at, stream.bitrate_in]];
+  }
+  bitrates.value = next;
+}
+
+setInterval(() => (now.value = Date.now() / 1000 + skew.value), 1000);

@@ -1,0 +1,61 @@
+// The bitrate of ten minutes as a graph. uPlot is loaded with the first one.
+
+import { useEffect, useRef } from "preact/hooks";
+
+import { html, rate } from "./ui.js";
+
+let library;
+
+function load() {
+  library ??= new Promise((done, failed) => {
+    const style = document.createElement("link");
+    style.rel = "stylesheet";
+    style.href = "assets/uPlot.min.css";
+    const script = document.createElement("script");
+    script.src = "assets/uPlot.iife.min.js";
+    script.onload = () => done(window.uPlot);
+    script.onerror = failed;
+    document.head.append(style, script);
+  });
+  return library;
+}
+
+const HEIGHT = 90;
+const SPAN_S = 600;
+
+export function Chart({ points, label }) {
+  const place = useRef(null);
+  const plot = useRef(null);
+  const data = [points.map(([at]) => at), points.map(([, bits]) => bits / 1e6)];
+  const latest = useRef(data);
+  latest.current = data;
+  useEffect(() => {
+    let gone = false;
+    let watch;
+    load().then((uPlot) => {
+      if (gone || !place.current) return;
+      const style = getComputedStyle(place.current);
+      const [line, fill, text, grid] = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => style.getPropertyValue(name).trim());
+      const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 34 };
+      plot.current = new uPlot({
+        width: place.current.clientWidth || 300,
+        height: HEIGHT,
+        legend: { show: false },
+        cursor: { show: false },
+        scales: { x: { range: (_, __, last) => [last - SPAN_S, last] }, y: { range: (_, __, most) => [0, Math.max(most * 1.15, 0.1)] } },
+        axes: [{ ...axis, size: 20, space: 90 }, { ...axis, space: 30 }],
+        series: [{}, { stroke: line, fill, width: 1.5, points: { show: false } }],
+      }, latest.current, place.current);
+      watch = new ResizeObserver(() => plot.current?.setSize({ width: place.current?.clientWidth || 300, height: HEIGHT }));
+      watch.observe(place.current);
+    }, () => {});
+    return () => {
+      gone = true;
+      watch?.disconnect();
+      plot.current?.destroy();
+    };
+  }, []);
+  useEffect(() => { plot.current?.setData(data); }, [points]);
+  const last = points.at(-1)?.[1] ?? 0;
+  return html`<div class="chart" ref=${place} role="img" aria-label=${`${label}: ${rate(last)} now, graph of 10 minutes in Mbit/s`}></div>`;
+}

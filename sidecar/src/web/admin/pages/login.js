@@ -1,0 +1,60 @@
+// Who comes in: with a password, or once with a link.
+
+import { useState } from "preact/hooks";
+
+import { call, closed, enter } from "./api.js";
+import { html } from "./ui.js";
+
+/** The secret of a one-time link. It stands behind #, so that no server logs it; here it goes from the address at once. */
+const token = /^#setup=([a-z2-7]+)$/.exec(location.hash)?.[1] ?? "";
+if (token) history.replaceState(null, "", location.pathname);
+
+export function Login() {
+  if (token && closed.value !== "used") return html`<${Form} setup=${true} />`;
+  if (closed.value === "no_administrator") {
+    return html`<main class="door"><h1>No administrator yet</h1>
+      <p>Create one on the server:</p><pre>weir admin add NAME</pre>
+      <p>Or print a one-time link for a browser:</p><pre>weir admin setup-link</pre></main>`;
+  }
+  if (closed.value === "no_account") {
+    return html`<main class="door"><h1>No account</h1><p>Your single sign-on has logged you in, but Weir has no account of that name. An administrator creates one:</p>
+      <pre>weir admin add NAME</pre></main>`;
+  }
+  return html`<${Form} setup=${false} />`;
+}
+
+function Form({ setup }) {
+  const [error, set] = useState("");
+  const [busy, work] = useState(false);
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = new FormData(event.target);
+    const [name, password] = [form.get("name"), form.get("password")];
+    if (setup && password !== form.get("again")) return set("The passwords differ.");
+    work(true);
+    set("");
+    try {
+      const account = await call("POST", setup ? "setup" : "login", setup ? { token, name, password } : { name, password });
+      // A browser without the cookie is not logged in, whatever the answer was.
+      await call("GET", "session").catch(() => {
+        throw new Error("The browser did not keep the cookie: open this page over https://, or on the server itself as http://127.0.0.1.");
+      });
+      if (setup) closed.value = "used";
+      enter(account);
+    } catch (why) {
+      set(why.message[0].toUpperCase() + why.message.slice(1));
+      work(false);
+    }
+  };
+  return html`<main class="door">
+    <h1>${setup ? "Create the administrator" : "Log in"}</h1>
+    <form onSubmit=${submit}>
+      <label>Name <input name="name" required autocomplete="username" autocapitalize="none" spellcheck="false" /></label>
+      <label>Password <input name="password" type="password" required minlength=${setup ? 8 : undefined}
+        autocomplete=${setup ? "new-password" : "current-password"} /></label>
+      ${setup && html`<label>Password again <input name="again" type="password" required autocomplete="new-password" /></label>`}
+      <p class="bad" role="alert">${error}</p>
+      <button class="primary" disabled=${busy}>${setup ? "Create" : "Log in"}</button>
+    </form>
+  </main>`;
+}

@@ -1,0 +1,105 @@
+// What is on air: a card per stream.
+
+import { useState } from "preact/hooks";
+
+import { bitrates, call, can, now, streams } from "./api.js";
+import { Chart } from "./chart.js";
+import { act, Copy, html, parts, plural, rate, say, show, span } from "./ui.js";
+
+const KINDS = [["webrtc", "WebRTC"], ["ws", "WebSocket"], ["llhls", "LL-HLS"], ["hls", "HLS"], ["dash", "DASH"], ["rtmp", "RTMP"]];
+const WORDS = { good: "Good", notice: "Look", bad: "Problem" };
+const path = (stream) => `${stream.app}/${stream.name}`;
+
+export function OnAir() {
+  if (!streams.value) return html`<h1>On air</h1><p class="bad" role="alert">nginx does not answer. The log of weir serve says why.</p>`;
+  const known = new Set(streams.value.map(path));
+  const sources = streams.value.filter((stream) => !known.has(stream.source));
+  return html`<h1>On air</h1>
+    ${sources.length === 0 && html`<div class="empty"><p>Nothing is on air.</p>
+      ${can("admin") && html`<p><a class="button primary" href="#keys">Create a stream key</a></p>`}</div>`}
+    <div class="cards">${sources.map((stream) => html`<${Card} key=${path(stream) + (stream.server ?? "")} stream=${stream} />`)}</div>`;
+}
+
+function Card({ stream }) {
+  const id = path(stream);
+  const renditions = streams.value.filter((other) => other.source === id);
+  const watchers = KINDS.filter(([kind]) => stream.viewers[kind] > 0).map(([kind, word]) => `${stream.viewers[kind]} ${word}`);
+  const total = KINDS.reduce((sum, [kind]) => sum + (stream.viewers[kind] ?? 0), 0);
+  const worst = stream.health[0];
+  const { video, audio } = stream;
+  const live = stream.targets.flatMap((target) => target.sessions).filter((session) => session.state === "live").length;
+  return html`<article class="card" data-stream=${id} aria-labelledby=${`card-${id}`}>
+    ${stream.still && html`<${Still} stream=${stream} />`}
+    <header><h2 id=${`card-${id}`}>${id}</h2><span class=${`pill ${worst.level}`}>${WORDS[worst.level]}</span></header>
+    <ul class="health">${stream.health.map((word) => html`<li class=${word.level}>${word.text}</li>`)}</ul>
+    <dl>
+      <div><dt>On air</dt><dd>${span(now.value - Date.parse(stream.since) / 1000)}</dd></div>
+      <div><dt>Bitrate</dt><dd>${rate(stream.bitrate_in)}</dd></div>
+      <div><dt>Video</dt><dd>${video ? `${video.codec}${video.height ? ` ${video.width}×${video.height}` : ""}${video.fps ? `, ${Math.round(video.fps)} fps` : ""}` : "none"}</dd></div>
+      <div><dt>Audio</dt><dd>${audio ? audio.codec : "none"}</dd></div>
+      <div><dt>Viewers</dt><dd>${total}${watchers.length ? ` (${watchers.join(", ")})` : ""}</dd></div>
+      ${stream.targets.length > 0 && html`<div><dt>Targets</dt><dd>${live} of ${stream.targets.length} live</dd></div>`}
+    </dl>
+    ${(stream.recording || stream.slate) && html`<p class="tags">${stream.recording && html`<span class="tag">recording</span>`} ${stream.slate && html`<span class="tag">slate</span>`}</p>`}
+    <${Chart} points=${bitrates.value[id] ?? []} label=${`Bitrate of ${id}`} />
+    ${renditions.length > 0 && html`<details><summary>${plural(renditions.length, "rendition")}</summary>
+      <ul>${renditions.map((other) => html`<li>${other.name}: ${other.video?.height ? `${other.video.width}×${other.video.height}, ` : ""}${rate(other.bitrate_in)}</li>`)}</ul></details>`}
+    <div class="buttons">
+      <a class="button" href=${`../watch/${parts(id)}`} target="_blank" rel="noopener" aria-label=${`Open ${id}`}>Open</a>
+      ${can("moderator") && html`<button type="button" aria-label=${`Share ${id}`} onClick=${() => show(`Share ${id}`, (close) => html`<${Share} ...${{ stream, close }} />`)}>Share</button>
+      <button type="button" class="danger" aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
+    </div>
+  </article>`;
+}
+
+const STILL_S = 10;
+
+function Still({ stream }) {
+  const [gone, set] = useState(false);
+  const turn = Math.floor(now.value / STILL_S);
+  return !gone && html`<img class="still" alt=${`Newest still of ${path(stream)}`} onError=${() => set(true)} src=${`../stream/${parts(path(stream))}/still.jpg?${turn}`} />`;
+}
+
+function Stop({ stream, close }) {
+  const stop = (ban_s) => act(async () => {
+    const server = stream.server ? `&server=${encodeURIComponent(stream.server)}` : "";
+    await call("DELETE", `streams/${parts(path(stream))}?ban_s=${ban_s}${server}`);
+    say(`Stopped ${path(stream)}.`);
+    close();
+  });
+  return html`<p>${stream.publisher.key_id ? "The encoder may connect again at once, unless you ban its key for a while." : "The encoder may connect again at once: the stream has no key that you could ban."}</p>
+    <div class="buttons">
+      <button type="button" onClick=${close}>Cancel</button>
+      <button type="button" class="danger" onClick=${stop(0)}>Stop</button>
+      ${stream.publisher.key_id && html`<button type="button" class="danger" onClick=${stop(600)}>Stop and ban for 10 minutes</button>
+        <button type="button" class="danger" onClick=${stop(86400)}>Stop and ban for a day</button>`}
+    </div>`;
+}
+
+const TIMES = [[3 * 3600, "3 hours"], [24 * 3600, "1 day"], [7 * 24 * 3600, "7 days"]];
+
+function Share({ stream, close }) {
+  const [link, set] = useState(null);
+  const make = act(async (event) => {
+    const ttl_s = Number(new FormData(event.target).get("ttl"));
+    set(await call("POST", "links", { app: stream.app, stream: stream.name, ttl_s }));
+  });
+  if (!link) {
+    return html`<form onSubmit=${make}>
+      <label>Valid for <select name="ttl">${TIMES.map(([s, text]) => html`<option value=${s}>${text}</option>`)}</select></label>
+      <p class="hint">The time counts where viewers need a token; otherwise the link has no end.</p>
+      <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Make the link</button></div></form>`;
+  }
+  return html`<${Copy} label="Link" text=${link.watch} />
+    ${link.expires_at && html`<p>Valid until ${new Date(link.expires_at).toLocaleString()}.</p>`}
+    ${link.qr && html`<${Code} rows=${link.qr} />`}
+    <div class="buttons"><button type="button" onClick=${close}>Close</button></div>`;
+}
+
+/** A QR code with its quiet zone of 4 modules. */
+function Code({ rows }) {
+  const size = rows.length + 8;
+  const squares = rows.flatMap((row, y) => [...row].map((dark, x) => (dark === "1" ? `M${x + 4} ${y + 4}h1v1h-1z` : "")));
+  return html`<svg class="qr" viewBox=${`0 0 ${size} ${size}`} role="img" aria-label="QR code of the link" shape-rendering="crispEdges">
+    <rect width=${size} height=${size} fill="#fff" /><path d=${squares.join("")} fill="#000" /></svg>`;
+}

@@ -1,0 +1,106 @@
+// Push targets: other servers that streams are pushed to.
+
+import { useState } from "preact/hooks";
+
+import { call, can, now, streams } from "./api.js";
+import { PRESETS } from "./presets.js";
+import { act, bytes, going, html, part, plural, rate, say, show, soon, span, useList, usePart, Waiting } from "./ui.js";
+
+/** The sessions of a target as they are now: what is live is told with its stream, more often than the list is. */
+function sessions(target) {
+  const told = (streams.value ?? []).flatMap((stream) => stream.targets).filter((other) => other.id === target.id);
+  return told.length ? told.flatMap((other) => other.sessions) : target.sessions;
+}
+
+/** The state of a push as a dot and a sentence. */
+export function sentence(session) {
+  switch (session.state) {
+    case "live": return ["good", `${session.stream}: live for ${span(now.value - Date.parse(session.since) / 1000)}, ${rate(session.bitrate_out)}`];
+    case "connecting": return ["notice", `${session.stream}: connecting`];
+    case "waiting": return ["bad", `${session.stream}: ${session.last_error ?? "failed"}; next try in ${Math.ceil((session.retry_in_ms ?? 0) / 1000)} s`];
+    default: return ["off", `${session.stream}: off`];
+  }
+}
+
+export function Targets() {
+  const { value, error } = useList("targets");
+  const [rows, more] = usePart(value?.targets ?? []);
+  return html`<h1>Targets</h1>
+    <div class="bar">${can("admin") && html`<button type="button" class="primary" onClick=${() => show("New target", (close) => html`<${Create} close=${close} />`)}>New target</button>`}</div>
+    <${Waiting} ...${{ value, error }} />
+    ${value && value.targets.length === 0 && html`<p class="empty">No targets. A target is another server, such as YouTube, that Weir pushes a stream to.</p>`}
+    <div class="cards">${rows.map((target) => html`<${Card} key=${target.id} target=${target} />`)}</div>${more}`;
+}
+
+function Card({ target }) {
+  const all = sessions(target);
+  const isGoing = going.value.has(target.id);
+  const name = target.note || host(target.url);
+  const of = target.stream === "*" ? `all streams of ${target.app}` : `${target.app}/${target.stream}`;
+  const enable = (enabled) => act(async () => {
+    await call("PATCH", `targets/${target.id}`, { enabled });
+    say(enabled ? `Resumed ${name}.` : `Paused ${name}.`);
+  });
+  const remove = () => soon(target.id, `The target ${name} will be removed in 10 seconds.`, async () => {
+    await call("DELETE", `targets/${target.id}`, undefined, true);
+    say(`Removed ${name}.`);
+  }, "Remove now");
+  const total = all.reduce((sum, session) => sum + session.bytes_out, 0);
+  const again = all.reduce((sum, session) => sum + session.reconnects, 0);
+  return html`<article class=${`card ${isGoing ? "going" : ""}`} data-target=${target.id} aria-labelledby=${`target-${target.id}`}>
+    <header><h2 id=${`target-${target.id}`}>${name}</h2>${!target.enabled && html`<span class="pill">paused</span>`}</header>
+    <p class="address">${of} to <code>${target.url}</code></p>
+    <ul class="states">${all.length === 0 ? html`<li class="off">${target.enabled ? "waits for a stream" : "paused"}</li>` : all.map((session) => {
+      const [level, text] = sentence(session);
+      return html`<li class=${level}>${text}</li>`;
+    })}</ul>
+    ${all.length > 0 && html`<p class="hint">${bytes(total)} sent, ${plural(again, "retry", "retries")}${all.some((session) => session.last_error && session.state !== "waiting") ? `, last error: ${all.find((session) => session.last_error).last_error}` : ""}</p>`}
+    ${target.source === "file" ? html`<p class="hint">From weir_push_to in nginx.conf.</p>` : can("admin") && html`<div class="buttons">
+      ${target.enabled ? html`<button type="button" aria-label=${`Pause ${name}`} onClick=${enable(false)}>Pause</button>` : html`<button type="button" aria-label=${`Resume ${name}`} onClick=${enable(true)}>Resume</button>`}
+      ${all.some((session) => session.state === "waiting") && html`<button type="button" aria-label=${`Retry ${name} now`} onClick=${act(async () => {
+        await call("PATCH", `targets/${target.id}`, { enabled: false });
+        await call("PATCH", `targets/${target.id}`, { enabled: true });
+      })}>Retry now</button>`}
+      <button type="button" class="danger" disabled=${isGoing} aria-label=${`Remove ${name}`} onClick=${remove}>Remove</button></div>`}
+  </article>`;
+}
+
+const host = (url) => /^rtmps?:\/\/(?:[^@/]*@)?([^/:]+)/.exec(url)?.[1] ?? url;
+
+function Create({ close }) {
+  const { value } = useList("applications");
+  const [preset, choose] = useState(PRESETS[0]);
+  const [error, complain] = useState("");
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = new FormData(event.target);
+    const text = (field) => (form.get(field) ?? "").trim();
+    const base = preset.host ? preset.url.replace("{host}", text("host")) : preset.url || text("base");
+    const url = (base.endsWith("/") || !text("key") ? base : `${base}/`) + text("key");
+    complain("");
+    try {
+      await call("POST", "targets", { app: text("app"), stream: text("stream") || "*", url, note: text("note") || preset.name });
+      say(`Added ${text("note") || preset.name}.`);
+      close();
+    } catch (why) {
+      complain(why.message);
+    }
+  };
+  const apps = value?.applications ?? [];
+  const names = [...new Set((streams.value ?? []).map((stream) => stream.name))];
+  return html`<form onSubmit=${submit}>
+    <label>Service <select name="preset" value=${preset.name} onChange=${(event) => choose(PRESETS.find((one) => one.name === event.target.value))}>
+      ${PRESETS.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>
+    ${preset.host && html`<label>Host <input name="host" required placeholder=${preset.host} autocomplete="off" /></label>`}
+    ${!preset.url && html`<label>Server URL <input name="base" required placeholder=${preset.ask} autocomplete="off" /></label>`}
+    ${preset.url && !preset.host && html`<p class="hint">Server URL: <code>${preset.url}</code></p>`}
+    <label>Stream key <input name="key" type="password" required=${preset.name !== "Own server"} autocomplete="off" /></label>
+    <p class="hint">${preset.hint}</p>
+    <label>Application <input name="app" list="apps" required value=${apps.find((app) => app.push)?.name ?? ""} autocomplete="off" /></label>
+    <datalist id="apps">${apps.map((app) => html`<option value=${app.name} />`)}</datalist>
+    <label>Stream, or empty for all streams <input name="stream" list="names" autocomplete="off" /></label>
+    <datalist id="names">${names.map((name) => html`<option value=${name} />`)}</datalist>
+    <label>Name of the target <input name="note" placeholder=${preset.name} autocomplete="off" /></label>
+    <p class="bad" role="alert">${error}</p>
+    <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Add</button></div></form>`;
+}

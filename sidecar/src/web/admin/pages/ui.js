@@ -1,0 +1,185 @@
+// Pieces that all views are made of.
+
+import { h } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import htm from "htm";
+
+import { call, list, refresh } from "./api.js";
+
+export const html = htm.bind(h);
+
+/** What is said for some seconds, with buttons: {id, text, level, buttons: [[label, action]]}. */
+const toasts = signal([]);
+let next = 1;
+
+/** Says something; returns how to take it back. */
+export function say(text, { level = "good", buttons = [], ms = 6000 } = {}) {
+  const id = next++;
+  const gone = () => (toasts.value = toasts.value.filter((toast) => toast.id !== id));
+  toasts.value = [...toasts.value, { id, text, level, buttons, gone }];
+  const timer = setTimeout(gone, ms);
+  return () => {
+    clearTimeout(timer);
+    gone();
+  };
+}
+
+export const fail = (error) => say(error.message, { level: "bad", ms: 10000 });
+
+export function Toasts() {
+  return html`<div class="toasts" role="status" aria-live="polite">
+    ${toasts.value.map(({ id, text, level, buttons, gone }) => html`<div key=${id} class=${`toast ${level}`}>
+      <span>${text}</span>
+      ${buttons.map(([label, act]) => html`<button type="button" onClick=${() => { gone(); act(); }}>${label}</button>`)}
+    </div>`)}
+  </div>`;
+}
+
+const UNDO_MS = 10000;
+const waiting = new Set();
+
+/** Names of what is about to happen, to be shown as going. */
+export const going = signal(new Set());
+
+/** Does something in ten seconds, unless it is taken back; when the page is left, it is done. */
+export function soon(name, text, act, label, undo = () => {}) {
+  const mark = (is) => {
+    const names = new Set(going.value);
+    if (is) names.add(name); else names.delete(name);
+    going.value = names;
+  };
+  const done = () => { clearTimeout(timer); waiting.delete(run); forget(); };
+  const run = async () => {
+    done();
+    try { await act(); } catch (error) { fail(error); }
+    mark(false);
+  };
+  const timer = setTimeout(run, UNDO_MS);
+  waiting.add(run);
+  mark(true);
+  const forget = say(text, {
+    level: "notice",
+    ms: UNDO_MS,
+    buttons: [["Undo", () => { done(); mark(false); undo(); }], [label, run]],
+  });
+}
+
+addEventListener("pagehide", () => waiting.forEach((run) => run()));
+
+const dialog = signal(null);
+
+/** Shows a dialog: a function of how to close it. */
+export const show = (title, body) => (dialog.value = { title, body });
+export const hide = () => (dialog.value = null);
+
+export function Dialog() {
+  const ref = useRef(null);
+  const open = dialog.value;
+  useEffect(() => {
+    if (open) ref.current?.showModal();
+  }, [open]);
+  if (!open) return null;
+  return html`<dialog ref=${ref} onClose=${hide} aria-labelledby="dialog-title">
+    <h2 id="dialog-title">${open.title}</h2>
+    ${open.body(hide)}
+  </dialog>`;
+}
+
+/** Asks before something that cannot be undone; with a name, the name must be typed. */
+export function confirm(title, text, label, act, name = "") {
+  show(title, (close) => html`<${Confirm} ...${{ text, label, act, name, close }} />`);
+}
+
+function Confirm({ text, label, act, name, close }) {
+  const [typed, type] = useState("");
+  const [busy, work] = useState(false);
+  const submit = async (event) => {
+    event.preventDefault();
+    work(true);
+    try { await act(); close(); } catch (error) { fail(error); work(false); }
+  };
+  return html`<form onSubmit=${submit}>
+    <p>${text}</p>
+    ${name && html`<label>Type <strong>${name}</strong> to confirm
+      <input value=${typed} onInput=${(event) => type(event.target.value)} autocomplete="off" /></label>`}
+    <div class="buttons">
+      <button type="button" onClick=${close}>Cancel</button>
+      <button class="danger" disabled=${busy || typed !== name}>${label}</button>
+    </div>
+  </form>`;
+}
+
+/** Runs what a button or form does; an error is said. */
+export const act = (work) => async (event) => {
+  event?.preventDefault?.();
+  try { await work(event); } catch (error) { fail(error); }
+};
+
+/** A text with a button that copies it. */
+export function Copy({ label, text }) {
+  const [done, set] = useState(false);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(document.getElementById(id));
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      document.execCommand("copy");
+    }
+    set(true);
+    setTimeout(() => set(false), 2000);
+  };
+  const id = `copy-${label.replace(/\W/g, "")}`;
+  return html`<div class="copy"><span class="label">${label}</span><code id=${id}>${text}</code>
+    <button type="button" onClick=${copy} aria-label=${`Copy ${label}`}>${done ? "Copied" : "Copy"}</button></div>`;
+}
+
+/** A list of the daemon: asks for it, and shows the error in its place. */
+export function useList(name) {
+  const entry = list(name);
+  useEffect(() => { refresh(name); }, []);
+  return { value: entry.value.value, error: entry.error.value };
+}
+
+export function Waiting({ value, error }) {
+  if (error) return html`<p class="bad" role="alert">${error}</p>`;
+  return value ? null : html`<p>Loading...</p>`;
+}
+
+const PART = 200;
+
+/** The first rows of a long list, and a button for more. */
+export function usePart(rows) {
+  const [most, set] = useState(PART);
+  const more = rows.length > most
+    && html`<button type="button" onClick=${() => set(most + PART)}>Show ${Math.min(PART, rows.length - most)} more of ${rows.length}</button>`;
+  return [rows.slice(0, most), more];
+}
+
+export const get = (path) => call("GET", path);
+
+export function bytes(count) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let at = 0;
+  while (count >= 1000 && at < units.length - 1) { count /= 1000; at += 1; }
+  return `${count >= 100 || at === 0 ? Math.round(count) : count.toFixed(1)} ${units[at]}`;
+}
+
+export const rate = (bits) => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1000)} kbit/s`);
+
+export function span(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  const two = (n) => String(n).padStart(2, "0");
+  const [days, hours, minutes] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
+  if (days) return `${days} d ${hours} h`;
+  return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`;
+}
+
+export const when = (text) => (text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "");
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+export const part = encodeURIComponent;
+/** A path with its slashes. */
+export const parts = (text) => text.split("/").map(part).join("/");

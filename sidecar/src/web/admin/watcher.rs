@@ -1,0 +1,193 @@
+//! Looks at what is live for all open dashboards at once, and remembers the last minutes. Nothing is asked more often, however many
+//! dashboards are open.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use weir_model::Timestamp;
+
+use crate::clock;
+use crate::config::{Config, Delivery};
+use crate::events::Event;
+use crate::nginx::{self, Nginx};
+use crate::web::common::Web;
+use crate::web::office::Message;
+use crate::web::past::Now;
+
+/// Between two looks while a dashboard is open.
+const LOOK: Duration = Duration::from_secs(2);
+/// While none is open, every so many looks remember the bitrate.
+const QUIET: u32 = 5;
+/// After an event, so that several make one look.
+const BUNCH: Duration = Duration::from_millis(100);
+
+/// Runs until nobody serves the pages.
+pub(in crate::web) async fn run(web: Weak<Web>) {
+    let Some(mut events) = web.upgrade().map(|web| web.context.bus.listen(None).live) else { return };
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut turn, mut soon, mut last) = (0_u32, None, [0; 2]);
+    loop {
+        let wait = async {
+            match soon {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_open = |web: &Web| web.office.told.receiver_count() > 0;
+        tokio::select! {
+            event = events.recv() => {
+                let Some(web) = web.upgrade() else { return };
+                match event {
+                    Ok(event) => {
+                        tell(&web, "event", &wire(&event));
+                        if event.kind.starts_with("stream.") || event.kind.starts_with("target.") {
+                            soon.get_or_insert(Instant::now() + BUNCH);
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => tell(&web, "missed", &json!({})),
+                    Err(RecvError::Closed) => return,
+                }
+                continue;
+            }
+            () = wait => soon = None,
+            _ = looks.tick() => {
+                turn = turn.wrapping_add(1);
+                let Some(web) = web.upgrade() else { return };
+                if !is_open(&web) && !turn.is_multiple_of(QUIET) {
+                    continue;
+                }
+            }
+        }
+        let Some(web) = web.upgrade() else { return };
+        if let Ok(streams) = look(&web).await {
+            tell(&web, "streams", &streams);
+        }
+        if is_open(&web) {
+            tell_changes(&web, &mut last).await;
+        }
+    }
+}
+
+fn tell(web: &Web, kind: &'static str, data: &Value) {
+    // Fails when no dashboard is open.
+    let _ = web.office.told.send(Arc::new(Message { kind, data: data.to_string() }));
+}
+
+/// One event for dashboards.
+pub(super) fn wire(event: &Event) -> Value {
+    json!({ "id": event.id.to_string(), "kind": event.kind, "data": event.data })
+}
+
+/// Says which lists are not as they were: of targets and of jobs. Dashboards that show one ask for it again.
+async fn tell_changes(web: &Web, last: &mut [u64; 2]) {
+    let hash = |value: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        value(&mut hasher);
+        hasher.finish()
+    };
+    let targets = match client(web) {
+        Some(nginx) => nginx.forward(Method::GET, "v1/targets", None).await.ok().map(|answer| answer.value),
+        None => None,
+    };
+    let targets = targets.map(|targets| hash(&|hasher| steady(&targets).hash(hasher)));
+    let jobs = web.office.jobs().list();
+    let jobs = hash(&|hasher| {
+        for job in &jobs {
+            (&job.id, job.status.state.to_string(), job.status.restarts, job.status.ready).hash(hasher);
+        }
+    });
+    for (slot, (what, now)) in last.iter_mut().zip([("targets", targets), ("jobs", Some(jobs))]) {
+        if let Some(now) = now.filter(|now| now != slot) {
+            *slot = now;
+            tell(web, "changed", &json!({ "what": what }));
+        }
+    }
+}
+
+/// What of the targets does not change all the time.
+fn steady(targets: &Value) -> String {
+    let mut text = String::new();
+    for target in targets["targets"].as_array().into_iter().flatten() {
+        text.push_str(&format!("{}{}{}{}", target["id"], target["enabled"], target["note"], target["url"]));
+        for session in target["sessions"].as_array().into_iter().flatten() {
+            text.push_str(&format!("{}{}{}", session["stream"], session["state"], session["last_error"]));
+        }
+    }
+    text
+}
+
+fn client(web: &Web) -> Option<Nginx> {
+    let at = &web.context.config().nginx;
+    Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
+}
+
+/// What is live now, with health; remembers it.
+pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
+    let config = web.context.config();
+    let at = &config.nginx;
+    let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
+    let mut streams = nginx.forward(Method::GET, "v1/streams", None).await?.value;
+    let (now, jobs) = (clock::now(), web.office.jobs().list());
+    let mut past = web.office.past();
+    let mut paths = BTreeSet::new();
+    for stream in streams["streams"].as_array_mut().into_iter().flatten() {
+        let path = path(stream);
+        let facts = facts(stream, now);
+        past.note(&path, &facts, now.as_seconds());
+        stream["health"] = json!(past.health(&path, &facts));
+        stream["source"] = json!(source(&config, stream));
+        let has_job = |kind: &str| jobs.iter().any(|job| job.id.starts_with(&format!("{path}/{kind}")));
+        stream["recording"] = json!(has_job("record"));
+        stream["still"] = json!(has_still(&config, stream));
+        paths.insert(path);
+    }
+    past.forget(now.as_seconds());
+    streams["at"] = json!(now);
+    Ok(streams)
+}
+
+/// `APP/NAME`
+pub(super) fn path(stream: &Value) -> String {
+    let text = |field: &str| stream[field].as_str().unwrap_or_default();
+    format!("{}/{}", text("app"), text("name"))
+}
+
+fn facts(stream: &Value, now: Timestamp) -> Now {
+    let since = stream["since"].as_str().and_then(|since| since.parse::<Timestamp>().ok());
+    let sessions = stream["targets"].as_array().into_iter().flatten();
+    let sessions = sessions.flat_map(|target| target["sessions"].as_array().into_iter().flatten());
+    Now {
+        session: stream["session"].as_str().unwrap_or_default().to_owned(),
+        age_s: since.map_or(0, |since| now.millis_since(since) / 1000),
+        bitrate: stream["bitrate_in"].as_u64().unwrap_or_default(),
+        has_video: !stream["video"].is_null(),
+        has_audio: !stream["audio"].is_null(),
+        fps: stream["video"]["fps"].as_f64().unwrap_or_default(),
+        is_slate: stream["slate"] == true,
+        waiting_targets: sessions.filter(|session| session["state"] == "waiting").count(),
+    }
+}
+
+/// The stream that this one is a rendition of, as `APP/NAME`.
+fn source(config: &Config, stream: &Value) -> Option<String> {
+    let (app, name) = (stream["app"].as_str()?, stream["name"].as_str()?);
+    config.rules.iter().find_map(|rule| match &rule.delivery {
+        Delivery::Rtmp(to) if to.app.as_str() == app => {
+            let (source, _) = name.rsplit_once('_')?;
+            rule.stream.fits(source).then(|| format!("{}/{source}", rule.app))
+        }
+        _ => None,
+    })
+}
+
+fn has_still(config: &Config, stream: &Value) -> bool {
+    let (Some(app), Some(name)) = (stream["app"].as_str(), stream["name"].as_str()) else { return false };
+    config.thumbnails.iter().any(|rule| rule.app.as_str() == app && rule.stream.fits(name))
+}

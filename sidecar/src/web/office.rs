@@ -1,0 +1,230 @@
+//! What the dashboard has beside the pages for viewers: accounts, sessions, and what the daemon runs. Knows no HTTP.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, broadcast};
+use tokio::time::Instant;
+use weir_model::Secret;
+
+use super::past::Past;
+use crate::admin::accounts::{self, Account, Name, Role, Store};
+use crate::admin::limits::Limits;
+use crate::admin::password;
+use crate::admin::sessions::Sessions;
+use crate::clock;
+use crate::config::Config;
+use crate::events::Bus;
+use crate::jobs::Jobs;
+use crate::record::Recordings;
+
+/// Passwords that are hashed at the same time: each takes 19 MiB.
+const HASHED_AT_ONCE: usize = 2;
+/// So many may wait for that.
+const WAITING: usize = 32;
+/// A dashboard that is further behind than this many messages begins anew.
+const BEHIND: usize = 256;
+
+/// What the daemon runs, as the dashboard shows it.
+#[derive(Debug)]
+pub struct Running {
+    /// weir.toml
+    pub file: PathBuf,
+    /// Programs.
+    pub jobs: Arc<Mutex<Jobs>>,
+    /// Files.
+    pub recordings: Arc<Recordings>,
+    /// Where changes are told.
+    pub bus: Arc<Bus>,
+}
+
+/// One message for every open dashboard.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) kind: &'static str,
+    pub(super) data: String,
+}
+
+/// What the dashboard has beside the pages for viewers.
+#[derive(Debug)]
+pub(super) struct Office {
+    pub(super) running: Running,
+    pub(super) store: Store,
+    pub(super) sessions: Sessions,
+    /// What open dashboards hear.
+    pub(super) told: broadcast::Sender<Arc<Message>>,
+    /// Bitrates of the last minutes.
+    pub(super) past: Mutex<Past>,
+    limits: Mutex<Limits>,
+    /// The one-time link of a daemon without an administrator.
+    first: Option<Secret>,
+    hashing: Semaphore,
+    waiting: Semaphore,
+}
+
+/// Why nobody is logged in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("wrong name or password")]
+    Wrong,
+    #[error("too many wrong passwords: try again in {} seconds", .0.as_secs().max(1))]
+    Wait(Duration),
+    #[error("too many people log in at the moment: try again")]
+    Busy,
+    #[error(transparent)]
+    Store(#[from] accounts::Error),
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Office {
+    /// Opens the accounts. Where there is no administrator, a one-time link is in the log.
+    pub(super) fn open(running: Running, config: &Config) -> Self {
+        let store = Store::new(&config.web.admins_file);
+        let first = match store.accounts() {
+            Ok(accounts) if accounts.has_admin() || config.web.listen.is_none() => None,
+            Ok(_) => accounts::new_token().ok(),
+            Err(error) => {
+                tracing::error!("nobody can log in to the dashboard: {error}");
+                None
+            }
+        };
+        if let Some(token) = &first {
+            tracing::info!(
+                "the dashboard has no administrator: create one with weir admin add NAME, or once with {}/admin/#setup={}",
+                config.web.own_url(),
+                token.expose()
+            );
+        }
+        Self {
+            running,
+            store,
+            sessions: Sessions::default(),
+            told: broadcast::channel(BEHIND).0,
+            past: Mutex::default(),
+            limits: Mutex::default(),
+            first,
+            hashing: Semaphore::new(HASHED_AT_ONCE),
+            waiting: Semaphore::new(WAITING),
+        }
+    }
+
+    /// Checks a password; returns the account, and the secret of its new session.
+    pub(super) async fn log_in(
+        self: &Arc<Self>,
+        client: IpAddr,
+        name: &str,
+        password: Secret,
+    ) -> Result<(Account, Secret), Refused> {
+        let account = self.check(client, name, password).await?;
+        let cookie = self.sessions.open(&account, Instant::now()).map_err(Refused::Random)?;
+        Ok((account, cookie))
+    }
+
+    /// Checks a password. Unknown names and wrong passwords take the same time, and count the same.
+    pub(super) async fn check(
+        self: &Arc<Self>,
+        client: IpAddr,
+        name: &str,
+        password: Secret,
+    ) -> Result<Account, Refused> {
+        // A name that nobody can have needs no row of its own.
+        let counted = name.parse::<Name>().map_or("", |_| name);
+        {
+            let mut limits = self.limits();
+            if let Some(wait) = limits.wait(client, counted, Instant::now()) {
+                return Err(Refused::Wait(wait));
+            }
+            limits.begin(client, counted, Instant::now());
+        }
+        let account = self.store.accounts()?.find(name).cloned();
+        let hash = account.as_ref().map(|account| account.password.clone());
+        let is_right = self.hashing(move || password::verify(&password, hash.as_deref())).await?;
+        match account.filter(|_| is_right) {
+            Some(account) => {
+                self.limits().succeeded(client, counted);
+                Ok(account)
+            }
+            None => {
+                tracing::warn!("login to the dashboard refused: wrong name or password, client: {client}");
+                Err(Refused::Wrong)
+            }
+        }
+    }
+
+    /// Makes an administrator with a one-time link, and logs in.
+    pub(super) async fn set_up(
+        self: &Arc<Self>,
+        client: IpAddr,
+        token: Secret,
+        name: Name,
+        new: Secret,
+    ) -> Result<(Account, Secret), Refused> {
+        password::check(&new).map_err(accounts::Error::from)?;
+        {
+            let mut limits = self.limits();
+            if let Some(wait) = limits.wait(client, "", Instant::now()) {
+                return Err(Refused::Wait(wait));
+            }
+            limits.begin(client, "", Instant::now());
+        }
+        let (office, of_name) = (self.clone(), name.clone());
+        let made = move || office.store.set_up(&token, office.first.as_ref(), &of_name, &new);
+        self.hashing(made).await??;
+        self.limits().succeeded(client, "");
+        let accounts = self.store.accounts()?;
+        let account = accounts.find(name.as_str()).cloned().ok_or(Refused::Wrong)?;
+        let cookie = self.sessions.open(&account, Instant::now()).map_err(Refused::Random)?;
+        Ok((account, cookie))
+    }
+
+    /// Gives an account another password: all its sessions end.
+    pub(super) async fn change_password(self: &Arc<Self>, name: Name, new: Secret) -> Result<(), Refused> {
+        password::check(&new).map_err(accounts::Error::from)?;
+        let office = self.clone();
+        self.hashing(move || office.store.put(&name, None, &new)).await??;
+        Ok(())
+    }
+
+    /// Runs what hashes a password on a thread of its own.
+    async fn hashing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| Refused::Busy)?;
+        let _hashing = self.hashing.acquire().await.map_err(|_| Refused::Busy)?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Busy)
+    }
+
+    /// Logs a change of an administrator, and tells everybody: `admin.SUBJECT`. No secret may be in `facts`.
+    pub(super) fn tell(&self, subject: &str, who: &Name, action: &str, facts: Value) {
+        tracing::info!("dashboard: {subject} {action}, by: {}, {facts}", who.as_str());
+        let mut data = json!({ "at": clock::now(), "who": who, "action": action });
+        if let (Some(data), Value::Object(facts)) = (data.as_object_mut(), facts) {
+            data.extend(facts);
+        }
+        self.running.bus.tell(&format!("admin.{subject}"), data);
+    }
+
+    /// The past of all streams.
+    pub(super) fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the daemon runs.
+    pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.running.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a role may do what another one may.
+pub(super) fn may(role: Role, least: Role) -> bool {
+    role >= least
+}

@@ -1,0 +1,227 @@
+//! The dashboard in Chromium: log in, create a key, publish with it, and see the card within a second in every open dashboard;
+//! revoke the key, and the card is gone. Texts of others are texts; nothing breaks the policy or the rules of axe-core, at 360, 768
+//! and 1280 pixels, light and dark; another site can change nothing; the first load is small.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Publisher, Sidecar, products, until};
+
+use super::{PASSWORD, Visitor, WEB, add, admin, nginx};
+
+/// What would run, or break a page, if it were anything but text.
+const HOSTILE: [&str; 8] = [
+    "<script>window.broken=1</script>",
+    "<img src=x onerror=window.broken=1>",
+    "\"><svg onload=window.broken=1>",
+    "'-window.broken=1-'",
+    "javascript:window.broken=1",
+    "{{constructor.constructor('window.broken=1')()}}",
+    "</title><body onload=window.broken=1>",
+    "${window.broken=1}",
+];
+const VIEWS: [&str; 10] =
+    ["air", "keys", "targets", "recordings", "inputs", "jobs", "node", "events", "settings", "account"];
+/// Bytes of the first load, with headers.
+const MOST_BYTES: u64 = 150_000;
+
+fn open(browser: &Browser, sidecar: &Sidecar) {
+    browser.open(&format!("http://127.0.0.1:{}/admin/", sidecar.web()));
+}
+
+#[track_caller]
+fn wait_for(browser: &Browser, what: &str, seconds: f64, script: &str) {
+    until(what, seconds, || browser.run(&format!("return Boolean({script})")) == true);
+}
+
+#[track_caller]
+fn log_in(browser: &Browser, sidecar: &Sidecar, name: &str) {
+    open(browser, sidecar);
+    wait_for(browser, "the form", 10.0, "document.querySelector('input[type=password]')");
+    browser.fill("input[name=name]", name);
+    browser.fill("input[type=password]", PASSWORD);
+    browser.click("form button");
+    wait_for(browser, "the dashboard", 10.0, "document.querySelector('nav a')");
+}
+
+#[track_caller]
+fn go(browser: &Browser, view: &str) {
+    browser.run(&format!("location.hash = '{view}'"));
+    wait_for(
+        browser,
+        view,
+        5.0,
+        &format!("document.querySelector('nav a[aria-current]')?.hash === '#{view}'"),
+    );
+}
+
+const CARD: &str = "document.querySelector('[data-stream=\"live/show\"]')";
+
+#[test]
+fn a_key_is_made_used_and_revoked_in_two_dashboards() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    let link = String::from_utf8(admin(&sidecar, &["setup-link"], "").stdout).unwrap();
+    let (first, second) = (Browser::start(), Browser::start());
+    // The link makes the administrator, and is not left in the address.
+    first.open(link.trim());
+    wait_for(&first, "the form", 10.0, "document.querySelector('input[name=again]')");
+    assert_eq!(first.run("return location.hash"), "");
+    first.fill("input[name=name]", "ana");
+    first.fill("input[name=password]", PASSWORD);
+    first.fill("input[name=again]", PASSWORD);
+    first.click("form button");
+    wait_for(&first, "the dashboard", 10.0, "document.querySelector('nav a')");
+    log_in(&second, &sidecar, "ana");
+    assert_eq!(second.run("return document.cookie"), "");
+
+    go(&first, "keys");
+    first.click("main .primary");
+    wait_for(
+        &first,
+        "the application is suggested",
+        5.0,
+        "document.querySelector('dialog input[name=app]')?.value === 'live'",
+    );
+    first.fill("dialog input[name=app]", "livve");
+    first.fill("dialog input[name=stream]", "show");
+    first.click("dialog .primary");
+    wait_for(
+        &first,
+        "the application is refused",
+        5.0,
+        "document.querySelector('dialog [role=alert]').textContent.includes('nginx has \"live\"')",
+    );
+    first.fill("dialog input[name=app]", "live");
+    first.click("dialog .primary");
+    wait_for(&first, "the key is shown", 5.0, "document.querySelector('#copy-StreamKey')");
+    let shown = first.run("return document.querySelector('#copy-StreamKey').textContent");
+    let server = first.run("return document.querySelector('#copy-Server').textContent");
+    assert_eq!(server, format!("rtmp://127.0.0.1:{}/live", nginx.rtmp()));
+    let key = shown.as_str().unwrap().to_owned();
+    first.click("dialog .primary");
+    go(&first, "air");
+
+    let mut publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let begin = Instant::now();
+    for browser in [&first, &second] {
+        wait_for(browser, "the card", 5.0, CARD);
+    }
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(1500), "the cards come after {took:?}");
+    wait_for(&first, "a graph", 10.0, "document.querySelector('.chart canvas')");
+
+    go(&second, "keys");
+    wait_for(&second, "the key is listed", 5.0, "document.querySelector('tr[data-key] .danger')");
+    second.click("tr[data-key] .danger");
+    // Taken back, then meant.
+    wait_for(&second, "it can be taken back", 5.0, "document.querySelector('.toast button')");
+    second.click(".toast button");
+    wait_for(
+        &second,
+        "it is taken back",
+        5.0,
+        "!document.querySelector('.toast') && !document.querySelector('tr.going')",
+    );
+    second.click("tr[data-key] .danger");
+    wait_for(&second, "it is announced", 5.0, "document.querySelectorAll('.toast button').length === 2");
+    second.click(".toast button:nth-of-type(2)");
+    publisher.wait_closed(5.0);
+    for browser in [&first, &second] {
+        go(browser, "air");
+        wait_for(browser, "the card is gone", 5.0, &format!("!{CARD}"));
+        assert_eq!(browser.console(), Vec::<String>::new());
+    }
+    publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start();
+    publisher.wait_closed(5.0);
+}
+
+#[test]
+fn texts_are_texts_everybody_can_use_it_and_it_is_small() {
+    let nginx = nginx();
+    let config = "[[record]]\napp = \"live\"\nstream = \"*\"\nfolder = \"@MEDIA@/recordings\"\n";
+    let sidecar = Sidecar::start(&nginx, &format!("{WEB}{config}"));
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    let mut secret = String::new();
+    for text in HOSTILE {
+        let (status, key) =
+            ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show", "note": text }));
+        assert_eq!(status, 201, "{key}");
+        secret = key["key"].as_str().unwrap().to_owned();
+        let url = format!("rtmp://127.0.0.1:1/app/{}", "x".repeat(10));
+        let target = json!({ "app": "live", "stream": "*", "url": url, "note": text });
+        assert_eq!(ana.ask("POST", "targets", &target).0, 201);
+    }
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{secret}")).start().started();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    wait_for(&browser, "the card with its graph", 10.0, "document.querySelector('.card .chart canvas')");
+    let bytes = browser.run(
+        "return [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]
+             .reduce((sum, entry) => sum + entry.transferSize, 0)",
+    );
+    let bytes = bytes.as_f64().unwrap() as u64;
+    println!("first load of the dashboard: {bytes} bytes");
+    assert!(bytes > 20_000 && bytes <= MOST_BYTES, "{bytes}");
+    let place =
+        products::tool(&products::workspace().join("build/npm/node_modules/axe-core").to_string_lossy());
+    let axe = std::fs::read_to_string(place.join("axe.min.js")).unwrap();
+    browser.run(&axe);
+    for (width, scheme) in [(360, "light"), (768, "dark"), (1280, "light"), (1280, "dark")] {
+        browser.resize(width, 800);
+        browser.prefer(scheme);
+        for view in VIEWS {
+            go(&browser, view);
+            wait_for(
+                &browser,
+                "the list",
+                10.0,
+                "!document.querySelector('main').textContent.includes('Loading...')",
+            );
+            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
+            assert!(wide.as_i64().unwrap() <= 0, "{view} at {width} is {wide} pixels too wide");
+            browser.run("window.found = null; axe.run({ resultTypes: ['violations'] }).then((all) => { window.found = all.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3)}`) })");
+            wait_for(&browser, "axe-core", 30.0, "window.found");
+            assert_eq!(browser.run("return window.found"), json!([]), "{view} at {width}, {scheme}");
+        }
+    }
+    go(&browser, "keys");
+    let notes = browser.run("return [...document.querySelectorAll('tr[data-key] td:nth-of-type(1)')].map((cell) => cell.textContent)");
+    let notes = notes.as_array().unwrap();
+    assert!(HOSTILE.iter().all(|text| notes.contains(&json!(text))), "{notes:?}");
+    assert_eq!(browser.run("return window.broken ?? null"), json!(null));
+    assert_eq!(browser.console(), Vec::<String>::new());
+    // By keyboard alone: the first stop leads past the navigation.
+    browser.run("document.activeElement.blur(); document.querySelector('.skip').focus()");
+    browser.click(".skip");
+    assert_eq!(browser.run("return document.activeElement.id"), "main");
+}
+
+#[test]
+fn another_site_changes_nothing() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let page = "<!doctype html><title>elsewhere</title>";
+    let other = Config::weir()
+        .http(&format!("location / {{ default_type text/html; return 200 \"{page}\"; }}"))
+        .start();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    // Another host name, so that it is another site.
+    browser.open(&other.url("/").replace("127.0.0.1", "localhost"));
+    let url = format!("http://127.0.0.1:{}/admin/api/keys", sidecar.web());
+    browser.run(&format!(
+        "window.done = 0;
+         const body = JSON.stringify({{ app: 'live', stream: 'evil' }});
+         for (const type of ['text/plain', 'application/json']) {{
+             fetch('{url}', {{ method: 'POST', credentials: 'include', mode: type === 'text/plain' ? 'no-cors' : 'cors', headers: {{ 'Content-Type': type }}, body }})
+                 .catch(() => {{}}).finally(() => (window.done += 1));
+         }}"
+    ));
+    wait_for(&browser, "the requests", 10.0, "window.done === 2");
+    assert_eq!(Visitor::logged_in(&sidecar, "ana").get("keys").1, json!({ "keys": [] }));
+}

@@ -1,0 +1,206 @@
+//! The dashboard's API: only for who is logged in and may do it, and only from the dashboard itself; a session cannot be brought
+//! along; what is changed is told as an event; an application that does not exist is refused; settings show no secret; recordings
+//! are served in ranges.
+
+use serde_json::json;
+use weir_tests::harness::wait::until_ok;
+use weir_tests::harness::{Publisher, Sidecar, until};
+
+use super::{PASSWORD, Visitor, WEB, add, nginx};
+
+#[test]
+fn only_the_dashboard_of_who_may_changes_something() {
+    let nginx = nginx();
+    let settings = "[[input]]\napp = \"live\"\nstream = \"cam\"\nurl = \"rtsp://u:SECRET1@127.0.0.1:1/x\"\nstart = \"on-demand\"\nsecret_file = \"@DIR@/secret\"\n";
+    let config = format!("{WEB}trusted_proxies = [\"127.0.0.1\"]\nremote_user = true\n# SECRET2\n{settings}");
+    let sidecar = Sidecar::start(&nginx, &config);
+    for (name, role) in [("ana", "admin"), ("mo", "moderator"), ("vi", "viewer")] {
+        add(&sidecar, name, role);
+    }
+    let [nobody, vi, mo, ana] = ["", "vi", "mo", "ana"].map(|name| match name {
+        "" => Visitor::at(&sidecar),
+        name => Visitor::logged_in(&sidecar, name),
+    });
+    let key = json!({ "app": "live", "stream": "show" });
+    for path in [
+        "streams",
+        "keys",
+        "targets",
+        "jobs",
+        "inputs",
+        "recordings",
+        "node",
+        "settings",
+        "feed",
+        "applications",
+    ] {
+        assert_eq!(nobody.get(path).0, 401, "{path}");
+        if path != "feed" {
+            assert_eq!(vi.get(path).0, 200, "{path}");
+        }
+    }
+    let drop = "streams/live/none";
+    let statuses =
+        |method: &str, path: &str, body| [&nobody, &vi, &mo].map(|who| who.ask(method, path, body).0);
+    assert_eq!(statuses("POST", "keys", &key), [401, 403, 403]);
+    assert_eq!(statuses("POST", "targets", &key), [401, 403, 403]);
+    assert_eq!(statuses("POST", "jobs/restart", &json!({ "id": "x" })), [401, 403, 403]);
+    assert_eq!(statuses("DELETE", drop, &json!({})), [401, 403, 404]);
+
+    // A form, another site, another host, a page of nowhere.
+    let send = |headers: &[(&str, &str)]| {
+        let mut request = ana.request("POST", "keys").body(key.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().unwrap().status().as_u16()
+    };
+    let json_type = ("content-type", "application/json");
+    for headers in [
+        &[("content-type", "text/plain")][..],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[json_type, ("origin", "https://evil.example")],
+        &[json_type, ("origin", "null")],
+        &[json_type, ("sec-fetch-site", "cross-site")],
+        &[json_type, ("origin", "http://127.0.0.1:1")],
+    ] {
+        assert_eq!(send(headers), 403, "{headers:?}");
+    }
+    let own = format!("http://127.0.0.1:{}", sidecar.web());
+    assert_eq!(send(&[json_type, ("origin", &own), ("sec-fetch-site", "same-origin")]), 201);
+
+    // A session that somebody put into the browser before the login is not the one after it.
+    let mut fixed = Visitor::at(&sidecar);
+    fixed.cookie = Some("weir-admin=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into());
+    assert_eq!(fixed.log_in("ana", PASSWORD).0, 200);
+    assert!(!fixed.cookie.as_deref().unwrap().contains("AAAAAAAA"));
+    let old = Visitor { cookie: fixed.cookie.clone(), ..Visitor::at(&sidecar) };
+    assert_eq!(fixed.log_in("ana", PASSWORD).0, 200);
+    assert_eq!((old.get("session").0, fixed.get("session").0), (401, 200));
+    assert_eq!(fixed.ask("POST", "logout", &json!({})).0, 200);
+    assert_eq!(fixed.get("session").0, 401);
+
+    // Cookies, as browsers see them over TLS.
+    let login = json!({ "name": "ana", "password": PASSWORD }).to_string();
+    let cookie = |prefix: &str| {
+        let request = nobody.request("POST", "login").header("content-type", "application/json");
+        let request = request.header("x-forwarded-proto", "https").header("x-forwarded-prefix", prefix);
+        let answer = request.body(login.clone()).send().unwrap();
+        answer.headers()["set-cookie"].to_str().unwrap().to_owned()
+    };
+    let (root, below) = (cookie(""), cookie("/tv"));
+    assert!(
+        root.starts_with("__Host-weir-admin=")
+            && root.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"),
+        "{root}"
+    );
+    assert!(
+        below.starts_with("__Secure-weir-admin=") && below.contains("; Path=/tv/admin/; Secure"),
+        "{below}"
+    );
+
+    // The proxy on this machine is trusted to say who it is.
+    let by_proxy = |name: &str| nobody.request("GET", "session").header("remote-user", name).send().unwrap();
+    assert_eq!(
+        by_proxy("mo").json::<serde_json::Value>().unwrap(),
+        json!({ "name": "mo", "role": "moderator" })
+    );
+    assert_eq!(by_proxy("stranger").status(), 401);
+
+    let settings = vi.get("settings").1;
+    let row = |key: &str| {
+        settings["settings"].as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone()
+    };
+    assert_eq!(
+        (&row("url")["table"], &row("url")["value"]),
+        (&json!("[[input]]"), &json!("\"rtsp://***@127.0.0.1:1/x\""))
+    );
+    let text = std::fs::read_to_string(sidecar.configuration()).unwrap();
+    let line = row("remote_user")["line"].as_u64().unwrap() as usize;
+    assert_eq!(text.lines().nth(line - 1).unwrap(), "remote_user = true");
+    assert!(!settings.to_string().contains("SECRET"), "{settings}");
+    assert!(!vi.get("inputs").1.to_string().contains("SECRET"));
+}
+
+#[test]
+fn changes_reach_nginx_and_are_told() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(
+        &nginx,
+        &format!("{WEB}[[record]]\napp = \"live\"\nstream = \"*\"\nfolder = \"@MEDIA@/recordings\"\n"),
+    );
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    let (status, answer) = ana.ask("POST", "keys", &json!({ "app": "livve", "stream": "show" }));
+    assert_eq!(status, 400);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("nginx has no application \"livve\": nginx has \"live\""), "{message}");
+    assert_eq!(
+        ana.ask("POST", "targets", &json!({ "app": "x", "stream": "*", "url": "rtmp://h/a/b" })).0,
+        400
+    );
+
+    let (status, key) = ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show", "note": "desk" }));
+    assert_eq!(
+        (status, key["obs_server"].as_str()),
+        (201, Some(&*format!("rtmp://127.0.0.1:{}/live", nginx.rtmp())))
+    );
+    let secret = key["key"].as_str().unwrap().to_owned();
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{secret}")).start().started();
+    until("the stream is on air", 10.0, || ana.get("streams").1["streams"][0]["name"] == "show");
+    let stream = &ana.get("streams").1["streams"][0];
+    assert!(stream["health"][0]["text"].is_string(), "{stream}");
+    let (_, link) = ana.ask("POST", "links", &json!({ "app": "live", "stream": "show", "ttl_s": 60 }));
+    assert!(
+        link["watch"].as_str().unwrap().ends_with("/watch/live/show") && link["qr"][0].is_string(),
+        "{link}"
+    );
+
+    let target =
+        json!({ "app": "live", "stream": "*", "url": "rtmp://127.0.0.1:1/app/SECRET3", "note": "nowhere" });
+    let (status, target) = ana.ask("POST", "targets", &target);
+    assert_eq!(status, 201, "{target}");
+    let path = format!("targets/{}", target["id"].as_str().unwrap());
+    assert_eq!(ana.ask("PATCH", &path, &json!({ "enabled": false })).1["enabled"], false);
+    assert_eq!(ana.ask("DELETE", &path, &json!({})).0, 200);
+
+    let (status, dropped) = ana.ask("DELETE", "streams/live/show?ban_s=60", &json!({}));
+    assert_eq!((status, &dropped["dropped"]), (200, &json!(1)));
+    assert!(dropped["banned_until"].is_string());
+    publisher.wait_closed(5.0);
+
+    let file = until_ok(20.0, || {
+        let recordings = ana.get("recordings").1;
+        recordings["recordings"].as_array()?.iter().find(|row| row["ended"].is_string()).cloned()
+    });
+    let file = file.unwrap_or_else(|| panic!("{}", ana.get("recordings").1));
+    let path = format!("recordings/{}/file", file["id"].as_str().unwrap());
+    let whole = ana.request("GET", &path).send().unwrap().bytes().unwrap();
+    assert_eq!(whole.len() as u64, file["bytes"].as_u64().unwrap());
+    let part = ana.request("GET", &path).header("range", "bytes=4-7").send().unwrap();
+    assert_eq!((part.status().as_u16(), &part.bytes().unwrap()[..]), (206, &whole[4..8]));
+    assert_eq!(Visitor::at(&sidecar).get(&path).0, 401);
+    let path = format!("recordings/{}", file["id"].as_str().unwrap());
+    assert_eq!(ana.ask("DELETE", &path, &json!({})).0, 200);
+    assert_eq!(ana.get("recordings").1["recordings"], json!([]));
+
+    let key_path = format!("keys/{}", key["id"].as_str().unwrap());
+    let rotated = ana.ask("POST", &format!("{key_path}/rotate"), &json!({ "overlap_s": 0 }));
+    assert_eq!(rotated.0, 200);
+    assert_eq!(ana.ask("DELETE", &key_path, &json!({})).0, 200);
+    let log = sidecar.log();
+    for expected in [
+        "key added",
+        "target paused",
+        "target removed",
+        "stream dropped",
+        "recording removed",
+        "key rotated",
+        "key revoked",
+    ] {
+        assert!(log.contains(&format!("dashboard: {expected}, by: ana")), "{expected}:\n{log}");
+    }
+    for hidden in [secret.as_str(), rotated.1["key"].as_str().unwrap(), "SECRET3"] {
+        assert!(!log.contains(hidden), "{hidden}");
+    }
+}
