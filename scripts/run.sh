@@ -79,6 +79,7 @@ start_daemon() {
         -e "/^\[web\]/,/^listen/s|^listen = .*|listen = \"127.0.0.1:$web_port\"|" \
         -e "s|^#socket = .*|socket = \"$sockets/weir.sock\"|" \
         -e "s|^#log = .*|log = \"text\"|" \
+        -e "s|^#admins_file = .*|admins_file = \"$prefix/admins\"|" \
         -e "s|/var/lib/weir/|$prefix/|" \
         "$root_dir/nginx-conf/weir.toml" >"$prefix/conf/weir.toml"
     # What is on air is recorded too; the last hour is kept.
@@ -144,10 +145,16 @@ start_nginx
 make_key
 start_daemon
 [ "$test_stream" = 0 ] || start_test_stream
+# Who has an account logs in; a new folder has none.
+dashboard=http://127.0.0.1:$http_port/tv/admin/
+if [[ $("$weir" admin list --config "$prefix/conf/weir.toml" --json) = '{"accounts":[]}' ]]; then
+    dashboard=$("$weir" admin setup-link --ttl 1d --url "http://127.0.0.1:$http_port/tv" --config "$prefix/conf/weir.toml" 2>/dev/null)
+fi
 
 cat <<TEXT
 
   Page        http://127.0.0.1:$http_port/?stream=test
+  Dashboard   $dashboard
   Watch       http://127.0.0.1:$http_port/tv/watch/live/test (half a second of delay)
   HLS         http://127.0.0.1:$http_port/ladder/live/test/master.m3u8
   Statistics  http://127.0.0.1:$http_port/stat

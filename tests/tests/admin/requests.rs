@@ -2,7 +2,7 @@
 //! along; what is changed is told as an event; an application that does not exist is refused; settings show no secret; recordings
 //! are served in ranges.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use weir_tests::harness::wait::until_ok;
 use weir_tests::harness::{Publisher, Sidecar, until};
 
@@ -40,8 +40,9 @@ fn only_the_dashboard_of_who_may_changes_something() {
         }
     }
     let drop = "streams/live/none";
-    let statuses =
-        |method: &str, path: &str, body| [&nobody, &vi, &mo].map(|who| who.ask(method, path, body).0);
+    let statuses = |method: &str, path: &str, body: &Value| {
+        [&nobody, &vi, &mo].map(|who| who.ask(method, path, body).0)
+    };
     assert_eq!(statuses("POST", "keys", &key), [401, 403, 403]);
     assert_eq!(statuses("POST", "targets", &key), [401, 403, 403]);
     assert_eq!(statuses("POST", "jobs/restart", &json!({ "id": "x" })), [401, 403, 403]);
@@ -102,7 +103,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
     // The proxy on this machine is trusted to say who it is.
     let by_proxy = |name: &str| nobody.request("GET", "session").header("remote-user", name).send().unwrap();
     assert_eq!(
-        by_proxy("mo").json::<serde_json::Value>().unwrap(),
+        by_proxy("mo").json::<Value>().unwrap(),
         json!({ "name": "mo", "role": "moderator" })
     );
     assert_eq!(by_proxy("stranger").status(), 401);
