@@ -55,7 +55,7 @@ pub(super) struct Now {
 struct Stream {
     /// Seconds and bit/s.
     samples: VecDeque<(u64, u64)>,
-    /// Sessions, and when each was seen first.
+    /// Sessions, and when each was seen last.
     sessions: Vec<(u64, String)>,
     seen: u64,
 }
@@ -75,10 +75,12 @@ impl Past {
         while stream.samples.front().is_some_and(|(first, _)| first + KEPT_S < at) {
             stream.samples.pop_front();
         }
-        if stream.sessions.last().is_none_or(|(_, session)| *session != now.session) && !now.is_slate {
-            stream.sessions.push((at, now.session.clone()));
+        match stream.sessions.last_mut() {
+            Some((seen, session)) if *session == now.session => *seen = at,
+            _ if now.is_slate => {}
+            _ => stream.sessions.push((at, now.session.clone())),
         }
-        stream.sessions.retain(|(since, session)| since + KEPT_S >= at || *session == now.session);
+        stream.sessions.retain(|(seen, _)| seen + KEPT_S >= at);
     }
 
     /// Forgets streams that were not seen for ten minutes.

@@ -57,6 +57,13 @@ fn go(browser: &Browser, view: &str) {
     );
 }
 
+/// What the console shows, but for answers that say no: who is not logged in, and an application that does not exist.
+fn complaints(browser: &Browser) -> Vec<String> {
+    let mut lines = browser.console();
+    lines.retain(|line| !line.contains("status of 401") && !line.contains("status of 400"));
+    lines
+}
+
 const CARD: &str = "document.querySelector('[data-stream=\"live/show\"]')";
 
 #[test]
@@ -132,7 +139,7 @@ fn a_key_is_made_used_and_revoked_in_two_dashboards() {
     for browser in [&first, &second] {
         go(browser, "air");
         wait_for(browser, "the card is gone", 5.0, &format!("!{CARD}"));
-        assert_eq!(browser.console(), Vec::<String>::new());
+        assert_eq!(complaints(browser), [""; 0]);
     }
     publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start();
     publisher.wait_closed(5.0);
@@ -146,12 +153,12 @@ fn texts_are_texts_everybody_can_use_it_and_it_is_small() {
     add(&sidecar, "ana", "admin");
     let ana = Visitor::logged_in(&sidecar, "ana");
     let mut secret = String::new();
-    for text in HOSTILE {
+    for (nth, text) in HOSTILE.into_iter().enumerate() {
         let (status, key) =
             ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show", "note": text }));
         assert_eq!(status, 201, "{key}");
         secret = key["key"].as_str().unwrap().to_owned();
-        let url = format!("rtmp://127.0.0.1:1/app/{}", "x".repeat(10));
+        let url = format!("rtmp://127.0.0.1:1/app/k{nth}");
         let target = json!({ "app": "live", "stream": "*", "url": url, "note": text });
         assert_eq!(ana.ask("POST", "targets", &target).0, 201);
     }
@@ -193,7 +200,7 @@ fn texts_are_texts_everybody_can_use_it_and_it_is_small() {
     let notes = notes.as_array().unwrap();
     assert!(HOSTILE.iter().all(|text| notes.contains(&json!(text))), "{notes:?}");
     assert_eq!(browser.run("return window.broken ?? null"), json!(null));
-    assert_eq!(browser.console(), Vec::<String>::new());
+    assert_eq!(complaints(&browser), [""; 0]);
     // By keyboard alone: the first stop leads past the navigation.
     browser.run("document.activeElement.blur(); document.querySelector('.skip').focus()");
     browser.click(".skip");

@@ -40,9 +40,8 @@ fn only_the_dashboard_of_who_may_changes_something() {
         }
     }
     let drop = "streams/live/none";
-    let statuses = |method: &str, path: &str, body: &Value| {
-        [&nobody, &vi, &mo].map(|who| who.ask(method, path, body).0)
-    };
+    let statuses =
+        |method: &str, path: &str, body: &Value| [&nobody, &vi, &mo].map(|who| who.ask(method, path, body).0);
     assert_eq!(statuses("POST", "keys", &key), [401, 403, 403]);
     assert_eq!(statuses("POST", "targets", &key), [401, 403, 403]);
     assert_eq!(statuses("POST", "jobs/restart", &json!({ "id": "x" })), [401, 403, 403]);
@@ -102,10 +101,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
 
     // The proxy on this machine is trusted to say who it is.
     let by_proxy = |name: &str| nobody.request("GET", "session").header("remote-user", name).send().unwrap();
-    assert_eq!(
-        by_proxy("mo").json::<Value>().unwrap(),
-        json!({ "name": "mo", "role": "moderator" })
-    );
+    assert_eq!(by_proxy("mo").json::<Value>().unwrap(), json!({ "name": "mo", "role": "moderator" }));
     assert_eq!(by_proxy("stranger").status(), 401);
 
     let settings = vi.get("settings").1;
@@ -165,6 +161,7 @@ fn changes_reach_nginx_and_are_told() {
     assert_eq!(ana.ask("PATCH", &path, &json!({ "enabled": false })).1["enabled"], false);
     assert_eq!(ana.ask("DELETE", &path, &json!({})).0, 200);
 
+    until("it is recorded", 20.0, || ana.get("recordings").1["recordings"][0]["bytes"].as_u64() > Some(0));
     let (status, dropped) = ana.ask("DELETE", "streams/live/show?ban_s=60", &json!({}));
     assert_eq!((status, &dropped["dropped"]), (200, &json!(1)));
     assert!(dropped["banned_until"].is_string());

@@ -109,6 +109,8 @@ fn without_secrets(text: &str) -> String {
         Some((text, _)) if text.contains(':') => (text, true),
         _ => (text, false),
     };
+    // The names of streams may be patterns with an asterisk, which are no secret.
+    let text = masked(text);
     let mut text = match (text.split_once(':'), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host)))
             if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') =>
@@ -116,15 +118,13 @@ fn without_secrets(text: &str) -> String {
             let slashes = if text.contains("://") { "//" } else { "" };
             format!("{scheme}:{slashes}***@{host}")
         }
-        _ => text.to_owned(),
+        _ => text,
     };
     let is_rtmp = text.starts_with("rtmp://") || text.starts_with("rtmps://");
     if is_rtmp && text.matches('/').count() > 3 {
         let end = text.rfind('/').map_or(0, |at| at + 1);
         text.replace_range(end.., "***");
     }
-    // The names of streams may be patterns with an asterisk, which are no secret.
-    let text = masked(&text);
     if has_arguments { format!("{text}?***") } else { text }
 }
 
