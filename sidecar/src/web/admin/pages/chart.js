@@ -34,8 +34,11 @@ export function Chart({ points, label }) {
     let watch;
     load().then((uPlot) => {
       if (gone || !place.current) return;
-      const style = getComputedStyle(place.current);
-      const [line, fill, text, grid] = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => style.getPropertyValue(name).trim());
+      // A canvas knows no light-dark(): the browser says which colour it is.
+      const [line, fill, text, grid] = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {
+        place.current.style.color = `var(${name})`;
+        return getComputedStyle(place.current).color;
+      });
       const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 34 };
       plot.current = new uPlot({
         width: place.current.clientWidth || 300,
@@ -43,7 +46,7 @@ export function Chart({ points, label }) {
         legend: { show: false },
         cursor: { show: false },
         scales: { x: { range: (_, __, last) => [last - SPAN_S, last] }, y: { range: (_, __, most) => [0, Math.max(most * 1.15, 0.1)] } },
-        axes: [{ ...axis, size: 20, space: 90 }, { ...axis, space: 30 }],
+        axes: [{ ...axis, size: 20, space: 90 }, { ...axis, space: 20 }],
         series: [{}, { stroke: line, fill, width: 1.5, points: { show: false } }],
       }, latest.current, place.current);
       watch = new ResizeObserver(() => plot.current?.setSize({ width: place.current?.clientWidth || 300, height: HEIGHT }));

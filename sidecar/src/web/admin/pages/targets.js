@@ -57,7 +57,7 @@ function Card({ target }) {
     ${all.length > 0 && html`<p class="hint">${bytes(total)} sent, ${plural(again, "retry", "retries")}${all.some((session) => session.last_error && session.state !== "waiting") ? `, last error: ${all.find((session) => session.last_error).last_error}` : ""}</p>`}
     ${target.source === "file" ? html`<p class="hint">From weir_push_to in nginx.conf.</p>` : can("admin") && html`<div class="buttons">
       ${target.enabled ? html`<button type="button" aria-label=${`Pause ${name}`} onClick=${enable(false)}>Pause</button>` : html`<button type="button" aria-label=${`Resume ${name}`} onClick=${enable(true)}>Resume</button>`}
-      ${all.some((session) => session.state === "waiting") && html`<button type="button" aria-label=${`Retry ${name} now`} onClick=${act(async () => {
+      ${all.some((session) => session.state === "waiting") && html`<button type="button" aria-label=${`Retry now ${name}`} onClick=${act(async () => {
         await call("PATCH", `targets/${target.id}`, { enabled: false });
         await call("PATCH", `targets/${target.id}`, { enabled: true });
       })}>Retry now</button>`}
