@@ -5,6 +5,7 @@
 //!   [`settings`]: weir.toml; [`facts`]: of this machine
 //! - [`feed`]: what open dashboards hear, which a [`watcher`] finds out
 //! - [`pages`]: what browsers load
+#![allow(clippy::result_large_err, reason = "a refusal is an answer, made once per request")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The last ten minutes of each live stream, and its health in words. Pure: time is an argument.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
@@ -154,7 +155,7 @@ fn words(now: &Now, median: Option<u64>, reconnects: usize) -> Vec<Word> {
         1 => say(Level::Notice, "1 target does not answer: see Targets".into()),
         n => say(Level::Notice, format!("{n} targets do not answer: see Targets")),
     }
-    words.sort_by(|a, b| b.level.cmp(&a.level));
+    words.sort_by_key(|word| Reverse(word.level));
     if words.is_empty() {
         let text = match is_settled {
             true => format!("good: {}", rate(now.bitrate)),

@@ -1,5 +1,6 @@
 //! What the daemon runs: jobs, inputs, recordings.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,7 +109,7 @@ pub(super) async fn find(web: &Arc<Web>, number: u64) -> Option<(PathBuf, Arc<In
 pub(super) async fn recordings(State(web): State<Arc<Web>>, _: Reader) -> Response {
     let mut all: Vec<(u64, Entry)> =
         indexes(&web).await.into_iter().flat_map(|(_, index)| index.entries()).collect();
-    all.sort_by(|a, b| (b.1.started, b.0).cmp(&(a.1.started, a.0)));
+    all.sort_by_key(|(number, entry)| Reverse((entry.started, *number)));
     let rows: Vec<Value> = all.into_iter().map(|(number, entry)| row(number, &entry)).collect();
     let is_on = !web.context.config().records.is_empty();
     Json(json!({ "recordings": rows, "enabled": is_on })).into_response()
