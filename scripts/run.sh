@@ -85,6 +85,13 @@ start_daemon() {
     # What is on air is recorded too; the last hour is kept.
     cat >>"$prefix/conf/weir.toml" <<TOML
 
+[chat]
+enabled = true
+file = "$prefix/chat.db"
+
+[history]
+file = "$prefix/history.db"
+
 [[record]]
 app = "live"
 stream = "*"

@@ -14,6 +14,7 @@ use crate::secret::{REDACTED, Secret};
 use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
+pub mod chat;
 mod request;
 mod revocation;
 
@@ -238,8 +239,8 @@ impl Signer {
         self.accepts.is_some()
     }
 
-    /// Checks form and signature. Whether it allows anything, and now, is for [`check`] to say.
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    /// Checks form and signature; returns the claims as JSON.
+    fn payload(&self, token: &str) -> Result<Vec<u8>, TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::TooLong { len: token.len() });
         }
@@ -257,7 +258,12 @@ impl Signer {
         if !signed_by(&self.signs) && !self.accepts.as_ref().is_some_and(signed_by) {
             return Err(TokenError::BadSignature);
         }
-        let claims: RawClaims = object(&decode(claims)?).ok_or(TokenError::BadClaims)?;
+        decode(claims)
+    }
+
+    /// Checks form and signature. Whether it allows anything, and now, is for [`check`] to say.
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        let claims: RawClaims = object(&self.payload(token)?).ok_or(TokenError::BadClaims)?;
         let times = [&claims.exp, &claims.nbf, &claims.iat];
         if times.into_iter().flatten().any(|time| time.as_f64().is_some_and(|time| time < 0.0)) {
             return Err(TokenError::BadClaims);

@@ -17,16 +17,20 @@ pub mod check;
 pub mod daemon;
 pub mod doctor;
 pub mod edge;
+mod generated;
+pub mod history;
 pub mod secret;
 pub mod target;
 mod test_stream;
 
-use crate::values::{ActionName, Expiry, Host, Interval, PlayerId, Span, StreamOrAll};
-pub use args::{JsonArg, KeyFileArg, ServerBlockArg};
+use crate::values::{ActionName, Expiry, Interval, PlayerId, Span, StreamOrAll};
+pub use args::{JsonArg, KeyFileArg, ServerArg, ServerBlockArg};
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
 use edge::{DrainArgs, EdgeCommand};
+pub use generated::{CompletionsArgs, ManArgs};
+use history::HistoryCommand;
 use secret::SecretCommand;
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
 pub use test_stream::TestStreamArgs;
@@ -91,6 +95,9 @@ pub enum Command {
     Edge(EdgeCommand),
     /// Take this machine out of service, or back: no new viewers, and keepalived moves its address
     Drain(DrainArgs),
+    /// Show what happened: past streams, their viewers, targets and recordings
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Manage stream keys, which publishers need
     #[command(subcommand)]
     Key(KeyCommand),
@@ -430,28 +437,4 @@ pub enum CheckCommand {
     Hls(CheckHlsArgs),
     /// Check nginx's workers, the zone and the disks of this machine
     Node(CheckNodeArgs),
-}
-
-/// `weir completions`
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// Shell to complete for
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-/// `weir man`
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// Folder for the pages; created if missing
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub dir: PathBuf,
-}
-
-/// `--server`, for the lines that go into OBS.
-#[derive(Clone, Debug, Args)]
-pub struct ServerArg {
-    /// HOST[:PORT] of the printed server URL [default: public_name of weir.toml, or this machine's host name]
-    #[arg(long, value_name = "HOST")]
-    pub server: Option<Host>,
 }

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub mod chat;
 mod check;
 pub mod cluster;
 mod daemon;
+pub mod event;
 mod health;
+pub mod history;
 pub mod hooks;
 pub mod input;
 mod jobs;
@@ -31,7 +34,7 @@ pub use jobs::Jobs;
 pub use nginx::{Nginx, RtmpServer};
 pub use pattern::NamePattern;
 pub use rungs::{Encoder, Ladder, Rung, RungKind};
-pub use streams::{Delivery, Files, Rule, ToRtmp};
+pub use streams::{Delivery, Files, Rule, ToRtmp, rendition_of};
 
 /// Where the daemon looks when `--config` does not say.
 pub const DEFAULT_PATH: &str = "/etc/weir/weir.toml";
@@ -61,6 +64,12 @@ pub struct Config {
     pub inputs: Vec<input::Input>,
     /// `[slate]`
     pub slate: Option<slate::Slate>,
+    /// `[chat]`
+    pub chat: chat::Chat,
+    /// `[[event]]`, in the order of their beginnings.
+    pub events: Vec<event::Event>,
+    /// `[history]`
+    pub history: history::History,
     /// `[web]`
     pub web: web::Web,
     /// `[webrtc]`; none when it is off.
@@ -138,6 +147,9 @@ fn config(file: raw::File) -> Checked<Config> {
         thumbnails: record::thumbnails(file.thumbnail)?,
         inputs: input::inputs(file.input, secret)?,
         slate: slate::slate(file.slate, secret)?,
+        chat: chat::chat(file.chat)?,
+        events: event::events(file.event)?,
+        history: history::history(file.history)?,
         web: web::web(file.web, secret)?,
         webrtc: webrtc::webrtc(file.webrtc)?,
         edge: cluster::edge(file.edge, cluster.secret_file.as_deref())?,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use weir_model::Secret;
 use weir_model::client::TICKET_ARGUMENT;
 
+use crate::chat::Chat;
 use crate::config::Config;
 use crate::events::Bus;
+use crate::history::History;
 use crate::relay::paths::Paths;
 use crate::streams::Live;
 use crate::supervise::backoff::Backoff;
@@ -24,6 +26,10 @@ pub struct Context {
     pub config: Mutex<Arc<Config>>,
     /// Where events go.
     pub bus: Arc<Bus>,
+    /// What viewers say.
+    pub chat: Arc<Chat>,
+    /// What happened.
+    pub history: Arc<History>,
     /// What players of ours present, so that nginx does not count them.
     pub ticket: Mutex<Option<Secret>>,
     /// Over which nodes streams came.

@@ -2,6 +2,7 @@
 
 use crate::cli::daemon::JobCommand;
 use crate::cli::edge::EdgeCommand;
+use crate::cli::history::HistoryCommand;
 use crate::cli::secret::SecretCommand;
 use crate::cli::{
     ApiArgs, Cli, Command, KeyCommand, StateCommand, StreamCommand, TargetCommand, TokenCommand,
@@ -20,6 +21,9 @@ mod edge_drain;
 mod edge_list;
 mod error;
 mod generated;
+mod history_export;
+mod history_list;
+mod history_show;
 mod job_list;
 mod job_logs;
 mod job_restart;
@@ -139,6 +143,16 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
                     EdgeCommand::List(args) => edge_list::run(args).await,
                     EdgeCommand::Drain(args) => edge_drain::run(args, true).await,
                     EdgeCommand::Undrain(args) => edge_drain::run(args, false).await,
+                }
+            };
+            runtime()?.block_on(asked)?
+        }
+        Command::History(command) => {
+            let asked = async {
+                match command {
+                    HistoryCommand::List(args) => history_list::run(args).await,
+                    HistoryCommand::Show(args) => history_show::run(args).await,
+                    HistoryCommand::Export(args) => history_export::run(args).await,
                 }
             };
             runtime()?.block_on(asked)?

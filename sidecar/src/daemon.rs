@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until};
 use weir_model::{Digest, Secret};
 
+use crate::chat::Chat;
 use crate::cluster::agent::Agent;
 use crate::cluster::balancer;
 use crate::cluster::origin::Origin;
@@ -24,6 +25,7 @@ use crate::context::Context;
 use crate::events::Bus;
 use crate::feed::Plan;
 use crate::follow::{Update, follow};
+use crate::history::History;
 use crate::inputs::{self, due::Due};
 use crate::jobs::{Env, Job, Jobs};
 use crate::keeper::keep;
@@ -43,15 +45,18 @@ use crate::{clock, shutdown};
 pub mod api;
 pub mod client;
 mod error;
+mod history;
 pub mod logging;
 pub mod metrics;
 mod notify;
 pub mod preflight;
+mod socket;
 mod state;
 pub mod unit;
 
 pub use error::Error;
 use notify::Notifier;
+use socket::{OwnSocket, place_of_sockets};
 pub use state::{Health, State};
 
 /// Runs until a signal ends it.
@@ -67,10 +72,13 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     // Sessions begin with a request to the pages.
     let ports = if pages.is_some() { crate::webrtc::listen(&config)? } else { None };
     let bus = Bus::new(clock::now().as_millis());
+    let history = History::start(&config, &bus);
     let paths = Paths::new().map_err(Error::Random)?;
     let context = Arc::new(Context {
         config: Mutex::new(config.clone()),
         bus: bus.clone(),
+        chat: Chat::start(&config, &bus),
+        history: history.clone(),
         ticket: Mutex::default(),
         paths,
         helpers: Arc::default(),
@@ -92,6 +100,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         bus: bus.clone(),
         hooks,
         origin: origin.clone(),
+        history,
         health: Mutex::new(health),
     };
     let state = Arc::new(state);
@@ -136,21 +145,6 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     keeper.abort();
     drop(pulls);
     result
-}
-
-/// The socket of this daemon, from when it listens. Dropped, also by a start that fails, it is gone.
-struct OwnSocket(PathBuf);
-
-impl Drop for OwnSocket {
-    fn drop(&mut self) {
-        // Somebody may have removed it before.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// Beside the socket, as ffmpeg's sockets are short-lived too.
-fn place_of_sockets(config: &Config) -> PathBuf {
-    config.daemon.socket.with_file_name("out")
 }
 
 struct Daemon {
@@ -288,6 +282,7 @@ impl Daemon {
                     health.streams = streams.len();
                 });
                 self.board.tell(self.streams.iter(), &streams);
+                self.state.history.see(&self.config, &streams);
                 self.follow_up(&changes);
             }
         }
@@ -409,6 +404,8 @@ impl Daemon {
         if let Err(error) = self.state.hooks.configure(&next) {
             tracing::error!("hooks stay as they were: {error}");
         }
+        self.state.history.configure(&next);
+        self.env.context.chat.configure(&next);
         self.web.configure(&next);
         let elsewhere = next.nginx != self.config.nginx || token(&next.nginx) != self.token;
         let told_otherwise = elsewhere || next.notify != self.config.notify;
@@ -460,6 +457,7 @@ impl Daemon {
         }
         self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
         self.state.hooks.stop().await;
+        self.state.history.stop();
     }
 }
 

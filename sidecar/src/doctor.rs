@@ -2,8 +2,6 @@
 //!
 //! Each file looks at one part. What a part says of what it has seen is a pure function; only the looking asks the machine.
 
-use std::path::PathBuf;
-
 use weir_model::lint;
 
 use crate::files::configuration::Disk;
@@ -14,25 +12,12 @@ mod clock;
 mod configuration;
 mod daemon;
 mod finding;
+mod installation;
 mod ports;
 mod trial;
 
 pub(crate) use finding::{Finding, State};
-
-/// What is looked at.
-#[derive(Debug)]
-pub(crate) struct Installation {
-    /// The nginx program: a path, or a name that is looked for in `PATH`.
-    pub(crate) nginx: PathBuf,
-    /// Its main configuration file.
-    pub(crate) conf: PathBuf,
-    /// `weir.toml`; without the file, no daemon is expected.
-    pub(crate) config: PathBuf,
-    /// Somebody has named that file, so it should be there.
-    pub(crate) is_config_expected: bool,
-    /// The daemon's socket.
-    pub(crate) socket: PathBuf,
-}
+pub(crate) use installation::Installation;
 
 /// Looks at all parts, from nginx's configuration to the clock.
 pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<Finding> {

@@ -24,6 +24,8 @@
 //! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
 //! - [`http`]: clients, and the addresses that they may reach
 //! - [`admin`]: accounts of the dashboard
+//! - [`history`]: what happened, in [`database`] files
+//! - [`chat`]: the rooms beside the player
 //! - [`nginx`]: the only client of the module's API
 //! - [`publisher`]: RTMP, from this process
 //! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
@@ -45,10 +47,11 @@
 //! ladder slate webhooks stuck health upload live inputs cluster
 //! record
 //! feed follow context outlet demand
-//! relay
+//! history chat relay
 //! publisher supervise streams events
 //! config
 //! nginx admin
+//! database
 //! values http clock files shutdown signals
 //! ```
 #![forbid(unsafe_code)]
@@ -62,6 +65,7 @@ use clap::error::ErrorKind;
 use ctl::{USAGE, WRONG_USAGE};
 
 pub mod admin;
+pub mod chat;
 pub mod cli;
 mod clock;
 pub mod cluster;
@@ -69,6 +73,7 @@ pub mod config;
 pub mod context;
 pub mod ctl;
 pub mod daemon;
+pub mod database;
 pub mod demand;
 mod doctor;
 pub mod events;
@@ -76,6 +81,7 @@ pub mod feed;
 pub mod files;
 pub mod follow;
 pub mod health;
+pub mod history;
 pub mod http;
 pub mod inputs;
 pub mod jobs;

@@ -184,6 +184,38 @@ impl FromStr for Expiry {
     }
 }
 
+/// Since when something is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Since this time.
+    At(Timestamp),
+    /// Since this long ago.
+    Before(Span),
+}
+
+impl Since {
+    /// The time itself.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Before(span) => {
+                Timestamp::from_millis(now.as_millis().saturating_sub(span.seconds().saturating_mul(1000)))
+            }
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = ValueError;
+    fn from_str(s: &str) -> Result<Self, ValueError> {
+        match (s.parse::<Span>(), s.parse::<Timestamp>()) {
+            (Ok(span), _) => Ok(Self::Before(span)),
+            (_, Ok(at)) => Ok(Self::At(at)),
+            _ => wrong("write a time as 2026-12-24T18:00:00Z, or 30d, 12h, 90m ago"),
+        }
+    }
+}
+
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ActionName {

@@ -7,7 +7,7 @@
 //! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket; [`llhls`]: as
 //!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: a picture; [`sessions`]: over WebRTC, to
 //!   viewers ([`whep`]) and from publishers ([`whip`], with [`guesses`]); [`offers`]: what these have in common
-//! - [`pages`]: what people open
+//! - [`pages`]: what people open; [`schedule`]: what comes next
 //! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
 //! - [`reports`]: what nginx is told, and tells
 //! - [`edge`]: where to watch, and what edges tell; [`node`]: how busy this server is
@@ -49,6 +49,7 @@ mod patience;
 mod renditions;
 mod reporter;
 mod reports;
+mod schedule;
 mod sessions;
 mod socket;
 mod still;
@@ -129,6 +130,9 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/embed/{*path}", get(pages::embed))
         .route("/assets/{name}", get(pages::asset))
         .route("/publish", get(pages::publish))
+        .route("/events.ics", get(schedule::calendar))
+        .route("/poster/{number}", get(schedule::poster))
+        .route("/logo", get(schedule::logo))
         .route("/v1/live", get(live::list))
         .route("/v1/node", get(node::get))
         .route("/v1/edges", post(edge::post).layer(DefaultBodyLimit::max(MAX_REQUEST)))

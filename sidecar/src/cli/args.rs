@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use weir_model::ServerAddr;
 
+use crate::values::Host;
+
 /// `--json`, before or after the command.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct JsonArg {
@@ -28,4 +30,12 @@ pub struct KeyFileArg {
     /// Write the key to this file, which only its owner can read, and do not print it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "json")]
     pub key_file: Option<PathBuf>,
+}
+
+/// `--server`, for the lines that go into OBS.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArg {
+    /// HOST[:PORT] of the printed server URL [default: public_name of weir.toml, or this machine's host name]
+    #[arg(long, value_name = "HOST")]
+    pub server: Option<Host>,
 }

@@ -100,10 +100,10 @@ pub enum WhenDown {
 pub struct Events(Vec<String>);
 
 impl Events {
-    /// Whether this kind of event is among them. That of viewers comes every few seconds: `*` does not mean it.
+    /// Whether this kind of event is among them. Those of viewers and of what is said in a chat are many: `*` does not mean them.
     pub fn include(&self, kind: &str) -> bool {
         self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some("") if kind == "viewers" => false,
+            Some("") if kind == "viewers" || kind == "chat.message" => false,
             Some(prefix) => kind.starts_with(prefix),
             None => pattern == kind,
         })

@@ -77,6 +77,12 @@ impl Config {
             needs.add("[loadbalancer]: upstream_file", &balancer.upstream_file, What::Place);
         }
         needs.add("[daemon]: socket", &self.daemon.socket, What::Place);
+        if let Some(file) = &self.history.file {
+            needs.add("[history]: file", file, What::Place);
+        }
+        if self.chat.enabled {
+            needs.add("[chat]: file", &self.chat.file, What::Place);
+        }
         needs.of_jobs(self);
         needs.of_hooks(self);
         if let Some(notify) = &self.notify {
@@ -226,6 +232,7 @@ secret_files = ["/etc/weir/admission"]
                 "[[record]]: folder: /var/lib/weir/recordings",
                 "[[stream]]: secret_file: /etc/weir/secret",
                 "[daemon]: socket: /run/weir/weir.sock",
+                "[history]: file: /var/lib/weir/history.db",
                 "[hooks.admission]: secret_files: /etc/weir/admission",
                 "[hooks.command.c]: run: /usr/local/bin/on-event",
                 "[hooks.webhook.w]: secret_files: /etc/weir/hook",

@@ -47,6 +47,17 @@ pub struct Rule {
     pub delivery: Delivery,
 }
 
+/// The rule whose rendition a stream is, the stream that it is made of, and its rung; none where it is no rendition.
+pub fn rendition_of<'a>(rules: &'a [Rule], app: &str, name: &'a str) -> Option<(&'a Rule, &'a str, &'a str)> {
+    let (source, rung) = name.rsplit_once('_')?;
+    let makes = |rule: &&Rule| {
+        matches!(&rule.delivery, Delivery::Rtmp(to) if to.app.as_str() == app)
+            && rule.stream.fits(source)
+            && rule.ladder.rungs.iter().any(|known| known.name == rung)
+    };
+    rules.iter().find(makes).map(|rule| (rule, source, rung))
+}
+
 /// How renditions reach viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {

@@ -26,6 +26,20 @@ pub(in crate::config) mod raw {
         pub max_connections: Number,
         pub admins_file: Text,
         pub remote_user: Option<Spanned<bool>>,
+        pub embed_origins: Option<Vec<Spanned<String>>>,
+        pub brand: Brand,
+    }
+
+    /// `[web.brand]`
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct Brand {
+        pub name: Text,
+        pub logo: Text,
+        pub color: Text,
+        pub color_dark: Text,
+        pub imprint: Text,
+        pub privacy: Text,
     }
 }
 
@@ -53,6 +67,10 @@ pub struct Web {
     pub admins_file: PathBuf,
     /// A trusted proxy says with `Remote-User` who has logged in.
     pub remote_user: bool,
+    /// Sites whose pages may hold the player; none where every site may.
+    pub embed_origins: Option<Vec<String>>,
+    /// How the pages look.
+    pub brand: Brand,
 }
 
 impl Web {
@@ -66,6 +84,23 @@ impl Web {
         };
         self.url.clone().unwrap_or_else(|| format!("http://{host}{}", self.base.trim_end_matches('/')))
     }
+}
+
+/// How the pages look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brand {
+    /// What the site is called.
+    pub name: Option<String>,
+    /// A picture: a file.
+    pub logo: Option<PathBuf>,
+    /// Of links and buttons, on light and on dark ground: `#` and six hexadecimal digits.
+    pub color: Option<String>,
+    /// See there.
+    pub color_dark: Option<String>,
+    /// Address of a page.
+    pub imprint: Option<String>,
+    /// Likewise.
+    pub privacy: Option<String>,
 }
 
 /// Who may watch what the daemon serves.
@@ -106,7 +141,65 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
         url: text_or("url", &raw.url, || None, |text| url(text).map(Some))?,
         play,
         max_connections: number("max_connections", &raw.max_connections, 10_000, 10, 1_000_000)? as usize,
+        embed_origins: embed_origins(raw.embed_origins)?,
+        brand: brand(&raw.brand)?,
     })
+}
+
+/// `["*"]` is every site.
+fn embed_origins(written: Option<Vec<Spanned<String>>>) -> Checked<Option<Vec<String>>> {
+    let Some(written) = written else { return Ok(None) };
+    if written.iter().any(|one| one.get_ref() == "*") {
+        return Ok(None);
+    }
+    let origin = |one: Spanned<String>| match origin(one.get_ref()) {
+        Ok(origin) => Ok(origin),
+        Err(why) => problem(&one, format!("embed_origins: {:?}: {why}", one.get_ref())),
+    };
+    written.into_iter().map(origin).collect::<Checked<_>>().map(Some)
+}
+
+/// It becomes part of a header.
+fn origin(text: &str) -> Result<String, Unfit> {
+    const HOW: Unfit = Unfit::Remedy("write it as https://www.example.org, or \"*\" for all sites");
+    let parsed = reqwest::Url::parse(text).map_err(|_| HOW)?;
+    let origin = parsed.origin().ascii_serialization();
+    let is_plain = matches!(parsed.scheme(), "http" | "https") && text.trim_end_matches('/') == origin;
+    if is_plain { Ok(origin) } else { Err(HOW) }
+}
+
+fn brand(raw: &raw::Brand) -> Checked<Brand> {
+    let short = |text: &str| match text.chars().count() {
+        1..=60 => Ok(Some(text.to_owned())),
+        _ => Err(Unfit::Remedy("must have 1 to 60 characters")),
+    };
+    let page = |text: &str| {
+        let parsed = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let is_path = text.starts_with('/') && !text.starts_with("//");
+        match (parsed, is_path) {
+            (Some(url), _) => Ok(Some(url.to_string())),
+            (None, true) => Ok(Some(text.to_owned())),
+            (None, false) => Err(Unfit::Remedy("write it as https://www.example.org/imprint or /imprint")),
+        }
+    };
+    Ok(Brand {
+        name: text_or("name", &raw.name, || None, short)?,
+        logo: text_or("logo", &raw.logo, || None, |text| absolute(text).map(Some))?,
+        color: text_or("color", &raw.color, || None, color)?,
+        color_dark: text_or("color_dark", &raw.color_dark, || None, color)?,
+        imprint: text_or("imprint", &raw.imprint, || None, page)?,
+        privacy: text_or("privacy", &raw.privacy, || None, page)?,
+    })
+}
+
+/// It becomes part of a style sheet.
+fn color(text: &str) -> Result<Option<String>, Unfit> {
+    match text.strip_prefix('#') {
+        Some(digits) if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(Unfit::Remedy("write it as \"#0a58ca\"")),
+    }
 }
 
 fn listen(text: &str) -> Result<Option<SocketAddr>, Unfit> {
@@ -204,6 +297,9 @@ mod tests {
                 "weir.toml:2: admins_file = \"admins\": write a path that begins with /",
             ),
             ("remote_user = true", "weir.toml:2: remote_user = true: trusted_proxies is missing"),
+            ("embed_origins = [\"https://a.example/x\"]", "write it as https://www.example.org"),
+            ("brand = { color = \"red\" }", "color = \"red\": write it as \"#0a58ca\""),
+            ("brand = { imprint = \"javascript:x\" }", "write it as https://www.example.org/imprint"),
             ("port = 1", "weir.toml:2: unknown field `port`"),
         ] {
             let error = read(&format!("[web]\n{text}\n")).unwrap_err();

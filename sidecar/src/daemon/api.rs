@@ -22,8 +22,8 @@ use tokio::sync::broadcast::error::RecvError;
 use weir_model::origin::{self, Foreign};
 
 use super::error::Error;
-use super::metrics;
 use super::state::State;
+use super::{history, metrics};
 use crate::config::Daemon;
 use crate::events::{CatchUp, Event};
 use crate::files;
@@ -99,7 +99,10 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
         .route("/v1/edges/{id}/{action}", post(drain))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{id}/logs", get(logs))
-        .route("/v1/jobs/{id}/restart", post(restart));
+        .route("/v1/jobs/{id}/restart", post(restart))
+        .route("/v1/history", get(history::sessions))
+        .route("/v1/history/{table}", get(history::table))
+        .route("/v1/history/sessions/{session}", get(history::session));
     let name: Arc<str> = listeners.name.map(|Host(name)| origin::host(&name).into()).unwrap_or_default();
     let protected = || middleware::from_fn_with_state(name.clone(), protect);
     if let Some(http) = listeners.http {

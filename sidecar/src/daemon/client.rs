@@ -80,10 +80,23 @@ impl Client {
 
     /// The answer's text; the parts of the path may hold slashes.
     pub async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
+        self.ask_for(method, path, &[]).await
+    }
+
+    /// The same with arguments.
+    pub async fn ask_for(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<String, Error> {
         let unreachable = |why: String| Error::Unreachable { socket: self.socket.clone(), why };
         let mut url = Url::parse("http://localhost/").map_err(|error| unreachable(error.to_string()))?;
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
         }
         let broken = |error: reqwest::Error| unreachable(innermost(&error));
         let response = self.http.request(method, url).send().await.map_err(broken)?;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::cluster::origin::Origin;
 use crate::events::Bus;
+use crate::history::History;
 use crate::jobs::Jobs;
 use crate::webhooks::Hooks;
 
@@ -18,6 +19,8 @@ pub struct State {
     pub hooks: Arc<Hooks>,
     /// The edges; none where there is no cluster.
     pub origin: Option<Arc<Origin>>,
+    /// What happened.
+    pub history: Arc<History>,
     /// Whether nginx answers, since when the daemon runs, and so on.
     pub health: Mutex<Health>,
 }

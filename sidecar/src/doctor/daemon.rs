@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::Installation;
 use super::finding::Finding;
+use super::installation::Installation;
 use crate::daemon::client::Client;
 
 const PART: &str = "daemon";

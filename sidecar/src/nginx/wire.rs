@@ -98,9 +98,21 @@ pub struct Stream {
     /// To all players, bit/s.
     #[serde(default)]
     pub bitrate_out: u64,
+    /// From the publisher, bytes.
+    #[serde(default)]
+    pub bytes_in: u64,
+    /// To all players, bytes.
+    #[serde(default)]
+    pub bytes_out: u64,
     /// Who watches.
     #[serde(default)]
     pub viewers: Viewers,
+    /// The most viewers at one time since it is live.
+    #[serde(default)]
+    pub viewers_peak: u64,
+    /// How many viewers came since it is live.
+    #[serde(default)]
+    pub viewers_total: u64,
     /// Where it is pushed to, or may be.
     #[serde(default)]
     pub targets: Vec<TargetView>,

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use weir_model::playback::{Believed, By, Wanted, admit, presented};
-use weir_model::token::{Claims, LEEWAY_S, RevokedTokens, Signer};
-use weir_model::{ClientAddr, Refusal, Secret};
+use weir_model::token::chat::ChatClaims;
+use weir_model::token::{CheckError, LEEWAY_S, RevokedTokens, Signer, TokenId};
+use weir_model::{ClientAddr, Refusal, Secret, Timestamp};
 
 use super::answer;
 use crate::clock;
@@ -30,6 +31,7 @@ pub(super) struct Doors {
 #[derive(Clone, Debug)]
 struct Kind {
     play: Play,
+    has_chat: bool,
     /// Without it nobody can tell which token is good.
     signer: Option<Arc<Signer>>,
 }
@@ -47,8 +49,16 @@ pub(super) struct Admitted {
 #[derive(Debug)]
 pub(super) struct Pass {
     id: StreamId,
-    claims: Claims,
+    lasts: Lasts,
     session: u64,
+}
+
+/// What of a token says how long it is good.
+#[derive(Debug)]
+struct Lasts {
+    exp: Timestamp,
+    jti: Option<TokenId>,
+    iat: Option<Timestamp>,
 }
 
 impl Pass {
@@ -114,8 +124,9 @@ impl Doors {
 
     /// Whether any stream needs a token.
     pub(super) fn ask_for_tokens(&self) -> bool {
-        let play = self.kind.lock().unwrap_or_else(PoisonError::into_inner).play;
-        match play {
+        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match kind.play {
+            _ if kind.has_chat && kind.signer.is_some() => true,
             Play::Open => false,
             Play::Token => true,
             Play::AsNginx => {
@@ -127,10 +138,33 @@ impl Doors {
 
     /// Whether a viewer who came with a token may stay: it has neither expired nor been revoked.
     pub(super) fn still_opens(&self, pass: &Pass) -> bool {
-        let Pass { id, claims, .. } = pass;
+        let Pass { id, lasts, .. } = pass;
         let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
-        clock::now() < claims.exp.plus_seconds(LEEWAY_S)
-            && !revoked.holds(claims.jti.as_ref(), claims.iat, id.0.as_str(), id.1.as_str())
+        clock::now() < lasts.exp.plus_seconds(LEEWAY_S)
+            && !revoked.holds(lasts.jti.as_ref(), lasts.iat, id.0.as_str(), id.1.as_str())
+    }
+
+    /// Who the bearer of a chat token is in the chat of a stream; none when the token is for something else.
+    pub(super) fn person(
+        &self,
+        id: &StreamId,
+        token: &str,
+        client: IpAddr,
+    ) -> Result<Option<(ChatClaims, Pass)>, Denied> {
+        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Without a secret there are no chat tokens.
+        let Some(signer) = kind.signer else { return Ok(None) };
+        let Ok(Some(claims)) = signer.verify_chat(token) else { return Ok(None) };
+        let (app, stream) = (id.0.as_str(), id.1.as_str());
+        let refused = |why: CheckError| Denied::Token(why.into());
+        claims.check(app, stream, ClientAddr::Ip(client), clock::now()).map_err(refused)?;
+        let revoked =
+            self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Denied::NotYet)?;
+        if revoked.holds(claims.jti.as_ref(), claims.iat, app, stream) {
+            return Err(refused(CheckError::Revoked));
+        }
+        let lasts = Lasts { exp: claims.exp, jti: claims.jti.clone(), iat: claims.iat };
+        Ok(Some((claims, Pass { id: id.clone(), lasts, session: 0 })))
     }
 
     /// These tokens open nothing from now on.
@@ -176,7 +210,8 @@ impl Doors {
             Some(jti) => jti.hash(&mut hasher),
             None => one.token.hash(&mut hasher),
         }
-        let pass = Pass { id: id.clone(), claims, session: hasher.finish() };
+        let lasts = Lasts { exp: claims.exp, jti: claims.jti, iat: claims.iat };
+        let pass = Pass { id: id.clone(), lasts, session: hasher.finish() };
         Ok(Admitted { carried, pass: Some(pass) })
     }
 }
@@ -184,8 +219,10 @@ impl Doors {
 impl Kind {
     fn of(config: &Config) -> Self {
         let play = config.web.play;
-        let Some(file) = config.nginx.secret_file.as_ref().filter(|_| play != Play::Open) else {
-            return Self { play, signer: None };
+        let has_chat = config.chat.enabled;
+        let is_needed = play != Play::Open || has_chat;
+        let Some(file) = config.nginx.secret_file.as_ref().filter(|_| is_needed) else {
+            return Self { play, has_chat, signer: None };
         };
         let signer = std::fs::read_to_string(file)
             .map(Secret::new)
@@ -194,7 +231,7 @@ impl Kind {
         let signer = signer.map(Arc::new).inspect_err(|why| {
             tracing::error!("no token can be checked: secret_file {}: {why}", file.display());
         });
-        Self { play, signer: signer.ok() }
+        Self { play, has_chat, signer: signer.ok() }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
 use crate::live::hub::Hub;
+use crate::streams::StreamId;
 use crate::webrtc;
 
 /// What all handlers have in common.
@@ -54,6 +55,11 @@ impl Web {
         let meter = Meter::default();
         let office = Arc::new(Office::open(running, &context.config()));
         Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news, origin, meter, office }))
+    }
+
+    /// Whether a stream was live since the daemon runs.
+    pub(super) fn has_been_live(&self, id: &StreamId) -> bool {
+        self.news.has_known(id)
     }
 
     /// The configuration has changed.

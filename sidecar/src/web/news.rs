@@ -21,6 +21,9 @@ use machine::{Machine, News};
 /// Who is further behind than this many messages hears of streams as they are by then.
 const BEHIND: usize = 256;
 
+/// So many streams are remembered as those that were live.
+const MOST_EARLIER: usize = 10_000;
+
 /// One message for those who have joined a stream.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
@@ -39,6 +42,8 @@ pub(super) struct Newsroom {
 struct Known {
     streams: BTreeMap<StreamId, Machine>,
     viewers: BTreeMap<StreamId, Viewers>,
+    /// Those that were live at some time, so many of them.
+    earlier: BTreeSet<StreamId>,
 }
 
 impl Default for Newsroom {
@@ -59,6 +64,11 @@ impl Newsroom {
         let now = known.streams.get(id).copied().unwrap_or_default().now();
         let viewers = known.viewers.get(id).copied().unwrap_or_default();
         vec![message(id, now), of_viewers(id, viewers)]
+    }
+
+    /// Whether a stream was live at some time.
+    pub(super) fn has_known(&self, id: &StreamId) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).earlier.contains(id)
     }
 
     fn tell(&self, id: &StreamId, text: Utf8Bytes) {
@@ -85,6 +95,9 @@ impl Newsroom {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let live: BTreeSet<StreamId> = live.iter().map(Entry::id).collect();
         for id in &live {
+            if known.earlier.len() < MOST_EARLIER {
+                known.earlier.insert(id.clone());
+            }
             known.streams.entry(id.clone()).or_default();
         }
         for (id, machine) in &mut known.streams {

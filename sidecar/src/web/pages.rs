@@ -1,25 +1,36 @@
 //! What people open: `/`, `/watch/APP/NAME`, `/embed/APP/NAME`, `/publish`, and the files of these pages, which are in the program.
 //!
-//! Pages name everything relative to themselves, so that they work below any path.
+//! Pages name everything relative to themselves, so that they work below any path. Their texts come from the [`catalogue`] of a
+//! language; scripts find theirs, and what the server knows of the page, as JSON in the page.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::common::Web;
 use super::names::stream;
-use super::{answer, offers};
+use super::{answer, offers, schedule};
+use crate::clock;
+use crate::config::web::Brand;
+
+mod catalogue;
+
+use catalogue::{Language, choose, escaped};
 
 /// Scripts, styles and media of this host alone; no inline script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ";
 
 /// Name, type and content.
-const ASSETS: [(&str, &str, &[u8]); 7] = [
+const ASSETS: [(&str, &str, &[u8]); 9] = [
     ("player.js", "text/javascript; charset=utf-8", include_bytes!("pages/player.js")),
     ("page.js", "text/javascript; charset=utf-8", include_bytes!("pages/page.js")),
+    ("watch.js", "text/javascript; charset=utf-8", include_bytes!("pages/watch.js")),
+    ("texts.js", "text/javascript; charset=utf-8", include_bytes!("pages/texts.js")),
     ("index.js", "text/javascript; charset=utf-8", include_bytes!("pages/index.js")),
     ("publish.js", "text/javascript; charset=utf-8", include_bytes!("pages/publish.js")),
     ("page.css", "text/css; charset=utf-8", include_bytes!("pages/page.css")),
@@ -31,57 +42,195 @@ const ASSETS: [(&str, &str, &[u8]); 7] = [
     ),
 ];
 
-/// All live streams.
-pub(super) async fn index() -> Response {
-    page(include_str!("pages/index.html"), ".", "'none'")
+/// What a page is asked for with; the rest of the address is for its scripts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    lang: Option<String>,
 }
 
-/// The player with what belongs to it.
-pub(super) async fn watch(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
-    of_stream(&web, &path, include_str!("pages/watch.html"), "'none'").await
+/// Who asks for a page.
+struct Reader {
+    language: &'static Language,
 }
 
-/// The player alone, for pages of other sites.
-pub(super) async fn embed(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
-    of_stream(&web, &path, include_str!("pages/embed.html"), "*").await
-}
+impl Reader {
+    fn of(asked: &Asked, headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Self { language: choose(asked.lang.as_deref(), accepted) }
+    }
 
-/// What publishes from a browser.
-pub(super) async fn publish(State(web): State<Arc<Web>>) -> Response {
-    match &web.webrtc {
-        Some(_) => page(include_str!("pages/publish.html"), ".", "'none'"),
-        None => offers::off(),
+    fn text(&self, key: &str) -> &'static str {
+        self.language.texts.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 }
 
-async fn of_stream(web: &Web, path: &str, html: &str, ancestors: &str) -> Response {
-    let Some((app, name)) = stream(path) else { return answer::nothing_here().await };
-    // From the folder of the page up to the root.
-    let root = vec![".."; path.split('/').count()].join("/");
-    let html = html.replace("{app}", app.as_str()).replace("{name}", name.as_str());
-    let order = if web.webrtc.is_some() { "whep,ws,llhls,hls" } else { "ws,llhls,hls" };
-    let html = html.replace("{order}", order);
-    page(&html, &root, ancestors)
+/// What is put into a page.
+struct Content<'c> {
+    html: &'static str,
+    /// From the folder of the page up to the root.
+    root: &'c str,
+    /// Sites that may hold the page, as CSP has it.
+    ancestors: &'c str,
+    title: &'c str,
+    /// Places of this page, and what goes there.
+    places: &'c [(&'static str, &'c str)],
+    /// What its scripts know.
+    data: Value,
 }
 
-fn page(html: &str, root: &str, ancestors: &str) -> Response {
+/// All live streams, and what comes next.
+pub(super) async fn index(
+    State(web): State<Arc<Web>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let (reader, config) = (Reader::of(&asked, &headers), web.context.config());
+    let title = config.web.brand.name.clone().unwrap_or_else(|| reader.text("live_now").to_owned());
+    let events = schedule::of(&config.events, None, ".", clock::now());
+    let (html, data) = (include_str!("pages/index.html"), json!({ "events": events }));
+    let content = Content { html, root: ".", ancestors: "'none'", title: &title, places: &[], data };
+    page(&web, &reader, &content)
+}
+
+/// The player with what belongs to it.
+pub(super) async fn watch(
+    State(web): State<Arc<Web>>,
+    Path(path): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    of_stream(&web, &path, &Reader::of(&asked, &headers), include_str!("pages/watch.html"), "'none'").await
+}
+
+/// The player alone, for pages of other sites.
+pub(super) async fn embed(
+    State(web): State<Arc<Web>>,
+    Path(path): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let ancestors = match &web.context.config().web.embed_origins {
+        None => "*".to_owned(),
+        Some(none) if none.is_empty() => "'none'".to_owned(),
+        Some(origins) => format!("'self' {}", origins.join(" ")),
+    };
+    of_stream(&web, &path, &Reader::of(&asked, &headers), include_str!("pages/embed.html"), &ancestors).await
+}
+
+/// What publishes from a browser.
+pub(super) async fn publish(
+    State(web): State<Arc<Web>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    if web.webrtc.is_none() {
+        return offers::off();
+    }
+    let html = include_str!("pages/publish.html");
+    let content = Content { html, root: ".", ancestors: "'none'", title: "", places: &[], data: json!({}) };
+    page(&web, &Reader::of(&asked, &headers), &content)
+}
+
+async fn of_stream(web: &Web, path: &str, reader: &Reader, html: &'static str, ancestors: &str) -> Response {
+    let Some((app, name)) = stream(path) else { return answer::nothing_here().await };
+    let root = vec![".."; path.split('/').count()].join("/");
+    let order = if web.webrtc.is_some() { "whep,ws,llhls,hls" } else { "ws,llhls,hls" };
+    let config = web.context.config();
+    let id = (app, name);
+    let events = schedule::of(&config.events, Some(&id), &root, clock::now());
+    let first = events.first().cloned().unwrap_or_default();
+    let title = first["title"].as_str().unwrap_or(id.1.as_str()).to_owned();
+    let description = escaped(first["description"].as_str().unwrap_or_default());
+    let places =
+        [("app", id.0.as_str()), ("name", id.1.as_str()), ("order", order), ("description", &description)];
+    // A stream that was live before is no misspelt one.
+    let known = web.board.find(&id).is_some() || web.has_been_live(&id);
+    let data = json!({ "events": events, "poster": first["poster"], "known": known });
+    page(web, reader, &Content { html, root: &root, ancestors, title: &title, places: &places, data })
+}
+
+fn page(web: &Web, reader: &Reader, content: &Content<'_>) -> Response {
+    let brand = &web.context.config().web.brand;
+    let mut html = content.html.to_owned();
+    html = html.replace("{header}", &head(reader, brand)).replace("{footer}", &foot(reader, brand));
+    for (key, text) in &reader.language.texts {
+        html = html.replace(&format!("{{t.{key}}}"), &escaped(text.as_str().unwrap_or_default()));
+    }
+    html = html.replace("{lang}", reader.language.code).replace("{root}", content.root);
+    html = html.replace("{title}", &escaped(content.title));
+    for (place, text) in content.places {
+        html = html.replace(&format!("{{{place}}}"), text);
+    }
+    let mut data = content.data.clone();
+    data["texts"] = json!(reader.language.texts);
+    // No text ends the element.
+    let data = data.to_string().replace('<', "\\u003c");
+    html = html.replace("{data}", &format!("<script type=\"application/json\" id=\"data\">{data}</script>"));
     let mut response = (
-        [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")],
-        html.replace("{root}", root),
+        [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::VARY, "Accept-Language"),
+        ],
+        html,
     )
         .into_response();
-    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{ancestors}")) {
+    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{}", content.ancestors)) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
 }
 
+fn head(reader: &Reader, brand: &Brand) -> String {
+    let name = escaped(brand.name.as_deref().unwrap_or(reader.text("all_streams")));
+    let logo = brand.logo.as_ref().map_or("", |_| "<img src=\"{root}/logo\" alt=\"\">");
+    let languages: String = catalogue::all()
+        .iter()
+        .map(|language| {
+            let current = if language.code == reader.language.code { " aria-current=\"true\"" } else { "" };
+            let Language { code, name, .. } = language;
+            format!("<a href=\"?lang={code}\" lang=\"{code}\" hreflang=\"{code}\"{current}>{name}</a>")
+        })
+        .collect();
+    let label = escaped(reader.text("language"));
+    format!(
+        "<header class=\"top\"><a class=\"brand\" href=\"{{root}}/?lang={}\">{logo}{name}</a>\
+         <nav aria-label=\"{label}\">{languages}</nav></header>",
+        reader.language.code
+    )
+}
+
+fn foot(reader: &Reader, brand: &Brand) -> String {
+    let links: String = [("imprint", &brand.imprint), ("privacy", &brand.privacy)]
+        .into_iter()
+        .filter_map(|(key, url)| {
+            let url = escaped(url.as_deref()?);
+            Some(format!("<a href=\"{url}\">{}</a>", escaped(reader.text(key))))
+        })
+        .collect();
+    if links.is_empty() { links } else { format!("<footer class=\"foot\"><nav>{links}</nav></footer>") }
+}
+
 /// A file of the pages.
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
+pub(super) async fn asset(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Response {
+    if name == "brand.css" {
+        let css = colors(&web.context.config().web.brand);
+        let headers =
+            [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+        return (headers, css).into_response();
+    }
     match ASSETS.iter().find(|asset| asset.0 == name) {
         Some(&(_, kind, content)) => {
             ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], content).into_response()
         }
         None => answer::nothing_here().await,
     }
+}
+
+/// The colours of the site.
+fn colors(brand: &Brand) -> String {
+    let Some(light) = brand.color.as_ref().or(brand.color_dark.as_ref()) else { return String::new() };
+    let dark = brand.color_dark.as_ref().unwrap_or(light);
+    format!(":root {{ --accent: light-dark({light}, {dark}); }}\n")
 }

@@ -44,7 +44,7 @@ fn nginx(web: &Web) -> Option<Nginx> {
 
 async fn learn(web: &Web) {
     let play = web.context.config().web.play;
-    if play == Play::Open {
+    if play == Play::Open && !web.doors.ask_for_tokens() {
         return;
     }
     let Some(nginx) = nginx(web) else { return };

@@ -1,6 +1,6 @@
 //! `/v1/ws`: what front ends hear of a stream, one JSON object per text message.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, interval, timeout};
+use weir_model::token::TokenError;
 
 use super::access::{Denied, Pass};
 use super::answer;
 use super::asker::asker;
 use super::common::Web;
 use super::patience::Inbound;
+use crate::chat::room::Refusal;
+use crate::chat::{Order, Presence, Visitor};
 use crate::streams::StreamId;
 
 /// The largest message of a front end, in bytes.
@@ -37,6 +40,8 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(50);
 /// Who never joins does not stay.
 const JOIN: Duration = Duration::from_secs(30);
+/// The longest time-out and slow mode.
+const MOST_SECONDS: u64 = 86_400;
 /// A token that is good no more is noticed after so long.
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -80,17 +85,28 @@ struct Request {
     stream: String,
     #[serde(default)]
     token: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    seconds: u64,
 }
 
 /// The stream that a front end has joined.
 struct Joined {
     id: StreamId,
     pass: Option<Pass>,
+    /// In the chat, if there is one and they may come in.
+    presence: Option<Presence>,
 }
 
 /// What is answered to a message.
 enum Reply {
-    Joined(Joined),
+    Joined(Box<Joined>, Option<Refusal>),
+    Done,
     Error(&'static str, String),
 }
 
@@ -121,6 +137,12 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     Err(RecvError::Closed) => return Err(Some((close_code::AWAY, "the daemon ends"))),
                 }
             }
+            said = hear(&mut joined) => match said {
+                Ok(text) => send(socket, text).await?,
+                // Who is too slow has missed some.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => if let Some(joined) = &mut joined { joined.presence = None },
+            },
             message = socket.recv() => {
                 let now = Instant::now();
                 heard_at = now;
@@ -136,17 +158,21 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     Some(Err(error)) => return Err(too_long(&error)),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Binary(_))) => Reply::Error("bad_message", "send JSON as text".into()),
-                    Some(Ok(Message::Text(text))) => take(web, about, &text),
+                    Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined),
                 };
                 match reply {
-                    Reply::Joined(next) => {
+                    Reply::Joined(mut next, refusal) => {
                         tell(socket, web.news.about(&next.id)).await?;
-                        joined = Some(next);
+                        if let Some(presence) = &mut next.presence {
+                            tell(socket, std::mem::take(&mut presence.first)).await?;
+                        }
+                        joined = Some(*next);
+                        if let Some(why) = refusal {
+                            send(socket, error(why.code(), &why.to_string())).await?;
+                        }
                     }
-                    Reply::Error(code, message) => {
-                        let error = json!({ "type": "error", "code": code, "message": message });
-                        send(socket, error.to_string().into()).await?;
-                    }
+                    Reply::Done => {}
+                    Reply::Error(code, message) => send(socket, error(code, &message)).await?,
                 }
             }
             _ = check.tick() => {
@@ -167,13 +193,35 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
 }
 
 /// What a message asks for.
-fn take(web: &Arc<Web>, about: &Caller, text: &str) -> Reply {
+fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>) -> Reply {
     let Ok(request) = serde_json::from_str::<Request>(text) else {
         return Reply::Error("bad_message", "no JSON object with a text in \"type\"".into());
     };
     match request.kind.as_str() {
-        "join" => join(web, about, request),
-        "chat" => Reply::Error("chat_off", "there is no chat on this server".into()),
+        // Before they come in again, perhaps with another name.
+        "join" => {
+            *joined = None;
+            join(web, about, request)
+        }
+        "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow" => {
+            let Some(presence) = joined.as_ref().and_then(|joined| joined.presence.as_ref()) else {
+                return match web.context.chat.is_on() {
+                    false => Reply::Error("chat_off", "there is no chat on this server".into()),
+                    true => Reply::Error("not_joined", "join the chat of a stream first".into()),
+                };
+            };
+            let span = Duration::from_secs(request.seconds.min(MOST_SECONDS));
+            let name = request.name.unwrap_or_default();
+            let done = match request.kind.as_str() {
+                "chat" => presence.say(&request.text),
+                "chat.delete" => presence.moderate(Order::Delete(request.id)),
+                "chat.timeout" => presence.moderate(Order::TimeOut(name, span)),
+                "chat.ban" => presence.moderate(Order::Ban(name)),
+                "chat.unban" => presence.moderate(Order::Unban(name)),
+                _ => presence.moderate(Order::Slow(span)),
+            };
+            done.map_or_else(|why| Reply::Error(why.code(), why.to_string()), |()| Reply::Done)
+        }
         kind => {
             let kind: String = weir_model::text::clean(kind).chars().take(32).collect();
             Reply::Error("unknown_type", format!("type {kind:?}: must be \"join\" or \"chat\""))
@@ -188,22 +236,63 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
     let id: StreamId = (app, name);
     let settings = &web.context.config().web;
     let client = asker(about.peer, &about.headers, &settings.trusted_proxies, &settings.base).client;
-    let admitted = match request.token {
-        None => web.doors.admit(&id, &about.query, &about.headers, client),
+    let person = request.token.as_deref().map_or(Ok(None), |token| web.doors.person(&id, token, client));
+    let (person, admitted) = match person {
+        Ok(Some((claims, pass))) => (Some(claims), Ok(Some(pass))),
+        Ok(None) => (None, watch(web, about, &id, request.token, client)),
+        Err(denied) => (None, Err(denied)),
+    };
+    let pass = match admitted {
+        Ok(pass) => pass,
+        Err(denied @ Denied::Token(_)) => return Reply::Error("forbidden", denied.to_string()),
+        Err(denied) => return Reply::Error("unavailable", denied.to_string()),
+    };
+    if !web.context.chat.is_on() {
+        return Reply::Joined(Box::new(Joined { id, pass, presence: None }), None);
+    }
+    let visitor = match person {
+        Some(claims) => Visitor { name: claims.name, is_verified: true, is_moderator: claims.moderator },
+        None => Visitor { name: request.name, ..Visitor::default() },
+    };
+    match web.context.chat.enter(&id, visitor, client) {
+        Ok(presence) => Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence) }), None),
+        Err(why) => Reply::Joined(Box::new(Joined { id, pass, presence: None }), Some(why)),
+    }
+}
+
+/// Whether somebody without a chat token may join a stream.
+fn watch(
+    web: &Web,
+    about: &Caller,
+    id: &StreamId,
+    token: Option<String>,
+    client: IpAddr,
+) -> Result<Option<Pass>, Denied> {
+    let admitted = match token {
+        None => web.doors.admit(id, &about.query, &about.headers, client),
         Some(token) => {
             let mut headers = HeaderMap::new();
             match format!("Bearer {token}").parse() {
                 Ok(value) => _ = headers.insert(header::AUTHORIZATION, value),
-                Err(_) => return Reply::Error("forbidden", "token: has characters that no token has".into()),
+                // Characters that no token has.
+                Err(_) => return Err(Denied::Token(TokenError::Malformed.into())),
             }
-            web.doors.admit(&id, "", &headers, client)
+            web.doors.admit(id, "", &headers, client)
         }
     };
-    match admitted {
-        Ok(admitted) => Reply::Joined(Joined { id, pass: admitted.pass }),
-        Err(denied @ Denied::Token(_)) => Reply::Error("forbidden", denied.to_string()),
-        Err(denied) => Reply::Error("unavailable", denied.to_string()),
+    admitted.map(|admitted| admitted.pass)
+}
+
+/// What is said in the room that somebody is in.
+async fn hear(joined: &mut Option<Joined>) -> Result<Utf8Bytes, RecvError> {
+    match joined.as_mut().and_then(|joined| joined.presence.as_mut()) {
+        Some(presence) => presence.told.recv().await,
+        None => std::future::pending().await,
     }
+}
+
+fn error(code: &str, message: &str) -> Utf8Bytes {
+    json!({ "type": "error", "code": code, "message": message }).to_string().into()
 }
 
 /// tungstenite words it so (`CapacityError::MessageTooLong`).

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::config::{Config, Delivery, Rule};
+use crate::config::{Config, Delivery, Rule, rendition_of};
 use crate::events::Event;
 
 /// An event as hooks hear it.
@@ -96,14 +96,8 @@ impl Teller {
 
     /// The module knows publishers and slates; a rendition is a publisher to it.
     fn mark(&self, (app, name): &(String, String), data: &mut Value) {
-        let of = self.rules.iter().find_map(|rule| {
-            let Delivery::Rtmp(to) = &rule.delivery else { return None };
-            let (source, rung) = name.rsplit_once('_')?;
-            let made = to.app.as_str() == app
-                && rule.stream.fits(source)
-                && rule.ladder.rungs.iter().any(|known| known.name == rung);
-            made.then(|| json!({ "app": rule.app, "name": source, "rung": rung }))
-        });
+        let of = rendition_of(&self.rules, app, name);
+        let of = of.map(|(rule, source, rung)| json!({ "app": rule.app, "name": source, "rung": rung }));
         if let Some(of) = of {
             data["kind"] = "rendition".into();
             data["rendition_of"] = of;

@@ -136,6 +136,15 @@ impl Browser {
         found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
     }
 
+    /// The page as it is shown, as PNG.
+    #[track_caller]
+    pub fn screenshot(&self) -> Vec<u8> {
+        use base64::Engine as _;
+        let answer: Value =
+            self.client.get(format!("{}/screenshot", self.session)).send().unwrap().json().unwrap();
+        base64::engine::general_purpose::STANDARD.decode(answer["value"].as_str().unwrap()).unwrap()
+    }
+
     /// What the console showed since the last call: errors of the network and of Content-Security-Policy too.
     #[track_caller]
     pub fn console(&self) -> Vec<String> {

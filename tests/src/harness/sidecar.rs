@@ -180,6 +180,11 @@ impl Sidecar {
         self.command(&[&["job"], arguments].concat())
     }
 
+    /// The file of its history.
+    pub fn history(&self) -> PathBuf {
+        self.folder.path().join("history.db")
+    }
+
     /// A command of `weir` that is asked of this daemon: its exit status, output and errors.
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         let socket = self.folder.path().join("weir.sock");
@@ -248,8 +253,15 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
         true => (config.replacen("[web]\n", &listen, 1), ""),
         false => (config.to_owned(), "[web]\nlisten = \"off\"\n"),
     };
+    // Nothing of the tests is left on this machine.
+    let history = match config.contains("[history]\n") {
+        true => String::new(),
+        false => format!("[history]\nfile = \"{place}/history.db\"\n"),
+    };
+    let chat = format!("[chat]\nfile = \"{place}/chat.db\"\n");
+    let config = config.replacen("[chat]\n", &chat, 1);
     let text = format!(
-        "{off}[nginx]\n{secret}api = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{config}",
+        "{off}{history}[nginx]\n{secret}api = \"{api}\"\nrtmp = \"{rtmp}\"\n[daemon]\nlisten = \"127.0.0.1:{}\"\nsocket = \"{place}/weir.sock\"\nlog = \"text\"\n{config}",
         http.number()
     );
     std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod browser;
+mod chat;
 mod connections;
 mod examples;
 mod expiry;
@@ -12,6 +13,7 @@ mod impostor;
 mod ladder;
 mod llhls;
 mod media;
+mod pages;
 mod settings;
 mod slow;
 mod whep;

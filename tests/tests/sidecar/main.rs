@@ -6,6 +6,7 @@ mod browser;
 mod daemon;
 mod doctor;
 mod files;
+mod history;
 mod rtmp;
 mod samples;
 mod supervision;

@@ -1,26 +1,56 @@
-// The live streams, asked for again and again.
+// The live streams, asked for again and again, and what comes next.
+
+import { facts, t, viewers, when } from "./texts.js";
 
 const list = document.getElementById("streams");
 const none = document.getElementById("none");
+const schedule = document.getElementById("schedule");
+const lang = document.documentElement.lang;
 
-function entry(stream) {
+function card(href, title, about, picture) {
   const item = document.createElement("li");
   const link = document.createElement("a");
-  link.href = `watch/${stream.app}/${stream.name}`;
-  link.textContent = stream.name;
-  const about = document.createElement("span");
-  const viewers = Object.values(stream.viewers).reduce((sum, count) => sum + count, 0);
-  const size = stream.video?.height ? `${stream.video.height}p, ` : "";
-  about.textContent = `${size}${viewers} ${viewers === 1 ? "viewer" : "viewers"}`;
-  item.append(link, about);
+  link.href = href;
+  const frame = document.createElement("span");
+  frame.className = "picture";
+  if (picture) {
+    const image = document.createElement("img");
+    image.alt = "";
+    image.loading = "lazy";
+    image.src = picture;
+    image.addEventListener("error", () => image.remove());
+    frame.append(image);
+  }
+  const name = document.createElement("strong");
+  name.textContent = title;
+  const facts = document.createElement("span");
+  facts.className = "quiet";
+  facts.textContent = about;
+  link.append(frame, name, facts);
+  item.append(link);
   return item;
+}
+
+function page(stream, name) {
+  return `watch/${stream.app}/${name}?lang=${lang}`;
+}
+
+function live(stream) {
+  const count = Object.values(stream.viewers).reduce((sum, count) => sum + count, 0);
+  const size = stream.video?.height ? `${stream.video.height}p, ` : "";
+  const event = facts.events.find((event) => event.app === stream.app && event.stream === stream.name && Date.parse(event.start) <= Date.now());
+  const still = `stream/${stream.app}/${stream.name}/still.jpg?${Math.floor(Date.now() / 30000)}`;
+  return card(page(stream, stream.name), event?.title ?? stream.name, size + viewers(count), still);
 }
 
 async function refresh() {
   try {
     const response = await fetch("v1/live", { cache: "no-store" });
     const { streams } = await response.json();
-    list.replaceChildren(...streams.map(entry));
+    // What has not changed stays, so that nobody loses the focus.
+    const shown = JSON.stringify(streams);
+    if (shown !== list.dataset.shown) list.replaceChildren(...streams.map(live));
+    list.dataset.shown = shown;
     none.hidden = streams.length > 0;
   } catch {
     // The next time may be better.
@@ -28,4 +58,9 @@ async function refresh() {
   setTimeout(refresh, 3000);
 }
 
+const coming = facts.events.filter((event) => Date.parse(event.start) > Date.now());
+schedule.hidden = coming.length === 0;
+document.getElementById("events").replaceChildren(...coming.map((event) =>
+  card(page(event, event.stream), event.title, when(new Date(event.start)), event.poster)));
+document.title = document.title || t("live_now");
 refresh();

@@ -1,13 +1,14 @@
 // The watch page and the embedded player: reads the address, starts the player, shows its state and tells it to a hosting page.
 
 import { WeirPlayer } from "./player.js";
+import { t } from "./texts.js";
 
 const WORDS = {
-  PENDING: "Waiting for the stream",
+  PENDING: t("waiting"),
   PLAYING: "",
-  STOPPED: "The stream has ended",
-  FAILED: "Not playing",
-  NOT_ENOUGH_BANDWIDTH: "Your connection is too slow for this stream",
+  STOPPED: t("ended"),
+  FAILED: t("failed"),
+  NOT_ENOUGH_BANDWIDTH: t("slow"),
 };
 
 const { root, app, name, order } = document.body.dataset;
@@ -21,7 +22,7 @@ video.autoplay = autoplay;
 
 const tech = (query.get("tech") ?? order).split(",");
 const base = new URL(root, location.href).href.replace(/\/$/, "");
-const player = new WeirPlayer(video, { root: base, app, name, tech, autoplay, token: query.get("token") });
+export const player = new WeirPlayer(video, { root: base, app, name, tech, autoplay, token: query.get("token") });
 
 function tell() {
   const { state, tech, latency } = player;
@@ -30,9 +31,11 @@ function tell() {
 }
 
 player.addEventListener("state", ({ detail }) => {
-  status.textContent = detail.state === "FAILED" && detail.reason ? `${WORDS.FAILED}: ${detail.reason}` : WORDS[detail.state];
+  const isFailed = detail.state === "FAILED" && detail.reason;
+  status.textContent = isFailed ? t("failed", { reason: detail.reason }) : WORDS[detail.state];
   status.hidden = status.textContent === "";
-  document.dispatchEvent(new CustomEvent("weir-state", { detail }));
+  const offline = detail.reason === "the stream is not live";
+  document.dispatchEvent(new CustomEvent("weir-state", { detail: { ...detail, offline } }));
   tell();
 });
 setInterval(tell, 500);
@@ -43,4 +46,5 @@ unmute.addEventListener("click", () => {
   unmute.hidden = true;
 });
 video.addEventListener("volumechange", () => (unmute.hidden = !video.muted));
-player.start();
+// After the other scripts of the page, which listen.
+setTimeout(() => player.start());

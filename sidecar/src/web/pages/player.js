@@ -26,6 +26,7 @@ export class WeirPlayer extends EventTarget {
   #tech = 0;
   #way = null;
   #state = "";
+  #reason = null;
   #timers = new Set();
   #running = false;
   #climbAt = 0;
@@ -58,6 +59,14 @@ export class WeirPlayer extends EventTarget {
     this.#try();
   }
 
+  // Plays another stream of this server in the place of this one, such as a rendition of it.
+  play(app, name) {
+    if (app === this.#options.app && name === this.#options.name) return;
+    Object.assign(this.#options, { app, name });
+    this.#enter("PENDING");
+    if (this.#running) this.#try();
+  }
+
   stop() {
     this.#running = false;
     this.#end();
@@ -73,8 +82,8 @@ export class WeirPlayer extends EventTarget {
   }
 
   #enter(state, reason = null) {
-    if (state === this.#state) return;
-    this.#state = state;
+    if (state === this.#state && reason === this.#reason) return;
+    [this.#state, this.#reason] = [state, reason];
     this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, tech: this.tech } }));
   }
 

@@ -3,13 +3,15 @@
 // States: ESTABLISHED (connected, media is about to go), PUBLISHING, UNPUBLISHED (ended here), DISCONNECTED (the connection is lost;
 // tried again), FAILED (refused, or no camera).
 
+import { t } from "./texts.js";
+
 const WORDS = {
-  CONNECTING: "Connecting",
-  ESTABLISHED: "Connected. Your stream is about to go on air.",
-  PUBLISHING: "You are on air.",
-  UNPUBLISHED: "You are off air.",
-  DISCONNECTED: "The connection is lost. Trying again.",
-  FAILED: "Not on air",
+  CONNECTING: t("publish_connecting"),
+  ESTABLISHED: t("publish_established"),
+  PUBLISHING: t("publish_on_air"),
+  UNPUBLISHED: t("publish_off_air"),
+  DISCONNECTED: t("publish_disconnected"),
+  FAILED: t("publish_failed"),
 };
 const RETRY_MS = 2000;
 const MOST_RETRIES = 5;
@@ -29,6 +31,7 @@ let retries = 0;
 
 function enter(state, reason = "") {
   document.body.dataset.state = state;
+  delete document.body.dataset.warning;
   field("state").textContent = reason ? `${WORDS[state]}: ${reason}` : WORDS[state];
   const isOn = ["CONNECTING", "ESTABLISHED", "PUBLISHING", "DISCONNECTED"].includes(state);
   field("start").hidden = isOn;
@@ -66,8 +69,34 @@ async function capture() {
   return navigator.mediaDevices.getUserMedia({ audio, video });
 }
 
+// A key may belong to another stream than the one that the person has named: nginx publishes that one.
+async function checkName(own) {
+  const [app, name] = [field("app").value.trim(), field("name").value.trim()];
+  for (let tries = 0; tries < 10; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    if (own !== session || document.body.dataset.state !== "PUBLISHING") return;
+    const { streams } = await (await fetch(`${base}/v1/live`, { cache: "no-store" })).json();
+    if (streams.some((stream) => stream.app === app && stream.name === name)) return;
+  }
+  document.body.dataset.warning = "other_stream";
+  field("state").textContent = t("publish_other_stream", { stream: `${app}/${name}` });
+}
+
+// What the person will send, before it is sent.
+async function look() {
+  if (media) return;
+  try {
+    media = await capture();
+    await list();
+    show(media);
+  } catch {
+    // It is asked for again, with the reason, when the person goes on air.
+  }
+}
+
 function show(stream) {
   field("preview").srcObject = stream;
+  field("look").hidden = true;
   meter?.context.close();
   meter = null;
   if (stream.getAudioTracks().length === 0) return;
@@ -84,6 +113,7 @@ function release() {
   for (const track of media?.getTracks() ?? []) track.stop();
   media = null;
   field("preview").srcObject = null;
+  field("look").hidden = false;
   meter?.context.close();
   meter = null;
 }
@@ -114,7 +144,8 @@ class Session {
     if (response.status !== 201) {
       const answer = await response.json().catch(() => null);
       const error = new Error(answer?.error?.message ?? `the server answered ${response.status}`);
-      error.isFinal = response.status < 500 && response.status !== 409;
+      // After a loss, the server may still hold the session before.
+      error.isFinal = response.status < 500 && (response.status !== 409 || retries === 0);
       throw error;
     }
     this.location = new URL(response.headers.get("Location"), url).href;
@@ -151,6 +182,7 @@ class Session {
     if (bytes > this.bytes && document.body.dataset.state === "ESTABLISHED") {
       retries = 0;
       enter("PUBLISHING");
+      checkName(this).catch(() => {});
     }
     [this.bytes, this.at] = [bytes, now];
     field("rate").textContent = `${Math.round(rate)} kbit/s`;
@@ -225,6 +257,9 @@ function stop() {
 field("stop").addEventListener("click", stop);
 field("source").addEventListener("change", () => {
   field("camera-field").hidden = field("source").value !== "camera";
+  if (!media) return;
+  release();
+  if (field("source").value !== "screen") look();
 });
 addEventListener("pagehide", () => session?.end());
 setInterval(() => session?.location && session.watch().catch(() => {}), 500);
@@ -240,4 +275,14 @@ if (!navigator.mediaDevices) {
   field("start").hidden = true;
 } else {
   list().catch(() => {});
+  // Asks nobody: only where the person has allowed it before.
+  navigator.permissions?.query({ name: "camera" }).then(({ state }) => state === "granted" && look()).catch(() => {});
 }
+for (const id of ["camera", "microphone"]) {
+  field(id).addEventListener("change", () => {
+    if (!media) return;
+    release();
+    look();
+  });
+}
+field("look").addEventListener("click", look);

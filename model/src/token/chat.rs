@@ -1,0 +1,140 @@
+//! Tokens with `"act":"chat"`: who their bearer is in the chat of a stream.
+
+use serde::Deserialize;
+
+use super::{CheckError, LEEWAY_S, Signer, Subject, TokenError, TokenId, given, moment, object};
+use crate::client::ClientAddr;
+use crate::network::Network;
+use crate::time::Timestamp;
+
+/// What the token of somebody who chats says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatClaims {
+    /// Which streams.
+    pub sub: Subject,
+    /// Not from this moment on.
+    pub exp: Timestamp,
+    /// Not before: the later one of `nbf` and `iat`.
+    begin: Option<Timestamp>,
+    /// When it was minted.
+    pub iat: Option<Timestamp>,
+    /// Its name.
+    pub jti: Option<TokenId>,
+    /// Only from here.
+    ip: Option<Network>,
+    /// What its bearer is called.
+    pub name: Option<String>,
+    /// Its bearer may delete messages and remove people.
+    pub moderator: bool,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    sub: Subject,
+    act: String,
+    #[serde(default, deserialize_with = "given")]
+    exp: Option<serde_json::Number>,
+    #[serde(default, deserialize_with = "given")]
+    nbf: Option<serde_json::Number>,
+    #[serde(default, deserialize_with = "given")]
+    iat: Option<serde_json::Number>,
+    #[serde(default, deserialize_with = "given")]
+    jti: Option<TokenId>,
+    #[serde(default, deserialize_with = "given")]
+    ip: Option<Network>,
+    #[serde(default, deserialize_with = "given")]
+    name: Option<String>,
+    #[serde(default)]
+    moderator: bool,
+}
+
+impl Signer {
+    /// Checks form and signature of a token that may be one for the chat; none when it is for something else.
+    pub fn verify_chat(&self, token: &str) -> Result<Option<ChatClaims>, TokenError> {
+        let Some(raw) = object::<Raw>(&self.payload(token)?) else { return Err(TokenError::BadClaims) };
+        if raw.act != "chat" {
+            return Ok(None);
+        }
+        let times = [&raw.exp, &raw.nbf, &raw.iat];
+        if times.into_iter().flatten().any(|time| time.as_f64().is_some_and(|time| time < 0.0)) {
+            return Err(TokenError::BadClaims);
+        }
+        let iat = raw.iat.as_ref().map(moment);
+        Ok(Some(ChatClaims {
+            sub: raw.sub,
+            exp: moment(&raw.exp.ok_or(TokenError::NoExpiry)?),
+            begin: raw.nbf.as_ref().map(moment).max(iat),
+            iat,
+            jti: raw.jti,
+            ip: raw.ip,
+            name: raw.name,
+            moderator: raw.moderator,
+        }))
+    }
+}
+
+impl ChatClaims {
+    /// Whether they let a client into the chat of a stream now, give or take [`LEEWAY_S`].
+    pub fn check(
+        &self,
+        app: &str,
+        stream: &str,
+        client: ClientAddr,
+        now: Timestamp,
+    ) -> Result<(), CheckError> {
+        if now >= self.exp.plus_seconds(LEEWAY_S) {
+            return Err(CheckError::Expired);
+        }
+        if self.begin.is_some_and(|begin| now.plus_seconds(LEEWAY_S) < begin) {
+            return Err(CheckError::NotYet);
+        }
+        if !self.sub.covers(app, stream) {
+            return Err(CheckError::WrongStream);
+        }
+        if self.ip.is_some_and(|network| !client.is_in(&[network])) {
+            return Err(CheckError::ForeignNetwork);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hmac::{Hmac, KeyInit, Mac};
+
+    use super::super::encode;
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn sign(claims: &str) -> String {
+        let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(claims.as_bytes()));
+        let mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET).unwrap().chain_update(&signed).finalize();
+        format!("{signed}.{}", encode(&mac.into_bytes()))
+    }
+
+    #[test]
+    fn says_who_somebody_is_and_where() {
+        let signer = Signer::new(SECRET).unwrap();
+        let text = r#"{"sub":"live/show","act":"chat","exp":1000,"name":"Ana","moderator":true,"ip":"192.0.2.0/24"}"#;
+        let claims = signer.verify_chat(&sign(text)).unwrap().unwrap();
+        assert_eq!((claims.name.as_deref(), claims.moderator), (Some("Ana"), true));
+        let at = |seconds| Timestamp::default().plus_seconds(seconds);
+        let here = ClientAddr::Ip([192, 0, 2, 7].into());
+        assert_eq!(claims.check("live", "show", here, at(1029)), Ok(()));
+        assert_eq!(claims.check("live", "show", here, at(1030)), Err(CheckError::Expired));
+        assert_eq!(claims.check("live", "other", here, at(9)), Err(CheckError::WrongStream));
+        let elsewhere = ClientAddr::Ip([192, 0, 3, 7].into());
+        assert_eq!(claims.check("live", "show", elsewhere, at(9)), Err(CheckError::ForeignNetwork));
+        // A token to watch is none to chat, and the reverse.
+        let play = sign(r#"{"sub":"live/show","act":"play","exp":1000}"#);
+        assert_eq!(signer.verify_chat(&play), Ok(None));
+        assert_eq!(signer.verify(&sign(text)), Err(TokenError::BadClaims));
+        assert_eq!(
+            signer.verify_chat(&sign(r#"{"sub":"live/show","act":"chat"}"#)),
+            Err(TokenError::NoExpiry)
+        );
+        let forged = sign(text).replacen('e', "f", 1);
+        assert!(signer.verify_chat(&forged).is_err());
+    }
+}

@@ -1,0 +1,384 @@
+//! The chat beside the player: a room per stream.
+//!
+//! - [`room`] decides who may say something (pure)
+//! - [`store`] keeps messages and bans on the disk
+//!
+//! An address becomes a keyed hash before anything else happens with it. Texts are texts: nobody here makes markup of them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ws::Utf8Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use weir_model::text;
+
+use crate::clock;
+use crate::config::Config;
+use crate::config::chat::{Chat as Settings, Names};
+use crate::events::Bus;
+use crate::streams::StreamId;
+
+pub mod room;
+mod store;
+
+use room::{AddressMark, Message, Person, Refusal, Room};
+use store::{Change, Store};
+
+/// Who is further behind than this many messages has missed some.
+const BEHIND: usize = 256;
+/// Between counts of people for those in the room.
+const PEOPLE: Duration = Duration::from_secs(2);
+/// Counts for the history come once in so many of these.
+const MINUTE: u32 = 30;
+
+/// All rooms.
+#[derive(Debug)]
+pub struct Chat {
+    bus: Arc<Bus>,
+    settings: Mutex<Arc<Settings>>,
+    rooms: Mutex<BTreeMap<StreamId, Open>>,
+    store: Mutex<Option<Store>>,
+    key: Mutex<Vec<u8>>,
+    next: AtomicU64,
+}
+
+/// A room with somebody in it.
+#[derive(Debug)]
+struct Open {
+    room: Room,
+    told: broadcast::Sender<Utf8Bytes>,
+    /// That was told.
+    people: usize,
+}
+
+/// What a moderator wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Take a message away.
+    Delete(String),
+    /// Nobody with this name or address writes for so long.
+    TimeOut(String, Duration),
+    /// Nobody with this name or address comes.
+    Ban(String),
+    /// Lifts both.
+    Unban(String),
+    /// Between two messages of one person.
+    Slow(Duration),
+}
+
+/// Somebody who comes: as their token or they themselves say.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    /// What they want to be called.
+    pub name: Option<String>,
+    /// A token says so.
+    pub is_verified: bool,
+    /// Likewise that they moderate.
+    pub is_moderator: bool,
+}
+
+/// Somebody in a room. Dropped, they have left.
+#[derive(Debug)]
+pub struct Presence {
+    chat: Arc<Chat>,
+    id: StreamId,
+    number: u64,
+    /// Who they are.
+    pub person: Person,
+    /// What they hear first.
+    pub first: Vec<Utf8Bytes>,
+    /// What they hear from now on.
+    pub told: broadcast::Receiver<Utf8Bytes>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut rooms = self.chat.lock();
+        if let Some(open) = rooms.get_mut(&self.id) {
+            open.room.leave(self.number);
+        }
+    }
+}
+
+impl Chat {
+    /// As configured; messages of earlier come back.
+    pub fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
+        let chat = Arc::new(Self {
+            bus: bus.clone(),
+            settings: Mutex::new(Arc::new(config.chat.clone())),
+            rooms: Mutex::default(),
+            store: Mutex::default(),
+            key: Mutex::default(),
+            next: AtomicU64::new(0),
+        });
+        chat.open(&config.chat);
+        let of = Arc::downgrade(&chat);
+        tokio::spawn(async move {
+            let mut tick = interval(PEOPLE);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut round = 0;
+            loop {
+                tick.tick().await;
+                round += 1;
+                let Some(chat) = of.upgrade() else { return };
+                chat.count(round % MINUTE == 0);
+            }
+        });
+        chat
+    }
+
+    /// Other settings hold. The file stays as it was.
+    pub fn configure(&self, config: &Config) {
+        let before = std::mem::replace(
+            &mut *self.settings.lock().unwrap_or_else(PoisonError::into_inner),
+            Arc::new(config.chat.clone()),
+        );
+        if config.chat.enabled && !before.enabled {
+            self.open(&config.chat);
+        } else if config.chat.enabled && config.chat.file != before.file {
+            tracing::warn!("file of [chat] has changed: restart weir serve to apply it");
+        }
+    }
+
+    fn open(&self, settings: &Settings) {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if !settings.enabled || store.is_some() {
+            return;
+        }
+        let mut fresh = [0; 32];
+        if let Err(error) = getrandom::fill(&mut fresh) {
+            tracing::error!("chat: no random bytes: {error}");
+        }
+        let key = match Store::open(&settings.file, settings.keep, fresh) {
+            Ok((opened, key)) => {
+                *store = Some(opened);
+                key
+            }
+            Err(error) => {
+                tracing::error!("chat keeps nothing: {error}");
+                fresh.to_vec()
+            }
+        };
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamId, Open>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is a chat.
+    pub fn is_on(&self) -> bool {
+        self.settings().enabled
+    }
+
+    /// Stands for an address, and says nothing of it without the key. An IPv6 address counts with its /64.
+    fn mark(&self, client: IpAddr) -> AddressMark {
+        let bytes = match client.to_canonical() {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets()[..8].to_vec(),
+        };
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mac = Hmac::<sha2::Sha256>::new_from_slice(&key).map(|mac| mac.chain_update(bytes).finalize());
+        let digest = mac.map(|mac| mac.into_bytes()).unwrap_or_default();
+        digest.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Somebody comes into the room of a stream.
+    pub fn enter(
+        self: &Arc<Self>,
+        id: &StreamId,
+        visitor: Visitor,
+        client: IpAddr,
+    ) -> Result<Presence, Refusal> {
+        let settings = self.settings();
+        let name = match &visitor.name {
+            Some(written) => Some(room::name_of(written).ok_or(Refusal::NoName)?),
+            None => None,
+        };
+        let name = name.filter(|_| visitor.is_verified || settings.names == Names::Open);
+        let Visitor { is_verified, is_moderator, .. } = visitor;
+        let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut rooms = self.lock();
+        let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
+        open.room.enter(number, person.clone())?;
+        let slow = open.room.slow().as_secs();
+        let welcome = about(
+            id,
+            "chat.welcome",
+            json!({
+            "name": person.name, "moderator": person.is_moderator, "verified": person.is_verified,
+            "can_write": person.name.is_some(), "names": if settings.names == Names::Open { "open" } else { "token" },
+            "slow_s": slow, "people": open.room.people() }),
+        );
+        let history = open.room.messages().map(|message| said(id, message));
+        let first = std::iter::once(welcome).chain(history).map(|value| value.to_string().into()).collect();
+        let told = open.told.subscribe();
+        Ok(Presence { chat: self.clone(), id: id.clone(), number, person, first, told })
+    }
+
+    fn room(&self, id: &StreamId, settings: &Settings) -> Open {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = store.as_ref().map(|store| store.room(id)).transpose();
+        let (messages, bans) = kept
+            .inspect_err(|error| tracing::error!("chat not read: {error}"))
+            .unwrap_or_default()
+            .unwrap_or_default();
+        Open { room: Room::of(messages, bans, settings.slow), told: broadcast::channel(BEHIND).0, people: 0 }
+    }
+
+    fn keep(&self, change: Change) {
+        if let Some(store) = &*self.store.lock().unwrap_or_else(PoisonError::into_inner) {
+            store.put(change);
+        }
+    }
+
+    /// An administrator or moderator changes something in the room of a stream; `by` is who.
+    pub fn moderate(&self, id: &StreamId, by: &str, order: Order) -> Result<(), Refusal> {
+        let settings = self.settings();
+        let now = Instant::now();
+        let mut rooms = self.lock();
+        let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
+        let (told, event) = match &order {
+            Order::Delete(message) => {
+                if !open.room.delete(message) && !self.has_kept(message) {
+                    return Err(Refusal::NotFound);
+                }
+                self.keep(Change::Deleted(message.clone()));
+                (json!({ "type": "chat.deleted", "id": message }), ("chat.deleted", json!({ "id": message })))
+            }
+            Order::TimeOut(name, span) => {
+                let ban = open.room.silence(name, Some(now + *span));
+                self.keep(Change::Cleared(id.clone(), ban.name));
+                let seconds = span.as_secs();
+                (
+                    json!({ "type": "chat.cleared", "name": name, "seconds": seconds }),
+                    ("chat.timed_out", json!({ "from": name, "seconds": seconds })),
+                )
+            }
+            Order::Ban(name) => {
+                let ban = open.room.silence(name, None);
+                self.keep(Change::Cleared(id.clone(), ban.name.clone()));
+                self.keep(Change::Banned(id.clone(), ban, clock::now()));
+                (json!({ "type": "chat.cleared", "name": name }), ("chat.banned", json!({ "from": name })))
+            }
+            Order::Unban(name) => {
+                if !open.room.forgive(name) {
+                    return Err(Refusal::NotFound);
+                }
+                self.keep(Change::Forgiven(id.clone(), name.to_lowercase()));
+                (json!({ "type": "chat.forgiven", "name": name }), ("chat.unbanned", json!({ "from": name })))
+            }
+            Order::Slow(span) => {
+                open.room.set_slow(*span);
+                let seconds = span.as_secs();
+                (
+                    json!({ "type": "chat.slow", "seconds": seconds }),
+                    ("chat.slow", json!({ "seconds": seconds })),
+                )
+            }
+        };
+        let kind = told["type"].as_str().unwrap_or_default().to_owned();
+        // Fails when nobody is there.
+        let _ = open.told.send(about(id, &kind, told).to_string().into());
+        let (kind, mut data) = event;
+        data["by"] = json!(by);
+        data["at"] = json!(clock::now());
+        self.bus.tell(kind, of_stream(id, data));
+        Ok(())
+    }
+
+    fn has_kept(&self, message: &str) -> bool {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.as_ref().is_some_and(|store| store.knows(message).unwrap_or(false))
+    }
+
+    /// Tells rooms how many are there, and the history what a minute brought. Empty rooms go.
+    fn count(&self, is_minute: bool) {
+        let mut rooms = self.lock();
+        for (id, open) in rooms.iter_mut() {
+            let people = open.room.people();
+            if people != open.people {
+                open.people = people;
+                let _ =
+                    open.told.send(about(id, "chat.people", json!({ "people": people })).to_string().into());
+            }
+            if is_minute {
+                let [messages, joined, left, peak] = open.room.take_counts();
+                if [messages, joined, left, peak] != [0; 4] {
+                    let data = json!({ "at": clock::now(), "messages": messages, "joined": joined, "left": left, "peak": peak });
+                    self.bus.tell("chat.counts", of_stream(id, data));
+                }
+            }
+        }
+        if is_minute {
+            // Time-outs and slow mode end with the last who leaves.
+            rooms.retain(|_, open| open.room.people() > 0);
+        }
+    }
+}
+
+impl Presence {
+    /// They say something.
+    pub fn say(&self, written: &str) -> Result<(), Refusal> {
+        let settings = self.chat.settings();
+        let shown = room::filtered(&text::clean(written), &settings.words);
+        let message = {
+            let mut rooms = self.chat.lock();
+            let open = rooms.get_mut(&self.id).ok_or(Refusal::NotFound)?;
+            let person =
+                open.room.may_write(self.number, &shown, Instant::now()).map_err(|why| match why {
+                    Refusal::NoName if settings.names == Names::Token => Refusal::NeedsToken,
+                    other => other,
+                })?;
+            let message = Message {
+                id: format!("m{}", clock::next_number()),
+                name: person.name.unwrap_or_default(),
+                text: shown.trim().to_owned(),
+                at: clock::now(),
+                verified: person.is_verified,
+                moderator: person.is_moderator,
+            };
+            open.room.say(message.clone());
+            let _ = open.told.send(said(&self.id, &message).to_string().into());
+            message
+        };
+        let data = json!({ "at": message.at, "id": message.id, "from": message.name, "text": message.text,
+            "verified": message.verified, "moderator": message.moderator });
+        self.chat.bus.tell("chat.message", of_stream(&self.id, data));
+        self.chat.keep(Change::Said(self.id.clone(), message));
+        Ok(())
+    }
+
+    /// They moderate, if they may.
+    pub fn moderate(&self, order: Order) -> Result<(), Refusal> {
+        match self.person.is_moderator {
+            true => self.chat.moderate(&self.id, self.person.name.as_deref().unwrap_or("moderator"), order),
+            false => Err(Refusal::Forbidden),
+        }
+    }
+}
+
+fn said(id: &StreamId, message: &Message) -> Value {
+    about(id, "chat", json!(message))
+}
+
+fn about(id: &StreamId, kind: &str, mut data: Value) -> Value {
+    data["type"] = json!(kind);
+    of_stream(id, data)
+}
+
+fn of_stream((app, stream): &StreamId, mut data: Value) -> Value {
+    (data["app"], data["stream"]) = (json!(app), json!(stream));
+    data
+}

@@ -1,0 +1,172 @@
+//! What outlives the daemon: messages, bans, and the key that addresses are hashed with. Written by one thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use weir_model::Timestamp;
+
+use super::room::{AddressMark, Ban, HISTORY, Message};
+use crate::database::{self, Schema};
+use crate::streams::StreamId;
+
+/// So many changes wait for the disk.
+const WAITING: usize = 4096;
+/// Between looks for what is too old.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST] };
+const FIRST: &str = "
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY, app TEXT NOT NULL, stream TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL,
+    verified INTEGER NOT NULL, moderator INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX messages_by_room ON messages (app, stream, at);
+CREATE INDEX messages_by_time ON messages (at);
+CREATE TABLE bans (
+    app TEXT NOT NULL, stream TEXT NOT NULL, name TEXT NOT NULL, mark BLOB, at INTEGER NOT NULL,
+    PRIMARY KEY (app, stream, name)
+) WITHOUT ROWID;
+CREATE TABLE key (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
+";
+
+/// One change.
+#[derive(Debug)]
+pub(super) enum Change {
+    Said(StreamId, Message),
+    Deleted(String),
+    /// All messages of a name, in small letters.
+    Cleared(StreamId, String),
+    Banned(StreamId, Ban, Timestamp),
+    Forgiven(StreamId, String),
+}
+
+/// The way to the thread, and a connection to read.
+#[derive(Debug)]
+pub(super) struct Store {
+    changes: SyncSender<Change>,
+    reader: Connection,
+}
+
+impl Store {
+    /// Opens the file; also gives the key of addresses.
+    pub(super) fn open(
+        file: &Path,
+        keep: Duration,
+        fresh: [u8; 32],
+    ) -> Result<(Self, Vec<u8>), database::Error> {
+        let failed = |why| database::Error::Sqlite { path: file.into(), why };
+        let database = database::open(file, SCHEMA)?;
+        database
+            .execute("INSERT OR IGNORE INTO key (only, value) VALUES (1, ?1)", params![fresh.as_slice()])
+            .map_err(failed)?;
+        let key = database.query_row("SELECT value FROM key", [], |row| row.get(0)).map_err(failed)?;
+        let reader = database::open_to_read(file)?;
+        let (changes, received) = sync_channel(WAITING);
+        let place = file.to_owned();
+        std::thread::Builder::new()
+            .name("weir-chat".into())
+            .spawn(move || write(&database, &received, keep, &place))
+            .map_err(|why| database::Error::File { path: file.into(), why })?;
+        Ok((Self { changes, reader }, key))
+    }
+
+    /// Waits for nothing: what does not fit is said, and not kept.
+    pub(super) fn put(&self, change: Change) {
+        let _ = self.changes.try_send(change);
+    }
+
+    /// The last messages of a room, the oldest first, and its bans.
+    pub(super) fn room(&self, (app, stream): &StreamId) -> rusqlite::Result<(Vec<Message>, Vec<Ban>)> {
+        let mut newest = self.reader.prepare_cached(
+            "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC LIMIT ?3",
+        )?;
+        let found = newest.query_map(params![app.as_str(), stream.as_str(), HISTORY as i64], |row| {
+            Ok(Message {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                text: row.get(2)?,
+                at: Timestamp::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default()),
+                verified: row.get(4)?,
+                moderator: row.get(5)?,
+            })
+        })?;
+        let mut messages: Vec<Message> = found.collect::<Result<_, _>>()?;
+        messages.reverse();
+        let mut bans =
+            self.reader.prepare_cached("SELECT name, mark FROM bans WHERE app = ?1 AND stream = ?2")?;
+        let bans = bans.query_map(params![app.as_str(), stream.as_str()], |row| {
+            let mark: Option<Vec<u8>> = row.get(1)?;
+            Ok(Ban { name: row.get(0)?, mark: mark.and_then(|mark| AddressMark::try_from(mark).ok()) })
+        })?;
+        Ok((messages, bans.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether a message with this id is kept.
+    pub(super) fn knows(&self, id: &str) -> rusqlite::Result<bool> {
+        let mut one = self.reader.prepare_cached("SELECT 1 FROM messages WHERE id = ?1")?;
+        Ok(one.query_row([id], |_| Ok(())).optional()?.is_some())
+    }
+}
+
+fn write(database: &Connection, changes: &Receiver<Change>, keep: Duration, file: &PathBuf) {
+    loop {
+        let result = match changes.recv_timeout(SWEEP) {
+            Ok(change) => apply(database, &change),
+            Err(RecvTimeoutError::Timeout) => sweep(database, keep),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Err(error) = result {
+            tracing::error!("chat not written: {error}, file: {file:?}");
+        }
+    }
+}
+
+fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
+    let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    match change {
+        Change::Said((app, stream), message) => database
+            .prepare_cached("INSERT OR IGNORE INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![
+                message.id,
+                app.as_str(),
+                stream.as_str(),
+                message.name,
+                message.text,
+                millis(message.at),
+                message.verified,
+                message.moderator
+            ]),
+        Change::Deleted(id) => database.execute("DELETE FROM messages WHERE id = ?1", [id]),
+        Change::Cleared((app, stream), name) => {
+            let mut theirs =
+                database.prepare("SELECT id, name FROM messages WHERE app = ?1 AND stream = ?2")?;
+            let theirs: Vec<(String, String)> = theirs
+                .query_map(params![app.as_str(), stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            // SQLite's lower() knows ASCII alone.
+            for (id, _) in theirs.iter().filter(|(_, by)| by.to_lowercase() == *name) {
+                database.execute("DELETE FROM messages WHERE id = ?1", [id])?;
+            }
+            Ok(0)
+        }
+        Change::Banned((app, stream), ban, at) => database.execute(
+            "INSERT OR REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![app.as_str(), stream.as_str(), ban.name, ban.mark.map(|mark| mark.to_vec()), millis(*at)],
+        ),
+        Change::Forgiven((app, stream), name) => database.execute(
+            "DELETE FROM bans WHERE app = ?1 AND stream = ?2 AND name = ?3",
+            params![app.as_str(), stream.as_str(), name],
+        ),
+    }
+    .map(drop)
+}
+
+fn sweep(database: &Connection, keep: Duration) -> rusqlite::Result<()> {
+    let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+    let oldest = crate::clock::now().as_millis().saturating_sub(keep);
+    database
+        .execute("DELETE FROM messages WHERE at < ?1", [i64::try_from(oldest).unwrap_or(i64::MAX)])
+        .map(drop)
+}

@@ -1,0 +1,231 @@
+//! SQLite files of the daemon: opened with their schema, brought to its newest version, and moved aside when they are damaged.
+//!
+//! A file has one writer, which is one thread; readers have connections of their own. `kill -9` loses what was not committed and
+//! damages nothing (write-ahead log, <https://sqlite.org/wal.html>).
+//!
+//! A connection of rusqlite waits 5 seconds for another program that has the file, such as a backup. Debian 12 has SQLite 3.40, which
+//! lacks `sqlite3_set_clientdata`: `busy_timeout`, hooks and traces of rusqlite need it, and are not used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::{clock, files};
+
+/// Files that belong to a database, by what is behind its name.
+const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// For log lines, such as `history`.
+    pub what: &'static str,
+    /// What leads from one version to the next; the first makes the tables. Entries are only ever added.
+    pub migrations: &'static [&'static str],
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system does not let us.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// SQLite says no.
+    #[error("{}: {why}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Its words.
+        why: rusqlite::Error,
+    },
+    /// Its pages contradict each other.
+    #[error("{}: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first contradiction.
+        why: String,
+    },
+    /// A later weir has written it.
+    #[error("{}: a newer weir wrote it: schema {found}, this weir knows {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The newest that is known here.
+        known: usize,
+    },
+}
+
+impl Error {
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite { why, .. } => is_damage(why),
+            Self::Damaged { .. } => true,
+            Self::File { .. } | Self::Newer { .. } => false,
+        }
+    }
+}
+
+/// Whether SQLite found that the file is no database, or a broken one.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Opens a file for its writer, and makes it when it is not there. One that is damaged is moved aside, with one line in the log.
+pub fn open(path: &Path, schema: Schema) -> Result<Connection, Error> {
+    let failed = |why| Error::File { path: path.into(), why };
+    if let Some(folder) = path.parent() {
+        files::SHARED.make_folder(folder).map_err(failed)?;
+    }
+    match open_whole(path, schema) {
+        Err(error) if error.is_damage() => {
+            let aside = set_aside(path).map_err(failed)?;
+            tracing::error!(
+                "{} damaged: {error}; the file is now {}, and a new {} begins",
+                schema.what,
+                aside.display(),
+                schema.what
+            );
+            open_whole(path, schema)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a file for a reader.
+pub fn open_to_read(path: &Path) -> Result<Connection, Error> {
+    let failed = |why| Error::Sqlite { path: path.into(), why };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).map_err(failed)
+}
+
+fn open_whole(path: &Path, schema: Schema) -> Result<Connection, Error> {
+    // What is in it is nobody else's concern; SQLite gives the other parts the same mode.
+    files::PRIVATE.open_or_create(path).map_err(|why| Error::File { path: path.into(), why })?;
+    let failed = |why| Error::Sqlite { path: path.into(), why };
+    let mut database = Connection::open(path).map_err(failed)?;
+    prepare(&mut database, path, schema).map_err(|error| match error {
+        Prepare::Sqlite(why) => failed(why),
+        Prepare::Other(error) => error,
+    })?;
+    Ok(database)
+}
+
+enum Prepare {
+    Sqlite(rusqlite::Error),
+    Other(Error),
+}
+
+impl From<rusqlite::Error> for Prepare {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn prepare(database: &mut Connection, path: &Path, schema: Schema) -> Result<(), Prepare> {
+    let version: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version as usize;
+    if version == 0 {
+        // Counts only before the first table.
+        database.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    database.pragma_update(None, "synchronous", "NORMAL")?;
+    let found: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Err(Prepare::Other(Error::Damaged { path: path.into(), why: found }));
+    }
+    let known = schema.migrations.len();
+    if version > known {
+        return Err(Prepare::Other(Error::Newer { path: path.into(), found: version, known }));
+    }
+    for (number, migration) in (1_u32..).zip(schema.migrations).skip(version) {
+        let step = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        step.execute_batch(migration)?;
+        step.pragma_update(None, "user_version", number)?;
+        step.commit()?;
+    }
+    Ok(())
+}
+
+/// Moves a file and what belongs to it; gives the new name.
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let with = |path: &Path, more: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(more);
+        PathBuf::from(name)
+    };
+    let aside = with(path, &format!(".damaged-{}", clock::next_number()));
+    for part in PARTS {
+        match std::fs::rename(with(path, part), with(&aside, part)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Schema = Schema { what: "test", migrations: &["CREATE TABLE a (x INTEGER)"] };
+    const TWO: Schema = Schema {
+        what: "test",
+        migrations: &["CREATE TABLE a (x INTEGER)", "ALTER TABLE a ADD COLUMN y TEXT"],
+    };
+
+    fn files_in(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_file_is_brought_to_the_newest_version_and_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/file.db");
+        open(&path, ONE).unwrap().execute("INSERT INTO a VALUES (7)", []).unwrap();
+        let database = open(&path, TWO).unwrap();
+        let row = database.query_row("SELECT x, y FROM a", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+        });
+        assert_eq!(row.unwrap(), (7, None));
+        drop(database);
+        let newer = open(&path, ONE).unwrap_err();
+        assert!(matches!(newer, Error::Newer { found: 2, known: 1, .. }), "{newer}");
+        let count: i64 =
+            open_to_read(&path).unwrap().query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_moved_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.db");
+        std::fs::write(&path, "this is no database, and long enough to be looked at as one".repeat(100))
+            .unwrap();
+        open(&path, ONE).unwrap().execute("INSERT INTO a VALUES (1)", []).unwrap();
+        assert_eq!(files_in(folder.path()), 2);
+        // Pages in the middle of a good one.
+        {
+            let database = open(&path, ONE).unwrap();
+            for n in 0..5000 {
+                database.execute("INSERT INTO a VALUES (?1)", [n]).unwrap();
+            }
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let database = open(&path, ONE).unwrap();
+        let count: i64 = database.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0);
+    }
+}

@@ -1,0 +1,324 @@
+//! Questions to the history, and rows as answers. Each question opens the file for itself, so it can be asked on any thread; it
+//! blocks while the disk is read.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Params, Statement, params};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use weir_model::Timestamp;
+
+use crate::database;
+
+/// The most rows of one answer, unless fewer are asked for.
+pub const MOST_ROWS: u32 = 100_000;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// It cannot be read.
+    #[error("history not read: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// What is kept, a table each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Publishes, with codecs and quality.
+    Sessions,
+    /// Viewers per minute and kind.
+    Minutes,
+    /// Pushes to targets.
+    Targets,
+    /// Files.
+    Recordings,
+    /// Chat per minute.
+    Chat,
+    /// What administrators did.
+    Admin,
+}
+
+/// There is no such table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be sessions, minutes, targets, recordings, chat or admin")]
+pub struct NoTable;
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Sessions, Self::Minutes, Self::Targets, Self::Recordings, Self::Chat, Self::Admin];
+
+    /// Its name in addresses and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Minutes => "minutes",
+            Self::Targets => "targets",
+            Self::Recordings => "recordings",
+            Self::Chat => "chat",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Its columns, and its column of time.
+    fn columns(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Sessions => (
+                "session, app, stream, kind, key_id, started_at, ended_at, coalesce(ended_at, seen_at) - started_at AS duration_ms,
+                 reason, video_codec, width, height, fps, audio_codec, sample_rate, channels,
+                 CASE bitrate_samples WHEN 0 THEN NULL ELSE bitrate_sum / bitrate_samples END AS bitrate_avg, bitrate_max,
+                 bytes_in, bytes_out, viewers_peak, viewers_total",
+                "started_at",
+            ),
+            Self::Minutes => {
+                ("at, app, stream, viewers, rtmp, hls, dash, llhls, ws, webrtc, bitrate_in", "at")
+            }
+            Self::Targets => (
+                "session, target, app, stream, url, note, started_at, seen_at, state, bytes_out, reconnects, last_error",
+                "started_at",
+            ),
+            Self::Recordings => (
+                "file, app, stream, session, finished_at, bytes, duration_ms, upload, uploaded_at, removed_at",
+                "finished_at",
+            ),
+            Self::Chat => ("at, app, stream, messages, joined, left_count AS \"left\", peak", "at"),
+            Self::Admin => ("at, who, action, data", "at"),
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Table {
+    type Err = NoTable;
+
+    fn from_str(text: &str) -> Result<Self, NoTable> {
+        Self::ALL.into_iter().find(|table| table.name() == text).ok_or(NoTable)
+    }
+}
+
+/// Which rows.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// Only of this application.
+    pub app: Option<String>,
+    /// Only of this stream.
+    pub stream: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// The newest so many.
+    pub limit: Option<u32>,
+    /// `csv`, or JSON without it.
+    pub format: Option<String>,
+}
+
+/// Columns and what stands in them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Their names.
+    pub columns: Vec<String>,
+    /// A value for each of them; times are RFC 3339.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    /// An object per row.
+    pub fn objects(self) -> Vec<Value> {
+        let Self { columns, rows } = self;
+        let object = |row: Vec<Value>| Value::Object(columns.iter().cloned().zip(row).collect::<Map<_, _>>());
+        rows.into_iter().map(object).collect()
+    }
+}
+
+/// The rows of a table, newest first.
+pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
+    let database = database::open_to_read(file)?;
+    let (columns, time) = table.columns();
+    // The others have neither.
+    let of_stream = match table {
+        Table::Admin => {
+            "(?1 IS NULL OR json_extract(data, '$.app') = ?1) AND (?2 IS NULL OR json_extract(data, '$.stream') = ?2)"
+        }
+        _ => "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2)",
+    };
+    let sql = format!(
+        "SELECT {columns} FROM {table} WHERE {of_stream} AND {time} >= ?3 AND {time} < ?4 ORDER BY {time} DESC LIMIT ?5"
+    );
+    let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let (since, until) = (query.since.map_or(0, millis), query.until.map_or(i64::MAX, millis));
+    let limit = query.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);
+    Ok(rows(&mut database.prepare(&sql)?, params![query.app, query.stream, since, until, limit])?)
+}
+
+/// One publish with all that belongs to it: `targets`, `recordings`, `minutes` and `chat`; none when it is not known.
+pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
+    let database = database::open_to_read(file)?;
+    let of = |table: Table, more: &str, values: &[&dyn rusqlite::ToSql]| -> Result<Vec<Value>, Error> {
+        let (columns, time) = table.columns();
+        let sql = format!("SELECT {columns} FROM {table} WHERE {more} ORDER BY {time}");
+        Ok(rows(&mut database.prepare(&sql)?, values)?.objects())
+    };
+    let Some(mut found) = of(Table::Sessions, "session = ?1", &[&id])?.pop() else { return Ok(None) };
+    // A minute belongs to it from its first to its last second.
+    let minutes =
+        "EXISTS (SELECT 1 FROM sessions s WHERE s.session = ?1 AND s.app = t.app AND s.stream = t.stream
+         AND t.at >= s.started_at - 59999 AND t.at <= coalesce(s.ended_at, s.seen_at))";
+    let of_minutes = |table: Table| -> Result<Vec<Value>, Error> {
+        let sql = format!("SELECT {} FROM {table} t WHERE {minutes} ORDER BY at", table.columns().0);
+        Ok(rows(&mut database.prepare(&sql)?, [id])?.objects())
+    };
+    found["targets"] = json!(of(Table::Targets, "session = ?1", &[&id])?);
+    found["recordings"] = json!(of(Table::Recordings, "session = ?1", &[&id])?);
+    found["minutes"] = json!(of_minutes(Table::Minutes)?);
+    found["chat"] = json!(of_minutes(Table::Chat)?);
+    Ok(Some(found))
+}
+
+fn rows(statement: &mut Statement<'_>, values: impl Params) -> rusqlite::Result<Rows> {
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut found = statement.query(values)?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let cells = columns.iter().enumerate();
+        rows.push(
+            cells.map(|(at, name)| Ok(value(name, row.get_ref(at)?))).collect::<rusqlite::Result<_>>()?,
+        );
+    }
+    Ok(Rows { columns, rows })
+}
+
+fn value(name: &str, cell: ValueRef<'_>) -> Value {
+    match cell {
+        ValueRef::Integer(millis) if name == "at" || name.ends_with("_at") => {
+            json!(Timestamp::from_millis(u64::try_from(millis).unwrap_or_default()))
+        }
+        ValueRef::Integer(number) => json!(number),
+        ValueRef::Real(number) => json!(number),
+        ValueRef::Text(text) => {
+            let text = String::from_utf8_lossy(text);
+            match name {
+                "data" => serde_json::from_str(&text).unwrap_or(Value::Null),
+                _ => json!(text),
+            }
+        }
+        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::config;
+    use crate::events::Bus;
+    use crate::history::History;
+    use crate::nginx;
+
+    const STREAMS: &str = r#"{"streams":[{"app":"live","name":"show","session":"s1","since":"2026-11-20T18:00:00Z",
+        "publisher":{"addr":"192.0.2.1","key_id":"k1","worker_pid":42},"bytes_in":9,"bitrate_in":800000,
+        "viewers":{"rtmp":2,"hls":3,"ws":1},"viewers_peak":7,"viewers_total":9,
+        "video":{"codec":"H264","width":1280,"height":720,"fps":30.05},"audio":{"codec":"AAC","sample_rate":48000,"channels":2},
+        "targets":[{"id":"t0000000000000001","app":"live","stream":"*","url":"rtmp://a/app/***","enabled":true,"note":"club",
+        "source":"api","sessions":[{"stream":"show","state":"waiting","since":"2026-11-20T18:00:00Z","bytes_out":5,
+        "bitrate_out":0,"reconnects":3,"last_error":"timed out connecting"}]}]}]}"#;
+
+    fn config_of(folder: &Path, keep: &str) -> config::Config {
+        let text = format!("[history]\nfile = \"{}/history.db\"\nkeep = \"{keep}\"\n", folder.display());
+        config::parse(Path::new("weir.toml"), &text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_publish_is_told_with_all_that_belongs_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_of(folder.path(), "400d");
+        let bus = Bus::new(0);
+        let history = History::start(&config, &bus);
+        let file = history.file().unwrap();
+        let streams: nginx::Streams = serde_json::from_str(STREAMS).unwrap();
+        history.see(&config, &streams.streams);
+        for (kind, data) in [
+            (
+                "recording.finished",
+                json!({ "app": "live", "name": "show", "session": "s1", "file": "/r/a.mp4", "bytes": 7 }),
+            ),
+            (
+                "chat.counts",
+                json!({ "app": "live", "stream": "show", "messages": 3, "joined": 2, "left": 1, "peak": 2 }),
+            ),
+            ("admin.login", json!({ "admin": "ana", "addr": "192.0.2.5" })),
+            (
+                "stream.ended",
+                json!({ "app": "live", "name": "show", "session": "s1", "reason": "unpublished", "bytes_in": 11 }),
+            ),
+        ] {
+            bus.tell(kind, data);
+        }
+        // The listener runs on this thread.
+        let ended = || session(&file, "s1").unwrap().is_some_and(|one| one["reason"] == "unpublished");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !ended() && Instant::now() < deadline {
+            tokio::task::yield_now().await;
+        }
+        history.stop();
+        let mut one = session(&file, "s1").unwrap().unwrap();
+        assert_eq!(
+            [&one["video_codec"], &one["audio_codec"], &one["reason"]],
+            ["H264", "AAC", "unpublished"]
+        );
+        assert_eq!([&one["bitrate_avg"], &one["bytes_in"], &one["viewers_peak"]], [800_000, 11, 7]);
+        assert_eq!(one["targets"][0]["last_error"], "timed out connecting");
+        assert_eq!(
+            (&one["recordings"][0]["bytes"], &one["recordings"][0]["duration_ms"]),
+            (&json!(7), &Value::Null)
+        );
+        let minute = one["minutes"].take();
+        assert_eq!([&minute[0]["viewers"], &minute[0]["hls"], &minute[0]["ws"]], [6, 3, 1]);
+        assert_eq!(session(&file, "s2").unwrap(), None);
+        for name in Table::ALL {
+            let rows = table(&file, name, &Query::default()).unwrap();
+            assert_eq!(rows.rows.len(), 1, "{name}");
+            assert!(!format!("{rows:?}").contains("192.0.2"), "{rows:?}");
+        }
+        let other = Query { stream: Some("other".into()), ..Query::default() };
+        assert_eq!(table(&file, Table::Sessions, &other).unwrap().rows.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_nobody_heard_is_found_and_what_is_old_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, bus) = (config_of(folder.path(), "400d"), Bus::new(0));
+        let streams: nginx::Streams = serde_json::from_str(STREAMS).unwrap();
+        let history = History::start(&config, &bus);
+        let file = history.file().unwrap();
+        history.see(&config, &streams.streams);
+        history.see(&config, &[]);
+        history.stop();
+        let reason = |file: &Path| session(file, "s1").unwrap().map(|one| one["reason"].clone());
+        assert_eq!(reason(&file), Some("unknown".into()));
+        // nginx was away for a moment only.
+        let history = History::start(&config, &bus);
+        history.see(&config, &streams.streams);
+        history.stop();
+        assert_eq!(reason(&file), Some(Value::Null));
+        let database = rusqlite::Connection::open(&file).unwrap();
+        database.execute("UPDATE sessions SET seen_at = 1000", []).unwrap();
+        drop(database);
+        let history = History::start(&config_of(folder.path(), "1d"), &bus);
+        history.stop();
+        assert_eq!(reason(&file), None);
+    }
+}

@@ -1,0 +1,239 @@
+// What is around the player: before and after the stream, how many watch, sharing, quality, facts for experts, and the chat.
+
+import { facts, t, viewers, when } from "./texts.js";
+import { player } from "./page.js";
+
+const { root, app, name } = document.body.dataset;
+const base = new URL(root, location.href).href.replace(/\/$/, "");
+const lang = document.documentElement.lang;
+const field = (id) => document.getElementById(id);
+const video = field("video");
+const query = new URLSearchParams(location.search);
+
+// Before and after.
+
+const next = facts.events.find((event) => Date.parse(event.start) > Date.now() - 3600000);
+if (facts.poster) video.poster = facts.poster;
+
+function spanOf(ms) {
+  const total = Math.max(0, Math.floor(ms / 1000));
+  const [days, hours, minutes, seconds] = [total / 86400, (total / 3600) % 24, (total / 60) % 60, total % 60].map(Math.floor);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${days > 0 ? `${days} × 24 h + ` : ""}${two(hours)}:${two(minutes)}:${two(seconds)}`;
+}
+
+let state = "PENDING";
+let hasPlayed = false;
+
+function showOffline() {
+  const isOff = state === "STOPPED" || (state === "PENDING" && !hasPlayed && document.body.dataset.offline === "yes");
+  field("offline").hidden = !isOff;
+  if (!isOff) return;
+  const left = next ? Date.parse(next.start) - Date.now() : 0;
+  const announced = next && left > 0 ? t("next_on", { title: next.title, time: when(new Date(next.start)) }) : "";
+  const text = state === "STOPPED" && hasPlayed ? t("ended") : next || facts.known ? t("offline") : t("unknown_stream");
+  field("offline-text").textContent = [text, announced].filter(Boolean).join(" ");
+  field("countdown").hidden = !next;
+  field("countdown").textContent = left > 0 ? t("starts_in", { time: spanOf(left) }) : t("starts_soon");
+}
+
+document.addEventListener("weir-state", ({ detail }) => {
+  state = detail.state;
+  hasPlayed ||= state === "PLAYING";
+  document.body.dataset.offline = detail.state === "PENDING" && detail.offline ? "yes" : "no";
+  if (state !== "PENDING" || detail.offline) field("status").hidden ||= ["PENDING", "STOPPED"].includes(state);
+  showOffline();
+});
+
+// Sharing, and the picture on its own.
+
+field("share").addEventListener("click", async () => {
+  const url = `${base}/watch/${app}/${name}`;
+  try {
+    if (navigator.share) return await navigator.share({ title: document.title, url });
+    await navigator.clipboard.writeText(url);
+    field("share").textContent = t("copied");
+  } catch {
+    // The person has changed their mind, or the browser has no clipboard: the address is in its bar.
+  }
+});
+field("pip").hidden = !document.pictureInPictureEnabled;
+field("pip").addEventListener("click", () => {
+  (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
+});
+
+// Quality: renditions over RTMP are streams of their own.
+
+async function lookAtLive() {
+  try {
+    const { streams } = await (await fetch(`${base}/v1/live`, { cache: "no-store" })).json();
+    const own = streams.find((stream) => stream.app === app && stream.name === name);
+    field("quality-field").hidden = !(own?.video?.height > 0);
+    const select = field("quality");
+    if (own && select.options.length === 0) {
+      select.append(new Option(t("auto"), ""), new Option(`${own.video?.height ?? 0}p`, "source"));
+    }
+    const others = streams.filter((stream) => stream.name.startsWith(`${name}_`));
+    for (const other of others) {
+      if (![...select.options].some((option) => option.value === `${other.app}/${other.name}`)) {
+        select.append(new Option(`${other.video?.height ?? 0}p`, `${other.app}/${other.name}`));
+      }
+    }
+  } catch {
+    // The next time may be better.
+  }
+}
+field("quality").addEventListener("change", () => {
+  const [toApp, toName] = field("quality").value.includes("/") ? field("quality").value.split(/\/(?=[^/]+$)/) : [app, name];
+  player.play(toApp, toName);
+});
+
+// Facts.
+
+const LOADS = [[0.3, "load_low"], [0.5, "load_medium"], [0.8, "load_high"]];
+
+export function loadWord(load) {
+  if (typeof load !== "number" || !Number.isFinite(load)) return t("no_value");
+  return t(LOADS.find(([below]) => load < below)?.[1] ?? "load_full");
+}
+
+async function lookAtNode() {
+  const node = await fetch(`${base}/v1/node`, { cache: "no-store" }).then((response) => response.json()).catch(() => ({}));
+  // Per core, of the last minute.
+  const { load } = node;
+  field("fact-node").textContent = node.name || t("no_value");
+  field("fact-load").textContent = typeof load === "number" ? `${loadWord(load)} (${load.toFixed(2)})` : t("no_value");
+}
+
+setInterval(() => {
+  showOffline();
+  if (!field("facts").open) return;
+  const { tech, latency } = document.body.dataset;
+  field("clock").textContent = new Date().toLocaleTimeString(lang, { hour12: false, fractionalSecondDigits: 1 });
+  field("fact-tech").textContent = tech || t("no_value");
+  field("fact-latency").textContent = latency ? `${Number(latency).toFixed(2)} s` : t("no_value");
+  field("fact-dropped").textContent = video.getVideoPlaybackQuality?.().droppedVideoFrames ?? t("no_value");
+}, 200);
+field("facts").addEventListener("toggle", () => field("facts").open && lookAtNode());
+setInterval(() => field("facts").open && lookAtNode(), 10000);
+
+// What the server says, and the chat.
+
+const list = field("chat-list");
+let socket = null;
+let me = "";
+try {
+  me = localStorage.getItem("weir-name") ?? "";
+} catch {
+  // This browser keeps nothing for us.
+}
+let isModerator = false;
+field("chat-name").value = me;
+
+function button(key, message) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = t(key);
+  made.addEventListener("click", () => send(message));
+  return made;
+}
+
+function show(message) {
+  const item = document.createElement("p");
+  item.dataset.id = message.id;
+  item.dataset.from = message.name.toLowerCase();
+  const time = document.createElement("time");
+  time.dateTime = message.at;
+  time.textContent = new Date(message.at).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit" });
+  const who = document.createElement("strong");
+  who.textContent = message.name + (message.moderator ? " ★" : message.verified ? " ✓" : "");
+  const text = document.createElement("span");
+  // Text, and never markup; a link is text too.
+  text.textContent = message.text;
+  item.append(time, " ", who, " ", text);
+  if (isModerator) {
+    item.append(" ", button("chat_delete", { type: "chat.delete", id: message.id }),
+      button("chat_timeout", { type: "chat.timeout", name: message.name, seconds: 300 }),
+      button("chat_ban", { type: "chat.ban", name: message.name }));
+  }
+  const isAtEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
+  list.append(item);
+  while (list.children.length > 200) list.firstChild.remove();
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+}
+
+function send(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function join() {
+  const token = query.get("chat_token") ?? query.get("token") ?? undefined;
+  send({ type: "join", app, stream: name, name: me || undefined, token });
+}
+
+const HEARD = {
+  viewers: ({ viewers: counts }) => {
+    field("viewers").textContent = viewers(Object.values(counts).reduce((sum, count) => sum + count, 0));
+  },
+  "chat.welcome": (message) => {
+    field("chat").hidden = false;
+    isModerator = message.moderator;
+    field("chat-name").hidden = message.verified || message.names === "token";
+    field("chat-people").textContent = t("chat_people", { n: message.people });
+    list.replaceChildren();
+  },
+  "chat.people": ({ people }) => (field("chat-people").textContent = t("chat_people", { n: people })),
+  chat: show,
+  "chat.deleted": ({ id }) => list.querySelector(`[data-id="${CSS.escape(id)}"]`)?.remove(),
+  "chat.cleared": (message) => {
+    for (const item of [...list.children]) if (item.dataset.from === message.name.toLowerCase()) item.remove();
+  },
+  error: ({ code, message }) => {
+    const key = `chat_error_${code}`;
+    const text = t(key);
+    field("chat-error").textContent = text === key ? message : text;
+    // Texts that were not taken can be changed and sent again.
+    if (pending && code !== "chat_off") field("chat-text").value ||= pending;
+  },
+};
+
+let pending = "";
+let wait = 1000;
+
+function connect() {
+  socket = new WebSocket(`${base.replace(/^http/, "ws")}/v1/ws`);
+  socket.addEventListener("open", () => {
+    wait = 1000;
+    join();
+  });
+  socket.addEventListener("message", ({ data }) => {
+    const message = JSON.parse(data);
+    HEARD[message.type]?.(message);
+  });
+  socket.addEventListener("close", () => {
+    setTimeout(connect, wait);
+    wait = Math.min(30000, wait * 2);
+  });
+}
+
+field("chat-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  field("chat-error").textContent = "";
+  const wanted = field("chat-name").value.trim();
+  if (wanted !== me) {
+    me = wanted;
+    try {
+      localStorage.setItem("weir-name", me);
+    } catch {
+      // Likewise.
+    }
+    join();
+  }
+  pending = field("chat-text").value;
+  send({ type: "chat", text: pending });
+  field("chat-text").value = "";
+});
+
+lookAtLive();
+setInterval(lookAtLive, 10000);
+connect();

@@ -1,0 +1,187 @@
+//! What comes next: `/events.ics`, and the pictures of events and of the site.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Path as UrlPath, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use weir_model::Timestamp;
+
+use super::answer;
+use super::asker::asker;
+use super::common::Web;
+use crate::clock;
+use crate::config::event::Event;
+use crate::streams::StreamId;
+
+/// The largest picture that is served, in bytes.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// Of a stream, or of all: what has not been over for an hour. `root` leads from the page to the root.
+pub(super) fn of(events: &[Event], id: Option<&StreamId>, root: &str, now: Timestamp) -> Vec<Value> {
+    let is_wanted = |event: &Event| {
+        id.is_none_or(|id| (&event.app, &event.stream) == (&id.0, &id.1))
+            && event.start.plus_seconds(event.length.as_secs() + 3600) > now
+    };
+    let numbered = events.iter().enumerate().filter(|(_, event)| is_wanted(event));
+    numbered
+        .map(|(number, event)| {
+            let poster = event.poster.as_ref().map(|_| format!("{root}/poster/{number}"));
+            json!({ "app": event.app, "stream": event.stream, "title": event.title, "start": event.start,
+                "description": event.description, "poster": poster })
+        })
+        .collect()
+}
+
+/// `/events.ics` (RFC 5545)
+pub(super) async fn calendar(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let config = web.context.config();
+    let asker = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base);
+    let place = config.web.url.clone().or(asker.url).unwrap_or_default();
+    let text = ics(&config.events, &place, clock::now());
+    ([(header::CONTENT_TYPE, "text/calendar; charset=utf-8")], text).into_response()
+}
+
+fn ics(events: &[Event], place: &str, now: Timestamp) -> String {
+    let mut text = String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Weir//weir serve//EN\r\n");
+    for event in events {
+        let url = format!("{place}/watch/{}/{}", event.app, event.stream);
+        let end = event.start.plus_seconds(event.length.as_secs());
+        let uid = format!("{}-{}-{}@weir", event.app, event.stream, event.start.as_seconds());
+        for (name, value) in [
+            ("BEGIN", "VEVENT".to_owned()),
+            ("UID", content(&uid)),
+            ("DTSTAMP", moment(now)),
+            ("DTSTART", moment(event.start)),
+            ("DTEND", moment(end)),
+            ("SUMMARY", content(&event.title)),
+            ("DESCRIPTION", content(&event.description)),
+            ("URL", url),
+            ("END", "VEVENT".to_owned()),
+        ] {
+            folded(&mut text, &format!("{name}:{value}"));
+        }
+    }
+    text + "END:VCALENDAR\r\n"
+}
+
+/// `20261224T180000Z`
+fn moment(at: Timestamp) -> String {
+    Timestamp::from_millis(at.as_seconds() * 1000).to_string().replace(['-', ':'], "")
+}
+
+/// RFC 5545, section 3.3.11.
+fn content(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,").replace("\r\n", "\n");
+    text.replace('\n', "\\n").chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Lines of at most 75 bytes (section 3.1).
+fn folded(text: &mut String, line: &str) {
+    let mut length = 0;
+    for c in line.chars() {
+        if length + c.len_utf8() > 73 {
+            text.push_str("\r\n ");
+            length = 1;
+        }
+        text.push(c);
+        length += c.len_utf8();
+    }
+    text.push_str("\r\n");
+}
+
+/// `/poster/NUMBER`
+pub(super) async fn poster(State(web): State<Arc<Web>>, UrlPath(number): UrlPath<usize>) -> Response {
+    let config = web.context.config();
+    match config.events.get(number).and_then(|event| event.poster.as_ref()) {
+        Some(file) => picture(file).await,
+        None => answer::nothing_here().await,
+    }
+}
+
+/// `/logo`
+pub(super) async fn logo(State(web): State<Arc<Web>>) -> Response {
+    match &web.context.config().web.brand.logo {
+        Some(file) => picture(file).await,
+        None => answer::nothing_here().await,
+    }
+}
+
+async fn picture(file: &Path) -> Response {
+    let size = tokio::fs::metadata(file).await.map(|file| file.len());
+    if size.as_ref().is_ok_and(|size| *size > MOST_BYTES) {
+        tracing::warn!("picture not served: more than 8 MiB, file: {file:?}");
+        return answer::nothing_here().await;
+    }
+    let bytes = match tokio::fs::read(file).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::warn!("picture not served: {error}, file: {file:?}");
+            return answer::nothing_here().await;
+        }
+    };
+    let Some(kind) = kind_of(&bytes) else {
+        tracing::warn!("picture not served: must be JPEG, PNG, WebP or SVG, file: {file:?}");
+        return answer::nothing_here().await;
+    };
+    let mut response =
+        ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=300")], bytes).into_response();
+    // A picture of SVG that somebody opens by itself runs nothing.
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// By what is in it.
+fn kind_of(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => {
+            let text = std::str::from_utf8(bytes).ok()?.trim_start();
+            (text.starts_with("<svg") || (text.starts_with("<?xml") && text.contains("<svg")))
+                .then_some("image/svg+xml")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calendar_reads_it() {
+        let event = Event {
+            app: "live".parse().unwrap(),
+            stream: "show".parse().unwrap(),
+            title: "Service, part 1; äöü ".repeat(6),
+            start: "2026-12-24T18:00:00Z".parse().unwrap(),
+            length: std::time::Duration::from_secs(3600),
+            description: "Two\nlines".into(),
+            poster: None,
+        };
+        let text = ics(&[event], "https://live.example.org", Timestamp::default());
+        assert!(text.lines().all(|line| line.len() <= 75), "{text}");
+        assert!(text.contains("\r\nDTSTART:20261224T180000Z\r\nDTEND:20261224T190000Z\r\n"), "{text}");
+        let unfolded = text.replace("\r\n ", "");
+        assert!(unfolded.contains("\r\nSUMMARY:Service\\, part 1\\; äöü Service"), "{unfolded}");
+        assert!(unfolded.contains("\r\nDESCRIPTION:Two\\nlines\r\n"));
+        assert!(unfolded.contains("\r\nURL:https://live.example.org/watch/live/show\r\n"));
+    }
+
+    #[test]
+    fn only_pictures_are_pictures() {
+        assert_eq!(kind_of(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(kind_of(b"<svg xmlns="), Some("image/svg+xml"));
+        for other in [&b"<html><svg"[..], b"", b"root:x:0:0"] {
+            assert_eq!(kind_of(other), None);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The chat on `/v1/ws`: what is said reaches the room and who comes later, also after a `kill -9`; floods and long texts are refused;
+//! moderators delete, time out and ban, by name and address; tokens give names. In Chromium, no text becomes markup.
+
+use serde_json::{Value, json};
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::websocket::Message;
+use weir_tests::harness::{Sidecar, WebSocket, until};
+
+use super::{SECRET, open, publish};
+
+const CONFIG: &str = "[web]\ntrusted_proxies = [\"127.0.0.1\"]\n[chat]\nenabled = true\nwords = [\"darn\"]\n";
+
+/// The next JSON of the server that is of the chat, or an error.
+#[track_caller]
+fn next(socket: &mut WebSocket) -> Value {
+    loop {
+        match socket.receive() {
+            Some(Message::Text(text)) => {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                let kind = value["type"].as_str().unwrap();
+                if kind == "error" || (kind.starts_with("chat") && kind != "chat.people") {
+                    return value;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[track_caller]
+fn send(socket: &mut WebSocket, message: &Value) {
+    socket.send(&message.to_string()).unwrap();
+}
+
+/// Joins from an address; gives what is heard first.
+#[track_caller]
+fn join(sidecar: &Sidecar, address: &str, who: &Value) -> (WebSocket, Value) {
+    let header = format!("X-Forwarded-For: {address}");
+    let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[&header]).unwrap();
+    let mut message = json!({ "type": "join", "app": "live", "stream": "show" });
+    message.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+    send(&mut socket, &message);
+    let first = next(&mut socket);
+    (socket, first)
+}
+
+fn token(claims: &Value) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use hmac::{Hmac, KeyInit, Mac};
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(claims.to_string().as_bytes()));
+    let mac =
+        Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(&signed).finalize();
+    format!("{signed}.{}", encode(&mac.into_bytes()))
+}
+
+fn moderator() -> Value {
+    let claims =
+        json!({ "sub": "live/*", "act": "chat", "exp": 4_000_000_000_u64, "name": "Mod", "moderator": true });
+    json!({ "token": token(&claims) })
+}
+
+#[test]
+fn a_room_has_rules_and_a_memory() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, CONFIG);
+    let (mut ana, welcome) = join(&sidecar, "192.0.2.1", &json!({ "name": " Ana " }));
+    assert_eq!([&welcome["type"], &welcome["name"]], ["chat.welcome", "Ana"]);
+    let (mut ben, _) = join(&sidecar, "192.0.2.2", &json!({ "name": "Ben" }));
+    let (mut reader, welcome) = join(&sidecar, "192.0.2.3", &json!({}));
+    assert_eq!(welcome["can_write"], false);
+    let (_, taken) = join(&sidecar, "192.0.2.4", &json!({ "name": "ANA" }));
+    assert_eq!(taken["code"], "name_taken");
+
+    let say = |socket: &mut WebSocket, text: &str| send(socket, &json!({ "type": "chat", "text": text }));
+    say(&mut ana, "hello <b>darn</b>\u{202e}");
+    for socket in [&mut ana, &mut ben, &mut reader] {
+        let heard = next(socket);
+        assert_eq!([&heard["type"], &heard["name"], &heard["app"]], ["chat", "Ana", "live"]);
+        assert_eq!(heard["text"], "hello <b>****</b>\u{fffd}");
+    }
+    let event = sidecar.told("chat.message");
+    assert_eq!([&event["from"], &event["stream"]], ["Ana", "show"]);
+    say(&mut reader, "me too");
+    assert_eq!(next(&mut reader)["code"], "no_name");
+    say(&mut ana, &"x".repeat(501));
+    assert_eq!(next(&mut ana)["code"], "bad_text");
+    for n in 0..4 {
+        say(&mut ana, &format!("flood {n}"));
+        assert_eq!(next(&mut ana)["type"], "chat");
+    }
+    say(&mut ana, "one more");
+    assert_eq!(next(&mut ana)["code"], "too_fast");
+    for order in ["chat.ban", "chat.delete", "chat.slow"] {
+        send(&mut ana, &json!({ "type": order, "name": "Ben", "id": "m1" }));
+        assert_eq!(next(&mut ana)["code"], "forbidden", "{order}");
+    }
+
+    let (mut chief, welcome) = until("tokens are known", 10.0, || {
+        Some(join(&sidecar, "192.0.2.9", &moderator())).filter(|(_, first)| first["type"] == "chat.welcome")
+    });
+    assert_eq!((&welcome["moderator"], &welcome["name"]), (&json!(true), &json!("Mod")));
+    let id = next(&mut chief)["id"].clone();
+    send(&mut chief, &json!({ "type": "chat.delete", "id": id }));
+    let deleted =
+        until("it is deleted", 5.0, || Some(next(&mut ben)).filter(|heard| heard["type"] == "chat.deleted"));
+    assert_eq!(deleted["id"], id);
+    send(&mut chief, &json!({ "type": "chat.timeout", "name": "ben", "seconds": 60 }));
+    until("it is told", 5.0, || next(&mut ben)["type"] == "chat.cleared");
+    say(&mut ben, "but why");
+    assert_eq!(next(&mut ben)["code"], "timed_out");
+    send(&mut chief, &json!({ "type": "chat.ban", "name": "Ana" }));
+    until("it is told", 5.0, || next(&mut ana)["type"] == "chat.cleared");
+    send(&mut chief, &json!({ "type": "chat", "text": "that is all" }));
+    until("it is said", 5.0, || next(&mut ben)["text"] == "that is all");
+
+    let file = sidecar.history().with_file_name("chat.db-wal");
+    until("it is on the disk", 10.0, || {
+        std::fs::read(&file).unwrap().windows(11).any(|window| window == b"that is all")
+    });
+    sidecar.kill();
+    sidecar.start_again();
+    let (mut late, _) = join(&sidecar, "192.0.2.7", &json!({ "name": "Late" }));
+    assert_eq!(next(&mut late)["text"], "that is all");
+    // The same address, and the same name.
+    assert_eq!(join(&sidecar, "192.0.2.1", &json!({ "name": "Other" })).1["code"], "banned");
+    assert_eq!(join(&sidecar, "192.0.2.8", &json!({ "name": "ana" })).1["code"], "banned");
+    let kept = std::fs::read(&file).unwrap();
+    assert!(!kept.windows(9).any(|window| window.starts_with(b"192.0.2.")), "an address is kept");
+}
+
+#[test]
+fn no_text_of_anybody_becomes_markup() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, CONFIG);
+    let _publisher = publish(&nginx, "show");
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show", sidecar.web()));
+    let payloads = [
+        "<script>window.hit=1</script>",
+        "<img src=x onerror=window.hit=1>",
+        "<svg/onload=window.hit=1>",
+        "\"><iframe srcdoc='<script>parent.hit=1</script>'>",
+        "javascript:window.hit=1 http://a.example/?x=<b>1</b>",
+        "{{constructor.constructor('window.hit=1')()}}",
+    ];
+    for (n, payload) in payloads.iter().enumerate() {
+        let (mut socket, _) =
+            join(&sidecar, &format!("192.0.2.{n}"), &json!({ "name": format!("<i>{n}</i>") }));
+        send(&mut socket, &json!({ "type": "chat", "text": payload }));
+        // What was said before comes first.
+        until("it is said", 5.0, || next(&mut socket)["text"] == *payload);
+    }
+    let shown = || browser.run("return document.getElementById('chat-list')?.textContent ?? ''").to_string();
+    until("all of it is shown", 15.0, || {
+        payloads.iter().all(|payload| {
+            let text: Value = serde_json::from_str(&shown()).unwrap();
+            text.as_str().unwrap().contains(payload)
+        })
+    });
+    let found = browser.run(
+        "return [window.hit ?? null, document.querySelectorAll('#chat-list :is(script, img, svg, iframe, i, b, a)').length]",
+    );
+    assert_eq!(found, json!([null, 0]));
+    // A viewer writes.
+    browser.run("document.getElementById('chat-name').value = 'Viewer'");
+    browser.run("document.getElementById('chat-text').value = 'hi from the page'");
+    browser.click("#chat-send");
+    until("it is shown", 10.0, || shown().contains("hi from the page"));
+    assert!(
+        !browser.console().iter().any(|line| line.contains("Content Security Policy")),
+        "{:?}",
+        browser.console()
+    );
+}

@@ -1,0 +1,140 @@
+//! The public pages: what is live and what comes next, in four languages; what is offline or misspelt is said; they fit a phone and a
+//! desk, light and dark, without a fault that axe-core finds; and the first load of the watch page is small.
+//!
+//! With `WEIR_SCREENSHOTS=FOLDER`, each page is kept as a picture.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Ffmpeg, Sidecar, products, until};
+
+use super::{ask, open};
+
+/// The most that `/watch` loads before the player's library, in bytes.
+const FIRST_LOAD: u64 = 200_000;
+
+fn config(port: u16) -> String {
+    format!(
+        "[web]\nembed_origins = [\"https://www.example.org\"]\n\
+         [web.brand]\nname = \"Example & <b>TV</b>\"\ncolor = \"#0b5f4a\"\ncolor_dark = \"#7fd6bd\"\n\
+         imprint = \"https://www.example.org/imprint\"\n\
+         [webrtc]\nlisten = \"127.0.0.1:{port}\"\n[chat]\nenabled = true\n\
+         [[event]]\napp = \"live\"\nstream = \"later\"\ntitle = \"<i>Choir</i> {{app}}\"\nstart = \"2099-12-24T18:00:00Z\"\n\
+         description = \"Two\\nlines\"\n"
+    )
+}
+
+fn text(browser: &Browser, id: &str) -> String {
+    browser.run(&format!("return document.getElementById('{id}').innerText")).as_str().unwrap().to_owned()
+}
+
+/// What axe-core finds, as rule and element.
+#[track_caller]
+fn faults(browser: &Browser, axe: &str) -> Value {
+    browser.run(&format!(
+        "{axe}; return axe.run({{ resultTypes: ['violations'] }}).then(({{ violations }}) =>
+           violations.flatMap(({{ id, nodes }}) => nodes.map(({{ html, failureSummary }}) => [id, html, failureSummary])))"
+    ))
+}
+
+#[test]
+fn the_pages_are_for_everybody() {
+    let nginx = open().start();
+    let port = Port::reserve();
+    let sidecar = Sidecar::start(&nginx, &config(port.number()));
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    let page = |path: &str| format!("http://127.0.0.1:{}{path}", sidecar.web());
+    let head = |path: &str, headers: &[&str]| ask(sidecar.web(), path, headers);
+
+    let embed = head("/embed/live/show", &[]);
+    let policy = embed.header("content-security-policy").unwrap();
+    assert!(policy.ends_with("frame-ancestors 'self' https://www.example.org"), "{policy}");
+    let calendar = head("/events.ics", &[]);
+    assert!(String::from_utf8_lossy(&calendar.body).contains("URL:http://live.example.org/watch/live/later"));
+    for (path, accepted, lang, words) in [
+        ("/", "Accept-Language: de-AT, en;q=0.5", "de", "Demnächst"),
+        ("/watch/live/show", "Accept-Language: fr, ru;q=0.5", "ru", "Все трансляции"),
+        ("/watch/live/show?lang=es", "Accept-Language: de", "es", "Compartir"),
+        ("/", "Accept-Language: fr", "en", "Coming up"),
+    ] {
+        let html = String::from_utf8(head(path, &[accepted]).body).unwrap();
+        assert!(html.contains(&format!("<html lang=\"{lang}\">")) && html.contains(words), "{path}: {html}");
+        assert!(
+            !html.contains("<b>TV") && !html.contains("<i>Choir") && !html.contains("{t."),
+            "{path}: {html}"
+        );
+    }
+
+    let browser = Browser::start();
+    browser.open(&page("/"));
+    until("what is live is listed", 20.0, || text(&browser, "streams").contains("show"));
+    assert!(text(&browser, "events").contains("<i>Choir</i> {app}"));
+    browser.open(&page("/watch/live/later"));
+    until("the start is said", 10.0, || text(&browser, "countdown").starts_with("Starts in "));
+    assert!(text(&browser, "offline-text").contains("Next: <i>Choir</i> {app}, "));
+    browser.open(&page("/watch/live/shwo?lang=de"));
+    until("it is said that nobody knows it", 10.0, || {
+        text(&browser, "offline-text").contains("Prüfen Sie die Adresse")
+    });
+
+    browser.open(&page("/watch/live/show"));
+    until("it plays", 30.0, || browser.run("return document.body.dataset.state") == "PLAYING");
+    until("the chat is there", 10.0, || {
+        browser.run("return !document.getElementById('chat').hidden") == true
+    });
+    until("viewers are counted", 20.0, || text(&browser, "viewers").contains("viewer"));
+    let loaded = browser.run(
+        "return [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+           .filter(({ name }) => !name.includes('/stream/') && !name.includes('hls.min.js'))
+           .reduce((sum, { transferSize }) => sum + transferSize, 0)",
+    );
+    let loaded = loaded.as_u64().unwrap();
+    eprintln!("first load of /watch: {loaded} bytes");
+    assert!((10_000..=FIRST_LOAD).contains(&loaded), "{loaded}");
+    browser.click("#facts summary");
+    until("the clock goes", 5.0, || !text(&browser, "clock").is_empty());
+    assert_eq!(text(&browser, "fact-load").is_empty(), false);
+
+    let axe = products::workspace().join("build/npm/node_modules/axe-core/axe.min.js");
+    let axe = fs::read_to_string(products::tool(&axe.to_string_lossy())).unwrap();
+    let (folder, mut found) = (std::env::var_os("WEIR_SCREENSHOTS"), Vec::new());
+    for (path, name) in [
+        ("/watch/live/show", "watch"),
+        ("/watch/live/later", "later"),
+        ("/", "index"),
+        ("/publish", "publish"),
+        ("/embed/live/show", "embed"),
+    ] {
+        browser.open(&page(path));
+        if name == "watch" {
+            until("it plays", 30.0, || browser.run("return document.body.dataset.state") == "PLAYING");
+        }
+        for (width, height, is_dark) in
+            [(360, 740, true), (768, 1024, false), (1280, 800, false), (1280, 800, true)]
+        {
+            browser.resize(width, height);
+            browser.prefer(if is_dark { "dark" } else { "light" });
+            let too_wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
+            assert!(too_wide.as_i64().unwrap() <= 0, "{name} at {width}: {too_wide}");
+            if let Some(folder) = &folder {
+                let file = format!("{name}-{width}-{}.png", if is_dark { "dark" } else { "light" });
+                fs::write(std::path::Path::new(folder).join(file), browser.screenshot()).unwrap();
+            }
+            if name == "publish" && width == 1280 {
+                let below = browser.run(
+                    "return document.getElementById('start').getBoundingClientRect().bottom - innerHeight",
+                );
+                assert!(below.as_f64().unwrap() <= 0.0, "the button is below the fold: {below}");
+            }
+            let here = faults(&browser, &axe);
+            if here != json!([]) {
+                found.push(format!("{name} at {width}, dark: {is_dark}: {here:#}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    let console = browser.console();
+    assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
+}
