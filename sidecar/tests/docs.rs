@@ -110,7 +110,7 @@ fn in_sample(text: &str) -> BTreeSet<(String, String)> {
         let parts: Vec<&str> = name.split('.').collect();
         if line.starts_with('[') && line.ends_with(']') && !name.contains(['"', ' ']) {
             table = match parts[..] {
-                ["hooks", "admission"] | ["cluster", "edge"] | [_] => name.to_owned(),
+                ["hooks", "admission"] | ["cluster", "edge"] | ["web", "brand"] | [_] => name.to_owned(),
                 [.., _] => format!("{}.NAME", parts[..parts.len() - 1].join(".")),
                 [] => continue,
             };

@@ -99,7 +99,6 @@ fn event(written: Spanned<raw::Event>) -> Checked<Event> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::config::parse;
 
     #[test]
