@@ -88,7 +88,7 @@ ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test playback -- --test-threads=4 --skip players:: --skip renewed:: --skip fuzz::
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test push -- --test-threads=4 tls:: changes:: accounts::
 else
-	$(CARGO_TEST)
+	$(CARGO_TEST) -- --test-threads=3
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test module --test guard --test playback --test viewers -- --test-threads=4
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test push -- --test-threads=4 $(PUSH_SANITIZED)

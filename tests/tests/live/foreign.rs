@@ -134,6 +134,12 @@ fn who_never_ends_a_handshake_or_never_reads_is_freed_and_a_session_belongs_to_i
     let sidecar = Sidecar::start(&nginx, &config(&port, 8));
     let _publisher = publish(&nginx, "show");
     until("it is live", 20.0, || codecs(&nginx));
+    // The daemon hears of it later than nginx.
+    until("a session may begin", 20.0, || {
+        let answer = request(sidecar.web(), "POST", "/stream/live/show/whep", &[whep::SDP], &whep::offer());
+        let place = answer.header("location").map(|place| format!("/stream/live/show/{place}"));
+        place.is_some_and(|place| request(sidecar.web(), "DELETE", &place, &[], "").status == 200)
+    });
     // A front end that takes nothing after the answer to its request.
     let mut silent = TcpStream::connect(("127.0.0.1", sidecar.web())).unwrap();
     let head = "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

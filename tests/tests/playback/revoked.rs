@@ -169,6 +169,7 @@ fn a_revocation_holds_although_the_file_cannot_be_written() {
 #[test]
 fn the_command_line_revokes_and_lists() {
     let nginx = served(1);
+    nginx.api().create_key("live", "show");
     let out = weir(&nginx, &["token", "revoke", "--jti", "leaked", "--expires", "2h"]);
     assert!(out.status.success(), "{out:?}");
     assert!(String::from_utf8_lossy(&out.stdout).starts_with("Revoked the token leaked; "), "{out:?}");
