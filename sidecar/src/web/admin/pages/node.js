@@ -71,7 +71,7 @@ export function Account() {
   return html`<h1>Account</h1><p>${user.value.name}, role: ${user.value.role} <button type="button" onClick=${out}>Log out</button></p>
     <h2>Change the password</h2>
     <form class="narrow" onSubmit=${submit}>
-      <input type="text" name="username" autocomplete="username" value=${user.value.name} readonly hidden />
+      <label>Name <input name="username" autocomplete="username" value=${user.value.name} readonly /></label>
       <label>Current password <input name="current" type="password" required autocomplete="current-password" /></label>
       <label>New password <input name="new" type="password" required minlength="8" autocomplete="new-password" /></label>
       <label>New password again <input name="again" type="password" required autocomplete="new-password" /></label>
