@@ -270,9 +270,8 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
 
     /// The settings of the block that the directive belongs to.
     pub fn settings(&mut self) -> &mut B::Settings {
-        // SAFETY: nginx called with them (ngx_conf_handler, `set`), and a directive's table and place name the same block
-        // (`core_command` and its kin). The borrow of the context keeps them from being taken a second time, under
-        // whichever name.
+        // SAFETY: ngx_conf_handler passed these settings to `set`, of the block that the directive's table names (`core_command`).
+        // The borrow of the context keeps anybody from taking them a second time.
         unsafe { B::settings(self.conf) }
     }
 

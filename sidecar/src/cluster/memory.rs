@@ -1,4 +1,4 @@
-//! The table of edges in this daemon alone. A daemon that is started anew has it again after one renewal of each edge.
+//! The table of edges in this daemon alone. After a restart, the table is complete again once each edge has renewed its lease.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

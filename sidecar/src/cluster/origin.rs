@@ -202,7 +202,7 @@ impl Origin {
                 let refused = (since > 0).then_some(Refused::Clock(-since));
                 (Some(signed), refused)
             }
-            // Whoever signed it may know the time here, and nobody else.
+            // Only a sender with a valid signature is told the time of this machine.
             Err(why @ Refused::Clock(_)) => (header.and_then(Signed::parse), Some(why)),
             Err(why) => (None, Some(why)),
         };

@@ -29,7 +29,7 @@ use crate::supervise::backoff::Backoff;
 /// How often viewers of the daemon are looked for, and those of nginx.
 const LOOK: Duration = Duration::from_millis(100);
 const ASK: Duration = Duration::from_millis(500);
-/// A stream of which nothing comes for so long is played anew.
+/// After this time without media, the pull reconnects.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Between attempts.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duration::from_secs(5) };

@@ -90,7 +90,7 @@ pub struct Report {
     /// It wants no more viewers.
     #[serde(default)]
     pub draining: bool,
-    /// The origin has told it that it is drained. An origin that was started anew learns it from this.
+    /// The origin has told it that it is drained. After a restart, the origin learns it from this field.
     #[serde(default)]
     pub drained: bool,
 }

@@ -103,7 +103,7 @@ async fn suite(store: &dyn Store, other: &dyn Store) {
     for of in [store, other] {
         until("the edge is known", of, 2, |table| table.edges.contains_key(&id("a"))).await;
     }
-    // Whoever sends an old report again changes nothing.
+    // A report that is sent a second time changes nothing.
     for sent in [9, 10] {
         assert_eq!(store.renew(record("a", sent)).await, Err(Error::Replayed));
         assert_eq!(other.renew(record("a", sent)).await, Err(Error::Replayed));

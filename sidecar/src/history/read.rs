@@ -125,7 +125,7 @@ pub struct Query {
     pub format: Option<String>,
 }
 
-/// Columns and what stands in them.
+/// The names of the columns, and the rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     /// Their names.
