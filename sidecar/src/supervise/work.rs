@@ -85,14 +85,14 @@ where
             // Who gave the orders is gone.
             Some(Order::Stop) | None => Input::Stop,
         },
-        result = ended => end(result.map_err(|error| error.to_string()), shared),
+        result = ended => end(result, shared),
         () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => Input::Tick,
     }
 }
 
-fn end(result: Result<(), String>, shared: &Shared) -> Input {
+fn end(result: Result<(), impl Display>, shared: &Shared) -> Input {
     let is_told = shared.is_told_to_end();
-    let error = result.err().filter(|_| !is_told);
+    let error = result.err().filter(|_| !is_told).map(|error| error.to_string());
     if let Some(error) = &error {
         shared.output.push(Line { at: clock::now(), level: "error", text: error.clone() });
     }
