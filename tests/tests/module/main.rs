@@ -15,6 +15,7 @@ mod foreign;
 mod hazards;
 mod long_lists;
 mod many;
+mod members;
 mod merged;
 mod misplaced_keys;
 mod names;

@@ -4,113 +4,11 @@
 use std::process::Command;
 use std::time::Duration;
 
-use weir_rtmp::amf0::Writer;
-use weir_rtmp::client::{Client, Event, Options};
 use weir_rtmp::flv::{Tag, TagKind};
-use weir_rtmp::message::{Message, MessageKind};
-use weir_tests::harness::clients::{Connection, Way};
-use weir_tests::harness::media::sample;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Player, Publisher, files, products, until};
 
-/// What a player got: status messages by their code, and media.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Got {
-    Status(String),
-    Media(TagKind, u32, Vec<u8>),
-}
-
-struct Member {
-    connection: Connection,
-    got: Vec<Got>,
-    closed: bool,
-}
-
-impl Member {
-    fn new(client: Client, nginx: &Nginx) -> Self {
-        let connection = Connection::open(client, &Way::Port(nginx.rtmp(), None)).unwrap();
-        Self { connection, got: Vec::new(), closed: false }
-    }
-
-    fn publisher(nginx: &Nginx, chunk_size: u32) -> Self {
-        let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
-        let mut member =
-            Self::new(Client::publish(&url, Options { chunk_size, ..Options::default() }), nginx);
-        member.wait_status("NetStream.Publish.Start");
-        member
-    }
-
-    fn player(nginx: &Nginx) -> Self {
-        let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
-        let mut member = Self::new(Client::play(&url, Options::default()), nginx);
-        // nginx-rtmp logs the command before it joins the stream, and looks at no other connection in between.
-        let joined = || nginx.log_lines("play: name='show'").len();
-        let before = joined();
-        until("the player joins", 10.0, || {
-            member.turn();
-            joined() > before
-        });
-        member
-    }
-
-    /// Takes what came. Returns whether the connection is open.
-    fn turn(&mut self) -> bool {
-        for event in self.connection.turn() {
-            match event {
-                Event::Status(status) => self.got.push(Got::Status(status.code)),
-                Event::Media(tag) => self.got.push(Got::Media(tag.kind, tag.timestamp, tag.payload)),
-                Event::Closed => self.closed = true,
-                _ => {}
-            }
-        }
-        !self.closed
-    }
-
-    fn has(&self, code: &str) -> bool {
-        self.got.contains(&Got::Status(code.to_owned()))
-    }
-
-    #[track_caller]
-    fn wait_status(&mut self, code: &str) {
-        until(&format!("the status {code}"), 10.0, || {
-            self.turn();
-            self.has(code)
-        });
-    }
-
-    /// Waits until the last message is this one.
-    #[track_caller]
-    fn wait_last(&mut self, tag: &Tag) {
-        until("the message reaches the player", 10.0, || {
-            self.turn();
-            self.got.iter().any(|got| matches!(got, Got::Media(_, at, bytes) if *at == tag.timestamp && *bytes == tag.payload))
-        });
-    }
-
-    fn send(&mut self, tags: &[Tag]) {
-        for tag in tags {
-            self.connection.client.send_tag(tag.kind, tag.timestamp, &tag.payload).unwrap();
-        }
-        self.turn();
-    }
-
-    /// `name` with null and these values.
-    fn command(&mut self, write: impl FnOnce(&mut Writer)) {
-        let mut writer = Writer::new();
-        write(&mut writer);
-        let message =
-            Message { kind: MessageKind::COMMAND, stream_id: 1, timestamp: 0, payload: writer.into_bytes() };
-        self.connection.client.send_message(3, &message);
-        self.turn();
-    }
-
-    fn pause(&mut self, on: bool) {
-        self.command(|writer| {
-            writer.string(b"pause").number(0.0).null().boolean(on).number(0.0);
-        });
-        self.wait_status(if on { "NetStream.Pause.Notify" } else { "NetStream.Unpause.Notify" });
-    }
-}
+use super::members::{Got, Member, all, assert_same, large, only, with_data};
 
 /// What happens in the middle of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,40 +32,6 @@ struct Kind {
     /// What of the sample is sent.
     tags: fn() -> Vec<Tag>,
     middle: Middle,
-}
-
-fn all() -> Vec<Tag> {
-    let sample = sample();
-    sample.headers.iter().chain(&sample.frames).cloned().collect()
-}
-
-fn only(kind: TagKind) -> Vec<Tag> {
-    all().into_iter().filter(|tag| tag.kind == kind).collect()
-}
-
-/// With a message of text and changed metadata every few frames.
-fn with_data() -> Vec<Tag> {
-    let mut tags = all();
-    for nth in (10..tags.len()).step_by(15).rev() {
-        let mut writer = Writer::new();
-        writer.string(b"onMetaData").begin_object().key("title").string(nth.to_string().as_bytes()).end();
-        tags.insert(
-            nth,
-            Tag { kind: TagKind::Script, timestamp: tags[nth].timestamp, payload: writer.into_bytes() },
-        );
-    }
-    tags
-}
-
-/// Pictures of 60 KB, larger than any chunk.
-fn large() -> Vec<Tag> {
-    let grow = |mut tag: Tag| {
-        if tag.kind == TagKind::Video && !tag.is_header() {
-            tag.payload.resize(60_000, 7);
-        }
-        tag
-    };
-    all().into_iter().map(grow).collect()
 }
 
 fn kinds() -> Vec<Kind> {
@@ -195,13 +59,13 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// What two players get: one from the beginning, and one that joins, if one does.
+/// What two players get with this directive: one from the beginning, and one that joins, if one does.
 #[track_caller]
-fn play(kind: &Kind, merge: &str) -> [Vec<Got>; 2] {
+fn play(kind: &Kind, directive: &str) -> [Vec<Got>; 2] {
     let nginx = Config::weir()
         .main("weir_zone 4m;")
         .server(kind.server)
-        .app("live", &format!("weir_publish open; {} weir_merge_write {merge};", kind.app))
+        .app("live", &format!("weir_publish open; {} {directive}", kind.app))
         .start();
     let mut first = Member::player(&nginx);
     let mut publisher = Member::publisher(&nginx, 4096);
@@ -223,12 +87,7 @@ fn play(kind: &Kind, merge: &str) -> [Vec<Got>; 2] {
             end = &end[end.len() / 2..];
         }
         Middle::PlayAgain => {
-            let plays = || nginx.log_lines("play: name='show'").len();
-            let before = plays();
-            first.command(|writer| {
-                writer.string(b"play").number(0.0).null().string(b"show").number(-2000.0);
-            });
-            until("nginx-rtmp has the command", 10.0, || plays() > before);
+            first.play_again(&nginx);
         }
         Middle::Republish => {
             publisher.connection.client.finish();
@@ -257,29 +116,14 @@ fn players_get_the_same_messages_in_the_same_order() {
 }
 
 fn compare(kind: &Kind) {
-    let expected = play(kind, "off");
+    let expected = play(kind, "");
     assert!(expected[0].len() > 30, "{}", kind.name);
     for merge in ["0", "60ms", "1s"] {
-        let got = play(kind, merge);
+        let got = play(kind, &format!("weir_merge_write {merge};"));
         for (nth, (got, expected)) in got.iter().zip(&expected).enumerate() {
             assert_same(got, expected, &format!("{}, weir_merge_write {merge}, player {nth}", kind.name));
         }
     }
-}
-
-#[track_caller]
-fn assert_same(got: &[Got], expected: &[Got], what: &str) {
-    let differs = got.iter().zip(expected).position(|(got, expected)| got != expected);
-    let text = |all: &[Got], at: usize| {
-        all.get(at).map(|got| match got {
-            Got::Status(code) => code.clone(),
-            Got::Media(kind, at, bytes) => format!("{kind:?} at {at} of {} bytes", bytes.len()),
-        })
-    };
-    if let Some(at) = differs {
-        panic!("{what}: message {at} is {:?} and not {:?}", text(got, at), text(expected, at));
-    }
-    assert_eq!(got.len(), expected.len(), "{what}");
 }
 
 /// A player in real time, with a publisher of 20 pictures a second.
