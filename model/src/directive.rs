@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 /// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
 /// both have is listed twice.
-pub const DIRECTIVES: [&str; 27] = [
+pub const DIRECTIVES: [&str; 28] = [
     "weir_zone",
     "weir_secret",
     "weir_resolver",
@@ -22,6 +22,7 @@ pub const DIRECTIVES: [&str; 27] = [
     "weir_max_viewers",
     "weir_max_bitrate",
     "weir_merge_write",
+    "weir_gop_cache",
     "weir_push",
     "weir_push_to",
     "weir_push_allow",

@@ -11,7 +11,7 @@ use std::ffi::CStr;
 use ngx_rtmp::conf::{Application, Directive, Location, Main, Place};
 
 use application::{
-    drain_timeout, duplicate, guard, idle_publisher, key_file, limit_unauthenticated, max_bitrate,
+    drain_timeout, duplicate, gop_cache, guard, idle_publisher, key_file, limit_unauthenticated, max_bitrate,
     max_viewers, merge_write, min_free, play, publish, push, push_allow, push_deny, push_to, session_timeout,
     tls_verify,
 };
@@ -104,6 +104,10 @@ directive!(
 directive!(
     /// `weir_merge_write off | TIME;`
     WeirMergeWrite(Application) c"weir_merge_write", Place::RTMP.one(), merge_write
+);
+directive!(
+    /// `weir_gop_cache off | SIZE;`
+    WeirGopCache(Application) c"weir_gop_cache", Place::RTMP.one(), gop_cache
 );
 directive!(
     /// `weir_push on | off;`

@@ -26,7 +26,7 @@ use weir_rtmp::merge;
 
 use crate::{
     api, configuration, directives as line, disk,
-    hooks::{self, SessionState, admission, connect, guard, guests, message, outgoing, play, publish},
+    hooks::{self, SessionState, admission, connect, guard, guests, media, message, outgoing, play, publish},
     playback, pools, push, registration, runtime,
     session::last_error,
     settings::{AppSettings, LocationSettings, MainSettings},
@@ -75,6 +75,7 @@ directives! {
         WeirMaxViewers,
         WeirMaxBitrate,
         WeirMergeWrite,
+        WeirGopCache,
         WeirPush,
         WeirPushTo,
         WeirPushAllow,
@@ -287,6 +288,18 @@ impl Incoming for Weir {
 impl Players for Weir {
     fn merge_write(app: &AppSettings) -> Option<merge::Rule> {
         app.merge_write.flatten()
+    }
+
+    fn gop_cache(app: &AppSettings) -> Option<usize> {
+        app.gop_cache.flatten()
+    }
+
+    fn begins_with_gop(session: &mut Session<'_, Self>) -> bool {
+        play::begins_with_gop(session)
+    }
+
+    fn gop_is_too_large(session: &mut Session<'_, Self>) {
+        media::gop_is_too_large(session);
     }
 }
 

@@ -122,6 +122,8 @@ pub struct AppSettings {
     pub max_bitrate: Option<Limit>,
     /// `weir_merge_write`; the inner `None` is `off`.
     pub merge_write: Option<Option<merge::Rule>>,
+    /// `weir_gop_cache`, in bytes; the inner `None` is `off`.
+    pub gop_cache: Option<Option<usize>>,
     /// `weir_push`.
     pub push: Option<bool>,
     /// `weir_tls_verify`.
@@ -217,6 +219,7 @@ impl Inherit for AppSettings {
         self.max_viewers = self.max_viewers.or(outer.max_viewers);
         self.max_bitrate = self.max_bitrate.or(outer.max_bitrate);
         self.merge_write = self.merge_write.or(outer.merge_write);
+        self.gop_cache = self.gop_cache.or(outer.gop_cache);
         self.push = self.push.or(outer.push);
         self.tls_verify = self.tls_verify.or(outer.tls_verify);
         if self.push_rules.is_empty() {

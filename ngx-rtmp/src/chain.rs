@@ -18,7 +18,7 @@ use nginx_sys::{
 };
 
 use super::{
-    blocks, callback, collections, log, merge,
+    blocks, callback, collections, gop, log, merge,
     module::Module,
     relay,
     rtmp_sys::{
@@ -56,6 +56,12 @@ pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ng
                     return NGX_ERROR as ngx_int_t;
                 }
             }
+            // After the live module.
+            for kind in [NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO] {
+                if !push_back(&mut core.events[kind as usize], gop::record::<M>) {
+                    return NGX_ERROR as ngx_int_t;
+                }
+            }
             // After HLS and DASH.
             if !push_back(&mut core.events[NGX_RTMP_MSG_VIDEO as usize], events::after_video::<M>) {
                 return NGX_ERROR as ngx_int_t;
@@ -76,6 +82,7 @@ pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ng
             replace_command(&mut core.amf, c"_error", answers::error::<M>);
             let slot = &mut *slots::main_slot::<M>((*(*cf).cycle).conf_ctx);
             M::learn(&mut slot.settings, &mut blocks::describe::<M>(&rtmp, core));
+            gop::make_room::<M>(core);
             hide_secrets(&rtmp, core, (*cf).pool);
             NEXT.with(|next| {
                 next.publish_command = command;

@@ -18,6 +18,7 @@
 //! | `connections`, `client` | the life of a session, and the commands of a client |
 //! | `chain` | where nginx-rtmp's handlers are hooked |
 //! | `merge`, `waiting` | what is sent to players, several messages at a time |
+//! | `gop` | the messages since the last keyframe, for players that join |
 //! | `codec_header` | the configuration of a decoder that nginx-rtmp does not know |
 //! | [`incoming`] | what the other end sends, as it is read |
 //! | `relay` | nginx-rtmp's `push` lines |
@@ -69,7 +70,7 @@
 //! module
 //! cycle
 //! push variables
-//! outgoing codec_header incoming gate blocks
+//! outgoing codec_header incoming gate blocks gop
 //! merge relay message interworker client_log netcall request
 //! connections client sessions
 //! session conf
@@ -106,6 +107,7 @@ pub mod export;
 mod failure;
 pub mod files;
 pub mod gate;
+mod gop;
 pub mod incoming;
 pub mod interworker;
 pub mod local;

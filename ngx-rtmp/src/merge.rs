@@ -37,6 +37,15 @@ const MOST_BUFFERS: usize = 128;
 pub trait Players: Tables {
     /// How long messages to the players of an application may wait for each other. `None`: nginx-rtmp sends each as it comes.
     fn merge_write(app: &Self::App) -> Option<Rule>;
+
+    /// How many bytes of messages since the last keyframe are kept of each stream of an application. `None`: nothing is.
+    fn gop_cache(app: &Self::App) -> Option<usize>;
+
+    /// Whether a session that plays begins with those.
+    fn begins_with_gop(session: &mut Session<'_, Self>) -> bool;
+
+    /// What a session publishes is larger than that: its players wait for the next keyframe.
+    fn gop_is_too_large(session: &mut Session<'_, Self>);
 }
 
 pub(super) type Handler =
@@ -171,10 +180,12 @@ unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
     held
 }
 
+/// What nginx-rtmp's live module keeps of a session.
+///
 /// # Safety
 ///
 /// A live session.
-unsafe fn live_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s ngx_rtmp_live_ctx_t> {
+pub(super) unsafe fn live_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s ngx_rtmp_live_ctx_t> {
     // SAFETY: by contract; the entry of the live module is null or its own context.
     unsafe { slots::entry((*session).ctx, rtmp_sys::rtmp()?.ngx_rtmp_live_module) }
 }

@@ -8,7 +8,7 @@ use std::{
     ptr,
 };
 
-use nginx_sys::{ngx_chain_t, ngx_connection_t, ngx_int_t, ngx_module_t, ngx_str_t};
+use nginx_sys::{ngx_chain_t, ngx_connection_t, ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t};
 
 use crate::local;
 
@@ -114,6 +114,8 @@ symbols! {
             *mut ngx_chain_t,
         ) -> *mut ngx_chain_t,
         ngx_rtmp_free_shared_chain: unsafe extern "C" fn(*mut ngx_rtmp_core_srv_conf_t, *mut ngx_chain_t),
+        ngx_rtmp_send_message:
+            unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut ngx_chain_t, ngx_uint_t) -> ngx_int_t,
         ngx_rtmp_send_status:
             unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut c_char, *mut c_char, *mut c_char) -> ngx_int_t,
     }

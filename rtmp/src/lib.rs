@@ -14,6 +14,7 @@
 //! - [`hide`]: log lines without the secrets of URLs
 //! - [`media`]: what audio and video messages carry
 //! - [`merge`]: when messages that wait for a player are sent
+//! - [`gop`]: the messages since the last keyframe, for players that join
 //!
 //! Specification: Adobe's Real-Time Messaging Protocol 1.0 and AMF 0 (2007).
 //!
@@ -22,7 +23,7 @@
 //! A file imports only from lines below its own.
 //!
 //! ```floors
-//! client
+//! client gop
 //! chunk flv
 //! command message status
 //! amf0 handshake hide media merge url
@@ -34,6 +35,7 @@ pub mod chunk;
 pub mod client;
 pub mod command;
 pub mod flv;
+pub mod gop;
 pub mod handshake;
 pub mod hide;
 pub mod media;

@@ -3,6 +3,7 @@
 
 mod check;
 mod client;
+mod join;
 mod ladder;
 mod players;
 mod protected;
@@ -32,7 +33,7 @@ pub struct Row {
 }
 
 /// All of them.
-pub const ROWS: [Row; 15] = [
+pub const ROWS: [Row; 16] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -63,6 +64,11 @@ pub const ROWS: [Row; 15] = [
         name: "players",
         what: "what one stream of 2 Mbit/s with 400 players costs the worker: its time per second of media",
         measure: || table::text(&players::players()),
+    },
+    Row {
+        name: "join",
+        what: "from play to the first keyframe, for a player of a stream with a keyframe each 500 ms",
+        measure: || table::text(&join::join()),
     },
     Row {
         name: "protected",

@@ -10,7 +10,7 @@ use weir_model::{
     target::{StreamPattern, Target, TargetUrl},
     verdict::Policy,
 };
-use weir_rtmp::merge;
+use weir_rtmp::{gop, merge};
 
 use super::{
     error::DirectiveError,
@@ -74,6 +74,23 @@ pub(super) fn merge_write(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveE
     };
     assign(&mut cx.settings().merge_write, rule)?;
     needs_zone(cx, "weir_merge_write");
+    Ok(())
+}
+
+pub(super) fn gop_cache(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveError> {
+    const LEAST: u64 = gop::BLOCK as u64;
+    const MOST: u64 = 256 << 20;
+    let argument = cx.argument()?.to_owned();
+    let most = match argument.as_str() {
+        "off" => None,
+        size => {
+            let bytes = cx.offset(size).ok().filter(|bytes| (LEAST..=MOST).contains(bytes));
+            let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+            Some(bytes.ok_or_else(|| DirectiveError::GopSize(size.to_owned()))?)
+        }
+    };
+    assign(&mut cx.settings().gop_cache, most)?;
+    needs_zone(cx, "weir_gop_cache");
     Ok(())
 }
 

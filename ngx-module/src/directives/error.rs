@@ -107,6 +107,9 @@ pub enum DirectiveError {
     /// Messages do not wait for such a time.
     #[error("invalid time \"{0}\", expected \"off\", or \"0\" to \"1s\", for example \"60ms\"")]
     MergeTime(String),
+    /// Messages are not kept in such a size.
+    #[error("invalid size \"{0}\", expected \"off\", or \"64k\" to \"256m\", for example \"8m\"")]
+    GopSize(String),
     /// Viewers are not counted for such a time.
     #[error("invalid window \"{0}\", expected \"1s\" to \"1h\", for example \"30s\"")]
     Window(String),

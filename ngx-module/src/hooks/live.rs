@@ -32,6 +32,8 @@ pub struct Live {
     frame_rate: Rate,
     /// Where its application may limit the bitrate: what a pull or a slate brings is the admin's own.
     pub(super) bitrate: Option<bitrate::Watch>,
+    /// A log line told that `weir_gop_cache` is too small for it.
+    pub(super) told_gop: bool,
 }
 
 impl Live {
@@ -57,6 +59,7 @@ impl Live {
             audio_rate,
             frame_rate,
             bitrate: (!matches!(credential, Credential::Pull | Credential::Stopgap)).then(Default::default),
+            told_gop: false,
         })
     }
 

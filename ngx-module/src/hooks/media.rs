@@ -54,6 +54,23 @@ pub fn limit_bitrate(session: &mut Session) {
     close_soon(session);
 }
 
+/// The messages since the last keyframe are more than the application keeps. One line per session.
+pub fn gop_is_too_large(session: &mut Session) {
+    let Some(Publish::Live(live)) = session.known_state().map(|state| &mut state.publish) else { return };
+    if std::mem::replace(&mut live.told_gop, true) {
+        return;
+    }
+    let name = live.name().to_owned();
+    session.log(
+        Level::Notice,
+        format_args!(
+            "keyframes too far apart for weir_gop_cache, players that join wait for the next one, app: \"{}\", \
+             stream: \"{name}\"",
+            session.app()
+        ),
+    );
+}
+
 /// Audio or video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {

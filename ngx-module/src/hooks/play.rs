@@ -275,6 +275,18 @@ pub fn on_play(session: &mut Session, name: &str) {
     }
 }
 
+/// Whether a session that plays begins with the messages since the last keyframe. The daemon's jobs get what is live, as do other
+/// workers: their players begin with what those workers keep.
+pub fn begins_with_gop(session: &mut Session) -> bool {
+    if runtime::current().is_none() || session.is_from_worker() {
+        return false;
+    }
+    match session.is_relay() {
+        true => session.ticket().is_some(),
+        false => session.known_state().is_none_or(|state| !state.is_closing() && !state.own_player),
+    }
+}
+
 /// The session does not play any more.
 pub(super) fn release(playing: &Playing) {
     if let Some(runtime) = runtime::current() {

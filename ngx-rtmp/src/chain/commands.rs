@@ -10,7 +10,7 @@ use crate::{
     buffers, callback,
     client::{Ask, PublishFlow},
     disk::{self, Act},
-    merge,
+    gop, merge,
     module::Module,
     relay,
     rtmp_sys::{
@@ -141,6 +141,7 @@ pub(super) unsafe extern "C" fn played<M: Module>(
             if outcome != NGX_ERROR as ngx_int_t {
                 let name = CStr::from_ptr((&raw const (*v).name).cast()).to_string_lossy();
                 M::on_play(&mut Session::new(session), &name);
+                gop::join::<M>(session);
             }
             outcome
         }
@@ -176,6 +177,7 @@ pub(super) unsafe extern "C" fn close_stream<M: Module>(
             if Session::<M>::new(session).is_live() {
                 merge::send_all::<M>();
             }
+            gop::closed(&mut Session::<M>::new(session));
             M::before_close(&mut Session::new(session));
             M::before_writing(&mut Session::new(session));
             let outcome = disk::with_writers(Act::End, || match NEXT.with(|next| next.close_stream) {

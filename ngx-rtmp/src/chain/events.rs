@@ -3,10 +3,10 @@
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 
 use crate::{
-    callback, client_log, codec_header,
+    callback, client_log, codec_header, gop,
     incoming::Passage,
     merge,
-    message::Message,
+    message::{Message, NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO},
     module::Module,
     outgoing, relay,
     rtmp_sys::{ngx_rtmp_header_t, ngx_rtmp_session_t},
@@ -24,8 +24,16 @@ pub(super) unsafe extern "C" fn message<M: Module>(
         // SAFETY: nginx-rtmp calls with a live session, the message's header and its buffers, at which nobody looks
         // meanwhile (ngx_rtmp_receive_message).
         let (mut session, mut message) = unsafe { (Session::new(session), Message::new(header, message)) };
-        code(M::on_message(&mut session, &mut message))
+        let passage = M::on_message(&mut session, &mut message);
+        if matches!(passage, Passage::Open) && is_media(message.kind()) {
+            gop::serve_pending::<M>();
+        }
+        code(passage)
     })
+}
+
+fn is_media(kind: u8) -> bool {
+    [NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO].contains(&u32::from(kind))
 }
 
 /// A message of pictures, when all others have seen it.
@@ -95,6 +103,7 @@ pub(super) unsafe extern "C" fn disconnected<M: Module>(
 ) -> ngx_int_t {
     sessions::dismiss(session);
     merge::forget(session);
+    gop::forget(session);
     // SAFETY: nginx-rtmp calls with a session that is freed after this (ngx_rtmp_close_session_handler).
     callback::guard("the end of a session", (), || unsafe {
         M::before_close(&mut Session::new(session));

@@ -4,6 +4,8 @@ use std::ptr;
 
 use nginx_sys::{ngx_chain_t, ngx_event_handler_pt, ngx_flag_t, ngx_recv_pt};
 
+use weir_rtmp::gop::Gop;
+
 use crate::{timer::SessionTimer, tls::Tls, types::Types, waiting::Waiting};
 
 /// What is kept of a session: the module's part, and the fence's.
@@ -18,6 +20,10 @@ pub(crate) struct SessionSlot<M: Types> {
     pub(crate) timer: Option<SessionTimer>,
     /// What waits to be sent, where writes are merged.
     pub(crate) waiting: Waiting,
+    /// Of a publisher: its messages since the last keyframe.
+    pub(crate) gop: Option<Box<Gop>>,
+    /// Of a player: it has begun with the messages since the last keyframe, or was meant to.
+    pub(crate) has_begun: bool,
 }
 
 impl<M: Types> Default for SessionSlot<M> {
@@ -29,6 +35,8 @@ impl<M: Types> Default for SessionSlot<M> {
             header: CodecHeader::default(),
             timer: None,
             waiting: Waiting::default(),
+            gop: None,
+            has_begun: false,
         }
     }
 }

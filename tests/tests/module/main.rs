@@ -12,6 +12,7 @@ mod events;
 mod exec;
 mod failed_reload;
 mod foreign;
+mod gop_cache;
 mod hazards;
 mod long_lists;
 mod many;

@@ -124,6 +124,9 @@ fn compare(kind: &Kind) {
             assert_same(got, expected, &format!("{}, weir_merge_write {merge}, player {nth}", kind.name));
         }
     }
+    // A player that was there from the beginning.
+    let [got, _] = play(kind, "weir_gop_cache 8m;");
+    assert_same(&got, &expected[0], &format!("{}, weir_gop_cache 8m", kind.name));
 }
 
 /// A player in real time, with a publisher of 20 pictures a second.

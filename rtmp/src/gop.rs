@@ -1,0 +1,293 @@
+//! The messages of a stream since its last keyframe, as bytes for players that join now.
+//!
+//! A player of a live stream waits for the next keyframe before it shows a picture. A server that keeps the messages since the last
+//! keyframe sends them to a player that joins, and the player shows a picture immediately.
+//!
+//! The bytes are chunks as nginx-rtmp writes them (ngx_rtmp_prepare_message): absolute for the first message of a chunk stream,
+//! relative for the others. They stand in blocks of a fixed size, which players share while they read them.
+
+use std::{cell::Cell, rc::Rc};
+
+use crate::{
+    chunk::{Format, Header},
+    media::{self, Content},
+    message::MessageKind,
+};
+
+/// Size of a block, in bytes.
+pub const BLOCK: usize = 64 << 10;
+/// What is looked at of each message.
+const HEAD: usize = 64;
+
+/// How a server writes to its players.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire {
+    /// Bytes of a chunk, without its header.
+    pub chunk_size: usize,
+    /// Every chunk of a message repeats an extended timestamp.
+    pub repeats_time: bool,
+    /// The chunk streams of video and of audio.
+    pub chunk_streams: [u32; 2],
+    /// Audio is on the chunk stream of video.
+    pub interleaved: bool,
+    /// An empty audio message follows the header of video.
+    pub announces_audio: bool,
+    /// The message stream.
+    pub message_stream: u32,
+}
+
+/// A message of audio or video, in pieces.
+#[derive(Clone, Copy, Debug)]
+pub struct Media<I> {
+    /// It is video.
+    pub is_video: bool,
+    /// In milliseconds.
+    pub timestamp: u32,
+    /// Its bytes.
+    pub pieces: I,
+}
+
+/// What decoders need before the first message: the newest configurations.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<I> {
+    /// Of video.
+    pub video: Option<I>,
+    /// Of audio.
+    pub audio: Option<I>,
+}
+
+/// A block that players may be reading. What was written stays as it is.
+type Block = Rc<[Cell<u8>]>;
+
+/// The messages of one publisher since its last keyframe.
+#[derive(Debug)]
+pub struct Gop {
+    /// The most bytes that are kept.
+    most: usize,
+    blocks: Vec<Block>,
+    /// Bytes in the last block.
+    filled: usize,
+    /// Blocks that nobody reads any more.
+    spare: Vec<Block>,
+    /// Timestamps of the last messages of video and audio; `None` before the first.
+    last: [Option<u32>; 2],
+    /// Which keyframe it is.
+    number: u64,
+    /// For headers of chunks.
+    header: Vec<u8>,
+}
+
+/// Whether a message is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is, or it is not needed.
+    Yes,
+    /// Nothing is kept until the next keyframe: the messages since the last one are larger than allowed.
+    TooLarge,
+}
+
+/// What a player begins with. It keeps the blocks.
+#[derive(Debug)]
+pub struct Start {
+    blocks: Vec<Block>,
+    filled: usize,
+    /// Timestamps of the last messages of video and audio; `None` where there is none.
+    pub last: [Option<u32>; 2],
+    /// Which keyframe it begins with.
+    pub number: u64,
+}
+
+impl Gop {
+    /// Keeps nothing yet, and `most` bytes at most.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        let (blocks, spare, header) = (Vec::new(), Vec::new(), Vec::new());
+        Self { most, blocks, filled: 0, spare, last: [None; 2], number: 0, header }
+    }
+
+    /// Adds the next message of the publisher.
+    pub fn push<'m, I>(&mut self, wire: &Wire, media: &Media<I>, headers: &Headers<I>) -> Kept
+    where
+        I: Iterator<Item = &'m [u8]> + Clone,
+    {
+        let (mut head, mut length) = ([0; HEAD], 0);
+        for byte in media.pieces.clone().flatten().take(HEAD) {
+            head[length] = *byte;
+            length += 1;
+        }
+        let read = if media.is_video { media::video } else { media::audio };
+        let read = read(&head[..length]).map(|read| (read.content, read.is_key));
+        match (media.is_video, read) {
+            (true, Some((Content::Header, _))) => {
+                self.clear();
+                return Kept::Yes;
+            }
+            (true, Some((Content::Frame, true))) => self.restart(),
+            // nginx-rtmp sends the newest header before the first sound.
+            (false, Some((Content::Header, _))) if self.last[wire.place(false)].is_none() => {
+                return Kept::Yes;
+            }
+            _ => {}
+        }
+        if self.blocks.is_empty() {
+            return Kept::Yes;
+        }
+        if self.last[wire.place(media.is_video)].is_none() {
+            self.begin(wire, media, headers);
+        } else {
+            self.write(wire, media.is_video, media.timestamp, media.pieces.clone());
+        }
+        if self.bytes() > self.most {
+            self.clear();
+            return Kept::TooLarge;
+        }
+        Kept::Yes
+    }
+
+    /// Forgets everything until the next keyframe.
+    pub fn clear(&mut self) {
+        self.blocks.clear();
+        self.spare.clear();
+        (self.filled, self.last) = (0, [None; 2]);
+    }
+
+    /// Returns how many bytes are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        (self.blocks.len().saturating_sub(1)) * BLOCK + self.filled
+    }
+
+    /// Returns what a player begins with that joins now; `None` if that is nothing.
+    #[must_use]
+    pub fn start(&self) -> Option<Start> {
+        self.last[0]?;
+        Some(Start { blocks: self.blocks.clone(), filled: self.filled, last: self.last, number: self.number })
+    }
+
+    /// A keyframe comes: blocks that no player reads are used again.
+    fn restart(&mut self) {
+        let before = std::mem::take(&mut self.blocks);
+        self.spare.extend(before.into_iter().filter(|block| Rc::strong_count(block) == 1));
+        let block = self.block();
+        self.blocks.push(block);
+        (self.filled, self.last) = (0, [None; 2]);
+        self.number += 1;
+    }
+
+    /// The first message of a chunk stream.
+    fn begin<'m, I>(&mut self, wire: &Wire, media: &Media<I>, headers: &Headers<I>)
+    where
+        I: Iterator<Item = &'m [u8]> + Clone,
+    {
+        let (own, other) = match media.is_video {
+            true => (&headers.video, &headers.audio),
+            false => (&headers.audio, &headers.video),
+        };
+        let time = media.timestamp;
+        // On one chunk stream, both headers come first.
+        let other = other.as_ref().filter(|_| wire.interleaved);
+        for (is_video, header) in [(media.is_video, own.as_ref()), (!media.is_video, other)] {
+            if let Some(header) = header {
+                self.write(wire, is_video, time, header.clone());
+            }
+        }
+        if wire.announces_audio && media.is_video && other.is_none() {
+            let announced = Header { kind: MessageKind::AUDIO, ..wire.header(true, time, None, 0) };
+            self.head(&announced);
+        }
+        self.write(wire, media.is_video, time, media.pieces.clone());
+    }
+
+    /// Appends a message: absolute if it is the first of its chunk stream.
+    fn write<'m>(
+        &mut self,
+        wire: &Wire,
+        is_video: bool,
+        timestamp: u32,
+        pieces: impl Iterator<Item = &'m [u8]> + Clone,
+    ) {
+        let before = self.last[wire.place(is_video)].replace(timestamp);
+        let length = pieces.clone().map(<[u8]>::len).sum();
+        let header = wire.header(is_video, timestamp, before, length);
+        self.head(&header);
+        let mut room = wire.chunk_size;
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                if room == 0 {
+                    let time = if wire.repeats_time { header.time } else { 0 };
+                    self.head(&Header { format: Format::Nothing, time, ..header });
+                    room = wire.chunk_size;
+                }
+                let (part, rest) = piece.split_at(piece.len().min(room));
+                self.put(part);
+                room -= part.len();
+                piece = rest;
+            }
+        }
+    }
+
+    fn head(&mut self, header: &Header) {
+        let mut bytes = std::mem::take(&mut self.header);
+        header.encode(&mut bytes);
+        self.put(&bytes);
+        bytes.clear();
+        self.header = bytes;
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.filled == BLOCK {
+                let block = self.block();
+                self.blocks.push(block);
+                self.filled = 0;
+            }
+            let Some(block) = self.blocks.last() else { return };
+            let room = &block[self.filled..];
+            let (part, rest) = bytes.split_at(bytes.len().min(room.len()));
+            room.iter().zip(part).for_each(|(cell, byte)| cell.set(*byte));
+            self.filled += part.len();
+            bytes = rest;
+        }
+    }
+
+    fn block(&mut self) -> Block {
+        self.spare.pop().unwrap_or_else(|| (0..BLOCK).map(|_| Cell::new(0)).collect())
+    }
+}
+
+impl Wire {
+    /// Which of the chunk streams.
+    fn place(&self, is_video: bool) -> usize {
+        usize::from(!is_video && !self.interleaved)
+    }
+
+    /// The header of a message: relative to the one before on its chunk stream, if there is one.
+    fn header(&self, is_video: bool, timestamp: u32, before: Option<u32>, length: usize) -> Header {
+        Header {
+            format: if before.is_some() { Format::SameStream } else { Format::Full },
+            chunk_stream: self.chunk_streams[self.place(is_video)],
+            time: timestamp.wrapping_sub(before.unwrap_or(0)),
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+            kind: if is_video { MessageKind::VIDEO } else { MessageKind::AUDIO },
+            stream_id: self.message_stream,
+        }
+    }
+}
+
+impl Start {
+    /// Its bytes, block by block.
+    pub fn parts(&self) -> impl Iterator<Item = &[Cell<u8>]> {
+        let (last, before) =
+            self.blocks.split_last().map_or((None, &[][..]), |(last, before)| (Some(last), before));
+        before.iter().map(|block| &**block).chain(last.map(|block| &block[..self.filled]))
+    }
+
+    /// Returns how many bytes they are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.parts().map(<[_]>::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;
