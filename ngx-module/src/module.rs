@@ -166,6 +166,10 @@ impl Worker for Weir {
     fn tick(sessions: &mut Sessions<'_>) {
         worker::tick(sessions);
     }
+
+    fn wake(sessions: &mut Sessions<'_>) {
+        worker::wake(sessions);
+    }
 }
 
 impl Connections for Weir {

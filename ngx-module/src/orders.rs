@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ngx_rtmp::{local, log::Level, sessions::Sessions};
+use ngx_rtmp::{local, log::Level, sessions::Sessions, wake};
 use weir_model::KeyId;
 
 use crate::{process, runtime::Runtime, session::Session};
@@ -18,6 +18,12 @@ pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     if FOLLOWED.with(|followed| std::mem::replace(followed, orders)) != orders {
         sessions.each(close_if_ordered);
     }
+}
+
+/// An order was given: this worker follows it now, and the others are woken.
+pub fn given(runtime: &Runtime, sessions: &mut Sessions<'_>) {
+    follow(runtime, sessions);
+    wake::ring();
 }
 
 /// Closes a session whose row bears the order.
@@ -43,6 +49,6 @@ pub fn drop_publishers(runtime: &Runtime, sessions: &mut Sessions<'_>, keys: &Ha
         return 0;
     }
     let ordered = runtime.zone().lock(process::pid()).order_close_keys(keys);
-    follow(runtime, sessions);
+    given(runtime, sessions);
     ordered
 }

@@ -76,8 +76,8 @@ local! {
     static WANTED: Wanted = Wanted { generation: None, targets: Vec::new(), tickets: 0 };
 }
 
-/// Ten times a second: looks whether other targets are wanted, and lets time pass.
-pub fn tick(runtime: &Runtime, sessions: &mut Sessions<'_>) {
+/// Looks whether other targets are wanted.
+pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let generation = runtime.zone().targets_generation();
     if WANTED.with(|wanted| wanted.generation != Some(generation)) {
         let targets = runtime.zone().lock(process::pid()).targets();
@@ -87,6 +87,10 @@ pub fn tick(runtime: &Runtime, sessions: &mut Sessions<'_>) {
         });
         sessions.each(align);
     }
+}
+
+/// Ten times a second: lets time pass.
+pub fn tick(sessions: &mut Sessions<'_>) {
     sessions.each(|session: &mut Session| {
         let pushes = session.known_state().is_some_and(|state| !state.pushes.is_empty());
         if pushes {

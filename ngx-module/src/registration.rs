@@ -3,7 +3,7 @@
 use ngx_rtmp::{
     interworker, local,
     log::{self, Level},
-    timer,
+    timer, wake,
 };
 use weir_model::server::ServerBlock;
 use weir_zone::{Door, MAX_DOORS};
@@ -26,6 +26,7 @@ pub fn ensure_started() -> bool {
     if runtime.worker().is_none() && process::serves() {
         register(&runtime);
         timer::start_tick::<Weir>();
+        wake::listen::<Weir>();
     }
     true
 }

@@ -23,6 +23,7 @@ use ngx_rtmp::{
     sessions::Sessions,
     thread,
     timer::Alarm,
+    wake,
 };
 use weir_model::{
     Timestamp,
@@ -88,6 +89,7 @@ pub fn persist(
         announce(&locked, &change);
     }
     drop(locked);
+    wake::ring();
     Step::Answer(answer(outcome.map(|()| Done::default())))
 }
 

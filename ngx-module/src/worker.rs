@@ -35,16 +35,30 @@ pub fn stop() {
     }
 }
 
+/// Some worker has given an order, revoked something or changed targets.
+pub fn wake(sessions: &mut Sessions<'_>) {
+    if let Some(runtime) = runtime::current() {
+        follow(&runtime, sessions);
+    }
+}
+
+/// Follows what was changed in the zone. A few numbers are compared where nothing was.
+fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
+    orders::follow(runtime, sessions);
+    follow_revocations(runtime, sessions);
+    push::follow(runtime, sessions);
+}
+
 /// Ten times a second: 100 ms after the one before, give or take 50.
 pub fn tick(sessions: &mut Sessions<'_>) {
     let Some(runtime) = runtime::current() else { return };
     if let Some(worker) = runtime.worker() {
         runtime.zone().heartbeat(worker, process::now(), process::draining());
     }
-    orders::follow(&runtime, sessions);
-    follow_revocations(&runtime, sessions);
+    // A call of another worker may be lost.
+    follow(&runtime, sessions);
     hooks::guests::tick(sessions);
-    push::tick(&runtime, sessions);
+    push::tick(sessions);
     event_stream::pump(sessions);
     state::load::watch(&runtime, sessions);
     disk::tick();

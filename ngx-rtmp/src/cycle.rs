@@ -29,6 +29,7 @@ use super::{
     timer::Worker,
     tls,
     types::{Tables, Types},
+    wake,
     zone::{self, Memory},
 };
 
@@ -237,6 +238,7 @@ pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut n
             }
             zone::keep::<M>(cycle);
             if has_zone {
+                wake::prepare();
                 let slot = &*slots::main_slot::<M>((*cycle).conf_ctx);
                 disk::find::<M>();
                 resolver::run(slot.resolver);

@@ -28,6 +28,7 @@
 //! | [`disk`] | what nginx-rtmp writes, and how it stops |
 //! | [`push`], `failure`, `tls`, [`resolver`] | connections to push targets, and why they fail |
 //! | [`outgoing`] | which connections are those to push targets, and how one ended |
+//! | [`wake`] | workers wake each other |
 //! | [`interworker`] | sockets between workers, and pushes to them |
 //! | [`cycle`] | the life of a configuration and of a worker |
 //! | [`timer`], [`thread`], [`log`], [`process`] | events, the thread pool, the log, the clock |
@@ -75,6 +76,7 @@
 //! connections client sessions
 //! session conf
 //! event_stream pieces disk zone neighbours
+//! wake
 //! tls resolver timer outlet waiting
 //! failure slots
 //! types
@@ -136,4 +138,5 @@ mod types;
 pub mod value;
 mod variables;
 mod waiting;
+pub mod wake;
 pub mod zone;

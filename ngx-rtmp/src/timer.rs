@@ -21,6 +21,8 @@ pub trait Worker: Types {
     fn stop();
     /// Ten times a second: 100 ms after the one before, give or take 50.
     fn tick(sessions: &mut Sessions<'_>);
+    /// A worker has changed something in shared memory that others follow.
+    fn wake(sessions: &mut Sessions<'_>);
 }
 
 /// A timer of one session. It ends with the session.

@@ -101,7 +101,7 @@ fn drop_all(call: &Call<'_>, sessions: &mut Sessions<'_>, asked: &Asked, streams
     }
     let dropped = streams.iter().filter(|stream| zone.order_close(stream.id)).count();
     drop(zone);
-    orders::follow(&call.runtime, sessions);
+    orders::given(&call.runtime, sessions);
     answer(200, &json!({ "dropped": dropped, "banned_until": banned }))
 }
 
@@ -123,7 +123,7 @@ pub(super) fn drop_player(
         applications::require(&call.runtime, &app)?;
         return Err(ApiError::not_found(format!("no player \"{id}\" plays \"{app}/{name}\"")));
     }
-    orders::follow(&call.runtime, sessions);
+    orders::given(&call.runtime, sessions);
     answer(200, &json!({ "dropped": 1 }))
 }
 

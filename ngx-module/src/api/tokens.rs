@@ -1,5 +1,6 @@
 //! `/v1/tokens`: mints tokens for programs without the secret, and revokes tokens that leaked.
 
+use ngx_rtmp::wake;
 use serde_json::json;
 use weir_model::{
     api::ApiError,
@@ -45,6 +46,8 @@ pub(super) fn revoke(call: &Call<'_>) -> Answer {
         RevocationError::TooMany => ApiError::conflict(error.to_string()),
         RevocationError::ZoneFull(_) => ApiError::zone_full(error.to_string()),
     })?;
+    // In force before it is written.
+    wake::ring();
     let change = Change::RevokeTokens(revocation.clone());
     Ok(state::persist(&call.runtime, change, move |outcome| {
         let outcome = outcome.map_err(|error| {

@@ -277,7 +277,7 @@ fn try_claim(
                 duplicate::Claim::TakeOver => {
                     zone.order_close(live.id);
                     drop(zone);
-                    orders::follow(runtime, &mut session.all());
+                    orders::given(runtime, &mut session.all());
                     Ok(false)
                 }
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use ngx_rtmp::{
     log::{self, Level},
     sessions::Sessions,
+    wake,
 };
 use serde_json::json;
 use weir_model::{
@@ -77,6 +78,7 @@ pub(super) fn show(
     drop(locked);
     pools::discard(written.state);
     orders::drop_publishers(runtime, sessions, &gone.into_iter().collect());
+    wake::ring();
     outcomes
 }
 
