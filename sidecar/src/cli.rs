@@ -17,6 +17,7 @@ pub mod check;
 pub mod daemon;
 pub mod doctor;
 pub mod edge;
+pub mod fleet;
 mod generated;
 pub mod history;
 pub mod secret;
@@ -93,6 +94,9 @@ pub enum Command {
     /// List, drain and undrain the edges of this origin
     #[command(subcommand)]
     Edge(EdgeCommand),
+    /// Rent servers for an event: plan, create, watch and delete its edges
+    #[command(subcommand)]
+    Fleet(fleet::FleetCommand),
     /// Take this machine out of service, or back: no new viewers, and keepalived moves its address
     Drain(DrainArgs),
     /// Show what happened: past streams, their viewers, targets and recordings

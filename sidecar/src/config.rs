@@ -8,6 +8,7 @@ mod check;
 pub mod cluster;
 mod daemon;
 pub mod event;
+pub mod fleet;
 mod health;
 pub mod history;
 pub mod hooks;
@@ -34,6 +35,7 @@ pub use jobs::Jobs;
 pub use nginx::{Nginx, RtmpServer};
 pub use pattern::NamePattern;
 pub use rungs::{Encoder, Ladder, Rung, RungKind};
+use serde::de::DeserializeOwned;
 pub use streams::{Delivery, Files, Rule, ToRtmp, rendition_of};
 
 /// Where the daemon looks when `--config` does not say.
@@ -93,6 +95,14 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+    /// A file that an argument names cannot be read.
+    #[error("{}: {why}", path.display())]
+    Unread {
+        /// As given.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
     /// Something in it is wrong.
     #[error("{}:{line}: {what}", path.display())]
     Wrong {
@@ -114,13 +124,22 @@ pub fn load(path: &Path) -> Result<Config, Error> {
 
 /// Checks a text; `path` is only for messages.
 pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
+    understand(path, text, config)
+}
+
+/// From a text to what was written, and from there to what holds.
+fn understand<R: DeserializeOwned, T>(
+    path: &Path,
+    text: &str,
+    check: impl FnOnce(R) -> Checked<T>,
+) -> Result<T, Error> {
     let wrong = |at: usize, what: String| Error::Wrong { path: path.into(), line: line_of(text, at), what };
-    let file: raw::File = toml::from_str(text).map_err(|error| {
+    let file: R = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default();
         wrong(at, unquoted(line).unwrap_or_else(|| with_key(text, at, error.message())))
     })?;
-    config(file).map_err(|problem| wrong(problem.at, problem.what))
+    check(file).map_err(|problem| wrong(problem.at, problem.what))
 }
 
 /// From what was written to what holds.

@@ -18,8 +18,11 @@ mod check;
 mod doctor;
 mod drain;
 mod edge_drain;
+mod edge_join;
 mod edge_list;
+mod edge_ticket;
 mod error;
+mod fleet;
 mod generated;
 mod history_export;
 mod history_list;
@@ -143,6 +146,8 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
                     EdgeCommand::List(args) => edge_list::run(args).await,
                     EdgeCommand::Drain(args) => edge_drain::run(args, true).await,
                     EdgeCommand::Undrain(args) => edge_drain::run(args, false).await,
+                    EdgeCommand::Ticket(args) => edge_ticket::run(args).await,
+                    EdgeCommand::Join(args) => edge_join::run(args).await,
                 }
             };
             runtime()?.block_on(asked)?
@@ -156,6 +161,11 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
                 }
             };
             runtime()?.block_on(asked)?
+        }
+        Command::Fleet(command) => {
+            let (output, good) = runtime()?.block_on(fleet::run(command))?;
+            status = u8::from(!good);
+            output
         }
         Command::Drain(args) => drain::run(args)?,
         Command::Become(args) => match become_child::run(args)? {},

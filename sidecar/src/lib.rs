@@ -8,7 +8,7 @@
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
 //! - [`doctor`]: what is wrong with an installation
 //! - [`web`]: pages and media for viewers, on a thread of its own; [`webrtc`]: over WebRTC, likewise; [`live`]: what they watch
-//! - [`cluster`]: the machines that serve viewers together
+//! - [`cluster`]: the machines that serve viewers together; [`fleet`] rents them for an evening
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`demand`]: streams that begin with their first viewer
 //! - [`inputs`]: cameras, servers and files that publish without an encoder; [`relay`]: streams of other nodes
@@ -38,7 +38,7 @@
 //! ctl
 //! test_stream
 //! cli
-//! doctor
+//! doctor fleet
 //! daemon
 //! web
 //! webrtc
@@ -79,6 +79,7 @@ mod doctor;
 pub mod events;
 pub mod feed;
 pub mod files;
+pub mod fleet;
 pub mod follow;
 pub mod health;
 pub mod history;

@@ -118,6 +118,9 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     Ok(())
 }
 
+/// A ticket and a number, in bytes.
+const MAX_JOIN: usize = 1024;
+
 fn app(web: Arc<Web>, base: &str) -> Router {
     let media = get(stream::get)
         .post(sessions::post)
@@ -136,6 +139,7 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/v1/live", get(live::list))
         .route("/v1/node", get(node::get))
         .route("/v1/edges", post(edge::post).layer(DefaultBodyLimit::max(MAX_REQUEST)))
+        .route("/v1/edges/join", post(edge::join).layer(DefaultBodyLimit::max(MAX_JOIN)))
         .route("/edge", get(edge::get))
         .route("/stream/{*path}", media)
         .route("/v1/ws", get(talk::get))

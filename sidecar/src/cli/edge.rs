@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
+use weir_model::link::Base;
+
 use super::JsonArg;
 use super::daemon::SocketArg;
 use crate::cluster::record::EdgeId;
+use crate::values::Span;
 
 /// `weir edge ...`
 #[derive(Debug, Subcommand)]
@@ -17,6 +20,10 @@ pub enum EdgeCommand {
     Drain(EdgeDrainArgs),
     /// Send viewers to an edge again
     Undrain(EdgeDrainArgs),
+    /// Create a ticket on an origin, with which one edge joins once
+    Ticket(EdgeTicketArgs),
+    /// Exchange a ticket for the credential of an edge
+    Join(EdgeJoinArgs),
 }
 
 /// `weir edge list`
@@ -39,6 +46,52 @@ pub struct EdgeDrainArgs {
     /// Which daemon
     #[command(flatten)]
     pub daemon: SocketArg,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir edge ticket`
+#[derive(Debug, Args)]
+pub struct EdgeTicketArgs {
+    /// Name of the edge: `name` of [edge] in its weir.toml
+    #[arg(value_name = "EDGE")]
+    pub id: EdgeId,
+    /// How long the ticket is valid: 1h, 30m
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub ttl: Span,
+    /// How long the edge may use its credential
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub credential_ttl: Span,
+    /// Which daemon
+    #[command(flatten)]
+    pub daemon: SocketArg,
+    /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir edge join`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is for credential_file of [edge] in weir.toml. With it, an edge needs no copy of the cluster's secret."
+)]
+pub struct EdgeJoinArgs {
+    /// Address of the origin's pages
+    #[arg(value_name = "ORIGIN", value_hint = ValueHint::Url)]
+    pub origin: Base,
+    /// Where the credential is written
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub credential_file: PathBuf,
+    /// File with the ticket, from `weir edge ticket` on the origin
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ticket_file: PathBuf,
+    /// User who owns the file
+    #[arg(long, value_name = "USER", value_hint = ValueHint::Username)]
+    pub owner: Option<String>,
+    /// How long to retry if the origin does not answer
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub timeout: Span,
     /// Line or JSON
     #[command(flatten)]
     pub json: JsonArg,

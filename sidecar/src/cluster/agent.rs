@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use weir_model::link::Base;
 
+use super::credential::{self, Claim, Credential, CredentialError};
 use super::machine::Meter;
 use super::record::{EdgeIdError, Report};
 use super::signature::{self, Key, KeyError, Purpose, Signed};
@@ -34,6 +35,12 @@ pub enum Error {
     /// The secret.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Its own credential.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The credential of another edge.
+    #[error("[edge]: name = {0:?}: credential_file is for {1:?}: set this name, or join again")]
+    Other(String, String),
     /// The name.
     #[error("[edge]: name: {0}")]
     Name(#[from] EdgeIdError),
@@ -54,6 +61,8 @@ pub struct Agent {
 #[derive(Debug)]
 struct Shared {
     key: Key,
+    /// Of its credential; none where it has the secret of the cluster.
+    claim: Option<Claim>,
     http: reqwest::Client,
     edge: Edge,
     report: Mutex<Report>,
@@ -81,7 +90,8 @@ impl Drop for Agent {
 impl Agent {
     /// Begins; none where the configuration has no `[edge]`.
     pub fn start(config: &Arc<Config>) -> Result<Option<Self>, Error> {
-        let (Some(edge), Some(file)) = (&config.edge, &config.cluster.secret_file) else { return Ok(None) };
+        let Some(edge) = &config.edge else { return Ok(None) };
+        let Some((key, claim)) = key(config, edge)? else { return Ok(None) };
         let report = Report {
             id: edge.name.parse()?,
             address: edge.address.as_str().to_owned(),
@@ -103,7 +113,8 @@ impl Agent {
             told: Mutex::default(),
         };
         let shared = Arc::new(Shared {
-            key: Key::read(file)?,
+            key,
+            claim,
             http: http::client().timeout(TIMEOUT).build()?,
             report: Mutex::new(report),
             origins: edge.origins.iter().map(origin).collect(),
@@ -125,6 +136,19 @@ impl Agent {
         let all = self.shared.origins.iter().map(|origin| self.shared.tell(origin, true));
         let _ = timeout(TIMEOUT, futures_util::future::join_all(all)).await;
     }
+}
+
+/// What it signs with: its own credential where there is one, otherwise the secret of the cluster.
+fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Error> {
+    if let Some(file) = &edge.credential_file {
+        let Credential { claim, key, .. } = Credential::read(file)?;
+        return match claim.id.as_str() == edge.name {
+            true => Ok(Some((key, Some(claim)))),
+            false => Err(Error::Other(edge.name.clone(), claim.id.to_string())),
+        };
+    }
+    let file = config.cluster.secret_file.as_ref();
+    Ok(file.map(|file| Key::read(file)).transpose()?.map(|key| (key, None)))
 }
 
 /// Keeps the report true.
@@ -231,6 +255,10 @@ impl Shared {
         let away = |error: reqwest::Error| Failure::Away(innermost(&error));
         let request =
             self.http.post(url).header("authorization", header).header("content-type", "application/json");
+        let request = match &self.claim {
+            Some(claim) => request.header(credential::HEADER, claim.header()),
+            None => request,
+        };
         let response = request.body(body).send().await.map_err(away)?;
         let status = response.status();
         let signed = response.headers().get(ANSWER).and_then(|value| Signed::parse(value.to_str().ok()?));

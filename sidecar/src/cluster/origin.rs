@@ -8,15 +8,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use weir_model::Secret;
 
 use super::assigned::Assigned;
 use super::choose::{Candidate, Fleet, number};
+use super::credential::{Claim, Credential};
 use super::etcd::{Etcd, EtcdError};
 use super::memory::Memory;
 use super::probe::{self, Listed};
 use super::record::{EdgeId, Record};
 use super::signature::{self, Key, KeyError, Purpose, Refused, Signed};
 use super::store::{self, Store, Table};
+use super::tickets::{Invalid, Tickets};
 use super::wire::{Answer, Fault, Request};
 use crate::clock;
 use crate::config::cluster::{self as settings, Region};
@@ -52,6 +55,7 @@ pub struct Origin {
     regions: Vec<Region>,
     fleet: Mutex<Prepared>,
     assigned: Mutex<Assigned>,
+    tickets: Mutex<Tickets>,
     epoch: Instant,
     quiet: Mutex<Option<Instant>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -163,6 +167,7 @@ impl Origin {
                 regions: config.regions.clone(),
                 fleet: Mutex::default(),
                 assigned: Mutex::default(),
+                tickets: Mutex::default(),
                 epoch: Instant::now(),
                 quiet: Mutex::default(),
             }
@@ -181,9 +186,11 @@ impl Origin {
 
     /// Takes a request of an edge: its status, its body, and the body's signature where the request had a good one. `streams` is
     /// what is live here.
+    /// `edge` is the header with the claim of an edge that has a credential instead of the cluster's secret.
     pub async fn take(
         &self,
         header: Option<&str>,
+        edge: Option<&str>,
         body: &[u8],
         streams: Vec<String>,
     ) -> (u16, String, Option<String>) {
@@ -195,7 +202,13 @@ impl Origin {
             );
         };
         let now = clock::now().as_millis();
+        let claim = edge.and_then(Claim::parse);
+        let own = claim.as_ref().and_then(|claim| claim.key(key));
+        let key = own.as_ref().map_or(key, |(key, _)| key);
         let (signed, refused) = match signature::request(key, header, body, now) {
+            Ok(signed) if claim.as_ref().is_some_and(|claim| claim.is_over(clock::now())) => {
+                (Some(signed), Some(Refused::Credential))
+            }
             Ok(signed) => {
                 // What was sent before this daemon began may have been here then.
                 let since = i64::try_from(self.started.saturating_sub(signed.time)).unwrap_or(i64::MAX);
@@ -208,7 +221,7 @@ impl Origin {
         };
         let mut answer = Answer { now, ..Answer::default() };
         let status = match (&signed, refused) {
-            (Some(signed), None) => match self.report(signed, body).await {
+            (Some(signed), None) => match self.report(signed, claim.as_ref(), body).await {
                 Ok(drained) => {
                     (answer.drained, answer.streams) = (drained, streams);
                     200
@@ -243,12 +256,21 @@ impl Origin {
     }
 
     /// Whether the edge is drained.
-    async fn report(&self, signed: &Signed, body: &[u8]) -> Result<bool, (u16, Fault)> {
+    async fn report(
+        &self,
+        signed: &Signed,
+        claim: Option<&Claim>,
+        body: &[u8],
+    ) -> Result<bool, (u16, Fault)> {
         let bad = |message: String| (400, Fault { code: "bad_request".into(), message });
         let request: Request = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
         let leaving = request.leaving;
         let report = request.report.checked(self.max_bandwidth).map_err(|why| bad(why.to_string()))?;
         let id = report.id.clone();
+        if claim.is_some_and(|claim| claim.id != id) {
+            self.log_refused(Refused::Credential);
+            return Err((403, Fault { code: "forbidden".into(), message: Refused::Credential.to_string() }));
+        }
         let done = match leaving {
             true => {
                 tracing::info!("edge leaves, edge: {id}");
@@ -269,6 +291,32 @@ impl Origin {
             }
             Err(error) => Err((503, Fault { code: "unavailable".into(), message: error.to_string() })),
         }
+    }
+
+    /// A ticket with which an edge of this name joins once. None where edges cannot join.
+    pub fn ticket(&self, id: EdgeId, valid: Duration, credential: Duration) -> Option<Secret> {
+        self.key.as_ref()?;
+        let until = clock::now().plus_seconds(credential.as_secs()).as_seconds();
+        let ticket = self.tickets().issue(id.clone(), valid, until);
+        tracing::info!("ticket issued, edge: {id}");
+        ticket
+    }
+
+    /// Exchanges a ticket for a credential.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], also where edges cannot join.
+    pub fn join(&self, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
+        let key = self.key.as_ref().ok_or(Invalid::Unknown)?;
+        let redeemed = self.tickets().redeem(ticket, user);
+        let (id, until) = redeemed.inspect_err(|why| tracing::warn!("edge not joined: {why}"))?;
+        tracing::info!("ticket exchanged for a credential, edge: {id}");
+        Credential::issue(key, id, until).ok_or(Invalid::Unknown)
+    }
+
+    fn tickets(&self) -> std::sync::MutexGuard<'_, Tickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drains an edge, or ends that; false when there is no such edge.

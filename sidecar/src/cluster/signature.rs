@@ -61,6 +61,9 @@ pub enum Refused {
     /// Without a signature, or with one of something else.
     #[error("the request is not signed with this cluster's secret")]
     Signature,
+    /// For another edge than the report, or too late.
+    #[error("the credential is not of this edge, or it is over")]
+    Credential,
     /// Signed long ago, or in the future.
     #[error("the clocks differ by {} s: this request is from {}", .0.unsigned_abs() / 1000, if *.0 < 0 { "the past" } else { "the future" })]
     Clock(i64),
@@ -81,6 +84,14 @@ impl Key {
     /// None for one that is too short.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         (bytes.len() >= MIN_SECRET).then(|| Self(bytes.to_vec()))
+    }
+
+    /// Bytes that nobody knows without this key: other ones for each text.
+    pub fn derive(&self, text: &str) -> Option<[u8; 32]> {
+        // HMAC takes a key of any length.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
+        mac.update(text.as_bytes());
+        Some(mac.finalize().into_bytes().into())
     }
 
     fn mac(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> Option<Hmac<Sha256>> {

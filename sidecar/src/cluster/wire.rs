@@ -35,6 +35,15 @@ pub struct Answer {
     pub streams: Vec<String>,
 }
 
+/// `POST /v1/edges/join`
+#[derive(Deserialize)]
+pub struct Join {
+    /// What the origin has issued.
+    pub ticket: String,
+    /// A number that the asker has made up.
+    pub user: String,
+}
+
 /// As the API words errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {

@@ -62,6 +62,7 @@ pub(in crate::config) mod raw {
         pub region: Text,
         pub rtmp: Text,
         pub linger: Text,
+        pub credential_file: Text,
         pub drain_file: Text,
     }
 
@@ -178,6 +179,8 @@ pub struct Edge {
     pub region: Option<String>,
     /// The origin's nginx, for RTMP: host and port.
     pub rtmp: super::RtmpServer,
+    /// Its own credential, instead of the secret of the cluster.
+    pub credential_file: Option<PathBuf>,
     /// A stream stays so long after its last viewer.
     pub linger: Duration,
     /// keepalived's `track_file`: with a number other than 0 in it, no viewers are sent here.
@@ -362,8 +365,12 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
     let Some(first) = origins.first() else {
         return Err(missing("origin", "https://origin.example.org/tv"));
     };
-    if secret.is_none() {
-        let what = "[edge]: needs secret_file of [cluster], a copy of the origin's file".into();
+    let credential_file =
+        text_or("credential_file", &raw.credential_file, || None, |text| absolute(text).map(Some))?;
+    if secret.is_none() && credential_file.is_none() {
+        let what =
+            "[edge]: needs secret_file of [cluster], a copy of the origin's file, or credential_file of [edge]"
+                .into();
         return Err(Problem { at, what });
     }
     let address =
@@ -391,6 +398,7 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
         rtmp: text_or("rtmp", &raw.rtmp, rtmp, super::nginx::rtmp_server)?,
         linger: time("linger", &raw.linger, 30, 1, 3600)?,
         drain_file: text_or("drain_file", &raw.drain_file, || DRAIN_FILE.into(), absolute)?,
+        credential_file,
         address,
         origins,
     }))

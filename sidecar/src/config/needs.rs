@@ -62,6 +62,9 @@ impl Config {
         if let Some(file) = &self.nginx.secret_file {
             needs.add("[nginx]: secret_file", file, What::Secret(Content::Signing));
         }
+        if let Some(file) = self.edge.as_ref().and_then(|edge| edge.credential_file.as_ref()) {
+            needs.add("[edge]: credential_file", file, What::Secret(Content::Line));
+        }
         if let Some(file) = &self.cluster.secret_file {
             needs.add("[cluster]: secret_file", file, What::Secret(Content::Signing));
         }

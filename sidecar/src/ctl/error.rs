@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::admin::accounts;
-use crate::{daemon, health, nginx, test_stream};
+use crate::{config, daemon, fleet, health, nginx, test_stream};
 
 /// Wrong usage, as an exit status.
 pub const WRONG_USAGE: u8 = 2;
@@ -67,6 +67,12 @@ pub enum Error {
     /// The accounts of the dashboard.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
+    /// The file of an event.
+    #[error(transparent)]
+    EventFile(config::Error),
+    /// The servers of an event.
+    #[error(transparent)]
+    Fleet(#[from] fleet::error::Error),
     /// The daemon cannot run.
     #[error(transparent)]
     Daemon(#[from] daemon::Error),
@@ -115,7 +121,7 @@ impl Error {
             Self::Nginx(nginx::Error::Unreachable { .. } | nginx::Error::NotTheApi { .. }) => "unreachable",
             Self::DaemonClient(_) => "daemon",
             Self::Unhealthy(_) => "unhealthy",
-            Self::Check { .. } | Self::Configuration(_) => "configuration",
+            Self::Check { .. } | Self::Configuration(_) | Self::EventFile(_) => "configuration",
             Self::Daemon(daemon::Error::Config(_)) => "configuration",
             Self::Accounts(accounts::Error::File { .. } | accounts::Error::Damaged { .. })
             | Self::File { .. }

@@ -38,6 +38,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What an administrator of a single server is told.
 const NO_CLUSTER: &str = "this server has no edges: set secret_file of [cluster] in weir.toml";
 
+/// No ticket and no credential is good for longer, in seconds.
+const MAX_TICKET: u64 = 100 * 86_400;
+
 /// More than what nginx-rtmp ever sends of one publisher.
 const MAX_FORM: usize = 64 << 10;
 
@@ -97,6 +100,7 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
     let jobs = Router::new()
         .route("/v1/edges", get(edges))
         .route("/v1/edges/{id}/{action}", post(drain))
+        .route("/v1/edges/{id}/ticket", post(ticket))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{id}/logs", get(logs))
         .route("/v1/jobs/{id}/restart", post(restart))
@@ -222,6 +226,32 @@ async fn drain(Shared(state): App, Path((id, action)): Path<(String, String)>) -
             refused(StatusCode::NOT_FOUND, &format!("there is no edge {id:?}: weir edge list shows them"))
         }
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing has changed: {error}")),
+    }
+}
+
+/// A ticket for an edge: good for `ttl_s` seconds, its credential for `credential_s`.
+async fn ticket(Shared(state): App, Path(id): Path<String>, query: RawQuery) -> Response {
+    let Some(origin) = &state.origin else { return refused(StatusCode::NOT_FOUND, NO_CLUSTER) };
+    let query = query.0.unwrap_or_default();
+    let seconds = |name: &str, default: u64| {
+        let given =
+            query.split('&').filter_map(|argument| argument.split_once('=')).find(|(key, _)| *key == name);
+        let seconds = given.map_or(Some(default), |(_, value)| value.parse().ok());
+        seconds.filter(|seconds| (1..=MAX_TICKET).contains(seconds)).map(Duration::from_secs)
+    };
+    let (Some(valid), Some(credential), Ok(id)) =
+        (seconds("ttl_s", 3600), seconds("credential_s", 7 * 86_400), id.parse())
+    else {
+        let message =
+            format!("a name of an edge is expected, and ttl_s and credential_s from 1 to {MAX_TICKET}");
+        return refused(StatusCode::NOT_FOUND, &message);
+    };
+    match origin.ticket(id, valid, credential) {
+        Some(ticket) => Json(json!({ "ticket": ticket.expose() })).into_response(),
+        None => refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no ticket: secret_file of [cluster] is not set, or too many tickets are out",
+        ),
     }
 }
 

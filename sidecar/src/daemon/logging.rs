@@ -38,6 +38,14 @@ pub fn init(config: &Daemon) -> Result<(), Error> {
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
+/// The same for a command that works for a while: lines on standard error.
+pub fn to_standard_error() -> Result<(), Error> {
+    let level = Targets::new().with_target("weir", LevelFilter::INFO).with_default(LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let subscriber = Registry::default().with(lines.with_filter(level));
+    Ok(tracing::subscriber::set_global_default(subscriber)?)
+}
+
 /// systemd says by this variable which device and inode are the journal's. Whoever was started by a service has inherited it, also
 /// where standard error leads elsewhere by now (systemd.exec(5)).
 fn format(asked: LogFormat) -> LogFormat {

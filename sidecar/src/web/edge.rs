@@ -1,5 +1,5 @@
 //! `GET /edge?stream=APP/NAME`: where to watch. `&redirect=hls|watch` leads there, `&not=ID` names an edge that did not answer.
-//! `POST /v1/edges`: edges tell of themselves.
+//! `POST /v1/edges`: edges tell of themselves. `POST /v1/edges/join`: a ticket is exchanged for a credential.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,14 +9,16 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use weir_model::Secret;
 use weir_model::link::Patterns;
 
 use super::asker::asker;
 use super::common::Web;
 use super::{answer, names};
+use crate::cluster::credential::HEADER;
 use crate::cluster::origin::{NoPlace, Origin, Place, Viewer, viewer_hash};
 use crate::cluster::record::EdgeId;
-use crate::cluster::wire::ANSWER;
+use crate::cluster::wire::{ANSWER, Join};
 use crate::streams::StreamId;
 
 /// When a viewer asks again, in seconds: an edge may have joined, or viewers have left.
@@ -151,13 +153,32 @@ pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: 
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let live = web.board.all();
     let streams = live.iter().map(|entry| format!("{}/{}", entry.live.app, entry.live.name)).collect();
-    let (status, text, signature) = origin.take(authorization, &body, streams).await;
+    let edge = headers.get(HEADER).and_then(|value| value.to_str().ok());
+    let (status, text, signature) = origin.take(authorization, edge, &body, streams).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
     if let Some(value) = signature.and_then(|signature| HeaderValue::from_str(&signature).ok()) {
         response.headers_mut().insert(ANSWER, value);
     }
     response
+}
+
+/// Exchanges a ticket for a credential.
+pub(super) async fn join(State(web): State<Arc<Web>>, body: Bytes) -> Response {
+    let Some(origin) = &web.origin else { return answer::nothing_here().await };
+    let Ok(Join { ticket, user }) = serde_json::from_slice::<Join>(&body) else {
+        return answer::error(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "fields \"ticket\" and \"user\" are expected",
+        );
+    };
+    match origin.join(&Secret::new(ticket), &Secret::new(user)) {
+        Ok(credential) => {
+            Json(serde_json::json!({ "credential": credential.text().expose() })).into_response()
+        }
+        Err(why) => answer::error(StatusCode::FORBIDDEN, "forbidden", &why.to_string()),
+    }
 }
 
 #[cfg(test)]

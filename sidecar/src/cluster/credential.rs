@@ -1,0 +1,138 @@
+//! What an edge signs with that must not hold the secret of the cluster: a key that is derived from the secret, for one name and
+//! until one time.
+//!
+//! The origin derives the same key from the name and the time that the edge states in a header, so it keeps nothing. Whoever breaks
+//! into a rented server can speak for this edge until that time, and for nobody else.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use weir_model::{Secret, Timestamp};
+
+use super::record::EdgeId;
+use super::signature::Key;
+
+/// The header with [`Claim`], beside that of the signature.
+pub const HEADER: &str = "weir-edge";
+/// How the file begins.
+const FORMAT: &str = "weir-edge-1";
+
+/// Whose key it is, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The edge.
+    pub id: EdgeId,
+    /// Seconds since 1970.
+    pub until: u64,
+}
+
+/// An edge's own credential.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Whose it is.
+    pub claim: Claim,
+    /// What it signs with.
+    pub key: Key,
+    hex: Secret,
+}
+
+/// Why a file holds no credential.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("[edge]: credential_file: {}: {why}", path.display())]
+pub struct CredentialError {
+    path: PathBuf,
+    why: String,
+}
+
+impl Claim {
+    /// The header's value.
+    pub fn header(&self) -> String {
+        format!("{} {}", self.id, self.until)
+    }
+
+    /// Reads a header's value.
+    pub fn parse(value: &str) -> Option<Self> {
+        let (id, until) = value.split_once(' ')?;
+        Some(Self { id: id.parse().ok()?, until: until.parse().ok()? })
+    }
+
+    /// The key of this edge, from the secret of the cluster.
+    pub fn key(&self, cluster: &Key) -> Option<(Key, Secret)> {
+        let bytes = cluster.derive(&format!("{FORMAT}\n{}\n{}\n", self.id, self.until))?;
+        Some((Key::new(&bytes)?, Secret::new(HEXLOWER.encode(&bytes))))
+    }
+
+    /// Whether it is too late.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now.as_seconds() >= self.until
+    }
+}
+
+impl Credential {
+    /// The credential of an edge, from the secret of the cluster.
+    pub fn issue(cluster: &Key, id: EdgeId, until: u64) -> Option<Self> {
+        let claim = Claim { id, until };
+        let (key, hex) = claim.key(cluster)?;
+        Some(Self { claim, key, hex })
+    }
+
+    /// What is written to the file.
+    pub fn text(&self) -> Secret {
+        Secret::new(format!("{FORMAT} {} {} {}\n", self.claim.id, self.claim.until, self.hex.expose()))
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, CredentialError> {
+        let failed = |why: String| CredentialError { path: path.into(), why };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        text.parse().map_err(|NoCredential| failed("is no credential: weir edge join writes one".into()))
+    }
+}
+
+/// The text is no credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no credential")]
+pub struct NoCredential;
+
+impl FromStr for Credential {
+    type Err = NoCredential;
+    fn from_str(text: &str) -> Result<Self, NoCredential> {
+        let mut words = text.split_whitespace();
+        let mut next = || words.next().ok_or(NoCredential);
+        let (format, id, until, hex) = (next()?, next()?, next()?, next()?);
+        let key =
+            HEXLOWER.decode(hex.as_bytes()).ok().and_then(|bytes| Key::new(&bytes)).ok_or(NoCredential)?;
+        let claim = Claim {
+            id: id.parse().map_err(|_| NoCredential)?,
+            until: until.parse().map_err(|_| NoCredential)?,
+        };
+        (format == FORMAT).then(|| Self { claim, key, hex: Secret::new(hex) }).ok_or(NoCredential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_for_one_edge_and_one_time() {
+        let cluster = Key::new(&[7; 32]).unwrap();
+        let issue = |id: &str, until| Credential::issue(&cluster, id.parse().unwrap(), until).unwrap();
+        let one = issue("gala-1", 1000);
+        assert!(one.key != issue("gala-2", 1000).key && one.key != issue("gala-1", 1001).key);
+        assert!(one.key != cluster);
+        let claim = Claim::parse(&one.claim.header()).unwrap();
+        assert!(claim.key(&cluster).unwrap().0 == one.key);
+        assert!(
+            claim.is_over(Timestamp::from_millis(1_000_000))
+                && !claim.is_over(Timestamp::from_millis(999_999))
+        );
+        let read: Credential = one.text().expose().parse().unwrap();
+        assert!(read.claim == one.claim && read.key == one.key);
+        assert!(!format!("{one:?}").contains(one.hex.expose()));
+        for bad in ["", "weir-edge-1 gala-1 1000", "weir-edge-2 gala-1 1 00", "weir-edge-1 a/b 1 00"] {
+            assert!(bad.parse::<Credential>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Tickets with which new edges join: each is good for one exchange against an edge's own credential.
+//!
+//! They are in this daemon's memory alone. A ticket that was not used when the daemon restarts is worth nothing any more.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use tokio::time::Instant;
+use weir_model::Secret;
+use weir_model::secret::Digest;
+
+use super::record::EdgeId;
+
+/// How a ticket begins.
+const PREFIX: &str = "wj_";
+/// So many are out at once.
+const MOST: usize = 2000;
+
+/// Why a ticket is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// It was never given, it is too old, or this daemon was restarted since.
+    #[error("the ticket is unknown or too old")]
+    Unknown,
+    /// Somebody else has it.
+    #[error("the ticket was used already")]
+    Used,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    digest: Digest,
+    id: EdgeId,
+    until: Instant,
+    /// Seconds since 1970.
+    credential_until: u64,
+    /// Of the number that its first user has made up: whoever asks again with it is the same, and has missed the answer.
+    user: Option<Digest>,
+}
+
+/// Those that are out.
+#[derive(Debug, Default)]
+pub struct Tickets(Vec<Ticket>);
+
+impl Tickets {
+    /// A ticket for one edge. None where the system has no random bytes, or too many are out.
+    pub fn issue(&mut self, id: EdgeId, valid: Duration, credential_until: u64) -> Option<Secret> {
+        self.tidy();
+        if self.0.len() >= MOST {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).ok()?;
+        let ticket = Secret::new(format!("{PREFIX}{}", HEXLOWER.encode(&bytes)));
+        let until = Instant::now() + valid;
+        self.0.push(Ticket { digest: ticket.digest(), id, until, credential_until, user: None });
+        Some(ticket)
+    }
+
+    /// Exchanges a ticket: whose it is, and until when its credential is good, in seconds since 1970. `user` is a number that the asker
+    /// has made up: the same asker may repeat the exchange, nobody else can.
+    pub fn redeem(&mut self, ticket: &Secret, user: &Secret) -> Result<(EdgeId, u64), Invalid> {
+        self.tidy();
+        let (digest, user) = (ticket.digest(), user.digest());
+        let found = self.0.iter_mut().find(|ticket| ticket.digest == digest).ok_or(Invalid::Unknown)?;
+        match &found.user {
+            Some(first) if *first != user => return Err(Invalid::Used),
+            _ => found.user = Some(user),
+        }
+        Ok((found.id.clone(), found.credential_until))
+    }
+
+    fn tidy(&mut self) {
+        let now = Instant::now();
+        self.0.retain(|ticket| ticket.until > now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_is_good_once() {
+        let mut tickets = Tickets::default();
+        let valid = Duration::from_secs(60);
+        let one = tickets.issue("gala-1".parse().unwrap(), valid, 9).unwrap();
+        let two = tickets.issue("gala-1".parse().unwrap(), valid, 9).unwrap();
+        let user = |text: &str| Secret::new(text);
+        assert_eq!(tickets.redeem(&user("wj_0"), &user("a")), Err(Invalid::Unknown));
+        assert_eq!(tickets.redeem(&one, &user("a")).unwrap().0.as_str(), "gala-1");
+        assert_eq!(tickets.redeem(&one, &user("a")).unwrap().1, 9, "the answer was lost");
+        assert_eq!(tickets.redeem(&one, &user("b")), Err(Invalid::Used));
+        tokio::time::advance(valid).await;
+        assert_eq!(tickets.redeem(&two, &user("a")), Err(Invalid::Unknown), "too old");
+        assert!(tickets.0.is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! `weir edge join`
+
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use nix::unistd::User;
+use serde_json::{Value, json};
+use weir_model::Secret;
+
+use super::{Error, Output, random};
+use crate::cli::edge::EdgeJoinArgs;
+use crate::cluster::credential::Credential;
+use crate::files::{PRIVATE, durable};
+use crate::http::{self, innermost};
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The origin answers from memory.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(args: &EdgeJoinArgs) -> Result<Output, Error> {
+    let owner = match args.owner.as_deref() {
+        None => None,
+        Some(name) => match User::from_name(name) {
+            Ok(Some(user)) => Some((user.uid.as_raw(), user.gid.as_raw())),
+            _ => return Err(Error::Usage(format!("--owner: there is no user {name:?}"))),
+        },
+    };
+    let ticket = std::fs::read_to_string(&args.ticket_file)
+        .map_err(|error| Error::file_of("--ticket-file", &args.ticket_file, error))?;
+    let ticket = Secret::new(ticket.trim());
+    // The same in each try: an answer that was lost is given again to who has this number.
+    let user = Secret::new(HEXLOWER.encode(&random::<32>()?));
+    let client = http::client().timeout(TIMEOUT).build().map_err(|error| Error::System(innermost(&error)))?;
+    let began = Instant::now();
+    let credential = loop {
+        match ask(&client, args, &ticket, &user).await {
+            Ok(credential) => break credential,
+            Err(Trouble::Refused(why)) => {
+                return Err(Error::System(format!("the origin refuses the ticket: {why}")));
+            }
+            Err(Trouble::Away(why)) if began.elapsed() >= args.timeout.0 => {
+                return Err(Error::System(format!("no answer from {}: {why}", args.origin.as_str())));
+            }
+            Err(Trouble::Away(_)) => tokio::time::sleep(PAUSE).await,
+        }
+    };
+    let file = &args.credential_file;
+    let unfinished = file.with_extension("new");
+    match durable::replace_for(owner, file, &unfinished, PRIVATE.file, credential.text().expose().as_bytes())
+    {
+        Ok(sure) => sure.log("the credential", file),
+        Err(error) => return Err(Error::file(file, error)),
+    }
+    let id = &credential.claim.id;
+    if args.json.json {
+        return Ok(Output::json(&json!({ "id": id, "credential_file": file }).to_string()));
+    }
+    Ok(format!("{} has the credential of {id} for [edge] of weir.toml.\n", file.display()).into())
+}
+
+enum Trouble {
+    /// For good.
+    Refused(String),
+    /// For now.
+    Away(String),
+}
+
+async fn ask(
+    client: &reqwest::Client,
+    args: &EdgeJoinArgs,
+    ticket: &Secret,
+    user: &Secret,
+) -> Result<Credential, Trouble> {
+    let away = |error: reqwest::Error| Trouble::Away(innermost(&error));
+    let url = format!("{}/v1/edges/join", args.origin.as_str());
+    let body = json!({ "ticket": ticket.expose(), "user": user.expose() }).to_string();
+    let request = client.post(url).header("content-type", "application/json").body(body);
+    let response = request.send().await.map_err(away)?;
+    let status = response.status();
+    let answer: Value = serde_json::from_str(&response.text().await.map_err(away)?).unwrap_or_default();
+    let message = || answer["error"]["message"].as_str().unwrap_or("it is no origin").to_owned();
+    match status.as_u16() {
+        200 => {
+            let text = answer["credential"].as_str().unwrap_or_default();
+            text.parse().map_err(|_| Trouble::Refused("what answers there is no origin".into()))
+        }
+        403 | 404 => Err(Trouble::Refused(format!("status {status}: {}", message()))),
+        _ => Err(Trouble::Away(format!("status {status}: {}", message()))),
+    }
+}

@@ -1,0 +1,160 @@
+//! How many edges there are to be: a pure decision, with its reason.
+
+use std::time::Duration;
+
+use crate::config::fleet::Autoscale;
+
+/// What the origin knows of the event's edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Servers that are not about to go, whether they serve already or not.
+    pub edges: u32,
+    /// Who watches at all of them.
+    pub viewers: u64,
+    /// What they send together, in bit/s.
+    pub egress: u64,
+    /// What one of them can send, in bit/s.
+    pub bandwidth: u64,
+    /// Since the last change; none where there was none.
+    pub since_change: Option<Duration>,
+}
+
+/// So many edges, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// How many there are to be.
+    pub edges: u32,
+    /// For the log.
+    pub reason: String,
+}
+
+/// Decides how many edges there are to be.
+///
+/// Returns enough edges for the viewers and the egress at once, and fewer only if those that stay are below their limits by the
+/// hysteresis. Changes nothing within `cool_down` of the last change, unless there are fewer than `min` or more than `max`.
+pub fn decide(rules: &Autoscale, seen: Seen) -> Decision {
+    let needed = needed(rules, seen, 100);
+    let relaxed = self::needed(rules, seen, 100 - u64::from(rules.hysteresis.min(99)));
+    let load =
+        format!("{} viewers, {} Mbit/s on {} edges", seen.viewers, seen.egress / 1_000_000, seen.edges);
+    let stay = |reason: String| Decision { edges: seen.edges, reason };
+    if seen.edges < rules.min {
+        return Decision {
+            edges: rules.min.max(needed).min(rules.max),
+            reason: format!("min is {}, {load}", rules.min),
+        };
+    }
+    if seen.edges > rules.max {
+        return Decision { edges: rules.max, reason: format!("max is {}, {load}", rules.max) };
+    }
+    let (out, into) = (needed.min(rules.max), relaxed.clamp(rules.min, rules.max));
+    if out <= seen.edges && into >= seen.edges {
+        let is_short = needed > rules.max;
+        return stay(if is_short {
+            format!("max is {}, {needed} would be needed: {load}", rules.max)
+        } else {
+            load
+        });
+    }
+    if seen.since_change.is_some_and(|since| since < rules.cool_down) {
+        return stay(format!("cool_down is {} s, {load}", rules.cool_down.as_secs()));
+    }
+    match out > seen.edges {
+        true => Decision { edges: out, reason: format!("{load}: {needed} are needed") },
+        false => Decision { edges: into, reason: format!("{load}: {into} are enough") },
+    }
+}
+
+/// Edges that stay below `percent` of their limits.
+fn needed(rules: &Autoscale, seen: Seen, percent: u64) -> u32 {
+    let by = |load: u64, each: u64| {
+        let each = u128::from(each) * u128::from(percent);
+        (u128::from(load) * 100).div_ceil(each.max(1))
+    };
+    let viewers = rules.viewers_per_edge.map_or(0, |each| by(seen.viewers, each.into()));
+    let egress = rules
+        .egress_share
+        .filter(|_| seen.bandwidth > 0)
+        .map_or(0, |share| by(seen.egress.saturating_mul(100), seen.bandwidth.saturating_mul(share.into())));
+    u32::try_from(viewers.max(egress)).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: Autoscale = Autoscale {
+        viewers_per_edge: Some(100),
+        egress_share: Some(70),
+        hysteresis: 20,
+        cool_down: Duration::from_secs(300),
+        interval: Duration::from_secs(10),
+        min: 2,
+        max: 5,
+    };
+
+    fn seen(edges: u32, viewers: u64) -> Seen {
+        Seen { edges, viewers, bandwidth: 1_000_000_000, ..Seen::default() }
+    }
+
+    #[test]
+    fn viewers_and_egress_decide() {
+        for (edges, viewers, expected) in [
+            (2, 0, 2),
+            (2, 200, 2),
+            (2, 201, 3),
+            (2, 450, 5),
+            (2, 9000, 5),
+            // Fewer only with 20 % in hand: 3 edges hold 240 viewers then.
+            (4, 241, 4),
+            (4, 240, 3),
+            (5, 10, 2),
+            (0, 0, 2),
+            (0, 350, 4),
+            (7, 350, 5),
+        ] {
+            let decision = decide(&RULES, seen(edges, viewers));
+            assert_eq!(decision.edges, expected, "{edges} {viewers}: {}", decision.reason);
+        }
+        let busy = Seen { egress: 1_500_000_000, ..seen(2, 10) };
+        let decision = decide(&RULES, busy);
+        assert_eq!(
+            (decision.edges, decision.reason.as_str()),
+            (3, "10 viewers, 1500 Mbit/s on 2 edges: 3 are needed")
+        );
+    }
+
+    #[test]
+    fn a_change_cools_down() {
+        let soon = |viewers| Seen { since_change: Some(Duration::from_secs(299)), ..seen(3, viewers) };
+        assert_eq!(decide(&RULES, soon(400)).edges, 3);
+        assert_eq!(decide(&RULES, soon(0)).edges, 3);
+        assert!(decide(&RULES, soon(0)).reason.starts_with("cool_down is 300 s"));
+        let later = Seen { since_change: Some(Duration::from_secs(300)), ..seen(3, 400) };
+        assert_eq!(decide(&RULES, later).edges, 4);
+        let dead = Seen { edges: 1, ..soon(0) };
+        assert_eq!(decide(&RULES, dead).edges, 2, "fewer than min do not wait");
+    }
+
+    proptest! {
+        #[test]
+        fn the_number_is_within_its_bounds_and_settles(
+            edges in 0..20_u32, viewers in 0..100_000_u64, egress in 0..20_000_000_000_u64,
+            hysteresis in 0..90_u32, min in 1..5_u32, more in 0..10_u32,
+        ) {
+            let rules = Autoscale { hysteresis, min, max: min + more, ..RULES };
+            let first = decide(&rules, Seen { egress, ..seen(edges, viewers) });
+            prop_assert!((rules.min..=rules.max).contains(&first.edges));
+            let second = decide(&rules, Seen { egress, ..seen(first.edges, viewers) });
+            prop_assert_eq!(second.edges, first.edges, "{} then {}", first.reason, second.reason);
+        }
+
+        #[test]
+        fn more_viewers_never_mean_fewer_edges(edges in 2..=5_u32, a in 0..2000_u64, b in 0..2000_u64) {
+            let decided = |viewers| decide(&RULES, seen(edges, viewers)).edges;
+            prop_assert!(decided(a.min(b)) <= decided(a.max(b)));
+        }
+    }
+}

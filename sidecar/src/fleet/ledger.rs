@@ -1,0 +1,127 @@
+//! What servers have cost that are gone: the provider's list does not show them any more, and the budget counts them.
+//!
+//! One file per event. It is also the lock, so that two runs cannot spend the same money. A file that is lost costs nothing but the
+//! memory of what was spent.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use weir_model::Timestamp;
+
+use super::error::Error;
+use super::price::{Money, Price};
+use super::server::Server;
+use crate::files::{PRIVATE, durable};
+
+/// A server of the event, there or gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    name: String,
+    created: Timestamp,
+    /// When it was last seen.
+    until: Timestamp,
+}
+
+/// All servers of an event so far, by the provider's ids.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    path: PathBuf,
+    entries: BTreeMap<String, Entry>,
+    _lock: Option<File>,
+}
+
+impl Ledger {
+    /// Reads the file of an event without the lock.
+    pub(super) fn read(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
+        let path = folder.join(format!("{event}.json"));
+        let failed = |why: String| Error::File { path: path.clone(), why };
+        let mut text = String::new();
+        match File::open(&path) {
+            Ok(mut file) => _ = file.read_to_string(&mut text).map_err(|error| failed(error.to_string()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error.to_string())),
+        }
+        let mut entries: BTreeMap<String, Entry> = match text.trim() {
+            "" => BTreeMap::new(),
+            text => {
+                serde_json::from_str(text).map_err(|error| failed(format!("{error}: remove the file")))?
+            }
+        };
+        // An earlier event with this name.
+        entries.retain(|_, entry| entry.until >= since);
+        Ok(Self { path, entries, _lock: None })
+    }
+
+    /// Reads the file of an event, and keeps other runs out.
+    pub(super) fn lock(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
+        let path = folder.join(format!("{event}.lock"));
+        let failed = |why: String| Error::File { path: path.clone(), why };
+        PRIVATE.make_folder(folder).map_err(|error| failed(error.to_string()))?;
+        let lock = PRIVATE.open_or_create(&path).map_err(|error| failed(error.to_string()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked(path)),
+            Err(TryLockError::Error(error)) => return Err(failed(error.to_string())),
+        }
+        Ok(Self { _lock: Some(lock), ..Self::read(folder, event, since)? })
+    }
+
+    /// Takes note of what is there now. Written before a server is deleted, so that no server is forgotten.
+    pub(super) fn observe(&mut self, servers: &[Server], now: Timestamp) -> Result<(), Error> {
+        for server in servers {
+            let entry = Entry { name: server.name.clone(), created: server.created, until: now };
+            self.entries.insert(server.id.clone(), entry);
+        }
+        let text = serde_json::to_string_pretty(&self.entries).unwrap_or_default() + "\n";
+        let unfinished = self.path.with_extension("json.new");
+        match durable::replace(&self.path, &unfinished, PRIVATE.file, text.as_bytes()) {
+            Ok(sure) => sure.log("what servers have cost", &self.path),
+            Err(error) => return Err(Error::File { path: self.path.clone(), why: error.to_string() }),
+        }
+        Ok(())
+    }
+
+    /// What the servers have cost that are no longer there.
+    pub(super) fn spent(&self, price: Price, servers: &[Server]) -> Money {
+        let is_there = |id: &String| servers.iter().any(|server| server.id == *id);
+        let gone = self.entries.iter().filter(|(id, _)| !is_there(id));
+        gone.map(|(_, entry)| price.of(entry.created, entry.until)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: u64) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + hours * 3_600_000)
+    }
+
+    #[test]
+    fn what_is_gone_is_still_paid_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let price = Price { hourly: Money(1000), monthly: Money(1_000_000) };
+        let server = |id: &str| Server {
+            id: id.into(),
+            name: format!("gala-{id}"),
+            created: at(0),
+            state: String::new(),
+            address: None,
+        };
+        let mut ledger = Ledger::lock(folder.path(), "gala", at(0)).unwrap();
+        ledger.observe(&[server("1"), server("2")], at(2)).unwrap();
+        ledger.observe(&[server("1")], at(3)).unwrap();
+        assert_eq!(ledger.spent(price, &[server("1")]), Money(2000));
+        assert!(matches!(Ledger::lock(folder.path(), "gala", at(0)), Err(Error::Locked(_))));
+        drop(ledger);
+        let again = Ledger::lock(folder.path(), "gala", at(0)).unwrap();
+        assert_eq!(again.spent(price, &[]), Money(5000));
+        assert_eq!(Ledger::read(folder.path(), "gala", at(100)).unwrap().spent(price, &[]), Money(0));
+        std::fs::write(folder.path().join("gala.json"), "{").unwrap();
+        let said = Ledger::read(folder.path(), "gala", at(0)).unwrap_err().to_string();
+        assert!(said.contains("gala.json") && said.contains("remove the file"), "{said}");
+    }
+}

@@ -1,0 +1,291 @@
+//! `up` and `down`: brings the servers of an event in line with its file, step by step, from what the provider lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use weir_model::Timestamp;
+
+use super::cloud::Cloud;
+use super::dns::{self, Change};
+use super::error::{CloudError, Error};
+use super::ledger::Ledger;
+use super::origin::Origin;
+use super::plan;
+use super::price::{Money, Price};
+use super::server::{Order, Server};
+use super::{script, trial};
+use crate::clock;
+use crate::cluster::origin::View;
+use crate::config::fleet::Fleet;
+
+mod follow;
+
+/// Between two looks at what is not ready.
+const LOOK: Duration = Duration::from_secs(1);
+/// A server that was deleted is off the list by then.
+const GONE: Duration = Duration::from_secs(300);
+/// A ticket is good so much longer than a server has to serve.
+const MORE: Duration = Duration::from_secs(1800);
+/// An edge's credential outlives the event by so much.
+const AFTER: Duration = Duration::from_secs(86_400);
+/// So many names that somebody else has are passed over.
+const FOREIGN: usize = 100;
+
+/// Works on the servers of one event. Others wait meanwhile: the ledger is locked.
+#[derive(Debug)]
+pub struct Runner {
+    fleet: Fleet,
+    cloud: Cloud,
+    origin: Origin,
+    ledger: Ledger,
+    price: Price,
+    /// Edges that serve, and of which DNS knows.
+    told: BTreeSet<String>,
+    /// Edges that take no more viewers, and since when.
+    leaving: BTreeMap<String, Instant>,
+    changed: Option<Instant>,
+    /// What was logged last.
+    said: String,
+}
+
+impl Runner {
+    /// Takes the event's lock and asks for the price, which shows whether the provider takes the token.
+    ///
+    /// # Errors
+    ///
+    /// Another run, the provider, or the daemon's socket.
+    pub async fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
+        let cloud = Cloud::open(&fleet)?;
+        let ledger = Ledger::lock(folder, &fleet.event, plan::since(&fleet))?;
+        let origin = Origin::at(socket)?;
+        let price = cloud.price().await?;
+        let (told, leaving) = (BTreeSet::new(), BTreeMap::new());
+        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, changed: None, said: String::new() })
+    }
+
+    /// Creates the servers that are missing, and waits until each serves the test stream and DNS knows it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Budget`] before anything is created; [`Error::NotReady`] after `boot`.
+    pub async fn up(&mut self, wait: bool) -> Result<(), Error> {
+        let now = clock::now();
+        if now >= self.fleet.end {
+            return Err(Error::Over(self.fleet.end));
+        }
+        let mut servers = self.look().await?;
+        let wanted = self.fleet.edges.saturating_sub(count(&servers));
+        let affordable = self.affordable(&servers);
+        if wanted > affordable {
+            return Err(self.too_much(wanted, affordable, &servers));
+        }
+        self.grow(&mut servers, wanted).await?;
+        if wait { self.wait_ready().await } else { Ok(()) }
+    }
+
+    /// Drains and deletes all servers of the event, and what else carries its label.
+    ///
+    /// # Errors
+    ///
+    /// The provider. Origin and DNS are told if they can be reached: a server that runs costs money.
+    pub async fn down(&mut self, now: bool) -> Result<(), Error> {
+        let servers = self.look().await?;
+        for server in &servers {
+            self.farewell(server).await;
+        }
+        let began = Instant::now();
+        while !now && !servers.is_empty() && began.elapsed() < self.fleet.drain {
+            let Ok(edges) = self.origin.edges().await else { break };
+            let viewers = |server: &Server| view(&edges, &server.name).map_or(0, |view| view.viewers);
+            if servers.iter().map(viewers).sum::<u32>() == 0 && began.elapsed() >= self.settle() {
+                break;
+            }
+            sleep(LOOK).await;
+        }
+        let began = Instant::now();
+        loop {
+            let servers = self.look().await?;
+            if servers.is_empty() {
+                break;
+            }
+            if began.elapsed() > GONE {
+                let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+                return Err(Error::NotReady(format!(
+                    "the provider still lists {}: run weir fleet down again",
+                    names.join(", ")
+                )));
+            }
+            for server in &servers {
+                self.delete(server).await?;
+            }
+            sleep(LOOK / 2).await;
+        }
+        Ok(self.cloud.tidy().await?)
+    }
+
+    /// The event's servers now. What they cost is noted.
+    async fn look(&mut self) -> Result<Vec<Server>, Error> {
+        let servers = self.cloud.list(&self.fleet).await?;
+        self.ledger.observe(&servers, clock::now())?;
+        Ok(servers)
+    }
+
+    fn spent(&self, servers: &[Server]) -> Money {
+        self.ledger.spent(self.price, servers)
+    }
+
+    fn affordable(&self, servers: &[Server]) -> u32 {
+        plan::affordable(&self.fleet, self.price, self.spent(servers), servers, clock::now())
+    }
+
+    fn too_much(&self, wanted: u32, affordable: u32, servers: &[Server]) -> Error {
+        let committed =
+            plan::committed(&self.fleet, self.price, self.spent(servers), servers, clock::now()).to_string();
+        Error::Budget { wanted, affordable, budget: self.fleet.budget, committed, max: self.fleet.max_edges }
+    }
+
+    /// Creates so many servers, with the lowest names that are free.
+    async fn grow(&mut self, servers: &mut Vec<Server>, wanted: u32) -> Result<(), Error> {
+        let mut foreign = BTreeSet::new();
+        for _ in 0..wanted {
+            if self.affordable(servers) == 0 {
+                return Err(self.too_much(wanted, 0, servers));
+            }
+            let server = loop {
+                let is_free = |name: &String| {
+                    !foreign.contains(name) && servers.iter().all(|server| server.name != *name)
+                };
+                let Some(name) = (1..u32::MAX).map(|nth| plan::name(&self.fleet, nth)).find(is_free) else {
+                    return Ok(());
+                };
+                match self.create(&name).await {
+                    Err(Error::Cloud(CloudError::Taken(why))) if foreign.len() < FOREIGN => {
+                        tracing::warn!("name passed over, it is of something else: {why}, server: {name}");
+                        foreign.insert(name);
+                    }
+                    done => break done?,
+                }
+            };
+            servers.push(server);
+            self.changed = Some(Instant::now());
+            self.ledger.observe(servers, clock::now())?;
+        }
+        Ok(())
+    }
+
+    async fn create(&mut self, name: &str) -> Result<Server, Error> {
+        // A mark of an earlier server with this name.
+        self.origin.drain(name, false).await?;
+        self.told.remove(name);
+        self.leaving.remove(name);
+        let left = Duration::from_millis(self.fleet.end.millis_since(clock::now()));
+        let ticket =
+            self.origin.ticket(name, self.fleet.boot + MORE, left + self.fleet.drain + AFTER).await?;
+        let user_data = script::user_data(&self.fleet, name, &ticket)?;
+        let server = self.cloud.create(&self.fleet, &Order { name: name.to_owned(), user_data }).await?;
+        tracing::info!("server created, server: {name}, id: {}", server.id);
+        Ok(server)
+    }
+
+    /// No new viewers for a server that is to go.
+    async fn farewell(&mut self, server: &Server) {
+        let name = &server.name;
+        if let Err(error) = dns::tell(&self.fleet, Change::Remove, name, server.address).await {
+            tracing::warn!("{error}");
+        }
+        if let Err(error) = self.origin.drain(name, true).await {
+            tracing::warn!("edge not drained: {error}, edge: {name}");
+        }
+        self.told.remove(name);
+        self.leaving.entry(name.clone()).or_insert_with(Instant::now);
+    }
+
+    async fn delete(&mut self, server: &Server) -> Result<(), Error> {
+        self.cloud.delete(server).await?;
+        self.leaving.remove(&server.name);
+        self.told.remove(&server.name);
+        tracing::info!("server deleted, server: {}, id: {}", server.name, server.id);
+        Ok(())
+    }
+
+    /// A viewer who was sent to an edge a moment ago is counted by then.
+    fn settle(&self) -> Duration {
+        crate::cluster::store::LEASE.min(self.fleet.drain)
+    }
+
+    async fn wait_ready(&mut self) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let servers = self.look().await?;
+            let waits = match self.origin.edges().await {
+                Ok(edges) => self.announce(&servers, &edges).await,
+                Err(error) => vec![error.to_string()],
+            };
+            if waits.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() >= self.fleet.boot {
+                return Err(Error::NotReady(format!(
+                    "not ready after {} s: {}; on the server, /var/log/cloud-init-output.log has the reason",
+                    self.fleet.boot.as_secs(),
+                    waits.join("; ")
+                )));
+            }
+            self.say(waits.join("; "));
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Tells DNS of the edges that serve by now. Returns why the others do not.
+    async fn announce(&mut self, servers: &[Server], edges: &[View]) -> Vec<String> {
+        let mut waits = Vec::new();
+        for server in servers {
+            let name = &server.name;
+            if self.told.contains(name) || self.leaving.contains_key(name) {
+                continue;
+            }
+            if let Err(why) = self.try_out(server, view(edges, name)).await {
+                waits.push(format!("{name}: {why}"));
+                continue;
+            }
+            match dns::tell(&self.fleet, Change::Add, name, server.address).await {
+                Ok(()) => {
+                    tracing::info!("edge serves, edge: {name}");
+                    self.told.insert(name.clone());
+                }
+                Err(error) => waits.push(error.to_string()),
+            }
+        }
+        waits
+    }
+
+    async fn try_out(&self, server: &Server, edge: Option<&View>) -> Result<(), String> {
+        let edge = edge.ok_or_else(|| format!("has not joined the origin, state: {}", server.state))?;
+        if edge.state == "drained" {
+            // Of a run that was killed before it deleted this server.
+            self.origin.drain(&server.name, false).await.map_err(|error| error.to_string())?;
+        }
+        trial::segment(&self.fleet.edge, &edge.address, server.address)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    /// Logs what has not been logged just now.
+    fn say(&mut self, what: String) {
+        if self.said != what {
+            tracing::info!("{what}");
+            self.said = what;
+        }
+    }
+}
+
+fn count(servers: &[Server]) -> u32 {
+    u32::try_from(servers.len()).unwrap_or(u32::MAX)
+}
+
+fn view<'v>(edges: &'v [View], name: &str) -> Option<&'v View> {
+    edges.iter().find(|edge| edge.id == name)
+}

@@ -1,0 +1,135 @@
+//! `up --follow`: a whole event by itself, from its first server to its last.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Error, Runner, Server, View, count, view};
+use crate::clock;
+use crate::fleet::autoscale::{self, Decision, Seen};
+use crate::fleet::plan;
+
+/// Between two looks without `[autoscale]`.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// A long wait is cut into such pieces, because the clock may be set.
+const PIECE: Duration = Duration::from_secs(30);
+
+impl Runner {
+    /// Waits for the event, keeps its servers as many as they should be, and deletes them after it.
+    ///
+    /// # Errors
+    ///
+    /// Only of the last step. Errors before are logged, and the step is repeated.
+    pub async fn follow(&mut self) -> Result<(), Error> {
+        let interval = self.fleet.autoscale.map_or(INTERVAL, |rules| rules.interval);
+        loop {
+            let (now, from) = (clock::now(), plan::create_at(&self.fleet));
+            if now >= self.fleet.end {
+                tracing::info!("the event has ended, event: {}", self.fleet.event);
+                return self.down(false).await;
+            }
+            if now < from {
+                self.say(format!("waiting until {from}"));
+                sleep(Duration::from_millis(from.millis_since(now)).min(PIECE)).await;
+                continue;
+            }
+            if let Err(error) = self.step().await {
+                self.say(error.to_string());
+            }
+            let left = Duration::from_millis(self.fleet.end.millis_since(clock::now()));
+            sleep(interval.min(left)).await;
+        }
+    }
+
+    /// One look, and what follows from it.
+    async fn step(&mut self) -> Result<(), Error> {
+        let mut servers = self.look().await?;
+        // Without the origin nobody knows who watches, and no server can join.
+        let edges = self.origin.edges().await?;
+        for server in &servers {
+            if view(&edges, &server.name).is_some_and(|edge| edge.state == "drained") {
+                self.leaving.entry(server.name.clone()).or_insert_with(Instant::now);
+            }
+        }
+        let active: Vec<Server> =
+            servers.iter().filter(|server| !self.leaving.contains_key(&server.name)).cloned().collect();
+        let decision = self.decide(&active, &edges);
+        let has = count(&active);
+        if decision.edges != has {
+            tracing::info!("edges: {has} to {}, reason: {}", decision.edges, decision.reason);
+        } else {
+            self.say(format!("edges stay {has}, reason: {}", decision.reason));
+        }
+        if decision.edges > has {
+            let back = self.call_back(&servers, decision.edges - has).await?;
+            let wanted = decision.edges - has - back;
+            let affordable = self.affordable(&servers);
+            if wanted > affordable {
+                let why = self.too_much(wanted, affordable, &servers);
+                self.say(why.to_string());
+            }
+            self.grow(&mut servers, wanted.min(affordable)).await?;
+        } else {
+            self.shrink(active, &edges, has - decision.edges).await;
+        }
+        self.retire(&servers, &edges).await?;
+        let waits = self.announce(&servers, &edges).await;
+        if !waits.is_empty() {
+            self.say(waits.join("; "));
+        }
+        Ok(())
+    }
+
+    fn decide(&self, active: &[Server], edges: &[View]) -> Decision {
+        let Some(rules) = &self.fleet.autoscale else {
+            return Decision { edges: self.fleet.edges, reason: "edges of the file".into() };
+        };
+        let views = || active.iter().filter_map(|server| view(edges, &server.name));
+        let seen = Seen {
+            edges: count(active),
+            viewers: views().map(|edge| u64::from(edge.viewers)).sum(),
+            egress: views().map(|edge| edge.egress).sum(),
+            bandwidth: self.fleet.edge.bandwidth,
+            since_change: self.changed.map(|changed| changed.elapsed()),
+        };
+        autoscale::decide(rules, seen)
+    }
+
+    /// Edges that were about to go stay. Returns how many.
+    async fn call_back(&mut self, servers: &[Server], wanted: u32) -> Result<u32, Error> {
+        let mut back = 0;
+        for server in servers {
+            if back < wanted && self.leaving.contains_key(&server.name) {
+                self.origin.drain(&server.name, false).await?;
+                self.leaving.remove(&server.name);
+                self.changed = Some(Instant::now());
+                tracing::info!("edge stays after all, edge: {}", server.name);
+                back += 1;
+            }
+        }
+        Ok(back)
+    }
+
+    /// The edges with the fewest viewers are to go; of equal ones, the newest name.
+    async fn shrink(&mut self, mut active: Vec<Server>, edges: &[View], fewer: u32) {
+        active.reverse();
+        active.sort_by_key(|server| view(edges, &server.name).map_or(0, |edge| edge.viewers));
+        for server in active.iter().take(fewer as usize) {
+            tracing::info!("edge is to go, edge: {}", server.name);
+            self.farewell(server).await;
+            self.changed = Some(Instant::now());
+        }
+    }
+
+    /// Deletes the servers whose viewers have left, or have had their time.
+    async fn retire(&mut self, servers: &[Server], edges: &[View]) -> Result<(), Error> {
+        for server in servers {
+            let Some(since) = self.leaving.get(&server.name).map(Instant::elapsed) else { continue };
+            let viewers = view(edges, &server.name).map_or(0, |edge| edge.viewers);
+            if since >= self.fleet.drain || (viewers == 0 && since >= self.settle()) {
+                self.delete(server).await?;
+            }
+        }
+        Ok(())
+    }
+}

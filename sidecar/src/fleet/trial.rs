@@ -1,0 +1,65 @@
+//! Whether an edge serves a stream: its playlists of HLS are read, and a segment is loaded.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::config::fleet::Edge;
+use crate::http::{self, innermost};
+
+/// An edge has this time for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A playlist leads to another one, which leads to a segment.
+const DEPTH: usize = 3;
+
+/// Why an edge does not serve the stream yet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("no answer: {0}")]
+    Away(String),
+    #[error("{path}: status {status}")]
+    Status { path: String, status: u16 },
+    #[error("{0}: no segment in it")]
+    NoSegment(String),
+    #[error("its address is no URL: {0}")]
+    Address(String),
+}
+
+impl From<reqwest::Error> for Trouble {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Away(innermost(&error))
+    }
+}
+
+/// Loads a segment of the test stream from an edge. Its name need not be known to DNS yet: `server` is where it is.
+pub(super) async fn segment(edge: &Edge, address: &str, server: Option<IpAddr>) -> Result<usize, Trouble> {
+    let (app, name) = &edge.test_stream;
+    let text = format!("{address}/stream/{app}/{name}/llhls/master.m3u8");
+    let mut url = Url::parse(&text).map_err(|error| Trouble::Address(error.to_string()))?;
+    let mut client = http::client().timeout(TIMEOUT);
+    if let (Some(reqwest_host), Some(server)) = (url.domain(), server) {
+        // Port 0 stands for the one of the URL.
+        client = client.resolve(reqwest_host, SocketAddr::new(server, 0));
+    }
+    let client = client.build()?;
+    for _ in 0..DEPTH {
+        let response = client.get(url.clone()).send().await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Trouble::Status { path: url.path().to_owned(), status: status.as_u16() });
+        }
+        let bytes = response.bytes().await?;
+        if !bytes.starts_with(b"#EXTM3U") {
+            return match bytes.len() {
+                0 => Err(Trouble::NoSegment(url.path().to_owned())),
+                size => Ok(size),
+            };
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let next = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        let next = next.and_then(|next| url.join(next).ok());
+        url = next.ok_or_else(|| Trouble::NoSegment(url.path().to_owned()))?;
+    }
+    Err(Trouble::NoSegment(url.path().to_owned()))
+}
