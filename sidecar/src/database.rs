@@ -3,6 +3,8 @@
 //! A file has one writer, which is one thread; readers have connections of their own. `kill -9` loses what was not committed and
 //! damages nothing (write-ahead log, <https://sqlite.org/wal.html>).
 //!
+//! - [`rows`]: answers; [`csv`]: the same as a table for other programs
+//!
 //! A connection of rusqlite waits 5 seconds for another program that has the file, such as a backup. Debian 12 has SQLite 3.40, which
 //! lacks `sqlite3_set_clientdata`: `busy_timeout`, hooks and traces of rusqlite need it, and are not used.
 
@@ -12,6 +14,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{clock, files};
+
+pub mod csv;
+pub mod rows;
 
 /// Files that belong to a database, by what is behind its name.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];

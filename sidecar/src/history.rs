@@ -2,7 +2,7 @@
 //!
 //! - [`facts`] says which facts are kept, [`schema`] how
 //! - [`writer`] is the one thread that writes
-//! - [`read`] answers questions, [`csv`] as a table for other programs
+//! - [`read`] answers questions
 //!
 //! No address of a publisher or viewer gets here. A history that cannot be written costs a line in the log and nothing else.
 
@@ -18,7 +18,6 @@ use crate::config::{Config, history::History as Settings};
 use crate::events::{Bus, Event};
 use crate::nginx;
 
-pub mod csv;
 pub mod facts;
 pub mod read;
 mod schema;

@@ -11,8 +11,9 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::state::State;
+use crate::database::csv;
+use crate::history::History;
 use crate::history::read::{self, Table};
-use crate::history::{History, csv};
 
 type App = Shared<Arc<State>>;
 type Asked = Result<Query<read::Query>, QueryRejection>;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::read::Rows;
+use super::rows::Rows;
 
 /// The text, with a line of names. A spreadsheet computes nothing of what is in it.
 pub fn text(rows: &Rows) -> String {
