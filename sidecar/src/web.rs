@@ -13,6 +13,7 @@
 //! - [`edge`]: where to watch, and what edges tell; [`node`]: how busy this server is
 //! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
 //! - [`admin`]: the dashboard; [`office`]: its accounts and what the daemon runs; [`past`]: the last minutes of each stream
+//! - [`history`]: what happened, for who may ask
 //! - [`answer`]: errors, and headers that every answer has
 
 use std::io;
@@ -35,6 +36,7 @@ mod common;
 mod compress;
 mod edge;
 mod guesses;
+pub(crate) mod history;
 mod listener;
 mod live;
 mod llhls;
@@ -143,6 +145,7 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/edge", get(edge::get))
         .route("/stream/{*path}", media)
         .route("/v1/ws", get(talk::get))
+        .nest("/v1", admin::history())
         .route("/admin", get(answer::to_base))
         .nest("/admin/", admin::routes())
         .fallback(answer::nothing_here);

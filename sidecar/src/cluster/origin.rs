@@ -129,6 +129,9 @@ pub struct View {
     pub streams: Vec<String>,
     /// weir.toml lists it.
     pub listed: bool,
+    /// Since its last report, in milliseconds; none of one that does not report.
+    #[serde(default)]
+    pub age_ms: Option<u64>,
 }
 
 impl Drop for Origin {
@@ -425,8 +428,10 @@ impl Origin {
     /// All edges, and why that may be out of date.
     pub fn list(&self) -> (Vec<View>, Option<String>) {
         let table = self.table.borrow().clone();
+        let now = clock::now().as_millis();
         let views = self.candidates(&table).into_iter().map(|(id, (edge, state))| {
-            let report = table.edges.get(&id).map(|record| &record.report);
+            let record = table.edges.get(&id);
+            let report = record.map(|record| &record.report);
             View {
                 id: id.to_string(),
                 address: edge.address,
@@ -439,6 +444,8 @@ impl Origin {
                 version: report.map(|report| report.version.clone()).unwrap_or_default(),
                 streams: report.map(|report| report.streams.clone()).unwrap_or_default(),
                 listed: report.is_none(),
+                // By the clock of the edge.
+                age_ms: record.map(|record| now.saturating_sub(record.sent)),
             }
         });
         (views.collect(), table.stale.clone())

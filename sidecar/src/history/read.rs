@@ -121,9 +121,14 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// The newest so many.
     pub limit: Option<u32>,
+    /// After so many.
+    pub offset: Option<u32>,
     /// `csv`, or JSON without it.
     pub format: Option<String>,
 }
+
+/// The stream that an action of an administrator concerns.
+const ACTED_ON: &str = "coalesce(json_extract(data, '$.stream'), json_extract(data, '$.name'))";
 
 /// The rows of a table, newest first.
 pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
@@ -132,20 +137,30 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     // The others have neither.
     let of_stream = match table {
         Table::Admin => {
-            "(?1 IS NULL OR json_extract(data, '$.app') = ?1) AND (?2 IS NULL OR json_extract(data, '$.stream') = ?2)"
+            format!("(?1 IS NULL OR json_extract(data, '$.app') = ?1) AND (?2 IS NULL OR {ACTED_ON} = ?2)")
         }
-        _ => "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2)",
+        _ => "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2)".to_owned(),
+    };
+    // Rows of one moment have an order too, so that no page repeats a row of another.
+    let order = match table {
+        Table::Sessions => "session",
+        Table::Recordings => "file",
+        Table::Admin => "id",
+        Table::Minutes | Table::Targets | Table::Chat => "app, stream",
     };
     let sql = format!(
-        "SELECT {columns} FROM {table} WHERE {of_stream} AND {time} >= ?3 AND {time} < ?4 ORDER BY {time} DESC LIMIT ?5"
+        "SELECT {columns} FROM {table} WHERE {of_stream} AND {time} >= ?3 AND {time} < ?4 ORDER BY {time} DESC, {order} LIMIT ?5 OFFSET ?6"
     );
     let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     let (since, until) = (query.since.map_or(0, millis), query.until.map_or(i64::MAX, millis));
     let limit = query.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);
-    Ok(rows(&mut database.prepare(&sql)?, params![query.app, query.stream, since, until, limit])?)
+    let offset = query.offset.unwrap_or(0);
+    let mut statement = database.prepare(&sql)?;
+    Ok(rows(&mut statement, params![query.app, query.stream, since, until, limit, offset])?)
 }
 
-/// One publish with all that belongs to it: `targets`, `recordings`, `minutes` and `chat`; none when it is not known.
+/// One publish with all that belongs to it: `targets`, `recordings`, `minutes`, `chat` and `admin`, what administrators changed
+/// meanwhile; none when it is not known.
 pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
     let database = database::open_to_read(file)?;
     let of = |table: Table, more: &str, values: &[&dyn rusqlite::ToSql]| -> Result<Vec<Value>, Error> {
@@ -166,6 +181,14 @@ pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
     found["recordings"] = json!(of(Table::Recordings, "session = ?1", &[&id])?);
     found["minutes"] = json!(of_minutes(Table::Minutes)?);
     found["chat"] = json!(of_minutes(Table::Chat)?);
+    // A target or key may be for all streams of an application; a job names neither.
+    let actions = format!(
+        "action <> 'admin.login' AND EXISTS (SELECT 1 FROM sessions s WHERE s.session = ?1
+         AND t.at >= s.started_at AND t.at <= coalesce(s.ended_at, s.seen_at)
+         AND coalesce(json_extract(data, '$.app'), s.app) = s.app AND coalesce({ACTED_ON}, s.stream) IN (s.stream, '*'))"
+    );
+    let sql = format!("SELECT {} FROM admin t WHERE {actions} ORDER BY at", Table::Admin.columns().0);
+    found["admin"] = json!(rows(&mut database.prepare(&sql)?, [id])?.objects());
     Ok(Some(found))
 }
 

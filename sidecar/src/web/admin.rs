@@ -3,6 +3,7 @@
 //! - [`gate`]: who asks, and whether a request comes from the dashboard itself; [`login`]: sessions begin and end
 //! - [`module`]: what the module's API is asked for; [`own`]: what the daemon runs; [`files`]: recordings as files;
 //!   [`settings`]: weir.toml; [`facts`]: of this machine
+//! - [`history`]: what happened; [`edges`]: of this origin
 //! - [`feed`]: what open dashboards hear, which a [`watcher`] finds out
 //! - [`pages`]: what browsers load
 #![allow(clippy::result_large_err, reason = "a refusal is an answer, made once per request")]
@@ -16,10 +17,12 @@ use axum::routing::{delete, get, patch, post};
 use super::common::Web;
 
 mod cookie;
+mod edges;
 mod facts;
 mod feed;
 mod files;
 mod gate;
+mod history;
 mod login;
 mod module;
 mod own;
@@ -55,9 +58,18 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/recordings", get(own::recordings))
         .route("/recordings/{number}", delete(own::remove_recording))
         .route("/recordings/{number}/file", get(files::get))
+        .route("/edges", get(edges::get))
+        .route("/edges/{id}/drain", post(edges::drain))
+        .route("/edges/{id}/undrain", post(edges::undrain))
+        .merge(history::routes())
         .route("/node", get(facts::get))
         .route("/settings", get(settings::get))
         .fallback(super::answer::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY));
     Router::new().route("/", get(pages::index)).route("/assets/{name}", get(pages::asset)).nest("/api", api)
+}
+
+/// What happened, for programs that log in as the dashboard does: below `/v1`.
+pub(super) fn history() -> Router<Arc<Web>> {
+    history::routes()
 }

@@ -21,11 +21,21 @@ pub(super) fn answer(kind: &'static str, text: Vec<u8>, headers: &HeaderMap) -> 
 }
 
 fn gzip(text: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
+    compressed(text, Compression::fast())
+}
+
+/// As small as it gets: for what is compressed once.
+pub(super) fn smallest(text: &[u8]) -> Option<Vec<u8>> {
+    compressed(text, Compression::best())
+}
+
+fn compressed(text: &[u8], level: Compression) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), level);
     encoder.write_all(text).and_then(|()| encoder.finish()).ok()
 }
 
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether who asks takes gzip.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let fits = |coding: &str| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));

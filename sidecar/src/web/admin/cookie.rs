@@ -30,11 +30,9 @@ impl Place {
         }
     }
 
+    /// All of this server: `/v1/history` is beside `/admin/`.
     fn path(&self) -> String {
-        match self.is_secure && self.prefix.is_empty() {
-            true => "/".to_owned(),
-            false => format!("{}/admin/", self.prefix),
-        }
+        format!("{}/", self.prefix)
     }
 
     /// The header that opens a session. Browsers take `Secure` over plain HTTP from their own machine alone.
@@ -69,10 +67,10 @@ mod tests {
         let secret = Secret::new("s");
         for (url, base, expected) in [
             (Some("https://h"), "/", "__Host-weir-admin=s; Path=/;"),
-            (Some("https://h/tv"), "/", "__Secure-weir-admin=s; Path=/tv/admin/;"),
-            (Some("http://127.0.0.1:8090"), "/", "weir-admin=s; Path=/admin/;"),
-            (Some("http://h/a/b"), "/", "weir-admin=s; Path=/a/b/admin/;"),
-            (None, "/tv/", "weir-admin=s; Path=/tv/admin/;"),
+            (Some("https://h/tv"), "/", "__Secure-weir-admin=s; Path=/tv/;"),
+            (Some("http://127.0.0.1:8090"), "/", "weir-admin=s; Path=/;"),
+            (Some("http://h/a/b"), "/", "weir-admin=s; Path=/a/b/;"),
+            (None, "/tv/", "weir-admin=s; Path=/tv/;"),
         ] {
             let place = Place::of(url, base);
             let set = place.set(&secret);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::web::answer;
 use crate::web::common::Web;
+use crate::web::compress;
 
 const PAGE: &str = include_str!("pages/index.html");
 /// All that the page shows without an account and without a one-time link.
@@ -76,16 +78,40 @@ pub(super) async fn index(State(web): State<Arc<Web>>) -> Response {
     response
 }
 
+/// A file as it is sent.
+struct Kept {
+    tag: String,
+    /// Smaller than the file itself.
+    gzip: Option<Vec<u8>>,
+}
+
+static KEPT: LazyLock<Vec<Kept>> = LazyLock::new(|| {
+    let kept = |&(_, _, content): &Asset| Kept {
+        tag: format!("W/\"{}\"", HEXLOWER.encode(&Sha256::digest(content)[..16])),
+        gzip: compress::smallest(content).filter(|small| small.len() < content.len()),
+    };
+    ASSETS.iter().map(kept).collect()
+});
+
 /// A file of the dashboard. A browser that has it asks whether it is still the same.
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let Some(&(_, kind, content)) = ASSETS.iter().find(|asset| asset.0 == name) else {
+    let found = ASSETS.iter().zip(KEPT.iter()).find(|(asset, _)| asset.0 == name);
+    let Some((&(_, kind, content), Kept { tag, gzip })) = found else {
         return answer::nothing_here().await;
     };
-    let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(content)[..16]));
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let about = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, tag)];
-    match is_known {
-        true => (StatusCode::NOT_MODIFIED, about).into_response(),
-        false => (about, [(header::CONTENT_TYPE, kind)], content).into_response(),
+    let about = [
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::VARY, "accept-encoding".to_owned()),
+        (header::ETAG, tag.clone()),
+    ];
+    let gzip = gzip.as_deref().filter(|_| compress::takes_gzip(&headers));
+    match (is_known, gzip) {
+        (true, _) => (StatusCode::NOT_MODIFIED, about).into_response(),
+        (false, Some(small)) => {
+            let small = Bytes::from_static(small);
+            (about, [(header::CONTENT_TYPE, kind), (header::CONTENT_ENCODING, "gzip")], small).into_response()
+        }
+        (false, None) => (about, [(header::CONTENT_TYPE, kind)], content).into_response(),
     }
 }

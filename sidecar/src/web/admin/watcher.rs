@@ -32,7 +32,7 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
     let Some(mut events) = web.upgrade().map(|web| web.context.bus.listen(None).live) else { return };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut turn, mut soon, mut last) = (0_u32, None, [0; 2]);
+    let (mut turn, mut soon, mut last) = (0_u32, None, Last::default());
     loop {
         let wait = async {
             match soon {
@@ -85,8 +85,18 @@ pub(super) fn wire(event: &Event) -> Value {
     json!({ "id": event.id.to_string(), "kind": event.kind, "data": event.data })
 }
 
-/// Says which lists are not as they were: of targets and of jobs. Dashboards that show one ask for it again.
-async fn tell_changes(web: &Web, last: &mut [u64; 2]) {
+/// What was told last: hashes of the targets and jobs, and the edges.
+#[derive(Default)]
+struct Last([u64; 2], Value);
+
+/// Says which lists are not as they were: of targets and of jobs. Dashboards that show one ask for it again. The list of edges is
+/// small, and told whole.
+async fn tell_changes(web: &Web, Last(last, edges): &mut Last) {
+    let now = super::edges::list(web);
+    if now != *edges {
+        tell(web, "edges", &now);
+        *edges = now;
+    }
     let hash = |value: &dyn Fn(&mut DefaultHasher)| {
         let mut hasher = DefaultHasher::new();
         value(&mut hasher);

@@ -1,0 +1,62 @@
+//! The edges of this origin, which administrators drain.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::gate::{Changer, Reader};
+use crate::web::answer;
+use crate::web::common::Web;
+
+/// All edges, and why the list may be out of date; `enabled` is false where this server has none.
+pub(super) fn list(web: &Web) -> Value {
+    match &web.origin {
+        Some(origin) => {
+            let (edges, stale) = origin.list();
+            json!({ "enabled": true, "edges": edges, "stale": stale })
+        }
+        None => json!({ "enabled": false, "edges": [], "stale": null }),
+    }
+}
+
+pub(super) async fn get(State(web): State<Arc<Web>>, _: Reader) -> Json<Value> {
+    Json(list(&web))
+}
+
+/// Sends new viewers to other edges from now on.
+pub(super) async fn drain(state: State<Arc<Web>>, changer: Changer, id: Path<String>) -> Response {
+    set(state, changer, id, true).await
+}
+
+/// Ends that.
+pub(super) async fn undrain(state: State<Arc<Web>>, changer: Changer, id: Path<String>) -> Response {
+    set(state, changer, id, false).await
+}
+
+async fn set(
+    State(web): State<Arc<Web>>,
+    Changer(caller): Changer,
+    Path(id): Path<String>,
+    drained: bool,
+) -> Response {
+    let done = match (&web.origin, id.parse()) {
+        (Some(origin), Ok(id)) => origin.drain(id, drained).await,
+        _ => Ok(false),
+    };
+    match done {
+        Ok(true) => {
+            let action = if drained { "drained" } else { "undrained" };
+            web.office.tell("edge", &caller.name, action, json!({ "id": id }));
+            Json(json!({ "id": id, "drained": drained })).into_response()
+        }
+        Ok(false) => answer::error(StatusCode::NOT_FOUND, "not_found", "there is no such edge"),
+        Err(error) => {
+            let message = format!("nothing has changed: {error}");
+            answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &message)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Questions to the history over HTTP, as JSON or comma-separated values, a page at a time. Who may ask is known elsewhere.
+
+use std::sync::Arc;
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+use super::{answer, compress};
+use crate::database::csv;
+use crate::database::rows::Rows;
+use crate::history::History;
+use crate::history::read::{self, MOST_ROWS, NoTable, Table};
+
+/// What is asked for.
+pub(crate) type Asked = Result<Query<read::Query>, QueryRejection>;
+
+/// An answer as it is sent, or why there is none.
+pub(crate) type Found = Result<Sheet, Response>;
+
+/// A text of a type.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    kind: &'static str,
+    text: Vec<u8>,
+    /// A browser keeps it as a file of this name.
+    file: Option<String>,
+}
+
+impl Sheet {
+    /// A JSON value.
+    pub(crate) fn json(value: &Value) -> Self {
+        Self { kind: "application/json", text: value.to_string().into(), file: None }
+    }
+
+    /// Rows as comma-separated values.
+    pub(crate) fn csv(rows: &Rows, name: &str) -> Self {
+        Self {
+            kind: "text/csv; charset=utf-8",
+            text: csv::text(rows).into(),
+            file: Some(format!("weir-{name}.csv")),
+        }
+    }
+
+    /// For a browser, which asks whether what it has is still the same.
+    pub(crate) fn for_browser(self, headers: &HeaderMap) -> Response {
+        let tag = format!("W/\"{}\"", HEXLOWER.encode(&Sha256::digest(&self.text)[..16]));
+        let known =
+            headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let mut response = match known {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => compress::answer(self.kind, self.text, headers),
+        };
+        let set = [
+            (header::ETAG, Some(tag)),
+            (header::CACHE_CONTROL, Some("private, no-cache".into())),
+            (header::CONTENT_DISPOSITION, self.file.map(|file| format!("attachment; filename=\"{file}\""))),
+        ];
+        for (name, value) in set {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+impl IntoResponse for Sheet {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, self.kind)], self.text).into_response()
+    }
+}
+
+/// The rows of a table by its name; as JSON, `next` is the `offset` of the next page. `usual` counts without a `limit`.
+pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual: u32) -> Found {
+    let table: Table = name.parse().map_err(|why: NoTable| {
+        answer::error(StatusCode::NOT_FOUND, "not_found", &format!("{name:?}: {why}"))
+    })?;
+    let Query(mut query) =
+        query.map_err(|why| answer::error(StatusCode::BAD_REQUEST, "invalid", &why.body_text()))?;
+    let is_csv = is_csv(query.format.as_deref())?;
+    let most = query.limit.unwrap_or(if is_csv { MOST_ROWS } else { usual }).min(MOST_ROWS);
+    let offset = query.offset.unwrap_or(0);
+    // One more, to know whether there are more.
+    query.limit = Some(most.saturating_add(1).min(MOST_ROWS));
+    let mut found = read(history, move |file| read::table(file, table, &query)).await?;
+    let has_more = found.rows.len() > most as usize;
+    found.rows.truncate(most as usize);
+    Ok(match is_csv {
+        true => Sheet::csv(&found, table.name()),
+        false => Sheet::json(
+            &json!({ table.name(): found.objects(), "next": has_more.then(|| offset.saturating_add(most)) }),
+        ),
+    })
+}
+
+/// One publish with all that belongs to it.
+pub(crate) async fn session(history: &Arc<History>, id: String) -> Found {
+    match read(history, move |file| read::session(file, &id)).await? {
+        Some(found) => Ok(Sheet::json(&found)),
+        None => Err(answer::error(StatusCode::NOT_FOUND, "not_found", "the history has no such session")),
+    }
+}
+
+/// Whether comma-separated values are wanted.
+pub(crate) fn is_csv(format: Option<&str>) -> Result<bool, Response> {
+    match format {
+        None | Some("json") => Ok(false),
+        Some("csv") => Ok(true),
+        Some(_) => {
+            let message = "argument \"format\": must be \"json\" or \"csv\"";
+            Err(answer::error(StatusCode::BAD_REQUEST, "invalid", message))
+        }
+    }
+}
+
+async fn read<T: Send + 'static>(
+    history: &Arc<History>,
+    question: impl FnOnce(&std::path::Path) -> Result<T, read::Error> + Send + 'static,
+) -> Result<T, Response> {
+    let message = "there is no history: file of [history] in weir.toml is \"off\", or the file cannot be used (see the log)";
+    let file = history.file().ok_or_else(|| answer::error(StatusCode::NOT_FOUND, "not_found", message))?;
+    let unreadable = |why: String| answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &why);
+    let found = spawn_blocking(move || question(&file)).await.map_err(|why| unreadable(why.to_string()))?;
+    found.map_err(|why| unreadable(why.to_string()))
+}
