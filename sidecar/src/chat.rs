@@ -1,7 +1,8 @@
 //! The chat beside the player: a room per stream.
 //!
 //! - [`room`] decides who may say something (pure)
-//! - [`store`] keeps messages and bans on the disk
+//! - [`store`] keeps messages and bans on the disk; [`read`] finds messages of the past
+//! - [`view`]: rooms as moderators see them
 //!
 //! An address becomes a keyed hash before anything else happens with it. Texts are texts: nobody here makes markup of them.
 
@@ -24,8 +25,10 @@ use crate::config::chat::{Chat as Settings, Names};
 use crate::events::Bus;
 use crate::streams::StreamId;
 
+pub mod read;
 pub mod room;
 mod store;
+pub mod view;
 
 use room::{AddressMark, Message, Person, Refusal, Room};
 use store::{Change, Store};
@@ -62,7 +65,9 @@ struct Open {
 pub enum Order {
     /// Take a message away.
     Delete(String),
-    /// Nobody with this name or address writes for so long.
+    /// Bring back what was taken away lately: a message by its id, or those of a name or address.
+    Restore(String),
+    /// Nobody with this name or address writes for so long. An address is written as [`room::mark_text`] does it.
     TimeOut(String, Duration),
     /// Nobody with this name or address comes.
     Ban(String),
@@ -246,56 +251,81 @@ impl Chat {
     /// An administrator or moderator changes something in the room of a stream; `by` is who.
     pub fn moderate(&self, id: &StreamId, by: &str, order: Order) -> Result<(), Refusal> {
         let settings = self.settings();
-        let now = Instant::now();
         let mut rooms = self.lock();
         let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
-        let (told, event) = match &order {
+        let (kind, told, data) = match order {
             Order::Delete(message) => {
-                if !open.room.delete(message) && !self.has_kept(message) {
+                if !open.room.delete(&message, Instant::now()) && !self.has_kept(&message) {
                     return Err(Refusal::NotFound);
                 }
                 self.keep(Change::Deleted(message.clone()));
-                (json!({ "type": "chat.deleted", "id": message }), ("chat.deleted", json!({ "id": message })))
+                ("chat.deleted", json!({ "type": "chat.deleted", "id": message }), json!({ "id": message }))
             }
-            Order::TimeOut(name, span) => {
-                let ban = open.room.silence(name, Some(now + *span));
-                self.keep(Change::Cleared(id.clone(), ban.name));
+            Order::Restore(what) => return self.restore(id, open, by, &what),
+            Order::TimeOut(who, span) => {
+                self.silence(id, open, &who, Some(span));
                 let seconds = span.as_secs();
-                (
-                    json!({ "type": "chat.cleared", "name": name, "seconds": seconds }),
-                    ("chat.timed_out", json!({ "from": name, "seconds": seconds })),
-                )
+                let told = json!({ "type": "chat.cleared", "name": who, "seconds": seconds });
+                ("chat.timed_out", told, json!({ "from": who, "seconds": seconds }))
             }
-            Order::Ban(name) => {
-                let ban = open.room.silence(name, None);
-                self.keep(Change::Cleared(id.clone(), ban.name.clone()));
-                self.keep(Change::Banned(id.clone(), ban, clock::now()));
-                (json!({ "type": "chat.cleared", "name": name }), ("chat.banned", json!({ "from": name })))
+            Order::Ban(who) => {
+                self.silence(id, open, &who, None);
+                ("chat.banned", json!({ "type": "chat.cleared", "name": who }), json!({ "from": who }))
             }
-            Order::Unban(name) => {
-                if !open.room.forgive(name) {
+            Order::Unban(who) => {
+                if !open.room.forgive(&who) {
                     return Err(Refusal::NotFound);
                 }
-                self.keep(Change::Forgiven(id.clone(), name.to_lowercase()));
-                (json!({ "type": "chat.forgiven", "name": name }), ("chat.unbanned", json!({ "from": name })))
+                self.keep(Change::Forgiven(id.clone(), who.to_lowercase()));
+                ("chat.unbanned", json!({ "type": "chat.forgiven", "name": who }), json!({ "from": who }))
             }
             Order::Slow(span) => {
-                open.room.set_slow(*span);
+                open.room.set_slow(span);
                 let seconds = span.as_secs();
                 (
+                    "chat.slow",
                     json!({ "type": "chat.slow", "seconds": seconds }),
-                    ("chat.slow", json!({ "seconds": seconds })),
+                    json!({ "seconds": seconds }),
                 )
             }
         };
-        let kind = told["type"].as_str().unwrap_or_default().to_owned();
-        // Fails when nobody is there.
-        let _ = open.told.send(about(id, &kind, told).to_string().into());
-        let (kind, mut data) = event;
+        open.tell(id, told);
+        self.report(id, by, kind, data);
+        Ok(())
+    }
+
+    /// Somebody writes no more, for a while or for good.
+    fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) {
+        let now = Instant::now();
+        let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
+        for message in gone {
+            // Of an address alone, clients do not know which messages are meant.
+            open.tell(id, json!({ "type": "chat.deleted", "id": message }));
+            self.keep(Change::Deleted(message));
+        }
+        self.keep(Change::Cleared(id.clone(), ban.name.clone()));
+        if span.is_none() {
+            self.keep(Change::Banned(id.clone(), ban, clock::now()));
+        }
+    }
+
+    fn restore(&self, id: &StreamId, open: &mut Open, by: &str, what: &str) -> Result<(), Refusal> {
+        let back = open.room.restore(what, Instant::now());
+        if back.is_empty() {
+            return Err(Refusal::NotFound);
+        }
+        for message in back {
+            open.tell(id, json!({ "type": "chat.restored", "message": message }));
+            self.report(id, by, "chat.restored", json!({ "id": message.id }));
+            self.keep(Change::Said(id.clone(), message));
+        }
+        Ok(())
+    }
+
+    fn report(&self, id: &StreamId, by: &str, kind: &str, mut data: Value) {
         data["by"] = json!(by);
         data["at"] = json!(clock::now());
         self.bus.tell(kind, of_stream(id, data));
-        Ok(())
     }
 
     fn has_kept(&self, message: &str) -> bool {
@@ -328,6 +358,14 @@ impl Chat {
     }
 }
 
+impl Open {
+    /// Says something to everybody in the room; it has a `type`.
+    fn tell(&self, id: &StreamId, told: Value) {
+        // Fails when nobody is there.
+        let _ = self.told.send(of_stream(id, told).to_string().into());
+    }
+}
+
 impl Presence {
     /// They say something.
     pub fn say(&self, written: &str) -> Result<(), Refusal> {
@@ -349,7 +387,7 @@ impl Presence {
                 verified: person.is_verified,
                 moderator: person.is_moderator,
             };
-            open.room.say(message.clone());
+            open.room.say(message.clone(), person.mark);
             let _ = open.told.send(said(&self.id, &message).to_string().into());
             message
         };

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Serialize;
 use tokio::time::Instant;
 use weir_model::{Timestamp, text};
@@ -17,9 +18,25 @@ pub const MOST_CHARACTERS: usize = 500;
 pub const MOST_NAME: usize = 32;
 /// Messages for who comes.
 pub const HISTORY: usize = 50;
+/// What a moderator has taken away can be brought back for so long.
+pub const REGRET: Duration = Duration::from_secs(30);
+/// Of these, at most so many messages are kept.
+const MOST_REMOVED: usize = 500;
+/// Before the hash of an address where a name could be.
+const MARK_SIGN: char = '@';
 
 /// Who an address is without saying which.
 pub type AddressMark = [u8; 16];
+
+/// The hash of an address as moderators write it: `@` and 32 hex digits.
+pub fn mark_text(mark: &AddressMark) -> String {
+    format!("{MARK_SIGN}{}", HEXLOWER.encode(mark))
+}
+
+fn mark_of(text: &str) -> Option<AddressMark> {
+    let digits = text.strip_prefix(MARK_SIGN)?;
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
 
 /// Somebody in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,17 +124,33 @@ impl Refusal {
 /// A ban: by name, and by the address that the person had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
-    /// In small letters.
+    /// In small letters; of an address alone, its [`mark_text`].
     pub name: String,
     /// None where nobody with the name was there.
     pub mark: Option<AddressMark>,
+}
+
+/// A message, and where it came from; not known of those that were read from the disk.
+#[derive(Clone, Debug)]
+struct Kept {
+    message: Message,
+    mark: Option<AddressMark>,
+}
+
+/// What a moderator took away: when, by which id or name, and what it was.
+#[derive(Debug)]
+struct Removed {
+    at: Instant,
+    what: String,
+    kept: Vec<Kept>,
 }
 
 /// One room.
 #[derive(Debug, Default)]
 pub struct Room {
     people: HashMap<u64, Person>,
-    messages: VecDeque<Message>,
+    messages: VecDeque<Kept>,
+    removed: VecDeque<Removed>,
     /// When somebody wrote, by name and address.
     wrote: HashMap<(String, AddressMark), VecDeque<Instant>>,
     silenced: Vec<(Ban, Instant)>,
@@ -157,7 +190,8 @@ pub fn filtered(text: &str, words: &[String]) -> String {
 impl Room {
     /// As it was: its last messages, the oldest first, and its bans.
     pub fn of(messages: Vec<Message>, bans: Vec<Ban>, slow: Duration) -> Self {
-        Self { messages: messages.into(), bans, slow, ..Self::default() }
+        let messages = messages.into_iter().map(|message| Kept { message, mark: None }).collect();
+        Self { messages, bans, slow, ..Self::default() }
     }
 
     /// Somebody comes.
@@ -192,7 +226,28 @@ impl Room {
 
     /// What was said last, the oldest first.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.messages.iter()
+        self.messages.iter().map(|kept| &kept.message)
+    }
+
+    /// The same, with the hash of the address of each, where it is known.
+    pub fn marked(&self) -> impl Iterator<Item = (&Message, Option<&AddressMark>)> {
+        self.messages.iter().map(|kept| (&kept.message, kept.mark.as_ref()))
+    }
+
+    /// Who is there.
+    pub fn all(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
+    /// Who may not come.
+    pub fn bans(&self) -> &[Ban] {
+        &self.bans
+    }
+
+    /// Who may not write, and for how long.
+    pub fn silenced(&self, now: Instant) -> impl Iterator<Item = (&Ban, Duration)> {
+        let left = move |until: &Instant| until.checked_duration_since(now).filter(|left| !left.is_zero());
+        self.silenced.iter().filter_map(move |(ban, until)| Some((ban, left(until)?)))
     }
 
     /// Between two messages of one person.
@@ -239,36 +294,82 @@ impl Room {
         Ok(person)
     }
 
-    /// It is said.
-    pub fn say(&mut self, message: Message) {
+    /// It is said, from this address.
+    pub fn say(&mut self, message: Message, mark: AddressMark) {
         self.counts[0] += 1;
-        self.messages.push_back(message);
+        self.messages.push_back(Kept { message, mark: Some(mark) });
         if self.messages.len() > HISTORY {
             self.messages.pop_front();
         }
     }
 
     /// Takes a message away; false when it is not known any more.
-    pub fn delete(&mut self, id: &str) -> bool {
-        let before = self.messages.len();
-        self.messages.retain(|message| message.id != id);
-        self.messages.len() < before
+    pub fn delete(&mut self, id: &str, now: Instant) -> bool {
+        !self.take(id, |kept| kept.message.id == id, now).is_empty()
     }
 
-    /// What fits a name from now on, for a while or for good; their messages go.
-    pub fn silence(&mut self, name: &str, until: Option<Instant>) -> Ban {
-        let small = name.to_lowercase();
+    /// Takes messages away, to be brought back by `what`; returns their ids.
+    fn take(&mut self, what: &str, is_meant: impl Fn(&Kept) -> bool, now: Instant) -> Vec<String> {
+        let (kept, rest) = self.messages.drain(..).partition::<Vec<_>, _>(is_meant);
+        self.messages = rest.into();
+        let ids: Vec<String> = kept.iter().map(|kept| kept.message.id.clone()).collect();
+        if !kept.is_empty() {
+            self.removed.push_back(Removed { at: now, what: what.to_lowercase(), kept });
+        }
+        self.removed.retain(|removed| now - removed.at < REGRET);
+        while self.removed.iter().map(|removed| removed.kept.len()).sum::<usize>() > MOST_REMOVED {
+            self.removed.pop_front();
+        }
+        ids
+    }
+
+    /// Brings back what was taken away lately by this id, name or address.
+    pub fn restore(&mut self, what: &str, now: Instant) -> Vec<Message> {
+        let small = what.to_lowercase();
+        let all = std::mem::take(&mut self.removed).into_iter();
+        let (back, rest): (Vec<_>, Vec<_>) =
+            all.filter(|removed| now - removed.at < REGRET).partition(|removed| removed.what == small);
+        self.removed = rest.into();
+        let back: Vec<Kept> = back.into_iter().flat_map(|removed| removed.kept).collect();
+        let messages = back.iter().map(|kept| kept.message.clone()).collect();
+        self.messages.extend(back);
+        self.messages.make_contiguous().sort_by_key(|kept| kept.message.at);
+        while self.messages.len() > HISTORY {
+            self.messages.pop_front();
+        }
+        messages
+    }
+
+    /// What fits a name, or the hash of an address, from now on, for a while or for good; their messages go. Also returns the ids of
+    /// these.
+    pub fn silence(&mut self, who: &str, until: Option<Instant>, now: Instant) -> (Ban, Vec<String>) {
+        let small = who.to_lowercase();
         let is_theirs =
             |person: &&Person| person.name.as_deref().is_some_and(|name| name.to_lowercase() == small);
-        let mark =
-            self.people.values().filter(is_theirs).find(|person| !person.is_moderator).map(|one| one.mark);
-        let ban = Ban { name: small.clone(), mark };
+        let address = mark_of(&small);
+        let of_person = || {
+            let mut theirs = self.people.values().filter(is_theirs);
+            let there = theirs.find(|person| !person.is_moderator).map(|one| one.mark);
+            let wrote = self.messages.iter().rev().find(|kept| kept.message.name.to_lowercase() == small);
+            there.or_else(|| wrote.filter(|kept| !kept.message.moderator).and_then(|kept| kept.mark))
+        };
+        let ban = Ban { name: small.clone(), mark: address.or_else(of_person) };
         match until {
-            Some(until) => self.silenced.push((ban.clone(), until)),
-            None => self.bans.push(ban.clone()),
+            Some(until) => {
+                self.silenced.retain(|(other, _)| other.name != small);
+                self.silenced.push((ban.clone(), until));
+            }
+            None => {
+                self.bans.retain(|other| other.name != small);
+                self.bans.push(ban.clone());
+            }
         }
-        self.messages.retain(|message| message.name.to_lowercase() != small);
-        ban
+        let is_meant = |kept: &Kept| match address {
+            Some(_) => kept.mark == address && !kept.message.moderator,
+            None => kept.message.name.to_lowercase() == small,
+        };
+        let ids = self.take(&small, is_meant, now);
+        (ban, ids)
     }
 
     /// Lifts what was imposed on a name; false when there was nothing.
@@ -323,15 +424,46 @@ mod tests {
     fn a_ban_holds_for_the_name_and_for_the_address() {
         let (mut room, now) = (Room::default(), Instant::now());
         room.enter(1, person("Troll", 1)).unwrap();
-        room.silence("TROLL", Some(now + Duration::from_secs(60)));
+        room.silence("TROLL", Some(now + Duration::from_secs(60)), now);
         assert_eq!(room.may_write(1, "x", now), Err(Refusal::TimedOut(61)));
-        room.silence("troll", None);
+        room.silence("troll", None, now);
         assert_eq!(room.may_write(1, "x", now), Err(Refusal::Banned));
         room.leave(1);
         assert_eq!(room.enter(2, person("Other", 1)), Err(Refusal::Banned));
         assert_eq!(room.enter(3, person("troll", 9)), Err(Refusal::Banned));
         assert!(room.enter(4, person("Ana", 9)).is_ok());
         assert!(room.forgive("Troll") && room.enter(2, person("Other", 1)).is_ok());
+    }
+
+    fn message(id: &str, name: &str, second: u64) -> Message {
+        let at = Timestamp::from_millis(second * 1000);
+        Message { id: id.into(), name: name.into(), text: "x".into(), at, verified: false, moderator: false }
+    }
+
+    #[test]
+    fn an_address_is_banned_by_its_hash_and_what_went_comes_back_in_its_place() {
+        let (mut room, now) = (Room::default(), Instant::now());
+        for (number, (name, mark)) in [("Troll", 1), ("Ana", 2), ("Troll2", 1)].into_iter().enumerate() {
+            room.enter(number as u64, person(name, mark)).unwrap();
+            room.say(message(&format!("m{number}"), name, number as u64), [mark; 16]);
+        }
+        let ids = |room: &Room| room.messages().map(|one| one.id.clone()).collect::<Vec<_>>();
+        assert!(room.delete("m1", now) && !room.delete("m1", now));
+        let address = mark_text(&[1; 16]);
+        let (ban, gone) = room.silence(&address, None, now);
+        assert_eq!((ban.name.as_str(), ban.mark, gone.len()), (address.as_str(), Some([1; 16]), 2));
+        assert_eq!(room.enter(9, person("Third", 1)), Err(Refusal::Banned));
+        assert!(ids(&room).is_empty() && room.may_write(1, "x", now).is_ok());
+        assert_eq!(room.restore("m1", now).len() + room.restore("m1", now).len(), 1);
+        assert_eq!(room.restore(&address.to_uppercase(), now).len(), 2);
+        assert_eq!(ids(&room), ["m0", "m1", "m2"]);
+        assert!(room.forgive(&address) && room.enter(9, person("Third", 1)).is_ok());
+        // Who has left is banned with the address of the last message.
+        room.leave(0);
+        assert_eq!(room.silence("troll", None, now).0.mark, Some([1; 16]));
+        assert_eq!(room.bans().len(), 1);
+        room.delete("m1", now);
+        assert_eq!(room.restore("m1", now + REGRET).len(), 0);
     }
 
     #[test]

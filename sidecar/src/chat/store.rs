@@ -103,6 +103,15 @@ impl Store {
         Ok((messages, bans.collect::<Result<_, _>>()?))
     }
 
+    /// Rooms from which somebody is banned.
+    pub(super) fn rooms_with_bans(&self) -> rusqlite::Result<Vec<StreamId>> {
+        let mut rooms = self.reader.prepare_cached("SELECT DISTINCT app, stream FROM bans")?;
+        let rooms = rooms.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let rooms: Vec<_> = rooms.collect::<Result<_, _>>()?;
+        let id = |(app, stream): (String, String)| Some((app.parse().ok()?, stream.parse().ok()?));
+        Ok(rooms.into_iter().filter_map(id).collect())
+    }
+
     /// Whether a message with this id is kept.
     pub(super) fn knows(&self, id: &str) -> rusqlite::Result<bool> {
         let mut one = self.reader.prepare_cached("SELECT 1 FROM messages WHERE id = ?1")?;

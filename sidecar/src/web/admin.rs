@@ -3,7 +3,7 @@
 //! - [`gate`]: who asks, and whether a request comes from the dashboard itself; [`login`]: sessions begin and end
 //! - [`module`]: what the module's API is asked for; [`own`]: what the daemon runs; [`files`]: recordings as files;
 //!   [`settings`]: weir.toml; [`facts`]: of this machine
-//! - [`history`]: what happened; [`edges`]: of this origin
+//! - [`history`]: what happened; [`edges`]: of this origin; [`chat`]: what is said, and by whom
 //! - [`feed`]: what open dashboards hear, which a [`watcher`] finds out
 //! - [`pages`]: what browsers load
 #![allow(clippy::result_large_err, reason = "a refusal is an answer, made once per request")]
@@ -16,6 +16,7 @@ use axum::routing::{delete, get, patch, post};
 
 use super::common::Web;
 
+mod chat;
 mod cookie;
 mod edges;
 mod facts;
@@ -62,6 +63,9 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/edges/{id}/drain", post(edges::drain))
         .route("/edges/{id}/undrain", post(edges::undrain))
         .merge(history::routes())
+        .route("/chat", get(chat::rooms).post(chat::order))
+        .route("/chat/room", get(chat::room))
+        .route("/chat/messages", get(chat::log))
         .route("/node", get(facts::get))
         .route("/settings", get(settings::get))
         .fallback(super::answer::nothing_here)

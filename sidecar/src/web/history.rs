@@ -1,5 +1,7 @@
-//! Questions to the history over HTTP, as JSON or comma-separated values, a page at a time. Who may ask is known elsewhere.
+//! Questions to the history and to the chat's past over HTTP, as JSON or comma-separated values, a page at a time. Who may ask is known elsewhere.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::Query;
@@ -12,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{answer, compress};
+use crate::chat::{Chat, read as past};
 use crate::database::csv;
 use crate::database::rows::Rows;
 use crate::history::History;
@@ -107,8 +110,23 @@ pub(crate) async fn session(history: &Arc<History>, id: String) -> Found {
     }
 }
 
+/// Messages of the chat, the oldest first.
+pub(crate) async fn messages(chat: &Arc<Chat>, query: Result<Query<past::Query>, QueryRejection>) -> Found {
+    let Query(query) =
+        query.map_err(|why| answer::error(StatusCode::BAD_REQUEST, "invalid", &why.body_text()))?;
+    let is_csv = is_csv(query.format.as_deref())?;
+    let message =
+        "there is no chat: set enabled of [chat] in weir.toml, or the file cannot be used (see the log)";
+    let file = chat.file().ok_or_else(|| answer::error(StatusCode::NOT_FOUND, "not_found", message))?;
+    let found = asked(move || past::messages(&file, &query)).await?;
+    Ok(match is_csv {
+        true => Sheet::csv(&found, "chat"),
+        false => Sheet::json(&json!({ "messages": found.objects() })),
+    })
+}
+
 /// Whether comma-separated values are wanted.
-pub(crate) fn is_csv(format: Option<&str>) -> Result<bool, Response> {
+fn is_csv(format: Option<&str>) -> Result<bool, Response> {
     match format {
         None | Some("json") => Ok(false),
         Some("csv") => Ok(true),
@@ -121,11 +139,18 @@ pub(crate) fn is_csv(format: Option<&str>) -> Result<bool, Response> {
 
 async fn read<T: Send + 'static>(
     history: &Arc<History>,
-    question: impl FnOnce(&std::path::Path) -> Result<T, read::Error> + Send + 'static,
+    question: impl FnOnce(&Path) -> Result<T, read::Error> + Send + 'static,
 ) -> Result<T, Response> {
     let message = "there is no history: file of [history] in weir.toml is \"off\", or the file cannot be used (see the log)";
     let file = history.file().ok_or_else(|| answer::error(StatusCode::NOT_FOUND, "not_found", message))?;
+    asked(move || question(&file)).await
+}
+
+/// Reads the disk on a thread of its own.
+async fn asked<T: Send + 'static, E: Display + Send + 'static>(
+    question: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Response> {
     let unreadable = |why: String| answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &why);
-    let found = spawn_blocking(move || question(&file)).await.map_err(|why| unreadable(why.to_string()))?;
+    let found = spawn_blocking(question).await.map_err(|why| unreadable(why.to_string()))?;
     found.map_err(|why| unreadable(why.to_string()))
 }

@@ -203,7 +203,8 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>)
             *joined = None;
             join(web, about, request)
         }
-        "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow" => {
+        "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow"
+        | "chat.restore" => {
             let Some(presence) = joined.as_ref().and_then(|joined| joined.presence.as_ref()) else {
                 return match web.context.chat.is_on() {
                     false => Reply::Error("chat_off", "there is no chat on this server".into()),
@@ -218,6 +219,8 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>)
                 "chat.timeout" => presence.moderate(Order::TimeOut(name, span)),
                 "chat.ban" => presence.moderate(Order::Ban(name)),
                 "chat.unban" => presence.moderate(Order::Unban(name)),
+                "chat.restore" if request.id.is_empty() => presence.moderate(Order::Restore(name)),
+                "chat.restore" => presence.moderate(Order::Restore(request.id)),
                 _ => presence.moderate(Order::Slow(span)),
             };
             done.map_or_else(|why| Reply::Error(why.code(), why.to_string()), |()| Reply::Done)

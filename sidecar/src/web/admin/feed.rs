@@ -50,6 +50,8 @@ async fn hello(web: &Web, caller: &Caller) -> String {
     let live: BTreeSet<String> =
         streams["streams"].as_array().into_iter().flatten().map(watcher::path).collect();
     let kept = web.context.bus.listen(Some(0)).events;
+    // What is said in the chat is shown there.
+    let kept: Vec<_> = kept.iter().filter(|event| event.kind != "chat.message").collect();
     let events: Vec<_> =
         kept.iter().skip(kept.len().saturating_sub(EVENTS)).map(|event| watcher::wire(event)).collect();
     let bitrates = web.office.past().bitrates(&live);

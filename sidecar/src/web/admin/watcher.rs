@@ -85,11 +85,11 @@ pub(super) fn wire(event: &Event) -> Value {
     json!({ "id": event.id.to_string(), "kind": event.kind, "data": event.data })
 }
 
-/// What was told last: hashes of the targets and jobs, and the edges.
+/// What was told last: hashes of the targets, jobs and rooms, and the edges.
 #[derive(Default)]
-struct Last([u64; 2], Value);
+struct Last([u64; 3], Value);
 
-/// Says which lists are not as they were: of targets and of jobs. Dashboards that show one ask for it again. The list of edges is
+/// Says which lists are not as they were: of targets, of jobs, and of rooms. Dashboards that show one ask for it again. The list of edges is
 /// small, and told whole.
 async fn tell_changes(web: &Web, Last(last, edges): &mut Last) {
     let now = super::edges::list(web);
@@ -113,7 +113,9 @@ async fn tell_changes(web: &Web, Last(last, edges): &mut Last) {
             (&job.id, job.status.state.to_string(), job.status.restarts, job.status.ready).hash(hasher);
         }
     });
-    for (slot, (what, now)) in last.iter_mut().zip([("targets", targets), ("jobs", Some(jobs))]) {
+    let rooms = web.context.chat.is_on().then(|| hash(&|hasher| web.context.chat.summaries().hash(hasher)));
+    let lists = [("targets", targets), ("jobs", Some(jobs)), ("chat", rooms)];
+    for (slot, (what, now)) in last.iter_mut().zip(lists) {
         if let Some(now) = now.filter(|now| now != slot) {
             *slot = now;
             tell(web, "changed", &json!({ "what": what }));

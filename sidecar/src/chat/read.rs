@@ -1,0 +1,55 @@
+//! Messages of the past. Each question opens the file for itself; it blocks while the disk is read.
+
+use std::path::Path;
+
+use rusqlite::params;
+use serde::Deserialize;
+use weir_model::Timestamp;
+
+use crate::database;
+use crate::database::rows::{Rows, rows};
+
+/// The most messages of one answer, unless fewer are asked for.
+pub const MOST_ROWS: u32 = 1_000_000;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// It cannot be read.
+    #[error("chat not read: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Which messages.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// Only of this application.
+    pub app: Option<String>,
+    /// Only of this stream.
+    pub stream: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// The newest so many.
+    pub limit: Option<u32>,
+    /// `csv`, or JSON without it.
+    pub format: Option<String>,
+}
+
+/// Messages, the oldest first: `at`, `app`, `stream`, `id`, `name`, `text`, `verified` and `moderator`, the last two as 0 or 1.
+pub fn messages(file: &Path, query: &Query) -> Result<Rows, Error> {
+    let database = database::open_to_read(file)?;
+    let sql = "SELECT * FROM (SELECT at, app, stream, id, name, text, verified, moderator FROM messages
+               WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND at >= ?3 AND at < ?4
+               ORDER BY at DESC, id DESC LIMIT ?5) ORDER BY at, id";
+    let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let (since, until) = (query.since.map_or(0, millis), query.until.map_or(i64::MAX, millis));
+    let limit = query.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);
+    let mut statement = database.prepare(sql)?;
+    Ok(rows(&mut statement, params![query.app, query.stream, since, until, limit])?)
+}

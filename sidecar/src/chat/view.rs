@@ -1,0 +1,140 @@
+//! Rooms as moderators see them: who is there and who may not be, with hashes of addresses in place of these.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Chat;
+use super::room::{Ban, Message, mark_text};
+use crate::config::chat::Names;
+use crate::streams::StreamId;
+
+/// A room among others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Summary {
+    /// nginx-rtmp application.
+    pub app: String,
+    /// Public name.
+    pub stream: String,
+    /// How many are there.
+    pub people: usize,
+    /// Seconds between two messages of one person.
+    pub slow_s: u64,
+}
+
+/// Everything about a room.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    people: usize,
+    slow_s: u64,
+    /// Those with a name.
+    named: Vec<Named>,
+    messages: Vec<Said>,
+    bans: Vec<Barred>,
+    timed_out: Vec<Barred>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Named {
+    name: String,
+    verified: bool,
+    moderator: bool,
+    address: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Said {
+    #[serde(flatten)]
+    message: Message,
+    /// Where it is known.
+    address: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Barred {
+    name: String,
+    address: Option<String>,
+    /// None for good.
+    left_s: Option<u64>,
+}
+
+impl Barred {
+    fn of(ban: &Ban, left_s: Option<u64>) -> Self {
+        Self { name: ban.name.clone(), address: ban.mark.as_ref().map(mark_text), left_s }
+    }
+}
+
+impl Chat {
+    /// All rooms with somebody in them, and those from which somebody is banned.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let mut all: BTreeMap<StreamId, Summary> = BTreeMap::new();
+        let slow = self.settings().slow.as_secs();
+        let summary = |(app, stream): &StreamId, people, slow_s| Summary {
+            app: app.to_string(),
+            stream: stream.to_string(),
+            people,
+            slow_s,
+        };
+        let banned = {
+            let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.as_ref().and_then(|store| store.rooms_with_bans().ok()).unwrap_or_default()
+        };
+        all.extend(banned.into_iter().map(|id| (id.clone(), summary(&id, 0, slow))));
+        for (id, open) in &*self.lock() {
+            all.insert(id.clone(), summary(id, open.room.people(), open.room.slow().as_secs()));
+        }
+        all.into_values().collect()
+    }
+
+    /// The room of a stream.
+    pub fn look(&self, id: &StreamId) -> View {
+        let settings = self.settings();
+        let now = Instant::now();
+        let mut rooms = self.lock();
+        let room = &rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings)).room;
+        let named = room.all().filter_map(|person| {
+            Some(Named {
+                name: person.name.clone()?,
+                verified: person.is_verified,
+                moderator: person.is_moderator,
+                address: mark_text(&person.mark),
+            })
+        });
+        let mut named: Vec<Named> = named.collect();
+        named.sort();
+        named.dedup();
+        let said = room
+            .marked()
+            .map(|(message, mark)| Said { message: message.clone(), address: mark.map(mark_text) });
+        View {
+            people: room.people(),
+            slow_s: room.slow().as_secs(),
+            named,
+            messages: said.collect(),
+            bans: room.bans().iter().map(|ban| Barred::of(ban, None)).collect(),
+            timed_out: room
+                .silenced(now)
+                .map(|(ban, left)| Barred::of(ban, Some(left.as_secs() + 1)))
+                .collect(),
+        }
+    }
+
+    /// Words that become stars.
+    pub fn words(&self) -> Vec<String> {
+        self.settings().words.clone()
+    }
+
+    /// Whether everybody may write who has a nickname.
+    pub fn is_open(&self) -> bool {
+        self.settings().names == Names::Open
+    }
+
+    /// The file with messages, for [`read`](super::read); none where nothing is kept.
+    pub fn file(&self) -> Option<PathBuf> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.as_ref().map(|_| self.settings().file.clone())
+    }
+}

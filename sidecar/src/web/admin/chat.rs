@@ -1,0 +1,151 @@
+//! The chat: rooms, and what moderators do in them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use weir_model::{AppName, StreamName};
+
+use super::gate::{Moderator, Reader};
+use super::login::read;
+use crate::chat::room::Refusal;
+use crate::chat::{Order, read as past};
+use crate::web::answer;
+use crate::web::common::Web;
+use crate::web::history::messages;
+
+/// The longest time-out and slow mode, in seconds.
+const MOST_SECONDS: u64 = 86_400;
+
+/// A room.
+#[derive(Debug, Deserialize)]
+pub(super) struct Place {
+    app: AppName,
+    stream: StreamName,
+}
+
+/// What a moderator does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    app: AppName,
+    stream: StreamName,
+    order: Word,
+    /// Of a message.
+    #[serde(default)]
+    id: String,
+    /// A name, or the hash of an address.
+    #[serde(default)]
+    who: String,
+    #[serde(default)]
+    seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Delete,
+    Restore,
+    Timeout,
+    Ban,
+    Unban,
+    Slow,
+}
+
+impl Wanted {
+    fn order(self) -> Result<(Order, &'static str), &'static str> {
+        if self.seconds > MOST_SECONDS {
+            return Err("field \"seconds\": must be from 0 to 86400");
+        }
+        let span = Duration::from_secs(self.seconds);
+        let order = match self.order {
+            Word::Delete if !self.id.is_empty() => (Order::Delete(self.id), "deleted"),
+            Word::Delete => return Err("field \"id\": must be the id of a message"),
+            Word::Slow => (Order::Slow(span), "slow"),
+            Word::Restore => {
+                (Order::Restore(if self.id.is_empty() { self.who } else { self.id }), "restored")
+            }
+            _ if self.who.is_empty() => {
+                return Err("field \"who\": must be a name, or the hash of an address");
+            }
+            Word::Timeout => (Order::TimeOut(self.who, span), "timed_out"),
+            Word::Ban => (Order::Ban(self.who), "banned"),
+            Word::Unban => (Order::Unban(self.who), "unbanned"),
+        };
+        Ok(order)
+    }
+}
+
+/// All rooms, and the settings.
+pub(super) async fn rooms(State(web): State<Arc<Web>>, _: Reader) -> Json<Value> {
+    let chat = &web.context.chat;
+    let (rooms, words) = (if chat.is_on() { chat.summaries() } else { Vec::new() }, chat.words());
+    let names = if chat.is_open() { "open" } else { "token" };
+    Json(json!({ "enabled": chat.is_on(), "names": names, "words": words, "rooms": rooms }))
+}
+
+/// One room.
+pub(super) async fn room(State(web): State<Arc<Web>>, _: Reader, Query(place): Query<Place>) -> Response {
+    match web.context.chat.is_on() {
+        true => Json(web.context.chat.look(&(place.app, place.stream))).into_response(),
+        false => off(),
+    }
+}
+
+/// Changes something in a room.
+pub(super) async fn order(
+    State(web): State<Arc<Web>>,
+    Moderator(caller): Moderator,
+    body: Bytes,
+) -> Result<Response, Response> {
+    let wanted: Wanted = read(&body)?;
+    if !web.context.chat.is_on() {
+        return Ok(off());
+    }
+    let place = (wanted.app.clone(), wanted.stream.clone());
+    let mut facts = json!({ "app": wanted.app, "name": wanted.stream });
+    for (key, text) in [("id", &wanted.id), ("from", &wanted.who)] {
+        if !text.is_empty() {
+            facts[key] = json!(text);
+        }
+    }
+    if matches!(wanted.order, Word::Timeout | Word::Slow) {
+        facts["seconds"] = json!(wanted.seconds);
+    }
+    let bad = |message: &str| answer::error(StatusCode::BAD_REQUEST, "bad_request", message);
+    let (order, action) = wanted.order().map_err(bad)?;
+    match web.context.chat.moderate(&place, caller.name.as_str(), order) {
+        Ok(()) => {
+            web.office.tell("chat", &caller.name, action, facts);
+            Ok(Json(json!({})).into_response())
+        }
+        Err(why @ Refusal::NotFound) => {
+            Err(answer::error(StatusCode::NOT_FOUND, "not_found", &why.to_string()))
+        }
+        Err(why) => Err(answer::error(StatusCode::CONFLICT, why.code(), &why.to_string())),
+    }
+}
+
+/// Messages of the past, as JSON or comma-separated values.
+pub(super) async fn log(
+    State(web): State<Arc<Web>>,
+    _: Reader,
+    headers: HeaderMap,
+    query: Result<Query<past::Query>, QueryRejection>,
+) -> Response {
+    messages(&web.context.chat, query)
+        .await
+        .map_or_else(|refusal| refusal, |sheet| sheet.for_browser(&headers))
+}
+
+fn off() -> Response {
+    let message = "there is no chat on this server: set enabled of [chat] in weir.toml";
+    answer::error(StatusCode::NOT_FOUND, "not_found", message)
+}
