@@ -292,9 +292,14 @@ impl Signer {
             ip: claims.ip,
             yields: claims.yields,
         };
+        self.sign(&serde_json::json!(claims))
+    }
+
+    /// A token with these claims.
+    fn sign(&self, claims: &serde_json::Value) -> Secret {
         let mut token = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');
-        token.push_str(&encode(serde_json::json!(claims).to_string().as_bytes()));
+        token.push_str(&encode(claims.to_string().as_bytes()));
         let mac = self.signs.clone().chain_update(token.as_bytes()).finalize().into_bytes();
         token.push('.');
         token.push_str(&encode(&mac));

@@ -13,6 +13,7 @@ use weir_model::{AppName, Network, StreamName};
 
 pub mod admin;
 mod args;
+pub mod chat;
 pub mod check;
 pub mod daemon;
 pub mod doctor;
@@ -26,6 +27,7 @@ mod test_stream;
 
 use crate::values::{ActionName, Expiry, Interval, PlayerId, Span, StreamOrAll};
 pub use args::{JsonArg, KeyFileArg, ServerArg, ServerBlockArg};
+use chat::ChatCommand;
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
@@ -102,6 +104,9 @@ pub enum Command {
     /// Show what happened: past streams, their viewers, targets and recordings
     #[command(subcommand)]
     History(HistoryCommand),
+    /// Export what was said in the chat
+    #[command(subcommand)]
+    Chat(ChatCommand),
     /// Manage stream keys, which publishers need
     #[command(subcommand)]
     Key(KeyCommand),
@@ -376,13 +381,19 @@ pub struct TokenMintArgs {
     /// What the token allows [default: play, if weir_play protects the application; otherwise the option is required]
     #[arg(long, value_enum)]
     pub action: Option<ActionName>,
+    /// With --action chat: what the bearer is called in the chat
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// With --action chat: the bearer may delete messages, and time out and ban people
+    #[arg(long)]
+    pub moderator: bool,
     /// How long the token is valid: 1h, 30m, 7d
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub ttl: Span,
     /// Accept the token only from this network [default: any]
     #[arg(long, value_name = "CIDR")]
     pub ip: Option<Network>,
-    /// File with the signing secret (weir_secret of nginx.conf): mint without asking nginx
+    /// File with the signing secret (weir_secret of nginx.conf): mint without asking nginx; required for chat
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub secret: Option<PathBuf>,
     /// Table or JSON

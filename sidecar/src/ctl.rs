@@ -1,5 +1,6 @@
 //! What each command does, one a file. A command gives its whole output; it is printed here.
 
+use crate::cli::chat::ChatCommand;
 use crate::cli::daemon::JobCommand;
 use crate::cli::edge::EdgeCommand;
 use crate::cli::history::HistoryCommand;
@@ -14,6 +15,7 @@ use crate::test_stream;
 mod admin;
 mod applications;
 mod become_child;
+mod chat_export;
 mod check;
 mod doctor;
 mod drain;
@@ -167,6 +169,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             status = u8::from(!good);
             output
         }
+        Command::Chat(ChatCommand::Export(args)) => runtime()?.block_on(chat_export::run(args))?,
         Command::Drain(args) => drain::run(args)?,
         Command::Become(args) => match become_child::run(args)? {},
         Command::Completions(args) => generated::completions(args),

@@ -101,6 +101,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         hooks,
         origin: origin.clone(),
         history,
+        chat: env.context.chat.clone(),
         health: Mutex::new(health),
     };
     let state = Arc::new(state);

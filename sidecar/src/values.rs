@@ -223,13 +223,17 @@ pub enum ActionName {
     Play,
     /// to send
     Publish,
+    /// to write in the chat under a name
+    Chat,
 }
 
-impl From<ActionName> for Action {
-    fn from(name: ActionName) -> Self {
-        match name {
-            ActionName::Play => Self::Play,
-            ActionName::Publish => Self::Publish,
+impl ActionName {
+    /// What nginx knows; none for the chat, which is the daemon's.
+    pub fn of_nginx(self) -> Option<Action> {
+        match self {
+            Self::Play => Some(Action::Play),
+            Self::Publish => Some(Action::Publish),
+            Self::Chat => None,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Tokens with `"act":"chat"`: who their bearer is in the chat of a stream.
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{CheckError, LEEWAY_S, Signer, Subject, TokenError, TokenId, given, moment, object};
 use crate::client::ClientAddr;
 use crate::network::Network;
+use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// What the token of somebody who chats says.
@@ -15,13 +17,13 @@ pub struct ChatClaims {
     /// Not from this moment on.
     pub exp: Timestamp,
     /// Not before: the later one of `nbf` and `iat`.
-    begin: Option<Timestamp>,
+    pub begin: Option<Timestamp>,
     /// When it was minted.
     pub iat: Option<Timestamp>,
     /// Its name.
     pub jti: Option<TokenId>,
     /// Only from here.
-    ip: Option<Network>,
+    pub ip: Option<Network>,
     /// What its bearer is called.
     pub name: Option<String>,
     /// Its bearer may delete messages and remove people.
@@ -49,6 +51,24 @@ struct Raw {
 }
 
 impl Signer {
+    /// A signed token. Its times are in whole seconds, rounded down.
+    pub fn mint_chat(&self, claims: &ChatClaims) -> Secret {
+        let ChatClaims { sub, exp, begin: _, iat, jti, ip, name, moderator } = claims;
+        let mut all = json!({ "sub": sub, "act": "chat", "exp": exp.as_seconds(), "moderator": moderator });
+        let more = [
+            ("iat", iat.map(|iat| json!(iat.as_seconds()))),
+            ("jti", jti.as_ref().map(|jti| json!(jti))),
+            ("ip", ip.map(|ip| json!(ip))),
+            ("name", name.as_ref().map(|name| json!(name))),
+        ];
+        for (key, value) in more {
+            if let Some(value) = value {
+                all[key] = value;
+            }
+        }
+        self.sign(&all)
+    }
+
     /// Checks form and signature of a token that may be one for the chat; none when it is for something else.
     pub fn verify_chat(&self, token: &str) -> Result<Option<ChatClaims>, TokenError> {
         let Some(raw) = object::<Raw>(&self.payload(token)?) else { return Err(TokenError::BadClaims) };
@@ -126,6 +146,8 @@ mod tests {
         assert_eq!(claims.check("live", "other", here, at(9)), Err(CheckError::WrongStream));
         let elsewhere = ClientAddr::Ip([192, 0, 3, 7].into());
         assert_eq!(claims.check("live", "show", elsewhere, at(9)), Err(CheckError::ForeignNetwork));
+        let minted = signer.mint_chat(&claims);
+        assert_eq!(signer.verify_chat(minted.expose()).unwrap().unwrap(), claims);
         // A token to watch is none to chat, and the reverse.
         let play = sign(r#"{"sub":"live/show","act":"play","exp":1000}"#);
         assert_eq!(signer.verify_chat(&play), Ok(None));

@@ -2,34 +2,60 @@
 
 use std::path::Path;
 
+use weir_model::token::chat::ChatClaims;
 use weir_model::token::{Action, Claims, MAX_TTL_S, Signer, Subject, TokenId};
 use weir_model::{Secret, Timestamp};
 
 use super::applications::{self, Made};
 use super::{Error, Output, limits, now, random};
+use crate::chat::room::{MOST_NAME, name_of};
 use crate::cli::TokenMintArgs;
 use crate::nginx::{Nginx, TokenRequest};
+use crate::values::ActionName;
 
 /// Mints with the secret of a file; nginx is not asked.
 pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     check(args)?;
-    let action =
-        args.action.map(Action::from).ok_or_else(|| no_action("with --secret, nginx is not asked"))?;
+    let action = args.action.ok_or_else(|| no_action("with --secret, nginx is not asked"))?;
     let secret =
         std::fs::read_to_string(file).map(Secret::new).map_err(|e| Error::file_of("--secret", file, e))?;
     let signer = Signer::new(secret.expose().as_bytes()).map_err(|e| {
         Error::file_of("--secret", file, format!("{e}; `weir secret new FILE` makes a good one"))
     })?;
-    let claims = claims(args, action, TokenId::random(random()?), now());
-    let token = signer.mint(&claims);
-    Ok(show(args, token.expose(), &claims))
+    let id = TokenId::random(random()?);
+    Ok(match action.of_nginx() {
+        Some(action) => {
+            let claims = claims(args, action, id, now());
+            show(args, &signer.mint(&claims), claims.exp, claims.jti.as_ref())
+        }
+        None => {
+            let claims = chat_claims(args, id, now())?;
+            show(args, &signer.mint_chat(&claims), claims.exp, claims.jti.as_ref())
+        }
+    })
+}
+
+/// Who its bearer is in the chat.
+fn chat_claims(args: &TokenMintArgs, jti: TokenId, now: Timestamp) -> Result<ChatClaims, Error> {
+    let Claims { sub, exp, iat, jti, ip, .. } = claims(args, Action::Play, jti, now);
+    let name = match &args.name {
+        Some(written) => Some(name_of(written).ok_or_else(|| {
+            Error::Usage(format!("--name {written:?}: a name in the chat has 1 to {MOST_NAME} characters"))
+        })?),
+        None => return Err(Error::Usage("--action chat: name the bearer with --name NAME".into())),
+    };
+    Ok(ChatClaims { sub, exp, begin: None, iat, jti, ip, name, moderator: args.moderator })
 }
 
 /// Has nginx mint it with its own secret.
 pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
     check(args)?;
     let action = match args.action {
-        Some(action) => action.into(),
+        Some(action) => action.of_nginx().ok_or_else(|| {
+            Error::Usage(
+                "--action chat: add --secret FILE (weir_secret of nginx.conf); nginx knows no chat".into(),
+            )
+        })?,
         None => usual_action(nginx, args.app.as_str()).await?,
     };
     let request = TokenRequest {
@@ -59,12 +85,15 @@ async fn usual_action(nginx: &Nginx, app: &str) -> Result<Action, Error> {
 }
 
 fn no_action(why: &str) -> Error {
-    Error::Usage(format!("what is the token for? write --action play or --action publish ({why})"))
+    Error::Usage(format!("what is the token for? write --action play, publish or chat ({why})"))
 }
 
 fn check(args: &TokenMintArgs) -> Result<(), Error> {
     match args.ttl.seconds() {
         0 => Err(Error::Usage("--ttl 0s: a token must be valid for a second at least".into())),
+        _ if (args.name.is_some() || args.moderator) && args.action != Some(ActionName::Chat) => {
+            Err(Error::Usage("--name and --moderator are for the chat: add --action chat".into()))
+        }
         _ => limits::check_at_most("--ttl", Some(args.ttl), MAX_TTL_S),
     }
 }
@@ -83,12 +112,12 @@ fn claims(args: &TokenMintArgs, act: Action, jti: TokenId, now: Timestamp) -> Cl
     }
 }
 
-fn show(args: &TokenMintArgs, token: &str, claims: &Claims) -> Output {
+fn show(args: &TokenMintArgs, token: &Secret, exp: Timestamp, jti: Option<&TokenId>) -> Output {
     if args.json.json {
-        let answer = serde_json::json!({ "token": token, "expires_at": claims.exp, "jti": claims.jti });
+        let answer = serde_json::json!({ "token": token.expose(), "expires_at": exp, "jti": jti });
         return Output::json(&answer.to_string());
     }
-    format!("{token}\n").into()
+    format!("{}\n", token.expose()).into()
 }
 
 #[cfg(test)]
@@ -109,7 +138,7 @@ mod tests {
         let now: Timestamp = "2026-11-20T18:00:00.9Z".parse().unwrap();
         let said = |line| {
             let args = args(line);
-            let act = args.action.map_or(Action::Publish, Action::from);
+            let act = args.action.and_then(ActionName::of_nginx).unwrap_or(Action::Publish);
             let c = claims(&args, act, TokenId::random([0; 12]), now);
             (c.sub.to_string(), c.act.to_string(), c.exp.to_string(), c.ip.map(|ip| ip.to_string()))
         };
@@ -121,6 +150,20 @@ mod tests {
             said("weir token mint live show --action play --ttl 90s --ip 192.0.2.0/24"),
             want("live/show", "play", "2026-11-20T18:01:30Z", Some("192.0.2.0/24"))
         );
+    }
+
+    #[test]
+    fn a_chat_token_names_its_bearer() {
+        let now: Timestamp = "2026-11-20T18:00:00Z".parse().unwrap();
+        let of = |line| chat_claims(&args(line), TokenId::random([0; 12]), now);
+        let claims = of("weir token mint live show --action chat --name Ana --moderator").unwrap();
+        assert_eq!((claims.name.as_deref(), claims.moderator), (Some("Ana"), true));
+        let line = "weir token mint live show --action chat";
+        for (more, why) in [("", "--name NAME"), (" --name \u{200b}", "1 to 32 characters")] {
+            assert!(of(&format!("{line}{more}")).unwrap_err().to_string().contains(why), "{more}");
+        }
+        let wrong = check(&args("weir token mint live show --action play --name Ana")).unwrap_err();
+        assert!(wrong.to_string().contains("add --action chat"), "{wrong}");
     }
 
     #[test]

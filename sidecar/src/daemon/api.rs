@@ -106,7 +106,8 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
         .route("/v1/jobs/{id}/restart", post(restart))
         .route("/v1/history", get(history::sessions))
         .route("/v1/history/{table}", get(history::table))
-        .route("/v1/history/sessions/{session}", get(history::session));
+        .route("/v1/history/sessions/{session}", get(history::session))
+        .route("/v1/chat/messages", get(history::messages));
     let name: Arc<str> = listeners.name.map(|Host(name)| origin::host(&name).into()).unwrap_or_default();
     let protected = || middleware::from_fn_with_state(name.clone(), protect);
     if let Some(http) = listeners.http {

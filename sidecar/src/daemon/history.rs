@@ -1,11 +1,13 @@
-//! `/v1/history`: what happened, over the daemon's socket.
+//! `/v1/history` and `/v1/chat/messages`: what happened and was said, over the daemon's socket.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State as Shared};
 use axum::response::{IntoResponse, Response};
 
 use super::state::State;
+use crate::chat::read as chat;
 use crate::history::read::{MOST_ROWS, Table};
 use crate::web::history::{self, Asked, Found};
 
@@ -24,6 +26,14 @@ pub(super) async fn table(Shared(state): App, Path(name): Path<String>, query: A
 /// `/v1/history/sessions/{session}`
 pub(super) async fn session(Shared(state): App, Path(id): Path<String>) -> Response {
     shown(history::session(&state.history, id).await)
+}
+
+/// `/v1/chat/messages`
+pub(super) async fn messages(
+    Shared(state): App,
+    query: Result<Query<chat::Query>, QueryRejection>,
+) -> Response {
+    shown(history::messages(&state.chat, query).await)
 }
 
 fn shown(found: Found) -> Response {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::chat::Chat;
 use crate::cluster::origin::Origin;
 use crate::events::Bus;
 use crate::history::History;
@@ -21,6 +22,8 @@ pub struct State {
     pub origin: Option<Arc<Origin>>,
     /// What happened.
     pub history: Arc<History>,
+    /// What was said.
+    pub chat: Arc<Chat>,
     /// Whether nginx answers, since when the daemon runs, and so on.
     pub health: Mutex<Health>,
 }
