@@ -1,14 +1,19 @@
-//! Who is logged in. Sessions are in memory alone: they end with the daemon.
+//! Who is logged in. Sessions outlive a restart of the daemon: a file has the hash of each cookie, and nothing with which one could
+//! log in. Time is an argument.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use tokio::time::Instant;
-use weir_model::{Digest, Secret};
+use serde::{Deserialize, Serialize};
+use weir_model::{Digest, Secret, Timestamp};
 
 use super::accounts::{Account, Accounts, Name};
+
+mod kept;
 
 /// A session that nobody uses ends after so long.
 pub const IDLE: Duration = Duration::from_secs(12 * 3600);
@@ -16,68 +21,108 @@ pub const IDLE: Duration = Duration::from_secs(12 * 3600);
 pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// At the same time; beyond that, the one that was not used for the longest time ends.
 const MOST: usize = 1000;
+/// The file may be so far behind in when a session was used.
+const BEHIND: Duration = Duration::from_secs(600);
+/// A clock that was set back: a session from so far ahead has ended.
+const AHEAD: Duration = Duration::from_secs(3600);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Session {
+    /// The hash of what its cookie holds.
+    id: Digest,
     name: Name,
     stamp: Digest,
-    began: Instant,
-    used: Instant,
+    began: Timestamp,
+    used: Timestamp,
 }
 
 /// All sessions, by the hash of what their cookies hold.
 #[derive(Debug, Default)]
-pub struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
+pub struct Sessions {
+    all: Mutex<All>,
+    /// To the thread that writes the file.
+    writer: Option<Sender<Vec<Session>>>,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    sessions: HashMap<[u8; 32], Session>,
+    written: Timestamp,
+}
 
 impl Sessions {
+    /// Those of the file that have not ended; each change is written to it.
+    pub fn kept(file: PathBuf, now: Timestamp) -> Self {
+        let sessions = kept::read(&file);
+        let alive = sessions.into_iter().filter(|session| is_alive(session, now)).take(MOST);
+        let sessions = alive.map(|session| (*session.id.bytes(), session)).collect();
+        Self { all: Mutex::new(All { sessions, written: now }), writer: kept::writer(file) }
+    }
+
     /// Opens a session of an account; returns what the cookie holds: 256 bits that nobody chose.
-    pub fn open(&self, account: &Account, now: Instant) -> Result<Secret, getrandom::Error> {
+    pub fn open(&self, account: &Account, now: Timestamp) -> Result<Secret, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         let cookie = Secret::new(BASE64URL_NOPAD.encode(&bytes));
-        let mut sessions = self.lock();
+        let mut all = self.lock();
+        let sessions = &mut all.sessions;
         sessions.retain(|_, session| is_alive(session, now));
         if sessions.len() >= MOST
             && let Some(oldest) = sessions.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| *key)
         {
             sessions.remove(&oldest);
         }
-        let session = Session { name: account.name.clone(), stamp: account.stamp(), began: now, used: now };
+        let (id, name) = (cookie.digest(), account.name.clone());
+        let session = Session { id, name, stamp: account.stamp(), began: now, used: now };
         sessions.insert(*cookie.digest().bytes(), session);
+        self.write(&mut all, now);
         Ok(cookie)
     }
 
     /// The account of a session, unless it has ended: by time, with the account, or by another password.
-    pub fn find(&self, cookie: &Secret, accounts: &Accounts, now: Instant) -> Option<Account> {
-        let mut sessions = self.lock();
+    pub fn find(&self, cookie: &Secret, accounts: &Accounts, now: Timestamp) -> Option<Account> {
+        let mut all = self.lock();
         let key = *cookie.digest().bytes();
-        let session = sessions.get_mut(&key)?;
+        let session = all.sessions.get_mut(&key)?;
         let account = accounts.find(session.name.as_str());
         let account = account.filter(|account| account.stamp() == session.stamp && is_alive(session, now));
-        match account {
-            Some(account) => {
-                session.used = now;
-                Some(account.clone())
-            }
-            None => {
-                sessions.remove(&key);
-                None
-            }
+        let found = account.cloned();
+        match &found {
+            Some(_) => session.used = session.used.max(now),
+            None => _ = all.sessions.remove(&key),
         }
+        if found.is_none() || now.millis_since(all.written) >= BEHIND.as_millis() as u64 {
+            self.write(&mut all, now);
+        }
+        found
     }
 
     /// Ends a session.
-    pub fn close(&self, cookie: &Secret) {
-        self.lock().remove(cookie.digest().bytes());
+    pub fn close(&self, cookie: &Secret, now: Timestamp) {
+        let mut all = self.lock();
+        if all.sessions.remove(cookie.digest().bytes()).is_some() {
+            self.write(&mut all, now);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self, all: &mut All, now: Timestamp) {
+        all.written = now;
+        if let Some(writer) = &self.writer {
+            // Fails when the thread is gone, which has logged why.
+            let _ = writer.send(all.sessions.values().cloned().collect());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_alive(session: &Session, now: Instant) -> bool {
-    now.duration_since(session.used) < IDLE && now.duration_since(session.began) < LONGEST
+fn is_alive(session: &Session, now: Timestamp) -> bool {
+    let within = |since: Timestamp, span: Duration| u128::from(now.millis_since(since)) < span.as_millis();
+    within(session.used, IDLE)
+        && within(session.began, LONGEST)
+        && u128::from(session.began.millis_since(now)) < AHEAD.as_millis()
 }
 
 #[cfg(test)]
@@ -98,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_session_ends_with_its_password_its_account_and_time() {
-        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (sessions, now) = (Sessions::default(), "2026-11-20T18:00:00Z".parse::<Timestamp>().unwrap());
         let known = accounts(&[("ana", "a"), ("bo", "b")]);
         let open = |name: &str| sessions.open(known.find(name).unwrap(), now).unwrap();
         let (ana, bo, late) = (open("ana"), open("bo"), open("bo"));
@@ -109,13 +154,47 @@ mod tests {
         assert!(sessions.find(&ana, &known, now).is_none());
         assert!(sessions.find(&bo, &accounts(&[]), now).is_none());
         let mut at = now;
-        while at < now + LONGEST - IDLE {
-            at += IDLE / 2;
+        while at < now.plus_seconds((LONGEST - IDLE).as_secs()) {
+            at = at.plus_seconds(IDLE.as_secs() / 2);
             assert!(sessions.find(&late, &known, at).is_some());
         }
-        assert!(sessions.find(&late, &known, at + IDLE).is_none());
+        assert!(sessions.find(&late, &known, at.plus_seconds(IDLE.as_secs())).is_none());
         let closed = open("ana");
-        sessions.close(&closed);
+        sessions.close(&closed, now);
         assert!(sessions.find(&closed, &known, now).is_none());
+    }
+    #[test]
+    fn a_session_outlives_the_daemon_by_its_hash_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("admins.sessions");
+        let now: Timestamp = "2026-11-20T18:00:00Z".parse().unwrap();
+        let known = accounts(&[("ana", "a")]);
+        let first = Sessions::kept(file.clone(), now);
+        let cookies = [0; 3].map(|_| first.open(known.find("ana").unwrap(), now).unwrap());
+        first.close(&cookies[0], now);
+        let holds = |count: usize| {
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            while kept::read(&file).len() != count && std::time::Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            assert_eq!(kept::read(&file).len(), count);
+        };
+        holds(2);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(cookies.iter().all(|cookie| !text.contains(cookie.expose())), "{text}");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let second = Sessions::kept(file.clone(), now.plus_seconds(60));
+        let at = now.plus_seconds(60);
+        assert!(second.find(&cookies[0], &known, at).is_none());
+        assert!(second.find(&cookies[1], &known, at).is_some());
+        // Another password ends it, also for the next daemon.
+        assert!(second.find(&cookies[1], &accounts(&[("ana", "other")]), at).is_none());
+        holds(1);
+        // A clock that was set back by a year makes nothing last.
+        let before: Timestamp = "2025-11-20T18:00:00Z".parse().unwrap();
+        assert!(Sessions::kept(file.clone(), before).find(&cookies[2], &known, before).is_none());
+        std::fs::write(&file, "[").unwrap();
+        assert!(Sessions::kept(file, at).find(&cookies[2], &known, at).is_none());
     }
 }

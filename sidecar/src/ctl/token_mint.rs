@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_chat_token_names_its_bearer() {
         let now: Timestamp = "2026-11-20T18:00:00Z".parse().unwrap();
-        let of = |line| chat_claims(&args(line), TokenId::random([0; 12]), now);
+        let of = |line: &str| chat_claims(&args(line), TokenId::random([0; 12]), now);
         let claims = of("weir token mint live show --action chat --name Ana --moderator").unwrap();
         assert_eq!((claims.name.as_deref(), claims.moderator), (Some("Ana"), true));
         let line = "weir token mint live show --action chat";

@@ -115,6 +115,8 @@ pub struct Query {
     pub app: Option<String>,
     /// Only of this stream.
     pub stream: Option<String>,
+    /// Of the sessions, only those of this kind.
+    pub kind: Option<String>,
     /// Not before.
     pub since: Option<Timestamp>,
     /// Before.
@@ -139,7 +141,12 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
         Table::Admin => {
             format!("(?1 IS NULL OR json_extract(data, '$.app') = ?1) AND (?2 IS NULL OR {ACTED_ON} = ?2)")
         }
-        _ => "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2)".to_owned(),
+        Table::Sessions => {
+            "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND (?7 IS NULL OR kind = ?7)"
+                .to_owned()
+        }
+        // They have no kind.
+        _ => "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND ?7 IS NULL".to_owned(),
     };
     // Rows of one moment have an order too, so that no page repeats a row of another.
     let order = match table {
@@ -156,7 +163,7 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     let limit = query.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);
     let offset = query.offset.unwrap_or(0);
     let mut statement = database.prepare(&sql)?;
-    Ok(rows(&mut statement, params![query.app, query.stream, since, until, limit, offset])?)
+    Ok(rows(&mut statement, params![query.app, query.stream, since, until, limit, offset, query.kind])?)
 }
 
 /// One publish with all that belongs to it: `targets`, `recordings`, `minutes`, `chat` and `admin`, what administrators changed

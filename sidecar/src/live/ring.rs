@@ -15,6 +15,8 @@ const BEHIND: Duration = Duration::from_secs(2);
 const KEPT: Duration = Duration::from_secs(3);
 /// All that is kept of one stream, in bytes.
 const MOST_BYTES: usize = 24 << 20;
+/// So many key frames say how far apart they are.
+const KEYS: usize = 4;
 /// So many bytes are given at once, and one fragment at least: a viewer that takes them slowly may be late in the meantime.
 const MOST_AT_ONCE: usize = 256 << 10;
 
@@ -76,6 +78,8 @@ pub struct Ring {
     /// When the newest fragment starts, in milliseconds.
     newest: Option<i64>,
     order: Order,
+    /// When the newest key frames start, in milliseconds.
+    keys: VecDeque<i64>,
 }
 
 /// In which order pictures come, since the last initialization segment.
@@ -126,6 +130,7 @@ impl Ring {
                 // Nothing before it can be gone on with.
                 self.newest_key = None;
                 (self.newest, self.order) = (None, Order::default());
+                self.keys.clear();
                 Item::Init(start)
             }
             Output::Fragment(Fragment { bytes, is_key, start, duration, layout, .. }) => {
@@ -136,6 +141,10 @@ impl Ring {
                 }
                 if is_key {
                     self.newest_key = Some(self.end());
+                    self.keys.push_back(start);
+                    if self.keys.len() > KEYS {
+                        self.keys.pop_front();
+                    }
                 }
                 self.bytes += bytes.len();
                 Item::Fragment(Piece {
@@ -159,6 +168,14 @@ impl Ring {
     /// When the newest fragment starts, in milliseconds; none before the first one.
     pub fn newest(&self) -> Option<i64> {
         self.newest
+    }
+
+    /// How far the newest key frames are apart at most, in milliseconds; none before the second one. The time since the newest one
+    /// counts when it is longer.
+    pub fn key_interval(&self) -> Option<i64> {
+        let apart = self.keys.iter().zip(self.keys.iter().skip(1)).map(|(one, next)| next - one).max()?;
+        let since = self.newest.zip(self.keys.back()).map_or(0, |(newest, key)| newest - key);
+        Some(apart.max(since))
     }
 
     /// Pictures are sent in another order than they are shown: there are B-frames.

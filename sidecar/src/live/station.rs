@@ -198,6 +198,11 @@ impl Station {
         self.viewers[kind as usize].load(Ordering::Relaxed)
     }
 
+    /// How far key frames are apart, in milliseconds; none while that is not known.
+    pub fn key_interval(&self) -> Option<i64> {
+        self.ring().key_interval()
+    }
+
     /// Pictures are sent in another order than they are shown: there are B-frames.
     pub fn has_b_frames(&self) -> bool {
         self.ring().has_b_frames()

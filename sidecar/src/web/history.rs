@@ -86,6 +86,10 @@ pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual
     })?;
     let Query(mut query) =
         query.map_err(|why| answer::error(StatusCode::BAD_REQUEST, "invalid", &why.body_text()))?;
+    if query.kind.is_some() && table != Table::Sessions {
+        let message = "argument \"kind\": only sessions have one";
+        return Err(answer::error(StatusCode::BAD_REQUEST, "invalid", message));
+    }
     let is_csv = is_csv(query.format.as_deref())?;
     let most = query.limit.unwrap_or(if is_csv { MOST_ROWS } else { usual }).min(MOST_ROWS);
     let offset = query.offset.unwrap_or(0);

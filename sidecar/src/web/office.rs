@@ -102,7 +102,10 @@ impl Office {
         Self {
             running,
             store,
-            sessions: Sessions::default(),
+            sessions: match config.web.listen {
+                Some(_) => Sessions::kept(config.web.admins_file.with_extension("sessions"), clock::now()),
+                None => Sessions::default(),
+            },
             told: broadcast::channel(BEHIND).0,
             past: Mutex::default(),
             limits: Mutex::default(),
@@ -120,7 +123,7 @@ impl Office {
         password: Secret,
     ) -> Result<(Account, Secret), Refused> {
         let account = self.check(client, name, password).await?;
-        let cookie = self.sessions.open(&account, Instant::now()).map_err(Refused::Random)?;
+        let cookie = self.sessions.open(&account, clock::now()).map_err(Refused::Random)?;
         Ok((account, cookie))
     }
 
@@ -177,7 +180,7 @@ impl Office {
         self.limits().succeeded(client, "");
         let accounts = self.store.accounts()?;
         let account = accounts.find(name.as_str()).cloned().ok_or(Refused::Wrong)?;
-        let cookie = self.sessions.open(&account, Instant::now()).map_err(Refused::Random)?;
+        let cookie = self.sessions.open(&account, clock::now()).map_err(Refused::Random)?;
         Ok((account, cookie))
     }
 

@@ -16,6 +16,8 @@ const FEWEST: usize = 10;
 const DROP: f64 = 0.6;
 /// Reconnects in ten minutes that are worth a word.
 const RECONNECTS: usize = 2;
+/// Milliseconds between key frames from which viewers notice: each waits for one, and so does each segment.
+const RARE_KEYS: i64 = 4500;
 /// Frames per second that look like a slide show.
 const FEW_FPS: f64 = 10.0;
 
@@ -48,6 +50,8 @@ pub(super) struct Now {
     /// Frames per second; 0 when not known.
     pub(super) fps: f64,
     pub(super) is_slate: bool,
+    /// Milliseconds between key frames; known of what somebody watches over the daemon.
+    pub(super) key_interval: Option<i64>,
     /// Targets that wait for another try.
     pub(super) waiting_targets: usize,
 }
@@ -150,6 +154,10 @@ fn words(now: &Now, median: Option<u64>, reconnects: usize) -> Vec<Word> {
     if is_settled && now.has_video && now.fps > 0.0 && now.fps < FEW_FPS {
         say(Level::Notice, format!("{:.0} frames per second: the encoder may be overloaded", now.fps));
     }
+    if let Some(apart) = now.key_interval.filter(|apart| now.has_video && *apart >= RARE_KEYS) {
+        let seconds = apart as f64 / 1000.0;
+        say(Level::Notice, format!("keyframes every {seconds:.0} s: set 2 s in the encoder"));
+    }
     match now.waiting_targets {
         0 => {}
         1 => say(Level::Notice, "1 target does not answer: see Targets".into()),
@@ -213,6 +221,9 @@ mod tests {
         assert_eq!(both.iter().map(|word| word.0).collect::<Vec<_>>(), [Bad, Notice]);
         assert_eq!(said(&Now { has_video: false, ..live() }, None, 0), one(Notice, "no video: audio only"));
         assert_eq!(said(&Now { fps: 5.2, ..live() }, None, 0)[0].0, Notice);
+        let rare = said(&Now { key_interval: Some(8340), ..live() }, None, 0);
+        assert_eq!(rare, one(Notice, "keyframes every 8 s: set 2 s in the encoder"));
+        assert_eq!(said(&Now { key_interval: Some(4000), ..live() }, None, 0)[0].0, Good);
     }
 
     #[test]

@@ -130,6 +130,27 @@ impl Browser {
         self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
     }
 
+    /// Has pages look as on paper, or as on the screen again.
+    #[track_caller]
+    pub fn print_media(&self, is_paper: bool) {
+        let params = json!({ "media": if is_paper { "print" } else { "" } });
+        self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
+    }
+
+    /// Presses a key with what has the focus: a character, or one of the keys of WebDriver, such as `\u{e004}` for Tab.
+    #[track_caller]
+    pub fn press(&self, key: &str) {
+        let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.post("/actions", &json!({ "actions": [keyboard] }));
+    }
+
+    /// Removes all cookies.
+    #[track_caller]
+    pub fn forget(&self) {
+        self.post("/goog/cdp/execute", &json!({ "cmd": "Network.clearBrowserCookies", "params": {} }));
+    }
+
     #[track_caller]
     fn find(&self, selector: &str) -> String {
         let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));

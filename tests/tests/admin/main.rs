@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod accounts;
+mod chat;
+mod edges;
+mod history;
+mod look;
 mod pages;
 mod requests;
 

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Publisher, Sidecar, products, until};
+use weir_tests::harness::{Publisher, Sidecar};
 
+use super::look::{complaints, go, log_in, look_at, wait_for};
 use super::{PASSWORD, Visitor, WEB, add, admin, nginx};
 
 /// What would run, or break a page, if it were anything but text.
@@ -22,47 +23,23 @@ const HOSTILE: [&str; 8] = [
     "</title><body onload=window.broken=1>",
     "${window.broken=1}",
 ];
-const VIEWS: [&str; 10] =
-    ["air", "keys", "targets", "recordings", "inputs", "jobs", "node", "events", "settings", "account"];
+const VIEWS: [&str; 13] = [
+    "air",
+    "chat",
+    "keys",
+    "targets",
+    "recordings",
+    "history",
+    "inputs",
+    "jobs",
+    "edges",
+    "node",
+    "events",
+    "settings",
+    "account",
+];
 /// Bytes of the first load, with headers.
 const MOST_BYTES: u64 = 150_000;
-
-fn open(browser: &Browser, sidecar: &Sidecar) {
-    browser.open(&format!("http://127.0.0.1:{}/admin/", sidecar.web()));
-}
-
-#[track_caller]
-fn wait_for(browser: &Browser, what: &str, seconds: f64, script: &str) {
-    until(what, seconds, || browser.run(&format!("return Boolean({script})")) == true);
-}
-
-#[track_caller]
-fn log_in(browser: &Browser, sidecar: &Sidecar, name: &str) {
-    open(browser, sidecar);
-    wait_for(browser, "the form", 10.0, "document.querySelector('input[type=password]')");
-    browser.fill("input[name=name]", name);
-    browser.fill("input[type=password]", PASSWORD);
-    browser.click("form button");
-    wait_for(browser, "the dashboard", 10.0, "document.querySelector('nav a')");
-}
-
-#[track_caller]
-fn go(browser: &Browser, view: &str) {
-    browser.run(&format!("location.hash = '{view}'"));
-    wait_for(
-        browser,
-        view,
-        5.0,
-        &format!("document.querySelector('nav a[aria-current]')?.hash === '#{view}'"),
-    );
-}
-
-/// What the console shows, but for answers that say no: who is not logged in, and an application that does not exist.
-fn complaints(browser: &Browser) -> Vec<String> {
-    let mut lines = browser.console();
-    lines.retain(|line| !line.contains("status of 401") && !line.contains("status of 400"));
-    lines
-}
 
 const CARD: &str = "document.querySelector('[data-stream=\"live/show\"]')";
 
@@ -173,27 +150,9 @@ fn texts_are_texts_everybody_can_use_it_and_it_is_small() {
     let bytes = bytes.as_f64().unwrap() as u64;
     println!("first load of the dashboard: {bytes} bytes");
     assert!(bytes > 20_000 && bytes <= MOST_BYTES, "{bytes}");
-    let place =
-        products::tool(&products::workspace().join("build/npm/node_modules/axe-core").to_string_lossy());
-    let axe = std::fs::read_to_string(place.join("axe.min.js")).unwrap();
-    browser.run(&axe);
-    for (width, scheme) in [(360, "light"), (768, "dark"), (1280, "light"), (1280, "dark")] {
-        browser.resize(width, 800);
-        browser.prefer(scheme);
-        for view in VIEWS {
-            go(&browser, view);
-            wait_for(
-                &browser,
-                "the list",
-                10.0,
-                "!document.querySelector('main').textContent.includes('Loading...')",
-            );
-            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth");
-            assert!(wide.as_i64().unwrap() <= 0, "{view} at {width} is {wide} pixels too wide");
-            browser.run("window.found = null; axe.run({ resultTypes: ['violations'] }).then((all) => { window.found = all.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3)}`) })");
-            wait_for(&browser, "axe-core", 30.0, "window.found");
-            assert_eq!(browser.run("return window.found"), json!([]), "{view} at {width}, {scheme}");
-        }
+    for view in VIEWS {
+        go(&browser, view);
+        look_at(&browser, view);
     }
     go(&browser, "keys");
     let notes = browser.run("return [...document.querySelectorAll('tr[data-key] td:nth-of-type(1)')].map((cell) => cell.textContent)");

@@ -8,11 +8,11 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::Response;
-use tokio::time::Instant;
 use weir_model::Secret;
 
 use super::cookie::Place;
 use crate::admin::accounts::{Account, Name, Role};
+use crate::clock;
 use crate::web::answer;
 use crate::web::asker::asker;
 use crate::web::common::Web;
@@ -114,7 +114,7 @@ impl Own {
         let accounts = web.office.store.accounts().map_err(|error| unusable(&error))?;
         Ok(match (&self.user, &self.cookie) {
             (Some(user), _) => accounts.find(user).cloned(),
-            (None, Some(cookie)) => web.office.sessions.find(cookie, &accounts, Instant::now()),
+            (None, Some(cookie)) => web.office.sessions.find(cookie, &accounts, clock::now()),
             (None, None) => None,
         })
     }

@@ -14,6 +14,7 @@ use weir_model::Secret;
 
 use super::gate::{Own, Reader};
 use crate::admin::accounts::{Account, Error, Name};
+use crate::clock;
 use crate::web::answer;
 use crate::web::common::Web;
 use crate::web::office::Refused;
@@ -90,7 +91,7 @@ fn opened(web: &Web, own: &Own, done: Result<(Account, Secret), Refused>, action
         Err(why) => return refusal(&why),
     };
     if let Some(old) = &own.cookie {
-        web.office.sessions.close(old);
+        web.office.sessions.close(old, clock::now());
     }
     web.office.tell("login", &account.name, action, json!({ "role": account.role }));
     with_cookie(about(&account).into_response(), &own.place.set(&cookie))
@@ -102,7 +103,7 @@ pub(super) async fn log_out(State(web): State<Arc<Web>>, own: Own) -> Response {
         web.office.tell("login", &account.name, "out", json!({}));
     }
     if let Some(cookie) = &own.cookie {
-        web.office.sessions.close(cookie);
+        web.office.sessions.close(cookie, clock::now());
     }
     with_cookie(Json(json!({})).into_response(), &own.place.unset())
 }

@@ -33,6 +33,10 @@ const ASSETS: &[Asset] = assets! {
     "app.js": JS, "pages/app.js";
     "api.js": JS, "pages/api.js";
     "chart.js": JS, "pages/chart.js";
+    "chat.js": JS, "pages/chat.js";
+    "edges.js": JS, "pages/edges.js";
+    "graph.js": JS, "pages/graph.js";
+    "history.js": JS, "pages/history.js";
     "events.js": JS, "pages/events.js";
     "jobs.js": JS, "pages/jobs.js";
     "keys.js": JS, "pages/keys.js";

@@ -151,7 +151,11 @@ pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
     let mut paths = BTreeSet::new();
     for stream in streams["streams"].as_array_mut().into_iter().flatten() {
         let path = path(stream);
-        let facts = facts(stream, now);
+        let mut facts = facts(stream, now);
+        let id = (stream["app"].as_str().map(str::parse), stream["name"].as_str().map(str::parse));
+        if let (Some(Ok(app)), Some(Ok(name))) = id {
+            facts.key_interval = web.hub.known(&(app, name)).and_then(|station| station.key_interval());
+        }
         past.note(&path, &facts, now.as_seconds());
         stream["health"] = json!(past.health(&path, &facts));
         stream["source"] = json!(source(&config, stream));
@@ -183,6 +187,7 @@ fn facts(stream: &Value, now: Timestamp) -> Now {
         has_audio: !stream["audio"].is_null(),
         fps: stream["video"]["fps"].as_f64().unwrap_or_default(),
         is_slate: stream["slate"] == true,
+        key_interval: None,
         waiting_targets: sessions.filter(|session| session["state"] == "waiting").count(),
     }
 }

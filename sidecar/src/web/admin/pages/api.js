@@ -116,8 +116,11 @@ function changed(...names) {
   for (const name of names) if (lists[name]) refresh(name);
 }
 
+/** What hears each event of the chat: functions of its kind and data. */
+export const chatters = new Set();
+
 /** Which lists an event changes. */
-const CHANGES = { key: ["keys"], target: ["targets"], job: ["jobs", "inputs"], recording: ["recordings"], stream: ["jobs", "inputs"] };
+const CHANGES = { key: ["keys"], target: ["targets"], job: ["jobs", "inputs"], recording: ["recordings"], stream: ["jobs", "inputs"], edge: ["edges"] };
 
 let source = null;
 
@@ -139,11 +142,15 @@ function listen() {
     events.value = hello.events;
     changed(...Object.keys(lists));
   }));
+  on("edges", (told) => (list("edges").value.value = told));
   on("streams", (told) => batch(() => {
     streams.value = told.streams;
     remember(told);
   }));
   on("event", (event) => {
+    if (event.kind.startsWith("chat.")) for (const hear of chatters) hear(event.kind, event.data);
+    // What is said is shown in the chat alone.
+    if (event.kind === "chat.message") return;
     events.value = [...events.value.slice(1 - MOST_EVENTS), event];
     const subject = event.kind.startsWith("admin.") ? event.kind.slice(6) : event.kind.split(".")[0];
     changed(...(CHANGES[subject] ?? []));

@@ -1,35 +1,56 @@
-// The dashboard: who is logged in, and which view is open. The address says which one: #keys.
+// The dashboard: who is logged in, and which view is open. The address says which one, and what of it: #keys, #history/SESSION.
+// Views are loaded when they are first opened.
 
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 
 import { online, streams, user, who } from "./api.js";
-import { Events } from "./events.js";
-import { Inputs, Jobs } from "./jobs.js";
-import { Keys } from "./keys.js";
 import { Login } from "./login.js";
-import { Account, Node, Settings } from "./node.js";
 import { OnAir } from "./onair.js";
-import { Recordings } from "./recordings.js";
-import { Targets } from "./targets.js";
 import { Dialog, html, Toasts } from "./ui.js";
 
 const VIEWS = {
   air: ["On air", OnAir],
-  keys: ["Stream keys", Keys],
-  targets: ["Targets", Targets],
-  recordings: ["Recordings", Recordings],
-  inputs: ["Inputs", Inputs],
-  jobs: ["Jobs", Jobs],
-  node: ["Node", Node],
-  events: ["Events", Events],
-  settings: ["Settings", Settings],
-  account: ["Account", Account],
+  chat: ["Chat", () => import("./chat.js"), "Chat"],
+  keys: ["Stream keys", () => import("./keys.js"), "Keys"],
+  targets: ["Targets", () => import("./targets.js"), "Targets"],
+  recordings: ["Recordings", () => import("./recordings.js"), "Recordings"],
+  history: ["History", () => import("./history.js"), "History"],
+  inputs: ["Inputs", () => import("./jobs.js"), "Inputs"],
+  jobs: ["Jobs", () => import("./jobs.js"), "Jobs"],
+  edges: ["Edges", () => import("./edges.js"), "Edges"],
+  node: ["Node", () => import("./node.js"), "Node"],
+  events: ["Events", () => import("./events.js"), "Events"],
+  settings: ["Settings", () => import("./node.js"), "Settings"],
+  account: ["Account", () => import("./node.js"), "Account"],
 };
 
-const named = () => (VIEWS[location.hash.slice(1)] ? location.hash.slice(1) : "air");
+/** The view of the address, and what stands behind its name. */
+function named() {
+  const [name, ...rest] = location.hash.slice(1).split("/");
+  return VIEWS[name] ? { name, rest: rest.map(decode) } : { name: "air", rest: [] };
+}
+
+function decode(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 const view = signal(named());
+/** Views by their names, as far as they are loaded; a text is why one is not. */
+const loaded = signal({ air: OnAir });
+
+async function load(name) {
+  const [, get, part] = VIEWS[name];
+  if (typeof loaded.value[name] === "function") return;
+  try {
+    const module = await get();
+    loaded.value = { ...loaded.value, [name]: module[part] };
+  } catch {
+    loaded.value = { ...loaded.value, [name]: "This page cannot be loaded. Load the dashboard again." };
+  }
+}
+
 addEventListener("hashchange", () => {
   view.value = named();
   document.getElementById("main")?.focus();
@@ -37,17 +58,24 @@ addEventListener("hashchange", () => {
 });
 
 function App() {
-  const [title, View] = VIEWS[view.value];
+  const { name, rest } = view.value;
+  const [title] = VIEWS[name];
+  const View = loaded.value[name];
   const isIn = Boolean(user.value);
   useEffect(() => { document.title = isIn ? `${title} - Weir` : "Weir"; }, [title, isIn]);
+  useEffect(() => {
+    if (isIn) load(name);
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [name, isIn]);
   if (user.value === undefined) return html`<main class="door"><p>Loading...</p></main>`;
   if (!isIn) return html`<${Login} />`;
   return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to content</a>
     <header class="top"><a class="brand" href="#air">Weir</a>
       <span class=${`pill ${online.value ? "good" : "bad"}`} role="status">${online.value ? `${streams.value?.length ?? 0} on air` : "connection lost"}</span>
       <a class="who" href="#account" aria-label=${`Account ${user.value.name}`}>${user.value.name}</a></header>
-    <nav aria-label="Views"><ul>${Object.entries(VIEWS).map(([name, [text]]) => html`<li><a href=${`#${name}`} aria-current=${name === view.value ? "page" : undefined}>${text}</a></li>`)}</ul></nav>
-    <main id="main" tabindex="-1"><${View} key=${view.value} /></main>
+    <nav aria-label="Views"><ul>${Object.entries(VIEWS).map(([other, [text]]) => html`<li><a href=${`#${other}`} aria-current=${other === name ? "page" : undefined}>${text}</a></li>`)}</ul></nav>
+    <main id="main" tabindex="-1">${typeof View === "function" ? html`<${View} key=${[name, ...rest].join("/")} of=${rest} />`
+      : html`<h1>${title}</h1><p>${View ?? "Loading..."}</p>`}</main>
     <${Dialog} /><${Toasts} />`;
 }
 

@@ -3,18 +3,11 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { call, skew, user } from "./api.js";
-import { act, bytes, html, say, useList, Waiting } from "./ui.js";
+import { act, bytes, html, load, say, useList, Waiting } from "./ui.js";
 import { refresh } from "./api.js";
 
 const LOOK_MS = 5000;
 const SKEW_S = 2;
-
-/** The load per core in words. */
-export function load(perCore) {
-  if (perCore < 0.3) return ["good", "low"];
-  if (perCore < 0.5) return ["good", "normal"];
-  return perCore < 0.8 ? ["notice", "high"] : ["bad", "very high"];
-}
 
 export function Node() {
   const { value, error } = useList("node");

@@ -4,20 +4,29 @@ import { useState } from "preact/hooks";
 
 import { bitrates, call, can, now, streams } from "./api.js";
 import { Chart } from "./chart.js";
-import { act, Copy, html, parts, plural, rate, say, show, span } from "./ui.js";
+import { act, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
+
+/** Cards at first; further ones come with a button. */
+const CARDS = 40;
+/** So many streams are looked through by eye. */
+const FEW = 12;
 
 const KINDS = [["webrtc", "WebRTC"], ["ws", "WebSocket"], ["llhls", "LL-HLS"], ["hls", "HLS"], ["dash", "DASH"], ["rtmp", "RTMP"]];
 const WORDS = { good: "Good", notice: "Look", bad: "Problem" };
 const path = (stream) => `${stream.app}/${stream.name}`;
 
 export function OnAir() {
+  const [filter, look] = useState("");
+  const known = new Set((streams.value ?? []).map(path));
+  const sources = (streams.value ?? []).filter((stream) => !known.has(stream.source));
+  const found = filter ? sources.filter((stream) => `${path(stream)} ${stream.health[0].level} ${stream.health[0].text}`.toLowerCase().includes(filter.toLowerCase())) : sources;
+  const [shown, more] = usePart(found, CARDS);
   if (!streams.value) return html`<h1>On air</h1><p class="bad" role="alert">nginx does not answer. The log of weir serve says why.</p>`;
-  const known = new Set(streams.value.map(path));
-  const sources = streams.value.filter((stream) => !known.has(stream.source));
   return html`<h1>On air</h1>
+    ${sources.length > FEW && html`<div class="bar"><label class="search">Filter <input type="search" placeholder="live/show, bad" value=${filter} onInput=${(event) => look(event.target.value)} /></label></div>`}
     ${sources.length === 0 && html`<div class="empty"><p>Nothing is on air.</p>
       ${can("admin") && html`<p><a class="button primary" href="#keys">Create a stream key</a></p>`}</div>`}
-    <div class="cards">${sources.map((stream) => html`<${Card} key=${path(stream) + (stream.server ?? "")} stream=${stream} />`)}</div>`;
+    <div class="cards">${shown.map((stream) => html`<${Card} key=${path(stream) + (stream.server ?? "")} stream=${stream} />`)}</div>${more}`;
 }
 
 function Card({ stream }) {
@@ -46,6 +55,7 @@ function Card({ stream }) {
       <ul>${renditions.map((other) => html`<li>${other.name}: ${other.video?.height ? `${other.video.width}×${other.video.height}, ` : ""}${rate(other.bitrate_in)}</li>`)}</ul></details>`}
     <div class="buttons">
       <a class="button" href=${`../watch/${parts(id)}`} target="_blank" rel="noopener" aria-label=${`Open ${id}`}>Open</a>
+      <a class="button" href=${`#chat/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Chat of ${id}`}>Chat</a>
       ${can("moderator") && html`<button type="button" aria-label=${`Share ${id}`} onClick=${() => show(`Share ${id}`, (close) => html`<${Share} ...${{ stream, close }} />`)}>Share</button>
       <button type="button" class="danger" aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
     </div>

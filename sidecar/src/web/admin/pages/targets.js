@@ -1,16 +1,28 @@
 // Push targets: other servers that streams are pushed to.
 
 import { useState } from "preact/hooks";
+import { computed } from "@preact/signals";
 
 import { call, can, now, streams } from "./api.js";
 import { PRESETS } from "./presets.js";
 import { act, bytes, going, html, part, plural, rate, say, show, soon, span, useList, usePart, Waiting } from "./ui.js";
 
+/** Sessions by the ids of their targets, as they are told with what is live. */
+const told = computed(() => {
+  const all = new Map();
+  for (const stream of streams.value ?? []) {
+    for (const { id, sessions } of stream.targets) all.set(id, [...(all.get(id) ?? []), ...sessions]);
+  }
+  return all;
+});
+
 /** The sessions of a target as they are now: what is live is told with its stream, more often than the list is. */
-function sessions(target) {
-  const told = (streams.value ?? []).flatMap((stream) => stream.targets).filter((other) => other.id === target.id);
-  return told.length ? told.flatMap((other) => other.sessions) : target.sessions;
-}
+const sessions = (target) => told.value.get(target.id) ?? target.sessions;
+
+/** Cards at first; further ones come with a button. */
+const CARDS = 60;
+/** So many targets are looked through by eye. */
+const FEW = 12;
 
 /** The state of a push as a dot and a sentence. */
 export function sentence(session) {
@@ -24,9 +36,11 @@ export function sentence(session) {
 
 export function Targets() {
   const { value, error } = useList("targets");
-  const [rows, more] = usePart(value?.targets ?? []);
+  const [filter, look] = useState("");
+  const found = (value?.targets ?? []).filter((target) => !filter || `${target.app}/${target.stream} ${target.note} ${target.url} ${target.id}`.toLowerCase().includes(filter.toLowerCase()));
+  const [rows, more] = usePart(found, CARDS);
   return html`<h1>Targets</h1>
-    <div class="bar">${can("admin") && html`<button type="button" class="primary" onClick=${() => show("New target", (close) => html`<${Create} close=${close} />`)}>New target</button>`}</div>
+    <div class="bar">${value?.targets.length > FEW && html`<label class="search">Filter <input type="search" value=${filter} onInput=${(event) => look(event.target.value)} /></label>`}${can("admin") && html`<button type="button" class="primary" onClick=${() => show("New target", (close) => html`<${Create} close=${close} />`)}>New target</button>`}</div>
     <${Waiting} ...${{ value, error }} />
     ${value && value.targets.length === 0 && html`<p class="empty">No targets. A target is another server, such as YouTube, that Weir pushes a stream to.</p>`}
     <div class="cards">${rows.map((target) => html`<${Card} key=${target.id} target=${target} />`)}</div>${more}`;

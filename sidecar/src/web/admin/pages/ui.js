@@ -152,10 +152,10 @@ export function Waiting({ value, error }) {
 const PART = 200;
 
 /** The first rows of a long list, and a button for more. */
-export function usePart(rows) {
-  const [most, set] = useState(PART);
+export function usePart(rows, size = PART) {
+  const [most, set] = useState(size);
   const more = rows.length > most
-    && html`<button type="button" onClick=${() => set(most + PART)}>Show ${Math.min(PART, rows.length - most)} more of ${rows.length}</button>`;
+    && html`<p><button type="button" onClick=${() => set(most + size)}>Show ${Math.min(size, rows.length - most)} more of ${rows.length}</button></p>`;
   return [rows.slice(0, most), more];
 }
 
@@ -183,3 +183,10 @@ export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 
 export const part = encodeURIComponent;
 /** A path with its slashes. */
 export const parts = (text) => text.split("/").map(part).join("/");
+
+/** The load per core in words. */
+export function load(perCore) {
+  if (perCore < 0.3) return ["good", "low"];
+  if (perCore < 0.5) return ["good", "normal"];
+  return perCore < 0.8 ? ["notice", "high"] : ["bad", "very high"];
+}

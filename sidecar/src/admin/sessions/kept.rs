@@ -1,0 +1,52 @@
+//! The file with the sessions, mode 0600, written whole by one thread. One that cannot be read costs a login and a line in the log.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+
+use super::Session;
+use crate::files::{PRIVATE, SHARED, durable};
+
+/// The sessions of the file; none without one.
+pub(super) fn read(file: &Path) -> Vec<Session> {
+    let why = match std::fs::read(file) {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(sessions) => return sessions,
+            Err(why) => why.to_string(),
+        },
+        Err(why) if why.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(why) => why.to_string(),
+    };
+    tracing::warn!("everybody has to log in to the dashboard again: {}: {why}", file.display());
+    Vec::new()
+}
+
+/// Starts the thread. Of several changes that wait, the last one is written.
+pub(super) fn writer(file: PathBuf) -> Option<Sender<Vec<Session>>> {
+    let (sender, changes) = channel::<Vec<Session>>();
+    let write = move || {
+        while let Ok(mut sessions) = changes.recv() {
+            while let Ok(newer) = changes.try_recv() {
+                sessions = newer;
+            }
+            if let Err(why) = replace(&file, &sessions) {
+                tracing::error!("sessions of the dashboard end with this daemon: {}: {why}", file.display());
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("weir-sessions".into()).spawn(write);
+    started
+        .inspect_err(|why| tracing::error!("sessions of the dashboard end with this daemon: {why}"))
+        .ok()?;
+    Some(sender)
+}
+
+fn replace(file: &Path, sessions: &[Session]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        SHARED.make_folder(folder)?;
+    }
+    let bytes = serde_json::to_vec(sessions)?;
+    let unfinished = file.with_extension("sessions.new");
+    durable::replace(file, &unfinished, PRIVATE.file, &bytes)?.log("sessions", file);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The history on the web: with the login of the dashboard, for every role, a page at a time, as JSON and as comma-separated values,
+//! with an ETag; not for who has not logged in. In Chromium, the list leads to a report with a graph, targets, recordings, chat and
+//! who changed what; on paper, neither navigation nor buttons are left.
+
+use serde_json::{Value, json};
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::{Publisher, Sidecar, until};
+
+use super::look::{complaints, go, keep, log_in, look_at, wait_for};
+use super::{Visitor, WEB, add, nginx};
+
+#[test]
+fn the_history_is_for_who_has_logged_in_a_page_at_a_time() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "vi", "viewer");
+    add(&sidecar, "ana", "admin");
+    let (vi, ana) = (Visitor::logged_in(&sidecar, "vi"), Visitor::logged_in(&sidecar, "ana"));
+    let mut secrets = Vec::new();
+    for name in ["one", "two", "three"] {
+        let (status, made) = ana.ask("POST", "keys", &json!({ "app": "live", "stream": name }));
+        assert_eq!(status, 201, "{made}");
+        secrets.push(made["key"].as_str().unwrap().to_owned());
+    }
+    let publishers: Vec<_> = secrets
+        .iter()
+        .map(|secret| Publisher::to(nginx.rtmp(), &format!("live/{secret}")).start().started())
+        .collect();
+    let found = |path: &str| vi.get(path).1;
+    until("all three are in the history", 20.0, || {
+        found("history")["sessions"].as_array().is_some_and(|all| all.len() == 3)
+    });
+    let names = |page: &Value| -> Vec<String> {
+        page["sessions"].as_array().unwrap().iter().map(|one| one["stream"].to_string()).collect()
+    };
+    let first = found("history?limit=2");
+    assert_eq!((names(&first).len(), &first["next"]), (2, &json!(2)));
+    let second = found("history?limit=2&offset=2");
+    assert_eq!((names(&second).len(), &second["next"]), (1, &Value::Null));
+    assert!(!names(&first).contains(&names(&second)[0]));
+    assert_eq!(found("history?kind=slate")["sessions"], json!([]));
+    until("a minute is written", 20.0, || found("history/minutes?stream=two")["minutes"][0]["viewers"] == 0);
+    drop(publishers);
+    until("they have ended", 20.0, || found("history")["sessions"][0]["reason"].is_string());
+
+    // The same below /v1, with the same cookie and in no other way.
+    let base = format!("http://127.0.0.1:{}/v1/history", sidecar.web());
+    let at = |path: &str| vi.client.get(format!("{base}{path}")).header("cookie", vi.cookie.clone().unwrap());
+    let answer = at("/sessions?limit=1").send().unwrap();
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(answer.headers()["cache-control"], "private, no-cache");
+    assert_eq!(answer.json::<Value>().unwrap()["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(at("/sessions?limit=1").header("if-none-match", &tag).send().unwrap().status(), 304);
+    assert_eq!(at("/sessions?limit=2").header("if-none-match", &tag).send().unwrap().status(), 200);
+    let csv = at("/sessions?format=csv").send().unwrap();
+    assert_eq!(csv.headers()["content-disposition"], "attachment; filename=\"weir-sessions.csv\"");
+    let text = csv.text().unwrap();
+    assert!(text.starts_with("session,app,stream,") && text.lines().count() == 4, "{text}");
+    for (path, status) in [
+        ("", 200),
+        ("/admin?limit=1", 200),
+        ("/people", 404),
+        ("/sessions/none", 404),
+        ("/minutes?kind=pull", 400),
+        ("?limit=many", 400),
+        ("?format=xml", 400),
+    ] {
+        assert_eq!(at(path).send().unwrap().status(), status, "{path}");
+        assert_eq!(vi.client.get(format!("{base}{path}")).send().unwrap().status(), 401, "{path}");
+    }
+}
+
+#[test]
+fn a_report_tells_what_happened_and_prints() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    let (_, made) = ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show" }));
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", made["key"].as_str().unwrap()));
+    let publisher = publisher.start().started();
+    let target = json!({ "app": "live", "stream": "show", "url": "rtmp://127.0.0.1:9/app/secret-key", "note": "Club" });
+    until("it is in the history", 20.0, || ana.get("history").1["sessions"][0]["stream"] == "show");
+    assert_eq!(ana.ask("POST", "targets", &target).0, 201);
+    let id = ana.get("history").1["sessions"][0]["session"].as_str().unwrap().to_owned();
+    let report = || ana.get(&format!("history/sessions/{id}")).1;
+    until("the target's error and a minute are known", 20.0, || {
+        let report = report();
+        report["targets"][0]["last_error"].is_string() && report["minutes"][0].is_object()
+    });
+    drop(publisher);
+    until("its end is known", 20.0, || report()["reason"].is_string());
+
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    go(&browser, "history");
+    wait_for(&browser, "the list", 10.0, "document.querySelector('[data-session] a')");
+    look_at(&browser, "history");
+    browser.click("[data-session] a");
+    wait_for(&browser, "the graph", 10.0, "document.querySelector('.graph svg')");
+    let text = browser.run("return document.querySelector('.report').innerText").as_str().unwrap().to_owned();
+    for part in ["Report: live/show", "Viewers at most", "Club", "target added", "ana", "refused"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("secret-key"), "{text}");
+    look_at(&browser, "report");
+    browser.print_media(true);
+    let left = browser.run(
+        "return [...document.querySelectorAll('nav, header.top, button, .button')].filter((one) => one.checkVisibility()).length",
+    );
+    assert_eq!(left, 0);
+    keep(&browser, "report-paper");
+    browser.print_media(false);
+    browser.run("history.back()");
+    wait_for(&browser, "the list", 10.0, "document.querySelector('[data-session] a')");
+    assert_eq!(complaints(&browser), [""; 0]);
+}
