@@ -206,7 +206,7 @@ impl Fact {
             }),
             _ if kind.starts_with("admin.") => Self::Admin {
                 kind: kind.to_owned(),
-                who: text("admin").or_else(|| text("by")),
+                who: text("who").or_else(|| text("admin")).or_else(|| text("by")),
                 data: impersonal(data),
                 at,
             },
@@ -292,6 +292,9 @@ mod tests {
         let Fact::Admin { who, data, at, .. } = fact else { panic!("{fact:?}") };
         assert_eq!((who.as_deref(), at.to_string().as_str()), (Some("ana"), "2026-11-20T18:00:00Z"));
         assert_eq!(data, json!({ "admin": "ana", "app": "live", "change": [{ "note": "x" }] }));
+        let by_dashboard =
+            Fact::of_event("admin.key", &json!({ "who": "bo", "action": "added" }), Timestamp::default());
+        assert!(matches!(by_dashboard, Some(Fact::Admin { who: Some(who), .. }) if who == "bo"));
         let started = json!({ "app": "live", "name": "show", "session": "s1", "addr": "192.0.2.1" });
         let fact = Fact::of_event("stream.started", &started, Timestamp::default());
         assert!(!format!("{fact:?}").contains("192.0.2"));

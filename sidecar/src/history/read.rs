@@ -139,7 +139,8 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     // The others have neither.
     let of_stream = match table {
         Table::Admin => {
-            format!("(?1 IS NULL OR json_extract(data, '$.app') = ?1) AND (?2 IS NULL OR {ACTED_ON} = ?2)")
+            let app = "(?1 IS NULL OR json_extract(data, '$.app') = ?1)";
+            format!("{app} AND (?2 IS NULL OR {ACTED_ON} = ?2) AND ?7 IS NULL")
         }
         Table::Sessions => {
             "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND (?7 IS NULL OR kind = ?7)"

@@ -15,17 +15,17 @@ const SIZES: [(u32, u32, &str); 4] =
     [(360, 740, "dark"), (768, 1024, "light"), (1280, 800, "light"), (1280, 800, "dark")];
 
 #[track_caller]
-pub fn wait_for(browser: &Browser, what: &str, seconds: f64, script: &str) {
+pub(super) fn wait_for(browser: &Browser, what: &str, seconds: f64, script: &str) {
     until(what, seconds, || browser.run(&format!("return Boolean({script})")) == true);
 }
 
 #[track_caller]
-pub fn open(browser: &Browser, sidecar: &Sidecar) {
+pub(super) fn open(browser: &Browser, sidecar: &Sidecar) {
     browser.open(&format!("http://127.0.0.1:{}/admin/", sidecar.web()));
 }
 
 #[track_caller]
-pub fn log_in(browser: &Browser, sidecar: &Sidecar, name: &str) {
+pub(super) fn log_in(browser: &Browser, sidecar: &Sidecar, name: &str) {
     // Who is logged in gets no form.
     browser.forget();
     open(browser, sidecar);
@@ -37,7 +37,7 @@ pub fn log_in(browser: &Browser, sidecar: &Sidecar, name: &str) {
 }
 
 #[track_caller]
-pub fn go(browser: &Browser, view: &str) {
+pub(super) fn go(browser: &Browser, view: &str) {
     browser.run(&format!("location.hash = '{view}'"));
     let is_there = format!(
         "document.querySelector('nav a[aria-current]')?.hash === '#{view}'
@@ -48,7 +48,7 @@ pub fn go(browser: &Browser, view: &str) {
 
 /// What the console shows, but for answers that say no.
 #[track_caller]
-pub fn complaints(browser: &Browser) -> Vec<String> {
+pub(super) fn complaints(browser: &Browser) -> Vec<String> {
     let mut lines = browser.console();
     lines.retain(|line| !["401", "400"].iter().any(|code| line.contains(&format!("status of {code}"))));
     lines
@@ -56,7 +56,7 @@ pub fn complaints(browser: &Browser) -> Vec<String> {
 
 /// Nothing is too wide, and axe-core finds no fault.
 #[track_caller]
-pub fn look_at(browser: &Browser, name: &str) {
+pub(super) fn look_at(browser: &Browser, name: &str) {
     let axe = products::workspace().join("build/npm/node_modules/axe-core/axe.min.js");
     browser.run(&std::fs::read_to_string(products::tool(&axe.to_string_lossy())).unwrap());
     for (width, height, scheme) in SIZES {
@@ -76,7 +76,7 @@ pub fn look_at(browser: &Browser, name: &str) {
 }
 
 /// Keeps what is shown as a picture, where the developer wants that.
-pub fn keep(browser: &Browser, name: &str) {
+pub(super) fn keep(browser: &Browser, name: &str) {
     if let Some(folder) = std::env::var_os("WEIR_SCREENSHOTS") {
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), browser.screenshot()).unwrap();
     }

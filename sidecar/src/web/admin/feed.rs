@@ -56,7 +56,7 @@ async fn hello(web: &Web, caller: &Caller) -> String {
         kept.iter().skip(kept.len().saturating_sub(EVENTS)).map(|event| watcher::wire(event)).collect();
     let bitrates = web.office.past().bitrates(&live);
     let about = json!({ "name": caller.name, "role": caller.role, "at": clock::now(), "streams": streams["streams"],
-        "bitrates": bitrates, "events": events });
+        "bitrates": bitrates, "events": events, "chat": web.context.chat.is_on() });
     about.to_string()
 }
 

@@ -62,6 +62,36 @@ field("pip").addEventListener("click", () => {
   (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
 });
 
+// Captions, where the stream has them: hls.js takes CEA-608 out of H.264; the other transports carry none.
+
+const tracks = () => [...video.textTracks].filter(({ kind }) => kind === "captions" || kind === "subtitles");
+const isShown = () => tracks().some(({ mode }) => mode === "showing");
+
+function showCaptions() {
+  field("captions").hidden = tracks().length === 0;
+  field("captions").setAttribute("aria-pressed", String(isShown()));
+}
+for (const kind of ["addtrack", "removetrack", "change"]) video.textTracks.addEventListener(kind, showCaptions);
+field("captions").addEventListener("click", () => {
+  const wanted = isShown() ? "disabled" : "showing";
+  for (const [at, track] of tracks().entries()) track.mode = at === 0 ? wanted : "disabled";
+  showCaptions();
+});
+
+// Another device plays the playlist by itself, where the browser offers one (Remote Playback API, AirPlay).
+
+const distant = document.createElement("video");
+distant.preload = "none";
+distant.src = player.url("llhls/master.m3u8");
+distant.remote?.watchAvailability?.((isThere) => (field("cast").hidden = !isThere)).catch(() => {});
+distant.remote?.addEventListener?.("connect", () => {
+  player.stop();
+  distant.play().catch(() => {});
+});
+distant.remote?.addEventListener?.("disconnect", () => player.play(app, name));
+// The person may choose none.
+field("cast").addEventListener("click", () => distant.remote.prompt().catch(() => {}));
+
 // Quality: renditions over RTMP are streams of their own.
 
 async function lookAtLive() {
@@ -141,6 +171,8 @@ function button(key, message) {
 function show(message) {
   const item = document.createElement("p");
   item.dataset.id = message.id;
+  const at = Date.parse(message.at);
+  item.dataset.at = at;
   item.dataset.from = message.name.toLowerCase();
   const time = document.createElement("time");
   time.dateTime = message.at;
@@ -157,7 +189,8 @@ function show(message) {
       button("chat_ban", { type: "chat.ban", name: message.name }));
   }
   const isAtEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
-  list.append(item);
+  // What comes back is where it was.
+  list.insertBefore(item, [...list.children].find((other) => Number(other.dataset.at) > at) ?? null);
   while (list.children.length > 200) list.firstChild.remove();
   if (isAtEnd) list.scrollTop = list.scrollHeight;
 }
@@ -184,6 +217,7 @@ const HEARD = {
   },
   "chat.people": ({ people }) => (field("chat-people").textContent = t("chat_people", { n: people })),
   chat: show,
+  "chat.restored": ({ message }) => !list.querySelector(`[data-id="${CSS.escape(message.id)}"]`) && show(message),
   "chat.deleted": ({ id }) => list.querySelector(`[data-id="${CSS.escape(id)}"]`)?.remove(),
   "chat.cleared": (message) => {
     for (const item of [...list.children]) if (item.dataset.from === message.name.toLowerCase()) item.remove();

@@ -11,6 +11,8 @@ export const closed = signal("");
 export const streams = signal([]);
 /** Bitrates of ten minutes by "app/name": [[seconds, bit/s], ...]. */
 export const bitrates = signal({});
+/** Whether there is a chat. */
+export const hasChat = signal(false);
 /** Newest last: {id, kind, data}. */
 export const events = signal([]);
 /** Whether the stream of events is open. */
@@ -140,6 +142,7 @@ function listen() {
     streams.value = hello.streams;
     bitrates.value = hello.bitrates;
     events.value = hello.events;
+    hasChat.value = hello.chat;
     changed(...Object.keys(lists));
   }));
   on("edges", (told) => (list("edges").value.value = told));

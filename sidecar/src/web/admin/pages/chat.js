@@ -150,6 +150,6 @@ function Barred({ room, value, mayModerate }) {
     ${all.length === 0 && html`<p class="hint">Nobody.</p>`}
     ${all.map((one) => html`<div class="line" key=${`${one.name} ${one.left_s}`} data-barred=${one.name}><p><strong>${one.name === one.address ? `address ${short(one.name)}` : one.name}</strong>
       <small>${one.left_s ? `for ${span(one.left_s)}` : "banned"}${one.address && one.name !== one.address ? `, with the address ${short(one.address)}` : ""}</small></p>
-      ${mayModerate && html`<div class="buttons small"><button type="button" aria-label=${`Let ${one.name} write again`}
+      ${mayModerate && html`<div class="buttons small"><button type="button" aria-label=${`Lift: let ${one.name} write again`}
         onClick=${order(room, { order: "unban", who: one.name }, `${one.name} may write again.`)}>Lift</button></div>`}</div>`)}</section>`;
 }

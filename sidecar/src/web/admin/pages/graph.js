@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { html } from "./ui.js";
 
 const KINDS = [["hls", "HLS"], ["llhls", "LL-HLS"], ["dash", "DASH"], ["ws", "WebSocket"], ["webrtc", "WebRTC"], ["rtmp", "RTMP"]];
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [800, 220, 44, 22];
+const [WIDE, NARROW, HEIGHT, LEFT, BOTTOM] = [800, 360, 220, 44, 22];
 /** More columns than this are drawn as the most of several minutes. */
 const MOST = 600;
 const MINUTE_MS = 60000;
@@ -36,6 +36,8 @@ const clock = (at) => new Date(at).toLocaleTimeString(undefined, { hour: "2-digi
 
 export function Viewers({ minutes }) {
   const [shown, point] = useState(null);
+  // What fits a phone would be too large for a desk, and the reverse.
+  const WIDTH = matchMedia("(max-width: 640px)").matches ? NARROW : WIDE;
   if (minutes.length === 0) return html`<p class="hint">No minute was noted.</p>`;
   const all = columns(minutes);
   const most = Math.max(...all.map((one) => one.total));
@@ -51,7 +53,8 @@ export function Viewers({ minutes }) {
     const down = from.map((count, at) => `${x(at + 1).toFixed(1)} ${y(count).toFixed(1)}H${x(at).toFixed(1)}`).reverse().join("L");
     return html`<path class=${`area-${kind}`} d=${`M${up}L${down}Z`} />`;
   });
-  const marks = [...new Set([0, 1, 2, 3, 4].map((part) => Math.floor(((all.length - 1) * part) / 4)))];
+  const parts = WIDTH === NARROW ? 2 : 4;
+  const marks = [...new Set(Array.from({ length: parts + 1 }, (_, part) => Math.floor(((all.length - 1) * part) / parts)))];
   const move = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const at = Math.floor((((event.clientX - box.left) / box.width) * WIDTH - LEFT) / ((WIDTH - LEFT) / all.length));

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 
-import { bitrates, call, can, now, streams } from "./api.js";
+import { bitrates, call, can, hasChat, now, streams } from "./api.js";
 import { Chart } from "./chart.js";
 import { act, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
 
@@ -55,7 +55,7 @@ function Card({ stream }) {
       <ul>${renditions.map((other) => html`<li>${other.name}: ${other.video?.height ? `${other.video.width}×${other.video.height}, ` : ""}${rate(other.bitrate_in)}</li>`)}</ul></details>`}
     <div class="buttons">
       <a class="button" href=${`../watch/${parts(id)}`} target="_blank" rel="noopener" aria-label=${`Open ${id}`}>Open</a>
-      <a class="button" href=${`#chat/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Chat of ${id}`}>Chat</a>
+      ${hasChat.value && html`<a class="button" href=${`#chat/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Chat of ${id}`}>Chat</a>`}
       ${can("moderator") && html`<button type="button" aria-label=${`Share ${id}`} onClick=${() => show(`Share ${id}`, (close) => html`<${Share} ...${{ stream, close }} />`)}>Share</button>
       <button type="button" class="danger" aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
     </div>
