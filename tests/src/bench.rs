@@ -1,6 +1,7 @@
 //! Weir beside stock nginx-rtmp, in one run: what is compared takes turns, so that a noisy neighbour disturbs
 //! all alike; one of them runs twice, which shows what the noise is.
 
+mod chat;
 mod check;
 mod client;
 mod join;
@@ -102,6 +103,11 @@ pub const ROWS: [Row; 16] = [
         measure: ladder::ready,
     },
     Row { name: "daemon", what: "what weir serve takes for jobs that only copy", measure: ladder::daemon },
+    Row {
+        name: "chat",
+        what: "what the chat costs weir serve: its time and its memory",
+        measure: chat::chat,
+    },
 ];
 
 /// What it is measured on.

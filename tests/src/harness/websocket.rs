@@ -65,6 +65,11 @@ impl WebSocket {
         Err((status, String::from_utf8(body).unwrap()))
     }
 
+    /// The connection itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.socket
+    }
+
     /// Sends a text.
     pub fn send(&mut self, text: &str) -> std::io::Result<()> {
         assert!(text.len() < 0x1_0000);

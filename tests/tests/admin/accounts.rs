@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use weir_tests::harness::Sidecar;
+use weir_tests::harness::{Sidecar, until};
 
 use super::{PASSWORD, Visitor, WEB, add, admin, nginx};
 
@@ -128,4 +128,36 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
     assert!(refused >= 2 && waits.is_some(), "{refused}");
     // Another address, and the right password, are not concerned.
     Visitor::logged_in(&sidecar, "ana");
+}
+
+#[test]
+fn a_session_outlives_the_daemon_unless_it_has_ended() {
+    let nginx = nginx();
+    let mut sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    add(&sidecar, "bo", "viewer");
+    let [ana, out, bo] = ["ana", "ana", "bo"].map(|name| Visitor::logged_in(&sidecar, name));
+    assert_eq!(out.ask("POST", "logout", &json!({})).0, 200);
+    let file = sidecar.media().join("state/admins.sessions");
+    let kept = || std::fs::read_to_string(&file).unwrap_or_default();
+    until("two are written", 10.0, || kept().matches("\"stamp\"").count() == 2);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    for visitor in [&ana, &out, &bo] {
+        let cookie = visitor.cookie.as_deref().unwrap().split_once('=').unwrap().1;
+        assert!(!kept().contains(cookie), "the file opens a session");
+    }
+    sidecar.kill();
+    sidecar.start_again();
+    assert_eq!([&ana, &out, &bo].map(|visitor| visitor.get("session").0), [200, 401, 200]);
+    // Another password ends a session also while the daemon is not there.
+    sidecar.kill();
+    assert!(admin(&sidecar, &["add", "bo"], "another horse").status.success());
+    sidecar.start_again();
+    assert_eq!([&ana, &bo].map(|visitor| visitor.get("session").0), [200, 401]);
+    // A file that is none costs a login, and a line.
+    sidecar.kill();
+    std::fs::write(&file, "[").unwrap();
+    sidecar.start_again();
+    assert_eq!(ana.get("session").0, 401);
+    assert!(sidecar.log().contains("everybody has to log in to the dashboard again"), "{}", sidecar.log());
 }

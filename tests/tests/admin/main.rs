@@ -5,7 +5,10 @@
 mod accounts;
 mod chat;
 mod edges;
+mod fluent;
 mod history;
+mod hostile;
+mod keyboard;
 mod look;
 mod pages;
 mod requests;

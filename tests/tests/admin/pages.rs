@@ -9,20 +9,10 @@ use weir_tests::harness::browser::Browser;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Publisher, Sidecar};
 
+use super::hostile::HOSTILE;
 use super::look::{complaints, go, log_in, look_at, wait_for};
 use super::{PASSWORD, Visitor, WEB, add, admin, nginx};
 
-/// What would run, or break a page, if it were anything but text.
-const HOSTILE: [&str; 8] = [
-    "<script>window.broken=1</script>",
-    "<img src=x onerror=window.broken=1>",
-    "\"><svg onload=window.broken=1>",
-    "'-window.broken=1-'",
-    "javascript:window.broken=1",
-    "{{constructor.constructor('window.broken=1')()}}",
-    "</title><body onload=window.broken=1>",
-    "${window.broken=1}",
-];
 const VIEWS: [&str; 13] = [
     "air",
     "chat",
@@ -160,10 +150,6 @@ fn texts_are_texts_everybody_can_use_it_and_it_is_small() {
     assert!(HOSTILE.iter().all(|text| notes.contains(&json!(text))), "{notes:?}");
     assert_eq!(browser.run("return window.broken ?? null"), json!(null));
     assert_eq!(complaints(&browser), [""; 0]);
-    // By keyboard alone: the first stop leads past the navigation.
-    browser.run("document.activeElement.blur(); document.querySelector('.skip').focus()");
-    browser.click(".skip");
-    assert_eq!(browser.run("return document.activeElement.id"), "main");
 }
 
 #[test]

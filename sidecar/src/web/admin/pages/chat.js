@@ -118,7 +118,7 @@ function TimeOut({ room, who, close }) {
     await order(room, { order: "timeout", who, seconds }, `${who} cannot write for ${span(seconds)}.`, forgive(who))();
   };
   return html`<form onSubmit=${submit}><p>${who} cannot write for this time, nor can others from the same address. Their messages go.</p>
-    <label>Time <select name="time" autofocus>${TIMES.map(([s, text]) => html`<option value=${s} selected=${s === 300}>${text}</option>`)}</select></label>
+    <label>Time <select name="time">${TIMES.map(([s, text]) => html`<option value=${s} selected=${s === 300}>${text}</option>`)}</select></label>
     <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Time out</button></div></form>`;
 }
 

@@ -77,7 +77,11 @@ export function Dialog() {
   const ref = useRef(null);
   const open = dialog.value;
   useEffect(() => {
-    if (open) ref.current?.showModal();
+    if (!open) return undefined;
+    const before = document.activeElement;
+    ref.current?.showModal();
+    // What opened it has the focus again.
+    return () => before?.isConnected && before.focus();
   }, [open]);
   if (!open) return null;
   return html`<dialog ref=${ref} onClose=${hide} aria-labelledby="dialog-title">

@@ -1,0 +1,149 @@
+//! What others write is text, on every page that shows it: thirty payloads as notes of keys and targets, as names and messages in the
+//! chat, and as titles of events. Nothing of them runs, and nothing breaks the policy of a page.
+
+use serde_json::{Value, json};
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
+
+use super::look::{complaints, go, log_in, wait_for};
+use super::{Visitor, add, nginx};
+
+/// What would run, or break a page, if it were anything but text: markup, attributes, addresses, templates, and what leaves a script,
+/// a style, a comment or a string (after OWASP's cheat sheet).
+pub(super) const HOSTILE: [&str; 30] = [
+    "<script>window.broken=1</script>",
+    "<img src=x onerror=window.broken=1>",
+    "\"><svg onload=window.broken=1>",
+    "'-window.broken=1-'",
+    "javascript:window.broken=1",
+    "{{constructor.constructor('window.broken=1')()}}",
+    "</title><body onload=window.broken=1>",
+    "${window.broken=1}",
+    "</script><script>window.broken=1</script>",
+    "</style><svg/onload=window.broken=1>",
+    "--><img src=x onerror=window.broken=1>",
+    "]]><img src=x onerror=window.broken=1>",
+    "\" onmouseover=window.broken=1 autofocus onfocus=window.broken=1 x=\"",
+    "' autofocus onfocus='window.broken=1",
+    "`-window.broken=1-`",
+    "\\\";window.broken=1;//",
+    "<iframe srcdoc=\"<script>parent.broken=1</script>\">",
+    "<a href=\"javascript:window.broken=1\" autofocus>x</a>",
+    "<math><mtext></form><form><mglyph><svg><mtext><img src=x onerror=window.broken=1>",
+    "<details open ontoggle=window.broken=1>",
+    "<video><source onerror=window.broken=1></video>",
+    "<input autofocus onfocus=window.broken=1>",
+    "<object data=\"javascript:window.broken=1\"></object>",
+    "<meta http-equiv=refresh content=\"0;url=javascript:window.broken=1\">",
+    "<base href=\"https://evil.example/\">",
+    "<link rel=stylesheet href=\"https://evil.example/x.css\">",
+    "<noscript><p title=\"</noscript><img src=x onerror=window.broken=1>\">",
+    "&lt;img src=x onerror=window.broken=1&gt;",
+    "%3Cscript%3Ewindow.broken=1%3C/script%3E",
+    "__proto__[broken]=1 constructor[prototype][broken]=1",
+];
+
+fn config() -> String {
+    let mut text = "[web]\nadmins_file = \"@MEDIA@/state/admins\"\ntrusted_proxies = [\"127.0.0.1\"]\n[chat]\nenabled = true\n".to_owned();
+    for (nth, payload) in HOSTILE.iter().enumerate() {
+        let [title, description] = [json!(payload), json!(format!("about {payload}"))];
+        text.push_str(&format!(
+            "[[event]]\napp = \"live\"\nstream = \"later{nth}\"\ntitle = {title}\ndescription = {description}\nstart = \"2099-12-24T18:00:00Z\"\n"
+        ));
+    }
+    text
+}
+
+/// Each payload is shown as it was written, below `selector`; what is longer than a name is cut.
+#[track_caller]
+fn shows(browser: &Browser, what: &str, selector: &str, most: usize) {
+    let all: Vec<String> = HOSTILE.iter().map(|text| cut(text, most)).collect();
+    let script = format!(
+        "const texts = [...document.querySelectorAll('{selector}')].map((one) => one.textContent);
+         return {}.filter((text) => !texts.some((shown) => shown.includes(text)))",
+        json!(all)
+    );
+    until(what, 15.0, || browser.run(&script) == json!([]));
+    let made = browser.run(
+        "return [window.broken ?? Object.prototype.broken ?? null, document.querySelectorAll('main :is(script, iframe, object, math, base, link, meta, source, [onerror], [onload], [onfocus])').length]",
+    );
+    assert_eq!(made, json!([null, 0]), "{what}");
+}
+
+/// As the chat takes it for a name.
+fn cut(text: &str, most: usize) -> String {
+    let cut: String = text.chars().take(most).collect();
+    cut.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn texts_are_texts_on_every_page() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, &config());
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    let mut secret = String::new();
+    for (nth, text) in HOSTILE.into_iter().enumerate() {
+        let (status, key) =
+            ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show", "note": text }));
+        assert_eq!(status, 201, "{key}");
+        secret = key["key"].as_str().unwrap().to_owned();
+        let url = format!("rtmp://127.0.0.1:1/app/k{nth}");
+        let target = json!({ "app": "live", "stream": "*", "url": url, "note": text });
+        assert_eq!(ana.ask("POST", "targets", &target).0, 201);
+    }
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{secret}")).start().started();
+    let say = |nth: usize, text: &str| {
+        let header = format!("X-Forwarded-For: 192.0.2.{nth}");
+        let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[&header]).unwrap();
+        let join = json!({ "type": "join", "app": "live", "stream": "show", "name": cut(text, 32) });
+        socket.send(&join.to_string()).unwrap();
+        socket.send(&json!({ "type": "chat", "text": text }).to_string()).unwrap();
+        socket
+    };
+    let _people: Vec<_> = HOSTILE.iter().enumerate().map(|(nth, text)| say(nth, text)).collect();
+    let said = || ana.get("chat/room?app=live&stream=show").1;
+    until("all is said", 15.0, || {
+        said()["messages"].as_array().is_some_and(|all| all.len() == HOSTILE.len())
+    });
+
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    go(&browser, "keys");
+    shows(&browser, "notes of keys", "tr[data-key] td", 500);
+    go(&browser, "targets");
+    shows(&browser, "notes of targets", "[data-target] h2", 500);
+    browser.run("location.hash = '#chat/live/show'");
+    wait_for(&browser, "the room", 10.0, "document.querySelector('.said .line')");
+    shows(&browser, "messages", ".said .text", 500);
+    shows(&browser, "names", ".said strong", 32);
+    go(&browser, "events");
+    wait_for(&browser, "events", 10.0, "document.querySelector('table.events tr')");
+    drop(publisher);
+    let id = until("it is in the history", 20.0, || {
+        let one = ana.get("history").1["sessions"][0].clone();
+        one["reason"].is_string().then(|| one["session"].as_str().unwrap().to_owned())
+    });
+    browser.run(&format!("location.hash = '#history/{id}'"));
+    shows(&browser, "notes of targets in the report", ".report tbody th", 500);
+    assert_eq!(complaints(&browser), [""; 0]);
+
+    let page = |path: &str| format!("http://127.0.0.1:{}{path}", sidecar.web());
+    browser.open(&page("/"));
+    shows(&browser, "titles", "#events *", 500);
+    browser.open(&page("/watch/live/show"));
+    shows(&browser, "messages for viewers", "#chat-list span", 500);
+    shows(&browser, "names for viewers", "#chat-list strong", 32);
+    for nth in [0, 6, 8, 24] {
+        browser.open(&page(&format!("/watch/live/later{nth}")));
+        let shown = browser.run(
+            "return [document.title, document.getElementById('title').textContent, window.broken ?? null]",
+        );
+        let [title, heading] =
+            [&shown[0], &shown[1]].map(|text| text.as_str().unwrap().contains(HOSTILE[nth]));
+        assert!(title && heading && shown[2] == Value::Null, "{shown}");
+    }
+    let mut lines = browser.console();
+    lines.retain(|line| line.contains("Content Security Policy") || line.contains("Refused to"));
+    assert_eq!(lines, [""; 0]);
+}
