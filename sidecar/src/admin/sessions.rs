@@ -8,12 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use serde::{Deserialize, Serialize};
-use weir_model::{Digest, Secret, Timestamp};
+use weir_model::{Secret, Timestamp};
 
-use super::accounts::{Account, Accounts, Name};
+use super::accounts::{Account, Accounts};
 
 mod kept;
+
+use kept::Session;
 
 /// A session that nobody uses ends after so long.
 pub const IDLE: Duration = Duration::from_secs(12 * 3600);
@@ -25,16 +26,6 @@ const MOST: usize = 1000;
 const BEHIND: Duration = Duration::from_secs(600);
 /// A clock that was set back: a session from so far ahead has ended.
 const AHEAD: Duration = Duration::from_secs(3600);
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Session {
-    /// The hash of what its cookie holds.
-    id: Digest,
-    name: Name,
-    stamp: Digest,
-    began: Timestamp,
-    used: Timestamp,
-}
 
 /// All sessions, by the hash of what their cookies hold.
 #[derive(Debug, Default)]

@@ -4,8 +4,23 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
-use super::Session;
+use serde::{Deserialize, Serialize};
+use weir_model::{Digest, Timestamp};
+
+use crate::admin::accounts::Name;
 use crate::files::{PRIVATE, SHARED, durable};
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Session {
+    /// The hash of what its cookie holds.
+    pub(super) id: Digest,
+    pub(super) name: Name,
+    /// Of the account: differs after a change of password.
+    pub(super) stamp: Digest,
+    pub(super) began: Timestamp,
+    pub(super) used: Timestamp,
+}
 
 /// The sessions of the file; none without one.
 pub(super) fn read(file: &Path) -> Vec<Session> {
