@@ -5,10 +5,8 @@
 mod accounts;
 mod chat;
 mod edges;
-mod fluent;
 mod history;
 mod hostile;
-mod keyboard;
 mod look;
 mod pages;
 mod requests;

@@ -1,6 +1,6 @@
 // Stream keys: a key is shown once, when it is made.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { call, can } from "./api.js";
 import { act, Copy, going, html, part, say, show, soon, useList, usePart, Waiting, when } from "./ui.js";
@@ -74,7 +74,10 @@ function Create({ close }) {
 }
 
 function Made({ made, close }) {
-  return html`<p class="notice"><strong>This key is shown only once.</strong> Copy it into the encoder now.</p>
+  const first = useRef(null);
+  // The form that had the focus is gone.
+  useEffect(() => first.current?.focus(), []);
+  return html`<p class="notice" tabindex="-1" ref=${first}><strong>This key is shown only once.</strong> Copy it into the encoder now.</p>
     <h3>OBS: Settings, Stream, Custom</h3>
     <${Copy} label="Server" text=${made.obs_server} /><${Copy} label="Stream Key" text=${made.key} />
     ${made.whip_url && html`<h3>WHIP</h3><${Copy} label="WHIP URL" text=${made.whip_url} /><${Copy} label="Bearer Token" text=${made.key} />`}

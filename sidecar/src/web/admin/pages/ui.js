@@ -153,7 +153,7 @@ export function Waiting({ value, error }) {
   return value ? null : html`<p>Loading...</p>`;
 }
 
-const PART = 200;
+const PART = 100;
 
 /** The first rows of a long list, and a button for more. */
 export function usePart(rows, size = PART) {
