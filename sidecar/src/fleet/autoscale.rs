@@ -38,6 +38,7 @@ pub fn decide(rules: &Autoscale, seen: Seen) -> Decision {
     let load =
         format!("{} viewers, {} Mbit/s on {} edges", seen.viewers, seen.egress / 1_000_000, seen.edges);
     let stay = |reason: String| Decision { edges: seen.edges, reason };
+    let (out, into) = (needed.min(rules.max), relaxed.clamp(rules.min, rules.max));
     if seen.edges < rules.min {
         return Decision {
             edges: rules.min.max(needed).min(rules.max),
@@ -45,9 +46,8 @@ pub fn decide(rules: &Autoscale, seen: Seen) -> Decision {
         };
     }
     if seen.edges > rules.max {
-        return Decision { edges: rules.max, reason: format!("max is {}, {load}", rules.max) };
+        return Decision { edges: into, reason: format!("max is {}, {load}", rules.max) };
     }
-    let (out, into) = (needed.min(rules.max), relaxed.clamp(rules.min, rules.max));
     if out <= seen.edges && into >= seen.edges {
         let is_short = needed > rules.max;
         return stay(if is_short {

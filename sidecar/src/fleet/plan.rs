@@ -147,7 +147,8 @@ mod tests {
         assert_eq!((plan.each, plan.total, plan.most), (Money(70_000), Money(210_000), Money(560_000)));
         assert_eq!(plan.servers, ["gala-1", "gala-2", "gala-3"]);
         assert_eq!((plan.affordable, plan.fits()), (357, true));
-        assert!(!super::plan(&fleet(), Price { hourly: Money(2_000_000), ..PRICE }).fits());
+        let dear = Price { hourly: Money(2_000_000), monthly: Money(900_000_000) };
+        assert!(!super::plan(&fleet(), dear).fits());
     }
 
     #[test]
