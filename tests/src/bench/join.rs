@@ -10,13 +10,13 @@ use weir_rtmp::media::{self, Content};
 
 use super::table::{Arm, Table, Target, median};
 use crate::harness::nginx::Config;
-use crate::harness::{Nginx, Publisher};
+use crate::harness::{Nginx, Publisher, Random};
 
 const ROUNDS: usize = 7;
 /// Joins per round, for each server.
-const EACH: usize = 10;
-/// The sample has a keyframe each 500 ms. Players join at all times between two of them.
-const STEP: Duration = Duration::from_millis(137);
+const EACH: usize = 5;
+/// Milliseconds between two keyframes of the sample. Players join at any time between them.
+const KEYFRAMES_MS: usize = 500;
 
 /// The servers take turns with each player.
 pub(super) fn join() -> Table {
@@ -35,11 +35,12 @@ pub(super) fn join() -> Table {
     }
     super::part(loads.iter().map(|(nginx, _)| nginx));
     loads.iter().for_each(|(_, publisher)| publisher.send_more(1000));
+    let mut random = Random::new(1);
     for _ in 0..ROUNDS {
         let mut values = vec![Vec::new(); arms.len()];
         for _ in 0..EACH {
             for ((nginx, _), values) in loads.iter().zip(&mut values) {
-                std::thread::sleep(STEP);
+                std::thread::sleep(Duration::from_millis(random.below(KEYFRAMES_MS) as u64));
                 values.push(first_keyframe(nginx).as_secs_f64() * 1e6);
             }
         }
