@@ -7,6 +7,7 @@ mod chat;
 mod edges;
 mod history;
 mod hostile;
+mod keyboard;
 mod look;
 mod pages;
 mod requests;
