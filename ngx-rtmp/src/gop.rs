@@ -243,7 +243,13 @@ unsafe fn feed<M: Players>(player: *mut ngx_rtmp_session_t) {
         {
             (*context).meta_version = codec.meta_version;
         }
-        if (rtmp.ngx_rtmp_send_message)(player, chain, 0) != NGX_OK as ngx_int_t {
+        // Its end is not held back until the player has acknowledged what it was told before.
+        Session::<M>::new(player).send_at_once(true);
+        let sent = (rtmp.ngx_rtmp_send_message)(player, chain, 0);
+        if (*player).relay() == 0 {
+            Session::<M>::new(player).send_at_once(false);
+        }
+        if sent != NGX_OK as ngx_int_t {
             return;
         }
         for (stream, timestamp) in (*context).cs.iter_mut().zip(last) {
