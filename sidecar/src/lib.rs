@@ -12,6 +12,7 @@
 //! - [`feed`]: what ffmpeg reads of a live stream
 //! - [`demand`]: streams that begin with their first viewer
 //! - [`inputs`]: cameras, servers and files that publish without an encoder; [`relay`]: streams of other nodes
+//! - [`intake`]: what comes over WebRTC, for nginx
 //! - [`outlet`]: what ffmpeg writes, published to nginx
 //! - [`ladder`]: what a stream is transcoded to and where that goes
 //! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
@@ -48,6 +49,7 @@
 //! record
 //! feed follow context outlet demand
 //! history chat relay
+//! intake
 //! publisher supervise streams events
 //! config
 //! nginx admin
@@ -85,6 +87,7 @@ pub mod health;
 pub mod history;
 pub mod http;
 pub mod inputs;
+pub mod intake;
 pub mod jobs;
 pub mod keeper;
 pub mod ladder;

@@ -18,6 +18,7 @@ pub mod helpers;
 pub mod job;
 pub mod mask;
 pub mod output;
+pub(crate) mod program;
 pub mod progress;
 mod shared;
 pub mod work;

@@ -8,8 +8,8 @@
 //! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
 //! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream;
 //!   `transcode`: all of a stream that WebRTC does not carry
-//! - [`publish`]: media of a publisher to nginx, over RTMP; `aac`: Opus to AAC
-//! - `program`: an ffmpeg between two pipes; `unfit`: tells of streams that WebRTC does not carry
+//! - [`publish`]: media of a publisher to nginx, over RTMP
+//! - `unfit`: tells of streams that WebRTC does not carry
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -30,12 +30,10 @@ use crate::live::ring::Start;
 use crate::live::station::Viewer;
 use crate::streams::StreamId;
 
-mod aac;
 mod clock;
 mod endpoint;
 mod interfaces;
 mod peer;
-mod program;
 pub mod publish;
 pub mod sdp;
 pub mod sessions;

@@ -12,13 +12,13 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use weir_media::live::ogg::Reader;
 
-use super::program::Program;
 use crate::context::Context;
 use crate::live::hub::Hub;
 use crate::live::ring::{Item, Start};
 use crate::live::station::{Kind, Viewer};
 use crate::streams::StreamId;
 use crate::supervise::helpers::Helper;
+use crate::supervise::program::Program;
 
 /// Packets that wait for a viewer: more than two seconds.
 const WAITING: usize = 128;

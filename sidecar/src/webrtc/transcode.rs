@@ -16,13 +16,13 @@ use weir_media::live::Packager;
 use weir_media::live::unpack::Unpacker;
 use weir_media::run::cut::Step;
 
-use super::program::Program;
 use super::sound::feed;
 use crate::context::Context;
 use crate::live::hub::Hub;
 use crate::live::station::{Kind, Station, Viewer};
 use crate::streams::StreamId;
 use crate::supervise::helpers::Helper;
+use crate::supervise::program::Program;
 
 /// Before ffmpeg is started again, at first; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

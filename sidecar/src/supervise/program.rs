@@ -1,4 +1,4 @@
-//! An ffmpeg between two pipes. It ends with the thread of WebRTC, which lives as long as the daemon.
+//! An ffmpeg between two pipes, which works for media over WebRTC.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,31 +7,31 @@ use std::process::Stdio;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
+use super::helpers::Helper;
+use super::{child, output};
 use crate::config::Jobs;
-use crate::supervise::helpers::Helper;
-use crate::supervise::{child, output};
 
 /// What each of them begins with.
 const COMMON: &str = "-hide_banner -nostdin -nostats -loglevel level+error";
 
 /// A running ffmpeg.
 #[derive(Debug)]
-pub(super) struct Program {
-    pub(super) stdin: ChildStdin,
-    pub(super) stdout: ChildStdout,
-    pub(super) running: Running,
+pub(crate) struct Program {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) running: Running,
 }
 
 /// Killed when dropped.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     process: Child,
     errors: JoinHandle<()>,
 }
 
 impl Program {
     /// Starts one. The arguments have no secret and no blank inside.
-    pub(super) fn start(jobs: &Jobs, helper: &Helper, arguments: &str) -> io::Result<Self> {
+    pub(crate) fn start(jobs: &Jobs, helper: &Helper, arguments: &str) -> io::Result<Self> {
         let words = COMMON.split_whitespace().chain(arguments.split_whitespace());
         let arguments: Vec<OsString> = words.map(OsString::from).collect();
         let mut process = child::command(&jobs.ffmpeg, &arguments, jobs.nice)
@@ -56,14 +56,14 @@ impl Program {
     }
 
     /// The process, until it is reaped.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.running.process.id()
     }
 }
 
 impl Running {
     /// Ends it, and waits until it is gone.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         let _ = self.process.kill().await;
         self.errors.abort();
     }

@@ -15,10 +15,10 @@ use weir_media::run::cut::{Frame, Header, Headers, Step};
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 use weir_rtmp::media::Codec;
 
-use super::program::Program;
 use crate::config::Jobs;
 use crate::streams::StreamId;
 use crate::supervise::helpers::{Helper, Helpers};
+use crate::supervise::program::Program;
 
 const ARGUMENTS: &str = "-copyts -probesize 50000 -analyzeduration 200000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
                          -c:a aac -b:a 128k -ar 48000 -ac 2 -flvflags no_duration_filesize -f flv -flush_packets 1 pipe:1";
@@ -35,7 +35,7 @@ type Packet = (i64, Vec<u8>);
 
 /// One publisher's sound.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub struct Encoder {
     packets: mpsc::Sender<Packet>,
     tags: mpsc::Receiver<Tag>,
     task: AbortHandle,
@@ -49,7 +49,7 @@ impl Drop for Encoder {
 
 impl Encoder {
     /// For a stream.
-    pub(super) fn start(jobs: Jobs, helpers: &Arc<Helpers>, id: StreamId) -> Self {
+    pub fn start(jobs: Jobs, helpers: &Arc<Helpers>, id: StreamId) -> Self {
         let helper = helpers.enter(id, "aac", "aac");
         let (packets, from) = mpsc::channel(WAITING);
         let (to, tags) = mpsc::channel(WAITING);
@@ -58,12 +58,12 @@ impl Encoder {
     }
 
     /// Takes a packet; it is lost when ffmpeg is behind.
-    pub(super) fn put(&self, at: i64, packet: &[u8]) {
+    pub fn put(&self, at: i64, packet: &[u8]) {
         let _ = self.packets.try_send((at, packet.to_vec()));
     }
 
     /// The next piece of AAC, or its configuration.
-    pub(super) async fn next(&mut self) -> Tag {
+    pub async fn next(&mut self) -> Tag {
         match self.tags.recv().await {
             Some(tag) => tag,
             None => std::future::pending().await,
