@@ -53,6 +53,7 @@ mod reporter;
 mod reports;
 mod schedule;
 mod sessions;
+mod shares;
 mod socket;
 mod still;
 mod stream;
@@ -92,10 +93,17 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
 
 /// Serves until the process ends.
 pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
-    let (base, most) = {
-        let settings = &web.context.config().web;
-        (settings.base.clone(), settings.max_connections)
+    let context = web.context.clone();
+    let is_proxy = move |at| context.config().web.trusted_proxies.iter().any(|network| network.contains(at));
+    let (base, shares, is_origin) = {
+        let config = web.context.config();
+        let settings = &config.web;
+        let shares =
+            shares::Shares::new(settings.max_connections, settings.max_connections_per_address, is_proxy);
+        // An edge plays what its viewers watch.
+        (settings.base.clone(), shares, web.origin.is_some() && config.edge.is_none())
     };
+    let warm = is_origin.then(|| web.hub.clone().keep_warm());
     let address = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
     let failed = |why| Error { address, why };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -109,8 +117,11 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
                 tokio::spawn(reports);
                 tokio::spawn(news);
                 tokio::spawn(watcher);
+                if let Some(warm) = warm {
+                    tokio::spawn(warm);
+                }
                 match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => match listener::accept(listener, app, most).await {},
+                    Ok(listener) => match listener::accept(listener, app, shares).await {},
                     Err(error) => tracing::error!("[web] is not served: {error}"),
                 }
             });

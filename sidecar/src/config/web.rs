@@ -24,6 +24,7 @@ pub(in crate::config) mod raw {
         pub url: Text,
         pub play: Text,
         pub max_connections: Number,
+        pub max_connections_per_address: Number,
         pub admins_file: Text,
         pub remote_user: Option<Spanned<bool>>,
         pub embed_origins: Option<Vec<Spanned<String>>>,
@@ -63,6 +64,8 @@ pub struct Web {
     pub play: Play,
     /// So many connections are open at once.
     pub max_connections: usize,
+    /// Likewise of one client that is neither this machine nor a trusted proxy.
+    pub max_connections_per_address: usize,
     /// Holds the accounts of the dashboard.
     pub admins_file: PathBuf,
     /// A trusted proxy says with `Remote-User` who has logged in.
@@ -131,6 +134,10 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
             "remote_user = true: trusted_proxies is missing: name the proxy that logs users in, such as [\"127.0.0.1\"]",
         );
     }
+    let max_connections = number("max_connections", &raw.max_connections, 10_000, 10, 1_000_000)?;
+    let share = (max_connections / 10).max(10);
+    let per_address = &raw.max_connections_per_address;
+    let per_address = number("max_connections_per_address", per_address, share, 1, 1_000_000)?;
     Ok(Web {
         admins_file: text_or("admins_file", &raw.admins_file, || DEFAULT_ADMINS.into(), absolute)?,
         remote_user,
@@ -140,7 +147,8 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
         trusted_proxies: raw.trusted_proxies.iter().map(network).collect::<Checked<_>>()?,
         url: text_or("url", &raw.url, || None, |text| url(text).map(Some))?,
         play,
-        max_connections: number("max_connections", &raw.max_connections, 10_000, 10, 1_000_000)? as usize,
+        max_connections: max_connections as usize,
+        max_connections_per_address: per_address as usize,
         embed_origins: embed_origins(raw.embed_origins)?,
         brand: brand(&raw.brand)?,
     })
@@ -266,6 +274,7 @@ mod tests {
         let web = read("").unwrap();
         assert_eq!(web.listen, Some("127.0.0.1:8090".parse().unwrap()));
         assert_eq!((web.base.as_str(), web.is_explicit, web.play), ("/", false, Play::AsNginx));
+        assert_eq!((web.max_connections, web.max_connections_per_address), (10_000, 1000));
         let web = read(
             "[nginx]\nsecret_file = \"/s\"\n[web]\nlisten = \"off\"\nbase = \"/tv/eu\"\nplay = \"token\"\n\
              trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\nurl = \"https://example.org/tv/\"\n",

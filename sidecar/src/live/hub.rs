@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::board::Board;
+use super::board::{Board, Entry};
 use super::source;
 use super::station::{Counts, Kind, Station, Viewer};
 use crate::context::Context;
 use crate::streams::StreamId;
+
+/// So many streams are played although nobody watches them.
+const MOST_WARM: usize = 32;
 
 /// The streams that somebody watches.
 #[derive(Debug)]
@@ -21,6 +24,25 @@ impl Hub {
     /// Nobody watches yet.
     pub fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
         Arc::new(Self { context, board, stations: Mutex::default() })
+    }
+
+    /// Plays streams although nobody watches them yet, so that the first edge that asks has the newest group of pictures immediately.
+    /// Never ends.
+    pub async fn keep_warm(self: Arc<Self>) {
+        let mut live = self.board.watch();
+        let mut kept: BTreeMap<StreamId, Viewer> = BTreeMap::new();
+        loop {
+            let ids: Vec<StreamId> = live.borrow_and_update().iter().map(Entry::id).collect();
+            kept.retain(|id, _| ids.contains(id));
+            for id in ids {
+                if kept.len() < MOST_WARM && !kept.contains_key(&id) {
+                    kept.extend(self.watch(&id, Kind::Uncounted).map(|viewer| (id, viewer)));
+                }
+            }
+            if live.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     fn stations(&self) -> MutexGuard<'_, BTreeMap<StreamId, Arc<Station>>> {

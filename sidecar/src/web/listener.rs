@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,11 +15,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
 use super::patience::{Inbound, Patient};
+use super::shares::{Share, Shares};
 
 /// A request has its headers by then, and a connection without a request is closed.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -32,9 +31,8 @@ const QUIET: Duration = Duration::from_secs(60);
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves for ever. No more than `most` connections are open at once.
-pub(super) async fn accept(listener: TcpListener, app: Router, most: usize) -> Infallible {
-    let room = Arc::new(Semaphore::new(most));
+/// Serves for ever.
+pub(super) async fn accept(listener: TcpListener, app: Router, shares: Shares) -> Infallible {
     let (mut failed, mut full) = (Quiet::default(), Quiet::default());
     loop {
         let (mut socket, peer) = match listener.accept().await {
@@ -51,13 +49,13 @@ pub(super) async fn accept(listener: TcpListener, app: Router, most: usize) -> I
         };
         // A frame does not wait for the next one.
         let _ = socket.set_nodelay(true);
-        match room.clone().try_acquire_owned() {
-            Ok(permit) => {
-                tokio::spawn(serve(socket, peer, app.clone(), permit));
+        match shares.take(peer.ip()) {
+            Ok(share) => {
+                tokio::spawn(serve(socket, peer, app.clone(), share));
             }
-            Err(_) => {
+            Err(why) => {
                 if full.may_log(Instant::now()) {
-                    tracing::warn!("[web] refuses connections: max_connections = {most} are open");
+                    tracing::warn!("[web] refuses connections: {why}");
                 }
                 // It fits into the socket's buffer, or is lost.
                 let _ = socket.try_write(FULL);
@@ -67,9 +65,9 @@ pub(super) async fn accept(listener: TcpListener, app: Router, most: usize) -> I
     }
 }
 
-async fn serve(socket: TcpStream, peer: SocketAddr, app: Router, permit: OwnedSemaphorePermit) {
+async fn serve(socket: TcpStream, peer: SocketAddr, app: Router, share: Share) {
     let inbound = Inbound::default();
-    let io = TokioIo::new(Patient::new(socket, inbound.clone(), permit));
+    let io = TokioIo::new(Patient::new(socket, inbound.clone(), share));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(inbound.clone());

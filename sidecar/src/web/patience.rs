@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::shares::Share;
 
 /// A client that takes nothing for so long is gone. Live media has a shorter time of its own.
 const STALL: Duration = Duration::from_secs(30);
@@ -43,12 +44,12 @@ pub(super) struct Patient {
     inbound: Inbound,
     /// While the client takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl Patient {
-    pub(super) fn new(socket: TcpStream, inbound: Inbound, permit: OwnedSemaphorePermit) -> Self {
-        Self { socket, inbound, deadline: None, _permit: permit }
+    pub(super) fn new(socket: TcpStream, inbound: Inbound, share: Share) -> Self {
+        Self { socket, inbound, deadline: None, _share: share }
     }
 
     fn taken<T>(&mut self, poll: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
