@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::events::Bus;
 use crate::history::History;
 use crate::relay::paths::Paths;
+use crate::relay::recent::Recents;
 use crate::streams::Live;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::helpers::Helpers;
@@ -34,6 +35,8 @@ pub struct Context {
     pub ticket: Mutex<Option<Secret>>,
     /// Over which nodes streams came.
     pub paths: Arc<Paths>,
+    /// The newest media of streams that come from other nodes.
+    pub recents: Arc<Recents>,
     /// Programs beside the jobs.
     pub helpers: Arc<Helpers>,
 }

@@ -19,7 +19,7 @@ use crate::chat::Chat;
 use crate::cluster::agent::Agent;
 use crate::cluster::balancer;
 use crate::cluster::origin::Origin;
-use crate::cluster::pull::Pulls;
+use crate::cluster::pull::{Node, Pulls};
 use crate::config::{self, Config, Delivery};
 use crate::context::Context;
 use crate::events::Bus;
@@ -81,6 +81,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         history: history.clone(),
         ticket: Mutex::default(),
         paths,
+        recents: Arc::default(),
         helpers: Arc::default(),
     });
     let recordings = Arc::new(Recordings::new(bus.clone()));
@@ -134,8 +135,14 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     };
     daemon.agent = Agent::start(&daemon.config)?;
     let pulls = daemon.agent.as_ref().zip(daemon.config.edge.as_ref()).map(|(agent, edge)| {
-        let context = &daemon.env.context;
-        Pulls::start(&daemon.config, edge, agent.streams.clone(), &daemon.board.demand, &context.paths)
+        let (config, edge) = (daemon.config.clone(), edge.clone());
+        let Context { paths, recents, helpers, .. } = &*daemon.env.context;
+        let (paths, recents, helpers) = (paths.clone(), recents.clone(), helpers.clone());
+        Pulls::start(
+            Node { config, edge, paths, recents, helpers },
+            agent.streams.clone(),
+            &daemon.board.demand,
+        )
     });
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);
@@ -394,10 +401,12 @@ impl Daemon {
             );
         }
         let web = &self.config.web;
-        let fixed = |web: &config::web::Web| (web.listen, web.base.clone(), web.max_connections);
+        let fixed = |web: &config::web::Web| {
+            (web.listen, web.base.clone(), web.max_connections, web.max_connections_per_address)
+        };
         if fixed(&next.web) != fixed(web) {
             tracing::warn!(
-                "listen, base or max_connections of [web] has changed: restart weir serve to apply it"
+                "listen, base, max_connections or max_connections_per_address of [web] has changed: restart weir serve to apply it"
             );
             next.web.base = web.base.clone();
         }

@@ -1,5 +1,5 @@
 //! Inputs: what publishes without an encoder. Each is one ffmpeg that reads a camera, a server or files, and the daemon publishes what
-//! it writes; a stream of another Weir node needs no ffmpeg.
+//! it writes; a stream of another node needs none.
 //!
 //! - [`plan`] decides which jobs there are to be (pure), [`due`] says when
 //! - [`list`] is what ffmpeg reads: it holds the URL, so that no password stands in the list of processes
@@ -22,6 +22,7 @@ use crate::context::{Context, policy};
 use crate::files::{PRIVATE, set_mode};
 use crate::outlet::{self, Outlet};
 use crate::relay::Relay;
+use crate::relay::trust::may_have_token;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Order, Shared, Spec, work};
@@ -125,6 +126,10 @@ async fn relay(
         name: job.input.stream.clone(),
         secret_file: job.input.secret_file.clone(),
         paths: context.paths.clone(),
+        recents: context.recents.clone(),
+        mints: may_have_token(&origin.url, &context.config()),
+        jobs: context.config().jobs.clone(),
+        helpers: context.helpers.clone(),
     };
     let Policy { backoff, grace, healthy, .. } = policy(&context.config());
     let begin = || relay.run(shared, || teller.playable());

@@ -1,62 +1,55 @@
-//! A stream of another Weir node, taken over its WebSocket and published here. Nothing is decoded, and no program is needed.
+//! A stream of another node, taken over its WebSocket or over WebRTC and published here. Pictures are not decoded; of sound, Opus that
+//! comes over WebRTC is made AAC.
 //!
 //! - [`Relay`] is one of them, and [`Relay::run`] one attempt: who wants it kept running tries again
-//! - [`socket`]: the connection to the node
+//! - [`socket`]: the WebSocket of a Weir node; [`whep`]: WebRTC with any server; `said`: what their web servers say
 //! - `outgoing`: the publish at the nginx of this machine
+//! - [`recent`]: the newest media, for who plays it here; [`trust`]: who gets a token that is minted here
 //! - [`paths`]: over which nodes streams came, so that none comes back to where it was
 //!
 //! The far end is a stranger: its messages are bounded in size and number, and its silence in time.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use weir_media::live::unpack::Unpacker;
-use weir_model::{AppName, Secret, StreamName};
 
-use crate::config::RtmpServer;
-use crate::config::origin::Origin;
+use crate::config::origin::Kind;
 use crate::publisher::token;
-use crate::streams::StreamId;
 use crate::supervise::Shared;
 
 mod error;
+mod node;
 mod outgoing;
 pub mod paths;
+pub mod recent;
+mod said;
 mod socket;
+pub mod trust;
+pub mod whep;
 
 pub use error::Error;
 use error::SILENCE;
-use outgoing::Outgoing;
-use paths::{Entry, Paths};
+pub use node::Relay;
+use outgoing::{Outgoing, told, turn};
+use paths::Entry;
 use socket::{Message, Socket};
 
 /// The far end says this long after its publisher is gone that nobody returns, and closes.
 const ABSENCE: Duration = Duration::from_secs(90);
 
-/// From another node to the nginx of this machine.
-#[derive(Clone, Debug)]
-pub struct Relay {
-    /// The stream at the other node.
-    pub origin: Origin,
-    /// The nginx.
-    pub server: RtmpServer,
-    /// Its application.
-    pub app: AppName,
-    /// The public name there.
-    pub name: StreamName,
-    /// A copy of nginx's `weir_secret`: publish tokens are minted with it, and play tokens for nodes that share it.
-    pub secret_file: PathBuf,
-    /// Over which nodes the streams of this node came.
-    pub paths: Arc<Paths>,
-}
-
 impl Relay {
     /// Relays until the far end ends the stream, something fails, or `shared` says that it is to end. `playable` is called for each
     /// frame with which a player can begin.
     pub async fn run(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
+        match self.origin.kind {
+            Kind::Ws => self.over_websocket(shared, playable).await,
+            Kind::Whep => whep::run(self, shared, &playable).await,
+        }
+    }
+
+    async fn over_websocket(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
         let mut closing = shared.closing();
         let token = self.token()?;
         let mut socket = tokio::select! {
@@ -70,18 +63,6 @@ impl Relay {
         }
         socket.close().await;
         result
-    }
-
-    /// That of the URL, or one that a node with the same secret takes.
-    fn token(&self) -> Result<Option<Secret>, Error> {
-        match &self.origin.token {
-            Some(token) => Ok(Some(token.clone())),
-            None => Ok(Some(token::play(&self.secret_file, &self.origin.app, &self.origin.name)?)),
-        }
-    }
-
-    fn id(&self) -> StreamId {
-        (self.app.clone(), self.name.clone())
     }
 }
 
@@ -158,7 +139,9 @@ impl Run<'_> {
         if self.out.is_none() {
             let entry = self.relay.paths.enter(self.relay.id(), self.path.clone());
             let Relay { server, secret_file, app, name, .. } = self.relay;
-            let mut out = Outgoing::publish(&token::url(server, secret_file, app, name, false)?).await?;
+            let recent = self.relay.recents.enter(self.relay.id());
+            let url = token::url(server, secret_file, app, name, false)?;
+            let mut out = Outgoing::publish(&url, recent).await?;
             out.begin(unpacker)?;
             self.out = Some((out, entry));
         }
@@ -169,18 +152,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-async fn turn(out: &mut Option<(Outgoing, Entry)>) -> Result<(), Error> {
-    match out {
-        Some((out, _)) => out.turn().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until it is told to end.
-async fn told(closing: &mut watch::Receiver<bool>) {
-    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 fn is_init(bytes: &[u8]) -> bool {

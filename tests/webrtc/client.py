@@ -1,6 +1,7 @@
-"""A WebRTC client that is no browser: plays by WHEP, publishes by WHIP, or begins a session and never ends its handshake."""
+"""WebRTC that is no browser: plays by WHEP, publishes by WHIP, begins a session and never ends its handshake, or serves WHEP."""
 
 import asyncio
+import http.server
 import base64
 import hashlib
 import hmac
@@ -8,6 +9,7 @@ import json
 import socket
 import struct
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -130,4 +132,44 @@ async def handshake(url, seconds):
     await peer.close()
 
 
-asyncio.run({"play": play, "publish": publish, "handshake": handshake}[sys.argv[1]](*sys.argv[2:]))
+async def serve(port):
+    """A WHEP server: each session gets a picture and a tone."""
+    loop = asyncio.get_running_loop()
+    peers = []
+
+    async def answer(offer):
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peers.append(peer)
+        await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        peer.addTrack(VideoStreamTrack())
+        peer.addTrack(AudioStreamTrack())
+        await peer.setLocalDescription(await peer.createAnswer())
+        return peer.localDescription.sdp.encode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            offer = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            say(path=self.path, token=self.headers["Authorization"], type=self.headers["Content-Type"])
+            body = asyncio.run_coroutine_threadsafe(answer(offer), loop).result()
+            self.send_response(201)
+            for name, value in [("Content-Type", "application/sdp"), ("Location", f"/session/{len(peers)}"), ("Content-Length", len(body))]:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_DELETE(self):
+            say(deleted=self.path, token=self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    say(serving=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run({"play": play, "publish": publish, "handshake": handshake, "serve": serve}[sys.argv[1]](*sys.argv[2:]))

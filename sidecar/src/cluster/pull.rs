@@ -15,16 +15,18 @@ use weir_rtmp::url::Url;
 use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::{Edge, Transport};
-use crate::config::origin::Origin;
+use crate::config::origin::{Kind, Origin};
 use crate::demand::Demand;
 use crate::nginx::Nginx;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{self, accepted, token, words};
 use crate::relay::paths::Paths;
+use crate::relay::recent::{self, Recents};
 use crate::relay::{self, Relay};
 use crate::streams::StreamId;
 use crate::supervise::Shared;
 use crate::supervise::backoff::Backoff;
+use crate::supervise::helpers::Helpers;
 
 /// How often viewers of the daemon are looked for, and those of nginx.
 const LOOK: Duration = Duration::from_millis(100);
@@ -72,37 +74,42 @@ impl Drop for Pulls {
 
 impl Pulls {
     /// Begins. `offered` is what the origin has.
-    pub fn start(
-        config: &Arc<Config>,
-        edge: &Edge,
-        offered: watch::Receiver<BTreeSet<StreamId>>,
-        demand: &Arc<Demand>,
-        paths: &Arc<Paths>,
-    ) -> Self {
-        Self(tokio::spawn(run(config.clone(), edge.clone(), offered, demand.clone(), paths.clone())))
+    pub fn start(node: Node, offered: watch::Receiver<BTreeSet<StreamId>>, demand: &Arc<Demand>) -> Self {
+        Self(tokio::spawn(run(Arc::new(node), offered, demand.clone())))
     }
+}
+
+/// With what streams are relayed.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The configuration with which the daemon began.
+    pub config: Arc<Config>,
+    /// This node as an edge.
+    pub edge: Edge,
+    /// Over which nodes streams came.
+    pub paths: Arc<Paths>,
+    /// The newest media of streams that come from other nodes.
+    pub recents: Arc<Recents>,
+    /// Programs beside jobs.
+    pub helpers: Arc<Helpers>,
 }
 
 /// A stream that is relayed.
 struct Running {
-    task: JoinHandle<()>,
+    shared: Arc<Shared>,
     /// When somebody was last seen who watches.
     watched: Instant,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.task.abort();
+        // The far end is told.
+        self.shared.close();
     }
 }
 
-async fn run(
-    config: Arc<Config>,
-    edge: Edge,
-    mut offered: watch::Receiver<BTreeSet<StreamId>>,
-    demand: Arc<Demand>,
-    paths: Arc<Paths>,
-) {
+async fn run(node: Arc<Node>, mut offered: watch::Receiver<BTreeSet<StreamId>>, demand: Arc<Demand>) {
+    let config = &node.config;
     let at = &config.nginx;
     let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
     let own: BTreeSet<StreamId> =
@@ -129,14 +136,15 @@ async fn run(
         }
         let now = Instant::now();
         for id in watched.intersection(&known) {
-            let start = || Running {
-                task: tokio::spawn(relay(config.clone(), edge.clone(), id.clone(), paths.clone())),
-                watched: now,
+            let start = || {
+                let shared = Shared::new();
+                tokio::spawn(relay(node.clone(), id.clone(), shared.clone()));
+                Running { shared, watched: now }
             };
             running.entry(id.clone()).or_insert_with(start).watched = now;
         }
         running.retain(|id, running| {
-            let stays = now - running.watched < edge.linger;
+            let stays = now - running.watched < node.edge.linger;
             if !stays {
                 tracing::info!("nobody watches: the stream is no longer pulled, stream: {}/{}", id.0, id.1);
             }
@@ -145,17 +153,26 @@ async fn run(
     }
 }
 
-/// Relays one stream, again and again, until it is aborted.
-async fn relay(config: Arc<Config>, edge: Edge, id: StreamId, paths: Arc<Paths>) {
+/// Relays one stream, again and again, until `shared` says that it is to end.
+async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>) {
+    let edge = &node.edge;
+    let mut closing = shared.closing();
     let stream = format!("{}/{}", id.0, id.1);
     let (mut failures, mut told) = (0, String::new());
     loop {
         let began = Instant::now();
         let ended = match edge.transport {
-            Transport::Rtmp => over_rtmp(&config, &edge, &id).await.map(|never| match never {}),
-            Transport::Ws => over_websocket(&config, &edge, &id, &paths).await,
+            Transport::Rtmp => tokio::select! {
+                ended = over_rtmp(&node, &id) => ended.map(|never| match never {}),
+                _ = closing.wait_for(|closing| *closing) => return,
+            },
+            Transport::Ws => over(Kind::Ws, &node, &id, &shared).await,
+            Transport::WebRtc => over(Kind::Whep, &node, &id, &shared).await,
         };
         let Err(error) = ended else { return };
+        if *closing.borrow() {
+            return;
+        }
         if began.elapsed() >= GOOD {
             failures = 0;
         }
@@ -164,14 +181,19 @@ async fn relay(config: Arc<Config>, edge: Edge, id: StreamId, paths: Arc<Paths>)
             tracing::warn!("stream not pulled: {why}, stream: {stream}, origin: {}", edge.rtmp);
             told = why;
         }
-        sleep(RETRY.wait(failures, clock::random_u32())).await;
+        tokio::select! {
+            () = sleep(RETRY.wait(failures, clock::random_u32())) => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
         failures += 1;
     }
 }
 
-async fn over_rtmp(config: &Config, edge: &Edge, id: &StreamId) -> Result<std::convert::Infallible, Error> {
+async fn over_rtmp(node: &Node, id: &StreamId) -> Result<std::convert::Infallible, Error> {
+    let Node { config, edge, .. } = node;
     let mut source = Link::play(&rtmp(config, edge, id)?).await?;
     let mut sink: Option<Link> = None;
+    let mut kept: Option<recent::Entry> = None;
     let mut heard = Instant::now();
     loop {
         let is_open = sink.as_ref().is_none_or(Link::has_room);
@@ -193,6 +215,8 @@ async fn over_rtmp(config: &Config, edge: &Edge, id: &StreamId) -> Result<std::c
                             edge.rtmp
                         );
                     }
+                    let kept = kept.get_or_insert_with(|| node.recents.enter(id.clone()));
+                    kept.put(tag.kind, tag.timestamp, &tag.payload);
                     if let Some(sink) = &mut sink {
                         sink.client.send_tag(tag.kind, tag.timestamp, &tag.payload)?;
                     }
@@ -249,30 +273,30 @@ fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Err
     })
 }
 
-/// Over the WebSocket of the origin's pages, until it ends.
-async fn over_websocket(
-    config: &Config,
-    edge: &Edge,
-    id: &StreamId,
-    paths: &Arc<Paths>,
-) -> Result<(), Error> {
-    let (app, name) = id;
+/// Over the WebSocket or WHEP of the origin's pages, until it ends.
+async fn over(kind: Kind, node: &Node, (app, name): &StreamId, shared: &Shared) -> Result<(), Error> {
+    let Node { config, edge, paths, recents, helpers } = node;
     let Some(origin) = edge.origins.first() else { return Err(Error::Closed) };
-    let url = format!("{}/stream/{app}/{name}/ws", origin.as_str());
+    let url = format!("{}/stream/{app}/{name}/{}", origin.as_str(), kind.part());
     let relay = Relay {
         origin: Origin {
+            kind,
             url: url.parse().map_err(|_| Error::Closed)?,
             token: None,
-            app: app.clone(),
-            name: name.clone(),
+            stream: Some((app.clone(), name.clone())),
         },
         server: config.nginx.rtmp.clone(),
         app: app.clone(),
         name: name.clone(),
         secret_file: secret(config)?.to_owned(),
         paths: paths.clone(),
+        recents: recents.clone(),
+        // The configuration names the origin.
+        mints: true,
+        jobs: config.jobs.clone(),
+        helpers: helpers.clone(),
     };
-    relay.run(&Shared::new(), || {}).await?;
+    relay.run(shared, || {}).await?;
     Err(Error::Closed)
 }
 

@@ -158,6 +158,8 @@ pub enum Transport {
     Rtmp,
     /// WebSocket, from the origin's pages.
     Ws,
+    /// WebRTC, from the origin's pages.
+    WebRtc,
 }
 
 /// This node as an edge.
@@ -378,7 +380,8 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
     let transport = |text: &str| match text {
         "rtmp" => Ok(Transport::Rtmp),
         "ws" => Ok(Transport::Ws),
-        _ => Err(Unfit::Remedy("must be \"rtmp\" or \"ws\"")),
+        "webrtc" => Ok(Transport::WebRtc),
+        _ => Err(Unfit::Remedy("must be \"rtmp\", \"ws\" or \"webrtc\"")),
     };
     let host = host_of(first);
     let host = match host.rsplit_once(':') {

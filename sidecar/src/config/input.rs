@@ -112,7 +112,7 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
         ),
     };
     if let (true, Some(Source::Node(_))) = (raw.transcode, &source) {
-        let what = "[[input]]: transcode = true: a stream of another Weir node comes as it is; transcode it with a ladder";
+        let what = "[[input]]: transcode = true: a stream of another node comes as it is; transcode it with a ladder";
         return Err(Problem { at, what: what.into() });
     }
     let default = || secret.map(Path::to_owned);

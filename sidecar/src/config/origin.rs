@@ -1,4 +1,5 @@
-//! Where a stream is at another Weir node: `weir+ws://` and `weir+wss://`.
+//! Where a stream is at another node: `weir+ws://` and `weir+wss://` for the WebSocket of a Weir node, `whep+https://` and
+//! `whep+http://` for any server that speaks WHEP.
 
 use weir_model::{AppName, Secret, StreamName};
 
@@ -7,59 +8,103 @@ use super::check::Unfit;
 /// A stream of another node.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Of its WebSocket, as `http://` or `https://` and without the token.
+    /// How it comes.
+    pub kind: Kind,
+    /// Of its WebSocket or its WHEP endpoint, as `http://` or `https://` and without the token.
     pub url: reqwest::Url,
-    /// The token that the operator has written; without it, one is minted.
+    /// The token that the operator has written.
     pub token: Option<Secret>,
-    /// The application there.
-    pub app: AppName,
-    /// The public name there.
-    pub name: StreamName,
+    /// Application and public name there; none where the path is not one of Weir.
+    pub stream: Option<(AppName, StreamName)>,
+}
+
+/// How a stream of another node comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Fragmented MP4 over WebSocket.
+    Ws,
+    /// WebRTC, begun by WHEP.
+    Whep,
+}
+
+impl Kind {
+    /// The last part of the path.
+    pub fn part(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Whep => "whep",
+        }
+    }
 }
 
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
         let token = |origin: &Self| origin.token.as_ref().map(Secret::digest);
-        (&self.url, token(self)) == (&other.url, token(other))
+        (self.kind, &self.url, token(self)) == (other.kind, &other.url, token(other))
     }
 }
 
 impl Eq for Origin {}
 
-const HOW: &str = "write it as weir+wss://live.example.org/stream/APP/NAME/ws, or as weir+wss://live.example.org for \
-                   the stream of the same application and name";
+const WS: &str = "write it as weir+wss://live.example.org/stream/APP/NAME/ws, or as weir+wss://live.example.org for \
+                  the stream of the same application and name";
+const WHEP: &str = "write it as whep+https://live.example.org/stream/APP/NAME/whep, or as whep+https://live.example.org for \
+                    the stream of the same application and name of a Weir node";
 
 impl Origin {
-    /// Understands a URL: that of the stream's WebSocket, or that of a node, of which it is the stream `app`/`name` then. An error never
-    /// repeats the URL.
-    pub(super) fn parse(text: &str, app: Option<&AppName>, name: Option<&StreamName>) -> Result<Self, Unfit> {
-        let plain = text.strip_prefix("weir+ws").ok_or(Unfit::Remedy(HOW))?;
-        let mut url = reqwest::Url::parse(&format!("http{plain}")).map_err(|_| Unfit::Remedy(HOW))?;
-        if !url.has_host()
+    /// Understands a URL: that of the stream's WebSocket or WHEP endpoint, or that of a node, of which it is the stream `app`/`name`
+    /// then; none where it has neither scheme. An error never repeats the URL.
+    pub(super) fn parse(
+        text: &str,
+        app: Option<&AppName>,
+        name: Option<&StreamName>,
+    ) -> Option<Result<Self, Unfit>> {
+        let (kind, plain) = match (text.strip_prefix("weir+ws"), text.strip_prefix("whep+http")) {
+            (Some(plain), _) => (Kind::Ws, plain),
+            (None, Some(plain)) => (Kind::Whep, plain),
+            (None, None) => return None,
+        };
+        Some(Self::read(kind, plain, app, name))
+    }
+
+    /// `plain` is the URL from the end of `http` on.
+    fn read(
+        kind: Kind,
+        plain: &str,
+        app: Option<&AppName>,
+        name: Option<&StreamName>,
+    ) -> Result<Self, Unfit> {
+        let how = || Unfit::Remedy(if kind == Kind::Ws { WS } else { WHEP });
+        let mut url = reqwest::Url::parse(&format!("http{plain}")).map_err(|_| how())?;
+        if !matches!(url.scheme(), "http" | "https")
+            || !url.has_host()
             || !url.username().is_empty()
             || url.password().is_some()
             || url.fragment().is_some()
         {
-            return Err(Unfit::Remedy(HOW));
+            return Err(how());
         }
-        let token = token(&url)?;
-        url.set_query(None);
+        let token = token(kind, &mut url)?;
         let path = url.path().to_owned();
+        let end = format!("/{}", kind.part());
         let stream =
-            path.strip_suffix("/ws").and_then(|path| path.rsplit_once("/stream/")).map(|(_, stream)| stream);
-        let (app, name) = match stream {
-            Some(stream) => {
-                let (app, name) = stream.rsplit_once('/').ok_or(Unfit::Remedy(HOW))?;
-                (app.parse().ok(), name.parse().ok())
-            }
-            None if path == "/" => (app.cloned(), name.cloned()),
-            None => (None, None),
+            path.strip_suffix(&end).and_then(|path| path.rsplit_once("/stream/")).map(|(_, stream)| stream);
+        let parsed = |stream: &str| {
+            let (app, name) = stream.rsplit_once('/')?;
+            Some((app.parse().ok()?, name.parse().ok()?))
         };
-        let (app, name) = app.zip(name).ok_or(Unfit::Remedy(HOW))?;
-        if stream.is_none() {
-            url.set_path(&format!("/stream/{app}/{name}/ws"));
-        }
-        Ok(Self { url, token, app, name })
+        let stream = match stream {
+            Some(stream) => Some(parsed(stream).ok_or_else(how)?),
+            None if path == "/" => {
+                let (app, name) = app.cloned().zip(name.cloned()).ok_or_else(how)?;
+                url.set_path(&format!("/stream/{app}/{name}{end}"));
+                Some((app, name))
+            }
+            None if kind == Kind::Ws => return Err(how()),
+            // Of a server that is no Weir node.
+            None => None,
+        };
+        Ok(Self { kind, url, token, stream })
     }
 
     /// Host and port, for messages.
@@ -69,13 +114,21 @@ impl Origin {
     }
 }
 
-fn token(url: &reqwest::Url) -> Result<Option<Secret>, Unfit> {
+/// Takes `token` out of the arguments. A server of WHEP may have others.
+fn token(kind: Kind, url: &mut reqwest::Url) -> Result<Option<Secret>, Unfit> {
     let mut token = None;
-    for (key, value) in url.query_pairs() {
-        if key != "token" || value.is_empty() {
-            return Err(Unfit::Remedy("has an argument that is not token=TOKEN"));
+    let mut others = Vec::new();
+    for (key, value) in url.query_pairs().into_owned() {
+        match key.as_str() {
+            "token" if !value.is_empty() => token = Some(Secret::new(value)),
+            "token" => return Err(Unfit::Remedy("token= is empty")),
+            _ if kind == Kind::Ws => return Err(Unfit::Remedy("has an argument that is not token=TOKEN")),
+            _ => others.push((key, value)),
         }
-        token = Some(Secret::new(value.into_owned()));
+    }
+    url.set_query(None);
+    if !others.is_empty() {
+        url.query_pairs_mut().extend_pairs(others);
     }
     Ok(token)
 }

@@ -16,6 +16,7 @@ use super::station::Station;
 use crate::clock;
 use crate::context::Context;
 use crate::publisher::link::Link;
+use crate::relay::recent::Overlap;
 use crate::supervise::backoff::Backoff;
 
 /// So long after its last viewer a stream is played on.
@@ -28,6 +29,9 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duratio
 const GOOD: Duration = Duration::from_secs(10);
 /// The same is logged no more often.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// What this process has published itself comes from nginx within this time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Why playing has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +114,7 @@ async fn play(
     let (mut reader, origin) = (Reader::new(wanted), Instant::now());
     let mut look = interval(Duration::from_secs(1));
     let mut outputs = Vec::new();
+    let (mut recents, mut overlap) = (Some(&context.recents), Overlap::default());
     // It may have changed in the meantime.
     let mut has_news = true;
     loop {
@@ -130,7 +135,17 @@ async fn play(
         while let Some(event) = link.client.next_event() {
             match event {
                 Event::Media(tag) => {
-                    reader.take(tag, origin.elapsed(), packager, &mut outputs);
+                    if let Some(recents) = recents.take() {
+                        // All that nginx has sent to others before it sends this.
+                        let newest = recents.newest(&station.id);
+                        overlap = Overlap::of(&newest);
+                        let mut take = |tag| reader.take(tag, origin.elapsed(), packager, &mut outputs);
+                        newest.into_iter().for_each(&mut take);
+                    }
+                    let is_again = origin.elapsed() < AGAIN && overlap.has(&tag);
+                    if !is_again {
+                        reader.take(tag, origin.elapsed(), packager, &mut outputs);
+                    }
                 }
                 Event::Status(status) if status.level == "error" => return End::Connection,
                 Event::Closed => return End::Connection,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weir_media::live::unpack;
 
+use super::whep::why::Why;
 use super::{paths, socket};
 use crate::publisher::{self, token};
 
@@ -19,6 +20,9 @@ pub enum Error {
     /// The far end, or the way to it.
     #[error(transparent)]
     Socket(#[from] socket::Error),
+    /// WebRTC with it.
+    #[error(transparent)]
+    Whep(#[from] Why),
     /// What it sends is no media.
     #[error("{host} sends what is no media: {why}")]
     Media {

@@ -1,5 +1,6 @@
 //! The publish of a relayed stream at the nginx of this machine.
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_media::live::unpack::Unpacker;
 use weir_media::run::cut::Frame;
@@ -8,6 +9,8 @@ use weir_rtmp::flv::TagKind;
 use weir_rtmp::url::Url;
 
 use super::error::Error;
+use super::paths::Entry;
+use super::recent;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{self, accepted, words};
 
@@ -16,6 +19,7 @@ pub(super) struct Outgoing {
     link: Link,
     /// For messages, without the token.
     url: String,
+    recent: recent::Entry,
     /// The time of the first frame, in milliseconds.
     origin: Option<i64>,
     last: u32,
@@ -25,13 +29,13 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Waits until nginx takes the stream.
-    pub(super) async fn publish(url: &Url) -> Result<Self, Error> {
+    pub(super) async fn publish(url: &Url, recent: recent::Entry) -> Result<Self, Error> {
         let mut link = Link::connect(url).await?;
         match timeout(PATIENCE, accepted(&mut link, url)).await {
             Ok(result) => result?,
             Err(_) => return Err(Error::NoAnswer),
         }
-        Ok(Self { link, url: url.to_string(), origin: None, last: 0, skips: false })
+        Ok(Self { link, url: url.to_string(), recent, origin: None, last: 0, skips: false })
     }
 
     /// Sends the decoders' configurations.
@@ -60,7 +64,9 @@ impl Outgoing {
         Ok(is_playable)
     }
 
-    fn put(&mut self, kind: TagKind, timestamp: u32, payload: &[u8]) -> Result<(), Error> {
+    /// Sends one tag.
+    pub(super) fn put(&mut self, kind: TagKind, timestamp: u32, payload: &[u8]) -> Result<(), Error> {
+        self.recent.put(kind, timestamp, payload);
         let sent = self.link.client.send_tag(kind, timestamp, payload);
         sent.map_err(|error| self.link.lost(error.to_string()).into())
     }
@@ -87,4 +93,17 @@ impl Outgoing {
     pub(super) async fn finish(mut self) {
         self.link.finish().await;
     }
+}
+
+/// Carries bytes of a publish; never ends while there is none.
+pub(super) async fn turn(out: &mut Option<(Outgoing, Entry)>) -> Result<(), Error> {
+    match out {
+        Some((out, _)) => out.turn().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until it is told to end.
+pub(super) async fn told(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
 }

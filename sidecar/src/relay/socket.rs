@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use weir_model::Secret;
 
+use super::said::{body, clean, explain};
 use crate::config::origin::Origin;
 use crate::http;
 
@@ -27,8 +28,6 @@ const MOST_BYTES: usize = 8 << 20;
 /// The path of a stream has no more nodes, and none of them a longer name.
 const MOST_VIA: usize = 64;
 const MOST_NAME: usize = 64;
-/// Of an answer that is no WebSocket.
-const MOST_BODY: usize = 4096;
 
 /// Why there is no connection, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +133,7 @@ impl Socket {
             .map_err(|error| failed(http::innermost(&error)))?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
-            let why = explain(status, body(response).await);
+            let why = explain(status, body(response).await, token.is_some());
             return Err(Error::Answer { status: status.as_u16(), host, why });
         }
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
@@ -206,56 +205,5 @@ fn told(error: &tungstenite::Error) -> String {
     match error {
         tungstenite::Error::Capacity(_) => format!("a message has more than {} MiB", MOST_BYTES >> 20),
         error => clean(&error.to_string()),
-    }
-}
-
-/// Words of a stranger, for the log.
-fn clean(text: &str) -> String {
-    weir_model::text::clean(text).chars().take(200).collect()
-}
-
-/// The beginning of an answer.
-async fn body(mut response: reqwest::Response) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let read = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MOST_BODY {
-                break;
-            }
-        }
-    };
-    let _ = timeout(Duration::from_secs(2), read).await;
-    bytes
-}
-
-/// What an answer means: `{"error":{"message":..}}` of a node, or what is to be checked.
-fn explain(status: StatusCode, body: Vec<u8>) -> String {
-    let said: Option<String> = serde_json::from_slice::<serde_json::Value>(&body)
-        .ok()
-        .and_then(|body| body["error"]["message"].as_str().map(clean));
-    let remedy = match status.as_u16() {
-        401 | 403 => "check token in url, or that secret_file is the same as on the other node",
-        404 => "check url, and that the stream is live there",
-        300..=399 => "it leads to another address: write that one in url",
-        426 | 200 => "it does not speak WebSocket: check that its web server passes Upgrade on",
-        _ => "see the log of the other node",
-    };
-    said.map_or_else(|| remedy.to_owned(), |said| format!("{said}: {remedy}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_says_what_is_to_be_checked() {
-        let said = |status: u16, body: &str| explain(StatusCode::from_u16(status).unwrap(), body.into());
-        assert_eq!(
-            said(404, r#"{"error":{"code":"not_found","message":"the stream is not live"}}"#),
-            "the stream is not live: check url, and that the stream is live there"
-        );
-        assert!(said(403, "<html>").starts_with("check token in url"));
-        assert!(!said(502, "{\"error\":{\"message\":\"a\\nb\"}}").contains('\n'));
     }
 }

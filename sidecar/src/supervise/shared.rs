@@ -152,6 +152,11 @@ impl Shared {
     }
 
     /// Whether its process was asked to finish, or killed.
+    /// Tells a work to end.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
     pub(super) fn is_told_to_end(&self) -> bool {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).state == State::Stopping
     }

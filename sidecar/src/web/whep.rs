@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
 use super::answer;
 use super::asker::asker;
 use super::offers::{Request, SDP, check_accepted, check_type, created, off, refusal, retry, text};
 use crate::live::station::Kind;
+use crate::relay::whep::signal::VIA;
 use crate::streams::StreamId;
 use crate::webrtc::MayStay;
 
@@ -25,6 +26,7 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
     check_type(&headers, SDP)?;
     check_accepted(&headers)?;
     let offer = text(body).await?;
+    web.board.wait_for(id).await;
     let viewer = web.hub.watch(id, Kind::Uncounted).ok_or_else(answer::not_live)?;
     let start = viewer.station().begun(BEGINNING).await.ok_or_else(|| {
         retry(answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the stream has not begun yet"))
@@ -34,7 +36,14 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
         Box::new(move || web.doors.still_opens(&pass)) as MayStay
     });
     match engine.watch(&offer, (viewer, &start), client, may_stay) {
-        Ok(opened) => Ok(created("whep", &opened, web)),
+        Ok(opened) => {
+            let mut response = created("whep", &opened, web);
+            // For nodes that relay the stream: over which nodes it came.
+            if let Ok(via) = HeaderValue::from_str(&web.context.paths.of(id).join(",")) {
+                response.headers_mut().insert(HeaderName::from_static(VIA), via);
+            }
+            Ok(response)
+        }
         Err(refused) => Err(refusal(&refused).into()),
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::websocket::Message;
 use weir_tests::harness::{Player, Publisher, Sidecar, WebSocket, until};
 
@@ -18,9 +19,15 @@ fn a_stream_is_pulled_over_websocket() {
     pulled_over("ws");
 }
 
+#[test]
+fn a_stream_is_pulled_over_webrtc() {
+    pulled_over("webrtc");
+}
+
 fn pulled_over(transport: &str) {
-    let at_origin = nginx();
-    let origin = Sidecar::start(&at_origin, ORIGIN);
+    let (at_origin, port) = (nginx(), Port::reserve());
+    let webrtc = format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
+    let origin = Sidecar::start(&at_origin, &format!("{ORIGIN}{webrtc}"));
     let at_edge = Config::weir()
         .main("weir_secret @DIR@/secret;")
         .file("secret", "0123456789abcdef0123456789abcdef")
@@ -53,8 +60,8 @@ fn pulled_over(transport: &str) {
     while !matches!(viewer.receive(), Some(Message::Binary(_))) {}
     took += begin.elapsed();
     println!("{transport}: the first media after {took:?}");
-    // Over WebSocket, the origin waits for a keyframe too.
-    let limit = if transport == "rtmp" { 2 } else { 4 };
+    // Over WebRTC, sound comes after two ffmpegs have begun, and the daemon waits 2.5 s for it.
+    let limit = if transport == "webrtc" { 6 } else { 2 };
     assert!(took < Duration::from_secs(limit), "{took:?}");
     assert!(live("show") && !live("other"), "only what is watched is pulled");
 
@@ -63,7 +70,7 @@ fn pulled_over(transport: &str) {
     let player = Player::start(at_edge.rtmp(), "live/other");
     player.wait_video(1);
     println!("{transport}: a player of RTMP after {:?}", begin.elapsed());
-    assert!(begin.elapsed() < Duration::from_secs(limit + 1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     // Nobody asks for what the origin does not have.
     assert!(WebSocket::connect(edge.web(), "/stream/live/none/ws", &[]).is_err());
     drop(player);

@@ -8,6 +8,7 @@ mod files;
 mod nodes;
 mod senders;
 mod servers;
+mod whep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use weir_model::{AppName, Secret, StreamName};
 
 use crate::config::check::Unfit;
-use crate::config::origin::Origin;
+use crate::config::origin::{Kind, Origin};
 
 /// Where an input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ impl Source {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Remote(remote) => remote.transport.word(),
-            Self::Node(_) => "weir",
+            Self::Node(Origin { kind: Kind::Ws, .. }) => "weir",
+            Self::Node(Origin { kind: Kind::Whep, .. }) => "whep",
             Self::File(_) => "file",
             Self::Playlist(_) => "playlist",
         }
@@ -84,8 +85,7 @@ impl Transport {
 }
 
 const SCHEMES: &str = "must begin with rtsp://, rtmp://, rtmps://, http://, https://, srt://, rist://, udp://, \
-                       weir+ws://, weir+wss://, file: or playlist:";
-const WHEP: &str = "whep+https:// is not supported: write weir+wss:// for a stream of another Weir node";
+                       weir+ws://, weir+wss://, whep+https://, file: or playlist:";
 /// From libsrt: HAICRYPT_PWD_MAX_SZ and the shortest that it takes.
 const PASSPHRASE: std::ops::RangeInclusive<usize> = 10..=79;
 
@@ -107,11 +107,8 @@ pub(super) fn source(
     if text.starts_with("playlist:") {
         return path(text, "playlist:").map(Source::Playlist);
     }
-    if text.starts_with("weir+ws") {
-        return Origin::parse(text, app, stream).map(Source::Node);
-    }
-    if text.starts_with("whep+http") {
-        return Err(Unfit::Remedy(WHEP));
+    if let Some(origin) = Origin::parse(text, app, stream) {
+        return origin.map(Source::Node);
     }
     let (scheme, rest) = text.split_once("://").ok_or(SCHEMES)?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

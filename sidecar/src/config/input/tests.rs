@@ -107,7 +107,8 @@ fn a_stream_of_another_node_is_named_in_two_ways() {
     let node = |url: &str| match of_url(url).unwrap() {
         Source::Node(origin) => {
             let token = origin.token.map(|token| token.expose().to_owned());
-            (origin.url.to_string(), format!("{}/{}", origin.app, origin.name), token)
+            let stream = origin.stream.map(|(app, name)| format!("{app}/{name}")).unwrap_or_default();
+            (origin.url.to_string(), stream, token)
         }
         other => panic!("{other:?}"),
     };
@@ -116,18 +117,25 @@ fn a_stream_of_another_node_is_named_in_two_ways() {
     assert_eq!((stream.as_str(), token.as_deref()), ("eu/live/show", Some("a.b.c")));
     let own = ("http://h/stream/live/a/ws".to_owned(), "live/a".to_owned(), None);
     assert_eq!([node("weir+ws://h"), node("weir+ws://h/")], [own.clone(), own]);
+    let whep = node("whep+https://h/stream/live/show/whep?token=a.b.c");
+    assert_eq!(whep, ("https://h/stream/live/show/whep".into(), "live/show".into(), Some("a.b.c".into())));
+    assert_eq!(node("whep+http://h").0, "http://h/stream/live/a/whep");
+    // Of another server, with an argument of its own.
+    let foreign = node("whep+https://h/show/whep?user=a&token=b");
+    assert_eq!(foreign, ("https://h/show/whep?user=a".into(), String::new(), Some("b".into())));
     for (url, why) in [
         ("weir+ws://h/live/show", "url: write it as weir+wss://live.example.org/stream/APP/NAME/ws"),
         ("weir+wss://hidden:hidden@h", "write it as weir+wss://"),
         ("weir+ws://h?key=hidden", "has an argument that is not token=TOKEN"),
         ("weir+ws://h/stream/-x/ws", "write it as weir+wss://"),
-        ("whep+https://h/stream/live/show/whep", "whep+https:// is not supported: write weir+wss://"),
+        ("whep+https://hidden@h", "url: write it as whep+https://live.example.org/stream/APP/NAME/whep"),
+        ("whep+https://h/stream/-x/whep", "write it as whep+https://"),
+        ("whep+https://h?token=", "token= is empty"),
+        ("whep+httpx://h", "write it as whep+https://"),
     ] {
         let error = of_url(url).unwrap_err();
         assert!(error.contains(why) && !error.contains("hidden"), "{url}: {error}");
     }
     let text = "[[input]]\napp = \"live\"\nstream = \"a\"\nurl = \"weir+ws://h\"\ntranscode = true\n";
-    assert!(
-        read(text).unwrap_err().contains("transcode = true: a stream of another Weir node comes as it is")
-    );
+    assert!(read(text).unwrap_err().contains("transcode = true: a stream of another node comes as it is"));
 }
