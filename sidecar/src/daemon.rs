@@ -135,14 +135,8 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     };
     daemon.agent = Agent::start(&daemon.config)?;
     let pulls = daemon.agent.as_ref().zip(daemon.config.edge.as_ref()).map(|(agent, edge)| {
-        let (config, edge) = (daemon.config.clone(), edge.clone());
-        let Context { paths, recents, helpers, .. } = &*daemon.env.context;
-        let (paths, recents, helpers) = (paths.clone(), recents.clone(), helpers.clone());
-        Pulls::start(
-            Node { config, edge, paths, recents, helpers },
-            agent.streams.clone(),
-            &daemon.board.demand,
-        )
+        let node = Node::new(&daemon.config, edge, &daemon.env.context);
+        Pulls::start(node, agent.streams.clone(), &daemon.board.demand)
     });
     daemon.follow()?;
     daemon.notifier = Notifier::start(&daemon.config);

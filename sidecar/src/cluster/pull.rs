@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::{Edge, Transport};
 use crate::config::origin::{Kind, Origin};
+use crate::context::Context;
 use crate::demand::Demand;
 use crate::nginx::Nginx;
 use crate::publisher::link::{Link, PATIENCE};
@@ -92,6 +93,14 @@ pub struct Node {
     pub recents: Arc<Recents>,
     /// Programs beside jobs.
     pub helpers: Arc<Helpers>,
+}
+
+impl Node {
+    /// As the daemon has it.
+    pub fn new(config: &Arc<Config>, edge: &Edge, context: &Context) -> Self {
+        let (config, edge, paths) = (config.clone(), edge.clone(), context.paths.clone());
+        Self { config, edge, paths, recents: context.recents.clone(), helpers: context.helpers.clone() }
+    }
 }
 
 /// A stream that is relayed.
