@@ -155,6 +155,19 @@ impl Accounts {
         }
     }
 
+    fn change_password(
+        &mut self,
+        name: &Name,
+        checked: Digest,
+        hash: String,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let account = self.accounts.iter_mut().find(|account| account.name == *name);
+        let account = account.filter(|account| account.stamp() == checked).ok_or(Error::Changed)?;
+        (account.password, account.changed_at) = (hash, now);
+        Ok(())
+    }
+
     fn add_link(&mut self, digest: String, now: Timestamp, expires_at: Timestamp) {
         self.links.retain(|link| link.expires_at > now);
         if self.links.len() == MOST_LINKS {
@@ -189,6 +202,9 @@ pub enum Error {
     /// There is no such account.
     #[error("there is no account {0:?}: weir admin list shows them")]
     Unknown(String),
+    /// Somebody else was faster.
+    #[error("the account was changed meanwhile: log in again")]
+    Changed,
     /// A link that was used, has expired or never was.
     #[error("this link was used before, or has expired: weir admin setup-link prints another one")]
     Link,
@@ -244,6 +260,13 @@ impl Store {
             accounts.put(name, role, hash, clock::now());
             Ok(())
         })
+    }
+
+    /// Gives an account another password. `checked` is the stamp of the account whose password was compared: an account that was
+    /// removed since does not come back, and a password that an administrator set since stays ([`Error::Changed`]).
+    pub fn change_password(&self, name: &Name, checked: Digest, password: &Secret) -> Result<(), Error> {
+        let hash = password::hash(password)?;
+        self.change(|accounts| accounts.change_password(name, checked, hash, clock::now()))
     }
 
     /// Removes an account.
@@ -370,6 +393,29 @@ mod tests {
             Err(Error::Damaged { .. })
         ));
         assert_eq!(fs::read(&path).unwrap(), b"[");
+    }
+
+    #[test]
+    fn a_password_changes_only_on_the_account_that_was_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(&folder.path().join("admins"));
+        let stamp = || store.accounts().unwrap().find("vi").map(Account::stamp);
+        let change =
+            |checked| store.change_password(&name("vi"), checked, &Secret::new("password of a thief"));
+        store.put(&name("vi"), Some(Role::Viewer), &Secret::new("password 1")).unwrap();
+        let link = store.make_link(later(60)).unwrap();
+        let old = stamp().unwrap();
+        change(old).unwrap();
+        assert!(store.accounts().unwrap().opens(&link, clock::now()));
+        // An administrator resets the password, then removes the account, while a change is on its way.
+        let checked = stamp().unwrap();
+        store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
+        let reset = stamp().unwrap();
+        assert!(matches!(change(checked), Err(Error::Changed)));
+        assert_eq!(stamp(), Some(reset.clone()));
+        store.remove(&name("vi")).unwrap();
+        assert!(matches!(change(reset), Err(Error::Changed)));
+        assert_eq!(stamp(), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! How soon somebody may try to log in again. Addresses and names are counted, each for itself.
+//! How soon somebody may try to log in again. Addresses, networks and names are counted, each for itself.
 //!
-//! A name waits a short time only, and not from an address from which its owner has logged in: nobody can lock an
-//! administrator out.
+//! A name waits a short time only. It does not wait for an address from which its owner has logged in, nor for the first try from a
+//! network without failures: who guesses from elsewhere cannot lock an administrator out.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -11,10 +11,14 @@ use tokio::time::Instant;
 
 /// So many failures cost no wait.
 const FREE: u32 = 5;
+/// So many addresses of one network may fail before the network waits.
+const NEIGHBOURS: u32 = 20;
 /// A failure is forgotten after so long without another one.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// The longest wait of an address, and of a name.
-const LONGEST: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(15));
+/// The longest wait of an address.
+const LONGEST: Duration = Duration::from_secs(300);
+/// The longest wait of a name, and of a network.
+const SHORT: Duration = Duration::from_secs(15);
 /// Addresses and names that are remembered.
 const MOST: usize = 10_000;
 
@@ -23,6 +27,8 @@ const MOST: usize = 10_000;
 enum Who {
     /// An IPv6 client has 64 bits of its own.
     Address(IpAddr),
+    /// An IPv4 network of 24 bits, an IPv6 network of 48: counts its addresses with failures.
+    Network(IpAddr),
     Name(String),
 }
 
@@ -43,20 +49,30 @@ pub struct Limits {
 impl Limits {
     /// How long an address has to wait before it may try a name; nothing when it may try now. An empty name is not counted.
     pub fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
-        let address = network(address);
-        let left = |who: Who, longest: Duration| {
-            let failures = self.failures.get(&who)?;
-            if now.duration_since(failures.last) >= WINDOW {
-                return None;
-            }
-            let until = failures.last + pause(failures.count, longest)?;
+        let left = |who: Who, free: u32, longest: Duration| {
+            let failures = self.recent(&who, now)?;
+            let until = failures.last + pause(failures.count, free, longest)?;
             until.checked_duration_since(now).filter(|left| !left.is_zero())
         };
-        let of_address = left(Who::Address(address), LONGEST.0);
-        let is_known = self.known.contains(&(name.to_owned(), address));
-        let of_name =
-            (!is_known && !name.is_empty()).then(|| left(Who::Name(name.to_owned()), LONGEST.1)).flatten();
-        of_address.max(of_name)
+        let of_address = left(Who::Address(client(address)), FREE, LONGEST);
+        if self.is_known(address, name) {
+            return of_address;
+        }
+        let network = Who::Network(network(address));
+        let is_new = self.recent(&network, now).is_none();
+        let of_network = left(network, NEIGHBOURS, SHORT);
+        let counts = !name.is_empty() && !is_new;
+        let of_name = counts.then(|| left(Who::Name(name.to_owned()), FREE, SHORT)).flatten();
+        of_address.max(of_network).max(of_name)
+    }
+
+    /// Whether the owner of the name has logged in from this address.
+    pub fn is_known(&self, address: IpAddr, name: &str) -> bool {
+        self.known.contains(&(name.to_owned(), client(address)))
+    }
+
+    fn recent(&self, who: &Who, now: Instant) -> Option<&Failures> {
+        self.failures.get(who).filter(|failures| now.duration_since(failures.last) < WINDOW)
     }
 
     /// A try begins: it counts as failed until [`succeeded`](Self::succeeded), so that tries at the same time count too.
@@ -65,7 +81,9 @@ impl Limits {
             self.failures.retain(|_, failures| now.duration_since(failures.last) < WINDOW);
         }
         let of_name = (!name.is_empty()).then(|| Who::Name(name.to_owned()));
-        for who in std::iter::once(Who::Address(network(address))).chain(of_name) {
+        let of_address = Who::Address(client(address));
+        let of_network = self.recent(&of_address, now).is_none().then(|| Who::Network(network(address)));
+        for who in std::iter::once(of_address).chain(of_network).chain(of_name) {
             if self.failures.len() >= MOST && !self.failures.contains_key(&who) {
                 continue;
             }
@@ -80,8 +98,16 @@ impl Limits {
 
     /// It was the right password.
     pub fn succeeded(&mut self, address: IpAddr, name: &str) {
-        let address = network(address);
-        self.failures.remove(&Who::Address(address));
+        let neighbours = Who::Network(network(address));
+        let address = client(address);
+        if self.failures.remove(&Who::Address(address)).is_some()
+            && let Some(failures) = self.failures.get_mut(&neighbours)
+        {
+            failures.count = failures.count.saturating_sub(1);
+            if failures.count == 0 {
+                self.failures.remove(&neighbours);
+            }
+        }
         self.failures.remove(&Who::Name(name.to_owned()));
         if self.known.len() < MOST {
             self.known.insert((name.to_owned(), address));
@@ -90,18 +116,31 @@ impl Limits {
 }
 
 /// The wait after so many failures: a second, doubled with each one.
-fn pause(count: u32, longest: Duration) -> Option<Duration> {
-    let beyond = count.checked_sub(FREE)?;
+fn pause(count: u32, free: u32, longest: Duration) -> Option<Duration> {
+    let beyond = count.checked_sub(free)?;
     Some(Duration::from_secs(1 << beyond.min(16)).min(longest))
 }
 
-fn network(address: IpAddr) -> IpAddr {
+fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
         address => address,
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            IpAddr::from([a, b, c, 0, 0, 0, 0, 0])
+        }
     }
 }
 
@@ -129,7 +168,7 @@ mod tests {
         for _ in 0..20 {
             limits.begin(at(1), "other", now);
         }
-        assert_eq!(limits.wait(at(1), "new", now), Some(LONGEST.0));
+        assert_eq!(limits.wait(at(1), "new", now), Some(LONGEST));
         assert_eq!(limits.wait(at(2), "new", now), None);
         assert_eq!(limits.wait(at(1), "new", now + WINDOW), None);
     }
@@ -141,14 +180,22 @@ mod tests {
         for n in 1..100 {
             limits.begin(at(n), "ana", now);
         }
-        assert_eq!(limits.wait(at(200), "ana", now), Some(LONGEST.1));
-        assert_eq!(limits.wait(at(200), "bo", now), None);
+        assert_eq!(limits.wait(at(200), "ana", now), Some(SHORT));
+        // The network has too many failures by now; another one has none, and one try.
+        assert_eq!(limits.wait(at(200), "bo", now), Some(SHORT));
+        let elsewhere = IpAddr::from([203, 0, 113, 7]);
+        assert_eq!((limits.wait(elsewhere, "ana", now), limits.wait(elsewhere, "bo", now)), (None, None));
+        limits.begin(elsewhere, "ana", now);
+        assert_eq!(
+            (limits.wait(elsewhere, "ana", now), limits.wait(elsewhere, "bo", now)),
+            (Some(SHORT), None)
+        );
         assert_eq!(limits.wait(at(9), "ana", now), None);
         // The free tries of a known address count all the same.
         for _ in 0..30 {
             limits.begin(at(9), "ana", now);
         }
-        assert_eq!(limits.wait(at(9), "ana", now), Some(LONGEST.0));
+        assert_eq!(limits.wait(at(9), "ana", now), Some(LONGEST));
         limits.succeeded(at(9), "ana");
         assert_eq!(limits.wait(at(9), "ana", now), None);
     }
@@ -162,5 +209,10 @@ mod tests {
         }
         assert!(limits.wait("2001:db8:0:1:ffff::1".parse().unwrap(), "x", now).is_some());
         assert!(limits.wait("2001:db8:0:2::1".parse().unwrap(), "x", now).is_none());
+        for n in 2..40 {
+            limits.begin(IpAddr::from([0x2001, 0xdb8, 0, n, 0, 0, 0, 1]), "", now);
+        }
+        assert_eq!(limits.wait("2001:db8:0:ffff::1".parse().unwrap(), "x", now), Some(SHORT));
+        assert!(limits.wait("2001:db8:1::1".parse().unwrap(), "x", now).is_none());
     }
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio::time::Instant;
-use weir_model::Secret;
+use weir_model::{Digest, Secret};
 
 use super::past::Past;
 use crate::admin::accounts::{self, Account, Name, Role, Store};
@@ -63,6 +63,7 @@ pub(super) struct Office {
     first: Option<Secret>,
     hashing: Semaphore,
     waiting: Semaphore,
+    waiting_known: Semaphore,
 }
 
 /// Why nobody is logged in.
@@ -112,6 +113,7 @@ impl Office {
             first,
             hashing: Semaphore::new(HASHED_AT_ONCE),
             waiting: Semaphore::new(WAITING),
+            waiting_known: Semaphore::new(WAITING),
         }
     }
 
@@ -136,16 +138,10 @@ impl Office {
     ) -> Result<Account, Refused> {
         // A name that nobody can have needs no row of its own.
         let counted = name.parse::<Name>().map_or("", |_| name);
-        {
-            let mut limits = self.limits();
-            if let Some(wait) = limits.wait(client, counted, Instant::now()) {
-                return Err(Refused::Wait(wait));
-            }
-            limits.begin(client, counted, Instant::now());
-        }
+        let place = self.begin(client, counted)?;
         let account = self.store.accounts()?.find(name).cloned();
         let hash = account.as_ref().map(|account| account.password.clone());
-        let is_right = self.hashing(move || password::verify(&password, hash.as_deref())).await?;
+        let is_right = self.hashing(place, move || password::verify(&password, hash.as_deref())).await?;
         match account.filter(|_| is_right) {
             Some(account) => {
                 self.limits().succeeded(client, counted);
@@ -167,16 +163,10 @@ impl Office {
         new: Secret,
     ) -> Result<(Account, Secret), Refused> {
         password::check(&new).map_err(accounts::Error::from)?;
-        {
-            let mut limits = self.limits();
-            if let Some(wait) = limits.wait(client, "", Instant::now()) {
-                return Err(Refused::Wait(wait));
-            }
-            limits.begin(client, "", Instant::now());
-        }
+        let place = self.begin(client, "")?;
         let (office, of_name) = (self.clone(), name.clone());
         let made = move || office.store.set_up(&token, office.first.as_ref(), &of_name, &new);
-        self.hashing(made).await??;
+        self.hashing(place, made).await??;
         self.limits().succeeded(client, "");
         let accounts = self.store.accounts()?;
         let account = accounts.find(name.as_str()).cloned().ok_or(Refused::Wrong)?;
@@ -184,20 +174,39 @@ impl Office {
         Ok((account, cookie))
     }
 
-    /// Gives an account another password: all its sessions end.
-    pub(super) async fn change_password(self: &Arc<Self>, name: Name, new: Secret) -> Result<(), Refused> {
+    /// Gives the account with this stamp another password: all its sessions end.
+    pub(super) async fn change_password(
+        self: &Arc<Self>,
+        name: Name,
+        checked: Digest,
+        new: Secret,
+    ) -> Result<(), Refused> {
         password::check(&new).map_err(accounts::Error::from)?;
+        let place = self.waiting.try_acquire().map_err(|_| Refused::Busy)?;
         let office = self.clone();
-        self.hashing(move || office.store.put(&name, None, &new)).await??;
+        self.hashing(place, move || office.store.change_password(&name, checked, &new)).await??;
         Ok(())
+    }
+
+    /// A place among those whose password is hashed. Addresses from which the owner of the name has logged in have places of their
+    /// own. A try that finds no place does not count as a wrong password.
+    fn begin(&self, client: IpAddr, name: &str) -> Result<SemaphorePermit<'_>, Refused> {
+        let mut limits = self.limits();
+        if let Some(wait) = limits.wait(client, name, Instant::now()) {
+            return Err(Refused::Wait(wait));
+        }
+        let places = if limits.is_known(client, name) { &self.waiting_known } else { &self.waiting };
+        let place = places.try_acquire().map_err(|_| Refused::Busy)?;
+        limits.begin(client, name, Instant::now());
+        Ok(place)
     }
 
     /// Runs what hashes a password on a thread of its own.
     async fn hashing<T: Send + 'static>(
         &self,
+        _place: SemaphorePermit<'_>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refused> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Refused::Busy)?;
         let _hashing = self.hashing.acquire().await.map_err(|_| Refused::Busy)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Busy)
     }

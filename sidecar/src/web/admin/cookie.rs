@@ -3,6 +3,9 @@
 use axum::http::{HeaderMap, header};
 use weir_model::Secret;
 
+/// Cookies of one name that are looked at.
+const MOST: usize = 8;
+
 /// How the browser calls `/admin/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -50,11 +53,12 @@ impl Place {
         format!("{}=; Path={}; Max-Age=0; Secure; HttpOnly; SameSite=Strict", self.name(), self.path())
     }
 
-    /// The session of a request.
-    pub(super) fn get(&self, headers: &HeaderMap) -> Option<Secret> {
+    /// What may be the session of a request. A page of a sibling host can put a cookie of the same name before ours.
+    pub(super) fn get(&self, headers: &HeaderMap) -> Vec<Secret> {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, _)| *name == self.name()).map(|(_, value)| Secret::new(value))
+        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let ours = pairs.filter(|(name, _)| *name == self.name()).take(MOST);
+        ours.map(|(_, value)| Secret::new(value)).collect()
     }
 }
 
@@ -81,7 +85,8 @@ mod tests {
                 header::COOKIE,
                 format!("a=b; {other}=x; {}", &set[..set.find(';').unwrap()]).parse().unwrap(),
             );
-            assert_eq!(place.get(&headers).unwrap().expose(), "s");
+            let found = place.get(&headers);
+            assert_eq!(found.iter().map(Secret::expose).collect::<Vec<_>>(), ["s"]);
         }
     }
 }

@@ -100,10 +100,22 @@ impl FromRequestParts<Arc<Web>> for Own {
         let asker = asker(peer, &parts.headers, &settings.trusted_proxies, &settings.base);
         let place = Place::of(asker.url.as_deref(), &settings.base);
         let is_trusted = settings.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
-        let user = parts.headers.get(REMOTE_USER).filter(|_| settings.remote_user && is_trusted);
+        let mut users =
+            parts.headers.get_all(REMOTE_USER).iter().filter(|_| settings.remote_user && is_trusted);
+        let user = users.next();
+        if users.next().is_some() {
+            let message = "Remote-User: appears twice: let the proxy replace the header of the client";
+            return Err(answer::error(StatusCode::BAD_REQUEST, "bad_request", message));
+        }
         let user =
             user.and_then(|user| user.to_str().ok()).filter(|user| !user.is_empty()).map(str::to_owned);
-        let cookie = place.get(&parts.headers);
+        let mut cookies = place.get(&parts.headers);
+        let is_open = |cookie: &Secret| {
+            let accounts = web.office.store.accounts();
+            accounts.is_ok_and(|accounts| web.office.sessions.find(cookie, &accounts, clock::now()).is_some())
+        };
+        let opens = if cookies.len() > 1 { cookies.iter().position(is_open) } else { None };
+        let cookie = (!cookies.is_empty()).then(|| cookies.swap_remove(opens.unwrap_or(0)));
         Ok(Self { client: asker.client, place, url: asker.url, cookie, user })
     }
 }

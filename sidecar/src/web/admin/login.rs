@@ -120,8 +120,8 @@ pub(super) async fn change_password(
     };
     let (client, name) = (caller.own.client, caller.name.as_str());
     let done = async {
-        web.office.check(client, name, Secret::new(current)).await?;
-        web.office.change_password(caller.name.clone(), Secret::new(new.clone())).await?;
+        let checked = web.office.check(client, name, Secret::new(current)).await?.stamp();
+        web.office.change_password(caller.name.clone(), checked, Secret::new(new.clone())).await?;
         web.office.log_in(client, name, Secret::new(new)).await
     };
     match done.await {
@@ -150,6 +150,7 @@ fn refusal(why: &Refused) -> Response {
         Refused::Wait(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refused::Store(Error::Password(_)) => (StatusCode::BAD_REQUEST, "bad_request"),
+        Refused::Store(Error::Changed) => (StatusCode::CONFLICT, "conflict"),
         Refused::Store(Error::Link) => (StatusCode::FORBIDDEN, "forbidden"),
         Refused::Store(_) | Refused::Random(_) => {
             tracing::error!("nobody can log in to the dashboard: {why}");

@@ -9,6 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
+use toml::de::{DeTable, DeValue};
+use weir_model::text::clean;
+
 use super::gate::Reader;
 use crate::supervise::mask::masked;
 use crate::web::answer;
@@ -34,74 +37,71 @@ pub(super) async fn get(State(web): State<Arc<Web>>, _: Reader) -> Response {
     }
 }
 
-/// The settings of a text that is valid. Lines that continue a list belong to its key.
+/// The settings of a text that is valid, in its order.
 fn settings(text: &str) -> Vec<Setting> {
-    let (mut table, mut found) = (String::new(), Vec::<Setting>::new());
-    let mut depth = 0;
-    for (index, line) in text.lines().enumerate() {
-        let line = without_comment(line).trim();
-        if line.is_empty() {
-            continue;
-        }
-        if depth > 0 {
-            if let Some(last) = found.last_mut() {
-                last.value.push(' ');
-                last.value.push_str(&shown(line));
+    let Ok(root) = DeTable::parse(text) else { return Vec::new() };
+    let mut found = Vec::new();
+    collect(root.get_ref(), &[], false, &mut found);
+    found.sort_by_key(|(at, _)| *at);
+    let line = |at: usize| text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+    found.into_iter().map(|(at, setting)| Setting { line: line(at), ..setting }).collect()
+}
+
+/// Takes the settings of a table and of those in it, each with its place in the text.
+fn collect(table: &DeTable<'_>, path: &[&str], is_in_list: bool, found: &mut Vec<(usize, Setting)>) {
+    for (key, value) in table {
+        let (at, key) = (key.span().start, key.get_ref().as_ref());
+        let path_of_key: Vec<&str> = path.iter().copied().chain([key]).collect();
+        match value.get_ref() {
+            DeValue::Table(inner) => collect(inner, &path_of_key, false, found),
+            DeValue::Array(items) if items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_))) => {
+                for item in items {
+                    if let DeValue::Table(inner) = item.get_ref() {
+                        collect(inner, &path_of_key, true, found);
+                    }
+                }
             }
-        } else if line.starts_with('[') {
-            table = line.to_owned();
-            continue;
-        } else if let Some((key, value)) = line.split_once('=') {
-            let value = shown(value.trim());
-            found.push(Setting { line: index + 1, table: table.clone(), key: key.trim().to_owned(), value });
-        }
-        depth += balance(line);
-    }
-    found
-}
-
-/// A line without what follows `#` outside quotes.
-fn without_comment(line: &str) -> &str {
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in line.char_indices() {
-        match (quote, c) {
-            _ if escaped => escaped = false,
-            (Some('"'), '\\') => escaped = true,
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '#') => return &line[..at],
-            (None, _) => {}
+            value => {
+                let table = match (path.join("."), is_in_list) {
+                    (path, _) if path.is_empty() => path,
+                    (path, false) => format!("[{path}]"),
+                    (path, true) => format!("[[{path}]]"),
+                };
+                let value = shown(value, path, key);
+                found.push((at, Setting { line: 0, table, key: key.to_owned(), value }));
+            }
         }
     }
-    line
 }
 
-/// Brackets that a line opens, less those that it closes, outside quotes.
-fn balance(line: &str) -> i32 {
-    let parts = line.split('"').step_by(2);
-    parts
-        .flat_map(str::chars)
-        .map(|c| match c {
-            '[' | '{' => 1,
-            ']' | '}' => -1,
-            _ => 0,
-        })
-        .sum()
-}
-
-/// A value in which no secret is left: what stands before `@` in an address, arguments, the last part of an address of RTMP, and
-/// what looks like a key or token.
-fn shown(value: &str) -> String {
-    let mut out = String::new();
-    for (index, part) in value.split('"').enumerate() {
-        if index > 0 {
-            out.push('"');
+/// A value in which no secret is left: what stands before `@` in an address, arguments, the last part of an address of RTMP, the path
+/// of a webhook, the arguments of a program, and what looks like a key or token.
+fn shown(value: &DeValue<'_>, path: &[&str], key: &str) -> String {
+    match value {
+        DeValue::String(text) if path.first() == Some(&"hooks") && key == "url" => {
+            let host = text.split('/').take(3).collect::<Vec<_>>().join("/");
+            quoted(&format!("{}/***", without_secrets(&host)))
         }
-        if index % 2 == 1 { out.push_str(&without_secrets(part)) } else { out.push_str(part) }
+        DeValue::String(text) => quoted(&without_secrets(text)),
+        DeValue::Array(items) if key == "run" => {
+            let program = items.first().map(|item| shown(item.get_ref(), path, ""));
+            let rest = (items.len() > 1).then(|| "***".to_owned());
+            format!("[{}]", program.into_iter().chain(rest).collect::<Vec<_>>().join(", "))
+        }
+        DeValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| shown(item.get_ref(), path, key)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Table(_) => "{ ... }".to_owned(),
     }
-    out
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", clean(text).replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn without_secrets(text: &str) -> String {
@@ -132,28 +132,40 @@ fn without_secrets(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn value(text: &str) -> String {
+        settings(text).swap_remove(0).value
+    }
+
     #[test]
-    fn secrets_are_masked() {
-        for (value, expected) in [
+    fn secrets_are_masked_however_they_are_written() {
+        for (written, expected) in [
             (r#""rtsp://viewer:PASS@192.0.2.10/stream1""#, r#""rtsp://***@192.0.2.10/stream1""#),
+            ("'rtsp://viewer:PASS@192.0.2.10/stream1'", r#""rtsp://***@192.0.2.10/stream1""#),
+            ("\"\"\"\nrtsp://viewer:PASS@192.0.2.10/1\"\"\"", r#""rtsp://***@192.0.2.10/1""#),
+            (r#""rtsp://viewer:PAS\u0053@192.0.2.10/1""#, r#""rtsp://***@192.0.2.10/1""#),
             (r#""srt://:9000?mode=listener&passphrase=PASS""#, r#""srt://:9000?***""#),
+            ("'srt://:9000?mode=listener&passphrase=PASS'", r#""srt://:9000?***""#),
             (
-                r#"["stun:s.example.org", "turn:U:PASS@t.example.org:3478"]"#,
+                r#"["stun:s.example.org", 'turn:U:PASS@t.example.org:3478']"#,
                 r#"["stun:s.example.org", "turn:***@t.example.org:3478"]"#,
             ),
-            (r#""rtmp://h/live/PASS""#, r#""rtmp://h/live/***""#),
+            ("'rtmp://h/live/PASS'", r#""rtmp://h/live/***""#),
             (r#""rtmp://127.0.0.1:1935""#, r#""rtmp://127.0.0.1:1935""#),
             (r#""https://u:p@PASS@h/x?token=PASS""#, r#""https://***@h/x?***""#),
             ("10000", "10000"),
+            ("true", "true"),
             (r#"["live/*"]"#, r#"["live/*"]"#),
         ] {
-            assert_eq!(shown(value), expected, "{value}");
+            assert_eq!(value(&format!("key = {written}\n")), expected, "{written}");
         }
+        let hook = "[hooks.webhook.chat]\nurl = \"https://hooks.example.com/services/T0/PASS\"\n";
+        assert_eq!(value(hook), r#""https://hooks.example.com/***""#);
+        assert_eq!(value("[hooks.command.c]\nrun = ['/bin/x', '--token', 'PASS']\n"), r#"["/bin/x", ***]"#);
     }
 
     #[test]
     fn each_setting_has_its_line() {
-        let text = "# SECRET\n[web]\nlisten = \"a#b\" # SECRET\nlist = [\n  \"x\", # SECRET\n]\n\n[[record]]\nsplit = '1h'\n";
+        let text = "# SECRET\n[web]\nlisten = \"a#b\" # SECRET\nlist = [\n  \"x\", # SECRET\n]\n\n[[record]]\nsplit = '1h'\n[web.brand]\nname = 'A'\n";
         let setting = |line, table: &str, key: &str, value: &str| Setting {
             line,
             table: table.into(),
@@ -164,8 +176,9 @@ mod tests {
             settings(text),
             [
                 setting(3, "[web]", "listen", "\"a#b\""),
-                setting(4, "[web]", "list", "[ \"x\", ]"),
-                setting(9, "[[record]]", "split", "'1h'"),
+                setting(4, "[web]", "list", "[\"x\"]"),
+                setting(9, "[[record]]", "split", "\"1h\""),
+                setting(11, "[web.brand]", "name", "\"A\""),
             ]
         );
     }
