@@ -34,22 +34,49 @@ pub fn clean_bytes(raw: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// As [`clean`], for what people write to each other: an emoji may have what joins or colours its parts (UTS #51: U+200D and U+FE0F).
+pub fn clean_emoji(text: &str) -> String {
+    let mut before = ' ';
+    let parts = text.chars().map(|character| {
+        let is_part =
+            matches!(character, '\u{200d}' | '\u{fe0f}') && (is_emoji(before) || before == '\u{fe0f}');
+        before = character;
+        if is_part { character } else { shown(character) }
+    });
+    parts.collect()
+}
+
+/// Roughly: arrows, symbols, dingbats, and the planes of emoji.
+fn is_emoji(character: char) -> bool {
+    matches!(character, '\u{203c}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}') && !is_deceptive(character)
+}
+
 /// Whether a character is shown otherwise than where it stands, or not at all: controls (general category
-/// Cc), separators of lines, and Unicode's invisible formatting (UAX #9 for the directions).
+/// Cc), separators of lines, and what Unicode says need not be seen (Default_Ignorable_Code_Point; UAX #9 for the
+/// directions), with the blank Braille pattern.
 pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
             '\u{ad}'
+                | '\u{34f}'
                 | '\u{61c}'
-                | '\u{180e}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
                 | '\u{fffe}'..='\u{ffff}'
-                | '\u{e0000}'..='\u{e007f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -93,9 +120,37 @@ mod tests {
             '\u{2069}',
             '\u{feff}',
             '\u{e0041}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0e}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fff0}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{e0101}',
         ];
         for character in deceptive {
             assert_eq!(clean(&format!("a{character}b")), "a\u{fffd}b", "{}", character.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn an_emoji_keeps_its_parts_and_a_word_gets_none() {
+        for emoji in [
+            "\u{2764}\u{fe0f}",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "\u{2764}\u{fe0f}\u{200d}\u{1f525}",
+        ] {
+            assert_eq!(clean_emoji(emoji), emoji);
+        }
+        for text in ["d\u{fe0f}arn", "d\u{fe0e}arn", "d\u{200d}arn", "\u{2800}\u{fe0f}", "a\u{202e}b"] {
+            assert!(clean_emoji(text).contains(REPLACEMENT), "{}", text.escape_unicode());
         }
     }
 

@@ -25,6 +25,7 @@ use crate::config::chat::{Chat as Settings, Names};
 use crate::events::Bus;
 use crate::streams::StreamId;
 
+mod pace;
 pub mod read;
 pub mod room;
 mod store;
@@ -107,6 +108,10 @@ impl Drop for Presence {
         let mut rooms = self.chat.lock();
         if let Some(open) = rooms.get_mut(&self.id) {
             open.room.leave(self.number);
+            // Anybody may ask for any room.
+            if open.room.is_unused() {
+                rooms.remove(&self.id);
+            }
         }
     }
 }
@@ -255,10 +260,10 @@ impl Chat {
         let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
         let (kind, told, data) = match order {
             Order::Delete(message) => {
-                if !open.room.delete(&message, Instant::now()) && !self.has_kept(&message) {
+                if !open.room.delete(&message, Instant::now()) && !self.has_kept(id, &message) {
                     return Err(Refusal::NotFound);
                 }
-                self.keep(Change::Deleted(message.clone()));
+                self.keep(Change::Deleted(id.clone(), message.clone()));
                 ("chat.deleted", json!({ "type": "chat.deleted", "id": message }), json!({ "id": message }))
             }
             Order::Restore(what) => return self.restore(id, open, by, &what),
@@ -301,7 +306,7 @@ impl Chat {
         for message in gone {
             // Of an address alone, clients do not know which messages are meant.
             open.tell(id, json!({ "type": "chat.deleted", "id": message }));
-            self.keep(Change::Deleted(message));
+            self.keep(Change::Deleted(id.clone(), message));
         }
         self.keep(Change::Cleared(id.clone(), ban.name.clone()));
         if span.is_none() {
@@ -328,9 +333,9 @@ impl Chat {
         self.bus.tell(kind, of_stream(id, data));
     }
 
-    fn has_kept(&self, message: &str) -> bool {
+    fn has_kept(&self, id: &StreamId, message: &str) -> bool {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.as_ref().is_some_and(|store| store.knows(message).unwrap_or(false))
+        store.as_ref().is_some_and(|store| store.knows(id, message).unwrap_or(false))
     }
 
     /// Tells rooms how many are there, and the history what a minute brought. Empty rooms go.
@@ -345,15 +350,19 @@ impl Chat {
             }
             if is_minute {
                 let [messages, joined, left, peak] = open.room.take_counts();
-                if [messages, joined, left, peak] != [0; 4] {
+                if messages > 0 {
                     let data = json!({ "at": clock::now(), "messages": messages, "joined": joined, "left": left, "peak": peak });
                     self.bus.tell("chat.counts", of_stream(id, data));
                 }
             }
         }
         if is_minute {
-            // Time-outs and slow mode end with the last who leaves.
-            rooms.retain(|_, open| open.room.people() > 0);
+            let now = Instant::now();
+            // Slow mode ends with the last who leaves; a time-out outlives that.
+            rooms.retain(|_, open| {
+                open.room.tidy(now);
+                !open.room.is_free_of_people()
+            });
         }
     }
 }
@@ -370,7 +379,7 @@ impl Presence {
     /// They say something.
     pub fn say(&self, written: &str) -> Result<(), Refusal> {
         let settings = self.chat.settings();
-        let shown = room::filtered(&text::clean(written), &settings.words);
+        let shown = room::filtered(&text::clean_emoji(written), &settings.words);
         let message = {
             let mut rooms = self.chat.lock();
             let open = rooms.get_mut(&self.id).ok_or(Refusal::NotFound)?;

@@ -8,10 +8,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use weir_model::{Timestamp, text};
 
-/// So many messages of one person in [`WINDOW`].
-pub const MOST_MESSAGES: usize = 5;
-/// See there.
-pub const WINDOW: Duration = Duration::from_secs(10);
+use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
+
 /// The longest message, in characters.
 pub const MOST_CHARACTERS: usize = 500;
 /// The longest name, in characters.
@@ -128,6 +126,8 @@ pub struct Ban {
     pub name: String,
     /// None where nobody with the name was there.
     pub mark: Option<AddressMark>,
+    /// Whether the name is one that a token gives, or one that anybody may choose; none for both.
+    pub is_verified: Option<bool>,
 }
 
 /// A message, and where it came from; not known of those that were read from the disk.
@@ -151,8 +151,7 @@ pub struct Room {
     people: HashMap<u64, Person>,
     messages: VecDeque<Kept>,
     removed: VecDeque<Removed>,
-    /// When somebody wrote, by name and address.
-    wrote: HashMap<(String, AddressMark), VecDeque<Instant>>,
+    pace: Pace,
     silenced: Vec<(Ban, Instant)>,
     bans: Vec<Ban>,
     slow: Duration,
@@ -278,19 +277,12 @@ impl Room {
         if let Some((_, until)) = self.silenced.iter().find(|(ban, _)| ban.fits(&person)) {
             return Err(Refusal::TimedOut((*until - now).as_secs() + 1));
         }
-        let longest = WINDOW.max(self.slow);
-        self.wrote.retain(|_, times| times.back().is_some_and(|last| now - *last < longest));
-        let times = self.wrote.entry((name.to_lowercase(), person.mark)).or_default();
-        while times.front().is_some_and(|first| now - *first >= WINDOW) && times.len() > 1 {
-            times.pop_front();
-        }
-        if times.iter().filter(|time| now - **time < WINDOW).count() >= MOST_MESSAGES {
-            return Err(Refusal::TooFast);
-        }
-        if !person.is_moderator && times.back().is_some_and(|last| now - *last < self.slow) {
-            return Err(Refusal::Slow(self.slow.as_secs()));
-        }
-        times.push_back(now);
+        let address = (!person.is_verified).then_some(person.mark);
+        let writer = Writer { name, address, is_moderator: person.is_moderator };
+        self.pace.write(writer, self.slow, now).map_err(|why| match why {
+            Wait::TooFast => Refusal::TooFast,
+            Wait::Slow => Refusal::Slow(self.slow.as_secs()),
+        })?;
         Ok(person)
     }
 
@@ -344,16 +336,11 @@ impl Room {
     /// these.
     pub fn silence(&mut self, who: &str, until: Option<Instant>, now: Instant) -> (Ban, Vec<String>) {
         let small = who.to_lowercase();
-        let is_theirs =
-            |person: &&Person| person.name.as_deref().is_some_and(|name| name.to_lowercase() == small);
         let address = mark_of(&small);
-        let of_person = || {
-            let mut theirs = self.people.values().filter(is_theirs);
-            let there = theirs.find(|person| !person.is_moderator).map(|one| one.mark);
-            let wrote = self.messages.iter().rev().find(|kept| kept.message.name.to_lowercase() == small);
-            there.or_else(|| wrote.filter(|kept| !kept.message.moderator).and_then(|kept| kept.mark))
+        let ban = match address {
+            Some(_) => Ban { name: small.clone(), mark: address, is_verified: None },
+            None => self.meant(&small),
         };
-        let ban = Ban { name: small.clone(), mark: address.or_else(of_person) };
         match until {
             Some(until) => {
                 self.silenced.retain(|(other, _)| other.name != small);
@@ -372,6 +359,37 @@ impl Room {
         (ban, ids)
     }
 
+    /// Who is meant by a name that several may have: who wrote last with it; without a message, somebody who chose it without a token.
+    fn meant(&self, small: &str) -> Ban {
+        let is_theirs =
+            |person: &&Person| person.name.as_deref().is_some_and(|name| name.to_lowercase() == small);
+        let wrote = self.messages.iter().rev().find(|kept| kept.message.name.to_lowercase() == small);
+        let wrote = wrote.filter(|kept| !kept.message.moderator && kept.mark.is_some());
+        let there = self.people.values().filter(is_theirs).filter(|person| !person.is_moderator);
+        let there = there.min_by_key(|person| person.is_verified);
+        let (mark, is_verified) = match (wrote, there) {
+            (Some(kept), _) => (kept.mark, Some(kept.message.verified)),
+            (None, Some(person)) => (Some(person.mark), Some(person.is_verified)),
+            (None, None) => (None, None),
+        };
+        Ban { name: small.to_owned(), mark, is_verified }
+    }
+
+    /// Whether the room is as one that nobody has come to yet.
+    pub fn is_unused(&self) -> bool {
+        self.is_free_of_people() && self.messages.is_empty() && self.bans.is_empty() && self.counts[0] == 0
+    }
+
+    /// Whether nobody is there, and nobody waits for the end of a time-out.
+    pub fn is_free_of_people(&self) -> bool {
+        self.people.is_empty() && self.silenced.is_empty()
+    }
+
+    /// Time-outs end.
+    pub fn tidy(&mut self, now: Instant) {
+        self.silenced.retain(|(_, until)| *until > now);
+    }
+
     /// Lifts what was imposed on a name; false when there was nothing.
     pub fn forgive(&mut self, name: &str) -> bool {
         let (small, before) = (name.to_lowercase(), self.bans.len() + self.silenced.len());
@@ -388,8 +406,9 @@ impl Room {
 
 impl Ban {
     fn fits(&self, person: &Person) -> bool {
+        let is_kind = self.is_verified.is_none_or(|is_verified| is_verified == person.is_verified);
         self.mark == Some(person.mark)
-            || person.name.as_deref().is_some_and(|name| name.to_lowercase() == self.name)
+            || (is_kind && person.name.as_deref().is_some_and(|name| name.to_lowercase() == self.name))
     }
 }
 

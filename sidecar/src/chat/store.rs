@@ -16,7 +16,7 @@ const WAITING: usize = 4096;
 /// Between looks for what is too old.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST] };
+const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST, SECOND] };
 const FIRST: &str = "
 CREATE TABLE messages (
     id TEXT PRIMARY KEY, app TEXT NOT NULL, stream TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL,
@@ -31,11 +31,14 @@ CREATE TABLE bans (
 CREATE TABLE key (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
 ";
 
+/// 1 for a name that a token gives, 0 for one that anybody may choose; NULL in bans from before.
+const SECOND: &str = "ALTER TABLE bans ADD COLUMN verified INTEGER;";
+
 /// One change.
 #[derive(Debug)]
 pub(super) enum Change {
     Said(StreamId, Message),
-    Deleted(String),
+    Deleted(StreamId, String),
     /// All messages of a name, in small letters.
     Cleared(StreamId, String),
     Banned(StreamId, Ban, Timestamp),
@@ -94,11 +97,13 @@ impl Store {
         })?;
         let mut messages: Vec<Message> = found.collect::<Result<_, _>>()?;
         messages.reverse();
-        let mut bans =
-            self.reader.prepare_cached("SELECT name, mark FROM bans WHERE app = ?1 AND stream = ?2")?;
+        let mut bans = self
+            .reader
+            .prepare_cached("SELECT name, mark, verified FROM bans WHERE app = ?1 AND stream = ?2")?;
         let bans = bans.query_map(params![app.as_str(), stream.as_str()], |row| {
             let mark: Option<Vec<u8>> = row.get(1)?;
-            Ok(Ban { name: row.get(0)?, mark: mark.and_then(|mark| AddressMark::try_from(mark).ok()) })
+            let mark = mark.and_then(|mark| AddressMark::try_from(mark).ok());
+            Ok(Ban { name: row.get(0)?, mark, is_verified: row.get(2)? })
         })?;
         Ok((messages, bans.collect::<Result<_, _>>()?))
     }
@@ -112,10 +117,12 @@ impl Store {
         Ok(rooms.into_iter().filter_map(id).collect())
     }
 
-    /// Whether a message with this id is kept.
-    pub(super) fn knows(&self, id: &str) -> rusqlite::Result<bool> {
-        let mut one = self.reader.prepare_cached("SELECT 1 FROM messages WHERE id = ?1")?;
-        Ok(one.query_row([id], |_| Ok(())).optional()?.is_some())
+    /// Whether a message with this id is kept of a room.
+    pub(super) fn knows(&self, (app, stream): &StreamId, id: &str) -> rusqlite::Result<bool> {
+        let mut one = self
+            .reader
+            .prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3")?;
+        Ok(one.query_row([id, app.as_str(), stream.as_str()], |_| Ok(())).optional()?.is_some())
     }
 }
 
@@ -147,7 +154,10 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
                 message.verified,
                 message.moderator
             ]),
-        Change::Deleted(id) => database.execute("DELETE FROM messages WHERE id = ?1", [id]),
+        Change::Deleted((app, stream), id) => database.execute(
+            "DELETE FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3",
+            [id, app.as_str(), stream.as_str()],
+        ),
         Change::Cleared((app, stream), name) => {
             let mut theirs =
                 database.prepare("SELECT id, name FROM messages WHERE app = ?1 AND stream = ?2")?;
@@ -161,8 +171,15 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
             Ok(0)
         }
         Change::Banned((app, stream), ban, at) => database.execute(
-            "INSERT OR REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![app.as_str(), stream.as_str(), ban.name, ban.mark.map(|mark| mark.to_vec()), millis(*at)],
+            "INSERT OR REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                app.as_str(),
+                stream.as_str(),
+                ban.name,
+                ban.mark.map(|mark| mark.to_vec()),
+                millis(*at),
+                ban.is_verified
+            ],
         ),
         Change::Forgiven((app, stream), name) => database.execute(
             "DELETE FROM bans WHERE app = ?1 AND stream = ?2 AND name = ?3",
