@@ -22,6 +22,8 @@ mod probe;
 pub mod pull;
 pub mod record;
 pub mod signature;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
 //! What an origin can check of an edge's load: the viewers that it has sent there itself.
 //!
-//! An edge may say that it sends nothing. It counts as sending what its new viewers need, which fades as viewers leave.
+//! An edge may say that it sends nothing. It counts as sending what its new viewers need, which fades as viewers leave. Strangers ask
+//! too: a viewer counts once, and an address only so often.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::record::EdgeId;
 
@@ -10,29 +12,76 @@ use super::record::EdgeId;
 const FADES_S: f64 = 60.0;
 /// Below this, in bit/s, nothing is left.
 const NOTHING: f64 = 1000.0;
+/// Viewers of one address that count: a school may have one address.
+const MOST_OF_ADDRESS: f64 = 50.0;
+/// Viewers and addresses that are remembered: 10 MB. Beyond that nobody counts until some have faded.
+const MOST: usize = 200_000;
 
 /// Bit/s of the viewers that were sent to each edge. Times are seconds of any clock.
 #[derive(Debug, Default)]
-pub struct Assigned(HashMap<EdgeId, (f64, f64)>);
+pub struct Assigned {
+    edges: HashMap<EdgeId, Fading>,
+    /// When a viewer counted.
+    viewers: HashMap<u64, f64>,
+    addresses: HashMap<IpAddr, Fading>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Fading {
+    amount: f64,
+    at: f64,
+}
+
+impl Fading {
+    fn left(self, now: f64) -> f64 {
+        self.amount * (-(now - self.at).max(0.0) / FADES_S).exp()
+    }
+
+    fn add(&mut self, more: f64, now: f64) {
+        *self = Self { amount: self.left(now) + more, at: now };
+    }
+}
 
 impl Assigned {
     /// A viewer of so many bit/s is sent to an edge.
-    pub fn add(&mut self, id: &EdgeId, bitrate: u64, now: f64) {
-        let before = self.of(id, now);
-        match self.0.get_mut(id) {
-            Some(entry) => *entry = (before as f64 + bitrate as f64, now),
-            None => drop(self.0.insert(id.clone(), (bitrate as f64, now))),
+    pub fn add(&mut self, id: &EdgeId, viewer: u64, address: IpAddr, bitrate: u64, now: f64) {
+        let is_known = self.viewers.get(&viewer).is_some_and(|at| now - at < FADES_S);
+        if is_known || self.viewers.len() >= MOST {
+            return;
+        }
+        let of_address = self.addresses.entry(client(address)).or_default();
+        if of_address.left(now) >= MOST_OF_ADDRESS {
+            return;
+        }
+        of_address.add(1.0, now);
+        self.viewers.insert(viewer, now);
+        match self.edges.get_mut(id) {
+            Some(edge) => edge.add(bitrate as f64, now),
+            None => drop(self.edges.insert(id.clone(), Fading { amount: bitrate as f64, at: now })),
         }
     }
 
     /// What viewers that were sent to an edge lately need, in bit/s.
     pub fn of(&self, id: &EdgeId, now: f64) -> u64 {
-        self.0.get(id).map_or(0, |(bits, at)| (bits * (-(now - at).max(0.0) / FADES_S).exp()) as u64)
+        self.edges.get(id).map_or(0, |edge| edge.left(now) as u64)
     }
 
-    /// Forgets edges that nobody was sent to for long.
+    /// Forgets edges that nobody was sent to for long, and viewers who may count again.
     pub fn tidy(&mut self, now: f64) {
-        self.0.retain(|_, (bits, at)| *bits * (-(now - *at) / FADES_S).exp() > NOTHING);
+        self.edges.retain(|_, edge| edge.left(now) > NOTHING);
+        self.viewers.retain(|_, at| now - *at < FADES_S);
+        self.addresses.retain(|_, address| address.left(now) > 0.1);
+    }
+}
+
+/// An IPv6 client has 64 bits of its own.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
     }
 }
 
@@ -43,13 +92,28 @@ mod tests {
     #[test]
     fn what_was_sent_fades() {
         let (mut assigned, id): (Assigned, EdgeId) = (Assigned::default(), "a".parse().unwrap());
-        for _ in 0..100 {
-            assigned.add(&id, 4_000_000, 10.0);
+        for n in 0..100 {
+            assigned.add(&id, n, IpAddr::from([192, 0, 2, n as u8]), 4_000_000, 10.0);
         }
         assert!((399_000_000..=400_000_000).contains(&assigned.of(&id, 10.0)));
         let later = assigned.of(&id, 70.0);
         assert!((146_000_000..148_000_000).contains(&later), "{later}");
         assigned.tidy(3000.0);
-        assert!(assigned.0.is_empty());
+        assert!(assigned.edges.is_empty() && assigned.viewers.is_empty() && assigned.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_stranger_counts_little_however_often_he_asks() {
+        let (mut assigned, id): (Assigned, EdgeId) = (Assigned::default(), "a".parse().unwrap());
+        let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        for _ in 0..1000 {
+            assigned.add(&id, 7, at(1), 1_000_000, 0.0);
+        }
+        assert_eq!(assigned.of(&id, 0.0), 1_000_000);
+        // Another name of the browser, and another address of the same network, each time.
+        for n in 0..1000 {
+            assigned.add(&id, 100 + u64::from(n), at(n), 1_000_000, 0.0);
+        }
+        assert_eq!(assigned.of(&id, 0.0), 50_000_000);
     }
 }

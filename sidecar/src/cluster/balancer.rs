@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 const PROGRAM: Duration = Duration::from_secs(20);
 /// Without news, the file is looked at all the same: listed edges come and go.
 const LOOK: Duration = Duration::from_secs(1);
+/// A server that nginx did not take is tried again after so long: its name may be in the DNS by then.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Bit/s of one unit of weight.
 const WEIGHT: u64 = 100_000_000;
 
@@ -45,21 +47,29 @@ pub async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
     let mut table = origin.watch();
     // Edges that join by themselves need a moment after a restart of this daemon.
     let began = Instant::now();
-    let mut written: Option<String> = None;
+    let mut written: Option<Vec<Server>> = None;
     let mut failed: Option<String> = None;
+    let mut again: Option<Instant> = None;
+    // nginx may have missed what a daemon before this one wrote.
+    let mut needs_reload = true;
     loop {
         let _ = timeout(LOOK, table.changed()).await;
         sleep(BUNCH).await;
-        let text = text(&servers(&settings, &origin, &table));
+        let servers = servers(&settings, &origin, &table);
         let is_early = began.elapsed() < LEASE && written.is_none();
-        if is_early || written.as_deref() == Some(&text) {
+        let is_same = written.as_ref() == Some(&servers) && again.is_none_or(|at| Instant::now() < at);
+        if is_early || is_same {
             continue;
         }
-        match apply(&settings, &text).await {
-            Ok(()) => {
-                let count = text.matches("\n    server ").count();
+        match apply(&settings, servers.clone(), &mut needs_reload).await {
+            Ok(left_out) => {
+                let count = servers.len() - left_out.len();
                 tracing::info!("edges of the load balancer changed, servers: {count}");
-                (written, failed) = (Some(text), None);
+                for why in &left_out {
+                    tracing::error!("edge left out of the load balancer: {why}");
+                }
+                again = (!left_out.is_empty()).then(|| Instant::now() + AGAIN);
+                (written, failed) = (Some(servers), None);
             }
             Err(error) => {
                 let error = error.to_string();
@@ -107,22 +117,47 @@ fn text(servers: &[Server]) -> String {
     text + "}\n"
 }
 
-/// Puts the text in place; what was there comes back when nginx does not take it.
-async fn apply(settings: &LoadBalancer, text: &str) -> Result<(), Error> {
+/// Puts the servers in place, without those that nginx does not take: returns why each one is left out. What was there comes back when
+/// nginx complains of something else. `needs_reload` says whether nginx may have another file than this one.
+async fn apply(
+    settings: &LoadBalancer,
+    mut servers: Vec<Server>,
+    needs_reload: &mut bool,
+) -> Result<Vec<Error>, Error> {
     let path = &settings.upstream_file;
     let before = std::fs::read(path).ok();
-    if before.as_deref() == Some(text.as_bytes()) {
-        return Ok(());
-    }
-    replace(path, text.as_bytes())?;
-    if let Err(error) = program(&settings.test).await {
-        match &before {
-            Some(before) => replace(path, before)?,
-            None => drop(std::fs::remove_file(path)),
+    let mut left_out = Vec::new();
+    loop {
+        let text = text(&servers);
+        let is_there = before.as_deref() == Some(text.as_bytes());
+        if !is_there || !left_out.is_empty() {
+            replace(path, text.as_bytes())?;
         }
-        return Err(error);
+        if is_there && !*needs_reload {
+            return Ok(left_out);
+        }
+        let Err(error) = program(&settings.test).await else { break };
+        let Some(named) = servers.iter().position(|server| error.names(server)) else {
+            match &before {
+                Some(before) => replace(path, before)?,
+                None => drop(std::fs::remove_file(path)),
+            }
+            return Err(error);
+        };
+        servers.remove(named);
+        left_out.push(error);
     }
-    program(&settings.reload).await
+    *needs_reload = true;
+    program(&settings.reload).await?;
+    *needs_reload = false;
+    Ok(left_out)
+}
+
+impl Error {
+    /// Whether nginx complains of this server: `host not found in upstream "HOST:PORT" in FILE:LINE` (ngx_http_upstream_server).
+    fn names(&self, server: &Server) -> bool {
+        matches!(self, Self::Program { why, .. } if why.contains(&format!("\"{}\"", server.host)))
+    }
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -32,6 +32,8 @@ pub struct Candidate {
     pub bandwidth: u64,
     /// What it sends, in bit/s.
     pub egress: u64,
+    /// What viewers who were sent there lately need, in bit/s. Strangers can raise it: it orders edges, and makes none full.
+    pub assigned: u64,
     /// Load per core.
     pub load: f64,
     /// How many watch, and how many may.
@@ -53,7 +55,8 @@ impl Candidate {
 
     fn band(&self) -> (u32, u32) {
         let step = LOADS.iter().filter(|limit| self.load >= **limit).count();
-        ((self.share() * STEPS) as u32, step as u32)
+        let share = self.egress.max(self.assigned) as f64 / self.bandwidth.max(1) as f64;
+        ((share * STEPS) as u32, step as u32)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::config::cluster::{self as settings, Region};
 /// A viewer of a stream whose bitrate nobody knows, in bit/s.
 const BITRATE: u64 = 3_000_000;
 /// What was sent to edges meanwhile counts after so long.
-const REBUILD: Duration = Duration::from_millis(200);
+pub(super) const REBUILD: Duration = Duration::from_millis(200);
 /// Refused requests are logged no more often.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -98,8 +98,8 @@ pub struct Viewer<'v> {
     pub hash: u64,
     /// Where he is.
     pub address: IpAddr,
-    /// Of the stream, in bit/s; 0 when nobody knows.
-    pub bitrate: u64,
+    /// Of the stream, in bit/s; 0 when nobody knows. None when it is not live.
+    pub bitrate: Option<u64>,
     /// An edge that he could not reach.
     pub not: Option<&'v EdgeId>,
 }
@@ -347,8 +347,11 @@ impl Origin {
             let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
             return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
         };
-        let bitrate = if viewer.bitrate == 0 { BITRATE } else { viewer.bitrate };
-        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).add(&chosen.id, bitrate, self.now());
+        if let Some(bitrate) = viewer.bitrate {
+            let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
+            let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+            assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
+        }
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
     }
 
@@ -392,6 +395,7 @@ impl Origin {
                 region: edge.region.clone(),
                 bandwidth: edge.bandwidth,
                 egress: assigned.of(&id, now),
+                assigned: 0,
                 load: 0.0,
                 viewers: 0,
                 max_viewers: None,
@@ -407,7 +411,8 @@ impl Origin {
                 address: report.address.clone(),
                 region: report.region.clone(),
                 bandwidth: report.bandwidth,
-                egress: report.egress.max(assigned.of(&report.id, now)),
+                egress: report.egress,
+                assigned: assigned.of(&report.id, now),
                 load: report.load,
                 viewers: report.viewers,
                 max_viewers: report.max_viewers,
