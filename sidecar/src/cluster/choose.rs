@@ -1,8 +1,9 @@
 //! Which edge a viewer is sent to. No clock and no I/O: the edges come in as they are, and the same viewer gets the same answer.
 //!
 //! Edges are sorted into bands: first by what they send of their bandwidth, in steps of 5 %, then by load per core. Viewers go to
-//! the best band. Within a band each edge has points on a ring, and a viewer belongs to the next point behind his own: he returns to
-//! the same edge, and an edge that comes or goes moves only the viewers next to it.
+//! the best band; of many edges, to the best tenth of them at least, so that a crowd does not fall upon a single one. Within a band
+//! each edge has points on a ring, and a viewer belongs to the next point behind his own: he returns to the same edge, and an edge
+//! that comes or goes moves only the viewers next to it.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,6 +16,10 @@ const STEPS: f64 = 20.0;
 const FULL: f64 = 0.95;
 /// Steps of the load per core.
 pub const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
+/// The best band has at least this share of the edges.
+const BEST: usize = 10;
+/// Viewers may take this share of the bandwidth of the best band before the bands are out of date: half a step.
+const MARGIN: f64 = 0.5 / STEPS;
 /// Points on all rings together, and at most so many of one edge.
 const POINTS: usize = 20_000;
 const MOST_POINTS: usize = 16;
@@ -104,6 +109,16 @@ impl Fleet {
         found.map(|at| &self.edges[at])
     }
 
+    /// Bit/s that the best band takes before the bands are out of date.
+    pub fn margin(&self) -> u64 {
+        let mut best: Vec<usize> = self.all.0.first().into_iter().flatten().map(|(_, at)| *at).collect();
+        best.sort_unstable();
+        best.dedup();
+        let bandwidth: u64 =
+            best.iter().filter_map(|at| self.edges.get(*at)).map(|edge| edge.bandwidth).sum();
+        (bandwidth as f64 * MARGIN) as u64
+    }
+
     /// How many take viewers.
     pub fn len(&self) -> usize {
         self.edges.len()
@@ -118,11 +133,21 @@ impl Fleet {
 impl Pool {
     fn new(edges: &[Candidate], points: usize, belongs: impl Fn(&Candidate) -> bool) -> Self {
         let mut bands: BTreeMap<(u32, u32), Vec<(u64, usize)>> = BTreeMap::new();
+        let mut count = 0;
         for (at, edge) in edges.iter().enumerate().filter(|(_, edge)| belongs(edge)) {
             let ring = bands.entry(edge.band()).or_default();
             ring.extend((0..points).map(|nth| (number(&(edge.id.as_str(), nth)), at)));
+            count += 1;
         }
-        let mut bands: Vec<Vec<(u64, usize)>> = bands.into_values().collect();
+        let least = count / BEST * points;
+        let mut bands = bands.into_values();
+        let mut best = bands.next().unwrap_or_default();
+        while best.len() < least
+            && let Some(next) = bands.next()
+        {
+            best.extend(next);
+        }
+        let mut bands: Vec<Vec<(u64, usize)>> = std::iter::once(best).chain(bands).collect();
         bands.iter_mut().for_each(|ring| ring.sort_unstable());
         Self(bands)
     }

@@ -28,6 +28,8 @@ use crate::config::cluster::{self as settings, Region};
 const BITRATE: u64 = 3_000_000;
 /// What was sent to edges meanwhile counts after so long.
 pub(super) const REBUILD: Duration = Duration::from_millis(200);
+/// Preparing the edges takes at most one part in so many of a processor.
+const BUSY: u32 = 20;
 /// Refused requests are logged no more often.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -69,6 +71,20 @@ struct Prepared {
     of: Option<(Arc<Table>, Instant)>,
     /// Somebody was sent somewhere since.
     is_used: bool,
+    /// Bit/s that may still be sent there before the next preparation, and how long this one took.
+    margin: u64,
+    cost: Duration,
+}
+
+impl Prepared {
+    /// Whether these are still the edges of this table, and as busy as they were.
+    fn is_good(&self, table: &Arc<Table>) -> bool {
+        let Some((of, at)) = &self.of else { return false };
+        let age = at.elapsed();
+        // A crowd must not fall upon one edge; for many edges, preparing them takes too long to do it for each viewer.
+        let is_crowded = self.margin == 0 && age >= self.cost * BUSY;
+        Arc::ptr_eq(of, table) && !is_crowded && (!self.is_used || age < REBUILD)
+    }
 }
 
 /// Where a viewer goes.
@@ -351,6 +367,9 @@ impl Origin {
             let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
             let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
             assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
+            drop(assigned);
+            let mut prepared = self.prepared();
+            prepared.margin = prepared.margin.saturating_sub(bitrate);
         }
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
     }
@@ -367,14 +386,12 @@ impl Origin {
     fn fleet(&self) -> Arc<Fleet> {
         let mut prepared = self.prepared();
         let table = self.table.borrow().clone();
-        let is_good = prepared
-            .of
-            .as_ref()
-            .is_some_and(|(of, at)| Arc::ptr_eq(of, &table) && (!prepared.is_used || at.elapsed() < REBUILD));
-        if !is_good {
+        if !prepared.is_good(&table) {
+            let began = Instant::now();
             let edges = self.candidates(&table).into_values();
             let usable = edges.filter(|(_, state)| matches!(*state, "up" | "full")).map(|(edge, _)| edge);
             prepared.fleet = Arc::new(Fleet::new(usable));
+            (prepared.margin, prepared.cost) = (prepared.fleet.margin(), began.elapsed());
             prepared.of = Some((table, Instant::now()));
             prepared.is_used = false;
         }

@@ -10,6 +10,8 @@ use super::origin::REBUILD;
 use super::record::EdgeId;
 use super::store::{LEASE, RENEW};
 
+/// More edges are prepared once in [`REBUILD`].
+const MANY: usize = 1000;
 /// What one viewer receives, in bit/s.
 const BITRATE: u64 = 2_000_000;
 
@@ -108,7 +110,8 @@ impl Evening {
             if outcome.rebuilds % 5 == 0 {
                 assigned.tidy(now);
             }
-            let fleet = Fleet::new(self.candidates(&edges, &assigned, now));
+            let mut fleet = Fleet::new(self.candidates(&edges, &assigned, now));
+            let mut margin = fleet.margin();
             outcome.rebuilding += began.elapsed();
             outcome.rebuilds += 1;
             let until = (((now + step) / self.come_s * self.viewers as f64) as usize).min(self.viewers);
@@ -118,6 +121,12 @@ impl Evening {
             let began = Instant::now();
             outcome.choices += asking.len() as u32;
             for (viewer, not) in asking {
+                // As an origin does: for many edges it takes too long.
+                if margin == 0 && self.edges <= MANY {
+                    fleet = Fleet::new(self.candidates(&edges, &assigned, now));
+                    margin = fleet.margin();
+                }
+                margin = margin.saturating_sub(BITRATE);
                 let Some(chosen) = fleet.choose(viewer, None, not.as_ref()) else {
                     outcome.refused += 1;
                     again.push((viewer, None));
@@ -168,6 +177,7 @@ fn show(evening: &Evening, outcome: &Outcome) {
 fn an_audience_fills_all_edges_evenly_and_none_beyond_its_bandwidth() {
     for evening in [
         Evening { edges: 3, viewers: 600, come_s: 120.0, share: 0.6 },
+        Evening { edges: 10, viewers: 5000, come_s: 20.0, share: 0.8 },
         Evening { edges: 100, viewers: 50_000, come_s: 100.0, share: 0.7 },
     ] {
         let outcome = evening.run();
