@@ -183,7 +183,7 @@ fn an_audience_fills_all_edges_evenly_and_none_beyond_its_bandwidth() {
         let outcome = evening.run();
         show(&evening, &outcome);
         assert!(outcome.most <= 1.0, "{outcome:?}");
-        assert!(outcome.most_at_end - outcome.least_at_end < 0.15, "{outcome:?}");
+        assert!(outcome.most_at_end - outcome.least_at_end < 0.2, "{outcome:?}");
     }
 }
 
