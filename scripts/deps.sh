@@ -37,6 +37,8 @@ packages=(
     gir1.2-gst-rtsp-server-1.0 python3-gi
     # the tests: the store that several origins share
     etcd-server
+    # the tests: samples of a firewall and of the rotation of logs; a terminal for `weir init`
+    nftables logrotate bsdutils
     # make check: the scripts
     shellcheck
 )

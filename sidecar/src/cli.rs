@@ -21,6 +21,7 @@ pub mod edge;
 pub mod fleet;
 mod generated;
 pub mod history;
+pub mod init;
 pub mod secret;
 pub mod target;
 mod test_stream;
@@ -131,6 +132,8 @@ pub enum Command {
     Top(TopArgs),
     /// Find dangerous settings in an nginx-rtmp configuration
     Lint(LintArgs),
+    /// Write the files of a machine: nginx.conf, weir.toml, keepalived.conf, secrets
+    Init(init::InitArgs),
     /// Check health: exit status 0 healthy, 1 unhealthy, and one line with the reason
     #[command(subcommand)]
     Check(CheckCommand),

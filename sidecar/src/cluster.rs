@@ -18,6 +18,7 @@ pub mod etcd;
 pub mod machine;
 pub mod memory;
 pub mod origin;
+mod prepared;
 mod probe;
 pub mod pull;
 pub mod record;

@@ -29,6 +29,7 @@ mod generated;
 mod history_export;
 mod history_list;
 mod history_show;
+mod init;
 mod job_list;
 mod job_logs;
 mod job_restart;
@@ -110,6 +111,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Command::State(StateCommand::Save(args)) => {
             ask(api, async |nginx| state_save::run(args, nginx).await)?
         }
+        Command::Init(args) => init::run(args)?,
         Command::Lint(args) => {
             let (output, found) = lint::run(args)?;
             status = u8::from(found);

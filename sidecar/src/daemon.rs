@@ -95,12 +95,15 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     if let (Some(balancer), Some(origin)) = (&config.loadbalancer, &origin) {
         tokio::spawn(balancer::run(balancer.clone(), origin.clone()));
     }
+    let agent = Agent::start(&config)?;
+    let membership = agent.as_ref().map(Agent::membership);
     let jobs = Arc::new(Mutex::new(jobs));
     let state = State {
         jobs: jobs.clone(),
         bus: bus.clone(),
         hooks,
         origin: origin.clone(),
+        membership: membership.clone(),
         history,
         chat: env.context.chat.clone(),
         health: Mutex::new(health),
@@ -109,7 +112,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     api::serve(listeners, &state);
     let board = Arc::new(Board::default());
     let running = Running { file: path.to_owned(), jobs, recordings: env.recordings.clone(), bus };
-    let web = Web::new(env.context.clone(), board.clone(), ports, origin, running)?;
+    let web = Web::new(env.context.clone(), board.clone(), ports, origin, membership, running)?;
     if let Some(pages) = pages {
         crate::web::serve(pages, &web)?;
     }
@@ -131,9 +134,8 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         inputs: None,
         due: BTreeSet::new(),
         swept: false,
-        agent: None,
+        agent,
     };
-    daemon.agent = Agent::start(&daemon.config)?;
     let pulls = daemon.agent.as_ref().zip(daemon.config.edge.as_ref()).map(|(agent, edge)| {
         let node = Node::new(&daemon.config, edge, &daemon.env.context);
         Pulls::start(node, agent.streams.clone(), &daemon.board.demand)

@@ -45,6 +45,14 @@ impl Demand {
         is_offered
     }
 
+    /// All streams that begin when somebody asks.
+    pub fn all(&self) -> BTreeSet<StreamId> {
+        let of = |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all = of(&self.offered);
+        all.extend(of(&self.relays));
+        all
+    }
+
     /// The streams that were asked for lately.
     pub fn wanted(&self) -> BTreeSet<StreamId> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);

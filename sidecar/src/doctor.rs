@@ -1,4 +1,4 @@
-//! `weir doctor`: what is wrong with this installation, a line each, with the remedy.
+//! `weir doctor`: what is wrong with this installation, a line each, with the remedy. [`prove`] is `weir check node --all`.
 //!
 //! Each file looks at one part. What a part says of what it has seen is a pure function; only the looking asks the machine.
 
@@ -9,15 +9,18 @@ use crate::nginx::Nginx;
 
 mod api;
 mod clock;
+mod cluster;
 mod configuration;
 mod daemon;
 mod finding;
 mod installation;
+mod node;
 mod ports;
 mod trial;
 
 pub(crate) use finding::{Finding, State};
 pub(crate) use installation::Installation;
+pub(crate) use node::{Node, prove};
 
 /// Looks at all parts, from nginx's configuration to the clock.
 pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<Finding> {
@@ -35,7 +38,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
             found.extend(api::examine(nginx).await);
         }
     }
-    found.extend(daemon::examine(installation).await);
+    found.extend(daemon::examine(installation, true).await);
     found.extend(clock::examine().await);
     found
 }

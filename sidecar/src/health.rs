@@ -27,6 +27,7 @@ mod web;
 pub use hls::check as hls;
 pub use http::check as http;
 pub use node::check as node;
+pub(crate) use node::full as full_disks;
 pub use notice::{Notice, NoticeError, Role};
 pub use rtmp::check as rtmp;
 pub use web::{Papers, WebUrl};

@@ -6,6 +6,7 @@
 //! - [`config`]: `weir.toml`, as it is written and as it holds
 //! - [`ctl`]: what each command does, one a file
 //! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
+//! - [`init`]: the files of a new machine, from the samples
 //! - [`doctor`]: what is wrong with an installation
 //! - [`web`]: pages and media for viewers, on a thread of its own; [`webrtc`]: over WebRTC, likewise; [`live`]: what they watch
 //! - [`cluster`]: the machines that serve viewers together; [`fleet`] rents them for an evening
@@ -39,7 +40,7 @@
 //! ctl
 //! test_stream
 //! cli
-//! doctor fleet
+//! doctor init fleet
 //! daemon
 //! web
 //! webrtc
@@ -86,6 +87,7 @@ pub mod follow;
 pub mod health;
 pub mod history;
 pub mod http;
+pub mod init;
 pub mod inputs;
 pub mod intake;
 pub mod jobs;

@@ -10,7 +10,7 @@
 //! - [`pages`]: what people open; [`schedule`]: what comes next
 //! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
 //! - [`reports`]: what nginx is told, and tells
-//! - [`edge`]: where to watch, and what edges tell; [`node`]: how busy this server is
+//! - [`edge`]: where to watch, and what edges tell; [`elsewhere`]: what a page knows of that; [`node`]: how busy this server is
 //! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
 //! - [`admin`]: the dashboard; [`office`]: its accounts and what the daemon runs; [`past`]: the last minutes of each stream
 //! - [`history`]: what happened, for who may ask
@@ -35,6 +35,7 @@ mod asker;
 mod common;
 mod compress;
 mod edge;
+mod elsewhere;
 mod guesses;
 pub(crate) mod history;
 mod listener;

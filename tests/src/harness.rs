@@ -41,6 +41,7 @@ pub mod tmpfs;
 pub mod valgrind;
 pub mod wait;
 pub mod websocket;
+pub mod written;
 pub mod xml;
 
 pub use api::Api;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, ValueHint};
+use clap::{ArgGroup, Args, ValueHint};
 use weir_rtmp::url::Url as RtmpUrl;
 
 use super::JsonArg;
+use super::daemon::SocketArg;
 use crate::health::WebUrl;
 use crate::values::vrrp::{Selection, VrrpKind};
 use crate::values::{Size, Span, ValueError};
@@ -106,14 +107,27 @@ pub struct CheckHlsArgs {
 
 /// `weir check node`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("place").multiple(true))]
 pub struct CheckNodeArgs {
+    /// Prove the whole node, a line per part: nginx, RTMP, ports, daemon, pages, media, cluster, clock, disks
+    #[arg(long, group = "place")]
+    pub all: bool,
+    /// With --all: configuration of the daemon; [nginx] in it says where the API is
+    #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_PATH, value_hint = ValueHint::FilePath, requires = "all")]
+    pub config: PathBuf,
+    /// With --all: nginx's main configuration file, for the ports that must answer
+    #[arg(long, value_name = "FILE", default_value = "/etc/nginx/nginx.conf", value_hint = ValueHint::FilePath, requires = "all")]
+    pub conf: PathBuf,
+    /// Which daemon, with --all
+    #[command(flatten)]
+    pub daemon: SocketArg,
     /// Folder on a disk that needs free space; may be given several times
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, group = "place")]
     pub disk: Vec<PathBuf>,
     /// Free space that each disk needs
-    #[arg(long, value_name = "SIZE", default_value = "1g", requires = "disk")]
+    #[arg(long, value_name = "SIZE", default_value = "1g", requires = "place")]
     pub min_free: Size,
-    /// Time limit of the check
+    /// Time limit of the check without --all
     #[arg(long, value_name = "TIME", default_value = "800ms")]
     pub timeout: Limit,
     /// Line or JSON

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use weir_model::link::Base;
@@ -79,6 +80,45 @@ struct Origin {
     drained: AtomicBool,
     /// What was logged last.
     told: Mutex<String>,
+    /// Addresses of other edges that live.
+    neighbours: Mutex<Vec<String>>,
+}
+
+/// What an edge knows of its place in the cluster, for whoever asks.
+#[derive(Clone, Debug)]
+pub struct Membership(Arc<Shared>);
+
+/// What an origin has answered last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its pages.
+    pub origin: String,
+    /// `joined`, `drained`, or why this edge is not in its table; empty before the first answer.
+    pub state: String,
+}
+
+impl Membership {
+    /// One per origin, in the order of weir.toml.
+    pub fn standings(&self) -> Vec<Standing> {
+        let standing = |origin: &Origin| Standing {
+            origin: origin.url.as_str().to_owned(),
+            state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        self.0.origins.iter().map(standing).collect()
+    }
+
+    /// Addresses of other edges, as the origins named them last.
+    pub fn neighbours(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for origin in &self.0.origins {
+            for address in origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                if !all.contains(address) {
+                    all.push(address.clone());
+                }
+            }
+        }
+        all
+    }
 }
 
 impl Drop for Agent {
@@ -111,6 +151,7 @@ impl Agent {
             offset: AtomicI64::new(0),
             drained: AtomicBool::new(false),
             told: Mutex::default(),
+            neighbours: Mutex::default(),
         };
         let shared = Arc::new(Shared {
             key,
@@ -128,6 +169,11 @@ impl Agent {
             tasks.push(tokio::spawn(renew(shared.clone(), nth, sender)));
         }
         Ok(Some(Self { shared, tasks, streams }))
+    }
+
+    /// What this edge knows of its place.
+    pub fn membership(&self) -> Membership {
+        Membership(self.shared.clone())
     }
 
     /// Tells all origins that no more viewers are to come, and waits for their answers a moment.
@@ -202,6 +248,7 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: Option<watch::Sender<BT
         let told = match outcome {
             Ok(answer) => {
                 origin.drained.store(answer.drained, Ordering::Relaxed);
+                *origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner) = answer.edges;
                 if let Some(streams) = &streams {
                     streams.send_if_modified(|known| {
                         let now = ids(&answer.streams);

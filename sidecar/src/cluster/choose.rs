@@ -5,7 +5,7 @@
 //! each edge has points on a ring, and a viewer belongs to the next point behind his own: he returns to the same edge, and an edge
 //! that comes or goes moves only the viewers next to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::record::EdgeId;
@@ -100,9 +100,9 @@ impl Fleet {
         Self { edges, all, regions }
     }
 
-    /// The edge for a viewer; none when all are full. Edges of the viewer's region come first. `not` is an edge that the viewer
-    /// could not reach.
-    pub fn choose(&self, viewer: u64, region: Option<&str>, not: Option<&EdgeId>) -> Option<&Candidate> {
+    /// The edge for a viewer; none when all are full. Edges of the viewer's region come first. `not` are edges that the
+    /// viewer could not reach.
+    pub fn choose(&self, viewer: u64, region: Option<&str>, not: &[EdgeId]) -> Option<&Candidate> {
         let near = region.and_then(|name| self.regions.get(name));
         let pools = near.into_iter().chain([&self.all]);
         let found = pools.into_iter().find_map(|pool| pool.find(&self.edges, viewer, not));
@@ -117,6 +117,22 @@ impl Fleet {
         let bandwidth: u64 =
             best.iter().filter_map(|at| self.edges.get(*at)).map(|edge| edge.bandwidth).sum();
         (bandwidth as f64 * MARGIN) as u64
+    }
+
+    /// At most so many edges in the order in which this viewer would be sent to them, each once.
+    pub fn near(
+        &self,
+        viewer: u64,
+        region: Option<&str>,
+        not: &[EdgeId],
+        most: usize,
+    ) -> impl Iterator<Item = &Candidate> {
+        let mut seen = BTreeSet::new();
+        let of_region = region.and_then(|name| self.regions.get(name));
+        let rings = of_region.into_iter().chain([&self.all]).flat_map(|pool| &pool.0);
+        let points = rings.flat_map(move |ring| Pool::points(ring, viewer));
+        let others = points.filter(move |at| seen.insert(*at)).map(|at| &self.edges[at]);
+        others.filter(|edge| !not.contains(&edge.id)).take(most)
     }
 
     /// How many take viewers.
@@ -152,13 +168,15 @@ impl Pool {
         Self(bands)
     }
 
-    fn find(&self, edges: &[Candidate], viewer: u64, not: Option<&EdgeId>) -> Option<usize> {
-        self.0.iter().find_map(|ring| {
-            let first = ring.partition_point(|(point, _)| *point < viewer);
-            let (before, behind) = ring.split_at(first);
-            let mut points = behind.iter().chain(before).map(|(_, at)| *at);
-            points.find(|at| not.is_none_or(|not| edges[*at].id != *not))
-        })
+    fn find(&self, edges: &[Candidate], viewer: u64, not: &[EdgeId]) -> Option<usize> {
+        self.0.iter().find_map(|ring| Self::points(ring, viewer).find(|at| !not.contains(&edges[*at].id)))
+    }
+
+    /// The edges of a ring's points, from the one behind the viewer on.
+    fn points(ring: &[(u64, usize)], viewer: u64) -> impl Iterator<Item = usize> {
+        let first = ring.partition_point(|(point, _)| *point < viewer);
+        let (before, behind) = ring.split_at(first);
+        behind.iter().chain(before).map(|(_, at)| *at)
     }
 }
 

@@ -21,7 +21,7 @@ fn edge(id: &str, share: f64, load: f64) -> Candidate {
 }
 
 fn chosen(edges: &[Candidate], viewer: u64) -> Option<String> {
-    Fleet::new(edges.to_vec()).choose(viewer, None, None).map(|edge| edge.id.to_string())
+    Fleet::new(edges.to_vec()).choose(viewer, None, &[]).map(|edge| edge.id.to_string())
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn regions_come_first_and_are_no_prison() {
     let fleet = Fleet::new([near(0.6), edge("far", 0.0, 0.0)]);
     let id = |region, not: Option<&str>| {
         let not = not.map(|not| not.parse().unwrap());
-        fleet.choose(7, region, not.as_ref()).map(|edge| edge.id.as_str())
+        fleet.choose(7, region, not.as_slice()).map(|edge| edge.id.as_str())
     };
     assert_eq!(
         (id(Some("eu"), None), id(None, None), id(Some("us"), None)),
@@ -56,7 +56,7 @@ fn regions_come_first_and_are_no_prison() {
     );
     assert_eq!(id(Some("eu"), Some("near")), Some("far"));
     let fleet = Fleet::new([near(0.99), edge("far", 0.5, 0.0)]);
-    assert_eq!(fleet.choose(7, Some("eu"), None).unwrap().id.as_str(), "far");
+    assert_eq!(fleet.choose(7, Some("eu"), &[]).unwrap().id.as_str(), "far");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn viewers_spread_over_equal_edges() {
     let fleet = Fleet::new(edges);
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     for viewer in 0..20_000_u32 {
-        *counts.entry(fleet.choose(number(&viewer), None, None).unwrap().id.as_str()).or_default() += 1;
+        *counts.entry(fleet.choose(number(&viewer), None, &[]).unwrap().id.as_str()).or_default() += 1;
     }
     assert_eq!(counts.len(), 20);
     assert!(counts.values().all(|count| (300..3000).contains(count)), "{counts:?}");
@@ -82,7 +82,7 @@ fn a_choice_among_ten_thousand_is_fast() {
     let built = begin.elapsed();
     let begin = Instant::now();
     for viewer in 0..10_000_u32 {
-        black_box(fleet.choose(number(&viewer), None, None));
+        black_box(fleet.choose(number(&viewer), None, &[]));
     }
     let each = begin.elapsed() / 10_000;
     println!("built in {built:?}, a choice in {each:?}");
@@ -113,7 +113,7 @@ proptest! {
     fn the_best_band_is_chosen(edges in some_edges(), viewer: u64) {
         let open: Vec<&Candidate> = edges.iter().filter(|edge| !edge.is_full()).collect();
         let fleet = Fleet::new(edges.clone());
-        match fleet.choose(viewer, None, None) {
+        match fleet.choose(viewer, None, &[]) {
             None => prop_assert!(open.is_empty()),
             Some(chosen) => {
                 prop_assert!(!chosen.is_full());
@@ -121,7 +121,7 @@ proptest! {
             }
         }
         let near: Vec<_> = open.iter().filter(|edge| edge.region.as_deref() == Some("r1")).collect();
-        if let Some(chosen) = fleet.choose(viewer, Some("r1"), None).filter(|_| !near.is_empty()) {
+        if let Some(chosen) = fleet.choose(viewer, Some("r1"), &[]).filter(|_| !near.is_empty()) {
             prop_assert!(chosen.region.as_deref() == Some("r1"));
             prop_assert!(are_best(near.into_iter().copied(), chosen));
         }
@@ -140,8 +140,15 @@ proptest! {
             turned.retain(|edge| edge.id != edges[gone].id);
             prop_assert_eq!(chosen(&turned, viewer), Some(before.clone()));
         }
+        // A page knows the edges that its viewer is sent to before others.
+        let fleet = Fleet::new(edges.clone());
+        for region in [None, Some("r1")] {
+            let near: Vec<_> = fleet.near(viewer, region, &[], 3).map(|edge| edge.id.clone()).collect();
+            prop_assert_eq!(near.first(), fleet.choose(viewer, region, &[]).map(|edge| &edge.id));
+            prop_assert_eq!(near.get(1), fleet.choose(viewer, region, &near[..1]).map(|edge| &edge.id));
+        }
         let not = before.parse().unwrap();
         let fleet = Fleet::new(edges);
-        prop_assert!(fleet.choose(viewer, None, Some(&not)).is_none_or(|other| other.id != not));
+        prop_assert!(fleet.choose(viewer, None, std::slice::from_ref(&not)).is_none_or(|other| other.id != not));
     }
 }

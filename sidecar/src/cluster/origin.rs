@@ -15,6 +15,7 @@ use super::choose::{Candidate, Fleet, number};
 use super::credential::{Claim, Credential};
 use super::etcd::{Etcd, EtcdError};
 use super::memory::Memory;
+use super::prepared::Prepared;
 use super::probe::{self, Listed};
 use super::record::{EdgeId, Record};
 use super::signature::{self, Key, KeyError, Purpose, Refused, Signed};
@@ -26,10 +27,10 @@ use crate::config::cluster::{self as settings, Region};
 
 /// A viewer of a stream whose bitrate nobody knows, in bit/s.
 const BITRATE: u64 = 3_000_000;
-/// What was sent to edges meanwhile counts after so long.
-pub(super) const REBUILD: Duration = Duration::from_millis(200);
-/// Preparing the edges takes at most one part in so many of a processor.
-const BUSY: u32 = 20;
+/// So many edges are named to a page,
+const NEAR: usize = 32;
+/// as they were so long ago at most.
+const NEWS: Duration = Duration::from_secs(1);
 /// Refused requests are logged no more often.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -63,30 +64,6 @@ pub struct Origin {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// The edges, prepared for questions.
-#[derive(Debug, Default)]
-struct Prepared {
-    fleet: Arc<Fleet>,
-    /// Of what, and when.
-    of: Option<(Arc<Table>, Instant)>,
-    /// Somebody was sent somewhere since.
-    is_used: bool,
-    /// Bit/s that may still be sent there before the next preparation, and how long this one took.
-    margin: u64,
-    cost: Duration,
-}
-
-impl Prepared {
-    /// Whether these are still the edges of this table, and as busy as they were.
-    fn is_good(&self, table: &Arc<Table>) -> bool {
-        let Some((of, at)) = &self.of else { return false };
-        let age = at.elapsed();
-        // A crowd must not fall upon one edge; for many edges, preparing them takes too long to do it for each viewer.
-        let is_crowded = self.margin == 0 && age >= self.cost * BUSY;
-        Arc::ptr_eq(of, table) && !is_crowded && (!self.is_used || age < REBUILD)
-    }
-}
-
 /// Where a viewer goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
@@ -116,8 +93,8 @@ pub struct Viewer<'v> {
     pub address: IpAddr,
     /// Of the stream, in bit/s; 0 when nobody knows. None when it is not live.
     pub bitrate: Option<u64>,
-    /// An edge that he could not reach.
-    pub not: Option<&'v EdgeId>,
+    /// Edges that he could not reach.
+    pub not: &'v [EdgeId],
 }
 
 /// An edge, as it is listed.
@@ -241,8 +218,9 @@ impl Origin {
         let mut answer = Answer { now, ..Answer::default() };
         let status = match (&signed, refused) {
             (Some(signed), None) => match self.report(signed, claim.as_ref(), body).await {
-                Ok(drained) => {
+                Ok((id, drained)) => {
                     (answer.drained, answer.streams) = (drained, streams);
+                    answer.edges = self.near(number(&id), None, std::slice::from_ref(&id));
                     200
                 }
                 Err((status, fault)) => {
@@ -274,13 +252,13 @@ impl Origin {
         }
     }
 
-    /// Whether the edge is drained.
+    /// The edge, and whether it is drained.
     async fn report(
         &self,
         signed: &Signed,
         claim: Option<&Claim>,
         body: &[u8],
-    ) -> Result<bool, (u16, Fault)> {
+    ) -> Result<(EdgeId, bool), (u16, Fault)> {
         let bad = |message: String| (400, Fault { code: "bad_request".into(), message });
         let request: Request = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
         let leaving = request.leaving;
@@ -303,7 +281,10 @@ impl Origin {
             }
         };
         match done {
-            Ok(()) => Ok(self.table.borrow().drained.contains(&id)),
+            Ok(()) => {
+                let drained = self.table.borrow().drained.contains(&id);
+                Ok((id, drained))
+            }
             Err(store::Error::Replayed) => {
                 self.log_refused(Refused::Replayed);
                 Err((409, Fault { code: "replayed".into(), message: Refused::Replayed.to_string() }))
@@ -356,10 +337,8 @@ impl Origin {
     /// Where a viewer goes.
     pub fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
         let fleet = self.fleet();
-        let region =
-            self.regions.iter().find(|region| region.networks.iter().any(|net| net.contains(viewer.address)));
-        let Some(chosen) = fleet.choose(viewer.hash, region.map(|region| region.name.as_str()), viewer.not)
-        else {
+        let region = self.region(viewer.address);
+        let Some(chosen) = fleet.choose(viewer.hash, region, viewer.not) else {
             let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
             return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
         };
@@ -372,6 +351,25 @@ impl Origin {
             prepared.margin = prepared.margin.saturating_sub(bitrate);
         }
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
+    }
+
+    /// Where a viewer is.
+    fn region(&self, address: IpAddr) -> Option<&str> {
+        let is_here = |region: &&Region| region.networks.iter().any(|network| network.contains(address));
+        self.regions.iter().find(is_here).map(|region| region.name.as_str())
+    }
+
+    /// Addresses of edges for a viewer, at most [`NEAR`]: those that he would be sent to come first. Sends nobody anywhere.
+    pub fn near(&self, hash: u64, address: Option<IpAddr>, not: &[EdgeId]) -> Vec<String> {
+        // Each renewal of an edge asks, and changes the table: the fleet is not prepared anew for each.
+        let known = {
+            let prepared = self.prepared();
+            let is_new = prepared.of.as_ref().is_some_and(|(_, at)| at.elapsed() < NEWS);
+            is_new.then(|| prepared.fleet.clone())
+        };
+        let fleet = known.unwrap_or_else(|| self.fleet());
+        let region = address.and_then(|address| self.region(address));
+        fleet.near(hash, region, not, NEAR).map(|edge| edge.address.clone()).collect()
     }
 
     fn now(&self) -> f64 {

@@ -33,6 +33,8 @@ pub struct Answer {
     pub drained: bool,
     /// What the edge may pull, as `APP/NAME`.
     pub streams: Vec<String>,
+    /// Addresses of other edges that live, so that pages of this edge may lead its viewers there.
+    pub edges: Vec<String>,
 }
 
 /// `POST /v1/edges/join`

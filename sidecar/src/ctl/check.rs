@@ -1,7 +1,7 @@
 //! `weir check`
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -12,6 +12,8 @@ use weir_model::{Secret, arguments};
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
 use crate::cli::CheckCommand;
+use crate::cli::check::CheckNodeArgs;
+use crate::doctor::{self, Installation, Node, State};
 use crate::health::{self, Papers};
 use crate::nginx::Nginx;
 use crate::values::Span;
@@ -24,6 +26,11 @@ const TICKET_LIMIT: Duration = Duration::from_millis(200);
 
 /// What is printed, and whether it is healthy.
 pub(super) fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool), Error> {
+    if let CheckCommand::Node(args) = command
+        && args.all
+    {
+        return prove(args, api);
+    }
     let runtime = runtime()?;
     let begin = Instant::now();
     let found = runtime.block_on(look(command, api));
@@ -36,6 +43,34 @@ pub(super) fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool
     let message = found.unwrap_or_else(|why| why.to_string());
     let took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let answer = json!({ "healthy": healthy, "message": message, "took_ms": took_ms });
+    Ok((Output::json(&answer.to_string()), healthy))
+}
+
+/// `weir check node --all`
+fn prove(args: &CheckNodeArgs, api: &ApiArgs) -> Result<(Output, bool), Error> {
+    let installation = Installation {
+        nginx: PathBuf::new(),
+        conf: path::absolute(&args.conf).unwrap_or_else(|_| args.conf.clone()),
+        config: args.config.clone(),
+        is_config_expected: true,
+        socket: args.daemon.socket.clone(),
+    };
+    let begin = Instant::now();
+    let runtime = runtime()?;
+    let found = runtime.block_on(async {
+        let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
+        let node = Node { installation: &installation, nginx, disks: &args.disk, min_free: args.min_free.0 };
+        Ok::<_, Error>(doctor::prove(node).await)
+    })?;
+    runtime.shutdown_background();
+    let healthy = !found.iter().any(|finding| finding.state == State::Problem);
+    if !args.json.json {
+        return Ok((super::doctor::as_lines(&found).into(), healthy));
+    }
+    let took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut answer = super::doctor::as_json(&found);
+    answer["healthy"] = healthy.into();
+    answer["took_ms"] = took_ms.into();
     Ok((Output::json(&answer.to_string()), healthy))
 }
 

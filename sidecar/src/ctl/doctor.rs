@@ -2,7 +2,7 @@
 
 use std::path::{self, Path};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Error, Output, runtime};
 use crate::cli::ApiArgs;
@@ -26,15 +26,16 @@ pub(super) fn run(args: &DoctorArgs, api: &ApiArgs) -> Result<(Output, bool), Er
         let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
         Ok::<_, Error>(doctor::examine(&installation, &nginx).await)
     })?;
-    let output = if args.json.json { Output::json(&as_json(&found)) } else { as_lines(&found).into() };
+    let output =
+        if args.json.json { Output::json(&as_json(&found).to_string()) } else { as_lines(&found).into() };
     Ok((output, found.iter().any(|finding| finding.state == State::Problem)))
 }
 
-fn as_lines(found: &[Finding]) -> String {
+pub(super) fn as_lines(found: &[Finding]) -> String {
     found.iter().map(|finding| format!("{finding}\n")).collect()
 }
 
-fn as_json(found: &[Finding]) -> String {
+pub(super) fn as_json(found: &[Finding]) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "part": finding.part,
@@ -43,5 +44,5 @@ fn as_json(found: &[Finding]) -> String {
             "remedy": finding.remedy,
         })
     };
-    json!({ "findings": found.iter().map(finding).collect::<Vec<_>>() }).to_string()
+    json!({ "findings": found.iter().map(finding).collect::<Vec<_>>() })
 }

@@ -58,7 +58,12 @@ fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
         },
     };
     let url = config.web.url.as_deref().and_then(|url| url.parse().ok());
-    Ok((url, config.nginx.addresses))
+    let mut patterns = config.nginx.addresses;
+    if config.cluster.is_origin() && config.edge.is_none() && patterns.hls.is_none() {
+        // The origin leads players to an edge.
+        patterns.hls = "{url}/edge?stream={app}/{stream}&redirect=hls".parse().ok();
+    }
+    Ok((url, patterns))
 }
 
 /// The pattern of the page's address. Where `[web]` says what this server is called, `weir serve` has a page.
@@ -122,7 +127,11 @@ mod tests {
         std::fs::write(&file, "[web]\nurl = \"https://example.org/tv/\"\n").unwrap();
         let (url, patterns) = addresses(Some(&file)).unwrap();
         assert_eq!(url.as_ref().map(Base::as_str), Some("https://example.org/tv"));
-        assert!(patterns.watch.is_none());
+        assert!(patterns.watch.is_none() && patterns.hls.is_none());
+        std::fs::write(&file, "[web]\nurl = \"https://o/tv\"\n[cluster]\nsecret_file = \"/s\"\n").unwrap();
+        let (url, patterns) = addresses(Some(&file)).unwrap();
+        let hls = expanded(patterns.hls.as_ref(), url.as_ref());
+        assert_eq!(hls.as_deref(), Some("https://o/tv/edge?stream={app}/{stream}&redirect=hls"));
     }
 
     #[test]

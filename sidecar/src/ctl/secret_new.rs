@@ -15,27 +15,30 @@ use crate::files::PRIVATE;
 use crate::files::durable::{self, Durability, Owner};
 
 pub(super) fn run(args: &SecretNewArgs) -> Result<Output, Error> {
-    let secret = text(random()?);
-    let file = &args.file;
     let owner = args.owner.as_deref().map(owner).transpose()?;
-    let written = match args.force {
-        true => replace(file, &secret, owner),
-        false => durable::create_for(owner, file, PRIVATE.file, secret.expose().as_bytes())
-            .map(|()| Durability::Sure),
-    };
-    let durability = written.map_err(|e| match e.kind() {
-        ErrorKind::AlreadyExists if !args.force => {
-            Error::file(file, "exists; --force replaces it and makes all tokens signed with it invalid")
-        }
-        _ => Error::file(file, e),
-    })?;
-    let stderr = match durability {
+    let stderr = match create(&args.file, owner, args.force)? {
         Durability::Sure => String::new(),
         Durability::Uncertain(error) => format!(
             "weir: warning: the secret is replaced, but may be lost if the machine loses power: {error}\n"
         ),
     };
     Ok(Output { stderr, ..Output::default() })
+}
+
+/// Writes a new secret; one that is there is replaced with `force` alone.
+pub(super) fn create(file: &Path, owner: Option<Owner>, force: bool) -> Result<Durability, Error> {
+    let secret = text(random()?);
+    let written = match force {
+        true => replace(file, &secret, owner),
+        false => durable::create_for(owner, file, PRIVATE.file, secret.expose().as_bytes())
+            .map(|()| Durability::Sure),
+    };
+    written.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists if !force => {
+            Error::file(file, "exists; --force replaces it and makes all tokens signed with it invalid")
+        }
+        _ => Error::file(file, e),
+    })
 }
 
 /// The user of this name, and its group.

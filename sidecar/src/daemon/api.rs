@@ -98,6 +98,7 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
             .layer(DefaultBodyLimit::max(MAX_FORM))
     };
     let jobs = Router::new()
+        .route("/v1/edge", get(edge))
         .route("/v1/edges", get(edges))
         .route("/v1/edges/{id}/{action}", post(drain))
         .route("/v1/edges/{id}/ticket", post(ticket))
@@ -197,6 +198,13 @@ async fn restart(Shared(state): App, Path(id): Path<String>) -> Response {
     match state.jobs.lock().unwrap_or_else(PoisonError::into_inner).restart(&id) {
         true => Json(json!({ "id": id })).into_response(),
         false => not_found(),
+    }
+}
+
+async fn edge(Shared(state): App) -> Response {
+    match &state.membership {
+        Some(membership) => Json(json!({ "origins": membership.standings() })).into_response(),
+        None => refused(StatusCode::NOT_FOUND, "this server is no edge: set [edge] in weir.toml"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::chat::Chat;
+use crate::cluster::agent::Membership;
 use crate::cluster::origin::Origin;
 use crate::events::Bus;
 use crate::history::History;
@@ -20,6 +21,8 @@ pub struct State {
     pub hooks: Arc<Hooks>,
     /// The edges; none where there is no cluster.
     pub origin: Option<Arc<Origin>>,
+    /// Its place among the edges; none where this node is none.
+    pub membership: Option<Membership>,
     /// What happened.
     pub history: Arc<History>,
     /// What was said.

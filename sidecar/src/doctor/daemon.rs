@@ -14,8 +14,8 @@ use crate::daemon::client::Client;
 const PART: &str = "daemon";
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Without `config`, a daemon is not expected.
-pub(super) async fn examine(installation: &Installation) -> Vec<Finding> {
+/// Without `config`, a daemon is not expected. `has_module`: nginx has an API that the daemon follows.
+pub(super) async fn examine(installation: &Installation, has_module: bool) -> Vec<Finding> {
     let Installation { config, socket, is_config_expected, .. } = installation;
     if !config.exists() && *is_config_expected {
         let message = format!("{} does not exist", config.display());
@@ -34,7 +34,7 @@ pub(super) async fn examine(installation: &Installation) -> Vec<Finding> {
         Err(error) => Err(error),
     };
     match asked {
-        Ok(reasons) if !reasons.is_empty() => {
+        Ok(reasons) if has_module && !reasons.is_empty() => {
             let remedy = "compare [nginx] of weir.toml with nginx.conf, and see journalctl -u weir";
             found.extend(reasons.into_iter().map(|reason| Finding::problem(PART, reason, remedy)));
         }

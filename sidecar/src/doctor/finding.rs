@@ -27,7 +27,7 @@ impl State {
 /// What is found of one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// The part: `nginx`, `configuration`, `api`, `ports`, `daemon`, `clock`.
+    /// The part: `nginx`, `configuration`, `api`, `rtmp`, `ports`, `daemon`, `pages`, `hls`, `cluster`, `clock`, `disk`.
     pub(crate) part: &'static str,
     /// How much it matters.
     pub(crate) state: State,

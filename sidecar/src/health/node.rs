@@ -27,6 +27,13 @@ pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64)
         wrong.push("no worker accepts connections".into());
     }
     step.is("answer from a disk");
+    wrong.extend(full(disks, min_free).await);
+    if wrong.is_empty() { Ok(well(&health)) } else { Err(Error::Wrong(wrong)) }
+}
+
+/// What is wrong with the disks of these folders: less than `min_free` bytes, or no answer.
+pub(crate) async fn full(disks: &[PathBuf], min_free: u64) -> Vec<String> {
+    let mut wrong = Vec::new();
     for disk in disks {
         // A network file system may not answer at all.
         let path = disk.clone();
@@ -40,7 +47,7 @@ pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64)
             Err(why) => wrong.push(format!("{}: {why}", disk.display())),
         }
     }
-    if wrong.is_empty() { Ok(well(&health)) } else { Err(Error::Wrong(wrong)) }
+    wrong
 }
 
 fn well(health: &Health) -> String {

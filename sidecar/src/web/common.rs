@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::guesses::Guesses;
 use super::office::{Office, Running};
 use super::{access, news};
+use crate::cluster::agent::Membership;
 use crate::cluster::machine::Meter;
 use crate::cluster::origin::Origin;
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub struct Web {
     pub(super) news: news::Newsroom,
     /// Where else to watch; none where there is no cluster.
     pub(super) origin: Option<Arc<Origin>>,
+    /// This server's place among the edges; none where it is none.
+    pub(super) membership: Option<Membership>,
     /// How busy this machine is.
     pub(super) meter: Meter,
     /// The dashboard's side.
@@ -46,6 +49,7 @@ impl Web {
         board: Arc<Board>,
         ports: Option<webrtc::Ports>,
         origin: Option<Arc<Origin>>,
+        membership: Option<Membership>,
         running: Running,
     ) -> Result<Arc<Self>, webrtc::Error> {
         let doors = access::Doors::new(&context.config());
@@ -54,7 +58,19 @@ impl Web {
         let (guesses, news) = (Guesses::default(), news::Newsroom::default());
         let meter = Meter::default();
         let office = Arc::new(Office::open(running, &context.config()));
-        Ok(Arc::new(Self { context, board, hub, doors, webrtc, guesses, news, origin, meter, office }))
+        Ok(Arc::new(Self {
+            context,
+            board,
+            hub,
+            doors,
+            webrtc,
+            guesses,
+            news,
+            origin,
+            membership,
+            meter,
+            office,
+        }))
     }
 
     /// Whether a stream was live since the daemon runs.

@@ -1,4 +1,5 @@
-//! `GET /edge?stream=APP/NAME`: where to watch. `&redirect=hls|watch` leads there, `&not=ID` names an edge that did not answer.
+//! `GET /edge?stream=APP/NAME`: where to watch. `&redirect=hls|watch` leads there, `&not=ID` names an edge that did not answer,
+//! and may be there more than once.
 //! `POST /v1/edges`: edges tell of themselves. `POST /v1/edges/join`: a ticket is exchanged for a credential.
 
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use weir_model::Secret;
 use weir_model::link::Patterns;
 
-use super::asker::asker;
+use super::asker::{Asker, asker};
 use super::common::Web;
 use super::{answer, names};
 use crate::cluster::credential::HEADER;
@@ -24,12 +25,15 @@ use crate::streams::StreamId;
 /// When a viewer asks again, in seconds: an edge may have joined, or viewers have left.
 const RETRY_S: &str = "5";
 
+/// Edges that a viewer may leave out.
+const MOST_NOT: usize = 8;
+
 /// What is asked for.
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
     stream: Option<StreamId>,
     redirect: Option<To>,
-    not: Option<EdgeId>,
+    not: Vec<EdgeId>,
     /// As it came: it is put behind the address.
     token: Option<String>,
 }
@@ -72,13 +76,17 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
         hash: viewer_hash(asker.client, agent),
         address: asker.client,
         bitrate: web.board.find(id).map(|entry| entry.bitrate),
-        not: asked.not.as_ref(),
+        not: &asked.not,
     };
     match origin.place(viewer) {
         Ok(place) => match asked.redirect {
             None => Json(place).into_response(),
             Some(to) => redirect(&address(&place, id, to, &asked, &config.nginx.addresses)),
         },
+        Err(NoPlace::NoEdge) if asked.redirect.is_some() && own(web, &asker).is_some() => {
+            let to = format!("{}{}", own(web, &asker).unwrap_or_default(), own_path(id, &asked));
+            redirect(&to)
+        }
         Err(why) => {
             let code = match why {
                 NoPlace::NoEdge => "no_edge",
@@ -88,6 +96,23 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_S));
             response
         }
+    }
+}
+
+/// This server for viewers.
+fn own(web: &Web, asker: &Asker) -> Option<String> {
+    web.context.config().web.url.clone().or_else(|| asker.url.clone())
+}
+
+/// Without edges, viewers watch at the origin itself: at its pages, which have HLS too.
+fn own_path((app, name): &StreamId, asked: &Asked) -> String {
+    let path = match asked.redirect {
+        Some(To::Watch) => format!("/watch/{app}/{name}"),
+        _ => format!("/stream/{app}/{name}/llhls/master.m3u8"),
+    };
+    match &asked.token {
+        Some(token) => format!("{path}?token={token}"),
+        None => path,
     }
 }
 
@@ -108,8 +133,11 @@ fn asked(query: &str) -> Result<Asked, &'static str> {
                     _ => return Err("argument \"redirect\": must be hls or watch"),
                 });
             }
+            "not" if asked.not.len() >= MOST_NOT => {
+                return Err("argument \"not\": is there too often, 8 times at most");
+            }
             "not" => {
-                asked.not = Some(text.parse().map_err(|_| "argument \"not\": must be the name of an edge")?);
+                asked.not.push(text.parse().map_err(|_| "argument \"not\": must be the name of an edge")?);
             }
             // Only what a token consists of.
             "token" if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) => {
@@ -188,7 +216,7 @@ mod tests {
     #[test]
     fn arguments_are_checked_and_a_token_goes_along() {
         let good = asked("stream=live%2Fshow&redirect=hls&token=a.b-c_d&not=edge1:8443&x=1").unwrap();
-        assert_eq!((good.redirect, good.not.as_ref().unwrap().as_str()), (Some(To::Hls), "edge1:8443"));
+        assert_eq!((good.redirect, good.not[0].as_str()), (Some(To::Hls), "edge1:8443"));
         let place = Place { edge: "e".into(), address: "https://e.example.org".into() };
         let id = good.stream.clone().unwrap();
         let at = |to, patterns: &Patterns| address(&place, &id, to, &good, patterns);
@@ -197,7 +225,10 @@ mod tests {
         assert_eq!(at(To::Watch, &own), "https://e.example.org/?s=show&token=a.b-c_d");
         let back = Patterns { watch: Some("https://o/{stream}".parse().unwrap()), ..Patterns::default() };
         assert_eq!(at(To::Watch, &back), "https://e.example.org/watch/live/show?token=a.b-c_d");
-        for bad in ["stream=show", "stream=live/../x", "redirect=evil", "not=a%2Fb", "token=a%0D%0Ab"] {
+        let often = format!("stream=live/show{}", "&not=a".repeat(9));
+        for bad in
+            [&*often, "stream=show", "stream=live/../x", "redirect=evil", "not=a%2Fb", "token=a%0D%0Ab"]
+        {
             assert!(asked(bad).is_err(), "{bad}");
         }
     }

@@ -25,9 +25,15 @@ pub(super) async fn list(
     let place = config.web.url.clone().or(asker.url).unwrap_or_default();
     let streams: Vec<Value> =
         web.board.all().iter().map(|entry| stream(entry, web.hub.counts_of(&entry.id()), &place)).collect();
-    let mut response = Json(json!({ "streams": streams })).into_response();
+    let mut response = Json(json!({ "streams": streams, "on_demand": on_demand(&web) })).into_response();
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
+}
+
+/// Streams that begin with their first viewer, and have not.
+fn on_demand(web: &Web) -> Vec<Value> {
+    let waiting = web.board.demand.all().into_iter().filter(|id| web.board.find(id).is_none());
+    waiting.map(|(app, name)| json!({ "app": app, "name": name })).collect()
 }
 
 fn stream(entry: &Entry, counts: Counts, place: &str) -> Value {

@@ -3,15 +3,17 @@
 //! Pages name everything relative to themselves, so that they work below any path. Their texts come from the [`catalogue`] of a
 //! language; scripts find theirs, and what the server knows of the page, as JSON in the page.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::common::Web;
+use super::elsewhere::Elsewhere;
 use super::names::stream;
 use super::{answer, offers, schedule};
 use crate::clock;
@@ -21,13 +23,14 @@ mod catalogue;
 
 use catalogue::{Language, choose, escaped};
 
-/// Scripts, styles and media of this host alone; no inline script.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ";
+/// Scripts, styles and media of this host alone, and media of its edges; no inline script.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:{media}; \
+                      connect-src 'self'{connect}; base-uri 'none'; form-action 'none'; frame-ancestors ";
 
 /// Name, type and content.
-const ASSETS: [(&str, &str, &[u8]); 9] = [
+const ASSETS: [(&str, &str, &[u8]); 10] = [
     ("player.js", "text/javascript; charset=utf-8", include_bytes!("pages/player.js")),
+    ("edges.js", "text/javascript; charset=utf-8", include_bytes!("pages/edges.js")),
     ("page.js", "text/javascript; charset=utf-8", include_bytes!("pages/page.js")),
     ("watch.js", "text/javascript; charset=utf-8", include_bytes!("pages/watch.js")),
     ("texts.js", "text/javascript; charset=utf-8", include_bytes!("pages/texts.js")),
@@ -77,6 +80,8 @@ struct Content<'c> {
     places: &'c [(&'static str, &'c str)],
     /// What its scripts know.
     data: Value,
+    /// Where else its media may come from.
+    elsewhere: Option<Elsewhere>,
 }
 
 /// All live streams, and what comes next.
@@ -89,23 +94,27 @@ pub(super) async fn index(
     let title = config.web.brand.name.clone().unwrap_or_else(|| reader.text("live_now").to_owned());
     let events = schedule::of(&config.events, None, ".", clock::now());
     let (html, data) = (include_str!("pages/index.html"), json!({ "events": events }));
-    let content = Content { html, root: ".", ancestors: "'none'", title: &title, places: &[], data };
+    let content =
+        Content { html, root: ".", ancestors: "'none'", title: &title, places: &[], data, elsewhere: None };
     page(&web, &reader, &content)
 }
 
 /// The player with what belongs to it.
 pub(super) async fn watch(
     State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(path): Path<String>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
-    of_stream(&web, &path, &Reader::of(&asked, &headers), include_str!("pages/watch.html"), "'none'").await
+    let from = From { path: &path, reader: &Reader::of(&asked, &headers), peer, headers: &headers };
+    of_stream(&web, &from, include_str!("pages/watch.html"), "'none'").await
 }
 
 /// The player alone, for pages of other sites.
 pub(super) async fn embed(
     State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(path): Path<String>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
@@ -115,7 +124,8 @@ pub(super) async fn embed(
         Some(none) if none.is_empty() => "'none'".to_owned(),
         Some(origins) => format!("'self' {}", origins.join(" ")),
     };
-    of_stream(&web, &path, &Reader::of(&asked, &headers), include_str!("pages/embed.html"), &ancestors).await
+    let from = From { path: &path, reader: &Reader::of(&asked, &headers), peer, headers: &headers };
+    of_stream(&web, &from, include_str!("pages/embed.html"), &ancestors).await
 }
 
 /// What publishes from a browser.
@@ -128,11 +138,28 @@ pub(super) async fn publish(
         return offers::off();
     }
     let html = include_str!("pages/publish.html");
-    let content = Content { html, root: ".", ancestors: "'none'", title: "", places: &[], data: json!({}) };
+    let content = Content {
+        html,
+        root: ".",
+        ancestors: "'none'",
+        title: "",
+        places: &[],
+        data: json!({}),
+        elsewhere: None,
+    };
     page(&web, &Reader::of(&asked, &headers), &content)
 }
 
-async fn of_stream(web: &Web, path: &str, reader: &Reader, html: &'static str, ancestors: &str) -> Response {
+/// Who asks for a page of which stream.
+struct From<'f> {
+    path: &'f str,
+    reader: &'f Reader,
+    peer: SocketAddr,
+    headers: &'f HeaderMap,
+}
+
+async fn of_stream(web: &Web, from: &From<'_>, html: &'static str, ancestors: &str) -> Response {
+    let From { path, reader, .. } = *from;
     let Some((app, name)) = stream(path) else { return answer::nothing_here().await };
     let root = vec![".."; path.split('/').count()].join("/");
     let order = if web.webrtc.is_some() { "whep,ws,llhls,hls" } else { "ws,llhls,hls" };
@@ -146,8 +173,11 @@ async fn of_stream(web: &Web, path: &str, reader: &Reader, html: &'static str, a
         [("app", id.0.as_str()), ("name", id.1.as_str()), ("order", order), ("description", &description)];
     // A stream that was live before is no misspelt one.
     let known = web.board.find(&id).is_some() || web.has_been_live(&id);
-    let data = json!({ "events": events, "poster": first["poster"], "known": known });
-    page(web, reader, &Content { html, root: &root, ancestors, title: &title, places: &places, data })
+    let elsewhere = Elsewhere::of(web, &root, from.peer, from.headers);
+    let edges = elsewhere.as_ref().map(Elsewhere::data);
+    let data = json!({ "events": events, "poster": first["poster"], "known": known, "edges": edges });
+    let content = Content { html, root: &root, ancestors, title: &title, places: &places, data, elsewhere };
+    page(web, reader, &content)
 }
 
 fn page(web: &Web, reader: &Reader, content: &Content<'_>) -> Response {
@@ -176,7 +206,9 @@ fn page(web: &Web, reader: &Reader, content: &Content<'_>) -> Response {
         html,
     )
         .into_response();
-    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{}", content.ancestors)) {
+    let (connect, media) = content.elsewhere.as_ref().map(Elsewhere::sources).unwrap_or_default();
+    let policy = POLICY.replace("{connect}", &connect).replace("{media}", &media);
+    if let Ok(policy) = HeaderValue::from_str(&format!("{policy}{}", content.ancestors)) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, Extension, Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::access::Denied;
@@ -21,6 +21,21 @@ use crate::streams::StreamId;
 
 /// Everything below `/stream/`.
 pub(super) async fn get(
+    web: State<Arc<Web>>,
+    from: ConnectInfo<SocketAddr>,
+    path: Path<String>,
+    query: RawQuery,
+    headers: HeaderMap,
+    inbound: Extension<Inbound>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let mut response = respond(web, from, path, query, headers, inbound, upgrade).await;
+    // Players of other sites, and of pages that play from this edge, are to know why they are refused.
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+async fn respond(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(path): Path<String>,

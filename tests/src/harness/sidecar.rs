@@ -62,6 +62,40 @@ impl Sidecar {
         Self { child, folder, http, web, addresses, seen: Vec::new() }
     }
 
+    /// Starts one with a whole weir.toml, in which only what this machine has differently is changed: the ports of the daemon, its
+    /// socket, log and history. `web` is the port of its pages.
+    #[track_caller]
+    pub fn start_whole(nginx: &Nginx, web: u16, text: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
+        let (http, place) = (Port::reserve(), folder.path().display().to_string());
+        let own = format!(
+            "socket = \"{place}/weir.sock\"\nlog = \"text\"\nlisten = \"127.0.0.1:{}\"\n",
+            http.number()
+        );
+        let text = text
+            .replace("listen = \"127.0.0.1:8091\"\n", "")
+            .replace("\"127.0.0.1:8090\"", &format!("\"127.0.0.1:{web}\""))
+            .replace("/var/lib/weir/", &format!("{place}/"));
+        let text = match text.contains("\n[daemon]\n") {
+            true => text.replacen("\n[daemon]\n", &format!("\n[daemon]\n{own}"), 1),
+            false => format!("{text}\n[daemon]\n{own}"),
+        };
+        let text = format!("{text}\n[history]\nfile = \"{place}/history.db\"\n");
+        std::fs::write(folder.path().join("weir.toml"), text).unwrap();
+        let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), String::new()];
+        let child = spawn(folder.path());
+        // Its pages are at the port of who starts it.
+        let web = Port::reserve();
+        let mut sidecar = Self { child, folder, http, web, addresses, seen: Vec::new() };
+        sidecar.wait_healthy();
+        sidecar
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("weir.sock")
+    }
+
     /// Where `@MEDIA@` is.
     pub fn media(&self) -> PathBuf {
         self.folder.path().join("media")

@@ -3,7 +3,9 @@
 
 mod balancing;
 mod caching;
+mod init;
 mod membership;
+mod moving;
 mod relaying;
 mod samples;
 mod strangers;

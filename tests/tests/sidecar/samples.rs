@@ -43,7 +43,14 @@ fn check(text: &str) -> (bool, String) {
 
 #[test]
 fn each_weir_toml_is_good_and_what_is_commented_out_is_the_default() {
-    for name in ["weir.toml", "ladder/weir.toml"] {
+    for name in [
+        "weir.toml",
+        "ladder/weir.toml",
+        "restream/weir.toml",
+        "origin/weir.toml",
+        "edge/weir.toml",
+        "loadbalancer/weir.toml",
+    ] {
         let text = std::fs::read_to_string(sample(name)).unwrap();
         assert_eq!(check(&text), (true, String::new()), "{name}");
     }

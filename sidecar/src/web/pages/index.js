@@ -35,6 +35,11 @@ function page(stream, name) {
   return `watch/${stream.app}/${name}?lang=${lang}`;
 }
 
+// A stream that begins with its first viewer has no picture: asking for one would begin it.
+function waiting(stream) {
+  return card(page(stream, stream.name), stream.name, "", null);
+}
+
 function live(stream) {
   const count = Object.values(stream.viewers).reduce((sum, count) => sum + count, 0);
   const size = stream.video?.height ? `${stream.video.height}p, ` : "";
@@ -46,12 +51,12 @@ function live(stream) {
 async function refresh() {
   try {
     const response = await fetch("v1/live", { cache: "no-store" });
-    const { streams } = await response.json();
+    const { streams, on_demand: others } = await response.json();
     // What has not changed stays, so that nobody loses the focus.
-    const shown = JSON.stringify(streams);
-    if (shown !== list.dataset.shown) list.replaceChildren(...streams.map(live));
+    const shown = JSON.stringify([streams, others]);
+    if (shown !== list.dataset.shown) list.replaceChildren(...streams.map(live), ...others.map(waiting));
     list.dataset.shown = shown;
-    none.hidden = streams.length > 0;
+    none.hidden = streams.length + others.length > 0;
   } catch {
     // The next time may be better.
   }

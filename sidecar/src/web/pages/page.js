@@ -1,7 +1,8 @@
 // The watch page and the embedded player: reads the address, starts the player, shows its state and tells it to a hosting page.
 
+import { Edges } from "./edges.js";
 import { WeirPlayer } from "./player.js";
-import { t } from "./texts.js";
+import { facts, t } from "./texts.js";
 
 const WORDS = {
   PENDING: t("waiting"),
@@ -22,23 +23,42 @@ video.autoplay = autoplay;
 
 const tech = (query.get("tech") ?? order).split(",");
 const base = new URL(root, location.href).href.replace(/\/$/, "");
-export const player = new WeirPlayer(video, { root: base, app, name, tech, autoplay, token: query.get("token") });
+const edges = facts.edges ? new Edges(facts.edges) : null;
+export const player = new WeirPlayer(video, { root: base, app, name, tech, autoplay, edges, token: query.get("token") });
 
 function tell() {
   const { state, tech, latency } = player;
-  Object.assign(document.body.dataset, { state, tech: tech ?? "", latency: latency?.toFixed(3) ?? "" });
+  Object.assign(document.body.dataset, { state, tech: tech ?? "", latency: latency?.toFixed(3) ?? "", edge: player.edge ?? "" });
   if (window.parent !== window) window.parent.postMessage({ source: "weir", app, name, state, tech, latency }, "*");
 }
 
 player.addEventListener("state", ({ detail }) => {
   const isFailed = detail.state === "FAILED" && detail.reason;
-  status.textContent = isFailed ? t("failed", { reason: detail.reason }) : WORDS[detail.state];
+  const isFull = detail.reason === "all servers are full";
+  status.textContent = isFailed ? t("failed", { reason: detail.reason }) : isFull ? t("full") : WORDS[detail.state];
   status.hidden = status.textContent === "";
   const offline = detail.reason === "the stream is not live";
   document.dispatchEvent(new CustomEvent("weir-state", { detail: { ...detail, offline } }));
   tell();
 });
 setInterval(tell, 500);
+
+// An edge that joined after this page was loaded: a page that is loaded now may play from it. An edge's page comes from the origin then,
+// because the edge itself is gone.
+player.addEventListener("uncovered", () => {
+  let last = 0;
+  try {
+    last = Number(sessionStorage.getItem("weir-loaded") ?? 0);
+    sessionStorage.setItem("weir-loaded", Date.now());
+  } catch {
+    // This browser keeps nothing for us.
+  }
+  if (Date.now() - last < 10000) return;
+  if (!edges.isEdge) return location.reload();
+  const kind = document.body.classList.contains("alone") ? "embed" : "watch";
+  const [ask] = facts.edges.ask;
+  location.replace(`${ask.replace(/edge$/, kind)}/${app}/${name}${location.search}`);
+});
 
 unmute.hidden = !video.muted;
 unmute.addEventListener("click", () => {

@@ -5,12 +5,20 @@
 //   player.addEventListener("state", (event) => console.log(event.detail.state, event.detail.tech));
 //   player.start();
 //
+// With { edges: new Edges(...) } it plays from the edge that the page's origin names, and moves to another one when that dies.
+//
 // States: PENDING (the stream is not live, or has not begun to play), PLAYING, STOPPED (the publisher is gone, or stop() was called),
-// FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (the server left pictures out).
+// FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (the server left pictures out). The event "uncovered" tells
+// of an edge that the policy of the page does not name: the page must be loaded anew.
 
 const START_MS = 3000;
 const CLIMB_MS = 20000;
 const POLL_MS = 1500;
+// All edges are full: asked again after this time.
+const FULL_MS = 5000;
+// Nothing has come for this time: is the server still there? It has as long again for an answer.
+const SILENT_MS = 1200;
+const REACH_MS = 3000;
 // What is kept in front of the picture, in seconds: the first is aimed at, and grows after a stall.
 const AIM = 0.35;
 const MOST_AIM = 1.5;
@@ -30,11 +38,19 @@ export class WeirPlayer extends EventTarget {
   #timers = new Set();
   #running = false;
   #climbAt = 0;
+  // The server that it plays from, and its name if it is an edge.
+  #base;
+  #edge;
+  // Rises with each new beginning, so that what was asked before it is no longer used.
+  #turn = 0;
+  #isAsking = false;
 
   constructor(video, options) {
     super();
     this.#video = video;
     this.#options = { token: null, tech: ["whep", "ws", "llhls", "hls"], autoplay: true, ...options };
+    this.#base = this.#home();
+    this.#edge = this.#options.edges?.own ?? null;
     this.#techs = this.#options.tech.filter((tech) => Object.hasOwn(WAYS, tech) && WAYS[tech].isSupported(video));
   }
 
@@ -44,6 +60,16 @@ export class WeirPlayer extends EventTarget {
 
   get tech() {
     return this.#techs[this.#tech] ?? null;
+  }
+
+  // The name of the edge that it plays from; null for the server of the page.
+  get edge() {
+    return this.#edge;
+  }
+
+  // The address of the server that it plays from.
+  get base() {
+    return this.#base;
   }
 
   // Seconds of media in front of the picture.
@@ -74,11 +100,20 @@ export class WeirPlayer extends EventTarget {
   }
 
   url(path, scheme) {
-    const { root, app, name, token } = this.#options;
-    const url = new URL(`${root}/stream/${app}/${name}/${path}`, location.href);
+    const { app, name, token } = this.#options;
+    const url = new URL(`${this.#base}/stream/${app}/${name}/${path}`);
     if (token) url.searchParams.set("token", token);
     if (scheme) url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return url.href;
+  }
+
+  // A file of the page's own server.
+  asset(name) {
+    return `${this.#home()}/assets/${name}`;
+  }
+
+  #home() {
+    return new URL(this.#options.root, location.href).href.replace(/\/$/, "");
   }
 
   #enter(state, reason = null) {
@@ -97,37 +132,99 @@ export class WeirPlayer extends EventTarget {
   }
 
   #end() {
+    this.#turn += 1;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     this.#way?.close();
     this.#way = null;
   }
 
-  async #isLive() {
-    const { root, app, name } = this.#options;
+  // "live", "off" (the server has no such stream) or "away" (it does not answer).
+  async #look(ms = REACH_MS) {
+    const { app, name } = this.#options;
     try {
-      const response = await fetch(new URL(`${root}/v1/live`, location.href), { cache: "no-store" });
-      const { streams } = await response.json();
-      return streams.some((stream) => stream.app === app && stream.name === name);
+      const response = await fetch(`${this.#base}/v1/live`, { cache: "no-store", signal: AbortSignal.timeout(ms) });
+      if (response.status >= 500) return "away";
+      const { streams, on_demand: others = [] } = await response.json();
+      return [...streams, ...others].some((stream) => stream.app === app && stream.name === name) ? "live" : "off";
     } catch {
+      return "away";
+    }
+  }
+
+  // Finds a server: on a page of an origin an edge, if there is one. False when there is none at the moment.
+  async #settle(turn) {
+    const { edges, app, name } = this.#options;
+    if (!edges || this.#edge !== null) return true;
+    const place = await edges.place(app, name);
+    if (!this.#isCurrent(turn)) return false;
+    if (place?.full) {
+      this.#enter("PENDING", "all servers are full");
+      this.#later(() => this.#try(), FULL_MS);
       return false;
     }
+    return !place || this.#goTo(place);
+  }
+
+  // False when the page has to be loaded anew for it.
+  #goTo({ edge, address }) {
+    if (!this.#options.edges.covers(address)) {
+      this.#later(() => this.#try(), POLL_MS);
+      this.dispatchEvent(new CustomEvent("uncovered", { detail: { edge, address } }));
+      return false;
+    }
+    [this.#edge, this.#base] = [edge, address.replace(/\/$/, "")];
+    this.#tech = 0;
+    return true;
+  }
+
+  #goHome() {
+    this.#edge = this.#options.edges?.own ?? null;
+    this.#base = this.#home();
+  }
+
+  // The server is gone: plays from another one.
+  async #move() {
+    this.#end();
+    const turn = this.#turn;
+    const { edges, app, name } = this.#options;
+    edges.lost(this.#edge);
+    edges.lost(this.#base);
+    let place = await edges.place(app, name);
+    if (!this.#isCurrent(turn)) return;
+    // One that joined after the page was loaded: rather another one than a page that is loaded anew.
+    if (place?.address && !edges.covers(place.address)) place = edges.other() ?? place;
+    if (this.#state !== "STOPPED") this.#enter("PENDING", place?.full ? "all servers are full" : "the server does not answer");
+    if (place?.address) {
+      if (this.#goTo(place)) this.#try();
+      return;
+    }
+    this.#goHome();
+    this.#later(() => this.#try(), POLL_MS);
+  }
+
+  #isCurrent(turn) {
+    return this.#running && turn === this.#turn;
   }
 
   async #try() {
     this.#end();
-    const live = await this.#isLive();
-    if (!this.#running) return;
-    if (!live) {
+    const turn = this.#turn;
+    const seen = await this.#look();
+    if (!this.#isCurrent(turn)) return;
+    if (seen === "away" && this.#options.edges) return this.#move();
+    if (seen !== "live") {
       if (this.#state !== "STOPPED") this.#enter("PENDING", "the stream is not live");
       this.#later(() => this.#try(), POLL_MS);
       return;
     }
+    if (!(await this.#settle(turn))) return;
     const tech = this.tech;
     const way = new WAYS[tech](this.#video, this, {
       playing: () => way === this.#way && this.#playing(),
       stopped: () => way === this.#way && this.#enter("STOPPED", "the publisher is gone"),
       quiet: () => way === this.#way && this.#quiet(way),
+      silent: () => way === this.#way && this.#silent(way),
       skipped: () => way === this.#way && this.#skipped(),
       failed: (reason) => way === this.#way && this.#failed(reason),
     });
@@ -151,10 +248,20 @@ export class WeirPlayer extends EventTarget {
 
   // Nothing comes: where the stream is live, the path is broken.
   async #quiet(way) {
-    const live = await this.#isLive();
+    const seen = await this.#look();
     if (!this.#running || way !== this.#way) return;
-    if (live) return this.#failed("nothing new comes");
+    if (seen === "away" && this.#options.edges) return this.#move();
+    if (seen === "live") return this.#failed("nothing new comes");
     this.#enter("STOPPED", "the publisher is gone");
+  }
+
+  // Nothing comes for a moment: a server that answers has nothing, and one that does not is left.
+  async #silent(way) {
+    if (!this.#options.edges || this.#isAsking) return;
+    this.#isAsking = true;
+    const seen = await this.#look(SILENT_MS);
+    this.#isAsking = false;
+    if (this.#running && way === this.#way && seen === "away") this.#move();
   }
 
   #skipped() {
@@ -168,10 +275,15 @@ export class WeirPlayer extends EventTarget {
   async #failed(reason) {
     const hadPlayed = this.#way?.hasPlayed;
     this.#end();
-    if (await this.#isRefused()) return this.#enter("FAILED", "the link is not valid, or has expired");
-    if (!this.#running) return;
+    const turn = this.#turn;
+    const seen = await this.#look();
+    if (!this.#isCurrent(turn)) return;
+    if (seen === "away" && this.#options.edges) return this.#move();
+    const isRefused = await this.#isRefused();
+    if (!this.#isCurrent(turn)) return;
+    if (isRefused) return this.#enter("FAILED", "the link is not valid, or has expired");
     // A connection that worked is tried again first.
-    if (!hadPlayed && (await this.#isLive())) {
+    if (!hadPlayed && seen === "live") {
       this.#tech = (this.#tech + 1) % this.#techs.length;
       if (this.#tech === 0) this.#rounds += 1;
     }
@@ -183,7 +295,7 @@ export class WeirPlayer extends EventTarget {
 
   async #isRefused() {
     try {
-      const response = await fetch(this.url("llhls/init-0.mp4"), { cache: "no-store" });
+      const response = await fetch(this.url("llhls/init-0.mp4"), { cache: "no-store", signal: AbortSignal.timeout(REACH_MS) });
       return response.status === 403;
     } catch {
       return false;
@@ -307,6 +419,7 @@ class OverWebRtc {
     this.#quiet = packets > this.#packets ? 0 : this.#quiet + 1;
     [this.#packets, this.#decoded] = [packets, decoded];
     if (plays && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
+    if (this.#quiet === 5 && this.hasPlayed) this.#on.silent();
     // Two seconds of nothing: the publisher is gone, or the path is.
     if (this.#quiet === 8 && this.hasPlayed) this.#on.quiet();
   }
@@ -363,6 +476,8 @@ class OverWebSocket {
   #aim = AIM;
   #position = 0;
   #stuck = 0;
+  // When something came last.
+  #heard = performance.now();
   // The publisher is gone; what is in the buffer plays on for a moment.
   #isOver = false;
   #waiting = () => (this.#aim = Math.min(MOST_AIM, this.#aim + 0.1));
@@ -406,7 +521,12 @@ class OverWebSocket {
   #connect() {
     this.#socket = new WebSocket(this.#player.url("ws", true));
     this.#socket.binaryType = "arraybuffer";
-    this.#socket.onmessage = ({ data }) => (typeof data === "string" ? this.#event(JSON.parse(data)) : this.#append(data));
+    this.#heard = performance.now();
+    this.#socket.onmessage = ({ data }) => {
+      this.#heard = performance.now();
+      if (typeof data === "string") this.#event(JSON.parse(data));
+      else this.#append(data);
+    };
     this.#socket.onclose = () => this.#on.failed("the connection was closed");
   }
 
@@ -478,6 +598,10 @@ class OverWebSocket {
 
   // Keeps the distance to the newest picture by the speed of playing; jumps where that would take too long, and over gaps.
   #steer() {
+    if (this.hasPlayed && performance.now() - this.#heard > (this.#isOver ? 4 : 1) * SILENT_MS) {
+      this.#heard = performance.now();
+      this.#on.silent();
+    }
     const video = this.#video;
     const { buffered } = video;
     if (buffered.length === 0) return;
@@ -537,7 +661,7 @@ class OverHls {
     const url = this.#player.url("llhls/master.m3u8");
     this.#timer = setInterval(() => this.#watch(), 100);
     try {
-      await loadHls(this.#player.url("").replace(/\/stream\/.*$/, "/assets/hls.min.js"));
+      await loadHls(this.#player.asset("hls.min.js"));
     } catch {
       return this.#on.failed("hls.js does not load");
     }
@@ -549,7 +673,10 @@ class OverHls {
     const lowLatencyMode = this.constructor.lowLatency;
     this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
       maxLiveSyncPlaybackRate: 1.1 });
-    this.#hls.on(Hls.Events.ERROR, (_event, error) => error.fatal && this.#on.failed(error.details));
+    this.#hls.on(Hls.Events.ERROR, (_event, error) => {
+      if (error.fatal) this.#on.failed(error.details);
+      else if (error.type === Hls.ErrorTypes.NETWORK_ERROR) this.#on.silent();
+    });
     this.#hls.loadSource(url);
     this.#hls.attachMedia(this.#video);
   }
@@ -569,6 +696,7 @@ class OverHls {
     this.#position = this.#video.currentTime;
     this.#still = moves || this.#video.paused ? 0 : this.#still + 1;
     if (moves && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
+    if (this.#still === 12 && this.hasPlayed) this.#on.silent();
     if (this.#still === 80 && this.hasPlayed) this.#on.failed("nothing new comes");
   }
 }

@@ -96,7 +96,7 @@ field("cast").addEventListener("click", () => distant.remote.prompt().catch(() =
 
 async function lookAtLive() {
   try {
-    const { streams } = await (await fetch(`${base}/v1/live`, { cache: "no-store" })).json();
+    const { streams } = await (await fetch(`${player.base}/v1/live`, { cache: "no-store" })).json();
     const own = streams.find((stream) => stream.app === app && stream.name === name);
     field("quality-field").hidden = !(own?.video?.height > 0);
     const select = field("quality");
@@ -128,7 +128,7 @@ export function loadWord(load) {
 }
 
 async function lookAtNode() {
-  const node = await fetch(`${base}/v1/node`, { cache: "no-store" }).then((response) => response.json()).catch(() => ({}));
+  const node = await fetch(`${player.base}/v1/node`, { cache: "no-store" }).then((response) => response.json()).catch(() => ({}));
   // Per core, of the last minute.
   const { load } = node;
   field("fact-node").textContent = node.name || t("no_value");

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::Place;
+use crate::harness::written::temporary_paths;
 use crate::harness::{Netns, products};
 
 /// An nginx configuration in parts. In each part `@DIR@`, `@RTMP@` and `@HTTP@` stand for folder and ports.
@@ -33,6 +34,8 @@ pub struct Config {
     pub web: String,
     /// Directives of the HTTP server: locations.
     pub http: String,
+    /// A whole file in the place of all parts.
+    pub whole: Option<String>,
     /// Files to be in the folder, by name and content.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -53,6 +56,7 @@ impl Config {
             server: String::new(),
             web: String::new(),
             http: String::new(),
+            whole: None,
             files: Vec::new(),
         }
     }
@@ -62,6 +66,11 @@ impl Config {
         let mut config = Self::stock();
         config.modules.push(products::module());
         config
+    }
+
+    /// A whole file as it is, but for `@DIR@`, `@RTMP@` and `@HTTP@`.
+    pub fn whole(text: &str) -> Self {
+        Self { whole: Some(text.to_owned()), ..Self::weir() }
     }
 
     /// So many workers.
@@ -160,16 +169,11 @@ impl Config {
             self.http,
         )
         .unwrap();
+        if let Some(whole) = &self.whole {
+            text.clone_from(whole);
+        }
         text.replace("@DIR@", &place.folder.path().to_string_lossy())
             .replace("@RTMP@", &place.rtmp.number().to_string())
             .replace("@HTTP@", &place.http.number().to_string())
     }
-}
-
-/// Debian's nginx wants folders of its own for these.
-fn temporary_paths() -> String {
-    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path @DIR@/temporary;\n"))
-        .collect()
 }

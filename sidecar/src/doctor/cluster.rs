@@ -1,0 +1,247 @@
+//! The other machines: whether an edge has joined, which edges an origin has, and whether a load balancer's nginx knows them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::finding::Finding;
+use crate::clock;
+use crate::cluster::agent::Standing;
+use crate::cluster::origin::View;
+use crate::config::Config;
+use crate::config::cluster::{Edge, LoadBalancer};
+use crate::daemon::client::{Client, Error};
+use crate::http;
+
+const PART: &str = "cluster";
+/// An edge renews every two seconds; the balancer writes its file at most three seconds after a change.
+const PATIENCE: Duration = Duration::from_secs(6);
+const PAUSE: Duration = Duration::from_millis(500);
+const LIMIT: Duration = Duration::from_secs(3);
+/// Seconds by which clocks may differ: the origin refuses more, and from the second on it is worth a word.
+const SKEWS: [u64; 2] = [30, 2];
+
+#[derive(Deserialize)]
+struct Edges {
+    edges: Vec<View>,
+    stale: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Standings {
+    origins: Vec<Standing>,
+}
+
+/// Says nothing on a machine that has no part in a cluster.
+pub(super) async fn examine(config: &Config, socket: &Path) -> Vec<Finding> {
+    let client = match Client::new(socket) {
+        Ok(client) => client,
+        // The daemon's part has said it.
+        Err(_) => return Vec::new(),
+    };
+    if let Some(edge) = &config.edge {
+        let mut found = edge_standings(&client).await;
+        found.extend(skew(edge).await);
+        return found;
+    }
+    if !config.cluster.is_origin() {
+        return Vec::new();
+    }
+    match &config.loadbalancer {
+        Some(settings) => balancer(settings, &client).await,
+        None => origin(edges(&client).await),
+    }
+}
+
+async fn edges(client: &Client) -> Result<Edges, Error> {
+    let text = client.ask(Method::GET, &["v1", "edges"]).await?;
+    Ok(serde_json::from_str(&text).unwrap_or(Edges { edges: Vec::new(), stale: None }))
+}
+
+/// A node that was started just now has a moment to join.
+async fn edge_standings(client: &Client) -> Vec<Finding> {
+    let begin = Instant::now();
+    loop {
+        let found = match client.ask(Method::GET, &["v1", "edge"]).await {
+            Ok(text) => match serde_json::from_str::<Standings>(&text) {
+                Ok(Standings { origins }) => origins.iter().map(standing).collect(),
+                Err(error) => vec![Finding::problem(PART, error.to_string(), "restart weir serve")],
+            },
+            Err(error) => vec![no_answer(&error)],
+        };
+        let is_well = found.iter().all(|finding: &Finding| finding.remedy.is_none());
+        if is_well || begin.elapsed() > PATIENCE {
+            return found;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn standing(Standing { origin, state }: &Standing) -> Finding {
+    let remedy = "compare origin of [edge] and secret_file of [cluster] with the origin's";
+    match state.as_str() {
+        "joined" => Finding::ok(PART, format!("this edge has joined {origin}")),
+        "drained" => {
+            let remedy = "weir edge undrain on the origin";
+            Finding::hint(PART, format!("an administrator has drained this edge at {origin}"), remedy)
+        }
+        "" => Finding::problem(PART, format!("{origin} has not answered yet"), remedy),
+        why => Finding::problem(PART, format!("this edge has not joined {origin}: {why}"), remedy),
+    }
+}
+
+fn no_answer(error: &Error) -> Finding {
+    let text = error.to_string();
+    Finding::problem(PART, text, "systemctl enable --now weir, then journalctl -u weir")
+}
+
+fn origin(asked: Result<Edges, Error>) -> Vec<Finding> {
+    let Edges { edges, stale } = match asked {
+        Ok(edges) => edges,
+        Err(error) => return vec![no_answer(&error)],
+    };
+    let mut found = Vec::new();
+    if let Some(why) = stale {
+        let message = format!("the table of edges may be out of date: {why}");
+        found.push(Finding::problem(PART, message, "start etcd, or correct etcd of [cluster]"));
+    }
+    for edge in edges.iter().filter(|edge| edge.state == "down") {
+        let message = format!("edge {} does not answer at {}", edge.id, edge.address);
+        found.push(Finding::hint(PART, message, "start it, or remove its [[cluster.edge]]"));
+    }
+    let up = edges.iter().filter(|edge| edge.state == "up").count();
+    found.push(match (up, edges.len()) {
+        (0, _) => Finding::hint(
+            PART,
+            "no edge takes viewers: they watch at this machine",
+            "start an edge, and see weir edge list",
+        ),
+        (up, all) => Finding::ok(PART, format!("{up} of {all} edges take viewers")),
+    });
+    found
+}
+
+/// nginx's file has each edge that lives.
+async fn balancer(settings: &LoadBalancer, client: &Client) -> Vec<Finding> {
+    let begin = Instant::now();
+    loop {
+        let found = match edges(client).await {
+            Ok(known) => written(settings, &std::fs::read_to_string(&settings.upstream_file), &known.edges),
+            Err(error) => no_answer(&error),
+        };
+        if found.remedy.is_none() || begin.elapsed() > PATIENCE {
+            return vec![found];
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn written(settings: &LoadBalancer, file: &std::io::Result<String>, edges: &[View]) -> Finding {
+    let path = settings.upstream_file.display();
+    let remedy = "see journalctl -u weir: upstream_file of [loadbalancer] must be writable for the user weir";
+    let text = match file {
+        Ok(text) => text,
+        Err(error) => return Finding::problem(PART, format!("{path}: {error}"), remedy),
+    };
+    let scheme = format!("{}://", settings.scheme);
+    let lives = |edge: &&View| matches!(edge.state.as_str(), "up" | "full");
+    let hosts: Vec<&str> = edges
+        .iter()
+        .filter(lives)
+        .filter_map(|edge| edge.address.strip_prefix(&scheme)?.split('/').next())
+        .collect();
+    let is_there = |host: &&&str| text.contains(&format!("server {host} "));
+    let missing: Vec<&str> = hosts.iter().filter(|host| !is_there(host)).copied().collect();
+    match (missing.is_empty(), hosts.is_empty()) {
+        (false, _) => Finding::problem(PART, format!("{path} has no {}", missing.join(", ")), remedy),
+        (true, true) => {
+            let message = "no edge has joined this load balancer";
+            Finding::hint(PART, message, "add its address to origin of [edge] of the edges")
+        }
+        (true, false) => Finding::ok(PART, format!("{path} has the {} edges that live", hosts.len())),
+    }
+}
+
+/// By how much this machine's clock and the first origin's differ; says nothing of an origin without a clock.
+async fn skew(edge: &Edge) -> Option<Finding> {
+    let origin = edge.origins.first()?.as_str();
+    let request = http::client().build().ok()?.get(format!("{origin}/v1/node"));
+    let response = timeout(LIMIT, request.send()).await.ok()?.ok()?;
+    let theirs = clock::http_date(response.headers().get("date")?.to_str().ok()?)?;
+    let seconds = clock::now().as_millis().abs_diff(theirs.as_millis()) / 1000;
+    Some(apart(seconds, origin))
+}
+
+fn apart(seconds: u64, origin: &str) -> Finding {
+    const PART: &str = "clock";
+    let message = format!("{seconds} s apart from the clock of {origin}");
+    let remedy = "set both by NTP: tokens and the requests of edges need the right time";
+    match seconds {
+        far if far > SKEWS[0] => Finding::problem(PART, message, remedy),
+        near if near > SKEWS[1] => Finding::hint(PART, message, remedy),
+        _ => Finding::ok(PART, format!("as the clock of {origin}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    fn view(id: &str, state: &str) -> View {
+        View {
+            id: id.into(),
+            address: format!("http://{id}:8080"),
+            region: None,
+            state: state.into(),
+            bandwidth: 1,
+            egress: 0,
+            viewers: 0,
+            load: 0.0,
+            version: String::new(),
+            streams: Vec::new(),
+            listed: false,
+        }
+    }
+
+    #[test]
+    fn what_an_origin_says_of_its_edges() {
+        let said = |edges: &[View], stale: Option<&str>| {
+            let asked = Edges { edges: edges.to_vec(), stale: stale.map(str::to_owned) };
+            origin(Ok(asked)).iter().map(|finding| finding.state).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&[view("a", "up"), view("b", "drained")], None), [State::Ok]);
+        assert_eq!(said(&[view("a", "down")], None), [State::Hint, State::Hint]);
+        assert_eq!(said(&[view("a", "up")], Some("etcd")), [State::Problem, State::Ok]);
+    }
+
+    #[test]
+    fn an_edge_that_nginx_does_not_know_is_named() {
+        let settings =
+            LoadBalancer { upstream_file: "/u".into(), scheme: "http", test: Vec::new(), reload: Vec::new() };
+        let edges = [view("a", "up"), view("b", "up"), view("c", "drained")];
+        let text = "server a:8080 weight=1 max_fails=2;";
+        let found = written(&settings, &Ok(text.into()), &edges);
+        assert_eq!((found.state, found.message.as_str()), (State::Problem, "/u has no b:8080"));
+        assert_eq!(written(&settings, &Ok(text.into()), &edges[..1]).state, State::Ok);
+        assert_eq!(written(&settings, &Ok(text.into()), &edges[2..]).state, State::Hint);
+        let missing = Err(std::io::Error::other("no"));
+        assert_eq!(written(&settings, &missing, &edges).state, State::Problem);
+    }
+
+    #[test]
+    fn standings_and_clocks() {
+        let of = |state: &str| standing(&Standing { origin: "http://o".into(), state: state.into() }).state;
+        assert_eq!(
+            ["joined", "drained", "", "status 401"].map(of),
+            [State::Ok, State::Hint, State::Problem, State::Problem]
+        );
+        assert_eq!(
+            [1, 10, 31].map(|seconds| apart(seconds, "o").state),
+            [State::Ok, State::Hint, State::Problem]
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! `weir check node --all`: whether this node does what its configuration says, a line per part.
+//!
+//! What the other files say of nginx, the daemon and the clock holds here too; this file adds what only a running node can show.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use weir_model::lint;
+
+use super::finding::Finding;
+use super::installation::Installation;
+use super::{api, clock, cluster, daemon, ports};
+use crate::config::{self, Config};
+use crate::files::configuration::Disk;
+use crate::health::{self, Papers, WebUrl};
+use crate::nginx::Nginx;
+
+/// A server on this machine answers sooner.
+const LIMIT: Duration = Duration::from_secs(5);
+/// An ordinary playlist changes with each segment.
+const MEDIA_LIMIT: Duration = Duration::from_secs(15);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Folders that are written to, where they exist.
+const DISKS: [&str; 3] = ["/var/lib/weir-nginx", "/var/lib/weir", "/var/log/nginx"];
+
+/// What is proved.
+pub(crate) struct Node<'n> {
+    /// Files and the socket.
+    pub(crate) installation: &'n Installation,
+    /// Where the API is, if weir.toml does not say it.
+    pub(crate) nginx: Nginx,
+    /// Folders on disks that need space; none stands for [`DISKS`].
+    pub(crate) disks: &'n [PathBuf],
+    /// In bytes.
+    pub(crate) min_free: u64,
+}
+
+/// Looks at all parts, from nginx to the disks.
+pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
+    // What is wrong with the file, the daemon's part says.
+    let config = config::load(&node.installation.config).ok();
+    let of_config = config.as_ref().and_then(|config| {
+        let at = &config.nginx;
+        Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
+    });
+    let nginx = of_config.unwrap_or(node.nginx);
+    let is_balancer = config.as_ref().is_some_and(|config| config.loadbalancer.is_some());
+    let mut found = Vec::new();
+    if !is_balancer {
+        found.extend(api::examine(&nginx).await);
+        found.push(rtmp(config.as_ref(), &nginx).await);
+    }
+    if let Ok(tree) = lint::read(&node.installation.conf, &Disk) {
+        found.extend(ports::examine(&tree).await);
+    }
+    found.extend(daemon::examine(node.installation, !is_balancer).await);
+    if let Some(config) = &config {
+        found.extend(pages(config).await);
+        found.extend(media(config, &nginx).await);
+        found.extend(cluster::examine(config, &node.installation.socket).await);
+    }
+    found.extend(clock::examine().await);
+    found.push(disks(node.disks, node.min_free).await);
+    found
+}
+
+/// Handshake and `connect`, to the first application.
+async fn rtmp(config: Option<&Config>, nginx: &Nginx) -> Finding {
+    const PART: &str = "rtmp";
+    let known = nginx.applications().await.ok().flatten().unwrap_or_default();
+    let app = known.first().map_or("live", |app| app.name.as_str());
+    let server =
+        config.map_or_else(|| "rtmp://127.0.0.1:1935".to_owned(), |config| config.nginx.rtmp.to_string());
+    let url = format!("{server}/{app}");
+    let remedy = "start nginx, and compare rtmp of [nginx] in weir.toml with \"listen\" in nginx.conf";
+    match format!("{url}/x").parse() {
+        Ok(parsed) => {
+            let look = async |step: &health::Step| health::rtmp(step, &parsed, None).await;
+            finding(PART, health::check(&url, LIMIT, look).await, remedy)
+        }
+        Err(error) => Finding::problem(PART, format!("{url}: {error}"), remedy),
+    }
+}
+
+/// The daemon's pages.
+async fn pages(config: &Config) -> Option<Finding> {
+    const PART: &str = "pages";
+    let url = format!("{}v1/node", own_pages(config)?);
+    let remedy = "see journalctl -u weir: the daemon does not serve [web] listen";
+    Some(match url.parse::<WebUrl>() {
+        Ok(parsed) => {
+            let look = async |step: &health::Step| health::http(step, &parsed, None).await;
+            finding(PART, health::check(&url, LIMIT, look).await, remedy)
+        }
+        Err(error) => Finding::problem(PART, format!("{url}: {error}"), remedy),
+    })
+}
+
+/// The daemon's pages as they are reached on this machine; none where it has no pages.
+fn own_pages(config: &Config) -> Option<String> {
+    let listen = config.web.listen?;
+    let local = match listen.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        own => own,
+    };
+    Some(format!("http://{}{}", SocketAddr::new(local, listen.port()), config.web.base))
+}
+
+/// HLS of a stream that is live and needs no token, as the daemon serves it.
+async fn media(config: &Config, nginx: &Nginx) -> Option<Finding> {
+    const PART: &str = "hls";
+    let pages = own_pages(config)?;
+    if config.loadbalancer.is_some() {
+        return None;
+    }
+    let live = nginx.streams().await.ok()?.value.streams;
+    let known = nginx.applications().await.ok().flatten().unwrap_or_default();
+    let is_open = |app: &str| !known.iter().any(|known| known.name == app && known.needs_play_token());
+    let is_token = config.web.play == config::web::Play::Token;
+    let Some(stream) = live.iter().find(|stream| !is_token && is_open(&stream.app)) else {
+        let why = if live.is_empty() { "no stream is live" } else { "the live streams need a token" };
+        return Some(Finding::ok(PART, format!("not checked: {why}")));
+    };
+    let url = format!("{pages}stream/{}/{}/llhls/master.m3u8", stream.app, stream.name);
+    let parsed: WebUrl = url.parse().ok()?;
+    let papers = Papers::default();
+    let remedy = "see journalctl -u weir; a stream without keyframes has no segments";
+    let begin = Instant::now();
+    loop {
+        let look = async |step: &health::Step| health::hls(step, &parsed, None, &papers).await;
+        let found = health::check(&url, MEDIA_LIMIT, look).await;
+        // Its first viewer begins it, so the first playlist may have no segment.
+        if found.is_ok() || begin.elapsed() > MEDIA_LIMIT {
+            return Some(finding(PART, found, remedy));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn disks(given: &[PathBuf], min_free: u64) -> Finding {
+    const PART: &str = "disk";
+    let usual = || DISKS.iter().map(|disk| Path::new(disk).to_owned()).filter(|disk| disk.exists()).collect();
+    let disks: Vec<PathBuf> = if given.is_empty() { usual() } else { given.to_vec() };
+    let wrong = tokio::time::timeout(LIMIT, health::full_disks(&disks, min_free)).await;
+    let shown: Vec<String> = disks.iter().map(|disk| disk.display().to_string()).collect();
+    let remedy = "remove what is not needed, or name other folders with --disk";
+    match wrong {
+        Ok(wrong) if wrong.is_empty() && disks.is_empty() => {
+            Finding::hint(PART, "no folder of Weir exists", "name the folders with --disk")
+        }
+        Ok(wrong) if wrong.is_empty() => Finding::ok(PART, format!("enough space for {}", shown.join(", "))),
+        Ok(wrong) => Finding::problem(PART, wrong.join("; "), remedy),
+        Err(_) => Finding::problem(PART, format!("no answer from the disk of {}", shown.join(", ")), remedy),
+    }
+}
+
+fn finding(part: &'static str, result: Result<String, health::Unhealthy>, remedy: &str) -> Finding {
+    match result {
+        Ok(said) => Finding::ok(part, said),
+        Err(why) => Finding::problem(part, why.to_string(), remedy),
+    }
+}

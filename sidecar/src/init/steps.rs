@@ -1,0 +1,114 @@
+//! What to do with the files, as commands of root.
+
+use std::path::Path;
+
+use super::answers::{Answers, Role};
+use super::{File, Place};
+
+/// The next steps, for a terminal.
+pub(crate) fn steps(answers: &Answers, folder: &Path, files: &[File]) -> String {
+    let folder = quoted(&folder.display().to_string());
+    let is_cache = answers.edge.as_ref().is_some_and(|edge| edge.cache);
+    let mut text = format!("Read the files in {folder}, then install them as root:\n\n");
+    let mut line = |command: &str| text.push_str(&format!("  {command}\n"));
+    if !is_cache {
+        line("systemd-sysusers && systemd-tmpfiles --create");
+    }
+    for command in folders(answers, is_cache) {
+        line(command);
+    }
+    let is_whole = files.iter().any(|file| file.name == "nginx.conf");
+    if is_whole {
+        line("cp -a /etc/nginx/nginx.conf /etc/nginx/nginx.conf.before-weir");
+    }
+    for file in files {
+        for place in &file.places {
+            line(&install(&folder, file.name, place));
+        }
+    }
+    line("nginx -t && systemctl restart nginx");
+    if answers.role == Role::Loadbalancer {
+        line("systemctl daemon-reload && systemctl enable --now weir-upstream.path");
+    }
+    if !is_cache {
+        line("weir serve --check && systemctl enable --now weir");
+    }
+    if answers.pair.is_some() {
+        line("echo 'DAEMON_ARGS=\"-i a\"' >> /etc/default/keepalived      # -i b on the second machine");
+        line("systemctl enable --now keepalived");
+    }
+    if is_cache {
+        line(&format!("curl -fsS http://127.0.0.1:{}/healthz", answers.http_port));
+    } else {
+        let port = answers.http_port;
+        let api = if port == 8080 { String::new() } else { format!(" --api http://127.0.0.1:{port}/api") };
+        line(&format!("weir check node --all{api}"));
+    }
+    text + &ending(answers, is_cache)
+}
+
+/// Folders that nginx writes to.
+fn folders(answers: &Answers, is_cache: bool) -> &'static [&'static str] {
+    match answers.role {
+        Role::Single => &[
+            "install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx /var/lib/weir-nginx/hls /var/lib/weir-nginx/dash",
+        ],
+        Role::Restream => &["install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx"],
+        Role::Origin => {
+            &["install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx /var/lib/weir-nginx/hls"]
+        }
+        Role::Edge if is_cache => {
+            &["install -d -o www-data -g www-data /var/cache/nginx/weir /var/cache/nginx/weir-lists"]
+        }
+        Role::Edge | Role::Loadbalancer => &[],
+    }
+}
+
+fn install(folder: &str, name: &str, place: &Place) -> String {
+    let owner = place.owner.map(|user| format!(" -o {user} -g {user}")).unwrap_or_default();
+    format!("install -D{owner} -m {} {folder}/{name} {}", place.mode, place.path)
+}
+
+/// What follows on other machines, and for people.
+fn ending(answers: &Answers, is_cache: bool) -> String {
+    let port = answers.http_port;
+    let pages = answers.url.as_ref().map(|url| format!("{}/tv", url.as_str().trim_end_matches('/')));
+    let pages = pages.unwrap_or_default();
+    match answers.role {
+        Role::Single => format!(
+            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n"
+        ),
+        Role::Restream => "\nweir key add live show prints the two lines for OBS; weir target add live show --url-file - adds a service.\n\
+                           On the second machine of a pair, the same keys and targets are needed.\n"
+            .to_owned(),
+        Role::Origin => format!(
+            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n\
+             For each edge, copy cluster.secret there and run:\n\
+             \n  weir init edge --origin {pages} --cluster-secret cluster.secret --address http://EDGE:8080 --bandwidth 1g\n"
+        ),
+        Role::Edge if is_cache => {
+            let address = answers.edge.as_ref().map(|edge| edge.address.as_str().to_owned());
+            let bandwidth = answers.edge.as_ref().map(|edge| edge.bandwidth.clone());
+            format!(
+                "\nIn weir.toml of the origin, so that viewers are sent here; then systemctl restart weir there:\n\
+                 \n  [[cluster.edge]]\n  address = \"{}\"\n  bandwidth = \"{}\"\n  check = \"/healthz\"\n",
+                address.unwrap_or_default(),
+                bandwidth.unwrap_or_default()
+            )
+        }
+        Role::Edge => "\nOn the origin, weir edge list shows this edge.\n".to_owned(),
+        Role::Loadbalancer => format!(
+            "\nIn weir.toml of each edge, origin of [edge] is a list with this machine: \
+             origin = [\"https://ORIGIN/tv\", \"http://THIS-MACHINE:{port}/tv\"]\n"
+        ),
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
+    match !path.is_empty() && path.bytes().all(is_plain) {
+        true => path.to_owned(),
+        false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
+}

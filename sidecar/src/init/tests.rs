@@ -1,0 +1,147 @@
+use super::*;
+
+fn answers(role: Role) -> Answers {
+    let pair = Pair {
+        address: [203, 0, 113, 10].into(),
+        machines: [[203, 0, 113, 11].into(), [203, 0, 113, 12].into()],
+        interface: "ens3".into(),
+        prefix: 28,
+        router_id: 77,
+    };
+    let edge = Edge {
+        origin: "https://origin.example.net/tv".parse().unwrap(),
+        origin_rtmp: Some("rtmp://origin.example.net:1937".into()),
+        address: "https://edge7.example.net:8443".parse().unwrap(),
+        bandwidth: "10g".into(),
+        transport: "ws",
+        cache: false,
+    };
+    Answers {
+        role,
+        http_port: 8880,
+        rtmp_port: 1936,
+        url: matches!(role, Role::Single | Role::Origin).then(|| "https://tv.example.net".parse().unwrap()),
+        public_name: (role == Role::Restream).then(|| "in.example.net".to_owned()),
+        drop_in: false,
+        edge: (role == Role::Edge).then_some(edge),
+        pair: matches!(role, Role::Restream | Role::Origin | Role::Loadbalancer).then_some(pair),
+    }
+}
+
+fn text(files: &[File], name: &str) -> String {
+    match &files.iter().find(|file| file.name == name).unwrap().content {
+        Content::Text(text) => text.clone(),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// What nginx or the daemon reads.
+fn without_comments(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+#[test]
+fn each_answer_is_in_its_place_and_no_example_is_left() {
+    for role in [Role::Single, Role::Restream, Role::Origin, Role::Edge, Role::Loadbalancer] {
+        let answers = answers(role);
+        let files = files(&answers).unwrap();
+        for file in &files {
+            let Content::Text(text) = &file.content else { continue };
+            let read = without_comments(text).join("\n");
+            for example in ["example.org", "192.0.2.", "8080", "1935", "eth0"] {
+                assert!(!read.contains(example), "{role:?}, {}: {example} in\n{read}", file.name);
+            }
+            assert!(
+                text.starts_with(&format!("# Written by `weir init {}`", role.word()))
+                    || file.name == "upstream.conf",
+                "{text}"
+            );
+        }
+        let steps = steps(&answers, std::path::Path::new("/tmp/a b"), &files);
+        for file in &files {
+            assert!(steps.contains(&format!(" '/tmp/a b'/{} ", file.name)), "{}: {steps}", file.name);
+        }
+    }
+    let keepalived = text(&files(&answers(Role::Restream)).unwrap(), "keepalived.conf");
+    for line in [
+        "virtual_router_id 77",
+        "interface ens3",
+        "203.0.113.10/28",
+        "@b  unicast_src_ip 203.0.113.12",
+        "@a      203.0.113.12",
+    ] {
+        assert!(keepalived.contains(line), "{line}: {keepalived}");
+    }
+    let daemon = text(&files(&answers(Role::Edge)).unwrap(), "weir.toml");
+    for line in [
+        "origin = \"https://origin.example.net/tv\"",
+        "address = \"https://edge7.example.net:8443\"",
+        "bandwidth = \"10g\"",
+        "\nrtmp = \"rtmp://origin.example.net:1937\"",
+        "transport = \"ws\"",
+    ] {
+        assert!(daemon.contains(line), "{line}: {daemon}");
+    }
+}
+
+#[test]
+fn a_cache_asks_the_origin_over_tls_where_it_has_it() {
+    let mut of = answers(Role::Edge);
+    if let Some(edge) = &mut of.edge {
+        edge.cache = true;
+    }
+    let nginx = text(&files(&of).unwrap(), "nginx.conf");
+    assert!(nginx.contains("server origin.example.net:443 "), "{nginx}");
+    assert!(
+        nginx.contains("proxy_pass https://origin$uri;") && nginx.contains("proxy_ssl_verify on;"),
+        "{nginx}"
+    );
+    assert_eq!(files(&of).unwrap().len(), 1);
+}
+
+#[test]
+fn the_drop_in_is_the_whole_file_in_two_halves() {
+    let mut of = answers(Role::Single);
+    let whole = text(&files(&of).unwrap(), "nginx.conf");
+    of.drop_in = true;
+    let files = files(&of).unwrap();
+    let (rtmp, site) = (text(&files, "rtmp.conf"), text(&files, "site.conf"));
+    let halves: Vec<&str> = without_comments(&rtmp).into_iter().chain(without_comments(&site)).collect();
+    let mut left = halves.clone();
+    // What Debian's nginx.conf has, and what is in another block there.
+    const DEBIANS: [&str; 14] = [
+        "user www-data;",
+        "pid /run/nginx.pid;",
+        "error_log /var/log/nginx/error.log notice;",
+        "include /etc/nginx/modules-enabled/*.conf;",
+        "worker_processes 1;",
+        "events {",
+        "worker_connections 1024;",
+        "http {",
+        "include /etc/nginx/mime.types;",
+        "default_type application/octet-stream;",
+        "sendfile on;",
+        "tcp_nopush on;",
+        "}",
+        "server_tokens off;",
+    ];
+    let mut missing = Vec::new();
+    for line in without_comments(&whole) {
+        match left.iter().position(|other| *other == line) {
+            Some(at) => drop(left.remove(at)),
+            None if DEBIANS.contains(&line) => {}
+            None => missing.push(line),
+        }
+    }
+    assert!(missing.is_empty(), "not in the drop-in: {missing:?}");
+    assert_eq!(left, ["rtmp_auto_push on;"], "only in the drop-in");
+}
+
+#[test]
+fn a_sample_without_the_place_of_an_answer_is_an_error() {
+    let sample = sample::Sample::new("x/nginx.conf", "listen 80;");
+    assert_eq!(
+        sample.put("listen 8080;", "listen 1;").unwrap_err().to_string(),
+        "the sample x/nginx.conf has no \"listen 8080;\""
+    );
+}

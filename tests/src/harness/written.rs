@@ -1,0 +1,148 @@
+//! What `weir init` has written, as it would be installed: with the folders and the ports of this machine in it, and nothing else changed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::nginx::Config;
+use super::ports::Port;
+use super::{Nginx, Sidecar, files, products};
+
+/// Files of a role.
+pub struct Written {
+    folder: TempDir,
+    http: Port,
+    rtmp: Port,
+    web: Port,
+}
+
+impl Written {
+    /// Runs `weir init` with these words, ports of its own, and a folder; `@HTTP@` stands for the port.
+    #[track_caller]
+    pub fn init(words: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("weir-init-").tempdir().unwrap();
+        let written = Self { folder, http: Port::reserve(), rtmp: Port::reserve(), web: Port::reserve() };
+        let output = written.again(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        for name in ["log", "lib", "state", "state/hls", "state/dash", "cache"] {
+            fs::create_dir(written.path(name)).unwrap();
+        }
+        written
+    }
+
+    /// Runs it once more, into the same folder.
+    pub fn again(&self, words: &[&str]) -> Output {
+        let (http, rtmp) = (self.http.number().to_string(), self.rtmp.number().to_string());
+        let words = words.iter().map(|word| word.replace("@HTTP@", &http));
+        let ports = ["--http-port", &http, "--rtmp-port", &rtmp];
+        let mut command = Command::new(products::weir());
+        command.arg("init").args(words).args(ports).arg("--dir").arg(self.folder.path());
+        command.stdin(std::process::Stdio::null()).output().unwrap()
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where viewers find its nginx.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http.number())
+    }
+
+    /// The port of its RTMP.
+    pub fn rtmp(&self) -> u16 {
+        self.rtmp.number()
+    }
+
+    /// A file with this machine's folders in it.
+    pub fn text(&self, name: &str) -> String {
+        let place = |name: &str| self.path(name).display().to_string();
+        let modules: String = [products::nginx_rtmp(), products::module()]
+            .iter()
+            .map(|module| format!("load_module {};\n", module.display()))
+            .collect();
+        files::text(&self.path(name))
+            .replace("include /etc/nginx/modules-enabled/*.conf;", &modules)
+            .replace("user www-data;", "user root;\ndaemon off;")
+            .replace("pid /run/nginx.pid;", "pid @DIR@/nginx.pid;")
+            .replace("/var/log/nginx/error.log notice", "@DIR@/error.log info")
+            .replace("/etc/nginx/weir.secret", &place("weir.secret"))
+            .replace("/etc/weir/secret", &place("weir.secret"))
+            .replace("/etc/weir/cluster.secret", &place("cluster.secret"))
+            .replace("/var/lib/weir/upstream.conf", &place("upstream.conf"))
+            .replace("/var/lib/weir-nginx", &place("state"))
+            .replace("/var/cache/nginx", &place("cache"))
+            .replace("/var/log/nginx", &place("log"))
+            .replace("/srv/weir/www", &place("www"))
+            .replace("http://127.0.0.1:8090", &format!("http://127.0.0.1:{}", self.web.number()))
+            .replace("http {\n", &format!("http {{\n{}", temporary_paths()))
+    }
+
+    /// Starts nginx with its nginx.conf, beside its own ports on those that the tests expect.
+    #[track_caller]
+    pub fn start_nginx(&self) -> Nginx {
+        let (http, rtmp) = (self.http.number(), self.rtmp.number());
+        let text = self
+            .text("nginx.conf")
+            .replace("listen 127.0.0.1:", "listen ")
+            .replace(
+                &format!("listen {http};"),
+                &format!("listen 127.0.0.1:{http}; listen 127.0.0.1:@HTTP@;"),
+            )
+            .replace(
+                &format!("listen {rtmp};"),
+                &format!("listen 127.0.0.1:{rtmp}; listen 127.0.0.1:@RTMP@;"),
+            )
+            .replace("/var/lib/weir/", &format!("{}/", self.path("lib").display()));
+        Config::whole(&text).start()
+    }
+
+    /// Starts `weir serve` with its weir.toml.
+    #[track_caller]
+    pub fn start_daemon(&self, nginx: &Nginx) -> Sidecar {
+        let text =
+            self.text("weir.toml").replace("/var/lib/weir/", &format!("{}/", self.path("lib").display()));
+        Sidecar::start_whole(nginx, self.web.number(), &text)
+    }
+
+    /// `weir check node --all` of the running node: the exit status and the lines.
+    pub fn check(&self, daemon: &Sidecar) -> (i32, String) {
+        let output = Command::new(products::weir())
+            .args(["check", "node", "--all", "--disk", "/", "--min-free", "1m", "--conf", "/nonexistent"])
+            .arg("--config")
+            .arg(daemon.configuration())
+            .arg("--socket")
+            .arg(daemon.socket())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// The permission bits of a file.
+    pub fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
+    }
+}
+
+/// Runs `nginx -t` on a text: whether nginx takes it, and what it said.
+pub fn try_nginx(folder: &Path, text: &str) -> (bool, String) {
+    let path = folder.join("try.conf");
+    fs::write(&path, text.replace("@DIR@", &folder.display().to_string())).unwrap();
+    let mut command = Command::new(products::nginx());
+    let output = command.arg("-t").arg("-p").arg(folder).arg("-c").arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success() && !said.contains("[emerg]"), said)
+}
+
+/// Debian's nginx wants folders of its own for these.
+pub fn temporary_paths() -> String {
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path @DIR@/temporary;\n"))
+        .collect()
+}

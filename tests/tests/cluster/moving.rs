@@ -1,0 +1,114 @@
+//! Chromium plays a page from an edge, and plays on from another one when that edge dies: killed, or silent without a word; on a page of
+//! the origin, and on a page of the edge that dies.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
+
+use super::{ORIGIN, nginx};
+
+/// An edge with pages at a port of its own.
+struct Edge {
+    name: String,
+    daemon: Sidecar,
+    _nginx: Nginx,
+    front: Port,
+}
+
+fn start_edge(name: &str, origin: &Sidecar, at_origin: &Nginx) -> Edge {
+    let front = Port::reserve();
+    let nginx = Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", "0123456789abcdef0123456789abcdef")
+        .file("cluster.secret", super::SECRET)
+        .with_api()
+        .app("live", "weir_publish key;")
+        .start();
+    let (own, pages) = (front.number(), origin.web());
+    let text = format!(
+        "[nginx]\nsecret_file = \"{dir}/secret\"\napi = \"{api}\"\nrtmp = \"rtmp://127.0.0.1:{rtmp}\"\n[web]\nlisten = \"127.0.0.1:{own}\"\n\
+         [cluster]\nsecret_file = \"{dir}/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{pages}\"\nname = \"{name}\"\n\
+         address = \"http://127.0.0.1:{own}\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:{from}\"\n",
+        dir = nginx.folder().display(),
+        api = nginx.url("/api"),
+        rtmp = nginx.rtmp(),
+        from = at_origin.rtmp(),
+    );
+    let daemon = Sidecar::start_whole(&nginx, own, &text);
+    daemon.wait_log("edge joined");
+    Edge { name: name.to_owned(), daemon, _nginx: nginx, front }
+}
+
+fn data(browser: &Browser, name: &str) -> String {
+    browser.run(&format!("return document.body.dataset.{name} ?? ''")).as_str().unwrap().to_owned()
+}
+
+fn time(browser: &Browser) -> f64 {
+    browser.run("return document.getElementById('video').currentTime").as_f64().unwrap()
+}
+
+/// Waits until the page plays from an edge that is none of these; its place in the list, and how long that took.
+#[track_caller]
+fn wait_playing(browser: &Browser, edges: &[Edge], not: &[usize], seconds: f64) -> (usize, Duration) {
+    let begin = Instant::now();
+    let found = until(&format!("it plays from an edge other than {not:?}"), seconds, || {
+        let from = data(browser, "edge");
+        let at = edges.iter().position(|edge| edge.name == from && data(browser, "state") == "PLAYING")?;
+        (!not.contains(&at)).then_some(at)
+    });
+    let took = begin.elapsed();
+    let at = time(browser);
+    until("the picture moves", 10.0, || (time(browser) - at).abs() > 0.5);
+    (found, took)
+}
+
+#[test]
+fn a_page_moves_to_another_edge_when_its_edge_dies() {
+    let at_origin = nginx();
+    let origin = Sidecar::start(&at_origin, ORIGIN);
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", at_origin.rtmp()));
+    let mut edges = ["one", "two", "three"].map(|name| start_edge(name, &origin, &at_origin));
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show", origin.web()));
+    browser.run("window.sameDocument = true");
+    let (first, _) = wait_playing(&browser, &edges, &[], 40.0);
+    // Nothing of the origin but the page.
+    let loaded =
+        browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)").to_string();
+    assert!(!loaded.contains(&format!(":{}/stream/", origin.web())), "{loaded}");
+
+    // Not a word more, as from a machine without power.
+    edges[first].daemon.process().signal(Signal::SIGSTOP);
+    let (second, silent) = wait_playing(&browser, &edges, &[first], 15.0);
+    println!("an edge without power: on another one after {silent:?}");
+    edges[second].daemon.kill();
+    let (third, killed) = wait_playing(&browser, &edges, &[first, second], 15.0);
+    println!("a killed edge: on another one after {killed:?}");
+    edges[first].daemon.process().signal(Signal::SIGCONT);
+    edges[second].daemon.start_again();
+    assert!(silent < Duration::from_secs(6) && killed < Duration::from_secs(4), "{silent:?}, {killed:?}");
+    assert_eq!(browser.run("return window.sameDocument"), true, "the page was not loaded anew");
+
+    // A page of an edge, which knows the origin and the other edges.
+    let page = format!("http://127.0.0.1:{}/embed/live/show", edges[third].front.number());
+    let others = [first, second].map(|other| format!("\"http://127.0.0.1:{}\"", edges[other].front.number()));
+    until("the edge knows the others", 10.0, || {
+        let html = super::take(super::client().get(&page).send().unwrap()).text;
+        others.iter().all(|other| html.contains(other))
+    });
+    browser.open(&page);
+    browser.run("window.sameDocument = true");
+    wait_playing(&browser, &edges, &[first, second], 40.0);
+    edges[third].daemon.kill();
+    let (_, took) = wait_playing(&browser, &edges, &[third], 15.0);
+    println!("the edge of the page killed: on another one after {took:?}");
+    edges[third].daemon.start_again();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(browser.run("return window.sameDocument"), true, "the page was not loaded anew");
+    let console = browser.console();
+    assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
+}
