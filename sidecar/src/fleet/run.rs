@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use weir_model::Timestamp;
 
 use super::cloud::Cloud;
 use super::dns::{self, Change};
