@@ -203,6 +203,7 @@ mod tests {
             load: 0.0,
             version: String::new(),
             streams: Vec::new(),
+            age_ms: None,
             listed: false,
         }
     }

@@ -67,6 +67,8 @@ impl Written {
             .collect();
         files::text(&self.path(name))
             .replace("include /etc/nginx/modules-enabled/*.conf;", &modules)
+            // Not every container may raise it.
+            .replace("worker_rlimit_nofile 65536;\n", "")
             .replace("user www-data;", "user root;\ndaemon off;")
             .replace("pid /run/nginx.pid;", "pid @DIR@/nginx.pid;")
             .replace("/var/log/nginx/error.log notice", "@DIR@/error.log info")
