@@ -235,7 +235,7 @@ unsafe fn feed<M: Players>(player: *mut ngx_rtmp_session_t) {
             && (*context).cs.iter().all(|stream| stream.active() == 0);
         let Some(publisher) = publisher_of(context).filter(|_| is_new) else { return };
         let Some(start) = start_of::<M>(publisher) else { return };
-        let (last, chain) = (start.last, lend::<M>(start, publisher));
+        let (last, chain) = (start.last, lend(start, publisher));
         let Some(chain) = chain else { return };
         if let Some(codec) = codec_of(publisher).filter(|codec| !codec.meta.is_null())
             && codec.meta_version != (*context).meta_version
@@ -301,7 +301,7 @@ unsafe fn start_of<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Option<Sta
 }
 
 /// Makes a chain. `None` where players of the same publisher still read too much of earlier.
-fn lend<M: Players>(start: Start, publisher: *mut ngx_rtmp_session_t) -> Option<*mut ngx_chain_t> {
+fn lend(start: Start, publisher: *mut ngx_rtmp_session_t) -> Option<*mut ngx_chain_t> {
     LENT.with(|lent| {
         lent.sweep();
         let mut earlier: Vec<u64> =

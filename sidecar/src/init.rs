@@ -3,7 +3,7 @@
 //! - [`answers`]: what was asked for
 //! - [`sample`]: a sample, and texts put into it: one that a sample no longer has is an error, which a test would meet first
 //! - [`roles`]: the files of each role; [`pair`]: keepalived's, for two machines
-//! - [`steps`]: what to do with the files
+//! - [`mod@steps`]: what to do with the files
 //!
 //! Nothing here touches the disk.
 

@@ -354,7 +354,7 @@ fn a_token_without_an_action_needs_an_application_that_is_protected() {
     assert!(request.starts_with("GET /api/v1/applications HTTP/1.1\r\n"), "{request}");
     assert_eq!(output.status.code(), Some(2));
     let line = text(&output.stderr);
-    assert!(line.contains("--action play or --action publish"), "{line}");
+    assert!(line.contains("--action play, publish or chat"), "{line}");
 }
 
 #[test]

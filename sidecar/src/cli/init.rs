@@ -1,4 +1,5 @@
 //! `weir init`.
+#![allow(rustdoc::bare_urls, reason = "clap prints these texts as they are")]
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -49,11 +49,14 @@ impl Assigned {
         if is_known || self.viewers.len() >= MOST {
             return;
         }
-        let of_address = self.addresses.entry(client(address)).or_default();
-        if of_address.left(now) >= MOST_OF_ADDRESS {
-            return;
+        // A proxy on this machine that is not trusted to name its clients stands for many.
+        if !address.to_canonical().is_loopback() {
+            let of_address = self.addresses.entry(client(address)).or_default();
+            if of_address.left(now) >= MOST_OF_ADDRESS {
+                return;
+            }
+            of_address.add(1.0, now);
         }
-        of_address.add(1.0, now);
         self.viewers.insert(viewer, now);
         match self.edges.get_mut(id) {
             Some(edge) => edge.add(bitrate as f64, now),

@@ -37,7 +37,7 @@ pub struct Candidate {
     pub bandwidth: u64,
     /// What it sends, in bit/s.
     pub egress: u64,
-    /// What viewers who were sent there lately need, in bit/s. Strangers can raise it: it orders edges, and makes none full.
+    /// What viewers who were sent there lately need, in bit/s.
     pub assigned: u64,
     /// Load per core.
     pub load: f64,
@@ -50,7 +50,7 @@ pub struct Candidate {
 impl Candidate {
     /// The share of its bandwidth that is in use.
     pub fn share(&self) -> f64 {
-        self.egress as f64 / self.bandwidth.max(1) as f64
+        self.egress.max(self.assigned) as f64 / self.bandwidth.max(1) as f64
     }
 
     /// Whether it takes no more viewers.
@@ -60,8 +60,7 @@ impl Candidate {
 
     fn band(&self) -> (u32, u32) {
         let step = LOADS.iter().filter(|limit| self.load >= **limit).count();
-        let share = self.egress.max(self.assigned) as f64 / self.bandwidth.max(1) as f64;
-        ((share * STEPS) as u32, step as u32)
+        ((self.share() * STEPS) as u32, step as u32)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Hetzner Cloud. Its API is described at https://docs.hetzner.cloud/.
+//! Hetzner Cloud. Its API is described at <https://docs.hetzner.cloud/>.
 //!
 //! A request that may succeed later is repeated: after 409 `conflict`, 423 `locked`, 429, 5xx, and without an answer. A creation
 //! that is repeated cannot create a second server, because the names of a project are unique: the API answers `uniqueness_error`,

@@ -102,7 +102,7 @@ impl Drop for Entry {
 fn is_configuration(tag: &Tag) -> bool {
     let is_enhanced = |first: &u8| match tag.kind {
         TagKind::Video => first & 0x8f == 0x80,
-        _ => first & 0xff == 0x90,
+        _ => *first == 0x90,
     };
     tag.is_header() || tag.payload.first().is_some_and(is_enhanced)
 }

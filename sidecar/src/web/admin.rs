@@ -3,7 +3,7 @@
 //! - [`gate`]: who asks, and whether a request comes from the dashboard itself; [`login`]: sessions begin and end
 //! - [`module`]: what the module's API is asked for; [`own`]: what the daemon runs; [`files`]: recordings as files;
 //!   [`settings`]: weir.toml; [`facts`]: of this machine
-//! - [`history`]: what happened; [`edges`]: of this origin; [`chat`]: what is said, and by whom
+//! - [`mod@history`]: what happened; [`edges`]: of this origin; [`chat`]: what is said, and by whom
 //! - [`feed`]: what open dashboards hear, which a [`watcher`] finds out
 //! - [`pages`]: what browsers load
 #![allow(clippy::result_large_err, reason = "a refusal is an answer, made once per request")]

@@ -130,6 +130,7 @@ pub(crate) async fn messages(chat: &Arc<Chat>, query: Result<Query<past::Query>,
 }
 
 /// Whether comma-separated values are wanted.
+#[expect(clippy::result_large_err, reason = "an answer is made once")]
 fn is_csv(format: Option<&str>) -> Result<bool, Response> {
     match format {
         None | Some("json") => Ok(false),

@@ -23,17 +23,20 @@ pub(super) struct Shares {
     /// Whether an address is a proxy, which brings the connections of many clients.
     is_proxy: Box<dyn Fn(IpAddr) -> bool + Send>,
     room: Arc<Semaphore>,
-    open: Arc<Mutex<HashMap<[u8; 16], usize>>>,
+    open: Arc<Mutex<Open>>,
 }
+
+/// Connections per client.
+type Open = HashMap<[u8; 16], usize>;
 
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     _permit: OwnedSemaphorePermit,
-    counted: Option<(Arc<Mutex<HashMap<[u8; 16], usize>>>, [u8; 16])>,
+    counted: Option<(Arc<Mutex<Open>>, [u8; 16])>,
 }
 
-fn lock(open: &Mutex<HashMap<[u8; 16], usize>>) -> MutexGuard<'_, HashMap<[u8; 16], usize>> {
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
