@@ -412,7 +412,7 @@ mod tests {
         store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
         let reset = stamp().unwrap();
         assert!(matches!(change(checked), Err(Error::Changed)));
-        assert_eq!(stamp(), Some(reset.clone()));
+        assert_eq!(stamp(), Some(reset));
         store.remove(&name("vi")).unwrap();
         assert!(matches!(change(reset), Err(Error::Changed)));
         assert_eq!(stamp(), None);

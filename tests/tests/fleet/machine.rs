@@ -158,12 +158,15 @@ pub(crate) struct Hollow {
     _alive: Arc<()>,
 }
 
+/// The name of a machine, and whether it is still there.
+type Running = (String, Weak<()>);
+
 /// Where all hollow machines serve, and to whom they report.
 #[derive(Clone)]
 pub(crate) struct Hall {
     port: Arc<Port>,
     web: u16,
-    machines: Arc<Mutex<Vec<(String, Weak<()>)>>>,
+    machines: Arc<Mutex<Vec<Running>>>,
 }
 
 impl Hall {
