@@ -13,6 +13,7 @@ my %common = map { $_ => 1 } qw(Apache-2.0 LGPL-2.1-or-later GPL-2.0-only MPL-2.
 my %file_of = ('LGPL-2.1-or-later' => 'LGPL-2.1', 'GPL-2.0-only' => 'GPL-2');
 # A licence that no crate has alone: the file with its text.
 my %text_in = (
+    '0BSD'         => [ 'vendor/adler2-*', 'LICENSE-0BSD' ],
     'BSD-2-Clause' => [ 'nginx-rtmp', 'LICENSE' ],
     'BSL-1.0'      => [ 'vendor/ryu-*', 'LICENSE-BOOST' ],
     'Unlicense'    => [ 'vendor/memchr-*', 'UNLICENSE' ],
