@@ -91,8 +91,8 @@ pub struct Viewer<'v> {
     pub hash: u64,
     /// Where he is.
     pub address: IpAddr,
-    /// Of the stream, in bit/s; 0 when nobody knows. None when it is not live.
-    pub bitrate: Option<u64>,
+    /// Of the stream, in bit/s; 0 when nobody knows.
+    pub bitrate: u64,
     /// Edges that he could not reach.
     pub not: &'v [EdgeId],
 }
@@ -342,14 +342,12 @@ impl Origin {
             let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
             return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
         };
-        if let Some(bitrate) = viewer.bitrate {
-            let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
-            let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
-            assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
-            drop(assigned);
-            let mut prepared = self.prepared();
-            prepared.margin = prepared.margin.saturating_sub(bitrate);
-        }
+        let bitrate = if viewer.bitrate == 0 { BITRATE } else { viewer.bitrate };
+        let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+        assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
+        drop(assigned);
+        let mut prepared = self.prepared();
+        prepared.margin = prepared.margin.saturating_sub(bitrate);
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
     }
 

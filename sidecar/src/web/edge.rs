@@ -75,7 +75,7 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
     let viewer = Viewer {
         hash: viewer_hash(asker.client, agent),
         address: asker.client,
-        bitrate: web.board.find(id).map(|entry| entry.bitrate),
+        bitrate: web.board.find(id).map_or(0, |entry| entry.bitrate),
         not: &asked.not,
     };
     match origin.place(viewer) {
