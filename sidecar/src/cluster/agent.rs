@@ -84,7 +84,7 @@ struct Origin {
     neighbours: Mutex<Vec<String>>,
 }
 
-/// What an edge knows of its place in the cluster, for whoever asks.
+/// State of an edge in its cluster, as the socket of the daemon reports it.
 #[derive(Clone, Debug)]
 pub struct Membership(Arc<Shared>);
 

@@ -359,7 +359,7 @@ impl Origin {
 
     /// Addresses of edges for a viewer, at most [`NEAR`]: those that he would be sent to come first. Sends nobody anywhere.
     pub fn near(&self, hash: u64, address: Option<IpAddr>, not: &[EdgeId]) -> Vec<String> {
-        // Each renewal of an edge asks, and changes the table: the fleet is not prepared anew for each.
+        // Each renewal of an edge asks, and changes the table: Weir does not prepare the fleet again for each one.
         let known = {
             let prepared = self.prepared();
             let is_new = prepared.of.as_ref().is_some_and(|(_, at)| at.elapsed() < NEWS);

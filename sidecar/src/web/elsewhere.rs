@@ -1,6 +1,6 @@
 //! What a page knows of edges: who tells where to watch, and from which servers it may play.
 //!
-//! The policy of a page names each of these servers. A page that is sent to another one is loaded anew, with a new policy.
+//! The policy of a page names each of these servers. A page that is sent to another server reloads, and gets a new policy.
 
 use std::net::SocketAddr;
 

@@ -9,7 +9,7 @@
 //
 // States: PENDING (the stream is not live, or has not begun to play), PLAYING, STOPPED (the publisher is gone, or stop() was called),
 // FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (the server left pictures out). The event "uncovered" tells
-// of an edge that the policy of the page does not name: the page must be loaded anew.
+// of an edge that the policy of the page does not name: the page must reload.
 
 const START_MS = 3000;
 const CLIMB_MS = 20000;
@@ -166,7 +166,7 @@ export class WeirPlayer extends EventTarget {
     return !place || this.#goTo(place);
   }
 
-  // False when the page has to be loaded anew for it.
+  // False when the page has to reload for it.
   #goTo({ edge, address }) {
     if (!this.#options.edges.covers(address)) {
       this.#later(() => this.#try(), POLL_MS);
@@ -192,7 +192,7 @@ export class WeirPlayer extends EventTarget {
     edges.lost(this.#base);
     let place = await edges.place(app, name);
     if (!this.#isCurrent(turn)) return;
-    // One that joined after the page was loaded: rather another one than a page that is loaded anew.
+    // One that joined after the page was loaded: another edge is better than a reload of the page.
     if (place?.address && !edges.covers(place.address)) place = edges.other() ?? place;
     if (this.#state !== "STOPPED") this.#enter("PENDING", place?.full ? "all servers are full" : "the server does not answer");
     if (place?.address) {
