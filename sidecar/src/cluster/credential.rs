@@ -1,7 +1,7 @@
 //! What an edge signs with that must not hold the secret of the cluster: a key that is derived from the secret, for one name and
 //! until one time.
 //!
-//! The origin derives the same key from the name and the time that the edge states in a header, so it keeps nothing. Whoever breaks
+//! The origin derives the same key from the name and the time that the edge states in a header, so it keeps nothing. Somebody who breaks
 //! into a rented server can speak for this edge until that time, and for nobody else.
 
 use std::path::{Path, PathBuf};

@@ -34,7 +34,7 @@ struct Ticket {
     until: Instant,
     /// Seconds since 1970.
     credential_until: u64,
-    /// Of the number that its first user has made up: whoever asks again with it is the same, and has missed the answer.
+    /// Hash of the number that the first user of the ticket chose. The same number again is a repeated request of this user.
     user: Option<Digest>,
 }
 
