@@ -1,5 +1,5 @@
 //! A whole audience against the table and the chooser, on simulated time: how even the edges fill, what the loss of edges does to
-//! the others, and what it costs. `cargo test -p weir-sidecar --lib cluster::simulation -- --ignored --nocapture` runs the large one.
+//! the others, and what it costs. `cargo test -p weir --lib cluster::simulation -- --ignored --nocapture` runs the large one.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

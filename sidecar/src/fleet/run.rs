@@ -260,16 +260,14 @@ impl Runner {
         waits
     }
 
-    async fn try_out(&self, server: &Server, edge: Option<&View>) -> Result<(), String> {
-        let edge = edge.ok_or_else(|| format!("has not joined the origin, state: {}", server.state))?;
+    async fn try_out(&self, server: &Server, edge: Option<&View>) -> Result<(), NotServing> {
+        let edge = edge.ok_or_else(|| NotServing::Away(server.state.to_string()))?;
         if edge.state == "drained" {
             // Of a run that was killed before it deleted this server.
-            self.origin.drain(&server.name, false).await.map_err(|error| error.to_string())?;
+            self.origin.drain(&server.name, false).await?;
         }
-        trial::segment(&self.fleet.edge, &edge.address, server.address)
-            .await
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        trial::segment(&self.fleet.edge, &edge.address, server.address).await?;
+        Ok(())
     }
 
     /// Logs what has not been logged just now.
@@ -279,6 +277,18 @@ impl Runner {
             self.said = what;
         }
     }
+}
+
+/// Why an edge does not serve viewers yet.
+#[derive(Debug, thiserror::Error)]
+enum NotServing {
+    /// The state of its server, as the provider calls it.
+    #[error("has not joined the origin, state: {0}")]
+    Away(String),
+    #[error(transparent)]
+    Origin(#[from] Error),
+    #[error(transparent)]
+    Trial(#[from] trial::Trouble),
 }
 
 fn count(servers: &[Server]) -> u32 {
