@@ -3,6 +3,7 @@
 //! - [`plan`] decides which jobs there are to be (pure)
 //! - [`ffmpeg`] words a job as arguments (pure), with [`encoders`] that work here
 //! - [`shelf`] and [`files`] write HLS and DASH; an [`Outlet`] publishes to nginx
+//! - [`family`] says which streams belong together (pure)
 //! - [`run`] puts these and the supervisor together for one job
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::outlet::{self, Outlet};
 use crate::supervise::{self, Order, Shared, Spec};
 
 pub mod encoders;
+pub mod family;
 pub mod ffmpeg;
 pub mod files;
 pub mod plan;

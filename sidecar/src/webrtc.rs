@@ -8,12 +8,13 @@
 //! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
 //! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream;
 //!   `transcode`: all of a stream that WebRTC does not carry
+//! - `carry`: whether a viewer's network carries a stream; `bandwidth`: which rendition it gets otherwise
 //! - [`publish`]: media of a publisher to nginx, over RTMP
 //! - `unfit`: tells of streams that WebRTC does not carry
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use str0m::change::SdpOffer;
@@ -30,6 +31,8 @@ use crate::live::ring::Start;
 use crate::live::station::Viewer;
 use crate::streams::StreamId;
 
+mod bandwidth;
+mod carry;
 mod clock;
 mod endpoint;
 mod interfaces;
@@ -43,6 +46,7 @@ mod transcode;
 mod unfit;
 mod watch;
 
+use bandwidth::{Bandwidth, Renditions};
 use endpoint::Endpoint;
 use peer::Peer;
 use sessions::{Limits, Seat, Sessions};
@@ -53,6 +57,9 @@ pub use watch::MayStay;
 
 /// Packets of pictures that are kept for viewers who miss some: two seconds at 8 Mbit/s.
 const KEPT_PACKETS: usize = 2000;
+
+/// Between what viewers report of their networks.
+const REPORTS: Duration = Duration::from_secs(1);
 
 /// Why there is no WebRTC.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +131,7 @@ pub struct Engine {
     sounds: Arc<Sounds>,
     unfit: Arc<Unfit>,
     transcodes: Transcodes,
+    renditions: Arc<Renditions>,
     context: Arc<Context>,
     identity: DtlsCert,
 }
@@ -154,6 +162,7 @@ impl Engine {
             sounds: Arc::new(Sounds::new(context.clone(), hub.clone())),
             unfit: Arc::new(Unfit::new(context.bus.clone())),
             transcodes: Transcodes::new(context.clone(), hub.clone()),
+            renditions: Arc::new(Renditions::new(context.clone(), hub.clone())),
             context: context.clone(),
             identity,
         });
@@ -193,8 +202,9 @@ impl Engine {
             Some(encoded) => (Some(encoded.clone()), encoded.watch(), Some(viewer)),
             None => (None, viewer, None),
         };
+        let bandwidth = Bandwidth::new(self.renditions.clone(), id, !is_unfit);
         self.runtime.spawn(async move {
-            watch::run(peer, (viewer, counted), &sounds, &unfit, may_stay).await;
+            watch::run(peer, (viewer, counted), (&sounds, &unfit), bandwidth, may_stay).await;
             drop(encoded);
         });
         Ok(opened)
@@ -242,6 +252,7 @@ impl Engine {
             .enable_h264(true)
             .enable_opus(true, false)
             .set_send_buffer_video(KEPT_PACKETS)
+            .set_stats_interval(Some(REPORTS))
             .build(Instant::now());
         for candidate in self.endpoint.candidates() {
             rtc.add_local_candidate(candidate);

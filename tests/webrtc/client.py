@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import socket
 import struct
 import sys
@@ -20,8 +21,8 @@ import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
 
-# The server of the tests is at 127.0.0.1, and there may be no network.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+# The server of the tests is at 127.0.0.1, or where HOST reaches it, and there may be no network.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [os.environ.get("HOST", "127.0.0.1")]
 
 
 def say(**facts):
@@ -47,7 +48,7 @@ async def begin(peer, url, key=None):
 
 
 async def play(url, seconds):
-    """Counts frames. In the middle, it says that it has lost a picture."""
+    """Counts frames, and tells when they have another size. In the middle, it says that it has lost a picture."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     counts = {"video": 0, "audio": 0, "keys": 0, "keys_after": 0, "size": None}
     video = peer.addTransceiver("video", direction="recvonly")
@@ -62,7 +63,10 @@ async def play(url, seconds):
                 return
             counts[track.kind] += 1
             if track.kind == "video":
-                counts["size"] = [frame.width, frame.height]
+                size = [frame.width, frame.height]
+                if counts["size"] not in (None, size):
+                    say(size=size)
+                counts["size"] = size
                 counts["keys_after" if asked else "keys"] += int(frame.key_frame)
             if counts["video"] == 1 and track.kind == "video":
                 say(playing=True)

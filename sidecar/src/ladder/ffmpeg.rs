@@ -141,6 +141,10 @@ fn pictures(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, ind
                 Encoder::Qsv => line.words("-forced_idr 1"),
                 Encoder::Vaapi => {}
             }
+            // WebRTC plays no B-frames, and they delay all others.
+            if matches!(job.delivery, Delivery::Rtmp(_)) {
+                line.words("-bf 0");
+            }
             line.words("-force_key_frames");
             line.word(match job.has_source() {
                 true => "source".to_owned(),

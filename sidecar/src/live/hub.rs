@@ -45,6 +45,11 @@ impl Hub {
         }
     }
 
+    /// What is live.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
     fn stations(&self) -> MutexGuard<'_, BTreeMap<StreamId, Arc<Station>>> {
         self.stations.lock().unwrap_or_else(PoisonError::into_inner)
     }

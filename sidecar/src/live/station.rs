@@ -263,6 +263,11 @@ impl Viewer {
         &self.station
     }
 
+    /// How it takes the media.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Begins anew with the newest key frame, as a viewer of this kind. Returns when the newest fragment starts, in milliseconds;
     /// none when there is none yet.
     pub fn rejoin(&mut self, kind: Kind) -> Option<i64> {

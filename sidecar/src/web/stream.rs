@@ -14,8 +14,8 @@ use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
 use super::patience::Inbound;
-use super::renditions::source_of;
 use super::{answer, llhls, offers, socket, still};
+use crate::ladder::family::source_of;
 use crate::live::station::Kind;
 use crate::streams::StreamId;
 

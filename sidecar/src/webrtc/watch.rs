@@ -13,6 +13,7 @@ use weir_media::live::annexb::Avc;
 use weir_media::live::ogg;
 use weir_rtmp::media::Codec as Sent;
 
+use super::bandwidth::{Bandwidth, Step};
 use super::clock::Clock;
 use super::peer::{Media, Next, Peer};
 use super::sound::{Packet, Sounds, Subscription};
@@ -59,12 +60,12 @@ struct Tracks {
 pub(super) async fn run(
     mut peer: Peer,
     (mut viewer, mut counted): (Viewer, Option<Viewer>),
-    sounds: &Sounds,
-    unfit: &Unfit,
+    (sounds, unfit): (&Sounds, &Unfit),
+    bandwidth: Bandwidth,
     may_stay: Option<MayStay>,
 ) {
     let stream = format!("{}/{}", viewer.station().id.0, viewer.station().id.1);
-    let why = match serve(&mut peer, (&mut viewer, &mut counted), sounds, may_stay).await {
+    let why = match serve(&mut peer, (&mut viewer, &mut counted), sounds, bandwidth, may_stay).await {
         Ok(why) => {
             if why == B_FRAMES || why == NOT_H264 {
                 unfit.tell(&viewer.station().id, why);
@@ -81,24 +82,14 @@ async fn serve(
     peer: &mut Peer,
     (viewer, counted): (&mut Viewer, &mut Option<Viewer>),
     sounds: &Sounds,
+    mut bandwidth: Bandwidth,
     may_stay: Option<MayStay>,
 ) -> Result<&'static str, RtcError> {
-    let mut tracks = Tracks {
-        video: None,
-        audio: None,
-        avc: None,
-        clock: None,
-        sound: None,
-        opus: None,
-        has_opus: false,
-        queue: VecDeque::new(),
-        due: Instant::now(),
-        replayed: None,
-        shown: 0,
-    };
+    let mut tracks = Tracks::new();
     let mut check = interval(CHECK);
     loop {
         for event in peer.settle().await? {
+            bandwidth.note(&event, tracks.video);
             match event {
                 Event::MediaAdded(media) if media.kind == MediaKind::Video => tracks.video = Some(media.mid),
                 Event::MediaAdded(media) => tracks.audio = Some(media.mid),
@@ -131,7 +122,12 @@ async fn serve(
             }
             more = viewer.more(), if is_on && !has_more => {
                 if !more {
-                    return Ok("the stream has ended");
+                    // A rendition may end before the stream that was asked for.
+                    let Some(asked) = counted.take().filter(|_| bandwidth.lost()) else {
+                        return Ok("the stream has ended");
+                    };
+                    *viewer = asked;
+                    tracks.restart(viewer);
                 }
             }
             packet = next_sound(&mut tracks.sound) => tracks.sound(peer, packet).await?,
@@ -141,6 +137,19 @@ async fn serve(
                 }
                 if tracks.video.is_some() && viewer.station().has_b_frames() {
                     return Ok(B_FRAMES);
+                }
+                match bandwidth.look() {
+                    Step::Stay => {}
+                    Step::To(next) => {
+                        let last = std::mem::replace(viewer, next);
+                        // It counts where it asked for.
+                        counted.get_or_insert(last);
+                        tracks.restart(viewer);
+                    }
+                    Step::Back => if let Some(asked) = counted.take() {
+                        *viewer = asked;
+                        tracks.restart(viewer);
+                    },
                 }
             }
         }
@@ -159,6 +168,22 @@ async fn next_sound(sound: &mut Option<Subscription>) -> Arc<Packet> {
 }
 
 impl Tracks {
+    fn new() -> Self {
+        Self {
+            video: None,
+            audio: None,
+            avc: None,
+            clock: None,
+            sound: None,
+            opus: None,
+            has_opus: false,
+            queue: VecDeque::new(),
+            due: Instant::now(),
+            replayed: None,
+            shown: 0,
+        }
+    }
+
     /// The viewer is connected.
     fn begin(&mut self, viewer: &mut Viewer) {
         let edge = viewer.rejoin(Kind::WebRtc).unwrap_or_default();
@@ -169,11 +194,20 @@ impl Tracks {
     fn replay(&mut self, viewer: &mut Viewer) {
         let now = Instant::now();
         let is_soon = self.replayed.is_some_and(|last| now.duration_since(last) < REPLAY);
-        if self.clock.is_none() || is_soon {
-            return;
+        if self.clock.is_some() && !is_soon {
+            self.rejoin(viewer, now);
         }
+    }
+
+    /// The viewer goes on with another stream.
+    fn restart(&mut self, viewer: &mut Viewer) {
+        self.sound = None;
+        self.rejoin(viewer, Instant::now());
+    }
+
+    fn rejoin(&mut self, viewer: &mut Viewer, now: Instant) {
         self.replayed = Some(now);
-        let edge = viewer.rejoin(Kind::WebRtc);
+        let edge = viewer.rejoin(viewer.kind());
         self.queue = viewer.read().items.into();
         let key = self.queue.iter().find_map(|item| match item {
             Item::Fragment(piece) => Some(piece.start),

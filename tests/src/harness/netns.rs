@@ -88,6 +88,20 @@ impl Netns {
         self.inside(|| ip(&format!("link set {INSIDE} down")));
     }
 
+    /// Lets so many kbit/s through to the other side, and no more; all again without a number.
+    pub fn limit(&self, rate: Option<u32>) {
+        let device = self.0.outside();
+        let line = match rate {
+            Some(rate) => {
+                format!("qdisc replace dev {device} root tbf rate {rate}kbit burst 8kb latency 200ms")
+            }
+            None => format!("qdisc del dev {device} root"),
+        };
+        let output = Command::new(products::tool("/usr/sbin/tc")).args(line.split(' ')).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tc {line}: {said}");
+    }
+
     /// Plugs it again.
     pub fn plug(&self) {
         self.inside(|| ip(&format!("link set {INSIDE} up")));

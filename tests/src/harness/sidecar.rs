@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -207,6 +207,16 @@ impl Sidecar {
                 return serde_json::from_str(data).unwrap();
             }
         }
+    }
+
+    /// How many events of a kind it has told so far.
+    pub fn count_told(&self, kind: &str) -> usize {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        write!(stream, "GET /v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n").unwrap();
+        let end = Instant::now() + Duration::from_secs(3);
+        let lines = BufReader::new(stream).lines().map_while(Result::ok).take_while(|_| Instant::now() < end);
+        lines.filter(|line| *line == format!("event: {kind}")).count()
     }
 
     /// `weir job ...` asked of this daemon: its exit status, output and errors.

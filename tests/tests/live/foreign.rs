@@ -4,7 +4,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::spawn;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,31 +17,43 @@ use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, products, until, until_ok};
 use super::{open, publish, request, watch, whep};
 
 /// The client; killed when dropped.
-struct Client {
+pub(super) struct Client {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Client {
-    fn start(arguments: &[&str]) -> Self {
+    pub(super) fn start(arguments: &[&str]) -> Self {
+        Self::at("127.0.0.1", arguments)
+    }
+
+    /// One that has this address.
+    pub(super) fn at(host: &str, arguments: &[&str]) -> Self {
         let python = products::workspace().join("build/webrtc-client/bin/python");
         let mut child = Command::new(products::tool(&python.to_string_lossy()))
             .arg(products::workspace().join("tests/webrtc/client.py"))
             .args(arguments)
+            .env("HOST", host)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        let (to, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
         Self { child, lines }
     }
 
-    /// What it says next.
+    /// What it says next, within two minutes.
     #[track_caller]
-    fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the client has ended: {line:?}"))
+    pub(super) fn next(&mut self) -> Value {
+        self.within(120.0).expect("the client has ended, or says nothing")
+    }
+
+    /// What it says next, if it does within so many seconds.
+    pub(super) fn within(&mut self, seconds: f64) -> Option<Value> {
+        let line = self.lines.recv_timeout(Duration::from_secs_f64(seconds)).ok()?;
+        Some(serde_json::from_str(&line).unwrap())
     }
 }
 

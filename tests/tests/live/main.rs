@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod attacks;
+mod bandwidth;
 mod browser;
 mod chat;
 mod connections;

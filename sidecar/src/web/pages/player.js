@@ -8,10 +8,12 @@
 // With { edges: new Edges(...) } it plays from the edge that the page's origin names, and moves to another one when that dies.
 //
 // States: PENDING (the stream is not live, or has not begun to play), PLAYING, STOPPED (the publisher is gone, or stop() was called),
-// FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (the server left pictures out). The event "uncovered" tells
+// FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (pictures are left out, or lost). The event "uncovered" tells
 // of an edge that the policy of the page does not name: the page must reload.
 
 const START_MS = 3000;
+// After a sign that the connection is too slow, the state says so for this time.
+const SLOW_MS = 5000;
 const CLIMB_MS = 20000;
 const POLL_MS = 1500;
 // All edges are full: asked again after this time.
@@ -44,6 +46,7 @@ export class WeirPlayer extends EventTarget {
   // Rises with each new beginning, so that what was asked before it is no longer used.
   #turn = 0;
   #isAsking = false;
+  #slowUntil = 0;
 
   constructor(video, options) {
     super();
@@ -89,6 +92,7 @@ export class WeirPlayer extends EventTarget {
   play(app, name) {
     if (app === this.#options.app && name === this.#options.name) return;
     Object.assign(this.#options, { app, name });
+    this.#slowUntil = 0;
     this.#enter("PENDING");
     if (this.#running) this.#try();
   }
@@ -243,7 +247,7 @@ export class WeirPlayer extends EventTarget {
   #playing() {
     this.#way.hasPlayed = true;
     this.#rounds = 0;
-    this.#enter("PLAYING");
+    if (performance.now() >= this.#slowUntil) this.#enter("PLAYING");
   }
 
   // Nothing comes: where the stream is live, the path is broken.
@@ -265,8 +269,8 @@ export class WeirPlayer extends EventTarget {
   }
 
   #skipped() {
+    this.#slowUntil = performance.now() + SLOW_MS;
     this.#enter("NOT_ENOUGH_BANDWIDTH", "the connection is slower than the stream");
-    this.#later(() => this.#state === "NOT_ENOUGH_BANDWIDTH" && this.#enter("PLAYING"), 5000);
   }
 
   // Each way has failed so many times since one has played.
@@ -330,6 +334,7 @@ class OverWebRtc {
   #packets = 0;
   #decoded = 0;
   #quiet = 0;
+  #loss = { packets: 0, lost: 0, checks: 0, bad: 0 };
   #buffered = { delay: 0, count: 0 };
   #latency = null;
   #closed = false;
@@ -400,7 +405,7 @@ class OverWebRtc {
   }
 
   async #watch() {
-    let [packets, decoded] = [0, 0];
+    let [packets, decoded, lost] = [0, 0, 0];
     const kinds = new Set();
     for (const report of (await this.#session.peer.getStats()).values()) {
       if (report.type !== "inbound-rtp") continue;
@@ -408,6 +413,7 @@ class OverWebRtc {
       if (report.packetsReceived > 0) kinds.add(report.kind);
       if (report.kind !== "video") continue;
       decoded = report.framesDecoded ?? 0;
+      lost = report.packetsLost ?? 0;
       const { jitterBufferDelay: delay = 0, jitterBufferEmittedCount: count = 0 } = report;
       if (count > this.#buffered.count) {
         this.#latency = (delay - this.#buffered.delay) / (count - this.#buffered.count);
@@ -418,10 +424,23 @@ class OverWebRtc {
     const plays = kinds.has("video") ? decoded > this.#decoded : packets > this.#packets;
     this.#quiet = packets > this.#packets ? 0 : this.#quiet + 1;
     [this.#packets, this.#decoded] = [packets, decoded];
+    if (this.#loses(packets, lost)) this.#on.skipped();
     if (plays && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
     if (this.#quiet === 5 && this.hasPlayed) this.#on.silent();
     // Two seconds of nothing: the publisher is gone, or the path is.
     if (this.#quiet === 8 && this.hasPlayed) this.#on.quiet();
+  }
+
+  // Whether more than 10 % were lost in each of the last three seconds: the server sees the same, and sends a smaller rendition if there
+  // is one.
+  #loses(packets, lost) {
+    const last = this.#loss;
+    last.checks += 1;
+    if (last.checks % 4 !== 0) return false;
+    const [came, missing] = [packets - last.packets, Math.max(0, lost - last.lost)];
+    last.bad = missing > (came + missing) / 10 ? last.bad + 1 : 0;
+    [last.packets, last.lost] = [packets, lost];
+    return last.bad >= 3;
   }
 }
 

@@ -1,0 +1,51 @@
+//! Which streams are one stream in several sizes: what a ladder publishes over RTMP, and its source. Pure.
+
+use weir_model::StreamName;
+
+use crate::config::{Config, Delivery};
+use crate::streams::StreamId;
+
+/// The rungs of a source, whether they are live or not.
+pub fn rungs(config: &Config, (app, name): &StreamId) -> Vec<StreamId> {
+    let rule = config.rules.iter().find(|rule| rule.app == *app && rule.stream.fits(name.as_str()));
+    let Some((rule, Delivery::Rtmp(to))) = rule.map(|rule| (rule, &rule.delivery)) else { return Vec::new() };
+    let name = |rung: &str| format!("{name}_{rung}").parse::<StreamName>().ok();
+    rule.ladder.rungs.iter().filter_map(|rung| Some((to.app.clone(), name(&rung.name)?))).collect()
+}
+
+/// The stream of which this is a rung.
+pub fn source_of(config: &Config, id: &StreamId) -> Option<StreamId> {
+    config.rules.iter().find_map(|rule| {
+        let Delivery::Rtmp(to) = &rule.delivery else { return None };
+        let (source, rung) = id.1.as_str().rsplit_once('_')?;
+        let is_rung = to.app == id.0 && rule.ladder.rungs.iter().any(|known| known.name == rung);
+        let source = (rule.app.clone(), source.parse().ok()?);
+        (is_rung && rungs(config, &source).contains(id)).then_some(source)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    fn id(app: &str, name: &str) -> StreamId {
+        (app.parse().unwrap(), name.parse().unwrap())
+    }
+
+    #[test]
+    fn rungs_are_of_their_source_and_nothing_else_is() {
+        let text = "[nginx]\nsecret_file = \"/s\"\n[rung.low]\nheight = 90\nbitrate = \"100k\"\n\
+                    [ladder.two]\nrungs = [\"source\", \"low\"]\n\
+                    [[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"two\"\ndeliver = \"rtmp\"\nto_app = \"abr\"\n";
+        let config = parse(Path::new("weir.toml"), text).unwrap();
+        let show = id("live", "a_b");
+        assert_eq!(rungs(&config, &show), [id("abr", "a_b_source"), id("abr", "a_b_low")]);
+        assert_eq!(source_of(&config, &id("abr", "a_b_low")), Some(show));
+        for other in [id("abr", "a_b"), id("abr", "a_b_high"), id("live", "a_b_low"), id("abr", "low")] {
+            assert_eq!(source_of(&config, &other), None, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether a viewer's network carries a stream, from what the viewer reports once per second. Pure; time is an argument.
+//!
+//! The engine's own estimator spaces packets, which costs each viewer some delay. Loss and delay that grows tell the same, later.
+
+use std::time::Duration;
+
+/// Of 1: loss with which pictures stand still, and loss that is repaired without notice.
+const BAD_LOSS: f32 = 0.1;
+const GOOD_LOSS: f32 = 0.02;
+/// Packets wait in the network for so much longer than at best.
+const BAD_DELAY: Duration = Duration::from_millis(400);
+/// So many bad reports in a row, and the network does not carry the stream.
+const BAD: u32 = 3;
+/// A network that was good for so long may carry more; twice as long each time that it does not.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+const MOST_WAIT: Duration = Duration::from_secs(160);
+/// What holds for so long has worked.
+const WORKED: Duration = Duration::from_secs(30);
+
+/// What a viewer reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Report {
+    /// Of 1: packets that did not come.
+    pub(super) loss: Option<f32>,
+    /// To the viewer and back.
+    pub(super) round_trip: Option<Duration>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Stay,
+    /// The network does not carry the stream.
+    TooMuch,
+    /// It may carry a larger one.
+    More,
+}
+
+/// What is known of one viewer's network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carry {
+    best: Option<Duration>,
+    bad: u32,
+    good_since: Option<Duration>,
+    wait: Duration,
+    /// When a larger stream began.
+    tried: Option<Duration>,
+}
+
+impl Default for Carry {
+    fn default() -> Self {
+        Self { best: None, bad: 0, good_since: None, wait: FIRST_WAIT, tried: None }
+    }
+}
+
+impl Carry {
+    /// Takes a report. After [`Verdict::TooMuch`] and [`Verdict::More`], the count begins anew.
+    pub(super) fn take(&mut self, report: Report, now: Duration) -> Verdict {
+        let (loss, Some(_)) =
+            (report.loss.unwrap_or_default(), report.loss.or(report.round_trip.map(|_| 0.0)))
+        else {
+            return Verdict::Stay;
+        };
+        self.best = match (self.best, report.round_trip) {
+            (Some(best), Some(trip)) => Some(best.min(trip)),
+            (best, trip) => best.or(trip),
+        };
+        let waits = report.round_trip.zip(self.best).map_or(Duration::ZERO, |(trip, best)| trip - best);
+        if loss >= BAD_LOSS || waits >= BAD_DELAY {
+            (self.bad, self.good_since) = (self.bad + 1, None);
+            if self.bad >= BAD {
+                self.bad = 0;
+                self.failed(now);
+                return Verdict::TooMuch;
+            }
+            return Verdict::Stay;
+        }
+        self.bad = 0;
+        if loss > GOOD_LOSS {
+            self.good_since = None;
+            return Verdict::Stay;
+        }
+        let since = *self.good_since.get_or_insert(now);
+        if self.tried.is_some_and(|tried| now.saturating_sub(tried) >= WORKED) {
+            (self.tried, self.wait) = (None, FIRST_WAIT);
+        }
+        if now.saturating_sub(since) >= self.wait {
+            self.good_since = None;
+            return Verdict::More;
+        }
+        Verdict::Stay
+    }
+
+    fn failed(&mut self, now: Duration) {
+        // A larger stream that was too much is tried later the next time.
+        if self.tried.take().is_some_and(|tried| now.saturating_sub(tried) < WORKED) {
+            self.wait = (self.wait * 2).min(MOST_WAIT);
+        }
+    }
+
+    /// A larger stream begins.
+    pub(super) fn try_more(&mut self, now: Duration) {
+        self.tried = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds, from the first one on, at which a network with this loss has a verdict other than to stay.
+    fn verdicts(carry: &mut Carry, seconds: std::ops::Range<u64>, loss: f32) -> Vec<(u64, Verdict)> {
+        let report = Report { loss: Some(loss), round_trip: None };
+        let verdicts = seconds.map(|second| (second, carry.take(report, Duration::from_secs(second))));
+        verdicts.filter(|(_, verdict)| *verdict != Verdict::Stay).collect()
+    }
+
+    #[test]
+    fn loss_goes_down_and_a_good_network_up_later_and_later() {
+        let mut carry = Carry::default();
+        assert_eq!(verdicts(&mut carry, 0..3, 0.3), [(2, Verdict::TooMuch)]);
+        assert_eq!(verdicts(&mut carry, 3..14, 0.0), [(13, Verdict::More)]);
+        carry.try_more(Duration::from_secs(13));
+        assert_eq!(verdicts(&mut carry, 14..17, 0.3), [(16, Verdict::TooMuch)]);
+        assert_eq!(verdicts(&mut carry, 17..38, 0.01), [(37, Verdict::More)]);
+        carry.try_more(Duration::from_secs(37));
+        // It holds, so the next time is as the first one.
+        assert_eq!(verdicts(&mut carry, 38..69, 0.05), []);
+        assert_eq!(verdicts(&mut carry, 69..80, 0.0), [(79, Verdict::More)]);
+        // A bad second now and then is a network.
+        for second in 80..100 {
+            assert_eq!(verdicts(&mut carry, second..second + 1, if second % 3 == 0 { 0.0 } else { 0.5 }), []);
+        }
+        assert_eq!(carry.take(Report::default(), Duration::from_secs(100)), Verdict::Stay);
+    }
+
+    #[test]
+    fn packets_that_wait_are_as_bad_as_lost_ones() {
+        let mut carry = Carry::default();
+        let mut take = |millis| {
+            let round_trip = Some(Duration::from_millis(millis));
+            carry.take(Report { loss: None, round_trip }, Duration::from_secs(1))
+        };
+        assert_eq!(
+            [80, 500, 600, 700].map(&mut take),
+            [Verdict::Stay, Verdict::Stay, Verdict::Stay, Verdict::TooMuch]
+        );
+        // A long way alone is not.
+        assert_eq!([400, 450, 420, 400].map(&mut take), [Verdict::Stay; 4]);
+    }
+}
