@@ -48,7 +48,7 @@ pub fn drop_publishers(runtime: &Runtime, sessions: &mut Sessions<'_>, keys: &Ha
     if keys.is_empty() {
         return 0;
     }
-    let ordered = runtime.zone().lock(process::pid()).order_close_keys(keys);
+    let ordered = runtime.zone().order_close_keys(process::pid(), keys);
     given(runtime, sessions);
     ordered
 }

@@ -246,8 +246,9 @@ fn conclude(
     match attempt {
         Attempt::Locked => return wait_for_lock(sessions, &runtime, path),
         Attempt::NeedsBase => {
+            let keys = runtime.zone().keys(process::pid());
             let locked = runtime.zone().lock(process::pid());
-            let (keys, targets, revocations) = (locked.keys(), locked.targets(), locked.revocations());
+            let (targets, revocations) = (locked.targets(), locked.revocations());
             drop(locked);
             let generation = runtime.zone().generation();
             return self::attempt(sessions, Some(State { generation, keys, targets, revocations }));

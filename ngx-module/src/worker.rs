@@ -127,9 +127,9 @@ fn account(session: &mut Session) {
 
 fn tidy(runtime: &Runtime) {
     let now = process::now();
+    runtime.zone().forget_ended_secrets(process::pid(), now);
     let zone = runtime.zone().lock(process::pid());
     zone.reclaim(now, process::census());
-    zone.forget_ended_secrets(now);
     zone.forget_ended_revocations(now);
     let summaries = zone.refused_since(now);
     let guarded = zone.guard_refused_since(now);

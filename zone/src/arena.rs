@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::block::{Block, BlockKind, Index, pack, unpack};
+use crate::block::{Block, BlockKind, Index, LOW, pack, unpack};
 use crate::error::ZoneFull;
 use crate::hash::{Seed, mix};
 use crate::layout::{KEPT_FOR_WORKERS, Root};
@@ -101,6 +101,8 @@ impl<M: Mutex> Drop for Locked<'_, '_, M> {
         if !std::thread::panicking() {
             self.zone.root.inside.store(0, Relaxed);
         }
+        #[cfg(test)]
+        crate::effort::end();
         self.zone.mutex.unlock();
     }
 }
@@ -149,23 +151,36 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// The records of one hash chain. A chain that was damaged into a ring ends all the same.
     pub(crate) fn chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
-        self.follow(unpack(self.head(hash).load(Relaxed)))
+        self.follow(unpack(self.head(hash).load(Relaxed) & LOW))
+    }
+
+    /// The records of one second chain ([`BlockKind::second_hash`]), likewise.
+    pub(crate) fn second_chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
+        self.walk(unpack(self.head(hash).load(Relaxed) >> 32), Block::second_next)
     }
 
     /// A record and those that come next.
     pub(crate) fn follow(&self, first: Option<Index>) -> impl Iterator<Item = (Index, &Block)> {
+        self.walk(first, Block::next)
+    }
+
+    fn walk(
+        &self,
+        first: Option<Index>,
+        next: impl Fn(&Block) -> Option<Index>,
+    ) -> impl Iterator<Item = (Index, &Block)> {
         let mut at = first;
         let mut left = self.zone.blocks.len();
         std::iter::from_fn(move || {
             let index = at?;
             left = left.checked_sub(1)?;
             let block = self.zone.block(index)?;
-            at = block.next();
+            at = next(block);
             Some((index, block))
         })
     }
 
-    /// Writes a record into its hash chain.
+    /// Writes a record into its hash chains.
     pub(crate) fn insert(
         &self,
         kind: BlockKind,
@@ -175,7 +190,9 @@ impl<M: Mutex> Locked<'_, '_, M> {
         fill: impl FnOnce(&Block),
     ) -> Result<Index, ZoneFull> {
         let index = self.write(kind, text, keep_free, fill)?;
-        self.link(hash, index, self.zone.block(index).ok_or(ZoneFull)?);
+        let record = self.zone.block(index).ok_or(ZoneFull)?;
+        self.link(hash, index, record);
+        self.link_second(index, record);
         Ok(index)
     }
 
@@ -247,6 +264,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub(crate) fn remove(&self, hash: u64, index: Index) {
         let Some(record) = self.zone.block(index) else { return };
         self.unlink(hash, index, record.next());
+        self.unlink_second(index, record);
         self.free_record(index);
     }
 
@@ -283,16 +301,42 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     pub(crate) fn link(&self, hash: u64, index: Index, record: &Block) {
         let head = self.head(hash);
-        record.set_next(unpack(head.load(Relaxed)));
-        head.store(pack(Some(index)), Relaxed);
+        let first = head.load(Relaxed);
+        record.set_next(unpack(first & LOW));
+        head.store((first & !LOW) | pack(Some(index)), Relaxed);
     }
 
-    fn unlink(&self, hash: u64, index: Index, next: Option<Index>) {
+    /// Takes a record out of its first chain.
+    pub(crate) fn unlink(&self, hash: u64, index: Index, next: Option<Index>) {
         let before = self.chain(hash).find(|(_, block)| block.next() == Some(index));
+        let (head, first) = (self.head(hash), self.head(hash).load(Relaxed));
         match before {
             Some((_, block)) => block.set_next(next),
-            None if unpack(self.head(hash).load(Relaxed)) == Some(index) => {
-                self.head(hash).store(pack(next), Relaxed);
+            None if unpack(first & LOW) == Some(index) => {
+                head.store((first & !LOW) | pack(next), Relaxed);
+            }
+            None => {}
+        }
+    }
+
+    /// Puts a record of a kind that has one into its second chain.
+    pub(crate) fn link_second(&self, index: Index, record: &Block) {
+        let Some(word) = record.kind().second_hash() else { return };
+        let head = self.head(record.word(word));
+        let first = head.load(Relaxed);
+        record.set_second_next(unpack(first >> 32));
+        head.store((first & LOW) | pack(Some(index)) << 32, Relaxed);
+    }
+
+    fn unlink_second(&self, index: Index, record: &Block) {
+        let Some(word) = record.kind().second_hash() else { return };
+        let (hash, next) = (record.word(word), record.second_next());
+        let before = self.second_chain(hash).find(|(_, block)| block.second_next() == Some(index));
+        let (head, first) = (self.head(hash), self.head(hash).load(Relaxed));
+        match before {
+            Some((_, block)) => block.set_second_next(next),
+            None if unpack(first >> 32) == Some(index) => {
+                head.store((first & LOW) | pack(next) << 32, Relaxed);
             }
             None => {}
         }

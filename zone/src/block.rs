@@ -7,6 +7,9 @@ use zerocopy::FromBytes;
 
 /// Words of a block.
 pub(crate) const WORDS: usize = 16;
+/// The half of a word that has one of two places.
+pub(crate) const LOW: u64 = 0xffff_ffff;
+
 /// 128 bytes of the zone.
 #[derive(Default, FromBytes)]
 #[repr(C, align(128))]
@@ -94,6 +97,11 @@ impl BlockKind {
             || matches!(self, BlockKind::Event | BlockKind::Push | BlockKind::Worker | BlockKind::Revocation)
     }
 
+    /// The word by which such a block is found in a second chain: a key has an id beside its digest.
+    pub(crate) fn second_hash(self) -> Option<usize> {
+        (self == BlockKind::Key).then_some(6)
+    }
+
     /// Found by a hash.
     pub(crate) fn is_chained(self) -> bool {
         matches!(
@@ -108,12 +116,17 @@ pub(crate) type Index = u32;
 
 impl Block {
     pub(crate) fn word(&self, at: usize) -> u64 {
+        #[cfg(test)]
+        crate::effort::count();
         self.words[at].load(Relaxed)
     }
 
     pub(crate) fn set(&self, at: usize, value: u64) {
         #[cfg(test)]
-        crate::death::before_store();
+        {
+            crate::death::before_store();
+            crate::effort::count();
+        }
         self.words[at].store(value, Relaxed);
     }
 
@@ -136,16 +149,25 @@ impl Block {
     }
 
     pub(crate) fn set_tail(&self, tail: Option<Index>) {
-        self.set(0, (self.word(0) & 0xffff_ffff) | (pack(tail) << 32));
+        self.set(0, (self.word(0) & LOW) | (pack(tail) << 32));
     }
 
     /// The next record of the same hash chain, or the next free block.
     pub(crate) fn next(&self) -> Option<Index> {
-        unpack(self.word(1))
+        unpack(self.word(1) & LOW)
     }
 
     pub(crate) fn set_next(&self, next: Option<Index>) {
-        self.set(1, pack(next));
+        self.set(1, (self.word(1) & !LOW) | pack(next));
+    }
+
+    /// The next record of the same second chain ([`BlockKind::second_hash`]).
+    pub(crate) fn second_next(&self) -> Option<Index> {
+        unpack(self.word(1) >> 32)
+    }
+
+    pub(crate) fn set_second_next(&self, next: Option<Index>) {
+        self.set(1, (self.word(1) & LOW) | pack(next) << 32);
     }
 
     pub(crate) fn clear(&self) {
@@ -156,6 +178,8 @@ impl Block {
 
     pub(crate) fn read_text(&self, into: &mut Vec<u8>) {
         for word in &self.words[self.kind().text_from()..] {
+            #[cfg(test)]
+            crate::effort::count();
             into.extend_from_slice(&word.load(Relaxed).to_le_bytes());
         }
     }

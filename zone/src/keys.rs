@@ -1,5 +1,6 @@
 //! Stream keys in the zone: a record a secret, found by its digest.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::{Digest, KeyId, Network, ServerAddr, StreamKey, Timestamp, server::MAX_SERVER_LEN};
@@ -19,6 +20,9 @@ const SHAPE: usize = 9;
 const NETWORK_BYTES: usize = 18;
 /// The bit of `SHAPE` that says: the text ends with the address of a `server` block.
 const LIMITED: u64 = 1 << 33;
+
+/// The chain of the revoked records: few at a time, of which no digest is asked for.
+const REVOKED_CHAIN: u64 = 0;
 
 /// Where a record's word `SHAPE` tells its stage.
 const STAGE_FROM: u32 = 36;
@@ -93,6 +97,9 @@ impl KeyRecord {
     }
 }
 
+/// How many blocks are looked at under one lock: well below a millisecond.
+pub(crate) const AT_ONCE: usize = 1000;
+
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Adds a secret.
     pub fn insert_key(&self, key: &KeyRecord) -> Result<(), ZoneFull> {
@@ -108,7 +115,20 @@ impl<M: Mutex> Locked<'_, '_, M> {
             block.set(SHAPE, shape_of(key));
             set_stage(block, key.stage);
         })?;
+        if let Some(end) = key.expires_at.filter(|_| !key.current) {
+            self.zone.root.secrets_end.fetch_min(end.as_millis(), Relaxed);
+        }
         Ok(())
+    }
+
+    /// The records with this id that are valid.
+    fn valid_with(&self, id: KeyId) -> impl Iterator<Item = (Index, &Block)> {
+        self.with_id(id).filter(|(_, block)| stage(block) == Stage::Valid)
+    }
+
+    fn with_id(&self, id: KeyId) -> impl Iterator<Item = (Index, &Block)> {
+        let is_its = move |block: &Block| block.kind() == BlockKind::Key && block.word(ID) == id.0;
+        self.second_chain(id.0).filter(move |(_, block)| is_its(block))
     }
 
     /// The valid key with this digest.
@@ -134,9 +154,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// The valid key with this id, with the secret that is current.
     #[must_use]
     pub fn key(&self, id: KeyId) -> Option<KeyRecord> {
-        let mut records = self.records(BlockKind::Key);
-        let (_, found) = records
-            .find(|(_, block)| block.word(ID) == id.0 && stage(block) == Stage::Valid && is_current(block))?;
+        let (_, found) = self.valid_with(id).find(|(_, block)| is_current(block))?;
         Some(self.read_key(found))
     }
 
@@ -156,10 +174,14 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// A key opens nothing from now on. Returns whether there was one.
     pub fn revoke_key(&self, id: KeyId) -> bool {
-        let valid = |(_, block): &(Index, &Block)| block.word(ID) == id.0 && stage(block) == Stage::Valid;
         self.note_revocation();
-        self.records(BlockKind::Key).filter(valid).map(|(_, block)| set_stage(block, Stage::Revoked)).count()
-            > 0
+        let valid: Vec<(Index, &Block)> = self.valid_with(id).collect();
+        for (at, block) in &valid {
+            self.unlink(key_hash(block), *at, block.next());
+            set_stage(block, Stage::Revoked);
+            self.link(key_hash(block), *at, block);
+        }
+        !valid.is_empty()
     }
 
     /// Notes that a key or tokens were revoked and the state file may not say so.
@@ -169,34 +191,37 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// The state file does not have this revoked key any more.
     pub fn forget_revoked(&self, id: KeyId) {
-        self.remove_keys(|block| block.word(ID) == id.0 && stage(block) == Stage::Revoked);
+        self.remove_keys(self.with_id(id).filter(|(_, block)| stage(block) == Stage::Revoked));
     }
 
     /// The current secret of a key becomes the previous one, which ends at `until`; the one before goes.
     pub fn retire_secret(&self, id: KeyId, until: Timestamp) {
-        let valid = |block: &Block| block.word(ID) == id.0 && stage(block) == Stage::Valid;
-        self.remove_keys(|block| valid(block) && !is_current(block));
-        for (_, block) in self.records(BlockKind::Key).filter(|(_, block)| valid(block)) {
+        self.remove_keys(self.valid_with(id).filter(|(_, block)| !is_current(block)));
+        for (_, block) in self.valid_with(id) {
             let own = block.word(EXPIRES);
-            block.set(EXPIRES, if own == 0 { until.as_millis() } else { own.min(until.as_millis()) });
+            let end = if own == 0 { until.as_millis() } else { own.min(until.as_millis()) };
+            block.set(EXPIRES, end);
             block.set(SHAPE, block.word(SHAPE) | 1 << 32);
+            self.zone.root.secrets_end.fetch_min(end, Relaxed);
         }
     }
 
     /// Ids of keys that were revoked and may still stand in the state file.
     #[must_use]
     pub fn revoked_keys(&self) -> Vec<KeyId> {
-        let records = self.records(BlockKind::Key).filter(|(_, block)| stage(block) == Stage::Revoked);
-        let mut ids: Vec<KeyId> = records.map(|(_, block)| KeyId(block.word(ID))).collect();
-        ids.dedup();
-        ids
+        let is_revoked = |block: &Block| block.kind() == BlockKind::Key && stage(block) == Stage::Revoked;
+        let records = self.chain(REVOKED_CHAIN).filter(|(_, block)| is_revoked(block));
+        let ids: BTreeSet<KeyId> = records.map(|(_, block)| KeyId(block.word(ID))).collect();
+        ids.into_iter().collect()
     }
 
-    /// Removes secrets before a rotation whose overlap is over.
-    pub fn forget_ended_secrets(&self, now: Timestamp) {
-        self.remove_keys(|block| {
-            !is_current(block) && block.word(EXPIRES) != 0 && block.word(EXPIRES) <= now.as_millis()
-        });
+    /// Removes secrets before a rotation whose overlap is over, of the blocks from `from` to `to`. Returns when the first of
+    /// the others there ends, in milliseconds.
+    pub(crate) fn forget_ended(&self, now: Timestamp, from: usize, to: usize) -> u64 {
+        let ends = |block: &Block| !is_current(block) && block.word(EXPIRES) != 0;
+        let previous = || self.records_from(BlockKind::Key, from, to).filter(|(_, block)| ends(block));
+        self.remove_keys(previous().filter(|(_, block)| block.word(EXPIRES) <= now.as_millis()));
+        previous().map(|(_, block)| block.word(EXPIRES)).min().unwrap_or(u64::MAX)
     }
 
     fn pending(&self, digest: &Digest) -> Option<(Index, &Block)> {
@@ -206,12 +231,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    fn remove_keys(&self, which: impl Fn(&Block) -> bool) {
-        let found: Vec<(Index, u64)> = self
-            .records(BlockKind::Key)
-            .filter(|(_, block)| which(block))
-            .map(|(at, block)| (at, key_hash(block)))
-            .collect();
+    fn remove_keys<'b>(&self, which: impl Iterator<Item = (Index, &'b Block)>) {
+        let found: Vec<(Index, u64)> = which.map(|(at, block)| (at, key_hash(block))).collect();
         for (at, hash) in found {
             self.remove(hash, at);
         }
@@ -255,8 +276,9 @@ fn shape_of(key: &KeyRecord) -> u64 {
     shape | u64::from(!key.current) << 32 | limited
 }
 
+/// The chain that a record is in.
 pub(crate) fn key_hash(block: &Block) -> u64 {
-    block.word(DIGEST)
+    if stage(block) == Stage::Revoked { REVOKED_CHAIN } else { block.word(DIGEST) }
 }
 
 fn digest_hash(digest: &[u8; 32]) -> u64 {

@@ -13,7 +13,7 @@ use crate::viewer_table::ViewerBucket;
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
-pub const VERSION: u64 = 6;
+pub const VERSION: u64 = 7;
 
 /// The smallest zone, in bytes: room for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
@@ -57,6 +57,8 @@ pub struct Root {
     pub(crate) looked: AtomicU64,
     /// Keys were revoked that may still be in the state file.
     pub(crate) unsaved: AtomicU64,
+    /// No secret before a rotation ends before this moment, in milliseconds; 0 is not known.
+    pub(crate) secrets_end: AtomicU64,
     /// The last attempt to write the state file failed.
     pub(crate) unwritten: AtomicU64,
     /// Raised whenever a row bears an order for its worker.
@@ -122,6 +124,7 @@ impl Default for Root {
             stamp: AtomicU64::default(),
             looked: AtomicU64::default(),
             unsaved: AtomicU64::default(),
+            secrets_end: AtomicU64::default(),
             unwritten: AtomicU64::default(),
             orders: AtomicU64::default(),
             next_session: AtomicU64::default(),

@@ -24,7 +24,7 @@
 //! ```floors
 //! heap
 //! lock
-//! state reclaim viewers
+//! state reclaim viewers sweeps
 //! players pushes
 //! streams strangers
 //! keys targets revocations events workers audiences
@@ -44,6 +44,8 @@ mod bucket;
 mod connections;
 #[cfg(test)]
 mod death;
+#[cfg(test)]
+mod effort;
 mod error;
 mod events;
 mod hash;
@@ -59,6 +61,7 @@ mod revocations;
 mod state;
 mod strangers;
 mod streams;
+mod sweeps;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -72,7 +75,7 @@ pub use audiences::{Audience, StreamAudience};
 pub use block::Block;
 pub use error::ZoneFull;
 pub use events::{Event, Resume};
-pub use keys::list::KeyPlace;
+pub use keys::list::{KeyPlace, KeyWalk};
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};
 pub use players::{LivePlayer, NewPlayer, PlayerRow};

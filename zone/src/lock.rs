@@ -48,6 +48,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             reachable[index as usize] = true;
             if record.kind().is_chained() {
                 self.link(self.hash_of(record), index, record);
+                self.link_second(index, record);
             }
             let mut tail = record.tail();
             while let Some(block) = tail.and_then(|at| zone.block(at)).filter(|b| b.kind() == BlockKind::Tail)

@@ -297,8 +297,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     /// Orders the workers of all streams that one of these keys opened to close the publisher. Returns how many.
     pub fn order_close_keys(&self, ids: &HashSet<KeyId>) -> usize {
+        self.order_close_some(ids, 0, usize::MAX)
+    }
+
+    /// The same of the blocks from `from` to `to`.
+    pub(crate) fn order_close_some(&self, ids: &HashSet<KeyId>, from: usize, to: usize) -> usize {
         let is_wanted = |row: &&Block| matches!(credential(row), Credential::Key(id) if ids.contains(&id));
-        let rows = self.records(BlockKind::Stream).map(|(_, row)| row).filter(is_wanted);
+        let rows = self.records_from(BlockKind::Stream, from, to).map(|(_, row)| row).filter(is_wanted);
         let ordered = rows.map(|row| row.set(ORDER, row.word(ORDER) | CLOSE)).count();
         if ordered > 0 {
             self.order();

@@ -4,6 +4,7 @@
 
 mod chains;
 mod deaths;
+mod effort;
 mod places;
 mod random;
 mod seen;

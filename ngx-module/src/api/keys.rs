@@ -12,62 +12,102 @@ use weir_model::{
     secret,
     state_file::Change,
 };
-use weir_zone::{KeyPlace, KeyRecord, Stage, ZoneFull};
+use weir_zone::{KeyPlace, KeyRecord, KeyWalk, Stage, ZoneFull};
 
 use super::{
     call::{Answer, Call, changed, random},
-    list::{self, AT_ONCE},
+    list::{self, AT_ONCE, Part},
 };
-use crate::{orders, process, runtime, state};
+use crate::{
+    orders, process,
+    runtime::{self, Runtime},
+    state,
+};
+
+/// Steps of a walk over the zone in one turn: a millisecond at most, with the lock free between them.
+const STEPS: usize = 16;
+
+/// A list of keys on its way.
+struct Listing {
+    /// Finds the keys of the zone, first of all.
+    walk: Option<KeyWalk>,
+    limit: Option<usize>,
+    places: Vec<KeyPlace>,
+    /// The keys of files that follow.
+    files: Range<usize>,
+    /// How many of the places are answered.
+    done: usize,
+    /// What follows the list.
+    end: String,
+}
 
 pub(super) fn list(call: &Call<'_>) -> Answer {
     let page = Page::parse(call.head.query)?;
     let wrong = |error| ApiError::bad_request(format!("argument \"after\": {error}"));
     let after = page.after.map(str::parse::<KeyCursor>).transpose().map_err(wrong)?;
-    let mut places = match after {
-        None => call.runtime.zone().lock(process::pid()).key_places(None),
-        Some(KeyCursor::Api(created_at, id)) => {
-            call.runtime.zone().lock(process::pid()).key_places(Some((created_at, id)))
-        }
-        Some(KeyCursor::File(_)) => Vec::new(),
-    };
     let all = call.runtime.file_keys.len();
-    let mut files = match after {
-        Some(KeyCursor::File(count)) => count.min(all)..all,
-        _ => 0..all,
+    // One more tells whether others follow.
+    let most = page.limit.map_or(usize::MAX, |limit| limit + 1);
+    let (walk, files) = match after {
+        None => (Some(KeyWalk::new(None, most)), 0..all),
+        Some(KeyCursor::Api(created_at, id)) => (Some(KeyWalk::new(Some((created_at, id)), most)), 0..all),
+        Some(KeyCursor::File(count)) => (None, count.min(all)..all),
     };
-    let limit = page.limit.unwrap_or(usize::MAX);
-    let is_cut = places.len() + files.len() > limit;
-    places.truncate(limit);
-    files.end = files.end.min(files.start.saturating_add(limit - places.len()));
-    let next = match places.last().filter(|_| files.is_empty()).map(KeyPlace::order) {
-        Some((created_at, id)) => KeyCursor::Api(created_at, id),
-        None => KeyCursor::File(files.end),
-    };
-    let end = match (page.limit, is_cut) {
-        (None, _) => String::new(),
-        (Some(_), true) => format!(",\"next\":\"{next}\""),
-        (Some(_), false) => ",\"next\":null".to_owned(),
-    };
-    let is_short = places.len() + files.len() <= AT_ONCE;
-    Ok(list::step("keys", is_short, parts(places, files), end))
+    let (places, end) = (Vec::new(), String::new());
+    let mut listing = Listing { walk, limit: page.limit, places, files, done: 0, end };
+    let is_short = listing.find(&call.runtime) && listing.places.len() + listing.files.len() <= AT_ONCE;
+    Ok(list::step("keys", is_short, move || listing.part()))
 }
 
-/// The keys at these places of the zone, then those of files, some at a time.
-fn parts(places: Vec<KeyPlace>, mut files: Range<usize>) -> impl FnMut() -> Option<Vec<KeyView>> {
-    let mut done = 0;
-    move || {
-        let (runtime, now) = (runtime::current()?, process::now());
-        let part = &places[done..places.len().min(done + AT_ONCE)];
-        done += part.len();
+impl Listing {
+    /// Goes on with the walk. Returns whether it is over, and the list is known.
+    fn find(&mut self, runtime: &Runtime) -> bool {
+        if let Some(walk) = &mut self.walk {
+            let zone = runtime.zone();
+            if !(0..STEPS).any(|_| zone.lock(process::pid()).walk_keys(walk)) {
+                return false;
+            }
+            self.places = self.walk.take().map(KeyWalk::places).unwrap_or_default();
+        }
+        self.cut();
+        true
+    }
+
+    /// Keeps what one answer holds, and names what follows.
+    fn cut(&mut self) {
+        let Some(limit) = self.limit.take() else { return };
+        let is_cut = self.places.len() + self.files.len() > limit;
+        self.places.truncate(limit);
+        self.files.end = self.files.end.min(self.files.start.saturating_add(limit - self.places.len()));
+        let next = match self.places.last().filter(|_| self.files.is_empty()) {
+            Some((created_at, id)) => KeyCursor::Api(*created_at, *id),
+            None => KeyCursor::File(self.files.end),
+        };
+        self.end = if is_cut { format!(",\"next\":\"{next}\"") } else { ",\"next\":null".to_owned() };
+    }
+
+    /// The keys of the zone, then those of files, some at a time.
+    fn part(&mut self) -> Part<KeyView> {
+        let Some(runtime) = runtime::current() else { return Part::End(String::new()) };
+        let now = process::now();
+        if self.walk.is_some() {
+            self.find(&runtime);
+            return Part::Rows(Vec::new());
+        }
+        let part = &self.places[self.done..self.places.len().min(self.done + AT_ONCE)];
+        self.done += part.len();
         if !part.is_empty() {
             let keys = runtime.zone().lock(process::pid()).keys_at(part);
-            return Some(keys.iter().map(|key| KeyView::new(key, KeySource::Api, now)).collect());
+            return Part::Rows(keys.iter().map(|key| KeyView::new(key, KeySource::Api, now)).collect());
         }
-        let part = files.start..files.end.min(files.start + AT_ONCE);
-        files.start = part.end;
-        let keys = runtime.file_keys.get(part).filter(|part| !part.is_empty())?;
-        Some(keys.iter().map(|key| KeyView::new(key, KeySource::File, now)).collect())
+        let part = self.files.start..self.files.end.min(self.files.start + AT_ONCE);
+        self.files.start = part.end;
+        match runtime.file_keys.get(part).filter(|part| !part.is_empty()) {
+            Some(keys) => {
+                Part::Rows(keys.iter().map(|key| KeyView::new(key, KeySource::File, now)).collect())
+            }
+            None => Part::End(std::mem::take(&mut self.end)),
+        }
     }
 }
 

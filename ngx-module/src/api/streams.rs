@@ -134,12 +134,7 @@ pub(super) fn audiences(call: &Call<'_>) -> Answer {
     let end = json!({ "rows": rows, "used": used, "saturated": zone.is_saturated(process::uptime()) });
     let streams = snapshot::audiences(&call.runtime);
     let is_short = streams.len() <= list::AT_ONCE;
-    let mut streams = streams.into_iter();
-    let part = move || {
-        let part: Vec<_> = streams.by_ref().take(list::AT_ONCE).collect();
-        (!part.is_empty()).then_some(part)
-    };
-    Ok(list::step("streams", is_short, part, format!(",\"table\":{end}")))
+    Ok(list::step("streams", is_short, list::parts(streams, format!(",\"table\":{end}"))))
 }
 
 /// Takes what the daemon serves itself, in place of its report before.

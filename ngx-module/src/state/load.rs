@@ -20,7 +20,7 @@ use ngx_rtmp::{
     thread,
     timer::Alarm,
 };
-use weir_model::{Timestamp, state_file::State};
+use weir_model::{KeyId, Timestamp, state_file::State};
 use weir_zone::{Adoption, Locked, Misfit, Mutex, Shown, Zone};
 
 use super::{
@@ -276,17 +276,8 @@ fn follow(sessions: &mut Sessions<'_>, found: Found) {
         drop(locked);
         return end_following(Some(Found { content: Ok(adoption), stamp, path, _lock }));
     }
-    let begin = Instant::now();
-    let outcome = loop {
-        let outcome = locked.adopt_some(&mut adoption);
-        if outcome.is_some() || begin.elapsed() >= AT_ONCE {
-            break outcome;
-        }
-    };
-    if let Some(Err(_)) = outcome {
-        locked.set_stamp(stamp);
-    }
     drop(locked);
+    let outcome = adopt_some(&runtime, &path, &mut adoption, stamp);
     let (keys, targets) = adoption.count();
     let found = Found { content: Ok(adoption), stamp, path, _lock };
     match outcome {
@@ -303,6 +294,30 @@ fn follow(sessions: &mut Sessions<'_>, found: Found) {
         Some(Err(error)) => {
             not_taken_over(&error.into());
             end_following(Some(found));
+        }
+    }
+}
+
+/// Some steps of an adoption, each with the lock for itself: other workers have their turn between two.
+fn adopt_some(
+    runtime: &Runtime,
+    path: &Path,
+    adoption: &mut Adoption,
+    stamp: u64,
+) -> Option<Result<Vec<KeyId>, Misfit>> {
+    let begin = Instant::now();
+    loop {
+        let locked = runtime.zone().lock(process::pid());
+        // A reload has put another file into force: the next step finds out.
+        if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
+            return None;
+        }
+        let outcome = locked.adopt_some(adoption);
+        if let Some(Err(_)) = outcome {
+            locked.set_stamp(stamp);
+        }
+        if outcome.is_some() || begin.elapsed() >= AT_ONCE {
+            return outcome;
         }
     }
 }

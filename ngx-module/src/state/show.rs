@@ -9,10 +9,11 @@ use ngx_rtmp::{
 };
 use serde_json::json;
 use weir_model::{
+    KeyId,
     api::ApiError,
     state_file::{Change, ChangeError},
 };
-use weir_zone::{Adoption, Locked, Mutex, ZoneFull};
+use weir_zone::{Adoption, Locked, Misfit, Mutex, ZoneFull};
 
 use super::change::{Done, Outcome, Unsaved, Wanted, Written};
 use crate::{orders, pools, process, runtime::Runtime};
@@ -26,8 +27,11 @@ pub(super) fn show(
     revoked: &Unsaved,
     written: Written,
 ) -> Vec<Outcome> {
+    // Another content than the zone showed: somebody else changed the file, another master or an admin.
+    let other = written.before.is_some_and(|before| !runtime.zone().lock(process::pid()).shows(&before));
+    let adopted = if other { adopt(runtime, path, &written) } else { None };
     let locked = runtime.zone().lock(process::pid());
-    if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
+    if !is_in_force(runtime, path) {
         wanted.iter().for_each(|wanted| take_back(&locked, wanted));
         let error = ApiError::not_persisted("a reload has put another state file into force: try again");
         return wanted.iter().map(|_| Err(error.clone())).collect();
@@ -39,13 +43,6 @@ pub(super) fn show(
     };
     let mut gone = Vec::new();
     let mut outcomes: Vec<Outcome> = written.outcomes.iter().map(|made| outcome_of(*made, &done)).collect();
-    // Another content than the zone showed: somebody else changed the file, another master or an admin.
-    let other = written.before.is_some_and(|before| !locked.shows(&before));
-    let adopted = other.then(|| {
-        let state = &written.state;
-        let adoption = Adoption::new(&state.keys, state.targets.clone(), written.shown);
-        locked.adopt_whole(adoption.revoking(state.revocations.clone()))
-    });
     if let Some(Ok(ids)) = &adopted {
         gone.clone_from(ids);
         // What was pending is there a second time.
@@ -80,6 +77,30 @@ pub(super) fn show(
     orders::drop_publishers(runtime, sessions, &gone.into_iter().collect());
     wake::ring();
     outcomes
+}
+
+fn is_in_force(runtime: &Runtime, path: &Path) -> bool {
+    runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes())
+}
+
+/// Brings the zone in line with the file, in steps between which others may have its lock. `None` where another file came into
+/// force meanwhile.
+fn adopt(runtime: &Runtime, path: &Path, written: &Written) -> Option<Result<Vec<KeyId>, Misfit>> {
+    let state = &written.state;
+    let adoption = Adoption::new(&state.keys, state.targets.clone(), written.shown);
+    let mut adoption = adoption.revoking(state.revocations.clone());
+    loop {
+        let locked = runtime.zone().lock(process::pid());
+        if !is_in_force(runtime, path) {
+            return None;
+        }
+        let outcome = locked.adopt_some(&mut adoption);
+        drop(locked);
+        if outcome.is_some() {
+            pools::discard(adoption);
+            return outcome;
+        }
+    }
 }
 
 fn outcome_of(made: Result<(), ChangeError>, done: &Done) -> Outcome {

@@ -1,106 +1,96 @@
-//! The keys as a list: where each stands is found at once, and what they are is read in parts, so that nobody
+//! The keys as a list: which there are is found out first, and what they are is read in parts, so that nobody
 //! holds the lock for long.
 
 use weir_model::{AppName, KeyId, StreamKey, StreamName, Timestamp, key::KeySecret};
 
-use super::{CREATED, ID, KeyRecord, Stage, is_current, stage};
+use super::{AT_ONCE, CREATED, ID, KeyRecord, Stage, stage};
 use crate::arena::{Locked, Mutex};
-use crate::block::{Block, BlockKind, Index};
+use crate::block::BlockKind;
 
-/// Where a valid key stands, in the list and in the zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KeyPlace {
-    created: u64,
-    id: u64,
-    current: Index,
-    /// The secret before a rotation.
-    previous: Option<Index>,
+/// Age and id of a key, which make the order of the list.
+pub type KeyPlace = (Timestamp, KeyId);
+
+/// A walk over the zone that finds the valid keys, in steps between which the lock is free.
+///
+/// A key that is valid during the whole walk is found once. One that is created or revoked meanwhile is found or not.
+pub struct KeyWalk {
+    after: Option<KeyPlace>,
+    most: usize,
+    /// The block with which it goes on.
+    at: usize,
+    found: Vec<KeyPlace>,
 }
 
-impl KeyPlace {
-    /// Age and id, which make the order of the list.
+impl KeyWalk {
+    /// For the keys behind `after`, or all: the first `most` of them, the oldest first.
     #[must_use]
-    pub fn order(&self) -> (Timestamp, KeyId) {
-        (Timestamp::from_millis(self.created), KeyId(self.id))
+    pub fn new(after: Option<KeyPlace>, most: usize) -> KeyWalk {
+        KeyWalk { after, most, at: 0, found: Vec::new() }
+    }
+
+    /// What was found, in order. Needs no lock.
+    #[must_use]
+    pub fn places(mut self) -> Vec<KeyPlace> {
+        self.keep_first();
+        self.found
+    }
+
+    fn keep_first(&mut self) {
+        // They stand in about this order already.
+        self.found.sort();
+        // A rotated key has two secrets.
+        self.found.dedup();
+        self.found.truncate(self.most);
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Where the valid keys stand, the oldest first: those behind `after`, or all.
+    /// Takes one step of a walk. Returns whether it is over.
     #[must_use]
-    pub fn key_places(&self, after: Option<(Timestamp, KeyId)>) -> Vec<KeyPlace> {
-        let after = after.map(|(created, id)| (created.as_millis(), id.0));
-        let valid = self.records(BlockKind::Key).filter(|(_, block)| stage(block) == Stage::Valid);
-        let mut secrets: Vec<(u64, u64, bool, Index)> = valid
-            .map(|(at, block)| (block.word(CREATED), block.word(ID), !is_current(block), at))
-            .filter(|(created, id, ..)| after.is_none_or(|after| (*created, *id) > after))
-            .collect();
-        // They stand in about this order already.
-        secrets.sort();
-        let mut places: Vec<KeyPlace> = Vec::with_capacity(secrets.len());
-        for (created, id, _, at) in secrets {
-            match places.last_mut().filter(|place| place.id == id) {
-                Some(place) => place.previous = Some(at),
-                None => places.push(KeyPlace { created, id, current: at, previous: None }),
-            }
+    pub fn walk_keys(&self, walk: &mut KeyWalk) -> bool {
+        let end = walk.at.saturating_add(AT_ONCE);
+        let records = self.records_from(BlockKind::Key, walk.at, end);
+        let valid = records.filter(|(_, block)| stage(block) == Stage::Valid);
+        let places =
+            valid.map(|(_, block)| (Timestamp::from_millis(block.word(CREATED)), KeyId(block.word(ID))));
+        walk.found.extend(places.filter(|place| walk.after.is_none_or(|after| *place > after)));
+        walk.at = end;
+        if walk.found.len() / 2 > walk.most.saturating_add(AT_ONCE) {
+            walk.keep_first();
         }
-        places
+        end >= self.touched()
     }
 
-    /// The keys that stand there still.
+    /// The keys with these places that are valid still.
     #[must_use]
     pub fn keys_at(&self, places: &[KeyPlace]) -> Vec<StreamKey> {
-        places.iter().filter_map(|place| self.key_at(place)).collect()
-    }
-
-    /// Every key that is valid, with its secrets, the oldest first.
-    #[must_use]
-    pub fn keys(&self) -> Vec<StreamKey> {
-        self.keys_at(&self.key_places(None))
+        places.iter().filter_map(|(_, id)| self.stream_key(*id)).collect()
     }
 
     /// The valid key with this id, with its secrets.
     #[must_use]
     pub fn stream_key(&self, id: KeyId) -> Option<StreamKey> {
-        let mut place: Option<KeyPlace> = None;
-        let valid = |(_, block): &(Index, &Block)| block.word(ID) == id.0 && stage(block) == Stage::Valid;
-        for (at, block) in self.records(BlockKind::Key).filter(valid) {
-            let created = block.word(CREATED);
-            let known = place.get_or_insert(KeyPlace { created, id: id.0, current: at, previous: None });
-            if known.current != at {
-                (known.current, known.previous) =
-                    if is_current(block) { (at, Some(known.current)) } else { (known.current, Some(at)) };
-            }
-        }
-        self.key_at(&place?)
-    }
-
-    fn key_at(&self, place: &KeyPlace) -> Option<StreamKey> {
-        let read = |at: Index| {
-            let block = self.zone.block(at).filter(|block| block.kind() == BlockKind::Key)?;
-            let same = block.word(ID) == place.id && stage(block) == Stage::Valid;
-            same.then(|| self.read_key(block))
-        };
-        let record = read(place.current)?;
-        let secret = KeySecret { digest: record.digest, expires_at: record.expires_at };
-        let mut key = stream_key(record.id, record, secret)?;
-        let previous = place.previous.and_then(read);
-        let before =
-            previous.map(|record| KeySecret { digest: record.digest, expires_at: record.expires_at });
-        key.secrets.extend(before);
-        Some(key)
+        let mut records: Vec<KeyRecord> =
+            self.valid_with(id).map(|(_, block)| self.read_key(block)).collect();
+        // The current one first.
+        records.sort_by_key(|record| !record.current);
+        let secrets = records.iter().take(2);
+        let secrets =
+            secrets.map(|record| KeySecret { digest: record.digest, expires_at: record.expires_at });
+        let secrets = secrets.collect();
+        stream_key(records.into_iter().next()?, secrets)
     }
 }
 
-fn stream_key(id: KeyId, record: KeyRecord, secret: KeySecret) -> Option<StreamKey> {
+fn stream_key(record: KeyRecord, secrets: Vec<KeySecret>) -> Option<StreamKey> {
     Some(StreamKey {
-        id,
+        id: record.id,
         app: AppName::parse(record.app.as_bytes()).ok()?,
         stream: StreamName::parse(record.stream.as_bytes()).ok()?,
         server: record.server,
         note: record.note,
         created_at: record.created_at,
         publish_from: record.publish_from,
-        secrets: vec![secret],
+        secrets,
     })
 }

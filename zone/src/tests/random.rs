@@ -108,6 +108,9 @@ impl World {
 
     /// Makes the change in the zone.
     fn apply(&mut self, zone: &TestZone<'_>, change: &Change) {
+        if let Change::ForgetEnded { after_s } = change {
+            return zone.forget_ended_secrets(1, NOW.plus_seconds(*after_s));
+        }
         let locked = zone.lock(1);
         match change {
             Change::Add { key, pending_at } => {
@@ -120,7 +123,6 @@ impl World {
             }
             Change::ForgetRevoked(key) => locked.forget_revoked(id(*key)),
             Change::Retire { key, overlap_s } => locked.retire_secret(id(*key), NOW.plus_seconds(*overlap_s)),
-            Change::ForgetEnded { after_s } => locked.forget_ended_secrets(NOW.plus_seconds(*after_s)),
             Change::Sync(keys) => {
                 let keys: Vec<_> = keys.iter().map(|id| key(*id)).collect();
                 sync_keys(&locked, &keys);

@@ -42,6 +42,8 @@ pub(super) fn look(zone: &TestZone<'_>) -> Seen {
         let key = locked.read_key(block);
         let reached = locked.chain(crate::keys::key_hash(block)).any(|(found, _)| found == at);
         assert!(reached, "a key is not in its chain");
+        let reached = locked.second_chain(key.id.0).any(|(found, _)| found == at);
+        assert!(reached, "a key is not in the chain of its id");
         assert!(seen.keys.insert(*key.digest.bytes(), key).is_none(), "a key is there twice");
     }
     for (at, block) in locked.records(BlockKind::Stream) {

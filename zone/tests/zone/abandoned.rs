@@ -23,14 +23,14 @@ fn filled() -> Heap {
 fn killed_between_two_changes() {
     let heap = filled();
     let zone = heap.zone();
-    let keys = zone.lock(PID).keys();
+    let keys = zone.keys(PID);
     let (streams, before) = (names(&zone), used(&zone));
     let held = zone.lock(PID);
     held.revoke_key(KeyId(40));
     std::mem::forget(held);
     heap.break_lock();
     let other = heap.zone();
-    assert_eq!(other.lock(11).keys(), keys[..39]);
+    assert_eq!(other.keys(11), keys[..39]);
     assert_eq!((names(&other), used(&other)), (streams, before));
     assert!((1..40).all(|id| opens(&other, id)) && !opens(&other, 40));
     other.lock(11).forget_revoked(KeyId(40));
@@ -41,14 +41,14 @@ fn killed_between_two_changes() {
 fn a_panic_inside_frees_the_lock() {
     let heap = filled();
     let zone = heap.zone();
-    let (keys, before) = (zone.lock(PID).keys(), used(&zone));
+    let (keys, before) = (zone.keys(PID), used(&zone));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let held = zone.lock(PID);
         held.set_shown(&shown(9));
         std::panic::resume_unwind(Box::new(held.revoked_keys().len()));
     }));
     assert!(panicked.is_err());
-    assert_eq!((zone.lock(PID).keys(), used(&zone), zone.generation()), (keys, before, 9));
+    assert_eq!((zone.keys(PID), used(&zone), zone.generation()), (keys, before, 9));
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn what_was_repaired_can_be_changed() {
 fn a_second_view_finds_everything() {
     let heap = filled();
     let (here, there) = (heap.zone(), heap.zone());
-    let keys = here.lock(10).keys();
-    assert_eq!(there.lock(11).keys(), keys);
+    let keys = here.keys(10);
+    assert_eq!(there.keys(11), keys);
     here.lock(10).revoke_key(KeyId(1));
     assert!(!opens(&there, 1));
 }

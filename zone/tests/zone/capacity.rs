@@ -59,7 +59,7 @@ fn a_full_zone_refuses_keys_and_keeps_what_it_has() {
     let refused = KeyRecord::of(&key(count + 1), Stage::Valid).next().unwrap();
     assert_eq!(zone.lock(PID).insert_key(&refused), Err(ZoneFull));
     assert_eq!(used(&zone), full);
-    assert_eq!(zone.lock(PID).keys().len() as u64, count);
+    assert_eq!(zone.keys(PID).len() as u64, count);
     for id in 1..=count {
         zone.lock(PID).revoke_key(KeyId(id));
         zone.lock(PID).forget_revoked(KeyId(id));

@@ -28,7 +28,7 @@ use weir_model::{
     verdict::Credential,
 };
 use weir_zone::{
-    Claim, KeyRecord, NewStream, Shown, Stage, StreamId, WorkerId, Zone,
+    Claim, KeyRecord, KeyWalk, Locked, NewStream, Shown, Stage, StreamId, WorkerId, Zone,
     heap::{Heap, SpinLock},
 };
 
@@ -93,6 +93,13 @@ fn target(id: u64) -> Target {
 fn add_target(zone: &TestZone<'_>, target: &Target) {
     zone.lock(PID).pend_target(target, PID).unwrap();
     zone.lock(PID).confirm_target(target.id);
+}
+
+/// The valid keys, while the lock is held.
+fn keys(held: &Locked<'_, '_, &SpinLock>) -> Vec<StreamKey> {
+    let mut walk = KeyWalk::new(None, usize::MAX);
+    while !held.walk_keys(&mut walk) {}
+    held.keys_at(&walk.places())
 }
 
 fn opens(zone: &TestZone<'_>, secret: u64) -> bool {

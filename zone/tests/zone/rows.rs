@@ -46,7 +46,7 @@ fn why_a_stream_ended() {
         let id = claim(&zone, &NewStream { credential: Credential::Key(KeyId(5)), ..stream("show", worker) });
         let before = zone.last_event();
         // An order may come before the stream is seen live, twice, and together with a goodbye.
-        (0..dropped).for_each(|_| assert_eq!(zone.lock(PID).order_close_keys(&[KeyId(5)].into()), 1));
+        (0..dropped).for_each(|_| assert_eq!(zone.order_close_keys(PID, &[KeyId(5)].into()), 1));
         zone.lock(PID).started(id, NOW);
         zone.lock(PID).started(id, NOW);
         assert_eq!(zone.row(id).unwrap().is_ordered_to_close(), dropped > 0);

@@ -164,10 +164,10 @@ fn orders_reach_the_rows_they_are_for() {
             .map(|(name, credential)| claim(&zone, &by(name, credential)));
     let ordered = || [a, b, c].map(|id| zone.row(id).unwrap().is_ordered_to_close());
     let orders = zone.orders();
-    assert_eq!(zone.lock(PID).order_close_keys(&[KeyId(3)].into()), 0);
-    assert_eq!(zone.lock(PID).order_close_keys(&[KeyId(0)].into()), 0);
+    assert_eq!(zone.order_close_keys(PID, &[KeyId(3)].into()), 0);
+    assert_eq!(zone.order_close_keys(PID, &[KeyId(0)].into()), 0);
     assert_eq!((zone.orders(), ordered()), (orders, [false; 3]));
-    assert_eq!(zone.lock(PID).order_close_keys(&[KeyId(2)].into()), 1);
+    assert_eq!(zone.order_close_keys(PID, &[KeyId(2)].into()), 1);
     assert!(zone.lock(PID).order_close(c));
     assert_eq!((zone.orders(), ordered()), (orders + 2, [false, true, true]));
     // The order goes with the row.
