@@ -26,7 +26,8 @@ use crate::events::Bus;
 use crate::feed::Plan;
 use crate::follow::{Update, follow};
 use crate::history::History;
-use crate::inputs::{self, due::Due};
+use crate::inputs;
+use crate::inputs::due::{self, Due};
 use crate::jobs::{Env, Job, Jobs};
 use crate::keeper::keep;
 use crate::ladder::encoders::settle;
@@ -40,7 +41,7 @@ use crate::streams::{Changes, Live, StreamId, Streams};
 use crate::stuck::Keeper;
 use crate::web::{Running, Web};
 use crate::webhooks::Hooks;
-use crate::{clock, shutdown};
+use crate::{clock, http, shutdown};
 
 pub mod api;
 pub mod client;
@@ -65,6 +66,9 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     umask(Mode::from_bits_truncate(0o027));
     let config = config::load(path)?;
     logging::init(&config.daemon)?;
+    if let Some(file) = &config.daemon.ca_file {
+        http::trust(file).map_err(|why| Error::Certificates { file: file.clone(), why })?;
+    }
     let config = Arc::new(settle(config).await);
     let listeners = api::listen(&config.daemon).await?;
     let _socket = OwnSocket(config.daemon.socket.clone());
@@ -217,7 +221,7 @@ impl Daemon {
             tokio::select! {
                 update = next_update(&mut self.follower) => self.take(update),
                 Some(id) = ended.recv() => self.ended(&id),
-                due = next_due(&mut self.inputs) => {
+                due = due::next(&mut self.inputs) => {
                     self.due = due;
                     self.plan();
                 }
@@ -464,17 +468,6 @@ impl Daemon {
         self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
         self.state.hooks.stop().await;
         self.state.history.stop();
-    }
-}
-
-/// Which inputs are due, when that changes.
-async fn next_due(inputs: &mut Option<Due>) -> BTreeSet<StreamId> {
-    match inputs {
-        Some(due) => match due.changes.recv().await {
-            Some(due) => due,
-            None => std::future::pending().await,
-        },
-        None => std::future::pending().await,
     }
 }
 

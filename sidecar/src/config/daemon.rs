@@ -18,6 +18,7 @@ pub(in crate::config) mod raw {
         pub listen: Text,
         pub socket: Text,
         pub log: Text,
+        pub ca_file: Text,
         pub log_level: Text,
         pub public_name: Text,
     }
@@ -34,6 +35,8 @@ pub struct Daemon {
     pub log: LogFormat,
     /// The least important line that is logged.
     pub log_level: tracing::Level,
+    /// Certificates of authorities that outgoing TLS trusts beside those of the system.
+    pub ca_file: Option<PathBuf>,
     /// What encoders call this server: for `weir key add`.
     pub public_name: Option<Host>,
 }
@@ -78,6 +81,7 @@ pub(super) fn daemon(raw: raw::Daemon) -> Checked<Daemon> {
         socket: text_or("socket", &raw.socket, || "/run/weir/weir.sock".into(), socket)?,
         log: text_or("log", &raw.log, || LogFormat::Auto, log)?,
         log_level: text_or("log_level", &raw.log_level, || tracing::Level::INFO, level)?,
+        ca_file: text_or("ca_file", &raw.ca_file, || None, |text| absolute(text).map(Some))?,
         public_name: text_or("public_name", &raw.public_name, || None, |text| parsed(text).map(Some))?,
     })
 }

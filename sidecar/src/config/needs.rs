@@ -25,6 +25,8 @@ pub enum What {
     Secret(Content),
     /// Reads it.
     File,
+    /// Reads certificates from it.
+    Certificates,
     /// Writes files below, and makes it when it is missing.
     Folder,
     /// Makes a socket or a FIFO of this name.
@@ -70,7 +72,7 @@ impl Config {
         }
         if let super::cluster::Store::Etcd(etcd) = &self.cluster.store {
             if let Some(file) = &etcd.ca_file {
-                needs.add("[cluster]: etcd_ca_file", file, What::File);
+                needs.add("[cluster]: etcd_ca_file", file, What::Certificates);
             }
             if let Some((_, file)) = &etcd.user {
                 needs.add("[cluster]: etcd_password_file", file, What::Secret(Content::Line));
@@ -78,6 +80,9 @@ impl Config {
         }
         if let Some(balancer) = &self.loadbalancer {
             needs.add("[loadbalancer]: upstream_file", &balancer.upstream_file, What::Place);
+        }
+        if let Some(file) = &self.daemon.ca_file {
+            needs.add("[daemon]: ca_file", file, What::Certificates);
         }
         needs.add("[daemon]: socket", &self.daemon.socket, What::Place);
         if let Some(file) = &self.history.file {
@@ -209,6 +214,8 @@ upload = "s3"
 endpoint = "https://s3.example.org"
 bucket = "b"
 credentials_file = "/etc/weir/s3"
+[daemon]
+ca_file = "/etc/weir/ca.pem"
 [slate]
 streams = ["live/*"]
 file = "/etc/weir/slate.png"
@@ -234,6 +241,7 @@ secret_files = ["/etc/weir/admission"]
             [
                 "[[record]]: folder: /var/lib/weir/recordings",
                 "[[stream]]: secret_file: /etc/weir/secret",
+                "[daemon]: ca_file: /etc/weir/ca.pem",
                 "[daemon]: socket: /run/weir/weir.sock",
                 "[history]: file: /var/lib/weir/history.db",
                 "[hooks.admission]: secret_files: /etc/weir/admission",

@@ -1,6 +1,9 @@
 //! Why the daemon does not run.
 
+use std::path::PathBuf;
+
 use super::logging;
+use crate::http::CaError;
 use crate::{cluster, config, nginx, webhooks};
 
 /// Why the daemon does not run.
@@ -12,6 +15,14 @@ pub enum Error {
     /// The API's token file, or no HTTP client.
     #[error(transparent)]
     Nginx(#[from] nginx::Error),
+    /// `ca_file` cannot be used.
+    #[error("[daemon]: ca_file: {}: {why}", file.display())]
+    Certificates {
+        /// As configured.
+        file: PathBuf,
+        /// Why not.
+        why: CaError,
+    },
     /// A port or socket is taken, or may not be used.
     #[error("{place}: {why}")]
     Listen {

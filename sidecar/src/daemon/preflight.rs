@@ -12,6 +12,7 @@ use weir_model::token::Signer;
 
 use crate::config::Config;
 use crate::config::needs::{Content, Need, What};
+use crate::http::{self, CaError};
 use crate::upload::credentials;
 use crate::webhooks::signature;
 
@@ -55,7 +56,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
 
 /// The secrets that nobody but root can read.
 pub fn for_root_alone(config: &Config) -> Vec<PathBuf> {
-    let is_secret = |need: &Need| matches!(need.what, What::Secret(_) | What::File);
+    let is_secret = |need: &Need| matches!(need.what, What::Secret(_) | What::File | What::Certificates);
     let needs = config.needs().into_iter().filter(is_secret);
     let of_root = needs.filter(|need| {
         fs::metadata(&need.path)
@@ -72,6 +73,11 @@ fn look_at(need: &Need) -> Result<(), Problem> {
     match need.what {
         What::Secret(content) => check_content(path, content),
         What::File => fs::File::open(path).map(|_| ()).map_err(|error| unreadable(path, &error)),
+        What::Certificates => match http::certificates(path) {
+            Ok(_) => Ok(()),
+            Err(CaError::Read(error)) => Err(unreadable(path, &error)),
+            Err(error) => Err(Problem::Content(error.to_string())),
+        },
         What::Folder => writable(path),
         What::Place => path.parent().map_or(Ok(()), writable),
         What::Program => startable(path),
@@ -179,6 +185,8 @@ mod tests {
         };
         fs::write(path("short"), "too short").unwrap();
         fs::write(path("long"), "0123456789abcdef0123456789abcdef").unwrap();
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(path("broken"), broken).unwrap();
         fs::write(path("hook"), format!("whsec_{}\n", "QUJD".repeat(11))).unwrap();
         for (name, what, problem) in [
             ("long", What::Secret(Content::Signing), None),
@@ -187,6 +195,9 @@ mod tests {
             ("long", What::Secret(Content::Webhook), Some("whsec_")),
             ("short", What::Secret(Content::Credentials), Some("aws_access_key_id")),
             ("none", What::File, Some("No such file")),
+            ("none", What::Certificates, Some("No such file")),
+            ("long", What::Certificates, Some("-----BEGIN CERTIFICATE-----")),
+            ("broken", What::Certificates, Some("no valid certificates")),
             ("a/b/c", What::Folder, None),
             ("short/a", What::Folder, Some("Not a directory")),
             ("a/socket", What::Place, None),

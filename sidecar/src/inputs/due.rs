@@ -27,6 +27,17 @@ pub struct Due {
     pub changes: mpsc::Receiver<BTreeSet<StreamId>>,
 }
 
+/// Which inputs are due, when that changes; never where there are none.
+pub async fn next(inputs: &mut Option<Due>) -> BTreeSet<StreamId> {
+    match inputs {
+        Some(due) => match due.changes.recv().await {
+            Some(due) => due,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for Due {
     fn drop(&mut self) {
         self.task.abort();

@@ -2,6 +2,7 @@
 //! proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+mod authority;
 mod cameras;
 mod demand;
 mod files;

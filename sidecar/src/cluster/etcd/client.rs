@@ -54,13 +54,14 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(etcd: &Etcd) -> Result<Self, Error> {
         let failed = |path: &Path, why: String| Error::File(format!("{}: {why}", path.display()));
-        let mut builder = http::client().connect_timeout(TIMEOUT);
-        if let Some(file) = &etcd.ca_file {
-            let pem = std::fs::read(file).map_err(|error| failed(file, error.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| failed(file, innermost(&error)))?;
-            builder = builder.tls_certs_only(certificates);
-        }
+        let builder = match &etcd.ca_file {
+            None => http::client(),
+            Some(file) => {
+                let found = http::certificates(file).map_err(|error| failed(file, error.to_string()))?;
+                http::bare().tls_certs_only(found)
+            }
+        };
+        let builder = builder.connect_timeout(TIMEOUT);
         let user = match &etcd.user {
             None => None,
             Some((name, file)) => {
