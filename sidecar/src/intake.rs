@@ -1,6 +1,6 @@
 //! Media that comes over WebRTC, as nginx takes it over RTMP: H.264 as it is, and Opus as AAC.
 //!
-//! - [`Intake`] is one stream of it; [`aac`] makes its sound
+//! - [`Intake`] is one stream of it; [`aac`] makes its sound; `line` puts sound and pictures together
 
 use std::time::Instant;
 
@@ -10,8 +10,10 @@ use weir_media::live::annexb::{self, Picture};
 use weir_rtmp::flv::{Tag, TagKind};
 
 pub mod aac;
+mod line;
 
 use aac::Encoder;
+use line::{Came, Line, Report};
 
 /// FLV: a key frame and another one of H.264.
 const KEY: u8 = 0x17;
@@ -32,23 +34,6 @@ pub struct Intake {
     key: Option<Instant>,
     /// Something is lost, and the stream continues with the next key frame.
     skips: bool,
-}
-
-/// From RTP times of one track to milliseconds of the stream.
-#[derive(Clone, Copy, Debug, Default)]
-struct Line {
-    /// Milliseconds in RTP, and in the stream.
-    first: Option<(i64, i64)>,
-    last: i64,
-}
-
-impl Line {
-    /// Where media with a time in RTP, in milliseconds, belongs that came `arrived` milliseconds after the beginning. Times only grow.
-    fn place(&mut self, rtp: i64, arrived: i64) -> i64 {
-        let (from, to) = *self.first.get_or_insert((rtp, arrived));
-        self.last = (rtp - from + to).max(self.last);
-        self.last
-    }
 }
 
 impl Intake {
@@ -81,15 +66,30 @@ impl Intake {
     pub fn take(&mut self, data: &MediaData, room: bool) -> Vec<Tag> {
         let began = *self.began.get_or_insert(data.network_time);
         let arrived = data.network_time.saturating_duration_since(began).as_millis();
-        let arrived = i64::try_from(arrived).unwrap_or(i64::MAX / 2);
-        let rtp = i64::try_from(data.time.as_micros() / 1000).unwrap_or(i64::MAX / 2);
+        let came = Came {
+            // RTP has 32 bits of it.
+            ticks: data.time.numer() as u32,
+            rate: data.time.frequency().get(),
+            rtp: i64::try_from(data.time.as_micros() / 1000).unwrap_or(i64::MAX / 2),
+            arrived: i64::try_from(arrived).unwrap_or(i64::MAX / 2),
+        };
+        let report =
+            data.last_sender_info.map(|info| Report { rtp: info.rtp_time.numer() as u32, at: info.ntp_time });
+        let is_picture = data.params.spec().codec == Codec::H264;
+        let line = if is_picture { &mut self.pictures } else { &mut self.sound };
+        if let Some(report) = report {
+            line.hear(report, came);
+        }
+        if let Some(millis) = line::align(&mut self.pictures, &mut self.sound) {
+            tracing::debug!("sound and pictures were {millis} ms apart, by the reports of their sender");
+        }
         match data.params.spec().codec {
             Codec::H264 => {
-                let at = self.pictures.place(rtp, arrived);
+                let at = self.pictures.place(came);
                 self.picture(&data.data, at, room)
             }
             Codec::Opus => {
-                let at = self.sound.place(rtp, arrived);
+                let at = self.sound.place(came);
                 self.encoder.put(at, &data.data);
                 Vec::new()
             }
@@ -133,20 +133,5 @@ impl Intake {
             tags.push(tag(&[first, 1, 0, 0, 0], &picture.data));
         }
         tags
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tracks_begin_when_they_come_and_times_only_grow() {
-        let (mut pictures, mut sound) = (Line::default(), Line::default());
-        assert_eq!(pictures.place(700_000, 0), 0);
-        assert_eq!(sound.place(90, 130), 130);
-        assert_eq!(pictures.place(700_040, 55), 40);
-        assert_eq!(sound.place(110, 131), 150);
-        assert_eq!(sound.place(100, 160), 150);
     }
 }

@@ -1,11 +1,14 @@
-"""WebRTC that is no browser: plays by WHEP, publishes by WHIP, begins a session and never ends its handshake, or serves WHEP."""
+"""WebRTC that is no browser: plays by WHEP, publishes by WHIP, also flashes and beeps at the same time, begins a session and never ends its
+handshake, or serves WHEP."""
 
 import asyncio
 import http.server
 import base64
+import fractions
 import hashlib
 import hmac
 import json
+import math
 import os
 import socket
 import struct
@@ -18,8 +21,12 @@ import urllib.request
 import zlib
 
 import aioice.ice
+import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack, VideoStreamTrack
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpreceiver import TimestampMapper
+from aiortc.rtp import RtcpSrPacket, is_rtcp
 
 # The server of the tests is at 127.0.0.1, or where HOST reaches it, and there may be no network.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [os.environ.get("HOST", "127.0.0.1")]
@@ -83,10 +90,117 @@ async def play(url, seconds):
     say(ended=status, **counts)
 
 
-async def publish(url, seconds, key):
+class Clap(MediaStreamTrack):
+    """White for 100 ms now and then, or a tone for as long: no shift makes it fit itself but one of four seconds."""
+
+    began = None
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.count = 0
+
+    @staticmethod
+    def is_on(seconds):
+        return any(begin <= seconds % 4 < begin + 0.099 for begin in (0, 0.8, 2, 2.7))
+
+    async def recv(self):
+        Clap.began = Clap.began or time.monotonic()
+        rate, length = (30, 1) if self.kind == "video" else (48000, 960)
+        at = self.count
+        self.count += length
+        await asyncio.sleep(max(0, Clap.began + at / rate - time.monotonic()))
+        if self.kind == "video":
+            frame = av.VideoFrame(320, 180, "gray")
+            frame.planes[0].update((b"\xff" if self.is_on(at / rate) else b"\0") * frame.planes[0].buffer_size)
+            frame = frame.reformat(format="yuv420p")
+        else:
+            frame = av.AudioFrame(format="s16", layout="mono", samples=length)
+            tone = [int(16000 * math.sin(2 * math.pi * 1000 * (at + n) / rate)) * self.is_on((at + n) / rate) for n in range(length)]
+            frame.planes[0].update(struct.pack(f"<{length}h", *tone))
+            frame.sample_rate = rate
+        frame.pts, frame.time_base = at, fractions.Fraction(1, rate)
+        return frame
+
+
+def delay_sound(seconds):
+    """Each packet of sound takes longer on its way. Reports have the time when media was made, and not when a busy encoder sent it."""
+    send = RTCDtlsTransport._send_rtp
+    origins = {}
+
+    async def later(self, data):
+        is_sound = data[1] & 0x7F == 96
+        if is_rtcp(data):
+            if data[1] == 200 and data[4:8] in origins:
+                origin, rate = origins[data[4:8]]
+                since = ((struct.unpack(">I", data[16:20])[0] - origin) % 2**32) / rate
+                data = data[:8] + struct.pack(">Q", int((2_208_988_800 + Clap.began + since) * 2**32)) + data[16:]
+        else:
+            origins.setdefault(data[8:12], (struct.unpack(">I", data[4:8])[0], 48000 if is_sound else 90000))
+        if not is_rtcp(data) and is_sound:
+            asyncio.get_running_loop().call_later(seconds, lambda: asyncio.ensure_future(send(self, data)))
+        else:
+            await send(self, data)
+
+    RTCDtlsTransport._send_rtp = later
+
+
+async def clap(url, seconds, late):
+    """Publishes flashes and beeps that begin at the same time; the packets of the sound come so many seconds later."""
+    delay_sound(float(late))
+    await publish(url, seconds, None, [Clap("audio"), Clap("video")])
+
+
+async def clock(url, seconds):
+    """Plays, and tells how many milliseconds after a flash its beep was, by the clock of the sender."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    peer.addTrack(AudioStreamTrack())
-    peer.addTrack(VideoStreamTrack())
+    reports, found = {}, {"video": [], "audio": []}
+    handle = RTCRtpReceiver._handle_rtcp_packet
+
+    async def hear(self, packet):
+        if isinstance(packet, RtcpSrPacket):
+            reports[self.track.kind] = (packet.sender_info.ntp_timestamp / 2**32, packet.sender_info.rtp_timestamp)
+        await handle(self, packet)
+
+    RTCRtpReceiver._handle_rtcp_packet = hear
+    # RTP times as they are.
+    TimestampMapper.map = lambda self, timestamp: timestamp
+
+    async def look(track):
+        quiet = 0
+        rate, pause, limit = (90000, 3, 100) if track.kind == "video" else (48000, 12000, 3000)
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            if track.kind == "video":
+                samples = [bytes(frame.planes[0])[frame.planes[0].buffer_size // 2] - 16]
+            else:
+                samples = struct.unpack(f"<{frame.samples * 2}h", bytes(frame.planes[0])[: frame.samples * 4])[::2]
+            for index, sample in enumerate(samples):
+                is_on = abs(sample) > limit
+                if is_on and quiet > pause and track.kind in reports:
+                    wall, rtp = reports[track.kind]
+                    since = (frame.pts + index - rtp + 2**31) % 2**32 - 2**31
+                    found[track.kind].append(wall + since / rate)
+                quiet = 0 if is_on else quiet + 1
+
+    peer.on("track", lambda track: asyncio.ensure_future(look(track)))
+    for kind in found:
+        peer.addTransceiver(kind, direction="recvonly")
+    place = await begin(peer, url)
+    await asyncio.sleep(float(seconds))
+    await asyncio.to_thread(end, place)
+    await peer.close()
+    nearest = lambda flash: min((beep - flash for beep in found["audio"]), key=abs, default=99)
+    say(flashes=len(found["video"]), beeps=len(found["audio"]), apart=[round(nearest(flash) * 1000, 1) for flash in found["video"]])
+
+
+async def publish(url, seconds, key, tracks=None):
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    for track in tracks or [AudioStreamTrack(), VideoStreamTrack()]:
+        peer.addTrack(track)
     codecs = RTCRtpReceiver.getCapabilities("video").codecs
     for transceiver in peer.getTransceivers():
         if transceiver.kind == "video":
@@ -176,4 +290,5 @@ async def serve(port):
     await asyncio.Event().wait()
 
 
-asyncio.run({"play": play, "publish": publish, "handshake": handshake, "serve": serve}[sys.argv[1]](*sys.argv[2:]))
+MODES = {"play": play, "publish": publish, "clap": clap, "clock": clock, "handshake": handshake, "serve": serve}
+asyncio.run(MODES[sys.argv[1]](*sys.argv[2:]))

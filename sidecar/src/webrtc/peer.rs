@@ -21,6 +21,8 @@ pub(super) type Packets = mpsc::Receiver<Datagram>;
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// A client of which nothing comes for so long is gone: it reports each second, and checks the path each few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
+/// Sender reports tell of media as if it were so much older, or more where media is further ahead.
+const LEAD: Duration = Duration::from_secs(1);
 
 /// One session's engine.
 pub(super) struct Peer {
@@ -35,6 +37,8 @@ pub(super) struct Peer {
     deadline: Instant,
     is_connected: bool,
     unsent: VecDeque<Packet>,
+    /// See [`LEAD`].
+    lead: Duration,
 }
 
 /// What a session has to do next.
@@ -63,7 +67,8 @@ impl Peer {
         let now = Instant::now();
         let (is_connected, unsent) = (false, VecDeque::new());
         let (began, heard, deadline) = (now, now, now);
-        Self { rtc, endpoint, seat, packets, route: None, began, heard, deadline, is_connected, unsent }
+        let (route, lead) = (None, LEAD);
+        Self { rtc, endpoint, seat, packets, route, began, heard, deadline, is_connected, unsent, lead }
     }
 
     /// For the log.
@@ -143,8 +148,15 @@ impl Peer {
 
     /// Sends media. The engine wants to be settled after each piece.
     pub(super) fn write(&mut self, media: Media) -> Result<(), RtcError> {
+        // A report about media that is still to be played would have the RTP time 0 (str0m, StreamTx::current_rtp_time), and players would
+        // lose sound and pictures of each other. All tracks move alike, so that they stay together.
+        let ahead = media.at.saturating_duration_since(Instant::now());
+        if ahead >= self.lead {
+            self.lead = ahead + LEAD;
+        }
+        let at = media.at.checked_sub(self.lead).unwrap_or(media.at);
         let Some(writer) = self.rtc.writer(media.mid) else { return Ok(()) };
-        writer.write(media.pt, media.at, media.time, media.bytes)
+        writer.write(media.pt, at, media.time, media.bytes)
     }
 
     /// Says goodbye.

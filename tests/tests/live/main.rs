@@ -17,6 +17,7 @@ mod media;
 mod pages;
 mod settings;
 mod slow;
+mod sync;
 mod whep;
 mod whip;
 
