@@ -3,10 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -16,25 +17,41 @@ use super::shares::Share;
 /// A client that takes nothing for so long is gone. Live media has a shorter time of its own.
 const STALL: Duration = Duration::from_secs(30);
 
+/// What the kernel keeps for a client of few and small messages, in bytes; it takes twice as many for its own records, and without a
+/// limit up to 4 MB.
+const SMALL: usize = 64 << 10;
+
 /// How many more bytes may come; without a limit until there is one.
 #[derive(Clone, Debug)]
-pub(super) struct Inbound(Arc<AtomicI64>);
+pub(super) struct Inbound(Arc<Limits>);
+
+#[derive(Debug)]
+struct Limits {
+    bytes: AtomicI64,
+    is_small: AtomicBool,
+}
 
 impl Default for Inbound {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(i64::MAX)))
+        Self(Arc::new(Limits { bytes: AtomicI64::new(i64::MAX), is_small: AtomicBool::new(false) }))
     }
 }
 
 impl Inbound {
     /// So many bytes may come until the next call.
     pub(super) fn allow(&self, bytes: i64) {
-        self.0.store(bytes, Ordering::Relaxed);
+        self.0.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Has the kernel keep little for the client, from the next write on.
+    pub(super) fn small(&self) {
+        self.0.is_small.store(true, Ordering::Relaxed);
     }
 
     fn take(&self, bytes: usize) -> bool {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.0.load(Ordering::Relaxed) == i64::MAX || self.0.fetch_sub(bytes, Ordering::Relaxed) >= bytes
+        self.0.bytes.load(Ordering::Relaxed) == i64::MAX
+            || self.0.bytes.fetch_sub(bytes, Ordering::Relaxed) >= bytes
     }
 }
 
@@ -86,6 +103,10 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.inbound.0.is_small.swap(false, Ordering::Relaxed) {
+            // Without it, the client only costs more.
+            let _ = set_socket_send_buffer_size(&self.socket, SMALL);
+        }
         let poll = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.taken(poll, context)
     }

@@ -31,8 +31,9 @@ const WRITE_BUFFER: usize = 4096;
 /// So many messages of a front end are taken in [`WINDOW`].
 const MOST_MESSAGES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// One that takes nothing for so long is dropped.
+/// One that takes nothing for so long is closed, and hears why if it takes something within the same time once more.
 const STALL: Duration = Duration::from_secs(10);
+const STALLED: (u16, &str) = (close_code::AGAIN, "no data was taken for 10 seconds");
 /// All that a front end sends in [`WINDOW`], in bytes, with what makes no message.
 const MOST_BYTES: i64 = 128 << 10;
 /// Between pings, and how long a front end may be silent.
@@ -113,13 +114,15 @@ enum Reply {
 async fn talk(mut socket: WebSocket, web: &Arc<Web>, about: &Caller) {
     let Err(Some((code, reason))) = serve(&mut socket, web, about).await else { return };
     let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-    let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+    let patience = if code == STALLED.0 { STALL } else { Duration::from_secs(1) };
+    let _ = timeout(patience, socket.send(close)).await;
 }
 
 /// Why it ends: none when the front end is gone.
 type End = Option<(u16, &'static str)>;
 
 async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result<(), End> {
+    about.inbound.small();
     let mut news = web.news.listen();
     let mut joined: Option<Joined> = None;
     let (mut ping, mut check, mut refill) = (interval(PING), interval(CHECK), interval(WINDOW));
@@ -139,8 +142,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
             }
             said = hear(&mut joined) => match said {
                 Ok(text) => send(socket, text).await?,
-                // Who is too slow has missed some.
-                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Lagged(count)) => send(socket, missed(count)).await?,
                 Err(RecvError::Closed) => if let Some(joined) = &mut joined { joined.presence = None },
             },
             message = socket.recv() => {
@@ -298,6 +300,11 @@ fn error(code: &str, message: &str) -> Utf8Bytes {
     json!({ "type": "error", "code": code, "message": message }).to_string().into()
 }
 
+/// Tells somebody who is too slow how many messages of the chat they do not get.
+fn missed(count: u64) -> Utf8Bytes {
+    json!({ "type": "chat.missed", "count": count }).to_string().into()
+}
+
 /// tungstenite words it so (`CapacityError::MessageTooLong`).
 fn too_long(error: &axum::Error) -> End {
     error.to_string().contains("too long").then_some((close_code::SIZE, "a message has at most 4096 bytes"))
@@ -316,7 +323,7 @@ async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
 
 async fn put(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     match timeout(STALL, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(None),
+        Ok(sent) => sent.map_err(|_| None),
+        Err(_) => Err(Some(STALLED)),
     }
 }

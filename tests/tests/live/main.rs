@@ -15,6 +15,7 @@ mod ladder;
 mod llhls;
 mod media;
 mod pages;
+mod reading;
 mod settings;
 mod slow;
 mod sync;
