@@ -1,11 +1,13 @@
 //! Playback over HTTP: the tokens that a request presents and whether one of them admits it ([`admit`]), which stream a URI is
 //! of ([`uri`]), and playlists that carry the token of their viewer ([`rewrite`]).
 
+use std::rc::Rc;
+
 use crate::client::ClientAddr;
 use crate::refusal::Refusal;
 use crate::stream_name::StreamName;
 use crate::time::Timestamp;
-use crate::token::{self, Action, CheckError, Claims, RevokedTokens, Signer};
+use crate::token::{self, Action, CheckError, Claims, RevokedTokens, Verify};
 
 pub mod rewrite;
 pub mod uri;
@@ -117,7 +119,7 @@ pub struct Wanted<'w> {
 #[derive(Clone, Copy, Debug)]
 pub struct Believed<'s> {
     /// The secrets that sign them.
-    pub signer: &'s Signer,
+    pub signer: &'s dyn Verify,
     /// Those that are revoked.
     pub revoked: &'s RevokedTokens,
 }
@@ -129,7 +131,7 @@ pub fn admit<'p, 'r>(
     wanted: &Wanted<'_>,
     client: ClientAddr,
     now: Timestamp,
-) -> Result<(&'p Presented<'r>, Claims), Refusal> {
+) -> Result<(&'p Presented<'r>, Rc<Claims>), Refusal> {
     let mut refusal = None;
     for one in presented {
         match judge(one.token, believed, wanted, client, now) {
@@ -146,7 +148,7 @@ fn judge(
     wanted: &Wanted<'_>,
     client: ClientAddr,
     now: Timestamp,
-) -> Result<Claims, Refusal> {
+) -> Result<Rc<Claims>, Refusal> {
     let claims = believed.signer.verify(token)?;
     let check = |stream| token::check(&claims, Action::Play, wanted.app, stream, client, now);
     match (check(wanted.stream), wanted.variant_of) {

@@ -15,9 +15,11 @@ use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
 pub mod chat;
+mod known;
 mod request;
 mod revocation;
 
+pub use known::{Verifier, Verify};
 pub use request::{MAX_TTL_S, TokenRequest};
 pub use revocation::{MAX_KEPT_S, MAX_REVOCATIONS, Revocation, Revoked, RevokedTokens, TokenMark};
 

@@ -85,7 +85,7 @@ fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Admitt
     let wanted =
         Wanted { app: named.app, stream: named.stream.as_str(), variant_of: named.variant_of.as_ref() };
     let presented = playback::presented(asked.arguments(), asked.authorization(), asked.cookies());
-    let admitted = match &runtime.signer {
+    let admitted = match &runtime.verifier {
         Some(signer) => {
             let believed = Believed { signer, revoked: &runtime.revoked_tokens() };
             playback::admit(&presented, believed, &wanted, client(asked), process::now())

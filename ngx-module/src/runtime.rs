@@ -12,7 +12,7 @@ use weir_model::{
     key::StreamKey,
     server::ServerBlock,
     target::Target,
-    token::{RevokedTokens, Signer},
+    token::{RevokedTokens, Signer, Verifier},
 };
 use weir_zone::WorkerId;
 
@@ -28,8 +28,8 @@ pub struct Runtime {
     pub shared: Rc<SharedZone>,
     /// The state file, where there is one.
     pub state_path: Option<PathBuf>,
-    /// Checks and signs tokens, where `weir_secret` gave the secret.
-    pub signer: Option<Signer>,
+    /// Checks and signs tokens, where `weir_secret` gave the secret. It knows those of a moment ago.
+    pub verifier: Option<Verifier>,
     /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,
     /// The targets of all `weir_push_to`.
@@ -69,7 +69,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push:
         Rc::new(Runtime {
             shared: Rc::new(zone),
             state_path: settings.state_path.take(),
-            signer: settings.signer.take(),
+            verifier: settings.signer.take().map(Verifier::new),
             file_keys,
             file_targets: settings.file_targets.drain(..).map(|(_, target)| Rc::new(target)).collect(),
             auto_push,
@@ -110,6 +110,12 @@ impl Runtime {
     #[must_use]
     pub fn zone(&self) -> &View<'_> {
         self.shared.view()
+    }
+
+    /// What signs tokens, where `weir_secret` gave the secret.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Signer> {
+        self.verifier.as_ref().map(Verifier::signer)
     }
 
     /// The tokens that are revoked. One number is compared, and the zone is read only when it has changed.

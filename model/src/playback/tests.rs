@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::secret::Secret;
+use crate::token::{Revocation, Signer, TokenId, Verifier};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
@@ -154,4 +157,82 @@ fn one_good_token_of_several_is_enough() {
     let good = signer().mint(&claims());
     assert_eq!(ask(&[old.clone(), good], "show", None, "192.0.2.1"), Ok(1));
     assert_eq!(ask(&[old, Secret::new("x")], "show", None, "192.0.2.1"), Err(Refusal::TokenExpired));
+}
+
+/// A token that is kept opens nothing that it would not open otherwise: whatever changes between two requests.
+mod what_is_kept {
+    use super::*;
+
+    fn some_claims() -> impl Strategy<Value = Claims> {
+        let second = || (0_u64..200).prop_map(|s| NOW.plus_seconds(s));
+        let sub = prop_oneof![Just("live/show"), Just("live/*"), Just("live/other"), Just("event/show")];
+        let ip = prop_oneof![Just(None), Just(Some("192.0.2.0/24")), Just(Some("2001:db8::/32"))];
+        let jti = prop_oneof![Just(None), Just(Some("one")), Just(Some("two"))];
+        let iat = prop::option::of(second());
+        (sub, any::<bool>(), second(), prop::option::of(second()), iat, jti, ip).prop_map(
+            |(sub, plays, exp, nbf, iat, jti, ip)| Claims {
+                sub: sub.parse().unwrap(),
+                act: if plays { Action::Play } else { Action::Publish },
+                exp,
+                nbf,
+                iat,
+                jti: jti.map(|jti| jti.parse().unwrap()),
+                ip: ip.map(|ip| ip.parse().unwrap()),
+                yields: false,
+            },
+        )
+    }
+
+    #[derive(Debug, Clone)]
+    struct Asked {
+        token: usize,
+        stream: &'static str,
+        client: &'static str,
+        at: u64,
+        revoked: &'static str,
+    }
+
+    fn asked() -> impl Strategy<Value = Asked> {
+        let stream = prop_oneof![Just("show"), Just("other"), Just("show_low")];
+        let client = prop_oneof![Just("192.0.2.7"), Just("198.51.100.1"), Just("2001:db8::1")];
+        let revoked = prop_oneof![Just(""), Just("one"), Just("two"), Just("live/show")];
+        (0_usize..6, stream, client, 0_u64..260, revoked)
+            .prop_map(|(token, stream, client, at, revoked)| Asked { token, stream, client, at, revoked })
+    }
+
+    fn revocations(what: &str) -> RevokedTokens {
+        let body = match what {
+            "" => return RevokedTokens::default(),
+            "live/show" => r#"{"app":"live","stream":"show"}"#.to_owned(),
+            jti => serde_json::json!({ "jti": jti.parse::<TokenId>().unwrap() }).to_string(),
+        };
+        RevokedTokens::new([Revocation::from_json(body.as_bytes(), NOW.plus_seconds(100)).unwrap()])
+    }
+
+    proptest! {
+        #[test]
+        fn makes_no_difference(
+            claims in prop::collection::vec(some_claims(), 4),
+            requests in prop::collection::vec(asked(), 1..60),
+        ) {
+            let mut tokens: Vec<Secret> = claims.iter().map(|claims| signer().mint(claims)).collect();
+            // Two that were never good.
+            tokens.push(Signer::new(&[2; 32]).unwrap().mint(&claims[0]));
+            tokens.push(Secret::new(format!("{}A", tokens[0].expose())));
+            let verifier = Verifier::new(signer());
+            let base: StreamName = "show".parse().unwrap();
+            for Asked { token, stream, client, at, revoked } in requests {
+                let presented = of(&tokens[token..=token]);
+                let variant_of = (stream == "show_low").then_some(&base);
+                let wanted = Wanted { app: "live", stream, variant_of };
+                let (client, now) = (ClientAddr::Ip(client.parse().unwrap()), NOW.plus_seconds(at));
+                let revoked = revocations(revoked);
+                let (plain, kept) = (signer(), &verifier);
+                let decide = |signer: &dyn Verify| {
+                    admit(&presented, Believed { signer, revoked: &revoked }, &wanted, client, now)
+                };
+                prop_assert_eq!(decide(&plain), decide(kept));
+            }
+        }
+    }
 }

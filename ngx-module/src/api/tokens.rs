@@ -24,7 +24,7 @@ pub(super) fn mint(call: &Call<'_>) -> Answer {
 }
 
 fn signer<'c>(call: &'c Call<'_>) -> Result<&'c Signer, ApiError> {
-    let signer = call.runtime.signer.as_ref();
+    let signer = call.runtime.signer();
     signer.ok_or_else(|| {
         ApiError::conflict(
             "no \"weir_secret\" is configured to sign tokens with: run \"weir secret new FILE\", and add \"weir_secret FILE;\" \

@@ -116,7 +116,7 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
     let token = std::str::from_utf8(token).map_err(|_| Refusal::TokenInvalid)?;
     let (name, _) = parted(rest);
     let stream = std::str::from_utf8(name).map_err(|_| Refusal::TokenWrongStream)?;
-    let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
+    let signer = runtime.verifier.as_ref().ok_or(Refusal::NoSecret)?;
     let presented = [Presented { token, by: By::Argument }];
     let wanted = Wanted { app: session.app(), stream, variant_of: None };
     let believed = Believed { signer, revoked: &runtime.revoked_tokens() };

@@ -139,7 +139,7 @@ fn verdict(
                 judged.map_err(|refusal| if sent_none { refusal.for_a_name() } else { refusal })?
             }
             Presentation::Token(token) => {
-                let signer = runtime.signer.as_ref().ok_or(Refusal::NoSecret)?;
+                let signer = runtime.signer().ok_or(Refusal::NoSecret)?;
                 let claims = signer.verify(token.expose())?;
                 let revoked = runtime.revoked_tokens();
                 let accepted = verdict::decide_token(&claims, &revoked, app, &presented.name, client, now)?;

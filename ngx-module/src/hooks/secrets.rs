@@ -13,7 +13,7 @@ pub(super) fn with_rule<R>(
 ) -> R {
     let has_keys = policy.is_none_or(|policy| policy == Policy::Key);
     let is_key = |word: &[u8]| has_keys && is_key(runtime, word);
-    let is_token = |token: &str| runtime.signer.as_ref().is_some_and(|signer| signer.verify(token).is_ok());
+    let is_token = |token: &str| runtime.signer().is_some_and(|signer| signer.verify(token).is_ok());
     look(&Rule { own_arguments: policy != Some(Policy::Off), is_key: &is_key, is_token: &is_token })
 }
 

@@ -201,7 +201,7 @@ impl Doors {
         let wanted = Wanted { app: id.0.as_str(), stream: id.1.as_str(), variant_of: None };
         let revoked =
             self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Denied::NotYet)?;
-        let believed = Believed { signer: &signer, revoked: &revoked };
+        let believed = Believed { signer: &*signer, revoked: &revoked };
         let (one, claims) = admit(&presented, believed, &wanted, ClientAddr::Ip(client), clock::now())
             .map_err(Denied::Token)?;
         let carried = (one.by == By::Argument).then(|| Secret::new(one.token.to_owned()));
@@ -210,7 +210,7 @@ impl Doors {
             Some(jti) => jti.hash(&mut hasher),
             None => one.token.hash(&mut hasher),
         }
-        let lasts = Lasts { exp: claims.exp, jti: claims.jti, iat: claims.iat };
+        let lasts = Lasts { exp: claims.exp, jti: claims.jti.clone(), iat: claims.iat };
         let pass = Pass { id: id.clone(), lasts, session: hasher.finish() };
         Ok(Admitted { carried, pass: Some(pass) })
     }

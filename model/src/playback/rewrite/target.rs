@@ -66,7 +66,7 @@ pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 pub(super) fn place(uri: &[u8], host: &str) -> Place {
     let is_odd = |byte: &u8| *byte <= b' ' || matches!(byte, 0x7f.. | b'\\');
     // `{$` begins a variable of HLS, which may hold anything.
-    if uri.is_empty() || uri.iter().any(is_odd) || find(uri, b"{$").is_some() {
+    if uri.is_empty() || uri.iter().any(is_odd) || uri.windows(2).any(|pair| matches!(pair, [b'{', b'$'])) {
         return Place::Elsewhere;
     }
     if let Some(rest) = uri.strip_prefix(b"//") {
