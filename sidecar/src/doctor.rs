@@ -4,6 +4,7 @@
 
 use weir_model::lint;
 
+use crate::config;
 use crate::files::configuration::Disk;
 use crate::nginx::Nginx;
 
@@ -16,6 +17,7 @@ mod finding;
 mod installation;
 mod node;
 mod ports;
+mod rtmp;
 mod trial;
 
 pub(crate) use finding::{Finding, State};
@@ -39,6 +41,10 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
         }
     }
     found.extend(daemon::examine(installation, true).await);
+    // What is wrong with the file, the daemon's part has said.
+    if let Ok(config) = config::load(&installation.config) {
+        found.extend(rtmp::examine(Some(&config), nginx).await);
+    }
     found.extend(clock::examine().await);
     found
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::health::Unhealthy;
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
@@ -44,6 +46,14 @@ impl Finding {
 
     pub(super) fn hint(part: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { part, state: State::Hint, message: message.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// What a check of the health says.
+    pub(super) fn of(part: &'static str, result: Result<String, Unhealthy>, remedy: &str) -> Self {
+        match result {
+            Ok(said) => Self::ok(part, said),
+            Err(why) => Self::problem(part, why.to_string(), remedy),
+        }
     }
 
     pub(super) fn problem(part: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {

@@ -11,7 +11,7 @@ use weir_model::lint;
 
 use super::finding::Finding;
 use super::installation::Installation;
-use super::{api, clock, cluster, daemon, ports};
+use super::{api, clock, cluster, daemon, ports, rtmp};
 use crate::config::{self, Config};
 use crate::files::configuration::Disk;
 use crate::health::{self, Papers, WebUrl};
@@ -51,7 +51,7 @@ pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     if !is_balancer {
         found.extend(api::examine(&nginx).await);
-        found.push(rtmp(config.as_ref(), &nginx).await);
+        found.extend(rtmp::examine(config.as_ref(), &nginx).await);
     }
     if let Ok(tree) = lint::read(&node.installation.conf, &Disk) {
         found.extend(ports::examine(&tree).await);
@@ -67,24 +67,6 @@ pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
     found
 }
 
-/// Handshake and `connect`, to the first application.
-async fn rtmp(config: Option<&Config>, nginx: &Nginx) -> Finding {
-    const PART: &str = "rtmp";
-    let known = nginx.applications().await.ok().flatten().unwrap_or_default();
-    let app = known.first().map_or("live", |app| app.name.as_str());
-    let server =
-        config.map_or_else(|| "rtmp://127.0.0.1:1935".to_owned(), |config| config.nginx.rtmp.to_string());
-    let url = format!("{server}/{app}");
-    let remedy = "start nginx, and compare rtmp of [nginx] in weir.toml with \"listen\" in nginx.conf";
-    match format!("{url}/x").parse() {
-        Ok(parsed) => {
-            let look = async |step: &health::Step| health::rtmp(step, &parsed, None).await;
-            finding(PART, health::check(&url, LIMIT, look).await, remedy)
-        }
-        Err(error) => Finding::problem(PART, format!("{url}: {error}"), remedy),
-    }
-}
-
 /// The daemon's pages.
 async fn pages(config: &Config) -> Option<Finding> {
     const PART: &str = "pages";
@@ -93,7 +75,7 @@ async fn pages(config: &Config) -> Option<Finding> {
     Some(match url.parse::<WebUrl>() {
         Ok(parsed) => {
             let look = async |step: &health::Step| health::http(step, &parsed, None).await;
-            finding(PART, health::check(&url, LIMIT, look).await, remedy)
+            Finding::of(PART, health::check(&url, LIMIT, look).await, remedy)
         }
         Err(error) => Finding::problem(PART, format!("{url}: {error}"), remedy),
     })
@@ -135,7 +117,7 @@ async fn media(config: &Config, nginx: &Nginx) -> Option<Finding> {
         let found = health::check(&url, MEDIA_LIMIT, look).await;
         // Its first viewer begins it, so the first playlist may have no segment.
         if found.is_ok() || begin.elapsed() > MEDIA_LIMIT {
-            return Some(finding(PART, found, remedy));
+            return Some(Finding::of(PART, found, remedy));
         }
         sleep(PAUSE).await;
     }
@@ -155,12 +137,5 @@ async fn disks(given: &[PathBuf], min_free: u64) -> Finding {
         Ok(wrong) if wrong.is_empty() => Finding::ok(PART, format!("enough space for {}", shown.join(", "))),
         Ok(wrong) => Finding::problem(PART, wrong.join("; "), remedy),
         Err(_) => Finding::problem(PART, format!("no answer from the disk of {}", shown.join(", ")), remedy),
-    }
-}
-
-fn finding(part: &'static str, result: Result<String, health::Unhealthy>, remedy: &str) -> Finding {
-    match result {
-        Ok(said) => Finding::ok(part, said),
-        Err(why) => Finding::problem(part, why.to_string(), remedy),
     }
 }

@@ -83,6 +83,30 @@ fn a_whole_installation_is_well() {
     });
 }
 
+/// What the daemon says in its log, where few look.
+#[test]
+fn a_configuration_that_is_of_another_nginx() {
+    let nginx = keyed().start();
+    let mut sidecar = Sidecar::start(&nginx, "[[thumbnail]]\napp = \"livve\"\nfolder = \"@DIR@\"\n");
+    let folder = sidecar.sockets().parent().unwrap().to_owned();
+    let (config, socket) = (folder.join("weir.toml"), folder.join("weir.sock"));
+    let look = || of(&nginx, &config, &["--socket", &socket.to_string_lossy()]).1;
+    let said = look();
+    let rtmp: Vec<&str> = said.lines().filter(|line| line.contains(": rtmp: ")).collect();
+    let unknown = "problem: rtmp: [[thumbnail]]: app: nginx has no application \"livve\": nginx has \"live\": \
+                   correct the name in weir.toml, or add the application to nginx.conf";
+    assert!(rtmp[0].starts_with("ok: rtmp: ") && rtmp[1..] == [unknown], "{said}");
+
+    sidecar.kill();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let (own, closed) = (format!(":{}", nginx.rtmp()), ":9");
+    assert!(text.contains(&own), "{text}");
+    std::fs::write(&config, text.replace(&own, closed)).unwrap();
+    let said = look();
+    let rtmp = line(&said, "rtmp");
+    assert!(rtmp.starts_with("problem: rtmp: ") && rtmp.contains(":9/live"), "{said}");
+}
+
 #[test]
 fn a_module_that_is_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
