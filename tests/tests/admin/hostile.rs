@@ -1,9 +1,11 @@
-//! What others write is text, on every page that shows it: thirty payloads as notes of keys and targets, as names and messages in the
-//! chat, and as titles of events. Nothing of them runs, and nothing breaks the policy of a page.
+//! What others write is text, on every page that shows it: thirty payloads as notes of keys and targets, as the words with which a
+//! target refuses a stream, as names and messages in the chat, and as titles of events. Nothing of them runs, and nothing breaks the
+//! policy of a page.
 
 use serde_json::{Value, json};
+use weir_rtmp::message::Message;
 use weir_tests::harness::browser::Browser;
-use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
+use weir_tests::harness::{Manners, Peer, Publisher, Sidecar, WebSocket, until};
 
 use super::look::{complaints, go, log_in, wait_for};
 use super::{Visitor, add, nginx};
@@ -70,6 +72,18 @@ fn shows(browser: &Browser, what: &str, selector: &str, most: usize) {
     assert_eq!(made, json!([null, 0]), "{what}");
 }
 
+/// A server that refuses streams in these words, and where it is.
+fn refusing(words: &str, nth: usize) -> (Peer, String) {
+    let answer = Message::command(1, "onStatus", 0.0, |to| {
+        let to = to.null().begin_object().key("level").string(b"error");
+        let to = to.key("code").string(b"NetStream.Publish.Denied");
+        to.key("description").string(words.as_bytes()).end()
+    });
+    let peer = Peer::start(Manners::Answers(Some(answer)));
+    let url = peer.url(&format!("app/key-of-target-{nth}"));
+    (peer, url)
+}
+
 /// As the chat takes it for a name.
 fn cut(text: &str, most: usize) -> String {
     let cut: String = text.chars().take(most).collect();
@@ -82,13 +96,14 @@ fn texts_are_texts_on_every_page() {
     let sidecar = Sidecar::start(&nginx, &config());
     add(&sidecar, "ana", "admin");
     let ana = Visitor::logged_in(&sidecar, "ana");
-    let mut secret = String::new();
+    let (mut secret, mut peers) = (String::new(), Vec::new());
     for (nth, text) in HOSTILE.into_iter().enumerate() {
         let (status, key) =
             ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show", "note": text }));
         assert_eq!(status, 201, "{key}");
         secret = key["key"].as_str().unwrap().to_owned();
-        let url = format!("rtmp://127.0.0.1:1/app/k{nth}");
+        let (peer, url) = refusing(text, nth);
+        peers.push(peer);
         let target = json!({ "app": "live", "stream": "*", "url": url, "note": text });
         assert_eq!(ana.ask("POST", "targets", &target).0, 201);
     }
@@ -113,6 +128,7 @@ fn texts_are_texts_on_every_page() {
     shows(&browser, "notes of keys", "tr[data-key] td", 500);
     go(&browser, "targets");
     shows(&browser, "notes of targets", "[data-target] h2", 500);
+    shows(&browser, "errors of targets", "[data-target] :not(h2):not(h2 *)", 500);
     browser.run("location.hash = '#chat/live/show'");
     wait_for(&browser, "the room", 10.0, "document.querySelector('.said .line')");
     shows(&browser, "messages", ".said .text", 500);
