@@ -7,3 +7,4 @@ pub mod accounts;
 pub mod limits;
 pub mod password;
 pub mod sessions;
+pub mod totp;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::{Digest, Secret, Timestamp};
 
 use super::password;
+use super::totp;
 use crate::clock;
 use crate::files::{PRIVATE, SHARED, durable};
 
@@ -97,12 +98,18 @@ pub struct Account {
     pub password: String,
     /// When the password was set.
     pub changed_at: Timestamp,
+    /// The second factor, where the account has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totp: Option<totp::Key>,
 }
 
 impl Account {
-    /// Differs after each change of password: a session with another one has ended.
+    /// Differs after each change of password or second factor: a session with another one has ended.
     pub fn stamp(&self) -> Digest {
-        Digest::of(self.password.as_bytes())
+        match &self.totp {
+            None => Digest::of(self.password.as_bytes()),
+            Some(key) => Digest::of(format!("{} {}", self.password, key.base32()).as_bytes()),
+        }
     }
 }
 
@@ -149,7 +156,8 @@ impl Accounts {
             }
             None => {
                 let role = role.unwrap_or(Role::Admin);
-                self.accounts.push(Account { name: name.clone(), role, password: hash, changed_at: now });
+                let name = name.clone();
+                self.accounts.push(Account { name, role, password: hash, changed_at: now, totp: None });
                 self.accounts.sort_by(|a, b| a.name.cmp(&b.name));
             }
         }
@@ -161,11 +169,11 @@ impl Accounts {
         checked: Digest,
         hash: String,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Account, Error> {
         let account = self.accounts.iter_mut().find(|account| account.name == *name);
         let account = account.filter(|account| account.stamp() == checked).ok_or(Error::Changed)?;
         (account.password, account.changed_at) = (hash, now);
-        Ok(())
+        Ok(account.clone())
     }
 
     fn add_link(&mut self, digest: String, now: Timestamp, expires_at: Timestamp) {
@@ -263,10 +271,20 @@ impl Store {
     }
 
     /// Gives an account another password. `checked` is the stamp of the account whose password was compared: an account that was
-    /// removed since does not come back, and a password that an administrator set since stays ([`Error::Changed`]).
-    pub fn change_password(&self, name: &Name, checked: Digest, password: &Secret) -> Result<(), Error> {
+    /// removed since does not come back, and a password that an administrator set since stays ([`Error::Changed`]). Returns the account
+    /// as it is now.
+    pub fn change_password(&self, name: &Name, checked: Digest, password: &Secret) -> Result<Account, Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| accounts.change_password(name, checked, hash, clock::now()))
+    }
+
+    /// Gives an account another second factor, or none. Its sessions end.
+    pub fn set_totp(&self, name: &Name, key: Option<totp::Key>) -> Result<(), Error> {
+        self.change(|accounts| {
+            let account = accounts.accounts.iter_mut().find(|account| account.name == *name);
+            account.ok_or_else(|| Error::Unknown(name.as_str().to_owned()))?.totp = key;
+            Ok(())
+        })
     }
 
     /// Removes an account.
@@ -312,7 +330,7 @@ impl Store {
         })
     }
 
-    fn change(&self, change: impl FnOnce(&mut Accounts) -> Result<(), Error>) -> Result<(), Error> {
+    fn change<T>(&self, change: impl FnOnce(&mut Accounts) -> Result<T, Error>) -> Result<T, Error> {
         let failed = |why| self.failed(why);
         let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         SHARED.make_folder(folder).map_err(failed)?;
@@ -328,13 +346,13 @@ impl Store {
             Err(Error::File { why, .. }) if why.kind() == ErrorKind::NotFound => Accounts::default(),
             read => read?,
         };
-        change(&mut accounts)?;
+        let done = change(&mut accounts)?;
         let bytes = serde_json::to_vec_pretty(&accounts)
             .map_err(|error| Error::Damaged { path: self.path.clone(), why: error.to_string() })?;
         let unfinished = self.path.with_extension("new");
         let written = durable::replace_for(owner, &self.path, &unfinished, PRIVATE.file, &bytes);
         written.map_err(failed)?.log("accounts", &self.path);
-        Ok(())
+        Ok(done)
     }
 
     fn read(&self) -> Result<Accounts, Error> {
@@ -416,6 +434,29 @@ mod tests {
         store.remove(&name("vi")).unwrap();
         assert!(matches!(change(reset), Err(Error::Changed)));
         assert_eq!(stamp(), None);
+    }
+
+    #[test]
+    fn a_second_factor_stays_until_it_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(&folder.path().join("admins"));
+        let key = totp::Key::new().unwrap();
+        let refused = store.set_totp(&name("vi"), Some(key.clone()));
+        assert!(matches!(refused, Err(Error::Unknown(who)) if who == "vi"));
+        store.put(&name("vi"), None, &Secret::new("password 1")).unwrap();
+        let of = || store.accounts().unwrap().find("vi").cloned().unwrap();
+        let plain = of();
+        store.set_totp(&name("vi"), Some(key.clone())).unwrap();
+        let with = of();
+        assert!(with.stamp() != plain.stamp() && with.totp == Some(key.clone()));
+        // Another password leaves it.
+        store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
+        assert_eq!(of().totp, Some(key));
+        let changed = store.change_password(&name("vi"), of().stamp(), &Secret::new("password 3")).unwrap();
+        assert_eq!(changed, of());
+        store.set_totp(&name("vi"), None).unwrap();
+        assert_eq!(of().totp, None);
+        assert!(!fs::read_to_string(folder.path().join("admins")).unwrap().contains("totp"));
     }
 
     #[test]

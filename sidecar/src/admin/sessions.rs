@@ -127,6 +127,7 @@ mod tests {
             role: Role::Admin,
             password: (*password).to_owned(),
             changed_at: "2026-11-20T18:00:00Z".parse().unwrap(),
+            totp: None,
         };
         let accounts: Vec<Account> = passwords.iter().map(account).collect();
         serde_json::from_value(serde_json::json!({ "accounts": accounts })).unwrap()

@@ -17,6 +17,8 @@ pub enum AdminCommand {
     List(AdminListArgs),
     /// Remove an account and end its sessions
     Remove(AdminRemoveArgs),
+    /// Ask for the code of an authenticator app at each login of an account (TOTP)
+    Totp(AdminTotpArgs),
     /// Print a link with which one person creates an administrator in a browser
     SetupLink(AdminSetupLinkArgs),
 }
@@ -66,6 +68,23 @@ pub struct AdminRemoveArgs {
     #[command(flatten)]
     pub admins: AdminsArg,
     /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir admin totp`
+#[derive(Debug, Args)]
+#[command(after_help = "Each run makes another code for the app, and ends the sessions of the account.")]
+pub struct AdminTotpArgs {
+    /// Name of the account
+    pub name: Name,
+    /// Ask for the password alone from now on
+    #[arg(long)]
+    pub off: bool,
+    /// Which accounts
+    #[command(flatten)]
+    pub admins: AdminsArg,
+    /// Lines or JSON
     #[command(flatten)]
     pub json: JsonArg,
 }

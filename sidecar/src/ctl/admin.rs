@@ -1,6 +1,6 @@
 //! `weir admin ...`: changes the file of the accounts. The daemon sees each change with the next request.
 
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write, stdout};
 use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -8,11 +8,12 @@ use serde_json::json;
 use weir_model::Secret;
 
 use super::table::table;
-use super::{Error, Output, limits};
+use super::{Error, Output, limits, link};
 use crate::admin::accounts::{self, Role, Store};
 use crate::admin::password;
+use crate::admin::totp::Key;
 use crate::cli::admin::{
-    AdminAddArgs, AdminCommand, AdminListArgs, AdminRemoveArgs, AdminSetupLinkArgs, AdminsArg,
+    AdminAddArgs, AdminCommand, AdminListArgs, AdminRemoveArgs, AdminSetupLinkArgs, AdminTotpArgs, AdminsArg,
 };
 use crate::clock;
 use crate::config;
@@ -26,6 +27,7 @@ pub(super) fn run(command: &AdminCommand) -> Result<Output, Error> {
         AdminCommand::Add(args) => add(args),
         AdminCommand::List(args) => list(args),
         AdminCommand::Remove(args) => remove(args),
+        AdminCommand::Totp(args) => totp(args),
         AdminCommand::SetupLink(args) => setup_link(args),
     }
 }
@@ -53,21 +55,30 @@ fn list(args: &AdminListArgs) -> Result<Output, Error> {
     if args.json.json {
         let all: Vec<_> = accounts
             .iter()
-            .map(|account| json!({ "name": account.name, "role": account.role, "changed_at": account.changed_at }))
+            .map(|account| {
+                json!({
+                    "name": account.name,
+                    "role": account.role,
+                    "changed_at": account.changed_at,
+                    "totp": account.totp.is_some(),
+                })
+            })
             .collect();
         return Ok(Output::json(&json!({ "accounts": all }).to_string()));
     }
-    let rows: Vec<[String; 3]> = accounts
+    let rows: Vec<[String; 4]> = accounts
         .iter()
         .map(|account| {
-            [account.name.as_str().to_owned(), account.role.word().to_owned(), account.changed_at.to_string()]
+            let totp = if account.totp.is_some() { "on" } else { "off" };
+            let (name, role) = (account.name.as_str(), account.role.word());
+            [name.to_owned(), role.to_owned(), account.changed_at.to_string(), totp.to_owned()]
         })
         .collect();
     if rows.is_empty() {
         let stderr = "There is no account: weir admin add NAME creates one.\n".into();
         return Ok(Output { stderr, ..Output::default() });
     }
-    Ok(table(["NAME", "ROLE", "PASSWORD SET"], &rows).into())
+    Ok(table(["NAME", "ROLE", "PASSWORD SET", "TOTP"], &rows).into())
 }
 
 fn remove(args: &AdminRemoveArgs) -> Result<Output, Error> {
@@ -83,6 +94,37 @@ fn remove(args: &AdminRemoveArgs) -> Result<Output, Error> {
     };
     let stdout = format!("Removed the account {name}; all its sessions have ended.\n");
     Ok(Output { stdout, stderr, ..Output::default() })
+}
+
+fn totp(args: &AdminTotpArgs) -> Result<Output, Error> {
+    let (store, name) = (store(&args.admins)?, args.name.as_str());
+    let key = match args.off {
+        true => None,
+        false => Some(Key::new().map_err(accounts::Error::Random)?),
+    };
+    store.set_totp(&args.name, key.clone())?;
+    let Some(key) = key else {
+        return Ok(match args.json.json {
+            true => Output::json(&json!({ "name": name, "totp": false }).to_string()),
+            false => {
+                format!("{name} logs in with the password alone; all sessions of the account have ended.\n")
+                    .into()
+            }
+        });
+    };
+    let brand = web(&args.admins)?.and_then(|web| web.brand.name);
+    let uri = key.uri(brand.as_deref().unwrap_or("Weir"), &args.name);
+    let if_unread = Some("; nobody read the code: run the command again".to_owned());
+    if args.json.json {
+        let text = json!({ "name": name, "totp": true, "secret": key.base32(), "uri": uri }).to_string();
+        return Ok(Output { if_unread, ..Output::json(&text) });
+    }
+    let picture = if stdout().is_terminal() { link::code(&uri) } else { String::new() };
+    let stderr = format!(
+        "Scan the code with an authenticator app, or type the secret. From now on {name} needs the app to log in; all sessions of the \
+         account have ended. Without the phone: weir admin totp {name} --off\n"
+    );
+    Ok(Output { stdout: format!("secret  {}\nuri     {uri}\n{picture}", key.base32()), stderr, if_unread })
 }
 
 fn setup_link(args: &AdminSetupLinkArgs) -> Result<Output, Error> {

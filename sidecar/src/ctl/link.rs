@@ -97,7 +97,7 @@ fn lines(links: &Links) -> String {
 }
 
 /// A QR code of a link, for a dark or a light terminal; nothing for a link that is too long for one.
-fn code(link: &str) -> String {
+pub(super) fn code(link: &str) -> String {
     QrCode::new(link.as_bytes()).map_or_else(
         |_| String::new(),
         |code| {

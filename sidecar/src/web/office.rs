@@ -8,13 +8,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio::time::Instant;
-use weir_model::{Digest, Secret};
+use weir_model::Secret;
 
 use super::past::Past;
 use crate::admin::accounts::{self, Account, Name, Role, Store};
 use crate::admin::limits::Limits;
 use crate::admin::password;
 use crate::admin::sessions::Sessions;
+use crate::admin::totp::Used;
 use crate::clock;
 use crate::config::Config;
 use crate::events::Bus;
@@ -59,6 +60,8 @@ pub(super) struct Office {
     /// Bitrates of the last minutes.
     pub(super) past: Mutex<Past>,
     limits: Mutex<Limits>,
+    /// Codes of second factors.
+    used: Mutex<Used>,
     /// The one-time link of a daemon without an administrator.
     first: Option<Secret>,
     hashing: Semaphore,
@@ -71,6 +74,12 @@ pub(super) struct Office {
 pub(super) enum Refused {
     #[error("wrong name or password")]
     Wrong,
+    #[error("enter the code that your authenticator app shows")]
+    NoCode,
+    #[error(
+        "wrong code: enter the one that your authenticator app shows now; each works once, and needs a phone whose clock is right"
+    )]
+    WrongCode,
     #[error("too many wrong passwords: try again in {} seconds", .0.as_secs().max(1))]
     Wait(Duration),
     #[error("too many people log in at the moment: try again")]
@@ -110,6 +119,7 @@ impl Office {
             told: broadcast::channel(BEHIND).0,
             past: Mutex::default(),
             limits: Mutex::default(),
+            used: Mutex::default(),
             first,
             hashing: Semaphore::new(HASHED_AT_ONCE),
             waiting: Semaphore::new(WAITING),
@@ -117,20 +127,42 @@ impl Office {
         }
     }
 
-    /// Checks a password; returns the account, and the secret of its new session.
+    /// Checks a password, and the code of an account with a second factor; returns the account, and the secret of its new session.
     pub(super) async fn log_in(
         self: &Arc<Self>,
         client: IpAddr,
         name: &str,
         password: Secret,
+        code: Option<&str>,
     ) -> Result<(Account, Secret), Refused> {
         let account = self.check(client, name, password).await?;
+        self.check_code(client, &account, code)?;
+        self.limits().succeeded(client, name);
+        self.open_session(account)
+    }
+
+    /// Every wrong code counts as a wrong password does: the try counts until [`Limits::succeeded`].
+    fn check_code(&self, client: IpAddr, account: &Account, code: Option<&str>) -> Result<(), Refused> {
+        let Some(key) = &account.totp else { return Ok(()) };
+        let code = code.ok_or(Refused::NoCode)?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        match key.step_of(code, clock::now()).filter(|step| used.take(&account.name, *step)) {
+            Some(_) => Ok(()),
+            None => {
+                tracing::warn!("login to the dashboard refused: wrong code, client: {client}");
+                Err(Refused::WrongCode)
+            }
+        }
+    }
+
+    fn open_session(&self, account: Account) -> Result<(Account, Secret), Refused> {
         let cookie = self.sessions.open(&account, clock::now()).map_err(Refused::Random)?;
         Ok((account, cookie))
     }
 
-    /// Checks a password. Unknown names and wrong passwords take the same time, and count the same.
-    pub(super) async fn check(
+    /// Checks a password alone. Unknown names and wrong passwords take the same time, and count the same; a right one counts too, until
+    /// the caller has taken it.
+    async fn check(
         self: &Arc<Self>,
         client: IpAddr,
         name: &str,
@@ -143,10 +175,7 @@ impl Office {
         let hash = account.as_ref().map(|account| account.password.clone());
         let is_right = self.hashing(place, move || password::verify(&password, hash.as_deref())).await?;
         match account.filter(|_| is_right) {
-            Some(account) => {
-                self.limits().succeeded(client, counted);
-                Ok(account)
-            }
+            Some(account) => Ok(account),
             None => {
                 tracing::warn!("login to the dashboard refused: wrong name or password, client: {client}");
                 Err(Refused::Wrong)
@@ -170,22 +199,25 @@ impl Office {
         self.limits().succeeded(client, "");
         let accounts = self.store.accounts()?;
         let account = accounts.find(name.as_str()).cloned().ok_or(Refused::Wrong)?;
-        let cookie = self.sessions.open(&account, clock::now()).map_err(Refused::Random)?;
-        Ok((account, cookie))
+        self.open_session(account)
     }
 
-    /// Gives the account with this stamp another password: all its sessions end.
+    /// Gives an account whose owner is logged in another password. All its sessions end, and a new one begins.
     pub(super) async fn change_password(
         self: &Arc<Self>,
+        client: IpAddr,
         name: Name,
-        checked: Digest,
+        current: Secret,
         new: Secret,
-    ) -> Result<(), Refused> {
+    ) -> Result<(Account, Secret), Refused> {
+        let checked = self.check(client, name.as_str(), current).await?.stamp();
+        self.limits().succeeded(client, name.as_str());
         password::check(&new).map_err(accounts::Error::from)?;
         let place = self.waiting.try_acquire().map_err(|_| Refused::Busy)?;
         let office = self.clone();
-        self.hashing(place, move || office.store.change_password(&name, checked, &new)).await??;
-        Ok(())
+        let changed = move || office.store.change_password(&name, checked, &new);
+        // The session is of the account as it was changed here: another change since ends it.
+        self.open_session(self.hashing(place, changed).await??)
     }
 
     /// A place among those whose password is hashed. Addresses from which the owner of the name has logged in have places of their

@@ -102,9 +102,13 @@ impl Visitor {
 
     #[track_caller]
     fn log_in(&mut self, name: &str, password: &str) -> (u16, Value) {
+        self.log_in_with(&json!({ "name": name, "password": password }))
+    }
+
+    #[track_caller]
+    fn log_in_with(&mut self, body: &Value) -> (u16, Value) {
         let request = self.request("POST", "login").header("content-type", "application/json");
-        let body = json!({ "name": name, "password": password }).to_string();
-        let answer = request.body(body).send().unwrap();
+        let answer = request.body(body.to_string()).send().unwrap();
         if let Some(cookie) = answer.headers().get("set-cookie") {
             self.cookie = Some(cookie.to_str().unwrap().split(';').next().unwrap().to_owned());
         }

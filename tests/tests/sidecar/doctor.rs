@@ -87,7 +87,8 @@ fn a_whole_installation_is_well() {
 #[test]
 fn a_configuration_that_is_of_another_nginx() {
     let nginx = keyed().start();
-    let mut sidecar = Sidecar::start(&nginx, "[[thumbnail]]\napp = \"livve\"\nfolder = \"@DIR@\"\n");
+    let mut sidecar =
+        Sidecar::start(&nginx, "[[thumbnail]]\napp = \"livve\"\nstream = \"*\"\nfolder = \"@DIR@\"\n");
     let folder = sidecar.sockets().parent().unwrap().to_owned();
     let (config, socket) = (folder.join("weir.toml"), folder.join("weir.sock"));
     let look = || of(&nginx, &config, &["--socket", &socket.to_string_lossy()]).1;

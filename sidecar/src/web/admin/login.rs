@@ -24,6 +24,8 @@ use crate::web::office::Refused;
 struct Login {
     name: String,
     password: String,
+    /// Of the second factor.
+    code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +73,8 @@ pub(super) async fn log_in(State(web): State<Arc<Web>>, own: Own, body: Bytes) -
         Ok(login) => login,
         Err(response) => return response,
     };
-    let done = web.office.log_in(own.client, &login.name, Secret::new(login.password)).await;
+    let Login { name, password, code } = login;
+    let done = web.office.log_in(own.client, &name, Secret::new(password), code.as_deref()).await;
     opened(&web, &own, done, "in")
 }
 
@@ -118,12 +121,8 @@ pub(super) async fn change_password(
         Ok(passwords) => passwords,
         Err(response) => return response,
     };
-    let (client, name) = (caller.own.client, caller.name.as_str());
-    let done = async {
-        let checked = web.office.check(client, name, Secret::new(current)).await?.stamp();
-        web.office.change_password(caller.name.clone(), checked, Secret::new(new.clone())).await?;
-        web.office.log_in(client, name, Secret::new(new)).await
-    };
+    let (current, new) = (Secret::new(current), Secret::new(new));
+    let done = web.office.change_password(caller.own.client, caller.name.clone(), current, new);
     match done.await {
         Ok((account, cookie)) => {
             web.office.tell("account", &account.name, "password", json!({}));
@@ -147,6 +146,8 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
 fn refusal(why: &Refused) -> Response {
     let (status, code) = match why {
         Refused::Wrong => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        Refused::NoCode => (StatusCode::UNAUTHORIZED, "code_required"),
+        Refused::WrongCode => (StatusCode::UNAUTHORIZED, "wrong_code"),
         Refused::Wait(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refused::Store(Error::Password(_)) => (StatusCode::BAD_REQUEST, "bad_request"),

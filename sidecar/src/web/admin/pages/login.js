@@ -26,15 +26,16 @@ export function Login() {
 function Form({ setup }) {
   const [error, set] = useState("");
   const [busy, work] = useState(false);
+  const [second, ask] = useState(false);
   const submit = async (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
-    const [name, password] = [form.get("name"), form.get("password")];
+    const [name, password, code] = [form.get("name"), form.get("password"), form.get("code")];
     if (setup && password !== form.get("again")) return set("The passwords differ.");
     work(true);
     set("");
     try {
-      const account = await call("POST", setup ? "setup" : "login", setup ? { token, name, password } : { name, password });
+      const account = await call("POST", setup ? "setup" : "login", setup ? { token, name, password } : { name, password, ...(second && { code }) });
       // A browser without the cookie is not logged in, whatever the answer was.
       await call("GET", "session").catch(() => {
         throw new Error("The browser did not keep the cookie: open this page over https://, or on the server itself as http://127.0.0.1.");
@@ -42,6 +43,11 @@ function Form({ setup }) {
       if (setup) closed.value = "used";
       enter(account);
     } catch (why) {
+      if (why.code === "code_required") {
+        ask(true);
+        work(false);
+        return;
+      }
       set(why.message[0].toUpperCase() + why.message.slice(1));
       work(false);
     }
@@ -53,6 +59,8 @@ function Form({ setup }) {
       <label>Password <input name="password" type="password" required minlength=${setup ? 8 : undefined}
         autocomplete=${setup ? "new-password" : "current-password"} /></label>
       ${setup && html`<label>Password again <input name="again" type="password" required autocomplete="new-password" /></label>`}
+      ${second && html`<label>Code of your authenticator app <input name="code" required inputmode="numeric" autocomplete="one-time-code"
+        ref=${(input) => input?.focus()} /></label>`}
       <p class="bad" role="alert">${error}</p>
       <button class="primary" disabled=${busy}>${setup ? "Create" : "Log in"}</button>
     </form>

@@ -1,0 +1,155 @@
+//! The second factor of a login: six digits that an app shows and that change every 30 seconds (TOTP, RFC 6238).
+
+use std::collections::HashMap;
+use std::fmt;
+
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+use totp_rs::{Builder, Totp};
+use weir_model::Timestamp;
+
+use super::accounts::Name;
+
+/// Bytes, as RFC 4226 wants them.
+const LEN: usize = 20;
+
+/// What the app and this server know. It is in the file of the accounts as base32.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Key([u8; LEN]);
+
+/// A text is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("totp must be 160 bits in base32")]
+pub struct KeyError;
+
+impl TryFrom<String> for Key {
+    type Error = KeyError;
+
+    fn try_from(text: String) -> Result<Self, KeyError> {
+        let bytes = BASE32_NOPAD.decode(text.as_bytes()).map_err(|_| KeyError)?;
+        bytes.try_into().map(Self).map_err(|_| KeyError)
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.base32()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Key {
+    /// A new one that nobody chose.
+    pub fn new() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; LEN];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// For an app without a camera. A secret.
+    pub fn base32(&self) -> String {
+        BASE32_NOPAD.encode(&self.0)
+    }
+
+    /// For an app with a camera: the address of the *Key Uri Format*. A secret. `issuer` is what the app calls this server.
+    pub fn uri(&self, issuer: &str, name: &Name) -> String {
+        let encoded = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        let (issuer, name) = (encoded(issuer), encoded(name.as_str()));
+        format!("otpauth://totp/{issuer}:{name}?secret={}&issuer={issuer}", self.base32())
+    }
+
+    /// The step of 30 seconds that a code belongs to, if it is of the present one, the one before or the next.
+    pub fn step_of(&self, code: &str, now: Timestamp) -> Option<u64> {
+        let plain: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+        self.totp().check(&plain, now.as_millis() / 1000)
+    }
+
+    fn totp(&self) -> Totp {
+        // SHA-1, 6 digits, 30 seconds, one step off: what every app has.
+        Builder::new().with_secret(self.0).build_noncompliant()
+    }
+}
+
+/// Which codes have been used: each opens once (RFC 6238, 5.2). It is not kept over a restart.
+#[derive(Debug, Default)]
+pub struct Used(HashMap<Name, u64>);
+
+impl Used {
+    /// Takes the code of this step, unless that one or a later one was used.
+    pub fn take(&mut self, name: &Name, step: u64) -> bool {
+        let is_new = self.0.get(name).is_none_or(|last| *last < step);
+        if is_new {
+            self.0.insert(name.clone(), step);
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of RFC 6238, appendix B.
+    fn key() -> Key {
+        Key(*b"12345678901234567890")
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn codes_of_the_rfc() {
+        // The RFC prints eight digits; apps show the last six.
+        for (seconds, code) in
+            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (2_000_000_000, "279037")]
+        {
+            assert_eq!(key().step_of(code, at(seconds)), Some(seconds / 30), "{seconds}");
+        }
+        assert_eq!(key().step_of("081 804", at(1_111_111_109)), Some(37_037_036));
+    }
+
+    #[test]
+    fn a_code_is_good_for_a_step_before_and_after() {
+        let step = 1_111_111_109 / 30;
+        for (now, is_good) in [(step - 2, false), (step - 1, true), (step + 1, true), (step + 2, false)] {
+            assert_eq!(key().step_of("081804", at(now * 30)).is_some(), is_good, "{now}");
+        }
+        for wrong in ["", "081805", "81804", "0818040", "08180x", "۰۸۱۸۰۴", &"0".repeat(100_000)] {
+            assert_eq!(key().step_of(wrong, at(1_111_111_109)), None, "{wrong:.20}");
+        }
+    }
+
+    #[test]
+    fn a_code_opens_once() {
+        let (ana, bo) = ("ana".parse().unwrap(), "bo".parse().unwrap());
+        let mut used = Used::default();
+        assert!(used.take(&ana, 7));
+        assert!(!used.take(&ana, 7) && !used.take(&ana, 6));
+        assert!(used.take(&bo, 7) && used.take(&ana, 8));
+    }
+
+    #[test]
+    fn the_key_is_shown_where_it_is_asked_for() {
+        assert_eq!(format!("{:?}", key()), "***");
+        assert_eq!(
+            key().uri("St. Ana: live", &"ana@example.org".parse().unwrap()),
+            "otpauth://totp/St%2E%20Ana%3A%20live:ana%40example%2Eorg?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+             &issuer=St%2E%20Ana%3A%20live"
+        );
+        let text = serde_json::to_string(&key()).unwrap();
+        assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), key());
+        for wrong in ["\"\"", "\"GEZDGNBV\"", "\"gezdgnbvgy3tqojqgezdgnbvgy3tqojq\"", "1"] {
+            assert!(serde_json::from_str::<Key>(wrong).is_err(), "{wrong}");
+        }
+        assert_ne!(Key::new().unwrap(), Key::new().unwrap());
+    }
+}
