@@ -4,9 +4,10 @@ use std::ffi::CStr;
 
 /// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
 /// both have is listed twice.
-pub const DIRECTIVES: [&str; 28] = [
+pub const DIRECTIVES: [&str; 29] = [
     "weir_zone",
     "weir_secret",
+    "weir_cluster_secret",
     "weir_resolver",
     "weir_trusted_certificate",
     "weir_publish",

@@ -15,14 +15,15 @@
 //!   [`page`] (a part of a list); requests stand beside their nouns,
 //!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - nginx's configuration: [`lint`] (what is dangerous in it)
-//! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx)
+//! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx), [`replica`] (what a pair
+//!   has in common)
 //!
 //! # Floors
 //!
 //! A file imports only from lines below its own.
 //!
 //! ```floors
-//! stat lint audience
+//! stat lint audience replica
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
 //! publish key playback link
@@ -63,6 +64,7 @@ pub mod publish;
 pub mod push;
 pub mod rate;
 pub mod refusal;
+pub mod replica;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

@@ -16,12 +16,19 @@ use crate::target::{PatchTarget, Target, TargetId};
 use crate::time::Timestamp;
 use crate::token::{MAX_REVOCATIONS, Revocation};
 
+mod mark;
+mod put;
 mod target_line;
 
-use target_line::TargetLine;
+pub use mark::{Mark, MarkError};
+use put::{Refused, put};
+pub(crate) use target_line::TargetLine;
 
-/// The newest version of the format that is read. It is written when tokens are revoked; without, a file has [`PLAIN_VERSION`].
-pub const VERSION: u64 = 2;
+/// The newest version of the format that is read. It is written for a node of a pair.
+pub const VERSION: u64 = 3;
+
+/// The version with `revocations`, and without what a pair needs.
+const REVOKING_VERSION: u64 = 2;
 
 /// The version without `revocations`, which an older weir reads too.
 const PLAIN_VERSION: u64 = 1;
@@ -40,6 +47,10 @@ pub struct State {
     pub targets: Vec<Target>,
     /// The tokens that are revoked, in the order in which they were revoked first.
     pub revocations: Vec<Revocation>,
+    /// By which a daemon knows the file again that it has replicated.
+    pub mark: Option<Mark>,
+    /// Nothing is pushed from this node, whatever its targets say.
+    pub held: bool,
 }
 
 /// Why a file is not read. It is never overwritten then; each message says what the admin can do.
@@ -145,6 +156,24 @@ pub enum Change {
     RemoveTarget(TargetId),
     /// Tokens open nothing any more.
     RevokeTokens(Revocation),
+    /// A key of the other node of a pair, as it is there now.
+    PutKey {
+        /// As it was here; `None` where there was none.
+        was: Option<Box<StreamKey>>,
+        /// As it becomes.
+        key: Box<StreamKey>,
+    },
+    /// Likewise a target.
+    PutTarget {
+        /// As it was here; `None` where there was none.
+        was: Option<Box<Target>>,
+        /// As it becomes.
+        target: Box<Target>,
+    },
+    /// A daemon marks the file as its own.
+    Mark(Mark),
+    /// Nothing is pushed from this node, or what its targets say.
+    Hold(bool),
 }
 
 /// Why a change is impossible.
@@ -168,6 +197,12 @@ pub enum ChangeError {
     /// There are as many revocations as are kept.
     #[error("{MAX_REVOCATIONS} revocations are in it already")]
     ManyRevocations,
+    /// It is not any more what the change begins with.
+    #[error("key {0} was changed meanwhile")]
+    OtherKey(KeyId),
+    /// Likewise.
+    #[error("target {0} was changed meanwhile")]
+    OtherTarget(TargetId),
 }
 
 /// What tells one state file from another: the checksum of all that follows the first line. The generation does not,
@@ -187,6 +222,10 @@ struct Body {
     targets: Vec<TargetLine>,
     #[serde(default)]
     revocations: Vec<Revocation>,
+    #[serde(default)]
+    mark: Option<Mark>,
+    #[serde(default)]
+    held: bool,
 }
 
 impl State {
@@ -203,7 +242,7 @@ impl State {
         let body = rest.strip_prefix(b"\n").unwrap_or_default();
         let words: Vec<&str> = std::str::from_utf8(line).unwrap_or_default().split(' ').collect();
         match words.first().and_then(|version| number(version)) {
-            Some(PLAIN_VERSION | VERSION) => {}
+            Some(PLAIN_VERSION..=VERSION) => {}
             Some(version) if version > VERSION => return Err(StateError::Newer { version }),
             _ => return damaged(Damage::FirstLine),
         }
@@ -227,27 +266,39 @@ impl State {
             .and_then(|()| check_targets(&targets))
             .and_then(|()| check_revocations(&body.revocations));
         checked.map_err(|problem| StateError::Damaged { problem })?;
-        Ok(State { generation, keys: body.keys, targets, revocations: body.revocations })
+        let Body { keys, revocations, mark, held, .. } = body;
+        Ok(State { generation, keys, targets, revocations, mark, held })
     }
 
     /// The content of the file.
     pub fn encode(&self) -> String {
+        let (version, body) = self.body();
+        format!("{MAGIC} {version} {} {}\n{body}", self.generation, Digest::of(body.as_bytes()).to_hex())
+    }
+
+    /// The oldest version that can say all this, and what follows the first line: a JSON object.
+    pub fn body(&self) -> (u64, String) {
         let keys: Vec<Value> = self.keys.iter().map(|key| serde_json::json!(key)).collect();
         let targets: Vec<Value> =
             self.targets.iter().map(|target| serde_json::json!(TargetLine::from(target))).collect();
         let revocations: Vec<Value> =
             self.revocations.iter().map(|revocation| serde_json::json!(revocation)).collect();
-        let (version, revocations) = match revocations.is_empty() {
-            true => (PLAIN_VERSION, String::new()),
-            false => (VERSION, format!(",\n\"revocations\": {}", one_a_line(&revocations))),
-        };
+        let (mut version, mut more) = (PLAIN_VERSION, String::new());
+        if !revocations.is_empty() {
+            version = REVOKING_VERSION;
+            more = format!(",\n\"revocations\": {}", one_a_line(&revocations));
+        }
+        if self.mark.is_some() || self.held {
+            version = VERSION;
+            more += &format!(",\n\"mark\": {},\n\"held\": {}", serde_json::json!(self.mark), self.held);
+        }
         let body = format!(
-            "{{\n\"generation\": {},\n\"keys\": {},\n\"targets\": {}{revocations}\n}}\n",
+            "{{\n\"generation\": {},\n\"keys\": {},\n\"targets\": {}{more}\n}}\n",
             self.generation,
             one_a_line(&keys),
             one_a_line(&targets)
         );
-        format!("{MAGIC} {version} {} {}\n{body}", self.generation, Digest::of(body.as_bytes()).to_hex())
+        (version, body)
     }
 
     /// The key with this id.
@@ -273,6 +324,10 @@ impl State {
             Change::ChangeTarget { id, patch } => self.change_target(*id, patch)?,
             Change::RemoveTarget(id) => self.remove_target(*id),
             Change::RevokeTokens(revocation) => self.revoke_tokens(revocation)?,
+            Change::PutKey { was, key } => self.put_key(was.as_deref(), key)?,
+            Change::PutTarget { was, target } => self.put_target(was.as_deref(), target)?,
+            Change::Mark(mark) => self.mark.replace(*mark) != Some(*mark),
+            Change::Hold(held) => std::mem::replace(&mut self.held, *held) != *held,
         };
         self.generation = self.generation.saturating_add(u64::from(changed));
         Ok(())
@@ -342,6 +397,28 @@ impl State {
         Ok(true)
     }
 
+    fn put_key(&mut self, was: Option<&StreamKey>, key: &StreamKey) -> Result<bool, ChangeError> {
+        let others = self.keys.iter().filter(|known| known.id != key.id);
+        let digests = |of: &StreamKey| of.secrets.iter().map(|it| it.digest).collect::<Vec<_>>();
+        let taken = digests(key);
+        if let Some(other) =
+            others.into_iter().find(|known| digests(known).iter().any(|digest| taken.contains(digest)))
+        {
+            return Err(ChangeError::SecretTaken(other.id));
+        }
+        put(&mut self.keys, |known| known.id == key.id, was, key).map_err(|refused| match refused {
+            Refused::Gone => ChangeError::UnknownKey(key.id),
+            Refused::Other => ChangeError::OtherKey(key.id),
+        })
+    }
+
+    fn put_target(&mut self, was: Option<&Target>, target: &Target) -> Result<bool, ChangeError> {
+        put(&mut self.targets, |known| known.id == target.id, was, target).map_err(|refused| match refused {
+            Refused::Gone => ChangeError::UnknownTarget(target.id),
+            Refused::Other => ChangeError::OtherTarget(target.id),
+        })
+    }
+
     fn check_secret_is_new(&self, digest: &Digest) -> Result<(), ChangeError> {
         let has_it = |key: &&StreamKey| key.secrets.iter().any(|secret| secret.digest == *digest);
         match self.keys.iter().find(has_it) {
@@ -390,6 +467,11 @@ fn check_keys(keys: &[StreamKey]) -> Result<(), Damage> {
         }
     }
     Ok(())
+}
+
+/// Whether a key keeps the rules that hold for each.
+pub(crate) fn is_key(key: &StreamKey) -> bool {
+    check_keys(std::slice::from_ref(key)).is_ok()
 }
 
 fn check_targets(targets: &[Target]) -> Result<(), Damage> {

@@ -10,6 +10,8 @@ pub mod events;
 mod health;
 mod keys;
 mod list;
+mod pushes;
+mod replica;
 mod state;
 mod streams;
 mod targets;
@@ -72,6 +74,10 @@ fn route(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
         Route::Links => tokens::links(call),
         Route::RevokeTokens => tokens::revoke(call),
         Route::Revocations => tokens::revocations(call),
+        Route::Pushes => pushes::show(call),
+        Route::HoldPushes => pushes::hold(call),
+        Route::Replica => replica::show(call),
+        Route::PutReplica => replica::put(call, sessions),
     }
 }
 

@@ -17,7 +17,7 @@ use application::{
 };
 pub use error::DirectiveError;
 use location::{api, api_token, play_http, stat, viewers};
-use main::{resolver, secret, trusted_certificate, zone};
+use main::{cluster_secret, resolver, secret, trusted_certificate, zone};
 use reading::Cx;
 
 use crate::weir::Weir;
@@ -48,6 +48,10 @@ directive!(
 directive!(
     /// `weir_secret FILE;`
     WeirSecret(Main) c"weir_secret", Place::MAIN.one(), secret
+);
+directive!(
+    /// `weir_cluster_secret FILE;`
+    WeirClusterSecret(Main) c"weir_cluster_secret", Place::MAIN.one(), cluster_secret
 );
 directive!(
     /// `weir_publish off | key | open;`

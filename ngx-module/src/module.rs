@@ -58,6 +58,7 @@ directives! {
     core {
         WeirZone,
         WeirSecret,
+        WeirClusterSecret,
         WeirResolver,
         WeirTrustedCertificate,
     }

@@ -148,6 +148,9 @@ pub fn align(session: &mut Session) {
         enabled.filter(|target| target.matches(server, &app, &name)).cloned().collect::<Vec<_>>()
     });
     wanted.extend(runtime.file_targets.iter().filter(|target| target.matches(server, &app, &name)).cloned());
+    if runtime.zone().is_held() {
+        wanted.clear();
+    }
     drive(session, |push, session| {
         let stays =
             wanted.iter().position(|target| push.target.url == target.url && push.target.id == target.id);

@@ -30,6 +30,8 @@ pub struct Runtime {
     pub state_path: Option<PathBuf>,
     /// Checks and signs tokens, where `weir_secret` gave the secret. It knows those of a moment ago.
     pub verifier: Option<Verifier>,
+    /// Opens `/v1/replica`, where `weir_cluster_secret` gave the secret.
+    pub replica_token: Option<Digest>,
     /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,
     /// The targets of all `weir_push_to`.
@@ -70,6 +72,7 @@ pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push:
             shared: Rc::new(zone),
             state_path: settings.state_path.take(),
             verifier: settings.signer.take().map(Verifier::new),
+            replica_token: settings.replica_token.take(),
             file_keys,
             file_targets: settings.file_targets.drain(..).map(|(_, target)| Rc::new(target)).collect(),
             auto_push,

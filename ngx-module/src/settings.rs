@@ -23,6 +23,8 @@ pub struct MainSettings {
     pub state: Option<(State, Digest)>,
     /// `weir_secret`.
     pub signer: Option<Signer>,
+    /// The digest of the token that `weir_cluster_secret` makes.
+    pub replica_token: Option<Digest>,
     /// The keys of all `weir_key_file`, each with the `server` block where that stands.
     pub file_keys: Vec<(BlockMark, StreamKey)>,
     /// What clients of the API may know of the applications; one of each name in each server.

@@ -104,6 +104,11 @@ pub fn save(runtime: &Runtime, answer: impl FnOnce(Outcome) -> Response + 'stati
     }
 }
 
+/// Reads the file, in its turn among the changes; makes one where there is none.
+pub fn read(answer: impl FnOnce(Outcome) -> Response + 'static) -> Step {
+    later(Wanted::Read, Box::new(answer))
+}
+
 /// Writes what was revoked and is still in the file; nobody waits for it.
 fn write_revocations(sessions: &mut Sessions<'_>) {
     enqueue(sessions, Item { wanted: Wanted::Revocations, since: process::uptime(), client: None });
@@ -209,7 +214,7 @@ fn write_locked(
     }
     let outcomes = wanted.iter().map(|wanted| match wanted {
         Wanted::Change(change) => state.apply(change),
-        Wanted::Save | Wanted::Revocations => Ok(()),
+        Wanted::Save | Wanted::Revocations | Wanted::Read => Ok(()),
     });
     let outcomes = outcomes.collect();
     let unchanged = before.filter(|_| state.generation == generation);
@@ -251,7 +256,9 @@ fn conclude(
             let (targets, revocations) = (locked.targets(), locked.revocations());
             drop(locked);
             let generation = runtime.zone().generation();
-            return self::attempt(sessions, Some(State { generation, keys, targets, revocations }));
+            let held = runtime.zone().is_held();
+            let base = State { generation, keys, targets, revocations, held, mark: None };
+            return self::attempt(sessions, Some(base));
         }
         Attempt::Failed(error) => {
             runtime.zone().set_state_written(false);

@@ -3,6 +3,7 @@
 //! - [`room`] decides who may say something (pure)
 //! - [`store`] keeps messages and bans on the disk; [`read`] finds messages of the past
 //! - [`view`]: rooms as moderators see them
+//! - [`shared`] is what the nodes of a pair have in common
 //!
 //! An address becomes a keyed hash before anything else happens with it. Texts are texts: nobody here makes markup of them.
 
@@ -28,10 +29,13 @@ use crate::streams::StreamId;
 mod pace;
 pub mod read;
 pub mod room;
+mod shared;
 mod store;
 pub mod view;
 
-use room::{AddressMark, Message, Person, Refusal, Room};
+use room::{AddressMark, Ban, Message, Person, Refusal, Room};
+pub use shared::Bans;
+use shared::Shared;
 use store::{Change, Store};
 
 /// Who is further behind than this many messages has missed some.
@@ -49,6 +53,7 @@ pub struct Chat {
     rooms: Mutex<BTreeMap<StreamId, Open>>,
     store: Mutex<Option<Store>>,
     key: Mutex<Vec<u8>>,
+    shared: Shared,
     next: AtomicU64,
 }
 
@@ -125,6 +130,7 @@ impl Chat {
             rooms: Mutex::default(),
             store: Mutex::default(),
             key: Mutex::default(),
+            shared: Shared::default(),
             next: AtomicU64::new(0),
         });
         chat.open(&config.chat);
@@ -175,6 +181,7 @@ impl Chat {
                 fresh.to_vec()
             }
         };
+        self.shared.begin(&key, store.as_ref());
         *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
     }
 
@@ -197,8 +204,9 @@ impl Chat {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets()[..8].to_vec(),
         };
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        let mac = Hmac::<sha2::Sha256>::new_from_slice(&key).map(|mac| mac.chain_update(bytes).finalize());
+        let own = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = self.shared.key().map_or(own.as_slice(), |key| key.as_slice());
+        let mac = Hmac::<sha2::Sha256>::new_from_slice(key).map(|mac| mac.chain_update(bytes).finalize());
         let digest = mac.map(|mac| mac.into_bytes()).unwrap_or_default();
         digest.first_chunk().copied().unwrap_or_default()
     }
@@ -281,6 +289,7 @@ impl Chat {
                 if !open.room.forgive(&who) {
                     return Err(Refusal::NotFound);
                 }
+                self.shared.note(id, &who.to_lowercase(), None);
                 self.keep(Change::Forgiven(id.clone(), who.to_lowercase()));
                 ("chat.unbanned", json!({ "type": "chat.forgiven", "name": who }), json!({ "from": who }))
             }
@@ -303,15 +312,21 @@ impl Chat {
     fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) {
         let now = Instant::now();
         let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
+        self.clear(id, open, &ban, gone);
+        if span.is_none() {
+            self.shared.note(id, &ban.name, Some(ban.clone()));
+            self.keep(Change::Banned(id.clone(), ban, clock::now()));
+        }
+    }
+
+    /// The messages of somebody go.
+    fn clear(&self, id: &StreamId, open: &Open, ban: &Ban, gone: Vec<String>) {
         for message in gone {
             // Of an address alone, clients do not know which messages are meant.
             open.tell(id, json!({ "type": "chat.deleted", "id": message }));
             self.keep(Change::Deleted(id.clone(), message));
         }
         self.keep(Change::Cleared(id.clone(), ban.name.clone()));
-        if span.is_none() {
-            self.keep(Change::Banned(id.clone(), ban, clock::now()));
-        }
     }
 
     fn restore(&self, id: &StreamId, open: &mut Open, by: &str, what: &str) -> Result<(), Refusal> {
@@ -336,6 +351,43 @@ impl Chat {
     fn has_kept(&self, id: &StreamId, message: &str) -> bool {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.as_ref().is_some_and(|store| store.knows(id, message).unwrap_or(false))
+    }
+
+    /// Addresses are hashed as on the other node of a pair from now on, so that its bans hold for them.
+    pub fn share_addresses(&self, key: [u8; 32]) {
+        self.shared.set_key(key);
+    }
+
+    /// All bans, and the mark of the file that they are in; none where the chat is off.
+    pub fn bans(&self) -> Option<(String, Bans)> {
+        self.is_on().then(|| self.shared.bans()).flatten()
+    }
+
+    /// Takes over a ban of the other node, or its end (`None`).
+    pub fn take_over(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
+        let mut rooms = self.lock();
+        self.shared.note(id, name, ban.clone());
+        let told = match ban {
+            Some(ban) => {
+                match rooms.get_mut(id) {
+                    Some(open) => {
+                        let gone = open.room.ban(ban.clone(), Instant::now());
+                        self.clear(id, open, &ban, gone);
+                    }
+                    None => self.keep(Change::Cleared(id.clone(), name.to_owned())),
+                }
+                self.keep(Change::Banned(id.clone(), ban, clock::now()));
+                "chat.cleared"
+            }
+            None => {
+                self.keep(Change::Forgiven(id.clone(), name.to_owned()));
+                rooms.get_mut(id).map(|open| open.room.forgive(name));
+                "chat.forgiven"
+            }
+        };
+        if let Some(open) = rooms.get(id) {
+            open.tell(id, json!({ "type": told, "name": name }));
+        }
     }
 
     /// Tells rooms how many are there, and the history what a minute brought. Empty rooms go.

@@ -32,7 +32,7 @@ use chat::ChatCommand;
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
-use edge::{DrainArgs, EdgeCommand};
+use edge::{DrainArgs, EdgeCommand, PairArgs};
 pub use generated::{CompletionsArgs, ManArgs};
 use history::HistoryCommand;
 use secret::SecretCommand;
@@ -100,6 +100,8 @@ pub enum Command {
     /// Rent servers for an event: plan, create, watch and delete its edges
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
+    /// Show whether the two nodes of a pair have the same keys, targets, bans and administrators
+    Pair(PairArgs),
     /// Take this machine out of service, or back: no new viewers, and keepalived moves its address
     Drain(DrainArgs),
     /// Show what happened: past streams, their viewers, targets and recordings

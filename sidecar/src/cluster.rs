@@ -8,6 +8,7 @@
 //! - [`balancer`]: nginx in front of the edges
 //! - [`pull`]: an edge that relays
 //! - [`machine`]: how busy this machine is
+//! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
 pub mod agent;
 pub mod assigned;
@@ -18,6 +19,7 @@ pub mod etcd;
 pub mod machine;
 pub mod memory;
 pub mod origin;
+pub mod pair;
 mod prepared;
 mod probe;
 pub mod pull;

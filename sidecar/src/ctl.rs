@@ -45,6 +45,7 @@ mod man;
 mod notify;
 mod obs;
 mod output;
+mod pair;
 mod secret_new;
 mod serve;
 mod state_save;
@@ -156,6 +157,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             };
             runtime()?.block_on(asked)?
         }
+        Command::Pair(args) => runtime()?.block_on(pair::run(&args))?,
         Command::History(command) => {
             let asked = async {
                 match command {

@@ -19,12 +19,13 @@ use crate::chat::Chat;
 use crate::cluster::agent::Agent;
 use crate::cluster::balancer;
 use crate::cluster::origin::Origin;
+use crate::cluster::pair;
 use crate::cluster::pull::{Node, Pulls};
 use crate::config::{self, Config, Delivery};
 use crate::context::Context;
 use crate::events::Bus;
 use crate::feed::Plan;
-use crate::follow::{Update, follow};
+use crate::follow::Update;
 use crate::history::History;
 use crate::inputs;
 use crate::inputs::due::{self, Due};
@@ -46,6 +47,7 @@ use crate::{clock, http, shutdown};
 pub mod api;
 pub mod client;
 mod error;
+mod follower;
 mod history;
 pub mod logging;
 pub mod metrics;
@@ -56,6 +58,7 @@ mod state;
 pub mod unit;
 
 pub use error::Error;
+use follower::Follower;
 use notify::Notifier;
 use socket::{OwnSocket, place_of_sockets};
 pub use state::{Health, State};
@@ -101,6 +104,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     }
     let agent = Agent::start(&config)?;
     let membership = agent.as_ref().map(Agent::membership);
+    let pair = pair::start(&config, &env.context.chat)?;
     let jobs = Arc::new(Mutex::new(jobs));
     let state = State {
         jobs: jobs.clone(),
@@ -108,6 +112,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
         hooks,
         origin: origin.clone(),
         membership: membership.clone(),
+        pair: pair.clone(),
         history,
         chat: env.context.chat.clone(),
         health: Mutex::new(health),
@@ -115,7 +120,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let state = Arc::new(state);
     api::serve(listeners, &state);
     let board = Arc::new(Board::default());
-    let running = Running { file: path.to_owned(), jobs, recordings: env.recordings.clone(), bus };
+    let running = Running { file: path.to_owned(), jobs, recordings: env.recordings.clone(), bus, pair };
     let web = Web::new(env.context.clone(), board.clone(), ports, origin, membership, running)?;
     if let Some(pages) = pages {
         crate::web::serve(pages, &web)?;
@@ -181,28 +186,13 @@ struct Daemon {
     agent: Option<Agent>,
 }
 
-struct Follower {
-    updates: mpsc::Receiver<Update>,
-    soon: mpsc::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Daemon {
     /// Follows the nginx of the configuration.
     fn follow(&mut self) -> Result<(), Error> {
         let at = &self.config.nginx;
         self.token = token(at);
         let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
-        let (sender, updates) = mpsc::channel(64);
-        let (soon, asked) = mpsc::channel(1);
-        let task = tokio::spawn(follow(nginx, sender, asked));
-        self.follower = Some(Follower { updates, soon, task });
+        self.follower = Some(Follower::start(nginx));
         Ok(())
     }
 
@@ -219,7 +209,7 @@ impl Daemon {
         let mut alive = interval(shutdown::watchdog_interval());
         loop {
             tokio::select! {
-                update = next_update(&mut self.follower) => self.take(update),
+                update = follower::next(&mut self.follower) => self.take(update),
                 Some(id) = ended.recv() => self.ended(&id),
                 due = due::next(&mut self.inputs) => {
                     self.due = due;
@@ -480,14 +470,4 @@ fn words(list: &[&str]) -> String {
 fn token(at: &config::Nginx) -> Option<Digest> {
     let file = at.api_token_file.as_ref()?;
     Some(Secret::new(std::fs::read_to_string(file).ok()?).digest())
-}
-
-async fn next_update(follower: &mut Option<Follower>) -> Update {
-    match follower {
-        Some(follower) => match follower.updates.recv().await {
-            Some(update) => update,
-            None => std::future::pending().await,
-        },
-        None => std::future::pending().await,
-    }
 }

@@ -24,11 +24,13 @@ mod applications;
 mod events;
 mod forward;
 mod keys;
+mod replica;
 mod targets;
 mod wire;
 
 pub use applications::Application;
 pub use events::{ApiEvent, Events};
+pub use replica::{Banned, Pushes, Replica, ReplicaState};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
     Audio, Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Publisher, Revocations,

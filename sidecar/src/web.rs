@@ -11,6 +11,7 @@
 //! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
 //! - [`reports`]: what nginx is told, and tells
 //! - [`edge`]: where to watch, and what edges tell; [`elsewhere`]: what a page knows of that; [`node`]: how busy this server is
+//! - [`pair`]: what the other node of a pair tells
 //! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
 //! - [`admin`]: the dashboard; [`office`]: its accounts and what the daemon runs; [`past`]: the last minutes of each stream
 //! - [`history`]: what happened, for who may ask
@@ -25,6 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 
+use crate::cluster::pair::MAX_LETTER;
 use crate::cluster::wire::MAX_REQUEST;
 use crate::config::Config;
 
@@ -47,6 +49,7 @@ mod node;
 mod offers;
 mod office;
 mod pages;
+mod pair;
 mod past;
 mod patience;
 mod renditions;
@@ -154,6 +157,7 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/v1/node", get(node::get))
         .route("/v1/edges", post(edge::post).layer(DefaultBodyLimit::max(MAX_REQUEST)))
         .route("/v1/edges/join", post(edge::join).layer(DefaultBodyLimit::max(MAX_JOIN)))
+        .route("/v1/pair", post(pair::post).layer(DefaultBodyLimit::max(MAX_LETTER)))
         .route("/edge", get(edge::get))
         .route("/stream/{*path}", media)
         .route("/v1/ws", get(talk::get))

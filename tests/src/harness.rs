@@ -44,7 +44,7 @@ pub mod websocket;
 pub mod written;
 pub mod xml;
 
-pub use api::Api;
+pub use api::{Api, Key};
 pub use authority::Authority;
 pub use camera::Camera;
 pub use crowd::Crowd;

@@ -33,6 +33,15 @@ impl BanTable {
         }
     }
 
+    /// The bans that are not over.
+    pub(crate) fn list(&self, now: Timestamp) -> Vec<(KeyId, Timestamp)> {
+        let row =
+            |row: &BanRow| (KeyId(row.key.load(Relaxed)), Timestamp::from_millis(row.until.load(Relaxed)));
+        let mut bans: Vec<_> = self.0.iter().map(row).filter(|(_, until)| *until > now).collect();
+        bans.sort_unstable();
+        bans
+    }
+
     pub(crate) fn until(&self, id: KeyId) -> Option<Timestamp> {
         let mut rows = self.0.iter();
         let row = rows.find(|row| row.key.load(Relaxed) == id.0 && row.until.load(Relaxed) != 0)?;

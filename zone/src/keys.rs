@@ -165,6 +165,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
+    /// The pending secrets of a key open its stream from now on, and no others.
+    pub fn replace_key(&self, key: &StreamKey) {
+        self.remove_keys(self.valid_with(key.id));
+        key.secrets.iter().for_each(|secret| self.confirm_secret(&secret.digest));
+    }
+
     /// A pending secret is forgotten.
     pub fn forget_secret(&self, digest: &Digest) {
         if let Some((at, block)) = self.pending(digest) {

@@ -13,7 +13,7 @@ use crate::viewer_table::ViewerBucket;
 
 /// Version of the layout. It is raised with any change of a type below: a reload into a module with
 /// another version is refused.
-pub const VERSION: u64 = 7;
+pub const VERSION: u64 = 8;
 
 /// The smallest zone, in bytes: room for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
@@ -81,6 +81,8 @@ pub struct Root {
     pub(crate) seed: AtomicU64,
     /// Raised whenever what stands in the list of push targets changes.
     pub(crate) targets: AtomicU64,
+    /// Nothing is pushed, whatever the targets say.
+    pub(crate) held: AtomicU64,
     /// Raised whenever what is revoked of tokens changes.
     pub(crate) revocations: AtomicU64,
     /// What viewers are told apart by, so that nobody outside can make two look like one.
@@ -139,6 +141,7 @@ impl Default for Root {
             accepted: AtomicU64::default(),
             seed: AtomicU64::default(),
             targets: AtomicU64::default(),
+            held: AtomicU64::default(),
             revocations: AtomicU64::default(),
             viewer_secret: std::array::from_fn(|_| AtomicU64::default()),
             viewers: AtomicU64::default(),

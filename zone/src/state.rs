@@ -65,6 +65,7 @@ pub struct Adoption {
     keys: KeyPlan,
     targets: Vec<Target>,
     revocations: Vec<Revocation>,
+    held: bool,
     shown: Shown,
     step: Step,
 }
@@ -82,14 +83,20 @@ impl Adoption {
     /// Of which nothing is done yet. Takes a while where there are many keys, and needs no zone: for a thread.
     #[must_use]
     pub fn new(keys: &[StreamKey], targets: Vec<Target>, shown: Shown) -> Adoption {
-        let revocations = Vec::new();
-        Adoption { keys: KeyPlan::new(keys), targets, revocations, shown, step: Step::Compare }
+        let (revocations, held) = (Vec::new(), false);
+        Adoption { keys: KeyPlan::new(keys), targets, revocations, held, shown, step: Step::Compare }
     }
 
     /// The same, of a state file that has these revocations of tokens too.
     #[must_use]
     pub fn revoking(self, revocations: Vec<Revocation>) -> Adoption {
         Adoption { revocations, ..self }
+    }
+
+    /// The same, of a state file that says whether pushes are held.
+    #[must_use]
+    pub fn holding(self, held: bool) -> Adoption {
+        Adoption { held, ..self }
     }
 
     /// The state file that it shows.
@@ -238,6 +245,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
                             self.adopt_revocations(&adoption.revocations).map_err(full)
                         });
                         return Some(revoked.map(|()| {
+                            self.hold_pushes(adoption.held);
                             self.set_shown(&adoption.shown);
                             adoption.keys.gone()
                         }));

@@ -82,6 +82,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.root.bans.ban(id, until);
     }
 
+    /// The bans that are not over, by their keys.
+    #[must_use]
+    pub fn bans(&self, now: Timestamp) -> Vec<(KeyId, Timestamp)> {
+        self.zone.root.bans.list(now)
+    }
+
     /// Until when a key is refused, if it was banned.
     #[must_use]
     pub fn banned_until(&self, id: KeyId) -> Option<Timestamp> {

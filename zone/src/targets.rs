@@ -56,6 +56,11 @@ impl<M: Mutex> Zone<'_, M> {
     pub fn targets_generation(&self) -> u64 {
         self.root.targets.load(Relaxed)
     }
+
+    /// Whether nothing is pushed from here, whatever the targets say.
+    pub fn is_held(&self) -> bool {
+        self.root.held.load(Relaxed) != 0
+    }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
@@ -76,6 +81,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn confirm_target(&self, id: TargetId) {
         if let Some((_, block)) = self.find_target(id, true) {
             block.set(SHAPE, block.word(SHAPE) & (LENGTHS | ENABLED | LIMITED));
+            self.targets_changed();
+        }
+    }
+
+    /// Nothing is pushed from now on, or what the targets say.
+    pub fn hold_pushes(&self, held: bool) {
+        if self.zone.root.held.swap(u64::from(held), Relaxed) != u64::from(held) {
             self.targets_changed();
         }
     }

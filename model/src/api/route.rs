@@ -55,11 +55,19 @@ pub enum Route {
     RevokeTokens,
     /// The tokens that are revoked.
     Revocations,
+    /// Whether anything is pushed from this node.
+    Pushes,
+    /// Holds them, or lets them go.
+    HoldPushes,
+    /// All that the other node of a pair takes over.
+    Replica,
+    /// Takes over what the other node has.
+    PutReplica,
 }
 
 /// Method and path of each route. `{app}` stands for one or more parts, as an application's name may have slashes; any other name
 /// in braces for one. The first row that fits decides.
-pub const ROUTES: [(&str, &str, Route); 26] = [
+pub const ROUTES: [(&str, &str, Route); 30] = [
     ("GET", "/v1/health", Route::Health),
     ("GET", "/v1/applications", Route::Applications),
     ("GET", "/v1/ticket", Route::Ticket),
@@ -86,6 +94,10 @@ pub const ROUTES: [(&str, &str, Route); 26] = [
     ("POST", "/v1/links", Route::Links),
     ("POST", "/v1/tokens/revoke", Route::RevokeTokens),
     ("GET", "/v1/tokens/revocations", Route::Revocations),
+    ("GET", "/v1/pushes", Route::Pushes),
+    ("PUT", "/v1/pushes", Route::HoldPushes),
+    ("GET", "/v1/replica", Route::Replica),
+    ("PUT", "/v1/replica", Route::PutReplica),
 ];
 
 /// A route and the parts of the path that fill its braces in; those that it does not have are empty.

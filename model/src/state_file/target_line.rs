@@ -9,7 +9,7 @@ use crate::target::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
 /// Its URL is a plain text: whoever has one of these writes it to the file and nowhere else.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TargetLine {
+pub(crate) struct TargetLine {
     id: TargetId,
     app: AppName,
     stream: StreamPattern,

@@ -27,7 +27,7 @@ fn state() -> State {
         generation: 7,
         keys: vec![key(1), key(2)],
         targets: vec![target(1), target(2)],
-        revocations: Vec::new(),
+        ..State::default()
     }
 }
 
@@ -94,8 +94,8 @@ fn messages_tell_what_to_do() {
         assert_eq!(message(file), "this is not a state file of weir: check the path, or move the file away");
     }
     assert_eq!(
-        message(b"weir-state 3 anything at all\n"),
-        "the state file has version 3, this weir reads up to 2: install a newer weir, or move the file away"
+        message(b"weir-state 4 anything at all\n"),
+        "the state file has version 4, this weir reads up to 3: install a newer weir, or move the file away"
     );
     let cut = &state().encode()[..200];
     assert_eq!(
@@ -303,7 +303,7 @@ proptest! {
         keys in prop::collection::vec(any_key(), 0..8),
         targets in prop::collection::vec(any_target(), 0..8),
     ) {
-        let state = State { generation, keys, targets, revocations: Vec::new() };
+        let state = State { generation, keys, targets, ..State::default() };
         prop_assert_eq!(State::decode(state.encode().as_bytes()), Ok(state));
     }
 
@@ -387,4 +387,43 @@ fn revoked_tokens_are_kept_and_raise_the_version() {
     assert_eq!(State::decode(state.encode().as_bytes()).unwrap(), state);
     state.apply(&revoke(r#"{"jti":"b"}"#, 30 + crate::token::MAX_KEPT_S)).unwrap();
     assert_eq!(state.revocations.len(), MAX_REVOCATIONS);
+}
+
+fn noted(note: &str, text: &str) -> StreamKey {
+    StreamKey { note: note.into(), secrets: vec![secret(text)], ..key(1) }
+}
+
+fn put_change(was: Option<StreamKey>, key: StreamKey) -> Change {
+    Change::PutKey { was: was.map(Box::new), key: Box::new(key) }
+}
+
+#[test]
+fn nothing_is_brought_back_and_nothing_overwritten_that_was_not_seen() {
+    let (one, two, three) = (noted("one", "a"), noted("two", "a"), noted("three", "b"));
+    let mut state = State::default();
+    state.apply(&put_change(None, one.clone())).unwrap();
+    assert_eq!((state.generation, state.keys.len()), (1, 1));
+    state.apply(&put_change(None, one.clone())).unwrap();
+    assert_eq!(state.generation, 1, "the same again");
+    assert_eq!(state.apply(&put_change(None, two.clone())), Err(ChangeError::OtherKey(KeyId(1))));
+    state.apply(&put_change(Some(one.clone()), two.clone())).unwrap();
+    assert_eq!(state.apply(&put_change(Some(one), three.clone())), Err(ChangeError::OtherKey(KeyId(1))));
+    state.apply(&Change::RevokeKey(KeyId(1))).unwrap();
+    assert_eq!(state.apply(&put_change(Some(two), three)), Err(ChangeError::UnknownKey(KeyId(1))));
+    let other = StreamKey { id: KeyId(2), ..noted("", "a") };
+    state.apply(&put_change(None, noted("", "a"))).unwrap();
+    assert_eq!(state.apply(&put_change(None, other)), Err(ChangeError::SecretTaken(KeyId(1))));
+}
+
+#[test]
+fn mark_and_hold_are_in_the_file_of_a_pair_alone() {
+    let mut state = State::default();
+    assert!(state.encode().starts_with("weir-state 1 "));
+    state.apply(&Change::Mark(Mark(7))).unwrap();
+    state.apply(&Change::Hold(true)).unwrap();
+    state.apply(&Change::Hold(true)).unwrap();
+    assert_eq!(state.generation, 2);
+    let text = state.encode();
+    assert!(text.starts_with("weir-state 3 ") && text.contains("\"mark\": \"0000000000000007\""), "{text}");
+    assert_eq!(State::decode(text.as_bytes()), Ok(state));
 }

@@ -8,6 +8,10 @@ use weir_model::{
 };
 
 use super::call::{Head, problem};
+use crate::runtime;
+
+/// The route with a token of its own.
+const REPLICA: &str = "v1/replica";
 
 /// The longest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -20,22 +24,36 @@ pub fn body_too_large() -> Response {
 
 /// Whether a request may be made at all, before its body is read.
 pub fn admit(head: &Head<'_>) -> Result<(), Response> {
-    match &head.settings.api_token {
-        Some(token) => {
-            let (scheme, given) =
-                head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
-            if !scheme.eq_ignore_ascii_case("bearer") || Digest::of(given.trim().as_bytes()) != *token {
+    let runtime = runtime::current();
+    let replica = runtime.as_ref().filter(|_| head.path.trim_end_matches('/') == REPLICA);
+    match (&head.settings.api_token, replica) {
+        // It shows what no other answer shows, and has a token of its own, also for clients of this machine.
+        (_, Some(runtime)) => match &runtime.replica_token {
+            Some(token) if bears(head, token) => {}
+            Some(_) => {
+                let error = ApiError::unauthorized("only a node with the cluster's secret may ask this");
+                return Err(problem(error));
+            }
+            None => {
+                let error = ApiError::not_found(
+                    "no \"weir_cluster_secret\" is configured: add \"weir_cluster_secret FILE;\" outside of all blocks of nginx.conf",
+                );
+                return Err(problem(error));
+            }
+        },
+        (Some(token), None) => {
+            if !bears(head, token) {
                 let error = ApiError::unauthorized("send the header \"Authorization: Bearer TOKEN\"");
                 return Err(problem(error));
             }
         }
-        None if !is_local(head) => {
+        (None, None) if !is_local(head) => {
             return Err(problem(ApiError::forbidden(
                 "only clients of this machine may use the API: set \"weir_api_token\" to allow others",
             )));
         }
         // A browser on this machine is a client of this machine, whatever page it shows.
-        None => own(head)?,
+        (None, None) => own(head)?,
     }
     let changes = !matches!(head.method, "GET" | "HEAD");
     let json = head.content_type.is_some_and(|kind| {
@@ -51,6 +69,12 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
         return Err(body_too_large());
     }
     Ok(())
+}
+
+/// Whether the request has this token.
+fn bears(head: &Head<'_>, token: &Digest) -> bool {
+    let (scheme, given) = head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
+    scheme.eq_ignore_ascii_case("bearer") && Digest::of(given.trim().as_bytes()) == *token
 }
 
 /// Whether a client of this machine asks.

@@ -1,7 +1,7 @@
 //! Directives outside of all blocks.
 
 use ngx_rtmp::conf::Main;
-use weir_model::token::Signer;
+use weir_model::{replica::replica_token, token::Signer};
 
 use super::{
     error::DirectiveError,
@@ -51,6 +51,18 @@ pub(super) fn secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
         None => signer,
     });
     needs_zone(cx, "weir_secret");
+    Ok(())
+}
+
+pub(super) fn cluster_secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
+    let file = cx.argument()?.to_owned();
+    let (path, bytes) = cx.read_secret(&file)?;
+    let secret = bytes.trim_ascii();
+    // As long as the secret of tokens, and as the daemon reads it.
+    Signer::new(secret).map_err(|error| DirectiveError::Secret { path, error })?;
+    let token = replica_token(secret).map(|token| token.digest()).ok_or(DirectiveError::Duplicate)?;
+    assign(&mut cx.settings().replica_token, token)?;
+    needs_zone(cx, "weir_cluster_secret");
     Ok(())
 }
 

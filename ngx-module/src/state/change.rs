@@ -1,6 +1,6 @@
 //! Changes of the state file, and what comes of them.
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, path::PathBuf, rc::Rc};
 
 use weir_model::{
     Digest, KeyId,
@@ -19,6 +19,8 @@ pub struct Done {
     pub count: (usize, usize),
     /// Where a file that could not be read is now.
     pub set_aside: Option<PathBuf>,
+    /// Checksum and body of the file, where they were asked for.
+    pub read: Option<Rc<(Digest, String)>>,
 }
 
 /// What comes of a change.
@@ -32,6 +34,8 @@ pub(super) enum Wanted {
     Save,
     /// What was revoked.
     Revocations,
+    /// Nothing: what is in the file is asked for.
+    Read,
 }
 
 /// What is revoked in the zone, while the state file may not say so.

@@ -79,7 +79,7 @@ pub fn check(
         }
         let shown = Shown { content: *content, generation: state.generation, stamp: 0 };
         let adoption = Adoption::new(&state.keys, state.targets.clone(), shown);
-        let mut adoption = adoption.revoking(state.revocations.clone());
+        let mut adoption = adoption.revoking(state.revocations.clone()).holding(state.held);
         loop {
             // The workers need it as well.
             let locked = lock_zone(zone).ok_or(LoadError::Busy)?;
@@ -132,8 +132,8 @@ fn take_over(zone: &View<'_>, path: &Path, user: Option<Owner>, fresh: bool) -> 
     }
     let Some(content) = file::read(path, weir_zone::max_state_file(zone.size()))? else { return Ok(()) };
     let shown = content.shown;
-    let State { keys, targets, revocations, .. } = content.state;
-    let mut adoption = Adoption::new(&keys, targets, shown).revoking(revocations);
+    let State { keys, targets, revocations, held, .. } = content.state;
+    let mut adoption = Adoption::new(&keys, targets, shown).revoking(revocations).holding(held);
     loop {
         // The workers need it as well.
         let Some(locked) = lock_zone(zone) else { return Ok(()) };
@@ -235,8 +235,8 @@ fn look(path: &Path, limit: u64, known: u64) -> Option<Found> {
     }
     let lock = file::try_lock(path, None).ok().flatten()?;
     let content = file::read(path, limit).transpose()?.map(|content| {
-        let State { keys, targets, revocations, .. } = content.state;
-        Box::new(Adoption::new(&keys, targets, content.shown).revoking(revocations))
+        let State { keys, targets, revocations, held, .. } = content.state;
+        Box::new(Adoption::new(&keys, targets, content.shown).revoking(revocations).holding(held))
     });
     Some(Found { content, stamp, path: path.to_owned(), _lock: lock })
 }

@@ -1,6 +1,6 @@
 //! What was written becomes visible in the zone, or is taken back.
 
-use std::path::Path;
+use std::{path::Path, rc::Rc};
 
 use ngx_rtmp::{
     log::{self, Level},
@@ -40,6 +40,10 @@ pub(super) fn show(
         doubt: written.doubt,
         count: (written.state.keys.len(), written.state.targets.len()),
         set_aside: written.set_aside,
+        read: wanted
+            .iter()
+            .any(|wanted| matches!(wanted, Wanted::Read))
+            .then(|| Rc::new((written.shown.content, written.state.body().1))),
     };
     let mut gone = Vec::new();
     let mut outcomes: Vec<Outcome> = written.outcomes.iter().map(|made| outcome_of(*made, &done)).collect();
@@ -88,7 +92,7 @@ fn is_in_force(runtime: &Runtime, path: &Path) -> bool {
 fn adopt(runtime: &Runtime, path: &Path, written: &Written) -> Option<Result<Vec<KeyId>, Misfit>> {
     let state = &written.state;
     let adoption = Adoption::new(&state.keys, state.targets.clone(), written.shown);
-    let mut adoption = adoption.revoking(state.revocations.clone());
+    let mut adoption = adoption.revoking(state.revocations.clone()).holding(state.held);
     loop {
         let locked = runtime.zone().lock(process::pid());
         if !is_in_force(runtime, path) {
@@ -107,6 +111,7 @@ fn outcome_of(made: Result<(), ChangeError>, done: &Done) -> Outcome {
     made.map(|()| done.clone()).map_err(|error| {
         let message = format!("the state file does not take the change: {error}");
         match error {
+            ChangeError::OtherKey(_) | ChangeError::OtherTarget(_) => ApiError::conflict(message),
             // Somebody else removed what was to be changed.
             ChangeError::UnknownKey(_) | ChangeError::UnknownTarget(_) => ApiError::not_found(message),
             _ => ApiError::not_persisted(message),
@@ -123,7 +128,7 @@ fn confirm_each<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted], outcomes:
                 }
             }
             (wanted, Err(_)) => take_back(zone, wanted),
-            (Wanted::Save | Wanted::Revocations, Ok(_)) => {}
+            (Wanted::Save | Wanted::Revocations | Wanted::Read, Ok(_)) => {}
         }
     }
 }
@@ -162,8 +167,18 @@ pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Re
         Change::RemoveTarget(id) => {
             zone.remove_target(*id);
         }
-        // It has been in force since it was asked for.
-        Change::RevokeTokens(_) => {}
+        Change::PutKey { key, .. } => zone.replace_key(key),
+        Change::PutTarget { was: None, target } => zone.confirm_target(target.id),
+        Change::PutTarget { target, .. } => {
+            // The room that was kept for it.
+            zone.forget_target(target.id);
+            zone.replace_target(target).map_err(|error| {
+                ApiError::zone_full(format!("the change is written, and not in force: {error}"))
+            })?;
+        }
+        Change::Hold(held) => zone.hold_pushes(*held),
+        // Revocations have been in force since they were asked for; the mark is for the file.
+        Change::RevokeTokens(_) | Change::Mark(_) => {}
     }
     Ok(())
 }
@@ -174,7 +189,12 @@ pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
         Change::AddKey(key) => (key.id, "added"),
         Change::RevokeKey(id) => (*id, "revoked"),
         Change::RotateKey { id, .. } => (*id, "rotated"),
-        Change::AddTarget(_)
+        Change::PutKey { was: None, key } => (key.id, "added"),
+        Change::PutKey { key, .. } => (key.id, "rotated"),
+        Change::PutTarget { .. }
+        | Change::Mark(_)
+        | Change::Hold(_)
+        | Change::AddTarget(_)
         | Change::ChangeTarget { .. }
         | Change::RemoveTarget(_)
         | Change::RevokeTokens(_) => return,
@@ -191,6 +211,14 @@ pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
         Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),
         Change::AddTarget(target) => zone.forget_target(target.id),
         Change::ChangeTarget { id, .. } => zone.forget_target(*id),
-        Change::RevokeKey(_) | Change::RemoveTarget(_) | Change::RevokeTokens(_) => {}
+        Change::PutKey { key, .. } => {
+            key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest));
+        }
+        Change::PutTarget { target, .. } => zone.forget_target(target.id),
+        Change::RevokeKey(_)
+        | Change::RemoveTarget(_)
+        | Change::RevokeTokens(_)
+        | Change::Mark(_)
+        | Change::Hold(_) => {}
     }
 }

@@ -299,6 +299,26 @@ impl Store {
         })
     }
 
+    /// Whether there is a file.
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// An account becomes what it is on another node, unless it is not any more what was seen of it (`was`): then false.
+    pub fn replicate(&self, name: &Name, was: Option<&Account>, is: Option<Account>) -> Result<bool, Error> {
+        let mut done = false;
+        self.change(|accounts| {
+            done = accounts.find(name.as_str()) == was;
+            if done {
+                accounts.accounts.retain(|account| account.name != *name);
+                accounts.accounts.extend(is);
+                accounts.accounts.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            Ok(())
+        })?;
+        Ok(done)
+    }
+
     /// Makes a one-time link valid until `expires_at`; returns its secret.
     pub fn make_link(&self, expires_at: Timestamp) -> Result<Secret, Error> {
         let token = new_token()?;

@@ -100,12 +100,20 @@ impl Store {
         let mut bans = self
             .reader
             .prepare_cached("SELECT name, mark, verified FROM bans WHERE app = ?1 AND stream = ?2")?;
-        let bans = bans.query_map(params![app.as_str(), stream.as_str()], |row| {
-            let mark: Option<Vec<u8>> = row.get(1)?;
-            let mark = mark.and_then(|mark| AddressMark::try_from(mark).ok());
-            Ok(Ban { name: row.get(0)?, mark, is_verified: row.get(2)? })
-        })?;
+        let bans = bans.query_map(params![app.as_str(), stream.as_str()], ban)?;
         Ok((messages, bans.collect::<Result<_, _>>()?))
+    }
+
+    /// All bans of all rooms.
+    pub(super) fn bans(&self) -> rusqlite::Result<Vec<(StreamId, Ban)>> {
+        let mut all = self.reader.prepare_cached("SELECT name, mark, verified, app, stream FROM bans")?;
+        let bans =
+            all.query_map([], |row| Ok((row.get::<_, String>(3)?, row.get::<_, String>(4)?, ban(row)?)))?;
+        let bans: Vec<_> = bans.collect::<Result<_, _>>()?;
+        let of = |(app, stream, ban): (String, String, Ban)| {
+            Some(((app.parse().ok()?, stream.parse().ok()?), ban))
+        };
+        Ok(bans.into_iter().filter_map(of).collect())
     }
 
     /// Rooms from which somebody is banned.
@@ -124,6 +132,13 @@ impl Store {
             .prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3")?;
         Ok(one.query_row([id, app.as_str(), stream.as_str()], |_| Ok(())).optional()?.is_some())
     }
+}
+
+/// Of a row that begins with the name, the mark and whether the name is verified.
+fn ban(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ban> {
+    let mark: Option<Vec<u8>> = row.get(1)?;
+    let mark = mark.and_then(|mark| AddressMark::try_from(mark).ok());
+    Ok(Ban { name: row.get(0)?, mark, is_verified: row.get(2)? })
 }
 
 fn write(database: &Connection, changes: &Receiver<Change>, keep: Duration, file: &PathBuf) {

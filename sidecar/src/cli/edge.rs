@@ -1,4 +1,4 @@
-//! `weir edge` and `weir drain`.
+//! `weir edge`, `weir pair` and `weir drain`.
 
 use std::path::PathBuf;
 
@@ -93,6 +93,17 @@ pub struct EdgeJoinArgs {
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub timeout: Span,
     /// Line or JSON
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `weir pair`
+#[derive(Debug, Args)]
+pub struct PairArgs {
+    /// Which daemon
+    #[command(flatten)]
+    pub daemon: SocketArg,
+    /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use weir_model::Secret;
+use weir_model::replica::replica_token;
 
 /// How the header's value begins.
 const SCHEME: &str = "Weir-Cluster ";
@@ -92,6 +94,11 @@ impl Key {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(text.as_bytes());
         Some(mac.finalize().into_bytes().into())
+    }
+
+    /// The bearer token of the module's `/v1/replica`.
+    pub fn replica_token(&self) -> Option<Secret> {
+        replica_token(&self.0)
     }
 
     fn mac(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> Option<Hmac<Sha256>> {

@@ -10,6 +10,13 @@ use weir_model::link::Base;
 use super::check::{Checked, Problem, Text, Unfit, absolute, number, parsed, problem, text_or, time};
 use crate::values::Rate;
 
+mod balancer;
+mod pair;
+
+pub use balancer::LoadBalancer;
+pub(super) use balancer::loadbalancer;
+pub use pair::Pair;
+
 pub(in crate::config) mod raw {
     use serde::Deserialize;
     use toml::Spanned;
@@ -21,6 +28,8 @@ pub(in crate::config) mod raw {
     #[serde(default, deny_unknown_fields)]
     pub(crate) struct Cluster {
         pub secret_file: Text,
+        pub peer: Text,
+        pub pair_file: Text,
         pub store: Text,
         pub etcd: Vec<Spanned<String>>,
         pub etcd_ca_file: Text,
@@ -90,6 +99,8 @@ pub(in crate::config) mod raw {
 pub struct Cluster {
     /// Requests of edges are signed with it; without it, no edge can join.
     pub secret_file: Option<PathBuf>,
+    /// The other node of a pair.
+    pub pair: Option<Pair>,
     /// Where the table of edges is.
     pub store: Store,
     /// No edge counts for more, in bit/s.
@@ -189,19 +200,6 @@ pub struct Edge {
     pub drain_file: PathBuf,
 }
 
-/// nginx in front of the edges.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadBalancer {
-    /// What nginx includes.
-    pub upstream_file: PathBuf,
-    /// How nginx asks the edges: edges with another scheme are left out.
-    pub scheme: &'static str,
-    /// Whether nginx takes the file.
-    pub test: Vec<String>,
-    /// Has nginx read it.
-    pub reload: Vec<String>,
-}
-
 /// Default for [`Edge::drain_file`] and `weir drain`.
 pub const DRAIN_FILE: &str = "/etc/keepalived/drain";
 
@@ -257,6 +255,7 @@ pub(super) fn cluster(raw: raw::Cluster, regions: Vec<Spanned<raw::Region>>) -> 
         return Err(Problem { at: raw.store.as_ref().map_or(0, |text| text.span().start), what });
     }
     Ok(Cluster {
+        pair: pair::pair(&raw.peer, &raw.pair_file, secret_file.as_deref())?,
         secret_file,
         store,
         max_bandwidth: rate("max_bandwidth", &raw.max_bandwidth)?.unwrap_or(MAX_BANDWIDTH),
@@ -407,38 +406,6 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
     }))
 }
 
-pub(super) fn loadbalancer(written: Option<Spanned<raw::LoadBalancer>>) -> Checked<Option<LoadBalancer>> {
-    let Some(written) = written else { return Ok(None) };
-    let at = written.span().start;
-    let raw = written.into_inner();
-    let file = text_or("upstream_file", &raw.upstream_file, || None, |text| absolute(text).map(Some))?;
-    let Some(upstream_file) = file else {
-        let what = "[loadbalancer]: upstream_file is missing, such as upstream_file = \"/var/lib/weir/upstream.conf\"";
-        return Err(Problem { at, what: what.into() });
-    };
-    let scheme = |text: &str| match text {
-        "http" => Ok("http"),
-        "https" => Ok("https"),
-        _ => Err(Unfit::Remedy("must be \"http\" or \"https\"")),
-    };
-    let words = |key: &str, given: Option<Vec<String>>, default: &[&str]| match given {
-        Some(words) if words.first().is_none_or(String::is_empty) => Err(Problem {
-            at,
-            what: format!(
-                "[loadbalancer]: {key} = []: write a program and its arguments, such as {default:?}"
-            ),
-        }),
-        Some(words) => Ok(words),
-        None => Ok(default.iter().map(|word| (*word).to_owned()).collect()),
-    };
-    Ok(Some(LoadBalancer {
-        upstream_file,
-        scheme: text_or("scheme", &raw.scheme, || "http", scheme)?,
-        test: words("test", raw.test, &["nginx", "-t"])?,
-        reload: words("reload", raw.reload, &["nginx", "-s", "reload"])?,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,6 +439,7 @@ mod tests {
                 "weir.toml:2: store = \"redis\": must be \"memory\" or \"etcd\"",
             ),
             ("[cluster]\nstore = \"etcd\"", "etcd is missing, such as"),
+            ("[cluster]\npeer = \"http://b:8090\"", "weir.toml:2: peer: needs secret_file"),
             ("[cluster]\netcd = [\"127.0.0.1:2379\"]", "write it as http://127.0.0.1:2379"),
             ("[cluster]\netcd_user = \"weir\"", "needs etcd_password_file"),
             ("[[cluster.edge]]\nbandwidth = \"1g\"", "weir.toml:1: [[cluster.edge]]: address is missing"),

@@ -99,6 +99,7 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
     };
     let jobs = Router::new()
         .route("/v1/edge", get(edge))
+        .route("/v1/pair", get(pair))
         .route("/v1/edges", get(edges))
         .route("/v1/edges/{id}/{action}", post(drain))
         .route("/v1/edges/{id}/ticket", post(ticket))
@@ -156,9 +157,10 @@ fn own(headers: &HeaderMap, name: &str) -> Result<(), Foreign> {
 async fn metrics_page(Shared(state): App) -> impl IntoResponse {
     let jobs = state.jobs.lock().unwrap_or_else(PoisonError::into_inner).list();
     let health = state.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let view = state.pair.as_ref().map(|pair| pair.view());
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        metrics::page(&jobs, &health) + &state.hooks.metrics(),
+        metrics::page(&jobs, &health, view.as_ref()) + &state.hooks.metrics(),
     )
 }
 
@@ -168,7 +170,10 @@ async fn health(Shared(state): App) -> impl IntoResponse {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "degraded"),
     };
-    let reasons: Vec<String> = health.nginx.into_iter().collect();
+    // This node serves, whatever is wrong with the other one.
+    let of_pair = state.pair.as_ref().and_then(|pair| pair.view().problem());
+    let word = if of_pair.is_some() { "degraded" } else { word };
+    let reasons: Vec<String> = health.nginx.into_iter().chain(of_pair).collect();
     (status, Json(json!({ "status": word, "reasons": reasons, "streams": health.streams })))
 }
 
@@ -205,6 +210,16 @@ async fn edge(Shared(state): App) -> Response {
     match &state.membership {
         Some(membership) => Json(json!({ "origins": membership.standings() })).into_response(),
         None => refused(StatusCode::NOT_FOUND, "this server is no edge: set [edge] in weir.toml"),
+    }
+}
+
+async fn pair(Shared(state): App) -> Response {
+    match &state.pair {
+        Some(pair) => Json(pair.view()).into_response(),
+        None => refused(
+            StatusCode::NOT_FOUND,
+            "this server is no node of a pair: set peer of [cluster] in weir.toml",
+        ),
     }
 }
 

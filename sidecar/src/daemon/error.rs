@@ -52,6 +52,9 @@ pub enum Error {
     /// Likewise, of an edge.
     #[error(transparent)]
     Edge(#[from] cluster::agent::Error),
+    /// Likewise, of a pair.
+    #[error(transparent)]
+    Pair(#[from] cluster::pair::Error),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(std::io::Error),

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use super::state::Health;
+use crate::cluster::pair;
 use crate::jobs::View;
 use crate::supervise::job::State;
 
 /// The whole page.
-pub fn page(jobs: &[View], health: &Health) -> String {
+pub fn page(jobs: &[View], health: &Health, pair: Option<&pair::View>) -> String {
     let mut text = String::new();
     let count = |wanted: State| jobs.iter().filter(|job| job.status.state == wanted).count();
     family(&mut text, "weir_daemon_nginx_up", "gauge", "Whether the module's API answers.");
@@ -31,7 +32,24 @@ pub fn page(jobs: &[View], health: &Health) -> String {
             let _ = writeln!(text, "weir_job_speed{{{}}} {speed}", labels(job));
         }
     }
+    if let Some(pair) = pair {
+        of_pair(&mut text, pair);
+    }
     text
+}
+
+fn of_pair(text: &mut String, pair: &pair::View) {
+    family(text, "weir_pair_up", "gauge", "Whether the other node of the pair answers.");
+    let _ = writeln!(text, "weir_pair_up {}", u8::from(pair.state != "away"));
+    family(text, "weir_pair_waiting", "gauge", "Changes that are not in force, by what they wait for.");
+    for (place, count) in [("telling", pair.to_send), ("here", pair.to_apply), ("there", pair.to_apply_there)]
+    {
+        let _ = writeln!(text, "weir_pair_waiting{{place=\"{place}\"}} {count}");
+    }
+    if let Some(held) = pair.held {
+        family(text, "weir_pair_held", "gauge", "Whether this node is the standby, and pushes nothing.");
+        let _ = writeln!(text, "weir_pair_held {}", u8::from(held));
+    }
 }
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {

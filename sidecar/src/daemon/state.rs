@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::chat::Chat;
 use crate::cluster::agent::Membership;
 use crate::cluster::origin::Origin;
+use crate::cluster::pair::Pair;
 use crate::events::Bus;
 use crate::history::History;
 use crate::jobs::Jobs;
@@ -23,6 +24,8 @@ pub struct State {
     pub origin: Option<Arc<Origin>>,
     /// Its place among the edges; none where this node is none.
     pub membership: Option<Membership>,
+    /// The other node of a pair; none where there is none.
+    pub pair: Option<Arc<Pair>>,
     /// What happened.
     pub history: Arc<History>,
     /// What was said.

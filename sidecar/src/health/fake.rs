@@ -20,6 +20,10 @@ pub(crate) struct Kept {
     pub changes: Vec<String>,
     /// Answer 503 to everything.
     pub down: bool,
+    /// It is a node of a pair.
+    pub paired: bool,
+    /// Its pushes are held.
+    pub held: bool,
 }
 
 type Shared = Arc<Mutex<Kept>>;
@@ -39,6 +43,7 @@ impl FakeApi {
         let routes = Router::new()
             .route("/api/v1/targets", get(list))
             .route("/api/v1/targets/{id}", patch(change))
+            .route("/api/v1/pushes", get(pushes).put(hold))
             .with_state(kept.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { folder, kept }
@@ -63,6 +68,20 @@ impl FakeApi {
 
 fn error(status: StatusCode, code: &str) -> (StatusCode, Json<Value>) {
     (status, Json(json!({ "error": { "code": code, "message": code } })))
+}
+
+async fn pushes(State(kept): State<Shared>) -> (StatusCode, Json<Value>) {
+    let kept = kept.lock().unwrap();
+    match kept.down {
+        true => error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        false => (StatusCode::OK, Json(json!({ "held": kept.held, "paired": kept.paired }))),
+    }
+}
+
+async fn hold(State(kept): State<Shared>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+    let mut kept = kept.lock().unwrap();
+    kept.held = body["held"].as_bool().unwrap();
+    (StatusCode::OK, Json(json!({ "held": kept.held, "paired": kept.paired })))
 }
 
 async fn list(State(kept): State<Shared>) -> (StatusCode, Json<Value>) {

@@ -27,10 +27,15 @@ pub struct Changed {
     pub kept: usize,
     /// Ids of targets that the API does not let be changed: those of nginx.conf.
     pub fixed: Vec<String>,
+    /// All pushes of a node of a pair were held or let go, and no target was changed.
+    pub held: Option<bool>,
 }
 
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(held) = self.held {
+            return f.write_str(if held { "pushes held" } else { "pushes released" });
+        }
         write!(f, "{} targets changed, {} unchanged", self.changed, self.kept)?;
         match self.fixed.as_slice() {
             [] => Ok(()),
@@ -39,9 +44,14 @@ impl fmt::Display for Changed {
     }
 }
 
-/// Enables the selected targets, or disables them; others are not touched.
+/// Enables the selected targets, or disables them; others are not touched. A node of a pair has the same targets as the other
+/// one, and holds all of its pushes instead.
 pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<Changed, nginx::Error> {
     let enabled = role == Role::Active;
+    if nginx.pushes().await?.is_some_and(|pushes| pushes.paired) {
+        nginx.hold_pushes(!enabled).await?;
+        return Ok(Changed { held: Some(!enabled), ..Changed::default() });
+    }
     let mut outcome = Changed::default();
     for target in nginx.targets().await?.value.targets {
         if !has(selection, &target) {

@@ -8,6 +8,7 @@ use super::{access, news};
 use crate::cluster::agent::Membership;
 use crate::cluster::machine::Meter;
 use crate::cluster::origin::Origin;
+use crate::cluster::pair::Pair;
 use crate::config::Config;
 use crate::context::Context;
 use crate::live::board::Board;
@@ -36,6 +37,8 @@ pub struct Web {
     pub(super) origin: Option<Arc<Origin>>,
     /// This server's place among the edges; none where it is none.
     pub(super) membership: Option<Membership>,
+    /// The other node of a pair; none where there is none.
+    pub(super) pair: Option<Arc<Pair>>,
     /// How busy this machine is.
     pub(super) meter: Meter,
     /// The dashboard's side.
@@ -56,7 +59,7 @@ impl Web {
         let hub = Hub::new(context.clone(), board.clone());
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
         let (guesses, news) = (Guesses::default(), news::Newsroom::default());
-        let meter = Meter::default();
+        let (meter, pair) = (Meter::default(), running.pair.clone());
         let office = Arc::new(Office::open(running, &context.config()));
         Ok(Arc::new(Self {
             context,
@@ -68,6 +71,7 @@ impl Web {
             news,
             origin,
             membership,
+            pair,
             meter,
             office,
         }))

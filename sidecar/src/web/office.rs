@@ -17,6 +17,7 @@ use crate::admin::password;
 use crate::admin::sessions::Sessions;
 use crate::admin::totp::Used;
 use crate::clock;
+use crate::cluster::pair::Pair;
 use crate::config::Config;
 use crate::events::Bus;
 use crate::jobs::Jobs;
@@ -40,6 +41,8 @@ pub struct Running {
     pub recordings: Arc<Recordings>,
     /// Where changes are told.
     pub bus: Arc<Bus>,
+    /// The other node of a pair.
+    pub pair: Option<Arc<Pair>>,
 }
 
 /// One message for every open dashboard.

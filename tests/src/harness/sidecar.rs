@@ -294,6 +294,7 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
     // The default is one port for all.
     let listen = format!("[web]\nlisten = \"127.0.0.1:{}\"\n", web.number());
     let (config, off) = match config.contains("[web]\n") {
+        true if config.contains("[web]\nlisten") => (config.to_owned(), ""),
         true => (config.replacen("[web]\n", &listen, 1), ""),
         false => (config.to_owned(), "[web]\nlisten = \"off\"\n"),
     };

@@ -6,6 +6,7 @@ mod caching;
 mod init;
 mod membership;
 mod moving;
+mod pair;
 mod relaying;
 mod samples;
 mod strangers;

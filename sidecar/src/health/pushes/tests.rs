@@ -31,6 +31,18 @@ async fn only_what_is_selected_and_otherwise_is_changed() {
 }
 
 #[tokio::test]
+async fn a_node_of_a_pair_holds_its_pushes_and_changes_no_target() {
+    let api = FakeApi::start(&[("t1", "", true), ("t2", "", false)]);
+    api.kept.lock().unwrap().paired = true;
+    let nginx = api.nginx();
+    for (role, held) in [(Role::Standby, true), (Role::Active, false)] {
+        let done = bring(&nginx, &"note:x".parse().unwrap(), role).await.unwrap();
+        assert_eq!((done.held, api.kept.lock().unwrap().held), (Some(held), held));
+    }
+    assert_eq!((api.enabled(), api.kept.lock().unwrap().changes.len()), (vec!["t1".to_owned()], 0));
+}
+
+#[tokio::test]
 async fn an_api_that_is_away_is_worth_another_try_and_one_that_refuses_is_not() {
     let api = FakeApi::start(&[]);
     let nginx = api.nginx();

@@ -1,0 +1,112 @@
+//! What the daemons of a pair change in each other's state: whole keys and targets, as the file holds them.
+
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Deserializer};
+use sha2::Sha256;
+
+use crate::api::ApiError;
+use crate::key::{KeyId, StreamKey, check_note};
+use crate::secret::Secret;
+use crate::state_file::{Mark, TargetLine, is_key};
+use crate::target::Target;
+use crate::time::Timestamp;
+use crate::token::Revocation;
+
+/// The bearer token of `/v1/replica`. It does not tell the secret of the cluster that it is made of.
+pub fn replica_token(secret: &[u8]) -> Option<Secret> {
+    // HMAC takes a key of any length.
+    let mac = Hmac::<Sha256>::new_from_slice(secret).ok()?.chain_update(b"weir-replica-1");
+    Some(Secret::new(HEXLOWER.encode(&mac.finalize().into_bytes())))
+}
+
+/// A change that the other node of a pair has made: the body of `PUT /v1/replica`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Put {
+    /// A key.
+    Key {
+        /// As it was here; `null` where there was none.
+        was: Option<StreamKey>,
+        /// As it becomes.
+        is: StreamKey,
+    },
+    /// A target.
+    Target {
+        /// As it was here; `null` where there was none.
+        #[serde(deserialize_with = "maybe_target")]
+        was: Option<Target>,
+        /// As it becomes.
+        #[serde(deserialize_with = "target")]
+        is: Target,
+    },
+    /// Tokens that are revoked.
+    Revocation(Revocation),
+    /// A key that is refused until then.
+    Ban {
+        /// Which key.
+        key: KeyId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The file is this daemon's.
+    Mark(Mark),
+}
+
+fn target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Target, D::Error> {
+    TargetLine::deserialize(deserializer).map(Target::from)
+}
+
+fn maybe_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Target>, D::Error> {
+    Ok(Option::<TargetLine>::deserialize(deserializer)?.map(Target::from))
+}
+
+impl Put {
+    /// Reads the body of a request, and checks the rules that the state file has.
+    pub fn from_json(body: &[u8]) -> Result<Self, ApiError> {
+        let put: Self =
+            serde_json::from_slice(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let wrong = match &put {
+            Self::Key { was, is } if was.as_ref().is_some_and(|was| was.id != is.id) => Some("another id"),
+            Self::Key { is, .. } => (!is_key(is)).then_some("breaks a rule"),
+            Self::Target { was, is } if was.as_ref().is_some_and(|was| was.id != is.id) => Some("another id"),
+            Self::Target { is, .. } => check_note(&is.note).is_err().then_some("bad note"),
+            Self::Revocation(_) | Self::Ban { .. } | Self::Mark(_) => None,
+        };
+        wrong.map_or(Ok(put), |wrong| Err(ApiError::bad_field("is", wrong)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeySecret;
+    use crate::secret::Digest;
+
+    fn key(note: &str, secret: &str) -> StreamKey {
+        StreamKey {
+            id: KeyId(1),
+            app: "live".parse().unwrap(),
+            stream: "show".parse().unwrap(),
+            server: None,
+            note: note.into(),
+            created_at: Timestamp::from_millis(1),
+            publish_from: Vec::new(),
+            secrets: vec![KeySecret { digest: Digest::of(secret.as_bytes()), expires_at: None }],
+        }
+    }
+
+    #[test]
+    fn requests_are_checked() {
+        let body = serde_json::json!({ "key": { "was": null, "is": key("", "a") } });
+        assert!(matches!(Put::from_json(body.to_string().as_bytes()), Ok(Put::Key { was: None, .. })));
+        let target = r#"{"target":{"was":null,"is":{"id":"t0000000000000001","app":"live","stream":"*",
+            "url":"rtmp://h/a/k","enabled":true,"note":""}}}"#;
+        assert!(matches!(Put::from_json(target.as_bytes()), Ok(Put::Target { was: None, .. })));
+        for bad in [r#"{"key":{"was":null}}"#, r#"{"other":1}"#, r#"{"mark":"x"}"#, "[]"] {
+            assert_eq!(Put::from_json(bad.as_bytes()).unwrap_err().status, 400, "{bad}");
+        }
+        let (one, two) = (replica_token(&[1; 32]).unwrap(), replica_token(&[2; 32]).unwrap());
+        assert!(one.expose().len() == 64 && one.digest() != two.digest());
+    }
+}

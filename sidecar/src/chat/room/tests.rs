@@ -1,0 +1,81 @@
+use super::*;
+
+fn person(name: &str, mark: u8) -> Person {
+    Person { name: Some(name.into()), is_verified: false, is_moderator: false, mark: [mark; 16] }
+}
+
+#[test]
+fn five_messages_in_ten_seconds_and_no_more_over_a_second_connection() {
+    let (mut room, start) = (Room::default(), Instant::now());
+    room.enter(1, person("Ana", 1)).unwrap();
+    room.enter(2, person("ana", 1)).unwrap();
+    assert_eq!(room.enter(3, person("ANA", 2)), Err(Refusal::NameTaken));
+    for n in 0..5 {
+        room.may_write(1 + n % 2, "x", start).unwrap();
+    }
+    assert_eq!(room.may_write(2, "x", start + Duration::from_secs(9)), Err(Refusal::TooFast));
+    assert!(room.may_write(2, "x", start + WINDOW).is_ok());
+    assert_eq!(room.may_write(1, " ", start + WINDOW), Err(Refusal::Length));
+    assert_eq!(room.may_write(1, &"x".repeat(501), start + WINDOW), Err(Refusal::Length));
+    room.set_slow(Duration::from_secs(30));
+    assert_eq!(room.may_write(1, "x", start + Duration::from_secs(39)), Err(Refusal::Slow(30)));
+    assert!(room.may_write(1, "x", start + Duration::from_secs(40)).is_ok());
+    assert_eq!(room.take_counts(), [0, 2, 0, 2]);
+}
+
+#[test]
+fn a_ban_holds_for_the_name_and_for_the_address() {
+    let (mut room, now) = (Room::default(), Instant::now());
+    room.enter(1, person("Troll", 1)).unwrap();
+    room.silence("TROLL", Some(now + Duration::from_secs(60)), now);
+    assert_eq!(room.may_write(1, "x", now), Err(Refusal::TimedOut(61)));
+    room.silence("troll", None, now);
+    assert_eq!(room.may_write(1, "x", now), Err(Refusal::Banned));
+    room.leave(1);
+    assert_eq!(room.enter(2, person("Other", 1)), Err(Refusal::Banned));
+    assert_eq!(room.enter(3, person("troll", 9)), Err(Refusal::Banned));
+    assert!(room.enter(4, person("Ana", 9)).is_ok());
+    assert!(room.forgive("Troll") && room.enter(2, person("Other", 1)).is_ok());
+}
+
+fn message(id: &str, name: &str, second: u64) -> Message {
+    let at = Timestamp::from_millis(second * 1000);
+    Message { id: id.into(), name: name.into(), text: "x".into(), at, verified: false, moderator: false }
+}
+
+#[test]
+fn an_address_is_banned_by_its_hash_and_what_went_comes_back_in_its_place() {
+    let (mut room, now) = (Room::default(), Instant::now());
+    for (number, (name, mark)) in [("Troll", 1), ("Ana", 2), ("Troll2", 1)].into_iter().enumerate() {
+        room.enter(number as u64, person(name, mark)).unwrap();
+        room.say(message(&format!("m{number}"), name, number as u64), [mark; 16]);
+    }
+    let ids = |room: &Room| room.messages().map(|one| one.id.clone()).collect::<Vec<_>>();
+    assert!(room.delete("m1", now) && !room.delete("m1", now));
+    let address = mark_text(&[1; 16]);
+    let (ban, gone) = room.silence(&address, None, now);
+    assert_eq!((ban.name.as_str(), ban.mark, gone.len()), (address.as_str(), Some([1; 16]), 2));
+    assert_eq!(room.enter(9, person("Third", 1)), Err(Refusal::Banned));
+    assert!(ids(&room).is_empty() && room.may_write(1, "x", now).is_ok());
+    assert_eq!(room.restore("m1", now).len() + room.restore("m1", now).len(), 1);
+    assert_eq!(room.restore(&address.to_uppercase(), now).len(), 2);
+    assert_eq!(ids(&room), ["m0", "m1", "m2"]);
+    assert!(room.forgive(&address) && room.enter(9, person("Third", 1)).is_ok());
+    // Who has left is banned with the address of the last message.
+    room.leave(0);
+    assert_eq!(room.silence("troll", None, now).0.mark, Some([1; 16]));
+    assert_eq!(room.bans().len(), 1);
+    room.delete("m1", now);
+    assert_eq!(room.restore("m1", now + REGRET).len(), 0);
+}
+
+#[test]
+fn names_are_plain_and_words_become_stars() {
+    assert_eq!(name_of("  Ana \t B "), Some("Ana B".into()));
+    for wrong in ["", " ", "a\u{202e}b", "\u{200b}", &"x".repeat(33)] {
+        assert_eq!(name_of(wrong), None, "{wrong:?}");
+    }
+    let words = ["darn".to_owned(), "ärger".to_owned()];
+    assert_eq!(filtered("DARNit, so ein ÄRGER!", &words), "****it, so ein *****!");
+    assert_eq!(filtered("fine", &words), "fine");
+}

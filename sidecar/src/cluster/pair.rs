@@ -1,0 +1,54 @@
+//! Two restream servers as one: keys, targets, bans, revoked tokens and administrators are the same on both, wherever they are
+//! edited.
+//!
+//! Each daemon looks at its own node four times a second ([`sources`]) and notes each edit in a log ([`table`]) with the clock of
+//! its node. The daemons exchange what is new ([`node`], [`exchange`]), signed and sealed, and bring their nodes in line with what holds
+//! ([`entry`] decides, without anybody in the middle). While they do not reach each other, both may be edited. Afterwards both
+//! have the same: a revocation holds, and otherwise the later edit.
+//!
+//! There is no leader and no quorum: with two nodes, one that is cut off could never be edited.
+
+use std::sync::Arc;
+
+use super::signature::Key;
+use crate::chat::Chat;
+use crate::config::Config;
+
+pub mod entry;
+mod exchange;
+mod follow;
+mod node;
+pub mod seal;
+pub mod sources;
+pub mod table;
+pub mod twins;
+pub mod wire;
+
+pub use node::{Error, Pair, View};
+pub use wire::MAX_LETTER;
+
+use sources::Sources;
+
+/// Starts this node as configured; none without `peer`. It runs on a thread of its own until the process ends.
+pub fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair>>, Error> {
+    let Some(settings) = &config.cluster.pair else { return Ok(None) };
+    let key = Key::read(&settings.secret_file)?;
+    let token = key.replica_token().ok_or_else(|| Error::System("no token".into()))?;
+    if let Some(key) = key.derive("weir-chat-address-1") {
+        chat.share_addresses(key);
+    }
+    let sources = Sources::new(&config.nginx, &config.web.admins_file, chat.clone(), &token)?;
+    let nginx = Sources::client(&config.nginx)?;
+    let pair = Arc::new(Pair::open(settings, key)?);
+    let failed = |error: std::io::Error| Error::System(error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let of = pair.clone();
+    let run = move || {
+        runtime.block_on(async {
+            tokio::join!(follow::run(of.clone(), sources), exchange::run(of, nginx));
+        });
+    };
+    std::thread::Builder::new().name("weir-pair".into()).spawn(run).map_err(failed)?;
+    tracing::info!("pair with {}", settings.peer.as_str());
+    Ok(Some(pair))
+}

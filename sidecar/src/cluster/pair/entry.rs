@@ -1,0 +1,222 @@
+//! One replicated thing: what it is, and which of two versions of it holds. Pure.
+//!
+//! A version knows which edits of which nodes went into it. Of two versions where one knows all edits of the other, it holds. If
+//! neither does, both nodes were edited at the same time: what takes a right away holds, otherwise the later edit. All nodes
+//! decide the same, in whatever order they hear of the versions.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What kind of thing it is: the first part of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A stream key.
+    Key,
+    /// A push target.
+    Target,
+    /// A key that is refused for a while.
+    Ban,
+    /// Tokens that are revoked.
+    Token,
+    /// An account of the dashboard.
+    Admin,
+    /// Somebody who may not come into a chat.
+    Chat,
+}
+
+impl Kind {
+    /// All of them, with how their names begin.
+    const ALL: [(Self, &str); 6] = [
+        (Self::Key, "key"),
+        (Self::Target, "target"),
+        (Self::Ban, "ban"),
+        (Self::Token, "token"),
+        (Self::Admin, "admin"),
+        (Self::Chat, "chat"),
+    ];
+
+    /// The name of a thing of this kind.
+    pub fn name(self, rest: &str) -> String {
+        let word = Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word);
+        format!("{word}/{rest}")
+    }
+
+    /// Of a name: the kind, and what is behind it. None for a kind of a later version.
+    pub fn of(name: &str) -> Option<(Self, &str)> {
+        let (word, rest) = name.split_once('/')?;
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| (*kind, rest))
+    }
+
+    /// Whether a thing that is missing was removed. Bans and revocations end by themselves, and bans are in memory alone.
+    pub fn is_removed_when_missing(self) -> bool {
+        !matches!(self, Self::Ban | Self::Token)
+    }
+
+    /// Of two edits at the same time the heavier one holds: the one that takes a right away.
+    fn weight(self, value: Option<&Value>) -> u64 {
+        let number = |field: &str| value.and_then(|value| value[field].as_u64()).unwrap_or_default();
+        match (self, value) {
+            (Self::Chat, value) => u64::from(value.is_some()),
+            (_, None) => u64::MAX,
+            (Self::Ban, _) => number("until"),
+            (Self::Admin, Some(value)) => match value["role"].as_str() {
+                Some("viewer") => 2,
+                Some("moderator") => 1,
+                _ => 0,
+            },
+            (Self::Token | Self::Key | Self::Target, _) => 0,
+        }
+    }
+}
+
+/// The last edit of each node that went into a version, by the node's id.
+pub type Clock = BTreeMap<String, u64>;
+
+/// A version of a thing. It may hold secrets: it cannot be printed.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What is known in it.
+    pub clock: Clock,
+    /// The time of the edit: later than all that its node knew.
+    pub at: u64,
+    /// The node that was edited.
+    pub by: String,
+    /// As it is; none when it was removed.
+    pub value: Option<Value>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({:?}, {} by {})", self.clock, self.at, self.by)
+    }
+}
+
+/// Whether `one` knows all edits of `other`.
+pub fn knows(one: &Clock, other: &Clock) -> bool {
+    other.iter().all(|(node, at)| one.get(node).is_some_and(|known| known >= at))
+}
+
+/// What holds of two versions; none where it is `mine` as it stands.
+pub fn merge(kind: Kind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
+    match (knows(&mine.clock, &theirs.clock), knows(&theirs.clock, &mine.clock)) {
+        (true, _) => None,
+        (false, true) => Some(theirs.clone()),
+        (false, false) => {
+            let rank = |entry: &Entry| {
+                let text = entry.value.as_ref().map(Value::to_string);
+                (kind.weight(entry.value.as_ref()), entry.at, entry.by.clone(), text)
+            };
+            let mut holds = if rank(mine) >= rank(theirs) { mine.clone() } else { theirs.clone() };
+            for (node, at) in mine.clock.iter().chain(&theirs.clock) {
+                let known = holds.clock.entry(node.clone()).or_default();
+                *known = (*known).max(*at);
+            }
+            Some(holds)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(clock: &[(&str, u64)], at: u64, by: &str, value: Option<Value>) -> Entry {
+        let clock = clock.iter().map(|(node, at)| ((*node).to_owned(), *at)).collect();
+        Entry { clock, at, by: by.into(), value }
+    }
+
+    #[test]
+    fn a_later_edit_holds_and_of_two_at_once_the_revocation() {
+        let first = entry(&[("a", 1)], 1, "a", Some(json!({ "note": "1" })));
+        let next = entry(&[("a", 1), ("b", 2)], 2, "b", Some(json!({ "note": "2" })));
+        assert_eq!(merge(Kind::Key, &first, &next), Some(next.clone()));
+        assert_eq!(merge(Kind::Key, &next, &first), None);
+        // Removed on a without knowing of the later edit on b.
+        let removed = entry(&[("a", 1), ("c", 1)], 1, "c", None);
+        for (mine, theirs) in [(&next, &removed), (&removed, &next)] {
+            let holds = merge(Kind::Key, mine, theirs).unwrap();
+            assert_eq!((holds.value, holds.clock.len()), (None, 3));
+        }
+        let (banned, forgiven) =
+            (entry(&[("a", 1)], 1, "a", Some(json!({}))), entry(&[("b", 9)], 9, "b", None));
+        assert!(merge(Kind::Chat, &banned, &forgiven).unwrap().value.is_some(), "a ban of a chat holds");
+        let role = |node: &str, at, role: &str| entry(&[(node, at)], at, node, Some(json!({ "role": role })));
+        let holds = merge(Kind::Admin, &role("a", 1, "viewer"), &role("b", 9, "admin")).unwrap();
+        assert_eq!(holds.value.unwrap()["role"], "viewer");
+        let until =
+            |node: &str, at, until: u64| entry(&[(node, at)], at, node, Some(json!({ "until": until })));
+        let holds = merge(Kind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();
+        assert_eq!(holds.value.unwrap()["until"], 200);
+        // Otherwise the later one.
+        let holds = merge(Kind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
+        assert_eq!(holds.by, "b");
+    }
+
+    #[test]
+    fn names_and_kinds() {
+        for (kind, _) in Kind::ALL {
+            assert_eq!(Kind::of(&kind.name("a/b")), Some((kind, "a/b")));
+        }
+        assert_eq!(Kind::of("other/x"), None);
+    }
+
+    /// Edits of one thing on two nodes, and exchanges between them, in any order.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Edit(bool, Option<u8>),
+        Tell(bool),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (any::<bool>(), proptest::option::of(any::<u8>())).prop_map(|(on, value)| Step::Edit(on, value)),
+            any::<bool>().prop_map(Step::Tell),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nodes_agree_once_they_have_heard_each_other(steps in proptest::collection::vec(step(), 0..40)) {
+            for (kind, _) in Kind::ALL {
+                let (mut nodes, mut now): ([Option<Entry>; 2], u64) = ([None, None], 0);
+                let tell = |nodes: &mut [Option<Entry>; 2], from: usize| {
+                    let Some(theirs) = nodes[from].clone() else { return };
+                    nodes[1 - from] = Some(match &nodes[1 - from] {
+                        None => theirs,
+                        Some(mine) => merge(kind, mine, &theirs).unwrap_or_else(|| mine.clone()),
+                    });
+                };
+                let mut gone = false;
+                for step in &steps {
+                    match step {
+                        Step::Edit(on, value) => {
+                            let (on, by) = (usize::from(*on), if *on { "b" } else { "a" });
+                            // What was removed is not edited any more.
+                            if nodes[on].as_ref().is_some_and(|entry| entry.value.is_none()) { continue; }
+                            now += 1;
+                            let mut clock = nodes[on].as_ref().map(|entry| entry.clock.clone()).unwrap_or_default();
+                            clock.insert(by.into(), now);
+                            gone |= value.is_none();
+                            let value = value.map(|value| json!({ "v": value }));
+                            nodes[on] = Some(Entry { clock, at: now, by: by.into(), value });
+                        }
+                        Step::Tell(from) => tell(&mut nodes, usize::from(*from)),
+                    }
+                }
+                tell(&mut nodes, 0);
+                tell(&mut nodes, 1);
+                tell(&mut nodes, 0);
+                prop_assert_eq!(&nodes[0], &nodes[1]);
+                if gone && matches!(kind, Kind::Key | Kind::Target) {
+                    prop_assert!(nodes[0].as_ref().is_some_and(|entry| entry.value.is_none()), "it came back");
+                }
+            }
+        }
+    }
+}

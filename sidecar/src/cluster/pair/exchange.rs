@@ -1,0 +1,215 @@
+//! Tells the other node what is new here, and hears what is new there; and sees to it that a key has one publisher.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::node::Pair;
+use super::twins::{self, OnAir, Stage};
+use super::wire::{Answer, Letter};
+use crate::cluster::signature::{self, Purpose, Signed};
+use crate::cluster::wire::ANSWER;
+use crate::http::{self, innermost};
+use crate::nginx::Nginx;
+use crate::{clock, database};
+
+/// Between two letters, when there is nothing new.
+const BEAT: Duration = Duration::from_secs(1);
+/// The other node answers sooner, or is away.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// nginx is asked for its streams no longer than that.
+const NGINX: Duration = Duration::from_millis(800);
+/// Two publishers of one key may be there so long: an encoder may be faster than keepalived's word.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Letters after each other, until others have their turn.
+const MOST_LETTERS: usize = 100;
+/// A difference of clocks that is worth a line in the log, in milliseconds.
+const SKEW_MS: i64 = 5000;
+
+/// Why the other node was not told.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It does not answer, or something else does.
+    #[error("{0}")]
+    Away(String),
+    /// Its clock is another one, which is known now.
+    #[error("the clocks of the two nodes differ")]
+    Clock,
+    /// This node's own file.
+    #[error("{0}")]
+    File(#[from] database::Error),
+}
+
+/// Goes on for ever.
+pub(super) async fn run(pair: Arc<Pair>, nginx: Nginx) {
+    let http = match http::client().timeout(TIMEOUT).build() {
+        Ok(http) => http,
+        Err(error) => {
+            tracing::error!("pair: no HTTP client: {}", innermost(&error));
+            return;
+        }
+    };
+    let mut mail = Mail { pair, http, nginx, offset: AtomicI64::new(0), twins: HashMap::new() };
+    let mut ticks = interval(BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = mail.pair.tell.notified() => {}
+        }
+        let stage = mail.stage().await;
+        mail.pair.status().mine = stage;
+        let mut done = mail.exchange().await;
+        if matches!(done, Err(Failure::Clock)) {
+            done = mail.exchange().await;
+        }
+        mail.say(done.as_ref().err().map(ToString::to_string));
+        match done {
+            Ok(()) => mail.drop_twins().await,
+            Err(_) => mail.twins.clear(),
+        }
+    }
+}
+
+struct Mail {
+    pair: Arc<Pair>,
+    http: reqwest::Client,
+    nginx: Nginx,
+    /// How far the other node's clock is ahead, in milliseconds.
+    offset: AtomicI64,
+    /// Publishers that the other node has as well, and since when.
+    twins: HashMap<OnAir, Instant>,
+}
+
+impl Mail {
+    /// Letters until neither node has more to tell.
+    async fn exchange(&mut self) -> Result<(), Failure> {
+        for _ in 0..MOST_LETTERS {
+            let node = self.pair.status().node.clone();
+            let letter = self.pair.letter(node.as_deref());
+            let answer = self.send(&letter).await?;
+            if answer.node == letter.node {
+                return Err(Failure::Away("that is this server itself: name the other one".into()));
+            }
+            let is_first = node.as_deref() != Some(answer.node.as_str());
+            self.pair.hear(&answer)?;
+            if !is_first && !letter.more && !answer.more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, letter: &Letter) -> Result<Letter, Failure> {
+        let away = |why: &str| Failure::Away(why.to_owned());
+        let text = serde_json::to_vec(letter).map_err(|error| away(&error.to_string()))?;
+        let body = self.pair.seal.close("request", &text).ok_or_else(|| away("no random bytes"))?;
+        let nonce = signature::nonce().ok_or_else(|| away("no random bytes"))?;
+        // Never the same twice, whatever the clock does.
+        let now = clock::next_number();
+        let time = now.saturating_add_signed(self.offset.load(Ordering::Relaxed));
+        let header = self.pair.key.sign(Purpose::Request, time, &nonce, &body);
+        let request = self
+            .http
+            .post(format!("{}/v1/pair", self.pair.peer))
+            .header("authorization", header)
+            .header("content-type", "application/octet-stream");
+        let response = request.body(body).send().await.map_err(|error| away(&innermost(&error)))?;
+        let status = response.status().as_u16();
+        let signed = response.headers().get(ANSWER).and_then(|value| Signed::parse(value.to_str().ok()?));
+        let body = response.bytes().await.map_err(|error| away(&innermost(&error)))?;
+        let is_of_peer = signed.is_some_and(|signed| {
+            signed.nonce == nonce && self.pair.key.verify(Purpose::Answer, &signed, &body)
+        });
+        let opened = is_of_peer.then(|| self.pair.seal.open("answer", &body)).flatten();
+        let answer = opened.and_then(|text| serde_json::from_slice::<Answer>(&text).ok());
+        let Some(answer) = answer else {
+            let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let why =
+                error["error"]["message"].as_str().unwrap_or("what answers there has no peer in [cluster]");
+            return Err(away(&format!("status {status}: {why}")));
+        };
+        match (answer.letter, answer.error) {
+            (Some(letter), _) => Ok(letter),
+            (None, Some((code, _))) if code == "clock" => {
+                let offset = i64::try_from(i128::from(answer.now) - i128::from(now)).unwrap_or_default();
+                self.offset.store(offset, Ordering::Relaxed);
+                if offset.abs() > SKEW_MS {
+                    let seconds = offset / 1000;
+                    tracing::warn!(
+                        "the clock of the other node is {seconds} s ahead of this one: set both by NTP, peer: {}",
+                        self.pair.peer
+                    );
+                }
+                Err(Failure::Clock)
+            }
+            (None, error) => {
+                Err(away(&error.map_or_else(|| "an empty answer".into(), |(_, message)| message)))
+            }
+        }
+    }
+
+    /// Who publishes here; none while nginx does not answer.
+    async fn stage(&self) -> Option<Stage> {
+        let asked = async { tokio::join!(self.nginx.pushes(), self.nginx.streams()) };
+        let (pushes, streams) = timeout(NGINX, asked).await.ok()?;
+        let held = pushes.ok()?.is_some_and(|pushes| pushes.held);
+        let streams = streams.ok()?.value.streams.into_iter();
+        let on_air = streams.filter(|stream| !stream.slate).filter_map(|stream| {
+            Some(OnAir {
+                app: stream.app,
+                name: stream.name,
+                key: stream.publisher.key_id?,
+                since: stream.since.as_millis(),
+                sends: stream.bitrate_in > 0,
+            })
+        });
+        Some(Stage { held, on_air: on_air.collect() })
+    }
+
+    /// Of two publishers with one key, the one on the standby leaves.
+    async fn drop_twins(&mut self) {
+        let (mine, theirs, me, they) = {
+            let node = self.pair.table().node().to_owned();
+            let status = self.pair.status();
+            let (Some(mine), Some(theirs)) = (status.mine.clone(), status.theirs.clone()) else { return };
+            (mine, theirs, node, status.node.clone().unwrap_or_default())
+        };
+        let twins = twins::to_drop((&mine, &me), (&theirs, &they));
+        self.twins.retain(|known, _| twins.iter().any(|one| one.is_same_publish(known)));
+        for one in twins {
+            let known = self.twins.keys().find(|known| one.is_same_publish(known)).cloned();
+            let since = *self.twins.entry(known.unwrap_or_else(|| one.clone())).or_insert_with(Instant::now);
+            if since.elapsed() < SETTLE {
+                continue;
+            }
+            tracing::warn!(
+                "publisher dropped: the other node of the pair has the same key on air, stream: {}/{}, key: {}",
+                one.app,
+                one.name,
+                one.key
+            );
+            if let Err(error) = self.nginx.drop_publisher(&one.app, &one.name, None, 0).await {
+                tracing::warn!("publisher not dropped: {error}");
+            }
+        }
+    }
+
+    fn say(&self, error: Option<String>) {
+        let mut status = self.pair.status();
+        if status.error == error && (error.is_some() || status.heard.is_some()) {
+            return;
+        }
+        match &error {
+            None => tracing::info!("the other node of the pair answers, peer: {}", self.pair.peer),
+            Some(why) => {
+                tracing::warn!("the other node of the pair does not answer: {why}, peer: {}", self.pair.peer)
+            }
+        }
+        status.error = error;
+    }
+}

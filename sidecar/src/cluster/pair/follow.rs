@@ -1,0 +1,213 @@
+//! Looks at this node, notes what was edited here, and brings it in line with what holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::entry::Kind;
+use super::node::Pair;
+use super::sources::{ACCOUNTS, CHAT, Failure, STATE, Seen, Sources};
+use super::table::Pending;
+use crate::cluster::signature;
+use crate::{clock, database};
+
+/// How often a node is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// After which time something that was refused is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// What was removed long ago is forgotten so often.
+const TIDY: Duration = Duration::from_secs(3600);
+/// The module answers sooner than that.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The module writes changes that come at the same time together.
+const AT_ONCE: usize = 16;
+
+/// Goes on for ever.
+pub(super) async fn run(pair: Arc<Pair>, mut sources: Sources) {
+    let mut follower = Follower { pair, refused: HashMap::new(), tidied: None, is_module_seen: false };
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = follower.pair.changed.notified() => {}
+        }
+        let done = follower.turn(&mut sources).await;
+        follower.say(done.unwrap_or_else(|error| Some(error.to_string())));
+    }
+}
+
+struct Follower {
+    pair: Arc<Pair>,
+    /// What this node did not take, and when.
+    refused: HashMap<String, (Instant, String)>,
+    tidied: Option<Instant>,
+    /// Its keys and targets are known since the daemon runs.
+    is_module_seen: bool,
+}
+
+impl Follower {
+    /// One look. Returns what is wrong with this node.
+    async fn turn(&mut self, sources: &mut Sources) -> Result<Option<String>, database::Error> {
+        let state = timeout(PATIENCE, sources.state()).await;
+        let mut trouble = match state {
+            Ok(Ok(seen)) => {
+                self.is_module_seen = true;
+                if let Some(seen) = seen {
+                    self.state(sources, &seen).await?;
+                }
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("nginx does not answer".to_owned()),
+        };
+        let mut kinds = Vec::new();
+        if trouble.is_none() && self.is_module_seen {
+            kinds.extend([Kind::Key, Kind::Target, Kind::Token, Kind::Ban]);
+        }
+        match sources.accounts() {
+            Ok(seen) => {
+                kinds.push(Kind::Admin);
+                if let Some(seen) = seen {
+                    self.observe(ACCOUNTS, &seen, true)?;
+                }
+            }
+            Err(error) => trouble = trouble.or_else(|| Some(error.to_string())),
+        }
+        if let Some(seen) = sources.chat() {
+            self.observe(CHAT, &seen, true)?;
+        }
+        if sources.has_chat() {
+            kinds.push(Kind::Chat);
+        }
+        self.apply(sources, &kinds).await?;
+        Ok(trouble)
+    }
+
+    fn say(&self, trouble: Option<String>) {
+        let mut status = self.pair.status();
+        if status.trouble == trouble {
+            return;
+        }
+        match &trouble {
+            Some(why) => tracing::warn!("pair: this node is not in step: {why}"),
+            None => tracing::info!("pair: this node can be read"),
+        }
+        status.trouble = trouble;
+    }
+
+    /// The module's things.
+    async fn state(&self, sources: &mut Sources, seen: &Seen) -> Result<(), database::Error> {
+        let is_new = {
+            let table = self.pair.table();
+            seen.generation < table.generation()
+        };
+        self.observe(STATE, seen, !is_new)?;
+        let known = self.pair.table().mark(STATE).map(str::to_owned);
+        if seen.mark.is_some() && seen.mark == known {
+            return Ok(());
+        }
+        let Some(mark) = signature::nonce().map(|nonce| nonce.chars().take(16).collect::<String>()) else {
+            return Ok(());
+        };
+        match sources.mark(&mark).await {
+            Ok(()) => {
+                let mut table = self.pair.table();
+                table.set_mark(STATE, &mark);
+                table.commit()?;
+            }
+            Err(error) => {
+                sources.forget();
+                tracing::warn!("pair: the state file is not marked: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what was edited here. What is not the file that was seen last has edited nothing.
+    fn observe(&self, source: &str, seen: &Seen, may_be_known: bool) -> Result<(), database::Error> {
+        let now = clock::now().as_millis();
+        let mut table = self.pair.table();
+        let is_known = may_be_known && seen.mark.is_some() && table.mark(source) == seen.mark.as_deref();
+        let mut is_news = table.observe(seen.kinds, &seen.things, is_known, now);
+        is_news |= table.remove_repeated(now);
+        match source {
+            STATE => table.set_generation(seen.generation),
+            _ => {
+                if let Some(mark) = &seen.mark {
+                    table.set_mark(source, mark);
+                }
+            }
+        }
+        table.commit()?;
+        drop(table);
+        if is_news {
+            self.pair.tell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Brings this node in line.
+    async fn apply(&mut self, sources: &mut Sources, kinds: &[Kind]) -> Result<(), database::Error> {
+        let now = clock::now().as_millis();
+        let pending = {
+            let mut table = self.pair.table();
+            if self.tidied.is_none_or(|at| at.elapsed() >= TIDY) {
+                self.tidied = Some(Instant::now());
+                table.tidy(now);
+                table.commit()?;
+            }
+            if table.remove_repeated(now) {
+                table.commit()?;
+                self.pair.tell.notify_one();
+            }
+            table.pending(kinds, now)
+        };
+        self.refused.retain(|name, _| pending.iter().any(|one| one.name == *name));
+        let is_due = |one: &Pending| self.refused.get(&one.name).is_none_or(|(at, _)| at.elapsed() >= AGAIN);
+        let due: Vec<Pending> = pending.iter().filter(|one| is_due(one)).cloned().collect();
+        self.pair.status().pending = pending.len();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let shared = &*sources;
+        let attempts = due.into_iter().map(|one| async move {
+            let done = timeout(PATIENCE, shared.apply(&one)).await;
+            (one, done.unwrap_or(Err(Failure::Changed)))
+        });
+        let attempts: Vec<_> = stream::iter(attempts).buffered(AT_ONCE).collect().await;
+        let mut is_changed = false;
+        let mut table = self.pair.table();
+        let mut left = pending.len();
+        for (one, done) in attempts {
+            match done {
+                Ok(()) => {
+                    table.applied(&one);
+                    self.refused.remove(&one.name);
+                    left -= 1;
+                }
+                Err(Failure::Changed) => is_changed = true,
+                Err(error) => {
+                    let why = error.to_string();
+                    if self.refused.get(&one.name).is_none_or(|(_, known)| *known != why) {
+                        tracing::warn!("pair: not taken over here: {why}, what: {}", one.name);
+                    }
+                    self.refused.insert(one.name, (Instant::now(), why));
+                }
+            }
+        }
+        table.commit()?;
+        drop(table);
+        self.pair.status().pending = left;
+        // nginx may restart before it is looked at again, and then has no bans, which its tag would not tell.
+        sources.forget_tag();
+        if is_changed {
+            sources.forget();
+            self.pair.changed.notify_one();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! Where the things of a pair are at this node: in the module, in the file of accounts, in the chat. Each is looked at, and
+//! changed, as a value.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+use super::entry::Kind;
+use super::table::Pending;
+use crate::admin::accounts::{self, Account, Name, Store};
+use crate::chat::room::Ban;
+use crate::chat::{Bans, Chat};
+use crate::config;
+use crate::nginx::{self, Nginx, Replica, ReplicaState};
+use crate::streams::StreamId;
+
+/// Why something is not done at this node.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It is not any more what was seen of it: look again.
+    #[error("it has changed meanwhile")]
+    Changed,
+    /// The module.
+    #[error(transparent)]
+    Nginx(#[from] nginx::Error),
+    /// The file of accounts.
+    #[error(transparent)]
+    Accounts(#[from] accounts::Error),
+    /// A newer weir has written it.
+    #[error("this weir does not understand it")]
+    Unknown,
+}
+
+/// What was seen.
+pub struct Seen {
+    /// Of these kinds.
+    pub kinds: &'static [Kind],
+    /// The things, by their names.
+    pub things: BTreeMap<String, Value>,
+    /// By what the source is known again; none where it has no mark yet.
+    pub mark: Option<String>,
+    /// Of the module's state file, otherwise 0.
+    pub generation: u64,
+}
+
+/// Names of the sources, for their marks.
+pub const STATE: &str = "state";
+/// Likewise.
+pub const ACCOUNTS: &str = "accounts";
+/// Likewise.
+pub const CHAT: &str = "chat";
+
+/// All of them.
+pub struct Sources {
+    replica: Nginx,
+    /// With the token of the API.
+    nginx: Nginx,
+    accounts: Store,
+    chat: Arc<Chat>,
+    /// Of the module's state, when it was last seen.
+    tag: Option<String>,
+    /// Of the accounts, likewise.
+    known: Option<Arc<accounts::Accounts>>,
+    /// Of the chat, likewise.
+    bans: Option<(String, Bans)>,
+}
+
+impl Sources {
+    /// As configured.
+    pub fn new(
+        at: &config::Nginx,
+        admins: &Path,
+        chat: Arc<Chat>,
+        token: &weir_model::Secret,
+    ) -> Result<Self, nginx::Error> {
+        Ok(Self {
+            replica: Nginx::of_configuration(at.api.clone(), None)?.bearing(token),
+            nginx: Self::client(at)?,
+            accounts: Store::new(admins),
+            chat,
+            tag: None,
+            known: None,
+            bans: None,
+        })
+    }
+
+    /// Another client of the API.
+    pub fn client(at: &config::Nginx) -> Result<Nginx, nginx::Error> {
+        Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())
+    }
+
+    /// The next look sees everything.
+    pub fn forget(&mut self) {
+        (self.tag, self.known, self.bans) = (None, None, None);
+    }
+
+    /// The next look sees all of the module's things.
+    pub fn forget_tag(&mut self) {
+        self.tag = None;
+    }
+
+    /// The module's things, if they have changed.
+    pub async fn state(&mut self) -> Result<Option<Seen>, Failure> {
+        let Replica { tag, state, bans } = self.replica.replica(self.tag.as_deref()).await?;
+        self.tag = Some(tag);
+        let Some(state) = state else { return Ok(None) };
+        let ReplicaState { generation, keys, targets, revocations, mark, .. } = state;
+        let id = |value: &Value| value["id"].as_str().unwrap_or_default().to_owned();
+        let keys = keys.into_iter().map(|key| (Kind::Key.name(&id(&key)), key));
+        let targets = targets.into_iter().map(|target| (Kind::Target.name(&id(&target)), target));
+        let revocations = revocations.into_iter().map(|one| (Kind::Token.name(&what(&one)), one));
+        let bans = bans
+            .iter()
+            .map(|ban| (Kind::Ban.name(&ban.key), json!({ "key": ban.key, "until": ban.until.as_millis() })));
+        let things = keys.chain(targets).chain(revocations).chain(bans).collect();
+        let kinds = &[Kind::Key, Kind::Target, Kind::Token, Kind::Ban];
+        Ok(Some(Seen { kinds, things, mark, generation }))
+    }
+
+    /// Marks the module's state file as seen by this daemon.
+    pub async fn mark(&self, mark: &str) -> Result<(), Failure> {
+        Ok(self.replica.put_replica(&json!({ "mark": mark })).await?)
+    }
+
+    /// The accounts, if they have changed.
+    pub fn accounts(&mut self) -> Result<Option<Seen>, Failure> {
+        let all = self.accounts.accounts()?;
+        if self.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &all)) {
+            return Ok(None);
+        }
+        // Without a file, each look makes another empty list.
+        let mark = self.accounts.exists().then(|| "file".to_owned());
+        if mark.is_none() && self.known.as_ref().is_some_and(|known| known.accounts.is_empty()) {
+            return Ok(None);
+        }
+        let thing = |account: &Account| (Kind::Admin.name(account.name.as_str()), json!(account));
+        let things = all.accounts.iter().map(thing).collect();
+        self.known = Some(all);
+        Ok(Some(Seen { kinds: &[Kind::Admin], things, mark, generation: 0 }))
+    }
+
+    /// The bans of the chat, if they have changed; none where it is off.
+    pub fn chat(&mut self) -> Option<Seen> {
+        let now = self.chat.bans();
+        if now == self.bans {
+            return None;
+        }
+        self.bans.clone_from(&now);
+        let (mark, bans) = now?;
+        let thing = |(((app, stream), name), ban): (&(StreamId, String), &Ban)| {
+            let mark = ban.mark.map(|mark| HEXLOWER.encode(&mark));
+            let value = json!({ "mark": mark, "verified": ban.is_verified });
+            (Kind::Chat.name(&json!([app, stream, name]).to_string()), value)
+        };
+        let things = bans.iter().map(thing).collect();
+        Some(Seen { kinds: &[Kind::Chat], things, mark: Some(mark), generation: 0 })
+    }
+
+    /// Whether the chat can take something over.
+    pub fn has_chat(&self) -> bool {
+        self.bans.is_some()
+    }
+
+    /// Makes this node show what holds.
+    pub async fn apply(&self, pending: &Pending) -> Result<(), Failure> {
+        let (kind, rest) = Kind::of(&pending.name).ok_or(Failure::Unknown)?;
+        match (kind, &pending.want) {
+            (Kind::Key, None) => self.remove(&format!("v1/keys/{rest}")).await,
+            (Kind::Target, None) => self.remove(&format!("v1/targets/{rest}")).await,
+            (Kind::Key, Some(want)) => self.put(&json!({ "key": { "was": pending.was, "is": want } })).await,
+            (Kind::Target, Some(want)) => {
+                self.put(&json!({ "target": { "was": pending.was, "is": want } })).await
+            }
+            (Kind::Token, Some(want)) => self.put(&json!({ "revocation": want })).await,
+            (Kind::Ban, Some(want)) => {
+                let until = want["until"].as_u64().map(weir_model::Timestamp::from_millis);
+                self.put(&json!({ "ban": { "key": want["key"], "until": until } })).await
+            }
+            (Kind::Token | Kind::Ban, None) => Ok(()),
+            (Kind::Admin, _) => self.account(rest, pending),
+            (Kind::Chat, _) => self.ban(rest, pending.want.as_ref()),
+        }
+    }
+
+    async fn put(&self, change: &Value) -> Result<(), Failure> {
+        changed(self.replica.put_replica(change).await)
+    }
+
+    async fn remove(&self, path: &str) -> Result<(), Failure> {
+        match self.nginx.forward(reqwest::Method::DELETE, path, None).await {
+            Err(nginx::Error::Refused { code, .. }) if code == "not_found" => Ok(()),
+            done => Ok(done.map(drop)?),
+        }
+    }
+
+    fn account(&self, name: &str, pending: &Pending) -> Result<(), Failure> {
+        let read = |value: &Option<Value>| {
+            let read = |value: &Value| serde_json::from_value::<Account>(value.clone());
+            value.as_ref().map(read).transpose().map_err(|_| Failure::Unknown)
+        };
+        let (was, want) = (read(&pending.was)?, read(&pending.want)?);
+        let name: Name = name.parse().map_err(|_| Failure::Unknown)?;
+        match self.accounts.replicate(&name, was.as_ref(), want)? {
+            true => Ok(()),
+            false => Err(Failure::Changed),
+        }
+    }
+
+    fn ban(&self, rest: &str, want: Option<&Value>) -> Result<(), Failure> {
+        let (app, stream, name) = serde_json::from_str(rest).map_err(|_| Failure::Unknown)?;
+        let name: String = name;
+        let ban = |value: &Value| {
+            let mark = value["mark"].as_str().and_then(|mark| HEXLOWER.decode(mark.as_bytes()).ok());
+            let mark = mark.and_then(|mark| mark.try_into().ok());
+            Ban { name: name.clone(), mark, is_verified: value["verified"].as_bool() }
+        };
+        self.chat.take_over(&(app, stream), &name, want.map(ban));
+        Ok(())
+    }
+}
+
+/// Which tokens a revocation is about: all of it but its times.
+fn what(revocation: &Value) -> String {
+    let mut what = revocation.clone();
+    if let Some(fields) = what.as_object_mut() {
+        fields.remove("revoked_at");
+        fields.remove("expires_at");
+    }
+    what.to_string()
+}
+
+/// The module refuses what does not begin with what it has.
+fn changed(done: Result<(), nginx::Error>) -> Result<(), Failure> {
+    match done {
+        Err(nginx::Error::Refused { code, message, .. })
+            if code == "not_found" || message.contains("changed meanwhile") =>
+        {
+            Err(Failure::Changed)
+        }
+        done => Ok(done?),
+    }
+}

@@ -1,0 +1,389 @@
+//! All that a pair has in common, as this node knows it, and what of it this node shows. Survives the daemon.
+//!
+//! Each thing has one row: the version that holds, its number in this node's log, and what was last seen here of the thing
+//! (its shadow). The log needs no compaction: a later version of a thing takes the place of an earlier one. What was removed
+//! stays as a row without a value for [`TOMBSTONE`], so that nobody brings it back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use weir_model::Timestamp;
+
+use super::entry::{Clock, Entry, Kind, merge};
+use super::twins;
+use crate::database::{self, Schema};
+
+/// What was removed is known so long.
+const TOMBSTONE: Duration = Duration::from_secs(180 * 86_400);
+/// Rows in one letter, and their bytes.
+const MOST_ROWS: usize = 500;
+const MOST_BYTES: usize = 1 << 20;
+
+const SCHEMA: Schema = Schema { what: "pair", migrations: &[FIRST] };
+const FIRST: &str = "
+CREATE TABLE rows (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// What was last seen of a thing at this node.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Shadow {
+    value: Option<Value>,
+    clock: Clock,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Row {
+    entry: Entry,
+    seq: u64,
+    shadow: Option<Shadow>,
+}
+
+/// What is to be done at this node.
+#[derive(Clone, PartialEq)]
+pub struct Pending {
+    /// Of the thing.
+    pub name: String,
+    /// As it is here.
+    pub was: Option<Value>,
+    /// As it becomes.
+    pub want: Option<Value>,
+    clock: Clock,
+}
+
+/// How far two nodes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Their log, as far as it is here.
+    pub theirs: u64,
+    /// This node's log, as far as they have it.
+    pub ours: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Meta {
+    node: String,
+    seq: u64,
+    at: u64,
+    peers: BTreeMap<String, Peer>,
+    /// By which sources are known again: the module's state file, the chat's file, the file of accounts.
+    marks: BTreeMap<String, String>,
+    generation: u64,
+}
+
+/// See the module. It holds secrets: it cannot be printed.
+pub struct Table {
+    path: PathBuf,
+    database: Connection,
+    meta: Meta,
+    rows: BTreeMap<String, Row>,
+    dirty: BTreeSet<String>,
+    /// The last change for which targets were compared.
+    compared: u64,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({} rows of {})", self.rows.len(), self.path.display())
+    }
+}
+
+impl Table {
+    /// Opens the file; `fresh` is the id of this node where there is none yet.
+    pub fn open(path: &Path, fresh: &str) -> Result<Self, database::Error> {
+        let failed = |why| database::Error::Sqlite { path: path.into(), why };
+        let database = database::open(path, SCHEMA)?;
+        // What the other node was told must not be forgotten here, even when the machine loses power.
+        database.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        let (meta, rows) = read(&database).map_err(failed)?;
+        let mut table = Self { path: path.into(), database, meta, rows, dirty: BTreeSet::new(), compared: 0 };
+        if table.meta.node.is_empty() {
+            table.meta.node = fresh.to_owned();
+            table.commit()?;
+        }
+        Ok(table)
+    }
+
+    /// This node's id: another one with each new file.
+    pub fn node(&self) -> &str {
+        &self.meta.node
+    }
+
+    /// The number of the last change here.
+    pub fn seq(&self) -> u64 {
+        self.meta.seq
+    }
+
+    /// Things that are not removed.
+    pub fn len(&self) -> usize {
+        self.rows.values().filter(|row| row.entry.value.is_some()).count()
+    }
+
+    /// By what a source is known again.
+    pub fn mark(&self, source: &str) -> Option<&str> {
+        self.meta.marks.get(source).map(String::as_str)
+    }
+
+    /// Notes it.
+    pub fn set_mark(&mut self, source: &str, mark: &str) {
+        self.meta.marks.insert(source.to_owned(), mark.to_owned());
+    }
+
+    /// The generation of the module's state file that was last seen.
+    pub fn generation(&self) -> u64 {
+        self.meta.generation
+    }
+
+    /// Notes it.
+    pub fn set_generation(&mut self, generation: u64) {
+        self.meta.generation = generation;
+    }
+
+    /// How far another node is.
+    pub fn peer(&self, node: &str) -> Peer {
+        self.meta.peers.get(node).copied().unwrap_or_default()
+    }
+
+    /// Notes it.
+    pub fn set_peer(&mut self, node: &str, peer: Peer) {
+        // A pair has one other node; with a new file it is another one.
+        self.meta.peers.retain(|known, _| known == node);
+        self.meta.peers.insert(node.to_owned(), peer);
+    }
+
+    /// Takes note of things as they are at this node: what differs from what was last seen, somebody has edited here. With
+    /// `is_known` false this is not what was seen last, but a file from elsewhere or none: then nothing counts as removed or
+    /// edited, and only what nobody knows is new. Returns whether there is something new to tell.
+    pub fn observe(
+        &mut self,
+        kinds: &[Kind],
+        seen: &BTreeMap<String, Value>,
+        is_known: bool,
+        now: u64,
+    ) -> bool {
+        let of_kinds = |name: &str| Kind::of(name).is_some_and(|(kind, _)| kinds.contains(&kind));
+        let known = self.rows.keys().filter(|name| of_kinds(name));
+        let names: BTreeSet<String> = known.chain(seen.keys()).cloned().collect();
+        let before = self.meta.seq;
+        for name in names {
+            let Some((kind, _)) = Kind::of(&name) else { continue };
+            let here = seen.get(&name);
+            let Some(row) = self.rows.get_mut(&name) else {
+                self.edit(kind, &name, here.cloned(), Clock::new(), now);
+                continue;
+            };
+            let value = row.shadow.as_ref().and_then(|shadow| shadow.value.as_ref());
+            if is_known && value == here {
+                continue;
+            }
+            if is_known && (here.is_some() || kind.is_removed_when_missing()) {
+                let clock = row.shadow.take().map(|shadow| shadow.clock).unwrap_or_default();
+                self.edit(kind, &name, here.cloned(), clock, now);
+                continue;
+            }
+            let clock = if row.entry.value.as_ref() == here { row.entry.clock.clone() } else { Clock::new() };
+            let shadow =
+                (here.is_some() || !clock.is_empty()).then(|| Shadow { value: here.cloned(), clock });
+            if row.shadow != shadow {
+                row.shadow = shadow;
+                self.dirty.insert(name);
+            }
+        }
+        self.meta.seq > before
+    }
+
+    /// Somebody has edited a thing here, who knew the version of this clock.
+    fn edit(&mut self, kind: Kind, name: &str, value: Option<Value>, mut clock: Clock, now: u64) {
+        self.meta.at = now.max(self.meta.at + 1);
+        clock.insert(self.meta.node.clone(), self.meta.at);
+        let entry = Entry {
+            clock: clock.clone(),
+            at: self.meta.at,
+            by: self.meta.node.clone(),
+            value: value.clone(),
+        };
+        self.take(kind, name, &entry);
+        if let Some(row) = self.rows.get_mut(name) {
+            row.shadow = Some(Shadow { value, clock });
+        }
+    }
+
+    /// Takes a version of a thing, from here or from elsewhere.
+    fn take(&mut self, kind: Kind, name: &str, entry: &Entry) {
+        self.meta.at = self.meta.at.max(entry.at);
+        let holds = match self.rows.get(name) {
+            None => Some(entry.clone()),
+            Some(row) => merge(kind, &row.entry, entry),
+        };
+        let Some(holds) = holds else { return };
+        self.meta.seq += 1;
+        let shadow = self.rows.get(name).and_then(|row| row.shadow.clone());
+        self.rows.insert(name.to_owned(), Row { entry: holds, seq: self.meta.seq, shadow });
+        self.dirty.insert(name.to_owned());
+    }
+
+    /// Takes what another node tells. Returns whether something is new here.
+    pub fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
+        let before = self.meta.seq;
+        for (name, entry) in entries {
+            if let Some((kind, _)) = Kind::of(name) {
+                self.take(kind, name, entry);
+            }
+        }
+        self.meta.seq > before
+    }
+
+    /// Removes all but one of the targets that push a stream to the same URL.
+    pub fn remove_repeated(&mut self, now: u64) -> bool {
+        if std::mem::replace(&mut self.compared, self.meta.seq) == self.meta.seq {
+            return false;
+        }
+        let targets = self.rows.iter().filter(|(name, _)| name.starts_with("target/"));
+        let gone = twins::repeated(targets.filter_map(|(_, row)| row.entry.value.as_ref()));
+        for id in &gone {
+            let name = Kind::Target.name(id);
+            let Some(row) = self.rows.get(&name) else { continue };
+            let (clock, shadow) = (row.entry.clock.clone(), row.shadow.clone());
+            self.edit(Kind::Target, &name, None, clock, now);
+            // It is still here until it is removed.
+            if let Some(row) = self.rows.get_mut(&name) {
+                row.shadow = shadow;
+            }
+        }
+        !gone.is_empty()
+    }
+
+    /// What is to be done at this node, for these kinds: removals first.
+    pub fn pending(&self, kinds: &[Kind], now: u64) -> Vec<Pending> {
+        let differs = |(name, row): (&String, &Row)| {
+            let (kind, _) = Kind::of(name).filter(|(kind, _)| kinds.contains(kind))?;
+            let was = row.shadow.as_ref().and_then(|shadow| shadow.value.as_ref());
+            let want = row.entry.value.as_ref();
+            let is_over = || want.is_some_and(|want| ends(kind, want).is_some_and(|end| end <= now));
+            let is_pending = was != want && !is_over();
+            is_pending.then(|| Pending {
+                name: name.clone(),
+                was: was.cloned(),
+                want: want.cloned(),
+                clock: row.entry.clock.clone(),
+            })
+        };
+        let mut pending: Vec<Pending> = self.rows.iter().filter_map(differs).collect();
+        pending.sort_by_key(|one| one.want.is_some());
+        pending
+    }
+
+    /// This node shows it now.
+    pub fn applied(&mut self, done: &Pending) {
+        if let Some(row) = self.rows.get_mut(&done.name) {
+            row.shadow = Some(Shadow { value: done.want.clone(), clock: done.clock.clone() });
+            self.dirty.insert(done.name.clone());
+        }
+    }
+
+    /// The rows behind a number of this node's log, the oldest first, and the number that they reach to.
+    pub fn since(&self, seq: u64) -> (Vec<(String, Entry)>, u64) {
+        let mut newer: Vec<(&String, &Row)> = self.rows.iter().filter(|(_, row)| row.seq > seq).collect();
+        newer.sort_by_key(|(_, row)| row.seq);
+        let (mut upto, mut bytes, mut letter) = (self.meta.seq, 0, Vec::new());
+        for (name, row) in newer {
+            bytes += name.len() + row.entry.value.as_ref().map_or(0, |value| value.to_string().len()) + 128;
+            if letter.len() == MOST_ROWS || (bytes > MOST_BYTES && !letter.is_empty()) {
+                break;
+            }
+            upto = row.seq;
+            letter.push((name.clone(), row.entry.clone()));
+        }
+        let is_all = letter.last().is_none_or(|_| !self.rows.values().any(|row| row.seq > upto));
+        (letter, if is_all { self.meta.seq } else { upto })
+    }
+
+    /// How many rows are behind a number of the log.
+    pub fn count_since(&self, seq: u64) -> usize {
+        self.rows.values().filter(|row| row.seq > seq).count()
+    }
+
+    /// Forgets what is over, and removals that everybody has known for long.
+    pub fn tidy(&mut self, now: u64) {
+        let old = now.saturating_sub(u64::try_from(TOMBSTONE.as_millis()).unwrap_or(u64::MAX));
+        let acknowledged = self.meta.peers.values().map(|peer| peer.ours).min().unwrap_or_default();
+        let is_over = |name: &str, row: &Row| match &row.entry.value {
+            None => row.entry.at < old && row.seq <= acknowledged,
+            Some(value) => {
+                Kind::of(name).and_then(|(kind, _)| ends(kind, value)).is_some_and(|end| end <= now)
+            }
+        };
+        let over: Vec<String> =
+            self.rows.iter().filter(|(name, row)| is_over(name, row)).map(|(name, _)| name.clone()).collect();
+        for name in over {
+            self.rows.remove(&name);
+            self.dirty.insert(name);
+        }
+    }
+
+    /// Writes what has changed: all of it or nothing.
+    pub fn commit(&mut self) -> Result<(), database::Error> {
+        let path = self.path.clone();
+        let failed = |why| database::Error::Sqlite { path, why };
+        write(&mut self.database, &self.meta, &self.rows, &self.dirty).map_err(failed)?;
+        self.dirty.clear();
+        Ok(())
+    }
+}
+
+/// When a thing is over by itself, in milliseconds since 1970.
+fn ends(kind: Kind, value: &Value) -> Option<u64> {
+    match kind {
+        Kind::Ban => value["until"].as_u64(),
+        Kind::Token => {
+            serde_json::from_value::<Timestamp>(value["expires_at"].clone()).ok().map(Timestamp::as_millis)
+        }
+        Kind::Key | Kind::Target | Kind::Admin | Kind::Chat => None,
+    }
+}
+
+fn read(database: &Connection) -> rusqlite::Result<(Meta, BTreeMap<String, Row>)> {
+    let meta: Option<String> = {
+        let mut query = database.prepare("SELECT value FROM meta WHERE name = 'table'")?;
+        let mut found = query.query_map([], |row| row.get(0))?;
+        found.next().transpose()?
+    };
+    let meta = meta.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let mut query = database.prepare("SELECT name, body FROM rows")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let rows: Vec<(String, String)> = rows.collect::<rusqlite::Result<_>>()?;
+    let row = |(name, body): (String, String)| Some((name, serde_json::from_str(&body).ok()?));
+    Ok((meta, rows.into_iter().filter_map(row).collect()))
+}
+
+fn write(
+    database: &mut Connection,
+    meta: &Meta,
+    rows: &BTreeMap<String, Row>,
+    dirty: &BTreeSet<String>,
+) -> rusqlite::Result<()> {
+    let text = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let transaction = database.transaction()?;
+    for name in dirty {
+        match rows.get(name) {
+            Some(row) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3)")?
+                .execute(params![
+                    name,
+                    i64::try_from(row.seq).unwrap_or(i64::MAX),
+                    text(serde_json::to_string(row))
+                ])?,
+            None => transaction.execute("DELETE FROM rows WHERE name = ?1", [name])?,
+        };
+    }
+    transaction
+        .execute("INSERT OR REPLACE INTO meta VALUES ('table', ?1)", [text(serde_json::to_string(meta))])?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests;

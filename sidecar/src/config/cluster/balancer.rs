@@ -1,0 +1,55 @@
+//! `[loadbalancer]`: nginx in front of the edges.
+
+use std::path::PathBuf;
+
+use toml::Spanned;
+
+use super::raw;
+use crate::config::check::{Checked, Problem, Unfit, absolute, text_or};
+
+/// nginx in front of the edges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// What nginx includes.
+    pub upstream_file: PathBuf,
+    /// How nginx asks the edges: edges with another scheme are left out.
+    pub scheme: &'static str,
+    /// Whether nginx takes the file.
+    pub test: Vec<String>,
+    /// Has nginx read it.
+    pub reload: Vec<String>,
+}
+
+pub(in crate::config) fn loadbalancer(
+    written: Option<Spanned<raw::LoadBalancer>>,
+) -> Checked<Option<LoadBalancer>> {
+    let Some(written) = written else { return Ok(None) };
+    let at = written.span().start;
+    let raw = written.into_inner();
+    let file = text_or("upstream_file", &raw.upstream_file, || None, |text| absolute(text).map(Some))?;
+    let Some(upstream_file) = file else {
+        let what = "[loadbalancer]: upstream_file is missing, such as upstream_file = \"/var/lib/weir/upstream.conf\"";
+        return Err(Problem { at, what: what.into() });
+    };
+    let scheme = |text: &str| match text {
+        "http" => Ok("http"),
+        "https" => Ok("https"),
+        _ => Err(Unfit::Remedy("must be \"http\" or \"https\"")),
+    };
+    let words = |key: &str, given: Option<Vec<String>>, default: &[&str]| match given {
+        Some(words) if words.first().is_none_or(String::is_empty) => Err(Problem {
+            at,
+            what: format!(
+                "[loadbalancer]: {key} = []: write a program and its arguments, such as {default:?}"
+            ),
+        }),
+        Some(words) => Ok(words),
+        None => Ok(default.iter().map(|word| (*word).to_owned()).collect()),
+    };
+    Ok(Some(LoadBalancer {
+        upstream_file,
+        scheme: text_or("scheme", &raw.scheme, || "http", scheme)?,
+        test: words("test", raw.test, &["nginx", "-t"])?,
+        reload: words("reload", raw.reload, &["nginx", "-s", "reload"])?,
+    }))
+}

@@ -1,0 +1,39 @@
+//! The task that follows nginx. It ends when it is dropped.
+
+use tokio::sync::mpsc;
+
+use crate::follow::{Update, follow};
+use crate::nginx::Nginx;
+
+pub(super) struct Follower {
+    updates: mpsc::Receiver<Update>,
+    /// Asks for a look at nginx before its time.
+    pub(super) soon: mpsc::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Follower {
+    pub(super) fn start(nginx: Nginx) -> Self {
+        let (sender, updates) = mpsc::channel(64);
+        let (soon, asked) = mpsc::channel(1);
+        let task = tokio::spawn(follow(nginx, sender, asked));
+        Self { updates, soon, task }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The next update; never, where nginx is not followed.
+pub(super) async fn next(follower: &mut Option<Follower>) -> Update {
+    match follower {
+        Some(follower) => match follower.updates.recv().await {
+            Some(update) => update,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}

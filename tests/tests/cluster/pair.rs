@@ -1,0 +1,171 @@
+//! Two restream servers as one: what is edited on one holds on the other, also after a crash and a partition, and nobody else
+//! reads or changes any of it.
+
+mod edits;
+mod link;
+mod partition;
+mod strangers;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::wait::Condition;
+use weir_tests::harness::{Nginx, Publisher, Sidecar, products, until, until_ok};
+
+use self::link::Link;
+use super::SECRET;
+
+/// What tokens are signed with, on both.
+const TOKENS: &str = "0123456789abcdef0123456789abcdef";
+/// Which of the two.
+const A: usize = 0;
+const B: usize = 1;
+
+/// One of the two.
+struct Node {
+    daemon: Sidecar,
+    nginx: Nginx,
+}
+
+struct Pair {
+    nodes: Vec<Node>,
+    /// `links[A]` leads to A.
+    links: [Link; 2],
+}
+
+fn config() -> Config {
+    Config::weir()
+        .main("weir_zone 2m state=@DIR@/state; weir_secret @DIR@/secret; weir_cluster_secret @DIR@/cluster.secret;")
+        .file("secret", TOKENS)
+        .file("cluster.secret", format!("{SECRET}\n"))
+        .http("location /api { weir_api; }")
+        .app("live", "weir_publish key; weir_push on; weir_push_allow all;")
+        .app("in", "weir_publish open;")
+}
+
+/// What a daemon is configured with.
+fn settings(peer: &Link) -> String {
+    format!(
+        "[web]\nadmins_file = \"@MEDIA@/state/admins\"\n[chat]\nenabled = true\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n\
+         peer = \"{}\"\npair_file = \"@MEDIA@/state/pair.db\"\n",
+        peer.url()
+    )
+}
+
+impl Pair {
+    #[track_caller]
+    fn start() -> Self {
+        let links = [Link::new(), Link::new()];
+        let node = |peer: &Link| {
+            let nginx = config().start();
+            let daemon = Sidecar::start(&nginx, &settings(peer));
+            Node { daemon, nginx }
+        };
+        let pair = Self { nodes: vec![node(&links[B]), node(&links[A])], links };
+        pair.connect();
+        pair.wait_in_step();
+        pair
+    }
+
+    fn connect(&self) {
+        for (link, node) in self.links.iter().zip(&self.nodes) {
+            link.lead_to(node.daemon.web());
+        }
+    }
+
+    fn api(&self, nth: usize) -> weir_tests::harness::Api {
+        self.nodes[nth].nginx.api()
+    }
+
+    fn view(&self, nth: usize) -> Value {
+        let (status, text, errors) = self.nodes[nth].daemon.command(&["pair", "--json"]);
+        assert_eq!(status, 0, "{errors}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Both nodes know and show the same.
+    #[track_caller]
+    fn wait_in_step(&self) {
+        let is_in_step = |nth| {
+            let view = self.view(nth);
+            view["state"] == "in step" && view["error"].is_null()
+        };
+        if until_ok(15.0, || is_in_step(A) && is_in_step(B) && self.common(A) == self.common(B)).is_none() {
+            let logs: Vec<_> = self.nodes.iter().map(|node| node.daemon.log()).collect();
+            panic!(
+                "not in step: {} {}\n{:?}\n{:?}\n{}",
+                self.view(A),
+                self.view(B),
+                self.common(A),
+                self.common(B),
+                logs.join("\n---\n")
+            );
+        }
+    }
+
+    /// What a node shows of all that both have in common.
+    fn common(&self, nth: usize) -> Value {
+        let api = self.api(nth);
+        let mut targets = api.get("/v1/targets").expect(200)["targets"].clone();
+        let mut keys = api.get("/v1/keys").expect(200)["keys"].clone();
+        for target in targets.as_array_mut().unwrap() {
+            target["sessions"] = Value::Null;
+        }
+        for list in [&mut targets, &mut keys] {
+            list.as_array_mut().unwrap().sort_by_key(|one| one["id"].to_string());
+        }
+        json!([keys, targets, api.get("/v1/tokens/revocations").expect(200)])
+    }
+
+    fn cut(&self) {
+        self.links.iter().for_each(Link::cut);
+    }
+
+    fn heal(&self) {
+        self.links.iter().for_each(Link::heal);
+    }
+
+    /// keepalived's word.
+    #[track_caller]
+    fn notify(&self, nth: usize, state: &str) {
+        let nginx = &self.nodes[nth].nginx;
+        let output = Command::new(products::weir())
+            .args([
+                "notify",
+                "INSTANCE",
+                "restream",
+                state,
+                "100",
+                "--api",
+                &nginx.url("/api"),
+                "--state-dir",
+            ])
+            .arg(nginx.path("notify"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Publishes as an encoder does: again and again until it is taken.
+    #[track_caller]
+    fn publish(&self, nth: usize, key: &str) -> Publisher {
+        until("the publisher is taken", 5.0, || self.try_publish(nth, key))
+    }
+
+    fn try_publish(&self, nth: usize, key: &str) -> Option<Publisher> {
+        let publisher = Publisher::to(self.nodes[nth].nginx.rtmp(), &format!("live/{key}")).start();
+        (publisher.outcome() == weir_tests::harness::Outcome::Started).then_some(publisher)
+    }
+}
+
+/// Waits for something that must not take longer, and says how long it took.
+#[track_caller]
+fn within<T: Condition>(what: &str, limit: f64, look: impl FnMut() -> T) -> T::Found {
+    let begin = Instant::now();
+    let found = until(what, limit, look);
+    eprintln!("{what}: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs_f64(limit));
+    found
+}
