@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod checks;
+mod common;
 mod fifo;
 mod loadbalancer;
 mod pair;
