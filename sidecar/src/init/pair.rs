@@ -64,7 +64,7 @@ pub(super) fn file(answers: &Answers) -> Result<Option<File>, Drift> {
 }
 
 /// An address as a URL has it.
-fn bracketed(address: &std::net::IpAddr) -> String {
+pub(super) fn bracketed(address: &std::net::IpAddr) -> String {
     match address {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),

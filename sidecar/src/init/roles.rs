@@ -47,6 +47,8 @@ const PAGE: [(&str, &str, &[u8]); 7] = [
 
 const NGINX: Place = Place::public("/etc/nginx/nginx.conf");
 const DAEMON: Place = Place::public("/etc/weir/weir.toml");
+/// Of the pages that the nodes of a pair have for each other.
+const PEER_PORT: u16 = 8090;
 /// The user of the daemon.
 const WEIR: Option<&str> = Some("weir");
 
@@ -163,10 +165,34 @@ fn restream(answers: &Answers) -> Result<Vec<File>, Drift> {
         .put("listen 1935;", &format!("listen {};", answers.rtmp_port))?;
     let name = answers.public_name.as_deref().unwrap_or_default();
     let daemon = answers.daemon(sample!("restream/weir.toml"))?.put("live.example.org", name)?;
+    let Some(pair) = &answers.pair else {
+        return Ok(vec![
+            answers.text("nginx.conf", answers.fill(nginx), NGINX),
+            answers.text("weir.toml", daemon, DAEMON),
+        ]);
+    };
+    let nginx = nginx.put(
+        "#   weir_cluster_secret /etc/weir/cluster.secret;",
+        "weir_cluster_secret /etc/weir/cluster.secret;",
+    )?;
+    let [a, b] = pair.machines.map(|machine| format!("{}:{PEER_PORT}", pair::bracketed(&machine)));
     Ok(vec![
         answers.text("nginx.conf", answers.fill(nginx), NGINX),
-        answers.text("weir.toml", daemon, DAEMON),
+        answers.text("weir-a.toml", of_pair(daemon.clone(), &a, &b)?, DAEMON),
+        answers.text("weir-b.toml", of_pair(daemon, &b, &a)?, DAEMON),
+        cluster_secret(),
     ])
+}
+
+/// weir.toml of one node of a pair.
+fn of_pair(daemon: Sample, own: &str, other: &str) -> Result<Sample, Drift> {
+    daemon
+        .put(": listen = \"192.0.2.11:8090\"", "")?
+        .put("listen = \"off\"", &format!("listen = \"{own}\""))?
+        .put(
+            "#[cluster]\n#secret_file = \"/etc/weir/cluster.secret\"\n#peer = \"http://192.0.2.12:8090\"",
+            &format!("[cluster]\nsecret_file = \"/etc/weir/cluster.secret\"\npeer = \"http://{other}\""),
+        )
 }
 
 fn origin(answers: &Answers) -> Result<Vec<File>, Drift> {

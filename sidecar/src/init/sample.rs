@@ -9,7 +9,7 @@ pub(crate) struct Drift {
 }
 
 /// A sample.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sample {
     name: &'static str,
     text: String,

@@ -5,6 +5,9 @@ use std::path::Path;
 use super::answers::{Answers, Role};
 use super::{File, Place};
 
+/// weir.toml of the second node of a pair.
+const OTHER: &str = "weir-b.toml";
+
 /// The next steps, for a terminal.
 pub(crate) fn steps(answers: &Answers, folder: &Path, files: &[File]) -> String {
     let folder = quoted(&folder.display().to_string());
@@ -23,7 +26,11 @@ pub(crate) fn steps(answers: &Answers, folder: &Path, files: &[File]) -> String 
     }
     for file in files {
         for place in &file.places {
-            line(&install(&folder, file.name, place));
+            let command = install(&folder, file.name, place);
+            match file.name {
+                OTHER => line(&format!("# on the second machine instead: {command}")),
+                _ => line(&command),
+            }
         }
     }
     line("nginx -t && systemctl restart nginx");
@@ -78,9 +85,18 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
         Role::Single => format!(
             "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n"
         ),
-        Role::Restream => "\nweir key add live show prints the two lines for OBS; weir target add live show --url-file - adds a service.\n\
-                           On the second machine of a pair, the same keys and targets are needed.\n"
-            .to_owned(),
+        Role::Restream => {
+            let pair = match answers.pair {
+                Some(_) => {
+                    "Install the files of this folder on the second machine, too, with the same cluster.secret; then weir pair says \
+                            \"in step\" on both, and each key and target is on both.\n"
+                }
+                None => "",
+            };
+            format!(
+                "\nweir key add live show prints the two lines for OBS; weir target add live show --url-file - adds a service.\n{pair}"
+            )
+        }
         Role::Origin => format!(
             "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n\
              For each edge, copy cluster.secret there and run:\n\

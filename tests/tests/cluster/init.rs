@@ -16,10 +16,9 @@ const PAIR: [&str; 6] =
     ["--virtual-ip", "203.0.113.10", "--machine-a", "203.0.113.11", "--machine-b", "203.0.113.12"];
 
 /// What `weir serve --check` says, and whether it is content.
-fn check_daemon(written: &Written) -> (bool, String) {
+fn check_daemon(written: &Written, name: &str) -> (bool, String) {
     let path = written.path("checked.toml");
-    let text =
-        written.text("weir.toml").replace("/var/lib/weir/", &format!("{}/", written.path("lib").display()));
+    let text = written.text(name).replace("/var/lib/weir/", &format!("{}/", written.path("lib").display()));
     std::fs::write(&path, text).unwrap();
     let output =
         Command::new(products::weir()).args(["serve", "--check", "--config"]).arg(&path).output().unwrap();
@@ -78,9 +77,11 @@ fn the_programs_take_what_is_written_for_each_role() {
         let (good, said) =
             try_nginx(&written.path(""), &written.text("nginx.conf").replace("/var/lib/weir/", "/tmp/"));
         assert!(good, "{role}: {said}");
-        if written.path("weir.toml").exists() {
-            let (good, said) = check_daemon(written);
-            assert!(good, "{role}: {said}");
+        for name in ["weir.toml", "weir-a.toml", "weir-b.toml"] {
+            if written.path(name).exists() {
+                let (good, said) = check_daemon(written, name);
+                assert!(good, "{role}, {name}: {said}");
+            }
         }
         if written.path("keepalived.conf").exists() {
             check_keepalived(written);

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::node::Pair;
 use super::twins::{self, OnAir, Stage};
-use super::wire::{Answer, Letter};
+use super::wire::{Answer, Letter, MAX_LETTER};
 use crate::cluster::signature::{self, Purpose, Signed};
 use crate::cluster::wire::ANSWER;
 use crate::http::{self, innermost};
@@ -121,7 +121,7 @@ impl Mail {
         let response = request.body(body).send().await.map_err(|error| away(&innermost(&error)))?;
         let status = response.status().as_u16();
         let signed = response.headers().get(ANSWER).and_then(|value| Signed::parse(value.to_str().ok()?));
-        let body = response.bytes().await.map_err(|error| away(&innermost(&error)))?;
+        let body = read(response).await?;
         let is_of_peer = signed.is_some_and(|signed| {
             signed.nonce == nonce && self.pair.key.verify(Purpose::Answer, &signed, &body)
         });
@@ -131,6 +131,8 @@ impl Mail {
             let error: Value = serde_json::from_slice(&body).unwrap_or_default();
             let why =
                 error["error"]["message"].as_str().unwrap_or("what answers there has no peer in [cluster]");
+            // It may be anybody's.
+            let why: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
             return Err(away(&format!("status {status}: {why}")));
         };
         match (answer.letter, answer.error) {
@@ -212,4 +214,16 @@ impl Mail {
         }
         status.error = error;
     }
+}
+
+/// The body of an answer, which whoever answers could let go on for ever.
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| Failure::Away(innermost(&error)))? {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_LETTER {
+            return Err(Failure::Away("what answers there is no weir serve: its answer is too large".into()));
+        }
+    }
+    Ok(body)
 }

@@ -44,6 +44,8 @@ pub struct Pair {
     pub(super) peer: String,
     pub(super) key: Key,
     pub(super) seal: Seal,
+    /// Of this daemon: the other node begins anew with another one.
+    run: String,
     /// Letters from before this daemon are refused: nobody knows whether they were here already.
     started: u64,
     table: Mutex<Table>,
@@ -121,11 +123,13 @@ impl Pair {
     pub fn open(settings: &Settings, key: Key) -> Result<Self, Error> {
         let system = |what: &str| Error::System(what.to_owned());
         let seal = Seal::new(&key).ok_or_else(|| system("no seal"))?;
-        let fresh = signature::nonce().ok_or_else(|| system("no random bytes"))?;
+        let random = || signature::nonce().ok_or_else(|| system("no random bytes"));
+        let (run, fresh) = (random()?, random()?);
         Ok(Self {
             peer: settings.peer.as_str().to_owned(),
             key,
             seal,
+            run,
             started: clock::now().as_millis(),
             table: Mutex::new(Table::open(&settings.file, &fresh)?),
             changed: Notify::new(),
@@ -247,19 +251,22 @@ impl Pair {
         }
         let is_news = table.hear(&letter.entries);
         let before = table.peer(&letter.node);
-        let mut peer = before;
+        let mut peer = before.clone();
+        if peer.run != letter.run {
+            peer = Peer { run: letter.run.clone(), theirs: 0, ..peer };
+        }
         // A gap is asked for again.
         if letter.from <= peer.theirs {
             peer.theirs = peer.theirs.max(letter.upto);
         }
-        if let Some((node, seq)) = &letter.have {
-            // More than there is: this file is older than what was told.
-            peer.ours = if node == table.node() && *seq <= table.seq() { *seq } else { 0 };
+        if let Some((run, seq)) = &letter.have {
+            peer.ours = if *run == self.run && *seq <= table.seq() { *seq } else { 0 };
         }
-        if peer != before {
+        let is_changed = peer != before;
+        if is_changed {
             table.set_peer(&letter.node, peer);
         }
-        if is_news || peer != before {
+        if is_news || is_changed {
             table.commit()?;
         }
         drop(table);
@@ -279,7 +286,7 @@ impl Pair {
     pub(super) fn letter(&self, to: Option<&str>) -> Letter {
         let table = self.table();
         let peer = to.map(|node| table.peer(node));
-        let Peer { theirs, ours } = peer.unwrap_or_default();
+        let Peer { run, theirs, ours } = peer.unwrap_or_default();
         let (entries, upto) = match to {
             Some(_) => table.since(ours),
             None => (Vec::new(), 0),
@@ -290,13 +297,17 @@ impl Pair {
         let status = self.status();
         Letter {
             node,
+            run: self.run.clone(),
             from: ours,
             upto,
             more,
             entries,
-            have: to.map(|node| (node.to_owned(), theirs)),
+            have: to.map(|_| (run, theirs)),
             pending: status.pending,
             stage: status.mine.clone(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

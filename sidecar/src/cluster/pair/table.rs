@@ -22,6 +22,8 @@ const TOMBSTONE: Duration = Duration::from_secs(180 * 86_400);
 /// Rows in one letter, and their bytes.
 const MOST_ROWS: usize = 500;
 const MOST_BYTES: usize = 1 << 20;
+/// Edits of a later time are nonsense (2^53 ms is the year 287396): nobody could edit the thing any more.
+const LATEST: u64 = 1 << 53;
 
 const SCHEMA: Schema = Schema { what: "pair", migrations: &[FIRST] };
 const FIRST: &str = "
@@ -56,8 +58,11 @@ pub struct Pending {
 }
 
 /// How far two nodes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Peer {
+    /// The run of their daemon that counts so: with a file from a backup it begins at an earlier number again.
+    pub run: String,
     /// Their log, as far as it is here.
     pub theirs: u64,
     /// This node's log, as far as they have it.
@@ -123,6 +128,13 @@ impl Table {
         self.rows.values().filter(|row| row.entry.value.is_some()).count()
     }
 
+    /// Names of the things that are not removed.
+    #[cfg(test)]
+    pub fn names(&self) -> Vec<String> {
+        let there = self.rows.iter().filter(|(_, row)| row.entry.value.is_some());
+        there.map(|(name, _)| name.clone()).collect()
+    }
+
     /// By what a source is known again.
     pub fn mark(&self, source: &str) -> Option<&str> {
         self.meta.marks.get(source).map(String::as_str)
@@ -145,7 +157,7 @@ impl Table {
 
     /// How far another node is.
     pub fn peer(&self, node: &str) -> Peer {
-        self.meta.peers.get(node).copied().unwrap_or_default()
+        self.meta.peers.get(node).cloned().unwrap_or_default()
     }
 
     /// Notes it.
@@ -198,7 +210,7 @@ impl Table {
 
     /// Somebody has edited a thing here, who knew the version of this clock.
     fn edit(&mut self, kind: Kind, name: &str, value: Option<Value>, mut clock: Clock, now: u64) {
-        self.meta.at = now.max(self.meta.at + 1);
+        self.meta.at = now.max(self.meta.at.saturating_add(1));
         clock.insert(self.meta.node.clone(), self.meta.at);
         let entry = Entry {
             clock: clock.clone(),
@@ -230,7 +242,8 @@ impl Table {
     pub fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
         let before = self.meta.seq;
         for (name, entry) in entries {
-            if let Some((kind, _)) = Kind::of(name) {
+            let is_nonsense = entry.clock.values().chain([&entry.at]).any(|at| *at > LATEST);
+            if let Some((kind, _)) = Kind::of(name).filter(|_| !is_nonsense) {
                 self.take(kind, name, entry);
             }
         }

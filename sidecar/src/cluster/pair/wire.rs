@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::twins::Stage;
 
-/// The largest letter, in bytes.
-pub const MAX_LETTER: usize = 8 << 20;
+/// The largest letter, in bytes: [`Table::since`](super::table::Table::since) fills half of it.
+pub const MAX_LETTER: usize = 2 << 20;
 
 /// What a node tells the other one, as a request and as its answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub const MAX_LETTER: usize = 8 << 20;
 pub struct Letter {
     /// The sender's id.
     pub node: String,
+    /// Of this run of its daemon.
+    pub run: String,
     /// Rows of the sender's log behind this number,
     pub from: u64,
     /// up to this one.
@@ -22,7 +24,7 @@ pub struct Letter {
     pub more: bool,
     /// They.
     pub entries: Vec<(String, Entry)>,
-    /// The receiver's log as far as the sender has it: the receiver's id, and the number.
+    /// The receiver's log as far as the sender has it: the receiver's run, and the number.
     pub have: Option<(String, u64)>,
     /// What is not in force at the sender yet.
     pub pending: usize,

@@ -1,12 +1,16 @@
 //! Nobody without the cluster's secret reads or changes what a pair has in common, and nobody repeats a letter.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use weir_tests::harness::until;
 
-use super::{A, B, Pair};
+use super::{A, B, Pair, within};
 use crate::{client, take};
 
 /// The first whole request of what was sent over a connection.
@@ -47,6 +51,9 @@ fn letters_are_signed_sealed_and_taken_once() {
     let url = format!("http://127.0.0.1:{port}/v1/pair");
     assert_eq!(take(client().get(url).send().unwrap()).status, 405);
 
+    let large = client().post(format!("http://127.0.0.1:{port}/v1/pair")).body(vec![b'x'; 3 << 20]);
+    assert_eq!(take(large.header("authorization", &of_another).send().unwrap()).status, 413);
+
     // What went over the cable, sent once more.
     let sent =
         until("a letter", 5.0, || pair.links[B].sent().into_iter().find(|sent| request(sent).is_some()));
@@ -71,4 +78,100 @@ fn the_module_shows_its_state_to_who_has_the_secret_alone() {
     assert_eq!(api.get("/v1/pushes").expect(200), json!({ "held": false, "paired": true }));
     let wrong = api.send(api.request("PUT", "/v1/pushes").json(&json!({ "hold": true })));
     assert!(wrong.error(400, "bad_request").contains("held"));
+}
+
+/// What answers in the place of a node.
+#[derive(Clone, Copy, Debug)]
+enum Fake {
+    /// Takes the letter, and is silent.
+    Silent,
+    /// Answers without end.
+    Endless,
+    /// Answers with what is no letter.
+    Nonsense,
+}
+
+/// The port of a server that does so, and the most that it could write to one client.
+fn fake(kind: Fake) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, most) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
+    let of = most.clone();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (mut socket, most) = (socket.unwrap(), of.clone());
+            thread::spawn(move || {
+                let _ = socket.read(&mut [0; 65536]);
+                let head: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+                match kind {
+                    Fake::Silent => while matches!(socket.read(&mut [0; 65536]), Ok(1..)) {},
+                    Fake::Nonsense => drop(socket.write_all(&[head, b"\x00{[\xff\nnonsense"].concat())),
+                    Fake::Endless => {
+                        let _ = socket.write_all(head);
+                        let mut written = 0;
+                        while let Ok(more @ 1..) = socket.write(&[b' '; 65536]) {
+                            written += more;
+                            most.fetch_max(written, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (port, most)
+}
+
+#[test]
+fn what_answers_nothing_or_nonsense_or_without_end_holds_up_nobody() {
+    let pair = Pair::start();
+    for (nth, kind) in [Fake::Silent, Fake::Endless, Fake::Nonsense].into_iter().enumerate() {
+        let (port, most) = fake(kind);
+        pair.links[B].cut();
+        pair.links[B].lead_to(port);
+        pair.links[B].heal();
+        until(&format!("{kind:?} is noticed"), 8.0, || pair.view(A)["error"].is_string());
+        let begin = Instant::now();
+        let key = pair.api(A).create_key("live", &format!("s{nth}"));
+        pair.nodes[A].daemon.get("/healthz").unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(1), "{kind:?}: {:?}", begin.elapsed());
+        // The letters of B, and the answers to them, still come through.
+        within(&format!("{kind:?}: the key opens on B"), 5.0, || pair.try_publish(B, &key.key));
+        let most = most.load(Ordering::Relaxed);
+        assert!(most < 64 << 20, "{kind:?}: {most} bytes were taken of one answer");
+        pair.connect();
+        pair.links[B].cut();
+        pair.links[B].heal();
+        pair.wait_in_step();
+    }
+}
+
+#[test]
+fn letters_of_strangers_that_never_end_hold_up_nobody() {
+    let pair = Pair::start();
+    let port = pair.nodes[B].daemon.web();
+    let (open, is_open) = mpsc::channel::<()>();
+    let strangers: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let head = "POST /v1/pair HTTP/1.1\r\nhost: b\r\nauthorization: Weir-Cluster time=1,nonce=00,signature=00\r\ncontent-length: 1000000\r\n\r\n{";
+            socket.write_all(head.as_bytes()).unwrap();
+            socket
+        })
+        .collect();
+    let dribble = thread::spawn({
+        let mut sockets: Vec<TcpStream> = strangers.iter().map(|one| one.try_clone().unwrap()).collect();
+        move || {
+            while is_open
+                .recv_timeout(Duration::from_millis(200))
+                .is_err_and(|e| e == mpsc::RecvTimeoutError::Timeout)
+            {
+                sockets.retain_mut(|socket| socket.write_all(b" ").is_ok());
+            }
+        }
+    });
+    let key = pair.api(A).create_key("live", "show");
+    within("the key opens on B", 3.0, || pair.try_publish(B, &key.key));
+    pair.api(B).delete(&format!("/v1/keys/{}", key.id)).expect(200);
+    within("it is revoked on A", 3.0, || pair.try_publish(A, &key.key).is_none());
+    drop(open);
+    dribble.join().unwrap();
 }
