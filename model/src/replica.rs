@@ -23,6 +23,7 @@ pub fn replica_token(secret: &[u8]) -> Option<Secret> {
 /// A change that the other node of a pair has made: the body of `PUT /v1/replica`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Put {
     /// A key.
     Key {

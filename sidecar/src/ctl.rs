@@ -157,7 +157,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             };
             runtime()?.block_on(asked)?
         }
-        Command::Pair(args) => runtime()?.block_on(pair::run(&args))?,
+        Command::Pair(args) => runtime()?.block_on(pair::run(args))?,
         Command::History(command) => {
             let asked = async {
                 match command {

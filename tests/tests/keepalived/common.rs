@@ -109,8 +109,12 @@ fn after_a_partition_both_machines_have_the_same_and_one_publisher() {
     a.space.inside(|| a.nginx.api().delete(&format!("/v1/keys/{}", revoked.id)).expect(200));
     pair.lan.reconnect(0);
     let healed = Instant::now();
-    a.keepalived.wait_log("Entering BACKUP STATE", 2);
+    // Both would push what the platform takes from both.
     until("a pushes no more", 5.0, || is_held(&pair, 0) == Some(true));
+    let twice = healed.elapsed();
+    eprintln!("a pushes no more {twice:?} after the partition");
+    assert!(twice < Duration::from_secs(2), "{twice:?}");
+    a.keepalived.wait_log("Entering BACKUP STATE", 2);
     until("one publisher is left", 10.0, || publishers(&pair) == 1);
     eprintln!("one publisher {:?} after the partition", healed.elapsed());
     assert!(healed.elapsed() < Duration::from_secs(10), "{:?}", healed.elapsed());

@@ -153,7 +153,7 @@ impl Pair {
         let (things, to_send) = {
             let (table, status) = (self.table(), self.status());
             let told = status.node.as_deref().map_or(0, |node| table.peer(node).ours);
-            (table.len(), table.count_since(told))
+            (table.count(), table.count_since(told))
         };
         let status = self.status();
         let silent = status.heard.map(|heard| heard.elapsed());

@@ -124,7 +124,7 @@ impl Table {
     }
 
     /// Things that are not removed.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.rows.values().filter(|row| row.entry.value.is_some()).count()
     }
 

@@ -117,7 +117,7 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
         socket.send(&message.to_string()).unwrap();
         let first = until("a word of the chat", 5.0, || match socket.receive() {
             Some(Message::Text(text)) => {
-                Some(serde_json::from_str::<Value>(&text).unwrap()).filter(|word| is_of_chat(word))
+                Some(serde_json::from_str::<Value>(&text).unwrap()).filter(is_of_chat)
             }
             other => panic!("{other:?}"),
         });

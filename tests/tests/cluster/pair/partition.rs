@@ -35,7 +35,8 @@ fn both_sides_of_a_partition_are_edited_and_agree_when_it_heals() {
     change(A, &two, &json!({ "note": "earlier" }));
     change(B, &two, &json!({ "note": "later" }));
     // The same URL twice, on both sides.
-    (target(A, 3), target(B, 3));
+    target(A, 3);
+    target(B, 3);
 
     pair.heal();
     pair.wait_in_step();
