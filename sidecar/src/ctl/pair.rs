@@ -38,7 +38,7 @@ fn render(view: &View) -> String {
             view.silent_s
                 .map_or_else(|| "never heard of".to_owned(), |seconds| format!("heard {seconds} s ago")),
             String::new(),
-            (view.to_send + view.to_apply_there).to_string(),
+            view.to_send.saturating_add(view.to_apply_there).to_string(),
         ],
     ];
     table(["NODE", "ROLE", "STATE", "THINGS", "WAITING"], &rows)

@@ -158,7 +158,7 @@ impl Pair {
         let status = self.status();
         let silent = status.heard.map(|heard| heard.elapsed());
         let is_away = silent.is_none_or(|silent| silent > AWAY);
-        let is_behind = to_send + status.pending + status.their_pending > 0 || status.trouble.is_some();
+        let is_behind = [to_send, status.pending, status.their_pending] != [0; 3] || status.trouble.is_some();
         View {
             peer: self.peer.clone(),
             state: if is_away {
@@ -223,6 +223,10 @@ impl Pair {
         let bad = |message: &str| (400, "bad_request", message.to_owned());
         let text = self.seal.open("request", body).ok_or_else(|| bad("the letter is not sealed"))?;
         let letter: Letter = serde_json::from_slice(&text).map_err(|error| bad(&error.to_string()))?;
+        // An empty list reads as a letter of nobody.
+        if letter.node.is_empty() {
+            return Err(bad("the letter has no sender"));
+        }
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.get(&letter.node).is_some_and(|last| *last >= signed.time) {
@@ -246,7 +250,7 @@ impl Pair {
     /// Takes what a letter tells.
     pub(super) fn hear(&self, letter: &Letter) -> Result<(), database::Error> {
         let mut table = self.table();
-        if letter.node == table.node() {
+        if letter.node == table.node() || letter.node.is_empty() {
             return Ok(());
         }
         let is_news = table.hear(&letter.entries);
