@@ -29,7 +29,7 @@ DOCDIR ?= $(DATADIR)/doc/weir
 UNITDIR ?= $(LIBDIR)/systemd/system
 
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
-	msrv msrv-version other-nginx bench install uninstall deb deb-test dist vendor-web clean
+	msrv msrv-version other-nginx bench bench-quick install uninstall deb deb-test dist vendor-web clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -162,6 +162,10 @@ bench: build ## run the benchmarks; each row is a ratio to a peer measured in th
 	@scripts/deps.sh bench
 	$(CARGO) bench --locked -p weir-model -p weir-zone
 	$(CARGO) run --locked --release -p weir-tests --bin bench
+
+bench-quick: headers ## compare the module with that of an earlier commit in 5 minutes: BASE=COMMIT
+	@scripts/deps.sh bench
+	@scripts/bench-quick.sh '$(BASE)'
 
 # nginx takes a relative path from its own folder of modules, which is another than that of most prefixes.
 NGINX_MODULES = $(LIBDIR)/nginx/modules

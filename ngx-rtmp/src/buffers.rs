@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use nginx_sys::{ngx_buf_t, ngx_chain_t, ngx_str_t};
+use nginx_sys::{ngx_buf_t, ngx_chain_t, ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t};
 use ngx::core::Pool;
 
 use super::log;
@@ -59,6 +59,32 @@ pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8
         }
     }
     bytes
+}
+
+/// Gives a text to a pool, without a copy: it is dropped with the pool. `None` when there is no memory.
+///
+/// # Safety
+///
+/// `pool` is alive.
+pub(super) unsafe fn hand_over(pool: *mut ngx_pool_t, text: String) -> Option<ngx_str_t> {
+    // SAFETY: by contract. `data` has room for a `String` and is aligned for any structure of nginx's (ngx_pool_cleanup_add); the
+    // handler runs once, when the pool ends (ngx_destroy_pool), and nobody else refers to the `String` itself.
+    unsafe {
+        let Some(cleanup) = ngx_pool_cleanup_add(pool, size_of::<String>()).as_mut() else {
+            log::named(log::Level::Critical, format_args!("not enough memory for an answer"));
+            return None;
+        };
+        let place = cleanup.data.cast::<String>();
+        place.write(text);
+        cleanup.handler = Some(drop_text);
+        let text = &mut *place;
+        Some(ngx_str_t { len: text.len(), data: text.as_mut_ptr() })
+    }
+}
+
+unsafe extern "C" fn drop_text(data: *mut c_void) {
+    // SAFETY: the `String` that `hand_over` put there, for the only time.
+    unsafe { std::ptr::drop_in_place(data.cast::<String>()) };
 }
 
 /// A copy of a text in a request's pool; `None` without memory, which is logged.

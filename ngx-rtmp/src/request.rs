@@ -289,7 +289,7 @@ const COMMON: [(&str, &str); 2] = [("Cache-Control", "no-store"), ("X-Content-Ty
 ///
 /// `r` is alive and nothing was sent for it.
 unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
-    // SAFETY: by contract. What the answer points to is copied into the request's pool.
+    // SAFETY: by contract. What the answer points to belongs to the request's pool.
     unsafe {
         if !set_headers(r, response.status, response.content_type, &response.headers) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
@@ -301,7 +301,8 @@ unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
             return sent;
         }
         let buffer = pool.calloc(size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
-        let (Some(buffer), Some(text)) = (buffer.as_mut(), buffers::copy(&pool, &response.body)) else {
+        let text = buffers::hand_over((*r).pool, response.body);
+        let (Some(buffer), Some(text)) = (buffer.as_mut(), text) else {
             return NGX_ERROR as ngx_int_t;
         };
         if text.len > 0 {

@@ -33,14 +33,7 @@ const QUIET: Duration = Duration::from_millis(150);
 
 /// The worker's time per second of media.
 pub(super) fn players() -> Table {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let merged = |time: &str| {
-        Config::weir()
-            .main("weir_zone 4m;")
-            .server("weir_guard off;")
-            .app("live", &format!("weir_publish open; weir_merge_write {time};"))
-    };
+    more_files();
     let servers = [
         ("nginx-rtmp alone", Config::stock().app("live", "")),
         ("nginx-rtmp alone, once more", Config::stock().app("live", "")),
@@ -69,9 +62,22 @@ pub(super) fn players() -> Table {
     Table { arms, targets }
 }
 
+/// As many connections as the system lets this process have.
+pub(super) fn more_files() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+}
+
+pub(super) fn merged(time: &str) -> Config {
+    Config::weir()
+        .main("weir_zone 4m;")
+        .server("weir_guard off;")
+        .app("live", &format!("weir_publish open; weir_merge_write {time};"))
+}
+
 /// A server, its publisher and its players.
-struct Load {
-    nginx: Nginx,
+pub(super) struct Load {
+    pub(super) nginx: Nginx,
     client: Client,
     socket: TcpStream,
     players: Vec<TcpStream>,
@@ -82,7 +88,7 @@ struct Load {
 }
 
 impl Load {
-    fn start(nginx: Nginx) -> Self {
+    pub(super) fn start(nginx: Nginx) -> Self {
         let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
         let publish = Client::publish(&url, Options { chunk_size: 4096, ..Options::default() });
         let (mut client, mut socket) = connect(publish, nginx.rtmp(), "NetStream.Publish.Start");
@@ -101,7 +107,7 @@ impl Load {
     }
 
     /// Some seconds of media in real time. Returns microseconds of the worker per second of media.
-    fn round(&mut self) -> f64 {
+    pub(super) fn round(&mut self) -> f64 {
         let worker = self.nginx.workers()[0];
         let before = worker.time_used();
         let begin = Instant::now();

@@ -40,7 +40,7 @@ pub(super) fn connect() -> Table {
     Table { arms, targets: vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.01 }] }
 }
 
-struct Plan {
+pub(super) struct Plan {
     /// Publishes before the first round, each server.
     warm_up: usize,
     rounds: usize,
@@ -52,8 +52,13 @@ struct Plan {
 }
 
 impl Plan {
+    /// Fewer rounds.
+    pub(super) fn quick(turn: usize) -> Plan {
+        Plan { warm_up: 100, rounds: 7, each: 100, turn, acknowledge: Acknowledge::AtOnce }
+    }
+
     /// The servers take turns, each time beginning with another one. Servers on one core, load on another.
-    fn run(&self, mut servers: Vec<Server>, value: fn(Timing) -> Duration) -> Vec<Arm> {
+    pub(super) fn run(&self, mut servers: Vec<Server>, value: fn(Timing) -> Duration) -> Vec<Arm> {
         super::part(servers.iter().flat_map(Server::all));
         self.round(&mut servers, self.warm_up, value);
         let mut arms: Vec<Arm> = servers.iter().map(|server| Arm::new(server.name)).collect();

@@ -54,8 +54,8 @@ pub(super) fn relay() -> Table {
 }
 
 /// A server, who publishes there, and who plays.
-struct Load {
-    nginx: Nginx,
+pub(super) struct Load {
+    pub(super) nginx: Nginx,
     publishers: Vec<(Client, TcpStream)>,
     players: Vec<TcpStream>,
     picture: Vec<u8>,
@@ -65,7 +65,7 @@ struct Load {
 }
 
 impl Load {
-    fn start(nginx: Nginx) -> Self {
+    pub(super) fn start(nginx: Nginx) -> Self {
         let (mut publishers, mut players) = (Vec::new(), Vec::new());
         for nth in 0..STREAMS {
             let url = format!("rtmp://127.0.0.1:{}/live/show-{nth}", nginx.rtmp()).parse().unwrap();
@@ -86,7 +86,7 @@ impl Load {
     }
 
     /// Some seconds of media at the pace of its time: microseconds of the worker a second of it.
-    fn round(&mut self) -> f64 {
+    pub(super) fn round(&mut self) -> f64 {
         let worker = self.nginx.workers()[0];
         let before = worker.time_used();
         let begin = Instant::now();

@@ -37,14 +37,19 @@ impl Server {
 
     /// With the module, and keys that are all different.
     pub(super) fn weir() -> Self {
-        let config = Config::weir()
+        Self::of_keys("weir_publish key, 10000 keys", Self::with_keys())
+    }
+
+    pub(super) fn with_keys() -> Config {
+        Config::weir()
             .main("weir_zone 4m state=@DIR@/state;")
             .app("live", "weir_publish key;")
-            .file("state", keys::state(KEYS));
-        Self {
-            names: |nth| keys::secret(nth).expose().to_owned(),
-            ..Self::new("weir_publish key, 10000 keys", config)
-        }
+            .file("state", keys::state(KEYS))
+    }
+
+    /// A server of [`Self::with_keys`].
+    pub(super) fn of_keys(name: &'static str, config: Config) -> Self {
+        Self { names: |nth| keys::secret(nth).expose().to_owned(), ..Self::new(name, config) }
     }
 
     /// With the module, which only watches.

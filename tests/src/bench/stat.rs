@@ -76,11 +76,35 @@ fn stock() -> Config {
     Config::stock().http("location = /stat { rtmp_stat all; }")
 }
 
-fn weir() -> Config {
+pub(super) fn weir() -> Config {
     let formats = ["html", "xml", "json", "prometheus"].map(|format| {
         format!("location = /stat/{format} {{ weir_stat {format}; }} location = /full/{format} {{ weir_stat {format} full; }}\n")
     });
-    Config::weir().main("weir_zone 4m;").http(&formats.concat())
+    Config::weir().main("weir_zone 4m;").http(&formats.concat()).http("location /api { weir_api; }")
+}
+
+/// What one answer costs each of these servers, with 100 streams.
+pub(super) fn each(servers: [(&'static str, Config); 3], path: &str) -> Vec<Arm> {
+    const STREAMS: usize = 100;
+    let (names, configs): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
+    let start = |config: Config| Server {
+        nginx: config.connections(2048).app("live", "").start(),
+        crowds: Vec::new(),
+    };
+    let mut servers: Vec<Server> = configs.into_iter().map(start).collect();
+    super::part(servers.iter().map(|server| &server.nginx));
+    servers.iter_mut().for_each(|server| server.grow(0..STREAMS));
+    let mut all: Vec<Asked> = names
+        .into_iter()
+        .map(|name| Asked { cost: Arm::new(name), wall: Arm::new(name), bytes: 0, stalls: Vec::new() })
+        .collect();
+    for round in 0..ROUNDS {
+        for step in 0..servers.len() {
+            let at = (round + step) % servers.len();
+            all[at].round(&servers[at], path, STREAMS);
+        }
+    }
+    all.into_iter().map(|asked| asked.cost).collect()
 }
 
 fn compare(servers: &[Server; 2], streams: usize) -> String {

@@ -92,7 +92,7 @@ impl Ratio {
     }
 
     /// How far from 1 it came.
-    fn spread(&self) -> f64 {
+    pub(super) fn spread(&self) -> f64 {
         (self.greatest - 1.0).max(1.0 - self.least)
     }
 }

@@ -140,9 +140,16 @@ fn xml_has_what_readers_of_rtmp_stat_read() {
     until("the player is counted", 5.0, || {
         nginx.api().stream("live", "show").unwrap()["viewers"]["rtmp"] == 1
     });
-    let xml = Xml::read(&stat(&nginx, "/stat/xml"));
     let stream =
         |path: &str| format!("/rtmp/server/application[name='live']/live/stream[name='show']/{path}");
+    // What a player was sent is counted once per second, and a busy machine measures another rate now and then.
+    let xml = until("bytes and rates", 10.0, || {
+        let xml = Xml::read(&stat(&nginx, "/stat/xml"));
+        let rate = xml.number(&stream("bw_in"));
+        let is_measured =
+            xml.number(&stream("bytes_out")) > 0.0 && (rate - real_rate()).abs() < real_rate() * 0.3;
+        is_measured.then_some(xml)
+    });
     for (path, value) in [
         ("nclients", "2"),
         ("meta/video/codec", "H264"),
@@ -157,7 +164,6 @@ fn xml_has_what_readers_of_rtmp_stat_read() {
     }
     assert!((xml.number(&stream("meta/video/frame_rate")) - 20.0).abs() <= 4.0);
     let rate = xml.number(&stream("bw_in"));
-    assert!((rate - real_rate()).abs() < real_rate() * 0.3, "{rate}");
     assert!((xml.number(&stream("bw_video")) + xml.number(&stream("bw_audio")) - rate).abs() < 2.0);
     for path in ["bytes_in", "bytes_out", "time"] {
         assert!(xml.number(&stream(path)) > 0.0, "{path}");
@@ -225,11 +231,13 @@ fn json_is_what_the_api_says_without_who() {
     let nginx = start();
     let api = nginx.api();
     let key = api.create_key("live", "show").key;
-    let _publishers = [format!("live/{key}"), "plain/show".to_owned()]
+    let publishers = [format!("live/{key}"), "plain/show".to_owned()]
         .map(|path| Publisher::to(nginx.rtmp(), &path).start().started());
     for app in ["live", "plain"] {
-        wait_live(&api, app, "show");
+        wait_measured(&nginx, app, "show");
     }
+    // Media that comes all the time changes an answer before the other is asked for.
+    publishers.iter().for_each(Publisher::stall);
     let redacted = || {
         let mut streams = api.streams();
         for stream in &mut streams {
@@ -256,25 +264,42 @@ fn metrics_have_the_values_of_the_api() {
     player.wait_video(3);
     wait_measured(&nginx, "plain", "show");
     let labels = vec![("app".to_owned(), "plain".to_owned()), ("stream".to_owned(), "show".to_owned())];
-    wait_equal("metrics", || {
+    // Media comes all the time, and on a busy machine never pauses for two requests: the API is asked before and after.
+    let said = || {
         let stream = api.stream("plain", "show").unwrap();
-        let samples = metrics::read(&stat(&nginx, "/stat/prometheus"));
-        let number = |value: &Value| value.as_f64().unwrap();
-        let rate = |value: &Value| (number(value) / 8.0).floor();
-        let said = [
+        // A busy machine measures no rate now and then.
+        let number = Value::as_f64;
+        let rate = |value: &Value| Some((number(value)? / 8.0).floor());
+        [
             ("nginx_rtmp_stream_incoming_bytes_total", number(&stream["bytes_in"])),
             ("nginx_rtmp_stream_outgoing_bytes_total", number(&stream["bytes_out"])),
             ("nginx_rtmp_stream_receive_bytes", rate(&stream["bitrate_in"])),
             ("nginx_rtmp_stream_transmit_bytes", rate(&stream["bitrate_out"])),
             ("weir_stream_video_frames_per_second", number(&stream["video"]["fps"])),
-            ("weir_stream_video_width_pixels", 160.0),
-            ("weir_stream_video_height_pixels", 90.0),
-            ("weir_stream_players", 1.0),
-            ("weir_stream_publishing", 1.0),
-        ];
-        let shown = said.map(|(name, _)| (name, samples[&(name.to_owned(), labels.clone())]));
-        (said, shown)
+            ("weir_stream_video_width_pixels", Some(160.0)),
+            ("weir_stream_video_height_pixels", Some(90.0)),
+            ("weir_stream_players", Some(1.0)),
+            ("weir_stream_publishing", Some(1.0)),
+        ]
+    };
+    let mut last = Vec::new();
+    let equal = weir_tests::harness::until_ok(10.0, || {
+        let before = said();
+        let samples = metrics::read(&stat(&nginx, "/stat/prometheus"));
+        let both = before.into_iter().zip(said());
+        last = both
+            .map(|((name, before), (_, after))| {
+                let shown = samples.get(&(name.to_owned(), labels.clone())).copied();
+                let fits = match name.ends_with("_total") {
+                    true => before <= shown && shown <= after,
+                    false => shown == before || shown == after,
+                };
+                (name, before, shown, after, fits)
+            })
+            .collect();
+        last.iter().all(|(.., fits)| *fits)
     });
+    assert!(equal.is_some(), "name, before, in the metrics, after: {last:#?}");
     let text = stat(&nginx, "/stat/prometheus");
     metrics::lint(&text);
     let samples = metrics::read(&text);

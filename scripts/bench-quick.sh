@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# bench-quick.sh COMMIT: the module of this folder beside that of an earlier commit, in one run.
+#
+# Both are built with the same settings into target/bench-quick: the earlier one from a worktree of git there. Each target
+# that is slower than the noise has the verdict SLOWER.
+set -euo pipefail
+
+base=${1:-}
+if [ -z "$base" ] || ! commit=$(git rev-parse --verify --quiet "$base^{commit}"); then
+	echo "bench-quick: \"$base\" is no commit: run \`make bench-quick BASE=COMMIT\`, for example BASE=HEAD~1" >&2
+	exit 2
+fi
+root=$PWD
+folder=$root/target/bench-quick
+tree=$folder/tree
+
+# What a run before left is another commit's.
+git worktree remove --force "$tree" 2>/dev/null || rm -rf "$tree"
+git worktree prune
+mkdir -p "$folder"
+git worktree add --quiet --detach "$tree" "$commit"
+trap 'git worktree remove --force "$tree"' EXIT
+mkdir -p "$tree/build"
+ln -sfn "$root/build/headers" "$tree/build/headers"
+
+# build FOLDER NAME: the module of FOLDER, as NAME.
+build() {
+	(cd "$1" && CARGO_TARGET_DIR="$folder/target" "${CARGO:-cargo}" build --release --locked -p weir-ngx-module)
+	install -m 0644 "$folder/target/release/libngx_rtmp_weir_module.so" "$folder/$2"
+}
+build "$tree" base.so
+build "$root" this.so
+export WEIR_BASE_MODULE=$folder/base.so WEIR_MODULE=$folder/this.so
+echo "base: $(git log -1 --format='%h %s' "$commit")"
+"${CARGO:-cargo}" run --locked --release -p weir-tests --bin bench -- quick
