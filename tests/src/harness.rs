@@ -38,6 +38,7 @@ pub mod sanitized;
 pub mod sidecar;
 pub mod silent;
 pub mod tmpfs;
+pub mod trace;
 pub mod valgrind;
 pub mod wait;
 pub mod websocket;

@@ -1,16 +1,15 @@
 //! The state file on the disk: synced before it is renamed and after, made by Weir alone with mode 0600, written anew from memory, and an
 //! error after the rename is a warning.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use weir_model::State;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::process::Process;
-use weir_tests::harness::{Nginx, Publisher, files, products, until};
+use weir_tests::harness::trace::traced;
+use weir_tests::harness::{Nginx, Publisher, products};
 
 const NOBODY: &str = "nobody nogroup";
 const NOBODY_ID: u32 = 65_534;
@@ -30,27 +29,6 @@ fn listed(nginx: &Nginx) -> Vec<String> {
     answer["keys"].as_array().unwrap().iter().map(|key| key["stream"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The system calls of a worker while `work` is done, one a line, with the paths of open files.
-fn traced(nginx: &Nginx, calls: &str, work: impl FnOnce()) -> Vec<String> {
-    let (output, said) = (nginx.path("trace"), nginx.path("strace.log"));
-    let mut strace = Command::new(products::tool("/usr/bin/strace"))
-        .args(["-f", "-y", "-s", "256", "-e", &format!("trace={calls}"), "-o"])
-        .arg(&output)
-        .args(["-p", &nginx.workers()[0].0.to_string()])
-        .stderr(File::create(&said).unwrap())
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("strace is attached", 10.0, || {
-        assert!(strace.try_wait().unwrap().is_none(), "strace ends: {}", files::text(&said));
-        files::text(&said).contains("attached")
-    });
-    work();
-    Process(strace.id() as i32).signal(Signal::SIGINT);
-    strace.wait().unwrap();
-    files::text(&output).lines().map(str::to_owned).collect()
-}
-
 #[test]
 fn file_and_folder_are_synced_in_this_order() {
     let nginx = with_state("@DIR@/state").start();
@@ -64,7 +42,7 @@ fn file_and_folder_are_synced_in_this_order() {
         &|| drop(api.delete(&format!("/v1/keys/{}", first.id)).expect(200)),
     ];
     for change in changes {
-        let lines = traced(&nginx, "fsync,fdatasync,rename,renameat,renameat2", change);
+        let lines = traced(&nginx, nginx.workers()[0], "fsync,fdatasync,rename,renameat,renameat2", change);
         let folder = nginx.folder().display();
         let at = |what: &str, parts: [String; 2]| {
             let found = lines.iter().position(|line| parts.iter().all(|part| line.contains(part)));

@@ -335,6 +335,24 @@ fn the_answers_are_as_http_has_it() {
     assert!(page.contains("<!DOCTYPE html>") && !page.contains("<script"), "{page}");
 }
 
+/// nginx compresses what it is told to compress.
+#[test]
+fn answers_are_compressed_by_nginx() {
+    let nginx = with_stat(keyed()).app("plain", "").http("gzip on; gzip_types *; gzip_min_length 0;").start();
+    let client = Api::new(&nginx.url(""));
+    for path in
+        FORMATS.map(|format| format!("/stat/{format}")).into_iter().chain(["/api/v1/streams".to_owned()])
+    {
+        let request = client.request("GET", &path).header("Accept-Encoding", "gzip");
+        let answer = request.send().unwrap();
+        let encoding =
+            answer.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!((answer.status().as_u16(), encoding.as_deref()), (200, Some("gzip")), "{path}");
+        let body = answer.bytes().unwrap();
+        assert!(body.starts_with(&[0x1f, 0x8b]), "{path}: {body:?}");
+    }
+}
+
 #[test]
 fn what_has_ended_is_gone() {
     let nginx = start();

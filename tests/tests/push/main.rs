@@ -14,6 +14,7 @@ mod sample;
 mod secrecy;
 mod stranger;
 mod tls;
+mod wakes;
 
 use serde_json::{Value, json};
 use weir_rtmp::flv::TagKind;
