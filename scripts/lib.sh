@@ -132,3 +132,15 @@ pack_folder() {
     tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s \
         -C "$(dirname "$2")" -cf - "$(basename "$2")" | xz -T1 -3 >"$1"
 }
+
+# readable_of LOCK: the folder with the readable form of vendored browser code.
+readable_of() {
+    local first
+    first=$(sed -n 's/^files \([^ ]*\).*/\1/p' "$1")
+    printf '%s/debian/missing-sources/%s' "$root_dir" "${first##*/}"
+}
+
+# sum_of_folder DIR: one checksum of the names and bytes of all files in it.
+sum_of_folder() (
+    cd "$1" && LC_ALL=C find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+)

@@ -2,7 +2,7 @@
 # prune-vendor.pl VENDOR CARGO: leaves of vendored crates what a build for Linux reads.
 #
 # Crates that no Linux target links become empty: cargo wants their manifest, and people their licence.
-# Prebuilt libraries go from the others. The sums in .cargo-checksum.json follow; the sum of the crate stays, so that Cargo.lock still fits.
+# Prebuilt libraries and the reports of a coverage tool go from the others. The sums in .cargo-checksum.json follow; the sum of the crate stays, so that Cargo.lock still fits.
 use strict;
 use warnings;
 use File::Find;
@@ -45,7 +45,7 @@ for my $crate (sort grep { !/^\./ } readdir $folder) {
     }
     else {
         find({ no_chdir => 1, wanted => sub {
-            return unless -f $_ && /\.(?:a|lib|o|obj|so|dll|dylib|exe)$/;
+            return unless -f $_ && m{\.(?:a|lib|o|obj|so|dll|dylib|exe)$|/tarpaulin-report\.html$};
             my $path = substr $_, length("$dir/");
             unlink $_ or die "$_: $!\n";
             delete $sums->{files}{$path};

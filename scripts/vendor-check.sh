@@ -7,6 +7,9 @@ for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/
     dir=${lock%/*}
     (cd "$dir" && sed -n 's/^sha256 //p' vendor.lock | sha256sum --check --strict --quiet) ||
         die "${dir#"$root_dir"/} differs from its vendor.lock"
+    sources=$(readable_of "$lock")
+    [ "$(sum_of_folder "$sources")" = "$(sed -n 's/^sources-sha256 //p' "$lock")" ] ||
+        die "${sources#"$root_dir"/} differs from ${lock#"$root_dir"/}"
     # A file that the lock does not name has come from nobody knows where.
     for file in "$dir"/*; do
         name=${file##*/}

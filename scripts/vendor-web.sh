@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Fetches the vendored browser code again, as its vendor.lock pins it. For maintainers; needs npm.
+# Fetches the vendored browser code again, as its vendor.lock pins it. For maintainers; needs npm. `files` of a lock go beside it.
+# `sources`, files and folders with the readable form of what is published compressed, go where packagers and lintian look for them: to
+# debian/missing-sources, into a folder with the name of the first of `files`.
 #
 # To move to another version: change `version` and `integrity` (npm view NAME dist.integrity), run this, and commit the
 # files together with the checksums that it writes.
@@ -37,6 +39,12 @@ JSON
         install -m 0644 "$tmp/package/node_modules/$name/$source" "$dir/$file"
         checksums+="sha256 $(cd "$dir" && sha256sum "$file")"$'\n'
     done
-    { grep -v '^sha256 ' "$lock"; printf '%s' "$checksums"; } >"$tmp/lock"
+    sources=$(readable_of "$lock")
+    rm -rf "$sources"
+    mkdir -p "$sources"
+    for source in $(field sources); do
+        (cd "$tmp/package/node_modules/$name" && cp -R --parents --no-preserve=mode "$source" "$sources/")
+    done
+    { grep -vE '^(sources-)?sha256 ' "$lock"; printf '%ssources-sha256 %s\n' "$checksums" "$(sum_of_folder "$sources")"; } >"$tmp/lock"
     cat "$tmp/lock" >"$lock"
 done
