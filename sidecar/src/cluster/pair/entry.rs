@@ -62,11 +62,14 @@ impl Kind {
             (Self::Chat, value) => u64::from(value.is_some()),
             (_, None) => u64::MAX,
             (Self::Ban, _) => number("until"),
-            (Self::Admin, Some(value)) => match value["role"].as_str() {
-                Some("viewer") => 2,
-                Some("moderator") => 1,
-                _ => 0,
-            },
+            (Self::Admin, Some(value)) => {
+                let role = match value["role"].as_str() {
+                    Some("viewer") => 4,
+                    Some("moderator") => 2,
+                    _ => 0,
+                };
+                role + u64::from(value["totp"].is_string())
+            }
             (Self::Token | Self::Key | Self::Target, _) => 0,
         }
     }
@@ -149,6 +152,15 @@ mod tests {
         let role = |node: &str, at, role: &str| entry(&[(node, at)], at, node, Some(json!({ "role": role })));
         let holds = merge(Kind::Admin, &role("a", 1, "viewer"), &role("b", 9, "admin")).unwrap();
         assert_eq!(holds.value.unwrap()["role"], "viewer");
+        // Nobody loses a second factor because the other node was edited at the same time.
+        let account = |node: &str, at, totp: Value| {
+            entry(&[(node, at)], at, node, Some(json!({ "role": "admin", "totp": totp })))
+        };
+        for (a, b) in [(1, 9), (9, 1)] {
+            let (with, without) = (account("a", a, json!("GEZDGNBV")), account("b", b, Value::Null));
+            assert_eq!(merge(Kind::Admin, &with, &without).unwrap().by, "a");
+            assert_eq!(merge(Kind::Admin, &without, &with).unwrap().by, "a");
+        }
         let until =
             |node: &str, at, until: u64| entry(&[(node, at)], at, node, Some(json!({ "until": until })));
         let holds = merge(Kind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();

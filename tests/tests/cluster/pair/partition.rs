@@ -33,6 +33,8 @@ fn both_sides_of_a_partition_are_edited_and_agree_when_it_heals() {
     change(A, &one, &json!({ "note": "changed on A" }));
     pair.api(B).delete(&format!("/v1/targets/{one}")).expect(200);
     change(A, &two, &json!({ "note": "earlier" }));
+    // An edit has the time at which the daemon saw it: two keys and two targets.
+    within("the edits of A are seen", 8.0, || pair.view(A)["to_send"] == 4);
     change(B, &two, &json!({ "note": "later" }));
     // The same URL twice, on both sides.
     target(A, 3);
