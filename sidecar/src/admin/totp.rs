@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use totp_rs::{Builder, Totp};
 use weir_model::Timestamp;
 
-use super::accounts::Name;
+use super::name::Name;
 
 /// Bytes, as RFC 4226 wants them.
 const LEN: usize = 20;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::JsonArg;
-use crate::admin::accounts::{Name, Role};
+use crate::admin::accounts::Role;
+use crate::admin::name::Name;
 use crate::values::Span;
 
 /// `weir admin ...`

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use weir_model::Secret;
 
 use super::past::Past;
-use crate::admin::accounts::{self, Account, Name, Role, Store};
+use crate::admin::accounts::{self, Account, Role, Store};
 use crate::admin::limits::Limits;
+use crate::admin::name::Name;
 use crate::admin::password;
 use crate::admin::sessions::Sessions;
 use crate::admin::totp::Used;

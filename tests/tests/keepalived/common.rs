@@ -100,6 +100,19 @@ fn after_a_partition_both_machines_have_the_same_and_one_publisher() {
     a.space.inside(|| a.nginx.api().post("/v1/targets", &target).expect(201));
     let _at_a = publish(&pair, &key);
     pair.wait_pushed(0);
+    let keys = |nth: usize| {
+        let machine = &pair.machines[nth];
+        let answer = machine.space.inside(|| machine.nginx.api().get("/v1/keys").expect(200));
+        let mut ids: Vec<String> = answer["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["id"].as_str().unwrap().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    };
+    until("b has the key, too", 5.0, || keys(1) == [key.id.clone()]);
 
     pair.lan.cut_off(0);
     pair.wait_answer("b", 10.0);
@@ -122,18 +135,6 @@ fn after_a_partition_both_machines_have_the_same_and_one_publisher() {
     pair.wait_pushed(1);
     at_b.send_more(500);
     assert!(!at_b.is_closed(), "the publisher of the machine with the address stays");
-    let keys = |nth: usize| {
-        let machine = &pair.machines[nth];
-        let answer = machine.space.inside(|| machine.nginx.api().get("/v1/keys").expect(200));
-        let mut ids: Vec<String> = answer["keys"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|key| key["id"].as_str().unwrap().to_owned())
-            .collect();
-        ids.sort();
-        ids
-    };
     let mut expected = vec![key.id, of_b.id];
     expected.sort();
     until("both have the same keys", 5.0, || keys(0) == expected && keys(1) == expected);

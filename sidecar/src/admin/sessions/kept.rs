@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use serde::{Deserialize, Serialize};
 use weir_model::{Digest, Timestamp};
 
-use crate::admin::accounts::Name;
+use crate::admin::name::Name;
 use crate::files::{PRIVATE, SHARED, durable};
 
 /// Somebody who is logged in.

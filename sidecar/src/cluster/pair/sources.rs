@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::entry::Kind;
 use super::table::Pending;
-use crate::admin::accounts::{self, Account, Name, Store};
+use crate::admin::accounts::{self, Account, Store};
+use crate::admin::name::Name;
 use crate::chat::room::Ban;
 use crate::chat::{Bans, Chat};
 use crate::config;

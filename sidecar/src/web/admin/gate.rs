@@ -11,7 +11,8 @@ use axum::response::Response;
 use weir_model::Secret;
 
 use super::cookie::Place;
-use crate::admin::accounts::{Account, Name, Role};
+use crate::admin::accounts::{Account, Role};
+use crate::admin::name::Name;
 use crate::clock;
 use crate::web::answer;
 use crate::web::asker::asker;

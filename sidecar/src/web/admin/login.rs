@@ -13,7 +13,8 @@ use serde_json::json;
 use weir_model::Secret;
 
 use super::gate::{Own, Reader};
-use crate::admin::accounts::{Account, Error, Name};
+use crate::admin::accounts::{Account, Error};
+use crate::admin::name::Name;
 use crate::clock;
 use crate::web::answer;
 use crate::web::common::Web;

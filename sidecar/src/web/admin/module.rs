@@ -172,7 +172,7 @@ pub(super) async fn remove_target(
     Ok(Json(answer).into_response())
 }
 
-fn tell_target(web: &Web, who: &crate::admin::accounts::Name, action: &str, made: &Value) {
+fn tell_target(web: &Web, who: &crate::admin::name::Name, action: &str, made: &Value) {
     let facts = json!({ "id": made["id"], "app": made["app"], "name": made["stream"] });
     web.office.tell("target", who, action, facts);
 }
