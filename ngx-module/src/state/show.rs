@@ -146,7 +146,19 @@ fn forget_revoked<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted]) {
 pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Result<(), ApiError> {
     match change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.confirm_secret(&secret.digest)),
-        Change::RevokeKey(id) => zone.forget_revoked(*id),
+        Change::RevokeKey(id) => {
+            // A secret may have come into force since it was revoked.
+            zone.revoke_key(*id);
+            zone.forget_revoked(*id);
+        }
+        Change::RotateKey { id, secret, .. } if zone.revoked_keys().contains(id) => {
+            zone.forget_secret(&secret.digest);
+            return Err(revoked_meanwhile(*id));
+        }
+        Change::PutKey { key, .. } if zone.revoked_keys().contains(&key.id) => {
+            key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest));
+            return Err(revoked_meanwhile(key.id));
+        }
         Change::RotateKey { id, secret, previous_expires_at } => {
             zone.retire_secret(*id, *previous_expires_at);
             zone.confirm_secret(&secret.digest);
@@ -181,6 +193,11 @@ pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Re
         Change::RevokeTokens(_) | Change::Mark(_) => {}
     }
     Ok(())
+}
+
+/// A revocation is never undone, not by a change that was asked for before it.
+fn revoked_meanwhile(id: KeyId) -> ApiError {
+    ApiError::not_found(format!("no key {id}: it was revoked meanwhile"))
 }
 
 /// The event `key.changed`.

@@ -332,3 +332,28 @@ fn a_change_waits_no_longer_than_its_patience() {
     let there = fs::symlink_metadata(nginx.path("state.tmp")).map_err(|error| error.kind());
     assert!(matches!(there, Err(ErrorKind::NotFound)));
 }
+
+/// The rotation is asked for first and may be written first: what it makes is revoked, too.
+#[test]
+fn a_key_that_is_revoked_while_its_rotation_is_written_opens_nothing() {
+    let nginx = with_state().start();
+    // Each has a connection of its own.
+    let (api, rotating) = (nginx.api(), nginx.api());
+    let mut made = Vec::new();
+    for round in 0..60_u32 {
+        let key = api.create_key("live", &format!("s{round}"));
+        let rotate = format!("/v1/keys/{}/rotate", key.id);
+        let rotated = std::thread::scope(|scope| {
+            let rotation = scope.spawn(|| rotating.post(&rotate, &json!({})));
+            // Each round at another moment of the write.
+            (0..round * 2000).for_each(|_| std::hint::spin_loop());
+            api.delete(&format!("/v1/keys/{}", key.id)).expect(200);
+            rotation.join().unwrap()
+        });
+        made.extend(rotated.json["key"].as_str().map(str::to_owned));
+        assert_eq!(listed(&api).0, [""; 0], "round {round}, the rotation answered {}", rotated.status);
+    }
+    for key in made.iter().take(5) {
+        Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().refused("NetStream.Publish.BadName");
+    }
+}
