@@ -177,6 +177,9 @@ pub enum Error {
     /// A link that was used, has expired or never was.
     #[error("this link was used before, or has expired: weir admin setup-link prints another one")]
     Link,
+    /// A one-time link makes no other password for somebody.
+    #[error("the account {0:?} exists already: take another name, or set its password with weir admin add")]
+    Exists(String),
     /// No random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
@@ -271,6 +274,9 @@ impl Store {
         self.change(|accounts| {
             done = accounts.find(name.as_str()) == was;
             if done {
+                if was.is_none() {
+                    accounts.links.clear();
+                }
                 accounts.accounts.retain(|account| account.name != *name);
                 accounts.accounts.extend(is);
                 accounts.accounts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -305,6 +311,9 @@ impl Store {
                 first.is_some_and(|first| first.digest() == token.digest()) && !accounts.has_admin();
             if !is_first && !accounts.opens(token, clock::now()) {
                 return Err(Error::Link);
+            }
+            if accounts.find(name.as_str()).is_some() {
+                return Err(Error::Exists(name.as_str().to_owned()));
             }
             accounts.put(name, Some(Role::Admin), hash, clock::now());
             Ok(())
@@ -454,6 +463,13 @@ mod tests {
         store.set_up(&token, None, &name("ana"), &password).unwrap();
         assert!(matches!(store.set_up(&token, None, &name("eve"), &password), Err(Error::Link)));
         // The daemon's own link counts only where there is no administrator.
+        let again = store.make_link(later(60)).unwrap();
+        assert!(matches!(store.set_up(&again, None, &name("ana"), &password), Err(Error::Exists(_))));
+        // An account that the other node of a pair has made ends them, too.
+        let other = Account { name: name("bo"), ..store.accounts().unwrap().find("ana").cloned().unwrap() };
+        assert!(store.replicate(&name("bo"), None, Some(other)).unwrap());
+        assert!(matches!(store.set_up(&again, None, &name("eve"), &password), Err(Error::Link)));
+        store.remove(&name("bo")).unwrap();
         let first = new_token().unwrap();
         assert!(store.set_up(&first, Some(&first), &name("eve"), &password).is_err());
         store.remove(&name("ana")).unwrap();

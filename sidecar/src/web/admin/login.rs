@@ -152,7 +152,7 @@ fn refusal(why: &Refused) -> Response {
         Refused::Wait(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refused::Store(Error::Password(_)) => (StatusCode::BAD_REQUEST, "bad_request"),
-        Refused::Store(Error::Changed) => (StatusCode::CONFLICT, "conflict"),
+        Refused::Store(Error::Changed | Error::Exists(_)) => (StatusCode::CONFLICT, "conflict"),
         Refused::Store(Error::Link) => (StatusCode::FORBIDDEN, "forbidden"),
         Refused::Store(_) | Refused::Random(_) => {
             tracing::error!("nobody can log in to the dashboard: {why}");
