@@ -76,8 +76,12 @@ fn a_player_that_waits_may_stay_and_gets_its_stream() {
     let _publisher = Publisher::to(nginx.rtmp(), "live/show").across(&net, 8).start().started();
     players.iter().for_each(|player| player.wait_video(3));
     // Who gets media makes room for others.
-    let more: Vec<_> = (0..4).map(|_| Player::start_across(&net, 7, nginx.rtmp(), "live/show")).collect();
-    more.iter().for_each(|player| player.wait_video(3));
+    let one_more = |_| {
+        let player = Player::start_across(&net, 7, nginx.rtmp(), "live/show");
+        player.wait_video(3);
+        player
+    };
+    let _more: Vec<_> = (0..4).map(one_more).collect();
     assert_eq!(refusals(&nginx, "too_many_connections"), 0);
 }
 

@@ -106,7 +106,7 @@ fn a_reload_does_not_bring_back_what_was_revoked() {
 fn files_that_cannot_be_read_stop_the_configuration_and_stay_as_they_are() {
     let good = weir_model::state_file::State::default().encode();
     let flipped = good.replace("\"generation\": 0", "\"generation\": 1");
-    let newer = good.replacen("weir-state 1", "weir-state 3", 1);
+    let newer = good.replacen("weir-state 1", "weir-state 4", 1);
     for (content, message) in [
         (
             "",
@@ -126,7 +126,7 @@ fn files_that_cannot_be_read_stop_the_configuration_and_stay_as_they_are() {
         ),
         (
             newer.as_str(),
-            "the state file has version 3, this weir reads up to 2: install a newer weir, or move the file away",
+            "the state file has version 4, this weir reads up to 3: install a newer weir, or move the file away",
         ),
     ] {
         let config = with_state("@DIR@/state").file("state", content);
