@@ -7,7 +7,7 @@ use std::ffi::CStr;
 pub const DIRECTIVES: [&str; 29] = [
     "weir_zone",
     "weir_secret",
-    "weir_cluster_secret",
+    "weir_pair_secret",
     "weir_resolver",
     "weir_trusted_certificate",
     "weir_publish",

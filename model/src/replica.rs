@@ -13,7 +13,7 @@ use crate::target::Target;
 use crate::time::Timestamp;
 use crate::token::Revocation;
 
-/// The bearer token of `/v1/replica`. It does not tell the secret of the cluster that it is made of.
+/// The bearer token of `/v1/replica`. It does not tell the secret of the pair that it is made of.
 pub fn replica_token(secret: &[u8]) -> Option<Secret> {
     // HMAC takes a key of any length.
     let mac = Hmac::<Sha256>::new_from_slice(secret).ok()?.chain_update(b"weir-replica-1");

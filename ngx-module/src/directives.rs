@@ -17,7 +17,7 @@ use application::{
 };
 pub use error::DirectiveError;
 use location::{api, api_token, play_http, stat, viewers};
-use main::{cluster_secret, resolver, secret, trusted_certificate, zone};
+use main::{pair_secret, resolver, secret, trusted_certificate, zone};
 use reading::Cx;
 
 use crate::weir::Weir;
@@ -50,8 +50,8 @@ directive!(
     WeirSecret(Main) c"weir_secret", Place::MAIN.one(), secret
 );
 directive!(
-    /// `weir_cluster_secret FILE;`
-    WeirClusterSecret(Main) c"weir_cluster_secret", Place::MAIN.one(), cluster_secret
+    /// `weir_pair_secret FILE;`
+    WeirClusterSecret(Main) c"weir_pair_secret", Place::MAIN.one(), pair_secret
 );
 directive!(
     /// `weir_publish off | key | open;`

@@ -30,7 +30,7 @@ pub struct Runtime {
     pub state_path: Option<PathBuf>,
     /// Checks and signs tokens, where `weir_secret` gave the secret. It knows those of a moment ago.
     pub verifier: Option<Verifier>,
-    /// Opens `/v1/replica`, where `weir_cluster_secret` gave the secret.
+    /// Opens `/v1/replica`, where `weir_pair_secret` gave the secret.
     pub replica_token: Option<Digest>,
     /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,

@@ -23,7 +23,7 @@ pub struct MainSettings {
     pub state: Option<(State, Digest)>,
     /// `weir_secret`.
     pub signer: Option<Signer>,
-    /// The digest of the token that `weir_cluster_secret` makes.
+    /// The digest of the token that `weir_pair_secret` makes.
     pub replica_token: Option<Digest>,
     /// The keys of all `weir_key_file`, each with the `server` block where that stands.
     pub file_keys: Vec<(BlockMark, StreamKey)>,

@@ -26,7 +26,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 
-use crate::cluster::pair::MAX_LETTER;
 use crate::cluster::wire::MAX_REQUEST;
 use crate::config::Config;
 
@@ -157,7 +156,7 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .route("/v1/node", get(node::get))
         .route("/v1/edges", post(edge::post).layer(DefaultBodyLimit::max(MAX_REQUEST)))
         .route("/v1/edges/join", post(edge::join).layer(DefaultBodyLimit::max(MAX_JOIN)))
-        .route("/v1/pair", post(pair::post).layer(DefaultBodyLimit::max(MAX_LETTER)))
+        .route("/v1/pair", post(pair::post))
         .route("/edge", get(edge::get))
         .route("/stream/{*path}", media)
         .route("/v1/ws", get(talk::get))

@@ -36,7 +36,7 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
             }
             None => {
                 let error = ApiError::not_found(
-                    "no \"weir_cluster_secret\" is configured: add \"weir_cluster_secret FILE;\" outside of all blocks of nginx.conf",
+                    "no \"weir_pair_secret\" is configured: add \"weir_pair_secret FILE;\" outside of all blocks of nginx.conf",
                 );
                 return Err(problem(error));
             }

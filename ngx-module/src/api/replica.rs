@@ -1,5 +1,5 @@
 //! `/v1/replica`: what the nodes of a pair have in common, for their daemons alone. It shows hashes of keys and whole URLs of
-//! targets, so it has a token of its own (`weir_cluster_secret`).
+//! targets, so it has a token of its own (`weir_pair_secret`).
 
 use ngx_rtmp::{request::Response, sessions::Sessions};
 use serde_json::json;

@@ -54,7 +54,7 @@ pub(super) fn secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
     Ok(())
 }
 
-pub(super) fn cluster_secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
+pub(super) fn pair_secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
     let file = cx.argument()?.to_owned();
     let (path, bytes) = cx.read_secret(&file)?;
     let secret = bytes.trim_ascii();
@@ -62,7 +62,7 @@ pub(super) fn cluster_secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError
     Signer::new(secret).map_err(|error| DirectiveError::Secret { path, error })?;
     let token = replica_token(secret).map(|token| token.digest()).ok_or(DirectiveError::Duplicate)?;
     assign(&mut cx.settings().replica_token, token)?;
-    needs_zone(cx, "weir_cluster_secret");
+    needs_zone(cx, "weir_pair_secret");
     Ok(())
 }
 

@@ -33,6 +33,11 @@ use sources::Sources;
 pub fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair>>, Error> {
     let Some(settings) = &config.cluster.pair else { return Ok(None) };
     let key = Key::read(&settings.secret_file)?;
+    if let Some(shared) = &config.cluster.secret_file
+        && Key::read(shared)? == key
+    {
+        return Err(Error::SameSecret);
+    }
     let token = key.replica_token().ok_or_else(|| Error::System("no token".into()))?;
     if let Some(key) = key.derive("weir-chat-address-1") {
         chat.share_addresses(key);

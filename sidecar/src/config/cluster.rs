@@ -30,6 +30,7 @@ pub(in crate::config) mod raw {
         pub secret_file: Text,
         pub peer: Text,
         pub pair_file: Text,
+        pub pair_secret_file: Text,
         pub store: Text,
         pub etcd: Vec<Spanned<String>>,
         pub etcd_ca_file: Text,
@@ -255,7 +256,7 @@ pub(super) fn cluster(raw: raw::Cluster, regions: Vec<Spanned<raw::Region>>) -> 
         return Err(Problem { at: raw.store.as_ref().map_or(0, |text| text.span().start), what });
     }
     Ok(Cluster {
-        pair: pair::pair(&raw.peer, &raw.pair_file, secret_file.as_deref())?,
+        pair: pair::pair([&raw.peer, &raw.pair_file, &raw.pair_secret_file], secret_file.as_deref())?,
         secret_file,
         store,
         max_bandwidth: rate("max_bandwidth", &raw.max_bandwidth)?.unwrap_or(MAX_BANDWIDTH),
@@ -439,7 +440,11 @@ mod tests {
                 "weir.toml:2: store = \"redis\": must be \"memory\" or \"etcd\"",
             ),
             ("[cluster]\nstore = \"etcd\"", "etcd is missing, such as"),
-            ("[cluster]\npeer = \"http://b:8090\"", "weir.toml:2: peer: needs secret_file"),
+            ("[cluster]\npeer = \"http://b:8090\"", "weir.toml:2: peer: needs pair_secret_file"),
+            (
+                "[cluster]\nsecret_file = \"/s\"\npair_secret_file = \"/s\"\npeer = \"http://b:8090\"",
+                "weir.toml:3: pair_secret_file: must be another file than secret_file",
+            ),
             ("[cluster]\netcd = [\"127.0.0.1:2379\"]", "write it as http://127.0.0.1:2379"),
             ("[cluster]\netcd_user = \"weir\"", "needs etcd_password_file"),
             ("[[cluster.edge]]\nbandwidth = \"1g\"", "weir.toml:1: [[cluster.edge]]: address is missing"),

@@ -70,6 +70,9 @@ impl Config {
         if let Some(file) = &self.cluster.secret_file {
             needs.add("[cluster]: secret_file", file, What::Secret(Content::Signing));
         }
+        if let Some(pair) = &self.cluster.pair {
+            needs.add("[cluster]: pair_secret_file", &pair.secret_file, What::Secret(Content::Signing));
+        }
         if let super::cluster::Store::Etcd(etcd) = &self.cluster.store {
             if let Some(file) = &etcd.ca_file {
                 needs.add("[cluster]: etcd_ca_file", file, What::Certificates);

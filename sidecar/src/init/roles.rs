@@ -117,6 +117,12 @@ fn secret() -> File {
     File { name: "weir.secret", content: Content::Secret, places }
 }
 
+/// What only the two nodes of a pair have.
+fn pair_secret() -> File {
+    let places = vec![Place::secret("/etc/weir/pair.secret", WEIR)];
+    File { name: "pair.secret", content: Content::Secret, places }
+}
+
 fn cluster_secret() -> File {
     let places = vec![Place::secret("/etc/weir/cluster.secret", WEIR)];
     File { name: "cluster.secret", content: Content::ClusterSecret, places }
@@ -171,16 +177,14 @@ fn restream(answers: &Answers) -> Result<Vec<File>, Drift> {
             answers.text("weir.toml", daemon, DAEMON),
         ]);
     };
-    let nginx = nginx.put(
-        "#   weir_cluster_secret /etc/weir/cluster.secret;",
-        "weir_cluster_secret /etc/weir/cluster.secret;",
-    )?;
+    let nginx = nginx
+        .put("#   weir_pair_secret /etc/weir/pair.secret;", "weir_pair_secret /etc/weir/pair.secret;")?;
     let [a, b] = pair.machines.map(|machine| format!("{}:{PEER_PORT}", pair::bracketed(&machine)));
     Ok(vec![
         answers.text("nginx.conf", answers.fill(nginx), NGINX),
         answers.text("weir-a.toml", of_pair(daemon.clone(), &a, &b)?, DAEMON),
         answers.text("weir-b.toml", of_pair(daemon, &b, &a)?, DAEMON),
-        cluster_secret(),
+        pair_secret(),
     ])
 }
 
@@ -190,8 +194,8 @@ fn of_pair(daemon: Sample, own: &str, other: &str) -> Result<Sample, Drift> {
         .put(": listen = \"192.0.2.11:8090\"", "")?
         .put("listen = \"off\"", &format!("listen = \"{own}\""))?
         .put(
-            "#[cluster]\n#secret_file = \"/etc/weir/cluster.secret\"\n#peer = \"http://192.0.2.12:8090\"",
-            &format!("[cluster]\nsecret_file = \"/etc/weir/cluster.secret\"\npeer = \"http://{other}\""),
+            "#[cluster]\n#pair_secret_file = \"/etc/weir/pair.secret\"\n#peer = \"http://192.0.2.12:8090\"",
+            &format!("[cluster]\npair_secret_file = \"/etc/weir/pair.secret\"\npeer = \"http://{other}\""),
         )
 }
 

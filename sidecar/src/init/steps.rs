@@ -88,7 +88,7 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
         Role::Restream => {
             let pair = match answers.pair {
                 Some(_) => {
-                    "Install the files of this folder on the second machine, too, with the same cluster.secret; then weir pair says \
+                    "Install the files of this folder on the second machine, too, with the same pair.secret; then weir pair says \
                             \"in step\" on both, and each key and target is on both.\n"
                 }
                 None => "",

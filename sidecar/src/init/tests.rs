@@ -73,12 +73,12 @@ fn each_answer_is_in_its_place_and_no_example_is_left() {
         assert!(keepalived.contains(line), "{line}: {keepalived}");
     }
     let pair = files(&answers(Role::Restream)).unwrap();
-    assert!(text(&pair, "nginx.conf").contains("\nweir_cluster_secret /etc/weir/cluster.secret;"));
+    assert!(text(&pair, "nginx.conf").contains("\nweir_pair_secret /etc/weir/pair.secret;"));
     for (name, own, other) in [("weir-a.toml", 11, 12), ("weir-b.toml", 12, 11)] {
         let daemon = text(&pair, name);
         let web = format!("\nlisten = \"203.0.113.{own}:8090\"\n");
         let peer = format!(
-            "\n[cluster]\nsecret_file = \"/etc/weir/cluster.secret\"\npeer = \"http://203.0.113.{other}:8090\"\n"
+            "\n[cluster]\npair_secret_file = \"/etc/weir/pair.secret\"\npeer = \"http://203.0.113.{other}:8090\"\n"
         );
         assert!(daemon.contains(&web) && daemon.contains(&peer), "{name}: {daemon}");
     }

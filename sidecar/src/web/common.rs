@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::guesses::Guesses;
 use super::office::{Office, Running};
+use super::shares::Shares;
 use super::{access, news};
 use crate::cluster::agent::Membership;
 use crate::cluster::machine::Meter;
@@ -15,6 +16,11 @@ use crate::live::board::Board;
 use crate::live::hub::Hub;
 use crate::streams::StreamId;
 use crate::webrtc;
+
+/// Letters that are read at the same time, each of at most 2 MiB.
+const LETTERS: usize = 32;
+/// And those of one client.
+const LETTERS_PER_CLIENT: usize = 2;
 
 /// What all handlers have in common.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub struct Web {
     pub(super) membership: Option<Membership>,
     /// The other node of a pair; none where there is none.
     pub(super) pair: Option<Arc<Pair>>,
+    /// Its letters that are being read.
+    pub(super) letters: Shares,
     /// How busy this machine is.
     pub(super) meter: Meter,
     /// The dashboard's side.
@@ -72,6 +80,7 @@ impl Web {
             origin,
             membership,
             pair,
+            letters: Shares::new(LETTERS, LETTERS_PER_CLIENT, |_| false),
             meter,
             office,
         }))

@@ -1,21 +1,55 @@
 //! `POST /v1/pair`: letters of the other node of a pair.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 
 use super::answer;
+use super::asker::asker;
 use super::common::Web;
+use crate::cluster::pair::MAX_LETTER;
 use crate::cluster::wire::ANSWER;
 
+/// A letter comes within this time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Takes a letter. It is read elsewhere: what is new in it is written to the disk.
-pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn post(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(pair) = web.pair.clone() else { return answer::nothing_here().await };
+    let config = web.context.config();
+    let client = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base).client;
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let authorization = authorization.map(str::to_owned);
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: usize| length > MAX_LETTER) {
+        return answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a letter has at most 2 MiB");
+    }
+    // It is whole in memory before it is known who sent it, so few are read at the same time. The other node sends one after the other.
+    let Ok(_reading) = web.letters.take(client) else {
+        let message = "too many letters are read at the moment";
+        return answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+    };
+    // Without a signature there is nothing to read.
+    let body = match authorization {
+        None => Ok(Ok(Default::default())),
+        Some(_) => timeout(PATIENCE, to_bytes(body, MAX_LETTER)).await,
+    };
+    let body = match body {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return answer::error(StatusCode::BAD_REQUEST, "bad_request", "the letter is cut off"),
+        Err(_) => return answer::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the letter is late"),
+    };
     let taken = tokio::task::spawn_blocking(move || pair.take(authorization.as_deref(), &body)).await;
     let Ok((status, body, signature)) = taken else {
         return answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the letter was not read");

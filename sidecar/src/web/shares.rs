@@ -1,4 +1,4 @@
-//! How many connections are open at the same time: of all clients, and of one of them, so that none takes the places of all others.
+//! How many connections are open, or letters read, at the same time: of all clients, and of one of them, so that none takes the places of all others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ pub(super) struct Shares {
     most: usize,
     per_client: usize,
     /// Whether an address is a proxy, which brings the connections of many clients.
-    is_proxy: Box<dyn Fn(IpAddr) -> bool + Send>,
+    is_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     room: Arc<Semaphore>,
     open: Arc<Mutex<Open>>,
 }
@@ -44,7 +44,7 @@ impl Shares {
     pub(super) fn new(
         most: usize,
         per_client: usize,
-        is_proxy: impl Fn(IpAddr) -> bool + Send + 'static,
+        is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
         let room = Arc::new(Semaphore::new(most));
         Self { most, per_client, is_proxy: Box::new(is_proxy), room, open: Arc::default() }
@@ -65,6 +65,12 @@ impl Shares {
         }
         *count += 1;
         Ok(Share { _permit: permit, counted: Some((self.open.clone(), bucket)) })
+    }
+}
+
+impl std::fmt::Debug for Shares {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shares({} of {} left)", self.room.available_permits(), self.most)
     }
 }
 

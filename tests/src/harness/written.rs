@@ -75,6 +75,7 @@ impl Written {
             .replace("/etc/nginx/weir.secret", &place("weir.secret"))
             .replace("/etc/weir/secret", &place("weir.secret"))
             .replace("/etc/weir/cluster.secret", &place("cluster.secret"))
+            .replace("/etc/weir/pair.secret", &place("pair.secret"))
             .replace("/var/lib/weir/upstream.conf", &place("upstream.conf"))
             .replace("/var/lib/weir-nginx", &place("state"))
             .replace("/var/cache/nginx", &place("cache"))

@@ -86,7 +86,7 @@ fn the_programs_take_what_is_written_for_each_role() {
         if written.path("keepalived.conf").exists() {
             check_keepalived(written);
         }
-        for name in ["weir.secret", "cluster.secret"] {
+        for name in ["weir.secret", "cluster.secret", "pair.secret"] {
             if written.path(name).exists() {
                 assert_eq!(written.mode(name), 0o600, "{role}: {name}");
             }

@@ -37,9 +37,9 @@ struct Pair {
 
 fn config() -> Config {
     Config::weir()
-        .main("weir_zone 2m state=@DIR@/state; weir_secret @DIR@/secret; weir_cluster_secret @DIR@/cluster.secret;")
+        .main("weir_zone 2m state=@DIR@/state; weir_secret @DIR@/secret; weir_pair_secret @DIR@/pair.secret;")
         .file("secret", TOKENS)
-        .file("cluster.secret", format!("{SECRET}\n"))
+        .file("pair.secret", format!("{SECRET}\n"))
         .http("location /api { weir_api; }")
         .app("live", "weir_publish key; weir_push on; weir_push_allow all;")
         .app("in", "weir_publish open;")
@@ -48,7 +48,7 @@ fn config() -> Config {
 /// What a daemon is configured with.
 fn settings(peer: &Link) -> String {
     format!(
-        "[web]\nadmins_file = \"@MEDIA@/state/admins\"\n[chat]\nenabled = true\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n\
+        "[web]\nadmins_file = \"@MEDIA@/state/admins\"\n[chat]\nenabled = true\n[cluster]\npair_secret_file = \"@DIR@/pair.secret\"\n\
          peer = \"{}\"\npair_file = \"@MEDIA@/state/pair.db\"\n",
         peer.url()
     )

@@ -18,8 +18,8 @@ const PLATFORM: &str = "rtmp://192.0.2.1/in/show";
 
 fn config() -> Config {
     Config::weir()
-        .main("weir_zone 2m state=@DIR@/state; weir_cluster_secret @DIR@/cluster.secret;")
-        .file("cluster.secret", SECRET)
+        .main("weir_zone 2m state=@DIR@/state; weir_pair_secret @DIR@/pair.secret;")
+        .file("pair.secret", SECRET)
         .http("location /api { weir_api; }")
         .app("live", "weir_publish key; weir_push on; weir_push_allow all;")
 }
@@ -28,7 +28,7 @@ fn daemons(pair: &Pair) -> Vec<Sidecar> {
     let start = |nth: usize| {
         let machine = &pair.machines[nth];
         let settings = format!(
-            "[web]\nlisten = \"{}:8090\"\nadmins_file = \"@MEDIA@/admins\"\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n\
+            "[web]\nlisten = \"{}:8090\"\nadmins_file = \"@MEDIA@/admins\"\n[cluster]\npair_secret_file = \"@DIR@/pair.secret\"\n\
              peer = \"http://{}:8090\"\npair_file = \"@MEDIA@/pair.db\"\n",
             ADDRESSES[nth],
             ADDRESSES[1 - nth]

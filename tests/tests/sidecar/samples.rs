@@ -22,6 +22,7 @@ fn check(text: &str) -> (bool, String) {
     for (name, content) in [
         ("secret", "0123456789abcdef0123456789abcdef"),
         ("cluster.secret", "0123456789abcdef0123456789abcdef"),
+        ("pair.secret", "fedcba9876543210fedcba9876543210"),
         ("api.token", "sesame"),
         ("webhook.secret", webhook.as_str()),
         ("s3.credentials", "aws_access_key_id = a\naws_secret_access_key = b\n"),

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use weir_model::Timestamp;
 
 /// What kind of thing it is: the first part of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,14 +63,11 @@ impl Kind {
             (Self::Chat, value) => u64::from(value.is_some()),
             (_, None) => u64::MAX,
             (Self::Ban, _) => number("until"),
-            (Self::Admin, Some(value)) => {
-                let role = match value["role"].as_str() {
-                    Some("viewer") => 4,
-                    Some("moderator") => 2,
-                    _ => 0,
-                };
-                role + u64::from(value["totp"].is_string())
-            }
+            (Self::Admin, Some(value)) => match value["role"].as_str() {
+                Some("viewer") => 2,
+                Some("moderator") => 1,
+                _ => 0,
+            },
             (Self::Token | Self::Key | Self::Target, _) => 0,
         }
     }
@@ -112,13 +110,31 @@ pub fn merge(kind: Kind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
                 let text = entry.value.as_ref().map(Value::to_string);
                 (kind.weight(entry.value.as_ref()), entry.at, entry.by.clone(), text)
             };
-            let mut holds = if rank(mine) >= rank(theirs) { mine.clone() } else { theirs.clone() };
+            let (held, other) = if rank(mine) >= rank(theirs) { (mine, theirs) } else { (theirs, mine) };
+            let mut holds = held.clone();
+            if let (Kind::Admin, Some(value), Some(other)) = (kind, &mut holds.value, &other.value) {
+                merge_accounts(value, other);
+            }
             for (node, at) in mine.clock.iter().chain(&theirs.clock) {
                 let known = holds.clock.entry(node.clone()).or_default();
                 *known = (*known).max(*at);
             }
             Some(holds)
         }
+    }
+}
+
+/// An account that both nodes changed: of the two roles the lower one, which `held` has, of the two passwords the later one, and a
+/// second factor where either has one.
+fn merge_accounts(held: &mut Value, other: &Value) {
+    let set_at = |value: &Value| value["changed_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    if set_at(other) > set_at(held) {
+        for field in ["password", "changed_at"] {
+            held[field] = other[field].clone();
+        }
+    }
+    if held["totp"].is_null() && other["totp"].is_string() {
+        held["totp"] = other["totp"].clone();
     }
 }
 
@@ -152,15 +168,6 @@ mod tests {
         let role = |node: &str, at, role: &str| entry(&[(node, at)], at, node, Some(json!({ "role": role })));
         let holds = merge(Kind::Admin, &role("a", 1, "viewer"), &role("b", 9, "admin")).unwrap();
         assert_eq!(holds.value.unwrap()["role"], "viewer");
-        // Nobody loses a second factor because the other node was edited at the same time.
-        let account = |node: &str, at, totp: Value| {
-            entry(&[(node, at)], at, node, Some(json!({ "role": "admin", "totp": totp })))
-        };
-        for (a, b) in [(1, 9), (9, 1)] {
-            let (with, without) = (account("a", a, json!("GEZDGNBV")), account("b", b, Value::Null));
-            assert_eq!(merge(Kind::Admin, &with, &without).unwrap().by, "a");
-            assert_eq!(merge(Kind::Admin, &without, &with).unwrap().by, "a");
-        }
         let until =
             |node: &str, at, until: u64| entry(&[(node, at)], at, node, Some(json!({ "until": until })));
         let holds = merge(Kind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();
@@ -168,6 +175,31 @@ mod tests {
         // Otherwise the later one.
         let holds = merge(Kind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
         assert_eq!(holds.by, "b");
+    }
+
+    /// A password that was reset does not come back, and nobody loses a second factor, because the other node was edited, too.
+    #[test]
+    fn an_account_that_both_nodes_changed_is_as_safe_as_either_made_it() {
+        let account = |node: &str, at, role: &str, password: &str, set: u8, totp: Option<&str>| {
+            let changed_at = format!("2026-11-20T18:00:{set:02}Z");
+            let mut value = json!({ "role": role, "password": password, "changed_at": changed_at });
+            if let Some(key) = totp {
+                value["totp"] = json!(key);
+            }
+            entry(&[(node, at)], at, node, Some(value))
+        };
+        for (a, b) in [(1, 9), (9, 1)] {
+            // Reset on one, and a second factor of the old account on the other.
+            let reset = account("a", a, "admin", "new", 30, None);
+            let factor = account("b", b, "viewer", "stolen", 10, Some("GEZDGNBV"));
+            let holds = merge(Kind::Admin, &reset, &factor).unwrap();
+            assert_eq!(merge(Kind::Admin, &factor, &reset), Some(holds.clone()));
+            let value = holds.value.unwrap();
+            let of = |field: &str| value[field].as_str().unwrap().to_owned();
+            assert_eq!([of("role"), of("password"), of("totp")], ["viewer", "new", "GEZDGNBV"]);
+            assert_eq!(of("changed_at"), "2026-11-20T18:00:30Z");
+            assert_eq!(holds.clock.len(), 2);
+        }
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub enum Error {
     /// The secret.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Edges could write letters.
+    #[error(
+        "pair_secret_file of [cluster] holds the same secret as secret_file, which edges have, too: weir secret new makes another one"
+    )]
+    SameSecret,
     /// What both know.
     #[error("pair_file of [cluster]: {0}")]
     File(#[from] database::Error),

@@ -1,4 +1,4 @@
-//! `peer` and `pair_file` of `[cluster]`: the other node of a pair.
+//! `peer`, `pair_file` and `pair_secret_file` of `[cluster]`: the other node of a pair.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +13,25 @@ pub struct Pair {
     pub peer: Base,
     /// What both know is kept here.
     pub file: PathBuf,
-    /// Letters are signed and sealed with it.
+    /// Letters are signed and sealed with it. Only the two nodes have it: it makes administrators.
     pub secret_file: PathBuf,
 }
 
 /// Where what both know is kept by default.
 const PAIR_FILE: &str = "/var/lib/weir/pair.db";
 
-pub(super) fn pair(peer: &Text, file: &Text, secret: Option<&Path>) -> Checked<Option<Pair>> {
+/// `shared` is the secret that edges and load balancers have too.
+pub(super) fn pair([peer, file, secret]: [&Text; 3], shared: Option<&Path>) -> Checked<Option<Pair>> {
     let read = |text: &str| parsed::<Base>(text.trim_end_matches('/')).map(Some);
     let address = text_or("peer", peer, || None, read)?;
     let file = text_or("pair_file", file, || PAIR_FILE.into(), absolute)?;
+    let secret_file = text_or("pair_secret_file", secret, || None, |text| absolute(text).map(Some))?;
     let (Some(address), Some(text)) = (address, peer) else { return Ok(None) };
-    let Some(secret_file) = secret.map(Path::to_owned) else {
-        return problem(text, "peer: needs secret_file, the same file on both nodes");
-    };
-    Ok(Some(Pair { peer: address, file, secret_file }))
+    match (secret_file, secret) {
+        (Some(secret_file), Some(text)) if shared == Some(&secret_file) => {
+            problem(text, "pair_secret_file: must be another file than secret_file, which edges have, too")
+        }
+        (Some(secret_file), _) => Ok(Some(Pair { peer: address, file, secret_file })),
+        (None, _) => problem(text, "peer: needs pair_secret_file, with a secret that only both nodes have"),
+    }
 }

@@ -175,3 +175,28 @@ fn letters_of_strangers_that_never_end_hold_up_nobody() {
     drop(open);
     dribble.join().unwrap();
 }
+
+/// A letter is in memory before it is known who sent it.
+#[test]
+fn strangers_do_not_fill_the_memory_with_letters() {
+    let pair = Pair::start();
+    let daemon = &pair.nodes[A].daemon;
+    let begin = |_| {
+        let mut socket = TcpStream::connect(("127.0.0.1", daemon.web())).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        let head = "POST /v1/pair HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: x\r\nContent-Length: 2000000\r\n\r\n";
+        // Who is turned away at once may see a reset.
+        let _ = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(&[b' '; 100_000]));
+        socket
+    };
+    let sockets: Vec<TcpStream> = (0..48).map(begin).collect();
+    let status = |mut socket: TcpStream| {
+        let mut line = [0; 12];
+        socket.read_exact(&mut line).ok()?;
+        std::str::from_utf8(&line[9..]).ok()?.parse().ok()
+    };
+    let all: Vec<Option<u16>> = sockets.into_iter().map(status).collect();
+    let count = |wanted: u16| all.iter().filter(|status| **status == Some(wanted)).count();
+    assert!(count(503) >= 16 && count(408) >= 16, "{all:?}");
+    pair.wait_in_step();
+}
