@@ -1,7 +1,7 @@
 //! Tokens whose signature was checked a moment ago.
 //!
 //! A player asks for a playlist every second or two with the same token. What never changes about a token is kept here: that this text
-//! is signed by one of the secrets, and what it says. Whether that allows anything, here and now, is decided anew each time
+//! is signed by one of the secrets, and what it says. Whether that allows anything, here and now, is decided again each time
 //! ([`check`](super::check), [`RevokedTokens`](super::RevokedTokens)).
 
 use std::cell::RefCell;

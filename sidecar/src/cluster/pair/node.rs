@@ -49,7 +49,7 @@ pub struct Pair {
     pub(super) peer: String,
     pub(super) key: Key,
     pub(super) seal: Seal,
-    /// Of this daemon: the other node begins anew with another one.
+    /// Of this daemon: the other node starts again with another one.
     run: String,
     /// Letters from before this daemon are refused: nobody knows whether they were here already.
     started: u64,
