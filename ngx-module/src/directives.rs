@@ -51,7 +51,7 @@ directive!(
 );
 directive!(
     /// `weir_pair_secret FILE;`
-    WeirClusterSecret(Main) c"weir_pair_secret", Place::MAIN.one(), pair_secret
+    WeirPairSecret(Main) c"weir_pair_secret", Place::MAIN.one(), pair_secret
 );
 directive!(
     /// `weir_publish off | key | open;`

@@ -58,7 +58,7 @@ directives! {
     core {
         WeirZone,
         WeirSecret,
-        WeirClusterSecret,
+        WeirPairSecret,
         WeirResolver,
         WeirTrustedCertificate,
     }

@@ -29,9 +29,9 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
     match (&head.settings.api_token, replica) {
         // It shows what no other answer shows, and has a token of its own, also for clients of this machine.
         (_, Some(runtime)) => match &runtime.replica_token {
-            Some(token) if bears(head, token) => {}
+            Some(token) if has_token(head, token) => {}
             Some(_) => {
-                let error = ApiError::unauthorized("only a node with the cluster's secret may ask this");
+                let error = ApiError::unauthorized("only a node with the pair's secret may ask this");
                 return Err(problem(error));
             }
             None => {
@@ -42,7 +42,7 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
             }
         },
         (Some(token), None) => {
-            if !bears(head, token) {
+            if !has_token(head, token) {
                 let error = ApiError::unauthorized("send the header \"Authorization: Bearer TOKEN\"");
                 return Err(problem(error));
             }
@@ -72,7 +72,7 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
 }
 
 /// Whether the request has this token.
-fn bears(head: &Head<'_>, token: &Digest) -> bool {
+fn has_token(head: &Head<'_>, token: &Digest) -> bool {
     let (scheme, given) = head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
     scheme.eq_ignore_ascii_case("bearer") && Digest::of(given.trim().as_bytes()) == *token
 }

@@ -81,7 +81,11 @@ fn put_key(call: &Call<'_>, was: Option<StreamKey>, is: StreamKey) -> Answer {
         return Err(ApiError::not_found(format!("key \"{}\" is revoked", is.id)));
     }
     for record in KeyRecord::of(&is, Stage::Pending { pid: process::pid() }) {
-        zone.insert_key(&record).map_err(full)?;
+        if let Err(error) = zone.insert_key(&record) {
+            // Nothing stays of a key that has no room as a whole.
+            is.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest));
+            return Err(full(error));
+        }
     }
     drop(zone);
     let change = Change::PutKey { was: was.map(Box::new), key: Box::new(is) };

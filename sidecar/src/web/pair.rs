@@ -1,5 +1,6 @@
 //! `POST /v1/pair`: letters of the other node of a pair.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::answer;
@@ -32,14 +34,16 @@ pub(super) async fn post(
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let authorization = authorization.map(str::to_owned);
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: usize| length > MAX_LETTER) {
-        return answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a letter has at most 2 MiB");
-    }
     // It is whole in memory before it is known who sent it, so few are read at the same time. The other node sends one after the other.
     let Ok(_reading) = web.letters.take(client) else {
         let message = "too many letters are read at the moment";
         return answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
     };
+    if length.is_some_and(|length: usize| length > MAX_LETTER) {
+        // An answer before its end would be lost with the connection.
+        let _ = timeout(PATIENCE, body.into_data_stream().for_each(|_| ready(()))).await;
+        return answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a letter has at most 2 MiB");
+    }
     // Without a signature there is nothing to read.
     let body = match authorization {
         None => Ok(Ok(Default::default())),

@@ -55,7 +55,7 @@ impl Default for Carry {
 }
 
 impl Carry {
-    /// Takes a report. After [`Verdict::TooMuch`] and [`Verdict::More`], the count begins anew.
+    /// Takes a report. After [`Verdict::TooMuch`] and [`Verdict::More`], the count starts again.
     pub(super) fn take(&mut self, report: Report, now: Duration) -> Verdict {
         let (loss, Some(_)) =
             (report.loss.unwrap_or_default(), report.loss.or(report.round_trip.map(|_| 0.0)))

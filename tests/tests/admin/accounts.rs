@@ -239,7 +239,7 @@ fn a_session_outlives_the_daemon_unless_it_has_ended() {
     let file = sidecar.media().join("state/admins.sessions");
     let kept = || std::fs::read_to_string(&file).unwrap_or_default();
     until("two are written", 10.0, || {
-        // Each login and the end of a session write the file anew.
+        // Each login and the end of a session write the file again.
         kept().contains("\"bo\"") && kept().matches("\"stamp\"").count() == 2
     });
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);

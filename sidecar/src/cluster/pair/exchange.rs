@@ -216,7 +216,7 @@ impl Mail {
     }
 }
 
-/// The body of an answer, which whoever answers could let go on for ever.
+/// The body of an answer. A stranger could send one without an end.
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| Failure::Away(innermost(&error)))? {

@@ -37,7 +37,7 @@ pub struct Stage {
 }
 
 /// Who must leave this node, because the other one has the same key on air: the node that keepalived has made the standby gives
-/// way. Where keepalived says nothing, who sends nothing gives way, and then the later one.
+/// way. Where keepalived says nothing, the publisher that sends nothing goes, and otherwise the later one.
 pub fn to_drop<'s>((mine, me): (&'s Stage, &str), (theirs, they): (&Stage, &str)) -> Vec<&'s OnAir> {
     let gives_way = |one: &&OnAir| {
         theirs.on_air.iter().any(|other| {

@@ -106,7 +106,7 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
     let known = |daemon: &Sidecar| std::fs::read_to_string(daemon.media().join("state/admins")).unwrap();
     within("ana is gone on A", 2.0, || !known(a).contains("ana"));
     assert!(!log_in(a, "ana"));
-    // Made anew, she is somebody else.
+    // The account that is made again is another one.
     admin(a, &["add", "ana", "--role", "viewer"]);
     within("ana is back", 2.0, || known(b).contains("ana"));
 

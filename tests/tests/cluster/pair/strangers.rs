@@ -70,7 +70,7 @@ fn letters_are_signed_sealed_and_taken_once() {
 fn the_module_shows_its_state_to_who_has_the_secret_alone() {
     let pair = Pair::start();
     let api = pair.api(A);
-    assert!(api.get("/v1/replica").error(401, "unauthorized").contains("cluster's secret"));
+    assert!(api.get("/v1/replica").error(401, "unauthorized").contains("pair's secret"));
     let token = api.request("GET", "/v1/replica").bearer_auth(super::SECRET);
     assert_eq!(api.send(token).status, 401, "the secret itself is no token");
     let put = api.request("PUT", "/v1/replica").json(&json!({ "mark": "0000000000000000" }));
