@@ -15,11 +15,11 @@ trap 'rm -rf "$work"' EXIT
 
 # What is linked: no build script, no proc-macro, nothing of the tests.
 host=$("$cargo" -vV | sed -n 's/^host: //p')
-"$cargo" tree --locked --offline --package weir-ngx-module --package weir --edges normal,no-proc-macro --target "$host" \
+"$cargo" tree --locked --package weir-ngx-module --package weir --edges normal,no-proc-macro --target "$host" \
     --prefix none --format '{p}|{l}' | sed -E 's/ \(\*\)$//; s/ \(proc-macro\)//' | grep -v -e ' (/' -e '^$' | sort -u >"$work/crates"
 
 # Folder of each crate: name and version stand before the path of its manifest in cargo's list.
-"$cargo" metadata --format-version 1 --locked --offline --filter-platform "$host" |
+"$cargo" metadata --format-version 1 --locked --filter-platform "$host" |
     grep -oE '"name":"[^"]+","version":"[^"]+","id":|"manifest_path":"[^"]+"' |
     awk -F'"' '$2 == "name" { crate = $4 " v" $8 } $2 == "manifest_path" { sub("/Cargo.toml$", "", $4); print crate "|" $4 }' |
     sort >"$work/folders"
