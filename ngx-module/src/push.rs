@@ -76,6 +76,11 @@ local! {
     static WANTED: Wanted = Wanted { generation: None, targets: Vec::new(), tickets: 0 };
 }
 
+local! {
+    /// Whether a session of this worker may have a push, or a connection of one.
+    static AT_WORK: bool = false;
+}
+
 /// Looks whether other targets are wanted.
 pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let generation = runtime.zone().targets_generation();
@@ -89,8 +94,11 @@ pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     }
 }
 
-/// Ten times a second: lets time pass.
+/// Ten times a second: lets time pass. A worker without pushes looks at no session.
 pub fn tick(sessions: &mut Sessions<'_>) {
+    if !AT_WORK.with(|at_work| *at_work) {
+        return;
+    }
     sessions.each(|session: &mut Session| {
         let pushes = session.known_state().is_some_and(|state| !state.pushes.is_empty());
         if pushes {
@@ -122,6 +130,9 @@ pub fn account(session: &mut Session) {
 
 /// Once a second: closes connections to targets that no push holds.
 pub fn close_strays(sessions: &mut Sessions<'_>) {
+    if !AT_WORK.with(|at_work| *at_work) {
+        return;
+    }
     let mut held = BTreeSet::new();
     sessions.each(|session: &mut Session| {
         if let Some(state) = session.known_state() {
@@ -129,6 +140,7 @@ pub fn close_strays(sessions: &mut Sessions<'_>) {
         }
     });
     let strays = outgoing::close_others::<Weir>(sessions, &held);
+    AT_WORK.with(|at_work| *at_work = !held.is_empty() || strays > 0);
     if strays > 0 {
         log::cycle(
             Level::Error,
@@ -164,6 +176,7 @@ pub fn align(session: &mut Session) {
     });
     for target in wanted {
         let mut push = Push::new(&runtime, session, target);
+        AT_WORK.with(|at_work| *at_work = true);
         push.feed(session, Input::Wanted);
         if let Some(state) = session.state() {
             state.pushes.push(push);

@@ -73,11 +73,13 @@ pub fn tick(sessions: &mut Sessions<'_>) {
     });
     if slow {
         registration::ensure_started();
-        sessions.each(account);
-        sessions.each(hooks::media::limit_bitrate);
-        sessions.each(push::account);
-        sessions.each(hooks::guests::check_deadline);
-        sessions.each(hooks::outgoing::check_deadline);
+        sessions.each(|session: &mut Session| {
+            account(session);
+            hooks::media::limit_bitrate(session);
+            push::account(session);
+            hooks::guests::check_deadline(session);
+            hooks::outgoing::check_deadline(session);
+        });
         push::close_strays(sessions);
         if draining_ms.is_some() {
             hooks::spread::close_unplayed(sessions);
