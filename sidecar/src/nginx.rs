@@ -380,7 +380,13 @@ impl Nginx {
             // The module asks for it on every change, so that no form on another site can make one.
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let again = request.try_clone().filter(|_| !changes);
+        // nginx closes idle connections when it is short of others (ngx_drain_connections), also one that a request is on its way to.
+        let response = match (request.send().await, again) {
+            (Err(error), Some(again)) if !error.is_timeout() && !error.is_connect() => again.send().await,
+            (response, _) => response,
+        };
+        let response = response.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
         let text = self.body(response).await?;
         if !status.is_success() {

@@ -55,6 +55,35 @@ fn errors_say_where_and_what_to_do() {
     );
 }
 
+/// Takes connections one after the other. Closes the first ones with the request unanswered; returns how many requests came.
+async fn serve(listener: tokio::net::TcpListener, closed: usize) -> usize {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut requests = 0;
+    loop {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4096]).await.unwrap();
+        requests += 1;
+        if requests > closed {
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"streams\":[]}").await.unwrap();
+            return requests;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_early_is_replaced_for_reads_alone() {
+    for (closed, reads) in [(0, true), (1, true), (2, true), (1, false)] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = format!("http://{}/api", listener.local_addr().unwrap());
+        let nginx = Nginx::new(api.parse().unwrap(), None).unwrap();
+        let server = tokio::spawn(serve(listener, closed));
+        let is_answered =
+            if reads { nginx.streams().await.is_ok() } else { nginx.save_state().await.is_ok() };
+        assert_eq!(is_answered, reads && closed < 2, "{closed} {reads}");
+        server.abort();
+    }
+}
+
 #[test]
 fn secrets_of_answers_cannot_be_printed() {
     let text = r#"{"id":"k0123456789abcdef","app":"live","stream":"show","note":"","created_at":"2026-11-20T18:00:00Z",
