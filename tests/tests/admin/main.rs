@@ -8,6 +8,7 @@ mod edges;
 mod history;
 mod hostile;
 mod keyboard;
+mod large;
 mod look;
 mod pages;
 mod requests;

@@ -32,7 +32,14 @@ export function Chart({ points, label }) {
   useEffect(() => {
     let gone = false;
     let watch;
-    load().then((uPlot) => {
+    // A graph off the screen is drawn when somebody scrolls to it: hundreds of them would hold the page up.
+    const seen = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      seen.disconnect();
+      draw();
+    }, { rootMargin: "200px" });
+    seen.observe(place.current);
+    const draw = () => load().then((uPlot) => {
       if (gone || !place.current) return;
       // A canvas knows no light-dark(): the browser says which colour it is.
       const [line, fill, text, grid] = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {
@@ -54,6 +61,7 @@ export function Chart({ points, label }) {
     }, () => {});
     return () => {
       gone = true;
+      seen.disconnect();
       watch?.disconnect();
       plot.current?.destroy();
     };

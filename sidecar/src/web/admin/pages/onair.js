@@ -7,7 +7,7 @@ import { Chart } from "./chart.js";
 import { act, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
 
 /** Cards at first; further ones come with a button. */
-const CARDS = 40;
+const CARDS = 24;
 /** So many streams are looked through by eye. */
 const FEW = 12;
 
@@ -42,7 +42,7 @@ function Card({ stream }) {
     <header><h2 id=${`card-${id}`}>${id}</h2><span class=${`pill ${worst.level}`}>${WORDS[worst.level]}</span></header>
     <ul class="health">${stream.health.map((word) => html`<li class=${word.level}>${word.text}</li>`)}</ul>
     <dl>
-      <div><dt>On air</dt><dd>${span(now.value - Date.parse(stream.since) / 1000)}</dd></div>
+      <div><dt>On air</dt><dd><${Since} time=${stream.since} /></dd></div>
       <div><dt>Bitrate</dt><dd>${rate(stream.bitrate_in)}</dd></div>
       <div><dt>Video</dt><dd>${video ? `${video.codec}${video.height ? ` ${video.width}×${video.height}` : ""}${video.fps ? `, ${Math.round(video.fps)} fps` : ""}` : "none"}</dd></div>
       <div><dt>Audio</dt><dd>${audio ? audio.codec : "none"}</dd></div>
@@ -60,6 +60,11 @@ function Card({ stream }) {
       <button type="button" class="danger" aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
     </div>
   </article>`;
+}
+
+/** The time since then. Each second it alone changes, and not the whole card. */
+function Since({ time }) {
+  return span(now.value - Date.parse(time) / 1000);
 }
 
 const STILL_S = 10;
