@@ -29,8 +29,9 @@ const WAIT: Duration = Duration::from_secs(1);
 /// A run of this length counts as one that worked.
 const WORKED: Duration = Duration::from_secs(30);
 
-const ARGUMENTS: &str = "-copyts -probesize 500000 -analyzeduration 1000000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
-                         -c:a libopus -b:a 96k -ar 48000 -ac 2 -application lowdelay -frame_duration 20 -f ogg -page_duration 20000 \
+/// No frames are read to learn their rate: that would hold the first sound up for most of a second.
+const ARGUMENTS: &str = "-copyts -probesize 500000 -analyzeduration 1000000 -fpsprobesize 0 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 \
+                         -vn -map 0:a:0 -c:a libopus -b:a 96k -ar 48000 -ac 2 -application lowdelay -frame_duration 20 -f ogg -page_duration 20000 \
                          -flush_packets 1 pipe:1";
 
 /// A packet of Opus.
