@@ -12,6 +12,8 @@
 // of an edge that the policy of the page does not name: the page must reload.
 
 const START_MS = 3000;
+// An edge fetches the stream first: the player waits longer before it falls back.
+const PULL_MS = 10000;
 // After a sign that the connection is too slow, the state says so for this time.
 const SLOW_MS = 5000;
 const CLIMB_MS = 20000;
@@ -143,14 +145,16 @@ export class WeirPlayer extends EventTarget {
     this.#way = null;
   }
 
-  // "live", "off" (the server has no such stream) or "away" (it does not answer).
+  // "live", "elsewhere" (the server fetches the stream when it is played), "off" (there is no such stream) or "away" (the server does
+  // not answer).
   async #look(ms = REACH_MS) {
     const { app, name } = this.#options;
     try {
       const response = await fetch(`${this.#base}/v1/live`, { cache: "no-store", signal: AbortSignal.timeout(ms) });
       if (response.status >= 500) return "away";
       const { streams, on_demand: others = [] } = await response.json();
-      return [...streams, ...others].some((stream) => stream.app === app && stream.name === name) ? "live" : "off";
+      const has = (list) => list.some((stream) => stream.app === app && stream.name === name);
+      return has(streams) ? "live" : has(others) ? "elsewhere" : "off";
     } catch {
       return "away";
     }
@@ -217,12 +221,14 @@ export class WeirPlayer extends EventTarget {
     const seen = await this.#look();
     if (!this.#isCurrent(turn)) return;
     if (seen === "away" && this.#options.edges) return this.#move();
-    if (seen !== "live") {
+    if (seen === "off" || seen === "away") {
       if (this.#state !== "STOPPED") this.#enter("PENDING", "the stream is not live");
       this.#later(() => this.#try(), POLL_MS);
       return;
     }
+    const asked = this.#base;
     if (!(await this.#settle(turn))) return;
+    const there = this.#base === asked ? seen : this.#look();
     const tech = this.tech;
     const way = new WAYS[tech](this.#video, this, {
       playing: () => way === this.#way && this.#playing(),
@@ -235,8 +241,12 @@ export class WeirPlayer extends EventTarget {
     this.#way = way;
     way.open();
     if (this.#options.autoplay) this.#video.play().catch(() => {});
-    this.#later(() => {
-      if (!way.hasPlayed && !this.#video.paused) this.#failed("it did not begin in time");
+    const giveUp = () => {
+      if (way === this.#way && !way.hasPlayed && !this.#video.paused) this.#failed("it did not begin in time");
+    };
+    this.#later(async () => {
+      if ((await there) !== "elsewhere") giveUp();
+      else if (way === this.#way) this.#later(giveUp, PULL_MS - START_MS);
     }, START_MS);
     if (this.#tech > 0) {
       this.#climbAt = this.#climbAt || performance.now() + CLIMB_MS;
@@ -255,7 +265,7 @@ export class WeirPlayer extends EventTarget {
     const seen = await this.#look();
     if (!this.#running || way !== this.#way) return;
     if (seen === "away" && this.#options.edges) return this.#move();
-    if (seen === "live") return this.#failed("nothing new comes");
+    if (seen === "live" || seen === "elsewhere") return this.#failed("nothing new comes");
     this.#enter("STOPPED", "the publisher is gone");
   }
 
@@ -287,7 +297,7 @@ export class WeirPlayer extends EventTarget {
     if (!this.#isCurrent(turn)) return;
     if (isRefused) return this.#enter("FAILED", "the link is not valid, or has expired");
     // A connection that worked is tried again first.
-    if (!hadPlayed && seen === "live") {
+    if (!hadPlayed && (seen === "live" || seen === "elsewhere")) {
       this.#tech = (this.#tech + 1) % this.#techs.length;
       if (this.#tech === 0) this.#rounds += 1;
     }
