@@ -106,7 +106,8 @@ fuzz: sanitized ## send malformed RTMP for T=60 seconds beside a publisher and a
 test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for another nginx, Debian packages
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
-	$(CARGO_TEST) --test module --test interop --test playback --test live -- --ignored --nocapture --test-threads=1
+	$(CARGO_TEST) --test module --test interop --test playback --test live --test admin -- --ignored --nocapture --test-threads=1
+	WEIR_EXACT=1 $(CARGO_TEST) --test cluster --test keepalived --test admin -- --test-threads=1
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::

@@ -69,6 +69,6 @@ pub use s3::S3;
 pub use sidecar::Sidecar;
 pub use silent::Silent;
 pub use tmpfs::Tmpfs;
-pub use wait::{until, until_ok};
+pub use wait::{took, until, until_ok};
 pub use websocket::WebSocket;
 pub use xml::Xml;

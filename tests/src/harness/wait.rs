@@ -1,5 +1,6 @@
 //! Waiting for a condition: the only place of the tests that sleeps.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::{sanitized, valgrind};
@@ -29,9 +30,18 @@ impl<T> Condition for Option<T> {
     }
 }
 
-/// Asks `condition` until it holds, and panics with `what` when it does not within `seconds`.
+/// Other work on the machine makes everything slower. `WEIR_EXACT=1` takes this factor away, for a machine without other work.
+const SLACK: f64 = 3.0;
+
+fn slack(seconds: f64) -> f64 {
+    static EXACT: LazyLock<bool> = LazyLock::new(|| std::env::var_os("WEIR_EXACT").is_some_and(|it| it == "1"));
+    if *EXACT { seconds } else { seconds * SLACK }
+}
+
+/// Asks `condition` until it holds. Panics with `what` if it does not hold within `seconds` on a machine without other work.
 #[track_caller]
 pub fn until<C: Condition>(what: &str, seconds: f64, condition: impl FnMut() -> C) -> C::Found {
+    let seconds = slack(seconds);
     match until_ok(seconds, condition) {
         Some(found) => found,
         None => panic!("waited {seconds} s in vain: {what}"),
@@ -50,6 +60,15 @@ pub fn until_ok<C: Condition>(seconds: f64, mut condition: impl FnMut() -> C) ->
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Prints and returns the time since `begin`. Panics if it is more than `seconds` on a machine without other work.
+#[track_caller]
+pub fn took(what: &str, begin: Instant, seconds: f64) -> Duration {
+    let took = begin.elapsed();
+    println!("{what}: {took:?}");
+    assert!(took.as_secs_f64() < patience(slack(seconds)), "{what}: {took:?}, and not {seconds} s");
+    took
 }
 
 fn patience(seconds: f64) -> f64 {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use weir_tests::harness::{Nginx, Sidecar, until};
+use weir_tests::harness::{Nginx, Sidecar, took, until};
 
 use super::{ORIGIN, edge, nginx};
 
@@ -68,9 +68,7 @@ fn edges_come_and_go() {
     one.wait_log("edge drained by an administrator");
     origin.kill();
     origin.start_again();
-    let begin = Instant::now();
     until("the table is back", 4.0, || listed(&origin) == ["one.example.org drained", "two.example.org up"]);
-    assert!(begin.elapsed() < Duration::from_secs(4));
     assert!((0..10).all(|n| edge(&origin, &n.to_string(), "").json()["edge"] == "two.example.org"));
     // Drained by its own administrator: nobody is left.
     let file = nginx.path("drain-two.example.org").with_file_name("drain-two");
@@ -96,7 +94,7 @@ fn edges_come_and_go() {
     two.kill();
     let died = Instant::now();
     until("it is gone", 8.0, || edge(&origin, "a", "").status == 503);
-    assert!(died.elapsed() < Duration::from_secs(6), "{:?}", died.elapsed());
+    took("a dead edge has no viewers", died, 6.0);
     two.start_again();
 }
 

@@ -1,13 +1,13 @@
 //! Chromium plays a page from an edge, and plays on from another one when that edge dies: killed, or silent without a word; on a page of
 //! the origin, and on a page of the edge that dies.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
+use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, took, until};
 
 use super::{ORIGIN, nginx};
 
@@ -51,19 +51,19 @@ fn time(browser: &Browser) -> f64 {
     browser.run("return document.getElementById('video').currentTime").as_f64().unwrap()
 }
 
-/// Waits until the page plays from an edge that is none of these; its place in the list, and how long that took.
+/// Waits until the page plays from an edge that is none of these. Returns its place in the list.
 #[track_caller]
-fn wait_playing(browser: &Browser, edges: &[Edge], not: &[usize], seconds: f64) -> (usize, Duration) {
+fn wait_playing(what: &str, browser: &Browser, edges: &[Edge], not: &[usize], seconds: f64) -> usize {
     let begin = Instant::now();
     let found = until(&format!("it plays from an edge other than {not:?}"), seconds, || {
         let from = data(browser, "edge");
         let at = edges.iter().position(|edge| edge.name == from && data(browser, "state") == "PLAYING")?;
         (!not.contains(&at)).then_some(at)
     });
-    let took = begin.elapsed();
+    took(what, begin, seconds);
     let at = time(browser);
-    until("the picture moves", 10.0, || (time(browser) - at).abs() > 0.5);
-    (found, took)
+    until("the video moves", 10.0, || (time(browser) - at).abs() > 0.5);
+    found
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
     let browser = Browser::start();
     browser.open(&format!("http://127.0.0.1:{}/watch/live/show", origin.web()));
     browser.run("window.sameDocument = true");
-    let (first, _) = wait_playing(&browser, &edges, &[], 40.0);
+    let first = wait_playing("the page plays", &browser, &edges, &[], 40.0);
     // Nothing of the origin but the page.
     let loaded =
         browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)").to_string();
@@ -83,14 +83,11 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
 
     // Not a word more, as from a machine without power.
     edges[first].daemon.process().signal(Signal::SIGSTOP);
-    let (second, silent) = wait_playing(&browser, &edges, &[first], 15.0);
-    println!("an edge without power: on another one after {silent:?}");
+    let second = wait_playing("an edge without power: on another one", &browser, &edges, &[first], 6.0);
     edges[second].daemon.kill();
-    let (third, killed) = wait_playing(&browser, &edges, &[first, second], 15.0);
-    println!("a killed edge: on another one after {killed:?}");
+    let third = wait_playing("a killed edge: on another one", &browser, &edges, &[first, second], 4.0);
     edges[first].daemon.process().signal(Signal::SIGCONT);
     edges[second].daemon.start_again();
-    assert!(silent < Duration::from_secs(6) && killed < Duration::from_secs(4), "{silent:?}, {killed:?}");
     assert_eq!(browser.run("return window.sameDocument"), true, "the page was not loaded anew");
 
     // A page of an edge, which knows the origin and the other edges.
@@ -102,12 +99,10 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
     });
     browser.open(&page);
     browser.run("window.sameDocument = true");
-    wait_playing(&browser, &edges, &[first, second], 40.0);
+    wait_playing("the edge's page plays", &browser, &edges, &[first, second], 40.0);
     edges[third].daemon.kill();
-    let (_, took) = wait_playing(&browser, &edges, &[third], 15.0);
-    println!("the edge of the page killed: on another one after {took:?}");
+    wait_playing("the edge of the page is killed: on another one", &browser, &edges, &[third], 4.0);
     edges[third].daemon.start_again();
-    assert!(took < Duration::from_secs(4), "{took:?}");
     assert_eq!(browser.run("return window.sameDocument"), true, "the page was not loaded anew");
     let console = browser.console();
     assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");

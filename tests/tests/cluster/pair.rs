@@ -7,12 +7,12 @@ mod partition;
 mod strangers;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::wait::Condition;
-use weir_tests::harness::{Nginx, Publisher, Sidecar, products, until, until_ok};
+use weir_tests::harness::{Nginx, Publisher, Sidecar, products, took, until, until_ok};
 
 use self::link::Link;
 use super::SECRET;
@@ -165,7 +165,6 @@ impl Pair {
 fn within<T: Condition>(what: &str, limit: f64, look: impl FnMut() -> T) -> T::Found {
     let begin = Instant::now();
     let found = until(what, limit, look);
-    eprintln!("{what}: {:?}", begin.elapsed());
-    assert!(begin.elapsed() < Duration::from_secs_f64(limit));
+    took(what, begin, limit);
     found
 }

@@ -3,11 +3,11 @@
 //! with one publisher.
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 use weir_tests::harness::nginx::Config;
-use weir_tests::harness::{Key, Outcome, Publisher, Sidecar, until};
+use weir_tests::harness::{Key, Outcome, Publisher, Sidecar, took, until};
 
 use crate::alone;
 use crate::pair::{Pair, RTMP};
@@ -81,9 +81,9 @@ fn the_publisher_who_comes_back_is_on_air_with_its_pushes_on_the_other_machine()
     let _publisher = publish(&pair, &key);
     let on_air = Instant::now();
     pair.wait_pushed(1);
-    eprintln!("on air {:?} after the kill, pushed {:?} later", on_air - killed, on_air.elapsed());
-    assert!(on_air.elapsed() < Duration::from_secs(5), "{:?}", on_air.elapsed());
-    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+    println!("on air {:?} after the kill", on_air - killed);
+    took("pushed after the publish", on_air, 5.0);
+    took("pushed after the kill", killed, 10.0);
     // The one that was killed has an end of its own.
     drop(daemons);
 }
@@ -124,13 +124,10 @@ fn after_a_partition_both_machines_have_the_same_and_one_publisher() {
     let healed = Instant::now();
     // Both would push what the platform takes from both.
     until("a pushes no more", 5.0, || is_held(&pair, 0) == Some(true));
-    let twice = healed.elapsed();
-    eprintln!("a pushes no more {twice:?} after the partition");
-    assert!(twice < Duration::from_secs(2), "{twice:?}");
+    took("a pushes no more after the partition", healed, 2.0);
     a.keepalived.wait_log("Entering BACKUP STATE", 2);
     until("one publisher is left", 10.0, || publishers(&pair) == 1);
-    eprintln!("one publisher {:?} after the partition", healed.elapsed());
-    assert!(healed.elapsed() < Duration::from_secs(10), "{:?}", healed.elapsed());
+    took("one publisher after the partition", healed, 10.0);
     // The platform has waited for the machine that was cut off.
     pair.wait_pushed(1);
     at_b.send_more(500);
