@@ -34,7 +34,8 @@ impl<T> Condition for Option<T> {
 const SLACK: f64 = 3.0;
 
 fn slack(seconds: f64) -> f64 {
-    static EXACT: LazyLock<bool> = LazyLock::new(|| std::env::var_os("WEIR_EXACT").is_some_and(|it| it == "1"));
+    static EXACT: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("WEIR_EXACT").is_some_and(|it| it == "1"));
     if *EXACT { seconds } else { seconds * SLACK }
 }
 
