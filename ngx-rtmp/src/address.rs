@@ -1,11 +1,11 @@
-//! Addresses, as the system has them and as Rust has them.
+//! Conversion between the system's addresses and Rust's.
 
 use std::{
     net::{IpAddr, SocketAddr},
     ptr,
 };
 
-/// An address as the system has it.
+/// An address in the system's form.
 pub(super) struct System {
     storage: libc::sockaddr_storage,
     pub(super) length: nginx_sys::socklen_t,
@@ -41,7 +41,7 @@ impl System {
     }
 }
 
-/// The addresses of this machine's interfaces.
+/// Returns the addresses of this machine's interfaces.
 #[must_use]
 pub fn interfaces() -> Vec<IpAddr> {
     let mut found = Vec::new();
@@ -82,7 +82,7 @@ pub(super) unsafe fn read(address: *const libc::sockaddr) -> Option<SocketAddr> 
     }
 }
 
-/// The other end of an accepted connection; `None` for a unix socket.
+/// Returns the address of the other end of an accepted connection; `None` for a unix socket.
 pub(super) fn of_connection(connection: &nginx_sys::ngx_connection_t) -> Option<IpAddr> {
     // SAFETY: null, or the address of an accepted connection, of the family that it says (ngx_event_accept).
     unsafe { read(connection.sockaddr.cast()) }.map(|addr| addr.ip())

@@ -1,4 +1,4 @@
-//! The `server` blocks of a configuration, as they are when it was read.
+//! The `server` blocks of a configuration, read once nginx has parsed them.
 
 use std::{net::SocketAddr, path::PathBuf, ptr};
 
@@ -16,12 +16,12 @@ use super::{
     types::{Tables, Types},
 };
 
-/// Tells a `server` block from the others of a configuration, while that is being read.
+/// Identifies a `server` block among the others of a configuration while nginx reads the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockMark(usize);
 
 impl<M: Tables> Context<'_, M, conf::Application> {
-    /// The `server` block that is being read.
+    /// Returns the mark of the `server` block that nginx is reading.
     pub fn server_block(&self) -> BlockMark {
         // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application), which has the settings of
         // the `server` block around it.
@@ -29,12 +29,12 @@ impl<M: Tables> Context<'_, M, conf::Application> {
     }
 }
 
-/// What a `server` block listens on.
+/// A place that a `server` block listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     /// An address and a port.
     Socket(SocketAddr),
-    /// A unix socket: its path, and zeroes behind it.
+    /// A unix socket: its path, padded with zeros.
     Unix(Vec<u8>),
 }
 
@@ -42,39 +42,39 @@ pub enum Listen {
 pub struct Block<'c, M: Types> {
     /// Its mark.
     pub mark: BlockMark,
-    /// What it listens on, in its order.
+    /// The sockets of its `listen` lines, in their order.
     pub listen: Vec<Listen>,
     /// `timeout`, in milliseconds.
     pub timeout_ms: u64,
-    /// The settings of clients that have not named an application.
+    /// The settings for clients that have not named an application.
     pub defaults: Option<Settings<'c, M>>,
     /// Its applications, in their order.
     pub applications: Vec<Application<'c, M>>,
 }
 
-/// The settings of an application, with what else is in force there.
+/// The settings of an application, and the neighbouring settings in force there.
 pub struct Settings<'c, M: Types> {
-    /// The module's own.
+    /// The module's own settings.
     pub own: &'c mut M::App,
-    /// `drop_idle_publisher`, in milliseconds, 0 for `off`; `None` without it.
+    /// `drop_idle_publisher`, in milliseconds, 0 for `off`; `None` without the directive.
     pub idle_publisher_ms: Option<u64>,
 }
 
 /// An application of a block.
 pub struct Application<'c, M: Types> {
-    /// Its name, where it is text.
+    /// Its name, if it is valid UTF-8.
     pub name: Option<&'c str>,
     /// Its settings.
     pub settings: Option<Settings<'c, M>>,
     /// The folders that HLS and DASH write to, each with the directive that names it.
     pub folders: Vec<(&'static str, PathBuf)>,
-    /// What its `exec` lines pass to programs.
+    /// The arguments of its `exec` lines.
     pub exec: Exec,
     /// Its `allow` and `deny` lines, in their order.
     pub access: Vec<AccessRule>,
 }
 
-/// nginx-rtmp's default of `timeout`, in milliseconds (ngx_rtmp_core_merge_srv_conf): nobody need have said it.
+/// nginx-rtmp's default of `timeout`, in milliseconds (ngx_rtmp_core_merge_srv_conf).
 pub const USUAL_TIMEOUT_MS: u64 = 60_000;
 
 /// Reads the `server` blocks.
@@ -168,7 +168,7 @@ unsafe fn of_socket(socket: &ngx_rtmp_listen_t) -> Option<Listen> {
     }
 }
 
-/// The folders that HLS and DASH write an application's streams to.
+/// Returns the folders that HLS and DASH write an application's streams to.
 ///
 /// # Safety
 ///

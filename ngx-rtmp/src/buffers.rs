@@ -17,7 +17,7 @@ pub(super) fn with_message<T>(bytes: &mut [u8], work: impl FnOnce(*mut ngx_chain
     work(&raw mut chain)
 }
 
-/// A message's bytes in one piece; `None` when there are more than `most`.
+/// Returns a message's bytes in one piece; `None` if there are more than `most`.
 ///
 /// # Safety
 ///
@@ -39,7 +39,7 @@ pub(super) unsafe fn flatten(mut chain: *mut ngx_chain_t, most: usize) -> Option
     Some(bytes)
 }
 
-/// The bytes of a chain, `limit` at most.
+/// Returns the bytes of a chain, at most `limit` of them.
 ///
 /// # Safety
 ///
@@ -61,7 +61,7 @@ pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8
     bytes
 }
 
-/// Gives a text to a pool, without a copy: it is dropped with the pool. `None` when there is no memory.
+/// Gives a text to a pool without a copy; the pool drops the text when the pool ends. Returns `None` without memory.
 ///
 /// # Safety
 ///
@@ -87,7 +87,7 @@ unsafe extern "C" fn drop_text(data: *mut c_void) {
     unsafe { std::ptr::drop_in_place(data.cast::<String>()) };
 }
 
-/// A copy of a text in a request's pool; `None` without memory, which is logged.
+/// Copies a text to a request's pool. Returns `None` without memory, and logs that.
 pub(super) fn copy(pool: &Pool, text: &str) -> Option<ngx_str_t> {
     let data: *mut c_void = pool.alloc_unaligned(text.len().max(1));
     if data.is_null() {

@@ -7,10 +7,10 @@ use std::{
 
 use super::{log, process};
 
-/// The right to look at the sessions of this process, one after the other, for the time of one callback.
+/// The right to look at the sessions of this process, one after the other, during one callback.
 ///
-/// Whoever is lent a session has that right by it alone ([`Session::all`](crate::session::Session::all)), so no session is lent
-/// twice at a time.
+/// A function that has borrowed a session gets this right only through the session ([`Session::all`](crate::session::Session::all)), so no
+/// session is lent twice at the same time.
 pub struct Sessions<'c>(PhantomData<&'c mut ()>, PhantomData<*const ()>);
 
 impl<'c> Sessions<'c> {
@@ -23,13 +23,13 @@ impl<'c> Sessions<'c> {
     }
 }
 
-/// Runs the body of a callback of the event loop; after a panic, logs one line and answers `fallback`.
+/// Runs the body of a callback of the event loop. After a panic, it logs one line and returns `fallback`.
 pub(crate) fn guard<T>(what: &str, fallback: T, body: impl FnOnce() -> T) -> T {
     process::enter_loop();
     catch(what, fallback, body)
 }
 
-/// As [`guard`], on a thread of a pool.
+/// Like [`guard`], for a thread of a pool.
 pub(crate) fn guard_in_pool<T>(what: &str, fallback: T, body: impl FnOnce() -> T) -> T {
     catch(what, fallback, body)
 }

@@ -1,8 +1,8 @@
-//! Where nginx-rtmp is hooked.
+//! The hooks into nginx-rtmp.
 //!
-//! `publish` is taken out of the table of AMF commands, before nginx-rtmp's own handler even logs it: what
-//! that handler gets is a command with the stream's public name. The chains (`ngx_rtmp_publish`,
-//! `ngx_rtmp_close_stream`) are hooked in postconfiguration, outermost because this module is loaded last.
+//! The fence replaces the handler of `publish` in the table of AMF commands, because nginx-rtmp's own handler logs the name first.
+//! nginx-rtmp's handler then gets a command with the stream's public name. `postconfiguration` hooks the chains (`ngx_rtmp_publish`,
+//! `ngx_rtmp_close_stream`). These hooks are outermost, because nginx loads this module last.
 
 mod answers;
 mod asks;
@@ -31,11 +31,11 @@ use super::{
 };
 use next::NEXT;
 
-/// Puts the hooks into a configuration: nginx-rtmp calls it after the postconfiguration of its own modules.
+/// Installs the hooks in a configuration. nginx-rtmp calls it after the postconfiguration of its own modules.
 pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ngx_int_t {
     callback::guard("postconfiguration", NGX_ERROR as ngx_int_t, || {
         let Some(rtmp) = rtmp_sys::rtmp() else {
-            // Without a zone nothing is hooked.
+            // Without a zone, the fence hooks nothing.
             return NGX_OK as ngx_int_t;
         };
         // SAFETY: `ctx` is nginx-rtmp's, whose core module made its main configuration; arrays and chain
@@ -50,34 +50,35 @@ pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ng
                     return NGX_ERROR as ngx_int_t;
                 }
             }
-            // Before all others: codec, live, record, HLS and DASH see what the guard lets through.
+            // The guard's handler comes before all others, so that codec, live, record, HLS and DASH see only messages that the guard lets
+            // through.
             for kind in 0..=NGX_RTMP_MSG_MAX as usize {
                 if !push_front(&mut core.events[kind], events::message::<M>) {
                     return NGX_ERROR as ngx_int_t;
                 }
             }
-            // After the live module.
+            // `gop::record` comes after the live module.
             for kind in [NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO] {
                 if !push_back(&mut core.events[kind as usize], gop::record::<M>) {
                     return NGX_ERROR as ngx_int_t;
                 }
             }
-            // After HLS and DASH.
+            // `events::after_video` comes after HLS and DASH.
             if !push_back(&mut core.events[NGX_RTMP_MSG_VIDEO as usize], events::after_video::<M>) {
                 return NGX_ERROR as ngx_int_t;
             }
-            // Before all others: what they log of a client is counted.
+            // `events::arrived` comes before all others, so that the fence counts all lines that they log about a client.
             if !push_front(&mut core.events[NGX_RTMP_CONNECT as usize], events::arrived::<M>) {
                 return NGX_ERROR as ngx_int_t;
             }
-            // After nginx-rtmp's own: ngx_rtmp_limit_connect must count first, for it counts at disconnect.
+            // `events::connected` comes after ngx_rtmp_limit_connect, which must count first, because it counts at disconnect too.
             if !push_back(&mut core.events[NGX_RTMP_CONNECT as usize], events::connected::<M>)
                 || !push_front(&mut core.events[NGX_RTMP_DISCONNECT as usize], events::disconnected::<M>)
                 || !push_front(&mut core.events[NGX_RTMP_HANDSHAKE_DONE as usize], events::shook_hands::<M>)
             {
                 return NGX_ERROR as ngx_int_t;
             }
-            // Of these nginx-rtmp makes nothing but lines in its debug log.
+            // nginx-rtmp only writes `onStatus` and `_error` to its debug log.
             replace_command(&mut core.amf, c"onStatus", answers::status::<M>);
             replace_command(&mut core.amf, c"_error", answers::error::<M>);
             let slot = &mut *slots::main_slot::<M>((*(*cf).cycle).conf_ctx);
@@ -109,7 +110,7 @@ pub(crate) extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ng
     })
 }
 
-/// Hides what is secret in the configuration of nginx-rtmp's own modules.
+/// Hides secrets in the configuration of nginx-rtmp's own modules.
 ///
 /// # Safety
 ///
@@ -128,7 +129,7 @@ unsafe fn hide_secrets(rtmp: &rtmp_sys::Rtmp, core: &ngx_rtmp_core_main_conf_t, 
 type Handler =
     unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut ngx_rtmp_header_t, *mut ngx_chain_t) -> ngx_int_t;
 
-/// Replaces the handler of a command and returns the one before.
+/// Replaces the handler of a command. Returns the previous handler.
 ///
 /// # Safety
 ///
@@ -156,7 +157,7 @@ unsafe fn push_back(handlers: &mut ngx_array_t, handler: Handler) -> bool {
     true
 }
 
-/// As `push_back`, before all others.
+/// Like `push_back`, but before all other handlers.
 ///
 /// # Safety
 ///

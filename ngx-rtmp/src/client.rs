@@ -1,8 +1,8 @@
-//! What clients say, and what becomes of it.
+//! The commands of clients, and the module's decisions about them.
 
 use super::{session::Session, types::Types};
 
-/// A command on which nginx-rtmp may ask a program.
+/// A command for which nginx-rtmp may ask a program over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// `on_connect`.
@@ -13,72 +13,72 @@ pub enum Ask {
     Play,
 }
 
-/// What becomes of a `connect` command.
+/// The module's decision about a `connect` command.
 pub enum ConnectFlow {
-    /// nginx-rtmp gets it as it came.
+    /// nginx-rtmp gets the command unchanged.
     Untouched,
-    /// nginx-rtmp gets this in its place: all behind the command's name.
+    /// nginx-rtmp gets these bytes instead: everything after the command's name.
     Rewritten(Vec<u8>),
-    /// It was answered.
+    /// The module has answered the command.
     Done,
 }
 
-/// What becomes of a `publish` command.
+/// The module's decision about a `publish` command.
 pub enum PublishFlow {
-    /// nginx-rtmp gets it as it came.
+    /// nginx-rtmp gets the command unchanged.
     Untouched,
-    /// nginx-rtmp gets this name (with arguments) and type instead.
+    /// nginx-rtmp gets this name (with arguments) and this type instead.
     Forward {
         /// `name` or `name?args`.
         name: Vec<u8>,
         /// `live`, `record` or `append`.
         kind: &'static str,
     },
-    /// It was answered, or will be.
+    /// The module has answered the command, or will answer it.
     Done,
 }
 
-/// What becomes of a `play` command.
+/// The module's decision about a `play` command.
 pub enum PlayFlow {
-    /// nginx-rtmp gets it as it came.
+    /// nginx-rtmp gets the command unchanged.
     Untouched,
     /// nginx-rtmp gets this name (with arguments) instead.
     Forward(Vec<u8>),
-    /// It was answered.
+    /// The module has answered the command.
     Done,
 }
 
-/// What becomes of the answer of a program.
+/// The module's decision about a program's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// nginx-rtmp goes on with it.
+    /// nginx-rtmp continues with the answer.
     GoOn,
-    /// nginx-rtmp goes on with it, and connects to another server. It logs the whole URL, of which this part is hidden.
+    /// nginx-rtmp continues with the answer, and connects to another server. It logs the whole URL, in which the fence hides this part.
     Relay(String),
-    /// The client was told: nginx-rtmp hears that it was refused, and the connection lingers.
+    /// The module has told the client the reason. nginx-rtmp learns that the client is refused, and the connection lingers.
     Refused,
 }
 
-/// What clients say.
+/// Callbacks for the commands of clients.
 pub trait Commands: Types {
-    /// Whether the module has anything to say about commands.
+    /// Returns whether the module judges commands at all.
     fn is_on() -> bool;
-    /// `connect`; `command` is what follows that word.
+    /// Judges a `connect`; `command` is the rest of the message after the command's name.
     fn on_connect_command(session: &mut Session<'_, Self>, command: &[u8]) -> ConnectFlow;
-    /// `publish`, with its name and arguments, and its type; `None` where they cannot be read.
+    /// Judges a `publish` by its name with arguments, and its type; `words` is `None` if they cannot be read.
     fn on_publish_command(session: &mut Session<'_, Self>, words: Option<(&[u8], &[u8])>) -> PublishFlow;
-    /// `play`, with its name and arguments.
+    /// Judges a `play` by its name with arguments.
     fn on_play_command(session: &mut Session<'_, Self>, name: &[u8]) -> PlayFlow;
-    /// `play`, at more length than any name has. Returns whether nginx-rtmp may see the command.
+    /// Judges a `play` that is longer than any valid name. Returns whether nginx-rtmp may see the command.
     fn may_play_at_length(session: &mut Session<'_, Self>) -> bool;
-    /// nginx-rtmp is about to publish what it pulls. Returns whether it may.
+    /// Called before nginx-rtmp publishes a stream that it pulls. Returns whether nginx-rtmp may publish it.
     fn on_pull(session: &mut Session<'_, Self>, name: &[u8]) -> bool;
-    /// nginx-rtmp is about to publish what a client sends.
+    /// Called before nginx-rtmp publishes a stream that a client sends.
     fn on_publish(session: &mut Session<'_, Self>);
-    /// nginx-rtmp serves a player.
+    /// Called when nginx-rtmp serves a player.
     fn on_play(session: &mut Session<'_, Self>, name: &str);
-    /// A program answered: `answer` is empty when it did not. `transaction` is that of a `connect`.
+    /// Judges a program's answer; `answer` is empty if the program did not answer. `transaction` belongs to a `connect`.
     fn on_answer(session: &mut Session<'_, Self>, ask: Ask, answer: &[u8], transaction: f64) -> Admission;
-    /// A command failed in one of nginx-rtmp's handlers. `asked`: a program could not be asked.
+    /// Called when a command failed in one of nginx-rtmp's handlers. `asked`: nginx-rtmp could not ask the program.
     fn on_failure(session: &mut Session<'_, Self>, ask: Ask, asked: bool, transaction: f64);
 }

@@ -1,8 +1,8 @@
-//! What nginx-rtmp logs of a client, before it is written.
+//! Filters nginx-rtmp's log lines about a client before nginx writes them.
 //!
-//! Each accepted connection has a log of its own (ngx_event_accept), and nginx gives a line to the log's writer where there is
-//! one (ngx_log_error_core). So a writer of ours stands there: it counts nginx-rtmp's error lines, of which a client can cause
-//! as many as it likes, and takes secrets out of them. What it lets through goes where the line would have gone.
+//! Each accepted connection has a log of its own (ngx_event_accept), and nginx gives a line to the log's writer if there is one
+//! (ngx_log_error_core). So the fence installs its own writer there. This writer counts nginx-rtmp's error lines, because a client can
+//! cause any number of them, and removes secrets from them. It then writes the line to the log that nginx would have used.
 
 use std::{ptr, slice};
 
@@ -16,7 +16,7 @@ use weir_rtmp::hide;
 use super::{callback, connections::Connections, log, session::Session, sessions, types::Tables};
 use crate::local;
 
-/// The log of a connection as it was, in the connection's pool: alive as long as the log itself.
+/// A copy of the connection's original log, in the connection's pool: it lives as long as the log itself.
 #[repr(C)]
 struct Kept {
     log: ngx_log_t,
@@ -28,7 +28,7 @@ local! {
     static SECRET: Option<Vec<u8>> = None;
 }
 
-/// Stands before the log of a client's connection.
+/// Installs the fence's writer in the log of a client's connection.
 pub(super) fn watch<M: Tables + Connections>(session: &Session<'_, M>) {
     if !session.is_accepted() {
         return;
@@ -51,7 +51,7 @@ pub(super) fn watch<M: Tables + Connections>(session: &Session<'_, M>) {
     }
 }
 
-/// Calls nginx-rtmp, which logs this secret.
+/// Calls nginx-rtmp while the writer hides this secret, which nginx-rtmp logs.
 pub(super) fn hiding<R>(secret: Vec<u8>, call: impl FnOnce() -> R) -> R {
     SECRET.with(|hidden| *hidden = Some(secret));
     let outcome = call();
@@ -94,7 +94,7 @@ fn may_write<M: Tables + Connections>(kept: &Kept, level: usize, line: &[u8]) ->
     }
 }
 
-/// Writes to a log and those behind it, as ngx_log_error_core does.
+/// Writes to a log and to the logs after it, as ngx_log_error_core does.
 ///
 /// # Safety
 ///

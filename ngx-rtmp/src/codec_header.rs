@@ -1,10 +1,10 @@
-//! The configuration of a decoder that nginx-rtmp does not know, such as HEVC's: players that join later need it.
+//! The decoder configuration of a codec that nginx-rtmp does not know, such as HEVC. Players that join later need it.
 //!
-//! nginx-rtmp hands `avc_header` of the codec context to each player that joins (ngx_rtmp_live_av). HLS takes the same field for a
-//! sign that there is H.264, so the header stands there only while a message of pictures is handled.
+//! nginx-rtmp sends `avc_header` of the codec context to each player that joins (ngx_rtmp_live_av). HLS takes the same field as a sign that
+//! the stream has H.264, so the header is there only while nginx-rtmp handles a video message.
 //!
-//! With `wait_key`, which is on by default, nginx-rtmp lets players begin with a keyframe of H.264 alone. It is off while a keyframe
-//! of another codec is handled.
+//! With `wait_key`, which is on by default, nginx-rtmp lets players begin only with an H.264 keyframe. The fence turns `wait_key` off while
+//! nginx-rtmp handles a keyframe of another codec.
 
 use std::ptr;
 
@@ -20,21 +20,20 @@ use super::{
 };
 
 impl<M: Tables> Session<'_, M> {
-    /// Keeps a message as the configuration of the decoder of its pictures, for players that join later.
+    /// Keeps a message as the decoder configuration of the stream's video, for players that join later.
     pub fn keep_codec_header(&mut self, message: &Message<'_>) {
         // SAFETY: a live session, and a message that nginx-rtmp has given (ngx_rtmp_receive_message).
         unsafe { keep::<M>(self.as_ptr(), message.chain()) }
     }
 
-    /// Shows that to nginx-rtmp for as long as the message of pictures is handled that came now. Players may begin with a
-    /// keyframe.
+    /// Shows this configuration to nginx-rtmp while it handles the current video message. If `is_key`, players may begin with this message.
     pub fn lend_codec_header(&mut self, is_key: bool) {
         // SAFETY: a live session (`Session::new`).
         unsafe { lend::<M>(self.as_ptr(), is_key) }
     }
 }
 
-/// Keeps a message as the header of its session, in the place of the one before.
+/// Keeps a message as the header of its session, and frees the previous header.
 ///
 /// # Safety
 ///
@@ -57,7 +56,7 @@ unsafe fn keep<M: Tables>(session: *mut ngx_rtmp_session_t, message: *mut ngx_ch
     }
 }
 
-/// Puts the header where nginx-rtmp looks for one, and lets players begin with this message when it is a keyframe.
+/// Puts the header where nginx-rtmp looks for one. If the message is a keyframe, players may begin with it.
 ///
 /// # Safety
 ///
@@ -81,7 +80,7 @@ unsafe fn lend<M: Tables>(session: *mut ngx_rtmp_session_t, is_key: bool) {
     }
 }
 
-/// Puts `wait_key` back.
+/// Restores `wait_key`.
 ///
 /// # Safety
 ///
@@ -93,7 +92,7 @@ unsafe fn restore(session: *mut ngx_rtmp_session_t, header: &mut CodecHeader) {
     }
 }
 
-/// Takes the header back, unless nginx-rtmp has freed it for one of its own (ngx_rtmp_codec_av).
+/// Takes the header back, unless nginx-rtmp has freed it and stored a header of its own (ngx_rtmp_codec_av).
 ///
 /// # Safety
 ///
@@ -137,7 +136,7 @@ pub(super) unsafe fn forget<M: Tables>(session: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// The server's settings.
+/// Returns the server's settings.
 ///
 /// # Safety
 ///
@@ -149,7 +148,7 @@ unsafe fn server(session: *mut ngx_rtmp_session_t) -> Option<*mut ngx_rtmp_core_
     (!core.is_null()).then(|| core.cast())
 }
 
-/// What nginx-rtmp's codec module keeps of the session.
+/// Returns the codec context of the session, of nginx-rtmp's codec module.
 ///
 /// # Safety
 ///
@@ -162,7 +161,7 @@ unsafe fn codec<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s mut ngx_rtmp
     }
 }
 
-/// The live module's settings of the session's application.
+/// Returns the live module's settings of the session's application.
 ///
 /// # Safety
 ///

@@ -4,7 +4,7 @@ use std::slice;
 
 use nginx_sys::{ngx_array_t, ngx_list_part_t, ngx_list_t, ngx_str_t};
 
-/// What an array holds.
+/// Returns the elements of an array.
 ///
 /// # Safety
 ///
@@ -17,7 +17,7 @@ pub(super) unsafe fn array<T>(array: &ngx_array_t) -> &[T] {
     }
 }
 
-/// As [`array()`], to change what is in it.
+/// Like [`array()`], but the elements can be changed.
 ///
 /// # Safety
 ///
@@ -30,7 +30,7 @@ pub(super) unsafe fn array_mut<T>(array: &mut ngx_array_t) -> &mut [T] {
     }
 }
 
-/// What a list holds, from the first on.
+/// Returns the elements of a list, in order.
 ///
 /// # Safety
 ///
@@ -47,7 +47,7 @@ pub(super) unsafe fn list<T>(list: &ngx_list_t) -> impl Iterator<Item = *mut T> 
     parts.flat_map(|part| (0..part.nelts).map(move |at| unsafe { part.elts.cast::<T>().add(at) }))
 }
 
-/// A string of nginx as text.
+/// Returns a string of nginx as text; `None` if it is not UTF-8.
 pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
     if word.len == 0 {
         return Some("");
@@ -56,7 +56,7 @@ pub(super) fn text(word: &ngx_str_t) -> Option<&str> {
     std::str::from_utf8(unsafe { slice::from_raw_parts(word.data, word.len) }).ok()
 }
 
-/// The bytes of a string of nginx.
+/// Returns the bytes of a string of nginx.
 pub(super) fn bytes(word: &ngx_str_t) -> &[u8] {
     // SAFETY: a string of nginx: `len` bytes at `data` (ngx_str_t), and nothing is read of an empty one.
     if word.len == 0 { &[] } else { unsafe { slice::from_raw_parts(word.data, word.len) } }

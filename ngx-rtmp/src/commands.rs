@@ -1,10 +1,10 @@
-//! The directives of other modules: where in their settings each writes to.
+//! Directives of other modules, and the offsets in the settings that they write to.
 
 use std::slice;
 
 use nginx_sys::{ngx_command_t, ngx_module_t};
 
-/// The offset that a module's directive writes to.
+/// Returns the offset that a module's directive writes to.
 ///
 /// # Safety
 ///
@@ -14,7 +14,7 @@ pub(super) unsafe fn offset(module: *const ngx_module_t, name: &str) -> Option<u
     unsafe { find(module, name).map(|command| (*command).offset) }
 }
 
-/// A directive of a module.
+/// Finds a directive of a module.
 ///
 /// # Safety
 ///

@@ -9,31 +9,32 @@ use super::{
     types::{Tables, Types},
 };
 
-/// The life of a session.
+/// Callbacks for the life of a session.
 pub trait Connections: Types {
-    /// A connection was accepted, or is being made. Returns whether it may go on.
+    /// Called when a connection was accepted or is being opened. Returns whether it may continue.
     fn on_connect(session: &mut Session<'_, Self>) -> bool;
-    /// The handshake is over. Returns whether the connection may go on.
+    /// Called after the handshake. Returns whether the connection may continue.
     fn on_handshake(session: &mut Session<'_, Self>) -> bool;
-    /// A stream is about to be closed, or the connection is going.
+    /// Called before nginx-rtmp closes a stream, and before a connection ends.
     fn before_close(session: &mut Session<'_, Self>);
-    /// Files of a stream are about to be closed.
+    /// Called before nginx-rtmp closes the files of a stream.
     fn before_writing(session: &mut Session<'_, Self>);
-    /// A stream was closed, or the connection is going.
+    /// Called after nginx-rtmp closed a stream, also when the connection ends.
     fn on_close(session: &mut Session<'_, Self>);
-    /// The connection is gone.
+    /// Called when the connection is gone.
     fn on_disconnect(session: &mut Session<'_, Self>);
-    /// nginx-rtmp is about to log an error of a client's connection. Returns whether it may.
+    /// Called before nginx-rtmp logs an error of a client's connection. Returns whether nginx-rtmp may log it.
     fn may_log(session: &mut Session<'_, Self>, line: &[u8]) -> bool;
-    /// The session's timer went off.
+    /// Called when the session's timer fires.
     fn on_timer(session: &mut Session<'_, Self>);
-    /// The other end was told that the stream ends, and reads that before the connection is closed.
+    /// Called after the fence notified the other end of the end of its stream. The module closes the connection after the other end had
+    /// time to read that.
     fn linger(session: &mut Session<'_, Self>);
 }
 
 impl<M: Tables + Connections> Session<'_, M> {
-    /// Has [`on_timer`](Connections::on_timer) called once, in `ms` milliseconds, unless the session ends
-    /// before; an earlier deadline is replaced.
+    /// Arms the timer: [`on_timer`](Connections::on_timer) runs once, in `ms` milliseconds, unless the session ends before. A new call
+    /// replaces an earlier deadline.
     pub fn arm_timer(&mut self, ms: usize) {
         let connection: *mut _ = self.connection_ptr();
         if let Some(slot) = self.own_slot() {

@@ -1,71 +1,70 @@
-//! Safe Rust for nginx-rtmp, as the crate `ngx` is for nginx: the only crate with unsafe code.
+//! Safe Rust for nginx-rtmp, as the crate `ngx` is for nginx. This crate is the only one with unsafe code.
 //!
-//! It knows nginx, nginx-rtmp and TLS, and nothing of what a module does with them. A module is a type that implements
-//! the traits of [`module`], one for each kind of callback, and hands itself to [`export!`].
+//! The crate knows nginx, nginx-rtmp and TLS. It must not know what a module does with them. A module is a type that implements the traits
+//! of [`module`], one trait for each kind of callback, and passes itself to [`export!`].
 //!
 //! | room | what it wraps |
 //! |---|---|
-//! | [`module`], [`mod@export`] | what nginx looks for in a module: its types, its callbacks, the module tables |
+//! | [`module`], [`mod@export`] | the parts of a module that nginx looks for: its types, its callbacks, the module tables |
 //! | `rtmp_sys` | nginx-rtmp's types (bindgen) and symbols (found at run time) |
-//! | `callback` | the border: no panic crosses it |
-//! | `types`, `slots` | the types of a module, and where nginx keeps them |
-//! | [`address`] | addresses, the server's own too |
+//! | `callback` | the border to C: it catches panics |
+//! | `types`, `slots` | the types of a module, and the places where nginx keeps their values |
+//! | [`address`] | addresses, including the server's own |
 //! | `collections`, `buffers` | nginx's arrays and lists, and its chains of buffers |
-//! | [`conf`], [`files`] | directives and settings, and the files that they name |
-//! | [`blocks`], [`neighbours`] | `server` blocks and applications, with what nginx-rtmp's own directives say there |
-//! | [`zone`] | shared memory, its lock, its life over reloads |
-//! | [`session`], [`sessions`], [`message`] | an RTMP session, all of them, and a message of one |
+//! | [`conf`], [`files`] | directives and settings, and the files that directives name |
+//! | [`blocks`], [`neighbours`] | `server` blocks and applications, with the settings of nginx-rtmp's own directives there |
+//! | [`zone`] | shared memory, its lock, its life across reloads |
+//! | [`session`], [`sessions`], [`message`] | an RTMP session, all sessions of the process, and a message of a session |
 //! | `connections`, `client` | the life of a session, and the commands of a client |
-//! | `chain` | where nginx-rtmp's handlers are hooked |
-//! | `merge`, `waiting` | what is sent to players, several messages at a time |
+//! | `chain` | hooks into nginx-rtmp's handlers |
+//! | `merge`, `waiting` | messages to players, several messages per send |
 //! | `gop` | the messages since the last keyframe, for players that join |
-//! | `codec_header` | the configuration of a decoder that nginx-rtmp does not know |
-//! | [`incoming`] | what the other end sends, as it is read |
+//! | `codec_header` | the decoder configuration of a codec that nginx-rtmp does not know |
+//! | [`incoming`] | bytes that the other end sends, as nginx-rtmp reads them |
 //! | `relay` | nginx-rtmp's `push` lines |
-//! | `client_log` | what nginx-rtmp logs of a client |
-//! | `commands`, `explicit` | where the directives of other modules write to, and what they do not tell apart |
+//! | `client_log` | nginx-rtmp's log lines about a client |
+//! | `commands`, `explicit` | offsets that other modules' directives write to; `off` told apart from a missing directive |
 //! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
-//! | [`disk`] | what nginx-rtmp writes, and how it stops |
-//! | [`push`], `failure`, `tls`, [`resolver`] | connections to push targets, and why they fail |
-//! | [`outgoing`] | which connections are those to push targets, and how one ended |
-//! | [`wake`] | workers wake each other |
+//! | [`disk`] | the files that nginx-rtmp writes, and how it stops writing |
+//! | [`push`], `failure`, `tls`, [`resolver`] | connections to push targets, and the reasons of their failures |
+//! | [`outgoing`] | the list of connections to push targets, and how a connection ended |
+//! | [`wake`] | how workers wake each other |
 //! | [`interworker`] | sockets between workers, and pushes to them |
 //! | [`cycle`] | the life of a configuration and of a worker |
 //! | [`timer`], [`thread`], [`log`], [`process`] | events, the thread pool, the log, the clock |
-//! | [`mod@local`] | state that one event loop alone touches |
+//! | [`mod@local`] | state that only one event loop touches |
 //! | [`request`] | an HTTP request |
-//! | [`gate`], [`value`], `variables` | who gets an answer of http, answers that are rewritten, and variables |
-//! | [`event_stream`], `pieces`, `outlet` | requests that are answered with events, or piece by piece |
+//! | [`gate`], [`value`], `variables` | access to HTTP answers, rewritten answers, and variables |
+//! | [`event_stream`], `pieces`, `outlet` | requests that are answered with events, or in pieces |
 //!
 //! # Why safe code cannot misuse it
 //!
-//! - **Threads.** nginx reads configurations and handles events on one thread of a process. State of that thread is declared with
-//!   [`local!`](local!), which gives each thread a value of its own; what touches timers, connections or the resolver panics on any
-//!   other thread ([`process`]), and a panic ends at the border to C. Work for a pool is `Send` and gets what it needs by value.
-//! - **[`session::Session`]** is a value with the lifetime of a callback, lent to the module: it cannot be kept. What is kept are
-//!   tickets and state. The settings that it hands out live as long as the callback too, and a configuration outlives its
-//!   sessions (ngx_clean_old_cycles). Closing is posted (ngx_rtmp_finalize_session), so no callback frees a session that is lent.
-//!   Its timer is the fence's, and goes with it.
-//! - **[`sessions::Sessions`]** is the right to be lent sessions, one after the other. Each callback has it once: as an argument, or
-//!   in the session that it is about ([`session::Session::all`]). What may call back into the module before it returns
-//!   borrows it: [`push::leave`], [`resolver::resolve`], [`request::Waiting::answer`]. So the state of a session is never lent twice.
-//! - **[`message::Message`]** borrows the buffers of the message that is handled now. Whoever reads its pieces borrows it, and
-//!   whoever writes borrows it alone.
-//! - **[`conf::Context`]** lends one piece of settings at a time, by a borrow of itself. That a directive's block, its place and
-//!   the table it stands in belong together is in their types ([`conf::Place`], [`export::rtmp_command`] and its kin).
-//! - **[`blocks::Block`]** lends each application's settings once, while nothing runs with them.
-//! - **[`zone::Memory`]** keeps the mapping for as long as it is held. It lends values for which any bytes are valid
-//!   ([`zerocopy::FromBytes`]) and which may be shared (`Sync`): what changes in them are atomics, whichever process writes. Bounds
-//!   and alignment are checked against what nginx's allocator noted.
-//! - **[`request::Head`]** borrows a live request. [`request::Waiting`] holds one back from being freed
-//!   (ngx_http_terminate_request), and answers it once.
-//! - **[`module::Tables`]** is the one promise: that its tables are those of the type. [`export!`] makes both.
-//!
-//! # Floors
+//! - **Threads.** nginx reads configurations and handles events on one thread of a process. Modules declare state of that thread with
+//!   [`local!`](local!), which gives each thread a value of its own. Functions that touch timers, connections or the resolver panic on any
+//!   other thread ([`process`]), and the border to C catches the panic. Work for a pool is `Send` and gets its data by value.
+//! - **[`session::Session`]** is a value with the lifetime of a callback. The module borrows it and cannot keep it; it can keep tickets
+//!   and state. The settings that a session hands out live as long as the callback too, and a configuration outlives its sessions
+//!   (ngx_clean_old_cycles). Closing is posted (ngx_rtmp_finalize_session), so no callback frees a session that is lent. The fence owns the
+//!   session's timer and drops it with the session.
+//! - **[`sessions::Sessions`]** is the right to borrow sessions, one after the other. Each callback has this right once: as an argument,
+//!   or in the session that the callback is about ([`session::Session::all`]). A function that may call back into the module before it
+//!   returns borrows this right: [`push::leave`], [`resolver::resolve`], [`request::Waiting::answer`]. So the state of a session is never
+//!   lent twice.
+//! - **[`message::Message`]** borrows the buffers of the message that is being handled. Reading its pieces borrows it, and writing
+//!   borrows it exclusively.
+//! - **[`conf::Context`]** lends one piece of settings at a time, by a borrow of itself. The types tie a directive's block, its place and
+//!   its table together ([`conf::Place`], [`export::rtmp_command`] and its siblings).
+//! - **[`blocks::Block`]** lends each application's settings once, before anything runs with them.
+//! - **[`zone::Memory`]** keeps the mapping for as long as the value exists. It lends values for which any bytes are valid
+//!   ([`zerocopy::FromBytes`]) and which may be shared (`Sync`): only atomics in them change, whichever process writes. It checks bounds
+//!   and alignment against the size and address that nginx's allocator noted.
+//! - **[`request::Head`]** borrows a live request. [`request::Waiting`] keeps nginx from freeing a request (ngx_http_terminate_request),
+//!   and answers it once.
+//! - **[`module::Tables`]** is the one promise: that its tables belong to the type. [`export!`] makes both.
 //!
 //! A file imports only from lines below its own.
 //!
-//! ```floors
+//! A file imports only from lines below its own line.
 //! export
 //! chain
 //! module

@@ -1,7 +1,7 @@
-//! What the other end of a connection answers that nginx made, before nginx-rtmp's relay reads it.
+//! Answers of the other end of a connection that nginx opened, before nginx-rtmp's relay reads them.
 //!
-//! nginx-rtmp reads an answer strictly, and closes the connection where a value is of another type than it expects. All that it
-//! needs of one is the transaction number of a `_result`, so that is what it gets.
+//! nginx-rtmp reads an answer strictly, and closes the connection if a value has an unexpected type. It needs only the transaction number
+//! of a `_result`, so the fence passes it an answer with that number and nothing else.
 
 use nginx_sys::{NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 use weir_rtmp::{amf0, status::Status};
@@ -16,11 +16,11 @@ use crate::{
     sessions::Sessions,
 };
 
-/// The transactions of nginx-rtmp's relay (NGX_RTMP_RELAY_CONNECT_TRANS, NGX_RTMP_RELAY_CREATE_STREAM_TRANS).
+/// Transactions of nginx-rtmp's relay (NGX_RTMP_RELAY_CONNECT_TRANS, NGX_RTMP_RELAY_CREATE_STREAM_TRANS).
 const CONNECT: u32 = 1;
 const CREATE_STREAM: u32 = 2;
 
-/// `_result`: of `connect` and of `createStream`, each once.
+/// Handles `_result`, the answer to `connect` and to `createStream`, once for each.
 pub(super) unsafe extern "C" fn result<M: Module>(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -61,7 +61,7 @@ pub(super) unsafe extern "C" fn result<M: Module>(
     })
 }
 
-/// `onStatus`, of which nginx-rtmp's relay makes nothing.
+/// Handles `onStatus`, which nginx-rtmp's relay ignores.
 pub(super) unsafe extern "C" fn status<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
@@ -75,7 +75,7 @@ pub(super) unsafe extern "C" fn status<M: Module>(
     }
 }
 
-/// `_error`, likewise.
+/// Handles `_error`, which nginx-rtmp's relay ignores too.
 pub(super) unsafe extern "C" fn error<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
@@ -107,7 +107,7 @@ unsafe fn hear<M: Module>(
     })
 }
 
-/// The values behind the name of an answer; none where it is too long to be one.
+/// Returns the values after the name of an answer; nothing if the answer is longer than `MAX_ANSWER`.
 ///
 /// # Safety
 ///
@@ -117,7 +117,7 @@ unsafe fn values<M: Module>(message: *mut ngx_chain_t) -> Vec<u8> {
     unsafe { buffers::flatten(message, M::MAX_ANSWER) }.unwrap_or_default()
 }
 
-/// The number of the command that an answer is for, which some services send as text.
+/// Returns the number of the command that an answer belongs to. Some services send the number as text.
 fn transaction(values: &[u8]) -> Option<f64> {
     let mut reader = amf0::Reader::new(values);
     reader.number().ok().or_else(|| std::str::from_utf8(reader.string().ok()?).ok()?.trim().parse().ok())

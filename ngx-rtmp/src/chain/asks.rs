@@ -1,4 +1,4 @@
-//! `connect`, and what nginx-rtmp asks programs about: `on_connect`, `on_publish` and `on_play`.
+//! `connect`, and the commands for which nginx-rtmp asks a program: `on_connect`, `on_publish` and `on_play`.
 
 use std::ffi::c_void;
 
@@ -18,14 +18,14 @@ use crate::{
     session::Session,
 };
 
-/// A `connect` longer than this is no client's; before it, the guard lets less through.
+/// Longest `connect` that is read, in bytes. The guard before it accepts less.
 const MAX_CONNECT: usize = 1 << 20;
-/// How much of an answer is read: the status and the headers.
+/// Most bytes of an answer that are read: the status and the headers.
 const MAX_ANSWER: usize = 8192;
-/// An answer with which nginx-rtmp forgets that it had begun something.
+/// An answer that makes nginx-rtmp drop the publisher or player that it had begun.
 const NO: &[u8] = b"HTTP/1.0 403 Forbidden\r\n\r\n";
 
-/// The AMF command `connect`, before nginx-rtmp logs what it says.
+/// Handles the AMF command `connect` before nginx-rtmp logs its values.
 pub(super) unsafe extern "C" fn connect_command<M: Module>(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -44,7 +44,7 @@ pub(super) unsafe extern "C" fn connect_command<M: Module>(
     })
 }
 
-/// The chain `ngx_rtmp_connect`.
+/// Hook of the chain `ngx_rtmp_connect`.
 pub(super) unsafe extern "C" fn connects<M: Module>(
     session: *mut ngx_rtmp_session_t,
     v: *mut ngx_rtmp_connect_t,
@@ -59,8 +59,8 @@ pub(super) unsafe extern "C" fn connects<M: Module>(
     })
 }
 
-/// Calls a chain of nginx-rtmp, in which it may ask a program. The client is told when that fails, or when
-/// the program keeps it out.
+/// Calls a chain of nginx-rtmp, in which nginx-rtmp may ask a program. If the chain fails, or the program refuses the client, the module
+/// tells the client.
 ///
 /// # Safety
 ///
@@ -90,12 +90,12 @@ pub(super) unsafe fn ask<M: Module>(
     }
 }
 
-/// Whether a client of this server speaks, rather than another worker or the other end of a relay.
+/// Returns whether the session is a client of this server, and not another worker or the other end of a relay.
 fn is_client<M: Module>(session: &Session<'_, M>) -> bool {
     M::is_on() && session.is_accepted() && !session.is_from_worker()
 }
 
-/// A handler of nginx-rtmp failed. It has announced the end of the session where it could not ask a program.
+/// Handles a failure of nginx-rtmp's handler. If nginx-rtmp could not ask a program, it has already announced the end of the session.
 fn failed<M: Module>(session: &mut Session<'_, M>, ask: Ask, transaction: f64) -> ngx_int_t {
     let asked = session.is_ending();
     session.take_back_end();
@@ -136,7 +136,7 @@ unsafe extern "C" fn play_answered<M: Module>(
     unsafe { answered::<M>(session, argument, answer, Ask::Play, 0.0) }
 }
 
-/// A program answered, or failed to: then `answer` is null or cut short.
+/// Handles a program's answer. If the program failed to answer, `answer` is null or cut short.
 ///
 /// # Safety
 ///
@@ -162,7 +162,7 @@ unsafe fn answered<M: Module>(
                     outcome
                 }
                 Admission::Refused => {
-                    // It forgets the publisher or player, for `on_publish_done` and its like are not for it.
+                    // nginx-rtmp drops the publisher or player, so it does not call `on_publish_done` or its siblings for this client.
                     buffers::with_message(&mut NO.to_vec(), |no| theirs(session, argument, no));
                     return NGX_OK as ngx_int_t;
                 }
@@ -187,7 +187,7 @@ pub(super) unsafe fn hand_on(
     next.map_or(NGX_ERROR as ngx_int_t, |next| unsafe { next(session, header, command) })
 }
 
-/// Calls a handler of nginx-rtmp with a command made here.
+/// Calls a handler of nginx-rtmp with a command that the fence made.
 ///
 /// # Safety
 ///
@@ -202,7 +202,7 @@ pub(super) unsafe fn hand_on_bytes(
     buffers::with_message(&mut bytes, |chain| unsafe { hand_on(next, session, header, chain) })
 }
 
-/// The chain `ngx_rtmp_play`, as it was before.
+/// Calls the handler of `ngx_rtmp_play` that was there before the hook.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! The commands of a client, before nginx-rtmp reads them, and the chains that it calls for them.
+//! Hooks for the commands of a client, which run before nginx-rtmp reads them, and for the chains that nginx-rtmp calls.
 
 use std::ffi::CStr;
 
@@ -20,10 +20,10 @@ use crate::{
     session::Session,
 };
 
-/// A `publish` longer than this is no encoder's: names end at 255 bytes.
+/// Longest `publish` that is read, in bytes. Names are at most 255 bytes long, so no encoder sends a longer one.
 pub(super) const MAX_COMMAND: usize = 4096;
 
-/// The AMF command `publish`, before nginx-rtmp reads it.
+/// Handles the AMF command `publish` before nginx-rtmp reads it.
 pub(super) unsafe extern "C" fn publish_command<M: Module>(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -39,7 +39,7 @@ pub(super) unsafe extern "C" fn publish_command<M: Module>(
             let next = NEXT.with(|next| next.publish_command);
             match flow {
                 PublishFlow::Untouched => match words {
-                    // nginx-rtmp gets what was judged, and nothing that it could read otherwise.
+                    // nginx-rtmp gets the values that the module judged, and no others that it could read differently.
                     Some((name, kind))
                         if !bytes.as_deref().is_some_and(weir_rtmp::command::has_plain_head) =>
                     {
@@ -55,7 +55,7 @@ pub(super) unsafe extern "C" fn publish_command<M: Module>(
     })
 }
 
-/// The name with its arguments, and the type, out of transaction, null, name, type (ngx_rtmp_cmd_publish_init).
+/// Returns the name with its arguments, and the type, from: transaction, null, name, type (ngx_rtmp_cmd_publish_init).
 fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
     let mut reader = amf0::Reader::new(bytes);
     reader.skip_value()?;
@@ -66,7 +66,7 @@ fn parse_publish(bytes: &[u8]) -> Result<(&[u8], &[u8]), amf0::Error> {
 }
 
 impl<M: Module> Session<'_, M> {
-    /// Hands a publish to nginx-rtmp, under the name and type given. `false` when it refuses.
+    /// Passes a publish to nginx-rtmp with the given name and type. Returns `false` if nginx-rtmp refuses it.
     pub fn forward_publish(&mut self, name: &[u8], kind: &str) -> bool {
         // SAFETY: a live session, whose handler is nginx-rtmp's own (ngx_rtmp_cmd_publish_init).
         unsafe {
@@ -100,7 +100,7 @@ unsafe fn forward_publish(
     })
 }
 
-/// The chain `ngx_rtmp_publish`: what a client publishes, and what comes past its command is a pull.
+/// Hook of the chain `ngx_rtmp_publish`. It gets the streams of clients, and pulls, which reach the chain without a command.
 pub(super) unsafe extern "C" fn published<M: Module>(
     session: *mut ngx_rtmp_session_t,
     v: *mut ngx_rtmp_publish_t,
@@ -111,8 +111,7 @@ pub(super) unsafe extern "C" fn published<M: Module>(
             let mut safe = Session::<M>::new(session);
             let name = CStr::from_ptr((&raw const (*v).name).cast());
             if safe.is_relay() && !M::on_pull(&mut safe, name.to_bytes()) {
-                // An error would end the pull, and with it the players that asked for it: they have the
-                // stream that is here.
+                // An error would end the pull and disconnect the players that caused it. These players get the local stream instead.
                 return NGX_OK as ngx_int_t;
             }
             relay::prepare::<M>(session);
@@ -129,7 +128,7 @@ pub(super) unsafe extern "C" fn published<M: Module>(
     })
 }
 
-/// The chain `ngx_rtmp_play`: who gets through is a player.
+/// Hook of the chain `ngx_rtmp_play`. A client for which the chain succeeds is a player.
 pub(super) unsafe extern "C" fn played<M: Module>(
     session: *mut ngx_rtmp_session_t,
     v: *mut ngx_rtmp_play_t,
@@ -148,7 +147,7 @@ pub(super) unsafe extern "C" fn played<M: Module>(
     })
 }
 
-/// The chain `ngx_rtmp_delete_stream`, in which nginx-rtmp's relay closes its pushes before the stream.
+/// Hook of the chain `ngx_rtmp_delete_stream`, in which nginx-rtmp's relay closes its pushes before the stream.
 pub(super) unsafe extern "C" fn delete_stream<M: Module>(
     session: *mut ngx_rtmp_session_t,
     v: *mut ngx_rtmp_delete_stream_t,
@@ -165,7 +164,7 @@ pub(super) unsafe extern "C" fn delete_stream<M: Module>(
     })
 }
 
-/// The chain `ngx_rtmp_close_stream`: closeStream, deleteStream and every disconnect.
+/// Hook of the chain `ngx_rtmp_close_stream`, which runs for closeStream, deleteStream and every disconnect.
 pub(super) unsafe extern "C" fn close_stream<M: Module>(
     session: *mut ngx_rtmp_session_t,
     v: *mut ngx_rtmp_close_stream_t,
@@ -173,7 +172,7 @@ pub(super) unsafe extern "C" fn close_stream<M: Module>(
     callback::guard("close of a stream", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx-rtmp calls with a live session (ngx_rtmp_cmd_close_stream_init, ngx_rtmp_cmd_disconnect_init).
         unsafe {
-            // HLS and record finish their files first: then the name is free for another worker.
+            // HLS and record finish their files first; only then may another worker use the name.
             if Session::<M>::new(session).is_live() {
                 merge::send_all::<M>();
             }

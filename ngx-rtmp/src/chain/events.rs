@@ -1,4 +1,4 @@
-//! Messages and connections, before nginx-rtmp's own modules see them.
+//! Hooks for messages and connections, which run before nginx-rtmp's own modules.
 
 use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_int_t};
 
@@ -14,7 +14,7 @@ use crate::{
     sessions,
 };
 
-/// A message of any kind.
+/// Handles a message of any kind.
 pub(super) unsafe extern "C" fn message<M: Module>(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -36,7 +36,7 @@ fn is_media(kind: u8) -> bool {
     [NGX_RTMP_MSG_AUDIO, NGX_RTMP_MSG_VIDEO].contains(&u32::from(kind))
 }
 
-/// A message of pictures, when all others have seen it.
+/// Runs after all other handlers of a video message.
 pub(super) unsafe extern "C" fn after_video<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
@@ -47,7 +47,7 @@ pub(super) unsafe extern "C" fn after_video<M: Module>(
     NGX_OK as ngx_int_t
 }
 
-/// What nginx-rtmp is told: that others may see the message, that nobody may, or that it ends the connection.
+/// Returns nginx-rtmp's code for a passage: others may see the message, nobody may see it, or it ends the connection.
 fn code(passage: Passage) -> ngx_int_t {
     match passage {
         Passage::Open => NGX_OK as ngx_int_t,
@@ -56,7 +56,7 @@ fn code(passage: Passage) -> ngx_int_t {
     }
 }
 
-/// A connection was accepted, or is being made; nothing of nginx-rtmp's has seen it.
+/// Runs when a connection was accepted or is being opened, before any handler of nginx-rtmp.
 pub(super) unsafe extern "C" fn arrived<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
@@ -69,7 +69,7 @@ pub(super) unsafe extern "C" fn arrived<M: Module>(
     NGX_OK as ngx_int_t
 }
 
-/// As [`arrived`], when nginx-rtmp has counted the connection.
+/// Like [`arrived`], but after nginx-rtmp has counted the connection.
 pub(super) unsafe extern "C" fn connected<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
@@ -82,7 +82,7 @@ pub(super) unsafe extern "C" fn connected<M: Module>(
     if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
 }
 
-/// The handshake is over: behind a proxy, the client's address is known.
+/// Runs after the handshake, when the client's address is known even behind a proxy.
 pub(super) unsafe extern "C" fn shook_hands<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,
@@ -95,7 +95,7 @@ pub(super) unsafe extern "C" fn shook_hands<M: Module>(
     if may { NGX_OK as ngx_int_t } else { NGX_ERROR as ngx_int_t }
 }
 
-/// A session ends: before all others, for an error of theirs would end the event.
+/// Runs when a session ends, before all other handlers, because an error in one of them would stop the event.
 pub(super) unsafe extern "C" fn disconnected<M: Module>(
     session: *mut ngx_rtmp_session_t,
     _header: *mut ngx_rtmp_header_t,

@@ -1,4 +1,4 @@
-//! What nginx-rtmp had where the hooks are.
+//! nginx-rtmp's handlers that the hooks replaced.
 
 use crate::{
     local,
@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// What was in place before our hooks.
+/// The handlers that the hooks replaced.
 pub(super) struct Next {
     pub(super) connect_command: ngx_rtmp_handler_pt,
     pub(super) publish_command: ngx_rtmp_handler_pt,
@@ -23,7 +23,7 @@ pub(super) struct Next {
 }
 
 local! {
-    /// Those of the configuration that runs.
+    /// The handlers of the running configuration.
     pub(super) static NEXT: Next = Next {
         connect_command: None,
         publish_command: None,

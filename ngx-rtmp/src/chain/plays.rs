@@ -54,7 +54,7 @@ fn plain_play2(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(weir_rtmp::command::plain_play2(bytes))
 }
 
-/// A command in the form that nginx-rtmp and this crate read alike; `None` where it has that form.
+/// Rewrites a command to the form that nginx-rtmp and this crate read alike. Returns `None` if the command already has that form.
 type Plain = fn(&[u8]) -> Option<Vec<u8>>;
 /// Position of the name in a plain command.
 type Name = fn(&[u8]) -> Option<Range<usize>>;
