@@ -1,8 +1,8 @@
-//! Accounts of the dashboard: who may log in, and as what. Knows nothing of HTTP; start with [`accounts`].
+//! Accounts of the dashboard: who may log in, and with which role. This module knows nothing of HTTP; start with [`accounts`].
 //!
-//! - [`accounts`]: the file with all accounts and one-time links, as the command line and the daemon change it
-//! - [`name`]: what accounts are called; [`password`]: argon2id; [`totp`]: the second factor
-//! - [`sessions`]: who is logged in; [`limits`]: how soon somebody may try again
+//! - [`accounts`]: the file with all accounts and one-time links; the command line and the daemon change it
+//! - [`name`]: names of accounts; [`password`]: argon2id; [`totp`]: the second factor
+//! - [`sessions`]: the logged-in sessions; [`limits`]: the time before another login attempt
 
 pub mod accounts;
 pub mod limits;

@@ -1,11 +1,12 @@
-//! The chat beside the player: a room per stream.
+//! The chat beside the player: one room per stream.
 //!
-//! - [`room`] decides who may say something (pure)
-//! - [`store`] keeps messages and bans on the disk; [`read`] finds messages of the past
+//! - [`room`] decides who may write a message (pure)
+//! - [`store`] writes messages and bans to disk; [`read`] finds past messages
 //! - [`view`]: rooms as moderators see them
-//! - [`shared`] is what the nodes of a pair have in common
+//! - [`shared`]: the state that the nodes of a pair share
 //!
-//! An address becomes a keyed hash before anything else happens with it. Texts are texts: nobody here makes markup of them.
+//! The chat replaces an address with a keyed hash before any other use. Messages are plain text: no code here turns them into
+//! markup.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -38,11 +39,11 @@ pub use shared::Bans;
 use shared::Shared;
 use store::{Change, Store};
 
-/// Who is further behind than this many messages has missed some.
+/// Number of messages that a client may be behind; a slower client misses messages.
 const BEHIND: usize = 256;
-/// Between counts of people for those in the room.
+/// Interval between counts of people that a room reports to its clients.
 const PEOPLE: Duration = Duration::from_secs(2);
-/// Counts for the history come once in so many of these.
+/// Number of [`PEOPLE`] intervals between counts for the history.
 const MINUTE: u32 = 30;
 
 /// All rooms.
@@ -57,54 +58,54 @@ pub struct Chat {
     next: AtomicU64,
 }
 
-/// A room with somebody in it.
+/// A room with people in it.
 #[derive(Debug)]
 struct Open {
     room: Room,
     told: broadcast::Sender<Utf8Bytes>,
-    /// That was told.
+    /// Number of people that was last reported.
     people: usize,
 }
 
-/// What a moderator wants.
+/// Action of a moderator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Take a message away.
+    /// Deletes a message.
     Delete(String),
-    /// Bring back what was taken away lately: a message by its id, or those of a name or address.
+    /// Restores recently deleted messages: one by its id, or those of a name or address.
     Restore(String),
-    /// Nobody with this name or address writes for so long. An address is written as [`room::mark_text`] does it.
+    /// Stops this name or address from writing for a time. An address is in the form of [`room::mark_text`].
     TimeOut(String, Duration),
-    /// Nobody with this name or address comes.
+    /// Keeps this name or address out of the room.
     Ban(String),
-    /// Lifts both.
+    /// Lifts a time-out or a ban.
     Unban(String),
-    /// Between two messages of one person.
+    /// Sets the minimum time between two messages of one person.
     Slow(Duration),
 }
 
-/// Somebody who comes: as their token or they themselves say.
+/// A person who enters a room, as described by a token or by that person.
 #[derive(Clone, Debug, Default)]
 pub struct Visitor {
-    /// What they want to be called.
+    /// Name that the person asks for.
     pub name: Option<String>,
-    /// A token says so.
+    /// Whether a token states the name.
     pub is_verified: bool,
-    /// Likewise that they moderate.
+    /// Whether a token states that the person is a moderator.
     pub is_moderator: bool,
 }
 
-/// Somebody in a room. Dropped, they have left.
+/// A person in a room. Dropping it removes the person from the room.
 #[derive(Debug)]
 pub struct Presence {
     chat: Arc<Chat>,
     id: StreamId,
     number: u64,
-    /// Who they are.
+    /// The person.
     pub person: Person,
-    /// What they hear first.
+    /// Messages to send to the person first.
     pub first: Vec<Utf8Bytes>,
-    /// What they hear from now on.
+    /// Receiver of later messages.
     pub told: broadcast::Receiver<Utf8Bytes>,
 }
 
@@ -113,7 +114,7 @@ impl Drop for Presence {
         let mut rooms = self.chat.lock();
         if let Some(open) = rooms.get_mut(&self.id) {
             open.room.leave(self.number);
-            // Anybody may ask for any room.
+            // Anybody may open any room, so unused rooms are removed.
             if open.room.is_unused() {
                 rooms.remove(&self.id);
             }
@@ -122,7 +123,7 @@ impl Drop for Presence {
 }
 
 impl Chat {
-    /// As configured; messages of earlier come back.
+    /// Starts the chat as configured, with the stored messages.
     pub fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
         let chat = Arc::new(Self {
             bus: bus.clone(),
@@ -149,7 +150,7 @@ impl Chat {
         chat
     }
 
-    /// Other settings hold. The file stays as it was.
+    /// Applies other settings. The chat keeps its file until a restart.
     pub fn configure(&self, config: &Config) {
         let before = std::mem::replace(
             &mut *self.settings.lock().unwrap_or_else(PoisonError::into_inner),
@@ -193,12 +194,12 @@ impl Chat {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is a chat.
+    /// Returns whether the chat is enabled.
     pub fn is_on(&self) -> bool {
         self.settings().enabled
     }
 
-    /// Stands for an address, and says nothing of it without the key. An IPv6 address counts with its /64.
+    /// Returns a keyed hash of an address, which reveals nothing without the key. For an IPv6 address, the hash covers the /64.
     fn mark(&self, client: IpAddr) -> AddressMark {
         let bytes = match client.to_canonical() {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -211,7 +212,7 @@ impl Chat {
         digest.first_chunk().copied().unwrap_or_default()
     }
 
-    /// Somebody comes into the room of a stream.
+    /// Adds a person to the room of a stream.
     pub fn enter(
         self: &Arc<Self>,
         id: &StreamId,
@@ -261,7 +262,7 @@ impl Chat {
         }
     }
 
-    /// An administrator or moderator changes something in the room of a stream; `by` is who.
+    /// Applies the action of an administrator or moderator, named `by`, in the room of a stream.
     pub fn moderate(&self, id: &StreamId, by: &str, order: Order) -> Result<(), Refusal> {
         let settings = self.settings();
         let mut rooms = self.lock();
@@ -308,7 +309,7 @@ impl Chat {
         Ok(())
     }
 
-    /// Somebody writes no more, for a while or for good.
+    /// Stops a person from writing, for a time or permanently.
     fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) {
         let now = Instant::now();
         let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
@@ -319,10 +320,10 @@ impl Chat {
         }
     }
 
-    /// The messages of somebody go.
+    /// Removes the messages of a banned or timed-out person.
     fn clear(&self, id: &StreamId, open: &Open, ban: &Ban, gone: Vec<String>) {
         for message in gone {
-            // Of an address alone, clients do not know which messages are meant.
+            // For an address without a name, clients do not know which messages are meant, so each message is named.
             open.tell(id, json!({ "type": "chat.deleted", "id": message }));
             self.keep(Change::Deleted(id.clone(), message));
         }
@@ -353,17 +354,17 @@ impl Chat {
         store.as_ref().is_some_and(|store| store.knows(id, message).unwrap_or(false))
     }
 
-    /// Addresses are hashed as on the other node of a pair from now on, so that its bans hold for them.
+    /// Uses the other node's key to hash addresses, so that the bans of a pair match on both nodes.
     pub fn share_addresses(&self, key: [u8; 32]) {
         self.shared.set_key(key);
     }
 
-    /// All bans, and the mark of the file that they are in; none where the chat is off.
+    /// Returns all bans, and the mark of the file that holds them; `None` if the chat is off.
     pub fn bans(&self) -> Option<(String, Bans)> {
         self.is_on().then(|| self.shared.bans()).flatten()
     }
 
-    /// Takes over a ban of the other node, or its end (`None`).
+    /// Applies a ban of the other node, or the end of a ban (`None`).
     pub fn take_over(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
         let mut rooms = self.lock();
         self.shared.note(id, name, ban.clone());
@@ -390,7 +391,7 @@ impl Chat {
         }
     }
 
-    /// Tells rooms how many are there, and the history what a minute brought. Empty rooms go.
+    /// Reports the number of people to the rooms and the counts of a minute to the history, and removes empty rooms.
     fn count(&self, is_minute: bool) {
         let mut rooms = self.lock();
         for (id, open) in rooms.iter_mut() {
@@ -410,7 +411,7 @@ impl Chat {
         }
         if is_minute {
             let now = Instant::now();
-            // Slow mode ends with the last who leaves; a time-out outlives that.
+            // Slow mode ends when the last person leaves; a time-out stays.
             rooms.retain(|_, open| {
                 open.room.tidy(now);
                 !open.room.is_free_of_people()
@@ -420,15 +421,15 @@ impl Chat {
 }
 
 impl Open {
-    /// Says something to everybody in the room; it has a `type`.
+    /// Sends a message with a `type` to everybody in the room.
     fn tell(&self, id: &StreamId, told: Value) {
-        // Fails when nobody is there.
+        // Sending fails if the room is empty.
         let _ = self.told.send(of_stream(id, told).to_string().into());
     }
 }
 
 impl Presence {
-    /// They say something.
+    /// Writes a message in the room.
     pub fn say(&self, written: &str) -> Result<(), Refusal> {
         let settings = self.chat.settings();
         let shown = room::filtered(&text::clean_emoji(written), &settings.words);
@@ -459,7 +460,7 @@ impl Presence {
         Ok(())
     }
 
-    /// They moderate, if they may.
+    /// Applies an action if the person is a moderator.
     pub fn moderate(&self, order: Order) -> Result<(), Refusal> {
         match self.person.is_moderator {
             true => self.chat.moderate(&self.id, self.person.name.as_deref().unwrap_or("moderator"), order),

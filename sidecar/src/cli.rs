@@ -1,5 +1,5 @@
-//! The command line, as clap definitions alone: help, completions and man pages are made from these.
-// Brackets in a help text are not links.
+//! The command line as clap definitions. Help texts, completions and man pages are generated from them.
+// Brackets in a help text are no links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
 use std::ffi::OsString;

@@ -1,13 +1,14 @@
-//! The machines that serve viewers together: edges that join and leave, and which of them a viewer is sent to.
+//! The machines that serve viewers together: edges join and leave, and the origin sends each viewer to one of them.
 //!
-//! - [`agent`]: an edge tells its origins of itself; [`signature`] and [`wire`] are how
-//! - [`credential`] is what a rented edge signs with, and [`tickets`] is how it gets that
-//! - [`origin`]: takes the reports and answers viewers, from [`choose`] (pure), with what [`assigned`] knows by itself
-//! - [`store`]: where the table of edges is: in [`memory`] or in [`etcd`], with one suite of tests; [`record`] is an edge in it
-//! - [`probe`]: edges that the configuration lists
+//! - [`agent`]: an edge reports to its origins; [`signature`] and [`wire`] define the reports
+//! - [`credential`]: the secret that a rented edge signs with; [`tickets`]: how the edge obtains it
+//! - [`origin`]: receives the reports and answers viewers; it uses [`choose`] (pure) and [`assigned`]
+//! - [`store`]: the table of edges, in [`memory`] or in [`etcd`], with one suite of tests for both; [`record`]: an edge in the
+//!   table
+//! - [`probe`]: checks the edges that the configuration lists
 //! - [`balancer`]: nginx in front of the edges
-//! - [`pull`]: an edge that relays
-//! - [`machine`]: how busy this machine is
+//! - [`pull`]: relays streams on an edge
+//! - [`machine`]: measures the load of this machine
 //! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
 pub mod agent;

@@ -1,4 +1,4 @@
-//! `weir.toml`, understood and checked. Two stages: [`raw`] is what was written, [`Config`] is what holds.
+//! `weir.toml`, parsed and checked. There are two stages: [`raw`] holds the file as written, [`Config`] holds the checked settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,10 +38,10 @@ pub use rungs::{Encoder, Ladder, Rung, RungKind};
 use serde::de::DeserializeOwned;
 pub use streams::{Delivery, Files, Rule, ToRtmp, rendition_of};
 
-/// Where the daemon looks when `--config` does not say.
+/// Path of the configuration when `--config` is not given.
 pub const DEFAULT_PATH: &str = "/etc/weir/weir.toml";
 
-/// Everything the daemon is told.
+/// All settings of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[nginx]`
@@ -50,31 +50,31 @@ pub struct Config {
     pub daemon: Daemon,
     /// `[jobs]`
     pub jobs: Jobs,
-    /// A worker of nginx that hangs for so long is killed; none: it is not.
+    /// Time after which Weir kills an nginx worker that hangs; with `None`, Weir kills no worker.
     pub restart_stuck_worker: Option<Duration>,
-    /// `[[stream]]`, in their order: the first that fits a stream counts.
+    /// `[[stream]]`, in file order: the first rule that matches a stream applies.
     pub rules: Vec<Rule>,
     /// `[hooks]`
     pub hooks: hooks::Hooks,
     /// `[notify]`
     pub notify: Option<notify::Notify>,
-    /// `[[record]]`, in their order: the first that fits a stream counts.
+    /// `[[record]]`, in file order: the first rule that matches a stream applies.
     pub records: Vec<record::Record>,
-    /// `[[thumbnail]]`, likewise.
+    /// `[[thumbnail]]`, in file order: the first rule that matches a stream applies.
     pub thumbnails: Vec<record::Thumbnail>,
-    /// `[[input]]`, each of another stream.
+    /// `[[input]]`; each input has another stream.
     pub inputs: Vec<input::Input>,
     /// `[slate]`
     pub slate: Option<slate::Slate>,
     /// `[chat]`
     pub chat: chat::Chat,
-    /// `[[event]]`, in the order of their beginnings.
+    /// `[[event]]`, sorted by start time.
     pub events: Vec<event::Event>,
     /// `[history]`
     pub history: history::History,
     /// `[web]`
     pub web: web::Web,
-    /// `[webrtc]`; none when it is off.
+    /// `[webrtc]`; `None` if WebRTC is off.
     pub webrtc: Option<webrtc::WebRtc>,
     /// `[cluster]` and `[[region]]`
     pub cluster: cluster::Cluster,
@@ -84,31 +84,31 @@ pub struct Config {
     pub loadbalancer: Option<cluster::LoadBalancer>,
 }
 
-/// Why a configuration does not hold: the place, the key, and what would be right.
+/// Error in a configuration: the place, the key, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
     #[error("{}: {why}; --config FILE names another configuration", path.display())]
     Unreadable {
-        /// As given.
+        /// Path, as given.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the operating system.
         why: String,
     },
     /// A file that an argument names cannot be read.
     #[error("{}: {why}", path.display())]
     Unread {
-        /// As given.
+        /// Path, as given.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the operating system.
         why: String,
     },
-    /// Something in it is wrong.
+    /// A setting is wrong.
     #[error("{}:{line}: {what}", path.display())]
     Wrong {
-        /// As given.
+        /// Path, as given.
         path: PathBuf,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
         /// The key, what is wrong with it, and what would be right.
         what: String,
@@ -127,7 +127,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
     understand(path, text, config)
 }
 
-/// From a text to what was written, and from there to what holds.
+/// Parses a text and checks the result.
 fn understand<R: DeserializeOwned, T>(
     path: &Path,
     text: &str,
@@ -142,7 +142,7 @@ fn understand<R: DeserializeOwned, T>(
     check(file).map_err(|problem| wrong(problem.at, problem.what))
 }
 
-/// From what was written to what holds.
+/// Checks the parsed file.
 fn config(file: raw::File) -> Checked<Config> {
     let rungs = rungs::all_rungs(file.rung)?;
     let ladders = rungs::all_ladders(file.ladder, &rungs)?;
@@ -178,12 +178,12 @@ fn config(file: raw::File) -> Checked<Config> {
     })
 }
 
-/// The number of the line with the byte `at`.
+/// Returns the number of the line that contains the byte `at`.
 fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// What is wrong with a line whose value would be right in quotes; TOML's own message speaks of numbers and dates.
+/// Returns an error message for a line whose value would be right in quotes. TOML's own message would mention numbers and dates.
 fn unquoted(line: &str) -> Option<String> {
     let (key, value) = line.split_once('=')?;
     let value = value.split(" #").next().unwrap_or_default();
@@ -204,7 +204,7 @@ fn unquoted(line: &str) -> Option<String> {
     is_good(&quoted).then(|| format!("{key} = {value}: put the value in quotes: {key} = {quoted}"))
 }
 
-/// serde's words for what TOML has, and those that people have.
+/// serde's terms and the terms that Weir shows instead.
 const WORDS: [(&str, &str); 5] = [
     ("expected a string", "expected a text in quotes"),
     ("expected i64", "expected a whole number"),
@@ -213,7 +213,7 @@ const WORDS: [(&str, &str); 5] = [
     ("invalid type: map", "invalid type: table"),
 ];
 
-/// serde's message, with the key of that line (or the line of a table) in front unless the message names it.
+/// Returns serde's message. Unless the message names the key, the key of that line (or the line of a table header) precedes it.
 fn with_key(text: &str, at: usize, message: &str) -> String {
     let mut message = message.replace('\n', "; ");
     for (serdes, peoples) in WORDS {
@@ -231,7 +231,7 @@ fn with_key(text: &str, at: usize, message: &str) -> String {
     if message.contains(&format!("`{}`", key.trim_matches(['[', ']']))) {
         return message;
     }
-    // A list of tables is written otherwise than a table.
+    // A list of tables has another syntax than a table.
     match key.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(name) if name.starts_with('[') => format!("{key}: there is one of these; write {name}"),
         Some(name) if message.contains("expected a list") => format!("{key}: {message}; write [[{name}]]"),

@@ -1,4 +1,4 @@
-//! What all jobs have in common.
+//! The state that all jobs share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,37 +17,38 @@ use crate::supervise::backoff::Backoff;
 use crate::supervise::helpers::Helpers;
 use crate::supervise::job::Policy;
 
-/// Segments end with key frames, which may be rare.
+/// Minimum time without output after which a job is replaced. Segments end at keyframes, which may be rare.
 const STARVE: Duration = Duration::from_secs(60);
 
-/// What all jobs have in common.
+/// The state that all jobs share.
 #[derive(Debug)]
 pub struct Context {
-    /// Which holds now; jobs take from it what they need when they start.
+    /// Current configuration; each job reads its settings from it when the job starts.
     pub config: Mutex<Arc<Config>>,
-    /// Where events go.
+    /// Event bus.
     pub bus: Arc<Bus>,
-    /// What viewers say.
+    /// Chat rooms of the streams.
     pub chat: Arc<Chat>,
-    /// What happened.
+    /// History of past events.
     pub history: Arc<History>,
-    /// What players of ours present, so that nginx does not count them.
+    /// Ticket that the daemon's own players present, so that nginx does not count them as viewers.
     pub ticket: Mutex<Option<Secret>>,
-    /// Over which nodes streams came.
+    /// The nodes that each relayed stream came through.
     pub paths: Arc<Paths>,
-    /// The newest media of streams that come from other nodes.
+    /// The newest media of streams that other nodes send.
     pub recents: Arc<Recents>,
-    /// Programs beside the jobs.
+    /// Programs that the daemon runs beside the jobs.
     pub helpers: Arc<Helpers>,
 }
 
 impl Context {
-    /// The configuration that holds now.
+    /// Returns the current configuration.
     pub fn config(&self) -> Arc<Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The name under which the daemon plays a stream, so that nginx does not count it as somebody who watches.
+    /// Returns the name under which the daemon plays a stream. It contains the ticket, so that nginx does not count the daemon as a
+    /// viewer.
     pub fn own_name(&self, live: &Live) -> Secret {
         let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Secret::new(match ticket {
@@ -57,13 +58,13 @@ impl Context {
     }
 }
 
-/// As the configuration has it for all jobs.
+/// Returns the restart policy for jobs, as configured.
 pub fn policy(config: &Config) -> Policy {
     let jobs = &config.jobs;
     Policy {
         stall: jobs.stall,
         starve: (jobs.stall * 4).max(STARVE),
-        // It looks at the input for some seconds first.
+        // ffmpeg probes its input for some seconds before it writes output.
         warm_up: jobs.stall + Duration::from_secs(10),
         grace: jobs.grace,
         backoff: Backoff { first: Duration::from_millis(500).min(jobs.backoff_max), max: jobs.backoff_max },

@@ -1,4 +1,4 @@
-//! What each command does, one a file. A command gives its whole output; it is printed here.
+//! The commands, one file per command. A command returns its whole output; this module prints it.
 
 use crate::cli::chat::ChatCommand;
 use crate::cli::daemon::JobCommand;
@@ -66,7 +66,7 @@ pub use error::{Error, USAGE, WRONG_USAGE};
 use output::{Output, print};
 use system::{random, runtime};
 
-/// Runs a command, prints its output, and gives the exit status.
+/// Runs a command, prints its output, and returns the exit status.
 pub fn run(cli: Cli) -> Result<u8, Error> {
     let api = &cli.api;
     let mut status = 0;
@@ -183,7 +183,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
     Ok(status)
 }
 
-/// Asks the API: only such commands start a runtime and an HTTP client.
+/// Runs a command that needs the API: only such commands start a runtime and an HTTP client.
 fn ask(api: &ApiArgs, command: impl AsyncFnOnce(&Nginx) -> Result<Output, Error>) -> Result<Output, Error> {
     let runtime = runtime()?;
     runtime.block_on(async {

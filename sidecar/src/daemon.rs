@@ -1,7 +1,7 @@
-//! `weir serve`: keeps for each live stream the jobs that its configuration asks for.
+//! `weir serve`: runs the jobs that the configuration requires for each live stream.
 //!
-//! Everything happens on one thread: children die with the thread that started them, so it has to be the one that lives as long
-//! as the daemon. Files are written by the runtime's helpers.
+//! Everything runs on one thread: children die with the thread that started them, so that thread must live as long as the daemon.
+//! The runtime's helper threads write files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -63,9 +63,9 @@ use notify::Notifier;
 use socket::{OwnSocket, place_of_sockets};
 pub use state::{Health, State};
 
-/// Runs until a signal ends it.
+/// Runs the daemon until a signal ends it.
 pub async fn run(path: &Path) -> Result<(), Error> {
-    // For programs that the daemon starts: what it writes itself has modes of its own.
+    // This umask is for programs that the daemon starts: files of the daemon itself get explicit modes.
     umask(Mode::from_bits_truncate(0o027));
     let config = config::load(path)?;
     logging::init(&config.daemon)?;
@@ -76,7 +76,7 @@ pub async fn run(path: &Path) -> Result<(), Error> {
     let listeners = api::listen(&config.daemon).await?;
     let _socket = OwnSocket(config.daemon.socket.clone());
     let pages = crate::web::listen(&config)?;
-    // Sessions begin with a request to the pages.
+    // WebRTC sessions start with a request to the pages.
     let ports = if pages.is_some() { crate::webrtc::listen(&config)? } else { None };
     let bus = Bus::new(clock::now().as_millis());
     let history = History::start(&config, &bus);
@@ -166,10 +166,10 @@ struct Daemon {
     env: Env,
     state: Arc<State>,
     streams: Streams,
-    /// What viewers can watch.
+    /// Streams that viewers can watch.
     board: Arc<Board>,
     web: Arc<Web>,
-    /// The API's token, by its digest.
+    /// Digest of the API's token.
     token: Option<Digest>,
     follower: Option<Follower>,
     notifier: Option<Notifier>,
@@ -178,16 +178,16 @@ struct Daemon {
     /// Sessions whose sound ffmpeg cannot decode.
     silent: BTreeSet<String>,
     inputs: Option<Due>,
-    /// The streams of the inputs that are to run.
+    /// Streams of the inputs that have to run now.
     due: BTreeSet<StreamId>,
-    /// What an earlier daemon left was looked through.
+    /// Whether the leftovers of an earlier daemon were removed.
     swept: bool,
-    /// This node as an edge.
+    /// The edge agent, if this node is an edge.
     agent: Option<Agent>,
 }
 
 impl Daemon {
-    /// Follows the nginx of the configuration.
+    /// Starts to follow the configured nginx.
     fn follow(&mut self) -> Result<(), Error> {
         let at = &self.config.nginx;
         self.token = token(at);
@@ -225,7 +225,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// A job has ended. Where the sound was the reason, its stream's jobs go on without it.
+    /// Handles the end of a job. If ffmpeg could not decode the audio, the jobs of the stream continue without audio.
     fn ended(&mut self, id: &str) {
         let Some(live) = self.jobs(|jobs| jobs.ended(id)) else { return };
         if self.silent.insert(live.session.clone()) {
@@ -300,7 +300,7 @@ impl Daemon {
         if changes.unsettled
             && let Some(follower) = &self.follower
         {
-            // Full when it was asked already.
+            // The channel is full if the follower was asked already.
             let _ = follower.soon.try_send(());
         }
         self.plan();
@@ -310,7 +310,7 @@ impl Daemon {
         }
     }
 
-    /// Says what of a stream does not reach everybody.
+    /// Reports the codecs of a stream that some outputs leave out.
     fn look_at_codecs(&self, live: &Live) {
         let plan = Plan::of(live);
         let (left_out, not_used) = (Plan::left_out(live), plan.not_used(live));
@@ -352,7 +352,7 @@ impl Daemon {
         self.jobs(|jobs| jobs.want(wanted, is_succeeded));
     }
 
-    /// Folders of streams that ended while no daemon ran.
+    /// Removes folders of streams that ended while no daemon ran.
     fn sweep(&self) {
         let is_live = |folder: &Path| {
             self.streams
@@ -366,7 +366,7 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration anew. Jobs that are still wanted as they are do not notice.
+    /// Reloads the configuration. Jobs whose settings did not change continue to run.
     async fn reload(&mut self) {
         shutdown::reloading();
         let mut next = match config::load(&self.path) {
@@ -417,7 +417,7 @@ impl Daemon {
             tracing::error!("[nginx]: {error}");
         }
         if told_otherwise {
-            // The old one must have let go of the fifo before.
+            // The old notifier must close the FIFO before the new one opens it.
             self.notifier = None;
             self.notifier = Notifier::start(&self.config);
         }
@@ -437,7 +437,7 @@ impl Daemon {
         shutdown::ready();
     }
 
-    /// Ends all jobs and waits for them; who takes too long is killed with the daemon.
+    /// Ends all jobs and waits for them; a job that takes too long is killed with the daemon.
     async fn drain(&mut self, ended: &mut mpsc::Receiver<String>) {
         tracing::info!("weir serve is ending");
         shutdown::stopping();
@@ -461,12 +461,12 @@ impl Daemon {
     }
 }
 
-/// A list for people.
+/// Joins a list for a log line.
 fn words(list: &[&str]) -> String {
     if list.is_empty() { "none".into() } else { list.join(", ") }
 }
 
-/// What is in the file with the API's token just now.
+/// Returns the digest of the token that the API's token file holds now.
 fn token(at: &config::Nginx) -> Option<Digest> {
     let file = at.api_token_file.as_ref()?;
     Some(Secret::new(std::fs::read_to_string(file).ok()?).digest())

@@ -1,12 +1,13 @@
-//! SQLite files of the daemon: opened with their schema, brought to its newest version, and moved aside when they are damaged.
+//! SQLite files of the daemon: opens a file, migrates it to the newest schema, and moves a damaged file aside.
 //!
-//! A file has one writer, which is one thread; readers have connections of their own. `kill -9` loses what was not committed and
-//! damages nothing (write-ahead log, <https://sqlite.org/wal.html>).
+//! One thread writes to a file; readers have their own connections. `kill -9` loses uncommitted data and damages nothing
+//! (write-ahead log, <https://sqlite.org/wal.html>).
 //!
-//! - [`rows`]: answers; [`csv`]: the same as a table for other programs
+//! - [`rows`]: results of queries; [`csv`]: results as a table for other programs
 //!
-//! A connection of rusqlite waits 5 seconds for another program that has the file, such as a backup. Debian 12 has SQLite 3.40, which
-//! lacks `sqlite3_set_clientdata`: `busy_timeout`, hooks and traces of rusqlite need it, and are not used.
+//! A connection of rusqlite waits 5 seconds for another program that locks the file, such as a backup. Debian 12 has SQLite 3.40,
+//! which lacks `sqlite3_set_clientdata`: `busy_timeout`, hooks and traces of rusqlite need that function, so Weir does not use
+//! them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,53 +19,53 @@ use crate::{clock, files};
 pub mod csv;
 pub mod rows;
 
-/// Files that belong to a database, by what is behind its name.
+/// Suffixes of the files that belong to a database.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// What a file holds.
+/// Schema of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
-    /// For log lines, such as `history`.
+    /// Name for log lines, such as `history`.
     pub what: &'static str,
-    /// What leads from one version to the next; the first makes the tables. Entries are only ever added.
+    /// SQL that migrates from each version to the next; the first entry creates the tables. New entries are only appended.
     pub migrations: &'static [&'static str],
 }
 
-/// Why a file cannot be used.
+/// Error that makes a file unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system does not let us.
+    /// The operating system refused an operation.
     #[error("{}: {why}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the operating system.
         why: io::Error,
     },
-    /// SQLite says no.
+    /// SQLite returned an error.
     #[error("{}: {why}", path.display())]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// Its words.
+        /// SQLite's error.
         why: rusqlite::Error,
     },
-    /// Its pages contradict each other.
+    /// The pages of the file are inconsistent.
     #[error("{}: {why}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The first contradiction.
+        /// First inconsistency that SQLite found.
         why: String,
     },
-    /// A later weir has written it.
+    /// A newer Weir wrote the file.
     #[error("{}: a newer weir wrote it: schema {found}, this weir knows {known}", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Schema version of the file.
         found: usize,
-        /// The newest that is known here.
+        /// Newest schema version that this Weir knows.
         known: usize,
     },
 }
@@ -79,12 +80,12 @@ impl Error {
     }
 }
 
-/// Whether SQLite found that the file is no database, or a broken one.
+/// Returns whether SQLite found that the file is damaged or is no database.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Opens a file for its writer, and makes it when it is not there. One that is damaged is moved aside, with one line in the log.
+/// Opens a file for its writer, and creates it if it does not exist. A damaged file is moved aside, with one line in the log.
 pub fn open(path: &Path, schema: Schema) -> Result<Connection, Error> {
     let failed = |why| Error::File { path: path.into(), why };
     if let Some(folder) = path.parent() {
@@ -113,7 +114,7 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Error> {
 }
 
 fn open_whole(path: &Path, schema: Schema) -> Result<Connection, Error> {
-    // What is in it is nobody else's concern; SQLite gives the other parts the same mode.
+    // The contents are private; SQLite gives the `-wal` and `-shm` files the same mode.
     files::PRIVATE.open_or_create(path).map_err(|why| Error::File { path: path.into(), why })?;
     let failed = |why| Error::Sqlite { path: path.into(), why };
     let mut database = Connection::open(path).map_err(failed)?;
@@ -139,7 +140,7 @@ fn prepare(database: &mut Connection, path: &Path, schema: Schema) -> Result<(),
     let version: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = version as usize;
     if version == 0 {
-        // Counts only before the first table.
+        // SQLite accepts this setting only before the first table exists.
         database.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -161,7 +162,7 @@ fn prepare(database: &mut Connection, path: &Path, schema: Schema) -> Result<(),
     Ok(())
 }
 
-/// Moves a file and what belongs to it; gives the new name.
+/// Moves a file and its `-wal` and `-shm` files; returns the new name.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let with = |path: &Path, more: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -218,7 +219,7 @@ mod tests {
             .unwrap();
         open(&path, ONE).unwrap().execute("INSERT INTO a VALUES (1)", []).unwrap();
         assert_eq!(files_in(folder.path()), 2);
-        // Pages in the middle of a good one.
+        // Damages pages in the middle of a good file.
         {
             let database = open(&path, ONE).unwrap();
             for n in 0..5000 {

@@ -1,4 +1,4 @@
-//! Streams that are not live and begin when somebody wants to watch them.
+//! Streams that are not live and start when a viewer asks for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,31 +9,31 @@ use tokio::time::Instant;
 
 use crate::streams::StreamId;
 
-/// Who has asked may wait so long for the stream.
+/// Time that a viewer may wait for a stream after asking for it.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What viewers of the daemon want.
+/// The streams that viewers of the daemon ask for.
 #[derive(Debug, Default)]
 pub struct Demand {
     offered: Mutex<BTreeSet<StreamId>>,
-    /// What the origin of this edge has.
+    /// Streams of this edge's origin.
     relays: Mutex<BTreeSet<StreamId>>,
     asked: Mutex<BTreeMap<StreamId, Instant>>,
     news: Notify,
 }
 
 impl Demand {
-    /// These streams begin when somebody asks, and no others.
+    /// Sets the streams that start on demand; replaces the earlier set.
     pub fn offer(&self, streams: BTreeSet<StreamId>) {
         *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 
-    /// An edge relays these when somebody asks, beside those that are offered.
+    /// Sets the streams that an edge relays on demand, in addition to those of [`Demand::offer`].
     pub fn offer_relays(&self, streams: BTreeSet<StreamId>) {
         *self.relays.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 
-    /// Asks for a stream; false when it is none that begins by that.
+    /// Asks for a stream. Returns false if the stream does not start on demand.
     pub fn ask(&self, id: &StreamId) -> bool {
         let is_in =
             |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
@@ -45,7 +45,7 @@ impl Demand {
         is_offered
     }
 
-    /// All streams that begin when somebody asks.
+    /// Returns all streams that start on demand.
     pub fn all(&self) -> BTreeSet<StreamId> {
         let of = |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut all = of(&self.offered);
@@ -53,14 +53,14 @@ impl Demand {
         all
     }
 
-    /// The streams that were asked for lately.
+    /// Returns the streams that viewers asked for within the last [`PATIENCE`].
     pub fn wanted(&self) -> BTreeSet<StreamId> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| at.elapsed() < PATIENCE);
         asked.keys().cloned().collect()
     }
 
-    /// Waits until somebody asks.
+    /// Waits until a viewer asks for a stream.
     pub async fn asked(&self) {
         self.news.notified().await;
     }

@@ -1,6 +1,7 @@
-//! `weir doctor`: what is wrong with this installation, a line each, with the remedy. [`prove`] is `weir check node --all`.
+//! `weir doctor`: finds faults of this installation and prints one line with the remedy per fault. [`prove`] implements `weir check
+//! node --all`.
 //!
-//! Each file looks at one part. What a part says of what it has seen is a pure function; only the looking asks the machine.
+//! Each file checks one part. Pure functions judge the results; only the checks themselves query the machine.
 
 use weir_model::lint;
 
@@ -24,7 +25,7 @@ pub(crate) use finding::{Finding, State};
 pub(crate) use installation::Installation;
 pub(crate) use node::{Node, prove};
 
-/// Looks at all parts, from nginx's configuration to the clock.
+/// Checks all parts, from nginx's configuration to the clock.
 pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<Finding> {
     let mut found = trial::examine(&installation.nginx, &installation.conf).await;
     match lint::read(&installation.conf, &Disk) {
@@ -33,7 +34,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
             found.extend(api::examine(nginx).await);
             found.extend(ports::examine(&tree).await);
         }
-        // The trial has said what is wrong with it, unless it is not ours to read.
+        // The trial run has reported the fault, except when this user may not read the file.
         Err(error) => {
             let remedy = "run weir doctor as root, or name the file with --conf";
             found.push(Finding::problem("configuration", error.to_string(), remedy));
@@ -41,7 +42,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
         }
     }
     found.extend(daemon::examine(installation, true).await);
-    // What is wrong with the file, the daemon's part has said.
+    // The daemon's part has reported any fault of this file.
     if let Ok(config) = config::load(&installation.config) {
         found.extend(rtmp::examine(Some(&config), nginx).await);
     }

@@ -1,4 +1,4 @@
-//! What happens, told to everybody who listens: the module's events as they come, and the daemon's own.
+//! The event bus: distributes the module's events and the daemon's own to all listeners.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
-/// So many events are kept for who comes back with `Last-Event-ID`.
+/// Number of events that the bus keeps for clients that reconnect with `Last-Event-ID`.
 const KEPT: usize = 1000;
-/// Who is further behind than this has missed some.
+/// Number of events that a listener may be behind; a slower listener misses events.
 const BEHIND: usize = 256;
 
-/// One event.
+/// An event.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Counted up, over a restart of the daemon too.
+    /// Sequence number; it also increases over a restart of the daemon.
     pub id: u64,
-    /// Such as `stream.ready`.
+    /// Kind, such as `stream.ready`.
     pub kind: String,
-    /// A JSON object.
+    /// Data, a JSON object.
     pub data: Value,
 }
 
-/// Where events go through.
+/// The event bus.
 #[derive(Debug)]
 pub struct Bus {
     sender: broadcast::Sender<Arc<Event>>,
@@ -32,31 +32,31 @@ pub struct Bus {
 #[derive(Debug)]
 struct Kept {
     next: u64,
-    /// Events before this id are not known any more, or never were.
+    /// Lowest id from which all events are kept.
     complete_from: u64,
     events: VecDeque<Arc<Event>>,
 }
 
-/// What somebody who comes back has to hear first.
+/// Events for a listener that reconnects.
 #[derive(Debug)]
 pub struct CatchUp {
-    /// Events are missing between theirs and these.
+    /// Events are missing between the listener's last one and the first of `events`.
     pub missed: bool,
-    /// In order.
+    /// Kept events, oldest first.
     pub events: Vec<Arc<Event>>,
-    /// All that follow.
+    /// Receiver of all later events.
     pub live: broadcast::Receiver<Arc<Event>>,
 }
 
 impl Bus {
-    /// One that has seen nothing. `now` (milliseconds) makes its ids higher than those of an earlier daemon.
+    /// Creates an empty bus. `now` (milliseconds) makes its ids higher than those of an earlier daemon.
     pub fn new(now: u64) -> Arc<Self> {
         let next = now.saturating_mul(1000);
         let kept = Kept { next, complete_from: next, events: VecDeque::new() };
         Arc::new(Self { sender: broadcast::channel(BEHIND).0, kept: Mutex::new(kept) })
     }
 
-    /// Tells everybody.
+    /// Sends an event to all listeners.
     pub fn tell(&self, kind: &str, data: Value) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { id: kept.next, kind: kind.to_owned(), data });
@@ -67,13 +67,13 @@ impl Bus {
             kept.complete_from = oldest.id + 1;
         }
         kept.events.push_back(event.clone());
-        // Fails when nobody listens.
+        // Sending fails if there is no listener.
         let _ = self.sender.send(event);
     }
 
-    /// Listens from now on, or from behind the event `last`.
+    /// Subscribes to later events; with `last`, also returns the kept events after that id.
     pub fn listen(&self, last: Option<u64>) -> CatchUp {
-        // Held, so that no event comes between the two.
+        // The lock is held, so that no event occurs between the subscription and the look at the kept events.
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.sender.subscribe();
         let Some(last) = last else { return CatchUp { missed: false, events: Vec::new(), live } };
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(ids(None), (false, vec![]));
         assert_eq!(ids(Some(1000)), (false, vec![1001, 1002]));
         assert_eq!(ids(Some(1002)), (false, vec![]));
-        // Of an earlier daemon, or of nobody.
+        // The id is of an earlier daemon, or was never assigned.
         assert_eq!(ids(Some(5)), (true, vec![1000, 1001, 1002]));
         for ahead in [1003, 99_999, u64::MAX] {
             assert_eq!(ids(Some(ahead)), (true, vec![1000, 1001, 1002]));

@@ -1,10 +1,10 @@
-//! What ffmpeg reads: the daemon plays the stream itself and hands it over through a socket, mended and in one piece.
+//! The input of ffmpeg: the daemon plays the stream itself, corrects it, and passes it to ffmpeg through a socket.
 //!
-//! ffmpeg's own RTMP client takes times and configurations as they come. A jump of the publisher's clock, a picture of another
-//! size or a codec of Enhanced RTMP is the end of what it makes, or spoils it.
+//! ffmpeg's own RTMP client takes timestamps and codec configurations as they arrive. A jump of the publisher's clock, a new frame
+//! size or a codec of Enhanced RTMP ends or spoils its output.
 //!
-//! - [`player`] plays the stream, makes runs of it ([`weir_media::run`]), and carries their bytes
-//! - [`Plan`] says what of a stream ffmpeg can be given
+//! - [`player`] plays the stream, splits it into runs ([`weir_media::run`]), and writes their bytes
+//! - [`Plan`] decides which media of a stream ffmpeg receives
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,18 +24,18 @@ pub mod player;
 pub use container::Container;
 use player::Source;
 
-/// What of a stream is fed, and how.
+/// The media of a stream that ffmpeg receives, and their container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Of the bytes.
+    /// Container of the bytes.
     pub container: Container,
-    /// Pictures are fed.
+    /// Whether ffmpeg receives video.
     pub video: bool,
-    /// Sound is fed.
+    /// Whether ffmpeg receives audio.
     pub audio: bool,
 }
 
-/// Codecs of pictures that go into FLV, by their names in the API.
+/// Video codecs that FLV can hold, by their names in the API.
 const FLV_VIDEO: [&str; 6] =
     ["H264", "Sorenson-H263", "ScreenVideo", "On2-VP6", "On2-VP6-Alpha", "ScreenVideo2"];
 const MP4_VIDEO: [&str; 4] = ["H264", "HEVC", "AV1", "VP9"];
@@ -56,7 +56,7 @@ const FLV_AUDIO: [&str; 12] = [
 const MP4_AUDIO: [&str; 7] = ["AAC", "MP3", "MP3-8K", "G711A", "G711U", "Opus", "FLAC"];
 
 impl Plan {
-    /// For a live stream.
+    /// Returns the plan for a live stream.
     pub fn of(live: &Live) -> Self {
         let video = live.video.as_ref().map(|video| video.codec.as_str());
         let audio = live.audio.as_ref().map(|audio| audio.codec.as_str());
@@ -76,23 +76,23 @@ impl Plan {
         Self { container, video: has(video, videos), audio: has(audio, audios) }
     }
 
-    /// The codecs of a stream that HLS and DASH of nginx-rtmp leave out.
+    /// Returns the codecs of a stream that nginx-rtmp's HLS and DASH leave out.
     pub fn left_out(live: &Live) -> Vec<&str> {
         let video = live.video.iter().map(|video| video.codec.as_str()).filter(|codec| *codec != "H264");
         let audio = live.audio.iter().map(|audio| audio.codec.as_str());
         video.chain(audio.filter(|codec| !["AAC", "MP3"].contains(codec))).map(named).collect()
     }
 
-    /// The codecs of a stream that are not fed.
+    /// Returns the codecs of a stream that ffmpeg does not receive.
     pub fn not_used(self, live: &Live) -> Vec<&str> {
         let video = live.video.iter().map(|video| video.codec.as_str()).filter(|_| !self.video);
         let audio = live.audio.iter().map(|audio| audio.codec.as_str()).filter(|_| !self.audio);
         video.chain(audio).map(named).collect()
     }
 
-    /// ffmpeg's options for what is fed; the socket follows. It looks at it until pictures and sound are there; where one of
-    /// them is not to come, it would wait in vain. ffmpeg takes a Unix socket for a file in which it can look for an index of MP4
-    /// (`is_streamed` in its `unix.c`), and waits for the end of it: `ignidx` keeps it from looking.
+    /// Returns ffmpeg's input options; the socket follows them. ffmpeg probes the input until it has found video and audio, so a
+    /// stream with only one of the two gets a shorter probe. ffmpeg takes a Unix socket for a file in which it can look for an
+    /// index of MP4 (`is_streamed` in its `unix.c`), and would wait for the end of the file: `ignidx` prevents that.
     pub fn input(self) -> &'static str {
         match (self.container, self.video && self.audio) {
             (Container::Flv, true) => "-analyzeduration 15000000 -probesize 2000000 -f flv -i",
@@ -107,23 +107,23 @@ impl Plan {
     }
 }
 
-/// A codec for people.
+/// Returns the name of a codec for log lines.
 fn named(codec: &str) -> &str {
     if codec.is_empty() { "unknown" } else { codec }
 }
 
-/// Where ffmpeg reads, below the folder for the sockets of its job.
+/// Returns the socket that ffmpeg reads, below the folder for the sockets of its job.
 pub fn socket(place: &Path) -> PathBuf {
     place.join("in")
 }
 
-/// Feeds one run of ffmpeg after the other; ends when dropped.
+/// Feeds one run of ffmpeg after another; stops when dropped.
 #[derive(Debug)]
 pub struct Feed(#[expect(dead_code, reason = "its tasks end with it")] JoinSet<()>);
 
 impl Feed {
-    /// Listens on a socket in `place`, and plays the stream under `name`. `holds` keeps back what may be of another publisher: nothing of it is to be kept, and
-    /// nobody waits for it.
+    /// Listens on a socket in `place`, and plays the stream under `name`. `holds` holds back media that may belong to another
+    /// publisher: that media is not kept, and no viewer waits for it.
     pub fn open(
         live: &Live,
         server: &RtmpServer,
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(plan("HEVC", "AAC"), (Container::Mp4, true, true));
         assert_eq!(plan("", "Opus"), (Container::Mp4, false, true));
         assert_eq!(plan("AV1", ""), (Container::Mp4, true, false));
-        // The pictures are kept whatever the sound is.
+        // Video is kept, whatever the audio codec is.
         assert_eq!(plan("HEVC", "Speex"), (Container::Mp4, true, false));
         assert_eq!(plan("Sorenson-H263", "Opus"), (Container::Flv, true, false));
         assert_eq!(plan("VVC", "AAC"), (Container::Flv, false, true));

@@ -1,7 +1,7 @@
-//! Folders and files with the modes that they need, whatever the umask of who started the program.
+//! Folders and files with explicit modes, whatever the umask of the process is.
 //!
-//! keepalived starts scripts with the umask 0177, administrators use 0077, and containers 0. A mode that is left to the umask
-//! makes folders that cannot be entered, or secrets that everybody can read.
+//! keepalived starts scripts with the umask 0177, administrators use 0077, and containers 0. If the umask decided the mode, folders
+//! could not be entered, or everybody could read secrets.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -13,34 +13,34 @@ use nix::unistd::{AccessFlags, access, geteuid};
 pub mod configuration;
 pub mod durable;
 
-/// Files that the daemon's user alone reads, and the folders that hold them.
+/// Modes for files that only the daemon's user reads.
 pub const PRIVATE: Modes = Modes { file: 0o600, folder: 0o700 };
-/// Files that the daemon's group, which is nginx's, reads too: recordings, and the daemon's own state.
+/// Modes for files that the daemon's group, which is nginx's, also reads: recordings, and the daemon's own state.
 pub const SHARED: Modes = Modes { file: 0o640, folder: 0o750 };
-/// Files that nginx publishes as they are: segments, playlists, stills.
+/// Modes for files that nginx publishes as they are: segments, playlists, stills.
 pub const PUBLISHED: Modes = Modes { file: 0o644, folder: 0o755 };
 
-/// What owner and group need, to enter a folder and to change what is in it.
+/// Permissions that the owner needs to enter a folder and to change its contents.
 const OWNER: u32 = 0o700;
 
 /// Permission bits of files and of the folders that hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
-    /// Of a file.
+    /// Mode of a file.
     pub file: u32,
-    /// Of a folder.
+    /// Mode of a folder.
     pub folder: u32,
 }
 
 impl Modes {
-    /// Makes the folder and those above it that are missing. A folder that is there keeps its mode, unless it is ours and we cannot
-    /// enter it: earlier versions left such folders under the umask 0177.
+    /// Creates the folder and its missing parents. An existing folder keeps its mode, unless this user owns it and cannot enter it:
+    /// earlier versions created such folders under the umask 0177.
     pub fn make_folder(self, folder: &Path) -> io::Result<()> {
         match fs::metadata(folder) {
             Ok(there) if there.is_dir() => return mend(folder, &there),
             Ok(_) => return Err(about(folder, "is there, and is no folder")),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // A folder above it that cannot be entered.
+            // A parent folder cannot be entered.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error),
         }
@@ -49,23 +49,23 @@ impl Modes {
         }
         match DirBuilder::new().mode(self.folder).create(folder) {
             Ok(()) => set_mode(folder, self.folder),
-            // Another process was faster.
+            // Another process created the folder in the meantime.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => mend(folder, &fs::metadata(folder)?),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes a file that must not be there yet, for writing.
+    /// Creates a file for writing; fails if it exists.
     pub fn create_new(self, path: &Path) -> io::Result<File> {
         self.open(OpenOptions::new().write(true).create_new(true), path)
     }
 
-    /// Makes a file for writing; one that is there is emptied.
+    /// Creates a file for writing; empties an existing file.
     pub fn create(self, path: &Path) -> io::Result<File> {
         self.open(OpenOptions::new().write(true).create(true).truncate(true), path)
     }
 
-    /// Opens a file for writing that may be there, such as a lock. Its content stays.
+    /// Opens a file for writing, such as a lock, and creates it if needed. Existing content stays.
     pub fn open_or_create(self, path: &Path) -> io::Result<File> {
         match OpenOptions::new().write(true).open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -75,22 +75,22 @@ impl Modes {
         }
     }
 
-    /// Writes a file. Who reads it meanwhile may see half of it.
+    /// Writes a file. Concurrent readers may see incomplete content.
     pub fn write(self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.create(path)?.write_all(bytes)
     }
 
-    /// Writes a file whole by way of `unfinished`: who opens the path sees the old or the new content.
+    /// Replaces a file atomically through `unfinished`: readers see either the old or the new content.
     pub fn replace(self, path: &Path, unfinished: &Path, bytes: &[u8]) -> io::Result<()> {
         self.write(unfinished, bytes)?;
         fs::rename(unfinished, path)
     }
 
     fn open(self, options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-        // Never wider than it is to be, not even for a moment.
+        // The file never has wider permissions than the final ones.
         let file = options.mode(self.file).open(path)?;
         let is = file.metadata()?;
-        // The owner alone may say so; what belongs to another keeps its mode.
+        // Only the owner may change the mode; files of other users keep theirs.
         if is.mode() & 0o777 != self.file && is.uid() == geteuid().as_raw() {
             file.set_permissions(Permissions::from_mode(self.file))?;
         }
@@ -98,16 +98,16 @@ impl Modes {
     }
 }
 
-/// Sets the mode of a path, such as a socket that was bound just now.
+/// Sets the mode of a path, such as a newly bound socket.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Gives us what we need in a folder of ours, or says how its owner does.
+/// Makes this user's own folder usable, or returns an error that says how the owner of a foreign folder can.
 fn mend(folder: &Path, there: &fs::Metadata) -> io::Result<()> {
     let mode = there.mode() & 0o7777;
     let us = geteuid();
-    // A folder that its owner has made read-only stays so; without x it is of no use to anybody.
+    // A folder that its owner made read-only stays read-only; a folder without x is useless and is repaired.
     if there.uid() == us.as_raw() && mode & 0o100 == 0 {
         return set_mode(folder, mode | OWNER)
             .map_err(|error| about(folder, &format!("cannot be entered (mode {mode:04o}): {error}")));
@@ -142,7 +142,7 @@ mod tests {
         set_mode(&outer, 0o600).unwrap();
         PRIVATE.make_folder(&inner).unwrap();
         assert_eq!((mode(&outer), mode(&inner)), (0o700, 0o700));
-        // What an administrator has opened or closed stays as it is.
+        // Modes that an administrator has widened or narrowed stay as they are.
         for kept in [0o755, 0o500, 0o711] {
             set_mode(&outer, kept).unwrap();
             let made = SHARED.make_folder(&outer);

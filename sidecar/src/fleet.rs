@@ -1,13 +1,13 @@
-//! Servers that are rented for an event: created before it, more and fewer while it lasts, deleted after it.
+//! Servers rented for an event: Weir creates them before it, adjusts their number during it, and deletes them after it.
 //!
-//! The provider's list of servers with the event's label is the truth: nothing else is remembered of them, so each command may be
-//! killed at any moment and run again. Start reading at [`run`].
+//! The provider's list of servers with the event's label is the only record of the servers, so each command may be killed at any
+//! moment and run again. Start reading at [`run`].
 //!
-//! - [`price`], [`plan`] and [`autoscale`] decide and are pure
-//! - [`cloud`] is what a provider does: [`hetzner`], or [`program`]
-//! - [`script`] is what a new server runs at its first start
-//! - [`origin`] asks the origin's daemon; [`trial`] asks an edge for a segment; [`dns`] tells names
-//! - [`ledger`] remembers what servers have cost that are gone
+//! - [`price`], [`plan`] and [`autoscale`] make the decisions and are pure
+//! - [`cloud`] is the interface to a provider: [`hetzner`], or [`program`]
+//! - [`script`] is the script that a new server runs at its first start
+//! - [`origin`] queries the origin's daemon; [`trial`] requests a segment from an edge; [`dns`] updates DNS names
+//! - [`ledger`] records the cost of deleted servers
 
 pub mod autoscale;
 pub mod cloud;

@@ -1,5 +1,5 @@
-//! Follows what the module tells: an event is a reason to look, and what is live is what `GET /v1/streams` says. So a daemon
-//! that was started late, lost the connection or missed events ends where it would have been.
+//! Follows the module's events. An event only triggers a look at `GET /v1/streams`, which says what is live. A daemon that started
+//! late, lost the connection or missed events therefore reaches the same state.
 
 use std::time::Duration;
 
@@ -9,42 +9,42 @@ use weir_model::Secret;
 
 use crate::nginx::{self, ApiEvent, Application, Nginx};
 
-/// Without any event, what is live is looked at all the same.
+/// Interval between looks at the live streams when no event arrives.
 const LOOK: Duration = Duration::from_secs(15);
-/// How soon, while more is to be known of a stream.
+/// Interval between looks while data of a stream is incomplete.
 const LOOK_SOON: Duration = Duration::from_millis(200);
-/// Events come in bunches.
+/// Time to collect further events, because events arrive in bursts.
 const BUNCH: Duration = Duration::from_millis(30);
-/// So long an nginx that has answered may be away before it counts as lost.
+/// Time after the last answer until nginx counts as lost.
 const GRACE: Duration = Duration::from_secs(2);
-/// Between attempts to reach nginx: at first, at first where it counts as lost, and at most.
+/// Pauses between attempts to reach nginx: the first pause, the first pause once nginx counts as lost, and the longest pause.
 const AT_ONCE: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// What is told to the daemon.
+/// A message to the daemon.
 #[derive(Debug)]
 pub enum Update {
-    /// nginx answers: what it is, before what is live there.
+    /// nginx answers: its properties, sent before its live streams.
     Server(Server),
-    /// An event as it came.
+    /// An event of the module, unchanged.
     Event(ApiEvent),
-    /// All that is live.
+    /// All live streams.
     Streams(Vec<nginx::Stream>),
     /// nginx does not answer.
     Lost(String),
 }
 
-/// What an nginx is, as far as it tells.
+/// Properties of an nginx, as far as it reports them.
 #[derive(Debug, Default)]
 pub struct Server {
     /// The names of its applications.
     pub applications: Option<Vec<String>>,
-    /// What players of the daemon's own present.
+    /// Ticket that the daemon's own players present.
     pub ticket: Option<Secret>,
 }
 
-/// Follows until nobody listens. `soon` is what the daemon says when more is to be known of a stream.
+/// Follows nginx until the receiver of `updates` is closed. The daemon sends on `soon` while data of a stream is incomplete.
 pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc::Receiver<()>) {
     let mut last_id = None;
     let mut heard: Option<Instant> = None;
@@ -59,7 +59,7 @@ pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc:
             heard = Some(Instant::now());
         }
         pause = if connected.elapsed() > RETRY_MAX { AT_ONCE } else { (pause * 2).min(RETRY_MAX) };
-        // A reload ends the connections of old workers, one after the other, and a new one answers: nothing is lost.
+        // A reload ends the connections of old workers one after the other, and a new worker answers: no event is lost.
         if heard.is_none_or(|heard| heard.elapsed() > GRACE) {
             if updates.send(Update::Lost(error.to_string())).await.is_err() {
                 return;
@@ -70,7 +70,7 @@ pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc:
     }
 }
 
-/// One connection; `answered` is set when nginx has told what is live. `Ok` when nobody listens any more.
+/// Follows over one connection. Sets `answered` when nginx has listed its live streams. Returns `Ok` when the receiver is closed.
 async fn session(
     nginx: &Nginx,
     updates: &mpsc::Sender<Update>,
@@ -86,7 +86,7 @@ async fn session(
         return Ok(());
     }
     loop {
-        // Looked at after the events are listened to, so that nothing falls between the two.
+        // The streams are read after the subscription to events, so that no change is missed between the two.
         let streams = nginx.streams().await?.value.streams;
         *answered = true;
         if updates.send(Update::Streams(streams)).await.is_err() {
@@ -105,7 +105,7 @@ async fn session(
                 if asked.is_none() {
                     return Ok(());
                 }
-                // An event is not waited for, and not lost either.
+                // An event ends the pause early and is passed on.
                 if let Ok(event) = timeout(LOOK_SOON, events.next()).await {
                     pass_on(event?, updates, last_id).await;
                 }

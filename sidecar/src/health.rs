@@ -1,13 +1,13 @@
-//! What keepalived asks of a machine and tells it.
+//! The health checks that keepalived runs, and the notifications that it sends.
 //!
 //! # Layout
 //!
-//! - `rtmp`, `http`, `hls`, `node`: a check each, asked by [`check`] within a time
-//! - `web`: HTTP as the checks use it; `hls/playlist`: what a playlist says, as text alone
-//! - [`notice`](Notice): what keepalived tells, in the arguments of a script or a line of its FIFO
-//! - [`pushes`]: push targets taken over or released
-//! - [`turn`]: scripts that run at the same time agree on who was the last
-//! - [`fifo`]: keepalived's notify FIFO, followed
+//! - `rtmp`, `http`, `hls`, `node`: one check per file; [`check`] runs a check with a time limit
+//! - `web`: HTTP for the checks; `hls/playlist`: parses a playlist
+//! - [`notice`](Notice): a notification of keepalived, from the arguments of a script or a line of its FIFO
+//! - [`pushes`]: takes over or releases push targets
+//! - [`turn`]: scripts that run at the same time agree on which was the last
+//! - [`fifo`]: follows keepalived's notify FIFO
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -32,26 +32,26 @@ pub use notice::{Notice, NoticeError, Role};
 pub use rtmp::check as rtmp;
 pub use web::{Papers, WebUrl};
 
-/// Why something is not healthy; one line.
+/// Reason why something is unhealthy, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{subject}: {why}")]
 pub struct Unhealthy {
-    /// What was looked at, without secrets.
+    /// Checked server or part, without secrets.
     subject: String,
     why: String,
 }
 
-/// What a check waits for: named when its time is over.
+/// Current step of a check; the timeout message names it.
 pub struct Step(Cell<&'static str>);
 
 impl Step {
-    /// The check now waits for this.
+    /// Sets the current step.
     fn is(&self, what: &'static str) {
         self.0.set(what);
     }
 }
 
-/// Runs a check for at most `limit`. It gives a few words on what was found, or why it is not healthy.
+/// Runs a check for at most `limit`. Returns a short description of the result, or the reason why the result is unhealthy.
 pub async fn check<E: ToString>(
     subject: &str,
     limit: Duration,
@@ -64,14 +64,14 @@ pub async fn check<E: ToString>(
     };
     match found {
         Ok(found) => Ok(format!("{subject}: {found}")),
-        // What a server says may have more than one line.
+        // A server's message may have more than one line.
         Err(why) => {
             Err(Unhealthy { subject: subject.to_owned(), why: weir_model::text::clean(&why).into_owned() })
         }
     }
 }
 
-/// A time as options take it.
+/// Formats a time in the form that options take.
 fn shown(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{} s", time.as_secs()),

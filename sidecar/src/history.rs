@@ -1,10 +1,10 @@
-//! What happened: sessions, viewers per minute, pushes, recordings, chat and what administrators did, in one SQLite file.
+//! The history: sessions, viewers per minute, pushes, recordings, chat and actions of administrators, in one SQLite file.
 //!
-//! - [`facts`] says which facts are kept, [`schema`] how
-//! - [`writer`] is the one thread that writes
-//! - [`read`] answers questions
+//! - [`facts`] selects the facts to keep, [`schema`] defines their tables
+//! - [`writer`] is the only thread that writes
+//! - [`read`] answers queries
 //!
-//! No address of a publisher or viewer gets here. A history that cannot be written costs a line in the log and nothing else.
+//! The history stores no address of a publisher or viewer. If the history cannot be written, Weir logs one line and continues.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ mod writer;
 use facts::{Fact, Sample};
 use writer::Writer;
 
-/// What happened.
+/// The history.
 #[derive(Debug)]
 pub struct History {
     bus: Arc<Bus>,
@@ -47,7 +47,7 @@ impl Drop for Running {
 }
 
 impl History {
-    /// Keeps what happens from now on, as configured.
+    /// Starts to record history, as configured.
     pub fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
         let history = Self { bus: bus.clone(), running: Mutex::default() };
         history.configure(config);
@@ -58,7 +58,7 @@ impl History {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another file, another time, or none.
+    /// Applies another file or retention time, or switches the history off.
     pub fn configure(&self, config: &Config) {
         let mut running = self.lock();
         if running.as_ref().is_some_and(|running| running.settings == config.history) {
@@ -69,7 +69,7 @@ impl History {
         }
         let settings = config.history.clone();
         let Some(file) = settings.file.clone() else { return };
-        // Listened to before this returns, so that nothing is missed.
+        // The subscription starts before this function returns, so that no event is missed.
         let live = self.bus.listen(None).live;
         match Writer::start(file, settings.keep) {
             Ok(writer) => {
@@ -80,19 +80,19 @@ impl History {
         }
     }
 
-    /// nginx says that these streams are live, and no others.
+    /// Records that exactly these streams are live, as nginx reports.
     pub fn see(&self, config: &Config, streams: &[nginx::Stream]) {
         if let Some(running) = &*self.lock() {
             running.writer.put(Fact::Sample(Sample::of(config, streams, clock::now())));
         }
     }
 
-    /// The file, for [`read`]; none when nothing is kept.
+    /// Returns the file, for [`read`]; `None` if the history is off.
     pub fn file(&self) -> Option<PathBuf> {
         self.lock().as_ref().and_then(|running| running.settings.file.clone())
     }
 
-    /// Writes what is known until now, and no more.
+    /// Writes everything known so far, and stops.
     pub fn stop(&self) {
         if let Some(running) = self.lock().take() {
             running.writer.finish();
@@ -100,7 +100,7 @@ impl History {
     }
 }
 
-/// Passes on the events that are kept.
+/// Passes on the events that the history keeps.
 async fn listen(bus: Arc<Bus>, mut live: Receiver<Arc<Event>>, writer: Writer) {
     let take = |event: &Event| {
         if let Some(fact) = Fact::of_event(&event.kind, &event.data, clock::now()) {

@@ -1,4 +1,4 @@
-//! HTTP as every client of ours speaks it.
+//! HTTP clients with the settings that all of Weir's clients share.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -8,43 +8,43 @@ use reqwest::{Certificate, ClientBuilder};
 
 pub mod public;
 
-/// Trusted beside the authorities of the system: `ca_file` of `[daemon]`.
+/// Certificates trusted in addition to the system's: `ca_file` of `[daemon]`.
 static TRUSTED: OnceLock<Vec<Certificate>> = OnceLock::new();
 
-/// Why a file of certificates cannot be used.
+/// Error that makes a certificate file unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    /// It has none.
+    /// The file contains no certificate.
     #[error("has no certificate: write those of the authorities in PEM, from -----BEGIN CERTIFICATE----- on")]
     Empty,
-    /// Something is in it that is no certificate.
+    /// The file contains an invalid certificate.
     #[error("has no valid certificates in PEM: {0}")]
     Invalid(String),
 }
 
-/// Reads certificates of authorities in PEM.
+/// Reads certificates of authorities from a PEM file.
 pub fn certificates(file: &Path) -> Result<Vec<Certificate>, CaError> {
     let invalid = |error: reqwest::Error| CaError::Invalid(innermost(&error));
     let found = Certificate::from_pem_bundle(&std::fs::read(file)?).map_err(invalid)?;
     if found.is_empty() {
         return Err(CaError::Empty);
     }
-    // Only a client looks into them.
+    // Only building a client parses the certificates.
     bare().tls_certs_only(found.clone()).build().map_err(invalid)?;
     Ok(found)
 }
 
-/// Has every client that is made from now on trust the authorities of a file too, until the process ends.
+/// Makes every client that is created later trust the authorities of a file too, until the process ends.
 pub fn trust(file: &Path) -> Result<(), CaError> {
     let _ = TRUSTED.set(certificates(file)?);
     Ok(())
 }
 
-/// A client that asks who it is told to ask: no proxy of the environment sees requests or tokens, and no answer leads it
-/// elsewhere.
+/// Returns a client that connects only to the requested server: it uses no proxy from the environment, so that no proxy sees
+/// requests or tokens, and follows no redirect.
 pub fn client() -> ClientBuilder {
     match TRUSTED.get() {
         Some(trusted) => bare().tls_certs_merge(trusted.iter().cloned()),
@@ -52,7 +52,7 @@ pub fn client() -> ClientBuilder {
     }
 }
 
-/// The same without `ca_file`, for what names its authorities itself.
+/// Returns the same client without `ca_file`, for callers that name their own authorities.
 pub fn bare() -> ClientBuilder {
     reqwest::Client::builder()
         .no_proxy()
@@ -60,7 +60,7 @@ pub fn bare() -> ClientBuilder {
         .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The last of an error's causes: the others of `reqwest` only repeat the URL.
+/// Returns the innermost cause of an error: the outer errors of `reqwest` only repeat the URL.
 pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

@@ -1,11 +1,12 @@
-//! What `weir init` writes: the samples of nginx-conf/, which are in the program, with answers in their places.
+//! The files that `weir init` writes: the samples of nginx-conf/, which are part of the program, filled in with the administrator's
+//! answers.
 //!
-//! - [`answers`]: what was asked for
-//! - [`sample`]: a sample, and texts put into it: one that a sample no longer has is an error, which a test would meet first
-//! - [`roles`]: the files of each role; [`pair`]: keepalived's, for two machines
-//! - [`mod@steps`]: what to do with the files
+//! - [`answers`]: the answers
+//! - [`sample`]: a sample and its replacements; a text that is missing in the sample is an error, which a test finds first
+//! - [`roles`]: the files of each role; [`pair`]: keepalived's files, for two machines
+//! - [`mod@steps`]: the installation steps that follow
 //!
-//! Nothing here touches the disk.
+//! No code here accesses the disk.
 
 mod answers;
 mod pair;
@@ -24,35 +25,35 @@ pub(crate) use steps::steps;
 /// A file to be written.
 #[derive(Debug)]
 pub(crate) struct File {
-    /// Below the folder.
+    /// Path, relative to the output folder.
     pub(crate) name: &'static str,
-    /// What is in it.
+    /// Content.
     pub(crate) content: Content,
-    /// Where it is installed on the machine, and the mode there; more than once for a secret.
+    /// Places where the file is installed on the machine; a secret may have more than one.
     pub(crate) places: Vec<Place>,
 }
 
-/// What is in a file.
+/// Content of a file.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// For everybody.
+    /// Text that anybody may read.
     Text(String),
-    /// A file of the page.
+    /// File of the web page.
     Bytes(&'static [u8]),
     /// `weir_secret` of nginx: new, or a copy.
     Secret,
-    /// The secret of the cluster, likewise.
+    /// Secret of the cluster: new, or a copy.
     ClusterSecret,
 }
 
-/// Where a file is installed.
+/// Place where a file is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The whole path.
+    /// Absolute path.
     pub(crate) path: &'static str,
-    /// Its mode.
+    /// Mode.
     pub(crate) mode: &'static str,
-    /// A user with a group of the same name; root where there is none.
+    /// Owner; a user with a group of the same name, or root if `None`.
     pub(crate) owner: Option<&'static str>,
 }
 

@@ -1,11 +1,11 @@
-//! Inputs: what publishes without an encoder. Each is one ffmpeg that reads a camera, a server or files, and the daemon publishes what
-//! it writes; a stream of another node needs none.
+//! Inputs publish streams without an encoder. For each input, one ffmpeg reads a camera, a server or files, and the daemon
+//! publishes its output; a stream of another node needs no ffmpeg.
 //!
-//! - [`plan`] decides which jobs there are to be (pure), [`due`] says when
-//! - [`list`] is what ffmpeg reads: it holds the URL, so that no password stands in the list of processes
-//! - [`ffmpeg`] words a job as arguments, and reads what ffmpeg says (pure)
-//! - `teller` tells events
-//! - [`run`] puts these and the supervisor together for one job
+//! - [`plan`] decides which jobs have to run (pure), [`due`] decides when
+//! - [`list`] is the list file that ffmpeg reads: it holds the URL, so that no password is visible in the process list
+//! - [`ffmpeg`] builds the arguments of a job, and interprets ffmpeg's messages (pure)
+//! - `teller` emits events
+//! - [`run`] connects these parts and the supervisor for one job
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,12 @@ mod teller;
 use plan::InputJob;
 use teller::Teller;
 
-/// Who waits for a sender may wait for ever.
+/// Warm-up time of an input that waits for its sender: the sender may come at any time, so the wait has no practical limit.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// A sender that returns finds somebody who waits.
+/// Short pauses before restarts, so that a sender that reconnects finds a listener.
 const SOON: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(1) };
 
-/// Runs a job until it is told to stop. `place` is an empty folder for its socket and its list.
+/// Runs a job until it is stopped. `place` is an empty folder for its socket and its list.
 pub async fn run(
     job: InputJob,
     context: &Context,
@@ -92,7 +92,7 @@ async fn run_in(
         check: ffmpeg::check,
         playable: Box::new(move || playable.playable()),
     };
-    // Aborted when this is dropped.
+    // Dropping the set aborts the task.
     let mut sink = JoinSet::new();
     sink.spawn(outlet::serve(listener, outlet, shared.clone()));
     let spec = Spec {
@@ -105,12 +105,12 @@ async fn run_in(
         decodes_sound: false,
     };
     supervise::run(spec, shared, commands).await;
-    // What ffmpeg wrote at its end is still to be read, and the stream to be ended.
+    // The last output of ffmpeg is still to be read, and the stream to be ended.
     let _ = tokio::time::timeout(Duration::from_millis(300), sink.join_next()).await;
     Ok(())
 }
 
-/// Takes a stream of another node.
+/// Relays a stream of another node.
 async fn relay(
     job: &InputJob,
     origin: &Origin,

@@ -1,6 +1,6 @@
-//! Media that comes over WebRTC, as nginx takes it over RTMP: H.264 as it is, and Opus as AAC.
+//! Converts media from WebRTC to RTMP for nginx: H.264 unchanged, and Opus as AAC.
 //!
-//! - [`Intake`] is one stream of it; [`aac`] makes its sound; `line` puts sound and pictures together
+//! - [`Intake`] converts one stream; [`aac`] encodes its audio; `line` aligns audio and video
 
 use std::time::Instant;
 
@@ -15,29 +15,29 @@ mod line;
 use aac::Encoder;
 use line::{Came, Line, Report};
 
-/// FLV: a key frame and another one of H.264.
+/// First byte of an H.264 tag in FLV: keyframe, and other frame.
 const KEY: u8 = 0x17;
 const OTHER: u8 = 0x27;
 
-/// One stream.
+/// A stream that arrives over WebRTC.
 #[derive(Debug)]
 pub struct Intake {
     encoder: Encoder,
-    /// When media of the first kind came: the stream begins then.
+    /// Arrival time of the first media: the start of the stream.
     began: Option<Instant>,
     pictures: Line,
     sound: Line,
-    /// The configuration that nginx has.
+    /// Codec configuration that nginx has.
     record: Vec<u8>,
     sets: (Vec<u8>, Vec<u8>),
-    /// A key frame came at this time.
+    /// Time of the last keyframe.
     key: Option<Instant>,
-    /// Something is lost, and the stream continues with the next key frame.
+    /// Video was lost; video continues with the next keyframe.
     skips: bool,
 }
 
 impl Intake {
-    /// Nothing has come yet; `encoder` makes AAC of the sound.
+    /// Creates an intake; `encoder` encodes the audio as AAC.
     pub fn new(encoder: Encoder) -> Self {
         Self {
             encoder,
@@ -51,23 +51,23 @@ impl Intake {
         }
     }
 
-    /// When a key frame came last.
+    /// Returns the time of the last keyframe.
     pub fn key(&self) -> Option<Instant> {
         self.key
     }
 
-    /// The next piece of AAC, or its configuration. May be dropped and called again.
+    /// Returns the next AAC frame, or the AAC configuration. Cancel-safe: the future may be dropped and the method called again.
     pub async fn sound(&mut self) -> Tag {
         self.encoder.next().await
     }
 
-    /// Takes media and returns what is to be sent now: sound comes later, by [`sound`](Self::sound). Where there is no `room`, pictures are
-    /// left out up to a key frame.
+    /// Takes media and returns the tags to send now; audio follows through [`sound`](Self::sound). Without `room`, video is left
+    /// out up to the next keyframe.
     pub fn take(&mut self, data: &MediaData, room: bool) -> Vec<Tag> {
         let began = *self.began.get_or_insert(data.network_time);
         let arrived = data.network_time.saturating_duration_since(began).as_millis();
         let came = Came {
-            // RTP has 32 bits of it.
+            // RTP timestamps have 32 bits.
             ticks: data.time.numer() as u32,
             rate: data.time.frequency().get(),
             rtp: i64::try_from(data.time.as_micros() / 1000).unwrap_or(i64::MAX / 2),
@@ -99,7 +99,7 @@ impl Intake {
 
     fn picture(&mut self, stream: &[u8], at: i64, room: bool) -> Vec<Tag> {
         let picture = Picture::read(stream);
-        // It wraps after 49 days, as it does for every publisher.
+        // The timestamp wraps after 49 days, as it does for every publisher.
         let timestamp = at as u32;
         let tag = |head: &[u8], data: &[u8]| Tag {
             kind: TagKind::Video,
@@ -120,7 +120,7 @@ impl Intake {
             tags.push(tag(&[KEY, 0, 0, 0, 0], &record));
             self.record = record;
         }
-        // Before the first key frame, nothing can be decoded.
+        // A decoder can decode nothing before the first keyframe.
         if self.record.is_empty() || picture.data.is_empty() {
             return tags;
         }

@@ -1,5 +1,4 @@
-//! The jobs that run, brought in line with those that are wanted. One that is no longer as it is wanted is ended first, and only
-//! then is the other one started.
+//! Runs the jobs that are wanted. If the settings of a job change, the old job ends before the new one starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,14 +20,14 @@ use crate::supervise::helpers::Known;
 use crate::supervise::output::Line;
 use crate::supervise::{Order, Shared, Status};
 
-/// One ffmpeg for one stream, of any kind.
+/// A job of any kind: one ffmpeg for one stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
     /// Makes renditions.
     Ladder(LadderJob),
-    /// Keeps what is sent, or stills of it.
+    /// Records a stream, or stills of it.
     Record(RecordJob),
-    /// Publishes it.
+    /// Publishes an input.
     Input(InputJob),
 }
 
@@ -41,7 +40,7 @@ impl Job {
         }
     }
 
-    /// Application and name of its stream.
+    /// Returns the application and name of the job's stream.
     fn stream(&self) -> StreamId {
         match self {
             Self::Ladder(job) => (job.live.app.clone(), job.live.name.clone()),
@@ -50,7 +49,7 @@ impl Job {
         }
     }
 
-    /// The live stream that it reads; an input reads none.
+    /// Returns the live stream that the job reads; an input reads none.
     fn live(&self) -> Option<&Live> {
         match self {
             Self::Ladder(job) => Some(&job.live),
@@ -59,12 +58,12 @@ impl Job {
         }
     }
 
-    /// What a node sends is published without a program.
+    /// Returns whether the job runs a program. A stream from another node is published without one.
     fn has_process(&self) -> bool {
         !matches!(self, Self::Input(job) if matches!(job.input.source, Source::Node(_)))
     }
 
-    /// Whether it goes on as it is: pictures of another size are another run of the same job.
+    /// Returns whether a running job may continue as `other`: another frame size is another run of the same job.
     fn is_like(&self, other: &Self) -> bool {
         let sizeless = |job: &Self| {
             let mut job = job.clone();
@@ -90,27 +89,27 @@ impl Job {
     }
 }
 
-/// What jobs are run with.
+/// Environment of the jobs.
 #[derive(Clone, Debug)]
 pub struct Env {
-    /// What all of them have in common.
+    /// State that all jobs share.
     pub context: Arc<Context>,
-    /// The folders with HLS and DASH.
+    /// Folders with HLS and DASH.
     pub shelves: Arc<Shelves>,
-    /// The folders with recordings.
+    /// Folders with recordings.
     pub recordings: Arc<Recordings>,
 }
 
-/// All of them.
+/// All jobs.
 #[derive(Debug)]
 pub struct Jobs {
     env: Env,
     wanted: BTreeMap<String, Job>,
     running: BTreeMap<String, Running>,
-    /// Wanted and without a process, as far as that was told.
+    /// Waiting jobs that the log already reported.
     waiting: BTreeSet<String>,
     ended: mpsc::Sender<String>,
-    /// Sockets of job N are in its folder `N`.
+    /// The sockets of job N are in the subfolder `N`.
     place: PathBuf,
     next_place: u64,
 }
@@ -123,16 +122,16 @@ struct Running {
     stopping: bool,
 }
 
-/// A job, as it is listed.
+/// A job in the list of jobs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct View {
-    /// Its handle.
+    /// Handle of the job.
     pub id: String,
-    /// nginx-rtmp application.
+    /// Application of nginx-rtmp.
     pub app: String,
-    /// The stream's public name.
+    /// Public name of the stream.
     pub stream: String,
-    /// The names of what it makes.
+    /// Names of the job's outputs.
     pub renditions: Vec<String>,
     /// State, process, restarts, progress.
     #[serde(flatten)]
@@ -140,7 +139,7 @@ pub struct View {
 }
 
 impl Jobs {
-    /// None yet. The ids of those that have ended go to `ended`, for [`Jobs::ended`].
+    /// Creates an empty set of jobs. The ids of ended jobs are sent to `ended`, for [`Jobs::ended`].
     pub fn new(env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
         Self {
             env,
@@ -153,7 +152,7 @@ impl Jobs {
         }
     }
 
-    /// What is wanted from now on. `is_succeeded` says whether another publisher has taken the name of a stream.
+    /// Sets the wanted jobs. `is_succeeded` returns whether another publisher has taken the name of a stream.
     pub fn want(&mut self, jobs: Vec<Job>, is_succeeded: impl Fn(&Live) -> bool) {
         self.wanted = jobs.into_iter().map(|job| (job.id().clone(), job)).collect();
         for (id, running) in &mut self.running {
@@ -167,7 +166,8 @@ impl Jobs {
         self.start();
     }
 
-    /// A job has ended. A stream whose sound it could not decode is given back: [`Jobs::want`] its jobs without sound.
+    /// Handles the end of a job. If ffmpeg could not decode the audio, returns the stream: the caller then calls [`Jobs::want`]
+    /// with jobs without audio.
     pub fn ended(&mut self, id: &str) -> Option<Live> {
         let ended = self.running.remove(id);
         self.env.context.helpers.set_jobs(self.processes());
@@ -178,7 +178,7 @@ impl Jobs {
         silent.and_then(|running| running.job.live().cloned())
     }
 
-    /// Starts what is wanted and does not run, as far as there may be processes.
+    /// Starts the wanted jobs that do not run, up to the limit of processes.
     fn start(&mut self) {
         let most = self.env.context.config().jobs.max_processes;
         for (id, job) in &self.wanted {
@@ -203,19 +203,19 @@ impl Jobs {
         self.env.context.helpers.set_jobs(self.processes());
     }
 
-    /// Jobs that run and have a process, or may have one at any time.
+    /// Returns the number of running jobs that have a process or may start one at any time.
     fn processes(&self) -> usize {
         self.running.values().filter(|running| running.job.has_process()).count()
     }
 
-    /// Ends all, and starts no other; true when there is none.
+    /// Ends all jobs and starts no other; returns true if no job runs any more.
     pub fn stop_all(&mut self) -> bool {
         self.wanted.clear();
         self.running.values_mut().for_each(Running::stop);
         self.running.is_empty()
     }
 
-    /// All that run, and those that wait for room.
+    /// Lists all running jobs, and the jobs that wait for a free process slot.
     pub fn list(&self) -> Vec<View> {
         let waiting = self.wanted.values().filter(|job| !self.running.contains_key(job.id()));
         let waiting = waiting.map(|job| view(job, Shared::new().status()));
@@ -230,20 +230,20 @@ impl Jobs {
         views
     }
 
-    /// The last lines of a job; none when there is no such job.
+    /// Returns the last log lines of a job; `None` if there is no such job.
     pub fn logs(&self, id: &str) -> Option<Vec<Line>> {
         match self.running.get(id) {
             Some(running) => Some(running.shared.output.lines()),
-            // It waits for room, and has said nothing.
+            // The job waits for a free process slot, so it has no output.
             None if self.wanted.contains_key(id) => Some(Vec::new()),
             None => self.env.context.helpers.list().get(id).map(|helper| helper.shared.output.lines()),
         }
     }
 
-    /// Starts a job anew; false when there is no such job.
+    /// Restarts a job; returns false if there is no such job.
     pub fn restart(&self, id: &str) -> bool {
         match self.running.get(id) {
-            // Full when it has such an order already.
+            // The channel is full if such an order waits already.
             Some(running) => {
                 running.commands.try_send(Order::Restart).is_ok() || !running.commands.is_closed()
             }
@@ -257,7 +257,7 @@ impl Running {
         if self.stopping {
             return;
         }
-        // Where an earlier order waits, this one comes again with the next look.
+        // If the channel is full, a later call sends the order again.
         self.stopping = self.commands.try_send(Order::Stop).is_ok();
     }
 }
@@ -273,7 +273,7 @@ fn view(job: &Job, status: Status) -> View {
     }
 }
 
-/// A program for viewers or a publisher over WebRTC.
+/// Returns the view of a helper: a program for viewers or for a publisher over WebRTC.
 fn of_helper((id, helper): (String, Known)) -> View {
     let (app, stream) = (helper.stream.0.to_string(), helper.stream.1.to_string());
     View { id, app, stream, renditions: vec![helper.makes.to_owned()], status: helper.shared.status() }
@@ -281,7 +281,7 @@ fn of_helper((id, helper): (String, Known)) -> View {
 
 fn start(job: Job, env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Running {
     let shared = Shared::new();
-    // A stop always fits behind restarts.
+    // The capacity leaves space for a stop order behind restart orders.
     let (commands, orders) = mpsc::channel(16);
     let (id, of_job, of_shared) = (job.id().clone(), job.clone(), shared.clone());
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Looks after the files of all rules: removes what is too old or too much, uploads what is to be uploaded.
+//! Maintains the recordings of all rules: removes old or surplus files, and uploads files.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::record::index::{Entry, Index};
 use crate::record::retention::{is_of, surplus};
 use crate::upload::Uploads;
 
-/// How often.
+/// Interval between rounds.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// Works until it is dropped.
+/// Runs until the future is dropped.
 pub async fn keep(context: Arc<Context>, recordings: Arc<Recordings>) {
     let mut uploads = Uploads::default();
-    // Said once.
+    // Folders whose error was logged already.
     let mut broken = HashSet::new();
     loop {
         let config = context.config();
@@ -49,7 +49,7 @@ pub async fn keep(context: Arc<Context>, recordings: Arc<Recordings>) {
     }
 }
 
-/// The rule of the same folder that a file is of.
+/// Returns the index of the rule, among those for the same folder, that a file belongs to.
 fn first_rule(config: &Config, entry: &Entry, like: &Record) -> Option<usize> {
     config.records.iter().position(|rule| rule.folder == like.folder && is_of(rule, entry))
 }

@@ -1,10 +1,10 @@
-//! Adaptive bit rate: what each live stream is transcoded to, and where that goes.
+//! Adaptive bitrate: transcodes each live stream into renditions and delivers them.
 //!
-//! - [`plan`] decides which jobs there are to be (pure)
-//! - [`ffmpeg`] words a job as arguments (pure), with [`encoders`] that work here
+//! - [`plan`] decides which jobs have to run (pure)
+//! - [`ffmpeg`] builds the arguments of a job (pure), with [`encoders`] that work on this machine
 //! - [`shelf`] and [`files`] write HLS and DASH; an [`Outlet`] publishes to nginx
-//! - [`family`] says which streams belong together (pure)
-//! - [`run`] puts these and the supervisor together for one job
+//! - [`family`] decides which streams belong together (pure)
+//! - [`run`] connects these parts and the supervisor for one job
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use plan::LadderJob;
 use readiness::Readiness;
 use shelf::Shelves;
 
-/// Runs a job until it is told to stop. `place` is an empty folder for its sockets.
+/// Runs a job until it is stopped. `place` is an empty folder for its sockets.
 pub async fn run(
     job: LadderJob,
     context: &Context,
@@ -61,7 +61,7 @@ async fn run_in(
     let _ = tokio::fs::remove_dir_all(place).await;
     PRIVATE.make_folder(place)?;
     let ready = Arc::new(Readiness::new(&job, context.bus.clone(), shared.clone()));
-    // Aborted when this is dropped.
+    // Dropping the set aborts the tasks.
     let mut sinks = JoinSet::new();
     let outputs = ffmpeg::outputs(&job);
     let shelf = match &job.delivery {
@@ -103,7 +103,7 @@ async fn run_in(
         decodes_sound: job.decodes_sound(),
     };
     supervise::run(spec, shared, commands).await;
-    // What ffmpeg wrote at its end is still to be read.
+    // The last output of ffmpeg is still to be read.
     let _ = tokio::time::timeout(Duration::from_millis(300), async {
         while !sinks.is_empty() && sinks.join_next().await.is_some() {}
     })

@@ -2,35 +2,37 @@
 //!
 //! # Layout
 //!
-//! - [`cli`]: the command line as clap definitions; [`values`]: what options and `weir.toml` take
-//! - [`config`]: `weir.toml`, as it is written and as it holds
-//! - [`ctl`]: what each command does, one a file
-//! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] say what is live, [`jobs`] keeps in line with it, [`events`] tells
-//! - [`init`]: the files of a new machine, from the samples
-//! - [`doctor`]: what is wrong with an installation
-//! - [`web`]: pages and media for viewers, on a thread of its own; [`webrtc`]: over WebRTC, likewise; [`live`]: what they watch
-//! - [`cluster`]: the machines that serve viewers together; [`fleet`] rents them for an evening
-//! - [`feed`]: what ffmpeg reads of a live stream
-//! - [`demand`]: streams that begin with their first viewer
+//! - [`cli`]: the command line as clap definitions; [`values`]: the types of options and of values in `weir.toml`
+//! - [`config`]: reads and checks `weir.toml`
+//! - [`ctl`]: the commands, one file per command
+//! - [`daemon`]: `weir serve`; [`follow`] and [`streams`] find the live streams, [`jobs`] starts and ends jobs for them, [`events`]
+//!   distributes events
+//! - [`init`]: writes the files of a new machine from the samples
+//! - [`doctor`]: finds faults of an installation
+//! - [`web`]: pages and media for viewers, on its own thread; [`webrtc`]: the same over WebRTC, also on its own thread; [`live`]:
+//!   the streams that viewers watch
+//! - [`cluster`]: the machines that serve viewers together; [`fleet`] rents such machines for an event
+//! - [`feed`]: the input of ffmpeg for a live stream
+//! - [`demand`]: streams that start when the first viewer asks for them
 //! - [`inputs`]: cameras, servers and files that publish without an encoder; [`relay`]: streams of other nodes
-//! - [`intake`]: what comes over WebRTC, for nginx
-//! - [`outlet`]: what ffmpeg writes, published to nginx
-//! - [`ladder`]: what a stream is transcoded to and where that goes
-//! - [`record`]: what is kept of streams; [`upload`] takes it elsewhere, [`keeper`] looks after both
-//! - [`context`]: what all jobs have in common
-//! - [`slate`]: what viewers see while a publisher is lost
-//! - [`supervise`]: programs that are kept running
-//! - [`files`]: modes of folders and files, whatever the umask, and files that outlive a loss of power
-//! - [`health`]: what keepalived asks and tells
-//! - [`stuck`]: nginx workers that hang are ended
-//! - [`webhooks`]: who else is told of events, over HTTPS or by a program, and who is asked before a publisher stays
-//! - [`http`]: clients, and the addresses that they may reach
+//! - [`intake`]: converts media that arrives over WebRTC for nginx
+//! - [`outlet`]: publishes the output of ffmpeg to nginx
+//! - [`ladder`]: transcodes streams into renditions and delivers the renditions
+//! - [`record`]: records streams; [`upload`] uploads recordings, [`keeper`] removes and uploads them by rule
+//! - [`context`]: the state that all jobs share
+//! - [`slate`]: the image or clip that replaces a lost publisher
+//! - [`supervise`]: keeps programs running
+//! - [`files`]: sets the modes of folders and files whatever the umask is, and writes files that survive a power failure
+//! - [`health`]: the health checks and notifications of keepalived
+//! - [`stuck`]: kills nginx workers that hang
+//! - [`webhooks`]: reports events over HTTPS or to a program, and asks an external service before a publisher may stay
+//! - [`http`]: HTTP clients, and the addresses that they may reach
 //! - [`admin`]: accounts of the dashboard
-//! - [`history`]: what happened, in [`database`] files
-//! - [`chat`]: the rooms beside the player
+//! - [`history`]: past sessions, viewers and recordings, in [`database`] files
+//! - [`chat`]: the chat rooms beside the player
 //! - [`nginx`]: the only client of the module's API
-//! - [`publisher`]: RTMP, from this process
-//! - [`test_stream`]: colour bars, a clock and a beep, made by ffmpeg and published from here
+//! - [`publisher`]: publishes over RTMP from this process
+//! - [`test_stream`]: publishes colour bars, a clock and a beep that ffmpeg generates
 //!
 //! # Floors
 //!
@@ -112,8 +114,8 @@ pub mod web;
 pub mod webhooks;
 pub mod webrtc;
 
-/// Runs the command that the arguments name (the program's own name first) and says how it went: 0 done, 1 refused or
-/// unhealthy, 2 wrong usage.
+/// Runs the command that the arguments name and returns its exit status: 0 done, 1 refused or unhealthy, 2 wrong usage. The first
+/// argument is the program's own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = match cli::Cli::try_parse_from(&args) {
@@ -130,12 +132,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Whether `--json` stands in a command line that cannot be read otherwise.
+/// Returns whether the command line contains `--json`; used when clap cannot parse the command line.
 fn wants_json(args: &[OsString]) -> bool {
     args.iter().take_while(|word| *word != "--").any(|word| word == "--json")
 }
 
-/// Help and version as clap words them; an error on one line.
+/// Prints clap's help or version text as it is, and any other error as one line.
 fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A reader who has seen enough (`weir --help | head`) is no error.
@@ -150,7 +152,7 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(WRONG_USAGE)
 }
 
-/// One line on standard error: for people, or with `--json` in the form of the API's errors.
+/// Writes one line to standard error: plain text, or with `--json` the JSON form of the API's errors.
 fn complain(code: &str, message: &str, json: bool) {
     use std::io::Write;
     let line = match json {
@@ -161,13 +163,13 @@ fn complain(code: &str, message: &str, json: bool) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// clap's message without its usage part, its lines joined.
+/// Returns clap's message as one line, without the usage part.
 fn one_line(rendered: &str) -> String {
     let message = rendered.split("\nUsage:").next().unwrap_or_default();
     let message = message.split("\nFor more information").next().unwrap_or_default();
     let message = message.strip_prefix("error: ").unwrap_or(message);
     if !rendered.starts_with("error: ") {
-        // clap prints the whole help where the command itself is missing.
+        // Without any command, clap prints its whole help instead of an error.
         return "a command is missing (see --help)".to_owned();
     }
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

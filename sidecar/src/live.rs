@@ -1,8 +1,8 @@
-//! What viewers of the daemon watch.
+//! The streams that viewers of the daemon watch.
 //!
-//! - [`board`]: what is live, as the daemon that follows nginx tells it
-//! - [`hub`]: the streams that somebody watches, each a [`station`]
-//! - `source`: plays a stream from nginx; [`ring`]: its newest media, read by each viewer at its own speed
+//! - [`board`]: the live streams, as reported by the part of the daemon that follows nginx
+//! - [`hub`]: the streams that have viewers, each as a [`station`]
+//! - `source`: plays a stream from nginx; [`ring`]: the newest media of a stream, read by each viewer at its own speed
 
 pub mod board;
 pub mod hub;
