@@ -1,48 +1,48 @@
-//! nginx-rtmp's `allow` and `deny`, decided before anything else runs.
+//! Evaluates nginx-rtmp's `allow` and `deny` before anything else runs.
 //!
-//! nginx-rtmp itself asks them after `on_publish`, `exec` and `record` have begun.
+//! nginx-rtmp itself evaluates them only after `on_publish`, `exec` and `record` have begun.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::client::ClientAddr;
 
-/// What a rule is about.
+/// The action that a rule allows or denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Somebody publishes.
+    /// A client publishes.
     Publish,
-    /// Somebody plays.
+    /// A client plays.
     Play,
 }
 
 /// One `allow` or `deny` line, for one family of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The addresses that it holds for.
+    /// The addresses that the rule applies to.
     pub addresses: Addresses,
-    /// Whether it denies.
+    /// Whether the rule denies.
     pub deny: bool,
-    /// Whether it holds for who publishes.
+    /// Whether the rule applies to publishers.
     pub publish: bool,
-    /// Whether it holds for who plays.
+    /// Whether the rule applies to players.
     pub play: bool,
 }
 
-/// An address and the bits of it that count.
+/// An address and the bits of it that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// IPv4, also where it came as an IPv6-mapped address.
+    /// IPv4, including an IPv4 address in IPv6-mapped form.
     V4 {
         /// The address.
         addr: Ipv4Addr,
-        /// The bits that count.
+        /// The bits that are compared.
         mask: Ipv4Addr,
     },
     /// IPv6.
     V6 {
         /// The address.
         addr: Ipv6Addr,
-        /// The bits that count.
+        /// The bits that are compared.
         mask: Ipv6Addr,
     },
 }
@@ -57,8 +57,8 @@ impl Addresses {
     }
 }
 
-/// Whether the rules deny the act to the client: the first one that fits decides, and who fits none may
-/// (`ngx_rtmp_access`). No rule fits a client that came over a unix socket.
+/// Returns whether the rules deny the action to the client. The first matching rule decides; a client that matches no
+/// rule is allowed (`ngx_rtmp_access`). No rule matches a client of a unix socket.
 pub fn is_denied(rules: &[Rule], client: ClientAddr, act: Act) -> bool {
     let ClientAddr::Ip(client) = client else { return false };
     let fits = |rule: &&Rule| {

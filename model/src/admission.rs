@@ -1,27 +1,27 @@
-//! The answer of a program that nginx-rtmp asks whether somebody may connect, publish or play: `on_connect`,
+//! Reads the answers of the programs that nginx-rtmp asks whether a client may connect, publish or play: `on_connect`,
 //! `on_publish`, `on_play`.
 
 use std::fmt;
 
-/// What the program answered.
+/// The answer of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It lets the client in.
+    /// The program admits the client.
     Yes,
-    /// It sends the client elsewhere: the value of `Location`.
+    /// The program redirects the client to the value of `Location`.
     Redirect(String),
-    /// It refuses the client, or fails itself.
+    /// The program refuses the client, or fails.
     No(u16),
-    /// It does not answer, or not in HTTP.
+    /// The program does not answer, or does not answer in HTTP.
     None,
 }
 
-/// Why a program's answer keeps a client out. Displays as the reason, after the name of the directive.
+/// Why a program's answer refuses a client. Displays as the reason, to be written after the name of the directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// It answered with this HTTP status.
+    /// The program answered with this HTTP status.
     Status(u16),
-    /// It could not be reached, did not answer in time, or not in HTTP.
+    /// The program could not be reached, did not answer in time, or did not answer in HTTP.
     NoAnswer,
 }
 
@@ -47,7 +47,7 @@ pub fn read(answer: &[u8]) -> Answer {
     }
 }
 
-/// The value of the header `Location`, if it has one.
+/// Returns the value of the header `Location`, if there is one.
 fn location(answer: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(answer);
     let header = text.lines().skip(1).take_while(|line| !line.is_empty()).find_map(|line| {
@@ -57,13 +57,13 @@ fn location(answer: &[u8]) -> Option<String> {
     header.filter(|value| !value.is_empty())
 }
 
-/// Whether a redirect names another server to push to or to pull from, rather than another stream.
+/// Returns whether a redirect names another server to push to or to pull from, rather than another stream.
 pub fn is_relay(location: &str) -> bool {
     location.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rtmp://"))
 }
 
-/// Returns what follows the host in a redirect to another server: the application, and often a stream key. `None` where
-/// nothing follows.
+/// Returns the part after the host in a redirect to another server: the application, and often a stream key. Returns
+/// `None` if nothing follows the host.
 pub fn path_of(location: &str) -> Option<&str> {
     let rest = location.get(7..).filter(|_| is_relay(location))?;
     let path = &rest[rest.find(['/', '?'])?..];

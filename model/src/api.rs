@@ -1,16 +1,16 @@
-//! Routes of the JSON API, and its errors in the one form that all of them have.
+//! Routes of the JSON API, and the one form that all its errors have.
 
 pub mod route;
 
-/// An error as a client of the API sees it.
+/// An error as a client of the API receives it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
-    /// For programs: stands for the kind of error and never changes.
+    /// The kind of error, for programs. The code of a kind never changes.
     pub code: &'static str,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -31,40 +31,40 @@ macro_rules! kinds {
 
 impl ApiError {
     kinds! {
-        /// The request makes no sense; the message names the field.
+        /// The request is invalid; the message names the field.
         bad_request = 400;
-        /// A token is needed, and none or a wrong one came.
+        /// The request needs a token, and has none or a wrong one.
         unauthorized = 401;
-        /// Not from this address.
+        /// The client's address may not send this request.
         forbidden = 403;
-        /// No such thing.
+        /// The requested object does not exist.
         not_found = 404;
-        /// The path exists, the method does not.
+        /// The path exists, but does not support the method.
         method_not_allowed = 405;
-        /// It cannot be changed here.
+        /// The API cannot change this object.
         conflict = 409;
         /// The body is too large.
         too_large = 413;
-        /// A change without `Content-Type: application/json`.
+        /// A change came without `Content-Type: application/json`.
         unsupported_media_type = 415;
-        /// The change could not be written to the state file and was not made.
+        /// Weir could not write the change to the state file and did not make it.
         not_persisted = 503;
-        /// The zone has no room.
+        /// The zone is full.
         zone_full = 507;
     }
 
-    /// A 400 that names a field and what is wrong with it.
+    /// Returns an error 400 that names a field and says what is wrong with it.
     pub fn bad_field(name: &str, problem: impl std::fmt::Display) -> ApiError {
         ApiError::bad_request(format!("field \"{name}\": {problem}"))
     }
 
-    /// The body of the answer: `{"error":{"code":"not_found","message":"..."}}`.
+    /// Returns the body of the answer: `{"error":{"code":"not_found","message":"..."}}`.
     pub fn to_json(&self) -> String {
         serde_json::json!({ "error": { "code": self.code, "message": self.message } }).to_string()
     }
 }
 
-/// The sentence about an application that nginx.conf does not have, with those that it has.
+/// Returns the message about an application that nginx.conf does not have, with the applications that it has.
 pub fn no_application(app: &str, known: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 8;
     let names: Vec<_> = known.iter().take(SHOWN).map(|name| format!("\"{}\"", name.as_ref())).collect();

@@ -1,11 +1,11 @@
-//! `name?arguments`, as RTMP has it in place of a URL's query.
+//! `name?arguments`: RTMP's counterpart of a URL's query.
 
-/// Takes apart at the first `?`; without one there are no arguments.
+/// Splits the text at the first `?`. A text without `?` has no arguments.
 pub fn split(text: &str) -> (&str, Option<&str>) {
     text.split_once('?').map_or((text, None), |(name, arguments)| (name, Some(arguments)))
 }
 
-/// As [`split`], for bytes that may be no text.
+/// Splits like [`split`], for bytes that may not be UTF-8.
 pub fn split_bytes(raw: &[u8]) -> (&[u8], Option<&[u8]>) {
     match raw.iter().position(|byte| *byte == b'?') {
         Some(question) => (&raw[..question], Some(&raw[question + 1..])),
@@ -18,7 +18,7 @@ pub fn name(text: &str) -> &str {
     split(text).0
 }
 
-/// Adds an argument, as the first or the last.
+/// Appends an argument: after `?` if it is the first, after `&` otherwise.
 pub fn with(text: &str, argument: &str) -> String {
     let sign = if split(text).1.is_some() { '&' } else { '?' };
     format!("{text}{sign}{argument}")

@@ -1,30 +1,30 @@
-//! Who is told of viewers, and when: the event `viewers`.
+//! Decides when a reader of events receives the event `viewers`, and for which streams.
 
 use std::collections::HashMap;
 
 use crate::snapshot::AudienceSnapshot;
 use crate::time::Timestamp;
 
-/// The least time between two events of a stream, in milliseconds.
+/// The least time between two `viewers` events of a stream, in milliseconds.
 pub const EACH_MS: u64 = 5_000;
 
-/// What a reader was told of each stream.
+/// The last counts that a reader received for each stream.
 #[derive(Debug, Default)]
 pub struct Told {
     streams: HashMap<(String, String), (AudienceSnapshot, Timestamp)>,
-    /// Something changed that was told too lately to be told again.
+    /// Whether a change waits because the last event of its stream is too recent.
     is_pending: bool,
 }
 
 impl Told {
-    /// Whether the reader is to be asked for again although nothing changes.
+    /// Returns whether the caller must call [`Told::news`] again even if nothing changes.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.is_pending
     }
 
-    /// What to tell of these streams: those whose numbers changed, each at most every [`EACH_MS`]. A stream that is not listed any
-    /// more has no viewers. `now` is a moment of a clock that is never set.
+    /// Returns the streams to report: those whose numbers changed, each at most once per [`EACH_MS`]. A stream that is
+    /// no longer listed has no viewers. `now` is the time of a monotonic clock.
     pub fn news(&mut self, all: Vec<AudienceSnapshot>, now: Timestamp) -> Vec<AudienceSnapshot> {
         self.is_pending = false;
         let mut gone: Vec<_> = self.streams.keys().cloned().collect();
@@ -50,7 +50,7 @@ impl Told {
                 }
             }
         }
-        // Streams that are over are forgotten with the next look.
+        // The next call forgets streams that have ended.
         self.is_pending |= news.iter().any(|one| !listed.contains(&(one.app.clone(), one.name.clone())));
         news
     }

@@ -1,8 +1,8 @@
-//! A publisher that sends more than its application allows: warned first, closed later.
+//! Limits the bitrate of a publisher: Weir first warns, later closes the connection.
 
 use crate::time::Timestamp;
 
-/// For how long a publisher may be above the limit before it is warned, and before it is closed, in milliseconds.
+/// How long a publisher may exceed the limit until Weir warns, and until Weir closes the connection, in milliseconds.
 pub const WARN_MS: u64 = 10_000;
 #[allow(missing_docs)]
 pub const CLOSE_MS: u64 = 20_000;
@@ -10,35 +10,35 @@ pub const CLOSE_MS: u64 = 20_000;
 /// `weir_max_bitrate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Bits a second.
+    /// Bits per second.
     pub rate: u64,
-    /// How many bits above the limit do not count.
+    /// How many bits above the limit are tolerated.
     pub burst: u64,
 }
 
-/// What becomes of a publisher.
+/// What Weir does with a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// The publisher continues.
     Fine,
-    /// It goes on, and somebody is told.
+    /// The publisher continues, and Weir reports it.
     Warn,
-    /// It is closed.
+    /// Weir closes the connection.
     Close,
 }
 
-/// Watches one publisher: a sample about once a second.
+/// Watches one publisher, with about one sample per second.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     last: Option<Timestamp>,
-    /// Bits above the limit so far; below the limit it falls again.
+    /// Bits above the limit so far; below the limit the number decreases.
     debt: u64,
     since: Option<Timestamp>,
     warned: bool,
 }
 
 impl Watch {
-    /// Takes a sample: bits a second, as the average of the last seconds. `now` is a moment of a clock that is never set.
+    /// Takes a sample in bits per second, the average of the last seconds. `now` is the time of a monotonic clock.
     pub fn sample(&mut self, now: Timestamp, rate: u64, limit: &Limit) -> Verdict {
         let millis = self.last.replace(now).map_or(0, |last| now.millis_since(last));
         let bits =
@@ -68,7 +68,8 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// What becomes of a publisher with these rates, one each second: the seconds at which that is not [`Verdict::Fine`].
+    /// Returns the seconds at which the verdict is not [`Verdict::Fine`], for a publisher with these rates, one per
+    /// second.
     fn verdicts(rates: impl IntoIterator<Item = u64>, limit: Limit) -> Vec<(usize, Verdict)> {
         let mut watch = Watch::default();
         let mut judge = |(second, rate): (usize, u64)| {
@@ -102,12 +103,12 @@ mod tests {
     #[test]
     fn a_burst_does_not_count() {
         let limit = Limit { rate: 1000, burst: 5000 };
-        // 1000 bits too many each second: the burst is used up after five seconds.
+        // 1000 bits too many per second use up the burst after five seconds.
         assert_eq!(
             verdicts(std::iter::repeat_n(2000, 27), limit),
             [(16, Verdict::Warn), (26, Verdict::Close)]
         );
-        // What was owed is paid back below the limit.
+        // Below the limit the excess is paid back.
         let rates = (0..200).map(|second| if second % 10 < 5 { 2000 } else { 0 });
         assert_eq!(verdicts(rates, limit), []);
     }

@@ -1,4 +1,4 @@
-//! Where a client comes from.
+//! The address of a client, and the ticket by which Weir recognises its own players.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use crate::arguments;
 use crate::network::Network;
 
-/// The argument of `play` by which the daemon's own players are known, so that they are not counted.
+/// The argument of `play` by which Weir recognises the daemon's own players, so that it does not count them.
 pub const TICKET_ARGUMENT: &str = "weir_ticket";
 
-/// What a player presents as its ticket, out of `name?args`.
+/// Returns the ticket that a player presents in `name?args`.
 pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
     arguments::split_bytes(raw)
         .1?
@@ -17,15 +17,15 @@ pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
         .find_map(|argument| argument.strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
 }
 
-/// What a request over HTTP presents as its ticket: the cookie `weir_ticket`, which no log holds.
+/// Returns the ticket that an HTTP request presents in the cookie `weir_ticket`, which no log contains.
 pub fn ticket_of_cookies<'c>(cookies: impl Iterator<Item = &'c [u8]>) -> Option<&'c [u8]> {
     cookies
         .flat_map(|line| line.split(|byte| *byte == b';'))
         .find_map(|pair| pair.trim_ascii().strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
 }
 
-/// Returns `name?args` without tickets: nginx-rtmp logs the arguments, and passes them to hooks. `None` where there is no
-/// ticket.
+/// Returns `name?args` without tickets, because nginx-rtmp logs the arguments and passes them to hooks. Returns `None`
+/// if there is no ticket.
 pub fn without_ticket(raw: &[u8]) -> Option<Vec<u8>> {
     ticket_of(raw)?;
     let question = raw.iter().position(|byte| *byte == b'?')?;
@@ -48,12 +48,12 @@ pub fn without_ticket(raw: &[u8]) -> Option<Vec<u8>> {
 pub enum ClientAddr {
     /// Over TCP.
     Ip(IpAddr),
-    /// Over a unix socket: from this machine, with no address.
+    /// Over a unix socket: a client on this machine, without an address.
     Unix,
 }
 
 impl ClientAddr {
-    /// Whether one of the networks holds the client. A client of a unix socket is in none.
+    /// Returns whether one of the networks contains the client. A client of a unix socket is in no network.
     pub fn is_in(self, networks: &[Network]) -> bool {
         match self {
             ClientAddr::Ip(addr) => networks.iter().any(|network| network.contains(addr)),
@@ -61,7 +61,7 @@ impl ClientAddr {
         }
     }
 
-    /// Whether the client runs on this machine: a loopback address or a unix socket.
+    /// Returns whether the client runs on this machine: it has a loopback address or uses a unix socket.
     pub fn is_local(self) -> bool {
         match self {
             ClientAddr::Ip(addr) => addr.to_canonical().is_loopback(),

@@ -1,9 +1,9 @@
-//! The names of Weir's directives, for those who speak of them without nginx, such as the documentation's tests.
+//! The names of Weir's directives, for code that does not use nginx, such as the documentation's tests.
 
 use std::ffi::CStr;
 
-/// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that `rtmp` and `http`
-/// both have is listed twice.
+/// All names, in the order in which the module registers them: those of `main`, of `rtmp`, and of `http`. A name that
+/// `rtmp` and `http` both have appears twice.
 pub const DIRECTIVES: [&str; 29] = [
     "weir_zone",
     "weir_secret",
@@ -36,7 +36,8 @@ pub const DIRECTIVES: [&str; 29] = [
     "weir_viewers",
 ];
 
-/// Returns whether these are the names, in the same order. The module compares its table when it is compiled.
+/// Returns whether these are the names, in the same order. The module checks its table with this function at compile
+/// time.
 pub const fn are(names: &[&CStr]) -> bool {
     if names.len() != DIRECTIVES.len() {
         return false;

@@ -1,44 +1,44 @@
-//! What happens when a stream that is live is published once more.
+//! Decides what happens when a second publisher uses the name of a live stream.
 
 use crate::time::Timestamp;
 use crate::verdict::Credential;
 
-/// A publisher that has sent no media for so many milliseconds counts as stalled.
+/// A publisher that has sent no media for this many milliseconds counts as stalled.
 pub const STALLED_MS: u64 = 3000;
 
-/// `weir_duplicate`: who wins.
+/// `weir_duplicate`: which publisher keeps the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Duplicate {
-    /// The first, unless it is stalled.
+    /// The first publisher, unless it is stalled.
     #[default]
     Reject,
-    /// The second, if it holds the same key.
+    /// The second publisher, if it has the same key.
     Takeover,
 }
 
-/// What is known of the publisher that is there.
+/// Facts about the first publisher.
 #[derive(Clone, Copy, Debug)]
 pub struct LiveFacts {
-    /// By what right it is live.
+    /// The credential with which it publishes.
     pub credential: Credential,
-    /// When its last media came, or else when it began to publish.
+    /// The time of its last media, or else the time when it began to publish.
     pub last_media: Timestamp,
-    /// The present.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What the newcomer may do.
+/// What the second publisher may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nothing: it is a duplicate.
+    /// Nothing: Weir refuses it as a duplicate.
     Refuse,
-    /// Replace the first, once that one is closed.
+    /// Replace the first publisher, once Weir has closed the first one's connection.
     TakeOver,
 }
 
-/// Decides between the publisher that is there and a newcomer. Who fills in gives way to anybody else; of the
-/// others only the same key ever takes over: a token, an open name or a pull does not prove that both are
-/// the same publisher.
+/// Decides between the first publisher and the second. A stopgap always loses to any other credential. Otherwise only a
+/// publisher with the same key takes over, because a token, an open name or a pull does not prove that both publishers
+/// are the same.
 pub fn decide_duplicate(live: &LiveFacts, newcomer: Credential, policy: Duplicate) -> Claim {
     let same_key = matches!((live.credential, newcomer), (Credential::Key(a), Credential::Key(b)) if a == b);
     let stalled = live.now.millis_since(live.last_media) >= STALLED_MS;

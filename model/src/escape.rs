@@ -1,8 +1,8 @@
-//! `%XX` (RFC 3986, section 2.1), read strictly: what is not well-formed stands for nothing.
+//! Strict decoder of `%XX` (RFC 3986, section 2.1): it rejects escapes that are not well-formed.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-/// The byte that the `%XX` at the beginning of a text stands for.
+/// Returns the byte that the `%XX` at the beginning of a text encodes.
 pub(crate) fn leading(text: &[u8]) -> Option<u8> {
     let [b'%', digits @ ..] = text else { return None };
     let mut byte = [0];
@@ -10,7 +10,7 @@ pub(crate) fn leading(text: &[u8]) -> Option<u8> {
     Some(byte[0])
 }
 
-/// The text with each `%XX` resolved; `None` where a `%` is not followed by two hex digits.
+/// Returns the text with each `%XX` decoded, or `None` if two hex digits do not follow a `%`.
 pub(crate) fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut left = text.as_bytes();

@@ -1,12 +1,12 @@
-//! nginx-rtmp's `exec`: which texts of a client reach a program, and what they may hold there.
+//! nginx-rtmp's `exec`: which texts of a client reach a program, and which bytes these texts may contain.
 //!
-//! An admin may write `exec sh -c "... $args"`. So where an `exec` of an application uses a variable, the text
-//! behind it holds nothing that a shell reads.
+//! An admin may write `exec sh -c "... $args"`. So if an `exec` of an application uses a variable, Weir admits only
+//! values without bytes that have a meaning for a shell.
 
 /// The variables of `exec` whose value a client chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Uses {
-    /// `$name`. In `$path` and its like nginx-rtmp has escaped it (ngx_rtmp_record_make_path).
+    /// `$name`. In `$path` and similar variables nginx-rtmp has escaped the name (ngx_rtmp_record_make_path).
     pub name: bool,
     /// `$args`.
     pub args: bool,
@@ -21,11 +21,11 @@ pub struct Uses {
 }
 
 impl Uses {
-    /// All of them: what holds where the configuration cannot be read.
+    /// All variables: the value to use if the configuration cannot be read.
     pub const ALL: Uses =
         Uses { name: true, args: true, flashver: true, swfurl: true, tcurl: true, pageurl: true };
 
-    /// Takes up the variables of one argument of an `exec`.
+    /// Adds the variables of one argument of an `exec`.
     pub fn add(&mut self, word: &str) {
         for variable in variables(word) {
             match variable {
@@ -40,7 +40,7 @@ impl Uses {
         }
     }
 
-    /// Whether a field of the `connect` command reaches a program.
+    /// Returns whether a field of the `connect` command reaches a program.
     pub fn field(&self, name: &[u8]) -> bool {
         match name {
             b"flashVer" => self.flashver,
@@ -52,8 +52,7 @@ impl Uses {
     }
 }
 
-/// The variables of a word: `$letters` and `${anything}`; a backslash takes the next byte as it is
-/// (`ngx_rtmp_eval`).
+/// Returns the variables of a word: `$letters` and `${anything}`. A backslash escapes the next byte (`ngx_rtmp_eval`).
 pub fn variables(word: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = word;
@@ -76,20 +75,20 @@ pub fn variables(word: &str) -> Vec<&str> {
     found
 }
 
-/// Whether a shell reads the arguments of a publish or a play as one word without a meaning of its own: one
-/// argument at most, for `&` ends a command.
+/// Returns whether a shell reads the arguments of a publish or a play as one word without special meaning. Only one
+/// argument is possible, because `&` ends a shell command.
 pub fn are_harmless(args: &str) -> bool {
     !args.starts_with('-') && args.bytes().all(|byte| is_harmless(byte) || byte == b'=')
 }
 
-/// Whether it is one word for a shell.
+/// Returns whether a shell reads the byte as part of a word.
 fn is_harmless(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'.' | b'_' | b':' | b'/' | b',' | b'@' | b'+' | b'%' | b'-')
 }
 
-/// A field of `connect` as one word for a shell, which is no option either: everything else becomes `_`.
-/// `None` where it is one already.
+/// Returns a field of `connect` as one shell word that is not an option either: every other byte becomes `_`. Returns
+/// `None` if the field is such a word already.
 pub fn as_word(text: &[u8]) -> Option<Vec<u8>> {
     let is_option = text.first() == Some(&b'-');
     if !is_option && text.iter().all(|byte| is_harmless(*byte)) {

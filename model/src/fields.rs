@@ -1,4 +1,4 @@
-//! The fields of a request's JSON body, taken out one by one, so that each error can name its field.
+//! Reads the fields of a request's JSON body one by one, so that each error can name its field.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display};
@@ -11,10 +11,10 @@ use crate::api::ApiError;
 
 /// The longest name of an unknown field that an error repeats, in characters.
 const SHOWN_NAME_LEN: usize = 64;
-/// What is wrong with a field or an argument that a request has for a second time.
+/// Error text for a field or an argument that a request has twice.
 pub const TWICE: &str = "given twice, expected once";
 
-/// A JSON object whose fields are still to be taken. A field that is `null` counts as absent.
+/// A JSON object whose fields have not been read yet. A field that is `null` counts as absent.
 #[derive(Debug)]
 pub struct Fields {
     left: Map<String, Value>,
@@ -22,11 +22,11 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Reads a body; 400 unless it is a JSON object that has each field once.
+    /// Reads a body. Returns 400 unless the body is a JSON object that has each field only once.
     pub fn parse(body: &[u8]) -> Result<Fields, ApiError> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(left)) => {
-                // A map keeps the last of two values alone.
+                // serde_json's map silently keeps the last of two values.
                 match serde_json::from_slice(body) {
                     Ok(Repeated(Some(name))) => {
                         Err(ApiError::bad_request(format!("field {:?}: {TWICE}", shown(&name))))
@@ -42,12 +42,12 @@ impl Fields {
         }
     }
 
-    /// A string that must be there.
+    /// Reads a required string.
     pub fn text(&mut self, name: &'static str) -> Result<String, ApiError> {
         self.optional_text(name)?.ok_or_else(|| wrong(name, "a string", "nothing"))
     }
 
-    /// A string.
+    /// Reads an optional string.
     pub fn optional_text(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.take(name) {
             None => Ok(None),
@@ -56,12 +56,12 @@ impl Fields {
         }
     }
 
-    /// A string that must be there and have the form of a `T`.
+    /// Reads a required string and parses it as a `T`.
     pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<T, ApiError> {
         self.text(name)?.parse().map_err(|error| ApiError::bad_field(name, error))
     }
 
-    /// A string of the form of a `T`.
+    /// Reads an optional string and parses it as a `T`.
     pub fn optional_parsed<T: FromStr<Err: Display>>(
         &mut self,
         name: &'static str,
@@ -70,7 +70,7 @@ impl Fields {
         text.map(|text| text.parse().map_err(|error| ApiError::bad_field(name, error))).transpose()
     }
 
-    /// A whole number, 0 or more.
+    /// Reads an optional whole number, 0 or more.
     pub fn optional_u64(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
         const EXPECTED: &str = "a whole number, 0 or more";
         match self.take(name) {
@@ -82,7 +82,7 @@ impl Fields {
         }
     }
 
-    /// `true` or `false`.
+    /// Reads an optional `true` or `false`.
     pub fn optional_bool(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
         match self.take(name) {
             None => Ok(None),
@@ -91,7 +91,7 @@ impl Fields {
         }
     }
 
-    /// A list of strings.
+    /// Reads an optional list of strings.
     pub fn optional_list_of_text(&mut self, name: &'static str) -> Result<Option<Vec<String>>, ApiError> {
         const EXPECTED: &str = "a list of strings";
         let items = match self.take(name) {
@@ -106,7 +106,7 @@ impl Fields {
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    /// Ends the reading: 400 for a field that was not asked for.
+    /// Finishes the reading. Returns 400 if there is a field that was not read.
     pub fn finish(self) -> Result<(), ApiError> {
         let Some(unknown) = self.left.keys().next() else { return Ok(()) };
         let (unknown, known) = (shown(unknown), self.known.join(", "));
@@ -119,7 +119,7 @@ impl Fields {
     }
 }
 
-/// The first name that an object has for a second time.
+/// The first name that an object has twice.
 struct Repeated(Option<String>);
 
 impl<'de> Deserialize<'de> for Repeated {

@@ -1,8 +1,8 @@
-//! What the guard refuses before nginx-rtmp sees it.
+//! Closes harmful connections before nginx-rtmp reads their messages.
 //!
-//! A [`Gate`] stands before each connection and is asked about every message; [`deadline`] says
-//! who was silent for too long, [`throttle`](crate::throttle) what of it is logged. Nothing here
-//! allocates or recurses, and audio and video cost a comparison.
+//! A [`Gate`] checks every message of a connection; [`deadline`] finds connections that were silent for too long, and
+//! [`throttle`](crate::throttle) limits the log lines about them. No code here allocates or recurses, and each audio or
+//! video message costs one comparison.
 
 mod aggregate;
 mod amf;
@@ -22,42 +22,44 @@ pub use violation::{
     MIN_CHUNK_SIZE, Violation,
 };
 
-/// The largest chunk size, in bytes, that nginx-rtmp takes (`NGX_RTMP_MAX_CHUNK_SIZE`).
+/// The largest chunk size, in bytes, that nginx-rtmp accepts (`NGX_RTMP_MAX_CHUNK_SIZE`).
 const NGINX_MAX_CHUNK_SIZE: u32 = 10_485_760;
 
-/// The chunk size to read with where the other end announces `size` and no message is longer than `max_message` bytes:
-/// every larger one means the same, that no message is cut, and nginx-rtmp takes a buffer of this size for each.
+/// Returns the chunk size to read with if the other end announces `size` and no message is longer than `max_message`
+/// bytes. Every larger size has the same effect, that no message is cut, but nginx-rtmp allocates a buffer of this size
+/// for each chunk.
 pub fn chunk_size(size: u32, max_message: u64) -> u32 {
     let most = u32::try_from(max_message).unwrap_or(u32::MAX).clamp(MIN_CHUNK_SIZE, NGINX_MAX_CHUNK_SIZE);
     size.min(most)
 }
 
-/// What a client sends as its handshake, in bytes: C0, C1 and C2 (specification, section 5.2).
+/// Length of a client's handshake C0, C1 and C2, in bytes (specification, section 5.2).
 const HANDSHAKE: u32 = 1 + 1536 + 1536;
 
-/// What the guard remembers of a connection.
+/// The state of the guard for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
-    /// Somebody came here; we did not go there.
+    /// Whether the other end opened the connection, rather than this server.
     accepted: bool,
     chunk_sizes: u8,
-    /// Bytes that came before `connect`.
+    /// Bytes received before `connect`.
     received: u32,
 }
 
 impl Gate {
-    /// For a connection that somebody made to this server.
+    /// Returns the gate of a connection that a client opened to this server.
     pub const fn accepted() -> Gate {
         Gate { accepted: true, chunk_sizes: 0, received: 0 }
     }
 
-    /// For a connection that this server made, as a pull or a push. There is no `connect` to wait for.
+    /// Returns the gate of a connection that this server opened for a pull or a push. The gate does not wait for a
+    /// `connect`.
     pub const fn outgoing() -> Gate {
         Gate { accepted: false, ..Gate::accepted() }
     }
 
-    /// Decides on a message of a type, before anybody looks into it. `connected`: an earlier `connect`
-    /// was accepted. `body` is all of it, in pieces as they came: nginx-rtmp's buffers, the empty ones too.
+    /// Decides on a message before any other code reads it. `connected`: an earlier `connect` was accepted. `body` is
+    /// the whole message in nginx-rtmp's buffers, including the empty ones.
     #[inline]
     pub fn message<'a>(
         &mut self,
@@ -80,7 +82,7 @@ impl Gate {
         }
     }
 
-    /// Counts what was read from the connection, handshake and all.
+    /// Counts the bytes that were read from the connection, including the handshake.
     #[inline]
     pub fn received(&mut self, connected: bool, bytes: usize) -> Result<(), Violation> {
         if connected || !self.accepted {
@@ -100,19 +102,19 @@ impl Gate {
         }
         match Bytes::new(body).array().map(u32::from_be_bytes) {
             Some(size) if !(MIN_CHUNK_SIZE..=MAX_CHUNK_SIZE).contains(&size) => Err(Violation::ChunkSize),
-            // nginx-rtmp passes over one that is too short to hold a size.
+            // nginx-rtmp ignores a message that is too short to hold a size.
             Some(_) | None => Ok(()),
         }
     }
 }
 
-/// Whether a message of this type holds AMF values.
+/// Returns whether a message of this type holds AMF values.
 pub const fn is_amf(kind: u8) -> bool {
     matches!(kind, kind::DATA_AMF3..=kind::COMMAND)
 }
 
-/// Whether a message of AMF values is a command whose names and keys are judged by themselves: `connect`,
-/// `publish`, `play` or `play2`. nginx-rtmp takes a command in any type of message and any case of letters.
+/// Returns whether a message of AMF values is a command whose names and keys are checked separately: `connect`,
+/// `publish`, `play` or `play2`. nginx-rtmp accepts a command in any type of message and in any case of letters.
 pub fn is_judged(kind: u8, body: &[u8]) -> bool {
     const JUDGED: [&[u8]; 4] = [b"connect", b"publish", b"play", b"play2"];
     let has_prefix = matches!(kind, kind::DATA_AMF3 | kind::SHARED_AMF3 | kind::COMMAND_AMF3);
@@ -129,7 +131,7 @@ pub fn is_judged(kind: u8, body: &[u8]) -> bool {
     JUDGED.iter().any(|judged| name.eq_ignore_ascii_case(judged))
 }
 
-/// Whether a message may come before `connect`: that command itself, and protocol control messages.
+/// Returns whether a message may come before `connect`: only `connect` itself and protocol control messages.
 fn may_precede_connect<'a>(kind: u8, body: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
     match kind {
         kind::SET_CHUNK_SIZE | kind::ABORT | kind::ACKNOWLEDGEMENT | kind::WINDOW_SIZE | kind::BANDWIDTH => {
@@ -140,45 +142,45 @@ fn may_precede_connect<'a>(kind: u8, body: impl Iterator<Item = &'a [u8]> + Clon
     }
 }
 
-/// Whether a message of this type is audio or video.
+/// Returns whether a message of this type is audio or video.
 #[must_use]
 pub const fn is_media(kind: u8) -> bool {
     matches!(kind, kind::AUDIO | kind::VIDEO)
 }
 
-/// Whether a message of this type is a command.
+/// Returns whether a message of this type is a command.
 #[must_use]
 pub const fn is_command(kind: u8) -> bool {
     matches!(kind, kind::COMMAND | kind::COMMAND_AMF3)
 }
 
-/// Decides on a message that is not complete: `read` bytes of it are there, and the latest header on
-/// its chunk stream says that it has `length`.
+/// Decides on an incomplete message: `read` bytes of it have arrived, and the latest header on its chunk stream
+/// announces `length`.
 #[inline]
 pub const fn running_message(read: u32, length: u32) -> Result<(), Violation> {
     if length < read { Err(Violation::RunningLength) } else { Ok(()) }
 }
 
-/// Decides on a connection that has `unfinished` bytes of messages that are not complete, over all its chunk streams, and on
-/// which no publish was accepted.
+/// Decides on a connection that has `unfinished` bytes of incomplete messages over all its chunk streams, and on which
+/// no publish was accepted.
 #[inline]
 pub const fn unfinished(bytes: usize) -> Result<(), Violation> {
     if bytes > MAX_UNFINISHED { Err(Violation::Unfinished) } else { Ok(()) }
 }
 
-/// Decides on a client that neither publishes nor gets media, and has not read so many answers.
+/// Decides on a client that neither publishes nor receives media, and has this many unread answers.
 #[inline]
 pub const fn unread(answers: usize) -> Result<(), Violation> {
     if answers > MAX_UNREAD { Err(Violation::Unread) } else { Ok(()) }
 }
 
-/// Decides on the `name?args` of a `publish` or `play`, as it stands in the AMF value: nothing of it
-/// may be cut by nginx-rtmp, where two names would become one.
+/// Decides on the `name?args` of a `publish` or `play` as the AMF value contains it. nginx-rtmp must not cut the text,
+/// because two names could become equal.
 pub fn name(raw: &[u8]) -> Result<(), Violation> {
     fits(raw.len(), raw)
 }
 
-/// Decides on the `name?args` of a `publish` whose arguments `key` and `token` Weir takes out before nginx-rtmp sees it.
+/// Decides on the `name?args` of a `publish` whose arguments `key` and `token` Weir removes before nginx-rtmp reads it.
 pub fn name_with_credential(raw: &[u8]) -> Result<(), Violation> {
     fits(publish::public_len(raw), raw)
 }

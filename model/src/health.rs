@@ -1,6 +1,6 @@
-//! Why `GET /v1/health` says `degraded`.
+//! Reasons for `degraded` in `GET /v1/health`.
 
-/// Share of the zone in use from which on it is nearly full, percent.
+/// The share of the zone in use, in percent, at which the zone counts as nearly full.
 const NEARLY_FULL: usize = 90;
 
 /// A reason. Displays as the sentence in `reasons`.
@@ -9,18 +9,18 @@ pub enum Reason {
     /// The event loop of a worker hangs.
     #[error("worker {pid} has been stuck for {ms} ms")]
     StuckWorker {
-        /// Its process.
+        /// Its process id.
         pid: u32,
-        /// Since when.
+        /// For how long, in milliseconds.
         ms: u64,
     },
     /// The zone is nearly full.
     #[error("the zone is {percent} % full")]
     ZoneFull {
-        /// How full.
+        /// The share in use, in percent.
         percent: usize,
     },
-    /// More people watch over HTTP than the zone can count.
+    /// More viewers watch over HTTP than the zone can count.
     #[error("more viewers than the zone can count: the counts are too low, use a larger \"weir_zone\"")]
     ViewersSaturated,
     /// The last write of the state file failed.
@@ -41,14 +41,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Returns the reason of a zone of which so much is used, if it is one.
+    /// Returns the reason of a nearly full zone, of which `used` of `all` is in use, or `None`.
     pub fn of_zone(used: usize, all: usize) -> Option<Reason> {
         (used * 100 >= all * NEARLY_FULL).then(|| Reason::ZoneFull { percent: used * 100 / all.max(1) })
     }
 
     /// Returns one reason of each kind, for the documentation's test.
     pub fn one_of_each() -> [Reason; 6] {
-        // A new kind does not compile until it has its place here and below.
+        // A new kind does not compile until it is added here and below.
         match Reason::StateFile {
             Reason::StuckWorker { .. }
             | Reason::ZoneFull { .. }

@@ -1,4 +1,4 @@
-//! Stream keys: what is kept of one, and what the API shows.
+//! Stream keys: the stored form, and the form that the API shows.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,12 +21,12 @@ pub const MAX_NOTE_LEN: usize = 200;
 /// The most networks that a key is limited to.
 pub const MAX_NETWORKS: usize = 16;
 
-/// The public handle of a key: `k` and 16 hex digits. It opens nothing.
+/// The public id of a key: `k` and 16 hex digits. The id does not permit a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId(pub u64);
 
-/// The text is no key id.
+/// The text is not a key id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a key id, expected \"k\" and 16 hex digits")]
 pub struct KeyIdError;
@@ -42,7 +42,7 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<KeyId, KeyIdError> {
         let hex = text.strip_prefix('k').ok_or(KeyIdError)?;
-        // `from_str_radix` alone would take a sign.
+        // `from_str_radix` alone would accept a sign.
         if hex.len() != 16 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(KeyIdError);
         }
@@ -64,62 +64,63 @@ impl From<KeyId> for String {
     }
 }
 
-/// Where a key comes from.
+/// The origin of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeySource {
-    /// Made over the API; it can be rotated and revoked there.
+    /// Created over the API; the API can rotate and revoke it.
     Api,
     /// A line of a `weir_key_file`; it changes with the file.
     File,
 }
 
-/// One secret of a key, as its digest.
+/// One secret of a key, stored as a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySecret {
-    /// Of the text that a publisher presents.
+    /// Digest of the text that a publisher presents.
     pub digest: Digest,
-    /// Not from this moment on.
+    /// The time from which the secret is invalid.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A stream key, as it is kept. The secret itself is shown once, when it is made, and kept nowhere.
+/// A stream key as Weir stores it. Weir shows the secret once, when it creates the key, and stores it nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamKey {
-    /// Its public handle.
+    /// The public id of the key.
     pub id: KeyId,
-    /// The application it opens.
+    /// The application that the key permits.
     pub app: AppName,
-    /// The public name of its stream.
+    /// The public name of the stream.
     pub stream: StreamName,
-    /// Only at the `server` block that listens on this address; at each of them when there is none.
+    /// The `server` block, by an address that it listens on, to which the key is limited. Without one, the key is valid
+    /// at each `server` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddr>,
-    /// For people; at most [`MAX_NOTE_LEN`] bytes, no control characters.
+    /// A note for people; at most [`MAX_NOTE_LEN`] bytes, no control characters.
     pub note: String,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// Only from these networks; from everywhere when there are none. At most [`MAX_NETWORKS`].
+    /// The networks from which the key is valid, at most [`MAX_NETWORKS`]. An empty list means all addresses.
     pub publish_from: Vec<Network>,
     /// The current secret, then the one before the last rotation, if any.
     pub secrets: Vec<KeySecret>,
 }
 
 impl StreamKey {
-    /// When the key expires: with its current secret.
+    /// Returns the time at which the current secret expires.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.secrets.first().and_then(|current| current.expires_at)
     }
 
-    /// The secret before the last rotation, which may be over.
+    /// Returns the secret before the last rotation, which may have expired.
     pub fn previous(&self) -> Option<&KeySecret> {
         self.secrets.get(1)
     }
 
-    /// Puts a secret before the current one, which from then on is valid until `previous_expires_at` at
-    /// most. One from an earlier rotation is forgotten.
+    /// Adds a new current secret. The one before it stays valid until `previous_expires_at` at most; secrets of earlier
+    /// rotations are deleted.
     pub fn rotate(&mut self, secret: KeySecret, previous_expires_at: Timestamp) {
         self.secrets.truncate(1);
         if let Some(previous) = self.secrets.first_mut() {
@@ -130,16 +131,16 @@ impl StreamKey {
     }
 }
 
-/// A note that the rules forbid.
+/// Why a note is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// More than [`MAX_NOTE_LEN`] bytes.
     #[error("{len} bytes, at most 200 are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
-    /// It would upset a terminal or a log.
+    /// The note contains a control character, which could disturb a terminal or a log.
     #[error("control characters are not allowed")]
     ControlCharacter,
 }
@@ -158,34 +159,35 @@ pub fn check_note(note: &str) -> Result<(), NoteError> {
 /// A key as the API shows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyView {
-    /// Its public handle.
+    /// The public id of the key.
     pub id: KeyId,
-    /// The application it opens.
+    /// The application that the key permits.
     pub app: AppName,
-    /// The public name of its stream.
+    /// The public name of the stream.
     pub stream: StreamName,
-    /// Only at the `server` block that listens on this address; at each of them when there is none.
+    /// The `server` block, by an address that it listens on, to which the key is limited. Without one, the key is valid
+    /// at each `server` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddr>,
-    /// For people.
+    /// A note for people.
     pub note: String,
-    /// When it was made, or read from its file.
+    /// The time when Weir created the key, or read it from its file.
     pub created_at: Timestamp,
-    /// Not valid from this moment on.
+    /// The time from which the key is invalid.
     pub expires_at: Option<Timestamp>,
-    /// Only from these networks; from everywhere when there are none.
+    /// The networks from which the key is valid. An empty list means all addresses.
     pub publish_from: Vec<Network>,
-    /// Where it comes from.
+    /// The origin of the key.
     pub source: KeySource,
-    /// Until when the secret before the last rotation is valid, while it is.
+    /// The time at which the secret before the last rotation expires, if it is still valid.
     pub previous_valid_until: Option<Timestamp>,
-    /// The secret: only in the answer to the request that made it.
+    /// The secret, present only in the answer to the request that created it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "secret::exposed")]
     pub key: Option<Secret>,
 }
 
 impl KeyView {
-    /// What may be shown of a key at any time.
+    /// Returns the facts about a key that the API may always show.
     pub fn new(key: &StreamKey, source: KeySource, now: Timestamp) -> KeyView {
         let previous_end = key.previous().and_then(|previous| previous.expires_at);
         KeyView {
@@ -203,7 +205,7 @@ impl KeyView {
         }
     }
 
-    /// The same with the secret that was just made.
+    /// Returns the view with the secret that was just created.
     pub fn with_secret(self, secret: Secret) -> KeyView {
         KeyView { key: Some(secret), ..self }
     }

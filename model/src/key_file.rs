@@ -1,4 +1,4 @@
-//! `weir_key_file`: static keys, a line each.
+//! `weir_key_file`: static keys, one per line.
 //!
 //! ```text
 //! # STREAM SHA256HEX [comment]
@@ -12,43 +12,43 @@ use crate::secret::{Digest, DigestError, Secret};
 use crate::stream_name::{AppName, NameError, StreamName};
 use crate::time::Timestamp;
 
-/// Why a key file is refused, and where.
+/// Why Weir refuses a key file, and the line of the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct KeyFileError {
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem of the line.
     pub problem: KeyFileProblem,
 }
 
-/// What is wrong with a line. No message repeats what stands there: it may be a key.
+/// The problem of a line. No message repeats the line, because it may contain a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileProblem {
-    /// Bytes that are no text.
+    /// The line is not UTF-8.
     #[error("not UTF-8")]
     NotText,
-    /// The first word.
+    /// The first word is not a stream name.
     #[error("bad stream name: {0}")]
     Name(#[from] NameError),
-    /// One word alone.
+    /// The line has only one word.
     #[error("no digest, expected STREAM SHA256HEX [comment], as \"weir key hash\" prints it")]
     NoDigest,
-    /// The second word.
+    /// The second word is not a digest.
     #[error("bad digest: {0}, as \"weir key hash\" prints them")]
     Digest(#[from] DigestError),
-    /// A key that another line has.
+    /// Another line has the same digest.
     #[error("the same digest as in line {first}, expected another key for each line")]
     Twice {
-        /// The other line, from 1.
+        /// The other line, counted from 1.
         first: usize,
     },
-    /// The rest of the line.
+    /// The comment is invalid.
     #[error("bad comment: {0}")]
     Comment(#[from] NoteError),
 }
 
-/// Reads the keys of an application. Empty lines and those that start with `#` are skipped.
+/// Reads the keys of an application. Skips empty lines and lines that start with `#`.
 pub fn parse(app: &AppName, content: &[u8], loaded_at: Timestamp) -> Result<Vec<StreamKey>, KeyFileError> {
     let mut keys: Vec<StreamKey> = Vec::new();
     let mut lines_of_keys: Vec<([u8; 32], usize)> = Vec::new();
@@ -60,7 +60,7 @@ pub fn parse(app: &AppName, content: &[u8], loaded_at: Timestamp) -> Result<Vec<
         lines_of_keys.push((*digest.bytes(), line));
         keys.push(key);
     }
-    // Sorted, so that a large file is not compared line by line.
+    // Sorting finds duplicates in a large file without a comparison of all pairs of lines.
     lines_of_keys.sort_unstable();
     match lines_of_keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => {
@@ -70,7 +70,7 @@ pub fn parse(app: &AppName, content: &[u8], loaded_at: Timestamp) -> Result<Vec<
     }
 }
 
-/// The key of a line, if the line has one.
+/// Returns the key of a line, if the line has one.
 fn parse_line(
     app: &AppName,
     line: &[u8],
@@ -107,9 +107,9 @@ fn first_word(text: &str) -> (&str, &str) {
     (word, rest.trim_ascii_start())
 }
 
-/// The id of a key that nobody gave one: the same each time the file is read.
+/// Returns the id of a key of a file, which is the same each time Weir reads the file.
 fn derived_id(app: &AppName, stream: &StreamName, digest: &Digest) -> KeyId {
-    // No name holds a NUL, so no two triples look alike.
+    // No name contains a NUL, so that different triples never yield the same text.
     let hash = Sha256::new()
         .chain_update(app.as_str())
         .chain_update([0])
@@ -120,7 +120,7 @@ fn derived_id(app: &AppName, stream: &StreamName, digest: &Digest) -> KeyId {
     KeyId(hash.iter().take(8).fold(0, |id, &byte| id << 8 | u64::from(byte)))
 }
 
-/// The line for a key, without the newline. What no comment may hold becomes a space.
+/// Returns the line for a key, without the newline. Control characters in the comment become spaces.
 pub fn key_file_line(stream: &StreamName, secret: &Secret, comment: &str) -> String {
     let comment: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("{stream} {} {}", secret.digest().to_hex(), comment.trim()).trim_end().to_owned()

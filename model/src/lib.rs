@@ -1,22 +1,24 @@
-//! What Weir's words mean, and every decision that needs no nginx, no clock and no I/O.
+//! The types behind Weir's words, and every decision that needs no nginx, no clock and no I/O.
 //!
-//! The nginx module and the daemon both speak through this crate. Time, addresses and random
-//! bytes come in as arguments, so that each decision can be tested by itself.
+//! The nginx module and the daemon share this crate. Callers pass time, addresses and random bytes as arguments, so
+//! that each decision can be tested by itself.
 //!
-//! - What is named: [`time`], [`stream_name`], [`server`], [`secret`], [`network`], [`client`]
+//! - Names and values: [`time`], [`stream_name`], [`server`], [`secret`], [`network`], [`client`]
 //! - Text: [`text`], [`arguments`] (`name?arguments`), [`masking`]
-//! - A publish: [`publish`] (what is presented), [`key`] and [`token`] (what opens), [`verdict`] and
-//!   [`refusal`] (the answer), [`duplicate`] (who wins), [`throttle`] (what is logged)
-//! - Who watches: [`playback`] (the stream that a URI is of, playlists that carry a token), [`link`] (addresses for people),
-//!   [`viewers`] (how many), [`audience`] (who is told)
-//! - The protocol: [`guard`] (what is refused before nginx-rtmp sees it)
-//! - What is live: [`snapshot`], [`media`] (codec facts), [`rate`], [`bitrate`] (its limit), [`stat`] (its formats)
-//! - The API: [`fields`] (a request's body), [`api`] (routes and errors), [`health`], [`origin`] (whose page asks),
-//!   [`page`] (a part of a list); requests stand beside their nouns,
-//!   such as [`key::NewKey`] and [`token::TokenRequest`]
-//! - nginx's configuration: [`lint`] (what is dangerous in it)
-//! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (what outlives nginx), [`replica`] (what a pair
-//!   has in common)
+//! - A publish: [`publish`] (the credentials that a publisher presents), [`key`] and [`token`] (the credentials that
+//!   Weir accepts), [`verdict`] and [`refusal`] (the answer), [`duplicate`] (which publisher keeps the name),
+//!   [`throttle`] (which refusals are logged)
+//! - Viewers: [`playback`] (the stream that a URI belongs to, playlists that carry a token), [`link`] (addresses for
+//!   people), [`viewers`] (the counts), [`audience`] (the events)
+//! - The protocol: [`guard`] (the messages that Weir refuses before nginx-rtmp reads them)
+//! - Live streams: [`snapshot`], [`media`] (codec facts), [`rate`], [`bitrate`] (the limit of a publisher), [`stat`]
+//!   (output formats)
+//! - The API: [`fields`] (the body of a request), [`api`] (routes and errors), [`health`], [`origin`] (the web page
+//!   that sent a request), [`page`] (one page of a list); the type of a request is in the module of its noun, such as
+//!   [`key::NewKey`] and [`token::TokenRequest`]
+//! - nginx's configuration: [`lint`] (dangerous settings)
+//! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (the state that survives a restart of nginx),
+//!   [`replica`] (the state that a pair shares)
 //!
 //! # Floors
 //!

@@ -1,4 +1,4 @@
-//! Links for people: where a stream is watched, with a token in each address.
+//! Links for viewers: the addresses of a stream, each with a token.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -12,29 +12,29 @@ use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 use crate::token::{Action, Claims, MAX_TTL_S, Subject};
 
-/// For how long a link is valid when nobody says, in seconds: 3 hours.
+/// Default lifetime of a link, in seconds: 3 hours.
 pub const DEFAULT_TTL_S: u64 = 10_800;
 
-/// The longest address and the longest pattern, in bytes.
+/// Maximum length of an address and of a pattern, in bytes.
 const MAX_LEN: usize = 512;
 
-/// The port of `rtmp://` addresses without one.
+/// The default port of `rtmp://` addresses.
 const RTMP_PORT: u16 = 1935;
 
-/// What viewers call a server: `https://live.example.org`, with a path where everything is below one.
+/// The address of a server as viewers see it: `https://live.example.org`, with a path if the server is below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base(String);
 
-/// The text is no address of a server.
+/// The text is not the address of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write it as https://live.example.org, https://live.example.org:8443 or https://example.org/tv")]
 pub struct BaseError;
 
-/// An address with `{url}`, `{host}`, `{app}` and `{stream}` in it.
+/// An address that contains `{url}`, `{host}`, `{app}` and `{stream}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
-/// The text is no pattern of an address.
+/// The text is not a pattern of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "write it as {{url}}/hls/{{stream}}.m3u8 or rtmp://{{host}}/{{app}}/{{stream}}: a host and a path without spaces, only {{url}}, {{host}}, \
@@ -42,16 +42,16 @@ pub struct Pattern(String);
 )]
 pub struct PatternError;
 
-/// The addresses of a stream that differ from what fits `nginx-conf/single-node`.
+/// Patterns of a stream's addresses that replace the default ones. The defaults match `nginx-conf/single-node`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patterns {
-    /// Of the page.
+    /// Pattern of the page.
     pub watch: Option<Pattern>,
-    /// Of the HLS playlist.
+    /// Pattern of the HLS playlist.
     pub hls: Option<Pattern>,
-    /// Of the DASH manifest.
+    /// Pattern of the DASH manifest.
     pub dash: Option<Pattern>,
-    /// Of RTMP.
+    /// Pattern of the RTMP address.
     pub rtmp: Option<Pattern>,
 }
 
@@ -62,40 +62,40 @@ pub struct LinkRequest {
     pub app: AppName,
     /// The stream.
     pub stream: StreamName,
-    /// For how long, in seconds.
+    /// Lifetime of the links, in seconds.
     pub ttl_s: u64,
-    /// Only from here.
+    /// The network to which the token is limited.
     pub ip: Option<Network>,
-    /// What viewers call the server.
+    /// The address of the server as viewers see it.
     pub url: Option<Base>,
-    /// Addresses other than usual.
+    /// Patterns that replace the default addresses.
     pub patterns: Patterns,
 }
 
-/// What nginx knows of a stream's application.
+/// Facts about a stream's application from nginx's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// It writes DASH.
+    /// Whether the application writes DASH.
     pub dash: bool,
-    /// It listens here, where that is known.
+    /// The RTMP port, if known.
     pub rtmp_port: Option<u16>,
 }
 
 /// The addresses of a stream, each with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Links {
-    /// The page.
+    /// The address of the page.
     pub watch: String,
-    /// The HLS playlist.
+    /// The address of the HLS playlist.
     pub hls: String,
-    /// The DASH manifest, where the application writes one or the request names it.
+    /// The address of the DASH manifest, if the application writes one or the request has a pattern for it.
     pub dash: Option<String>,
-    /// RTMP.
+    /// The RTMP address.
     pub rtmp: String,
 }
 
 impl LinkRequest {
-    /// Reads a body; a 400 names the field.
+    /// Reads a body. An error 400 names the field.
     pub fn from_json(body: &[u8]) -> Result<LinkRequest, ApiError> {
         let mut fields = Fields::parse(body)?;
         let (app, stream) = (fields.parsed("app")?, fields.parsed("stream")?);
@@ -115,7 +115,7 @@ impl LinkRequest {
         Ok(LinkRequest { app, stream, ttl_s, ip, url, patterns })
     }
 
-    /// The claims of the token in the links. `exp` is a whole second.
+    /// Returns the claims of the token in the links. `exp` is a whole second.
     #[must_use]
     pub fn claims(&self, now: Timestamp) -> Claims {
         Claims {
@@ -130,7 +130,7 @@ impl LinkRequest {
         }
     }
 
-    /// The links, at a server of this name unless the request names one.
+    /// Returns the links. They use the server address of the request, or else `asked_at`.
     #[must_use]
     pub fn links(&self, asked_at: &Base, offer: Offer, token: &str) -> Links {
         let base = self.url.as_ref().unwrap_or(asked_at);
@@ -160,7 +160,7 @@ impl LinkRequest {
 }
 
 impl Patterns {
-    /// A page and a playlist are fetched over HTTP, and RTMP has schemes of its own.
+    /// Checks the schemes: pages and playlists need HTTP, and RTMP addresses need an RTMP scheme.
     fn check(&self) -> Result<(), ApiError> {
         let web = [("watch_url", &self.watch), ("hls_url", &self.hls), ("dash_url", &self.dash)];
         let wrong = web.into_iter().find(|(_, pattern)| pattern.as_ref().is_some_and(Pattern::is_rtmp));
@@ -177,7 +177,7 @@ impl Patterns {
 }
 
 impl Pattern {
-    /// Whether it is an address over RTMP.
+    /// Returns whether the pattern is an RTMP address.
     #[must_use]
     pub fn is_rtmp(&self) -> bool {
         self.0.starts_with("rtmp")
@@ -185,13 +185,14 @@ impl Pattern {
 }
 
 impl Base {
-    /// The server under the name that a client has for it; `None` where that is no host.
+    /// Returns the address of the server under the host name that the client used, or `None` if that text is not a
+    /// host.
     #[must_use]
     pub fn of_host(host: &str) -> Option<Base> {
         format!("http://{host}").parse().ok().filter(|base: &Base| base.0.matches('/').count() == 2)
     }
 
-    /// The host, without a port.
+    /// Returns the host without the port.
     fn host(&self) -> &str {
         let authority = self.0.split_once("://").map_or("", |(_, rest)| rest);
         let authority = authority.split('/').next().unwrap_or_default();
@@ -201,7 +202,7 @@ impl Base {
         }
     }
 
-    /// The address as text, without a slash at its end.
+    /// Returns the address as text, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -221,7 +222,7 @@ impl FromStr for Base {
     }
 }
 
-/// Whether a text is `host` or `host:port`: a name, an IPv4 address or an IPv6 address in brackets.
+/// Returns whether a text is `host` or `host:port`: a name, an IPv4 address or an IPv6 address in brackets.
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -246,7 +247,8 @@ fn is_authority(text: &str) -> bool {
     is_host && is_port
 }
 
-/// Whether a path means the same to every client: no empty parts, no `.` and `..`, and `%` only before two hex digits.
+/// Returns whether all clients read a path in the same manner: no empty parts, no `.` and `..`, and `%` only before two
+/// hex digits.
 fn is_plain(path: &str) -> bool {
     let file = path.split('?').next().unwrap_or_default();
     let file = file.strip_suffix('/').unwrap_or(file);
@@ -272,7 +274,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// Whether a pattern becomes an address once its words are replaced.
+/// Returns whether a pattern becomes an address after its placeholders are replaced.
 fn is_address(pattern: &str) -> bool {
     let address = pattern
         .replace("{url}", "http://h")

@@ -1,8 +1,8 @@
-//! What is dangerous in an nginx-rtmp configuration, found by reading it: `weir lint`, and the warnings when nginx starts.
+//! Finds dangerous settings in an nginx-rtmp configuration, for `weir lint` and for the warnings when nginx starts.
 //!
-//! [`read`] gives the configuration as a tree, [`check`] looks at the tree. An [`Advice`] names a place, what is wrong there and
-//! what would be right. It repeats no argument of a directive beyond names of applications, hosts and variables: others may
-//! hold keys.
+//! [`read`] parses the configuration into a tree, and [`check`] examines the tree. An [`Advice`] names a place, the
+//! problem and the remedy. It repeats no argument of a directive except names of applications, hosts and variables,
+//! because other arguments may contain keys.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub use reader::{Directive, Files, ReadError, read};
 pub use space::{FileSystem, small_file_systems};
 pub use stack::small_stack;
 
-/// All advice on a configuration, ordered by place.
+/// Returns all advice on a configuration, ordered by place.
 pub fn check(configuration: &[Directive]) -> Vec<Advice> {
     let mut found = Vec::new();
     exec::check(configuration, &mut found);
@@ -37,7 +37,7 @@ pub fn check(configuration: &[Directive]) -> Vec<Advice> {
     found
 }
 
-/// What is to be said when nginx starts: the dangers, and what has no effect.
+/// Returns the advice to log when nginx starts: dangers, and settings that have no effect.
 pub fn at_start(main_file: &Path, files: &impl Files) -> Result<Vec<Advice>, ReadError> {
     let mut found = check(&read(main_file, files)?);
     found.retain(|advice| advice.severity != Severity::Hint);
@@ -53,13 +53,13 @@ mod tests {
 
     pub(super) const MAIN: &str = "/etc/nginx/nginx.conf";
 
-    /// All advice on a text, a line each.
+    /// Returns all advice on a text, one line each.
     pub(super) fn lint(text: &str) -> Vec<String> {
         let tree = read(Path::new(MAIN), &Memory::new(&[(MAIN, text)])).unwrap();
         check(&tree).iter().map(Advice::to_string).collect()
     }
 
-    /// The directives that something was said of, with their lines.
+    /// Returns the directives that have advice, with their lines.
     pub(super) fn places(text: &str) -> Vec<String> {
         let tree = read(Path::new(MAIN), &Memory::new(&[(MAIN, text)])).unwrap();
         check(&tree).iter().map(|advice| format!("{} {}", advice.line, advice.directive)).collect()

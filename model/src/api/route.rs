@@ -3,11 +3,11 @@
 /// A request that the API answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Workers and zone.
+    /// State of the workers and of the zone.
     Health,
     /// The applications of nginx.conf.
     Applications,
-    /// What the daemon's own players present.
+    /// The ticket that the daemon's own players present.
     Ticket,
     /// Every live stream.
     Streams,
@@ -15,15 +15,15 @@ pub enum Route {
     DropStreams,
     /// The RTMP players of a stream.
     Players,
-    /// Drops one of them.
+    /// Drops one RTMP player.
     DropPlayer,
     /// One live stream.
     Stream,
-    /// Drops its publisher.
+    /// Drops the publisher of a stream.
     DropStream,
     /// The viewers of every stream.
     Viewers,
-    /// What the daemon reports of its own.
+    /// Takes the viewer counts that the daemon reports.
     ReportViewers,
     /// Server-sent events.
     Events,
@@ -55,18 +55,18 @@ pub enum Route {
     RevokeTokens,
     /// The tokens that are revoked.
     Revocations,
-    /// Whether anything is pushed from this node.
+    /// Whether this node pushes anything.
     Pushes,
-    /// Holds them, or lets them go.
+    /// Holds the pushes of this node, or releases them.
     HoldPushes,
-    /// All that the other node of a pair takes over.
+    /// All state that the other node of a pair copies.
     Replica,
-    /// Takes over what the other node has.
+    /// Copies the state of the other node.
     PutReplica,
 }
 
-/// Method and path of each route. `{app}` stands for one or more parts, as an application's name may have slashes; any other name
-/// in braces for one. The first row that fits decides.
+/// Method and path of each route. `{app}` stands for one or more parts, because an application's name may contain
+/// slashes; any other name in braces stands for one part. The first matching row decides.
 pub const ROUTES: [(&str, &str, Route); 30] = [
     ("GET", "/v1/health", Route::Health),
     ("GET", "/v1/applications", Route::Applications),
@@ -100,10 +100,10 @@ pub const ROUTES: [(&str, &str, Route); 30] = [
     ("PUT", "/v1/replica", Route::PutReplica),
 ];
 
-/// A route and the parts of the path that fill its braces in; those that it does not have are empty.
+/// A route and the parts of the path that match its braces. Parts that the route does not have are empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'p> {
-    /// Which.
+    /// The route.
     pub route: Route,
     /// The parts of the application's name.
     pub app: &'p [&'p str],
@@ -113,20 +113,20 @@ pub struct Found<'p> {
     pub id: &'p str,
 }
 
-/// Why no route fits.
+/// Why no route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotFound {
     /// No row has the path.
     Path,
-    /// Other methods have it: these, as the header `Allow` lists them.
+    /// Only other methods have the path: these, in the form of the header `Allow`.
     Method(String),
 }
 
-/// Finds the route of a request. `HEAD` is answered as `GET` is.
+/// Finds the route of a request. `HEAD` has the routes of `GET`.
 ///
 /// # Errors
 ///
-/// Says whether the path or only the method is unknown.
+/// Returns whether the path or only the method is unknown.
 pub fn find<'p>(method: &str, path: &'p [&'p str]) -> Result<Found<'p>, NotFound> {
     let method = if method == "HEAD" { "GET" } else { method };
     let fitting =
@@ -142,11 +142,11 @@ pub fn find<'p>(method: &str, path: &'p [&'p str]) -> Result<Found<'p>, NotFound
     if allowed.is_empty() { Err(NotFound::Path) } else { Err(NotFound::Method(allowed.join(", "))) }
 }
 
-/// Lays a path over a pattern.
+/// Matches a path with a pattern.
 fn fit<'p>(pattern: &str, route: Route, path: &'p [&'p str]) -> Option<Found<'p>> {
     let mut found = Found { route, app: &[], name: "", id: "" };
     let pattern: Vec<&str> = pattern.split('/').skip(1).collect();
-    // What `{app}` takes beyond one part.
+    // The number of parts that `{app}` takes beyond the first.
     let surplus = path.len().checked_sub(pattern.len())?;
     let mut at = 0;
     for piece in pattern {

@@ -1,16 +1,17 @@
-//! What an aggregate holds (specification, section 7.1.6, as `ngx_rtmp_aggregate_message_handler` reads it).
+//! Checks the messages in an aggregate (specification, section 7.1.6, as `ngx_rtmp_aggregate_message_handler` reads
+//! it).
 
 use super::bytes::Bytes;
 use super::violation::Violation;
 use super::{amf, kind};
 
-/// After the type and the length of a message: its timestamp and its stream.
+/// Length of the timestamp and the stream id, which follow the type and the length of a message.
 const TIME_AND_STREAM: usize = 4 + 3;
 
-/// After each message: its whole length once more.
+/// Length of the back pointer after each message, which repeats the whole length.
 const BACK_POINTER: usize = 4;
 
-/// Decides on an aggregate: each of its messages is audio, video, or data that is not too deep.
+/// Decides on an aggregate: each of its messages must be audio, video, or data that is not nested too deep.
 pub(super) fn check<'a, I>(mut body: Bytes<'a, I>) -> Result<(), Violation>
 where
     I: Iterator<Item = &'a [u8]> + Clone,
@@ -29,7 +30,7 @@ where
     Ok(())
 }
 
-/// The length of the message that follows; its header is passed over.
+/// Returns the length of the next message and skips its header.
 fn length<'a, I: Iterator<Item = &'a [u8]>>(body: &mut Bytes<'a, I>) -> Option<usize> {
     let [high, middle, low] = body.array()?;
     body.skip(TIME_AND_STREAM)?;

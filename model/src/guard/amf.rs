@@ -1,8 +1,8 @@
-//! How deep a message's values lie in each other, found without recursion.
+//! Measures how deep the values of a message are nested, without recursion.
 //!
-//! The walk goes where `ngx_rtmp_amf_read` goes, and further: every value of the message is looked
-//! at, not only those that a handler asks for, and values of types that nginx-rtmp does not know are
-//! passed over where their length is known. Where the walk ends early, nginx-rtmp comes no deeper.
+//! The walk goes where `ngx_rtmp_amf_read` goes, and further. It looks at every value of the message, not only at the
+//! values that a handler asks for, and it skips values of types that nginx-rtmp does not know if their length is known.
+//! Where the walk ends early, nginx-rtmp goes no deeper.
 
 use super::bytes::Bytes;
 use super::kind;
@@ -31,12 +31,12 @@ mod marker {
 
 const CONNECT: &[u8] = b"connect";
 
-/// What is open around the next value.
+/// The kind of an open container around the next value.
 #[derive(Clone, Copy)]
 enum Level {
     /// Keys and values, until an empty key.
     Object,
-    /// So many more values.
+    /// An array with this many more values.
     Array(u32),
 }
 
@@ -76,7 +76,7 @@ where
     Ok(())
 }
 
-/// Whether it is the command `connect`, written just so.
+/// Returns whether the message is the command `connect`, in exactly this spelling.
 pub(super) fn is_connect<'a, I>(kind: u8, body: Bytes<'a, I>) -> bool
 where
     I: Iterator<Item = &'a [u8]>,
@@ -84,10 +84,10 @@ where
     name(kind, body).is_some_and(|name| name.bytes() == CONNECT)
 }
 
-/// The longest name of a command that means anything to nginx-rtmp, in bytes.
+/// Length of the longest command name that nginx-rtmp knows, in bytes.
 const MAX_NAME: usize = 24;
 
-/// What a command or a data message begins with.
+/// The name at the beginning of a command or a data message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name {
     bytes: [u8; MAX_NAME],
@@ -99,18 +99,20 @@ impl Name {
         &self.bytes[..self.len]
     }
 
-    /// Whether nginx-rtmp takes it for this name: it looks for a name in lower case (`ngx_rtmp_amf_message_handler`).
+    /// Returns whether nginx-rtmp reads it as this name: nginx-rtmp compares names in lower case
+    /// (`ngx_rtmp_amf_message_handler`).
     pub(super) fn is(&self, name: &str) -> bool {
         self.bytes().eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// Whether it begins so. A null byte ends a name for nginx-rtmp.
+    /// Returns whether the name begins with `start`. For nginx-rtmp a null byte ends a name.
     pub(super) fn begins_with(&self, start: &str) -> bool {
         self.bytes().starts_with(start.as_bytes()) && !self.bytes().contains(&0)
     }
 }
 
-/// The name that a message begins with; `None` when it begins with something else, or with a longer name.
+/// Returns the name at the beginning of a message, or `None` if the message begins with something else or with a longer
+/// name.
 pub(super) fn name<'a, I>(kind: u8, mut body: Bytes<'a, I>) -> Option<Name>
 where
     I: Iterator<Item = &'a [u8]>,
@@ -131,14 +133,14 @@ where
     Some(Name { bytes, len })
 }
 
-/// Comes to the first value with a marker (`ngx_rtmp_amf_message_handler`): messages of AMF 3 begin
-/// with a byte of their own, and the name of a shared object has no marker.
+/// Moves to the first value with a marker (`ngx_rtmp_amf_message_handler`): messages of AMF 3 begin with an extra byte,
+/// and the name of a shared object has no marker.
 fn begin<'a, I>(kind: u8, body: &mut Bytes<'a, I>) -> Option<()>
 where
     I: Iterator<Item = &'a [u8]>,
 {
     let has_prefix = matches!(kind, kind::DATA_AMF3 | kind::SHARED_AMF3 | kind::COMMAND_AMF3);
-    // nginx-rtmp looks for it in the first buffer alone.
+    // nginx-rtmp looks for this byte in the first buffer only.
     if has_prefix && body.first_piece_held_any() {
         body.byte()?;
     }
@@ -149,7 +151,7 @@ where
     Some(())
 }
 
-/// One step: a value, or the end of an object or array. `None` when there is nothing more to follow.
+/// Takes one step: a value, or the end of an object or array. Returns `None` at the end of the message.
 fn next<'a, I>(levels: &mut Levels, body: &mut Bytes<'a, I>) -> Result<Option<()>, Violation>
 where
     I: Iterator<Item = &'a [u8]>,
@@ -163,8 +165,8 @@ where
         }
         Some(Level::Array(left)) => *left -= 1,
         Some(Level::Object) => {
-            // Here an object may end with the message (`ngx_rtmp_amf_read_object`). One byte may be
-            // left for what is around it, but that goes no deeper.
+            // An object may end with the message here (`ngx_rtmp_amf_read_object`). One byte may be left for the
+            // enclosing value, but it cannot go deeper.
             let Some(len) = body.array().map(u16::from_be_bytes) else { return Ok(None) };
             if body.skip(len.into()).is_none() {
                 return Ok(None);
@@ -180,7 +182,7 @@ where
     value(marker, levels, body)
 }
 
-/// A value after its marker, or the beginning of one that holds others.
+/// Reads a value after its marker, or opens a container.
 fn value<'a, I>(marker: u8, levels: &mut Levels, body: &mut Bytes<'a, I>) -> Result<Option<()>, Violation>
 where
     I: Iterator<Item = &'a [u8]>,
@@ -195,7 +197,7 @@ where
     level.map(|level| levels.push(level)).transpose()
 }
 
-/// Passes over what holds no other values; `None` where its end is not known or not there.
+/// Skips a value that holds no other values. Returns `None` if its end is unknown or missing.
 fn pass_over<'a, I: Iterator<Item = &'a [u8]>>(marker: u8, body: &mut Bytes<'a, I>) -> Option<()> {
     match marker {
         marker::NUMBER => body.skip(8),
@@ -210,7 +212,7 @@ fn pass_over<'a, I: Iterator<Item = &'a [u8]>>(marker: u8, body: &mut Bytes<'a, 
         | marker::MOVIE_CLIP
         | marker::RECORD_SET
         | marker::OBJECT_END => Some(()),
-        // AMF 3 and what is not AMF; nginx-rtmp does not follow either.
+        // AMF 3, and bytes that are not AMF. nginx-rtmp follows neither.
         _ => None,
     }
 }

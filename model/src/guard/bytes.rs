@@ -1,13 +1,13 @@
-//! A message's bytes in order, however they are cut.
+//! Reads a message's bytes in order, independent of the division into buffers.
 
-/// What is still to be read. `I` gives the pieces; cloning it keeps the place.
+/// The bytes that have not been read yet. `I` yields the pieces; a clone of it keeps the position.
 #[derive(Clone)]
 pub(super) struct Bytes<'a, I> {
     piece: &'a [u8],
     pieces: I,
-    /// Whether the very first piece held anything.
+    /// Whether the very first piece was not empty.
     begun: bool,
-    /// How much may be read, at most.
+    /// The most bytes that may still be read.
     limit: usize,
 }
 
@@ -17,18 +17,18 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
         Bytes { piece, pieces, begun: !piece.is_empty(), limit: usize::MAX }
     }
 
-    /// Whether the first piece of all held anything.
+    /// Returns whether the first piece of the message was not empty.
     pub(super) fn first_piece_held_any(&self) -> bool {
         self.begun
     }
 
-    /// The same bytes, but none after the next `len`.
+    /// Limits the reader to the next `len` bytes.
     pub(super) fn limited(mut self, len: usize) -> Bytes<'a, I> {
         self.limit = self.limit.min(len);
         self
     }
 
-    /// Whether there is a byte to read.
+    /// Returns whether there is a byte to read, and moves to the next piece that has one.
     fn fill(&mut self) -> bool {
         while self.piece.is_empty() {
             match self.pieces.next() {
@@ -49,7 +49,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
         Some(byte)
     }
 
-    /// The next `N` bytes; when there are fewer they are gone.
+    /// Returns the next `N` bytes. If there are fewer, they are consumed.
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut array = [0; N];
         for place in &mut array {
@@ -58,7 +58,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Bytes<'a, I> {
         Some(array)
     }
 
-    /// Passes over `len` bytes; `None` when there are fewer.
+    /// Skips `len` bytes. Returns `None` if there are fewer.
     pub(super) fn skip(&mut self, mut len: usize) -> Option<()> {
         while len > 0 {
             if !self.fill() {

@@ -1,13 +1,13 @@
-//! Who was silent for too long.
+//! Finds connections that were silent for too long.
 
 use super::{Violation, guest::Role};
 use crate::time::Timestamp;
 
 /// How long a publish may wait for an answer of `on_publish`, in milliseconds. nginx-rtmp gives up earlier, unless the
-/// answer comes byte by byte (`netcall_timeout`).
+/// answer arrives byte by byte (`netcall_timeout`).
 const ASKING_MS: u64 = 60_000;
 
-/// How long is too long, in milliseconds; 0 is for ever.
+/// The longest allowed silence, in milliseconds; 0 means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `weir_session_timeout`.
@@ -17,15 +17,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Ten seconds each.
+    /// Returns ten seconds for each limit.
     fn default() -> Limits {
         Limits { session_timeout_ms: 10_000, idle_publisher_ms: 10_000 }
     }
 }
 
-/// Tells whether a connection is to be closed. `since`: when its role began or, of one that publishes, when the last audio or
-/// video came. `scarce`: the server has few connections left, and a player that waits for its stream takes one of them.
-/// A clock set back closes nobody.
+/// Returns why a connection must be closed, if it must. `since`: when its role began or, for a publisher, the time of
+/// the last audio or video. `scarce`: the server has few connections left, so that a player which waits for its stream
+/// has a deadline too. If the clock is set back, no connection is closed.
 pub fn overdue(
     role: Role,
     since: Timestamp,

@@ -1,13 +1,13 @@
 //! Codec headers and metadata that a publisher sends before its stream is live.
 //!
-//! Nothing of a stream is written or shown before nginx-rtmp has accepted the publish, which takes seconds where
-//! `on_publish` is slow. Pictures and sound of that time are dropped, but headers come only once: without them
-//! nobody could ever decode the stream. [`Early`] keeps the newest header of each kind, within [`MAX_BYTES`].
+//! Weir writes and shows nothing of a stream before nginx-rtmp has accepted the publish, which takes seconds if
+//! `on_publish` is slow. Weir drops audio and video frames of that time, but an encoder sends headers only once, and no
+//! player can decode the stream without them. [`Early`] keeps the newest header of each kind, within [`MAX_BYTES`].
 
 use super::bytes::Bytes;
 use super::{amf, kind};
 
-/// The most that is kept of a connection, in bytes.
+/// The most bytes kept for one connection.
 pub const MAX_BYTES: usize = 65_536;
 
 /// The longest metadata that is kept, in bytes.
@@ -16,16 +16,16 @@ const MAX_METADATA: usize = 32_768;
 /// The longest codec header that is kept, in bytes.
 const MAX_HEADER: usize = 8_192;
 
-/// How many headers are kept: a stream of several tracks has a header for each.
+/// The most headers that are kept. A stream with several tracks has one header per track.
 const MAX_KEPT: usize = 16;
 
-/// What a publisher has sent too early. Empty, it holds no memory.
+/// Headers that a publisher has sent too early. An empty value holds no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Early {
     kept: Vec<Header>,
 }
 
-/// A message that has to reach nginx-rtmp before the stream's first frame.
+/// A message that must reach nginx-rtmp before the stream's first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The type of the message.
@@ -35,11 +35,11 @@ pub struct Header {
     slot: Slot,
 }
 
-/// What a newer header replaces.
+/// Identifies which older header a newer one replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
     Metadata,
-    /// By packet type and track; both are 0 where the message has neither.
+    /// Packet type and track; both are 0 if the message has neither.
     Audio(u8, u8),
     Video(u8, u8),
 }
@@ -54,8 +54,9 @@ impl Slot {
 }
 
 impl Early {
-    /// Keeps a message if it is a header or metadata, in the place of an older one. Returns whether it was a header;
-    /// one that is too long is dropped, and so is the older one, which does not fit the frames that follow.
+    /// Keeps a message if it is a header or metadata, and replaces the older one. Returns whether the message was a
+    /// header. If a header is too long, both it and the older one are dropped, because the older one does not fit the
+    /// frames that follow.
     pub fn offer<'a>(&mut self, kind: u8, body: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
         let Some(slot) = slot_of(kind, body.clone()) else { return false };
         self.kept.retain(|header| header.slot != slot);
@@ -69,13 +70,13 @@ impl Early {
         true
     }
 
-    /// Whether nothing is kept.
+    /// Returns whether no header is kept.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// Hands the headers out in the order in which they came, once.
+    /// Returns the headers in the order of their arrival, and clears them.
     pub fn take(&mut self) -> Vec<Header> {
         std::mem::take(&mut self.kept)
     }
@@ -94,12 +95,13 @@ fn slot_of<'a>(kind: u8, body: impl Iterator<Item = &'a [u8]> + Clone) -> Option
     }
 }
 
-/// The two commands that nginx-rtmp's codec module listens to, in any case as nginx-rtmp finds them.
+/// Returns whether the name is one of the two that nginx-rtmp's codec module handles; nginx-rtmp ignores the case of
+/// letters.
 fn is_metadata(name: &amf::Name) -> bool {
     name.is("onMetaData") || name.is("@setDataFrame")
 }
 
-/// A header of AAC (FLV 10.1, E.4.2.1), or one of Enhanced RTMP (v2, `ExAudioTagHeader`).
+/// Recognises a header of AAC (FLV 10.1, E.4.2.1), or one of Enhanced RTMP (v2, `ExAudioTagHeader`).
 fn audio<'a>(body: &mut Bytes<'a, impl Iterator<Item = &'a [u8]>>) -> Option<Slot> {
     const AAC: u8 = 10;
     const EXTENDED: u8 = 9;
@@ -115,10 +117,10 @@ fn audio<'a>(body: &mut Bytes<'a, impl Iterator<Item = &'a [u8]>>) -> Option<Slo
     }
 }
 
-/// A header of AVC (FLV 10.1, E.4.3.1), of what encoders send in its manner, or one of Enhanced RTMP (v2,
-/// `ExVideoTagHeader`).
+/// Recognises a header of AVC (FLV 10.1, E.4.3.1), of codecs that encoders send in the same form, or one of Enhanced
+/// RTMP (v2, `ExVideoTagHeader`).
 fn video<'a>(body: &mut Bytes<'a, impl Iterator<Item = &'a [u8]>>) -> Option<Slot> {
-    /// AVC; HEVC and AV1 as some encoders number them.
+    /// AVC, and the numbers that some encoders use for HEVC and AV1.
     const WITH_HEADER: [u8; 3] = [7, 12, 13];
     const EXTENDED: u8 = 0x80;
     let first = body.byte()?;
@@ -139,11 +141,12 @@ mod packet {
     pub(super) const MPEG2_START: u8 = 5;
     pub(super) const AUDIO_MULTITRACK: u8 = 5;
     pub(super) const VIDEO_MULTITRACK: u8 = 6;
-    /// Says more about the packet whose type follows.
+    /// Adds information to the packet whose type follows.
     pub(super) const MODIFIER: u8 = 7;
 }
 
-/// The packet type and the track of an extended message. A message of many tracks counts by its first.
+/// Returns the packet type and the track of an extended message. For a message of several tracks, this is the first
+/// track.
 fn extended<'a>(
     mut packet: u8,
     multitrack: u8,
@@ -161,7 +164,7 @@ fn extended<'a>(
         return Some((packet, 0));
     }
     let kinds = body.byte()?;
-    // The codec stands before the first track, or with it.
+    // The codec comes before the first track, or with it.
     body.skip(4)?;
     Some((kinds & 0x0f, body.byte()?))
 }

@@ -1,27 +1,28 @@
-//! Who is a guest: a connection on which nothing was accepted yet, and that counts against the limit of its address.
+//! Decides which connections are guests. Nothing was accepted yet on a guest's connection, and it counts against the
+//! limit of its address.
 
 use crate::time::Timestamp;
 
-/// What a connection that somebody made to this server is doing now, whatever it did before.
+/// What a connection that a client opened to this server is doing now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Neither publishes nor plays: the handshake and all that precedes, or what is between two publishes.
+    /// Neither publishes nor plays: during the handshake and before a command, or between two publishes.
     Arriving,
-    /// Asked to publish, and waits for the answer: of `on_publish`, or for the name to be free.
+    /// Has asked to publish, and waits for the answer of `on_publish` or for the name to become free.
     Asking,
-    /// Publishes, but no audio or video came so far.
+    /// Publishes, but has sent no audio or video yet.
     Published,
-    /// Publishes, and audio or video came.
+    /// Publishes, and has sent audio or video.
     Publishing,
-    /// Plays a stream from which nothing comes.
+    /// Plays a stream that has no media.
     Waiting,
-    /// Plays, and gets media.
+    /// Plays, and receives media.
     Playing,
 }
 
 impl Role {
-    /// Tells whether the connection counts against the limit of its address. `authorised`: it presented a key or token that
-    /// was accepted. A command alone changes nothing.
+    /// Returns whether the connection counts against the limit of its address. `authorised`: Weir accepted a key or
+    /// token of the connection. A command alone changes nothing.
     #[must_use]
     pub const fn is_guest(self, authorised: bool) -> bool {
         match self {
@@ -31,25 +32,25 @@ impl Role {
         }
     }
 
-    /// Tells whether a publish was accepted, so that messages may be as large as `max_message` allows.
+    /// Returns whether a publish was accepted, so that messages may be as large as `max_message` allows.
     #[must_use]
     pub const fn may_send_media(self) -> bool {
         matches!(self, Role::Published | Role::Publishing)
     }
 }
 
-/// Steps that count as progress, at most: an encoder needs seven, from the handshake to `publish`.
+/// The most steps that count as progress. An encoder needs seven, from the handshake to `publish`.
 const MOST_STEPS: u8 = 10;
 
-/// How long a guest may stand still while its address has more guests than the limit, in milliseconds: three times the longest
-/// step that it has made so far, within these bounds.
+/// How long a guest may pause while its address has more guests than the limit, in milliseconds: three times its
+/// longest step so far, within these bounds.
 const LEAST_PATIENCE_MS: u64 = 400;
 const MOST_PATIENCE_MS: u64 = 2_000;
 
-/// How long one may wait for the answer of `on_publish`, in milliseconds.
+/// How long a guest may wait for the answer of `on_publish`, in milliseconds.
 const ASKING_PATIENCE_MS: u64 = 10_000;
 
-/// How fast a guest goes on: one that comes closer to its publish is not in anybody's way.
+/// How fast a guest makes progress. A guest that makes progress towards its publish does not delay other guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     last: Timestamp,
@@ -58,13 +59,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Begins with the connection.
+    /// Returns the pace of a new connection.
     #[must_use]
     pub const fn new(now: Timestamp) -> Pace {
         Pace { last: now, longest_ms: 0, steps: 0 }
     }
 
-    /// Notes a step: the end of the handshake, or a command. Later steps than an encoder needs do not count.
+    /// Records a step: the end of the handshake, or a command. Steps beyond [`MOST_STEPS`] do not count.
     pub fn step(&mut self, now: Timestamp) {
         if self.steps < MOST_STEPS {
             self.steps += 1;
@@ -73,13 +74,14 @@ impl Pace {
         }
     }
 
-    /// Returns for how long the guest stands still, in milliseconds.
+    /// Returns the time since the last step, in milliseconds.
     #[must_use]
     pub fn idle_ms(&self, now: Timestamp) -> u64 {
         now.millis_since(self.last)
     }
 
-    /// Tells whether it stands still for so long that it makes room for others of its address.
+    /// Returns whether the guest has paused for so long that Weir may close it in favour of other guests of its
+    /// address.
     #[must_use]
     pub fn makes_room(&self, role: Role, now: Timestamp) -> bool {
         let patience_ms = match role {
@@ -90,15 +92,15 @@ impl Pace {
     }
 }
 
-/// Returns how many guests an address may have for a moment, of which those beyond `limit` have to go on quickly: a site with
-/// many cameras comes back at once after a power cut. `used` of `total` connections of the worker are taken; where half of
-/// them are, there is no room for that.
+/// Returns how many guests an address may have for a short time. The guests beyond `limit` must make progress quickly.
+/// A site with many cameras reconnects all of them simultaneously after a power cut. `used` of `total` connections of
+/// the worker are in use; if more than half of them are, the limit is not raised.
 #[must_use]
 pub fn momentary_limit(limit: u32, used: usize, total: usize) -> u32 {
     if used <= total / 2 { limit.saturating_mul(8) } else { limit }
 }
 
-/// Tells whether few connections are left: less than a quarter of them.
+/// Returns whether few connections are left: less than a quarter of them.
 #[must_use]
 pub fn is_scarce(used: usize, total: usize) -> bool {
     total.saturating_sub(used) < total / 4

@@ -1,29 +1,29 @@
-//! What may come over a connection that this server made, to push a stream or to pull one.
+//! Filters messages on a connection that this server opened, to push a stream or to pull one.
 //!
 //! nginx-rtmp treats the other end of its own connections as a client: it would let it close the stream, connect to
-//! another application, and play or publish there. What a server has to say is little: answers, and protocol control
-//! messages. [`admits`] knows them; everything else is ignored.
+//! another application, and play or publish there. A server needs to send only answers and protocol control messages.
+//! [`admits`] recognises them; Weir ignores all other messages.
 
 use super::bytes::Bytes;
 use super::{Violation, amf, kind};
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A stream of this server goes there.
+    /// This server sends a stream there.
     Push,
-    /// A stream of that server comes here.
+    /// This server receives a stream from there.
     Pull,
 }
 
 /// The longest message from the target of a push, in bytes.
 pub const MAX_ANSWER: u32 = 65_536;
 
-/// How much may come back from the target of a push, in bytes, beside a share of what was sent there: 16 bytes for each
+/// How many bytes the target of a push may send, in addition to a share of the bytes sent to it: 16 bytes for each
 /// acknowledgement, and answers.
 const MAX_RETURN: u64 = 131_072;
 
-/// The share of what was sent that may come back.
+/// The target may send one part of this many of the bytes sent to it.
 const RETURN_SHARE: u64 = 8;
 
 /// User control events (specification, section 7.1.7).
@@ -35,7 +35,7 @@ mod event {
     pub(super) const PING_RESPONSE: u16 = 7;
 }
 
-/// Whether a message is something that the other end has to say. `body` as for [`Gate::message`](super::Gate::message).
+/// Returns whether a server may send this message. `body` as for [`Gate::message`](super::Gate::message).
 pub fn admits<'a>(role: Role, kind: u8, body: impl Iterator<Item = &'a [u8]>) -> bool {
     let body = Bytes::new(body);
     match kind {
@@ -63,21 +63,21 @@ fn is_answer(role: Role, kind: u8, name: &amf::Name) -> bool {
     let is_command = matches!(kind, kind::COMMAND | kind::COMMAND_AMF3);
     name.is("onStatus")
         || is_command && (name.is("_result") || name.is("_error"))
-        // Metadata, captions and cue points: no command of a client begins so.
+        // Metadata, captions and cue points. No command of a client begins like this.
         || role == Role::Pull && (name.is("@setDataFrame") || name.begins_with("on"))
 }
 
-/// What came and went over the connection of a push.
+/// Bytes received and sent on the connection of a push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     received: u64,
     sent: u64,
-    /// nginx-rtmp's counter of what was sent, as it was last read: 32 bits that wrap.
+    /// The last value of nginx-rtmp's counter of sent bytes, which has 32 bits and wraps.
     counter: u32,
 }
 
 impl Balance {
-    /// Counts what was read. `counter`: what was sent so far.
+    /// Counts received bytes. `counter`: nginx-rtmp's counter of sent bytes.
     pub fn received(&mut self, bytes: usize, counter: u32) -> Result<(), Violation> {
         self.sent += u64::from(counter.wrapping_sub(self.counter));
         self.counter = counter;
@@ -86,34 +86,34 @@ impl Balance {
     }
 }
 
-/// Decides on the length that a header of a push's target says its message has.
+/// Decides on the message length in a header from a push's target.
 #[inline]
 pub const fn length(length: u32) -> Result<(), Violation> {
     if length > MAX_ANSWER { Err(Violation::Answers) } else { Ok(()) }
 }
 
-/// State of the exchange with the other end. nginx-rtmp would restart the exchange with each answer.
+/// State of the exchange with the other end. Without it, nginx-rtmp would restart the exchange at each answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exchange {
-    /// `connect` is not answered.
+    /// `connect` is not answered yet.
     #[default]
     Connecting,
-    /// `createStream` is not answered.
+    /// `createStream` is not answered yet.
     Creating,
     /// `publish` or `play` was sent.
     Begun,
 }
 
-/// What a `_result` answers.
+/// The command that a `_result` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// `connect`.
     Connect,
     /// `createStream`.
     CreateStream,
-    /// `publish`, which some services answer so.
+    /// `publish`, which some services answer with a `_result`.
     Publish,
-    /// Nothing that was asked.
+    /// No command that was sent.
     Nothing,
 }
 
@@ -127,8 +127,8 @@ pub const CREATE_STREAM: u32 = 2;
 const PUBLISH: u32 = 0;
 
 impl Exchange {
-    /// Takes in a `_result`. `transaction` is `None` where it has no number that could be read: then it answers what was
-    /// asked last.
+    /// Processes a `_result`. `transaction` is `None` if the message has no readable number: then it answers the last
+    /// command.
     pub fn result(&mut self, transaction: Option<f64>) -> Answered {
         let is = |number: u32| transaction.is_none_or(|said| said == f64::from(number));
         match self {

@@ -1,58 +1,59 @@
-//! How much of a file system stays free of what nginx-rtmp writes.
+//! Decides how much of a file system must stay free while nginx-rtmp writes to it.
 
 mod gauge;
 
 pub use gauge::{Gauge, PATIENCE_MS};
 
-/// `weir_min_free` on a large file system, in bytes, when the configuration does not say.
+/// Default of `weir_min_free` on a large file system, in bytes.
 pub const DEFAULT_MIN_FREE: u64 = 64 << 20;
 
-/// On a smaller one, the default is one part of this many.
+/// On a smaller file system, the default is one part of this many.
 const SHARE: u64 = 8;
 
-/// What others write at most to a file system, in bytes per millisecond: it is asked again before it can be full.
+/// The highest assumed write rate of other programs, in bytes per millisecond. Weir checks the file system again before
+/// it can be full.
 const FILLS: u64 = 1 << 20;
 
-/// The longest time between two looks, in milliseconds.
+/// The longest time between two checks, in milliseconds.
 const LONGEST_MS: u64 = 1000;
 
-/// The time between two looks at a file system that has too little room, in milliseconds.
+/// The time between two checks of a file system that has too little free space, in milliseconds.
 const STOPPED_MS: u64 = 200;
 
-/// Why nothing is written to a file system.
+/// Why Weir writes nothing to a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// It has too little room.
+    /// The file system has too little free space.
     Full,
-    /// It does not answer.
+    /// The file system does not answer.
     Silent,
 }
 
 /// A file system's free space and its size, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// What others than root may still write.
+    /// The space that users other than root may still write.
     pub free: u64,
-    /// All of it, used or not.
+    /// The whole size, used or not.
     pub total: u64,
 }
 
 impl Space {
-    /// Returns what must stay free, in bytes: `min_free`, or the default for a file system of this size.
+    /// Returns how much must stay free, in bytes: `min_free`, or the default for a file system of this size.
     #[must_use]
     pub fn required(&self, min_free: Option<u64>) -> u64 {
         min_free.unwrap_or_else(|| DEFAULT_MIN_FREE.min(self.total / SHARE))
     }
 
-    /// Tells whether too little is free. Once `stopped`, a margin of a sixteenth must be free as well, so that what is
-    /// written next does not stop it again.
+    /// Returns whether too little space is free. After a stop (`stopped`), a margin of a sixteenth must be free as
+    /// well, so that the next files do not cause another stop.
     #[must_use]
     pub fn is_short(&self, min_free: Option<u64>, stopped: bool) -> bool {
         let required = self.required(min_free);
         self.free < if stopped { required.saturating_add(required / 16) } else { required }
     }
 
-    /// Returns the time until the next look, in milliseconds: the less room there is, the sooner.
+    /// Returns the time until the next check, in milliseconds. Less free space means a shorter time.
     #[must_use]
     pub fn next_look_ms(&self, min_free: Option<u64>, stopped: bool) -> u64 {
         let room = self.free.saturating_sub(self.required(min_free));

@@ -150,7 +150,7 @@ fn an_aggregate_holds_audio_video_and_data() {
 
 #[test]
 fn a_value_in_an_aggregate_ends_with_its_message() {
-    // The innermost array wants one more value, and what follows the message would be an object.
+    // The innermost array needs one more value. If it read past its message, it would find an object.
     let mut arrays = part(18, &[10, 0, 0, 0, 1].repeat(32));
     let end = arrays.len();
     arrays[end - 4..].fill(3);

@@ -1,4 +1,4 @@
-//! What the API is asked to do with keys.
+//! The requests of the API about keys.
 
 use super::{KeyId, KeySecret, MAX_NETWORKS, StreamKey, check_note};
 use crate::api::ApiError;
@@ -15,22 +15,22 @@ pub const MAX_OVERLAP_S: u64 = 31_536_000;
 /// The body of `POST /v1/keys`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    /// The application it is to open.
+    /// The application that the key permits.
     pub app: AppName,
-    /// The public name of its stream.
+    /// The public name of the stream.
     pub stream: StreamName,
-    /// The `server` block that it is limited to, by an address that the block listens on.
+    /// The `server` block to which the key is limited, by an address that the block listens on.
     pub server: Option<ServerAddr>,
-    /// For people.
+    /// A note for people.
     pub note: String,
-    /// Not valid from this moment on, which lies in the future.
+    /// The time from which the key is invalid, in the future.
     pub expires_at: Option<Timestamp>,
-    /// Only from these networks; from everywhere when there are none.
+    /// The networks from which the key is valid. An empty list means all addresses.
     pub publish_from: Vec<Network>,
 }
 
 impl NewKey {
-    /// Reads a body; a 400 names the field.
+    /// Reads a body. An error 400 names the field.
     pub fn from_json(body: &[u8], now: Timestamp) -> Result<NewKey, ApiError> {
         let mut fields = Fields::parse(body)?;
         let new = NewKey {
@@ -49,7 +49,7 @@ impl NewKey {
         Ok(new)
     }
 
-    /// The key to keep, with the digest of its new secret.
+    /// Returns the key to store, with the digest of its new secret.
     pub fn into_key(self, id: KeyId, digest: Digest, now: Timestamp) -> StreamKey {
         StreamKey {
             id,
@@ -84,7 +84,7 @@ pub struct RotateKey {
 }
 
 impl RotateKey {
-    /// Reads a body, which may be empty; a 400 names the field.
+    /// Reads a body, which may be empty. An error 400 names the field.
     pub fn from_json(body: &[u8]) -> Result<RotateKey, ApiError> {
         if body.trim_ascii().is_empty() {
             return Ok(RotateKey::default());

@@ -1,54 +1,55 @@
-//! `rtmp_control` and `rtmp_stat` that anybody may ask.
+//! Finds `rtmp_control` and `rtmp_stat` locations that anyone may request.
 
 use std::net::IpAddr;
 
 use super::advice::{Advice, Severity};
 use super::{Directive, reader::all};
 
-/// Directives that ask who the client is; `off` takes back what an outer block says.
+/// Directives that authenticate the client; `off` cancels the setting of an outer block.
 const AUTHENTICATION: [&str; 7] =
     ["auth_basic", "auth_request", "auth_jwt", "auth_pam", "auth_digest", "auth_ldap", "auth_gss"];
-/// Blocks of http that hold what a request meets.
+/// Blocks of `http` that a request can match.
 const BLOCKS: [&str; 3] = ["server", "location", "if"];
-/// Blocks in blocks that are looked into; nginx's own end earlier.
+/// Maximum depth of nested blocks that Weir examines; nginx allows fewer.
 const MAX_DEPTH: usize = 64;
 
 const CONTROL: &str = "add \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_api\" in its place";
 const STAT: &str = "add \"allow 127.0.0.1; deny all;\" to its location, or use \"weir_stat\" in its place";
 
-/// What the lines `allow` and `deny` of a block come to.
+/// The effect of the `allow` and `deny` lines of a block.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum List {
-    /// Some are let in or kept out; nobody else is on a line, and nginx lets in who is on none.
+    /// The lines admit or exclude some clients. nginx admits clients that match no line.
     #[default]
     Partial,
-    /// Everybody who is on no line before is let in by one.
+    /// A line admits every client that no earlier line matches.
     AllowsAll,
-    /// Everybody who is on no line before is kept out.
+    /// A line excludes every client that no earlier line matches.
     DeniesAll,
 }
 
-/// What a block says on access, and what it takes from the outer one where it says nothing.
+/// The access rules of a block, its own or inherited.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Access {
     list: List,
-    /// Somebody asks for a password, a certificate or the like.
+    /// Whether a password, a certificate or a similar credential is required.
     authenticated: bool,
-    /// `satisfy any`: one of the two is enough.
+    /// `satisfy any`: either the list or the authentication is enough.
     any: bool,
-    /// `return` answers for the whole server.
+    /// Whether `return` answers for the whole server.
     server_returns: bool,
-    /// Only nginx itself gets there, or `return` answers before. A location in a location takes it from none.
+    /// Whether only nginx itself can reach the block, or `return` answers first. A nested location does not inherit
+    /// this.
     unreachable: bool,
-    /// The server listens on loopback addresses and unix sockets alone.
+    /// Whether the server listens only on loopback addresses and unix sockets.
     local: bool,
 }
 
 impl Access {
-    /// What holds in a block.
+    /// Returns the access rules inside a block.
     pub(super) fn within(self, block: &Directive) -> Self {
         let mut lists = block.block.iter().filter(|d| matches!(d.name(), "allow" | "deny")).peekable();
-        // A block with a list of its own takes none from outside (ngx_http_access_merge_loc_conf).
+        // A block with its own list inherits none (ngx_http_access_merge_loc_conf).
         let list = if lists.peek().is_none() { self.list } else { of_lines(lists) };
         let says = |directive: &Directive| match directive.name() {
             name if AUTHENTICATION.contains(&name) => Some(directive.argument(0) != Some("off")),
@@ -82,7 +83,7 @@ impl Access {
     }
 }
 
-/// What comes first of the lines that fit everybody.
+/// Returns the effect of the first line that matches every client.
 fn of_lines<'d>(mut list: impl Iterator<Item = &'d Directive>) -> List {
     let fits_all = |d: &&Directive| matches!(d.argument(0), Some("all" | "0.0.0.0/0" | "::/0"));
     match list.find(fits_all).map(Directive::name) {
@@ -92,7 +93,8 @@ fn of_lines<'d>(mut list: impl Iterator<Item = &'d Directive>) -> List {
     }
 }
 
-/// Whether each `listen` is for this machine alone; a server without one listens on all addresses.
+/// Returns whether each `listen` accepts only clients on this machine. A server without `listen` listens on all
+/// addresses.
 fn listens_locally(server: &Directive) -> bool {
     let is_local = |listen: &Directive| {
         let address = listen.argument(0).unwrap_or_default();
@@ -100,7 +102,7 @@ fn listens_locally(server: &Directive) -> bool {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => address.split(':').next().unwrap_or_default(),
         };
-        // A number alone is a port.
+        // A number alone is a port, not an address.
         let addr: Option<IpAddr> = host.parse().ok();
         host == "unix"
             || host.eq_ignore_ascii_case("localhost")
@@ -139,7 +141,8 @@ fn advice(directive: &Directive) -> Option<Advice> {
 mod tests {
     use super::super::tests::{lint, places};
 
-    /// Whether a `rtmp_control` of a location is found, with something more in http, in the server and in the location.
+    /// Returns whether the lint finds an `rtmp_control` in a location, with additional lines in `http`, in the server
+    /// and in the location.
     fn is_found(http: &str, server: &str, location: &str) -> bool {
         let text =
             format!("http {{ {http} server {{ {server} location /c {{ rtmp_control all; {location} }} }} }}");
@@ -218,7 +221,7 @@ mod tests {
         assert!(is_found("", "deny all;", "allow 127.0.0.1;"));
         assert!(is_found("auth_basic Admins;", "", "auth_basic off;"));
         assert!(!is_found("allow all;", "", "deny all;"));
-        // One of the two is enough to ask for.
+        // With `satisfy any`, one of the two conditions is enough.
         assert!(!is_found("deny all;", "", "auth_basic off;"));
     }
 

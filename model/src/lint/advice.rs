@@ -1,23 +1,23 @@
-//! What is said of a place in the configuration.
+//! An advice on a place in the configuration.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::reader::Directive;
 
-/// How much it matters.
+/// The severity of an advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Strangers may do harm. It is also said when nginx starts.
+    /// Strangers may do harm. Weir also logs it when nginx starts.
     Danger,
-    /// It has not the effect that it seems to have. It is also said when nginx starts.
+    /// The setting does not have the effect that it seems to have. Weir also logs it when nginx starts.
     Warning,
-    /// It is better done otherwise.
+    /// Another setting would be better.
     Hint,
 }
 
 impl Severity {
-    /// `danger`, `warning` or `hint`.
+    /// Returns `danger`, `warning` or `hint`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Danger => "danger",
@@ -27,20 +27,20 @@ impl Severity {
     }
 }
 
-/// One thing that is better changed.
+/// One recommended change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     /// The file, as nginx names it.
     pub file: PathBuf,
-    /// The line on which the directive begins, from 1.
+    /// The line on which the directive begins, counted from 1.
     pub line: usize,
     /// The directive's name.
     pub directive: String,
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
-    /// What is wrong; the directive is the subject of the sentence.
+    /// The problem; the directive is the subject of the sentence.
     pub problem: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -56,7 +56,7 @@ impl Advice {
         }
     }
 
-    /// As a line of nginx's error log, after its level.
+    /// Returns the advice as a line of nginx's error log, without the level.
     pub fn log_line(&self) -> String {
         let Self { file, line, directive, problem, remedy, .. } = self;
         format!("weir: \"{directive}\" in {}:{line} {problem}: {remedy}", file.display())
@@ -72,7 +72,7 @@ impl fmt::Display for Advice {
     }
 }
 
-/// Names for a sentence: the first three, and how many more.
+/// Formats names for a sentence: the first three, and the number of the others.
 pub(super) fn listed(names: &[&str]) -> String {
     let shown: Vec<_> = names.iter().take(3).map(|name| format!("\"{}\"", name.escape_debug())).collect();
     match names.len() - shown.len() {

@@ -1,4 +1,4 @@
-//! `exec` and its kin: what a client chooses must not become an argument of a program.
+//! Finds `exec` and similar directives that pass client-controlled input to a program as an argument.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,19 @@ use super::advice::{Advice, Severity, listed};
 use super::{Directive, reader::all};
 use crate::{exec::variables, verdict::Policy};
 
-/// Started by a publisher; the name is what was published (ngx_rtmp_exec_push_eval, ngx_rtmp_exec_event_eval).
+/// Directives that run on a publish. `$name` is the published name (ngx_rtmp_exec_push_eval, ngx_rtmp_exec_event_eval).
 const BY_PUBLISHER: [&str; 5] =
     ["exec", "exec_push", "exec_publish", "exec_publish_done", "exec_record_done"];
-/// Started by a player; the name is what was asked for, live or not.
+/// Directives that run on a play. `$name` is the requested name, live or not.
 const BY_PLAYER: [&str; 3] = ["exec_play", "exec_play_done", "exec_pull"];
 
-/// What a `publish` or `play` brings.
+/// Variables from a `publish` or `play`.
 const NAMES: [&str; 2] = ["name", "args"];
-/// What a `connect` brings (ngx_rtmp_eval_session).
+/// Variables from a `connect` (ngx_rtmp_eval_session).
 const CONNECT: [&str; 4] = ["flashver", "swfurl", "tcurl", "pageurl"];
 
-/// Where a directive may stand, from the outside in. What an outer block says holds in each application below it.
+/// An application with the blocks that contain it, outermost first. A directive in an outer block applies to each
+/// application below it.
 struct Application<'d> {
     name: &'d str,
     policy: Policy,
@@ -26,7 +27,7 @@ struct Application<'d> {
 
 pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     let applications = applications(configuration);
-    // Each directive once, with the applications that it holds in.
+    // Each directive appears once, with the applications that it applies to.
     let mut commands: Vec<(&Directive, Vec<&Application<'_>>)> = Vec::new();
     let mut at: HashMap<*const Directive, usize> = HashMap::new();
     for application in &applications {
@@ -41,7 +42,7 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     found.extend(commands.iter().filter_map(|(directive, concerned)| advice(directive, concerned)));
 }
 
-/// Whether it starts a program.
+/// Returns whether the directive starts a program.
 fn is_command(directive: &&Directive) -> bool {
     BY_PUBLISHER.contains(&directive.name()) || BY_PLAYER.contains(&directive.name())
 }
@@ -70,7 +71,7 @@ fn applications(configuration: &[Directive]) -> Vec<Application<'_>> {
     applications
 }
 
-/// What is said of a directive that holds in these applications, if anything is.
+/// Returns the advice on a directive that applies to these applications, if there is any.
 fn advice(directive: &Directive, applications: &[&Application<'_>]) -> Option<Advice> {
     let mut variables: Vec<&str> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -106,16 +107,16 @@ fn advice(directive: &Directive, applications: &[&Application<'_>]) -> Option<Ad
     Some(Advice::new(directive, Severity::Danger, problem, remedy))
 }
 
-/// The variables among the arguments that a stranger chooses as they like: where `weir_publish` is `key` or
-/// `open`, Weir lets nothing through that a shell reads ([`exec`](crate::exec)).
+/// Returns the variables among the arguments whose value a client chooses freely. If `weir_publish` is `key` or `open`,
+/// Weir refuses values that have a meaning for a shell ([`exec`](crate::exec)).
 fn chosen_by_strangers(directive: &Directive, policy: Policy) -> Vec<&str> {
     let mut chosen: Vec<&str> = Vec::new();
-    // The command itself is taken as it is written (ngx_rtmp_exec_run).
+    // nginx-rtmp does not evaluate variables in the command itself (ngx_rtmp_exec_run).
     for variable in directive.words.iter().skip(2).flat_map(|word| variables(word)) {
         let (is_name, is_connect) = (NAMES.contains(&variable), CONNECT.contains(&variable));
         let exposed = match (directive.name(), policy) {
             (_, Policy::Key | Policy::Open) => false,
-            // It knows two variables, and the other is the application (ngx_rtmp_exec_pull_eval).
+            // `exec_pull` has two variables, and the other is the application (ngx_rtmp_exec_pull_eval).
             ("exec_pull", _) => variable == "name",
             _ => is_name || is_connect,
         };
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(with("weir_publish off;", "weir_publish key;", "exec a $name;"), [""; 0]);
         assert_eq!(with("weir_publish key;", "", "exec a $name; weir_publish off;"), ["3 exec"]);
         assert_eq!(with("", "", "recorder all { exec_record_done a $name; }"), ["3 exec_record_done"]);
-        // Without an application nothing is run.
+        // Without an application nginx-rtmp runs no program.
         assert_eq!(places("rtmp { exec a $name; server { exec a $name; } }"), [""; 0]);
     }
 

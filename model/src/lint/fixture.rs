@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Files;
 
-/// Files by path. Of patterns it knows `*` alone.
+/// Files by path. In patterns it supports only `*`.
 pub(super) struct Memory(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Memory {

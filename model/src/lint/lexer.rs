@@ -1,35 +1,36 @@
-//! One file of nginx's configuration as statements: words up to a `;`, a `{`, a `}` or the end (ngx_conf_read_token).
+//! Splits one file of nginx's configuration into statements: words up to a `;`, a `{`, a `}` or the end
+//! (ngx_conf_read_token).
 
-/// The longest word that nginx takes, in bytes as written (`NGX_CONF_BUFFER`).
+/// Maximum length of a word that nginx accepts, in bytes as written (`NGX_CONF_BUFFER`).
 const MAX_WORD: usize = 4096;
 
-/// What nginx refuses too.
+/// An error that nginx reports too, or a limit of this reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxError {
-    /// A byte where a word or its end should be.
+    /// A byte other than a word or its end.
     #[error("unexpected \"{}\"", .0.escape_ascii())]
     Unexpected(u8),
-    /// A directive without its end.
+    /// A directive without an end.
     #[error("unexpected end of file, expected \";\" or \"}}\"")]
     EndInDirective,
-    /// A block without its end.
+    /// A block without an end.
     #[error("unexpected end of file, expected \"}}\"")]
     EndInBlock,
-    /// A word beyond nginx's buffer, mostly a quote that is never closed.
+    /// A word that exceeds nginx's buffer, in most cases because of a missing quote.
     #[error("a word of more than 4096 bytes, a quote may be missing")]
     LongWord,
-    /// Blocks in blocks in blocks.
+    /// Blocks are nested too deep.
     #[error("blocks are nested deeper than is read")]
     TooDeep,
-    /// A file that includes itself, over others or at once.
+    /// A file that includes itself, directly or through other files.
     #[error("the file is included by itself")]
     IncludesItself,
-    /// More files or bytes than any server has.
+    /// The configuration has more files or bytes than the limit.
     #[error("the configuration is larger than is read")]
     TooLarge,
 }
 
-/// What ends a statement.
+/// The end of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// `;`
@@ -38,36 +39,36 @@ pub(super) enum End {
     Open,
     /// `}`, without words before it.
     Close,
-    /// The file's end, without words before it.
+    /// The end of the file, without words before it.
     File,
 }
 
-/// Words and what ends them.
+/// The words of a statement, and its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement {
-    /// At least one before `;` and `{`, none before the others.
+    /// At least one word before `;` and `{`, none before the other ends.
     pub words: Vec<String>,
-    /// Where the first word begins, from 1; without words, where the end stands.
+    /// The line of the first word, counted from 1; without words, the line of the end.
     pub line: usize,
-    /// What comes after the words.
+    /// The token after the words.
     pub end: End,
 }
 
-/// Reads statements out of a file's bytes.
+/// Reads statements from the bytes of a file.
 pub(super) struct Lexer {
     bytes: Vec<u8>,
     at: usize,
-    /// The line of the next byte, from 1.
+    /// The line of the next byte, counted from 1.
     pub line: usize,
 }
 
 impl Lexer {
-    /// At the beginning of a file.
+    /// Starts at the beginning of a file.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, at: 0, line: 1 }
     }
 
-    /// The next statement.
+    /// Returns the next statement.
     pub(super) fn statement(&mut self) -> Result<Statement, SyntaxError> {
         let mut words = Vec::new();
         let mut line = None;
@@ -104,7 +105,7 @@ impl Lexer {
         }
     }
 
-    /// Steps over the rest of a block that has a language of its own (`content_by_lua_block`), up to its `}`.
+    /// Skips the rest of a block that is written in another language (`content_by_lua_block`), including its `}`.
     pub(super) fn skip_foreign_block(&mut self) -> Result<(), SyntaxError> {
         let mut depth = 1;
         while let Some(byte) = self.advance() {
@@ -121,7 +122,8 @@ impl Lexer {
         Err(SyntaxError::EndInBlock)
     }
 
-    /// Up to and with the quote that no backslash is before, or the end of the line, where Lua ends a string too.
+    /// Skips a string up to and including its unescaped closing quote, or up to the end of the line, where Lua ends a
+    /// string too.
     fn skip_lua_string(&mut self, quote: u8) {
         while let Some(byte) = self.advance() {
             match byte {
@@ -133,7 +135,7 @@ impl Lexer {
         }
     }
 
-    /// A comment whose first dash is behind: to the end of its brackets, or of the line.
+    /// Skips a comment after its first dash: to the end of its brackets, or of the line.
     fn skip_lua_comment(&mut self) {
         self.advance();
         if self.peek() == Some(b'[') {
@@ -162,7 +164,7 @@ impl Lexer {
         true
     }
 
-    /// A word whose opening quote is behind; what follows it must be a blank or an end.
+    /// Reads a word after its opening quote. The next byte must be a blank or an end.
     fn quoted_word(&mut self, quote: u8) -> Result<String, SyntaxError> {
         let begin = self.at;
         loop {
@@ -178,13 +180,13 @@ impl Lexer {
         }
         let word = unescape(self.bytes.get(begin..self.at - 1).unwrap_or_default());
         match self.peek() {
-            // nginx takes a parenthesis for the next word: `if ($a = "b")`.
+            // nginx treats a parenthesis as the next word: `if ($a = "b")`.
             None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')') => Ok(word),
             Some(byte) => Err(SyntaxError::Unexpected(byte)),
         }
     }
 
-    /// A word without quotes; `${` in it opens no block.
+    /// Reads a word without quotes; `${` in it opens no block.
     fn bare_word(&mut self) -> Result<String, SyntaxError> {
         let begin = self.at;
         let mut after_dollar = false;
@@ -207,7 +209,7 @@ impl Lexer {
         Ok(unescape(self.bytes.get(begin..self.at).unwrap_or_default()))
     }
 
-    /// Blanks, line ends and comments.
+    /// Skips blanks, line ends and comments.
     fn skip_blanks(&mut self) {
         while let Some(byte) = self.peek() {
             match byte {
@@ -230,7 +232,7 @@ impl Lexer {
     }
 }
 
-/// Resolves the escapes that nginx knows; any other backslash stays. What is no UTF-8 becomes U+FFFD.
+/// Resolves the escapes that nginx knows; any other backslash stays. Bytes that are not UTF-8 become U+FFFD.
 fn unescape(raw: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.iter().copied().peekable();
@@ -255,7 +257,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The statements up to the end: words joined with `|`, then the byte that ends them.
+    /// Returns the statements up to the end: words joined with `
+    /// `, then the byte that ends them.
     fn read(text: &str) -> Result<Vec<String>, SyntaxError> {
         let mut lexer = Lexer::new(text.into());
         let mut read = Vec::new();

@@ -1,5 +1,5 @@
-//! Playback that is protected or counted by halves: tokens in an access log, a door beside the one that asks for tokens, and
-//! directives for applications that are not there.
+//! Finds incomplete protection or counting of playback: tokens in an access log, an open path to the same files beside
+//! the one that requires tokens, and directives for applications that do not exist.
 
 use super::Directive;
 use super::advice::{Advice, Severity, listed};
@@ -8,7 +8,7 @@ mod scopes;
 
 use scopes::{App, Location, applications, locations};
 
-/// Variables that hold what a viewer sends, the token with it.
+/// Variables that contain input of a viewer, and so the token.
 const TELLING: [&str; 8] = [
     "request",
     "request_uri",
@@ -19,7 +19,7 @@ const TELLING: [&str; 8] = [
     "http_cookie",
     "http_authorization",
 ];
-/// What nginx's own format `combined` logs of these.
+/// The variables of [`TELLING`] in nginx's own format `combined`.
 const COMBINED: [&str; 2] = ["request", "http_referer"];
 
 pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
@@ -33,12 +33,12 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     found.extend(apps.iter().filter_map(|app| uncounted(app, &locations)));
 }
 
-/// An access log with tokens in it: once per log, not per location.
+/// Finds access logs that contain tokens: one advice per log, not per location.
 fn logs(configuration: &[Directive], locations: &[Location<'_>], found: &mut Vec<Advice>) {
     let mut told: Vec<*const Directive> = Vec::new();
     for location in locations.iter().filter(|location| location.needs_token()) {
         let Some(play) = location.play else { continue };
-        // Without a line, nginx writes its default log.
+        // Without an `access_log`, nginx writes its default log.
         let default = [play];
         let logs = if location.logs.is_empty() { &default[..] } else { &location.logs[..] };
         for log in logs {
@@ -59,7 +59,7 @@ fn logs(configuration: &[Directive], locations: &[Location<'_>], found: &mut Vec
     }
 }
 
-/// The variables of a log that hold tokens.
+/// Returns the variables of a log that contain tokens.
 fn telling(configuration: &[Directive], log: &Directive) -> Vec<String> {
     let format = match (log.name(), log.argument(0)) {
         ("access_log", Some("off")) => return Vec::new(),
@@ -74,7 +74,7 @@ fn telling(configuration: &[Directive], log: &Directive) -> Vec<String> {
     TELLING.iter().filter(|name| holds(name)).map(|name| format!("${name}")).collect()
 }
 
-/// Whether a text has `$name` or `${name}`.
+/// Returns whether a text contains `$name` or `${name}`.
 fn has_variable(text: &str, name: &str) -> bool {
     text.match_indices('$').any(|(at, _)| {
         let rest = &text[at + 1..];
@@ -86,7 +86,7 @@ fn has_variable(text: &str, name: &str) -> bool {
     })
 }
 
-/// RTMP asks for a token, and the files of the same streams lie open.
+/// Finds applications whose RTMP requires a token while a location serves the same streams as files without one.
 fn open_folders(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Advice>) {
     let mut told: Vec<*const Directive> = Vec::new();
     for app in apps.iter().filter(|app| app.needs_token()) {
@@ -109,7 +109,7 @@ fn open_folders(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Ad
     }
 }
 
-/// HTTP asks for a token, and anybody plays the same streams over RTMP.
+/// Finds applications that anyone may play over RTMP while HTTP requires a token for the same streams.
 fn open_applications(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Advice>) {
     for app in apps.iter().filter(|app| !app.needs_token() && !app.denies_play) {
         let asks = |location: &&Location<'_>| {
@@ -131,7 +131,8 @@ fn open_applications(apps: &[App<'_>], locations: &[Location<'_>], found: &mut V
     }
 }
 
-/// `app=` of an application that is not there. On an edge that has no application at all, they are another machine's.
+/// Finds `app=` with an application that does not exist. If an edge has no application at all, its applications are on
+/// another machine.
 fn unknown_applications(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Advice>) {
     let mut told: Vec<*const Directive> = Vec::new();
     let names: Vec<&str> = apps.iter().map(|app| app.name).collect();
@@ -149,7 +150,8 @@ fn unknown_applications(apps: &[App<'_>], locations: &[Location<'_>], found: &mu
     }
 }
 
-/// Without `app=`, the path begins with the application; a folder of nginx-rtmp begins with the stream.
+/// Finds directives without `app=` on a folder of nginx-rtmp. Without `app=` the path must begin with the application,
+/// but such a folder begins with the stream.
 fn nameless(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Advice>) {
     let mut told: Vec<*const Directive> = Vec::new();
     for location in locations {
@@ -177,7 +179,7 @@ fn nameless(apps: &[App<'_>], locations: &[Location<'_>], found: &mut Vec<Advice
     }
 }
 
-/// `weir_max_viewers` of an application whose viewers over HTTP nobody counts.
+/// Finds `weir_max_viewers` of an application whose HTTP viewers no location counts.
 fn uncounted(app: &App<'_>, locations: &[Location<'_>]) -> Option<Advice> {
     let limit = app.max_viewers.filter(|_| app.has_files)?;
     let counts = |location: &Location<'_>| {

@@ -1,4 +1,4 @@
-//! nginx's configuration as a tree of directives, `include` resolved.
+//! Reads nginx's configuration as a tree of directives and resolves `include`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,80 +7,80 @@ use std::sync::Arc;
 
 use super::lexer::{End, Lexer, Statement, SyntaxError};
 
-/// Blocks in blocks. nginx's own end at about ten.
+/// Maximum depth of nested blocks. nginx allows about ten.
 const MAX_DEPTH: usize = 64;
-/// Files in all, counted each time they are included.
+/// Maximum number of files, counted each time they are included.
 const MAX_FILES: usize = 10_000;
-/// Bytes in all.
+/// Maximum size of all files, in bytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The files of a configuration. Reading them is the caller's.
+/// Access to the files of a configuration, which the caller provides.
 pub trait Files {
-    /// What stands in a file.
+    /// Returns the content of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The files that a pattern with `*`, `?` or `[` means, sorted. None is no error.
+    /// Returns the files that match a pattern with `*`, `?` or `[`, sorted. An empty list is not an error.
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
 }
 
 /// Why a configuration cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// A file that is not there or not ours to read.
+    /// A file does not exist or cannot be read.
     #[error("{}: {why}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: io::Error,
     },
-    /// What nginx would not accept either.
+    /// An error that nginx reports too, or a limit of this reader.
     #[error("{}:{line}: {problem}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         problem: SyntaxError,
     },
 }
 
-/// One directive, with what stands in its block.
+/// One directive, with the content of its block.
 #[derive(Debug)]
 pub struct Directive {
-    /// Its name and its arguments, as nginx sees them.
+    /// The name and the arguments, as nginx reads them.
     pub words: Vec<String>,
-    /// The file it stands in.
+    /// The file of the directive.
     pub file: Arc<Path>,
-    /// The line on which it begins, from 1.
+    /// The line on which the directive begins, counted from 1.
     pub line: usize,
-    /// What its block holds; nothing where it has none.
+    /// The content of the block; empty if the directive has no block.
     pub block: Vec<Directive>,
 }
 
 impl Directive {
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         self.words.first().map_or("", String::as_str)
     }
 
-    /// The argument at `index`, from 0.
+    /// Returns the argument at `index`, counted from 0.
     pub fn argument(&self, index: usize) -> Option<&str> {
         self.words.get(index + 1).map(String::as_str)
     }
 
-    /// The directives of its block that bear this name.
+    /// Returns the directives of this name in the block.
     pub fn all<'d>(&'d self, name: &str) -> impl Iterator<Item = &'d Directive> {
         all(&self.block, name)
     }
 }
 
-/// The directives that bear this name.
+/// Returns the directives of this name.
 pub(super) fn all<'d>(directives: &'d [Directive], name: &str) -> impl Iterator<Item = &'d Directive> {
     directives.iter().filter(move |directive| directive.name() == name)
 }
 
-/// Reads `main_file` and all that it includes. Paths that are not absolute begin in its folder (ngx_conf_full_name).
+/// Reads `main_file` and all files that it includes. Relative paths start from its folder (ngx_conf_full_name).
 pub fn read(main_file: &Path, files: &impl Files) -> Result<Vec<Directive>, ReadError> {
     let prefix = main_file.parent().unwrap_or(Path::new("")).to_owned();
     let mut reader =
@@ -90,7 +90,7 @@ pub fn read(main_file: &Path, files: &impl Files) -> Result<Vec<Directive>, Read
     Ok(reader.done)
 }
 
-/// Whether `include` takes this for a pattern (ngx_conf_include).
+/// Returns whether `include` treats the path as a pattern (ngx_conf_include).
 fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
@@ -99,9 +99,9 @@ fn is_pattern(path: &str) -> bool {
 struct OpenFile {
     path: Arc<Path>,
     lexer: Lexer,
-    /// Blocks that were open before it. They must be the same after it.
+    /// Number of blocks that were open before this file. The number must be the same at its end.
     outside: usize,
-    /// Files that its last `include` named and that are still to be read.
+    /// Files of its last `include` that have not been read yet.
     included: VecDeque<PathBuf>,
 }
 
@@ -118,7 +118,7 @@ struct Reader<'f, F> {
 }
 
 impl<F: Files> Reader<'_, F> {
-    /// Takes one statement, or opens one file. `false` at the end of all.
+    /// Reads one statement, or opens one file. Returns `false` at the end of all files.
     fn step(&mut self) -> Result<bool, ReadError> {
         let Some(file) = self.open.last_mut() else { return Ok(false) };
         if let Some(path) = file.included.pop_front() {
@@ -165,7 +165,7 @@ impl<F: Files> Reader<'_, F> {
         Ok(())
     }
 
-    /// A block begins.
+    /// Opens a block.
     fn begin(&mut self, directive: Directive) -> Result<(), ReadError> {
         if self.blocks.len() == MAX_DEPTH {
             return Err(self.refuse(SyntaxError::TooDeep));
@@ -180,7 +180,7 @@ impl<F: Files> Reader<'_, F> {
         Ok(())
     }
 
-    /// Notes the files of an `include`, to be read next.
+    /// Queues the files of an `include`.
     fn include(&mut self, statement: &Statement) -> Result<(), ReadError> {
         let [_, named] = &statement.words[..] else {
             return Err(self.refuse(SyntaxError::Unexpected(b';')));
@@ -196,12 +196,12 @@ impl<F: Files> Reader<'_, F> {
         Ok(())
     }
 
-    /// A directive is complete.
+    /// Stores a complete directive.
     fn put(&mut self, directive: Directive) {
         self.blocks.last_mut().map_or(&mut self.done, |outer| &mut outer.block).push(directive);
     }
 
-    /// The error at the place that is being read.
+    /// Returns the error with the current place.
     fn refuse(&self, problem: SyntaxError) -> ReadError {
         let (path, line) =
             self.open.last().map_or((PathBuf::new(), 0), |file| (file.path.to_path_buf(), file.lexer.line));
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Places, words and depth of all directives.
+    /// Lists places, words and depth of all directives.
     fn outline(directives: &[Directive], depth: usize, lines: &mut Vec<String>) {
         for directive in directives {
             let (file, line) = (directive.file.display(), directive.line);

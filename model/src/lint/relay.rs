@@ -1,15 +1,16 @@
-//! Hosts that nginx-rtmp looks up once (`push`, `pull`, `play`, `on_*`), and what it relays and takes.
+//! Finds host names that nginx-rtmp resolves only once (`push`, `pull`, `play`, `on_*`), and unusual limits of relays
+//! and messages.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::advice::{Advice, Severity};
 use super::{Directive, reader::all};
 
-/// RTMP servers that a worker can be reached on by the others (the zone has room for so many).
+/// The most RTMP servers at which other workers can reach a worker (the zone holds no more).
 const MAX_SERVERS: usize = 9;
-/// nginx-rtmp's own `max_message`, in bytes. Key frames of 4K are larger.
+/// nginx-rtmp's default of `max_message`, in bytes. Keyframes of 4K video are larger.
 const DEFAULT_MAX_MESSAGE: u64 = 1 << 20;
-/// No key frame is as large, in bytes.
+/// A size that no keyframe reaches, in bytes.
 const LARGE_MAX_MESSAGE: u64 = 64 << 20;
 
 pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
@@ -37,7 +38,7 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     }
 }
 
-/// A `push`, `pull`, `play` or `on_*` of an application whose host is no address.
+/// Advises on a `push`, `pull`, `play` or `on_*` of an application whose host is not an address.
 fn named_host(directive: &Directive) -> Option<Advice> {
     let remedy = match directive.name() {
         "push" => "use \"weir_push_to\" or \"weir target add\", which resolve the name at each connect",
@@ -61,7 +62,7 @@ const HOOKS: [&str; 9] = [
     "on_record_done",
 ];
 
-/// An `on_*` whose host is no address.
+/// Advises on an `on_*` whose host is not an address.
 fn named_hook(directive: &Directive) -> Option<Advice> {
     if !HOOKS.contains(&directive.name()) {
         return None;
@@ -74,7 +75,7 @@ fn is_http(url: &str) -> bool {
     url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
 }
 
-/// nginx-rtmp resolves it while it reads the configuration (ngx_parse_url).
+/// Returns the advice on a name that nginx-rtmp resolves while it reads the configuration (ngx_parse_url).
 fn asked_once(directive: &Directive, host: &str, remedy: &str) -> Advice {
     let problem = format!(
         "resolves \"{}\" only once, when nginx starts, and nginx does not start if that fails",
@@ -83,7 +84,8 @@ fn asked_once(directive: &Directive, host: &str, remedy: &str) -> Advice {
     Advice::new(directive, Severity::Hint, problem, remedy)
 }
 
-/// The host of `[rtmp://]HOST[:PORT][/APP...]`, or of `http://`, when it is a name; `localhost` is known without asking.
+/// Returns the host of `[rtmp://]HOST[:PORT][/APP...]`, or of `http://`, if it is a name. `localhost` needs no
+/// resolver.
 fn host(url: &str) -> Option<&str> {
     let is_scheme = |scheme: &&str| matches!(scheme.to_ascii_lowercase().as_str(), "rtmp://" | "http://");
     let scheme = url.get(..7).filter(is_scheme);
@@ -92,14 +94,14 @@ fn host(url: &str) -> Option<&str> {
         return None;
     }
     let authority = rest.split('/').next().unwrap_or_default();
-    // Nobody's password becomes a part of the name.
+    // A user name and password are not part of the host.
     let authority = authority.rsplit('@').next().unwrap_or_default();
     let host = authority.split(':').next().unwrap_or_default();
     let is_address = host.parse::<Ipv4Addr>().is_ok() || host.parse::<Ipv6Addr>().is_ok();
     (!host.is_empty() && !is_address && !host.eq_ignore_ascii_case("localhost")).then_some(host)
 }
 
-/// A `max_message` below nginx-rtmp's own, or far above what any encoder sends.
+/// Advises on a `max_message` below nginx-rtmp's default, or far above the messages of any encoder.
 fn odd_messages(directive: &Directive) -> Option<Advice> {
     let bytes = size(directive.argument(0)?)?;
     let (problem, remedy) = match bytes {
@@ -116,7 +118,7 @@ fn odd_messages(directive: &Directive) -> Option<Advice> {
     Some(Advice::new(directive, Severity::Hint, problem, remedy))
 }
 
-/// A size in bytes (ngx_parse_size).
+/// Parses a size in bytes (ngx_parse_size).
 fn size(text: &str) -> Option<u64> {
     let (digits, unit) = match text.as_bytes().last()? {
         b'k' | b'K' => (&text[..text.len() - 1], 1 << 10),

@@ -1,25 +1,26 @@
-//! File systems in memory that are too small for what nginx-rtmp writes there.
+//! Finds file systems in memory that are too small for the files of nginx-rtmp.
 
 use std::path::{Path, PathBuf};
 
 use super::advice::{Advice, Severity};
 use super::{Directive, reader::all};
 
-/// With less, a few minutes of one stream fill it, in bytes.
+/// A few minutes of one stream fill a smaller file system; in bytes.
 const LEAST: u64 = 256 << 20;
-/// What writes where.
+/// The directives that name a folder to write to.
 const WRITERS: [&str; 3] = ["hls_path", "dash_path", "record_path"];
 
-/// What is known of the file system that holds a path.
+/// Facts about the file system that contains a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
-    /// It is memory: a tmpfs.
+    /// Whether the file system is in memory: a tmpfs.
     pub in_memory: bool,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// Advice on each path that nginx-rtmp writes to; `of` tells of a file system, as far as it is there.
+/// Returns advice on each path that nginx-rtmp writes to. `of` returns the facts about a path's file system, if it
+/// exists.
 pub fn small_file_systems(
     configuration: &[Directive],
     of: impl Fn(&Path) -> Option<FileSystem>,

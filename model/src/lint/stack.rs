@@ -1,9 +1,9 @@
-//! The stack that nginx's workers are given.
+//! Checks the stack size of nginx's workers.
 
-/// What Linux gives by default, in bytes, and what nginx-rtmp was tried with.
+/// The default of Linux, in bytes, with which nginx-rtmp was tested.
 const NEEDED: u64 = 8 << 20;
 
-/// What to say of a limit on the stack (`RLIMIT_STACK`, in bytes); `None` is no limit.
+/// Returns a warning if the limit of the stack is too low (`RLIMIT_STACK`, in bytes); `None` means no limit.
 pub fn small_stack(limit: Option<u64>) -> Option<String> {
     let limit = limit.filter(|limit| *limit < NEEDED)?;
     Some(format!(

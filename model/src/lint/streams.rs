@@ -1,4 +1,4 @@
-//! Who may publish and play by address, and applications that several servers have.
+//! Finds gaps in `allow` and `deny`, and applications that several servers have.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) fn check(configuration: &[Directive], found: &mut Vec<Advice>) {
     found.extend(applications.into_values().filter_map(|places| same_name(&places)));
 }
 
-/// `allow publish` of an application where nothing denies the others: nginx-rtmp lets in who is on no line
+/// Finds an `allow publish` in an application without a `deny`: nginx-rtmp admits clients that match no line
 /// (ngx_rtmp_access_found).
 fn allowed_without_deny(blocks: [&Directive; 3]) -> Vec<Advice> {
     let application = blocks[2];
@@ -46,7 +46,7 @@ fn is_action(word: &str) -> bool {
     matches!(word, "publish" | "play")
 }
 
-/// An application of one name in several servers.
+/// Finds an application name that several servers have.
 fn same_name(places: &[&Directive]) -> Option<Advice> {
     let [first, others @ ..] = places else { return None };
     let last = others.last()?;

@@ -1,4 +1,4 @@
-//! The walk beside a decoder that recurses.
+//! Compares the walk with a recursive decoder.
 
 use proptest::prelude::*;
 
@@ -7,10 +7,10 @@ use super::super::tests::build::{
 };
 use super::*;
 
-/// How deep a recursive decoder comes in a message. It stops where the walk must have refused.
+/// Measures how deep a recursive decoder goes in a message. It stops at the depth that the walk must have refused.
 struct Recursive<'a> {
     rest: &'a [u8],
-    /// Only what `ngx_rtmp_amf_read` knows, which gives up at anything else.
+    /// Whether to decode only the types that `ngx_rtmp_amf_read` knows; it gives up at any other type.
     stock: bool,
     deepest: usize,
 }
@@ -105,7 +105,7 @@ fn checked(kind: u8, pieces: &[&[u8]]) -> Result<(), Violation> {
     check(kind, Bytes::new(pieces.iter().copied()))
 }
 
-/// What opens an object or array, up to where its first value stands.
+/// Bytes that open an object or array, up to its first value.
 fn opening() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => Just(vec![3, 0, 1, b'a']),
@@ -116,7 +116,7 @@ fn opening() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Pieces of AMF, put together without sense: often as deep as is allowed, often broken.
+/// Random sequences of AMF parts, often as deep as allowed and often broken.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         20 => opening(),
@@ -148,7 +148,7 @@ fn thirty_two_levels_pass_and_one_more_does_not() {
         assert_eq!(checked(kind, &[&message(32)]), Ok(()));
         assert_eq!(checked(kind, &[&message(33)]), Err(Violation::Depth));
     }
-    // The name is a value like any other.
+    // The name counts as a value like any other.
     assert_eq!(checked(20, &[&nested(33, null())]), Err(Violation::Depth));
 }
 
@@ -173,7 +173,7 @@ fn the_prefix_of_amf_3_is_looked_for_in_the_first_piece_alone() {
     let deep = [3, 0, 1, b'a'].repeat(33);
     assert_eq!(checked(17, &[&[0], &deep]), Err(Violation::Depth));
     assert_eq!(checked(17, &[&[], &deep]), Err(Violation::Depth));
-    // Of the first object nothing but its key is left.
+    // Only the key of the first object is left.
     assert_eq!(checked(17, &[&deep]), Ok(()));
 }
 
@@ -187,7 +187,7 @@ fn siblings_are_not_levels() {
 
 #[test]
 fn an_object_that_the_message_ends_hides_nothing() {
-    // In the innermost array an object without end, and one byte more: another value of the array.
+    // The innermost array holds an object without an end. One more byte is another value of the array.
     let arrays = |levels| [10, 0, 0, 0, 2].repeat(levels);
     assert_eq!(checked(18, &[&arrays(31), &[3, 3]]), Ok(()));
     assert_eq!(checked(18, &[&arrays(31), &[3, 0, 0, 9, 3]]), Ok(()));
@@ -231,7 +231,8 @@ fn only_connect_is_connect() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// What nginx-rtmp would follow too deep is refused, and what is refused is too deep, however it is cut.
+    /// The guard refuses every message in which nginx-rtmp would go too deep, and no other, for every division into
+    /// buffers.
     #[test]
     fn the_walk_comes_as_deep_as_recursion(kind in 15_u8..=20, bytes in soup(), cuts in cuts()) {
         let pieces = cut(&bytes, &cuts);

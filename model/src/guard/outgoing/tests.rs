@@ -56,13 +56,13 @@ fn nobody_there_is_a_client_of_ours() {
                 assert!(!ask(role, kind, &[prefix, &command(name)].concat()), "{name} {kind}");
             }
         }
-        // A name that nginx-rtmp cuts, and one that is no text.
+        // A name that nginx-rtmp cuts, and a name that is not text.
         assert!(!ask(role, 20, &command(&format!("onStatus{}", "x".repeat(200)))));
         assert!(!ask(role, 20, &number(1.0)) && !ask(role, 20, &[]));
         for kind in [0, 7, 10, 16, 19, 21, 23, 255] {
             assert!(!ask(role, kind, &command("onStatus")), "{kind}");
         }
-        // A buffer length, and events that nobody has numbered.
+        // A buffer length, and events without a defined number.
         for event in [3, 5, 8, 31] {
             assert!(!ask(role, 4, &[0, event, 0, 0, 0, 1, 0, 0, 0, 0]), "{event}");
         }
@@ -91,7 +91,7 @@ fn no_more_comes_back_than_answers() {
     assert_eq!(balance.received(100_000, 0), Ok(()));
     assert_eq!(balance.received(31_072, 0), Ok(()));
     assert_eq!({ balance }.received(1, 7), Err(Violation::Answers));
-    // An acknowledgement of 28 bytes for each 1400 that were sent, and a counter that wraps.
+    // The target acknowledges every 1400 bytes with 28 bytes, and the counter wraps.
     let mut counter = 0_u32;
     for _ in 0..4_000_000 {
         counter = counter.wrapping_add(1400);

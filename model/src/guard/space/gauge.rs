@@ -1,4 +1,5 @@
-//! What is known of the file system of a folder: a thread asks, and everybody reads the last answer without waiting for it.
+//! The last known free space of a folder's file system: one thread asks, and all readers get the last answer without
+//! waiting.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -6,28 +7,28 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use super::{Space, Why};
 use crate::Timestamp;
 
-/// How long a file system may take to answer, in milliseconds, until nothing more is written to it.
+/// How long a file system may take to answer before Weir stops writing to it, in milliseconds.
 pub const PATIENCE_MS: u64 = 500;
 
 /// The file system of one folder.
 #[derive(Debug)]
 pub struct Gauge {
     folder: PathBuf,
-    /// `weir_min_free` in bytes, where the configuration says it.
+    /// `weir_min_free` in bytes, if the configuration sets it.
     min_free: Option<u64>,
-    /// When the question was asked that is not answered yet; 0 when there is none.
+    /// Time of the question that is not answered yet; 0 if there is none.
     asked: AtomicU64,
     free: AtomicU64,
     /// 0 before the first answer.
     total: AtomicU64,
-    /// Its application has stopped writing.
+    /// Whether the application has stopped writing.
     stopped: AtomicBool,
-    /// The thread that asked waits for the answer alone.
+    /// Whether the thread that asked waits for this file system only.
     left_alone: AtomicBool,
 }
 
 impl Gauge {
-    /// A folder of which nothing is known.
+    /// Returns a gauge without any answer.
     pub fn new(folder: &Path, min_free: Option<u64>) -> Gauge {
         Gauge {
             folder: folder.to_owned(),
@@ -40,28 +41,29 @@ impl Gauge {
         }
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The last answer; `None` when there was none.
+    /// Returns the last answer, or `None` if there was none.
     pub fn space(&self) -> Option<Space> {
         let (free, total) = (self.free.load(Relaxed), self.total.load(Relaxed));
         (total > 0).then_some(Space { free, total })
     }
 
-    /// What must stay free, in bytes.
+    /// Returns how much must stay free, in bytes.
     pub fn required(&self) -> u64 {
         self.space().map_or(0, |space| space.required(self.min_free))
     }
 
-    /// A thread asks for the free space now.
+    /// Records that a thread asks for the free space now.
     pub fn ask(&self, now: Timestamp) {
         self.asked.store(now.as_millis().max(1), Relaxed);
     }
 
-    /// The thread has the answer, `None` where the file system gives none. Returns when to ask again, in milliseconds.
+    /// Records the answer, `None` if the file system gives none. Returns the time until the next question, in
+    /// milliseconds.
     pub fn answer(&self, space: Option<Space>) -> u64 {
         let Space { free, total } = space.unwrap_or(Space { free: 0, total: 0 });
         self.free.store(free, Relaxed);
@@ -71,7 +73,7 @@ impl Gauge {
         space.map_or(super::LONGEST_MS, |space| space.next_look_ms(self.min_free, self.stopped.load(Relaxed)))
     }
 
-    /// Why nothing may be written to the folder. Reads memory alone.
+    /// Returns why nothing may be written to the folder, if so. Reads memory only.
     pub fn verdict(&self, now: Timestamp) -> Option<Why> {
         if self.is_silent(now) {
             return Some(Why::Silent);
@@ -80,23 +82,24 @@ impl Gauge {
         self.space().is_some_and(is_short).then_some(Why::Full)
     }
 
-    /// Notes whether the application has stopped writing.
+    /// Records whether the application has stopped writing.
     pub fn set_stopped(&self, stopped: bool) {
         self.stopped.store(stopped, Relaxed);
     }
 
-    /// Whether the file system has not answered for too long.
+    /// Returns whether the file system has not answered for too long.
     pub fn is_silent(&self, now: Timestamp) -> bool {
         let asked = self.asked.load(Relaxed);
         asked != 0 && now.as_millis().saturating_sub(asked) > PATIENCE_MS
     }
 
-    /// Whether a thread waits for this file system alone, until it answers.
+    /// Returns whether a thread waits for this file system only, until it answers.
     pub fn is_left_alone(&self) -> bool {
         self.left_alone.load(Relaxed)
     }
 
-    /// The thread that has asked a silent file system is left alone with it. Returns whether it was not before.
+    /// Leaves the thread that has asked a silent file system alone with it. Returns whether the thread was not alone
+    /// before.
     pub fn leave_alone(&self) -> bool {
         !self.left_alone.swap(true, Relaxed)
     }
@@ -124,7 +127,7 @@ mod tests {
         gauge.answer(Some(space));
         assert!(!gauge.is_left_alone());
         assert_eq!((gauge.verdict(at(9000)), gauge.space()), (None, Some(space)));
-        // One that cannot be asked is not a reason to stop.
+        // A file system that gives no answer is not a reason to stop.
         gauge.answer(None);
         assert_eq!((gauge.verdict(at(9000)), gauge.space()), (None, None));
     }

@@ -1,4 +1,4 @@
-//! AMF 0 from its structure, and messages cut into pieces.
+//! Builds AMF 0 values and cuts messages into pieces.
 
 pub(crate) fn number(value: f64) -> Vec<u8> {
     [&[0][..], &value.to_be_bytes()].concat()
@@ -46,7 +46,7 @@ pub(crate) fn ecma_array(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [unfinished_ecma_array(fields), vec![0, 0, 9]].concat()
 }
 
-/// As Envivio sends it: the end of the message ends it.
+/// An array without an end, as Envivio sends it: the message ends instead.
 pub(crate) fn unfinished_ecma_array(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [&[8][..], &(fields.len() as u32).to_be_bytes(), &pairs(fields)].concat()
 }
@@ -55,7 +55,7 @@ pub(crate) fn strict_array(values: &[Vec<u8>]) -> Vec<u8> {
     [&[10][..], &(values.len() as u32).to_be_bytes(), &values.concat()].concat()
 }
 
-/// A value in `levels` objects and arrays of all kinds.
+/// A value inside `levels` objects and arrays of all kinds.
 pub(crate) fn nested(levels: usize, innermost: Vec<u8>) -> Vec<u8> {
     (0..levels).fold(innermost, |value, level| match level % 4 {
         0 => object(&[("before", number(1.0)), ("a", value), ("after", string("b"))]),
@@ -65,7 +65,7 @@ pub(crate) fn nested(levels: usize, innermost: Vec<u8>) -> Vec<u8> {
     })
 }
 
-/// A message of an aggregate, with what stands around it.
+/// A message of an aggregate, with its header and back pointer.
 pub(crate) fn part(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = (body.len() as u32).to_be_bytes();
     let header = [&[kind][..], &length[1..], &[0, 0, 40, 0, 0, 0, 1]].concat();
@@ -73,7 +73,7 @@ pub(crate) fn part(kind: u8, body: &[u8]) -> Vec<u8> {
     [&header, body, &whole].concat()
 }
 
-/// The pieces between the cuts, which may lie anywhere; two at one place leave an empty piece.
+/// Returns the pieces between the cuts, which may be anywhere; two cuts at one position yield an empty piece.
 pub(crate) fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.sort_unstable();

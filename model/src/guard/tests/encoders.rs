@@ -1,9 +1,9 @@
-//! What encoders and players that people use send passes, from its structure.
+//! Checks that the guard accepts the messages of common encoders and players.
 
 use super::super::*;
 use super::build::*;
 
-/// A message, and whether `connect` was there before it.
+/// A message, and whether `connect` was accepted before it.
 type Sent = (bool, u8, Vec<u8>);
 
 const SET_CHUNK_SIZE: u8 = 1;
@@ -32,7 +32,7 @@ fn meta(array: Vec<u8>) -> Sent {
     (true, 18, [string("@setDataFrame"), string("onMetaData"), array].concat())
 }
 
-/// What most encoders say of themselves, about twenty fields.
+/// The metadata that most encoders send, about twenty fields.
 fn facts() -> Vec<(&'static str, Vec<u8>)> {
     let numbers = ["duration", "fileSize", "width", "height", "videodatarate", "framerate", "audiodatarate"];
     let more = ["audiosamplerate", "audiosamplesize", "audiochannels", "videocodecid", "audiocodecid"];
@@ -122,7 +122,7 @@ fn gstreamer() -> Vec<Sent> {
     .concat()
 }
 
-/// The older encoders after Flash's: cue points, index, date, text of any length, aggregates.
+/// Messages of the older encoders that follow Flash: cue points, index, date, text of any length, aggregates.
 fn flash() -> Vec<Sent> {
     let cue = object(&[
         ("name", string("scene")),
@@ -154,7 +154,7 @@ fn flash() -> Vec<Sent> {
     .concat()
 }
 
-/// AMF 3 on the outside, and after its marker on the inside.
+/// The same with AMF 3 messages and with the AMF 3 marker inside.
 fn flash_with_amf_3() -> Vec<Sent> {
     let mut session = publish_as_fmle("WIN 32,0,0,101", &[("objectEncoding", number(3.0))]);
     for (connected, kind, body) in &mut session {
@@ -166,7 +166,7 @@ fn flash_with_amf_3() -> Vec<Sent> {
     [session, vec![(true, 15, inside)], media()].concat()
 }
 
-/// Its arrays have no end.
+/// The arrays of this encoder have no end.
 fn envivio() -> Vec<Sent> {
     [publish_as_fmle("Envivio", &[]), vec![meta(unfinished_ecma_array(&facts()))], media()].concat()
 }
@@ -201,7 +201,7 @@ fn nobody_legitimate_notices() {
         ("envivio", envivio()),
         ("player", player()),
     ] {
-        // Whole, in chunks of a real size, and byte by byte.
+        // Whole, in chunks of a common size, and byte by byte.
         for piece in [usize::MAX, 4096, 128, 1] {
             let mut gate = Gate::accepted();
             assert_eq!(gate.received(false, 3073), Ok(()), "{name}");

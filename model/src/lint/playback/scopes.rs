@@ -1,11 +1,11 @@
-//! Applications and locations with what holds in them, their own or inherited.
+//! Applications and locations with their directives, their own or inherited.
 
 use std::path::{Path, PathBuf};
 
 use super::super::access::Access;
 use super::super::{Directive, reader::all};
 
-/// Blocks in blocks that are looked into; nginx's own end earlier.
+/// Maximum depth of nested blocks that Weir examines; nginx allows fewer.
 const MAX_DEPTH: usize = 64;
 /// Directives with which a location serves something other than files.
 const ANSWERS: [&str; 9] = [
@@ -26,13 +26,13 @@ pub(super) struct App<'d> {
     pub name: &'d str,
     /// `weir_play`.
     play: Option<&'d Directive>,
-    /// A `deny` keeps all players out.
+    /// Whether a `deny` excludes all players.
     pub denies_play: bool,
     /// `weir_max_viewers`.
     pub max_viewers: Option<&'d Directive>,
-    /// It makes HLS or DASH.
+    /// Whether the application writes HLS or DASH.
     pub has_files: bool,
-    /// `hls_path` and `dash_path`, where they are absolute.
+    /// `hls_path` and `dash_path`, if they are absolute.
     pub folders: Vec<(&'static str, PathBuf)>,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn applications(configuration: &[Directive]) -> Vec<App<'_>> {
     apps
 }
 
-/// Of an application, with the blocks around it from within.
+/// Reads an application from its block and the blocks that contain it, innermost first.
 fn application<'d>(blocks: [&'d Directive; 3]) -> Option<App<'d>> {
     let last = |name: &str| blocks.iter().find_map(|block| block.all(name).last());
     let is_on = |name: &str| last(name).is_some_and(|line| line.argument(0) == Some("on"));
@@ -78,32 +78,32 @@ fn application<'d>(blocks: [&'d Directive; 3]) -> Option<App<'d>> {
     })
 }
 
-/// What a `location` matches.
+/// The paths that a `location` matches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Match<'d> {
-    /// All paths that begin so; of a server, all.
+    /// All paths with this prefix; a server matches all paths.
     Prefix(&'d str),
-    /// One path, an expression or a name.
+    /// One path, a regular expression or a name.
     Other,
 }
 
-/// A location of http, or a server for what none of its locations matches.
+/// A location of `http`, or a server for the requests that no location of it matches.
 #[derive(Clone)]
 pub(super) struct Location<'d> {
     pub block: &'d Directive,
     matches: Match<'d>,
-    /// Which server it is in.
+    /// Number of the server that contains it.
     server: usize,
     /// `weir_play`.
     pub play: Option<&'d Directive>,
     /// `weir_viewers`.
     pub viewers: Option<&'d Directive>,
-    /// The lines `access_log`; none: nginx's default.
+    /// The `access_log` lines; nginx's default applies if there are none.
     pub logs: Vec<&'d Directive>,
     access: Access,
-    /// Something else than Weir decides who may have the files.
+    /// Whether another module decides who may get the files.
     is_locked: bool,
-    /// It answers with files of this folder.
+    /// The folder whose files it serves.
     folder: Option<PathBuf>,
     root: Option<&'d str>,
 }
@@ -125,7 +125,7 @@ impl<'d> Location<'d> {
         .within(http, 0)
     }
 
-    /// What holds in a block of this one.
+    /// Returns the location of a block inside this one.
     fn within(&self, block: &'d Directive, server: usize) -> Self {
         let last = |name: &str| block.all(name).last();
         let logs: Vec<_> = block.all("access_log").collect();
@@ -142,7 +142,7 @@ impl<'d> Location<'d> {
             (Match::Prefix(prefix), None, Some(root)) => Some(format!("{root}/{prefix}")),
             _ => None,
         };
-        // What begins otherwise is relative, or a variable.
+        // A path without a leading slash is relative or begins with a variable.
         let folder = folder.filter(|folder| folder.starts_with('/') && !folder.contains('$') && !answers);
         Self {
             block,
@@ -163,12 +163,12 @@ impl<'d> Location<'d> {
             && self.play.is_some_and(|play| play.argument(0) == Some("token"))
     }
 
-    /// Neither Weir nor something else asks who the client is.
+    /// Returns whether neither Weir nor another module checks the client.
     pub(super) fn is_open(&self) -> bool {
         !self.needs_token() && !self.is_locked && self.access.is_open()
     }
 
-    /// Whether somebody who asks here gets files of a folder, and no other location takes the request.
+    /// Returns whether a request here gets files of a folder, and no other location matches the request.
     pub(super) fn serves(&self, folder: &Path, all: &[Location<'_>]) -> bool {
         let (Match::Prefix(prefix), Some(own)) = (self.matches, &self.folder) else { return false };
         if own.starts_with(folder) {
@@ -185,13 +185,14 @@ impl<'d> Location<'d> {
         all.iter().find(takes).is_none()
     }
 
-    /// The folder of an application's HLS or DASH, where that is what it answers with and not one above.
+    /// Returns the folder of an application's HLS or DASH if this location serves exactly that folder, not a parent of
+    /// it.
     pub(super) fn folder_of<'a>(&self, app: &'a App<'_>) -> Option<&'a Path> {
         let own = self.folder.as_ref().filter(|_| matches!(self.block.name(), "location" | "server"))?;
         app.folders.iter().map(|(_, folder)| folder.as_path()).find(|folder| folder == own)
     }
 
-    /// As a person finds it.
+    /// Returns the name of the location for a message.
     pub(super) fn shown(&self) -> String {
         match (self.block.name(), self.block.words.get(1..)) {
             ("location", Some(words)) => format!("\"location {}\"", words.join(" ").escape_debug()),
@@ -208,7 +209,7 @@ fn matched(location: &Directive) -> Match<'_> {
     }
 }
 
-/// The servers of http and their locations, each before those in it.
+/// Returns the servers of `http` and their locations, each before the locations in it.
 pub(super) fn locations(configuration: &[Directive]) -> Vec<Location<'_>> {
     let mut found = Vec::new();
     let mut server = 0;
@@ -230,7 +231,7 @@ pub(super) fn locations(configuration: &[Directive]) -> Vec<Location<'_>> {
     found
 }
 
-/// The directives of this name that stand in `http` itself.
+/// Returns the directives of this name directly in `http`.
 pub(super) fn of_http<'d>(
     configuration: &'d [Directive],
     name: &'d str,
@@ -238,7 +239,7 @@ pub(super) fn of_http<'d>(
     all(configuration, "http").flat_map(move |http| http.all(name))
 }
 
-/// `app=` of a directive.
+/// Returns the value of `app=` of a directive.
 pub(super) fn app_of(directive: &Directive) -> Option<&str> {
     directive.words.iter().find_map(|word| word.strip_prefix("app="))
 }

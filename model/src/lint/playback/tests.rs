@@ -1,7 +1,7 @@
 use super::super::tests::{lint, places};
 use super::has_variable;
 
-/// An application with HLS below `/srv/hls`, and what stands in http.
+/// An application with HLS below `/srv/hls`, and these lines in `http`.
 fn both(app: &str, http: &str) -> String {
     format!(
         "rtmp {{ server {{\napplication live {{ hls on; hls_path /srv/hls; {app} }} }} }}\nhttp {{\n{http} }}"
@@ -61,7 +61,7 @@ fn an_access_log_with_tokens_is_told_once() {
 fn half_a_protection_is_found() {
     const TOKEN: &str = "weir_play token;";
     for (app, http, found) in [
-        // The files lie open.
+        // HTTP serves the files without a token.
         (TOKEN, "server {\nlocation /hls/ { root /srv; } }", &["5 location"][..]),
         (TOKEN, "server {\nlocation /hls { alias /srv/hls; } }", &["5 location"]),
         (TOKEN, "server {\nlocation / { root /srv; } }", &["5 location"]),
@@ -85,7 +85,7 @@ fn half_a_protection_is_found() {
         (TOKEN, "server { root /srv; location / { proxy_pass http://127.0.0.1:1; } }", &[]),
         (TOKEN, "server { location /hls/ { root $root; } location /x/ { root html; } }", &[]),
         ("", "server { location /hls/ { root /srv; } }", &[]),
-        // RTMP lies open.
+        // RTMP needs no token.
         ("", "server { location /hls/ { root /srv; weir_play token app=live; } }", &["2 application"]),
         ("", "server { location /any/ { weir_play token app=live; } }", &["2 application"]),
         ("weir_play off;", "server { weir_play token app=live; }", &["2 application"]),
@@ -129,7 +129,7 @@ fn an_application_that_is_not_there_is_found() {
         let text = both("", &format!("access_log off; {http}"));
         assert_eq!(places(&text), found, "{text}");
     }
-    // An edge has the applications of another machine.
+    // The applications of an edge are on another machine.
     assert_eq!(places("http { server { location /hls/ { weir_viewers app=live; } } }"), [""; 0]);
     let text = both("", "server { weir_viewers app=livve; }");
     assert_eq!(
@@ -154,7 +154,7 @@ fn a_limit_of_viewers_that_nobody_counts_is_found() {
         let text = both("weir_max_viewers 5;", http);
         assert_eq!(places(&text) == ["2 weir_max_viewers"], found, "{text}");
     }
-    // Players over RTMP are counted anyway.
+    // RTMP players are always counted.
     assert_eq!(places("rtmp { server { application live { weir_max_viewers 5; } } }"), [""; 0]);
     assert_eq!(
         lint(&both("weir_max_viewers 5;", "")),
@@ -195,7 +195,7 @@ fn a_folder_of_streams_without_an_application_is_found() {
             &["4 weir_play"],
         ),
         ("server {\nlocation /hls/ { root /srv; weir_play token app=live; } }", &[]),
-        // The application is a folder of the path.
+        // The application is a folder in the path.
         ("server {\nlocation / { root /srv/; weir_viewers on; } }", &[]),
         ("server {\nlocation /hls/ { root /srv; weir_viewers off; } }", &[]),
     ] {
