@@ -1,5 +1,5 @@
-//! Directives and settings: what nginx reads becomes a call with safe types, and an error becomes an
-//! `[emerg]` line with file and line.
+//! Directives and settings. The fence turns what nginx reads into a call with safe types, and an error into an `[emerg]` line with file and
+//! line.
 
 mod error;
 
@@ -39,7 +39,7 @@ pub use super::{
     types::Inherit,
 };
 
-/// The largest file that holds a secret, in bytes.
+/// Largest file with a secret that is read, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
 
 /// The block that a directive's settings belong to.
@@ -47,9 +47,9 @@ pub trait Block<M: Tables>: sealed::Block<M> {}
 
 /// The settings of the whole configuration.
 pub struct Main;
-/// Those of an application, inherited from `server` and `rtmp`.
+/// The settings of an application, inherited from `server` and `rtmp`.
 pub struct Application;
-/// Those of a location, inherited from `server` and `http`.
+/// The settings of a location, inherited from `server` and `http`.
 pub struct Location;
 
 impl<M: Tables> Block<M> for Main {}
@@ -63,7 +63,7 @@ mod sealed {
     ///
     /// nginx hands the directives of the block the memory that [`settings`](Block::settings) reads.
     pub unsafe trait Block<M: Tables> {
-        /// What is set there.
+        /// The settings of the block.
         type Settings;
         /// # Safety
         ///
@@ -99,7 +99,7 @@ mod sealed {
     }
 }
 
-/// Where a directive may stand, and how many arguments it takes.
+/// The blocks that a directive may be in, and the number of its arguments.
 pub struct Place<B>(ngx_uint_t, PhantomData<B>);
 
 impl<B> Place<B> {
@@ -111,31 +111,31 @@ impl<B> Place<B> {
         Place(self.0 | flags as ngx_uint_t, PhantomData)
     }
 
-    /// It takes no argument.
+    /// Takes no argument.
     #[must_use]
     pub const fn none(self) -> Self {
         self.and(nginx_sys::NGX_CONF_NOARGS)
     }
 
-    /// Exactly one argument.
+    /// Takes exactly one argument.
     #[must_use]
     pub const fn one(self) -> Self {
         self.and(NGX_CONF_TAKE1)
     }
 
-    /// One argument or two.
+    /// Takes one argument or two.
     #[must_use]
     pub const fn one_or_two(self) -> Self {
         self.and(nginx_sys::NGX_CONF_TAKE12)
     }
 
-    /// One argument or more.
+    /// Takes one argument or more.
     #[must_use]
     pub const fn one_or_more(self) -> Self {
         self.and(nginx_sys::NGX_CONF_1MORE)
     }
 
-    /// No argument, one or two.
+    /// Takes no argument, one or two.
     #[must_use]
     pub const fn up_to_two(self) -> Self {
         self.and(nginx_sys::NGX_CONF_NOARGS | nginx_sys::NGX_CONF_TAKE12)
@@ -163,35 +163,35 @@ impl Place<Location> {
     pub const LOCATION: Self = Self::at(NGX_HTTP_LOC_CONF);
 }
 
-/// One directive: parse and assign, no more.
+/// One directive. It only parses and assigns.
 pub trait Directive<M: Tables> {
-    /// Whose settings it writes to.
+    /// The block whose settings it writes to.
     type Block: Block<M>;
     /// Its name.
     const NAME: &'static CStr;
-    /// Where it may stand and how many arguments it takes.
+    /// The blocks that it may be in, and the number of its arguments.
     const PLACE: Place<Self::Block>;
-    /// What can be wrong with it.
+    /// The errors of its arguments.
     type Error: Display;
     /// Reads the arguments. An error is logged with the directive's name, file and line.
     fn set(cx: &mut Context<'_, M, Self::Block>) -> Result<(), Self::Error>;
 }
 
-/// A row of the command table of the core module.
+/// Returns a row of the command table of the core module.
 #[doc(hidden)]
 #[must_use]
 pub const fn core_command<M: Tables, D: Directive<M, Block = Main>>() -> ngx_command_t {
     command::<M, D>(0)
 }
 
-/// A row of the command table of the module of nginx-rtmp's kind.
+/// Returns a row of the command table of the nginx-rtmp module.
 #[doc(hidden)]
 #[must_use]
 pub const fn rtmp_command<M: Tables, D: Directive<M, Block = Application>>() -> ngx_command_t {
     command::<M, D>(std::mem::offset_of!(ngx_rtmp_conf_ctx_t, app_conf))
 }
 
-/// A row of the command table of the module of http's kind.
+/// Returns a row of the command table of the HTTP module.
 #[doc(hidden)]
 #[must_use]
 pub const fn http_command<M: Tables, D: Directive<M, Block = Location>>() -> ngx_command_t {
@@ -209,7 +209,7 @@ const fn command<M: Tables, D: Directive<M>>(conf: usize) -> ngx_command_t {
     }
 }
 
-/// The end of a command table.
+/// Returns the row that ends a command table.
 #[doc(hidden)]
 #[must_use]
 pub const fn no_command() -> ngx_command_t {
@@ -243,13 +243,13 @@ extern "C" fn set<M: Tables, D: Directive<M>>(
     })
 }
 
-/// Logs a line with the file and line that is being read.
+/// Logs a line with the file and line that nginx is reading.
 pub(super) fn report(cf: *mut ngx_conf_t, level: Level, message: &str) {
     // SAFETY: the configuration being read; length and text go together (`%*s`, ngx_vslprintf).
     unsafe { ngx_conf_log_error(level.number(), cf, 0, c"%*s".as_ptr(), message.len(), message.as_ptr()) }
 }
 
-/// The directive being read: its arguments, and what it may do to the configuration.
+/// The directive that nginx is reading: its arguments, and the allowed changes to the configuration.
 pub struct Context<'c, M, B> {
     cf: &'c mut ngx_conf_t,
     /// The settings of the block.
@@ -258,43 +258,43 @@ pub struct Context<'c, M, B> {
 }
 
 impl<M: Tables, B: Block<M>> Context<'_, M, B> {
-    /// The configuration that is being read.
+    /// Returns the configuration that nginx is reading.
     pub(super) fn reading(&self) -> &ngx_conf_t {
         self.cf
     }
 
-    /// The settings of the block, as nginx gave them.
+    /// Returns the settings of the block, as nginx passed them.
     pub(super) fn settings_ptr(&mut self) -> *mut c_void {
         self.conf
     }
 
-    /// The settings of the block that the directive belongs to.
+    /// Returns the settings of the block that the directive belongs to.
     pub fn settings(&mut self) -> &mut B::Settings {
         // SAFETY: ngx_conf_handler passed these settings to `set`, of the block that the directive's table names (`core_command`).
         // The borrow of the context keeps anybody from taking them a second time.
         unsafe { B::settings(self.conf) }
     }
 
-    /// The settings of the whole configuration.
+    /// Returns the settings of the whole configuration.
     pub fn main(&mut self) -> &mut M::Main {
         // SAFETY: made by `cycle::create` when the module was loaded, in the pool of the same configuration. The borrow of
         // the context keeps them from being taken a second time, under whichever name.
         unsafe { &mut (*slots::main_slot::<M>((*self.cf.cycle).conf_ctx)).settings }
     }
 
-    /// The arguments after the name.
+    /// Returns the arguments after the name.
     pub fn arguments(&self) -> Result<Vec<&str>, ArgumentError> {
         // SAFETY: `args` holds the directive's words (ngx_conf_handler).
         let words = unsafe { collections::array::<ngx_str_t>(&*self.cf.args) };
         words.iter().skip(1).map(|word| text(word).ok_or(ArgumentError::NotText)).collect()
     }
 
-    /// The first argument.
+    /// Returns the first argument.
     pub fn argument(&self) -> Result<&str, ArgumentError> {
         self.arguments()?.first().copied().ok_or(ArgumentError::Missing)
     }
 
-    /// The file and line of the directive, as nginx writes them.
+    /// Returns the file and line of the directive, in nginx's form.
     pub fn place(&self) -> String {
         // SAFETY: the file being read, null only for `-g` (ngx_conf_param).
         match unsafe { self.cf.conf_file.as_ref() } {
@@ -303,7 +303,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         }
     }
 
-    /// A file name, taken from the folder of the configuration when it is relative (ngx_conf_full_name).
+    /// Returns the full path of a file name. A relative name is relative to the folder of the configuration (ngx_conf_full_name).
     pub fn path(&mut self, name: &str) -> Result<PathBuf, ArgumentError> {
         let mut full = self.copy(name).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: the string is in the configuration's pool and ends with a NUL, as nginx's own do (ngx_conf_read_token).
@@ -315,7 +315,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         Ok(PathBuf::from(text(&full).ok_or(ArgumentError::PathNotText)?))
     }
 
-    /// Reads a file of at most `limit` bytes at configuration time, as root where nginx starts as root.
+    /// Reads a file of at most `limit` bytes at configuration time, as root if nginx starts as root.
     pub fn read(&mut self, name: &str, limit: u64) -> Result<(PathBuf, Vec<u8>), ArgumentError> {
         let path = self.path(name)?;
         match files::read_at_most(&path, limit) {
@@ -324,7 +324,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         }
     }
 
-    /// Reads a file that holds a secret, and warns when others on the machine can read it too.
+    /// Reads a file that holds a secret. Logs a warning if the file is world-readable.
     pub fn read_secret(&mut self, name: &str) -> Result<(PathBuf, Vec<u8>), ArgumentError> {
         let (path, bytes) = self.read(name, MAX_SECRET)?;
         let mode = std::fs::metadata(&path).map_or(0, |facts| facts.permissions().mode());
@@ -336,7 +336,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         Ok((path, bytes))
     }
 
-    /// A size in bytes, `k` and `m` allowed (ngx_parse_size).
+    /// Reads a size in bytes, with `k` or `m` (ngx_parse_size).
     pub fn size(&mut self, argument: &str) -> Result<usize, ArgumentError> {
         let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: a string of the given length, which nginx reads no further (ngx_parse_size).
@@ -344,7 +344,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         usize::try_from(size).map_err(|_| ArgumentError::Size { found: argument.to_owned(), example: "4m" })
     }
 
-    /// A size in bytes that may be larger than memory, `k`, `m` and `g` allowed (ngx_parse_offset).
+    /// Reads a size in bytes that may be larger than memory, with `k`, `m` or `g` (ngx_parse_offset).
     pub fn offset(&mut self, argument: &str) -> Result<u64, ArgumentError> {
         let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: a string of the given length, which nginx reads no further (ngx_parse_offset).
@@ -352,7 +352,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         u64::try_from(size).map_err(|_| ArgumentError::Size { found: argument.to_owned(), example: "64m" })
     }
 
-    /// A time in milliseconds, `s`, `m` and the like allowed (ngx_parse_time).
+    /// Reads a time in milliseconds, with `s`, `m` and so on (ngx_parse_time).
     pub fn milliseconds(&mut self, argument: &str) -> Result<u64, ArgumentError> {
         let mut word = self.copy(argument).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: a string of the given length, which nginx reads no further (ngx_parse_time).
@@ -365,7 +365,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         report(self.cf, Level::Warning, message);
     }
 
-    /// Name servers, with `valid=` and `ipv6=` (ngx_resolver_create).
+    /// Sets the name servers from the arguments, with `valid=` and `ipv6=` (ngx_resolver_create).
     pub fn add_resolver(&mut self) -> Result<(), ArgumentError> {
         // SAFETY: as in `main`; `words` are the directive's, of which the first is its name.
         unsafe {
@@ -380,7 +380,8 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
         }
     }
 
-    /// Hooks into nginx-rtmp's chains go around those of the modules before: it must be one of them.
+    /// Checks the load order. Hooks into nginx-rtmp's chains wrap those of the modules that nginx loaded before, and nginx-rtmp must be one
+    /// of these.
     fn check_load_order(&self) -> Result<(), AddZoneError> {
         let position = |wanted: &str| {
             let mut at = 0;
@@ -417,7 +418,7 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
 }
 
 impl<M: Tables + ZoneOwner, B: Block<M>> Context<'_, M, B> {
-    /// Makes sure that the modules fit together, and asks for the zone and the thread pools.
+    /// Checks that the modules fit together, and asks nginx for the zone and the thread pools.
     pub fn add_zone(&mut self, size: usize) -> Result<(), AddZoneError> {
         rtmp_sys::check(M::RTMP_NAME)?;
         self.check_load_order()?;
@@ -427,7 +428,7 @@ impl<M: Tables + ZoneOwner, B: Block<M>> Context<'_, M, B> {
 }
 
 impl<M: Tables> Context<'_, M, Application> {
-    /// The name of the application that is being read.
+    /// Returns the name of the application that nginx is reading.
     pub fn application(&self) -> Result<String, ArgumentError> {
         let rtmp = rtmp_sys::rtmp().ok_or(ArgumentError::NoRtmp)?;
         // SAFETY: inside of an application, `ctx` is that of nginx-rtmp (ngx_rtmp_core_application).
@@ -441,7 +442,7 @@ impl<M: Tables> Context<'_, M, Application> {
 }
 
 impl<M: Tables> Context<'_, M, Location> {
-    /// A value with variables.
+    /// Compiles a value with variables.
     pub fn value(&mut self, text: &str) -> Result<Value, ArgumentError> {
         let text = self.copy(text).ok_or(ArgumentError::NoMemory)?;
         // SAFETY: the configuration being read, in whose pool the copy lives (ngx_http_compile_complex_value).

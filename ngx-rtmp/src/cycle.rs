@@ -1,9 +1,9 @@
 //! The life of a configuration and of a worker.
 //!
-//! nginx-rtmp keeps its chains and its main configuration in globals, which a configuration changes while it
-//! is being read. When it then fails, the running one goes on with them, and a worker that the master starts
-//! later would inherit half-built chains. So what was in place is noted when this module is loaded, and put
-//! back when the pool of a configuration that never ran is destroyed.
+//! nginx-rtmp keeps its chains and its main configuration in globals, which change while nginx reads a configuration. If this configuration
+//! then fails, the running configuration continues with the changed globals, and a worker that the master starts later would inherit
+//! half-built chains. So the fence notes the globals when nginx loads this module, and restores them when nginx destroys the pool of a
+//! configuration that never ran.
 
 use std::{
     ffi::{OsStr, c_char},
@@ -35,26 +35,26 @@ use super::{
 
 pub use super::tls::TlsError;
 
-/// The life of a configuration.
+/// Callbacks for the life of a configuration.
 pub trait Configuration: Types {
-    /// `rtmp` was read to its end. An application's settings may be told what stands around it.
+    /// Called when nginx has read `rtmp` completely. The module may note in an application's settings what surrounds it.
     fn learn(main: &mut Self::Main, blocks: &mut [Block<'_, Self>]);
-    /// What can be wrong with a configuration.
+    /// The errors of a configuration.
     type Error: Display;
-    /// All was read. An error is logged, and the configuration does not take effect.
+    /// Called when nginx has read the whole configuration. An error is logged, and the configuration does not take effect.
     fn check(cx: &mut Checked<'_, Self>) -> Result<(), Self::Error>;
-    /// The configuration takes effect.
+    /// Called when the configuration takes effect.
     fn commit(cx: &mut Start<'_, Self>) -> Takeover;
 }
 
-/// One configuration that was begun.
+/// One attempt to read a configuration.
 struct Attempt {
     before: Option<Rtmp>,
     globals: Option<rtmp_sys::Globals>,
     succeeded: bool,
 }
 
-/// ngx_core_module_t.create_conf: called when the module is loaded, before any block is read.
+/// ngx_core_module_t.create_conf. nginx calls it after it has loaded the module, before it reads any block.
 pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::ffi::c_void {
     log::set_name(M::NAME);
     callback::guard("module load", ptr::null_mut(), || {
@@ -84,7 +84,7 @@ pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::
     })
 }
 
-/// The pool of a configuration is destroyed.
+/// Runs when nginx destroys the pool of a configuration.
 unsafe extern "C" fn end(attempt: *mut std::ffi::c_void) {
     callback::guard("end of a configuration", (), || {
         // SAFETY: the data of the cleanup in `create` (ngx_destroy_pool).
@@ -114,18 +114,18 @@ pub struct Checked<'c, M: Types> {
 }
 
 impl<M: Types> Checked<'_, M> {
-    /// Its settings.
+    /// Returns the settings of the configuration.
     pub fn main(&mut self) -> &mut M::Main {
         &mut self.slot.settings
     }
 
-    /// Whether it has a zone.
+    /// Returns whether the configuration has a zone.
     #[must_use]
     pub fn has_zone(&self) -> bool {
         !self.slot.zone.is_null()
     }
 
-    /// The file that it was read from.
+    /// Returns the file that the configuration was read from.
     #[must_use]
     pub fn file(&self) -> PathBuf {
         // SAFETY: the cycle that is being built; the path is a string of it (ngx_init_cycle).
@@ -139,7 +139,7 @@ impl<M: Types> Checked<'_, M> {
         unsafe { log::to((*self.cycle).log, level, format_args!("{line}")) }
     }
 
-    /// Asks these name servers, unless a directive named others. `false` when no resolver can be made of them.
+    /// Uses these name servers, unless a directive named others. Returns `false` if nginx cannot create a resolver for them.
     pub fn add_resolver(&mut self, servers: &[IpAddr]) -> bool {
         if self.slot.resolver.is_null() {
             // SAFETY: the cycle that is being built, read to its end (ngx_init_cycle calls init_conf after ngx_conf_parse).
@@ -148,7 +148,7 @@ impl<M: Types> Checked<'_, M> {
         !self.slot.resolver.is_null()
     }
 
-    /// What TLS is spoken with, and whose certificates are trusted.
+    /// Sets up TLS for the configuration, with the file of trusted certificates.
     pub fn add_tls(&mut self, trusted: Option<&Path>) -> Result<(), TlsError> {
         // SAFETY: as above.
         self.slot.tls = unsafe { tls::create(self.cycle, trusted)? };
@@ -156,7 +156,7 @@ impl<M: Types> Checked<'_, M> {
     }
 }
 
-/// ngx_core_module_t.init_conf: the whole configuration has been read.
+/// ngx_core_module_t.init_conf. nginx calls it after it has read the whole configuration.
 pub(crate) extern "C" fn check<M: Configuration>(
     cycle: *mut ngx_cycle_t,
     slot: *mut std::ffi::c_void,
@@ -180,20 +180,20 @@ pub(crate) extern "C" fn check<M: Configuration>(
 pub struct Start<'c, M: Types> {
     cycle: *mut ngx_cycle_t,
     slot: &'c mut MainSlot<M::Main>,
-    /// All sessions of this process: there are none but with `master_process off`.
+    /// All sessions of this process. Only with `master_process off` can there be any.
     pub sessions: Sessions<'c>,
-    /// The zone, where there is one.
+    /// The zone, if there is one.
     pub zone: Option<Memory>,
-    /// Nobody has used the zone yet.
+    /// Whether the zone is new, so that nothing has used it yet.
     pub fresh: bool,
-    /// User and group that the workers will run as; `None` when they stay who the master is.
+    /// User and group that the workers will run as; `None` if the workers keep the master's.
     pub user: Option<(u32, u32)>,
     /// `rtmp_auto_push on;`, taken over from nginx-rtmp.
     pub auto_push: bool,
 }
 
 impl<M: Types> Start<'_, M> {
-    /// Its settings.
+    /// Returns the settings of the configuration.
     pub fn main(&mut self) -> &mut M::Main {
         &mut self.slot.settings
     }
@@ -205,18 +205,18 @@ impl<M: Types> Start<'_, M> {
     }
 }
 
-/// What becomes of a configuration that takes effect.
+/// The outcome for a configuration that takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takeover {
-    /// nginx may not go on.
+    /// nginx must not continue.
     Refused,
-    /// It is in force.
+    /// The configuration is in force.
     Done,
-    /// It is in force, and took over in this very process, which has connections: `master_process off`.
+    /// The configuration is in force in this same process, which has connections: `master_process off`.
     InPlace,
 }
 
-/// ngx_module_t.init_module: this configuration will run. Workers are forked after it.
+/// ngx_module_t.init_module. nginx calls it for a configuration that will run, before it forks the workers.
 pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     callback::guard("start of a configuration", NGX_ERROR as ngx_int_t, || {
         // SAFETY: the settings of `create`, in the cycle that takes over; its zone is mapped (ngx_init_zone_pool).

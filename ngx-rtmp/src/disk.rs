@@ -1,8 +1,8 @@
-//! What nginx-rtmp writes to disk: found, stopped and let go on again.
+//! The files that nginx-rtmp writes: finds their writers, stops them and lets them resume.
 //!
-//! HLS and DASH ask a flag of their application's settings with every frame, and close a stream's files only
-//! while it is set; a recorder closes its file when its flags say `off`, and begins another when they do
-//! not. So an application stops writing by these flags, in this worker, and goes on by them.
+//! HLS and DASH read a flag of their application's settings with every frame, and close a stream's files only while it is set. A recorder
+//! closes its file when its flags say `off`, and begins another file when they do not. So the fence stops and resumes an application's
+//! writing through these flags, in this worker.
 
 use std::{
     ffi::CString,
@@ -25,28 +25,28 @@ use super::{
 };
 use crate::local;
 
-/// The files that nginx-rtmp writes for a module's applications.
+/// Callbacks for the files that nginx-rtmp writes for a module's applications.
 pub trait Files: Types {
-    /// Whether what writes files for an application is found and can be stopped ([`stop`]).
+    /// Returns whether the fence finds the writers of an application, so that [`stop`] can stop them.
     fn watch_files(app: &Self::App) -> Watch;
 }
 
-/// What DASH may need to finish a stream: it copies the last fragment of each track, 10 MB at most
-/// (NGX_RTMP_DASH_MAX_MDAT), and goes round for ever where the copy falls short.
+/// Bytes that DASH may need to finish a stream. DASH copies the last fragment of each track, 10 MB at most (NGX_RTMP_DASH_MAX_MDAT), and
+/// loops forever if the copy is incomplete.
 pub const DASH_FINISHES: u64 = 24 << 20;
 
 /// An application that writes files.
 struct Writer {
     facts: Facts,
-    /// Whose application it is: compared and never looked behind.
+    /// The application's settings, an identity that is only compared and never dereferenced.
     settings: *const (),
-    /// `hls` and `dash`, where they are on.
+    /// The flags `hls` and `dash`, if they are on.
     flags: Vec<*mut ngx_flag_t>,
-    /// `dash` alone.
+    /// The flag `dash`.
     dash: Option<*mut ngx_flag_t>,
-    /// The last fragments of DASH would not fit.
+    /// Whether the last fragments of DASH would not fit.
     leaves_dash: bool,
-    /// Each with its flags as they were configured.
+    /// Each recorder with its configured flags.
     recorders: Vec<(*mut ngx_rtmp_record_app_conf_t, usize)>,
     stopped: Option<Stop>,
 }
@@ -54,35 +54,35 @@ struct Writer {
 /// How an application stops writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// It has too little room: it finishes its files.
+    /// There is too little free space: the application finishes its files.
     Full,
-    /// A file system does not answer: it leaves its files as they are.
+    /// A file system does not answer: the application leaves its files as they are.
     Silent,
 }
 
-/// What is known of an application that writes files.
+/// Facts about an application that writes files.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Its place among the applications that write.
+    /// Its index in the list of applications that write.
     pub place: usize,
     /// Its name.
     pub app: String,
     /// Its folders.
     pub paths: Vec<PathBuf>,
-    /// That of DASH, one of them.
+    /// The folder of DASH, one of `paths`.
     pub dash: Option<PathBuf>,
-    /// What the module asks of its disks, in bytes, where the configuration says it.
+    /// The free space that the module requires on its disks, in bytes, if the configuration sets it.
     pub min_free: Option<u64>,
 }
 
 #[derive(Default)]
 struct Writers {
-    /// Which configuration's they are.
+    /// Number of the configuration that the writers belong to.
     number: u64,
     all: Vec<Writer>,
-    /// Those that have too little room.
+    /// Number of writers that are stopped because of too little free space.
     stopped: usize,
-    /// Calls of [`with_writers`] that are under way.
+    /// Number of running calls of [`with_writers`].
     depth: usize,
 }
 
@@ -90,7 +90,7 @@ local! {
     static WRITERS: Writers = Writers { number: 0, all: Vec::new(), stopped: 0, depth: 0 };
 }
 
-/// Finds the applications that write, in the configuration that is about to run.
+/// Finds the applications that write, in the configuration that takes effect.
 pub(super) fn find<M: Tables + Files>() {
     let found = rtmp_sys::rtmp().map(|rtmp| {
         // SAFETY: the main configuration of the cycle that takes over, null without an rtmp block (ngx_rtmp_block).
@@ -104,7 +104,7 @@ pub(super) fn find<M: Tables + Files>() {
         // SAFETY: an application of this configuration (ngx_rtmp_core_application).
         apps.filter_map(|app| unsafe { writer::<M>(&rtmp, &**app) }).collect()
     });
-    // In a single process, what an earlier configuration stopped goes on.
+    // In a single process, writers that an earlier configuration stopped resume.
     stop(|_, _| None);
     let mut all: Vec<Writer> = found.unwrap_or_default();
     for (place, writer) in all.iter_mut().enumerate() {
@@ -167,7 +167,7 @@ unsafe fn writer<M: Tables + Files>(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t)
     }
 }
 
-/// Where a directive of a module writes to in an application's settings.
+/// Returns the setting of an application that a module's directive writes to.
 ///
 /// # Safety
 ///
@@ -185,20 +185,20 @@ pub(super) unsafe fn setting<T>(
     }
 }
 
-/// The applications that write.
+/// Returns the applications that write.
 #[must_use]
 pub fn writers() -> Vec<Facts> {
     WRITERS.with(|writers| writers.all.iter().map(|writer| writer.facts.clone()).collect())
 }
 
-/// Which configuration's applications these are.
+/// Returns the number of the configuration that these applications belong to.
 #[must_use]
 pub fn number() -> u64 {
     WRITERS.with(|writers| writers.number)
 }
 
-/// The place of the application with these settings, if it writes and has not stopped. Asked with each frame that it is about to
-/// write.
+/// Returns the index of the application with these settings, if it writes and is not stopped. Called for each frame, before the application
+/// writes the frame.
 #[must_use]
 pub fn writing<A>(settings: &A) -> Option<usize> {
     let settings = ptr::from_ref(settings).cast();
@@ -208,7 +208,7 @@ pub fn writing<A>(settings: &A) -> Option<usize> {
     })
 }
 
-/// The applications that have stopped writing, and how.
+/// Returns the applications that are stopped, and how.
 #[must_use]
 pub fn stopped() -> Vec<(Facts, Stop)> {
     let stopped = |writers: &mut Writers| {
@@ -217,8 +217,8 @@ pub fn stopped() -> Vec<(Facts, Stop)> {
     WRITERS.with(stopped)
 }
 
-/// Stops the applications for which `wanted` says how, given how they are stopped now, and lets the others go on. Returns
-/// those that changed.
+/// Stops the applications for which `wanted` returns a [`Stop`], given their present state, and lets the others resume. Returns the
+/// applications that changed.
 pub fn stop(wanted: impl Fn(&Facts, Option<Stop>) -> Option<Stop>) -> Vec<(Facts, Option<Stop>)> {
     WRITERS.with(|writers| {
         let mut changed = Vec::new();
@@ -235,7 +235,7 @@ pub fn stop(wanted: impl Fn(&Facts, Option<Stop>) -> Option<Stop>) -> Vec<(Facts
     })
 }
 
-/// Notes for which applications the last fragments of DASH would not fit ([`DASH_FINISHES`]).
+/// Notes the applications for which the last fragments of DASH would not fit ([`DASH_FINISHES`]).
 pub fn leave_dash(wanted: impl Fn(&Facts) -> bool) {
     WRITERS.with(|writers| {
         for writer in writers.all.iter_mut().filter(|writer| writer.dash.is_some()) {
@@ -248,8 +248,8 @@ impl Writer {
     fn apply(&self, stop: Option<Stop>) {
         self.set_flags(stop.is_none());
         for (recorder, configured) in &self.recorders {
-            // A recorder that is off closes its file. Where the file system does not answer, that would never end: one that
-            // records neither audio nor video, and is not to begin by itself, leaves its file as it is (ngx_rtmp_record_node_av).
+            // A recorder that is off closes its file, which would block forever if the file system does not answer. A recorder that records
+            // neither audio nor video, and does not begin by itself, leaves its file as it is (ngx_rtmp_record_node_av).
             let (add, take) = match stop {
                 None => (0, 0),
                 Some(Stop::Full) => (NGX_RTMP_RECORD_OFF, 0),
@@ -270,7 +270,7 @@ impl Writer {
         }
     }
 
-    /// Where the last fragments would not fit, DASH is left as it is: with its files open.
+    /// If the last fragments would not fit, turns DASH off, so that it leaves its files open.
     fn leave_dash(&self) {
         if let Some(flag) = self.dash.filter(|_| self.leaves_dash) {
             // SAFETY: as in `apply`.
@@ -279,17 +279,17 @@ impl Writer {
     }
 }
 
-/// What is done to a stream.
+/// A change of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
-    /// It begins.
+    /// The stream begins.
     Begin,
-    /// It ends.
+    /// The stream ends.
     End,
 }
 
-/// Begins or ends a stream: HLS and DASH make and close their files for it, even where they have stopped for want of room. A
-/// file system that does not answer is left alone.
+/// Begins or ends a stream. HLS and DASH create and close its files, even if they are stopped because of too little free space. They leave
+/// a file system that does not answer alone.
 pub(super) fn with_writers<R>(act: Act, call: impl FnOnce() -> R) -> R {
     if WRITERS.with(|writers| writers.stopped == 0) {
         return call();
@@ -311,28 +311,29 @@ pub(super) fn with_writers<R>(act: Act, call: impl FnOnce() -> R) -> R {
     outcome
 }
 
-/// Whether the files of an application are watched.
+/// Whether the fence watches the files of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
-    /// Nobody asks for them.
+    /// The module does not need them.
     No,
-    /// They are found and can be stopped.
+    /// The fence finds the writers and can stop them.
     For {
-        /// What must stay free, in bytes, where the configuration says it.
+        /// Bytes that must stay free, if the configuration sets them.
         min_free: Option<u64>,
     },
 }
 
-/// What there is of a file system, in bytes.
+/// The size of a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Free for those who are not root.
+    /// Bytes that are free for users other than root.
     pub free: u64,
-    /// In all.
+    /// All bytes.
     pub total: u64,
 }
 
-/// The file system where a folder is, or will be. Blocks as long as it does not answer: for a thread.
+/// Returns the size of the file system where a folder is, or will be. Blocks while the file system does not answer, so it belongs on a
+/// thread.
 #[must_use]
 pub fn space(folder: &Path) -> Option<Space> {
     let there = folder.ancestors().find(|path| path.exists())?;

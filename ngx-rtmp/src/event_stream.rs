@@ -1,7 +1,7 @@
-//! Requests that are answered with events for as long as the client stays.
+//! Requests that the module answers with events until the client leaves.
 //!
-//! A reader is sent something only when nginx has sent all that came before: a client that does not read
-//! holds up nobody, costs no more memory, and is told later what it missed.
+//! The fence sends a reader new events only when nginx has sent all earlier bytes. So a client that does not read delays no other client
+//! and costs no more memory; it gets the missed events later.
 
 use std::ptr;
 
@@ -18,16 +18,16 @@ use super::{
 };
 use crate::local;
 
-/// Ticks after which a silent stream says that it is alive: 15 seconds.
+/// Ticks after which a silent stream sends a sign of life: 15 seconds.
 const ALIVE: u32 = 15 * TICKS_A_SECOND;
-/// Ticks after which a client that takes nothing is given up: one minute.
+/// Ticks after which the fence gives up a client that reads nothing: one minute.
 const GIVE_UP: u32 = 60 * TICKS_A_SECOND;
 
-/// Events for one client.
+/// Source of events for one client.
 pub struct Events {
-    /// What it is sent at once.
+    /// The text that the client gets immediately.
     pub hello: String,
-    /// What is new since it was last asked, on the wire.
+    /// Returns the events since its last call, in the form for the wire.
     pub news: Box<dyn FnMut() -> Option<String>>,
 }
 
@@ -35,9 +35,9 @@ struct Reader {
     request: *mut ngx_http_request_t,
     outlet: Outlet,
     news: Box<dyn FnMut() -> Option<String>>,
-    /// Ticks since something was sent.
+    /// Ticks since the last send.
     quiet: u32,
-    /// A worker that is told to quit ends its readers before it exits.
+    /// Keeps a worker that must quit alive until its readers have ended.
     _hold: timer::Hold,
 }
 
@@ -45,7 +45,7 @@ local! {
     static READERS: Vec<Reader> = Vec::new();
 }
 
-/// Answers a request with events. `false` when it is to be finalized as failed.
+/// Answers a request with events. Returns `false` if the caller must finalize the request as failed.
 ///
 /// # Safety
 ///
@@ -69,8 +69,8 @@ pub(super) unsafe fn begin(r: *mut ngx_http_request_t, events: Events) -> bool {
             let Some(row) = row.as_mut() else { return false };
             (row.hash, row.key, row.value) = (1, text(name), text(value));
         }
-        // A row without a hash is not sent. It says that nothing is to be compressed (ngx_http_gzip_header_filter):
-        // a compressor keeps back what it was given, and 256 KB for each reader.
+        // nginx sends no row without a hash. This row tells nginx not to compress the answer (ngx_http_gzip_header_filter): a compressor
+        // holds data back, and takes 256 KB for each reader.
         let row = nginx_sys::ngx_list_push(&raw mut headers.headers).cast::<nginx_sys::ngx_table_elt_t>();
         let Some(row) = row.as_mut() else { return false };
         (row.hash, row.key, row.value) = (0, text("Content-Encoding"), text("identity"));
@@ -92,14 +92,14 @@ pub(super) unsafe fn begin(r: *mut ngx_http_request_t, events: Events) -> bool {
     }
 }
 
-/// The request ends, for whatever reason.
+/// Runs when the request ends, for any reason.
 unsafe extern "C" fn ended(r: *mut std::ffi::c_void) {
     callback::guard("end of an event stream", (), || {
         READERS.with(|readers| readers.retain(|reader| !ptr::eq(reader.request.cast(), r)));
     });
 }
 
-/// The client reads again: nginx sends what it has kept.
+/// Runs when the client reads again: nginx sends the bytes that it has kept.
 unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     callback::guard("an event stream", (), || {
         // SAFETY: nginx calls with a live request (ngx_http_request_handler).
@@ -111,16 +111,16 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     });
 }
 
-/// Sends what is new to every reader of this worker. A worker that was told to quit ends its readers.
+/// Sends new events to every reader of this worker. In a worker that must quit, it ends the readers.
 pub fn pump(_: &mut Sessions<'_>) {
     let draining = process::draining();
-    // Whoever is finalized here may take others along.
+    // Finalizing one request may end others, so each reader is looked up again below.
     let requests: Vec<_> = READERS.with(|readers| readers.iter().map(|reader| reader.request).collect());
     for request in requests {
         let outcome = READERS.with(|readers| {
             let at = readers.iter().position(|reader| reader.request == request)?;
             let outcome = readers[at].turn(draining)?;
-            // What is left to send is nginx's own business.
+            // nginx itself sends the rest.
             readers.swap_remove(at);
             Some(outcome)
         });
@@ -136,7 +136,7 @@ pub fn pump(_: &mut Sessions<'_>) {
 }
 
 impl Reader {
-    /// Does what this tick is for. Returns what the request is to be finalized with, when it ends.
+    /// Does the work of one tick. Returns the code to finalize the request with, if the request ends.
     fn turn(&mut self, draining: bool) -> Option<ngx_int_t> {
         const FAILED: ngx_int_t = NGX_ERROR as ngx_int_t;
         self.quiet = self.quiet.saturating_add(1);
@@ -157,7 +157,7 @@ impl Reader {
         (sent == FAILED).then_some(FAILED)
     }
 
-    /// What is to be told, if anything.
+    /// Returns the text to send, if there is any.
     fn text(&mut self) -> Option<String> {
         let news = (self.news)().filter(|text| !text.is_empty());
         news.or_else(|| (self.quiet > ALIVE).then(|| ": alive\n\n".to_owned()))

@@ -1,5 +1,5 @@
-//! `drop_idle_publisher off`: nginx-rtmp stores 0 for it (ngx_rtmp_live_set_msec_slot), and merges 0 where the directive is missing
-//! (ngx_rtmp_live_merge_app_conf). So the fence replaces it by another value while nginx reads a configuration.
+//! `drop_idle_publisher off`. nginx-rtmp stores 0 for it (ngx_rtmp_live_set_msec_slot), and merges 0 if the directive is missing
+//! (ngx_rtmp_live_merge_app_conf). So the fence stores another value for `off` while nginx reads a configuration.
 
 use std::ffi::{c_char, c_void};
 
@@ -7,13 +7,14 @@ use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_msec_t};
 
 use super::{callback, commands, local, rtmp_sys::Rtmp};
 
-/// Stands for `off`, in milliseconds: a hundred years and one. Nobody writes it, and a timer of that length would do no harm.
+/// The value for `off`, in milliseconds: a hundred years and one millisecond. No configuration has this value, and a timer of that length
+/// would do no harm.
 const NEVER: ngx_msec_t = 3_155_760_000_001;
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
 struct Replaced {
-    /// nginx-rtmp's own, while ours is in its table.
+    /// nginx-rtmp's own setter, while the fence's setter is in its table.
     setter: Option<Setter>,
 }
 
@@ -21,7 +22,7 @@ local! {
     static REPLACED: Replaced = Replaced { setter: None };
 }
 
-/// A configuration is about to be read.
+/// Installs the fence's setter before nginx reads a configuration.
 ///
 /// # Safety
 ///
@@ -38,7 +39,7 @@ pub(super) unsafe fn begin(rtmp: &Rtmp) {
     }
 }
 
-/// It has been read, or was given up.
+/// Restores nginx-rtmp's setter after nginx has read or given up the configuration.
 ///
 /// # Safety
 ///
@@ -53,7 +54,7 @@ pub(super) unsafe fn end(rtmp: &Rtmp) {
     }
 }
 
-/// The limit of an application, in milliseconds, which gets nginx-rtmp's own value back: `None` without the directive, 0 for `off`.
+/// Returns the limit of an application, in milliseconds: `None` without the directive, 0 for `off`. Restores nginx-rtmp's own value.
 pub(super) fn take(value: &mut ngx_msec_t) -> Option<u64> {
     match *value {
         0 => None,

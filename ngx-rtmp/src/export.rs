@@ -1,7 +1,6 @@
-//! What nginx looks for in a module (ngx_load_module): the table of modules, their names, their contexts.
+//! The symbols that nginx looks for in a module (ngx_load_module): the table of modules, their names, their contexts.
 //!
-//! One library carries three: a core module, one of nginx-rtmp's kind and one of http's. [`export!`](crate::export!)
-//! makes them.
+//! One library carries three modules: a core module, an nginx-rtmp module and an HTTP module. [`export!`](crate::export!) makes them.
 
 use std::ptr;
 
@@ -17,10 +16,9 @@ use super::{
     slots, variables,
 };
 
-/// Makes the three modules of nginx that a library is: for a type that implements what [`Module`] asks for, and
-/// with the directives of each.
+/// Makes the three nginx modules of a library, for a type that implements the traits of [`Module`], and with the directives of each module.
 ///
-/// The library may forbid unsafe code: what the macro expands to is the fence's.
+/// The library may forbid unsafe code: the macro's text belongs to the fence.
 #[macro_export]
 macro_rules! export {
     (
@@ -49,7 +47,7 @@ macro_rules! export {
             static mut HTTP_MODULE: types::ngx_module_t =
                 parts::http_module(&raw mut HTTP, (&raw mut HTTP_COMMANDS).cast());
 
-            /// The modules, closed by null.
+            /// The modules; null ends the list.
             #[unsafe(no_mangle)]
             pub static ngx_modules: [AtomicPtr<types::ngx_module_t>; 4] = [
                 AtomicPtr::new(&raw mut CORE_MODULE),
@@ -58,7 +56,7 @@ macro_rules! export {
                 AtomicPtr::new(ptr::null_mut()),
             ];
 
-            /// Their names, which appear in messages of nginx.
+            /// The names of the modules, which appear in nginx's messages.
             #[unsafe(no_mangle)]
             pub static ngx_module_names: [AtomicPtr<c_char>; 4] = [
                 AtomicPtr::new(concat!($core_name, "\0").as_ptr().cast::<c_char>().cast_mut()),
@@ -67,8 +65,9 @@ macro_rules! export {
                 AtomicPtr::new(ptr::null_mut()),
             ];
 
-            /// Where they stand among other modules (ngx_add_module): that of http before the filter of `add_header`, as nginx
-            /// calls filters in the reverse order; the others in no particular place, so after all that were loaded before.
+            /// The places of the modules among other modules (ngx_add_module). The HTTP module comes before the filter of `add_header`,
+            /// because nginx calls filters in the reverse order. The others have no particular place, so they come after all modules that
+            /// nginx loaded before.
             #[unsafe(no_mangle)]
             pub static ngx_module_order: [AtomicPtr<c_char>; 3] = [
                 AtomicPtr::new(concat!($http_name, "\0").as_ptr().cast::<c_char>().cast_mut()),
@@ -107,7 +106,7 @@ pub mod types {
 #[doc(hidden)]
 pub use super::conf::{core_command, http_command, no_command, rtmp_command};
 
-/// ngx_core_module_t of a module.
+/// Returns the ngx_core_module_t of a module.
 #[doc(hidden)]
 #[must_use]
 pub const fn core_context<M: Module>(name: &'static str) -> ngx_core_module_t {
@@ -118,7 +117,7 @@ pub const fn core_context<M: Module>(name: &'static str) -> ngx_core_module_t {
     }
 }
 
-/// ngx_rtmp_module_t of a module.
+/// Returns the ngx_rtmp_module_t of a module.
 #[doc(hidden)]
 #[must_use]
 pub const fn rtmp_context<M: Module>() -> ngx_rtmp_module_t {
@@ -134,7 +133,7 @@ pub const fn rtmp_context<M: Module>() -> ngx_rtmp_module_t {
     }
 }
 
-/// ngx_http_module_t of a module.
+/// Returns the ngx_http_module_t of a module.
 #[doc(hidden)]
 #[must_use]
 pub const fn http_context<M: Module>() -> ngx_http_module_t {
@@ -178,7 +177,7 @@ const EMPTY: ngx_module_t = ngx_module_t {
     spare_hook7: 0,
 };
 
-/// The module of a core context.
+/// Returns the core module with this context.
 #[doc(hidden)]
 #[must_use]
 pub const fn core_module<M: Module>(
@@ -196,14 +195,14 @@ pub const fn core_module<M: Module>(
     }
 }
 
-/// The module of a context of nginx-rtmp's kind.
+/// Returns the nginx-rtmp module with this context.
 #[doc(hidden)]
 #[must_use]
 pub const fn rtmp_module(context: *mut ngx_rtmp_module_t, commands: *mut ngx_command_t) -> ngx_module_t {
     ngx_module_t { ctx: context.cast(), commands, type_: NGX_RTMP_MODULE as ngx_uint_t, ..EMPTY }
 }
 
-/// The module of a context of http's kind.
+/// Returns the HTTP module with this context.
 #[doc(hidden)]
 #[must_use]
 pub const fn http_module(context: *mut ngx_http_module_t, commands: *mut ngx_command_t) -> ngx_module_t {

@@ -1,4 +1,4 @@
-//! Files that an admin names: a whole one is read, and never more than there may be.
+//! Files that an admin names. A file is read completely or not at all, and never beyond a limit.
 
 use std::{
     fs::{Metadata, OpenOptions},
@@ -7,17 +7,17 @@ use std::{
     path::Path,
 };
 
-/// Reads a file of at most `limit` bytes, and what the file system says of it.
+/// Reads a file of at most `limit` bytes. Returns its content and its metadata.
 ///
 /// # Errors
 ///
-/// Those of the file system, and [`ErrorKind::FileTooLarge`], with at most one byte more than `limit` in memory.
+/// Errors of the file system, and [`ErrorKind::FileTooLarge`]. At most one byte more than `limit` is in memory.
 pub fn read_at_most(path: &Path, limit: u64) -> io::Result<(Vec<u8>, Metadata)> {
-    // A pipe in its place would keep the reader waiting.
+    // A pipe instead of a file would block the reader.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let facts = file.metadata()?;
     let mut bytes = Vec::new();
-    // A device has no length, and no end.
+    // A device reports the length 0 and never ends.
     if facts.len() <= limit {
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     }

@@ -1,4 +1,4 @@
-//! A gate before what http serves: it decides in the access phase who gets an answer, and may rewrite the answer.
+//! A gate in front of HTTP locations. In the access phase, it decides who gets an answer, and it may rewrite the answer.
 
 mod filters;
 
@@ -14,15 +14,15 @@ use super::{
 };
 pub(super) use filters::install;
 
-/// Decides who gets an answer of http.
+/// Decides who gets an HTTP answer.
 pub trait Gate: Types {
-    /// What the gate remembers of a request until its answer begins.
+    /// Facts that the gate keeps for a request until its answer begins.
     type Visit: 'static;
 
-    /// Who asks, in the access phase: with internal redirects for each location anew, and not for subrequests.
+    /// Judges a request in the access phase: again for each location after an internal redirect, and not for subrequests.
     fn judge(asked: &Asked<'_>, settings: &Self::Location) -> (Verdict, Option<Self::Visit>);
 
-    /// The answer begins, with this status and `Content-Type`; for the location that answers, and not for subrequests.
+    /// Called when the answer begins, with this status and `Content-Type`; for the location that answers, and not for subrequests.
     fn answered(
         asked: &Asked<'_>,
         settings: &Self::Location,
@@ -31,34 +31,34 @@ pub trait Gate: Types {
         visit: Option<Self::Visit>,
     );
 
-    /// Masks in place what must not be logged. Returns the new length.
+    /// Masks secrets in place, so that nginx does not log them. Returns the new length.
     fn mask(line: &mut [u8]) -> usize;
 
-    /// What a client sent, without what must not be logged; `None` where there is nothing of it.
+    /// Returns the client's text without secrets; `None` if it has none.
     fn masked(line: &[u8]) -> Option<Vec<u8>>;
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 pub enum Verdict {
-    /// The gate is open for everybody.
+    /// The gate is open for all requests.
     Open,
-    /// It is opened for this request; the answer may be rewritten.
+    /// The gate admits this request, and may rewrite the answer.
     Admit(Option<Box<dyn Answer>>),
-    /// It stays closed: 403, where no other rule of `satisfy any` opens it.
+    /// The gate refuses the request with 403, unless another rule of `satisfy any` admits it.
     Refuse,
-    /// It stays closed for now: 503, with so many seconds as `Retry-After`.
+    /// The gate refuses the request for now with 503, and sends this number of seconds as `Retry-After`.
     Busy(&'static str),
 }
 
-/// An answer that is rewritten.
+/// Rewrites an answer.
 pub trait Answer {
-    /// Whether the answer is one to rewrite as far as its request tells: then nobody compresses it before.
+    /// Returns whether the answer is probably one to rewrite, judged by the request's path. If so, nothing may compress it earlier.
     fn is_likely(&self, path: &[u8]) -> bool;
-    /// The answer begins. Returns whether it is rewritten.
+    /// Called when the answer begins. Returns whether to rewrite it.
     fn begin(&mut self, path: &[u8], content_type: &[u8]) -> bool;
-    /// The next bytes; what is ready is appended to `out`.
+    /// Takes the next bytes, and appends finished output to `out`.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
-    /// The last bytes were told.
+    /// Called after the last bytes.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
 
@@ -69,14 +69,14 @@ pub struct Asked<'r> {
 }
 
 impl<'r> Asked<'r> {
-    /// The path that is served, decoded and normalised by nginx.
+    /// Returns the path of the request, decoded and normalised by nginx.
     #[must_use]
     pub fn path(&self) -> &'r [u8] {
         collections::bytes(&self.request.uri)
     }
 
-    /// The same below the location: without the folders that stand in the location's own path. The whole path where the
-    /// location is a name or a regular expression.
+    /// Returns the path below the location, without the folders of the location's own path. Returns the whole path if the location is a
+    /// name or a regular expression.
     #[must_use]
     pub fn below(&self) -> &'r [u8] {
         let path = self.path();
@@ -95,13 +95,13 @@ impl<'r> Asked<'r> {
         &path[folder..]
     }
 
-    /// `GET`, `HEAD`, ...
+    /// Returns the method: `GET`, `HEAD`, ...
     #[must_use]
     pub fn method(&self) -> &'r [u8] {
         collections::bytes(&self.request.method_name)
     }
 
-    /// The header `User-Agent`.
+    /// Returns the header `User-Agent`.
     #[must_use]
     pub fn user_agent(&self) -> &'r [u8] {
         // SAFETY: null, or a header of the request (ngx_http_process_request_headers).
@@ -109,7 +109,8 @@ impl<'r> Asked<'r> {
             .map_or(&[], |header| collections::bytes(&header.value))
     }
 
-    /// What followed `?`: as it stands now, and as the client sent it, before nginx rewrote or redirected anything.
+    /// Returns the text after `?`, twice: the present text, and the text that the client sent before nginx rewrote or redirected the
+    /// request.
     #[must_use]
     pub fn arguments(&self) -> [&'r [u8]; 2] {
         let sent = collections::bytes(&self.request.unparsed_uri);
@@ -117,7 +118,7 @@ impl<'r> Asked<'r> {
         [collections::bytes(&self.request.args), sent]
     }
 
-    /// The header `Authorization`.
+    /// Returns the header `Authorization`.
     #[must_use]
     pub fn authorization(&self) -> Option<&'r [u8]> {
         // SAFETY: null, or a header of the request (ngx_http_process_request_headers).
@@ -125,12 +126,12 @@ impl<'r> Asked<'r> {
             .map(|header| collections::bytes(&header.value))
     }
 
-    /// The headers `Cookie`.
+    /// Returns the headers `Cookie`.
     pub fn cookies(&self) -> impl Iterator<Item = &'r [u8]> {
         headers(self.request, b"cookie").map(|header| collections::bytes(&header.value))
     }
 
-    /// The header `Host`.
+    /// Returns the header `Host`.
     #[must_use]
     pub fn host(&self) -> &'r [u8] {
         // SAFETY: null, or a header of the request (ngx_http_process_request_headers).
@@ -138,7 +139,7 @@ impl<'r> Asked<'r> {
             .map_or(&[], |header| collections::bytes(&header.value))
     }
 
-    /// Whether the client came by HTTPS, here or at a proxy that says so.
+    /// Returns whether the client uses HTTPS, either directly or with a proxy that reports HTTPS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         // SAFETY: a request has a connection (ngx_http_alloc_request).
@@ -152,27 +153,27 @@ impl<'r> Asked<'r> {
             || headers(self.request, b"x-forwarded-ssl").any(|row| collections::bytes(&row.value) == b"on")
     }
 
-    /// The address of the other end, as modules such as realip see it; `None` for a unix socket.
+    /// Returns the address of the other end, as changed by modules such as realip; `None` for a unix socket.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         // SAFETY: a request has a connection, with no address or that of the other end (ngx_event_accept).
         unsafe { address::read((*self.request.connection).sockaddr.cast()) }.map(|addr| addr.ip())
     }
 
-    /// What a value of the configuration is for this request.
+    /// Returns a value of the configuration, evaluated for this request.
     #[must_use]
     pub fn value(&self, value: Value) -> Option<&'r [u8]> {
         value.of(self.request)
     }
 
-    /// Writes a line to the log of the request, to which nginx adds the client and the request.
+    /// Writes a line to the log of the request; nginx adds the client and the request.
     pub fn log(&self, level: Level, message: std::fmt::Arguments<'_>) {
         // SAFETY: a request has a connection, which has a log (ngx_http_init_connection).
         unsafe { log::to((*self.request.connection).log, level, message) }
     }
 }
 
-/// The headers of this name, in lower case.
+/// Returns the headers with this name, which is in lower case.
 fn headers<'r>(
     request: &'r ngx_http_request_t,
     name: &'static [u8],

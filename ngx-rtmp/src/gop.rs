@@ -1,11 +1,11 @@
 //! The messages since the last keyframe, for players that join.
 //!
-//! [`record`] stands behind all handlers of audio and video, and keeps what nginx-rtmp's live module has sent. A player that joins gets
-//! this as one message in its queue, and [`feed`] writes into the live module's context what nginx-rtmp would have written there: the
-//! player then gets the next message as every other player does.
+//! [`record`] comes after all other handlers of audio and video, and keeps the messages that nginx-rtmp's live module has sent. A player
+//! that joins gets them as one message in its queue. [`feed`] then writes the same values into the live module's context that nginx-rtmp
+//! would have written, so that the player gets the next message like every other player.
 //!
-//! What is in a queue is a chain as nginx-rtmp's own are ([`Chain`]), of which one reference is kept here, so nginx-rtmp never frees it.
-//! It is freed here, once no queue refers to it.
+//! The queued message is a chain in nginx-rtmp's own form ([`Chain`]). The fence keeps one reference to it, so nginx-rtmp never frees it.
+//! The fence frees it when no queue refers to it.
 
 use std::{ffi::c_void, mem::offset_of, ptr, slice};
 
@@ -27,29 +27,29 @@ use super::{
 };
 use crate::local;
 
-/// Messages that may wait for a player: while it reads what was kept, live ones follow, of which nginx-rtmp drops some when half of the
-/// places are taken (ngx_rtmp_send_message).
+/// Messages that may wait for a player. While the player reads the kept messages, live ones follow, and nginx-rtmp drops some of these when
+/// half of the places are taken (ngx_rtmp_send_message).
 const ROOM: usize = 1024;
-/// Earlier keyframes of one publisher from which slow players may still be reading. Further players wait for a keyframe.
+/// Earlier keyframes of one publisher that slow players may still be reading from. With more, further players wait for a keyframe.
 const MOST_EARLIER: usize = 4;
-/// How often chains are looked at that players have not read yet, in milliseconds.
+/// Interval between checks of chains that players have not read yet, in milliseconds.
 const LOOK_MS: usize = 1000;
 
 local! {
-    /// Players that asked for a stream and have not joined it: a program is asked about them (`on_play`).
+    /// Players that asked for a stream and have not joined it yet, because nginx-rtmp is asking a program (`on_play`).
     static PENDING: Vec<*mut ngx_rtmp_session_t> = Vec::new();
 }
 local! {
     static LENT: Lent = Lent { chains: Vec::new(), alarm: None };
 }
 
-/// Chains that queues refer to, or did.
+/// Chains that queues refer to, or referred to.
 struct Lent {
     chains: Vec<Chain>,
     alarm: Option<Alarm>,
 }
 
-/// Gives the players of servers with a cache longer queues.
+/// Gives longer queues to the players of servers with a cache.
 ///
 /// # Safety
 ///
@@ -65,14 +65,14 @@ pub(super) unsafe fn make_room<M: Players>(core: &ngx_rtmp_core_main_conf_t) {
                 settings.and_then(M::gop_cache).is_some()
             };
             if apps.iter().any(keeps) {
-                // nginx-rtmp counts right with a power of two alone.
+                // nginx-rtmp counts correctly only with a power of two.
                 (**server).out_queue = (**server).out_queue.max(ROOM).next_power_of_two();
             }
         }
     }
 }
 
-/// A message of audio or video, when all other handlers have seen it.
+/// Handles an audio or video message after all other handlers.
 pub(super) unsafe extern "C" fn record<M: Players>(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -92,7 +92,7 @@ pub(super) unsafe extern "C" fn record<M: Players>(
     NGX_OK as ngx_int_t
 }
 
-/// Keeps a message, as ngx_rtmp_live_av has sent it to players.
+/// Keeps a message in the form in which ngx_rtmp_live_av has sent it to players.
 ///
 /// # Safety
 ///
@@ -140,7 +140,7 @@ unsafe fn keep<M: Players>(
     }
 }
 
-/// nginx-rtmp serves a player, or asks a program whether it may.
+/// Called when nginx-rtmp serves a player, or asks a program about it.
 ///
 /// # Safety
 ///
@@ -164,7 +164,7 @@ pub(super) unsafe fn join<M: Players>(player: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// Before a message of audio or video: players that have joined since the last one begin with what is kept.
+/// Runs before an audio or video message: players that have joined since the last message get the kept messages first.
 pub(super) fn serve_pending<M: Players>() {
     // SAFETY: a session leaves the list before it is freed (`forget`).
     let joined = |player: &mut *mut ngx_rtmp_session_t| unsafe { has_joined(*player) };
@@ -183,7 +183,7 @@ pub(super) fn serve_pending<M: Players>() {
     }
 }
 
-/// A stream was closed by its publisher or a player of it.
+/// Called when a publisher or a player of a stream has closed it.
 pub(super) fn closed<M: Players>(session: &mut Session<'_, M>) {
     if let Some(slot) = session.known_slot() {
         slot.gop = None;
@@ -191,7 +191,7 @@ pub(super) fn closed<M: Players>(session: &mut Session<'_, M>) {
     }
 }
 
-/// A session ends.
+/// Called when a session ends.
 pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
     PENDING.with(|pending| pending.retain(|listed| *listed != session));
 }
@@ -204,7 +204,7 @@ unsafe fn has_joined(player: *mut ngx_rtmp_session_t) -> bool {
     unsafe { live_of(player) }.is_some_and(|live| !live.stream.is_null())
 }
 
-/// What nginx-rtmp's codec module keeps of the session.
+/// Returns the codec context of the session, of nginx-rtmp's codec module.
 ///
 /// # Safety
 ///
@@ -214,7 +214,7 @@ unsafe fn codec_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s ngx_rtmp_
     unsafe { slots::entry((*session).ctx, rtmp_sys::rtmp()?.ngx_rtmp_codec_module) }
 }
 
-/// Queues what is kept of a stream for a player that has just joined it, once.
+/// Queues the kept messages of a stream for a player that has just joined it, once.
 ///
 /// # Safety
 ///
@@ -229,7 +229,7 @@ unsafe fn feed<M: Players>(player: *mut ngx_rtmp_session_t) {
         }
         let context = *(*player).ctx.add((*rtmp.ngx_rtmp_live_module).ctx_index);
         let context = context.cast::<ngx_rtmp_live_ctx_t>();
-        // It has got something already.
+        // The player must not have got any message yet.
         let is_new = (*context).publishing() == 0
             && (*context).paused() == 0
             && (*context).cs.iter().all(|stream| stream.active() == 0);
@@ -243,7 +243,7 @@ unsafe fn feed<M: Players>(player: *mut ngx_rtmp_session_t) {
         {
             (*context).meta_version = codec.meta_version;
         }
-        // Its end is not held back until the player has acknowledged what it was told before.
+        // TCP must not hold back the end of this message until the player has acknowledged earlier data.
         Session::<M>::new(player).send_at_once(true);
         let sent = (rtmp.ngx_rtmp_send_message)(player, chain, 0);
         if (*player).relay() == 0 {
@@ -263,7 +263,7 @@ unsafe fn feed<M: Players>(player: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// The session that publishes the stream of a context.
+/// Returns the session that publishes the stream of a context.
 ///
 /// # Safety
 ///
@@ -283,7 +283,7 @@ unsafe fn publisher_of(context: *const ngx_rtmp_live_ctx_t) -> Option<*mut ngx_r
     None
 }
 
-/// What players of a publisher begin with, where that ends with the last messages that nginx-rtmp has sent.
+/// Returns the messages that players of a publisher begin with, if these end with the last messages that nginx-rtmp has sent.
 ///
 /// # Safety
 ///
@@ -300,7 +300,7 @@ unsafe fn start_of<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Option<Sta
     }
 }
 
-/// Makes a chain. `None` where players of the same publisher still read too much of earlier.
+/// Makes a chain. Returns `None` if players of the same publisher still read too many earlier ones.
 fn lend(start: Start, publisher: *mut ngx_rtmp_session_t) -> Option<*mut ngx_chain_t> {
     LENT.with(|lent| {
         lent.sweep();
@@ -320,7 +320,7 @@ fn lend(start: Start, publisher: *mut ngx_rtmp_session_t) -> Option<*mut ngx_cha
     })
 }
 
-/// Frees what nobody reads any more.
+/// Frees the chains that no player reads any more.
 fn look(_sessions: &mut Sessions<'_>) {
     LENT.with(|lent| {
         lent.sweep();
@@ -338,7 +338,7 @@ impl Lent {
     }
 }
 
-/// A chain as nginx-rtmp makes them: a counter of references stands before the first link (ngx_rtmp_alloc_shared_buf).
+/// A chain in nginx-rtmp's form: a counter of references comes before the first link (ngx_rtmp_alloc_shared_buf).
 struct Chain(*mut Parts);
 
 #[repr(C)]
@@ -348,7 +348,7 @@ struct Parts {
     first: ngx_chain_t,
     others: Vec<ngx_chain_t>,
     buffers: Vec<ngx_buf_t>,
-    /// Keeps the bytes.
+    /// Owns the bytes.
     start: Start,
     publisher: *mut ngx_rtmp_session_t,
 }
@@ -370,7 +370,7 @@ impl Chain {
                 buffer
             })
             .collect();
-        // From the last to the second; the heap that they stand in stays in place.
+        // Moving these lists into the box below leaves their heap memory in place, so the pointers into it stay valid.
         let (count, base) = (buffers.len(), buffers.as_mut_ptr());
         let mut others =
             vec![ngx_chain_t { buf: ptr::null_mut(), next: ptr::null_mut() }; count.saturating_sub(1)];
@@ -400,13 +400,13 @@ impl Chain {
         unsafe { &raw mut (*self.0).first }
     }
 
-    /// Whether a queue refers to it.
+    /// Returns whether a queue refers to the chain.
     fn is_in_use(&self) -> bool {
         // SAFETY: as above; nginx-rtmp changes the counter on this thread (ngx_rtmp_free_shared_chain).
         unsafe { (*self.0).count > 1 }
     }
 
-    /// Of a chain of this publisher: which keyframe it begins with.
+    /// Returns the number of the keyframe that the chain begins with, if the chain belongs to this publisher.
     fn number_of(&self, publisher: *mut ngx_rtmp_session_t) -> Option<u64> {
         // SAFETY: as above.
         unsafe { ptr::eq((*self.0).publisher, publisher).then(|| (*self.0).start.number) }
@@ -420,7 +420,7 @@ impl Drop for Chain {
     }
 }
 
-/// Bytes of a chain of buffers, which need not be aligned: nginx-rtmp puts its own behind a counter of four bytes
+/// Bytes of a chain of buffers. They need not be aligned, because nginx-rtmp puts its own behind a counter of four bytes
 /// (ngx_rtmp_alloc_shared_buf).
 #[derive(Clone, Copy)]
 struct Pieces<'m> {

@@ -1,4 +1,4 @@
-//! What the other end of a connection sends, as it is read from the socket.
+//! Bytes that the other end of a connection sends, as they are read from the socket.
 
 use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_io, ngx_recv_pt};
 
@@ -10,57 +10,58 @@ use super::{
     types::{Tables, Types},
 };
 
-/// Bytes that are read at once of a client that nobody trusts.
+/// Most bytes that one call reads from an untrusted client.
 const AT_ONCE: usize = 16_384;
 
-/// How often a refused client's socket is emptied for one event of it.
+/// Most reads that empty a refused client's socket, per event.
 const MOST_EMPTIED: usize = 64;
 
-/// What is read of a client.
+/// How much is read from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// As much as nginx-rtmp has room for.
+    /// As much as nginx-rtmp can take.
     All,
-    /// A little: no publish was accepted.
+    /// A little, because no publish was accepted.
     Little,
-    /// Nothing for now: its socket keeps it.
+    /// Nothing for now; the bytes stay in the socket.
     Later,
-    /// All, for nobody: it was refused, and only has to read why.
+    /// Everything, but all bytes are discarded. The client was refused and only has to read the reason.
     Discard,
-    /// Nothing any more: the connection is closed.
+    /// Nothing; the connection is closed.
     Close,
 }
 
-/// What becomes of a message.
+/// The decision about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
-    /// nginx-rtmp gets it.
+    /// nginx-rtmp gets the message.
     Open,
-    /// It is ignored.
+    /// The message is ignored.
     Drop,
     /// The connection is closed.
     Close,
 }
 
-/// What is sent, from bytes to messages.
+/// Callbacks for incoming data, from bytes to messages.
 pub trait Incoming: Types {
-    /// A message came, before nginx-rtmp's own modules see it.
+    /// Called for each message, before nginx-rtmp's own modules see it.
     fn on_message(session: &mut Session<'_, Self>, message: &mut Message<'_>) -> Passage;
-    /// A message of which `read` bytes were read now has `length`. Returns whether the connection may go on.
+    /// Called when the header of a message changed its length to `length` after `read` bytes were read. Returns whether the connection may
+    /// continue.
     fn on_running(session: &mut Session<'_, Self>, read: u32, length: u32) -> bool;
-    /// A message came, of a type that nginx-rtmp does not know. Returns whether the connection may go on.
+    /// Called for a message of a type that nginx-rtmp does not know. Returns whether the connection may continue.
     fn on_unknown_kind(session: &mut Session<'_, Self>, kind: u8) -> bool;
-    /// The longest of the messages that are being read on a connection that nginx made has this length. Returns whether
-    /// the connection may go on.
+    /// Called on a connection that nginx opened, with the length of the longest message that is being read. Returns whether the connection
+    /// may continue.
     fn on_length(session: &mut Session<'_, Self>, length: u32) -> bool;
-    /// Bytes are about to be read.
+    /// Called before bytes are read.
     fn before_reading(session: &mut Session<'_, Self>) -> Reading;
-    /// Bytes came, before anybody looked at them. Returns whether the connection may go on.
+    /// Called after bytes were read, before anything else sees them. Returns whether the connection may continue.
     fn on_bytes(session: &mut Session<'_, Self>, bytes: usize) -> bool;
 }
 
 impl<M: Tables + Incoming> Session<'_, M> {
-    /// Has the bytes counted that the other end sends.
+    /// Installs the hook that counts the bytes of the other end.
     pub fn watch_incoming(&mut self) {
         if self.own_slot().is_some() {
             watch(self);
@@ -68,7 +69,7 @@ impl<M: Tables + Incoming> Session<'_, M> {
     }
 }
 
-/// Has every byte counted that comes over a connection (`ngx_connection_t.recv`).
+/// Installs [`receive`] in a connection (`ngx_connection_t.recv`), so that it counts every byte.
 pub(super) fn watch<M: Tables + Incoming>(session: &mut Session<'_, M>) {
     // SAFETY: a session has its connection as long as it lives (ngx_rtmp_close_connection); what stands there is called by
     // `receive`.
@@ -126,7 +127,7 @@ unsafe extern "C" fn receive<M: Tables + Incoming>(
     }
 }
 
-/// Empties the socket: a connection that is closed with something unread loses the last words.
+/// Empties the socket: a connection that closes with unread bytes loses its last outgoing messages.
 ///
 /// # Safety
 ///
@@ -146,7 +147,7 @@ unsafe fn discard(
     NGX_AGAIN as isize
 }
 
-/// A message of which more was read than its header now says it has, with both lengths.
+/// Finds a message of which more bytes were read than its header now says. Returns both lengths.
 ///
 /// # Safety
 ///
@@ -160,7 +161,7 @@ unsafe fn running_message<M: Tables + Incoming>(session: *mut ngx_rtmp_session_t
     }
 }
 
-/// The type of a message before `connect` that has no handlers, which nginx-rtmp passes over.
+/// Finds a message before `connect` that has no handlers. Returns its type. nginx-rtmp skips such messages.
 ///
 /// # Safety
 ///

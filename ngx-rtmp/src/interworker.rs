@@ -1,9 +1,9 @@
-//! Streams between workers: `rtmp_auto_push on;`, done anew.
+//! Streams between workers: Weir's own version of `rtmp_auto_push on;`.
 //!
-//! nginx-rtmp's own answer to that directive does nothing where it is a dynamic module, and a reload with it
-//! ends the workers. So its flag is taken over before a worker sees it, and each worker listens on a socket
-//! of its own for every `server`, under a name that the kernel gives and the zone tells the others. A worker
-//! with a publisher pushes the stream to all others, by nginx-rtmp's own relay and under the public name.
+//! As a dynamic module, nginx-rtmp ignores that directive, and a reload with it ends the workers. So the fence reads its flag and clears it
+//! before a worker sees it. Each worker listens on a socket of its own for every `server`; the kernel chooses the socket's name, and the
+//! zone tells it to the other workers. A worker with a publisher pushes the stream to all others, with nginx-rtmp's own relay and with the
+//! public name.
 
 use std::{
     ffi::c_void,
@@ -34,7 +34,7 @@ const READ_EVENT: ngx_int_t = (libc::EPOLLIN | libc::EPOLLRDHUP) as ngx_int_t;
 /// nginx's own backlog on Linux (NGX_LISTEN_BACKLOG).
 const BACKLOG: libc::c_int = 511;
 
-/// What one listening socket needs, for the life of the worker.
+/// The parts of one listening socket, which live as long as the worker.
 struct DoorSocket {
     listening: ngx_listening_t,
     address: libc::sockaddr_un,
@@ -46,8 +46,7 @@ local! {
     static DOORS: Vec<*mut DoorSocket> = Vec::new();
 }
 
-/// Takes `rtmp_auto_push` over from nginx-rtmp, in a configuration that is about to run. Returns whether it
-/// was on.
+/// Takes over `rtmp_auto_push` from nginx-rtmp, in a configuration that takes effect. Returns whether it was on.
 ///
 /// # Safety
 ///
@@ -67,8 +66,7 @@ pub(super) unsafe fn take_over(cycle: *mut ngx_cycle_t) -> bool {
     false
 }
 
-/// Opens the worker's sockets, one per `server` block, for `most` of them. Returns their names, in the order of the
-/// blocks.
+/// Opens the worker's sockets, one per `server` block, for at most `most` blocks. Returns their names, in the order of the blocks.
 #[must_use]
 pub fn open(most: usize) -> Vec<u32> {
     process::assert_loop();
@@ -96,13 +94,13 @@ fn open_door(rtmp: &Rtmp, server: usize) -> std::io::Result<u32> {
     let digits: String = door.address.sun_path[1..6].iter().map(|c| *c as u8 as char).collect();
     let name = u32::from_str_radix(&digits, 16).map_err(std::io::Error::other)?;
     let door = serve(rtmp, server, door, socket.as_raw_fd(), length)?;
-    // From here on it is the event loop's.
+    // From here on, the event loop owns the socket.
     let _ = socket.into_raw_fd();
     DOORS.with(|doors| doors.push(door));
     Ok(name)
 }
 
-/// A listening socket with a name that nobody can have taken before, and the length of that name.
+/// Returns a listening socket with a name that no other process can have taken before, and the length of that name.
 fn listen(address: &mut libc::sockaddr_un) -> std::io::Result<(OwnedFd, libc::socklen_t)> {
     let failed = |status: i32| if status < 0 { Err(std::io::Error::last_os_error()) } else { Ok(status) };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
@@ -121,7 +119,7 @@ fn listen(address: &mut libc::sockaddr_un) -> std::io::Result<(OwnedFd, libc::so
     }
 }
 
-/// Has the event loop accept what comes in by the door, as a connection of the RTMP server.
+/// Makes the event loop accept connections to the socket, as connections of the RTMP server.
 fn serve(
     rtmp: &Rtmp,
     server: usize,
@@ -179,41 +177,40 @@ unsafe extern "C" fn accept(event: *mut nginx_sys::ngx_event_t) {
 }
 
 impl<M: Tables> Session<'_, M> {
-    /// Whether another worker made the connection, to push a stream here.
+    /// Returns whether another worker opened the connection, to push a stream here.
     #[must_use]
     pub fn is_from_worker(&self) -> bool {
         is_door(self.connection())
     }
 
-    /// Process id of the other end, where both are on this machine and the connection is a unix socket.
+    /// Returns the process id of the other end, if the connection is a unix socket.
     #[must_use]
     pub fn peer_pid(&self) -> Option<u32> {
         peer_pid(self.connection())
     }
 
-    /// The workers that this publisher's stream is pushed to, by process id.
+    /// Returns the workers that this publisher's stream is pushed to, by process id.
     #[must_use]
     pub fn pushed_to(&self) -> Vec<u32> {
         // SAFETY: a live session (`Session::new`).
         unsafe { pushed_to::<M>(self.as_ptr()) }
     }
 
-    /// Pushes this publisher's stream to another worker, by a socket of that ([`open`]). Returns whether the
-    /// connection was begun.
+    /// Pushes this publisher's stream to another worker, over a socket of that worker ([`open`]). Returns whether the connection has begun.
     pub fn push_to_worker(&mut self, name: &str, pid: u32, door: u32) -> bool {
         // SAFETY: a live session (`Session::new`).
         unsafe { push::<M>(self.as_ptr(), name, pid, door) }
     }
 }
 
-/// Whether a connection came in by a socket of [`open`].
+/// Returns whether a connection came in over a socket of [`open`].
 fn is_door(connection: &ngx_connection_t) -> bool {
     let listening = connection.listening;
     // SAFETY: a door is never freed (`open_door`).
     DOORS.with(|doors| doors.iter().any(|door| ptr::eq(unsafe { &raw const (**door).listening }, listening)))
 }
 
-/// Process id of the other end of a connection between processes of this machine (SO_PEERCRED).
+/// Returns the process id of the other end of a connection between processes of this machine (SO_PEERCRED).
 fn peer_pid(connection: &ngx_connection_t) -> Option<u32> {
     // SAFETY: a plain structure and its length (SO_PEERCRED, unix(7)).
     unsafe {
@@ -230,7 +227,7 @@ fn peer_pid(connection: &ngx_connection_t) -> Option<u32> {
     }
 }
 
-/// The workers that a publisher's stream is pushed to already, by process id.
+/// Returns the workers that a publisher's stream is already pushed to, by process id.
 ///
 /// # Safety
 ///
@@ -253,7 +250,7 @@ unsafe fn pushed_to<M: Tables>(session: *mut ngx_rtmp_session_t) -> Vec<u32> {
     workers
 }
 
-/// Pushes a publisher's stream to another worker.
+/// Pushes a publisher's stream to another worker. Returns whether the connection has begun.
 ///
 /// # Safety
 ///
@@ -285,7 +282,7 @@ unsafe fn push<M: Tables>(session: *mut ngx_rtmp_session_t, name: &str, pid: u32
     }
 }
 
-/// nginx-rtmp makes pushes with its own tags anew, and leaves ours to us.
+/// Returns the tag of the module's pushes. nginx-rtmp reconnects pushes with its own tags, and leaves these to the module.
 fn tag<M: Tables>() -> *mut c_void {
     M::rtmp_module().cast()
 }

@@ -1,19 +1,18 @@
-//! State that one event loop alone touches.
+//! State that only one event loop touches.
 
 use std::{cell::RefCell, mem::ManuallyDrop, thread::LocalKey};
 
-/// State of one process, touched by its event loop and nobody else: [`local!`](crate::local!) declares it.
+/// State of one process that only its event loop touches. [`local!`](crate::local!) declares it.
 ///
-/// Another thread that names it finds a value of its own.
+/// On another thread, the same name refers to a value of that thread.
 pub struct Local<T: 'static>(&'static LocalKey<Slot<T>>);
 
-/// What is behind a [`Local`]. Nothing is dropped when a thread or the process ends: what refers to nginx's memory would
-/// come too late.
+/// The value of a [`Local`]. It is not dropped when a thread or the process ends, because the value may refer to memory that nginx has
+/// freed by then.
 #[doc(hidden)]
 pub type Slot<T> = RefCell<ManuallyDrop<T>>;
 
-/// `static NAME: TYPE = VALUE;` for state that the event loop alone touches ([`Local`]).
-/// A process that is forked takes the value along.
+/// Declares `static NAME: TYPE = VALUE;` for state that only the event loop touches ([`Local`]). A forked process gets a copy of the value.
 #[macro_export]
 macro_rules! local {
     ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = $value:expr;) => {
@@ -35,7 +34,7 @@ impl<T> Local<T> {
         Local(key)
     }
 
-    /// Works on the value. Calls do not nest: `work` must not call back into the same `Local`.
+    /// Calls `work` with the value. Calls do not nest: `work` must not call back into the same `Local`.
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         self.0.with_borrow_mut(|value| work(value))
     }

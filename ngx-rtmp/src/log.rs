@@ -9,7 +9,7 @@ use ngx::log::{LOG_BUFFER_SIZE, log_error, write_fmt};
 
 use crate::local;
 
-/// How bad it is, in nginx's words.
+/// Severity, in nginx's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// nginx cannot start or reload.
@@ -20,9 +20,9 @@ pub enum Level {
     Error,
     /// Something will go wrong later.
     Warning,
-    /// Worth knowing, normal.
+    /// A normal event that is worth knowing.
     Notice,
-    /// Detail.
+    /// A detail.
     Info,
 }
 
@@ -41,34 +41,33 @@ impl Level {
 
 static NAME: OnceLock<&'static str> = OnceLock::new();
 
-/// What the module's own lines begin with.
+/// Sets the name that the module's own lines begin with.
 pub(super) fn set_name(name: &'static str) {
     let _ = NAME.set(name);
 }
 
-/// As [`cycle`], with the module's name before the text.
+/// Like [`cycle`], with the module's name before the text.
 pub(super) fn named(level: Level, message: Arguments<'_>) {
     cycle(level, format_args!("{}: {message}", name()));
 }
 
-/// The module's name.
 pub(super) fn name() -> &'static str {
     NAME.get().copied().unwrap_or_default()
 }
 
 local! {
-    /// What is written now is the module's own, which it has counted already.
+    /// Whether the line that is being written is the module's own. The module has already counted its own lines.
     static OWN: bool = false;
 }
 
-/// Writes a line of the module's own to the log of a client's connection.
+/// Marks the lines that `write` writes as the module's own, in the log of a client's connection.
 pub(super) fn own(write: impl FnOnce()) {
     let before = OWN.with(|own| std::mem::replace(own, true));
     write();
     OWN.with(|own| *own = before);
 }
 
-/// Whether the line that is written is the module's own.
+/// Returns whether the line that is being written is the module's own.
 pub(super) fn is_own() -> bool {
     OWN.with(|own| *own)
 }
@@ -91,7 +90,7 @@ pub fn cycle(level: Level, message: Arguments<'_>) {
 pub(super) unsafe fn to(log: *mut ngx_log_t, level: Level, message: Arguments<'_>) {
     // SAFETY: checked for null here, valid by contract.
     unsafe {
-        // nginx shows warnings and worse on the terminal too while it starts, whatever the log takes.
+        // While nginx starts, it also shows warnings and worse on the terminal, whatever level the log has.
         if log.is_null() || ((*log).log_level < level.number() && level.number() > Level::Warning.number()) {
             return;
         }

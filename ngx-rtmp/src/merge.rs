@@ -1,14 +1,14 @@
-//! Merged writes to players: messages wait for each other, and all that waits for a player leaves in one system call.
+//! Merged writes to players: messages wait for each other, and one system call sends all waiting messages of a player.
 //!
-//! nginx-rtmp keeps its queues, its references, its time-outs and its drops. Two things are changed:
+//! nginx-rtmp keeps its queues, its references, its time-outs and its drops. The fence changes two things:
 //!
-//! - While audio or video of a publisher is handled, the write events of its players count as active. ngx_rtmp_send_message then queues
-//!   the message and does not send it. [`media`] clears the flags before it returns: an event that counts as active but is unknown to
-//!   epoll would be removed from epoll (ngx_rtmp_send).
-//! - `send` of a player's connection is [`gather`]: it writes all that is queued, and answers the calls of ngx_rtmp_send that follow
-//!   from what it has written.
+//! - While nginx-rtmp handles audio or video of a publisher, the write events of its players count as active. ngx_rtmp_send_message then
+//!   queues the message and does not send it. [`media`] clears the flags before it returns: an event that counts as active but is unknown
+//!   to epoll would be removed from epoll (ngx_rtmp_send).
+//! - `send` of a player's connection is [`gather`]. It writes all queued messages, and answers the following calls of ngx_rtmp_send from
+//!   the bytes that it has already written.
 //!
-//! Sessions that nginx-rtmp made itself are left out: a push to another worker would add its delay to that of the player there.
+//! Sessions that nginx-rtmp opened itself are left out: a push to another worker would add its delay to the delay of the player there.
 
 use std::mem;
 
@@ -30,21 +30,22 @@ use super::{
 };
 use crate::local;
 
-/// Buffers of one write. A message of `chunk_size` bytes or less is one buffer.
+/// Most buffers of one write. A message of `chunk_size` bytes or less is one buffer.
 const MOST_BUFFERS: usize = 128;
 
-/// What is sent to players.
+/// Settings and callbacks for messages to players.
 pub trait Players: Tables {
-    /// How long messages to the players of an application may wait for each other. `None`: nginx-rtmp sends each as it comes.
+    /// Returns how long messages to the players of an application may wait for each other. With `None`, nginx-rtmp sends each message
+    /// immediately.
     fn merge_write(app: &Self::App) -> Option<Rule>;
 
-    /// How many bytes of messages since the last keyframe are kept of each stream of an application. `None`: nothing is.
+    /// Returns how many bytes of messages since the last keyframe are kept for each stream of an application. With `None`, none are kept.
     fn gop_cache(app: &Self::App) -> Option<usize>;
 
-    /// Whether a session that plays begins with those.
+    /// Returns whether a player begins with the kept messages.
     fn begins_with_gop(session: &mut Session<'_, Self>) -> bool;
 
-    /// What a session publishes is larger than that: its players wait for the next keyframe.
+    /// Called when a publisher's messages since the last keyframe exceed that limit. Its players wait for the next keyframe.
     fn gop_is_too_large(session: &mut Session<'_, Self>);
 }
 
@@ -52,27 +53,27 @@ pub(super) type Handler =
     unsafe extern "C" fn(*mut ngx_rtmp_session_t, *mut ngx_rtmp_header_t, *mut ngx_chain_t) -> ngx_int_t;
 
 local! {
-    /// The address of [`media`], as it stands among the handlers.
+    /// The address of [`media`] in the table of handlers.
     static OWN: Option<Handler> = None;
 }
 local! {
     static LIST: List = List { sessions: Vec::new(), alarm: None, at_ms: None };
 }
 
-/// Players for which something waits.
+/// Players with waiting messages.
 struct List {
     sessions: Vec<*mut ngx_rtmp_session_t>,
     alarm: Option<Alarm>,
-    /// When the alarm goes off, by nginx's clock.
+    /// The time when the alarm fires, by nginx's clock.
     at_ms: Option<u64>,
 }
 
-/// The handler of audio and video, which stands directly behind [`Incoming::on_message`](super::module::Incoming::on_message).
+/// Returns the handler of audio and video, which comes directly after [`Incoming::on_message`](super::module::Incoming::on_message).
 pub(super) fn handler<M: Players>() -> Handler {
     OWN.with(|own| *own.get_or_insert(media::<M>))
 }
 
-/// Write events that count as active, until this is dropped.
+/// Write events that count as active until this value is dropped.
 struct Held(Vec<*mut ngx_rtmp_session_t>);
 
 impl Drop for Held {
@@ -85,7 +86,7 @@ impl Drop for Held {
     }
 }
 
-/// A message of audio or video.
+/// Handles an audio or video message.
 unsafe extern "C" fn media<M: Players>(
     session: *mut ngx_rtmp_session_t,
     header: *mut ngx_rtmp_header_t,
@@ -104,13 +105,13 @@ unsafe extern "C" fn media<M: Players>(
             drop(held);
             let is_video = u32::from((*header).type_) == NGX_RTMP_MSG_VIDEO;
             send_or_wait::<M>(session, &players, is_video, rule);
-            // nginx-rtmp calls nobody a second time.
+            // `NGX_DONE` keeps nginx-rtmp from calling the handlers a second time.
             if outcome == NGX_ERROR as ngx_int_t { outcome } else { NGX_DONE as ngx_int_t }
         }
     })
 }
 
-/// The handlers of this kind of message that stand behind [`media`].
+/// Returns the handlers of this kind of message that come after [`media`].
 ///
 /// # Safety
 ///
@@ -131,7 +132,7 @@ unsafe fn behind<'s>(
     handlers.get(at + 1..)
 }
 
-/// Calls handlers as ngx_rtmp_receive_message does.
+/// Calls handlers in the same manner as ngx_rtmp_receive_message.
 ///
 /// # Safety
 ///
@@ -152,7 +153,7 @@ unsafe fn hand_on(
     NGX_OK as ngx_int_t
 }
 
-/// Has messages to the players of a publisher wait in their queues.
+/// Makes messages to the players of a publisher wait in their queues.
 ///
 /// # Safety
 ///
@@ -180,7 +181,7 @@ unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
     held
 }
 
-/// What nginx-rtmp's live module keeps of a session.
+/// Returns the live module's context of a session.
 ///
 /// # Safety
 ///
@@ -190,7 +191,8 @@ pub(super) unsafe fn live_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s
     unsafe { slots::entry((*session).ctx, rtmp_sys::rtmp()?.ngx_rtmp_live_module) }
 }
 
-/// Puts [`gather`] into the place of nginx's own function, where it is that which writes to the socket. Returns whether it is in place.
+/// Replaces nginx's own send function of a connection by [`gather`], if it writes directly to the socket. Returns whether [`gather`] is in
+/// place.
 ///
 /// # Safety
 ///
@@ -220,7 +222,7 @@ unsafe fn adopt<M: Players>(player: *mut ngx_rtmp_session_t) -> bool {
     }
 }
 
-/// Sends what waits for these players, or leaves it for later.
+/// Sends the waiting messages of these players, or leaves them for later.
 ///
 /// # Safety
 ///
@@ -256,7 +258,7 @@ unsafe fn send_or_wait<M: Players>(
     }
 }
 
-/// Something waits for a player, for so long at most.
+/// Notes that messages wait for a player, for at most `ms` milliseconds.
 fn wait<M: Players>(player: *mut ngx_rtmp_session_t, waiting: &mut Waiting, now: u64, ms: u64) {
     let due = *waiting.since_ms.get_or_insert(now) + ms;
     let is_listed = mem::replace(&mut waiting.is_listed, true);
@@ -269,7 +271,7 @@ fn wait<M: Players>(player: *mut ngx_rtmp_session_t, waiting: &mut Waiting, now:
 }
 
 impl List {
-    /// Has [`look`] called then, if it is not called before.
+    /// Makes sure that [`look`] runs at `due` or earlier.
     fn look_at<M: Players>(&mut self, due: u64, now: u64) {
         if self.at_ms.is_none_or(|at| due < at) {
             self.at_ms = Some(due);
@@ -279,7 +281,7 @@ impl List {
     }
 }
 
-/// Sends what has waited long enough.
+/// Sends the messages that have waited long enough.
 fn look<M: Players>(_sessions: &mut Sessions<'_>) {
     let now = process::uptime_ms();
     let listed = LIST.with(|list| {
@@ -301,7 +303,7 @@ fn look<M: Players>(_sessions: &mut Sessions<'_>) {
     }
 }
 
-/// Sends all that waits for a player, unless its socket is full: epoll then says when it goes on.
+/// Sends all waiting messages of a player. If its socket is full, epoll reports when sending can continue.
 ///
 /// # Safety
 ///
@@ -320,7 +322,7 @@ unsafe fn send<M: Players>(player: *mut ngx_rtmp_session_t, now: u64) {
     }
 }
 
-/// A stream ends: its players get what waits, for their connections may be closed next.
+/// Called when a stream ends. Its players get the waiting messages, because their connections may close next.
 pub(super) fn send_all<M: Players>() {
     let (now, listed) = (process::uptime_ms(), LIST.with(|list| mem::take(&mut list.sessions)));
     for player in listed {
@@ -334,13 +336,13 @@ pub(super) fn send_all<M: Players>() {
     }
 }
 
-/// A session ends.
+/// Called when a session ends.
 pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
     LIST.with(|list| list.sessions.retain(|listed| *listed != session));
 }
 
-/// `send` of a player's connection: writes all that is queued for it, and answers how much of the `size` bytes at `bytes` went. Those are
-/// the first of the queue; the calls for the others follow before ngx_rtmp_send returns.
+/// `send` of a player's connection. It writes all queued data, and returns how much of the `size` bytes at `bytes` it has sent. Those bytes
+/// are the first of the queue; the calls for the others follow before ngx_rtmp_send returns.
 unsafe extern "C" fn gather<M: Players>(
     connection: *mut ngx_connection_t,
     bytes: *mut u_char,
@@ -365,7 +367,7 @@ unsafe extern "C" fn gather<M: Players>(
                 count => libc::writev((*connection).fd, buffers.all.as_ptr(), count as libc::c_int),
             };
             let Ok(written) = usize::try_from(written) else {
-                // One buffer, or an error, which nginx's own function meets and reports as well.
+                // There is one buffer, or an error, which nginx's own function also meets and reports.
                 return waiting.plain.map_or(NGX_ERROR as isize, |plain| plain(connection, bytes, size));
             };
             (*connection).sent += written as nginx_sys::off_t;
@@ -379,7 +381,7 @@ unsafe extern "C" fn gather<M: Players>(
     })
 }
 
-/// What one system call writes.
+/// The buffers that one system call writes.
 struct Buffers {
     all: [libc::iovec; MOST_BUFFERS],
     count: usize,
@@ -394,7 +396,7 @@ impl Default for Buffers {
 }
 
 impl Buffers {
-    /// Adds one. Returns whether there may be more: nginx-rtmp waits for the socket at an empty one, as if that were full.
+    /// Adds a buffer. Returns whether more may follow: at an empty buffer, nginx-rtmp waits for the socket as if it were full.
     fn push(&mut self, start: *mut u_char, length: usize) -> bool {
         let Some(place) = self.all.get_mut(self.count).filter(|_| length > 0) else { return false };
         *place = libc::iovec { iov_base: start.cast(), iov_len: length };
@@ -403,7 +405,7 @@ impl Buffers {
         true
     }
 
-    /// Adds what is queued behind the buffer that is being sent.
+    /// Adds the data that is queued after the buffer that is being sent.
     ///
     /// # Safety
     ///

@@ -1,4 +1,4 @@
-//! A message of a session, for the time of one callback.
+//! A message of a session, during one callback.
 
 use std::{marker::PhantomData, ops::Range, slice};
 
@@ -32,27 +32,27 @@ impl Message<'_> {
         self.chain
     }
 
-    /// Its type.
+    /// Returns the type of the message.
     #[must_use]
     pub fn kind(&self) -> u8 {
         // SAFETY: see `new`.
         unsafe { (*self.header).type_ }
     }
 
-    /// Its length, as its header says.
+    /// Returns the length that the header of the message says.
     #[must_use]
     pub fn length(&self) -> u32 {
         // SAFETY: see `new`.
         unsafe { (*self.header).mlen }
     }
 
-    /// Its bytes, in the pieces that nginx-rtmp has it in.
+    /// Returns the bytes of the message, in the pieces of nginx-rtmp's buffers.
     #[must_use]
     pub fn pieces(&self) -> Pieces<'_> {
         Pieces { next: self.chain, message: PhantomData }
     }
 
-    /// Its first bytes, `most` at most.
+    /// Returns the first bytes of the message, at most `most` of them.
     #[must_use]
     pub fn start(&self, most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -62,14 +62,13 @@ impl Message<'_> {
         bytes
     }
 
-    /// The number of a Set Chunk Size: nginx-rtmp looks for it in the first buffer alone
-    /// (ngx_rtmp_protocol_message_handler).
+    /// Returns the number of a Set Chunk Size. Like nginx-rtmp, reads it only in the first buffer (ngx_rtmp_protocol_message_handler).
     #[must_use]
     pub fn chunk_size(&self) -> Option<u32> {
         self.pieces().next()?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// Puts another number there.
+    /// Replaces the number of a Set Chunk Size.
     pub fn set_chunk_size(&mut self, size: u32) {
         for (at, byte) in size.to_be_bytes().into_iter().enumerate() {
             self.overwrite(at..at + 1, byte);
@@ -93,7 +92,7 @@ impl Message<'_> {
     }
 }
 
-/// A message's bytes, piece by piece.
+/// The bytes of a message, piece by piece.
 #[derive(Clone)]
 pub struct Pieces<'m> {
     next: *mut ngx_chain_t,
@@ -117,8 +116,7 @@ impl<'m> Iterator for Pieces<'m> {
 }
 
 impl<M: Tables> Session<'_, M> {
-    /// Gives a message to nginx-rtmp as if it had come before `next`, at the same time. Returns whether nginx-rtmp took
-    /// it.
+    /// Passes a message to nginx-rtmp as if it had arrived before `next`, with the same timestamp. Returns whether nginx-rtmp accepted it.
     pub fn receive_before(&mut self, next: &Message<'_>, kind: u8, body: &mut [u8]) -> bool {
         let Some(rtmp) = rtmp_sys::rtmp() else { return true };
         // SAFETY: see `Message::new`.

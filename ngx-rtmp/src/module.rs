@@ -1,7 +1,7 @@
-//! What a module is to the fence: its types, and a trait for each kind of callback.
+//! The parts of a module: its types, and a trait for each kind of callback.
 //!
-//! A module implements all of them for one type of its own, and hands that to [`export!`](crate::export!). Every call
-//! is resolved at compile time.
+//! A module implements all these traits for one type of its own, and passes this type to [`export!`](crate::export!). The compiler resolves
+//! every call.
 
 pub use super::{
     client::{Admission, Ask, Commands, ConnectFlow, PlayFlow, PublishFlow},
@@ -18,7 +18,7 @@ pub use super::{
     zone::ZoneOwner,
 };
 
-/// All that a module is.
+/// All traits of a module.
 pub trait Module:
     Tables
     + Configuration

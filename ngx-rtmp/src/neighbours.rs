@@ -1,7 +1,7 @@
-//! What other modules of nginx-rtmp were configured with: `exec` and its kin, `allow` and `deny`.
+//! Settings of other modules of nginx-rtmp: `exec` and its siblings, `allow` and `deny`.
 //!
-//! Their settings are in no header. An array knows the size of its elements, and a directive where it writes to:
-//! where these are not as declared here, nothing is read, and the worst is assumed.
+//! No header declares these settings. But an array knows the size of its elements, and a directive knows the offset that it writes to. If
+//! these differ from the declarations here, the fence reads nothing and assumes the worst.
 
 use std::{
     ffi::c_void,
@@ -16,30 +16,30 @@ use super::{
     slots,
 };
 
-/// What `exec` lines pass to programs.
+/// The arguments that `exec` lines pass to programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exec {
-    /// Their arguments.
+    /// The arguments.
     Words(Vec<String>),
-    /// Nobody can tell.
+    /// The fence cannot read the arguments.
     Unknown,
 }
 
 /// An `allow` or `deny` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessRule {
-    /// An address, and the bits of it that count.
+    /// An address, and its network mask.
     pub network: (IpAddr, IpAddr),
-    /// It is a `deny`.
+    /// Whether it is a `deny` line.
     pub deny: bool,
-    /// It is for publishers.
+    /// Whether it applies to publishers.
     pub publish: bool,
-    /// It is for players.
+    /// Whether it applies to players.
     pub play: bool,
 }
 
-/// The directives of nginx-rtmp's `exec` module that give a client's words to a program. `exec_static` knows
-/// none (ngx_rtmp_exec_run).
+/// The directives of nginx-rtmp's `exec` module that pass values of a client to a program. `exec_static` has no such values
+/// (ngx_rtmp_exec_run).
 const EXEC: [&str; 7] = [
     "exec_push",
     "exec_pull",
@@ -89,7 +89,7 @@ struct AccessSettings {
 const PUBLISH: ngx_uint_t = 1;
 const PLAY: ngx_uint_t = 2;
 
-/// What an application's `exec` lines say.
+/// Returns the arguments of an application's `exec` lines.
 ///
 /// # Safety
 ///
@@ -109,7 +109,7 @@ pub(super) unsafe fn exec(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Exec {
     if known.is_some() { Exec::Words(words) } else { Exec::Unknown }
 }
 
-/// Takes up the arguments of all `exec` lines of a block; `None` where they cannot be read.
+/// Adds the arguments of all `exec` lines of a block to `words`. Returns `None` if they cannot be read.
 ///
 /// # Safety
 ///
@@ -136,7 +136,7 @@ unsafe fn add(module: *const ngx_module_t, table: *mut *mut c_void, words: &mut 
     Some(())
 }
 
-/// An application's `allow` and `deny` lines.
+/// Returns an application's `allow` and `deny` lines.
 ///
 /// # Safety
 ///
@@ -156,7 +156,7 @@ pub(super) unsafe fn access(rtmp: &Rtmp, app: &ngx_rtmp_core_app_conf_t) -> Vec<
             publish: flags & PUBLISH != 0,
             play: flags & PLAY != 0,
         };
-        // Addresses of IPv4 are in network order (in_addr_t).
+        // IPv4 addresses are in network order (in_addr_t).
         let v4 = |number: u32| IpAddr::V4(Ipv4Addr::from(number.to_ne_bytes()));
         for found in collections::array::<Rule4>(&settings.rules) {
             rules.push(rule((v4(found.addr), v4(found.mask)), found.deny, found.flags));

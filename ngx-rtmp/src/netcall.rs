@@ -1,7 +1,7 @@
-//! The answers to `on_connect`, `on_publish` and `on_play`.
+//! The answers of programs to `on_connect`, `on_publish` and `on_play`.
 //!
-//! nginx-rtmp asks the program, and goes on with a handler of its own when the answer is there; a refusal ends
-//! the connection without a word. So that handler is replaced by one of ours, which sees the answer first.
+//! nginx-rtmp asks the program, and calls a handler of its own when the answer arrives. On a refusal, this handler closes the connection
+//! and tells the client no reason. So the fence replaces it by its own handler, which sees the answer first.
 
 use std::{ffi::c_void, ptr};
 
@@ -35,11 +35,11 @@ struct Context {
 }
 
 local! {
-    /// nginx-rtmp's own handlers: one for each command, always the same.
+    /// nginx-rtmp's own handlers, one for each command. They never change.
     static HANDLERS: [Option<Handler>; 3] = [None; 3];
 }
 
-/// The newest question that is open for a session, null without one.
+/// Returns the newest open request of a session to a program, null without one.
 ///
 /// # Safety
 ///
@@ -53,8 +53,8 @@ pub(super) unsafe fn newest(session: *mut ngx_rtmp_session_t) -> *mut Call {
     }
 }
 
-/// Has the answer to the question that began since `before` go to `handler`. Nothing happens where there is
-/// none, or where it is not as declared above.
+/// Makes the answer to the request that began since `before` go to `handler`. Does nothing if there is no such request, or if its layout
+/// differs from the declaration above.
 ///
 /// # Safety
 ///
@@ -82,7 +82,7 @@ pub(super) unsafe fn intercept(
     }
 }
 
-/// nginx-rtmp's own handler of an answer.
+/// Returns nginx-rtmp's own handler of an answer.
 pub(super) fn theirs(ask: Ask) -> Option<Handler> {
     HANDLERS.with(|handlers| handlers[ask as usize])
 }

@@ -1,64 +1,64 @@
-//! Why a directive's arguments are not read.
+//! Errors of directives.
 
 use std::{io, path::PathBuf};
 
 use crate::{rtmp_sys::Mismatch, thread::PoolError, zone::ZoneNotAdded};
 
-/// Why an argument of a directive cannot be read.
+/// Why a directive's argument cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArgumentError {
-    /// It is no text.
+    /// The argument is not UTF-8.
     #[error("an argument is not UTF-8")]
     NotText,
-    /// There is none.
+    /// The argument is missing.
     #[error("an argument is missing")]
     Missing,
-    /// nginx has no memory for it.
+    /// nginx has no memory for the argument.
     #[error("not enough memory")]
     NoMemory,
-    /// The name of a file is no text.
+    /// The name of a file is not UTF-8.
     #[error("the file name is not UTF-8")]
     PathNotText,
-    /// The system does not give the file.
+    /// The system cannot read the file.
     #[error("{} cannot be read: {error}", path.display())]
     File {
-        /// Its whole path.
+        /// The full path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// It is no size.
+    /// The argument is not a size.
     #[error("invalid size \"{found}\", expected for example \"{example}\"")]
     Size {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// One that would be right.
+        /// An example of a valid size.
         example: &'static str,
     },
-    /// It is no time.
+    /// The argument is not a time.
     #[error("invalid time \"{0}\", expected for example \"30s\"")]
     Time(String),
-    /// The directive stands there a second time.
+    /// The directive is there a second time.
     #[error("the directive is duplicate")]
     Duplicate,
-    /// nginx takes no name servers of these arguments, and has logged why.
+    /// nginx cannot create a resolver from these arguments, and has logged why.
     #[error("the resolver cannot be made")]
     Resolver,
-    /// It has variables that nginx does not know, and nginx has logged which.
+    /// The value has variables that nginx does not know, and nginx has logged which.
     #[error("the value cannot be read")]
     Value,
-    /// There is no application without nginx-rtmp.
+    /// nginx-rtmp is not loaded, so there are no applications.
     #[error("nginx-rtmp is not loaded")]
     NoRtmp,
-    /// The application that is being read has a name that is no text.
+    /// The name of the application that nginx is reading is not UTF-8.
     #[error("the application's name is not UTF-8")]
     ApplicationNotText,
 }
 
-/// Why a configuration gets no zone.
+/// Why nginx cannot add a zone to a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum AddZoneError {
-    /// nginx-rtmp is missing, or another than the one that the module was built for.
+    /// nginx-rtmp is missing, or differs from the one that the module was built for.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
     /// nginx-rtmp is loaded after the module.
@@ -73,7 +73,7 @@ pub enum AddZoneError {
     /// nginx has no thread pools.
     #[error(transparent)]
     Pools(#[from] PoolError),
-    /// nginx does not add it.
+    /// nginx cannot add the zone.
     #[error(transparent)]
     Zone(#[from] ZoneNotAdded),
 }

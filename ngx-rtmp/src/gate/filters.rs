@@ -1,4 +1,4 @@
-//! Where the gate stands in nginx: two phases, the filters of head and body, and what is written to the error log.
+//! The gate's hooks in nginx: two phases, the filters of head and body, and the text that nginx writes to the error log.
 
 use std::{ffi::c_void, ptr, slice};
 
@@ -19,7 +19,7 @@ use crate::{
     types::Tables,
 };
 
-/// What nginx calls after the gate.
+/// The filters and the log handler that nginx calls after the gate's.
 #[derive(Clone, Copy)]
 struct Next {
     header: ngx_http_output_header_filter_pt,
@@ -31,18 +31,18 @@ local! {
     static NEXT: Next = Next { header: None, body: None, log: None };
 }
 
-/// What is kept of a request, in its pool.
+/// State of a request, in the request's pool.
 struct Kept<V> {
     answer: Option<Box<dyn Answer>>,
     visit: Option<V>,
     is_rewritten: bool,
-    /// Nothing more is taken of the answer.
+    /// Whether the answer is complete; later bytes are ignored.
     is_done: bool,
     /// The header `Accept-Encoding` as the client sent it: row, value.
     encoding: Option<(*mut ngx_table_elt_t, ngx_str_t)>,
 }
 
-/// ngx_http_module_t.postconfiguration: puts the gate in its places.
+/// ngx_http_module_t.postconfiguration. Installs the gate's hooks.
 pub(crate) unsafe extern "C" fn install<M: Tables + Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
     callback::guard("the gate of http", NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx calls with the configuration being read, whose `ctx` is http's (ngx_http_block); one thread reads it.
@@ -70,12 +70,12 @@ pub(crate) unsafe extern "C" fn install<M: Tables + Gate>(cf: *mut ngx_conf_t) -
     })
 }
 
-/// The post-read phase: from here on, error log lines of the request are masked.
+/// The post-read phase. From now on, the error log lines of the request are masked.
 unsafe extern "C" fn begin<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     callback::guard("the beginning of a request", NGX_DECLINED as ngx_int_t, || {
         // SAFETY: nginx calls with a live request (ngx_http_core_generic_phase).
         unsafe {
-            // nginx calls this phase once for a request, with redirects too: the handler is nginx's own.
+            // nginx calls this phase once per request, even with redirects, so the handler found here is nginx's own.
             NEXT.with(|next| next.log = (*r).log_handler);
             (*r).log_handler = Some(log_handler::<M>);
         }
@@ -83,7 +83,7 @@ unsafe extern "C" fn begin<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_
     })
 }
 
-/// ngx_http_request_t.log_handler: what nginx adds to an error line about a request.
+/// ngx_http_request_t.log_handler, which adds text to an error line about a request.
 unsafe extern "C" fn log_handler<M: Tables + Gate>(
     r: *mut ngx_http_request_t,
     sr: *mut ngx_http_request_t,
@@ -149,7 +149,7 @@ unsafe fn keep<M: Tables + Gate>(
     }
 }
 
-/// Where the module keeps something of a request.
+/// Returns the module's place in a request.
 ///
 /// # Safety
 ///
@@ -159,7 +159,8 @@ unsafe fn place<M: Tables>(r: *mut ngx_http_request_t) -> *mut *mut c_void {
     unsafe { (*r).ctx.add((*M::http_module()).ctx_index) }
 }
 
-/// Nobody compresses the answer before it was rewritten: neither who is behind a proxy, nor a file made before.
+/// Hides `Accept-Encoding`, so that nothing compresses the answer before the gate rewrites it: neither the server behind a proxy nor a
+/// precompressed file.
 fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ngx_str_t)> {
     const NONE: &[u8] = b"identity\0";
     let row = ptr::from_ref(headers(r, b"accept-encoding").next()?).cast_mut();
@@ -173,7 +174,7 @@ fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ng
     Some((row, value))
 }
 
-/// The header filter, called behind that of `add_header` and `expires`, before that of gzip.
+/// The header filter. It runs after those of `add_header` and `expires`, and before that of gzip.
 unsafe extern "C" fn header_filter<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     let begun = callback::guard("the head of an answer", false, || {
         // SAFETY: nginx calls with a live request (ngx_http_send_header); what stands in its place was put there by `keep`.
@@ -246,7 +247,7 @@ fn begin_answer<V>(r: &mut ngx_http_request_t, kept: &mut Kept<V>) {
     r.set_filter_need_in_memory(1);
 }
 
-/// The answer is for one viewer: whatever else was said about caches is replaced.
+/// Marks the answer as private, because it is for one viewer. Replaces all other cache headers.
 ///
 /// # Safety
 ///
@@ -305,7 +306,7 @@ unsafe extern "C" fn body_filter<M: Tables + Gate>(
     }
 }
 
-/// Takes what is in a chain, and makes one of what is ready. An empty one means: send what was not sent yet.
+/// Reads the buffers of a chain, and returns a chain with the finished output. An empty input chain makes nginx send its pending output.
 ///
 /// # Safety
 ///
