@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::{Checked, Unfit, absolute, problem, text_or, time};
 
 const DAY: u64 = 86_400;
-/// So many words are looked for.
+/// Maximum number of filtered words.
 const MOST_WORDS: usize = 1000;
 
 pub(in crate::config) mod raw {
@@ -28,24 +28,24 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// The chat beside the player.
+/// Settings of the chat beside the player.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chat {
-    /// There is one.
+    /// Whether the chat is enabled.
     pub enabled: bool,
-    /// Who may write.
+    /// People who may write.
     pub names: Names,
-    /// Between two messages of one person.
+    /// Minimum time between two messages of one person.
     pub slow: Duration,
-    /// Shown as stars; in small letters.
+    /// Words that the chat replaces with stars; in lower case.
     pub words: Vec<String>,
-    /// Where messages and bans are.
+    /// Database of messages and bans.
     pub file: PathBuf,
-    /// How long messages are kept.
+    /// Time that messages are kept.
     pub keep: Duration,
 }
 
-/// Who may write.
+/// People who may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// Everybody with a nickname.

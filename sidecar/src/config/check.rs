@@ -1,4 +1,4 @@
-//! From what was written to what holds: what every section of the file needs for that.
+//! Helpers that every section uses to check the parsed file.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,19 +9,19 @@ use weir_model::stream_name::NameError;
 
 use crate::values::Span;
 
-/// A text that is still to be understood, and where it stands.
+/// A text that is not parsed yet, with its position in the file.
 pub(super) type Text = Option<Spanned<String>>;
-/// A number that is still to be checked.
+/// A number that is not checked yet, with its position in the file.
 pub(super) type Number = Option<Spanned<i64>>;
 
-/// What is wrong, and the byte of the file where.
+/// A problem, and the byte of the file where it is.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub at: usize,
     pub what: String,
 }
 
-/// Why a value is not taken, and what would be right.
+/// Reason why a value is rejected, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
     #[error("{0}")]
@@ -36,7 +36,7 @@ pub(super) enum Unfit {
     Unknown(String),
     #[error("{0}; write a name, the beginning of names as \"cam*\", or \"*\"")]
     Name(NameError),
-    /// In the words of the value's own type.
+    /// The message of the value's own type.
     #[error("{0}")]
     Value(String),
 }
@@ -53,7 +53,7 @@ pub(super) fn problem<T>(at: &Spanned<impl Sized>, what: impl Into<String>) -> C
     Err(Problem { at: at.span().start, what: what.into() })
 }
 
-/// The text understood, or `default` where there is none.
+/// Parses the text, or returns `default` if there is none.
 pub(super) fn text_or<T>(
     key: &str,
     text: &Text,
@@ -72,7 +72,7 @@ pub(super) fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, Unfit> 
     text.parse().map_err(|error: T::Err| Unfit::Value(error.to_string()))
 }
 
-/// A length of time from `least` to `most`.
+/// Parses a duration from `least` to `most` seconds.
 pub(super) fn time(key: &str, text: &Text, default: u64, least: u64, most: u64) -> Checked<Duration> {
     text_or(
         key,
@@ -101,7 +101,7 @@ pub(super) fn absolute(text: &str) -> Result<PathBuf, Unfit> {
     }
 }
 
-/// It becomes part of URLs and of stream names.
+/// Checks a name that becomes part of URLs and of stream names.
 pub(super) fn check_name(what: &str, name: &Spanned<String>) -> Checked<()> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.get_ref().is_empty() || name.get_ref().len() > 32 || !name.get_ref().bytes().all(fits) {

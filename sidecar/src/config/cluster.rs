@@ -95,75 +95,75 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// What the nodes of a cluster share.
+/// Settings that the nodes of a cluster share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
-    /// Requests of edges are signed with it; without it, no edge can join.
+    /// Secret that signs the requests of edges; without it, no edge can join.
     pub secret_file: Option<PathBuf>,
-    /// The other node of a pair.
+    /// Other node of a pair.
     pub pair: Option<Pair>,
-    /// Where the table of edges is.
+    /// Place of the table of edges.
     pub store: Store,
-    /// No edge counts for more, in bit/s.
+    /// Maximum bandwidth that an edge counts with, in bit/s.
     pub max_bandwidth: u64,
-    /// Edges that do not join by themselves.
+    /// Edges that the file lists because they do not join by themselves.
     pub edges: Vec<ListedEdge>,
-    /// `[[region]]`, in their order: the first with a viewer's address counts.
+    /// `[[region]]`, in file order: the first region that contains a viewer's address applies.
     pub regions: Vec<Region>,
 }
 
 impl Cluster {
-    /// Whether this node tells viewers where to watch.
+    /// Returns whether this node sends viewers to edges.
     pub fn is_origin(&self) -> bool {
         self.secret_file.is_some() || !self.edges.is_empty()
     }
 }
 
-/// Where the table of edges is.
+/// Place of the table of edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// In this daemon alone.
+    /// Memory of this daemon.
     Memory,
-    /// In etcd, for several origins.
+    /// etcd, shared by several origins.
     Etcd(Etcd),
 }
 
-/// How etcd is reached.
+/// Access to etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Etcd {
-    /// `http://` or `https://`, without a path.
+    /// URLs with `http://` or `https://`, without a path.
     pub endpoints: Vec<String>,
-    /// Certificates that are trusted instead of the system's.
+    /// Certificates of authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// A user of etcd and the file with the password.
+    /// User of etcd, and the file with the password.
     pub user: Option<(String, PathBuf)>,
 }
 
-/// An edge that the file names.
+/// An edge that the file lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedEdge {
-    /// What it is called.
+    /// Name.
     pub name: String,
-    /// Where its viewers go.
+    /// Address for viewers.
     pub address: Base,
-    /// What it can send, in bit/s.
+    /// Bandwidth, in bit/s.
     pub bandwidth: u64,
-    /// Where it is.
+    /// Region.
     pub region: Option<String>,
-    /// The path that is asked for to see whether it lives.
+    /// Path that the health check requests.
     pub check: String,
 }
 
 /// Networks of viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// As edges call it.
+    /// Name, as edges use it.
     pub name: String,
-    /// Addresses there.
+    /// Networks of the region.
     pub networks: Vec<Network>,
 }
 
-/// How streams come to an edge.
+/// Transport of streams from the origin to an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// RTMP, from the origin's nginx.
@@ -174,30 +174,30 @@ pub enum Transport {
     WebRtc,
 }
 
-/// This node as an edge.
+/// Settings of this node as an edge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
-    /// Pages of the origins: all are told of this edge; streams come from the first.
+    /// Pages of the origins: the edge reports to all of them, and relays streams from the first.
     pub origins: Vec<Base>,
-    /// What it is called there.
+    /// Name of this edge at the origins.
     pub name: String,
-    /// Its own address for viewers.
+    /// Address of this edge for viewers.
     pub address: Base,
-    /// What it can send, in bit/s.
+    /// Bandwidth, in bit/s.
     pub bandwidth: u64,
-    /// So many viewers at most.
+    /// Maximum number of viewers.
     pub max_viewers: Option<u32>,
-    /// How streams come.
+    /// Transport of streams from the origin.
     pub transport: Transport,
-    /// Where it is.
+    /// Region.
     pub region: Option<String>,
-    /// The origin's nginx, for RTMP: host and port.
+    /// Host and port of the origin's nginx, for RTMP.
     pub rtmp: super::RtmpServer,
-    /// Its own credential, instead of the secret of the cluster.
+    /// Credential of this edge, used instead of the cluster's secret.
     pub credential_file: Option<PathBuf>,
-    /// A stream stays so long after its last viewer.
+    /// Time that the edge keeps a stream after its last viewer.
     pub linger: Duration,
-    /// keepalived's `track_file`: with a number other than 0 in it, no viewers are sent here.
+    /// keepalived's `track_file`: while it contains a number other than 0, the origin sends no viewers here.
     pub drain_file: PathBuf,
 }
 
@@ -299,7 +299,7 @@ fn name(key: &str, text: &Text) -> Checked<Option<String>> {
     )
 }
 
-/// `edge1.example.org:8443` of `https://edge1.example.org:8443/tv`.
+/// Returns the host and port of an address: `edge1.example.org:8443` of `https://edge1.example.org:8443/tv`.
 fn host_of(address: &Base) -> String {
     let text = address.as_str();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -344,7 +344,7 @@ fn region(written: Spanned<raw::Region>) -> Checked<Region> {
     Ok(Region { name, networks: raw.networks.iter().map(network).collect::<Checked<_>>()? })
 }
 
-/// `secret` is the `secret_file` of `[cluster]`.
+/// Checks `[edge]`. `secret` is the `secret_file` of `[cluster]`.
 pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -> Checked<Option<Edge>> {
     let Some(written) = written else { return Ok(None) };
     let at = written.span().start;

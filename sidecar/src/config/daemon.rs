@@ -1,4 +1,4 @@
-//! `[daemon]`: the daemon's own places, and its log.
+//! `[daemon]`: addresses and files of the daemon, and its log.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,33 +24,33 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// The daemon's own places.
+/// Addresses and files of the daemon, and its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemon {
-    /// For `/metrics`, `/healthz` and `/v1/events`; none when it is `"off"`.
+    /// Address of `/metrics`, `/healthz` and `/v1/events`; `None` if it is `"off"`.
     pub listen: Option<SocketAddr>,
-    /// For `weir job`; ffmpeg's output goes over sockets in the folder `out` beside it.
+    /// Socket for `weir job`; the sockets for ffmpeg's output are in the folder `out` beside it.
     pub socket: PathBuf,
-    /// How the log is written.
+    /// Format of the log.
     pub log: LogFormat,
-    /// The least important line that is logged.
+    /// Lowest level that is logged.
     pub log_level: tracing::Level,
-    /// Certificates of authorities that outgoing TLS trusts beside those of the system.
+    /// Certificates of authorities that outgoing TLS trusts in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// What encoders call this server: for `weir key add`.
+    /// Host name of this server for encoders; `weir key add` shows it.
     pub public_name: Option<Host>,
 }
 
-/// How the log is written.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// To journald where it reads standard error, otherwise as text.
+    /// journald if it reads standard error, otherwise text.
     Auto,
-    /// To journald, with fields.
+    /// journald, with fields.
     Journald,
-    /// Lines for people, on standard error.
+    /// Plain lines on standard error.
     Text,
-    /// A JSON object a line, on standard error.
+    /// One JSON object per line on standard error.
     Json,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn daemon(raw: raw::Daemon) -> Checked<Daemon> {
     })
 }
 
-/// ffmpeg's sockets are in a folder beside it, and the system allows 107 bytes for a socket's path.
+/// Checks the path of the socket. ffmpeg's sockets are in a folder beside it, and the system allows 107 bytes for a socket's path.
 fn socket(text: &str) -> Result<PathBuf, Unfit> {
     if text.len() > 80 {
         return Err(Unfit::Remedy("must be a path of at most 80 bytes"));

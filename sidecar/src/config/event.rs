@@ -1,4 +1,4 @@
-//! `[[event]]`: what comes next, for the public pages.
+//! `[[event]]`: planned events, for the public pages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use weir_model::{AppName, StreamName, Timestamp};
 
 use super::check::{Checked, Unfit, absolute, parsed, problem, text_or, time};
 
-/// Longest title and description, in characters.
+/// Maximum length of a title and of a description, in characters.
 const MOST_TITLE: usize = 200;
 const MOST_DESCRIPTION: usize = 4000;
 
@@ -31,26 +31,26 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// Something that will be live.
+/// A planned event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// nginx-rtmp application.
+    /// Application of nginx-rtmp.
     pub app: AppName,
-    /// Public name.
+    /// Public name of the stream.
     pub stream: StreamName,
-    /// What it is called.
+    /// Title.
     pub title: String,
-    /// When it begins.
+    /// Start time.
     pub start: Timestamp,
-    /// How long it takes, for calendars.
+    /// Duration, for calendars.
     pub length: Duration,
-    /// What it is about; may be empty.
+    /// Description; may be empty.
     pub description: String,
-    /// A picture: a file.
+    /// Image file.
     pub poster: Option<PathBuf>,
 }
 
-/// In the order of their beginnings.
+/// Checks all events and sorts them by start time.
 pub(super) fn events(raw: Vec<Spanned<raw::Event>>) -> Checked<Vec<Event>> {
     let mut events = raw.into_iter().map(event).collect::<Checked<Vec<_>>>()?;
     events.sort_by_key(|event| event.start);

@@ -1,4 +1,4 @@
-//! The file of an event: which servers are rented, when, and for how much. `weir fleet` reads it.
+//! The file of a rented fleet: the servers to rent, the time and the budget. `weir fleet` reads it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,107 +19,107 @@ mod tests;
 
 pub use scale::Autoscale;
 
-/// The most servers that one event rents.
+/// Maximum number of servers per event.
 const MOST: u32 = 500;
-/// The longest event, in seconds: up to this length a month's price is paid once at most.
+/// Maximum length of an event, in seconds: an event of this length pays at most one monthly price per server.
 const LONGEST: u64 = 28 * 86_400;
 
-/// The file of an event, as it holds.
+/// The checked file of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fleet {
-    /// What the event is called; the names of its servers begin with it.
+    /// Name of the event; the names of its servers start with it.
     pub event: String,
-    /// When viewers come.
+    /// Time when viewers arrive.
     pub start: Timestamp,
-    /// When they have left.
+    /// Time when viewers have left.
     pub end: Timestamp,
-    /// The servers are created so long before `start`.
+    /// Time before `start` at which the servers are created.
     pub lead: Duration,
-    /// So many edges from the beginning.
+    /// Number of edges from the start.
     pub edges: u32,
-    /// Never more servers at once.
+    /// Maximum number of servers that exist simultaneously.
     pub max_edges: u32,
-    /// Never more euros for the whole event.
+    /// Maximum cost of the whole event, in euros.
     pub budget: u32,
-    /// A server that is to go waits so long for its viewers to leave.
+    /// Time that a server waits for its viewers to leave before its deletion.
     pub drain: Duration,
-    /// A server serves the test stream by then.
+    /// Time within which a new server must serve the test stream.
     pub boot: Duration,
-    /// Who rents the servers out.
+    /// Provider of the servers.
     pub provider: Provider,
-    /// What is rented.
+    /// Kind of server to rent.
     pub server: Server,
-    /// What runs there.
+    /// Settings of the edge on each server.
     pub edge: Edge,
-    /// Tells names of the edges to the world.
+    /// Program that publishes DNS names of the edges.
     pub dns: Option<Dns>,
-    /// More and fewer edges by themselves.
+    /// Automatic scaling of the number of edges.
     pub autoscale: Option<Autoscale>,
 }
 
-/// Who rents servers out.
+/// Provider of servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Provider {
-    /// Hetzner Cloud, which waits at most so long with an answer.
+    /// Hetzner Cloud.
     Hetzner {
-        /// Of one request.
+        /// Maximum duration of one request.
         timeout: Duration,
     },
-    /// A program of the administrator's.
+    /// A program of the administrator.
     Command {
-        /// The program and its first arguments.
+        /// Program and its first arguments.
         run: Vec<String>,
-        /// Of one call.
+        /// Maximum duration of one call.
         timeout: Duration,
     },
 }
 
-/// What is rented.
+/// Kind of server to rent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// In the provider's words.
+    /// Server type, in the provider's terms.
     pub kind: String,
-    /// Likewise.
+    /// Location, in the provider's terms.
     pub location: String,
-    /// Likewise.
+    /// Image, in the provider's terms.
     pub image: String,
-    /// Names of keys at the provider.
+    /// Names of SSH keys at the provider.
     pub ssh_keys: Vec<String>,
-    /// Names of what is there already.
+    /// Name of an existing network.
     pub network: Option<String>,
-    /// Likewise.
+    /// Name of an existing firewall.
     pub firewall: Option<String>,
-    /// Servers on different hosts.
+    /// Whether the servers run on different hosts.
     pub placement_group: bool,
 }
 
-/// What runs on a rented server.
+/// Settings of the edge on a rented server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
     /// Pages of the origin.
     pub origin: Base,
     /// Address for viewers, with `{ip}` and `{name}`.
     pub address: String,
-    /// In bit/s.
+    /// Bandwidth, in bit/s.
     pub bandwidth: u64,
-    /// As `transport` of `[edge]` in weir.toml.
+    /// Transport, as `transport` of `[edge]` in weir.toml.
     pub transport: &'static str,
-    /// nginx of the origin.
+    /// nginx of the origin, for RTMP.
     pub rtmp: Option<RtmpServer>,
-    /// Each server has to serve it before viewers come.
+    /// Stream that each server has to serve before viewers arrive.
     pub test_stream: (AppName, StreamName),
-    /// What apt installs: names, paths on the server, or addresses with the SHA-256 behind them.
+    /// Packages for apt: names, paths on the server, or URLs that end with the SHA-256.
     pub packages: Vec<String>,
     /// A script that runs on the server before nginx starts.
     pub setup: Option<PathBuf>,
 }
 
-/// Tells names of the edges to the world.
+/// Program that publishes DNS names of the edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
-    /// A program and its arguments.
+    /// Program and its arguments.
     pub command: Vec<String>,
-    /// Its time.
+    /// Maximum duration of a call.
     pub timeout: Duration,
 }
 
@@ -127,7 +127,7 @@ pub struct Dns {
 ///
 /// # Errors
 ///
-/// The file, or the line and key, and what would be right.
+/// Returns an error with the file, or with the line, the key and what would be right.
 pub fn load(path: &Path) -> Result<Fleet, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Unread { path: path.into(), why: error.to_string() })?;
@@ -138,7 +138,7 @@ pub fn load(path: &Path) -> Result<Fleet, Error> {
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// Returns the same errors as [`load`].
 pub fn parse(path: &Path, text: &str) -> Result<Fleet, Error> {
     understand(path, text, fleet)
 }
@@ -211,7 +211,7 @@ fn moment(text: &str) -> Result<Timestamp, Unfit> {
     text.parse().map_err(|_| Unfit::Remedy("write it as 2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00"))
 }
 
-/// Part of host names and labels.
+/// Checks a name that becomes part of host names and labels.
 fn name(text: &str) -> Result<String, Unfit> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_good = !text.is_empty() && text.len() <= 40 && text.bytes().all(fits);
@@ -221,7 +221,7 @@ fn name(text: &str) -> Result<String, Unfit> {
     }
 }
 
-/// A word of the provider's.
+/// Checks a term of the provider, such as a server type.
 fn word(text: &str) -> Result<String, Unfit> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match !text.is_empty() && text.len() <= 128 && text.bytes().all(fits) {
@@ -325,7 +325,7 @@ fn edge(raw: raw::Edge) -> Checked<Edge> {
     })
 }
 
-/// A server learns there what it signs with: nobody may listen.
+/// Checks the URL of the origin. A server receives its credential from there, so the connection must be private or encrypted.
 fn origin(text: &str) -> Result<Base, Unfit> {
     let base: Base = parsed(text.trim_end_matches('/'))?;
     let host = reqwest::Url::parse(base.as_str()).ok();
@@ -351,7 +351,7 @@ fn address(text: &str) -> Result<String, Unfit> {
     }
 }
 
-/// It is written into a script.
+/// Checks a package. Its name is written into a script.
 fn package(text: &Spanned<String>) -> Checked<String> {
     let given = text.get_ref();
     let is_plain = |text: &str| {

@@ -1,4 +1,4 @@
-//! `[health]`: what becomes of workers of nginx that hang.
+//! `[health]`: the time after which Weir kills nginx workers that hang.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// `off`, or how long a worker may hang.
+/// Parses `off` or the time that a worker may hang.
 pub(super) fn stuck(written: &Text) -> Checked<Option<Duration>> {
     match written {
         None => Ok(None),

@@ -1,4 +1,4 @@
-//! `[history]`: what happened, and how long it is kept.
+//! `[history]`: the file of the history, and the retention time.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,12 +21,12 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// What happened, and how long it is kept.
+/// File of the history, and the retention time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The database; none when it is `"off"`.
+    /// Database; `None` if it is `"off"`.
     pub file: Option<PathBuf>,
-    /// What is older is removed.
+    /// Retention time; older entries are removed.
     pub keep: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! `[hooks]`: who is told of events, and who is asked before a publisher stays on air.
+//! `[hooks]`: reports events to other programs, and asks an external service before a publisher stays on air.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,10 +15,10 @@ pub(in crate::config) mod raw;
 #[cfg(test)]
 mod tests;
 
-/// Everything below `[hooks]`.
+/// All settings below `[hooks]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hooks {
-    /// Events that are not delivered yet are kept in a folder below, one for each webhook.
+    /// Folder for undelivered events, with one subfolder per webhook.
     pub queue: PathBuf,
     /// `[hooks.webhook.NAME]`, by name.
     pub webhooks: Vec<Webhook>,
@@ -28,70 +28,70 @@ pub struct Hooks {
     pub admission: Option<Admission>,
 }
 
-/// Where requests go, and how they are signed.
+/// Destination of requests, and their signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `https://`; `http://` only where private addresses are allowed.
+    /// URL with `https://`; with `http://` only if private addresses are allowed.
     pub url: Url,
-    /// A secret each; one signature for each of them.
+    /// Files with one secret each; every request carries one signature per secret.
     pub secret_files: Vec<PathBuf>,
-    /// For one request.
+    /// Maximum duration of one request.
     pub timeout: Duration,
-    /// Whether it may be on loopback or in a private network.
+    /// Whether the address may be on loopback or in a private network.
     pub allow_private: bool,
 }
 
-/// Who is told of events over HTTP.
+/// A receiver of events over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// Names its queue.
+    /// Name of the webhook and of its queue.
     pub name: String,
-    /// Where to.
+    /// Destination.
     pub endpoint: Endpoint,
-    /// Which events.
+    /// Events to report.
     pub events: Events,
-    /// Of which streams.
+    /// Streams whose events are reported.
     pub streams: Streams,
-    /// The longest wait between two attempts.
+    /// Longest pause between two attempts.
     pub backoff_max: Duration,
-    /// An event older than this is given up.
+    /// Age at which an event is given up.
     pub give_up: Duration,
-    /// So many events wait at most; then the oldest goes.
+    /// Maximum number of waiting events; when it is exceeded, the oldest is dropped.
     pub max_queue: usize,
 }
 
-/// A program that is started for events.
+/// A program that Weir starts for events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookCommand {
-    /// For the log.
+    /// Name, for the log.
     pub name: String,
-    /// The program and its arguments; never a shell.
+    /// Program and its arguments; Weir uses no shell.
     pub run: Vec<String>,
-    /// Which events.
+    /// Events to report.
     pub events: Events,
-    /// Of which streams.
+    /// Streams whose events are reported.
     pub streams: Streams,
-    /// Then it is killed.
+    /// Time after which Weir kills the program.
     pub timeout: Duration,
-    /// So many at once; further events wait.
+    /// Maximum number of simultaneous runs; further events wait.
     pub max_running: usize,
 }
 
-/// Who is asked whether a publisher may stay.
+/// External service that decides whether a publisher may stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Whom.
+    /// Address of the service.
     pub endpoint: Endpoint,
-    /// What holds when there is no answer.
+    /// Decision when the service does not answer.
     pub when_down: WhenDown,
 }
 
-/// What a publisher gets when nobody can be asked.
+/// Decision when the service does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenDown {
-    /// It stays.
+    /// The publisher stays.
     Allow,
-    /// It is refused.
+    /// The publisher is refused.
     Deny,
 }
 
@@ -100,7 +100,7 @@ pub enum WhenDown {
 pub struct Events(Vec<String>);
 
 impl Events {
-    /// Whether this kind of event is among them. Those of viewers and of what is said in a chat are many: `*` does not mean them.
+    /// Returns whether this kind of event is included. `*` excludes `viewers` and `chat.message`, because such events are frequent.
     pub fn include(&self, kind: &str) -> bool {
         self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some("") if kind == "viewers" || kind == "chat.message" => false,
@@ -110,18 +110,18 @@ impl Events {
     }
 }
 
-/// Streams whose events are told: `live/show`, `live/cam*`, `live/*`; all when there are none.
+/// Streams whose events are reported: `live/show`, `live/cam*`, `live/*`; all streams if the list is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Streams(Vec<(AppName, NamePattern)>);
 
 impl Streams {
-    /// Whether events of this stream are told.
+    /// Returns whether events of this stream are reported.
     pub fn include(&self, app: &str, name: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|(of, pattern)| of.as_str() == app && pattern.fits(name))
     }
 }
 
-/// What was written, checked.
+/// Checks `[hooks]`.
 pub(super) fn hooks(raw: raw::Hooks) -> Checked<Hooks> {
     Ok(Hooks {
         queue: text_or("queue", &raw.queue, || "/var/lib/weir/hooks".into(), absolute)?,

@@ -1,4 +1,4 @@
-//! `[[input]]`: what publishes without an encoder.
+//! `[[input]]`: streams that the daemon fetches or receives and publishes, without an encoder.
 
 use std::path::{Path, PathBuf};
 
@@ -34,13 +34,13 @@ pub(in crate::config) mod raw {
 /// A stream that the daemon fetches and publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// nginx-rtmp application that it is published to.
+    /// Application of nginx-rtmp to publish to.
     pub app: AppName,
-    /// Public name there.
+    /// Public name to publish as.
     pub stream: StreamName,
-    /// Where it comes from.
+    /// Source of the stream.
     pub source: Source,
-    /// When it runs.
+    /// Times at which the input runs.
     pub start: Start,
     /// H.264 and AAC are made of whatever it is; otherwise nothing is decoded.
     pub transcode: bool,
@@ -48,24 +48,24 @@ pub struct Input {
     pub secret_file: PathBuf,
 }
 
-/// When an input runs.
+/// Times at which an input runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// All the time.
     Always,
-    /// While somebody watches.
+    /// Runs while the stream has viewers.
     OnDemand,
-    /// Each day from one minute of the local day to another one, which may be of the next day.
+    /// Runs daily from one minute of the local day to another, which may be on the next day.
     Daily {
-        /// 0 to 1439.
+        /// First minute, 0 to 1439.
         from: u16,
-        /// 0 to 1439; the input has ended by then.
+        /// Minute by which the input has ended, 0 to 1439.
         until: u16,
     },
 }
 
 impl Start {
-    /// Whether it runs at this minute of the day, where it depends on that alone.
+    /// Returns whether the input runs at this minute of the day; false for [`Start::OnDemand`].
     pub fn is_due(self, minute: u16) -> bool {
         match self {
             Self::Always => true,
@@ -76,7 +76,7 @@ impl Start {
     }
 }
 
-/// `secret` is the `secret_file` of `[nginx]`.
+/// Checks all inputs. `secret` is the `secret_file` of `[nginx]`.
 pub(super) fn inputs(written: Vec<Spanned<raw::Input>>, secret: Option<&Path>) -> Checked<Vec<Input>> {
     let mut inputs: Vec<Input> = Vec::new();
     for raw in written {
@@ -105,7 +105,7 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
     let stream = text_or("stream", &raw.stream, || None, |text| parsed(text).map(Some))?;
     let source = match &raw.url {
         None => None,
-        // Whatever is wrong with it, a password in it is not repeated.
+        // The URL may contain a password, so the error does not repeat it.
         Some(text) => Some(
             source::source(text.get_ref(), app.as_ref(), stream.as_ref())
                 .or_else(|why| problem(text, format!("url: {why}")))?,
@@ -147,7 +147,7 @@ fn start(text: &str) -> Result<Start, Unfit> {
     Ok(Start::Daily { from, until })
 }
 
-/// `HH:MM`.
+/// Parses `HH:MM` into minutes since midnight.
 fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let two = |digits: &str| {

@@ -1,4 +1,4 @@
-//! `[jobs]`: what holds for all ffmpeg jobs.
+//! `[jobs]`: settings of all ffmpeg jobs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,22 +24,22 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// What holds for all ffmpeg jobs.
+/// Settings of all ffmpeg jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Jobs {
-    /// A path, or a name that is looked for in `PATH`.
+    /// ffmpeg: a path, or a name to find in `PATH`.
     pub ffmpeg: PathBuf,
-    /// More jobs than this wait.
+    /// Maximum number of processes; further jobs wait.
     pub max_processes: usize,
-    /// 0 to 19.
+    /// Nice value of ffmpeg, 0 to 19.
     pub nice: u8,
-    /// Without progress for so long, ffmpeg is replaced.
+    /// Time without progress after which ffmpeg is replaced.
     pub stall: Duration,
-    /// From SIGINT to SIGKILL.
+    /// Time between SIGINT and SIGKILL.
     pub grace: Duration,
-    /// The longest wait before ffmpeg is started again.
+    /// Longest pause before ffmpeg is restarted.
     pub backoff_max: Duration,
-    /// After so long a run, the next wait is the shortest again.
+    /// Run time after which the next pause is the shortest again.
     pub healthy: Duration,
 }
 

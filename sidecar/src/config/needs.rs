@@ -1,4 +1,4 @@
-//! What a configuration needs of the machine it holds on: files, folders, programs and applications.
+//! Files, folders, programs and applications that a configuration requires on the machine.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,35 +7,35 @@ use std::path::{Path, PathBuf};
 use super::input::Source;
 use super::{Config, Delivery};
 
-/// Something that must be there for the daemon to work as configured.
+/// Something that must exist for the daemon to work as configured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
-    /// The table and the key that name it, such as `[slate]: file`.
+    /// Table and key that name it, such as `[slate]: file`.
     pub place: String,
-    /// What is named.
+    /// Path.
     pub path: PathBuf,
-    /// What the daemon does with it.
+    /// Use of the path by the daemon.
     pub what: What,
 }
 
-/// What the daemon does with a path.
+/// Use of a path by the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
-    /// Reads it; others should not.
+    /// A secret that the daemon reads and other users should not.
     Secret(Content),
-    /// Reads it.
+    /// A file that the daemon reads.
     File,
-    /// Reads certificates from it.
+    /// A file of certificates that the daemon reads.
     Certificates,
-    /// Writes files below, and makes it when it is missing.
+    /// A folder that the daemon writes to and creates if it is missing.
     Folder,
-    /// Makes a socket or a FIFO of this name.
+    /// A path at which the daemon creates a socket or a FIFO.
     Place,
-    /// Starts it.
+    /// A program that the daemon starts.
     Program,
 }
 
-/// What has to be in a file with a secret.
+/// Required content of a file with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Content {
     /// A line, such as a bearer token.
@@ -55,7 +55,7 @@ impl fmt::Display for Need {
 }
 
 impl Config {
-    /// All of them, each once.
+    /// Returns all requirements, without duplicates.
     pub fn needs(&self) -> BTreeSet<Need> {
         let mut needs = Needs::default();
         if let Some(file) = &self.nginx.api_token_file {
@@ -107,7 +107,7 @@ impl Config {
         needs.0
     }
 
-    /// A sentence for each application of the configuration that nginx does not have.
+    /// Returns a sentence for each application of the configuration that nginx does not have.
     pub fn unknown_applications(&self, known: &[String]) -> Vec<String> {
         let of_rules = self.rules.iter().flat_map(|rule| {
             let to = match &rule.delivery {

@@ -1,4 +1,4 @@
-//! `[nginx]`: where nginx is.
+//! `[nginx]`: addresses and credentials of nginx.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -30,21 +30,21 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// As for the command line.
+/// The same default as for the command line.
 const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
 
-/// Where nginx is.
+/// Addresses and credentials of nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nginx {
     /// The module's API.
     pub api: ApiUrl,
-    /// Holds the API's bearer token.
+    /// File with the API's bearer token.
     pub api_token_file: Option<PathBuf>,
-    /// Where streams are played from and renditions published to.
+    /// Server from which streams are played and to which renditions are published.
     pub rtmp: RtmpServer,
-    /// A copy of nginx's `weir_secret`: the default of every other `secret_file`.
+    /// Copy of nginx's `weir_secret`: the default of every other `secret_file`.
     pub secret_file: Option<PathBuf>,
-    /// Where streams are, for links to them.
+    /// URL patterns of streams, for links.
     pub addresses: Patterns,
 }
 
@@ -97,7 +97,7 @@ pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
 pub(super) fn rtmp_server(text: &str) -> Result<RtmpServer, Unfit> {
     const HOW: &str = "write it as rtmp://127.0.0.1:1935, without an application";
     let place = text.strip_prefix("rtmp://").ok_or(HOW)?.trim_end_matches('/');
-    // An IPv6 address has colons of its own.
+    // An IPv6 address contains colons.
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().map_err(|_| HOW)?),
         _ => (place, 1935),

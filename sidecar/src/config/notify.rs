@@ -1,4 +1,4 @@
-//! `[notify]`: what keepalived says of this machine, and the push targets that follow it.
+//! `[notify]`: keepalived's notifications, and the push targets that follow them.
 
 use std::path::PathBuf;
 
@@ -21,18 +21,18 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// keepalived's FIFO, and what it counts for.
+/// keepalived's FIFO, and the targets that follow its notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
     /// `vrrp_notify_fifo` of keepalived's configuration.
     pub fifo: PathBuf,
-    /// Enabled while this machine is MASTER, and disabled otherwise.
+    /// Targets that are enabled while this machine is MASTER, and disabled otherwise.
     pub targets: Selection,
-    /// Whose state counts; each one's when there is none.
+    /// Instance or group whose state applies; with `None`, each one's state applies.
     pub only: Option<Who>,
 }
 
-/// None where no `fifo` is named.
+/// Checks `[notify]`; returns `None` if it has no `fifo`.
 pub(super) fn notify(raw: raw::Notify) -> Checked<Option<Notify>> {
     let fifo = text_or("fifo", &raw.fifo, || None, |text| absolute(text).map(Some))?;
     let targets = text_or("targets", &raw.targets, || Selection::All, parsed)?;

@@ -1,34 +1,34 @@
-//! Where a stream is at another node: `weir+ws://` and `weir+wss://` for the WebSocket of a Weir node, `whep+https://` and
-//! `whep+http://` for any server that speaks WHEP.
+//! URLs of streams at another node: `weir+ws://` and `weir+wss://` for the WebSocket of a Weir node, `whep+https://` and
+//! `whep+http://` for any WHEP server.
 
 use weir_model::{AppName, Secret, StreamName};
 
 use super::check::Unfit;
 
-/// A stream of another node.
+/// A stream at another node.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// How it comes.
+    /// Protocol.
     pub kind: Kind,
-    /// Of its WebSocket or its WHEP endpoint, as `http://` or `https://` and without the token.
+    /// URL of the WebSocket or WHEP endpoint, with `http://` or `https://` and without the token.
     pub url: reqwest::Url,
-    /// The token that the operator has written.
+    /// Token that the operator wrote into the URL.
     pub token: Option<Secret>,
-    /// Application and public name there; none where the path is not one of Weir.
+    /// Application and public name at that node; `None` if the path is not one of a Weir node.
     pub stream: Option<(AppName, StreamName)>,
 }
 
-/// How a stream of another node comes.
+/// Protocol to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Fragmented MP4 over WebSocket.
     Ws,
-    /// WebRTC, begun by WHEP.
+    /// WebRTC, set up by WHEP.
     Whep,
 }
 
 impl Kind {
-    /// The last part of the path.
+    /// Returns the last part of the path.
     pub fn part(self) -> &'static str {
         match self {
             Self::Ws => "ws",
@@ -52,8 +52,8 @@ const WHEP: &str = "write it as whep+https://live.example.org/stream/APP/NAME/wh
                     the stream of the same application and name of a Weir node";
 
 impl Origin {
-    /// Understands a URL: that of the stream's WebSocket or WHEP endpoint, or that of a node, of which it is the stream `app`/`name`
-    /// then; none where it has neither scheme. An error never repeats the URL.
+    /// Parses a URL of the stream's WebSocket or WHEP endpoint, or of a node; with the URL of a node, the stream is `app`/`name`.
+    /// Returns `None` if the URL has neither scheme. An error never repeats the URL.
     pub(super) fn parse(
         text: &str,
         app: Option<&AppName>,
@@ -67,7 +67,7 @@ impl Origin {
         Some(Self::read(kind, plain, app, name))
     }
 
-    /// `plain` is the URL from the end of `http` on.
+    /// Parses a URL; `plain` is the part after `http`.
     fn read(
         kind: Kind,
         plain: &str,
@@ -101,20 +101,20 @@ impl Origin {
                 Some((app, name))
             }
             None if kind == Kind::Ws => return Err(how()),
-            // Of a server that is no Weir node.
+            // The URL is of a server other than a Weir node.
             None => None,
         };
         Ok(Self { kind, url, token, stream })
     }
 
-    /// Host and port, for messages.
+    /// Returns host and port, for messages.
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 }
 
-/// Takes `token` out of the arguments. A server of WHEP may have others.
+/// Removes `token` from the arguments of the URL and returns it. A WHEP server may have other arguments.
 fn token(kind: Kind, url: &mut reqwest::Url) -> Result<Option<Secret>, Unfit> {
     let mut token = None;
     let mut others = Vec::new();

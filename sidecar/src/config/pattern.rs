@@ -1,21 +1,21 @@
-//! Which streams a table of the file is for.
+//! Patterns that select the streams of a table.
 
 use toml::Spanned;
 use weir_model::{AppName, StreamName};
 
 use super::check::{Checked, Unfit, parsed, problem};
 
-/// A name, or the beginning of names.
+/// A name, or a prefix of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamePattern {
-    /// This stream.
+    /// Exactly this name.
     Exactly(StreamName),
-    /// Streams whose names begin so; `*` is all.
+    /// Names that start with this prefix; an empty prefix, written `*`, matches all.
     Prefix(String),
 }
 
 impl NamePattern {
-    /// Whether a stream's name fits.
+    /// Returns whether a stream's name matches.
     pub fn fits(&self, name: &str) -> bool {
         match self {
             Self::Exactly(exactly) => exactly.as_str() == name,
@@ -35,7 +35,7 @@ pub(super) fn pattern(text: &str) -> Result<NamePattern, Unfit> {
     }
 }
 
-/// An application's name may have a slash in it, a stream's has none.
+/// Parses `APP/NAME`. The name of an application may contain a slash; the name of a stream does not.
 pub(super) fn streams(written: &Spanned<String>) -> Checked<(AppName, NamePattern)> {
     let read = |text: &str| {
         let (app, name) = text.rsplit_once('/').ok_or("write APP/NAME, APP/cam* or APP/*")?;

@@ -1,4 +1,4 @@
-//! `weir.toml` as it is written: shapes alone. A key that is not listed here is an error.
+//! `weir.toml` as parsed, without checks. An unknown key is an error.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `[[record]]`, `[[thumbnail]]` and `[upload.NAME]`: what is kept of streams.
+//! `[[record]]`, `[[thumbnail]]` and `[upload.NAME]`: recordings and stills of streams.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,41 +22,41 @@ mod tests;
 pub use template::{Names, Template};
 
 const MIB: u64 = 1 << 20;
-/// S3 takes no smaller part but the last, and 10000 of them.
+/// Minimum part size: S3 accepts no smaller part except the last one, and at most 10000 parts.
 const LEAST_PART: u64 = 5 * MIB;
 
-/// `[[record]]`: which streams are recorded, and what becomes of the files.
+/// `[[record]]`: the streams to record, and the rules for their files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// nginx-rtmp application.
+    /// Application of nginx-rtmp.
     pub app: AppName,
-    /// Which streams of it.
+    /// Streams of the application.
     pub stream: NamePattern,
-    /// What the files are.
+    /// Format of the files.
     pub format: Format,
-    /// Files are somewhere below.
+    /// Folder of the files.
     pub folder: PathBuf,
-    /// Where below.
+    /// Template of the files' paths below the folder.
     pub name: Template,
-    /// A file is ended after so long, at the next key frame.
+    /// Time after which a file ends, at the next keyframe.
     pub split: Option<Duration>,
-    /// A file is ended at so many bytes, at the next key frame.
+    /// Size in bytes at which a file ends, at the next keyframe.
     pub split_size: Option<u64>,
-    /// A playlist beside each file makes it HLS.
+    /// Whether each file has an HLS playlist beside it.
     pub playlist: bool,
-    /// An older file is removed.
+    /// Age at which a file is removed.
     pub keep: Option<Duration>,
-    /// With more bytes in the folder, the oldest files are removed.
+    /// Maximum size of the folder in bytes; beyond it, the oldest files are removed.
     pub keep_size: Option<u64>,
-    /// With less space left on the file system, nothing is written.
+    /// Minimum free space of the file system in bytes; below it, nothing is recorded.
     pub min_free: u64,
-    /// Finished files are uploaded.
+    /// Upload of finished files.
     pub upload: Option<Upload>,
-    /// And then removed.
+    /// Whether uploaded files are removed.
     pub delete_uploaded: bool,
 }
 
-/// A container that stays playable wherever it is cut off.
+/// A container that stays playable if it is cut off anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Fragmented MP4.
@@ -66,7 +66,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Of a file's name.
+    /// Returns the extension of file names.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -75,43 +75,43 @@ impl Format {
     }
 }
 
-/// `[upload.NAME]`: a bucket of something that speaks S3.
+/// `[upload.NAME]`: a bucket of an S3-compatible service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub name: String,
     /// Scheme, host and port.
     pub endpoint: Url,
-    /// Part of what is signed.
+    /// Region, part of the signature.
     pub region: String,
-    /// Must exist.
+    /// Bucket, which must exist.
     pub bucket: String,
-    /// Put in front of each file's name.
+    /// Prefix of each object's name.
     pub prefix: String,
-    /// `https://HOST/BUCKET/...` rather than `https://BUCKET.HOST/...`.
+    /// Whether URLs are `https://HOST/BUCKET/...` rather than `https://BUCKET.HOST/...`.
     pub path_style: bool,
-    /// Access key and secret key; from the environment when there is none.
+    /// File with access key and secret key; with `None`, the environment provides them.
     pub credentials_file: Option<PathBuf>,
-    /// Bytes of one request.
+    /// Bytes per request.
     pub part_size: u64,
 }
 
-/// `[[thumbnail]]`: a still of a stream, made anew again and again.
+/// `[[thumbnail]]`: a still of a stream, renewed regularly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thumbnail {
-    /// nginx-rtmp application.
+    /// Application of nginx-rtmp.
     pub app: AppName,
-    /// Which streams of it.
+    /// Streams of the application.
     pub stream: NamePattern,
-    /// How often.
+    /// Interval between stills.
     pub every: Duration,
-    /// A stream's still is `FOLDER/APP/NAME.jpg`.
+    /// Folder; the still of a stream is `FOLDER/APP/NAME.jpg`.
     pub folder: PathBuf,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
 }
 
-/// `[upload.NAME]`, all of them by name.
+/// Checks all `[upload.NAME]` tables.
 pub(super) fn uploads(written: BTreeMap<Spanned<String>, raw::Upload>) -> Checked<BTreeMap<String, Upload>> {
     written
         .into_iter()
@@ -175,7 +175,7 @@ fn prefix(text: &str) -> Result<String, Unfit> {
     Ok(text.to_owned())
 }
 
-/// `[[record]]`, all of them.
+/// Checks all `[[record]]` tables.
 pub(super) fn records(
     written: Vec<Spanned<raw::Record>>,
     uploads: &BTreeMap<String, Upload>,
@@ -227,7 +227,7 @@ fn record(written: &Spanned<raw::Record>, uploads: &BTreeMap<String, Upload>) ->
     })
 }
 
-/// `[[thumbnail]]`, all of them.
+/// Checks all `[[thumbnail]]` tables.
 pub(super) fn thumbnails(written: Vec<Spanned<raw::Thumbnail>>) -> Checked<Vec<Thumbnail>> {
     written
         .iter()

@@ -1,4 +1,4 @@
-//! `[rung.NAME]` and `[ladder.NAME]`: what a stream may be transcoded to.
+//! `[rung.NAME]` and `[ladder.NAME]`: renditions that streams can be transcoded to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,67 +35,67 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// One rendition, as it is asked for.
+/// A rung: the settings of a rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rung {
-    /// The name in URLs and stream names.
+    /// Name in URLs and stream names.
     pub name: String,
-    /// What it is.
+    /// Kind of rendition.
     pub kind: RungKind,
 }
 
-/// What a rung is made of.
+/// Kind of rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RungKind {
-    /// What the publisher sent, untouched.
+    /// The publisher's stream, unchanged.
     Source,
-    /// Scaled and encoded.
+    /// Scaled and encoded video.
     Video {
-        /// Pixels; the width follows from the source.
+        /// Height in pixels; the width follows from the source.
         height: u32,
-        /// bit/s of the picture, kept to within two seconds.
+        /// Video bitrate in bit/s, kept within any two seconds.
         bitrate: u64,
-        /// A source with more frames a second is thinned out.
+        /// Maximum frame rate in frames per second; frames of a faster source are dropped.
         max_fps: Option<u32>,
     },
-    /// Sound alone.
+    /// Audio only.
     Audio {
-        /// bit/s
+        /// Audio bitrate in bit/s.
         bitrate: u64,
     },
 }
 
-/// Renditions that belong together.
+/// A set of renditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ladder {
-    /// In the order of the file.
+    /// Rungs, in file order.
     pub rungs: Vec<Rung>,
-    /// For all of its video rungs.
+    /// Encoder of all video rungs.
     pub encoder: Encoder,
     /// ffmpeg's `-preset`, for encoders that have one.
     pub preset: Option<String>,
-    /// How often there is a key frame, where the source is no rung: otherwise its key frames are kept.
+    /// Keyframe interval, if the source is not one of the rungs; otherwise the source's keyframes are kept.
     pub keyframe: Duration,
 }
 
-/// ffmpeg's encoders for H.264.
+/// ffmpeg's H.264 encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
-    /// On the processor.
+    /// Encoder on the CPU.
     X264,
-    /// NVIDIA.
+    /// Encoder of NVIDIA GPUs.
     Nvenc,
-    /// Intel.
+    /// Encoder of Intel GPUs.
     Qsv,
-    /// The Linux interface for Intel's and AMD's.
+    /// Linux interface to the encoders of Intel and AMD GPUs.
     Vaapi,
 }
 
 impl Encoder {
-    /// All of them.
+    /// All encoders.
     pub const ALL: [Self; 4] = [Self::X264, Self::Nvenc, Self::Qsv, Self::Vaapi];
 
-    /// ffmpeg's name.
+    /// Returns ffmpeg's name of the encoder.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X264 => "libx264",
@@ -106,7 +106,7 @@ impl Encoder {
     }
 }
 
-/// The rungs that need no `[rung.NAME]`.
+/// Returns the rungs that exist without a `[rung.NAME]`.
 fn presets() -> BTreeMap<String, Rung> {
     let video = |height, bitrate| RungKind::Video { height, bitrate, max_fps: None };
     let presets = [
@@ -120,7 +120,7 @@ fn presets() -> BTreeMap<String, Rung> {
     presets.into_iter().map(|(name, kind)| (name.to_owned(), Rung { name: name.to_owned(), kind })).collect()
 }
 
-/// Those of the file, and those presets that the file does not replace.
+/// Returns the rungs of the file, and the presets that the file does not replace.
 pub(super) fn all_rungs(written: BTreeMap<Spanned<String>, raw::Rung>) -> Checked<BTreeMap<String, Rung>> {
     let mut rungs = presets();
     for (name, rung) in written {

@@ -1,4 +1,4 @@
-//! `[slate]`: what viewers see while a publisher is lost.
+//! `[slate]`: the image or clip that viewers see while a publisher is lost.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,33 +10,33 @@ use super::pattern::{NamePattern, streams};
 
 pub(in crate::config) mod raw;
 
-/// A picture or clip that is published in the place of a lost publisher.
+/// An image or clip that replaces a lost publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slate {
-    /// Applications, and which streams of them.
+    /// Applications, and the streams of each.
     pub streams: Vec<(AppName, NamePattern)>,
-    /// What is shown.
+    /// Image or clip.
     pub file: PathBuf,
-    /// From the loss on, for so long.
+    /// Time after the loss during which the slate runs.
     pub time: Duration,
     /// nginx's `weir_secret`: publish tokens are minted with it.
     pub secret_file: PathBuf,
-    /// The file as FLV, for each size of picture that was needed.
+    /// Folder for converted files: the file as FLV, one per frame size in use.
     pub folder: PathBuf,
 }
 
 impl Slate {
-    /// Whether this stream is filled in for.
+    /// Returns whether the slate replaces a lost publisher of this stream.
     pub fn fits(&self, app: &str, name: &str) -> bool {
         self.streams.iter().any(|(of, pattern)| of.as_str() == app && pattern.fits(name))
     }
 }
 
-/// None where no `streams` are named. `secret` is the `secret_file` of `[nginx]`.
+/// Checks `[slate]`; returns `None` if it has no `streams`. `secret` is the `secret_file` of `[nginx]`.
 pub(super) fn slate(raw: raw::Slate, secret: Option<&Path>) -> Checked<Option<Slate>> {
     let Some(written) = raw.streams else {
         return match [raw.file, raw.r#for, raw.secret_file, raw.folder].into_iter().flatten().next() {
-            // A key that would do nothing is a mistake.
+            // A key without effect is a mistake.
             Some(text) => problem(&text, "[slate]: streams are missing, such as streams = [\"live/*\"]"),
             None => Ok(None),
         };

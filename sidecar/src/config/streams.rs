@@ -1,4 +1,4 @@
-//! `[[stream]]`: what is made of which streams, and how it reaches viewers.
+//! `[[stream]]`: the renditions of streams, and their delivery to viewers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,20 +34,20 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// What is made of which streams.
+/// A rule: the renditions of certain streams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// nginx-rtmp application.
+    /// Application of nginx-rtmp.
     pub app: AppName,
-    /// Which streams of it.
+    /// Streams of the application.
     pub stream: NamePattern,
     /// The renditions.
     pub ladder: Ladder,
-    /// Where they go.
+    /// Delivery of the renditions.
     pub delivery: Delivery,
 }
 
-/// The rule whose rendition a stream is, the stream that it is made of, and its rung; none where it is no rendition.
+/// Returns, for the name of a rendition, its rule, its source stream and its rung; `None` if the stream is no rendition.
 pub fn rendition_of<'a>(rules: &'a [Rule], app: &str, name: &'a str) -> Option<(&'a Rule, &'a str, &'a str)> {
     let (source, rung) = name.rsplit_once('_')?;
     let makes = |rule: &&Rule| {
@@ -58,7 +58,7 @@ pub fn rendition_of<'a>(rules: &'a [Rule], app: &str, name: &'a str) -> Option<(
     rules.iter().find(makes).map(|rule| (rule, source, rung))
 }
 
-/// How renditions reach viewers.
+/// Delivery of renditions to viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// `deliver = "files"`
@@ -70,28 +70,28 @@ pub enum Delivery {
 /// HLS and DASH as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// A stream's files are in `FOLDER/APP/NAME/`.
+    /// Folder; the files of a stream are in `FOLDER/APP/NAME/`.
     pub folder: PathBuf,
-    /// The least length of a segment; it ends with the next key frame.
+    /// Minimum length of a segment; a segment ends at the next keyframe.
     pub segment: Duration,
-    /// How much a playlist holds.
+    /// Duration that a playlist covers.
     pub window: Duration,
-    /// A publisher that comes back within this finds its viewers still watching.
+    /// Time within which a publisher may reconnect without interrupting its viewers.
     pub linger: Duration,
-    /// How long the files of an ended stream are kept.
+    /// Time that the files of an ended stream are kept.
     pub keep: Duration,
 }
 
 /// Renditions published as `NAME_RUNG`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToRtmp {
-    /// The other application.
+    /// Application to publish to.
     pub app: AppName,
     /// nginx's `weir_secret`: publish tokens are minted with it.
     pub secret_file: PathBuf,
 }
 
-/// `secret` is the `secret_file` of `[nginx]`.
+/// Checks a rule. `secret` is the `secret_file` of `[nginx]`.
 pub(super) fn rule(
     written: Spanned<raw::Stream>,
     ladders: &BTreeMap<String, Ladder>,
@@ -164,7 +164,7 @@ fn to_rtmp(raw: &raw::Stream, from: &AppName, secret: Option<&Path>) -> Checked<
     Ok(Some(ToRtmp { app, secret_file }))
 }
 
-/// A key that would do nothing is a mistake.
+/// Rejects keys of the other delivery: a key without effect is a mistake.
 fn only_what_belongs(raw: &raw::Stream, to_files: bool) -> Checked<()> {
     let of_files = [
         ("folder", &raw.folder),

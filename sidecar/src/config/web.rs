@@ -1,4 +1,4 @@
-//! `[web]`: what the daemon serves to viewers.
+//! `[web]`: the daemon's pages for viewers.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,40 +44,41 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// Where the accounts of the dashboard are.
+/// Default file of the dashboard's accounts.
 pub const DEFAULT_ADMINS: &str = "/var/lib/weir/admins";
 
-/// What the daemon serves to viewers.
+/// Settings of the daemon's pages for viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Web {
-    /// Where it is served; none when it is `"off"`.
+    /// Address; `None` if it is `"off"`.
     pub listen: Option<SocketAddr>,
-    /// The file names the address. One that is taken is then an error; otherwise nothing is served.
+    /// Whether the file sets the address. If a configured address is in use, that is an error; if the default is in use, no pages
+    /// are served.
     pub is_explicit: bool,
-    /// The path below which everything is: begins and ends with `/`.
+    /// Path of the pages; starts and ends with `/`.
     pub base: String,
-    /// The only clients whose `X-Forwarded-` headers count.
+    /// Proxies whose `X-Forwarded-` headers are trusted.
     pub trusted_proxies: Vec<Network>,
-    /// What links call this server, with [`base`](Self::base) or the proxy's path: no `/` at its end.
+    /// URL of this server in links, including [`base`](Self::base) or the proxy's path; has no `/` at its end.
     pub url: Option<String>,
-    /// Who may watch.
+    /// Viewers who may watch.
     pub play: Play,
-    /// So many connections are open at once.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Likewise of one client that is neither this machine nor a trusted proxy.
+    /// Maximum number of open connections per client, except for this machine and trusted proxies.
     pub max_connections_per_address: usize,
-    /// Holds the accounts of the dashboard.
+    /// File of the dashboard's accounts.
     pub admins_file: PathBuf,
-    /// A trusted proxy says with `Remote-User` who has logged in.
+    /// Whether a trusted proxy names the logged-in user in `Remote-User`.
     pub remote_user: bool,
-    /// Sites whose pages may hold the player; none where every site may.
+    /// Sites whose pages may embed the player; `None` allows all sites.
     pub embed_origins: Option<Vec<String>>,
-    /// How the pages look.
+    /// Design of the pages.
     pub brand: Brand,
 }
 
 impl Web {
-    /// What browsers on this machine, or elsewhere where `url` says so, call these pages: no `/` at its end.
+    /// Returns the URL of these pages: `url` if it is set, otherwise one for browsers on this machine. It has no `/` at its end.
     pub fn own_url(&self) -> String {
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8090)));
         let host = if listen.ip().is_unspecified() {
@@ -89,27 +90,27 @@ impl Web {
     }
 }
 
-/// How the pages look.
+/// Design of the pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
-    /// What the site is called.
+    /// Name of the site.
     pub name: Option<String>,
-    /// A picture: a file.
+    /// Image file of the logo.
     pub logo: Option<PathBuf>,
-    /// Of links and buttons, on light and on dark ground: `#` and six hexadecimal digits.
+    /// Colour of links and buttons on a light background: `#` and six hexadecimal digits.
     pub color: Option<String>,
-    /// See there.
+    /// Colour of links and buttons on a dark background.
     pub color_dark: Option<String>,
-    /// Address of a page.
+    /// URL of the imprint.
     pub imprint: Option<String>,
-    /// Likewise.
+    /// URL of the privacy policy.
     pub privacy: Option<String>,
 }
 
-/// Who may watch what the daemon serves.
+/// Viewers who may watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Play {
-    /// As nginx has it: an application with `weir_play token` needs a token, and any other one is open.
+    /// As in nginx: an application with `weir_play token` requires a token, and any other application is open.
     AsNginx,
     /// Everybody.
     Open,
@@ -117,7 +118,7 @@ pub enum Play {
     Token,
 }
 
-/// `secret` is the `secret_file` of `[nginx]`.
+/// Checks `[web]`. `secret` is the `secret_file` of `[nginx]`.
 pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
     let default = || Some(SocketAddr::from(([127, 0, 0, 1], 8090)));
     let play = text_or("play", &raw.play, || Play::AsNginx, play)?;
@@ -154,7 +155,7 @@ pub(super) fn web(raw: raw::Web, secret: Option<&Path>) -> Checked<Web> {
     })
 }
 
-/// `["*"]` is every site.
+/// Checks the sites that may embed the player; `["*"]` allows every site.
 fn embed_origins(written: Option<Vec<Spanned<String>>>) -> Checked<Option<Vec<String>>> {
     let Some(written) = written else { return Ok(None) };
     if written.iter().any(|one| one.get_ref() == "*") {
@@ -167,7 +168,7 @@ fn embed_origins(written: Option<Vec<Spanned<String>>>) -> Checked<Option<Vec<St
     written.into_iter().map(origin).collect::<Checked<_>>().map(Some)
 }
 
-/// It becomes part of a header.
+/// Checks a site. It becomes part of a header.
 fn origin(text: &str) -> Result<String, Unfit> {
     const HOW: Unfit = Unfit::Remedy("write it as https://www.example.org, or \"*\" for all sites");
     let parsed = reqwest::Url::parse(text).map_err(|_| HOW)?;
@@ -200,7 +201,7 @@ fn brand(raw: &raw::Brand) -> Checked<Brand> {
     })
 }
 
-/// It becomes part of a style sheet.
+/// Checks a colour. It becomes part of a style sheet.
 fn color(text: &str) -> Result<Option<String>, Unfit> {
     match text.strip_prefix('#') {
         Some(digits) if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
@@ -225,7 +226,7 @@ fn play(text: &str) -> Result<Play, Unfit> {
     }
 }
 
-/// It is put into pages and links as it is.
+/// Checks the path of the pages. It is inserted into pages and links without escaping.
 fn base(text: &str) -> Result<String, Unfit> {
     const HOW: Unfit = Unfit::Remedy("write it as /tv/, with letters, digits and . _ - in its parts");
     let Some(inner) = text.strip_prefix('/') else { return Err(HOW) };
@@ -237,7 +238,7 @@ fn base(text: &str) -> Result<String, Unfit> {
     }
 }
 
-/// Whether a text is a part of a path that means the same everywhere.
+/// Returns whether a part of a path needs no escaping and is not `.` or `..`.
 fn is_plain(part: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !part.is_empty() && !part.bytes().all(|byte| byte == b'.') && part.bytes().all(fits)

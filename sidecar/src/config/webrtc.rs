@@ -1,4 +1,4 @@
-//! `[webrtc]`: playing and publishing over WebRTC. Off unless the section is written.
+//! `[webrtc]`: playing and publishing over WebRTC. It is off unless the section exists.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,29 +26,29 @@ pub(in crate::config) mod raw {
     }
 }
 
-/// Playing and publishing over WebRTC.
+/// Settings of playing and publishing over WebRTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebRtc {
-    /// UDP, and TCP for ICE-TCP.
+    /// Address for UDP, and for TCP (ICE-TCP).
     pub listen: SocketAddr,
-    /// What browsers are told to send to; empty: the addresses of this machine.
+    /// Addresses that browsers send to; if empty, the addresses of this machine.
     pub addresses: Vec<IpAddr>,
-    /// Told to browsers.
+    /// STUN and TURN servers for browsers.
     pub ice_servers: Vec<IceServer>,
-    /// At the same time.
+    /// Maximum number of simultaneous sessions.
     pub max_sessions: usize,
-    /// Likewise, of one client.
+    /// Maximum number of simultaneous sessions per client.
     pub max_sessions_per_address: usize,
-    /// Streams that WebRTC cannot carry are encoded for it.
+    /// Whether streams that WebRTC cannot carry are transcoded for it.
     pub transcode: bool,
 }
 
 /// A STUN or TURN server.
 #[derive(Clone, Debug)]
 pub struct IceServer {
-    /// Without credentials.
+    /// URL without credentials.
     pub url: String,
-    /// User and password of a TURN server.
+    /// User name and password of a TURN server.
     pub credentials: Option<(String, Secret)>,
 }
 

@@ -7,16 +7,16 @@ use toml::Spanned;
 use super::raw;
 use crate::config::check::{Checked, Problem, Unfit, absolute, text_or};
 
-/// nginx in front of the edges.
+/// Settings of nginx in front of the edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadBalancer {
-    /// What nginx includes.
+    /// File that nginx includes.
     pub upstream_file: PathBuf,
-    /// How nginx asks the edges: edges with another scheme are left out.
+    /// Scheme of nginx's requests to the edges; edges with another scheme are left out.
     pub scheme: &'static str,
-    /// Whether nginx takes the file.
+    /// Command that checks whether nginx accepts the file.
     pub test: Vec<String>,
-    /// Has nginx read it.
+    /// Command that makes nginx read the file.
     pub reload: Vec<String>,
 }
 

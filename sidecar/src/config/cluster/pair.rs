@@ -6,21 +6,22 @@ use weir_model::link::Base;
 
 use crate::config::check::{Checked, Text, absolute, parsed, problem, text_or};
 
-/// The other node of a pair, with which keys, targets, bans and administrators are in common.
+/// The other node of a pair: both nodes share keys, targets, bans and administrators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// Its pages.
+    /// Pages of the other node.
     pub peer: Base,
-    /// What both know is kept here.
+    /// Database of the shared state.
     pub file: PathBuf,
-    /// Letters are signed and sealed with it. Only the two nodes have it: it makes administrators.
+    /// Secret that signs and encrypts the messages between the nodes. Only the two nodes may have it, because it can create
+    /// administrators.
     pub secret_file: PathBuf,
 }
 
-/// Where what both know is kept by default.
+/// Default database of the shared state.
 const PAIR_FILE: &str = "/var/lib/weir/pair.db";
 
-/// `shared` is the secret that edges and load balancers have too.
+/// Checks the settings of a pair. `shared` is the secret that edges and load balancers also have.
 pub(super) fn pair([peer, file, secret]: [&Text; 3], shared: Option<&Path>) -> Checked<Option<Pair>> {
     let read = |text: &str| parsed::<Base>(text.trim_end_matches('/')).map(Some);
     let address = text_or("peer", peer, || None, read)?;

@@ -1,4 +1,4 @@
-//! The file of an event as it is written.
+//! The file of an event, as parsed.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! `[autoscale]`: when there are to be more edges, and when fewer.
+//! `[autoscale]`: rules for more or fewer edges.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use toml::Spanned;
 use super::raw;
 use crate::config::check::{Checked, number, problem, time};
 
-/// When there are to be more edges, and when fewer.
+/// Rules for more or fewer edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Autoscale {
-    /// One edge is for so many viewers.
+    /// Number of viewers per edge.
     pub viewers_per_edge: Option<u32>,
-    /// And sends so much of its bandwidth, in percent.
+    /// Share of its bandwidth that an edge may use, in percent.
     pub egress_share: Option<u32>,
-    /// An edge goes when the others would stay below their limits by so much, in percent.
+    /// Margin in percent: an edge is removed if the remaining edges would stay below their limits by this margin.
     pub hysteresis: u32,
-    /// Between two changes.
+    /// Minimum time between two changes.
     pub cool_down: Duration,
-    /// Between two looks.
+    /// Interval between measurements.
     pub interval: Duration,
-    /// Never fewer edges.
+    /// Minimum number of edges.
     pub min: u32,
-    /// Never more.
+    /// Maximum number of edges.
     pub max: u32,
 }
 

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{Fleet, Provider, parse};
 
-/// The sample of the docs is the first one to hold.
+/// The sample of the documentation must be valid.
 const SAMPLE: &str = include_str!("../../../../nginx-conf/fleet/event.toml");
 
 fn read(text: &str) -> Result<Fleet, String> {

@@ -1,4 +1,4 @@
-//! `[hooks]` as it is written.
+//! `[hooks]`, as parsed.
 
 use std::collections::BTreeMap;
 

@@ -7,21 +7,21 @@ use weir_model::{AppName, Secret, StreamName};
 use crate::config::check::Unfit;
 use crate::config::origin::{Kind, Origin};
 
-/// Where an input comes from.
+/// Source of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Over a network.
+    /// A source over a network.
     Remote(Remote),
-    /// Another Weir node.
+    /// A stream of another node.
     Node(Origin),
-    /// A file, again and again.
+    /// A file, played in a loop.
     File(PathBuf),
-    /// The files of an M3U, one after the other, again and again.
+    /// The files of an M3U playlist, played in a loop.
     Playlist(PathBuf),
 }
 
 impl Source {
-    /// One word for people: `rtsp`, `file`, ...
+    /// Returns a word for log lines and lists: `rtsp`, `file`, ...
     pub fn word(&self) -> &'static str {
         match self {
             Self::Remote(remote) => remote.transport.word(),
@@ -36,11 +36,11 @@ impl Source {
 /// A source over a network.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    /// How it comes.
+    /// Protocol.
     pub transport: Transport,
-    /// As ffmpeg takes it. It may hold a password.
+    /// URL for ffmpeg; may contain a password.
     pub url: Secret,
-    /// Others send when they like; otherwise it is fetched.
+    /// Whether the input waits for a sender; otherwise it fetches the stream.
     pub waits: bool,
 }
 
@@ -53,12 +53,12 @@ impl PartialEq for Remote {
 
 impl Eq for Remote {}
 
-/// How a source comes over a network.
+/// Protocol of a source over a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// A camera.
     Rtsp,
-    /// Another server, `rtmps://` too.
+    /// Another RTMP server, also with `rtmps://`.
     Rtmp,
     /// HLS of another server.
     Hls,
@@ -71,7 +71,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// As it is told.
+    /// Returns a word for log lines and lists.
     pub fn word(self) -> &'static str {
         match self {
             Self::Rtsp => "rtsp",
@@ -86,10 +86,10 @@ impl Transport {
 
 const SCHEMES: &str = "must begin with rtsp://, rtmp://, rtmps://, http://, https://, srt://, rist://, udp://, \
                        weir+ws://, weir+wss://, whep+https://, file: or playlist:";
-/// From libsrt: HAICRYPT_PWD_MAX_SZ and the shortest that it takes.
+/// Allowed lengths of a passphrase: the minimum of libsrt and its HAICRYPT_PWD_MAX_SZ.
 const PASSPHRASE: std::ops::RangeInclusive<usize> = 10..=79;
 
-/// Understands a URL of an input for `app`/`stream`; an error never repeats it.
+/// Parses the URL of an input for `app`/`stream`. An error never repeats the URL.
 pub(super) fn source(
     text: &str,
     app: Option<&AppName>,
@@ -152,7 +152,7 @@ fn path(text: &str, scheme: &str) -> Result<PathBuf, Unfit> {
     Ok(path.into())
 }
 
-/// The parts of a URL that are looked at.
+/// The parts of a URL that the checks use.
 struct Place<'t> {
     user: Option<&'t str>,
     host: &'t str,
@@ -209,7 +209,7 @@ fn srt(place: &Place<'_>, text: &str) -> Result<Remote, Unfit> {
     Ok(Remote { transport: Transport::Srt, url: Secret::new(url), waits })
 }
 
-/// librist calls with a host, and listens where an `@` is in front of it.
+/// Builds the URL of a RIST source. librist connects to a host, and listens if an `@` precedes the host.
 fn rist(place: &Place<'_>) -> Result<Remote, Unfit> {
     let port = place.port.ok_or("needs a port, such as rist://:8193")?;
     let waits = place.host.is_empty() || place.user == Some("");
@@ -220,11 +220,11 @@ fn rist(place: &Place<'_>) -> Result<Remote, Unfit> {
     Ok(Remote { transport: Transport::Rist, url, waits: true })
 }
 
-/// Of this machine's port, or of a multicast group, which people write with an `@` too.
+/// Builds the URL of a UDP source: a port of this machine, or a multicast group. People also write an `@` before the group.
 fn udp(place: &Place<'_>) -> Result<Remote, Unfit> {
     let port = place.port.ok_or("needs a port, such as udp://:5000 or udp://239.0.0.1:5000")?;
     let host = if place.host.is_empty() { "0.0.0.0" } else { place.host };
-    // A burst is kept, and what is lost of a larger one ends nothing.
+    // The buffer holds a burst, and loss in a larger burst does not end ffmpeg.
     let own = "overrun_nonfatal=1&fifo_size=50000";
     let query = if place.query.is_empty() { own.to_owned() } else { format!("{own}&{}", place.query) };
     let url = Secret::new(format!("udp://{host}:{port}?{query}"));

@@ -120,7 +120,7 @@ fn a_stream_of_another_node_is_named_in_two_ways() {
     let whep = node("whep+https://h/stream/live/show/whep?token=a.b.c");
     assert_eq!(whep, ("https://h/stream/live/show/whep".into(), "live/show".into(), Some("a.b.c".into())));
     assert_eq!(node("whep+http://h").0, "http://h/stream/live/a/whep");
-    // Of another server, with an argument of its own.
+    // The URL is of another server and has an argument besides `token`.
     let foreign = node("whep+https://h/show/whep?user=a&token=b");
     assert_eq!(foreign, ("https://h/show/whep?user=a".into(), String::new(), Some("b".into())));
     for (url, why) in [

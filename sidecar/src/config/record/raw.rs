@@ -1,4 +1,4 @@
-//! `[[record]]`, `[[thumbnail]]` and `[upload]` as they are written.
+//! `[[record]]`, `[[thumbnail]]` and `[upload]`, as parsed.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use weir_model::Timestamp;
 
-/// The longest part of a path, in bytes; file systems take 255.
+/// Maximum length of a path's part, in bytes; file systems allow 255.
 const MAX_PART: usize = 240;
-/// So much of a longer one's end is kept.
+/// Number of bytes at the end of a longer part that are kept.
 const TAIL: usize = 60;
 
 /// A path below a folder, with fields in braces.
@@ -44,7 +44,7 @@ impl Field {
     ];
 }
 
-/// What stands in the fields. All of them are fit for file names.
+/// Values of the fields. All are valid in file names.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'n> {
     /// `{app}`
@@ -59,22 +59,22 @@ pub struct Names<'n> {
     pub ext: &'n str,
 }
 
-/// Why a template cannot be used.
+/// Error that makes a template unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// No such field.
+    /// Unknown field.
     #[error("no field {0}; there are {{app}}, {{stream}}, {{date}}, {{start}}, {{session}} and {{ext}}")]
     Field(String),
-    /// Two recordings would get one name.
+    /// Two recordings could get the same name.
     #[error("{{start}} is missing: two recordings would have one name")]
     NoStart,
-    /// Two streams would get one name.
+    /// Two streams could get the same name.
     #[error("{{app}} and {{stream}} are missing: two streams would have one name")]
     NoStream,
-    /// It leads elsewhere.
+    /// The path leads out of the folder.
     #[error("must be a path below folder, without . and ..")]
     Elsewhere,
-    /// It does not end as players want it.
+    /// The path lacks the extension, which players need.
     #[error("must end with .{{ext}}")]
     NoExtension,
 }
@@ -154,7 +154,7 @@ impl fmt::Display for Template {
 }
 
 impl Template {
-    /// The path below the folder. Of several recordings that began in one second, `copy` (from 0) tells them apart.
+    /// Returns the path below the folder. `copy` (from 0) distinguishes recordings that started in the same second.
     pub fn path(&self, names: &Names<'_>, copy: u32) -> PathBuf {
         // 2026-11-20T18:00:00.123Z
         let start = Timestamp::from_millis(names.start.as_seconds() * 1000).to_string();
@@ -171,7 +171,7 @@ impl Template {
                 Part::Field(Field::Start) => {
                     path.push_str(&format!("{}T{time}Z", date.replace('-', "")));
                     if copy > 0 {
-                        // Sorts behind the dot of the first.
+                        // This name sorts after the first one, whose dot follows directly.
                         path.push_str(&format!("_{copy}"));
                     }
                 }
@@ -182,8 +182,8 @@ impl Template {
     }
 }
 
-/// A part of a path that file systems take, with room for what stands behind it while it is written: of a longer one, the beginning,
-/// a checksum of all of it, and the end, which has the start and the extension as a rule.
+/// Returns a part of a path that file systems accept, with space for the suffix of an unfinished file. A longer part becomes its
+/// beginning, a checksum of the whole part, and its end, which usually contains the start time and the extension.
 fn fitting(part: &str) -> Cow<'_, str> {
     if part.len() <= MAX_PART {
         return part.into();

@@ -1,4 +1,4 @@
-//! `[slate]` as it is written.
+//! `[slate]`, as parsed.
 
 use serde::Deserialize;
 use toml::Spanned;
