@@ -62,9 +62,11 @@
 //!   and answers it once.
 //! - **[`module::Tables`]** is the one promise: that its tables belong to the type. [`export!`] makes both.
 //!
-//! A file imports only from lines below its own.
+//! # Floors
 //!
 //! A file imports only from lines below its own line.
+//!
+//! ```floors
 //! export
 //! chain
 //! module
