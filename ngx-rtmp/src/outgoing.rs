@@ -1,7 +1,7 @@
-//! Connections that nginx made: which are the module's, by a table of its own, what each is for, and how it ended.
+//! Connections that nginx opened: a table of the module's connections, the role of a connection, and how it ended.
 //!
-//! nginx-rtmp lists a publisher's pushes with the publisher, until either end of one leaves the list. So the list says
-//! nothing of a connection that is still open: the table does, from the connect to the close.
+//! nginx-rtmp lists a publisher's pushes with the publisher, until either end of a push leaves the list. So this list can miss a connection
+//! that is still open. The table here has each connection from the connect to the close.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,36 +16,36 @@ use super::{
 };
 use crate::local;
 
-/// What a connection that nginx made is for.
+/// The purpose of a connection that nginx opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// A stream goes out.
+    /// It sends a stream.
     Push,
-    /// A stream comes in.
+    /// It receives a stream.
     Pull,
 }
 
 local! {
-    /// The module's connections to targets that are open, by their tickets.
+    /// The module's open connections to targets, by their tickets.
     static DIALED: BTreeMap<u64, *mut ngx_rtmp_session_t> = BTreeMap::new();
 }
 
-/// A connection was made.
+/// Adds a new connection to the table.
 pub(super) fn remember(ticket: u64, session: *mut ngx_rtmp_session_t) {
     DIALED.with(|dialed| dialed.insert(ticket, session));
 }
 
-/// The connection with this ticket; it is alive until the callback of nginx's that runs now returns.
+/// Returns the connection with this ticket; it is alive until the present callback of nginx returns.
 pub(super) fn find(ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
     DIALED.with(|dialed| dialed.get(&ticket).copied())
 }
 
-/// A session ends, or nobody asks for it any more.
+/// Removes a connection from the table: the session ends, or the module no longer needs it.
 pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
     DIALED.with(|dialed| dialed.retain(|_, dialed| *dialed != session));
 }
 
-/// Closes the connections whose tickets nobody holds. Returns how many there were.
+/// Closes the connections whose tickets are not in `held`. Returns their number.
 pub fn close_others<M: Tables>(_: &mut Sessions<'_>, held: &BTreeSet<u64>) -> usize {
     let others: Vec<_> = DIALED.with(|dialed| {
         dialed.iter().filter(|(ticket, _)| !held.contains(ticket)).map(|(_, session)| *session).collect()
@@ -59,8 +59,8 @@ pub fn close_others<M: Tables>(_: &mut Sessions<'_>, held: &BTreeSet<u64>) -> us
 }
 
 impl<M: Tables> Session<'_, M> {
-    /// What a connection that nginx made is for. A pull publishes, and is its own publisher's context
-    /// (ngx_rtmp_relay_create); a static one bears a mark of its own (ngx_rtmp_relay_on_result).
+    /// Returns the purpose of a connection that nginx opened. A pull publishes, and its context is its own publisher's context
+    /// (ngx_rtmp_relay_create); a static pull has a flag of its own (ngx_rtmp_relay_on_result).
     #[must_use]
     pub fn relay_role(&self) -> Role {
         let session = self.as_ptr();
@@ -74,7 +74,7 @@ impl<M: Tables> Session<'_, M> {
         if pulls { Role::Pull } else { Role::Push }
     }
 
-    /// `max_message` of the session's server, in bytes.
+    /// Returns `max_message` of the session's server, in bytes.
     #[must_use]
     pub fn max_message(&self) -> u64 {
         let Some(rtmp) = rtmp_sys::rtmp() else { return 0 };
@@ -84,7 +84,7 @@ impl<M: Tables> Session<'_, M> {
         core.map_or(0, |core| core.max_message as u64)
     }
 
-    /// Why a connection to a target ended. nginx marks what the other end did; without a mark nginx-rtmp ended it
+    /// Returns why a connection to a target ended. nginx marks what the other end did; without a mark, nginx-rtmp ended the connection
     /// (ngx_rtmp_recv, ngx_rtmp_ping).
     #[must_use]
     pub fn failure(&self) -> Failure {

@@ -1,8 +1,7 @@
-//! The body of an answer that is sent in pieces, with one buffer for all of them.
+//! The body of an answer that is sent in pieces, with one buffer for all pieces.
 //!
-//! Buffer and text live in the request's pool, because nginx refers to them for longer than the request is
-//! answered: a frame of HTTP/2 that is half sent is sent to its end even after the client has reset the
-//! stream, and the pool waits for it (ngx_http_v2_close_stream).
+//! Buffer and text live in the request's pool, because nginx refers to them even after the request has ended. nginx sends a half-sent
+//! HTTP/2 frame completely, even after the client has reset the stream, and the pool waits for it (ngx_http_v2_close_stream).
 
 use std::ptr;
 
@@ -11,17 +10,17 @@ use nginx_sys::{
     ngx_pcalloc, ngx_pfree,
 };
 
-/// What nginx takes from the system by itself, and gives back at once (NGX_MAX_ALLOC_FROM_POOL), is larger.
+/// Least size of the memory, in bytes. It is above NGX_MAX_ALLOC_FROM_POOL: nginx allocates it from the system, and ngx_pfree returns it.
 const LEAST: usize = 8192;
 
-/// Where the pieces of one answer go.
+/// Sends the pieces of one answer.
 pub(super) struct Outlet {
     request: *mut ngx_http_request_t,
     buffer: *mut ngx_buf_t,
 }
 
 impl Outlet {
-    /// An outlet for a request whose headers were sent. `None` when there is no memory.
+    /// Creates an outlet for a request whose headers were sent. Returns `None` without memory.
     ///
     /// # Safety
     ///
@@ -32,7 +31,7 @@ impl Outlet {
         (!buffer.is_null()).then_some(Outlet { request, buffer })
     }
 
-    /// Whether nginx still has to send something of the last piece.
+    /// Returns whether nginx still has to send a part of the last piece.
     pub(super) fn is_busy(&self) -> bool {
         // SAFETY: the request is alive, by the contract of `new`; a filter that is done with the buffer has moved
         // its position to the end.
@@ -43,13 +42,13 @@ impl Outlet {
         }
     }
 
-    /// Whether the connection is broken.
+    /// Returns whether the connection is broken.
     pub(super) fn is_broken(&self) -> bool {
         // SAFETY: as above.
         unsafe { (*(*self.request).connection).error() != 0 }
     }
 
-    /// Sends a piece, at once. Returns what nginx's filters say: `NGX_ERROR` ends the request.
+    /// Sends a piece immediately. Returns the code of nginx's filters: `NGX_ERROR` ends the request.
     ///
     /// # Safety
     ///
@@ -64,14 +63,14 @@ impl Outlet {
             ptr::copy_nonoverlapping(text.as_ptr(), buffer.start, text.len());
             buffer.pos = buffer.start;
             buffer.last = buffer.start.add(text.len());
-            // nginx takes a buffer in memory with nothing in it for a mistake (ngx_http_write_filter).
+            // nginx reports an empty buffer in memory as an error (ngx_http_write_filter).
             buffer.set_temporary(u32::from(!text.is_empty()));
             buffer.set_flush(1);
             self.pass_on()
         }
     }
 
-    /// Ends the answer. Returns what the request is to be finalized with.
+    /// Ends the answer. Returns the code to finalize the request with.
     ///
     /// # Safety
     ///
@@ -95,7 +94,7 @@ impl Outlet {
         unsafe { ngx_http_output_filter(self.request, &raw mut chain) }
     }
 
-    /// Memory for `length` bytes behind the buffer. Only a piece that is longer than all before takes more.
+    /// Makes sure that the buffer has memory for `length` bytes. Allocates only if the piece is longer than all earlier pieces.
     unsafe fn make_room(&mut self, length: usize) -> bool {
         // SAFETY: nginx is done with the old memory, since the outlet is not busy (ngx_chain_update_chains).
         unsafe {

@@ -1,5 +1,5 @@
-//! Answers that are made while they are sent: a piece is made when the one before has left, and others have their
-//! turn between two pieces.
+//! Answers that the module makes while nginx sends them. The module makes a piece when nginx has sent the piece before, and nginx handles
+//! other events between two pieces.
 
 use std::{collections::BTreeMap, ffi::c_void};
 
@@ -15,18 +15,18 @@ use crate::local;
 
 const FAILED: ngx_int_t = NGX_ERROR as ngx_int_t;
 
-/// Milliseconds until the next piece: the event loop comes round once.
+/// Milliseconds until the next piece, so that the event loop handles other events first.
 const TURN_MS: usize = 1;
 
-/// An answer that is made piece by piece, until there is none left.
+/// An answer that the module makes piece by piece.
 pub struct Pieces {
     /// `Content-Type`.
     pub content_type: &'static str,
-    /// The next piece of the body.
+    /// Returns the next piece of the body; `None` after the last piece.
     pub next: Box<dyn FnMut() -> Option<String>>,
 }
 
-/// An answer that goes on. The event comes first, and leads back here.
+/// An unfinished answer. `event` comes first, because `on_time` casts the event to the sender.
 #[repr(C)]
 struct Sender {
     event: ngx_event_t,
@@ -36,7 +36,7 @@ struct Sender {
 }
 
 local! {
-    /// The answers that go on, each with the box that `begin` gave away. The place of a request in `ctx` is the gate's.
+    /// The unfinished answers, each with the box that `begin` leaked. The gate uses the module's place in a request's `ctx`.
     static SENDERS: BTreeMap<*mut ngx_http_request_t, *mut Sender> = BTreeMap::new();
 }
 
@@ -49,7 +49,7 @@ impl Drop for Sender {
     }
 }
 
-/// Begins with the answer. Returns what the request is to be finalized with, where it ends here.
+/// Begins an answer. Returns the code to finalize the request with, if the request ends here.
 ///
 /// # Safety
 ///
@@ -82,12 +82,12 @@ pub(super) unsafe fn begin(r: *mut ngx_http_request_t, pieces: Pieces) -> Option
     None
 }
 
-/// The sender of a request, null without one.
+/// Returns the sender of a request, null without one.
 fn sender(r: *mut ngx_http_request_t) -> *mut Sender {
     SENDERS.with(|senders| senders.get(&r).copied()).unwrap_or(std::ptr::null_mut())
 }
 
-/// The request ends, for whatever reason.
+/// Runs when the request ends, for any reason.
 unsafe extern "C" fn ended(r: *mut c_void) {
     callback::guard("end of an answer", (), || forget(r.cast()));
 }
@@ -107,7 +107,7 @@ unsafe fn finish(r: *mut ngx_http_request_t, outcome: ngx_int_t) {
     }
 }
 
-/// Makes and sends the next piece, if the one before has left.
+/// Makes and sends the next piece, if nginx has sent the piece before.
 unsafe fn go_on(r: *mut ngx_http_request_t) {
     // SAFETY: a live request with its sender, which nobody else touches meanwhile: filters call nothing of ours
     // (ngx_http_output_filter).
@@ -138,7 +138,7 @@ unsafe fn go_on(r: *mut ngx_http_request_t) {
     }
 }
 
-/// Waits until the client takes more, for `send_timeout` at most (as ngx_http_writer does).
+/// Waits until the client reads more, for at most `send_timeout` (as ngx_http_writer does).
 unsafe fn wait(r: *mut ngx_http_request_t) {
     // SAFETY: a live request, its connection and the settings of its location (ngx_http_update_location_config).
     unsafe {
@@ -157,7 +157,7 @@ unsafe fn wait(r: *mut ngx_http_request_t) {
     }
 }
 
-/// ngx_http_request_t.write_event_handler: the client takes more, or has taken nothing for too long.
+/// ngx_http_request_t.write_event_handler: the client reads again, or has not read for too long.
 unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     callback::guard("an answer", (), || {
         // SAFETY: nginx calls with a live request (ngx_http_request_handler).
@@ -187,7 +187,7 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     });
 }
 
-/// It is the next piece's turn.
+/// Runs when the next piece is due.
 extern "C" fn on_time(event: *mut ngx_event_t) {
     callback::guard("an answer", (), || {
         // SAFETY: the event of a sender, at its beginning (ngx_event_expire_timers); the connection outlives the request.

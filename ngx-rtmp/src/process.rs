@@ -1,30 +1,30 @@
-//! The process: its number, the clock, who is alive.
+//! The process: its id, the clock, and which processes are alive.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
 };
 
-/// Process id of the caller, as nginx knows it: no system call.
+/// Returns the id of this process, without a system call.
 #[must_use]
 pub fn pid() -> u32 {
     // SAFETY: read by value; nginx sets it when a process starts, before any callback of ours (main, ngx_spawn_process).
     unsafe { nginx_sys::ngx_pid as u32 }
 }
 
-/// The version of nginx that this module was built for.
+/// Returns the version of nginx that this module was built for.
 #[must_use]
 pub fn nginx_version() -> String {
     nginx_sys::NGINX_VERSION.to_string_lossy().into_owned()
 }
 
-/// The version of nginx-rtmp that this module was built for, as it calls itself.
+/// Returns the version of nginx-rtmp that this module was built for, as nginx-rtmp's headers name it.
 #[must_use]
 pub fn rtmp_version() -> String {
     String::from_utf8_lossy(super::rtmp_sys::NGINX_RTMP_VERSION).trim_end_matches('\0').to_owned()
 }
 
-/// Milliseconds since 1970 as nginx last read the time (`ngx_cached_time`): no system call.
+/// Returns the milliseconds since 1970, from nginx's last reading of the time (`ngx_cached_time`), without a system call.
 #[must_use]
 pub fn now_ms() -> u64 {
     // SAFETY: nginx initialises its cached time (ngx_time_init) before it reads the configuration, and replaces the pointer
@@ -36,14 +36,14 @@ pub fn now_ms() -> u64 {
     u64::try_from(seconds).unwrap_or(0) * 1000 + milliseconds as u64
 }
 
-/// Milliseconds of a clock that is never set (`ngx_current_msec`), for how long something lasted: no system call.
+/// Returns the milliseconds of a clock that is never set (`ngx_current_msec`), to measure durations, without a system call.
 #[must_use]
 pub fn uptime_ms() -> u64 {
     // SAFETY: read by value; this thread alone writes it (ngx_time_update).
     unsafe { nginx_sys::ngx_current_msec as u64 }
 }
 
-/// Whether a process with this id exists. One that exited and was not yet reaped does.
+/// Returns whether a process with this id exists. A process that exited and was not yet reaped exists.
 #[must_use]
 pub fn alive(pid: u32) -> bool {
     let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
@@ -52,13 +52,13 @@ pub fn alive(pid: u32) -> bool {
     found || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
-/// As [`alive`], asking the kernel once for each process: for lists of many rows.
+/// Like [`alive`], but asks the kernel once for each process: for lists with many rows.
 pub fn census() -> impl Fn(u32) -> bool {
     let known = RefCell::new(HashMap::<u32, bool>::new());
     move |pid| *known.borrow_mut().entry(pid).or_insert_with(|| alive(pid))
 }
 
-/// How many connections of this worker are taken, and how many it has (`worker_connections`).
+/// Returns the number of used connections of this worker, and the number of all its connections (`worker_connections`).
 #[must_use]
 pub fn connections() -> (usize, usize) {
     // SAFETY: nginx sets ngx_cycle before any callback of ours; plain numbers, changed by this thread alone.
@@ -69,35 +69,35 @@ pub fn connections() -> (usize, usize) {
     }
 }
 
-/// Whether the worker was told to quit.
+/// Returns whether nginx has told the worker to quit.
 #[must_use]
 pub fn draining() -> bool {
     // SAFETY: plain flags that a signal handler sets, read by value (ngx_signal_handler).
     unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_quit != 0 || nginx_sys::ngx_terminate != 0 }
 }
 
-/// Whether nginx only tests its configuration (`nginx -t`, `nginx -T`).
+/// Returns whether nginx only tests its configuration (`nginx -t`, `nginx -T`).
 #[must_use]
 pub fn is_test() -> bool {
     // SAFETY: read by value, set once when nginx reads its arguments (ngx_get_options).
     unsafe { nginx_sys::ngx_test_config != 0 }
 }
 
-/// Whether this process only reads the configuration to find the master (`nginx -s SIGNAL`).
+/// Returns whether this process only reads the configuration to find the master (`nginx -s SIGNAL`).
 #[must_use]
 pub fn is_signaller() -> bool {
     // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
     unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_SIGNALLER as usize }
 }
 
-/// Whether this process is one of a master's workers.
+/// Returns whether this process is one of a master's workers.
 #[must_use]
 pub fn is_worker() -> bool {
     // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
     unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_WORKER as usize }
 }
 
-/// Whether this process runs an event loop with connections: a worker, or nginx with `master_process off`.
+/// Returns whether this process runs an event loop with connections: a worker, or nginx with `master_process off`.
 #[must_use]
 pub fn serves() -> bool {
     // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
@@ -105,7 +105,7 @@ pub fn serves() -> bool {
     process == nginx_sys::NGX_PROCESS_WORKER as usize || process == nginx_sys::NGX_PROCESS_SINGLE as usize
 }
 
-/// How far the stack of this process may grow, in bytes; `None` without a limit.
+/// Returns the largest size of this process's stack, in bytes; `None` without a limit.
 #[must_use]
 pub fn stack_limit() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
@@ -115,17 +115,16 @@ pub fn stack_limit() -> Option<u64> {
 }
 
 thread_local! {
-    /// nginx has called back on this thread, and not as a task of a pool.
+    /// Whether nginx has called back on this thread outside a pool's task.
     static IS_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// nginx calls back on this thread: it is the one of the event loop, which also reads configurations.
+/// Notes that this thread runs the event loop. It also reads configurations.
 pub(crate) fn enter_loop() {
     IS_LOOP.set(true);
 }
 
-/// Makes sure that the caller runs on the thread of the event loop, which alone may touch connections, timers and
-/// configurations.
+/// Checks that the caller runs on the thread of the event loop. Only this thread may touch connections, timers and configurations.
 ///
 /// # Panics
 ///

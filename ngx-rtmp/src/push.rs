@@ -1,8 +1,8 @@
-//! Connections to push targets, made by nginx-rtmp's relay.
+//! Connections to push targets, which nginx-rtmp's relay opens.
 //!
-//! `ngx_rtmp_relay_push` makes the connection, plays the stream into it and speaks to the target; the module stands
-//! before its event handlers until the connection is up and, for RTMPS, until TLS is. Each connection bears a
-//! ticket, by which whoever asked for it hears of it.
+//! `ngx_rtmp_relay_push` opens the connection, plays the stream into it and speaks to the target. The fence replaces the connection's event
+//! handlers until the connection is up and, for RTMPS, until the TLS handshake is complete. Each connection has a ticket, and the module
+//! gets the connection's events by this ticket.
 
 use std::{ffi::c_void, net::SocketAddr, ptr};
 
@@ -25,7 +25,7 @@ use super::{
 };
 pub use super::{failure::Failure, tls::Tls};
 
-/// What a `_result` answers.
+/// The command that a `_result` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// `connect`.
@@ -34,60 +34,60 @@ pub enum Answered {
     CreateStream,
     /// `publish`.
     Publish,
-    /// Nothing that was asked.
+    /// No command that is open.
     Nothing,
 }
 
-/// What becomes of connections to push targets, by their tickets.
+/// Callbacks for connections to push targets, by their tickets.
 pub trait Targets: Types {
-    /// The longest answer that is read.
+    /// Longest answer that is read, in bytes.
     const MAX_ANSWER: usize;
-    /// The other end says `_result`, with this transaction number.
+    /// Called for a `_result` of the other end, with this transaction number.
     fn on_result(session: &mut Session<'_, Self>, transaction: Option<f64>) -> Answered;
-    /// The connection is up.
+    /// Called when the connection is up.
     fn on_connected(sessions: &mut Sessions<'_>, ticket: u64);
-    /// It failed, or is gone.
+    /// Called when the connection failed or ended.
     fn on_failed(sessions: &mut Sessions<'_>, ticket: u64, failure: Failure);
-    /// `publish` was sent, and the stream follows.
+    /// Called when nginx-rtmp has sent `publish`, and the stream follows.
     fn on_sending(sessions: &mut Sessions<'_>, ticket: u64);
-    /// The target says how the publish went.
+    /// Called when the target reports the outcome of the publish (`onStatus`).
     fn on_status(sessions: &mut Sessions<'_>, ticket: u64, level: &str, code: &str, description: &str);
-    /// The target refuses `connect` or what follows it (`_error`).
+    /// Called when the target refuses `connect` or a later command (`_error`).
     fn on_error(sessions: &mut Sessions<'_>, ticket: u64, code: &str, description: &str);
 }
 
-/// What stream and msid nginx-rtmp's relay speaks on (NGX_RTMP_RELAY_CSID_AMF, NGX_RTMP_RELAY_MSID).
+/// Chunk stream and message stream of nginx-rtmp's relay (NGX_RTMP_RELAY_CSID_AMF, NGX_RTMP_RELAY_MSID).
 const CSID: u32 = 5;
 const MSID: u32 = 1;
 
-/// Marks the relay's contexts that are ours.
+/// The address of this static marks the relay contexts of the fence.
 static TAG: u8 = 0;
 
-/// A connection to be made.
+/// The parameters of a new connection.
 pub struct Dial<'d> {
-    /// Tells it from all others of this worker; not 0.
+    /// A number that no other connection of this worker has; not 0.
     pub ticket: u64,
     /// The stream's public name.
     pub name: &'d str,
-    /// Where to.
+    /// The address of the target.
     pub addr: SocketAddr,
-    /// What logs call it: host and port.
+    /// The name of the target in logs: host and port.
     pub label: &'d str,
     /// `app` of `connect`.
     pub app: &'d str,
     /// `tcUrl` of `connect`.
     pub tc_url: &'d str,
-    /// What the stream is called there.
+    /// The name of the stream on the target.
     pub play_path: &'d str,
-    /// For RTMPS.
+    /// The settings for RTMPS; `None` for RTMP.
     pub tls: Option<Tls>,
 }
 
-/// Begins a connection for a publisher's stream.
+/// Opens a connection for a publisher's stream.
 ///
 /// # Errors
 ///
-/// Why it failed at once.
+/// Why it failed immediately.
 pub fn connect<M: Tables + Targets + Incoming>(
     publisher: &mut Session<'_, M>,
     dial: &Dial<'_>,
@@ -148,7 +148,7 @@ unsafe fn copy(connection: &mut ngx_connection_t, text: &str) -> Result<ngx_str_
     }
 }
 
-/// A publisher's connection with this ticket, which was just made.
+/// Finds the new connection with this ticket among a publisher's connections.
 ///
 /// # Safety
 ///
@@ -173,7 +173,7 @@ unsafe fn find(
     None
 }
 
-/// The ticket of a connection that the module made to a target.
+/// Returns the ticket of a connection that the module opened to a target.
 ///
 /// # Safety
 ///
@@ -188,7 +188,7 @@ unsafe fn ticket(session: *mut ngx_rtmp_session_t) -> Option<u64> {
 }
 
 impl<M: Tables> Session<'_, M> {
-    /// The ticket of this connection, if the module made it to a target.
+    /// Returns the ticket of this connection, if the module opened it to a target.
     #[must_use]
     pub fn ticket(&self) -> Option<u64> {
         // SAFETY: a live session (`Session::new`).
@@ -196,15 +196,15 @@ impl<M: Tables> Session<'_, M> {
     }
 }
 
-/// Bytes that were sent over the connection with this ticket: 32 bits that wrap. `None` when it is gone.
+/// Returns the bytes that were sent over the connection with this ticket: 32 bits that wrap. Returns `None` if the connection is gone.
 #[must_use]
 pub fn sent(ticket: u64) -> Option<u32> {
     // SAFETY: a connection of the table is alive (`outgoing::forget`, ngx_rtmp_close_session_handler).
     outgoing::find(ticket).map(|peer| unsafe { (*peer).out_bytes })
 }
 
-/// Of what was sent over the connection with this ticket, the bytes that the other end has not acknowledged. `None` when it
-/// is gone.
+/// Returns the sent bytes of the connection with this ticket that the other end has not acknowledged. Returns `None` if the connection is
+/// gone.
 #[must_use]
 pub fn unacknowledged(ticket: u64) -> Option<u64> {
     let peer = outgoing::find(ticket)?;
@@ -214,7 +214,7 @@ pub fn unacknowledged(ticket: u64) -> Option<u64> {
     (asked == 0).then(|| u64::try_from(bytes).unwrap_or(0))
 }
 
-/// Closes the connection with this ticket. Nothing more is heard of it.
+/// Closes the connection with this ticket. The module gets no more events of it.
 pub fn abort<M: Tables>(_: &mut Sessions<'_>, ticket: u64) {
     // SAFETY: a connection of the table is alive (`outgoing::forget`, ngx_rtmp_close_session_handler).
     unsafe {
@@ -225,15 +225,15 @@ pub fn abort<M: Tables>(_: &mut Sessions<'_>, ticket: u64) {
     }
 }
 
-/// Tells the target of the connection with this ticket that the stream ends, and lets it read that before the connection
-/// closes. Nothing more is heard of it.
+/// Tells the target of the connection with this ticket that the stream ends, and gives it time to read that before the connection closes.
+/// The module gets no more events of the connection.
 pub fn leave<M: Tables + Connections>(_: &mut Sessions<'_>, ticket: u64, play_path: &str) {
     let Some(rtmp) = rtmp_sys::rtmp() else { return };
     // SAFETY: a connection of the table is alive (`outgoing::forget`, ngx_rtmp_close_session_handler).
     unsafe {
         let Some(peer) = take(ticket) else { return };
         say_goodbye(&rtmp, peer, play_path);
-        // The live module must not send it any more.
+        // From now on, the live module must not send the stream to this connection.
         let mut v: ngx_rtmp_close_stream_t = std::mem::zeroed();
         v.stream = f64::from(MSID);
         if let Some(close_stream) = *rtmp.ngx_rtmp_close_stream {
@@ -244,7 +244,7 @@ pub fn leave<M: Tables + Connections>(_: &mut Sessions<'_>, ticket: u64, play_pa
     }
 }
 
-/// Takes a connection out of the table and out of its publisher's list, so that it does not end with the publisher.
+/// Removes a connection from the table and from its publisher's list, so that it does not end with the publisher.
 fn take(ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
     let rtmp = rtmp_sys::rtmp()?;
     let peer = outgoing::find(ticket)?;
@@ -269,7 +269,7 @@ fn take(ticket: u64) -> Option<*mut ngx_rtmp_session_t> {
     Some(peer)
 }
 
-/// `FCUnpublish` and `deleteStream`.
+/// Sends `FCUnpublish` and `deleteStream`.
 ///
 /// # Safety
 ///
@@ -286,7 +286,7 @@ unsafe fn say_goodbye(rtmp: &Rtmp, peer: *mut ngx_rtmp_session_t, play_path: &st
     let string =
         |text: &str| element(rtmp_sys::NGX_RTMP_AMF_STRING, text.as_ptr().cast_mut().cast(), text.len());
     let null = || element(rtmp_sys::NGX_RTMP_AMF_NULL, ptr::null_mut(), 0);
-    // A string of no length is taken to end with a NUL (ngx_rtmp_amf_write).
+    // nginx-rtmp takes a string of length 0 as a string that ends with a NUL (ngx_rtmp_amf_write).
     if play_path.is_empty() {
         return;
     }
@@ -302,7 +302,7 @@ unsafe fn say_goodbye(rtmp: &Rtmp, peer: *mut ngx_rtmp_session_t, play_path: &st
     }
 }
 
-/// The connection can be written to: it is up, or failed.
+/// Runs when the connection is writable: it is up, or it failed.
 unsafe extern "C" fn on_writable<M: Tables + Targets + Incoming>(event: *mut ngx_event_t) {
     callback::guard("a connection to a target", (), || {
         // SAFETY: `data` is the connection of a session of ours (see `connect`).
@@ -330,7 +330,7 @@ unsafe extern "C" fn on_writable<M: Tables + Targets + Incoming>(event: *mut ngx
     });
 }
 
-/// Before it is up, there is only a failure to read.
+/// Runs before the connection is up, when only a failure can make it readable.
 unsafe extern "C" fn on_readable<M: Tables + Targets + Incoming>(event: *mut ngx_event_t) {
     callback::guard("a connection to a target", (), || {
         // SAFETY: as in `on_writable`.
@@ -343,7 +343,7 @@ unsafe extern "C" fn on_readable<M: Tables + Targets + Incoming>(event: *mut ngx
     });
 }
 
-/// The TLS handshake has ended.
+/// Runs after the TLS handshake.
 unsafe extern "C" fn on_tls<M: Tables + Targets + Incoming>(connection: *mut ngx_connection_t) {
     callback::guard("TLS with a target", (), || {
         // SAFETY: the connection that `tls::begin` was called for.
@@ -366,7 +366,7 @@ unsafe extern "C" fn on_tls<M: Tables + Targets + Incoming>(connection: *mut ngx
     });
 }
 
-/// The connection is nginx-rtmp's from now on.
+/// Passes the connection to nginx-rtmp.
 ///
 /// # Safety
 ///
@@ -381,7 +381,7 @@ unsafe fn go_on<M: Tables + Targets + Incoming>(connection: *mut ngx_connection_
         }
         (*(*connection).read).handler = dialing.read;
         (*(*connection).write).handler = dialing.write;
-        // TLS reads by a function of its own.
+        // TLS replaces the connection's read function.
         if session.known_slot().is_some_and(|slot| slot.receiver.is_some()) {
             incoming::watch(&mut session);
         }
@@ -391,7 +391,7 @@ unsafe fn go_on<M: Tables + Targets + Incoming>(connection: *mut ngx_connection_
     }
 }
 
-/// Whether the connection failed; then it is closed.
+/// Returns whether the connection failed, and closes it in that case.
 ///
 /// # Safety
 ///

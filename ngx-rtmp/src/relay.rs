@@ -1,9 +1,8 @@
-//! nginx-rtmp's relay: its `push` lines made safe.
+//! Fixes for nginx-rtmp's relay and its `push` lines.
 //!
-//! When a `push` fails at once, as it does where the host has an address of a family that is not there,
-//! nginx-rtmp goes on with the relay's context of the publisher, which the first push to succeed would have
-//! made. So a publisher has that context before its first push. And of what was pushed before a stream was
-//! closed, the context remembers nothing when its connection publishes again.
+//! A `push` fails immediately if, for example, the machine has no network for the address family of the host. nginx-rtmp then uses the
+//! publisher's relay context, which only the first successful push creates. So the fence creates this context before the first push. And
+//! when a stream closes, the fence clears the pushes in the context, so that they are gone when its connection publishes again.
 
 use std::{ffi::c_void, mem, ptr, slice};
 
@@ -38,7 +37,7 @@ struct RelaySettings {
     pull_reconnect: ngx_msec_t,
 }
 
-/// The settings of a session's application.
+/// Returns the settings of a session's application.
 ///
 /// # Safety
 ///
@@ -48,8 +47,8 @@ unsafe fn settings<'a>(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> Option<
     unsafe { settings_of(rtmp, (*session).app_conf) }
 }
 
-/// The settings of an application, if the loaded nginx-rtmp has them as declared above: its directives tell
-/// where they write to.
+/// Returns the settings of an application, if the loaded nginx-rtmp has the layout that is declared above: the offsets of its directives
+/// show that.
 ///
 /// # Safety
 ///
@@ -70,8 +69,8 @@ unsafe fn settings_of<'a>(rtmp: &Rtmp, app_conf: *mut *mut c_void) -> Option<&'a
     }
 }
 
-/// Takes the secrets out of what nginx-rtmp logs of `push` and `pull` lines, and shows as the address of the
-/// other end: what follows the host in the URL, and `playPath=`. The other end gets them as before.
+/// Removes secrets from the text that nginx-rtmp logs about `push` and `pull` lines, and shows as the address of the other end: the part of
+/// the URL after the host, and `playPath=`. The other end still gets them.
 ///
 /// # Safety
 ///
@@ -99,8 +98,7 @@ unsafe fn hide_in(target: &mut ngx_rtmp_relay_target_t, app: &ngx_str_t, pool: *
     }
     let host = url.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(url.len());
     if target.play_path.len > 0 {
-        // nginx-rtmp reads the application and the stream out of the path where they are not given
-        // (ngx_rtmp_relay_create_connection).
+        // nginx-rtmp takes the application and the stream from the path if the line does not name them (ngx_rtmp_relay_create_connection).
         let path = bytes(&target.url.uri);
         let first = path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/').next();
         let first = first.unwrap_or_default();
@@ -113,7 +111,7 @@ unsafe fn hide_in(target: &mut ngx_rtmp_relay_target_t, app: &ngx_str_t, pool: *
             return;
         };
         if target.app.len == 0 && first.is_empty() {
-            // Without an application in the line, nginx-rtmp leaves it out of the URL that it sends.
+            // If the line names no application, nginx-rtmp sends a URL without one.
             if target.tc_url.len == 0 {
                 target.tc_url = tc_url;
             }
@@ -127,7 +125,7 @@ unsafe fn hide_in(target: &mut ngx_rtmp_relay_target_t, app: &ngx_str_t, pool: *
     target.url.url.len = host;
 }
 
-/// A copy in a pool.
+/// Copies a text to a pool.
 ///
 /// # Safety
 ///
@@ -144,7 +142,7 @@ unsafe fn copy(pool: *mut ngx_pool_t, text: &[u8]) -> Option<ngx_str_t> {
     }
 }
 
-/// What nginx-rtmp's relay keeps of a session: null where it knows nothing of it.
+/// Returns the relay context of a session, null without one.
 ///
 /// # Safety
 ///
@@ -154,8 +152,8 @@ pub(super) unsafe fn context(rtmp: &Rtmp, session: *mut ngx_rtmp_session_t) -> *
     unsafe { (*(*session).ctx.add((*rtmp.ngx_rtmp_relay_module).ctx_index)).cast() }
 }
 
-/// Shows the host alone as the address of the servers that a session is relayed to or from: after a redirect, nginx-rtmp
-/// shows the whole URL, with the stream key in it (ngx_rtmp_relay_create_connection).
+/// Shows only the host as the address of the servers that a session is relayed to or from. After a redirect, nginx-rtmp shows the whole
+/// URL, with the stream key in it (ngx_rtmp_relay_create_connection).
 ///
 /// # Safety
 ///
@@ -188,7 +186,7 @@ pub(super) unsafe fn hide_paths(session: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// A session is about to publish: gives it the relay's context, if its application has `push` lines.
+/// Creates the relay context of a session that is about to publish, if its application has `push` lines.
 ///
 /// # Safety
 ///
@@ -216,8 +214,8 @@ pub(super) unsafe fn prepare<M: Tables>(session: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// A stream was closed, and its pushes with it: they are gone soon, and nginx-rtmp would go on to walk along
-/// them, and along the other publishers that were behind this one in its table (ngx_rtmp_relay_close).
+/// Clears the pushes in the relay context of a closed stream. They will soon be freed, but nginx-rtmp would still follow the list, and the
+/// other publishers that came after this one in its table (ngx_rtmp_relay_close).
 ///
 /// # Safety
 ///
@@ -235,7 +233,7 @@ pub(super) unsafe fn closed(session: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// A session ends: a push that failed at once is not tried again.
+/// Removes the timer of a session that ends, so that a push that failed immediately is not retried.
 ///
 /// # Safety
 ///
@@ -253,8 +251,8 @@ pub(super) unsafe fn forget(session: *mut ngx_rtmp_session_t) {
     }
 }
 
-/// Tries the pushes again that are not there, as ngx_rtmp_relay_push_reconnect does: nginx-rtmp puts that in
-/// place with the first push that succeeds.
+/// Retries the missing pushes, as ngx_rtmp_relay_push_reconnect does. nginx-rtmp installs that function only with the first push that
+/// succeeds.
 unsafe extern "C" fn reconnect<M: Tables>(event: *mut ngx_event_t) {
     callback::guard("a push of the configuration", (), || {
         let Some(rtmp) = rtmp_sys::rtmp() else { return };

@@ -1,4 +1,4 @@
-//! An HTTP request: read, answered, and kept alive while work for it is in the thread pool.
+//! An HTTP request: how it is read, answered, and kept alive while its work is in the thread pool.
 
 mod head;
 
@@ -23,15 +23,15 @@ use super::{
 };
 pub use head::Head;
 
-/// Requests over HTTP.
+/// Callbacks for HTTP requests.
 pub trait Requests: Types {
-    /// The longest body that is read.
+    /// Longest body that is read, in bytes.
     const MAX_BODY: usize;
-    /// Whether a request may be made at all, before its body is read.
+    /// Decides whether a request is allowed, before its body is read.
     fn admit(head: &Head<'_, Self>) -> Result<(), Response>;
-    /// A request came, with its body; `None` where that is too large.
+    /// Handles a request with its body; `body` is `None` if it is too large.
     fn dispatch(head: &Head<'_, Self>, body: Option<&[u8]>, sessions: &mut Sessions<'_>) -> Step;
-    /// A request for statistics.
+    /// Answers a request for statistics.
     fn stat(head: &Head<'_, Self>) -> Response;
 }
 
@@ -47,23 +47,23 @@ pub struct Response {
     pub body: String,
 }
 
-/// What sees to it that a request is answered.
+/// Work that answers a request later.
 pub type Suspended = Box<dyn FnOnce(Waiting, &mut Sessions<'_>)>;
 
-/// What comes next for a request.
+/// The next step of a request.
 pub enum Step {
-    /// It is answered.
+    /// Answers the request now.
     Answer(Response),
-    /// This sees to it that it is answered later.
+    /// Runs work that answers the request later.
     Suspend(Suspended),
-    /// It is answered piece by piece.
+    /// Answers the request piece by piece.
     Pieces(Pieces),
-    /// It is answered with events from here on, until the client leaves.
+    /// Answers the request with events until the client leaves.
     Follow(Events),
 }
 
 impl<M: Tables + Requests> Context<'_, M, Location> {
-    /// nginx calls the API for requests to this location, with room for a whole body in memory.
+    /// Makes nginx call the API for requests to this location, with memory for a whole body.
     pub fn serve_api(&mut self) {
         self.answers();
         let core = self.location();
@@ -71,19 +71,19 @@ impl<M: Tables + Requests> Context<'_, M, Location> {
         core.client_body_buffer_size = M::MAX_BODY + 1;
     }
 
-    /// nginx calls the statistics for requests to this location.
+    /// Makes nginx call the statistics for requests to this location.
     pub fn serve_stat(&mut self) {
         self.answers();
         self.location().handler = Some(handle_stat::<M>);
     }
 
-    /// The module answers requests to this location.
+    /// Notes that the module answers requests to this location.
     fn answers(&mut self) {
         // SAFETY: as in `settings`; nothing else refers to the settings, since the context is borrowed.
         unsafe { (*self.settings_ptr().cast::<LocationSlot<M::Location>>()).answers = true };
     }
 
-    /// http's own settings of the location that is being read.
+    /// Returns the HTTP core module's settings of the location that nginx is reading.
     fn location(&mut self) -> &mut ngx_http_core_loc_conf_t {
         // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
         unsafe {
@@ -129,7 +129,7 @@ pub(super) unsafe extern "C" fn handle_stat<M: Tables + Requests>(r: *mut ngx_ht
     })
 }
 
-/// The body is there. The request is finalized by whoever answers it.
+/// Runs after the body was read. The code that answers the request also finalizes it.
 unsafe extern "C" fn body_read<M: Tables + Requests>(r: *mut ngx_http_request_t) {
     // SAFETY: nginx calls with the request whose body was read (ngx_http_read_client_request_body).
     unsafe {
@@ -144,8 +144,8 @@ unsafe extern "C" fn body_read<M: Tables + Requests>(r: *mut ngx_http_request_t)
 
 type Proceed = unsafe fn(*mut ngx_http_request_t, Option<Step>);
 
-/// A request that is answered later, from the event loop. It stays alive until then; one that is forgotten is answered
-/// with 500.
+/// A request that is answered later, from the event loop. It stays alive until then. If the value is dropped without an answer, the answer
+/// is 500.
 pub struct Waiting {
     request: *mut ngx_http_request_t,
     proceed: Proceed,
@@ -164,7 +164,7 @@ impl Waiting {
         Waiting { request, proceed: proceed::<M> }
     }
 
-    /// Answers it. Other requests of its client may have their turn before this returns (ngx_http_run_posted_requests).
+    /// Answers the request. Other requests of its client may run before this returns (ngx_http_run_posted_requests).
     pub fn answer(mut self, _: &mut Sessions<'_>, response: Response) {
         let request = std::mem::replace(&mut self.request, std::ptr::null_mut());
         // SAFETY: kept alive since `hold`.
@@ -186,7 +186,8 @@ unsafe fn end(request: *mut ngx_http_request_t, proceed: Proceed, step: Option<S
     }
 }
 
-/// A request that was forgotten. It is answered in an event of its own: whoever forgets it may hold what another request needs.
+/// A request whose `Waiting` was dropped. It is answered in an event of its own, because the code that drops it may hold a lock or a value
+/// that another request needs.
 #[repr(C)]
 struct Forgotten {
     event: ngx_event_t,
@@ -235,7 +236,7 @@ unsafe fn proceed<M: Tables + Requests>(r: *mut ngx_http_request_t, step: Option
     unsafe {
         let outcome = match step {
             Some(Step::Answer(response)) => send(r, response),
-            // It is an event of the loop, or `answer`, to which the sessions were lent.
+            // No session is lent: this is an event of the loop, or `answer`, which has borrowed the sessions.
             Some(Step::Suspend(work)) => return work(Waiting::hold::<M>(r), &mut Sessions::new()),
             Some(Step::Pieces(pieces)) => match begin_pieces(r, pieces) {
                 None => return,
@@ -251,7 +252,7 @@ unsafe fn proceed<M: Tables + Requests>(r: *mut ngx_http_request_t, step: Option
     }
 }
 
-/// The body in one piece; `None` when it was too large for memory.
+/// Returns the body in one piece; `None` if it was too large for memory.
 ///
 /// # Safety
 ///
@@ -280,10 +281,10 @@ unsafe fn body(r: &ngx_http_request_t, most: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What every answer says: nobody keeps it, and no browser takes it for something else than it is.
+/// Headers of every answer: nothing may cache it, and no browser may guess another content type.
 const COMMON: [(&str, &str); 2] = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
 
-/// Sends an answer. Returns what the request is to be finalized with.
+/// Sends an answer. Returns the code to finalize the request with.
 ///
 /// # Safety
 ///
@@ -317,8 +318,7 @@ unsafe fn send(r: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
     }
 }
 
-/// Begins with an answer that is made while it is sent. Returns what the request is to be finalized with, where it
-/// ends here.
+/// Begins an answer that is made while it is sent. Returns the code to finalize the request with, if the request ends here.
 ///
 /// # Safety
 ///
@@ -333,7 +333,7 @@ unsafe fn begin_pieces(r: *mut ngx_http_request_t, pieces: Pieces) -> Option<ngx
     }
 }
 
-/// Sets status and headers. `false` when there is no memory.
+/// Sets status and headers. Returns `false` without memory.
 ///
 /// # Safety
 ///
@@ -347,7 +347,7 @@ unsafe fn set_headers(
     // SAFETY: by contract; the texts are copied into the request's pool.
     unsafe {
         let pool = Pool::from_ngx_pool((*r).pool);
-        // What is answered has no versions that a client could compare (ngx_http_not_modified_header_filter).
+        // These answers have no versions that a client could compare (ngx_http_not_modified_header_filter).
         (*r).set_disable_not_modified(1);
         let headers = &mut (*r).headers_out;
         headers.status = usize::from(status);

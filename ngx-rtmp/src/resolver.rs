@@ -1,4 +1,4 @@
-//! Names to addresses, by nginx's own resolver: no worker waits for an answer.
+//! Resolves names to addresses with nginx's own resolver, so that no worker blocks.
 
 use std::{ffi::CStr, net::IpAddr, ptr};
 
@@ -21,22 +21,22 @@ const NO_SUCH_NAME: ngx_int_t = 3;
 /// Why a name has no addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoAddress {
-    /// There is no such name.
+    /// The name does not exist.
     Unknown,
-    /// No name server answers.
+    /// No name server answered in time.
     TimedOut,
-    /// Something else, in nginx's words.
+    /// Another error, in nginx's words.
     Other(String),
 }
 
-/// What is called with the addresses of a name.
+/// Callback for the addresses of a name.
 pub type Answer = Box<dyn FnOnce(&mut Sessions<'_>, Result<Vec<IpAddr>, NoAddress>) + Send>;
 
 local! {
     static RUNNING: *mut ngx_resolver_t = ptr::null_mut();
 }
 
-/// A resolver for a configuration; null when a word is not right, which nginx has logged.
+/// Creates a resolver for a configuration. Returns null if an argument is wrong; nginx has logged the error.
 ///
 /// # Safety
 ///
@@ -46,7 +46,7 @@ pub(super) unsafe fn create(cf: *mut ngx_conf_t, words: &mut [ngx_str_t]) -> *mu
     unsafe { ngx_resolver_create(cf, words.as_mut_ptr(), words.len()) }
 }
 
-/// A resolver of these name servers; null when none can be made.
+/// Creates a resolver for these name servers. Returns null if that fails.
 ///
 /// # Safety
 ///
@@ -71,7 +71,7 @@ pub(super) unsafe fn of_servers(cycle: *mut ngx_cycle_t, servers: &[IpAddr]) -> 
     }
 }
 
-/// An address as nginx reads it.
+/// Returns an address in the form that nginx reads.
 fn bracketed(addr: IpAddr) -> String {
     match addr {
         IpAddr::V4(v4) => v4.to_string(),
@@ -79,13 +79,13 @@ fn bracketed(addr: IpAddr) -> String {
     }
 }
 
-/// This configuration runs from now on.
+/// Sets the resolver of the configuration that runs from now on.
 pub(super) fn run(resolver: *mut ngx_resolver_t) {
     RUNNING.with(|running| *running = resolver);
 }
 
-/// Asks the name servers for the addresses of a name, for `timeout_ms` at most. The answer comes later, or at once where
-/// nobody can be asked.
+/// Asks the name servers for the addresses of a name, for at most `timeout_ms`. Calls `answer` later, or immediately if there is no name
+/// server to ask.
 pub fn resolve(sessions: &mut Sessions<'_>, name: &str, timeout_ms: usize, answer: Answer) {
     process::assert_loop();
     let resolver = RUNNING.with(|running| *running);
@@ -128,7 +128,7 @@ unsafe extern "C" fn answered(context: *mut ngx_resolver_ctx_t) {
                 }
             };
             ngx_resolve_name_done(context);
-            // It is an event of the loop, or `resolve`, to which the sessions were lent.
+            // No session is lent: this is an event of the loop, or `resolve`, which has borrowed the sessions.
             answer(&mut Sessions::new(), outcome);
         }
     });

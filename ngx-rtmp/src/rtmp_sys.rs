@@ -1,7 +1,7 @@
-//! nginx-rtmp: its types, bound at build time, and its symbols, found at run time.
+//! nginx-rtmp's types, bound at build time, and its symbols, found at run time.
 //!
-//! The symbols are looked up rather than linked, so that a wrong load order is a sentence in the log and not
-//! "undefined symbol" from the dynamic linker.
+//! The fence looks the symbols up and does not link them, so that a wrong load order causes a readable line in the log and not "undefined
+//! symbol" from the dynamic linker.
 
 use std::{
     ffi::{CStr, c_char},
@@ -57,14 +57,14 @@ macro_rules! symbols {
                 unsafe { Globals { $($global: *rtmp.$global,)* } }
             }
 
-            /// Puts them back.
+            /// Restores the values.
             pub(super) fn write(&self, rtmp: &Rtmp) {
                 // SAFETY: as in `read`.
                 unsafe { $(*rtmp.$global = self.$global;)* }
             }
         }
 
-        // A constant that nobody uses refers to nothing at run time: it only lets the compiler compare.
+        // An unused constant refers to nothing at run time; it only makes the compiler compare the types.
         $(const _: $signature = raw::$function;)*
 
         impl Rtmp {
@@ -155,21 +155,20 @@ local! {
     static FOUND: Option<Rtmp> = None;
 }
 
-/// Looks the symbols up anew: a configuration may load another nginx-rtmp, or none. Returns what was found
-/// before.
+/// Looks the symbols up again, because a configuration may load another nginx-rtmp, or none. Returns the symbols that were found before.
 pub(super) fn refresh() -> Option<Rtmp> {
     restore(Rtmp::find())
 }
 
-/// Puts back what [`refresh`] returned. Returns what was in place.
+/// Restores the symbols that [`refresh`] returned. Returns the symbols that were in place.
 pub(super) fn restore(before: Option<Rtmp>) -> Option<Rtmp> {
     FOUND.with(|found| std::mem::replace(found, before))
 }
 
-/// Why a module cannot work with the nginx-rtmp that is loaded.
+/// Why a module cannot work with the loaded nginx-rtmp.
 #[derive(Debug, thiserror::Error)]
 pub enum Mismatch {
-    /// None is.
+    /// nginx-rtmp is not loaded.
     #[error(
         "nginx-rtmp is not loaded: put \"load_module modules/ngx_rtmp_module.so;\" before \"load_module modules/{own}.so;\""
     )]
@@ -177,7 +176,7 @@ pub enum Mismatch {
         /// The name of the module's library.
         own: &'static str,
     },
-    /// The module was built for arut's.
+    /// The module was built for arut's nginx-rtmp.
     #[error(
         "the loaded nginx-rtmp is the fork of sergey-dryabzhinsky, and this module was built for arut's: build it with \
          NGINX_RTMP_SOURCE_DIR naming the fork's source"
@@ -191,14 +190,14 @@ pub enum Mismatch {
     NotFork,
 }
 
-/// Makes sure that the loaded nginx-rtmp is one that this module knows, whose library is called `own`.
+/// Checks that this module knows the loaded nginx-rtmp. `own` is the name of the module's library.
 ///
 /// # Errors
 ///
-/// What is wrong with it, and what would be right.
+/// The mismatch, and its remedy.
 pub(super) fn check(own: &'static str) -> Result<(), Mismatch> {
     Rtmp::find().ok_or(Mismatch::NotLoaded { own })?;
-    // Only the fork of sergey-dryabzhinsky knows playlists; its sessions and contexts have another layout.
+    // Only the fork of sergey-dryabzhinsky has playlists. Its sessions and contexts have another layout.
     let fork = symbol("ngx_rtmp_playlist\0").is_some();
     match (fork, cfg!(rtmp_flavour = "dryabzhinsky")) {
         (true, false) => Err(Mismatch::Fork),
@@ -207,12 +206,12 @@ pub(super) fn check(own: &'static str) -> Result<(), Mismatch> {
     }
 }
 
-/// The symbols that [`refresh`] found.
+/// Returns the symbols that [`refresh`] found.
 pub(crate) fn rtmp() -> Option<Rtmp> {
     FOUND.with(|found| *found)
 }
 
-/// Looks a symbol up among all that is loaded. `name` ends with a NUL.
+/// Looks a symbol up in all loaded libraries. `name` ends with a NUL.
 pub(super) fn symbol(name: &str) -> Option<*mut libc::c_void> {
     let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
     // SAFETY: a NUL-terminated name; RTLD_DEFAULT searches what is already loaded (dlsym(3)).

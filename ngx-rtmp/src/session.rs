@@ -27,7 +27,7 @@ use super::{
 };
 use slot::SessionSlot;
 
-/// A live session, for the time of one callback.
+/// A live session, during one callback.
 pub struct Session<'s, M> {
     session: *mut ngx_rtmp_session_t,
     callback: PhantomData<&'s mut M>,
@@ -42,7 +42,7 @@ impl<'s, M: Tables> Session<'s, M> {
         Session { session, callback: PhantomData }
     }
 
-    /// The session of a connection, unless it is being closed.
+    /// Returns the session of a connection, unless nginx is closing the connection.
     ///
     /// # Safety
     ///
@@ -73,7 +73,7 @@ impl<'s, M: Tables> Session<'s, M> {
         unsafe { &*self.raw().connection }
     }
 
-    /// The application's settings; `None` before `connect`.
+    /// Returns the settings of the application; `None` before `connect`.
     #[must_use]
     pub fn settings(&self) -> Option<&'s M::App> {
         // SAFETY: `app_conf` is null or the table of an application, where our entry is an `M::App`
@@ -81,7 +81,7 @@ impl<'s, M: Tables> Session<'s, M> {
         unsafe { slots::entry(self.raw().app_conf, M::rtmp_module()) }
     }
 
-    /// The application's settings or, before `connect`, those of the server, which applications inherit.
+    /// Returns the settings of the application or, before `connect`, those of the server, which applications inherit.
     #[must_use]
     pub fn guard_settings(&self) -> Option<&'s M::App> {
         // SAFETY: the server's settings for applications stand with the context that its core module keeps
@@ -95,13 +95,13 @@ impl<'s, M: Tables> Session<'s, M> {
         self.settings().or_else(of_server)
     }
 
-    /// Whether the client's `connect` was accepted, or nginx-rtmp made the connection for an application.
+    /// Returns whether the client's `connect` was accepted, or nginx-rtmp opened the connection for an application.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         !self.raw().app_conf.is_null()
     }
 
-    /// Whether the client's address comes with the PROXY protocol, once the handshake is over.
+    /// Returns whether the client's address comes with the PROXY protocol, after the handshake.
     #[must_use]
     pub fn is_behind_proxy(&self) -> bool {
         let text: *const ngx_str_t = self.raw().addr_text;
@@ -113,7 +113,7 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// What is being read on each chunk stream.
+    /// Returns the state of each chunk stream that is being read.
     pub(super) fn chunk_streams(&self) -> &[ngx_rtmp_stream_t] {
         let Some(rtmp) = rtmp_sys::rtmp() else { return &[] };
         // SAFETY: `in_streams` has `max_streams` entries (ngx_rtmp_init_session).
@@ -125,7 +125,7 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// The application's name. A session that nginx-rtmp made itself has only its settings to tell it.
+    /// Returns the name of the application. A session that nginx-rtmp opened itself has it only in its settings.
     #[must_use]
     pub fn app(&self) -> &str {
         let named = collections::text(&self.raw().app).filter(|name| !name.is_empty());
@@ -139,7 +139,7 @@ impl<'s, M: Tables> Session<'s, M> {
         named.or_else(of_settings).unwrap_or_default()
     }
 
-    /// The address of the other end as text: where the client is, or what nginx-rtmp connected to.
+    /// Returns the address of the other end as text: the client's address, or the server that nginx-rtmp connected to.
     #[must_use]
     pub fn addr(&self) -> String {
         match self.is_accepted() {
@@ -150,13 +150,13 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Whether nginx-rtmp made this session itself, to push or to pull.
+    /// Returns whether nginx-rtmp opened this session itself, to push or to pull.
     #[must_use]
     pub fn is_relay(&self) -> bool {
         self.raw().relay() != 0
     }
 
-    /// The name under which nginx-rtmp's live module publishes this session; `None` while it does not.
+    /// Returns the name under which nginx-rtmp's live module publishes this session; `None` if it does not publish.
     #[must_use]
     pub fn live_name(&self) -> Option<String> {
         let rtmp = rtmp_sys::rtmp()?;
@@ -170,7 +170,7 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Whether nginx-rtmp's live module serves the session's application (`live on;`).
+    /// Returns whether nginx-rtmp's live module serves the session's application (`live on;`).
     #[must_use]
     pub fn has_live_streams(&self) -> bool {
         let Some(rtmp) = rtmp_sys::rtmp() else { return false };
@@ -180,14 +180,14 @@ impl<'s, M: Tables> Session<'s, M> {
         live.is_some_and(|live| live.live == 1)
     }
 
-    /// Bytes that nginx-rtmp has sent to this session: 32 bits that wrap.
+    /// Returns the bytes that nginx-rtmp has sent to this session: 32 bits that wrap.
     #[must_use]
     pub fn bytes_out(&self) -> u32 {
         self.raw().out_bytes
     }
 
-    /// What nginx-rtmp's live module knows of this session: messages that it dropped for a player, and how far
-    /// the audio is behind the video in milliseconds (as ngx_rtmp_stat_live has it).
+    /// Returns two values of nginx-rtmp's live module: the messages that it dropped for a player, and the delay of the audio behind the
+    /// video in milliseconds (as in ngx_rtmp_stat_live).
     #[must_use]
     pub fn live_facts(&self) -> (u64, i32) {
         let Some(rtmp) = rtmp_sys::rtmp() else { return (0, 0) };
@@ -199,7 +199,7 @@ impl<'s, M: Tables> Session<'s, M> {
         })
     }
 
-    /// What nginx-rtmp's codec module has read in the headers of what this session publishes.
+    /// Returns the codecs that nginx-rtmp's codec module has read in the headers of the published stream.
     #[must_use]
     pub fn codecs(&self) -> Option<Codecs> {
         let rtmp = rtmp_sys::rtmp()?;
@@ -223,30 +223,30 @@ impl<'s, M: Tables> Session<'s, M> {
         })
     }
 
-    /// Whether the connection is being closed (ngx_rtmp_finalize_session).
+    /// Returns whether the connection is being closed (ngx_rtmp_finalize_session).
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.connection().destroyed() != 0
     }
 
-    /// Whether a client made the connection, rather than nginx-rtmp itself.
+    /// Returns whether a client opened the connection, and not nginx-rtmp itself.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         !self.connection().listening.is_null()
     }
 
-    /// The address of the other end of an accepted connection; `None` for a unix socket.
+    /// Returns the address of the other end of an accepted connection; `None` for a unix socket.
     #[must_use]
     pub fn client_ip(&self) -> Option<IpAddr> {
         address::of_connection(self.connection())
     }
 
-    /// What the module keeps of this session; dropped with the connection.
+    /// Returns the module's state of this session, creating it if needed; it is dropped with the connection.
     pub fn state(&mut self) -> Option<&mut M::Session> {
         self.slot().map(|slot| &mut slot.state)
     }
 
-    /// The state if there is one: nothing is allocated, for the media path.
+    /// Returns the module's state if there is one. It allocates nothing, so the media path may call it.
     pub fn known_state(&mut self) -> Option<&mut M::Session> {
         self.known_slot().map(|slot| &mut slot.state)
     }
@@ -269,17 +269,17 @@ impl<'s, M: Tables> Session<'s, M> {
         unsafe { (*self.raw().ctx.add((*M::rtmp_module()).ctx_index)).cast::<SessionSlot<M>>().as_mut() }
     }
 
-    /// The state of merged writes, made where there is none.
+    /// Returns the state of merged writes, creating it if needed.
     pub(super) fn waiting(&mut self) -> Option<&mut Waiting> {
         self.slot().map(|slot| &mut slot.waiting)
     }
 
-    /// The slot, made where there is none.
+    /// Returns the slot, creating it if needed.
     pub(super) fn own_slot(&mut self) -> Option<&mut SessionSlot<M>> {
         self.slot()
     }
 
-    /// Tells the client how its command went (`onStatus`).
+    /// Tells the client the outcome of its command (`onStatus`).
     pub fn send_status(&mut self, code: &str, level: &str, description: &str) {
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let (code, level, description) = (text(code), text(level), text(description));
@@ -299,7 +299,7 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Closes the connection, after the current event (ngx_rtmp_finalize_session).
+    /// Closes the connection, after the present event (ngx_rtmp_finalize_session).
     pub fn close(&mut self) {
         if let Some(rtmp) = rtmp_sys::rtmp() {
             // SAFETY: a live session; closing is posted (ngx_rtmp_finalize_session), so it stays alive until the callback returns.
@@ -307,10 +307,10 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Small messages are not held back for the other end's acknowledgement (TCP_NODELAY): stock nginx-rtmp
-    /// answers `connect` in four small writes, and the third waits 40 ms.
+    /// Sets whether small messages are sent without waiting for the other end's acknowledgement (TCP_NODELAY). nginx-rtmp answers `connect`
+    /// in four small writes, and without TCP_NODELAY the third waits 40 ms.
     ///
-    /// Media is held back: nginx-rtmp writes it in pieces, and each would be a packet.
+    /// For media, the wait is useful: nginx-rtmp writes media in pieces, and without it each piece would be a packet.
     pub fn send_at_once(&self, at_once: bool) {
         let on = libc::c_int::from(at_once);
         // SAFETY: an open socket and a flag of the right size (tcp(7)); a failure, as on a unix socket, costs only time.
@@ -332,7 +332,7 @@ impl<'s, M: Tables> Session<'s, M> {
     }
 }
 
-/// What nginx-rtmp knows of codecs, by its own numbers; 0 is unknown.
+/// Codecs, with nginx-rtmp's own numbers; 0 is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Codecs {

@@ -11,17 +11,17 @@ local! {
     static ALL: BTreeSet<*mut ngx_rtmp_session_t> = BTreeSet::new();
 }
 
-/// A session begins.
+/// Adds a session that begins.
 pub(super) fn enroll(session: *mut ngx_rtmp_session_t) {
     ALL.with(|all| all.insert(session));
 }
 
-/// A session ends: it is freed after this.
+/// Removes a session that ends; nginx-rtmp frees it after this.
 pub(super) fn dismiss(session: *mut ngx_rtmp_session_t) {
     ALL.with(|all| all.remove(&session));
 }
 
-/// The session that stands there, if there is one.
+/// Returns the session at this address, if it is one of this process.
 ///
 /// # Safety
 ///
@@ -32,7 +32,7 @@ pub(super) unsafe fn enrolled<'s, M: Tables>(session: *mut ngx_rtmp_session_t) -
 }
 
 impl<M: Tables> Session<'_, M> {
-    /// All sessions of this process. Nothing of this one can be in use meanwhile.
+    /// Returns all sessions of this process. This session cannot be used meanwhile.
     pub fn all(&mut self) -> Sessions<'_> {
         // SAFETY: what lent this session lends no other as long as it is lent, and the borrow keeps it from being used.
         unsafe { Sessions::new() }
@@ -50,7 +50,7 @@ impl Sessions<'_> {
         }
     }
 
-    /// Calls `work` with the first session of this process that is as wanted.
+    /// Calls `work` with the first session of this process for which `wanted` returns true.
     pub fn find<M: Tables, R>(
         &mut self,
         mut wanted: impl FnMut(&mut Session<'_, M>) -> bool,

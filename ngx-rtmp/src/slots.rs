@@ -1,4 +1,4 @@
-//! Settings as nginx keeps them: made in a pool, inherited by inner blocks, found in a table of settings.
+//! Settings in nginx's form: created in a pool, inherited by inner blocks, found in a table of settings.
 
 use std::{
     ffi::{c_char, c_void},
@@ -16,20 +16,20 @@ use super::{
     types::{Inherit, Tables},
 };
 
-/// A whole configuration's settings, with what the fence keeps of it.
+/// The settings of a whole configuration, and the fence's state of the configuration.
 pub(super) struct MainSlot<T> {
     pub(super) settings: T,
-    /// The configuration that these belong to.
+    /// The configuration that the settings belong to.
     pub(super) cycle: *mut ngx_cycle_t,
     /// The zone, null without one.
     pub(super) zone: *mut ngx_shm_zone_t,
-    /// What is undone when this configuration never runs.
+    /// The data to undo, if this configuration never runs.
     pub(super) attempt: *mut c_void,
-    /// Null until the whole configuration has been read.
+    /// The resolver, null until nginx has read the whole configuration.
     pub(super) resolver: *mut ngx_resolver_t,
-    /// What TLS is spoken with, likewise.
+    /// The TLS context, null until nginx has read the whole configuration.
     pub(super) tls: *mut ngx_ssl_t,
-    /// Nobody has used the zone yet.
+    /// Whether the zone is new, so that nothing has used it yet.
     pub(super) fresh: bool,
 }
 
@@ -47,19 +47,19 @@ impl<T: Default> Default for MainSlot<T> {
     }
 }
 
-/// A location's settings, with what the fence keeps of it.
+/// The settings of a location, and the fence's state of the location.
 #[derive(Default)]
 pub(crate) struct LocationSlot<T> {
     pub(super) settings: T,
-    /// The module answers requests to it.
+    /// Whether the module answers requests to the location.
     pub(super) answers: bool,
-    /// The names of its server, where it answers.
+    /// The names of the location's server, if the module answers there.
     pub(super) names: Vec<ServerName>,
 }
 
-/// One of `server_name`.
+/// One name of `server_name`.
 pub enum ServerName {
-    /// A name, also with `*` or a dot at one end.
+    /// A name; it may have `*` or a dot at one end.
     Text(String),
     /// A regular expression, which nginx has compiled.
     Pattern(Pattern),
@@ -74,7 +74,7 @@ impl<T: Inherit> Inherit for LocationSlot<T> {
     }
 }
 
-/// New settings in a pool, dropped with it. Null when there is no memory.
+/// Creates settings in a pool, which drops them. Returns null without memory.
 pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
     callback::guard("new settings", ptr::null_mut(), || {
         // SAFETY: the pool of the configuration that is being read (ngx_init_cycle), which outlives the settings.
@@ -117,7 +117,7 @@ pub(super) unsafe fn server_names(server: &nginx_sys::ngx_http_core_srv_conf_t) 
     names.iter().filter_map(name).collect()
 }
 
-/// The settings of a module in a table of settings.
+/// Returns the settings of a module in a table of settings.
 ///
 /// # Safety
 ///
@@ -130,7 +130,7 @@ pub(super) unsafe fn entry<'a, T>(table: *mut *mut c_void, module: *const ngx_mo
     }
 }
 
-/// The settings of the whole configuration, in a cycle's table.
+/// Returns the settings of the whole configuration, in a cycle's table.
 ///
 /// # Safety
 ///
@@ -140,7 +140,7 @@ pub(super) unsafe fn main_slot<M: Tables>(conf_ctx: *mut *mut *mut *mut c_void) 
     unsafe { (*conf_ctx.add((*M::core_module()).index)).cast() }
 }
 
-/// As [`merge`], for the settings of locations: those that answer learn the names of their server.
+/// Like [`merge`], for the settings of locations. A location that the module answers also gets the names of its server.
 pub(crate) extern "C" fn merge_location<M: Tables>(
     cf: *mut ngx_conf_t,
     outer: *mut c_void,

@@ -1,4 +1,4 @@
-//! Work that may block goes to a thread pool of nginx; what comes of it goes on in the event loop.
+//! Runs blocking work in a thread pool of nginx, and the rest of the work in the event loop.
 
 use std::{
     ffi::{CStr, c_void},
@@ -16,13 +16,13 @@ use super::{
     rtmp_sys::symbol,
 };
 
-/// A pool of one thread. Work of one kind does not wait for that of another, which may take its time: a disk that is
-/// slow, or a file that another process has locked.
+/// A pool of one thread. There is one pool for each kind of work, because work may take long: a disk may be slow, or another process may
+/// hold a file lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool(&'static CStr);
 
 impl Pool {
-    /// The pool of this name.
+    /// Returns the pool with this name.
     #[must_use]
     pub const fn named(name: &'static CStr) -> Pool {
         Pool(name)
@@ -33,7 +33,7 @@ impl Pool {
     }
 }
 
-/// A word of a directive, ended by a NUL that does not count.
+/// Returns a word of a directive, without the NUL that ends it.
 fn word(text: &'static CStr) -> ngx_str_t {
     ngx_str_t { len: text.to_bytes().len(), data: text.as_ptr().cast_mut().cast() }
 }
@@ -41,7 +41,7 @@ fn word(text: &'static CStr) -> ngx_str_t {
 type TaskPost = unsafe extern "C" fn(*mut ngx_thread_pool_t, *mut ngx_thread_task_t) -> ngx_int_t;
 type PoolGet = unsafe extern "C" fn(*mut ngx_cycle_t, *mut ngx_str_t) -> *mut ngx_thread_pool_t;
 
-/// The functions of nginx's thread pool: an nginx without threads has none of them.
+/// Functions of nginx's thread pool. An nginx without threads has none of them.
 struct Threads {
     task_post: TaskPost,
     pool_get: PoolGet,
@@ -61,22 +61,22 @@ impl Threads {
     }
 }
 
-/// Why a configuration gets no thread pools.
+/// Why nginx cannot add thread pools to a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// nginx has none.
+    /// nginx has no thread pools.
     #[error("this nginx was built without threads (--with-threads)")]
     NoThreads,
-    /// What the pools work for needs TLS.
+    /// The work of the pools needs TLS, and nginx has none.
     #[error("this nginx was built without SSL (--with-http_ssl_module)")]
     NoTls,
-    /// nginx does not add one.
+    /// nginx cannot add the pool.
     #[error("the thread pool {} cannot be added", .0.0.to_string_lossy())]
     NotAdded(Pool),
 }
 
-/// Adds the pools to the configuration that is being read: `thread_pool NAME threads=1` and so on. nginx's own
-/// default would be 32 threads a worker.
+/// Adds the pools to the configuration that nginx is reading: `thread_pool NAME threads=1` and so on. nginx's own default would be 32
+/// threads per worker.
 pub(super) fn add_pools(cf: &mut ngx_conf_t, pools: &[Pool]) -> Result<(), PoolError> {
     let threads = Threads::find().ok_or(PoolError::NoThreads)?;
     symbol("ngx_ssl_handshake\0").ok_or(PoolError::NoTls)?;
@@ -106,8 +106,8 @@ fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), Po
     }
 }
 
-/// Starts the pools of a configuration that took over in a single process, where nginx starts none (its
-/// init_process is called once) and trips over them when it exits.
+/// Starts the pools of a configuration that took over in a single process. nginx does not start them there, because it calls init_process
+/// once, and would use the missing pools when it exits.
 pub(super) fn start_pools(cycle: *mut ngx_cycle_t) {
     if let Some(threads) = Threads::find() {
         // SAFETY: the thread pool's own start (ngx_thread_pool_init_worker), for a cycle that runs from now on.
@@ -119,7 +119,7 @@ pub(super) fn start_pools(cycle: *mut ngx_cycle_t) {
     }
 }
 
-/// What goes on in the event loop after work of [`run_alone`].
+/// Work for the event loop after the work of [`run_alone`].
 pub type After = Box<dyn FnOnce(&mut Sessions<'_>) + Send>;
 
 /// A task that belongs to no request.
@@ -129,7 +129,7 @@ struct Alone {
     after: Option<After>,
 }
 
-/// Runs `work` in a pool, and what it returns in the event loop. `false` when the pool takes no more.
+/// Runs `work` in a pool, and the function that it returns in the event loop. Returns `false` if the pool accepts no more tasks.
 pub fn run_alone(pool: Pool, work: impl FnOnce() -> After + Send + 'static) -> bool {
     process::assert_loop();
     let Some(threads) = Threads::find() else { return false };
@@ -159,7 +159,7 @@ pub fn run_alone(pool: Pool, work: impl FnOnce() -> After + Send + 'static) -> b
     }
 }
 
-/// ngx_thread_task_t.handler: on a thread of the pool.
+/// ngx_thread_task_t.handler. It runs on a thread of the pool.
 unsafe extern "C" fn alone_in_pool(alone: *mut c_void, _log: *mut nginx_sys::ngx_log_t) {
     callback::guard_in_pool("work of the thread pool", (), || {
         // SAFETY: the task of `run_alone`; the event loop does not touch it until this returns (ngx_thread_pool_cycle). The work
@@ -180,8 +180,8 @@ unsafe extern "C" fn alone_in_event_loop(event: *mut ngx_event_t) {
     });
 }
 
-/// Starts a thread for work that may never come back: a worker that ends waits for the threads of its pools
-/// (ngx_thread_pool_destroy), and not for this one. Returns whether it runs.
+/// Starts a thread for work that may block forever. A worker that exits waits for the threads of its pools (ngx_thread_pool_destroy), but
+/// not for this thread. Returns whether the thread runs.
 pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
     // SAFETY: two sets of signals on the stack. Signals are for nginx's event loop: the thread has all of them blocked, as those
     // of a pool have (ngx_thread_pool_cycle).

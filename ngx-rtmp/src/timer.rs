@@ -13,15 +13,15 @@ use super::{
 };
 use crate::local;
 
-/// The life of a worker.
+/// Callbacks for the life of a worker.
 pub trait Worker: Types {
-    /// It begins.
+    /// Called when the worker starts.
     fn start();
-    /// It exits.
+    /// Called when the worker exits.
     fn stop();
-    /// Ten times a second: 100 ms after the one before, give or take 50.
+    /// Called ten times per second: 50 to 150 ms after the last call.
     fn tick(sessions: &mut Sessions<'_>);
-    /// A worker has changed something in shared memory that others follow.
+    /// Called when a worker has changed shared memory that other workers follow.
     fn wake(sessions: &mut Sessions<'_>);
 }
 
@@ -31,8 +31,8 @@ pub(super) struct SessionTimer {
 }
 
 impl SessionTimer {
-    /// A timer that is not armed. `connection` outlives it: the timer is part of the session's state, which
-    /// the connection's pool drops.
+    /// Creates a timer that is not armed. `connection` outlives it: the timer is part of the session's state, which the connection's pool
+    /// drops.
     pub(super) fn new(connection: *mut ngx_connection_t, handler: ngx_event_handler_pt) -> Self {
         let mut event = Box::new(empty_event());
         // nginx's debug log reads a connection behind `data`.
@@ -41,7 +41,7 @@ impl SessionTimer {
         SessionTimer { event }
     }
 
-    /// Fires once, in `ms` milliseconds; an earlier deadline is replaced.
+    /// Arms the timer to fire once, in `ms` milliseconds. A new call replaces an earlier deadline.
     pub(super) fn arm(&mut self, ms: usize) {
         let event: *mut ngx_event_t = &raw mut *self.event;
         // SAFETY: the event is boxed, so it stays in place while the timer tree refers to it (ngx_event_add_timer), and `Drop`
@@ -62,7 +62,7 @@ impl Drop for SessionTimer {
     }
 }
 
-/// A timer of the process, which a worker that was told to quit waits for.
+/// A timer of the process. A worker that must quit waits for it.
 pub struct Alarm(Box<AlarmParts>);
 
 #[repr(C)]
@@ -74,7 +74,7 @@ struct AlarmParts {
 }
 
 impl Alarm {
-    /// A timer that is not armed, and calls `call` from the event loop.
+    /// Creates a timer that is not armed, and calls `call` from the event loop.
     #[must_use]
     pub fn new(call: fn(&mut Sessions<'_>)) -> Self {
         // SAFETY: all zeroes is a valid connection that is closed: numbers, null pointers, no functions (ngx_event_process_init).
@@ -87,7 +87,7 @@ impl Alarm {
         Alarm(parts)
     }
 
-    /// Goes off once, in `ms` milliseconds; an earlier deadline is replaced.
+    /// Arms the timer to fire once, in `ms` milliseconds. A new call replaces an earlier deadline.
     pub fn arm(&mut self, ms: usize) {
         process::assert_loop();
         self.disarm();
@@ -100,7 +100,7 @@ impl Alarm {
         }
     }
 
-    /// It does not go off.
+    /// Disarms the timer.
     pub fn disarm(&mut self) {
         if self.0.event.timer_set() != 0 {
             // SAFETY: the event is in the timer tree, see `arm`.
@@ -122,18 +122,18 @@ extern "C" fn ring(event: *mut ngx_event_t) {
     callback::guard("a timer", (), || call(&mut unsafe { Sessions::new() }));
 }
 
-/// Ticks in a second.
+/// Ticks per second.
 pub const TICKS_A_SECOND: u32 = 10;
 /// Milliseconds between two ticks of a worker, on average.
 const TICK_MS: u64 = 1000 / TICKS_A_SECOND as u64;
-/// How much earlier a tick may be when the worker is awake anyway: media comes 20 times a second and oftener.
+/// How much earlier a tick may be when the worker is awake anyway, in milliseconds: media arrives at least 20 times per second.
 const EARLY_MS: u64 = 50;
 
 struct Tick {
     event: ngx_event_t,
     connection: ngx_connection_t,
     pid: u32,
-    /// When the next one is due, by nginx's clock.
+    /// The time when the next tick is due, by nginx's clock.
     due: u64,
 }
 
@@ -141,13 +141,13 @@ local! {
     static TICK: Option<Box<Tick>> = None;
 }
 local! {
-    /// Holds of this process, which keep the tick's event from being cancelable.
+    /// Number of holds in this process. With any, the tick's event is not cancelable.
     static HOLDS: usize = 0;
 }
 
-/// Keeps a worker that was told to quit from exiting, until the next tick after it is dropped.
+/// Keeps a worker that must quit from exiting, until the next tick after the value is dropped.
 ///
-/// nginx exits as soon as no timer is left but those that are cancelable (ngx_event_no_timers_left).
+/// nginx exits as soon as only cancelable timers are left (ngx_event_no_timers_left).
 pub struct Hold(PhantomData<*const ()>);
 
 impl Hold {
@@ -171,7 +171,7 @@ impl Drop for Hold {
     }
 }
 
-/// Starts the worker's tick, once a process: [`tick`](Worker::tick) ten times a second.
+/// Starts the worker's tick, once per process: it calls [`tick`](Worker::tick) ten times per second.
 pub fn start_tick<M: Worker>() {
     process::assert_loop();
     TICK.with(|tick| {
@@ -188,12 +188,12 @@ pub fn start_tick<M: Worker>() {
         fresh.connection.fd = -1;
         fresh.event.data = (&raw mut fresh.connection).cast();
         fresh.event.handler = Some(on_tick::<M>);
-        // What a forked worker inherits is in the timer tree of no event loop, and may just be dropped.
+        // The timer tree of this event loop does not have the tick that a forked worker inherits, so that tick may simply be dropped.
         arm_tick(tick.insert(fresh));
     });
 }
 
-/// The worker is awake: a tick that would soon wake it for itself alone comes now, after what is being handled.
+/// Notes that the worker is awake. If the next tick is due soon, it runs now, after the present event, and does not wake the worker again.
 pub fn awake() {
     let now = process::uptime_ms();
     TICK.with(|tick| {
@@ -216,12 +216,11 @@ impl Tick {
 
 fn arm_tick(tick: &mut Tick) {
     let now = process::uptime_ms();
-    // The next one keeps to the pace, unless the loop was held up.
+    // The next tick keeps the pace, unless the event loop was delayed.
     tick.due = (tick.due + TICK_MS).max(now + TICK_MS - EARLY_MS);
     let wait = usize::try_from(tick.due - now).unwrap_or_default();
-    // The log is taken anew each time, because a reload in a single process replaces it. A timer that is set would stay
-    // where it is (NGX_TIMER_LAZY_DELAY).
-    // A worker that drains does not wait for it, unless somebody holds the worker.
+    // The log is set again each time, because a reload in a single process replaces it. ngx_add_timer would not move a timer that is set
+    // (NGX_TIMER_LAZY_DELAY), so it is removed first. A worker that drains does not wait for the tick, unless a `Hold` exists.
     tick.event.set_cancelable(u32::from(HOLDS.with(|holds| *holds == 0)));
     // SAFETY: boxed and never freed while armed: it stays in place (ngx_event_add_timer). The log is that of the running cycle.
     unsafe {
@@ -235,7 +234,7 @@ fn arm_tick(tick: &mut Tick) {
 
 extern "C" fn on_tick<M: Worker>(_event: *mut ngx_event_t) {
     let now = process::uptime_ms();
-    // It may have been posted while its timer went off.
+    // The event may have been posted while its timer fired.
     if TICK.with(|tick| tick.as_ref().is_some_and(|tick| tick.is_due(now))) {
         // SAFETY: an event of the loop (ngx_event_expire_timers): no session is lent.
         callback::guard("the worker's tick", (), || M::tick(&mut unsafe { Sessions::new() }));

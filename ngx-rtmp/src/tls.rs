@@ -1,6 +1,7 @@
-//! RTMPS: nginx's own TLS on a connection that nginx-rtmp made.
+//! RTMPS: nginx's own TLS on a connection that nginx-rtmp opened.
 //!
-//! nginx's functions and OpenSSL's are found at run time: an nginx without SSL has none of them, and is told so.
+//! The fence finds nginx's functions and OpenSSL's at run time. An nginx without SSL has none of them, and the configuration fails with a
+//! clear error.
 
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_long, c_void},
@@ -18,21 +19,21 @@ use nginx_sys::{
 use super::{failure::Failure, rtmp_sys::symbol};
 use crate::local;
 
-/// How TLS is spoken.
+/// TLS settings of a connection.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// Whose certificate it must be.
+    /// The host that the certificate must be for.
     pub host: String,
-    /// It is not a name that could be sent.
+    /// Whether `host` is an address, which TLS cannot send as a server name.
     pub is_address: bool,
-    /// Whether the certificate is verified.
+    /// Whether to verify the certificate.
     pub verify: bool,
 }
 
 /// SSL_CTRL_SET_TLSEXT_HOSTNAME and TLSEXT_NAMETYPE_host_name (openssl/tls1.h).
 const SET_HOST_NAME: c_int = 55;
 const HOST_NAME: c_long = 0;
-/// How many certificates lie between a target's and a CA's at most.
+/// Most certificates between a target's and a CA's.
 const DEPTH: ngx_int_t = 9;
 
 type Create = unsafe extern "C" fn(*mut ngx_ssl_t, ngx_uint_t, *mut c_void) -> ngx_int_t;
@@ -97,21 +98,21 @@ local! {
 /// Why a configuration has no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// nginx has none.
+    /// nginx has no TLS.
     #[error("this nginx was built without SSL (--with-http_ssl_module)")]
     NoTls,
     /// There is no memory.
     #[error("not enough memory")]
     NoMemory,
-    /// OpenSSL makes no context, and nginx has logged why.
+    /// OpenSSL cannot create a context, and nginx has logged the reason.
     #[error("no TLS context can be made")]
     NoContext,
-    /// A file with certificates cannot be read.
+    /// The fence cannot read a file with certificates.
     #[error("{}: no certificates in PEM can be read", .0.display())]
     Certificates(PathBuf),
 }
 
-/// What connections of a configuration speak TLS with.
+/// Creates the TLS context for the connections of a configuration.
 ///
 /// # Safety
 ///
@@ -168,21 +169,21 @@ unsafe fn trust(
     }
 }
 
-/// This configuration runs from now on.
+/// Sets the TLS context of the configuration that runs from now on.
 pub(super) fn run(tls: *mut ngx_ssl_t) {
     let found = Functions::find().filter(|_| !tls.is_null());
     RUNNING.with(|running| *running = found.map(|functions| (functions, tls)));
 }
 
-/// How far a TLS handshake is.
+/// Progress of a TLS handshake.
 pub(super) enum Progress {
-    /// It is over.
+    /// The handshake is over.
     Done,
-    /// `done` is called when it is.
+    /// The handshake continues; nginx calls `done` at its end.
     Later,
 }
 
-/// Begins TLS on a connection that is up. `done` is called when the handshake took more than this call.
+/// Begins TLS on a connection that is up. nginx calls `done` if the handshake does not end within this call.
 ///
 /// # Safety
 ///
@@ -223,7 +224,7 @@ pub(super) unsafe fn begin(
     }
 }
 
-/// What comes of a handshake: whether the other end is who it should be.
+/// Checks a finished handshake: whether it succeeded, and whether the certificate is for `host`.
 ///
 /// # Safety
 ///
@@ -260,7 +261,7 @@ pub(super) unsafe fn check(
     }
 }
 
-/// nginx looks for names alone in a certificate.
+/// Returns whether a certificate is for an address, because nginx only looks for names in a certificate.
 ///
 /// # Safety
 ///
@@ -279,7 +280,7 @@ unsafe fn is_for_address(functions: &Functions, ssl: *const c_void, address: &st
     }
 }
 
-/// Tells the other end that nothing more comes (`close_notify`).
+/// Tells the other end that no more data follows (`close_notify`).
 ///
 /// # Safety
 ///

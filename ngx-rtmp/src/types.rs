@@ -1,20 +1,20 @@
-//! What a module is made of: its types, and the modules of nginx that stand for it.
+//! The types of a module, and the nginx modules that belong to them.
 
 use nginx_sys::ngx_module_t;
 
 use super::thread::Pool;
 
-/// Settings that a block inherits.
+/// Settings that inner blocks inherit.
 pub trait Inherit {
-    /// Takes from the outer block what was not said in this one.
+    /// Takes the values that this block does not set from the outer block.
     fn inherit(&mut self, outer: &Self);
 }
 
-/// What a module keeps, and where.
+/// The types of a module's settings and state.
 pub trait Types: Sized + 'static {
-    /// What its lines in the log begin with.
+    /// The name that its lines in the log begin with.
     const NAME: &'static str;
-    /// The pools of threads that it works in.
+    /// Its thread pools.
     const POOLS: &'static [Pool];
     /// The settings of a whole configuration.
     type Main: Default;
@@ -22,11 +22,11 @@ pub trait Types: Sized + 'static {
     type App: Default + Inherit;
     /// A location's settings.
     type Location: Default + Inherit;
-    /// What it keeps of a session; dropped with the connection.
+    /// The module's state of a session; it is dropped with the connection.
     type Session: Default;
 }
 
-/// The modules of nginx that a type stands for.
+/// The nginx modules of a type.
 ///
 /// # Safety
 ///
@@ -34,12 +34,12 @@ pub trait Types: Sized + 'static {
 /// those of [`export`](mod@crate::export) for this very type, and which nobody else uses.
 /// [`export!`](crate::export!) implements the trait so.
 pub unsafe trait Tables: Types {
-    /// The core module: a whole configuration's settings.
+    /// Returns the core module, which has a whole configuration's settings.
     fn core_module() -> *mut ngx_module_t;
-    /// The module of nginx-rtmp's kind: an application's settings, a session's state.
+    /// Returns the nginx-rtmp module, which has an application's settings and a session's state.
     fn rtmp_module() -> *mut ngx_module_t;
-    /// The module of http's kind: a location's settings.
+    /// Returns the HTTP module, which has a location's settings.
     fn http_module() -> *mut ngx_module_t;
-    /// The name of the second, as `ngx_module_names` has it.
+    /// The name of the nginx-rtmp module in `ngx_module_names`.
     const RTMP_NAME: &'static str;
 }

@@ -13,7 +13,7 @@ use ngx::core::Pool;
 pub struct Value(*mut ngx_http_complex_value_t);
 
 impl Value {
-    /// Compiles the text of an argument; nginx logs what is wrong with one that cannot be.
+    /// Compiles the text of an argument. If that fails, nginx logs the error.
     ///
     /// # Safety
     ///
@@ -32,7 +32,7 @@ impl Value {
         }
     }
 
-    /// What it is for a request.
+    /// Returns the value for a request.
     pub(super) fn of(self, request: &ngx_http_request_t) -> Option<&[u8]> {
         let mut text = ngx_str_t { len: 0, data: ptr::null_mut() };
         let request = ptr::from_ref(request).cast_mut();

@@ -1,4 +1,4 @@
-//! Variables of http that a module adds: what a client sent, fit for a log.
+//! HTTP variables of a module: the request of a client without its secrets, for logs.
 
 use std::ptr;
 
@@ -9,7 +9,7 @@ use nginx_sys::{
 
 use super::{callback, gate::Gate};
 
-/// ngx_http_module_t.preconfiguration: makes the variables known, under the module's name.
+/// ngx_http_module_t.preconfiguration. Adds the variables, with the module's name as prefix.
 pub(super) unsafe extern "C" fn add<M: Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
     let variables: [(&str, ngx_http_get_variable_pt); 2] =
         [("masked_request", Some(request::<M>)), ("masked_uri", Some(uri::<M>))];
@@ -26,7 +26,7 @@ pub(super) unsafe extern "C" fn add<M: Gate>(cf: *mut ngx_conf_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
-/// As `$request`.
+/// Like `$request`.
 unsafe extern "C" fn request<M: Gate>(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
@@ -36,7 +36,7 @@ unsafe extern "C" fn request<M: Gate>(
     unsafe { fill::<M>(r, value, (*r).request_line) }
 }
 
-/// As `$request_uri`.
+/// Like `$request_uri`.
 unsafe extern "C" fn uri<M: Gate>(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,

@@ -1,20 +1,20 @@
-//! What waits for a player: the state of merged writes, kept with its session.
+//! State of merged writes, which is kept with the session of a player.
 
 use nginx_sys::ngx_send_pt;
 
-/// The state of merged writes of one session: of a player, and of a publisher whose players have merged writes.
+/// State of merged writes of one session: of a player, and of a publisher whose players have merged writes.
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// nginx's own function, where [`merge`](super::merge) sends in its place.
+    /// nginx's own send function, if [`merge`](super::merge) has replaced it.
     pub(super) plain: ngx_send_pt,
-    /// Bytes that were sent and that nginx-rtmp has not asked for yet.
+    /// Bytes that were sent, and that nginx-rtmp has not yet asked to send.
     pub(super) credit: usize,
-    /// When messages were last sent, by nginx's clock.
+    /// The time when messages were last sent, by nginx's clock.
     pub(super) sent_ms: u64,
-    /// When the oldest message came that waits.
+    /// The time when the oldest waiting message arrived.
     pub(super) since_ms: Option<u64>,
-    /// The session is in the list of those for which something waits.
+    /// Whether the session is in the list of sessions with waiting messages.
     pub(super) is_listed: bool,
-    /// Of a publisher: when its last video message came.
+    /// For a publisher: the time when its last video message arrived.
     pub(super) video_ms: Option<u64>,
 }

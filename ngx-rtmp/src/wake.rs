@@ -1,8 +1,8 @@
-//! Workers wake each other: what one of them has changed in shared memory, all look at immediately.
+//! Workers wake each other: after one worker has changed shared memory, all workers look at it immediately.
 //!
-//! One eventfd (eventfd(2)) is for all workers of a master, which makes it before it forks the first of them and keeps it over reloads.
-//! Each worker waits for it edge-triggered, and nobody reads it: a write wakes all of them. A worker that hears nothing, such as one of
-//! another master during an upgrade, finds the change with its next tick.
+//! All workers of a master share one eventfd (eventfd(2)). The master makes it before it forks the first worker, and keeps it across
+//! reloads. Each worker waits for it edge-triggered, and no worker reads it, so a write wakes all of them. A worker that is not woken, such
+//! as a worker of another master during an upgrade, finds the change with its next tick.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -23,15 +23,15 @@ const READ_EVENT: ngx_int_t = (libc::EPOLLIN | libc::EPOLLRDHUP) as ngx_int_t;
 const CLEAR_EVENT: ngx_uint_t = libc::EPOLLET.cast_unsigned() as ngx_uint_t;
 
 local! {
-    /// Made by the master, and taken along by the workers.
+    /// The eventfd: the master makes it, and the workers inherit it.
     static BELL: Option<OwnedFd> = None;
 }
 local! {
-    /// The process that waits for it: a forked worker does not yet.
+    /// The process that waits for the eventfd. A worker that was just forked does not wait yet.
     static LISTENER: Option<u32> = None;
 }
 
-/// Makes what workers are woken by, once for a master and its workers.
+/// Makes the eventfd, once for a master and its workers.
 pub(super) fn prepare() {
     BELL.with(|bell| {
         if bell.is_none() {
@@ -43,7 +43,7 @@ pub(super) fn prepare() {
     });
 }
 
-/// Wakes all workers of this master, the caller too.
+/// Wakes all workers of this master, including the caller.
 pub fn ring() {
     let one = 1_u64.to_ne_bytes();
     BELL.with(|bell| {
@@ -54,7 +54,7 @@ pub fn ring() {
     });
 }
 
-/// Has this process wait for it, once: [`wake`](Worker::wake) is called each time.
+/// Makes this process wait for the eventfd, once. Each write calls [`wake`](Worker::wake).
 pub fn listen<M: Worker>() {
     process::assert_loop();
     let pid = process::pid();
@@ -72,7 +72,7 @@ pub fn listen<M: Worker>() {
     }
 }
 
-/// Adds it to the event loop.
+/// Adds the eventfd to the event loop.
 fn add<M: Worker>(fd: RawFd) -> bool {
     // SAFETY: the running cycle; the descriptor stays open as long as the process (`BELL`). The event is of nginx's kind for its own
     // channel between processes, which a worker that exits does not count as an open connection (ngx_worker_process_exit).

@@ -1,4 +1,4 @@
-//! The shared memory: its cast to a module's types, its lock, and its life over reloads.
+//! The shared memory: its cast to a module's types, its lock, and its life across reloads.
 
 use std::{
     cell::Cell,
@@ -23,63 +23,62 @@ use super::{
 };
 use crate::local;
 
-/// What a module has in shared memory.
+/// The module's part of the shared memory.
 pub trait ZoneOwner: Types {
-    /// What can be wrong with a zone.
+    /// The errors of a zone.
     type ZoneError: Display;
-    /// Whether a zone of so many bytes has room for anything.
+    /// Returns whether a zone of this many bytes is large enough.
     fn fits(bytes: usize) -> bool;
-    /// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which the module has `bytes`.
+    /// Begins a zone in memory that is all zeros; `size` is the configured size, of which the module has `bytes`.
     fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), Self::ZoneError>;
-    /// The zone is mapped; `fresh` says that nobody has used it. `user` and group are those of the workers, `None` when
-    /// they stay who the master is. Returns warnings. After an error the configuration does not take effect.
+    /// Called when the zone is mapped; `fresh` says that nothing has used it. `user` is the user and group of the workers, `None` if they
+    /// keep the master's. Returns warnings. After an error the configuration does not take effect.
     fn prepare(
         memory: &Memory,
         main: &mut Self::Main,
         fresh: bool,
         user: Option<(u32, u32)>,
     ) -> Result<Vec<String>, Self::ZoneError>;
-    /// The line in the log that says something about the zone.
+    /// Returns the log line for a message about the zone.
     fn about_zone(main: &Self::Main, message: &str) -> String;
-    /// What is wrong with a zone of another size than the running one, which has `bytes`.
+    /// Returns the error for a zone whose size differs from the running zone, which has `bytes`.
     fn other_size(bytes: usize) -> String;
 }
 
-/// NGX_SLAB_PAGE_START (ngx_slab.c): marks the first of the pages that were given out together.
+/// NGX_SLAB_PAGE_START (ngx_slab.c). It marks the first page of pages that were allocated together.
 const PAGE_START: usize = 1 << (usize::BITS - 1);
 
-/// The mutex of the zone's slab pool, which the master breaks when its holder dies
-/// (`ngx_unlock_mutexes`, ngx_process.c).
+/// The mutex of the zone's slab pool. The master breaks it if its holder dies (`ngx_unlock_mutexes`, ngx_process.c).
 pub struct SlabMutex<'m> {
     pool: *mut ngx_slab_pool_t,
     memory: PhantomData<&'m Memory>,
 }
 
 impl SlabMutex<'_> {
-    /// Waits until the lock is held.
+    /// Waits until this process has the lock.
     pub fn lock(&self) {
         // SAFETY: the pool stands at the start of the mapped zone, see `Memory::of` (ngx_shmtx_lock).
         unsafe { ngx_shmtx_lock(&raw mut (*self.pool).mutex) }
     }
 
-    /// Takes the lock when nobody holds it. Returns whether the caller has it now.
+    /// Takes the lock if it is free. Returns whether the caller now has it.
     #[must_use]
     pub fn try_lock(&self) -> bool {
         // SAFETY: as above (ngx_shmtx_trylock).
         unsafe { ngx_shmtx_trylock(&raw mut (*self.pool).mutex) != 0 }
     }
 
-    /// Gives it back. Nothing happens where another process holds it.
+    /// Releases the lock. Does nothing if another process has it.
     pub fn unlock(&self) {
         // SAFETY: as above; the lock holds the id of the process that has it (ngx_shmtx_unlock).
         unsafe { ngx_shmtx_unlock(&raw mut (*self.pool).mutex) }
     }
 }
 
-/// The piece of the zone that belongs to the module: mapped at the same address in every process.
+/// The module's part of the zone, mapped at the same address in every process.
 ///
-/// What stands in it are values for which any bytes will do, and which processes share: atomics. It stays mapped for as long
-/// as a value or a clone of it is held, also where no configuration names the zone any more.
+/// It holds values for which any bytes are valid, and which processes share: atomics. It stays mapped for as long as this value or a clone
+/// of it exists, even if no configuration names the zone any more.
 #[derive(Clone)]
 pub struct Memory(Rc<Mapping>);
 
@@ -87,7 +86,7 @@ struct Mapping {
     pool: *mut ngx_slab_pool_t,
     start: *mut u8,
     length: usize,
-    /// Nobody but us unmaps it any more: the size of the whole.
+    /// The size of the whole zone, if the fence must unmap it instead of nginx.
     own: Cell<Option<usize>>,
 }
 
@@ -101,12 +100,12 @@ impl Drop for Mapping {
 }
 
 local! {
-    /// That of the configuration that runs.
+    /// The mapping of the running configuration.
     static MAPPED: Weak<Mapping> = Weak::new();
 }
 
 impl Memory {
-    /// The memory of a zone that was laid out.
+    /// Returns the memory of a zone that was laid out.
     ///
     /// # Safety
     ///
@@ -127,7 +126,7 @@ impl Memory {
         }
     }
 
-    /// The memory of the zone of a configuration that takes effect.
+    /// Returns the memory of the zone of a configuration that takes effect.
     ///
     /// # Safety
     ///
@@ -141,7 +140,7 @@ impl Memory {
         Some(memory)
     }
 
-    /// `count` values from byte `offset` on; `None` where the memory ends before, or they would not be aligned.
+    /// Returns `count` values from byte `offset` on; `None` if the memory ends earlier, or the values would not be aligned.
     #[must_use]
     pub fn slice<T: FromBytes + Sync>(&self, offset: usize, count: usize) -> Option<&[T]> {
         let end = size_of::<T>().checked_mul(count)?.checked_add(offset)?;
@@ -153,23 +152,23 @@ impl Memory {
         Some(unsafe { slice::from_raw_parts(self.0.start.add(offset).cast::<T>(), count) })
     }
 
-    /// One value at byte `offset`, likewise.
+    /// Returns one value at byte `offset`; `None` as for [`slice`](Self::slice).
     #[must_use]
     pub fn value<T: FromBytes + Sync>(&self, offset: usize) -> Option<&T> {
         self.slice(offset, 1)?.first()
     }
 
-    /// The lock of the zone.
+    /// Returns the lock of the zone.
     #[must_use]
     pub fn mutex(&self) -> SlabMutex<'_> {
         SlabMutex { pool: self.0.pool, memory: PhantomData }
     }
 }
 
-/// Why nginx does not add a zone.
+/// Why nginx cannot add a zone.
 #[derive(Debug, thiserror::Error)]
 pub enum ZoneNotAdded {
-    /// The running one has another size; the module says what to do.
+    /// The running zone has another size; the module gives the text.
     #[error("{0}")]
     OtherSize(String),
     /// There is no memory.
@@ -180,22 +179,22 @@ pub enum ZoneNotAdded {
 /// Why a zone cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable<E> {
-    /// It has no room.
+    /// The zone is too small.
     #[error("the zone is too small")]
     TooSmall,
-    /// Nobody has begun it.
+    /// The zone has no layout yet.
     #[error("the zone has not been laid out")]
     NotLaidOut,
-    /// The module says why.
+    /// An error of the module.
     #[error("{0}")]
     Module(E),
 }
 
-/// Asks nginx for the zone of the configuration that is being read.
+/// Asks nginx for the zone of the configuration that it is reading.
 pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Result<(), ZoneNotAdded> {
     refuse_other_size::<M>(cf, size)?;
     let mut name = ngx_str_t { len: M::NAME.len(), data: M::NAME.as_ptr().cast_mut() };
-    // The tag is one of the core: a module's own address changes when its package is upgraded.
+    // The tag is an address of the core, because a module's own address changes when its package is upgraded.
     let tag = &raw const nginx_sys::ngx_core_module;
     // SAFETY: `cf` is the configuration being read; the name is static (ngx_shared_memory_add).
     let zone = unsafe { ngx_shared_memory_add(cf, &mut name, size, tag.cast_mut().cast()) };
@@ -211,7 +210,7 @@ pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Re
     Ok(())
 }
 
-/// nginx would silently start another size with an empty zone: keys and live streams would be forgotten.
+/// Refuses a changed size. nginx would silently start with a new, empty zone, and forget keys and live streams.
 fn refuse_other_size<M: Tables + ZoneOwner>(cf: &ngx_conf_t, size: usize) -> Result<(), ZoneNotAdded> {
     // SAFETY: the configuration's cycle is being built and knows the running one, if any (ngx_init_cycle).
     let old = unsafe { (*cf.cycle).old_cycle.as_ref() };
@@ -235,8 +234,8 @@ fn find(cycle: &ngx_cycle_t, name: &str) -> Option<*mut ngx_shm_zone_t> {
     }
 }
 
-/// A configuration takes effect. Where it has not the zone of the one before, nginx unmaps that in a moment
-/// (ngx_init_cycle): if somebody refers to it, it is ours from now on, and nginx unmaps something else.
+/// Keeps a mapping that is still in use when a configuration takes effect without the zone of the one before. nginx is about to unmap that
+/// zone (ngx_init_cycle); from now on the fence owns it, and nginx unmaps another mapping instead.
 ///
 /// # Safety
 ///
@@ -253,7 +252,7 @@ pub(super) unsafe fn keep<M: Types>(cycle: *mut ngx_cycle_t) {
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let other = libc::mmap(ptr::null_mut(), size, libc::PROT_NONE, kind, -1, 0);
         if ptr::eq(other, libc::MAP_FAILED) {
-            // nginx logs that nothing was unmapped.
+            // nginx logs that it unmapped nothing.
             (*gone).shm.size = 0;
         } else {
             (*gone).shm.addr = other.cast();
@@ -262,7 +261,7 @@ pub(super) unsafe fn keep<M: Types>(cycle: *mut ngx_cycle_t) {
     }
 }
 
-/// ngx_shm_zone_t.init: the memory is mapped; `old` is what a former configuration had there.
+/// ngx_shm_zone_t.init. The memory is mapped; `old` is the data of the configuration before.
 extern "C" fn init<M: Tables + ZoneOwner>(
     zone: *mut ngx_shm_zone_t,
     old: *mut std::ffi::c_void,
@@ -284,7 +283,7 @@ extern "C" fn init<M: Tables + ZoneOwner>(
     })
 }
 
-/// Returns warnings.
+/// Lays out a new zone, and lets the module prepare it. Returns warnings.
 fn prepare<M: Tables + ZoneOwner>(
     zone: &mut ngx_shm_zone_t,
     slot: &mut MainSlot<M::Main>,
@@ -305,7 +304,7 @@ fn prepare<M: Tables + ZoneOwner>(
     M::prepare(&memory, &mut slot.settings, fresh, user).map_err(Unusable::Module)
 }
 
-/// User and group that the workers will run as; `None` when they stay who the master is.
+/// Returns user and group that the workers will run as; `None` if they keep the master's.
 pub(super) fn worker_user<T>(slot: &MainSlot<T>) -> Option<(u32, u32)> {
     // SAFETY: the core module made its settings before any other, and completed them before the zones start
     // (ngx_core_module_init_conf).
@@ -318,7 +317,7 @@ pub(super) fn worker_user<T>(slot: &MainSlot<T>) -> Option<(u32, u32)> {
     root.then_some((core.user, core.group))
 }
 
-/// Takes all that the slab pool can give, in one piece, and has the module begin its zone there.
+/// Takes all memory of the slab pool in one piece, and lets the module begin its zone there.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! What a request says, apart from its body.
+//! A request without its body.
 
 use std::{ffi::c_void, net::IpAddr};
 
@@ -15,18 +15,18 @@ use crate::{
     types::{Tables, Types},
 };
 
-/// What a request says, apart from its body.
+/// A request without its body.
 pub struct Head<'r, M: Types> {
     /// `GET`, `POST`, ...
     pub method: &'r str,
-    /// Whether path and arguments are UTF-8. They are empty where they are not.
+    /// Whether path and arguments are UTF-8. If not, they are empty.
     pub is_text: bool,
     /// The path below the location, without a slash at the start: `v1/keys`.
     pub path: &'r str,
-    /// The same in its parts, each decoded by itself: a `%2F` is part of a name, and `..` or nothing may be one. Of bytes that
-    /// are no UTF-8 stands U+FFFD.
+    /// The parts of the path, each decoded separately: a `%2F` belongs to a name, and a part may be `..` or empty. U+FFFD replaces bytes
+    /// that are not UTF-8.
     pub parts: Vec<String>,
-    /// What follows `?`.
+    /// The text after `?`.
     pub query: &'r str,
     /// The header `Authorization`.
     pub authorization: Option<&'r str>,
@@ -36,11 +36,11 @@ pub struct Head<'r, M: Types> {
     pub content_length: Option<u64>,
     /// The header `Last-Event-ID`.
     pub last_event_id: Option<&'r str>,
-    /// What nginx takes for the name of the host, where there is one. A value that is not UTF-8 is empty.
+    /// The host name that nginx uses, if there is one. A value that is not UTF-8 is empty.
     pub host: Option<&'r str>,
-    /// The header `Host`, which differs when the first line of the request has a host too.
+    /// The header `Host`. It differs from `host` if the first line of the request has a host too.
     pub host_header: Option<&'r str>,
-    /// The headers `Origin`. One that is not UTF-8 is U+FFFD.
+    /// The headers `Origin`. A header that is not UTF-8 is U+FFFD.
     pub origins: Vec<&'r str>,
     /// The names of its server.
     pub server_names: &'r [ServerName],
@@ -52,7 +52,7 @@ pub struct Head<'r, M: Types> {
 }
 
 impl<M: Types> Head<'_, M> {
-    /// Whether a regular expression of `server_name` is for a host.
+    /// Returns whether a regular expression of `server_name` matches a host.
     #[must_use]
     pub fn matches(&self, pattern: &Pattern, host: &str) -> bool {
         // SAFETY: the request is alive for as long as its head; the expressions of a location's server live as long as
@@ -73,7 +73,7 @@ pub(super) unsafe fn head<'r, M: Tables>(r: &'r ngx_http_request_t) -> Option<He
         let slot = slots::entry::<LocationSlot<M::Location>>(r.loc_conf, M::http_module())?;
         let uri = collections::text(&r.uri).unwrap_or_default();
         let below = collections::text(&location.name).and_then(|name| uri.strip_prefix(name));
-        // A location by regular expression has no prefix to take away.
+        // A location with a regular expression has no prefix to remove.
         let below = below.or_else(|| uri.find("/v1/").map(|at| &uri[at..])).unwrap_or(uri);
         let below = below.trim_start_matches('/');
         let header =
@@ -104,8 +104,8 @@ pub(super) unsafe fn head<'r, M: Tables>(r: &'r ngx_http_request_t) -> Option<He
     }
 }
 
-/// The parts of what the client asked for, below the location. After a rewrite, and where the client wrote the location in
-/// another form, those of the path that nginx made of it.
+/// Returns the parts of the requested path below the location. After a rewrite, or if the client wrote the location in another form,
+/// returns the parts of the path that nginx made of it.
 fn parts(r: &ngx_http_request_t, location: &ngx_str_t, below: &str) -> Vec<String> {
     let decoded = || below.trim_matches('/').split('/').map(str::to_owned).collect();
     let (asked, location) = (collections::bytes(&r.unparsed_uri), collections::bytes(location));
@@ -121,7 +121,7 @@ fn parts(r: &ngx_http_request_t, location: &ngx_str_t, below: &str) -> Vec<Strin
     if location.starts_with('/') && above == own { rest.to_vec() } else { decoded() }
 }
 
-/// Whether a regular expression of `server_name` is for a host (ngx_http_regex_exec).
+/// Returns whether a regular expression of `server_name` matches a host (ngx_http_regex_exec).
 ///
 /// # Safety
 ///
@@ -144,7 +144,7 @@ unsafe fn matches_pattern(r: &ngx_http_request_t, pattern: &Pattern, host: &str)
     }
 }
 
-/// The values of headers that nginx itself does not know.
+/// Returns the values of headers that nginx has no field for.
 ///
 /// # Safety
 ///

@@ -1,5 +1,5 @@
-//! What a refusal needs of a session: the application that a client asks for, the answer to `connect`, and time
-//! to read it.
+//! Functions for refusals: the application that a client asks for, the answer to `connect`, and the delay of a close, so that the client
+//! can read the answer.
 
 use std::{ffi::CString, ptr};
 
@@ -21,7 +21,7 @@ use crate::{
 const CSID: u32 = 3;
 
 impl<'s, M: Tables> Session<'s, M> {
-    /// The settings of an application of the session's `server`, by name; `None` where there is none.
+    /// Returns the settings of an application of the session's `server`, by name; `None` if it does not exist.
     #[must_use]
     pub fn application(&self, name: &[u8]) -> Option<&'s M::App> {
         let rtmp = rtmp_sys::rtmp()?;
@@ -37,7 +37,7 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Whether nginx-rtmp looked for the application of a `connect`, and found none.
+    /// Returns whether nginx-rtmp looked for the application of a `connect`, and found none.
     #[must_use]
     pub fn is_without_application(&self) -> bool {
         self.raw().connected != 0 && self.raw().app_conf.is_null()
@@ -83,8 +83,8 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Takes back an end that nginx-rtmp has only announced, in the callback that runs now: there is something
-    /// to tell the client first.
+    /// Takes back a close of the session that nginx-rtmp has only posted, in the present callback. The module then has time to tell the
+    /// client the reason.
     pub fn take_back_end(&mut self) {
         // SAFETY: a live session. Its end is an event that waits in nginx's queue (ngx_rtmp_finalize_session);
         // it is taken out as ngx_delete_posted_event does.

@@ -1,4 +1,4 @@
-//! What is kept of a session, beside what nginx-rtmp keeps.
+//! The fence's and the module's state of a session.
 
 use std::ptr;
 
@@ -8,21 +8,21 @@ use weir_rtmp::gop::Gop;
 
 use crate::{timer::SessionTimer, tls::Tls, types::Types, waiting::Waiting};
 
-/// What is kept of a session: the module's part, and the fence's.
+/// State of a session: the module's part, and the fence's part.
 pub(crate) struct SessionSlot<M: Types> {
     pub(crate) state: M::Session,
     /// For a connection to a target that is not up yet.
     pub(crate) dialing: Option<Box<Dialing>>,
-    /// By what a connection is read whose bytes are counted.
+    /// The original read function of a connection whose bytes are counted.
     pub(crate) receiver: Option<Receiver>,
-    /// The configuration of the decoder of its pictures, where nginx-rtmp does not know it.
+    /// The decoder configuration of the video, if nginx-rtmp does not know the codec.
     pub(crate) header: CodecHeader,
     pub(crate) timer: Option<SessionTimer>,
-    /// What waits to be sent, where writes are merged.
+    /// State of merged writes.
     pub(crate) waiting: Waiting,
-    /// Of a publisher: its messages since the last keyframe.
+    /// For a publisher: its messages since the last keyframe.
     pub(crate) gop: Option<Box<Gop>>,
-    /// Of a player: it has begun with the messages since the last keyframe, or was meant to.
+    /// For a player: whether it has begun with the messages since the last keyframe, or the fence has tried that.
     pub(crate) has_begun: bool,
 }
 
@@ -41,22 +41,22 @@ impl<M: Types> Default for SessionSlot<M> {
     }
 }
 
-/// Of a connection that is not up yet.
+/// State of a connection that is not up yet.
 pub(crate) struct Dialing {
     pub(crate) read: ngx_event_handler_pt,
     pub(crate) write: ngx_event_handler_pt,
     pub(crate) tls: Option<Tls>,
 }
 
-/// Reads from a connection: nginx's own function, or that of TLS.
+/// A connection's read function: nginx's own, or that of TLS.
 #[derive(Clone, Copy)]
 pub(crate) struct Receiver(pub(crate) ngx_recv_pt);
 
-/// What is lent to nginx-rtmp for one message.
+/// A decoder configuration that the fence lends to nginx-rtmp for one message.
 pub(crate) struct CodecHeader {
-    /// Buffers of nginx-rtmp that hold the header; null when there is none.
+    /// Buffers of nginx-rtmp that hold the header; null without one.
     pub(crate) chain: *mut ngx_chain_t,
-    /// What `wait_key` is when no message is handled.
+    /// The configured value of `wait_key`, while a lent header replaces it.
     pub(crate) wait_key: Option<ngx_flag_t>,
 }
 

@@ -1,4 +1,4 @@
-//! What comes and goes on a session: messages that are not complete, answers that are not read, media.
+//! Traffic of a session: incomplete messages, unsent messages, media.
 
 use super::Session;
 use crate::{
@@ -8,13 +8,13 @@ use crate::{
 };
 
 impl<M: Tables> Session<'_, M> {
-    /// Whether nginx-rtmp's live module publishes this session.
+    /// Returns whether nginx-rtmp's live module publishes this session.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live_context().is_some_and(|live| live.publishing() != 0 && !live.stream.is_null())
     }
 
-    /// Whether nginx-rtmp's live module plays a stream to this session from which something comes.
+    /// Returns whether nginx-rtmp's live module plays a stream to this session, and the stream gets media.
     #[must_use]
     pub fn gets_live_media(&self) -> bool {
         self.live_context().is_some_and(|live| {
@@ -31,19 +31,19 @@ impl<M: Tables> Session<'_, M> {
         unsafe { slots::entry(self.raw().ctx, rtmp.ngx_rtmp_live_module) }
     }
 
-    /// How many messages to this session wait to be sent (ngx_rtmp_send_message).
+    /// Returns the number of messages to this session that wait to be sent (ngx_rtmp_send_message).
     #[must_use]
     pub fn unsent(&self) -> usize {
         let (first, last, size) = (self.raw().out_pos, self.raw().out_last, self.raw().out_queue);
         if last >= first { last - first } else { last + size - first }
     }
 
-    /// How many messages to this session may wait to be sent (`out_queue`).
+    /// Returns the largest number of messages to this session that may wait (`out_queue`).
     pub(crate) fn room(&self) -> usize {
         self.raw().out_queue
     }
 
-    /// Bytes of the messages that are not complete, over all chunk streams, with the chunk that is being read.
+    /// Returns the bytes of incomplete messages on all chunk streams, including the chunk that is being read.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         let whole: usize = self.chunk_streams().iter().map(|stream| stream.len as usize).sum();
@@ -56,7 +56,7 @@ impl<M: Tables> Session<'_, M> {
         whole + chunk
     }
 
-    /// Has nginx-rtmp read what was left in the socket.
+    /// Makes nginx-rtmp read the bytes that were left in the socket.
     pub fn read_on(&mut self) {
         // SAFETY: a live session, whose connection has its events; closing is only posted (ngx_rtmp_finalize_session).
         unsafe {
