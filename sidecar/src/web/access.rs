@@ -1,4 +1,4 @@
-//! Who may watch: bearers of a play token, where `play` of `[web]` or `weir_play` of nginx asks for one.
+//! Access of viewers: checks play tokens, if `play` of `[web]` or `weir_play` of nginx requires one.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,13 +18,13 @@ use crate::config::Config;
 use crate::config::web::Play;
 use crate::streams::StreamId;
 
-/// What opens.
+/// Access rules for viewers.
 #[derive(Debug)]
 pub(super) struct Doors {
     kind: Mutex<Kind>,
-    /// The applications that nginx protects; unknown until it has been asked.
+    /// Applications that nginx protects; `None` until nginx has answered.
     protected: Mutex<Option<Arc<BTreeSet<String>>>>,
-    /// The tokens that nginx has revoked; unknown until it has been asked.
+    /// Tokens that nginx has revoked; `None` until nginx has answered.
     revoked: Mutex<Option<Arc<RevokedTokens>>>,
 }
 
@@ -32,20 +32,20 @@ pub(super) struct Doors {
 struct Kind {
     play: Play,
     has_chat: bool,
-    /// Without it nobody can tell which token is good.
+    /// Verifies tokens; without it, no token can be checked.
     signer: Option<Arc<Signer>>,
 }
 
-/// Somebody who may watch.
+/// A viewer who may watch.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    /// The token that came as `?token=`: what is answered must carry it on.
+    /// Token that came as `?token=`; links in the answer must carry it too.
     pub carried: Option<Secret>,
-    /// What was asked for; none where everybody may watch.
+    /// Claims of the token; `None` if the stream needs no token.
     pub pass: Option<Pass>,
 }
 
-/// A token that was good when a viewer came.
+/// A token that was valid when its viewer arrived.
 #[derive(Debug)]
 pub(super) struct Pass {
     id: StreamId,
@@ -53,7 +53,7 @@ pub(super) struct Pass {
     session: u64,
 }
 
-/// What of a token says how long it is good.
+/// The claims that decide how long a token is valid.
 #[derive(Debug)]
 struct Lasts {
     exp: Timestamp,
@@ -62,22 +62,22 @@ struct Lasts {
 }
 
 impl Pass {
-    /// Tells the viewers of one link from those of another: a hash of the token's name, or of the token.
+    /// Returns a number that distinguishes the viewers of different links: a hash of the token's name, or of the token.
     pub(super) fn session(&self) -> u64 {
         self.session
     }
 }
 
-/// Why somebody may not.
+/// Reason why a viewer is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Denied {
-    /// The token, or that there is none.
+    /// The token is missing or is refused.
     #[error("{0}")]
     Token(Refusal),
-    /// No fault of the viewer.
+    /// The server has no secret; the viewer is not at fault.
     #[error("the server cannot check tokens")]
     NoSecret,
-    /// nginx has not been asked yet.
+    /// nginx has not answered yet.
     #[error("the server does not know yet who may watch")]
     NotYet,
 }
@@ -94,17 +94,17 @@ impl Denied {
 }
 
 impl Doors {
-    /// As configured.
+    /// Creates the rules, as configured.
     pub(super) fn new(config: &Config) -> Self {
         Self { kind: Mutex::new(Kind::of(config)), protected: Mutex::default(), revoked: Mutex::default() }
     }
 
-    /// Likewise, from now on.
+    /// Applies a changed configuration.
     pub(super) fn configure(&self, config: &Config) {
         *self.kind.lock().unwrap_or_else(PoisonError::into_inner) = Kind::of(config);
     }
 
-    /// nginx protects these applications, and no others.
+    /// Sets the applications that nginx protects; replaces the earlier set.
     pub(super) fn protect(&self, applications: BTreeSet<String>) {
         let has_signer = self.kind.lock().unwrap_or_else(PoisonError::into_inner).signer.is_some();
         let mut protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +122,7 @@ impl Doors {
         *protected = Some(Arc::new(applications));
     }
 
-    /// Whether any stream needs a token.
+    /// Returns whether any stream needs a token.
     pub(super) fn ask_for_tokens(&self) -> bool {
         let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match kind.play {
@@ -136,7 +136,7 @@ impl Doors {
         }
     }
 
-    /// Whether a viewer who came with a token may stay: it has neither expired nor been revoked.
+    /// Returns whether a viewer with a token may stay: the token has neither expired nor been revoked.
     pub(super) fn still_opens(&self, pass: &Pass) -> bool {
         let Pass { id, lasts, .. } = pass;
         let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
@@ -144,7 +144,7 @@ impl Doors {
             && !revoked.holds(lasts.jti.as_ref(), lasts.iat, id.0.as_str(), id.1.as_str())
     }
 
-    /// Who the bearer of a chat token is in the chat of a stream; none when the token is for something else.
+    /// Returns the identity of a chat token's bearer in the chat of a stream; `None` if the token is of another kind.
     pub(super) fn person(
         &self,
         id: &StreamId,
@@ -167,12 +167,12 @@ impl Doors {
         Ok(Some((claims, Pass { id: id.clone(), lasts, session: 0 })))
     }
 
-    /// These tokens open nothing from now on.
+    /// Sets the revoked tokens; replaces the earlier set.
     pub(super) fn revoke(&self, revoked: RevokedTokens) {
         *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(revoked));
     }
 
-    /// Whether the bearer of these headers and this query may watch a stream.
+    /// Checks whether a client with these headers and this query may watch a stream.
     pub(super) fn admit(
         &self,
         id: &StreamId,
@@ -194,7 +194,7 @@ impl Doors {
         }
         let signer = kind.signer.ok_or(Denied::NoSecret)?;
         let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        // A page of another site plays with a token of its own, not with what this viewer's browser keeps for us.
+        // A page of another site plays with its own token. This browser's cookies for Weir do not count there.
         let cookies = headers.get_all(header::COOKIE).iter().filter(|_| is_own_page(headers));
         let cookies = cookies.map(|value| value.as_bytes());
         let presented = presented([query.as_bytes(), b""], authorization, cookies);
@@ -235,7 +235,7 @@ impl Kind {
     }
 }
 
-/// Whether a request is of no page, or of one of this host.
+/// Returns whether a request comes from a page of this host, or from no page.
 fn is_own_page(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -1,11 +1,11 @@
-//! `/admin/`: the dashboard, and its API below `/admin/api/`, for who has logged in.
+//! `/admin/`: the dashboard, and its API below `/admin/api/`, for logged-in users.
 //!
-//! - [`gate`]: who asks, and whether a request comes from the dashboard itself; [`login`]: sessions begin and end
-//! - [`module`]: what the module's API is asked for; [`own`]: what the daemon runs; [`files`]: recordings as files;
-//!   [`settings`]: weir.toml; [`facts`]: of this machine
-//! - [`mod@history`]: what happened; [`edges`]: of this origin; [`chat`]: what is said, and by whom
-//! - [`feed`]: what open dashboards hear, which a [`watcher`] finds out
-//! - [`pages`]: what browsers load
+//! - [`gate`]: checks the session and that a request comes from the dashboard itself; [`login`]: starts and ends sessions
+//! - [`module`]: requests to the module's API; [`own`]: the daemon's jobs; [`files`]: recordings as files; [`settings`]: weir.toml;
+//!   [`facts`]: data of this machine
+//! - [`mod@history`]: the history; [`edges`]: the edges of this origin; [`chat`]: messages and moderation
+//! - [`feed`]: messages to open dashboards, which a [`watcher`] produces
+//! - [`pages`]: the files that browsers load
 #![allow(clippy::result_large_err, reason = "a refusal is an answer, made once per request")]
 
 use std::sync::Arc;
@@ -31,10 +31,10 @@ mod pages;
 mod settings;
 pub(super) mod watcher;
 
-/// More than any request of the dashboard.
+/// Maximum size of a request body in bytes; no request of the dashboard is larger.
 const MAX_BODY: usize = 64 << 10;
 
-/// All routes, from `/admin` on.
+/// Returns all routes, from `/admin` on.
 pub(super) fn routes() -> Router<Arc<Web>> {
     let api = Router::new()
         .route("/session", get(login::session))
@@ -73,7 +73,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new().route("/", get(pages::index)).route("/assets/{name}", get(pages::asset)).nest("/api", api)
 }
 
-/// What happened, for programs that log in as the dashboard does: below `/v1`.
+/// Returns the routes of the history below `/v1`, for programs that log in as the dashboard does.
 pub(super) fn history() -> Router<Arc<Web>> {
     history::routes()
 }

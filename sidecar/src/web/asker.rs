@@ -1,16 +1,16 @@
-//! Who asks: the client behind trusted proxies, and how they call this server.
+//! The client of a request behind trusted proxies, and the URL under which the client sees this server.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName, header};
 use weir_model::Network;
 
-/// What a proxy tells of how it was asked.
+/// The client of a request, as trusted proxies report it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asker {
-    /// The viewer.
+    /// Address of the client.
     pub client: IpAddr,
-    /// The scheme, host and path under which the viewer sees this server, without a `/` at the end; none without a usable host.
+    /// Scheme, host and path under which the client sees this server, without a `/` at the end; `None` without a usable host.
     pub url: Option<String>,
 }
 
@@ -18,7 +18,7 @@ const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Reads the headers; those of proxies only where the peer is trusted. `base` is the path of this server's own configuration.
+/// Reads the headers; proxy headers count only if the peer is trusted. `base` is the path that this server's configuration sets.
 pub(super) fn asker(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network], base: &str) -> Asker {
     let is_trusted = |addr: IpAddr| trusted.iter().any(|network| network.contains(addr));
     let behind_proxy = is_trusted(peer.ip());
@@ -35,7 +35,7 @@ pub(super) fn asker(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network], 
     Asker { client: client.to_canonical(), url }
 }
 
-/// The last address of `X-Forwarded-For` that is no trusted proxy: those before it are what anybody may have written.
+/// Returns the last address of `X-Forwarded-For` that is no trusted proxy. Clients can forge the addresses before it.
 fn client(peer: IpAddr, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
     let values: Vec<&str> = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut client = peer;
@@ -54,7 +54,7 @@ fn is_path(text: &str) -> bool {
     text.is_empty() || (text.starts_with('/') && !text.contains("//") && text.bytes().all(fits))
 }
 
-/// What can be put into a URL.
+/// Returns whether a host can be put into a URL.
 pub(super) fn is_host(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     !text.is_empty() && text.bytes().all(fits)
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!((seen.client, seen.url), ("127.0.0.1".parse().unwrap(), None));
         let seen = ask("127.0.0.1", &[("host", "h"), ("x-forwarded-proto", "javascript")]);
         assert_eq!(seen.url.as_deref(), Some("http://h/tv"));
-        // All of them are proxies: the first is as good as any.
+        // All addresses are proxies, so the first one counts.
         let seen = ask("127.0.0.1", &[("x-forwarded-for", "10.0.0.1, 10.0.0.2")]);
         assert_eq!(seen.client, "10.0.0.1".parse::<IpAddr>().unwrap());
     }

@@ -1,4 +1,4 @@
-//! What all handlers have in common.
+//! State that all handlers share.
 
 use std::sync::Arc;
 
@@ -17,44 +17,44 @@ use crate::live::hub::Hub;
 use crate::streams::StreamId;
 use crate::webrtc;
 
-/// Letters that are read at the same time, each of at most 2 MiB.
+/// Maximum number of messages of a pair read simultaneously, each of at most 2 MiB.
 const LETTERS: usize = 32;
-/// And those of one client.
+/// Maximum number of such messages per client.
 const LETTERS_PER_CLIENT: usize = 2;
 
-/// What all handlers have in common.
+/// State that all handlers share.
 #[derive(Debug)]
 pub struct Web {
-    /// The configuration that holds.
+    /// State that all jobs share, with the current configuration.
     pub(super) context: Arc<Context>,
-    /// What is live.
+    /// Live streams.
     pub(super) board: Arc<Board>,
-    /// What is watched.
+    /// Streams that have viewers.
     pub(super) hub: Arc<Hub>,
-    /// Who may watch.
+    /// Access rules for viewers.
     pub(super) doors: access::Doors,
-    /// Sessions over WebRTC; none where it is off.
+    /// Sessions over WebRTC; `None` if WebRTC is off.
     pub(super) webrtc: Option<Arc<webrtc::Engine>>,
-    /// Who has tried keys that nginx does not know.
+    /// Clients that have tried keys that nginx does not know.
     pub(super) guesses: Guesses,
-    /// What front ends hear.
+    /// Messages to front ends.
     pub(super) news: news::Newsroom,
-    /// Where else to watch; none where there is no cluster.
+    /// Edges that viewers can be sent to; `None` without a cluster.
     pub(super) origin: Option<Arc<Origin>>,
-    /// This server's place among the edges; none where it is none.
+    /// Membership of this server in a cluster; `None` if it is no edge.
     pub(super) membership: Option<Membership>,
-    /// The other node of a pair; none where there is none.
+    /// Other node of a pair, if there is one.
     pub(super) pair: Option<Arc<Pair>>,
-    /// Its letters that are being read.
+    /// Limits for messages of the other node that are read simultaneously.
     pub(super) letters: Shares,
-    /// How busy this machine is.
+    /// Load of this machine.
     pub(super) meter: Meter,
-    /// The dashboard's side.
+    /// State of the dashboard.
     pub(super) office: Arc<Office>,
 }
 
 impl Web {
-    /// With what the configuration says, and the ports of WebRTC where it is on.
+    /// Creates the state from the configuration, and from the ports of WebRTC if it is on.
     pub fn new(
         context: Arc<Context>,
         board: Arc<Board>,
@@ -86,12 +86,12 @@ impl Web {
         }))
     }
 
-    /// Whether a stream was live since the daemon runs.
+    /// Returns whether a stream was live since the daemon started.
     pub(super) fn has_been_live(&self, id: &StreamId) -> bool {
         self.news.has_known(id)
     }
 
-    /// The configuration has changed.
+    /// Applies a changed configuration.
     pub fn configure(&self, config: &Config) {
         self.doors.configure(config);
     }

@@ -1,4 +1,4 @@
-//! Text as gzip for those who take it (RFC 9110, 12.5.3).
+//! Compresses text with gzip for clients that accept it (RFC 9110, 12.5.3).
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// An answer with a text of this type.
+/// Returns an answer with a text of this type.
 pub(super) fn answer(kind: &'static str, text: Vec<u8>, headers: &HeaderMap) -> Response {
     let compressed = takes_gzip(headers).then(|| gzip(&text)).flatten();
     let is_compressed = compressed.is_some();
@@ -24,7 +24,7 @@ fn gzip(text: &[u8]) -> Option<Vec<u8>> {
     compressed(text, Compression::fast())
 }
 
-/// As small as it gets: for what is compressed once.
+/// Compresses a text as much as possible; for files that are compressed only once.
 pub(super) fn smallest(text: &[u8]) -> Option<Vec<u8>> {
     compressed(text, Compression::best())
 }
@@ -34,7 +34,7 @@ fn compressed(text: &[u8], level: Compression) -> Option<Vec<u8>> {
     encoder.write_all(text).and_then(|()| encoder.finish()).ok()
 }
 
-/// Whether who asks takes gzip.
+/// Returns whether the client accepts gzip.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let fits = |coding: &str| {

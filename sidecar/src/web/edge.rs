@@ -1,6 +1,6 @@
-//! `GET /edge?stream=APP/NAME`: where to watch. `&redirect=hls|watch` leads there, `&not=ID` names an edge that did not answer,
-//! and may be there more than once.
-//! `POST /v1/edges`: edges tell of themselves. `POST /v1/edges/join`: a ticket is exchanged for a credential.
+//! `GET /edge?stream=APP/NAME`: returns the server to watch a stream at. `&redirect=hls|watch` redirects there; `&not=ID`, which
+//! may be repeated, excludes an edge that did not answer.
+//! `POST /v1/edges`: receives reports of edges. `POST /v1/edges/join`: exchanges a ticket for a credential.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,30 +22,30 @@ use crate::cluster::record::EdgeId;
 use crate::cluster::wire::{ANSWER, Join};
 use crate::streams::StreamId;
 
-/// When a viewer asks again, in seconds: an edge may have joined, or viewers have left.
+/// Seconds until a viewer asks again: an edge may have joined, or viewers may have left.
 const RETRY_S: &str = "5";
 
-/// Edges that a viewer may leave out.
+/// Maximum number of edges that a viewer may exclude.
 const MOST_NOT: usize = 8;
 
-/// What is asked for.
+/// Arguments of a request.
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
     stream: Option<StreamId>,
     redirect: Option<To>,
     not: Vec<EdgeId>,
-    /// As it came: it is put behind the address.
+    /// Token, unchanged; it is appended to the address.
     token: Option<String>,
 }
 
-/// What a viewer is led to.
+/// Destination of a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
     Hls,
     Watch,
 }
 
-/// Where to watch.
+/// Answers with the server to watch a stream at.
 pub(super) async fn get(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -99,12 +99,12 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
     }
 }
 
-/// This server for viewers.
+/// Returns the URL of this server for viewers.
 fn own(web: &Web, asker: &Asker) -> Option<String> {
     web.context.config().web.url.clone().or_else(|| asker.url.clone())
 }
 
-/// Without edges, viewers watch at the origin itself: at its pages, which have HLS too.
+/// Returns the path of a stream at the origin. Without edges, viewers watch at the origin's pages, which also serve HLS.
 fn own_path((app, name): &StreamId, asked: &Asked) -> String {
     let path = match asked.redirect {
         Some(To::Watch) => format!("/watch/{app}/{name}"),
@@ -139,7 +139,7 @@ fn asked(query: &str) -> Result<Asked, &'static str> {
             "not" => {
                 asked.not.push(text.parse().map_err(|_| "argument \"not\": must be the name of an edge")?);
             }
-            // Only what a token consists of.
+            // Only characters of tokens are accepted.
             "token" if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) => {
                 asked.token = Some(value.to_owned());
             }
@@ -150,13 +150,13 @@ fn asked(query: &str) -> Result<Asked, &'static str> {
     Ok(asked)
 }
 
-/// Where a stream is at an edge: as at this server, with the edge's address.
+/// Returns the address of a stream at an edge: the same as at this server, with the edge's URL.
 fn address(place: &Place, (app, name): &StreamId, to: To, asked: &Asked, patterns: &Patterns) -> String {
     let (pattern, usual) = match to {
         To::Hls => (&patterns.hls, "{url}/hls/{stream}.m3u8"),
         To::Watch => (&patterns.watch, "{url}/watch/{app}/{stream}"),
     };
-    // One with another host would lead back here.
+    // A pattern with a fixed host would lead back to this server.
     let own = pattern.as_ref().map(ToString::to_string).filter(|pattern| pattern.starts_with("{url}"));
     let address = own.as_deref().unwrap_or(usual).replace("{url}", &place.address);
     let address = address.replace("{app}", app.as_str()).replace("{stream}", name.as_str());
@@ -175,7 +175,7 @@ fn redirect(to: &str) -> Response {
     }
 }
 
-/// Takes what an edge tells of itself.
+/// Receives the report of an edge.
 pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
     let Some(origin) = &web.origin else { return answer::nothing_here().await };
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

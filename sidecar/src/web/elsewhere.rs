@@ -1,6 +1,7 @@
-//! What a page knows of edges: who tells where to watch, and from which servers it may play.
+//! The edges that a page may use: the addresses of `/edge`, and the servers that the page may play from.
 //!
-//! The policy of a page names each of these servers. A page that is sent to another server reloads, and gets a new policy.
+//! The content security policy of a page names each of these servers. If a page is sent to another server, it reloads and gets a
+//! new policy.
 
 use std::net::SocketAddr;
 
@@ -14,16 +15,16 @@ use crate::cluster::origin::viewer_hash;
 /// Other servers of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Elsewhere {
-    /// Addresses of `/edge`, in their order.
+    /// Addresses of `/edge`, in configured order.
     ask: Vec<String>,
-    /// This server's name, if it is an edge itself.
+    /// Name of this server, if it is an edge.
     own: Option<String>,
     /// Addresses of edges.
     edges: Vec<String>,
 }
 
 impl Elsewhere {
-    /// For a page of this server whose root is at `root`; none where there is no cluster.
+    /// Returns the other servers for a page whose root is at `root`; `None` without a cluster.
     pub(super) fn of(web: &Web, root: &str, peer: SocketAddr, headers: &HeaderMap) -> Option<Self> {
         let config = web.context.config();
         if let (Some(membership), Some(edge)) = (&web.membership, &config.edge) {
@@ -37,12 +38,12 @@ impl Elsewhere {
         Some(Self { ask: vec![format!("{root}/edge")], own: None, edges })
     }
 
-    /// For the page's scripts.
+    /// Returns the data for the page's scripts.
     pub(super) fn data(&self) -> Value {
         json!({ "ask": self.ask, "own": self.own, "at": self.edges })
     }
 
-    /// The servers as sources of `connect-src` and `media-src`, each with a blank before it.
+    /// Returns the servers as sources of `connect-src` and `media-src`, each preceded by a space.
     pub(super) fn sources(&self) -> (String, String) {
         let mut known: Vec<&str> = Vec::new();
         for origin in self.edges.iter().chain(&self.ask).filter_map(|address| origin(address)) {
@@ -52,7 +53,7 @@ impl Elsewhere {
         }
         let mut connect = String::new();
         for origin in &known {
-            // A WebSocket has a scheme of its own, which `https:` does not stand for.
+            // A WebSocket has its own scheme, which a source with `https:` does not cover.
             let socket = origin.replacen("http", "ws", 1);
             connect += &format!(" {origin} {socket}");
         }
@@ -61,7 +62,7 @@ impl Elsewhere {
     }
 }
 
-/// `https://edge1.example.org:8443` of an address with a path; none of anything that has no place in a policy.
+/// Returns the origin of an address, such as `https://edge1.example.org:8443`; `None` if it is not valid in a policy.
 fn origin(address: &str) -> Option<&str> {
     let (scheme, rest) = address.split_once("://")?;
     let host = rest.split('/').next()?;

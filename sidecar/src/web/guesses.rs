@@ -1,28 +1,28 @@
-//! Who has tried keys that nginx does not know. nginx sees only the daemon, so the daemon counts.
+//! Counts the clients that try keys which nginx does not know. nginx sees only the daemon's address, so the daemon counts.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many refusals of nginx per client in [`WINDOW`]; nginx sees only the daemon.
+/// Maximum number of refusals per client within [`WINDOW`].
 const MOST_GUESSES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Clients that are remembered.
+/// Maximum number of clients in the table.
 const MOST_CLIENTS: usize = 10_000;
 
-/// Who has tried keys that nginx does not know.
+/// Refusals by nginx per client.
 #[derive(Debug, Default)]
 pub(super) struct Guesses(Mutex<HashMap<IpAddr, (Instant, u32)>>);
 
 impl Guesses {
-    /// Whether a client is to wait.
+    /// Returns whether a client has to wait.
     pub(super) fn are_too_many(&self, client: IpAddr) -> bool {
         let guesses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         guesses.get(&client).is_some_and(|(since, count)| since.elapsed() < WINDOW && *count >= MOST_GUESSES)
     }
 
-    /// nginx has refused a client.
+    /// Counts a refusal of a client by nginx.
     pub(super) fn note(&self, client: IpAddr) {
         let mut guesses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         guesses.retain(|_, (since, _)| since.elapsed() < WINDOW);

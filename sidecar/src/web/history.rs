@@ -1,4 +1,4 @@
-//! Questions to the history and to the chat's past over HTTP, as JSON or comma-separated values, a page at a time. Who may ask is known elsewhere.
+//! Queries of the history and of past chat messages over HTTP, as JSON or CSV, in pages. Callers check the access.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -20,28 +20,28 @@ use crate::database::rows::Rows;
 use crate::history::History;
 use crate::history::read::{self, MOST_ROWS, NoTable, Table};
 
-/// What is asked for.
+/// Arguments of a query.
 pub(crate) type Asked = Result<Query<read::Query>, QueryRejection>;
 
-/// An answer as it is sent, or why there is none.
+/// The result of a query, or an error answer.
 pub(crate) type Found = Result<Sheet, Response>;
 
-/// A text of a type.
+/// A text with its type.
 #[derive(Debug)]
 pub(crate) struct Sheet {
     kind: &'static str,
     text: Vec<u8>,
-    /// A browser keeps it as a file of this name.
+    /// File name under which a browser saves the text.
     file: Option<String>,
 }
 
 impl Sheet {
-    /// A JSON value.
+    /// Returns a JSON value as a sheet.
     pub(crate) fn json(value: &Value) -> Self {
         Self { kind: "application/json", text: value.to_string().into(), file: None }
     }
 
-    /// Rows as comma-separated values.
+    /// Returns rows as CSV.
     pub(crate) fn csv(rows: &Rows, name: &str) -> Self {
         Self {
             kind: "text/csv; charset=utf-8",
@@ -50,7 +50,7 @@ impl Sheet {
         }
     }
 
-    /// For a browser, which asks whether what it has is still the same.
+    /// Returns the answer for a browser, or 304 if the browser has the same version.
     pub(crate) fn for_browser(self, headers: &HeaderMap) -> Response {
         let tag = format!("W/\"{}\"", HEXLOWER.encode(&Sha256::digest(&self.text)[..16]));
         let known =
@@ -79,7 +79,7 @@ impl IntoResponse for Sheet {
     }
 }
 
-/// The rows of a table by its name; as JSON, `next` is the `offset` of the next page. `usual` counts without a `limit`.
+/// Returns rows of the table `name`; in JSON, `next` is the `offset` of the next page. `usual` is the default of `limit`.
 pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual: u32) -> Found {
     let table: Table = name.parse().map_err(|why: NoTable| {
         answer::error(StatusCode::NOT_FOUND, "not_found", &format!("{name:?}: {why}"))
@@ -93,7 +93,7 @@ pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual
     let is_csv = is_csv(query.format.as_deref())?;
     let most = query.limit.unwrap_or(if is_csv { MOST_ROWS } else { usual }).min(MOST_ROWS);
     let offset = query.offset.unwrap_or(0);
-    // One more, to know whether there are more.
+    // One extra row shows whether more rows follow.
     query.limit = Some(most.saturating_add(1).min(MOST_ROWS));
     let mut found = read(history, move |file| read::table(file, table, &query)).await?;
     let has_more = found.rows.len() > most as usize;
@@ -106,7 +106,7 @@ pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual
     })
 }
 
-/// One publish with all that belongs to it.
+/// Returns one publish session with all its data.
 pub(crate) async fn session(history: &Arc<History>, id: String) -> Found {
     match read(history, move |file| read::session(file, &id)).await? {
         Some(found) => Ok(Sheet::json(&found)),
@@ -114,7 +114,7 @@ pub(crate) async fn session(history: &Arc<History>, id: String) -> Found {
     }
 }
 
-/// Messages of the chat, the oldest first.
+/// Returns messages of the chat, oldest first.
 pub(crate) async fn messages(chat: &Arc<Chat>, query: Result<Query<past::Query>, QueryRejection>) -> Found {
     let Query(query) =
         query.map_err(|why| answer::error(StatusCode::BAD_REQUEST, "invalid", &why.body_text()))?;
@@ -129,7 +129,7 @@ pub(crate) async fn messages(chat: &Arc<Chat>, query: Result<Query<past::Query>,
     })
 }
 
-/// Whether comma-separated values are wanted.
+/// Returns whether the format is CSV.
 #[expect(clippy::result_large_err, reason = "an answer is made once")]
 fn is_csv(format: Option<&str>) -> Result<bool, Response> {
     match format {
@@ -151,7 +151,7 @@ async fn read<T: Send + 'static>(
     asked(move || question(&file)).await
 }
 
-/// Reads the disk on a thread of its own.
+/// Reads the disk on a separate thread.
 async fn asked<T: Send + 'static, E: Display + Send + 'static>(
     question: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Response> {

@@ -1,4 +1,4 @@
-//! Takes connections, so many at once, and none that does nothing for long.
+//! Accepts connections, up to a limit, and closes connections that stay idle for long.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -21,23 +21,23 @@ use tower::ServiceExt;
 use super::patience::{Inbound, Patient};
 use super::shares::{Share, Shares};
 
-/// A request has its headers by then, and a connection without a request is closed.
+/// Time until a request must have sent its headers; a connection without a request is closed then.
 const HEADERS: Duration = Duration::from_secs(10);
-/// The system has no file for another connection: it is tried again after so long.
+/// Pause before the next accept when the system has no free file descriptor.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The same is logged no more often.
+/// Minimum interval between log lines of one kind.
 const QUIET: Duration = Duration::from_secs(60);
-/// What a client gets for whom there is no room.
+/// Answer to a client that exceeds the limit.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves for ever.
+/// Accepts connections forever.
 pub(super) async fn accept(listener: TcpListener, app: Router, shares: Shares) -> Infallible {
     let (mut failed, mut full) = (Quiet::default(), Quiet::default());
     loop {
         let (mut socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
-            // The client was faster.
+            // The client closed the connection before it was accepted.
             Err(error) if is_of_client(&error) => continue,
             Err(error) => {
                 if failed.may_log(Instant::now()) {
@@ -47,7 +47,7 @@ pub(super) async fn accept(listener: TcpListener, app: Router, shares: Shares) -
                 continue;
             }
         };
-        // A frame does not wait for the next one.
+        // A frame must not wait for the next one (Nagle's algorithm).
         let _ = socket.set_nodelay(true);
         match shares.take(peer.ip()) {
             Ok(share) => {
@@ -57,7 +57,7 @@ pub(super) async fn accept(listener: TcpListener, app: Router, shares: Shares) -
                 if full.may_log(Instant::now()) {
                     tracing::warn!("[web] refuses connections: {why}");
                 }
-                // It fits into the socket's buffer, or is lost.
+                // The answer either fits into the socket's buffer or is lost.
                 let _ = socket.try_write(FULL);
                 let _ = socket.shutdown().await;
             }
@@ -75,7 +75,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, app: Router, share: Share) {
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
-    // A client that breaks off is no news.
+    // A client that disconnects is no error.
     let _ = http.serve_connection(io, service).with_upgrades().await;
 }
 
@@ -86,7 +86,7 @@ fn is_of_client(error: &io::Error) -> bool {
     )
 }
 
-/// Whether something is to be logged again.
+/// Limits how often a message is logged.
 #[derive(Default)]
 struct Quiet(Option<Instant>);
 

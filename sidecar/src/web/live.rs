@@ -1,4 +1,4 @@
-//! `GET /v1/live`: what can be watched. No addresses, no keys.
+//! `GET /v1/live`: the streams that viewers can watch, without addresses and keys.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::common::Web;
 use crate::live::board::Entry;
 use crate::live::station::Counts;
 
-/// All live streams.
+/// Lists all live streams.
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -30,7 +30,7 @@ pub(super) async fn list(
     response
 }
 
-/// Streams that begin with their first viewer, and have not.
+/// Lists streams that start on demand and are not live.
 fn on_demand(web: &Web) -> Vec<Value> {
     let waiting = web.board.demand.all().into_iter().filter(|id| web.board.find(id).is_none());
     waiting.map(|(app, name)| json!({ "app": app, "name": name })).collect()

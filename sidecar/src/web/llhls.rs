@@ -21,14 +21,14 @@ use super::{answer, compress};
 use crate::live::station::Station;
 use crate::streams::StreamId;
 
-/// A request that waits gets its answer by then (RFC 8216bis, 6.2.5.2: three target durations).
+/// Maximum wait of a blocking request (RFC 8216bis, 6.2.5.2: three target durations).
 const PATIENCE: Duration = Duration::from_secs(3 * TARGET_S);
-/// A rendition that brings nothing is not waited for longer.
+/// Maximum wait for the first media of a rendition.
 const BEGINNING: Duration = Duration::from_secs(4);
-/// Until the bit rate is known, bits per second.
+/// Bitrate in bit/s that is announced until it is known.
 const USUAL_RATE: u64 = 3_000_000;
 
-/// What is asked for, and by whom.
+/// A request and its client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     pub file: &'a str,
@@ -38,7 +38,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// As nginx tells viewers apart: by the name of their token, otherwise by address and program.
+    /// Returns a number per viewer, with nginx's rule: by the name of the token, otherwise by address and user agent.
     fn who(&self, admitted: &Admitted) -> u64 {
         let mut hasher = DefaultHasher::new();
         match &admitted.pass {
@@ -56,18 +56,18 @@ impl Asked<'_> {
     }
 }
 
-/// How long an answer may be kept.
+/// Time that caches may keep an answer.
 #[derive(Clone, Copy, Debug)]
 enum Keep {
-    /// A playlist as it is now.
+    /// For the current playlist.
     Briefly,
-    /// A playlist that was waited for is the same for all who wait for it.
+    /// For a playlist that requests wait for: it is the same for all of them.
     Awaited,
-    /// It never changes.
+    /// For a file that never changes.
     Long,
 }
 
-/// Answers for one file.
+/// Answers a request for one file.
 pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: Admitted) -> Response {
     let Some(station) = web.hub.station(id) else { return answer::not_live() };
     let found = match asked.file {
@@ -83,13 +83,13 @@ pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: A
     };
     let mut response = match found {
         Ok(response) => {
-            // Who gets nothing is no viewer.
+            // A client without a successful answer does not count as a viewer.
             station.ask(asked.who(&admitted));
             response
         }
         Err(error) => error.answer().await,
     };
-    // What needs a token is nobody's to keep but the viewer's.
+    // An answer that requires a token may only be cached by the viewer.
     if admitted.pass.is_some()
         && let Some(cache) = response.headers_mut().get_mut(header::CACHE_CONTROL)
         && let Ok(private) = cache.to_str().unwrap_or_default().replace("public", "private").parse()
@@ -100,7 +100,7 @@ pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: A
     response
 }
 
-/// Why there is no answer.
+/// Reason why a request fails.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("there is nothing at this address")]
@@ -123,7 +123,7 @@ impl Error {
 
 async fn master(web: &Web, id: &StreamId, station: &Arc<Station>) -> Result<String, Error> {
     let others = family(&web.context.config(), &web.board, id);
-    // All of them begin before one of them is waited for.
+    // All renditions start before the first wait.
     let others: Vec<_> = others
         .into_iter()
         .filter(|one| one != id)
@@ -132,13 +132,13 @@ async fn master(web: &Web, id: &StreamId, station: &Arc<Station>) -> Result<Stri
     let mut text = "#EXTM3U\n#EXT-X-VERSION:9\n".to_owned();
     variant(&mut text, "index.m3u8", station, PATIENCE).await.ok_or(Error::Late)?;
     for (address, station) in others {
-        // What brings nothing is left out.
+        // A rendition without media is left out.
         let _ = variant(&mut text, &address, &station, BEGINNING).await;
     }
     Ok(text)
 }
 
-/// Adds a rendition.
+/// Adds a rendition to the playlist.
 async fn variant(text: &mut String, address: &str, station: &Arc<Station>, patience: Duration) -> Option<()> {
     let ready = station.look(patience, |shelf, _| shelf.is_ready().then(|| shelf.bandwidth())).await;
     let (peak, average) = ready?.unwrap_or((USUAL_RATE, USUAL_RATE));
@@ -153,7 +153,7 @@ async fn variant(text: &mut String, address: &str, station: &Arc<Station>, patie
     Some(())
 }
 
-/// Says how far the other renditions are that somebody watches (RFC 8216bis, 4.4.5.4).
+/// Adds the newest part of each other rendition that has viewers (RFC 8216bis, 4.4.5.4).
 fn reports(web: &Web, id: &StreamId, text: &mut String) {
     if text.ends_with("#EXT-X-ENDLIST\n") {
         return;

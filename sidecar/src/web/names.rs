@@ -1,16 +1,16 @@
-//! Which stream a path is of: `APP/NAME/...`, where an application may have parts of its own.
+//! Parses the stream in a path: `APP/NAME/...`. The name of an application may contain slashes.
 
 use weir_model::{AppName, StreamName};
 
 use crate::streams::StreamId;
 
-/// The stream of `APP/NAME`.
+/// Parses `APP/NAME`.
 pub(super) fn stream(path: &str) -> Option<StreamId> {
     let (app, name) = path.rsplit_once('/')?;
     Some((app.parse::<AppName>().ok()?, name.parse::<StreamName>().ok()?))
 }
 
-/// What of a stream is asked for.
+/// Resource of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// Fragmented MP4 over WebSocket.
@@ -27,7 +27,7 @@ pub(super) enum Part {
     Session(String),
 }
 
-/// The stream and what of it: what follows `/stream/`.
+/// Parses the path after `/stream/` into the stream and its resource.
 pub(super) fn part(path: &str) -> Option<(StreamId, Part)> {
     let (before, last) = path.rsplit_once('/')?;
     if let Some(base) = before.strip_suffix("/llhls") {
@@ -47,7 +47,7 @@ pub(super) fn part(path: &str) -> Option<(StreamId, Part)> {
     Some((stream(before)?, part))
 }
 
-/// 128 bits, as hex digits.
+/// Returns whether a text is a session id: 128 bits as hex digits.
 fn is_session(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

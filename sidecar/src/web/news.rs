@@ -1,4 +1,4 @@
-//! What `/v1/ws` tells of all streams.
+//! The messages about streams that `/v1/ws` sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,20 +18,20 @@ mod machine;
 
 use machine::{Machine, News};
 
-/// Who is further behind than this many messages hears of streams as they are by then.
+/// Number of messages that a client may be behind; a slower client gets the current state of streams instead.
 const BEHIND: usize = 256;
 
-/// So many streams are remembered as those that were live.
+/// Maximum number of earlier streams to remember.
 const MOST_EARLIER: usize = 10_000;
 
-/// One message for those who have joined a stream.
+/// A message for clients that have joined a stream.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) id: StreamId,
     pub(super) text: Utf8Bytes,
 }
 
-/// What is told of all streams.
+/// Distributes messages about all streams.
 #[derive(Debug)]
 pub(super) struct Newsroom {
     told: broadcast::Sender<Arc<Told>>,
@@ -42,7 +42,7 @@ pub(super) struct Newsroom {
 struct Known {
     streams: BTreeMap<StreamId, Machine>,
     viewers: BTreeMap<StreamId, Viewers>,
-    /// Those that were live at some time, so many of them.
+    /// Streams that were live since the daemon started, up to [`MOST_EARLIER`].
     earlier: BTreeSet<StreamId>,
 }
 
@@ -53,12 +53,12 @@ impl Default for Newsroom {
 }
 
 impl Newsroom {
-    /// What is told of a stream now, and all that follows on all streams.
+    /// Returns a receiver of all later messages, of all streams.
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Told>> {
         self.told.subscribe()
     }
 
-    /// What somebody who joins a stream has to know.
+    /// Returns the messages that a client needs when it joins a stream.
     pub(super) fn about(&self, id: &StreamId) -> Vec<Utf8Bytes> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = known.streams.get(id).copied().unwrap_or_default().now();
@@ -66,17 +66,17 @@ impl Newsroom {
         vec![message(id, now), of_viewers(id, viewers)]
     }
 
-    /// Whether a stream was live at some time.
+    /// Returns whether a stream was live since the daemon started.
     pub(super) fn has_known(&self, id: &StreamId) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).earlier.contains(id)
     }
 
     fn tell(&self, id: &StreamId, text: Utf8Bytes) {
-        // Fails when nobody listens.
+        // Sending fails if there is no listener.
         let _ = self.told.send(Arc::new(Told { id: id.clone(), text }));
     }
 
-    /// An event of the module or the daemon.
+    /// Handles an event of the module or the daemon.
     pub(super) fn hear(&self, event: &Event) {
         let text = |field: &str| event.data[field].as_str().unwrap_or_default();
         if event.kind != "stream.ended" || text("reason") != "disconnected" {
@@ -90,7 +90,7 @@ impl Newsroom {
         }
     }
 
-    /// These streams can be watched, and no others.
+    /// Sets the streams that can be watched; all others are gone.
     pub(super) fn see(&self, live: &[Entry], now: Instant) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let live: BTreeSet<StreamId> = live.iter().map(Entry::id).collect();
@@ -108,7 +108,7 @@ impl Newsroom {
         known.streams.retain(|_, machine| *machine != Machine::Off);
     }
 
-    /// So many watch them.
+    /// Sets the numbers of viewers.
     pub(super) fn count(&self, counts: BTreeMap<StreamId, Viewers>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, viewers) in &counts {
@@ -119,7 +119,7 @@ impl Newsroom {
         known.viewers = counts;
     }
 
-    /// When it is to be looked at again, if nothing happens before.
+    /// Returns the time of the next check if no event occurs before it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.streams.values().filter_map(Machine::deadline).min()

@@ -1,4 +1,4 @@
-//! `GET /v1/node`: how busy this server is, in words that a viewer understands.
+//! `GET /v1/node`: the load of this server, in terms for viewers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::asker::asker;
 use super::common::Web;
 use crate::cluster::machine;
 
-/// This node.
+/// Returns the state of this node.
 pub(super) async fn get(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

@@ -1,4 +1,4 @@
-//! What WHEP and WHIP have in common: offers and answers over HTTP (RFC 9725).
+//! Functions that WHEP and WHIP share: offers and answers over HTTP (RFC 9725).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::webrtc::sdp::{self, MOST_BYTES};
 use crate::webrtc::sessions::Full;
 use crate::webrtc::{Opened, Refused};
 
-/// Type of an offer and an answer.
+/// Content type of an offer and an answer.
 pub(super) const SDP: &str = "application/sdp";
-/// Type of a client's candidates.
+/// Content type of a client's ICE candidates.
 pub(super) const TRICKLE: &str = "application/trickle-ice-sdpfrag";
-/// Methods of these addresses.
+/// Methods that these addresses allow.
 pub(super) const ALLOWED: &str = "OPTIONS, POST, PATCH, DELETE";
-/// A body that takes longer is not waited for.
+/// Maximum time to receive a body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What begins a session.
+/// A request that starts a session.
 pub(super) struct Request<'w> {
     pub web: &'w Arc<Web>,
     pub peer: SocketAddr,
@@ -36,9 +36,9 @@ pub(super) struct Request<'w> {
     pub body: Body,
 }
 
-/// 201. `kind` is the last part of the address that was asked for.
+/// Returns 201. `kind` is the last part of the requested path.
 pub(super) fn created(kind: &str, opened: &Opened, web: &Web) -> Response {
-    // Relative to the address that was asked for, whatever a proxy calls it.
+    // The location is relative to the requested address, so it works whatever path a proxy uses.
     let location = format!("{kind}/{}", opened.id);
     let headers = [
         (header::CONTENT_TYPE, SDP.to_owned()),
@@ -51,16 +51,16 @@ pub(super) fn created(kind: &str, opened: &Opened, web: &Web) -> Response {
     response
 }
 
-/// Who is told of STUN and TURN servers.
+/// Recipient of the list of STUN and TURN servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To {
-    /// Anybody: not of servers with a password.
+    /// Anybody; gets no servers with a password.
     Anybody,
-    /// Who was let in.
+    /// A client whose session was accepted.
     Session,
 }
 
-/// STUN and TURN servers (RFC 9725, 4.6).
+/// Adds links to STUN and TURN servers (RFC 9725, 4.6).
 pub(super) fn link(response: &mut Response, web: &Web, to: To) {
     let config = web.context.config();
     let servers = config.webrtc.iter().flat_map(|settings| &settings.ice_servers);
@@ -112,7 +112,7 @@ pub(super) async fn text(body: Body) -> Result<String, Box<Response>> {
     String::from_utf8(bytes.into()).map_err(|_| bad("the body is no UTF-8").into())
 }
 
-/// As an answer.
+/// Returns the answer to a refused session.
 pub(super) fn refusal(refused: &Refused) -> Response {
     let (status, code) = match refused {
         Refused::Offer(sdp::Error::Long) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -140,7 +140,7 @@ pub(super) fn nothing() -> Response {
     answer::error(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
 }
 
-/// As an answer: nginx's own words.
+/// Returns the answer to a publish that nginx refused, with nginx's message.
 fn refused_by_nginx(error: &Error) -> Response {
     let words = error.to_string();
     let (status, code) = match error {
@@ -157,13 +157,13 @@ fn refused_by_nginx(error: &Error) -> Response {
     answer::error(status, code, &words)
 }
 
-/// Somebody else publishes under the name.
+/// Returns whether another publisher uses the name.
 fn is_taken(why: &str) -> bool {
     let why = why.to_ascii_lowercase();
     why.contains("already") || why.contains("in use")
 }
 
-/// 405 for a method that the address does not have.
+/// Returns 405 for a method that the address does not allow.
 pub(super) fn other() -> Response {
     let message = "this address begins a WebRTC session with POST, and its Location ends it with DELETE";
     let mut response = answer::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
@@ -171,7 +171,7 @@ pub(super) fn other() -> Response {
     shared(response)
 }
 
-/// For pages of other sites.
+/// Adds the CORS headers for pages of other sites.
 pub(super) fn shared(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

@@ -1,4 +1,4 @@
-//! What the dashboard has beside the pages for viewers: accounts, sessions, and what the daemon runs. Knows no HTTP.
+//! State of the dashboard: accounts, sessions, and the daemon's jobs and files. This module knows nothing of HTTP.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,56 +24,56 @@ use crate::events::Bus;
 use crate::jobs::Jobs;
 use crate::record::Recordings;
 
-/// Passwords that are hashed at the same time: each takes 19 MiB.
+/// Maximum number of passwords hashed simultaneously: each takes 19 MiB.
 const HASHED_AT_ONCE: usize = 2;
-/// So many may wait for that.
+/// Maximum number of requests that wait for hashing.
 const WAITING: usize = 32;
-/// A dashboard that is further behind than this many messages begins anew.
+/// Number of messages that a dashboard may be behind; a slower one starts again.
 const BEHIND: usize = 256;
 
-/// What the daemon runs, as the dashboard shows it.
+/// The daemon's jobs and files, for the dashboard.
 #[derive(Debug)]
 pub struct Running {
-    /// weir.toml
+    /// Path of weir.toml.
     pub file: PathBuf,
-    /// Programs.
+    /// Jobs.
     pub jobs: Arc<Mutex<Jobs>>,
-    /// Files.
+    /// Recordings.
     pub recordings: Arc<Recordings>,
-    /// Where changes are told.
+    /// Event bus, for changes by administrators.
     pub bus: Arc<Bus>,
-    /// The other node of a pair.
+    /// Other node of a pair.
     pub pair: Option<Arc<Pair>>,
 }
 
-/// One message for every open dashboard.
+/// A message for every open dashboard.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) kind: &'static str,
     pub(super) data: String,
 }
 
-/// What the dashboard has beside the pages for viewers.
+/// State of the dashboard.
 #[derive(Debug)]
 pub(super) struct Office {
     pub(super) running: Running,
     pub(super) store: Store,
     pub(super) sessions: Sessions,
-    /// What open dashboards hear.
+    /// Messages to open dashboards.
     pub(super) told: broadcast::Sender<Arc<Message>>,
     /// Bitrates of the last minutes.
     pub(super) past: Mutex<Past>,
     limits: Mutex<Limits>,
-    /// Codes of second factors.
+    /// Codes of second factors that were used.
     used: Mutex<Used>,
-    /// The one-time link of a daemon without an administrator.
+    /// Token of the one-time link, while the daemon has no administrator.
     first: Option<Secret>,
     hashing: Semaphore,
     waiting: Semaphore,
     waiting_known: Semaphore,
 }
 
-/// Why nobody is logged in.
+/// Reason why a login is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
     #[error("wrong name or password")]
@@ -95,7 +95,7 @@ pub(super) enum Refused {
 }
 
 impl Office {
-    /// Opens the accounts. Where there is no administrator, a one-time link is in the log.
+    /// Opens the accounts. If there is no administrator, the log shows a one-time link.
     pub(super) fn open(running: Running, config: &Config) -> Self {
         let store = Store::new(&config.web.admins_file);
         let first = match store.accounts() {
@@ -131,7 +131,7 @@ impl Office {
         }
     }
 
-    /// Checks a password, and the code of an account with a second factor; returns the account, and the secret of its new session.
+    /// Checks a password, and the code of an account with a second factor. Returns the account, and the secret of its new session.
     pub(super) async fn log_in(
         self: &Arc<Self>,
         client: IpAddr,
@@ -145,7 +145,8 @@ impl Office {
         self.open_session(account)
     }
 
-    /// Every wrong code counts as a wrong password does: the try counts until [`Limits::succeeded`].
+    /// Checks the code of a second factor. A wrong code counts like a wrong password: the attempt counts until
+    /// [`Limits::succeeded`].
     fn check_code(&self, client: IpAddr, account: &Account, code: Option<&str>) -> Result<(), Refused> {
         let Some(key) = &account.totp else { return Ok(()) };
         let code = code.ok_or(Refused::NoCode)?;
@@ -164,15 +165,15 @@ impl Office {
         Ok((account, cookie))
     }
 
-    /// Checks a password alone. Unknown names and wrong passwords take the same time, and count the same; a right one counts too, until
-    /// the caller has taken it.
+    /// Checks only the password. Unknown names and wrong passwords take the same time and count the same. A correct password also
+    /// counts as an attempt until the caller calls [`Limits::succeeded`].
     async fn check(
         self: &Arc<Self>,
         client: IpAddr,
         name: &str,
         password: Secret,
     ) -> Result<Account, Refused> {
-        // A name that nobody can have needs no row of its own.
+        // An invalid name gets no own entry.
         let counted = name.parse::<Name>().map_or("", |_| name);
         let place = self.begin(client, counted)?;
         let account = self.store.accounts()?.find(name).cloned();
@@ -187,7 +188,7 @@ impl Office {
         }
     }
 
-    /// Makes an administrator with a one-time link, and logs in.
+    /// Creates an administrator with a one-time link, and logs in.
     pub(super) async fn set_up(
         self: &Arc<Self>,
         client: IpAddr,
@@ -206,7 +207,7 @@ impl Office {
         self.open_session(account)
     }
 
-    /// Gives an account whose owner is logged in another password. All its sessions end, and a new one begins.
+    /// Changes the password of a logged-in account. All its sessions end, and a new one starts.
     pub(super) async fn change_password(
         self: &Arc<Self>,
         client: IpAddr,
@@ -220,12 +221,12 @@ impl Office {
         let place = self.waiting.try_acquire().map_err(|_| Refused::Busy)?;
         let office = self.clone();
         let changed = move || office.store.change_password(&name, checked, &new);
-        // The session is of the account as it was changed here: another change since ends it.
+        // The new session belongs to this change of the account: any later change ends the session.
         self.open_session(self.hashing(place, changed).await??)
     }
 
-    /// A place among those whose password is hashed. Addresses from which the owner of the name has logged in have places of their
-    /// own. A try that finds no place does not count as a wrong password.
+    /// Returns a permit to hash a password. Addresses from which the owner of the name has logged in have separate permits. An
+    /// attempt that gets no permit does not count as a wrong password.
     fn begin(&self, client: IpAddr, name: &str) -> Result<SemaphorePermit<'_>, Refused> {
         let mut limits = self.limits();
         if let Some(wait) = limits.wait(client, name, Instant::now()) {
@@ -237,7 +238,7 @@ impl Office {
         Ok(place)
     }
 
-    /// Runs what hashes a password on a thread of its own.
+    /// Runs a function that hashes a password on a separate thread.
     async fn hashing<T: Send + 'static>(
         &self,
         _place: SemaphorePermit<'_>,
@@ -247,7 +248,7 @@ impl Office {
         tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Busy)
     }
 
-    /// Logs a change of an administrator, and tells everybody: `admin.SUBJECT`. No secret may be in `facts`.
+    /// Logs a change by an administrator and emits the event `admin.SUBJECT`. `facts` must not contain secrets.
     pub(super) fn tell(&self, subject: &str, who: &Name, action: &str, facts: Value) {
         tracing::info!("dashboard: {subject} {action}, by: {}, {facts}", who.as_str());
         let mut data = json!({ "at": clock::now(), "who": who, "action": action });
@@ -257,12 +258,12 @@ impl Office {
         self.running.bus.tell(&format!("admin.{subject}"), data);
     }
 
-    /// The past of all streams.
+    /// Returns the recent samples of all streams.
     pub(super) fn past(&self) -> MutexGuard<'_, Past> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the daemon runs.
+    /// Returns the daemon's jobs.
     pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
         self.running.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -272,7 +273,7 @@ impl Office {
     }
 }
 
-/// Whether a role may do what another one may.
+/// Returns whether a role includes the rights of another.
 pub(super) fn may(role: Role, least: Role) -> bool {
     role >= least
 }

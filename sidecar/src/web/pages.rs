@@ -1,7 +1,8 @@
-//! What people open: `/`, `/watch/APP/NAME`, `/embed/APP/NAME`, `/publish`, and the files of these pages, which are in the program.
+//! The pages for viewers and publishers: `/`, `/watch/APP/NAME`, `/embed/APP/NAME`, `/publish`, and their files, which are part of
+//! the program.
 //!
-//! Pages name everything relative to themselves, so that they work below any path. Their texts come from the [`catalogue`] of a
-//! language; scripts find theirs, and what the server knows of the page, as JSON in the page.
+//! Pages use relative addresses only, so that they work below any path. Their texts come from the [`catalogue`] of a language.
+//! Scripts find their texts, and the server's data for the page, as JSON in the page.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,11 +24,11 @@ mod catalogue;
 
 use catalogue::{Language, choose, escaped};
 
-/// Scripts, styles and media of this host alone, and media of its edges; no inline script.
+/// Policy: scripts, styles and media only of this host, media of its edges, and no inline scripts.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:{media}; \
                       connect-src 'self'{connect}; base-uri 'none'; form-action 'none'; frame-ancestors ";
 
-/// Name, type and content.
+/// Name, content type and content.
 const ASSETS: [(&str, &str, &[u8]); 10] = [
     ("player.js", "text/javascript; charset=utf-8", include_bytes!("pages/player.js")),
     ("edges.js", "text/javascript; charset=utf-8", include_bytes!("pages/edges.js")),
@@ -45,14 +46,14 @@ const ASSETS: [(&str, &str, &[u8]); 10] = [
     ),
 ];
 
-/// What a page is asked for with; the rest of the address is for its scripts.
+/// Arguments that the server uses; the page's scripts use the rest.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
     lang: Option<String>,
 }
 
-/// Who asks for a page.
+/// The reader of a page.
 struct Reader {
     language: &'static Language,
 }
@@ -68,23 +69,23 @@ impl Reader {
     }
 }
 
-/// What is put into a page.
+/// The parts of a page.
 struct Content<'c> {
     html: &'static str,
-    /// From the folder of the page up to the root.
+    /// Relative path from the folder of the page to the root.
     root: &'c str,
-    /// Sites that may hold the page, as CSP has it.
+    /// Sites that may embed the page, in CSP syntax.
     ancestors: &'c str,
     title: &'c str,
-    /// Places of this page, and what goes there.
+    /// Placeholders of this page, with their values.
     places: &'c [(&'static str, &'c str)],
-    /// What its scripts know.
+    /// Data for the page's scripts.
     data: Value,
-    /// Where else its media may come from.
+    /// Other servers that the page may play from.
     elsewhere: Option<Elsewhere>,
 }
 
-/// All live streams, and what comes next.
+/// Returns the page with all live streams and planned events.
 pub(super) async fn index(
     State(web): State<Arc<Web>>,
     Query(asked): Query<Asked>,
@@ -99,7 +100,7 @@ pub(super) async fn index(
     page(&web, &reader, &content)
 }
 
-/// The player with what belongs to it.
+/// Returns the page with the player.
 pub(super) async fn watch(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -111,7 +112,7 @@ pub(super) async fn watch(
     of_stream(&web, &from, include_str!("pages/watch.html"), "'none'").await
 }
 
-/// The player alone, for pages of other sites.
+/// Returns only the player, for pages of other sites.
 pub(super) async fn embed(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -128,7 +129,7 @@ pub(super) async fn embed(
     of_stream(&web, &from, include_str!("pages/embed.html"), &ancestors).await
 }
 
-/// What publishes from a browser.
+/// Returns the page that publishes from a browser.
 pub(super) async fn publish(
     State(web): State<Arc<Web>>,
     Query(asked): Query<Asked>,
@@ -150,7 +151,7 @@ pub(super) async fn publish(
     page(&web, &Reader::of(&asked, &headers), &content)
 }
 
-/// Who asks for a page of which stream.
+/// A request for the page of a stream.
 struct From<'f> {
     path: &'f str,
     reader: &'f Reader,
@@ -171,7 +172,7 @@ async fn of_stream(web: &Web, from: &From<'_>, html: &'static str, ancestors: &s
     let description = escaped(first["description"].as_str().unwrap_or_default());
     let places =
         [("app", id.0.as_str()), ("name", id.1.as_str()), ("order", order), ("description", &description)];
-    // A stream that was live before is no misspelt one.
+    // The name of a stream that was live before is not misspelt.
     let known = web.board.find(&id).is_some() || web.has_been_live(&id);
     let elsewhere = Elsewhere::of(web, &root, from.peer, from.headers);
     let edges = elsewhere.as_ref().map(Elsewhere::data);
@@ -194,7 +195,7 @@ fn page(web: &Web, reader: &Reader, content: &Content<'_>) -> Response {
     }
     let mut data = content.data.clone();
     data["texts"] = json!(reader.language.texts);
-    // No text ends the element.
+    // Escaping `<` keeps the JSON from closing the script element.
     let data = data.to_string().replace('<', "\\u003c");
     html = html.replace("{data}", &format!("<script type=\"application/json\" id=\"data\">{data}</script>"));
     let mut response = (
@@ -244,7 +245,7 @@ fn foot(reader: &Reader, brand: &Brand) -> String {
     if links.is_empty() { links } else { format!("<footer class=\"foot\"><nav>{links}</nav></footer>") }
 }
 
-/// A file of the pages.
+/// Returns a file of the pages.
 pub(super) async fn asset(State(web): State<Arc<Web>>, Path(name): Path<String>) -> Response {
     if name == "brand.css" {
         let css = colors(&web.context.config().web.brand);
@@ -260,7 +261,7 @@ pub(super) async fn asset(State(web): State<Arc<Web>>, Path(name): Path<String>)
     }
 }
 
-/// The colours of the site.
+/// Returns the colours of the site as CSS.
 fn colors(brand: &Brand) -> String {
     let Some(light) = brand.color.as_ref().or(brand.color_dark.as_ref()) else { return String::new() };
     let dark = brand.color_dark.as_ref().unwrap_or(light);

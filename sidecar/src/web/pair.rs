@@ -1,4 +1,4 @@
-//! `POST /v1/pair`: letters of the other node of a pair.
+//! `POST /v1/pair`: receives messages of the other node of a pair.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -18,10 +18,10 @@ use super::common::Web;
 use crate::cluster::pair::MAX_LETTER;
 use crate::cluster::wire::ANSWER;
 
-/// A letter comes within this time.
+/// Maximum time to receive a message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes a letter. It is read elsewhere: what is new in it is written to the disk.
+/// Receives a message. Another thread processes it, because changes are written to disk.
 pub(super) async fn post(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -34,17 +34,18 @@ pub(super) async fn post(
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let authorization = authorization.map(str::to_owned);
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    // It is whole in memory before it is known who sent it, so few are read at the same time. The other node sends one after the other.
+    // The whole message is in memory before its sender is known, so few are read simultaneously. The other node sends one message
+    // at a time.
     let Ok(_reading) = web.letters.take(client) else {
         let message = "too many letters are read at the moment";
         return answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
     };
     if length.is_some_and(|length: usize| length > MAX_LETTER) {
-        // An answer before its end would be lost with the connection.
+        // If the server answered before the end of the body, the answer would be lost with the connection.
         let _ = timeout(PATIENCE, body.into_data_stream().for_each(|_| ready(()))).await;
         return answer::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a letter has at most 2 MiB");
     }
-    // Without a signature there is nothing to read.
+    // The body of a request without a signature is not read.
     let body = match authorization {
         None => Ok(Ok(Default::default())),
         Some(_) => timeout(PATIENCE, to_bytes(body, MAX_LETTER)).await,

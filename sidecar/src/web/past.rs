@@ -1,4 +1,4 @@
-//! The last ten minutes of each live stream, and its health in words. Pure: time is an argument.
+//! The last ten minutes of each live stream, and its health as messages. Pure: time is an argument.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -6,22 +6,22 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Seconds that are remembered.
+/// Time that samples are kept, in seconds.
 const KEPT_S: u64 = 600;
-/// Two samples are at least so far apart, seconds.
+/// Minimum interval between two samples, in seconds.
 const STEP_S: u64 = 2;
-/// A median of fewer samples says nothing.
+/// Minimum number of samples for a meaningful median.
 const FEWEST: usize = 10;
-/// Below this part of the median, the bitrate has dropped.
+/// Fraction of the median below which the bitrate counts as dropped.
 const DROP: f64 = 0.6;
-/// Reconnects in ten minutes that are worth a word.
+/// Number of reconnects within ten minutes that is reported.
 const RECONNECTS: usize = 2;
-/// Milliseconds between key frames from which viewers notice: each waits for one, and so does each segment.
+/// Keyframe interval that viewers notice, in milliseconds: each new viewer and each segment waits for a keyframe.
 const RARE_KEYS: i64 = 4500;
-/// Frames per second that look like a slide show.
+/// Frame rate that looks like a slide show, in frames per second.
 const FEW_FPS: f64 = 10.0;
 
-/// How much a word of health matters.
+/// Severity of a health message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
@@ -30,37 +30,37 @@ pub(super) enum Level {
     Bad,
 }
 
-/// Health in words, with the fact behind it.
+/// A health message with its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Word {
     pub(super) level: Level,
     pub(super) text: String,
 }
 
-/// What is known of a live stream now.
+/// Current state of a live stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Now {
     pub(super) session: String,
-    /// Since when it is live, seconds.
+    /// Seconds since the stream went live.
     pub(super) age_s: u64,
-    /// bit/s
+    /// Bitrate in bit/s.
     pub(super) bitrate: u64,
     pub(super) has_video: bool,
     pub(super) has_audio: bool,
-    /// Frames per second; 0 when not known.
+    /// Frames per second; 0 if unknown.
     pub(super) fps: f64,
     pub(super) is_slate: bool,
-    /// Milliseconds between key frames; known of what somebody watches over the daemon.
+    /// Keyframe interval in milliseconds; known only for streams that viewers watch through the daemon.
     pub(super) key_interval: Option<i64>,
-    /// Targets that wait for another try.
+    /// Number of targets that wait for a retry.
     pub(super) waiting_targets: usize,
 }
 
 #[derive(Debug, Default)]
 struct Stream {
-    /// Seconds and bit/s.
+    /// Samples: time in seconds, and bit/s.
     samples: VecDeque<(u64, u64)>,
-    /// Sessions, and when each was seen last.
+    /// Sessions, with the time of their last sample.
     sessions: Vec<(u64, String)>,
     seen: u64,
 }
@@ -70,7 +70,7 @@ struct Stream {
 pub(super) struct Past(BTreeMap<String, Stream>);
 
 impl Past {
-    /// Remembers what a stream is at `at` (seconds).
+    /// Records a sample of a stream at the time `at`, in seconds.
     pub(super) fn note(&mut self, path: &str, now: &Now, at: u64) {
         let stream = self.0.entry(path.to_owned()).or_default();
         stream.seen = at;
@@ -88,12 +88,12 @@ impl Past {
         stream.sessions.retain(|(seen, _)| seen + KEPT_S >= at);
     }
 
-    /// Forgets streams that were not seen for ten minutes.
+    /// Removes streams without a sample in the last ten minutes.
     pub(super) fn forget(&mut self, at: u64) {
         self.0.retain(|_, stream| stream.seen + KEPT_S >= at);
     }
 
-    /// Bitrates as `{"APP/NAME": [[SECONDS, BITS], ...]}`, of streams that are live.
+    /// Returns the bitrates of live streams as `{"APP/NAME": [[SECONDS, BITS], ...]}`.
     pub(super) fn bitrates(&self, live: &BTreeSet<String>) -> Value {
         let all = self.0.iter().filter(|(path, _)| live.contains(*path));
         all.map(|(path, stream)| (path.clone(), json!(stream.samples)))
@@ -101,7 +101,7 @@ impl Past {
             .into()
     }
 
-    /// Health in words, the worst first; "good" alone where nothing is wrong.
+    /// Returns the health messages, the worst first; only "good" if nothing is wrong.
     pub(super) fn health(&self, path: &str, now: &Now) -> Vec<Word> {
         let stream = self.0.get(path);
         let samples: Vec<u64> =
@@ -116,7 +116,7 @@ fn median(mut samples: Vec<u64>) -> Option<u64> {
     (samples.len() >= FEWEST).then(|| samples[samples.len() / 2])
 }
 
-/// What is wrong with a stream, the worst first.
+/// Returns the problems of a stream, the worst first.
 fn words(now: &Now, median: Option<u64>, reconnects: usize) -> Vec<Word> {
     let mut words = Vec::new();
     let mut say = |level, text: String| words.push(Word { level, text });

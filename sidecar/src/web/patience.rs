@@ -1,4 +1,4 @@
-//! A connection that ends when its client takes nothing for long, or sends more than it has reason to.
+//! A connection that ends when its client reads nothing for long, or sends more than allowed.
 
 use std::io;
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::shares::Share;
 
-/// A client that takes nothing for so long is gone. Live media has a shorter time of its own.
+/// Time after which a client that reads nothing is disconnected. Live media has its own shorter limit.
 const STALL: Duration = Duration::from_secs(30);
 
-/// What the kernel keeps for a client of few and small messages, in bytes; it takes twice as many for its own records, and without a
-/// limit up to 4 MB.
+/// Send buffer in bytes for a client that gets few and small messages. The kernel doubles this value for its own records; without a
+/// limit it uses up to 4 MB.
 const SMALL: usize = 64 << 10;
 
-/// How many more bytes may come; without a limit until there is one.
+/// Number of bytes that may still arrive; unlimited until [`Inbound::allow`] sets a limit.
 #[derive(Clone, Debug)]
 pub(super) struct Inbound(Arc<Limits>);
 
@@ -38,12 +38,12 @@ impl Default for Inbound {
 }
 
 impl Inbound {
-    /// So many bytes may come until the next call.
+    /// Allows this number of bytes until the next call.
     pub(super) fn allow(&self, bytes: i64) {
         self.0.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Has the kernel keep little for the client, from the next write on.
+    /// Makes the kernel use a small send buffer, from the next write on.
     pub(super) fn small(&self) {
         self.0.is_small.store(true, Ordering::Relaxed);
     }
@@ -55,11 +55,11 @@ impl Inbound {
     }
 }
 
-/// The connection; it has its place among all until it is dropped.
+/// The connection; it holds its share of the connection limit until it is dropped.
 pub(super) struct Patient {
     socket: TcpStream,
     inbound: Inbound,
-    /// While the client takes nothing.
+    /// Time of disconnection, while the client reads nothing.
     deadline: Option<Pin<Box<Sleep>>>,
     _share: Share,
 }
@@ -104,7 +104,7 @@ impl AsyncWrite for Patient {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.inbound.0.is_small.swap(false, Ordering::Relaxed) {
-            // Without it, the client only costs more.
+            // If this fails, the client only uses more memory.
             let _ = set_socket_send_buffer_size(&self.socket, SMALL);
         }
         let poll = Pin::new(&mut self.socket).poll_write(context, bytes);

@@ -1,11 +1,11 @@
-//! The streams of a ladder that viewers can choose from.
+//! The renditions of a stream that viewers can choose from.
 
 use crate::config::Config;
 use crate::ladder::family::{rungs, source_of};
 use crate::live::board::Board;
 use crate::streams::StreamId;
 
-/// The streams of a ladder that are live, the source first; only the stream itself where it has no ladder over RTMP.
+/// Returns the live streams of a ladder, the source first. If the stream has no ladder over RTMP, returns only the stream itself.
 pub(super) fn family(config: &Config, board: &Board, id: &StreamId) -> Vec<StreamId> {
     let source = source_of(config, id).unwrap_or_else(|| id.clone());
     let rungs = rungs(config, &source);
@@ -13,9 +13,9 @@ pub(super) fn family(config: &Config, board: &Board, id: &StreamId) -> Vec<Strea
     live.collect()
 }
 
-/// The address of a stream's Low-Latency HLS, from that of another one.
+/// Returns the relative address of a stream's Low-Latency HLS, seen from another stream.
 pub(super) fn address((from, _): &StreamId, (app, name): &StreamId) -> String {
-    // Behind `/stream/`, a folder for each part of the application, for the stream and for the format.
+    // The path after `/stream/` has a folder for each part of the application, for the stream and for the format.
     let up = "../".repeat(from.as_str().split('/').count() + 2);
     format!("{up}{app}/{name}/llhls/index.m3u8")
 }

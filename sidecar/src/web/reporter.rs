@@ -1,4 +1,4 @@
-//! Follows all streams for those who listen to `/v1/ws`: one task, however many they are.
+//! Follows all streams for the clients of `/v1/ws`: one task, whatever the number of clients.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::common::Web;
 use crate::live::board::Entry;
 use crate::nginx::Viewers;
 
-/// So often it is looked how many watch.
+/// Interval between counts of viewers.
 const VIEWERS: Duration = Duration::from_secs(2);
 
-/// Follows the streams until nobody serves them.
+/// Follows the streams until the server ends.
 pub(super) async fn run(web: Weak<Web>) {
     let Some((mut live, mut events)) =
         web.upgrade().map(|web| (web.board.watch(), web.context.bus.listen(None).live))
@@ -26,7 +26,7 @@ pub(super) async fn run(web: Weak<Web>) {
         let deadline = web.upgrade().and_then(|web| web.news.deadline());
         let mut counts = false;
         tokio::select! {
-            // Why a stream has ended comes before that it is gone.
+            // The event with the reason of a stream's end is handled before the end itself.
             biased;
             event = events.recv() => match event {
                 Ok(event) => {
@@ -51,7 +51,7 @@ pub(super) async fn run(web: Weak<Web>) {
     }
 }
 
-/// Those that nginx serves, when it was last asked, and those of this process now.
+/// Returns the viewers: those of nginx at its last answer, and those of this process now.
 fn viewers(web: &Web, entry: &Entry) -> Viewers {
     let counts = web.hub.counts_of(&entry.id());
     let [ws, llhls, webrtc] = [counts.ws, counts.llhls, counts.webrtc].map(|count| count as u64);

@@ -1,4 +1,4 @@
-//! What the pages and nginx tell each other now and then: tokens that are revoked, and how many watch.
+//! Regular exchange between the pages and nginx: reads revoked tokens, and reports the numbers of viewers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::config::web::Play;
 use crate::live::station::Counts;
 use crate::nginx::{Application, Nginx};
 
-/// A revoked token opens nothing after so long, and a change of `weir_play` is followed.
+/// Interval between reads of revoked tokens and of `weir_play`.
 const REVOKED: Duration = Duration::from_secs(2);
-/// Between reports of viewers.
+/// Interval between reports of viewers.
 const VIEWERS: Duration = Duration::from_secs(5);
 
 /// Runs until the process ends.
@@ -48,8 +48,8 @@ async fn learn(web: &Web) {
         return;
     }
     let Some(nginx) = nginx(web) else { return };
-    // An nginx that does not answer, or another program in its place, changes nothing: what needs a token still does, and what is
-    // revoked stays so.
+    // If nginx does not answer, or another program answers in its place, nothing changes: protected streams stay protected, and
+    // revoked tokens stay revoked.
     if play == Play::AsNginx
         && let Ok(Some(known)) = nginx.applications().await
     {

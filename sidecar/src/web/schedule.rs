@@ -1,4 +1,4 @@
-//! What comes next: `/events.ics`, and the pictures of events and of the site.
+//! Planned events: `/events.ics`, and the images of events and of the site.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use crate::clock;
 use crate::config::event::Event;
 use crate::streams::StreamId;
 
-/// The largest picture that is served, in bytes.
+/// Maximum size of an image, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// Of a stream, or of all: what has not been over for an hour. `root` leads from the page to the root.
+/// Returns the events of a stream, or of all streams, that ended less than an hour ago or later. `root` leads from the page to the
+/// root.
 pub(super) fn of(events: &[Event], id: Option<&StreamId>, root: &str, now: Timestamp) -> Vec<Value> {
     let is_wanted = |event: &Event| {
         id.is_none_or(|id| (&event.app, &event.stream) == (&id.0, &id.1))
@@ -35,7 +36,7 @@ pub(super) fn of(events: &[Event], id: Option<&StreamId>, root: &str, now: Times
         .collect()
 }
 
-/// `/events.ics` (RFC 5545)
+/// Returns `/events.ics` (RFC 5545).
 pub(super) async fn calendar(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>,
@@ -71,18 +72,18 @@ fn ics(events: &[Event], place: &str, now: Timestamp) -> String {
     text + "END:VCALENDAR\r\n"
 }
 
-/// `20261224T180000Z`
+/// Formats a time as `20261224T180000Z`.
 fn moment(at: Timestamp) -> String {
     Timestamp::from_millis(at.as_seconds() * 1000).to_string().replace(['-', ':'], "")
 }
 
-/// RFC 5545, section 3.3.11.
+/// Escapes a text (RFC 5545, section 3.3.11).
 fn content(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,").replace("\r\n", "\n");
     text.replace('\n', "\\n").chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Lines of at most 75 bytes (section 3.1).
+/// Folds a line into lines of at most 75 bytes (RFC 5545, section 3.1).
 fn folded(text: &mut String, line: &str) {
     let mut length = 0;
     for c in line.chars() {
@@ -96,7 +97,7 @@ fn folded(text: &mut String, line: &str) {
     text.push_str("\r\n");
 }
 
-/// `/poster/NUMBER`
+/// Returns `/poster/NUMBER`.
 pub(super) async fn poster(State(web): State<Arc<Web>>, UrlPath(number): UrlPath<usize>) -> Response {
     let config = web.context.config();
     match config.events.get(number).and_then(|event| event.poster.as_ref()) {
@@ -105,7 +106,7 @@ pub(super) async fn poster(State(web): State<Arc<Web>>, UrlPath(number): UrlPath
     }
 }
 
-/// `/logo`
+/// Returns `/logo`.
 pub(super) async fn logo(State(web): State<Arc<Web>>) -> Response {
     match &web.context.config().web.brand.logo {
         Some(file) => picture(file).await,
@@ -132,13 +133,13 @@ async fn picture(file: &Path) -> Response {
     };
     let mut response =
         ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=300")], bytes).into_response();
-    // A picture of SVG that somebody opens by itself runs nothing.
+    // An SVG image that somebody opens directly must not run scripts.
     let policy = HeaderValue::from_static("default-src 'none'; sandbox");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
 
-/// By what is in it.
+/// Returns the content type, determined from the content.
 fn kind_of(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

@@ -1,6 +1,6 @@
-//! `/stream/APP/NAME/whep` and `.../whip`: sessions over WebRTC begin and end by HTTP, as RFC 9725 says it.
+//! `/stream/APP/NAME/whep` and `.../whip`: start and end WebRTC sessions over HTTP (RFC 9725).
 //!
-//! A session's address is its own secret: who has it may end the session.
+//! The address of a session is secret: a client that has it may end the session.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::webrtc::Engine;
 use crate::webrtc::sdp::Fragment;
 use crate::webrtc::sessions::Unfit;
 
-/// Begins a session.
+/// Starts a session.
 pub(super) async fn post(
     State(web): State<Arc<Web>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -40,7 +40,7 @@ pub(super) async fn post(
     shared(begun.unwrap_or_else(|refused| *refused))
 }
 
-/// What a browser asks before a page of another site may begin a session, and what a client may ask.
+/// Answers the preflight request of a browser for a page of another site, and `OPTIONS` of other clients.
 pub(super) async fn options(State(web): State<Arc<Web>>, Path(path): Path<String>) -> Response {
     if !matches!(part(&path), Some((_, Part::Whep | Part::Whip | Part::Session(_)))) {
         return answer::nothing_here().await;
@@ -57,7 +57,7 @@ pub(super) async fn options(State(web): State<Arc<Web>>, Path(path): Path<String
     shared(response)
 }
 
-/// Takes candidates of a client.
+/// Receives ICE candidates of a client.
 pub(super) async fn patch(
     State(web): State<Arc<Web>>,
     Path(path): Path<String>,

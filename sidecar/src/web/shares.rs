@@ -1,4 +1,5 @@
-//! How many connections are open, or letters read, at the same time: of all clients, and of one of them, so that none takes the places of all others.
+//! Limits the number of connections or pair messages at the same time, in total and per client, so that one client cannot use up
+//! the limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use weir_model::network::attempt_bucket;
 
-/// Why a connection is refused.
+/// Reason why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
     #[error("max_connections = {0} are open")]
@@ -16,11 +17,11 @@ pub(super) enum Full {
     Client { most: usize, client: IpAddr },
 }
 
-/// The places.
+/// The limits.
 pub(super) struct Shares {
     most: usize,
     per_client: usize,
-    /// Whether an address is a proxy, which brings the connections of many clients.
+    /// Returns whether an address is a proxy, which forwards the connections of many clients.
     is_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     room: Arc<Semaphore>,
     open: Arc<Mutex<Open>>,
@@ -29,7 +30,7 @@ pub(super) struct Shares {
 /// Connections per client.
 type Open = HashMap<[u8; 16], usize>;
 
-/// A place, until it is dropped.
+/// A share of the limits, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     _permit: OwnedSemaphorePermit,
@@ -50,7 +51,8 @@ impl Shares {
         Self { most, per_client, is_proxy: Box::new(is_proxy), room, open: Arc::default() }
     }
 
-    /// A place for a client: an IPv4 address, or the /64 of an IPv6 address. This machine and trusted proxies have as many as they like.
+    /// Takes a share for a client: an IPv4 address, or the /64 of an IPv6 address. This machine and trusted proxies have no limit
+    /// per client.
     pub(super) fn take(&self, client: IpAddr) -> Result<Share, Full> {
         let client = client.to_canonical();
         let permit = self.room.clone().try_acquire_owned().map_err(|_| Full::All(self.most))?;

@@ -16,29 +16,29 @@ use crate::live::station::Viewer;
 use crate::relay::paths::Paths;
 use crate::streams::StreamId;
 
-/// The largest message of a viewer, who has nothing to say.
+/// Maximum size of a message from a viewer, in bytes; viewers have nothing to send.
 const MAX_MESSAGE: usize = 1024;
-/// Of each viewer, in bytes: the usual 128 kB of both would be most of what a viewer costs.
+/// Buffer sizes per viewer, in bytes: with the default of 128 kB each, the buffers would be most of a viewer's memory.
 const READ_BUFFER: usize = 2048;
 const WRITE_BUFFER: usize = 16 << 10;
-/// So many messages of a viewer are read, and not one more.
+/// Maximum number of messages from a viewer.
 const MOST_MESSAGES: u32 = 100;
-/// A viewer that takes nothing for so long is dropped.
+/// Time after which a viewer that reads nothing is disconnected.
 const STALL: Duration = Duration::from_secs(10);
-/// So often a viewer may be skipped within [`PATIENCE`].
+/// Maximum number of skips per viewer within [`PATIENCE`].
 const MOST_SKIPS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A viewer whose token is good no more is dropped after so long.
+/// Interval between checks of a viewer's token.
 const CHECK: Duration = Duration::from_secs(1);
-/// Between pings on a quiet stream.
+/// Interval between pings on a quiet stream.
 const PING: Duration = Duration::from_secs(20);
-/// All that a viewer sends between two pings, in bytes: answers to pings, and what makes no message.
+/// Maximum number of bytes that a viewer may send between two pings: answers to pings, and incomplete messages.
 const MOST_BYTES: i64 = 32 << 10;
 
-/// Whether the token of a viewer is still good.
+/// Returns whether the token of a viewer is still valid.
 pub(super) type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Serves a viewer, as long as it may stay: for ever if it came without a token.
+/// Serves a viewer while `may_stay` returns true; a viewer without a token has no time limit.
 pub(super) fn serve(
     upgrade: WebSocketUpgrade,
     viewer: Viewer,
@@ -54,11 +54,11 @@ pub(super) fn serve(
         .on_upgrade(async move |socket| watch(socket, viewer, &inbound, may_stay, &paths).await)
 }
 
-/// Why a viewer is served no longer.
+/// Reason why serving a viewer ends.
 enum End {
-    /// It is gone, or takes nothing.
+    /// The viewer has disconnected, or reads nothing.
     Gone,
-    /// It is told why.
+    /// The server closes the connection with this code and reason.
     Told(u16, &'static str),
 }
 
@@ -81,7 +81,7 @@ async fn watch(
     }
 }
 
-/// Never ends.
+/// Renews the limit of incoming bytes regularly; never returns.
 async fn refill(inbound: &Inbound) {
     let mut refill = interval(PING);
     loop {
@@ -90,7 +90,7 @@ async fn refill(inbound: &Inbound) {
     }
 }
 
-/// Ends when the viewer may stay no longer.
+/// Returns when the viewer's token is no longer valid.
 async fn is_over(may_stay: Option<MayStay>) {
     let Some(may_stay) = may_stay else { return std::future::pending().await };
     let mut check = interval(CHECK);
@@ -183,7 +183,7 @@ fn messages(item: Item, id: &StreamId, paths: &Paths) -> Vec<Message> {
     }
 }
 
-/// `via` is for nodes that relay the stream: over which nodes it came.
+/// Returns the `init` event. `via` names the nodes that the stream came through, for nodes that relay it.
 fn init(start: &Start, via: &[String]) -> serde_json::Value {
     let about = &start.about;
     let (width, height) = about.size.unzip();
@@ -193,7 +193,7 @@ fn init(start: &Start, via: &[String]) -> serde_json::Value {
     })
 }
 
-/// When a viewer was skipped.
+/// Counts the skips of a viewer.
 #[derive(Default)]
 struct Skips {
     since: Option<Instant>,

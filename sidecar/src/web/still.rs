@@ -1,4 +1,4 @@
-//! `/stream/APP/NAME/still.jpg`: the newest still, where a `[[thumbnail]]` makes one.
+//! `/stream/APP/NAME/still.jpg`: the newest still, if a `[[thumbnail]]` makes one.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};

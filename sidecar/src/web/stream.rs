@@ -19,7 +19,7 @@ use crate::ladder::family::source_of;
 use crate::live::station::Kind;
 use crate::streams::StreamId;
 
-/// Everything below `/stream/`.
+/// Serves everything below `/stream/`.
 pub(super) async fn get(
     web: State<Arc<Web>>,
     from: ConnectInfo<SocketAddr>,
@@ -30,7 +30,7 @@ pub(super) async fn get(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let mut response = respond(web, from, path, query, headers, inbound, upgrade).await;
-    // Players of other sites, and of pages that play from this edge, are to know why they are refused.
+    // Players of other sites, and of pages that play from this edge, must be able to read the reason of a refusal.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
@@ -52,7 +52,7 @@ async fn respond(
     let asker = asker(peer, &headers, &settings.trusted_proxies, &settings.base);
     let query = query.unwrap_or_default();
     let admit = |id: &StreamId| web.doors.admit(id, &query, &headers, asker.client);
-    // A token for a stream opens the renditions of its ladder.
+    // A token for a stream is also valid for the renditions of its ladder.
     let by_source = || source_of(&web.context.config(), &id).and_then(|source| admit(&source).ok());
     let admitted = match admit(&id) {
         Ok(admitted) => admitted,

@@ -1,4 +1,4 @@
-//! `/v1/ws`: what front ends hear of a stream, one JSON object per text message.
+//! `/v1/ws`: messages to front ends about a stream, one JSON object per text message.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,26 +24,26 @@ use crate::chat::room::Refusal;
 use crate::chat::{Order, Presence, Visitor};
 use crate::streams::StreamId;
 
-/// The largest message of a front end, in bytes.
+/// Maximum size of a message from a front end, in bytes.
 const MAX_MESSAGE: usize = 4096;
 const READ_BUFFER: usize = 2048;
 const WRITE_BUFFER: usize = 4096;
-/// So many messages of a front end are taken in [`WINDOW`].
+/// Maximum number of messages from a front end within [`WINDOW`].
 const MOST_MESSAGES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// One that takes nothing for so long is closed, and hears why if it takes something within the same time once more.
+/// Time after which a front end that reads nothing is disconnected. It gets the reason if it reads again within the same time.
 const STALL: Duration = Duration::from_secs(10);
 const STALLED: (u16, &str) = (close_code::AGAIN, "no data was taken for 10 seconds");
-/// All that a front end sends in [`WINDOW`], in bytes, with what makes no message.
+/// Maximum number of bytes from a front end within [`WINDOW`], including incomplete messages.
 const MOST_BYTES: i64 = 128 << 10;
-/// Between pings, and how long a front end may be silent.
+/// Interval between pings, and maximum silence of a front end.
 const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(50);
-/// Who never joins does not stay.
+/// Time until a front end must have joined a stream.
 const JOIN: Duration = Duration::from_secs(30);
-/// The longest time-out and slow mode.
+/// Maximum duration of a time-out and of slow mode, in seconds.
 const MOST_SECONDS: u64 = 86_400;
-/// A token that is good no more is noticed after so long.
+/// Interval between checks of the token.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// Upgrades the connection.
@@ -68,7 +68,7 @@ pub(super) async fn get(
         .on_upgrade(async move |socket| talk(socket, &web, &about).await)
 }
 
-/// How the front end came.
+/// The connection of a front end.
 struct Caller {
     peer: SocketAddr,
     headers: HeaderMap,
@@ -100,11 +100,11 @@ struct Request {
 struct Joined {
     id: StreamId,
     pass: Option<Pass>,
-    /// In the chat, if there is one and they may come in.
+    /// Presence in the chat, if there is a chat and the person may enter.
     presence: Option<Presence>,
 }
 
-/// What is answered to a message.
+/// Answer to a message.
 enum Reply {
     Joined(Box<Joined>, Option<Refusal>),
     Done,
@@ -118,7 +118,7 @@ async fn talk(mut socket: WebSocket, web: &Arc<Web>, about: &Caller) {
     let _ = timeout(patience, socket.send(close)).await;
 }
 
-/// Why it ends: none when the front end is gone.
+/// Reason why the connection ends; `None` if the front end has disconnected.
 type End = Option<(u16, &'static str)>;
 
 async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result<(), End> {
@@ -194,13 +194,13 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
     }
 }
 
-/// What a message asks for.
+/// Handles a message.
 fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>) -> Reply {
     let Ok(request) = serde_json::from_str::<Request>(text) else {
         return Reply::Error("bad_message", "no JSON object with a text in \"type\"".into());
     };
     match request.kind.as_str() {
-        // Before they come in again, perhaps with another name.
+        // The front end leaves the room before it joins again, perhaps with another name.
         "join" => {
             *joined = None;
             join(web, about, request)
@@ -265,7 +265,7 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
     }
 }
 
-/// Whether somebody without a chat token may join a stream.
+/// Checks whether a client without a chat token may join a stream.
 fn watch(
     web: &Web,
     about: &Caller,
@@ -279,7 +279,7 @@ fn watch(
             let mut headers = HeaderMap::new();
             match format!("Bearer {token}").parse() {
                 Ok(value) => _ = headers.insert(header::AUTHORIZATION, value),
-                // Characters that no token has.
+                // The text contains characters that no token has.
                 Err(_) => return Err(Denied::Token(TokenError::Malformed.into())),
             }
             web.doors.admit(id, "", &headers, client)
@@ -288,7 +288,7 @@ fn watch(
     admitted.map(|admitted| admitted.pass)
 }
 
-/// What is said in the room that somebody is in.
+/// Waits for the next message of the joined chat room.
 async fn hear(joined: &mut Option<Joined>) -> Result<Utf8Bytes, RecvError> {
     match joined.as_mut().and_then(|joined| joined.presence.as_mut()) {
         Some(presence) => presence.told.recv().await,
@@ -300,12 +300,12 @@ fn error(code: &str, message: &str) -> Utf8Bytes {
     json!({ "type": "error", "code": code, "message": message }).to_string().into()
 }
 
-/// Tells somebody who is too slow how many messages of the chat they do not get.
+/// Returns the message that tells a slow client how many chat messages it missed.
 fn missed(count: u64) -> Utf8Bytes {
     json!({ "type": "chat.missed", "count": count }).to_string().into()
 }
 
-/// tungstenite words it so (`CapacityError::MessageTooLong`).
+/// Recognizes tungstenite's error for a long message by its text (`CapacityError::MessageTooLong`).
 fn too_long(error: &axum::Error) -> End {
     error.to_string().contains("too long").then_some((close_code::SIZE, "a message has at most 4096 bytes"))
 }

@@ -1,4 +1,4 @@
-//! `/stream/APP/NAME/whep`: playing over WebRTC, begun as RFC 9725 has it for publishing.
+//! `/stream/APP/NAME/whep`: playing over WebRTC. A session starts as RFC 9725 defines for publishing.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::relay::whep::signal::VIA;
 use crate::streams::StreamId;
 use crate::webrtc::MayStay;
 
-/// The first viewer of a stream waits so long for its beginning.
+/// Time that the first viewer of a stream waits for its start.
 const BEGINNING: Duration = Duration::from_secs(8);
 
-/// Begins a session.
+/// Starts a session.
 pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Response, Box<Response>> {
     let Request { web, peer, query, headers, body } = request;
     let engine = web.webrtc.as_ref().ok_or_else(off)?;
@@ -38,7 +38,7 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
     match engine.watch(&offer, (viewer, &start), client, may_stay) {
         Ok(opened) => {
             let mut response = created("whep", &opened, web);
-            // For nodes that relay the stream: over which nodes it came.
+            // The header names the nodes that the stream came through, for nodes that relay it.
             if let Ok(via) = HeaderValue::from_str(&web.context.paths.of(id).join(",")) {
                 response.headers_mut().insert(HeaderName::from_static(VIA), via);
             }

@@ -1,5 +1,5 @@
-//! `/stream/APP/NAME/whip`: publishing over WebRTC (RFC 9725). The bearer token is a stream key or a publish token, and nginx decides
-//! on it as on that of every encoder.
+//! `/stream/APP/NAME/whip`: publishing over WebRTC (RFC 9725). The bearer token is a stream key or a publish token; nginx checks it
+//! as it checks any encoder's.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -11,10 +11,10 @@ use super::asker::asker;
 use super::offers::{Request, SDP, check_accepted, check_type, created, off, refusal, retry, text};
 use crate::streams::StreamId;
 
-/// The longest key or token.
+/// Maximum length of a key or token, in bytes.
 const MOST_BYTES: usize = 4096;
 
-/// Begins a session.
+/// Starts a session.
 pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Response, Box<Response>> {
     let Request { web, peer, headers, body, .. } = request;
     let engine = web.webrtc.as_ref().ok_or_else(off)?;
@@ -54,12 +54,12 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
     }
 }
 
-/// What is in `Authorization: Bearer`; none where the header is missing.
+/// Returns the token of `Authorization: Bearer`; `None` if the header is missing.
 fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Box<Response>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let credential = text.get(..7).filter(|kind| kind.eq_ignore_ascii_case("bearer ")).and(text.get(7..));
-    // It becomes an argument of the stream's name.
+    // The token becomes an argument of the stream's name.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
     match credential.map(str::trim) {
         Some("") => Ok(None),
@@ -68,11 +68,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Box<Response>> {
     }
 }
 
-/// The stream's name as an encoder would have it.
+/// Returns the stream's name in the form that an encoder uses.
 fn name(id: &StreamId, credential: Option<&Secret>) -> String {
     match credential.map(Secret::expose) {
         None => id.1.to_string(),
-        // A token is three parts of base64; a key has no point.
+        // A token has three base64 parts separated by dots; a key has no dot.
         Some(word) if word.matches('.').count() == 2 => format!("{}?token={word}", id.1),
         Some(word) => format!("{}?key={word}", id.1),
     }
