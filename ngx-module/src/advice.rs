@@ -1,4 +1,4 @@
-//! What is dangerous in the configuration, and none of Weir's own directives: said once when nginx reads it.
+//! Warnings about dangerous directives that are not Weir's own. nginx logs them once, when it reads the configuration.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use glob::{GlobError, MatchOptions};
 use weir_model::lint::{self, Advice, Files, ReadError};
 
-/// The lines to warn with.
+/// Returns the warnings.
 pub fn lines(main_file: &Path) -> Result<Vec<String>, ReadError> {
     Ok(lint::at_start(main_file, &Disk)?.iter().map(Advice::log_line).collect())
 }
 
-/// The files of this machine, read while nginx reads them too: never in a worker's event loop.
+/// The files of this machine. Weir reads them while nginx reads the configuration, and never in a worker's event loop.
 struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // As nginx does, no more than there is: a device has no length and no end.
+        // Like nginx, reads no more than the file's length, because a device has no length and no end.
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let mut bytes = Vec::new();
@@ -26,7 +26,7 @@ impl Files for Disk {
     }
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        // As glob(3): a hidden file has to be named.
+        // As in glob(3), a pattern must name a hidden file explicitly.
         let options = MatchOptions {
             require_literal_separator: true,
             require_literal_leading_dot: true,

@@ -1,7 +1,7 @@
-//! The JSON API: who may ask, and who answers.
+//! The JSON API: routing and access.
 //!
-//! One file a resource. A handler decides from memory and answers at once, or hands the part that may block
-//! to the thread pool and answers when that is done.
+//! There is one file per resource. A handler decides from memory and answers immediately, or passes the blocking part to the thread pool
+//! and answers afterwards.
 
 pub mod access;
 mod applications;
@@ -26,7 +26,7 @@ use weir_model::api::{
 use crate::runtime;
 use call::{Answer, Call, Head, problem};
 
-/// Finds the handler and calls it.
+/// Finds the handler of a request and calls it.
 pub fn dispatch(head: &Head<'_>, body: &[u8], sessions: &mut Sessions<'_>) -> Step {
     let Some(runtime) = runtime::current() else {
         return Step::Answer(problem(ApiError::not_found("no zone is configured")));
@@ -81,7 +81,7 @@ fn route(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
     }
 }
 
-/// The parts of the path. Those of a stream are as the client wrote them: any byte may be in a name.
+/// Returns the parts of the path. The parts of a stream's path are decoded separately, because a stream name may contain any byte.
 fn path<'h>(head: &'h Head<'_>) -> Vec<&'h str> {
     let parts: Vec<&str> = head.parts.iter().map(String::as_str).collect();
     match parts.as_slice() {

@@ -28,11 +28,11 @@ use crate::{
     zone::{self, SharedZone, View, ZoneError},
 };
 
-/// The CAs of Debian, Fedora and Alpine: read at once, so that no worker reads them later.
+/// The CA files of Debian, Fedora and Alpine. nginx reads them with the configuration, so that no worker reads them later.
 const SYSTEM: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// The `server` blocks have been read: their applications' settings learn what stands around them.
+/// Stores the settings of the `server` block, and of nginx-rtmp's own directives, in each application's settings.
 pub fn learn(main: &mut MainSettings, blocks: &mut [Block<'_, Weir>]) {
     let mut facts = Vec::new();
     let mut servers = Vec::new();
@@ -43,7 +43,7 @@ pub fn learn(main: &mut MainSettings, blocks: &mut [Block<'_, Weir>]) {
         });
         let server = Server::new(listen);
         let timeout_ms = block.timeout_ms;
-        // Of the server itself, for clients that have not named an application.
+        // The defaults are for clients that have not named an application.
         if let Some(settings) = &mut block.defaults {
             learn_server(settings, &server, timeout_ms);
         }
@@ -87,14 +87,14 @@ fn facts_of(app: &Application<'_, Weir>) -> Option<ApplicationFacts> {
     })
 }
 
-/// A folder as a number that every process has for it. Slashes at the end and dots make no other folder.
+/// Returns a number for a folder, the same in every process. Slashes at the end and dots do not change the number.
 fn number(kind: &str, folder: &Path) -> u64 {
     let parts: Vec<_> = folder.components().filter(|part| *part != Component::CurDir).collect();
     let text = format!("{kind} {}", parts.iter().collect::<PathBuf>().display());
     Digest::of(text.as_bytes()).bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Where nobody can tell, the worst is assumed.
+/// Returns the values that `exec` lines pass to programs. If the fence cannot read the lines, this assumes all of them.
 fn uses(exec: &Exec) -> Uses {
     match exec {
         Exec::Words(words) => {
@@ -115,7 +115,7 @@ fn rule(line: &AccessRule) -> Option<Rule> {
     Some(Rule { addresses, deny: line.deny, publish: line.publish, play: line.play })
 }
 
-/// What is wrong with a configuration.
+/// Errors of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
     /// A directive needs the zone.
@@ -123,21 +123,21 @@ pub enum ConfigurationError {
         "\"{directive}\" needs a zone: add \"weir_zone 4m state=/var/lib/weir-nginx/state;\" outside of all blocks in {place}"
     )]
     NeedsZone {
-        /// Its name.
+        /// The name of the directive.
         directive: &'static str,
-        /// Its file and line.
+        /// The file and line of the directive.
         place: String,
     },
     /// `weir_play token` needs the secret.
     #[error("\"weir_play token\" needs a secret: add \"weir_secret FILE;\" outside of all blocks in {place}")]
     NeedsSecret {
-        /// Its file and line.
+        /// The file and line of `weir_play`.
         place: String,
     },
-    /// Nobody can be asked for the addresses of a name.
+    /// There is no name server to resolve names with.
     #[error("weir: /etc/resolv.conf has no usable name server: set \"weir_resolver ADDRESS;\"")]
     NoNameServer,
-    /// Targets with `rtmps://` cannot be reached.
+    /// TLS for targets with `rtmps://` cannot be set up.
     #[error("weir: {0}")]
     Tls(#[from] TlsError),
 }
@@ -145,15 +145,15 @@ pub enum ConfigurationError {
 /// Why the zone of a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// It is none of this Weir.
+    /// The zone is not one of this version of Weir.
     #[error(transparent)]
     Zone(#[from] ZoneError),
-    /// The state file cannot be taken over.
+    /// Weir cannot take over the state file.
     #[error(transparent)]
     State(#[from] LoadError),
 }
 
-/// The whole configuration has been read.
+/// Checks a configuration that was read completely, and completes its name servers and certificates.
 pub fn check(cx: &mut Checked<'_, Weir>) -> Result<(), ConfigurationError> {
     let main = cx.main();
     if let (0, Some((directive, place))) = (main.zone_size, &main.needs_zone) {
@@ -166,14 +166,14 @@ pub fn check(cx: &mut Checked<'_, Weir>) -> Result<(), ConfigurationError> {
         return Ok(());
     }
     complete(cx)?;
-    // `nginx -s reload` reads the configuration to find the master, which reads it again.
+    // `nginx -s reload` reads the configuration only to find the master, and the master reads it again.
     if !process::is_signaller() {
         warn(cx);
     }
     Ok(())
 }
 
-/// Name servers and certificates, by those of the system where the configuration names none.
+/// Uses the system's name servers and certificates if the configuration names none.
 fn complete(cx: &mut Checked<'_, Weir>) -> Result<(), ConfigurationError> {
     let file = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let mut servers = hosts::name_servers(&file);
@@ -188,7 +188,7 @@ fn complete(cx: &mut Checked<'_, Weir>) -> Result<(), ConfigurationError> {
     Ok(cx.add_tls(trusted.as_deref())?)
 }
 
-/// Warns of what is dangerous in it.
+/// Logs warnings about dangerous lines of the configuration.
 fn warn(cx: &Checked<'_, Weir>) {
     if let Some(line) = small_stack(process::stack_limit()) {
         cx.log(Level::Warning, &line);
@@ -199,7 +199,7 @@ fn warn(cx: &Checked<'_, Weir>) {
     }
 }
 
-/// The zone is mapped. Returns warnings.
+/// Opens the mapped zone, and checks the state file. Returns warnings.
 pub fn prepare(
     memory: &Memory,
     main: &mut MainSettings,
@@ -213,12 +213,12 @@ pub fn prepare(
     Ok(state::load::check(&zone, main, user)?)
 }
 
-/// A line in the log about the zone.
+/// Returns the log line for a message about the zone.
 pub fn about_zone(main: &MainSettings, message: &str) -> String {
     format!("\"weir_zone\": {message} in {}", main.place)
 }
 
-/// What is wrong with a zone of another size than the running one, which has `bytes`.
+/// Returns the error for a zone whose size differs from the running zone, which has `bytes`.
 pub fn other_size(bytes: usize) -> String {
     let size = bytes / 1024;
     format!(
@@ -226,7 +226,7 @@ pub fn other_size(bytes: usize) -> String {
     )
 }
 
-/// The configuration takes effect.
+/// Puts the configuration in force.
 pub fn commit(cx: &mut Start<'_, Weir>) -> Takeover {
     let zone = cx.zone.take().and_then(|memory| SharedZone::new(memory).ok());
     if let Some(zone) = &zone {
@@ -239,7 +239,7 @@ pub fn commit(cx: &mut Start<'_, Weir>) -> Takeover {
     let has_zone = zone.is_some();
     let in_place = runtime::replace(zone, cx.main(), auto_push);
     if !has_zone {
-        // In a single process the sessions go on.
+        // In a single process, the sessions continue.
         cx.sessions.each(|session: &mut Session| {
             if let Some(state) = session.state() {
                 state.let_go();
@@ -252,7 +252,8 @@ pub fn commit(cx: &mut Start<'_, Weir>) -> Takeover {
     }
 }
 
-/// The zone belongs to the state file of this configuration. Returns whether nginx may go on; it must, once it serves.
+/// Connects the zone with the state file of this configuration. Returns whether nginx may continue. An nginx that already serves must
+/// continue.
 fn take_over(zone: &View<'_>, cx: &mut Start<'_, Weir>) -> bool {
     let (path, place) = (cx.main().state_path.clone(), cx.main().place.clone());
     let (user, fresh) = (cx.user, cx.fresh);

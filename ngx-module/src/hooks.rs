@@ -1,4 +1,4 @@
-//! The life of a session: what it publishes, what it plays, and its end.
+//! The life of a session: its publish, its play, and its end.
 
 pub mod admission;
 pub mod connect;
@@ -41,35 +41,36 @@ use play::Playing;
 use publishing::Publish;
 pub use refusal::log_summary;
 
-/// What is kept of a session.
+/// The module's state of a session.
 #[derive(Default)]
 pub struct SessionState {
-    /// How far its publish has come.
+    /// State of its publish.
     pub publish: Publish,
-    /// What it plays.
+    /// The stream that it plays.
     pub playing: Option<Playing>,
-    /// The tokens with which it plays.
+    /// The tokens that it plays with.
     pub play_tokens: Vec<TokenMark>,
-    /// What it plays is for a job of the daemon.
+    /// Whether a job of the daemon plays on this session.
     pub own_player: bool,
-    /// The name that its last `play` asked for, where a log line may show it.
+    /// The name of its last `play`, if a log line may show it.
     pub asked: Option<String>,
-    /// Where its stream is pushed to.
+    /// Its pushes to targets.
     pub pushes: Vec<Push>,
-    /// What the guard knows of it, where it stands before it.
+    /// The guard's state, if the guard is on for this session.
     pub guard: Option<Guarded>,
-    /// For a connection that nginx made.
+    /// State of a connection that nginx opened.
     pub outgoing: Option<Outgoing>,
-    /// Headers that came before its stream is live.
+    /// Headers that arrived before its stream was live.
     pub(crate) early: Early,
-    /// What it publishes, where nginx-rtmp does not know the codecs.
+    /// The codecs of its stream that nginx-rtmp does not know.
     pub enhanced: enhanced::Enhanced,
-    /// It was refused: the connection lingers for the answer to arrive, and nothing begins on it.
+    /// Set after a refusal. The connection stays open until the answer has arrived, and the session can start nothing on it.
     pub(crate) closing: Option<Lingering>,
 }
 
 impl SessionState {
-    /// The stream that it publishes or plays, to follow the application in a line of the log; nothing where its name may be anything.
+    /// Returns the stream that the session publishes or plays, to follow the application in a log line; empty if the name is not a valid
+    /// stream name.
     #[must_use]
     pub fn stream_for_log(&self) -> String {
         let name = match (&self.publish, &self.playing) {
@@ -81,13 +82,13 @@ impl SessionState {
         name.map(|name| format!(", stream: \"{name}\"")).unwrap_or_default()
     }
 
-    /// It was refused, and lingers.
+    /// Returns whether the session was refused, and lingers.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
 
-    /// It holds nothing of the zone any more.
+    /// Drops the session's references to the zone.
     pub fn let_go(&mut self) {
         self.publish = Publish::Idle;
         self.playing = None;
@@ -95,8 +96,8 @@ impl SessionState {
     }
 }
 
-/// nginx-rtmp is about to log an error of a client's connection. Returns whether it may: a client causes as many as it
-/// likes. Those of a publisher whose key or token was accepted are for the admin.
+/// Decides whether nginx-rtmp may log an error of a client's connection, because a client can cause any number of them. The errors of a
+/// publisher with an accepted key or token are always logged.
 pub fn may_log(session: &mut Session, line: &[u8]) -> bool {
     if session.is_from_worker() || runtime::current().is_none() {
         return true;
@@ -106,11 +107,11 @@ pub fn may_log(session: &mut Session, line: &[u8]) -> bool {
     is_known || refusal::may_tell(session, Topic::Server(kind_of_line(line)))
 }
 
-/// A connection was accepted, or is being made. Returns whether it may go on.
+/// Handles a connection that was accepted or is being opened. Returns whether it may continue.
 pub fn on_connect(session: &mut Session) -> bool {
     let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else { return true };
     if session.is_from_worker() {
-        // The socket has a name that others on the machine can find out.
+        // Other users of the machine can find out the socket's name, so the peer must be a worker.
         let workers = runtime.zone().lock(process::pid()).workers();
         return session.peer_pid().is_some_and(|pid| workers.iter().any(|worker| worker.pid == pid));
     }
@@ -122,7 +123,7 @@ pub fn on_connect(session: &mut Session) -> bool {
     guard::on_connect(session)
 }
 
-/// The handshake is over. Returns whether the connection may go on.
+/// Handles the end of the handshake. Returns whether the connection may continue.
 pub fn on_handshake(session: &mut Session) -> bool {
     if let Some(ticket) = session.ticket() {
         push::on_handshake(&mut session.all(), ticket);
@@ -131,12 +132,12 @@ pub fn on_handshake(session: &mut Session) -> bool {
     true
 }
 
-/// A stream is about to be closed, or the connection is going.
+/// Runs before nginx-rtmp closes a stream, also when the connection ends.
 pub fn before_close(session: &mut Session) {
     push::end(session);
 }
 
-/// The connection is gone.
+/// Runs when the connection is gone.
 pub fn on_disconnect(session: &mut Session) {
     if let Some(ticket) = session.ticket() {
         let why = session.why_it_ended();
@@ -145,12 +146,12 @@ pub fn on_disconnect(session: &mut Session) {
     guests::release(session);
 }
 
-/// A stream was closed, or the connection is going: what the session holds is released.
+/// Runs after a stream was closed, also when the connection ends. Releases the session's rows in the zone.
 pub fn on_close(session: &mut Session) {
-    // The connection goes on: the client itself closed the stream.
+    // The connection continues if the client itself closed the stream.
     let unpublished = !session.is_ending();
     let Some(state) = session.known_state() else { return };
-    // Headers of a publish that never went live are not those of the next one.
+    // The next publish must not get the headers of a publish that never went live.
     state.early = Early::default();
     let (publish, playing) = (std::mem::take(&mut state.publish), state.playing.take());
     guard::on_close(session);
@@ -160,7 +161,7 @@ pub fn on_close(session: &mut Session) {
     }
 }
 
-/// A session's timer fired: a refused one has lingered, a waiting one looks again.
+/// Runs when a session's timer fires: closes a refused session, or continues a waiting publish.
 pub fn on_timer(session: &mut Session) {
     let Some(state) = session.state() else { return };
     if state.is_closing() {
@@ -172,7 +173,7 @@ pub fn on_timer(session: &mut Session) {
     }
 }
 
-/// Closes a session that publishes or plays with a token that is revoked.
+/// Closes a session that publishes or plays with a revoked token.
 pub fn close_if_revoked(session: &mut Session, revoked: &RevokedTokens) {
     let app = session.app().to_owned();
     let Some(state) = session.known_state() else { return };
@@ -189,7 +190,7 @@ pub fn close_if_revoked(session: &mut Session, revoked: &RevokedTokens) {
     session.close();
 }
 
-/// Closes a session of a worker that has been draining for longer than `weir_drain_timeout` allows.
+/// Closes a session of a worker that has drained for longer than `weir_drain_timeout` allows.
 pub fn close_if_drained(session: &mut Session, draining_ms: u64) {
     let timeout = session.drain_timeout();
     if timeout.is_some_and(|timeout| draining_ms >= timeout) {

@@ -2,37 +2,37 @@
 //!
 //! # The life of a publish
 //!
-//! 1. nginx-rtmp reads the AMF command `publish`. The fence stands in its table of commands, so it sees
+//! 1. nginx-rtmp reads the AMF command `publish`. The fence has replaced its handler in the table of commands, so it sees
 //!    the command before nginx-rtmp logs its name.
-//! 2. [`hooks::publish::on_publish`] takes apart what is presented, finds the key in the zone and asks the model for
-//!    a verdict. A refusal is told to the client, and the connection is closed.
-//! 3. The stream's row in the zone is claimed; somebody live under the name makes it a duplicate, or is told
-//!    to go.
-//! 4. nginx-rtmp's own handler gets a command with the public name. The key is in no memory that it sees.
-//! 5. Audio and video stamp the row. When the stream is closed, and its files with it, the row is released.
+//! 2. [`hooks::publish::on_publish`] parses the name and its arguments, finds the key in the zone and asks the model for
+//!    a verdict. On a refusal, the module tells the client the reason and closes the connection.
+//! 3. The module claims the stream's row in the zone. If another publisher is live with the name, the module refuses the
+//!    new publisher, or orders the old one to close.
+//! 4. nginx-rtmp's own handler gets a command with the public name. It never reads the memory that holds the key.
+//! 5. Audio and video update the row. When the stream and its files are closed, the module releases the row.
 //!
 //! # Rooms
 //!
 //! | room | what it does |
 //! |---|---|
-//! | [`directives`], [`settings`] | what was written in nginx.conf |
-//! | [`advice`] | what is dangerous in the rest of it |
-//! | [`runtime`], [`worker`] | what a running configuration shares, and what a worker does ten times a second |
+//! | [`directives`], [`settings`] | the directives in nginx.conf |
+//! | [`advice`] | warnings about dangerous lines in the rest of nginx.conf |
+//! | [`runtime`], [`worker`] | the parts that a running configuration shares, and a worker's tasks ten times per second |
 //! | [`registration`], [`orders`] | a worker's row in the zone, and orders to close a publisher or a player |
 //! | [`hooks`] | the publish, the play, their end, and the guard before them |
-//! | [`playback`] | who may watch over HTTP |
-//! | [`viewers`] | how many watch over HTTP |
-//! | [`push`] | streams on their way to push targets |
+//! | [`playback`] | access of viewers over HTTP |
+//! | [`viewers`] | the number of viewers over HTTP |
+//! | [`push`] | pushes of streams to targets |
 //! | [`state`] | the state file |
-//! | [`disk`] | free space for what nginx-rtmp writes |
-//! | [`snapshot`], [`stat`] | what is live, for the API and for `weir_stat` |
-//! | [`api`] | the JSON API, one file a resource |
+//! | [`disk`] | free space for the files that nginx-rtmp writes |
+//! | [`snapshot`], [`stat`] | the live streams and sessions, for the API and for `weir_stat` |
+//! | [`api`] | the JSON API, one file per resource |
 //! | [`module`] | all traits of the fence, the crate `ngx_rtmp` |
 //! | [`configuration`] | a configuration: read, checked, and in force |
 //!
 //! # Floors
 //!
-//! A file imports only from lines below its own.
+//! A file imports only from lines below its own line.
 //!
 //! ```floors
 //! module

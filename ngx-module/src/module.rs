@@ -1,4 +1,4 @@
-//! Weir as the fence calls it: all traits of `ngx_rtmp`, in one place.
+//! Weir's implementation of all traits of the fence, `ngx_rtmp`, in one place.
 
 use std::ffi::CStr;
 
@@ -45,7 +45,7 @@ macro_rules! directives {
             http "ngx_http_weir_module" { $(line::$http,)* }
         }
 
-        /// As nginx gets them.
+        /// The names, in nginx's form.
         const NAMES: &[&CStr] = &[
             $(<line::$core as Directive<Weir>>::NAME,)*
             $(<line::$rtmp as Directive<Weir>>::NAME,)*
@@ -92,7 +92,7 @@ directives! {
     }
 }
 
-// The documentation is compared with that list.
+// A test compares the documentation with the list of `weir_model::directive`.
 const _: () = assert!(weir_model::directive::are(NAMES), "weir_model::directive lists other directives");
 
 impl Types for Weir {

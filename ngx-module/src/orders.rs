@@ -1,4 +1,4 @@
-//! Orders to close a publisher or a player, whichever worker has it.
+//! Orders to close a publisher or a player in any worker.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,11 @@ use weir_model::KeyId;
 use crate::{process, runtime::Runtime, session::Session};
 
 local! {
-    /// How many orders there were when this worker last followed them.
+    /// The number of orders when this worker last followed them.
     static FOLLOWED: u64 = 0;
 }
 
-/// Closes the publishers that some worker ordered to be closed.
+/// Closes the sessions that a worker ordered to be closed.
 pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let orders = runtime.zone().orders();
     if FOLLOWED.with(|followed| std::mem::replace(followed, orders)) != orders {
@@ -20,13 +20,13 @@ pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     }
 }
 
-/// An order was given: this worker follows it now, and the others are woken.
+/// Follows a new order in this worker, and wakes the other workers.
 pub fn given(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     follow(runtime, sessions);
     wake::ring();
 }
 
-/// Closes a session whose row bears the order.
+/// Closes a session if its row has the order.
 fn close_if_ordered(session: &mut Session) {
     let Some(state) = session.known_state() else { return };
     let publisher = state.publish.is_ordered_to_close();
@@ -43,7 +43,7 @@ fn close_if_ordered(session: &mut Session) {
     }
 }
 
-/// Orders the publishers of these keys to be closed, in whichever worker. Returns how many there are.
+/// Orders the publishers of these keys to close, in any worker. Returns their number.
 pub fn drop_publishers(runtime: &Runtime, sessions: &mut Sessions<'_>, keys: &HashSet<KeyId>) -> usize {
     if keys.is_empty() {
         return 0;

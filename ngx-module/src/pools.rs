@@ -1,16 +1,16 @@
-//! The pools of threads that Weir works in.
+//! The thread pools of Weir.
 
 use ngx_rtmp::thread::{self, Pool};
 
-/// The state file.
+/// For the state file.
 pub const STATE: Pool = Pool::named(c"weir_state");
-/// Names of hosts.
+/// For host names.
 pub const NAMES: Pool = Pool::named(c"weir_names");
 
-/// All of them.
+/// All pools.
 pub const ALL: [Pool; 2] = [STATE, NAMES];
 
-/// Drops a value on a thread: what has very many parts would hold up the event loop.
+/// Drops a value on a thread, because dropping a value with very many parts would block the event loop.
 pub fn discard(value: impl Send + 'static) {
     thread::run_alone(STATE, move || {
         drop(value);

@@ -1,4 +1,4 @@
-//! This process, with the time as the model has it.
+//! This process, with times in the model's type.
 
 use ngx_rtmp::process;
 pub use ngx_rtmp::process::{
@@ -6,23 +6,23 @@ pub use ngx_rtmp::process::{
 };
 use weir_model::Timestamp;
 
-/// The time as nginx last read it: no system call.
+/// Returns nginx's last reading of the time, without a system call.
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::from_millis(process::now_ms())
 }
 
-/// A clock that is never set, for how long something lasted: no system call.
+/// Returns the time of a clock that is never set, to measure durations, without a system call.
 #[must_use]
 pub fn uptime() -> Timestamp {
     Timestamp::from_millis(process::uptime_ms())
 }
 
-/// Random bits, none where the system has none.
+/// Returns random bits, or 0 if the system has none.
 #[must_use]
 pub fn random() -> u64 {
     let mut bytes = [0; 8];
-    // A back-off without jitter is still one.
+    // A back-off without jitter still works.
     let _ = getrandom::fill(&mut bytes);
     u64::from_le_bytes(bytes)
 }

@@ -1,7 +1,7 @@
-//! Push targets: brings what a publisher's worker pushes in line with what is wanted.
+//! Push targets: makes a publisher's worker push the stream to the wanted targets.
 //!
-//! Each stream has one [`Machine`] a target, which decides; here its decisions are carried out. It moves when
-//! the wanted targets change, ten times a second, and whenever something happens to a connection.
+//! Each stream has one [`Machine`] per target, which decides; this module executes its decisions. The machine takes a step when the wanted
+//! targets change, ten times per second, and at each event of a connection.
 
 mod reach;
 
@@ -36,35 +36,35 @@ use crate::{
     zone::SharedZone,
 };
 
-/// One stream on its way to one target.
+/// The push of one stream to one target.
 pub struct Push {
     target: Rc<Target>,
-    /// Under what the stream is published there.
+    /// The stream key on the target.
     key: Secret,
     machine: Machine,
     exchange: Exchange,
     row: Option<PushId>,
     zone: Rc<SharedZone>,
     addresses: Vec<SocketAddr>,
-    /// Of the look-up or connection that is under way, 0 for none.
+    /// The ticket of the running look-up or connection, 0 without one.
     ticket: u64,
-    /// nginx-rtmp's counter of the connection as it was last read: 32 bits that wrap.
+    /// nginx-rtmp's counter of the connection at its last reading: 32 bits that wrap.
     counter: u32,
-    /// Sent over this connection.
+    /// Bytes sent over this connection.
     sent: u64,
-    /// Of that, what the other end is known to have.
+    /// The part of `sent` that the other end has acknowledged.
     taken: u64,
-    /// Sent over all.
+    /// Bytes sent over all connections.
     bytes_out: u64,
-    /// Of that, what the other end had while it was looked.
+    /// The part of `bytes_out` that the other end has acknowledged.
     arrived: u64,
     rate: Rate,
     reconnects: u64,
-    /// It goes when it has come to rest.
+    /// Whether to remove the push when its machine is idle.
     leaving: bool,
 }
 
-/// What the workers want, as it was last read.
+/// The wanted targets at the last reading.
 #[derive(Default)]
 struct Wanted {
     generation: Option<u64>,
@@ -81,7 +81,7 @@ local! {
     static AT_WORK: bool = false;
 }
 
-/// Looks whether other targets are wanted.
+/// Checks whether the wanted targets have changed.
 pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let generation = runtime.zone().targets_generation();
     if WANTED.with(|wanted| wanted.generation != Some(generation)) {
@@ -94,7 +94,7 @@ pub fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     }
 }
 
-/// Ten times a second: lets time pass. A worker without pushes looks at no session.
+/// Advances the machines, ten times per second. A worker without pushes looks at no session.
 pub fn tick(sessions: &mut Sessions<'_>) {
     if !AT_WORK.with(|at_work| *at_work) {
         return;
@@ -111,12 +111,12 @@ pub fn tick(sessions: &mut Sessions<'_>) {
     });
 }
 
-/// Another configuration runs: its targets are wanted.
+/// Forgets the wanted targets, because another configuration takes effect.
 pub fn forget_wanted() {
     WANTED.with(|wanted| wanted.generation = None);
 }
 
-/// Once a second: tells the zone what was sent, and looks what arrived.
+/// Runs once per second. Reports the sent bytes to the zone, and checks which bytes have arrived.
 pub fn account(session: &mut Session) {
     drive(session, |push, _| push.look());
     let Some(state) = session.known_state() else { return };
@@ -128,7 +128,7 @@ pub fn account(session: &mut Session) {
     }
 }
 
-/// Once a second: closes connections to targets that no push holds.
+/// Runs once per second. Closes connections to targets that belong to no push.
 pub fn close_strays(sessions: &mut Sessions<'_>) {
     if !AT_WORK.with(|at_work| *at_work) {
         return;
@@ -149,7 +149,7 @@ pub fn close_strays(sessions: &mut Sessions<'_>) {
     }
 }
 
-/// Brings a publisher's pushes in line with what is wanted.
+/// Starts and stops a publisher's pushes so that they match the wanted targets.
 pub fn align(session: &mut Session) {
     let Some(runtime) = runtime::current() else { return };
     let (Some(settings), Some(live)) = (session.settings(), live(session)) else { return };
@@ -184,37 +184,37 @@ pub fn align(session: &mut Session) {
     }
 }
 
-/// The publisher's stream ends: its targets are told.
+/// Ends the pushes of a publisher's stream, and tells the targets.
 pub fn end(session: &mut Session) {
     drive(session, |push, session| {
         push.leaving = true;
         push.feed(session, Input::NotWanted);
-        // Nobody waits for the target's last words: the connection lingers by itself.
+        // The push does not wait for the target's last messages: the connection lingers on its own.
         push.feed(session, Input::Failed(LastError::Closed));
     });
 }
 
-/// The connection with this ticket is up.
+/// Handles a connection that is up.
 pub fn on_connected(sessions: &mut Sessions<'_>, ticket: u64) {
     feed(sessions, ticket, |_| Some(Input::Connected));
 }
 
-/// RTMP's handshake is over.
+/// Handles the end of the RTMP handshake.
 pub fn on_handshake(sessions: &mut Sessions<'_>, ticket: u64) {
     feed(sessions, ticket, |_| Some(Input::Handshaken));
 }
 
-/// The connection with this ticket failed, or is gone.
+/// Handles a connection that failed or ended.
 pub fn on_failed(sessions: &mut Sessions<'_>, ticket: u64, error: LastError) {
     feed(sessions, ticket, |_| Some(Input::Failed(error)));
 }
 
-/// `publish` was sent, and the stream follows.
+/// Handles the moment after nginx-rtmp sent `publish`, when the stream follows.
 pub fn on_sending(sessions: &mut Sessions<'_>, ticket: u64) {
     feed(sessions, ticket, |_| Some(Input::Sending));
 }
 
-/// The target says how the publish went.
+/// Handles the target's report about the publish.
 pub fn on_status(sessions: &mut Sessions<'_>, ticket: u64, level: &str, code: &str, description: &str) {
     feed(sessions, ticket, |_| match answer(level, code) {
         Answer::Published => Some(Input::Published),
@@ -223,7 +223,7 @@ pub fn on_status(sessions: &mut Sessions<'_>, ticket: u64, level: &str, code: &s
     });
 }
 
-/// The target refuses `connect` or what follows it (`_error`).
+/// Handles the target's refusal of `connect` or a later command (`_error`).
 pub fn on_error(sessions: &mut Sessions<'_>, ticket: u64, code: &str, description: &str) {
     feed(sessions, ticket, |push| {
         let url = &push.target.url;
@@ -236,7 +236,7 @@ pub fn on_error(sessions: &mut Sessions<'_>, ticket: u64, code: &str, descriptio
     });
 }
 
-/// The addresses of a target's host.
+/// Handles the addresses of a target's host.
 fn on_resolved(sessions: &mut Sessions<'_>, ticket: u64, answer: Result<Vec<IpAddr>, LastError>) {
     with_publisher(sessions, ticket, |session| {
         drive(session, |push, session| {
@@ -271,7 +271,7 @@ fn with_publisher(sessions: &mut Sessions<'_>, ticket: u64, work: impl FnOnce(&m
     sessions.find(is_its, work);
 }
 
-/// Works on each push of a publisher, and drops those that have left.
+/// Calls `work` for each push of a publisher, and drops the pushes that have left.
 fn drive(session: &mut Session, mut work: impl FnMut(&mut Push, &mut Session)) {
     let Some(state) = session.known_state() else { return };
     let mut pushes = std::mem::take(&mut state.pushes);
@@ -284,7 +284,7 @@ fn drive(session: &mut Session, mut work: impl FnMut(&mut Push, &mut Session)) {
     }
 }
 
-/// The stream that a session publishes, once it is known to be live.
+/// Returns the stream that a session publishes, if it is confirmed live.
 fn live<'a>(session: &'a mut Session<'_>) -> Option<&'a mut Live> {
     session.known_state().and_then(|state| state.publish.live()).filter(|live| live.is_confirmed())
 }
@@ -296,7 +296,7 @@ impl Push {
             let (stream, name) = (live.id(), live.name());
             let state = PushState::Off;
             let new = NewPush { target: target.id, stream, app: &app, name, worker, state };
-            // In a full zone it is pushed all the same, and not shown.
+            // If the zone is full, Weir still pushes the stream, and does not show the push.
             runtime.zone().lock(process::pid()).add_push(&new, process::now()).ok()
         });
         let key = target.url.key_for(live(session).map_or("", |live| live.name()));
@@ -320,12 +320,12 @@ impl Push {
         }
     }
 
-    /// Its row, until that is another's.
+    /// Returns its row, unless the row now belongs to another push.
     fn row(&self) -> Option<PushRow<'_>> {
         self.zone.view().push_row(self.row?)
     }
 
-    /// Lets the machine take a step, and carries out what it says.
+    /// Makes the machine take steps, and executes its outputs.
     fn feed(&mut self, session: &mut Session, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -335,7 +335,7 @@ impl Push {
         }
     }
 
-    /// Returns what comes of it at once.
+    /// Executes an output. Returns the input that follows immediately, if any.
     fn carry_out(&mut self, session: &mut Session, output: Output) -> Option<Input> {
         match output {
             Output::Resolve => {
@@ -382,7 +382,7 @@ impl Push {
         let verify = session.settings().is_none_or(|settings| settings.tls_verify());
         let url = &self.target.url;
         let tls = url.is_tls().then(|| match url.host() {
-            // A dot at the end is the resolver's business (RFC 6066, section 3).
+            // The dot at the end is only for the resolver (RFC 6066, section 3).
             Host::Name(name) => {
                 Tls { host: name.trim_end_matches('.').to_owned(), is_address: false, verify }
             }
@@ -402,7 +402,7 @@ impl Push {
         push::connect(session, &dial).map_err(last_error)
     }
 
-    /// Counts what was sent over the connection that is up.
+    /// Counts the bytes that were sent over the present connection.
     fn count(&mut self) {
         if let Some(counter) = push::sent(self.ticket) {
             let more = u64::from(counter.wrapping_sub(self.counter));
@@ -412,7 +412,7 @@ impl Push {
         }
     }
 
-    /// The kernel takes megabytes for a target that reads nothing.
+    /// Counts the bytes that the target has acknowledged, because the kernel buffers megabytes for a target that does not read.
     fn look(&mut self) {
         if let Some(waiting) = push::unacknowledged(self.ticket) {
             self.count();
@@ -422,7 +422,7 @@ impl Push {
         }
     }
 
-    /// Tells the zone, and those who follow its events.
+    /// Reports a new state to the zone, and to the readers of its events.
     fn report(&mut self, session: &mut Session, state: PushState) {
         let Some(runtime) = runtime::current() else { return };
         let now = process::now();
@@ -460,7 +460,7 @@ impl Push {
     }
 }
 
-/// The row goes with the push.
+/// Removes the row with the push.
 impl Drop for Push {
     fn drop(&mut self) {
         if let (Some(row), Some(runtime)) = (self.row, runtime::current()) {

@@ -15,12 +15,12 @@ use crate::{
 };
 
 local! {
-    /// The zone had no row for this worker, and the log says so.
+    /// Whether the zone had no row for this worker, and a log line has reported it.
     static IS_ROWLESS: bool = false;
 }
 
-/// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that
-/// reloads does not start workers anew, so this is asked with every connection.
+/// Makes sure that this process has its row and its tick. Returns whether Weir is on. A single process that reloads does not start workers
+/// again, so this runs with every connection.
 pub fn ensure_started() -> bool {
     let Some(runtime) = runtime::current() else { return false };
     if runtime.worker().is_none() && process::serves() {
@@ -41,7 +41,7 @@ fn register(runtime: &Runtime) {
                 runtime.zone().set_doors(worker, &doors(&runtime.servers));
             }
         }
-        // It is tried again with each connection and each second.
+        // The worker tries again with each connection and each second.
         Err(error) => {
             if !IS_ROWLESS.with(|is_rowless| std::mem::replace(is_rowless, true)) {
                 log::cycle(Level::Critical, format_args!("weir: no row for this worker: {error}"));
@@ -50,8 +50,8 @@ fn register(runtime: &Runtime) {
     }
 }
 
-/// Opens the worker's sockets for other workers, one per `server` block. The first address of each block comes first, so that
-/// each is told as long as there is room.
+/// Opens the worker's sockets for other workers, one per `server` block. The first address of each block comes first, so that each block is
+/// listed as long as the list has capacity.
 fn doors(servers: &[ServerBlock]) -> Vec<Door> {
     let (mut first, mut others) = (Vec::new(), Vec::new());
     for (name, block) in interworker::open(MAX_DOORS).into_iter().zip(servers) {

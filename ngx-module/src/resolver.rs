@@ -1,4 +1,4 @@
-//! Names to addresses: the machine's hosts file, and then its name servers.
+//! Resolves names to addresses: first with the machine's hosts file, then with its name servers.
 
 use std::{net::IpAddr, path::Path};
 
@@ -11,10 +11,10 @@ use weir_model::push::{EXCHANGE_MS, LastError, hosts};
 
 use crate::pools;
 
-/// What is called with the addresses of a name.
+/// Callback for the addresses of a name.
 pub type Answer = Box<dyn FnOnce(&mut Sessions<'_>, Result<Vec<IpAddr>, LastError>) + Send>;
 
-/// Looks a name up, in the machine's hosts file and then by its name servers. The answer comes later.
+/// Looks a name up in the machine's hosts file, then with its name servers. Calls `answer` later.
 pub fn resolve(name: &str, answer: Answer) {
     let wanted = name.to_owned();
     let read = move || -> After {
@@ -25,7 +25,7 @@ pub fn resolve(name: &str, answer: Answer) {
             false => answer(sessions, Ok(known)),
         })
     };
-    // A pool that takes no more drops the answer: the look-up ends by its time-out.
+    // If the pool accepts no more tasks, the answer is dropped, and the look-up ends by its time-out.
     thread::run_alone(pools::NAMES, read);
 }
 

@@ -1,4 +1,4 @@
-//! What a running configuration gives to the workers: the zone, the secret, the keys of files.
+//! The parts of a running configuration that workers use: the zone, the secret, the keys of files.
 
 use std::{
     cell::{Cell, RefCell},
@@ -26,27 +26,27 @@ use crate::{
 pub struct Runtime {
     /// The memory that all workers share.
     pub shared: Rc<SharedZone>,
-    /// The state file, where there is one.
+    /// The state file, if there is one.
     pub state_path: Option<PathBuf>,
-    /// Checks and signs tokens, where `weir_secret` gave the secret. It knows those of a moment ago.
+    /// Checks and signs tokens, if `weir_secret` is set. It remembers recently checked tokens.
     pub verifier: Option<Verifier>,
-    /// Opens `/v1/replica`, where `weir_pair_secret` gave the secret.
+    /// The token for `/v1/replica`, if `weir_pair_secret` is set.
     pub replica_token: Option<Digest>,
     /// The keys of all `weir_key_file`, by their digests.
     pub file_keys: Vec<StreamKey>,
     /// The targets of all `weir_push_to`.
     pub file_targets: Vec<Rc<Target>>,
-    /// Streams are pushed from worker to worker.
+    /// Whether streams are pushed between workers.
     pub auto_push: bool,
     /// The `server` blocks, in their order.
     pub servers: Vec<ServerBlock>,
-    /// What clients of the API may know of the applications.
+    /// The facts about applications for clients of the API.
     pub application_facts: Vec<ApplicationFacts>,
-    /// The applications that some `weir_play token` of `http` protects; `None` is one without `app=`.
+    /// The applications that a `weir_play token` of `http` protects; `None` stands for a directive without `app=`.
     pub protected_over_http: Vec<Option<String>>,
-    /// The tokens that are revoked, as they were at a generation of the zone.
+    /// The revoked tokens, with the zone's generation at that time.
     revoked: RefCell<(u64, Rc<RevokedTokens>)>,
-    /// The worker's row, with the process that registered it: a forked worker has its own.
+    /// The worker's row, with the process that registered it. A forked worker registers its own row.
     worker: Cell<Option<(u32, WorkerId)>>,
 }
 
@@ -54,14 +54,13 @@ local! {
     static CURRENT: Option<Rc<Runtime>> = None;
 }
 
-/// The running configuration; `None` without a zone.
+/// Returns the running configuration; `None` without a zone.
 #[must_use]
 pub fn current() -> Option<Rc<Runtime>> {
     CURRENT.with(|current| current.clone())
 }
 
-/// Another configuration runs from now on. Returns whether it took over in this very process, which has
-/// connections: `master_process off`.
+/// Replaces the running configuration. Returns whether this same process took over, which has connections: `master_process off`.
 pub fn replace(zone: Option<SharedZone>, settings: &mut MainSettings, auto_push: bool) -> bool {
     let before = CURRENT.with(Option::take);
     let worker = before.as_ref().and_then(|before| before.worker.get());
@@ -93,7 +92,7 @@ pub enum ServerError {
     /// No block has the address.
     #[error("no server block listens on {addr}, known are {known}")]
     Unknown {
-        /// The address that was asked for.
+        /// The requested address.
         addr: ServerAddr,
         /// The first address of each block.
         known: String,
@@ -101,7 +100,7 @@ pub enum ServerError {
     /// The block has no such application.
     #[error("the server block that listens on {addr} has no application \"{app}\"")]
     NoApplication {
-        /// The address that was asked for.
+        /// The requested address.
         addr: ServerAddr,
         /// The application.
         app: AppName,
@@ -109,22 +108,22 @@ pub enum ServerError {
 }
 
 impl Runtime {
-    /// The memory that all workers share.
+    /// Returns the memory that all workers share.
     #[must_use]
     pub fn zone(&self) -> &View<'_> {
         self.shared.view()
     }
 
-    /// What signs tokens, where `weir_secret` gave the secret.
+    /// Returns the signer of tokens, if `weir_secret` is set.
     #[must_use]
     pub fn signer(&self) -> Option<&Signer> {
         self.verifier.as_ref().map(Verifier::signer)
     }
 
-    /// The tokens that are revoked. One number is compared, and the zone is read only when it has changed.
+    /// Returns the revoked tokens. Compares one number, and reads the zone only if the number has changed.
     pub fn revoked_tokens(&self) -> Rc<RevokedTokens> {
         let generation = self.zone().revocations_generation();
-        // Nothing else borrows it while this runs.
+        // Nothing else borrows this cell now.
         if let Ok(known) = self.revoked.try_borrow()
             && known.0 == generation
         {
@@ -138,7 +137,7 @@ impl Runtime {
         revoked
     }
 
-    /// This process's row in the zone.
+    /// Returns this process's row in the zone.
     pub fn worker(&self) -> Option<WorkerId> {
         self.worker.get().filter(|(pid, _)| *pid == process::pid()).map(|(_, worker)| worker)
     }
@@ -147,8 +146,8 @@ impl Runtime {
         self.worker.set(Some((process::pid(), worker)));
     }
 
-    /// The key of a file with this digest. If several have it, that of the `server` block and application comes first, then
-    /// that of the application.
+    /// Returns the key of a file with this digest. If several keys match, prefers the key of the `server` block and application, then the
+    /// key of the application.
     #[must_use]
     pub fn file_key(&self, server: &Server, app: &str, digest: &Digest) -> Option<&StreamKey> {
         let from = self.file_keys.partition_point(|key| file_digest(key) < Some(digest.bytes()));
@@ -159,7 +158,7 @@ impl Runtime {
         found.max_by_key(|key| fit(key))
     }
 
-    /// Why nothing can be limited to this `server` block, in an application of this name.
+    /// Checks that keys and targets can be limited to this `server` block, in an application with this name.
     pub fn check_server(&self, server: Option<&ServerAddr>, app: &AppName) -> Result<(), ServerError> {
         let Some(addr) = server else { return Ok(()) };
         let known = || self.servers.iter().map(|block| block.server.name()).collect::<Vec<_>>().join(", ");
@@ -171,27 +170,27 @@ impl Runtime {
         }
     }
 
-    /// Whether no application has a limit of viewers.
+    /// Returns whether no application has a limit of viewers.
     #[must_use]
     pub fn has_no_limit(&self) -> bool {
         self.application_facts.iter().all(|facts| facts.max_viewers.is_none())
     }
 
-    /// `weir_max_viewers` of an application: the least, where several `server` blocks have one of this name.
+    /// Returns `weir_max_viewers` of an application: the smallest value, if several `server` blocks have an application with this name.
     #[must_use]
     pub fn max_viewers(&self, app: &str) -> Option<u64> {
         let named = self.application_facts.iter().filter(|facts| facts.name == app);
         named.filter_map(|facts| facts.max_viewers).min()
     }
 
-    /// Whether a key of a file has this id.
+    /// Returns whether a key of a file has this id.
     #[must_use]
     pub fn is_file_key(&self, id: KeyId) -> bool {
         self.file_keys.iter().any(|key| key.id == id)
     }
 }
 
-/// A key of a file has one secret.
+/// Returns the digest of a key of a file, which has one secret.
 fn file_digest(key: &StreamKey) -> Option<&[u8; 32]> {
     key.secrets.first().map(|secret| secret.digest.bytes())
 }

@@ -1,4 +1,4 @@
-//! A session, in Weir's words.
+//! A session, with Weir's types.
 
 use ngx_rtmp::{
     outgoing::Role,
@@ -14,22 +14,22 @@ use weir_model::{
 
 use crate::weir::Weir;
 
-/// A live session, for the time of one callback.
+/// A live session, during one callback.
 pub type Session<'s> = session::Session<'s, Weir>;
 
-/// What Weir asks of a session beside what the fence answers.
+/// Weir's additions to the fence's session.
 pub trait SessionExt<'s> {
-    /// The other end.
+    /// Returns the address of the other end.
     fn client(&self) -> ClientAddr;
-    /// The `server` block that the session belongs to.
+    /// Returns the `server` block that the session belongs to.
     fn server(&self) -> &'s Server;
-    /// `weir_drain_timeout` in milliseconds.
+    /// Returns `weir_drain_timeout`, in milliseconds.
     fn drain_timeout(&self) -> Option<u64>;
-    /// What nginx-rtmp has read in the headers of what this session publishes.
+    /// Returns the codecs that nginx-rtmp has read in the headers of the published stream.
     fn media_facts(&self) -> (Option<VideoFacts>, Option<AudioFacts>);
-    /// What a connection that nginx made is for.
+    /// Returns the purpose of a connection that nginx opened.
     fn role(&self) -> outgoing::Role;
-    /// Why a connection to a target ended.
+    /// Returns why a connection to a target ended.
     fn why_it_ended(&self) -> LastError;
 }
 
@@ -82,7 +82,7 @@ fn media_facts(codecs: &Codecs) -> (Option<VideoFacts>, Option<AudioFacts>) {
     ((video.codec_id != 0).then_some(video), (audio.codec_id != 0).then_some(audio))
 }
 
-/// Why a connection failed, as a target shows it.
+/// Returns the error of a failed connection in the form for a target.
 pub fn last_error(failure: Failure) -> LastError {
     match failure {
         Failure::NoRoom => LastError::NoRoom,

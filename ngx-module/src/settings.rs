@@ -1,4 +1,4 @@
-//! What was written in nginx.conf.
+//! The settings from nginx.conf.
 
 use std::{collections::HashSet, path::PathBuf, rc::Rc};
 
@@ -10,51 +10,52 @@ use weir_model::{
 };
 use weir_rtmp::merge;
 
-/// `weir_zone`, `weir_secret`, and what the applications add up to.
+/// The settings of `weir_zone` and `weir_secret`, and sums over the applications.
 #[derive(Default)]
 pub struct MainSettings {
     /// Size of the zone in bytes, 0 without one.
     pub zone_size: usize,
-    /// Where `weir_zone` stands, `FILE:LINE`.
+    /// The place of `weir_zone`, `FILE:LINE`.
     pub place: String,
     /// `state=`.
     pub state_path: Option<PathBuf>,
-    /// What the state file held when the configuration was read, with its checksum: whether it fits is looked at.
+    /// The content of the state file when the configuration was read, with its checksum. `state::load::check` checks whether it fits the
+    /// zone.
     pub state: Option<(State, Digest)>,
     /// `weir_secret`.
     pub signer: Option<Signer>,
-    /// The digest of the token that `weir_pair_secret` makes.
+    /// The digest of the token that is derived from `weir_pair_secret`.
     pub replica_token: Option<Digest>,
-    /// The keys of all `weir_key_file`, each with the `server` block where that stands.
+    /// The keys of all `weir_key_file`, each with the `server` block of the directive.
     pub file_keys: Vec<(BlockMark, StreamKey)>,
-    /// What clients of the API may know of the applications; one of each name in each server.
+    /// The facts about applications for clients of the API; one per name and server.
     pub application_facts: Vec<ApplicationFacts>,
-    /// The applications that some `weir_play token` of `http` protects; `None` is one without `app=`.
+    /// The applications that a `weir_play token` of `http` protects; `None` stands for a directive without `app=`.
     pub protected_over_http: Vec<Option<String>>,
     /// The `server` blocks, in their order.
     pub servers: Vec<ServerBlock>,
-    /// The targets of all `weir_push_to`, each with the `server` block where that stands.
+    /// The targets of all `weir_push_to`, each with the `server` block of the directive.
     pub file_targets: Vec<(BlockMark, Target)>,
     /// `weir_trusted_certificate`.
     pub trusted_certificate: Option<PathBuf>,
     /// The first directive that needs a zone, with its place.
     pub needs_zone: Option<(&'static str, String)>,
-    /// Where the first `weir_play token` stands, which needs a secret.
+    /// The place of the first `weir_play token`, which needs a secret.
     pub needs_secret: Option<String>,
 }
 
-/// What an admin allows to clients with nginx-rtmp's own directives. A default of Weir never takes it back.
+/// Limits that an admin sets with nginx-rtmp's own directives. A default of Weir never makes them stricter.
 #[derive(Default, Clone, Copy)]
 pub struct Allowed {
-    /// `drop_idle_publisher`, in milliseconds; 0 is for ever.
+    /// `drop_idle_publisher`, in milliseconds; 0 is unlimited.
     pub idle_publisher_ms: Option<u64>,
     /// `timeout`, in milliseconds.
     pub silence_ms: Option<u64>,
 }
 
 impl MainSettings {
-    /// The `server` blocks have been read. Where there are several, keys and targets of the configuration belong to the block
-    /// where they stand.
+    /// Stores the `server` blocks. If there are several, keys and targets of the configuration belong to the block that contains their
+    /// directive.
     pub fn learn_servers(&mut self, blocks: Vec<(BlockMark, ServerBlock)>) {
         let address = |mark: BlockMark| {
             let block = blocks.iter().find(|(known, _)| *known == mark);
@@ -76,7 +77,7 @@ impl MainSettings {
     }
 }
 
-/// What decides whether a key or a target of an application is of any use.
+/// Facts that decide whether a key or a target of an application has any effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationFacts {
     /// Its name.
@@ -85,9 +86,9 @@ pub struct ApplicationFacts {
     pub publish: Policy,
     /// `weir_push`.
     pub push: bool,
-    /// `weir_play`: a player over RTMP needs a token.
+    /// `weir_play`: whether a player over RTMP needs a token.
     pub play: bool,
-    /// It writes DASH.
+    /// Whether it writes DASH.
     pub dash: bool,
     /// `weir_max_viewers`.
     pub max_viewers: Option<u64>,
@@ -98,25 +99,25 @@ pub struct ApplicationFacts {
 pub struct AppSettings {
     /// `weir_publish`.
     pub publish: Option<Policy>,
-    /// `weir_play`: a player needs a token.
+    /// `weir_play`: whether a player needs a token.
     pub play: Option<bool>,
     /// `weir_duplicate`.
     pub duplicate: Option<Duplicate>,
     /// `weir_drain_timeout`, in milliseconds.
     pub drain_timeout_ms: Option<u64>,
-    /// `weir_key_file` was said here.
+    /// Whether `weir_key_file` is set here.
     pub key_file: bool,
     /// `weir_guard`.
     pub guard: Option<bool>,
     /// `weir_session_timeout`, in milliseconds.
     pub session_timeout_ms: Option<u64>,
-    /// `weir_idle_publisher`, in milliseconds; 0 is for ever.
+    /// `weir_idle_publisher`, in milliseconds; 0 is unlimited.
     pub idle_publisher_ms: Option<u64>,
-    /// What nginx-rtmp's own directives allow here, where the admin set them.
+    /// The limits of nginx-rtmp's own directives here, if the admin set them.
     pub allowed: Allowed,
     /// `weir_limit_unauthenticated`.
     pub limit_unauthenticated: Option<u32>,
-    /// `weir_min_free`, in bytes; 0 is never.
+    /// `weir_min_free`, in bytes; 0 turns it off.
     pub min_free: Option<u64>,
     /// `weir_max_viewers`.
     pub max_viewers: Option<u64>,
@@ -130,44 +131,44 @@ pub struct AppSettings {
     pub push: Option<bool>,
     /// `weir_tls_verify`.
     pub tls_verify: Option<bool>,
-    /// `weir_push_allow` and `weir_push_deny`, in the order in which they stand.
+    /// `weir_push_allow` and `weir_push_deny`, in their order.
     pub push_rules: Vec<Rule>,
-    /// The `server` block, known when the whole configuration has been read.
+    /// The `server` block; known after the whole configuration was read.
     pub server: Server,
-    /// The folders that HLS and DASH write to, as numbers; known likewise.
+    /// The folders that HLS and DASH write to, as numbers; known after the whole configuration was read.
     pub folders: Vec<u64>,
-    /// What nginx-rtmp's `exec` lines of the application pass to programs; known once all was read.
+    /// The values that nginx-rtmp's `exec` lines of the application pass to programs; known after the whole configuration was read.
     pub exec: exec::Uses,
-    /// nginx-rtmp's `allow` and `deny` lines of the application, in their order; known once all was read.
+    /// nginx-rtmp's `allow` and `deny` lines of the application, in their order; known after the whole configuration was read.
     pub access: Vec<access::Rule>,
 }
 
 impl AppSettings {
-    /// Who may publish; `off` where nothing was said.
+    /// Returns who may publish; the default is `off`.
     #[must_use]
     pub fn publish(&self) -> Policy {
         self.publish.unwrap_or(Policy::Off)
     }
 
-    /// Whether a player needs a token; not where nothing was said.
+    /// Returns whether a player needs a token; the default is no.
     #[must_use]
     pub fn play_needs_token(&self) -> bool {
         self.play.unwrap_or(false)
     }
 
-    /// What becomes of a second publisher; `reject` where nothing was said.
+    /// Returns the decision about a second publisher; the default is `reject`.
     #[must_use]
     pub fn duplicate(&self) -> Duplicate {
         self.duplicate.unwrap_or_default()
     }
 
-    /// Whether nginx-rtmp is guarded; it is where nothing was said.
+    /// Returns whether the guard is on; the default is on.
     #[must_use]
     pub fn guard(&self) -> bool {
         self.guard.unwrap_or(true)
     }
 
-    /// How long a session may be silent.
+    /// Returns how long a session may be silent.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let (usual, allowed) = (Limits::default(), &self.allowed);
@@ -179,19 +180,19 @@ impl AppSettings {
         }
     }
 
-    /// How many connections that neither publish nor play an address may have.
+    /// Returns how many connections that neither publish nor play an address may have; the default is 32.
     #[must_use]
     pub fn limit_unauthenticated(&self) -> u32 {
         self.limit_unauthenticated.unwrap_or(32)
     }
 
-    /// Whether streams are pushed to the targets of the API; not where nothing was said.
+    /// Returns whether streams are pushed to the targets of the API; the default is no.
     #[must_use]
     pub fn push(&self) -> bool {
         self.push.unwrap_or(false)
     }
 
-    /// Whether the certificates of targets are verified; they are where nothing was said.
+    /// Returns whether to verify the certificates of targets; the default is yes.
     #[must_use]
     pub fn tls_verify(&self) -> bool {
         self.tls_verify.unwrap_or(true)
@@ -199,8 +200,8 @@ impl AppSettings {
 }
 
 impl AppSettings {
-    /// Whether a name that is live in the other application, which has the same name, is taken in this one: in the same
-    /// `server` block, or because HLS or DASH would write the same files.
+    /// Returns whether a name that is live in `other`, an application with the same name, is taken in this one: they are in the same
+    /// `server` block, or HLS or DASH would write the same files.
     #[must_use]
     pub fn excludes(&self, other: &AppSettings) -> bool {
         self.server.is_same(&other.server) || self.folders.iter().any(|folder| other.folders.contains(folder))
@@ -235,7 +236,7 @@ impl Inherit for AppSettings {
 pub struct LocationSettings {
     /// `weir_api`.
     pub api: bool,
-    /// `weir_stat`: the format, and whether addresses are shown.
+    /// `weir_stat`: the format, and whether to show addresses.
     pub stat: Option<(Format, bool)>,
     /// `weir_api_token`: the digest of the token.
     pub api_token: Option<Digest>,
@@ -248,9 +249,9 @@ pub struct LocationSettings {
 /// `weir_viewers`.
 #[derive(Clone)]
 pub enum ViewersRule {
-    /// Nobody is counted.
+    /// Viewers are not counted.
     Off,
-    /// Who watches is counted.
+    /// Viewers are counted.
     Count(Rc<Counting>),
 }
 
@@ -260,22 +261,22 @@ pub struct Counting {
     pub layout: Layout,
     /// `stream=`.
     pub stream: Option<Value>,
-    /// For how long somebody counts after a request, in milliseconds.
+    /// How long a viewer counts after a request, in milliseconds.
     pub window_ms: u64,
 }
 
 /// `weir_play` of http.
 #[derive(Clone)]
 pub enum PlayRule {
-    /// Everybody may watch.
+    /// Anyone may watch.
     Off,
-    /// Whoever has a token for the stream.
+    /// A viewer needs a token for the stream.
     Token(Rc<Layout>, Option<Value>),
 }
 
 impl Inherit for LocationSettings {
     fn inherit(&mut self, outer: &Self) {
-        // `weir_api` and `weir_stat` are the content of their own location alone.
+        // `weir_api` and `weir_stat` apply only to their own location.
         self.api_token = self.api_token.or(outer.api_token);
         self.play = self.play.take().or_else(|| outer.play.clone());
         self.viewers = self.viewers.take().or_else(|| outer.viewers.clone());

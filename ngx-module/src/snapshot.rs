@@ -1,4 +1,4 @@
-//! All that is live, in every worker, at one moment: what the API and the statistics show.
+//! Everything that is live in all workers at one moment, for the API and the statistics.
 
 use std::collections::HashMap;
 
@@ -45,7 +45,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
     }
 }
 
-/// The `server` blocks. One alone needs no name.
+/// Returns the `server` blocks. A single block needs no name.
 fn servers(runtime: &Runtime) -> Vec<ServerBlock> {
     let mut blocks = runtime.servers.clone();
     if let [only] = blocks.as_mut_slice() {
@@ -54,7 +54,7 @@ fn servers(runtime: &Runtime) -> Vec<ServerBlock> {
     blocks
 }
 
-/// The streams as they are told: with their `server` block where there are several.
+/// Returns the streams in the form for clients: with their `server` block if there are several.
 #[must_use]
 pub fn told(runtime: &Runtime, mut streams: Vec<StreamSnapshot>) -> Vec<StreamSnapshot> {
     if runtime.servers.len() < 2 {
@@ -63,7 +63,7 @@ pub fn told(runtime: &Runtime, mut streams: Vec<StreamSnapshot>) -> Vec<StreamSn
     streams
 }
 
-/// The workers that are alive.
+/// Returns the workers that are alive.
 #[must_use]
 pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
     let now = process::now();
@@ -77,7 +77,7 @@ pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
     known.filter(|worker| process::alive(worker.pid)).map(view).collect()
 }
 
-/// The live streams with their players and targets, by application and name.
+/// Returns the live streams with their players and targets, by application and name.
 #[must_use]
 pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let alive = process::census();
@@ -86,11 +86,11 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let (made, pushes) = (locked.targets(), locked.pushes(&alive));
     let audiences = locked.audiences();
     drop(locked);
-    // Viewers over HTTP watch a name: of several server blocks, the stream that began first has them.
+    // Viewers over HTTP watch a name. If several server blocks have this name, the stream that began first gets the viewers.
     let mut audiences: HashMap<(String, String), Audience> =
         audiences.into_iter().map(|one| ((one.app, one.name), one.audience)).collect();
     let mut of: HashMap<(String, String), Vec<LivePlayer>> = HashMap::new();
-    // Nobody watches by what the daemon plays for its jobs.
+    // The daemon's plays for its jobs do not count as viewers.
     for player in players.into_iter().filter(|player| !player.own) {
         of.entry((player.app.clone(), player.stream.clone())).or_default().push(player);
     }
@@ -110,14 +110,14 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     streams.into_iter().map(&mut view).collect()
 }
 
-/// Every target with its sessions: first those made over the API, then those of the configuration.
+/// Returns every target with its sessions: first the targets of the API, then those of the configuration.
 #[must_use]
 pub fn targets(runtime: &Runtime) -> Vec<TargetView> {
     let made = runtime.zone().lock(process::pid()).targets();
     with_sessions(runtime, &known(&made, runtime))
 }
 
-/// A target with its sessions.
+/// Returns a target with its sessions.
 #[must_use]
 pub fn target(runtime: &Runtime, target: &Target) -> TargetView {
     with_sessions(runtime, &[target]).pop().unwrap_or_else(|| target.view(Vec::new()))
@@ -142,12 +142,12 @@ fn known<'t>(made: &'t [Target], runtime: &'t Runtime) -> Vec<&'t Target> {
     made.iter().chain(runtime.file_targets.iter().map(|target| &**target)).collect()
 }
 
-/// What goes on between streams and targets.
+/// The pushes between streams and targets.
 struct Sessions<'t> {
-    /// The places of the targets for an application and a stream, or `*`.
+    /// The indexes of the targets for an application and a stream, or `*`.
     targets: HashMap<(&'t str, &'t str), Vec<usize>>,
     known: Vec<&'t Target>,
-    /// By the target and the publish.
+    /// The pushes by target and publish.
     pushes: HashMap<(TargetId, u64), LivePush>,
     now: Timestamp,
 }
@@ -162,8 +162,7 @@ impl<'t> Sessions<'t> {
         Sessions { targets, known: known.to_vec(), pushes, now: process::now() }
     }
 
-    /// How it stands with a stream at each target that is for it, by the target's place. Where nobody pushes,
-    /// it is `off`.
+    /// Returns the state of a stream at each target that matches the stream, with the target's index. Without a push, the state is `off`.
     fn of(&mut self, stream: &LiveStream) -> Vec<(usize, PushView)> {
         let app = stream.app.as_str();
         let places = [stream.name.as_str(), "*"].map(|name| self.targets.get(&(app, name)));
@@ -228,7 +227,7 @@ fn viewers(audience: &Audience) -> Viewers {
     Viewers { rtmp, hls, dash, llhls, ws, webrtc }
 }
 
-/// The viewers of every stream that somebody watches or watched lately, live or not.
+/// Returns the viewers of every stream that is or was recently watched, live or not.
 #[must_use]
 pub fn audiences(runtime: &Runtime) -> Vec<AudienceSnapshot> {
     let all = runtime.zone().lock(process::pid()).audiences().into_iter();
@@ -255,7 +254,7 @@ fn player_view(player: &LivePlayer) -> PlayerSnapshot {
     }
 }
 
-/// The number of a publish or a play, from the text that people see.
+/// Parses the number of a publish or a play from its text form.
 #[must_use]
 pub fn parse_number(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix('s')?, 16).ok()

@@ -1,4 +1,4 @@
-//! `weir_stat`: all workers' statistics, as a page, for programs that read nginx-rtmp's, and for Prometheus.
+//! `weir_stat`: the statistics of all workers, as a page, in nginx-rtmp's format for other programs, and for Prometheus.
 
 use ngx_rtmp::request::Response;
 use weir_model::{
@@ -22,7 +22,7 @@ pub fn show(head: &Head<'_>) -> Response {
     if !matches!(head.method, "GET" | "HEAD") {
         return problem(ApiError::method_not_allowed(format!("{} is not one of GET, HEAD", head.method)));
     }
-    // Who publishes and plays is shown to those who ask from this machine, and not to the pages in their browsers.
+    // Requests from this machine see publishers and players, but pages in a browser on this machine must not.
     if full
         && format != Format::Prometheus
         && is_local(head)

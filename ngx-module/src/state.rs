@@ -1,12 +1,11 @@
-//! The state file: changes are written before they are visible.
+//! The state file. Weir writes a change to the file before the change is visible.
 //!
-//! A change is pending in the zone, written by a thread of the pool, and then confirmed in the event loop. All that
-//! happens under a lock on `FILE.lock`, which the thread takes and the event loop gives back: so the file and the zone
-//! see changes in the same order, whichever worker makes them, and whichever of two masters during an upgrade.
+//! A change is pending in the zone; a thread of the pool writes it, and then the event loop confirms it. All this happens under a lock on
+//! `FILE.lock`, which the thread takes and the event loop releases. So the file and the zone get changes in the same order from all
+//! workers, and from both masters during an upgrade.
 //!
-//! Changes that come while others are being written wait in this worker, and are written together. No thread waits for
-//! the lock: while another process has it, a timer tries again. The timer also keeps a worker alive that was told to
-//! quit, until its changes are answered.
+//! Changes that arrive while other changes are being written wait in this worker, and are written together. No thread waits for the lock:
+//! while another process has it, a timer tries again. The timer also keeps a worker that must quit alive until its changes are answered.
 
 mod change;
 pub mod file;
@@ -40,11 +39,11 @@ use change::{Unsaved, Wanted, Written};
 use file::FileError;
 use show::{announce, confirm, show, take_back};
 
-/// How long a change waits for another writer, in milliseconds.
+/// Longest time that a change waits for another writer, in milliseconds.
 const PATIENCE_MS: u64 = 5000;
-/// How often it tries, in milliseconds.
+/// Interval between attempts, in milliseconds.
 const RETRY_MS: usize = 10;
-/// Longer than any write: the timer only keeps the worker alive.
+/// Time for the timer that keeps the worker alive, in milliseconds; it is longer than any write.
 const KEEP_MS: usize = 60_000;
 
 type Answer = Box<dyn FnOnce(Outcome) -> Response>;
@@ -52,14 +51,14 @@ type Answer = Box<dyn FnOnce(Outcome) -> Response>;
 struct Item {
     wanted: Wanted,
     since: Timestamp,
-    /// Who waits for it.
+    /// The waiting request, and the function that makes its answer.
     client: Option<(Waiting, Answer)>,
 }
 
 /// The changes of this worker, oldest first.
 struct Writer {
     items: Vec<Item>,
-    /// A thread is at work for them, or a timer is set.
+    /// Whether a thread works on them, or a timer is set.
     busy: bool,
     alarm: Option<Alarm>,
 }
@@ -68,13 +67,13 @@ local! {
     static WRITER: Writer = Writer { items: Vec::new(), busy: false, alarm: None };
 }
 
-/// Whether this process is writing the file.
+/// Returns whether this process is writing the file.
 fn is_writing() -> bool {
     WRITER.with(|writer| writer.busy)
 }
 
-/// Writes a change that is pending in the zone, confirms it there or takes it back, and answers with what `answer`
-/// makes of the outcome. Without a state file all that happens at once.
+/// Writes a change that is pending in the zone, confirms it there or takes it back, and answers with the result of `answer`. Without a
+/// state file, all this happens immediately.
 pub fn persist(
     runtime: &Runtime,
     change: Change,
@@ -93,8 +92,8 @@ pub fn persist(
     Step::Answer(answer(outcome.map(|()| Done::default())))
 }
 
-/// Writes keys and targets as they are in memory, in the place of a file that is missing or cannot be read. A file that
-/// can be read is right already: the zone is brought in line with it.
+/// Writes the keys and targets in memory to the file, if the file is missing or cannot be read. A readable file is already right, and the
+/// zone is updated from it.
 pub fn save(runtime: &Runtime, answer: impl FnOnce(Outcome) -> Response + 'static) -> Result<Step, ApiError> {
     match runtime.state_path {
         Some(_) => Ok(later(Wanted::Save, Box::new(answer))),
@@ -104,12 +103,12 @@ pub fn save(runtime: &Runtime, answer: impl FnOnce(Outcome) -> Response + 'stati
     }
 }
 
-/// Reads the file, in its turn among the changes; makes one where there is none.
+/// Reads the file, in order with the changes; creates it if it does not exist.
 pub fn read(answer: impl FnOnce(Outcome) -> Response + 'static) -> Step {
     later(Wanted::Read, Box::new(answer))
 }
 
-/// Writes what was revoked and is still in the file; nobody waits for it.
+/// Writes revocations that are not in the file yet. No request waits for this.
 fn write_revocations(sessions: &mut Sessions<'_>) {
     enqueue(sessions, Item { wanted: Wanted::Revocations, since: process::uptime(), client: None });
 }
@@ -130,14 +129,14 @@ fn enqueue(sessions: &mut Sessions<'_>, item: Item) {
     }
 }
 
-/// The timer went off: it is time to try again, unless a thread is at work.
+/// Runs when the timer fires. Tries again, unless a thread is at work.
 fn on_alarm(sessions: &mut Sessions<'_>) {
     if is_writing() {
         attempt(sessions, None);
     }
 }
 
-/// Writes all that waits. `base` is what the file would hold if it could be read.
+/// Writes all waiting changes. `base` is the content to use if the file cannot be read.
 fn attempt(sessions: &mut Sessions<'_>, base: Option<State>) {
     let Some((runtime, path)) =
         runtime::current().and_then(|it| it.state_path.clone().map(|path| (it, path)))
@@ -148,7 +147,7 @@ fn attempt(sessions: &mut Sessions<'_>, base: Option<State>) {
         writer.alarm.get_or_insert_with(|| Alarm::new(on_alarm)).arm(KEEP_MS);
         writer.items.iter().map(|item| item.wanted.clone()).collect()
     });
-    // What was revoked and could not be written then is written now.
+    // Revocations that could not be written earlier are written now.
     let revoked = match runtime.zone().has_unsaved_revocations() {
         true => {
             let locked = runtime.zone().lock(process::pid());
@@ -166,17 +165,17 @@ fn attempt(sessions: &mut Sessions<'_>, base: Option<State>) {
     }
 }
 
-/// What a thread came to.
+/// Result of a thread's attempt.
 enum Attempt {
     /// Another process has the lock.
     Locked,
-    /// There is no file that can be read: what is in the zone goes into it.
+    /// There is no readable file, so the zone's content must go into it.
     NeedsBase,
     Written(Box<Written>),
     Failed(FileError),
 }
 
-/// On a thread of the pool.
+/// Runs on a thread of the pool.
 fn write(path: &Path, limit: u64, wanted: &[Wanted], revoked: &Unsaved, base: Option<State>) -> Attempt {
     match write_locked(path, limit, wanted, revoked, base) {
         Ok(attempt) => attempt,
@@ -205,11 +204,11 @@ fn write_locked(
     let Some(mut state) = found.map(|found| found.state).or(base) else { return Ok(Attempt::NeedsBase) };
     let generation = state.generation;
     for id in &revoked.keys {
-        // It is no error that it is not there.
+        // A key that is not in the file is no error.
         let _ = state.apply(&Change::RevokeKey(*id));
     }
     for revocation in &revoked.tokens {
-        // A file that has as many as are kept is another server's: they stay in the zone.
+        // If the file already has the largest number of revocations, it belongs to another server, and these revocations stay in the zone.
         let _ = state.apply(&Change::RevokeTokens(revocation.clone()));
     }
     let outcomes = wanted.iter().map(|wanted| match wanted {
@@ -236,7 +235,7 @@ fn write_locked(
     Ok(Attempt::Written(Box::new(written)))
 }
 
-/// Back in the event loop.
+/// Continues in the event loop after the thread's attempt.
 fn conclude(
     sessions: &mut Sessions<'_>,
     path: &Path,
@@ -278,7 +277,7 @@ fn conclude(
     go_on(sessions);
 }
 
-/// Goes on with what came meanwhile.
+/// Continues with changes that arrived meanwhile.
 fn go_on(sessions: &mut Sessions<'_>) {
     let more = WRITER.with(|writer| {
         writer.busy = !writer.items.is_empty();
@@ -292,7 +291,7 @@ fn go_on(sessions: &mut Sessions<'_>) {
     }
 }
 
-/// Another process has the lock: those who have waited long enough are refused, the others wait on.
+/// Handles a lock that another process has. Refuses the requests that have waited long enough; the others wait longer.
 fn wait_for_lock(sessions: &mut Sessions<'_>, runtime: &Runtime, path: &Path) {
     let now = process::uptime();
     let over = WRITER.with(|writer| {
@@ -314,7 +313,7 @@ fn wait_for_lock(sessions: &mut Sessions<'_>, runtime: &Runtime, path: &Path) {
     });
 }
 
-/// The first of those who wait are refused: what is pending is taken back.
+/// Refuses the first `count` waiting changes, and takes back their pending parts.
 fn refuse(sessions: &mut Sessions<'_>, count: usize, error: &ApiError) {
     let outcomes = WRITER.with(|writer| {
         let count = count.min(writer.items.len());
@@ -330,7 +329,7 @@ fn refuse(sessions: &mut Sessions<'_>, count: usize, error: &ApiError) {
     }
 }
 
-/// Answers the first of those who wait, one outcome each.
+/// Answers the first waiting requests, one outcome each.
 fn answer(sessions: &mut Sessions<'_>, outcomes: Vec<Outcome>) {
     let items: Vec<Item> = WRITER.with(|writer| writer.items.drain(..outcomes.len()).collect());
     for (item, outcome) in items.into_iter().zip(outcomes) {

@@ -1,4 +1,4 @@
-//! The name under which the fence knows this module: `module.rs` says what is behind it.
+//! The type under which the fence knows this module; `module.rs` implements its traits.
 
 /// This module.
 pub struct Weir;

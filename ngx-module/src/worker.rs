@@ -1,4 +1,4 @@
-//! What a worker does ten times a second, and when it ends.
+//! A worker's tasks ten times per second, and at its end.
 
 use ngx_rtmp::{event_stream, local, sessions::Sessions, timer::TICKS_A_SECOND};
 use weir_model::Timestamp;
@@ -12,7 +12,7 @@ use crate::{
     state,
 };
 
-/// Buckets of eight rows that a worker looks at with each tick.
+/// Buckets of eight rows that a worker checks with each tick.
 const SWEPT: usize = 1024;
 
 struct Seen {
@@ -26,7 +26,7 @@ local! {
     static SEEN: Seen = Seen { ticks: 0, revocations: 0, draining_since: None };
 }
 
-/// The worker exits: its row and its streams are free at once.
+/// Frees the worker's row and its streams immediately when the worker exits.
 pub fn stop() {
     if let Some(runtime) = runtime::current()
         && let Some(worker) = runtime.worker()
@@ -35,27 +35,27 @@ pub fn stop() {
     }
 }
 
-/// Some worker has given an order, revoked something or changed targets.
+/// Runs when a worker has given an order, revoked something or changed targets.
 pub fn wake(sessions: &mut Sessions<'_>) {
     if let Some(runtime) = runtime::current() {
         follow(&runtime, sessions);
     }
 }
 
-/// Follows what was changed in the zone. A few numbers are compared where nothing was.
+/// Follows changes in the zone. Without a change, it only compares a few numbers.
 fn follow(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     orders::follow(runtime, sessions);
     follow_revocations(runtime, sessions);
     push::follow(runtime, sessions);
 }
 
-/// Ten times a second: 100 ms after the one before, give or take 50.
+/// Runs ten times per second: 50 to 150 ms after the last call.
 pub fn tick(sessions: &mut Sessions<'_>) {
     let Some(runtime) = runtime::current() else { return };
     if let Some(worker) = runtime.worker() {
         runtime.zone().heartbeat(worker, process::now(), process::draining());
     }
-    // A call of another worker may be lost.
+    // A wake-up call of another worker may be lost.
     follow(&runtime, sessions);
     hooks::guests::tick(sessions);
     push::tick(sessions);
@@ -91,7 +91,7 @@ pub fn tick(sessions: &mut Sessions<'_>) {
     }
 }
 
-/// For how long this worker has been told to quit, in milliseconds.
+/// Returns how long ago nginx told this worker to quit, in milliseconds.
 fn draining_ms() -> Option<u64> {
     let now = process::now();
     let since = SEEN.with(|seen| match process::draining() {
@@ -101,7 +101,7 @@ fn draining_ms() -> Option<u64> {
     since.map(|since| now.millis_since(since))
 }
 
-/// Closes the sessions whose token some worker revoked.
+/// Closes the sessions whose token a worker revoked.
 fn follow_revocations(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let generation = runtime.zone().revocations_generation();
     if SEEN.with(|seen| std::mem::replace(&mut seen.revocations, generation)) != generation {
@@ -112,7 +112,7 @@ fn follow_revocations(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     }
 }
 
-/// What a session sent and received in the last second.
+/// Accounts for the bytes that a session sent and received in the last second.
 fn account(session: &mut Session) {
     let (video, audio) = session.media_facts();
     let bytes_out = session.bytes_out();

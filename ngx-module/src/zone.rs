@@ -1,4 +1,4 @@
-//! The shared memory as the zone's own types.
+//! The shared memory, with the zone's types.
 
 use std::{mem::size_of, sync::atomic::AtomicU64};
 
@@ -24,7 +24,7 @@ impl Mutex for ZoneMutex<'_> {
     }
 }
 
-/// The zone as this process sees it.
+/// This process's view of the zone.
 pub type View<'m> = Zone<'m, ZoneMutex<'m>>;
 
 self_cell::self_cell!(
@@ -41,52 +41,52 @@ pub enum ZoneError {
     /// The system has no random numbers.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
-    /// It has no room.
+    /// The zone is too small.
     #[error("the zone is too small")]
     TooSmall,
-    /// Nobody has begun it.
+    /// The zone has no layout yet.
     #[error("the zone has not been laid out")]
     NotLaidOut,
-    /// Another version of Weir has begun it.
+    /// Another version of Weir laid out the zone.
     #[error("the running zone was made by another version of this module: restart nginx")]
     OtherVersion,
 }
 
-/// A zone, which keeps its memory for as long as it is held.
+/// A zone. It keeps its memory for as long as the value exists.
 pub struct SharedZone(Viewed);
 
 impl SharedZone {
-    /// The zone of a configuration.
+    /// Opens the zone of a configuration.
     pub fn new(memory: Memory) -> Result<SharedZone, ZoneError> {
         Viewed::try_new(memory, open).map(SharedZone)
     }
 
-    /// What is in it.
+    /// Returns the content of the zone.
     #[must_use]
     pub fn view(&self) -> &View<'_> {
         self.0.borrow_dependent()
     }
 }
 
-/// Begins a zone in memory that is all zeroes; `size` is what was asked for, of which `bytes` are there.
+/// Begins a zone in memory that is all zeros; `size` is the configured size, of which `bytes` are available.
 pub fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), ZoneError> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(ZoneError::Random)?;
     let word = |at: usize| random[8 * at..][..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
     let root: &Root = memory.value(0).ok_or(ZoneError::TooSmall)?;
-    // Sessions of one start of nginx never have the numbers of another's.
+    // Session numbers of one start of nginx differ from those of every other start.
     let sessions = process::now().as_millis() << 16;
     root.initialise(size, bytes, sessions, [0, 1, 2].map(word));
     Ok(())
 }
 
-/// The zone of a configuration as safe types.
+/// Returns the zone of a configuration with safe types.
 pub fn open(memory: &Memory) -> Result<View<'_>, ZoneError> {
     let root: &Root = memory.value(0).ok_or(ZoneError::NotLaidOut)?;
     if root.version() != Some(weir_zone::VERSION) {
         return Err(ZoneError::OtherVersion);
     }
-    // The plan is checked against the size that the root itself bears, and by the memory against its own.
+    // This checks the plan against the size that the root stores, and `memory` checks it against its own size.
     let plan = root.plan().ok_or(ZoneError::TooSmall)?;
     let heads = size_of::<Root>();
     let viewers = heads + Plan::heads_bytes(plan.heads);
@@ -102,7 +102,7 @@ pub fn open(memory: &Memory) -> Result<View<'_>, ZoneError> {
     Ok(Zone::new(root, heads, viewers, blocks, ZoneMutex(memory.mutex())))
 }
 
-/// Whether a zone of so many bytes has room for anything.
+/// Returns whether a zone of this many bytes is large enough.
 #[must_use]
 pub fn fits(bytes: usize) -> bool {
     Plan::for_bytes(bytes).is_some()

@@ -1,7 +1,6 @@
-//! Refusals that are nginx-rtmp's own: the client is told why, and the log says it in one line.
+//! nginx-rtmp's own refusals. Weir tells the client the reason, and logs one line.
 //!
-//! nginx-rtmp ends the connection where `on_connect`, `on_publish` or `on_play` keeps the client out, and where
-//! one of its handlers fails.
+//! nginx-rtmp closes the connection if `on_connect`, `on_publish` or `on_play` refuses the client, and if one of its handlers fails.
 
 use ngx_rtmp::module::Admission;
 use weir_model::{
@@ -13,7 +12,7 @@ use weir_model::{
 use super::{publishing::Publish, refusal::refuse_command};
 use crate::session::Session;
 
-/// A program answered: `answer` is empty when it did not. `transaction` is that of a `connect`.
+/// Judges a program's answer; `answer` is empty if the program did not answer. `transaction` belongs to a `connect`.
 pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transaction: f64) -> Admission {
     let denial = match admission::read(answer) {
         Answer::Yes => return Admission::GoOn,
@@ -30,7 +29,7 @@ pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transac
     told(session, command, Refusal::NotAdmitted { command, denial }, transaction)
 }
 
-/// A command failed in one of nginx-rtmp's handlers, while it was called. `asked`: a program could not be asked.
+/// Handles a command that failed in one of nginx-rtmp's handlers. `asked`: nginx-rtmp could not ask the program.
 pub fn on_failure(session: &mut Session, command: Command, asked: bool, transaction: f64) {
     let refusal = match command {
         Command::Connect if session.is_without_application() => Refusal::NoApplication,
@@ -47,7 +46,7 @@ fn told(session: &mut Session, command: Command, refusal: Refusal, transaction: 
     Admission::Refused
 }
 
-/// Whether a redirect gives another name to a stream that is known by its own.
+/// Returns whether a redirect would rename a stream that Weir knows by its own name.
 fn renames(session: &mut Session, location: &str) -> bool {
     let is_ours = session.settings().is_some_and(|settings| settings.publish() != Policy::Off);
     let name = match session.known_state().map(|state| &state.publish) {

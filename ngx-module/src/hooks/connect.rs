@@ -1,5 +1,5 @@
-//! The command `connect`: what it says is logged by nginx-rtmp, passed to hooks and programs, and shown in
-//! statistics. So secrets are masked in it first, and whoever gives the stream key there is told where it belongs.
+//! The command `connect`. nginx-rtmp logs its values, passes them to hooks and programs, and shows them in statistics. So Weir masks
+//! secrets in them first, and tells a client that puts the stream key there where the key belongs.
 
 use ngx_rtmp::module::ConnectFlow as Connect;
 use weir_model::{
@@ -14,29 +14,29 @@ use weir_rtmp::amf0::{self, Marker, Writer};
 use super::{refusal::refuse_command, secrets::with_rule};
 use crate::{registration, runtime, session::Session};
 
-/// The fields that nginx-rtmp logs and passes on, beside the application (ngx_rtmp_cmd_connect_init).
+/// The fields that nginx-rtmp logs and passes to programs, besides the application (ngx_rtmp_cmd_connect_init).
 const TEXTS: [&[u8]; 4] = [b"flashVer", b"swfUrl", b"tcUrl", b"pageUrl"];
 
-/// Values that hold no others, which nginx-rtmp reads as this crate does.
+/// Values that contain no other values. nginx-rtmp reads them like this crate.
 const SCALARS: [Marker; 5] =
     [Marker::Number, Marker::Boolean, Marker::String, Marker::Null, Marker::Undefined];
 
-/// A `connect` command, taken apart.
+/// A parsed `connect` command.
 struct Words<'c> {
     transaction: f64,
     fields: Vec<Field<'c>>,
-    /// What follows the object.
+    /// The bytes after the object.
     tail: &'c [u8],
 }
 
 struct Field<'c> {
     key: &'c [u8],
-    /// The value as it stands there, and as text where it is one.
+    /// The raw value, and its text if it is a string.
     raw: &'c [u8],
     text: Option<&'c [u8]>,
 }
 
-/// A client says `connect`; `command` is what follows that word.
+/// Handles a client's `connect`; `command` is the rest of the message after the command's name.
 pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
     let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else {
         return Connect::Untouched;
@@ -69,14 +69,14 @@ pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
     if written == command { Connect::Untouched } else { Connect::Rewritten(written) }
 }
 
-/// The name of the application in what a client says: without arguments, and without the end that nginx-rtmp
-/// takes off (ngx_rtmp_cmd_connect_init).
+/// Returns the name of the application from a client's text: without arguments, and without the suffix that nginx-rtmp removes
+/// (ngx_rtmp_cmd_connect_init).
 fn application(app: &[u8]) -> &[u8] {
     let app = app.strip_suffix(b"/_definst_").or_else(|| app.strip_suffix(b"/")).unwrap_or(app);
     app.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
-/// What of it may be a misplaced key: the name of an application that exists is none.
+/// Returns the part of the text that may be a misplaced key. The name of an existing application is not a key.
 fn app_to_search(app: &[u8], policy: Option<Policy>) -> &[u8] {
     match policy {
         Some(_) => &app[application(app).len()..],
@@ -84,8 +84,8 @@ fn app_to_search(app: &[u8], policy: Option<Policy>) -> &[u8] {
     }
 }
 
-/// Transaction, and an object. What cannot be read ends it: nginx-rtmp gets what was read and nothing else, for it reads some
-/// values differently (ngx_rtmp_amf_read_object: 0x09 is a value, and an empty key is the end of an object).
+/// Parses the transaction and an object, and stops at the first value that it cannot read. nginx-rtmp gets only the parsed values, because
+/// it reads some values differently (ngx_rtmp_amf_read_object: 0x09 is a value, and an empty key is the end of an object).
 fn take_apart(command: &[u8]) -> Words<'_> {
     let mut reader = amf0::Reader::new(command);
     let transaction = reader.clone().number().unwrap_or_default();
@@ -103,7 +103,7 @@ fn take_apart(command: &[u8]) -> Words<'_> {
                 if reader.skip_value().is_err() {
                     return words;
                 }
-                // nginx-rtmp reads no field that holds others.
+                // nginx-rtmp reads no field that contains other values.
                 if is_scalar {
                     let raw = &before[..before.len() - reader.rest().len()];
                     words.fields.push(Field { key, raw, text });
@@ -118,7 +118,8 @@ fn take_apart(command: &[u8]) -> Words<'_> {
 }
 
 impl Words<'_> {
-    /// The command without secrets, without what deceives a reader, and without what a shell would read where a program gets it.
+    /// Returns the command without secrets, without characters that deceive a reader, and without text that a shell would interpret if a
+    /// program gets it.
     fn written(&self, rule: &Rule<'_>, uses: Uses) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.number(self.transaction).begin_object();
@@ -136,7 +137,7 @@ impl Words<'_> {
 }
 
 impl Field<'_> {
-    /// What stands in the place of the field's text, where anything does.
+    /// Returns the text that replaces the field's text, if it must be replaced.
     fn replacement(&self, text: &[u8], rule: &Rule<'_>, uses: Uses) -> Option<Vec<u8>> {
         let mut replaced = masking::masked(text, rule);
         if TEXTS.contains(&self.key) {

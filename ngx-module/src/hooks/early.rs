@@ -1,4 +1,4 @@
-//! Headers that a publisher sends before nginx-rtmp has accepted the publish: kept, and handed on with the first
+//! Headers that a publisher sends before nginx-rtmp has accepted the publish. Weir keeps them, and passes them to nginx-rtmp with the first
 //! message of the live stream.
 
 use ngx_rtmp::incoming::Passage;
@@ -14,8 +14,8 @@ pub fn keep<'m>(session: &mut Session, kind: u8, body: impl Iterator<Item = &'m 
     }
 }
 
-/// Decides on a data message: metadata of a stream that is not live waits with the codec headers, so that
-/// nginx-rtmp gets both in the order in which they came.
+/// Decides on a data message. Metadata of a stream that is not live waits with the codec headers, so that nginx-rtmp gets both in their
+/// original order.
 pub fn on_data<'m>(session: &mut Session, kind: u8, body: impl Iterator<Item = &'m [u8]> + Clone) -> Passage {
     if !guard::is_early(session) {
         return Passage::Open;
@@ -28,7 +28,7 @@ pub fn on_data<'m>(session: &mut Session, kind: u8, body: impl Iterator<Item = &
     if kept { Passage::Drop } else { Passage::Open }
 }
 
-/// The headers that nginx-rtmp has to get before a message of a live stream. There are none as a rule.
+/// Takes the headers that nginx-rtmp must get before a message of a live stream. Usually there are none.
 pub fn hand_on(session: &mut Session) -> Vec<Header> {
     session.known_state().map(|state| state.early.take()).unwrap_or_default()
 }

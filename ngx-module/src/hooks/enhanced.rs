@@ -1,5 +1,5 @@
-//! Enhanced RTMP: codecs that nginx-rtmp does not know. It passes their messages on to players and push targets all the same;
-//! HLS and DASH leave them out.
+//! Enhanced RTMP: codecs that nginx-rtmp does not know. nginx-rtmp still passes their messages to players and push targets; HLS and DASH
+//! ignore them.
 
 use ngx_rtmp::log::Level;
 use weir_model::media::{AudioFacts, VideoFacts};
@@ -8,37 +8,37 @@ use weir_rtmp::media::{self, Codec, Content, Payload, config};
 use super::{media::Media, publishing::Publish};
 use crate::session::Session;
 
-/// No configuration of a decoder is larger.
+/// Largest decoder configuration that is read, in bytes.
 const MAX_HEADER: usize = 64 << 10;
-/// What is looked at of each message: FourCC, tracks and the like.
+/// Bytes of each message that are read: FourCC, tracks and so on.
 const START: usize = 64;
-/// HEVC as older cameras send it: FLV's CodecID, which its specification does not have.
+/// HEVC from older cameras, which use this CodecID of FLV. FLV's specification does not have it.
 const OLD_HEVC: u8 = 12;
 
-/// What a session publishes, where nginx-rtmp does not know it.
+/// The codecs of a session's stream that nginx-rtmp does not know.
 #[derive(Default)]
 pub struct Enhanced {
-    /// The pictures.
+    /// The video.
     pub video: Option<VideoFacts>,
-    /// The sound.
+    /// The audio.
     pub audio: Option<AudioFacts>,
 }
 
-/// What is in a message.
+/// Content of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing that nginx-rtmp does not know.
+    /// Nothing that is unknown to nginx-rtmp.
     Nothing,
-    /// The configuration of a decoder of pictures.
+    /// A decoder configuration for video.
     Header,
-    /// Pictures.
+    /// A video frame.
     Pictures {
-        /// A decoder can begin with them.
+        /// Whether the frame is a keyframe.
         is_key: bool,
     },
 }
 
-/// Looks at a message of a publisher, given in pieces.
+/// Reads a message of a publisher, given in pieces.
 pub fn on_media<'m>(
     session: &mut Session,
     media: Media,
@@ -89,7 +89,7 @@ pub fn on_media<'m>(
     }
 }
 
-/// The first bytes of a message.
+/// Returns the first bytes of a message.
 fn gather<'m>(pieces: impl Iterator<Item = &'m [u8]>, most: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(most.min(1024));
     for piece in pieces {
@@ -129,7 +129,7 @@ fn audio(codec_id: u8) -> AudioFacts {
     AudioFacts { codec_id, ..AudioFacts::default() }
 }
 
-/// One line per session and kind of media.
+/// Logs one line per session and kind of media.
 fn tell(session: &mut Session, media: Media, id: u8, is_multitrack: bool) {
     let (what, codec) = match media {
         Media::Video => ("video", VideoFacts { codec_id: id, ..VideoFacts::default() }.codec()),

@@ -1,5 +1,5 @@
-//! The guard: what would crash, bloat or stall nginx-rtmp is refused before it sees it, and who neither
-//! publishes nor plays is sent away.
+//! The guard. It refuses messages that would crash, bloat or stall nginx-rtmp before nginx-rtmp reads them, and closes connections that
+//! neither publish nor play.
 
 use ngx_rtmp::{incoming::Passage, sessions::Sessions};
 use weir_model::guard::{self, Gate, Violation};
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{process, runtime, session::Session, settings::AppSettings};
 
-/// A connection begins. Returns whether it may go on.
+/// Handles a new connection. Returns whether it may continue.
 pub(super) fn on_connect(session: &mut Session) -> bool {
-    // The other end of what this server connects to is a stranger whatever `weir_guard` says of clients.
+    // The other end of a connection that nginx opened is untrusted, even if `weir_guard` is off for clients.
     if session.is_accepted() && !stands_before(session) {
         return true;
     }
@@ -30,16 +30,16 @@ pub(super) fn on_connect(session: &mut Session) -> bool {
     if !client {
         return true;
     }
-    // Behind a proxy the address comes with the first bytes.
+    // Behind a proxy, the address comes with the first bytes.
     session.is_behind_proxy() || guests::arrive(session)
 }
 
-/// The handshake is over.
+/// Handles the end of the handshake.
 pub(super) fn on_handshake(session: &mut Session) {
     guests::step(session);
 }
 
-/// A message came, of which nothing was looked at yet.
+/// Judges a message before any other handler has read it.
 pub fn on_message<'m>(
     session: &mut Session,
     kind: u8,
@@ -72,9 +72,9 @@ pub fn on_message<'m>(
     }
 }
 
-/// Audio or video came. Returns whether anybody may see it: HLS and DASH would write it all the same before
-/// nginx-rtmp says `Publish.Start` and after the stream was closed, into files that are another's by then.
-/// `content`: it holds sound or a frame, and so the publisher is not idle.
+/// Judges audio or video. Returns whether nginx-rtmp's handlers may see it. HLS and DASH would write it even before nginx-rtmp sends
+/// `Publish.Start` and after the stream was closed, when the files may belong to another publisher. `content`: the message has audio or a
+/// frame, so the publisher is not idle.
 pub(super) fn on_media(session: &mut Session, content: bool) -> bool {
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return true };
     if !guarded.client {
@@ -97,14 +97,14 @@ pub(super) fn on_media(session: &mut Session, content: bool) -> bool {
     live
 }
 
-/// Whether a client's stream is not live yet, or there is none.
+/// Returns whether a client's stream is not live yet, or the client has none.
 pub(super) fn is_early(session: &mut Session) -> bool {
     let guarded = session.known_state().and_then(|state| state.guard.as_ref());
     guarded.is_some_and(|guarded| guarded.client && !guarded.live)
 }
 
-/// A client says `publish` where names are nginx-rtmp's business. Returns what is wrong with that: two that
-/// write one name's files would stop the worker.
+/// Judges a client's `publish` if nginx-rtmp alone handles names. Returns the violation: two publishers that write files with one name
+/// would stop the worker.
 pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Violation> {
     let guarded = session.known_state().and_then(|state| state.guard.as_ref())?;
     if guarded.publishes {
@@ -134,12 +134,12 @@ fn is_live(sessions: &mut Sessions<'_>, settings: &AppSettings, app: &str, name:
         })
 }
 
-/// Whether the guard stands before a session.
+/// Returns whether the guard is on for a session.
 pub(super) fn stands_before(session: &Session) -> bool {
     session.guard_settings().is_some_and(AppSettings::guard)
 }
 
-/// Bytes came, before anybody looked at them. Returns whether the connection may go on.
+/// Judges bytes before anything else has read them. Returns whether the connection may continue.
 pub fn on_bytes(session: &mut Session, bytes: usize) -> bool {
     if !session.is_accepted() {
         let outcome = outgoing::on_bytes(session, bytes);
@@ -151,40 +151,40 @@ pub fn on_bytes(session: &mut Session, bytes: usize) -> bool {
     allow(outcome, session)
 }
 
-/// A message came, of a type that nginx-rtmp does not know. Returns whether the connection may go on.
+/// Judges a message of a type that nginx-rtmp does not know. Returns whether the connection may continue.
 pub fn on_unknown_kind(session: &mut Session, kind: u8) -> bool {
     on_message(session, kind, std::iter::empty()) != Passage::Close
 }
 
-/// A message of which `read` bytes were read now has `length`. Returns whether the connection may go on.
+/// Judges a message whose header changed its length to `length` after `read` bytes were read. Returns whether the connection may continue.
 pub fn on_running(session: &mut Session, read: u32, length: u32) -> bool {
     allow(guard::running_message(read, length), session)
 }
 
-/// A client says `publish` or `play`, with this name. Returns what is wrong with that.
+/// Judges the name of a client's `publish` or `play`. Returns the violation.
 pub(super) fn on_name(session: &mut Session, raw: &[u8]) -> Option<Violation> {
     let guarded = session.known_state().and_then(|state| state.guard.as_ref());
     guarded.and_then(|_| guard::name(raw).err())
 }
 
-/// A client says `publish` where Weir takes keys and tokens out of the name. Returns what is wrong with that.
+/// Judges the name of a client's `publish` if Weir removes keys and tokens from the name. Returns the violation.
 pub(super) fn on_name_with_credential(session: &mut Session, raw: &[u8]) -> Option<Violation> {
     let guarded = session.known_state().and_then(|state| state.guard.as_ref());
     guarded.and_then(|_| guard::name_with_credential(raw).err())
 }
 
-/// A client says `publish` or `play`, with no name that could be read. Returns what is wrong with that:
-/// nginx-rtmp would cut it, or take the empty one.
+/// Judges a client's `publish` or `play` whose name cannot be read. Returns the violation: nginx-rtmp would cut the name, or use an empty
+/// one.
 pub(super) fn on_unreadable_name(session: &mut Session) -> Option<Violation> {
     session.known_state().and_then(|state| state.guard.as_ref()).map(|_| Violation::Name)
 }
 
-/// Whether a `publish` of a client went through, and its stream was not closed.
+/// Returns whether a client's `publish` succeeded, and its stream is not closed.
 pub(super) fn publishes(session: &mut Session) -> bool {
     session.known_state().and_then(|state| state.guard.as_ref()).is_some_and(|guarded| guarded.publishes)
 }
 
-/// nginx-rtmp is about to publish what a client sends; `authorised`: for a key or a token.
+/// Notes that nginx-rtmp is about to publish a client's stream; `authorised`: the client has a key or a token.
 pub(super) fn on_accepted(session: &mut Session, authorised: bool) {
     if let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) {
         guarded.publishes = true;
@@ -192,7 +192,7 @@ pub(super) fn on_accepted(session: &mut Session, authorised: bool) {
     guests::on_publish(session, authorised);
 }
 
-/// A stream was closed.
+/// Notes that a stream was closed.
 pub(super) fn on_close(session: &mut Session) {
     let Some(guarded) = session.known_state().and_then(|state| state.guard.as_mut()) else { return };
     if std::mem::take(&mut guarded.publishes) {

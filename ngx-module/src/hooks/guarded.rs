@@ -1,4 +1,4 @@
-//! What is known of a session before which the guard stands.
+//! The guard's state of a session.
 
 use weir_model::{
     Timestamp,
@@ -11,45 +11,45 @@ use weir_model::{
 /// The address that a connection is counted for.
 pub(super) type Bucket = [u8; 16];
 
-/// What the guard knows of a session.
+/// The guard's state of a session.
 pub struct Guarded {
     pub(super) gate: Gate,
-    /// Whether it is a guest.
+    /// The client's standing: whether it is a guest.
     pub(super) standing: Standing,
-    /// A client made the connection; what this server or another worker connects to has no deadline.
+    /// Whether a client opened the connection. Connections of other workers, and those that nginx opened, have no deadline.
     pub(super) client: bool,
-    /// Something was read of it.
+    /// Whether bytes were read from it.
     pub(super) begun: bool,
-    /// A `publish` went through, and its stream was not closed.
+    /// Whether a `publish` succeeded, and its stream is not closed.
     pub(super) publishes: bool,
-    /// The name of that, where names are nginx-rtmp's business.
+    /// The name of this publish, if nginx-rtmp alone handles names.
     pub(super) name: Option<String>,
-    /// nginx-rtmp's live module was seen to publish it.
+    /// Whether nginx-rtmp's live module was seen to publish it.
     pub(super) live: bool,
 }
 
-/// What is known of a client's standing.
+/// State of a client's standing.
 pub struct Standing {
     pub(super) role: Role,
-    /// Since when it is in that role, or when media last came from it, by the clock that is never set.
+    /// The time since when it has this role, or when its last media arrived, by the clock that is never set.
     pub(super) since: Timestamp,
     pub(super) pace: Pace,
-    /// The address for which it is counted.
+    /// The address that it is counted for.
     pub(super) counted: Option<Bucket>,
-    /// Its address is known, and was looked at.
+    /// Whether its address is known and was checked.
     pub(super) looked: bool,
-    /// A key or token of it was accepted for what it publishes.
+    /// Whether its key or token was accepted for its publish.
     pub(super) authorised: bool,
-    /// Audio or video came from it.
+    /// Whether it has sent audio or video.
     pub(super) media: bool,
-    /// A `play` went through, and its stream was not closed.
+    /// Whether a `play` succeeded, and its stream is not closed.
     pub(super) plays: bool,
-    /// When media was last on its way to it.
+    /// The time when media was last sent to it.
     pub(super) fed: Option<Timestamp>,
-    /// nginx-rtmp's count of what was sent to it, and how much it had said, when a file was last on its way to it.
+    /// nginx-rtmp's count of bytes sent to it, and the number of its messages, when a file was last being sent to it.
     pub(super) sent: u32,
     pub(super) said: u32,
-    /// Its socket is not read until the answer to its `publish` is there.
+    /// Whether its socket is not read until its `publish` is answered.
     pub(super) paused: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Guests: connections on which nothing was accepted yet. They count against the limit of their address, have a deadline, and
-//! may leave little unfinished. What a session does now decides, and not what it once said.
+//! Guests: connections without an accepted publish or play. They count against the limit of their address, have a deadline, and may leave
+//! little unfinished. A session's present activity decides, not its earlier commands.
 
 use std::collections::BTreeMap;
 
@@ -24,18 +24,18 @@ use crate::{
     session::{Session, SessionExt as _},
 };
 
-/// Bytes that a player of a file must get within `weir_session_timeout` to count as one that gets media, beside the answers
-/// to what it says.
+/// Bytes that a player of a file must get within `weir_session_timeout` to count as a player that gets media, in addition to the answers to
+/// its messages.
 const FILE_BYTES: u32 = 32_768;
-/// What an answer takes, at most.
+/// Most bytes of an answer.
 const ANSWER_BYTES: u32 = 512;
 
 local! {
-    /// An address has more guests than its limit, or had a moment ago.
+    /// Whether an address has more guests than its limit, or recently had.
     static CROWDED: bool = false;
 }
 local! {
-    /// Some socket is not read until the answer to a `publish` is there.
+    /// Whether a socket is not read until a `publish` is answered.
     static PAUSED: bool = false;
 }
 
@@ -47,7 +47,7 @@ fn guarded_of<'a>(session: &'a mut Session<'_>) -> Option<&'a mut Guarded> {
     session.known_state()?.guard.as_mut().filter(|guarded| guarded.client)
 }
 
-/// The address is known. Returns whether the connection may go on.
+/// Counts a client whose address is now known. Returns whether the connection may continue.
 pub(super) fn arrive(session: &mut Session) -> bool {
     match standing_of(session) {
         Some(standing) => standing.looked = true,
@@ -74,7 +74,7 @@ pub(super) fn arrive(session: &mut Session) -> bool {
     true
 }
 
-/// Under what the connection is counted; loopback addresses and unix sockets are exempt.
+/// Returns the address bucket that the connection is counted for. Loopback addresses and unix sockets are exempt.
 fn counts_for(session: &Session) -> Option<(std::rc::Rc<Runtime>, Bucket)> {
     let (ClientAddr::Ip(addr), Some(runtime)) = (session.client(), runtime::current()) else { return None };
     (!session.client().is_local()).then(|| (runtime, network::attempt_bucket(addr)))
@@ -86,15 +86,14 @@ fn crowded_over(runtime: &Runtime, bucket: Bucket, limit: u32) {
     }
 }
 
-/// A client comes closer to a publish or a play: its handshake is over, or it said a command.
+/// Notes progress towards a publish or a play: the end of the handshake, or a command.
 pub(super) fn step(session: &mut Session) {
     if let Some(standing) = standing_of(session) {
         standing.pace.step(process::uptime());
     }
 }
 
-/// A client says something that is no media. Returns what is wrong with that: who never reads what it is answered would have
-/// all of it kept.
+/// Judges a client's message that is not media. Returns the violation: nginx-rtmp would keep all answers for a client that never reads.
 pub(super) fn on_message(session: &mut Session) -> Result<(), Violation> {
     let unsent = session.unsent();
     let Some(standing) = standing_of(session) else { return Ok(()) };
@@ -102,7 +101,7 @@ pub(super) fn on_message(session: &mut Session) -> Result<(), Violation> {
     if matches!(standing.role, Role::Publishing | Role::Playing) { Ok(()) } else { guard::unread(unsent) }
 }
 
-/// A `publish` was accepted, or at least nginx-rtmp is asked; `authorised`: for a key or a token.
+/// Notes that a `publish` was accepted, or that nginx-rtmp is being asked; `authorised`: the client has a key or a token.
 pub(super) fn on_publish(session: &mut Session, authorised: bool) {
     if let Some(standing) = standing_of(session) {
         (standing.authorised, standing.media) = (authorised, false);
@@ -110,7 +109,7 @@ pub(super) fn on_publish(session: &mut Session, authorised: bool) {
     refresh(session);
 }
 
-/// A `play` goes through.
+/// Notes that a `play` succeeded.
 pub(super) fn on_play(session: &mut Session) {
     let sent = session.bytes_out();
     if let Some(standing) = standing_of(session) {
@@ -120,12 +119,12 @@ pub(super) fn on_play(session: &mut Session) {
     refresh(session);
 }
 
-/// Whether the client plays something.
+/// Returns whether the client plays a stream.
 pub(super) fn plays(session: &mut Session) -> bool {
     standing_of(session).is_some_and(|standing| standing.plays)
 }
 
-/// A message with sound or a frame came.
+/// Notes a message with audio or a frame.
 pub(super) fn on_media(session: &mut Session) {
     let Some(standing) = standing_of(session) else { return };
     standing.since = process::uptime();
@@ -134,7 +133,7 @@ pub(super) fn on_media(session: &mut Session) {
     }
 }
 
-/// Its stream was closed.
+/// Notes that the client's stream was closed.
 pub(super) fn on_close(session: &mut Session) {
     if let Some(standing) = standing_of(session) {
         (standing.authorised, standing.media, standing.plays, standing.fed) = (false, false, false, None);
@@ -142,7 +141,7 @@ pub(super) fn on_close(session: &mut Session) {
     refresh(session);
 }
 
-/// What the client does now.
+/// Returns the client's present role.
 fn role_of(session: &mut Session) -> Option<Role> {
     let asking = session.has_live_streams() && !session.is_live();
     let fed = session.gets_live_media();
@@ -172,7 +171,7 @@ fn role_of(session: &mut Session) -> Option<Role> {
     Some(if lately { Role::Playing } else { Role::Waiting })
 }
 
-/// Looks anew at what the client does, and counts it or not.
+/// Determines the client's role again, and updates whether the client is counted.
 fn refresh(session: &mut Session) {
     if session.is_ending() {
         return;
@@ -192,7 +191,7 @@ fn refresh(session: &mut Session) {
     }
 }
 
-/// One that published or got media is a guest again.
+/// Counts a client again that published or got media before, and is now a guest.
 fn count_again(session: &mut Session) {
     let (Some((runtime, bucket)), Some(settings)) = (counts_for(session), session.guard_settings()) else {
         return;
@@ -205,7 +204,7 @@ fn count_again(session: &mut Session) {
     crowded_over(&runtime, bucket, settings.limit_unauthenticated());
 }
 
-/// The connection is not counted for its address any more.
+/// Stops counting the connection for its address.
 pub(super) fn release(session: &mut Session) {
     let counted = standing_of(session).and_then(|standing| standing.counted.take());
     if let (Some(bucket), Some(runtime)) = (counted, runtime::current())
@@ -215,7 +214,7 @@ pub(super) fn release(session: &mut Session) {
     }
 }
 
-/// Bytes are about to be read.
+/// Decides how much to read from a connection.
 pub fn before_reading(session: &mut Session) -> Reading {
     let Some(state) = session.known_state() else { return Reading::All };
     if state.is_closing() {
@@ -223,7 +222,7 @@ pub fn before_reading(session: &mut Session) -> Reading {
     }
     let proxied = session.is_behind_proxy();
     let Some(guarded) = guarded_of(session) else { return Reading::All };
-    // The first bytes are the proxy's, and tell the address.
+    // The first bytes are the proxy's, and contain the client's address.
     let told = std::mem::replace(&mut guarded.begun, true);
     if proxied && told && !guarded.standing.looked && !arrive(session) {
         return Reading::Close;
@@ -239,7 +238,7 @@ pub fn before_reading(session: &mut Session) -> Reading {
     match guard::unfinished(session.unfinished()) {
         Ok(()) => Reading::Little,
         Err(_) if role == Role::Asking => {
-            // An encoder that does not wait for the answer loses nothing.
+            // An encoder that does not wait for the answer loses no data.
             if let Some(standing) = standing_of(session) {
                 standing.paused = true;
             }
@@ -253,7 +252,7 @@ pub fn before_reading(session: &mut Session) -> Reading {
     }
 }
 
-/// Ten times a second: reads on where an answer is there, and makes room where an address has too many guests.
+/// Runs ten times per second. Resumes reading after an answer, and closes guests of addresses that have too many.
 pub fn tick(sessions: &mut Sessions<'_>) {
     if PAUSED.with(std::mem::take) {
         sessions.each(|session: &mut Session| {
@@ -280,7 +279,8 @@ pub fn tick(sessions: &mut Sessions<'_>) {
     }
 }
 
-/// Closes the guests of an address that have stood still for longest, until it has `most`. Returns whether it has no more.
+/// Closes the guests of an address that have made no progress for the longest time, until the address has `most`. Returns whether it has no
+/// more.
 fn make_room(sessions: &mut Sessions<'_>, runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
     let count = || runtime.zone().lock(process::pid()).connections_of(bucket);
     let mut excess = count().saturating_sub(most);
@@ -298,7 +298,7 @@ fn make_room(sessions: &mut Sessions<'_>, runtime: &Runtime, bucket: Bucket, mos
         }
     });
     idle.sort_unstable_by(|a, b| b.cmp(a));
-    // Who has stood still for as long as the last of those that must go, or longer.
+    // The least idle time among the guests that must close.
     let wanted = usize::try_from(excess).unwrap_or(usize::MAX).min(idle.len());
     let Some(least) = wanted.checked_sub(1).map(|last| idle[last]) else { return false };
     sessions.each(|session: &mut Session| {
@@ -316,7 +316,7 @@ fn make_room(sessions: &mut Sessions<'_>, runtime: &Runtime, bucket: Bucket, mos
     excess == 0
 }
 
-/// Once a second: closes a session that was silent for too long.
+/// Runs once per second. Closes a session that was silent for too long.
 pub fn check_deadline(session: &mut Session) {
     refresh(session);
     let Some(settings) = session.guard_settings() else { return };

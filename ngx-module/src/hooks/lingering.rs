@@ -1,17 +1,17 @@
-//! Connections that are closed a moment later: the other end reads why.
+//! Connections that close a moment later, so that the other end can read the reason.
 
 use ngx_rtmp::local;
 
 use crate::session::Session;
 
-/// How long a refused client may read why, in milliseconds.
+/// Time for a refused client to read the reason, in milliseconds.
 const LINGER_MS: usize = 200;
-/// How long the target of a push may read that the stream ends, in milliseconds.
+/// Time for the target of a push to read that the stream ends, in milliseconds.
 const GOODBYE_MS: usize = 300;
-/// How many refused clients a worker lets read at the same time.
+/// Most refused clients per worker that linger at the same time.
 const MOST_LINGERING: usize = 64;
 
-/// A connection that lingers; those of refused clients are counted in this worker.
+/// A connection that lingers. Those of refused clients are counted in this worker.
 pub struct Lingering {
     counted: bool,
 }
@@ -21,7 +21,7 @@ local! {
 }
 
 impl Lingering {
-    /// `None` when there are many already.
+    /// Returns `None` if too many connections linger already.
     fn begin() -> Option<Lingering> {
         let room = LINGERING.with(|count| {
             let room = *count < MOST_LINGERING;
@@ -38,9 +38,8 @@ impl Drop for Lingering {
     }
 }
 
-/// Closes the connection when the other end had time to read what it was told. What the session holds is
-/// released then, as with every close. Where many linger already, it is closed at once: connections are for
-/// those who may publish.
+/// Closes the connection after the other end had time to read the reason. nginx-rtmp then releases the session's resources, as with every
+/// close. If too many connections linger already, closes it immediately, because connections are for clients that may publish.
 pub(super) fn close_soon(session: &mut Session) {
     let lingering = Lingering::begin();
     match session.state() {
@@ -52,7 +51,7 @@ pub(super) fn close_soon(session: &mut Session) {
     }
 }
 
-/// Lets the target of a push read the last words, and closes the connection.
+/// Gives the target of a push time to read the last messages, and closes the connection.
 pub fn linger(session: &mut Session) {
     if let Some(state) = session.state() {
         state.closing = Some(Lingering { counted: false });

@@ -1,4 +1,4 @@
-//! A stream that is live: its row in the zone, and what came in.
+//! A live stream: its row in the zone, and its incoming media.
 
 use std::rc::Rc;
 
@@ -19,25 +19,25 @@ pub struct Live {
     pub(super) name: String,
     pub(super) id: StreamId,
     zone: Rc<SharedZone>,
-    /// nginx-rtmp was seen to publish it under this name.
+    /// Whether nginx-rtmp was seen to publish it under this name.
     pub(super) confirmed: bool,
-    /// A key or token opened it.
+    /// Whether a key or token authorised it.
     pub(super) authorised: bool,
-    /// The token, where one did.
+    /// The token, if a token authorised it.
     pub(super) token: Option<TokenMark>,
     pub(super) audio_bytes: u64,
     pub(super) frames: u64,
     pub(super) all_rate: Rate,
     audio_rate: Rate,
     frame_rate: Rate,
-    /// Where its application may limit the bitrate: what a pull or a slate brings is the admin's own.
+    /// State of the bitrate limit. `None` for pulls and slates, which are the admin's own.
     pub(super) bitrate: Option<bitrate::Watch>,
-    /// A log line told that `weir_gop_cache` is too small for it.
+    /// Whether a log line has reported that `weir_gop_cache` is too small for it.
     pub(super) told_gop: bool,
 }
 
 impl Live {
-    /// A stream that was claimed, or with `confirmed` seen live.
+    /// Creates the state of a claimed stream. `confirmed`: it was seen live.
     pub(super) fn new(
         runtime: &Runtime,
         id: StreamId,

@@ -1,4 +1,4 @@
-//! Connections that nginx made itself, to push or to pull: the other end is a stranger, and has little to say.
+//! Connections that nginx opened itself, to push or to pull. The other end is untrusted, and needs to send only a few messages.
 
 use weir_model::{
     Timestamp,
@@ -11,14 +11,14 @@ use weir_model::{
 use super::violation::{allow, refuse};
 use crate::{process, session::Session, session::SessionExt as _};
 
-/// What is kept of such a connection.
+/// State of such a connection.
 pub struct Outgoing {
     exchange: Exchange,
     balance: Balance,
     since: Timestamp,
 }
 
-/// A connection is being made, or was accepted: that is nobody of these.
+/// Creates this state for a connection that nginx is opening; does nothing for an accepted connection.
 pub(super) fn on_connect(session: &mut Session) {
     if session.is_accepted() {
         return;
@@ -29,16 +29,16 @@ pub(super) fn on_connect(session: &mut Session) {
     }
 }
 
-/// A message came. Returns whether it is something that the other end has to say.
+/// Returns whether the other end may send this message.
 pub(super) fn admits<'m>(session: &Session, kind: u8, body: impl Iterator<Item = &'m [u8]>) -> bool {
     session.is_accepted() || outgoing::admits(session.role(), kind, body)
 }
 
-/// Bytes came. Returns what is wrong with that.
+/// Judges incoming bytes. Returns the violation.
 pub(super) fn on_bytes(session: &mut Session, bytes: usize) -> Result<(), Violation> {
     let (pulls, sent) = (session.role() == Role::Pull, session.bytes_out());
     match session.known_state().and_then(|state| state.outgoing.as_mut()) {
-        // What is pulled is a stream.
+        // A pull receives a stream, so its bytes are not limited.
         Some(outgoing) if !(pulls && outgoing.exchange == Exchange::Begun) => {
             outgoing.balance.received(bytes, sent)
         }
@@ -46,26 +46,25 @@ pub(super) fn on_bytes(session: &mut Session, bytes: usize) -> Result<(), Violat
     }
 }
 
-/// The longest of the messages that are being read has this length. Returns whether the connection may go on.
+/// Judges the length of the longest message that is being read. Returns whether the connection may continue.
 pub fn on_length(session: &mut Session, length: u32) -> bool {
     session.role() == Role::Pull || allow(outgoing::length(length), session)
 }
 
-/// The chunk size to read with where the other end announces `size`.
+/// Returns the chunk size to read with when the other end announces `size`.
 pub fn chunk_size(session: &Session, size: u32) -> u32 {
     let push = !session.is_accepted() && session.role() == Role::Push;
     let longest = if push { outgoing::MAX_ANSWER.into() } else { session.max_message() };
     model::chunk_size(size, longest)
 }
 
-/// The other end says `_result`, with this transaction number. Returns what it answers.
+/// Handles `_result` of the other end with this transaction number. Returns the command that it answers.
 pub fn on_result(session: &mut Session, transaction: Option<f64>) -> Answered {
     let outgoing = session.known_state().and_then(|state| state.outgoing.as_mut());
     outgoing.map_or(Answered::Nothing, |outgoing| outgoing.exchange.result(transaction))
 }
 
-/// Once a second: closes a connection on which the other end has not answered in time. A push to a target has deadlines of
-/// its own.
+/// Runs once per second. Closes a connection if the other end has not answered in time. A push to a target has deadlines of its own.
 pub fn check_deadline(session: &mut Session) {
     let is_targets = session.ticket().is_some();
     let Some(settings) = session.guard_settings() else { return };

@@ -1,4 +1,4 @@
-//! A play: counted while it lasts.
+//! A play, which is counted while it lasts.
 
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ use crate::{
     zone::SharedZone,
 };
 
-/// How many tokens of a session are kept in mind: the first ones, and the newest.
+/// Most tokens of a session that are kept: the first ones, and the newest.
 const MAX_MARKS: usize = 8;
 
 /// The stream that a session plays.
@@ -43,25 +43,25 @@ pub struct Playing {
     pub name: String,
     id: StreamId,
     zone: Rc<SharedZone>,
-    /// nginx-rtmp's counter of the session as it was last read: 32 bits that wrap.
+    /// nginx-rtmp's counter of the session at its last reading: 32 bits that wrap.
     counter: u32,
     bytes: u64,
     rate: Rate,
 }
 
 impl Playing {
-    /// Its row, until that is another's.
+    /// Returns its row, unless the row now belongs to another player.
     fn row(&self) -> Option<PlayerRow<'_>> {
         self.zone.view().player_row(self.id)
     }
 
-    /// Its worker was told to drop it.
+    /// Returns whether its worker was ordered to close it.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
         self.row().is_some_and(|row| row.is_ordered_to_close())
     }
 
-    /// Tells the zone what was sent in the last second.
+    /// Reports the bytes of the last second to the zone.
     pub fn account(&mut self, counter: u32, dropped: u64, avsync_ms: i32) {
         self.bytes += u64::from(counter.wrapping_sub(self.counter));
         self.counter = counter;
@@ -72,8 +72,7 @@ impl Playing {
     }
 }
 
-/// A client says `play`; `raw` is the name with arguments. nginx-rtmp logs both, and passes them to hooks and
-/// programs.
+/// Handles a client's `play`; `raw` is the name with arguments. nginx-rtmp logs both, and passes them to hooks and programs.
 pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else {
         return Flow::Untouched;
@@ -81,7 +80,7 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     if session.is_from_worker() {
         return Flow::Untouched;
     }
-    // A token may be longer than any name, and nginx-rtmp never sees it.
+    // A token may be longer than any name. nginx-rtmp never sees it.
     let parted = settings.play_needs_token().then(|| playback::part_token(raw));
     let (token, rest) = parted.as_ref().map_or((None, raw), |parted| (parted.token, &parted.rest));
     if let Some(violation) = guard::on_name(session, rest) {
@@ -107,7 +106,7 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     }
 }
 
-/// Whether a player has a token for the stream. The daemon plays for its jobs without one.
+/// Checks that a player has a token for the stream. The daemon plays for its jobs without a token.
 fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &[u8]) -> Result<(), Refusal> {
     if session.known_state().is_some_and(|state| state.own_player) {
         return Ok(());
@@ -123,7 +122,7 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
     let (_, claims) = playback::admit(&presented, believed, &wanted, session.client(), process::now())?;
     let mark = TokenMark::new(&claims, stream);
     if let Some(state) = session.state() {
-        // nginx-rtmp goes on with what it plays already, whatever a second play asks for.
+        // nginx-rtmp continues with its present stream, even if a second `play` asks for another one.
         if state.playing.is_none() {
             state.play_tokens.clear();
         }
@@ -135,7 +134,7 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
     Ok(())
 }
 
-/// Whether another player may watch the application. The daemon plays for its jobs however many do.
+/// Checks that another player may watch the application. The limit does not apply to the daemon's jobs.
 fn find_place(runtime: &Runtime, settings: &AppSettings, session: &mut Session) -> Result<(), Refusal> {
     let Some(most) = settings.max_viewers else { return Ok(()) };
     let state = session.known_state();
@@ -148,7 +147,7 @@ fn find_place(runtime: &Runtime, settings: &AppSettings, session: &mut Session) 
     }
 }
 
-/// The name with arguments that nginx-rtmp gets, where it is another one.
+/// Judges a `play`. Returns the name with arguments for nginx-rtmp, if it differs from the client's.
 fn judge(
     runtime: &Runtime,
     settings: &AppSettings,
@@ -180,7 +179,7 @@ fn judge(
     Ok(forward)
 }
 
-/// Whether a name is a key, or looks like one.
+/// Returns whether a name is a key, or looks like a key.
 fn is_key(runtime: &Runtime, policy: Policy, name: &[u8]) -> bool {
     masking::holds_key(name)
         || policy == Policy::Key
@@ -197,7 +196,7 @@ fn note_name(session: &mut Session, runtime: &Runtime, policy: Policy, raw: &[u8
     }
 }
 
-/// Name and arguments.
+/// Splits a text into name and arguments.
 fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
     match raw.iter().position(|byte| *byte == b'?') {
         Some(question) => (&raw[..question], &raw[question + 1..]),
@@ -205,7 +204,7 @@ fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Notes whether the daemon plays this for its jobs: on this machine, with the ticket that the API gives.
+/// Notes whether the daemon plays this for its jobs: from this machine, with the ticket that the API gives.
 fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
     let ticket = ticket_of(raw).filter(|_| session.client().is_local());
     let own = ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone().player_ticket().digest());
@@ -214,14 +213,14 @@ fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
     }
 }
 
-/// A client says `play`, at more length than any name has. Returns whether nginx-rtmp may see the command.
+/// Judges a `play` that is longer than any valid name. Returns whether nginx-rtmp may see the command.
 pub fn may_play_at_length(session: &mut Session) -> bool {
     let violation = guard::on_unreadable_name(session);
     if let Some(violation) = violation {
         refuse_name(session, violation);
         return false;
     }
-    // Without the guard, what cannot be read is judged all the same where anybody asks for a judgement.
+    // Without the guard, Weir still refuses a name that it cannot read, if the application's settings require a check.
     let is_judged = runtime::current().is_some()
         && session
             .settings()
@@ -238,7 +237,7 @@ fn refuse_name(session: &mut Session, violation: Violation) {
     close_soon(session);
 }
 
-/// nginx-rtmp serves a player: it gets a row.
+/// Adds a row for a player that nginx-rtmp serves.
 pub fn on_play(session: &mut Session, name: &str) {
     if session.known_state().is_some_and(|state| state.is_closing()) {
         return;
@@ -246,7 +245,7 @@ pub fn on_play(session: &mut Session, name: &str) {
     let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else { return };
     let (Some(worker), false) = (runtime.worker(), session.is_relay()) else { return };
     if guard::publishes(session) {
-        // nginx-rtmp has one stream for a connection, and plays nothing to it.
+        // nginx-rtmp has one stream per connection, and does not play to a connection that publishes.
         return;
     }
     guests::on_play(session);
@@ -260,12 +259,12 @@ pub fn on_play(session: &mut Session, name: &str) {
         NewPlayer { server: session.server(), app: session.app(), stream: name, addr: &addr, worker, own };
     let most = session.settings().and_then(|settings| settings.max_viewers).filter(|_| !own);
     let zone = runtime.zone().lock(process::pid());
-    // Another worker's player may have come since the command was judged.
+    // Another worker may have added a player since this command was judged.
     if most.is_some_and(|most| zone.watching(new.app) >= most) {
         drop(zone);
         return refuse_command(session, Command::Play, Refusal::Crowded, 0.0);
     }
-    // In a full zone a player is served all the same, and not counted.
+    // If the zone is full, nginx-rtmp still serves the player, and Weir does not count it.
     let Ok(id) = zone.add_player(&new, process::now()) else { return };
     drop(zone);
     let (zone, counter) = (Rc::clone(&runtime.shared), session.bytes_out());
@@ -275,8 +274,8 @@ pub fn on_play(session: &mut Session, name: &str) {
     }
 }
 
-/// Whether a session that plays begins with the messages since the last keyframe. The daemon's jobs get what is live, as do other
-/// workers: their players begin with what those workers keep.
+/// Returns whether a player begins with the messages since the last keyframe. The daemon's jobs and other workers get only live messages;
+/// players of other workers begin with the messages that those workers keep.
 pub fn begins_with_gop(session: &mut Session) -> bool {
     if runtime::current().is_none() || session.is_from_worker() {
         return false;
@@ -287,7 +286,7 @@ pub fn begins_with_gop(session: &mut Session) -> bool {
     }
 }
 
-/// The session does not play any more.
+/// Removes the row of a play that has ended.
 pub(super) fn release(playing: &Playing) {
     if let Some(runtime) = runtime::current() {
         runtime.zone().lock(process::pid()).remove_player(playing.id);

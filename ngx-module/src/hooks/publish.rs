@@ -1,4 +1,4 @@
-//! A publish: what is presented -> verdict -> claim of the row -> nginx-rtmp; close -> release.
+//! A publish. At its start: parse the name, get a verdict, claim the row, call nginx-rtmp. At its close: release the row.
 
 use std::rc::Rc;
 
@@ -33,12 +33,12 @@ use crate::{
     zone::View,
 };
 
-/// How often a newcomer looks whether the publisher that it replaces has gone, in milliseconds.
+/// Interval between checks whether the replaced publisher has gone, in milliseconds.
 const WAIT_MS: usize = 20;
-/// How long it waits at most, in seconds.
+/// Longest wait of a new publisher, in seconds.
 const WAIT_S: u64 = 5;
 
-/// A client says `publish`. `raw` is its name with arguments, `kind` the type, as they came.
+/// Handles a client's `publish`. `raw` is its name with arguments, `kind` the type, both as the client sent them.
 pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
     let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else {
         return Flow::Untouched;
@@ -63,7 +63,7 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         return refuse(session, Refusal::Address);
     }
     if guests::plays(session) {
-        // nginx-rtmp has one stream for a connection, and would neither publish nor refuse it.
+        // nginx-rtmp has one stream per connection, and would neither publish nor refuse it.
         return refuse(session, Refusal::Plays);
     }
     if settings.publish() == Policy::Off {
@@ -107,7 +107,7 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
     }
 }
 
-/// A `publish` command that has no name, or no end.
+/// Handles a `publish` command without a name, or without an end.
 pub fn on_malformed_publish(session: &mut Session) -> Flow {
     if runtime::current().is_none() {
         return Flow::Untouched;
@@ -121,7 +121,7 @@ pub fn on_malformed_publish(session: &mut Session) -> Flow {
     refuse(session, Refusal::NotText)
 }
 
-/// Who this is and what the stream will be called, with the arguments that are left.
+/// Returns the verdict on a publisher: its stream's name, and the remaining arguments.
 fn verdict(
     runtime: &Runtime,
     settings: &AppSettings,
@@ -134,7 +134,7 @@ fn verdict(
         Policy::Key => match verdict::credential_of(&presented) {
             Presentation::Key(digest) => {
                 let judged = verdict_on_key(runtime, (&settings.server, app), digest, client, now);
-                // Keys of files may look like anything.
+                // Keys of files may have any form.
                 let sent_none = runtime.file_keys.is_empty() && presented.has_no_key();
                 judged.map_err(|refusal| if sent_none { refusal.for_a_name() } else { refusal })?
             }
@@ -201,7 +201,7 @@ fn verdict_on_key(
     Ok(Grant { accepted, digest: Some(digest), token: None })
 }
 
-/// Goes on with a publish, or waits and comes back: until the moment that was set when it came.
+/// Continues a publish, or makes it wait and try again, until the time that was set at its start.
 fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, publish: Waiting) -> Flow {
     match try_claim(runtime, settings, session, &publish.grant) {
         Ok(true) => Flow::Forward { name: publish.name, kind: publish.kind },
@@ -216,7 +216,7 @@ fn claim(runtime: &Rc<Runtime>, settings: &AppSettings, session: &mut Session, p
     }
 }
 
-/// As [`refuse`]; the log line has the stream's name.
+/// Like [`refuse`], with the stream's name in the log line.
 fn refuse_name(session: &mut Session, name: &str, refusal: Refusal) -> Flow {
     if let Some(state) = session.state() {
         state.asked = Some(name.to_owned());
@@ -224,7 +224,7 @@ fn refuse_name(session: &mut Session, name: &str, refusal: Refusal) -> Flow {
     refuse(session, refusal)
 }
 
-/// Claims the row. `false` when the publisher that has it was told to go, and is not gone yet.
+/// Claims the row. Returns `false` if its present publisher was ordered to close, and is not gone yet.
 fn try_claim(
     runtime: &Rc<Runtime>,
     settings: &AppSettings,
@@ -247,7 +247,7 @@ fn try_claim(
         let locked = zone.lock(process::pid());
         locked.occupant(new.server, new.folders, new.app, new.name, process::alive).is_some()
     };
-    // The name is free, and the worker that had it has not yet closed what it pushed here.
+    // The name is free, but the worker that had it has not yet closed its push to this worker.
     if runtime.auto_push
         && !live(runtime.zone())
         && spread::close_from_worker(&mut session.all(), new.server, new.app, new.name)
@@ -285,14 +285,14 @@ fn try_claim(
     }
 }
 
-/// nginx-rtmp publishes what a client sends.
+/// Handles a client's publish that nginx-rtmp accepts.
 pub fn on_accepted(session: &mut Session) {
     let publish = session.known_state().map(|state| &state.publish);
     let authorised = publish.is_some_and(|publish| matches!(publish, Publish::Live(live) if live.authorised));
     guard::on_accepted(session, authorised);
 }
 
-/// nginx-rtmp publishes what it pulls: no verdict, but the name must be free. Returns whether it is.
+/// Handles a publish of a stream that nginx-rtmp pulls. There is no verdict, but the name must be free. Returns whether it is.
 pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else { return true };
     if settings.publish() == Policy::Off || !registration::ensure_started() {

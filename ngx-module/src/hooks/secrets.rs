@@ -1,11 +1,11 @@
-//! Which texts of a client are secrets here: what looks like a key, the keys and tokens of this server, and in
-//! applications that ask for keys the arguments `key=` and `token=`.
+//! The texts of a client that are secrets here: texts that look like keys, the keys and tokens of this server, and the arguments `key=` and
+//! `token=` in applications that use keys.
 
 use weir_model::{Digest, Server, masking::Rule, verdict::Policy};
 
 use crate::{process, runtime::Runtime};
 
-/// Calls `look` with the rule for an application of this policy; `None` where no application is known.
+/// Calls `look` with the rule for an application of this policy; `policy` is `None` if the application is not known.
 pub(super) fn with_rule<R>(
     runtime: &Runtime,
     policy: Option<Policy>,
@@ -17,7 +17,7 @@ pub(super) fn with_rule<R>(
     look(&Rule { own_arguments: policy != Some(Policy::Off), is_key: &is_key, is_token: &is_token })
 }
 
-/// Whether somebody could publish with this word.
+/// Returns whether a publisher could use this word as its key.
 pub(super) fn is_key(runtime: &Runtime, word: &[u8]) -> bool {
     let digest = Digest::of(word);
     runtime.file_key(&Server::default(), "", &digest).is_some()

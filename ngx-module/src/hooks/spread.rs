@@ -1,4 +1,4 @@
-//! Streams from worker to worker, where `rtmp_auto_push` is on.
+//! Pushes of streams between workers, with `rtmp_auto_push on`.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,8 @@ use crate::{
     session::{Session, SessionExt as _},
 };
 
-/// Pushes a stream that this worker holds to every worker that does not get it yet: when it goes live, and
-/// once a second, for workers that came later.
+/// Pushes a stream of this worker to every worker that does not get it yet. Runs when the stream goes live, and once per second for workers
+/// that started later.
 pub fn spread(session: &mut Session) {
     let Some(runtime) = runtime::current().filter(|runtime| runtime.auto_push) else { return };
     let name = match session.known_state().map(|state| &state.publish) {
@@ -26,7 +26,7 @@ pub fn spread(session: &mut Session) {
         if worker.pid == process::pid() || known.contains(&worker.pid) || !process::alive(worker.pid) {
             continue;
         }
-        // A worker that drains needs the stream only for players that it still has.
+        // A draining worker needs the stream only for the players that it still has.
         if worker.draining && !has_players(&runtime, session, &name, worker.pid) {
             continue;
         }
@@ -49,8 +49,8 @@ fn has_players(runtime: &Runtime, session: &Session, name: &str, pid: u32) -> bo
     })
 }
 
-/// In a worker that drains: closes what other workers have brought and nobody plays here, which would keep
-/// the worker for as long as the stream goes on.
+/// Runs in a draining worker. Closes pushes of other workers that no player watches here, because they would keep the worker alive as long
+/// as the stream is live.
 pub fn close_unplayed(sessions: &mut Sessions<'_>) {
     let mut played = HashSet::new();
     sessions.each(|session: &mut Session| {
@@ -71,8 +71,7 @@ pub fn close_unplayed(sessions: &mut Sessions<'_>) {
     });
 }
 
-/// Closes what another worker has brought under this name. Returns whether there was anything: nginx-rtmp
-/// has room for one publisher a name in a worker.
+/// Closes the push of another worker with this name. Returns whether there was one. nginx-rtmp allows one publisher per name in a worker.
 pub(super) fn close_from_worker(
     sessions: &mut Sessions<'_>,
     server: &Server,

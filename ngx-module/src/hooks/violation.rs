@@ -1,4 +1,4 @@
-//! What the guard refuses: counted, logged, and told to the push whose connection it is.
+//! Refusals of the guard. Weir counts and logs them, and reports them to the push that owns the connection.
 
 use ngx_rtmp::log::{self, Level};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::{
     session::{Session, SessionExt as _},
 };
 
-/// Counts a refusal, and once a minute for each address and reason tells of it. The push whose connection it is hears why.
+/// Counts a refusal, and logs it once per minute for each address and reason. Reports it to the push that owns the connection.
 pub(super) fn refuse(session: &mut Session, violation: Violation) {
     if let Some(ticket) = session.ticket() {
         push::on_failed(&mut session.all(), ticket, LastError::Guarded(violation));
@@ -44,7 +44,7 @@ pub(super) fn allow(outcome: Result<(), Violation>, session: &mut Session) -> bo
     outcome.is_ok()
 }
 
-/// One line for what an address was refused since its last line.
+/// Logs one line about the refusals of an address since its last line.
 pub fn log_summary(summary: &Summary) {
     if let Some(violation) = Violation::ALL.get(summary.reason) {
         let (more, client) = (summary.unlogged, refusal::client_of(summary.bucket));

@@ -1,4 +1,4 @@
-//! Which of a host's addresses a stream may be pushed to.
+//! Selects the addresses of a host that a stream may be pushed to.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ use weir_model::{
 
 use crate::{process, runtime, session::Session, session::SessionExt as _};
 
-/// Those of the addresses that `weir_push_deny` does not hold, and by which the stream would not come back here.
+/// Returns the addresses that `weir_push_deny` does not deny, and that do not lead the stream back to this server.
 pub(super) fn of(
     session: &Session,
     name: &str,
@@ -47,8 +47,8 @@ pub(super) fn of(
     if abroad.is_empty() { Err(LastError::Loop) } else { Ok(abroad) }
 }
 
-/// What a publisher with this key would be called here: a stream key, as the name or as `name?key=KEY`, stands for a
-/// public name.
+/// Returns the public name that a publisher with this key would have here: a stream key, either as the name or in `name?key=KEY`, stands
+/// for a public name.
 fn called_here(server: &Server, policy: Option<Policy>, app: &str, key: &str) -> String {
     let presented = Presented::parse(key.as_bytes()).ok().filter(|_| policy == Some(Policy::Key));
     let digest = presented.as_ref().and_then(|presented| match verdict::credential_of(presented) {
@@ -64,7 +64,7 @@ fn called_here(server: &Server, policy: Option<Policy>, app: &str, key: &str) ->
     public.unwrap_or_else(|| key.split('?').next().unwrap_or_default().to_owned())
 }
 
-/// IPv4 and IPv6 in turn, each family in its order: when one of them leads nowhere, the other is tried soon.
+/// Returns IPv4 and IPv6 addresses alternately, each family in its order. If one family has no route, the other is tried soon.
 fn alternating(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let family = |v4: bool| addresses.iter().copied().filter(move |addr| addr.is_ipv4() == v4);
     let (mut v4, mut v6) = (family(true).collect::<VecDeque<_>>(), family(false).collect::<VecDeque<_>>());
