@@ -1,21 +1,22 @@
-//! `[web]`: what the daemon serves to viewers.
+//! `[web]`: the daemon's pages, media and API for viewers.
 //!
-//! Everything here runs on a thread of its own, so that viewers never hold up the jobs.
+//! The server runs on its own thread, so that viewers never delay the jobs.
 //!
-//! - [`asker`]: who asks, behind proxies or not; [`access`]: whether they may watch
-//! - [`common`]: what all of it has in common
-//! - [`stream`]: media of one stream, which [`names`] finds; [`socket`]: over WebSocket; [`llhls`]: as
-//!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: a picture; [`sessions`]: over WebRTC, to
-//!   viewers ([`whep`]) and from publishers ([`whip`], with [`guesses`]); [`offers`]: what these have in common
-//! - [`pages`]: what people open; [`schedule`]: what comes next
-//! - [`talk`]: what front ends hear over `/v1/ws`, which is [`news`] that a [`reporter`] finds out
-//! - [`reports`]: what nginx is told, and tells
-//! - [`edge`]: where to watch, and what edges tell; [`elsewhere`]: what a page knows of that; [`node`]: how busy this server is
-//! - [`pair`]: what the other node of a pair tells
-//! - [`listener`]: connections, so many at once; [`patience`]: none that does nothing for long
-//! - [`admin`]: the dashboard; [`office`]: its accounts and what the daemon runs; [`past`]: the last minutes of each stream
-//! - [`history`]: what happened, for who may ask
-//! - [`answer`]: errors, and headers that every answer has
+//! - [`asker`]: the client of a request, also behind proxies; [`access`]: its right to watch
+//! - [`common`]: state that all handlers share
+//! - [`stream`]: media of one stream, which [`names`] parses from the path; [`socket`]: media over WebSocket; [`llhls`]:
+//!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: stills; [`sessions`]: WebRTC for viewers
+//!   ([`whep`]) and publishers ([`whip`], with [`guesses`]); [`offers`]: their shared functions
+//! - [`pages`]: the HTML pages; [`schedule`]: planned events
+//! - [`talk`]: messages to front ends over `/v1/ws`; [`news`] holds them and a [`reporter`] collects them
+//! - [`reports`]: the regular exchange with nginx
+//! - [`edge`]: sends viewers to edges, and receives reports of edges; [`elsewhere`]: the edges that a page may use; [`node`]: the
+//!   load of this server
+//! - [`pair`]: receives messages of the other node of a pair
+//! - [`listener`]: limits the number of connections; [`patience`]: closes idle connections
+//! - [`admin`]: the dashboard; [`office`]: its accounts and the daemon's jobs; [`past`]: the last minutes of each stream
+//! - [`history`]: queries of the history
+//! - [`answer`]: errors, and headers of every answer
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -67,7 +68,7 @@ mod whip;
 pub use common::Web;
 pub use office::Running;
 
-/// Why nothing is served.
+/// Error that keeps the server from listening.
 #[derive(Debug, thiserror::Error)]
 #[error("[web] listen {address}: {why}")]
 pub struct Error {
@@ -75,7 +76,7 @@ pub struct Error {
     why: io::Error,
 }
 
-/// Takes the address. `None` when nothing is to be served: `"off"`, or the default is taken by somebody else.
+/// Binds the address. Returns `None` if no pages are to be served: listen is `"off"`, or the default address is in use.
 pub fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
     let Some(address) = config.web.listen else { return Ok(None) };
     let taken = TcpListener::bind(address).and_then(|listener| {
@@ -103,7 +104,7 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
         let settings = &config.web;
         let shares =
             shares::Shares::new(settings.max_connections, settings.max_connections_per_address, is_proxy);
-        // An edge plays what its viewers watch.
+        // An edge plays only the streams that its viewers watch.
         (settings.base.clone(), shares, web.origin.is_some() && config.edge.is_none())
     };
     let warm = is_origin.then(|| web.hub.clone().keep_warm());
@@ -134,7 +135,7 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A ticket and a number, in bytes.
+/// Maximum size of a join request: a ticket and a user number, in bytes.
 const MAX_JOIN: usize = 1024;
 
 fn app(web: Arc<Web>, base: &str) -> Router {

@@ -32,28 +32,28 @@ use crate::webhooks::admission::Verdict;
 
 type App = Shared<Arc<State>>;
 
-/// Between comments on a quiet stream of events.
+/// Interval between comments on a quiet stream of events.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// What an administrator of a single server is told.
+/// Error message on a server without a cluster.
 const NO_CLUSTER: &str = "this server has no edges: set secret_file of [cluster] in weir.toml";
 
-/// No ticket and no credential is good for longer, in seconds.
+/// Maximum validity of a ticket or credential, in seconds.
 const MAX_TICKET: u64 = 100 * 86_400;
 
-/// More than what nginx-rtmp ever sends of one publisher.
+/// Maximum size of a form in bytes; nginx-rtmp's form for a publisher is smaller.
 const MAX_FORM: usize = 64 << 10;
 
-/// What is listened on.
+/// The listening sockets.
 #[derive(Debug)]
 pub struct Listeners {
     http: Option<TcpListener>,
     socket: UnixListener,
-    /// What the configuration calls this machine.
+    /// Configured name of this machine.
     name: Option<Host>,
 }
 
-/// Takes port and socket, so that a second daemon finds them taken.
+/// Binds the port and the socket; fails if another daemon uses them.
 pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
     let failed = |place: String| move |error: std::io::Error| Error::Listen { place, why: error.to_string() };
     let path = &config.socket;
@@ -64,11 +64,11 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
     match UnixStream::connect(path).await {
         Ok(_) => return Err(Error::Listen { place, why: "another weir serve is running".into() }),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // Left by a daemon that was killed.
+        // A killed daemon left this socket.
         Err(_) if is_socket(path) => std::fs::remove_file(path).map_err(failed(place.clone()))?,
         Err(_) => return Err(Error::Listen { place, why: "is there, and is no socket".into() }),
     }
-    // Before the socket, so that a port that is in use leaves no socket behind.
+    // The port is bound first, so that a port in use leaves no socket behind.
     let http = match config.listen {
         Some(address) => {
             let place = format!("[daemon] listen = \"{address}\"");
@@ -77,7 +77,7 @@ pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
         None => None,
     };
     let socket = UnixListener::bind(path).map_err(failed(place.clone()))?;
-    // Who may use it is who is in the daemon's group.
+    // The daemon's group may use the socket.
     files::set_mode(path, 0o660).map_err(failed(place))?;
     Ok(Listeners { http, socket, name: config.public_name.clone() })
 }
@@ -93,7 +93,7 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
             .route("/metrics", get(metrics_page))
             .route("/healthz", get(health))
             .route("/v1/events", get(events))
-            // nginx-rtmp's notify_method may be either.
+            // nginx-rtmp uses either method, depending on `notify_method`.
             .route("/v1/admission", post(admission).get(admission))
             .layer(DefaultBodyLimit::max(MAX_FORM))
     };
@@ -121,8 +121,8 @@ pub fn serve(listeners: Listeners, state: &Arc<State>) {
     tokio::spawn(async move { axum::serve(listeners.socket, app).await });
 }
 
-/// Refuses what a page of another site sends from a browser on this machine, whose clients are trusted. Answers say
-/// that nobody may keep them, or take them for something else.
+/// Refuses requests that a page of another site sends through a browser on this machine, because clients on this machine are
+/// trusted. Sets headers that forbid storing answers and guessing their type.
 async fn protect(Shared(name): Shared<Arc<str>>, request: Request, next: Next) -> Response {
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_local = from.is_none_or(|from| from.0.ip().to_canonical().is_loopback());
@@ -143,9 +143,10 @@ async fn protect(Shared(name): Shared<Arc<str>>, request: Request, next: Next) -
     response
 }
 
-/// The machine's own name and the one of the configuration are good ones, beside those that every machine has.
+/// Checks `Host` and `Origin`. Besides the names that every machine has, the machine's own name and the configured name are
+/// accepted.
 fn own(headers: &HeaderMap, name: &str) -> Result<(), Foreign> {
-    // What is no text is nobody's name.
+    // A value that is no valid text matches no name.
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let host = headers.get(header::HOST).map(text);
     let origins: Vec<String> = headers.get_all(header::ORIGIN).iter().map(text).collect();
@@ -170,7 +171,7 @@ async fn health(Shared(state): App) -> impl IntoResponse {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "degraded"),
     };
-    // This node serves, whatever is wrong with the other one.
+    // This node serves, whatever the state of the other node is.
     let of_pair = state.pair.as_ref().and_then(|pair| pair.view().problem());
     let word = if of_pair.is_some() { "degraded" } else { word };
     let reasons: Vec<String> = health.nginx.into_iter().chain(of_pair).collect();
@@ -253,7 +254,7 @@ async fn drain(Shared(state): App, Path((id, action)): Path<(String, String)>) -
     }
 }
 
-/// A ticket for an edge: good for `ttl_s` seconds, its credential for `credential_s`.
+/// Creates a ticket for an edge: the ticket is valid for `ttl_s` seconds, its credential for `credential_s`.
 async fn ticket(Shared(state): App, Path(id): Path<String>, query: RawQuery) -> Response {
     let Some(origin) = &state.origin else { return refused(StatusCode::NOT_FOUND, NO_CLUSTER) };
     let query = query.0.unwrap_or_default();
@@ -295,19 +296,19 @@ async fn events(Shared(state): App, headers: HeaderMap) -> impl IntoResponse {
     let first =
         missed.then(|| sse::Event::default().event("missed").data(json!({ "after": last }).to_string()));
     let first: Vec<sse::Event> = first.into_iter().chain(events.iter().map(|event| wire(event))).collect();
-    // Nobody should wait for the first event to know that it listens.
+    // The comment shows the client immediately that it is connected.
     let hello = sse::Event::default().comment("events of weir serve");
     let first = stream::iter(std::iter::once(hello).chain(first).map(Ok));
     Sse::new(first.chain(following(live))).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-/// A number that is too large is ahead of every event.
+/// Parses an event id. A number that is too large counts as later than every event.
 fn last_event_id(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Events as they come; who is too slow is told that it missed some.
+/// Returns the later events; a client that is too slow is notified that it missed some.
 fn following(live: Receiver<Arc<Event>>) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     stream::unfold(live, async |mut live| {
         let event = match live.recv().await {

@@ -1,4 +1,4 @@
-//! The command line's side of the daemon's socket.
+//! The client of the daemon's socket, for the command line.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use serde::Deserialize;
 
 use crate::http::{self, innermost};
 
-/// The daemon answers from memory.
+/// Time limit of a request; the daemon answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no answer.
+/// Error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No daemon, or no permission.
+    /// No daemon runs, or access is denied.
     #[error("no answer from weir serve at {socket}: {why}: start it, or select its socket with --socket")]
     Unreachable {
-        /// As given.
+        /// Path, as given.
         socket: String,
-        /// What the system says.
+        /// Message of the operating system.
         why: String,
     },
-    /// Something answered, but not the daemon.
+    /// Another program answered.
     #[error("what answers at {socket} is not weir serve: select its socket with --socket")]
     NotTheDaemon {
-        /// As given.
+        /// Path, as given.
         socket: String,
     },
-    /// The daemon's own words.
+    /// The daemon refused the request, with this message.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Speaks with one daemon.
+/// A client of one daemon.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -51,7 +51,7 @@ struct Message {
 }
 
 impl Client {
-    /// Connects when first asked for something.
+    /// Creates a client; it connects at its first request.
     pub fn new(socket: &Path) -> Result<Self, Error> {
         let shown = socket.display().to_string();
         let builder = http::client().timeout(TIMEOUT).unix_socket(socket);
@@ -61,7 +61,7 @@ impl Client {
         }
     }
 
-    /// What the daemon says is wrong; nothing when all is well.
+    /// Returns the problems that the daemon reports; empty if there are none.
     pub async fn health(&self) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Health {
@@ -78,12 +78,12 @@ impl Client {
         Ok(health.reasons)
     }
 
-    /// The answer's text; the parts of the path may hold slashes.
+    /// Sends a request and returns the text of the answer. The parts of the path may contain slashes.
     pub async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
         self.ask_for(method, path, &[]).await
     }
 
-    /// The same with arguments.
+    /// Sends a request with arguments and returns the text of the answer.
     pub async fn ask_for(
         &self,
         method: Method,

@@ -1,4 +1,4 @@
-//! Why the daemon does not run.
+//! Errors that keep the daemon from running.
 
 use std::path::PathBuf;
 
@@ -6,53 +6,53 @@ use super::logging;
 use crate::http::CaError;
 use crate::{cluster, config, nginx, webhooks};
 
-/// Why the daemon does not run.
+/// Error that keeps the daemon from running.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration does not hold.
+    /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The API's token file, or no HTTP client.
+    /// The API's token file cannot be read, or no HTTP client can be created.
     #[error(transparent)]
     Nginx(#[from] nginx::Error),
     /// `ca_file` cannot be used.
     #[error("[daemon]: ca_file: {}: {why}", file.display())]
     Certificates {
-        /// As configured.
+        /// File, as configured.
         file: PathBuf,
-        /// Why not.
+        /// Reason.
         why: CaError,
     },
-    /// A port or socket is taken, or may not be used.
+    /// A port or socket is in use, or access is denied.
     #[error("{place}: {why}")]
     Listen {
-        /// As configured.
+        /// Address or path, as configured.
         place: String,
-        /// What the system says.
+        /// Message of the operating system.
         why: String,
     },
-    /// Likewise for viewers.
+    /// The address for viewers is in use, or access is denied.
     #[error(transparent)]
     Web(#[from] crate::web::Error),
-    /// Nothing listens for WebRTC.
+    /// The ports for WebRTC cannot be used.
     #[error(transparent)]
     WebRtc(#[from] crate::webrtc::Error),
-    /// The log cannot be written where it is to be.
+    /// The log cannot be written to the configured place.
     #[error("log: {0}")]
     Log(#[from] logging::Error),
-    /// A secret of a webhook is missing, and the like.
+    /// The webhooks cannot start, for example because a secret is missing.
     #[error(transparent)]
     Hooks(#[from] webhooks::Error),
-    /// The system has none.
+    /// The system has no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    /// The secret of the cluster, and the like.
+    /// The origin cannot start, for example because the secret of the cluster is missing.
     #[error(transparent)]
     Origin(#[from] cluster::origin::Error),
-    /// Likewise, of an edge.
+    /// The edge cannot start, for example because its secret is missing.
     #[error(transparent)]
     Edge(#[from] cluster::agent::Error),
-    /// Likewise, of a pair.
+    /// The pair cannot start, for example because its secret is missing.
     #[error(transparent)]
     Pair(#[from] cluster::pair::Error),
     /// Signals cannot be received.

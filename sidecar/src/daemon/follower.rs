@@ -1,4 +1,4 @@
-//! The task that follows nginx. It ends when it is dropped.
+//! The task that follows nginx; it ends when it is dropped.
 
 use tokio::sync::mpsc;
 
@@ -7,7 +7,7 @@ use crate::nginx::Nginx;
 
 pub(super) struct Follower {
     updates: mpsc::Receiver<Update>,
-    /// Asks for a look at nginx before its time.
+    /// Requests an early look at nginx.
     pub(super) soon: mpsc::Sender<()>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -27,7 +27,7 @@ impl Drop for Follower {
     }
 }
 
-/// The next update; never, where nginx is not followed.
+/// Waits for the next update; never returns if nginx is not followed.
 pub(super) async fn next(follower: &mut Option<Follower>) -> Update {
     match follower {
         Some(follower) => match follower.updates.recv().await {

@@ -1,4 +1,4 @@
-//! `/v1/history` and `/v1/chat/messages`: what happened and was said, over the daemon's socket.
+//! `/v1/history` and `/v1/chat/messages`: the history and past chat messages, over the daemon's socket.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::web::history::{self, Asked, Found};
 
 type App = Shared<Arc<State>>;
 
-/// `/v1/history`: the publishes.
+/// Returns `/v1/history`: the publish sessions.
 pub(super) async fn sessions(Shared(state): App, query: Asked) -> Response {
     shown(history::rows(&state.history, Table::Sessions.name(), query, MOST_ROWS).await)
 }
 
-/// `/v1/history/{table}`
+/// Returns `/v1/history/{table}`.
 pub(super) async fn table(Shared(state): App, Path(name): Path<String>, query: Asked) -> Response {
     shown(history::rows(&state.history, &name, query, MOST_ROWS).await)
 }
 
-/// `/v1/history/sessions/{session}`
+/// Returns `/v1/history/sessions/{session}`.
 pub(super) async fn session(Shared(state): App, Path(id): Path<String>) -> Response {
     shown(history::session(&state.history, id).await)
 }
 
-/// `/v1/chat/messages`
+/// Returns `/v1/chat/messages`.
 pub(super) async fn messages(
     Shared(state): App,
     query: Result<Query<chat::Query>, QueryRejection>,

@@ -8,21 +8,21 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{Daemon, LogFormat};
 
-/// Why the log cannot be written.
+/// Error that keeps the log from being written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no journald, or it is out of reach.
+    /// journald does not run, or cannot be reached.
     #[error("journald cannot be reached: {0}; log = \"text\" writes to standard error")]
     Journald(std::io::Error),
-    /// Another log is there already.
+    /// Another log was set up already.
     #[error(transparent)]
     Taken(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// From now on `tracing` writes there.
+/// Sets up `tracing` to write to the configured log.
 pub fn init(config: &Daemon) -> Result<(), Error> {
-    // What libraries say is of interest when it is a warning.
-    // Strangers decide how often these have something to say.
+    // Libraries log warnings and errors only. Remote clients can cause any number of warnings in these libraries, so only their
+    // errors are logged.
     let quiet = ["str0m", "is::", "dimpl", "sctp_proto"].map(|target| (target, LevelFilter::ERROR));
     let level = Targets::new()
         .with_target("weir", config.log_level)
@@ -38,7 +38,7 @@ pub fn init(config: &Daemon) -> Result<(), Error> {
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
-/// The same for a command that works for a while: lines on standard error.
+/// Sets up the log of a command that runs for a while: lines on standard error.
 pub fn to_standard_error() -> Result<(), Error> {
     let level = Targets::new().with_target("weir", LevelFilter::INFO).with_default(LevelFilter::WARN);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
@@ -46,8 +46,8 @@ pub fn to_standard_error() -> Result<(), Error> {
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
-/// systemd says by this variable which device and inode are the journal's. Whoever was started by a service has inherited it, also
-/// where standard error leads elsewhere by now (systemd.exec(5)).
+/// Chooses the format. systemd sets this variable to the device and inode of the journal. A process that a service started has
+/// inherited the variable even if its standard error leads elsewhere (systemd.exec(5)).
 fn format(asked: LogFormat) -> LogFormat {
     let journal = || std::env::var("JOURNAL_STREAM").ok();
     match asked {
@@ -58,7 +58,7 @@ fn format(asked: LogFormat) -> LogFormat {
     }
 }
 
-/// Whether `DEVICE:INODE` is where this leads.
+/// Returns whether an output leads to `DEVICE:INODE`.
 fn leads_to(place: &str, output: impl AsFd) -> bool {
     nix::sys::stat::fstat(output).is_ok_and(|there| place == format!("{}:{}", there.st_dev, there.st_ino))
 }

@@ -7,7 +7,7 @@ use crate::cluster::pair;
 use crate::jobs::View;
 use crate::supervise::job::State;
 
-/// The whole page.
+/// Returns the whole page.
 pub fn page(jobs: &[View], health: &Health, pair: Option<&pair::View>) -> String {
     let mut text = String::new();
     let count = |wanted: State| jobs.iter().filter(|job| job.status.state == wanted).count();
@@ -53,12 +53,12 @@ fn of_pair(text: &mut String, pair: &pair::View) {
 }
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {
-    // A counter's family bears the name of its samples in this version of the format.
+    // In this version of the format, the family of a counter has the name of its samples.
     let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// Names of applications and streams hold nothing that would need a backslash.
+/// Returns the labels of a job. Names of applications and streams contain no characters that need a backslash.
 fn labels(job: &View) -> String {
     format!("app=\"{}\",stream=\"{}\",job=\"{}\"", job.app, job.stream, job.id)
 }

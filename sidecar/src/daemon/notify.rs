@@ -1,4 +1,4 @@
-//! keepalived's word, followed in the background.
+//! Follows keepalived's notifications in the background.
 
 use tokio::task::JoinHandle;
 
@@ -16,8 +16,8 @@ impl Drop for Notifier {
 }
 
 impl Notifier {
-    /// Begins, when the configuration names a FIFO. One that cannot be followed is an error in the log, and the daemon goes on:
-    /// its jobs do not depend on it.
+    /// Starts if the configuration names a FIFO. If the FIFO cannot be followed, the daemon logs an error and continues: its jobs
+    /// do not depend on the FIFO.
     pub(super) fn start(config: &Config) -> Option<Self> {
         let notify = config.notify.clone()?;
         let at = &config.nginx;

@@ -1,4 +1,4 @@
-//! What `weir serve --check` looks at beside the text of weir.toml: whether the daemon can open what it will open.
+//! The checks of `weir serve --check` besides the text of weir.toml: whether the daemon can open the files that it needs.
 
 use std::fmt;
 use std::fs;
@@ -16,28 +16,28 @@ use crate::http::{self, CaError};
 use crate::upload::credentials;
 use crate::webhooks::signature;
 
-/// Folders that systemd makes for the unit before it starts the daemon.
+/// Folders that systemd creates for the unit before it starts the daemon.
 const MADE_BY_SYSTEMD: [&str; 2] = ["/run/weir", "/var/lib/weir"];
 
-/// Something that the daemon needs and cannot use.
+/// A requirement that the daemon cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     need: Need,
     problem: Problem,
 }
 
-/// What is wrong with it.
+/// A problem with a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// It cannot be opened, with what would help.
+    /// The file or folder cannot be used.
     #[error("{why}{}", remedy.as_deref().map(|remedy| format!(": {remedy}")).unwrap_or_default())]
     Unusable {
-        /// What the system says.
+        /// Message of the operating system.
         why: String,
-        /// What to do.
+        /// Remedy, if known.
         remedy: Option<String>,
     },
-    /// Something else is in it.
+    /// The content of the file is wrong.
     #[error("{0}")]
     Content(String),
 }
@@ -48,13 +48,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All that this process, as the user that it is, could not use.
+/// Returns all requirements that this process cannot use as its current user.
 pub fn findings(config: &Config) -> Vec<Finding> {
     let look = |need: Need| Some(Finding { problem: look_at(&need).err()?, need });
     config.needs().into_iter().filter_map(look).collect()
 }
 
-/// The secrets that nobody but root can read.
+/// Returns the secrets that only root can read.
 pub fn for_root_alone(config: &Config) -> Vec<PathBuf> {
     let is_secret = |need: &Need| matches!(need.what, What::Secret(_) | What::File | What::Certificates);
     let needs = config.needs().into_iter().filter(is_secret);
@@ -105,7 +105,7 @@ fn check_content(path: &Path, content: Content) -> Result<(), Problem> {
     }
 }
 
-/// The folder may be written to, or be made.
+/// Checks that the folder can be written to or created.
 fn writable(folder: &Path) -> Result<(), Problem> {
     let mut there = folder;
     let facts = loop {
@@ -133,7 +133,7 @@ fn writable(folder: &Path) -> Result<(), Problem> {
     })
 }
 
-/// The program is there and may be started; a name without a slash is looked for in `PATH`.
+/// Checks that the program exists and may be started; a name without a slash is looked up in `PATH`.
 fn startable(program: &Path) -> Result<(), Problem> {
     let may = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
     let found = match program.parent() {

@@ -1,4 +1,4 @@
-//! What the daemon's own API shows.
+//! State that the daemon's own API shows.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,36 +11,36 @@ use crate::history::History;
 use crate::jobs::Jobs;
 use crate::webhooks::Hooks;
 
-/// What the daemon's own API shows.
+/// State that the daemon's own API shows.
 #[derive(Debug)]
 pub struct State {
-    /// What is running.
+    /// Jobs.
     pub jobs: Arc<Mutex<Jobs>>,
-    /// Events.
+    /// Event bus.
     pub bus: Arc<Bus>,
-    /// Who else is told of events.
+    /// Webhooks and commands for events.
     pub hooks: Arc<Hooks>,
-    /// The edges; none where there is no cluster.
+    /// The edges; `None` without a cluster.
     pub origin: Option<Arc<Origin>>,
-    /// Its place among the edges; none where this node is none.
+    /// Membership of this node in a cluster; `None` if it is no edge.
     pub membership: Option<Membership>,
-    /// The other node of a pair; none where there is none.
+    /// Other node of a pair, if there is one.
     pub pair: Option<Arc<Pair>>,
-    /// What happened.
+    /// History.
     pub history: Arc<History>,
-    /// What was said.
+    /// Chat rooms.
     pub chat: Arc<Chat>,
-    /// Whether nginx answers, since when the daemon runs, and so on.
+    /// Health of the daemon.
     pub health: Mutex<Health>,
 }
 
-/// How the daemon is.
+/// Health of the daemon.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Why nginx does not answer; none when it does.
+    /// Reason why nginx does not answer; `None` if it answers.
     pub nginx: Option<String>,
-    /// Streams that are live.
+    /// Number of live streams.
     pub streams: usize,
-    /// How often the configuration was read anew, and how often it was wrong.
+    /// Numbers of successful and of failed reloads of the configuration.
     pub reloads: (u64, u64),
 }

@@ -1,11 +1,11 @@
-//! Whom systemd runs the daemon as: the unit `weir.service`, where it is installed.
+//! The user that systemd runs the daemon as: reads the unit `weir.service`, if it is installed.
 
 use std::fs;
 use std::path::PathBuf;
 
 use nix::unistd::{Group, User, initgroups, setgid, setuid};
 
-/// Where systemd looks for units, the first that has one counts (systemd.unit(5)).
+/// Folders in which systemd looks for units; the first that has the unit applies (systemd.unit(5)).
 const FOLDERS: [&str; 5] = [
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -14,39 +14,39 @@ const FOLDERS: [&str; 5] = [
     "/lib/systemd/system",
 ];
 const NAME: &str = "weir.service";
-/// As in the unit that `make install` installs.
+/// User of the unit that `make install` installs.
 const DEFAULT_USER: &str = "weir";
 
-/// The lines of the unit that count here.
+/// The settings of the unit that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
     /// `User=`
     pub user: String,
-    /// `Group=`; without it, the user's own.
+    /// `Group=`; without it, the primary group of the user.
     pub group: Option<String>,
 }
 
-/// Why this process cannot become the unit's user.
+/// Reason why this process cannot become the unit's user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none.
+    /// The user does not exist.
     #[error("the user {0} does not exist")]
     NoUser(String),
-    /// There is none.
+    /// The group does not exist.
     #[error("the group {0} does not exist")]
     NoGroup(String),
-    /// The system does not let us.
+    /// The operating system refuses the change.
     #[error("cannot become the user {user}: {why}")]
     Refused {
-        /// Whom.
+        /// User name.
         user: String,
-        /// What the system says.
+        /// Message of the operating system.
         why: &'static str,
     },
 }
 
 impl Unit {
-    /// The unit that is installed, with its drop-ins, or the one that would be.
+    /// Returns the installed unit with its drop-ins, or the default unit.
     pub fn installed() -> Self {
         let mut texts = Vec::new();
         if let Some(folder) = FOLDERS.iter().find(|folder| PathBuf::from(folder).join(NAME).is_file()) {
@@ -61,7 +61,7 @@ impl Unit {
         Self::of_texts(&texts)
     }
 
-    /// The last line counts; an empty one takes the others back.
+    /// Parses the unit. The last line of a key applies; an empty line resets it.
     fn of_texts(texts: &[String]) -> Self {
         let last = |key: &str| {
             let lines = texts.iter().flat_map(|text| text.lines());
@@ -71,7 +71,7 @@ impl Unit {
         Self { user: last("User").unwrap_or_else(|| DEFAULT_USER.into()), group: last("Group") }
     }
 
-    /// Makes this process, which is root's, one of the unit's user, for good.
+    /// Makes this process, which runs as root, permanently run as the unit's user.
     pub fn become_user(&self) -> Result<(), Error> {
         let none = || Error::NoUser(self.user.clone());
         let user = User::from_name(&self.user).ok().flatten().ok_or_else(none)?;

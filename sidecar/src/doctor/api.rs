@@ -1,4 +1,4 @@
-//! The running nginx, by what its API says.
+//! Checks the running nginx through its API.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::nginx::{Error, Health, Nginx};
 const PART: &str = "api";
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks the API for its health.
+/// Requests the health of nginx from the API.
 pub(super) async fn examine(nginx: &Nginx) -> Vec<Finding> {
     match timeout(LIMIT, nginx.health()).await {
         Ok(Ok(answer)) => answered(&answer.value),
@@ -24,7 +24,7 @@ pub(super) async fn examine(nginx: &Nginx) -> Vec<Finding> {
 }
 
 fn failed(error: &Error) -> Finding {
-    // Most of its messages end with the remedy.
+    // Most messages of this error end with the remedy.
     let text = error.to_string();
     match text.rsplit_once(": ") {
         Some((message, remedy)) if !matches!(error, Error::TokenFile { .. }) => {

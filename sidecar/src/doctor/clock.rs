@@ -1,4 +1,4 @@
-//! The clock: tokens, segments and certificates need the right time.
+//! Checks the clock: tokens, segments and certificates need the correct time.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::finding::Finding;
 const PART: &str = "clock";
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks systemd whether something keeps the clock; says nothing where it cannot be asked.
+/// Asks systemd whether the clock is synchronized; returns `None` if systemd cannot be asked.
 pub(super) async fn examine() -> Option<Finding> {
     let mut command = Command::new("timedatectl");
     command.args(["show", "--property=NTPSynchronized", "--value"]).stdin(Stdio::null()).kill_on_drop(true);

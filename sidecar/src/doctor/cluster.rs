@@ -1,4 +1,5 @@
-//! The other machines: whether an edge has joined, which edges an origin has, and whether a load balancer's nginx knows them.
+//! Checks the other machines: whether an edge has joined, which edges an origin has, and whether a load balancer's nginx knows
+//! them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,11 +18,11 @@ use crate::daemon::client::{Client, Error};
 use crate::http;
 
 const PART: &str = "cluster";
-/// An edge renews every two seconds; the balancer writes its file at most three seconds after a change.
+/// Maximum wait. An edge renews its entry every two seconds; the balancer writes its file at most three seconds after a change.
 const PATIENCE: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(3);
-/// Seconds by which clocks may differ: the origin refuses more, and from the second on it is worth a word.
+/// Differences between clocks, in seconds: the first is the origin's limit, the second one is reported.
 const SKEWS: [u64; 2] = [30, 2];
 
 #[derive(Deserialize)]
@@ -35,11 +36,11 @@ struct Standings {
     origins: Vec<Standing>,
 }
 
-/// Says nothing on a machine that has no part in a cluster.
+/// Checks the cluster; returns nothing on a machine that belongs to no cluster.
 pub(super) async fn examine(config: &Config, socket: &Path) -> Vec<Finding> {
     let client = match Client::new(socket) {
         Ok(client) => client,
-        // The daemon's part has said it.
+        // The daemon's part has reported the error.
         Err(_) => return Vec::new(),
     };
     if let Some(edge) = &config.edge {
@@ -61,7 +62,7 @@ async fn edges(client: &Client) -> Result<Edges, Error> {
     Ok(serde_json::from_str(&text).unwrap_or(Edges { edges: Vec::new(), stale: None }))
 }
 
-/// A node that was started just now has a moment to join.
+/// Checks whether this edge has joined its origins. A node that has just started gets some time to join.
 async fn edge_standings(client: &Client) -> Vec<Finding> {
     let begin = Instant::now();
     loop {
@@ -124,7 +125,7 @@ fn origin(asked: Result<Edges, Error>) -> Vec<Finding> {
     found
 }
 
-/// nginx's file has each edge that lives.
+/// Checks that nginx's file contains each live edge.
 async fn balancer(settings: &LoadBalancer, client: &Client) -> Vec<Finding> {
     let begin = Instant::now();
     loop {
@@ -165,7 +166,7 @@ fn written(settings: &LoadBalancer, file: &std::io::Result<String>, edges: &[Vie
     }
 }
 
-/// By how much this machine's clock and the first origin's differ; says nothing of an origin without a clock.
+/// Compares this machine's clock with the first origin's; returns `None` if the origin reports no time.
 async fn skew(edge: &Edge) -> Option<Finding> {
     let origin = edge.origins.first()?.as_str();
     let request = http::client().build().ok()?.get(format!("{origin}/v1/node"));

@@ -1,16 +1,16 @@
-//! What nginx accepts and Weir cannot work with, or strangers can use.
+//! Checks nginx.conf for settings that nginx accepts, but that Weir cannot work with or that strangers can misuse.
 
 use weir_model::lint::{self, Directive, Severity};
 
 use super::finding::Finding;
 
 const PART: &str = "configuration";
-/// Blocks of http in which a location may stand.
+/// Blocks of http that may contain a location.
 const BLOCKS: [&str; 2] = ["server", "location"];
-/// Blocks in blocks that are looked into; nginx's own end earlier.
+/// Maximum depth of nested blocks that are searched; nginx's own limit is lower.
 const MAX_DEPTH: usize = 64;
 
-/// Looks at the tree of nginx.conf.
+/// Checks the tree of nginx.conf.
 pub(super) fn examine(tree: &[Directive]) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(missing_blocks(tree));
@@ -41,7 +41,7 @@ fn applications(tree: &[Directive]) -> impl Iterator<Item = &Directive> {
     named(tree, "rtmp").flat_map(|rtmp| rtmp.all("server")).flat_map(|server| server.all("application"))
 }
 
-/// The servers of http, and the locations in them at any depth, each with its server.
+/// Returns the servers of http and their locations at any depth, each with its server.
 fn locations(tree: &[Directive]) -> Vec<(&Directive, &Directive)> {
     let servers = named(tree, "http").flat_map(|http| http.all("server"));
     let mut waiting: Vec<_> = servers.map(|server| (server, server, 0)).collect();
@@ -82,7 +82,7 @@ fn missing_blocks(tree: &[Directive]) -> Vec<Finding> {
     found
 }
 
-/// Keys that are lost with the process.
+/// Reports a zone whose keys are lost when nginx stops.
 fn without_state(tree: &[Directive]) -> Option<Finding> {
     let zone = named(tree, "weir_zone").next()?;
     let keeps = zone.words.iter().any(|word| word.starts_with("state="));
@@ -93,7 +93,7 @@ fn without_state(tree: &[Directive]) -> Option<Finding> {
     })
 }
 
-/// Applications that take any publisher.
+/// Reports applications that accept any publisher.
 fn open_applications(tree: &[Directive]) -> Vec<Finding> {
     let outer =
         |block: &Directive| block.all("weir_publish").last().and_then(|d| d.argument(0)).map(str::to_owned);
@@ -119,7 +119,8 @@ fn open_applications(tree: &[Directive]) -> Vec<Finding> {
     found
 }
 
-/// A proxy on this machine makes everybody local, and the API without a token serves who is local.
+/// Reports proxies to the API. A proxy on this machine makes all clients look local, and the API without a token serves local
+/// clients.
 fn proxies_of_the_api(tree: &[Directive]) -> Vec<Finding> {
     let places = locations(tree);
     let http_has_token = named(tree, "http").any(|http| has(http, "weir_api_token"));
@@ -147,7 +148,7 @@ fn proxies_of_the_api(tree: &[Directive]) -> Vec<Finding> {
         .collect()
 }
 
-/// `http://127.0.0.1:PORT` of one of these ports.
+/// Returns whether a URL is `http://127.0.0.1:PORT` with one of these ports.
 fn is_local(url: &str, ports: &[&str]) -> bool {
     let Some(rest) = url.strip_prefix("http://") else { return false };
     let place = rest.split('/').next().unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! The daemon: its configuration, and whether it runs.
+//! Checks the daemon: its configuration, and whether it runs.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +14,8 @@ use crate::daemon::client::Client;
 const PART: &str = "daemon";
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Without `config`, a daemon is not expected. `has_module`: nginx has an API that the daemon follows.
+/// Checks the daemon. Without the file `config`, no daemon is expected. `has_module` says that nginx has an API for the daemon to
+/// follow.
 pub(super) async fn examine(installation: &Installation, has_module: bool) -> Vec<Finding> {
     let Installation { config, socket, is_config_expected, .. } = installation;
     if !config.exists() && *is_config_expected {
@@ -52,7 +53,7 @@ pub(super) async fn examine(installation: &Installation, has_module: bool) -> Ve
     found
 }
 
-/// What `weir serve --check` says. It becomes the daemon's user for good, so it is a process of its own.
+/// Runs `weir serve --check`. That command permanently becomes the daemon's user, so it runs as a separate process.
 async fn check(config: &Path) -> Vec<Finding> {
     let Ok(ours) = std::env::current_exe() else { return Vec::new() };
     let mut command = Command::new(ours);
@@ -61,7 +62,7 @@ async fn check(config: &Path) -> Vec<Finding> {
     said(output.status.success(), &String::from_utf8_lossy(&output.stderr))
 }
 
-/// Each line of its standard error.
+/// Returns a finding for each line of the check's standard error.
 fn said(done: bool, stderr: &str) -> Vec<Finding> {
     let lines = stderr.lines().map(|line| line.strip_prefix("weir: ").unwrap_or(line));
     let lines = lines.filter(|line| !line.trim().is_empty());

@@ -1,22 +1,22 @@
-//! What is found of one part.
+//! Findings of the checks.
 
 use std::fmt;
 
 use crate::health::Unhealthy;
 
-/// How much a finding matters.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
-    /// All is well.
+    /// The part works.
     Ok,
-    /// It works, and is better done otherwise; or it could not be looked at.
+    /// The part works but can be improved, or it could not be checked.
     Hint,
-    /// Something does not work, or is open to strangers.
+    /// The part does not work, or is open to strangers.
     Problem,
 }
 
 impl State {
-    /// `ok`, `hint` or `problem`.
+    /// Returns `ok`, `hint` or `problem`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -26,16 +26,16 @@ impl State {
     }
 }
 
-/// What is found of one part.
+/// The result of a check of one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// The part: `nginx`, `configuration`, `api`, `rtmp`, `ports`, `daemon`, `pages`, `hls`, `cluster`, `clock`, `disk`.
     pub(crate) part: &'static str,
-    /// How much it matters.
+    /// Severity.
     pub(crate) state: State,
-    /// What is so.
+    /// Result.
     pub(crate) message: String,
-    /// What to do; nothing where all is well.
+    /// Remedy; `None` if the part works.
     pub(crate) remedy: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Finding {
         Self { part, state: State::Hint, message: message.into(), remedy: Some(remedy.into()) }
     }
 
-    /// What a check of the health says.
+    /// Converts the result of a health check.
     pub(super) fn of(part: &'static str, result: Result<String, Unhealthy>, remedy: &str) -> Self {
         match result {
             Ok(said) => Self::ok(part, said),
@@ -62,7 +62,7 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
-    /// `problem: nginx: MESSAGE: REMEDY`
+    /// Writes `problem: nginx: MESSAGE: REMEDY`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.state.as_str(), self.part, self.message)?;
         match &self.remedy {

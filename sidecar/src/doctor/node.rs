@@ -1,6 +1,6 @@
-//! `weir check node --all`: whether this node does what its configuration says, a line per part.
+//! `weir check node --all`: checks that this node does what its configuration says, one line per part.
 //!
-//! What the other files say of nginx, the daemon and the clock holds here too; this file adds what only a running node can show.
+//! The other files check nginx, the daemon and the clock here too; this file adds the checks that need a running node.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,30 +17,30 @@ use crate::files::configuration::Disk;
 use crate::health::{self, Papers, WebUrl};
 use crate::nginx::Nginx;
 
-/// A server on this machine answers sooner.
+/// Time limit; a server on this machine answers sooner.
 const LIMIT: Duration = Duration::from_secs(5);
-/// An ordinary playlist changes with each segment.
+/// Time limit for media: an ordinary playlist changes only with each segment.
 const MEDIA_LIMIT: Duration = Duration::from_secs(15);
-/// Between two looks.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Folders that are written to, where they exist.
+/// Folders that are checked by default, if they exist.
 const DISKS: [&str; 3] = ["/var/lib/weir-nginx", "/var/lib/weir", "/var/log/nginx"];
 
-/// What is proved.
+/// A node to check.
 pub(crate) struct Node<'n> {
     /// Files and the socket.
     pub(crate) installation: &'n Installation,
-    /// Where the API is, if weir.toml does not say it.
+    /// Client of the API, used if weir.toml does not name the API.
     pub(crate) nginx: Nginx,
-    /// Folders on disks that need space; none stands for [`DISKS`].
+    /// Folders on disks to check; if empty, [`DISKS`].
     pub(crate) disks: &'n [PathBuf],
-    /// In bytes.
+    /// Minimum free space in bytes.
     pub(crate) min_free: u64,
 }
 
-/// Looks at all parts, from nginx to the disks.
+/// Checks all parts, from nginx to the disks.
 pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
-    // What is wrong with the file, the daemon's part says.
+    // The daemon's part reports any fault of the file.
     let config = config::load(&node.installation.config).ok();
     let of_config = config.as_ref().and_then(|config| {
         let at = &config.nginx;
@@ -67,7 +67,7 @@ pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
     found
 }
 
-/// The daemon's pages.
+/// Checks the daemon's pages.
 async fn pages(config: &Config) -> Option<Finding> {
     const PART: &str = "pages";
     let url = format!("{}v1/node", own_pages(config)?);
@@ -81,7 +81,7 @@ async fn pages(config: &Config) -> Option<Finding> {
     })
 }
 
-/// The daemon's pages as they are reached on this machine; none where it has no pages.
+/// Returns the URL of the daemon's pages on this machine; `None` if the pages are off.
 fn own_pages(config: &Config) -> Option<String> {
     let listen = config.web.listen?;
     let local = match listen.ip() {
@@ -92,7 +92,7 @@ fn own_pages(config: &Config) -> Option<String> {
     Some(format!("http://{}{}", SocketAddr::new(local, listen.port()), config.web.base))
 }
 
-/// HLS of a stream that is live and needs no token, as the daemon serves it.
+/// Checks the HLS of a live stream that needs no token, as the daemon serves it.
 async fn media(config: &Config, nginx: &Nginx) -> Option<Finding> {
     const PART: &str = "hls";
     let pages = own_pages(config)?;
@@ -115,7 +115,7 @@ async fn media(config: &Config, nginx: &Nginx) -> Option<Finding> {
     loop {
         let look = async |step: &health::Step| health::hls(step, &parsed, None, &papers).await;
         let found = health::check(&url, MEDIA_LIMIT, look).await;
-        // Its first viewer begins it, so the first playlist may have no segment.
+        // The first viewer starts the packaging, so the first playlist may have no segment.
         if found.is_ok() || begin.elapsed() > MEDIA_LIMIT {
             return Some(Finding::of(PART, found, remedy));
         }

@@ -1,4 +1,4 @@
-//! Whether something answers where nginx.conf says that nginx listens.
+//! Checks that nginx accepts connections on the ports of nginx.conf.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::finding::Finding;
 const PART: &str = "ports";
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Connects to each TCP port of the `server` blocks once.
+/// Connects once to each TCP port of the `server` blocks.
 pub(super) async fn examine(tree: &[Directive]) -> Vec<Finding> {
     let mut closed = Vec::new();
     let listens = listens(tree);
@@ -31,7 +31,7 @@ pub(super) async fn examine(tree: &[Directive]) -> Vec<Finding> {
     }
 }
 
-/// Each `listen` as `ADDRESS:PORT` to connect to from here, once; unix sockets are left out.
+/// Returns each `listen` as an `ADDRESS:PORT` to connect to, without duplicates; unix sockets are left out.
 fn listens(tree: &[Directive]) -> Vec<String> {
     let mut found = Vec::new();
     for (block, default_port) in [("rtmp", 1935), ("http", 80)] {
@@ -48,7 +48,7 @@ fn listens(tree: &[Directive]) -> Vec<String> {
     found
 }
 
-/// `8080` and `*:8080` are reached at `127.0.0.1:8080`; a name without a port has the default one.
+/// Returns the address to connect to: `8080` and `*:8080` become `127.0.0.1:8080`; a name without a port gets the default port.
 fn reachable(listen: &str, default_port: u16) -> Option<String> {
     if listen.starts_with("unix:") || listen.contains('$') {
         return None;

@@ -1,4 +1,4 @@
-//! What the daemon needs of nginx over RTMP: the server that weir.toml names, and the applications in it.
+//! Checks the RTMP server that weir.toml names, and its applications.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::health;
 use crate::nginx::Nginx;
 
 const PART: &str = "rtmp";
-/// A server on this machine answers sooner.
+/// Time limit; a server on this machine answers sooner.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Whether nginx takes connections there, and has each application that weir.toml names. Without a configuration it is asked where
-/// the daemon would look.
+/// Checks that nginx accepts RTMP connections, and has each application that weir.toml names. Without a configuration, the check
+/// uses the daemon's default address.
 pub(super) async fn examine(config: Option<&Config>, nginx: &Nginx) -> Vec<Finding> {
-    // A module that does not tell them cannot be compared with.
+    // Older modules do not list their applications, so there is nothing to compare.
     let known = nginx.applications().await.ok().flatten().unwrap_or_default();
     let known: Vec<String> = known.into_iter().map(|app| app.name).collect();
     let mut found = vec![reached(config, known.first().map_or("live", String::as_str)).await];
@@ -24,7 +24,7 @@ pub(super) async fn examine(config: Option<&Config>, nginx: &Nginx) -> Vec<Findi
     found
 }
 
-/// Handshake and `connect`.
+/// Performs the handshake and `connect`.
 async fn reached(config: Option<&Config>, app: &str) -> Finding {
     let server =
         config.map_or_else(|| "rtmp://127.0.0.1:1935".to_owned(), |config| config.nginx.rtmp.to_string());
@@ -39,7 +39,7 @@ async fn reached(config: Option<&Config>, app: &str) -> Finding {
     }
 }
 
-/// A finding for each name of weir.toml that nginx does not have.
+/// Returns a finding for each application of weir.toml that nginx does not have.
 fn unknown(config: &Config, known: &[String]) -> impl Iterator<Item = Finding> {
     let remedy = "correct the name in weir.toml, or add the application to nginx.conf";
     config.unknown_applications(known).into_iter().map(move |line| Finding::problem(PART, line, remedy))

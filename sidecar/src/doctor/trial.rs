@@ -1,4 +1,4 @@
-//! nginx itself: `nginx -t`, and what its refusals mean.
+//! Runs `nginx -t`, and explains its errors.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,13 +11,13 @@ use tokio::time::timeout;
 use super::finding::Finding;
 
 const PART: &str = "nginx";
-/// nginx resolves the host names of a configuration when it reads it.
+/// Time limit; nginx resolves the host names of a configuration when it reads it.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const LOAD: &str = "apt install libnginx-mod-rtmp-weir, or add \"load_module modules/ngx_rtmp_weir_module.so;\" after the line that \
                     loads ngx_rtmp_module.so";
 
-/// Asks nginx for its version and whether it accepts its configuration.
+/// Asks nginx for its version, and whether it accepts its configuration.
 pub(super) async fn examine(program: &Path, conf: &Path) -> Vec<Finding> {
     let version = match run(program, &["-v".as_ref()]).await {
         Ok((_, said)) => version(&said),
@@ -39,7 +39,7 @@ pub(super) async fn examine(program: &Path, conf: &Path) -> Vec<Finding> {
     vec![trial]
 }
 
-/// Whether it succeeded, and what it said on both outputs.
+/// Runs nginx; returns whether it succeeded, and its output.
 async fn run(program: &Path, args: &[&std::ffi::OsStr]) -> Result<(bool, String), String> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
@@ -49,13 +49,13 @@ async fn run(program: &Path, args: &[&std::ffi::OsStr]) -> Result<(bool, String)
     Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
-/// `nginx 1.22.1` of `nginx version: nginx/1.22.1`.
+/// Returns `nginx 1.22.1` for `nginx version: nginx/1.22.1`.
 fn version(said: &str) -> String {
     let version = said.lines().find_map(|line| line.strip_prefix("nginx version: "));
     version.unwrap_or("nginx").replacen('/', " ", 1)
 }
 
-/// Without the `PID#TID: ` of an error log.
+/// Removes the `PID#TID: ` of an error log.
 fn without_ids(text: &str) -> &str {
     match text.split_once(": ") {
         Some((ids, rest)) if ids.bytes().all(|byte| byte.is_ascii_digit() || byte == b'#') => rest,
@@ -63,7 +63,7 @@ fn without_ids(text: &str) -> &str {
     }
 }
 
-/// What the first line that stops nginx means.
+/// Explains the first line that stops nginx.
 fn refused(said: &str, as_root: bool) -> Finding {
     let stops = |line: &&str| line.contains("[emerg]") || line.contains("[crit]");
     let line = said.lines().find(stops).or_else(|| said.lines().next()).unwrap_or("nginx -t failed");

@@ -1,11 +1,11 @@
-//! What was asked for.
+//! The answers to `weir init`.
 
 use std::net::IpAddr;
 
 use clap::ValueEnum;
 use weir_model::link::Base;
 
-/// What a machine is.
+/// Role of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// everything on one machine
@@ -21,7 +21,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As on the command line.
+    /// Returns the role's word on the command line.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Single => "single",
@@ -33,67 +33,67 @@ impl Role {
     }
 }
 
-/// All that the files need to know.
+/// All data that the files need.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
-    /// What the machine is.
+    /// Role of the machine.
     pub(crate) role: Role,
-    /// nginx for viewers and the API.
+    /// Port of nginx for viewers and the API.
     pub(crate) http_port: u16,
-    /// nginx for RTMP.
+    /// Port of nginx for RTMP.
     pub(crate) rtmp_port: u16,
-    /// This server for viewers: of `single` and `origin`.
+    /// URL of this server for viewers; for `single` and `origin`.
     pub(crate) url: Option<Base>,
-    /// This server for encoders: of `restream`.
+    /// Name of this server for encoders; for `restream`.
     pub(crate) public_name: Option<String>,
-    /// Files beside Debian's nginx.conf: of `single`.
+    /// Whether the files are added to Debian's nginx.conf; for `single`.
     pub(crate) drop_in: bool,
-    /// Of `edge`.
+    /// Data of an `edge`.
     pub(crate) edge: Option<Edge>,
-    /// Two machines with one address: of `restream`, `origin` and `loadbalancer`.
+    /// Two machines with one address; for `restream`, `origin` and `loadbalancer`.
     pub(crate) pair: Option<Pair>,
 }
 
-/// What an edge knows.
+/// Data of an edge.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
-    /// Pages of the origin; of an edge of nginx alone, the origin's nginx.
+    /// Pages of the origin; for an edge with only nginx, the origin's nginx.
     pub(crate) origin: Base,
-    /// The origin's nginx, if it is not at the usual port.
+    /// The origin's nginx for RTMP, if it does not use the default port.
     pub(crate) origin_rtmp: Option<String>,
-    /// This machine for viewers.
+    /// URL of this machine for viewers.
     pub(crate) address: Base,
-    /// As weir.toml has it.
+    /// Bandwidth, as in weir.toml.
     pub(crate) bandwidth: String,
-    /// Likewise.
+    /// Transport, as in weir.toml.
     pub(crate) transport: &'static str,
-    /// nginx alone.
+    /// Whether the edge runs only nginx.
     pub(crate) cache: bool,
 }
 
 /// Two machines with one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
-    /// The shared one.
+    /// Shared address.
     pub(crate) address: IpAddr,
-    /// Their own ones.
+    /// Addresses of the two machines.
     pub(crate) machines: [IpAddr; 2],
-    /// Where all of these are.
+    /// Network interface of these addresses.
     pub(crate) interface: String,
-    /// Length of their network's prefix.
+    /// Prefix length of the network.
     pub(crate) prefix: u8,
     /// `virtual_router_id`
     pub(crate) router_id: u8,
 }
 
-/// `HOST[:PORT]` of an address.
+/// Returns `HOST[:PORT]` of an address.
 pub(super) fn authority(base: &Base) -> &str {
     let text = base.as_str();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
 }
 
-/// The host of an address, of IPv6 in brackets.
+/// Returns the host of an address; an IPv6 address is in brackets.
 pub(crate) fn host(base: &Base) -> &str {
     let authority = authority(base);
     match authority.rsplit_once(':') {

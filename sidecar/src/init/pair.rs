@@ -7,12 +7,12 @@ use super::{Content, File, Place};
 const RESTREAM: &str = include_str!("../../../nginx-conf/keepalived/restream.conf");
 const LOADBALANCER: &str = include_str!("../../../nginx-conf/keepalived/loadbalancer.conf");
 
-/// `virtual_router_id` of a role's sample.
+/// Returns the `virtual_router_id` in a role's sample.
 pub(crate) fn router_id(role: Role) -> u8 {
     if role == Role::Loadbalancer { 52 } else { 51 }
 }
 
-/// The file, where there are two machines.
+/// Returns the file if there are two machines.
 pub(super) fn file(answers: &Answers) -> Result<Option<File>, Drift> {
     let Some(pair) = &answers.pair else { return Ok(None) };
     let (name, text) = match answers.role {
@@ -37,7 +37,7 @@ pub(super) fn file(answers: &Answers) -> Result<Option<File>, Drift> {
         .put("@b  unicast_src_ip 192.0.2.12", &format!("@b  unicast_src_ip {b}"))?
         .put("@b      192.0.2.11", &format!("@b      {a}"))?
         .put("@a      192.0.2.12", &format!("@a      {b}"))?
-        // The list of what to change, in the head.
+        // These lines are the list of changes in the header of the sample.
         .put("\n#   192.0.2.10  ", &format!("\n#   {address}  "))?
         .put("\n#   192.0.2.11, .12  ", &format!("\n#   {a}, {b}  "))?
         .put("\n#   eth0, 24  ", &format!("\n#   {interface}, {prefix}  "))?
@@ -45,7 +45,7 @@ pub(super) fn file(answers: &Answers) -> Result<Option<File>, Drift> {
         .put_if_there("rtmp://192.0.2.10/live", &format!("rtmp://{}/live", bracketed(address)))
         .put(old_url, &new_url)?;
     let sample = match answers.role {
-        // The API's port.
+        // This is the port of the API.
         Role::Loadbalancer => sample.put_if_there("port 8080", &format!("port {}", answers.http_port)),
         _ if answers.http_port == 8080 => sample,
         _ => {
@@ -63,7 +63,7 @@ pub(super) fn file(answers: &Answers) -> Result<Option<File>, Drift> {
     }))
 }
 
-/// An address as a URL has it.
+/// Formats an address for a URL.
 pub(super) fn bracketed(address: &std::net::IpAddr) -> String {
     match address {
         std::net::IpAddr::V4(address) => address.to_string(),

@@ -10,7 +10,7 @@ macro_rules! sample {
     };
 }
 
-/// The page of one machine.
+/// Web page of a single machine.
 const PAGE: [(&str, &str, &[u8]); 7] = [
     (
         "www/index.html",
@@ -47,12 +47,12 @@ const PAGE: [(&str, &str, &[u8]); 7] = [
 
 const NGINX: Place = Place::public("/etc/nginx/nginx.conf");
 const DAEMON: Place = Place::public("/etc/weir/weir.toml");
-/// Of the pages that the nodes of a pair have for each other.
+/// Port of the pages that the nodes of a pair use for each other.
 const PEER_PORT: u16 = 8090;
 /// The user of the daemon.
 const WEIR: Option<&str> = Some("weir");
 
-/// All files of a machine.
+/// Returns all files of a machine.
 pub(crate) fn files(answers: &Answers) -> Result<Vec<File>, Drift> {
     let mut files = match answers.role {
         Role::Single => single(answers)?,
@@ -66,12 +66,12 @@ pub(crate) fn files(answers: &Answers) -> Result<Vec<File>, Drift> {
 }
 
 impl Answers {
-    /// The command in the head of a file.
+    /// Returns the command for the header of a file.
     fn command(&self) -> String {
         format!("weir init {}", self.role.word())
     }
 
-    /// A sample with the names and ports that all samples have.
+    /// Fills in the names and ports that all samples contain.
     fn fill(&self, sample: Sample) -> Sample {
         let here = match (&self.url, &self.edge) {
             (Some(url), _) => authority(url).to_owned(),
@@ -104,7 +104,7 @@ impl Answers {
         File { name, content, places: vec![place] }
     }
 
-    /// Where encoders find this server, and viewers its pages.
+    /// Returns the address for encoders and the URL of the pages for viewers.
     fn pages(&self) -> (String, String) {
         let Some(url) = &self.url else { return Default::default() };
         let port = if self.rtmp_port == 1935 { String::new() } else { format!(":{}", self.rtmp_port) };
@@ -117,7 +117,7 @@ fn secret() -> File {
     File { name: "weir.secret", content: Content::Secret, places }
 }
 
-/// What only the two nodes of a pair have.
+/// Returns the secret that only the two nodes of a pair have.
 fn pair_secret() -> File {
     let places = vec![Place::secret("/etc/weir/pair.secret", WEIR)];
     File { name: "pair.secret", content: Content::Secret, places }
@@ -148,7 +148,7 @@ fn single(answers: &Answers) -> Result<Vec<File>, Drift> {
     };
     let daemon = answers
         .daemon(sample!("weir.toml"))?
-        // Once, of [nginx]; the default of the others.
+        // Only the key in [nginx] is set; it is the default of the others.
         .put(
             "\n# secret_file = \"/etc/weir/secret\"\n# Where streams are",
             "\nsecret_file = \"/etc/weir/secret\"\n# Where streams are",
@@ -188,7 +188,7 @@ fn restream(answers: &Answers) -> Result<Vec<File>, Drift> {
     ])
 }
 
-/// weir.toml of one node of a pair.
+/// Fills in the weir.toml of one node of a pair.
 fn of_pair(daemon: Sample, own: &str, other: &str) -> Result<Sample, Drift> {
     daemon
         .put(": listen = \"192.0.2.11:8090\"", "")?

@@ -1,6 +1,6 @@
-//! A sample of nginx-conf/, and texts put into it.
+//! A sample of nginx-conf/, and replacements in its text.
 
-/// A sample no longer has a text that an answer takes the place of.
+/// A sample lacks a text that an answer has to replace.
 #[derive(Debug, thiserror::Error)]
 #[error("the sample {sample} has no {text:?}")]
 pub(crate) struct Drift {
@@ -8,7 +8,7 @@ pub(crate) struct Drift {
     text: String,
 }
 
-/// A sample.
+/// A sample and its text.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     name: &'static str,
@@ -16,12 +16,12 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// As it is in nginx-conf/.
+    /// Loads a sample of nginx-conf/.
     pub(super) fn new(name: &'static str, text: &str) -> Self {
         Self { name, text: text.to_owned() }
     }
 
-    /// Puts `new` wherever `old` stands.
+    /// Replaces every `old` with `new`; fails if the sample has no `old`.
     pub(super) fn put(mut self, old: &str, new: &str) -> Result<Self, Drift> {
         if !self.text.contains(old) {
             return Err(Drift { sample: self.name, text: old.to_owned() });
@@ -30,13 +30,13 @@ impl Sample {
         Ok(self)
     }
 
-    /// The same, where a sample may have no `old`: in comments.
+    /// Replaces every `old` with `new`; a sample may have no `old`. Used for comments.
     pub(super) fn put_if_there(mut self, old: &str, new: &str) -> Self {
         self.text = self.text.replace(old, new);
         self
     }
 
-    /// The file, with the command in its head that wrote it.
+    /// Returns the file, with a header that names the command.
     pub(super) fn written_by(self, command: &str) -> String {
         let version = env!("CARGO_PKG_VERSION");
         format!(

@@ -1,14 +1,14 @@
-//! What to do with the files, as commands of root.
+//! The installation steps, as commands for root.
 
 use std::path::Path;
 
 use super::answers::{Answers, Role};
 use super::{File, Place};
 
-/// weir.toml of the second node of a pair.
+/// Name of the second node's weir.toml in a pair.
 const OTHER: &str = "weir-b.toml";
 
-/// The next steps, for a terminal.
+/// Returns the next steps as text for a terminal.
 pub(crate) fn steps(answers: &Answers, folder: &Path, files: &[File]) -> String {
     let folder = quoted(&folder.display().to_string());
     let is_cache = answers.edge.as_ref().is_some_and(|edge| edge.cache);
@@ -54,7 +54,7 @@ pub(crate) fn steps(answers: &Answers, folder: &Path, files: &[File]) -> String 
     text + &ending(answers, is_cache)
 }
 
-/// Folders that nginx writes to.
+/// Returns commands that create the folders nginx writes to.
 fn folders(answers: &Answers, is_cache: bool) -> &'static [&'static str] {
     match answers.role {
         Role::Single => &[
@@ -76,7 +76,7 @@ fn install(folder: &str, name: &str, place: &Place) -> String {
     format!("install -D{owner} -m {} {folder}/{name} {}", place.mode, place.path)
 }
 
-/// What follows on other machines, and for people.
+/// Returns the steps on other machines, and hints for people.
 fn ending(answers: &Answers, is_cache: bool) -> String {
     let port = answers.http_port;
     let pages = answers.url.as_ref().map(|url| format!("{}/tv", url.as_str().trim_end_matches('/')));
@@ -120,7 +120,7 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
     }
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
     match !path.is_empty() && path.bytes().all(is_plain) {

@@ -35,7 +35,7 @@ fn text(files: &[File], name: &str) -> String {
     }
 }
 
-/// What nginx or the daemon reads.
+/// Returns the lines that nginx or the daemon reads.
 fn without_comments(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
@@ -118,7 +118,7 @@ fn the_drop_in_is_the_whole_file_in_two_halves() {
     let (rtmp, site) = (text(&files, "rtmp.conf"), text(&files, "site.conf"));
     let halves: Vec<&str> = without_comments(&rtmp).into_iter().chain(without_comments(&site)).collect();
     let mut left = halves.clone();
-    // What Debian's nginx.conf has, and what is in another block there.
+    // These lines are in Debian's nginx.conf, or in another block there.
     const DEBIANS: [&str; 14] = [
         "user www-data;",
         "pid /run/nginx.pid;",

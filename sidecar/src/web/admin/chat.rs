@@ -1,4 +1,4 @@
-//! The chat: rooms, and what moderators do in them.
+//! The chat in the dashboard: rooms, and the actions of moderators.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::web::answer;
 use crate::web::common::Web;
 use crate::web::history::messages;
 
-/// The longest time-out and slow mode, in seconds.
+/// Maximum duration of a time-out and of slow mode, in seconds.
 const MOST_SECONDS: u64 = 86_400;
 
 /// A room.
@@ -31,17 +31,17 @@ pub(super) struct Place {
     stream: StreamName,
 }
 
-/// What a moderator does.
+/// An action of a moderator.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     app: AppName,
     stream: StreamName,
     order: Word,
-    /// Of a message.
+    /// Id of a message.
     #[serde(default)]
     id: String,
-    /// A name, or the hash of an address.
+    /// Name, or the hash of an address.
     #[serde(default)]
     who: String,
     #[serde(default)]
@@ -83,7 +83,7 @@ impl Wanted {
     }
 }
 
-/// All rooms, and the settings.
+/// Returns all rooms, and the settings.
 pub(super) async fn rooms(State(web): State<Arc<Web>>, _: Reader) -> Json<Value> {
     let chat = &web.context.chat;
     let (rooms, words) = (if chat.is_on() { chat.summaries() } else { Vec::new() }, chat.words());
@@ -91,7 +91,7 @@ pub(super) async fn rooms(State(web): State<Arc<Web>>, _: Reader) -> Json<Value>
     Json(json!({ "enabled": chat.is_on(), "names": names, "words": words, "rooms": rooms }))
 }
 
-/// One room.
+/// Returns one room.
 pub(super) async fn room(State(web): State<Arc<Web>>, _: Reader, Query(place): Query<Place>) -> Response {
     match web.context.chat.is_on() {
         true => Json(web.context.chat.look(&(place.app, place.stream))).into_response(),
@@ -99,7 +99,7 @@ pub(super) async fn room(State(web): State<Arc<Web>>, _: Reader, Query(place): Q
     }
 }
 
-/// Changes something in a room.
+/// Applies an action in a room.
 pub(super) async fn order(
     State(web): State<Arc<Web>>,
     Moderator(caller): Moderator,
@@ -133,7 +133,7 @@ pub(super) async fn order(
     }
 }
 
-/// Messages of the past, as JSON or comma-separated values.
+/// Returns past messages, as JSON or CSV.
 pub(super) async fn log(
     State(web): State<Arc<Web>>,
     _: Reader,

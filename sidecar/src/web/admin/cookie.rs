@@ -1,22 +1,22 @@
-//! The cookie of a session: its name and path follow from how the browser calls this server.
+//! The cookie of a session: its name and path depend on the URL under which the browser sees this server.
 
 use axum::http::{HeaderMap, header};
 use weir_model::Secret;
 
-/// Cookies of one name that are looked at.
+/// Maximum number of cookies with one name that are checked.
 const MOST: usize = 8;
 
-/// How the browser calls `/admin/`.
+/// The URL of `/admin/`, as the browser sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The path before `/admin/`, without a `/` at its end.
+    /// Path before `/admin/`, without a `/` at its end.
     pub(super) prefix: String,
-    /// Over TLS, as far as a trusted proxy says.
+    /// Whether the browser uses TLS, as a trusted proxy reports.
     pub(super) is_secure: bool,
 }
 
 impl Place {
-    /// Out of the URL under which a browser sees this server.
+    /// Derives the place from the URL under which a browser sees this server.
     pub(super) fn of(url: Option<&str>, base: &str) -> Self {
         let (scheme, rest) = url.and_then(|url| url.split_once("://")).unwrap_or(("http", ""));
         let prefix = rest.split_once('/').map(|(_, path)| format!("/{path}"));
@@ -24,7 +24,8 @@ impl Place {
         Self { prefix: prefix.trim_end_matches('/').to_owned(), is_secure: scheme == "https" }
     }
 
-    /// With a prefix that makes browsers refuse it from others (RFC 6265bis, section 4.1.3). Browsers take the prefixes over TLS alone.
+    /// Returns the cookie's name, with a prefix that makes browsers refuse such a cookie from other origins (RFC 6265bis, section
+    /// 4.1.3). Browsers accept the prefixes only over TLS.
     fn name(&self) -> &'static str {
         match (self.is_secure, self.prefix.is_empty()) {
             (true, true) => "__Host-weir-admin",
@@ -33,12 +34,12 @@ impl Place {
         }
     }
 
-    /// All of this server: `/v1/history` is beside `/admin/`.
+    /// Returns the cookie's path: the whole server, because `/v1/history` is beside `/admin/`.
     fn path(&self) -> String {
         format!("{}/", self.prefix)
     }
 
-    /// The header that opens a session. Browsers take `Secure` over plain HTTP from their own machine alone.
+    /// Returns the header that sets a session's cookie. Over plain HTTP, browsers accept `Secure` only from their own machine.
     pub(super) fn set(&self, secret: &Secret) -> String {
         format!(
             "{}={}; Path={}; Secure; HttpOnly; SameSite=Strict",
@@ -48,12 +49,13 @@ impl Place {
         )
     }
 
-    /// The header that ends one.
+    /// Returns the header that removes a session's cookie.
     pub(super) fn unset(&self) -> String {
         format!("{}=; Path={}; Max-Age=0; Secure; HttpOnly; SameSite=Strict", self.name(), self.path())
     }
 
-    /// What may be the session of a request. A page of a sibling host can put a cookie of the same name before ours.
+    /// Returns all values that may be the session of a request: a page of a sibling host can set a cookie of the same name, which
+    /// browsers send first.
     pub(super) fn get(&self, headers: &HeaderMap) -> Vec<Secret> {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));

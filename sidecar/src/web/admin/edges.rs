@@ -1,4 +1,4 @@
-//! The edges of this origin, which administrators drain.
+//! The edges of this origin, and the draining of edges.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::gate::{Changer, Reader};
 use crate::web::answer;
 use crate::web::common::Web;
 
-/// All edges, and why the list may be out of date; `enabled` is false where this server has none.
+/// Returns all edges, and the reason why the list may be out of date; `enabled` is false if this server has no edges.
 pub(super) fn list(web: &Web) -> Value {
     match &web.origin {
         Some(origin) => {
@@ -27,12 +27,12 @@ pub(super) async fn get(State(web): State<Arc<Web>>, _: Reader) -> Json<Value> {
     Json(list(&web))
 }
 
-/// Sends new viewers to other edges from now on.
+/// Drains an edge: viewers are sent to other edges.
 pub(super) async fn drain(state: State<Arc<Web>>, changer: Changer, id: Path<String>) -> Response {
     set(state, changer, id, true).await
 }
 
-/// Ends that.
+/// Undrains an edge.
 pub(super) async fn undrain(state: State<Arc<Web>>, changer: Changer, id: Path<String>) -> Response {
     set(state, changer, id, false).await
 }

@@ -1,4 +1,4 @@
-//! Facts of this machine: workers, zone, disks, load, version.
+//! Data of this machine: workers, zone, disks, load, version.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub(super) async fn get(State(web): State<Arc<Web>>, _: Reader) -> Json<Value> {
     }))
 }
 
-/// The file systems that the daemon writes to, each once by what is free and what is not.
+/// Returns the file systems that the daemon writes to. Folders on one file system, recognized by its id and size, count once.
 fn disks(config: &Config) -> Vec<Value> {
     let mut folders: BTreeSet<PathBuf> = config.records.iter().map(|record| record.folder.clone()).collect();
     folders.extend(config.thumbnails.iter().map(|rule| rule.folder.clone()));

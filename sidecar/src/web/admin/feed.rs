@@ -1,4 +1,5 @@
-//! `/admin/api/feed`: server-sent events for open dashboards. First `hello` with all that is known, then each change.
+//! `/admin/api/feed`: server-sent events for open dashboards. The first event is `hello` with the current state; each change
+//! follows.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -22,16 +23,16 @@ use crate::clock;
 use crate::web::common::Web;
 use crate::web::office::Message;
 
-/// A session that has ended hears nothing after so long.
+/// Interval between checks of the session.
 const CHECK: Duration = Duration::from_secs(1);
-/// Events that a dashboard begins with.
+/// Number of past events in `hello`.
 const EVENTS: usize = 200;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// nginx is to pass each event on as it comes.
+/// The header makes nginx pass on each event immediately.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) async fn get(State(web): State<Arc<Web>>, Reader(caller): Reader) -> Response {
-    // Listened to first, so that nothing falls between the two.
+    // The subscription starts before the state is read, so that no message is missed.
     let told = web.office.told.subscribe();
     let hello = Event::default().event("hello").data(hello(&web, &caller).await);
     let mut check = interval(CHECK);
@@ -44,13 +45,13 @@ pub(super) async fn get(State(web): State<Arc<Web>>, Reader(caller): Reader) -> 
     response
 }
 
-/// All that a dashboard begins with.
+/// Returns the current state for `hello`.
 async fn hello(web: &Web, caller: &Caller) -> String {
     let streams = watcher::look(web).await.unwrap_or_else(|_| json!({ "streams": null }));
     let live: BTreeSet<String> =
         streams["streams"].as_array().into_iter().flatten().map(watcher::path).collect();
     let kept = web.context.bus.listen(Some(0)).events;
-    // What is said in the chat is shown there.
+    // The chat page shows chat messages.
     let kept: Vec<_> = kept.iter().filter(|event| event.kind != "chat.message").collect();
     let events: Vec<_> =
         kept.iter().skip(kept.len().saturating_sub(EVENTS)).map(|event| watcher::wire(event)).collect();
@@ -60,7 +61,7 @@ async fn hello(web: &Web, caller: &Caller) -> String {
     about.to_string()
 }
 
-/// Each message as it comes, as long as the session lasts.
+/// Returns the messages, as long as the session lasts.
 fn follow(
     web: Arc<Web>,
     caller: Caller,
@@ -73,7 +74,7 @@ fn follow(
                 message = told.recv() => {
                     let event = match message {
                         Ok(message) => Event::default().event(message.kind).data(&message.data),
-                        // It begins anew.
+                        // The dashboard reconnects and starts again.
                         Err(RecvError::Lagged(_)) | Err(RecvError::Closed) => return None,
                     };
                     return Some((Ok(event), (web, caller, told, check)));

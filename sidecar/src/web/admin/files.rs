@@ -1,4 +1,4 @@
-//! A recording as a file, whole or a range of it (RFC 9110, section 14): to play, and with `?download` to keep.
+//! A recording as a file, whole or a range of it (RFC 9110, section 14): for playing, or with `?download` for saving.
 
 use std::io::SeekFrom;
 use std::ops::Range;
@@ -17,15 +17,15 @@ use super::own::find;
 use crate::web::answer;
 use crate::web::common::Web;
 
-/// Bytes that are read at a time.
+/// Number of bytes per read.
 const PIECE: u64 = 128 << 10;
 
-/// What of a file is wanted.
+/// Requested part of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     Whole,
     Part(Range<u64>),
-    /// Nothing of it is there.
+    /// The range starts after the end of the file.
     Beyond,
 }
 
@@ -74,7 +74,7 @@ fn set(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-/// One range; several, or what is no range, are answered with the whole.
+/// Parses one range. For several ranges or an invalid range, the answer is the whole file.
 fn wanted(range: Option<&str>, size: u64) -> Wanted {
     let Some((first, last)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
         return Wanted::Whole;
@@ -100,7 +100,7 @@ async fn part(mut file: File, range: Range<u64>) -> Response {
         }
         let mut piece = vec![0; usize::try_from(left.min(PIECE)).unwrap_or_default()];
         match file.read(&mut piece).await {
-            // Shorter than it was: the connection ends, and the client knows.
+            // The file became shorter: the connection ends early, so the client detects it.
             Ok(0) => Some((Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)), (file, 0))),
             Ok(read) => {
                 piece.truncate(read);

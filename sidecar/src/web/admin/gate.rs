@@ -1,5 +1,5 @@
-//! Who asks, and whether a change comes from the dashboard itself. A handler names what it needs: [`Reader`], [`Moderator`] or
-//! [`Changer`].
+//! Authentication of requests, and the check that a change comes from the dashboard itself. A handler takes the right that it needs
+//! as an argument: [`Reader`], [`Moderator`] or [`Changer`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use crate::web::office::may;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
 
-/// A request that changes something and comes from the dashboard, or one that changes nothing.
+/// A request that changes nothing, or a change that comes from the dashboard.
 #[derive(Debug)]
 pub(super) struct Own {
-    /// The browser's address.
+    /// Address of the browser.
     pub(super) client: IpAddr,
     pub(super) place: Place,
-    /// The address under which the browser sees this server.
+    /// URL under which the browser sees this server.
     pub(super) url: Option<String>,
-    /// What the cookie of a session holds.
+    /// Value of the session's cookie.
     pub(super) cookie: Option<Secret>,
-    /// Who a trusted proxy says that it is.
+    /// User name that a trusted proxy reports.
     user: Option<String>,
 }
 
-/// Somebody who has logged in.
+/// A logged-in user.
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) name: Name,
@@ -44,17 +44,17 @@ pub(super) struct Caller {
     pub(super) own: Own,
 }
 
-/// May read.
+/// A user who may read.
 #[derive(Debug)]
 pub(super) struct Reader(pub(super) Caller);
-/// May drop streams.
+/// A user who may drop streams.
 #[derive(Debug)]
 pub(super) struct Moderator(pub(super) Caller);
-/// May change everything.
+/// A user who may change everything.
 #[derive(Debug)]
 pub(super) struct Changer(pub(super) Caller);
 
-/// Why a change is not taken from a page.
+/// Reason why a change from a page is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Foreign {
     #[error("Content-Type must be application/json")]
@@ -65,8 +65,8 @@ enum Foreign {
     Origin,
 }
 
-/// Refuses a change that a page of another site sends with the browser of an administrator: a form cannot send JSON, and a browser
-/// says where a request is from. `url` is what weir.toml calls this server.
+/// Refuses a change that a page of another site sends through an administrator's browser: a form cannot send JSON, and a browser
+/// states the origin of a request. `url` is the server's URL in weir.toml.
 fn check_origin(method: &Method, headers: &HeaderMap, url: Option<&str>) -> Result<(), Foreign> {
     if [Method::GET, Method::HEAD].contains(method) {
         return Ok(());
@@ -122,7 +122,7 @@ impl FromRequestParts<Arc<Web>> for Own {
 }
 
 impl Own {
-    /// The account that asks, if any.
+    /// Returns the account of the request, if any.
     pub(super) fn account(&self, web: &Web) -> Result<Option<Account>, Response> {
         let accounts = web.office.store.accounts().map_err(|error| unusable(&error))?;
         Ok(match (&self.user, &self.cookie) {
@@ -132,7 +132,7 @@ impl Own {
         })
     }
 
-    /// Nobody: says whether there is an account at all.
+    /// Returns the answer to a request without an account; the answer says whether any account exists.
     pub(super) fn refusal(&self, web: &Web) -> Response {
         match web.office.store.accounts() {
             Err(error) => unusable(&error),
@@ -151,7 +151,7 @@ impl Own {
     }
 }
 
-/// The log has the path; a stranger need not.
+/// Returns the answer when the accounts cannot be read. The log names the path; the answer does not.
 fn unusable(error: &crate::admin::accounts::Error) -> Response {
     tracing::error!("nobody can log in to the dashboard: {error}");
     let message = "the accounts cannot be read: the log of weir serve says why";

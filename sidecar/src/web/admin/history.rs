@@ -1,4 +1,4 @@
-//! What happened, for everybody with an account: below `/admin/api/history` for the dashboard, and below `/v1/history` for programs.
+//! The history, for every account: below `/admin/api/history` for the dashboard, and below `/v1/history` for programs.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::history::read::Table;
 use crate::web::common::Web;
 use crate::web::history::{self, Asked, Found};
 
-/// Rows of a page that says no number.
+/// Default number of rows per page.
 const PAGE: u32 = 100;
 
-/// All routes, from `/history` on.
+/// Returns all routes, from `/history` on.
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/history", get(sessions))

@@ -1,4 +1,4 @@
-//! Sessions begin and end: `/admin/api/session`, `login`, `logout`, `setup`, `password`.
+//! Start and end of sessions: `/admin/api/session`, `login`, `logout`, `setup`, `password`.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::web::office::Refused;
 struct Login {
     name: String,
     password: String,
-    /// Of the second factor.
+    /// Code of the second factor.
     code: Option<String>,
 }
 
@@ -44,7 +44,7 @@ struct NewPassword {
     new: String,
 }
 
-/// A JSON body; an error names what is wrong, and repeats no value.
+/// Parses a JSON body. The error names the problem, and repeats no value.
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
     serde_json::from_slice(body).map_err(|error| {
         let why = match error.classify() {
@@ -59,7 +59,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
     })
 }
 
-/// Who has logged in.
+/// Returns the logged-in account.
 pub(super) async fn session(State(web): State<Arc<Web>>, own: Own) -> Response {
     match own.account(&web) {
         Ok(Some(account)) => about(&account).into_response(),
@@ -68,7 +68,7 @@ pub(super) async fn session(State(web): State<Arc<Web>>, own: Own) -> Response {
     }
 }
 
-/// Checks name and password, and opens a session: never one that the browser brought.
+/// Checks name and password, and opens a new session, never one that the browser sent.
 pub(super) async fn log_in(State(web): State<Arc<Web>>, own: Own, body: Bytes) -> Response {
     let login: Login = match read(&body) {
         Ok(login) => login,
@@ -79,7 +79,7 @@ pub(super) async fn log_in(State(web): State<Arc<Web>>, own: Own, body: Bytes) -
     opened(&web, &own, done, "in")
 }
 
-/// Makes the administrator of a one-time link.
+/// Creates the administrator of a one-time link.
 pub(super) async fn set_up(State(web): State<Arc<Web>>, own: Own, body: Bytes) -> Response {
     let Setup { token, name, password } = match read(&body) {
         Ok(setup) => setup,
@@ -112,7 +112,7 @@ pub(super) async fn log_out(State(web): State<Arc<Web>>, own: Own) -> Response {
     with_cookie(Json(json!({})).into_response(), &own.place.unset())
 }
 
-/// Gives the caller another password; all other sessions end.
+/// Changes the caller's password; all other sessions end.
 pub(super) async fn change_password(
     State(web): State<Arc<Web>>,
     Reader(caller): Reader,

@@ -1,4 +1,4 @@
-//! What the module's API is asked for: streams, keys, targets, links. Its refusals are passed on as they are.
+//! Requests to the module's API: streams, keys, targets, links. Refusals by the module are passed on unchanged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use crate::web::common::Web;
 
 type Asked = Result<Response, Response>;
 
-/// A client of the module's API.
+/// Creates a client of the module's API.
 pub(super) fn nginx(web: &Web) -> Result<Nginx, Response> {
     let at = &web.context.config().nginx;
     Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).map_err(|error| refusal(&error))
 }
 
-/// The module's refusal as it came; what the daemon itself cannot do is its own.
+/// Returns the module's refusal unchanged, or an error of the daemon itself.
 pub(super) fn refusal(error: &Error) -> Response {
     match error {
         Error::Refused { status, code, message } => answer::error(*status, code, message),
@@ -48,12 +48,12 @@ async fn ask(web: &Web, method: Method, path: &str, body: Option<&Value>) -> Res
     Ok(answer.value)
 }
 
-/// The applications of nginx.conf.
+/// Returns the applications of nginx.conf.
 pub(super) async fn applications(State(web): State<Arc<Web>>, _: Reader) -> Asked {
     Ok(Json(ask(&web, Method::GET, "v1/applications", None).await?).into_response())
 }
 
-/// All live streams, with health, as open dashboards hear of them.
+/// Returns all live streams with their health, in the form that open dashboards receive.
 pub(super) async fn streams(State(web): State<Arc<Web>>, _: Reader) -> Asked {
     let streams = watcher::look(&web).await.map_err(|error| refusal(&error))?;
     Ok(Json(streams).into_response())
@@ -78,13 +78,13 @@ pub(super) async fn drop_stream(
     Ok(Json(json!({ "dropped": value.dropped, "banned_until": value.banned_until })).into_response())
 }
 
-/// All keys, without secrets.
+/// Returns all keys, without secrets.
 pub(super) async fn keys(State(web): State<Arc<Web>>, _: Reader) -> Asked {
     let keys = nginx(&web)?.keys().await.map_err(|error| refusal(&error))?;
     Ok(json_text(keys.text))
 }
 
-/// Makes a key; the answer alone has it.
+/// Creates a key; only this answer contains it.
 pub(super) async fn add_key(State(web): State<Arc<Web>>, Changer(caller): Changer, body: Bytes) -> Asked {
     let wanted: Value = read(&body)?;
     let application = check_application(&web, &wanted).await?;
@@ -95,7 +95,7 @@ pub(super) async fn add_key(State(web): State<Arc<Web>>, Changer(caller): Change
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-/// Gives a key another secret; the answer alone has it.
+/// Replaces the secret of a key; only this answer contains the new secret.
 pub(super) async fn rotate_key(
     State(web): State<Arc<Web>>,
     Changer(caller): Changer,
@@ -118,7 +118,7 @@ pub(super) async fn rotate_key(
     Ok(Json(made).into_response())
 }
 
-/// Makes a key invalid.
+/// Revokes a key.
 pub(super) async fn revoke_key(
     State(web): State<Arc<Web>>,
     Changer(caller): Changer,
@@ -129,12 +129,12 @@ pub(super) async fn revoke_key(
     Ok(Json(answer).into_response())
 }
 
-/// All targets, what is secret in them masked.
+/// Returns all targets, with secrets masked.
 pub(super) async fn targets(State(web): State<Arc<Web>>, _: Reader) -> Asked {
     Ok(Json(ask(&web, Method::GET, "v1/targets", None).await?).into_response())
 }
 
-/// Makes a target.
+/// Creates a target.
 pub(super) async fn add_target(State(web): State<Arc<Web>>, Changer(caller): Changer, body: Bytes) -> Asked {
     let wanted: Value = read(&body)?;
     check_application(&web, &wanted).await?;
@@ -161,7 +161,7 @@ pub(super) async fn change_target(
     Ok(Json(made).into_response())
 }
 
-/// Forgets a target.
+/// Deletes a target.
 pub(super) async fn remove_target(
     State(web): State<Arc<Web>>,
     Changer(caller): Changer,
@@ -177,7 +177,7 @@ fn tell_target(web: &Web, who: &crate::admin::name::Name, action: &str, made: &V
     web.office.tell("target", who, action, facts);
 }
 
-/// Refuses an application that nginx does not have, with those that it has; returns the one that is meant.
+/// Refuses an application that nginx does not have, and lists the known ones; returns the application.
 async fn check_application(web: &Web, wanted: &Value) -> Result<Option<Application>, Response> {
     let known = nginx(web)?.applications().await.map_err(|error| refusal(&error))?;
     let (Some(known), Some(app)) = (known, wanted["app"].as_str()) else { return Ok(None) };
@@ -189,7 +189,7 @@ async fn check_application(web: &Web, wanted: &Value) -> Result<Option<Applicati
     Ok(known.into_iter().find(|known| known.name == app))
 }
 
-/// What an encoder is told beside a new key: OBS's *Server*, and the address for WHIP where WebRTC is on.
+/// Adds the addresses that an encoder needs beside a new key: OBS's *Server*, and the address for WHIP if WebRTC is on.
 fn add_addresses(web: &Web, own: &Own, port: Option<u16>, made: &mut Value) {
     let config = web.context.config();
     let place = config.web.url.clone().or_else(|| own.url.clone()).unwrap_or_default();
@@ -205,7 +205,7 @@ fn add_addresses(web: &Web, own: &Own, port: Option<u16>, made: &mut Value) {
     }
 }
 
-/// `called` is what the configuration calls this machine; otherwise it is as in the browser's address.
+/// Returns the RTMP address. `called` is the configured name of this machine; without it, the host of the browser's URL is used.
 fn rtmp_server(called: Option<String>, place: &str, port: Option<u16>, app: &str) -> String {
     let of_page = || {
         let authority = place.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
@@ -222,7 +222,7 @@ fn rtmp_server(called: Option<String>, place: &str, port: Option<u16>, app: &str
     }
 }
 
-/// A link to share, with a token where viewers need one.
+/// Creates a link to share, with a token if viewers need one.
 pub(super) async fn make_link(
     State(web): State<Arc<Web>>,
     Moderator(caller): Moderator,
@@ -266,7 +266,7 @@ pub(super) async fn make_link(
     Ok(Json(answer).into_response())
 }
 
-/// The rows of a QR code, `1` for dark; none for a link that is too long for one.
+/// Returns the rows of a QR code, with `1` for dark; `None` for a link that is too long.
 fn code(link: &str) -> Option<Vec<String>> {
     let code = QrCode::new(link.as_bytes()).ok()?;
     let digit = |color: &Color| if *color == Color::Dark { '1' } else { '0' };

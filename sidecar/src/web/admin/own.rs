@@ -1,4 +1,4 @@
-//! What the daemon runs: jobs, inputs, recordings.
+//! The daemon's jobs, inputs and recordings.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -27,12 +27,12 @@ pub(super) struct Id {
     id: String,
 }
 
-/// All jobs.
+/// Returns all jobs.
 pub(super) async fn jobs(State(web): State<Arc<Web>>, _: Reader) -> Response {
     Json(json!({ "jobs": web.office.jobs().list() })).into_response()
 }
 
-/// The last lines of a job.
+/// Returns the last log lines of a job.
 pub(super) async fn job_logs(
     State(web): State<Arc<Web>>,
     _: Reader,
@@ -45,7 +45,7 @@ pub(super) async fn job_logs(
     }
 }
 
-/// Starts a job anew.
+/// Restarts a job.
 pub(super) async fn restart_job(
     State(web): State<Arc<Web>>,
     Changer(caller): Changer,
@@ -66,7 +66,7 @@ fn no_job() -> Response {
     answer::error(StatusCode::NOT_FOUND, "not_found", "no such job")
 }
 
-/// `[[input]]`, with the job of each that runs. Their URLs may hold passwords, and are not shown.
+/// Returns the `[[input]]` tables, each with its running job. URLs are not shown, because they may contain passwords.
 pub(super) async fn inputs(State(web): State<Arc<Web>>, _: Reader) -> Response {
     let jobs: Vec<View> = web.office.jobs().list();
     let config = web.context.config();
@@ -85,7 +85,7 @@ pub(super) async fn inputs(State(web): State<Arc<Web>>, _: Reader) -> Response {
     Json(json!({ "inputs": inputs.collect::<Vec<_>>() })).into_response()
 }
 
-/// The indexes of all folders with recordings.
+/// Returns the indexes of all folders with recordings.
 async fn indexes(web: &Arc<Web>) -> Vec<(PathBuf, Arc<Index>)> {
     let config = web.context.config();
     let folders: BTreeSet<PathBuf> = config.records.iter().map(|record| record.folder.clone()).collect();
@@ -97,7 +97,7 @@ async fn indexes(web: &Arc<Web>) -> Vec<(PathBuf, Arc<Index>)> {
     tokio::task::spawn_blocking(open).await.unwrap_or_default()
 }
 
-/// A recording by its number.
+/// Finds a recording by its number.
 pub(super) async fn find(web: &Arc<Web>, number: u64) -> Option<(PathBuf, Arc<Index>, Entry)> {
     indexes(web).await.into_iter().find_map(|(folder, index)| {
         let (_, entry) = index.entries().into_iter().find(|(known, _)| *known == number)?;
@@ -105,7 +105,7 @@ pub(super) async fn find(web: &Arc<Web>, number: u64) -> Option<(PathBuf, Arc<In
     })
 }
 
-/// All recordings, newest first.
+/// Returns all recordings, newest first.
 pub(super) async fn recordings(State(web): State<Arc<Web>>, _: Reader) -> Response {
     let mut all: Vec<(u64, Entry)> =
         indexes(&web).await.into_iter().flat_map(|(_, index)| index.entries()).collect();
@@ -120,12 +120,12 @@ fn row(number: u64, entry: &Entry) -> Value {
         .upload
         .as_ref()
         .map(|upload| json!({ "to": upload.to, "done": upload.done, "parts": upload.parts.len() }));
-    // A number of JavaScript does not hold it.
+    // The number is sent as text, because it is too large for a JavaScript number.
     json!({ "id": number.to_string(), "app": entry.app, "stream": entry.stream, "file": entry.file,
         "started": entry.started, "ended": entry.ended, "bytes": entry.bytes, "upload": upload })
 }
 
-/// Removes a recording that is finished.
+/// Removes a finished recording.
 pub(super) async fn remove_recording(
     State(web): State<Arc<Web>>,
     Changer(caller): Changer,

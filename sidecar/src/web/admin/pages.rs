@@ -1,4 +1,4 @@
-//! What browsers load of the dashboard: one page, and modules beside it, all in the program.
+//! The files of the dashboard: one page and its modules, all part of the program.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,13 +14,13 @@ use crate::web::common::Web;
 use crate::web::compress;
 
 const PAGE: &str = include_str!("pages/index.html");
-/// All that the page shows without an account and without a one-time link.
+/// Content of the page while there is no account.
 const EMPTY: &str = "<h1>No administrator yet</h1>\n<p>Create one on the server:</p>\n<pre>weir admin add NAME</pre>\n\
                      <p>Or print a one-time link for a browser:</p>\n<pre>weir admin setup-link</pre>";
 const JS: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 
-/// Name, type and content.
+/// Name, content type and content.
 type Asset = (&'static str, &'static str, &'static [u8]);
 
 macro_rules! assets {
@@ -58,7 +58,7 @@ const ASSETS: &[Asset] = assets! {
     "uPlot.min.css": CSS, "pages/vendor/uplot/uPlot.min.css";
 };
 
-/// Scripts of this host, and the one inline script of the page, its import map, by its hash.
+/// Policy: scripts of this host, and the page's one inline script, its import map, by its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let map =
         PAGE.split_once("<script type=\"importmap\">").and_then(|(_, rest)| rest.split_once("</script>"));
@@ -69,7 +69,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The dashboard; without any account, how to make one.
+/// Returns the dashboard; without any account, the page says how to create one.
 pub(super) async fn index(State(web): State<Arc<Web>>) -> Response {
     let is_empty = web.office.store.accounts().is_ok_and(|accounts| accounts.accounts.is_empty());
     let page = PAGE.replace("{content}", if is_empty { EMPTY } else { "<p>Loading...</p>" });
@@ -82,10 +82,10 @@ pub(super) async fn index(State(web): State<Arc<Web>>) -> Response {
     response
 }
 
-/// A file as it is sent.
+/// A prepared file.
 struct Kept {
     tag: String,
-    /// Smaller than the file itself.
+    /// Compressed content, if it is smaller than the file.
     gzip: Option<Vec<u8>>,
 }
 
@@ -97,7 +97,7 @@ static KEPT: LazyLock<Vec<Kept>> = LazyLock::new(|| {
     ASSETS.iter().map(kept).collect()
 });
 
-/// A file of the dashboard. A browser that has it asks whether it is still the same.
+/// Returns a file of the dashboard, or 304 if the browser has the same version.
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let found = ASSETS.iter().zip(KEPT.iter()).find(|(asset, _)| asset.0 == name);
     let Some((&(_, kind, content), Kept { tag, gzip })) = found else {

@@ -1,4 +1,4 @@
-//! weir.toml, line by line and without secrets. Comments are left out: anything may be in them.
+//! The settings of weir.toml with their line numbers, without secrets and without comments, which may contain anything.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::supervise::mask::masked;
 use crate::web::answer;
 use crate::web::common::Web;
 
-/// One setting.
+/// A setting.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Setting {
     line: usize,
@@ -37,7 +37,7 @@ pub(super) async fn get(State(web): State<Arc<Web>>, _: Reader) -> Response {
     }
 }
 
-/// The settings of a text that is valid, in its order.
+/// Returns the settings of a valid text, in its order.
 fn settings(text: &str) -> Vec<Setting> {
     let Ok(root) = DeTable::parse(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -47,7 +47,7 @@ fn settings(text: &str) -> Vec<Setting> {
     found.into_iter().map(|(at, setting)| Setting { line: line(at), ..setting }).collect()
 }
 
-/// Takes the settings of a table and of those in it, each with its place in the text.
+/// Collects the settings of a table and its subtables, each with its position in the text.
 fn collect(table: &DeTable<'_>, path: &[&str], is_in_list: bool, found: &mut Vec<(usize, Setting)>) {
     for (key, value) in table {
         let (at, key) = (key.span().start, key.get_ref().as_ref());
@@ -74,8 +74,8 @@ fn collect(table: &DeTable<'_>, path: &[&str], is_in_list: bool, found: &mut Vec
     }
 }
 
-/// A value in which no secret is left: what stands before `@` in an address, arguments, the last part of an address of RTMP, the path
-/// of a webhook, the arguments of a program, and what looks like a key or token.
+/// Returns a value without secrets. It masks the part before `@` in an address, arguments, the last part of an RTMP address, the
+/// path of a webhook, the arguments of a program, and anything that looks like a key or token.
 fn shown(value: &DeValue<'_>, path: &[&str], key: &str) -> String {
     match value {
         DeValue::String(text) if path.first() == Some(&"hooks") && key == "url" => {
@@ -109,7 +109,7 @@ fn without_secrets(text: &str) -> String {
         Some((text, _)) if text.contains(':') => (text, true),
         _ => (text, false),
     };
-    // The names of streams may be patterns with an asterisk, which are no secret.
+    // Names of streams may be patterns with an asterisk, which are no secret.
     let text = masked(text);
     let mut text = match (text.split_once(':'), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host)))

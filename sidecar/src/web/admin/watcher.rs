@@ -1,5 +1,5 @@
-//! Looks at what is live for all open dashboards at once, and remembers the last minutes. Nothing is asked more often, however many
-//! dashboards are open.
+//! Reads the live streams for all open dashboards together, and keeps the samples of the last minutes. The number of open
+//! dashboards does not change the number of requests.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,14 +20,14 @@ use crate::web::common::Web;
 use crate::web::office::Message;
 use crate::web::past::Now;
 
-/// Between two looks while a dashboard is open.
+/// Interval between reads while a dashboard is open.
 const LOOK: Duration = Duration::from_secs(2);
-/// While none is open, every so many looks remember the bitrate.
+/// Number of intervals between reads while no dashboard is open; such a read only records the bitrate.
 const QUIET: u32 = 5;
-/// After an event, so that several make one look.
+/// Delay after an event, so that several events cause only one read.
 const BUNCH: Duration = Duration::from_millis(100);
 
-/// Runs until nobody serves the pages.
+/// Runs until the server ends.
 pub(in crate::web) async fn run(web: Weak<Web>) {
     let Some(mut events) = web.upgrade().map(|web| web.context.bus.listen(None).live) else { return };
     let mut looks = interval(LOOK);
@@ -76,21 +76,21 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
 }
 
 fn tell(web: &Web, kind: &'static str, data: &Value) {
-    // Fails when no dashboard is open.
+    // Sending fails if no dashboard is open.
     let _ = web.office.told.send(Arc::new(Message { kind, data: data.to_string() }));
 }
 
-/// One event for dashboards.
+/// Returns an event in the form for dashboards.
 pub(super) fn wire(event: &Event) -> Value {
     json!({ "id": event.id.to_string(), "kind": event.kind, "data": event.data })
 }
 
-/// What was told last: hashes of the targets, jobs and rooms, and the edges.
+/// Last reported state: hashes of the targets, jobs and rooms, and the list of edges.
 #[derive(Default)]
 struct Last([u64; 3], Value);
 
-/// Says which lists are not as they were: of targets, of jobs, and of rooms. Dashboards that show one ask for it again. The list of edges is
-/// small, and told whole.
+/// Reports which lists changed: targets, jobs or rooms. Dashboards that show such a list request it again. The list of edges is
+/// small and is sent as a whole.
 async fn tell_changes(web: &Web, Last(last, edges): &mut Last) {
     let now = super::edges::list(web);
     if now != *edges {
@@ -123,7 +123,7 @@ async fn tell_changes(web: &Web, Last(last, edges): &mut Last) {
     }
 }
 
-/// What of the targets does not change all the time.
+/// Returns the fields of the targets that do not change constantly.
 fn steady(targets: &Value) -> String {
     let mut text = String::new();
     for target in targets["targets"].as_array().into_iter().flatten() {
@@ -140,7 +140,7 @@ fn client(web: &Web) -> Option<Nginx> {
     Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
 }
 
-/// What is live now, with health; remembers it.
+/// Returns the live streams with their health, and records a sample of each.
 pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
     let config = web.context.config();
     let at = &config.nginx;
@@ -169,7 +169,7 @@ pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
     Ok(streams)
 }
 
-/// `APP/NAME`
+/// Returns `APP/NAME`.
 pub(super) fn path(stream: &Value) -> String {
     let text = |field: &str| stream[field].as_str().unwrap_or_default();
     format!("{}/{}", text("app"), text("name"))
@@ -192,7 +192,7 @@ fn facts(stream: &Value, now: Timestamp) -> Now {
     }
 }
 
-/// The stream that this one is a rendition of, as `APP/NAME`.
+/// Returns the source stream of a rendition, as `APP/NAME`.
 fn source(config: &Config, stream: &Value) -> Option<String> {
     let (app, name) = (stream["app"].as_str()?, stream["name"].as_str()?);
     config.rules.iter().find_map(|rule| match &rule.delivery {

@@ -1,54 +1,54 @@
-//! What front ends are told of one stream: whether it can be watched. Pure; time is an argument.
+//! State machine for the messages about one stream: whether it can be watched. Pure; time is an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A publisher that is lost may return within this time; then the stream has not ended.
+/// Time within which a lost publisher may return without ending the stream.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
 
-/// What is told.
+/// A message to front ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// A publisher has begun.
+    /// A publisher has started.
     Started,
-    /// Viewers can play it.
+    /// Viewers can play the stream.
     Ready,
     /// The publisher is lost, and may return.
     Interrupted,
-    /// It has returned.
+    /// The publisher has returned.
     Resumed,
-    /// It is over.
+    /// The stream has ended.
     Ended,
 }
 
-/// One stream.
+/// State of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Machine {
-    /// Not live.
+    /// The stream is not live.
     #[default]
     Off,
-    /// It can be played.
+    /// The stream can be played.
     Live {
-        /// Its publisher was told to be lost, not only gone.
+        /// Whether nginx reported that the publisher's connection was lost.
         is_lost: bool,
     },
-    /// Its publisher is lost.
+    /// The publisher is lost.
     Away {
-        /// Since then.
+        /// Time of the loss.
         since: Instant,
     },
 }
 
 impl Machine {
-    /// nginx says why a publish has ended, before the stream is gone from the list of what is live.
+    /// Records the loss of the publisher. nginx reports the reason before the stream leaves the list of live streams.
     pub(super) fn lost(&mut self) {
         if let Self::Live { is_lost } = self {
             *is_lost = true;
         }
     }
 
-    /// Whether it can be played now.
+    /// Records whether the stream can be played now; returns the messages to send.
     pub(super) fn see(&mut self, is_live: bool, now: Instant) -> &'static [News] {
         match (*self, is_live) {
             (Self::Off, true) => {
@@ -59,7 +59,7 @@ impl Machine {
                 *self = Self::Live { is_lost: false };
                 &[News::Resumed]
             }
-            // Another publisher has the name by now.
+            // Another publisher may use the name by now.
             (Self::Live { .. }, true) => {
                 *self = Self::Live { is_lost: false };
                 &[]
@@ -80,7 +80,7 @@ impl Machine {
         }
     }
 
-    /// When it is to be looked at again, if nothing happens before.
+    /// Returns the time of the next check if no event occurs before it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Away { since } => Some(*since + LINGER),
@@ -88,7 +88,7 @@ impl Machine {
         }
     }
 
-    /// What somebody who comes now has to know.
+    /// Returns the message for a client that joins now.
     pub(super) fn now(&self) -> News {
         match self {
             Self::Off => News::Ended,
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_publisher_that_ends_its_stream_has_ended_it() {
         let (mut machine, start) = (Machine::default(), Instant::now());
-        // Lost, and another one there before it was noticed.
+        // The publisher was lost, and another one started before the loss was noticed.
         machine.see(true, start);
         machine.lost();
         assert_eq!(machine.see(true, start), []);

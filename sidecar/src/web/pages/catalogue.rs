@@ -1,4 +1,4 @@
-//! The texts of the pages, a catalogue for each language, and which one somebody reads.
+//! The texts of the pages: one catalogue per language, and the choice of the language.
 
 use std::sync::LazyLock;
 
@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 /// A language of the pages.
 #[derive(Debug)]
 pub(in crate::web) struct Language {
-    /// Such as `en`.
+    /// Code, such as `en`.
     pub code: &'static str,
-    /// As those who speak it call it.
+    /// Name of the language in that language.
     pub name: &'static str,
-    /// By their keys.
+    /// Texts by key.
     pub texts: Map<String, Value>,
 }
 
-/// The first is for who reads none of them.
+/// All languages. The first is the default.
 static LANGUAGES: LazyLock<[Language; 4]> = LazyLock::new(|| {
     [
         language("en", "English", include_str!("texts/en.json")),
@@ -25,17 +25,17 @@ static LANGUAGES: LazyLock<[Language; 4]> = LazyLock::new(|| {
     ]
 });
 
-/// A catalogue that cannot be read fails a test; its keys would be shown.
+/// Parses a catalogue. A test fails if a catalogue is invalid; pages would then show the keys.
 fn language(code: &'static str, name: &'static str, json: &str) -> Language {
     Language { code, name, texts: serde_json::from_str(json).unwrap_or_default() }
 }
 
-/// All of them.
+/// Returns all languages.
 pub(in crate::web) fn all() -> &'static [Language] {
     &*LANGUAGES
 }
 
-/// The one that is asked for, as `?lang=`, or the first that `Accept-Language` likes best (RFC 9110, section 12.5.4).
+/// Returns the language of `?lang=`, or the first that `Accept-Language` prefers (RFC 9110, section 12.5.4).
 pub(in crate::web) fn choose(asked: Option<&str>, accepted: Option<&str>) -> &'static Language {
     let known = |tag: &str| {
         let code = tag.split('-').next().unwrap_or_default();
@@ -54,12 +54,12 @@ pub(in crate::web) fn choose(asked: Option<&str>, accepted: Option<&str>) -> &'s
         })
         .filter(|(weight, _)| *weight > 0.0)
         .collect();
-    // Stable: of two that are liked equally, the first.
+    // The sort is stable: of equal weights, the first language wins.
     wanted.sort_by(|a, b| b.0.total_cmp(&a.0));
     wanted.into_iter().find_map(|(_, tag)| known(tag)).unwrap_or(&all()[0])
 }
 
-/// Fit for text and for attributes of HTML.
+/// Escapes a text for HTML content and attributes.
 pub(in crate::web) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -69,7 +69,7 @@ pub(in crate::web) fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // They would be taken for a place of the page.
+            // A brace could be taken for a placeholder of the page.
             '{' => escaped.push_str("&#123;"),
             c => escaped.push(c),
         }
