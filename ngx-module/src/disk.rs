@@ -1,7 +1,7 @@
-//! Free space: what nginx-rtmp writes for an application stops below `weir_min_free`, before a full disk
-//! stops the worker, and where a file system does not answer.
+//! Free space. Below `weir_min_free`, nginx-rtmp stops writing files for an application, before a full disk stops the worker. It also stops
+//! if a file system does not answer.
 //!
-//! The event loop never asks a file system: threads do, and it reads their last answer.
+//! The event loop never queries a file system. Threads do, and the event loop reads their last answer.
 
 use std::{
     sync::{
@@ -24,20 +24,19 @@ use weir_model::{
 
 use crate::{process, runtime::Runtime, session::Session, settings::AppSettings};
 
-/// The longest rest of a thread, in milliseconds: it looks whether it is still wanted.
+/// Longest pause of a thread, in milliseconds. After it, the thread checks whether it is still needed.
 const REST_MS: u64 = 100;
 
-/// Number of the thread that is to look now. One that waits for a file system finds, when it comes back, that another
-/// looks in its place.
+/// Number of the thread that must query now. A thread that was blocked by a file system sees from it that another thread has replaced it.
 static CURRENT: AtomicU64 = AtomicU64::new(0);
 
-/// What is known of the folders of the applications that write, in their order.
+/// State of the folders of the applications that write, in their order.
 #[derive(Default)]
 struct Looks {
-    /// Which configuration's applications these are.
+    /// Number of the configuration that the applications belong to.
     number: Option<u64>,
     gauges: Vec<Vec<Arc<Gauge>>>,
-    /// A thread could not be started.
+    /// Whether to start a thread again, because the last start failed.
     again: bool,
 }
 
@@ -45,7 +44,7 @@ local! {
     static LOOKS: Looks = Looks { number: None, gauges: Vec::new(), again: false };
 }
 
-/// Whether the files of an application are watched.
+/// Returns whether Weir watches the files of an application.
 #[must_use]
 pub fn watch(settings: &AppSettings) -> Watch {
     match settings.min_free {
@@ -55,14 +54,14 @@ pub fn watch(settings: &AppSettings) -> Watch {
     }
 }
 
-/// A clock that is never set, for all threads.
+/// Returns the time of a clock that is never set, for all threads.
 fn clock() -> Timestamp {
     static BEGIN: OnceLock<Instant> = OnceLock::new();
     let since = BEGIN.get_or_init(Instant::now).elapsed().as_millis();
     Timestamp::from_millis(u64::try_from(since).unwrap_or(u64::MAX))
 }
 
-/// Ten times a second: sees to it that a thread looks, and stops or goes on with what it says.
+/// Runs ten times per second. Makes sure that a thread queries the file systems, and stops or resumes writing as the answers require.
 pub fn tick() {
     let number = disk::number();
     let (fresh, again) = LOOKS.with(|looks| {
@@ -73,7 +72,7 @@ pub fn tick() {
         LOOKS.with(|looks| looks.gauges = gauges);
     }
     let now = clock();
-    // The thread that asked a silent file system waits for it alone, and another one looks at the others.
+    // The thread that asked a silent file system waits only for that one, and another thread queries the others.
     let left = |gauge: &Arc<Gauge>| gauge.is_silent(now) && gauge.leave_alone();
     let lost = LOOKS.with(|looks| looks.gauges.iter().flatten().filter(|gauge| left(gauge)).count());
     if fresh || again || lost > 0 {
@@ -96,8 +95,8 @@ fn with_gauges<R>(place: usize, work: impl FnOnce(&[Arc<Gauge>]) -> R) -> R {
     LOOKS.with(|looks| work(looks.gauges.get(place).map_or(&[], Vec::as_slice)))
 }
 
-/// A session is about to write a frame, or the end of its files. A disk may be filled within less time than
-/// there is between two ticks, and who writes to a full one is left with a file that is closed or cut short.
+/// Runs before a session writes a frame, or the end of its files. A disk may fill up between two ticks, and a file on a full disk is closed
+/// or cut short.
 pub fn before_writing(session: &Session) {
     let place = session.settings().and_then(disk::writing);
     if place.is_some_and(|place| with_gauges(place, |gauges| verdict(gauges, None)).is_some()) {
@@ -105,7 +104,7 @@ pub fn before_writing(session: &Session) {
     }
 }
 
-/// How an application stops, or stays stopped while nothing is known.
+/// Returns how an application must stop. While nothing is known, a stopped application stays stopped.
 fn verdict(gauges: &[Arc<Gauge>], stopped: Option<Stop>) -> Option<Stop> {
     let now = clock();
     let verdicts = || gauges.iter().filter_map(|gauge| gauge.verdict(now));
@@ -126,7 +125,7 @@ fn start_thread() {
     }
 }
 
-/// On a thread: asks each file system when it is time to.
+/// Runs on a thread. Queries each file system at its interval.
 fn look(gauges: &[Arc<Gauge>], number: u64) {
     let mut due = vec![clock(); gauges.len()];
     while CURRENT.load(Relaxed) == number {
@@ -172,7 +171,7 @@ fn tell(app: &str, gauges: &[Arc<Gauge>], stop: Option<Stop>) {
         let why = format_args!("the file system of {folder} does not answer; they resume when it does");
         return log::cycle(Level::Error, format_args!("{what} stopped: {why}"));
     }
-    // The folder that decided: the one with the least beyond what must stay free.
+    // The folder that decided has the least free space above its limit.
     let known = gauges.iter().filter_map(|gauge| Some((gauge.space()?.free, gauge.required())));
     let least = known.min_by_key(|(free, required)| i128::from(*free) - i128::from(*required));
     let Some((free, min)) = least.map(|(free, required)| (free >> 10, required >> 10)) else { return };
@@ -187,7 +186,7 @@ fn tell(app: &str, gauges: &[Arc<Gauge>], stop: Option<Stop>) {
     }
 }
 
-/// Whether this worker speaks for all: each looks for itself, and one line is enough.
+/// Returns whether this worker logs for all workers. Each worker checks the disks itself, and one line is enough.
 fn is_first(runtime: &Runtime) -> bool {
     let workers = runtime.zone().lock(process::pid()).workers();
     let mut serving = workers.iter().filter(|worker| !worker.draining && process::alive(worker.pid));

@@ -1,4 +1,4 @@
-//! Playback over HTTP: who may watch, and playlists that carry the token on.
+//! Playback over HTTP: access of viewers, and the token in playlists.
 
 use ngx_rtmp::{
     gate::{Answer, Asked, Verdict},
@@ -23,7 +23,7 @@ use crate::{
     viewers::{self, Crowded, Visit},
 };
 
-/// Who may watch: the gate of `weir_play`, and behind it that of `weir_max_viewers`.
+/// Decides who may watch: first by `weir_play`, then by `weir_max_viewers`.
 pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option<Visit>) {
     let Some(rule @ PlayRule::Token(..)) = &settings.play else {
         return match viewers::visit(asked, settings, None) {
@@ -44,7 +44,7 @@ pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option
     }
 }
 
-/// As many watch the application as may.
+/// Refuses a viewer, because the application has its largest number of viewers.
 fn turn_away(asked: &Asked<'_>, crowded: Crowded) -> (Verdict, Option<Visit>) {
     if let Some(runtime) = runtime::current() {
         log_refusal(&runtime, asked, &Refused::Closed(crowded.app, crowded.stream, Refusal::Crowded));
@@ -54,28 +54,28 @@ fn turn_away(asked: &Asked<'_>, crowded: Crowded) -> (Verdict, Option<Visit>) {
 
 /// A request that a token admits.
 struct Admitted {
-    /// What rewrites the answer.
+    /// Rewrites the answer.
     answer: Option<Box<dyn Answer>>,
-    /// Who that is: by the token's name, or else by the token.
+    /// The viewer's identity: the id of the token, or else the token itself.
     viewer: Viewer,
 }
 
-/// Masks the tokens in a line of the log, in place. Returns its new length.
+/// Masks the tokens in a log line in place. Returns the new length of the line.
 pub fn mask(line: &mut [u8]) -> usize {
     masking::mask_line(line)
 }
 
-/// What a client sent, fit for a log: without keys and tokens. `None` where there is none.
+/// Returns a client's text without keys and tokens, for a log; `None` if it has none.
 #[must_use]
 pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
     masking::masked_line(line)
 }
 
-/// Why a request is not answered.
+/// Why a request is refused.
 enum Refused {
-    /// No stream could be taken from its URI.
+    /// The URI names no stream.
     Nameless(UriError),
-    /// No token opens it, or there is no place: the application, the stream, the reason.
+    /// No token allows the request, or the application is full: the application, the stream, the reason.
     Closed(String, StreamName, Refusal),
 }
 
@@ -115,7 +115,7 @@ fn client(asked: &Asked<'_>) -> ClientAddr {
     asked.client().map_or(ClientAddr::Unix, ClientAddr::Ip)
 }
 
-/// Logs a refusal, some per minute for each address.
+/// Logs a refusal, a few lines per minute for each address.
 fn log_refusal(runtime: &Runtime, asked: &Asked<'_>, refused: &Refused) {
     let bucket = match client(asked) {
         ClientAddr::Ip(addr) => network::attempt_bucket(addr),
@@ -143,7 +143,7 @@ fn log_refusal(runtime: &Runtime, asked: &Asked<'_>, refused: &Refused) {
     }
 }
 
-/// The answer to whoever came with `?token=`: a playlist gets it on its URIs, anything else stays as it is.
+/// The answer to a client with `?token=`. In a playlist, the URIs get the token; other answers stay unchanged.
 struct Playlist {
     token: Secret,
     host: String,

@@ -1,6 +1,6 @@
-//! How many watch over HTTP: `weir_viewers` and `weir_max_viewers`.
+//! The number of viewers over HTTP: `weir_viewers` and `weir_max_viewers`.
 //!
-//! A viewer who is known is refreshed without a lock; a new one takes the lock of the zone once.
+//! A known viewer is refreshed without a lock. A new viewer takes the zone's lock once.
 
 use std::net::IpAddr;
 
@@ -18,29 +18,30 @@ use crate::{
     settings::{Counting, LocationSettings, ViewersRule},
 };
 
-/// What a client is told that finds an application full, in seconds: a place is free again when a window ends.
+/// `Retry-After` for a client of a full application, in seconds. A place is free again when a window ends.
 pub const RETRY_AFTER_S: &str = "10";
 
-/// For how long a place is kept for a request whose answer has not begun, in milliseconds.
+/// How long a place is reserved for a request whose answer has not begun, in milliseconds.
 const KEPT_MS: u64 = 5_000;
 
-/// What is known of a viewer's request before its answer begins.
+/// State of a viewer's request before its answer begins.
 pub struct Visit {
-    /// Who asks, where a token told.
+    /// The viewer, if a token identifies it.
     viewer: Option<Viewer>,
-    /// Who was counted for this request, to keep a place.
+    /// The viewer that was counted for this request, to reserve a place.
     seated: Option<ViewerKey>,
 }
 
-/// As many watch the application as may.
+/// The application has its largest number of viewers.
 pub struct Crowded {
     /// The application.
     pub app: String,
-    /// The stream that was asked for.
+    /// The requested stream.
     pub stream: StreamName,
 }
 
-/// A request for a location with `weir_viewers` may be answered: where the application has a limit, the viewer is counted at once.
+/// Decides whether a request for a location with `weir_viewers` may be answered. If the application has a limit, counts the viewer
+/// immediately.
 pub fn visit(
     asked: &Asked<'_>,
     settings: &LocationSettings,
@@ -71,11 +72,11 @@ pub fn visit(
         Trace::Of(kind) if asked.method() == b"GET" => {
             let (watched, key) = (of(kind), zone.viewer_key(who, &of(kind)));
             let locked = zone.lock(process::pid());
-            // A name of which nothing is known gets a record only when something is there: most such requests are 404.
+            // An unknown name gets a record only when its answer succeeds, because most requests for unknown names end with 404.
             if !locked.is_watchable(watched.app, watched.stream) {
                 return if locked.watching(named.app) >= limit { Err(crowded()) } else { Ok(known()) };
             }
-            // A redirect to another location may make the visit forgotten: then the place is free again soon.
+            // A redirect to another location may lose the visit; the place then soon becomes free again.
             match locked.seat_viewer(key, &watched, now, counting.window_ms.min(KEPT_MS), Some(limit)) {
                 Ok(Seated::Full) => Err(crowded()),
                 Ok(Seated::New) => Ok(Some(Visit { viewer, seated: Some(key) })),
@@ -87,7 +88,7 @@ pub fn visit(
     }
 }
 
-/// The answer begins: who gets something to watch is counted.
+/// Runs when the answer begins. Counts a viewer who gets media.
 pub fn answered(
     asked: &Asked<'_>,
     settings: &LocationSettings,
@@ -120,7 +121,7 @@ fn count(runtime: &Runtime, counting: &Counting, named: &Named<'_>, trace: Trace
         Trace::Of(kind) => {
             if let (key, false) = refresh(kind) {
                 let locked = zone.lock(process::pid());
-                // A zone without room says so itself.
+                // A full zone reports that itself.
                 let _ = locked.seat_viewer(key, &of(kind), now, counting.window_ms, None);
             }
         }
@@ -128,7 +129,7 @@ fn count(runtime: &Runtime, counting: &Counting, named: &Named<'_>, trace: Trace
     }
 }
 
-/// The stream that a request is for.
+/// Returns the stream that a request is for.
 pub fn named<'n>(
     runtime: &Runtime,
     asked: &Asked<'n>,
@@ -156,15 +157,15 @@ fn viewer_at(runtime: &Runtime, asked: &Asked<'_>) -> Viewer {
     runtime.zone().viewer_at(addr, asked.user_agent())
 }
 
-/// Whether a program of Weir on this machine asks, such as `weir check hls`: it has the ticket that the API gives, and nobody watches
-/// by it.
+/// Returns whether the request is from a program of Weir on this machine, such as `weir check hls`: it has the ticket of the API, and it is
+/// no viewer.
 fn is_own(runtime: &Runtime, asked: &Asked<'_>) -> bool {
     let is_local = asked.client().map_or(ClientAddr::Unix, ClientAddr::Ip).is_local();
     let ticket = client::ticket_of_cookies(asked.cookies()).filter(|_| is_local);
     ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone().player_ticket().digest())
 }
 
-/// The path of the location.
+/// Returns the path of the location.
 fn location_of<'r>(asked: &Asked<'r>) -> &'r [u8] {
     let (path, below) = (asked.path(), asked.below());
     &path[..path.len().saturating_sub(below.len())]

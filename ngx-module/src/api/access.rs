@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Access to the API.
 
 use ngx_rtmp::{conf::ServerName, request::Response};
 use weir_model::{
@@ -10,24 +10,24 @@ use weir_model::{
 use super::call::{Head, problem};
 use crate::runtime;
 
-/// The route with a token of its own.
+/// The route that has a token of its own.
 const REPLICA: &str = "v1/replica";
 
-/// The longest body, in bytes.
+/// Longest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// The answer to a body of more than [`MAX_BODY`] bytes.
+/// Returns the answer to a body of more than [`MAX_BODY`] bytes.
 #[must_use]
 pub fn body_too_large() -> Response {
     problem(ApiError::too_large(format!("the body is larger than {MAX_BODY} bytes")))
 }
 
-/// Whether a request may be made at all, before its body is read.
+/// Decides whether a request is allowed, before its body is read.
 pub fn admit(head: &Head<'_>) -> Result<(), Response> {
     let runtime = runtime::current();
     let replica = runtime.as_ref().filter(|_| head.path.trim_end_matches('/') == REPLICA);
     match (&head.settings.api_token, replica) {
-        // It shows what no other answer shows, and has a token of its own, also for clients of this machine.
+        // This route shows data that no other answer shows, so it needs its own token, even for clients of this machine.
         (_, Some(runtime)) => match &runtime.replica_token {
             Some(token) if has_token(head, token) => {}
             Some(_) => {
@@ -52,7 +52,7 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
                 "only clients of this machine may use the API: set \"weir_api_token\" to allow others",
             )));
         }
-        // A browser on this machine is a client of this machine, whatever page it shows.
+        // A browser on this machine is a local client, whatever page it shows.
         (None, None) => own(head)?,
     }
     let changes = !matches!(head.method, "GET" | "HEAD");
@@ -60,7 +60,7 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("application/json")
     });
-    // A form on another site can send a request with the admin's cookies, but not with this type.
+    // A form on another site can send a request with the admin's cookies, but not with this content type.
     if changes && !json {
         let error = ApiError::unsupported_media_type("send the header \"Content-Type: application/json\"");
         return Err(problem(error));
@@ -71,19 +71,19 @@ pub fn admit(head: &Head<'_>) -> Result<(), Response> {
     Ok(())
 }
 
-/// Whether the request has this token.
+/// Returns whether the request has this token.
 fn has_token(head: &Head<'_>, token: &Digest) -> bool {
     let (scheme, given) = head.authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
     scheme.eq_ignore_ascii_case("bearer") && Digest::of(given.trim().as_bytes()) == *token
 }
 
-/// Whether a client of this machine asks.
+/// Returns whether the client is on this machine.
 #[must_use]
 pub fn is_local(head: &Head<'_>) -> bool {
     head.client.map_or(ClientAddr::Unix, ClientAddr::Ip).is_local()
 }
 
-/// Refuses what a page of another site sends, where it is trusted for where it comes from.
+/// Refuses a request of a page from another site, if only the client's address makes the request trusted.
 pub fn own(head: &Head<'_>) -> Result<(), Response> {
     let foreign = match foreign(head) {
         Ok(()) => return Ok(()),
@@ -96,7 +96,7 @@ pub fn own(head: &Head<'_>) -> Result<(), Response> {
     Err(problem(ApiError::forbidden(format!("{foreign}{advice}"))))
 }
 
-/// Whether a page of another site sent a request, as far as the headers tell.
+/// Returns an error if the headers show that a page from another site sent the request.
 fn foreign(head: &Head<'_>) -> Result<(), Foreign> {
     let is_own_name = |host: &str| {
         head.server_names.iter().any(|name| match name {

@@ -1,4 +1,4 @@
-//! `/v1/applications`, and the ticket of the daemon's own players: what a client needs to know of this nginx.
+//! `/v1/applications`, and the ticket of the daemon's own players: facts about this nginx for clients.
 
 use serde_json::json;
 use weir_model::{ServerAddr, api::ApiError, verdict::Policy};
@@ -6,8 +6,8 @@ use weir_model::{ServerAddr, api::ApiError, verdict::Policy};
 use super::call::{Answer, Call, answer};
 use crate::runtime::Runtime;
 
-/// The applications of all `server` blocks, each once, by name. Of several with one name, the one that asks for keys counts,
-/// and so do the one that pushes and the one that asks players for tokens.
+/// Lists the applications of all `server` blocks, each once, by name. If several have one name, the result has the settings of the
+/// application that uses keys, of the one that pushes, and of the one that requires tokens from players.
 pub(super) fn list(call: &Call<'_>) -> Answer {
     let view = |name: &String| {
         let facts = || call.runtime.application_facts.iter().filter(|facts| facts.name == *name);
@@ -30,19 +30,19 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
     answer(200, &json!({ "applications": applications }))
 }
 
-/// The port of the first `server` block that has the application; none on unix sockets alone.
+/// Returns the port of the first `server` block that has the application; `None` if it has only unix sockets.
 pub(super) fn rtmp_port(runtime: &Runtime, app: &str) -> Option<u16> {
     let mut blocks = runtime.servers.iter().filter(|block| block.applications.iter().any(|name| name == app));
     let socket = blocks.find_map(|block| block.server.addresses().iter().find_map(ServerAddr::socket));
     socket.map(|socket| socket.port())
 }
 
-/// The ticket with which a player on this machine is not counted.
+/// Returns the ticket with which a player on this machine is not counted.
 pub(super) fn ticket(call: &Call<'_>) -> Answer {
     answer(200, &json!({ "ticket": call.runtime.zone().player_ticket().expose() }))
 }
 
-/// A 404 for an application that nginx.conf does not have.
+/// Returns a 404 for an application that nginx.conf does not have.
 pub(super) fn require(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
     let known = names(runtime);
     if known.iter().any(|name| name == app) {
@@ -51,7 +51,7 @@ pub(super) fn require(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
     Err(ApiError::not_found(weir_model::api::no_application(app, &known)))
 }
 
-/// The names of all applications, each once.
+/// Returns the names of all applications, each once.
 fn names(runtime: &Runtime) -> Vec<String> {
     let mut names: Vec<String> = runtime.application_facts.iter().map(|facts| facts.name.clone()).collect();
     names.sort();

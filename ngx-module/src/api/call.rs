@@ -7,20 +7,20 @@ use weir_model::api::ApiError;
 
 use crate::{runtime::Runtime, state::Outcome, weir::Weir};
 
-/// What a request says, apart from its body.
+/// A request without its body.
 pub type Head<'r> = request::Head<'r, Weir>;
 
-/// A request that was admitted, with what it needs.
+/// An admitted request, with the data for its handler.
 pub(super) struct Call<'c> {
     pub(super) runtime: Rc<Runtime>,
     pub(super) head: &'c Head<'c>,
     pub(super) body: &'c [u8],
 }
 
-/// A handler's answer: an error becomes one.
+/// A handler's answer. An error becomes an answer too.
 pub(super) type Answer = Result<Step, ApiError>;
 
-/// An answer in JSON.
+/// Returns an answer in JSON.
 pub(super) fn json(status: u16, body: &impl serde::Serialize) -> Response {
     match serde_json::to_string(body) {
         Ok(body) => Response { status, content_type: "application/json", headers: Vec::new(), body },
@@ -30,7 +30,7 @@ pub(super) fn json(status: u16, body: &impl serde::Serialize) -> Response {
     }
 }
 
-/// The answer to a change: `body`, an object, with a `warning` where there is a doubt.
+/// Returns the answer to a change: the object `body`, with a `warning` if the change may be lost.
 pub(super) fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcome) -> Response {
     let doubt = match outcome {
         Ok(done) => done.doubt,
@@ -45,7 +45,7 @@ pub(super) fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcom
     json(status, &body)
 }
 
-/// The answer that says what is wrong.
+/// Returns the answer for an error.
 #[must_use]
 pub fn problem(error: ApiError) -> Response {
     let headers = match error.status {

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: what happens, as server-sent events (HTML Standard, section 9.2).
+//! `GET /v1/events`: events as server-sent events (HTML Standard, section 9.2).
 
 use std::fmt::Write;
 
@@ -14,20 +14,20 @@ use crate::{
     snapshot,
 };
 
-/// Events that are sent at once, at most.
+/// Most events per send.
 const AT_ONCE: usize = 32;
 
-/// Where a client goes on.
+/// The position of a client in the events.
 struct Position {
-    /// The id of the event before the first that the client gets.
+    /// The id of the event before the client's first event.
     after: u64,
-    /// The id that the client gave, when this zone has not given it: the zone was made anew, its clock
-    /// was set back, or another server was asked before.
+    /// The client's id, if this zone has not given this id: the zone was created again, its clock was set back, or the client asked another
+    /// server before.
     unknown: Option<u64>,
 }
 
-/// Where the client wants to go on: after `Last-Event-ID`, or from now on. Nobody can tell what followed an id
-/// that this zone has not given: who sends one gets all that is kept, and hears that events are missing.
+/// Answers with the events after `Last-Event-ID`, or from now on. If this zone has not given the id, the events after the id are unknown:
+/// the client gets all stored events, and a notice that events are missing.
 pub(super) fn follow(call: &Call<'_>) -> Answer {
     if call.head.method == "HEAD" {
         let (headers, body) = (Vec::new(), String::new());
@@ -37,7 +37,7 @@ pub(super) fn follow(call: &Call<'_>) -> Answer {
     let position = match call.head.last_event_id.map(str::trim).filter(|id| !id.is_empty()) {
         None => Position { after: zone.last_event(), unknown: None },
         Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // A number that is too large is ahead of every event.
+            // A number that is too large is after every event.
             let id = id.parse().unwrap_or(u64::MAX);
             match zone.lock(process::pid()).resume_after(id) {
                 Resume::After(after) => Position { after, unknown: None },
@@ -49,7 +49,7 @@ pub(super) fn follow(call: &Call<'_>) -> Answer {
     Ok(Step::Follow(events(position)))
 }
 
-/// The events from there on.
+/// Returns the events after a position.
 fn events(position: Position) -> Events {
     let hello = hello(&position);
     let mut seen = position.after;
@@ -69,18 +69,18 @@ fn events(position: Position) -> Events {
     Events { hello, news: Box::new(news) }
 }
 
-/// What a client was told of viewers. These events are not kept: who connects is told how it stands.
+/// The viewers that a client has been told about. These events are not stored, so a new client gets the present numbers.
 #[derive(Default)]
 struct Audience {
     told: Told,
-    /// The number of changes that were looked at.
+    /// The number of changes at the last check.
     changes: Option<u64>,
-    /// Not before this moment of the clock that is never set.
+    /// The earliest time of the next check, by the clock that is never set.
     next_look: Timestamp,
 }
 
 impl Audience {
-    /// Appends the events `viewers`; looks once a second, if anything changed.
+    /// Appends the events `viewers`. Checks once per second, if the numbers have changed.
     fn tell(&mut self, runtime: &Runtime, text: &mut String) {
         const EACH_MS: u64 = 1000;
         let (now, changes) = (process::uptime(), runtime.zone().audience_changes());
@@ -90,7 +90,7 @@ impl Audience {
         self.next_look = Timestamp::from_millis(now.as_millis() + EACH_MS);
         self.changes = Some(changes);
         for one in self.told.news(snapshot::audiences(runtime), now) {
-            // It has no map with keys that are no text, which is all that could fail.
+            // Only a map with keys that are not text could fail, and this value has none.
             let data = serde_json::to_string(&one).unwrap_or_default();
             let fields = data.strip_prefix('{').unwrap_or(&data);
             let _ = write!(text, "event: viewers\ndata: {{\"at\":\"{}\",{fields}\n\n", process::now());
@@ -98,7 +98,7 @@ impl Audience {
     }
 }
 
-/// What a client is sent at once.
+/// Returns the text that a client gets immediately.
 fn hello(position: &Position) -> String {
     let mut text = ": events of weir\n\n".to_owned();
     if let Some(id) = position.unknown {
@@ -107,7 +107,7 @@ fn hello(position: &Position) -> String {
     text
 }
 
-/// Events on the wire. `after` is the id that the client has; `missed` says how many are gone since.
+/// Formats events for the wire. `after` is the client's id; `missed` is the number of events that are gone since.
 fn wire(events: &[Event], after: u64, missed: u64) -> String {
     let mut text = String::new();
     if missed > 0 {

@@ -1,4 +1,4 @@
-//! `GET /v1/health`: whether the workers come round and the zone has room.
+//! `GET /v1/health`: whether the workers respond and the zone has free memory.
 
 use ngx_rtmp::disk::{self, Stop};
 use serde_json::json;

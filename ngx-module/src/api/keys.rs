@@ -1,4 +1,4 @@
-//! `/v1/keys`: stream keys are listed, made, rotated and revoked.
+//! `/v1/keys`: lists, creates, rotates and revokes stream keys.
 
 use std::ops::Range;
 
@@ -24,20 +24,20 @@ use crate::{
     state,
 };
 
-/// Steps of a walk over the zone in one turn: a millisecond at most, with the lock free between them.
+/// Steps of a walk over the zone in one turn: at most a millisecond. The lock is free between two steps.
 const STEPS: usize = 16;
 
-/// A list of keys on its way.
+/// A list of keys that is being made.
 struct Listing {
-    /// Finds the keys of the zone, first of all.
+    /// Finds the keys of the zone; runs first.
     walk: Option<KeyWalk>,
     limit: Option<usize>,
     places: Vec<KeyPlace>,
-    /// The keys of files that follow.
+    /// The keys of files, which come after those of the zone.
     files: Range<usize>,
-    /// How many of the places are answered.
+    /// The number of places that are answered.
     done: usize,
-    /// What follows the list.
+    /// The text after the list.
     end: String,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
     let wrong = |error| ApiError::bad_request(format!("argument \"after\": {error}"));
     let after = page.after.map(str::parse::<KeyCursor>).transpose().map_err(wrong)?;
     let all = call.runtime.file_keys.len();
-    // One more tells whether others follow.
+    // One more key shows whether others follow.
     let most = page.limit.map_or(usize::MAX, |limit| limit + 1);
     let (walk, files) = match after {
         None => (Some(KeyWalk::new(None, most)), 0..all),
@@ -60,7 +60,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
 }
 
 impl Listing {
-    /// Goes on with the walk. Returns whether it is over, and the list is known.
+    /// Continues the walk. Returns whether the walk is complete.
     fn find(&mut self, runtime: &Runtime) -> bool {
         if let Some(walk) = &mut self.walk {
             let zone = runtime.zone();
@@ -73,7 +73,7 @@ impl Listing {
         true
     }
 
-    /// Keeps what one answer holds, and names what follows.
+    /// Limits the list to one answer, and names the next page.
     fn cut(&mut self) {
         let Some(limit) = self.limit.take() else { return };
         let is_cut = self.places.len() + self.files.len() > limit;
@@ -86,7 +86,7 @@ impl Listing {
         self.end = if is_cut { format!(",\"next\":\"{next}\"") } else { ",\"next\":null".to_owned() };
     }
 
-    /// The keys of the zone, then those of files, some at a time.
+    /// Returns the next keys: first those of the zone, then those of files.
     fn part(&mut self) -> Part<KeyView> {
         let Some(runtime) = runtime::current() else { return Part::End(String::new()) };
         let now = process::now();
@@ -131,7 +131,7 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
     let change = Change::rotate(&key, secret.digest(), wanted.overlap_s, now);
     let mut rotated = key;
     if let Change::RotateKey { secret, previous_expires_at, .. } = &change {
-        // Only the new secret is pending; the other is in the zone.
+        // Only the new secret is pending; the zone already has the other.
         pend(call, &StreamKey { secrets: vec![secret.clone()], ..rotated.clone() })?;
         rotated.rotate(secret.clone(), *previous_expires_at);
     }
@@ -151,7 +151,7 @@ pub(super) fn revoke(call: &Call<'_>, sessions: &mut Sessions<'_>, id: &str) -> 
     }))
 }
 
-/// A key that the API may change.
+/// Returns a key that the API may change.
 fn find(call: &Call<'_>, id: &str) -> Result<StreamKey, ApiError> {
     let unknown = || ApiError::not_found(format!("there is no key \"{id}\""));
     let id: KeyId = id.parse().map_err(|_| unknown())?;
@@ -163,7 +163,7 @@ fn find(call: &Call<'_>, id: &str) -> Result<StreamKey, ApiError> {
     call.runtime.zone().lock(process::pid()).stream_key(id).ok_or_else(unknown)
 }
 
-/// Puts the secrets of a key into the zone, where they open nothing yet.
+/// Adds the secrets of a key to the zone as pending; they authorise nothing yet.
 fn pend(call: &Call<'_>, key: &StreamKey) -> Result<(), ApiError> {
     let zone = call.runtime.zone().lock(process::pid());
     for record in KeyRecord::of(key, Stage::Pending { pid: process::pid() }) {

@@ -1,28 +1,28 @@
-//! Lists: a short one is one answer, a long one is made and sent in pieces, so that no worker stands still for it.
+//! Lists. A short list is one answer. A long list is made and sent in pieces, so that it does not block the worker.
 
 use ngx_rtmp::request::{Pieces, Response, Step};
 use serde::Serialize;
 
 use super::call::Answer;
 
-/// Rows that are made at once.
+/// Rows that are made in one step.
 pub(super) const AT_ONCE: usize = 256;
 
-/// `{"NAME":[...]}` of what is known already.
+/// Answers with `{"NAME":[...]}` for rows that are already known.
 pub(super) fn list<T: Serialize + 'static>(name: &'static str, rows: Vec<T>) -> Answer {
     let is_short = rows.len() <= AT_ONCE;
     Ok(step(name, is_short, parts(rows, String::new())))
 }
 
-/// What comes next in a list.
+/// The next part of a list.
 pub(super) enum Part<T> {
-    /// Some rows, or none: others have their turn, and the list goes on.
+    /// Some rows, or none. The list continues after other events of the event loop.
     Rows(Vec<T>),
-    /// The list ends; this follows it.
+    /// The end of the list, and the text after it.
     End(String),
 }
 
-/// The parts of what is known already, and what follows the list.
+/// Returns the parts of a list whose rows are already known, and the text after it.
 pub(super) fn parts<T>(rows: Vec<T>, end: String) -> impl FnMut() -> Part<T> {
     let mut rows = rows.into_iter();
     let mut end = Some(end);
@@ -32,7 +32,7 @@ pub(super) fn parts<T>(rows: Vec<T>, end: String) -> impl FnMut() -> Part<T> {
     }
 }
 
-/// `{"NAME":[...]END}`. `part` gives some rows at a time; a short list is answered whole.
+/// Answers with `{"NAME":[...]END}`. `part` returns some rows per call; a short list is one answer.
 pub(super) fn step<T: Serialize>(
     name: &'static str,
     is_short: bool,
@@ -57,7 +57,7 @@ pub(super) fn step<T: Serialize>(
         };
         let mut text = String::new();
         for row in rows {
-            // A row has no map with keys that are no text, which is all that could fail.
+            // Only a map with keys that are not text could fail, and a row has none.
             if let Ok(row) = serde_json::to_string(&row) {
                 text.push_str(separator);
                 text.push_str(&row);

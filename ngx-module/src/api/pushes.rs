@@ -1,4 +1,4 @@
-//! `/v1/pushes`: whether this node pushes anything. A node of a pair that waits for its turn holds all of them.
+//! `/v1/pushes`: whether this node pushes anything. The waiting node of a pair holds all its pushes.
 
 use serde::Deserialize;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! `/v1/replica`: what the nodes of a pair have in common, for their daemons alone. It shows hashes of keys and whole URLs of
-//! targets, so it has a token of its own (`weir_pair_secret`).
+//! `/v1/replica`: the data that the nodes of a pair share, only for their daemons. It contains hashes of keys and complete URLs of targets,
+//! so it has a token of its own (`weir_pair_secret`).
 
 use ngx_rtmp::{request::Response, sessions::Sessions};
 use serde_json::json;
@@ -12,7 +12,7 @@ use weir_zone::{KeyRecord, Stage, ZoneFull};
 use super::call::{Answer, Call, answer, changed, problem};
 use crate::{orders, process, runtime, state};
 
-/// `?not=TAG` is answered shortly where nothing has changed since.
+/// Returns the state. With `?not=TAG`, the answer is short if nothing has changed since.
 pub(super) fn show(call: &Call<'_>) -> Answer {
     if call.runtime.state_path.is_none() {
         return Err(ApiError::conflict(
@@ -50,7 +50,7 @@ fn whole(content: &Digest, state: &str) -> Response {
     Response { status: 200, content_type: "application/json", headers: Vec::new(), body }
 }
 
-/// Another state has another one.
+/// Returns a tag that differs for every state.
 fn tag(content: &Digest, bans: &[(KeyId, Timestamp)]) -> String {
     format!("{}-{}", content.to_hex(), rest_of(bans))
 }
@@ -82,7 +82,7 @@ fn put_key(call: &Call<'_>, was: Option<StreamKey>, is: StreamKey) -> Answer {
     }
     for record in KeyRecord::of(&is, Stage::Pending { pid: process::pid() }) {
         if let Err(error) = zone.insert_key(&record) {
-            // Nothing stays of a key that has no room as a whole.
+            // If the key does not fit completely, none of its secrets stays in the zone.
             is.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest));
             return Err(full(error));
         }

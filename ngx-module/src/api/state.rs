@@ -1,4 +1,4 @@
-//! `/v1/state`: the state file is written from memory.
+//! `/v1/state`: writes the state file from memory.
 
 use serde_json::json;
 

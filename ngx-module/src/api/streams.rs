@@ -1,8 +1,8 @@
-//! `/v1/streams`: what is live, in every worker; a publisher or a player is dropped, whichever worker has it. `/v1/viewers`: who
-//! watches, and what the daemon serves itself.
+//! `/v1/streams`: lists the live streams of all workers, and drops a publisher or a player in any worker. `/v1/viewers`: lists the viewers,
+//! and takes the numbers of viewers that the daemon serves itself.
 //!
-//! A stream is named by application and name, in the path or as arguments, and by `?server=` where several `server` blocks
-//! have one of that name.
+//! A stream is named by application and name, in the path or in arguments, and also by `?server=` if several `server` blocks have a stream
+//! with that name.
 
 use std::collections::HashSet;
 
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::{orders, process, snapshot};
 
-/// The longest ban, in seconds: one day.
+/// Longest ban, in seconds: one day.
 const MAX_BAN_S: u64 = 86_400;
 
-/// What stands behind `?`.
+/// The arguments after `?`.
 #[derive(Default)]
 struct Asked {
     app: Option<String>,
@@ -57,7 +57,7 @@ pub(super) fn players(call: &Call<'_>, app: &[&str], name: &str) -> Answer {
     list::list("players", streams.into_iter().flat_map(|stream| stream.players).collect())
 }
 
-/// Drops a publisher; with `?ban_s=60` its key opens nothing for so long.
+/// Drops a publisher. With `?ban_s=60`, its key is refused for that many seconds.
 pub(super) fn drop_publisher(
     call: &Call<'_>,
     sessions: &mut Sessions<'_>,
@@ -68,7 +68,7 @@ pub(super) fn drop_publisher(
     drop_all(call, sessions, &asked, find(call, app, name, &asked)?)
 }
 
-/// The same for any name: `?app=live&name=..` says what no path can.
+/// Like [`drop_publisher`], for any name: `?app=live&name=..` can name a stream that no path can name.
 pub(super) fn drop_asked(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
     let asked = Asked::read(call.head.query, &["app", "name", "server", "ban_s"])?;
     let (Some(app), Some(name)) = (&asked.app, &asked.name) else {
@@ -127,7 +127,7 @@ pub(super) fn drop_player(
     answer(200, &json!({ "dropped": 1 }))
 }
 
-/// Every stream that somebody watches or watched lately.
+/// Lists every stream that is or was recently watched.
 pub(super) fn audiences(call: &Call<'_>) -> Answer {
     let zone = call.runtime.zone();
     let (used, rows) = zone.viewer_rows();
@@ -137,7 +137,7 @@ pub(super) fn audiences(call: &Call<'_>) -> Answer {
     Ok(list::step("streams", is_short, list::parts(streams, format!(",\"table\":{end}"))))
 }
 
-/// Takes what the daemon serves itself, in place of its report before.
+/// Stores the daemon's report of the viewers that it serves itself, in place of its last report.
 pub(super) fn report_viewers(call: &Call<'_>) -> Answer {
     let report = Report::from_json(call.body)?;
     let zone = call.runtime.zone().lock(process::pid());
@@ -147,7 +147,7 @@ pub(super) fn report_viewers(call: &Call<'_>) -> Answer {
     Ok(Step::Answer(Response { status: 204, content_type: "application/json", headers, body }))
 }
 
-/// The streams of a path, the first that began first.
+/// Returns the streams of a path; the stream that began first comes first.
 fn snapshots(call: &Call<'_>, app: &[&str], name: &str) -> Result<Vec<StreamSnapshot>, ApiError> {
     let asked = Asked::read(call.head.query, &["server"])?;
     let sessions: Vec<String> =
@@ -161,7 +161,7 @@ fn snapshots(call: &Call<'_>, app: &[&str], name: &str) -> Result<Vec<StreamSnap
     }
 }
 
-/// The live streams of a path: those of the first reading that has any.
+/// Returns the live streams of a path, from its first reading that has any.
 fn find(call: &Call<'_>, app: &[&str], name: &str, asked: &Asked) -> Result<Vec<LiveStream>, ApiError> {
     let found = readings(app, name)
         .iter()
@@ -170,8 +170,8 @@ fn find(call: &Call<'_>, app: &[&str], name: &str, asked: &Asked) -> Result<Vec<
     found.ok_or_else(|| not_live(call, &app.join("/"), name))
 }
 
-/// What a path may mean, as both applications and names may hold slashes. A part with `%2F` in it was not split, so a path of
-/// two parts means one thing.
+/// Returns the possible readings of a path, because applications and names may both contain slashes. A part with `%2F` was not split, so a
+/// path of two parts has only one reading.
 fn readings(app: &[&str], name: &str) -> Vec<(String, String)> {
     let parts: Vec<&str> = app.iter().copied().chain([name]).collect();
     let splits = |parts: &[&str]| {
@@ -179,7 +179,7 @@ fn readings(app: &[&str], name: &str) -> Vec<(String, String)> {
         cuts.map(|cut| (parts[..cut].join("/"), parts[cut..].join("/"))).collect::<Vec<_>>()
     };
     let mut all = splits(&parts);
-    // A slash at the end of a longer path is an empty name, or nothing.
+    // A slash at the end of a longer path is either an empty name or nothing.
     if let [before @ .., ""] = parts.as_slice()
         && before.len() > 1
     {
@@ -195,14 +195,14 @@ fn live(call: &Call<'_>, app: &str, name: &str, asked: &Asked) -> Vec<LiveStream
     streams
 }
 
-/// A stream of an application that there is not is refused with those that there are.
+/// Returns the error for a stream that is not live. For an unknown application, the error lists the known ones.
 fn not_live(call: &Call<'_>, app: &str, name: &str) -> ApiError {
     let not_live = ApiError::not_found(format!("no stream \"{app}/{name}\" is live"));
     applications::require(&call.runtime, app).err().unwrap_or(not_live)
 }
 
 impl Asked {
-    /// Reads the arguments, of which `known` may be there.
+    /// Reads the arguments. Only those in `known` are allowed.
     fn read(query: &str, known: &[&str]) -> Result<Asked, ApiError> {
         let mut asked = Asked::default();
         let mut seen = HashSet::new();

@@ -1,4 +1,4 @@
-//! `/v1/targets`: push targets are listed, made, changed and removed.
+//! `/v1/targets`: lists, creates, changes and removes push targets.
 
 use serde_json::json;
 use weir_model::{
@@ -44,7 +44,7 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
     let mut target = before.clone();
     patch.apply(&mut target);
     if target.url != before.url || target.note != before.note {
-        // Its room is kept until the change is in force.
+        // The pending copy reserves memory in the zone until the change is in force.
         pend(call, &target, target.url != before.url)?;
     }
     let change = Change::ChangeTarget { id: target.id, patch };
@@ -58,7 +58,7 @@ pub(super) fn remove(call: &Call<'_>, id: &str) -> Answer {
     }))
 }
 
-/// Puts a target into the zone, where nothing is pushed to it yet. `is_new` says that nothing has been pushed to its URL before.
+/// Adds a target to the zone as pending; nothing is pushed to it yet. `is_new`: nothing has been pushed to its URL before.
 fn pend(call: &Call<'_>, target: &Target, is_new: bool) -> Result<(), ApiError> {
     let of_configuration = call.runtime.file_targets.iter().find(|other| target.repeats(other));
     let zone = call.runtime.zone().lock(process::pid());
@@ -72,7 +72,7 @@ fn pend(call: &Call<'_>, target: &Target, is_new: bool) -> Result<(), ApiError> 
     zone.pend_target(target, process::pid()).map_err(full)
 }
 
-/// A target that the API may change.
+/// Returns a target that the API may change.
 fn find(call: &Call<'_>, id: &str) -> Result<Target, ApiError> {
     let number = parse(id)?;
     if of_configuration(call, number).is_some() {
@@ -99,7 +99,7 @@ fn full(error: ZoneFull) -> ApiError {
     ApiError::zone_full(error.to_string())
 }
 
-/// A target as it stands by now.
+/// Returns a target with its present state.
 fn view(target: &Target) -> TargetView {
     match runtime::current() {
         Some(runtime) => snapshot::target(&runtime, target),

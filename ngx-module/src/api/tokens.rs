@@ -1,4 +1,4 @@
-//! `/v1/tokens`: mints tokens for programs without the secret, and revokes tokens that leaked.
+//! `/v1/tokens`: makes tokens for programs without the secret, and revokes leaked tokens.
 
 use ngx_rtmp::wake;
 use serde_json::json;
@@ -33,7 +33,7 @@ fn signer<'c>(call: &'c Call<'_>) -> Result<&'c Signer, ApiError> {
     })
 }
 
-/// The claims of a new token, with a name and a time by which it can be revoked.
+/// Returns the claims of a new token, with an id and a time by which it can be revoked.
 fn fresh(call: &Call<'_>, claims: Claims) -> Result<Claims, ApiError> {
     let iat = call.runtime.revoked_tokens().iat(&claims.sub, process::now());
     Ok(Claims { jti: Some(TokenId::random(random()?)), iat: Some(iat), ..claims })
@@ -46,7 +46,7 @@ pub(super) fn revoke(call: &Call<'_>) -> Answer {
         RevocationError::TooMany => ApiError::conflict(error.to_string()),
         RevocationError::ZoneFull(_) => ApiError::zone_full(error.to_string()),
     })?;
-    // In force before it is written.
+    // The revocation is in force before it is written.
     wake::ring();
     let change = Change::RevokeTokens(revocation.clone());
     Ok(state::persist(&call.runtime, change, move |outcome| {
@@ -62,7 +62,7 @@ pub(super) fn revocations(call: &Call<'_>) -> Answer {
     list::list("revocations", call.runtime.zone().lock(process::pid()).revocations())
 }
 
-/// `POST /v1/links`: the addresses of a stream for people, with a token in each.
+/// `POST /v1/links`: returns the addresses of a stream for people, with a token in each.
 pub(super) fn links(call: &Call<'_>) -> Answer {
     let request = LinkRequest::from_json(call.body)?;
     let claims = fresh(call, request.claims(process::now()))?;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::process;
 
-/// The largest `weir_key_file`, in bytes: half a million keys.
+/// Largest `weir_key_file`, in bytes: half a million keys.
 const MAX_KEY_FILE: u64 = 64 << 20;
 
 pub(super) fn publish(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveError> {
@@ -45,7 +45,7 @@ pub(super) fn max_bitrate(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveE
         let bits = cx.offset(text).ok().filter(|bits| *bits > 0);
         let found = || text.to_owned();
         let bits = bits.ok_or_else(|| DirectiveError::Bits { what, found: found() })?;
-        // Of bits in a number alone, nobody tells a forgotten unit.
+        // A bare number of bits may be a mistake: nobody can see that its unit is missing.
         match text.bytes().all(|byte| byte.is_ascii_digit()) {
             true => Err(DirectiveError::BitsWithoutUnit { what, found: found() }),
             false => Ok(bits),
@@ -197,7 +197,7 @@ pub(super) fn push_to(cx: &mut Cx<'_, Application>) -> Result<(), DirectiveError
     let repeated = in_block().find(|known| known.repeats(&target)).map(|known| known.stream.clone());
     targets.push((block, target));
     if let Some(stream) = repeated {
-        // Accepted, as it was in the first version; the other end refuses one of the two.
+        // The first version of Weir accepted this, so it stays a warning; the other end refuses one of the two pushes.
         cx.warn(&format!(
             "\"weir_push_to\": another one for \"{stream}\" pushes the same stream to the same URL"
         ));

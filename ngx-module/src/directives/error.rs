@@ -1,4 +1,4 @@
-//! What is wrong with a directive.
+//! Errors of directives.
 
 use std::path::PathBuf;
 
@@ -20,157 +20,157 @@ pub enum DirectiveError {
     /// An argument cannot be read.
     #[error(transparent)]
     Argument(#[from] ArgumentError),
-    /// The configuration gets no zone.
+    /// nginx cannot add a zone to the configuration.
     #[error(transparent)]
     Zone(#[from] AddZoneError),
-    /// It stands there a second time.
+    /// The directive is there a second time.
     #[error("the directive is duplicate")]
     Duplicate,
     /// An argument is missing.
     #[error("a {0} is missing")]
     Missing(&'static str),
-    /// `weir_zone` has no room.
+    /// The size of `weir_zone` is too small.
     #[error("size \"{size}\" is too small, the least is \"{least}k\"")]
     ZoneTooSmall {
-        /// What stands there.
+        /// The argument as written.
         size: String,
-        /// In KiB.
+        /// The smallest size, in KiB.
         least: usize,
     },
-    /// It has no such parameter.
+    /// The directive has no such parameter.
     #[error("invalid parameter \"{found}\", expected {expected}")]
     Parameter {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// What could.
+        /// The valid parameters.
         expected: &'static str,
     },
-    /// Something stands behind `off`.
+    /// `off` has no parameters.
     #[error("invalid parameter \"{0}\", \"off\" has none")]
     OffAlone(String),
-    /// It has no such value.
+    /// The directive has no such value.
     #[error("invalid value \"{found}\", expected {expected}")]
     Value {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// What could.
+        /// The valid values.
         expected: String,
     },
-    /// `weir_push_allow` and `weir_push_deny` have addresses.
+    /// The argument of `weir_push_allow` or `weir_push_deny` is not a list of addresses.
     #[error("invalid value \"{found}\", {error}")]
     Addresses {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// What is wrong with it.
+        /// The error in the argument.
         error: AddressesError,
     },
-    /// `weir_stat` has formats.
+    /// `weir_stat` has no such format.
     #[error("invalid value \"{found}\", {error}")]
     Format {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// What is wrong with it.
+        /// The error in the argument.
         error: FormatError,
     },
-    /// It is no number, or one that makes no sense.
+    /// The argument is not a number, or the number makes no sense.
     #[error("invalid number \"{found}\", expected for example \"{example}\"")]
     Number {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// One that would be right.
+        /// An example of a valid number.
         example: &'static str,
     },
-    /// It is no number of bits.
+    /// The argument is not a number of bits.
     #[error("invalid {what} \"{found}\", expected bits such as \"8m\"")]
     Bits {
-        /// What they are for.
+        /// The purpose of the bits.
         what: &'static str,
-        /// What stands there.
+        /// The argument as written.
         found: String,
     },
-    /// A number of bits alone.
+    /// The number of bits has no unit.
     #[error("{what} \"{found}\" has no unit: write \"8m\" for 8 Mbit, \"500k\" for 500 kbit")]
     BitsWithoutUnit {
-        /// What they are for.
+        /// The purpose of the bits.
         what: &'static str,
-        /// What stands there.
+        /// The argument as written.
         found: String,
     },
-    /// Free space of less than a kilobyte.
+    /// The limit of free space is less than a kilobyte.
     #[error("size \"{found}\" is {bytes} bytes: write \"64m\" for 64 MB, or \"0\" for no limit")]
     FewBytes {
-        /// What stands there.
+        /// The argument as written.
         found: String,
-        /// The same, in bytes.
+        /// The same size, in bytes.
         bytes: u64,
     },
-    /// Messages do not wait for such a time.
+    /// The time is outside the range for waiting messages.
     #[error("invalid time \"{0}\", expected \"off\", or \"0\" to \"1s\", for example \"60ms\"")]
     MergeTime(String),
-    /// Messages are not kept in such a size.
+    /// The size is outside the range for kept messages.
     #[error("invalid size \"{0}\", expected \"off\", or \"64k\" to \"256m\", for example \"8m\"")]
     GopSize(String),
-    /// Viewers are not counted for such a time.
+    /// The time is outside the range for counting viewers.
     #[error("invalid window \"{0}\", expected \"1s\" to \"1h\", for example \"30s\"")]
     Window(String),
-    /// A stream is named by application and name.
+    /// `stream=` needs `app=` too.
     #[error("\"stream=\" needs \"app=APP\"")]
     StreamWithoutApp,
-    /// `app=` names no application.
+    /// `app=` has no valid application name.
     #[error("app \"{name}\": {error}")]
     App {
-        /// What stands there.
+        /// The argument as written.
         name: String,
-        /// What is wrong with it.
+        /// The error in the name.
         error: AppNameError,
     },
-    /// The application around it has a name that Weir does not take.
+    /// The application that contains the directive has a name that Weir does not accept.
     #[error("application \"{name}\": {error}")]
     Application {
-        /// Its name.
+        /// The name of the application.
         name: String,
-        /// What is wrong with it.
+        /// The error in the name.
         error: AppNameError,
     },
-    /// `variant=` ends no name.
+    /// `variant=` has no valid end of a name.
     #[error("variant \"{suffix}\": {error}")]
     Variant {
-        /// What stands there.
+        /// The argument as written.
         suffix: String,
-        /// What is wrong with it.
+        /// The error in the name.
         error: NameError,
     },
-    /// `name=` names no stream.
+    /// `name=` has no valid stream name.
     #[error("name \"{name}\": {error}")]
     Name {
-        /// What stands there.
+        /// The argument as written.
         name: String,
-        /// What is wrong with it.
+        /// The error in the name.
         error: NameError,
     },
-    /// It is no URL of a target.
+    /// The argument is not a URL of a target.
     #[error(transparent)]
     Url(#[from] TargetUrlError),
-    /// One `weir_secret` signs, and one more is accepted.
+    /// There are two `weir_secret` already: the first signs, the second is only accepted.
     #[error("there are two already: the first one signs, the second one is accepted")]
     ThirdSecret,
-    /// A file holds no secret.
+    /// The file has no valid secret.
     #[error("{}: {error}", path.display())]
     Secret {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in the file.
         error: SignerError,
     },
-    /// A file holds no keys.
+    /// The file has no valid keys.
     #[error("{}: {error}", path.display())]
     KeyFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in the file.
         error: KeyFileError,
     },
-    /// A file holds no token for the API.
+    /// The file has no valid token for the API.
     #[error("{}: expected one line of at least 16 printable characters, the token", .0.display())]
     Token(PathBuf),
     /// The state file cannot be read.
@@ -184,7 +184,7 @@ impl DirectiveError {
     }
 }
 
-/// The directive's own name is in the line already.
+/// Returns the text of a file error. The log line already has the directive's name.
 fn state_file(error: &FileError) -> String {
     match error {
         FileError::Io { path, what, error } => format!("{} cannot be {what}: {error}", path.display()),

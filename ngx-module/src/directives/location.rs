@@ -38,7 +38,7 @@ pub(super) fn play_http(cx: &mut Cx<'_, Location>) -> Result<(), DirectiveError>
     assign(&mut cx.settings().play, PlayRule::Token(Rc::new(layout), stream))
 }
 
-/// Reads an argument that says which stream a request is for. Returns whether it is one.
+/// Reads an argument that identifies the stream of a request. Returns whether it is such an argument.
 fn names_stream(
     cx: &mut Cx<'_, Location>,
     argument: &str,
@@ -94,7 +94,8 @@ pub(super) fn viewers(cx: &mut Cx<'_, Location>) -> Result<(), DirectiveError> {
     assign(&mut cx.settings().viewers, ViewersRule::Count(Rc::new(counting)))
 }
 
-/// Who plays asks once per segment, so that less than a second counts nobody, and more than an hour counts who left.
+/// Reads the window. A player sends one request per segment, so less than a second counts no viewer, and more than an hour counts viewers
+/// who have left.
 fn viewers_window(cx: &mut Cx<'_, Location>, time: &str) -> Result<u64, DirectiveError> {
     const HOUR_MS: u64 = 3_600_000;
     let wrong = || DirectiveError::Window(time.to_owned());

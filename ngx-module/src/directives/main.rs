@@ -9,7 +9,7 @@ use super::{
 };
 use crate::state::file;
 
-/// The largest `weir_trusted_certificate`, in bytes.
+/// Largest `weir_trusted_certificate`, in bytes.
 const MAX_CERTIFICATES: u64 = 16 << 20;
 
 pub(super) fn zone(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
@@ -58,7 +58,7 @@ pub(super) fn pair_secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
     let file = cx.argument()?.to_owned();
     let (path, bytes) = cx.read_secret(&file)?;
     let secret = bytes.trim_ascii();
-    // As long as the secret of tokens, and as the daemon reads it.
+    // The secret must be as long as the secret of tokens, and the daemon requires the same.
     Signer::new(secret).map_err(|error| DirectiveError::Secret { path, error })?;
     let token = replica_token(secret).map(|token| token.digest()).ok_or(DirectiveError::Duplicate)?;
     assign(&mut cx.settings().replica_token, token)?;

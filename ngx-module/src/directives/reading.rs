@@ -1,11 +1,11 @@
-//! What directives have in common.
+//! Functions that all directives share.
 
 use ngx_rtmp::conf::{Block, Context};
 
 use super::error::DirectiveError;
 use crate::weir::Weir;
 
-/// What a directive is read with.
+/// The context that a directive is read with.
 pub(super) type Cx<'c, B> = Context<'c, Weir, B>;
 
 pub(super) fn assign<T>(setting: &mut Option<T>, value: T) -> Result<(), DirectiveError> {

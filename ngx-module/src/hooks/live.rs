@@ -63,41 +63,41 @@ impl Live {
         })
     }
 
-    /// Its public name.
+    /// Returns the public name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its place in the zone.
+    /// Returns its place in the zone.
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.id
     }
 
-    /// Its row, until that is another's.
+    /// Returns its row, unless the row now belongs to another stream.
     pub(super) fn row(&self) -> Option<StreamRow<'_>> {
         self.zone.view().row(self.id)
     }
 
-    /// Bytes of audio and video that came in.
+    /// Returns the bytes of audio and video that arrived.
     #[must_use]
     pub fn bytes_in(&self) -> u64 {
         self.row().map_or(0, |row| row.bytes_in())
     }
 
-    /// nginx-rtmp was seen to publish it under its name.
+    /// Returns whether nginx-rtmp was seen to publish it under its name.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.confirmed
     }
 
-    /// Its worker was told to close the publisher.
+    /// Returns whether its worker was ordered to close the publisher.
     pub(super) fn is_ordered_to_close(&self) -> bool {
         self.row().is_some_and(|row| row.is_ordered_to_close())
     }
 
-    /// Gives the name back.
+    /// Releases the name.
     pub(super) fn release(&self, runtime: &Runtime, unpublished: bool) {
         let zone = runtime.zone().lock(process::pid());
         if unpublished {
@@ -106,7 +106,7 @@ impl Live {
         zone.release(self.id, process::now());
     }
 
-    /// Tells the zone what came in the last second, and what it is.
+    /// Reports the media of the last second, and its codecs, to the zone.
     pub fn account(&mut self, video: Option<VideoFacts>, audio: Option<AudioFacts>, avsync_ms: i32) {
         let now = process::now();
         self.all_rate.push(now, self.bytes_in());

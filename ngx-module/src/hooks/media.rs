@@ -1,4 +1,4 @@
-//! Audio and video of a publisher: counted, and known by the name of its stream.
+//! Audio and video of a publisher: counts them, and checks the name of the stream.
 
 use ngx_rtmp::{incoming::Passage, log::Level, timer};
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::{
     settings::AppSettings,
 };
 
-/// Once a second: warns of a publisher that sends more than its application allows, and closes it later.
+/// Runs once per second. Logs a warning for a publisher that sends more than its application allows, and closes it later.
 pub fn limit_bitrate(session: &mut Session) {
     let Some(limit) = session.settings().and_then(|settings| settings.max_bitrate) else { return };
     let Some(Publish::Live(live)) = session.known_state().map(|state| &mut state.publish) else { return };
@@ -54,7 +54,7 @@ pub fn limit_bitrate(session: &mut Session) {
     close_soon(session);
 }
 
-/// The messages since the last keyframe are more than the application keeps. One line per session.
+/// Logs that the messages since the last keyframe exceed the limit of the application, once per session.
 pub fn gop_is_too_large(session: &mut Session) {
     let Some(Publish::Live(live)) = session.known_state().map(|state| &mut state.publish) else { return };
     if std::mem::replace(&mut live.told_gop, true) {
@@ -71,16 +71,16 @@ pub fn gop_is_too_large(session: &mut Session) {
     );
 }
 
-/// Audio or video.
+/// Kind of media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
-    /// A message of audio.
+    /// An audio message.
     Audio,
-    /// A message of video: a frame, or a header.
+    /// A video message: a frame, or a header.
     Video,
 }
 
-/// Audio or video of `bytes` bytes came in. `content`: it holds sound or a frame, and so the publisher is not idle.
+/// Handles an audio or video message of `bytes` bytes. `content`: the message has audio or a frame, so the publisher is not idle.
 pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) -> Passage {
     if !guard::on_media(session, content) {
         return Passage::Drop;
@@ -107,7 +107,7 @@ pub fn on_media(session: &mut Session, media: Media, bytes: u32, content: bool) 
     Passage::Open
 }
 
-/// A stream of an application where keys and names are nginx-rtmp's business is seen once it is live.
+/// Adds a row for a live stream of an application whose keys and names nginx-rtmp alone handles.
 fn watch(session: &mut Session) -> Passage {
     let Some(runtime) = runtime::current().filter(|_| registration::ensure_started()) else {
         return Passage::Open;
@@ -139,9 +139,9 @@ fn watch(session: &mut Session) -> Passage {
     Passage::Open
 }
 
-/// Makes sure that nginx-rtmp publishes the stream by the name that HLS and the zone know. Returns whether
-/// anybody may see its media. A redirect of `on_publish` to another name was refused before; one to another
-/// server may rename it too (`notify_relay_redirect`).
+/// Checks that nginx-rtmp publishes the stream under the name that HLS and the zone know. Returns whether other handlers may see its media.
+/// Weir has already refused a redirect of `on_publish` to another name, but a redirect to another server may rename the stream too
+/// (`notify_relay_redirect`).
 fn confirm_name(session: &mut Session) -> bool {
     let Some(live_name) = session.live_name() else { return true };
     let Some(Publish::Live(live)) = session.state().map(|state| &mut state.publish) else { return true };
@@ -154,7 +154,7 @@ fn confirm_name(session: &mut Session) -> bool {
     true
 }
 
-/// The stream is live, under the name that it was given.
+/// Runs when the stream is live under its name. Starts its pushes.
 fn started(session: &mut Session) {
     if let (Some(Publish::Live(live)), Some(runtime)) =
         (session.known_state().map(|state| &state.publish), runtime::current())

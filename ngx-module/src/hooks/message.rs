@@ -1,4 +1,4 @@
-//! A message, before nginx-rtmp's own modules see it.
+//! Handles a message before nginx-rtmp's own modules see it.
 
 use ngx_rtmp::{
     incoming::Passage,
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{disk, session::Session};
 
-/// How much of a message is searched for keys.
+/// Most bytes of a message that are searched for keys.
 const MAX_SEARCHED: usize = 64 << 10;
 
-/// A message of any kind.
+/// Handles a message of any kind.
 pub fn on_message(session: &mut Session, message: &mut Message<'_>) -> Passage {
     let kind = message.kind();
     let passage = guard::on_message(session, kind, message.pieces());
@@ -53,7 +53,7 @@ pub fn on_message(session: &mut Session, message: &mut Message<'_>) -> Passage {
     passage
 }
 
-/// Whether a message of audio or video holds sound or a frame.
+/// Returns whether a message of audio or video has audio or a frame.
 fn has_content(media: Media, message: &Message<'_>) -> bool {
     let (mut head, mut filled) = ([0; content::HEAD_LEN], 0);
     for byte in message.pieces().flatten().take(head.len()) {
@@ -67,23 +67,23 @@ fn has_content(media: Media, message: &Message<'_>) -> bool {
     }
 }
 
-/// Gives the headers to nginx-rtmp that came before the stream was live, at the time of the message that came now:
-/// recordings begin with it, and players count from it. Returns whether nginx-rtmp took them.
+/// Passes the headers that arrived before the stream was live to nginx-rtmp, with the timestamp of the present message: recordings begin at
+/// this time, and players count from it. Returns whether nginx-rtmp accepted them.
 fn hand_on(session: &mut Session, next: &Message<'_>) -> bool {
     let headers = early::hand_on(session);
     headers.into_iter().all(|mut early| session.receive_before(next, early.kind, &mut early.body))
 }
 
-/// nginx-rtmp reads with the chunk size that the other end announces, or refuses one that is too large and reads on with the
-/// old one: it gets the largest that makes a difference.
+/// Limits the chunk size that the other end announces. nginx-rtmp refuses a size that is too large and continues to read with the old size,
+/// so it gets the largest size that makes a difference.
 fn limit_chunk_size(session: &Session, message: &mut Message<'_>) {
     if let Some(size) = message.chunk_size() {
         message.set_chunk_size(outgoing::chunk_size(session, size));
     }
 }
 
-/// Overwrites what looks like a stream key in a client's message: metadata goes to players and into recordings,
-/// and some commands bear the name. Those of which the key is judged elsewhere are left as they are.
+/// Overwrites text that looks like a stream key in a client's message, because metadata goes to players and into recordings, and some
+/// commands contain the stream's name. Commands whose key is judged elsewhere stay unchanged.
 fn hide_keys(session: &Session, kind: u8, message: &mut Message<'_>) {
     if !session.is_accepted() || session.is_from_worker() || !model::is_amf(kind) {
         return;

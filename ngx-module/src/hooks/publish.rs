@@ -318,7 +318,7 @@ pub fn on_pull(session: &mut Session, name: &[u8]) -> bool {
     }
 }
 
-/// Looks again whether the name is free.
+/// Continues a waiting publish: checks again whether the name is free.
 pub(super) fn wait(session: &mut Session, waiting: Waiting) {
     let (Some(runtime), Some(settings)) = (runtime::current(), session.settings()) else {
         return session.close();
@@ -333,7 +333,7 @@ pub(super) fn wait(session: &mut Session, waiting: Waiting) {
     }
 }
 
-/// The session does not hold its stream any more.
+/// Releases the stream of a session that no longer publishes.
 pub(super) fn release(publish: Publish, unpublished: bool) {
     if let (Publish::Live(live), Some(runtime)) = (publish, runtime::current()) {
         live.release(&runtime, unpublished);

@@ -1,28 +1,28 @@
-//! How far a session's publish has come.
+//! State of a session's publish.
 
 use weir_model::{Digest, Timestamp, token::TokenMark, verdict::Accepted};
 
 use super::live::Live;
 use crate::session::Session;
 
-/// How far a session's publish has come.
+/// State of a session's publish.
 #[derive(Default)]
 pub enum Publish {
-    /// There is none.
+    /// The session has no publish.
     #[default]
     Idle,
-    /// It waits for the publisher that it replaces to be gone.
+    /// The publish waits until the publisher that it replaces is gone.
     Waiting(Box<Waiting>),
-    /// It holds a stream.
+    /// The session publishes a stream that has a row in the zone.
     Live(Box<Live>),
-    /// It publishes, but the zone had no room to show it.
+    /// The session publishes, but the zone was too full for a row.
     Unseen,
-    /// It brings the stream of this name, which another worker holds.
+    /// Another worker pushes the stream with this name over this session.
     FromWorker(String),
 }
 
 impl Publish {
-    /// The stream that it holds.
+    /// Returns the stream with its row, if there is one.
     pub fn live(&mut self) -> Option<&mut Live> {
         match self {
             Publish::Live(live) => Some(live),
@@ -30,7 +30,7 @@ impl Publish {
         }
     }
 
-    /// The token that opened it.
+    /// Returns the token that authorised the publish.
     #[must_use]
     pub fn token(&self) -> Option<&TokenMark> {
         match self {
@@ -40,14 +40,14 @@ impl Publish {
         }
     }
 
-    /// Its worker was told to close the publisher.
+    /// Returns whether its worker was ordered to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
         matches!(self, Publish::Live(live) if live.is_ordered_to_close())
     }
 }
 
-/// A publish that was accepted and cannot go on yet.
+/// An accepted publish that must wait.
 pub struct Waiting {
     pub(super) grant: Grant,
     pub(super) name: Vec<u8>,
@@ -58,9 +58,9 @@ pub struct Waiting {
 /// A verdict in favour of a publisher.
 pub(super) struct Grant {
     pub(super) accepted: Accepted,
-    /// The digest of the key of the zone that opened it: it may be revoked before the stream is claimed.
+    /// The digest of the zone's key that authorised it. The key may be revoked before the stream is claimed.
     pub(super) digest: Option<Digest>,
-    /// The token that opened it, which may be revoked as well.
+    /// The token that authorised it. It may be revoked too.
     pub(super) token: Option<TokenMark>,
 }
 

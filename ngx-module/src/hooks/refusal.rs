@@ -1,4 +1,4 @@
-//! A refusal: told to the client, logged without letting a guesser fill the log, and the connection closed.
+//! Refusals. Weir tells the client the reason, logs it without letting an attacker fill the log, and closes the connection.
 
 use std::net::Ipv6Addr;
 
@@ -17,13 +17,13 @@ use weir_zone::Summary;
 use super::{lingering::close_soon, publishing::Publish};
 use crate::{process, runtime, session::Session, session::SessionExt as _};
 
-/// Tells the publisher why, logs it, and closes the connection a moment later, so that the answer arrives.
+/// Tells the publisher the reason, logs it, and closes the connection a moment later, so that the answer arrives.
 pub(super) fn refuse(session: &mut Session, refusal: Refusal) -> Flow {
     refuse_command(session, Command::Publish, refusal, 0.0);
     Flow::Done
 }
 
-/// As [`refuse`], for any command. A `connect` is answered by its transaction, and by a status, as servers do.
+/// Like [`refuse`], for any command. A `connect` gets an answer with its transaction number, and a status, as other servers do.
 pub(super) fn refuse_command(session: &mut Session, command: Command, refusal: Refusal, transaction: f64) {
     log_refusal(session, command, refusal);
     let (code, reason) = (refusal.code(command), refusal.to_string());
@@ -63,8 +63,8 @@ fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
     session.log(Level::Error, format_args!("{} refused: {reason}{app}{stream}{more}", command.as_str()));
 }
 
-/// Counts what a client caused, and says whether it is told, and not only summed up: some lines per minute, for each address
-/// and topic.
+/// Counts an event that a client caused. Returns whether to log it separately and not only in a sum: a few lines per minute for each
+/// address and topic.
 pub(super) fn may_tell(session: &Session, topic: Topic) -> bool {
     let Some(runtime) = runtime::current() else { return true };
     let bucket = bucket_of(session);
@@ -78,7 +78,7 @@ pub(super) fn may_tell(session: &Session, topic: Topic) -> bool {
     }
 }
 
-/// Tells of a refusal as an event, in the share that the address has of them.
+/// Reports a refusal as an event, within the address's share of events.
 pub(super) fn tell(session: &Session, kind: &str, data: &serde_json::Value) {
     if let Some(runtime) = runtime::current() {
         let zone = runtime.zone().lock(process::pid());
@@ -86,7 +86,7 @@ pub(super) fn tell(session: &Session, kind: &str, data: &serde_json::Value) {
     }
 }
 
-/// Under what the other end is counted.
+/// Returns the address bucket that the other end is counted for.
 pub(super) fn bucket_of(session: &Session) -> [u8; 16] {
     match session.client() {
         ClientAddr::Ip(addr) => network::attempt_bucket(addr),
@@ -94,14 +94,14 @@ pub(super) fn bucket_of(session: &Session) -> [u8; 16] {
     }
 }
 
-/// One line for what an address was refused and was not logged each.
+/// Logs one line for the refusals of an address that were not logged separately.
 pub fn log_summary(summary: &Summary) {
     let (words, more) = (Topic::words(summary.reason), summary.unlogged);
     let client = client_of(summary.bucket);
     log::cycle(Level::Error, format_args!("{words}, {more} more times, client: {client}"));
 }
 
-/// The address or network that refusals are counted for (`network::attempt_bucket`).
+/// Returns the address or network that refusals are counted for (`network::attempt_bucket`).
 pub(super) fn client_of(bucket: [u8; 16]) -> String {
     let addr = Ipv6Addr::from(bucket);
     match addr.to_ipv4_mapped() {

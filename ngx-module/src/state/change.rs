@@ -1,4 +1,4 @@
-//! Changes of the state file, and what comes of them.
+//! Changes of the state file, and their outcomes.
 
 use std::{fs::File, path::PathBuf, rc::Rc};
 
@@ -13,32 +13,32 @@ use weir_zone::Shown;
 /// A change that was made.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
-    /// Why it may be lost with the machine.
+    /// The reason if the change may be lost when the machine loses power.
     pub doubt: Option<String>,
-    /// Keys and targets in the file.
+    /// Number of keys and of targets in the file.
     pub count: (usize, usize),
-    /// Where a file that could not be read is now.
+    /// The new path of a file that could not be read.
     pub set_aside: Option<PathBuf>,
-    /// Checksum and body of the file, where they were asked for.
+    /// Checksum and body of the file, if they were requested.
     pub read: Option<Rc<(Digest, String)>>,
 }
 
-/// What comes of a change.
+/// Outcome of a change.
 pub type Outcome = Result<Done, ApiError>;
 
-/// What is to be written.
+/// A task for the writer.
 #[derive(Clone)]
 pub(super) enum Wanted {
     Change(Box<Change>),
-    /// Keys, targets and revoked tokens as they are, in the place of a file that cannot be read.
+    /// Write keys, targets and revoked tokens from memory, in place of a file that cannot be read.
     Save,
-    /// What was revoked.
+    /// Write the revocations.
     Revocations,
-    /// Nothing: what is in the file is asked for.
+    /// Write nothing, and return the content of the file.
     Read,
 }
 
-/// What is revoked in the zone, while the state file may not say so.
+/// Revocations in the zone that the state file may not have yet.
 #[derive(Clone, Default)]
 pub(super) struct Unsaved {
     pub(super) keys: Vec<KeyId>,
@@ -46,14 +46,14 @@ pub(super) struct Unsaved {
 }
 
 pub(super) struct Written {
-    /// What the file had before; `None` when it was made from the zone.
+    /// The content of the file before; `None` if the content was made from the zone.
     pub(super) before: Option<Digest>,
-    /// What came of each change.
+    /// The outcome of each change.
     pub(super) outcomes: Vec<Result<(), ChangeError>>,
     pub(super) state: State,
     pub(super) shown: Shown,
     pub(super) doubt: Option<String>,
     pub(super) set_aside: Option<PathBuf>,
-    /// Held until the zone shows the same.
+    /// The lock, which is kept until the zone shows the same content.
     pub(super) _lock: File,
 }

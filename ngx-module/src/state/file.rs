@@ -1,4 +1,4 @@
-//! The state file on the disk: read whole, written whole, by one writer at a time.
+//! The state file on disk. It is read completely and written completely, by one writer at a time.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
@@ -14,31 +14,31 @@ use weir_model::{
 };
 use weir_zone::Shown;
 
-/// User and group that a file is made for.
+/// User and group that own a new file.
 pub type Owner = (u32, u32);
 
-/// Why the state file was not read or not written. Nothing has changed then.
+/// Why the state file was not read or not written. Nothing has changed in that case.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refuses.
+    /// The system returns an error.
     #[error("the state file \"{path}\" cannot be {what}: {error}")]
     Io {
         /// The state file, or the file beside it.
         path: PathBuf,
-        /// What was to be done with it.
+        /// The operation that failed.
         what: &'static str,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Another process has `FILE.lock` for too long.
+    /// Another process has kept the lock on `FILE.lock` too long.
     #[error("the state file \"{0}\" is locked by another process")]
     Locked(PathBuf),
-    /// It is there, and no state file that this weir reads.
+    /// The file exists, but this version of Weir cannot read it.
     #[error("\"{path}\": {error}")]
     Unreadable {
         /// The state file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in its content.
         error: StateError,
     },
 }
@@ -47,15 +47,15 @@ pub enum FileError {
 pub struct Content {
     /// Its keys and targets.
     pub state: State,
-    /// What identifies it.
+    /// The identity of this content.
     pub shown: Shown,
 }
 
 /// A state file as it was written.
 pub struct Saved {
-    /// What identifies it.
+    /// The identity of this content.
     pub shown: Shown,
-    /// Why it may be lost with the machine: its folder could not be synced.
+    /// Why it may be lost when the machine loses power: its folder could not be synced.
     pub doubt: Option<String>,
 }
 
@@ -64,7 +64,7 @@ fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> FileErro
     move |error| FileError::Io { path, what, error }
 }
 
-/// Reads the file; `None` when there is none. A file of more than `limit` bytes is not read.
+/// Reads the file; returns `None` if it does not exist. Does not read a file of more than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Content>, FileError> {
     let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
     let (bytes, facts) = match files::read_at_most(path, limit) {
@@ -80,8 +80,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Content>, FileError> {
     Ok(Some(Content { state, shown: Shown { content, generation, stamp: stamp_of(&facts) } }))
 }
 
-/// What the file system says of the file, in one number: another file, or another content, has another one. 0 when
-/// there is no file.
+/// Returns the file's metadata as one number, which differs for another file or another content. Returns 0 if the file does not exist.
 #[must_use]
 pub fn stamp(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |facts| stamp_of(&facts))
@@ -96,8 +95,8 @@ fn stamp_of(facts: &fs::Metadata) -> u64 {
     stamp.max(1)
 }
 
-/// Replaces the file: temporary file, fsync, rename, fsync of the folder. An error leaves the old file; what goes
-/// wrong after the rename is a doubt.
+/// Replaces the file: temporary file, fsync, rename, fsync of the folder. After an error, the old file is still there. A failure after the
+/// rename is reported as `doubt`.
 pub fn write(path: &Path, state: &State) -> Result<Saved, FileError> {
     let text = state.encode();
     let temporary = beside(path, ".tmp");
@@ -118,7 +117,7 @@ pub fn write(path: &Path, state: &State) -> Result<Saved, FileError> {
     Ok(Saved { shown: Shown { content, generation: state.generation, stamp }, doubt })
 }
 
-/// A file of our own, whatever stood there before: a left-over has another mode, and may be a link.
+/// Creates a new file in place of any left-over. A left-over may have another mode, and may be a link.
 fn write_beside(temporary: &Path, bytes: &[u8]) -> io::Result<File> {
     match fs::remove_file(temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -130,14 +129,14 @@ fn write_beside(temporary: &Path, bytes: &[u8]) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(temporary)?;
-    // Whatever the umask leaves of the mode.
+    // The umask may have removed bits from the mode.
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     Ok(file)
 }
 
-/// Moves a file that cannot be read out of the way, to a name that is free. Returns that name.
+/// Renames a file that cannot be read to a free name. Returns that name.
 pub fn set_aside(path: &Path) -> Result<PathBuf, FileError> {
     let names = (0..1000)
         .map(|n| beside(path, &if n == 0 { ".damaged".to_owned() } else { format!(".damaged.{n}") }));
@@ -147,7 +146,7 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, FileError> {
     Ok(to)
 }
 
-/// Takes `FILE.lock` if nobody has it. A lock file that is made here belongs to `owner`.
+/// Takes the lock on `FILE.lock` if it is free. A new lock file belongs to `owner`.
 pub fn try_lock(path: &Path, owner: Option<Owner>) -> Result<Option<File>, FileError> {
     let name = beside(path, ".lock");
     let file = open_lock(&name, owner).map_err(failed(&name, "opened"))?;

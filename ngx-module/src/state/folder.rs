@@ -1,4 +1,4 @@
-//! The folder of the state file: looked at when a configuration is tested, made when one takes effect.
+//! The folder of the state file. nginx checks it when it tests a configuration, and creates it when a configuration takes effect.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -12,21 +12,21 @@ use super::file::Owner;
 /// Why there is no folder for the state file.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It is missing, and cannot be made.
+    /// The folder is missing, and cannot be created.
     #[error("the folder {folder} cannot be made: {error}")]
     Make {
         /// The folder.
         folder: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Something else has its name.
+    /// The path is not a folder.
     #[error("{0} is no folder")]
     NoFolder(String),
 }
 
-/// Looks whether the workers will be able to use the folder and the file, and changes nothing. `user` is who they
-/// run as; `None` when they stay who the caller is. Returns warnings.
+/// Checks whether the workers will be able to use the folder and the file, and changes nothing. `user` is the workers' user; `None` if they
+/// keep the caller's. Returns warnings.
 pub fn check(path: Option<&Path>, user: Option<Owner>) -> Result<Vec<String>, FolderError> {
     let Some((path, folder)) = path.and_then(|path| Some((path, path.parent()?))) else {
         return Ok(Vec::new());
@@ -54,7 +54,7 @@ pub fn check(path: Option<&Path>, user: Option<Owner>) -> Result<Vec<String>, Fo
             }
             Ok(warnings)
         }
-        // Its parent is there, or it cannot be made.
+        // The folder can be created only if its parent exists.
         Err(error) if error.kind() == io::ErrorKind::NotFound => match folder.parent().map(fs::metadata) {
             Some(Err(error)) => Err(FolderError::Make { folder: name.to_string(), error }),
             _ => Ok(Vec::new()),
@@ -63,7 +63,7 @@ pub fn check(path: Option<&Path>, user: Option<Owner>) -> Result<Vec<String>, Fo
     }
 }
 
-/// What a user may do: 4 read, 2 write, 1 enter.
+/// Returns the rights of a user: 4 read, 2 write, 1 enter.
 fn rights(facts: &fs::Metadata, (uid, gid): Owner) -> u32 {
     match () {
         () if uid == 0 => 0o7,
@@ -73,7 +73,7 @@ fn rights(facts: &fs::Metadata, (uid, gid): Owner) -> u32 {
     }
 }
 
-/// Makes the folder for the workers' user, as nginx does for its temporary files, unless it is there.
+/// Creates the folder for the workers' user, as nginx does for its temporary files, unless it exists.
 pub fn make(path: &Path, user: Option<Owner>) -> Result<(), FolderError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     let made = match DirBuilder::new().mode(0o700).create(folder) {
@@ -85,7 +85,7 @@ pub fn make(path: &Path, user: Option<Owner>) -> Result<(), FolderError> {
 }
 
 fn own(folder: &Path, user: Option<Owner>) -> io::Result<()> {
-    // Whatever the umask leaves of the mode.
+    // The umask may have removed bits from the mode.
     fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     user.map_or(Ok(()), |(uid, gid)| std::os::unix::fs::chown(folder, Some(uid), Some(gid)))
 }

@@ -1,11 +1,11 @@
-//! The state file is taken over: when a configuration takes effect, and when somebody else has replaced the file.
+//! Takes over the state file when a configuration takes effect, and when another process has replaced the file.
 //!
-//! While nginx reads a configuration, nothing of the zone changes: nginx may refuse that configuration later, for a
-//! port that is in use. `check` looks whether the file would fit; `commit` runs when nginx has decided. Both run in
-//! the master, so neither waits for long.
+//! While nginx reads a configuration, the zone does not change, because nginx may still refuse that configuration, for example if a port is
+//! in use. `check` tests whether the file would fit; `commit` runs after nginx has decided. Both run in the master, so neither waits for
+//! long.
 //!
-//! Afterwards the workers look at the file five times a second: another master writes it during an upgrade, a worker
-//! that was killed may have written a change and not shown it, and an admin may put a backup into its place.
+//! Afterwards the workers check the file five times per second: another master writes it during an upgrade, a worker that was killed may
+//! have written a change and not shown it, and an admin may restore a backup.
 
 use std::{
     fs::File,
@@ -34,36 +34,36 @@ use crate::{
     zone::View,
 };
 
-/// How long the master waits for a writer, and for the lock of the zone.
+/// Longest time that the master waits for a writer, and for the lock of the zone.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a master waits for a writer when it begins with an empty zone.
+/// Longest time that a master waits for a writer when it starts with an empty zone.
 const PATIENCE_AT_START: Duration = Duration::from_secs(5);
-/// How long a worker takes over a file until it looks after its streams, and for how long then.
+/// How long a worker works on a file without a pause, and the length of the pause, in which it handles its streams.
 const AT_ONCE: Duration = Duration::from_millis(2);
 const PAUSE_MS: usize = 1;
-/// How often one of the workers looks at the file, in milliseconds.
+/// Interval of the checks of the file, by one of the workers, in milliseconds.
 const LOOK_MS: u64 = 200;
-/// After which time a revocation that is not written is tried again, in milliseconds.
+/// Time until a revocation that could not be written is retried, in milliseconds.
 const UNSAVED_MS: u64 = 5000;
 
 /// Why a configuration with a state file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// No folder.
+    /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Its content has no room.
+    /// Its content does not fit into the zone.
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    /// The zone is locked for longer than anybody has it.
+    /// The zone's lock is held for longer than any process needs it.
     #[error("the zone is locked: reload again")]
     Busy,
 }
 
-/// Whether a configuration can take effect, as far as the state file goes. Changes nothing. Returns warnings.
+/// Checks whether the state file lets a configuration take effect. Changes nothing. Returns warnings.
 pub fn check(
     zone: &View<'_>,
     settings: &MainSettings,
@@ -81,7 +81,7 @@ pub fn check(
         let adoption = Adoption::new(&state.keys, state.targets.clone(), shown);
         let mut adoption = adoption.revoking(state.revocations.clone()).holding(state.held);
         loop {
-            // The workers need it as well.
+            // The lock is released between two steps, because the workers need it too.
             let locked = lock_zone(zone).ok_or(LoadError::Busy)?;
             if let Some(fits) = locked.fits(&mut adoption) {
                 fits?;
@@ -92,8 +92,8 @@ pub fn check(
     Ok(warnings)
 }
 
-/// A configuration takes effect: the zone belongs to its state file, and shows what stands in it. `fresh` says that
-/// nobody has used the zone yet; only then an error ends nginx. What cannot be done now is done by the workers.
+/// Takes over the state file of a configuration that takes effect: the zone belongs to this file and shows its content. `fresh` says that
+/// nothing has used the zone yet; only then does an error end nginx. The workers do later what cannot be done now.
 pub fn commit(
     zone: &View<'_>,
     path: Option<&Path>,
@@ -122,12 +122,12 @@ pub fn commit(
 }
 
 fn take_over(zone: &View<'_>, path: &Path, user: Option<Owner>, fresh: bool) -> Result<(), LoadError> {
-    // In a single process the writer may be this very process, which waits for itself.
+    // In a single process, this process may be the writer, and would wait for itself.
     let patience = if fresh { PATIENCE_AT_START } else { PATIENCE };
     let patience = if super::is_writing() { Duration::ZERO } else { patience };
     let lock = lock_file(path, user, patience)?;
     if lock.is_none() && !fresh {
-        // The workers look in a moment.
+        // The workers will check the file soon.
         return Ok(());
     }
     let Some(content) = file::read(path, weir_zone::max_state_file(zone.size()))? else { return Ok(()) };
@@ -135,7 +135,7 @@ fn take_over(zone: &View<'_>, path: &Path, user: Option<Owner>, fresh: bool) -> 
     let State { keys, targets, revocations, held, .. } = content.state;
     let mut adoption = Adoption::new(&keys, targets, shown).revoking(revocations).holding(held);
     loop {
-        // The workers need it as well.
+        // The lock is released between two steps, because the workers need it too.
         let Some(locked) = lock_zone(zone) else { return Ok(()) };
         if locked.shows(&shown.content) {
             locked.set_stamp(shown.stamp);
@@ -158,7 +158,8 @@ fn lock_file(path: &Path, user: Option<Owner>, patience: Duration) -> Result<Opt
     }
 }
 
-/// The lock of the zone, for the master: a worker that died with it is not noticed before the master is done.
+/// Returns the lock of the zone, for the master. The master notices the death of a worker that has the lock only after this call, so it
+/// waits for a limited time.
 fn lock_zone<'l, 'z, M: Mutex>(zone: &'l Zone<'z, M>) -> Option<Locked<'l, 'z, M>> {
     let begin = Instant::now();
     loop {
@@ -178,10 +179,10 @@ local! {
     static WATCH: Watch = Watch { looking: false, unsaved_since: None };
 }
 
-/// Ten times a second, in every worker: one of them looks whether the file was replaced.
+/// Runs ten times per second in every worker. One of the workers checks whether the file was replaced.
 pub fn watch(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let Some(path) = &runtime.state_path else { return };
-    // A worker that drains may belong to a configuration with another file.
+    // A draining worker may belong to a configuration with another file.
     if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
         return;
     }
@@ -204,7 +205,7 @@ pub fn watch(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     }
 }
 
-/// What was revoked and could not be written is written as soon as it can be.
+/// Writes revocations that could not be written earlier, as soon as possible.
 fn watch_revocations(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     let unsaved = runtime.zone().has_unsaved_revocations() && !super::is_writing();
     let now = process::uptime();
@@ -219,7 +220,7 @@ fn watch_revocations(runtime: &Runtime, sessions: &mut Sessions<'_>) {
     }
 }
 
-/// A file that the zone does not show, with its lock.
+/// A file whose content the zone does not show, with its lock.
 struct Found {
     content: Result<Box<Adoption>, FileError>,
     stamp: u64,
@@ -227,7 +228,7 @@ struct Found {
     _lock: File,
 }
 
-/// On a thread. `None` when there is nothing new, or somebody writes it at this moment.
+/// Runs on a thread. Returns `None` if there is nothing new, or another process is writing the file now.
 fn look(path: &Path, limit: u64, known: u64) -> Option<Found> {
     let stamp = file::stamp(path);
     if stamp == known || stamp == 0 {
@@ -251,11 +252,11 @@ local! {
     static FOLLOWING: Following = Following { found: None, alarm: None };
 }
 
-/// Back in the event loop: a worker with many keys goes on with its streams between two steps.
+/// Continues in the event loop. Between two steps of many keys, the worker handles its streams.
 fn follow(sessions: &mut Sessions<'_>, found: Found) {
     let Some(runtime) = runtime::current() else { return end_following(None) };
     let locked = runtime.zone().lock(process::pid());
-    // A reload may have put another one into force.
+    // A reload may have put another file in force.
     if !runtime.zone().is_state_file(found.path.as_os_str().as_encoded_bytes()) {
         drop(locked);
         return end_following(Some(found));
@@ -264,7 +265,7 @@ fn follow(sessions: &mut Sessions<'_>, found: Found) {
     let mut adoption = match content {
         Ok(adoption) => adoption,
         Err(error) => {
-            // This file is not looked at again.
+            // The stamp keeps the workers from reading this file again.
             locked.set_stamp(stamp);
             drop(locked);
             not_taken_over(&error.into());
@@ -298,7 +299,7 @@ fn follow(sessions: &mut Sessions<'_>, found: Found) {
     }
 }
 
-/// Some steps of an adoption, each with the lock for itself: other workers have their turn between two.
+/// Runs some steps of an adoption, each with a lock of its own, so that other workers can use the zone between two steps.
 fn adopt_some(
     runtime: &Runtime,
     path: &Path,
@@ -308,7 +309,7 @@ fn adopt_some(
     let begin = Instant::now();
     loop {
         let locked = runtime.zone().lock(process::pid());
-        // A reload has put another file into force: the next step finds out.
+        // A reload has put another file in force; the next step detects that.
         if !runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes()) {
             return None;
         }
@@ -322,14 +323,14 @@ fn adopt_some(
     }
 }
 
-/// The timer went off.
+/// Runs when the timer fires.
 fn go_on(sessions: &mut Sessions<'_>) {
     if let Some(found) = FOLLOWING.with(|following| following.found.take()) {
         follow(sessions, found);
     }
 }
 
-/// The file may be looked at again. What is left of it goes in a thread: many keys take a while even then.
+/// Ends the take-over, so that the file may be checked again. A thread drops the content, because dropping many keys takes a while.
 fn end_following(found: Option<Found>) {
     WATCH.with(|watch| watch.looking = false);
     if let Some(Found { content, _lock, .. }) = found {

@@ -1,4 +1,4 @@
-//! What was written becomes visible in the zone, or is taken back.
+//! Makes written changes visible in the zone, or takes pending changes back.
 
 use std::{path::Path, rc::Rc};
 
@@ -18,7 +18,7 @@ use weir_zone::{Adoption, Locked, Misfit, Mutex, ZoneFull};
 use super::change::{Done, Outcome, Unsaved, Wanted, Written};
 use crate::{orders, pools, process, runtime::Runtime};
 
-/// The zone shows what was written.
+/// Makes the zone show the written content. Returns the outcome of each change.
 pub(super) fn show(
     runtime: &Runtime,
     sessions: &mut Sessions<'_>,
@@ -27,7 +27,7 @@ pub(super) fn show(
     revoked: &Unsaved,
     written: Written,
 ) -> Vec<Outcome> {
-    // Another content than the zone showed: somebody else changed the file, another master or an admin.
+    // If the file's content before the change differs from the zone's, another process has changed the file: another master, or an admin.
     let other = written.before.is_some_and(|before| !runtime.zone().lock(process::pid()).shows(&before));
     let adopted = if other { adopt(runtime, path, &written) } else { None };
     let locked = runtime.zone().lock(process::pid());
@@ -49,7 +49,7 @@ pub(super) fn show(
     let mut outcomes: Vec<Outcome> = written.outcomes.iter().map(|made| outcome_of(*made, &done)).collect();
     if let Some(Ok(ids)) = &adopted {
         gone.clone_from(ids);
-        // What was pending is there a second time.
+        // The adopted content already has the pending changes, so they are taken back.
         wanted.iter().for_each(|wanted| take_back(&locked, wanted));
         forget_revoked(&locked, wanted);
     } else {
@@ -87,8 +87,8 @@ fn is_in_force(runtime: &Runtime, path: &Path) -> bool {
     runtime.zone().is_state_file(path.as_os_str().as_encoded_bytes())
 }
 
-/// Brings the zone in line with the file, in steps between which others may have its lock. `None` where another file came into
-/// force meanwhile.
+/// Updates the zone from the file, in steps. Other processes may take the zone's lock between two steps. Returns `None` if another file
+/// came into force meanwhile.
 fn adopt(runtime: &Runtime, path: &Path, written: &Written) -> Option<Result<Vec<KeyId>, Misfit>> {
     let state = &written.state;
     let adoption = Adoption::new(&state.keys, state.targets.clone(), written.shown);
@@ -112,7 +112,7 @@ fn outcome_of(made: Result<(), ChangeError>, done: &Done) -> Outcome {
         let message = format!("the state file does not take the change: {error}");
         match error {
             ChangeError::OtherKey(_) | ChangeError::OtherTarget(_) => ApiError::conflict(message),
-            // Somebody else removed what was to be changed.
+            // Another process has removed the key or target of this change.
             ChangeError::UnknownKey(_) | ChangeError::UnknownTarget(_) => ApiError::not_found(message),
             _ => ApiError::not_persisted(message),
         }
@@ -147,7 +147,7 @@ pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Re
     match change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.confirm_secret(&secret.digest)),
         Change::RevokeKey(id) => {
-            // A secret may have come into force since it was revoked.
+            // A new secret of the key may have come into force since the revocation.
             zone.revoke_key(*id);
             zone.forget_revoked(*id);
         }
@@ -165,7 +165,7 @@ pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Re
         }
         Change::AddTarget(target) => zone.confirm_target(target.id),
         Change::ChangeTarget { id, patch } => {
-            // The room that was kept for it.
+            // The pending copy only reserved memory in the zone.
             zone.forget_target(*id);
             if let Some(mut target) = zone.target(*id)
                 && patch.apply(&mut target)
@@ -182,25 +182,25 @@ pub(super) fn confirm<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) -> Re
         Change::PutKey { key, .. } => zone.replace_key(key),
         Change::PutTarget { was: None, target } => zone.confirm_target(target.id),
         Change::PutTarget { target, .. } => {
-            // The room that was kept for it.
+            // The pending copy only reserved memory in the zone.
             zone.forget_target(target.id);
             zone.replace_target(target).map_err(|error| {
                 ApiError::zone_full(format!("the change is written, and not in force: {error}"))
             })?;
         }
         Change::Hold(held) => zone.hold_pushes(*held),
-        // Revocations have been in force since they were asked for; the mark is for the file.
+        // Revocations are in force since their request; the mark is only for the file.
         Change::RevokeTokens(_) | Change::Mark(_) => {}
     }
     Ok(())
 }
 
-/// A revocation is never undone, not by a change that was asked for before it.
+/// Returns the error for a change of a revoked key. A revocation is never undone, not even by a change that was requested before it.
 fn revoked_meanwhile(id: KeyId) -> ApiError {
     ApiError::not_found(format!("no key {id}: it was revoked meanwhile"))
 }
 
-/// The event `key.changed`.
+/// Writes the event `key.changed`.
 pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
     let (id, change) = match change {
         Change::AddKey(key) => (key.id, "added"),
@@ -220,7 +220,7 @@ pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
     zone.push_event("key.changed", &data.to_string(), process::now());
 }
 
-/// A revocation is not taken back: the key or the tokens stay dead in the zone.
+/// Takes back the pending parts of a change. A revocation is not taken back: the key or the tokens stay invalid in the zone.
 pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
     let Wanted::Change(change) = wanted else { return };
     match &**change {
