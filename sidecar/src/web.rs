@@ -135,7 +135,7 @@ pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Maximum size of a join request: a ticket and a user number, in bytes.
+/// Maximum size of a join request in bytes; the request has a ticket and a number.
 const MAX_JOIN: usize = 1024;
 
 fn app(web: Arc<Web>, base: &str) -> Router {

@@ -1,4 +1,4 @@
-//! `weir admin ...`: changes the file of the accounts. The daemon sees each change with the next request.
+//! `weir admin ...`: changes the file of the accounts. The daemon applies each change at its next request.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write, stdout};
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::config;
 use crate::config::web::{DEFAULT_ADMINS, Web};
 
-/// A link that was forgotten should not open a door for long.
+/// Maximum validity of a setup link, in seconds, so that a forgotten link expires.
 const MAX_TTL_S: u64 = 7 * 24 * 3600;
 
 pub(super) fn run(command: &AdminCommand) -> Result<Output, Error> {
@@ -147,7 +147,7 @@ fn setup_link(args: &AdminSetupLinkArgs) -> Result<Output, Error> {
     Ok(Output { stdout: format!("{link}\n"), stderr, if_unread })
 }
 
-/// `[web]` of the configuration; none where no file was named and there is none.
+/// Returns `[web]` of the configuration; `None` if no file was named and the default file does not exist.
 fn web(args: &AdminsArg) -> Result<Option<Web>, Error> {
     let load = |file: &Path| config::load(file).map_err(|error| Error::Usage(error.to_string()));
     match &args.config {
@@ -164,7 +164,7 @@ fn store(args: &AdminsArg) -> Result<Store, Error> {
     Ok(Store::new(web.as_ref().map_or(Path::new(DEFAULT_ADMINS), |web| &web.admins_file)))
 }
 
-/// The first line of standard input; at a terminal it is asked for, and not shown.
+/// Reads the password: the first line of standard input, or a prompt without echo at a terminal.
 fn ask_for_password() -> Result<Secret, Error> {
     let input = std::io::stdin();
     if !input.is_terminal() {

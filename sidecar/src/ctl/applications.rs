@@ -1,10 +1,10 @@
-//! A warning where what was made can be of no use: an application that nginx does not have, or that asks for none of it.
+//! Warns if a new key, target or token is useless: nginx lacks the application, or the application does not use it.
 
 use serde_json::json;
 
 use crate::nginx::{Application, Nginx};
 
-/// What a command has made for an application.
+/// Something that a command made for an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
     /// A stream key, or a token to publish with.
@@ -17,15 +17,15 @@ pub(super) enum Made {
     PlayToken,
 }
 
-/// The line for standard error; nothing when all is well, or when nginx does not tell. The application may come later, so it is no
-/// error.
+/// Returns a warning for standard error, or an empty text if there is no problem or nginx does not answer. It is no error, because
+/// the application may be added later.
 pub(super) async fn warning(nginx: &Nginx, app: &str, made: Made, json: bool) -> String {
-    // What was asked for is done. A module that does not answer now changes nothing of that.
+    // The command itself has succeeded, so a module that does not answer now causes no error.
     let Ok(Some(known)) = nginx.applications().await else { return String::new() };
     problem(&known, app, made).map(|(code, message)| shown(code, &message, json)).unwrap_or_default()
 }
 
-/// A warning as the line for standard error.
+/// Formats a warning for standard error.
 pub(super) fn shown(code: &str, message: &str, json: bool) -> String {
     match json {
         true => format!("{}\n", json!({ "warning": { "code": code, "message": message } })),
@@ -33,9 +33,9 @@ pub(super) fn shown(code: &str, message: &str, json: bool) -> String {
     }
 }
 
-/// The port on which nginx takes the application's streams, as far as it tells.
+/// Returns the port on which nginx accepts the application's streams, if nginx reports it.
 pub(super) async fn rtmp_port(nginx: &Nginx, app: &str) -> Option<u16> {
-    // What was asked for is done: without an answer, the address has no port.
+    // The command itself has succeeded: without an answer, the address has no port.
     let known = nginx.applications().await.ok()??;
     known.into_iter().find(|known| known.name == app)?.rtmp_port
 }
@@ -84,7 +84,7 @@ mod tests {
         assert!(said("free", Made::Target).contains("\"weir_push on;\""));
         assert!(said("free", Made::PlayToken).contains("\"weir_play token;\""));
         assert_eq!(said("live", Made::PlayToken), "");
-        // An older module tells the names alone.
+        // An older module reports only the names.
         let old = [Application {
             name: "live".into(),
             publish: None,

@@ -1,5 +1,5 @@
-//! `weir become`, which the daemon starts instead of a program: it asks the kernel for the signal that comes when the daemon
-//! dies, and becomes the program.
+//! `weir become`, which the daemon starts in front of a program: it asks the kernel to kill it when the daemon dies, and then
+//! executes the program.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -9,11 +9,11 @@ use nix::sys::signal::Signal;
 use super::Error;
 use crate::cli::daemon::BecomeArgs;
 
-/// Returns only when it fails.
+/// Executes the program; returns only if that fails.
 pub(super) fn run(args: &BecomeArgs) -> Result<std::convert::Infallible, Error> {
     let failed = |what: &str, why: String| Error::System(format!("{what}: {why}"));
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| failed("prctl", e.to_string()))?;
-    // The daemon may have died before that.
+    // The daemon may have died before the call to prctl.
     if nix::unistd::getppid().as_raw() != args.parent {
         return Err(Error::System("the daemon is gone".into()));
     }

@@ -18,13 +18,13 @@ use crate::health::{self, Papers};
 use crate::nginx::Nginx;
 use crate::values::Span;
 
-/// Without `--stream`, and with it: a player gets its first picture with the next key frame.
+/// Time limits without and with `--stream`: a player gets its first frame at the next keyframe.
 const RTMP_LIMITS: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(3));
 
-/// nginx answers from memory.
+/// Time limit for the ticket; nginx answers from memory.
 const TICKET_LIMIT: Duration = Duration::from_millis(200);
 
-/// What is printed, and whether it is healthy.
+/// Runs a check; returns its output, and whether the result is healthy.
 pub(super) fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool), Error> {
     if let CheckCommand::Node(args) = command
         && args.all
@@ -34,7 +34,7 @@ pub(super) fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool
     let runtime = runtime()?;
     let begin = Instant::now();
     let found = runtime.block_on(look(command, api));
-    // A name's resolution or a disk's answer that takes too long is in a thread that nobody waits for.
+    // A slow name lookup or disk runs in a separate thread, which the shutdown does not wait for.
     runtime.shutdown_background();
     if !wants_json(command) {
         return found.map(|line| (format!("{line}\n").into(), true));
@@ -46,7 +46,7 @@ pub(super) fn run(command: &CheckCommand, api: &ApiArgs) -> Result<(Output, bool
     Ok((Output::json(&answer.to_string()), healthy))
 }
 
-/// `weir check node --all`
+/// Runs `weir check node --all`.
 fn prove(args: &CheckNodeArgs, api: &ApiArgs) -> Result<(Output, bool), Error> {
     let installation = Installation {
         nginx: PathBuf::new(),
@@ -83,9 +83,9 @@ fn wants_json(command: &CheckCommand) -> bool {
     }
 }
 
-/// The stream with the ticket of an nginx on this machine, so that the check is not counted as somebody who watches. An API that
-/// does not answer at once makes no difference to the check. A stream with a token goes without the ticket, which would open the
-/// stream whatever the token is.
+/// Adds the ticket of an nginx on this machine to the stream, so that nginx does not count the check as a viewer. If the API does
+/// not answer immediately, the check runs without the ticket. A stream with a token gets no ticket, because the ticket would open
+/// the stream whatever the token is.
 async fn as_own_player(stream: &str, host: &str, api: &ApiArgs) -> String {
     let has_token = |args: &str| args.split('&').any(|argument| argument.starts_with("token="));
     if arguments::split(stream).1.is_some_and(has_token) {
@@ -97,7 +97,7 @@ async fn as_own_player(stream: &str, host: &str, api: &ApiArgs) -> String {
     }
 }
 
-/// The ticket of an nginx on this machine, if it answers at once.
+/// Returns the ticket of an nginx on this machine, if that nginx answers immediately.
 async fn ticket(host: &str, api: &ApiArgs) -> Option<Secret> {
     let is_here = host.eq_ignore_ascii_case("localhost")
         || host.trim_matches(['[', ']']).parse().is_ok_and(|addr: IpAddr| addr.is_loopback());
@@ -111,7 +111,7 @@ async fn ticket(host: &str, api: &ApiArgs) -> Option<Secret> {
     timeout(TICKET_LIMIT, ticket).await.ok()?
 }
 
-/// The token of a file: one word.
+/// Reads the token of a file: one word.
 fn token(file: &Path) -> Result<Secret, Error> {
     let failed = |why: &dyn ToString| Error::file_of("--token-file", file, why.to_string());
     let text = std::fs::read_to_string(file).map(Secret::new).map_err(|error| failed(&error))?;
@@ -135,7 +135,7 @@ async fn look(command: &CheckCommand, api: &ApiArgs) -> Result<String, Error> {
             let default = if stream.is_none() { RTMP_LIMITS.0 } else { RTMP_LIMITS.1 };
             let limit = args.timeout.map_or(default, |limit| limit.0);
             let shown = url.tc_url();
-            // Arguments of an application may be secret.
+            // The arguments of an application may be secret.
             health::check(arguments::name(&shown), limit, async |step| health::rtmp(step, url, stream).await)
                 .await
         }

@@ -1,4 +1,4 @@
-//! `weir doctor`: what is wrong with this installation.
+//! `weir doctor`: finds faults of this installation.
 
 use std::path::{self, Path};
 
@@ -11,11 +11,11 @@ use crate::config::DEFAULT_PATH;
 use crate::doctor::{self, Finding, Installation, State};
 use crate::nginx::Nginx;
 
-/// What it prints, and whether there is a problem. A hint is none.
+/// Returns the output, and whether there is a problem. A hint is no problem.
 pub(super) fn run(args: &DoctorArgs, api: &ApiArgs) -> Result<(Output, bool), Error> {
     let installation = Installation {
         nginx: args.nginx.clone(),
-        // nginx looks for a relative name in its own prefix.
+        // nginx would resolve a relative name against its own prefix.
         conf: path::absolute(&args.conf).unwrap_or_else(|_| args.conf.clone()),
         config: args.config.clone(),
         is_config_expected: args.config != Path::new(DEFAULT_PATH),

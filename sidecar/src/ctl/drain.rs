@@ -18,7 +18,7 @@ pub(super) fn run(args: &DrainArgs) -> Result<Output, Error> {
         Switch::On => args.priority,
         Switch::Off => 0,
     };
-    // Written in place, because keepalived watches this file. A reader may see it empty for a moment, which means 0.
+    // The file is written in place, because keepalived watches it. A reader may see it empty for a moment; empty means 0.
     PUBLISHED.write(file, format!("{number}\n").as_bytes()).map_err(failed)?;
     let drained = args.switch == Switch::On;
     if args.json.json {

@@ -13,9 +13,9 @@ use crate::cluster::credential::Credential;
 use crate::files::{PRIVATE, durable};
 use crate::http::{self, innermost};
 
-/// Between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The origin answers from memory.
+/// Time limit of a request; the origin answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: &EdgeJoinArgs) -> Result<Output, Error> {
@@ -29,7 +29,7 @@ pub(super) async fn run(args: &EdgeJoinArgs) -> Result<Output, Error> {
     let ticket = std::fs::read_to_string(&args.ticket_file)
         .map_err(|error| Error::file_of("--ticket-file", &args.ticket_file, error))?;
     let ticket = Secret::new(ticket.trim());
-    // The same in each try: an answer that was lost is given again to who has this number.
+    // All attempts use the same number: if an answer was lost, the origin repeats it for this number.
     let user = Secret::new(HEXLOWER.encode(&random::<32>()?));
     let client = http::client().timeout(TIMEOUT).build().map_err(|error| Error::System(innermost(&error)))?;
     let began = Instant::now();
@@ -60,9 +60,9 @@ pub(super) async fn run(args: &EdgeJoinArgs) -> Result<Output, Error> {
 }
 
 enum Trouble {
-    /// For good.
+    /// The origin refuses; retrying is useless.
     Refused(String),
-    /// For now.
+    /// The origin does not answer; the command retries.
     Away(String),
 }
 

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked for.
+//! Errors of commands.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,85 +6,85 @@ use std::path::{Path, PathBuf};
 use crate::admin::accounts;
 use crate::{config, daemon, fleet, health, nginx, test_stream};
 
-/// Wrong usage, as an exit status.
+/// Exit status for wrong usage.
 pub const WRONG_USAGE: u8 = 2;
-/// And as the code of an error.
+/// Error code for wrong usage.
 pub const USAGE: &str = "usage";
 
-/// Why a command did not do what it was asked for. One line each.
+/// Error of a command; each message has one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked for makes no sense.
+    /// The arguments are invalid.
     #[error("{0}")]
     Usage(String),
-    /// The API refused, or there is none.
+    /// The API refused the request, or does not answer.
     #[error(transparent)]
     Nginx(#[from] nginx::Error),
     /// A file cannot be read or written.
     #[error("{}{}: {why}", option.map(|option| format!("{option} ")).unwrap_or_default(), path.display())]
     File {
-        /// What named it; none for an argument without a name.
+        /// Option that names the file; `None` for an argument without a name.
         option: Option<&'static str>,
-        /// As it was given.
+        /// Path, as given.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason.
         why: String,
     },
-    /// Standard input has nothing fitting.
+    /// Standard input has no valid content.
     #[error("standard input: {0}")]
     Input(String),
     /// The result cannot be printed.
     #[error("standard output: {source}{}", consequence.as_deref().unwrap_or_default())]
     Output {
-        /// What the system says.
+        /// Message of the operating system.
         source: io::Error,
-        /// What is lost, and how to get it back.
+        /// Consequence, and how to recover.
         consequence: Option<String>,
     },
-    /// The runtime, random bytes and such.
+    /// An error of the operating system, such as missing random bytes.
     #[error("{0}")]
     System(String),
-    /// A terminal that cannot be written to, or no signals.
+    /// The terminal cannot be used, or signals cannot be received.
     #[error("terminal: {0}")]
     Terminal(io::Error),
     /// nginx's configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] weir_model::lint::ReadError),
-    /// A token that cannot be minted.
+    /// A token cannot be minted.
     #[error("{0}")]
     Token(String),
-    /// What was checked is not healthy.
+    /// A check failed.
     #[error(transparent)]
     Unhealthy(#[from] health::Unhealthy),
-    /// The daemon could not work with its configuration.
+    /// The daemon cannot work with its configuration.
     #[error("{}: {problems}", path.display())]
     Check {
-        /// The configuration.
+        /// Path of the configuration.
         path: PathBuf,
-        /// What it could not use, on one line.
+        /// Problems, on one line.
         problems: String,
     },
-    /// The accounts of the dashboard.
+    /// An error with the accounts of the dashboard.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
-    /// The file of an event.
+    /// The file of an event is wrong.
     #[error(transparent)]
     EventFile(config::Error),
-    /// The servers of an event.
+    /// An error with the servers of an event.
     #[error(transparent)]
     Fleet(#[from] fleet::error::Error),
     /// The daemon cannot run.
     #[error(transparent)]
     Daemon(#[from] daemon::Error),
-    /// The daemon refused, or there is none.
+    /// The daemon refused the request, or does not answer.
     #[error(transparent)]
     DaemonClient(#[from] daemon::client::Error),
-    /// The test stream ended otherwise than asked for.
+    /// The test stream failed.
     #[error(transparent)]
     TestStream(#[from] test_stream::Error),
 }
 
-/// Fields and arguments of the API, and how the commands call them.
+/// Fields and arguments of the API, with the options of the command line for them.
 const OPTIONS: [(&str, &str); 13] = [
     ("action", "--action"),
     ("app", "APP"),
@@ -101,7 +101,7 @@ const OPTIONS: [(&str, &str); 13] = [
     ("url", "URL"),
 ];
 
-/// A message of the API, which may begin with `field "NAME": ` or `argument "NAME": `, with the option in that place.
+/// Replaces the beginning `field "NAME": ` or `argument "NAME": ` of an API message with the name of the option.
 fn with_option(message: String) -> String {
     let rest = ["field \"", "argument \""].iter().find_map(|kind| message.strip_prefix(kind));
     let named = rest.and_then(|rest| rest.split_once("\": "));
@@ -112,7 +112,7 @@ fn with_option(message: String) -> String {
 }
 
 impl Error {
-    /// The kind of error, for programs: the API's own word where it refused.
+    /// Returns the error code for programs: the API's code if the API refused.
     pub fn code(&self) -> &str {
         match self {
             Self::Usage(_) => USAGE,
@@ -130,7 +130,7 @@ impl Error {
         }
     }
 
-    /// 2 for wrong usage, 1 for all else.
+    /// Returns the exit status: 2 for wrong usage, otherwise 1.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Configuration(_) => WRONG_USAGE,
@@ -139,7 +139,7 @@ impl Error {
         }
     }
 
-    /// The API names fields and arguments; whoever typed a command knows options.
+    /// Replaces the API's names of fields and arguments with the names of options.
     pub(super) fn in_words_of_the_command_line(self) -> Self {
         match self {
             Self::Nginx(nginx::Error::Refused { status, code, message }) => {
@@ -153,7 +153,7 @@ impl Error {
         Self::File { option: None, path: path.into(), why: why.to_string() }
     }
 
-    /// As [`file`](Self::file), of a file that an option names.
+    /// Creates the error for a file that an option names.
     pub(super) fn file_of(option: &'static str, path: &Path, why: impl ToString) -> Self {
         Self::File { option: Some(option), path: path.into(), why: why.to_string() }
     }

@@ -15,9 +15,9 @@ use crate::fleet::plan::{self, Plan};
 use crate::fleet::run::Runner;
 use crate::fleet::status::{self, Status};
 
-/// Also says whether everything is as it should be.
+/// Runs a fleet command; also returns whether everything is in order.
 pub(super) async fn run(command: &FleetCommand) -> Result<(Output, bool), Error> {
-    // The log goes to standard error. Another one cannot be there yet.
+    // The log goes to standard error. No other log can be set up yet.
     let _ = logging::to_standard_error();
     match command {
         FleetCommand::Plan(args) => plan(args).await,

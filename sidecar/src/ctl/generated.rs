@@ -1,4 +1,4 @@
-//! `weir completions`, made from the definitions in [`crate::cli`].
+//! `weir completions`, generated from the definitions in [`crate::cli`].
 
 use clap::CommandFactory;
 

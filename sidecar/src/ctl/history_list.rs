@@ -15,7 +15,7 @@ struct Answer {
     sessions: Vec<Session>,
 }
 
-/// As the daemon shows it; it may say more than is read here.
+/// A session as the daemon reports it; unknown fields are ignored.
 #[derive(Deserialize)]
 pub(super) struct Session {
     pub(super) session: String,
@@ -84,14 +84,14 @@ fn render(sessions: &[Session]) -> String {
     table(head, &rows)
 }
 
-/// `1:02:03`
+/// Formats a duration as `1:02:03`.
 pub(super) fn length(millis: u64) -> String {
     let s = millis / 1000;
     format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
 }
 
 impl Session {
-    /// `H264 1280x720@30`, what is known of it.
+    /// Returns the known video properties, such as `H264 1280x720@30`.
     pub(super) fn video(&self) -> String {
         let mut text = self.video_codec.clone().unwrap_or_default();
         if let (Some(width), Some(height)) = (self.width, self.height) {
@@ -103,7 +103,7 @@ impl Session {
         text
     }
 
-    /// Why it ended, or that it has not.
+    /// Returns the reason of the end, or `live`.
     pub(super) fn end(&self) -> String {
         match (&self.ended_at, &self.reason) {
             (None, _) => "live".into(),

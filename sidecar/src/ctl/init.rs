@@ -44,13 +44,13 @@ pub(super) fn run(args: &InitArgs) -> Result<Output, Error> {
     Ok(format!("Wrote {} files to {}.\n{steps}", files.len(), folder.display()).into())
 }
 
-/// Copies of secrets of other machines.
+/// Secrets copied from other machines.
 struct Secrets {
     nginx: Option<Secret>,
     cluster: Option<Secret>,
 }
 
-/// The content of a secret's file.
+/// Reads a file with a secret.
 fn copy(option: &'static str, file: &Path) -> Result<Secret, Error> {
     let failed = |why: &dyn ToString| Error::file_of(option, file, why.to_string());
     let text = fs::read_to_string(file).map(Secret::new).map_err(|error| failed(&error))?;
@@ -90,7 +90,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     PUBLISHED.replace(path, Path::new(&unfinished), bytes).map_err(|error| Error::file(path, error))
 }
 
-/// A secret that is there may be in use, so it stays, unless a copy is to take its place.
+/// Creates a secret or writes the copy. An existing secret may be in use, so it stays unless a copy replaces it.
 fn keep_or_create(path: &Path, copy: Option<&Secret>) -> Result<(), Error> {
     match copy {
         None if path.exists() => Ok(()),

@@ -1,4 +1,4 @@
-//! `weir key hash`: a line for `weir_key_file`, without asking nginx.
+//! `weir key hash`: prints a line for `weir_key_file` without using nginx.
 
 use std::io::{IsTerminal, Read, Write};
 
@@ -10,9 +10,9 @@ use weir_model::secret::stream_key;
 use super::{Error, Output, random};
 use crate::cli::KeyHashArgs;
 
-/// A publisher cannot present a longer one.
+/// Maximum length of a key; a publisher cannot present a longer one.
 const MAX_KEY: usize = weir_model::publish::MAX_PRESENTED_LEN;
-/// Shorter keys can be found by trying, at the latest by who has read the file.
+/// Minimum length of a good key. Shorter keys can be guessed, at the latest by somebody who has read the file.
 const GOOD_KEY: usize = 16;
 
 pub(super) fn run(args: &KeyHashArgs) -> Result<Output, Error> {
@@ -32,7 +32,7 @@ pub(super) fn run(args: &KeyHashArgs) -> Result<Output, Error> {
     Ok(output)
 }
 
-/// The key on the first line; more lines are a mistake.
+/// Reads the key from the first line; further lines are an error.
 fn read_key(input: impl Read) -> Result<Secret, Error> {
     let wrong = |why: &str| Err(Error::Input(why.into()));
     let mut text = String::new();
@@ -43,7 +43,7 @@ fn read_key(input: impl Read) -> Result<Secret, Error> {
     match key.expose() {
         "" => wrong("no key; pass one as in `weir key hash show < key.txt`"),
         k if k.len() > MAX_KEY => wrong("a key has at most 255 bytes"),
-        // What means itself, whether the key stands as the stream name or behind `?key=`.
+        // These characters need no escaping, both as the stream name and after `?key=`.
         k if !k.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~:@,+/=-".contains(&b)) => {
             wrong("a key is one word of letters, digits and . _ ~ : @ , + / = -")
         }

@@ -49,7 +49,7 @@ fn source(source: KeySource) -> &'static str {
     }
 }
 
-/// The API's answer with the keys of one application; fields that are not known here stay.
+/// Returns the API's answer with only the keys of one application; unknown fields stay.
 fn only(text: &str, app: &str) -> Result<String, Error> {
     let mut answer: Value = serde_json::from_str(text).map_err(|e| Error::System(e.to_string()))?;
     if let Some(keys) = answer.get_mut("keys").and_then(Value::as_array_mut) {

@@ -48,7 +48,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
     Ok(Output { stdout: lines(&answer.value) + &code, stderr, if_unread: None })
 }
 
-/// What weir.toml says; a file that was not asked for may be missing, or be for others.
+/// Returns the addresses of weir.toml. If no file was named, the default file may be missing or unreadable.
 fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
     let config = match file {
         Some(file) => config::load(file).map_err(|error| Error::Usage(error.to_string()))?,
@@ -60,25 +60,25 @@ fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
     let url = config.web.url.as_deref().and_then(|url| url.parse().ok());
     let mut patterns = config.nginx.addresses;
     if config.cluster.is_origin() && config.edge.is_none() && patterns.hls.is_none() {
-        // The origin leads players to an edge.
+        // The origin redirects players to an edge.
         patterns.hls = "{url}/edge?stream={app}/{stream}&redirect=hls".parse().ok();
     }
     Ok((url, patterns))
 }
 
-/// The pattern of the page's address. Where `[web]` says what this server is called, `weir serve` has a page.
+/// Returns the pattern of the watch page. If `[web]` has a `url`, `weir serve` has such a page.
 fn watch(patterns: &Patterns, of_web: Option<&Base>) -> Option<String> {
     let own = expanded(patterns.watch.as_ref(), of_web);
     own.or_else(|| of_web.map(|web| format!("{}/watch/{{app}}/{{stream}}", web.as_str())))
 }
 
-/// Where nginx's own files are, if the pages are at `https://example.org/tv`: beside them.
+/// Returns the address of nginx's own files: for pages at `https://example.org/tv`, the root of that host.
 fn origin(web: &Base) -> Base {
     let origin = reqwest::Url::parse(web.as_str()).map(|url| url.origin().ascii_serialization());
     origin.ok().and_then(|origin| origin.parse().ok()).unwrap_or_else(|| web.clone())
 }
 
-/// A pattern of weir.toml; `{url}` in it is `url` of `[web]`, which nginx is not told.
+/// Replaces `{url}` in a pattern of weir.toml with `url` of `[web]`, because nginx does not know that URL.
 fn expanded(pattern: Option<&Pattern>, of_web: Option<&Base>) -> Option<String> {
     let pattern = pattern?.to_string();
     Some(match of_web {
@@ -96,7 +96,7 @@ fn lines(links: &Links) -> String {
     )
 }
 
-/// A QR code of a link, for a dark or a light terminal; nothing for a link that is too long for one.
+/// Returns a QR code of a link, for a dark or a light terminal; an empty text if the link is too long.
 pub(super) fn code(link: &str) -> String {
     QrCode::new(link.as_bytes()).map_or_else(
         |_| String::new(),

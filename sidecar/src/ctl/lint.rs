@@ -1,4 +1,4 @@
-//! `weir lint`: what is dangerous in an nginx-rtmp configuration.
+//! `weir lint`: finds dangerous settings in an nginx-rtmp configuration.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use super::{Error, Output};
 use crate::cli::LintArgs;
 use crate::files::configuration::Disk;
 
-/// What it prints, and whether anything was found.
+/// Returns the output, and whether anything was found.
 pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
     if args.file.extension().is_some_and(|extension| extension == "toml") {
         let what = "is no nginx configuration; weir serve --check --config FILE checks a weir.toml";
@@ -24,7 +24,7 @@ pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
     let mut found = lint::check(&configuration);
     found.extend(lint::small_file_systems(&configuration, file_system));
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    // A file that is included twice is read twice.
+    // A file that is included twice is read twice, and gives duplicate findings.
     found.dedup();
     let output = match (args.json.json, found.is_empty()) {
         (true, _) => Output::json(&as_json(&found)),
@@ -57,14 +57,14 @@ fn as_json(found: &[Advice]) -> String {
     json!({ "advice": found.iter().map(advice).collect::<Vec<_>>() }).to_string()
 }
 
-/// The file system of a path, or of the nearest folder above it that is there.
+/// Returns the file system of a path, or of its nearest existing parent.
 fn file_system(path: &Path) -> Option<FileSystem> {
     let there = path.ancestors().find_map(|there| statfs(there).ok())?;
     let size = there.blocks().saturating_mul(u64::try_from(there.block_size()).ok()?);
     Some(FileSystem { in_memory: there.filesystem_type() == TMPFS_MAGIC, size })
 }
 
-/// The files of this machine, and which of them were read.
+/// The files of this machine; records which files were read.
 #[derive(Default)]
 struct Counted(RefCell<BTreeSet<PathBuf>>);
 

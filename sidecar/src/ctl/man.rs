@@ -1,7 +1,7 @@
-//! `weir man`: a page for each command, and weir.toml(5).
+//! `weir man`: writes one page per command, and weir.toml(5).
 //!
-//! What a command takes comes from [`crate::cli`]; what it does, its examples and the keys of weir.toml come from the reference in
-//! docs/configuration.md, so that neither is written twice.
+//! The arguments of a command come from [`crate::cli`]. Its behaviour, its examples and the keys of weir.toml come from the
+//! reference in docs/configuration.md. So neither is written twice.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::files::PUBLISHED;
 mod markdown;
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
-/// Files that commands read or write, with what they are.
+/// Files that commands read or write, with their descriptions.
 const FILES: [(&str, &str); 5] = [
     ("/etc/weir/weir.toml", "configuration of the daemon, see weir.toml(5)"),
     ("/var/lib/weir", "what the daemon writes: media, recordings, events that are not delivered yet"),
@@ -38,7 +38,7 @@ pub(super) fn run(args: &ManArgs) -> Result<Output, Error> {
     Ok(Output::default())
 }
 
-/// The page of a command and those of the commands below it, by file name.
+/// Adds the pages of a command and its subcommands, with their file names.
 fn collect(command: &Command, above: &[&str], pages: &mut Vec<(String, Vec<u8>)>) {
     let path: Vec<&str> = above.iter().copied().chain([command.get_name()]).collect();
     pages.push((format!("{}.1", path.join("-")), page(command, &path)));
@@ -82,7 +82,7 @@ fn page(command: &Command, path: &[&str]) -> Vec<u8> {
     page
 }
 
-/// What follows the command's name, each option with its value.
+/// Returns the arguments after the command's name, each option with its value.
 fn synopsis(command: &Command) -> String {
     let shown = |argument: &&Arg| !argument.is_hide_set() && !is_for_every_command(argument);
     let mut parts: Vec<String> = Vec::new();
@@ -103,7 +103,7 @@ fn synopsis(command: &Command) -> String {
     parts.join(" ")
 }
 
-/// `--help` and what weir(1) says of all commands.
+/// Returns whether an argument exists for every command: `--help`, and the options that weir(1) documents.
 fn is_for_every_command(argument: &Arg) -> bool {
     argument.get_id() == "help" || argument.get_id() == "version"
 }
@@ -142,7 +142,7 @@ fn configuration() -> Vec<u8> {
     page
 }
 
-/// FILES and SEE ALSO, the same on every page.
+/// Adds FILES and SEE ALSO, which are the same on every page.
 fn end(roff: &mut Roff, path: &[&str]) {
     roff.control("SH", ["FILES"]);
     for (file, about) in FILES {

@@ -12,7 +12,7 @@ use crate::health::{Notice, Role};
 use crate::nginx::{self, Nginx};
 use crate::values::vrrp::Who;
 
-/// How often it is looked whether another call is done.
+/// Interval between checks whether another call has finished.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(args: &NotifyArgs, nginx: &Nginx) -> Result<Output, Error> {
@@ -44,12 +44,12 @@ pub(super) async fn run(args: &NotifyArgs, nginx: &Nginx) -> Result<Output, Erro
 
 enum Acted {
     Done(pushes::Changed),
-    /// A later call has another state.
+    /// A later call has requested another state.
     Superseded,
     Failed(nginx::Error),
 }
 
-/// One attempt, while no other call acts: a request of an earlier one must not come after those of a later one.
+/// Makes one attempt while no other call acts: an earlier call's request must not arrive after those of a later call.
 async fn act(
     args: &NotifyArgs,
     nginx: &Nginx,
@@ -124,7 +124,7 @@ mod tests {
         let (first, later) = (args(&api, "MASTER"), args(&api, "BACKUP"));
         let nginx = api.nginx();
         let late = async {
-            // By now the first call has its turn, and was answered 503.
+            // By now the first call has its turn, and has received status 503.
             sleep(PAUSES.0 / 4).await;
             api.set_down(false);
             run(&later, &nginx).await

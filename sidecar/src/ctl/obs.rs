@@ -1,4 +1,4 @@
-//! A new key, as the two lines that OBS asks for.
+//! Prints a new key as the two lines that OBS needs.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,30 +14,31 @@ use crate::files::durable;
 use crate::nginx::{Answer, FreshKey};
 use crate::values::Host;
 
-/// The port of `rtmp://` URLs without one.
+/// Port of `rtmp://` URLs without a port.
 const DEFAULT_PORT: u16 = 1935;
 
-/// The host of the line for OBS, and where it is from.
+/// Host for OBS, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Server {
     host: String,
     from: Source,
 }
 
-/// Where a host is from.
+/// Source of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     /// `--server`
     Option,
     /// `[daemon] public_name`
     Configuration,
-    /// The API is asked there.
+    /// The host of the API.
     Api,
-    /// It is this machine's own name.
+    /// The host name of this machine.
     Machine,
 }
 
-/// The only output that holds a key, unless it goes to a file. `port` is where nginx takes the application's streams.
+/// Returns the only output that contains a key, unless the key goes to a file. `port` is the port on which nginx accepts the
+/// application's streams.
 pub(super) fn fresh_key(
     answer: &Answer<FreshKey>,
     json: bool,
@@ -84,7 +85,7 @@ pub(super) fn fresh_key(
     Ok(Output { stdout, stderr: format!("{once}{guessed}"), if_unread })
 }
 
-/// Whether the file of `--key-file` is free: asked before a key is made.
+/// Checks that the file of `--key-file` does not exist; called before a key is created.
 pub(super) fn check_free(file: Option<&Path>) -> Result<(), Error> {
     match file {
         Some(file) if file.symlink_metadata().is_ok() => {
@@ -109,7 +110,7 @@ fn find(server: &ServerArg, api: &ApiArgs) -> Server {
     choose(server.server.as_ref(), public_name, api.api.host(), host_name)
 }
 
-/// The first of: the option, the configuration, an API elsewhere, this machine's name.
+/// Returns the first available host: of the option, of the configuration, of an API on another machine, or this machine's name.
 fn choose(
     option: Option<&Host>,
     public_name: impl FnOnce() -> Option<Host>,
@@ -132,8 +133,7 @@ fn choose(
     }
 }
 
-/// The host with the port of a server block, where it has none itself: of the block that the key is limited to, otherwise of the
-/// application.
+/// Adds the port of a server block to a host without a port: the block that the key is limited to, otherwise the application's.
 fn with_port(host: String, block: Option<&ServerAddr>, port: Option<u16>) -> String {
     let port = block.map_or(port, |block| block.socket().map(|socket| socket.port()));
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.contains(']'));

@@ -1,17 +1,17 @@
-//! What a command prints.
+//! The output of a command.
 
 use std::io::{self, Write};
 
 use super::error::Error;
 
-/// Everything a command prints.
+/// The whole output of a command.
 #[derive(Default)]
 pub(super) struct Output {
     /// The result.
     pub(super) stdout: String,
-    /// What goes with it and must not be mixed into it.
+    /// Additional text that must not be mixed into the result.
     pub(super) stderr: String,
-    /// Said when nobody could read the result.
+    /// Message for the case that the result cannot be written.
     pub(super) if_unread: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl From<String> for Output {
 }
 
 impl Output {
-    /// The API's answer as it came.
+    /// Returns the API's answer unchanged.
     pub(super) fn json(text: &str) -> Self {
         format!("{}\n", text.trim_end()).into()
     }
@@ -33,7 +33,7 @@ pub(super) fn print(output: &Output) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(output.stdout.as_bytes()).and_then(|()| stdout.flush());
     match printed {
-        // A reader who has seen enough of a listing (`| head -1`) is no error.
+        // A reader that closes the pipe early (`| head -1`) is no error.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe && output.if_unread.is_none() => Ok(()),
         Err(source) => Err(Error::Output { source, consequence: output.if_unread.clone() }),
         Ok(()) => Ok(()),

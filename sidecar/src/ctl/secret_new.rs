@@ -25,7 +25,7 @@ pub(super) fn run(args: &SecretNewArgs) -> Result<Output, Error> {
     Ok(Output { stderr, ..Output::default() })
 }
 
-/// Writes a new secret; one that is there is replaced with `force` alone.
+/// Writes a new secret; replaces an existing one only with `force`.
 pub(super) fn create(file: &Path, owner: Option<Owner>, force: bool) -> Result<Durability, Error> {
     let secret = text(random()?);
     let written = match force {
@@ -41,7 +41,7 @@ pub(super) fn create(file: &Path, owner: Option<Owner>, force: bool) -> Result<D
     })
 }
 
-/// The user of this name, and its group.
+/// Returns the user of this name, and the user's group.
 fn owner(name: &str) -> Result<Owner, Error> {
     match User::from_name(name) {
         Ok(Some(user)) => Ok((user.uid.as_raw(), user.gid.as_raw())),
@@ -49,13 +49,12 @@ fn owner(name: &str) -> Result<Owner, Error> {
     }
 }
 
-/// 256 bits as 64 hex digits and a line end: any backend can read it.
+/// Returns 256 bits as 64 hex digits with a line end, a form that any backend can read.
 fn text(bytes: [u8; 32]) -> Secret {
     Secret::new(HEXLOWER.encode(&bytes) + "\n")
 }
 
-/// Puts a new file in the place of another in one step; what is there and is no file stays. Returns why the folder could not be
-/// synced.
+/// Replaces a file with a new one atomically; refuses anything that is no file. Returns why the folder could not be synced.
 fn replace(path: &Path, secret: &Secret, owner: Option<Owner>) -> io::Result<Durability> {
     match fs::metadata(path) {
         Ok(there) if !there.is_file() => return Err(io::Error::other("is there, and is no file")),

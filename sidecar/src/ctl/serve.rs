@@ -19,7 +19,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<Output, Error> {
     Ok(Output::default())
 }
 
-/// Says whether the daemon can start with this file. Root judges for the unit's user: for good, so nothing follows.
+/// Checks whether the daemon can start with this file. Root permanently becomes the unit's user for the check, so nothing may
+/// follow.
 fn check(path: &Path) -> Result<Output, Error> {
     let config = load(path)?;
     let ours = preflight::findings(&config);
@@ -33,7 +34,7 @@ fn check(path: &Path) -> Result<Output, Error> {
     Ok(output)
 }
 
-/// What the user of the unit could not do: an error for the file that the unit names, otherwise a warning.
+/// Checks the requirements as the user of the unit. Problems are an error for the file that the unit names, otherwise a warning.
 fn for_unit(path: &Path, config: &Config) -> Result<String, Error> {
     let unit = Unit::installed();
     let warn = |what: &str| format!("weir: warning: {what}\n");
@@ -55,7 +56,7 @@ fn for_unit(path: &Path, config: &Config) -> Result<String, Error> {
     }
 }
 
-/// Without the unit's user, only files that root keeps to itself are known to be out of its reach.
+/// Warns if the unit's user does not exist. Then only files that root alone can read are known to be inaccessible.
 fn for_nobody_else(config: &Config, error: &unit::Error) -> String {
     let files = preflight::for_root_alone(config);
     if files.is_empty() {

@@ -8,14 +8,14 @@ use crate::cli::StreamDropArgs;
 use crate::nginx::{self, Answer, Dropped, Nginx};
 use crate::values::Span;
 
-/// As the module has it.
+/// Maximum ban in seconds, as in the module.
 const MAX_BAN_S: u64 = 86_400;
 
 pub(super) async fn run(args: &StreamDropArgs, nginx: &Nginx) -> Result<Output, Error> {
     limits::check_at_most("--ban", args.ban, MAX_BAN_S)?;
     let (app, name) = (args.app.to_string_lossy().into_owned(), args.name.to_string_lossy().into_owned());
     let mut asked = drop(args, &app, &name, nginx).await;
-    // The list shows some names percent-coded; a name may also look as if it were.
+    // The list shows some names percent-encoded; a name may also only look percent-encoded.
     let (read_app, read_name) = (unquoted(&app), unquoted(&name));
     if is_unknown(&asked) && (read_app != app || read_name != name) {
         asked = drop(args, &read_app, &read_name, nginx).await;

@@ -51,7 +51,7 @@ fn render(streams: &[Stream], now: Timestamp) -> String {
     sparse_table(head, &rows, &[2])
 }
 
-/// `H264 1280x720@30`, what is known of it.
+/// Returns the known video properties, such as `H264 1280x720@30`.
 fn picture(stream: &Stream) -> String {
     let (video, fps) = (video(stream.video.as_ref()), frame_rate(stream.video.as_ref()));
     if fps.is_empty() { video } else { format!("{video}@{fps}") }

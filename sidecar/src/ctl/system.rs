@@ -1,4 +1,4 @@
-//! What commands need of the system.
+//! System functions for commands.
 
 use super::error::Error;
 
@@ -9,7 +9,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
         .map_err(|e| Error::System(format!("no runtime: {e}")))
 }
 
-/// Unpredictable bytes of the operating system.
+/// Returns unpredictable bytes from the operating system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| Error::System(format!("no random bytes: {e}")))?;

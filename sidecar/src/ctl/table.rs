@@ -1,18 +1,18 @@
-//! Aligned columns, and what stands in them.
+//! Aligned tables, and formats for their cells.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use weir_model::Timestamp;
 
 use crate::nginx::Video;
 
-/// Columns as wide as their widest cell, two spaces between; nothing behind the last.
+/// Returns a table with columns as wide as their widest cell, separated by two spaces, without trailing spaces.
 ///
-/// `text::clean` replaces control characters, so that nothing from afar can move a terminal's cursor.
+/// `text::clean` replaces control characters, so that no remote text can move the terminal's cursor.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     sparse_table(head, rows, &[])
 }
 
-/// The same without those of the columns `optional` in which nothing stands.
+/// Returns the same table without those columns of `optional` that are empty.
 pub(super) fn sparse_table<const N: usize>(
     head: [&str; N],
     rows: &[[String; N]],
@@ -38,7 +38,7 @@ pub(super) fn sparse_table<const N: usize>(
     text
 }
 
-/// Text that moves no cursor; `-` for nothing.
+/// Returns a text without control characters; `-` for an empty text.
 pub(super) fn plain(cell: String) -> String {
     if cell.is_empty() {
         return "-".into();
@@ -46,8 +46,8 @@ pub(super) fn plain(cell: String) -> String {
     weir_model::text::clean(&cell).into_owned()
 }
 
-/// A name that `weir stream drop` takes as it stands here: one with control characters is percent-coded, one without any
-/// character is a pair of quotes.
+/// Returns a name in a form that `weir stream drop` accepts: a name with control characters is percent-encoded, an empty name
+/// becomes a pair of quotes.
 pub(super) fn quoted(name: &str) -> String {
     const CODED: &AsciiSet = &CONTROLS.add(b'%');
     match name {
@@ -63,7 +63,7 @@ pub(super) fn quoted(name: &str) -> String {
     }
 }
 
-/// The name that [`quoted`] shows so.
+/// Reverses [`quoted`].
 pub(super) fn unquoted(shown: &str) -> String {
     match shown {
         "\"\"" => String::new(),
@@ -71,7 +71,7 @@ pub(super) fn unquoted(shown: &str) -> String {
     }
 }
 
-/// How long ago, in the two largest units: `42s`, `3m12s`, `2h05m`, `3d04h`.
+/// Formats an age in the two largest units: `42s`, `3m12s`, `2h05m`, `3d04h`.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     let s = now.millis_since(since) / 1000;
     match s {
@@ -82,7 +82,7 @@ pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Bits a second to about three digits: `0`, `850`, `128k`, `2.5M`, `12.0M`, `1.2G`.
+/// Formats bits per second with about three digits: `0`, `850`, `128k`, `2.5M`, `12.0M`, `1.2G`.
 pub(super) fn rate(bits: u64) -> String {
     let tenths = |unit: u64| bits.saturating_add(unit / 20) / (unit / 10);
     match bits {
@@ -93,14 +93,14 @@ pub(super) fn rate(bits: u64) -> String {
     }
 }
 
-/// Codec and size, `H264 1280x720`; nothing where neither is known.
+/// Returns codec and size, such as `H264 1280x720`; an empty text if neither is known.
 pub(super) fn video(video: Option<&Video>) -> String {
     let Some(video) = video else { return String::new() };
     let size = if video.width > 0 { format!("{}x{}", video.width, video.height) } else { String::new() };
     format!("{} {size}", video.codec).trim().into()
 }
 
-/// Frames a second: whole where they are nearly so, as what is measured wavers; nothing when they are not known.
+/// Formats frames per second: rounded if nearly a whole number, because measurements vary; an empty text if unknown.
 pub(super) fn frame_rate(video: Option<&Video>) -> String {
     let fps = video.map_or(0.0, |video| video.fps);
     match fps {

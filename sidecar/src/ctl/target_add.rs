@@ -11,7 +11,7 @@ use super::{Error, Output};
 use crate::cli::target::TargetAddArgs;
 use crate::nginx::{NewTarget, Nginx};
 
-/// More than the longest URL and a line's end.
+/// Maximum size of the file in bytes: more than the longest URL with a line end.
 const MAX_FILE: u64 = 4096;
 
 pub(super) async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result<Output, Error> {
@@ -42,7 +42,7 @@ pub(super) async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) ->
     Ok(output)
 }
 
-/// The URL of the command line or of the file. No message repeats it.
+/// Returns the URL of the command line or of the file. No message repeats the URL.
 pub(super) fn url(args: &TargetAddArgs) -> Result<TargetUrl, Error> {
     let (given, text) = match (&args.url, &args.url_file) {
         (Some(url), _) => ("URL".to_owned(), Secret::new(url.as_str())),

@@ -36,7 +36,7 @@ fn render(targets: &[TargetView]) -> String {
     sparse_table(head, &rows, &[3])
 }
 
-/// `live`, or how many are in which state; nothing while no stream of it is live.
+/// Returns the state of the only session, or the number of sessions per state; an empty text if no stream of the target is live.
 fn states(sessions: &[PushView]) -> String {
     if let [only] = sessions {
         return only.state.to_string();
@@ -48,7 +48,7 @@ fn states(sessions: &[PushView]) -> String {
     counted.collect::<Vec<_>>().join(", ")
 }
 
-/// Why the first that is not live failed last; or why nothing is pushed, and what changes that.
+/// Returns the last error of the first session that is not live; otherwise the reason why nothing is pushed, with the remedy.
 fn problem(target: &TargetView) -> String {
     let failing = |push: &&PushView| matches!(push.state, PushState::Waiting | PushState::Connecting);
     if let Some(error) = target.sessions.iter().filter(failing).find_map(|push| push.last_error.clone()) {

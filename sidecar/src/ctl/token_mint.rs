@@ -13,7 +13,7 @@ use crate::cli::TokenMintArgs;
 use crate::nginx::{Nginx, TokenRequest};
 use crate::values::ActionName;
 
-/// Mints with the secret of a file; nginx is not asked.
+/// Mints a token with the secret of a file, without nginx.
 pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     check(args)?;
     let action = args.action.ok_or_else(|| no_action("with --secret, nginx is not asked"))?;
@@ -35,7 +35,7 @@ pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
     })
 }
 
-/// Who its bearer is in the chat.
+/// Returns the claims of a chat token.
 fn chat_claims(args: &TokenMintArgs, jti: TokenId, now: Timestamp) -> Result<ChatClaims, Error> {
     let Claims { sub, exp, iat, jti, ip, .. } = claims(args, Action::Play, jti, now);
     let name = match &args.name {
@@ -47,7 +47,7 @@ fn chat_claims(args: &TokenMintArgs, jti: TokenId, now: Timestamp) -> Result<Cha
     Ok(ChatClaims { sub, exp, begin: None, iat, jti, ip, name, moderator: args.moderator })
 }
 
-/// Has nginx mint it with its own secret.
+/// Makes nginx mint the token with nginx's own secret.
 pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
     check(args)?;
     let action = match args.action {
@@ -75,7 +75,7 @@ pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Outp
     Ok(Output { stderr: warning, ..output })
 }
 
-/// A token to watch, where one is needed to watch.
+/// Returns the default action: play, if the application requires a token for playing.
 async fn usual_action(nginx: &Nginx, app: &str) -> Result<Action, Error> {
     let known = nginx.applications().await?.unwrap_or_default();
     match known.iter().any(|known| known.name == app && known.needs_play_token()) {

@@ -33,7 +33,8 @@ pub(super) async fn run(args: &TokenRevokeArgs, nginx: &Nginx) -> Result<Output,
     Ok(Output { stderr, ..output })
 }
 
-/// Whether no stream of this name is live and no key is for it. A module that does not answer now knows it.
+/// Returns whether no stream of this name is live and no key exists for it. If the module does not answer, the name counts as
+/// known.
 async fn is_unknown(nginx: &Nginx, app: &str, stream: &str) -> bool {
     let (Ok(streams), Ok(keys)) = (nginx.streams().await, nginx.keys().await) else { return false };
     let is_live = streams.value.streams.iter().any(|live| live.app == app && live.name == stream);

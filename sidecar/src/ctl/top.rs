@@ -1,4 +1,4 @@
-//! `weir top`: what is live, again and again, until it is left.
+//! `weir top`: shows the live streams, refreshed until the user quits.
 
 use std::io::{self, IsTerminal};
 use std::pin::pin;
@@ -15,7 +15,7 @@ use view::{Live, Size, View};
 mod terminal;
 mod view;
 
-/// Printed once where nobody watches: then an API that does not answer is an error.
+/// Runs `weir top`. Without a terminal, the list is printed once, and an API that does not answer is an error.
 pub(super) async fn run(args: &TopArgs, json: bool, nginx: &Nginx) -> Result<Output, Error> {
     if json {
         return as_json(nginx).await;
@@ -28,7 +28,7 @@ pub(super) async fn run(args: &TopArgs, json: bool, nginx: &Nginx) -> Result<Out
     Ok(Output::default())
 }
 
-/// The API's answers as they came, and when.
+/// Returns the API's answers unchanged, with the time.
 async fn as_json(nginx: &Nginx) -> Result<Output, Error> {
     let read = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let (health, streams) = (read(&nginx.health().await?.text), read(&nginx.streams().await?.text));
@@ -37,7 +37,7 @@ async fn as_json(nginx: &Nginx) -> Result<Output, Error> {
 
 async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
     let mut ticks = interval(args.interval.0);
-    // After a slow answer the next question waits its full time, rather than all that were missed at once.
+    // After a slow answer, the next request waits a full interval; missed requests are not made up.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut terminal = Terminal::open().map_err(Error::Terminal)?;
     let mut view = View::default();
@@ -56,7 +56,7 @@ async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
         };
         match answer {
             Ok(live) => view = View { live: Some(live), error: None },
-            // What was seen last stays on the screen, below the error.
+            // The last list stays on the screen, below the error.
             Err(error) => view.error = Some(error.to_string()),
         }
         draw(&mut terminal, &view)?;
@@ -65,7 +65,8 @@ async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
 
 fn draw(terminal: &mut Terminal, view: &View) -> Result<(), Error> {
     let (columns, rows) = terminal.size();
-    // The last column stays empty: what erases the rest of a full line takes its last character along in some terminals.
+    // The last column stays empty: in some terminals, the sequence that erases the rest of a full line also erases its last
+    // character.
     let lines = view::render(view, Some(Size { columns: columns.saturating_sub(1), rows }));
     terminal.draw(&lines).map_err(Error::Terminal)
 }

@@ -1,4 +1,4 @@
-//! Answers: from options, from somebody at a terminal, or by default.
+//! The answers of `weir init`: from options, from a user at a terminal, or defaults.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdin};
@@ -13,7 +13,7 @@ use crate::cli::init::{InitArgs, OriginRtmp, TransportName};
 use crate::init::{Answers, Edge, Pair, Role};
 use crate::values::{Host, Rate};
 
-/// Asks for what no option says, if there is somebody to ask.
+/// Asks at a terminal for the answers that no option gives.
 pub(super) struct Asker {
     is_terminal: bool,
 }
@@ -22,9 +22,9 @@ pub(super) struct Asker {
 struct Question<'q> {
     option: &'static str,
     text: &'q str,
-    /// What an empty line means; on a terminal alone.
+    /// Meaning of an empty line; only at a terminal.
     proposal: Option<String>,
-    /// What an error shows.
+    /// Example for error messages.
     example: &'q str,
 }
 
@@ -33,7 +33,7 @@ impl Asker {
         Self { is_terminal: stdin().is_terminal() && stderr().is_terminal() }
     }
 
-    /// All answers, and the file with the cluster's secret.
+    /// Returns all answers, and the file with the cluster's secret.
     pub(super) fn answers(&mut self, args: &InitArgs) -> Result<(Answers, Option<PathBuf>), Error> {
         let role = args.role;
         check_options(args)?;
@@ -136,7 +136,7 @@ impl Asker {
         self.answer(given, question)
     }
 
-    /// Two machines, where there is a shared address.
+    /// Returns the two machines, if there is a shared address.
     fn pair(&mut self, args: &InitArgs) -> Result<Option<Pair>, Error> {
         let address = match args.virtual_ip {
             Some(address) => address,
@@ -181,7 +181,7 @@ impl Asker {
         Ok(Some(Pair { address, machines: [a, b], interface, prefix, router_id }))
     }
 
-    /// An answer with a default that holds without a terminal too.
+    /// Returns an answer with a default that also applies without a terminal.
     fn usual<T: FromStr<Err: Display> + Display>(
         &mut self,
         option: &'static str,
@@ -218,7 +218,7 @@ impl Asker {
         }
     }
 
-    /// One line of the terminal, or what is proposed.
+    /// Reads one line from the terminal; an empty line means the proposal.
     fn line(&mut self, text: &str, proposal: &str) -> Result<String, Error> {
         let shown = if proposal.is_empty() { String::new() } else { format!(" [{proposal}]") };
         say(&format!("{text}{shown}: "))?;
@@ -245,7 +245,7 @@ fn parsed<T: FromStr<Err: Display>>(option: &str, text: &str, example: &str) -> 
     text.parse().map_err(|why: T::Err| usage(option, &text, &format!("{why}, such as {example}")))
 }
 
-/// The samples put /tv behind it.
+/// Refuses an address with a path: the samples append /tv.
 fn no_path(option: &str, base: &Base) -> Result<(), Error> {
     let text = base.as_str();
     match text.trim_end_matches('/').matches('/').count() {
@@ -254,7 +254,7 @@ fn no_path(option: &str, base: &Base) -> Result<(), Error> {
     }
 }
 
-/// An option that is not for this role.
+/// Refuses options that do not apply to the role.
 fn check_options(args: &InitArgs) -> Result<(), Error> {
     use Role::{Edge, Loadbalancer, Origin, Restream, Single};
     let pair: &[Role] = &[Restream, Origin, Loadbalancer];
@@ -292,14 +292,14 @@ fn check_options(args: &InitArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the machine calls itself.
+/// Returns the machine's host name.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.parse::<Host>().is_ok() { name.to_owned() } else { "localhost".to_owned() }
 }
 
-/// A rate as weir.toml takes it.
+/// Formats a rate for weir.toml.
 fn shown(Rate(rate): Rate) -> String {
     let units = [(1_000_000_000, "g"), (1_000_000, "m"), (1000, "k")];
     match units.into_iter().find(|(unit, _)| rate.is_multiple_of(*unit)) {

@@ -1,8 +1,8 @@
-//! The Markdown of the reference as roff: headings, paragraphs, lists, tables and examples, and nothing else of it.
+//! Converts the Markdown of the reference to roff: only headings, paragraphs, lists, tables and examples.
 
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-/// What stands under a heading, up to the next one of the same level or above.
+/// Returns the section of a heading, up to the next heading of the same or a higher level.
 pub(super) fn section(page: &str, heading: &str) -> Option<String> {
     let level = heading.bytes().take_while(|byte| *byte == b'#').count();
     let mut lines = page.lines().skip_while(|line| *line != heading);
@@ -12,7 +12,7 @@ pub(super) fn section(page: &str, heading: &str) -> Option<String> {
     Some(lines.take_while(|line| !is_end(line)).flat_map(|line| [line, "\n"]).collect())
 }
 
-/// All but the synopsis and the examples.
+/// Converts a section, without the synopsis and the examples.
 pub(super) fn text(roff: &mut Roff, markdown: &str) {
     let mut lines = markdown.lines().peekable();
     let mut paragraph = String::new();
@@ -55,7 +55,7 @@ pub(super) fn text(roff: &mut Roff, markdown: &str) {
     flush(roff, &mut paragraph);
 }
 
-/// The blocks with commands and what they print.
+/// Converts the blocks with commands and their output.
 pub(super) fn examples(roff: &mut Roff, markdown: &str) {
     let blocks: Vec<&str> =
         markdown.split("```console\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
@@ -65,7 +65,7 @@ pub(super) fn examples(roff: &mut Roff, markdown: &str) {
     blocks.into_iter().for_each(|block| code(roff, block));
 }
 
-/// A text as it is.
+/// Writes a text unchanged.
 pub(super) fn code(roff: &mut Roff, text: &str) {
     roff.control("PP", []);
     roff.control("nf", []);
@@ -83,12 +83,12 @@ fn flush(roff: &mut Roff, paragraph: &mut String) {
     }
 }
 
-/// A row of a table: the first cell, and below it the others.
+/// Converts a table row: the first cell, and below it the other cells.
 fn row(roff: &mut Roff, line: &str) {
     let cells = cells(line);
     let is_rule = |cell: &&str| !cell.is_empty() && cell.bytes().all(|byte| b"-:| ".contains(&byte));
     let Some((first, others)) = cells.split_first() else { return };
-    // The heads of the columns name no key.
+    // The header row names no key.
     if is_rule(first) || !first.contains('`') && !first.chars().any(|c| c.is_ascii_digit()) {
         return;
     }
@@ -108,7 +108,7 @@ fn row(roff: &mut Roff, line: &str) {
     }
 }
 
-/// The cells of a row; a bar inside of code is no border.
+/// Splits a row into cells; a bar inside of code is no border.
 fn cells(line: &str) -> Vec<&str> {
     let mut in_code = false;
     let cells = line.trim().trim_matches('|').split(|c| {
@@ -118,7 +118,7 @@ fn cells(line: &str) -> Vec<&str> {
     cells.map(str::trim).collect()
 }
 
-/// Code in bold, the text of links without their addresses.
+/// Converts inline Markdown: code becomes italic, and links lose their addresses.
 fn inlines(text: &str) -> Vec<Inline> {
     let text = without_addresses(text.trim_end());
     let part = |(at, part): (usize, &str)| match at % 2 {
@@ -132,7 +132,7 @@ fn without_marks(text: &str) -> String {
     without_addresses(text).replace(['`', '*'], "")
 }
 
-/// `[text](address)` as its text.
+/// Replaces `[text](address)` with its text.
 fn without_addresses(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The terminal that `weir top` takes over: its alternate screen, its keys and its size.
+//! The terminal while `weir top` uses it: the alternate screen, the keys and the size.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -11,50 +11,50 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::signals::Stop;
 
-/// Where the keys come from, and whose settings change: standard input may be something else.
+/// Source of the keys, and the terminal whose settings change: standard input may be something else.
 const TTY: &str = "/dev/tty";
-/// Columns and rows where the terminal does not say.
+/// Columns and rows if the terminal's size is unknown.
 const GUESS: (usize, usize) = (100, 30);
 
-/// Another screen, the cursor hidden.
+/// Switches to the alternate screen and hides the cursor.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-/// And back.
+/// Shows the cursor and leaves the alternate screen.
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// What happened to the terminal.
+/// An event of the terminal.
 pub(super) enum TerminalEvent {
-    /// Somebody wants to leave.
+    /// The user wants to quit.
     Leave,
-    /// It has another size.
+    /// The size has changed.
     Resized,
 }
 
-/// The terminal while it is taken over; dropped, it is as it was.
+/// The terminal in use. Dropping it restores the terminal.
 pub(super) struct Terminal {
     stop: Stop,
     resized: Signal,
     keys: Receiver<u8>,
     size: (usize, usize),
-    /// The terminal and its settings before.
+    /// The terminal with its earlier settings.
     saved: Option<(File, Termios)>,
 }
 
 impl Terminal {
-    /// Takes it over.
+    /// Starts to use the terminal.
     pub(super) fn open() -> io::Result<Self> {
-        // First the signals: from here on nobody leaves but through `drop`.
+        // Signals are set up first, so that the process ends only through `drop` from here on.
         let (stop, resized) = (Stop::new()?, signal(SignalKind::window_change())?);
         let terminal = Self { stop, resized, keys: keys(), size: size(), saved: take_keys() };
         write(ENTER)?;
         Ok(terminal)
     }
 
-    /// Columns and rows.
+    /// Returns columns and rows.
     pub(super) fn size(&self) -> (usize, usize) {
         self.size
     }
 
-    /// Returns at the next event; may be dropped and called again.
+    /// Waits for the next event. Cancel-safe: the future may be dropped and the method called again.
     pub(super) async fn event(&mut self) -> TerminalEvent {
         loop {
             tokio::select! {
@@ -70,7 +70,7 @@ impl Terminal {
         }
     }
 
-    /// Puts these lines on the screen. Each is written over what stood there, so nothing flickers.
+    /// Draws these lines. Each line overwrites the old one, so nothing flickers.
     pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let lines: Vec<String> = lines.iter().map(|line| format!("{line}\x1b[K")).collect();
         write(&format!("\x1b[H{}\x1b[J", lines.join("\r\n")))
@@ -79,7 +79,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Nothing is left to be done for a terminal that is gone.
+        // For a terminal that is gone, nothing can be restored.
         let _ = write(LEAVE);
         if let Some((tty, settings)) = &self.saved {
             let _ = tcsetattr(tty, OptionalActions::Drain, settings);
@@ -93,7 +93,7 @@ fn write(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// The keys, read by a thread: a runtime would wait for the last read to end before it ends.
+/// Reads the keys in a thread: at its end, a runtime would wait for the last read.
 fn keys() -> Receiver<u8> {
     let (sender, receiver) = channel(16);
     std::thread::spawn(move || {
@@ -110,14 +110,14 @@ fn keys() -> Receiver<u8> {
 fn size() -> (usize, usize) {
     let of_variable = |name| std::env::var(name).ok()?.parse().ok();
     let said = File::open(TTY).ok().and_then(|tty| tcgetwinsize(tty).ok());
-    // Both are 0 where nobody told the terminal.
+    // Both are 0 if the terminal has no size set.
     let said = said.filter(|size| size.ws_row > 0 && size.ws_col > 0);
     let said = said.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
     said.or_else(|| Some((of_variable("COLUMNS")?, of_variable("LINES")?))).unwrap_or(GUESS)
 }
 
-/// Keys come one by one and are not shown. Ctrl-Z would stop the program and leave its screen to the shell. Without a terminal
-/// `q` needs Enter.
+/// Sets the terminal to deliver keys one by one without echo, and disables Ctrl-Z, which would stop the program and leave its
+/// screen to the shell. Without a terminal, `q` needs Enter.
 fn take_keys() -> Option<(File, Termios)> {
     /// `_POSIX_VDISABLE` of Linux.
     const NO_KEY: u8 = 0;

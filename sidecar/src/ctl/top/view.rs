@@ -1,4 +1,4 @@
-//! What `weir top` shows, as lines of text: no clock, no terminal.
+//! The display of `weir top` as lines of text. This module uses no clock and no terminal.
 
 use std::cmp::Reverse;
 
@@ -9,40 +9,40 @@ use weir_model::target::{PushState, TargetView};
 use crate::ctl::table::{age, frame_rate, plain, rate, video};
 use crate::nginx::{Health, Stream, Worker, Zone};
 
-/// What there is to see.
+/// The data to show.
 #[derive(Default)]
 pub(super) struct View {
-    /// The last answer.
+    /// Last answer.
     pub live: Option<Live>,
-    /// Why the answer is not the newest.
+    /// Reason why the answer is not the newest.
     pub error: Option<String>,
 }
 
-/// One look at the API.
+/// Answers of the API at one time.
 pub(super) struct Live {
-    /// When.
+    /// Time of the answers.
     pub at: Timestamp,
-    /// Workers, zone, and what is wrong.
+    /// Workers, zone, and problems.
     pub health: Health,
-    /// What is live.
+    /// Live streams.
     pub streams: Vec<Stream>,
 }
 
-/// Of a terminal.
+/// Size of a terminal.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
-    /// Characters in a line.
+    /// Characters per line.
     pub columns: usize,
-    /// Lines.
+    /// Number of lines.
     pub rows: usize,
 }
 
 /// A column of the table.
 struct Column {
     head: &'static str,
-    /// Numbers stand to the right.
+    /// Whether the column is aligned right, as numbers are.
     right: bool,
-    /// In a line that is too short, the highest goes first; 0 stays.
+    /// Order in which columns are dropped if a line is too short: the highest first; 0 is never dropped.
     spare: u8,
     cell: fn(&Stream, Timestamp) -> String,
 }
@@ -67,13 +67,13 @@ const COLUMNS: [Column; 12] = [
     Column { head: "PUBLISHER", right: false, spare: 6, cell: |stream, _| stream.publisher.addr.clone() },
 ];
 
-/// Shown where the streams came in by several `server` blocks.
+/// Column that appears only if the streams arrive through several `server` blocks.
 const SERVER: &str = "SERVER";
 
-/// A long name gives way to the other columns until it is as short as this.
+/// Minimum width to which a long name is shortened in favour of the other columns.
 const SHORTEST_NAME: usize = 16;
 
-/// The lines, cut to the size where there is one; only then is the head of the table highlighted.
+/// Returns the lines, cut to the size if one is given; only then the table's header is highlighted.
 pub(super) fn render(view: &View, size: Option<Size>) -> Vec<String> {
     let width = size.map_or(usize::MAX, |size| size.columns);
     let mut lines = Vec::new();
@@ -110,7 +110,7 @@ fn head(live: &Live) -> Vec<String> {
             rate(sum(|stream| stream.bitrate_in)),
             rate(sum(|stream| stream.bitrate_out)),
             zone(live.health.zone),
-            // To the second; the date stands for itself.
+            // The time is shown to the second.
             Timestamp::from_millis(live.at.as_seconds() * 1000),
         ),
         format!("workers {}", workers.join(", ")),
@@ -133,7 +133,7 @@ fn name(stream: &Stream) -> String {
     format!("{}/{}", stream.app, stream.name)
 }
 
-/// How many of the targets that are wanted take the stream.
+/// Returns how many of the enabled targets receive the stream.
 fn targets(stream: &Stream) -> String {
     let wanted = stream.targets.iter().filter(|target| target.enabled);
     let live = |target: &&TargetView| target.sessions.iter().any(|push| push.state == PushState::Live);
@@ -143,7 +143,7 @@ fn targets(stream: &Stream) -> String {
     }
 }
 
-/// The head and a line a stream: who sends most first, then who receives most.
+/// Returns the header and one line per stream, sorted by outgoing, then by incoming bitrate.
 fn table(live: &Live, width: usize) -> Vec<String> {
     let mut streams: Vec<&Stream> = live.streams.iter().collect();
     streams.sort_by_key(|stream| {
@@ -175,7 +175,7 @@ fn table(live: &Live, width: usize) -> Vec<String> {
         .collect()
 }
 
-/// Shortens the names, then leaves out columns, until a line has room.
+/// Shortens the names, then drops columns, until a line fits.
 fn fit(columns: &mut Vec<(&Column, Vec<String>, usize)>, width: usize) {
     loop {
         let line = columns.iter().map(|(_, _, width)| width + 2).sum::<usize>().saturating_sub(2);
@@ -195,13 +195,13 @@ fn fit(columns: &mut Vec<(&Column, Vec<String>, usize)>, width: usize) {
     }
 }
 
-/// The whole text, in lines of `width` characters.
+/// Splits the whole text into lines of `width` characters.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters.chunks(width.max(1)).map(|line| line.iter().collect()).collect()
 }
 
-/// At most `width` characters, the last one an ellipsis when some are missing.
+/// Cuts a text to `width` characters; the last one is an ellipsis if text is missing.
 fn clip(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

@@ -1,6 +1,6 @@
-// Where a page may play from, and where else when a server dies: asks /edge of the page's origin.
+// Finds the server that a page plays from, and another one if it fails: asks /edge of the page's origin.
 
-// An edge that did not answer is left out for this time.
+// Time in milliseconds during which an edge that did not answer is left out.
 const GONE_MS = 10000;
 const REACH_MS = 3000;
 
@@ -10,14 +10,14 @@ export class Edges {
   #own;
   #gone = new Map();
 
-  // `ask`: addresses of /edge; `at`: addresses of edges that the policy of the page names; `own`: the edge that serves the page.
+  // `ask`: addresses of /edge; `at`: addresses of edges in the policy of the page; `own`: the edge that serves the page.
   constructor({ ask = [], at = [], own = null } = {}) {
     this.#ask = ask;
     this.#at = at;
     this.#own = own;
   }
 
-  // Whether the page is an edge's: its viewer was sent here.
+  // Returns whether an edge serves the page: its viewer was sent here.
   get isEdge() {
     return this.#own !== null;
   }
@@ -26,7 +26,7 @@ export class Edges {
     return this.#own;
   }
 
-  // This edge, by its name or address, did not answer.
+  // Records that this edge, given by name or address, did not answer.
   lost(edge) {
     if (edge) this.#gone.set(edge, performance.now());
   }
@@ -35,13 +35,13 @@ export class Edges {
     return performance.now() - (this.#gone.get(edge) ?? -Infinity) < GONE_MS;
   }
 
-  // Whether the policy of the page lets it play from an address.
+  // Returns whether the policy of the page allows playing from an address.
   covers(address) {
     const { origin } = new URL(address);
     return origin === location.origin || this.#at.some((edge) => new URL(edge).origin === origin);
   }
 
-  // { edge, address }, or { full: true }, or null where there is no edge.
+  // Returns { edge, address }, or { full: true }, or null if there is no edge.
   async place(app, name) {
     const not = [...this.#gone.keys()].filter((edge) => this.#isGone(edge) && !edge.includes("/")).slice(-8);
     for (const ask of this.#ask) {
@@ -58,11 +58,11 @@ export class Edges {
         // The next origin may answer.
       }
     }
-    // No origin answers.
+    // No origin has answered.
     return this.other();
   }
 
-  // Any edge that the policy of the page names and that is not known to be gone.
+  // Returns any edge in the policy of the page that has not failed recently.
   other() {
     const others = this.#at.filter((address) => !this.#isGone(address));
     const address = others[Math.floor(Math.random() * others.length)];

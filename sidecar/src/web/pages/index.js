@@ -1,4 +1,4 @@
-// The live streams, asked for again and again, and what comes next.
+// Lists the live streams, refreshed regularly, and the planned events.
 
 import { facts, t, viewers, when } from "./texts.js";
 
@@ -35,7 +35,7 @@ function page(stream, name) {
   return `watch/${stream.app}/${name}?lang=${lang}`;
 }
 
-// A stream that begins with its first viewer has no picture: asking for one would begin it.
+// A stream that starts on demand has no image: requesting one would start it.
 function waiting(stream) {
   return card(page(stream, stream.name), stream.name, "", null);
 }
@@ -52,13 +52,13 @@ async function refresh() {
   try {
     const response = await fetch("v1/live", { cache: "no-store" });
     const { streams, on_demand: others } = await response.json();
-    // What has not changed stays, so that nobody loses the focus.
+    // The list is replaced only if it changed, so that nobody loses the focus.
     const shown = JSON.stringify([streams, others]);
     if (shown !== list.dataset.shown) list.replaceChildren(...streams.map(live), ...others.map(waiting));
     list.dataset.shown = shown;
     none.hidden = streams.length + others.length > 0;
   } catch {
-    // The next time may be better.
+    // The next request may succeed.
   }
   setTimeout(refresh, 3000);
 }

@@ -1,4 +1,5 @@
-// The watch page and the embedded player: reads the address, starts the player, shows its state and tells it to a hosting page.
+// The watch page and the embedded player: reads the address, starts the player, shows its state and reports it to an embedding
+// page.
 
 import { Edges } from "./edges.js";
 import { WeirPlayer } from "./player.js";
@@ -43,15 +44,15 @@ player.addEventListener("state", ({ detail }) => {
 });
 setInterval(tell, 500);
 
-// An edge that joined after this page was loaded: a page that is loaded now may play from it. An edge's page comes from the origin then,
-// because the edge itself is gone.
+// The policy of this page does not include an edge that joined later; the policy of a reloaded page does. An edge's page is then
+// loaded from the origin, because the edge itself has failed.
 player.addEventListener("uncovered", () => {
   let last = 0;
   try {
     last = Number(sessionStorage.getItem("weir-loaded") ?? 0);
     sessionStorage.setItem("weir-loaded", Date.now());
   } catch {
-    // This browser keeps nothing for us.
+    // This browser stores nothing for this page.
   }
   if (Date.now() - last < 10000) return;
   if (!edges.isEdge) return location.reload();
@@ -66,5 +67,5 @@ unmute.addEventListener("click", () => {
   unmute.hidden = true;
 });
 video.addEventListener("volumechange", () => (unmute.hidden = !video.muted));
-// After the other scripts of the page, which listen.
+// The other scripts of the page must add their listeners first.
 setTimeout(() => player.start());

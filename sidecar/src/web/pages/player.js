@@ -1,29 +1,31 @@
 // Plays a live stream of weir serve on a <video>: over WebRTC, over WebSocket, as Low-Latency HLS or as ordinary HLS, in the order
-// that the page says. It falls back when a way does not play within three seconds, and climbs back when a better one works again.
+// that the page sets. It falls back if a transport does not play within three seconds, and returns to a better transport when that
+// works again.
 //
 //   const player = new WeirPlayer(video, { root: "/", app: "live", name: "show" });
 //   player.addEventListener("state", (event) => console.log(event.detail.state, event.detail.tech));
 //   player.start();
 //
-// With { edges: new Edges(...) } it plays from the edge that the page's origin names, and moves to another one when that dies.
+// With { edges: new Edges(...) }, it plays from the edge that the page's origin names, and moves to another edge if that edge
+// fails.
 //
-// States: PENDING (the stream is not live, or has not begun to play), PLAYING, STOPPED (the publisher is gone, or stop() was called),
-// FAILED (nothing plays here, or the token is not good), NOT_ENOUGH_BANDWIDTH (pictures are left out, or lost). The event "uncovered" tells
-// of an edge that the policy of the page does not name: the page must reload.
+// States: PENDING (the stream is not live, or does not play yet), PLAYING, STOPPED (the publisher is gone, or stop() was called),
+// FAILED (no transport plays here, or the token is invalid), NOT_ENOUGH_BANDWIDTH (frames are skipped or lost). The event
+// "uncovered" reports an edge that the policy of the page does not include: the page must reload.
 
 const START_MS = 3000;
-// An edge fetches the stream first: the player waits longer before it falls back.
+// An edge fetches the stream first, so the player waits longer before it falls back.
 const PULL_MS = 10000;
-// After a sign that the connection is too slow, the state says so for this time.
+// Time during which the state reports a slow connection after a sign of it.
 const SLOW_MS = 5000;
 const CLIMB_MS = 20000;
 const POLL_MS = 1500;
-// All edges are full: asked again after this time.
+// Interval between requests while all edges are full.
 const FULL_MS = 5000;
-// Nothing has come for this time: is the server still there? It has as long again for an answer.
+// Time without media after which the player asks whether the server is still there. The server has the same time to answer.
 const SILENT_MS = 1200;
 const REACH_MS = 3000;
-// What is kept in front of the picture, in seconds: the first is aimed at, and grows after a stall.
+// Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
 const AIM = 0.35;
 const MOST_AIM = 1.5;
 const LOST = 3;
@@ -42,10 +44,10 @@ export class WeirPlayer extends EventTarget {
   #timers = new Set();
   #running = false;
   #climbAt = 0;
-  // The server that it plays from, and its name if it is an edge.
+  // The server that the player plays from, and its name if it is an edge.
   #base;
   #edge;
-  // Rises with each new beginning, so that what was asked before it is no longer used.
+  // Number of the current attempt. It increases with each start, so that answers to earlier requests are ignored.
   #turn = 0;
   #isAsking = false;
   #slowUntil = 0;
@@ -67,17 +69,17 @@ export class WeirPlayer extends EventTarget {
     return this.#techs[this.#tech] ?? null;
   }
 
-  // The name of the edge that it plays from; null for the server of the page.
+  // Returns the name of the edge that the player plays from; null for the server of the page.
   get edge() {
     return this.#edge;
   }
 
-  // The address of the server that it plays from.
+  // Returns the address of the server that the player plays from.
   get base() {
     return this.#base;
   }
 
-  // Seconds of media in front of the picture.
+  // Returns the seconds of media ahead of the current position.
   get latency() {
     return this.#way?.latency() ?? null;
   }
@@ -90,7 +92,7 @@ export class WeirPlayer extends EventTarget {
     this.#try();
   }
 
-  // Plays another stream of this server in the place of this one, such as a rendition of it.
+  // Plays another stream of this server instead, such as a rendition.
   play(app, name) {
     if (app === this.#options.app && name === this.#options.name) return;
     Object.assign(this.#options, { app, name });
@@ -113,7 +115,7 @@ export class WeirPlayer extends EventTarget {
     return url.href;
   }
 
-  // A file of the page's own server.
+  // Returns the address of a file on the page's own server.
   asset(name) {
     return `${this.#home()}/assets/${name}`;
   }
@@ -145,8 +147,8 @@ export class WeirPlayer extends EventTarget {
     this.#way = null;
   }
 
-  // "live", "elsewhere" (the server fetches the stream when it is played), "off" (there is no such stream) or "away" (the server does
-  // not answer).
+  // Returns "live", "elsewhere" (the server fetches the stream on demand), "off" (there is no such stream) or "away" (the server
+  // does not answer).
   async #look(ms = REACH_MS) {
     const { app, name } = this.#options;
     try {
@@ -160,7 +162,7 @@ export class WeirPlayer extends EventTarget {
     }
   }
 
-  // Finds a server: on a page of an origin an edge, if there is one. False when there is none at the moment.
+  // Finds a server: on a page of an origin an edge, if there is one. Returns false if the player has no server to play from now.
   async #settle(turn) {
     const { edges, app, name } = this.#options;
     if (!edges || this.#edge !== null) return true;
@@ -174,7 +176,7 @@ export class WeirPlayer extends EventTarget {
     return !place || this.#goTo(place);
   }
 
-  // False when the page has to reload for it.
+  // Returns false if the page has to reload for this edge.
   #goTo({ edge, address }) {
     if (!this.#options.edges.covers(address)) {
       this.#later(() => this.#try(), POLL_MS);
@@ -191,7 +193,7 @@ export class WeirPlayer extends EventTarget {
     this.#base = this.#home();
   }
 
-  // The server is gone: plays from another one.
+  // Leaves the failed server and plays from another one.
   async #move() {
     this.#end();
     const turn = this.#turn;
@@ -200,7 +202,7 @@ export class WeirPlayer extends EventTarget {
     edges.lost(this.#base);
     let place = await edges.place(app, name);
     if (!this.#isCurrent(turn)) return;
-    // One that joined after the page was loaded: another edge is better than a reload of the page.
+    // This edge joined after the page was loaded: another edge is better than a reload of the page.
     if (place?.address && !edges.covers(place.address)) place = edges.other() ?? place;
     if (this.#state !== "STOPPED") this.#enter("PENDING", place?.full ? "all servers are full" : "the server does not answer");
     if (place?.address) {
@@ -260,7 +262,7 @@ export class WeirPlayer extends EventTarget {
     if (performance.now() >= this.#slowUntil) this.#enter("PLAYING");
   }
 
-  // Nothing comes: where the stream is live, the path is broken.
+  // Nothing arrives: if the stream is live, the network path is broken.
   async #quiet(way) {
     const seen = await this.#look();
     if (!this.#running || way !== this.#way) return;
@@ -269,7 +271,7 @@ export class WeirPlayer extends EventTarget {
     this.#enter("STOPPED", "the publisher is gone");
   }
 
-  // Nothing comes for a moment: a server that answers has nothing, and one that does not is left.
+  // Nothing has arrived for a moment: if the server answers, the player waits; otherwise it moves to another server.
   async #silent(way) {
     if (!this.#options.edges || this.#isAsking) return;
     this.#isAsking = true;
@@ -283,7 +285,7 @@ export class WeirPlayer extends EventTarget {
     this.#enter("NOT_ENOUGH_BANDWIDTH", "the connection is slower than the stream");
   }
 
-  // Each way has failed so many times since one has played.
+  // Number of rounds in which all transports failed since one of them played.
   #rounds = 0;
 
   async #failed(reason) {
@@ -296,13 +298,13 @@ export class WeirPlayer extends EventTarget {
     const isRefused = await this.#isRefused();
     if (!this.#isCurrent(turn)) return;
     if (isRefused) return this.#enter("FAILED", "the link is not valid, or has expired");
-    // A connection that worked is tried again first.
+    // After a connection that worked, the same transport is tried first.
     if (!hadPlayed && (seen === "live" || seen === "elsewhere")) {
       this.#tech = (this.#tech + 1) % this.#techs.length;
       if (this.#tech === 0) this.#rounds += 1;
     }
     if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
-    // Where no way plays, the server is asked less and less often.
+    // If no transport plays, the pauses between attempts grow.
     const nothingPlays = !hadPlayed && this.#tech === 0 && this.#rounds > 0;
     this.#later(() => this.#try(), nothingPlays ? Math.min(5000, 500 * 2 ** this.#rounds) : hadPlayed ? 300 : 100);
   }
@@ -316,7 +318,7 @@ export class WeirPlayer extends EventTarget {
     }
   }
 
-  // Looks whether a better way works again.
+  // Checks whether a better transport works again.
   async #climb() {
     this.#climbAt = 0;
     const way = this.#way;
@@ -333,7 +335,7 @@ export class WeirPlayer extends EventTarget {
   }
 }
 
-// WebRTC, by WHEP.
+// Plays over WebRTC (WHEP).
 class OverWebRtc {
   hasPlayed = false;
   #video;
@@ -353,7 +355,7 @@ class OverWebRtc {
     return typeof RTCPeerConnection !== "undefined";
   }
 
-  // Whether a session begins and is connected.
+  // Returns whether a session can be created and connects.
   static async probe(player) {
     const session = new Session(player.url("whep"));
     const connected = new Promise((resolve) => {
@@ -381,7 +383,7 @@ class OverWebRtc {
     const session = new Session(this.#player.url("whep"));
     this.#session = session;
     session.peer.addEventListener("track", ({ receiver, streams }) => {
-      // Nothing is held back for smoothness.
+      // The jitter buffer adds no delay for smoothness.
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       const stream = this.#video.srcObject ?? streams[0] ?? new MediaStream();
       if (!stream.getTracks().includes(receiver.track)) stream.addTrack(receiver.track);
@@ -409,7 +411,7 @@ class OverWebRtc {
     this.#video.srcObject = null;
   }
 
-  // Seconds that a picture waits in the browser.
+  // Returns the seconds that a frame waits in the browser.
   latency() {
     return this.#latency;
   }
@@ -437,12 +439,12 @@ class OverWebRtc {
     if (this.#loses(packets, lost)) this.#on.skipped();
     if (plays && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
     if (this.#quiet === 5 && this.hasPlayed) this.#on.silent();
-    // Two seconds of nothing: the publisher is gone, or the path is.
+    // Nothing has arrived for two seconds: the publisher is gone, or the network path is broken.
     if (this.#quiet === 8 && this.hasPlayed) this.#on.quiet();
   }
 
-  // Whether more than 10 % were lost in each of the last three seconds: the server sees the same, and sends a smaller rendition if there
-  // is one.
+  // Returns whether more than 10 % of the packets were lost in each of the last three seconds. The server also sees the loss, and
+  // sends a smaller rendition if there is one.
   #loses(packets, lost) {
     const last = this.#loss;
     last.checks += 1;
@@ -454,7 +456,7 @@ class OverWebRtc {
   }
 }
 
-// A session of WHEP.
+// A WHEP session.
 class Session {
   peer = new RTCPeerConnection();
   #url;
@@ -469,7 +471,7 @@ class Session {
 
   async begin() {
     const offer = await this.peer.createOffer();
-    // Stereo is sent; a browser that is not asked for it plays one channel.
+    // The server sends stereo; a browser that does not ask for it plays one channel.
     offer.sdp = offer.sdp.replace(/useinbandfec=1/g, "useinbandfec=1;stereo=1");
     await this.peer.setLocalDescription(offer);
     const headers = { "Content-Type": "application/sdp" };
@@ -491,7 +493,7 @@ class Session {
   }
 }
 
-// Fragmented MP4 over WebSocket, through Media Source Extensions.
+// Plays fragmented MP4 over WebSocket, through Media Source Extensions.
 class OverWebSocket {
   hasPlayed = false;
   #video;
@@ -505,9 +507,9 @@ class OverWebSocket {
   #aim = AIM;
   #position = 0;
   #stuck = 0;
-  // When something came last.
+  // Time of the last message.
   #heard = performance.now();
-  // The publisher is gone; what is in the buffer plays on for a moment.
+  // Whether the publisher is gone; the rest of the buffer still plays.
   #isOver = false;
   #waiting = () => (this.#aim = Math.min(MOST_AIM, this.#aim + 0.1));
 
@@ -515,7 +517,7 @@ class OverWebSocket {
     return Source !== undefined && typeof WebSocket !== "undefined";
   }
 
-  // Whether media comes.
+  // Returns whether media arrives.
   static probe(player) {
     return new Promise((resolve) => {
       const probe = new WebSocket(player.url("ws", true));
@@ -595,7 +597,7 @@ class OverWebSocket {
     this.#pump();
   }
 
-  // One change at a time: the buffer says when it is ready for the next one.
+  // Applies one change at a time: the buffer reports when it is ready for the next one.
   #pump() {
     if (this.#source?.readyState !== "open" || this.#buffer?.updating) return;
     const next = this.#queue.shift();
@@ -625,7 +627,7 @@ class OverWebSocket {
     if (buffer.buffered.start(0) < end - KEEP_BEHIND) buffer.remove(0, end);
   }
 
-  // Keeps the distance to the newest picture by the speed of playing; jumps where that would take too long, and over gaps.
+  // Keeps the distance to live by changing the playback rate; jumps over gaps, and if the distance is too large.
   #steer() {
     if (this.hasPlayed && performance.now() - this.#heard > (this.#isOver ? 4 : 1) * SILENT_MS) {
       this.#heard = performance.now();
@@ -652,13 +654,13 @@ class OverWebSocket {
     this.#position = video.currentTime;
     this.#stuck = moves || video.paused ? 0 : this.#stuck + 1;
     if (moves && !this.#isOver && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
-    // Media comes, and no picture moves: the decoder is begun anew.
+    // Media arrives but playback does not advance: the player restarts the decoder.
     if (this.#stuck > 50 && distance > 1) this.#on.failed("the picture stands still");
     this.#trim(2);
   }
 }
 
-// HLS: hls.js where there are Media Source Extensions, the browser itself where there are not.
+// Plays HLS: with hls.js if the browser has Media Source Extensions, otherwise with the browser's own player.
 class OverHls {
   static lowLatency = false;
   hasPlayed = false;
@@ -671,7 +673,7 @@ class OverHls {
   #still = 0;
   #closed = false;
 
-  // Nothing is below it that needs climbing from.
+  // HLS is the last fallback, so the player never returns to it from a worse transport.
   static async probe() {
     return false;
   }

@@ -1,7 +1,7 @@
-// Publishes from this browser over WebRTC, by WHIP. The stream key goes into a header, and never into an address.
+// Publishes from this browser over WebRTC (WHIP). The stream key is sent in a header, never in an address.
 //
-// States: ESTABLISHED (connected, media is about to go), PUBLISHING, UNPUBLISHED (ended here), DISCONNECTED (the connection is lost;
-// tried again), FAILED (refused, or no camera).
+// States: ESTABLISHED (connected, media will follow), PUBLISHING, UNPUBLISHED (ended by the user), DISCONNECTED (the connection is
+// lost; the page retries), FAILED (refused, or no camera).
 
 import { t } from "./texts.js";
 
@@ -15,7 +15,7 @@ const WORDS = {
 };
 const RETRY_MS = 2000;
 const MOST_RETRIES = 5;
-// What the level meter keeps of a peak after each tenth of a second.
+// Factor by which the level meter's peak decays per tenth of a second.
 const LEVEL_DECAY = 0.8;
 
 const field = (id) => document.getElementById(id);
@@ -40,7 +40,7 @@ function enter(state, reason = "") {
   document.dispatchEvent(new CustomEvent("weir-state", { detail: { state, reason } }));
 }
 
-// What the person may choose; browsers name devices once they may be used.
+// Lists the devices; browsers give their names only after permission.
 async function list() {
   const devices = await navigator.mediaDevices.enumerateDevices();
   for (const [id, kind] of [["camera", "videoinput"], ["microphone", "audioinput"]]) {
@@ -69,7 +69,7 @@ async function capture() {
   return navigator.mediaDevices.getUserMedia({ audio, video });
 }
 
-// A key may belong to another stream than the one that the person has named: nginx publishes that one.
+// The key may belong to a stream other than the named one: nginx publishes the stream of the key.
 async function checkName(own) {
   const [app, name] = [field("app").value.trim(), field("name").value.trim()];
   for (let tries = 0; tries < 10; tries += 1) {
@@ -82,7 +82,7 @@ async function checkName(own) {
   field("state").textContent = t("publish_other_stream", { stream: `${app}/${name}` });
 }
 
-// What the person will send, before it is sent.
+// Shows a preview before publishing.
 async function look() {
   if (media) return;
   try {
@@ -90,7 +90,7 @@ async function look() {
     await list();
     show(media);
   } catch {
-    // It is asked for again, with the reason, when the person goes on air.
+    // The browser asks again, with the reason, when the user starts to publish.
   }
 }
 
@@ -103,7 +103,7 @@ function show(stream) {
   const context = new AudioContext();
   context.resume().catch(() => {});
   const analyser = context.createAnalyser();
-  // Longer than the time between two looks, so that no beep falls between them.
+  // The window is longer than the interval between two reads, so that no beep is missed.
   analyser.fftSize = 8192;
   context.createMediaStreamSource(stream).connect(analyser);
   meter = { context, analyser, samples: new Float32Array(analyser.fftSize) };
@@ -144,7 +144,7 @@ class Session {
     if (response.status !== 201) {
       const answer = await response.json().catch(() => null);
       const error = new Error(answer?.error?.message ?? `the server answered ${response.status}`);
-      // After a loss, the server may still hold the session before.
+      // After a lost connection, the server may still hold the earlier session.
       error.isFinal = response.status < 500 && (response.status !== 409 || retries === 0);
       throw error;
     }
@@ -163,9 +163,9 @@ class Session {
     }
   }
 
-  // What goes out, and when it does.
+  // Measures the outgoing media.
   async watch() {
-    // The server has said goodbye, which some browsers tell nowhere else.
+    // The server has closed the connection, which some browsers report nowhere else.
     const isClosed = ({ transport }) => ["closed", "failed"].includes(transport?.state);
     if (this === session && this.peer.getSenders().some(isClosed)) return again();
     let [bytes, frames, encoded, lost] = [0, 0, 0, 0];
@@ -241,7 +241,7 @@ field("form").addEventListener("submit", async (event) => {
     return enter("FAILED", error.name === "NotAllowedError" ? "the browser may not use the camera or microphone" : error.message);
   }
   show(media);
-  // The person ends the screen in the browser's own bar.
+  // The user can end screen sharing in the browser's own bar.
   for (const track of media.getTracks()) track.addEventListener("ended", stop);
   await begin();
 });
@@ -275,7 +275,7 @@ if (!navigator.mediaDevices) {
   field("start").hidden = true;
 } else {
   list().catch(() => {});
-  // Asks nobody: only where the person has allowed it before.
+  // This shows no prompt: the preview starts only if the user has already allowed the camera.
   navigator.permissions?.query({ name: "camera" }).then(({ state }) => state === "granted" && look()).catch(() => {});
 }
 for (const id of ["camera", "microphone"]) {

@@ -1,4 +1,4 @@
-// What is around the player: before and after the stream, how many watch, sharing, quality, facts for experts, and the chat.
+// The elements around the player: before and after the stream, viewers, sharing, quality, technical facts, and the chat.
 
 import { facts, t, viewers, when } from "./texts.js";
 import { player } from "./page.js";
@@ -10,7 +10,7 @@ const field = (id) => document.getElementById(id);
 const video = field("video");
 const query = new URLSearchParams(location.search);
 
-// Before and after.
+// Before and after the stream.
 
 const next = facts.events.find((event) => Date.parse(event.start) > Date.now() - 3600000);
 if (facts.poster) video.poster = facts.poster;
@@ -45,7 +45,7 @@ document.addEventListener("weir-state", ({ detail }) => {
   showOffline();
 });
 
-// Sharing, and the picture on its own.
+// Sharing, and picture-in-picture.
 
 field("share").addEventListener("click", async () => {
   const url = `${base}/watch/${app}/${name}`;
@@ -54,7 +54,7 @@ field("share").addEventListener("click", async () => {
     await navigator.clipboard.writeText(url);
     field("share").textContent = t("copied");
   } catch {
-    // The person has changed their mind, or the browser has no clipboard: the address is in its bar.
+    // The user cancelled, or the browser has no clipboard: the address bar shows the address.
   }
 });
 field("pip").hidden = !document.pictureInPictureEnabled;
@@ -62,7 +62,7 @@ field("pip").addEventListener("click", () => {
   (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
 });
 
-// Captions, where the stream has them: hls.js takes CEA-608 out of H.264; the other transports carry none.
+// Captions, if the stream has them: hls.js reads CEA-608 from H.264; the other transports carry none.
 
 const tracks = () => [...video.textTracks].filter(({ kind }) => kind === "captions" || kind === "subtitles");
 const isShown = () => tracks().some(({ mode }) => mode === "showing");
@@ -78,7 +78,7 @@ field("captions").addEventListener("click", () => {
   showCaptions();
 });
 
-// Another device plays the playlist by itself, where the browser offers one (Remote Playback API, AirPlay).
+// Another device plays the playlist itself, if the browser supports that (Remote Playback API, AirPlay).
 
 const distant = document.createElement("video");
 distant.preload = "none";
@@ -89,10 +89,10 @@ distant.remote?.addEventListener?.("connect", () => {
   distant.play().catch(() => {});
 });
 distant.remote?.addEventListener?.("disconnect", () => player.play(app, name));
-// The person may choose none.
+// The user may select no device.
 field("cast").addEventListener("click", () => distant.remote.prompt().catch(() => {}));
 
-// Quality: renditions over RTMP are streams of their own.
+// Quality: renditions over RTMP are separate streams.
 
 async function lookAtLive() {
   try {
@@ -110,7 +110,7 @@ async function lookAtLive() {
       }
     }
   } catch {
-    // The next time may be better.
+    // The next request may succeed.
   }
 }
 field("quality").addEventListener("change", () => {
@@ -118,7 +118,7 @@ field("quality").addEventListener("change", () => {
   player.play(toApp, toName);
 });
 
-// Facts.
+// Technical facts.
 
 const LOADS = [[0.3, "load_low"], [0.5, "load_medium"], [0.8, "load_high"]];
 
@@ -129,7 +129,7 @@ export function loadWord(load) {
 
 async function lookAtNode() {
   const node = await fetch(`${player.base}/v1/node`, { cache: "no-store" }).then((response) => response.json()).catch(() => ({}));
-  // Per core, of the last minute.
+  // Load per core over the last minute.
   const { load } = node;
   field("fact-node").textContent = node.name || t("no_value");
   field("fact-load").textContent = typeof load === "number" ? `${loadWord(load)} (${load.toFixed(2)})` : t("no_value");
@@ -147,7 +147,7 @@ setInterval(() => {
 field("facts").addEventListener("toggle", () => field("facts").open && lookAtNode());
 setInterval(() => field("facts").open && lookAtNode(), 10000);
 
-// What the server says, and the chat.
+// Messages of the server, and the chat.
 
 const list = field("chat-list");
 let socket = null;
@@ -155,7 +155,7 @@ let me = "";
 try {
   me = localStorage.getItem("weir-name") ?? "";
 } catch {
-  // This browser keeps nothing for us.
+  // This browser stores nothing for this page.
 }
 let isModerator = false;
 field("chat-name").value = me;
@@ -180,7 +180,7 @@ function show(message) {
   const who = document.createElement("strong");
   who.textContent = message.name + (message.moderator ? " ★" : message.verified ? " ✓" : "");
   const text = document.createElement("span");
-  // Text, and never markup; a link is text too.
+  // Messages are shown as plain text, never as markup; links are also plain text.
   text.textContent = message.text;
   item.append(time, " ", who, " ", text);
   if (isModerator) {
@@ -189,7 +189,7 @@ function show(message) {
       button("chat_ban", { type: "chat.ban", name: message.name }));
   }
   const isAtEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
-  // What comes back is where it was.
+  // A restored message returns to its earlier position.
   list.insertBefore(item, [...list.children].find((other) => Number(other.dataset.at) > at) ?? null);
   while (list.children.length > 200) list.firstChild.remove();
   if (isAtEnd) list.scrollTop = list.scrollHeight;
@@ -226,7 +226,7 @@ const HEARD = {
     const key = `chat_error_${code}`;
     const text = t(key);
     field("chat-error").textContent = text === key ? message : text;
-    // Texts that were not taken can be changed and sent again.
+    // Refused texts can be changed and sent again.
     if (pending && code !== "chat_off") field("chat-text").value ||= pending;
   },
 };
@@ -259,7 +259,7 @@ field("chat-form").addEventListener("submit", (event) => {
     try {
       localStorage.setItem("weir-name", me);
     } catch {
-      // Likewise.
+      // This browser stores nothing for this page.
     }
     join();
   }

@@ -68,7 +68,7 @@ fn a_narrow_screen_has_the_numbers_that_matter() {
     let long = "n".repeat(40);
     let view = view(&[stream(&long, 1, 2)]);
     let table = |columns| render(&view, at(columns, 24))[3..].to_vec();
-    // The name gives way first, then the columns from the least.
+    // The name is shortened first, then columns are dropped, the least important first.
     assert!(table(129)[1].contains(&long));
     assert!(table(109)[1].contains("…") && table(109)[1].ends_with("192.0.2.1"));
     assert!(!table(87)[0].contains("PUBLISHER") && table(87)[0].contains("WORKER"));

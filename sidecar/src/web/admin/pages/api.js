@@ -1,5 +1,5 @@
-// What the dashboard knows, and how it asks the daemon. One stream of events carries every change; lists are asked for again
-// when it says so.
+// The dashboard's data, and its requests to the daemon. One event stream carries every change; when it reports that a list changed,
+// the dashboard requests the list again.
 
 import { batch, computed, signal } from "@preact/signals";
 
@@ -133,7 +133,7 @@ function listen() {
   source.onopen = () => (online.value = true);
   source.onerror = () => {
     online.value = false;
-    // It is asked why; a browser tries again by itself unless the answer was a refusal.
+    // The request finds the reason; a browser reconnects by itself unless the server refused.
     if (source?.readyState === EventSource.CLOSED) setTimeout(() => user.value && who(), 2000);
     else call("GET", "session").catch(() => {});
   };
@@ -152,7 +152,7 @@ function listen() {
   }));
   on("event", (event) => {
     if (event.kind.startsWith("chat.")) for (const hear of chatters) hear(event.kind, event.data);
-    // What is said is shown in the chat alone.
+    // Only the chat view shows chat messages.
     if (event.kind === "chat.message") return;
     events.value = [...events.value.slice(1 - MOST_EVENTS), event];
     const subject = event.kind.startsWith("admin.") ? event.kind.slice(6) : event.kind.split(".")[0];

@@ -1,5 +1,5 @@
-// The dashboard: who is logged in, and which view is open. The address says which one, and what of it: #keys, #history/SESSION.
-// Views are loaded when they are first opened.
+// The dashboard: the login and the open view. The address names the view and its item: #keys, #history/SESSION. Views are loaded
+// when they are first opened.
 
 import { render } from "preact";
 import { useEffect } from "preact/hooks";

@@ -1,4 +1,4 @@
-// The bitrate of ten minutes as a graph. uPlot is loaded with the first one.
+// The bitrate of the last ten minutes as a graph. uPlot is loaded with the first graph.
 
 import { useEffect, useRef } from "preact/hooks";
 
@@ -32,7 +32,7 @@ export function Chart({ points, label }) {
   useEffect(() => {
     let gone = false;
     let watch;
-    // A graph off the screen is drawn when somebody scrolls to it: hundreds of them would hold the page up.
+    // A graph is drawn only when it scrolls into view: hundreds of graphs would block the page.
     const seen = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       seen.disconnect();
@@ -41,7 +41,7 @@ export function Chart({ points, label }) {
     seen.observe(place.current);
     const draw = () => load().then((uPlot) => {
       if (gone || !place.current) return;
-      // A canvas knows no light-dark(): the browser says which colour it is.
+      // A canvas does not support light-dark(): the browser resolves the colour.
       const [line, fill, text, grid] = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {
         place.current.style.color = `var(${name})`;
         return getComputedStyle(place.current).color;

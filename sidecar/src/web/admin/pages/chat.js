@@ -1,4 +1,4 @@
-// The chat for moderators: rooms, what is said in them, and who may not write. Names and texts of others are shown as text.
+// The chat for moderators: rooms, messages, and bans. Names and texts of others are shown as plain text.
 
 import { useEffect, useRef } from "preact/hooks";
 
@@ -40,7 +40,7 @@ function order(room, wanted, done, back = []) {
   return act(async () => {
     await call("POST", "chat", { ...room, ...wanted });
     const undo = act(async () => {
-      // Messages come back only while they are remembered: that there are none is no error.
+      // Messages can be restored only while the server remembers them, so a missing message is no error.
       for (const one of back) await call("POST", "chat", { ...room, ...one }).catch((why) => { if (why.status !== 404) throw why; });
     });
     say(done, { ms: UNDO_MS, buttons: back.length > 0 ? [["Undo", undo]] : [] });

@@ -1,4 +1,4 @@
-// Edges of this origin: how much they carry, and whether they take viewers.
+// Edges of this origin: their load, and whether they accept viewers.
 
 import { call, can } from "./api.js";
 import { act, html, load, part, plural, rate, say, span, useList, Waiting } from "./ui.js";

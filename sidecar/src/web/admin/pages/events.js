@@ -1,4 +1,4 @@
-// What happens, as it happens.
+// The live list of events.
 
 import { useState } from "preact/hooks";
 

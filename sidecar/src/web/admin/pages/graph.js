@@ -1,4 +1,4 @@
-// Viewers per minute by kind, as areas on top of each other. SVG, so that it prints.
+// Viewers per minute by kind, as stacked areas. The graph is SVG, so that it prints well.
 
 import { useState } from "preact/hooks";
 
@@ -36,7 +36,7 @@ const clock = (at) => new Date(at).toLocaleTimeString(undefined, { hour: "2-digi
 
 export function Viewers({ minutes }) {
   const [shown, point] = useState(null);
-  // What fits a phone would be too large for a desk, and the reverse.
+  // A size that fits a phone would be too large for a desktop screen, and the reverse.
   const WIDTH = matchMedia("(max-width: 640px)").matches ? NARROW : WIDE;
   if (minutes.length === 0) return html`<p class="hint">No minute was noted.</p>`;
   const all = columns(minutes);

@@ -1,4 +1,4 @@
-// What happened: past and live streams, and a report for each, which prints well.
+// The history: past and live streams, and a printable report for each.
 
 import { useEffect, useState } from "preact/hooks";
 

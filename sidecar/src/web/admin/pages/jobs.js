@@ -1,4 +1,4 @@
-// Inputs, and programs that the daemon keeps running.
+// Inputs, and the daemon's jobs.
 
 import { useEffect, useState } from "preact/hooks";
 

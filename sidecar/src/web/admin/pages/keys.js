@@ -1,4 +1,4 @@
-// Stream keys: a key is shown once, when it is made.
+// Stream keys: a key is shown once, after its creation.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -75,7 +75,7 @@ function Create({ close }) {
 
 function Made({ made, close }) {
   const first = useRef(null);
-  // The form that had the focus is gone.
+  // The form that had the focus is gone, so the focus moves here.
   useEffect(() => first.current?.focus(), []);
   return html`<p class="notice" tabindex="-1" ref=${first}><strong>This key is shown only once.</strong> Copy it into the encoder now.</p>
     <h3>OBS: Settings, Stream, Custom</h3>

@@ -1,4 +1,4 @@
-// Who comes in: with a password, or once with a link.
+// Login with a password, or once with a one-time link.
 
 import { useState } from "preact/hooks";
 
@@ -36,7 +36,7 @@ function Form({ setup }) {
     set("");
     try {
       const account = await call("POST", setup ? "setup" : "login", setup ? { token, name, password } : { name, password, ...(second && { code }) });
-      // A browser without the cookie is not logged in, whatever the answer was.
+      // Without the cookie, the browser is not logged in, even if the login succeeded.
       await call("GET", "session").catch(() => {
         throw new Error("The browser did not keep the cookie: open this page over https://, or on the server itself as http://127.0.0.1.");
       });

@@ -1,4 +1,4 @@
-// Facts of this machine, the settings of weir.toml, and the account of who is logged in.
+// Data of this machine, the settings of weir.toml, and the account of the logged-in user.
 
 import { useEffect, useState } from "preact/hooks";
 

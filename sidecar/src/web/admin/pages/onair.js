@@ -1,4 +1,4 @@
-// What is on air: a card per stream.
+// Live streams: one card per stream.
 
 import { useState } from "preact/hooks";
 

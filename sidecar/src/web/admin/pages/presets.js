@@ -1,5 +1,5 @@
-// Services that streams are pushed to. To add one, add a line: its name, the address without the key, and where the service shows
-// the key. {host} is asked for. An address without a server is asked for as a whole.
+// Services that streams are pushed to. To add a service, add a line with its name, the address without the key, and the place where
+// the service shows the key. The form asks for {host}, and for the whole address if there is none.
 
 export const PRESETS = [
   { name: "YouTube", url: "rtmps://a.rtmps.youtube.com/live2/", hint: "YouTube Studio, Go live, Stream key" },

@@ -1,4 +1,4 @@
-// Files that were recorded.
+// Recordings.
 
 import { call, can } from "./api.js";
 import { bytes, confirm, html, say, show, span, useList, usePart, Waiting, when } from "./ui.js";

@@ -1,4 +1,4 @@
-// Pieces that all views are made of.
+// Components that all views share.
 
 import { h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -80,7 +80,7 @@ export function Dialog() {
     if (!open) return undefined;
     const before = document.activeElement;
     ref.current?.showModal();
-    // What opened it has the focus again.
+    // The focus returns to the element that opened the dialog.
     return () => before?.isConnected && before.focus();
   }, [open]);
   if (!open) return null;
