@@ -1,8 +1,7 @@
-//! Secrets in what clients send: where they stand, and the text without them.
+//! Finds secrets in the texts that clients send, and removes them.
 //!
-//! People give the stream key in the wrong field: in *Server*, as the name to play, in an argument.
-//! nginx-rtmp logs all of these, and passes them to hooks and programs. So each text of a client is asked for
-//! secrets here first.
+//! Users enter the stream key in the wrong field: in *Server*, as the name to play, in an argument. nginx-rtmp logs all
+//! of these fields, and passes them to hooks and programs. So Weir searches each text of a client for secrets first.
 
 use std::ops::Range;
 
@@ -13,57 +12,57 @@ mod line;
 
 pub use line::{mask_line, masked_line};
 
-/// Replaces a secret.
+/// The replacement of a secret.
 pub const MASK: &str = "***";
 
-/// How many bytes of a text are searched for words that may be keys: nginx-rtmp cuts what is longer.
+/// How many bytes of a text are searched for words that may be keys; nginx-rtmp cuts longer texts.
 const MAX_SEARCHED: usize = 512;
-/// How many words of a text are looked up.
+/// The most words of a text that are looked up.
 const MAX_WORDS: usize = 64;
-/// A word that is shorter is not looked up.
+/// The minimum length of a word that is looked up.
 const MIN_WORD: usize = 6;
 
-/// Length of a key that Weir makes: `wk_` and 32 characters.
+/// Length of a key that Weir creates: `wk_` and 32 characters.
 const KEY_LEN: usize = 35;
 
 /// Which texts count as secrets.
 #[derive(Clone, Copy)]
 pub struct Rule<'r> {
-    /// The arguments `key=` and `token=` are Weir's, as in an application that asks for keys. Elsewhere they
-    /// may be another program's.
+    /// Whether the arguments `key=` and `token=` belong to Weir, as in an application that requires keys. In other
+    /// applications they may belong to another program.
     pub own_arguments: bool,
-    /// Tells whether a word is a key of this server, whatever it looks like.
+    /// Returns whether a word is a key of this server, in any form.
     pub is_key: &'r dyn Fn(&[u8]) -> bool,
-    /// Tells whether a token is signed with this server's secret.
+    /// Returns whether a token is signed with this server's secret.
     pub is_token: &'r dyn Fn(&str) -> bool,
 }
 
 impl Rule<'static> {
-    /// Only what looks like a key that Weir makes.
+    /// Finds only texts in the form of a key that Weir creates.
     pub const SHAPE: Rule<'static> = Rule { own_arguments: false, is_key: &|_| false, is_token: &|_| false };
 }
 
-/// What kind of secret was found.
+/// The kind of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A stream key.
     Key,
     /// A token (JWT).
     Token,
-    /// The value of `key=` or `token=`, which is neither.
+    /// The value of `key=` or `token=`, if it is neither a key nor a token.
     Argument,
 }
 
 /// A secret in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it is.
+    /// The kind of the secret.
     pub kind: Kind,
-    /// Its bytes in the text.
+    /// The position in the text, in bytes.
     pub at: Range<usize>,
 }
 
-/// Finds the secrets of a text, in their order, without overlaps.
+/// Returns the secrets of a text in their order, without overlaps.
 pub fn find(text: &[u8], rule: &Rule<'_>) -> Vec<Found> {
     let decoded = Decoded::new(text);
     let mut found = Vec::new();
@@ -85,17 +84,17 @@ pub fn find(text: &[u8], rule: &Rule<'_>) -> Vec<Found> {
     merged
 }
 
-/// Whether a text holds a key or a token: something that opens a stream.
+/// Returns whether a text contains a key or a token.
 pub fn holds_credential(text: &[u8], rule: &Rule<'_>) -> bool {
     find(text, rule).iter().any(|found| found.kind != Kind::Argument)
 }
 
-/// Whether a text holds what looks like a key that Weir makes.
+/// Returns whether a text contains bytes in the form of a key that Weir creates.
 pub fn holds_key(text: &[u8]) -> bool {
     find(text, &Rule::SHAPE).iter().any(|found| found.kind == Kind::Key)
 }
 
-/// The text with a mask in the place of each secret; `None` where there is none.
+/// Returns the text with a mask in place of each secret, or `None` if there is no secret.
 pub fn masked(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
     let found = find(text, rule);
     if found.is_empty() {
@@ -112,7 +111,8 @@ pub fn masked(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// `name?args` without the arguments that hold secrets; `None` where none does. The name is left as it is.
+/// Returns `name?args` without the arguments that contain secrets, or `None` if no argument does. The name stays
+/// unchanged.
 pub fn without_secret_arguments(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>> {
     let (name, args) = arguments::split_bytes(text);
     let args = args?;
@@ -130,17 +130,17 @@ pub fn without_secret_arguments(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>>
     Some(out)
 }
 
-/// Where something stands that looks like a key that Weir makes, in bytes that may be anything.
+/// Returns the positions of all texts in the form of a key that Weir creates, in arbitrary bytes.
 pub fn places_of_keys(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     keys(&Decoded::new(bytes), &mut found);
     found.into_iter().map(|found| found.at).collect()
 }
 
-/// A text with each `%XX` resolved, and where its bytes came from.
+/// A text with each `%XX` resolved, and the origin of its bytes.
 struct Decoded {
     bytes: Vec<u8>,
-    /// Where each byte begins in the text, and where the text ends. Empty when nothing was resolved.
+    /// The position of each byte in the text, and the end of the text. Empty if the text has no `%`.
     from: Vec<usize>,
 }
 
@@ -168,7 +168,7 @@ impl Decoded {
         Decoded { bytes, from }
     }
 
-    /// The same bytes in the text.
+    /// Returns the position in the original text.
     fn place(&self, at: Range<usize>) -> Range<usize> {
         match (self.from.get(at.start), self.from.get(at.end)) {
             (Some(start), Some(end)) => *start..*end,
@@ -177,7 +177,7 @@ impl Decoded {
     }
 }
 
-/// `wk_` and 32 of `a-z2-7`, in either case, whatever stands around.
+/// Finds `wk_` and 32 of `a-z2-7`, in either case, with any bytes around it.
 fn keys(text: &Decoded, found: &mut Vec<Found>) {
     let bytes = &text.bytes;
     let mut at = 0;
@@ -192,7 +192,7 @@ fn keys(text: &Decoded, found: &mut Vec<Found>) {
     }
 }
 
-/// Three parts of base64url, of which the first is an object (RFC 7519).
+/// Finds three parts of base64url, of which the first is an object (RFC 7519).
 fn tokens(text: &Decoded, rule: &Rule<'_>, found: &mut Vec<Found>) {
     let bytes = &text.bytes;
     let part = |from: usize| bytes[from..].iter().take_while(|byte| is_base64url(**byte)).count();
@@ -231,7 +231,7 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// Words that are keys of this server, whatever they look like.
+/// Finds words that are keys of this server, in any form.
 fn words(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
     let text = &text[..text.len().min(MAX_SEARCHED)];
     let ends_word = |byte: &u8| b"/?&=:@ ,;\"'#\t\r\n".contains(byte);
@@ -249,7 +249,7 @@ fn words(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// The values of `key=` and `token=` behind the first `?`.
+/// Finds the values of `key=` and `token=` after the first `?`.
 fn arguments(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
     let (name, Some(arguments)) = arguments::split_bytes(text) else { return };
     if !rule.own_arguments {

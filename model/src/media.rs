@@ -1,50 +1,50 @@
-//! What is known of a stream's video and audio, from its codec headers.
+//! Facts about a stream's video and audio, from its codec headers.
 //!
-//! Codecs bear the ids of the FLV specification and the names that nginx-rtmp's `rtmp_stat` prints.
+//! Codecs have the ids of the FLV specification and the names that nginx-rtmp's `rtmp_stat` prints.
 
 pub mod content;
 
 use serde::{Serialize, Serializer};
 
-/// What is known of a stream's video. In JSON: `{codec,profile,level,width,height,fps}`.
+/// Facts about a stream's video. In JSON: `{codec,profile,level,width,height,fps}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "VideoView")]
 pub struct VideoFacts {
-    /// FLV's CodecID: 7 is H.264. Codecs of Enhanced RTMP have numbers of ours, see [`VideoFacts::id_of`].
+    /// FLV's CodecID: 7 is H.264. Codecs of Enhanced RTMP have numbers that Weir defines, see [`VideoFacts::id_of`].
     pub codec_id: u8,
-    /// The codec's own number of its profile, such as `profile_idc` of H.264; 0 when it is unknown.
+    /// The profile number of the codec, such as `profile_idc` of H.264; 0 if unknown.
     pub profile: u8,
-    /// Ten times the level, as `level_idc` of H.264 is; 0 when it is unknown.
+    /// Ten times the level, like `level_idc` of H.264; 0 if unknown.
     pub level: u8,
     /// H.264's constraint flags, the byte between profile and level; the last bit is reserved and 0.
     pub compat: u8,
-    /// In pixels; 0 when it is unknown.
+    /// Width in pixels; 0 if unknown.
     pub width: u16,
-    /// In pixels; 0 when it is unknown.
+    /// Height in pixels; 0 if unknown.
     pub height: u16,
-    /// Frames a second, in thousandths; 0 when it is unknown.
+    /// Frames per second, in thousandths; 0 if unknown.
     pub fps_milli: u32,
 }
 
-/// What is known of a stream's audio. In JSON: `{codec,profile,sample_rate,channels}`.
+/// Facts about a stream's audio. In JSON: `{codec,profile,sample_rate,channels}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "AudioView")]
 pub struct AudioFacts {
-    /// FLV's SoundFormat: 10 is AAC. Codecs of Enhanced RTMP have numbers of ours, see [`AudioFacts::id_of`].
+    /// FLV's SoundFormat: 10 is AAC. Codecs of Enhanced RTMP have numbers that Weir defines, see [`AudioFacts::id_of`].
     pub codec_id: u8,
-    /// MPEG-4's audio object type as first signalled, see [`AudioFacts::object_type`]; 0 when it is
-    /// unknown or the codec is another.
+    /// MPEG-4's audio object type as first signalled, see [`AudioFacts::object_type`]; 0 if unknown or for another
+    /// codec.
     pub aac_profile: u8,
-    /// 0 when it is unknown.
+    /// Number of channels; 0 if unknown.
     pub channels: u8,
-    /// In Hz; 0 when it is unknown.
+    /// Sample rate in Hz; 0 if unknown.
     pub sample_rate: u32,
 }
 
 /// Set in every packed word, so that 0 can mean "none".
 const PRESENT: u64 = 1 << 56;
 
-/// Codecs of pictures in Enhanced RTMP: FourCC, our number, which FLV does not use, and name.
+/// Video codecs of Enhanced RTMP: FourCC, Weir's number, which FLV does not use, and name.
 const ENHANCED_VIDEO: [([u8; 4], u8, &str); 5] = [
     (*b"hvc1", 12, "HEVC"),
     (*b"av01", 16, "AV1"),
@@ -52,10 +52,10 @@ const ENHANCED_VIDEO: [([u8; 4], u8, &str); 5] = [
     (*b"vp09", 18, "VP9"),
     (*b"vvc1", 19, "VVC"),
 ];
-/// Likewise of sound.
+/// Audio codecs of Enhanced RTMP, in the same form.
 const ENHANCED_AUDIO: [([u8; 4], u8, &str); 4] =
     [(*b"Opus", 17, "Opus"), (*b"fLaC", 18, "FLAC"), (*b"ac-3", 19, "AC-3"), (*b"ec-3", 20, "E-AC-3")];
-/// For a FourCC that nobody knows.
+/// The number for an unknown FourCC.
 const UNKNOWN: u8 = 31;
 
 fn id_in(table: &[([u8; 4], u8, &str)], name: [u8; 4]) -> u8 {
@@ -67,12 +67,12 @@ fn name_in(table: &[([u8; 4], u8, &'static str)], id: u8) -> &'static str {
 }
 
 impl VideoFacts {
-    /// The `codec_id` of a codec that Enhanced RTMP calls by a name, such as `hvc1`.
+    /// Returns the `codec_id` of a codec that Enhanced RTMP identifies by a name, such as `hvc1`.
     pub fn id_of(name: [u8; 4]) -> u8 {
         if name == *b"avc1" { 7 } else { id_in(&ENHANCED_VIDEO, name) }
     }
 
-    /// The codec's name, such as `H264`; empty when the id is unknown.
+    /// Returns the codec's name, such as `H264`; empty if the id is unknown.
     pub fn codec(&self) -> &'static str {
         match self.codec_id {
             1 => "Jpeg",
@@ -86,7 +86,7 @@ impl VideoFacts {
         }
     }
 
-    /// The profile, such as `High`; empty when it is unknown. ITU-T H.264, annex A.2, and H.265, annex A.3.
+    /// Returns the profile, such as `High`; empty if unknown. ITU-T H.264, annex A.2, and H.265, annex A.3.
     pub fn profile(&self) -> &'static str {
         if self.codec_id != 7 {
             return match (self.codec(), self.profile) {
@@ -109,7 +109,7 @@ impl VideoFacts {
         }
     }
 
-    /// The level, such as `4.1`; empty when it is unknown.
+    /// Returns the level, such as `4.1`; empty if unknown.
     pub fn level(&self) -> String {
         match self.level {
             0 => String::new(),
@@ -117,7 +117,7 @@ impl VideoFacts {
         }
     }
 
-    /// All but the frame rate in one word, never 0.
+    /// Packs all facts except the frame rate into one word, never 0.
     pub fn to_words(&self) -> u64 {
         PRESENT
             | u64::from(self.codec_id) << 48
@@ -128,7 +128,7 @@ impl VideoFacts {
             | u64::from(self.height)
     }
 
-    /// From such a word, without a frame rate; `None` from 0.
+    /// Unpacks such a word, without a frame rate. Returns `None` for 0.
     pub fn from_words(word: u64) -> Option<VideoFacts> {
         let [flags, codec_id, profile, level, w1, w0, h1, h0] = word.to_be_bytes();
         (word & PRESENT != 0).then_some(VideoFacts {
@@ -142,14 +142,14 @@ impl VideoFacts {
         })
     }
 
-    /// Frames a second, as a number with at most 3 decimals.
+    /// Returns the frames per second, as a number with at most 3 decimals.
     pub fn fps(&self) -> Fps {
         Fps(self.fps_milli)
     }
 }
 
 impl AudioFacts {
-    /// The `codec_id` of a codec that Enhanced RTMP calls by a name, such as `Opus`.
+    /// Returns the `codec_id` of a codec that Enhanced RTMP identifies by a name, such as `Opus`.
     pub fn id_of(name: [u8; 4]) -> u8 {
         match &name {
             b"mp4a" => 10,
@@ -158,8 +158,8 @@ impl AudioFacts {
         }
     }
 
-    /// The `aac_profile` that stands for what nginx-rtmp keeps in three fields: the object type
-    /// of the core coder, whether there is spectral band replication, and parametric stereo.
+    /// Returns the `aac_profile` for three facts that nginx-rtmp stores separately: the object type of the core coder,
+    /// spectral band replication, and parametric stereo.
     pub const fn object_type(core: u8, sbr: bool, ps: bool) -> u8 {
         match core {
             2 if ps => 29,
@@ -168,7 +168,7 @@ impl AudioFacts {
         }
     }
 
-    /// The codec's name, such as `AAC`; empty when the id is unknown.
+    /// Returns the codec's name, such as `AAC`; empty if the id is unknown.
     pub fn codec(&self) -> &'static str {
         match self.codec_id {
             0 | 16 => "Uncompressed",
@@ -188,7 +188,7 @@ impl AudioFacts {
         }
     }
 
-    /// The AAC profile, such as `LC`; empty when it is unknown. ISO/IEC 14496-3, Table 1.17.
+    /// Returns the AAC profile, such as `LC`; empty if unknown. ISO/IEC 14496-3, Table 1.17.
     pub fn profile(&self) -> &'static str {
         match self.aac_profile {
             1 => "Main",
@@ -201,7 +201,7 @@ impl AudioFacts {
         }
     }
 
-    /// All of it in one word, never 0.
+    /// Packs all facts into one word, never 0.
     pub fn to_words(&self) -> u64 {
         PRESENT
             | u64::from(self.codec_id) << 48
@@ -210,7 +210,7 @@ impl AudioFacts {
             | u64::from(self.sample_rate)
     }
 
-    /// From such a word; `None` from 0.
+    /// Unpacks such a word. Returns `None` for 0.
     pub fn from_words(word: u64) -> Option<AudioFacts> {
         let [_, codec_id, aac_profile, channels, rate @ ..] = word.to_be_bytes();
         (word & PRESENT != 0).then_some(AudioFacts {
@@ -222,7 +222,7 @@ impl AudioFacts {
     }
 }
 
-/// A frame rate, held in thousandths: written as `30` or `29.97`, in text and in JSON.
+/// A frame rate in thousandths, written as `30` or `29.97`, in text and in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fps(pub u32);
 
@@ -329,7 +329,7 @@ mod tests {
             (audio(b"Opus"), audio(b"mp4a"), audio(b".mp3"), audio(b"xxxx")),
             ("Opus", "AAC", "MP3", "")
         );
-        // What FLV itself has stays what it was.
+        // The ids of FLV keep their meaning.
         assert_eq!(AudioFacts { codec_id: 16, ..AUDIO }.codec(), "Uncompressed");
     }
 

@@ -1,4 +1,4 @@
-//! Networks in CIDR form, and the bucket in which an address's wrong keys are counted.
+//! Networks in CIDR form, and the bucket in which Weir counts the wrong keys of an address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 
 /// An IPv4 or IPv6 network, `192.0.2.0/24`. A single address is a `/32` or a `/128`.
 ///
-/// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as the IPv4 address, as it is the same client.
+/// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as the IPv4 address, because both are the same client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network(
-    /// With all bits after the prefix zero.
+    /// All bits after the prefix are zero.
     IpNet,
 );
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// No address before the slash.
+    /// The text before the slash is not an address.
     #[error("not a network, expected an address or CIDR such as 192.0.2.0/24 or 2001:db8::/32")]
     NotAnAddress,
-    /// The prefix is no number, or longer than the address.
+    /// The prefix is not a number, or is longer than the address.
     #[error("bad prefix length, expected 0 to {max}")]
     BadPrefix {
         /// 32 or 128.
@@ -32,13 +32,13 @@ pub enum NetworkError {
     /// Bits after the prefix are set.
     #[error("address bits set after the prefix, expected {masked}")]
     HostBits {
-        /// The same with those bits cleared.
+        /// The network with those bits cleared.
         masked: Network,
     },
 }
 
 impl Network {
-    /// The network of `prefix` bits that starts at `addr`.
+    /// Returns the network of `prefix` bits that starts at `addr`.
     pub fn new(addr: IpAddr, prefix: u8) -> Result<Network, NetworkError> {
         let max = if addr.is_ipv4() { 32 } else { 128 };
         let whole = |addr, prefix| IpNet::new(addr, prefix).map_err(|_| NetworkError::BadPrefix { max });
@@ -51,12 +51,12 @@ impl Network {
         if masked.0 == written { Ok(masked) } else { Err(NetworkError::HostBits { masked }) }
     }
 
-    /// Whether the address lies in this network.
+    /// Returns whether the network contains the address.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.0.contains(&addr.to_canonical())
     }
 
-    /// Fixed-size form for shared memory: family (4 or 6), prefix, address (IPv4 as IPv4-mapped).
+    /// Returns a form of fixed size for shared memory: family (4 or 6), prefix, address (IPv4 as IPv4-mapped).
     pub fn to_bytes(&self) -> [u8; 18] {
         let mut bytes = [0; 18];
         bytes[0] = if self.0.addr().is_ipv4() { 4 } else { 6 };
@@ -65,7 +65,7 @@ impl Network {
         bytes
     }
 
-    /// The reverse of [`Network::to_bytes`]; `None` for what it never writes, such as all zeros.
+    /// The reverse of [`Network::to_bytes`]. Returns `None` for bytes that it never writes, such as all zeros.
     pub fn from_bytes(bytes: &[u8; 18]) -> Option<Network> {
         let [family, prefix, addr @ ..] = *bytes;
         let v6 = Ipv6Addr::from(addr);
@@ -86,7 +86,7 @@ fn octets(addr: IpAddr) -> [u8; 16] {
     }
 }
 
-/// Under what an address's attempts are counted: IPv4 by the address (IPv4-mapped), IPv6 by its /64.
+/// Returns the bucket that counts the attempts of an address: for IPv4 the address (IPv4-mapped), for IPv6 its /64.
 pub fn attempt_bucket(addr: IpAddr) -> [u8; 16] {
     match addr.to_canonical() {
         v4 @ IpAddr::V4(_) => octets(v4),
@@ -112,7 +112,7 @@ impl FromStr for Network {
         let max = if addr.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => max,
-            // `parse` alone would take "+24".
+            // `parse` alone would accept "+24".
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse().map_err(|_| NetworkError::BadPrefix { max })?
             }

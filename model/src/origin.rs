@@ -1,29 +1,29 @@
-//! Whether a request was sent by a page of another site, in the browser of somebody who is trusted.
+//! Detects requests that a web page of another site sent from the browser of a trusted user.
 //!
-//! Who trusts the clients of this machine trusts their browsers too, and with them every page that they show.
-//! A page cannot choose two headers: `Host` has the name under which the browser found the server, and `Origin`
-//! the site that the page is of. A name of somebody else that was made to lead here (DNS rebinding) shows in
-//! `Host`; an address cannot be anybody else's.
+//! A server that trusts the clients of this machine also trusts their browsers, and so every page in them. A page
+//! cannot choose two headers: `Host` contains the name under which the browser found the server, and `Origin` the site
+//! of the page. If somebody made another name resolve to this server (DNS rebinding), `Host` shows that name. An IP
+//! address in `Host` cannot belong to another site.
 
 use std::net::IpAddr;
 
-/// Why a request is refused.
+/// Why Weir refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
-    /// `Host` names neither this machine nor this server.
+    /// `Host` is not a name of this machine or this server.
     #[error("\"{0}\" is no name of this server: use an IP address or localhost")]
     Host(String),
-    /// The page that sends the request is of another site.
+    /// A page of another site sent the request.
     #[error("a page of another site sent the request: \"Origin: {0}\"")]
     Origin(String),
 }
 
-/// Decides on a request with this `Host` (or `:authority`), if it has one, and these headers `Origin`.
-/// `is_own_name` knows the names of the server.
+/// Decides on a request by its `Host` (or `:authority`), if it has one, and its `Origin` headers. `is_own_name` knows
+/// the names of the server.
 ///
 /// # Errors
 ///
-/// The request is not meant for this server, or comes from a page of another one.
+/// The request is not for this server, or comes from a page of another site.
 pub fn check<'r>(
     host: Option<&str>,
     origins: impl IntoIterator<Item = &'r str>,
@@ -55,8 +55,8 @@ pub fn host(authority: &str) -> &str {
     host_of(authority)
 }
 
-/// Whether a name of a `server` block, as `server_name` has it, stands for this host. A name by regular
-/// expression is somebody else's to compare.
+/// Returns whether a name of a `server` block, written as in `server_name`, matches this host. The caller must compare
+/// regular expressions itself.
 #[must_use]
 pub fn is_name(server_name: &str, host: &str) -> bool {
     let name = server_name.to_ascii_lowercase();
@@ -76,13 +76,13 @@ pub fn is_name(server_name: &str, host: &str) -> bool {
     }
 }
 
-/// The host of `host`, `host:port` or `[address]:port`, without the dot that may end a name.
+/// Returns the host of `host`, `host:port` or `[address]:port`, without a trailing dot.
 fn host_of(authority: &str) -> &str {
     if let Some((address, _)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return address;
     }
     let host = match authority.rsplit_once(':') {
-        // More than one colon is an address of IPv6 without brackets.
+        // More than one colon means an IPv6 address without brackets.
         Some((host, _)) if !host.contains(':') => host,
         _ => authority,
     };
@@ -90,7 +90,7 @@ fn host_of(authority: &str) -> &str {
 }
 
 fn address(host: &str) -> Option<IpAddr> {
-    // A zone, as in fe80::1%eth0, is no part of the address.
+    // A zone, as in fe80::1%eth0, is not part of the address.
     host.split('%').next()?.parse().ok()
 }
 
@@ -102,8 +102,8 @@ fn is_loopback(host: &str) -> bool {
     address(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
-/// `localhost` and the names below it, which lead nowhere else (RFC 6761, 6.3), and what `/etc/hosts` of distributions calls
-/// the same addresses.
+/// Returns whether the host is `localhost` or a name below it, which always means this machine (RFC 6761, 6.3), or a
+/// name that distributions give the same addresses in `/etc/hosts`.
 fn is_localhost(host: &str) -> bool {
     const NAMES: [&str; 5] =
         ["localhost", "localhost.localdomain", "localhost6.localdomain6", "ip6-localhost", "ip6-loopback"];

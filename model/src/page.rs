@@ -1,4 +1,4 @@
-//! A part of a list: `?limit=100&after=CURSOR`.
+//! One page of a list: `?limit=100&after=CURSOR`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,24 @@ use crate::fields::TWICE;
 use crate::key::KeyId;
 use crate::time::Timestamp;
 
-/// The most that one answer holds of a list that is asked for in parts.
+/// The most entries that one page may have.
 pub const MAX_LIMIT: usize = 10_000;
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page<'q> {
-    /// At most so many; `None` asks for all of them.
+    /// The most entries to return; `None` means all.
     pub limit: Option<usize>,
-    /// What the part before named as `next`.
+    /// The cursor that the previous page returned as `next`.
     pub after: Option<&'q str>,
 }
 
 impl<'q> Page<'q> {
-    /// Reads the arguments `limit` and `after`. Others are left alone.
+    /// Reads the arguments `limit` and `after`, and ignores others.
     ///
     /// # Errors
     ///
-    /// `limit` is no number from 1 to [`MAX_LIMIT`], or one of them is there twice.
+    /// `limit` is not a number from 1 to [`MAX_LIMIT`], or one of the arguments appears twice.
     pub fn parse(query: &'q str) -> Result<Page<'q>, ApiError> {
         let mut page = Page::default();
         for argument in query.split('&') {
@@ -51,16 +51,16 @@ impl<'q> Page<'q> {
     }
 }
 
-/// A place in the list of keys, behind one of them: those of the API by age and id, then those of files.
+/// A position in the list of keys, after one of them: first keys of the API by age and id, then keys of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyCursor {
-    /// Behind this key of the API.
+    /// The position after this key of the API.
     Api(Timestamp, KeyId),
-    /// Behind so many keys of files.
+    /// The position after this many keys of files.
     File(usize),
 }
 
-/// The text is no place in a list.
+/// The text is not a position in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected what the answer before named as \"next\"")]
 pub struct CursorError;

@@ -1,5 +1,5 @@
-//! Playback over HTTP: the tokens that a request presents and whether one of them admits it ([`admit`]), which stream a URI is
-//! of ([`uri`]), and playlists that carry the token of their viewer ([`rewrite`]).
+//! Playback over HTTP: the tokens that a request presents and the decision about them ([`admit`]), the stream that a
+//! URI belongs to ([`uri`]), and playlists that carry the token of their viewer ([`rewrite`]).
 
 use std::rc::Rc;
 
@@ -12,17 +12,17 @@ use crate::token::{self, Action, CheckError, Claims, RevokedTokens, Verify};
 pub mod rewrite;
 pub mod uri;
 
-/// The argument that holds a token.
+/// The argument that contains a token.
 pub const ARGUMENT: &str = "token";
-/// The cookie that holds one.
+/// The cookie that contains a token.
 pub const COOKIE: &str = "weir_token";
-/// How many tokens of a request are looked at.
+/// The most tokens of a request that Weir examines.
 const MAX_PRESENTED: usize = 4;
 
-/// How a token came.
+/// How a request presents a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// As `?token=`: what is answered must carry it on.
+    /// As `?token=`. URIs in the answer must carry it too.
     Argument,
     /// As `Authorization: Bearer`.
     Header,
@@ -33,14 +33,14 @@ pub enum By {
 /// A token that a request presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presented<'r> {
-    /// As it came.
+    /// The token as it was sent.
     pub token: &'r str,
-    /// Where it stood.
+    /// How the request presented it.
     pub by: By,
 }
 
-/// Returns the tokens of a request: the first of its arguments that has one, the header, the cookies. `arguments` are the query as
-/// it stands now, and as the client sent it.
+/// Returns the tokens of a request: from the arguments, the header and the cookies. `arguments` are the current query,
+/// and the query that the client sent; the first of them that has a token counts.
 #[must_use]
 pub fn presented<'r>(
     arguments: [&'r [u8]; 2],
@@ -62,14 +62,14 @@ pub fn presented<'r>(
     argument.into_iter().chain(header).chain(cookies).take(MAX_PRESENTED).collect()
 }
 
-/// The value of `token=` in a query.
+/// Returns the value of `token=` in a query.
 fn argument(query: &[u8]) -> Option<&[u8]> {
     query
         .split(|byte| *byte == b'&')
         .find_map(|argument| argument.strip_prefix(ARGUMENT.as_bytes())?.strip_prefix(b"="))
 }
 
-/// What a player says, in its parts.
+/// The `name?args` of a player, split into its token and the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parted<'r> {
     /// The first token that is not empty.
@@ -78,7 +78,7 @@ pub struct Parted<'r> {
     pub rest: Vec<u8>,
 }
 
-/// Takes each argument `token=` out of `name?args`.
+/// Removes each argument `token=` from `name?args`.
 #[must_use]
 pub fn part_token(raw: &[u8]) -> Parted<'_> {
     let Some(question) = raw.iter().position(|byte| *byte == b'?') else {
@@ -96,7 +96,7 @@ pub fn part_token(raw: &[u8]) -> Parted<'_> {
     Parted { token, rest }
 }
 
-/// Whether a query holds a token.
+/// Returns whether a query contains a token.
 fn holds_token(query: &[u8]) -> bool {
     let name = ARGUMENT.as_bytes();
     query.split(|byte| *byte == b'&').any(|argument| {
@@ -104,27 +104,27 @@ fn holds_token(query: &[u8]) -> bool {
     })
 }
 
-/// What somebody wants to watch.
+/// The stream that a client requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'w> {
     /// The application.
     pub app: &'w str,
     /// The stream.
     pub stream: &'w str,
-    /// The stream of which that is a variant: a token for it is as good.
+    /// The stream of which `stream` is a variant. A token for this stream is valid too.
     pub variant_of: Option<&'w StreamName>,
 }
 
-/// Which tokens are believed.
+/// How to verify tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Believed<'s> {
-    /// The secrets that sign them.
+    /// The secrets that sign tokens.
     pub signer: &'s dyn Verify,
-    /// Those that are revoked.
+    /// The revoked tokens.
     pub revoked: &'s RevokedTokens,
 }
 
-/// Finds the token that admits its bearer. Without one, returns why the first does not.
+/// Returns the first token that admits the client. Without one, returns why the first token does not.
 pub fn admit<'p, 'r>(
     presented: &'p [Presented<'r>],
     believed: Believed<'_>,
@@ -155,7 +155,7 @@ fn judge(
         (Err(CheckError::WrongStream), Some(base)) => check(base.as_str())?,
         (checked, _) => checked?,
     }
-    // Revoked for either stream is revoked.
+    // A token is refused if it is revoked for either stream.
     let streams = [Some(wanted.stream), wanted.variant_of.map(StreamName::as_str)];
     let is_revoked = |stream| believed.revoked.holds(claims.jti.as_ref(), claims.iat, wanted.app, stream);
     if streams.into_iter().flatten().any(is_revoked) {

@@ -1,7 +1,7 @@
-//! What a publisher presents in the `publish` command.
+//! The name and arguments that a publisher presents in the `publish` command.
 //!
-//! The arguments go unescaped into the bodies of nginx-rtmp's hooks and into arguments of `exec`,
-//! so only what means nothing there is let through.
+//! nginx-rtmp copies the arguments without escaping into the bodies of its hooks and into arguments of `exec`. So Weir
+//! admits only bytes that have no special meaning there.
 
 use std::fmt;
 
@@ -9,15 +9,16 @@ use crate::refusal::{ArgumentError, Refusal};
 use crate::secret::{REDACTED, STREAM_KEY_PREFIX, Secret};
 use crate::{arguments, escape};
 
-/// The longest `name?args`, in bytes, without `key` and `token`. nginx-rtmp cuts what is longer (`NGX_RTMP_MAX_NAME`).
+/// Maximum length of `name?args`, in bytes, without `key` and `token`. nginx-rtmp cuts a longer text
+/// (`NGX_RTMP_MAX_NAME`).
 pub const MAX_PRESENTED_LEN: usize = 255;
 
-/// The longest name of an argument, in bytes.
+/// Maximum length of an argument's name, in bytes.
 const MAX_ARGUMENT_NAME_LEN: usize = 64;
 
-/// Names that nginx-rtmp's hooks and `exec` give a meaning to (`ngx_rtmp_netcall_http_format_session`,
-/// the `ngx_rtmp_notify_*_create` functions, `ngx_rtmp_exec_*_eval`, in either flavour). An argument
-/// could pose as them.
+/// Names that have a meaning for nginx-rtmp's hooks and `exec` (`ngx_rtmp_netcall_http_format_session`, the
+/// `ngx_rtmp_notify_*_create` functions, `ngx_rtmp_exec_*_eval`, in either fork). An argument of this name could
+/// imitate them.
 pub const RESERVED: [&str; 25] = [
     "addr",
     "app",
@@ -46,10 +47,10 @@ pub const RESERVED: [&str; 25] = [
     "type",
 ];
 
-/// The name and arguments of a `publish`, taken apart.
+/// The name and arguments of a `publish`, parsed.
 #[derive(Clone)]
 pub struct Presented {
-    /// What stands before `?`. It may be a stream's name, a key, or neither.
+    /// The text before `?`. It may be a stream's name, a key, or neither.
     pub name: String,
     /// The value of `key=`.
     pub key: Option<Secret>,
@@ -60,7 +61,7 @@ pub struct Presented {
 }
 
 impl Presented {
-    /// Takes apart the string of the command, as it stands in the AMF value. Nothing is cut or mended.
+    /// Parses the string of the command as the AMF value contains it. Does not cut or repair anything.
     pub fn parse(raw: &[u8]) -> Result<Presented, Refusal> {
         let len = public_len(raw);
         if len > MAX_PRESENTED_LEN {
@@ -79,12 +80,12 @@ impl Presented {
         Ok(presented)
     }
 
-    /// Returns what nginx-rtmp gets: the public name, and the arguments that are left. The public name may be longer than the
-    /// key in its place.
+    /// Returns the text for nginx-rtmp: the public name, and the remaining arguments. The public name may be longer
+    /// than the key that it replaces.
     ///
     /// # Errors
     ///
-    /// [`Refusal::TooLong`]: nginx-rtmp would cut it (`NGX_RTMP_MAX_NAME`).
+    /// [`Refusal::TooLong`]: nginx-rtmp would cut the text (`NGX_RTMP_MAX_NAME`).
     pub fn renamed(&self, stream: &str) -> Result<Vec<u8>, Refusal> {
         let mut name = stream.as_bytes().to_vec();
         if !self.args.is_empty() {
@@ -97,14 +98,14 @@ impl Presented {
         Ok(name)
     }
 
-    /// Whether nothing in it looks like a key of Weir's.
+    /// Returns whether no part has the form of a key or token of Weir.
     pub fn has_no_key(&self) -> bool {
         self.key.as_ref().is_none_or(|key| key.expose().is_empty())
             && self.token.is_none()
             && !self.name.starts_with(STREAM_KEY_PREFIX)
     }
 
-    /// Puts one argument where it belongs.
+    /// Stores one argument in its field.
     fn take(&mut self, argument: &str, at: usize) -> Result<(), Refusal> {
         let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
         if !is_argument_name(name) {
@@ -114,7 +115,7 @@ impl Presented {
             return Err(ArgumentError::Reserved { name }.into());
         }
         let decoded = decode(value).ok_or(ArgumentError::Value { at })?;
-        // In any case: a secret must not pass because somebody wrote "Key=".
+        // The comparison ignores case, because a secret must not pass in an argument "Key=".
         if name.eq_ignore_ascii_case("key") {
             return put_once(&mut self.key, &decoded, "key", at);
         }
@@ -140,8 +141,8 @@ impl fmt::Debug for Presented {
     }
 }
 
-/// Returns how many bytes of the string of a `publish` may reach nginx-rtmp: all but the arguments `key` and `token`, which Weir
-/// takes out. A token for a name of 128 bytes is longer than nginx-rtmp's limit.
+/// Returns the length of the part of a `publish` string that may reach nginx-rtmp: all but the arguments `key` and
+/// `token`, which Weir removes. A token for a name of 128 bytes is longer than nginx-rtmp's limit.
 pub fn public_len(raw: &[u8]) -> usize {
     let Some(at) = raw.iter().position(|byte| *byte == b'?') else { return raw.len() };
     let is_secret = |argument: &&[u8]| {
@@ -149,7 +150,7 @@ pub fn public_len(raw: &[u8]) -> usize {
         name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token")
     };
     let kept = raw[at + 1..].split(|byte| *byte == b'&').filter(|argument| !is_secret(argument));
-    // Each argument that stays has a "?" or a "&" before it.
+    // Each remaining argument has a "?" or a "&" before it.
     at + kept.map(|argument| 1 + argument.len()).sum::<usize>()
 }
 
@@ -169,7 +170,8 @@ fn is_argument_name(name: &str) -> bool {
     (1..=MAX_ARGUMENT_NAME_LEN).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(inner)
 }
 
-/// The value with each `%XX` resolved (RFC 3986, section 2.1); `None` if it holds what no value may hold.
+/// Returns the value with each `%XX` resolved (RFC 3986, section 2.1), or `None` if it contains a byte that no value
+/// may contain.
 fn decode(value: &str) -> Option<Vec<u8>> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"%._~:@,+/=-".contains(&byte);
     if !value.bytes().all(fits) {
@@ -178,7 +180,7 @@ fn decode(value: &str) -> Option<Vec<u8>> {
     escape::decoded(value)
 }
 
-/// The kind of a publish, as nginx-rtmp passes it on: anything but `record` and `append` is `live`.
+/// Returns the publish type that nginx-rtmp passes on: all except `record` and `append` are `live`.
 pub fn publish_type(raw: &[u8]) -> &'static str {
     match raw {
         b"record" => "record",

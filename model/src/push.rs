@@ -1,7 +1,6 @@
-//! One stream on its way to one target: what to do next, and why it failed.
+//! The push of one stream to one target: the next action, and the reasons of failures.
 //!
-//! [`Machine`] decides, and whoever owns the connection does. Times are milliseconds of any clock that
-//! does not go back.
+//! [`Machine`] decides, and the owner of the connection acts. Times are milliseconds of any monotonic clock.
 
 mod answer;
 mod backoff;
@@ -17,83 +16,83 @@ pub use error::LastError;
 
 use crate::target::PushState;
 
-/// How long a connect to one address may take, in milliseconds.
+/// Time limit for a connect to one address, in milliseconds.
 pub const CONNECT_MS: u64 = 5_000;
 
-/// How long it may take from the start of a connect until the target takes the stream, in milliseconds;
-/// and the look-up of a name.
+/// Time limit from the start of a connect until the target accepts the stream, in milliseconds. The same limit applies
+/// to the look-up of a name.
 pub const EXCHANGE_MS: u64 = 10_000;
 
-/// How long a target that answers nothing may take a stream until it counts as live, in milliseconds: some services
+/// How long a target that answers nothing must read the stream until it counts as live, in milliseconds. Some services
 /// never answer `publish`.
 pub const UNANSWERED_MS: u64 = 5_000;
 
-/// Within so long a time a target that counts as reading has taken something, in milliseconds.
+/// A target counts as reading if it has read something within this time, in milliseconds.
 const READING_MS: u64 = 2_500;
 
-/// How long a target may read nothing although there is something to send, in milliseconds.
+/// How long a target may read nothing although there is data to send, in milliseconds.
 pub const STALL_MS: u64 = 10_000;
 
-/// After so long a time of health a failure counts as the first one, in milliseconds.
+/// After a connection was live for this long, a failure counts as the first one; in milliseconds.
 pub const HEALTHY_MS: u64 = 30_000;
 
-/// How long a polite leave may take, in milliseconds.
+/// Time limit for the orderly end of a publish, in milliseconds.
 pub const LEAVE_MS: u64 = 1_000;
 
-/// How many of a name's addresses are tried before it counts as a failure.
+/// The most addresses of a name that are tried before the attempt counts as a failure.
 pub const MAX_ADDRESSES: usize = 4;
 
-/// How often one address may be connected to again because the target asked for credentials.
+/// How often Weir reconnects to one address because the target asked for credentials.
 pub const MAX_CHALLENGES: u8 = 2;
 
-/// What happened. After an [`Output::Abort`] nothing may come in of the connection that it closed, nor of
-/// a look-up that it ended.
+/// An event for the machine. After an [`Output::Abort`] the owner must not pass any further event of the closed
+/// connection or the cancelled look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The stream is live and the target enabled. May come again.
+    /// The stream is live and the target is enabled. The event may repeat.
     Wanted,
-    /// The stream ended, or the target is paused or removed. May come again.
+    /// The stream has ended, or the target is paused or removed. The event may repeat.
     NotWanted,
-    /// The look-up brought so many addresses to which the target may be connected; never 0.
+    /// The look-up returned this many addresses that `weir_push_deny` allows; never 0.
     Resolved(usize),
-    /// TCP is up, and TLS where the URL asks for it.
+    /// TCP is connected, and TLS if the URL requires it.
     Connected,
-    /// RTMP's handshake is over.
+    /// RTMP's handshake is complete.
     Handshaken,
-    /// `publish` was sent, and the stream follows it.
+    /// `publish` was sent, and the media of the stream follow.
     Sending,
-    /// The target answered that it takes the stream.
+    /// The target answered that it accepts the stream.
     Published,
-    /// The target asks for credentials; the next connect will bear them. The connection is still to be closed.
+    /// The target asks for credentials; the next connect will send them. The old connection must still be closed.
     Challenged,
-    /// The look-up or the connection failed, or the target's answer says no. A connection that is still
-    /// open is closed with [`Output::Abort`].
+    /// The look-up or the connection failed, or the target refused the stream. [`Output::Abort`] closes a connection
+    /// that is still open.
     Failed(LastError),
-    /// Time went by; some times a second, and at least once a second.
+    /// Time has passed. The owner sends this event several times per second, and at least once per second.
     Tick {
-        /// Received of the stream so far.
+        /// Bytes of the stream received so far.
         bytes_in: u64,
-        /// Known to be with the target so far, over this connection.
+        /// Bytes that the target is known to have received over this connection.
         bytes_out: u64,
     },
 }
 
-/// What is to be done, in this order.
+/// An action for the owner of the connection. The owner executes actions in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Look the host up; an address needs no look-up, and is `Resolved(1)` or a failure at once.
+    /// Resolve the host. An IP address needs no look-up: the owner immediately passes `Resolved(1)` or a failure.
     Resolve,
-    /// Connect to the address of this number, from 0 in the order of the look-up.
+    /// Connect to the address of this number, counted from 0 in the order of the look-up.
     Connect(usize),
-    /// Close the connection or end the look-up at once, whether or not there still is one.
+    /// Close the connection or cancel the look-up immediately, if there is still one.
     Abort,
-    /// Say goodbye (`FCUnpublish`, `deleteStream`), then close, and tell it as a failure.
+    /// Send `FCUnpublish` and `deleteStream`, close the connection, then pass the end as a failure.
     Leave,
-    /// The state changed: for the event `target.state` and for the list of targets.
+    /// The state has changed: report it in the event `target.state` and in the list of targets.
     Changed(PushState),
 }
 
-/// The state of one stream at one target.
+/// The state of the push of one stream to one target.
 #[derive(Clone, Debug)]
 pub struct Machine {
     phase: Phase,
@@ -114,7 +113,7 @@ enum Phase {
     Leaving { until: u64, wanted: bool },
 }
 
-/// A connection on which the target has not yet taken the stream.
+/// A connection on which the target has not yet accepted the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Dial {
     address: usize,
@@ -131,11 +130,11 @@ enum Step {
     Handshake,
     /// The commands up to `publish`.
     Commands,
-    /// The stream is sent, and the answer to `publish` is missing.
+    /// Media are sent, and the target has not answered `publish`.
     Unanswered(Taking),
 }
 
-/// What a target takes that has not answered.
+/// The progress of a target that has not answered `publish`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Taking {
     since: u64,
@@ -143,23 +142,23 @@ struct Taking {
     grown_at: Option<u64>,
 }
 
-/// What goes through a connection that is live.
+/// The traffic of a live connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Flow {
     bytes_in: u64,
     bytes_out: u64,
-    /// Since when there is something to send and nothing is read.
+    /// The time since which there is data to send and the target reads nothing.
     stalled_since: Option<u64>,
 }
 
 impl Machine {
-    /// One that is off. The seed is of random bytes, so that many targets of one dead server are not
-    /// tried all at the same time.
+    /// Returns a machine in the state `Off`. The seed must be random, so that many targets on one dead server are not
+    /// tried simultaneously.
     pub fn new(now: u64, seed: u64) -> Machine {
         Machine { phase: Phase::Off, since: now, failures: 0, reconnects: 0, last_error: None, random: seed }
     }
 
-    /// How it stands.
+    /// Returns the state.
     pub fn state(&self) -> PushState {
         match self.phase {
             Phase::Off | Phase::Leaving { .. } => PushState::Off,
@@ -169,12 +168,12 @@ impl Machine {
         }
     }
 
-    /// Since when it stands so.
+    /// Returns the time of the last change of state.
     pub fn since(&self) -> u64 {
         self.since
     }
 
-    /// Until the next try; only while it waits.
+    /// Returns the time until the next try, in milliseconds, if the machine waits for one.
     pub fn retry_in_ms(&self, now: u64) -> Option<u64> {
         match self.phase {
             Phase::Waiting { until } => Some(until.saturating_sub(now)),
@@ -182,22 +181,22 @@ impl Machine {
         }
     }
 
-    /// How often it was tried again.
+    /// Returns the number of retries.
     pub fn reconnects(&self) -> u64 {
         self.reconnects
     }
 
-    /// Why it failed last; it stays when a later try succeeds.
+    /// Returns the reason of the last failure. It stays when a later try succeeds.
     pub fn last_error(&self) -> Option<&LastError> {
         self.last_error.as_ref()
     }
 
-    /// Whether nothing is left to be done, so that it can be forgotten.
+    /// Returns whether the machine has nothing left to do, so that the owner may drop it.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Off
     }
 
-    /// Takes in what happened. What does not fit the state changes nothing.
+    /// Handles an event. An event that does not fit the state changes nothing.
     pub fn step(&mut self, now: u64, input: Input) -> Vec<Output> {
         let before = self.state();
         let mut outputs = self.next(now, input);
@@ -321,7 +320,7 @@ impl Machine {
         vec![Output::Abort]
     }
 
-    /// The connection that was left is closed.
+    /// Handles the close of a connection after [`Output::Leave`].
     fn left(&mut self, now: u64, wanted: bool) -> Vec<Output> {
         self.phase = Phase::Off;
         let mut outputs = vec![Output::Abort];
@@ -372,7 +371,7 @@ impl Dial {
         Dial { address: 0, addresses, challenges: 0, step: Step::Connect, connect_until: 0, until: 0 }
     }
 
-    /// What took too long.
+    /// Returns the error of the step that took too long.
     fn overdue(&self, now: u64) -> Option<LastError> {
         match self.step {
             Step::Connect => (now >= self.connect_until).then_some(LastError::ConnectTimeout),
@@ -384,7 +383,7 @@ impl Dial {
         }
     }
 
-    /// Whether the target has taken the stream for a while without a word.
+    /// Returns whether the target has read the stream for long enough without an answer.
     fn is_taken(&mut self, now: u64, bytes_out: u64) -> bool {
         let Step::Unanswered(taking) = &mut self.step else { return false };
         if taking.bytes_out.is_some_and(|before| before != bytes_out) {

@@ -1,31 +1,31 @@
-//! How fast a counter grows: a window over the last ten seconds that moves with each sample.
+//! Growth rate of a counter: a window over the last ten seconds that moves with each sample.
 
 use crate::time::Timestamp;
 
-/// The longest span a rate is taken over, in milliseconds; that of nginx-rtmp's own rates.
+/// The longest span of a rate, in milliseconds, the same as for nginx-rtmp's own rates.
 pub const WINDOW_MS: u64 = 10_000;
 
-/// Samples closer than this to the one before are left to the next, in milliseconds.
+/// A sample that follows the previous one sooner than this is skipped; in milliseconds.
 const MIN_STEP_MS: u64 = 800;
 
-/// As many steps as fit the window.
+/// The number of steps that fit into the window.
 const STEPS: usize = (WINDOW_MS / MIN_STEP_MS) as usize;
 
 /// The growth of a counter that is sampled about once a second.
 ///
-/// It holds steps rather than moments, so a clock that is set back or a counter that begins anew
-/// spoils nothing.
+/// The ring stores steps rather than times, so that a clock that is set back or a counter that restarts does not
+/// corrupt the rate.
 #[derive(Clone, Debug, Default)]
 pub struct Rate {
     last: Option<(Timestamp, u64)>,
-    /// A ring; steps that are not in use are zero.
+    /// A ring; unused steps are zero.
     steps: [Step; STEPS],
-    /// Where the next step goes; the oldest one is there when the ring is full.
+    /// Position of the next step, which is the oldest step if the ring is full.
     next: usize,
     sum: Step,
 }
 
-/// What happened between two samples.
+/// The time and growth between two samples.
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
     millis: u64,
@@ -33,10 +33,10 @@ struct Step {
 }
 
 impl Rate {
-    /// Takes a sample of the counter.
+    /// Adds a sample of the counter.
     ///
-    /// A counter that went down has begun anew, and so does the window; so it does after a gap longer
-    /// than itself. When the clock was set back, this one step is not counted.
+    /// If the counter decreased, or after a gap longer than the window, the window restarts. If the clock was set back,
+    /// this one step is not counted.
     pub fn push(&mut self, now: Timestamp, total: u64) {
         let Some((then, before)) = self.last else {
             self.last = Some((now, total));
@@ -62,7 +62,7 @@ impl Rate {
         self.forget_what_is_old();
     }
 
-    /// Drops the oldest steps until the rest fits the window. The newest one always does.
+    /// Drops the oldest steps until the rest fits the window. The newest step always fits.
     fn forget_what_is_old(&mut self) {
         for offset in 0..STEPS {
             if self.sum.millis <= WINDOW_MS {
@@ -74,12 +74,12 @@ impl Rate {
         }
     }
 
-    /// Bits a second, of a counter of bytes; 0 before the second sample.
+    /// Returns bits per second, for a counter of bytes; 0 before the second sample.
     pub fn bits_per_second(&self) -> u64 {
         self.per_second(8)
     }
 
-    /// Thousandths a second, of a counter of events such as frames; 0 before the second sample.
+    /// Returns thousandths per second, for a counter of events such as frames; 0 before the second sample.
     pub fn per_second_milli(&self) -> u64 {
         self.per_second(1000)
     }
@@ -102,7 +102,7 @@ mod tests {
         Timestamp::from_millis(START + millis)
     }
 
-    /// A rate after these samples, as milliseconds from the start and totals.
+    /// Returns the rate after these samples, given as milliseconds from the start and totals.
     fn after(samples: impl IntoIterator<Item = (u64, u64)>) -> Rate {
         let mut rate = Rate::default();
         for (millis, total) in samples {

@@ -1,10 +1,10 @@
-//! Why a client is refused: a publisher, a player, or who connects.
+//! Reasons why Weir refuses a client's connect, publish or play.
 
 use crate::admission::Denial;
 use crate::stream_name::NameError;
 use crate::token::{CheckError, TokenError};
 
-/// The command that is refused.
+/// The refused command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `connect`.
@@ -16,7 +16,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Its name in the log.
+    /// Returns the command's name in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Command::Connect => "connect",
@@ -25,7 +25,7 @@ impl Command {
         }
     }
 
-    /// The directive of nginx-rtmp that asks a program about it.
+    /// Returns the nginx-rtmp directive that asks a program about the command.
     pub fn hook(self) -> &'static str {
         match self {
             Command::Connect => "on_connect",
@@ -35,53 +35,53 @@ impl Command {
     }
 }
 
-/// Why a command is refused. Displays as the short reason for the log, which never holds a secret,
-/// nor what stood in place of the name.
+/// The reason why Weir refuses a command. Displays as the short reason for the log, which never contains a secret, nor
+/// the text that was sent as the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody knows the key.
+    /// No such key exists.
     #[error("unknown key")]
     UnknownKey,
-    /// There was a name at most, and no name is a key.
+    /// The client sent no key, at most a name.
     #[error("unknown key: no key was sent")]
     NoKey,
-    /// The key's time is over.
+    /// The key has expired.
     #[error("key expired")]
     Expired,
-    /// The key is another application's.
+    /// The key is for another application.
     #[error("key of another application")]
     WrongApplication,
     /// The key is limited to another `server` block.
     #[error("key of another server block")]
     WrongServer,
-    /// The key is limited to networks that do not hold the client.
+    /// The key is limited to networks that do not contain the client.
     #[error("key not valid from this network")]
     ForeignNetwork,
-    /// The key was banned for a while.
+    /// The key is temporarily banned.
     #[error("key banned")]
     Banned,
-    /// The stream's name breaks the rule.
+    /// The stream's name is invalid.
     #[error("bad stream name: {0}")]
     BadName(#[from] NameError),
-    /// One of the arguments after `?` cannot be passed on.
+    /// Weir cannot pass on one of the arguments after `?`.
     #[error("{0}")]
     BadArgument(#[from] ArgumentError),
-    /// `name?args` would have been cut.
+    /// nginx-rtmp would cut `name?args`.
     #[error("name and arguments of {len} bytes, at most 255 are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
-    /// `name?args` holds a byte that is not printable ASCII.
+    /// `name?args` contains a byte that is not printable ASCII.
     #[error("name or arguments are not printable ascii")]
     NotText,
-    /// The stream is live.
+    /// The stream is live already.
     #[error("already publishing")]
     Duplicate,
-    /// The stream is live by another `server` block, whose HLS or DASH has the same folder.
+    /// The stream is live at another `server` block, whose HLS or DASH uses the same folder.
     #[error("already publishing at another server block, which writes to the same folder")]
     SharedFolder,
-    /// This connection publishes already.
+    /// This connection already publishes.
     #[error("this connection already publishes")]
     Busy,
     /// This connection plays.
@@ -90,48 +90,48 @@ pub enum Refusal {
     /// `publish` came before `connect`.
     #[error("not connected")]
     NotConnected,
-    /// The token is no token, or signed with another secret.
+    /// The token is not a token, or is signed with another secret.
     #[error("invalid token")]
     TokenInvalid,
-    /// The token's time is over.
+    /// The token has expired.
     #[error("token expired")]
     TokenExpired,
-    /// The token's time has not come.
+    /// The token is not valid yet.
     #[error("token not valid yet")]
     TokenNotYet,
     /// The token is for another stream or application.
     #[error("token of another stream")]
     TokenWrongStream,
-    /// The token allows something else.
+    /// The token permits another action.
     #[error("token for another action")]
     TokenWrongAction,
-    /// The token is limited to a network that does not hold the client.
+    /// The token is limited to a network that does not contain the client.
     #[error("token not valid from this network")]
     TokenForeignNetwork,
     /// The token was revoked.
     #[error("token revoked")]
     TokenRevoked,
-    /// The zone has no room for another stream.
+    /// The zone has no capacity for another stream.
     #[error("zone full")]
     ZoneFull,
     /// The stream key is part of the server's address.
     #[error("the stream key is in the Server field: Server is rtmp://HOST/APP, Stream Key is the key")]
     KeyInServer,
-    /// A stream key stands where the application wants a stream's name.
+    /// The client sent a stream key where the application expects a stream's name.
     #[error("a stream key is not a stream's name")]
     KeyAsName,
-    /// There is no such application.
+    /// The application does not exist.
     #[error("no such application: Server is rtmp://HOST/APP")]
     NoApplication,
-    /// `deny publish` or `deny play` holds for the client's address.
+    /// `deny publish` or `deny play` applies to the client's address.
     #[error("denied to this address")]
     Address,
-    /// The program behind `on_connect`, `on_publish` or `on_play` keeps the client out.
+    /// The program of `on_connect`, `on_publish` or `on_play` refused the client.
     #[error("not admitted: {} {denial}", command.hook())]
     NotAdmitted {
-        /// What it was asked about.
+        /// The command that the program decided on.
         command: Command,
-        /// What it said.
+        /// The program's answer.
         denial: Denial,
     },
     /// `on_publish` gave the stream another name.
@@ -140,30 +140,31 @@ pub enum Refusal {
     /// A handler of nginx-rtmp failed.
     #[error("nginx-rtmp failed: see the lines before in nginx's error log")]
     Failed,
-    /// A token came, but no `weir_secret` is configured to check it.
+    /// The client sent a token, but no `weir_secret` is configured to verify it.
     #[error("no weir_secret to check the token with")]
     NoSecret,
-    /// As many watch the application as `weir_max_viewers` allows.
+    /// The application has as many viewers as `weir_max_viewers` allows.
     #[error("too many viewers: weir_max_viewers is reached")]
     Crowded,
-    /// Whoever watches here needs a token.
+    /// A viewer of this stream needs a token.
     #[error("no token: this stream needs one")]
     NoToken,
 }
 
-/// What is wrong with an argument. Counted from 1, as an argument that is not known may hold anything.
+/// The problem of an argument. Messages give its position, counted from 1, because an unknown argument may contain
+/// anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentError {
-    /// Not `[A-Za-z0-9_][A-Za-z0-9_-]{0,63}`.
+    /// The name does not match `[A-Za-z0-9_][A-Za-z0-9_-]{0,63}`.
     #[error("bad name of argument {at}")]
     Name {
-        /// Its place, from 1.
+        /// The position, counted from 1.
         at: usize,
     },
-    /// A character other than `[A-Za-z0-9._~:@,+/=%-]`, or `%` without two hex digits.
+    /// The value has a character other than `[A-Za-z0-9._~:@,+/=%-]`, or `%` without two hex digits.
     #[error("bad value of argument {at}")]
     Value {
-        /// Its place, from 1.
+        /// The position, counted from 1.
         at: usize,
     },
     /// nginx-rtmp's own hooks use this name.
@@ -172,10 +173,11 @@ pub enum ArgumentError {
         /// The name, in lower case.
         name: &'static str,
     },
-    /// An `exec` of the application passes the arguments to a program, and a shell would read more in them.
+    /// An `exec` of the application passes the arguments to a program, and a shell would not read them as one plain
+    /// word.
     #[error("only one argument is allowed, without \"~\": an exec of this application uses $args")]
     Program,
-    /// `key` or `token` a second time.
+    /// `key` or `token` appears twice.
     #[error("argument \"{name}\" given twice")]
     Twice {
         /// The name, in lower case.
@@ -195,7 +197,7 @@ impl ArgumentError {
 }
 
 impl Refusal {
-    /// The status code that the client is told.
+    /// Returns the status code for the client.
     pub fn code(&self, command: Command) -> &'static str {
         match (command, self) {
             (Command::Publish, _) => self.status_code(),
@@ -220,7 +222,7 @@ impl Refusal {
         }
     }
 
-    /// The NetStream status code that a publisher is told.
+    /// Returns the NetStream status code for a publisher.
     pub fn status_code(&self) -> &'static str {
         match self {
             Refusal::UnknownKey
@@ -302,12 +304,12 @@ impl Refusal {
         refusals
     }
 
-    /// Of a publisher who sent a name, where a key was wanted.
+    /// Returns the refusal for a publisher who sent a name instead of a key.
     pub fn for_a_name(self) -> Refusal {
         if self == Refusal::UnknownKey { Refusal::NoKey } else { self }
     }
 
-    /// The reason and a further fact for the log, where every line on keys that are not known begins alike.
+    /// Returns the reason and a further fact for the log. All lines about unknown keys begin with the same text.
     pub fn log_parts(&self) -> (String, &'static str) {
         match self {
             Refusal::NoKey => (Refusal::UnknownKey.to_string(), ", key: none was sent"),
@@ -319,17 +321,17 @@ impl Refusal {
         }
     }
 
-    /// Whether it counts as a guess against the client's address.
+    /// Returns whether the refusal counts as a guess from the client's address.
     pub fn is_wrong_key(&self) -> bool {
         matches!(self, Refusal::UnknownKey | Refusal::NoKey | Refusal::TokenInvalid)
     }
 
-    /// Whether the name that a publisher asked for is what it is refused for.
+    /// Returns whether the requested name is the reason of the refusal.
     pub fn is_of_a_name(&self) -> bool {
         matches!(self, Refusal::Duplicate | Refusal::SharedFolder | Refusal::ZoneFull)
     }
 
-    /// The name of the reason in metrics and events.
+    /// Returns the name of the reason in metrics and events.
     pub fn label(&self) -> &'static str {
         match self {
             Refusal::UnknownKey | Refusal::NoKey => "unknown_key",
@@ -368,14 +370,14 @@ impl Refusal {
         }
     }
 
-    /// Its place in [`Refusal::LABELS`], and in a table of counters.
+    /// Returns the position in [`Refusal::LABELS`] and in a table of counters.
     #[must_use]
     pub fn index(&self) -> usize {
         let label = self.label();
         Refusal::LABELS.iter().position(|other| *other == label).unwrap_or(0)
     }
 
-    /// The labels of all reasons, by their [`index`](Refusal::index).
+    /// The labels of all reasons, ordered by [`index`](Refusal::index).
     pub const LABELS: [&'static str; 33] = [
         "unknown_key",
         "expired",
@@ -413,21 +415,22 @@ impl Refusal {
     ];
 }
 
-/// The subject of a line in the log that a client can cause again and again.
+/// The subject of a log line that a client can cause repeatedly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// A client's command was refused.
     Refused(Command, Refusal),
-    /// A pull of nginx-rtmp was refused.
+    /// Weir refused a pull of nginx-rtmp.
     Pull(Refusal),
-    /// nginx-rtmp itself logs an error of a client's connection: a line of this kind ([`kind_of_line`]).
+    /// nginx-rtmp itself logs an error of a client's connection, in a line of this kind ([`kind_of_line`]).
     Server(u8),
 }
 
-/// How many kinds of lines of nginx-rtmp are told apart.
+/// The number of distinguished kinds of nginx-rtmp's log lines.
 const KINDS: usize = 32;
 
-/// The kind of a line of nginx-rtmp's, below 32: lines that differ in numbers and quoted words alone have the same one.
+/// Returns the kind of an nginx-rtmp log line, below 32. Lines that differ only in numbers and quoted words have the
+/// same kind.
 #[must_use]
 pub fn kind_of_line(line: &[u8]) -> u8 {
     // `DATE TIME [LEVEL] PID#TID: *CONNECTION TEXT, CONTEXT` (ngx_log_error_core).
@@ -439,17 +442,17 @@ pub fn kind_of_line(line: &[u8]) -> u8 {
 }
 
 impl Topic {
-    /// The words for each group of topics, which has a place for each reason.
+    /// The word for each group of topics; each group has one position per reason.
     const GROUPS: [&'static str; 4] = ["publish", "pull", "connect", "play"];
 
-    /// The first place of [`Topic::Server`], behind all groups.
+    /// The first position of [`Topic::Server`], after all groups.
     const SERVER: usize = Topic::GROUPS.len() * Refusal::LABELS.len();
 
     /// The number of topics.
     pub const COUNT: usize = Topic::SERVER + KINDS;
 
-    /// Returns the place of the topic, below [`Topic::COUNT`]. Wrong keys and tokens that nobody signed share the first place: both
-    /// are guesses.
+    /// Returns the position of the topic, below [`Topic::COUNT`]. Wrong keys and invalid tokens share the first
+    /// position, because both are guesses.
     #[must_use]
     pub fn index(self) -> usize {
         let (group, refusal) = match self {
@@ -463,7 +466,7 @@ impl Topic {
         group * Refusal::LABELS.len() + refusal.index()
     }
 
-    /// Returns the words for the topic at a place, for a line that sums up many refusals.
+    /// Returns the words for the topic at a position, for a line that sums up many refusals.
     #[must_use]
     pub fn words(index: usize) -> String {
         if index >= Topic::SERVER {
@@ -475,7 +478,8 @@ impl Topic {
     }
 }
 
-/// What is wrong with a token's form is for whoever mints tokens; the publisher hears only that it is invalid.
+/// The details of an invalid token are of interest only to the service that mints tokens. The publisher learns only
+/// that the token is invalid.
 impl From<TokenError> for Refusal {
     fn from(_: TokenError) -> Refusal {
         Refusal::TokenInvalid

@@ -1,4 +1,5 @@
-//! What the daemons of a pair change in each other's state: whole keys and targets, as the file holds them.
+//! The changes that the daemons of a pair make to each other's state: whole keys and targets, in the form of the state
+//! file.
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,44 +14,45 @@ use crate::target::Target;
 use crate::time::Timestamp;
 use crate::token::Revocation;
 
-/// The bearer token of `/v1/replica`. It does not tell the secret of the pair that it is made of.
+/// Returns the bearer token of `/v1/replica`. The token does not reveal the secret of the pair from which it is
+/// derived.
 pub fn replica_token(secret: &[u8]) -> Option<Secret> {
-    // HMAC takes a key of any length.
+    // HMAC accepts a key of any length.
     let mac = Hmac::<Sha256>::new_from_slice(secret).ok()?.chain_update(b"weir-replica-1");
     Some(Secret::new(HEXLOWER.encode(&mac.finalize().into_bytes())))
 }
 
-/// A change that the other node of a pair has made: the body of `PUT /v1/replica`.
+/// A change from the other node of a pair: the body of `PUT /v1/replica`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Put {
     /// A key.
     Key {
-        /// As it was here; `null` where there was none.
+        /// The old key on this node; `null` if there was none.
         was: Option<StreamKey>,
-        /// As it becomes.
+        /// The new key.
         is: StreamKey,
     },
     /// A target.
     Target {
-        /// As it was here; `null` where there was none.
+        /// The old target on this node; `null` if there was none.
         #[serde(deserialize_with = "maybe_target")]
         was: Option<Target>,
-        /// As it becomes.
+        /// The new target.
         #[serde(deserialize_with = "target")]
         is: Target,
     },
     /// Tokens that are revoked.
     Revocation(Revocation),
-    /// A key that is refused until then.
+    /// A temporary ban of a key.
     Ban {
-        /// Which key.
+        /// The banned key.
         key: KeyId,
-        /// Until when.
+        /// The end of the ban.
         until: Timestamp,
     },
-    /// The file is this daemon's.
+    /// The mark of the daemon that owns the file.
     Mark(Mark),
 }
 
@@ -63,7 +65,7 @@ fn maybe_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tar
 }
 
 impl Put {
-    /// Reads the body of a request, and checks the rules that the state file has.
+    /// Reads the body of a request, and checks the rules of the state file.
     pub fn from_json(body: &[u8]) -> Result<Self, ApiError> {
         let put: Self =
             serde_json::from_slice(body).map_err(|error| ApiError::bad_request(error.to_string()))?;

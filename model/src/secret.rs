@@ -1,4 +1,4 @@
-//! Secrets, which cannot be printed, and their digests, which are what is kept.
+//! Secrets, which cannot be printed, and their digests, which Weir stores instead.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use sha2::Digest as _;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// What stands in place of a secret wherever one would be printed.
+/// The text that is printed in place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// A stream key or a token. Prints as `[redacted]` and is wiped from memory when dropped.
+/// A stream key or a token. It prints as `[redacted]` and is wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes over a text that nobody may read in a log.
+    /// Wraps a text that must not appear in a log.
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Each caller answers for where it goes.
+    /// Returns the text itself. The caller is responsible for its secrecy.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The SHA-256 of the secret.
+    /// Returns the SHA-256 of the secret.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
@@ -46,12 +46,13 @@ impl fmt::Display for Secret {
 
 /// The SHA-256 of a secret, compared in constant time.
 ///
-/// 64 hex digits in files; `[redacted]` in logs, where even a digest would let people compare keys.
+/// It prints as 64 hex digits in files, and as `[redacted]` in logs, where even a digest would let readers compare
+/// keys.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
-/// The text is no SHA-256.
+/// The text is not a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256, expected exactly 64 hex digits")]
 pub struct DigestError;
@@ -62,12 +63,12 @@ impl Digest {
         Digest(sha2::Sha256::digest(secret).into())
     }
 
-    /// A digest from its 32 bytes.
+    /// Returns a digest from its 32 bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -82,7 +83,7 @@ impl Digest {
         Ok(Digest(bytes))
     }
 
-    /// 64 lower-case hex digits.
+    /// Returns 64 lower-case hex digits.
     pub fn to_hex(&self) -> String {
         HEXLOWER.encode(&self.0)
     }
@@ -116,7 +117,7 @@ impl From<Digest> for String {
     }
 }
 
-/// For the one answer that shows a secret: `#[serde(with = "secret::exposed")]` on an `Option<Secret>`.
+/// Serialises the secret in the one answer that shows it: `#[serde(with = "secret::exposed")]` on an `Option<Secret>`.
 pub mod exposed {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -133,10 +134,10 @@ pub mod exposed {
     }
 }
 
-/// How each stream key that Weir makes begins.
+/// The prefix of each stream key that Weir creates.
 pub const STREAM_KEY_PREFIX: &str = "wk_";
 
-/// A new stream key from 160 random bits: `wk_` and 32 of `a-z2-7` (RFC 4648 base32, lower case).
+/// Returns a new stream key from 160 random bits: `wk_` and 32 of `a-z2-7` (RFC 4648 base32, lower case).
 pub fn stream_key(random: [u8; 20]) -> Secret {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut key = String::with_capacity(35);

@@ -1,7 +1,7 @@
-//! `server` blocks of nginx-rtmp: told apart by the addresses that they listen on.
+//! `server` blocks of nginx-rtmp, identified by the addresses that they listen on.
 //!
-//! nginx-rtmp has no `server_name`. An address of a `listen` line is what every worker, old or new, and the admin know of a
-//! block, whatever its place in the file. Start with [`Server`].
+//! nginx-rtmp has no `server_name`. The address of a `listen` line is the one name of a block that all workers, old and
+//! new, and the admin share, independent of the position in the file. Start with [`Server`].
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,13 +9,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest text of a block's addresses, in bytes: a row of the zone tells its length in one byte.
+/// Maximum length of the text of a block's addresses, in bytes: the zone stores the length in one byte.
 pub const MAX_SERVER_LEN: usize = 255;
 
-/// The longest address, in bytes: a socket's path has at most 107 (unix(7)).
+/// Maximum length of an address, in bytes; the path of a unix socket has at most 107 (unix(7)).
 const MAX_ADDR_LEN: usize = 112;
 
-/// Separates addresses in the zone. No address holds it.
+/// Separates addresses in the zone. No address contains it.
 const SEPARATOR: char = '\0';
 
 /// An address of a `listen` line, in the form of nginx's log: `0.0.0.0:1935`, `[::]:1935`, `unix:/run/rtmp.sock`.
@@ -23,7 +23,7 @@ const SEPARATOR: char = '\0';
 #[serde(try_from = "String", into = "String")]
 pub struct ServerAddr(String);
 
-/// The text is no address of a `listen` line.
+/// The text is not an address of a `listen` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not an address to listen on, expected for example 1935, 127.0.0.1:1935, [::]:1935 or unix:/run/rtmp.sock"
@@ -31,12 +31,12 @@ pub struct ServerAddr(String);
 pub struct ServerAddrError;
 
 impl ServerAddr {
-    /// The address of a socket.
+    /// Returns the address of a TCP socket.
     pub fn of_socket(addr: SocketAddr) -> ServerAddr {
         ServerAddr(addr.to_string())
     }
 
-    /// The address of a unix socket.
+    /// Returns the address of a unix socket.
     pub fn of_unix(path: &[u8]) -> ServerAddr {
         let path = String::from_utf8_lossy(path);
         let path = path.split(SEPARATOR).next().unwrap_or_default();
@@ -47,12 +47,12 @@ impl ServerAddr {
         ServerAddr(text)
     }
 
-    /// The address as text.
+    /// Returns the address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address of a socket; `None` for a unix socket.
+    /// Returns the socket address, or `None` for a unix socket.
     pub fn socket(&self) -> Option<SocketAddr> {
         self.0.parse().ok()
     }
@@ -67,7 +67,7 @@ impl fmt::Display for ServerAddr {
 impl FromStr for ServerAddr {
     type Err = ServerAddrError;
 
-    /// Reads what a `listen` line may say: a port alone and `*:PORT` stand for any IPv4 address.
+    /// Reads the forms of a `listen` line: a port alone and `*:PORT` mean any IPv4 address.
     fn from_str(text: &str) -> Result<ServerAddr, ServerAddrError> {
         if let Some(path) = text.strip_prefix("unix:") {
             let good =
@@ -99,58 +99,58 @@ impl From<ServerAddr> for String {
 
 /// A `server` block: the addresses that it listens on, in the order of the configuration.
 ///
-/// A block stays itself when its lines are reordered, when addresses come or go, and when it moves within the file: two
-/// blocks are one when they share an address. In one configuration no two blocks do.
+/// A block keeps its identity when its lines are reordered, when it gains or loses addresses, and when it moves within
+/// the file: two blocks are the same if they share an address. Within one configuration no two blocks share an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Server(Vec<ServerAddr>);
 
 impl Server {
-    /// A block with these addresses.
+    /// Returns a block with these addresses.
     pub fn new(addresses: impl IntoIterator<Item = ServerAddr>) -> Server {
         Server(addresses.into_iter().collect())
     }
 
-    /// A block that listens nowhere.
+    /// Returns a block without addresses.
     pub const fn nowhere() -> Server {
         Server(Vec::new())
     }
 
-    /// Whether it listens nowhere.
+    /// Returns whether the block has no addresses.
     pub fn is_nowhere(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How it is called: by its first address. Empty for a block that listens nowhere.
+    /// Returns the name of the block: its first address. Empty for a block without addresses.
     pub fn name(&self) -> &str {
         self.0.first().map_or("", ServerAddr::as_str)
     }
 
-    /// Its first address.
+    /// Returns the first address.
     pub fn first(&self) -> Option<&ServerAddr> {
         self.0.first()
     }
 
-    /// Its addresses.
+    /// Returns the addresses.
     pub fn addresses(&self) -> &[ServerAddr] {
         &self.0
     }
 
-    /// Whether it listens on this address.
+    /// Returns whether the block listens on this address.
     pub fn listens_on(&self, addr: &ServerAddr) -> bool {
         self.0.contains(addr)
     }
 
-    /// Whether what is limited to `limit` holds for it.
+    /// Returns whether an object that is limited to `limit` applies to this block.
     pub fn is_within(&self, limit: Option<&ServerAddr>) -> bool {
         limit.is_none_or(|addr| self.listens_on(addr))
     }
 
-    /// Whether both are the same block, perhaps of two configurations.
+    /// Returns whether both are the same block, perhaps of two configurations.
     pub fn is_same(&self, other: &Server) -> bool {
         (self.0.is_empty() && other.0.is_empty()) || self.0.iter().any(|addr| other.listens_on(addr))
     }
 
-    /// As the zone keeps it, in at most [`MAX_SERVER_LEN`] bytes: those addresses that fit, in their order.
+    /// Returns the form for the zone, in at most [`MAX_SERVER_LEN`] bytes: the addresses that fit, in their order.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for addr in &self.0 {
@@ -193,7 +193,7 @@ impl Serialize for Server {
 /// A `server` block of the configuration, with its applications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerBlock {
-    /// Which block it is.
+    /// The block.
     pub server: Server,
     /// The names of its applications, in their order.
     pub applications: Vec<String>,

@@ -1,4 +1,4 @@
-//! Everything that is live at one moment, in all workers: what the API and `weir_stat` show.
+//! All live streams and workers at one moment, for the API and `weir_stat`.
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -10,34 +10,34 @@ use crate::server::{Server, ServerBlock};
 use crate::target::TargetView;
 use crate::time::Timestamp;
 
-/// The whole server. Bytes are totals since `since`, rates are bits a second.
+/// The whole server. Bytes are totals since `since`, rates are bits per second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// When it was taken.
+    /// The time of the snapshot.
     pub now: Timestamp,
     /// nginx's own version, such as `1.22.1`.
     pub nginx_version: String,
-    /// nginx-rtmp's version, as it names itself.
+    /// nginx-rtmp's version, as it reports itself.
     pub rtmp_version: String,
     /// The worker that answers.
     pub pid: u32,
-    /// Since when the counters count.
+    /// The start of the counters.
     pub since: Timestamp,
     /// RTMP connections accepted.
     pub accepted: u64,
     /// Connections that the guard refused or closed, by [`Violation::index`].
     pub guard: [u64; Violation::COUNT],
-    /// Publishes that were refused, by [`Refusal::index`](crate::refusal::Refusal::index).
+    /// Refused publishes, by [`Refusal::index`](crate::refusal::Refusal::index).
     pub refused: Vec<u64>,
-    /// Received over RTMP.
+    /// Bytes received over RTMP.
     pub bytes_in: u64,
-    /// Sent over RTMP.
+    /// Bytes sent over RTMP.
     pub bytes_out: u64,
-    /// Received over RTMP.
+    /// Rate received over RTMP.
     pub bitrate_in: u64,
-    /// Sent over RTMP.
+    /// Rate sent over RTMP.
     pub bitrate_out: u64,
-    /// All workers, those that are draining included.
+    /// All workers, including draining ones.
     pub workers: Vec<WorkerSnapshot>,
     /// The shared memory.
     pub zone: ZoneSnapshot,
@@ -50,32 +50,32 @@ pub struct Snapshot {
 /// A worker process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorkerSnapshot {
-    /// Its process.
+    /// The process id.
     pub pid: u32,
-    /// When it started.
+    /// The time when it started.
     pub since: Timestamp,
-    /// It accepts no more, and goes when its last session does.
+    /// Whether the worker accepts no new connections, and exits after its last session.
     pub draining: bool,
-    /// How long ago its event loop last turned, in milliseconds.
+    /// The time since the last run of the event loop, in milliseconds.
     pub heartbeat_ms: u64,
 }
 
 impl WorkerSnapshot {
-    /// A worker whose event loop has not turned for longer is stuck, in milliseconds.
+    /// A worker counts as stuck if its event loop has not run for longer than this, in milliseconds.
     pub const STUCK_MS: u64 = 2000;
 
-    /// Whether its event loop hangs.
+    /// Returns whether the event loop hangs.
     pub fn is_stuck(&self) -> bool {
         self.heartbeat_ms > Self::STUCK_MS
     }
 }
 
-/// How full the shared memory is, in bytes.
+/// The use of the shared memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ZoneSnapshot {
-    /// Of the whole zone.
+    /// The size of the whole zone.
     pub size: u64,
-    /// Of that, taken.
+    /// The used part.
     pub used: u64,
 }
 
@@ -86,26 +86,26 @@ pub struct StreamSnapshot {
     pub app: String,
     /// The public name; never a key.
     pub name: String,
-    /// The `server` block that it came in by; serialised as its first address. Left out where nginx has one block.
+    /// The `server` block of the publisher, serialised as its first address. Omitted if nginx has only one block.
     #[serde(skip_serializing_if = "Server::is_nowhere")]
     pub server: Server,
-    /// The publish that it lives by.
+    /// The id of the publish.
     pub session: String,
-    /// When that began.
+    /// The start of the publish.
     pub since: Timestamp,
-    /// Who publishes.
+    /// The publisher.
     pub publisher: Option<PublisherSnapshot>,
-    /// `None` until a video header came.
+    /// The video, or `None` until a video header has arrived.
     pub video: Option<VideoFacts>,
-    /// `None` until an audio header came.
+    /// The audio, or `None` until an audio header has arrived.
     pub audio: Option<AudioFacts>,
-    /// Received from the publisher.
+    /// Bytes received from the publisher.
     pub bytes_in: u64,
-    /// Sent to all players.
+    /// Bytes sent to all players.
     pub bytes_out: u64,
-    /// Received from the publisher, in bits a second.
+    /// Rate from the publisher, in bits per second.
     pub bitrate_in: u64,
-    /// Sent to all players, in bits a second.
+    /// Rate to all players, in bits per second.
     pub bitrate_out: u64,
     /// The audio's part of `bitrate_in`.
     #[serde(skip)]
@@ -113,36 +113,36 @@ pub struct StreamSnapshot {
     /// The video's part of `bitrate_in`.
     #[serde(skip)]
     pub bitrate_video: u64,
-    /// Frames that players did not get because they read too slowly.
+    /// Frames that players did not receive because they read too slowly.
     #[serde(skip)]
     pub dropped: u64,
-    /// How far the audio is behind the video, in milliseconds.
+    /// How far the audio lags behind the video, in milliseconds.
     #[serde(skip)]
     pub avsync_ms: i32,
-    /// A slate fills in for a lost publisher: whoever publishes takes its place. Left out when false.
+    /// Whether a slate replaces a lost publisher. Any publisher replaces the slate. Omitted if false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub slate: bool,
-    /// Who watches.
+    /// The number of viewers.
     pub viewers: Viewers,
-    /// The most who watched at one time since `since`.
+    /// The most simultaneous viewers since `since`.
     pub viewers_peak: u64,
-    /// How many came to watch since `since`.
+    /// The number of viewers since `since`.
     pub viewers_total: u64,
-    /// RTMP players; the API has a route of its own for them.
+    /// The RTMP players; the API has a separate route for them.
     #[serde(skip)]
     pub players: Vec<PlayerSnapshot>,
-    /// The targets that it is pushed to or may be, each with its session of this stream.
+    /// The targets of the stream, each with its session of this stream.
     pub targets: Vec<TargetView>,
 }
 
-/// Who publishes a stream. In JSON: `{addr,key_id,worker_pid}`, or `{worker_pid}` when redacted.
+/// The publisher of a stream. In JSON: `{addr,key_id,worker_pid}`, or `{worker_pid}` when redacted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublisherSnapshot {
     /// The client's address; empty when redacted.
     pub addr: String,
-    /// The key that opened; `None` where no key is asked for.
+    /// The key of the publish; `None` if the application requires no key.
     pub key_id: Option<KeyId>,
-    /// The worker that holds the connection.
+    /// The worker of the connection.
     pub worker_pid: u32,
 }
 
@@ -159,7 +159,7 @@ impl Serialize for PublisherSnapshot {
     }
 }
 
-/// How many watch a stream.
+/// The number of viewers of a stream, by protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Viewers {
     /// RTMP players.
@@ -177,12 +177,12 @@ pub struct Viewers {
 }
 
 impl Viewers {
-    /// All of them.
+    /// Returns the sum.
     pub fn total(&self) -> u64 {
         self.by_kind().iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// Each count with its name.
+    /// Returns each count with its name.
     pub fn by_kind(&self) -> [(&'static str, u64); 6] {
         [
             ("rtmp", self.rtmp),
@@ -195,47 +195,47 @@ impl Viewers {
     }
 }
 
-/// The viewers of a stream, whether it is live here or not: an entry of `GET /v1/viewers`, and what the event `viewers` says.
+/// The viewers of a stream, live here or not: an entry of `GET /v1/viewers`, and the content of the event `viewers`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AudienceSnapshot {
     /// The application.
     pub app: String,
     /// The stream.
     pub name: String,
-    /// Who watches.
+    /// The number of viewers.
     pub viewers: Viewers,
-    /// The most who watched at one time since the stream began.
+    /// The most simultaneous viewers since the stream began.
     pub viewers_peak: u64,
-    /// How many came to watch since the stream began.
+    /// The number of viewers since the stream began.
     pub viewers_total: u64,
 }
 
 /// An RTMP player of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlayerSnapshot {
-    /// Its handle in the API.
+    /// The id in the API.
     pub id: String,
-    /// The client's address; left out when redacted.
+    /// The client's address; omitted when redacted.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub addr: String,
-    /// The worker that holds the connection.
+    /// The worker of the connection.
     pub worker_pid: u32,
-    /// When it began to play.
+    /// The time when it began to play.
     pub since: Timestamp,
-    /// Sent to it.
+    /// Bytes sent to it.
     pub bytes_out: u64,
-    /// Sent to it, in bits a second.
+    /// Rate to it, in bits per second.
     pub bitrate_out: u64,
-    /// Frames that it did not get because it read too slowly.
+    /// Frames that it did not receive because it read too slowly.
     pub dropped: u64,
-    /// How far the audio is behind the video, in milliseconds.
+    /// How far the audio lags behind the video, in milliseconds.
     #[serde(skip)]
     pub avsync_ms: i32,
 }
 
 impl Snapshot {
-    /// The same for everybody's eyes: no address, no key id, and of the targets neither where they
-    /// push to nor what is noted or went wrong there.
+    /// Returns the snapshot for the public: without addresses and key ids, and without the URLs, notes and errors of
+    /// targets.
     pub fn redacted(mut self) -> Snapshot {
         for stream in &mut self.streams {
             stream.redact();
@@ -243,26 +243,26 @@ impl Snapshot {
         self
     }
 
-    /// Whether a stream is known only together with its `server` block.
+    /// Returns whether streams must be identified together with their `server` block.
     pub fn has_several_servers(&self) -> bool {
         self.servers.len() > 1
     }
 
-    /// RTMP players of all streams.
+    /// Returns the number of RTMP players of all streams.
     pub fn players(&self) -> u64 {
         self.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(stream.viewers.rtmp))
     }
 }
 
 impl Snapshot {
-    /// Viewers of all streams.
+    /// Returns the number of viewers of all streams.
     pub fn viewers(&self) -> u64 {
         self.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(stream.viewers.total()))
     }
 }
 
 impl StreamSnapshot {
-    /// See [`Snapshot::redacted`].
+    /// Removes the fields that [`Snapshot::redacted`] removes.
     pub fn redact(&mut self) {
         if let Some(publisher) = &mut self.publisher {
             publisher.addr.clear();

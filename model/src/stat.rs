@@ -1,4 +1,4 @@
-//! `weir_stat`: a snapshot as a page, as `rtmp_stat`'s XML, as JSON, and for Prometheus.
+//! `weir_stat`: a snapshot as a web page, as the XML of `rtmp_stat`, as JSON, and for Prometheus.
 
 use std::str::FromStr;
 
@@ -17,7 +17,7 @@ pub mod xml;
 /// The formats of `weir_stat`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people; without a script, so nothing but the page's own style needs to be allowed.
+    /// A page for people, without scripts, so that its content security policy needs to allow only its own style.
     #[default]
     Html,
     /// The elements of nginx-rtmp's `rtmp_stat`.
@@ -28,7 +28,7 @@ pub enum Format {
     Prometheus,
 }
 
-/// The text is no format of `weir_stat`, beside which only `full` may stand.
+/// The text is not a format of `weir_stat`. Beside a format only `full` is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected \"html\", \"xml\", \"json\", \"prometheus\" or \"full\"")]
 pub struct FormatError;
@@ -48,7 +48,7 @@ impl FromStr for Format {
 }
 
 impl Format {
-    /// For the `Content-Type` header.
+    /// Returns the value of the header `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Html => "text/html; charset=utf-8",
@@ -58,8 +58,8 @@ impl Format {
         }
     }
 
-    /// The answer's body. Addresses and what else tells who publishes and plays are in it only when
-    /// `full`, and never in that of Prometheus.
+    /// Returns the body of the answer. Addresses and other facts about publishers and players appear only when `full`,
+    /// and never in the Prometheus format.
     pub fn render(self, snapshot: Snapshot, full: bool) -> String {
         let snapshot = if full { snapshot } else { snapshot.redacted() };
         match self {

@@ -1,14 +1,16 @@
-//! The first part of a token (RFC 7519): base64url of a JSON object, which may hold white space wherever JSON allows it.
+//! The first part of a token (RFC 7519): base64url of a JSON object, which may contain white space wherever JSON allows
+//! it.
 
-/// How many base64url characters are looked at: 36 bytes of white space before the object's first name.
+/// The most base64url characters that are examined: 36 bytes, for white space before the object's first name.
 const MAX_LOOKED_AT: usize = 48;
 
-/// Whether a token may begin with this character: those of `{`, of a space, a tab, a line feed, and a carriage return.
+/// Returns whether a token may begin with this character, which encodes `{`, a space, a tab, a line feed or a carriage
+/// return.
 pub(super) fn may_begin(first: u8) -> bool {
     matches!(first, b'e' | b'I' | b'C' | b'D')
 }
 
-/// Whether text in base64url begins with an object that has a name: `{"`.
+/// Returns whether text in base64url begins with an object that has a name: `{"`.
 pub(super) fn is_object(text: impl Iterator<Item = u8>) -> bool {
     let (mut bits, mut held) = (0_u32, 0_u32);
     let mut in_object = false;
@@ -27,7 +29,7 @@ pub(super) fn is_object(text: impl Iterator<Item = u8>) -> bool {
     false
 }
 
-/// The six bits of a character (RFC 4648, section 5).
+/// Returns the six bits of a character (RFC 4648, section 5).
 fn sextet(character: u8) -> Option<u8> {
     match character {
         b'A'..=b'Z' => Some(character - b'A'),

@@ -1,26 +1,26 @@
-//! A line for a log without its secrets: words that look like a token (JWT) or a key of Weir, wherever they stand, and the values of
-//! `token=`, `weir_token=` and `key=`, of `Bearer`. A `%XX` reads as its byte, also where it was encoded more than once, as in an
-//! address inside of another one's query. Mail programs and chats break long links: a secret that a space, a line break, a comma or
-//! a quote breaks is one secret.
+//! Masks the secrets in a log line: words in the form of a token (JWT) or a key of Weir at any position, the values of
+//! `token=`, `weir_token=` and `key=`, and the value of `Bearer`. A `%XX` counts as its byte, even if it was encoded
+//! several times, as in an address inside another address's query. Mail programs and chats break long links: a secret
+//! that a space, a line break, a comma or a quote interrupts counts as one secret.
 
 use std::ops::Range;
 
 use super::{KEY_LEN, MASK, header, is_base64url};
 use crate::escape;
 
-/// The names of values that are secrets.
+/// Names whose values are secrets.
 const NAMES: [&[u8]; 3] = [b"token", b"weir_token", b"key"];
 const BEARER: &[u8] = b"bearer";
-/// The shortest first part of what counts as a token: `{"alg":1}`.
+/// Minimum length of a token's first part: `{"alg":1}`.
 const SHORTEST_HEADER: usize = 8;
-/// What ends a value, and may break a secret: white space and control bytes too.
+/// Bytes that end a value, and may interrupt a secret; white space and control bytes do so too.
 const BREAKS: &[u8] = b"\"'<>;,";
-/// How many such bytes in sequence break a secret in two, at most.
+/// The most such bytes in sequence that may interrupt a secret.
 const MOST_BREAKS: usize = 4;
-/// A piece of a secret behind a plain space is at least as long: behind a shorter word a sentence goes on.
+/// Minimum length of a piece of a secret after a plain space. A shorter word counts as the rest of the sentence.
 const LONG_PIECE: usize = 20;
 
-/// Masks a line in place. Returns its new length: a mask is no longer than what it hides.
+/// Masks a line in place. Returns its new length; a mask is no longer than the secret.
 pub fn mask_line(line: &mut [u8]) -> usize {
     let (mut read, mut written) = (0, 0);
     while let Some(secret) = next(line, read) {
@@ -34,7 +34,7 @@ pub fn mask_line(line: &mut [u8]) -> usize {
     written + line.len() - read
 }
 
-/// The line with a mask in the place of each secret; `None` where there is none.
+/// Returns the line with a mask in place of each secret, or `None` if there is no secret.
 #[must_use]
 pub fn masked_line(line: &[u8]) -> Option<Vec<u8>> {
     let mut secret = next(line, 0)?;
@@ -52,12 +52,12 @@ pub fn masked_line(line: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The byte that stands at a place, as its last reader sees it, and how many bytes of the line it takes. 0 bytes at the end.
+/// Returns the fully decoded byte at a position, and how many bytes of the line encode it. The count is 0 at the end.
 fn unit(line: &[u8], at: usize) -> (u8, usize) {
     let Some(plain) = line.get(at) else { return (0, 0) };
     let Some(mut byte) = line.get(at..).and_then(escape::leading) else { return (*plain, 1) };
     let mut length = 3;
-    // `%253D` is `%3D` is `=`.
+    // `%253D` decodes to `%3D` and then to `=`.
     while byte == b'%'
         && let Some(digits) = line.get(at + length..at + length + 2)
         && let Some(inner) = escape::leading(&[b'%', digits[0], digits[1]])
@@ -67,7 +67,7 @@ fn unit(line: &[u8], at: usize) -> (u8, usize) {
     (byte, length)
 }
 
-/// Where the bytes from a place on are no longer such bytes, and how many they are.
+/// Returns the end of the run of matching bytes that starts at a position, and their number.
 fn run(line: &[u8], from: usize, is_in: impl Fn(u8) -> bool) -> (usize, usize) {
     let (mut at, mut count) = (from, 0);
     loop {
@@ -79,15 +79,15 @@ fn run(line: &[u8], from: usize, is_in: impl Fn(u8) -> bool) -> (usize, usize) {
     }
 }
 
-/// The next secret from a place on. Whatever a line holds, each byte of it is read a few times at most.
+/// Returns the next secret from a position on. For any line, each byte is read only a few times.
 fn next(line: &[u8], from: usize) -> Option<Range<usize>> {
     let mut at = from;
-    // Before this place, no token begins.
+    // No token begins before this position.
     let mut no_token_before = from;
     let mut before = previous(line, from);
     while at < line.len() {
         let (byte, length) = unit(line, at);
-        // The `e` of `%2eyJ` may be that of a token behind `%2`.
+        // The `e` of `%2eyJ` may begin a token after `%2`.
         for start in at..at + length {
             let first = if start == at { byte } else { line[start] };
             if header::may_begin(first) && start >= no_token_before {
@@ -112,7 +112,7 @@ fn next(line: &[u8], from: usize) -> Option<Range<usize>> {
     None
 }
 
-/// The byte before a place where a search goes on.
+/// Returns the byte before the position at which a search resumes.
 fn previous(line: &[u8], at: usize) -> u8 {
     at.checked_sub(1).and_then(|before| line.get(before)).copied().unwrap_or(b' ')
 }
@@ -121,7 +121,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// Where a token (RFC 7519) that begins here ends; else before which place none begins.
+/// Returns the end of the token (RFC 7519) that begins here, or else a position before which no token begins.
 fn token(line: &[u8], from: usize) -> Result<usize, usize> {
     if !header::is_object(Units { line, at: from }) {
         return Err(from + 1);
@@ -133,7 +133,7 @@ fn token(line: &[u8], from: usize) -> Result<usize, usize> {
     let Some(mut next) = signature_at else { return Err(claims_at) };
     loop {
         let end = pieces(line, next, is_base64url).0;
-        // Further parts are of a token that follows at once.
+        // Further parts belong to a token that follows immediately.
         match behind_dot(line, end) {
             Some(after) => next = after,
             None => return Ok(end),
@@ -141,7 +141,7 @@ fn token(line: &[u8], from: usize) -> Result<usize, usize> {
     }
 }
 
-/// Where the next part of a token begins, if one ends here.
+/// Returns the start of a token's next part, if a part ends here.
 fn behind_dot(line: &[u8], at: usize) -> Option<usize> {
     let dot = |at: usize| match unit(line, at) {
         (b'.', length) => Some(at + length),
@@ -151,7 +151,7 @@ fn behind_dot(line: &[u8], at: usize) -> Option<usize> {
     Some(rejoined(line, after).unwrap_or(after))
 }
 
-/// The bytes of a line from a place on, as their last reader sees them.
+/// The fully decoded bytes of a line from a position on.
 struct Units<'l> {
     line: &'l [u8],
     at: usize,
@@ -167,7 +167,7 @@ impl Iterator for Units<'_> {
     }
 }
 
-/// As [`run`], over what breaks a secret.
+/// Like [`run`], but continues after bytes that interrupt a secret.
 fn pieces(line: &[u8], from: usize, is_in: impl Fn(u8) -> bool) -> (usize, usize) {
     let (mut end, mut count) = run(line, from, &is_in);
     while count > 0
@@ -186,7 +186,7 @@ fn is_break(byte: u8) -> bool {
     byte <= b' ' || BREAKS.contains(&byte)
 }
 
-/// Where a secret goes on that is broken here.
+/// Returns where a secret continues that is interrupted here.
 fn rejoined(line: &[u8], from: usize) -> Option<usize> {
     let (mut at, mut breaks, mut plain) = (from, 0, 0);
     loop {
@@ -204,7 +204,7 @@ fn rejoined(line: &[u8], from: usize) -> Option<usize> {
         return None;
     }
     let (end, count) = run(line, at, |byte| is_base64url(byte) || byte == b'.');
-    // The name of another value follows, as in a cookie.
+    // Another name and value follow, as in a cookie.
     if count == 0 || unit(line, end).0 == b'=' {
         return None;
     }
@@ -212,7 +212,7 @@ fn rejoined(line: &[u8], from: usize) -> Option<usize> {
     (is_within || count >= LONG_PIECE).then_some(at)
 }
 
-/// Where a key that Weir made ends.
+/// Returns the end of a key that Weir created.
 fn key(line: &[u8], from: usize) -> Option<usize> {
     let mut at = begins_with(line, from, b"wk_", true)?;
     for _ in 3..KEY_LEN {
@@ -225,7 +225,7 @@ fn key(line: &[u8], from: usize) -> Option<usize> {
     Some(at)
 }
 
-/// The value of a name whose values are secrets, or of `Bearer`.
+/// Returns the position of the value of a name in [`NAMES`], or of `Bearer`.
 fn value(line: &[u8], from: usize) -> Option<Range<usize>> {
     let named = NAMES.iter().find_map(|name| {
         let at = begins_with(line, from, name, true)?;
@@ -240,7 +240,7 @@ fn value(line: &[u8], from: usize) -> Option<Range<usize>> {
     (count > 0).then_some(start..end)
 }
 
-/// The place behind a word that stands here.
+/// Returns the position after a word that begins here.
 fn begins_with(line: &[u8], from: usize, word: &[u8], any_case: bool) -> Option<usize> {
     let mut at = from;
     for wanted in word {
@@ -387,7 +387,7 @@ mod tests {
             let mut token = parts.join(".");
             let is_valued = place.contains("oken") || place.starts_with("Bearer");
             if let Some((with, at)) = broken {
-                // Where no name tells that a token follows, its header has to begin as one.
+                // Without a name that announces a token, its header must begin like one.
                 let least = if is_valued { 1 } else { 16 };
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
                 let at = least + ((token.len() - 1 - least) as f64 * at) as usize;

@@ -1,13 +1,13 @@
-//! Tells media from messages that only keep a stream open: empty ones, codec headers and commands.
+//! Distinguishes media from messages that only keep a stream open: empty messages, codec headers and commands.
 
-/// Bytes of a message that [`audio`] and [`video`] look at.
+/// Bytes of a message that [`audio`] and [`video`] need.
 pub const HEAD_LEN: usize = 2;
 
 /// FLV's SoundFormat of AAC, and of the extended header of Enhanced RTMP.
 const AAC: u8 = 10;
 const EX_AUDIO: u8 = 9;
 
-/// FLV's CodecID of H.264, and the one that some encoders use for HEVC.
+/// FLV's CodecID of H.264, and the id that some encoders use for HEVC.
 const AVC: u8 = 7;
 const HEVC: u8 = 12;
 
@@ -17,8 +17,8 @@ const COMMAND_FRAME: u8 = 5;
 /// The extended header of Enhanced RTMP: one byte and the FourCC.
 const EX_HEADER: usize = 5;
 
-/// Tells whether an audio message of `len` bytes that starts with `head` holds sound (FLV specification, E.4.2.1;
-/// Enhanced RTMP v2, ExAudioTagHeader). A codec header is no sound.
+/// Returns whether an audio message of `len` bytes that starts with `head` contains audio (FLV specification, E.4.2.1;
+/// Enhanced RTMP v2, ExAudioTagHeader). A codec header is not audio.
 #[must_use]
 pub fn audio(head: &[u8], len: usize) -> bool {
     match head {
@@ -29,8 +29,8 @@ pub fn audio(head: &[u8], len: usize) -> bool {
     }
 }
 
-/// Tells whether a video message of `len` bytes that starts with `head` holds a frame (FLV specification, E.4.3.1;
-/// Enhanced RTMP v2, ExVideoTagHeader). A codec header is no frame.
+/// Returns whether a video message of `len` bytes that starts with `head` contains a frame (FLV specification, E.4.3.1;
+/// Enhanced RTMP v2, ExVideoTagHeader). A codec header is not a frame.
 #[must_use]
 pub fn video(head: &[u8], len: usize) -> bool {
     match head {
@@ -45,8 +45,8 @@ pub fn video(head: &[u8], len: usize) -> bool {
     }
 }
 
-/// Whether an extended packet type is for frames: coded frames, with or without a composition time, several tracks, and
-/// modifiers in front of any of these.
+/// Returns whether an extended packet type is for frames: coded frames, with or without a composition time, several
+/// tracks, and modifiers in front of any of these.
 fn carries_frames(packet: u8) -> bool {
     matches!(packet, 1 | 3 | 5 | 6 | 7)
 }

@@ -1,7 +1,7 @@
-//! Playlists that carry the token of their viewer: `token=` on each URI of this host, in HLS ([`hls`]) and DASH ([`dash`]).
+//! Adds the viewer's token to playlists: `token=` on each URI of this host, in HLS ([`hls`]) and DASH ([`dash`]).
 //!
-//! [`Rewriter`] takes the bytes of a playlist in pieces of any size. A URI gets the token where it surely leads to this
-//! host; a token that another host could read is worse than a stream that does not play.
+//! [`Rewriter`] reads the bytes of a playlist in pieces of any size. It adds the token only to a URI that certainly
+//! leads to this host, because a token that another host could read is worse than a stream that does not play.
 
 use crate::secret::Secret;
 
@@ -14,7 +14,7 @@ pub use hls::MAX_LINE;
 
 use target::Target;
 
-/// What a playlist is written in.
+/// The format of a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// M3U8 (RFC 8216).
@@ -24,7 +24,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind of the file that a path names, by its extension; else by the type of the answer.
+    /// Returns the format by the extension of the path, or else by the type of the answer.
     #[must_use]
     pub fn of(path: &[u8], content_type: &[u8]) -> Option<Kind> {
         if path.ends_with(b".m3u8") {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-/// Puts a token on the URIs of one playlist.
+/// Adds a token to the URIs of one playlist.
 pub struct Rewriter {
     target: Target,
     machine: Machine,
@@ -57,8 +57,8 @@ enum Machine {
 }
 
 impl Rewriter {
-    /// A rewriter for a playlist that `host` serves; `token` was verified. Where its viewer came by HTTPS (`is_secure`), no URI with
-    /// `http://` gets the token.
+    /// Returns a rewriter for a playlist that `host` serves; the caller has verified `token`. If the viewer uses HTTPS
+    /// (`is_secure`), no URI with `http://` gets the token.
     #[must_use]
     pub fn new(kind: Kind, token: Secret, host: &str, is_secure: bool) -> Rewriter {
         let machine = match kind {
@@ -68,7 +68,7 @@ impl Rewriter {
         Rewriter { target: Target { token, host: host.to_ascii_lowercase(), is_secure }, machine }
     }
 
-    /// Takes the next bytes and appends to `out` what is ready.
+    /// Reads the next bytes and appends the finished part to `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match &mut self.machine {
             Machine::Hls(lines) => lines.push(bytes, &self.target, out),
@@ -76,7 +76,7 @@ impl Rewriter {
         }
     }
 
-    /// The playlist ends: appends the rest.
+    /// Ends the playlist and appends the rest.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         match &mut self.machine {
             Machine::Hls(lines) => lines.finish(&self.target, out),

@@ -101,7 +101,7 @@ fn ask(tokens: &[Secret], stream: &str, variant_of: Option<&str>, client: &str) 
     Ok(presented.iter().position(|other| other == one).unwrap())
 }
 
-/// The attack table: nothing but a good token of the right kind opens a stream.
+/// The attack table: only a valid token of the right kind admits a client.
 #[test]
 fn each_wrong_token_is_refused() {
     let mint = |claims: Claims| vec![signer().mint(&claims)];
@@ -159,7 +159,7 @@ fn one_good_token_of_several_is_enough() {
     assert_eq!(ask(&[old, Secret::new("x")], "show", None, "192.0.2.1"), Err(Refusal::TokenExpired));
 }
 
-/// A token that is kept opens nothing that it would not open otherwise: whatever changes between two requests.
+/// A cached token never admits more than an uncached one, whatever changes between two requests.
 mod what_is_kept {
     use super::*;
 
@@ -216,7 +216,7 @@ mod what_is_kept {
             requests in prop::collection::vec(asked(), 1..60),
         ) {
             let mut tokens: Vec<Secret> = claims.iter().map(|claims| signer().mint(claims)).collect();
-            // Two that were never good.
+            // Two tokens that were never valid.
             tokens.push(Signer::new(&[2; 32]).unwrap().mint(&claims[0]));
             tokens.push(Secret::new(format!("{}A", tokens[0].expose())));
             let verifier = Verifier::new(signer());

@@ -1,6 +1,6 @@
-//! The stream that a URI of HLS or DASH is of.
+//! Finds the stream that a URI of HLS or DASH belongs to.
 //!
-//! The rule reads the path below a location, decoded and normalised as nginx does it, and takes the first line that fits:
+//! The rule reads the path below a location, decoded and normalised by nginx. The first matching row decides:
 //!
 //! | path | stream |
 //! |---|---|
@@ -10,64 +10,65 @@
 //! | `NAME.m3u8`, `NAME.mpd`, `NAME.jpg` | NAME: a playlist, a still |
 //! | `NAME-17.ts`, `NAME-17.key`, `NAME-17.m4v`, `NAME-17.m4a`, `NAME-init.m4v`, `NAME-init.m4a` | NAME: a segment is its stream's name, a hyphen, and its number |
 //!
-//! A playlist never ends with a number of its own, and a segment always does: `show-2.m3u8` is the playlist of the stream
-//! `show-2`, `show-2.ts` is segment 2 of `show`, and `show-2-17.ts` is segment 17 of `show-2`. `index.m3u8`, `index.mpd`,
-//! `master.m3u8`, `manifest.mpd` and `still.jpg` are names of files, not of streams. Folders before the last two lines do not count; before
-//! the third one there are none, as the last folder may be that of a ladder's rendition.
+//! A playlist never ends with a number of its own, and a segment always does: `show-2.m3u8` is the playlist of the
+//! stream `show-2`, `show-2.ts` is segment 2 of `show`, and `show-2-17.ts` is segment 17 of `show-2`. `index.m3u8`,
+//! `index.mpd`, `master.m3u8`, `manifest.mpd` and `still.jpg` are names of files, not of streams. The last two rows
+//! ignore folders before the file; the third row allows no further folders, because the last folder may be that of a
+//! ladder's rendition.
 //!
-//! A suffix of `hls_variant` is part of the name, unless the location names the suffix ([`Layout::variants`]). Then
-//! `show_low` is a variant of `show`, and a token for either stream opens it.
+//! A suffix of `hls_variant` is part of the name, unless the location lists the suffix ([`Layout::variants`]). Then
+//! `show_low` is a variant of `show`, and a token for either stream is valid for it.
 
 use crate::stream_name::StreamName;
 
-/// What a location knows of its streams.
+/// The settings of a location about its streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The application; without one, the path begins with the name of one of `applications`.
+    /// The application. Without one, the path begins with the name of one of `applications`.
     pub app: Option<String>,
     /// Suffixes of nginx-rtmp's `hls_variant`, such as `_low`.
     pub variants: Vec<String>,
 }
 
-/// A stream that a URI is of.
+/// The stream that a URI belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<'u> {
     /// The application.
     pub app: &'u str,
-    /// The name as it stands in the URI.
+    /// The name as written in the URI.
     pub stream: StreamName,
-    /// The stream of which that is a variant.
+    /// The stream of which `stream` is a variant.
     pub variant_of: Option<StreamName>,
 }
 
 impl Named<'_> {
-    /// The stream whose viewers these are: for a variant, the stream that it belongs to.
+    /// Returns the stream whose viewers are counted: for a variant, its base stream.
     #[must_use]
     pub fn watched(&self) -> &StreamName {
         self.variant_of.as_ref().unwrap_or(&self.stream)
     }
 }
 
-/// Why no stream can be taken from a URI.
+/// Why a URI has no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
-    /// It is not normalised: an empty part, `.` or `..`, or a byte that is no printable ASCII.
+    /// The path is not normalised: it has an empty part, `.` or `..`, or a byte that is not printable ASCII.
     #[error("the path is not in its plain form")]
     NotPlain,
-    /// No `app=` is given, and the path does not begin with an application.
+    /// There is no `app=`, and the path does not begin with an application.
     #[error("the path does not begin with an application: \"app=\" names it")]
     NoApplication,
-    /// The file is none of the known ones.
+    /// The file name has no known form.
     #[error("the path is not that of a stream: \"stream=\" names it")]
     NoStream,
 }
 
-/// The folder in which samples serve the ladders.
+/// The folder in which the sample configurations serve ladders.
 const LADDER: &str = "ladder";
 
-/// Takes the stream from the path below a location. `applications` are those of nginx.conf, asked for without `app=`.
-/// `location` is the path of the location above it: where that ends with the application's name, the first part of the path is the
-/// stream's.
+/// Returns the stream of the path below a location. `applications` knows the applications of nginx.conf, and is used if
+/// there is no `app=`. `location` is the path of the location: if it ends with the application's name, the first part
+/// of the path is the stream.
 pub fn stream_of<'u>(
     location: &[u8],
     path: &'u [u8],
@@ -88,7 +89,7 @@ pub fn stream_of<'u>(
                 return named(layout, app, in_application(path));
             }
             let below = below_app(path, app);
-            // An application whose name begins with this one's has its own streams.
+            // A longer application name that begins with this one has its own streams.
             if below.is_some()
                 && below_any(path, &applications).is_some_and(|(longer, _)| longer.len() > app.len())
             {
@@ -112,19 +113,19 @@ fn named<'u>(layout: &Layout, app: &'u str, name: Option<&str>) -> Result<Named<
     Ok(Named { app, stream, variant_of })
 }
 
-/// Whether the path of a location ends with the name of the application, as `/ladder/live/` does.
+/// Returns whether the path of a location ends with the name of the application, as `/ladder/live/` does.
 fn is_of_app(location: &[u8], app: &str) -> bool {
     let location = location.strip_suffix(b"/").unwrap_or(location);
     location.strip_suffix(app.as_bytes()).is_some_and(|before| before.ends_with(b"/"))
 }
 
-/// What follows `APP/` or `ladder/APP/`.
+/// Returns the path after `APP/` or `ladder/APP/`.
 fn below_app<'u>(path: &'u str, app: &str) -> Option<&'u str> {
     let below = |path: &'u str| path.strip_prefix(app)?.strip_prefix('/');
     below(path).or_else(|| below(path.strip_prefix(LADDER)?.strip_prefix('/')?))
 }
 
-/// The application with the longest name that the path begins with, and what follows.
+/// Returns the application with the longest name that the path begins with, and the rest of the path.
 fn below_any<'u>(path: &'u str, applications: &impl Fn(&str) -> bool) -> Option<(&'u str, &'u str)> {
     let longest =
         |path: &str| path.match_indices('/').map(|(at, _)| at).filter(|at| applications(&path[..*at])).last();
@@ -135,7 +136,7 @@ fn below_any<'u>(path: &'u str, applications: &impl Fn(&str) -> bool) -> Option<
     })
 }
 
-/// The name in what follows `APP/`: a folder of the stream, or a file.
+/// Returns the name in the path after `APP/`: a folder of the stream, or a file.
 fn in_application(rest: &str) -> Option<&str> {
     match rest.split_once('/') {
         Some((name, _)) => Some(name),
@@ -143,7 +144,8 @@ fn in_application(rest: &str) -> Option<&str> {
     }
 }
 
-/// The name by the last part, or the one folder before it. With more folders, the last one may be that of a rendition.
+/// Returns the name by the last part, or by the one folder before it. With more folders, the last one may be that of a
+/// rendition.
 fn by_file(path: &str) -> Option<&str> {
     let (folders, file) = path.rsplit_once('/').map_or((None, path), |(folders, file)| (Some(folders), file));
     if is_nested(file) {
@@ -152,7 +154,7 @@ fn by_file(path: &str) -> Option<&str> {
     flat(file)
 }
 
-/// A file that has its stream's name in its folder alone.
+/// Returns whether the stream's name is only in the folder of this file, not in its name.
 fn is_nested(file: &str) -> bool {
     match file.rsplit_once('.') {
         Some(("index", "m3u8" | "mpd") | ("init", "m4v" | "m4a")) => true,

@@ -1,26 +1,26 @@
-//! Which addresses targets may reach: the rules of `weir_push_allow` and `weir_push_deny`.
+//! Decides which addresses targets may have: the rules of `weir_push_allow` and `weir_push_deny`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::network::{Network, NetworkError};
 
-/// Of which addresses a rule speaks: a network, or `all`.
+/// The addresses that a rule matches: a network, or `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
     /// Every address of both families.
     All,
-    /// Those of a network.
+    /// The addresses of a network.
     Of(Network),
 }
 
-/// Why a text is no [`Addresses`].
+/// Why a text is not [`Addresses`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressesError {
-    /// Neither `all` nor a network's form.
+    /// The text is neither `all` nor in the form of a network.
     #[error("expected \"all\", an address or CIDR such as 192.0.2.0/24 or 2001:db8::/32")]
     NotAddresses,
-    /// A network that is not right.
+    /// The text is an invalid network.
     #[error(transparent)]
     Network(NetworkError),
 }
@@ -41,9 +41,9 @@ impl FromStr for Addresses {
 /// One line of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// `weir_push_allow`, otherwise `weir_push_deny`.
+    /// Whether the line is `weir_push_allow`, rather than `weir_push_deny`.
     pub allow: bool,
-    /// Of which addresses it speaks.
+    /// The addresses that the rule matches.
     pub addresses: Addresses,
 }
 
@@ -56,13 +56,14 @@ impl Rule {
     }
 }
 
-/// Whether a target may be at this address: the first rule that holds it says so, and where none does, yes.
+/// Returns whether a target may have this address. The first matching rule decides; without a match the address is
+/// allowed.
 pub fn allows(rules: &[Rule], addr: IpAddr) -> bool {
     let first = |addr| rules.iter().find(|rule| rule.holds(addr)).is_none_or(|rule| rule.allow);
     first(addr) && reached_by(addr).is_none_or(first)
 }
 
-/// The address that a connect to the unspecified one reaches.
+/// Returns the address that a connect to the unspecified address reaches.
 pub(super) fn reached_by(addr: IpAddr) -> Option<IpAddr> {
     match addr.to_canonical() {
         IpAddr::V4(addr) if addr.is_unspecified() => Some(Ipv4Addr::LOCALHOST.into()),

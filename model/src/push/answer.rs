@@ -1,17 +1,17 @@
-//! What a target's answers mean for a push.
+//! Interprets the answers of a push's target.
 
-/// What an `onStatus` means.
+/// The meaning of an `onStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The target takes the stream.
+    /// The target accepts the stream.
     Published,
-    /// It does not.
+    /// The target refuses the stream.
     Refused,
-    /// Neither.
+    /// The answer is neither.
     Other,
 }
 
-/// Ends of codes that say no, whatever the level is.
+/// Endings of codes that mean a refusal at any level.
 const REFUSALS: [&str; 9] = [
     ".BadName",
     ".Denied",
@@ -24,7 +24,7 @@ const REFUSALS: [&str; 9] = [
     ".Closed",
 ];
 
-/// Decides by the code, and by the level where the code says nothing.
+/// Decides by the code, or by the level if the code is empty or unknown.
 pub fn answer(level: &str, code: &str) -> Answer {
     let is_error = level.eq_ignore_ascii_case("error");
     match code {

@@ -1,9 +1,9 @@
-//! The exchanges by which targets ask for a user and a password, as Adobe's (`authmod=adobe`) and Limelight's
-//! (`authmod=llnw`) servers began them.
+//! Authentication of a push by user and password, in the methods of Adobe's (`authmod=adobe`) and Limelight's
+//! (`authmod=llnw`) servers.
 //!
-//! The target refuses `connect` and says in the description how it wants to be asked; the next connect, over a
-//! new connection, bears the answer behind its `app` and its `tcUrl`. First comes a 403 that names the method,
-//! then a challenge, then `connect` succeeds or the credentials are wrong.
+//! The target refuses `connect` and names the required parameters in the description. Weir then opens a new connection
+//! and appends its answer to `app` and `tcUrl`. The target first sends a 403 that names the method, then a challenge;
+//! then `connect` succeeds, or the credentials are wrong.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,7 +16,7 @@ use crate::arguments;
 use crate::secret::Secret;
 use crate::target::Credentials;
 
-/// How far the exchange is, over all connects of one try.
+/// The state of the exchange, over all connects of one try.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
     answered: bool,
@@ -24,18 +24,18 @@ pub struct Exchange {
     query: Option<Secret>,
 }
 
-/// What a refusal of `connect` means.
+/// The meaning of a refusal of `connect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal<'a> {
-    /// It has to do with no exchange that is known here.
+    /// The refusal belongs to no known exchange.
     Other,
-    /// The name of the user is asked for.
+    /// The target asks for the name of the user.
     NeedAuth(Method),
-    /// A challenge, its parameters as a query.
+    /// A challenge, with its parameters as a query.
     Challenge(Method, &'a str),
     /// The credentials are wrong.
     Wrong,
-    /// Something about credentials, in a method that is not known here.
+    /// The target asks for credentials with an unknown method.
     Unknown,
 }
 
@@ -46,8 +46,8 @@ enum Method {
 }
 
 impl Exchange {
-    /// `app` or `tcUrl` of the URL as the next connect must bear it. A secret once the target has asked, as who
-    /// reads it can guess passwords against it.
+    /// Returns `app` or `tcUrl` of the URL for the next connect. The text is secret once the target has asked, because
+    /// a reader can test password guesses with it.
     pub fn appended_to(&self, text: &str) -> String {
         match &self.query {
             None => text.to_owned(),
@@ -55,8 +55,8 @@ impl Exchange {
         }
     }
 
-    /// Takes in why `connect` was refused. `Ok`: connect anew, with what [`Exchange::appended_to`] gives. `app` is that of
-    /// the URL, `random` of random bits.
+    /// Handles a refusal of `connect`. `Ok` means: connect again with the texts of [`Exchange::appended_to`]. `app` is
+    /// that of the URL, `random` contains random bits.
     pub fn refused(
         &mut self,
         credentials: Option<&Credentials>,
@@ -156,10 +156,10 @@ fn llnw(credentials: &Credentials, app: &str, parameters: &str, cnonce: &str) ->
     format!("authmod=llnw&user={user}&nonce={nonce}&cnonce={cnonce}&nc={COUNT}&response={response}")
 }
 
-/// The value of a parameter, as it was written.
+/// Returns the value of a parameter as written.
 fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     let value = |part: &'a str| part.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
-    // The description may go on behind the query.
+    // The description may continue after the query.
     parameters.split(['&', ' ', ']']).find_map(value)
 }
 
@@ -171,7 +171,7 @@ fn md5(parts: &[&str]) -> [u8; 16] {
     hash.finalize().into()
 }
 
-/// With `%XX` for what would end the value or the text.
+/// Encodes bytes as `%XX` that would end the value or the text.
 fn encoded(user: &str) -> PercentEncode<'_> {
     const CODED: &AsciiSet = &CONTROLS.add(b' ').add(b'&').add(b'#').add(b'%').add(b'+').add(b'?').add(b'/');
     utf8_percent_encode(user, CODED)

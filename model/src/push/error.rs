@@ -1,84 +1,84 @@
-//! Why a push failed, in words for the admin.
+//! Reasons why a push failed, in words for the admin.
 
 use crate::{guard::Violation, text};
 
-/// The longest text of a target that is kept, in characters.
+/// Maximum length of a text from a target, in characters.
 const MAX_TEXT: usize = 200;
 
-/// Why a push failed last. Displays as `last_error` of the API: no secret is in it, unless the target
-/// itself says one.
+/// The reason why a push failed last. Displays as `last_error` of the API. The text contains no secret, unless the
+/// target itself sends one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LastError {
-    /// The name does not exist, or has no address.
+    /// The host name does not exist, or has no address.
     #[error("host not found")]
     HostNotFound,
-    /// No answer in time.
+    /// The resolver did not answer in time.
     #[error("the resolver does not answer")]
     ResolverTimeout,
-    /// The look-up failed otherwise.
+    /// The look-up failed for another reason.
     #[error("cannot resolve the host: {0}")]
     Resolver(String),
-    /// A rule of `weir_push_deny` holds every address of the host.
+    /// A rule of `weir_push_deny` matches every address of the host.
     #[error("address is denied by weir_push_deny")]
     Denied,
-    /// It would push a stream to itself.
+    /// Weir would push the stream to itself.
     #[error("would loop back to this server")]
     Loop,
-    /// Nobody listens there.
+    /// No server listens at the address.
     #[error("connection refused")]
     Refused,
-    /// Nobody answers there.
+    /// No server answers at the address.
     #[error("timed out connecting")]
     ConnectTimeout,
-    /// The connect failed otherwise: the system's own text.
+    /// The connect failed for another reason, in the words of the system.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// The certificate is not to be trusted: the TLS library's own text.
+    /// The certificate is not trusted, in the words of the TLS library.
     #[error("certificate: {0}")]
     Certificate(String),
-    /// TLS failed otherwise.
+    /// TLS failed for another reason.
     #[error("tls: {0}")]
     Tls(String),
     /// TLS or RTMP's handshake began and did not end.
     #[error("timed out in the handshake")]
     HandshakeTimeout,
-    /// The handshake ended, and then nothing.
+    /// The handshake ended, but the target did not answer `publish`.
     #[error("timed out waiting for the answer to publish")]
     PublishTimeout,
-    /// The target said no, in these words.
+    /// The target refused the stream, in these words.
     #[error("rejected: {0}")]
     Rejected(String),
-    /// The target wants a user and a password, and the URL has none.
+    /// The target requires a user and a password, and the URL has none.
     #[error("rejected: it asks for a user and a password, expected user:password@ in the url")]
     NeedsCredentials,
-    /// User or password are wrong.
+    /// User or password is wrong.
     #[error("rejected: wrong user or password")]
     WrongCredentials,
-    /// It ended the connection.
+    /// The target closed the connection.
     #[error("closed by the target")]
     Closed,
-    /// The connection broke: its end, or a firewall on the way.
+    /// The target or a firewall reset the connection.
     #[error("connection reset")]
     Reset,
-    /// The guard closed the connection, for this reason.
+    /// The guard closed the connection for this reason.
     #[error("closed by weir: {0}")]
     Guarded(Violation),
-    /// nginx-rtmp could not read what it sent.
+    /// nginx-rtmp could not parse the data of the target.
     #[error("closed by weir: what it sent is not rtmp")]
     NotRtmp,
-    /// It answered no ping.
+    /// The target did not answer pings.
     #[error("closed by weir: it does not answer pings")]
     NoPong,
-    /// It reads nothing of what is sent.
+    /// The target reads no data.
     #[error("does not read: 0 bit/s for 10 s")]
     NotReading,
-    /// The worker or the zone has no room.
+    /// The worker or the zone has no capacity for another connection.
     #[error("no room for another connection")]
     NoRoom,
 }
 
 impl LastError {
-    /// Returns one error of each kind, for the documentation's test; a text that differs from case to case is `...`.
+    /// Returns one error of each kind, for the documentation's test; `...` replaces texts that vary.
     pub fn one_of_each() -> Vec<LastError> {
         let text = || "...".to_owned();
         let errors = vec![
@@ -105,7 +105,7 @@ impl LastError {
             LastError::NotReading,
             LastError::NoRoom,
         ];
-        // A new kind does not compile until it has its place here and above.
+        // A new kind does not compile until it is added here and above.
         for error in &errors {
             match error {
                 LastError::HostNotFound
@@ -135,7 +135,7 @@ impl LastError {
         errors
     }
 
-    /// The target's own words: code and description of its answer, either of which may be empty.
+    /// Returns the error with the target's own words: code and description of its answer, either of which may be empty.
     pub fn rejected(code: &str, description: &str) -> LastError {
         let text = match (code.trim(), description.trim()) {
             ("", "") => "without a reason".to_owned(),
@@ -146,22 +146,22 @@ impl LastError {
         LastError::Rejected(one_line(&text))
     }
 
-    /// From what the TLS library says of a certificate.
+    /// Returns the error for a TLS library's message about a certificate.
     pub fn certificate(text: &str) -> LastError {
         LastError::Certificate(one_line(text))
     }
 
-    /// From what else the TLS library says.
+    /// Returns the error for another message of the TLS library.
     pub fn tls(text: &str) -> LastError {
         LastError::Tls(one_line(text))
     }
 
-    /// From what the resolver says.
+    /// Returns the error for a message of the resolver.
     pub fn resolver(text: &str) -> LastError {
         LastError::Resolver(one_line(text))
     }
 
-    /// From the system's answer to a connect, its number on Linux.
+    /// Returns the error for the system's answer to a connect, its number on Linux.
     pub fn connect(errno: i32) -> LastError {
         let text = match errno {
             111 => return LastError::Refused,
@@ -177,7 +177,7 @@ impl LastError {
         LastError::Connect(text.to_owned())
     }
 
-    /// The name of the reason in metrics and events.
+    /// Returns the name of the reason in metrics and events.
     pub fn label(&self) -> &'static str {
         match self {
             LastError::HostNotFound => "host_not_found",
@@ -206,7 +206,7 @@ impl LastError {
     }
 }
 
-/// What a stranger wrote, fit for a log: one line, not too long.
+/// Converts a text from the other end for a log: one line, of limited length.
 fn one_line(text: &str) -> String {
     let mut line: String = text::clean(text).chars().take(MAX_TEXT).collect();
     if text.chars().nth(MAX_TEXT).is_some() {

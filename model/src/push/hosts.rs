@@ -1,8 +1,8 @@
-//! What a machine knows without asking: its hosts file (hosts(5)) and its name servers (resolv.conf(5)).
+//! Reads the host's own name configuration: its hosts file (hosts(5)) and its name servers (resolv.conf(5)).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses of a name in a hosts file, in its order; of `localhost` always.
+/// Returns the addresses of a name in a hosts file, in its order. `localhost` always has addresses.
 pub fn lookup(hosts: &str, name: &str) -> Vec<IpAddr> {
     let name = name.trim_end_matches('.');
     let mut found = Vec::new();
@@ -19,7 +19,7 @@ pub fn lookup(hosts: &str, name: &str) -> Vec<IpAddr> {
     found
 }
 
-/// The name servers of a resolv.conf. Those with a scope (`fe80::1%eth0`) are left out.
+/// Returns the name servers of a resolv.conf, except servers with a scope (`fe80::1%eth0`).
 pub fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
     let servers = resolv_conf.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();

@@ -1,4 +1,4 @@
-//! Whether a target is this very server.
+//! Detects targets that are this server itself.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,21 +6,21 @@ use super::access::reached_by;
 use crate::arguments;
 use crate::server::{Server, ServerAddr, ServerBlock};
 
-/// Where this nginx is to be reached.
+/// The addresses of this nginx.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own<'a> {
-    /// Its `server` blocks; they may listen on wildcard addresses.
+    /// The `server` blocks; they may listen on wildcard addresses.
     pub servers: &'a [ServerBlock],
-    /// The addresses of its network interfaces; loopback need not be among them.
+    /// The addresses of the network interfaces; loopback addresses are optional.
     pub interfaces: &'a [IpAddr],
 }
 
-/// Which stream: its `server` block, application and public name.
+/// The stream that is pushed: its `server` block, application and public name.
 pub type From<'a> = (&'a Server, &'a str, &'a str);
 
 impl Own<'_> {
-    /// The `server` block that a connect to this address comes to. As nginx does, the block of the very address is chosen
-    /// before that of a wildcard.
+    /// Returns the `server` block that a connect to this address reaches. Like nginx, prefers a block with exactly this
+    /// address to a block with a wildcard.
     pub fn reached_by(&self, to: SocketAddr) -> Option<&Server> {
         let addr = reached_by(to.ip()).unwrap_or(to.ip()).to_canonical();
         let is_here = addr.is_loopback() || self.interfaces.iter().any(|own| own.to_canonical() == addr);
@@ -29,7 +29,8 @@ impl Own<'_> {
             own if own == addr => 3,
             own if !own.is_unspecified() || !is_here => 0,
             own if own.is_ipv4() == addr.is_ipv4() => 2,
-            // An IPv6 wildcard takes IPv4 connections too, unless the listener is `ipv6only=on`, which is not known here.
+            // An IPv6 wildcard accepts IPv4 connections too, unless the listener has `ipv6only=on`, which this code
+            // does not know.
             IpAddr::V6(_) => 1,
             IpAddr::V4(_) => 0,
         };
@@ -40,9 +41,9 @@ impl Own<'_> {
         fits.filter(|(fit, _)| *fit > 0).max_by_key(|(fit, _)| *fit).map(|(_, server)| server)
     }
 
-    /// Whether the stream would come back as itself: to another `server` block or application of this nginx, or under another
-    /// name, it may be pushed. `app` and `stream` are what the target would make of it: the public name where the URL has a key
-    /// of this nginx.
+    /// Returns whether the stream would return as itself. A push to another `server` block or application of this
+    /// nginx, or under another name, is allowed. `app` and `stream` are the names at the target: the public name, if
+    /// the URL contains a key of this nginx.
     pub fn loops(&self, to: SocketAddr, from: From<'_>, app: &str, stream: &str) -> bool {
         let bare = |text: &str| arguments::name(text).trim_end_matches('/').to_owned();
         let (server, own_app, own_name) = from;

@@ -29,7 +29,7 @@ impl Run {
         self.step(Input::Tick { bytes_in, bytes_out })
     }
 
-    /// Up to the connect.
+    /// Runs up to the connect.
     fn dialing(addresses: usize) -> Run {
         let mut run = Run::new();
         assert_eq!(run.step(Input::Wanted), [Output::Resolve, changed(PushState::Connecting)]);
@@ -53,7 +53,7 @@ fn changed(state: PushState) -> Output {
     Output::Changed(state)
 }
 
-/// A connection is given up, and tried again later.
+/// The outputs when a connection fails and a retry is scheduled.
 fn gives_up() -> Vec<Output> {
     vec![Output::Abort, changed(PushState::Waiting)]
 }
@@ -113,7 +113,7 @@ fn each_silence_has_its_name() {
     assert_eq!(run.error(), "the resolver does not answer");
 }
 
-/// Up to the media of a target that has not answered `publish`.
+/// Runs up to the media of a target that has not answered `publish`.
 fn unanswered() -> Run {
     let mut run = Run::dialing(1);
     for step in [Input::Connected, Input::Handshaken, Input::Sending] {
@@ -131,7 +131,7 @@ fn who_takes_the_stream_without_a_word_is_live() {
     assert_eq!(run.flow(999, 4500, 4000), []);
     assert_eq!(run.flow(1, 4500, 4000), [changed(PushState::Live)]);
     assert_eq!(run.flow(1000, 5400, 4800), []);
-    // It is watched as the others are.
+    // The target is checked for stalls like any other.
     assert_eq!(run.flow(1000, 6300, 4800), []);
     assert_eq!(run.flow(STALL_MS, 7200, 4800), gives_up());
     assert_eq!(run.error(), "does not read: 0 bit/s for 10 s");
@@ -145,7 +145,7 @@ fn who_takes_nothing_and_says_nothing_is_given_up() {
     assert_eq!(run.flow(EXCHANGE_MS - 2001, 9000, 800), []);
     assert_eq!(run.flow(1, 9000, 800), gives_up());
     assert_eq!(run.error(), "timed out waiting for the answer to publish");
-    // Nor is who only asks for commands.
+    // Acknowledged commands alone do not make a target live.
     let mut run = Run::dialing(1);
     run.step(Input::Handshaken);
     for second in 1..EXCHANGE_MS / 1000 {
@@ -177,7 +177,7 @@ fn tries_the_next_address() {
         assert_eq!(outputs, next);
     }
     assert_eq!(run.step(Input::Failed(LastError::Refused)), gives_up());
-    // Who answered and then said no is the right one.
+    // If an address answered and then refused, no other address is tried.
     let mut run = Run::dialing(2);
     run.step(Input::Connected);
     assert_eq!(run.step(Input::Failed(LastError::Closed)), gives_up());
@@ -257,7 +257,7 @@ fn a_publisher_that_sends_nothing_is_not_the_targets_fault() {
     for _ in 0..30 {
         assert_eq!(run.flow(1000, 1000, 1000), []);
     }
-    // It begins anew, and the target reads on.
+    // The stream restarts, and the target continues to read.
     assert_eq!(run.flow(1000, 2000, 1000), []);
     assert_eq!(run.flow(1000, 2000, 2000), []);
     assert_eq!(run.flow(STALL_MS, 2000, 2000), []);
@@ -312,7 +312,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// What a worker has of one push, from the outputs alone.
+/// The state of one push in a worker, derived from the outputs only.
 #[derive(Default)]
 struct World {
     looking_up: bool,
@@ -343,8 +343,8 @@ impl World {
 }
 
 proptest! {
-    /// Whatever comes in whatever order: one connection at most, no try before its time, each wait within
-    /// its bounds, and a change told each time and only then.
+    /// For any sequence of events: at most one connection, no try before its time, each wait within its bounds, and a
+    /// report for each change and only then.
     #[test]
     fn whatever_happens_it_keeps_its_rules(
         seed: u64, steps in prop::collection::vec((any_input(), 0_u64..20_000), 0..200)

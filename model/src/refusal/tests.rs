@@ -41,7 +41,7 @@ fn each_topic_has_its_place_and_words() {
         ["publish refused: address", "connect refused: address", "play refused: address"]
     );
     assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
-    // Wrong keys and tokens that nobody signed are counted as one.
+    // Wrong keys and invalid tokens share one counter.
     assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
     assert_eq!(Topic::Refused(Command::Play, Refusal::TokenRevoked).index(), Topic::SERVER - 1);
     assert_eq!(Topic::Server(31).index(), Topic::COUNT - 1);

@@ -1,14 +1,15 @@
-//! MPD: attributes and elements that hold URIs (ISO/IEC 23009-1, sections 5.3.9 and 5.6).
+//! MPD: attributes and elements that contain URIs (ISO/IEC 23009-1, sections 5.3.9 and 5.6).
 //!
-//! A relative URI leads where `BaseURL` says, and a later `BaseURL` changes what an earlier template means. So the manifest is
-//! read as a whole; where one `BaseURL` leads elsewhere, only URIs that name this host get the token.
+//! `BaseURL` decides where a relative URI leads, and a later `BaseURL` changes the meaning of an earlier template. So
+//! the rewriter reads the whole manifest first. If any `BaseURL` leads to another host, only URIs that name this host
+//! get the token.
 
 use super::target::{Place, Target, find};
 
-/// The largest DASH manifest that is rewritten, in bytes; a larger one stays as it is.
+/// The largest DASH manifest that is rewritten, in bytes; a larger one stays unchanged.
 pub const MAX_MANIFEST: usize = 16 * 1024 * 1024;
 
-/// A manifest as it comes in pieces.
+/// A manifest that arrives in pieces.
 #[derive(Default)]
 pub(super) struct Whole {
     bytes: Vec<u8>,
@@ -46,7 +47,7 @@ impl Whole {
         walk(&bytes, |found| match found {
             Found::Other(text) => out.extend_from_slice(text),
             Found::Text { element, value } => put(element, value, is_here, target, out),
-            // What a template is filled with could be a host.
+            // A value in a template could contain a host.
             Found::Attribute(value) if !fills_are_plain && value.contains(&b'$') => {
                 out.extend_from_slice(value);
             }
@@ -56,7 +57,8 @@ impl Whole {
     }
 }
 
-/// Whether a manifest can mean something else than its bytes say: its own entities, or an encoding that is not ASCII's.
+/// Returns whether a manifest may have a meaning that its bytes do not show: it defines entities, or has an encoding
+/// that does not extend ASCII.
 fn is_beyond_us(manifest: &[u8]) -> bool {
     let holds =
         |wanted: &[u8]| manifest.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted));
@@ -74,7 +76,7 @@ fn put(element: &[u8], value: &[u8], is_here: bool, target: &Target, out: &mut V
         Some(Place::Relative) => is_here,
         Some(Place::Elsewhere) | None => false,
     };
-    // A folder is never asked for itself.
+    // A player never requests the folder itself.
     if !wanted || element == b"BaseURL" && uri.ends_with(b"/") {
         return out.extend_from_slice(value);
     }
@@ -84,7 +86,7 @@ fn put(element: &[u8], value: &[u8], is_here: bool, target: &Target, out: &mut V
     out.extend_from_slice(&value[before + uri.len()..]);
 }
 
-/// Returns the URI if it has no reference except `&amp;`: another reference may hide a host.
+/// Returns the URI if it contains no reference except `&amp;`, because another reference may hide a host.
 fn unescaped(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let mut rest = value;
@@ -96,24 +98,24 @@ fn unescaped(value: &[u8]) -> Option<&[u8]> {
 
 /// A piece of a manifest.
 enum Found<'m> {
-    /// What holds no URI.
+    /// Text without a URI.
     Other(&'m [u8]),
-    /// The whole text of an element that is a URI.
+    /// The whole text of an element that contains a URI.
     Text {
-        /// Its name, without a prefix.
+        /// The name of the element, without a prefix.
         element: &'m [u8],
-        /// As it stands there.
+        /// The text as written.
         value: &'m [u8],
     },
     /// The value of an attribute that is a URI, without its quotes.
     Attribute(&'m [u8]),
-    /// What a template is filled with. It comes with [`Found::Other`] too.
+    /// A value that a template is filled with. The same bytes also arrive as [`Found::Other`].
     Fill(&'m [u8]),
-    /// An attribute `xml:base`, likewise.
+    /// An attribute `xml:base`. The same bytes also arrive as [`Found::Other`].
     Base,
 }
 
-/// Hands out all pieces of a manifest in their order.
+/// Calls `each` for all pieces of a manifest in their order.
 fn walk<'m>(text: &'m [u8], mut each: impl FnMut(Found<'m>)) {
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
@@ -132,12 +134,12 @@ fn walk<'m>(text: &'m [u8], mut each: impl FnMut(Found<'m>)) {
         attributes(tag, element, &mut each);
         if is_uri_element(element) && !tag.ends_with(b"/>") {
             let end = rest.iter().position(|byte| *byte == b'<').unwrap_or(rest.len());
-            // With a comment or the like inside, its text is not in one piece.
+            // If the element contains a comment or similar, its text is not in one piece.
             if rest[end..].starts_with(b"</") {
                 each(Found::Text { element, value: &rest[..end] });
                 rest = &rest[end..];
             } else {
-                // No URI: it counts as one that cannot be told.
+                // The empty value counts as a URI with an unknown destination.
                 each(Found::Text { element, value: b"" });
             }
         }
@@ -149,7 +151,7 @@ fn is_uri_element(element: &[u8]) -> bool {
     matches!(element, b"BaseURL" | b"Location" | b"PatchLocation")
 }
 
-/// Whether an attribute holds a URI.
+/// Returns whether an attribute contains a URI.
 fn is_uri(element: &[u8], attribute: &[u8]) -> bool {
     match element {
         b"SegmentTemplate" => {
@@ -161,7 +163,7 @@ fn is_uri(element: &[u8], attribute: &[u8]) -> bool {
     }
 }
 
-/// The length of a tag; a `>` may stand in quotes.
+/// Returns the length of a tag; a `>` may appear in quotes.
 fn end_of_tag(text: &[u8]) -> usize {
     let mut quote = None;
     for (at, byte) in text.iter().enumerate() {
@@ -175,7 +177,7 @@ fn end_of_tag(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The name at the beginning of a text, without a namespace's prefix; empty for the end of an element.
+/// Returns the name at the beginning of a text, without a namespace prefix; empty for the end of an element.
 fn local_name(text: &[u8]) -> &[u8] {
     let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>' | b'=');
     let name = &text[..text.iter().position(ends).unwrap_or(text.len())];

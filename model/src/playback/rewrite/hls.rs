@@ -1,28 +1,28 @@
-//! M3U8: a line is a URI, a comment, or a tag whose attribute `URI` holds one (RFC 8216, section 4).
+//! M3U8: a line is a URI, a comment, or a tag whose attribute `URI` contains one (RFC 8216, section 4).
 
 use super::target::{Place, Target};
 
-/// The longest line of an HLS playlist that is rewritten, in bytes; a longer one stays as it is.
+/// The longest line of an HLS playlist that is rewritten, in bytes; a longer one stays unchanged.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// Lines as they come in pieces.
+/// Lines that arrive in pieces.
 #[derive(Default)]
 pub(super) struct Lines {
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
     state: State,
-    /// The line was too long to be kept: its rest goes through.
+    /// Whether the line is too long to buffer, so that its rest passes unchanged.
     is_overlong: bool,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The first line has not come.
+    /// The first line has not arrived.
     #[default]
     Start,
-    /// It was `#EXTM3U`.
+    /// The first line was `#EXTM3U`.
     Playlist,
-    /// It was something else: this is no playlist.
+    /// The first line was another one, so the text is not a playlist.
     Other,
 }
 
@@ -59,7 +59,7 @@ impl Lines {
 
     fn end_of_line(&mut self, target: &Target, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.is_overlong) {
-            // No first line of a playlist is that long.
+            // The first line of a playlist is never this long.
             if self.state == State::Start {
                 self.state = State::Other;
             }
@@ -100,7 +100,7 @@ impl Lines {
 }
 
 fn uri(text: &[u8], target: &Target, out: &mut Vec<u8>) {
-    // Players take blanks at the end of a line away.
+    // Players remove blanks at the end of a line.
     let trimmed = text.trim_ascii_end();
     match target.place(trimmed) {
         Place::Relative | Place::Here => {
@@ -111,7 +111,7 @@ fn uri(text: &[u8], target: &Target, out: &mut Vec<u8>) {
     }
 }
 
-/// A tag: the values of its attributes named `URI` (RFC 8216, section 4.2).
+/// Rewrites a tag: the values of its attributes named `URI` (RFC 8216, section 4.2).
 fn tag(text: &[u8], target: &Target, out: &mut Vec<u8>) {
     let colon = text.iter().position(|byte| *byte == b':').filter(|_| text.starts_with(b"#EXT-X-"));
     let Some(colon) = colon else { return out.extend_from_slice(text) };
@@ -122,7 +122,7 @@ fn tag(text: &[u8], target: &Target, out: &mut Vec<u8>) {
         let name = text[rest..].split(|byte| matches!(byte, b'=' | b',')).next().unwrap_or_default();
         match quoted(&text[value..end]) {
             Some(uri_text) if name.trim_ascii() == b"URI" && target.place(uri_text) != Place::Elsewhere => {
-                // Up to the opening quote, then the URI, then what follows from the closing one.
+                // Up to the opening quote, then the URI, then the rest from the closing quote on.
                 out.extend_from_slice(&text[rest..=value]);
                 target.put(uri_text, b"&", out);
                 out.extend_from_slice(&text[value + 1 + uri_text.len()..end]);
@@ -136,7 +136,8 @@ fn tag(text: &[u8], target: &Target, out: &mut Vec<u8>) {
     }
 }
 
-/// Where the value of the attribute at `from` begins, and where the attribute ends: at a comma outside of quotes.
+/// Returns where the value of the attribute at `from` begins, and where the attribute ends: at a comma outside of
+/// quotes.
 fn attribute(text: &[u8], from: usize) -> (usize, usize) {
     let mut value = None;
     let mut is_quoted = false;

@@ -1,24 +1,24 @@
-//! What gets the token: a URI that surely leads to this host.
+//! Decides which URIs get the token: those that certainly lead to this host.
 
 use crate::secret::Secret;
 
-/// What is put where.
+/// The token, and the host that may get it.
 pub(super) struct Target {
     pub(super) token: Secret,
-    /// As in the header `Host`, in lower case.
+    /// The host as in the header `Host`, in lower case.
     pub(super) host: String,
-    /// The viewer came by HTTPS.
+    /// Whether the viewer uses HTTPS.
     pub(super) is_secure: bool,
 }
 
-/// How a URI stands to this host.
+/// Where a URI leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It has no host: it leads to where the playlist came from, or its base says.
+    /// The URI has no host: it leads to the host of the playlist, or of its base.
     Relative,
-    /// It names this host.
+    /// The URI names this host.
     Here,
-    /// It names another one, or means something that cannot be told.
+    /// The URI names another host, or its destination is unknown.
     Elsewhere,
 }
 
@@ -31,7 +31,7 @@ impl Target {
         }
     }
 
-    /// Appends the URI with the token in its query. Another `token=` goes: it would be somebody else's.
+    /// Appends the URI with the token in its query. Removes any other `token=`, which would belong to another viewer.
     pub(super) fn put(&self, uri: &[u8], ampersand: &[u8], out: &mut Vec<u8>) {
         let (uri, fragment) = split_at_byte(uri, b'#');
         let (path, query) = split_at_byte(uri, b'?');
@@ -61,11 +61,11 @@ pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// Where a URI leads, as browsers (WHATWG URL) and other players (RFC 3986) read it. Where they differ, it leads elsewhere:
-/// browsers take `\` for `/` and skip controls, and players trim what Unicode calls a space.
+/// Decides where a URI leads, as browsers (WHATWG URL) and other players (RFC 3986) read it. If they differ, the result
+/// is `Elsewhere`: browsers read `\` as `/` and skip control characters, and players trim Unicode spaces.
 pub(super) fn place(uri: &[u8], host: &str) -> Place {
     let is_odd = |byte: &u8| *byte <= b' ' || matches!(byte, 0x7f.. | b'\\');
-    // `{$` begins a variable of HLS, which may hold anything.
+    // `{$` begins a variable of HLS, which may have any value.
     if uri.is_empty() || uri.iter().any(is_odd) || uri.windows(2).any(|pair| matches!(pair, [b'{', b'$'])) {
         return Place::Elsewhere;
     }
@@ -84,13 +84,13 @@ pub(super) fn place(uri: &[u8], host: &str) -> Place {
     }
 }
 
-/// Where the colon behind a scheme stands (RFC 3986, section 3.1).
+/// Returns the position of the colon after a scheme (RFC 3986, section 3.1).
 fn scheme(uri: &[u8]) -> Option<usize> {
     let end = uri.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"+.-".contains(byte)))?;
     (end > 0 && uri[end] == b':' && uri[0].is_ascii_alphabetic()).then_some(end)
 }
 
-/// Whether the authority at the beginning of `rest` is this host; the usual port of a scheme need not be said.
+/// Returns whether the authority at the beginning of `rest` is this host. The default port of a scheme is optional.
 fn is_host(rest: &[u8], host: &str, usual_port: Option<&str>) -> bool {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let Ok(authority) = std::str::from_utf8(&rest[..end]) else { return false };

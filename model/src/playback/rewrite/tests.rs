@@ -15,7 +15,7 @@ fn rewritten(kind: Kind, text: &[u8]) -> Vec<u8> {
     in_pieces(kind, text, &[])
 }
 
-/// The same in pieces that end at the given places.
+/// The same with the text cut at the given positions.
 fn in_pieces(kind: Kind, text: &[u8], borders: &[usize]) -> Vec<u8> {
     let (mut rewriter, mut out, mut from) = (rewriter(kind), Vec::new(), 0);
     for border in borders.iter().chain([&text.len()]) {

@@ -9,7 +9,7 @@ fn is_known(app: &str) -> bool {
     ["live", "live/eu", "hls"].contains(&app)
 }
 
-/// `APP NAME`, and the stream whose variant it is, or the error.
+/// Returns `APP NAME`, and the base stream of a variant, or the error.
 fn of(path: &str, layout: &Layout) -> String {
     match stream_of(b"/hls/", path.as_bytes(), layout, is_known) {
         Ok(named) => match &named.variant_of {
@@ -35,7 +35,7 @@ fn each_layout_names_its_stream() {
         ("show-120033.m4v", "live show"),
         ("show.jpg", "live show"),
         ("a/b/show.m3u8", "live show"),
-        // what a name may end with
+        // possible ends of a name
         ("show-2.m3u8", "live show-2"),
         ("show-2.ts", "live show"),
         ("show-2-17.ts", "live show-2"),
@@ -169,7 +169,7 @@ fn variants_belong_to_their_stream_where_the_location_says_so() {
 }
 
 proptest! {
-    /// Each file that nginx-rtmp or a ladder writes for a stream is of that stream, whatever its name is.
+    /// Each file that nginx-rtmp or a ladder writes for a stream belongs to that stream, for any name.
     #[test]
     fn a_file_is_of_the_stream_that_it_was_written_for(
         name in "[A-Za-z0-9_][A-Za-z0-9._-]{0,20}",
@@ -199,7 +199,7 @@ proptest! {
         prop_assert_eq!(of(&path[file], &layout(Some("live"), &[])), format!("live {name}"), "{}", path[file]);
     }
 
-    /// For any path: the name that is found is a part of the path, or the beginning of the file's name.
+    /// For any path, the resulting name is a part of the path, or the beginning of the file's name.
     #[test]
     fn a_name_stands_in_the_path(path in "[a-c./_-]{0,12}(\\.m3u8|-1\\.ts|\\.mpd|/index\\.m3u8|/1\\.ts)") {
         if let Ok(named) = stream_of(b"/", path.as_bytes(), &layout(Some("a"), &["_b"]), |_| false) {
@@ -230,7 +230,7 @@ fn below_the_application_s_own_location_the_first_folder_is_the_stream() {
         ("/live/", "live/480p/index.m3u8", Ok("live")),
         ("/live/", "show.m3u8", Ok("show")),
         ("/live/", "index.m3u8", Err(UriError::NoStream)),
-        // Of another application, whose name ends alike.
+        // Another application, whose name has the same ending.
         ("/alive/", "other/480p/index.m3u8", Err(UriError::NoStream)),
         ("/tv/", "other/480p/index.m3u8", Err(UriError::NoStream)),
         ("/", "x/other/480p/17.ts", Err(UriError::NoStream)),

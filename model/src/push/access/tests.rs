@@ -25,7 +25,7 @@ fn the_first_rule_that_holds_decides() {
         ("203.0.113.1", true),
         ("::1", false),
         ("2001:db8::1", true),
-        // Linux connects these to loopback.
+        // Linux connects the unspecified addresses to loopback.
         ("0.0.0.0", false),
         ("::", false),
         ("::ffff:0.0.0.0", false),

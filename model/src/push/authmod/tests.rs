@@ -20,7 +20,7 @@ fn challenge(method: &str, parameters: &str) -> String {
     format!("[ AccessManager.Reject ] : [ authmod={method} ] : ?reason=needauth&user=me&{parameters}")
 }
 
-/// The third connect's `app`.
+/// Returns the `app` of the third connect.
 fn answered(app: &str, method: &str, parameters: &str, random: u32) -> String {
     let mut exchange = Exchange::default();
     assert_eq!(exchange.appended_to(app), app);
@@ -32,7 +32,7 @@ fn answered(app: &str, method: &str, parameters: &str, random: u32) -> String {
     refused(&challenge(method, parameters), random)
 }
 
-/// The expected texts are what ffmpeg 5.1 sends to a server that asks so.
+/// The expected texts are the ones that ffmpeg 5.1 sends to a server with such a challenge.
 #[test]
 fn answers_as_other_clients_do() {
     for (app, method, parameters, random, expected) in [
@@ -129,7 +129,7 @@ fn what_means_something_in_a_query_is_encoded() {
 }
 
 proptest! {
-    /// Two refusals at most are answered, whatever they say.
+    /// At most two refusals are answered, whatever text they have.
     #[test]
     fn any_refusal_ends(texts in prop::collection::vec("(authmod=(adobe|llnw) )?([?]reason=needauth)?[a-z&=]{0,20}", 0..9)) {
         let mut exchange = Exchange::default();

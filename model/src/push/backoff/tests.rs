@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 #[test]
 fn random_numbers_are_those_of_the_paper() {
-    // The first of SplitMix64 from 0, as its authors' program prints them.
+    // The first number of SplitMix64 from 0, as its authors' program prints it.
     let mut state = 0;
     assert_eq!(next_random(&mut state), 0xe220_a839_7b1d_cdaf);
     assert_eq!(next_random(&mut state), 0x6e78_9e6a_a1b9_65f4);

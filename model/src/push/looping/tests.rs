@@ -32,7 +32,7 @@ fn knows_its_own_listeners() {
         ("127.0.0.1:1935", "127.0.0.2:1935", false),
         ("192.0.2.1:1935", "192.0.2.1:1935", true),
         ("192.0.2.1:1935", "127.0.0.1:1935", false),
-        // An address that the list of interfaces does not know yet.
+        // The list of interfaces does not contain this address yet.
         ("198.51.100.7:1935", "198.51.100.7:1935", true),
     ] {
         assert_eq!(own(&[listener], to), ours, "{listener}, {to}");
@@ -61,7 +61,7 @@ fn another_server_block_is_another_place() {
     let own = Own { servers: &servers, interfaces: &[] };
     let reached = |to: &str| own.reached_by(to.parse().unwrap()).map(Server::name);
     assert_eq!(reached("127.0.0.1:1935"), Some("0.0.0.0:1935"));
-    // The very address first, then the wildcard of the same family.
+    // Exactly this address first, then the wildcard of the same family.
     assert_eq!(reached("127.0.0.1:1936"), Some("127.0.0.1:1936"));
     assert_eq!(reached("127.0.0.2:1936"), Some("0.0.0.0:1936"));
     assert_eq!(reached("[::1]:1936"), Some("127.0.0.1:1936"));

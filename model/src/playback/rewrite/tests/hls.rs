@@ -95,7 +95,7 @@ fn a_large_playlist_is_rewritten() {
     assert_eq!(text(&out), reference(&playlist));
 }
 
-/// The same, slowly: by lines, and by patterns in each.
+/// A slow reference implementation: by lines, and by patterns in each line.
 fn reference(playlist: &str) -> String {
     let with_token = |uri: &str| {
         let absolute = uri.contains("//");
