@@ -3,33 +3,33 @@
 
 import { batch, computed, signal } from "@preact/signals";
 
-/** Who is logged in: undefined while that is not known, null for nobody. */
+/** Logged-in account: undefined while unknown, null if nobody is logged in. */
 export const user = signal(undefined);
-/** Why nobody is logged in: the code of the daemon's answer. */
+/** Reason why nobody is logged in: the error code of the daemon's answer. */
 export const closed = signal("");
-/** Live streams as the daemon tells them, or null while nginx does not answer. */
+/** Live streams as the daemon reports them, or null while nginx does not answer. */
 export const streams = signal([]);
-/** Bitrates of ten minutes by "app/name": [[seconds, bit/s], ...]. */
+/** Bitrates of the last ten minutes by "app/name": [[seconds, bit/s], ...]. */
 export const bitrates = signal({});
-/** Whether there is a chat. */
+/** Whether the chat is enabled. */
 export const hasChat = signal(false);
-/** Newest last: {id, kind, data}. */
+/** Events, the newest last: {id, kind, data}. */
 export const events = signal([]);
-/** Whether the stream of events is open. */
+/** Whether the event stream is connected. */
 export const online = signal(true);
-/** The daemon's time in seconds. */
+/** Time of the daemon's clock, in seconds. */
 export const now = signal(Date.now() / 1000);
-/** The daemon's clock ahead of this browser's, in seconds. */
+/** Seconds by which the daemon's clock is ahead of this browser's. */
 export const skew = signal(0);
 
 const KEPT_S = 600;
 const MOST_EVENTS = 500;
 const RANK = { viewer: 0, moderator: 1, admin: 2 };
 
-/** Whether the role of who is logged in is at least this one. */
+/** Returns whether the logged-in user's role includes this role. */
 export const can = (role) => computed(() => user.value && RANK[user.value.role] >= RANK[role]).value;
 
-/** An answer that is none: the daemon's words. */
+/** An error answer, with the daemon's message. */
 export class Refused extends Error {
   constructor(status, code, message) {
     super(message);
@@ -38,7 +38,7 @@ export class Refused extends Error {
   }
 }
 
-/** Asks the daemon; returns its JSON, or throws {@link Refused}. */
+/** Sends a request to the daemon; returns the JSON of the answer, or throws {@link Refused}. */
 export async function call(method, path, body, keepalive = false) {
   const options = { method, keepalive, headers: {} };
   if (method !== "GET") {
@@ -58,7 +58,7 @@ export async function call(method, path, body, keepalive = false) {
   throw new Refused(answer.status, code, message);
 }
 
-/** Nobody is logged in any more. */
+/** Resets the state after a logout. */
 export function leave(code = "unauthorized") {
   batch(() => {
     closed.value = code;
@@ -68,7 +68,7 @@ export function leave(code = "unauthorized") {
   source = null;
 }
 
-/** Asks who is logged in. */
+/** Requests the logged-in account. */
 export async function who() {
   try {
     enter(await call("GET", "session"));
@@ -77,7 +77,7 @@ export async function who() {
   }
 }
 
-/** Somebody has logged in. */
+/** Sets the state after a login. */
 export function enter(account) {
   user.value = account;
   listen();
@@ -85,13 +85,13 @@ export function enter(account) {
 
 const lists = {};
 
-/** A list of the daemon, asked for when it is first shown and after each change. */
+/** Returns a list of the daemon; the list is requested when it is first shown and after each change. */
 export function list(name) {
   lists[name] ??= { value: signal(null), error: signal(""), stale: true, busy: false };
   return lists[name];
 }
 
-/** Asks for a list again, once however often it is called meanwhile. */
+/** Requests a list again; calls during a request cause only one further request. */
 export async function refresh(name) {
   const entry = list(name);
   if (entry.busy) {
@@ -118,10 +118,10 @@ function changed(...names) {
   for (const name of names) if (lists[name]) refresh(name);
 }
 
-/** What hears each event of the chat: functions of its kind and data. */
+/** Listeners for chat events: functions of the event's kind and data. */
 export const chatters = new Set();
 
-/** Which lists an event changes. */
+/** Lists that an event changes. */
 const CHANGES = { key: ["keys"], target: ["targets"], job: ["jobs", "inputs"], recording: ["recordings"], stream: ["jobs", "inputs"], edge: ["edges"] };
 
 let source = null;

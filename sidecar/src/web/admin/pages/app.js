@@ -26,7 +26,7 @@ const VIEWS = {
   account: ["Account", () => import("./node.js"), "Account"],
 };
 
-/** The view of the address, and what stands behind its name. */
+/** Returns the view in the address, and the parts after its name. */
 function named() {
   const [name, ...rest] = location.hash.slice(1).split("/");
   return VIEWS[name] ? { name, rest: rest.map(decode) } : { name: "air", rest: [] };
@@ -37,7 +37,7 @@ function decode(text) {
 }
 
 const view = signal(named());
-/** Views by their names, as far as they are loaded; a text is why one is not. */
+/** Loaded views by name; a text is the reason why a view could not be loaded. */
 const loaded = signal({ air: OnAir });
 
 async function load(name) {

@@ -35,7 +35,7 @@ function Rooms() {
           <td>${plural(room.people, "person", "people")}</td><td>${room.slow_s ? `${room.slow_s} s` : "off"}</td><td>${names.has(path) ? html`<span class="pill good">live</span>` : "not live"}</td></tr>`)}</tbody></table></div>`}`}`;
 }
 
-/** Does something in a room; with `back`, it can be taken back for ten seconds. */
+/** Applies an action in a room; with `back`, the action can be undone for ten seconds. */
 function order(room, wanted, done, back = []) {
   return act(async () => {
     await call("POST", "chat", { ...room, ...wanted });
@@ -98,7 +98,7 @@ function Messages({ room, value, mayModerate }) {
       ${mayModerate && html`<${Actions} ...${{ room, who: one.name, address: one.address, id: one.id }} />`}</div>`)}</div>`;
 }
 
-/** What can be done with a message, and with who wrote it. */
+/** Actions for a message and its author. */
 function Actions({ room, who, address, id }) {
   const remove = order(room, { order: "delete", id }, `Deleted a message of ${who}.`, [{ order: "restore", id }]);
   const out = () => show(`Time out ${who}`, (close) => html`<${TimeOut} ...${{ room, who, close }} />`);

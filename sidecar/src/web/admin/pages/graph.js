@@ -6,11 +6,11 @@ import { html } from "./ui.js";
 
 const KINDS = [["hls", "HLS"], ["llhls", "LL-HLS"], ["dash", "DASH"], ["ws", "WebSocket"], ["webrtc", "WebRTC"], ["rtmp", "RTMP"]];
 const [WIDE, NARROW, HEIGHT, LEFT, BOTTOM] = [800, 360, 220, 44, 22];
-/** More columns than this are drawn as the most of several minutes. */
+/** Maximum number of columns; with more minutes, a column shows the maximum of several minutes. */
 const MOST = 600;
 const MINUTE_MS = 60000;
 
-/** One entry per column, also where nothing was noted: {at, counts, total}. */
+/** Returns one entry per column, also for minutes without data: {at, counts, total}. */
 function columns(minutes) {
   const times = minutes.map((minute) => Date.parse(minute.at));
   const [first, last] = [Math.min(...times), Math.max(...times)];
@@ -24,7 +24,7 @@ function columns(minutes) {
   return all;
 }
 
-/** A round number not below this one, and lines at its parts. */
+/** Returns a round number that is not below the given one, and the positions of grid lines. */
 function scale(most) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
   const top = [1, 2, 5, 10].map((times) => times * unit).find((round) => round >= most);

@@ -110,7 +110,7 @@ function Report({ id }) {
     <p class="hint paper">Weir, ${new Date().toLocaleString()}. Session ${one.session}.</p></article>`;
 }
 
-/** An action of an administrator in words. */
+/** Describes an action of an administrator. */
 function deed({ action, data }) {
   const { action: verb, at, who, app, name, ...rest } = data ?? {};
   const facts = Object.entries(rest).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`);

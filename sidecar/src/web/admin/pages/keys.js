@@ -42,7 +42,7 @@ function Row({ of: key }) {
   </tr>`;
 }
 
-/** A time of `<input type="datetime-local">` as the API takes it. */
+/** Converts a time of `<input type="datetime-local">` to the form of the API. */
 const instant = (local) => (local ? new Date(local).toISOString().replace(/\.\d+Z$/, "Z") : undefined);
 
 function Create({ close }) {

@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { call, closed, enter } from "./api.js";
 import { html } from "./ui.js";
 
-/** The secret of a one-time link. It stands behind #, so that no server logs it; here it goes from the address at once. */
+/** Secret of a one-time link. The secret is after #, so that no server logs it; the page removes it from the address immediately. */
 const token = /^#setup=([a-z2-7]+)$/.exec(location.hash)?.[1] ?? "";
 if (token) history.replaceState(null, "", location.pathname);
 

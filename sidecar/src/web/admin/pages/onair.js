@@ -6,9 +6,9 @@ import { bitrates, call, can, hasChat, now, streams } from "./api.js";
 import { Chart } from "./chart.js";
 import { act, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
 
-/** Cards at first; further ones come with a button. */
+/** Number of cards that are shown at first; a button shows more. */
 const CARDS = 24;
-/** So many streams are looked through by eye. */
+/** Number of streams above which the filter field appears. */
 const FEW = 12;
 
 const KINDS = [["webrtc", "WebRTC"], ["ws", "WebSocket"], ["llhls", "LL-HLS"], ["hls", "HLS"], ["dash", "DASH"], ["rtmp", "RTMP"]];
@@ -62,7 +62,7 @@ function Card({ stream }) {
   </article>`;
 }
 
-/** The time since then. Each second it alone changes, and not the whole card. */
+/** Time since the start. Every second, only this component is drawn again, not the whole card. */
 function Since({ time }) {
   return span(now.value - Date.parse(time) / 1000);
 }

@@ -7,7 +7,7 @@ import { call, can, now, streams } from "./api.js";
 import { PRESETS } from "./presets.js";
 import { act, bytes, going, html, part, plural, rate, say, show, soon, span, useList, usePart, Waiting } from "./ui.js";
 
-/** Sessions by the ids of their targets, as they are told with what is live. */
+/** Sessions by the ids of their targets, from the list of live streams. */
 const told = computed(() => {
   const all = new Map();
   for (const stream of streams.value ?? []) {
@@ -16,15 +16,15 @@ const told = computed(() => {
   return all;
 });
 
-/** The sessions of a target as they are now: what is live is told with its stream, more often than the list is. */
+/** Returns the current sessions of a target: the list of live streams is updated more often than the list of targets. */
 const sessions = (target) => told.value.get(target.id) ?? target.sessions;
 
-/** Cards at first; further ones come with a button. */
+/** Number of cards that are shown at first; a button shows more. */
 const CARDS = 60;
-/** So many targets are looked through by eye. */
+/** Number of targets above which the filter field appears. */
 const FEW = 12;
 
-/** The state of a push as a dot and a sentence. */
+/** Returns the state of a push as a dot and a sentence. */
 export function sentence(session) {
   switch (session.state) {
     case "live": return ["good", `${session.stream}: live for ${span(now.value - Date.parse(session.since) / 1000)}, ${rate(session.bitrate_out)}`];

@@ -9,11 +9,11 @@ import { call, list, refresh } from "./api.js";
 
 export const html = htm.bind(h);
 
-/** What is said for some seconds, with buttons: {id, text, level, buttons: [[label, action]]}. */
+/** Messages that are shown for some seconds, with buttons: {id, text, level, buttons: [[label, action]]}. */
 const toasts = signal([]);
 let next = 1;
 
-/** Says something; returns how to take it back. */
+/** Shows a message; returns a function that removes it. */
 export function say(text, { level = "good", buttons = [], ms = 6000 } = {}) {
   const id = next++;
   const gone = () => (toasts.value = toasts.value.filter((toast) => toast.id !== id));
@@ -39,10 +39,10 @@ export function Toasts() {
 const UNDO_MS = 10000;
 const waiting = new Set();
 
-/** Names of what is about to happen, to be shown as going. */
+/** Names of items that will be removed soon, so that views can mark them. */
 export const going = signal(new Set());
 
-/** Does something in ten seconds, unless it is taken back; when the page is left, it is done. */
+/** Runs an action after ten seconds unless the user undoes it; if the page is closed before, the action runs then. */
 export function soon(name, text, act, label, undo = () => {}) {
   const mark = (is) => {
     const names = new Set(going.value);
@@ -69,7 +69,7 @@ addEventListener("pagehide", () => waiting.forEach((run) => run()));
 
 const dialog = signal(null);
 
-/** Shows a dialog: a function of how to close it. */
+/** Shows a dialog; `body` is a function that gets the function to close the dialog. */
 export const show = (title, body) => (dialog.value = { title, body });
 export const hide = () => (dialog.value = null);
 
@@ -90,7 +90,7 @@ export function Dialog() {
   </dialog>`;
 }
 
-/** Asks before something that cannot be undone; with a name, the name must be typed. */
+/** Asks for confirmation of an action that cannot be undone; with `name`, the user must type the name. */
 export function confirm(title, text, label, act, name = "") {
   show(title, (close) => html`<${Confirm} ...${{ text, label, act, name, close }} />`);
 }
@@ -114,7 +114,7 @@ function Confirm({ text, label, act, name, close }) {
   </form>`;
 }
 
-/** Runs what a button or form does; an error is said. */
+/** Returns an event handler that runs `work` and shows its error. */
 export const act = (work) => async (event) => {
   event?.preventDefault?.();
   try { await work(event); } catch (error) { fail(error); }
@@ -141,7 +141,7 @@ export function Copy({ label, text }) {
     <button type="button" onClick=${copy} aria-label=${`Copy ${label}`}>${done ? "Copied" : "Copy"}</button></div>`;
 }
 
-/** A list of the daemon: asks for it, and shows the error in its place. */
+/** Requests a list of the daemon when the component is first shown; returns its value and its error. */
 export function useList(name) {
   const entry = list(name);
   useEffect(() => { refresh(name); }, []);
@@ -155,7 +155,7 @@ export function Waiting({ value, error }) {
 
 const PART = 100;
 
-/** The first rows of a long list, and a button for more. */
+/** Returns the first rows of a long list, and a button for more. */
 export function usePart(rows, size = PART) {
   const [most, set] = useState(size);
   const more = rows.length > most
@@ -185,10 +185,10 @@ export function span(seconds) {
 export const when = (text) => (text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "");
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 export const part = encodeURIComponent;
-/** A path with its slashes. */
+/** Encodes the parts of a path, and keeps its slashes. */
 export const parts = (text) => text.split("/").map(part).join("/");
 
-/** The load per core in words. */
+/** Describes the load per core. */
 export function load(perCore) {
   if (perCore < 0.3) return ["good", "low"];
   if (perCore < 0.5) return ["good", "normal"];
