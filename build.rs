@@ -1,12 +1,12 @@
 //! Build script of `ngx-rtmp`: binds the types of nginx-rtmp to Rust.
 //!
-//! The headers of nginx are found by nginx-sys, whose build script runs before this one; those of nginx-rtmp
-//! by `NGINX_RTMP_SOURCE_DIR`. `make headers` prepares both from Debian's packages and `.cargo/config.toml`
-//! points at them, so a packager needs only the three variables.
+//! nginx-sys finds the headers of nginx; its build script runs before this one. `NGINX_RTMP_SOURCE_DIR` names the headers of nginx-rtmp.
+//! `make headers` prepares both from Debian's packages, and `.cargo/config.toml` names their folders, so a packager needs only the three
+//! variables.
 
 use std::{env, fs, path::PathBuf, process::exit};
 
-/// Headers of nginx-rtmp that the module speaks about.
+/// Headers of nginx-rtmp that the fence uses.
 const HEADERS: [&str; 7] = [
     "ngx_rtmp.h",
     "ngx_rtmp_cmd_module.h",
@@ -26,7 +26,7 @@ fn main() {
     bind(&headers);
 }
 
-/// What nginx was configured with, as `cfg(ngx_feature = "...")`.
+/// Passes the features of the configured nginx on as `cfg(ngx_feature = "...")`.
 fn pass_on_features() {
     let known = env::var("DEP_NGINX_FEATURES_CHECK").unwrap_or_else(|_| "\"ssl\",\"threads\"".to_owned());
     println!("cargo::rustc-check-cfg=cfg(ngx_feature, values({known}))");
@@ -53,7 +53,7 @@ fn rtmp_source() -> PathBuf {
     folder
 }
 
-/// Which nginx-rtmp this is: arut's, or the fork of sergey-dryabzhinsky, whose structures differ.
+/// Detects the kind of nginx-rtmp: arut's, or the fork of sergey-dryabzhinsky, whose structures differ.
 fn flavour(headers: &std::path::Path) {
     println!("cargo::rustc-check-cfg=cfg(rtmp_flavour, values(\"arut\", \"dryabzhinsky\"))");
     let commands = fs::read_to_string(headers.join("ngx_rtmp_cmd_module.h")).unwrap_or_default();

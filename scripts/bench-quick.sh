@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# bench-quick.sh COMMIT: the module of this folder beside that of an earlier commit, in one run.
+# bench-quick.sh COMMIT: compares the module of this folder with the module of an earlier commit, in one run.
 #
-# Both are built with the same settings into target/bench-quick: the earlier one from a worktree of git there. Each target
-# that is slower than the noise has the verdict SLOWER.
+# It builds both with the same settings into target/bench-quick, the earlier one from a git worktree there. A target that is slower by more
+# than the noise gets the verdict SLOWER.
 set -euo pipefail
 
 base=${1:-}
@@ -14,7 +14,7 @@ root=$PWD
 folder=$root/target/bench-quick
 tree=$folder/tree
 
-# What a run before left is another commit's.
+# The worktree of an earlier run belongs to another commit.
 git worktree remove --force "$tree" 2>/dev/null || rm -rf "$tree"
 git worktree prune
 mkdir -p "$folder"
@@ -23,7 +23,7 @@ trap 'git worktree remove --force "$tree"' EXIT
 mkdir -p "$tree/build"
 ln -sfn "$root/build/headers" "$tree/build/headers"
 
-# build FOLDER NAME: the module of FOLDER, as NAME.
+# build FOLDER NAME: builds the module of FOLDER as NAME.
 build() {
 	(cd "$1" && CARGO_TARGET_DIR="$folder/target" "${CARGO:-cargo}" build --release --locked -p weir-ngx-module)
 	install -m 0644 "$folder/target/release/libngx_rtmp_weir_module.so" "$folder/$2"

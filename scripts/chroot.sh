@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # chroot.sh RELEASE DIR [PACKAGE...]: makes a minimal Debian of RELEASE (bookworm, trixie) with these packages in DIR. Needs root.
 #
-# It takes this machine's own mirrors, with the name of the release replaced, and nothing of third parties.
+# It uses this machine's own mirrors with the other release's name, and no third-party repositories.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -13,7 +13,7 @@ command -v mmdebstrap >/dev/null || die "the package mmdebstrap is missing: apt-
 # shellcheck source=/dev/null
 here=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
 
-# Sources in one-line form, of this release's own suites only.
+# The sources in one-line form, only for this release's own suites.
 sources=$(mktemp)
 trap 'rm -f "$sources"' EXIT
 {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# deb-test.sh DEBS [RELEASE]: installs the packages of DEBS in a chroot of RELEASE beside a running nginx and uses them: first key to restart,
-# upgrade over themselves, removal, purge. Needs root. Without the network once everything is installed.
+# deb-test.sh DEBS [RELEASE]: installs the packages of DEBS in a chroot of RELEASE beside a running nginx and uses them: from the first key
+# to a restart, a reinstallation, removal, purge. Needs root. After the installation, it runs without the network.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 [ $# -ge 1 ] || die "usage: deb-test.sh DEBS [RELEASE]"
-# What is mounted in the chroot is mounted for this program alone.
+# The mounts in the chroot exist only for this program.
 [ -n "${WEIR_DEB_TEST-}" ] || WEIR_DEB_TEST=1 exec unshare --mount "$0" "$@"
 debs=$(realpath "$1")
 # shellcheck source=/dev/null
@@ -20,7 +20,7 @@ mkdir "$chroot/debs"
 cp "$debs"/*.deb "$chroot/debs/"
 cp "$root_dir/debian/tests/publish-and-revoke" "$chroot/debs/"
 
-# No service starts in a chroot.
+# Services must not start in a chroot.
 printf '#!/bin/sh\nexit 101\n' >"$chroot/usr/sbin/policy-rc.d"
 chmod 755 "$chroot/usr/sbin/policy-rc.d"
 

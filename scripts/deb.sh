@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# deb.sh OUT [RELEASE]: builds the Debian packages of this checkout and leaves them in OUT.
+# deb.sh OUT [RELEASE]: builds the Debian packages of this checkout and puts them in OUT.
 #
-# Without RELEASE, or with this machine's own, it builds here; for another release (bookworm, trixie) in a chroot, which needs root and
-# mmdebstrap. Only the source package is assembled with the network, the build has none: without root that takes a user namespace.
+# Without RELEASE, or with this machine's own release, it builds here. For another release (bookworm, trixie) it builds in a chroot, which
+# needs root and mmdebstrap. Assembling the source package uses the network; the build does not, which without root needs a user namespace.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -14,7 +14,7 @@ release=${2:-$here}
 work=$root_dir/build/deb-$release
 options="noautodbgsym ${DEB_BUILD_OPTIONS-}"
 
-# The name of the source's folder in WORK.
+# Name of the source's folder in WORK.
 tree=$("$root_dir/scripts/source-package.sh" "$work" | tail -n 1)
 
 build_here() {
@@ -22,11 +22,11 @@ build_here() {
     for tool in dpkg-buildpackage dh dh_nginx; do
         command -v "$tool" >/dev/null || die "$tool is missing: run \`make build-deps\`"
     done
-    # debhelper sets another HOME, in which rustup finds no toolchain: the real programs come first.
+    # debhelper sets another HOME, in which rustup finds no toolchain, so the real programs come first in PATH.
     toolchain=$(rustc --print sysroot)/bin
     [ -x "$toolchain/cargo" ] || toolchain=$(dirname "$(command -v cargo)")
     [ "$(id -u)" = 0 ] || without_network=(unshare --map-root-user -n)
-    # A Rust of rustup is no Debian package, so dpkg cannot check the dependencies: `make build-deps` has.
+    # rustup's Rust is not a Debian package, so dpkg cannot check the dependencies. `make build-deps` has checked them.
     (cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR PATH="$toolchain:$PATH" DEB_BUILD_OPTIONS="$options" \
         "${without_network[@]}" dpkg-buildpackage --no-sign --no-check-builddeps)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh [build | deb | long | bench]: installs what the build, `make run` and the tests need from Debian packages, and fetches
-# nginx-rtmp's source. Needs neither root nor the network when everything is there.
+# deps.sh [build | deb | long | bench]: installs the Debian packages for the build, `make run` and the tests, and fetches nginx-rtmp's
+# source. Needs neither root nor the network if everything is there.
 #
 #   deps.sh build    installs only what the build needs; nothing of it is loaded by an nginx
 #   deps.sh deb      installs what the packages of `make deb` need
@@ -65,7 +65,7 @@ rust_is_new_enough() {
 
 [ -r /etc/debian_version ] && command -v apt-get >/dev/null || die "this is no Debian: install the packages that $0 names by hand"
 
-# Debian keeps a Rust that is new enough for browsers beside its own older one.
+# Debian has a newer Rust for browsers besides its own older one.
 if ! rust_is_new_enough; then
     packages+=(rustc-web cargo-web)
     [ "${1-}" = build ] || [ "${1-}" = deb ] || packages+=(rustfmt-web rust-web-clippy)
@@ -82,7 +82,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         command -v sudo >/dev/null || die "sudo is missing: as root, run: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    # A person who builds Weir has not asked for servers at boot: what this installs does not stay running.
+    # Building Weir must not add servers that start at boot, so this script stops the services that it installs.
     new_services=()
     for service in nginx prometheus keepalived; do
         [ -n "$(installed_version "$service")" ] || new_services+=("$service")

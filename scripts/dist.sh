@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # dist.sh OUT: makes the source tarball of a release, with all crates and nginx-rtmp's headers, its checksum, and SBOMs of the module and of
-# `weir` (CycloneDX). The build of the tarball needs no network. The same checkout gives the same tarball.
+# `weir` (CycloneDX). Building from the tarball needs no network. The same checkout gives the same tarball.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -11,7 +11,7 @@ tree=$("$root_dir/scripts/source-package.sh" "$work" | tail -n 1)
 name=${tree##*/}
 cyclonedx=$(cargo_tool cargo-cyclonedx 0.5.9)
 
-# cargo finds the crates beside the source.
+# cargo finds the crates in the source tree.
 cat >>"$tree/.cargo/config.toml" <<'TOML'
 
 [source.crates-io]

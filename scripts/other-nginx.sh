@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# other-nginx.sh DIR [NGINX [RTMP]]: proves that Weir is not tied to the nginx of one distribution.
+# other-nginx.sh DIR [NGINX [RTMP]]: proves that Weir does not depend on the nginx of one distribution.
 #
-# Builds the nginx in the source tree NGINX (without one: the version that tests/other-nginx pins) together with the nginx-rtmp in
-# RTMP (without one: what `make headers` unpacked), builds the module for these, has that nginx load it, and publishes the test
-# stream to it with the sample configuration.
+# Builds the nginx in the source tree NGINX (default: the version that tests/other-nginx pins) together with the nginx-rtmp in RTMP
+# (default: the source from `make headers`). Then builds the module for these, loads it in that nginx, and publishes the test stream to it
+# with the sample configuration.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -28,7 +28,7 @@ fi
 [ -f "$source/src/core/nginx.h" ] || die "$source is no source of nginx"
 version=$(sed -nE 's/^#define NGINX_VERSION +"([^"]+)"/\1/p' "$source/src/core/nginx.h")
 
-# configure leaves files in the source, so it works in a copy. Another nginx or nginx-rtmp has a copy of its own.
+# configure leaves files in the source, so it works on a copy. Each nginx and nginx-rtmp has a copy of its own.
 name=nginx-$version-$(cat "$rtmp"/*.[ch] | sha256sum | cut -c1-8)
 if [ ! -f "$dir/$name/done" ]; then
     rm -rf "${dir:?}/$name"
@@ -39,7 +39,7 @@ if [ ! -f "$dir/$name/done" ]; then
         ./auto/configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module \
             --with-cc-opt="-O1 -Wno-error" --add-dynamic-module="$rtmp"
         make -j"$(nproc)"
-        # The same without threads, which the module needs. Without SSL nginx-rtmp itself cannot be loaded.
+        # Builds the same nginx without threads, which the module needs. Without SSL, nginx-rtmp itself cannot be loaded.
         ./auto/configure --builddir="$dir/$name/bare" --with-compat --with-http_ssl_module --with-cc-opt="-O1 -Wno-error"
         make -j"$(nproc)" -f "$dir/$name/bare/Makefile" binary
     ) >"$dir/$name/log" 2>&1 || { tail -n 20 "$dir/$name/log" >&2; die "nginx could not be built, see $dir/$name/log"; }
@@ -52,7 +52,7 @@ NGINX_SOURCE_DIR=$dir/$name/src NGINX_BUILD_DIR=$dir/$name/objs NGINX_RTMP_SOURC
 
 "$nginx" -V 2>&1 | head -n 1
 
-# The thread pool is looked for when the zone is configured.
+# The module looks for the thread pool when the configuration has a zone.
 bare=$dir/bare
 mkdir -p "$bare/logs"
 printf 'load_module %s;\nload_module %s;\nweir_zone 1m;\nevents {}\n' \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# render-single-node.sh PREFIX RTMP_PORT HTTP_PORT: nginx-conf/single-node/nginx.conf for a run out of PREFIX, printed.
+# render-single-node.sh PREFIX RTMP_PORT HTTP_PORT: prints nginx-conf/single-node/nginx.conf, adapted for a run in PREFIX.
 #
-# It is the sample itself: other folders and ports, on loopback, with the module that `make build` left. The workers run
-# as who runs this, root included: nobody else need be able to enter the folders of the checkout. WEB_PORT is the
-# port of the pages of `weir serve`. WEIR_NGINX, WEIR_NGINX_RTMP and WEIR_MODULE name others than the installed nginx, its nginx-rtmp and the built module.
+# The output is the sample itself with other folders and ports, on loopback, with the module of `make build`. The workers run as the user
+# who runs this script, even as root, so no other user needs access to the folders of the checkout. WEB_PORT is the port of the pages of
+# `weir serve`. WEIR_NGINX, WEIR_NGINX_RTMP and WEIR_MODULE replace the installed nginx, its nginx-rtmp and the built module.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -25,10 +25,10 @@ for path in "$prefix" "$root_dir" "$rtmp_module" "$weir_module"; do
 done
 
 user="user $(id -un) $(id -gn);"
-# Who is not root cannot change the user, and nginx says so at each start.
+# Only root can change the user. nginx would log that at each start, so the line is removed for other users.
 [ "$(id -u)" = 0 ] || user=
 
-# nginx's own folders for request bodies belong to the system's nginx.
+# The default folders for request bodies belong to the system's nginx.
 temp=
 for kind in client_body proxy fastcgi uwsgi scgi; do
     temp+="\\

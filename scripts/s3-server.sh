@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# s3-server.sh: the server that the tests upload recordings to, from PyPI into build/s3-server, as tests/s3/requirements.txt
-# pins it. Does nothing, and needs no network, when it is there.
+# s3-server.sh: installs the server that the tests upload recordings to, from PyPI into build/s3-server. tests/s3/requirements.txt pins the
+# version. Does nothing, and needs no network, if it is there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -13,5 +13,5 @@ mkdir -p "$root_dir/build"
 python3 -m venv "$place"
 "$place/bin/pip" --quiet --disable-pip-version-check install --only-binary :all: --no-deps -r "$pinned"
 "$place/bin/moto_server" --help >/dev/null
-# Last, so that what was interrupted is done again.
+# The stamp comes last, so that the next run starts again after an interruption.
 cp "$pinned" "$place/requirements.txt"

@@ -4,9 +4,9 @@
 #   DIR/nginx                 nginx of the installed upstream version
 #   DIR/ngx_rtmp_module.so    nginx-rtmp of the installed upstream version
 #
-# Uses Debian's source package with its patches where the mirror has it. Otherwise it uses the original tarball with the headers of
-# the package nginx-dev, so that all layouts are those of the installed nginx. Weir's module is the same as in the other tests.
-# Quick when the packages have not changed.
+# Uses Debian's source package with its patches if the mirror has it. Otherwise it uses the original tarball with the headers of the package
+# nginx-dev, so that all layouts match the installed nginx. Weir's module is the same as in the other tests. Quick if the packages have not
+# changed.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -45,13 +45,13 @@ fi
 mkdir "$dir/nginx-rtmp"
 tar -xf "$rtmp" -C "$dir/nginx-rtmp" --strip-components=1
 
-# What nginx does everywhere and means: it looks at bytes as words, adds nothing to null pointers, and copies nothing from them.
-# nginx-rtmp makes arrays of no length, and puts nothing into them.
+# nginx does these things on purpose in many places: it reads bytes as words, adds 0 to null pointers, and copies 0 bytes from them.
+# nginx-rtmp makes arrays of length 0, and puts nothing into them.
 tolerated=alignment,pointer-overflow,nonnull-attribute,shift,vla-bound
 sanitize="-fsanitize=address,undefined -fno-sanitize=$tolerated -fno-omit-frame-pointer"
 
-# The layouts are those of Debian's flags. NGX_DEBUG_PALLOC gives each object of a pool an allocation, and so borders, of its own.
-# Debug logging changes no layout; it has a finding of its own that nobody meets who does not ask for the debug log.
+# The layouts must match Debian's flags. NGX_DEBUG_PALLOC gives each object of a pool its own allocation, so the sanitizer sees its bounds.
+# Debug logging changes no layout, but it has a sanitizer finding of its own, which occurs only with the debug log.
 NGX_CONF_FLAGS=()
 . /usr/share/nginx/src/conf_flags
 flags=()
@@ -59,9 +59,9 @@ for flag in "${NGX_CONF_FLAGS[@]}"; do
     [ "$flag" = --with-debug ] || flags+=("$flag")
 done
 
-# What the sanitizers do, wherever it is started: the first wrong access ends the process. nginx forgets some memory on its way
-# out, and each of its modules has globals of the same names. What is freed is kept from reuse for a while, but not so much of it
-# that growth could not be told.
+# Options of the sanitizers for every start. The first wrong access ends the process. nginx does not free all memory when it exits, and each
+# of its modules has globals with the same names. Freed memory is not reused for a while, but the amount is limited so that the tests can
+# still detect growth.
 cat >"$dir/options.c" <<'END'
 const char *__asan_default_options(void)
 {

@@ -6,7 +6,7 @@
 #   DIR/weir_VERSION.orig-vendor.tar.xz     all crates that a Linux build uses, without prebuilt libraries
 #   DIR/weir_VERSION.orig-nginx-rtmp.tar.xz the original tarball of Debian's nginx-rtmp
 #
-# Needs the network, or a filled cache of cargo; the build of the package needs none. The same checkout gives the same tarballs.
+# Needs the network, or a filled cache of cargo; building the package needs neither. The same checkout gives the same tarballs.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -26,7 +26,7 @@ rm -rf "$out"
 tree=$out/weir-$version
 mkdir -p "$tree"
 
-# What git knows and what is new; in an unpacked tarball all that no build has made.
+# Takes the files that git tracks and the new files; in an unpacked tarball, all files that no build has made.
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
     git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
         [ ! -e "$file" ] && [ ! -L "$file" ] || printf '%s\0' "$file"

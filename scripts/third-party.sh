@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# third-party.sh FILE: writes the notices of all code of others that the module, `weir` and the installed pages contain.
+# third-party.sh FILE: writes the notices of all third-party code that the module, `weir` and the installed pages contain.
 #
-# The first part lists each crate with its licence, the second the licence texts, each once with the crates that it is for. All of
-# it comes from the sources that cargo has built from, so that the file cannot differ from the programs.
+# The first part lists each crate with its licence, the second lists each licence text once, with the crates that use it. The data comes
+# from the sources that cargo has built, so the file cannot differ from the programs.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -13,19 +13,19 @@ cd "$root_dir"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What is linked: no build script, no proc-macro, nothing of the tests.
+# Lists the linked crates: no build scripts, no proc-macros, nothing of the tests.
 host=$("$cargo" -vV | sed -n 's/^host: //p')
 "$cargo" tree --locked --package weir-ngx-module --package weir --edges normal,no-proc-macro --target "$host" \
     --prefix none --format '{p}|{l}' | sed -E 's/ \(\*\)$//; s/ \(proc-macro\)//' | grep -v -e ' (/' -e '^$' | sort -u >"$work/crates"
 
-# Folder of each crate: name and version stand before the path of its manifest in cargo's list.
+# Finds the folder of each crate: in cargo's output, name and version precede the path of the manifest.
 "$cargo" metadata --format-version 1 --locked --filter-platform "$host" |
     grep -oE '"name":"[^"]+","version":"[^"]+","id":|"manifest_path":"[^"]+"' |
     awk -F'"' '$2 == "name" { crate = $4 " v" $8 } $2 == "manifest_path" { sub("/Cargo.toml$", "", $4); print crate "|" $4 }' |
     sort >"$work/folders"
 
-# license_file NAME-VERSION FILE: one more crate with the text in FILE. Crates of one project often share a text, and differ in how it
-# ends lines.
+# license_file NAME-VERSION FILE: adds a crate to the users of the text in FILE. Crates of one project often share a text that differs only
+# in its line endings.
 mkdir "$work/texts" "$work/users"
 license_file() {
     local sum

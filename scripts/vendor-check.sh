@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that each vendored file is, byte for byte, what its vendor.lock says.
+# Checks that each vendored file matches the checksum in its vendor.lock.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -10,7 +10,7 @@ for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/
     sources=$(readable_of "$lock")
     [ "$(sum_of_folder "$sources")" = "$(sed -n 's/^sources-sha256 //p' "$lock")" ] ||
         die "${sources#"$root_dir"/} differs from ${lock#"$root_dir"/}"
-    # A file that the lock does not name has come from nobody knows where.
+    # The origin of a file that the lock does not name is unknown.
     for file in "$dir"/*; do
         name=${file##*/}
         [ "$name" = vendor.lock ] || grep -q "^sha256 [0-9a-f]\{64\}  $name\$" "$lock" ||

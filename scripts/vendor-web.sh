@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetches the vendored browser code again, as its vendor.lock pins it. For maintainers; needs npm. `files` of a lock go beside it.
-# `sources`, files and folders with the readable form of what is published compressed, go where packagers and lintian look for them: to
-# debian/missing-sources, into a folder with the name of the first of `files`.
+# Fetches the vendored browser code again, with the versions that its vendor.lock pins. For maintainers; needs npm. The `files` of a lock
+# are put in the lock's folder. The `sources` (files and folders with the readable form of compressed code) are put where packagers and
+# lintian look for them: in debian/missing-sources, in a folder with the name of the first of `files`.
 #
-# To move to another version: change `version` and `integrity` (npm view NAME dist.integrity), run this, and commit the
-# files together with the checksums that it writes.
+# To move to another version: change `version` and `integrity` (npm view NAME dist.integrity), run this script, and commit the files
+# together with the checksums that it writes.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -19,7 +19,7 @@ for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/
     field() { sed -n "s/^$1 //p" "$lock"; }
     name=$(field name) version=$(field version) integrity=$(field integrity)
 
-    # A lock file of npm's own makes `npm ci` check the integrity itself; no script of the package is run.
+    # With a lock file of its own, `npm ci` checks the integrity itself. It runs no script of the package.
     rm -rf "$tmp/package"
     mkdir "$tmp/package"
     cat >"$tmp/package/package.json" <<JSON

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# webrtc-client.sh: the clients for WebRTC and WebSocket that the tests use, from PyPI into build/webrtc-client, as
-# tests/webrtc/requirements.txt pins them. Does nothing, and needs no network, when they are there.
+# webrtc-client.sh: installs the WebRTC and WebSocket clients of the tests, from PyPI into build/webrtc-client.
+# tests/webrtc/requirements.txt pins the versions. Does nothing, and needs no network, if they are there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -13,5 +13,5 @@ mkdir -p "$root_dir/build"
 python3 -m venv "$place"
 "$place/bin/pip" --quiet --disable-pip-version-check install --only-binary :all: --no-deps -r "$pinned"
 "$place/bin/python" -c "import aiortc, websockets"
-# Last, so that what was interrupted is done again.
+# The stamp comes last, so that the next run starts again after an interruption.
 cp "$pinned" "$place/requirements.txt"
