@@ -1,16 +1,16 @@
-//! `[webrtc]`: viewers and publishers over WebRTC, all on one UDP port and one TCP port, on a thread of their own.
+//! `[webrtc]`: viewers and publishers over WebRTC. All of them share one UDP port and one TCP port, on a thread of their own.
 //!
-//! The engine (`str0m`) knows neither sockets nor clocks; the daemon is ICE-lite, so that it sends nothing to an address that has
-//! not proved that it knows the session's password.
+//! The engine (`str0m`) knows neither sockets nor clocks. The daemon is ICE-lite: it sends nothing to an address that has not proved that
+//! it knows the session's password.
 //!
-//! - [`sdp`]: what an offer may be; `stun`: whose a packet is
-//! - [`sessions`]: who is connected, and limits
-//! - `endpoint`: the sockets; `peer`: one session's engine between sockets and media
-//! - `watch`: media of a stream to a viewer, on the viewer's `clock`; `sound`: AAC to Opus, once per stream;
-//!   `transcode`: all of a stream that WebRTC does not carry
-//! - `carry`: whether a viewer's network carries a stream; `bandwidth`: which rendition it gets otherwise
-//! - [`publish`]: media of a publisher to nginx, over RTMP
-//! - `unfit`: tells of streams that WebRTC does not carry
+//! - [`sdp`]: reads and checks offers; `stun`: finds the session of a packet
+//! - [`sessions`]: the open sessions, and their limits
+//! - `endpoint`: the sockets; `peer`: the engine of one session, between the sockets and the media
+//! - `watch`: sends a stream to a viewer, timed by the viewer's `clock`; `sound`: AAC to Opus, once per stream;
+//!   `transcode`: encodes streams that WebRTC cannot carry
+//! - `carry`: decides whether a viewer's network carries a stream; `bandwidth`: chooses a smaller rendition if it does not
+//! - [`publish`]: sends the media of a publisher to nginx, over RTMP
+//! - `unfit`: reports streams that WebRTC cannot carry
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -55,13 +55,13 @@ use transcode::Transcodes;
 use unfit::Unfit;
 pub use watch::MayStay;
 
-/// Packets of pictures that are kept for viewers who miss some: two seconds at 8 Mbit/s.
+/// Video packets that are kept for retransmission: two seconds at 8 Mbit/s.
 const KEPT_PACKETS: usize = 2000;
 
-/// Between what viewers report of their networks.
+/// Interval between the reports of viewers about their networks.
 const REPORTS: Duration = Duration::from_secs(1);
 
-/// Why there is no WebRTC.
+/// The ports of `[webrtc]` cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("[webrtc] listen {address}: {why}")]
 pub struct Error {
@@ -69,22 +69,22 @@ pub struct Error {
     why: io::Error,
 }
 
-/// Why a session is not opened.
+/// Reason why a session is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The offer is no offer, or has something that is not supported.
+    /// The offer is malformed, or asks for something that is not supported.
     #[error(transparent)]
     Offer(#[from] sdp::Error),
-    /// Of a whole that could be read, something is wrong.
+    /// The engine (`str0m`) does not accept an offer that is well-formed.
     #[error("the offer is not accepted: {0}")]
     Engine(String),
-    /// There are enough.
+    /// The limit of sessions is reached.
     #[error(transparent)]
     Full(#[from] sessions::Full),
     /// WebRTC does not carry the stream.
     #[error("{0}")]
     Stream(&'static str),
-    /// nginx does not take the stream.
+    /// nginx does not accept the stream.
     #[error(transparent)]
     Publish(#[from] publish::Error),
 }
@@ -92,15 +92,15 @@ pub enum Refused {
 /// A session that was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// 128 random bits, as 32 hex digits: who knows it may end the session.
+    /// 128 random bits, as 32 hex digits. A client that knows the id may end the session.
     pub id: String,
-    /// With quotes.
+    /// Entity tag, with its quotes.
     pub etag: String,
-    /// The answer.
+    /// The answer to the offer.
     pub sdp: String,
 }
 
-/// The ports.
+/// The open ports, and their settings.
 #[derive(Debug)]
 pub struct Ports {
     udp: UdpSocket,
@@ -108,7 +108,7 @@ pub struct Ports {
     settings: WebRtc,
 }
 
-/// Takes the ports; none where `[webrtc]` is off.
+/// Opens the ports. Returns `None` if `[webrtc]` is off.
 pub fn listen(config: &Config) -> Result<Option<Ports>, Error> {
     let Some(settings) = config.webrtc.clone() else { return Ok(None) };
     let address = settings.listen;
@@ -121,12 +121,12 @@ pub fn listen(config: &Config) -> Result<Option<Ports>, Error> {
     ports.map(Some).map_err(|why| Error { address, why })
 }
 
-/// All sessions.
+/// All WebRTC sessions, and the runtime that serves them.
 #[derive(Debug)]
 pub struct Engine {
     runtime: Handle,
     endpoint: Arc<Endpoint>,
-    /// Who is connected.
+    /// The open sessions.
     pub sessions: Arc<Sessions>,
     sounds: Arc<Sounds>,
     unfit: Arc<Unfit>,
@@ -137,7 +137,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Serves until the process ends.
+    /// Starts the thread that serves all sessions until the process ends.
     pub fn start(ports: Ports, context: &Arc<Context>, hub: &Arc<Hub>) -> Result<Arc<Self>, Error> {
         let address = ports.settings.listen;
         let failed = |why| Error { address, why };
@@ -173,7 +173,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Opens a session in which a client, as long as it may stay, watches what `viewer` brings; `start` is how that begins.
+    /// Opens a session in which a client watches the stream of `viewer` for as long as `may_stay` allows. `start` is the beginning of the
+    /// stream.
     pub fn watch(
         &self,
         offer: &str,
@@ -197,7 +198,7 @@ impl Engine {
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
         let (sounds, unfit) = (self.sounds.clone(), self.unfit.clone());
-        // What is encoded is watched, and the stream itself counts the viewer.
+        // The client watches the encoded stream, but the stream itself counts the viewer.
         let (encoded, viewer, counted) = match is_unfit.then(|| self.transcodes.begin(&self.runtime, &id)) {
             Some(encoded) => (Some(encoded.clone()), encoded.watch(), Some(viewer)),
             None => (None, viewer, None),
@@ -210,7 +211,7 @@ impl Engine {
         Ok(opened)
     }
 
-    /// Opens a session in which a client publishes to `url` at nginx, which decides whether it may. `id` is its stream.
+    /// Opens a session in which a client publishes to `url` at nginx. nginx decides whether the client may publish. `id` is the stream.
     pub async fn publish(
         &self,
         offer: &str,
@@ -223,7 +224,7 @@ impl Engine {
         let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer)?;
         let sdp = answer(&mut rtc, &offer)?;
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
-        // The connection belongs to this runtime, as the session does.
+        // The RTMP connection must belong to the same runtime as the session.
         let begun = self.runtime.spawn(async move { publish::begin(&url).await });
         let link = begun.await.map_err(|_| publish::Error::Silent)??;
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);

@@ -1,5 +1,5 @@
-//! Chooses what a viewer watches if its network does not carry the stream: the next smaller rendition of the ladder, and the next larger
-//! one when the network carries it.
+//! Chooses the rendition of a viewer: the next smaller one of the ladder if the viewer's network does not carry the stream, and the next
+//! larger one when the network carries it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,18 +18,18 @@ use crate::live::hub::Hub;
 use crate::live::station::{Kind, Viewer};
 use crate::streams::StreamId;
 
-/// Of one stream, it is told no more often.
+/// Shortest time between two `not_enough_bandwidth` events of the same stream.
 const QUIET: Duration = Duration::from_secs(10);
-/// A rendition that has no key frame by then is not waited for.
+/// Longest wait for the first keyframe of a rendition.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// What all viewers have in common.
+/// State that all viewers share.
 #[derive(Debug)]
 pub(super) struct Renditions {
     context: Arc<Context>,
     board: Arc<Board>,
     hub: Arc<Hub>,
-    /// When it was told of a stream, and how many viewers had less since.
+    /// When the last event of a stream was sent, and the number of reports since then.
     told: Mutex<HashMap<StreamId, (Instant, u64)>>,
 }
 
@@ -38,7 +38,7 @@ impl Renditions {
         Self { context, board: hub.board().clone(), hub, told: Mutex::default() }
     }
 
-    /// The live streams that are `asked` in another size, with their bitrates, the smallest first.
+    /// Returns the live streams that show `asked` in any size, with their bitrates, the smallest first.
     fn family(&self, asked: &StreamId) -> Vec<(u64, StreamId)> {
         let config = self.context.config();
         let source = source_of(&config, asked).unwrap_or_else(|| asked.clone());
@@ -51,7 +51,7 @@ impl Renditions {
         found
     }
 
-    /// The network of a viewer of `asked` does not carry `current`.
+    /// Reports that the network of a viewer of `asked` does not carry `current`.
     fn tell(&self, asked: &StreamId, current: &StreamId, next: Option<&StreamId>, report: Report) {
         let now = Instant::now();
         let viewers = {
@@ -74,7 +74,7 @@ impl Renditions {
     }
 }
 
-/// One viewer.
+/// State of one viewer.
 pub(super) struct Bandwidth {
     renditions: Arc<Renditions>,
     began: Instant,
@@ -83,26 +83,27 @@ pub(super) struct Bandwidth {
     video: Option<Mid>,
     asked: StreamId,
     current: StreamId,
-    /// Where it goes on, as soon as that has a key frame.
+    /// The stream that the viewer changes to as soon as this stream has a keyframe, and the time of the decision.
     next: Option<(Viewer, Instant)>,
-    /// It may have another rendition.
+    /// The viewer may get another rendition.
     is_free: bool,
-    /// What its network did not carry, and that was told, since it carried all that it asked for.
+    /// The reported streams that the network did not carry. The list is emptied when the network carries the stream that the viewer asked
+    /// for.
     told: Vec<StreamId>,
 }
 
-/// Where a viewer goes on.
+/// Next step of a viewer.
 pub(super) enum Step {
-    /// As it is.
+    /// The viewer keeps its stream.
     Stay,
-    /// With a rendition.
+    /// The viewer changes to a rendition.
     To(Viewer),
-    /// With the stream that it asked for.
+    /// The viewer returns to the stream that it asked for.
     Back,
 }
 
 impl Bandwidth {
-    /// Of a viewer of a stream, which can get renditions if it is `is_free`.
+    /// Returns the state of a new viewer of a stream. The viewer can get renditions if it is `is_free`.
     pub(super) fn new(renditions: Arc<Renditions>, asked: StreamId, is_free: bool) -> Self {
         Self {
             renditions,
@@ -118,7 +119,7 @@ impl Bandwidth {
         }
     }
 
-    /// Hears what the engine tells.
+    /// Takes an event of the engine.
     pub(super) fn note(&mut self, event: &Event, video: Option<Mid>) {
         self.video = video;
         match event {
@@ -134,7 +135,7 @@ impl Bandwidth {
         }
     }
 
-    /// Looks what to do, once per second.
+    /// Decides the next step. Called once per second.
     pub(super) fn look(&mut self) -> Step {
         let (report, now) = (std::mem::take(&mut self.report), self.began.elapsed());
         if let Some((viewer, since)) = self.next.take() {
@@ -163,7 +164,8 @@ impl Bandwidth {
         }
     }
 
-    /// What it watches has ended. Returns whether it was a rendition, so that the viewer goes on with what it asked for.
+    /// Notes that the viewer's stream has ended. Returns whether it was a rendition: the viewer then returns to the stream that it asked
+    /// for.
     pub(super) fn lost(&mut self) -> bool {
         let was_rendition = self.current != self.asked;
         self.current = self.asked.clone();
@@ -185,7 +187,7 @@ impl Bandwidth {
         }
     }
 
-    /// Whether what it goes on with has begun, and is for WebRTC.
+    /// Changes the viewer to the new stream if this stream has begun and WebRTC can carry it.
     fn arrive(&mut self, viewer: Viewer, since: Instant) -> Step {
         let station = viewer.station().clone();
         let is_fit = match station.start() {
@@ -204,13 +206,13 @@ impl Bandwidth {
     }
 }
 
-/// The largest that is clearly smaller.
+/// Returns the largest stream whose bitrate is below 80 % of the current one.
 fn smaller(family: &[(u64, StreamId)], current: &StreamId) -> Option<StreamId> {
     let now = family.iter().find(|(_, id)| id == current)?.0;
     family.iter().rev().find(|(bitrate, _)| *bitrate < now / 5 * 4).map(|(_, id)| id.clone())
 }
 
-/// The smallest that is larger, and no larger than what was asked for.
+/// Returns the smallest stream that is larger than the current one and not larger than the stream that the viewer asked for.
 fn larger(family: &[(u64, StreamId)], current: &StreamId, asked: &StreamId) -> Option<StreamId> {
     let of = |id: &StreamId| family.iter().find(|(_, known)| known == id).map(|(bitrate, _)| *bitrate);
     let Some((now, most)) = of(current).zip(of(asked)) else { return Some(asked.clone()) };
@@ -228,7 +230,7 @@ mod tests {
         let names = [(300, "low"), (1000, "middle"), (2800, "high"), (3000, "source")];
         let family: Vec<_> = names.into_iter().map(|(bitrate, name)| (bitrate, id(name))).collect();
         let down = |from: &str| smaller(&family, &id(from)).map(|(_, name)| name.to_string());
-        // Nearly the same is no help.
+        // A rendition of nearly the same bitrate is no help.
         assert_eq!(down("source").as_deref(), Some("middle"));
         assert_eq!((down("middle").as_deref(), down("low"), down("other")), (Some("low"), None, None));
         let up = |from: &str, asked: &str| {

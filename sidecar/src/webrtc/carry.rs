@@ -1,50 +1,50 @@
-//! Whether a viewer's network carries a stream, from what the viewer reports once per second. Pure; time is an argument.
+//! Decides whether a viewer's network carries a stream, from the viewer's reports, one per second. Pure; time is an argument.
 //!
-//! The engine's own estimator spaces packets, which costs each viewer some delay. Loss and delay that grows tell the same, later.
+//! The engine's own estimator spaces packets, which delays each viewer. Growing loss and delay show the same, only later.
 
 use std::time::Duration;
 
-/// Of 1: loss with which pictures stand still, and loss that is repaired without notice.
+/// Loss at which the video freezes, and loss that is repaired unnoticed. Fractions of 1.
 const BAD_LOSS: f32 = 0.1;
 const GOOD_LOSS: f32 = 0.02;
-/// Packets wait in the network for so much longer than at best.
+/// Queueing delay that counts as bad: the round-trip time above the best one.
 const BAD_DELAY: Duration = Duration::from_millis(400);
-/// So many bad reports in a row, and the network does not carry the stream.
+/// Number of bad reports in a row after which the network is said not to carry the stream.
 const BAD: u32 = 3;
-/// A network that was good for so long may carry more; twice as long each time that it does not.
+/// Time for which a network must be good before a larger stream is tried. Each failed try doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const MOST_WAIT: Duration = Duration::from_secs(160);
-/// What holds for so long has worked.
+/// Time for which a larger stream must hold to count as a success.
 const WORKED: Duration = Duration::from_secs(30);
 
-/// What a viewer reports.
+/// A report of a viewer about its network.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Report {
-    /// Of 1: packets that did not come.
+    /// Fraction of lost packets, from 0 to 1.
     pub(super) loss: Option<f32>,
-    /// To the viewer and back.
+    /// Round-trip time to the viewer.
     pub(super) round_trip: Option<Duration>,
 }
 
-/// What is to be done.
+/// Decision after a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing.
+    /// No change.
     Stay,
     /// The network does not carry the stream.
     TooMuch,
-    /// It may carry a larger one.
+    /// The network may carry a larger stream.
     More,
 }
 
-/// What is known of one viewer's network.
+/// Known facts about one viewer's network.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carry {
     best: Option<Duration>,
     bad: u32,
     good_since: Option<Duration>,
     wait: Duration,
-    /// When a larger stream began.
+    /// Time at which a larger stream began.
     tried: Option<Duration>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Carry {
 }
 
 impl Carry {
-    /// Takes a report. After [`Verdict::TooMuch`] and [`Verdict::More`], the count starts again.
+    /// Takes a report and returns the decision. After [`Verdict::TooMuch`] and [`Verdict::More`], the count starts again.
     pub(super) fn take(&mut self, report: Report, now: Duration) -> Verdict {
         let (loss, Some(_)) =
             (report.loss.unwrap_or_default(), report.loss.or(report.round_trip.map(|_| 0.0)))
@@ -93,13 +93,13 @@ impl Carry {
     }
 
     fn failed(&mut self, now: Duration) {
-        // A larger stream that was too much is tried later the next time.
+        // The next try of a larger stream waits longer, because this one failed.
         if self.tried.take().is_some_and(|tried| now.saturating_sub(tried) < WORKED) {
             self.wait = (self.wait * 2).min(MOST_WAIT);
         }
     }
 
-    /// A larger stream begins.
+    /// Notes that a larger stream begins.
     pub(super) fn try_more(&mut self, now: Duration) {
         self.tried = Some(now);
     }
@@ -109,7 +109,7 @@ impl Carry {
 mod tests {
     use super::*;
 
-    /// The seconds, from the first one on, at which a network with this loss has a verdict other than to stay.
+    /// Returns the seconds at which a network with this loss gets a verdict other than [`Verdict::Stay`].
     fn verdicts(carry: &mut Carry, seconds: std::ops::Range<u64>, loss: f32) -> Vec<(u64, Verdict)> {
         let report = Report { loss: Some(loss), round_trip: None };
         let verdicts = seconds.map(|second| (second, carry.take(report, Duration::from_secs(second))));
@@ -125,10 +125,10 @@ mod tests {
         assert_eq!(verdicts(&mut carry, 14..17, 0.3), [(16, Verdict::TooMuch)]);
         assert_eq!(verdicts(&mut carry, 17..38, 0.01), [(37, Verdict::More)]);
         carry.try_more(Duration::from_secs(37));
-        // It holds, so the next time is as the first one.
+        // The larger stream holds, so the next wait is the first one again.
         assert_eq!(verdicts(&mut carry, 38..69, 0.05), []);
         assert_eq!(verdicts(&mut carry, 69..80, 0.0), [(79, Verdict::More)]);
-        // A bad second now and then is a network.
+        // An ordinary network has a bad second now and then.
         for second in 80..100 {
             assert_eq!(verdicts(&mut carry, second..second + 1, if second % 3 == 0 { 0.0 } else { 0.5 }), []);
         }
@@ -146,7 +146,7 @@ mod tests {
             [80, 500, 600, 700].map(&mut take),
             [Verdict::Stay, Verdict::Stay, Verdict::Stay, Verdict::TooMuch]
         );
-        // A long way alone is not.
+        // A long round trip alone is not a reason.
         assert_eq!([400, 450, 420, 400].map(&mut take), [Verdict::Stay; 4]);
     }
 }

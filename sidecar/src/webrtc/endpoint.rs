@@ -18,30 +18,30 @@ use weir_model::network::attempt_bucket;
 use super::interfaces;
 use super::sessions::{Datagram, Sessions};
 
-/// What the kernel may put into one read: several packets of one sender.
+/// Most bytes of one read. The kernel may join several packets of one sender.
 const MOST_READ: usize = 64 << 10;
-/// Of both directions of the UDP socket, as far as the system allows it.
+/// Buffer size of the UDP socket in each direction, in bytes. The system may allow less.
 const SOCKET_BUFFER: usize = 4 << 20;
-/// The longest packet that is sent as one of several.
+/// Most bytes of packets that are sent in one call.
 const MOST_SENT: usize = 60_000;
-/// TCP connections, of all clients, and of one.
+/// TCP connections of all clients, and of one client.
 const MOST_CONNECTIONS: usize = 1000;
 const MOST_CONNECTIONS_PER_CLIENT: usize = 64;
-/// The longest frame that is read from a TCP connection.
+/// Longest frame that is read from a TCP connection, in bytes.
 const MOST_FRAME: usize = 4096;
-/// Frames that wait for a TCP connection.
+/// Most frames that wait for a TCP connection.
 const WAITING: usize = 512;
-/// A TCP connection that says nothing for so long is closed.
+/// Time after which a silent TCP connection is closed.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// The sockets, and the addresses under which they are reached.
+/// The sockets, and their addresses as clients see them.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     udp: UdpSocket,
     state: UdpSocketState,
     tcp: TcpListener,
     connections: Mutex<HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>>,
-    /// What browsers send to.
+    /// The addresses that browsers send to.
     pub addresses: Vec<SocketAddr>,
     sessions: Arc<Sessions>,
 }
@@ -51,13 +51,13 @@ pub(super) struct Endpoint {
 pub(super) struct Packet {
     pub protocol: Protocol,
     pub to: SocketAddr,
-    /// The address of this machine that it goes out from.
+    /// Source address, one of this machine's.
     pub from: Option<IpAddr>,
     pub bytes: Vec<u8>,
 }
 
 impl Endpoint {
-    /// In a runtime; `said` is what the configuration says of addresses.
+    /// Opens the sockets inside a runtime. `said` are the addresses of the configuration.
     pub(super) fn new(
         (udp, tcp): (net::UdpSocket, net::TcpListener),
         said: &[IpAddr],
@@ -85,7 +85,7 @@ impl Endpoint {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What an answer names.
+    /// Returns the candidates of an answer.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> {
         let udp = self.addresses.iter().map(|at| Candidate::builder().udp().host(*at).build());
         let tcp = self
@@ -95,7 +95,7 @@ impl Endpoint {
         udp.chain(tcp).flatten()
     }
 
-    /// The candidate at which a packet came that the system says came to `local`: behind NAT these differ.
+    /// Returns the candidate at which a packet arrived. `local` is the system's address of it, which differs behind NAT.
     pub(super) fn candidate_at(&self, local: Option<IpAddr>, source: SocketAddr) -> Option<SocketAddr> {
         let is_at = |address: &&SocketAddr| Some(address.ip()) == local;
         let is_alike = |address: &&SocketAddr| address.is_ipv4() == source.is_ipv4();
@@ -103,7 +103,7 @@ impl Endpoint {
         all().find(is_at).or_else(|| all().find(is_alike)).or_else(|| all().next()).copied()
     }
 
-    /// Carries what comes; never ends.
+    /// Receives packets for all sessions. Never returns.
     pub(super) async fn run(self: Arc<Self>) {
         let accepting = self.clone();
         tokio::spawn(async move { accepting.accept().await });
@@ -122,7 +122,7 @@ impl Endpoint {
                         self.carry(meta, buffer.get(..meta.len).unwrap_or_default());
                     }
                 }
-                // An answer to an earlier packet says that nobody is there.
+                // The system reports an ICMP answer to an earlier packet as an error of this read.
                 Err(error) => {
                     tracing::debug!("WebRTC: nothing is read: {error}");
                     sleep(Duration::from_millis(1)).await;
@@ -140,14 +140,14 @@ impl Endpoint {
         }
     }
 
-    /// Sends packets in order. Those that follow each other to the same address, all of one size but for the last, are one call to
-    /// the system.
+    /// Sends packets in order. Consecutive packets to one address that have the same size, except the last, are sent in one call to the
+    /// system.
     pub(super) async fn send(&self, packets: &mut VecDeque<Packet>) {
         let mut joined = Vec::new();
         while let Some(first) = packets.pop_front() {
             if first.protocol != Protocol::Udp {
                 let connection = self.connections().get(&first.to).cloned();
-                // One that is behind loses packets, as on any network.
+                // A slow connection loses packets, as on any network.
                 let _ = connection.map(|connection| connection.try_send(first.bytes));
                 continue;
             }
@@ -181,7 +181,7 @@ impl Endpoint {
         }
     }
 
-    /// As the socket's family has it.
+    /// Converts an address to the family of the socket.
     fn reachable(&self, to: SocketAddr) -> SocketAddr {
         match (self.udp.local_addr(), to.ip()) {
             (Ok(SocketAddr::V6(_)), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-/// Addresses for documentation: nothing is sent to them.
+/// Addresses for documentation. No packet is sent to them.
 const ANYWHERE: [(&str, &str); 2] = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
 
-/// The addresses with which this machine reaches others, of each family; the loopback's where there are none.
+/// Returns this machine's source address for each IP family, or the loopback address if there is none.
 pub(super) fn addresses() -> Vec<IpAddr> {
     let found: Vec<IpAddr> = ANYWHERE.iter().filter_map(|(any, other)| towards(any, other)).collect();
     if found.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { found }

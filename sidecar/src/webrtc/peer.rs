@@ -1,4 +1,4 @@
-//! One session's engine, between the sockets and the media.
+//! The engine of one session, between the sockets and the media.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -14,17 +14,17 @@ use tokio::time::sleep_until;
 use super::endpoint::{Endpoint, Packet};
 use super::sessions::{Datagram, Seat};
 
-/// What comes for a session.
+/// The packets that arrive for a session.
 pub(super) type Packets = mpsc::Receiver<Datagram>;
 
-/// A session that is not connected by then is over.
+/// Time within which a session must be connected.
 const HANDSHAKE: Duration = Duration::from_secs(20);
-/// A client of which nothing comes for so long is gone: it reports each second, and checks the path each few seconds.
+/// Time after which a silent client counts as gone. A client reports every second, and checks the path every few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Sender reports tell of media as if it were so much older, or more where media is further ahead.
+/// Sender reports date media back by this time, or by more if media is further ahead.
 const LEAD: Duration = Duration::from_secs(1);
 
-/// One session's engine.
+/// The engine of one session.
 pub(super) struct Peer {
     pub(super) rtc: Rtc,
     endpoint: Arc<Endpoint>,
@@ -41,14 +41,14 @@ pub(super) struct Peer {
     lead: Duration,
 }
 
-/// What a session has to do next.
+/// Next task of a session.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Take this.
+    /// Take this packet.
     Datagram(Datagram),
-    /// Look at the clock.
+    /// Call `tick`.
     Tick,
-    /// End.
+    /// End the session.
     Stop,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Media {
 }
 
 impl Peer {
-    /// Nothing has come yet.
+    /// Returns a peer that has received nothing yet.
     pub(super) fn new(rtc: Rtc, endpoint: Arc<Endpoint>, seat: Seat, packets: Packets) -> Self {
         let now = Instant::now();
         let (is_connected, unsent) = (false, VecDeque::new());
@@ -71,13 +71,13 @@ impl Peer {
         Self { rtc, endpoint, seat, packets, route, began, heard, deadline, is_connected, unsent, lead }
     }
 
-    /// For the log.
+    /// Returns a part of the session's id, for the log.
     pub(super) fn id(&self) -> &str {
-        // Who has all of it may end the session.
+        // A client that knows the whole id may end the session.
         self.seat.id.get(..8).unwrap_or_default()
     }
 
-    /// Sends what the engine has to send, and tells what has happened.
+    /// Sends the packets of the engine, and returns its events.
     pub(super) async fn settle(&mut self) -> Result<Vec<Event>, RtcError> {
         let mut events = Vec::new();
         self.deadline = loop {
@@ -86,7 +86,7 @@ impl Peer {
                 Output::Transmit(transmit) => {
                     let (protocol, to) = (transmit.proto, transmit.destination);
                     let bytes: Vec<u8> = transmit.contents.into();
-                    // An answer of STUN: the first bits are 0 (RFC 7983). The client may have another address than before.
+                    // A STUN answer: its first byte is below 4 (RFC 7983). The client's address may have changed.
                     if bytes.first().is_some_and(|first| *first < 4) {
                         self.seat.bind((protocol, to));
                     }
@@ -105,7 +105,7 @@ impl Peer {
         Ok(events)
     }
 
-    /// Waits for what comes next; may be dropped and called again.
+    /// Waits for the next task. Cancel-safe.
     pub(super) async fn next(&mut self) -> Next {
         tokio::select! {
             datagram = self.packets.recv() => datagram.map_or(Next::Stop, Next::Datagram),
@@ -114,14 +114,14 @@ impl Peer {
         }
     }
 
-    /// Takes what came.
+    /// Gives a received packet to the engine.
     pub(super) fn take(&mut self, datagram: &Datagram) -> Result<(), RtcError> {
         let now = Instant::now();
         let Datagram { protocol, source, local, bytes } = datagram;
         let (Ok(contents), Some(destination)) =
             (bytes.as_slice().try_into(), self.endpoint.candidate_at(*local, *source))
         else {
-            // Nothing that WebRTC has.
+            // The packet is not one of WebRTC.
             return Ok(());
         };
         (self.heard, self.route) = (now, *local);
@@ -130,12 +130,12 @@ impl Peer {
         if self.rtc.accepts(&input) { self.rtc.handle_input(input) } else { Ok(()) }
     }
 
-    /// Looks at the clock.
+    /// Tells the engine the time.
     pub(super) fn tick(&mut self) -> Result<(), RtcError> {
         self.rtc.handle_input(Input::Timeout(Instant::now()))
     }
 
-    /// Why the session is over, if it is.
+    /// Returns the reason if the session is over.
     pub(super) fn is_over(&self) -> Option<&'static str> {
         if !self.rtc.is_alive() {
             return Some("the client has closed it");
@@ -146,10 +146,10 @@ impl Peer {
         (self.heard.elapsed() > SILENCE).then_some("the client is gone")
     }
 
-    /// Sends media. The engine wants to be settled after each piece.
+    /// Sends media. The engine must be settled after each piece.
     pub(super) fn write(&mut self, media: Media) -> Result<(), RtcError> {
-        // A report about media that is still to be played would have the RTP time 0 (str0m, StreamTx::current_rtp_time), and players would
-        // lose sound and pictures of each other. All tracks move alike, so that they stay together.
+        // A report about media that is still to be played would have the RTP time 0 (str0m, StreamTx::current_rtp_time), and players
+        // would lose the sync of audio and video. All tracks move alike, so they stay in sync.
         let ahead = media.at.saturating_duration_since(Instant::now());
         if ahead >= self.lead {
             self.lead = ahead + LEAD;
@@ -159,7 +159,7 @@ impl Peer {
         writer.write(media.pt, at, media.time, media.bytes)
     }
 
-    /// Says goodbye.
+    /// Closes the session, and notifies the client if it is connected.
     pub(super) async fn close(mut self) {
         if self.is_connected && self.rtc.close().is_ok() {
             let _ = self.settle().await;

@@ -1,4 +1,4 @@
-//! A publisher: H.264 as it is and Opus as AAC, published into nginx as any encoder's stream.
+//! A publisher: its H.264 is copied and its Opus becomes AAC; nginx receives both as an ordinary encoder's stream.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ use crate::publisher::link::Link;
 use crate::publisher::{self, accepted, words};
 use crate::streams::StreamId;
 
-/// nginx answers within this time.
+/// Time within which nginx must answer.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Between key frames.
+/// Interval of keyframes.
 const KEY_FRAMES: Duration = Duration::from_secs(2);
 
-/// Why nginx does not take a stream.
+/// Reason why nginx does not accept a stream.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It says no, or cannot be reached.
+    /// nginx refuses the stream or cannot be reached.
     #[error("{}", told(.0))]
     Publisher(#[from] publisher::Error),
-    /// It says nothing.
+    /// nginx does not answer.
     #[error("nginx does not answer to the publish")]
     Silent,
 }
 
-/// nginx's words without its address, which is nobody's concern here.
+/// Returns nginx's reason without its address, which clients must not see.
 fn told(error: &publisher::Error) -> String {
     match error {
         publisher::Error::Refused { why, .. } => why.clone(),
@@ -41,7 +41,7 @@ fn told(error: &publisher::Error) -> String {
     }
 }
 
-/// Begins to publish.
+/// Connects to nginx and starts the publish.
 pub(super) async fn begin(url: &Url) -> Result<Link, Error> {
     let begun = timeout(PATIENCE, async {
         let mut link = Link::connect(url).await?;
@@ -66,7 +66,7 @@ pub(super) async fn run(mut peer: Peer, mut link: Link, context: &Context, id: S
     };
     tracing::info!(stream, session = peer.id(), "a publisher over WebRTC ends: {why}");
     context.bus.tell("whip.ended", about(Some(&why)));
-    // Nobody is left to be told where nginx has closed it.
+    // If nginx has closed the publish, nobody can be notified.
     if !publish.is_closed {
         link.finish().await;
     }
@@ -86,7 +86,7 @@ impl Publish {
         Self { intake: Intake::new(encoder), video: None, is_connected: false, is_closed: false }
     }
 
-    /// Why it ends, in words.
+    /// Publishes until the end, and returns its reason in words.
     async fn work(&mut self, peer: &mut Peer, link: &mut Link) -> Result<String, RtcError> {
         let mut look = interval(Duration::from_millis(250));
         loop {
@@ -138,7 +138,7 @@ impl Publish {
         }
     }
 
-    /// Players can begin each two seconds.
+    /// Asks for a keyframe every two seconds, so that players can begin there.
     fn ask_for_key(&mut self, peer: &mut Peer) -> Result<(), RtcError> {
         let is_due = self.intake.key().is_none_or(|key| key.elapsed() >= KEY_FRAMES);
         if !self.is_connected || !is_due {

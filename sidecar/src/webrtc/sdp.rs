@@ -1,35 +1,35 @@
-//! What an offer may be (RFC 8866, RFC 9725), and what a client says of its candidates later (RFC 8840). Pure.
+//! Reads and checks SDP offers (RFC 8866, RFC 9725), and the candidates that a client sends later (RFC 8840). Pure.
 
-/// More bytes are no offer.
+/// Most bytes of an offer.
 pub const MOST_BYTES: usize = 64 << 10;
-/// So many candidates of a client are read over, in its offer and later.
+/// Most candidates of a client, in its offer and later. They are counted and not used.
 pub const MOST_CANDIDATES: usize = 64;
-/// Pictures, sound and what is refused.
+/// Most media sections: video, audio, and some that are refused.
 const MOST_MEDIA: usize = 4;
 
-/// What is wrong with an offer or a fragment.
+/// An error in an offer or a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read.
+    /// The text is not SDP.
     #[error("this is no SDP offer: {0}")]
     Malformed(&'static str),
-    /// It is too long.
+    /// The text is too long.
     #[error("the offer is longer than {MOST_BYTES} bytes")]
     Long,
     /// There are too many candidates.
     #[error("more than {MOST_CANDIDATES} ICE candidates")]
     Candidates,
-    /// It asks for something that is not here.
+    /// The offer asks for something that is not supported.
     #[error("{0}")]
     Unsupported(&'static str),
 }
 
-/// An offer, as far as it can be judged without an engine.
+/// An offer that was checked without an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// Without candidates: an ICE-lite server learns addresses from the packets that reach it.
+    /// The text without candidates: an ICE-lite server learns addresses from the packets that reach it.
     pub text: String,
-    /// The client's name in ICE.
+    /// The client's user name fragment in ICE.
     pub ufrag: String,
     media: Vec<Media>,
 }
@@ -97,7 +97,7 @@ impl Offer {
         Ok(())
     }
 
-    /// Whether a player sent it that can take H.264 or Opus.
+    /// Checks that the offer is from a player that can take H.264 or Opus.
     pub fn check_player(&self) -> Result<(), Error> {
         self.has_one_of_each()?;
         if !self.media.iter().any(|media| media.receives) {
@@ -112,7 +112,7 @@ impl Offer {
         Ok(())
     }
 
-    /// Whether a publisher sent it that sends one H.264, one Opus, or both.
+    /// Checks that the offer is from a publisher that sends one H.264 track, one Opus track, or both.
     pub fn check_publisher(&self) -> Result<(), Error> {
         self.has_one_of_each()?;
         if self.media.iter().any(|media| media.has_simulcast) {
@@ -148,12 +148,12 @@ impl Media {
     }
 }
 
-/// What a client says of its candidates after its offer.
+/// Candidates that a client sends after its offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// Another one than the offer's asks for an ICE restart.
+    /// The user name fragment. A fragment that differs from the offer's asks for an ICE restart.
     pub ufrag: Option<String>,
-    /// How many there are.
+    /// The number of candidates.
     pub candidates: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Who is connected over WebRTC, whose a packet is, and limits.
+//! The open WebRTC sessions, their limits, and the session of each packet.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,30 +12,30 @@ use weir_model::network::attempt_bucket;
 use super::sdp::MOST_CANDIDATES;
 use crate::streams::StreamId;
 
-/// Packets of one session that wait; more are lost.
+/// Most packets that wait for one session. Further packets are dropped.
 const WAITING: usize = 256;
-/// Addresses of one session.
+/// Most addresses of one session.
 const MOST_ADDRESSES: usize = 16;
-/// Sessions that are not connected yet: of all clients, where the oldest makes room for the next, and of one.
+/// Most sessions that are not connected yet: of all clients, where a new session replaces the oldest, and of one client.
 const MOST_PENDING: usize = 200;
 const MOST_PENDING_PER_CLIENT: usize = 16;
 
-/// How many sessions there may be.
+/// Limits of sessions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Of all clients.
+    /// Most sessions of all clients.
     pub all: usize,
-    /// Of one client: an IPv4 address, or the /64 of an IPv6 address.
+    /// Most sessions of one client: an IPv4 address, or the /64 of an IPv6 address.
     pub per_client: usize,
 }
 
-/// There are enough sessions.
+/// Reason why no further session is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    /// Of this server.
+    /// The server has reached its limit.
     #[error("the server has no room for another WebRTC session")]
     Server,
-    /// Of this client.
+    /// The client has reached its limit.
     #[error("this address has too many WebRTC sessions")]
     Client,
     /// The system has no random bytes.
@@ -43,30 +43,30 @@ pub enum Full {
     Random,
 }
 
-/// Something that came for a session.
+/// A packet for a session.
 #[derive(Debug)]
 pub(super) struct Datagram {
     pub protocol: Protocol,
     pub source: SocketAddr,
-    /// The address of this machine that it came to, when the system says it.
+    /// The destination address of the packet, one of this machine's, if the system reports it.
     pub local: Option<IpAddr>,
     pub bytes: Vec<u8>,
 }
 
-/// Why a client's word on a session is not taken.
+/// Reason why a client's fragment is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// There is none of that name.
+    /// No session has this id.
     Unknown,
-    /// It is of another version.
+    /// The session has another entity tag.
     Etag,
-    /// It asks for an ICE restart.
+    /// The fragment asks for an ICE restart.
     Restart,
     /// There are too many candidates.
     Candidates,
 }
 
-/// The far end of a packet: the protocol, and the address.
+/// Sender of a packet: the protocol, and the address.
 type From = (Protocol, SocketAddr);
 
 /// All sessions.
@@ -75,13 +75,13 @@ pub struct Sessions(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By their ids.
+    /// Sessions by their ids.
     sessions: HashMap<String, Session>,
-    /// Sessions so far.
+    /// Number of sessions opened so far.
     opened: u64,
-    /// By their names in ICE.
+    /// Ids by the local ICE user name fragments.
     ufrags: HashMap<String, String>,
-    /// By the addresses that have proved to be theirs.
+    /// Channels by the addresses that have proved to belong to the session.
     addresses: HashMap<From, mpsc::Sender<Datagram>>,
 }
 
@@ -100,7 +100,7 @@ struct Session {
 }
 
 impl Table {
-    /// Who sends offers and nothing else keeps nobody out: of the sessions that are not connected, the oldest one ends.
+    /// Ends the oldest unconnected session, so that a client that only sends offers cannot lock out others.
     fn make_room(&self) {
         let waits = |session: &&Session| !session.is_connected && !*session.stop.borrow();
         let waiting = self.sessions.values().filter(waits);
@@ -118,7 +118,7 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a session, until it is dropped, and what comes for it.
+    /// Reserves a place for a session until the seat is dropped. Also returns the session's packets.
     pub(super) fn open(
         self: &Arc<Self>,
         client: IpAddr,
@@ -163,25 +163,25 @@ impl Sessions {
         Ok((Seat { sessions: self.clone(), id, ufrag, password, etag, stopped }, received))
     }
 
-    /// Carries a packet to its session: by its address, or by the name that it has in ICE. False when it is nobody's.
+    /// Delivers a packet to its session, which is found by the address or by the ICE name. Returns false if no session owns the packet.
     pub(super) fn carry(&self, datagram: Datagram) -> bool {
         let table = self.table();
         let packets = table.addresses.get(&(datagram.protocol, datagram.source)).or_else(|| {
             let id = table.ufrags.get(super::stun::local_ufrag(&datagram.bytes)?)?;
             table.sessions.get(id).map(|session| &session.packets)
         });
-        // A session that is behind loses packets, as on any network.
+        // A slow session loses packets, as on any network.
         packets.map(|packets| packets.try_send(datagram)).is_some()
     }
 
-    /// Ends a session of a stream; false when there is none of that name.
+    /// Ends a session of a stream. Returns false if the stream has no session with this id.
     pub fn stop(&self, stream: &StreamId, id: &str) -> bool {
         let table = self.table();
         let session = table.sessions.get(id).filter(|session| session.stream == *stream);
         session.map(|session| session.stop.send_replace(true)).is_some()
     }
 
-    /// A client tells of candidates. They are counted and not used: packets show where a client is.
+    /// Takes further candidates of a client. They are counted and not used: packets show the client's address.
     pub fn trickle(&self, id: &str, etag: &str, ufrag: Option<&str>, candidates: usize) -> Result<(), Unfit> {
         let mut table = self.table();
         let session = table.sessions.get_mut(id).ok_or(Unfit::Unknown)?;
@@ -195,13 +195,13 @@ impl Sessions {
         if session.candidates > MOST_CANDIDATES { Err(Unfit::Candidates) } else { Ok(()) }
     }
 
-    /// Whether a stream has a session of that name.
+    /// Returns whether the stream has a session with this id.
     pub fn has(&self, stream: &StreamId, id: &str) -> bool {
         self.table().sessions.get(id).is_some_and(|session| session.stream == *stream)
     }
 }
 
-/// A session's place, until it is dropped.
+/// A session's place, which is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     sessions: Arc<Sessions>,
@@ -213,7 +213,7 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// The engine has answered to this address, so it has proved that it knows the password.
+    /// Binds an address to the session. The engine has answered to this address, so the client there knows the password.
     pub(super) fn bind(&self, address: (Protocol, SocketAddr)) {
         let mut table = self.sessions.table();
         let Some(session) = table.sessions.get_mut(&self.id) else { return };
@@ -229,14 +229,14 @@ impl Seat {
         table.addresses.insert(address, packets);
     }
 
-    /// It is pending no more.
+    /// Marks the session as connected.
     pub(super) fn connected(&self) {
         if let Some(session) = self.sessions.table().sessions.get_mut(&self.id) {
             session.is_connected = true;
         }
     }
 
-    /// Waits until somebody ends it.
+    /// Waits until the session is stopped. Never returns if nobody stops it.
     pub(super) async fn stopped(&mut self) {
         if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
             std::future::pending().await
@@ -250,7 +250,7 @@ impl Drop for Seat {
         let Some(session) = table.sessions.remove(&self.id) else { return };
         table.ufrags.remove(&session.ufrag);
         for address in &session.addresses {
-            // It may be another session's by now.
+            // The address may belong to another session by now.
             if table.addresses.get(address).is_some_and(|packets| packets.same_channel(&session.packets)) {
                 table.addresses.remove(address);
             }

@@ -1,4 +1,4 @@
-//! Sound of a stream as Opus: one ffmpeg for all viewers over WebRTC of a stream, from the first to the last of them.
+//! Audio of a stream as Opus. One ffmpeg per stream serves all WebRTC viewers. It runs from the first viewer to the last.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,16 +20,16 @@ use crate::streams::StreamId;
 use crate::supervise::helpers::Helper;
 use crate::supervise::program::Program;
 
-/// Packets that wait for a viewer: more than two seconds.
+/// Packets that wait for a viewer: more than two seconds of audio.
 const WAITING: usize = 128;
-/// Before ffmpeg is started again, at first; twice as long each time.
+/// First pause before ffmpeg is restarted. Each failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Until it is looked again whether there is room for a process.
+/// Time until the limit of processes is checked again.
 const WAIT: Duration = Duration::from_secs(1);
-/// A run of this length counts as one that worked.
+/// Shortest run that counts as a success.
 const WORKED: Duration = Duration::from_secs(30);
 
-/// No frames are read to learn their rate: that would hold the first sound up for most of a second.
+/// ffmpeg reads no frames to learn their rate, because that delays the first audio by most of a second.
 const ARGUMENTS: &str = "-copyts -probesize 500000 -analyzeduration 1000000 -fpsprobesize 0 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 \
                          -vn -map 0:a:0 -c:a libopus -b:a 96k -ar 48000 -ac 2 -application lowdelay -frame_duration 20 -f ogg -page_duration 20000 \
                          -flush_packets 1 pipe:1";
@@ -37,13 +37,13 @@ const ARGUMENTS: &str = "-copyts -probesize 500000 -analyzeduration 1000000 -fps
 /// A packet of Opus.
 #[derive(Debug)]
 pub(super) struct Packet {
-    /// When it begins, in samples at 48 kHz of the stream's time.
+    /// Start of the packet on the stream's timeline, in samples at 48 kHz.
     pub(super) start: u64,
-    /// As RTP carries it.
+    /// The payload, as RTP carries it.
     pub(super) bytes: Vec<u8>,
 }
 
-/// The streams whose sound is made Opus.
+/// The streams whose audio is converted to Opus.
 #[derive(Debug)]
 pub(super) struct Sounds {
     context: Arc<Context>,
@@ -63,7 +63,7 @@ impl Drop for Encoder {
     }
 }
 
-/// Sound of one stream, for as long as this is kept.
+/// Audio of one stream. ffmpeg runs for as long as a subscription exists.
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) packets: broadcast::Receiver<Arc<Packet>>,
@@ -71,12 +71,12 @@ pub(super) struct Subscription {
 }
 
 impl Sounds {
-    /// Nobody listens yet.
+    /// Returns an empty set: nobody listens yet.
     pub(super) fn new(context: Arc<Context>, hub: Arc<Hub>) -> Self {
         Self { context, hub, running: Mutex::default() }
     }
 
-    /// Sound of a stream from now on.
+    /// Subscribes to the audio of a stream from now on.
     pub(super) fn subscribe(&self, id: &StreamId) -> Subscription {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, encoder| encoder.strong_count() > 0);
@@ -92,7 +92,7 @@ impl Sounds {
     }
 }
 
-/// One run of ffmpeg after the other, until nobody listens.
+/// Runs ffmpeg, and restarts it until nobody listens.
 async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: broadcast::Sender<Arc<Packet>>) {
     let helper = context.helpers.enter(id.clone(), "opus", "opus");
     let mut pause = FIRST_PAUSE;
@@ -124,7 +124,7 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: bro
     }
 }
 
-/// One run: ends well where the stream has another configuration.
+/// Runs ffmpeg once. Returns `Ok` if the stream's configuration has changed.
 async fn run(
     context: &Context,
     helper: &Helper,
@@ -148,7 +148,7 @@ async fn run(
     end
 }
 
-/// Writes a stream to ffmpeg until it has another configuration.
+/// Writes a stream to ffmpeg until the stream's configuration changes.
 pub(super) async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: Duration) -> io::Result<()> {
     let mut had: Option<Arc<Start>> = None;
     loop {
@@ -190,7 +190,7 @@ async fn collect(
         for packet in reader.take(&buffer[..read]).map_err(io::Error::other)? {
             helper.works();
             let start = packet.end.saturating_sub(packet.samples.into());
-            // Nobody may listen at this moment.
+            // An error means that nobody listens at this moment.
             let _ = packets.send(Arc::new(Packet { start, bytes: packet.bytes }));
         }
     }

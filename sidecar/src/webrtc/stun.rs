@@ -1,10 +1,10 @@
-//! Whose session a packet is that comes from an unknown address (RFC 8489, RFC 8445).
+//! Finds the session of a packet from an unknown address (RFC 8489, RFC 8445).
 
 const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: u16 = 1;
 const USERNAME: u16 = 6;
 
-/// The name of the session at this end, of a binding request: what stands before the colon of its user name.
+/// Returns the local ICE name of a binding request: the part of its user name before the colon.
 pub(super) fn local_ufrag(packet: &[u8]) -> Option<&str> {
     let (head, mut rest) = packet.split_at_checked(20)?;
     let &[t1, t0, _, _, m3, m2, m1, m0, ..] = head else { return None };

@@ -1,5 +1,5 @@
-//! Streams that WebRTC cannot carry as they are, encoded for it: H.264 without B-frames, and Opus. One ffmpeg for all viewers over
-//! WebRTC of a stream, from the first to the last of them.
+//! Encodes streams that WebRTC cannot carry: to H.264 without B-frames, and Opus. One ffmpeg per stream serves all WebRTC viewers. It
+//! runs from the first viewer to the last.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,9 +24,9 @@ use crate::streams::StreamId;
 use crate::supervise::helpers::Helper;
 use crate::supervise::program::Program;
 
-/// Before ffmpeg is started again, at first; twice as long each time.
+/// First pause before ffmpeg is restarted. Each failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// A run of this length counts as one that worked.
+/// Shortest run that counts as a success.
 const WORKED: Duration = Duration::from_secs(30);
 
 const ARGUMENTS: &str = "-probesize 500000 -analyzeduration 1000000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -map 0:v:0 -map 0:a:0? \
@@ -34,7 +34,7 @@ const ARGUMENTS: &str = "-probesize 500000 -analyzeduration 1000000 -fflags +ign
                          -force_key_frames expr:gte(t,n_forced*2) -c:a libopus -b:a 96k -ar 48000 -ac 2 -application lowdelay \
                          -f mp4 -movflags empty_moov+default_base_moof+frag_every_frame -flush_packets 1 pipe:1";
 
-/// The streams that are encoded.
+/// The streams that are being encoded.
 #[derive(Debug)]
 pub(super) struct Transcodes {
     context: Arc<Context>,
@@ -42,7 +42,7 @@ pub(super) struct Transcodes {
     running: Mutex<HashMap<StreamId, Weak<Transcode>>>,
 }
 
-/// One of them, for as long as this is kept.
+/// An encoded stream. ffmpeg runs for as long as this exists.
 #[derive(Debug)]
 pub(super) struct Transcode {
     station: Arc<Station>,
@@ -56,19 +56,19 @@ impl Drop for Transcode {
 }
 
 impl Transcode {
-    /// Somebody watches what comes out.
+    /// Returns a viewer of the encoded stream.
     pub(super) fn watch(&self) -> Viewer {
         self.station.enter(Kind::Uncounted)
     }
 }
 
 impl Transcodes {
-    /// Nobody watches yet.
+    /// Returns an empty set: nobody watches yet.
     pub(super) fn new(context: Arc<Context>, hub: Arc<Hub>) -> Self {
         Self { context, hub, running: Mutex::default() }
     }
 
-    /// Has a stream encoded, by a task of this runtime.
+    /// Starts the encoder of a stream as a task of `runtime`, or returns the running one.
     pub(super) fn begin(&self, runtime: &Handle, id: &StreamId) -> Arc<Transcode> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, one| one.strong_count() > 0);
@@ -82,7 +82,7 @@ impl Transcodes {
     }
 }
 
-/// One run of ffmpeg after the other, until nobody watches or the stream is over.
+/// Runs ffmpeg, and restarts it until nobody watches or the stream is over.
 async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
     let helper = context.helpers.enter(station.id.clone(), "webrtc", "h264");
     let (mut packager, mut pause) = (Packager::default(), FIRST_PAUSE);
@@ -107,7 +107,7 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
     station.close();
 }
 
-/// One run: ends well where the stream has another configuration.
+/// Runs ffmpeg once. Returns `Ok` if the stream's configuration has changed.
 async fn run(
     context: &Context,
     helper: &Helper,

@@ -1,4 +1,4 @@
-//! Tells of streams that WebRTC cannot carry, each once in a while.
+//! Reports streams that WebRTC cannot carry, each at most once per minute.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +10,10 @@ use crate::clock;
 use crate::events::Bus;
 use crate::streams::StreamId;
 
-/// The same is told no more often.
+/// Shortest time between two reports of the same reason.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What was told.
+/// The reports made so far.
 #[derive(Debug)]
 pub(super) struct Unfit {
     bus: Arc<Bus>,
@@ -25,7 +25,7 @@ impl Unfit {
         Self { bus, told: Mutex::default() }
     }
 
-    /// A viewer could not watch this stream for this reason.
+    /// Reports that a viewer could not watch this stream for this reason.
     pub(super) fn tell(&self, id: &StreamId, reason: &'static str) {
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

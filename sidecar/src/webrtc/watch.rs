@@ -1,4 +1,4 @@
-//! A viewer: H.264 as it is, and Opus.
+//! A WebRTC viewer: it gets H.264 as it is, and Opus.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use super::unfit::Unfit;
 use crate::live::ring::{Item, Piece, Start};
 use crate::live::station::{Kind, Viewer};
 
-/// Whether the token of a viewer is still good.
+/// Returns whether the token of a viewer is still valid.
 pub type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// A viewer whose token is good no more is sent away after so long.
+/// Interval at which the token of a viewer is checked.
 const CHECK: Duration = Duration::from_secs(1);
-/// A viewer that cannot decode gets a keyframe once more no sooner.
+/// Shortest time between two repeated keyframes for a viewer that cannot decode.
 const REPLAY: Duration = Duration::from_secs(1);
-/// Bytes per millisecond to a viewer who has just joined: 50 Mbit/s.
+/// Bytes per millisecond to a viewer that has just joined: 50 Mbit/s.
 const RATE: u64 = 6250;
 
-/// Why a stream is not for WebRTC.
+/// Reason why WebRTC cannot carry a stream.
 pub(super) const B_FRAMES: &str =
     "the stream has B-frames, which WebRTC cannot play: set the encoder to 0 B-frames (tune zerolatency)";
-/// Likewise.
+/// Another reason.
 pub(super) const NOT_H264: &str = "the video of the stream is not H.264, which is what WebRTC plays here";
 
-/// What a viewer gets.
+/// State of the tracks that a viewer gets.
 struct Tracks {
     video: Option<Mid>,
     audio: Option<Mid>,
@@ -45,18 +45,19 @@ struct Tracks {
     clock: Option<Clock>,
     sound: Option<Subscription>,
     opus: Option<Pt>,
-    /// The stream's own sound is Opus.
+    /// The stream's own audio is Opus.
     has_opus: bool,
     queue: VecDeque<Item>,
-    /// The next piece is sent at this time.
+    /// Time at which the next piece is sent.
     due: Instant,
-    /// The viewer could not decode, and got the newest keyframe once more.
+    /// Time at which the newest keyframe was repeated because the viewer could not decode.
     replayed: Option<Instant>,
-    /// The time of the last picture in RTP, in milliseconds.
+    /// RTP time of the last frame, in milliseconds.
     shown: u64,
 }
 
-/// Serves a viewer as long as it may stay: for ever if it came without a token. `counted` is where it counts, if not where it watches.
+/// Serves a viewer as long as it may stay: without limit if it came without a token. `counted` is the stream that counts the viewer, if
+/// it watches another one.
 pub(super) async fn run(
     mut peer: Peer,
     (mut viewer, mut counted): (Viewer, Option<Viewer>),
@@ -142,7 +143,7 @@ async fn serve(
                     Step::Stay => {}
                     Step::To(next) => {
                         let last = std::mem::replace(viewer, next);
-                        // It counts where it asked for.
+                        // The stream that the viewer asked for keeps counting it.
                         counted.get_or_insert(last);
                         tracks.restart(viewer);
                     }
@@ -184,13 +185,13 @@ impl Tracks {
         }
     }
 
-    /// The viewer is connected.
+    /// Starts the clock when the viewer is connected.
     fn begin(&mut self, viewer: &mut Viewer) {
         let edge = viewer.rejoin(Kind::WebRtc).unwrap_or_default();
         self.clock = Some(Clock::new(edge, Instant::now()));
     }
 
-    /// The viewer has lost a picture: it goes on at the newest key frame, which comes once more.
+    /// Continues at the newest keyframe, which is sent again, because the viewer has lost a frame.
     fn replay(&mut self, viewer: &mut Viewer) {
         let now = Instant::now();
         let is_soon = self.replayed.is_some_and(|last| now.duration_since(last) < REPLAY);
@@ -199,7 +200,7 @@ impl Tracks {
         }
     }
 
-    /// The viewer goes on with another stream.
+    /// Continues with another stream.
     fn restart(&mut self, viewer: &mut Viewer) {
         self.sound = None;
         self.rejoin(viewer, Instant::now());
@@ -218,7 +219,7 @@ impl Tracks {
         }
     }
 
-    /// Sends the next piece; says why the viewer cannot stay, if so.
+    /// Sends the next piece. Returns the reason if the viewer cannot stay.
     async fn send(
         &mut self,
         peer: &mut Peer,
@@ -264,7 +265,7 @@ impl Tracks {
             false => self.sound = None,
         }
         if about.breaks {
-            // It goes on from the first piece.
+            // The clock continues from the first piece after the gap.
             self.clock = self.clock.map(|clock| clock.paused());
         }
         None
@@ -289,7 +290,7 @@ impl Tracks {
         peer.settle().await.map(|_| ())
     }
 
-    /// Sound that is Opus already.
+    /// Sends audio that is Opus already.
     async fn own_sound(&mut self, peer: &mut Peer, piece: &Piece) -> Result<(), RtcError> {
         if !self.has_opus {
             return Ok(());
@@ -307,7 +308,7 @@ impl Tracks {
         self.put_sound(peer, packet.start, &packet.bytes).await
     }
 
-    /// `samples` are of 48 kHz.
+    /// Sends Opus audio. `samples` is its start at 48 kHz.
     async fn put_sound(&mut self, peer: &mut Peer, samples: u64, bytes: &[u8]) -> Result<(), RtcError> {
         let (Some(mid), Some(pt), Some(clock)) = (self.audio, self.opus, self.clock) else { return Ok(()) };
         let millis = i64::try_from(samples / 48).unwrap_or(i64::MAX);
@@ -321,7 +322,7 @@ impl Tracks {
     }
 }
 
-/// The payload type of H.264 that fits best: in packets of any size, and of the stream's profile.
+/// Returns the payload type of H.264 that fits best: it allows packets of any size, and has the stream's profile.
 fn video_payload(peer: &mut Peer, mid: Mid, profile: u32) -> Option<Pt> {
     let writer = peer.rtc.writer(mid)?;
     let fits = |params: &&str0m::format::PayloadParams| params.spec().codec == Codec::H264;
