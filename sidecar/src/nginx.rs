@@ -1,6 +1,6 @@
 //! The only client of the module's API.
 //!
-//! An answer keeps its text, so that `--json` can pass it on as it came.
+//! An answer keeps its text, so that `--json` can print it unchanged.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,28 +38,28 @@ pub use wire::{
     Watched, WatchedStream, Worker, Zone,
 };
 
-/// An answer longer than this is not the API's; 4,000 keys are about 1 MB.
+/// Longest answer, in bytes. 4,000 keys are about 1 MB.
 const MAX_ANSWER: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the API is: `http://HOST[:PORT]/PATH`, `https://...` or `unix:SOCKET:/PATH`.
+/// URL of the API: `http://HOST[:PORT]/PATH`, `https://...` or `unix:SOCKET:/PATH`.
 ///
-/// Displayed without a password that may be in it.
+/// Its `Display` hides a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiUrl {
-    /// Without a slash at the end.
+    /// The URL without a slash at the end.
     base: Url,
     socket: Option<PathBuf>,
 }
 
-/// Why a text is no place of an API.
+/// Reason why a text is no URL of an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write it as http://127.0.0.1:8080/api or unix:/run/nginx-api.sock:/api")]
 pub struct ApiUrlError;
 
 impl ApiUrl {
-    /// The host for people: that of the URL, the loopback address for a unix socket.
+    /// Returns the host for messages: the URL's host, or the loopback address for a unix socket.
     pub fn host(&self) -> &str {
         self.base.host_str().unwrap_or("127.0.0.1")
     }
@@ -108,7 +108,7 @@ impl fmt::Debug for ApiUrl {
     }
 }
 
-/// Who says where the API is: an error names what to change.
+/// Source of the API's URL. Errors name it, so that the reader knows what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetBy {
     /// The options of a command, or the environment.
@@ -133,63 +133,63 @@ impl SetBy {
     }
 }
 
-/// Why there is no answer to act upon.
+/// Reason why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file with the API's token cannot be used.
     #[error("API token file {}: {why} ({} names it)", path.display(), by.token())]
     TokenFile {
-        /// Who named it.
+        /// Source of the path.
         by: SetBy,
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the file.
         why: String,
     },
     /// The HTTP client cannot be made.
     #[error("no HTTP client: {0}")]
     Client(String),
-    /// No connection, or it broke.
+    /// There is no connection, or it broke.
     #[error("no answer from the API at {api}: {why}: start nginx, or set the URL of the API with {}", by.api())]
     Unreachable {
-        /// Who set the URL.
+        /// Source of the URL.
         by: SetBy,
-        /// Where it was looked for.
+        /// The URL.
         api: String,
         /// The innermost cause.
         why: String,
     },
-    /// Something answered, but not Weir.
+    /// Another program than Weir answered.
     #[error("{api} answered {status} without Weir's JSON: {} must lead to a location with weir_api", by.api())]
     NotTheApi {
-        /// Who set the URL.
+        /// Source of the URL.
         by: SetBy,
-        /// Where it was looked for.
+        /// The URL.
         api: String,
-        /// What HTTP said.
+        /// HTTP status.
         status: StatusCode,
     },
-    /// The API's own refusal.
+    /// The API refused the request.
     #[error("{message}")]
     Refused {
-        /// What HTTP said.
+        /// HTTP status.
         status: StatusCode,
-        /// A word for programs.
+        /// Code for programs.
         code: String,
-        /// A sentence for people, on one line.
+        /// Sentence for people, on one line.
         message: String,
     },
 }
 
-/// What came back, and what it means. It may hold a key, so it cannot be printed by accident.
+/// An answer and its value. It may hold a key, so it has no `Debug`.
 pub struct Answer<T> {
-    /// The JSON as it came.
+    /// The JSON text as received.
     pub text: String,
-    /// The same, understood.
+    /// The parsed value.
     pub value: T,
 }
 
-/// Speaks with one API.
+/// A client of one API.
 pub struct Nginx {
     by: SetBy,
     http: reqwest::Client,
@@ -199,13 +199,13 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// A client of a command; it connects when first asked for something. `token_file` holds the bearer token, white space around
-    /// it does not count.
+    /// Returns a client for a command. It connects at the first request. `token_file` holds the bearer token; white space around the
+    /// token is ignored.
     pub fn new(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
         Self::set_by(SetBy::CommandLine, api, token_file)
     }
 
-    /// The same for the daemon, by its configuration.
+    /// Returns a client for the daemon, with the settings of its configuration.
     pub fn of_configuration(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
         Self::set_by(SetBy::Configuration, api, token_file)
     }
@@ -214,7 +214,7 @@ impl Nginx {
         let bearer = token_file.map(|file| read_bearer(by, file)).transpose()?;
         let mut http = http::client().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT);
         if api.base.scheme() == "http" {
-            // Reading the system's certificates would take longer than all else.
+            // Reading the system's certificates would take longer than the request.
             http = http.tls_certs_only([]);
         }
         if let Some(socket) = &api.socket {
@@ -224,29 +224,29 @@ impl Nginx {
         Ok(Self { by, http, api, bearer, warnings: Mutex::default() })
     }
 
-    /// Makes a key.
+    /// Creates a key.
     pub async fn create_key(&self, key: &NewKey<'_>) -> Result<Answer<FreshKey>, Error> {
         self.ask(Method::POST, "v1/keys", Some(key)).await
     }
 
-    /// Makes a key invalid.
+    /// Revokes a key.
     pub async fn revoke_key(&self, id: KeyId) -> Result<Answer<Revoked>, Error> {
         self.ask(Method::DELETE, &format!("v1/keys/{id}"), None::<&()>).await
     }
 
-    /// Gives a key a new secret; the old one stays valid `overlap_s` seconds.
+    /// Gives a key a new secret. The old secret stays valid for `overlap_s` seconds.
     pub async fn rotate_key(&self, id: KeyId, overlap_s: u64) -> Result<Answer<FreshKey>, Error> {
         let body = serde_json::json!({ "overlap_s": overlap_s });
         self.ask(Method::POST, &format!("v1/keys/{id}/rotate"), Some(&body)).await
     }
 
-    /// All live streams.
+    /// Returns all live streams.
     pub async fn streams(&self) -> Result<Answer<Streams>, Error> {
         self.ask(Method::GET, "v1/streams", None::<&()>).await
     }
 
-    /// Drops the publisher of a stream, at one `server` block or at each; its key is refused for `ban_s` seconds. Any text may
-    /// be a name.
+    /// Disconnects the publisher of a stream, at one `server` block or at all of them. Its key is refused for `ban_s` seconds. The name
+    /// may be any text.
     pub async fn drop_publisher(
         &self,
         app: &str,
@@ -273,23 +273,23 @@ impl Nginx {
         self.ask(Method::DELETE, &path, None::<&()>).await
     }
 
-    /// Drops a player of a stream.
+    /// Disconnects a player of a stream.
     pub async fn drop_player(&self, app: &str, name: &str, id: &PlayerId) -> Result<Answer<Dropped>, Error> {
         let path = path_of(app, name).unwrap_or_else(|| format!("{}/{}", encoded(app), encoded(name)));
         self.ask(Method::DELETE, &format!("v1/streams/{path}/players/{id}"), None::<&()>).await
     }
 
-    /// The workers, the zone, and what is wrong with them.
+    /// Returns the state of the workers and of the zone, and their problems.
     pub async fn health(&self) -> Result<Answer<Health>, Error> {
         self.ask(Method::GET, "v1/health", None::<&()>).await
     }
 
-    /// All push targets.
+    /// Returns all push targets.
     pub async fn targets(&self) -> Result<Answer<Targets>, Error> {
         self.ask(Method::GET, "v1/targets", None::<&()>).await
     }
 
-    /// Starts or ends the pushes to a target.
+    /// Enables or disables a target.
     pub async fn enable_target(&self, id: &str, enabled: bool) -> Result<Answer<Target>, Error> {
         let body = serde_json::json!({ "enabled": enabled });
         self.ask(Method::PATCH, &format!("v1/targets/{id}"), Some(&body)).await
@@ -305,40 +305,40 @@ impl Nginx {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
     }
 
-    /// Makes links to a stream.
+    /// Creates links to a stream.
     pub async fn make_links(&self, link: &LinkRequest<'_>) -> Result<Answer<Links>, Error> {
         self.ask(Method::POST, "v1/links", Some(link)).await
     }
 
-    /// Revokes one token, or all of some streams that were minted so far.
+    /// Revokes one token, or all tokens of some streams that were minted so far.
     pub async fn revoke_tokens(&self, wanted: &RevokeTokens<'_>) -> Result<Answer<Revocation>, Error> {
         self.ask(Method::POST, "v1/tokens/revoke", Some(wanted)).await
     }
 
-    /// The tokens that are revoked.
+    /// Returns the revoked tokens.
     pub async fn revocations(&self) -> Result<Answer<Revocations>, Error> {
         self.ask(Method::GET, "v1/tokens/revocations", None::<&()>).await
     }
 
-    /// The streams that somebody watches, live here or not. Names that are no names of Weir's are left out.
+    /// Returns the streams that have viewers, live here or not. Streams whose names Weir does not allow are left out.
     pub async fn watched(&self) -> Result<Vec<(AppName, StreamName)>, Error> {
         let answer: Answer<Watched> = self.ask(Method::GET, "v1/viewers", None::<&()>).await?;
         let streams = answer.value.streams.into_iter().filter(|stream| stream.viewers.total() > 0);
         Ok(streams.filter_map(|stream| Some((stream.app.parse().ok()?, stream.name.parse().ok()?))).collect())
     }
 
-    /// How many watch, at nginx and at the daemon, streams that are live here or not.
+    /// Returns the number of viewers at nginx and at the daemon, of streams that are live here or not.
     pub async fn count_viewers(&self) -> Result<u64, Error> {
         let answer: Answer<Watched> = self.ask(Method::GET, "v1/viewers", None::<&()>).await?;
         Ok(answer.value.streams.iter().map(|stream| stream.viewers.total()).sum())
     }
 
-    /// Tells how many watch each stream at the daemon. A module without this route knows only its own viewers.
+    /// Reports the daemon's viewers per stream. A module without this route knows only its own viewers.
     pub async fn report_viewers(&self, streams: &[serde_json::Value]) -> Result<(), Error> {
         let body = serde_json::json!({ "streams": streams });
         match self.ask::<serde_json::Value>(Method::PUT, "v1/viewers", Some(&body)).await {
             Ok(_) => Ok(()),
-            // Done, with nothing to say.
+            // The module accepted the report and sends no body.
             Err(Error::NotTheApi { status: StatusCode::NO_CONTENT, .. }) => Ok(()),
             Err(Error::Refused {
                 status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, ..
@@ -347,7 +347,7 @@ impl Nginx {
         }
     }
 
-    /// A request for what is no JSON.
+    /// Returns a request whose answer is not JSON.
     fn get(&self, path: &str) -> reqwest::RequestBuilder {
         let mut url = self.api.base.clone();
         url.set_path(&format!("{}/{path}", self.api.base.path().trim_end_matches('/')));
@@ -358,7 +358,7 @@ impl Nginx {
         }
     }
 
-    /// `path` may have a query behind it: no name or id has a `?`.
+    /// Sends a request and reads the JSON answer. `path` may end with a query: no name or id contains a `?`.
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -377,11 +377,11 @@ impl Nginx {
         if let Some(body) = body {
             request = request.json(body);
         } else if changes {
-            // The module asks for it on every change, so that no form on another site can make one.
+            // The module requires this type for every change, so that no form of another site can make one.
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let again = request.try_clone().filter(|_| !changes);
-        // nginx closes idle connections when it is short of others (ngx_drain_connections), also one that a request is on its way to.
+        // nginx closes idle connections when it has too few free ones (ngx_drain_connections), even if a request is on its way.
         let response = match (request.send().await, again) {
             (Err(error), Some(again)) if !error.is_timeout() && !error.is_connect() => again.send().await,
             (response, _) => response,
@@ -401,7 +401,7 @@ impl Nginx {
         }
     }
 
-    /// A change that was made, with a doubt.
+    /// Stores the warning of a change that was made.
     fn note_warning(&self, text: &str) {
         #[derive(Deserialize)]
         struct Wire {
@@ -413,7 +413,7 @@ impl Nginx {
         }
     }
 
-    /// Returns what the API warned of since the last call.
+    /// Returns the API's warnings since the last call.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -462,13 +462,13 @@ impl Nginx {
     }
 }
 
-/// The path of a stream whose names mean the same in a path.
+/// Returns the path of a stream if its names need no encoding.
 fn path_of(app: &str, name: &str) -> Option<String> {
     let (app, name) = (app.parse::<AppName>().ok()?, name.parse::<StreamName>().ok()?);
     Some(format!("{app}/{name}"))
 }
 
-/// A text as one part of a path or as the value of an argument (RFC 3986, section 2.1).
+/// Encodes a text as a part of a path or as the value of an argument (RFC 3986, section 2.1).
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

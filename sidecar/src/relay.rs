@@ -1,13 +1,13 @@
-//! A stream of another node, taken over its WebSocket or over WebRTC and published here. Pictures are not decoded; of sound, Opus that
-//! comes over WebRTC is made AAC.
+//! Takes a stream of another node over its WebSocket or over WebRTC, and publishes it here. Video is not decoded. Opus audio over WebRTC
+//! is converted to AAC.
 //!
-//! - [`Relay`] is one of them, and [`Relay::run`] one attempt: who wants it kept running tries again
-//! - [`socket`]: the WebSocket of a Weir node; [`whep`]: WebRTC with any server; `said`: what their web servers say
+//! - [`Relay`] describes one relayed stream, and [`Relay::run`] makes one attempt; the caller retries
+//! - [`socket`]: the WebSocket of a Weir node; [`whep`]: WebRTC with any server; `said`: error answers of their web servers
 //! - `outgoing`: the publish at the nginx of this machine
-//! - [`recent`]: the newest media, for who plays it here; [`trust`]: who gets a token that is minted here
-//! - [`paths`]: over which nodes streams came, so that none comes back to where it was
+//! - [`recent`]: the newest media, for players of this node; [`trust`]: the servers that get a token of this node
+//! - [`paths`]: the nodes that a stream has passed, so that no stream returns to a node
 //!
-//! The far end is a stranger: its messages are bounded in size and number, and its silence in time.
+//! The far end is not trusted: the size and number of its messages, and its silence, are limited.
 
 use std::time::Duration;
 
@@ -36,12 +36,12 @@ use outgoing::{Outgoing, told, turn};
 use paths::Entry;
 use socket::{Message, Socket};
 
-/// The far end says this long after its publisher is gone that nobody returns, and closes.
+/// Silence limit after the far end's publisher is gone. The far end reports within this time that nobody has returned, and closes.
 const ABSENCE: Duration = Duration::from_secs(90);
 
 impl Relay {
-    /// Relays until the far end ends the stream, something fails, or `shared` says that it is to end. `playable` is called for each
-    /// frame with which a player can begin.
+    /// Relays until the far end ends the stream, an error occurs, or `shared` orders the end. Calls `playable` for each frame with which
+    /// a player can begin.
     pub async fn run(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
         match self.origin.kind {
             Kind::Ws => self.over_websocket(shared, playable).await,
@@ -69,9 +69,9 @@ impl Relay {
 struct Run<'r> {
     relay: &'r Relay,
     unpacker: Option<Unpacker>,
-    /// The nodes over which the stream came to the far end, and that one.
+    /// The nodes that the stream has passed, including the far end.
     path: Vec<String>,
-    /// The publish, and the stream's path for as long as it lasts.
+    /// The publish, and the entry of the stream's path, which lasts as long as the publish.
     out: Option<(Outgoing, Entry)>,
 }
 
@@ -86,7 +86,7 @@ impl Run<'_> {
         let mut heard = Instant::now();
         loop {
             let patience = if self.out.is_some() || self.unpacker.is_none() { SILENCE } else { ABSENCE };
-            // While nginx takes nothing, nothing is read: the far end leaves pictures out.
+            // If nginx accepts no data, nothing is read from the far end, which then drops frames.
             let may_read = self.out.as_ref().is_none_or(|(out, _)| out.has_room());
             tokio::select! {
                 message = socket.next(), if may_read => match message? {
@@ -114,7 +114,7 @@ impl Run<'_> {
         }
     }
 
-    /// The publisher at the far end is gone, or another one is there: so it is here.
+    /// Ends the publish here, because the publisher at the far end is gone or replaced.
     async fn end(&mut self) {
         if let Some((out, _)) = self.out.take() {
             out.finish().await;

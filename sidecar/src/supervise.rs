@@ -1,5 +1,5 @@
-//! Programs that are kept running: decisions in [`job`], processes in [`child`], and [`run`] between the two. What this process does
-//! itself is kept running by [`work`].
+//! Keeps programs running: [`job`] decides, [`child`] starts and stops processes, and [`run`] connects the two. [`work`] does the same
+//! for tasks of this process.
 
 use std::ffi::OsString;
 use std::io;
@@ -31,40 +31,40 @@ pub use shared::{RunEnd, Shared, Status};
 
 use crate::clock;
 
-/// Before a job is tried again that could not even begin.
+/// Pause before a job is tried again that could not even start.
 const PAUSE: Duration = Duration::from_secs(5);
-/// So many runs in a row that make nothing are not the sound's bad luck any more.
+/// Number of runs without output in a row after which audio is blamed.
 const SILENT_RUNS: u32 = 2;
 
-/// What is to be kept running.
+/// A job: a program that is kept running.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Names it in logs and commands.
+    /// Name in logs and commands.
     pub id: String,
-    /// `APP/NAME` of the stream it is for.
+    /// `APP/NAME` of the job's stream.
     pub stream: String,
-    /// The program; never a shell.
+    /// The program. It is never a shell.
     pub program: PathBuf,
     /// Its arguments, without any secret.
     pub arguments: Vec<OsString>,
-    /// 0 to 19.
+    /// Niceness, 0 to 19.
     pub nice: u8,
-    /// When it is replaced, and how fast.
+    /// When and how fast the process is replaced.
     pub policy: Policy,
-    /// It decodes sound, and there would be pictures without it.
+    /// The job decodes audio, and there would be video without it.
     pub decodes_sound: bool,
 }
 
-/// What an operator or the daemon asks of a running job.
+/// An order of an operator or of the daemon to a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// End it and start it anew.
+    /// End the process and start it again.
     Restart,
-    /// End it for good.
+    /// End the process for good.
     Stop,
 }
 
-/// Keeps the job running until it is told to stop, and returns when its process is gone.
+/// Keeps the job running until it gets [`Order::Stop`], and returns when its process has ended.
 pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<Order>) {
     let origin = Instant::now();
     let mut job = Job::new(spec.policy);
@@ -83,7 +83,7 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
                 input = start(&spec, &shared, &mut child);
                 continue;
             }
-            // The end of its input lets it write the last frame whole.
+            // ffmpeg writes a complete last frame when its input ends.
             Some(Action::Interrupt) if shared.close_input() => {}
             Some(Action::Interrupt) => signal(child.as_ref(), Signal::SIGINT),
             Some(Action::Kill(why)) => {
@@ -101,7 +101,7 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
         input = tokio::select! {
             command = commands.recv() => match command {
                 Some(Order::Restart) => Input::Restart,
-                // Who gave the orders is gone.
+                // The sender of the orders is gone.
                 Some(Order::Stop) | None => Input::Stop,
             },
             event = next_event(&mut child) => event_input(&spec, &shared, &mut child, event).await,
@@ -111,8 +111,8 @@ pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<
     }
 }
 
-/// Counts failures of a job that has never been ready. ffmpeg writes nothing before it knows the form of all tracks, so sound that
-/// it cannot decode costs the pictures as well.
+/// Counts failures of a job that has never been ready. ffmpeg writes nothing before it knows the format of all tracks, so audio that it
+/// cannot decode stops the video as well.
 #[derive(Debug, Default)]
 struct Silent {
     runs: u32,
@@ -121,12 +121,12 @@ struct Silent {
 }
 
 impl Silent {
-    /// Takes what the job has just done; true when it has failed often enough.
+    /// Takes the job's last step. Returns true if the job has failed often enough.
     fn is_over(&mut self, has_failed: bool, job: &Job, action: Option<Action>, is_ready: bool) -> bool {
         let failed_runs = job.failed_runs();
         let is_failure = std::mem::replace(&mut self.failed_runs, failed_runs) != failed_runs;
         if is_failure && has_failed && !is_ready {
-            // One that was killed had all the time that it needed.
+            // A killed run had all the time that it needed, so it counts as enough failures.
             self.runs += if self.killed { SILENT_RUNS } else { 1 };
         }
         self.killed = matches!(action, Some(Action::Kill(_))) || (self.killed && !is_failure);
@@ -134,7 +134,7 @@ impl Silent {
     }
 }
 
-/// For a job that could not even begin: says why, and waits, because who wants it starts it again.
+/// Reports why a job could not start, and waits before the caller tries again.
 pub async fn could_not_begin(
     stream: &str,
     job: &str,
@@ -146,7 +146,7 @@ pub async fn could_not_begin(
     tracing::error!(stream, job, "{why}");
     shared.update(|status| status.last_error = Some(why.clone()));
     shared.output.push(Line { at: clock::now(), level: "error", text: why });
-    // Also over when it is told to stop. A full disk does not go away by trying.
+    // The wait also ends with an order to stop. It is needed because retries do not free a full disk.
     let _ = timeout(PAUSE, commands.recv()).await;
 }
 
@@ -215,7 +215,7 @@ async fn event_input(spec: &Spec, shared: &Shared, child: &mut Option<Child>, ev
             let bytes = shared.bytes.load(Ordering::Relaxed);
             shared.update(|status| status.progress = Progress { bytes, ..progress });
             child::tell_rest(shared, &spec.stream, &spec.id);
-            // Where there are pictures, they count: a clock that jumps is no work.
+            // If there is video, only frames count as progress: a jumping clock is no work.
             let pictures = progress.frame.and_then(|frame| i64::try_from(frame).ok());
             Input::Progress(Work { told: pictures.or(progress.out_time_us), bytes })
         }
@@ -267,7 +267,7 @@ mod tests {
         }
     }
 
-    /// Runs a job through failures; true when it gives up because of the sound.
+    /// Runs a job through failures. Returns true if it gives up because of the audio.
     fn is_over(steps: &[(u64, Input)], is_ready: bool) -> bool {
         let (mut job, mut silent) = (Job::new(policy()), Silent::default());
         steps.iter().any(|(second, input)| {
@@ -287,9 +287,9 @@ mod tests {
         assert!(!is_over(&[once, twice].concat(), true));
         let clean = [(0, Tick), (0, Started), (1, Exited(Exit::Clean))];
         assert!(!is_over(&[clean, twice].concat(), false));
-        // Killed because nothing came.
+        // The run is killed because no output appears.
         assert!(is_over(&[(0, Tick), (0, Started), (90, Tick), (91, Exited(Exit::Failed))], false));
-        // Told to end, and killed because it does not.
+        // The job gets an order to end, and the process is killed because it does not end.
         let told = |input| [(0, Tick), (0, Started), (5, input), (9, Tick), (9, Exited(Exit::Failed))];
         assert!(!is_over(&told(Restart), false));
         assert!(!is_over(&told(Stop), false));

@@ -1,4 +1,4 @@
-//! The events of `GET /v1/events`, as they come.
+//! Reads the events of `GET /v1/events` as they arrive.
 
 use std::io::Cursor;
 use std::pin::Pin;
@@ -16,23 +16,23 @@ mod limit;
 
 use limit::Limiter;
 
-/// The module sends a comment every 15 seconds.
+/// Longest time without data: the module sends a comment every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(40);
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiEvent {
-    /// For `Last-Event-ID`.
+    /// Value for `Last-Event-ID`.
     pub id: Option<String>,
-    /// Such as `stream.started`.
+    /// Kind, for example `stream.started`.
     pub kind: String,
-    /// JSON.
+    /// JSON text.
     pub data: String,
 }
 
 type Blocks = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>;
 
-/// Events as they come.
+/// A stream of events.
 pub struct Events {
     blocks: Blocks,
     by: SetBy,
@@ -40,13 +40,13 @@ pub struct Events {
 }
 
 impl Nginx {
-    /// Listens to events: those after `last_id`, as far as they are still known, and all to come.
+    /// Subscribes to events: to those after `last_id` that the module still knows, and to all later ones.
     pub async fn events(&self, last_id: Option<&str>) -> Result<Events, Error> {
         let mut request = self.get("v1/events").header(header::ACCEPT, "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("Last-Event-ID", id);
         }
-        // The whole takes as long as it takes.
+        // The response has no end, so it has no time limit.
         let request = request.timeout(Duration::from_secs(u64::from(u32::MAX)));
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
@@ -58,7 +58,7 @@ impl Nginx {
     }
 }
 
-/// Why no more bytes come.
+/// Reason why no more bytes arrive.
 #[derive(Debug, thiserror::Error)]
 enum Broken<E> {
     #[error("silence")]
@@ -67,7 +67,7 @@ enum Broken<E> {
     Lost(E),
 }
 
-/// Each event of a stream of bytes, wherever it is cut. One that is too long is left out.
+/// Splits bytes, in pieces of any size, into events. Events that are too long are left out.
 fn blocks<S, B, E>(bytes: S) -> Blocks
 where
     S: Stream<Item = Result<B, E>> + Send + 'static,
@@ -76,7 +76,7 @@ where
 {
     let state = (Box::pin(bytes), Limiter::default());
     let limited = stream::unfold(state, |(mut bytes, mut limiter)| async move {
-        // Comments count, which the decoder does not pass on.
+        // Comments prove that the connection is alive, and the decoder drops them.
         let piece = match timeout(SILENCE, bytes.next()).await {
             Err(_) => Err(Broken::Silence),
             Ok(piece) => piece?.map(|piece| limiter.pass(piece.as_ref())).map_err(Broken::Lost),
@@ -87,14 +87,14 @@ where
 }
 
 impl Events {
-    /// The next one; may be dropped and called again. An error is the end.
+    /// Returns the next event. Cancel-safe. An error ends the stream.
     pub async fn next(&mut self) -> Result<ApiEvent, Error> {
         let lost = |why: &str| Error::Unreachable { by: self.by, api: self.api.clone(), why: why.to_owned() };
         loop {
             match self.blocks.next().await {
                 None => return Err(lost("the events ended")),
                 Some(Err(error)) => return Err(lost(&innermost(&error))),
-                // An event without a kind is none of the module's.
+                // An event without a kind is not from the module.
                 Some(Ok(Sse { event: Some(kind), data, id, .. })) if !kind.is_empty() => {
                     return Ok(ApiEvent { id, kind, data: data.unwrap_or_default() });
                 }

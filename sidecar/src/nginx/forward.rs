@@ -1,4 +1,4 @@
-//! What others are told of the module's answers, as they came.
+//! Passes requests and answers of the module on for other parts of the daemon.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Answer, Error, Nginx};
 
 impl Nginx {
-    /// Asks for any path of the API; `path` has no slash in front, and each of its parts is encoded.
+    /// Sends a request for any path of the API. `path` has no leading slash, and each of its parts is encoded.
     pub async fn forward(
         &self,
         method: Method,

@@ -1,15 +1,15 @@
-//! The list of keys, which the module gives in parts.
+//! The list of keys, which the module sends in parts.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, Error, Keys, Nginx};
 
-/// Keys in a part.
+/// Keys per part.
 const PART: usize = 1000;
 
 impl Nginx {
-    /// All keys, without secrets.
+    /// Returns all keys, without secrets.
     pub async fn keys(&self) -> Result<Answer<Keys>, Error> {
         let mut keys = Vec::new();
         let mut texts = Vec::new();
@@ -30,7 +30,7 @@ impl Nginx {
     }
 }
 
-/// The keys as they came: fields that are not known here stay.
+/// Returns the keys as received, including fields that this version does not know.
 fn rows(text: &str) -> Vec<Value> {
     let mut answer: Value = serde_json::from_str(text).unwrap_or_default();
     match answer.get_mut("keys").map(Value::take) {

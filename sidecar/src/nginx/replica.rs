@@ -1,4 +1,4 @@
-//! What the nodes of a pair have in common, and whether this node pushes.
+//! The state that the nodes of a pair share, and whether this node pushes.
 
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
@@ -8,35 +8,35 @@ use weir_model::Secret;
 
 use super::{Answer, Error, Nginx};
 
-/// `GET /v1/replica`. It has hashes of keys and URLs of targets: it cannot be printed.
+/// Answer of `GET /v1/replica`. It contains hashes of keys and URLs of targets, so it has no `Debug`.
 #[derive(Deserialize)]
 pub struct Replica {
-    /// Another one for each state.
+    /// Tag that differs for each state.
     pub tag: String,
-    /// None where the tag is the one that was asked with.
+    /// `None` if the tag equals the tag of the request.
     #[serde(default)]
     pub state: Option<ReplicaState>,
-    /// Keys that are refused.
+    /// Keys that are banned.
     #[serde(default)]
     pub bans: Vec<Banned>,
 }
 
-/// The state file.
+/// Content of the state file.
 #[derive(Deserialize)]
 pub struct ReplicaState {
-    /// Goes up with each change.
+    /// Generation, which each change increments.
     pub generation: u64,
     /// The keys of the API.
     pub keys: Vec<Value>,
     /// The targets of the API.
     pub targets: Vec<Value>,
-    /// Tokens that are revoked.
+    /// Revoked tokens.
     #[serde(default)]
     pub revocations: Vec<Value>,
-    /// By which a daemon knows the file again.
+    /// Mark by which a daemon recognizes the file.
     #[serde(default)]
     pub mark: Option<String>,
-    /// Nothing is pushed.
+    /// Pushes are held.
     #[serde(default)]
     pub held: bool,
 }
@@ -44,23 +44,23 @@ pub struct ReplicaState {
 /// A key that is refused for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Banned {
-    /// Its id.
+    /// Id of the key.
     pub key: String,
-    /// Until when.
+    /// End of the ban.
     pub until: weir_model::Timestamp,
 }
 
-/// `GET /v1/pushes`
+/// Answer of `GET /v1/pushes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Pushes {
-    /// Nothing is pushed from this node.
+    /// No stream is pushed from this node.
     pub held: bool,
-    /// It is a node of a pair.
+    /// The node belongs to a pair.
     pub paired: bool,
 }
 
 impl Nginx {
-    /// The same client with another token.
+    /// Returns the same client with another token.
     pub fn bearing(mut self, token: &Secret) -> Self {
         self.bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok().map(|mut value| {
             value.set_sensitive(true);
@@ -69,18 +69,18 @@ impl Nginx {
         self
     }
 
-    /// All that a pair has in common, unless its tag is `known`.
+    /// Returns the shared state of the pair, unless its tag is `known`.
     pub async fn replica(&self, known: Option<&str>) -> Result<Replica, Error> {
         let path = known.map_or_else(|| "v1/replica".to_owned(), |tag| format!("v1/replica?not={tag}"));
         Ok(self.ask(Method::GET, &path, None::<&()>).await?.value)
     }
 
-    /// Takes over one thing of the other node.
+    /// Applies one change of the other node.
     pub async fn put_replica(&self, change: &Value) -> Result<(), Error> {
         self.ask::<Value>(Method::PUT, "v1/replica", Some(change)).await.map(drop)
     }
 
-    /// Whether this node pushes; none where the module is older than pairs.
+    /// Returns whether this node pushes. Returns `None` if the module is older than pairs.
     pub async fn pushes(&self) -> Result<Option<Pushes>, Error> {
         match self.ask(Method::GET, "v1/pushes", None::<&()>).await {
             Ok(answer) => Ok(Some(answer.value)),
@@ -89,7 +89,7 @@ impl Nginx {
         }
     }
 
-    /// Holds all pushes of this node, or lets them go.
+    /// Holds or releases all pushes of this node.
     pub async fn hold_pushes(&self, held: bool) -> Result<Answer<Pushes>, Error> {
         self.ask(Method::PUT, "v1/pushes", Some(&serde_json::json!({ "held": held }))).await
     }

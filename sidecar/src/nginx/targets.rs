@@ -1,4 +1,4 @@
-//! Push targets, as they are made, listed and removed.
+//! Creates, lists and removes push targets.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -7,48 +7,48 @@ use weir_model::target::{TargetId, TargetView};
 
 use super::{Answer, Error, Nginx};
 
-/// `POST /v1/targets`. The URL is a secret: it cannot be printed.
+/// Body of `POST /v1/targets`. The URL is a secret, so the type has no `Debug`.
 #[derive(Serialize)]
 pub struct NewTarget<'a> {
     /// nginx-rtmp application.
     pub app: &'a str,
     /// Public name or `*`.
     pub stream: &'a str,
-    /// The `server` block that it is limited to.
+    /// The `server` block that the target is limited to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<&'a ServerAddr>,
-    /// With all that is secret in it.
+    /// URL with its secrets.
     pub url: &'a str,
-    /// Whether it is pushed to.
+    /// Whether streams are pushed to the target.
     pub enabled: bool,
-    /// For people.
+    /// Note for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'a str>,
 }
 
-/// `GET /v1/targets`, with all that is told of each.
+/// Answer of `GET /v1/targets` with all fields of each target.
 #[derive(Debug, Deserialize)]
 pub struct TargetList {
-    /// Each of them.
+    /// The targets.
     pub targets: Vec<TargetView>,
 }
 
-/// `DELETE /v1/targets/{id}`
+/// Answer of `DELETE /v1/targets/{id}`.
 #[derive(Debug, Deserialize)]
 pub struct Removed {}
 
 impl Nginx {
-    /// Makes a target.
+    /// Creates a target.
     pub async fn create_target(&self, target: &NewTarget<'_>) -> Result<Answer<TargetView>, Error> {
         self.ask(Method::POST, "v1/targets", Some(target)).await
     }
 
-    /// All targets, what is secret in them masked.
+    /// Returns all targets, with their secrets masked.
     pub async fn target_list(&self) -> Result<Answer<TargetList>, Error> {
         self.ask(Method::GET, "v1/targets", None::<&()>).await
     }
 
-    /// Ends the pushes to a target and forgets it.
+    /// Stops the pushes to a target and deletes it.
     pub async fn remove_target(&self, id: TargetId) -> Result<Answer<Removed>, Error> {
         self.ask(Method::DELETE, &format!("v1/targets/{id}"), None::<&()>).await
     }

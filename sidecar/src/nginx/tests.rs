@@ -10,7 +10,7 @@ fn places_of_an_api() {
     assert_eq!(api("https://h.example").as_deref(), Ok("https://h.example"));
     assert_eq!(api("unix:/run/w.sock:/api").as_deref(), Ok("unix:/run/w.sock:/api"));
     for bad in ["", "127.0.0.1:8080", "ftp://h/api", "unix:run/w.sock", "http://h/api?x=1", "http:///api"] {
-        // `http:///api` names the host "api"; that is for the URL standard to explain.
+        // `http:///api` names the host "api", as the URL standard says.
         assert!(api(bad).is_err() || bad == "http:///api", "{bad}");
     }
 }
@@ -55,7 +55,7 @@ fn errors_say_where_and_what_to_do() {
     );
 }
 
-/// Takes connections one after the other. Closes the first ones with the request unanswered; returns how many requests came.
+/// Accepts connections one after the other. Closes the first `closed` connections without an answer. Returns the number of requests.
 async fn serve(listener: tokio::net::TcpListener, closed: usize) -> usize {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut requests = 0;
@@ -93,7 +93,7 @@ fn secrets_of_answers_cannot_be_printed() {
     assert_eq!(key.key.expose(), "wk_secret");
 }
 
-/// The daemon follows the streams of a server that knows nothing of applications and tickets.
+/// The daemon follows the streams of a server that has no applications and no ticket.
 #[tokio::test]
 async fn what_a_server_does_not_tell_is_no_error() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,6 +116,6 @@ async fn what_a_server_does_not_tell_is_no_error() {
     assert!(nginx.applications().await.unwrap().is_none());
     assert!(nginx.player_ticket().await.unwrap().is_none());
     assert!(nginx.applications().await.unwrap().is_none());
-    // Streams are what it is asked for.
+    // The server has no streams either, and that is an error.
     assert!(nginx.streams().await.is_err());
 }

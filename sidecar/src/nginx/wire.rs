@@ -1,4 +1,4 @@
-//! What the API is told, and what it answers.
+//! Requests and answers of the API.
 
 use std::path::PathBuf;
 
@@ -8,21 +8,21 @@ use weir_model::target::TargetView;
 use weir_model::token::{Action, Revocation, TokenId};
 use weir_model::{Network, Secret, ServerAddr, Timestamp};
 
-/// `GET /v1/keys`
+/// Answer of `GET /v1/keys`.
 #[derive(Debug, Deserialize)]
 pub struct Keys {
-    /// Each of them, without secrets.
+    /// The keys, without secrets.
     pub keys: Vec<KeyView>,
-    /// Where the next part begins, if there is one.
+    /// Start of the next part, if there is one.
     #[serde(default)]
     pub next: Option<String>,
 }
 
-/// A key with its secret: the answer to making and rotating one.
+/// A key with its secret: the answer to creating or rotating a key.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "KeyView")]
 pub struct FreshKey {
-    /// All but the secret.
+    /// All fields except the secret.
     pub about: KeyView,
     /// The secret.
     pub key: Secret,
@@ -37,195 +37,195 @@ impl TryFrom<KeyView> for FreshKey {
     }
 }
 
-/// `DELETE /v1/keys/{id}`
+/// Answer of `DELETE /v1/keys/{id}`.
 #[derive(Debug, Deserialize)]
 pub struct Revoked {
-    /// How many publishers were dropped.
+    /// Number of publishers that were disconnected.
     #[serde(default)]
     pub dropped: u64,
 }
 
-/// `POST /v1/keys`
+/// Body of `POST /v1/keys`.
 #[derive(Debug, Serialize)]
 pub struct NewKey<'a> {
     /// nginx-rtmp application.
     pub app: &'a str,
     /// Public name.
     pub stream: &'a str,
-    /// The `server` block that it is limited to.
+    /// The `server` block that the key is limited to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<&'a ServerAddr>,
-    /// For people.
+    /// Note for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'a str>,
-    /// When it ends.
+    /// End of the key's validity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Networks it is accepted from.
+    /// Networks from which the key is accepted.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub publish_from: &'a [Network],
 }
 
-/// A live stream; the API may say more than is read here.
+/// A live stream. The API may send more fields.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stream {
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
     pub name: String,
-    /// First address of the `server` block that it came in by.
+    /// First address of the publisher's `server` block.
     #[serde(default)]
     pub server: String,
-    /// Differs from publish to publish.
+    /// Id of this publish.
     #[serde(default)]
     pub session: String,
-    /// Since when it is live.
+    /// Start of the publish.
     pub since: Timestamp,
-    /// Who sends it.
+    /// The publisher.
     pub publisher: Publisher,
-    /// It is a slate, in the place of a lost publisher.
+    /// The stream is a slate that replaces a lost publisher.
     #[serde(default)]
     pub slate: bool,
-    /// None until it is known.
+    /// `None` until it is known.
     #[serde(default)]
     pub video: Option<Video>,
-    /// Likewise.
+    /// `None` until it is known.
     #[serde(default)]
     pub audio: Option<Audio>,
-    /// From the publisher, bit/s.
+    /// Bitrate from the publisher, in bit/s.
     #[serde(default)]
     pub bitrate_in: u64,
-    /// To all players, bit/s.
+    /// Bitrate to all players, in bit/s.
     #[serde(default)]
     pub bitrate_out: u64,
-    /// From the publisher, bytes.
+    /// Bytes from the publisher.
     #[serde(default)]
     pub bytes_in: u64,
-    /// To all players, bytes.
+    /// Bytes to all players.
     #[serde(default)]
     pub bytes_out: u64,
-    /// Who watches.
+    /// Current viewers.
     #[serde(default)]
     pub viewers: Viewers,
-    /// The most viewers at one time since it is live.
+    /// Most simultaneous viewers since the start.
     #[serde(default)]
     pub viewers_peak: u64,
-    /// How many viewers came since it is live.
+    /// Number of viewers since the start.
     #[serde(default)]
     pub viewers_total: u64,
-    /// Where it is pushed to, or may be.
+    /// Targets that the stream is pushed to, or may be.
     #[serde(default)]
     pub targets: Vec<TargetView>,
 }
 
-/// What is known of a stream's video; empty or 0 where it is not.
+/// Known facts about a stream's video; empty or 0 if unknown.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Video {
-    /// Such as `H264`.
+    /// Codec, for example `H264`.
     pub codec: String,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: u32,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f64,
 }
 
-/// What is known of a stream's sound.
+/// Known facts about a stream's audio.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Audio {
-    /// Such as `AAC`.
+    /// Codec, for example `AAC`.
     pub codec: String,
-    /// Hz.
+    /// Sample rate in Hz.
     pub sample_rate: u32,
-    /// 1 or 2.
+    /// Number of channels: 1 or 2.
     pub channels: u32,
 }
 
-/// How many watch a stream.
+/// Numbers of viewers of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Viewers {
     /// RTMP players.
     pub rtmp: u64,
-    /// Over HLS.
+    /// HLS viewers.
     pub hls: u64,
-    /// Over DASH.
+    /// DASH viewers.
     pub dash: u64,
-    /// Over the daemon's Low-Latency HLS.
+    /// Viewers of the daemon's Low-Latency HLS.
     pub llhls: u64,
-    /// Over the daemon's WebSocket.
+    /// Viewers over the daemon's WebSocket.
     pub ws: u64,
-    /// Over the daemon's WebRTC.
+    /// Viewers over the daemon's WebRTC.
     pub webrtc: u64,
 }
 
 impl Viewers {
-    /// All of them.
+    /// Returns the sum.
     pub fn total(&self) -> u64 {
         let all = [self.rtmp, self.hls, self.dash, self.llhls, self.ws, self.webrtc];
         all.into_iter().fold(0, u64::saturating_add)
     }
 }
 
-/// `GET /v1/viewers`
+/// Answer of `GET /v1/viewers`.
 #[derive(Debug, Deserialize)]
 pub struct Watched {
-    /// Those that somebody watches.
+    /// The streams that have viewers.
     pub streams: Vec<WatchedStream>,
 }
 
-/// A stream that somebody watches; it need not be live.
+/// A stream that has viewers. It may be not live.
 #[derive(Debug, Deserialize)]
 pub struct WatchedStream {
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
     pub name: String,
-    /// How many, at this nginx and its daemon.
+    /// Viewers at this nginx and its daemon.
     #[serde(default)]
     pub viewers: Viewers,
 }
 
-/// Who sends a stream.
+/// The publisher of a stream.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Publisher {
     /// Address, as nginx sees it.
     pub addr: String,
-    /// The key that opened it; none with a token or `weir_publish open`.
+    /// Id of the key that it used; `None` with a token or `weir_publish open`.
     #[serde(default)]
     pub key_id: Option<String>,
-    /// The nginx worker that has the connection.
+    /// Process id of the nginx worker that has the connection.
     pub worker_pid: u32,
 }
 
-/// `GET /v1/streams`
+/// Answer of `GET /v1/streams`.
 #[derive(Debug, Deserialize)]
 pub struct Streams {
-    /// Every worker's.
+    /// The streams of all workers.
     pub streams: Vec<Stream>,
 }
 
-/// `DELETE /v1/streams/...`, of a publisher or a player
+/// Answer of `DELETE /v1/streams/...`, for a publisher or a player.
 #[derive(Debug, Deserialize)]
 pub struct Dropped {
-    /// How many; 0 when it was already disconnecting.
+    /// Number of disconnected sessions; 0 if the session was already disconnecting.
     #[serde(default)]
     pub dropped: u64,
-    /// Until when the publisher's key is refused.
+    /// End of the ban of the publisher's key.
     #[serde(default)]
     pub banned_until: Option<Timestamp>,
 }
 
-/// `GET /v1/health`
+/// Answer of `GET /v1/health`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Health {
-    /// What is wrong, a sentence each; none when all is well.
+    /// Problems, one sentence each. Empty if there are none.
     #[serde(default)]
     pub reasons: Vec<String>,
-    /// Those that are draining too.
+    /// All workers, including draining ones.
     pub workers: Vec<Worker>,
     /// The shared memory.
     pub zone: Zone,
@@ -234,92 +234,92 @@ pub struct Health {
 /// A worker of nginx.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Worker {
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// It only ends what it has.
+    /// The worker is draining: it only ends its sessions.
     #[serde(default)]
     pub draining: bool,
-    /// How long ago its event loop came round, milliseconds.
+    /// Time since the last turn of its event loop, in milliseconds.
     #[serde(default)]
     pub heartbeat_ms: u64,
 }
 
-/// Shared memory, bytes.
+/// Shared memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct Zone {
-    /// Of the whole.
+    /// Total size.
     pub size: u64,
-    /// Of that, taken.
+    /// Used size.
     pub used: u64,
 }
 
-/// `GET /v1/targets`
+/// Answer of `GET /v1/targets`.
 #[derive(Debug, Deserialize)]
 pub struct Targets {
-    /// Each of them.
+    /// The targets.
     pub targets: Vec<Target>,
 }
 
-/// A push target; the API may say more than is read here.
+/// A push target. The API may send more fields.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Target {
     /// Its handle.
     pub id: String,
-    /// Whether streams are pushed there.
+    /// Whether streams are pushed to the target.
     pub enabled: bool,
-    /// For people.
+    /// Note for people.
     #[serde(default)]
     pub note: Option<String>,
 }
 
-/// `POST /v1/state/save`
+/// Answer of `POST /v1/state/save`.
 #[derive(Debug, Deserialize)]
 pub struct SavedState {
     /// The state file.
     pub file: PathBuf,
-    /// Keys in it.
+    /// Number of keys in the file.
     pub keys: usize,
-    /// Targets in it.
+    /// Number of targets in the file.
     pub targets: usize,
-    /// Where a file that could not be read is now.
+    /// New path of a file that could not be read.
     pub set_aside: Option<PathBuf>,
 }
 
-/// `POST /v1/tokens`
+/// Body of `POST /v1/tokens`.
 #[derive(Debug, Serialize)]
 pub struct TokenRequest<'a> {
     /// nginx-rtmp application.
     pub app: &'a str,
     /// Public name or `*`.
     pub stream: &'a str,
-    /// What it allows.
+    /// Permission of the token.
     pub action: Action,
-    /// Seconds.
+    /// Validity in seconds.
     pub ttl_s: u64,
-    /// Network it is accepted from.
+    /// Network from which the token is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<Network>,
 }
 
-/// The answer to it.
+/// Answer of `POST /v1/tokens`.
 #[derive(Debug, Deserialize)]
 pub struct Minted {
-    /// The token, ready to be sent; plain text since it is the command's whole result.
+    /// The token. It is plain text, because it is the whole result of the command.
     pub token: String,
-    /// When it ends.
+    /// End of the token's validity.
     pub expires_at: Timestamp,
-    /// The name by which it can be revoked; none from a module that gives none.
+    /// Name for a revocation; `None` if the module gives none.
     #[serde(default)]
     pub jti: Option<TokenId>,
 }
 
-/// `POST /v1/tokens/revoke`: a `jti`, or an application and a stream.
+/// Body of `POST /v1/tokens/revoke`: a `jti`, or an application and a stream.
 #[derive(Debug, Default, Serialize)]
 pub struct RevokeTokens<'a> {
-    /// The name of one token.
+    /// Name of one token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<&'a TokenId>,
-    /// When that token ends.
+    /// End of that token's validity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// nginx-rtmp application.
@@ -330,56 +330,56 @@ pub struct RevokeTokens<'a> {
     pub stream: Option<&'a str>,
 }
 
-/// `GET /v1/tokens/revocations`
+/// Answer of `GET /v1/tokens/revocations`.
 #[derive(Debug, Deserialize)]
 pub struct Revocations {
-    /// Each of them, the first one first.
+    /// The revocations, the oldest first.
     pub revocations: Vec<Revocation>,
 }
 
-/// `POST /v1/links`
+/// Body of `POST /v1/links`.
 #[derive(Debug, Serialize)]
 pub struct LinkRequest<'a> {
     /// nginx-rtmp application.
     pub app: &'a str,
     /// Public name.
     pub stream: &'a str,
-    /// Seconds.
+    /// Validity in seconds.
     pub ttl_s: u64,
-    /// Network it is accepted from.
+    /// Network from which the token is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<Network>,
-    /// What viewers call the server.
+    /// URL of the server for viewers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<&'a str>,
-    /// Where the page is.
+    /// URL of the watch page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch_url: Option<String>,
-    /// Where the playlist is.
+    /// URL of the HLS playlist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hls_url: Option<String>,
-    /// Where the manifest is.
+    /// URL of the DASH manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dash_url: Option<String>,
-    /// Where RTMP is.
+    /// URL for RTMP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtmp_url: Option<String>,
 }
 
-/// The answer to it.
+/// Answer of `POST /v1/links`.
 #[derive(Debug, Deserialize)]
 pub struct Links {
-    /// The name by which the token in the links is revoked.
+    /// Name for a revocation of the token in the links.
     pub jti: TokenId,
-    /// When it ends.
+    /// End of the token's validity.
     pub expires_at: Timestamp,
-    /// The page.
+    /// URL of the watch page.
     pub watch: String,
-    /// The HLS playlist.
+    /// URL of the HLS playlist.
     pub hls: String,
-    /// The DASH manifest.
+    /// URL of the DASH manifest.
     #[serde(default)]
     pub dash: Option<String>,
-    /// RTMP.
+    /// URL for RTMP.
     pub rtmp: String,
 }

@@ -1,4 +1,4 @@
-//! Why a stream is not relayed.
+//! Reasons why a stream is not relayed.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use super::whep::why::Why;
 use super::{paths, socket};
 use crate::publisher::{self, token};
 
-/// A stream that is on brings media all the time.
+/// Longest time without media of a live stream.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
-/// Why a stream is not relayed.
+/// Reason why a stream is not relayed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No token can be minted.
     #[error(transparent)]
     Token(#[from] token::Error),
-    /// The far end, or the way to it.
+    /// The connection to the far end failed.
     #[error(transparent)]
     Socket(#[from] socket::Error),
-    /// WebRTC with it.
+    /// WebRTC with the far end failed.
     #[error(transparent)]
     Whep(#[from] Why),
-    /// What it sends is no media.
+    /// The far end sends invalid media.
     #[error("{host} sends what is no media: {why}")]
     Media {
         /// The far end.
         host: String,
-        /// Why not.
+        /// The error in the media.
         why: unpack::Error,
     },
-    /// It sends media without saying first what it is.
+    /// The far end sends media without an initialization segment.
     #[error("{0} sends no initialization segment")]
     NoInit(String),
-    /// It is connected and says nothing.
+    /// The far end is connected and sends nothing.
     #[error("no media from {0} for {seconds} s", seconds = SILENCE.as_secs())]
     Silent(String),
-    /// The stream comes from here.
+    /// The stream has passed this node, or too many nodes.
     #[error(transparent)]
     Loop(#[from] paths::Loop),
-    /// nginx does not take the stream.
+    /// nginx does not accept the stream.
     #[error(transparent)]
     Publisher(#[from] publisher::Error),
     /// nginx does not answer.

@@ -1,4 +1,4 @@
-//! One stream of another node that is taken.
+//! Description of one relayed stream.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,33 +14,33 @@ use crate::publisher::token;
 use crate::streams::StreamId;
 use crate::supervise::helpers::Helpers;
 
-/// From another node to the nginx of this machine.
+/// A relay of a stream from another node to the nginx of this machine.
 #[derive(Clone, Debug)]
 pub struct Relay {
     /// The stream at the other node.
     pub origin: Origin,
-    /// The nginx.
+    /// The nginx that gets the stream.
     pub server: RtmpServer,
-    /// Its application.
+    /// Application in this nginx.
     pub app: AppName,
-    /// The public name there.
+    /// Public name in this nginx.
     pub name: StreamName,
-    /// A copy of nginx's `weir_secret`: publish tokens are minted with it, and play tokens for nodes that share it.
+    /// A copy of nginx's `weir_secret`. The node mints publish tokens with it, and play tokens for nodes that share it.
     pub secret_file: PathBuf,
-    /// Over which nodes the streams of this node came.
+    /// The nodes that the streams of this node have passed.
     pub paths: Arc<Paths>,
-    /// Where the newest media is kept.
+    /// Store of the newest media.
     pub recents: Arc<Recents>,
     /// The far end gets a token of this node, if it needs one.
     pub mints: bool,
-    /// How programs are started.
+    /// Settings for programs.
     pub jobs: Jobs,
-    /// The programs beside jobs: one makes AAC.
+    /// The list of helpers: one of them makes AAC.
     pub helpers: Arc<Helpers>,
 }
 
 impl Relay {
-    /// That of the URL, or one that a node with the same secret takes, where nobody else may read it.
+    /// Returns the token of the URL, or mints one for a node with the same secret if nobody else can read it.
     pub(super) fn token(&self) -> Result<Option<Secret>, Error> {
         let Origin { token, stream, .. } = &self.origin;
         match (token, stream) {

@@ -14,21 +14,21 @@ use super::recent;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{self, accepted, words};
 
-/// One publish.
+/// One publish at nginx.
 pub(super) struct Outgoing {
     link: Link,
-    /// For messages, without the token.
+    /// URL without the token, for messages.
     url: String,
     recent: recent::Entry,
-    /// The time of the first frame, in milliseconds.
+    /// Time of the first frame, in milliseconds.
     origin: Option<i64>,
     last: u32,
-    /// A gap is followed by a key frame.
+    /// Frames are being dropped until the next keyframe.
     skips: bool,
 }
 
 impl Outgoing {
-    /// Waits until nginx takes the stream.
+    /// Connects, and waits until nginx accepts the stream.
     pub(super) async fn publish(url: &Url, recent: recent::Entry) -> Result<Self, Error> {
         let mut link = Link::connect(url).await?;
         match timeout(PATIENCE, accepted(&mut link, url)).await {
@@ -38,7 +38,7 @@ impl Outgoing {
         Ok(Self { link, url: url.to_string(), recent, origin: None, last: 0, skips: false })
     }
 
-    /// Sends the decoders' configurations.
+    /// Sends the decoder configurations.
     pub(super) fn begin(&mut self, unpacker: &Unpacker) -> Result<(), Error> {
         for tag in unpacker.headers(self.last) {
             self.put(tag.kind, tag.timestamp, &tag.payload)?;
@@ -46,7 +46,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Sends frames; true when a player can begin with one of them.
+    /// Sends frames. Returns true if a player can begin with one of them.
     pub(super) fn send(&mut self, frames: Vec<Frame>, has_video: bool) -> Result<bool, Error> {
         let mut is_playable = false;
         for frame in frames {
@@ -56,7 +56,7 @@ impl Outgoing {
                 continue;
             }
             let time = frame.time - *self.origin.get_or_insert(frame.time);
-            // It wraps after 49 days, as it does for every publisher.
+            // The timestamp wraps after 49 days, as for every publisher.
             self.last = time.max(0) as u32;
             self.put(frame.kind, self.last, &frame.payload)?;
             is_playable |= opens;
@@ -75,7 +75,7 @@ impl Outgoing {
         self.link.has_room()
     }
 
-    /// Carries bytes; may be dropped and called again.
+    /// Sends and receives bytes. Cancel-safe.
     pub(super) async fn turn(&mut self) -> Result<(), Error> {
         self.link.turn().await?;
         while let Some(event) = self.link.client.next_event() {
@@ -89,13 +89,13 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Ends the stream.
+    /// Ends the stream at nginx.
     pub(super) async fn finish(mut self) {
         self.link.finish().await;
     }
 }
 
-/// Carries bytes of a publish; never ends while there is none.
+/// Sends and receives bytes of a publish. Never returns while there is no publish.
 pub(super) async fn turn(out: &mut Option<(Outgoing, Entry)>) -> Result<(), Error> {
     match out {
         Some((out, _)) => out.turn().await,
@@ -103,7 +103,7 @@ pub(super) async fn turn(out: &mut Option<(Outgoing, Entry)>) -> Result<(), Erro
     }
 }
 
-/// Waits until it is told to end.
+/// Waits for the order to end.
 pub(super) async fn told(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }

@@ -1,4 +1,5 @@
-//! Over which nodes the streams of this node came. Each node that relays adds itself, so a stream that comes back is known by its path.
+//! The nodes that the streams of this node have passed. Each relaying node adds itself to the path, so a node recognizes a returning
+//! stream.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,30 +8,30 @@ use data_encoding::HEXLOWER;
 
 use crate::streams::StreamId;
 
-/// A chain of more nodes is a mistake.
+/// Most nodes of a path. A longer chain is a mistake.
 const MOST_HOPS: usize = 16;
 
-/// A stream that is not to be relayed.
+/// Reason why a stream must not be relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loop {
-    /// It was here before.
+    /// The stream has passed this node.
     #[error("loop: the stream comes from this node; take it from the node that has the publisher")]
     Here,
-    /// It has come over too many nodes.
+    /// The stream has passed too many nodes.
     #[error("the stream has come over {MOST_HOPS} nodes already")]
     Long,
 }
 
-/// Over which nodes streams came.
+/// The paths of the relayed streams.
 #[derive(Debug)]
 pub struct Paths {
-    /// This node, as others know it: a random number of this process.
+    /// Name of this node for other nodes: a random number of this process.
     node: String,
     relayed: Mutex<BTreeMap<StreamId, (u64, Vec<String>)>>,
 }
 
 impl Paths {
-    /// Nothing is relayed yet.
+    /// Returns an empty set of paths.
     ///
     /// # Errors
     ///
@@ -45,13 +46,13 @@ impl Paths {
         self.relayed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The path of a stream of this node, this node first.
+    /// Returns the path of a stream of this node. This node is the first.
     pub fn of(&self, id: &StreamId) -> Vec<String> {
         let before = self.relayed().get(id).map(|(_, path)| path.clone()).unwrap_or_default();
         std::iter::once(self.node.clone()).chain(before).collect()
     }
 
-    /// Whether a stream that came over these nodes may be relayed.
+    /// Checks that a stream with this path may be relayed.
     pub(super) fn check(&self, path: &[String]) -> Result<(), Loop> {
         match path {
             _ if path.contains(&self.node) => Err(Loop::Here),
@@ -60,7 +61,7 @@ impl Paths {
         }
     }
 
-    /// A stream is relayed here, over these nodes, until the answer is dropped.
+    /// Notes the path of a relayed stream until the entry is dropped.
     pub(super) fn enter(self: &Arc<Self>, id: StreamId, path: Vec<String>) -> Entry {
         let mut relayed = self.relayed();
         let number = relayed.values().map(|(number, _)| number + 1).max().unwrap_or_default();
@@ -69,7 +70,7 @@ impl Paths {
     }
 }
 
-/// A stream that is relayed.
+/// A relayed stream.
 #[derive(Debug)]
 pub(super) struct Entry {
     paths: Arc<Paths>,

@@ -1,5 +1,5 @@
-//! The newest group of pictures of each stream that this process publishes for another node. Who plays such a stream from nginx begins
-//! with it, and does not wait for the next key frame.
+//! The newest group of pictures of each stream that this process publishes for another node. A player of such a stream begins with it,
+//! and does not wait for the next keyframe.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use weir_rtmp::flv::{Tag, TagKind};
 
 use crate::streams::StreamId;
 
-/// A group of pictures that is longer is not kept, in bytes.
+/// Most bytes of a group of pictures. A larger one is not kept.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The newest media of each stream.
@@ -18,7 +18,7 @@ pub struct Recents(Mutex<BTreeMap<StreamId, Arc<Mutex<Recent>>>>);
 /// The newest media of one stream.
 #[derive(Debug, Default)]
 struct Recent {
-    /// The decoders' configurations: of pictures, and of sound.
+    /// The decoder configurations: of video, and of audio.
     headers: [Option<Tag>; 2],
     tags: Vec<Tag>,
     bytes: usize,
@@ -49,7 +49,7 @@ impl Recent {
     }
 }
 
-/// A stream that is published, until it is dropped.
+/// A published stream, until this is dropped.
 #[derive(Debug)]
 pub struct Entry {
     recents: Arc<Recents>,
@@ -62,15 +62,15 @@ impl Recents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This process begins to publish a stream.
+    /// Adds a stream that this process begins to publish.
     pub fn enter(self: &Arc<Self>, id: StreamId) -> Entry {
         let recent = Arc::<Mutex<Recent>>::default();
         self.streams().insert(id.clone(), recent.clone());
         Entry { recents: self.clone(), id, recent }
     }
 
-    /// The configurations of the decoders, and all since the newest key frame, in order; nothing where this process does not publish the
-    /// stream, or there are no pictures yet.
+    /// Returns the decoder configurations and all tags since the newest keyframe, in order. The list is empty if this process does not
+    /// publish the stream, or has no frames yet.
     pub fn newest(&self, id: &StreamId) -> Vec<Tag> {
         let Some(recent) = self.streams().get(id).cloned() else { return Vec::new() };
         let recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl Recents {
 }
 
 impl Entry {
-    /// Takes what is sent to nginx.
+    /// Stores a tag that is sent to nginx.
     pub fn put(&self, kind: TagKind, timestamp: u32, payload: &[u8]) {
         let tag = Tag { kind, timestamp, payload: payload.to_vec() };
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).put(tag);
@@ -91,14 +91,15 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut streams = self.recents.streams();
-        // It may be another publish of the stream by now.
+        // The entry may belong to another publish of the stream by now.
         if streams.get(&self.id).is_some_and(|recent| Arc::ptr_eq(recent, &self.recent)) {
             streams.remove(&self.id);
         }
     }
 }
 
-/// Also in Enhanced RTMP, where the first bit is set and the packet type is in the lower four.
+/// Returns whether a tag is a decoder configuration, also in Enhanced RTMP, where the first bit is set and the lower four bits are the
+/// packet type.
 fn is_configuration(tag: &Tag) -> bool {
     let is_enhanced = |first: &u8| match tag.kind {
         TagKind::Video => first & 0x8f == 0x80,
@@ -111,25 +112,25 @@ fn is_key(tag: &Tag) -> bool {
     tag.kind == TagKind::Video && tag.payload.first().is_some_and(|first| first >> 4 & 7 == 1)
 }
 
-/// What nginx sends once more of the media with which somebody began.
+/// Tags that nginx repeats although the player has got them from [`Recents`].
 #[derive(Debug, Default)]
 pub struct Overlap(Vec<Tag>);
 
 impl Overlap {
-    /// Of media in order.
+    /// Computes the overlap of media in order.
     pub fn of(tags: &[Tag]) -> Self {
         let last = |kind| tags.iter().rev().find(|tag| tag.kind == kind).cloned();
         let headers = tags.iter().filter(|tag| is_configuration(tag)).cloned();
         Self(headers.chain([last(TagKind::Video), last(TagKind::Audio)].into_iter().flatten()).collect())
     }
 
-    /// Whether a tag is part of it.
+    /// Returns whether a tag is part of the overlap.
     pub fn has(&self, tag: &Tag) -> bool {
         let is_same = |known: &Tag| {
             known.kind == tag.kind
                 && match is_configuration(tag) {
                     true => known.payload == tag.payload,
-                    // Times wrap.
+                    // Timestamps wrap.
                     false => {
                         !is_configuration(known) && known.timestamp.wrapping_sub(tag.timestamp) < 1 << 31
                     }
@@ -170,7 +171,7 @@ mod tests {
         assert!(again.iter().all(|tag| overlap.has(tag)));
         let new = [tag(Video, 81, &[0x27, 1]), tag(Audio, 46, &[0xaf, 1]), tag(Video, 90, &[0x17, 0, 8])];
         assert!(new.iter().all(|tag| !overlap.has(tag)));
-        // An older publish that ends later takes nothing away.
+        // The end of an older publish does not remove the newer one.
         let other = recents.enter(id.clone());
         drop(entry);
         other.put(Video, 0, &[0x90, b'h', b'v', b'c', b'1']);

@@ -1,18 +1,18 @@
-//! What the web server of a far end says, in words for people.
+//! Explains error answers of the far end's web server.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
-/// Of an answer that is no stream, in bytes.
+/// Most bytes of an error answer.
 const MOST_BODY: usize = 4096;
 
-/// Words of a stranger, for the log.
+/// Returns a text of the far end in a form that is safe for the log.
 pub(super) fn clean(text: &str) -> String {
     weir_model::text::clean(text).chars().take(200).collect()
 }
 
-/// The beginning of an answer.
+/// Reads the beginning of an answer.
 pub(super) async fn body(mut response: reqwest::Response) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = async {
@@ -27,7 +27,7 @@ pub(super) async fn body(mut response: reqwest::Response) -> Vec<u8> {
     bytes
 }
 
-/// What an answer means: `{"error":{"message":..}}` of a node, or what is to be checked. `had_token`: the request had one.
+/// Explains an answer: with the text of `{"error":{"message":..}}` of a node, or with advice. `had_token`: the request had a token.
 pub(super) fn explain(status: StatusCode, body: Vec<u8>, had_token: bool) -> String {
     let said: Option<String> = serde_json::from_slice::<serde_json::Value>(&body)
         .ok()

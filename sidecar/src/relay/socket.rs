@@ -19,23 +19,23 @@ use super::said::{body, clean, explain};
 use crate::config::origin::Origin;
 use crate::http;
 
-/// For the connection.
+/// Time limit of the connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For the answer: the far end may have to fetch the stream itself first.
+/// Time limit of the answer: the far end may have to fetch the stream itself first.
 const ANSWER: Duration = Duration::from_secs(20);
-/// The largest message that is read: a key frame of 4K at the highest quality is a fraction of it.
+/// Largest message that is read, in bytes. A 4K keyframe of the highest quality is a fraction of it.
 const MOST_BYTES: usize = 8 << 20;
-/// The path of a stream has no more nodes, and none of them a longer name.
+/// Most nodes of a path, and most bytes of a node's name.
 const MOST_VIA: usize = 64;
 const MOST_NAME: usize = 64;
 
-/// Why there is no connection, or no longer.
+/// Reason why there is no connection, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system has none.
+    /// The system has no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    /// No answer.
+    /// There is no answer.
     #[error("cannot connect to {host}: {why}")]
     Connect {
         /// Host and port.
@@ -43,14 +43,14 @@ pub enum Error {
         /// The innermost cause.
         why: String,
     },
-    /// Another one than is needed.
+    /// The answer has an unexpected status.
     #[error("{status} from {host}: {why}")]
     Answer {
-        /// Of HTTP.
+        /// HTTP status.
         status: u16,
         /// Host and port.
         host: String,
-        /// In words of the far end, or what is to be checked.
+        /// The far end's explanation, or advice.
         why: String,
     },
     /// The connection broke, or is no WebSocket.
@@ -58,7 +58,7 @@ pub enum Error {
     Lost {
         /// Host and port.
         host: String,
-        /// How.
+        /// Cause.
         why: String,
     },
     /// The far end has closed it.
@@ -66,19 +66,19 @@ pub enum Error {
     Closed {
         /// Host and port.
         host: String,
-        /// In its words.
+        /// The far end's reason.
         why: String,
     },
 }
 
-/// What the far end says.
+/// A message of the far end.
 #[derive(Debug)]
 pub(super) enum Message {
     /// An initialization segment follows.
     Init {
-        /// Over which nodes the stream came, the far end first.
+        /// The nodes that the stream has passed, the far end first.
         via: Vec<String>,
-        /// It does not continue what came before.
+        /// The media does not continue the earlier media.
         breaks: bool,
     },
     /// An initialization segment, or a fragment.
@@ -87,7 +87,7 @@ pub(super) enum Message {
     Ended,
 }
 
-/// A text message, as far as it matters here.
+/// The used fields of a text message.
 #[derive(Debug, Default, Deserialize)]
 struct Event {
     #[serde(rename = "type", default)]
@@ -96,11 +96,11 @@ struct Event {
     via: Vec<String>,
 }
 
-/// The connection.
+/// A connection to another node.
 pub(super) struct Socket {
     stream: WebSocketStream<reqwest::Upgraded>,
     host: String,
-    /// A discontinuity was announced.
+    /// The far end has announced a discontinuity.
     breaks: bool,
 }
 
@@ -124,7 +124,7 @@ impl Socket {
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, &key);
         if let Some(token) = token {
-            // Not in the URL, which the far end's web server logs.
+            // The token is not in the URL, which the far end's web server logs.
             request = request.bearer_auth(token.expose());
         }
         let response = timeout(ANSWER, request.send())
@@ -147,7 +147,7 @@ impl Socket {
         Ok(Self { stream, host, breaks: false })
     }
 
-    /// The next message; none when the far end has ended the stream. May be dropped and called again.
+    /// Returns the next message, or `None` if the far end has ended the stream. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Message>, Error> {
         loop {
             let frame = match self.stream.next().await {
@@ -168,7 +168,7 @@ impl Socket {
                     let why = if reason.is_empty() { "without a reason".into() } else { reason };
                     return Err(Error::Closed { host: self.host.clone(), why });
                 }
-                // Pings are answered by the library.
+                // The library answers pings.
                 Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
             }
         }
@@ -185,7 +185,7 @@ impl Socket {
             }
             "ended" => return Some(Message::Ended),
             "skipped" => tracing::warn!("{} leaves out pictures: the network is too slow", self.host),
-            // Of a newer node.
+            // A newer node sent a message that this version does not know.
             _ => {}
         }
         None
@@ -195,7 +195,7 @@ impl Socket {
         Error::Lost { host: self.host.clone(), why }
     }
 
-    /// Says goodbye, for a moment.
+    /// Closes the connection, within a short time limit.
     pub(super) async fn close(mut self) {
         let _ = timeout(Duration::from_millis(300), self.stream.close(None)).await;
     }

@@ -1,4 +1,4 @@
-//! Which far ends get a token that this node mints. Pure.
+//! Decides which far ends get a token that this node mints. Pure.
 
 use std::net::IpAddr;
 
@@ -6,8 +6,8 @@ use reqwest::Url;
 
 use crate::config::Config;
 
-/// Whether the server of a URL gets a minted token: over TLS, within this machine or a private network, or where the configuration names
-/// it as part of the cluster. Anybody else on the way could read it.
+/// Returns whether the server of a URL gets a minted token: over TLS, on this machine, on a private network, or if the configuration
+/// names the server as part of the cluster. Elsewhere, others on the network path could read the token.
 pub fn may_have_token(url: &Url, config: &Config) -> bool {
     let named = config.edge.iter().flat_map(|edge| &edge.origins);
     let named = named.chain(config.cluster.edges.iter().map(|edge| &edge.address));
@@ -17,7 +17,7 @@ pub fn may_have_token(url: &Url, config: &Config) -> bool {
     url.scheme() == "https" || is_near(url.host_str().unwrap_or_default()) || named.into_iter().any(is_named)
 }
 
-/// Addresses and no names: a name may lead anywhere.
+/// Returns whether a host is an address of this machine or of a private network. Names do not count, because a name may lead anywhere.
 fn is_near(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(address) => match address.to_canonical() {

@@ -1,10 +1,10 @@
-//! A stream of a server that speaks WHEP, another Weir node or not: taken over WebRTC, and published here. Pictures are H.264 as they
-//! come; an ffmpeg makes AAC of the sound, which is Opus.
+//! Takes a stream of a WHEP server, which may be a Weir node, over WebRTC, and publishes it here. H.264 video is copied; an ffmpeg
+//! converts the Opus audio to AAC.
 //!
-//! - `signal`: requests over HTTP; `answer`: what an answer may be
+//! - `signal`: requests over HTTP; `answer`: checks of the answer
 //! - `sockets`: UDP; `peer`: the engine between the sockets and the media
 //!
-//! ICE servers that the far end names are not used: it is the far end that has an address which is reached from here.
+//! ICE servers that the far end names are not used, because the far end itself has an address that this node can reach.
 
 use std::time::{Duration, Instant};
 
@@ -34,14 +34,14 @@ use peer::Peer;
 use signal::Session;
 use why::{HANDSHAKE, Why};
 
-/// Sound that comes first waits so long for pictures.
+/// Longest time that audio waits for video.
 const ALONE: Duration = Duration::from_secs(2);
-/// A server sends a key frame by itself within this time, or is asked for one.
+/// Time in which a server may send a keyframe by itself. After it, this node asks for one.
 const BEFORE_ASKING: Duration = Duration::from_millis(300);
-/// Between such requests.
+/// Shortest time between two requests for a keyframe.
 const BETWEEN: Duration = Duration::from_millis(500);
 
-/// Relays until the far end ends the stream, something fails, or `shared` says that it is to end.
+/// Relays until the far end ends the stream, an error occurs, or `shared` orders the end.
 pub(super) async fn run(relay: &Relay, shared: &Shared, playable: &impl Fn()) -> Result<(), Error> {
     let mut closing = shared.closing();
     let token = relay.token()?;
@@ -87,20 +87,20 @@ pub(super) async fn run(relay: &Relay, shared: &Shared, playable: &impl Fn()) ->
 
 struct Run<'r> {
     relay: &'r Relay,
-    /// The nodes over which the stream came to the far end, and that one.
+    /// The nodes that the stream has passed, including the far end.
     via: Vec<String>,
     intake: Intake,
     has_video: bool,
     has_pictures: bool,
-    /// The configuration of AAC, which comes once.
+    /// The AAC configuration, which arrives once.
     header: Option<Tag>,
-    /// The publish, and the stream's path for as long as it lasts.
+    /// The publish, and the entry of the stream's path, which lasts as long as the publish.
     out: Option<(Outgoing, Entry)>,
     connected: Option<Instant>,
     heard: Instant,
-    /// When a key frame was asked for.
+    /// Time of the last request for a keyframe.
     asked: Option<Instant>,
-    /// Pictures cannot be decoded up to the next key frame.
+    /// Video cannot be decoded until the next keyframe.
     lost: bool,
 }
 
@@ -143,7 +143,7 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at the clock.
+    /// Checks the time limits.
     fn look(&mut self, peer: &mut Peer) -> Result<(), Error> {
         let host = || self.relay.origin.host();
         let Some(connected) = self.connected else {
@@ -182,7 +182,7 @@ impl Run<'_> {
             self.header = Some(tag.clone());
         }
         let is_alone = self.connected.is_some_and(|connected| connected.elapsed() >= ALONE);
-        // Pictures and sound begin together: a stream without pictures is another one for players.
+        // Video and audio begin together: to players, a stream that gets video later is a different stream.
         if self.out.is_none() && self.has_video && !is_alone {
             return Ok(());
         }
@@ -195,7 +195,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The first tag begins the publish.
+    /// Sends a tag. The first tag begins the publish.
     async fn put(&mut self, tag: Tag) -> Result<(), Error> {
         if self.out.is_none() {
             let Relay { server, secret_file, app, name, paths, .. } = self.relay;

@@ -1,18 +1,18 @@
-//! How long to wait before something that failed is tried again.
+//! Computes how long to wait before a failed action is tried again.
 
 use std::time::Duration;
 
-/// Twice as long each time, up to a limit, and never the same for two that failed together.
+/// Exponential back-off with a limit. Jitter gives different waits to jobs that failed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The wait after the first failure.
+    /// Wait after the first failure.
     pub first: Duration,
-    /// No wait is longer.
+    /// Longest wait.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// The wait after so many failures before this one: three quarters of it to the whole, as `jitter` (any number) has it.
+    /// Returns the wait after `failures` earlier failures: between 75 % and 100 % of the full time, as `jitter` (any number) decides.
     pub fn wait(&self, failures: u32, jitter: u32) -> Duration {
         let whole = self.first.saturating_mul(1 << failures.min(20)).min(self.max);
         whole - whole.mul_f64(f64::from(jitter) / f64::from(u32::MAX) / 4.0)

@@ -1,4 +1,5 @@
-//! Programs that work for viewers and publishers of this process: beside jobs in their list, and counted with them.
+//! Helpers: programs that work for viewers and publishers of this process. They are listed with the jobs, and count as processes like
+//! jobs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,27 +16,27 @@ use crate::clock;
 /// Application and name.
 type StreamId = (AppName, StreamName);
 
-/// All of them.
+/// All helpers.
 #[derive(Debug, Default)]
 pub struct Helpers {
     all: Mutex<BTreeMap<String, Known>>,
-    /// Processes of jobs.
+    /// Number of processes that belong to jobs.
     jobs: AtomicUsize,
 }
 
-/// One that is known.
+/// A helper in the list.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// The stream that it works for.
+    /// The helper's stream.
     pub stream: StreamId,
-    /// What it makes.
+    /// Its product, for example `opus`.
     pub makes: &'static str,
-    /// Its state and its lines.
+    /// Its state and its log lines.
     pub shared: Arc<Shared>,
     restart: Arc<Notify>,
 }
 
-/// A place among them, until it is dropped.
+/// A helper's place in the list, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Helper {
     helpers: Arc<Helpers>,
@@ -48,27 +49,27 @@ impl Helpers {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many processes belong to jobs.
+    /// Sets the number of processes that belong to jobs.
     pub fn set_jobs(&self, count: usize) {
         self.jobs.store(count, Ordering::Relaxed);
     }
 
-    /// How many have a process.
+    /// Returns the number of helpers that have a process.
     pub fn running(&self) -> usize {
         self.all().values().filter(|known| known.shared.status().pid.is_some()).count()
     }
 
-    /// By their ids.
+    /// Returns all helpers by their ids.
     pub fn list(&self) -> BTreeMap<String, Known> {
         self.all().clone()
     }
 
-    /// Has one started anew; false when there is none of this id.
+    /// Orders a restart of a helper. Returns false if no helper has this id.
     pub fn restart(&self, id: &str) -> bool {
         self.all().get(id).map(|known| known.restart.notify_one()).is_some()
     }
 
-    /// Makes a place for a program that works for a stream; `kind` is the end of its id.
+    /// Adds a helper for a stream. `kind` is the end of its id.
     pub fn enter(self: &Arc<Self>, stream: StreamId, kind: &str, makes: &'static str) -> Helper {
         let id = format!("{}/{}/{kind}", stream.0, stream.1);
         let known = Known { stream, makes, shared: Shared::new(), restart: Arc::default() };
@@ -78,12 +79,12 @@ impl Helpers {
 }
 
 impl Helper {
-    /// `APP/NAME`.
+    /// Returns `APP/NAME`.
     pub fn stream(&self) -> String {
         format!("{}/{}", self.known.stream.0, self.known.stream.1)
     }
 
-    /// Whether there is room for its process, of `most` of jobs and helpers.
+    /// Returns whether the helper may start a process, if jobs and helpers may have `most` of them together.
     pub fn may_start(&self, most: usize) -> bool {
         let may = self.helpers.jobs.load(Ordering::Relaxed) + self.helpers.running() < most;
         if !may {
@@ -92,17 +93,17 @@ impl Helper {
         may
     }
 
-    /// It has a process.
+    /// Notes that the process has started.
     pub fn started(&self, pid: Option<u32>) {
         self.note(State::Running, pid, None);
     }
 
-    /// It makes what it is for.
+    /// Notes that the helper produces output.
     pub fn works(&self) {
         self.known.shared.set_ready();
     }
 
-    /// Its process is gone.
+    /// Notes that the process has ended.
     pub fn ended(&self, error: Option<String>) {
         self.known.shared.update(|status| status.restarts += 1);
         self.note(State::Waiting, None, error);
@@ -120,17 +121,17 @@ impl Helper {
         });
     }
 
-    /// A line that its process wrote.
+    /// Stores a line that the process wrote.
     pub fn said(shared: &Shared, level: &'static str, text: String) {
         shared.output.push(Line { at: clock::now(), level, text });
     }
 
-    /// Its state and its lines.
+    /// Returns its state and its log lines.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.known.shared
     }
 
-    /// Waits until an operator wants it started anew.
+    /// Waits until an operator orders a restart.
     pub async fn restart(&self) {
         self.known.restart.notified().await;
     }
@@ -139,7 +140,7 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         let mut all = self.helpers.all();
-        // Another publisher may have the name by now.
+        // Another publisher may use the name by now.
         if all.get(&self.id).is_some_and(|known| Arc::ptr_eq(&known.shared, &self.known.shared)) {
             all.remove(&self.id);
         }

@@ -1,5 +1,4 @@
-//! A job as a state machine: what happened goes in, what is to be done comes out. It has no clock: `now` is the time since
-//! any moment that stays the same.
+//! A job as a state machine: events go in, actions come out. It has no clock: `now` is the time since a fixed moment.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,44 +7,44 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
 
-/// An ffmpeg that waits for its input minds only the second SIGINT (`decode_interrupt_cb` of its `ffmpeg.c`).
+/// An ffmpeg that waits for its input obeys only the second SIGINT (`decode_interrupt_cb` of its `ffmpeg.c`).
 const SECOND_INTERRUPT: Duration = Duration::from_millis(700);
-/// Inputs that change faster than this are a failure: each run costs a start.
+/// Shortest run after which a new run of the input is no failure. Each run costs a start, so faster changes are a failure.
 const LEAST_RUN: Duration = Duration::from_secs(2);
 
-/// Why a program is killed that does nothing.
+/// Reason to kill a program that makes no progress.
 pub const NO_PROGRESS: &str = "no progress";
 
-/// When a program is replaced, and how fast.
+/// When and how fast a program is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// When it takes nothing in for so long, it is replaced.
+    /// Longest time without progress.
     pub stall: Duration,
-    /// When nothing comes out of it for so long, it is replaced, whatever it says of itself.
+    /// Longest time without output, whatever progress the program reports.
     pub starve: Duration,
-    /// So long after a start there need be no progress yet.
+    /// Time after a start in which no progress is needed.
     pub warm_up: Duration,
-    /// From SIGINT to SIGKILL.
+    /// Time from SIGINT to SIGKILL.
     pub grace: Duration,
-    /// How long it waits before it starts again.
+    /// Wait before a restart.
     pub backoff: Backoff,
-    /// After so long a run the wait is the shortest again.
+    /// Length of a run after which the wait is the shortest again.
     pub healthy: Duration,
 }
 
-/// Where a job is.
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// About to be started for the first time.
+    /// The job will start for the first time.
     Starting,
-    /// It has a process.
+    /// The job has a process.
     Running,
-    /// It is started again when the wait is over.
+    /// The job starts again after a wait.
     Waiting,
-    /// Its process was told to end.
+    /// The process was asked to end.
     Stopping,
-    /// For good.
+    /// The job has ended for good.
     Ended,
 }
 
@@ -61,53 +60,53 @@ impl fmt::Display for State {
     }
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Nothing, but a deadline may be over.
+    /// Time has passed, and a deadline may be over.
     Tick,
-    /// The process is there.
+    /// The process has started.
     Started,
-    /// What it has done.
+    /// The process reports its progress.
     Progress(Work),
-    /// The process is gone, or could not be made.
+    /// The process has ended, or could not start.
     Exited(Exit),
-    /// It is to be started anew.
+    /// The job must restart.
     Restart,
-    /// It is to end for good.
+    /// The job must end for good.
     Stop,
 }
 
-/// How much a process has done. It counts when one of these differs.
+/// Progress of a process. A change of either value counts as progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Pictures, or how far the sound reaches, as far as it knows.
+    /// Number of video frames, or the end time of the audio, as the process reports it.
     pub told: Option<i64>,
-    /// Bytes that came out of it.
+    /// Bytes of output.
     pub bytes: u64,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// With status 0: its input came to an end.
+    /// The process ended with status 0: its input has ended.
     Clean,
-    /// Likewise, and another run of its input waits.
+    /// Like `Clean`, and another run of its input waits.
     Renewed,
-    /// Otherwise.
+    /// The process failed.
     Failed,
 }
 
-/// What is to be done.
+/// An action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Make a process, then say [`Input::Started`] or [`Input::Exited`].
+    /// Start a process, then report [`Input::Started`] or [`Input::Exited`].
     Start,
-    /// Ask it to finish (SIGINT).
+    /// Ask the process to finish (SIGINT).
     Interrupt,
-    /// End it (SIGKILL), and log why.
+    /// Kill the process (SIGKILL), and log the reason.
     Kill(&'static str),
-    /// Nothing more will come.
+    /// End: no further action follows.
     End,
 }
 
@@ -133,13 +132,13 @@ enum Phase {
         moved: Duration,
         written: Duration,
     },
-    /// Told to finish; told so again at `again_at`, and SIGKILL comes at `kill_at`.
+    /// Asked to finish. It gets a second SIGINT at `again_at`, and SIGKILL at `kill_at`.
     Finishing {
         again_at: Option<Duration>,
         kill_at: Duration,
         then: Then,
     },
-    /// Was sent SIGKILL.
+    /// Got SIGKILL.
     Dying {
         then: Then,
     },
@@ -148,15 +147,15 @@ enum Phase {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
-    /// At once.
+    /// Immediately.
     Again,
-    /// As after a failure.
+    /// After a wait, as after a failure.
     Later,
     Never,
 }
 
 impl Job {
-    /// One that starts at the first tick.
+    /// Returns a job that starts at the first tick.
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
@@ -167,7 +166,7 @@ impl Job {
         }
     }
 
-    /// Where it is.
+    /// Returns the state.
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Waiting { .. } if self.starts == 0 => State::Starting,
@@ -178,17 +177,17 @@ impl Job {
         }
     }
 
-    /// How often it was started again.
+    /// Returns the number of restarts.
     pub fn restarts(&self) -> u64 {
         self.starts.saturating_sub(1)
     }
 
-    /// How many runs ended, or could not begin, although nobody had asked for it.
+    /// Returns how many runs ended, or could not start, although nobody had asked for it.
     pub fn failed_runs(&self) -> u64 {
         self.failed_runs
     }
 
-    /// When it is to be asked with [`Input::Tick`] at the latest.
+    /// Returns the latest time for the next [`Input::Tick`].
     pub fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Waiting { until } => Some(until),
@@ -200,13 +199,13 @@ impl Job {
         }
     }
 
-    /// Takes what happened at `now`. `jitter` is any number, a new one each time.
+    /// Handles an event at `now`. `jitter` is any number, a new one for each call.
     pub fn step(&mut self, now: Duration, input: Input, jitter: u32) -> Option<Action> {
         match (self.phase, input) {
             (Phase::Ended, _) => None,
             (Phase::Waiting { .. }, Input::Stop) => self.end(),
             (Phase::Waiting { .. }, Input::Started) => {
-                // There may be nothing to see until the input was looked at.
+                // ffmpeg may report nothing until it has analyzed its input.
                 let moved = now + self.policy.warm_up.saturating_sub(self.policy.stall);
                 self.phase = Phase::Running { since: now, work: Work::default(), moved, written: moved };
                 None
@@ -250,7 +249,7 @@ impl Job {
                 if now.saturating_sub(since) >= self.policy.healthy {
                     self.failures = 0;
                 }
-                // What makes no progress would not answer SIGINT either.
+                // A process without progress would not obey SIGINT either.
                 self.phase = Phase::Dying { then: Then::Later };
                 Some(Action::Kill(NO_PROGRESS))
             }

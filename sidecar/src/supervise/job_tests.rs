@@ -11,7 +11,7 @@ const POLICY: Policy = Policy {
     healthy: Duration::from_secs(60),
 };
 
-/// What says that it is so far, and of which nothing has come out.
+/// Progress of a process that reports `at` and has written no bytes.
 fn told(at: i64) -> Work {
     Work { told: Some(at), bytes: 0 }
 }
@@ -20,7 +20,7 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A job whose process has just started.
+/// Returns a job whose process has just started.
 fn started(at: Duration) -> Job {
     let mut job = Job::new(POLICY);
     assert_eq!(job.step(at, Input::Tick, 0), Some(Action::Start));
@@ -42,7 +42,7 @@ fn what_fails_is_started_again_later_and_later() {
         job.step(now, Input::Started, 0);
     }
     assert_eq!(job.restarts(), 5);
-    // A minute of health, and the wait is short again.
+    // After a healthy run of a minute, the wait is short again.
     job.step(now + s(60), Input::Exited(Exit::Failed), 0);
     assert_eq!(job.deadline(), Some(now + s(61)));
 }
@@ -64,7 +64,7 @@ fn what_makes_no_progress_is_killed() {
     assert_eq!(job.deadline(), Some(s(20)));
     job.step(s(15), Input::Progress(told(1)), 0);
     assert_eq!(job.step(s(20), Input::Tick, 0), None);
-    // It talks, and says the same.
+    // The process reports, but reports no progress.
     job.step(s(22), Input::Progress(told(1)), 0);
     job.step(s(24), Input::Progress(Work::default()), 0);
     assert!(matches!(job.step(s(25), Input::Tick, 0), Some(Action::Kill(_))));
@@ -122,7 +122,8 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// Whatever happens: one process at most, no signal without one, an end after a stop, and always something to wait for.
+    /// After any inputs: at most one process, no signal without a process, an end after a stop, and always a deadline or a process to
+    /// wait for.
     #[test]
     fn there_is_one_process_at_most(inputs in proptest::collection::vec((input(), 0_u64..30, any::<u32>()), 0..100)) {
         let mut job = Job::new(POLICY);
@@ -168,7 +169,7 @@ fn a_clock_that_goes_on_without_output_is_no_progress() {
     }
     assert_eq!(job.deadline(), Some(s(50)));
     assert_eq!(job.step(s(50), Input::Tick, 0), Some(Action::Kill("no progress")));
-    // Output keeps it, whatever it tells.
+    // Output keeps the job alive, whatever progress the process reports.
     let mut job = started(s(0));
     for second in 1..200 {
         job.step(s(second), Input::Progress(Work { told: None, bytes: second }), 0);
@@ -182,7 +183,7 @@ fn another_run_of_the_input_begins_without_a_pause() {
     assert_eq!(job.step(s(30), Input::Exited(Exit::Renewed), 0), None);
     assert_eq!(job.step(s(30), Input::Tick, 0), Some(Action::Start));
     job.step(s(30), Input::Started, 0);
-    // Again within a second: somebody plays with it.
+    // A second new run within a second is a failure: somebody plays with the input.
     assert_eq!(job.step(s(31), Input::Exited(Exit::Renewed), 0), None);
     assert_eq!(job.deadline(), Some(s(32)));
 }

@@ -1,19 +1,19 @@
-//! Takes secrets out of what programs say, before anybody keeps or logs it.
+//! Removes secrets from the lines of programs before they are stored or logged.
 
 use weir_model::text::is_deceptive;
 
-/// What stands in their place.
+/// Replacement for a secret.
 const MASK: &str = "***";
 /// Arguments of URLs whose values are secret.
 const SECRET_ARGUMENTS: [&str; 8] =
     ["key", "token", "password", "pass", "pwd", "secret", "psk", "passphrase"];
 
-/// A line without stream keys, tokens, passwords of URLs, and without control characters.
+/// Returns a line without stream keys, tokens, passwords of URLs and control characters.
 pub fn masked(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut word = String::new();
     for c in line.chars() {
-        // What ends a word for a person, or a part of a URL.
+        // These characters end a word, or a part of a URL.
         if c.is_whitespace() || "'\"<>(),;&?".contains(c) {
             out.push_str(&masked_word(&word));
             word.clear();
@@ -38,7 +38,7 @@ fn masked_word(word: &str) -> String {
     parts.join("/")
 }
 
-/// `scheme://user:password@host` with a mask for the password.
+/// Replaces the password in `scheme://user:password@host`.
 fn without_password(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
     let (authority, path) =
@@ -49,7 +49,7 @@ fn without_password(word: &str) -> String {
     format!("{scheme}://{user}:{MASK}@{host}{path}")
 }
 
-/// A stream key, or a token (JWT).
+/// Masks a stream key or a token (JWT).
 fn masked_part(part: &str) -> &str {
     let is_key = part.strip_prefix("wk_").is_some_and(|rest| rest.len() >= 8);
     let is_token = part.starts_with("eyJ") && part.matches('.').count() >= 2;

@@ -1,4 +1,4 @@
-//! An ffmpeg between two pipes, which works for media over WebRTC.
+//! An ffmpeg between two pipes. It works for media over WebRTC.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,7 +11,7 @@ use super::helpers::Helper;
 use super::{child, output};
 use crate::config::Jobs;
 
-/// What each of them begins with.
+/// First arguments of each ffmpeg.
 const COMMON: &str = "-hide_banner -nostdin -nostats -loglevel level+error";
 
 /// A running ffmpeg.
@@ -22,7 +22,7 @@ pub(crate) struct Program {
     pub(crate) running: Running,
 }
 
-/// Killed when dropped.
+/// A running process. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     process: Child,
@@ -30,7 +30,7 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    /// Starts one. The arguments have no secret and no blank inside.
+    /// Starts ffmpeg. The arguments contain no secrets, and no argument contains a space.
     pub(crate) fn start(jobs: &Jobs, helper: &Helper, arguments: &str) -> io::Result<Self> {
         let words = COMMON.split_whitespace().chain(arguments.split_whitespace());
         let arguments: Vec<OsString> = words.map(OsString::from).collect();
@@ -55,14 +55,14 @@ impl Program {
         Ok(Self { stdin, stdout, running: Running { process, errors } })
     }
 
-    /// The process, until it is reaped.
+    /// Returns the process id until the process is reaped.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.running.process.id()
     }
 }
 
 impl Running {
-    /// Ends it, and waits until it is gone.
+    /// Kills the process, and waits until it has ended.
     pub(crate) async fn end(mut self) {
         let _ = self.process.kill().await;
         self.errors.abort();

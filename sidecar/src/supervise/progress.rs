@@ -1,45 +1,45 @@
-//! What ffmpeg writes with `-progress`: lines `key=value`, a block each second that ends with `progress=`.
+//! Reads ffmpeg's `-progress` output: lines `key=value`, one block per second that ends with `progress=`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// The speed is that of about so long.
+/// Time over which the speed is measured.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Before so long it is not known: ffmpeg has to find the streams first, and an encoder holds frames back.
+/// Time before the first speed: ffmpeg must find the streams first, and encoders hold frames back.
 const SETTLED: Duration = Duration::from_secs(5);
-/// A higher speed is a jump of the timestamps.
+/// Highest plausible speed. A higher one is a jump of the timestamps.
 const MAX_SPEED: f64 = 1000.0;
 
-/// One block. What ffmpeg does not know (`N/A`) is none.
+/// One block. A value that ffmpeg does not know (`N/A`) is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Pictures so far.
+    /// Number of frames.
     pub frame: Option<u64>,
-    /// Pictures a second.
+    /// Frames per second.
     pub fps: Option<f64>,
-    /// How far the output reaches, microseconds.
+    /// End of the output, in microseconds.
     pub out_time_us: Option<i64>,
-    /// Seconds of media per second, over the last ten seconds; below 1 the machine is too slow. None in the first seconds.
+    /// Seconds of media per second, over the last ten seconds. Below 1, the machine is too slow. `None` in the first seconds.
     pub speed: Option<f64>,
-    /// Bytes that the daemon got.
+    /// Bytes that the daemon received.
     #[serde(default)]
     pub bytes: u64,
-    /// Pictures that were left out.
+    /// Number of frames that were left out.
     pub drop_frames: Option<u64>,
 }
 
-/// Puts blocks together.
+/// Assembles blocks from lines.
 #[derive(Debug, Default)]
 pub struct Reader {
     block: Progress,
-    /// How far the output reached when, in microseconds, the oldest first.
+    /// Times at which the output reached a position in microseconds, the oldest first.
     reached: VecDeque<(Instant, i64)>,
 }
 
 impl Reader {
-    /// Takes a line that was read at `now`; gives the block that it ends.
+    /// Takes a line that was read at `now`. Returns the block if the line ends it.
     pub fn line(&mut self, line: &str, now: Instant) -> Option<Progress> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
@@ -57,7 +57,7 @@ impl Reader {
         None
     }
 
-    /// ffmpeg's own `speed` is that of the whole run, with the time before the first frame.
+    /// Computes the speed. ffmpeg's own `speed` is an average of the whole run and includes the time before the first frame.
     fn speed(&mut self, now: Instant) -> Option<f64> {
         self.reached.push_back((now, self.block.out_time_us?));
         while self.reached.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
@@ -111,7 +111,7 @@ mod tests {
             assert_eq!(reader.line(&format!("out_time_us={reached}"), now), None);
             reader.line("progress=continue", now).unwrap().speed
         };
-        // The first three seconds pass before anything comes.
+        // No media arrives in the first three seconds.
         assert_eq!((at(1, "N/A"), at(2, "N/A"), at(3, "0")), (None, None, None));
         for second in 4..8 {
             assert_eq!(at(second, &((second - 3) * 1_000_000).to_string()), None);
@@ -124,7 +124,7 @@ mod tests {
             at(second, &(26_000_000 + (second - 29) * 500_000).to_string());
         }
         assert_eq!(at(50, "36500000"), Some(0.5));
-        // Jumps of the timestamps are no speed.
+        // Jumps of the timestamps give no speed.
         assert_eq!((at(51, "1000000"), at(52, "900000000000")), (None, None));
     }
 }

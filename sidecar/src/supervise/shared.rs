@@ -1,4 +1,4 @@
-//! What is shared between a job and who asks about it.
+//! State that a job shares with the tasks that ask about it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,63 +12,63 @@ use super::output::Output;
 use super::progress::Progress;
 use crate::clock;
 
-/// What is told of a job.
+/// Status of a job, as it is reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// `starting`, `running`, `waiting` (back-off) or `stopping`.
     pub state: State,
-    /// Since when it is in this state.
+    /// Start of this state.
     pub since: Timestamp,
-    /// All that it makes was there to be played, once.
+    /// All of its outputs have been playable once.
     pub ready: bool,
-    /// The process, while there is one.
+    /// The process id, while there is a process.
     pub pid: Option<u32>,
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u64,
-    /// How the last run ended.
+    /// End of the last run, in words.
     pub last_exit: Option<String>,
-    /// Why a run failed last; none while none did.
+    /// Reason of the last failed run; `None` if no run has failed.
     pub last_error: Option<String>,
-    /// What ffmpeg says of itself.
+    /// Progress that ffmpeg reports.
     pub progress: Progress,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunEnd {
-    /// Why it failed; none when its input came to an end or it was told to.
+    /// Reason of the failure; `None` if the input has ended or the run was asked to end.
     pub error: Option<String>,
-    /// It was asked to finish.
+    /// The run was asked to finish.
     pub is_told: bool,
 }
 
-/// What is shared between a job and who asks about it.
+/// State that a job shares with the tasks that ask about it.
 #[derive(Debug)]
 pub struct Shared {
     pub(super) status: Mutex<Status>,
-    /// The number of the run that was started last.
+    /// Number of the last run.
     pub(super) run: AtomicU64,
-    /// Bytes that came out of it.
+    /// Bytes of output.
     pub(super) bytes: AtomicU64,
-    /// Another run of its input waits for the end of this one.
+    /// Another run of the input waits for the end of this run.
     pub(super) renewed: AtomicBool,
-    /// Its input is to end.
+    /// True when the input must end.
     pub(super) closing: watch::Sender<bool>,
-    /// Another publisher has the name of its stream.
+    /// Another publisher uses the stream's name.
     pub(super) succeeded: AtomicBool,
-    /// The sound of its stream cannot be decoded.
+    /// The audio of the stream cannot be decoded.
     pub(super) sound_failed: AtomicBool,
     pub(super) sound_fails: Notify,
-    /// Its process was killed since it made no progress.
+    /// The process was killed because it made no progress.
     pub(super) stalled: AtomicBool,
-    /// How the last run ended.
+    /// End of the last run.
     pub(super) ended: watch::Sender<RunEnd>,
-    /// The last lines of its standard error.
+    /// The last lines of standard error.
     pub output: Output,
 }
 
 impl Shared {
-    /// Of a job that has not begun.
+    /// Returns the state of a job that has not begun.
     pub fn new() -> Arc<Self> {
         let status = Status {
             state: State::Starting,
@@ -95,73 +95,73 @@ impl Shared {
         })
     }
 
-    /// Which run of the program this is: a number that no other run of any program has.
+    /// Returns the number of the run. No other run of any program has the same number.
     pub fn run(&self) -> u64 {
         self.run.load(Ordering::Relaxed)
     }
 
-    /// As it is now.
+    /// Returns the current status.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// So many bytes came out of it.
+    /// Adds bytes of output.
     pub fn received(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Its input ends here, and goes on in another run of the program.
+    /// Notes that the input ends here and continues in another run of the program.
     pub fn renew(&self) {
         self.renewed.store(true, Ordering::Relaxed);
     }
 
-    /// Another publisher has taken the name of its stream.
+    /// Notes that another publisher has taken the stream's name.
     pub fn succeed(&self) {
         self.succeeded.store(true, Ordering::Relaxed);
     }
 
-    /// Whether one has.
+    /// Returns whether another publisher has taken the stream's name.
     pub fn is_succeeded(&self) -> bool {
         self.succeeded.load(Ordering::Relaxed)
     }
 
-    /// The sound of its stream cannot be decoded: the job ends.
+    /// Ends the job because the audio of its stream cannot be decoded.
     pub fn fail_sound(&self) {
         self.sound_failed.store(true, Ordering::Relaxed);
         self.sound_fails.notify_one();
     }
 
-    /// Whether the job has ended because of the sound.
+    /// Returns whether the job has ended because of the audio.
     pub fn is_sound_failed(&self) -> bool {
         self.sound_failed.load(Ordering::Relaxed)
     }
 
-    /// Tells of the end of each run.
+    /// Subscribes to the end of each run.
     pub fn ends(&self) -> watch::Receiver<RunEnd> {
         self.ended.subscribe()
     }
 
-    /// Becomes true when its input is to end.
+    /// Subscribes to the end of the input: the value becomes true.
     pub fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
 
-    /// Ends its input; false when that has ended already, or is not the daemon's.
+    /// Ends the input. Returns false if the input has ended already, or does not come from the daemon.
     pub(super) fn close_input(&self) -> bool {
         self.closing.receiver_count() > 0 && !self.closing.send_replace(true)
     }
 
-    /// Whether its process was asked to finish, or killed.
-    /// Tells a work to end.
+    /// Tells a task to end.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
 
+    /// Returns whether the process was asked to finish, or was killed.
     pub(super) fn is_told_to_end(&self) -> bool {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).state == State::Stopping
     }
 
-    /// All that it makes can be played.
+    /// Notes that all outputs are playable.
     pub fn set_ready(&self) {
         self.update(|status| status.ready = true);
     }

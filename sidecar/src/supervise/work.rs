@@ -1,4 +1,4 @@
-//! Work of this process that is kept running, as programs are: the same states, waits and orders.
+//! Keeps tasks of this process running like programs: with the same states, waits and orders.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -14,11 +14,11 @@ use super::output::Line;
 use super::{Order, RunEnd, Shared, report};
 use crate::clock;
 
-/// Work knows by itself when it is stuck.
+/// Stall limit of tasks: a task detects by itself that it is stuck.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// Begins work again and again until it is told to stop. Each run ends early when [`Shared::closing`] says so, and is dropped when it
-/// takes longer than `grace`. `stream` is `APP/NAME`, and `id` names the job.
+/// Runs a task again and again until it gets an order to stop. Each run must end early when [`Shared::closing`] becomes true, and is
+/// dropped if it takes longer than `grace`. `stream` is `APP/NAME`, and `id` is the name of the job.
 pub async fn run<F, E>(
     (stream, id): (&str, &str),
     (backoff, grace, healthy): (Backoff, Duration, Duration),
@@ -82,7 +82,7 @@ where
     tokio::select! {
         command = commands.recv() => match command {
             Some(Order::Restart) => Input::Restart,
-            // Who gave the orders is gone.
+            // The sender of the orders is gone.
             Some(Order::Stop) | None => Input::Stop,
         },
         result = ended => end(result, shared),

@@ -1,18 +1,18 @@
-//! Keeps an event without end from filling the memory: the decoder holds whatever it is given.
+//! Limits the length of an event, because the decoder stores an event until its end.
 
 use tracing::warn;
 
-/// The module's events have about 2 KB at most.
+/// Longest event, in bytes. The module's events have about 2 KB at most.
 const MOST: usize = 256 << 10;
 
-/// Passes whole events on, and leaves out those that are too long.
+/// Passes complete events on, and drops those that are too long.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     /// The event that is not complete yet.
     begun: Vec<u8>,
-    /// It is too long: the rest of it is left out too.
+    /// The current event is too long: its remaining bytes are dropped.
     is_skipping: bool,
-    /// Something stands on the current line.
+    /// The current line is not empty.
     is_line_begun: bool,
     /// The last byte was a carriage return, which ended its line.
     is_after_return: bool,
@@ -20,8 +20,8 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
-    /// Takes what came, and gives what is complete with it. An event ends with an empty line, and a line with CR, LF or
-    /// both (HTML Standard, section 9.2.5).
+    /// Takes bytes, and returns the events that they complete. An event ends with an empty line, and a line ends with CR, LF or both
+    /// (HTML Standard, section 9.2.5).
     pub(super) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut whole = Vec::new();
         for byte in bytes {

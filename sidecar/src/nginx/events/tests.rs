@@ -43,7 +43,7 @@ async fn an_event_without_end_costs_that_event_alone() {
         let events = read(&text, step).await;
         assert_eq!(events, [event(Some("1"), "a", "1"), event(Some("3"), "b", "3")]);
     }
-    // What is merely long comes through.
+    // A long event within the limit is passed on.
     let text = format!("id: 2\nevent: long\ndata: {}\n\n", "x".repeat(150_000));
     assert_eq!(read(&text, 8192).await[0].data.len(), 150_000);
 }

@@ -1,26 +1,26 @@
-//! What an answer of a WHEP server may be (RFC 8866, RFC 8839). Pure.
+//! Reads and checks the SDP answer of a WHEP server (RFC 8866, RFC 8839). Pure.
 
 use std::net::SocketAddr;
 
-/// More bytes are no answer.
+/// Most bytes of an answer.
 pub(super) const MOST_BYTES: usize = 64 << 10;
-/// So many candidates are used, and with more lines of them it is no answer.
+/// Most candidates that are used, and most candidate lines of an answer.
 const MOST_USED: usize = 8;
 const MOST_CANDIDATES: usize = 64;
 
-/// Why it cannot be used.
+/// Reason why an answer cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is none.
+    /// The text is not an SDP answer.
     #[error("the answer is no SDP: {0}")]
     Malformed(&'static str),
-    /// It is too long.
+    /// The text is too long.
     #[error("the answer is longer than {MOST_BYTES} bytes")]
     Long,
     /// There are too many candidates.
     #[error("the answer has more than {MOST_CANDIDATES} ICE candidates")]
     Candidates,
-    /// There is nothing to be had.
+    /// The server sends neither H.264 nor Opus.
     #[error("the server sends neither H.264 nor Opus")]
     Nothing,
 }
@@ -28,11 +28,11 @@ pub enum Error {
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// Without candidates.
+    /// The text without candidates.
     pub(super) text: String,
-    /// Where the server is reached over UDP, and the lines that say so.
+    /// The UDP addresses of the server, and their candidate lines.
     pub(super) candidates: Vec<(SocketAddr, String)>,
-    /// There may be pictures.
+    /// The server may send video.
     pub(super) has_video: bool,
 }
 
@@ -45,7 +45,7 @@ impl Answer {
             return Err(Error::Malformed("it does not begin with v=0"));
         }
         let (mut kept, mut lines, mut candidates) = (String::with_capacity(text.len()), 0, Vec::new());
-        // What it sends, by kind: video and audio.
+        // Whether the server sends, by kind: video and audio.
         let mut sends: Vec<(bool, bool)> = Vec::new();
         let (mut has_name, mut has_fingerprint) = (false, false);
         for line in text.lines() {
@@ -89,7 +89,8 @@ impl Answer {
     }
 }
 
-/// Of a candidate of RTP over UDP: `candidate:1 1 udp 2130706431 192.0.2.1 8189 typ host`. A name is nobody's address.
+/// Returns the address of a candidate for RTP over UDP: `candidate:1 1 udp 2130706431 192.0.2.1 8189 typ host`. A candidate with a host
+/// name has none.
 fn address(candidate: &str) -> Option<SocketAddr> {
     let mut words = candidate.split(' ').skip(1);
     let (component, protocol) = (words.next()?, words.next()?);

@@ -14,7 +14,7 @@ use super::sockets::{Datagram, Sockets};
 use super::why::Why;
 use crate::config::origin::Origin;
 
-/// One session's engine.
+/// The engine of one session.
 pub(super) struct Peer {
     rtc: Rtc,
     host: String,
@@ -27,7 +27,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Makes an offer to receive pictures and sound. It names the address of this machine from which the server is reached.
+    /// Makes an offer to receive video and audio. The offer names the address of this machine from which the server is reached.
     pub(super) async fn offer(origin: &Origin) -> Result<(Self, String), Why> {
         let host = origin.host();
         let now = Instant::now();
@@ -40,7 +40,7 @@ impl Peer {
             .build(now);
         let mut sockets = Sockets::new();
         let at = (origin.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(), 9);
-        // Where there is no name service, candidates of the answer show the way.
+        // Without a name service, the candidates of the answer give the addresses.
         if let Some(remote) = tokio::net::lookup_host(at).await.ok().and_then(|mut found| found.next()) {
             open(&mut rtc, &mut sockets, remote).map_err(|why| Why::Socket { host: host.clone(), why })?;
         }
@@ -56,7 +56,7 @@ impl Peer {
         ))
     }
 
-    /// Takes the answer: checks of the path begin.
+    /// Takes the answer, and begins the connectivity checks.
     pub(super) fn accept(&mut self, answer: &Answer) -> Result<(), Why> {
         let host = self.host.clone();
         let engine = |why: String| Why::Engine { host: host.clone(), why };
@@ -64,7 +64,7 @@ impl Peer {
         let Some(pending) = self.pending.take() else { return Ok(()) };
         self.rtc.sdp_api().accept_answer(pending, parsed).map_err(|error| engine(error.to_string()))?;
         for (at, line) in &answer.candidates {
-            // An address that this machine has no way to is of no use.
+            // A candidate that this machine has no route to is skipped.
             if open(&mut self.rtc, &mut self.sockets, *at).is_ok()
                 && let Ok(candidate) = Candidate::from_sdp_string(line)
             {
@@ -75,7 +75,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Sends what the engine has to send, and tells what has happened.
+    /// Sends the packets of the engine, and returns its events.
     pub(super) fn settle(&mut self) -> Result<Vec<Event>, Why> {
         let mut events = Vec::new();
         loop {
@@ -99,7 +99,7 @@ impl Peer {
         Why::Engine { host: self.host.clone(), why: weir_model::text::clean(&error.to_string()).into_owned() }
     }
 
-    /// The next packet; none where it is time to look at the clock. May be dropped and called again.
+    /// Returns the next packet, or `None` when `tick` is due. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Datagram> {
         tokio::select! {
             datagram = self.sockets.next() => Some(datagram),
@@ -107,15 +107,15 @@ impl Peer {
         }
     }
 
-    /// Looks at the clock.
+    /// Tells the engine the time.
     pub(super) fn tick(&mut self) -> Result<(), Why> {
         self.rtc.handle_input(Input::Timeout(Instant::now())).map_err(|error| self.failed(&error))
     }
 
-    /// Takes what came.
+    /// Gives a received packet to the engine.
     pub(super) fn take(&mut self, datagram: &Datagram) -> Result<(), Why> {
         let Datagram { source, local, bytes } = datagram;
-        // What WebRTC does not have is left out.
+        // Packets that do not belong to WebRTC are ignored.
         let Ok(contents) = bytes.as_slice().try_into() else { return Ok(()) };
         let receive = Receive { proto: Protocol::Udp, source: *source, destination: *local, contents };
         let input = Input::Receive(Instant::now(), receive);
@@ -125,22 +125,22 @@ impl Peer {
         self.rtc.handle_input(input).map_err(|error| self.failed(&error))
     }
 
-    /// Asks for a key frame, as far as the far end can be asked.
+    /// Asks for a keyframe, if the far end supports the request.
     pub(super) fn ask_for_key(&mut self) {
         let Some(mut writer) = self.rtc.writer(self.video) else { return };
         let kinds = [KeyframeRequestKind::Pli, KeyframeRequestKind::Fir];
         if let Some(kind) = kinds.into_iter().find(|kind| writer.is_request_keyframe_possible(*kind)) {
-            // Before the first packet, nobody knows whom to ask.
+            // An error means that no packet has arrived yet, so the sender is not known.
             let _ = writer.request_keyframe(None, kind);
         }
     }
 
-    /// The far end has closed it.
+    /// Returns whether the far end has closed the session.
     pub(super) fn is_over(&self) -> bool {
         !self.rtc.is_alive()
     }
 
-    /// Says goodbye.
+    /// Closes the session, and notifies the far end if it is connected.
     pub(super) fn close(&mut self) {
         if self.is_connected && self.rtc.close().is_ok() {
             let _ = self.settle();
@@ -148,7 +148,7 @@ impl Peer {
     }
 }
 
-/// Opens a socket towards an address, and names it to the engine.
+/// Opens a socket towards an address, and adds it to the engine's candidates.
 fn open(rtc: &mut Rtc, sockets: &mut Sockets, remote: std::net::SocketAddr) -> std::io::Result<()> {
     if let Some(own) = sockets.towards(remote)?
         && let Ok(candidate) = Candidate::builder().udp().host(own).build()

@@ -1,4 +1,4 @@
-//! An offer and its answer over HTTP, and the end of a session (RFC 9725, and the draft of WHEP, which has the same requests).
+//! Exchanges the offer and the answer over HTTP, and ends a session (RFC 9725, and the draft of WHEP, which has the same requests).
 
 use std::time::Duration;
 
@@ -13,37 +13,37 @@ use crate::http;
 use crate::relay::said::{body, explain};
 use crate::relay::socket::Error;
 
-/// Type of an offer and an answer.
+/// Content type of an offer and an answer.
 const SDP: &str = "application/sdp";
-/// Over which nodes a stream came: a header of an answer.
+/// Header of an answer with the nodes that the stream has passed.
 pub const VIA: &str = "weir-via";
-/// For the connection.
+/// Time limit of the connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For the whole answer: the far end may have to fetch the stream itself first.
+/// Time limit of the whole answer: the far end may have to fetch the stream itself first.
 const ANSWER: Duration = Duration::from_secs(20);
-/// For a goodbye.
+/// Time limit of the request that ends the session.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// The path of a stream has no more nodes, and none of them a longer name.
+/// Most nodes of a path, and most bytes of a node's name.
 const MOST_VIA: usize = 64;
 const MOST_NAME: usize = 64;
 
-/// What the far end keeps for us.
+/// A session at the far end.
 pub(super) struct Session {
     client: Client,
-    /// None where it is at another host, which gets no request of ours.
+    /// URL of the session. `None` if it is at another host, which gets no request from this node.
     place: Option<Url>,
     token: Option<Secret>,
 }
 
-/// What the far end has answered.
+/// The answer of the far end.
 pub(super) struct Answered {
     pub(super) sdp: String,
-    /// Over which nodes the stream came, the far end first; empty where that is no Weir node.
+    /// The nodes that the stream has passed, the far end first. Empty if the far end is not a Weir node.
     pub(super) via: Vec<String>,
 }
 
 impl Session {
-    /// Sends an offer.
+    /// Sends an offer, and reads the answer.
     pub(super) async fn begin(
         origin: &Origin,
         token: Option<&Secret>,
@@ -60,7 +60,7 @@ impl Session {
         Ok((Self { client, place, token: token.cloned() }, answered))
     }
 
-    /// Says goodbye, for a moment.
+    /// Ends the session at the far end, within a short time limit.
     pub(super) async fn end(self) {
         let Some(place) = self.place else { return };
         let mut request = self.client.delete(place);
@@ -85,7 +85,7 @@ async fn exchange(
         .header(header::ACCEPT, SDP)
         .body(offer);
     if let Some(token) = token {
-        // Not in the URL, which the far end's web server logs.
+        // The token is not in the URL, which the far end's web server logs.
         request = request.bearer_auth(token.expose());
     }
     let mut response = request.send().await.map_err(failed)?;
@@ -102,7 +102,7 @@ async fn exchange(
     let via = said(VIA).unwrap_or_default().split(',').map(str::trim);
     let via = via.filter(|node| !node.is_empty() && node.len() <= MOST_NAME).take(MOST_VIA);
     let via = via.map(str::to_owned).collect();
-    // The token is for this server alone.
+    // The token is for this server alone, so a session at another origin is not used.
     let place = place.filter(|place| place.origin() == origin.url.origin());
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -8,19 +8,19 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Packets that wait; more are lost, as on any network.
+/// Most packets that wait. Further packets are dropped, as on any network.
 const WAITING: usize = 512;
-/// The longest packet that is read, in bytes.
+/// Longest packet that is read, in bytes.
 const MOST_READ: usize = 2048;
-/// A key frame comes in one burst, in bytes, as far as the system allows it.
+/// Receive buffer in bytes, for a keyframe that arrives in one burst. The system may allow less.
 const BUFFER: usize = 4 << 20;
-/// More addresses than a machine has networks on the way to one server.
+/// Most sockets: more than a machine has networks towards one server.
 const MOST_SOCKETS: usize = 4;
 
-/// A packet that came.
+/// A received packet.
 pub(super) struct Datagram {
     pub(super) source: SocketAddr,
-    /// The address that it came to.
+    /// The local address that received the packet.
     pub(super) local: SocketAddr,
     pub(super) bytes: Vec<u8>,
 }
@@ -30,18 +30,18 @@ pub(super) struct Sockets {
     all: Vec<(SocketAddr, Arc<UdpSocket>)>,
     to: mpsc::Sender<Datagram>,
     received: mpsc::Receiver<Datagram>,
-    /// Aborted when dropped.
+    /// The tasks are aborted when this is dropped.
     readers: JoinSet<()>,
 }
 
 impl Sockets {
-    /// None yet.
+    /// Returns an empty set of sockets.
     pub(super) fn new() -> Self {
         let (to, received) = mpsc::channel(WAITING);
         Self { all: Vec::new(), to, received, readers: JoinSet::new() }
     }
 
-    /// Opens a socket from which `remote` is reached; none where there is one already.
+    /// Opens a socket from which `remote` is reached. Returns `None` if one is open already.
     pub(super) fn towards(&mut self, remote: SocketAddr) -> io::Result<Option<SocketAddr>> {
         let own = source(remote)?;
         if self.all.iter().any(|(at, _)| at.ip() == own) || self.all.len() >= MOST_SOCKETS {
@@ -56,14 +56,14 @@ impl Sockets {
         Ok(Some(at))
     }
 
-    /// A packet that cannot be sent is lost.
+    /// Sends a packet. A packet that cannot be sent is lost.
     pub(super) fn send(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if let Some((_, socket)) = self.all.iter().find(|(at, _)| *at == from) {
             let _ = socket.try_send_to(bytes, to);
         }
     }
 
-    /// The next packet; may be dropped and called again.
+    /// Returns the next packet. Cancel-safe.
     pub(super) async fn next(&mut self) -> Datagram {
         match self.received.recv().await {
             Some(datagram) => datagram,
@@ -79,13 +79,13 @@ async fn read(socket: Arc<UdpSocket>, local: SocketAddr, to: mpsc::Sender<Datagr
             Ok((length, source)) => {
                 let _ = to.try_send(Datagram { source, local, bytes: buffer[..length].to_vec() });
             }
-            // An answer to an earlier packet says that nobody is there.
+            // The system reports an ICMP answer to an earlier packet as an error of this read.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
         }
     }
 }
 
-/// The address of this machine from which `remote` is reached.
+/// Returns the address of this machine from which `remote` is reached.
 fn source(remote: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = if remote.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
     let socket = Plain::bind((any, 0))?;

@@ -1,13 +1,13 @@
-//! Why WebRTC with a far end does not work.
+//! Reasons why WebRTC with a far end fails.
 
 use std::time::Duration;
 
 use super::answer;
 
-/// ICE and DTLS are done by then.
+/// Time within which ICE and DTLS must be done.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(15);
 
-/// Why WebRTC with a far end does not work.
+/// Reason why WebRTC with a far end fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
     /// The answer cannot be used.
@@ -15,23 +15,23 @@ pub enum Why {
     Answer {
         /// Host and port.
         host: String,
-        /// What is wrong.
+        /// The error in the answer.
         why: answer::Error,
     },
-    /// The engine says no to the answer, or to a packet.
+    /// The engine refuses the answer or a packet.
     #[error("{host}: WebRTC fails: {why}")]
     Engine {
         /// Host and port.
         host: String,
-        /// In the engine's words.
+        /// The engine's reason.
         why: String,
     },
-    /// No socket.
+    /// No socket can be opened.
     #[error("no UDP socket towards {host}: {why}")]
     Socket {
         /// Host and port.
         host: String,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
     /// ICE or DTLS was not done in time.
