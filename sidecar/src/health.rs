@@ -1,12 +1,12 @@
-//! The health checks that keepalived runs, and the notifications that it sends.
+//! Health checks for keepalived, and its notices.
 //!
 //! # Layout
 //!
-//! - `rtmp`, `http`, `hls`, `node`: one check per file; [`check`] runs a check with a time limit
+//! - `rtmp`, `http`, `hls`, `node`: one check each, which [`check`] runs with a time limit
 //! - `web`: HTTP for the checks; `hls/playlist`: parses a playlist
-//! - [`notice`](Notice): a notification of keepalived, from the arguments of a script or a line of its FIFO
-//! - [`pushes`]: takes over or releases push targets
-//! - [`turn`]: scripts that run at the same time agree on which was the last
+//! - [`notice`](Notice): a notice of keepalived, from the arguments of a script or a line of its FIFO
+//! - [`pushes`]: enables or disables push targets
+//! - [`turn`]: scripts that run at the same time determine which of them is the newest
 //! - [`fifo`]: follows keepalived's notify FIFO
 
 use std::cell::Cell;
@@ -32,16 +32,16 @@ pub use notice::{Notice, NoticeError, Role};
 pub use rtmp::check as rtmp;
 pub use web::{Papers, WebUrl};
 
-/// Reason why something is unhealthy, in one line.
+/// Reason why something is not healthy, on one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{subject}: {why}")]
 pub struct Unhealthy {
-    /// Checked server or part, without secrets.
+    /// The checked object, without secrets.
     subject: String,
     why: String,
 }
 
-/// Current step of a check; the timeout message names it.
+/// The step that a check waits for. Its name is part of the error if the time is over.
 pub struct Step(Cell<&'static str>);
 
 impl Step {
@@ -51,7 +51,7 @@ impl Step {
     }
 }
 
-/// Runs a check for at most `limit`. Returns a short description of the result, or the reason why the result is unhealthy.
+/// Runs a check for at most `limit`. Returns a few words about the result, or the reason why the object is not healthy.
 pub async fn check<E: ToString>(
     subject: &str,
     limit: Duration,
@@ -71,7 +71,7 @@ pub async fn check<E: ToString>(
     }
 }
 
-/// Formats a time in the form that options take.
+/// Returns a time in the syntax of options.
 fn shown(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{} s", time.as_secs()),

@@ -12,17 +12,17 @@ use tokio::net::UnixListener;
 
 use crate::nginx::Nginx;
 
-/// What the API has, and was asked.
+/// State of the API, and its requests.
 #[derive(Default)]
 pub(crate) struct Kept {
     targets: Vec<(String, String, bool)>,
-    /// Each change: `t1 true`.
+    /// Changes, for example `t1 true`.
     pub changes: Vec<String>,
-    /// Answer 503 to everything.
+    /// All answers are 503.
     pub down: bool,
-    /// It is a node of a pair.
+    /// The node belongs to a pair.
     pub paired: bool,
-    /// Its pushes are held.
+    /// Pushes are held.
     pub held: bool,
 }
 
@@ -34,7 +34,8 @@ pub(crate) struct FakeApi {
 }
 
 impl FakeApi {
-    /// Targets by id, note, and whether they are enabled. The id `tf` is refused as one of nginx.conf.
+    /// Starts the API with targets: id, note, and whether they are enabled. It refuses a change of the id `tf`, like one of a target of
+    /// nginx.conf.
     pub(crate) fn start(targets: &[(&str, &str, bool)]) -> Self {
         let targets = targets.iter().map(|(id, note, on)| ((*id).into(), (*note).into(), *on)).collect();
         let kept: Shared = Arc::new(Mutex::new(Kept { targets, ..Kept::default() }));
@@ -49,13 +50,13 @@ impl FakeApi {
         Self { folder, kept }
     }
 
-    /// A client of it.
+    /// Returns a client of the API.
     pub(crate) fn nginx(&self) -> Nginx {
         let url = format!("unix:{}:/api", self.folder.path().join("api").display());
         Nginx::new(url.parse().unwrap(), None).unwrap()
     }
 
-    /// The ids of the targets that are enabled.
+    /// Returns the ids of the enabled targets.
     pub(crate) fn enabled(&self) -> Vec<String> {
         let kept = self.kept.lock().unwrap();
         kept.targets.iter().filter(|target| target.2).map(|target| target.0.clone()).collect()

@@ -1,4 +1,5 @@
-//! keepalived's notify FIFO (`vrrp_notify_fifo`): each change of state in the order it happened, without a process for each.
+//! Follows keepalived's notify FIFO (`vrrp_notify_fifo`). It reports the changes of state in their order, and keepalived needs no process
+//! per change.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
@@ -14,35 +15,35 @@ use super::{Notice, NoticeError, Role};
 use crate::nginx::{self, Nginx};
 use crate::values::vrrp::{Selection, Who};
 
-/// A longer line is none of keepalived's.
+/// Longest line of keepalived, in bytes.
 const MAX_LINE: u64 = 4096;
 
-/// Why the FIFO cannot be followed.
+/// Reason why the FIFO cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[error("notify fifo {}: {why}", path.display())]
 pub struct Error {
-    /// As it was configured.
+    /// The path as configured.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The error of the file.
     pub why: String,
 }
 
-/// What happened while a FIFO was followed; for the log.
+/// An event while a FIFO was followed, for the log.
 #[derive(Debug)]
 pub enum Report {
-    /// keepalived says so, and the push targets are being changed.
+    /// keepalived reported a state, and the push targets are being changed.
     Told(Notice),
-    /// They have been.
+    /// The push targets were changed.
     Done(Role, Changed),
-    /// The API did not do it; it is asked again after this time.
+    /// The API did not make the change. It is asked again after this time.
     Again(nginx::Error, Duration),
-    /// The API refused for good, until keepalived says something new.
+    /// The API refused the change. It is not asked again before keepalived's next notice.
     Refused(nginx::Error),
-    /// A line that is none of keepalived's; it is left out.
+    /// The line is not from keepalived, and is ignored.
     NotANotice,
 }
 
-/// The lines of a FIFO.
+/// Reader of a FIFO's lines.
 pub struct Fifo {
     path: PathBuf,
     lines: BufReader<Receiver>,
@@ -50,7 +51,7 @@ pub struct Fifo {
 }
 
 impl Fifo {
-    /// Opens the FIFO; one that is missing is made, mode 0600, so that keepalived (root) finds it and does not remove it.
+    /// Opens the FIFO. Creates a missing FIFO with mode 0600, so that keepalived (root) uses it and does not remove it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |e: io::Error| Error { path: path.into(), why: e.to_string() };
         match nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
@@ -60,16 +61,16 @@ impl Fifo {
         if !std::fs::symlink_metadata(path).map_err(failed)?.file_type().is_fifo() {
             return Err(Error { path: path.into(), why: "is no fifo".into() });
         }
-        // With a writing end of its own it has no end of file when keepalived goes.
+        // With a writing end of its own, the reader gets no end of file when keepalived exits.
         let receiver = OpenOptions::new().read_write(true).open_receiver(path).map_err(failed)?;
         Ok(Self { path: path.into(), lines: BufReader::new(receiver), line: Vec::new() })
     }
 
-    /// The next line; may be dropped and called again.
+    /// Returns the next line. Cancel-safe.
     async fn line(&mut self) -> Result<Result<Option<Notice>, NoticeError>, Error> {
         use tokio::io::AsyncReadExt;
         loop {
-            // What a dropped call has read is still in `self.line`.
+            // `self.line` still has the bytes that a cancelled call has read.
             let room = MAX_LINE.saturating_sub(self.line.len() as u64);
             let read = (&mut self.lines).take(room).read_until(b'\n', &mut self.line).await;
             match read {
@@ -85,10 +86,10 @@ impl Fifo {
     }
 }
 
-/// Follows the FIFO for ever: brings the selected targets in line with what keepalived said last, and goes on until that is
-/// done or it says something else. `only` names the one instance or group that counts; without it, each does.
+/// Follows the FIFO without end: gives the selected targets the state of keepalived's last notice, and repeats this until it succeeds or
+/// a new notice arrives. If `only` is set, only this instance or group counts.
 ///
-/// It ends only with an error of the FIFO itself. It may be dropped at any time.
+/// Returns only if the FIFO itself has an error. Cancel-safe.
 pub async fn follow(
     mut fifo: Fifo,
     nginx: &Nginx,
@@ -99,7 +100,7 @@ pub async fn follow(
     let (mut wanted, mut pause): (Option<Role>, _) = (None, PAUSES.0);
     let mut wait = Duration::MAX;
     loop {
-        // Of several lines that are there already the last one counts.
+        // If several lines are waiting, the last one counts.
         while let Ok(line) = tokio::time::timeout(wait, fifo.line()).await {
             match line {
                 Err(error) => return error,
@@ -113,7 +114,7 @@ pub async fn follow(
             }
         }
         let Some(role) = wanted else { continue };
-        // Never interrupted: a request that nginx has half read could count after the one that follows it.
+        // This call is never cancelled: nginx could execute a half-read request after the next one.
         match pushes::bring(nginx, selection, role).await {
             Err(error) if pushes::is_transient(&error) => {
                 wait = pause;

@@ -1,4 +1,4 @@
-//! An HLS stream: whether its playlists advance and their last segments load.
+//! Checks an HLS stream: its playlists must advance, and their last segments must load.
 
 use std::time::Duration;
 
@@ -13,64 +13,64 @@ use playlist::{Media, Playlist};
 
 mod playlist;
 
-/// A longer playlist is none.
+/// Longest playlist, in bytes.
 const MAX_PLAYLIST: usize = 1 << 20;
-/// So much of a segment is read: that the rest comes as well is TCP's business.
+/// Bytes of a segment that are read. TCP delivers the rest in the same way.
 const ENOUGH: usize = 64 << 10;
-/// More variants than these are not looked at.
+/// Most variants that are checked.
 const MAX_VARIANTS: usize = 16;
-/// Between two looks at a playlist: at least and at most.
+/// Shortest and longest time between two reads of a playlist.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Why a stream is not healthy.
+/// Reason why a stream is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server does not give what it is asked for.
+    /// The server does not deliver the file.
     #[error(transparent)]
     Web(#[from] web::Error),
-    /// It refuses; with what would help.
+    /// The server refuses, and advice.
     #[error("answered {status}: {remedy}")]
     Refused {
         /// 401 or 403.
         status: StatusCode,
-        /// What to give.
+        /// Advice.
         remedy: &'static str,
     },
-    /// What it gives is no playlist.
+    /// The answer is not a playlist.
     #[error("{0}")]
     Playlist(&'static str),
-    /// What it gives is no text.
+    /// The answer is not text.
     #[error("not a playlist: invalid UTF-8")]
     NotText,
-    /// A variant or a segment.
+    /// The error is in a variant or a segment.
     #[error("{file}: {why}")]
     Of {
-        /// Which of them.
+        /// Name of the file.
         file: String,
-        /// What is wrong with it.
+        /// Error of the file.
         why: Box<Error>,
     },
-    /// Such as one without a host.
+    /// The URL of a variant is invalid, for example without a host.
     #[error("a variant has no valid URL")]
     VariantAddress,
-    /// Likewise.
+    /// The URL of the last segment is invalid.
     #[error("the last segment has no valid URL")]
     SegmentAddress,
-    /// RFC 8216 has two levels.
+    /// A master playlist lists a master playlist; RFC 8216 allows two levels only.
     #[error("a master playlist inside another")]
     Nested,
-    /// The playlist says so.
+    /// The playlist marks the end of the stream.
     #[error("the stream has ended")]
     Ended,
-    /// It does not advance.
+    /// The playlist does not advance.
     #[error("playlist is stale: last change {} ago, target duration {}", shown(*.age), shown(*.target))]
     Stale {
-        /// By the server's clock.
+        /// Age of the last change by the server's clock.
         age: Duration,
-        /// The longest segment.
+        /// Target duration: the longest segment.
         target: Duration,
     },
-    /// A segment.
+    /// A segment is empty.
     #[error("{0} is empty")]
     Empty(String),
 }
@@ -81,8 +81,9 @@ impl Error {
     }
 }
 
-/// A media playlist, or each that a master playlist lists. It advances when it changed within `max_age` (three target
-/// durations) by the server's own clock. Where the server does not say when it changed, it is looked at until it does.
+/// Checks a media playlist, or each playlist that a master playlist lists. A playlist advances if it has changed within `max_age` (three
+/// target durations) by the server's own clock. If the server does not send the time of the change, the check reads the playlist until it
+/// changes.
 pub async fn check(
     step: &Step,
     url: &WebUrl,
@@ -117,7 +118,7 @@ struct Look<'a> {
     web: Web,
     step: &'a Step,
     max_age: Option<Duration>,
-    /// Against a refusal.
+    /// Advice for a refusal.
     remedy: &'static str,
 }
 
@@ -153,7 +154,7 @@ impl Look<'_> {
         }
     }
 
-    /// The same playlist, once it goes further.
+    /// Returns the same playlist after its next change.
     async fn next(&self, url: &WebUrl, media: Media) -> Result<Media, Error> {
         let pause = (media.target / 4).clamp(PAUSES.0, PAUSES.1);
         self.step.is(
@@ -190,7 +191,7 @@ impl Look<'_> {
     }
 }
 
-/// The body, or as much of it as reaches `enough` bytes.
+/// Returns the body, or its beginning of at least `enough` bytes.
 async fn body(mut response: Response, enough: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while body.len() < enough {
@@ -202,7 +203,7 @@ async fn body(mut response: Response, enough: usize) -> Result<Vec<u8>, Error> {
     Ok(body)
 }
 
-/// How long ago an answer's content changed, by its own headers: the clock here does not matter (RFC 9110).
+/// Returns the time since an answer's content changed, from the answer's own headers. The local clock does not matter (RFC 9110).
 fn age(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     let time = |name| http_date(text(name)?);

@@ -1,9 +1,9 @@
-//! Any HTTP server.
+//! Checks any HTTP server.
 
 use super::Step;
 use super::web::{Error, Web, WebUrl};
 
-/// One request; its status must be `wanted`, or any 2xx.
+/// Sends one request. Its status must be `wanted`, or any 2xx by default.
 pub async fn check(step: &Step, url: &WebUrl, wanted: Option<u16>) -> Result<String, Error> {
     step.is("answer");
     let status = Web::default().get(url).await?.status();

@@ -1,4 +1,4 @@
-//! This machine: nginx's workers, the zone, the disks.
+//! Checks this machine: nginx's workers, the zone and the disks.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use nix::sys::statvfs::statvfs;
 use super::Step;
 use crate::nginx::{self, Health, Nginx};
 
-/// Why this machine is not healthy.
+/// Reason why this machine is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API does not answer.
     #[error(transparent)]
     Api(#[from] nginx::Error),
-    /// What is wrong, all of it.
+    /// All problems.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
 }
 
-/// What the module says of itself, and `min_free` bytes of room on the disk of each folder.
+/// Checks that the module reports no problem, and that the disk of each folder has `min_free` free bytes.
 pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64) -> Result<String, Error> {
     step.is("answer from the API");
     let health = nginx.health().await?.value;
@@ -31,11 +31,11 @@ pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64)
     if wrong.is_empty() { Ok(well(&health)) } else { Err(Error::Wrong(wrong)) }
 }
 
-/// What is wrong with the disks of these folders: less than `min_free` bytes, or no answer.
+/// Returns the problems of the folders' disks: less than `min_free` free bytes, or no answer.
 pub(crate) async fn full(disks: &[PathBuf], min_free: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     for disk in disks {
-        // A network file system may not answer at all.
+        // A network file system may never answer.
         let path = disk.clone();
         let room = tokio::task::spawn_blocking(move || free(&path)).await;
         let room = room.map_err(|e| e.to_string()).and_then(|free| free.map_err(|e| e.desc().to_owned()));
@@ -57,13 +57,13 @@ fn well(health: &Health) -> String {
     format!("{workers} worker{}, zone {full} % full", if workers == 1 { "" } else { "s" })
 }
 
-/// What others than root may still write, in bytes.
+/// Returns the bytes that users other than root may still write.
 fn free(path: &std::path::Path) -> nix::Result<u64> {
     let room = statvfs(path)?;
     Ok(room.blocks_available().saturating_mul(room.fragment_size()))
 }
 
-/// `512 MiB`, rounded down.
+/// Formats a size, rounded down, for example `512 MiB`.
 fn bytes(count: u64) -> String {
     match [(30, "GiB"), (20, "MiB"), (10, "KiB")].iter().find(|(shift, _)| count >> shift >= 10) {
         Some((shift, unit)) => format!("{} {unit}", count >> shift),

@@ -1,20 +1,21 @@
-//! What keepalived tells: a state for an instance or a group, as a script's arguments or as a line of its FIFO.
+//! A notice of keepalived: the state of an instance or a group, from a script's arguments or a line of its FIFO.
 
 use std::fmt;
 
 use crate::values::vrrp::Who;
 
-/// What a state means for what only one machine may do.
+/// Role of a machine for tasks that only one machine may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It is this machine's to do.
+    /// This machine does the tasks.
     Active,
-    /// It is another's, or nobody's.
+    /// Another machine does the tasks, or none.
     Standby,
 }
 
 impl Role {
-    /// Of keepalived's word; `None` for words that are no state: `MASTER_RX_LOWER_PRI` and what newer versions add.
+    /// Returns the role of keepalived's word. Returns `None` for words that are no state: `MASTER_RX_LOWER_PRI`, and words of newer
+    /// versions.
     pub fn of_state(word: &str) -> Option<Self> {
         match word {
             "MASTER" => Some(Self::Active),
@@ -36,22 +37,22 @@ impl fmt::Display for Role {
 /// A change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What changed.
+    /// The instance or group.
     pub who: Who,
-    /// What it is now.
+    /// Its new role.
     pub role: Role,
 }
 
-/// Why a line is no notice.
+/// Error of a line that is not a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a line of keepalived's notify fifo")]
 pub struct NoticeError;
 
 impl Notice {
-    /// A line of the notify FIFO, without its end: `INSTANCE "VI_1" MASTER 100`. `None` for one that changes no state.
+    /// Parses a line of the notify FIFO without its end: `INSTANCE "VI_1" MASTER 100`. Returns `None` if the line reports no state.
     pub fn parse(line: &str) -> Result<Option<Self>, NoticeError> {
         let (kind, rest) = line.split_once(" \"").ok_or(NoticeError)?;
-        // keepalived escapes nothing, and a name may hold a quote.
+        // keepalived escapes nothing, and a name may contain a quote.
         let (name, rest) = rest.rsplit_once("\" ").ok_or(NoticeError)?;
         let kind = kind.parse().map_err(|_| NoticeError)?;
         let mut words = rest.split(' ');

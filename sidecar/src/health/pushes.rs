@@ -1,4 +1,4 @@
-//! The push targets of a restream server, taken over or released.
+//! Enables or disables the push targets of a restream server.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::Role;
 use crate::nginx::{self, Nginx, Target};
 use crate::values::vrrp::Selection;
 
-/// The first and the longest pause before the API is asked again.
+/// First and longest pause before a request to the API is repeated.
 pub const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 fn has(selection: &Selection, target: &Target) -> bool {
@@ -18,16 +18,16 @@ fn has(selection: &Selection, target: &Target) -> bool {
     }
 }
 
-/// What was changed.
+/// Result of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Targets that were not as they should be, and are now.
+    /// Number of targets that were changed.
     pub changed: usize,
-    /// Targets that already had the state.
+    /// Number of targets that already had the state.
     pub kept: usize,
-    /// Ids of targets that the API does not let be changed: those of nginx.conf.
+    /// Ids of targets of nginx.conf, which the API cannot change.
     pub fixed: Vec<String>,
-    /// All pushes of a node of a pair were held or let go, and no target was changed.
+    /// `Some` if the node belongs to a pair: all pushes were held or released, and no target was changed.
     pub held: Option<bool>,
 }
 
@@ -44,8 +44,8 @@ impl fmt::Display for Changed {
     }
 }
 
-/// Enables the selected targets, or disables them; others are not touched. A node of a pair has the same targets as the other
-/// one, and holds all of its pushes instead.
+/// Enables or disables the selected targets; other targets are not touched. A node of a pair holds or releases all of its pushes instead,
+/// because both nodes have the same targets.
 pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<Changed, nginx::Error> {
     let enabled = role == Role::Active;
     if nginx.pushes().await?.is_some_and(|pushes| pushes.paired) {
@@ -63,7 +63,7 @@ pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<C
         }
         match nginx.enable_target(&target.id, enabled).await {
             Ok(_) => outcome.changed += 1,
-            // Removed since it was listed.
+            // The target was removed after the list was read.
             Err(nginx::Error::Refused { code, .. }) if code == "not_found" => {}
             Err(nginx::Error::Refused { code, .. }) if code == "conflict" => outcome.fixed.push(target.id),
             Err(error) => return Err(error),
@@ -72,7 +72,7 @@ pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<C
     Ok(outcome)
 }
 
-/// Whether the same question may be answered otherwise in a while.
+/// Returns whether a later request may succeed.
 pub fn is_transient(error: &nginx::Error) -> bool {
     match error {
         nginx::Error::Unreachable { .. } => true,

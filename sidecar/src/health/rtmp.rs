@@ -1,4 +1,4 @@
-//! An RTMP server: whether it answers, and whether a stream really comes.
+//! Checks that an RTMP server answers, and that a stream really delivers media.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use weir_rtmp::url::Url;
 use super::Step;
 use crate::http::innermost;
 
-/// Why a server or a stream is not healthy.
+/// Reason why a server or a stream is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The handshake needs them.
+    /// The system has no random bytes for the handshake.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    /// No connection.
+    /// The connection failed.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
-    /// The innermost cause.
+    /// The TLS handshake failed, with the innermost cause.
     #[error("TLS: {0}")]
     Tls(String),
-    /// In the middle.
+    /// The connection broke.
     #[error("connection lost: {0}")]
     Lost(io::Error),
-    /// It does not speak RTMP.
+    /// The server does not speak RTMP.
     #[error(transparent)]
     Protocol(#[from] weir_rtmp::client::Error),
-    /// In the server's words.
+    /// The server refused, with its reason.
     #[error("{0}")]
     Refused(String),
-    /// Without a word.
+    /// The server closed the connection without a reason.
     #[error("the server closed the connection")]
     Closed,
 }
 
-/// Handshake and `connect`; with `stream` also `play`, until sound or a picture comes. That `play` is accepted proves
-/// nothing: nginx-rtmp does so for streams that do not exist.
+/// Does the handshake and `connect`. With `stream`, also sends `play` and waits for audio or video: nginx-rtmp accepts `play` even for
+/// streams that do not exist.
 pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<String, Error> {
     step.is("connection");
     let mut socket = connect(step, url).await?;
@@ -64,11 +64,11 @@ pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<Strin
     loop {
         let sent = async {
             socket.write_all(&client.take_output()).await?;
-            // TLS keeps what it has no record for yet.
+            // TLS buffers bytes that do not fill a record.
             socket.flush().await
         };
         match sent.await {
-            // What it said before it went is worth more than that it went.
+            // If the server is gone, its last message is more useful than the error of the write.
             Err(e) if !is_gone(e.kind()) => return Err(Error::Lost(e)),
             _ => {}
         }
@@ -92,7 +92,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
 async fn connect(step: &Step, url: &Url) -> Result<Box<dyn Socket>, Error> {
     let socket = TcpStream::connect((url.host.as_str(), url.port)).await;
     let socket = socket.map_err(Error::Connect)?;
-    // Each message is waited for by the other side.
+    // Each side waits for the other's messages, so they must not be delayed.
     let _ = socket.set_nodelay(true);
     if !url.tls {
         return Ok(Box::new(socket));
@@ -110,7 +110,7 @@ async fn connect(step: &Step, url: &Url) -> Result<Box<dyn Socket>, Error> {
     Ok(Box::new(socket))
 }
 
-/// What an event means: healthy, unhealthy, or nothing yet.
+/// Judges an event: healthy, unhealthy, or undecided.
 fn judge(event: Event, step: &Step, stream: Option<&str>) -> Result<Option<&'static str>, Error> {
     match event {
         Event::Handshaken => step.is("answer to connect"),
@@ -129,6 +129,6 @@ fn judge(event: Event, step: &Step, stream: Option<&str>) -> Result<Option<&'sta
 }
 
 fn is_gone(kind: ErrorKind) -> bool {
-    // With TLS, a connection may end without a goodbye.
+    // A TLS connection may end without a close notification.
     matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
 }

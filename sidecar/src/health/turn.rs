@@ -1,6 +1,6 @@
-//! Who spoke last: keepalived starts a script for each change of state, waits for none of them, and so two may run at once.
+//! Orders notices: keepalived starts a script for each change of state without waiting, so two scripts may run simultaneously.
 //!
-//! Each takes a turn when it begins. It acts only while nobody has taken a later turn, and while nobody else acts.
+//! Each script takes a turn when it begins. It acts only if no later turn was taken, and while no other script acts.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -20,7 +20,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Takes the next turn, and leaves the notice in `folder` for who comes to look. The folder is made when missing.
+    /// Takes the next turn, and writes the notice to `folder` for people to read. Creates a missing folder.
     pub fn take(folder: &Path, notice: &Notice) -> io::Result<Self> {
         PRIVATE.make_folder(folder)?;
         let file = folder.join(file_name(notice));
@@ -32,12 +32,12 @@ impl Turn {
         Ok(Self { file, number })
     }
 
-    /// Whether nobody has taken a later turn.
+    /// Returns whether no later turn was taken.
     pub fn is_last(&self) -> io::Result<bool> {
         Ok(last(&self.file)? == self.number)
     }
 
-    /// The right to act, until it is dropped; `None` while somebody else has it.
+    /// Returns the right to act, until it is dropped, or `None` while another script has it.
     pub fn try_act(&self) -> io::Result<Option<File>> {
         let file = open(&self.file, "act")?;
         match file.try_lock() {
@@ -48,18 +48,18 @@ impl Turn {
     }
 }
 
-/// The number of the last turn, 0 before the first one.
+/// Returns the number of the last turn, or 0 before the first one.
 fn last(file: &Path) -> io::Result<u64> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
         Err(e) => return Err(e),
     };
-    // A damaged file only begins the count anew.
+    // After a damaged file, the count starts again.
     Ok(text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default())
 }
 
-/// Waits for the lock; it is held only while a turn is taken.
+/// Waits for the lock, which is held only while a turn is taken.
 fn lock(file: &Path, extension: &str) -> io::Result<File> {
     let lock = open(file, extension)?;
     lock.lock()?;
@@ -70,7 +70,7 @@ fn open(file: &Path, extension: &str) -> io::Result<File> {
     PRIVATE.open_or_create(&file.with_extension(extension))
 }
 
-/// `instance-VI_1`: a name may hold anything but a blank, so what could mean something in a path is written in hex.
+/// Returns a file name like `instance-VI_1`. A name may contain any character but a blank, so special characters are percent-encoded.
 fn file_name(notice: &Notice) -> String {
     let kind = notice.who.kind.to_string().to_lowercase();
     const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');

@@ -1,4 +1,4 @@
-//! HTTP as the checks use it.
+//! HTTP for the checks.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -12,27 +12,27 @@ use weir_model::client::TICKET_ARGUMENT;
 use crate::http::{self, innermost};
 use crate::values::ValueError;
 
-/// An address to ask. Displayed without its query and password: tokens stand there.
+/// A URL to check. Its `Display` leaves out query and password, which may contain tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebUrl(Url);
 
 impl WebUrl {
-    /// What a playlist means by `uri`.
+    /// Resolves a URI of a playlist.
     pub fn join(&self, uri: &str) -> Option<Self> {
         self.0.join(uri).ok().filter(is_web).map(Self)
     }
 
-    /// The host, of IPv6 in brackets.
+    /// Returns the host, with brackets for IPv6.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host and port.
     fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
 
-    /// The last part of the path.
+    /// Returns the last part of the path.
     pub fn file(&self) -> &str {
         self.0.path().rsplit('/').next().unwrap_or_default()
     }
@@ -55,36 +55,36 @@ impl fmt::Display for WebUrl {
         let mut shown = self.0.clone();
         shown.set_query(None);
         shown.set_fragment(None);
-        // These fail only for a URL without a host.
+        // The calls fail only for a URL without a host.
         let _ = shown.set_password(None);
         let _ = shown.set_username("");
         f.write_str(shown.as_str())
     }
 }
 
-/// Why there is no content.
+/// Reason why there is no content.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The HTTP client cannot be made.
     #[error("no HTTP client: {0}")]
     Client(String),
-    /// No connection, or it broke.
+    /// There is no connection, or it broke.
     #[error("no answer: {0}")]
     NoAnswer(String),
-    /// With a status that is not the one that was wanted.
+    /// The status is not the expected one.
     #[error("answered {0}")]
     Answered(StatusCode),
-    /// The connection broke in the middle.
+    /// The connection broke during the response.
     #[error("incomplete response: {0}")]
     CutOff(String),
 }
 
-/// What a check shows to the server that it is for, and to no other one.
+/// Secrets that a check sends to its own server, and to no other server.
 #[derive(Debug, Default)]
 pub struct Papers {
-    /// A token to watch.
+    /// Token for playing.
     pub token: Option<Secret>,
-    /// The ticket of an nginx on this machine, with which nobody counts as a viewer.
+    /// Ticket of an nginx on this machine. A request with it does not count as a viewer.
     pub ticket: Option<Secret>,
 }
 
@@ -103,22 +103,22 @@ impl Papers {
     }
 }
 
-/// Asks by GET: no proxy, no redirects.
+/// Sends GET requests, without proxy and without redirects.
 #[derive(Default)]
 pub(super) struct Web {
     plain: OnceCell<Client>,
     tls: OnceCell<Client>,
-    /// For one server.
+    /// Headers for one server: its origin, and the headers.
     shown: Option<(String, HeaderMap)>,
 }
 
 impl Web {
-    /// Shows these to the server of a URL.
+    /// Returns a client that sends the papers to the server of `url`.
     pub(super) fn showing(url: &WebUrl, papers: &Papers) -> Self {
         Self { shown: Some((url.origin(), papers.headers())), ..Self::default() }
     }
 
-    /// The head of the answer, whatever its status; the rest is still to come.
+    /// Returns the head of the answer, with any status. The body is not read yet.
     pub(super) async fn get(&self, url: &WebUrl) -> Result<Response, Error> {
         let client = self.client(url.0.scheme() == "https")?;
         let shown = self.shown.as_ref().filter(|(origin, _)| *origin == url.origin());
@@ -126,7 +126,7 @@ impl Web {
         client.get(url.0.clone()).headers(headers).send().await.map_err(|e| Error::NoAnswer(innermost(&e)))
     }
 
-    /// The same; any status but 2xx is an error.
+    /// Like [`Self::get`], but any status except 2xx is an error.
     pub(super) async fn get_ok(&self, url: &WebUrl) -> Result<Response, Error> {
         let response = self.get(url).await?;
         match response.status() {

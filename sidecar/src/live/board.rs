@@ -1,4 +1,4 @@
-//! What is live now, for everybody in this process who serves viewers.
+//! The list of live streams, for all parts of this process that serve viewers.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use crate::streams::{Live, StreamId};
 /// A live stream.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What is known of it.
+    /// The stream and its media.
     pub live: Live,
-    /// Since when it is live.
+    /// Start of the publish.
     pub since: Timestamp,
-    /// Pictures per second; 0 when not known.
+    /// Frames per second; 0 if unknown.
     pub fps: f64,
-    /// What the publisher sends, in bit/s; 0 when not known.
+    /// Bitrate from the publisher, in bit/s; 0 if unknown.
     pub bitrate: u64,
-    /// Viewers that nginx serves, when it was last asked.
+    /// Viewers that nginx served at the last query.
     pub viewers: nginx::Viewers,
 }
 
 impl Entry {
-    /// Application and name.
+    /// Returns application and name.
     pub fn id(&self) -> StreamId {
         (self.live.app.clone(), self.live.name.clone())
     }
 }
 
-/// Told by one, seen by all.
+/// The live streams: one task updates them, all others read them.
 #[derive(Debug)]
 pub struct Board {
     live: watch::Sender<Arc<Vec<Entry>>>,
-    /// What is not live, and could be.
+    /// Streams that start on demand.
     pub demand: Arc<Demand>,
 }
 
@@ -46,7 +46,7 @@ impl Default for Board {
 }
 
 impl Board {
-    /// These are live, out of what nginx says.
+    /// Sets the live streams, with the facts of nginx's snapshot.
     pub fn tell<'l>(&self, live: impl Iterator<Item = &'l Live>, snapshot: &[nginx::Stream]) {
         let entry = |live: &Live| {
             let stream = snapshot.iter().find(|stream| stream.session == live.session)?;
@@ -61,17 +61,17 @@ impl Board {
         self.live.send_replace(Arc::new(live.filter_map(entry).collect()));
     }
 
-    /// All that is live.
+    /// Returns all live streams.
     pub fn all(&self) -> Arc<Vec<Entry>> {
         self.live.borrow().clone()
     }
 
-    /// One of them.
+    /// Returns a live stream.
     pub fn find(&self, id: &StreamId) -> Option<Entry> {
         self.live.borrow().iter().find(|entry| (&entry.live.app, &entry.live.name) == (&id.0, &id.1)).cloned()
     }
 
-    /// Waits for a stream that begins when somebody asks for it; returns when it is live or does not become so.
+    /// Waits for a stream that starts on demand. Returns when the stream is live, or when it does not start.
     pub async fn wait_for(&self, id: &StreamId) {
         if self.find(id).is_some() || !self.demand.ask(id) {
             return;
@@ -81,7 +81,7 @@ impl Board {
         let _ = tokio::time::timeout(demand::PATIENCE, is_there).await;
     }
 
-    /// Tells of each change.
+    /// Returns a receiver that is notified of each change.
     pub fn watch(&self) -> watch::Receiver<Arc<Vec<Entry>>> {
         self.live.subscribe()
     }

@@ -1,4 +1,4 @@
-//! The streams that somebody watches. Each is played from nginx once, by the daemon itself, which counts as no player.
+//! The watched streams. The daemon plays each of them from nginx once, and nginx does not count the daemon as a player.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use super::station::{Counts, Kind, Station, Viewer};
 use crate::context::Context;
 use crate::streams::StreamId;
 
-/// So many streams are played although nobody watches them.
+/// Most streams that are played although nobody watches them.
 const MOST_WARM: usize = 32;
 
-/// The streams that somebody watches.
+/// The watched streams.
 #[derive(Debug)]
 pub struct Hub {
     context: Arc<Context>,
@@ -21,13 +21,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Nobody watches yet.
+    /// Returns a hub without stations.
     pub fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
         Arc::new(Self { context, board, stations: Mutex::default() })
     }
 
-    /// Plays streams although nobody watches them yet, so that the first edge that asks has the newest group of pictures immediately.
-    /// Never ends.
+    /// Plays streams although nobody watches them yet, so that the first edge that asks gets the newest group of pictures immediately.
+    /// Never returns.
     pub async fn keep_warm(self: Arc<Self>) {
         let mut live = self.board.watch();
         let mut kept: BTreeMap<StreamId, Viewer> = BTreeMap::new();
@@ -45,7 +45,7 @@ impl Hub {
         }
     }
 
-    /// What is live.
+    /// Returns the list of live streams.
     pub fn board(&self) -> &Arc<Board> {
         &self.board
     }
@@ -54,13 +54,13 @@ impl Hub {
         self.stations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody watches a stream; none when it is not live. The first viewer has it played.
+    /// Adds a viewer of a stream. Returns `None` if the stream is not live. The first viewer starts the station.
     pub fn watch(self: &Arc<Self>, id: &StreamId, kind: Kind) -> Option<Viewer> {
         self.board.find(id)?;
         self.with_station(id, |station| station.enter(kind))
     }
 
-    /// The station of a stream, for somebody who asks for Low-Latency HLS; none when it is not live.
+    /// Returns the station of a stream for a Low-Latency HLS request, or `None` if the stream is not live.
     pub fn station(self: &Arc<Self>, id: &StreamId) -> Option<Arc<Station>> {
         self.with_station(id, |station| {
             station.touch();
@@ -72,7 +72,7 @@ impl Hub {
         let is_live = self.board.find(id).is_some();
         let mut stations = self.stations();
         if let Some(station) = stations.get(id) {
-            // Its publisher may return.
+            // The publisher of a known station may return, so the station stays valid without it.
             return Some(act(station));
         }
         if !is_live {
@@ -89,7 +89,7 @@ impl Hub {
         Some(found)
     }
 
-    /// Takes a station away that nobody has watched for a while; false when somebody does.
+    /// Removes a station that nobody has watched for a while. Returns false if it has viewers.
     fn leave(&self, station: &Station) -> bool {
         let mut stations = self.stations();
         let is_idle = station.idle().is_some_and(|idle| idle >= source::LINGER);
@@ -107,17 +107,17 @@ impl Hub {
         station.close();
     }
 
-    /// The station of a stream that somebody watches.
+    /// Returns the station of a stream that is watched.
     pub fn known(&self, id: &StreamId) -> Option<Arc<Station>> {
         self.stations().get(id).cloned()
     }
 
-    /// How many watch each stream.
+    /// Returns the numbers of viewers per stream.
     pub fn counts(&self) -> Vec<(StreamId, Counts)> {
         self.stations().values().map(|station| (station.id.clone(), station.counts())).collect()
     }
 
-    /// Likewise of one.
+    /// Returns the numbers of viewers of one stream.
     pub fn counts_of(&self, id: &StreamId) -> Counts {
         self.stations().get(id).map(|station| station.counts()).unwrap_or_default()
     }

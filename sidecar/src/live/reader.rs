@@ -1,4 +1,4 @@
-//! Tags of a stream to what viewers get. Time is an argument.
+//! Converts the tags of a stream to the media that viewers get. Time is an argument.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use weir_media::live::{Output, Packager};
 use weir_media::run::cut::{Cut, Wanted};
 use weir_rtmp::flv::{Tag, TagKind};
 
-/// What is announced and has not come by then is not waited for: `onMetaData` of some encoders names more than they send.
+/// Longest wait for an announced track: the `onMetaData` of some encoders names more tracks than they send.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reads one connection.
+/// Reader of one connection.
 #[derive(Debug)]
 pub(super) struct Reader {
     cut: Cut,
     wanted: Wanted,
-    /// Pictures and sound have come.
+    /// The tracks that have arrived.
     seen: Wanted,
     since: Option<Duration>,
 }
 
 impl Reader {
-    /// At the beginning of a connection.
+    /// Returns a reader for a new connection.
     pub(super) fn new(wanted: Wanted) -> Self {
         Self { cut: Cut::new(wanted), wanted, seen: Wanted { video: false, audio: false }, since: None }
     }

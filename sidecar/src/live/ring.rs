@@ -1,6 +1,6 @@
-//! The newest media of a stream, from which each viewer reads at its own speed. Time is an argument.
+//! The newest media of a stream, which each viewer reads at its own speed. Time is an argument.
 //!
-//! Nothing is kept for a viewer: one that is too far behind what came since it joined goes on at the newest key frame.
+//! Nothing is queued per viewer: a viewer that is too far behind the media since it joined continues at the newest keyframe.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use weir_media::live::{Fragment, Init, Layout, Output};
 
-/// A viewer that is further behind is skipped to the newest key frame.
+/// Delay after which a viewer is moved to the newest keyframe.
 const BEHIND: Duration = Duration::from_secs(2);
-/// What is older is kept only as part of the newest group of pictures.
+/// Age after which media is kept only as part of the newest group of pictures.
 const KEPT: Duration = Duration::from_secs(3);
-/// All that is kept of one stream, in bytes.
+/// Most bytes that are kept per stream.
 const MOST_BYTES: usize = 24 << 20;
-/// So many key frames say how far apart they are.
+/// Number of keyframes that the keyframe interval is computed from.
 const KEYS: usize = 4;
-/// So many bytes are given at once, and one fragment at least: a viewer that takes them slowly may be late in the meantime.
+/// Most bytes per read, but at least one fragment. A viewer that takes the bytes slowly may be late after it.
 const MOST_AT_ONCE: usize = 256 << 10;
 
-/// What viewers get.
+/// An item for viewers.
 #[derive(Clone, Debug)]
 pub enum Item {
-    /// What follows needs this first.
+    /// An initialization segment, which the following fragments need.
     Init(Arc<Start>),
     /// The next fragment.
     Fragment(Piece),
@@ -34,40 +34,40 @@ pub enum Item {
 /// An initialization segment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Counted up.
+    /// Number, counted up.
     pub number: u64,
-    /// What is in it.
+    /// Its parsed content.
     pub about: Init,
-    /// As it is sent.
+    /// The bytes to send.
     pub bytes: Bytes,
 }
 
 /// A fragment, shared by all viewers.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// As it is sent.
+    /// The bytes to send.
     pub bytes: Bytes,
     /// A decoder can begin with it.
     pub is_key: bool,
-    /// Milliseconds.
+    /// Start in milliseconds.
     pub start: i64,
-    /// Milliseconds.
+    /// Duration in milliseconds.
     pub duration: i64,
-    /// Where the picture and the sound are in `bytes`.
+    /// Positions of the frame and of the audio in `bytes`.
     pub layout: Arc<Layout>,
 }
 
 #[derive(Debug)]
 struct Kept {
     item: Item,
-    /// Since any moment.
+    /// Time of arrival, since any fixed moment.
     at: Duration,
 }
 
 /// The newest media.
 #[derive(Debug, Default)]
 pub struct Ring {
-    /// The number of the first item.
+    /// Number of the first item.
     base: u64,
     items: VecDeque<Kept>,
     bytes: usize,
@@ -75,19 +75,19 @@ pub struct Ring {
     init: Option<Arc<Start>>,
     inits: u64,
     has_ended: bool,
-    /// When the newest fragment starts, in milliseconds.
+    /// Start of the newest fragment, in milliseconds.
     newest: Option<i64>,
     order: Order,
-    /// When the newest key frames start, in milliseconds.
+    /// Starts of the newest keyframes, in milliseconds.
     keys: VecDeque<i64>,
 }
 
-/// In which order pictures come, since the last initialization segment.
+/// Whether frames are sent in the order in which they are shown, since the last initialization segment.
 #[derive(Debug, Default)]
 struct Order {
-    /// The latest time at which one is shown, in milliseconds.
+    /// Latest display time of a frame, in milliseconds.
     shown: Option<i64>,
-    /// One that came later is shown earlier.
+    /// A later frame is shown earlier.
     differs: bool,
 }
 
@@ -98,28 +98,28 @@ impl Order {
     }
 }
 
-/// Where a viewer is.
+/// Position of a viewer.
 #[derive(Debug)]
 pub struct Cursor {
     next: u64,
     joined: Duration,
-    /// The initialization segment that it has.
+    /// Number of the initialization segment that the viewer has.
     init: u64,
-    /// It goes on with the next key frame.
+    /// The viewer continues with the next keyframe.
     needs_key: bool,
 }
 
-/// What a viewer gets next.
+/// Result of a read.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// In order.
+    /// The items, in order.
     pub items: Vec<Item>,
-    /// So many fragments were left out, as the viewer was too slow.
+    /// Number of fragments that were left out because the viewer was too slow.
     pub skipped: u64,
 }
 
 impl Ring {
-    /// Takes what a stream brings.
+    /// Takes the next output of the stream.
     pub fn push(&mut self, output: Output, now: Duration) -> Item {
         let item = match output {
             Output::Init(about) => {
@@ -127,7 +127,7 @@ impl Ring {
                 let bytes = Bytes::from(about.bytes.clone());
                 let start = Arc::new(Start { number: self.inits, about, bytes });
                 self.init = Some(start.clone());
-                // Nothing before it can be gone on with.
+                // A viewer cannot continue from media before a new initialization segment.
                 self.newest_key = None;
                 (self.newest, self.order) = (None, Order::default());
                 self.keys.clear();
@@ -160,35 +160,35 @@ impl Ring {
         item
     }
 
-    /// The newest initialization segment.
+    /// Returns the newest initialization segment.
     pub fn start(&self) -> Option<Arc<Start>> {
         self.init.clone()
     }
 
-    /// When the newest fragment starts, in milliseconds; none before the first one.
+    /// Returns the start of the newest fragment in milliseconds, or `None` before the first one.
     pub fn newest(&self) -> Option<i64> {
         self.newest
     }
 
-    /// How far the newest key frames are apart at most, in milliseconds; none before the second one. The time since the newest one
-    /// counts when it is longer.
+    /// Returns the longest interval between the newest keyframes in milliseconds, or `None` before the second keyframe. The time since
+    /// the newest keyframe counts if it is longer.
     pub fn key_interval(&self) -> Option<i64> {
         let apart = self.keys.iter().zip(self.keys.iter().skip(1)).map(|(one, next)| next - one).max()?;
         let since = self.newest.zip(self.keys.back()).map_or(0, |(newest, key)| newest - key);
         Some(apart.max(since))
     }
 
-    /// Pictures are sent in another order than they are shown: there are B-frames.
+    /// Returns whether the stream has B-frames: the send order of frames differs from their display order.
     pub fn has_b_frames(&self) -> bool {
         self.order.differs
     }
 
-    /// The publisher is gone, and nothing has come since.
+    /// Returns whether the publisher is gone and no media has arrived since.
     pub fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// The publisher is gone.
+    /// Notes that the publisher is gone.
     pub fn publisher_gone(&mut self, now: Duration) {
         if !std::mem::replace(&mut self.has_ended, true) {
             self.newest_key = None;
@@ -212,18 +212,18 @@ impl Ring {
         }
     }
 
-    /// The number of the item that comes next.
+    /// Returns the number of the next item.
     pub fn end(&self) -> u64 {
         self.base + self.items.len() as u64
     }
 
-    /// A viewer joins: with the newest key frame, or with the next one.
+    /// Returns the position of a new viewer: at the newest keyframe, or at the next one.
     pub fn join(&self, now: Duration) -> Cursor {
         let next = self.newest_key.unwrap_or(self.end());
         Cursor { next, joined: now, init: 0, needs_key: true }
     }
 
-    /// What the viewer gets next; nothing when it has everything.
+    /// Returns the next items of a viewer. The list is empty if the viewer has everything.
     pub fn read(&self, cursor: &mut Cursor, now: Duration) -> Taken {
         let mut taken = Taken::default();
         self.skip(cursor, now, &mut taken);
@@ -254,7 +254,7 @@ impl Ring {
         taken
     }
 
-    /// What a decoder needs that begins here.
+    /// Adds the initialization segment if a decoder needs it here.
     fn begin(&self, cursor: &mut Cursor, taken: &mut Taken) {
         cursor.needs_key = false;
         if let Some(init) = self.init.as_ref().filter(|init| init.number != cursor.init) {
@@ -263,7 +263,7 @@ impl Ring {
         }
     }
 
-    /// Skips one that is too far behind.
+    /// Moves a viewer that is too far behind.
     fn skip(&self, cursor: &mut Cursor, now: Duration, taken: &mut Taken) {
         let first =
             cursor.next.checked_sub(self.base).and_then(|at| self.items.get(usize::try_from(at).ok()?));
@@ -271,14 +271,14 @@ impl Ring {
         let is_late = first.is_some_and(|first| first.at >= cursor.joined && first.at + BEHIND < now);
         let to = match self.newest_key {
             Some(key) if key > cursor.next && (is_gone || is_late) => key,
-            // The newest group of pictures is longer than what may be late.
+            // The newest group of pictures is longer than the allowed delay.
             None | Some(_) if is_gone => self.base.max(self.newest_key.unwrap_or(self.end())),
             _ => return,
         };
         taken.skipped = to - cursor.next;
         cursor.next = to;
         cursor.needs_key = true;
-        // What is waited for now is not late.
+        // Media that arrives from now on is not late.
         cursor.joined = now;
     }
 }
@@ -315,7 +315,7 @@ mod tests {
         })
     }
 
-    /// A key frame each 25 fragments, one each 40 ms.
+    /// Returns a ring with a fragment every 40 ms and a keyframe every 25 fragments.
     fn filled(count: u64) -> Ring {
         let mut ring = Ring::default();
         ring.push(init(), ms(0));
@@ -351,7 +351,7 @@ mod tests {
         let taken = ring.read(&mut slow, ms(190 * 40));
         assert_eq!(taken.skipped, 45);
         assert_eq!(numbers(&taken), (175..190).collect::<Vec<_>>());
-        // Long gone.
+        // The viewer's position is no longer in the ring.
         (190..600).for_each(|n| _ = ring.push(fragment(n), ms(n * 40)));
         let taken = ring.read(&mut slow, ms(600 * 40));
         assert_eq!((taken.skipped, numbers(&taken)[0]), (385, 575));

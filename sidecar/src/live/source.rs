@@ -1,4 +1,4 @@
-//! Plays a stream from nginx for as long as somebody watches, over ends and returns of its publisher.
+//! Plays a stream from nginx for as long as it is watched. The stream may end and return in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,32 +19,32 @@ use crate::publisher::link::Link;
 use crate::relay::recent::Overlap;
 use crate::supervise::backoff::Backoff;
 
-/// So long after its last viewer a stream is played on.
+/// Time for which a stream is still played after its last viewer has left.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
-/// Viewers wait so long for a publisher that is gone.
+/// Time for which viewers wait for a publisher that is gone.
 const ABSENCE: Duration = Duration::from_secs(60);
-/// Between attempts to play.
+/// Pauses between attempts to play.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duration::from_secs(5) };
-/// A connection that lasted so long was a good one.
+/// Duration after which a connection counts as a success.
 const GOOD: Duration = Duration::from_secs(10);
-/// The same is logged no more often.
+/// Shortest time between two log lines of the same kind.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What this process has published itself comes from nginx within this time.
+/// Time within which nginx sends the media that this process has published itself.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Why playing has ended.
+/// Reason why playing has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Nobody watches.
     Unwatched,
-    /// The publisher is gone, or another one is there.
+    /// The publisher is gone or replaced.
     Publisher,
     /// The connection broke.
     Connection,
 }
 
-/// Runs until `leave` says that nobody watches, or the publisher stays away.
+/// Plays until `leave` returns true because nobody watches, or until the publisher has been away too long.
 pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board, leave: impl Fn() -> bool) {
     let mut live = board.watch();
     let mut packager = Packager::default();
@@ -77,7 +77,7 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
                 if leave() {
                     return;
                 }
-                // Another nginx may be there by then.
+                // Another nginx may be running by then.
                 sleep(RETRY.wait(failures, clock::random_u32())).await;
                 failures += 1;
             }
@@ -115,7 +115,7 @@ async fn play(
     let mut look = interval(Duration::from_secs(1));
     let mut outputs = Vec::new();
     let (mut recents, mut overlap) = (Some(&context.recents), Overlap::default());
-    // It may have changed in the meantime.
+    // The stream may have changed before the connection was open.
     let mut has_news = true;
     loop {
         tokio::select! {
@@ -136,7 +136,7 @@ async fn play(
             match event {
                 Event::Media(tag) => {
                     if let Some(recents) = recents.take() {
-                        // All that nginx has sent to others before it sends this.
+                        // At this moment, the newest media is all that nginx has sent to others before this tag.
                         let newest = recents.newest(&station.id);
                         overlap = Overlap::of(&newest);
                         let mut take = |tag| reader.take(tag, origin.elapsed(), packager, &mut outputs);
@@ -155,14 +155,14 @@ async fn play(
         if !outputs.is_empty() {
             station.put(std::mem::take(&mut outputs));
         }
-        // What the old publisher sent last was taken before.
+        // The last media of the old publisher was taken before this check.
         if std::mem::take(&mut has_news) && find(live, station).is_none_or(|now| !is_same(&now, entry)) {
             return End::Publisher;
         }
     }
 }
 
-/// The same publish, with the same kinds of media.
+/// Returns whether both entries are the same publish with the same kinds of media.
 fn is_same(now: &Entry, then: &Entry) -> bool {
     let (now, then) = (&now.live, &then.live);
     now.session == then.session

@@ -1,4 +1,4 @@
-//! One stream that somebody watches: its newest media, and its viewers.
+//! A watched stream: its newest media, and its viewers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,25 +15,25 @@ use super::ring::{Cursor, Item, Ring, Start, Taken};
 use crate::clock;
 use crate::streams::StreamId;
 
-/// Who has asked for Low-Latency HLS within this time counts as a viewer.
+/// Time for which a client counts as a viewer after a request for Low-Latency HLS.
 const PRESENT: Duration = Duration::from_secs(10);
-/// So many of these are told apart.
+/// Most Low-Latency HLS clients that are counted.
 const MOST_ASKING: usize = 100_000;
 
-/// How somebody takes the media of a stream.
+/// Kind of a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A viewer over WebSocket.
     Ws,
     /// A viewer over WebRTC.
     WebRtc,
-    /// No viewer: one that is not connected yet, or work for viewers.
+    /// Not counted: a viewer that is not connected yet, or a task that works for viewers.
     Uncounted,
 }
 
 const KINDS: usize = 3;
 
-/// How many watch.
+/// Numbers of viewers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Over WebSocket.
@@ -44,28 +44,28 @@ pub struct Counts {
     pub webrtc: usize,
 }
 
-/// One stream that somebody watches.
+/// A watched stream.
 #[derive(Debug)]
 pub struct Station {
     /// Application and name.
     pub id: StreamId,
     origin: Instant,
     ring: Mutex<Ring>,
-    /// The number of the item that comes next; changes wake viewers.
+    /// Number of the next item. Changes wake viewers.
     news: watch::Sender<u64>,
-    /// By their [`Kind`].
+    /// Viewers by their [`Kind`].
     viewers: [AtomicUsize; KINDS],
-    /// When the last viewer left.
+    /// Time at which the last viewer left.
     empty_since: Mutex<Instant>,
-    /// Low-Latency HLS, from the first who asks for it on.
+    /// Segments and parts of Low-Latency HLS, from the first request on.
     hls: Mutex<Option<Shelf<Bytes>>>,
-    /// Who asked for it, and when.
+    /// Low-Latency HLS clients, and the time of their last request.
     asked: Mutex<HashMap<u64, Instant>>,
     closed: watch::Sender<bool>,
 }
 
 impl Station {
-    /// Nothing has come yet.
+    /// Returns a station without media.
     pub fn new(id: StreamId) -> Arc<Self> {
         let now = Instant::now();
         Arc::new(Self {
@@ -81,7 +81,7 @@ impl Station {
         })
     }
 
-    /// Time since it began.
+    /// Returns the time since the station was created.
     pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -90,7 +90,7 @@ impl Station {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what the stream brings, and wakes viewers.
+    /// Takes media of the stream, and wakes viewers.
     pub fn put(&self, outputs: Vec<Output>) {
         let end = {
             let (mut ring, mut hls) = (self.ring(), self.hls());
@@ -105,7 +105,7 @@ impl Station {
         self.news.send_replace(end);
     }
 
-    /// The publisher is gone.
+    /// Notes that the publisher is gone.
     pub(super) fn publisher_gone(&self) {
         let end = {
             let mut ring = self.ring();
@@ -119,7 +119,7 @@ impl Station {
         self.hls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody, known by a number, watches over Low-Latency HLS.
+    /// Counts a Low-Latency HLS client, which a number identifies.
     pub fn ask(&self, who: u64) {
         let now = Instant::now();
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,13 +129,13 @@ impl Station {
         }
     }
 
-    /// A request for Low-Latency HLS: keeps the stream for a while, and puts the newest group of pictures on the shelf for the
-    /// first one.
+    /// Handles a request for Low-Latency HLS: it keeps the station for a while. The first request puts the newest group of pictures on
+    /// the shelf.
     pub(super) fn touch(&self) {
         *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let (ring, mut hls) = (self.ring(), self.hls());
         if hls.is_none() {
-            // Numbers that caches do not know from before: a segment is longer than a second.
+            // Segments last longer than a second, so numbers that start at the current second are new to caches.
             let mut shelf = Shelf::new(clock::now().as_seconds());
             let mut cursor = ring.join(self.now());
             loop {
@@ -149,17 +149,17 @@ impl Station {
         }
     }
 
-    /// The newest part of Low-Latency HLS: the number of its segment, and which of its parts it is.
+    /// Returns the newest part of Low-Latency HLS: the number of its segment, and its index in the segment.
     pub fn newest_part(&self) -> Option<(u64, usize)> {
         self.hls().as_ref()?.newest_part()
     }
 
-    /// The newest initialization segment.
+    /// Returns the newest initialization segment.
     pub fn start(&self) -> Option<Arc<Start>> {
         self.ring().start()
     }
 
-    /// Waits until `look` finds something on the shelf, at most for `patience`; then what it finds, if anything.
+    /// Waits until `look` finds something on the shelf, for at most `patience`. Returns the result of `look`.
     pub async fn look<T>(
         &self,
         patience: Duration,
@@ -184,12 +184,12 @@ impl Station {
         }
     }
 
-    /// Nothing will come any more.
+    /// Closes the station: no more media will arrive.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
 
-    /// How many watch.
+    /// Returns the numbers of viewers.
     pub fn counts(&self) -> Counts {
         Counts { ws: self.taking(Kind::Ws), llhls: self.asking(), webrtc: self.taking(Kind::WebRtc) }
     }
@@ -198,12 +198,12 @@ impl Station {
         self.viewers[kind as usize].load(Ordering::Relaxed)
     }
 
-    /// How far key frames are apart, in milliseconds; none while that is not known.
+    /// Returns the keyframe interval in milliseconds, or `None` if it is unknown.
     pub fn key_interval(&self) -> Option<i64> {
         self.ring().key_interval()
     }
 
-    /// Pictures are sent in another order than they are shown: there are B-frames.
+    /// Returns whether the stream has B-frames: the send order of frames differs from their display order.
     pub fn has_b_frames(&self) -> bool {
         self.ring().has_b_frames()
     }
@@ -214,14 +214,14 @@ impl Station {
         asked.values().filter(|at| now - **at < PRESENT).count()
     }
 
-    /// How long nobody has watched; none while somebody does.
+    /// Returns the time for which nobody has watched, or `None` if somebody watches.
     pub(super) fn idle(&self) -> Option<Duration> {
         let is_watched = self.counts() != Counts::default() || self.taking(Kind::Uncounted) > 0;
         let since = *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner);
         (!is_watched).then(|| since.elapsed())
     }
 
-    /// Somebody watches until the answer is dropped.
+    /// Adds a viewer, which is removed when the returned value is dropped.
     pub fn enter(self: &Arc<Self>, kind: Kind) -> Viewer {
         self.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         let cursor = self.ring().join(self.now());
@@ -229,7 +229,7 @@ impl Station {
         Viewer { station: self.clone(), kind, cursor, news, closed }
     }
 
-    /// Waits for the first initialization segment, at most for `patience`.
+    /// Waits for the first initialization segment, for at most `patience`.
     pub async fn begun(&self, patience: Duration) -> Option<Arc<Start>> {
         let (mut news, mut closed) = (self.news.subscribe(), self.closed.subscribe());
         let deadline = Instant::now() + patience;
@@ -247,7 +247,7 @@ impl Station {
     }
 }
 
-/// Somebody who watches.
+/// A viewer of a station.
 #[derive(Debug)]
 pub struct Viewer {
     station: Arc<Station>,
@@ -258,18 +258,18 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// What it watches.
+    /// Returns the station that it watches.
     pub fn station(&self) -> &Arc<Station> {
         &self.station
     }
 
-    /// How it takes the media.
+    /// Returns its kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Begins anew with the newest key frame, as a viewer of this kind. Returns when the newest fragment starts, in milliseconds;
-    /// none when there is none yet.
+    /// Continues at the newest keyframe, as a viewer of this kind. Returns the start of the newest fragment in milliseconds, or `None` if
+    /// there is none yet.
     pub fn rejoin(&mut self, kind: Kind) -> Option<i64> {
         self.station.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         self.station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
@@ -279,13 +279,13 @@ impl Viewer {
         ring.newest()
     }
 
-    /// What comes next; nothing when everything was taken.
+    /// Returns the next items. The list is empty if everything was taken.
     pub fn read(&mut self) -> Taken {
         self.news.mark_unchanged();
         self.station.ring().read(&mut self.cursor, self.station.now())
     }
 
-    /// Waits for more; false when nothing will come any more. May be dropped and called again.
+    /// Waits for more media. Returns false if no more media will arrive. Cancel-safe.
     pub async fn more(&mut self) -> bool {
         if *self.closed.borrow() {
             return false;

@@ -5,12 +5,12 @@ use super::*;
 use crate::health::fake::FakeApi;
 use crate::values::vrrp::{VrrpKind, Who};
 
-/// What keepalived does: it opens the FIFO once and writes lines.
+/// Opens the FIFO for writing, as keepalived does: once for all lines.
 fn keepalived(path: &Path) -> std::fs::File {
     std::fs::OpenOptions::new().write(true).open(path).unwrap()
 }
 
-/// Runs `act` while the FIFO is followed; what is reported goes through the channel.
+/// Runs `act` while the FIFO is followed. The channel receives the reports.
 async fn while_following(
     api: &FakeApi,
     only: Option<Who>,
@@ -28,7 +28,7 @@ async fn while_following(
     }
 }
 
-/// The next report, waited for.
+/// Waits for the next report.
 async fn next(received: &mpsc::Receiver<Report>) -> Report {
     tokio::time::timeout(Duration::from_secs(10), async {
         loop {
@@ -50,7 +50,7 @@ async fn what_keepalived_says_is_done_and_the_last_word_counts() {
         assert!(matches!(next(received).await, Report::Told(Notice { role: Role::Standby, .. })));
         assert!(matches!(next(received).await, Report::Told(Notice { role: Role::Active, .. })));
         assert!(matches!(next(received).await, Report::Done(Role::Active, Changed { changed: 1, .. })));
-        // keepalived was restarted; a line came in two parts.
+        // keepalived has restarted, and a line arrives in two parts.
         let mut writer = keepalived(path);
         writer.write_all(b"rubbish\nINSTANCE \"VI\"").unwrap();
         assert!(matches!(next(received).await, Report::NotANotice));

@@ -1,34 +1,34 @@
-//! What an HLS playlist says (RFC 8216), as far as a check needs it.
+//! Parses an HLS playlist (RFC 8216), as far as a check needs it.
 
 use std::time::Duration;
 
-/// A playlist, read.
+/// A parsed playlist.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Playlist {
-    /// It lists other playlists.
+    /// A list of playlists.
     Master {
-        /// Each of them, as it is written.
+        /// URIs of the variants, as written.
         variants: Vec<String>,
     },
-    /// It lists segments.
+    /// A list of segments.
     Media(Media),
 }
 
 /// A playlist of segments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Media {
-    /// No segment is longer.
+    /// Target duration: no segment is longer.
     pub target: Duration,
     /// Number of the first segment.
     pub sequence: u64,
-    /// Each of them, as it is written.
+    /// URIs of the segments, as written.
     pub segments: Vec<String>,
-    /// No more will come.
+    /// No more segments will follow.
     pub ended: bool,
 }
 
 impl Media {
-    /// Whether it goes further than an earlier look at it.
+    /// Returns whether the playlist has advanced since an earlier read.
     pub(super) fn is_after(&self, earlier: &Self) -> bool {
         self.last() > earlier.last() || self.segments.last() != earlier.segments.last()
     }
@@ -38,7 +38,7 @@ impl Media {
     }
 }
 
-/// Reads a playlist; the error says what is wrong with it.
+/// Parses a playlist. The error describes the fault.
 pub(super) fn read(text: &str) -> Result<Playlist, &'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines.next() != Some("#EXTM3U") {
@@ -94,7 +94,7 @@ mod tests {
         };
         let first = at(1, &["a", "b"]);
         assert!(at(2, &["b", "c"]).is_after(&first) && at(1, &["a", "b", "c"]).is_after(&first));
-        // A new stream under the old name begins again.
+        // A new stream with the old name starts again at 0.
         assert!(at(0, &["x"]).is_after(&first));
         assert!(!at(1, &["a", "b"]).is_after(&first));
     }
