@@ -354,7 +354,7 @@ impl Chat {
         store.as_ref().is_some_and(|store| store.knows(id, message).unwrap_or(false))
     }
 
-    /// Uses the other node's key to hash addresses, so that the bans of a pair match on both nodes.
+    /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes.
     pub fn share_addresses(&self, key: [u8; 32]) {
         self.shared.set_key(key);
     }

@@ -110,7 +110,7 @@ pub enum Error {
         path: PathBuf,
         /// Line number, from 1.
         line: usize,
-        /// The key, what is wrong with it, and what would be right.
+        /// Message with the key, the problem and the correct form.
         what: String,
     },
 }

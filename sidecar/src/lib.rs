@@ -140,7 +140,7 @@ fn wants_json(args: &[OsString]) -> bool {
 /// Prints clap's help or version text as it is, and any other error as one line.
 fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A reader who has seen enough (`weir --help | head`) is no error.
+        // A reader that closes the pipe early (`weir --help | head`) is no error.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -159,7 +159,7 @@ fn complain(code: &str, message: &str, json: bool) {
         true => serde_json::json!({ "error": { "code": code, "message": message } }).to_string(),
         false => format!("weir: {message}"),
     };
-    // Nobody is left to be told when standard error is closed.
+    // Nothing can be reported when standard error is closed.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Checks that nginx accepts RTMP connections, and has each application that weir.toml names. Without a configuration, the check
 /// uses the daemon's default address.
 pub(super) async fn examine(config: Option<&Config>, nginx: &Nginx) -> Vec<Finding> {
-    // Older modules do not list their applications, so there is nothing to compare.
+    // If the module does not list its applications, there is nothing to compare.
     let known = nginx.applications().await.ok().flatten().unwrap_or_default();
     let known: Vec<String> = known.into_iter().map(|app| app.name).collect();
     let mut found = vec![reached(config, known.first().map_or("live", String::as_str)).await];

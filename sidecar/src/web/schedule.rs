@@ -19,8 +19,7 @@ use crate::streams::StreamId;
 /// Maximum size of an image, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// Returns the events of a stream, or of all streams, that ended less than an hour ago or later. `root` leads from the page to the
-/// root.
+/// Returns the events of a stream, or of all streams, up to one hour after their end. `root` leads from the page to the root.
 pub(super) fn of(events: &[Event], id: Option<&StreamId>, root: &str, now: Timestamp) -> Vec<Value> {
     let is_wanted = |event: &Event| {
         id.is_none_or(|id| (&event.app, &event.stream) == (&id.0, &id.1))
