@@ -175,7 +175,7 @@ struct Daemon {
     notifier: Option<Notifier>,
     slates: Option<Slates>,
     workers: Option<Keeper>,
-    /// Sessions whose sound ffmpeg cannot decode.
+    /// Sessions whose audio ffmpeg cannot decode.
     silent: BTreeSet<String>,
     inputs: Option<Due>,
     /// Streams of the inputs that have to run now.

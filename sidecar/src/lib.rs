@@ -36,7 +36,7 @@
 //!
 //! # Floors
 //!
-//! A file imports only from lines below its own.
+//! The lines are layers: a file imports only from lines below its own.
 //!
 //! ```floors
 //! ctl

@@ -19,7 +19,7 @@ pub struct Slate {
     pub file: PathBuf,
     /// Time after the loss during which the slate runs.
     pub time: Duration,
-    /// nginx's `weir_secret`: publish tokens are minted with it.
+    /// nginx's `weir_secret`; Weir mints publish tokens with it.
     pub secret_file: PathBuf,
     /// Folder for converted files: the file as FLV, one per frame size in use.
     pub folder: PathBuf,

@@ -87,7 +87,7 @@ pub struct Files {
 pub struct ToRtmp {
     /// Application to publish to.
     pub app: AppName,
-    /// nginx's `weir_secret`: publish tokens are minted with it.
+    /// nginx's `weir_secret`; Weir mints publish tokens with it.
     pub secret_file: PathBuf,
 }
 
