@@ -13,5 +13,5 @@ mkdir -p "$root_dir/build"
 python3 -m venv "$place"
 "$place/bin/pip" --quiet --disable-pip-version-check install --only-binary :all: --no-deps -r "$pinned"
 "$place/bin/moto_server" --help >/dev/null
-# The stamp comes last, so that the next run starts again after an interruption.
+# This copy marks a complete installation. It comes last, so that the next run starts again after an interruption.
 cp "$pinned" "$place/requirements.txt"
