@@ -1,4 +1,4 @@
-//! The zone, and what may be done only while it is locked: taking and freeing blocks, and hash chains.
+//! The zone, and the operations that need its lock: blocks and hash chains.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,14 +8,14 @@ use crate::hash::{Seed, mix};
 use crate::layout::{KEPT_FOR_WORKERS, Root};
 use crate::viewer_table::ViewerBucket;
 
-/// A lock between processes that the master of nginx breaks when its holder dies
-/// (`ngx_shmtx_lock` on the mutex of the zone's slab pool).
+/// A lock between processes. The master of nginx breaks it when its holder dies (`ngx_shmtx_lock` on the mutex of the
+/// zone's slab pool).
 pub trait Mutex {
-    /// Waits until the lock is held.
+    /// Waits until it has the lock.
     fn lock(&self);
-    /// Takes the lock when nobody holds it. Returns whether the caller has it now.
+    /// Takes the lock if it is free. Returns whether the caller has it now.
     fn try_lock(&self) -> bool;
-    /// Gives it back.
+    /// Releases the lock.
     fn unlock(&self);
 }
 
@@ -29,7 +29,7 @@ pub struct Zone<'z, M> {
 }
 
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// A view of initialised memory. `heads.len()` is a power of two.
+    /// Returns a view of initialised memory. `heads.len()` is a power of two.
     pub fn new(
         root: &'z Root,
         heads: &'z [AtomicU64],
@@ -40,13 +40,13 @@ impl<'z, M: Mutex> Zone<'z, M> {
         Zone { root, heads, viewers, blocks, mutex }
     }
 
-    /// Raised whenever some row bears an order for the worker that owns it.
+    /// Returns a counter that rises with each order in a row for its worker.
     pub fn orders(&self) -> u64 {
         self.root.orders.load(Relaxed)
     }
 
-    /// Blocks in use, and in all. Blocks of events do not count, because other records may take them; blocks
-    /// that are kept for workers do not count either.
+    /// Returns the number of blocks in use, and of all blocks. Blocks of events do not count as used, because other
+    /// records may take them. Blocks that are reserved for workers count in neither number.
     pub fn usage(&self) -> (usize, usize) {
         let apart =
             self.root.event_blocks.load(Relaxed) as usize + KEPT_FOR_WORKERS - self.kept_for_workers();
@@ -54,29 +54,29 @@ impl<'z, M: Mutex> Zone<'z, M> {
         (used, self.blocks.len() - KEPT_FOR_WORKERS)
     }
 
-    /// Blocks that nothing but a worker may take.
+    /// Returns the number of blocks that only workers may take.
     fn kept_for_workers(&self) -> usize {
         KEPT_FOR_WORKERS.saturating_sub(self.root.workers.load(Relaxed) as usize)
     }
 
-    /// Bytes in use, of [`Root::size`].
+    /// Returns the number of bytes in use, of [`Root::size`].
     pub fn used_bytes(&self) -> u64 {
         let (used, all) = self.usage();
         let fixed = self.root.size().saturating_sub((all * size_of::<Block>()) as u64);
         fixed + (used * size_of::<Block>()) as u64
     }
 
-    /// Size asked for in the configuration, bytes.
+    /// Returns the size from the configuration, in bytes.
     pub fn size(&self) -> u64 {
         self.root.size()
     }
 
-    /// A connection was accepted.
+    /// Counts an accepted connection.
     pub fn count_accepted(&self) {
         self.root.accepted.fetch_add(1, Relaxed);
     }
 
-    /// Connections accepted since the zone was made, by all workers.
+    /// Returns the number of connections that all workers have accepted since the zone was created.
     pub fn accepted(&self) -> u64 {
         self.root.accepted.load(Relaxed)
     }
@@ -90,14 +90,14 @@ impl<'z, M: Mutex> Zone<'z, M> {
     }
 }
 
-/// The zone while this process alone may change its structure.
+/// The zone while only this process may change its structure.
 pub struct Locked<'l, 'z, M: Mutex> {
     pub(crate) zone: &'l Zone<'z, M>,
 }
 
 impl<M: Mutex> Drop for Locked<'_, '_, M> {
     fn drop(&mut self) {
-        // After a panic the mark stays, and the next holder repairs.
+        // After a panic the mark stays, so that the next holder repairs the zone.
         if !std::thread::panicking() {
             self.zone.root.inside.store(0, Relaxed);
         }
@@ -108,7 +108,7 @@ impl<M: Mutex> Drop for Locked<'_, '_, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Blocks that keys must leave free, so that streams can go on air in a zone full of keys.
+    /// Returns the number of blocks that keys must leave free, so that streams can start in a zone full of keys.
     pub(crate) fn reserve(&self) -> usize {
         self.zone.blocks.len() / 8
     }
@@ -117,17 +117,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.root.orders.fetch_add(1, Relaxed);
     }
 
-    /// How many blocks, from the first on, may hold something.
+    /// Returns how many blocks, from the first on, may be in use.
     pub(crate) fn touched(&self) -> usize {
         self.zone.root.touched.load(Relaxed) as usize
     }
 
-    /// Every record with its place.
+    /// Returns every record of a kind with its index.
     pub(crate) fn records(&self, kind: BlockKind) -> impl Iterator<Item = (Index, &Block)> {
         (0..).zip(self.zone.blocks).take(self.touched()).filter(move |(_, block)| block.kind() == kind)
     }
 
-    /// The records of some blocks, with their places.
+    /// Returns the records of a range of blocks, with their indexes.
     pub(crate) fn records_from(
         &self,
         kind: BlockKind,
@@ -139,7 +139,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         (from as Index..).zip(blocks).filter(move |(_, block)| block.kind() == kind)
     }
 
-    /// How many blocks a record takes.
+    /// Returns how many blocks a record takes.
     pub(crate) fn blocks_of(&self, record: &Block) -> usize {
         let mut tail = record.tail();
         for blocks in 1..=self.zone.blocks.len() {
@@ -149,17 +149,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         1
     }
 
-    /// The records of one hash chain. A chain that was damaged into a ring ends all the same.
+    /// Returns the records of one hash chain. The iteration ends even if damage has turned the chain into a ring.
     pub(crate) fn chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
         self.follow(unpack(self.head(hash).load(Relaxed) & LOW))
     }
 
-    /// The records of one second chain ([`BlockKind::second_hash`]), likewise.
+    /// Returns the records of one second chain ([`BlockKind::second_hash`]), with the same guarantee.
     pub(crate) fn second_chain(&self, hash: u64) -> impl Iterator<Item = (Index, &Block)> {
         self.walk(unpack(self.head(hash).load(Relaxed) >> 32), Block::second_next)
     }
 
-    /// A record and those that come next.
+    /// Returns a record and its successors.
     pub(crate) fn follow(&self, first: Option<Index>) -> impl Iterator<Item = (Index, &Block)> {
         self.walk(first, Block::next)
     }
@@ -180,7 +180,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// Writes a record into its hash chains.
+    /// Writes a record and links it into its hash chains.
     pub(crate) fn insert(
         &self,
         kind: BlockKind,
@@ -196,7 +196,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(index)
     }
 
-    /// Writes a record: `fill` sets its own words, `text` follows, and `kind` makes it one.
+    /// Writes a record: `fill` sets its own words, then its text is written, then `kind` makes it a record.
     pub(crate) fn write(
         &self,
         kind: BlockKind,
@@ -216,7 +216,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(index)
     }
 
-    /// Gives a record whose own block has no text another one, in a single store.
+    /// Replaces the tails of a record whose own block has no text, with a single store.
     pub(crate) fn replace_tails(
         &self,
         record: &Block,
@@ -233,7 +233,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(())
     }
 
-    /// Forgets events until `wanted` blocks are free beside `keep_free` others.
+    /// Frees events until `wanted` blocks are free in addition to `keep_free` others.
     fn make_room(&self, wanted: usize, keep_free: usize) -> Result<(), ZoneFull> {
         loop {
             let used = self.zone.root.used.load(Relaxed) as usize;
@@ -246,7 +246,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Writes text into blocks that lead to each other and to which nothing leads yet.
+    /// Writes text into linked blocks that no record points to yet.
     fn write_tails(&self, text: &[u8]) -> Result<Option<Index>, ZoneFull> {
         let mut next = None;
         for chunk in text.chunks(BlockKind::Tail.text_bytes()).rev() {
@@ -260,7 +260,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(next)
     }
 
-    /// Takes a record out and frees its blocks.
+    /// Unlinks a record and frees its blocks.
     pub(crate) fn remove(&self, hash: u64, index: Index) {
         let Some(record) = self.zone.block(index) else { return };
         self.unlink(hash, index, record.next());
@@ -268,7 +268,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_record(index);
     }
 
-    /// Frees the blocks of a record that is in no chain any more. Returns how many they were.
+    /// Frees the blocks of a record that is no longer in any chain. Returns their number.
     pub(crate) fn free_record(&self, index: Index) -> usize {
         let mut next = Some(index);
         for freed in 0..self.zone.blocks.len() {
@@ -281,7 +281,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         0
     }
 
-    /// A record's text, `len` bytes over its block and tails.
+    /// Returns a record's text of `len` bytes, from its block and tails.
     pub(crate) fn text(&self, record: &Block, len: usize) -> Vec<u8> {
         let mut text = Vec::with_capacity(len + 2 * BlockKind::Tail.text_bytes());
         record.read_text(&mut text);
@@ -306,7 +306,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         head.store((first & !LOW) | pack(Some(index)), Relaxed);
     }
 
-    /// Takes a record out of its first chain.
+    /// Unlinks a record from its first chain.
     pub(crate) fn unlink(&self, hash: u64, index: Index, next: Option<Index>) {
         let before = self.chain(hash).find(|(_, block)| block.next() == Some(index));
         let (head, first) = (self.head(hash), self.head(hash).load(Relaxed));
@@ -319,7 +319,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Puts a record of a kind that has one into its second chain.
+    /// Links a record into its second chain, if its kind has one.
     pub(crate) fn link_second(&self, index: Index, record: &Block) {
         let Some(word) = record.kind().second_hash() else { return };
         let head = self.head(record.word(word));
@@ -356,7 +356,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
 
     pub(crate) fn give_back(&self, index: Index, block: &Block) {
         let root = self.zone.root;
-        // Key digests and addresses do not outlive their record.
+        // Clearing the block removes key digests and addresses together with their record.
         block.clear();
         block.set_next(unpack(root.free.load(Relaxed)));
         root.free.store(pack(Some(index)), Relaxed);

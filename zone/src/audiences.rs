@@ -1,8 +1,8 @@
-//! How many watch a stream: a record per stream, and one per application for all of its streams.
+//! Viewer counts: a record per stream, and one per application for all of its streams.
 //!
-//! The record of an application has no name. It is made before the first of its streams and goes after the last one, so that a
-//! limit of an application is one comparison. All counts follow from the rows of viewers and players; after a death they are
-//! counted anew.
+//! The record of an application has no name. It is created before the first record of its streams and freed after the
+//! last, so that the check of an application's limit is one comparison. All counts follow from the rows of viewers and
+//! players; after the death of a worker, the repair counts them again.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,54 +13,54 @@ use crate::block::{Block, BlockKind, Index, pack, unpack};
 use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
 
-/// From the lowest bit, a byte each: the lengths of name and application.
+/// From the lowest bit, one byte each: the lengths of name and application.
 const SHAPE: usize = 2;
 /// Viewers over HLS in the lower half, over DASH in the upper.
 const HTTP: usize = 3;
 /// RTMP players.
 const PLAYERS: usize = 4;
-/// Those that the daemon reports: [`REPORTED_BITS`] each.
+/// Viewers that the daemon reports, with [`REPORTED_BITS`] for each kind.
 const REPORTED: usize = 5;
-/// The most at one time, and how many came, since the stream began.
+/// The most simultaneous viewers, and the number of viewers, since the stream began.
 const PEAK: usize = 6;
 const TOTAL: usize = 7;
-/// The record of the application + 1; 0 in such a record itself.
+/// The record of the application + 1; 0 in the record of an application.
 const APP: usize = 8;
-/// The next record of the list of all + 1.
+/// The next record of the list of all records + 1.
 const LISTED: usize = 9;
 
 const REPORTED_BITS: u32 = 21;
 const REPORTED_MASK: u64 = (1 << REPORTED_BITS) - 1;
 
-/// Of so many blocks one may belong to streams that only viewers over HTTP name.
+/// Streams that only HTTP viewers have named may use one of this many blocks.
 const SHARE: usize = 16;
 
-/// How many records are freed under one lock: a microsecond each, or less.
+/// How many records are freed under one lock. Each takes a microsecond or less.
 const FREED: usize = 512;
 
-/// How many watch something.
+/// The number of viewers of a stream or application.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Audience {
     /// RTMP players.
     pub rtmp: u64,
-    /// Over HLS.
+    /// Viewers over HLS.
     pub hls: u64,
-    /// Over DASH.
+    /// Viewers over DASH.
     pub dash: u64,
-    /// Over Low-Latency HLS of the daemon.
+    /// Viewers over the daemon's Low-Latency HLS.
     pub llhls: u64,
-    /// Over WebSocket of the daemon.
+    /// Viewers over the daemon's WebSocket.
     pub ws: u64,
-    /// Over WebRTC of the daemon.
+    /// Viewers over the daemon's WebRTC.
     pub webrtc: u64,
-    /// The most at one time since the stream began.
+    /// The most simultaneous viewers since the stream began.
     pub peak: u64,
-    /// How many came since the stream began.
+    /// The number of viewers since the stream began.
     pub total: u64,
 }
 
 impl Audience {
-    /// All who watch now.
+    /// Returns the current number of viewers.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.rtmp + self.hls + self.dash + self.llhls + self.ws + self.webrtc
@@ -74,11 +74,11 @@ pub struct StreamAudience {
     pub app: String,
     /// Public name of the stream.
     pub name: String,
-    /// How many watch.
+    /// The viewer counts.
     pub audience: Audience,
 }
 
-/// Who comes or goes.
+/// The kind of viewer that comes or goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watcher {
     Player,
@@ -86,14 +86,14 @@ pub(crate) enum Watcher {
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// Raised whenever somebody comes or goes.
+    /// Returns a counter that rises whenever a viewer comes or goes.
     pub fn audience_changes(&self) -> u64 {
         self.root.audience_changes.load(Relaxed)
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Every stream that somebody watches or watched lately, by application and name.
+    /// Returns every stream that has viewers or had some recently, by application and name.
     #[must_use]
     pub fn audiences(&self) -> Vec<StreamAudience> {
         let mut all: Vec<StreamAudience> = self
@@ -108,7 +108,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         all
     }
 
-    /// How many watch an application, over all workers and kinds.
+    /// Returns the number of viewers of an application, over all workers and kinds.
     #[must_use]
     pub fn watching(&self, app: &str) -> u64 {
         self.find_audience(app, "").map_or(0, |(_, record)| read(record).now())
@@ -128,7 +128,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// The audience of a stream, made if need be. Strangers can name streams over HTTP: those have a limited share.
+    /// Returns the audience of a stream, and creates it if necessary. Strangers can name streams over HTTP, so these
+    /// streams have a limited share of blocks.
     pub(crate) fn enter_audience(&self, app: &str, name: &str, stranger: bool) -> Result<Index, ZoneFull> {
         if let Some((at, _)) = self.find_audience(app, name) {
             return Ok(at);
@@ -164,7 +165,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(at)
     }
 
-    /// Somebody began to watch.
+    /// Counts a new viewer.
     pub(crate) fn came(&self, at: Index, who: Watcher) {
         self.each_level(at, |record| {
             change(record, who, true);
@@ -173,17 +174,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         });
     }
 
-    /// Somebody who was counted got nothing to watch.
+    /// Corrects the count of a viewer who was counted but received nothing.
     pub(crate) fn came_in_vain(&self, at: Index) {
         self.each_level(at, |record| record.set(TOTAL, record.word(TOTAL).saturating_sub(1)));
     }
 
-    /// Somebody watches no more.
+    /// Counts a viewer who has left.
     pub(crate) fn went(&self, at: Index, who: Watcher) {
         self.each_level(at, |record| change(record, who, false));
     }
 
-    /// A stream begins: who watches already is counted for it.
+    /// Resets the counts when a stream begins. Viewers who are already there count for it.
     pub(crate) fn begin_audience(&self, app: &str, name: &str) {
         if let Some((_, record)) = self.find_audience(app, name) {
             let now = read(record).now();
@@ -192,9 +193,9 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// The daemon serves so many viewers of a stream.
+    /// Sets the number of viewers of a stream that the daemon serves.
     pub(crate) fn set_reported_of_stream(&self, at: Index, reported: u64) {
-        // That of an application is the sum of its streams.
+        // The record of an application contains the sum of its streams, so it cannot be set.
         let Some(record) = self.audience_of(at).filter(|record| record.word(APP) != 0) else { return };
         let before = record.word(REPORTED);
         if before == reported {
@@ -219,7 +220,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         streams.fold(0, |sum, (_, record)| sum_reported(sum, record.word(REPORTED)))
     }
 
-    /// The list of all records, those of applications included.
+    /// Returns all records, including those of applications.
     pub(crate) fn audience_records(&self) -> impl Iterator<Item = (Index, &Block)> {
         let mut at = unpack(self.zone.root.audiences.load(Relaxed));
         let mut left = self.zone.blocks.len();
@@ -232,8 +233,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// Frees records that nobody watches and that `is_live` does not hold: first those of streams, then those of applications
-    /// without streams. The rest of a long list is left for the next time, so that the lock is never held for long.
+    /// Frees records without viewers for which `is_live` returns false: first those of streams, then those of
+    /// applications without streams. One call frees a limited number, so that the lock is never held for long.
     pub(crate) fn free_audiences(&self, is_live: impl Fn(&str, &str) -> bool) {
         let mut left = FREED;
         self.free_each(&mut left, |_, record| {
@@ -247,7 +248,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_each(&mut left, |at, record| record.word(APP) == 0 && !used.contains(&pack(Some(at))));
     }
 
-    /// Frees the records that are over, in one pass over the list, and at most `left`.
+    /// Frees the records for which `is_over` returns true, in one pass over the list, and at most `left` of them.
     fn free_each(&self, left: &mut usize, is_over: impl Fn(Index, &Block) -> bool) {
         let (mut before, mut at) = (None::<&Block>, unpack(self.zone.root.audiences.load(Relaxed)));
         for _ in 0..self.zone.blocks.len() {
@@ -275,7 +276,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// After a death: strings the records together again, and sets the counts to what the caller finds.
+    /// Rebuilds the list of records after the death of a worker, and sets the counts to zero for [`Self::recount`].
     pub(crate) fn repair_audiences(&self) {
         let root = self.zone.root;
         let (mut next, mut blocks) = (0, 0);
@@ -294,12 +295,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// After a death: one who watches is counted again, without having come anew.
+    /// Counts an existing viewer again after the death of a worker, without a change of the total.
     pub(crate) fn recount(&self, at: Index, who: Watcher) {
         self.each_level(at, |record| change(record, who, true));
     }
 
-    /// The stream's record, and that of its application.
+    /// Changes the stream's record, and that of its application.
     fn each_level(&self, at: Index, change: impl Fn(&Block)) {
         let Some(record) = self.audience_of(at) else { return };
         change(record);
@@ -316,7 +317,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         (String::from_utf8_lossy(app).into_owned(), String::from_utf8_lossy(name).into_owned())
     }
 
-    /// Where a record hangs, for the repair of chains.
+    /// Returns the hash of a record, for the repair of chains.
     pub(crate) fn audience_hash(&self, record: &Block) -> u64 {
         let (app, name) = lengths(record);
         let text = self.text(record, app + name);
@@ -334,12 +335,12 @@ fn name_hash(app: &str, name: &str) -> u64 {
     hash_bytes(&[b"audience", app.as_bytes(), name.as_bytes()])
 }
 
-/// Longer names are clipped before, as those of streams.
+/// The caller has cut longer names, as for streams.
 fn shape_of(app: &str, name: &str) -> u64 {
     (app.len() as u64 & 0xff) << 8 | (name.len() as u64 & 0xff)
 }
 
-/// What the daemon reports, as a word.
+/// Packs the counts of the daemon into a word.
 pub(crate) fn reported_word(reported: &Reported) -> u64 {
     let part = |count: u64| count.min(REPORTED_MASK);
     part(reported.llhls) | part(reported.ws) << REPORTED_BITS | part(reported.webrtc) << (2 * REPORTED_BITS)

@@ -1,4 +1,4 @@
-//! Keys that are refused for a while: a table of fixed size in which the ban that ends first gives way.
+//! Temporarily banned keys: a table of fixed size. A new ban replaces the one that ends first.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -33,7 +33,7 @@ impl BanTable {
         }
     }
 
-    /// The bans that are not over.
+    /// Returns the bans that have not ended.
     pub(crate) fn list(&self, now: Timestamp) -> Vec<(KeyId, Timestamp)> {
         let row =
             |row: &BanRow| (KeyId(row.key.load(Relaxed)), Timestamp::from_millis(row.until.load(Relaxed)));

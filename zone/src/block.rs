@@ -1,5 +1,5 @@
-//! A block: sixteen words, of which the first two are the header. A record is one block, followed by as
-//! many `Tail` blocks as its text needs.
+//! A block: sixteen words, of which the first two are the header. A record is one block, followed by as many `Tail`
+//! blocks as its text needs.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -7,7 +7,7 @@ use zerocopy::FromBytes;
 
 /// Words of a block.
 pub(crate) const WORDS: usize = 16;
-/// The half of a word that has one of two places.
+/// The lower half of a word that holds two indexes.
 pub(crate) const LOW: u64 = 0xffff_ffff;
 
 /// 128 bytes of the zone.
@@ -21,7 +21,7 @@ pub struct Block {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockKind {
     Free,
-    /// Taken and not yet part of a record: lost if the worker dies now, and found by a repair.
+    /// Taken, but not yet part of a record: if the worker dies now, the block is lost until a repair finds it.
     Taken,
     Tail,
     Key,
@@ -70,8 +70,8 @@ impl BlockKind {
         }
     }
 
-    /// First word of the text that such a block holds. Keys and audiences have room for most texts; streams, players,
-    /// pushes and workers leave all of it to tails.
+    /// Returns the first word of the text in such a block. Blocks of keys and audiences have space for most texts;
+    /// blocks of streams, players, pushes and workers keep their whole text in tails.
     pub(crate) fn text_from(self) -> usize {
         match self {
             BlockKind::Key | BlockKind::Audience => 10,
@@ -82,12 +82,12 @@ impl BlockKind {
         }
     }
 
-    /// Bytes of text that such a block holds.
+    /// Returns how many bytes of text such a block holds.
     pub(crate) fn text_bytes(self) -> usize {
         (WORDS - self.text_from()) * 8
     }
 
-    /// Blocks that a record of this kind takes with `len` bytes of text.
+    /// Returns how many blocks a record of this kind takes with `len` bytes of text.
     pub(crate) fn blocks_for(self, len: usize) -> usize {
         1 + len.saturating_sub(self.text_bytes()).div_ceil(BlockKind::Tail.text_bytes())
     }
@@ -97,12 +97,12 @@ impl BlockKind {
             || matches!(self, BlockKind::Event | BlockKind::Push | BlockKind::Worker | BlockKind::Revocation)
     }
 
-    /// The word by which such a block is found in a second chain: a key has an id beside its digest.
+    /// Returns the word whose hash selects the second chain of such a block. A key has an id in addition to its digest.
     pub(crate) fn second_hash(self) -> Option<usize> {
         (self == BlockKind::Key).then_some(6)
     }
 
-    /// Found by a hash.
+    /// Returns whether records of this kind are found by a hash.
     pub(crate) fn is_chained(self) -> bool {
         matches!(
             self,
@@ -111,7 +111,7 @@ impl BlockKind {
     }
 }
 
-/// Place of a block in the zone.
+/// Position of a block in the zone.
 pub(crate) type Index = u32;
 
 impl Block {
@@ -130,7 +130,7 @@ impl Block {
         self.words[at].store(value, Relaxed);
     }
 
-    /// Adds to a word that only one worker writes: no locked instruction is needed.
+    /// Adds to a word that only one worker writes, so that no locked instruction is needed.
     pub(crate) fn add(&self, at: usize, value: u64) {
         self.set(at, self.word(at).wrapping_add(value));
     }
@@ -143,7 +143,7 @@ impl Block {
         self.set(0, (self.word(0) & !0xff) | kind.byte());
     }
 
-    /// The next block of the same record.
+    /// Returns the next block of the same record.
     pub(crate) fn tail(&self) -> Option<Index> {
         unpack(self.word(0) >> 32)
     }
@@ -152,7 +152,7 @@ impl Block {
         self.set(0, (self.word(0) & LOW) | (pack(tail) << 32));
     }
 
-    /// The next record of the same hash chain, or the next free block.
+    /// Returns the next record of the same hash chain, or the next free block.
     pub(crate) fn next(&self) -> Option<Index> {
         unpack(self.word(1) & LOW)
     }
@@ -161,7 +161,7 @@ impl Block {
         self.set(1, (self.word(1) & !LOW) | pack(next));
     }
 
-    /// The next record of the same second chain ([`BlockKind::second_hash`]).
+    /// Returns the next record of the same second chain ([`BlockKind::second_hash`]).
     pub(crate) fn second_next(&self) -> Option<Index> {
         unpack(self.word(1) >> 32)
     }
@@ -184,7 +184,7 @@ impl Block {
         }
     }
 
-    /// Writes text where a block of `kind` has it.
+    /// Writes text to the text words of a block of `kind`.
     pub(crate) fn write_text(&self, kind: BlockKind, bytes: &[u8]) {
         for (at, chunk) in bytes.chunks(8).enumerate() {
             let mut word = [0; 8];
@@ -194,7 +194,7 @@ impl Block {
     }
 }
 
-/// An optional index as a number: 0 is none.
+/// Packs an optional index into a number; 0 means none.
 pub(crate) fn pack(index: Option<Index>) -> u64 {
     index.map_or(0, |i| u64::from(i) + 1)
 }

@@ -1,11 +1,11 @@
-//! Addresses as the tables have them.
+//! Addresses in the form that the tables store.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Under what an address is counted (`weir_model::network::attempt_bucket`).
+/// The key under which an address is counted (`weir_model::network::attempt_bucket`).
 pub(crate) type Bucket = [u8; 16];
 
-/// An address as two words of the zone.
+/// Returns the address as two words of the zone.
 pub(crate) fn words(bucket: Bucket) -> [u64; 2] {
     let mut halves = [[0; 8]; 2];
     halves[0].copy_from_slice(&bucket[..8]);

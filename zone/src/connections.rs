@@ -1,6 +1,6 @@
-//! Connections an address that have not published or played yet: a table of fixed size, a row an address and
-//! worker. Rows of one address stand close together, so that a connection looks at a few of them; when
-//! there is no room, what began longest ago is forgotten first, and its address may open some more.
+//! Connections per address that have not published or played yet: a table of fixed size with one row per address and
+//! worker. Rows of one address are close together, so that each connection reads only a few rows. If the table is full,
+//! the oldest row is dropped, and its address may open some more connections.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,7 +12,7 @@ use crate::hash::{Seed, place_of};
 
 const ROWS: usize = 512;
 
-/// An address has at most so many rows: as many workers as can have connections of it below the usual limit.
+/// The most rows of one address: the number of workers that can have connections of it below the default limit.
 const PROBES: usize = 32;
 
 /// A time in milliseconds takes 41 bits until the year 2039, and 44 until 2527.
@@ -23,9 +23,9 @@ const MOST: u64 = (1 << COUNT_BITS) - 1;
 #[repr(C)]
 struct ConnectionRow {
     bucket: [AtomicU64; 2],
-    /// The worker, as records name their owner. 0 marks a free row.
+    /// The owning worker, as in records. 0 marks a free row.
     owner: AtomicU64,
-    /// When the row was taken, in milliseconds, above the number of connections.
+    /// The time when the row was taken, in milliseconds, shifted above the number of connections.
     counted: AtomicU64,
 }
 
@@ -74,13 +74,14 @@ impl Default for ConnectionTable {
 }
 
 impl ConnectionTable {
-    /// Connections that have not published or played yet, by all workers, as far as the table remembers.
+    /// Returns the number of connections that have not published or played yet, over all workers, as far as the table
+    /// has them.
     pub(crate) fn unauthenticated(&self) -> u64 {
         self.0.iter().map(ConnectionRow::count).sum()
     }
 
-    /// A connection from an address was accepted. False when the address has `limit` of them already over all
-    /// workers: then nothing is counted.
+    /// Counts an accepted connection of an address. Returns false and counts nothing if the address already has `limit`
+    /// connections over all workers.
     pub(crate) fn opened(&self, seed: Seed, owner: u64, bucket: Bucket, limit: u32, now: Timestamp) -> bool {
         let words = bucket::words(bucket);
         let (mut known, mut own, mut oldest) = (0, None, None);
@@ -106,13 +107,13 @@ impl ConnectionTable {
         true
     }
 
-    /// How many connections of an address are counted, over all workers.
+    /// Returns how many connections of an address are counted, over all workers.
     pub(crate) fn of(&self, seed: Seed, bucket: Bucket) -> u64 {
         let words = bucket::words(bucket);
         self.near(seed, bucket).filter(|row| row.is_of(words)).map(ConnectionRow::count).sum()
     }
 
-    /// A connection that was counted published, played or closed. One that was forgotten is ignored.
+    /// Ends the count of a connection that has published, played or closed. Ignores a connection whose row was dropped.
     pub(crate) fn settled(&self, seed: Seed, owner: u64, bucket: Bucket) {
         let words = bucket::words(bucket);
         let own = self.near(seed, bucket).find(|row| row.is_of(words) && row.owner() == owner);
@@ -121,7 +122,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Forgets the connections of workers that are gone.
+    /// Drops the connections of dead workers.
     pub(crate) fn forget_lost(&self, is_alive: impl Fn(u64) -> bool) {
         for row in &self.0 {
             if !row.is_free() && !is_alive(row.owner()) {
@@ -130,7 +131,7 @@ impl ConnectionTable {
         }
     }
 
-    /// The rows where an address can stand.
+    /// Returns the rows that an address may use.
     fn near(&self, seed: Seed, bucket: Bucket) -> impl Iterator<Item = &ConnectionRow> {
         let first = place_of(seed, &[&bucket]);
         (0..PROBES).map(move |step| &self.0[(first + step) % ROWS])

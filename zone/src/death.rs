@@ -1,5 +1,5 @@
-//! Death at any moment: a countdown of stores to blocks after which the thread panics, as if it had been
-//! killed there. Free list, chains and counters are rebuilt from the blocks, so no other store matters.
+//! Simulates death at any moment: after a number of stores to blocks the thread panics, as if it had been killed there.
+//! The repair rebuilds free list, chains and counters from the blocks, so only stores to blocks matter.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +13,14 @@ pub(crate) fn before_store() {
     match LEFT.get() {
         Some(0) => {
             LEFT.set(None);
-            // Not `panic!`: the hook would fill the output with reports.
+            // `panic!` would run the hook, which would print a report each time.
             std::panic::resume_unwind(Box::new("killed"));
         }
         left => LEFT.set(left.map(|left| left - 1)),
     }
 }
 
-/// Runs `work` and kills it before its store number `stores`, from 0. `None` when it was killed.
+/// Runs `work` and kills it before its store number `stores`, counted from 0. Returns `None` if it was killed.
 pub(crate) fn after<T>(stores: usize, work: impl FnOnce() -> T) -> Option<T> {
     LEFT.set(Some(stores));
     let done = catch_unwind(AssertUnwindSafe(work));

@@ -1,4 +1,5 @@
-//! What is done under one lock: how many words of blocks are read and written, which says more than a time.
+//! Measures the work under one lock: the number of words of blocks that are read and written, which is more reliable
+//! than a time.
 
 use std::cell::Cell;
 
@@ -7,17 +8,17 @@ thread_local! {
     static MOST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A word of a block is read or written.
+/// Counts a word of a block that is read or written.
 pub(crate) fn count() {
     WORDS.set(WORDS.get() + 1);
 }
 
-/// The lock is given back.
+/// Ends the measurement when the lock is released.
 pub(crate) fn end() {
     MOST.set(MOST.get().max(WORDS.take()));
 }
 
-/// The most words under one lock while this thread does `work`.
+/// Returns the most words under one lock while this thread does `work`.
 pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (usize, T) {
     WORDS.set(0);
     MOST.set(0);

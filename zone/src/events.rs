@@ -1,4 +1,4 @@
-//! What happened lately, for those who follow: a list of bounded length from which the oldest goes.
+//! Recent events for followers: a list of bounded length that drops its oldest events.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -11,50 +11,52 @@ use crate::hash::place_of;
 
 const ID: usize = 2;
 const TIME: usize = 3;
-/// From the lowest bit: length of the kind, of the data, and whose refusal it is, 0 for any other event.
+/// From the lowest bit: length of the kind, length of the data, and the address of a refusal as a hash, 0 for any other
+/// event.
 const SHAPE: usize = 4;
 const DATA_FROM: u32 = 8;
 const WHOSE_FROM: u32 = 32;
 
-/// Of so many events that are kept one may be a refusal, and of so many refusals one may be of the same address.
+/// Refusals may be one of this many kept events, and refusals of one address one of this many kept refusals.
 const REFUSALS: usize = 4;
 const OF_ONE_ADDRESS: usize = 4;
 
-/// Of so many blocks one may be an event.
+/// Events may use one of this many blocks.
 const SHARE: usize = 64;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Counted from 1, without gaps.
+    /// The id, counted without gaps.
     pub id: u64,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What: `stream.started`, ...
+    /// The kind, such as `stream.started`.
     pub kind: String,
-    /// A JSON object.
+    /// The data, a JSON object.
     pub data: String,
 }
 
-/// Where a reader goes on that was told up to some event.
+/// The position from which a reader resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
-    /// After that event.
+    /// After this event.
     After(u64),
-    /// This zone has not given that id: after this one, which stands before the oldest event that is kept.
+    /// The zone has not issued the id of the reader: the reader resumes after this id, which precedes the oldest kept
+    /// event.
     FromOldest(u64),
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// Id of the newest event, 0 before the first.
+    /// Returns the id of the newest event, 0 before the first.
     pub fn last_event(&self) -> u64 {
         self.root.last_event.load(Relaxed)
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Notes that a client was refused. Refusals make room for each other, and those of one address for its own: whoever is
-    /// refused again and again pushes nothing else out.
+    /// Adds the event of a refusal. Refusals replace only other refusals, and the refusals of one address replace those
+    /// of the same address first, so that a client that is refused repeatedly removes no other events.
     pub fn push_refusal(&self, kind: &str, data: &str, bucket: Bucket, now: Timestamp) {
         let whose = place_of(self.zone.seed(), &[&bucket]) as u64 & 0xffff_ffff | 1;
         let most = (self.most_events() / REFUSALS).max(1);
@@ -75,8 +77,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.append(kind, data, whose, now);
     }
 
-    /// Notes an event. In a full zone old ones give way; the id is counted even when there is no room at all,
-    /// so that who follows knows of a gap.
+    /// Adds an event. In a full zone it replaces old events. The id is counted even if no block is free, so that
+    /// followers notice the gap.
     pub fn push_event(&self, kind: &str, data: &str, now: Timestamp) {
         let others = || self.events().filter(|(_, block)| whose_of(block) == 0);
         let most = self.most_events() - self.most_events() / REFUSALS;
@@ -104,7 +106,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         root.last_event.store(id, Relaxed);
     }
 
-    /// Where a reader goes on whose last event was `id`.
+    /// Returns the position from which a reader resumes whose last event was `id`.
     #[must_use]
     pub fn resume_after(&self, id: u64) -> Resume {
         let last = self.zone.last_event();
@@ -115,8 +117,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Resume::FromOldest(oldest.map_or(last, |oldest| oldest.saturating_sub(1)))
     }
 
-    /// Up to `most` events after the one with this id, the oldest first, and how many there were up to the last of these
-    /// that are forgotten.
+    /// Returns up to `most` events after the one with this id, the oldest first, and how many events between are no
+    /// longer kept.
     #[must_use]
     pub fn events_after(&self, id: u64, most: usize) -> (Vec<Event>, u64) {
         let last = self.zone.last_event();
@@ -127,7 +129,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         (events, missed)
     }
 
-    /// Strings the events together again, after a worker died inside.
+    /// Rebuilds the list of events after a worker died with the lock.
     pub(crate) fn repair_events(&self) {
         let mut all: Vec<(Index, &Block)> = self.records(BlockKind::Event).collect();
         all.sort_by_key(|(_, block)| block.word(ID));
@@ -161,7 +163,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.forget_event(unpack(root.oldest_event.load(Relaxed)))
     }
 
-    /// Frees an event. Returns whether it was there.
+    /// Frees an event. Returns whether it existed.
     fn forget_event(&self, event: Option<Index>) -> bool {
         let root = self.zone.root;
         let Some((event, block)) = event.and_then(|at| Some((at, self.zone.block(at)?))) else {
@@ -192,13 +194,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// Lengths of an event's kind and data.
+/// Returns the lengths of an event's kind and data.
 fn lengths_of(block: &Block) -> (usize, usize) {
     let shape = block.word(SHAPE);
     ((shape & 0xff) as usize, (shape >> DATA_FROM & 0xff_ffff) as usize)
 }
 
-/// Whose refusal an event is, 0 for any other.
+/// Returns the address hash of a refusal, 0 for any other event.
 fn whose_of(block: &Block) -> u64 {
     block.word(SHAPE) >> WHOSE_FROM
 }

@@ -1,4 +1,4 @@
-//! A zone in memory of this process rather than nginx's: for tests and benchmarks.
+//! A zone in the memory of this process instead of nginx's shared memory, for tests and benchmarks.
 
 use std::{
     cell::LazyCell,
@@ -16,7 +16,7 @@ use crate::viewer_table::ViewerBucket;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Zeroed memory, as nginx maps it, with the lock that stands beside it.
+/// Zeroed memory, as nginx maps it, and its lock.
 pub struct Heap {
     root: Box<Root>,
     heads: Vec<AtomicU64>,
@@ -26,8 +26,8 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// Memory for a zone of `size` bytes, of which `piece` are left for us, formatted. `None` when that is
-    /// too little.
+    /// Returns formatted memory for a zone of `size` bytes, of which `piece` are available to Weir. Returns `None` if
+    /// that is too little.
     #[must_use]
     pub fn new(size: usize, piece: usize) -> Option<Heap> {
         let plan = Plan::for_bytes(piece)?;
@@ -43,7 +43,7 @@ impl Heap {
         Some(heap)
     }
 
-    /// The zone as one of its processes sees it.
+    /// Returns the zone as one of its processes sees it.
     pub fn zone(&self) -> Zone<'_, &SpinLock> {
         Zone::new(&self.root, &self.heads, &self.viewers, &self.blocks, &self.lock)
     }
@@ -54,7 +54,8 @@ impl Heap {
     }
 }
 
-/// A lock between threads. Who waits five seconds for it panics: the holder is dead or waits for itself.
+/// A lock between threads. A thread that waits for more than five seconds panics, because the holder is dead or waits
+/// for itself.
 #[derive(Default)]
 pub struct SpinLock(AtomicBool);
 

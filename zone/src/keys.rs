@@ -1,4 +1,4 @@
-//! Stream keys in the zone: a record a secret, found by its digest.
+//! Stream keys in the zone: one record per secret, found by its digest.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,58 +18,58 @@ const CREATED: usize = 7;
 const EXPIRES: usize = 8;
 const SHAPE: usize = 9;
 const NETWORK_BYTES: usize = 18;
-/// The bit of `SHAPE` that says: the text ends with the address of a `server` block.
+/// The bit of `SHAPE` for a text that ends with the address of a `server` block.
 const LIMITED: u64 = 1 << 33;
 
-/// The chain of the revoked records: few at a time, of which no digest is asked for.
+/// The chain of the revoked records. They are few, and nobody looks them up by digest.
 const REVOKED_CHAIN: u64 = 0;
 
-/// Where a record's word `SHAPE` tells its stage.
+/// Position of the stage in a record's word `SHAPE`.
 const STAGE_FROM: u32 = 36;
 
-/// How far a key has come.
+/// The stage of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Not yet in the state file: opens nothing. Freed if the worker `pid` dies.
+    /// Not in the state file yet: permits nothing. Freed if the worker `pid` dies.
     Pending {
         /// Process id of the worker that writes the state file.
         pid: u32,
     },
-    /// Opens its stream.
+    /// Permits a publish.
     Valid,
-    /// Revoked, while the state file may still say otherwise: opens nothing.
+    /// Revoked, while the state file may still contain the key: permits nothing.
     Revoked,
 }
 
 /// One secret of a stream key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// The key that the secret belongs to. A rotated key has two records for a while.
+    /// The key of the secret. A rotated key has two records for some time.
     pub id: KeyId,
     /// SHA-256 of the secret.
     pub digest: Digest,
     /// False for the secret before a rotation.
     pub current: bool,
-    /// How far it has come.
+    /// The stage.
     pub stage: Stage,
     /// Application.
     pub app: String,
     /// Public name of the stream.
     pub stream: String,
-    /// The `server` block that it is limited to.
+    /// The `server` block to which the key is limited.
     pub server: Option<ServerAddr>,
     /// The admin's note.
     pub note: String,
-    /// When the key was made.
+    /// The time when the key was created.
     pub created_at: Timestamp,
-    /// When this secret ends.
+    /// The time when this secret ends.
     pub expires_at: Option<Timestamp>,
-    /// Networks that may publish with it; empty is any.
+    /// Networks that may publish with the key; empty means any.
     pub publish_from: Vec<Network>,
 }
 
 impl KeyRecord {
-    /// The records of a key, its current secret first.
+    /// Returns the records of a key, its current secret first.
     pub fn of(key: &StreamKey, stage: Stage) -> impl Iterator<Item = KeyRecord> {
         key.secrets.iter().enumerate().map(move |(nth, secret)| KeyRecord {
             id: key.id,
@@ -86,7 +86,7 @@ impl KeyRecord {
         })
     }
 
-    /// The text of its record.
+    /// Returns the text of the record.
     pub(crate) fn text(&self) -> Vec<u8> {
         let mut text = [self.app.as_bytes(), self.stream.as_bytes(), self.note.as_bytes()].concat();
         for network in &self.publish_from {
@@ -97,7 +97,7 @@ impl KeyRecord {
     }
 }
 
-/// How many blocks are looked at under one lock: well below a millisecond.
+/// The number of blocks that are examined under one lock: well below a millisecond.
 pub(crate) const AT_ONCE: usize = 1000;
 
 impl<M: Mutex> Locked<'_, '_, M> {
@@ -121,7 +121,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(())
     }
 
-    /// The records with this id that are valid.
+    /// Returns the valid records with this id.
     fn valid_with(&self, id: KeyId) -> impl Iterator<Item = (Index, &Block)> {
         self.with_id(id).filter(|(_, block)| stage(block) == Stage::Valid)
     }
@@ -131,13 +131,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.second_chain(id.0).filter(move |(_, block)| is_its(block))
     }
 
-    /// The valid key with this digest.
+    /// Returns the valid key with this digest.
     #[must_use]
     pub fn find_key(&self, digest: &Digest) -> Option<KeyRecord> {
         self.valid(digest).map(|block| self.read_key(block))
     }
 
-    /// Whether a valid key has this digest.
+    /// Returns whether a valid key has this digest.
     #[must_use]
     pub fn is_valid_key(&self, digest: &Digest) -> bool {
         self.valid(digest).is_some()
@@ -151,34 +151,34 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Some(found)
     }
 
-    /// The valid key with this id, with the secret that is current.
+    /// Returns the valid key with this id, with its current secret.
     #[must_use]
     pub fn key(&self, id: KeyId) -> Option<KeyRecord> {
         let (_, found) = self.valid_with(id).find(|(_, block)| is_current(block))?;
         Some(self.read_key(found))
     }
 
-    /// A pending secret opens its stream from now on.
+    /// Makes a pending secret valid.
     pub fn confirm_secret(&self, digest: &Digest) {
         if let Some((_, block)) = self.pending(digest) {
             set_stage(block, Stage::Valid);
         }
     }
 
-    /// The pending secrets of a key open its stream from now on, and no others.
+    /// Makes the pending secrets of a key valid, and removes all others.
     pub fn replace_key(&self, key: &StreamKey) {
         self.remove_keys(self.valid_with(key.id));
         key.secrets.iter().for_each(|secret| self.confirm_secret(&secret.digest));
     }
 
-    /// A pending secret is forgotten.
+    /// Removes a pending secret.
     pub fn forget_secret(&self, digest: &Digest) {
         if let Some((at, block)) = self.pending(digest) {
             self.remove(key_hash(block), at);
         }
     }
 
-    /// A key opens nothing from now on. Returns whether there was one.
+    /// Revokes a key. Returns whether it existed.
     pub fn revoke_key(&self, id: KeyId) -> bool {
         self.note_revocation();
         let valid: Vec<(Index, &Block)> = self.valid_with(id).collect();
@@ -190,17 +190,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         !valid.is_empty()
     }
 
-    /// Notes that a key or tokens were revoked and the state file may not say so.
+    /// Records that a key or tokens were revoked and the state file may not contain the revocation.
     pub(crate) fn note_revocation(&self) {
         self.zone.root.unsaved.store(1, Relaxed);
     }
 
-    /// The state file does not have this revoked key any more.
+    /// Removes a revoked key that the state file no longer contains.
     pub fn forget_revoked(&self, id: KeyId) {
         self.remove_keys(self.with_id(id).filter(|(_, block)| stage(block) == Stage::Revoked));
     }
 
-    /// The current secret of a key becomes the previous one, which ends at `until`; the one before goes.
+    /// Makes the current secret of a key the previous one, which ends at `until`, and removes the one before.
     pub fn retire_secret(&self, id: KeyId, until: Timestamp) {
         self.remove_keys(self.valid_with(id).filter(|(_, block)| !is_current(block)));
         for (_, block) in self.valid_with(id) {
@@ -212,7 +212,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Ids of keys that were revoked and may still stand in the state file.
+    /// Returns the ids of revoked keys that the state file may still contain.
     #[must_use]
     pub fn revoked_keys(&self) -> Vec<KeyId> {
         let is_revoked = |block: &Block| block.kind() == BlockKind::Key && stage(block) == Stage::Revoked;
@@ -221,7 +221,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         ids.into_iter().collect()
     }
 
-    /// Removes secrets before a rotation whose overlap is over, of the blocks from `from` to `to`. Returns when the first of
+    /// Removes previous secrets whose overlap has ended, in the blocks from `from` to `to`. Returns when the first of
     /// the others there ends, in milliseconds.
     pub(crate) fn forget_ended(&self, now: Timestamp, from: usize, to: usize) -> u64 {
         let ends = |block: &Block| !is_current(block) && block.word(EXPIRES) != 0;
@@ -253,7 +253,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let text = self.text(block, end + limit);
         let part = |from: usize, len: usize| text.get(from..from + len).unwrap_or_default();
         let networks = part(app + stream + note, networks * NETWORK_BYTES);
-        // What follows is as long as the blocks, up to the zeros that fill the last of them.
+        // The rest extends to the end of the blocks; zeros fill the last block.
         let limit = text.get(end..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
         KeyRecord {
             id: KeyId(block.word(ID)),
@@ -274,7 +274,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// The word `SHAPE` of a record, below its stage.
+/// Returns the word `SHAPE` of a record, without its stage.
 fn shape_of(key: &KeyRecord) -> u64 {
     let lengths = [key.app.len(), key.stream.len(), key.note.len(), key.publish_from.len()];
     let shape = lengths.iter().rev().fold(0, |shape, len| shape << 8 | (*len as u64 & 0xff));
@@ -282,7 +282,7 @@ fn shape_of(key: &KeyRecord) -> u64 {
     shape | u64::from(!key.current) << 32 | limited
 }
 
-/// The chain that a record is in.
+/// Returns the hash of the chain that a record is in.
 pub(crate) fn key_hash(block: &Block) -> u64 {
     if stage(block) == Stage::Revoked { REVOKED_CHAIN } else { block.word(DIGEST) }
 }

@@ -1,4 +1,4 @@
-//! The typed layout of the zone, and how a size in bytes is divided.
+//! The typed layout of the zone, and the division of its size.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -11,18 +11,18 @@ use crate::refusals::RefusalCounts;
 use crate::throttle::ThrottleTable;
 use crate::viewer_table::ViewerBucket;
 
-/// Version of the layout. It is raised with any change of a type below: a reload into a module with
-/// another version is refused.
+/// Version of the layout. It must rise with any change of a type below: Weir refuses a reload into a module with
+/// another version.
 pub const VERSION: u64 = 8;
 
-/// The smallest zone, in bytes: room for the root and a few hundred records.
+/// The smallest zone, in bytes: enough for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;
 
-/// Of so many bytes one is for viewers over HTTP, who take 16 each: of the first megabyte, and of all that comes beyond.
+/// HTTP viewers, with 16 bytes each, get one of this many bytes: of the first megabyte, and of the rest.
 const VIEWERS_SHARE: (usize, usize) = (16, 7);
 const MEGABYTE: usize = 1 << 20;
 
-/// Blocks that are kept for workers: so many find a row however full the zone is.
+/// Blocks that are reserved for workers: this many workers get a row even in a full zone.
 pub(crate) const KEPT_FOR_WORKERS: usize = 64;
 const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
 
@@ -32,74 +32,74 @@ const MAGIC: u64 = u64::from_le_bytes(*b"weirzone");
 pub struct Root {
     magic: AtomicU64,
     version: AtomicU64,
-    /// Size that was asked for in the configuration, bytes.
+    /// Size from the configuration, in bytes.
     size: AtomicU64,
-    /// Bytes that the zone itself has of it, which the plan divides.
+    /// Bytes of that size that the plan divides.
     piece: AtomicU64,
-    /// Process id of whoever changes the structure, 0 when nobody does.
+    /// Process id of the lock's holder, 0 if the lock is free.
     pub(crate) inside: AtomicU64,
     /// First free block + 1.
     pub(crate) free: AtomicU64,
     pub(crate) used: AtomicU64,
-    /// Somebody died inside: records of dead workers may be left.
+    /// A worker died with the lock: records of dead workers may be left.
     pub(crate) orphans: AtomicU64,
-    /// Blocks from here on were never used: nobody needs to look at them.
+    /// No block from here on was ever used.
     pub(crate) touched: AtomicU64,
     /// Generation of the state file that the zone shows.
     pub(crate) generation: AtomicU64,
-    /// Tells one state file from another.
+    /// Identifies the state file by its path.
     pub(crate) state_file: AtomicU64,
-    /// Checksum of the state file that the zone shows, zeros when it shows none.
+    /// Checksum of the state file that the zone shows, zeros if it shows none.
     pub(crate) content: [AtomicU64; 4],
-    /// What the file system said of that file.
+    /// The file system's facts about that file.
     pub(crate) stamp: AtomicU64,
-    /// When a worker last asked the file system, milliseconds.
+    /// The time when a worker last checked the file, in milliseconds.
     pub(crate) looked: AtomicU64,
-    /// Keys were revoked that may still be in the state file.
+    /// Keys were revoked that the state file may still contain.
     pub(crate) unsaved: AtomicU64,
-    /// No secret before a rotation ends before this moment, in milliseconds; 0 is not known.
+    /// No previous secret ends before this time, in milliseconds; 0 means unknown.
     pub(crate) secrets_end: AtomicU64,
     /// The last attempt to write the state file failed.
     pub(crate) unwritten: AtomicU64,
-    /// Raised whenever a row bears an order for its worker.
+    /// Rises with each order in a row for its worker.
     pub(crate) orders: AtomicU64,
     pub(crate) next_session: AtomicU64,
     pub(crate) next_worker: AtomicU64,
-    /// The row of the worker that registered last + 1; each row leads to the one before.
+    /// The row of the last registered worker + 1; each row points to the previous one.
     pub(crate) last_worker: AtomicU64,
     /// Workers that have a row.
     pub(crate) workers: AtomicU64,
-    /// Id that stands before the first event of this zone.
+    /// The id before the first event of this zone.
     pub(crate) first_event: AtomicU64,
     pub(crate) last_event: AtomicU64,
     pub(crate) oldest_event: AtomicU64,
     pub(crate) newest_event: AtomicU64,
-    /// Blocks that events have.
+    /// Blocks of events.
     pub(crate) event_blocks: AtomicU64,
     /// Connections accepted.
     pub(crate) accepted: AtomicU64,
     pub(crate) seed: AtomicU64,
-    /// Raised whenever what stands in the list of push targets changes.
+    /// Rises with each change of the list of push targets.
     pub(crate) targets: AtomicU64,
-    /// Nothing is pushed, whatever the targets say.
+    /// Whether pushes are held: nothing is pushed.
     pub(crate) held: AtomicU64,
-    /// Raised whenever what is revoked of tokens changes.
+    /// Rises with each change of the revoked tokens.
     pub(crate) revocations: AtomicU64,
-    /// What viewers are told apart by, so that nobody outside can make two look like one.
+    /// The secret of the viewers' hash, so that no client can make two viewers look equal.
     pub(crate) viewer_secret: [AtomicU64; 2],
     /// Viewers over HTTP that have a row.
     pub(crate) viewers: AtomicU64,
-    /// The bucket of viewers that is looked at next, counted on without end.
+    /// Number of the next bucket of viewers to examine; it is never reset.
     pub(crate) sweep: AtomicU64,
-    /// When a viewer last found no row, in milliseconds of the clock that is never set; 0 is never.
+    /// The time when a viewer last found no row, in milliseconds of the monotonic clock; 0 means never.
     pub(crate) saturated: AtomicU64,
-    /// When the daemon last reported its viewers, likewise.
+    /// The time of the daemon's last report, in milliseconds of the monotonic clock; 0 means never.
     pub(crate) reported: AtomicU64,
-    /// The first record of those that tell how many watch + 1.
+    /// The first record of the list of audiences + 1.
     pub(crate) audiences: AtomicU64,
-    /// Blocks that these have.
+    /// Blocks of audiences.
     pub(crate) audience_blocks: AtomicU64,
-    /// Raised whenever somebody comes or goes.
+    /// Rises whenever a viewer comes or goes.
     pub(crate) audience_changes: AtomicU64,
     pub(crate) refusals: RefusalCounts,
     pub(crate) throttle: ThrottleTable,
@@ -107,7 +107,7 @@ pub struct Root {
     pub(crate) bans: BanTable,
 }
 
-/// Zeros, as fresh memory is.
+/// Returns zeros, like fresh memory.
 impl Default for Root {
     fn default() -> Root {
         Root {
@@ -159,7 +159,7 @@ impl Default for Root {
     }
 }
 
-/// How many bytes the parts of a zone take.
+/// The sizes of the parts of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Number of hash chains, a power of two.
@@ -171,7 +171,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Divides `bytes`: root, heads, viewers, blocks. `None` when not even a few records would fit.
+    /// Divides `bytes` into root, heads, viewers and blocks. Returns `None` if not even a few records would fit.
     #[must_use]
     pub fn for_bytes(bytes: usize) -> Option<Plan> {
         let rest = bytes.checked_sub(size_of::<Root>())?;
@@ -184,7 +184,7 @@ impl Plan {
         (blocks >= 64 + KEPT_FOR_WORKERS).then_some(Plan { heads, viewers, blocks })
     }
 
-    /// Bytes of the hash chains, a whole number of blocks so that blocks stay aligned.
+    /// Returns the size of the hash chains in bytes, a whole number of blocks so that blocks stay aligned.
     #[must_use]
     pub fn heads_bytes(heads: usize) -> usize {
         (heads * size_of::<AtomicU64>()).next_multiple_of(align_of::<Block>())
@@ -192,9 +192,9 @@ impl Plan {
 }
 
 impl Root {
-    /// Marks fresh (zeroed) memory as a zone of this layout. `size` is what the configuration asked for,
-    /// `piece` what is left of it for us, both in bytes; `random` keeps chains unpredictable from outside, and
-    /// viewers from being found out.
+    /// Marks fresh (zeroed) memory as a zone of this layout. `size` is the size from the configuration, `piece` the
+    /// part of it that is available to Weir, both in bytes. `random` makes chains unpredictable and viewers' hashes
+    /// secret.
     pub fn initialise(&self, size: usize, piece: usize, session_base: u64, random: [u64; 3]) {
         let [seed, viewers @ ..] = random;
         for (secret, random) in self.viewer_secret.iter().zip(viewers) {
@@ -203,7 +203,7 @@ impl Root {
         self.size.store(size as u64, Relaxed);
         self.piece.store(piece as u64, Relaxed);
         self.next_session.store(session_base, Relaxed);
-        // Ids of events go on rising over a restart, and fit into the numbers of JavaScript.
+        // The ids of events continue to rise after a restart, and fit into the numbers of JavaScript.
         let events = (session_base >> 16) * 1000;
         self.first_event.store(events, Relaxed);
         self.last_event.store(events, Relaxed);
@@ -212,19 +212,19 @@ impl Root {
         self.magic.store(MAGIC, Relaxed);
     }
 
-    /// The layout version of memory that was initialised before, or `None` when it is no zone.
+    /// Returns the layout version of initialised memory, or `None` if it is not a zone.
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         (self.magic.load(Relaxed) == MAGIC).then(|| self.version.load(Relaxed))
     }
 
-    /// How this zone is divided.
+    /// Returns the division of this zone.
     #[must_use]
     pub fn plan(&self) -> Option<Plan> {
         Plan::for_bytes(usize::try_from(self.piece.load(Relaxed)).ok()?)
     }
 
-    /// Size asked for in the configuration, bytes.
+    /// Returns the size from the configuration, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size.load(Relaxed)

@@ -1,8 +1,8 @@
-//! What lives in the memory that all workers of an nginx share.
+//! The shared memory of all workers of an nginx.
 //!
-//! The zone is made of atomics and of nothing else, so a worker that reads while another writes, or that
-//! finds what a dying worker left behind, may see an old value and never breaks a rule of the language. The
-//! crate has no unsafe code; the one cast from an address to these types is the fence's (`zone.rs` of `ngx-rtmp`).
+//! The zone consists only of atomics. A worker that reads while another writes, or that finds the incomplete changes of
+//! a dead worker, may see an old value but never breaks a rule of the language. The crate has no unsafe code; the one
+//! cast from an address to these types is in `zone.rs` of `ngx-rtmp`.
 //!
 //! ```text
 //! Root      counters, tables of a fixed size                                   layout.rs throttle.rs connections.rs bans.rs
@@ -13,9 +13,9 @@
 //!                                                                              audiences.rs
 //! ```
 //!
-//! Structure changes only under [`Zone::lock`]. A worker killed inside leaves the zone marked, and the next
-//! one to lock it rebuilds free list and chains from the blocks' own tags. The media path touches one
-//! [`StreamRow`] and takes no lock.
+//! The structure changes only under [`Zone::lock`]. If a worker is killed while it holds the lock, the zone stays
+//! marked, and the next worker that locks it rebuilds the free list and the chains from the tags of the blocks. The
+//! media path writes to one [`StreamRow`] and takes no lock.
 //!
 //! # Floors
 //!

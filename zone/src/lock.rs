@@ -1,4 +1,4 @@
-//! The one lock of the zone, and the repair of what a worker left behind that died inside.
+//! The lock of the zone, and the repair after a worker died with it.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -7,20 +7,20 @@ use crate::block::{Block, BlockKind, Index};
 use crate::{keys, targets};
 
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// Puts every block on the free list: once, on fresh memory.
+    /// Puts every block on the free list, once, on fresh memory.
     pub fn format(&self, pid: u32) {
         self.root.inside.store(u64::from(pid), Relaxed);
         drop(self.lock(pid));
     }
 
-    /// Locks the zone for a change of its structure. `pid` is the caller's own.
+    /// Locks the zone for a change of its structure. `pid` is the caller's own process id.
     pub fn lock(&self, pid: u32) -> Locked<'_, 'z, M> {
         self.mutex.lock();
         self.enter(pid)
     }
 
-    /// Locks the zone when nobody holds it. For a process that must not wait for one that died inside: the
-    /// master, which alone can break the lock.
+    /// Locks the zone if the lock is free. The master uses this function: it must not wait for a process that died with
+    /// the lock, because only the master can break it.
     pub fn try_lock(&self, pid: u32) -> Option<Locked<'_, 'z, M>> {
         self.mutex.try_lock().then(|| self.enter(pid))
     }
@@ -35,8 +35,8 @@ impl<'z, M: Mutex> Zone<'z, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Rebuilds chains and free list from the blocks' tags. Whole records stay; blocks that were taken for
-    /// one that was never finished are freed.
+    /// Rebuilds chains and free list from the tags of the blocks. Complete records stay; blocks of an incomplete record
+    /// are freed.
     fn repair(&self) {
         let zone = self.zone;
         zone.root.orphans.store(1, Relaxed);
@@ -64,7 +64,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.repair_workers();
         zone.root.free.store(0, Relaxed);
         zone.root.used.store(zone.blocks.len() as u64, Relaxed);
-        // From the end, so that the first blocks are taken first and few are ever touched.
+        // Starts from the end, so that the first blocks are taken first and few blocks are ever used.
         for (index, block) in zone.blocks.iter().enumerate().rev() {
             if !reachable[index] {
                 self.give_back(index as Index, block);

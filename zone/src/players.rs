@@ -1,4 +1,4 @@
-//! RTMP players: a row each, so that they are counted over all workers and one can be dropped.
+//! RTMP players: one row each, so that the zone counts them over all workers and a worker can be ordered to drop one.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,17 +13,17 @@ use crate::workers::WorkerId;
 
 const RATE: usize = 9;
 const AVSYNC: usize = 10;
-/// 1 for a player of the daemon's own.
+/// 1 for one of the daemon's own players.
 const OWN: usize = 11;
-/// The record that counts it + 1; 0 for one that is not counted.
+/// The record that counts the player + 1; 0 if the player is not counted.
 const AUDIENCE: usize = 12;
 /// Hex digits of a ticket.
 const TICKET_LEN: usize = 32;
 
-/// Someone who wants to play a stream.
+/// A client that wants to play a stream.
 #[derive(Debug, Clone)]
 pub struct NewPlayer<'a> {
-    /// The `server` block that it came in by.
+    /// The `server` block of its connection.
     pub server: &'a Server,
     /// Application.
     pub app: &'a str,
@@ -31,18 +31,18 @@ pub struct NewPlayer<'a> {
     pub stream: &'a str,
     /// Address as text.
     pub addr: &'a str,
-    /// The worker that has the connection.
+    /// The worker of the connection.
     pub worker: WorkerId,
-    /// It is the daemon's own, and nobody watches by it.
+    /// Whether it is the daemon's own player, which does not count as a viewer.
     pub own: bool,
 }
 
-/// What the zone knows of a player.
+/// The zone's facts about a player.
 #[derive(Debug, Clone)]
 pub struct LivePlayer {
     /// Its row.
     pub id: StreamId,
-    /// The `server` block that it came in by.
+    /// The `server` block of its connection.
     pub server: Server,
     /// Application.
     pub app: String,
@@ -50,31 +50,31 @@ pub struct LivePlayer {
     pub stream: String,
     /// Its address.
     pub addr: String,
-    /// Process id of the worker that has the connection.
+    /// Process id of the worker of the connection.
     pub worker_pid: u32,
-    /// It is the daemon's own, and nobody watches by it.
+    /// Whether it is the daemon's own player, which does not count as a viewer.
     pub own: bool,
-    /// When it began.
+    /// The time when it began to play.
     pub since: Timestamp,
     /// Bytes sent to it.
     pub bytes_out: u64,
-    /// Bits a second sent to it.
+    /// Bits per second sent to it.
     pub bitrate_out: u64,
-    /// Messages that were dropped because it did not read fast enough.
+    /// Messages that were dropped because it read too slowly.
     pub dropped: u64,
-    /// How far the audio is behind the video, in milliseconds.
+    /// How far the audio lags behind the video, in milliseconds.
     pub avsync_ms: i32,
 }
 
-/// The row of one player, for the worker that owns it. No lock is taken.
+/// The row of one player, for the worker that owns it. It needs no lock.
 #[derive(Clone, Copy)]
 pub struct PlayerRow<'z> {
     block: &'z Block,
 }
 
 impl PlayerRow<'_> {
-    /// What was found out in the last second: bytes in all, bits a second, messages dropped in all, and how far
-    /// the audio is behind the video in milliseconds.
+    /// Stores the facts of the last second: bytes in total, bits per second, dropped messages in total, and how far the
+    /// audio lags behind the video, in milliseconds.
     pub fn describe(&self, bytes_out: u64, bitrate_out: u64, dropped: u64, avsync_ms: i32) {
         self.block.set(AVSYNC, avsync_ms.cast_unsigned().into());
         self.block.set(BYTES_OUT, bytes_out);
@@ -82,7 +82,7 @@ impl PlayerRow<'_> {
         self.block.set(DROPPED, dropped);
     }
 
-    /// Its worker was told to drop it.
+    /// Returns whether another worker has ordered to drop the player.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
         self.block.word(ORDER) != 0
@@ -90,21 +90,23 @@ impl PlayerRow<'_> {
 }
 
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// What the daemon's own players present: who has it may use the API. It stays as long as the zone does.
+    /// Returns the ticket that the daemon's own players present. Only clients of the API can read it. It stays the
+    /// same while the zone exists.
     pub fn player_ticket(&self) -> Secret {
         let seed = self.root.seed.load(Relaxed).to_le_bytes();
         let digest = Digest::of(&[b"weir player ticket".as_slice(), &seed].concat());
         Secret::new(&digest.to_hex()[..TICKET_LEN])
     }
 
-    /// The row of a player that the calling worker owns.
+    /// Returns the row of a player that the calling worker owns.
     pub fn player_row(&self, id: StreamId) -> Option<PlayerRow<'z>> {
         self.own_block(BlockKind::Player, id).map(|block| PlayerRow { block })
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// A row for a player. The daemon's own has one too: its worker sends it a stream that other workers hold.
+    /// Adds a row for a player. The daemon's own players have rows too, because their worker may send them a stream of
+    /// another worker.
     pub fn add_player(&self, new: &NewPlayer<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
         let row = NewStream {
             server: new.server,
@@ -115,11 +117,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
             addr: new.addr,
             worker: new.worker,
         };
-        // Who is not counted in a full zone plays all the same.
+        // In a full zone a player that cannot be counted may still play.
         let audience = (!new.own)
             .then(|| self.enter_audience(clip(new.app, 255), clip(new.stream, 255), false).ok())
             .flatten();
-        // However many watch, publishers find room.
+        // The reserve leaves space for publishers, even with many players.
         let id = self.insert_row(BlockKind::Player, &row, now, self.reserve() / 2, |row| {
             row.set(OWN, new.own.into());
             row.set(AUDIENCE, pack(audience));
@@ -130,7 +132,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(id)
     }
 
-    /// Frees a player's row, and counts it no more.
+    /// Frees a player's row, and ends its count.
     pub(crate) fn free_player(&self, place: Index, row: &Block) {
         let audience = audience(row);
         self.remove(self.row_hash(row), place);
@@ -139,7 +141,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// A player left: what it was sent is added to its stream.
+    /// Removes a player, and adds its sent bytes to its stream.
     pub fn remove_player(&self, id: StreamId) {
         let Some(player) = self.zone.own_block(BlockKind::Player, id) else { return };
         let text = self.row_text(player);
@@ -152,7 +154,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_player(id.place, player);
     }
 
-    /// Every player of a worker that is alive, the longest there first.
+    /// Returns every player of a live worker, the oldest first.
     #[must_use]
     pub fn players(&self, alive: impl Fn(u32) -> bool) -> Vec<LivePlayer> {
         let rows = self.records(BlockKind::Player).filter_map(|(place, row)| {
@@ -164,7 +166,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         players
     }
 
-    /// Orders the worker of a player to drop it. Returns whether it was there, at this stream.
+    /// Orders the worker of a player to drop it. Returns whether the player was there, at this stream.
     pub fn order_drop(&self, app: &str, stream: &str, session: u64) -> bool {
         let mut rows = self.records(BlockKind::Player);
         let found = rows.find(|(_, row)| {
@@ -199,7 +201,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// The record that counts a player.
+/// Returns the record that counts a player.
 pub(crate) fn audience(row: &Block) -> Option<Index> {
     unpack(row.word(AUDIENCE))
 }

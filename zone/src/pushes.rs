@@ -1,5 +1,5 @@
-//! Streams at their targets: a row each, of the worker that has the publisher, so that all workers can tell how
-//! it stands.
+//! Pushes of streams to targets: one row each, written by the worker of the publisher, so that all workers can report
+//! the state.
 
 use weir_model::{
     Timestamp,
@@ -12,7 +12,7 @@ use crate::error::ZoneFull;
 use crate::streams::{BYTES_OUT, OWNER, SESSION, SHAPE, SINCE, StreamId, clip, owner};
 use crate::workers::WorkerId;
 
-// The first words have the meaning that they have in a stream's row.
+// The first words have the same meaning as in a stream's row.
 const STATE: usize = 6;
 const RATE: usize = 8;
 const RECONNECTS: usize = 9;
@@ -20,27 +20,27 @@ const RETRY_AT: usize = 10;
 const TARGET: usize = 11;
 const OF_SESSION: usize = 12;
 
-/// The longest error that is kept, in bytes.
+/// Maximum length of a stored error, in bytes.
 pub const MAX_PUSH_ERROR: usize = 200;
 
-/// A stream that is to be pushed to a target.
+/// A stream to push to a target.
 #[derive(Debug, Clone)]
 pub struct NewPush<'a> {
     /// The target.
     pub target: TargetId,
     /// The row of the stream.
     pub stream: StreamId,
-    /// Its application.
+    /// The application of the stream.
     pub app: &'a str,
-    /// Its public name.
+    /// The public name of the stream.
     pub name: &'a str,
-    /// How it stands at first.
+    /// The initial state.
     pub state: PushState,
-    /// The worker that has the publisher.
+    /// The worker of the publisher.
     pub worker: WorkerId,
 }
 
-/// The row of one stream at one target.
+/// The id of the row of one stream at one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushId(StreamId);
 
@@ -58,39 +58,39 @@ impl From<StreamId> for PushId {
     }
 }
 
-/// What the zone knows of a stream at a target.
+/// The zone's facts about a stream at a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LivePush {
-    /// Its row.
+    /// The id of its row.
     pub id: PushId,
     /// The target.
     pub target: TargetId,
-    /// The stream, as [`StreamId::session`] tells it.
+    /// The stream, by [`StreamId::session`].
     pub session: u64,
-    /// Its application.
+    /// The application of the stream.
     pub app: String,
-    /// Its public name.
+    /// The public name of the stream.
     pub name: String,
-    /// Process id of the worker that has the publisher.
+    /// Process id of the worker of the publisher.
     pub worker_pid: u32,
-    /// How it stands.
+    /// The state.
     pub state: PushState,
-    /// Since when it stands so.
+    /// The time of the last change of state.
     pub since: Timestamp,
-    /// When it is tried again, if it waits for that.
+    /// The time of the next try, if it waits for one.
     pub retry_at: Option<Timestamp>,
     /// Bytes sent to the target.
     pub bytes_out: u64,
-    /// Bits a second sent to the target.
+    /// Bits per second sent to the target.
     pub bitrate_out: u64,
-    /// How often it was tried again.
+    /// The number of retries.
     pub reconnects: u64,
-    /// Why it failed last, if it ever did.
+    /// The reason of the last failure, if there was one.
     pub last_error: Option<String>,
 }
 
 impl LivePush {
-    /// As the API shows it.
+    /// Returns the form that the API shows.
     #[must_use]
     pub fn view(self, now: Timestamp) -> PushView {
         let waits = self.retry_at.filter(|_| self.state == PushState::Waiting);
@@ -107,40 +107,39 @@ impl LivePush {
     }
 }
 
-/// The row of one stream at one target, for the worker that owns it. No lock is taken.
+/// The row of one stream at one target, for the worker that owns it. It needs no lock.
 #[derive(Clone, Copy)]
 pub struct PushRow<'z> {
     block: &'z Block,
 }
 
 impl PushRow<'_> {
-    /// What was found out in the last second: bytes in all, over all connections that were made, and bits a
-    /// second.
+    /// Stores the facts of the last second: bytes in total, over all connections, and bits per second.
     pub fn describe(&self, bytes_out: u64, bitrate_out: u64) {
         self.block.set(BYTES_OUT, bytes_out);
         self.block.set(RATE, bitrate_out);
     }
 
-    /// It is tried again.
+    /// Counts a retry.
     pub fn count_reconnect(&self) {
         self.block.add(RECONNECTS, 1);
     }
 }
 
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// The row of a push that the calling worker owns.
+    /// Returns the row of a push that the calling worker owns.
     pub fn push_row(&self, id: PushId) -> Option<PushRow<'z>> {
         self.own_block(BlockKind::Push, id.0).map(|block| PushRow { block })
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// A row for a stream at a target.
+    /// Adds a row for a stream at a target.
     pub fn add_push(&self, new: &NewPush<'_>, now: Timestamp) -> Result<PushId, ZoneFull> {
         let session = self.next_session();
         let (app, name) = (clip(new.app, 255), clip(new.name, 255));
         let text = [app.as_bytes(), name.as_bytes()].concat();
-        // However many targets there are, publishers find room.
+        // The reserve leaves space for publishers, even with many targets.
         let place = self.write(BlockKind::Push, &text, self.reserve() / 4, |row| {
             row.set(SESSION, session);
             row.set(SINCE, now.as_millis());
@@ -153,8 +152,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(PushId(StreamId { place, session }))
     }
 
-    /// How it stands now, and since when. `last_error` is kept when it is `None`, cut to
-    /// [`MAX_PUSH_ERROR`], and left out when the zone has no room for it.
+    /// Sets the state and the time of its change. If `last_error` is `None`, the old error stays. The error is cut to
+    /// [`MAX_PUSH_ERROR`], and removed if the zone has no space for it.
     pub fn set_push_state(
         &self,
         id: PushId,
@@ -174,21 +173,21 @@ impl<M: Mutex> Locked<'_, '_, M> {
                 let text = [&app, &name, error].concat();
                 let reserve = self.reserve() / 4;
                 let written = self.replace_tails(row, text.as_bytes(), reserve);
-                // An old error would be a wrong one.
+                // An old error would be wrong.
                 let _ =
                     written.or_else(|_| self.replace_tails(row, [app, name].concat().as_bytes(), reserve));
             }
         }
     }
 
-    /// A stream ended, or is not pushed there any more.
+    /// Removes the push of a stream that has ended or is no longer pushed there.
     pub fn remove_push(&self, id: PushId) {
         if self.zone.own_block(BlockKind::Push, id.0).is_some() {
             self.free_record(id.0.place);
         }
     }
 
-    /// Every push of a worker that is alive, the longest there first.
+    /// Returns every push of a live worker, the oldest first.
     #[must_use]
     pub fn pushes(&self, alive: impl Fn(u32) -> bool) -> Vec<LivePush> {
         let rows = self.records(BlockKind::Push).filter_map(|(place, row)| {
@@ -219,8 +218,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Application, name and the last error. The error has what the others leave of the blocks, up to the zeros
-    /// that fill the last of them: so one store replaces it.
+    /// Returns application, name and the last error. The error takes the rest of the blocks, up to the zeros that fill
+    /// the last of them, so that one store replaces it.
     fn push_text(&self, row: &Block) -> (String, String, String) {
         let [app, name] = [8, 0].map(|shift| (row.word(SHAPE) >> shift & 0xff) as usize);
         let text = self.text(row, app + name + MAX_PUSH_ERROR);

@@ -1,4 +1,4 @@
-//! Workers come and go: a row for the one that starts, and an end to all that a dead one left behind.
+//! Registers workers, and removes the records of dead ones.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -11,24 +11,24 @@ use crate::workers::{self, WorkerId};
 use crate::{keys, streams, targets};
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Gives the calling worker a row. Rows and records of dead workers are freed first; `alive` asks the
-    /// kernel about a process id.
+    /// Gives the calling worker a row. First frees the rows and records of dead workers; `alive` asks the kernel about
+    /// a process id.
     ///
     /// # Errors
     ///
-    /// The zone is full, and more workers have a row than blocks are kept for.
+    /// The zone is full, and all blocks that are reserved for workers are in use.
     pub fn register(
         &self,
         pid: u32,
         now: Timestamp,
         alive: impl Fn(u32) -> bool,
     ) -> Result<WorkerId, ZoneFull> {
-        // A row under the caller's own pid belongs to a dead worker that had the same number.
+        // A row with the caller's own pid belongs to a dead worker that had the same process id.
         self.reclaim(now, |other| other != pid && alive(other));
         self.enter_row(pid, now)
     }
 
-    /// Gives the caller's row back when it exits.
+    /// Frees the caller's row when it exits.
     pub fn unregister(&self, worker: WorkerId, now: Timestamp) {
         if self.zone.worker_row(worker.to_word()).is_some() {
             self.free_workers(|at, _| at == worker.slot);
@@ -36,8 +36,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_orphans(now, |_| true);
     }
 
-    /// Frees the rows of workers that are gone, and what was theirs: streams, players, pushes, connections,
-    /// unfinished keys and targets. Returns how many streams were freed.
+    /// Frees the rows of dead workers and their streams, players, pushes, connections, and unfinished keys and targets.
+    /// Returns how many streams were freed.
     pub fn reclaim(&self, now: Timestamp, alive: impl Fn(u32) -> bool) -> usize {
         let gone = self.worker_rows().any(|(_, row)| !alive(workers::pid(row)));
         if self.zone.root.orphans.swap(0, Relaxed) == 0 && !gone {
@@ -70,7 +70,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         streams.len()
     }
 
-    /// Removes what a worker that is gone did not finish.
+    /// Removes the unfinished records of a dead worker.
     fn remove_pending(
         &self,
         kind: BlockKind,

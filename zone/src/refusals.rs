@@ -1,15 +1,15 @@
-//! What the guard and the rules of publishing refused, by reason.
+//! Counts of the refusals by the guard and by the publish rules, by reason.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::{Refusal, guard::Violation};
 use zerocopy::FromBytes;
 
-/// How many reasons the zone can tell apart, by [`Violation::index`]; new ones change nothing in its layout.
+/// Capacity for reasons of the guard, by [`Violation::index`], so that new reasons do not change the layout.
 pub const GUARD_REASONS: usize = 32;
 const _: () = assert!(Violation::COUNT <= GUARD_REASONS);
 
-/// How many reasons to refuse a publish the zone can tell apart, by [`Refusal::index`].
+/// Capacity for reasons to refuse a publish, by [`Refusal::index`].
 pub const PUBLISH_REASONS: usize = 48;
 const _: () = assert!(Refusal::LABELS.len() <= PUBLISH_REASONS);
 

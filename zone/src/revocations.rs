@@ -1,7 +1,8 @@
-//! Revoked tokens: a record each, which every worker reads again when their generation has changed.
+//! Revoked tokens: one record each. Every worker reads them again when their generation has changed.
 //!
-//! A revocation holds from the moment in which it is written here, and is never taken back: the state file may lack it for a while,
-//! and a file that lacks it takes nothing away. It takes one block with a usual `jti` or name, and four at most.
+//! A revocation is valid from the moment when it is written here, and is never undone: the state file may lack it for
+//! some time, and a state file without it does not remove it. It takes one block with a `jti` or name of ordinary
+//! length, and at most four.
 
 use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
 
@@ -14,12 +15,12 @@ use crate::arena::{Locked, Mutex, Zone};
 use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 
-/// From the lowest bit: the kind, the length of the `jti` or the application, that of the stream, whether the state file may lack
-/// it.
+/// From the lowest bit: the kind, the length of the `jti` or the application, the length of the stream, and whether the
+/// state file may lack the revocation.
 const SHAPE: usize = 2;
 const REVOKED: usize = 3;
 const EXPIRES: usize = 4;
-/// Rises with each revocation, over a restart too.
+/// Rises with each revocation, also over a restart.
 const ORDER: usize = 5;
 
 const OF_TOKEN: u64 = 1;
@@ -30,26 +31,26 @@ const UNSAVED: u64 = 1 << 24;
 /// Why tokens cannot be revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RevocationError {
-    /// There are as many revocations as are kept.
+    /// The maximum number of revocations is reached.
     #[error(
         "{MAX_REVOCATIONS} revocations are kept already, as many as possible: revoke the tokens of a whole stream or application, \
          or replace the secret"
     )]
     TooMany,
-    /// The zone has no room.
+    /// The zone has no free block.
     #[error(transparent)]
     ZoneFull(#[from] ZoneFull),
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// Raised with each change of what is revoked; 0 as long as nothing ever was.
+    /// Returns a counter that rises with each change of the revocations; 0 if there never was one.
     pub fn revocations_generation(&self) -> u64 {
         self.root.revocations.load(Relaxed)
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Tokens open nothing from now on, although the state file may not say so yet.
+    /// Revokes tokens immediately, even if the state file does not contain the revocation yet.
     pub fn revoke_tokens(&self, revocation: &Revocation) -> Result<(), RevocationError> {
         let places = self.revocation_places();
         let known = places.get(&revocation.what).and_then(|at| self.zone.block(*at));
@@ -61,12 +62,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(())
     }
 
-    /// The state file has these revocations.
+    /// Marks these revocations as saved in the state file.
     pub fn saved_revocations(&self, revocations: &[Revocation]) {
         let places = if revocations.is_empty() { HashMap::new() } else { self.revocation_places() };
         for revocation in revocations {
             let block = places.get(&revocation.what).and_then(|at| self.zone.block(*at));
-            // It may be revoked once more since.
+            // The tokens may have been revoked again since.
             if let Some(block) =
                 block.filter(|block| self.read_revocation(block).as_ref() == Some(revocation))
             {
@@ -75,19 +76,19 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// The revocations that the state file may lack.
+    /// Returns the revocations that the state file may lack.
     #[must_use]
     pub fn unsaved_revocations(&self) -> Vec<Revocation> {
         self.list_revocations(|block| block.word(SHAPE) & UNSAVED != 0)
     }
 
-    /// Every revocation, the first one first.
+    /// Returns every revocation, the oldest first.
     #[must_use]
     pub fn revocations(&self) -> Vec<Revocation> {
         self.list_revocations(|_| true)
     }
 
-    /// Forgets revocations of which no token is valid any more.
+    /// Removes revocations whose tokens have all expired.
     pub fn forget_ended_revocations(&self, now: Timestamp) {
         if self.zone.revocations_generation() == 0 {
             return;
@@ -101,7 +102,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Blocks that those of a state file take which are not here.
+    /// Returns how many blocks the missing revocations of a state file need.
     pub(crate) fn revocations_needed(&self, revocations: &[Revocation]) -> usize {
         if revocations.is_empty() {
             return 0;
@@ -111,7 +112,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         missing.map(|revocation| BlockKind::Revocation.blocks_for(text(&revocation.what).len())).sum()
     }
 
-    /// Adds those of a state file; what is revoked here and not there stays revoked, and is written there.
+    /// Adds the revocations of a state file. Revocations that only this zone has stay, and are written to the file
+    /// later.
     pub(crate) fn adopt_revocations(&self, revocations: &[Revocation]) -> Result<(), ZoneFull> {
         if revocations.is_empty() && self.zone.revocations_generation() == 0 {
             return Ok(());
@@ -128,12 +130,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(())
     }
 
-    /// Workers read the list again.
+    /// Makes the workers read the list again.
     pub(crate) fn revocations_changed(&self) {
         self.zone.root.revocations.fetch_add(1, Relaxed);
     }
 
-    /// Writes a revocation, or into the block that has one of the same tokens.
+    /// Writes a revocation, or updates the one of the same tokens.
     fn write_revocation(
         &self,
         known: Option<&Block>,
@@ -198,7 +200,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// `weir_model` has checked their lengths: a byte each.
+/// `weir_model` has checked the lengths: one byte each.
 fn parts(what: &Revoked) -> [&[u8]; 2] {
     match what {
         Revoked::Token(id) => [id.as_str().as_bytes(), b""],

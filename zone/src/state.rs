@@ -1,7 +1,7 @@
-//! What the zone knows of the state file, and how it is brought in line with one.
+//! The zone's facts about the state file, and the adoption of one.
 //!
-//! The file is identified by the checksum of its content: two files can have the same generation. Whoever calls
-//! [`Locked::adopt`] holds the lock of the file as well, from before it was read.
+//! The checksum of the content identifies the file, because two files can have the same generation. The caller of
+//! [`Locked::adopt`] must hold the lock of the file as well, from before it read the file.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -12,35 +12,35 @@ use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
 use crate::keys::plan::KeyPlan;
 
-/// Keys and targets of a state file have no room.
+/// Keys, targets or revocations of a state file do not fit into the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
-    /// The keys alone are too many.
+    /// The keys alone do not fit.
     #[error("{keys} keys of the state file do not fit: a larger zone is needed")]
     Keys {
-        /// How many there are.
+        /// The number of keys.
         keys: usize,
     },
-    /// The keys fit, and the targets do not.
+    /// The keys fit, but the targets do not.
     #[error("{targets} targets of the state file do not fit beside {keys} keys: a larger zone is needed")]
     Targets {
-        /// How many keys there are.
+        /// The number of keys.
         keys: usize,
-        /// How many targets there are.
+        /// The number of targets.
         targets: usize,
     },
-    /// Keys and targets fit, and the revoked tokens do not.
+    /// Keys and targets fit, but the revoked tokens do not.
     #[error("{revocations} revocations of tokens of the state file do not fit: a larger zone is needed")]
     Revocations {
-        /// How many there are.
+        /// The number of revocations.
         revocations: usize,
     },
 }
 
-/// The most bytes that a state file has whose keys and targets a zone of so many bytes can hold.
+/// Returns the maximum size of a state file whose keys and targets fit into a zone of this size, in bytes.
 ///
-/// The line of a record has less than four times the bytes of the record's blocks: each key has at most two secrets with a
-/// record each, and a text or a network takes at most three times its bytes.
+/// The line of a record has less than four times the bytes of the record's blocks: each key has at most two secrets
+/// with one record each, and a text or a network takes at most three times its bytes.
 #[must_use]
 pub fn max_state_file(zone_size: u64) -> u64 {
     zone_size.saturating_mul(4)
@@ -53,14 +53,14 @@ pub struct Shown {
     pub content: Digest,
     /// Its generation.
     pub generation: u64,
-    /// What the file system says of it: another file has another stamp.
+    /// The file system's facts about the file: another file has another stamp.
     pub stamp: u64,
 }
 
-/// How many records are looked at or changed in one step: about a millisecond.
+/// The number of records that one step examines or changes: about a millisecond.
 const AT_ONCE: usize = 1000;
 
-/// A state file on its way into the zone.
+/// The adoption of a state file into the zone.
 pub struct Adoption {
     keys: KeyPlan,
     targets: Vec<Target>,
@@ -74,38 +74,39 @@ enum Step {
     Compare,
     Remove,
     Add {
-        /// The room of targets that the state file does not have is needed for keys.
+        /// Whether keys need the blocks of targets that the state file does not have.
         needs_room: bool,
     },
 }
 
 impl Adoption {
-    /// Of which nothing is done yet. Takes a while where there are many keys, and needs no zone: for a thread.
+    /// Returns an adoption that has not started. Takes time if there are many keys, and needs no zone, so that a thread
+    /// can do it.
     #[must_use]
     pub fn new(keys: &[StreamKey], targets: Vec<Target>, shown: Shown) -> Adoption {
         let (revocations, held) = (Vec::new(), false);
         Adoption { keys: KeyPlan::new(keys), targets, revocations, held, shown, step: Step::Compare }
     }
 
-    /// The same, of a state file that has these revocations of tokens too.
+    /// Adds the revocations of the state file.
     #[must_use]
     pub fn revoking(self, revocations: Vec<Revocation>) -> Adoption {
         Adoption { revocations, ..self }
     }
 
-    /// The same, of a state file that says whether pushes are held.
+    /// Adds whether the state file holds pushes.
     #[must_use]
     pub fn holding(self, held: bool) -> Adoption {
         Adoption { held, ..self }
     }
 
-    /// The state file that it shows.
+    /// Returns the state file that it adopts.
     #[must_use]
     pub fn shown(&self) -> &Shown {
         &self.shown
     }
 
-    /// Keys and targets.
+    /// Returns the number of keys and targets.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         (self.keys.len(), self.targets.len())
@@ -113,48 +114,48 @@ impl Adoption {
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// Generation of the state file that the zone shows.
+    /// Returns the generation of the state file that the zone shows.
     pub fn generation(&self) -> u64 {
         self.root.generation.load(Relaxed)
     }
 
-    /// What the file system said of the state file that the zone shows, 0 when it shows none.
+    /// Returns the file system's stamp of the state file that the zone shows, 0 if it shows none.
     pub fn stamp(&self) -> u64 {
         self.root.stamp.load(Relaxed)
     }
 
-    /// Whether the zone belongs to the state file with this path.
+    /// Returns whether the zone belongs to the state file with this path.
     pub fn is_state_file(&self, path: &[u8]) -> bool {
         self.root.state_file.load(Relaxed) == mark(path)
     }
 
-    /// Whether it is time to look at the state file again: of all workers, one in each `period_ms` is told so.
+    /// Returns whether the caller must check the state file now: of all workers, one per `period_ms` gets true.
     pub fn may_look(&self, now: Timestamp, period_ms: u64) -> bool {
         let (now, looked) = (now.as_millis(), self.root.looked.load(Relaxed));
-        // A clock that was set back does not stop it.
+        // The check continues even if the clock was set back.
         let due = now.abs_diff(looked) >= period_ms;
         due && self.root.looked.compare_exchange(looked, now, Relaxed, Relaxed).is_ok()
     }
 
-    /// Notes whether the state file could be written when it last had to be.
+    /// Records whether the last write of the state file succeeded.
     pub fn set_state_written(&self, written: bool) {
         self.root.unwritten.store(u64::from(!written), Relaxed);
     }
 
-    /// Whether the state file could be written when it last had to be.
+    /// Returns whether the last write of the state file succeeded.
     pub fn is_state_written(&self) -> bool {
         self.root.unwritten.load(Relaxed) == 0
     }
 
-    /// Whether a key or tokens were revoked and the state file may not say so.
+    /// Returns whether the state file may lack a revocation of a key or of tokens.
     pub fn has_unsaved_revocations(&self) -> bool {
         self.root.unsaved.load(Relaxed) != 0
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Notes which state file the zone belongs to; an empty path is none. Returns whether it was another before:
-    /// then the zone shows no file.
+    /// Sets the state file that the zone belongs to; an empty path means none. Returns whether it was another one
+    /// before: then the zone shows no file.
     pub fn set_state_file(&self, path: &[u8]) -> bool {
         let mark = mark(path);
         let other = self.zone.root.state_file.swap(mark, Relaxed) != mark;
@@ -165,13 +166,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         other
     }
 
-    /// Whether the zone shows the state file with this content.
+    /// Returns whether the zone shows the state file with this content.
     pub fn shows(&self, content: &Digest) -> bool {
         let words = self.zone.root.content.iter().map(|word| word.load(Relaxed));
         words.eq(content_words(content))
     }
 
-    /// The zone shows this state file from now on.
+    /// Records that the zone shows this state file.
     pub fn set_shown(&self, shown: &Shown) {
         let root = self.zone.root;
         for (word, value) in root.content.iter().zip(content_words(&shown.content)) {
@@ -181,25 +182,25 @@ impl<M: Mutex> Locked<'_, '_, M> {
         root.stamp.store(shown.stamp, Relaxed);
     }
 
-    /// The state file has another stamp, and nothing of it is taken over.
+    /// Records a new stamp of the state file without an adoption of its content.
     pub fn set_stamp(&self, stamp: u64) {
         self.zone.root.stamp.store(stamp, Relaxed);
     }
 
-    /// The zone may show less than a state file has: the next look brings it in line.
+    /// Records that the zone may lack content of the state file, so that the next check adopts it again.
     pub fn show_nothing(&self) {
         self.zone.root.content.iter().for_each(|word| word.store(0, Relaxed));
         self.zone.root.stamp.store(0, Relaxed);
     }
 
-    /// Brings keys and targets in line with a state file, both or neither, and shows it. What was revoked stays
-    /// revoked; what is right already is not touched, so that it opens its stream even if the caller dies here.
-    /// Returns the ids of the keys that are gone.
+    /// Adopts the keys and targets of a state file, both or neither, and shows it. Revoked keys stay revoked. Correct
+    /// records are not touched, so that they stay valid even if the caller dies here. Returns the ids of the removed
+    /// keys.
     pub fn adopt(&self, keys: &[StreamKey], targets: &[Target], shown: &Shown) -> Result<Vec<KeyId>, Misfit> {
         self.adopt_whole(Adoption::new(keys, targets.to_vec(), *shown))
     }
 
-    /// As [`Locked::adopt`], of all that a state file has.
+    /// Like [`Locked::adopt`], for all content of a state file.
     pub fn adopt_whole(&self, mut adoption: Adoption) -> Result<Vec<KeyId>, Misfit> {
         loop {
             if let Some(outcome) = self.adopt_some(&mut adoption) {
@@ -208,8 +209,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// As [`Locked::adopt`], one step of it: `None` where others follow. The lock may be given back between two steps; that
-    /// of the file may not.
+    /// Takes one step of [`Locked::adopt_whole`]. Returns `None` if further steps are needed. The caller may release
+    /// the lock of the zone between two steps, but not the lock of the file.
     pub fn adopt_some(&self, adoption: &mut Adoption) -> Option<Result<Vec<KeyId>, Misfit>> {
         let (keys, targets) = (adoption.keys.len(), adoption.targets.len());
         let full = |ZoneFull| Misfit::Targets { keys, targets };
@@ -217,7 +218,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             Step::Compare => match self.fits(adoption)? {
                 Err(misfit) => return Some(Err(misfit)),
                 Ok(()) => {
-                    // Whoever dies in between leaves a zone that shows no file.
+                    // If the caller dies in between, the zone shows no file.
                     self.show_nothing();
                     adoption.step = Step::Remove;
                 }
@@ -229,7 +230,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             }
             Step::Add { needs_room } => {
                 let is_last = adoption.keys.left() <= AT_ONCE;
-                // A target that is changed is never seen to be gone, unless its room is needed.
+                // A changed target must never be missing for readers, unless its blocks are needed.
                 let plan = (is_last || needs_room).then(|| self.plan_targets(&adoption.targets));
                 if let Some(plan) = &plan {
                     self.remove_stale_targets(plan);
@@ -256,7 +257,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         None
     }
 
-    /// Whether [`Locked::adopt`] would find room.
+    /// Returns whether [`Locked::adopt`] would fit.
     pub fn check_fit(&self, keys: &[StreamKey], targets: &[Target]) -> Result<(), Misfit> {
         let nothing = Shown { content: Digest::from_bytes([0; 32]), generation: 0, stamp: 0 };
         let mut adoption = Adoption::new(keys, targets.to_vec(), nothing);
@@ -267,7 +268,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Whether an adoption finds room: one step of the comparison, and `None` where others follow. Changes nothing.
+    /// Takes one step of the check whether an adoption fits. Returns `None` if further steps are needed. Changes
+    /// nothing.
     pub fn fits(&self, adoption: &mut Adoption) -> Option<Result<(), Misfit>> {
         if !self.compare_keys(&mut adoption.keys, AT_ONCE) {
             return None;
@@ -278,7 +280,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let room = (all + of_keys.freed() + of_targets.freed()).checked_sub(used + self.reserve());
         Some(match room {
             Some(room) if of_keys.needed() + of_targets.needed() <= room => {
-                // Half of what keys leave free is for them.
+                // Revocations may use half of the blocks that keys leave free.
                 let left = room + self.reserve() / 2 - of_keys.needed() - of_targets.needed();
                 let revocations = adoption.revocations.len();
                 let fit = self.revocations_needed(&adoption.revocations) <= left;
@@ -289,7 +291,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// The state file has all that was revoked, as far as the zone knows.
+    /// Records that the state file contains all revocations that the zone has.
     pub fn forget_revocations_note(&self) {
         self.zone.root.unsaved.store(0, Relaxed);
     }

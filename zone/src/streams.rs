@@ -1,4 +1,5 @@
-//! Live streams: a row a publisher, claimed before nginx-rtmp sees the publish and released when it closes.
+//! Live streams: one row per publisher, claimed before nginx-rtmp reads the publish and released when the publisher
+//! closes.
 
 mod row;
 
@@ -29,46 +30,46 @@ pub(crate) const DROPPED: usize = 8;
 const KEY: usize = 9;
 const LAST_MEDIA: usize = 10;
 const BYTES_IN: usize = 11;
-/// Bits a second: all of it in the lower half, the audio of it in the upper.
+/// Bits per second: the total in the lower half, the audio in the upper.
 const RATES: usize = 12;
 const VIDEO: usize = 13;
 const AUDIO: usize = 14;
-/// Frame rate in the lower half, how far audio is behind video in the upper.
+/// Frame rate in the lower half, audio lag behind the video in the upper.
 const FPS: usize = 15;
 
-/// Bits of the word `ORDER`: the session is to be closed; the stream was seen live.
+/// Bits of the word `ORDER`: the session must be closed; the stream was seen live.
 pub(crate) const CLOSE: u64 = 1;
 const STARTED: u64 = 2;
 const UNPUBLISHED: u64 = 4;
 const TOO_FAST: u64 = 8;
 
-/// How many folders a row remembers.
+/// The most folders of a row.
 pub const MAX_FOLDERS: usize = 2;
 
-/// Where a row's word `SHAPE` tells by what right a stream is live. Below that, in a byte each: how many folders, and the
+/// Position of the credential in a row's word `SHAPE`. Below it, with one byte each: the number of folders, and the
 /// lengths of the server's addresses, application, name and address.
 const CREDENTIAL_FROM: u32 = 40;
 
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
 pub struct NewStream<'a> {
-    /// The `server` block that it comes in by.
+    /// The `server` block of its connection.
     pub server: &'a Server,
-    /// What its application writes streams' files to, a number for each folder; at most [`MAX_FOLDERS`].
+    /// The folders that its application writes the files of streams to, as one number each; at most [`MAX_FOLDERS`].
     pub folders: &'a [u64],
     /// Application.
     pub app: &'a str,
     /// Public name of the stream.
     pub name: &'a str,
-    /// What opened it.
+    /// The credential of the publish.
     pub credential: Credential,
     /// Address of the publisher as text.
     pub addr: &'a str,
-    /// The worker that has the connection.
+    /// The worker of the connection.
     pub worker: WorkerId,
 }
 
-/// The row of one publish or play, told from a later one in the same place by its session.
+/// The id of the row of one publish or play. The session distinguishes it from a later row in the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamId {
     pub(crate) place: Index,
@@ -76,49 +77,49 @@ pub struct StreamId {
 }
 
 impl fmt::Display for StreamId {
-    /// As people see it: `s` and the number in hex.
+    /// Prints the form for people: `s` and the number in hex.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s{:x}", self.session)
     }
 }
 
 impl StreamId {
-    /// Number of the session, unique as long as the zone lives.
+    /// Returns the number of the session, unique while the zone exists.
     #[must_use]
     pub fn session(&self) -> u64 {
         self.session
     }
 }
 
-/// What a claim found.
+/// The result of a claim.
 #[derive(Debug, Clone)]
 pub enum Claim {
     /// The name was free and is now the caller's.
     Taken(StreamId),
-    /// Somebody is live under the name; or, by another `server` block, under a name that has its files in the same folder.
+    /// Another publisher uses the name; or, at another `server` block, a name whose files are in the same folder.
     Live(Box<LiveStream>),
 }
 
-/// What the zone knows of a live stream.
+/// The zone's facts about a live stream.
 #[derive(Debug, Clone)]
 pub struct LiveStream {
     /// Its row.
     pub id: StreamId,
-    /// The `server` block that it came in by.
+    /// The `server` block of its connection.
     pub server: Server,
     /// Application.
     pub app: String,
     /// Public name.
     pub name: String,
-    /// What opened it.
+    /// The credential of the publish.
     pub credential: Credential,
     /// Address of the publisher.
     pub addr: String,
-    /// Process id of the worker that has the connection.
+    /// Process id of the worker of the connection.
     pub worker_pid: u32,
-    /// When it was claimed.
+    /// The time when it was claimed.
     pub since: Timestamp,
-    /// When its publisher last sent audio or video; `since` before the first.
+    /// The time of the publisher's last audio or video; `since` before the first.
     pub last_media: Timestamp,
     /// Bytes of audio and video received.
     pub bytes_in: u64,
@@ -126,17 +127,17 @@ pub struct LiveStream {
     pub bytes_out: u64,
     /// Messages that were dropped for players that have left.
     pub dropped: u64,
-    /// Bits a second received, and of these those of audio.
+    /// Bits per second received, in total and of audio.
     pub rates: Rates,
-    /// What the video is, once its header came; with the frame rate that was counted.
+    /// The video, once its header has arrived, with the measured frame rate.
     pub video: Option<VideoFacts>,
-    /// What the audio is, once its header came.
+    /// The audio, once its header has arrived.
     pub audio: Option<AudioFacts>,
-    /// How far the audio is behind the video, in milliseconds.
+    /// How far the audio lags behind the video, in milliseconds.
     pub avsync_ms: i32,
 }
 
-/// Bits a second.
+/// Bits per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rates {
     /// Audio and video.
@@ -153,7 +154,7 @@ impl<'z, M: Mutex> Zone<'z, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Claims a name, unless somebody alive has it. `alive` asks the kernel about a process id.
+    /// Claims a name, unless a live publisher has it. `alive` asks the kernel about a process id.
     pub fn claim(
         &self,
         new: &NewStream<'_>,
@@ -169,7 +170,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.watch(new, now).map(Claim::Taken)
     }
 
-    /// Who is live under a name of a `server` block, or under that name of another block and with files in one of these folders.
+    /// Returns the live stream with this name at a `server` block, or at another block with files in one of these
+    /// folders.
     #[must_use]
     pub fn occupant(
         &self,
@@ -187,7 +189,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// A row for a stream whose name is nobody's to claim: where keys and duplicates are nginx-rtmp's business.
+    /// Adds a row for a stream whose name is not claimed, because nginx-rtmp manages names and duplicates of its
+    /// application.
     pub fn watch(&self, new: &NewStream<'_>, now: Timestamp) -> Result<StreamId, ZoneFull> {
         self.insert_row(BlockKind::Stream, new, now, 0, |row| {
             row.set(LAST_MEDIA, now.as_millis());
@@ -195,7 +198,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         })
     }
 
-    /// A stream is live: nginx-rtmp publishes it. One event a session says so.
+    /// Records that nginx-rtmp publishes a stream. The first call of a session adds the event.
     pub fn started(&self, id: StreamId, now: Timestamp) {
         let Some(row) = self.zone.own_block(BlockKind::Stream, id) else { return };
         if row.word(ORDER) & STARTED != 0 {
@@ -217,28 +220,28 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.push_event("stream.started", &data.to_string(), now);
     }
 
-    /// The publisher itself says that the stream ends.
+    /// Records that the publisher itself has ended the stream.
     pub fn unpublished(&self, id: StreamId) {
         if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
             row.set(ORDER, row.word(ORDER) | UNPUBLISHED);
         }
     }
 
-    /// The publisher is closed because it sends more than its application allows.
+    /// Records that the publisher is closed because it sends more than its application allows.
     pub fn too_fast(&self, id: StreamId) {
         if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
             row.set(ORDER, row.word(ORDER) | TOO_FAST);
         }
     }
 
-    /// Gives a name back. A stream that was live has ended.
+    /// Releases a name. If the stream was live, it has ended.
     pub fn release(&self, id: StreamId, now: Timestamp) {
         if let Some(row) = self.zone.own_block(BlockKind::Stream, id) {
             self.end(id.place, row, now);
         }
     }
 
-    /// Frees a stream's row, whoever had it.
+    /// Frees a stream's row, whichever worker owns it.
     pub(crate) fn end(&self, place: Index, row: &Block, now: Timestamp) {
         let stream = self.read_stream(place, row, 0);
         let orders = row.word(ORDER);
@@ -261,7 +264,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Every live stream of a worker that is alive, by application and name.
+    /// Returns every live stream of a live worker, by application and name.
     #[must_use]
     pub fn streams(&self, alive: impl Fn(u32) -> bool) -> Vec<LiveStream> {
         let rows = self.records(BlockKind::Stream).filter_map(|(place, row)| {
@@ -273,7 +276,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         streams
     }
 
-    /// The live streams of this name, one for each `server` block that has one; the first that began comes first.
+    /// Returns the live streams of this name, one per `server` block, the oldest first.
     #[must_use]
     pub fn streams_named(&self, app: &str, name: &str, alive: impl Fn(u32) -> bool) -> Vec<LiveStream> {
         let rows = self.named(app, name).into_iter().filter_map(|(place, row)| {
@@ -285,7 +288,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         streams
     }
 
-    /// Orders the worker of a stream to close its publisher. Returns whether it was still there.
+    /// Orders the worker of a stream to close its publisher. Returns whether the stream was still there.
     pub fn order_close(&self, id: StreamId) -> bool {
         let row = self.zone.own_block(BlockKind::Stream, id);
         if let Some(row) = row {
@@ -295,12 +298,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         row.is_some()
     }
 
-    /// Orders the workers of all streams that one of these keys opened to close the publisher. Returns how many.
+    /// Orders the workers of all streams that were published with one of these keys to close the publisher. Returns
+    /// their number.
     pub fn order_close_keys(&self, ids: &HashSet<KeyId>) -> usize {
         self.order_close_some(ids, 0, usize::MAX)
     }
 
-    /// The same of the blocks from `from` to `to`.
+    /// The same for the blocks from `from` to `to`.
     pub(crate) fn order_close_some(&self, ids: &HashSet<KeyId>, from: usize, to: usize) -> usize {
         let is_wanted = |row: &&Block| matches!(credential(row), Credential::Key(id) if ids.contains(&id));
         let rows = self.records_from(BlockKind::Stream, from, to).map(|(_, row)| row).filter(is_wanted);
@@ -315,7 +319,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.root.next_session.fetch_add(1, Relaxed) + 1
     }
 
-    /// A row of a stream or a player: what both have.
+    /// Adds the common part of a row of a stream or a player.
     pub(crate) fn insert_row(
         &self,
         kind: BlockKind,
@@ -350,17 +354,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(StreamId { place, session })
     }
 
-    /// The row of a stream, whether its worker is alive or not.
+    /// Returns the row of a stream, whether its worker is alive or not.
     pub(crate) fn find_stream(&self, server: &Server, app: &str, name: &str) -> Option<(Index, &Block)> {
         self.named(app, name).into_iter().find(|(_, row)| self.row_text(row).server.is_same(server))
     }
 
-    /// Whether somebody has the name.
+    /// Returns whether a row has the name.
     pub(crate) fn is_named(&self, app: &str, name: &str) -> bool {
         !self.named(app, name).is_empty()
     }
 
-    /// The rows of the streams of this name, of all `server` blocks.
+    /// Returns the rows of the streams of this name, of all `server` blocks.
     fn named(&self, app: &str, name: &str) -> Vec<(Index, &Block)> {
         let wanted = [app.as_bytes(), name.as_bytes()].concat();
         let rows = self.chain(row_hash(app, name)).filter(|(_, row)| {
@@ -425,7 +429,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// Who publishes, as events tell it.
+/// Returns the kind of publisher for events.
 fn kind_of(credential: Credential) -> &'static str {
     match credential {
         Credential::Open | Credential::Key(_) | Credential::Token => "publisher",
@@ -434,7 +438,7 @@ fn kind_of(credential: Credential) -> &'static str {
     }
 }
 
-/// What the text of a row says.
+/// The texts of a row.
 pub(crate) struct RowText {
     pub(crate) app: String,
     pub(crate) name: String,
@@ -443,7 +447,8 @@ pub(crate) struct RowText {
     folders: Vec<u64>,
 }
 
-/// A row tells lengths in a byte each: longer names come only where nobody checks them.
+/// Cuts a text, because a row stores lengths in one byte each. Longer names come only from applications where Weir does
+/// not check them.
 pub(crate) fn clip(text: &str, most: usize) -> &str {
     let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]

@@ -1,7 +1,7 @@
-//! Push targets: a record each, which every worker reads again when their generation has changed.
+//! Push targets: one record each. Every worker reads them again when their generation has changed.
 //!
-//! A target takes two blocks with a usual URL, and twenty-five at most. 1,000 of them, with URLs of 100 bytes, take
-//! a quarter of a zone of 1 MB.
+//! A target takes two blocks with a URL of ordinary length, and at most twenty-five. 1,000 targets with URLs of 100
+//! bytes take a quarter of a zone of 1 MB.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
@@ -16,12 +16,12 @@ use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 
 const ID: usize = 2;
-/// Rises with each target that is made, over a restart too.
+/// Rises with each new target, also over a restart.
 const ORDER: usize = 3;
-/// From the lowest bit: lengths of application, stream, note and URL, whether it is enabled, whether it is
-/// pending, and for whom.
+/// From the lowest bit: lengths of application, stream, note and URL, whether the target is enabled, whether it is
+/// pending, and for which worker.
 const SHAPE: usize = 4;
-/// The generation that it came with: of two with one id, the newer is right.
+/// The generation of the record: of two records with one id, the newer is valid.
 const CHANGED: usize = 5;
 
 const URL_FROM: u32 = 24;
@@ -32,7 +32,7 @@ const PENDING: u64 = 1 << 37;
 const LIMITED: u64 = 1 << 38;
 const PID_FROM: u32 = 40;
 
-/// How the targets of the zone become those of a state file.
+/// The changes that make the zone's targets those of a state file.
 pub(crate) struct TargetPlan<'t> {
     missing: Vec<&'t Target>,
     stale: Vec<(Index, TargetId)>,
@@ -40,44 +40,44 @@ pub(crate) struct TargetPlan<'t> {
 }
 
 impl TargetPlan<'_> {
-    /// Blocks that the stale records give back.
+    /// Returns how many blocks the removal of stale records frees.
     pub(crate) fn freed(&self) -> usize {
         self.freed
     }
 
-    /// Blocks that the missing records take.
+    /// Returns how many blocks the missing records need.
     pub(crate) fn needed(&self) -> usize {
         self.missing.iter().map(|target| blocks_for(target)).sum()
     }
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// Raised with each change of the targets that opens, moves or closes one.
+    /// Returns a counter that rises with each change that adds, changes or removes a target.
     pub fn targets_generation(&self) -> u64 {
         self.root.targets.load(Relaxed)
     }
 
-    /// Whether nothing is pushed from here, whatever the targets say.
+    /// Returns whether pushes are held, so that nothing is pushed from here.
     pub fn is_held(&self) -> bool {
         self.root.held.load(Relaxed) != 0
     }
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Adds a target that is not in the state file yet: nobody sees it. It is freed if the worker `pid`
-    /// dies, which writes that file.
+    /// Adds a target that is not in the state file yet, and that no reader sees. It is freed if the worker `pid`, which
+    /// writes that file, dies.
     pub fn pend_target(&self, target: &Target, pid: u32) -> Result<(), ZoneFull> {
         self.write_target(target, self.next_session(), Some(pid), self.reserve())
     }
 
-    /// The target, pending ones too, that pushes to the same URL what this one would push there.
+    /// Returns the target, also a pending one, that would push the same stream to the same URL.
     #[must_use]
     pub fn repeated_target(&self, target: &Target) -> Option<TargetId> {
         let all = self.records(BlockKind::Target).filter_map(|(_, block)| self.read_target(block));
         all.filter(|other| other.id != target.id).find(|other| target.repeats(other)).map(|other| other.id)
     }
 
-    /// A pending target is pushed to from now on.
+    /// Makes a pending target valid.
     pub fn confirm_target(&self, id: TargetId) {
         if let Some((_, block)) = self.find_target(id, true) {
             block.set(SHAPE, block.word(SHAPE) & (LENGTHS | ENABLED | LIMITED));
@@ -85,29 +85,29 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Nothing is pushed from now on, or what the targets say.
+    /// Holds all pushes, or releases them.
     pub fn hold_pushes(&self, held: bool) {
         if self.zone.root.held.swap(u64::from(held), Relaxed) != u64::from(held) {
             self.targets_changed();
         }
     }
 
-    /// A pending target is forgotten.
+    /// Removes a pending target.
     pub fn forget_target(&self, id: TargetId) {
         if let Some((at, _)) = self.find_target(id, true) {
             self.remove(id.0, at);
         }
     }
 
-    /// A target becomes this one, which has the same id. Returns whether it was there. What is only switched on
-    /// or off finds room in any zone.
+    /// Replaces the target of the same id. Returns whether it existed. A change that only enables or disables a target
+    /// fits into any zone.
     pub fn replace_target(&self, target: &Target) -> Result<bool, ZoneFull> {
         let Some((at, old)) = self.find_target(target.id, false) else { return Ok(false) };
         let (shape, text) = (shape(target), text(target));
         if old.word(SHAPE) & LENGTHS == shape & LENGTHS && self.text(old, text.len()) == text {
             old.set(SHAPE, shape);
         } else {
-            // The new one first: whoever dies between the two leaves both.
+            // The new record is written first: if the caller dies between the two, both records exist.
             self.write_target(target, old.word(ORDER), None, 0)?;
             self.remove(target.id.0, at);
         }
@@ -115,7 +115,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         Ok(true)
     }
 
-    /// Removes a target. Returns whether it was there.
+    /// Removes a target. Returns whether it existed.
     pub fn remove_target(&self, id: TargetId) -> bool {
         let found = self.find_target(id, false);
         if let Some((at, _)) = found {
@@ -125,13 +125,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         found.is_some()
     }
 
-    /// The target with this id.
+    /// Returns the target with this id.
     #[must_use]
     pub fn target(&self, id: TargetId) -> Option<Target> {
         self.find_target(id, false).and_then(|(_, block)| self.read_target(block))
     }
 
-    /// Every target, the first made first.
+    /// Returns every target, the oldest first.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let mut blocks: Vec<&Block> = self.visible_targets().map(|(_, block)| block).collect();
@@ -139,7 +139,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         blocks.into_iter().filter_map(|block| self.read_target(block)).collect()
     }
 
-    /// What to change so that the targets are those of a state file. What is right already is not touched.
+    /// Returns the changes that make the targets those of a state file. Correct records are not touched.
     pub(crate) fn plan_targets<'t>(&self, wanted: &'t [Target]) -> TargetPlan<'t> {
         let mut missing: BTreeMap<TargetId, (usize, &Target)> =
             wanted.iter().enumerate().map(|(nth, target)| (target.id, (nth, target))).collect();
@@ -160,7 +160,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         TargetPlan { missing, stale, freed }
     }
 
-    /// Removes what a plan wants gone.
+    /// Removes the stale records of a plan.
     pub(crate) fn remove_stale_targets(&self, plan: &TargetPlan<'_>) {
         if !plan.stale.is_empty() || !plan.missing.is_empty() {
             self.targets_changed();
@@ -168,13 +168,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         plan.stale.iter().for_each(|(at, id)| self.remove(id.0, *at));
     }
 
-    /// Adds what a plan misses.
+    /// Adds the missing records of a plan.
     pub(crate) fn apply_targets(&self, plan: TargetPlan<'_>) -> Result<(), ZoneFull> {
         let add = |target: &&Target| self.write_target(target, self.next_session(), None, self.reserve());
         plan.missing.iter().try_for_each(add)
     }
 
-    /// Of a target that was being replaced when a worker died inside, the new record stays.
+    /// Keeps the new record of a target that was being replaced when a worker died with the lock.
     pub(crate) fn repair_targets(&self) {
         let all = self.visible_targets().map(|(at, block)| (block.word(ID), block.word(CHANGED), at));
         let mut all: Vec<(u64, u64, Index)> = all.collect();
@@ -182,7 +182,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         for pair in all.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
             self.remove(pair[0].0, pair[0].2);
         }
-        // Whether the dead one came to it is not known.
+        // It is unknown whether the dead worker has raised the generation.
         self.targets_changed();
     }
 
@@ -227,7 +227,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let limit = if shape & LIMITED == 0 { 0 } else { MAX_SERVER_LEN };
         let text = self.text(block, end + limit);
         let (text, limit) = text.split_at_checked(end)?;
-        // As long as the blocks, up to the zeros that fill the last of them.
+        // The text extends to the end of the blocks; zeros fill the last block.
         let limit = limit.split(|byte| *byte == 0).next().unwrap_or_default();
         let (app, rest) = text.split_at_checked(app)?;
         let (stream, rest) = rest.split_at_checked(stream)?;
@@ -253,7 +253,7 @@ fn text(target: &Target) -> Vec<u8> {
     parts(target).concat()
 }
 
-/// `weir_model` has checked their lengths: a byte each, and for the URL 12 bits.
+/// `weir_model` has checked the lengths: one byte each, and 12 bits for the URL.
 fn parts(target: &Target) -> [&[u8]; 5] {
     let server = target.server.as_ref().map_or("", ServerAddr::as_str);
     [target.app.as_str(), target.stream.as_str(), &target.note, target.url.expose(), server]

@@ -1,5 +1,5 @@
-//! What only the crate itself can prove: that a worker may die at any store, that a place is not a row, that chains differ
-//! from zone to zone.
+//! Tests that need the crate's internals: a worker may die at any store, a place does not identify a row, and chains
+//! differ between zones.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod chains;

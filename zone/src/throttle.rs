@@ -1,5 +1,5 @@
-//! Refusals an address and reason, so that a guesser or a flood cannot fill the log: a table of fixed size in
-//! which the entry that began longest ago is forgotten first.
+//! Refusals per address and reason, so that guesses or a flood cannot fill the log: a table of fixed size that drops
+//! the entry that began first.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -19,18 +19,18 @@ const ROWS: usize = 256;
 /// Refusals that were not logged when they happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Under what the address is counted.
+    /// The key under which the address is counted.
     pub bucket: Bucket,
-    /// The reason of the guard, or the topic, as it was counted.
+    /// The reason of the guard, or the topic.
     pub reason: usize,
-    /// How many.
+    /// The number of refusals.
     pub unlogged: u32,
 }
 
 const PROBES: usize = 8;
 const REASON_FROM: u32 = 56;
 
-/// Reason of the rows that count wrong keys. Those of the guard come next, then those of the other topics of the log.
+/// Reason of the rows that count wrong keys. The reasons of the guard follow, then the other topics of the log.
 const WRONG_KEY: u8 = 0;
 const GUARD: u8 = 1;
 const TOPICS: u8 = GUARD + GUARD_REASONS as u8;
@@ -40,9 +40,9 @@ const _: () = assert!(TOPICS as usize + Topic::COUNT <= u8::MAX as usize);
 #[repr(C)]
 struct ThrottleRow {
     bucket: [AtomicU64; 2],
-    /// Milliseconds, and in the highest byte the reason. 0 is a free row.
+    /// Milliseconds, and the reason in the highest byte. 0 marks a free row.
     started: AtomicU64,
-    /// Refusals in the lower half, those of them that were not logged in the upper.
+    /// Refusals in the lower half, those that were not logged in the upper.
     counts: AtomicU64,
 }
 
@@ -71,7 +71,7 @@ impl ThrottleRow {
     fn set(&self, bucket: Bucket, reason: u8, window: Window) {
         store(&self.bucket, words(bucket));
         let started = window.started.as_millis();
-        // A window that is over leaves the row free.
+        // A window that has ended leaves the row free.
         let reason = if started == 0 { 0 } else { u64::from(reason) << REASON_FROM };
         self.started.store(started | reason, Relaxed);
         self.counts.store(u64::from(window.unlogged) << 32 | u64::from(window.refused), Relaxed);
@@ -89,7 +89,7 @@ impl Default for ThrottleTable {
 }
 
 impl ThrottleTable {
-    /// Counts a refusal from an address by its topic ([`Topic::index`]), and says what of it belongs into the log: ten lines
+    /// Counts a refusal from an address by its topic ([`Topic::index`]), and returns the log line to write: ten lines
     /// per minute. Wrong keys are the first topic.
     pub(crate) fn refusal(&self, seed: Seed, bucket: Bucket, topic: usize, now: Timestamp) -> LogLine {
         let reason = match topic.min(Topic::COUNT - 1) {
@@ -99,14 +99,14 @@ impl ThrottleTable {
         self.throttle(seed, bucket, reason, KEYS_LOGGED_EACH, now)
     }
 
-    /// Counts a refusal of the guard, by address and reason (below [`GUARD_REASONS`]), and says what of it
-    /// belongs into the log: a line a minute.
+    /// Counts a refusal of the guard, by address and reason (below [`GUARD_REASONS`]), and returns the log line to
+    /// write: one line per minute.
     pub(crate) fn guard_refusal(&self, seed: Seed, bucket: Bucket, reason: usize, now: Timestamp) -> LogLine {
         let reason = reason.min(GUARD_REASONS - 1) as u8;
         self.throttle(seed, bucket, GUARD + reason, GUARD_LOGGED_EACH, now)
     }
 
-    /// The addresses and topics whose minute is over with refusals that were not logged, each told once.
+    /// Returns the addresses and topics whose minute has ended with refusals that were not logged, each once.
     pub(crate) fn refused_since(&self, now: Timestamp) -> Vec<Summary> {
         let which = |reason| reason == WRONG_KEY || reason >= TOPICS;
         self.summaries(which, |window| throttle::due_summary(window, now))
@@ -118,8 +118,8 @@ impl ThrottleTable {
             .collect()
     }
 
-    /// The addresses and reasons whose minute is over with refusals of the guard that were not logged, each
-    /// told once.
+    /// Returns the addresses and reasons whose minute has ended with refusals of the guard that were not logged, each
+    /// once.
     pub(crate) fn guard_refused_since(&self, now: Timestamp) -> Vec<Summary> {
         self.summaries(|reason| (GUARD..TOPICS).contains(&reason), |window| throttle::due_line(window, now))
             .map(|(bucket, reason, unlogged)| Summary {

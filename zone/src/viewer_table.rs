@@ -1,7 +1,7 @@
-//! Who watches over HTTP: a table of fixed size, sixteen bytes per viewer, of which nobody can tell who that is.
+//! HTTP viewers: a table of fixed size with sixteen bytes per viewer, from which nobody can identify a viewer.
 //!
-//! A viewer may stand in four buckets of eight rows: two that are neighbours, and two others. A row is found and refreshed
-//! without a lock. Rows are taken and freed under the lock of the zone, and the counts that go with them are changed there.
+//! A viewer may be in four buckets of eight rows: two adjacent ones, and two others. A row is found and refreshed
+//! without a lock. Rows are taken and freed under the lock of the zone, together with the change of the counts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -13,19 +13,19 @@ use crate::block::Index;
 /// Rows of a bucket.
 pub(crate) const ROWS: usize = 8;
 
-/// Where a row's word tells until when the viewer counts, in tenths of a second of the clock that is never set. Below that, one
-/// bit for the kind, and the place of the audience.
+/// Position of the end time in a row's word, in tenths of a second of the monotonic clock. Below it are one bit for the
+/// kind, and the index of the audience.
 const UNTIL_FROM: u32 = 25;
 const KIND_AT: u32 = 24;
 const AUDIENCE: u64 = (1 << KIND_AT) - 1;
 /// Milliseconds of a tenth of a second.
 const TENTH_MS: u64 = 100;
 
-/// Tells a viewer of a stream from all others. Never 0.
+/// Identifies a viewer of a stream. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ViewerKey(pub(crate) u64);
 
-/// What a row says beside who it is for.
+/// The content of a row, without the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seat {
     /// Tenths of a second.
@@ -35,7 +35,7 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// `None` for an audience in a place that a row has no room to tell.
+    /// Returns `None` if the row has too few bits for the index of the audience.
     pub(crate) fn new(until: u64, kind: Kind, audience: Index) -> Option<Seat> {
         (u64::from(audience) <= AUDIENCE).then_some(Seat { until, kind, audience })
     }
@@ -55,12 +55,12 @@ impl Seat {
     }
 }
 
-/// A moment as the rows have it; never 0.
+/// Returns a time in the unit of the rows; never 0.
 pub(crate) fn tenths(ms: u64) -> u64 {
     (ms / TENTH_MS).max(1)
 }
 
-/// Taken while both words are not 0: the key is written first and erased last.
+/// A row is taken while both words are not 0: the key is written first and erased last.
 #[derive(Default, FromBytes)]
 #[repr(C)]
 pub(crate) struct ViewerRow {
@@ -77,7 +77,7 @@ impl ViewerRow {
         self.key.load(Relaxed) == key.0
     }
 
-    /// Lets the viewer count until `until`, unless the row is another's by now. Takes no lock.
+    /// Extends the viewer's time to `until`, unless another viewer has taken the row. Takes no lock.
     fn refresh(&self, key: ViewerKey, until: u64) -> bool {
         loop {
             if !self.is_of(key) {
@@ -95,7 +95,7 @@ impl ViewerRow {
         }
     }
 
-    /// Under the lock: the row is free afterwards. Returns what it said, unless somebody refreshed it meanwhile.
+    /// Frees the row, under the lock. Fails if the viewer was refreshed meanwhile. Returns whether the row is free.
     pub(crate) fn vacate(&self, seat: Seat) -> bool {
         #[cfg(test)]
         crate::death::before_store();
@@ -108,7 +108,7 @@ impl ViewerRow {
         true
     }
 
-    /// Under the lock: a free row gets a viewer.
+    /// Gives a free row to a viewer, under the lock.
     pub(crate) fn occupy(&self, key: ViewerKey, seat: Seat) {
         #[cfg(test)]
         crate::death::before_store();
@@ -129,12 +129,12 @@ pub struct ViewerBucket([ViewerRow; ROWS]);
 pub(crate) struct ViewerTable<'z>(pub(crate) &'z [ViewerBucket]);
 
 impl<'z> ViewerTable<'z> {
-    /// How many viewers it can hold at most.
+    /// Returns the capacity in viewers.
     pub(crate) fn rows(self) -> usize {
         self.0.len() * ROWS
     }
 
-    /// Lets a viewer who is known count until `until`. Returns whether somebody is known by the key.
+    /// Extends the time of a known viewer to `until`. Returns whether the key is known.
     pub(crate) fn refresh(self, key: ViewerKey, until: u64) -> bool {
         self.find(key).is_some_and(|row| row.refresh(key, until))
     }
@@ -144,7 +144,7 @@ impl<'z> ViewerTable<'z> {
         rows.find(|row| row.is_of(key) && row.seat().is_some())
     }
 
-    /// Where a new viewer goes: a free row, or else that of the one whose time ends first.
+    /// Returns the row for a new viewer: a free row, or else the one whose time ends first.
     pub(crate) fn place_for(self, key: ViewerKey) -> Option<&'z ViewerRow> {
         let free = |half: &[&'z ViewerBucket; 2]| {
             half.iter().flat_map(|bucket| &bucket.0).filter(|row| row.seat().is_none()).count()
@@ -158,9 +158,9 @@ impl<'z> ViewerTable<'z> {
         })
     }
 
-    /// The buckets where a viewer may stand.
+    /// Returns the buckets that a viewer may use.
     fn halves(self, key: ViewerKey) -> [[&'z ViewerBucket; 2]; 2] {
-        // A table has one bucket at least (`Plan::for_bytes`).
+        // A table has at least one bucket (`Plan::for_bytes`).
         let bucket = |at: usize| &self.0[at % self.0.len()];
         let half = |hash: u64| {
             let at = ((u128::from(hash) * self.0.len() as u128) >> 64) as usize;
@@ -173,13 +173,13 @@ impl<'z> ViewerTable<'z> {
         self.0.iter().flat_map(|bucket| &bucket.0)
     }
 
-    /// The rows of `count` buckets from `first` on, around the end.
+    /// Returns the rows of `count` buckets from `first` on, and continues at the start after the end.
     pub(crate) fn part(self, first: usize, count: usize) -> impl Iterator<Item = &'z ViewerRow> {
         let buckets = (first..first + count.min(self.0.len())).map(move |at| &self.0[at % self.0.len()]);
         buckets.flat_map(|bucket| &bucket.0)
     }
 
-    /// After a death: frees the rows that were half written or half erased.
+    /// Frees the rows that a dead worker left half written or half erased.
     pub(crate) fn repair(self) {
         for row in self.all().filter(|row| row.seat().is_none()) {
             row.seat.store(0, Relaxed);

@@ -1,4 +1,4 @@
-//! Viewers over HTTP as they come, stay and go, and what the daemon reports of its own.
+//! Arrival, refresh and departure of HTTP viewers, and the viewers that the daemon reports.
 
 use std::hash::Hasher as _;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,47 +17,47 @@ use crate::players;
 use crate::streams::clip;
 use crate::viewer_table::{Seat, ViewerKey, ViewerTable, tenths};
 
-/// For how long the zone says that it had no row for somebody, in milliseconds.
+/// How long the zone reports that it had no row for a viewer, in milliseconds.
 const SATURATED_MS: u64 = 60_000;
 
-/// Tells a viewer from all others, whatever is watched. Nothing of what it was made of can be found out from it.
+/// Identifies a viewer, independent of the stream. Nobody can derive the viewer's address from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer(u64);
 
-/// What a viewer watches.
+/// The stream and the kind of playback of a viewer.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched<'w> {
     /// Application.
     pub app: &'w str,
     /// Public name of the stream.
     pub stream: &'w str,
-    /// By what.
+    /// The kind of playback.
     pub kind: Kind,
 }
 
-/// What became of a viewer.
+/// The result of counting a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seated {
-    /// Was known already.
+    /// The viewer was known already.
     Known,
-    /// Is counted from now on.
+    /// The viewer is counted from now on.
     New,
-    /// As many watch as may: not counted.
+    /// The limit is reached: the viewer is not counted.
     Full,
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// The viewer who presents this session of a token.
+    /// Returns the viewer who presents this session of a token.
     pub fn viewer_of_session(&self, session: &[u8]) -> Viewer {
         Viewer(self.sip(&[b"session", session]))
     }
 
-    /// The viewer who asks from an address with a program.
+    /// Returns the viewer with this address and user agent.
     pub fn viewer_at(&self, addr: [u8; 16], agent: &[u8]) -> Viewer {
         Viewer(self.sip(&[b"address", &addr, agent]))
     }
 
-    /// A viewer of one stream, as the table knows it.
+    /// Returns the table's key of a viewer of one stream.
     pub fn viewer_key(&self, viewer: Viewer, watched: &Watched<'_>) -> ViewerKey {
         let kind = match watched.kind {
             Kind::Hls => b"h",
@@ -67,19 +67,19 @@ impl<M: Mutex> Zone<'_, M> {
         ViewerKey(self.sip(&[&viewer, kind, watched.app.as_bytes(), watched.stream.as_bytes()]).max(1))
     }
 
-    /// Lets a viewer who is known count for `window_ms` from `now` on, a moment of the clock that is never set. Takes no lock.
-    /// Returns whether somebody is known by the key.
+    /// Extends the time of a known viewer to `window_ms` after `now`, a time of the monotonic clock. Takes no lock.
+    /// Returns whether the key is known.
     pub fn refresh_viewer(&self, key: ViewerKey, now: Timestamp, window_ms: u64) -> bool {
         self.viewer_table().refresh(key, tenths(now.as_millis() + window_ms))
     }
 
-    /// Whether a viewer is known.
+    /// Returns whether a viewer is known.
     pub fn knows_viewer(&self, key: ViewerKey) -> bool {
         self.viewer_table().find(key).is_some()
     }
 
-    /// Looks at the next `buckets` of eight rows each and frees those whose time is over: the lock is taken only if there are
-    /// any. Returns how many were freed.
+    /// Examines the next `buckets` of eight rows each and frees the rows whose time has ended. Takes the lock only if
+    /// there are any. Returns how many rows were freed.
     pub fn sweep_viewers(&self, pid: u32, now: Timestamp, buckets: usize) -> usize {
         let (table, now) = (self.viewer_table(), tenths(now.as_millis()));
         if self.root.viewers.load(Relaxed) == 0 {
@@ -96,12 +96,12 @@ impl<M: Mutex> Zone<'_, M> {
         over.filter(|(row, seat)| row.vacate(*seat)).map(|(_, seat)| locked.left(seat)).count()
     }
 
-    /// How many viewers over HTTP the zone can hold, and how many it holds.
+    /// Returns how many HTTP viewers the zone holds, and its capacity.
     pub fn viewer_rows(&self) -> (usize, usize) {
         (self.root.viewers.load(Relaxed) as usize, self.viewer_table().rows())
     }
 
-    /// Whether the zone lately had no row for a viewer, so that counts are too low.
+    /// Returns whether the zone recently had no row for a viewer, so that the counts are too low.
     pub fn is_saturated(&self, now: Timestamp) -> bool {
         let at = self.root.saturated.load(Relaxed);
         at != 0 && now.as_millis().saturating_sub(at) < SATURATED_MS
@@ -123,12 +123,12 @@ impl<M: Mutex> Zone<'_, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Counts a viewer for `window_ms` from `now` on, a moment of the clock that is never set. One who is not known is refused
-    /// when `limit` watch the application already.
+    /// Counts a viewer for `window_ms` from `now` on, a time of the monotonic clock. Refuses an unknown viewer if the
+    /// application already has `limit` viewers.
     ///
     /// # Errors
     ///
-    /// The stream has no record, and there is no room for one.
+    /// The stream has no record, and the zone has no block for one.
     pub fn seat_viewer(
         &self,
         key: ViewerKey,
@@ -169,7 +169,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// A viewer who was counted got nothing to watch.
+    /// Corrects the count of a viewer who was counted but received nothing.
     pub fn unseat_viewer(&self, key: ViewerKey) {
         if let Some((row, seat)) = self.zone.viewer_table().find(key).and_then(|row| Some((row, row.seat()?)))
             && row.vacate(seat)
@@ -179,18 +179,18 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Whether a stream is live here, or watched: anybody can ask for any other name over HTTP.
+    /// Returns whether a stream is live here, or has viewers. A client can request any other name over HTTP.
     #[must_use]
     pub fn is_watchable(&self, app: &str, stream: &str) -> bool {
         let (app, stream) = (clip(app, 255), clip(stream, 255));
         self.is_named(app, stream) || self.find_audience(app, stream).is_some()
     }
 
-    /// What the daemon serves itself, in place of all that it reported before. `now` is a moment of the clock that is never set.
+    /// Replaces the daemon's earlier report with this one. `now` is a time of the monotonic clock.
     ///
     /// # Errors
     ///
-    /// There is no room for all of these streams: those that have none are left out.
+    /// The zone has no blocks for all of these streams; streams without a record are not counted.
     pub fn report_viewers(&self, report: &Report, now: Timestamp) -> Result<(), ZoneFull> {
         let mut outcome = Ok(());
         let mut told = Vec::with_capacity(report.streams.len());
@@ -210,7 +210,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         outcome
     }
 
-    /// Once a second: forgets a report that no other followed, and the records of streams that are over and that nobody watches.
+    /// Once per second, drops a report that was not renewed, and the records of ended streams without viewers.
     pub fn tidy_audiences(&self, now: Timestamp) {
         let at = self.zone.root.reported.load(Relaxed);
         if at != 0 && now.as_millis().saturating_sub(at) > REPORT_HOLDS_MS {
@@ -221,7 +221,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.free_audiences(|app, name| self.is_named(app, name));
     }
 
-    /// After a death: counts all who watch anew.
+    /// Counts all viewers again after the death of a worker.
     pub(crate) fn recount_audiences(&self) {
         self.repair_audiences();
         let table = self.zone.viewer_table();

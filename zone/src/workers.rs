@@ -1,7 +1,7 @@
-//! One row per worker: who is alive, and what it left behind when it is not.
+//! One row per worker: which workers are alive, and which records a dead worker left.
 //!
-//! A row is a block, so that as many workers find one as there is memory: workers of earlier configurations
-//! keep theirs until their last session ends. The rows lead to each other, for whoever lists them.
+//! A row is a block, so that only memory limits their number: workers of earlier configurations keep their rows until
+//! their last session ends. The rows are linked, so that they can be listed.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,14 +19,14 @@ const HEARTBEAT: usize = 5;
 const DRAINING: usize = 6;
 const DOORS: usize = 7;
 
-/// Bits of a door's name in its word; the rest is the mark of an address of its `server` block.
+/// Bits of a door's name in its word; the other bits are the hash of an address of its `server` block.
 const NAME_BITS: u32 = 21;
 
-/// How many addresses of `server` blocks a worker can tell the others sockets for.
+/// The most addresses of `server` blocks for which a worker can publish sockets to the others.
 pub const MAX_DOORS: usize = WORDS - DOORS;
 
-/// A socket of a worker for other workers, and an address of the `server` block that it is for. A block with several
-/// addresses may be told several times.
+/// A socket of a worker for other workers, and an address of the `server` block that it serves. A block with several
+/// addresses may have several doors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Door {
     /// The name of the socket, below 2^20.
@@ -35,13 +35,14 @@ pub struct Door {
 }
 
 impl Door {
-    /// The socket `name` is for the block that listens on `addr`; `None` is the block that listens nowhere.
+    /// Returns the door with socket `name` for the block that listens on `addr`; `None` means the block without
+    /// addresses.
     #[must_use]
     pub fn new(name: u32, addr: Option<&ServerAddr>) -> Door {
         Door { name, mark: mark(addr) }
     }
 
-    /// Whether it is for this block.
+    /// Returns whether the door serves this block.
     #[must_use]
     pub fn is_for(&self, server: &Server) -> bool {
         match server.addresses() {
@@ -51,7 +52,7 @@ impl Door {
     }
 }
 
-/// Tells addresses apart, in the bits that a door's name leaves of its word.
+/// Returns a hash of an address, in the bits that a door's name leaves free in its word.
 fn mark(addr: Option<&ServerAddr>) -> u64 {
     hash_bytes(&[addr.map_or("", ServerAddr::as_str).as_bytes()]) >> NAME_BITS
 }
@@ -68,7 +69,7 @@ fn doors(row: &Block) -> Vec<Door> {
     (DOORS..WORDS).map_while(|at| door(row.word(at))).collect()
 }
 
-/// A worker's place in the zone. The generation tells it from an earlier worker of the same place.
+/// A worker's row in the zone. The generation distinguishes it from an earlier worker in the same row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerId {
     pub(crate) slot: u32,
@@ -81,23 +82,23 @@ impl WorkerId {
     }
 }
 
-/// What the zone knows of a worker.
+/// The zone's facts about a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerFacts {
     /// Process id.
     pub pid: u32,
     /// When it started.
     pub since: Timestamp,
-    /// When its event loop last came round.
+    /// The time of the last run of its event loop.
     pub heartbeat: Timestamp,
-    /// It was told to quit and serves what it still has.
+    /// Whether it was told to quit and serves only its remaining sessions.
     pub draining: bool,
     /// Its sockets for other workers.
     pub doors: Vec<Door>,
 }
 
 impl<M: Mutex> Zone<'_, M> {
-    /// Stamps the caller's row: its event loop came round at `now`.
+    /// Records that the caller's event loop ran at `now`.
     pub fn heartbeat(&self, worker: WorkerId, now: Timestamp, draining: bool) {
         if let Some(row) = self.worker_row(worker.to_word()) {
             row.set(HEARTBEAT, now.as_millis());
@@ -105,7 +106,7 @@ impl<M: Mutex> Zone<'_, M> {
         }
     }
 
-    /// Tells the others where to reach the caller: at most [`MAX_DOORS`].
+    /// Publishes the sockets of the caller to the other workers, at most [`MAX_DOORS`].
     pub fn set_doors(&self, worker: WorkerId, doors: &[Door]) {
         let Some(row) = self.worker_row(worker.to_word()) else { return };
         let mut doors = doors.iter();
@@ -115,7 +116,7 @@ impl<M: Mutex> Zone<'_, M> {
         }
     }
 
-    /// Process id of the worker that a record's owner word names, if that worker still has its row.
+    /// Returns the process id of the worker in a record's owner word, if that worker still has its row.
     pub(crate) fn owner_pid(&self, owner: u64) -> Option<u32> {
         self.worker_row(owner).map(pid)
     }
@@ -127,7 +128,7 @@ impl<M: Mutex> Zone<'_, M> {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Every worker that registered and has not been found dead, the longest there first.
+    /// Returns every worker that registered and has not been found dead, the oldest first.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerFacts> {
         let facts = |row: &Block| WorkerFacts {
@@ -168,7 +169,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
     }
 
-    /// Strings the rows together again, after a worker died inside.
+    /// Rebuilds the list of rows after a worker died with the lock.
     pub(crate) fn repair_workers(&self) {
         let mut rows: Vec<(Index, &Block)> = self.records(BlockKind::Worker).collect();
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.word(GENERATION)));
@@ -184,7 +185,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         self.zone.root.workers.store(rows.len() as u64, Relaxed);
     }
 
-    /// The rows of workers, the youngest first.
+    /// Returns the rows of workers, the youngest first.
     pub(crate) fn worker_rows(&self) -> impl Iterator<Item = (Index, &Block)> {
         let rows = self.follow(unpack(self.zone.root.last_worker.load(Relaxed)));
         rows.filter(|(_, row)| row.kind() == BlockKind::Worker)

@@ -65,7 +65,7 @@ impl Pace {
         Pace { last: now, longest_ms: 0, steps: 0 }
     }
 
-    /// Records a step: the end of the handshake, or a command. Steps beyond [`MOST_STEPS`] do not count.
+    /// Records a step: the end of the handshake, or a command. Steps beyond `MOST_STEPS` do not count.
     pub fn step(&mut self, now: Timestamp) {
         if self.steps < MOST_STEPS {
             self.steps += 1;

@@ -1,5 +1,5 @@
-//! The keys as a list: which there are is found out first, and what they are is read in parts, so that nobody
-//! holds the lock for long.
+//! The list of keys. A first pass finds the keys and later calls read them in parts, so that no call holds the lock for
+//! long.
 
 use weir_model::{AppName, KeyId, StreamKey, StreamName, Timestamp, key::KeySecret};
 
@@ -7,28 +7,29 @@ use super::{AT_ONCE, CREATED, ID, KeyRecord, Stage, stage};
 use crate::arena::{Locked, Mutex};
 use crate::block::BlockKind;
 
-/// Age and id of a key, which make the order of the list.
+/// Age and id of a key, which define the order of the list.
 pub type KeyPlace = (Timestamp, KeyId);
 
 /// A walk over the zone that finds the valid keys, in steps between which the lock is free.
 ///
-/// A key that is valid during the whole walk is found once. One that is created or revoked meanwhile is found or not.
+/// The walk finds each key once that is valid during the whole walk. It may find or miss a key that is created or
+/// revoked meanwhile.
 pub struct KeyWalk {
     after: Option<KeyPlace>,
     most: usize,
-    /// The block with which it goes on.
+    /// The block at which the next step starts.
     at: usize,
     found: Vec<KeyPlace>,
 }
 
 impl KeyWalk {
-    /// For the keys behind `after`, or all: the first `most` of them, the oldest first.
+    /// Returns a walk for the first `most` keys after `after`, or from the beginning, the oldest first.
     #[must_use]
     pub fn new(after: Option<KeyPlace>, most: usize) -> KeyWalk {
         KeyWalk { after, most, at: 0, found: Vec::new() }
     }
 
-    /// What was found, in order. Needs no lock.
+    /// Returns the result in order. Needs no lock.
     #[must_use]
     pub fn places(mut self) -> Vec<KeyPlace> {
         self.keep_first();
@@ -36,7 +37,7 @@ impl KeyWalk {
     }
 
     fn keep_first(&mut self) {
-        // They stand in about this order already.
+        // The keys are almost in this order already.
         self.found.sort();
         // A rotated key has two secrets.
         self.found.dedup();
@@ -45,7 +46,7 @@ impl KeyWalk {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Takes one step of a walk. Returns whether it is over.
+    /// Takes one step of a walk. Returns whether the walk is complete.
     #[must_use]
     pub fn walk_keys(&self, walk: &mut KeyWalk) -> bool {
         let end = walk.at.saturating_add(AT_ONCE);
@@ -61,13 +62,13 @@ impl<M: Mutex> Locked<'_, '_, M> {
         end >= self.touched()
     }
 
-    /// The keys with these places that are valid still.
+    /// Returns the keys at these places that are still valid.
     #[must_use]
     pub fn keys_at(&self, places: &[KeyPlace]) -> Vec<StreamKey> {
         places.iter().filter_map(|(_, id)| self.stream_key(*id)).collect()
     }
 
-    /// The valid key with this id, with its secrets.
+    /// Returns the valid key with this id, with its secrets.
     #[must_use]
     pub fn stream_key(&self, id: KeyId) -> Option<StreamKey> {
         let mut records: Vec<KeyRecord> =

@@ -1,4 +1,4 @@
-//! How the keys of the zone become those of a state file, in steps: many keys take a while, and nobody holds the lock for long.
+//! Changes the keys of the zone to those of a state file in steps, so that no step holds the lock for long.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,26 +11,26 @@ use crate::arena::{Locked, Mutex};
 use crate::block::{Block, BlockKind, Index};
 use crate::error::ZoneFull;
 
-/// What to change so that the valid keys are those of a state file. What was revoked here stays revoked; what
-/// is right already is not touched.
+/// The changes that make the valid keys those of a state file. Keys that were revoked here stay revoked, and correct
+/// records are not touched.
 pub(crate) struct KeyPlan {
     wanted: HashMap<[u8; 32], Wanted>,
     ids: HashSet<KeyId>,
     stale: Vec<Stale>,
-    /// The block with which the comparison goes on.
+    /// The block at which the comparison continues.
     at: usize,
-    /// How many of the stale records are removed.
+    /// The number of stale records that are removed already.
     removed: usize,
-    /// What is to be added, once all are compared.
+    /// The records to add after the comparison.
     missing: Vec<[u8; 32]>,
 }
 
-/// A record that the state file asks for, laid out as a block has it.
+/// A record that the state file requires, in the form of a block.
 struct Wanted {
     record: KeyRecord,
     shape: u64,
     text: Vec<u8>,
-    /// The zone has it.
+    /// Whether the zone has the record.
     is_here: bool,
 }
 
@@ -42,7 +42,7 @@ struct Stale {
 }
 
 impl KeyPlan {
-    /// Of which nothing is compared yet. Takes a while where there are many, and needs no zone.
+    /// Returns a plan that has compared nothing yet. Takes time if there are many keys, and needs no zone.
     pub(crate) fn new(keys: &[StreamKey]) -> KeyPlan {
         let lay_out = |record: KeyRecord| {
             let (shape, text) = (shape_of(&record), record.text());
@@ -58,28 +58,28 @@ impl KeyPlan {
         }
     }
 
-    /// How many keys the state file has.
+    /// Returns the number of keys in the state file.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// How many records are to be added.
+    /// Returns how many records must be added.
     pub(crate) fn left(&self) -> usize {
         self.missing.len()
     }
 
-    /// Blocks that the stale records give back.
+    /// Returns how many blocks the removal of stale records frees.
     pub(crate) fn freed(&self) -> usize {
         self.stale.iter().map(|stale| stale.blocks).sum()
     }
 
-    /// Blocks that the missing records take.
+    /// Returns how many blocks the missing records need.
     pub(crate) fn needed(&self) -> usize {
         let missing = self.missing.iter().filter_map(|digest| self.wanted.get(digest));
         missing.map(|wanted| BlockKind::Key.blocks_for(wanted.text.len())).sum()
     }
 
-    /// The ids of the keys of the zone that the state file does not have.
+    /// Returns the ids of the zone's keys that the state file does not have.
     pub(crate) fn gone(&self) -> Vec<KeyId> {
         let ids = self.stale.iter().map(|stale| stale.id).filter(|id| !self.ids.contains(id));
         ids.collect::<BTreeSet<KeyId>>().into_iter().collect()
@@ -87,7 +87,7 @@ impl KeyPlan {
 }
 
 impl Wanted {
-    /// Whether this record of the zone says the same.
+    /// Returns whether a record of the zone has the same content.
     fn is<M: Mutex>(&self, block: &Block, zone: &Locked<'_, '_, M>) -> bool {
         let expires = self.record.expires_at.map_or(0, Timestamp::as_millis);
         block.word(ID) == self.record.id.0
@@ -95,7 +95,7 @@ impl Wanted {
             && block.word(EXPIRES) == expires
             && block.word(SHAPE) & ((1 << STAGE_FROM) - 1) == self.shape
             && {
-                // What follows the text are the zeros that fill the last block.
+                // Zeros follow the text and fill the last block.
                 let here = zone.text(block, self.text.len() + 1);
                 here.starts_with(&self.text) && here.get(self.text.len()).is_none_or(|next| *next == 0)
             }
@@ -103,7 +103,7 @@ impl Wanted {
 }
 
 impl<M: Mutex> Locked<'_, '_, M> {
-    /// Compares up to `most` blocks. Returns whether all are compared.
+    /// Compares up to `most` blocks. Returns whether the comparison is complete.
     pub(crate) fn compare_keys(&self, plan: &mut KeyPlan, most: usize) -> bool {
         let end = plan.at.saturating_add(most);
         for (at, block) in self.records_from(BlockKind::Key, plan.at, end) {
@@ -127,7 +127,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let missing = plan.wanted.iter().filter(|(_, wanted)| !wanted.is_here);
         let missing = missing.filter(|(_, wanted)| !revoked.contains(&wanted.record.id));
         plan.missing = missing.map(|(digest, _)| *digest).collect();
-        // From the last on they are added.
+        // The records are added from the last to the first.
         plan.missing.sort_unstable_by(|a, b| b.cmp(a));
         true
     }
@@ -136,7 +136,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub(crate) fn remove_stale_keys(&self, plan: &mut KeyPlan, most: usize) -> bool {
         let end = plan.removed.saturating_add(most).min(plan.stale.len());
         for stale in &plan.stale[plan.removed..end] {
-            // It may be gone, or revoked, since it was compared.
+            // The record may have been removed or revoked since the comparison.
             let block = self.zone.block(stale.at).filter(|block| block.kind() == BlockKind::Key);
             if block.is_some_and(|block| {
                 key_hash(block) == stale.hash && block.word(ID) == stale.id.0 && stage(block) == Stage::Valid
@@ -148,12 +148,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
         end == plan.stale.len()
     }
 
-    /// Adds up to `most` records that the state file has and the zone has not ([`KeyPlan::left`]).
+    /// Adds up to `most` records that the state file has and the zone does not have ([`KeyPlan::left`]).
     pub(crate) fn add_missing_keys(&self, plan: &mut KeyPlan, most: usize) -> Result<(), ZoneFull> {
         if plan.missing.is_empty() {
             return Ok(());
         }
-        // Some may be revoked since they were compared.
+        // Some keys may have been revoked since the comparison.
         let revoked: HashSet<KeyId> = self.revoked_keys().into_iter().collect();
         for _ in 0..most {
             let Some(wanted) = plan.missing.last().and_then(|digest| plan.wanted.get(digest)) else { break };

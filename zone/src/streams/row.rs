@@ -1,4 +1,4 @@
-//! What a publisher's worker tells of its stream, without the lock.
+//! The facts that a publisher's worker writes about its stream, without the lock.
 
 use weir_model::{
     Timestamp,
@@ -9,25 +9,25 @@ use super::{AUDIO, BYTES_IN, CLOSE, FPS, LAST_MEDIA, ORDER, RATES, Rates, Stream
 use crate::arena::{Mutex, Zone};
 use crate::block::{Block, BlockKind};
 
-/// The row of one live stream, for the worker that owns it. No lock is taken.
+/// The row of one live stream, for the worker that owns it. It needs no lock.
 #[derive(Clone, Copy)]
 pub struct StreamRow<'z> {
     block: &'z Block,
 }
 
 impl StreamRow<'_> {
-    /// Counts a message that holds sound or a frame: the publisher is not idle.
+    /// Counts a message that contains audio or a frame, so that the publisher is not idle.
     pub fn media(&self, now: Timestamp, bytes: u64) {
         self.block.set(LAST_MEDIA, now.as_millis());
         self.received(bytes);
     }
 
-    /// Counts a message of audio or video that holds neither, such as an empty one or a codec header.
+    /// Counts a message of audio or video without such content, such as an empty message or a codec header.
     pub fn received(&self, bytes: u64) {
         self.block.add(BYTES_IN, bytes);
     }
 
-    /// What was found out in the last second.
+    /// Stores the facts of the last second.
     pub fn describe(
         &self,
         rates: Rates,
@@ -43,13 +43,13 @@ impl StreamRow<'_> {
         self.block.set(AUDIO, audio.as_ref().map_or(0, AudioFacts::to_words));
     }
 
-    /// Bytes of audio and video received.
+    /// Returns the bytes of audio and video received.
     #[must_use]
     pub fn bytes_in(&self) -> u64 {
         self.block.word(BYTES_IN)
     }
 
-    /// Its worker was told to close the publisher.
+    /// Returns whether another worker has ordered to close the publisher.
     #[must_use]
     pub fn is_ordered_to_close(&self) -> bool {
         self.block.word(ORDER) & CLOSE != 0
@@ -57,7 +57,7 @@ impl StreamRow<'_> {
 }
 
 impl<'z, M: Mutex> Zone<'z, M> {
-    /// The row of a stream that the calling worker owns.
+    /// Returns the row of a stream that the calling worker owns.
     pub fn row(&self, id: StreamId) -> Option<StreamRow<'z>> {
         self.own_block(BlockKind::Stream, id).map(|block| StreamRow { block })
     }

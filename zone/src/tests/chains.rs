@@ -1,10 +1,10 @@
-//! Chains: which records share one differs from zone to zone, so nobody outside can fill a single chain.
+//! Chains: the records that share a chain differ between zones, so that no client can fill a single chain.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::deaths::small_heap;
 
-/// Where names stand in a zone with this seed, among 64 places.
+/// Returns the positions of names in a zone with this seed, among 64 positions.
 fn places(seed: u64) -> Vec<usize> {
     let heap = small_heap(16 * 1024);
     let zone = heap.zone();

@@ -1,4 +1,4 @@
-//! Each change, killed before each of its stores; and then the repair itself, killed as well.
+//! Kills each change before each of its stores, and then also kills the repair.
 
 use weir_model::{
     Digest, KeyId, Server, StreamKey, Timestamp,
@@ -23,7 +23,7 @@ static SERVER: Server = Server::nowhere();
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_197_600_000);
 
-/// A zone with `records` bytes beside its root and the rows of workers.
+/// Returns a zone with `records` bytes in addition to its root and the rows of workers.
 pub(super) fn small_heap(records: usize) -> Heap {
     let workers = KEPT_FOR_WORKERS * size_of::<Block>();
     Heap::new(128 * 1024, size_of::<Root>() + workers + records).unwrap()
@@ -97,8 +97,8 @@ pub(super) fn sync_targets(locked: &Locked<'_, '_, &SpinLock>, targets: &[Target
     locked.apply_targets(plan).unwrap();
 }
 
-/// Keys 1 to 6 valid, 7 pending, 8 revoked; targets 1 to 3 valid, 4 pending; streams of workers 10 and 11,
-/// the first of each at three targets.
+/// Keys 1 to 6 valid, 7 pending, 8 revoked; targets 1 to 3 valid, 4 pending; streams of workers 10 and 11, the first of
+/// each at three targets.
 fn prepared() -> Heap {
     let heap = small_heap(16 * 1024);
     let zone = heap.zone();
@@ -129,7 +129,7 @@ fn prepared() -> Heap {
     heap
 }
 
-/// Viewer number `n` of a stream, until 30 s after `now`.
+/// Counts viewer number `n` of a stream, until 30 s after `now`.
 fn seat(locked: &Locked<'_, '_, &SpinLock>, name: &str, n: u8, now: Timestamp) {
     let watched = Watched { app: "live", stream: name, kind: Kind::Hls };
     let key = locked.zone.viewer_key(locked.zone.viewer_of_session(&[n]), &watched);
@@ -251,7 +251,7 @@ fn a_change_killed_anywhere_is_repaired() {
             if done {
                 break;
             }
-            // Once more: the change is made after all, or was made already.
+            // The second call makes the change, or finds it made.
             change(&zone);
             look(&zone);
             stores += 1;
@@ -275,7 +275,7 @@ fn a_target_that_is_changed_is_never_lost() {
         were_both |= are_both;
         let found = zone.lock(1).target(TargetId(2));
         assert!(found.as_ref() == Some(&changed) || !are_both && found == Some(target(2)), "{found:?}");
-        // Whoever had read the old one reads again.
+        // Workers that had read the old list read it again.
         assert!(zone.targets_generation() > generation);
         if done {
             assert_eq!(found, Some(changed));
@@ -304,8 +304,8 @@ fn a_repair_killed_anywhere_is_repaired() {
     }
 }
 
-/// Who dies between freeing a worker's row and freeing what was that worker's leaves records of nobody, and no row tells of
-/// them any more.
+/// A worker that dies after it freed a worker's row, but before it freed that worker's records, leaves records without
+/// an owner. No row refers to them any more.
 #[test]
 fn what_a_dead_reclaimer_left_is_freed_by_the_next() {
     let alive = |pid| pid != 10;

@@ -1,5 +1,5 @@
-//! What is done under one lock, by the number of words that are read and written: however many keys there are, another worker that
-//! waits for the lock waits for a small part of them.
+//! Measures the work under one lock by the number of words that are read and written. With any number of keys, another
+//! worker must wait only for a small part of them.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use crate::keys::list::KeyWalk;
 use crate::state::{Adoption, Shown};
 use crate::{Claim, KeyRecord, Stage, effort, heap::Heap};
 
-/// Half a millisecond on a slow machine: of 1000 keys, all words of the record.
+/// Half a millisecond on a slow machine: all words of the records of 1000 keys.
 const PART: usize = 1000 * 40;
-/// For what looks at one key.
+/// Bound for a request about one key.
 const ONE: usize = 1000;
 
 fn digest(n: u64) -> Digest {
@@ -48,7 +48,7 @@ fn with_keys(keys: u64) -> Heap {
     heap
 }
 
-/// The most words under one lock, for each kind of request, with the bound that it has.
+/// Returns the most words under one lock, for each kind of request, with its bound.
 fn efforts(zone: &TestZone<'_>, keys: u64) -> Vec<(&'static str, usize, usize)> {
     let middle = key(keys / 2);
     let page = (middle.created_at, middle.id);
@@ -97,7 +97,7 @@ fn a_state_file_is_taken_over_in_steps() {
         };
         assert_eq!(gone.len(), 10_000);
     });
-    // The last step looks for targets and revocations: a few words of each block.
+    // The last step searches for targets and revocations: a few words of each block.
     let blocks = zone.lock(1).touched();
     assert!(words <= PART + 4 * blocks, "{words} words under one lock, {blocks} blocks");
     let mut wanted = keys;
@@ -105,8 +105,8 @@ fn a_state_file_is_taken_over_in_steps() {
     assert!(zone.keys(1) == wanted, "the keys are others than those of the file");
 }
 
-/// A second worker publishes, and makes and revokes keys, between any two steps of a list: neither waits for the whole list, and
-/// the list has each key once that was there all the time.
+/// A second worker publishes, and creates and revokes keys, between the steps of a list. Neither worker waits for the
+/// whole list, and the list contains each key once that existed all the time.
 #[test]
 fn another_worker_has_its_turn_within_a_list() {
     const KEYS: u64 = 20_000;

@@ -1,4 +1,4 @@
-//! A row is found by its place and its session: a later row in the same place is not the earlier one.
+//! A row is identified by its place and its session: a later row in the same place is another row.
 
 use weir_model::{Server, target::PushState};
 
@@ -7,11 +7,11 @@ use crate::{NewPlayer, StreamId, heap::Heap};
 
 static SERVER: Server = Server::nowhere();
 
-/// Makes and ends rows until one stands in the place of the first.
+/// Creates and ends rows until one is in the place of the first.
 fn again_in_place(mut make: impl FnMut() -> StreamId, end: impl Fn(StreamId)) -> (StreamId, StreamId) {
     let first = make();
     end(first);
-    // What is freed last is taken first: a row's tail, and then the row itself.
+    // The zone takes the block that was freed last first: a row's tail, and then the row itself.
     let mut later = (0..10).map(|_| make());
     let found = later.find(|later| {
         later.place == first.place || {

@@ -1,4 +1,4 @@
-//! Random changes against a simple model, some of them killed on the way.
+//! Compares random changes with a simple model; some of the changes are killed.
 
 use proptest::prelude::*;
 use weir_model::{
@@ -81,7 +81,7 @@ fn any_change_of_pushes() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Who runs, and every stream id ever given.
+/// The running workers, and all stream ids so far.
 struct World {
     workers: [(u32, WorkerId); WORKERS],
     ids: Vec<(String, StreamId)>,
@@ -140,7 +140,7 @@ impl World {
                     locked.release(*id, NOW);
                 }
             }
-            // That it died is known already.
+            // The death was recorded already.
             Change::Kill(_) => {
                 locked.reclaim(NOW, self.alive());
             }
@@ -315,7 +315,8 @@ fn is_pending(key: &KeyRecord) -> bool {
     matches!(key.stage, Stage::Pending { .. })
 }
 
-/// What the callers never do: add a secret that is there, or bring in line with a file that has one that is pending.
+/// Excludes changes that callers never make: to add a secret that exists, or to adopt a file with a secret that is
+/// pending.
 fn is_possible(change: &Change, world: &World, seen: &Seen) -> bool {
     let there = |key: u8| seen.keys.get(digest(key).bytes());
     match change {
@@ -361,7 +362,7 @@ proptest! {
                 prop_assert_eq!(&now, &predicted, "{:?}", change);
             } else {
                 now.assert_between(&seen, &predicted);
-                // A claim that was made, and whose id was never told.
+                // A claim was made, but its caller died before it got the id.
                 for live in zone.lock(1).streams(|_| true) {
                     if !world.ids.iter().any(|(_, id)| *id == live.id) {
                         world.ids.push((live.name.clone(), live.id));

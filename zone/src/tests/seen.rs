@@ -1,4 +1,4 @@
-//! All that is in a zone, for comparison, and the rules that hold between its parts.
+//! Reads the whole content of a zone for comparison, and checks the rules between its parts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) type TestZone<'h> = Zone<'h, &'h SpinLock>;
 
-/// What a zone holds.
+/// The content of a zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// By digest.
@@ -25,13 +25,13 @@ pub(super) struct Seen {
     pub streams: BTreeMap<String, u64>,
     /// By id: the target, and for which worker it is pending.
     pub targets: BTreeMap<u64, (Target, Option<u32>)>,
-    /// By target and the owner's word: how it stands, and the last error.
+    /// By target and the owner's word: the state, and the last error.
     pub pushes: BTreeMap<(u64, u64), (PushState, Option<String>)>,
-    /// By name: how many watch now.
+    /// By name: the current number of viewers.
     pub audiences: BTreeMap<String, u64>,
 }
 
-/// Locks the zone, which repairs it if need be, looks, and checks the rules.
+/// Locks the zone, which repairs it if necessary, reads it, and checks the rules.
 #[track_caller]
 pub(super) fn look(zone: &TestZone<'_>) -> Seen {
     let locked = zone.lock(1);
@@ -93,7 +93,7 @@ pub(super) fn look(zone: &TestZone<'_>) -> Seen {
     seen
 }
 
-/// What the records count is what the rows say.
+/// Checks that the counts of the records match the rows.
 #[track_caller]
 fn check_counts(locked: &Locked<'_, '_, &SpinLock>) {
     let rows = || locked.zone.viewer_table().all().filter_map(crate::viewer_table::ViewerRow::seat);
@@ -112,7 +112,7 @@ fn check_counts(locked: &Locked<'_, '_, &SpinLock>) {
     assert_eq!(locked.watching("live"), all.ws);
 }
 
-/// A record's blocks are its own.
+/// Checks that no other record has a record's blocks.
 fn take_all<M: Mutex>(locked: &Locked<'_, '_, M>, at: Index, record: &Block, taken: &mut HashSet<Index>) {
     let (mut at, mut block) = (at, record);
     loop {
@@ -123,7 +123,7 @@ fn take_all<M: Mutex>(locked: &Locked<'_, '_, M>, at: Index, record: &Block, tak
     }
 }
 
-/// Every other block is on the free list, once.
+/// Checks that every other block is on the free list once.
 fn check_free(zone: &TestZone<'_>, taken: &HashSet<Index>, workers: usize) {
     let mut free = HashSet::new();
     let mut next = unpack(zone.root.free.load(Relaxed));
@@ -137,8 +137,8 @@ fn check_free(zone: &TestZone<'_>, taken: &HashSet<Index>, workers: usize) {
 }
 
 impl Seen {
-    /// Asserts that this is a state between the two: of what a change does to a record, part may be done; what it leaves
-    /// alone is whole.
+    /// Asserts that this is a state between the two: a change may be partly done for a record that it changes, but must
+    /// leave all other records whole.
     #[track_caller]
     pub(super) fn assert_between(&self, before: &Seen, after: &Seen) {
         assert_each(&self.keys, &before.keys, &after.keys, |seen, one, other| {
@@ -163,7 +163,7 @@ impl Seen {
         for name in names {
             let [now, one, other] =
                 [self, before, after].map(|seen| seen.audiences.get(name).copied().unwrap_or(0));
-            // A report may come and go within a change.
+            // A report may appear and disappear within a change.
             assert!((one.min(other)..=one.max(other) + 2).contains(&now), "{name}: {one}, {now}, {other}");
         }
         assert_each(&self.pushes, &before.pushes, &after.pushes, |seen, one, other| {
