@@ -1,10 +1,10 @@
-//! Who is told of events, beside those who listen: endpoints over HTTPS, and programs on this machine.
+//! Notifies endpoints over HTTPS and programs on this machine of events.
 //!
-//! - [`signature`] signs (Standard Webhooks), [`sender`] sends once
-//! - [`queue`] keeps on the disk what is not delivered, [`endpoint`] delivers it
+//! - [`signature`] signs requests (Standard Webhooks), [`sender`] sends one request
+//! - [`queue`] stores undelivered events on disk, [`endpoint`] delivers them
 //! - [`command`] starts programs
-//! - [`told`] decides what hooks hear of an event
-//! - [`admission`] asks a backend before a publisher stays on air
+//! - [`told`] decides what hooks learn of an event
+//! - [`admission`] asks a backend before a publisher may stay live
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -39,23 +39,23 @@ use sender::{Sender, SetupError};
 use signature::{Secret, SecretError};
 use told::{Teller, Told, stream_of};
 
-/// Why hooks cannot be what the configuration says; then they stay as they were.
+/// Reason why a configuration of hooks cannot be applied. The hooks then stay unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A secret is missing, and the like.
+    /// A hook cannot be set up, for example because a secret is missing.
     #[error("{place}: {why}")]
     Setup {
-        /// The table of the configuration.
+        /// Table of the configuration.
         place: String,
-        /// What is wrong.
+        /// The fault.
         why: SetupError,
     },
-    /// The queue cannot be kept.
+    /// The queue cannot be opened.
     #[error("[hooks] queue: {folder}: {why}")]
     Queue {
-        /// The folder.
+        /// Folder of the queue.
         folder: String,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
 }
@@ -92,7 +92,7 @@ impl Drop for Running {
 }
 
 impl Hooks {
-    /// Tells of every event from now on.
+    /// Starts the hooks, which are notified of every event from now on.
     pub fn start(config: &Whole, bus: &Arc<Bus>) -> Result<Arc<Self>, Error> {
         let hooks = Arc::new(Self {
             bus: bus.clone(),
@@ -102,13 +102,13 @@ impl Hooks {
         });
         hooks.configure(config)?;
         let (stop, stopped) = oneshot::channel();
-        // Listened to before this returns, so that nothing is missed.
+        // The subscription starts before this function returns, so that no event is missed.
         let task = tokio::spawn(hooks.clone().dispatch(bus.listen(None).live, stopped));
         *hooks.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some((stop, task));
         Ok(hooks)
     }
 
-    /// Takes another configuration, and reads the secrets anew; what has not changed goes on undisturbed.
+    /// Applies another configuration, and reads the secrets again. Unchanged hooks keep running.
     pub fn configure(&self, whole: &Whole) -> Result<(), Error> {
         let config = &whole.hooks;
         let setup = |place: String| move |why: SetupError| Error::Setup { place, why };
@@ -156,7 +156,7 @@ impl Hooks {
         Ok(())
     }
 
-    /// The queue that this webhook has, or the one that an earlier daemon left.
+    /// Returns the queue of this webhook, or opens the queue that an earlier daemon left.
     fn queue(&self, config: &Config, webhook: &Webhook) -> Result<Arc<Queue>, Error> {
         if let Some(running) = self.lock().endpoints.get(&webhook.name) {
             return Ok(running.queue.clone());
@@ -213,7 +213,7 @@ impl Hooks {
                 Err(RecvError::Closed) => break,
             }
         }
-        // What was told until now is still kept for the next daemon.
+        // Events up to the stop are still stored, for the next daemon.
         loop {
             match live.try_recv() {
                 Ok(event) => self.take(&event).await,
@@ -221,7 +221,7 @@ impl Hooks {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        // Nobody is here to see who comes back.
+        // After the stop, nobody waits for the return of a publisher.
         self.tell_ends(None).await;
     }
 
@@ -288,7 +288,7 @@ impl Hooks {
         }
     }
 
-    /// Keeps what was told until now, and delivers no more.
+    /// Stores the events so far, and stops the delivery.
     pub async fn stop(&self) {
         let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((stop, task)) = stop {
@@ -298,13 +298,13 @@ impl Hooks {
         self.lock().endpoints.clear();
     }
 
-    /// What nginx-rtmp asks with `on_publish`; nothing when nobody is to be asked.
+    /// Answers nginx-rtmp's `on_publish` request. Returns `None` if no backend is configured.
     pub async fn admit(&self, form: &str) -> Option<Verdict> {
         let asker = self.lock().asker.clone()?;
         Some(asker.ask(form).await)
     }
 
-    /// Lines for `/metrics`.
+    /// Returns the lines for `/metrics`.
     pub fn metrics(&self) -> String {
         let inside = self.lock();
         let mut text = String::new();

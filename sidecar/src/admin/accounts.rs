@@ -1,6 +1,7 @@
-//! The file with the accounts, mode 0600. The command line and the daemon change it under one lock, and write it whole.
+//! The file with the accounts, mode 0600. The command line and the daemon change it under one lock, and each change writes a whole new
+//! file.
 //!
-//! Who reads it again sees a change by the file itself: each change makes a new one.
+//! A reader detects a change by the file's metadata.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -18,27 +19,27 @@ use super::totp;
 use crate::clock;
 use crate::files::{PRIVATE, SHARED, durable};
 
-/// One-time links at the same time.
+/// Most one-time links that are valid simultaneously.
 const MOST_LINKS: usize = 8;
-/// More is no file of ours.
+/// Largest file, in bytes.
 const MOST_BYTES: u64 = 1 << 20;
-/// Bits in a one-time link: 160.
+/// Length of a one-time link's secret in bytes: 160 bits.
 const TOKEN: usize = 20;
 
-/// What an account may do.
+/// Role of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Reads everything.
+    /// May read everything.
     Viewer,
-    /// Also drops streams, and looks after the chat.
+    /// May also disconnect streams, and moderate the chat.
     Moderator,
-    /// Changes everything.
+    /// May change everything.
     Admin,
 }
 
 impl Role {
-    /// As it is written in files and answers.
+    /// Returns the word for files and answers.
     pub fn word(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -51,21 +52,21 @@ impl Role {
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Who.
+    /// Name of the account.
     pub name: Name,
-    /// What they may do.
+    /// Role of the account.
     pub role: Role,
-    /// argon2id, in PHC form.
+    /// argon2id hash, in PHC form.
     pub password: String,
-    /// When the password was set.
+    /// Time of the last change of the password.
     pub changed_at: Timestamp,
-    /// The second factor, where the account has one.
+    /// The second factor, if the account has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totp: Option<totp::Key>,
 }
 
 impl Account {
-    /// Differs after each change of password or second factor: a session with another one has ended.
+    /// Returns a stamp that differs after each change of password or second factor. A session with another stamp has ended.
     pub fn stamp(&self) -> Digest {
         match &self.totp {
             None => Digest::of(self.password.as_bytes()),
@@ -74,40 +75,40 @@ impl Account {
     }
 }
 
-/// A link that makes one administrator.
+/// A one-time link, which creates one administrator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Link {
     digest: String,
     expires_at: Timestamp,
 }
 
-/// What is in the file.
+/// Content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts {
-    /// In the order of their names.
+    /// The accounts, ordered by name.
     pub accounts: Vec<Account>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<Link>,
 }
 
 impl Accounts {
-    /// The account of this name.
+    /// Returns the account with this name.
     pub fn find(&self, name: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.name.as_str() == name)
     }
 
-    /// Whether somebody may change everything.
+    /// Returns whether an account has the role `Admin`.
     pub fn has_admin(&self) -> bool {
         self.accounts.iter().any(|account| account.role == Role::Admin)
     }
 
-    /// Whether a one-time link is valid.
+    /// Returns whether a one-time link is valid.
     pub fn opens(&self, token: &Secret, now: Timestamp) -> bool {
         let digest = token.digest().to_hex();
         self.links.iter().any(|link| link.digest == digest && link.expires_at > now)
     }
 
-    /// Adds an account, or gives it another password. One-time links end.
+    /// Adds an account, or changes its password. All one-time links become invalid.
     fn put(&mut self, name: &Name, role: Option<Role>, hash: String, now: Timestamp) {
         self.links.clear();
         match self.accounts.iter_mut().find(|account| account.name == *name) {
@@ -146,53 +147,53 @@ impl Accounts {
     }
 }
 
-/// Why the file cannot be used or changed.
+/// Reason why the file cannot be used or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("{}: {why}", path.display())]
     File {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         why: io::Error,
     },
-    /// Something else is in it.
+    /// The content is not a file of accounts.
     #[error("{}: not a file of accounts: {why}; restore it from a backup, or remove it and run weir admin add NAME", path.display())]
     Damaged {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
-    /// The password is not taken.
+    /// The password is not accepted.
     #[error(transparent)]
     Password(#[from] password::Error),
     /// There is no such account.
     #[error("there is no account {0:?}: weir admin list shows them")]
     Unknown(String),
-    /// Somebody else was faster.
+    /// Another change was faster.
     #[error("the account was changed meanwhile: log in again")]
     Changed,
-    /// A link that was used, has expired or never was.
+    /// The link was used, has expired or is unknown.
     #[error("this link was used before, or has expired: weir admin setup-link prints another one")]
     Link,
-    /// A one-time link makes no other password for somebody.
+    /// A one-time link cannot change the password of an existing account.
     #[error("the account {0:?} exists already: take another name, or set its password with weir admin add")]
     Exists(String),
-    /// No random bytes.
+    /// The system has no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
-/// The file, and what was last read of it.
+/// The file, and its last read content.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     seen: Mutex<Option<(Seen, Arc<Accounts>)>>,
 }
 
-/// Tells one file from another of the same name.
+/// Metadata that distinguishes two files with the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     inode: u64,
@@ -201,12 +202,12 @@ struct Seen {
 }
 
 impl Store {
-    /// Nothing is read yet.
+    /// Returns a store that has read nothing yet.
     pub fn new(path: &Path) -> Self {
         Self { path: path.into(), seen: Mutex::default() }
     }
 
-    /// All accounts as they are now; none without a file.
+    /// Returns the current accounts, or an empty list without a file.
     pub fn accounts(&self) -> Result<Arc<Accounts>, Error> {
         let mut known = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = match fs::metadata(&self.path) {
@@ -225,7 +226,7 @@ impl Store {
         Ok(accounts)
     }
 
-    /// Adds an account, or changes its password, and its role where one is given. One-time links end.
+    /// Adds an account, or changes its password, and its role if one is given. All one-time links become invalid.
     pub fn put(&self, name: &Name, role: Option<Role>, password: &Secret) -> Result<(), Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| {
@@ -234,15 +235,15 @@ impl Store {
         })
     }
 
-    /// Gives an account another password. `checked` is the stamp of the account whose password was compared: an account that was
-    /// removed since does not come back, and a password that an administrator set since stays ([`Error::Changed`]). Returns the account
-    /// as it is now.
+    /// Changes the password of an account. `checked` is the stamp of the account whose password was compared. The stamp prevents a change
+    /// ([`Error::Changed`]) of an account that was removed meanwhile, or whose password an administrator has changed meanwhile. Returns
+    /// the new state of the account.
     pub fn change_password(&self, name: &Name, checked: Digest, password: &Secret) -> Result<Account, Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| accounts.change_password(name, checked, hash, clock::now()))
     }
 
-    /// Gives an account another second factor, or none. Its sessions end.
+    /// Sets or removes the second factor of an account. Its sessions end.
     pub fn set_totp(&self, name: &Name, key: Option<totp::Key>) -> Result<(), Error> {
         self.change(|accounts| {
             let account = accounts.accounts.iter_mut().find(|account| account.name == *name);
@@ -263,12 +264,12 @@ impl Store {
         })
     }
 
-    /// Whether there is a file.
+    /// Returns whether the file exists.
     pub fn exists(&self) -> bool {
         self.path.exists()
     }
 
-    /// An account becomes what it is on another node, unless it is not any more what was seen of it (`was`): then false.
+    /// Sets an account to its state on another node. Returns false, without a change, if the account is no longer as expected (`was`).
     pub fn replicate(&self, name: &Name, was: Option<&Account>, is: Option<Account>) -> Result<bool, Error> {
         let mut done = false;
         self.change(|accounts| {
@@ -286,7 +287,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Makes a one-time link valid until `expires_at`; returns its secret.
+    /// Creates a one-time link that is valid until `expires_at`. Returns its secret.
     pub fn make_link(&self, expires_at: Timestamp) -> Result<Secret, Error> {
         let token = new_token()?;
         self.change(|accounts| {
@@ -296,8 +297,8 @@ impl Store {
         Ok(token)
     }
 
-    /// Makes an administrator with a one-time link, which ends with it. `first` is the daemon's own link, which counts while
-    /// there is no administrator.
+    /// Creates an administrator with a one-time link, which becomes invalid. `first` is the daemon's own link, which is valid while there
+    /// is no administrator.
     pub fn set_up(
         &self,
         token: &Secret,
@@ -325,7 +326,7 @@ impl Store {
         let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         SHARED.make_folder(folder).map_err(failed)?;
         let of_folder = fs::metadata(folder).map_err(failed)?;
-        // Root writes for the daemon's user.
+        // Root writes on behalf of the daemon's user.
         let owner = nix::unistd::geteuid().is_root().then(|| (of_folder.uid(), of_folder.gid()));
         let lock = PRIVATE.open_or_create(&self.path.with_extension("lock")).map_err(failed)?;
         if let Some((user, group)) = owner {
@@ -358,7 +359,7 @@ impl Store {
     }
 }
 
-/// The secret of a one-time link.
+/// Returns a random secret for a one-time link.
 pub fn new_token() -> Result<Secret, Error> {
     let mut bytes = [0; TOKEN];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
@@ -439,7 +440,7 @@ mod tests {
         store.set_totp(&name("vi"), Some(key.clone())).unwrap();
         let with = of();
         assert!(with.stamp() != plain.stamp() && with.totp == Some(key.clone()));
-        // Another password leaves it.
+        // A change of the password keeps the second factor.
         store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
         assert_eq!(of().totp, Some(key));
         let changed = store.change_password(&name("vi"), of().stamp(), &Secret::new("password 3")).unwrap();
@@ -462,10 +463,10 @@ mod tests {
         }
         store.set_up(&token, None, &name("ana"), &password).unwrap();
         assert!(matches!(store.set_up(&token, None, &name("eve"), &password), Err(Error::Link)));
-        // The daemon's own link counts only where there is no administrator.
+        // The daemon's own link is valid only while there is no administrator.
         let again = store.make_link(later(60)).unwrap();
         assert!(matches!(store.set_up(&again, None, &name("ana"), &password), Err(Error::Exists(_))));
-        // An account that the other node of a pair has made ends them, too.
+        // An account that the other node of a pair has created ends the links, too.
         let other = Account { name: name("bo"), ..store.accounts().unwrap().find("ana").cloned().unwrap() };
         assert!(store.replicate(&name("bo"), None, Some(other)).unwrap());
         assert!(matches!(store.set_up(&again, None, &name("eve"), &password), Err(Error::Link)));

@@ -1,7 +1,7 @@
-//! How soon somebody may try to log in again. Addresses, networks and names are counted, each for itself.
+//! Limits how soon a login may be tried again. Failures count per address, per network and per name.
 //!
-//! A name waits a short time only. It does not wait for an address from which its owner has logged in, nor for the first try from a
-//! network without failures: who guesses from elsewhere cannot lock an administrator out.
+//! A name waits for a short time only. It does not wait for an address from which its owner has logged in, nor for the first try from a
+//! network without failures. So failed tries from elsewhere cannot lock an administrator out.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -9,25 +9,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many failures cost no wait.
+/// Number of failures without a wait.
 const FREE: u32 = 5;
-/// So many addresses of one network may fail before the network waits.
+/// Number of addresses of one network that may fail before the network waits.
 const NEIGHBOURS: u32 = 20;
-/// A failure is forgotten after so long without another one.
+/// Time without another failure after which failures are forgotten.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// The longest wait of an address.
+/// Longest wait of an address.
 const LONGEST: Duration = Duration::from_secs(300);
-/// The longest wait of a name, and of a network.
+/// Longest wait of a name, and of a network.
 const SHORT: Duration = Duration::from_secs(15);
-/// Addresses and names that are remembered.
+/// Most addresses, networks and names that are remembered.
 const MOST: usize = 10_000;
 
-/// Who tries.
+/// Subject of a count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    /// An IPv6 client has 64 bits of its own.
+    /// A client: an IPv4 address, or the /64 of an IPv6 address.
     Address(IpAddr),
-    /// An IPv4 network of 24 bits, an IPv6 network of 48: counts its addresses with failures.
+    /// A /24 of IPv4, or a /48 of IPv6. It counts its addresses with failures.
     Network(IpAddr),
     Name(String),
 }
@@ -38,16 +38,16 @@ struct Failures {
     last: Instant,
 }
 
-/// Failures so far.
+/// The recent failures.
 #[derive(Debug, Default)]
 pub struct Limits {
     failures: HashMap<Who, Failures>,
-    /// Where owners of names have logged in.
+    /// Addresses from which the owners of names have logged in.
     known: HashSet<(String, IpAddr)>,
 }
 
 impl Limits {
-    /// How long an address has to wait before it may try a name; nothing when it may try now. An empty name is not counted.
+    /// Returns how long an address must wait before it may try a name, or `None` if it may try now. An empty name is not counted.
     pub fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
         let left = |who: Who, free: u32, longest: Duration| {
             let failures = self.recent(&who, now)?;
@@ -66,7 +66,7 @@ impl Limits {
         of_address.max(of_network).max(of_name)
     }
 
-    /// Whether the owner of the name has logged in from this address.
+    /// Returns whether the owner of the name has logged in from this address.
     pub fn is_known(&self, address: IpAddr, name: &str) -> bool {
         self.known.contains(&(name.to_owned(), client(address)))
     }
@@ -75,7 +75,7 @@ impl Limits {
         self.failures.get(who).filter(|failures| now.duration_since(failures.last) < WINDOW)
     }
 
-    /// A try begins: it counts as failed until [`succeeded`](Self::succeeded), so that tries at the same time count too.
+    /// Notes that a try begins. The try counts as failed until [`succeeded`](Self::succeeded), so that simultaneous tries count too.
     pub fn begin(&mut self, address: IpAddr, name: &str, now: Instant) {
         if self.failures.len() >= MOST {
             self.failures.retain(|_, failures| now.duration_since(failures.last) < WINDOW);
@@ -96,7 +96,7 @@ impl Limits {
         }
     }
 
-    /// It was the right password.
+    /// Notes that the password was right.
     pub fn succeeded(&mut self, address: IpAddr, name: &str) {
         let neighbours = Who::Network(network(address));
         let address = client(address);
@@ -115,7 +115,7 @@ impl Limits {
     }
 }
 
-/// The wait after so many failures: a second, doubled with each one.
+/// Returns the wait after `count` failures: one second after `free` failures, doubled with each further one, at most `longest`.
 fn pause(count: u32, free: u32, longest: Duration) -> Option<Duration> {
     let beyond = count.checked_sub(free)?;
     Some(Duration::from_secs(1 << beyond.min(16)).min(longest))
@@ -181,7 +181,7 @@ mod tests {
             limits.begin(at(n), "ana", now);
         }
         assert_eq!(limits.wait(at(200), "ana", now), Some(SHORT));
-        // The network has too many failures by now; another one has none, and one try.
+        // The network has too many failures by now. Another network has none, so it has one try.
         assert_eq!(limits.wait(at(200), "bo", now), Some(SHORT));
         let elsewhere = IpAddr::from([203, 0, 113, 7]);
         assert_eq!((limits.wait(elsewhere, "ana", now), limits.wait(elsewhere, "bo", now)), (None, None));
@@ -191,7 +191,7 @@ mod tests {
             (Some(SHORT), None)
         );
         assert_eq!(limits.wait(at(9), "ana", now), None);
-        // The free tries of a known address count all the same.
+        // The tries of a known address still count.
         for _ in 0..30 {
             limits.begin(at(9), "ana", now);
         }

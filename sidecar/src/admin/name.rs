@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String")]
 pub struct Name(String);
 
-/// Why a text is no name of an account.
+/// Error of a text that is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with a letter or digit")]
 pub struct NameError;
@@ -37,7 +37,7 @@ impl TryFrom<String> for Name {
 }
 
 impl Name {
-    /// As it was written.
+    /// Returns the name as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Passwords, as argon2id hashes (RFC 9106) in PHC form: 19 MiB, 2 passes, the minimum that OWASP recommends.
+//! Passwords as argon2id hashes (RFC 9106) in PHC form: 19 MiB, 2 passes, the minimum that OWASP recommends.
 
 use std::sync::LazyLock;
 
@@ -7,21 +7,21 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use weir_model::Secret;
 
-/// Fewer characters can be found by trying.
+/// Fewest characters. Shorter passwords can be guessed.
 pub const LEAST: usize = 8;
-/// More bytes cost time and nothing else.
+/// Most bytes. More bytes cost time without a benefit.
 pub const MOST: usize = 1024;
 
-/// Why a password is not taken.
+/// Reason why a password is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Too short.
+    /// The password is too short.
     #[error("a password needs at least {LEAST} characters")]
     Short,
-    /// Too long.
+    /// The password is too long.
     #[error("a password has at most {MOST} bytes")]
     Long,
-    /// It would be no part of a line.
+    /// A control character would break the line of a file.
     #[error("a password has no control characters")]
     Control,
     /// The system has no random bytes or no memory.
@@ -29,11 +29,11 @@ pub enum Error {
     Hash(argon2::password_hash::Error),
 }
 
-/// What an unknown name is compared with, so that it takes as long as a known one.
+/// Hash that is compared for an unknown name, so that the login takes as long as for a known name.
 static NOBODY: LazyLock<Option<String>> =
     LazyLock::new(|| Argon2::default().hash_password(b"nobody").ok().map(|hash| hash.to_string()));
 
-/// Checks length and characters. Compositions of letters and digits are nobody's business (NIST SP 800-63B, section 5.1.1.2).
+/// Checks length and characters. There are no rules about letters and digits (NIST SP 800-63B, section 5.1.1.2).
 pub fn check(password: &Secret) -> Result<(), Error> {
     let text = password.expose();
     match text.chars().count() {
@@ -44,14 +44,14 @@ pub fn check(password: &Secret) -> Result<(), Error> {
     }
 }
 
-/// Hashes a password with a salt of its own. Takes some 20 ms of a processor.
+/// Hashes a password with a new salt. This takes about 20 ms of CPU time.
 pub fn hash(password: &Secret) -> Result<String, Error> {
     check(password)?;
     let hash = Argon2::default().hash_password(password.expose().as_bytes()).map_err(Error::Hash)?;
     Ok(hash.to_string())
 }
 
-/// Returns whether the password belongs to the hash. Without a hash it takes as long, and the answer is no.
+/// Returns whether the password belongs to the hash. Without a hash, the call takes as long and returns false.
 pub fn verify(password: &Secret, hash: Option<&str>) -> bool {
     let Some(text) = hash.or(NOBODY.as_deref()) else { return false };
     let Ok(parsed) = PasswordHash::new(text) else { return false };

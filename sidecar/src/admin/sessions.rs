@@ -1,5 +1,5 @@
-//! Who is logged in. Sessions outlive a restart of the daemon: a file has the hash of each cookie, and nothing with which one could
-//! log in. Time is an argument.
+//! The logged-in sessions. They outlive a restart of the daemon: a file holds the hash of each cookie, which is not enough to log in.
+//! Time is an argument.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,22 +16,22 @@ mod kept;
 
 use kept::Session;
 
-/// A session that nobody uses ends after so long.
+/// Time after which an unused session ends.
 pub const IDLE: Duration = Duration::from_secs(12 * 3600);
-/// And every session after so long.
+/// Time after which every session ends.
 pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// At the same time; beyond that, the one that was not used for the longest time ends.
+/// Most sessions. Beyond this number, the session that has been unused for the longest time ends.
 const MOST: usize = 1000;
-/// The file may be so far behind in when a session was used.
+/// Longest delay of the last-use times in the file.
 const BEHIND: Duration = Duration::from_secs(600);
-/// A clock that was set back: a session from so far ahead has ended.
+/// Time ahead of the clock from which a session counts as ended, because the clock was set back.
 const AHEAD: Duration = Duration::from_secs(3600);
 
-/// All sessions, by the hash of what their cookies hold.
+/// All sessions, by the hash of their cookie.
 #[derive(Debug, Default)]
 pub struct Sessions {
     all: Mutex<All>,
-    /// To the thread that writes the file.
+    /// Channel to the thread that writes the file.
     writer: Option<Sender<Vec<Session>>>,
 }
 
@@ -42,7 +42,7 @@ struct All {
 }
 
 impl Sessions {
-    /// Those of the file that have not ended; each change is written to it.
+    /// Reads the sessions of the file that have not ended. Each later change is written to the file.
     pub fn kept(file: PathBuf, now: Timestamp) -> Self {
         let sessions = kept::read(&file);
         let alive = sessions.into_iter().filter(|session| is_alive(session, now)).take(MOST);
@@ -50,7 +50,7 @@ impl Sessions {
         Self { all: Mutex::new(All { sessions, written: now }), writer: kept::writer(file) }
     }
 
-    /// Opens a session of an account; returns what the cookie holds: 256 bits that nobody chose.
+    /// Opens a session of an account. Returns the value of its cookie: 256 random bits.
     pub fn open(&self, account: &Account, now: Timestamp) -> Result<Secret, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
@@ -70,7 +70,7 @@ impl Sessions {
         Ok(cookie)
     }
 
-    /// The account of a session, unless it has ended: by time, with the account, or by another password.
+    /// Returns the account of a session, unless the session has ended: by time, or by removal or a new password of the account.
     pub fn find(&self, cookie: &Secret, accounts: &Accounts, now: Timestamp) -> Option<Account> {
         let mut all = self.lock();
         let key = *cookie.digest().bytes();
@@ -99,7 +99,7 @@ impl Sessions {
     fn write(&self, all: &mut All, now: Timestamp) {
         all.written = now;
         if let Some(writer) = &self.writer {
-            // Fails when the thread is gone, which has logged why.
+            // An error means that the thread has ended, which has logged the reason.
             let _ = writer.send(all.sessions.values().cloned().collect());
         }
     }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(sessions.find(&ana, &known, now).unwrap().name.as_str(), "ana");
         assert!(sessions.find(&Secret::new("x"), &known, now).is_none());
         assert!(sessions.find(&ana, &accounts(&[("ana", "other")]), now).is_none());
-        // It does not come back with the old password.
+        // The session does not return with the old password.
         assert!(sessions.find(&ana, &known, now).is_none());
         assert!(sessions.find(&bo, &accounts(&[]), now).is_none());
         let mut at = now;
@@ -180,10 +180,10 @@ mod tests {
         let at = now.plus_seconds(60);
         assert!(second.find(&cookies[0], &known, at).is_none());
         assert!(second.find(&cookies[1], &known, at).is_some());
-        // Another password ends it, also for the next daemon.
+        // A new password ends the session, also for the next daemon.
         assert!(second.find(&cookies[1], &accounts(&[("ana", "other")]), at).is_none());
         holds(1);
-        // A clock that was set back by a year makes nothing last.
+        // A clock that was set back by a year does not extend sessions.
         let before: Timestamp = "2025-11-20T18:00:00Z".parse().unwrap();
         assert!(Sessions::kept(file.clone(), before).find(&cookies[2], &known, before).is_none());
         std::fs::write(&file, "[").unwrap();

@@ -10,15 +10,15 @@ use weir_model::Timestamp;
 
 use super::name::Name;
 
-/// Bytes, as RFC 4226 wants them.
+/// Length of the key in bytes, as RFC 4226 requires.
 const LEN: usize = 20;
 
-/// What the app and this server know. It is in the file of the accounts as base32.
+/// The key that the app and this server share. The file of the accounts holds it as base32.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key([u8; LEN]);
 
-/// A text is no key.
+/// Error of a text that is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("totp must be 160 bits in base32")]
 pub struct KeyError;
@@ -45,19 +45,19 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// A new one that nobody chose.
+    /// Returns a new random key.
     pub fn new() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; LEN];
         getrandom::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// For an app without a camera. A secret.
+    /// Returns the key for an app without a camera. It is a secret.
     pub fn base32(&self) -> String {
         BASE32_NOPAD.encode(&self.0)
     }
 
-    /// For an app with a camera: the address of the *Key Uri Format*. A secret. `issuer` is what the app calls this server.
+    /// Returns the URI for an app with a camera, in the *Key Uri Format*. It is a secret. `issuer` is the name of this server in the app.
     pub fn uri(&self, issuer: &str, name: &Name) -> String {
         let encoded = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -66,24 +66,24 @@ impl Key {
         format!("otpauth://totp/{issuer}:{name}?secret={}&issuer={issuer}", self.base32())
     }
 
-    /// The step of 30 seconds that a code belongs to, if it is of the present one, the one before or the next.
+    /// Returns the 30-second step of a code, if it is the current step, the previous one or the next one.
     pub fn step_of(&self, code: &str, now: Timestamp) -> Option<u64> {
         let plain: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         self.totp().check(&plain, now.as_millis() / 1000)
     }
 
     fn totp(&self) -> Totp {
-        // SHA-1, 6 digits, 30 seconds, one step off: what every app has.
+        // Every app uses SHA-1, 6 digits and 30 seconds. One step off is accepted.
         Builder::new().with_secret(self.0).build_noncompliant()
     }
 }
 
-/// Which codes have been used: each opens once (RFC 6238, 5.2). It is not kept over a restart.
+/// The used codes: each code is valid once (RFC 6238, 5.2). The list is lost at a restart.
 #[derive(Debug, Default)]
 pub struct Used(HashMap<Name, u64>);
 
 impl Used {
-    /// Takes the code of this step, unless that one or a later one was used.
+    /// Uses the code of this step. Returns false if the code of this step or a later one was used.
     pub fn take(&mut self, name: &Name, step: u64) -> bool {
         let is_new = self.0.get(name).is_none_or(|last| *last < step);
         if is_new {
@@ -97,7 +97,7 @@ impl Used {
 mod tests {
     use super::*;
 
-    /// The key of RFC 6238, appendix B.
+    /// Returns the key of RFC 6238, appendix B.
     fn key() -> Key {
         Key(*b"12345678901234567890")
     }
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn codes_of_the_rfc() {
-        // The RFC prints eight digits; apps show the last six.
+        // The RFC has eight digits; apps show the last six.
         for (seconds, code) in
             [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (2_000_000_000, "279037")]
         {

@@ -1,33 +1,33 @@
-//! How fast people may write. Pure; time is an argument.
+//! Limits how fast people may write. Pure; time is an argument.
 //!
-//! Who chose a name without a token can choose another one at any time, so such people also count by their address. One address may
-//! stand for a school.
+//! A person who chose a name without a token can change it at any time, so the messages of such people also count by address. One address
+//! may belong to a whole school.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many messages of one person in [`WINDOW`],
+/// Most messages of one person per [`WINDOW`].
 pub(super) const MOST_MESSAGES: usize = 5;
-/// and so many of all people without a token behind one address.
+/// Most messages per [`WINDOW`] of all people without a token behind one address.
 const MOST_OF_ADDRESS: usize = 30;
-/// See there.
+/// Window of both limits.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
-/// In slow mode, so many messages of these in its span.
+/// Most messages per slow-mode span of all people without a token behind one address.
 const SLOW_OF_ADDRESS: usize = 2;
 
-/// Who writes.
+/// A person who writes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Writer<'w> {
     pub(super) name: &'w str,
-    /// None for whom a token has named.
+    /// Keyed hash of the address; `None` if a token gives the name.
     pub(super) address: Option<[u8; 16]>,
-    /// Slow mode does not hold for them.
+    /// Slow mode does not apply to moderators.
     pub(super) is_moderator: bool,
 }
 
-/// Why somebody has to wait.
+/// Reason why a person must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     TooFast,
@@ -36,17 +36,17 @@ pub(super) enum Wait {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
-    /// By the name in small letters, and the address where no token has named them.
+    /// The name in lower case, and the address if no token gives the name.
     Person(String, Option<[u8; 16]>),
     Address([u8; 16]),
 }
 
-/// When people wrote.
+/// Times of recent messages.
 #[derive(Debug, Default)]
 pub(super) struct Pace(HashMap<Who, VecDeque<Instant>>);
 
 impl Pace {
-    /// Somebody writes now, if they may.
+    /// Counts a message, if the person may write now.
     pub(super) fn write(&mut self, writer: Writer<'_>, slow: Duration, now: Instant) -> Result<(), Wait> {
         let longest = WINDOW.max(slow);
         self.0.retain(|_, times| times.back().is_some_and(|last| now - *last < longest));
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(count(Some([1; 16]), slow, now), SLOW_OF_ADDRESS);
         assert_eq!(count(Some([2; 16]), Duration::ZERO, now), MOST_OF_ADDRESS);
         assert_eq!(count(Some([1; 16]), slow, now + slow), SLOW_OF_ADDRESS);
-        // People whom tokens have named count for themselves, wherever they are.
+        // People named by tokens count on their own, wherever they are.
         assert_eq!(count(None, slow, now), 40);
         assert_eq!(count(None, slow, now), 0);
     }

@@ -1,4 +1,4 @@
-//! Messages of the past. Each question opens the file for itself; it blocks while the disk is read.
+//! Reads past messages. Each query opens the file and blocks while the disk is read.
 
 use std::path::Path;
 
@@ -9,39 +9,39 @@ use weir_model::Timestamp;
 use crate::database;
 use crate::database::rows::{Rows, rows};
 
-/// The most messages of one answer, unless fewer are asked for.
+/// Most messages of one answer, unless the query limits it further.
 pub const MOST_ROWS: u32 = 1_000_000;
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("chat not read: {0}")]
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// Which messages.
+/// Selection of messages.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Query {
-    /// Only of this application.
+    /// Only messages of this application.
     pub app: Option<String>,
-    /// Only of this stream.
+    /// Only messages of this stream.
     pub stream: Option<String>,
-    /// Not before.
+    /// Only messages at or after this time.
     pub since: Option<Timestamp>,
-    /// Before.
+    /// Only messages before this time.
     pub until: Option<Timestamp>,
-    /// The newest so many.
+    /// Most messages; the newest are selected.
     pub limit: Option<u32>,
-    /// `csv`, or JSON without it.
+    /// `csv`; JSON by default.
     pub format: Option<String>,
 }
 
-/// Messages, the oldest first: `at`, `app`, `stream`, `id`, `name`, `text`, `verified` and `moderator`, the last two as 0 or 1.
+/// Returns messages, the oldest first: `at`, `app`, `stream`, `id`, `name`, `text`, `verified` and `moderator`, the last two as 0 or 1.
 pub fn messages(file: &Path, query: &Query) -> Result<Rows, Error> {
     let database = database::open_to_read(file)?;
     let sql = "SELECT * FROM (SELECT at, app, stream, id, name, text, verified, moderator FROM messages

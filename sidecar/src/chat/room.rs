@@ -1,4 +1,4 @@
-//! One room: who is there, what was said, and who may say something now. Pure; time is an argument.
+//! One room: the people in it, its messages, and the check whether a person may write. Pure; time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,23 +10,23 @@ use weir_model::{Timestamp, text};
 
 use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
 
-/// The longest message, in characters.
+/// Longest message, in characters.
 pub const MOST_CHARACTERS: usize = 500;
-/// The longest name, in characters.
+/// Longest name, in characters.
 pub const MOST_NAME: usize = 32;
-/// Messages for who comes.
+/// Number of messages that a new person gets.
 pub const HISTORY: usize = 50;
-/// What a moderator has taken away can be brought back for so long.
+/// Time within which a moderator can restore deleted messages.
 pub const REGRET: Duration = Duration::from_secs(30);
-/// Of these, at most so many messages are kept.
+/// Most deleted messages that are kept for it.
 const MOST_REMOVED: usize = 500;
-/// Before the hash of an address where a name could be.
+/// Sign before the hash of an address, where a name is possible too.
 const MARK_SIGN: char = '@';
 
-/// Who an address is without saying which.
+/// Keyed hash of an address. It does not reveal the address.
 pub type AddressMark = [u8; 16];
 
-/// The hash of an address as moderators write it: `@` and 32 hex digits.
+/// Returns the hash of an address in the form that moderators use: `@` and 32 hex digits.
 pub fn mark_text(mark: &AddressMark) -> String {
     format!("{MARK_SIGN}{}", HEXLOWER.encode(mark))
 }
@@ -36,73 +36,73 @@ fn mark_of(text: &str) -> Option<AddressMark> {
     HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
 }
 
-/// Somebody in the room.
+/// A person in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// As others see them; none for who only reads.
+    /// Displayed name; `None` for a person who only reads.
     pub name: Option<String>,
-    /// A token has named them.
+    /// A token gives the name.
     pub is_verified: bool,
-    /// They may delete messages and remove people.
+    /// The person may delete messages and remove people.
     pub is_moderator: bool,
-    /// Of their address.
+    /// Keyed hash of the person's address.
     pub mark: AddressMark,
 }
 
-/// A message, as everybody gets it.
+/// A message, as everybody in the room gets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// Such as `m1795204508599`.
+    /// Id, for example `m1795204508599`.
     pub id: String,
-    /// Who.
+    /// Name of the author.
     pub name: String,
-    /// What.
+    /// Text of the message.
     pub text: String,
-    /// When.
+    /// Time of the message.
     pub at: Timestamp,
-    /// A token has named them.
+    /// A token gives the author's name.
     pub verified: bool,
-    /// They moderate.
+    /// The author is a moderator.
     pub moderator: bool,
 }
 
-/// Why something is not done.
+/// Reason why an action is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No name.
+    /// The person has no name.
     #[error("join with a name of 1 to 32 characters to write")]
     NoName,
-    /// Names come from tokens here.
+    /// Only people named by a token may write.
     #[error("only people with a chat token may write here")]
     NeedsToken,
-    /// Somebody else has it.
+    /// Another person has the name.
     #[error("somebody with this name is here already")]
     NameTaken,
-    /// Nothing to say.
+    /// The message is empty or too long.
     #[error("a message has 1 to {MOST_CHARACTERS} characters")]
     Length,
-    /// Too many.
+    /// The person writes too fast.
     #[error("at most {MOST_MESSAGES} messages in {} seconds", WINDOW.as_secs())]
     TooFast,
-    /// Slow mode.
+    /// Slow mode, with the seconds between two messages.
     #[error("slow mode: one message in {0} seconds")]
     Slow(u64),
-    /// For a while.
+    /// The person has a time-out, with the seconds left.
     #[error("you cannot write for {0} seconds")]
     TimedOut(u64),
-    /// For good.
+    /// The person is banned.
     #[error("you are banned from this chat")]
     Banned,
-    /// No moderator.
+    /// The person is not a moderator.
     #[error("only moderators may do this")]
     Forbidden,
-    /// Nobody and nothing.
+    /// There is no such message or person.
     #[error("there is no such message or person")]
     NotFound,
 }
 
 impl Refusal {
-    /// For programs.
+    /// Returns the code for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoName => "no_name",
@@ -119,25 +119,25 @@ impl Refusal {
     }
 }
 
-/// A ban: by name, and by the address that the person had.
+/// A ban of a name and of the address that the person had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
-    /// In small letters; of an address alone, its [`mark_text`].
+    /// The name in lower case, or for a ban of an address alone, its [`mark_text`].
     pub name: String,
-    /// None where nobody with the name was there.
+    /// Hash of the address; `None` if nobody with the name was in the room.
     pub mark: Option<AddressMark>,
-    /// Whether the name is one that a token gives, or one that anybody may choose; none for both.
+    /// Whether the ban applies to names given by tokens (true) or to freely chosen names (false); `None` for both.
     pub is_verified: Option<bool>,
 }
 
-/// A message, and where it came from; not known of those that were read from the disk.
+/// A message, and the hash of its author's address, which is unknown for messages read from the disk.
 #[derive(Clone, Debug)]
 struct Kept {
     message: Message,
     mark: Option<AddressMark>,
 }
 
-/// What a moderator took away: when, by which id or name, and what it was.
+/// Deleted messages: the time, the id or name that the moderator used, and the messages.
 #[derive(Debug)]
 struct Removed {
     at: Instant,
@@ -155,11 +155,11 @@ pub struct Room {
     silenced: Vec<(Ban, Instant)>,
     bans: Vec<Ban>,
     slow: Duration,
-    /// Since the last minute: messages, who came, who left, and the most that were there.
+    /// Counts since the last minute: messages, arrivals, departures, and the most people present.
     counts: [u64; 4],
 }
 
-/// Fit to be shown, without what deceives; empty when nothing is left.
+/// Returns a name that is fit to display, without deceptive characters, or `None` if nothing is left or the name is too long.
 pub fn name_of(written: &str) -> Option<String> {
     let clean = text::clean(written);
     let name = clean.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -167,7 +167,7 @@ pub fn name_of(written: &str) -> Option<String> {
     fits.then_some(name)
 }
 
-/// Words of the filter become stars, wherever they stand.
+/// Replaces each word of the filter with stars, also within other words.
 pub fn filtered(text: &str, words: &[String]) -> String {
     let mut shown: Vec<char> = text.chars().collect();
     let small: Vec<char> = shown.iter().map(|c| c.to_lowercase().next().unwrap_or(*c)).collect();
@@ -187,13 +187,13 @@ pub fn filtered(text: &str, words: &[String]) -> String {
 }
 
 impl Room {
-    /// As it was: its last messages, the oldest first, and its bans.
+    /// Returns a room with its last messages, the oldest first, and its bans.
     pub fn of(messages: Vec<Message>, bans: Vec<Ban>, slow: Duration) -> Self {
         let messages = messages.into_iter().map(|message| Kept { message, mark: None }).collect();
         Self { messages, bans, slow, ..Self::default() }
     }
 
-    /// Somebody comes.
+    /// Adds a person.
     pub fn enter(&mut self, number: u64, person: Person) -> Result<(), Refusal> {
         if self.is_banned(&person) {
             return Err(Refusal::Banned);
@@ -211,50 +211,50 @@ impl Room {
         Ok(())
     }
 
-    /// Somebody goes.
+    /// Removes a person.
     pub fn leave(&mut self, number: u64) {
         if self.people.remove(&number).is_some() {
             self.counts[2] += 1;
         }
     }
 
-    /// How many are there.
+    /// Returns the number of people.
     pub fn people(&self) -> usize {
         self.people.len()
     }
 
-    /// What was said last, the oldest first.
+    /// Returns the last messages, the oldest first.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
         self.messages.iter().map(|kept| &kept.message)
     }
 
-    /// The same, with the hash of the address of each, where it is known.
+    /// Returns the last messages with the hash of the author's address, if it is known.
     pub fn marked(&self) -> impl Iterator<Item = (&Message, Option<&AddressMark>)> {
         self.messages.iter().map(|kept| (&kept.message, kept.mark.as_ref()))
     }
 
-    /// Who is there.
+    /// Returns the people in the room.
     pub fn all(&self) -> impl Iterator<Item = &Person> {
         self.people.values()
     }
 
-    /// Who may not come.
+    /// Returns the bans.
     pub fn bans(&self) -> &[Ban] {
         &self.bans
     }
 
-    /// Who may not write, and for how long.
+    /// Returns the time-outs, with the time left.
     pub fn silenced(&self, now: Instant) -> impl Iterator<Item = (&Ban, Duration)> {
         let left = move |until: &Instant| until.checked_duration_since(now).filter(|left| !left.is_zero());
         self.silenced.iter().filter_map(move |(ban, until)| Some((ban, left(until)?)))
     }
 
-    /// Between two messages of one person.
+    /// Returns the minimum time between two messages of one person.
     pub fn slow(&self) -> Duration {
         self.slow
     }
 
-    /// Another time.
+    /// Sets the minimum time between two messages of one person.
     pub fn set_slow(&mut self, slow: Duration) {
         self.slow = slow;
     }
@@ -263,7 +263,7 @@ impl Room {
         !person.is_moderator && self.bans.iter().any(|ban| ban.fits(person))
     }
 
-    /// Who somebody is, if they may write now.
+    /// Returns the person, if that person may write now.
     pub fn may_write(&mut self, number: u64, text: &str, now: Instant) -> Result<Person, Refusal> {
         let person = self.people.get(&number).ok_or(Refusal::NotFound)?.clone();
         let name = person.name.as_ref().ok_or(Refusal::NoName)?;
@@ -286,7 +286,7 @@ impl Room {
         Ok(person)
     }
 
-    /// It is said, from this address.
+    /// Adds a message from this address.
     pub fn say(&mut self, message: Message, mark: AddressMark) {
         self.counts[0] += 1;
         self.messages.push_back(Kept { message, mark: Some(mark) });
@@ -295,12 +295,12 @@ impl Room {
         }
     }
 
-    /// Takes a message away; false when it is not known any more.
+    /// Deletes a message. Returns false if the message is no longer known.
     pub fn delete(&mut self, id: &str, now: Instant) -> bool {
         !self.take(id, |kept| kept.message.id == id, now).is_empty()
     }
 
-    /// Takes messages away, to be brought back by `what`; returns their ids.
+    /// Removes messages that `restore(what)` can bring back. Returns their ids.
     fn take(&mut self, what: &str, is_meant: impl Fn(&Kept) -> bool, now: Instant) -> Vec<String> {
         let (kept, rest) = self.messages.drain(..).partition::<Vec<_>, _>(is_meant);
         self.messages = rest.into();
@@ -315,7 +315,7 @@ impl Room {
         ids
     }
 
-    /// Brings back what was taken away lately by this id, name or address.
+    /// Restores recently deleted messages: those deleted by this id, name or address.
     pub fn restore(&mut self, what: &str, now: Instant) -> Vec<Message> {
         let small = what.to_lowercase();
         let all = std::mem::take(&mut self.removed).into_iter();
@@ -332,8 +332,8 @@ impl Room {
         messages
     }
 
-    /// What fits a name, or the hash of an address, from now on, for a while or for good; their messages go. Also returns the ids of
-    /// these.
+    /// Silences a name or the hash of an address, until a time or permanently, and removes the messages. Returns the ban, and the ids of
+    /// the removed messages.
     pub fn silence(&mut self, who: &str, until: Option<Instant>, now: Instant) -> (Ban, Vec<String>) {
         let small = who.to_lowercase();
         let address = mark_of(&small);
@@ -352,7 +352,7 @@ impl Room {
         (ban, ids)
     }
 
-    /// Who fits does not come any more, and their messages go: returns the ids of these.
+    /// Bans the people whom the ban fits, and removes their messages. Returns the ids of these messages.
     pub fn ban(&mut self, ban: Ban, now: Instant) -> Vec<String> {
         let ids = self.clear(&ban.name, now);
         self.bans.retain(|other| other.name != ban.name);
@@ -369,7 +369,8 @@ impl Room {
         self.take(small, is_meant, now)
     }
 
-    /// Who is meant by a name that several may have: who wrote last with it; without a message, somebody who chose it without a token.
+    /// Finds the person of a name that several people may have: the last author with the name, or without a message, a person who chose
+    /// the name without a token.
     fn meant(&self, small: &str) -> Ban {
         let is_theirs =
             |person: &&Person| person.name.as_deref().is_some_and(|name| name.to_lowercase() == small);
@@ -385,22 +386,22 @@ impl Room {
         Ban { name: small.to_owned(), mark, is_verified }
     }
 
-    /// Whether the room is as one that nobody has come to yet.
+    /// Returns whether the room is as if nobody had ever entered it.
     pub fn is_unused(&self) -> bool {
         self.is_free_of_people() && self.messages.is_empty() && self.bans.is_empty() && self.counts[0] == 0
     }
 
-    /// Whether nobody is there, and nobody waits for the end of a time-out.
+    /// Returns whether nobody is in the room, and nobody has a time-out.
     pub fn is_free_of_people(&self) -> bool {
         self.people.is_empty() && self.silenced.is_empty()
     }
 
-    /// Time-outs end.
+    /// Removes expired time-outs.
     pub fn tidy(&mut self, now: Instant) {
         self.silenced.retain(|(_, until)| *until > now);
     }
 
-    /// Lifts what was imposed on a name; false when there was nothing.
+    /// Lifts the ban and the time-out of a name. Returns false if there was none.
     pub fn forgive(&mut self, name: &str) -> bool {
         let (small, before) = (name.to_lowercase(), self.bans.len() + self.silenced.len());
         self.bans.retain(|ban| ban.name != small);
@@ -408,7 +409,7 @@ impl Room {
         self.bans.len() + self.silenced.len() < before
     }
 
-    /// Counts since the last time it was asked.
+    /// Returns the counts since the last call.
     pub fn take_counts(&mut self) -> [u64; 4] {
         std::mem::replace(&mut self.counts, [0, 0, 0, self.people.len() as u64])
     }

@@ -1,4 +1,4 @@
-//! Bans of all rooms, as the nodes of a pair have them in common.
+//! The bans of all rooms, which the nodes of a pair share.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,26 +9,26 @@ use super::room::Ban;
 use super::store::Store;
 use crate::streams::StreamId;
 
-/// Who is banned where: by stream and [`Ban::name`].
+/// Bans by stream and [`Ban::name`].
 pub type Bans = BTreeMap<(StreamId, String), Ban>;
 
-/// What is in common.
+/// State that both nodes share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// What addresses are hashed with on both nodes.
+    /// Key with which both nodes hash addresses.
     key: OnceLock<[u8; 32]>,
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Of the file; empty while there is none.
+    /// Mark of the file; empty if no file is open.
     mark: String,
     bans: Bans,
 }
 
 impl Shared {
-    /// A file is open.
+    /// Reads the bans when a file is open.
     pub(super) fn begin(&self, own_key: &[u8], store: Option<&Store>) {
         let Some(store) = store else { return };
         let mut known = self.lock();
@@ -45,7 +45,7 @@ impl Shared {
         self.key.get()
     }
 
-    /// Somebody is banned, or not any more.
+    /// Stores a ban, or the end of a ban.
     pub(super) fn note(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
         let at = (id.clone(), name.to_owned());
         let mut known = self.lock();
@@ -55,13 +55,13 @@ impl Shared {
         }
     }
 
-    /// Addresses are hashed with this key from now on.
+    /// Sets the key for the hashes of addresses.
     pub(super) fn set_key(&self, key: [u8; 32]) {
-        // It is the same each time.
+        // An error means that the key is set already, and the key is always the same.
         let _ = self.key.set(key);
     }
 
-    /// All bans, and the mark of the file that they are in; none where there is none.
+    /// Returns all bans, and the mark of their file, or `None` if there is no file.
     pub(super) fn bans(&self) -> Option<(String, Bans)> {
         let known = self.lock();
         (!known.mark.is_empty()).then(|| (known.mark.clone(), known.bans.clone()))

@@ -1,4 +1,4 @@
-//! What outlives the daemon: messages, bans, and the key that addresses are hashed with. Written by one thread.
+//! The messages, bans and the key for address hashes on disk. One thread writes them.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -11,9 +11,9 @@ use super::room::{AddressMark, Ban, HISTORY, Message};
 use crate::database::{self, Schema};
 use crate::streams::StreamId;
 
-/// So many changes wait for the disk.
+/// Most changes that wait for the disk.
 const WAITING: usize = 4096;
-/// Between looks for what is too old.
+/// Interval between removals of old messages.
 const SWEEP: Duration = Duration::from_secs(3600);
 
 const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST, SECOND] };
@@ -31,21 +31,21 @@ CREATE TABLE bans (
 CREATE TABLE key (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
 ";
 
-/// 1 for a name that a token gives, 0 for one that anybody may choose; NULL in bans from before.
+/// 1 for a name given by a token, 0 for a freely chosen name, NULL in bans of older versions.
 const SECOND: &str = "ALTER TABLE bans ADD COLUMN verified INTEGER;";
 
-/// One change.
+/// A change to write.
 #[derive(Debug)]
 pub(super) enum Change {
     Said(StreamId, Message),
     Deleted(StreamId, String),
-    /// All messages of a name, in small letters.
+    /// Removes all messages of a name, in lower case.
     Cleared(StreamId, String),
     Banned(StreamId, Ban, Timestamp),
     Forgiven(StreamId, String),
 }
 
-/// The way to the thread, and a connection to read.
+/// Channel to the writing thread, and a connection for reading.
 #[derive(Debug)]
 pub(super) struct Store {
     changes: SyncSender<Change>,
@@ -53,7 +53,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the file; also gives the key of addresses.
+    /// Opens the file. Also returns the key for address hashes.
     pub(super) fn open(
         file: &Path,
         keep: Duration,
@@ -75,12 +75,12 @@ impl Store {
         Ok((Self { changes, reader }, key))
     }
 
-    /// Waits for nothing: what does not fit is said, and not kept.
+    /// Queues a change without waiting. If the queue is full, the change is not stored.
     pub(super) fn put(&self, change: Change) {
         let _ = self.changes.try_send(change);
     }
 
-    /// The last messages of a room, the oldest first, and its bans.
+    /// Returns the last messages of a room, the oldest first, and its bans.
     pub(super) fn room(&self, (app, stream): &StreamId) -> rusqlite::Result<(Vec<Message>, Vec<Ban>)> {
         let mut newest = self.reader.prepare_cached(
             "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC LIMIT ?3",
@@ -104,7 +104,7 @@ impl Store {
         Ok((messages, bans.collect::<Result<_, _>>()?))
     }
 
-    /// All bans of all rooms.
+    /// Returns all bans of all rooms.
     pub(super) fn bans(&self) -> rusqlite::Result<Vec<(StreamId, Ban)>> {
         let mut all = self.reader.prepare_cached("SELECT name, mark, verified, app, stream FROM bans")?;
         let bans =
@@ -116,7 +116,7 @@ impl Store {
         Ok(bans.into_iter().filter_map(of).collect())
     }
 
-    /// Rooms from which somebody is banned.
+    /// Returns the rooms that have bans.
     pub(super) fn rooms_with_bans(&self) -> rusqlite::Result<Vec<StreamId>> {
         let mut rooms = self.reader.prepare_cached("SELECT DISTINCT app, stream FROM bans")?;
         let rooms = rooms.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
@@ -125,7 +125,7 @@ impl Store {
         Ok(rooms.into_iter().filter_map(id).collect())
     }
 
-    /// Whether a message with this id is kept of a room.
+    /// Returns whether a message with this id is stored for a room.
     pub(super) fn knows(&self, (app, stream): &StreamId, id: &str) -> rusqlite::Result<bool> {
         let mut one = self
             .reader
@@ -134,7 +134,7 @@ impl Store {
     }
 }
 
-/// Of a row that begins with the name, the mark and whether the name is verified.
+/// Reads a ban from a row that begins with the name, the mark and whether the name is verified.
 fn ban(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ban> {
     let mark: Option<Vec<u8>> = row.get(1)?;
     let mark = mark.and_then(|mark| AddressMark::try_from(mark).ok());
@@ -179,7 +179,7 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
             let theirs: Vec<(String, String)> = theirs
                 .query_map(params![app.as_str(), stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<Result<_, _>>()?;
-            // SQLite's lower() knows ASCII alone.
+            // SQLite's lower() handles ASCII only.
             for (id, _) in theirs.iter().filter(|(_, by)| by.to_lowercase() == *name) {
                 database.execute("DELETE FROM messages WHERE id = ?1", [id])?;
             }

@@ -1,4 +1,4 @@
-//! Rooms as moderators see them: who is there and who may not be, with hashes of addresses in place of these.
+//! The rooms as moderators see them: people, bans and time-outs, with hashes of addresses instead of addresses.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,25 +12,25 @@ use super::room::{Ban, Message, mark_text};
 use crate::config::chat::Names;
 use crate::streams::StreamId;
 
-/// A room among others.
+/// Summary of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Summary {
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
     pub stream: String,
-    /// How many are there.
+    /// Number of people.
     pub people: usize,
-    /// Seconds between two messages of one person.
+    /// Minimum time between two messages of one person, in seconds.
     pub slow_s: u64,
 }
 
-/// Everything about a room.
+/// Full view of a room.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
     people: usize,
     slow_s: u64,
-    /// Those with a name.
+    /// The people with a name.
     named: Vec<Named>,
     messages: Vec<Said>,
     bans: Vec<Barred>,
@@ -49,7 +49,7 @@ struct Named {
 struct Said {
     #[serde(flatten)]
     message: Message,
-    /// Where it is known.
+    /// Hash of the author's address, if it is known.
     address: Option<String>,
 }
 
@@ -57,7 +57,7 @@ struct Said {
 struct Barred {
     name: String,
     address: Option<String>,
-    /// None for good.
+    /// Seconds left; `None` for a permanent ban.
     left_s: Option<u64>,
 }
 
@@ -68,7 +68,7 @@ impl Barred {
 }
 
 impl Chat {
-    /// All rooms with somebody in them, and those from which somebody is banned.
+    /// Returns all rooms that have people or bans.
     pub fn summaries(&self) -> Vec<Summary> {
         let mut all: BTreeMap<StreamId, Summary> = BTreeMap::new();
         let slow = self.settings().slow.as_secs();
@@ -89,7 +89,7 @@ impl Chat {
         all.into_values().collect()
     }
 
-    /// The room of a stream.
+    /// Returns the room of a stream.
     pub fn look(&self, id: &StreamId) -> View {
         let settings = self.settings();
         let now = Instant::now();
@@ -122,17 +122,17 @@ impl Chat {
         }
     }
 
-    /// Words that become stars.
+    /// Returns the words that the filter replaces with stars.
     pub fn words(&self) -> Vec<String> {
         self.settings().words.clone()
     }
 
-    /// Whether everybody may write who has a nickname.
+    /// Returns whether everybody with a nickname may write.
     pub fn is_open(&self) -> bool {
         self.settings().names == Names::Open
     }
 
-    /// The file with messages, for [`read`](super::read); none where nothing is kept.
+    /// Returns the file with messages, for [`read`](super::read), or `None` if no messages are stored.
     pub fn file(&self) -> Option<PathBuf> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.as_ref().map(|_| self.settings().file.clone())

@@ -1,4 +1,4 @@
-//! What is kept of events and of what is live (pure).
+//! Selects the facts to keep from events and from live streams. Pure.
 
 use serde_json::{Map, Value};
 use weir_model::Timestamp;
@@ -7,85 +7,85 @@ use weir_model::target::TargetView;
 use crate::config::{Config, Delivery, rendition_of};
 use crate::nginx::{self, Viewers};
 
-/// What is never kept of an administrator's action: addresses, and secrets that should not have come so far.
+/// Fields that are never kept of an administrator's action: addresses, and secrets that should not be in an event.
 const DROPPED: [&str; 10] =
     ["addr", "address", "ip", "client", "peer", "password", "key", "token", "secret", "cookie"];
 
-/// One thing to write down.
+/// One fact to write.
 #[derive(Clone, Debug)]
 pub enum Fact {
-    /// A publish begins.
+    /// A publish has started.
     Started(Begin),
-    /// A publish is over.
+    /// A publish has ended.
     Ended(End),
-    /// What is live.
+    /// The live streams at one time.
     Sample(Sample),
-    /// A file is complete.
+    /// A recording is complete.
     Recorded(Recorded),
-    /// A file was taken elsewhere.
+    /// A recording was uploaded.
     Uploaded {
         /// The file.
         file: String,
         /// Name of the upload.
         upload: String,
-        /// When.
+        /// Time of the upload.
         at: Timestamp,
     },
-    /// A file was removed.
+    /// A recording was removed.
     Removed {
         /// The file.
         file: String,
-        /// When.
+        /// Time of the removal.
         at: Timestamp,
     },
-    /// A minute of a chat.
+    /// Counts of a minute of a chat.
     Chat(ChatMinute),
-    /// Somebody changed something.
+    /// An administrator changed something.
     Admin {
-        /// The event's name.
+        /// Name of the event.
         kind: String,
-        /// Who.
+        /// Name of the administrator.
         who: Option<String>,
-        /// What, as JSON.
+        /// The event's data, as JSON.
         data: Value,
-        /// When.
+        /// Time of the action.
         at: Timestamp,
     },
 }
 
-/// A publish begins.
+/// Start of a publish.
 #[derive(Clone, Debug)]
 pub struct Begin {
-    /// ID of the publish.
+    /// Id of the publish.
     pub session: String,
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
     pub stream: String,
-    /// `publisher`, `slate` or `pull`; a later sample may know that it is a `rendition`.
+    /// `publisher`, `slate` or `pull`; a later sample may change it to `rendition`.
     pub kind: String,
-    /// The key that opened it.
+    /// Id of the key that the publisher used.
     pub key_id: Option<String>,
-    /// When.
+    /// Start time.
     pub at: Timestamp,
 }
 
-/// A publish is over.
+/// End of a publish.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// Which, and since when it must have been there.
+    /// The publish. Its start is computed from the duration.
     pub begin: Begin,
-    /// The module's word.
+    /// The module's reason.
     pub reason: String,
-    /// From the publisher, bytes.
+    /// Bytes from the publisher.
     pub bytes_in: u64,
-    /// To RTMP players, bytes.
+    /// Bytes to RTMP players.
     pub bytes_out: u64,
-    /// When.
+    /// End time.
     pub at: Timestamp,
 }
 
-/// A recording.
+/// A complete recording.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The file.
@@ -94,72 +94,72 @@ pub struct Recorded {
     pub app: String,
     /// Public name.
     pub stream: String,
-    /// ID of the publish.
+    /// Id of the publish.
     pub session: Option<String>,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its length; none where the daemon was killed before its end.
+    /// Duration in milliseconds; `None` if the daemon was killed before the end.
     pub duration_ms: Option<u64>,
-    /// When it was complete.
+    /// Time of completion.
     pub at: Timestamp,
 }
 
-/// A minute of a chat.
+/// Counts of a minute of a chat.
 #[derive(Clone, Debug)]
 pub struct ChatMinute {
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
     pub stream: String,
-    /// Messages, who came, who left, and the most that were there.
+    /// Messages, arrivals, departures, and the most people present.
     pub counts: [u64; 4],
-    /// When.
+    /// Time of the count.
     pub at: Timestamp,
 }
 
-/// What is live at a moment.
+/// The live streams at one time.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// The moment.
+    /// Time of the sample.
     pub at: Timestamp,
-    /// All of it.
+    /// The live streams.
     pub streams: Vec<Seen>,
 }
 
-/// One of these streams, without addresses.
+/// A live stream, without addresses.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Of the publish.
+    /// The publish.
     pub begin: Begin,
-    /// What it sends.
+    /// Codecs and quality.
     pub media: Media,
-    /// Bytes from the publisher and to RTMP players, and bit/s from the publisher.
+    /// Bytes from the publisher.
     pub bytes_in: u64,
-    /// To RTMP players.
+    /// Bytes to RTMP players.
     pub bytes_out: u64,
-    /// From the publisher, bit/s.
+    /// Bitrate from the publisher, in bit/s.
     pub bitrate_in: u64,
-    /// Now.
+    /// Current viewers.
     pub viewers: Viewers,
-    /// The most at one time.
+    /// Most simultaneous viewers.
     pub viewers_peak: u64,
-    /// How many came.
+    /// Number of viewers so far.
     pub viewers_total: u64,
-    /// Where it goes.
+    /// Its push targets.
     pub targets: Vec<TargetView>,
 }
 
-/// Codecs and quality; none where it is not known.
+/// Codecs and quality; `None` if unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Media {
-    /// Codec, pixels across and down, frames per second.
+    /// Codec, width and height in pixels, frames per second.
     pub video: Option<(String, u32, u32, f64)>,
-    /// Codec, Hz, channels.
+    /// Codec, sample rate in Hz, channels.
     pub audio: Option<(String, u32, u32)>,
 }
 
 impl Fact {
-    /// What is kept of an event; nothing of most. `now` counts where the event does not say when it was.
+    /// Returns the fact of an event, or `None` for most events. `now` is used if the event has no time.
     pub fn of_event(kind: &str, data: &Value, now: Timestamp) -> Option<Self> {
         let text = |field: &str| data[field].as_str().map(str::to_owned);
         let number = |field: &str| data[field].as_u64().unwrap_or_default();
@@ -215,7 +215,7 @@ impl Fact {
     }
 }
 
-/// Without addresses and secrets.
+/// Removes addresses and secrets.
 fn impersonal(data: &Value) -> Value {
     match data {
         Value::Object(fields) => {
@@ -234,7 +234,7 @@ fn impersonal(data: &Value) -> Value {
 }
 
 impl Sample {
-    /// What is kept of what is live.
+    /// Returns the facts about the live streams.
     pub fn of(config: &Config, streams: &[nginx::Stream], at: Timestamp) -> Self {
         let publishes = streams.iter().filter(|stream| !stream.session.is_empty());
         Self { at, streams: publishes.map(|stream| seen(config, stream)).collect() }

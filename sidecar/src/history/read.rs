@@ -1,5 +1,4 @@
-//! Questions to the history, and rows as answers. Each question opens the file for itself, so it can be asked on any thread; it
-//! blocks while the disk is read.
+//! Answers queries to the history with rows. Each query opens the file, so it can run on any thread. It blocks while the disk is read.
 
 use std::fmt;
 use std::path::Path;
@@ -13,21 +12,21 @@ use weir_model::Timestamp;
 use crate::database;
 use crate::database::rows::{Rows, rows};
 
-/// The most rows of one answer, unless fewer are asked for.
+/// Most rows of one answer, unless the query limits it further.
 pub const MOST_ROWS: u32 = 100_000;
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("history not read: {0}")]
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// What is kept, a table each.
+/// A table of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// Publishes, with codecs and quality.
@@ -36,25 +35,25 @@ pub enum Table {
     Minutes,
     /// Pushes to targets.
     Targets,
-    /// Files.
+    /// Recordings.
     Recordings,
-    /// Chat per minute.
+    /// Chat counts per minute.
     Chat,
-    /// What administrators did.
+    /// Actions of administrators.
     Admin,
 }
 
-/// There is no such table.
+/// Error of a name that is not a table's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be sessions, minutes, targets, recordings, chat or admin")]
 pub struct NoTable;
 
 impl Table {
-    /// All of them.
+    /// All tables.
     pub const ALL: [Self; 6] =
         [Self::Sessions, Self::Minutes, Self::Targets, Self::Recordings, Self::Chat, Self::Admin];
 
-    /// Its name in addresses and on the command line.
+    /// Returns the name for URLs and the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
@@ -66,7 +65,7 @@ impl Table {
         }
     }
 
-    /// Its columns, and its column of time.
+    /// Returns the columns, and the time column.
     fn columns(self) -> (&'static str, &'static str) {
         match self {
             Self::Sessions => (
@@ -107,36 +106,35 @@ impl FromStr for Table {
     }
 }
 
-/// Which rows.
+/// Selection of rows.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Query {
-    /// Only of this application.
+    /// Only rows of this application.
     pub app: Option<String>,
-    /// Only of this stream.
+    /// Only rows of this stream.
     pub stream: Option<String>,
-    /// Of the sessions, only those of this kind.
+    /// Only sessions of this kind.
     pub kind: Option<String>,
-    /// Not before.
+    /// Only rows at or after this time.
     pub since: Option<Timestamp>,
-    /// Before.
+    /// Only rows before this time.
     pub until: Option<Timestamp>,
-    /// The newest so many.
+    /// Most rows; the newest are selected.
     pub limit: Option<u32>,
-    /// After so many.
+    /// Number of rows to skip.
     pub offset: Option<u32>,
-    /// `csv`, or JSON without it.
+    /// `csv`; JSON by default.
     pub format: Option<String>,
 }
 
-/// The stream that an action of an administrator concerns.
+/// The stream of an administrator's action.
 const ACTED_ON: &str = "coalesce(json_extract(data, '$.stream'), json_extract(data, '$.name'))";
 
-/// The rows of a table, newest first.
+/// Returns the rows of a table, newest first.
 pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     let database = database::open_to_read(file)?;
     let (columns, time) = table.columns();
-    // The others have neither.
     let of_stream = match table {
         Table::Admin => {
             let app = "(?1 IS NULL OR json_extract(data, '$.app') = ?1)";
@@ -146,10 +144,10 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
             "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND (?7 IS NULL OR kind = ?7)"
                 .to_owned()
         }
-        // They have no kind.
+        // These tables have no kind.
         _ => "(?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND ?7 IS NULL".to_owned(),
     };
-    // Rows of one moment have an order too, so that no page repeats a row of another.
+    // Rows of one moment need an order too, so that no page repeats a row of another page.
     let order = match table {
         Table::Sessions => "session",
         Table::Recordings => "file",
@@ -167,8 +165,8 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     Ok(rows(&mut statement, params![query.app, query.stream, since, until, limit, offset, query.kind])?)
 }
 
-/// One publish with all that belongs to it: `targets`, `recordings`, `minutes`, `chat` and `admin`, what administrators changed
-/// meanwhile; none when it is not known.
+/// Returns one publish with its `targets`, `recordings`, `minutes`, `chat` and `admin` (the actions of administrators meanwhile), or
+/// `None` if the publish is unknown.
 pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
     let database = database::open_to_read(file)?;
     let of = |table: Table, more: &str, values: &[&dyn rusqlite::ToSql]| -> Result<Vec<Value>, Error> {
@@ -177,7 +175,7 @@ pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
         Ok(rows(&mut database.prepare(&sql)?, values)?.objects())
     };
     let Some(mut found) = of(Table::Sessions, "session = ?1", &[&id])?.pop() else { return Ok(None) };
-    // A minute belongs to it from its first to its last second.
+    // A minute belongs to the publish if any of its seconds does.
     let minutes =
         "EXISTS (SELECT 1 FROM sessions s WHERE s.session = ?1 AND s.app = t.app AND s.stream = t.stream
          AND t.at >= s.started_at - 59999 AND t.at <= coalesce(s.ended_at, s.seen_at))";
@@ -189,7 +187,7 @@ pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
     found["recordings"] = json!(of(Table::Recordings, "session = ?1", &[&id])?);
     found["minutes"] = json!(of_minutes(Table::Minutes)?);
     found["chat"] = json!(of_minutes(Table::Chat)?);
-    // A target or key may be for all streams of an application; a job names neither.
+    // A target or key may apply to all streams of an application; an action on a job names neither.
     let actions = format!(
         "action <> 'admin.login' AND EXISTS (SELECT 1 FROM sessions s WHERE s.session = ?1
          AND t.at >= s.started_at AND t.at <= coalesce(s.ended_at, s.seen_at)
@@ -291,7 +289,7 @@ mod tests {
         history.stop();
         let reason = |file: &Path| session(file, "s1").unwrap().map(|one| one["reason"].clone());
         assert_eq!(reason(&file), Some("unknown".into()));
-        // nginx was away for a moment only.
+        // nginx was away only for a moment.
         let history = History::start(&config, &bus);
         history.see(&config, &streams.streams);
         history.stop();

@@ -2,7 +2,7 @@
 
 use crate::database::Schema;
 
-/// Entries are only ever added.
+/// Migrations. New entries are appended, and existing entries never change.
 pub(super) const SCHEMA: Schema = Schema { what: "history", migrations: &[FIRST] };
 
 const FIRST: &str = "

@@ -1,4 +1,4 @@
-//! The one thread that writes: facts in bunches, each bunch whole or not at all.
+//! The only thread that writes the history. It writes facts in batches, one transaction per batch.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -13,16 +13,16 @@ use super::facts::{Begin, ChatMinute, End, Fact, Recorded, Sample, Seen};
 use super::schema::SCHEMA;
 use crate::{clock, database};
 
-/// So many facts wait for the disk; further ones are lost.
+/// Most facts that wait for the disk. Further facts are lost.
 const WAITING: usize = 4096;
-/// In one transaction.
+/// Most facts per transaction.
 const BUNCH: usize = 500;
-/// Between looks for what is too old.
+/// Interval between removals of old rows.
 const SWEEP: Duration = Duration::from_secs(3600);
-/// The same is logged no more often.
+/// Shortest time between two log lines of the same kind.
 const QUIET: Duration = Duration::from_secs(60);
 const MINUTE_MS: u64 = 60_000;
-/// Tables, and the times after which their rows are counted as old.
+/// Tables, and the time columns from which the age of their rows is computed.
 const AGING: [(&str, &str); 6] = [
     ("sessions", "seen_at"),
     ("minutes", "at"),
@@ -32,7 +32,7 @@ const AGING: [(&str, &str); 6] = [
     ("admin", "at"),
 ];
 
-/// The way to the thread.
+/// Channel to the thread.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     facts: SyncSender<Option<Fact>>,
@@ -40,7 +40,7 @@ pub(super) struct Writer {
     lost: Arc<Mutex<Quiet>>,
 }
 
-/// Whether something is to be logged again.
+/// Limits how often a message is logged.
 #[derive(Debug, Default)]
 struct Quiet(Option<Instant>);
 
@@ -55,7 +55,7 @@ impl Quiet {
 }
 
 impl Writer {
-    /// Opens the file. What is older than `keep` is removed now and then.
+    /// Opens the file. Rows older than `keep` are removed regularly.
     pub(super) fn start(file: PathBuf, keep: Duration) -> Result<Self, database::Error> {
         let database = database::open(&file, SCHEMA)?;
         let (facts, received) = sync_channel(WAITING);
@@ -66,7 +66,7 @@ impl Writer {
         Ok(Self { facts, thread: Arc::new(Mutex::new(Some(thread))), lost: Arc::default() })
     }
 
-    /// Waits for nothing.
+    /// Queues a fact without waiting.
     pub(super) fn put(&self, fact: Fact) {
         if let Err(TrySendError::Full(_)) = self.facts.try_send(Some(fact))
             && self.lost.lock().unwrap_or_else(PoisonError::into_inner).may_log()
@@ -75,9 +75,9 @@ impl Writer {
         }
     }
 
-    /// Returns when all that was put is written.
+    /// Writes all queued facts, and returns.
     pub(super) fn finish(&self) {
-        // Without the thread there is nothing to wait for.
+        // An error means that the thread has ended, so there is nothing to wait for.
         let _ = self.facts.send(None);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -88,7 +88,7 @@ impl Writer {
 
 struct Work {
     file: PathBuf,
-    /// None while the file cannot be opened.
+    /// `None` while the file cannot be opened.
     database: Option<Connection>,
     keep: Duration,
     failed: Quiet,
@@ -123,7 +123,7 @@ impl Work {
         }
     }
 
-    /// A failure costs what was to be written; a damaged file is replaced.
+    /// Runs a write. If it fails, its facts are lost; a damaged file is replaced.
     fn attempt(&mut self, act: impl FnOnce(&mut Connection, Duration) -> rusqlite::Result<()>) {
         if self.database.is_none() {
             match database::open(&self.file, SCHEMA) {
@@ -134,7 +134,7 @@ impl Work {
         let Some(database) = &mut self.database else { return };
         if let Err(error) = act(database, self.keep) {
             if database::is_damage(&error) {
-                // Opened anew with the next fact, which moves it aside.
+                // The next fact opens the file again, which moves the damaged file aside.
                 self.database = None;
             }
             self.complain(&error);
@@ -215,7 +215,7 @@ fn sampled(database: &Connection, sample: &Sample) -> rusqlite::Result<()> {
     for seen in &sample.streams {
         stream(database, seen, sample.at)?;
     }
-    // The end of these was not heard: nginx or the daemon was away.
+    // The end of these publishes was missed, because nginx or the daemon was away.
     let mut open = database.prepare_cached("SELECT session FROM sessions WHERE ended_at IS NULL")?;
     let open: Vec<String> = open.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for session in

@@ -1,5 +1,5 @@
-//! `POST /v1/admission`: nginx-rtmp's `on_publish`, asked when a key was found good and the name is public, passed on to the
-//! operator's backend as a signed request.
+//! `POST /v1/admission`: passes nginx-rtmp's `on_publish` request to the operator's backend as a signed request. nginx-rtmp sends it
+//! after the key was accepted and the name is public.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::clock;
 use crate::config::hooks::{Admission, WhenDown};
 use crate::events::Bus;
 
-/// What the backend reads as `type`.
+/// `type` of the request for the backend.
 const KIND: &str = "admission.publish";
-/// What nginx-rtmp says of a session and a publish, and how the backend reads it. The rest are the publisher's arguments.
+/// nginx-rtmp's fields about a session and a publish, and their names for the backend. All other fields are the publisher's arguments.
 const FIELDS: [(&str, Option<&str>); 10] = [
     ("call", None),
     ("app", Some("app")),
@@ -25,24 +25,24 @@ const FIELDS: [(&str, Option<&str>); 10] = [
     ("type", None),
     ("swfurl", None),
     ("pageurl", None),
-    // May hold what a client keeps secret.
+    // May contain a client's secret.
     ("tcurl", None),
 ];
-/// Arguments that nobody else needs to see.
+/// Arguments that the backend does not need.
 const SECRET: [&str; 2] = ["key", "token"];
 
-/// What nginx is told.
+/// Answer for nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// 200
     Allow,
     /// 403
     Deny,
-    /// 400: this is no `on_publish`.
+    /// 400: the request is not from `on_publish`.
     Misplaced,
 }
 
-/// Asks one backend.
+/// Client of one backend.
 #[derive(Debug)]
 pub struct Asker {
     sender: Sender,
@@ -51,12 +51,12 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Asks nothing yet.
+    /// Returns an asker that has asked nothing yet.
     pub fn new(admission: &Admission, sender: Sender, bus: Arc<Bus>) -> Self {
         Self { sender, when_down: admission.when_down, bus }
     }
 
-    /// Takes nginx-rtmp's form, asks, and says what holds.
+    /// Passes nginx-rtmp's form to the backend, and returns the verdict.
     pub async fn ask(&self, form: &str) -> Verdict {
         let Some(data) = question(form) else {
             tracing::warn!("admission request is not from on_publish");
@@ -93,8 +93,8 @@ fn decide(answer: &Result<(), SendError>, when_down: WhenDown) -> (Verdict, Opti
     }
 }
 
-/// nginx-rtmp's form as the backend gets it; nothing when it is none. nginx-rtmp appends the publisher's arguments to its own
-/// fields, so the first of a name is the true one.
+/// Converts nginx-rtmp's form to the backend's format. Returns `None` if the text is not such a form. nginx-rtmp appends the publisher's
+/// arguments to its own fields, so the first field of a name is the true one.
 fn question(form: &str) -> Option<Value> {
     let mut url = Url::parse("http://weir/").ok()?;
     url.set_query(Some(form));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_model::Timestamp;
 
-/// What is sent, as Standard Webhooks shape it.
+/// Returns the body in the format of Standard Webhooks.
 pub(super) fn body(kind: &str, at: Timestamp, data: &Value) -> String {
     json!({ "type": kind, "timestamp": at, "data": data }).to_string()
 }

@@ -1,4 +1,4 @@
-//! Programs that are started for events: the event on standard input, its names in the environment. Never a shell.
+//! Starts programs for events. A program gets the event on standard input, and its names in the environment. It is never a shell.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,26 +17,26 @@ use super::queue::Message;
 use crate::config::hooks::HookCommand;
 use crate::supervise::{child, output};
 
-/// More events than this do not wait for a command.
+/// Most events that wait for a command.
 const MAX_WAITING: usize = 1000;
 
-/// One `[hooks.command.NAME]`.
+/// Runner of one `[hooks.command.NAME]`.
 #[derive(Debug)]
 pub struct Runner {
-    /// As configured.
+    /// Settings.
     pub command: HookCommand,
     room: Semaphore,
     waiting: AtomicUsize,
 }
 
 impl Runner {
-    /// Runs nothing yet.
+    /// Returns a runner that has started nothing yet.
     pub fn new(command: HookCommand) -> Arc<Self> {
         let room = Semaphore::new(command.max_running);
         Arc::new(Self { command, room, waiting: AtomicUsize::new(0) })
     }
 
-    /// Starts the command for an event, at once or when there is room.
+    /// Starts the command for an event, immediately or when another run has ended.
     pub fn offer(self: &Arc<Self>, message: &Arc<Message>, data: &Value) {
         let name = &self.command.name;
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
@@ -50,7 +50,7 @@ impl Runner {
         let (runner, message) = (self.clone(), message.clone());
         let environment = environment(&message, data);
         tokio::spawn(async move {
-            // Never closed.
+            // An error is impossible: the semaphore is never closed.
             let _room = runner.room.acquire().await;
             runner.waiting.fetch_sub(1, Ordering::Relaxed);
             runner.run(&message, environment).await;
@@ -74,7 +74,7 @@ impl Runner {
         }
     }
 
-    /// None when it took too long.
+    /// Runs the command once. Returns `None` if it took too long.
     async fn attempt(
         &self,
         message: &Message,
@@ -95,7 +95,7 @@ impl Runner {
         let (input, body) = (process.stdin.take(), message.body.clone());
         let write = async {
             if let Some(mut input) = input {
-                // A command need not read it.
+                // An error means that the command does not read its input.
                 let _ = input.write_all(body.as_bytes()).await;
             }
         };
@@ -104,22 +104,22 @@ impl Runner {
         if ended.is_err()
             && let Some(group) = group
         {
-            // What it has started is of its group; it is reaped when it is dropped.
+            // Programs that the command has started are in its process group. The command is reaped when it is dropped.
             let _ = killpg(group, Signal::SIGKILL);
         }
         if let Some(errors) = errors {
-            // What it has left running on purpose may hold its standard error, and has time.
+            // A program that the command has left running may hold standard error open, so the wait has a limit.
             child::last_words(errors).await;
         }
         ended.ok().transpose()
     }
 }
 
-/// What is easier to read than JSON, for a script.
+/// Returns the environment variables, which a script can read more easily than JSON.
 fn environment(message: &Message, data: &Value) -> Vec<(&'static str, String)> {
     let mut all = vec![("WEIR_EVENT", message.kind.clone()), ("WEIR_EVENT_ID", message.id.clone())];
     for (variable, field) in [("WEIR_APP", "app"), ("WEIR_STREAM", "name"), ("WEIR_FILE", "file")] {
-        // A variable cannot hold a NUL.
+        // A variable cannot contain a NUL byte.
         if let Some(text) = data.get(field).and_then(Value::as_str).filter(|text| !text.contains('\0')) {
             all.push((variable, text.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! Delivers the queue of one webhook, in its order: an event is tried until it is taken or too old, and the others wait for it.
+//! Delivers the queue of one webhook in order: an event is retried until it is accepted or too old, and later events wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,34 +10,34 @@ use crate::clock;
 use crate::config::hooks::Webhook;
 use crate::supervise::backoff::Backoff;
 
-/// No endpoint is waited for longer than this at its own wish, unless the configuration has longer waits.
+/// Longest wait that an endpoint can ask for, unless the configuration has longer waits.
 const LONGEST_ASKED: Duration = Duration::from_secs(3600);
-/// The wait after the first failure.
+/// Wait after the first failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// What has become of events.
+/// Counters of one webhook.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Taken by the endpoint.
+    /// Events that the endpoint accepted.
     pub delivered: AtomicU64,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub failed: AtomicU64,
-    /// Events that were never taken: too old, too many, or refused for good.
+    /// Events that were never accepted: too old, too many, or refused permanently.
     pub lost: AtomicU64,
 }
 
-/// What is to be done after an attempt.
+/// Next step after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// With the following event, at once.
+    /// Deliver the next event immediately.
     Following,
-    /// This event is lost.
+    /// Give up this event.
     GiveUp,
-    /// The same again, after this wait.
+    /// Repeat this event after this wait.
     Again(Duration),
 }
 
-/// Delivers until it is dropped.
+/// Delivers events until the future is dropped.
 pub async fn deliver(queue: Arc<Queue>, webhook: Webhook, sender: Sender, counters: Arc<Counters>) {
     let backoff = Backoff { first: FIRST_WAIT.min(webhook.backoff_max), max: webhook.backoff_max };
     let mut failures: u32 = 0;
@@ -53,7 +53,7 @@ pub async fn deliver(queue: Arc<Queue>, webhook: Webhook, sender: Sender, counte
             Next::Following => queue.done(number),
             Next::GiveUp => {
                 queue.done(number);
-                // The others would not fare better right now.
+                // Later events would fail at this moment, too.
                 tokio::time::sleep(wait).await;
             }
             Next::Again(wait) => tokio::time::sleep(wait).await,
@@ -78,7 +78,7 @@ fn decide(
     }
 }
 
-/// One line when an endpoint begins to fail, one when it is back, and one for each event that is lost.
+/// Logs one line when an endpoint begins to fail, one when it works again, and one for each lost event.
 fn report(
     name: &str,
     message: &Message,
@@ -133,7 +133,7 @@ mod tests {
             (status(StatusCode::GONE, None), s(1), Next::GiveUp),
             (status(StatusCode::TOO_MANY_REQUESTS, Some(7)), s(1), Next::Again(s(7))),
             (status(StatusCode::TOO_MANY_REQUESTS, Some(1)), s(1), Next::Again(s(4))),
-            // The waits of the configuration are for an endpoint that says nothing.
+            // The configuration's waits apply if the endpoint asks for none.
             (status(StatusCode::TOO_MANY_REQUESTS, Some(90)), s(1), Next::Again(s(90))),
             (status(StatusCode::SERVICE_UNAVAILABLE, Some(9999)), s(1), Next::Again(s(3600))),
         ] {

@@ -1,4 +1,4 @@
-//! Events that are still to be delivered, on the disk: one file an event, written whole, removed when it is delivered.
+//! Undelivered events on disk: one file per event, written atomically and removed after the delivery.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,20 +14,20 @@ use crate::clock;
 use crate::files::PRIVATE;
 use crate::files::durable;
 
-/// What one event becomes for an endpoint.
+/// Message of one event for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// `webhook-id`: the same in each attempt, at each endpoint, and after a restart.
     pub id: String,
-    /// The event's kind.
+    /// Kind of the event.
     pub kind: String,
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What is sent, to the byte.
+    /// The exact body.
     pub body: String,
 }
 
-/// The events of one endpoint, in their order.
+/// The undelivered events of one endpoint, in order.
 #[derive(Debug)]
 pub struct Queue {
     folder: PathBuf,
@@ -36,7 +36,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// What an earlier daemon has left in `folder` comes first.
+    /// Opens the queue. Events that an earlier daemon left in `folder` are first.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         PRIVATE.make_folder(&folder)?;
         let mut waiting = Vec::new();
@@ -44,7 +44,7 @@ impl Queue {
             let path = entry.path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("json") => waiting.extend(number_of(&path)),
-                // The daemon died while it wrote this.
+                // The daemon died while it wrote this file.
                 Some("new") => fs::remove_file(&path)?,
                 _ => {}
             }
@@ -53,17 +53,17 @@ impl Queue {
         Ok(Self { folder, waiting: Mutex::new(waiting.into()), news: Notify::new() })
     }
 
-    /// How many wait.
+    /// Returns the number of waiting events.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether none waits.
+    /// Returns whether no event waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds one at the end. With more than `limit` the oldest go; says how many.
+    /// Appends an event. Beyond `limit` events, the oldest are dropped. Returns the number of dropped events.
     pub fn push(&self, message: &Message, limit: usize) -> io::Result<usize> {
         let number = clock::next_number();
         let path = self.path(number);
@@ -82,7 +82,7 @@ impl Queue {
         Ok(too_many)
     }
 
-    /// The oldest, when there is one. What cannot be read is set aside.
+    /// Waits for the oldest event. Unreadable files are set aside.
     pub async fn next(&self) -> (u64, Message) {
         loop {
             let news = self.news.notified();
@@ -100,7 +100,7 @@ impl Queue {
             let message = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
             match message {
                 Ok(message) => return Some((number, message)),
-                // It was one too many a moment ago.
+                // The file was dropped a moment ago because the queue was too long.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     tracing::error!("webhook event set aside: {error}, file: {path:?}");
@@ -111,7 +111,7 @@ impl Queue {
         }
     }
 
-    /// It is delivered, or given up.
+    /// Removes a delivered or abandoned event.
     pub fn done(&self, number: u64) {
         if let Err(error) = fs::remove_file(self.path(number))
             && error.kind() != io::ErrorKind::NotFound
@@ -130,7 +130,7 @@ impl Queue {
     }
 
     fn path(&self, number: u64) -> PathBuf {
-        // Names in the order of their numbers, for people.
+        // The padded numbers sort the names in order, for people.
         self.folder.join(format!("{number:020}.json"))
     }
 }

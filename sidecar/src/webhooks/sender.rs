@@ -1,4 +1,4 @@
-//! One signed request to one endpoint. No redirect is followed, and no body of an answer is read.
+//! Sends one signed request to one endpoint. It follows no redirect, and reads no body of an answer.
 
 use std::time::Duration;
 
@@ -12,40 +12,40 @@ use crate::config::hooks::Endpoint;
 use crate::http::public::PublicOnly;
 use crate::http::{self, innermost};
 
-/// Why no request can be made at all.
+/// Reason why no request can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A secret is missing.
+    /// A secret is missing or invalid.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// No HTTP client.
+    /// The HTTP client cannot be created.
     #[error("{0}")]
     Client(String),
 }
 
-/// Why a request was in vain.
+/// Reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The endpoint answered, but not with 2xx.
+    /// The endpoint answered with another status than 2xx.
     #[error("status {status}")]
     Status {
-        /// Its answer.
+        /// HTTP status.
         status: StatusCode,
-        /// It asks for this wait.
+        /// Wait that the endpoint asks for.
         retry_after: Option<Duration>,
     },
-    /// There was no answer.
+    /// There is no answer.
     #[error("{0}")]
     Unreachable(String),
 }
 
 impl SendError {
-    /// The endpoint wants nothing of this kind ever again (410).
+    /// Returns whether the endpoint wants no more events (410).
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::GONE)
     }
 
-    /// An answer that means no, rather than trouble.
+    /// Returns whether the answer is a refusal, and not a temporary fault.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Status { status, .. } => {
@@ -57,7 +57,7 @@ impl SendError {
         }
     }
 
-    /// The wait that the endpoint asks for.
+    /// Returns the wait that the endpoint asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
@@ -66,7 +66,7 @@ impl SendError {
     }
 }
 
-/// Sends to one endpoint.
+/// Client of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Sender {
     client: reqwest::Client,
@@ -75,7 +75,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Reads the secrets; connects when there is something to send.
+    /// Reads the secrets. The connection is made at the first request.
     pub fn new(endpoint: &Endpoint) -> Result<Self, SetupError> {
         let secrets = secrets(endpoint)?;
         let mut builder = http::client().timeout(endpoint.timeout);
@@ -86,7 +86,7 @@ impl Sender {
         Ok(Self { client, url: endpoint.url.clone(), secrets })
     }
 
-    /// Sends once, signed for this moment.
+    /// Sends one request, signed with the current time.
     pub async fn send(&self, id: &str, body: &str) -> Result<(), SendError> {
         let seconds = clock::now().as_seconds();
         let request = self
@@ -108,7 +108,7 @@ impl Sender {
     }
 }
 
-/// Seconds, or a time (RFC 9110, section 10.2.3).
+/// Parses `Retry-After`: seconds, or a time (RFC 9110, section 10.2.3).
 fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     match text.trim().parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -116,7 +116,7 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     }
 }
 
-/// The secrets in the files of an endpoint.
+/// Reads the secrets of an endpoint.
 pub fn secrets(endpoint: &Endpoint) -> Result<Vec<Secret>, SecretError> {
     endpoint.secret_files.iter().map(|file| Secret::read(file)).collect()
 }

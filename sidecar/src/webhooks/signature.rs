@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How a secret begins.
+/// Prefix of a secret.
 const PREFIX: &str = "whsec_";
-/// Bytes that a secret may have.
+/// Allowed lengths of a secret, in bytes.
 const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// What requests are signed with.
+/// Secret that signs requests.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
@@ -23,33 +23,33 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a file holds no secret.
+/// Reason why a file contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("secret_files: {}: {why}", path.display())]
     Unreadable {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         why: String,
     },
-    /// Something else is in it.
+    /// The content is not a secret.
     #[error("secret_files: {}: must be whsec_ and the base64 of 24 to 64 bytes", path.display())]
     Malformed {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
     },
 }
 
 impl Secret {
-    /// `whsec_` and base64; nothing for anything else.
+    /// Parses `whsec_` and base64. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text.trim().strip_prefix(PREFIX)?).ok()?;
         LENGTHS.contains(&bytes.len()).then_some(Self(bytes))
     }
 
-    /// The secret in a file.
+    /// Reads the secret of a file.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SecretError::Unreadable { path: path.into(), why: error.to_string() })?;
@@ -57,14 +57,14 @@ impl Secret {
     }
 
     fn sign(&self, id: &str, seconds: u64, body: &str) -> Option<String> {
-        // HMAC takes a key of any length.
+        // An error is impossible: HMAC accepts a key of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(format!("{id}.{seconds}.{body}").as_bytes());
         Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
     }
 }
 
-/// The value of `webhook-signature`: a signature for each secret, so that the receiver can change over from one to the next.
+/// Returns the value of `webhook-signature`: one signature per secret, so that the receiver can replace a secret.
 pub fn signatures(secrets: &[Secret], id: &str, seconds: u64, body: &str) -> String {
     let all: Vec<String> = secrets.iter().filter_map(|secret| secret.sign(id, seconds, body)).collect();
     all.join(" ")
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_the_standard() {
-        // The example that libraries of the standard test themselves with.
+        // The example from the test suites of the standard's libraries.
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
         let sign = |secrets: &[Secret]| {
             signatures(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, "{\"test\": 2432232314}")

@@ -1,8 +1,8 @@
-//! What hooks are told of the module's events (pure): whose stream it is, and that a publisher who is back within `linger` was only
-//! interrupted.
+//! Converts the module's events to the events for hooks. Pure. It adds the kind of the stream, and treats the end of a publisher who
+//! returns within `linger` as an interruption.
 //!
-//! A loss is `stream.interrupted` at once. The publisher's return within `linger` is `stream.resumed`; without one, `stream.ended`
-//! follows when the time is over. Where a stream has no `linger`, its end is told as it comes.
+//! A lost publisher gives `stream.interrupted` immediately. If the publisher returns within `linger`, `stream.resumed` follows; otherwise
+//! `stream.ended` follows after that time. For a stream without `linger`, the end is reported immediately.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use tokio::time::Instant;
 use crate::config::{Config, Delivery, Rule, rendition_of};
 use crate::events::Event;
 
-/// An event as hooks hear it.
+/// An event for hooks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
-    /// Of the message; the same for each try to deliver it.
+    /// Id of the message, the same for each attempt to deliver it.
     pub id: String,
-    /// Such as `stream.started`.
+    /// Kind, for example `stream.started`.
     pub kind: String,
     /// A JSON object.
     pub data: Value,
 }
 
-/// What is to be remembered between events.
+/// State between events.
 #[derive(Debug, Default)]
 pub struct Teller {
     rules: Vec<Rule>,
@@ -35,17 +35,17 @@ pub struct Teller {
 #[derive(Debug)]
 struct Away {
     until: Instant,
-    /// What is told if nobody comes back.
+    /// Event that is sent if the publisher does not return.
     end: Told,
 }
 
 impl Teller {
-    /// The rules that hold from now on.
+    /// Sets the rules.
     pub fn configure(&mut self, config: &Config) {
         self.rules.clone_from(&config.rules);
     }
 
-    /// What hooks hear of an event.
+    /// Converts an event of the module.
     pub fn take(&mut self, event: &Event, now: Instant) -> Told {
         let mut told =
             Told { id: format!("weir_{}", event.id), kind: event.kind.clone(), data: event.data.clone() };
@@ -73,7 +73,7 @@ impl Teller {
                 told
             }
             ("stream.ended", _) => {
-                // Ended for good, as the publisher or an administrator says.
+                // The publisher or an administrator has ended the stream, so no return is expected.
                 self.away.remove(&key);
                 told
             }
@@ -81,12 +81,12 @@ impl Teller {
         }
     }
 
-    /// When the next one has been away for too long.
+    /// Returns the time at which the next absence is too long.
     pub fn deadline(&self) -> Option<Instant> {
         self.away.values().map(|away| away.until).min()
     }
 
-    /// The ends of those who have been away for too long; of all with `None`.
+    /// Returns the ends of streams whose publishers have been away for too long. With `None`, returns the ends of all absent streams.
     pub fn overdue(&mut self, now: Option<Instant>) -> Vec<Told> {
         let is_over = |away: &Away| now.is_none_or(|now| away.until <= now);
         let over: Vec<_> =
@@ -94,7 +94,7 @@ impl Teller {
         over.iter().filter_map(|key| self.away.remove(key)).map(|away| away.end).collect()
     }
 
-    /// The module knows publishers and slates; a rendition is a publisher to it.
+    /// Marks renditions: the module knows only publishers and slates, and reports a rendition as a publisher.
     fn mark(&self, (app, name): &(String, String), data: &mut Value) {
         let of = rendition_of(&self.rules, app, name);
         let of = of.map(|(rule, source, rung)| json!({ "app": rule.app, "name": source, "rung": rung }));
@@ -113,7 +113,7 @@ impl Teller {
     }
 }
 
-/// Application and name of the stream that an event is about.
+/// Returns application and name of an event's stream.
 pub fn stream_of(data: &Value) -> Option<(String, String)> {
     let name = data["name"].as_str().or_else(|| data["stream"].as_str())?;
     Some((data["app"].as_str()?.to_owned(), name.to_owned()))
@@ -160,7 +160,7 @@ mod tests {
     fn one_who_does_not_has_ended() {
         let (mut teller, now) = (teller(), Instant::now());
         teller.take(&event(2, "stream.ended", "live", "show", "s1", "disconnected"), now);
-        // A slate in the meantime is told as what it is.
+        // A slate in the meantime is reported as a slate.
         let mut slate = event(3, "stream.started", "live", "show", "s2", "");
         slate.data["kind"] = "slate".into();
         assert_eq!(teller.take(&slate, now).kind, "stream.started");
@@ -171,7 +171,7 @@ mod tests {
             let told = teller.take(&event(4, "stream.ended", "live", "show", "s1", reason), now);
             assert_eq!((told.kind.as_str(), teller.deadline()), ("stream.ended", None));
         }
-        // Without a rule there is no time to wait for.
+        // Without a rule, there is no `linger`.
         let told = teller.take(&event(5, "stream.ended", "other", "show", "s1", "disconnected"), now);
         assert_eq!((told.kind.as_str(), teller.deadline()), ("stream.ended", None));
     }

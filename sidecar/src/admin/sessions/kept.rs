@@ -1,4 +1,5 @@
-//! The file with the sessions, mode 0600, written whole by one thread. One that cannot be read costs a login and a line in the log.
+//! The file with the sessions, mode 0600. One thread writes it as a whole. If it cannot be read, one log line is written and users must
+//! log in again.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,19 +11,19 @@ use weir_model::{Digest, Timestamp};
 use crate::admin::name::Name;
 use crate::files::{PRIVATE, SHARED, durable};
 
-/// Somebody who is logged in.
+/// A logged-in session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Session {
-    /// The hash of what its cookie holds.
+    /// Hash of the cookie's value.
     pub(super) id: Digest,
     pub(super) name: Name,
-    /// Of the account: differs after a change of password.
+    /// Stamp of the account, which differs after a change of password or second factor.
     pub(super) stamp: Digest,
     pub(super) began: Timestamp,
     pub(super) used: Timestamp,
 }
 
-/// The sessions of the file; none without one.
+/// Reads the sessions of the file. Returns an empty list without a file.
 pub(super) fn read(file: &Path) -> Vec<Session> {
     let why = match std::fs::read(file) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
@@ -36,7 +37,7 @@ pub(super) fn read(file: &Path) -> Vec<Session> {
     Vec::new()
 }
 
-/// Starts the thread. Of several changes that wait, the last one is written.
+/// Starts the thread. If several changes wait, only the last one is written.
 pub(super) fn writer(file: PathBuf) -> Option<Sender<Vec<Session>>> {
     let (sender, changes) = channel::<Vec<Session>>();
     let write = move || {

@@ -61,7 +61,7 @@ fn an_address_is_banned_by_its_hash_and_what_went_comes_back_in_its_place() {
     assert_eq!(room.restore(&address.to_uppercase(), now).len(), 2);
     assert_eq!(ids(&room), ["m0", "m1", "m2"]);
     assert!(room.forgive(&address) && room.enter(9, person("Third", 1)).is_ok());
-    // Who has left is banned with the address of the last message.
+    // A person who has left is banned with the address of the last message.
     room.leave(0);
     assert_eq!(room.silence("troll", None, now).0.mark, Some([1; 16]));
     assert_eq!(room.bans().len(), 1);
