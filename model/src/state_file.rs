@@ -1,9 +1,10 @@
-//! The file of `weir_zone ... state=FILE`: the keys and targets that outlive nginx.
+//! The file of `weir_zone ... state=FILE`: the keys and targets that survive a restart of nginx.
 //!
-//! The first line is `weir-state 1 <generation> <SHA-256 of all that follows>`; then comes JSON with one
-//! key or target a line, so that two versions can be compared with `diff`.
+//! The first line is `weir-state 1 <generation> <SHA-256 of the rest>`. The rest is JSON with one key or target per
+//! line, so that `diff` can compare two versions.
 //!
-//! Of keys it holds digests, but targets' URLs with all that is secret in them: it is for its owner alone.
+//! The file contains only digests of keys, but the URLs of targets with all their secrets, so only its owner may read
+//! it.
 
 use std::collections::HashSet;
 
@@ -24,105 +25,105 @@ pub use mark::{Mark, MarkError};
 use put::{Refused, put};
 pub(crate) use target_line::TargetLine;
 
-/// The newest version of the format that is read. It is written for a node of a pair.
+/// The newest readable version of the format. Weir writes it for a node of a pair.
 pub const VERSION: u64 = 3;
 
-/// The version with `revocations`, and without what a pair needs.
+/// The version with `revocations`, but without the fields for a pair.
 const REVOKING_VERSION: u64 = 2;
 
-/// The version without `revocations`, which an older weir reads too.
+/// The version without `revocations`, which an older Weir can read too.
 const PLAIN_VERSION: u64 = 1;
 
 /// The first word of the file.
 const MAGIC: &str = "weir-state";
 
-/// All that persists.
+/// The persistent state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Goes up with each change.
+    /// Rises with each change.
     pub generation: u64,
-    /// The keys made over the API, in the order in which they were made.
+    /// The keys that the API created, in the order of their creation.
     pub keys: Vec<StreamKey>,
-    /// The push targets made over the API, in the order in which they were made.
+    /// The push targets that the API created, in the order of their creation.
     pub targets: Vec<Target>,
-    /// The tokens that are revoked, in the order in which they were revoked first.
+    /// The revoked tokens, in the order of their first revocation.
     pub revocations: Vec<Revocation>,
-    /// By which a daemon knows the file again that it has replicated.
+    /// The mark by which a daemon recognises the file that it has replicated.
     pub mark: Option<Mark>,
-    /// Nothing is pushed from this node, whatever its targets say.
+    /// Whether pushes are held: this node pushes nothing.
     pub held: bool,
 }
 
-/// Why a file is not read. It is never overwritten then; each message says what the admin can do.
+/// Why Weir cannot read a file. Weir then never overwrites the file; each message says what the admin can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// No byte at all.
+    /// The file is empty.
     #[error(
         "the state file is empty: if nginx runs, it still has the keys and targets in memory, and \"weir state save\" writes them; \
          otherwise restore a backup, or remove the file to start without keys and targets"
     )]
     Empty,
-    /// It has more bytes than all that a zone of this size can hold.
+    /// The file has more bytes than a zone of this size can hold.
     #[error(
         "the file has more than {limit} bytes, more than a state file for this size of \"weir_zone\": check the path, or set a larger zone"
     )]
     TooLarge {
-        /// The most that is read, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// It does not begin as one.
+    /// The file does not begin like a state file.
     #[error("this is not a state file of weir: check the path, or move the file away")]
     NotAState,
-    /// Written by a later weir.
+    /// A later Weir wrote the file.
     #[error(
         "the state file has version {version}, this weir reads up to {VERSION}: install a newer weir, or move the file away"
     )]
     Newer {
-        /// The version it was written in.
+        /// The version of the file.
         version: u64,
     },
-    /// It begins as one, but is not as it was written.
+    /// The file begins like a state file, but its content was changed or cut.
     #[error(
         "the state file is damaged ({problem}): if nginx runs, it still has the keys and targets in memory, and \"weir state save\" \
          writes them; otherwise restore a backup, or move the file away to start without keys and targets"
     )]
     Damaged {
-        /// What is wrong with it.
+        /// The damage.
         problem: Damage,
     },
 }
 
-/// In what way a state file is damaged.
+/// The kind of damage of a state file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// The words of the first line.
+    /// The first line has unexpected words.
     #[error("bad first line")]
     FirstLine,
     /// Bytes were changed or lost.
     #[error("checksum does not match")]
     Checksum,
-    /// Not the JSON that is written here.
+    /// The content is not JSON in the form that Weir writes.
     #[error("bad content in line {line}")]
     Content {
-        /// The line of the file, from 1.
+        /// The line of the file, counted from 1.
         line: usize,
     },
-    /// The first line tells another generation than the rest.
+    /// The first line has another generation than the rest.
     #[error("generation does not match")]
     Generation,
-    /// A key breaks a rule that every key keeps.
+    /// A key breaks a rule for keys.
     #[error("key {0} breaks a rule")]
     BadKey(KeyId),
     /// Two keys have the same id or the same secret.
     #[error("key {0} is there twice")]
     Twice(KeyId),
-    /// A target breaks a rule that every target keeps.
+    /// A target breaks a rule for targets.
     #[error("target {0} breaks a rule")]
     BadTarget(TargetId),
     /// Two targets have the same id.
     #[error("target {0} is there twice")]
     TargetTwice(TargetId),
-    /// More than [`MAX_REVOCATIONS`] tokens are revoked, or one twice.
+    /// The file has more than [`MAX_REVOCATIONS`] revocations, or a revocation twice.
     #[error("bad list of revoked tokens")]
     BadRevocations,
 }
@@ -132,47 +133,47 @@ pub enum Damage {
 pub enum Change {
     /// A new key.
     AddKey(StreamKey),
-    /// The key is no more.
+    /// A revocation of a key.
     RevokeKey(KeyId),
     /// A new secret for a key.
     RotateKey {
-        /// Which key.
+        /// The key.
         id: KeyId,
-        /// Its new secret.
+        /// The new secret.
         secret: KeySecret,
-        /// Until when the old one is valid, at most.
+        /// The time at which the old secret expires at the latest.
         previous_expires_at: Timestamp,
     },
     /// A new target.
     AddTarget(Target),
-    /// Something of a target is different.
+    /// A change of a target.
     ChangeTarget {
-        /// Which target.
+        /// The target.
         id: TargetId,
-        /// What becomes different.
+        /// The changes.
         patch: PatchTarget,
     },
-    /// The target is no more.
+    /// A removal of a target.
     RemoveTarget(TargetId),
-    /// Tokens open nothing any more.
+    /// A revocation of tokens.
     RevokeTokens(Revocation),
-    /// A key of the other node of a pair, as it is there now.
+    /// The current form of a key on the other node of a pair.
     PutKey {
-        /// As it was here; `None` where there was none.
+        /// The old key on this node; `None` if there was none.
         was: Option<Box<StreamKey>>,
-        /// As it becomes.
+        /// The new key.
         key: Box<StreamKey>,
     },
-    /// Likewise a target.
+    /// The current form of a target on the other node of a pair.
     PutTarget {
-        /// As it was here; `None` where there was none.
+        /// The old target on this node; `None` if there was none.
         was: Option<Box<Target>>,
-        /// As it becomes.
+        /// The new target.
         target: Box<Target>,
     },
-    /// A daemon marks the file as its own.
+    /// The mark of the daemon that owns the file.
     Mark(Mark),
-    /// Nothing is pushed from this node, or what its targets say.
+    /// Holds all pushes of this node, or releases them.
     Hold(bool),
 }
 
@@ -194,29 +195,29 @@ pub enum ChangeError {
     /// No target has this id.
     #[error("no target {0}")]
     UnknownTarget(TargetId),
-    /// There are as many revocations as are kept.
+    /// The maximum number of revocations is reached.
     #[error("{MAX_REVOCATIONS} revocations are in it already")]
     ManyRevocations,
-    /// It is not any more what the change begins with.
+    /// The key differs from the old key of the change.
     #[error("key {0} was changed meanwhile")]
     OtherKey(KeyId),
-    /// Likewise.
+    /// The target differs from the old target of the change.
     #[error("target {0} was changed meanwhile")]
     OtherTarget(TargetId),
 }
 
-/// What tells one state file from another: the checksum of all that follows the first line. The generation does not,
-/// because two servers that made as many changes have the same.
+/// Returns the checksum of the content after the first line, which identifies a state file. The generation does not
+/// identify it, because two servers with the same number of changes have the same generation.
 pub fn content(file: &[u8]) -> Digest {
     let end = file.iter().position(|&byte| byte == b'\n').map_or(file.len(), |end| end + 1);
     Digest::of(&file[end..])
 }
 
-/// What follows the first line.
+/// The content after the first line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    /// Once more, so that the checksum covers it.
+    /// Repeats the generation, so that the checksum covers it.
     generation: u64,
     keys: Vec<StreamKey>,
     targets: Vec<TargetLine>,
@@ -270,13 +271,13 @@ impl State {
         Ok(State { generation, keys, targets, revocations, mark, held })
     }
 
-    /// The content of the file.
+    /// Returns the content of the file.
     pub fn encode(&self) -> String {
         let (version, body) = self.body();
         format!("{MAGIC} {version} {} {}\n{body}", self.generation, Digest::of(body.as_bytes()).to_hex())
     }
 
-    /// The oldest version that can say all this, and what follows the first line: a JSON object.
+    /// Returns the oldest version that can express the state, and the content after the first line: a JSON object.
     pub fn body(&self) -> (u64, String) {
         let keys: Vec<Value> = self.keys.iter().map(|key| serde_json::json!(key)).collect();
         let targets: Vec<Value> =
@@ -301,18 +302,18 @@ impl State {
         (version, body)
     }
 
-    /// The key with this id.
+    /// Returns the key with this id.
     pub fn key(&self, id: KeyId) -> Option<&StreamKey> {
         self.keys.iter().find(|key| key.id == id)
     }
 
-    /// The target with this id.
+    /// Returns the target with this id.
     pub fn target(&self, id: TargetId) -> Option<&Target> {
         self.targets.iter().find(|target| target.id == id)
     }
 
-    /// Makes a change, or leaves everything as it was. A change that was made already changes nothing,
-    /// the generation included; so does revoking a key or removing a target that is not there.
+    /// Makes a change, or leaves the state unchanged. A change that was made already changes nothing, not even the
+    /// generation; the same applies to the revocation of a missing key and the removal of a missing target.
     pub fn apply(&mut self, change: &Change) -> Result<(), ChangeError> {
         let changed = match change {
             Change::AddKey(key) => self.add(key)?,
@@ -383,7 +384,7 @@ impl State {
         self.targets.len() < before
     }
 
-    /// Revocations that are over are forgotten then.
+    /// Also removes revocations that have ended.
     fn revoke_tokens(&mut self, revocation: &Revocation) -> Result<bool, ChangeError> {
         if let Some(known) = self.revocations.iter_mut().find(|known| known.what == revocation.what) {
             return Ok(known.merge(revocation));
@@ -429,7 +430,7 @@ impl State {
 }
 
 impl Change {
-    /// A rotation that leaves the key's own expiry as it is; the old secret stays valid for `overlap_s`.
+    /// Returns a rotation that keeps the key's own expiry; the old secret stays valid for `overlap_s`.
     pub fn rotate(key: &StreamKey, digest: Digest, overlap_s: u64, now: Timestamp) -> Change {
         Change::RotateKey {
             id: key.id,
@@ -447,12 +448,12 @@ fn one_a_line(items: &[Value]) -> String {
     format!("[\n{}\n]", lines.join(",\n"))
 }
 
-/// A number as it is written here: digits alone.
+/// Parses a number that has only digits.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// The rules that hold for each key and between them.
+/// Checks the rules for each key and between keys.
 fn check_keys(keys: &[StreamKey]) -> Result<(), Damage> {
     let (mut ids, mut digests) = (HashSet::new(), HashSet::new());
     for key in keys {
@@ -469,7 +470,7 @@ fn check_keys(keys: &[StreamKey]) -> Result<(), Damage> {
     Ok(())
 }
 
-/// Whether a key keeps the rules that hold for each.
+/// Returns whether a key follows the rules for each key.
 pub(crate) fn is_key(key: &StreamKey) -> bool {
     check_keys(std::slice::from_ref(key)).is_ok()
 }

@@ -1,14 +1,14 @@
 //! The public names of streams and applications.
 //!
-//! A stream's name ends up in file names, URLs, hook bodies and arguments of `exec`, so it can
-//! hold nothing that means something to any of them.
+//! Stream names appear in file names, URLs, hook bodies and arguments of `exec`, so they contain no byte with a special
+//! meaning in any of them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name of a stream or an application, in bytes.
+/// Maximum length of the name of a stream or an application, in bytes.
 pub const MAX_NAME_LEN: usize = 128;
 
 /// The public name of a stream: `[A-Za-z0-9._-]{1,128}`, not starting with `.` or `-`.
@@ -16,33 +16,33 @@ pub const MAX_NAME_LEN: usize = 128;
 #[serde(try_from = "String", into = "String")]
 pub struct StreamName(String);
 
-/// Why a text is no stream name.
+/// Why a text is not a stream name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No byte at all.
+    /// The name is empty.
     #[error("empty name, expected 1 to 128 characters")]
     Empty,
-    /// More than [`MAX_NAME_LEN`] bytes.
+    /// The name has more than [`MAX_NAME_LEN`] bytes.
     #[error("name of {len} bytes, at most 128 are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
     /// It starts with `.` or `-`.
     #[error("name starts with \".\" or \"-\", expected a letter, a digit or \"_\"")]
     BadStart,
-    /// A byte that no name may hold.
+    /// The name contains a forbidden byte.
     #[error("invalid character {} in the stream name, expected only letters, digits, \".\", \"_\" and \"-\"", Shown(*byte))]
     BadCharacter {
         /// The byte.
         byte: u8,
-        /// Where it stands, from 0.
+        /// The position, counted from 0.
         at: usize,
     },
 }
 
 impl StreamName {
-    /// Checks a name as it came from the wire, a file or a request.
+    /// Checks a name from the network, a file or a request.
     pub fn parse(raw: &[u8]) -> Result<StreamName, NameError> {
         match raw {
             [] => return Err(NameError::Empty),
@@ -53,29 +53,29 @@ impl StreamName {
         ascii_of(raw, is_name_byte).map(StreamName).map_err(|(at, byte)| NameError::BadCharacter { byte, at })
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// The name of an application: 1 to 128 of `[A-Za-z0-9._/-]`.
-///
+/// The parts between slashes are never empty, `.` or `..`, because a name is part of API paths.
 /// The parts between slashes are never empty, `.` or `..`: a name is part of API paths.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AppName(String);
 
-/// Why a text is no name of an application.
+/// Why a text is not the name of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppNameError {
-    /// No byte at all.
+    /// The name is empty.
     #[error("empty application name, expected 1 to 128 characters")]
     Empty,
-    /// More than [`MAX_NAME_LEN`] bytes.
+    /// The name has more than [`MAX_NAME_LEN`] bytes.
     #[error("application name of {len} bytes, at most 128 are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
     /// It starts or ends with `/`, or holds `//`.
@@ -84,18 +84,18 @@ pub enum AppNameError {
     /// A part is `.` or `..`.
     #[error("application name has the part \".\" or \"..\", which means a folder")]
     DotPart,
-    /// A byte that no name may hold.
+    /// The name contains a forbidden byte.
     #[error("invalid character {} in the application name, expected only letters, digits, \".\", \"_\", \"/\" and \"-\"", Shown(*byte))]
     BadCharacter {
         /// The byte.
         byte: u8,
-        /// Where it stands, from 0.
+        /// The position, counted from 0.
         at: usize,
     },
 }
 
 impl AppName {
-    /// Checks a name as it came from nginx.conf or a request.
+    /// Checks a name from nginx.conf or a request.
     pub fn parse(raw: &[u8]) -> Result<AppName, AppNameError> {
         if raw.is_empty() {
             return Err(AppNameError::Empty);
@@ -115,7 +115,7 @@ impl AppName {
         Ok(AppName(name))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -125,7 +125,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
 }
 
-/// The bytes as text if all are allowed, else where the first wrong one stands.
+/// Returns the bytes as text if all are allowed, or else the position of the first forbidden byte.
 fn ascii_of(raw: &[u8], allowed: impl Fn(u8) -> bool) -> Result<String, (usize, u8)> {
     match raw.iter().enumerate().find(|&(_, &byte)| !byte.is_ascii() || !allowed(byte)) {
         Some((at, &byte)) => Err((at, byte)),
@@ -133,7 +133,7 @@ fn ascii_of(raw: &[u8], allowed: impl Fn(u8) -> bool) -> Result<String, (usize, 
     }
 }
 
-/// A byte in a message: quoted if it is printable, else its number.
+/// Formats a byte for a message: quoted if it is printable, else as a number.
 struct Shown(u8);
 
 impl fmt::Display for Shown {
@@ -146,7 +146,7 @@ impl fmt::Display for Shown {
     }
 }
 
-/// What both names can be turned into and made from.
+/// Conversions of both names from and to text.
 macro_rules! text_conversions {
     ($name:ident, $error:ident) => {
         impl fmt::Display for $name {

@@ -1,4 +1,4 @@
-//! Push targets: where streams are sent on to.
+//! Push targets: servers that streams are pushed to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,12 +17,12 @@ pub use request::{NewTarget, PatchTarget};
 pub use url::{Credentials, Host, MASK, MAX_PART_LEN, MAX_URL_LEN, TargetUrl, TargetUrlError};
 pub use view::{PushState, PushView, TargetView};
 
-/// The public handle of a target: `t` and 16 hex digits.
+/// The public id of a target: `t` and 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetId(pub u64);
 
-/// The text is no target id.
+/// The text is not a target id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a target id, expected \"t\" and 16 hex digits")]
 pub struct TargetIdError;
@@ -38,7 +38,7 @@ impl FromStr for TargetId {
 
     fn from_str(text: &str) -> Result<TargetId, TargetIdError> {
         let hex = text.strip_prefix('t').ok_or(TargetIdError)?;
-        // `from_str_radix` alone would take a sign.
+        // `from_str_radix` alone would accept a sign.
         if hex.len() != 16 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(TargetIdError);
         }
@@ -60,23 +60,24 @@ impl From<TargetId> for String {
     }
 }
 
-/// Which streams of an application a target is for. Written as a name or `*`.
+/// The streams of an application that a target is for, written as a name or `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StreamPattern {
-    /// Every stream, each over a connection of its own; all under the key of the URL, or under their own names.
+    /// Every stream, each over a separate connection. All have the key of the URL, or their own names if the URL has no
+    /// key.
     Any,
     /// The stream of this name.
     Name(StreamName),
 }
 
-/// Why a text is no [`StreamPattern`].
+/// Why a text is not a [`StreamPattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}; \"*\" alone means any stream")]
 pub struct PatternError(NameError);
 
 impl StreamPattern {
-    /// Whether it is for the stream of this name.
+    /// Returns whether the pattern matches the stream of this name.
     pub fn matches(&self, stream: &str) -> bool {
         match self {
             StreamPattern::Any => true,
@@ -84,7 +85,8 @@ impl StreamPattern {
         }
     }
 
-    /// An error when the URL has no key, and the stream a name: then the key was forgotten. With `*`, it is each stream's name.
+    /// Returns an error if the URL has no key and the pattern is a name, because the admin has probably forgotten the
+    /// key. With `*`, the key is the name of each stream.
     pub fn check(&self, url: &TargetUrl) -> Result<(), TargetUrlError> {
         match self {
             StreamPattern::Any => Ok(()),
@@ -92,7 +94,7 @@ impl StreamPattern {
         }
     }
 
-    /// The name, or `*`.
+    /// Returns the name, or `*`.
     pub fn as_str(&self) -> &str {
         match self {
             StreamPattern::Any => "*",
@@ -132,24 +134,24 @@ impl From<StreamPattern> for String {
     }
 }
 
-/// Where a target comes from.
+/// The origin of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetSource {
-    /// Made over the API; it can be changed and removed there.
+    /// Created over the API; the API can change and remove it.
     Api,
     /// A `weir_push_to` of nginx.conf; it changes with the file.
     File,
 }
 
-/// A push target. It cannot be serialised by itself, as its URL is a secret.
+/// A push target. It has no serialisation of its own, because its URL is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Its public handle.
+    /// The public id.
     pub id: TargetId,
-    /// The application whose streams it is for.
+    /// The application whose streams are pushed.
     pub app: AppName,
-    /// Which of them.
+    /// The streams of the application.
     pub stream: StreamPattern,
     /// Only those of the `server` block that listens on this address; those of each block when there is none.
     pub server: Option<ServerAddr>,

@@ -1,16 +1,16 @@
-//! Text of strangers, made fit to be shown: in a log line, an answer, a page, a terminal.
+//! Cleans text from clients and other programs, so that it is safe in a log line, an answer, a page or a terminal.
 //!
-//! Everything that somebody else wrote goes through [`clean`] before anybody reads it: what a push target
-//! answers, what an encoder calls itself, what a program prints. Secrets are [`masking`](crate::masking)'s
-//! business.
+//! Weir passes all text of other parties through [`clean`] before anybody reads it: the answers of push targets, the
+//! name of an encoder, the output of a program. [`masking`](crate::masking) removes secrets.
 
 use std::borrow::Cow;
 
-/// What stands in place of a character that must not be shown.
+/// The replacement of a character that must not be shown.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Replaces each character that can move a cursor, reverse the order of what is read, or cannot be seen: tabs and line ends by
-/// a blank, so that words stay apart, and all others by U+FFFD. Returns a text without such characters as it is.
+/// Replaces each character that can move a cursor, reverse the reading order, or is invisible. Tabs and line ends
+/// become a blank, so that words stay apart; all others become U+FFFD. Returns a text without such characters
+/// unchanged.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(|character| !is_deceptive(character)) {
         return Cow::Borrowed(text);
@@ -26,7 +26,7 @@ fn shown(character: char) -> char {
     }
 }
 
-/// As [`clean`], for bytes that may be no UTF-8: each wrong sequence becomes U+FFFD.
+/// Like [`clean`], for bytes that may not be UTF-8: each invalid sequence becomes U+FFFD.
 pub fn clean_bytes(raw: &[u8]) -> Cow<'_, str> {
     match String::from_utf8_lossy(raw) {
         Cow::Borrowed(text) => clean(text),
@@ -34,7 +34,8 @@ pub fn clean_bytes(raw: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// As [`clean`], for what people write to each other: an emoji may have what joins or colours its parts (UTS #51: U+200D and U+FE0F).
+/// Like [`clean`], for messages between people: an emoji may contain the characters that join or colour its parts (UTS
+/// #51: U+200D and U+FE0F).
 pub fn clean_emoji(text: &str) -> String {
     let mut before = ' ';
     let parts = text.chars().map(|character| {
@@ -46,14 +47,14 @@ pub fn clean_emoji(text: &str) -> String {
     parts.collect()
 }
 
-/// Roughly: arrows, symbols, dingbats, and the planes of emoji.
+/// Returns roughly whether the character is an arrow, a symbol, a dingbat or an emoji.
 fn is_emoji(character: char) -> bool {
     matches!(character, '\u{203c}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}') && !is_deceptive(character)
 }
 
-/// Whether a character is shown otherwise than where it stands, or not at all: controls (general category
-/// Cc), separators of lines, and what Unicode says need not be seen (Default_Ignorable_Code_Point; UAX #9 for the
-/// directions), with the blank Braille pattern.
+/// Returns whether a character is shown in another place, or is invisible: control characters (general category Cc),
+/// line separators, characters that Unicode allows to be invisible (Default_Ignorable_Code_Point; UAX #9 for the
+/// directions), and the blank Braille pattern.
 pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(

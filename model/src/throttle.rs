@@ -1,50 +1,50 @@
-//! How refusals are logged: an address that guesses, or floods, cannot fill the disk.
+//! Limits the log lines about refusals, so that an address that guesses or floods cannot fill the disk.
 
 use crate::time::Timestamp;
 
-/// How long a window lasts, in milliseconds.
+/// Length of a window, in milliseconds.
 pub const WINDOW_MS: u64 = 60_000;
 
-/// How many wrong keys of an address are logged each in a window.
+/// How many wrong keys of an address are logged one by one in a window.
 pub const KEYS_LOGGED_EACH: u32 = 10;
 
-/// How many refusals of the guard are logged each in a window, of one address and one reason.
+/// How many refusals of the guard are logged one by one in a window, per address and reason.
 pub const GUARD_LOGGED_EACH: u32 = 1;
 
-/// What was refused to one address, for one reason, in the current minute.
+/// The refusals of one address, for one reason, in the current minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// When it began: with its first refusal.
+    /// The time of the first refusal.
     pub started: Timestamp,
-    /// Refusals in it.
+    /// Number of refusals.
     pub refused: u32,
-    /// Those of them that were not logged.
+    /// Number of refusals that were not logged.
     pub unlogged: u32,
 }
 
 /// What to write for a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLine {
-    /// A line for this one.
+    /// A line for this refusal.
     Each,
-    /// Nothing.
+    /// No line.
     Silent,
-    /// First a line for the minute that ended, then a line for this one.
+    /// A line for the minute that ended, then a line for this refusal.
     Summary {
-        /// How many were refused unlogged in that minute.
+        /// The number of refusals in that minute that were not logged.
         unlogged: u32,
     },
 }
 
 impl Window {
-    /// Whether its minute is over. A clock set back ends it too.
+    /// Returns whether the minute has ended. A clock that is set back ends it too.
     fn is_over(&self, now: Timestamp) -> bool {
         now < self.started || now.millis_since(self.started) >= WINDOW_MS
     }
 }
 
-/// Counts one more refusal and says what to log, of which `logged_each` a window. A new address begins with
-/// `Window::default()`.
+/// Counts one more refusal and returns the line to log. `logged_each` is the number of lines per window. A new address
+/// begins with `Window::default()`.
 pub fn refused(window: Window, logged_each: u32, now: Timestamp) -> (Window, LogLine) {
     if window.refused == 0 || window.is_over(now) {
         let fresh = Window { started: now, refused: 1, unlogged: 0 };
@@ -61,12 +61,13 @@ pub fn refused(window: Window, logged_each: u32, now: Timestamp) -> (Window, Log
     }
 }
 
-/// For a timer: when a minute with unlogged refusals is over, the emptied window and their number.
+/// For a timer: when a minute with unlogged refusals has ended, returns the emptied window and the number of these
+/// refusals.
 pub fn due_summary(window: Window, now: Timestamp) -> Option<(Window, u32)> {
     (window.unlogged > 0 && window.is_over(now)).then_some((Window::default(), window.unlogged))
 }
 
-/// As [`due_summary`], for what is logged once a window: the summary is the next window's line.
+/// Like [`due_summary`], for refusals with one line per window: the summary is the line of the next window.
 pub fn due_line(window: Window, now: Timestamp) -> Option<(Window, u32)> {
     let (_, unlogged) = due_summary(window, now)?;
     Some((Window { started: now, refused: 1, unlogged: 0 }, unlogged))
@@ -132,7 +133,7 @@ mod tests {
     fn a_flood_of_the_guards_refusals_is_a_line_a_minute() {
         let mut window = Window::default();
         let mut lines = Vec::new();
-        // Two a second for five minutes; the timer comes once a second, before them.
+        // Two per second for five minutes; the timer runs once per second, before them.
         for second in 0..300 {
             let now = START.plus_seconds(second);
             if let Some((after, unlogged)) = due_line(window, now) {

@@ -1,52 +1,52 @@
-//! Moments in time, as the API and the state file write them.
+//! Times in the form of the API and the state file.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z, no later than the year 9999.
+/// A time in milliseconds since 1970-01-01T00:00:00Z, not later than the year 9999.
 ///
-/// Written as RFC 3339 in UTC (`2026-11-20T18:00:00Z`), with milliseconds only when there are any.
+/// It prints as RFC 3339 in UTC (`2026-11-20T18:00:00Z`), with milliseconds only if they are not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(u64);
 
-/// The text is no RFC 3339 time, or one before 1970.
+/// The text is not an RFC 3339 time, or is before 1970.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 time with an offset, such as 2026-11-20T18:00:00Z")]
 pub struct TimeError;
 
 impl Timestamp {
-    /// The latest moment that can be written: 9999-12-30T22:00:00.999Z.
+    /// The latest time that can be written: 9999-12-30T22:00:00.999Z.
     pub const MAX: Timestamp = Timestamp(253_402_207_200_999);
 
-    /// A moment from milliseconds since the epoch; what lies beyond [`Timestamp::MAX`] becomes it.
+    /// Returns a time from milliseconds since the epoch, at most [`Timestamp::MAX`].
     pub const fn from_millis(millis: u64) -> Timestamp {
         if millis > Self::MAX.0 { Self::MAX } else { Timestamp(millis) }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, rounded down.
+    /// Returns the whole seconds since the epoch, rounded down.
     pub const fn as_seconds(self) -> u64 {
         self.0 / 1000
     }
 
-    /// This many seconds later, at most [`Timestamp::MAX`].
+    /// Returns the time this many milliseconds later, at most [`Timestamp::MAX`].
     pub const fn plus_millis(self, millis: u64) -> Timestamp {
         Timestamp::from_millis(self.as_millis().saturating_add(millis))
     }
 
-    /// So many seconds later.
+    /// Returns the time this many seconds later, at most [`Timestamp::MAX`].
     pub const fn plus_seconds(self, seconds: u64) -> Timestamp {
         Timestamp::from_millis(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
-    /// Milliseconds since `earlier`; 0 when that lies in the future.
+    /// Returns the milliseconds since `earlier`, or 0 if `earlier` is in the future.
     pub const fn millis_since(self, earlier: Timestamp) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -1,4 +1,4 @@
-//! Tokens: JWT (RFC 7519) signed with HS256 (RFC 7515, RFC 7518 section 3.2), so that any backend can mint one.
+//! Tokens: JWT (RFC 7519) signed with HS256 (RFC 7515, RFC 7518 section 3.2), which any backend can mint.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,20 +23,20 @@ pub use known::{Verifier, Verify};
 pub use request::{MAX_TTL_S, TokenRequest};
 pub use revocation::{MAX_KEPT_S, MAX_REVOCATIONS, Revocation, Revoked, RevokedTokens, TokenMark};
 
-/// The longest token that is looked at, in bytes.
+/// Maximum length of a token, in bytes; longer tokens are refused.
 pub const MAX_TOKEN_LEN: usize = 4096;
 
-/// The shortest secret, in bytes: as long as the MAC (RFC 7518, section 3.2).
+/// Minimum length of the secret, in bytes: the length of the MAC (RFC 7518, section 3.2).
 pub const MIN_SECRET_LEN: usize = 32;
 
-/// How far the clocks of who mints and of who checks may differ, in seconds: `exp` counts this much later, `nbf` this much
-/// earlier.
+/// Tolerance for a difference between the clocks of the minting and the verifying server, in seconds: `exp` counts this
+/// much later, `nbf` this much earlier.
 pub const LEEWAY_S: u64 = 30;
 
-/// The longest `jti`, in bytes.
+/// Maximum length of a `jti`, in bytes.
 pub const MAX_ID_LEN: usize = 64;
 
-/// What a token allows.
+/// The action that a token permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -46,120 +46,120 @@ pub enum Action {
     Publish,
 }
 
-/// The text is no action.
+/// The text is not an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an action, expected \"play\" or \"publish\"")]
 pub struct ActionError;
 
-/// The streams a token is good for: `app/stream`, or `app/*` for all of an application.
+/// The streams that a token is valid for: `app/stream`, or `app/*` for all streams of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Subject {
     /// The application.
     pub app: AppName,
-    /// One stream of it; `None` is each of them.
+    /// One stream of the application; `None` means all.
     pub stream: Option<StreamName>,
 }
 
-/// The text is no subject.
+/// The text is not a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a subject, expected app/stream or app/*")]
 pub struct SubjectError;
 
-/// The name of one token, `jti` (RFC 7519, section 4.1.7): 1 to 64 of printable ASCII.
+/// The id of one token, `jti` (RFC 7519, section 4.1.7): 1 to 64 characters of printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TokenId(String);
 
-/// The text is no name of a token.
+/// The text is not the id of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a token's id, expected 1 to 64 printable characters without spaces")]
 pub struct TokenIdError;
 
-/// What a token says.
+/// The content of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// Which streams.
+    /// The streams.
     pub sub: Subject,
-    /// To do what.
+    /// The action.
     pub act: Action,
-    /// Not from this moment on.
+    /// The time from which the token is invalid.
     pub exp: Timestamp,
-    /// Not before.
+    /// The time before which the token is invalid.
     pub nbf: Option<Timestamp>,
-    /// When it was minted.
+    /// The time when it was minted.
     pub iat: Option<Timestamp>,
-    /// Its name.
+    /// Its id.
     pub jti: Option<TokenId>,
-    /// Only from here.
+    /// The network to which it is limited.
     pub ip: Option<Network>,
-    /// What is published with it gives way to any other publisher: it fills in for somebody.
+    /// Whether any other publisher replaces a publish with this token: it is a stopgap for a lost publisher.
     pub yields: bool,
 }
 
-/// Signs tokens and checks signatures with the secrets of `weir_secret`.
+/// Signs tokens and verifies signatures with the secrets of `weir_secret`.
 #[derive(Clone)]
 pub struct Signer {
     signs: Hmac<sha2::Sha256>,
-    /// A second secret, whose tokens are believed: the last one or the next one.
+    /// A second secret whose tokens are accepted too: the previous one or the next one.
     accepts: Option<Hmac<sha2::Sha256>>,
 }
 
-/// The signing secret is too short to sign with.
+/// The secret is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("secret of {len} bytes, at least 32 are needed")]
 pub struct SignerError {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub len: usize,
 }
 
-/// Why a token is not believed.
+/// Why a token is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// More than [`MAX_TOKEN_LEN`] bytes.
+    /// The token has more than [`MAX_TOKEN_LEN`] bytes.
     #[error("token of {len} bytes, at most 4096 are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
-    /// Not three parts of base64url without padding.
+    /// The token does not have three parts of base64url without padding.
     #[error("not a token, expected three base64url parts joined with \".\"")]
     Malformed,
-    /// Signed in another way, or not at all.
+    /// The token has another signature algorithm, or no signature.
     #[error("bad token header, expected \"alg\":\"HS256\" and no \"crit\"")]
     WrongAlgorithm,
-    /// Signed with another secret, or changed since.
+    /// The token is signed with another secret, or was changed later.
     #[error("signature does not match")]
     BadSignature,
     /// `exp` is missing.
     #[error("token without \"exp\"")]
     NoExpiry,
-    /// A claim is missing or of the wrong kind.
+    /// A claim is missing or has the wrong type.
     #[error(
         "bad token claims, expected \"sub\", \"act\", \"exp\" and, if wanted, \"nbf\", \"iat\", \"jti\" and \"ip\", each once"
     )]
     BadClaims,
 }
 
-/// Why a token, though signed well, does not allow what is asked.
+/// Why a token with a valid signature does not permit the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// `exp` is past.
+    /// The time `exp` has passed.
     #[error("token expired")]
     Expired,
-    /// `nbf` has not come.
+    /// The time `nbf` has not come yet.
     #[error("token not valid yet")]
     NotYet,
-    /// `act` is something else.
+    /// `act` is another action.
     #[error("token for another action")]
     WrongAction,
     /// `sub` does not cover the stream.
     #[error("token of another stream")]
     WrongStream,
-    /// `ip` does not hold the client.
+    /// `ip` does not contain the client.
     #[error("token not valid from this network")]
     ForeignNetwork,
-    /// It was revoked, by its `jti` or with all that were minted before.
+    /// The token was revoked, by its `jti` or together with all tokens that were minted before a time.
     #[error("token revoked")]
     Revoked,
 }
@@ -167,12 +167,12 @@ pub enum CheckError {
 #[derive(Deserialize)]
 struct Header {
     alg: String,
-    /// Extensions that must be understood (RFC 7515, section 4.1.11). None is, whatever it holds.
+    /// Extensions that must be understood (RFC 7515, section 4.1.11). Weir understands none, so any value is refused.
     #[serde(default, deserialize_with = "given")]
     crit: Option<serde::de::IgnoredAny>,
 }
 
-/// The claims as they stand in the token; a NumericDate may have a fraction (RFC 7519, section 2).
+/// The claims as written in the token; a NumericDate may have a fraction (RFC 7519, section 2).
 #[derive(Serialize, Deserialize)]
 struct RawClaims {
     sub: Subject,
@@ -192,12 +192,12 @@ struct RawClaims {
     yields: bool,
 }
 
-/// A claim that is there: `null` is no value of it.
+/// Reads a claim that is present; `null` is not a valid value.
 fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(claim: D) -> Result<Option<T>, D::Error> {
     T::deserialize(claim).map(Some)
 }
 
-/// An action is a text, and not the key of an object.
+/// Serialises an action as text, rather than as the key of an object.
 mod action_text {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -212,13 +212,13 @@ mod action_text {
     }
 }
 
-/// Reads an object: serde takes a list for one too.
+/// Reads an object, because serde would also accept a list.
 fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
     json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
 impl Signer {
-    /// Takes the content of a secret file; one newline at its end is not part of the secret.
+    /// Returns a signer for the content of a secret file, without one newline at its end.
     pub fn new(secret: &[u8]) -> Result<Signer, SignerError> {
         let secret = secret.strip_suffix(b"\n").unwrap_or(secret);
         let error = SignerError { len: secret.len() };
@@ -229,19 +229,19 @@ impl Signer {
         Ok(Signer { signs, accepts: None })
     }
 
-    /// Believes what another secret has signed, too. New tokens are signed with the own one.
+    /// Accepts tokens of another secret too. New tokens are signed with the own secret.
     #[must_use]
     pub fn accepting(self, other: Signer) -> Signer {
         Signer { accepts: Some(other.signs), ..self }
     }
 
-    /// Whether there is a second secret.
+    /// Returns whether there is a second secret.
     #[must_use]
     pub fn accepts_another(&self) -> bool {
         self.accepts.is_some()
     }
 
-    /// Checks form and signature; returns the claims as JSON.
+    /// Checks form and signature, and returns the claims as JSON.
     fn payload(&self, token: &str) -> Result<Vec<u8>, TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::TooLong { len: token.len() });
@@ -254,7 +254,7 @@ impl Signer {
         }
         let signature = decode(signature)?;
         let signed_by = |secret: &Hmac<sha2::Sha256>| {
-            // Compares in constant time (`CtOutput`).
+            // The comparison takes constant time (`CtOutput`).
             secret.clone().chain_update(signed.as_bytes()).verify_slice(&signature).is_ok()
         };
         if !signed_by(&self.signs) && !self.accepts.as_ref().is_some_and(signed_by) {
@@ -263,7 +263,7 @@ impl Signer {
         decode(claims)
     }
 
-    /// Checks form and signature. Whether it allows anything, and now, is for [`check`] to say.
+    /// Checks form and signature. [`check`] decides whether the token permits an action now.
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         let claims: RawClaims = object(&self.payload(token)?).ok_or(TokenError::BadClaims)?;
         let times = [&claims.exp, &claims.nbf, &claims.iat];
@@ -282,7 +282,7 @@ impl Signer {
         })
     }
 
-    /// A signed token. Its times are in whole seconds, rounded down.
+    /// Returns a signed token. Its times are in whole seconds, rounded down.
     pub fn mint(&self, claims: &Claims) -> Secret {
         let claims = RawClaims {
             sub: claims.sub.clone(),
@@ -297,7 +297,7 @@ impl Signer {
         self.sign(&serde_json::json!(claims))
     }
 
-    /// A token with these claims.
+    /// Returns a token with these claims.
     fn sign(&self, claims: &serde_json::Value) -> Secret {
         let mut token = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         token.push('.');
@@ -323,16 +323,16 @@ fn decode(text: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Malformed)
 }
 
-/// A NumericDate as a moment; what lies before 1970 or after 9999 becomes the nearest that can be told.
+/// Converts a NumericDate; a time before 1970 or after 9999 becomes the nearest possible one.
 fn moment(seconds: &serde_json::Number) -> Timestamp {
     match seconds.as_u64() {
         Some(whole) => Timestamp::default().plus_seconds(whole),
-        // `as` saturates, and takes a negative number to 0.
+        // `as` saturates, and converts a negative number to 0.
         None => Timestamp::from_millis((seconds.as_f64().unwrap_or(0.0) * 1000.0) as u64),
     }
 }
 
-/// Whether the claims allow the action on the stream to the client, now, give or take [`LEEWAY_S`].
+/// Returns whether the claims permit the action on the stream to the client now, with a tolerance of [`LEEWAY_S`].
 pub fn check(
     claims: &Claims,
     action: Action,
@@ -344,7 +344,7 @@ pub fn check(
     if now >= claims.exp.plus_seconds(LEEWAY_S) {
         return Err(CheckError::Expired);
     }
-    // A token that was minted later than now would outlive each revocation of its stream.
+    // A token with a minting time in the future would survive each revocation of its stream.
     if claims.nbf.max(claims.iat).is_some_and(|begin| now.plus_seconds(LEEWAY_S) < begin) {
         return Err(CheckError::NotYet);
     }
@@ -361,20 +361,20 @@ pub fn check(
 }
 
 impl Subject {
-    /// Whether the stream is among those meant.
+    /// Returns whether the subject includes the stream.
     pub fn covers(&self, app: &str, stream: &str) -> bool {
         self.app.as_str() == app && self.stream.as_ref().is_none_or(|one| one.as_str() == stream)
     }
 }
 
 impl TokenId {
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A new id from random bits: 16 of base64url.
+    /// Returns a new id from random bits: 16 characters of base64url.
     #[must_use]
     pub fn random(random: [u8; 12]) -> TokenId {
         TokenId(encode(&random))
@@ -419,7 +419,7 @@ impl fmt::Display for Subject {
 impl FromStr for Subject {
     type Err = SubjectError;
 
-    /// The name of an application may hold `/`, that of a stream may not: the last one divides them.
+    /// The name of an application may contain `/`, that of a stream may not, so the last `/` separates them.
     fn from_str(text: &str) -> Result<Subject, SubjectError> {
         let (app, stream) = text.rsplit_once('/').ok_or(SubjectError)?;
         let app = app.parse().map_err(|_| SubjectError)?;

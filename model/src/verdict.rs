@@ -1,7 +1,7 @@
-//! The verdict on a publish: who may, and under which name.
+//! The verdict on a publish: whether it is accepted, and under which name.
 //!
-//! The caller looks up what [`credential_of`] asks for, hands the facts to one of the `decide`
-//! functions, and acts on the answer. Nothing here waits, reads a clock or remembers.
+//! The caller looks up the credential that [`credential_of`] returns, passes the facts to one of the `decide`
+//! functions, and acts on the answer. No function here waits, reads a clock or keeps state.
 
 use crate::client::ClientAddr;
 use crate::key::KeyId;
@@ -13,81 +13,82 @@ use crate::stream_name::StreamName;
 use crate::time::Timestamp;
 use crate::token::{self, Action, Claims, RevokedTokens};
 
-/// `weir_publish`: what a publisher must present.
+/// `weir_publish`: the credential that a publisher must present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Keys, names and duplicates are nginx-rtmp's business.
+    /// nginx-rtmp manages names and duplicates; Weir requires no key.
     #[default]
     Off,
-    /// A stream key, or a token that allows to publish.
+    /// A stream key, or a token that permits a publish.
     Key,
-    /// A good name is enough.
+    /// A valid name is enough.
     Open,
 }
 
-/// What is known of a key that was found by its digest.
+/// Facts about a key that was found by its digest.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyFacts<'a> {
-    /// Its public handle.
+    /// Its public id.
     pub id: KeyId,
-    /// The application it opens.
+    /// The application that the key permits.
     pub app: &'a str,
-    /// The public name of its stream.
+    /// The public name of the stream.
     pub stream: &'a str,
-    /// It is limited to another `server` block than the client's.
+    /// Whether the key is limited to another `server` block than the client's.
     pub wrong_server: bool,
-    /// Not from this moment on.
+    /// The time from which the key is invalid.
     pub expires_at: Option<Timestamp>,
-    /// Only from these networks; from everywhere when there are none.
+    /// The networks from which the key is valid. An empty list means all addresses.
     pub publish_from: &'a [Network],
-    /// Refused until this moment.
+    /// The end of its ban, if it was banned.
     pub banned_until: Option<Timestamp>,
 }
 
-/// By what right a stream is live.
+/// The credential of a live stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// None was needed.
+    /// No credential was required.
     Open,
     /// This key.
     Key(KeyId),
     /// A token.
     Token,
-    /// A token of somebody who fills in, and gives way to whoever else may publish.
+    /// A token of a stopgap, which any other publisher replaces.
     Stopgap,
-    /// nginx-rtmp pulls it itself.
+    /// nginx-rtmp pulls the stream itself.
     Pull,
 }
 
 impl Credential {
-    /// Whether somebody gave the right to publish, rather than that nobody was asked.
+    /// Returns whether the publish needed an authorisation: by a key, by a token, or because the server pulls the
+    /// stream itself.
     #[must_use]
     pub const fn is_authorised(self) -> bool {
         !matches!(self, Credential::Open)
     }
 }
 
-/// A publish that may go on.
+/// An accepted publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The public name that the stream bears everywhere.
+    /// The public name of the stream.
     pub stream: StreamName,
-    /// By what right.
+    /// The credential.
     pub credential: Credential,
 }
 
-/// Which secret a publisher presents, where a key is asked for.
+/// The secret that a publisher presents, where one is required.
 #[derive(Clone, Copy, Debug)]
 pub enum Presentation<'a> {
-    /// The digest of a key, to be looked up.
+    /// The digest of a key, to look up.
     Key(Digest),
-    /// A token, to be verified; the stream's name is the one presented.
+    /// A token, to verify; the stream's name is the presented name.
     Token(&'a Secret),
-    /// Nothing at all.
+    /// No secret.
     None,
 }
 
-/// Which secret to look up: `key=` first, then `token=`, else the name itself is the key.
+/// Returns the secret to look up: `key=` first, then `token=`, else the name itself is the key.
 pub fn credential_of(presented: &Presented) -> Presentation<'_> {
     match (&presented.key, &presented.token) {
         (Some(key), _) => Presentation::Key(key.digest()),
@@ -97,7 +98,7 @@ pub fn credential_of(presented: &Presented) -> Presentation<'_> {
     }
 }
 
-/// Decides on a publisher with a key; `facts` is `None` when no key has the digest.
+/// Decides on a publisher with a key; `facts` is `None` if no key has the digest.
 pub fn decide_key(
     app: &str,
     facts: Option<&KeyFacts<'_>>,
@@ -124,13 +125,13 @@ pub fn decide_key(
     Ok(Accepted { stream, credential: Credential::Key(key.id) })
 }
 
-/// Decides on a publisher who needs no key: the name is the stream's.
+/// Decides on a publisher who needs no key: the presented name is the stream's name.
 pub fn decide_open(presented: &Presented) -> Result<Accepted, Refusal> {
     let stream = StreamName::parse(presented.name.as_bytes())?;
     Ok(Accepted { stream, credential: Credential::Open })
 }
 
-/// Decides on a publisher whose token was verified: `name` is the stream's, and the token must cover it.
+/// Decides on a publisher whose token was verified: `name` is the stream's name, and the token must cover it.
 pub fn decide_token(
     claims: &Claims,
     revoked: &RevokedTokens,
@@ -267,7 +268,7 @@ mod tests {
     }
 
     proptest! {
-        /// A key opens exactly when each of its limits, taken alone, allows it; then always as its own stream.
+        /// A key is accepted exactly if each of its limits accepts it, and always for its own stream.
         #[test]
         fn a_key_opens_only_within_its_limits(
             same_app: bool,
@@ -302,7 +303,7 @@ mod tests {
             }
         }
 
-        /// Whatever is presented: what is accepted bears a good name, and no reason to refuse repeats a secret.
+        /// For any input, an accepted publish has a valid name, and no reason to refuse repeats a secret.
         #[test]
         fn no_reason_tells_what_was_presented(name in "[A-Za-z0-9_]{9,35}", key in "[A-Za-z0-9_+/]{9,35}", junk in "[ -~]{0,20}") {
             let raw = format!("{name}?{junk}&key={key}");

@@ -1,4 +1,5 @@
-//! Who watches over HTTP: which requests are those of a viewer, and what the daemon reports of the viewers that it serves itself.
+//! HTTP viewers: the requests that count as those of a viewer, and the daemon's report of the viewers that it serves
+//! itself.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::ApiError;
 
-/// By what a viewer of HTTP watches.
+/// The protocol of an HTTP viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// HLS.
@@ -16,12 +17,12 @@ pub enum Kind {
     Dash,
 }
 
-/// What a file tells of the viewer who asks for it.
+/// The kind of playback that a requested file shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// A playlist or a segment of this kind.
     Of(Kind),
-    /// A segment of fragmented MP4, which playlists of both kinds name. A playlist has made its viewer known before.
+    /// A segment of fragmented MP4, which playlists of both kinds use. The viewer has requested a playlist before.
     Either,
 }
 
@@ -35,8 +36,8 @@ const TYPES: [(&[u8], Kind); 5] = [
 ];
 
 impl Trace {
-    /// By the end of the path; where that says nothing, by the answer's media type. `None` for what nobody watches, such as a
-    /// page or a still.
+    /// Decides by the end of the path, or else by the media type of the answer. Returns `None` for files that are not
+    /// playback, such as a page or a still image.
     #[must_use]
     pub fn of(path: &[u8], content_type: &[u8]) -> Option<Trace> {
         let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -59,27 +60,28 @@ impl Trace {
     }
 }
 
-/// Whether an answer with this status gives a viewer something to watch: all of it, a part, or that it has not changed.
+/// Returns whether an answer with this status provides media: the whole file, a part, or the fact that it has not
+/// changed.
 #[must_use]
 pub fn is_watched(status: u16) -> bool {
     matches!(status, 200 | 206 | 304)
 }
 
-/// The most viewers of a kind that a report may tell of a stream.
+/// The most viewers of one kind that a report may state for a stream.
 pub const MAX_REPORTED: u64 = 1_000_000;
 
-/// For how long a report of the daemon holds, in milliseconds.
+/// How long a report of the daemon is valid, in milliseconds.
 pub const REPORT_HOLDS_MS: u64 = 15_000;
 
 /// The body of `PUT /v1/viewers`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// Every stream that the daemon serves to somebody.
+    /// Every stream that the daemon serves to at least one viewer.
     pub streams: Vec<Reported>,
 }
 
-/// How many viewers of a stream the daemon serves itself.
+/// The viewers of a stream that the daemon serves itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reported {
@@ -87,13 +89,13 @@ pub struct Reported {
     pub app: String,
     /// The stream.
     pub stream: String,
-    /// Over Low-Latency HLS.
+    /// Viewers over Low-Latency HLS.
     #[serde(default)]
     pub llhls: u64,
-    /// Over WebSocket.
+    /// Viewers over WebSocket.
     #[serde(default)]
     pub ws: u64,
-    /// Over WebRTC.
+    /// Viewers over WebRTC.
     #[serde(default)]
     pub webrtc: u64,
 }
@@ -103,10 +105,10 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// 400, with the field.
+    /// An error 400 names the field.
     pub fn from_json(body: &[u8]) -> Result<Report, ApiError> {
         let wrong = |error| ApiError::bad_request(format!("body: {error}"));
-        // A list would be taken for the fields in their order.
+        // serde would accept a list as the fields in their order.
         only_objects(&serde_json::from_slice(body).map_err(wrong)?)?;
         let report: Report = serde_json::from_slice(body).map_err(wrong)?;
         let mut seen = HashSet::new();

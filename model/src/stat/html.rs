@@ -1,7 +1,7 @@
-//! `weir_stat html`: one page without scripts that loads itself again.
+//! `weir_stat html`: one page without scripts that reloads itself.
 //!
-//! It is well-formed XML too, and needs nothing from elsewhere: a Content-Security-Policy of [`CSP`]
-//! lets it be as it is.
+//! The page is well-formed XML too, and needs no other resources, so that it works with the Content-Security-Policy
+//! [`CSP`].
 
 use super::text::push_escaped;
 use crate::snapshot::{PlayerSnapshot, Snapshot, StreamSnapshot, WorkerSnapshot};
@@ -13,7 +13,7 @@ mod targets;
 use cells::{push_audio, push_bar, push_bytes, push_cell, push_count, push_duration, push_rate, push_video};
 use parts::{flow, name, table};
 
-/// What the page needs to be allowed, as the value of a `Content-Security-Policy` header.
+/// The permissions that the page needs, as the value of a `Content-Security-Policy` header.
 pub const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 const PAGE_LEN: usize = 6 * 1024;
@@ -21,7 +21,7 @@ const STREAM_LEN: usize = 1500;
 const PLAYER_LEN: usize = 640;
 const TARGET_LEN: usize = 1600;
 
-/// The snapshot; with addresses, keys' ids and workers of publishers and players when `full`.
+/// Renders the snapshot; if `full`, with addresses, key ids and workers of publishers and players.
 pub fn render(snapshot: &Snapshot, full: bool) -> String {
     let players: usize = snapshot.streams.iter().map(|stream| stream.players.len()).sum();
     let pushes: usize = snapshot.streams.iter().map(|stream| stream.targets.len()).sum();
@@ -108,7 +108,7 @@ fn worker(out: &mut String, worker: &WorkerSnapshot) {
     out.push_str("</span>");
 }
 
-/// The heads of a table; the cells of a row name them again, for screens too narrow for a table.
+/// The heads of a table. Each cell of a row repeats its head, for screens that are too narrow for a table.
 fn streams(out: &mut String, snapshot: &Snapshot, full: bool) {
     const HEADS: [&str; 12] = [
         "Stream",

@@ -13,7 +13,7 @@ struct Answer<'a> {
     streams: &'a [StreamSnapshot],
 }
 
-/// The snapshot as it is; see [`Snapshot::redacted`].
+/// Renders the snapshot without removing anything; see [`Snapshot::redacted`].
 pub fn render(snapshot: &Snapshot) -> String {
     let answer = Answer {
         now: snapshot.now,

@@ -1,8 +1,8 @@
 //! `weir_stat prometheus`: the text format 0.0.4.
 //!
-//! Where an exporter for nginx-rtmp has a metric of the same meaning, its name is kept. Streams have
-//! the labels `app` and `stream`, and `server` where there are several `server` blocks; targets have `target` too. No label
-//! says who publishes or plays.
+//! If an exporter for nginx-rtmp has a metric with the same meaning, this module uses the same name. Streams have the
+//! labels `app` and `stream`, and `server` if there are several `server` blocks; targets also have `target`. No label
+//! identifies a publisher or a player.
 
 use std::cmp::Reverse;
 
@@ -18,7 +18,7 @@ mod targets;
 use metric::{COUNTER, GAUGE, Metric, Value, head, label, push_value, stream_labels};
 use targets::TARGET_LEN;
 
-/// Room for the metrics of the server, and for each stream, worker.
+/// Capacity for the metrics of the server, and for each stream and worker.
 const SERVER_LEN: usize = 6 * 1024;
 const STREAM_LEN: usize = 1900;
 const WORKER_LEN: usize = 120;
@@ -104,7 +104,7 @@ const WORKER: [Metric<WorkerSnapshot>; 2] = [
     }),
 ];
 
-/// The snapshot; nothing in it says who publishes or plays.
+/// Renders the snapshot. The result does not identify publishers or players.
 pub fn render(snapshot: &Snapshot) -> String {
     let pushes: usize = snapshot.streams.iter().map(|stream| stream.targets.len()).sum();
     let streams = snapshot.streams.len() * STREAM_LEN + pushes * TARGET_LEN;
@@ -152,8 +152,8 @@ fn viewers(out: &mut String, streams: &[&StreamSnapshot], several: bool) {
     }
 }
 
-/// One stream per name. While a publisher takes over from another there can be two, but a scrape with
-/// a sample twice is an error: the later one stands.
+/// Returns one stream per name. There can be two while one publisher takes over from another, but Prometheus rejects a
+/// scrape that has a sample twice, so the later stream is kept.
 fn distinct(snapshot: &Snapshot) -> Vec<&StreamSnapshot> {
     let mut streams: Vec<&StreamSnapshot> = snapshot.streams.iter().collect();
     let server = |stream: &StreamSnapshot| match snapshot.has_several_servers() {
@@ -198,7 +198,7 @@ fn reasons(out: &mut String, name: &str, counts: impl Iterator<Item = (&'static 
     }
 }
 
-/// A metric with all its samples, which the format wants together.
+/// Appends a metric with all its samples, which the format requires to be together.
 fn family<'a, T: 'a>(
     out: &mut String,
     &(name, kind, help, value): &Metric<T>,

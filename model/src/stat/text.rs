@@ -1,4 +1,4 @@
-//! How the formats write numbers and what strangers chose. All of it appends to one text.
+//! Formats numbers and text from clients. All functions append to one text.
 
 use crate::text;
 
@@ -18,7 +18,7 @@ pub(super) fn push_number(out: &mut String, mut number: u64) {
     out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
-/// Appends tenths as a number with one decimal, none when that is 0.
+/// Appends tenths as a number with one decimal, or without decimals if the last digit is 0.
 pub(super) fn push_tenths(out: &mut String, tenths: u64) {
     push_number(out, tenths / 10);
     if !tenths.is_multiple_of(10) {
@@ -27,8 +27,8 @@ pub(super) fn push_tenths(out: &mut String, tenths: u64) {
     }
 }
 
-/// Appends text to the content or to a quoted attribute of XML or HTML. What XML cannot hold, and
-/// what deceives a reader (`text::clean`), becomes U+FFFD.
+/// Appends text to the content or to a quoted attribute of XML or HTML. Characters that XML cannot contain, and
+/// deceptive ones (`text::clean`), become U+FFFD.
 pub(super) fn push_escaped(out: &mut String, text: &str) {
     if text.bytes().all(is_plain) {
         out.push_str(text);
@@ -47,7 +47,7 @@ pub(super) fn push_escaped(out: &mut String, text: &str) {
     }
 }
 
-/// Whether a byte is text by itself, in XML as in HTML.
+/// Returns whether a byte needs no escape in XML and HTML.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'')
 }

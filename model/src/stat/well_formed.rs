@@ -1,6 +1,6 @@
-//! A reader of XML that knows just enough to say whether a text is well-formed.
+//! A minimal reader of XML that checks whether a text is well-formed.
 
-/// The first thing that is wrong with a document, if any.
+/// Returns the first error of a document, if there is one.
 pub(super) fn check(document: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = document;

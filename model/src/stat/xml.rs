@@ -1,8 +1,8 @@
 //! `weir_stat xml`: the elements, order and nesting of nginx-rtmp's `rtmp_stat`, for all workers.
 //!
-//! Follows what `ngx_rtmp_stat_module.c` of nginx-rtmp 1.2.2 answers to `rtmp_stat all`, so that what
-//! reads that reads this. Exporters stop at a stream without its list of clients, so clients always appear; their addresses appear
-//! only when asked for.
+//! The output follows the answer of nginx-rtmp 1.2.2 to `rtmp_stat all` (`ngx_rtmp_stat_module.c`), so that the same
+//! programs can read it. Exporters stop at a stream without a list of clients, so clients always appear; their
+//! addresses appear only if requested.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::server::Server;
 use crate::snapshot::{PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot};
 use crate::time::Timestamp;
 
-/// Room for what a stream and a client take, so that the text grows once.
+/// Capacity for a stream and a client, so that the text is allocated once.
 const STREAM_LEN: usize = 1000;
 const CLIENT_LEN: usize = 240;
 
-/// The snapshot; with the addresses of clients when `full`.
+/// Renders the snapshot; if `full`, with the addresses of clients.
 pub fn render(snapshot: &Snapshot, full: bool) -> String {
     let mut out = String::with_capacity(room(snapshot));
     out.push_str("<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<rtmp>\r\n");
@@ -52,8 +52,8 @@ fn room(snapshot: &Snapshot) -> usize {
 /// An application's name, with its streams.
 type Application<'s> = (&'s str, Vec<&'s StreamSnapshot>);
 
-/// The applications of each `server` block. Blocks that the configuration no longer has, which old workers still serve, come
-/// last.
+/// Returns the applications of each `server` block. Blocks that the configuration no longer has, but that old workers
+/// still serve, come last.
 fn servers(snapshot: &Snapshot) -> Vec<Vec<Application<'_>>> {
     let configured = snapshot.servers.iter().map(|block| (&block.server, block.applications.as_slice()));
     let mut blocks: Vec<(&Server, &[String])> = configured.collect();
@@ -72,7 +72,7 @@ fn servers(snapshot: &Snapshot) -> Vec<Vec<Application<'_>>> {
     all
 }
 
-/// Each application of a block with its streams. Those of an application that the configuration no longer has come last.
+/// Returns each application of a block with its streams. Applications that the configuration no longer has come last.
 fn applications<'s>(names: &'s [String], streams: Vec<&'s StreamSnapshot>) -> Vec<Application<'s>> {
     let mut all: Vec<Application<'_>> = Vec::with_capacity(names.len());
     let mut places = HashMap::with_capacity(names.len());
@@ -100,7 +100,7 @@ fn application(out: &mut String, app: &str, streams: &[&StreamSnapshot], now: Ti
     out.push_str("</live>\r\n</application>\r\n");
 }
 
-/// As nginx-rtmp counts: players, and the publisher too.
+/// Counts clients like nginx-rtmp: the players and the publisher.
 fn clients(stream: &StreamSnapshot) -> u64 {
     stream.viewers.rtmp.saturating_add(stream.publisher.is_some().into())
 }
@@ -132,7 +132,7 @@ fn stream(out: &mut String, stream: &StreamSnapshot, now: Timestamp, full: bool)
     out.push_str("</stream>\r\n");
 }
 
-/// Not in nginx-rtmp: who watches, over RTMP and otherwise.
+/// Appends the viewers, over RTMP and other protocols. nginx-rtmp does not have this element.
 fn viewers(out: &mut String, stream: &StreamSnapshot) {
     out.push_str("<viewers>");
     for (kind, count) in stream.viewers.by_kind() {
@@ -143,12 +143,12 @@ fn viewers(out: &mut String, stream: &StreamSnapshot) {
     out.push_str("</viewers>\r\n");
 }
 
-/// What is unknown of the picture is 0, what is unknown besides is left out, as in nginx-rtmp.
+/// As in nginx-rtmp, unknown facts about the frame size are 0, and other unknown facts are omitted.
 fn meta(out: &mut String, video: VideoFacts, audio: Option<AudioFacts>) {
     out.push_str("<meta><video>");
     number(out, "width", video.width.into());
     number(out, "height", video.height.into());
-    // A whole number there.
+    // nginx-rtmp writes a whole number here.
     number(out, "frame_rate", (u64::from(video.fps_milli) + 500) / 1000);
     known(out, "codec", video.codec());
     known(out, "profile", video.profile());
@@ -192,14 +192,14 @@ fn publisher(
     out.push_str("<publishing/><active/></client>\r\n");
 }
 
-/// The address, if it may be told. The element stays: programs that read `rtmp_stat` expect it.
+/// Returns the address, if it may be shown. The element stays, because programs that read `rtmp_stat` expect it.
 fn shown(addr: &str, full: bool) -> &str {
     if full { addr } else { "" }
 }
 
-/// A client but for its end. The id is a number in `rtmp_stat`, of 32 bits in programs that read it: the lower half of ours. Weir
-/// keeps neither `flashver` nor the timestamp of the last message: the first is empty, and the second is the time since the client
-/// began, as it is for encoders that count from 0.
+/// Appends a client without its end tag. The id is a number in `rtmp_stat`, of 32 bits in programs that read it, so
+/// this is the lower half of Weir's number. Weir stores neither `flashver` nor the timestamp of the last message: the
+/// first is empty, and the second is the time since the client began, which is correct for encoders that count from 0.
 fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64, avsync_ms: i32) {
     out.push_str("<client>");
     let id = u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default();

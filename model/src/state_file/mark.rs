@@ -1,16 +1,16 @@
-//! By which a daemon knows a state file again.
+//! The mark by which a daemon recognises a state file.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// By which a daemon knows a state file again: 16 hex digits.
+/// The mark by which a daemon recognises a state file: 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mark(pub u64);
 
-/// The text is no mark.
+/// The text is not a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a mark, expected 16 hex digits")]
 pub struct MarkError;

@@ -1,15 +1,15 @@
-//! One of a list becomes what it is on another node.
+//! Replaces an entry of a list with its form on another node.
 
-/// Why it does not.
+/// Why an entry is not replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It is not there any more.
+    /// The entry does not exist any more.
     Gone,
-    /// It is another one than was seen.
+    /// The entry has changed.
     Other,
 }
 
-/// The one that `is_it` finds becomes `is`, unless it is not `was`. Returns whether anything has changed.
+/// Replaces the entry that `is_it` finds with `is`, if the entry equals `was`. Returns whether anything has changed.
 pub(super) fn put<T: Clone + PartialEq>(
     list: &mut Vec<T>,
     is_it: impl Fn(&T) -> bool,

@@ -1,4 +1,4 @@
-//! A target as the file holds it: the one place where its URL is written out.
+//! A target in the form of the file, the only one that contains the URL as plain text.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 use crate::target::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
 
-/// Its URL is a plain text: whoever has one of these writes it to the file and nowhere else.
+/// Its URL is plain text, so the value must be written only to the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TargetLine {
@@ -35,7 +35,7 @@ impl From<&Target> for TargetLine {
     }
 }
 
-/// Only what the API made is in the file.
+/// The file contains only targets of the API.
 impl From<TargetLine> for Target {
     fn from(line: TargetLine) -> Target {
         Target {

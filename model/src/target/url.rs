@@ -1,8 +1,7 @@
-//! The URL of a target: `rtmp://user:password@host:port/app/inst?args/key?args`. Without a key, streams keep their names; a
-//! key may consist of arguments alone, as in `rtmp://host/app/?streamname=x&key=y`.
+//! The URL of a target: `rtmp://user:password@host:port/app/inst?args/key?args`. Without a key, streams keep their
+//! names. A key may consist of arguments only, as in `rtmp://host/app/?streamname=x&key=y`.
 //!
-//! Nothing in it is replaced or mended: the application and the key go to the target as they are
-//! written. Only user and password are percent-decoded.
+//! Weir sends the application and the key to the target exactly as written. It percent-decodes only user and password.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,109 +11,109 @@ use crate::arguments;
 use crate::escape;
 use crate::secret::Secret;
 
-/// What stands in place of the key and the password wherever a URL is shown.
+/// The text that replaces the key and the password wherever a URL is shown.
 pub const MASK: &str = "***";
 
-/// What has fewer bytes can be guessed.
+/// A text with fewer bytes does not count as a secret, because it can be guessed.
 const LEAST_SECRET: usize = 6;
 
 /// The longest URL, in bytes.
 pub const MAX_URL_LEN: usize = 2048;
 
-/// The longest user and password, in bytes. Application and key may fill the URL: services hand out keys of more than 300
-/// bytes, with a signature in them.
+/// Maximum length of user and password, in bytes. Application and key may fill the URL: some services issue keys of
+/// more than 300 bytes that include a signature.
 pub const MAX_PART_LEN: usize = 255;
 
 /// The longest name of a host, in bytes (RFC 1035, section 2.3.4, written with dots).
 const MAX_HOST_LEN: usize = 253;
 
-/// Where a target is: checked, and taken apart. It prints with key and password masked.
+/// The checked and parsed URL of a target. It prints with key and password masked.
 #[derive(Clone)]
 pub struct TargetUrl {
     text: Secret,
     tls: bool,
     host: Host,
     port: u16,
-    /// As it is written, to be left out where it is the default.
+    /// The port as written, omitted if it is the default.
     shown_port: Option<u16>,
     app: String,
     key: Option<Secret>,
     credentials: Option<Credentials>,
 }
 
-/// What a target may ask for before it takes a stream. Percent-decoded.
+/// User and password for a target that requires them. Percent-decoded.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Who.
+    /// The user.
     pub user: String,
-    /// May be empty.
+    /// The password, which may be empty.
     pub password: Secret,
 }
 
 /// The host of a URL. Displays as in a URL, an IPv6 address in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A name to be resolved, as it was written.
+    /// A name to resolve, as written.
     Name(String),
     /// An address.
     Addr(IpAddr),
 }
 
-/// Why a text is no URL of a target. No message repeats anything of the text, as it holds secrets.
+/// Why a text is not the URL of a target. No message repeats any part of the text, because it contains secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetUrlError {
-    /// More than [`MAX_URL_LEN`] bytes.
+    /// The URL has more than [`MAX_URL_LEN`] bytes.
     #[error("url of {len} bytes, at most {MAX_URL_LEN} are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
-    /// A space, a control character, or one outside ASCII.
+    /// The URL contains a space, a control character, or a character outside ASCII.
     #[error(
         "space, control character or character outside ascii at byte {at}, expected printable ascii, others as %XX"
     )]
     BadCharacter {
-        /// Where it stands, from 0.
+        /// The position, counted from 0.
         at: usize,
     },
-    /// It starts with neither `rtmp://` nor `rtmps://`.
+    /// The URL starts with neither `rtmp://` nor `rtmps://`.
     #[error("unknown scheme, expected rtmp:// or rtmps://")]
     BadScheme,
-    /// It holds the mask that answers show in place of secrets.
+    /// The URL contains the mask that answers show in place of secrets.
     #[error("{MASK} replaces the key or the password, expected the whole url with its secrets")]
     Masked,
-    /// A user that is empty, or whose `%` is not followed by two hex digits, and likewise a password.
+    /// The user is empty, or user or password contain a `%` without two hex digits.
     #[error(
         "bad user or password, expected user:password@ with %XX for \"/\", \"@\", \":\" and \"%\" in them"
     )]
     BadCredentials,
-    /// Nothing where the host should be.
+    /// The host is empty.
     #[error("no host, expected rtmp://host/app/key")]
     NoHost,
-    /// Neither a name nor an address.
+    /// The host is neither a name nor an address.
     #[error("bad host, expected a name, an IPv4 address or an IPv6 address in brackets")]
     BadHost,
-    /// No port number.
+    /// The port is not a number from 1 to 65535.
     #[error("bad port, expected 1 to 65535")]
     BadPort,
-    /// Nothing after the host.
+    /// The URL has no application.
     #[error("no application, expected rtmp://host/app/key")]
     NoApp,
-    /// Nothing after the application, where a key is needed.
+    /// The URL has no key, but needs one.
     #[error("no stream key, expected rtmp://host/app/key")]
     NoKey,
-    /// `//` in the path.
+    /// The path contains `//`.
     #[error("empty part in the path, expected no \"//\" after the host")]
     EmptyPart,
-    /// `@` in the application: what was meant as password ended up there.
+    /// The application contains `@`, probably because the password contains a `/`.
     #[error("\"@\" in the application, expected %2F for \"/\" in the password")]
     AtInApp,
-    /// A user or a password of more than [`MAX_PART_LEN`] bytes.
+    /// The user or the password has more than [`MAX_PART_LEN`] bytes.
     #[error("{part} of {len} bytes, at most {MAX_PART_LEN} are allowed")]
     PartTooLong {
-        /// What it is.
+        /// The name of the part.
         part: &'static str,
-        /// Its length in bytes.
+        /// The length in bytes.
         len: usize,
     },
 }
@@ -156,12 +155,13 @@ impl TargetUrl {
         })
     }
 
-    /// The whole text with its secrets. Each caller answers for where it goes.
+    /// Returns the whole text with its secrets. The caller is responsible for its secrecy.
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
 
-    /// Whether both lead to the same place: the case of a host's name, a default port, and a slash at the end make no difference.
+    /// Returns whether both URLs lead to the same place. The case of a host name, a default port, and a trailing slash
+    /// make no difference.
     #[must_use]
     pub fn is_same_place(&self, other: &TargetUrl) -> bool {
         let host = |url: &TargetUrl| match &url.host {
@@ -180,52 +180,54 @@ impl TargetUrl {
             && key(self) == key(other)
     }
 
-    /// Whether it is `rtmps://`.
+    /// Returns whether the scheme is `rtmps://`.
     pub fn is_tls(&self) -> bool {
         self.tls
     }
 
-    /// Whom to connect to.
+    /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// 1935, or 443 for `rtmps://`, unless it is written.
+    /// Returns the port: as written, or else 1935, or 443 for `rtmps://`.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What stands between the host and the last `/`, without a slash at either end; with its arguments.
+    /// Returns the application: the text between the host and the last `/`, without a slash at either end; with its
+    /// arguments.
     pub fn app(&self) -> &str {
         &self.app
     }
 
-    /// Under what a stream is published there: the stream key, which is what stands after the last `/`, with its
-    /// arguments; the stream's own name where there is none.
+    /// Returns the name under which a stream is published there: the stream key, which is the text after the last `/`
+    /// with its arguments, or the stream's own name if there is no key.
     pub fn key_for(&self, stream: &str) -> Secret {
         self.key.clone().unwrap_or_else(|| Secret::new(stream))
     }
 
-    /// An error unless there is a key.
+    /// Returns an error if there is no key.
     pub fn require_key(&self) -> Result<(), TargetUrlError> {
         self.key.as_ref().map(|_| ()).ok_or(TargetUrlError::NoKey)
     }
 
-    /// User and password, if it has any.
+    /// Returns user and password, if the URL has any.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
 
-    /// What the command `connect` names as `tcUrl`: without credentials and without the key.
+    /// Returns the `tcUrl` for the command `connect`: without credentials and without the key.
     pub fn tc_url(&self) -> String {
         format!("{}{}/{}", self.scheme(), self.place(), self.app)
     }
 
-    /// The URL with [`MASK`] in place of the key and of the password. Without a key, the application is shown when it is a single
-    /// word that no service would give as a key: so targets on one host stay apart. Where arguments of the application hold the
-    /// last `/`, they may as well be the key's, so they are not shown, nor what they follow unless it comes first.
+    /// Returns the URL with [`MASK`] in place of the key and the password. Without a key, the result shows the
+    /// application if it is a single word that no service would issue as a key, so that targets on one host can be
+    /// distinguished. If the last `/` is within arguments of the application, the arguments may belong to the key. Then
+    /// the result hides them, and also the path before them except for its first part.
     pub fn masked(&self) -> String {
-        // The user as it was written, not decoded.
+        // The user as written, not decoded.
         let user = match (&self.credentials, self.expose().split_once("://")) {
             (Some(_), Some((_, rest))) => rest.split([':', '@', '/']).next().unwrap_or_default(),
             _ => "",
@@ -244,8 +246,8 @@ impl TargetUrl {
         format!("{}{user}{password}{}/{app}{slash}{MASK}", self.scheme(), self.place())
     }
 
-    /// What another server says, with [`MASK`] in place of the key and the password that it may repeat. What is
-    /// shorter than six bytes is no secret, and may be a word.
+    /// Returns a message of another server with [`MASK`] in place of the key and the password. A text of less than six
+    /// bytes does not count as a secret, because it may be an ordinary word.
     pub fn masked_in(&self, text: &str) -> String {
         let key = self.key.as_ref().map_or("", Secret::expose);
         let (name, arguments) = arguments::split(key);
@@ -255,7 +257,7 @@ impl TargetUrl {
             secret if secret.len() < LEAST_SECRET => text,
             secret => text.replace(secret, MASK),
         };
-        // A service may repeat one of the arguments alone.
+        // A service may repeat only one of the arguments.
         let values = arguments
             .split('&')
             .map(|argument| argument.split_once('=').map_or(argument, |(_, value)| value));
@@ -275,7 +277,8 @@ impl TargetUrl {
     }
 }
 
-/// A name that people give to an application, rather than a key: short, and no digits in the midst of letters.
+/// Returns whether the text looks like a name for an application rather than a key: short, and without digits between
+/// letters.
 fn is_word(app: &str) -> bool {
     const LONGEST: usize = 24;
     let inner = app.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -283,7 +286,7 @@ fn is_word(app: &str) -> bool {
     app.len() <= LONGEST && !inner.is_empty() && inner.bytes().all(is_name) && !app.starts_with("wk_")
 }
 
-/// `user:password` or `user`, without the `@`.
+/// Parses `user:password` or `user`, without the `@`.
 fn parse_credentials(userinfo: &str) -> Result<Credentials, TargetUrlError> {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     if password == MASK {
@@ -301,13 +304,13 @@ fn parse_credentials(userinfo: &str) -> Result<Credentials, TargetUrlError> {
     }
 }
 
-/// `None` for what is not well-formed, not UTF-8, or holds a control character.
+/// Returns `None` for text that is not well-formed, not UTF-8, or contains a control character.
 fn percent_decoded(text: &str) -> Option<String> {
     let bytes = escape::decoded(text)?;
     String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
 }
 
-/// `host`, `host:port`, `[address]` or `[address]:port`.
+/// Parses `host`, `host:port`, `[address]` or `[address]:port`.
 fn parse_place(place: &str) -> Result<(Host, Option<u16>), TargetUrlError> {
     let (host, port) = match place.strip_prefix('[') {
         Some(rest) => {
@@ -331,7 +334,7 @@ fn parse_place(place: &str) -> Result<(Host, Option<u16>), TargetUrlError> {
 }
 
 fn parse_port(port: &str) -> Result<u16, TargetUrlError> {
-    // `parse` alone would take "+80".
+    // `parse` alone would accept "+80".
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
         Ok(number @ 1..) if digits => Ok(number),
@@ -339,8 +342,8 @@ fn parse_port(port: &str) -> Result<u16, TargetUrlError> {
     }
 }
 
-/// A name of labels (RFC 1123, section 2.1, and `_`, which resolvers take), or an IPv4 address. What
-/// looks like a number to a C library, such as `127.1`, is neither.
+/// Parses a name of labels (RFC 1123, section 2.1, and `_`, which resolvers accept), or an IPv4 address. A text that a
+/// C library reads as a number, such as `127.1`, is neither.
 fn parse_host(host: &str) -> Result<Host, TargetUrlError> {
     if host.is_empty() {
         return Err(TargetUrlError::NoHost);
@@ -369,8 +372,8 @@ fn parse_host(host: &str) -> Result<Host, TargetUrlError> {
     }
 }
 
-/// Application and key, from what stands after the host and its slash. There is no key where only an application is, or
-/// nothing behind its slash.
+/// Splits the text after the host and its slash into application and key. There is no key if the path has only an
+/// application, or nothing after its slash.
 fn parse_path(path: &str) -> Result<(&str, Option<&str>), TargetUrlError> {
     let (app, key) = match path.rsplit_once('/') {
         _ if path.is_empty() => return Err(TargetUrlError::NoApp),
@@ -381,7 +384,7 @@ fn parse_path(path: &str) -> Result<(&str, Option<&str>), TargetUrlError> {
     let folders = arguments::name(app);
     match () {
         () if folders.split('/').any(str::is_empty) => Err(TargetUrlError::EmptyPart),
-        // Arguments of the application may as well be meant for the key.
+        // Arguments of the application could also be meant for the key.
         () if key.map_or(app.contains('?'), |key| key == "?") => Err(TargetUrlError::NoKey),
         () if key == Some(MASK) || app.split('/').any(|part| part == MASK) => Err(TargetUrlError::Masked),
         () if folders.contains('@') => Err(TargetUrlError::AtInApp),

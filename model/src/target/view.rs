@@ -9,27 +9,27 @@ use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 use crate::time::Timestamp;
 
-/// How it stands with one stream at one target.
+/// The state of the push of one stream to one target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PushState {
-    /// From the first look-up of the name to the target's word that it takes the stream.
+    /// From the look-up of the name until the target accepts the stream.
     Connecting,
-    /// The target takes the stream.
+    /// The target accepts the stream.
     Live,
-    /// It failed, and is tried again in a while.
+    /// The push failed, and waits for the next try.
     Waiting,
-    /// It is not wanted.
+    /// No push is wanted.
     #[default]
     Off,
 }
 
 impl PushState {
-    /// All of them, in the order of [`PushState::from_number`].
+    /// All states, in the order of [`PushState::from_number`].
     pub const ALL: [PushState; 4] =
         [PushState::Off, PushState::Connecting, PushState::Live, PushState::Waiting];
 
-    /// Its name in the API.
+    /// Returns the name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             PushState::Connecting => "connecting",
@@ -39,7 +39,7 @@ impl PushState {
         }
     }
 
-    /// For shared memory: 0 for `off`, so that zeroed memory is a valid one.
+    /// Returns the number for shared memory. `off` is 0, so that zeroed memory is valid.
     pub fn number(self) -> u8 {
         match self {
             PushState::Off => 0,
@@ -49,7 +49,7 @@ impl PushState {
         }
     }
 
-    /// The reverse of [`PushState::number`]; what that never gives is `off`.
+    /// The reverse of [`PushState::number`]. Returns `off` for other numbers.
     pub fn from_number(number: u8) -> PushState {
         PushState::ALL.get(usize::from(number)).copied().unwrap_or_default()
     }
@@ -61,56 +61,57 @@ impl fmt::Display for PushState {
     }
 }
 
-/// One stream at one target. Bytes are totals, over all connections that were made for it.
+/// The push of one stream to one target. Bytes are totals over all connections of the push.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushView {
     /// The public name of the stream.
     pub stream: String,
-    /// How it stands.
+    /// The state.
     pub state: PushState,
-    /// Since when it stands so.
+    /// The time of the last change of state.
     pub since: Timestamp,
-    /// Until the next try; only while it waits.
+    /// The time until the next try, in milliseconds, while it waits for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
-    /// Sent to the target.
+    /// Bytes sent to the target.
     pub bytes_out: u64,
-    /// Sent to the target, in bits a second.
+    /// Rate to the target, in bits per second.
     pub bitrate_out: u64,
-    /// How often it was tried again.
+    /// The number of retries.
     pub reconnects: u64,
-    /// Why it failed last, if it ever did; it stays when a later try succeeds. `None` when redacted.
+    /// The reason of the last failure, which stays when a later try succeeds. `None` when redacted.
     pub last_error: Option<String>,
 }
 
 /// A target as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetView {
-    /// Its public handle.
+    /// The public id.
     pub id: TargetId,
-    /// The application whose streams it is for.
+    /// The application whose streams are pushed.
     pub app: AppName,
-    /// Which of them.
+    /// The streams of the application.
     pub stream: StreamPattern,
-    /// Only those of the `server` block that listens on this address; those of each block when there is none.
+    /// The `server` block, by an address that it listens on, whose streams are pushed. Without one, streams of all
+    /// blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddr>,
-    /// Where to, what is secret masked; `None` when redacted.
+    /// The URL, with secrets masked; `None` when redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether it is pushed to while its stream is live.
+    /// Whether its streams are pushed while they are live.
     pub enabled: bool,
-    /// For people; `None` when redacted.
+    /// A note for people; `None` when redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Where it comes from.
+    /// The origin of the target.
     pub source: TargetSource,
-    /// One for each live stream that it is for.
+    /// The pushes, one per live stream of the target.
     pub sessions: Vec<PushView>,
 }
 
 impl TargetView {
-    /// Takes out where it pushes to, and what is noted or went wrong there.
+    /// Removes the URL, the notes and the errors.
     pub fn redact(&mut self) {
         self.url = None;
         self.note = None;
@@ -121,7 +122,7 @@ impl TargetView {
 }
 
 impl Target {
-    /// What may be shown of it at any time, with what goes on there.
+    /// Returns the facts that may always be shown, together with the pushes.
     pub fn view(&self, sessions: Vec<PushView>) -> TargetView {
         TargetView {
             id: self.id,

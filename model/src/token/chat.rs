@@ -1,4 +1,4 @@
-//! Tokens with `"act":"chat"`: who their bearer is in the chat of a stream.
+//! Tokens with `"act":"chat"`, which name a participant in the chat of a stream.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -9,24 +9,24 @@ use crate::network::Network;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
-/// What the token of somebody who chats says.
+/// The claims of a chat token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatClaims {
-    /// Which streams.
+    /// The streams.
     pub sub: Subject,
-    /// Not from this moment on.
+    /// The time from which the token is invalid.
     pub exp: Timestamp,
-    /// Not before: the later one of `nbf` and `iat`.
+    /// The time before which the token is invalid: the later one of `nbf` and `iat`.
     pub begin: Option<Timestamp>,
-    /// When it was minted.
+    /// The time when it was minted.
     pub iat: Option<Timestamp>,
-    /// Its name.
+    /// Its id.
     pub jti: Option<TokenId>,
-    /// Only from here.
+    /// The network to which it is limited.
     pub ip: Option<Network>,
-    /// What its bearer is called.
+    /// The name of the participant.
     pub name: Option<String>,
-    /// Its bearer may delete messages and remove people.
+    /// Whether the participant may delete messages and remove other participants.
     pub moderator: bool,
 }
 
@@ -51,7 +51,7 @@ struct Raw {
 }
 
 impl Signer {
-    /// A signed token. Its times are in whole seconds, rounded down.
+    /// Returns a signed token. Its times are in whole seconds, rounded down.
     pub fn mint_chat(&self, claims: &ChatClaims) -> Secret {
         let ChatClaims { sub, exp, begin: _, iat, jti, ip, name, moderator } = claims;
         let mut all = json!({ "sub": sub, "act": "chat", "exp": exp.as_seconds(), "moderator": moderator });
@@ -69,7 +69,7 @@ impl Signer {
         self.sign(&all)
     }
 
-    /// Checks form and signature of a token that may be one for the chat; none when it is for something else.
+    /// Checks form and signature of a token. Returns `None` if the token is for another action.
     pub fn verify_chat(&self, token: &str) -> Result<Option<ChatClaims>, TokenError> {
         let Some(raw) = object::<Raw>(&self.payload(token)?) else { return Err(TokenError::BadClaims) };
         if raw.act != "chat" {
@@ -94,7 +94,7 @@ impl Signer {
 }
 
 impl ChatClaims {
-    /// Whether they let a client into the chat of a stream now, give or take [`LEEWAY_S`].
+    /// Returns whether the claims admit a client to the chat of a stream now, with a tolerance of [`LEEWAY_S`].
     pub fn check(
         &self,
         app: &str,
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(claims.check("live", "show", elsewhere, at(9)), Err(CheckError::ForeignNetwork));
         let minted = signer.mint_chat(&claims);
         assert_eq!(signer.verify_chat(minted.expose()).unwrap().unwrap(), claims);
-        // A token to watch is none to chat, and the reverse.
+        // A token to play does not admit to the chat, and the reverse.
         let play = sign(r#"{"sub":"live/show","act":"play","exp":1000}"#);
         assert_eq!(signer.verify_chat(&play), Ok(None));
         assert_eq!(signer.verify(&sign(text)), Err(TokenError::BadClaims));

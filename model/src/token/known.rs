@@ -1,8 +1,8 @@
-//! Tokens whose signature was checked a moment ago.
+//! Caches tokens whose signature was verified recently.
 //!
-//! A player asks for a playlist every second or two with the same token. What never changes about a token is kept here: that this text
-//! is signed by one of the secrets, and what it says. Whether that allows anything, here and now, is decided again each time
-//! ([`check`](super::check), [`RevokedTokens`](super::RevokedTokens)).
+//! A player requests a playlist every second or two with the same token. The cache contains only facts that never
+//! change: that one of the secrets signed this text, and its claims. Whether the claims permit a request is decided
+//! again each time ([`check`](super::check), [`RevokedTokens`](super::RevokedTokens)).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,14 +12,14 @@ use std::rc::Rc;
 use super::{Claims, Signer, TokenError};
 use crate::secret::REDACTED;
 
-/// How many tokens are kept at least, once there were so many. At most it is twice as many.
+/// A full cache contains at least this many tokens, and at most twice as many.
 const MOST: usize = 512;
-/// A longer token, in bytes, is not kept.
+/// Maximum length of a token in the cache, in bytes.
 const MAX_KEPT_LEN: usize = 1024;
 
-/// Tells whether a token is signed well, and what it says.
+/// Verifies the signature of a token and returns its claims.
 pub trait Verify: fmt::Debug {
-    /// Checks form and signature, as [`Signer::verify`].
+    /// Checks form and signature, like [`Signer::verify`].
     fn verify(&self, token: &str) -> Result<Rc<Claims>, TokenError>;
 }
 
@@ -29,14 +29,14 @@ impl Verify for Signer {
     }
 }
 
-/// A [`Signer`] that remembers what it has verified: the same text is signed well as long as the secrets are the same. Other secrets
-/// need another one of these.
+/// A [`Signer`] that remembers verified tokens: the signature of a text stays valid as long as the secrets are the
+/// same. New secrets need a new verifier.
 pub struct Verifier {
     signer: Signer,
     known: RefCell<Known>,
 }
 
-/// The newest tokens, and those before them. Of the tokens of strangers none is here.
+/// The newest tokens, and those before them. The cache contains only tokens with a valid signature.
 #[derive(Default)]
 struct Known {
     young: HashMap<Box<str>, Rc<Claims>>,
@@ -44,19 +44,19 @@ struct Known {
 }
 
 impl Verifier {
-    /// One that knows no token yet.
+    /// Returns a verifier with an empty cache.
     #[must_use]
     pub fn new(signer: Signer) -> Verifier {
         Verifier { signer, known: RefCell::default() }
     }
 
-    /// The secrets.
+    /// Returns the signer.
     #[must_use]
     pub fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// How many tokens are kept.
+    /// Returns the number of tokens in the cache.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         let known = self.known.borrow();

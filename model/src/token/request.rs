@@ -1,4 +1,4 @@
-//! What the API is asked to mint.
+//! The request of the API to mint a token.
 
 use super::{Action, Claims, Subject};
 use crate::api::ApiError;
@@ -6,24 +6,24 @@ use crate::fields::Fields;
 use crate::network::Network;
 use crate::time::Timestamp;
 
-/// The longest life of a token that the API mints, in seconds: 365 days.
+/// Maximum lifetime of a token that the API mints, in seconds: 365 days.
 pub const MAX_TTL_S: u64 = 31_536_000;
 
 /// The body of `POST /v1/tokens`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
-    /// Which streams; `"stream":"*"` is each of the application's.
+    /// The streams; `"stream":"*"` means all streams of the application.
     pub subject: Subject,
-    /// To do what.
+    /// The action.
     pub action: Action,
-    /// For how long, in seconds.
+    /// The lifetime in seconds.
     pub ttl_s: u64,
-    /// Only from here.
+    /// The network to which the token is limited.
     pub ip: Option<Network>,
 }
 
 impl TokenRequest {
-    /// Reads a body; a 400 names the field.
+    /// Reads a body. An error 400 names the field.
     pub fn from_json(body: &[u8]) -> Result<TokenRequest, ApiError> {
         let mut fields = Fields::parse(body)?;
         let app = fields.parsed("app")?;
@@ -41,7 +41,7 @@ impl TokenRequest {
         Ok(TokenRequest { subject: Subject { app, stream }, action, ttl_s, ip })
     }
 
-    /// The claims to sign. `exp` is a whole second, so that the answer can tell it exactly.
+    /// Returns the claims to sign. `exp` is a whole second, so that the answer can state it exactly.
     pub fn into_claims(self, now: Timestamp) -> Claims {
         let exp = Timestamp::default().plus_seconds(now.as_seconds()).plus_seconds(self.ttl_s);
         Claims {

@@ -1,4 +1,4 @@
-//! Tokens that open nothing any more, although they are signed and their time is not over.
+//! Revocations of tokens that are signed and have not expired.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,30 +10,31 @@ use crate::fields::Fields;
 use crate::stream_name::{AppName, StreamName};
 use crate::time::Timestamp;
 
-/// How long a revocation is kept when the end of its tokens is not known, in seconds: longer than any token of the API lives.
+/// How long Weir keeps a revocation if the expiry of its tokens is unknown, in seconds: longer than the maximum
+/// lifetime of the API's tokens.
 pub const MAX_KEPT_S: u64 = MAX_TTL_S + 86_400;
 
-/// How many revocations are kept at the same time.
+/// The most revocations that Weir keeps at the same time.
 pub const MAX_REVOCATIONS: usize = 4096;
 
-/// Which tokens are revoked.
+/// The tokens that are revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Revoked {
-    /// The one token with this `jti`.
+    /// The token with this `jti`.
     Token(TokenId),
-    /// Each token that was minted by that time, when it is used for one of these streams.
+    /// Each token that was minted up to that time, when it is used for one of these streams.
     Streams(Subject),
 }
 
-/// Tokens that open nothing any more.
+/// A revocation of tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Revocation {
-    /// Which tokens.
+    /// The tokens.
     pub what: Revoked,
-    /// When they were revoked.
+    /// The time of the revocation.
     pub revoked_at: Timestamp,
-    /// When the revocation is forgotten: no such token is valid then.
+    /// The time at which all these tokens have expired, so that Weir drops the revocation.
     pub expires_at: Timestamp,
 }
 
@@ -91,7 +92,7 @@ impl Revoked {
 }
 
 impl Revocation {
-    /// Reads the body of `POST /v1/tokens/revoke`; a 400 names the field.
+    /// Reads the body of `POST /v1/tokens/revoke`. An error 400 names the field.
     pub fn from_json(body: &[u8], now: Timestamp) -> Result<Revocation, ApiError> {
         let mut fields = Fields::parse(body)?;
         let jti = fields.optional_parsed("jti")?;
@@ -109,13 +110,13 @@ impl Revocation {
         Ok(Revocation { what, revoked_at: now, expires_at })
     }
 
-    /// Whether no such token is valid any more.
+    /// Returns whether all these tokens have expired.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at <= now
     }
 
-    /// Takes over what another revocation of the same tokens adds. Returns whether it adds anything.
+    /// Merges another revocation of the same tokens. Returns whether anything changed.
     pub fn merge(&mut self, other: &Revocation) -> bool {
         let revoked_at = self.revoked_at.max(other.revoked_at);
         let expires_at = self.expires_at.max(other.expires_at);
@@ -125,33 +126,33 @@ impl Revocation {
     }
 }
 
-/// What a session keeps of the token that admitted it, so that it can be closed when the token is revoked.
+/// Facts about the token that admitted a session, so that Weir can close the session when the token is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenMark {
-    /// The name of the token.
+    /// The id of the token.
     pub jti: Option<TokenId>,
-    /// When it was minted.
+    /// The time when it was minted.
     pub iat: Option<Timestamp>,
     /// The stream that it was used for.
     pub stream: String,
 }
 
 impl TokenMark {
-    /// The mark of a token that was used for a stream.
+    /// Returns the mark of a token that was used for a stream.
     #[must_use]
     pub fn new(claims: &Claims, stream: &str) -> TokenMark {
         TokenMark { jti: claims.jti.clone(), iat: claims.iat, stream: stream.to_owned() }
     }
 }
 
-/// All that is revoked, laid out for the question that each request asks.
+/// All revocations, indexed for the check of each request.
 #[derive(Clone, Debug, Default)]
 pub struct RevokedTokens {
     ids: HashSet<TokenId>,
     applications: HashMap<String, Cuts>,
 }
 
-/// Until when tokens of an application are revoked, in seconds.
+/// The times up to which tokens of an application are revoked, in seconds.
 #[derive(Clone, Debug, Default)]
 struct Cuts {
     all: Option<u64>,
@@ -159,7 +160,7 @@ struct Cuts {
 }
 
 impl RevokedTokens {
-    /// Lays out a list.
+    /// Indexes a list.
     pub fn new(list: impl IntoIterator<Item = Revocation>) -> RevokedTokens {
         let mut revoked = RevokedTokens::default();
         for Revocation { what, revoked_at, .. } in list {
@@ -181,20 +182,20 @@ impl RevokedTokens {
         revoked
     }
 
-    /// Whether nothing is revoked.
+    /// Returns whether there are no revocations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty() && self.applications.is_empty()
     }
 
-    /// Until when tokens for a stream are revoked, in seconds; a token that was minted in that second is revoked too, as `iat` has
-    /// whole seconds.
+    /// Returns up to which time tokens for a stream are revoked, in seconds. A token that was minted in that second is
+    /// revoked too, because `iat` has whole seconds.
     fn cut(&self, app: &str, stream: &str) -> Option<u64> {
         let cuts = self.applications.get(app)?;
         cuts.all.max(cuts.streams.get(stream).copied())
     }
 
-    /// Whether a token opens a stream no more. One that does not tell when it was minted counts as minted before the revocation.
+    /// Returns whether a token is revoked for a stream. A token without `iat` counts as minted before the revocation.
     #[must_use]
     pub fn holds(&self, jti: Option<&TokenId>, iat: Option<Timestamp>, app: &str, stream: &str) -> bool {
         if self.is_empty() {
@@ -204,13 +205,14 @@ impl RevokedTokens {
             || self.cut(app, stream).is_some_and(|cut| iat.is_none_or(|iat| iat.as_seconds() <= cut))
     }
 
-    /// Whether the token of a session is revoked.
+    /// Returns whether the token of a session is revoked.
     #[must_use]
     pub fn holds_mark(&self, mark: &TokenMark, app: &str) -> bool {
         self.holds(mark.jti.as_ref(), mark.iat, app, &mark.stream)
     }
 
-    /// Returns the `iat` for a new token: now, or the second after a revocation of this very second, which would hold for it too.
+    /// Returns the `iat` for a new token: now, or the next second if a revocation of the current second would also
+    /// revoke the new token.
     #[must_use]
     pub fn iat(&self, subject: &Subject, now: Timestamp) -> Timestamp {
         let cut = self.applications.get(subject.app.as_str()).and_then(|cuts| match &subject.stream {

@@ -21,7 +21,7 @@ fn claims() -> Claims {
     }
 }
 
-/// A token with any header and claims, well signed.
+/// Returns a token with any header and claims and a valid signature.
 fn signed(header: &str, claims: &str) -> String {
     let text = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
     let mac = signer().signs.chain_update(text.as_bytes()).finalize().into_bytes();
@@ -299,7 +299,7 @@ proptest! {
         prop_assert!(signer().verify(&text).is_err());
     }
 
-    /// Whatever well-signed JSON says, it is read or refused, and what is read can be minted and read again.
+    /// Any signed JSON is either accepted or refused, and accepted claims can be minted and read again.
     #[test]
     fn any_signed_parts_are_read_or_refused(
         header in prop::sample::select(vec![r#"{"alg":"HS256"}"#, "{}", "[]", "\"x\"", r#"{"alg":"HS256","crit":{}}"#]),

@@ -1,4 +1,4 @@
-//! What stands in a cell: numbers as people read them.
+//! Formats the cells of a table, with numbers for people.
 
 use crate::media::{AudioFacts, Fps, VideoFacts};
 use crate::stat::text::{push_escaped, push_number, push_tenths};
@@ -12,7 +12,7 @@ pub(super) fn push_cell(out: &mut String, label: &str, content: impl FnOnce(&mut
     out.push_str("</td>");
 }
 
-/// Appends a number and what is counted, if that has a name.
+/// Appends a number and the unit, if the unit has a name.
 pub(super) fn push_count(out: &mut String, count: u64, one: &str, many: &str) {
     push_number(out, count);
     let name = if count == 1 { one } else { many };
@@ -22,7 +22,7 @@ pub(super) fn push_count(out: &mut String, count: u64, one: &str, many: &str) {
     }
 }
 
-/// Appends bits a second: `2.5 Mbit/s`.
+/// Appends bits per second: `2.5 Mbit/s`.
 pub(super) fn push_rate(out: &mut String, bits: u64) {
     push_scaled(out, bits, "bit/s");
 }
@@ -72,7 +72,7 @@ fn push_unit(out: &mut String, number: u64, unit: char) {
     out.push(unit);
 }
 
-/// Appends a bar as long as the part is of the whole.
+/// Appends a bar for the share of the part in the whole.
 pub(super) fn push_bar(out: &mut String, part: u64, whole: u64) {
     let percent = (u128::from(part) * 100).div_ceil(u128::from(whole.max(1))).min(100);
     out.push_str(concat!(
@@ -84,7 +84,7 @@ pub(super) fn push_bar(out: &mut String, part: u64, whole: u64) {
     out.push_str("\"/></svg>");
 }
 
-/// Appends `1280x720 29.97 fps H264 High 4.1`, without what is unknown.
+/// Appends `1280x720 29.97 fps H264 High 4.1`, without unknown parts.
 pub(super) fn push_video(out: &mut String, video: Option<&VideoFacts>) {
     let Some(video) = video else { return out.push('-') };
     let mut words = Words::new(out);
@@ -104,7 +104,7 @@ pub(super) fn push_video(out: &mut String, video: Option<&VideoFacts>) {
     words.end();
 }
 
-/// Appends `AAC LC 48 kHz 2 ch`, without what is unknown.
+/// Appends `AAC LC 48 kHz 2 ch`, without unknown parts.
 pub(super) fn push_audio(out: &mut String, audio: Option<&AudioFacts>) {
     let Some(audio) = audio else { return out.push('-') };
     let mut words = Words::new(out);

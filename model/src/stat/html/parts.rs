@@ -1,4 +1,4 @@
-//! What several tables of the page have.
+//! Elements that several tables of the page share.
 
 use super::cells::{push_bar, push_bytes, push_rate};
 use crate::snapshot::StreamSnapshot;
@@ -16,8 +16,8 @@ pub(super) fn table(out: &mut String, caption: &str, heads: &[&str]) {
     out.push_str("</tr></thead>\n<tbody>\n");
 }
 
-/// Isolated, so that a name in a script that runs from the right disturbs no other. With its `server` block where nginx has
-/// several.
+/// Appends the name of a stream, with its `server` block if nginx has several. The name is isolated, so that a name in
+/// a right-to-left script does not disturb other text.
 pub(super) fn name(out: &mut String, stream: &StreamSnapshot, several: bool) {
     out.push_str("<bdi>");
     push_escaped(out, &stream.app);
@@ -31,7 +31,7 @@ pub(super) fn name(out: &mut String, stream: &StreamSnapshot, several: bool) {
     }
 }
 
-/// A rate, its share of the largest one, and what it came to.
+/// Appends a rate, its share of the largest rate, and the total.
 pub(super) fn flow(out: &mut String, bitrate: u64, most: u64, bytes: u64) {
     push_rate(out, bitrate);
     push_bar(out, bitrate, most);

@@ -9,7 +9,7 @@ use crate::target::{PushState, PushView, TargetView};
 const HEADS: [&str; 9] =
     ["Stream", "Target", "State", "Up", "Out", "Reconnects", "URL", "Last error", "Note"];
 
-/// A row for each stream and target; where they push to, and what goes wrong there, when `full`.
+/// Appends a row per stream and target; if `full`, with the URLs, errors and notes.
 pub(super) fn push_table(out: &mut String, snapshot: &Snapshot, full: bool) {
     table(out, "Targets", if full { &HEADS } else { &HEADS[..6] });
     let most = rows(snapshot).map(|(_, _, push)| push.bitrate_out).max().unwrap_or(0);

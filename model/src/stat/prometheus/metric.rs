@@ -1,10 +1,10 @@
-//! A metric, and how it is written.
+//! A metric and its text form.
 
 use crate::snapshot::StreamSnapshot;
 use crate::stat::text::push_number;
 use crate::time::Timestamp;
 
-/// What Prometheus calls a metric that only grows, and one that does not.
+/// Prometheus' types of a metric that only increases, and of one that also decreases.
 pub(super) const COUNTER: &str = "counter";
 pub(super) const GAUGE: &str = "gauge";
 
@@ -14,18 +14,19 @@ pub(super) type Metric<T> = (&'static str, &'static str, &'static str, fn(&T, Ti
 pub(super) enum Value {
     Whole(u64),
     Thousandths(u64),
-    /// Not known: no sample.
+    /// Unknown, so that there is no sample.
     Unknown,
 }
 
 impl Value {
-    /// Bytes a second of bits a second.
+    /// Converts bits per second to bytes per second.
     pub(super) fn bytes(bits: u64) -> Value {
         Value::Whole(bits / 8)
     }
 }
 
-/// Which stream it is. The `server` block is told only where there are several: a label more would be another series.
+/// Appends the labels of a stream. The `server` block appears only if there are several, because another label would
+/// make another series.
 pub(super) fn stream_labels(out: &mut String, stream: &StreamSnapshot, several: bool) {
     label(out, "app", &stream.app);
     out.push(',');
@@ -60,7 +61,7 @@ pub(super) fn push_value(out: &mut String, value: &Value) {
     }
 }
 
-/// A label; the format wants backslashes, quotes and line feeds escaped.
+/// Appends a label; the format requires backslashes, quotes and line feeds to be escaped.
 pub(super) fn label(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");

@@ -1,11 +1,11 @@
-//! The metrics of push targets. They name a target by its id, and never its URL.
+//! The metrics of push targets, which identify a target by its id, never by its URL.
 
 use super::metric::{COUNTER, GAUGE, Metric, Value, head, label, push_value, stream_labels};
 use crate::snapshot::StreamSnapshot;
 use crate::target::{PushState, PushView, TargetId};
 use crate::time::Timestamp;
 
-/// Room for each target of a stream.
+/// Capacity for each target of a stream.
 pub(super) const TARGET_LEN: usize = 1000;
 
 const STATE: &str = "weir_target_state";
@@ -49,7 +49,7 @@ pub(super) fn targets(out: &mut String, streams: &[&StreamSnapshot], several: bo
     }
 }
 
-/// One per stream and target, as a sample may not come twice.
+/// Returns one push per stream and target, because no sample may appear twice.
 fn pushes<'a>(streams: &[&'a StreamSnapshot]) -> Vec<Push<'a>> {
     let mut pushes = Vec::new();
     for &stream in streams {

@@ -144,7 +144,7 @@ fn messages_say_what_would_be_right() {
 }
 
 proptest! {
-    /// Whatever is read can be shown, and nothing that is shown can be read.
+    /// Every accepted URL can be shown, and no shown URL is accepted.
     #[test]
     fn any_text_is_read_or_refused(text in "rtmps?://([a-c%:@/\\[\\]?*.0-9\u{e9} -]{0,40})") {
         match text.parse::<TargetUrl>() {
