@@ -1,8 +1,9 @@
-//! What is kept of streams: recordings without re-encoding, and stills.
+//! Recordings of streams without re-encoding, and stills.
 //!
-//! - [`plan`] decides which jobs there are to be, [`ffmpeg`] words them as arguments (both pure)
-//! - [`weir_media::piece`] cuts what ffmpeg sends into pieces, [`writer`] makes files of them, [`playlist`] makes them HLS; [`still`] replaces a JPEG
-//! - [`index`] knows the files of a folder, [`salvage`] cuts off what is not whole, [`retention`] says which are to go
+//! - [`plan`] decides which jobs must run, [`ffmpeg`] builds their arguments (both pure)
+//! - [`weir_media::piece`] splits ffmpeg's output into pieces, [`writer`] writes them to files, [`playlist`] adds HLS playlists;
+//!   [`still`] replaces a JPEG
+//! - [`index`] lists the files of a folder, [`salvage`] cuts off incomplete ends, [`retention`] decides which files are removed
 
 use std::collections::HashMap;
 use std::io;
@@ -40,9 +41,9 @@ use index::Index;
 use plan::{Kept, RecordJob};
 use writer::Writer;
 
-/// ffmpeg's last bytes are waited for no longer.
+/// Longest wait for ffmpeg's last bytes.
 const LAST_BYTES: Duration = Duration::from_millis(500);
-/// Sound that ffmpeg does not decode by then is left out.
+/// Time after which audio that ffmpeg does not decode is left out.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The indexes of all folders with recordings.
@@ -53,12 +54,12 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// None yet. `bus` is told of files that an earlier daemon was writing when it was killed.
+    /// Returns an empty set of indexes. `bus` gets events about files that an earlier daemon was writing when it was killed.
     pub fn new(bus: Arc<Bus>) -> Self {
         Self { known: Mutex::default(), bus }
     }
 
-    /// The index of a folder, which is made when it is not there.
+    /// Returns the index of a folder, which is created if it does not exist.
     pub fn of(&self, folder: &Path) -> io::Result<Arc<Index>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = known.get(folder) {
@@ -76,7 +77,7 @@ impl Recordings {
     }
 }
 
-/// Runs a job until it is told to stop. `place` is an empty folder for its socket.
+/// Runs a job until it gets an order to stop. `place` is an empty folder for its socket.
 pub async fn run(
     job: RecordJob,
     context: &Context,
@@ -107,7 +108,7 @@ async fn run_in(
         Feed::open(&job.live, &config.nginx.rtmp, context.own_name(&job.live), place, shared.clone(), true)?;
     let mut policy = context::policy(&config);
     if let Kept::Stills(rule) = &job.kept {
-        // Nothing moves between two of them.
+        // No progress is reported between two stills.
         let quiet = rule.every * 2;
         policy = Policy {
             stall: policy.stall + quiet,
@@ -118,7 +119,7 @@ async fn run_in(
     }
     let decodes_sound = job.decodes_sound();
     if decodes_sound {
-        // Its pictures need no encoder: nothing but the sound keeps it from writing.
+        // The video of this job needs no encoder, so only the audio can delay the output.
         policy.starve = policy.starve.min(SILENCE);
     }
     let spec = Spec {
@@ -135,7 +136,7 @@ async fn run_in(
     Ok(())
 }
 
-/// What takes the output of a job; ends when dropped.
+/// Consumer of a job's output. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Sink(JoinSet<()>);
 
@@ -165,13 +166,13 @@ impl Sink {
         Ok(Self(tasks))
     }
 
-    /// What ffmpeg wrote at its end is still read.
+    /// Closes the sink after ffmpeg's last bytes.
     pub async fn close(mut self) {
         let _ = tokio::time::timeout(LAST_BYTES, async { while self.0.join_next().await.is_some() {} }).await;
     }
 }
 
-/// The arguments of a job whose socket is in `place`.
+/// Returns the arguments of a job whose socket is in `place`.
 pub fn arguments(job: &RecordJob, place: &Path) -> Vec<std::ffi::OsString> {
     match &job.kept {
         Kept::Recording(rule) => ffmpeg::recording(&job.live, rule.format, place),
@@ -179,13 +180,13 @@ pub fn arguments(job: &RecordJob, place: &Path) -> Vec<std::ffi::OsString> {
     }
 }
 
-/// Takes one run of ffmpeg after the other.
+/// Accepts one run of ffmpeg after another.
 async fn serve(listener: UnixListener, mut writer: Writer, format: Format, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let stream_path = writer.path();
         let (back, result) = drain(stream, writer, format, &shared).await;
         if let Err(why) = result {
-            // ffmpeg's next write fails, and it is started again.
+            // ffmpeg's next write fails, and the supervisor restarts ffmpeg.
             tracing::error!(stream = stream_path, "recording cut off: {why}");
         }
         match back {
@@ -219,7 +220,7 @@ async fn drain(
             Err(error) => (Vec::new(), Some(Err(error))),
         };
         let last = end.is_some();
-        // The disk may be slow.
+        // The disk may be slow, so another thread writes.
         let written = tokio::task::spawn_blocking(move || {
             pieces.into_iter().for_each(|piece| writer.take(piece));
             if last {
@@ -240,7 +241,7 @@ async fn drain(
     }
 }
 
-/// Either container's.
+/// Cutter of either container.
 enum Cutter {
     Mp4(mp4::Cutter),
     Mkv(mkv::Cutter),
@@ -254,7 +255,7 @@ impl Cutter {
         }
     }
 
-    /// All pieces that are whole with these bytes.
+    /// Returns all pieces that these bytes complete.
     fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Piece>, piece::Error> {
         let mut pieces = Vec::new();
         match self {

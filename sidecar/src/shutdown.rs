@@ -1,15 +1,15 @@
-//! What systemd is told; nothing where there is no systemd.
+//! Notifications for systemd. They have no effect without systemd.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Everything is set up, or set up again.
+/// Reports that the start or a reload is complete.
 pub(crate) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The configuration is being read.
+/// Reports that a reload has begun.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -17,17 +17,17 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The end has begun.
+/// Reports that the shutdown has begun.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// The main loop comes round.
+/// Reports that the main loop is running.
 pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] is to be said: twice as often as systemd asks for.
+/// Returns how often [`alive`] must be called: twice as often as systemd requires.
 pub(crate) fn watchdog_interval() -> Duration {
     sd_notify::watchdog_enabled()
         .map_or(Duration::from_secs(10), |limit| limit / 2)
@@ -35,6 +35,6 @@ pub(crate) fn watchdog_interval() -> Duration {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    // Nobody can be told that nobody can be told.
+    // A failed notification can be reported to nobody.
     let _ = sd_notify::notify(state);
 }

@@ -1,4 +1,4 @@
-//! The signals that end politely what would go on for ever.
+//! The signals that end a command which runs without limit.
 
 use std::io;
 
@@ -8,13 +8,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Stop([Signal; 3]);
 
 impl Stop {
-    /// Takes the signals over from now on.
+    /// Handles the signals from now on.
     pub(crate) fn new() -> io::Result<Self> {
         let on = |kind| signal(kind);
         Ok(Self([on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?]))
     }
 
-    /// Returns when one comes; may be dropped and called again.
+    /// Returns when a signal arrives. Cancel-safe.
     pub(crate) async fn asked(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {

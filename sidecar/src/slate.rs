@@ -1,12 +1,12 @@
-//! The slate: what viewers see while a publisher is lost.
+//! The slate: an image or clip that viewers see while a publisher is lost.
 //!
-//! - [`machine`] decides when a stream is filled in for (pure)
-//! - [`clip`] is the slate as FLV, as the stream looked
-//! - [`publish`] publishes it in the publisher's place
-//! - [`Slates`] puts these together for all streams
+//! - [`machine`] decides when a slate replaces a publisher (pure)
+//! - [`clip`] converts the slate to FLV with the stream's geometry
+//! - [`publish`] publishes it instead of the lost publisher
+//! - [`Slates`] connects these parts for all streams
 //!
-//! It is published under the same name, so players, HLS and push targets need to know nothing of it; and with a token whose
-//! stream gives way, so a publisher that comes back needs nobody's help.
+//! The slate is published under the stream's name, so players, HLS and push targets need no special handling. Its token says that the
+//! stream yields to any other publisher, so a returning publisher replaces the slate without help.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -36,16 +36,16 @@ use clip::{Clip, Geometry};
 use machine::{Input, Machine};
 use publish::End;
 
-/// How often it is looked what streams look like.
+/// Interval between reads of the live streams.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long it is known what a stream looked like.
+/// Time for which a stream's geometry is remembered, in milliseconds.
 const KNOWN_MS: u64 = 60_000;
-/// nginx has let go of the lost publisher, but may be slow.
+/// Pause between attempts: nginx has lost the publisher, but may be slow to release the name.
 const RETRY: Duration = Duration::from_millis(300);
-/// Then somebody else has the name.
+/// Number of attempts, after which the name belongs to another publisher.
 const ATTEMPTS: u32 = 4;
 
-/// Follows the streams until it is dropped; slates that are being published end with it.
+/// Follows the streams until it is dropped. Slates that are being published end at the same time.
 pub struct Slates(tokio::task::JoinHandle<()>);
 
 impl Drop for Slates {
@@ -54,7 +54,7 @@ impl Drop for Slates {
     }
 }
 
-/// What is needed to publish a slate.
+/// Settings for publishing a slate.
 #[derive(Debug)]
 struct Env {
     slate: Slate,
@@ -64,7 +64,7 @@ struct Env {
     bus: Arc<Bus>,
 }
 
-/// What is known of a stream that is live, or was.
+/// Last known geometry of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Look {
     geometry: Geometry,
@@ -72,14 +72,14 @@ struct Look {
     at: Option<Timestamp>,
 }
 
-/// The streams, and what is done about them.
+/// State of all streams.
 struct Watch {
     env: Arc<Env>,
     machines: BTreeMap<Place, Machine>,
     looks: BTreeMap<Place, Look>,
-    /// Clips that were made, or could not be.
+    /// Clips that were made, or whose creation has failed.
     made: BTreeSet<PathBuf>,
-    /// Aborted when this is dropped.
+    /// The tasks are aborted when this is dropped.
     tasks: JoinSet<()>,
     finished: mpsc::UnboundedSender<Finished>,
 }
@@ -88,22 +88,22 @@ struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     stream: StreamId,
-    /// First address that the block listens on, as events tell it. Lists of streams leave it out where nginx has one block.
+    /// First address that the block listens on, as events report it. Lists of streams leave it out if nginx has one block.
     server: String,
 }
 
 impl Place {
-    /// The same stream of an nginx with one block.
+    /// Returns the same stream of an nginx with one block.
     fn of_the_only_block(&self) -> Place {
         Place { stream: self.stream.clone(), server: String::new() }
     }
 }
 
-/// A slate's stream, and how it ended.
+/// Stream of a slate, and how the slate ended.
 type Finished = (Place, Input<'static>);
 
 impl Slates {
-    /// Begins, when the configuration has a slate. `bus` has the module's events, and is told of slates.
+    /// Starts, if the configuration has a slate. `bus` delivers the module's events, and gets events about slates.
     pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let slate = config.slate.clone()?;
         let at = &config.nginx;
@@ -136,7 +136,7 @@ impl Slates {
     }
 }
 
-/// Tells what is live, now and then.
+/// Sends the live streams at regular intervals.
 async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<nginx::Stream>>) {
     loop {
         if let Ok(Ok(answer)) = timeout(LOOK, nginx.streams()).await
@@ -177,7 +177,7 @@ impl Watch {
         if let (Ok(app), Ok(name)) = (text("app").parse(), text("name").parse())
             && self.env.slate.fits(text("app"), text("name"))
         {
-            // After a gap in the connection, an event may be an old one.
+            // After a gap in the connection, an event may be old.
             let at = text("at").parse().unwrap_or_else(|_| clock::now());
             self.step(at, &Place { stream: (app, name), server: text("server").to_owned() }, input);
         }
@@ -203,10 +203,10 @@ impl Watch {
         });
     }
 
-    /// Remembers what streams look like, and has clips ready before they are needed.
+    /// Remembers the geometry of streams, and makes clips before they are needed.
     fn see(&mut self, streams: &[nginx::Stream]) {
         let now = clock::now();
-        // Events may come later than the snapshot.
+        // Events may arrive after the snapshot.
         let is_old = |look: &Look| look.at.is_some_and(|at| now.millis_since(at) > KNOWN_MS);
         self.looks.retain(|_, look| !is_old(look));
         let looks = &self.looks;
@@ -240,27 +240,27 @@ impl Watch {
     }
 }
 
-/// Why a slate is not published.
+/// Reason why a slate is not published.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     /// There is no clip.
     #[error(transparent)]
     Clip(#[from] clip::Error),
-    /// It is no video.
+    /// The slate's file has no video.
     #[error("{}: no pictures", .0.display())]
     NoPictures(PathBuf),
-    /// It cannot be published where the stream was.
+    /// The slate cannot be published at the stream's `server` block.
     #[error(transparent)]
     Server(#[from] publish::NoAddress),
     /// No token can be minted.
     #[error(transparent)]
     Token(#[from] token::Error),
-    /// nginx does not take it.
+    /// nginx does not accept the slate.
     #[error(transparent)]
     Publisher(#[from] publisher::Error),
 }
 
-/// Publishes the slate in the place of a stream, at this `server` block.
+/// Publishes the slate instead of a stream, at this `server` block.
 async fn fill(env: &Env, at: &Place, block: &str, look: Look, until: Timestamp) -> Result<End, Error> {
     let slate = &env.slate;
     let named = |path: &Path, why: std::io::Error| clip::Error::File { path: path.into(), why };
@@ -283,7 +283,7 @@ async fn fill(env: &Env, at: &Place, block: &str, look: Look, until: Timestamp) 
         match publish::begin(&url).await {
             Ok(link) => {
                 env.tell("slate.started", at, json!({ "until": until }));
-                // Players that stay go on from about where the publisher was.
+                // For players that stay connected, the timestamps continue near those of the publisher.
                 let from = look.since.map_or(0, |since| clock::now().millis_since(since)) as u32;
                 let end = publish::publish(link, &clip, from, deadline).await;
                 let reason = if end == End::Over { "time" } else { "publisher" };

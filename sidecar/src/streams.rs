@@ -1,4 +1,4 @@
-//! What is live, as the difference of two snapshots.
+//! The live streams, and their changes between two snapshots.
 
 use std::collections::BTreeMap;
 
@@ -6,49 +6,50 @@ use weir_model::{AppName, StreamName, Timestamp};
 
 use crate::nginx;
 
-/// A publisher's first headers may come one after the other; after so long, what has not come is taken as absent.
+/// Time after which missing headers of a new publisher count as absent, in milliseconds. The first headers may arrive one after the
+/// other.
 const SETTLING_MS: u64 = 2500;
 
 /// A stream's application and public name.
 pub type StreamId = (AppName, StreamName);
 
-/// A live stream of which enough is known to transcode it.
+/// A live stream whose media is known well enough to transcode it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     /// nginx-rtmp application.
     pub app: AppName,
     /// Public name.
     pub name: StreamName,
-    /// Differs from publish to publish.
+    /// Id of the publish.
     pub session: String,
-    /// It is a slate, in the place of a lost publisher.
+    /// The stream is a slate that replaces a lost publisher.
     pub slate: bool,
-    /// Its pictures.
+    /// Its video, if any.
     pub video: Option<Video>,
-    /// Its sound.
+    /// Its audio, if any.
     pub audio: Option<Audio>,
 }
 
-/// Pictures, as far as a ladder depends on them.
+/// Properties of the video that a ladder depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Video {
-    /// Such as `H264`.
+    /// Codec, for example `H264`.
     pub codec: String,
-    /// Pixels across; 0 when not known.
+    /// Width in pixels; 0 if unknown.
     pub width: u32,
-    /// Pixels down; 0 when not known.
+    /// Height in pixels; 0 if unknown.
     pub height: u32,
 }
 
-/// Sound.
+/// Properties of the audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audio {
-    /// Such as `AAC`.
+    /// Codec, for example `AAC`.
     pub codec: String,
 }
 
 impl Live {
-    /// `APP/NAME`.
+    /// Returns `APP/NAME`.
     pub fn path(&self) -> String {
         format!("{}/{}", self.app, self.name)
     }
@@ -58,28 +59,28 @@ impl Live {
 #[derive(Debug, Default)]
 pub struct Streams {
     live: BTreeMap<StreamId, Live>,
-    /// Port of the `server` block that the daemon plays from, where it is known.
+    /// Port of the `server` block that the daemon plays from, if it is known.
     port: Option<u16>,
 }
 
-/// What a snapshot has changed.
+/// Changes between two snapshots.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// New, or another than before under the same name.
+    /// Streams that are new, or have another publish or other media than before.
     pub started: Vec<Live>,
-    /// No longer live.
+    /// Streams that are no longer live.
     pub ended: Vec<StreamId>,
-    /// Some stream has just begun, and more will be known of it soon.
+    /// A stream has just begun, and its media is not fully known yet.
     pub unsettled: bool,
 }
 
 impl Streams {
-    /// Nothing is live yet. `port` is where the daemon plays from.
+    /// Returns an empty set of streams. `port` is the port that the daemon plays from.
     pub fn at_port(port: u16) -> Streams {
         Streams { port: Some(port), ..Streams::default() }
     }
 
-    /// Takes a snapshot of `now`. Streams whose names are no names of Weir's are left alone: they would become files.
+    /// Applies a snapshot from time `now`. Streams whose names Weir does not allow are ignored, because names become paths of files.
     pub fn update(&mut self, snapshot: &[nginx::Stream], now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let mut next = BTreeMap::new();
@@ -89,7 +90,7 @@ impl Streams {
             let known = self.live.get(&id).filter(|known| known.session == stream.session);
             let live = match (known, settled && has_media(stream)) {
                 (_, true) => facts(&id, stream),
-                // What was known of a session stays.
+                // The known media of a session does not change.
                 (Some(known), false) => known.clone(),
                 (None, false) => {
                     changes.unsettled = true;
@@ -106,8 +107,7 @@ impl Streams {
         changes
     }
 
-    /// Of streams that have one name at several `server` blocks, the one that was followed before, or the first of those
-    /// at the block that the daemon plays from.
+    /// Chooses one stream per name: the one that was followed before, or the first one at the block that the daemon plays from.
     fn one_a_name<'s>(&self, snapshot: &'s [nginx::Stream]) -> BTreeMap<StreamId, &'s nginx::Stream> {
         let mut chosen: BTreeMap<StreamId, &nginx::Stream> = BTreeMap::new();
         let rank = |id: &StreamId, stream: &nginx::Stream| {
@@ -128,7 +128,7 @@ impl Streams {
         chosen
     }
 
-    /// Those that are live.
+    /// Returns the live streams.
     pub fn iter(&self) -> impl Iterator<Item = &Live> {
         self.live.values()
     }
@@ -185,7 +185,7 @@ mod tests {
             streams.update(&[stream("a", "s1", true), stream("b", "s2", true)], at(200)),
             Changes::default()
         );
-        // Another publisher under the same name, between two looks.
+        // Another publisher uses the name between two snapshots.
         let changes = streams.update(&[stream("b", "s3", true), stream("c", "s4", true)], at(300));
         assert_eq!(names(&changes), (vec!["b", "c"], vec!["a"]));
         assert_eq!(names(&streams.update(&[], at(400))), (vec![], vec!["b", "c"]));
@@ -215,7 +215,7 @@ mod tests {
         let both = [at_port(1936, "s1"), at_port(1935, "s2")];
         assert_eq!(streams.update(&both, at(100)).started[0].session, "s2");
         assert_eq!(streams.update(&both, at(200)), Changes::default());
-        // Without a port, the one that was followed.
+        // Without a port, the followed stream is chosen.
         let mut streams = Streams::default();
         assert_eq!(streams.update(&both[1..], at(100)).started[0].session, "s2");
         assert_eq!(streams.update(&both, at(200)), Changes::default());

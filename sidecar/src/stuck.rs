@@ -1,6 +1,6 @@
-//! Ends nginx workers whose event loop hangs, where `[health] restart_stuck_worker` asks for it: nginx's master starts another.
+//! Kills nginx workers whose event loop hangs, if `[health] restart_stuck_worker` is set. nginx's master then starts new workers.
 //!
-//! [`Watch`] decides (pure), [`Keeper`] asks and ends.
+//! [`Watch`] decides (pure), [`Keeper`] asks nginx and kills.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,23 +16,23 @@ use crate::config::Config;
 use crate::events::Bus;
 use crate::nginx::{Error, Nginx, Worker};
 
-/// How often it is asked.
+/// Interval between requests.
 const LOOK: Duration = Duration::from_secs(2);
-/// No worker that works takes longer to answer.
+/// Longest time that a working worker takes to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What nginx says of its workers.
+/// Answer about nginx's workers.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
-    /// Some worker has answered for all.
+    /// A worker has answered, for all workers.
     Workers(&'a [Worker]),
-    /// The connection stands, and nobody answers.
+    /// The connection is open, and no worker answers.
     Silent,
-    /// No connection: there is no nginx.
+    /// There is no connection, so there is no nginx.
     Gone,
 }
 
-/// Which workers are stuck, and since when.
+/// State of the watch: known workers, and the start of a silence.
 #[derive(Debug)]
 pub struct Watch {
     limit: Duration,
@@ -41,13 +41,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Workers hang when their event loop has not come round for `limit`.
+    /// Creates a watch. A worker hangs if its event loop has not turned for `limit`.
     pub fn new(limit: Duration) -> Self {
         Self { limit, known: Vec::new(), silent_since: None }
     }
 
-    /// Takes an answer of `now`, the time since any moment; the workers that are to be ended, each told of once. When nobody
-    /// answers, all workers hang: any other would have taken the connection.
+    /// Takes an answer at `now`, the time since any fixed moment. Returns the workers to kill, each once. If nobody answers, all workers
+    /// hang: a working worker would have accepted the connection.
     pub fn look(&mut self, now: Duration, answer: Answer<'_>) -> Vec<u32> {
         match answer {
             Answer::Workers(workers) => {
@@ -73,7 +73,7 @@ impl Watch {
     }
 }
 
-/// Looks after the workers until it is dropped.
+/// Watches the workers until it is dropped.
 #[derive(Debug)]
 pub struct Keeper(tokio::task::JoinHandle<()>);
 
@@ -84,7 +84,7 @@ impl Drop for Keeper {
 }
 
 impl Keeper {
-    /// Begins, where the configuration asks for it.
+    /// Starts, if the configuration asks for it.
     pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let limit = config.restart_stuck_worker?;
         let at = &config.nginx;
@@ -112,7 +112,7 @@ impl Keeper {
     }
 }
 
-/// Ends a worker, unless another program has its number by now.
+/// Kills a worker, unless another program has its process id by now.
 fn end(pid: u32, bus: &Bus) {
     let is_worker = std::fs::read(format!("/proc/{pid}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).starts_with("nginx: worker process"));
@@ -158,7 +158,7 @@ mod tests {
         watch.look(s(0), Answer::Workers(&workers(&[(1, 80), (2, 90)])));
         assert_eq!(watch.look(s(2), Answer::Silent), [] as [u32; 0]);
         assert_eq!(watch.look(s(31), Answer::Silent), [] as [u32; 0]);
-        // nginx is started again in the meantime.
+        // nginx restarts in the meantime.
         assert_eq!(watch.look(s(33), Answer::Gone), [] as [u32; 0]);
         watch.look(s(34), Answer::Workers(&workers(&[(3, 80), (4, 90)])));
         watch.look(s(36), Answer::Silent);

@@ -1,9 +1,9 @@
-//! A stream to test with: colour bars, a wall clock, and each second a beep and a flash.
+//! A test stream: colour bars, a wall clock, and a beep and a flash every second.
 //!
-//! ffmpeg makes it, as fast as it is asked to; the FLV that it writes is sent from here, each tag at the moment that its
-//! frame's clock shows. So the clock is right whatever ffmpeg's start took, and the key is in no argument of any process.
+//! ffmpeg makes the stream as fast as the daemon reads it. The daemon sends each FLV tag at the moment that the frame's clock shows. So
+//! the clock is right, however long ffmpeg needs to start, and the stream key is in no argument of any process.
 //!
-//! ffmpeg cannot outlive this process: nobody else reads its standard output, and it ends when that breaks.
+//! ffmpeg cannot outlive this process, because only this process reads its standard output, and ffmpeg ends when the pipe breaks.
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,10 @@ mod target;
 pub use error::Error;
 use error::say;
 
-/// The first and the longest pause before connecting anew.
+/// First and longest pause before a new connection.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
-/// Publishes until the duration is over or a signal comes; both are success.
+/// Publishes until the duration is over or a signal arrives. Both are success.
 pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
     let urls = target::targets(&args.url, args.key_file.as_deref())?;
     let mut readings = urls.iter();
@@ -40,7 +40,7 @@ pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
         }
         let attempt = Instant::now();
         let error = match publish::publish(url, &source, rest, &mut stop).await {
-            // Only the server knows where its application ends and the stream begins.
+            // Only the server knows where its application's name ends and the stream's name begins.
             Err(error @ Error::Publish(publisher::Error::NoApplication { .. })) => match readings.next() {
                 Some(next) => {
                     source = Source::new(args, next)?;

@@ -1,5 +1,5 @@
-//! Finished recordings to a bucket of something that speaks S3, in parts: what was interrupted goes on with the next part,
-//! after a restart of the daemon too.
+//! Uploads finished recordings to an S3 bucket, in parts. An interrupted upload continues with the next part, also after a restart of the
+//! daemon.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,20 +24,20 @@ mod error;
 use bucket::Bucket;
 pub use error::Error;
 
-/// Between attempts.
+/// Pauses between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_secs(300) };
 
-/// Uploads that are under way: one at a time to each bucket.
+/// The running uploads: one at a time per bucket.
 #[derive(Debug, Default)]
 pub struct Uploads {
     running: HashMap<String, JoinHandle<Result<(), Error>>>,
     failing: HashMap<String, (u32, Instant)>,
-    /// Who has failed most waits longest.
+    /// Number of attempts per file. The file with the most attempts waits longest.
     attempts: HashMap<(PathBuf, u64), u32>,
 }
 
 impl Uploads {
-    /// Begins with one of the files that wait, unless there is one under way.
+    /// Starts the upload of a waiting file, unless an upload to its bucket is running.
     pub fn begin(
         &mut self,
         rule: &Record,
@@ -61,7 +61,7 @@ impl Uploads {
         self.running.insert(upload.name.clone(), task);
     }
 
-    /// Looks at those that have ended.
+    /// Handles the uploads that have ended.
     pub async fn reap(&mut self) {
         let ended: Vec<String> = self
             .running

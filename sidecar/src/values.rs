@@ -1,4 +1,4 @@
-//! The values that options take: each is checked while the command line is read, so a wrong one is wrong usage.
+//! The types of option values. Values are checked while the command line is read, so an invalid value is reported as wrong usage.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use weir_model::{StreamName, Timestamp};
 
 pub mod vrrp;
 
-/// Why a value is not accepted; clap puts the option's name in front.
+/// Reason why a value is not accepted. clap puts the option's name in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(String);
 
 impl ValueError {
-    /// What would be right.
+    /// Creates an error that says what would be right.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
@@ -26,7 +26,7 @@ fn wrong<T>(what: impl Into<String>) -> Result<T, ValueError> {
     Err(ValueError(what.into()))
 }
 
-/// HOST or HOST:PORT as it stands in an `rtmp://` URL.
+/// HOST or HOST:PORT, as in an `rtmp://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host(pub String);
 
@@ -41,7 +41,7 @@ impl FromStr for Host {
     }
 }
 
-/// One stream, or `*` (`None`) for each of the application.
+/// One stream, or `*` (`None`) for all streams of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamOrAll(pub Option<StreamName>);
 
@@ -58,23 +58,23 @@ impl fmt::Display for StreamOrAll {
     }
 }
 
-/// A length of time in whole seconds, as `1h30m`, `45s`, `30d`; a number needs a unit.
+/// A duration in whole seconds, as `1h30m`, `45s`, `30d`. A number needs a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
 impl Span {
-    /// So many seconds.
+    /// Returns a duration of this many seconds.
     pub fn of(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// In seconds.
+    /// Returns the number of seconds.
     pub fn seconds(self) -> u64 {
         self.0.as_secs()
     }
 }
 
-/// As people write it: in the largest unit that gives a whole number.
+/// Writes the duration in the largest unit that gives a whole number.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.seconds();
@@ -107,7 +107,7 @@ impl FromStr for Span {
             };
             let part = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
             total = match part.and_then(|p| total.checked_add(p)) {
-                // A century is beyond any key, and keeps later sums far from overflow.
+                // A century is longer than any key needs, and keeps later sums far from overflow.
                 Some(sum) if sum <= 100 * 366 * 86_400 => sum,
                 _ => return wrong(HOW),
             };
@@ -117,7 +117,7 @@ impl FromStr for Span {
     }
 }
 
-/// How often something is looked at, 1 second to 1 hour.
+/// An interval, from 1 second to 1 hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Duration);
 
@@ -131,7 +131,7 @@ impl FromStr for Interval {
     }
 }
 
-/// The handle of an RTMP player: `s` and hex digits, as the API lists it.
+/// Id of an RTMP player: `s` and hex digits, as in the API's lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlayerId(String);
 
@@ -153,17 +153,17 @@ impl fmt::Display for PlayerId {
     }
 }
 
-/// When a key ends: at a time, or after one.
+/// End of a key's validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
     /// At this time.
     At(Timestamp),
-    /// This long from now.
+    /// After this duration, counted from now.
     After(Span),
 }
 
 impl Expiry {
-    /// The time itself, in whole seconds.
+    /// Returns the end, in whole seconds.
     pub fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
@@ -184,17 +184,17 @@ impl FromStr for Expiry {
     }
 }
 
-/// Since when something is asked for.
+/// Start of a requested period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// Since this time.
+    /// A point in time.
     At(Timestamp),
-    /// Since this long ago.
+    /// A duration before now.
     Before(Span),
 }
 
 impl Since {
-    /// The time itself.
+    /// Returns the start.
     pub fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
@@ -216,7 +216,7 @@ impl FromStr for Since {
     }
 }
 
-/// What a token allows.
+/// Permission of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ActionName {
     /// to watch
@@ -228,7 +228,7 @@ pub enum ActionName {
 }
 
 impl ActionName {
-    /// What nginx knows; none for the chat, which is the daemon's.
+    /// Returns the action of nginx, or `None` for the chat, which belongs to the daemon.
     pub fn of_nginx(self) -> Option<Action> {
         match self {
             Self::Play => Some(Action::Play),
@@ -238,12 +238,12 @@ impl ActionName {
     }
 }
 
-/// Width and height in pixels, both even (4:2:0 needs that), 64 to 7680.
+/// Width and height in pixels, both even (4:2:0 needs that), from 64 to 7680.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSize {
-    /// Pixels across.
+    /// Width in pixels.
     pub width: u16,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: u16,
 }
 
@@ -258,7 +258,7 @@ impl FromStr for FrameSize {
     }
 }
 
-/// Whole frames a second, 1 to 120: then each second begins with a frame, and a beep.
+/// Whole frames per second, from 1 to 120. Each second then begins with a frame and a beep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameRate(pub u8);
 
@@ -272,7 +272,7 @@ impl FromStr for FrameRate {
     }
 }
 
-/// Bits a second, as `2500k`, `4M` or `2500000`; 50k to 200M.
+/// A bitrate in bits per second, as `2500k`, `4M` or `2500000`, from 50k to 200M.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bitrate(pub u64);
 
@@ -291,7 +291,7 @@ impl FromStr for Bitrate {
     }
 }
 
-/// Bits a second of a network, with k, m, g or t for the powers of 1000: `1g`, `500m`; 1k to 100t.
+/// Network capacity in bits per second, with k, m, g or t for the powers of 1000: `1g`, `500m`, from 1k to 100t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(pub u64);
 
@@ -312,7 +312,7 @@ impl FromStr for Rate {
     }
 }
 
-/// Bytes, with k, m, g or t for the powers of 1024, as nginx writes them: `500m`, `2g`.
+/// A size in bytes, with k, m, g or t for the powers of 1024, as nginx writes them: `500m`, `2g`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
@@ -340,18 +340,18 @@ impl FromStr for Size {
     }
 }
 
-/// Text for the picture: what needs no escaping in an ffmpeg filter, 1 to 40 characters.
+/// Text in the video: 1 to 40 characters that need no escaping in an ffmpeg filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label(String);
 
 impl Label {
-    /// The nearest label to any text: what is not allowed becomes `_`.
+    /// Returns the label that is most similar to any text. Characters that are not allowed become `_`.
     pub fn near(text: &str) -> Self {
         let near: String = text.chars().take(40).map(|c| if Self::allows(c) { c } else { '_' }).collect();
         Self(if near.is_empty() { "_".into() } else { near })
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
