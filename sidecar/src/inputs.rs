@@ -20,7 +20,7 @@ use crate::config::input::{Remote, Source};
 use crate::config::origin::Origin;
 use crate::context::{Context, policy};
 use crate::files::{PRIVATE, set_mode};
-use crate::outlet::{self, Outlet};
+use crate::outlet::{self, Credential, Outlet};
 use crate::relay::Relay;
 use crate::relay::trust::may_have_token;
 use crate::supervise::backoff::Backoff;
@@ -83,12 +83,18 @@ async fn run_in(
     if let Source::Remote(remote) = &job.input.source {
         shared.output.hide(remote.url.expose());
     }
+    if job.input.is_keyed {
+        shared.output.overhear(ffmpeg::streamid);
+    }
     let playable = teller.clone();
     let outlet = Outlet {
         server: job.server.clone(),
         app: job.input.app.clone(),
         name: job.input.stream.clone(),
-        secret_file: job.input.secret_file.clone(),
+        credential: match job.input.is_keyed {
+            true => Credential::Overheard,
+            false => Credential::Minted(job.input.secret_file.clone()),
+        },
         check: ffmpeg::check,
         playable: Box::new(move || playable.playable()),
     };

@@ -18,7 +18,7 @@ use crate::config::Delivery;
 use crate::context::{Context, policy};
 use crate::feed::Feed;
 use crate::files::{PRIVATE, set_mode};
-use crate::outlet::{self, Outlet};
+use crate::outlet::{self, Credential, Outlet};
 use crate::supervise::{self, Order, Shared, Spec};
 
 pub mod encoders;
@@ -79,7 +79,7 @@ async fn run_in(
                     server: job.server.clone(),
                     app: to.app.clone(),
                     name: plan::published(&job.live, &rung).map_err(std::io::Error::other)?,
-                    secret_file: to.secret_file.clone(),
+                    credential: Credential::Minted(to.secret_file.clone()),
                     check: |_| Ok(()),
                     playable: Box::new(move || ready.playable(&rung)),
                 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
-use weir_model::{AppName, StreamName};
+use weir_model::{AppName, Secret, StreamName};
 use weir_rtmp::client::Event;
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 use weir_rtmp::url::Url;
@@ -17,6 +17,9 @@ use crate::config::RtmpServer;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{self, accepted, token};
 use crate::supervise::Shared;
+
+const OVERHEAR_TRIES: u32 = 50;
+const OVERHEAR_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a stream is not published.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +48,20 @@ pub enum Error {
     /// A tag cannot be sent.
     #[error(transparent)]
     Client(#[from] weir_rtmp::client::Error),
+    /// A sender must name a key.
+    #[error("the sender's streamid is no stream key: it must be the stream key of this stream")]
+    NoKey,
     /// Players of RTMP and HLS do not play this.
     #[error("codec {0} needs transcode = true")]
     Codec(&'static str),
+}
+
+/// With what a stream is published.
+pub enum Credential {
+    /// A token that nobody else can make, of a copy of nginx's `weir_secret`: nobody else can publish there.
+    Minted(PathBuf),
+    /// The stream key that the program tells of its sender.
+    Overheard,
 }
 
 /// What publishes one stream.
@@ -58,8 +72,8 @@ pub struct Outlet {
     pub app: AppName,
     /// The public name.
     pub name: StreamName,
-    /// A copy of nginx's `weir_secret`.
-    pub secret_file: PathBuf,
+    /// With what it publishes.
+    pub credential: Credential,
     /// Decides about each tag before it is sent.
     pub check: fn(&Tag) -> Result<(), Error>,
     /// Called for each tag with which a player can begin.
@@ -67,10 +81,33 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// With a token that nobody else can make, so that nobody else can publish there.
-    fn url(&self) -> Result<Url, token::Error> {
-        token::url(&self.server, &self.secret_file, &self.app, &self.name, false)
+    async fn url(&self, shared: &Shared) -> Result<Url, Error> {
+        let secret_file = match &self.credential {
+            Credential::Minted(file) => file,
+            Credential::Overheard => {
+                let key = overheard(shared).await.filter(is_key).ok_or(Error::NoKey)?;
+                return Ok(token::url_with_key(&self.server, &self.app, &self.name, &key));
+            }
+        };
+        Ok(token::url(&self.server, secret_file, &self.app, &self.name, false)?)
     }
+}
+
+/// What ffmpeg says and what it writes come over two pipes: its words may be read a little later.
+async fn overheard(shared: &Shared) -> Option<Secret> {
+    for _ in 0..OVERHEAR_TRIES {
+        if let Some(secret) = shared.output.secret() {
+            return Some(secret);
+        }
+        tokio::time::sleep(OVERHEAR_PAUSE).await;
+    }
+    None
+}
+
+/// Whether it may be a key, and nothing else of a URL.
+fn is_key(key: &Secret) -> bool {
+    let text = key.expose();
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Takes one run of ffmpeg after the other.
@@ -89,7 +126,7 @@ pub async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) 
 }
 
 async fn publish(outlet: &Outlet, mut input: UnixStream, shared: &Shared) -> Result<(), Error> {
-    let url = outlet.url()?;
+    let url = outlet.url(shared).await?;
     let mut link = Link::connect(&url).await?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
         Ok(result) => result?,

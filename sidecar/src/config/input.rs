@@ -28,6 +28,7 @@ pub(in crate::config) mod raw {
         pub start: Text,
         pub transcode: bool,
         pub secret_file: Text,
+        pub streamid: Text,
     }
 }
 
@@ -44,6 +45,8 @@ pub struct Input {
     pub start: Start,
     /// H.264 and AAC are made of whatever it is; otherwise nothing is decoded.
     pub transcode: bool,
+    /// The sender's `streamid` is the stream key to publish with.
+    pub is_keyed: bool,
     /// nginx's `weir_secret`: publish tokens are minted with it.
     pub secret_file: PathBuf,
 }
@@ -115,6 +118,13 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
         let what = "[[input]]: transcode = true: a stream of another node comes as it is; transcode it with a ladder";
         return Err(Problem { at, what: what.into() });
     }
+    let is_keyed = text_or("streamid", &raw.streamid, || false, streamid)?;
+    let takes_senders =
+        matches!(&source, Some(Source::Remote(remote)) if remote.transport == Transport::Srt && remote.waits);
+    if is_keyed && !takes_senders {
+        let what = "[[input]]: streamid = \"key\": only an SRT listener has it, such as url = \"srt://:9000?mode=listener\"";
+        return Err(Problem { at, what: what.into() });
+    }
     let default = || secret.map(Path::to_owned);
     let secret_file = text_or("secret_file", &raw.secret_file, default, |text| absolute(text).map(Some))?;
     Ok(Input {
@@ -123,6 +133,7 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
         source: source.ok_or_else(|| missing("url", "rtsp://192.0.2.10/stream1"))?,
         start: text_or("start", &raw.start, || Start::Always, start)?,
         transcode: raw.transcode,
+        is_keyed,
         secret_file: secret_file.ok_or_else(|| Problem {
             at,
             what: "[[input]]: secret_file is missing: write secret_file = \"/etc/weir/secret\" under [nginx], a file with the \
@@ -130,6 +141,14 @@ fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> 
                 .into(),
         })?,
     })
+}
+
+fn streamid(text: &str) -> Result<bool, Unfit> {
+    match text {
+        "key" => Ok(true),
+        "any" => Ok(false),
+        _ => Err(Unfit::Remedy("write \"key\": the sender's streamid must be the stream key; or \"any\"")),
+    }
 }
 
 fn start(text: &str) -> Result<Start, Unfit> {

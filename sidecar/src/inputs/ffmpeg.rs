@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use weir_model::Secret;
 use weir_rtmp::flv::{Tag, TagKind};
 
 use crate::config::input::{Input, Source};
@@ -26,7 +27,8 @@ pub fn socket(place: &Path) -> PathBuf {
 pub fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
     let mut line: Vec<OsString> = Vec::new();
     let mut words = |text: &str| line.extend(text.split_whitespace().map(OsString::from));
-    words("-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1");
+    words("-hide_banner -nostdin -nostats -progress pipe:1 -stats_period 1 -loglevel");
+    words(if input.is_keyed { "level+verbose" } else { "level+warning" });
     if matches!(input.source, Source::File(_) | Source::Playlist(_)) {
         words("-re");
     }
@@ -71,6 +73,19 @@ pub fn check(tag: &Tag) -> Result<(), Error> {
         },
     };
     Err(Error::Codec(codec))
+}
+
+/// The stream key that a sender gives as its `streamid`: the whole of it, or its resource (`#!::r=KEY,m=publish`, SRT Access Control
+/// Guidelines). The line is of libavformat's `libsrt_setup`.
+pub fn streamid(line: &str) -> Option<Secret> {
+    let (_, rest) =
+        line.split_once("] accept streamid [").or_else(|| line.split_once("accept streamid ["))?;
+    let (id, _) = rest.rsplit_once("], length ")?;
+    let key = match id.strip_prefix("#!::") {
+        Some(pairs) => pairs.split(',').find_map(|pair| pair.strip_prefix("r=")).unwrap_or(""),
+        None => id,
+    };
+    Some(Secret::new(key))
 }
 
 /// What a line of ffmpeg means, where that is why the input fails.
@@ -146,6 +161,22 @@ mod tests {
         ] {
             assert_eq!(explain(line).as_deref(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_key_of_a_sender_is_overheard() {
+        for (id, key) in [
+            ("abc_1-2", "abc_1-2"),
+            ("#!::r=abc,m=publish", "abc"),
+            ("#!::m=publish", ""),
+            ("", ""),
+            ("a]b", "a]b"),
+        ] {
+            let line =
+                format!("[srt @ 0x5625c30f3ac0] [verbose] accept streamid [{id}], length {}", id.len());
+            assert_eq!(streamid(&line).map(|key| key.expose().to_owned()).as_deref(), Some(key), "{line}");
+        }
+        assert!(streamid("[srt @ 0x55] [verbose] Reinit context").is_none());
     }
 
     #[test]

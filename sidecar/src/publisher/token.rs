@@ -46,14 +46,23 @@ pub fn url(
     let until = clock::now().plus_seconds(TOKEN_SECONDS);
     let claims = Claims { yields, ..claims(Action::Publish, app, name, until) };
     let token = signer(secret_file)?.mint(&claims);
-    Ok(Url {
+    Ok(at(server, app, format!("{name}?token={}", token.expose())))
+}
+
+/// The URL of a stream at a server, with a stream key.
+pub fn url_with_key(server: &RtmpServer, app: &AppName, name: &StreamName, key: &Secret) -> Url {
+    at(server, app, format!("{name}?key={}", key.expose()))
+}
+
+fn at(server: &RtmpServer, app: &AppName, name: String) -> Url {
+    Url {
         tls: false,
         credentials: None,
         host: server.host.trim_matches(['[', ']']).to_owned(),
         port: server.port,
         app: app.to_string(),
-        name: format!("{name}?token={}", token.expose()),
-    })
+        name,
+    }
 }
 
 /// A token with which a stream can be played at a node that has the same secret.

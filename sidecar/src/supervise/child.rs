@@ -142,6 +142,9 @@ pub fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
 
 /// Keeps and logs a line that a program says.
 fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
+    if shared.output.is_confidential(line) {
+        return;
+    }
     let (mut level, text) = output::parse(&shared.output.without_hidden(line));
     if shared.is_told_to_end() {
         // ffmpeg calls it an error that it was interrupted.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use weir_model::Timestamp;
+use weir_model::{Secret, Timestamp};
 
 use super::mask::masked;
 
@@ -36,6 +36,9 @@ pub struct Line {
 /// What a line means, where that is why a run fails.
 pub type Explain = fn(&str) -> Option<String>;
 
+/// Finds a secret in a line.
+pub type Overhear = fn(&str) -> Option<Secret>;
+
 /// Lines, as they come.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -43,6 +46,7 @@ pub struct Output {
     explain: OnceLock<Explain>,
     /// A masked text of which nothing is to be kept.
     hidden: OnceLock<String>,
+    overhear: OnceLock<Overhear>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +56,8 @@ struct Kept {
     error: Option<String>,
     /// What the first line means that could be explained.
     explained: Option<String>,
+    /// What was overheard in this run.
+    secret: Option<Secret>,
     /// When the lines of this window began, how many there were, and how many were left out.
     window: Option<Instant>,
     said: u64,
@@ -70,7 +76,7 @@ impl Kept {
     }
 
     fn begin(&mut self) {
-        (self.error, self.explained) = (None, None);
+        (self.error, self.explained, self.secret) = (None, None, None);
     }
 
     fn reason(&self) -> Option<String> {
@@ -87,6 +93,26 @@ impl Output {
     /// This URL is not to be seen in lines, whatever in it may be secret.
     pub fn hide(&self, url: &str) {
         let _ = self.hidden.set(masked(url));
+    }
+
+    /// A program that runs with `-loglevel level+verbose` tells a secret. No line with one is kept, and none below a warning.
+    pub fn overhear(&self, find: Overhear) {
+        let _ = self.overhear.set(find);
+    }
+
+    /// The secret that this run of the program has told.
+    pub fn secret(&self) -> Option<Secret> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).secret.clone()
+    }
+
+    /// Whether a line must not be told: see [`Self::overhear`].
+    pub fn is_confidential(&self, line: &str) -> bool {
+        let Some(find) = self.overhear.get() else { return false };
+        if let Some(secret) = find(line) {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).secret = Some(secret);
+            return true;
+        }
+        ["[verbose]", "[info]"].iter().any(|level| line.contains(level))
     }
 
     /// A line without what is hidden.

@@ -41,6 +41,57 @@ fn srt_with_a_passphrase_is_published_and_returns() {
 }
 
 #[test]
+fn srt_with_a_stream_key_as_streamid() {
+    let (nginx, port) = (keyed().start(), Port::reserve());
+    let at = port.number();
+    let api = nginx.api();
+    let (key, other) = (api.create_key("live", "show"), api.create_key("live", "other"));
+    let sidecar = Sidecar::start(&nginx, &input(&format!("srt://:{at}?mode=listener"), "streamid = \"key\""));
+    let send =
+        |id: &str| Sender::start(&MEDIA.file("minutes.mp4"), &format!("srt://127.0.0.1:{at}?streamid={id}"));
+    let error = || {
+        sidecar.find(INPUT).and_then(|job| job["last_error"].as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    // Sends until a condition holds: a listener that has just ended takes a moment to be there again.
+    let send_until = |what: &str, id: &str, holds: &dyn Fn() -> bool| {
+        let mut sender = send(id);
+        until(what, 30.0, || {
+            if sender.0.try_wait().unwrap().is_some() {
+                sender = send(id);
+            }
+            holds()
+        });
+        sender
+    };
+    // None, another stream's, and what is more than a key.
+    drop(send_until("no key is refused", "", &|| error().contains("streamid is no stream key")));
+    drop(send_until("another stream's key is refused", &other.key, &|| {
+        error().contains("key") && !error().contains("streamid")
+    }));
+    drop(send_until("no arguments pass", "show%3Fa%3Db%26key", &|| {
+        error().contains("streamid is no stream key")
+    }));
+    assert!(api.stream("live", "show").is_none() && api.stream("live", "other").is_none());
+
+    for id in [key.key.clone(), format!("%23!::m=publish,r={}", key.key)] {
+        let sender = send_until("the key opens", &id, &|| api.stream("live", "show").is_some());
+        wait_live(&nginx, &sidecar, Some("H264"), Some("AAC"));
+        assert_eq!(api.stream("live", "show").unwrap()["publisher"]["key_id"], key.id.as_str());
+        drop(sender);
+        wait_ended(&nginx);
+    }
+    let sender = send_until("the key opens", &key.key, &|| api.stream("live", "show").is_some());
+    api.delete(&format!("/v1/keys/{}", key.id)).expect(200);
+    wait_ended(&nginx);
+    drop(sender);
+    drop(send_until("a revoked key is refused", &key.key, &|| !error().is_empty()));
+    assert!(api.stream("live", "show").is_none());
+    for secret in [&key.key, &other.key] {
+        assert!(!sidecar.log().contains(secret.as_str()), "{}", sidecar.log());
+    }
+}
+
+#[test]
 fn udp_is_waited_for_and_published() {
     let (nginx, port) = (keyed().start(), Port::reserve());
     let sidecar = Sidecar::start(&nginx, &input(&format!("udp://:{}", port.number()), ""));

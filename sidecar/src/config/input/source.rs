@@ -200,7 +200,9 @@ fn srt(place: &Place<'_>, text: &str) -> Result<Remote, Unfit> {
         _ => return Err(Unfit::Value(format!("needs mode=listener, or a host to call; {HOW}"))),
     };
     if waits && place.argument("streamid").is_some() {
-        return Err(Unfit::Remedy("streamid: a listener does not check it; use passphrase"));
+        return Err(Unfit::Remedy(
+            "streamid: is the sender's to give; write streamid = \"key\" beside url if it must be the stream key",
+        ));
     }
     let url = match place.host {
         "" => format!("srt://0.0.0.0:{port}?{}", place.query),

@@ -69,7 +69,7 @@ fn what_is_wrong_is_named_and_secrets_are_not_repeated() {
         ("srt://:9000", "needs mode=listener, or a host to call"),
         ("srt://?mode=listener", "needs a port"),
         ("srt://:9000?mode=listener&passphrase=hidden", "passphrase: has 10 to 79 characters"),
-        ("srt://:9000?mode=listener&streamid=hidden", "streamid: a listener does not check it"),
+        ("srt://:9000?mode=listener&streamid=hidden", "streamid: is the sender's to give"),
         ("rist://h", "needs a port"),
         ("udp://:0", "needs a port"),
         ("file:movie.mp4", "needs a path that begins with /, such as file:/srv"),
