@@ -198,9 +198,9 @@ impl Room {
         if self.is_banned(&person) {
             return Err(Refusal::Banned);
         }
-        let key = person.name.as_deref().map(str::to_lowercase);
+        let look = person.name.as_deref().map(appearance);
         let is_taken = |other: &Person| {
-            key.is_some() && other.name.as_deref().map(str::to_lowercase) == key && other.mark != person.mark
+            look.is_some() && other.name.as_deref().map(appearance) == look && other.mark != person.mark
         };
         if !person.is_verified && self.people.values().any(is_taken) {
             return Err(Refusal::NameTaken);
@@ -415,11 +415,18 @@ impl Room {
     }
 }
 
+/// Returns the same text for names that people cannot tell apart, such as one with a Cyrillic letter for a Latin one (Unicode Technical
+/// Standard 39, section 4). It is for comparisons alone.
+fn appearance(name: &str) -> String {
+    unicode_security::skeleton(&name.to_lowercase()).collect()
+}
+
 impl Ban {
     fn fits(&self, person: &Person) -> bool {
         let is_kind = self.is_verified.is_none_or(|is_verified| is_verified == person.is_verified);
         self.mark == Some(person.mark)
-            || (is_kind && person.name.as_deref().is_some_and(|name| name.to_lowercase() == self.name))
+            || (is_kind
+                && person.name.as_deref().is_some_and(|name| appearance(name) == appearance(&self.name)))
     }
 }
 

@@ -10,6 +10,10 @@ fn five_messages_in_ten_seconds_and_no_more_over_a_second_connection() {
     room.enter(1, person("Ana", 1)).unwrap();
     room.enter(2, person("ana", 1)).unwrap();
     assert_eq!(room.enter(3, person("ANA", 2)), Err(Refusal::NameTaken));
+    // A capital letter of another alphabet, letters of full width, a small one.
+    for alike in ["\u{410}na", "\u{ff21}\u{ff4e}\u{ff41}", "an\u{430}"] {
+        assert_eq!(room.enter(3, person(alike, 2)), Err(Refusal::NameTaken), "{alike}");
+    }
     for n in 0..5 {
         room.may_write(1 + n % 2, "x", start).unwrap();
     }
