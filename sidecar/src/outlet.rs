@@ -116,7 +116,7 @@ pub async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) 
         if let Err(why) = publish(&outlet, stream, &shared).await {
             // ffmpeg's next write fails, and it is started again.
             tracing::error!("stream not published: {why}, stream: {}/{}", outlet.app, outlet.name);
-            shared.output.push(crate::supervise::output::Line {
+            shared.output.push_reason(crate::supervise::output::Line {
                 at: clock::now(),
                 level: "error",
                 text: why.to_string(),

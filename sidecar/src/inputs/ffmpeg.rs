@@ -90,9 +90,6 @@ pub fn streamid(line: &str) -> Option<Secret> {
 
 /// What a line of ffmpeg means, where that is why the input fails.
 pub fn explain(line: &str) -> Option<String> {
-    if line.starts_with("codec ") && line.ends_with("needs transcode = true") {
-        return Some(line.to_owned());
-    }
     if let Some((before, _)) = line.split_once(" not compatible with flv") {
         let codec = before.rsplit(' ').next()?.trim_matches('\'');
         return Some(format!("codec {codec} needs transcode = true"));
@@ -147,7 +144,6 @@ mod tests {
                 "[flv @ 0x55] Video codec hevc not compatible with flv",
                 Some("codec hevc needs transcode = true"),
             ),
-            ("codec pcm_alaw needs transcode = true", Some("codec pcm_alaw needs transcode = true")),
             (
                 "[tcp @ 0x55] Connection to tcp://192.0.2.1:554?timeout=1 failed: Connection refused",
                 Some("cannot connect to 192.0.2.1:554: Connection refused"),

@@ -133,6 +133,16 @@ impl Output {
         kept.lines.push_back(line);
     }
 
+    /// Keeps a line that says why the run fails, whatever the program says of it.
+    pub fn push_reason(&self, line: Line) {
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .explained
+            .get_or_insert_with(|| line.text.clone());
+        self.push(line);
+    }
+
     /// Knows a line that is not kept.
     pub fn note(&self, level: &str, text: &str) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).note(
