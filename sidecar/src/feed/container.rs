@@ -1,10 +1,10 @@
-//! How a run is worded.
+//! Container formats of a run.
 
-/// How a run is worded.
+/// Container of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
-    /// The codecs that FLV has numbers for.
+    /// FLV, for codecs that have numbers in FLV.
     Flv,
-    /// The others.
+    /// MP4, for other codecs.
     Mp4,
 }

@@ -1,4 +1,4 @@
-//! Plays a stream over RTMP, and writes its runs to the sockets on which ffmpeg reads them, one after the other.
+//! Plays a stream over RTMP, and writes its runs to the sockets from which ffmpeg reads them, one after the other.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -21,23 +21,23 @@ use crate::streams::Live;
 use crate::supervise::Shared;
 use crate::supervise::output::Line;
 
-/// An ffmpeg that is behind by more is not read for; nginx leaves out pictures then.
+/// Bytes that ffmpeg may be behind. Beyond this, the player stops reading, and nginx drops frames.
 const MOST: usize = 16 << 20;
-/// By then, the daemon knows whether it is another publisher's stream.
+/// Time by which the daemon knows whether the stream belongs to another publisher.
 const DOUBT: Duration = Duration::from_secs(2);
 
-/// Which stream, and how it is worded.
+/// The stream to play, and its container.
 #[derive(Debug)]
 pub struct Source {
     url: Url,
     container: Container,
     wanted: Wanted,
-    /// What may be of another publisher is held back until that is known.
+    /// Media that may belong to another publisher is held back until that is known.
     holds: bool,
 }
 
 impl Source {
-    /// A stream at nginx.
+    /// Returns the source of a stream at nginx.
     pub fn new(
         server: &RtmpServer,
         live: &Live,
@@ -58,13 +58,13 @@ impl Source {
     }
 }
 
-/// Takes one run of ffmpeg after the other.
+/// Accepts one run of ffmpeg after another.
 pub async fn serve(listener: UnixListener, source: Source, shared: Arc<Shared>) {
     let mut known: Option<Player> = None;
     loop {
         let accepted = match &mut known {
             None => listener.accept().await,
-            // What comes in the meantime is for the next run.
+            // Media that arrives between two runs is for the next run.
             Some(player) => tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = player.read_on() => {
@@ -91,29 +91,29 @@ pub async fn serve(listener: UnixListener, source: Source, shared: Arc<Shared>) 
     }
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Another one follows from the same connection.
+    /// Another run follows from the same connection.
     Another,
-    /// The stream is over, ffmpeg is gone, or the job is.
+    /// The stream, ffmpeg or the job has ended.
     Over,
 }
 
-/// A frame in bytes, and until when it is held back.
+/// Bytes of a frame, and the time until which they are held back.
 #[derive(Debug)]
 struct Chunk {
     bytes: Vec<u8>,
     due: Instant,
 }
 
-/// Bytes for one ffmpeg.
+/// Bytes for one run of ffmpeg.
 #[derive(Debug, Default)]
 struct Run {
     chunks: VecDeque<Chunk>,
-    /// Of the first chunk.
+    /// Bytes of the first chunk that are written.
     written: usize,
-    /// No more will come.
+    /// No more bytes follow.
     ended: bool,
 }
 
@@ -127,7 +127,7 @@ struct Player {
     runs: VecDeque<Run>,
     queued: usize,
     holds: bool,
-    /// What comes is held back until then.
+    /// Media that arrives now is held back until this time.
     due: Instant,
 }
 
@@ -147,7 +147,7 @@ impl Player {
         }
     }
 
-    /// Reads while nobody takes it; returns when the stream is over.
+    /// Reads while no ffmpeg is connected. Returns when the stream is over.
     async fn read_on(&mut self) {
         while !self.is_over() {
             if self.queued >= MOST {
@@ -189,7 +189,7 @@ impl Player {
                         return End::Over;
                     }
                 }
-                // It never writes: this is its end.
+                // ffmpeg never writes to this socket, so a readable socket means that ffmpeg has ended.
                 ready = socket.readable() => {
                     let mut byte = [0];
                     let read = ready.and_then(|()| socket.try_read(&mut byte));
@@ -206,7 +206,7 @@ impl Player {
         }
     }
 
-    /// No more will come. What was held back is not of this stream when another publisher has taken its name.
+    /// Ends the runs. If another publisher has taken the name, the held-back media is not of this stream and is dropped.
     fn end(&mut self, is_succeeded: bool) {
         let now = Instant::now();
         if is_succeeded {
@@ -220,7 +220,7 @@ impl Player {
         }
     }
 
-    /// Takes what the connection has brought; true when it brings no more.
+    /// Takes the media that has arrived. Returns true if no more media will arrive.
     fn is_over(&mut self) -> bool {
         while let Some(event) = self.link.client.next_event() {
             match event {
@@ -253,7 +253,7 @@ impl Player {
                 self.runs.push_back(Run::default());
                 return;
             }
-            // Written with the first frame, whose time it bears.
+            // The headers are written with the first frame, because they carry its time.
             Step::Begin(headers) => {
                 self.begun = Some(headers);
                 return;
@@ -277,7 +277,7 @@ impl Player {
         }
     }
 
-    /// False when nobody reads any more.
+    /// Writes bytes to ffmpeg. Returns false if nobody reads any more.
     fn write(&mut self, socket: &UnixStream, over: bool) -> bool {
         let Some(run) = self.runs.front_mut() else { return true };
         let now = Instant::now();
@@ -298,7 +298,7 @@ impl Player {
     }
 }
 
-/// Without what MP4 cannot describe.
+/// Removes the headers of codecs that MP4 cannot describe.
 fn fitting(mut headers: Headers) -> Headers {
     headers.video = headers.video.filter(|header| mp4::has_video(header.codec));
     headers.audio = headers.audio.filter(|header| mp4::has_audio(header.codec));

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use glob::{GlobError, MatchOptions};
 use weir_model::lint::Files;
 
-/// The files of this machine, as nginx reads them.
+/// The disk of this machine, as nginx reads it.
 pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // As nginx does, no more than there is: a device has no length and no end.
+        // Like nginx, read only as many bytes as the file's length says: a device has no length and no end.
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let mut bytes = Vec::new();
@@ -21,7 +21,7 @@ impl Files for Disk {
     }
 
     fn matching(&self, pattern: &Path) -> io::Result<Vec<PathBuf>> {
-        // As glob(3): a hidden file has to be named.
+        // Like glob(3), a pattern matches a hidden file only if it names the dot.
         let options = MatchOptions {
             require_literal_separator: true,
             require_literal_leading_dot: true,

@@ -1,7 +1,7 @@
-//! Files that outlive a loss of power: written beside, synced, renamed, and their folder synced.
+//! Files that survive a loss of power: the daemon writes a new file beside the old one, syncs and renames it, and syncs the folder.
 //!
-//! Until the rename nothing has changed, and an error says so. After the rename the file is the new one: what goes wrong then is
-//! a doubt about a loss of power, and no error.
+//! An error before the rename means that the old file is unchanged. After the rename, the new file is in place: a failure then only means
+//! that the file may not survive a loss of power.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -11,18 +11,18 @@ use std::path::Path;
 /// Ids of a user and a group.
 pub type Owner = (u32, u32);
 
-/// Whether a file that was replaced outlives a loss of power.
+/// Whether a replaced file survives a loss of power.
 #[derive(Debug)]
 #[must_use]
 pub enum Durability {
-    /// It does.
+    /// The file survives it.
     Sure,
-    /// The file is replaced, and its folder could not be synced.
+    /// The file was replaced, but its folder could not be synced.
     Uncertain(io::Error),
 }
 
 impl Durability {
-    /// Logs a doubt about `what`.
+    /// Logs a warning about `what` if its durability is uncertain.
     pub fn log(self, what: &str, path: &Path) {
         if let Self::Uncertain(error) = self {
             tracing::warn!("{what} may be lost if the machine loses power: {error}, file: {path:?}");
@@ -30,13 +30,13 @@ impl Durability {
     }
 }
 
-/// Replaces a file whole, by way of `unfinished` in the same folder. A left-over of that name is removed and never opened: it may
-/// be a link, or have another mode.
+/// Replaces a file atomically through `unfinished` in the same folder. An old file of that name is removed and never opened: it may be a
+/// link, or have another mode.
 pub fn replace(path: &Path, unfinished: &Path, mode: u32, bytes: &[u8]) -> io::Result<Durability> {
     replace_for(None, path, unfinished, mode, bytes)
 }
 
-/// The same; the file belongs to another user and group from the start.
+/// Like [`replace`], but the file belongs to `owner` from the start.
 pub fn replace_for(
     owner: Option<Owner>,
     path: &Path,
@@ -57,7 +57,7 @@ pub fn replace_for(
     })
 }
 
-/// Makes a file that must not be there yet, never through a link; all of it or none.
+/// Creates a file with all of its content, or fails without one. Fails if the path exists, and follows no link.
 pub fn create_for(owner: Option<Owner>, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let file = open(path, mode)?;
     let written = fill(file, owner, mode, bytes).and_then(|()| sync_folder(path));
@@ -79,7 +79,7 @@ fn open(path: &Path, mode: u32) -> io::Result<File> {
 }
 
 fn fill(mut file: File, owner: Option<Owner>, mode: u32, bytes: &[u8]) -> io::Result<()> {
-    // Whatever the umask leaves of the mode.
+    // The mode does not depend on the umask.
     file.set_permissions(Permissions::from_mode(mode))?;
     if let Some((user, group)) = owner {
         fchown(&file, Some(user), Some(group))?;
@@ -88,7 +88,7 @@ fn fill(mut file: File, owner: Option<Owner>, mode: u32, bytes: &[u8]) -> io::Re
     file.sync_all()
 }
 
-/// Makes a rename or a new file in the folder of `path` last.
+/// Makes a rename or a new file in the folder of `path` durable.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
@@ -125,7 +125,7 @@ mod tests {
         fs::create_dir(&unfinished).unwrap();
         assert!(replace(&path, &unfinished, 0o600, b"new").is_err());
         fs::remove_dir(&unfinished).unwrap();
-        // What cannot be renamed over: nothing is left of the try.
+        // If the target cannot be replaced, no unfinished file is left.
         fs::create_dir(folder.path().join("taken")).unwrap();
         assert!(replace(&folder.path().join("taken"), &unfinished, 0o600, b"new").is_err());
         assert!(fs::read(&path).unwrap() == b"old" && !unfinished.exists());

@@ -1,4 +1,4 @@
-//! When inputs run: always, at some times of the day, or while somebody watches.
+//! Decides when inputs run: always, at some times of the day, or while somebody watches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::demand::Demand;
 use crate::nginx::Nginx;
 use crate::streams::StreamId;
 
-/// How often it is looked.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_secs(1);
-/// After the last viewer, an input runs on for so long.
+/// Time for which an input runs after its last viewer has left.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Tells which inputs are due, at first and at each change, until it is dropped.
+/// Reports which inputs are due, at the start and at each change, until it is dropped.
 #[derive(Debug)]
 pub struct Due {
     task: tokio::task::JoinHandle<()>,
-    /// Their streams.
+    /// Streams of the due inputs.
     pub changes: mpsc::Receiver<BTreeSet<StreamId>>,
 }
 
-/// Which inputs are due, when that changes; never where there are none.
+/// Waits for the next change of the due inputs. Never returns if there are no inputs.
 pub async fn next(inputs: &mut Option<Due>) -> BTreeSet<StreamId> {
     match inputs {
         Some(due) => match due.changes.recv().await {
@@ -45,7 +45,7 @@ impl Drop for Due {
 }
 
 impl Due {
-    /// Begins; none where the configuration has no inputs.
+    /// Starts, unless the configuration has no inputs.
     pub fn start(config: &Arc<Config>, demand: &Arc<Demand>) -> Option<Self> {
         let on_demand = config.inputs.iter().filter(|input| input.start == Start::OnDemand);
         demand.offer(on_demand.map(id).collect());
@@ -91,7 +91,7 @@ async fn look(config: Arc<Config>, demand: Arc<Demand>, changes: mpsc::Sender<BT
     }
 }
 
-/// The streams of the inputs that are to run.
+/// Returns the streams of the inputs that must run.
 fn due(inputs: &[Input], minute: u16, is_watched: impl Fn(&StreamId) -> bool) -> BTreeSet<StreamId> {
     let is_due = |input: &&Input| match input.start {
         Start::OnDemand => is_watched(&id(input)),
@@ -100,7 +100,7 @@ fn due(inputs: &[Input], minute: u16, is_watched: impl Fn(&StreamId) -> bool) ->
     inputs.iter().filter(is_due).map(id).collect()
 }
 
-/// When streams were last watched.
+/// Times at which streams were last watched.
 #[derive(Debug, Default)]
 struct Watched(BTreeMap<StreamId, Instant>);
 

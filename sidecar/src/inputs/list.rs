@@ -1,4 +1,4 @@
-//! What ffmpeg reads: a list for its demuxer `concat`. A URL in a file is in no list of processes.
+//! The list file for ffmpeg's demuxer `concat`. A URL in a file is not visible in the process list.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use weir_model::Secret;
 
 use crate::config::input::{Remote, Source, Transport};
 
-/// ffmpeg cannot seek in a list, so what is played in a loop stands in it so often. It begins anew at the end.
+/// Most entries. ffmpeg cannot seek in a list, so a looped file is repeated this often, and the list restarts at its end.
 const MOST_ENTRIES: usize = 20_000;
-/// Of M3U; a longer one is a mistake.
+/// Largest M3U, in bytes. A larger file is a mistake.
 const MOST_BYTES: u64 = 4 << 20;
 
-/// The list for a source.
+/// Returns the list for a source.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ fn named(path: &Path, why: &io::Error) -> io::Error {
     io::Error::new(why.kind(), format!("{}: {why}", path.display()))
 }
 
-/// The files of an M3U, also of an extended one; relative ones are in `folder`.
+/// Returns the files of an M3U, plain or extended. Relative paths are below `folder`.
 fn entries(text: &str, folder: &Path) -> Vec<PathBuf> {
     let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -61,7 +61,7 @@ fn entries(text: &str, folder: &Path) -> Vec<PathBuf> {
 }
 
 fn of_remote(remote: &Remote) -> String {
-    // What the far end names is read over these, and no file of this machine.
+    // With these protocols, the far end can name other URLs, but no file of this machine.
     let (protocols, options): (&str, &[&str]) = match remote.transport {
         Transport::Rtsp => ("rtsp,rtp,tcp,udp", &["rtsp_transport tcp", "timeout 10000000"]),
         Transport::Rtmp => ("rtmp,rtmps,tcp,tls", &["rw_timeout 10000000"]),
@@ -90,7 +90,7 @@ fn of_files(files: &[PathBuf]) -> String {
     format!("ffconcat version 1.0\n{}", round.repeat((MOST_ENTRIES / files.len()).max(1)))
 }
 
-/// As `av_get_token` of ffmpeg reads it.
+/// Quotes a text for `av_get_token` of ffmpeg.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

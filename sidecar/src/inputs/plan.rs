@@ -1,4 +1,4 @@
-//! The configuration and what is due to the jobs that there are to be.
+//! Decides which jobs must run, from the configuration and the due inputs.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::streams::StreamId;
 pub struct InputJob {
     /// `APP/NAME/input`.
     pub id: String,
-    /// What it publishes.
+    /// The input.
     pub input: Input,
-    /// Where to.
+    /// Server of the publish.
     pub server: RtmpServer,
 }
 
 impl InputJob {
-    /// `APP/NAME`.
+    /// Returns `APP/NAME`.
     pub fn path(&self) -> String {
         format!("{}/{}", self.input.app, self.input.stream)
     }
 }
 
-/// The jobs of the inputs that are due.
+/// Returns the jobs of the due inputs.
 pub fn plan(config: &Config, due: &BTreeSet<StreamId>) -> Vec<InputJob> {
     let is_due = |input: &&Input| due.contains(&(input.app.clone(), input.stream.clone()));
     let job = |input: &Input| InputJob {

@@ -1,4 +1,4 @@
-//! Events of an input, each once.
+//! Sends the events of an input, each once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use crate::clock;
 use crate::events::Bus;
 use crate::supervise::Shared;
 
-/// Tells what becomes of one input.
+/// Event sender of one input.
 #[derive(Debug)]
 pub(super) struct Teller {
     bus: Arc<Bus>,
@@ -21,9 +21,9 @@ pub(super) struct Teller {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Players can begin.
+    /// The stream is playable.
     is_live: bool,
-    /// The failure that was told last, until it works again.
+    /// The last reported failure, until the input works again.
     told: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl Teller {
         Self { bus, shared, path: job.path(), about, state: Mutex::default() }
     }
 
-    /// Hears of the end of each run until it is dropped.
+    /// Follows the ends of runs until the future is dropped.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut ends = self.shared.ends();
         while ends.changed().await.is_ok() {
@@ -46,7 +46,7 @@ impl Teller {
         }
     }
 
-    /// Somebody who joins now finds something.
+    /// Notes that players can join now.
     pub(super) fn playable(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut state.is_live, true) {
@@ -57,7 +57,7 @@ impl Teller {
         }
     }
 
-    /// A run has failed. What fails again in the same way is not told again.
+    /// Reports a failed run. A repeated failure of the same kind is not reported again.
     pub(super) fn fail(&self, error: &str) {
         self.end("failed", Some(error));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ impl Teller {
         }
     }
 
-    /// The job is over.
+    /// Notes that the job has ended.
     pub(super) fn stop(&self) {
         self.end("stopped", None);
     }

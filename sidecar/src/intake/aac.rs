@@ -1,4 +1,4 @@
-//! Sound of a publisher: Opus to AAC in an ffmpeg of its own, which ends with the publisher.
+//! Converts a publisher's audio from Opus to AAC with its own ffmpeg, which ends with the publisher.
 
 use std::io;
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use crate::supervise::program::Program;
 
 const ARGUMENTS: &str = "-copyts -probesize 50000 -analyzeduration 200000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
                          -c:a aac -b:a 128k -ar 48000 -ac 2 -flvflags no_duration_filesize -f flv -flush_packets 1 pipe:1";
-/// Before ffmpeg is started again.
+/// Pause before ffmpeg is restarted.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Packets and tags that wait.
+/// Most packets and tags that wait.
 const WAITING: usize = 256;
 const OPUS: [u8; 4] = *b"Opus";
-/// Two channels, 312 samples to be left out, 48 kHz (RFC 7845, 5.1).
+/// OpusHead: two channels, 312 samples of pre-skip, 48 kHz (RFC 7845, 5.1).
 const HEAD: [u8; 19] = *b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
 
-/// A packet of Opus, and when it is played, in milliseconds.
+/// An Opus packet, and its time in milliseconds.
 type Packet = (i64, Vec<u8>);
 
-/// One publisher's sound.
+/// Audio encoder of one publisher.
 #[derive(Debug)]
 pub struct Encoder {
     packets: mpsc::Sender<Packet>,
@@ -48,7 +48,7 @@ impl Drop for Encoder {
 }
 
 impl Encoder {
-    /// For a stream.
+    /// Starts the encoder of a stream.
     pub fn start(jobs: Jobs, helpers: &Arc<Helpers>, id: StreamId) -> Self {
         let helper = helpers.enter(id, "aac", "aac");
         let (packets, from) = mpsc::channel(WAITING);
@@ -57,12 +57,12 @@ impl Encoder {
         Self { packets, tags, task }
     }
 
-    /// Takes a packet; it is lost when ffmpeg is behind.
+    /// Takes a packet. The packet is dropped if ffmpeg is too slow.
     pub fn put(&self, at: i64, packet: &[u8]) {
         let _ = self.packets.try_send((at, packet.to_vec()));
     }
 
-    /// The next piece of AAC, or its configuration.
+    /// Returns the next AAC frame, or the AAC configuration.
     pub async fn next(&mut self) -> Tag {
         match self.tags.recv().await {
             Some(tag) => tag,
@@ -129,7 +129,7 @@ async fn feed(
             timeout(patience, stdin.write_all(&bytes)).await??;
         }
         let Some((at, packet)) = from.recv().await else { return Ok(()) };
-        // What ffmpeg gets begins at 0.
+        // ffmpeg's input begins at the time 0.
         let first = *first.get_or_insert(at);
         origin.store(first, Ordering::Relaxed);
         let mut payload = vec![0x91];

@@ -1,41 +1,41 @@
-//! Places RTP times of two tracks on the one line of a stream, so that sound fits pictures. Pure; time is an argument.
+//! Maps the RTP times of two tracks to the timeline of a stream, so that audio and video are in sync. Pure; time is an argument.
 //!
-//! Each track begins with its first packet. Sender reports (RFC 3550, 6.4.1) then say which RTP times of both tracks belong together; the
-//! track that is too early moves later by a jump, as times of a stream never decrease.
+//! Each track begins with its first packet. Sender reports (RFC 3550, 6.4.1) then show which RTP times of both tracks belong together.
+//! The track that is too early jumps forward, because the times of a stream never decrease.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Tracks further apart than this are moved, in microseconds. A player notices more than 40 ms.
+/// Distance in microseconds from which tracks are moved. A player notices more than 40 ms.
 const TOLERANCE: i64 = 20_000;
-/// Reports that put the tracks further apart are not believed, in microseconds.
+/// Distance in microseconds beyond which reports are ignored.
 const MOST: i64 = 5_000_000;
-/// A report that is further from the ones before is no noise: the clock was set, if the next report says so too; in microseconds.
+/// Difference in microseconds beyond which a report is not noise. If the next report agrees with it, the publisher's clock was set.
 const STEP: i64 = 100_000;
-/// So many reports weigh as much as a new one: a publisher that is busy makes its reports some milliseconds late.
+/// Weight of the earlier reports against a new one: a busy publisher sends its reports some milliseconds late.
 const WEIGHT: i64 = 8;
 
-/// RTP times of one track, in milliseconds, on the line of the stream.
+/// Maps the RTP times of one track, in milliseconds, to the timeline of the stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Line {
-    /// The first RTP time, and the time of the stream for it.
+    /// The first RTP time, and its stream time.
     first: Option<(i64, i64)>,
     last: i64,
     heard: Option<Report>,
-    /// From the clock of the publisher to the time of the stream, in microseconds.
+    /// Offset from the publisher's clock to the stream time, in microseconds.
     offset: Option<i64>,
-    /// What a report said that was far from those before, likewise.
+    /// Offset of a report that was far from the earlier ones, in microseconds.
     step: Option<i64>,
 }
 
-/// What a sender report says: the RTP time, in units of its clock, at a time of day.
+/// A sender report: the RTP time, in units of its clock, at a wall-clock time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) rtp: u32,
     pub(super) at: SystemTime,
 }
 
-/// Media: its RTP time in units of the clock, of which there are `rate` per second, and in milliseconds, and when it came, in milliseconds
-/// after the beginning.
+/// Arrival of media: its RTP time in units of the clock (`rate` per second) and in milliseconds, and its arrival in milliseconds after
+/// the start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Came {
     pub(super) ticks: u32,
@@ -45,7 +45,7 @@ pub(super) struct Came {
 }
 
 impl Line {
-    /// Returns the time of media in the stream, in milliseconds. Never decreases.
+    /// Returns the stream time of media, in milliseconds. It never decreases.
     pub(super) fn place(&mut self, came: Came) -> i64 {
         self.last = self.raw(came).max(self.last);
         self.last
@@ -63,14 +63,14 @@ impl Line {
         }
         let ticks = i64::from(came.ticks.wrapping_sub(report.rtp).cast_signed());
         let since = ticks * 1_000_000 / i64::from(came.rate).max(1);
-        // str0m has this time for publishers that count from their start (RFC 3550, 4): nothing is known of them.
+        // str0m gives this time for publishers whose clock counts from their start (RFC 3550, 4). Such a report has no information.
         let Some(at) = report.at.duration_since(UNIX_EPOCH).ok().filter(|at| !at.is_zero()) else { return };
         let Ok(at) = i64::try_from(at.as_micros()) else { return };
         let new = self.raw(came) * 1000 - (at + since);
         let is_near = |old: i64| (new - old).abs() < STEP;
         match self.offset {
             Some(old) if is_near(old) => self.offset = Some(old + (new - old) / WEIGHT),
-            // Once is a mistake.
+            // One deviating report alone is treated as an error.
             Some(_) if !self.step.is_some_and(is_near) => return self.step = Some(new),
             _ => self.offset = Some(new),
         }
@@ -84,7 +84,7 @@ impl Line {
     }
 }
 
-/// Moves the track that is too early. Returns how far, in milliseconds, if it does.
+/// Moves the track that is too early. Returns the distance in milliseconds if it moves one.
 pub(super) fn align(a: &mut Line, b: &mut Line) -> Option<i64> {
     let apart = a.offset? - b.offset?;
     if !(TOLERANCE..=MOST).contains(&apart.abs()) {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn reports_of_both_tracks_put_sound_and_pictures_together() {
         let (mut pictures, mut sound) = (Line::default(), Line::default());
-        // Sound of the same moment comes 300 ms later; its RTP time wraps between the report and the media.
+        // Audio of the same moment arrives 300 ms later. Its RTP time wraps between the report and the media.
         assert_eq!((place(&mut pictures, 1000, 0), place(&mut sound, 5000, 300)), (0, 300));
         pictures.hear(report(90_000, 100_000), came(90_000, 93_600, 1040, 45));
         assert_eq!(align(&mut pictures, &mut sound), None, "one report alone says nothing");
@@ -136,16 +136,16 @@ mod tests {
         assert_eq!(align(&mut pictures, &mut sound), Some(300));
         assert_eq!((place(&mut pictures, 1080, 90), place(&mut sound, 5080, 390)), (380, 380));
         assert_eq!(align(&mut pictures, &mut sound), None);
-        // One wrong report is no news, two that agree are: the sound is 500 ms later than said before.
+        // One wrong report changes nothing. Two reports that agree move the audio by 500 ms.
         for (wrong, moved) in [(700, None), (200, None), (500, None), (501, Some(500))] {
             sound.hear(report(48_000, 101_010 + wrong), came(48_000, 48_000, 6010, 390));
             let by = align(&mut pictures, &mut sound);
             assert_eq!(by.map(|by| by / 10 * 10), moved, "{wrong}");
         }
-        // A clock without a date says nothing.
+        // A clock without a date gives no information.
         sound.hear(report(1, 0), came(48_000, 90_000, 6000, 0));
         assert_eq!(align(&mut pictures, &mut sound), None);
-        // Nobody's sound is an hour away from the picture.
+        // A distance of an hour is not plausible.
         sound.hear(report(0, 3_700_000), came(48_000, 0, 105_052, 0));
         assert_eq!(align(&mut pictures, &mut sound), None);
     }
@@ -155,7 +155,7 @@ mod tests {
         let (mut pictures, mut sound) = (Line::default(), Line::default());
         let (mut moved, mut worst) = (0, 0);
         for second in 0..4000_u32 {
-            // Reports are up to 15 ms late; after a thousand seconds, the clock of the sound is 50 ppm too fast.
+            // Reports are up to 15 ms late. After a thousand seconds, the audio clock is 50 ppm too fast.
             let late = |salt: u32| u64::from((second * 7919 + salt) % 16);
             let fast = i64::from(second.saturating_sub(1000)) / 20;
             let at = u64::from(second) * 1000;

@@ -1,4 +1,4 @@
-//! Which encoders there are: one of a graphics card may be in ffmpeg and not in the machine, so each is tried.
+//! Tests which encoders work: ffmpeg may support a graphics card that the machine does not have, so each encoder is tried.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use crate::config::{Config, Encoder};
 use crate::supervise::child;
 
-/// A card that takes longer than this to encode one small picture is of no use.
+/// Time limit for one small frame. A slower card is of no use.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The configuration with `libx264` in place of encoders that do not work here.
+/// Returns the configuration with `libx264` instead of encoders that do not work on this machine.
 pub async fn settle(mut config: Config) -> Config {
     for encoder in Encoder::ALL.into_iter().filter(|encoder| *encoder != Encoder::X264) {
         let is_used = config.rules.iter().any(|rule| rule.ladder.encoder == encoder);
@@ -28,13 +28,13 @@ pub async fn settle(mut config: Config) -> Config {
 fn replace(config: &mut Config, encoder: Encoder) {
     for ladder in config.rules.iter_mut().map(|rule| &mut rule.ladder) {
         if ladder.encoder == encoder {
-            // Its presets are not those of the other.
+            // The presets of the other encoder are not valid for libx264.
             (ladder.encoder, ladder.preset) = (Encoder::X264, Some("veryfast".into()));
         }
     }
 }
 
-/// Encodes one picture.
+/// Returns whether the encoder can encode one frame.
 async fn works(ffmpeg: &Path, encoder: Encoder) -> bool {
     let (device, filter) = match encoder {
         Encoder::Vaapi => ("-vaapi_device /dev/dri/renderD128 ", "format=nv12,hwupload"),

@@ -1,11 +1,11 @@
-//! Which streams are one stream in several sizes: what a ladder publishes over RTMP, and its source. Pure.
+//! Relates a source to the renditions that its ladder publishes over RTMP. Pure.
 
 use weir_model::StreamName;
 
 use crate::config::{Config, Delivery};
 use crate::streams::StreamId;
 
-/// The rungs of a source, whether they are live or not.
+/// Returns the renditions of a source, live or not.
 pub fn rungs(config: &Config, (app, name): &StreamId) -> Vec<StreamId> {
     let rule = config.rules.iter().find(|rule| rule.app == *app && rule.stream.fits(name.as_str()));
     let Some((rule, Delivery::Rtmp(to))) = rule.map(|rule| (rule, &rule.delivery)) else { return Vec::new() };
@@ -13,7 +13,7 @@ pub fn rungs(config: &Config, (app, name): &StreamId) -> Vec<StreamId> {
     rule.ladder.rungs.iter().filter_map(|rung| Some((to.app.clone(), name(&rung.name)?))).collect()
 }
 
-/// The stream of which this is a rung.
+/// Returns the source of a rendition.
 pub fn source_of(config: &Config, id: &StreamId) -> Option<StreamId> {
     config.rules.iter().find_map(|rule| {
         let Delivery::Rtmp(to) = &rule.delivery else { return None };

@@ -1,4 +1,4 @@
-//! A job as ffmpeg's arguments. The source is decoded once, whatever the number of renditions.
+//! Builds ffmpeg's arguments of a job. The source is decoded once, for any number of renditions.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,20 @@ use super::plan::{LadderJob, Rendition, Sound};
 use crate::config::{Delivery, Encoder, Files};
 use crate::feed;
 
-/// One stream of bytes that ffmpeg writes to a socket.
+/// One output that ffmpeg writes to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Of the rung; `sound` for what goes with all pictures.
+    /// Name of the rung; `sound` for the audio that all renditions share.
     pub name: String,
-    /// What it is to players, where it becomes files.
+    /// Role of the track, if the output is written to files.
     pub role: Role,
-    /// bit/s that it keeps to; 0 when nobody knows.
+    /// Maximum bitrate in bit/s; 0 if unknown.
     pub nominal: u64,
-    /// The rendition it comes from; none for the common sound.
+    /// Index of the rendition; `None` for the shared audio.
     rendition: Option<usize>,
 }
 
-/// What comes out of a job: a track each for files, pictures with sound each for RTMP.
+/// Returns the outputs of a job: one track per output for files, video with audio per output for RTMP.
 pub fn outputs(job: &LadderJob) -> Vec<Output> {
     let mut outputs: Vec<Output> = job.renditions.iter().enumerate().map(of_rendition).collect();
     let has_pictures = outputs.iter().any(|output| output.role == Role::Video);
@@ -35,26 +35,26 @@ pub fn outputs(job: &LadderJob) -> Vec<Output> {
 fn of_rendition((index, rendition): (usize, &Rendition)) -> Output {
     let (role, nominal) = match rendition {
         Rendition::Copy { .. } => (Role::Video, 0),
-        // What the buffer lets through in two seconds.
+        // Highest rate that the encoder's buffer allows over two seconds.
         Rendition::Video { bitrate, .. } => (Role::Video, bitrate * 5 / 4),
         Rendition::Audio { bitrate, .. } => (Role::AudioOnly, bitrate * 9 / 8),
     };
     Output { name: rendition.name().to_owned(), role, nominal, rendition: Some(index) }
 }
 
-/// Where the output with this index goes.
+/// Returns the socket of the output with this index.
 pub fn socket(place: &Path, index: usize) -> PathBuf {
     place.join(index.to_string())
 }
 
-/// The arguments, without the program.
+/// Returns the arguments, without the program.
 pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
     let mut line = Line::default();
     line.words("-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1");
     if job.encoder == Encoder::Vaapi {
         line.words("-vaapi_device /dev/dri/renderD128");
     }
-    // The feed's times are kept, so that a new run goes on where the last one was.
+    // Timestamps of the feed are kept, so that a new run continues the last one.
     line.words("-copyts");
     line.words(feed::Plan::of(&job.live).input());
     line.word(format!("unix:{}", feed::socket(place).display()));
@@ -92,8 +92,8 @@ impl Line {
     }
 }
 
-/// Decoded pictures to each size; none when nothing is encoded. Each size is made of the next larger one, which is less work
-/// than of the source.
+/// Returns the filter that scales the decoded video to each size, or `None` if no video is encoded. Each size is made from the next
+/// larger one, which is less work than from the source.
 fn graph(job: &LadderJob) -> Option<String> {
     let of_video = |(index, rendition): (usize, &Rendition)| match rendition {
         Rendition::Video { height, max_fps, .. } => Some((index, *height, *max_fps)),
@@ -112,7 +112,7 @@ fn graph(job: &LadderJob) -> Option<String> {
             graph.push_str(&format!(",split=2[s{index}]{from};[s{index}]null"));
         }
         if let Some(fps) = max_fps {
-            // Key frames stay, so that they remain where the other renditions have them.
+            // Keyframes are kept, so that they stay where the other renditions have them.
             let step = 1.0 / f64::from(fps) - 0.002;
             graph.push_str(&format!(",select='key+isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4})'"));
         }
@@ -141,7 +141,7 @@ fn pictures(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, ind
                 Encoder::Qsv => line.words("-forced_idr 1"),
                 Encoder::Vaapi => {}
             }
-            // WebRTC plays no B-frames, and they delay all others.
+            // WebRTC cannot play B-frames, and B-frames add delay for all other protocols.
             if matches!(job.delivery, Delivery::Rtmp(_)) {
                 line.words("-bf 0");
             }
@@ -160,13 +160,13 @@ fn pictures(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, ind
 fn sound(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, to_files: bool) {
     let has_pictures = matches!(rendition, Some(Rendition::Copy { .. } | Rendition::Video { .. }));
     match (rendition, &job.sound) {
-        // A track of its own.
+        // The audio has its own track.
         _ if has_pictures && to_files => line.words("-an"),
         (_, None) => line.words("-an"),
         (Some(Rendition::Audio { bitrate, .. }), _) | (_, Some(Sound::Encode(bitrate))) => {
             line.words(&format!("-map 0:a:0 -c:a aac -b:a {bitrate}"));
             if job.live.audio.as_ref().is_some_and(|audio| audio.codec == "Speex") {
-                // Its decoder does not say where its one channel is.
+                // The Speex decoder does not report the position of its one channel.
                 line.words("-ac 1");
             }
         }
@@ -174,11 +174,11 @@ fn sound(line: &mut Line, job: &LadderJob, rendition: Option<&Rendition>, to_fil
     }
 }
 
-/// One track of CMAF, whose fragments are the segments.
+/// Adds the arguments for one CMAF track. Its fragments are the segments.
 fn container(line: &mut Line, files: &Files, is_video: bool) {
     let micros = files.segment.as_micros();
     if is_video {
-        // With the first key frame that is no earlier; encoders are not exact to the millisecond.
+        // A fragment ends before the first keyframe after this time. Encoders are not exact to the millisecond, so the limit is 90 %.
         line.words(&format!(
             "-movflags +frag_keyframe+empty_moov+default_base_moof+frag_discont -min_frag_duration {}",
             micros * 9 / 10
@@ -186,7 +186,7 @@ fn container(line: &mut Line, files: &Files, is_video: bool) {
     } else {
         line.words(&format!("-movflags +empty_moov+default_base_moof+frag_discont -frag_duration {micros}"));
     }
-    // An encoder has decoding times before the first picture's, and fragments have no times below 0.
+    // An encoder's decoding times begin before the first frame, and fragments have no times below 0.
     line.words("-output_ts_offset 10");
     line.words("-use_editlist 0 -avoid_negative_ts disabled -flush_packets 1 -f mp4");
 }

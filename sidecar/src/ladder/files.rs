@@ -1,4 +1,4 @@
-//! From ffmpeg's socket to the shelf.
+//! Writes the output of ffmpeg's socket to the shelf.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::readiness::Readiness;
 use super::shelf::Shelf;
 use crate::supervise::Shared;
 
-/// Takes one run of ffmpeg after the other for one track.
+/// Accepts one run of ffmpeg after another, for one track.
 pub async fn serve(
     listener: UnixListener,
     shelf: Arc<Shelf>,
@@ -25,7 +25,7 @@ pub async fn serve(
         let (shared, run) = (&*shared, shared.run());
         let sink = Sink { shelf: &shelf, track, run, ready: &ready, output: &output, shared };
         if let Err(why) = sink.drain(stream).await {
-            // ffmpeg's next write fails, and it is started again.
+            // ffmpeg's next write fails, and the supervisor restarts ffmpeg.
             tracing::error!("rendition not written: {why}, rendition: {:?}", output.name);
         }
     }

@@ -1,4 +1,4 @@
-//! Configuration and live streams to the jobs that there are to be.
+//! Decides which jobs must run, from the configuration and the live streams.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::{Config, Delivery, Encoder, Ladder, RtmpServer, Rule, RungKin
 use crate::feed::Plan;
 use crate::streams::Live;
 
-/// For sound that is not AAC already.
+/// Bitrate for audio that is not AAC, in bit/s.
 const SOUND_BITRATE: u64 = 128_000;
 
 /// One ffmpeg for one stream.
@@ -17,54 +17,54 @@ const SOUND_BITRATE: u64 = 128_000;
 pub struct LadderJob {
     /// `APP/NAME/ladder`.
     pub id: String,
-    /// What it transcodes.
+    /// The source stream.
     pub live: Live,
-    /// Where that is played from, and renditions are published to.
+    /// Server from which the source is played and to which renditions are published.
     pub server: RtmpServer,
-    /// In the order of the ladder.
+    /// The renditions, in the order of the ladder.
     pub renditions: Vec<Rendition>,
-    /// What goes with pictures.
+    /// Audio of the renditions with video.
     pub sound: Option<Sound>,
-    /// For video.
+    /// Video encoder.
     pub encoder: Encoder,
-    /// The encoder's.
+    /// Preset of the video encoder.
     pub preset: Option<String>,
-    /// Between key frames, where the source is no rendition; otherwise they are where the source has them.
+    /// Keyframe interval, if the source is not a rendition. Otherwise renditions have keyframes where the source has them.
     pub keyframe: Duration,
-    /// Where it goes.
+    /// Destination of the renditions.
     pub delivery: Delivery,
 }
 
-/// One of the things that a stream becomes.
+/// One rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rendition {
-    /// The publisher's pictures.
+    /// The publisher's video, unchanged.
     Copy {
-        /// Of the rung.
+        /// Name of the rung.
         name: String,
     },
-    /// Scaled and encoded.
+    /// Scaled and encoded video.
     Video {
-        /// Of the rung.
+        /// Name of the rung.
         name: String,
-        /// Pixels.
+        /// Height in pixels.
         height: u32,
-        /// bit/s
+        /// Bitrate in bit/s.
         bitrate: u64,
-        /// Frames a second at most.
+        /// Highest frame rate, in frames per second.
         max_fps: Option<u32>,
     },
-    /// Sound alone.
+    /// Audio only.
     Audio {
-        /// Of the rung.
+        /// Name of the rung.
         name: String,
-        /// bit/s
+        /// Bitrate in bit/s.
         bitrate: u64,
     },
 }
 
 impl Rendition {
-    /// Of the rung.
+    /// Returns the name of the rung.
     pub fn name(&self) -> &str {
         match self {
             Self::Copy { name } | Self::Video { name, .. } | Self::Audio { name, .. } => name,
@@ -72,22 +72,22 @@ impl Rendition {
     }
 }
 
-/// What is done with the sound.
+/// Processing of the audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sound {
-    /// It is AAC.
+    /// The audio is AAC, and is copied.
     Copy,
-    /// It becomes AAC, bit/s.
+    /// The audio is encoded as AAC with this bitrate, in bit/s.
     Encode(u64),
 }
 
 impl LadderJob {
-    /// Whether the publisher's own pictures are among the renditions.
+    /// Returns whether the publisher's own video is one of the renditions.
     pub fn has_source(&self) -> bool {
         self.renditions.iter().any(|rendition| matches!(rendition, Rendition::Copy { .. }))
     }
 
-    /// Whether ffmpeg decodes the sound, and there are pictures beside it.
+    /// Returns whether ffmpeg decodes the audio, and there is video too.
     pub fn decodes_sound(&self) -> bool {
         let is_sound = |rendition: &Rendition| matches!(rendition, Rendition::Audio { .. });
         let encodes = matches!(self.sound, Some(Sound::Encode(_))) || self.renditions.iter().any(is_sound);
@@ -95,7 +95,7 @@ impl LadderJob {
     }
 }
 
-/// The jobs for what is live. A stream takes the first rule that fits it.
+/// Returns the jobs for the live streams. A stream uses the first rule that fits it.
 pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<LadderJob> {
     live.filter_map(|live| {
         let fits = |rule: &&Rule| rule.app == live.app && rule.stream.fits(live.name.as_str());
@@ -130,7 +130,7 @@ fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
     })
 }
 
-/// The name under which a rung is published.
+/// Returns the name under which a rung is published.
 ///
 /// # Errors
 ///
@@ -139,7 +139,7 @@ pub fn published(live: &Live, rung: &str) -> Result<StreamName, NameError> {
     format!("{}_{rung}", live.name).parse()
 }
 
-/// What an administrator should know of a live stream's rungs that are not published: the rule's names are too long.
+/// Returns notes for the administrator about rungs of a live stream that are not published because their names are too long.
 pub fn unpublished(config: &Config, live: &Live) -> Vec<String> {
     let fits = |rule: &&Rule| rule.app == live.app && rule.stream.fits(live.name.as_str());
     let rule = config.rules.iter().find(fits).filter(|rule| matches!(rule.delivery, Delivery::Rtmp(_)));
@@ -147,7 +147,7 @@ pub fn unpublished(config: &Config, live: &Live) -> Vec<String> {
     rungs.filter_map(|rung| Some(format!("{}: {}", rung.name, published(live, &rung.name).err()?))).collect()
 }
 
-/// The rungs that make sense for this stream: none above the source.
+/// Returns the renditions of this stream. None is larger than the source.
 fn renditions(ladder: &Ladder, live: &Live, feed: Plan) -> Vec<Rendition> {
     let mut lowest: Option<(u32, Rendition)> = None;
     let mut chosen = Vec::new();
@@ -163,7 +163,7 @@ fn renditions(ladder: &Ladder, live: &Live, feed: Plan) -> Vec<Rendition> {
                 if video.height == 0 || height <= video.height {
                     chosen.push(Rendition::Video { name, height, bitrate, max_fps });
                 } else if lowest.as_ref().is_none_or(|(known, _)| height < *known) {
-                    // Of an odd number of lines, 4:2:0 has no use for the last.
+                    // 4:2:0 cannot use the last line of an odd height.
                     let as_source = Rendition::Video { name, height: video.height & !1, bitrate, max_fps };
                     lowest = Some((height, as_source));
                 }
@@ -174,7 +174,7 @@ fn renditions(ladder: &Ladder, live: &Live, feed: Plan) -> Vec<Rendition> {
             _ => {}
         }
     }
-    // A source below all rungs is still to be seen.
+    // A source below all rungs still gets one rendition.
     let has_pictures = chosen.iter().any(|rendition| !matches!(rendition, Rendition::Audio { .. }));
     if !has_pictures && let Some((_, rendition)) = lowest {
         chosen.insert(0, rendition);

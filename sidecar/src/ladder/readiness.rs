@@ -1,4 +1,4 @@
-//! When a job's outputs can be played.
+//! Determines when the outputs of a job are playable.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use crate::config::Delivery;
 use crate::events::Bus;
 use crate::supervise::Shared;
 
-/// So long after its pictures, sound that ffmpeg can decode can be played.
+/// Time after the first video by which audio that ffmpeg can decode is playable.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Which outputs of a job can be played; tells once when all can.
+/// The outputs of a job that are not playable yet. Sends one event when all are playable.
 #[derive(Debug)]
 pub struct Readiness {
     missing: Mutex<Vec<Output>>,
-    /// When the first pictures could be played.
+    /// Time at which the first video was playable.
     seen: OnceLock<Instant>,
     decodes_sound: bool,
     bus: Arc<Bus>,
@@ -29,7 +29,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Of a job none of whose outputs can be played yet.
+    /// Returns the state of a job without playable outputs.
     pub fn new(job: &LadderJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
         let outputs = ffmpeg::outputs(job);
         let names: Vec<String> = job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect();
@@ -41,7 +41,7 @@ impl Readiness {
         Self { missing, seen, decodes_sound: job.decodes_sound(), bus, shared, told }
     }
 
-    /// An output can be played.
+    /// Notes that an output is playable.
     pub fn playable(&self, output: &str) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = missing.len();

@@ -1,4 +1,4 @@
-//! The folder of one stream: segments and playlists on the disk. A playlist is replaced whole, and lists only what is there.
+//! The folder of one stream: segments and playlists on disk. Playlists are replaced atomically, and list only existing segments.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,9 +17,9 @@ use crate::clock;
 use crate::config::Files;
 use crate::files::PUBLISHED;
 
-/// Stands in each folder that is ours to empty.
+/// Marks the folders that the daemon may empty.
 const MARK: &str = ".weir";
-/// By then, what follows has taken the place of what an earlier daemon has left.
+/// Time after which the new files have replaced those of an earlier daemon.
 const TAKING_OVER: Duration = Duration::from_secs(20);
 
 /// All folders, by path.
@@ -31,7 +31,7 @@ pub struct Shelves(Arc<Mutex<HashMap<PathBuf, Arc<Shelf>>>>);
 pub struct Shelf {
     folder: PathBuf,
     inside: AsyncMutex<Inside>,
-    /// Counts who took the folder: a job that has left does not end what its successor goes on with.
+    /// Number of jobs that have used the folder so far. It keeps the end of a job from ending the playlists of its successor.
     tenants: Mutex<u64>,
 }
 
@@ -39,15 +39,15 @@ pub struct Shelf {
 struct Inside {
     presentation: Presentation,
     files: Files,
-    /// Segments that no playlist lists any more, and when they go.
+    /// Segments that no playlist lists any more, and the time at which they are removed.
     expired: Vec<(Instant, PathBuf)>,
     master: String,
-    /// When the first rendition could be played.
+    /// Time at which the first rendition was playable.
     first: Option<Instant>,
 }
 
 impl Shelves {
-    /// A folder for a job. One that a job has left a moment ago goes on where it was.
+    /// Returns the folder for a job. A folder that a job has just left continues.
     pub async fn take(&self, job: &LadderJob, files: &Files) -> io::Result<Arc<Shelf>> {
         let folder = files.folder.join(job.live.app.as_str()).join(job.live.name.as_str());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&folder).cloned();
@@ -77,7 +77,7 @@ impl Shelves {
         Ok(shelf)
     }
 
-    /// A job has ended: when no other takes the folder for a while, the playlists end, and later the folder goes.
+    /// Leaves the folder at the end of a job. If no other job takes it for a while, the playlists end, and the folder is removed later.
     pub fn leave(&self, shelf: Arc<Shelf>) {
         let all = self.0.clone();
         let tenants = *shelf.tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,7 @@ impl Shelves {
             }
             sleep(keep).await;
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            // A later stream of the same name has a shelf of its own, in the same folder.
+            // A later stream of the same name has a new shelf in the same folder.
             if all.get(&shelf.folder).is_some_and(|current| Arc::ptr_eq(current, &shelf)) {
                 all.remove(&shelf.folder);
                 if let Err(error) = remove(&shelf.folder) {
@@ -102,7 +102,7 @@ impl Shelves {
         });
     }
 
-    /// Removes what an earlier daemon left below `folder`, unless `is_live` says that somebody goes on with it.
+    /// Removes the folders that an earlier daemon left below `folder`, unless `is_live` returns true: then the stream continues there.
     pub fn sweep(&self, folder: &Path, is_live: impl Fn(&Path) -> bool) {
         for stream in ours(folder) {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&stream);
@@ -114,7 +114,7 @@ impl Shelves {
     }
 }
 
-/// Folders with our mark, at any depth that an application's name may have.
+/// Returns the marked folders, at any depth that an application's name may have.
 fn ours(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![(folder.to_owned(), 0)];
@@ -130,7 +130,7 @@ fn ours(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Removes what is in a folder of ours.
+/// Removes the content of a marked folder.
 async fn empty(folder: PathBuf) -> io::Result<()> {
     if !folder.join(MARK).exists() {
         return Ok(());
@@ -138,7 +138,7 @@ async fn empty(folder: PathBuf) -> io::Result<()> {
     tokio::task::spawn_blocking(move || remove(&folder)).await.map_err(io::Error::other)?
 }
 
-/// Removes a folder; playlists first, as they list the rest.
+/// Removes a folder. The playlists go first, because they list the other files.
 fn remove(folder: &Path) -> io::Result<()> {
     for playlist in contents(folder).iter().filter(|path| is_playlist(path)) {
         std::fs::remove_file(playlist)?;
@@ -150,7 +150,7 @@ fn is_playlist(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "m3u8" || extension == "mpd")
 }
 
-/// The files of a stream: in its folder, and in those of its tracks.
+/// Returns the files of a stream: in its folder, and in the folders of its tracks.
 fn contents(folder: &Path) -> Vec<PathBuf> {
     let list = |folder: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
@@ -160,8 +160,8 @@ fn contents(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files of an earlier daemon, while its playlists go on and are younger than `linger`: viewers of theirs find what follows
-/// in the same place. Otherwise none.
+/// Returns the files of an earlier daemon if its playlists have not ended and are younger than `linger`: its viewers find the
+/// continuation in the same place. Otherwise returns none.
 fn left_behind(folder: &Path, linger: Duration) -> Vec<PathBuf> {
     let files = if folder.join(MARK).exists() { contents(folder) } else { Vec::new() };
     let playlists = || files.iter().filter(|path| path.ends_with("index.m3u8"));
@@ -177,7 +177,7 @@ fn left_behind(folder: &Path, linger: Duration) -> Vec<PathBuf> {
 }
 
 impl Inside {
-    /// `left` is what viewers of an earlier daemon still ask for.
+    /// `left` are the files that viewers of an earlier daemon still request.
     fn new(job: &LadderJob, files: &Files, folder: &Path, left: Vec<PathBuf>) -> Self {
         let presentation = Presentation {
             segment: files.segment,
@@ -194,11 +194,12 @@ impl Inside {
             master: String::new(),
             first: None,
         };
-        // Seconds since 1970: higher than what an earlier daemon may have come to, as a segment has a second as a rule.
+        // Segment numbers start at the seconds since 1970. An earlier daemon's numbers are lower, because a segment is normally at least
+        // one second long.
         let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
         let first = left.iter().filter_map(number).max().map_or(0, |last| last + 1);
         inside.renew(job, files, first.max(clock::now().as_seconds()));
-        // Playlists are replaced by those with the same names.
+        // Playlists stay, because new playlists with the same names replace them.
         let tracks = &inside.presentation.tracks;
         let stays = |path: &PathBuf| {
             let of_track = |track: &Track| *path == folder.join(&track.name).join("index.m3u8");
@@ -211,7 +212,7 @@ impl Inside {
         inside
     }
 
-    /// The tracks of this job, in its order; those that were there before keep their segments.
+    /// Sets the tracks of this job, in its order. Tracks that existed before keep their segments.
     fn renew(&mut self, job: &LadderJob, files: &Files, first: u64) {
         self.files = files.clone();
         self.presentation.segment = files.segment;
@@ -236,7 +237,7 @@ impl Inside {
 }
 
 impl Shelf {
-    /// A run of a track has begun.
+    /// Begins a run of a track.
     pub async fn begin(&self, track: usize, run: u64, init: Init, bytes: Vec<u8>) -> io::Result<()> {
         let mut inside = self.inside.lock().await;
         let Some(name) = inside.presentation.tracks.get(track).map(|track| track.name.clone()) else {
@@ -247,7 +248,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// A segment is whole: it is written, then listed.
+    /// Writes a complete segment, and then lists it.
     pub async fn push(&self, track: usize, run: u64, fragment: Fragment, bytes: Vec<u8>) -> io::Result<()> {
         let mut inside = self.inside.lock().await;
         let Some(folder) = inside.presentation.tracks.get(track).map(|track| self.folder.join(&track.name))
@@ -265,7 +266,7 @@ impl Shelf {
         };
         let over = runs.into_iter().filter(|id| inside.presentation.runs.iter().all(|run| run.id != *id));
         let over: Vec<PathBuf> = over.flat_map(|run| inside.inits(&self.folder, run)).collect();
-        // A player with an old playlist may still ask for them.
+        // A player with an old playlist may still request them.
         let leaves = Instant::now() + inside.files.window;
         inside.expired.extend(gone.iter().map(|number| (leaves, folder.join(format!("{number}.m4s")))));
         inside.expired.extend(over.into_iter().map(|path| (leaves, path)));
@@ -290,7 +291,7 @@ impl Shelf {
 }
 
 impl Inside {
-    /// The initialization segments of a run.
+    /// Returns the initialization segments of a run.
     fn inits(&self, folder: &Path, run: u64) -> Vec<PathBuf> {
         let tracks = self.presentation.tracks.iter();
         tracks.map(|track| folder.join(&track.name).join(format!("init-{run}.mp4"))).collect()
@@ -302,14 +303,13 @@ impl Inside {
         self.expired = kept;
         let old: Vec<(Instant, PathBuf)> = old;
         for (_, path) in old {
-            // It may be gone already.
+            // The file may be removed already.
             let _ = tokio::fs::remove_file(path).await;
         }
     }
 
-    /// Writes the playlist of a track, and what lists all of them. What a player may have read already is written
-    /// first: no segment is listed that exceeds what the master playlist says. The first master playlist comes last,
-    /// when all that it names is there.
+    /// Writes the playlist of a track, and the master playlist. An existing master playlist is written first: no listed segment may
+    /// exceed the rates of the master playlist. The first master playlist is written last, after all files that it names.
     async fn write(&mut self, folder: &Path, track: Option<usize>) -> io::Result<()> {
         if !self.master.is_empty() {
             self.write_master(folder).await?;
@@ -330,7 +330,7 @@ impl Inside {
 
     async fn write_master(&mut self, folder: &Path) -> io::Result<()> {
         let master = hls::master(&self.presentation);
-        // Average rates move with every segment; that alone is no news.
+        // Average rates change with every segment, so they alone are no reason to replace the file.
         if without_averages(&master) != without_averages(&self.master) && self.is_complete() {
             replace(folder.join("master.m3u8"), master.clone().into_bytes()).await?;
             self.master = master;
@@ -338,7 +338,7 @@ impl Inside {
         Ok(())
     }
 
-    /// Whether a master playlist would not have to be replaced soon: a player reads it once.
+    /// Returns whether the master playlist can be written: a player reads it once, so it must not need a replacement soon.
     fn is_complete(&mut self) -> bool {
         let tracks = &self.presentation.tracks;
         if tracks.iter().all(Track::is_playable) {
@@ -356,7 +356,7 @@ fn without_averages(master: &str) -> String {
     master.split(',').filter(|part| !part.starts_with("AVERAGE-BANDWIDTH")).collect()
 }
 
-/// Writes a file whole: whoever opens the path sees the old or the new one.
+/// Replaces a file atomically: readers see the old or the new content.
 async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     let write = move || {
         let mut unfinished = path.clone().into_os_string();

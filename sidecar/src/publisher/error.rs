@@ -1,45 +1,45 @@
-//! Why a stream is not published, or not any more.
+//! Reasons why a stream is not published, or no longer.
 
-/// One line each, without the key.
+/// Error on one line, without the stream key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The handshake needs them.
+    /// The system has no random bytes for the handshake.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    /// No connection.
+    /// The connection failed.
     #[error("cannot connect to {url}: {why}")]
     Connect {
-        /// Without the stream's name.
+        /// URL without the stream's name.
         url: String,
-        /// What the system says.
+        /// The system's error.
         why: String,
     },
     /// The server closed the connection at `connect`, as nginx-rtmp does for an application that it does not have.
     #[error("{url} closed the connection at \"connect\": check the application's name")]
     NoApplication {
-        /// Without the stream's name.
+        /// URL without the stream's name.
         url: String,
     },
-    /// The server does not want this stream.
+    /// The server refused the stream.
     #[error("{url} refused the stream: {why}")]
     Refused {
-        /// Without the stream's name.
+        /// URL without the stream's name.
         url: String,
         /// The server's code and description.
         why: String,
     },
-    /// The connection ended, or is as good as ended.
+    /// The connection broke, or has stalled.
     #[error("connection to {url} lost: {why}")]
     Lost {
-        /// Without the stream's name.
+        /// URL without the stream's name.
         url: String,
-        /// How.
+        /// Cause.
         why: String,
     },
 }
 
 impl Error {
-    /// Whether another attempt would end the same way.
+    /// Returns whether another attempt would fail in the same way.
     pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::Connect { .. } | Self::Lost { .. })
     }

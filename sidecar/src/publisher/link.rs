@@ -11,34 +11,34 @@ use weir_rtmp::url::Url;
 
 use super::error::Error;
 
-/// For the connection, and then for the server's word on the stream.
+/// Time limit of the connection, and of the server's answer to the publish.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// A server that takes nothing for so long is gone.
+/// Time after which a server that accepts no data counts as gone.
 const STALL: Duration = Duration::from_secs(15);
-/// Unsent bytes beyond which no more tags are made.
+/// Unsent bytes beyond which no more tags are created.
 const MAX_BACKLOG: usize = 4 << 20;
 
-/// The connection.
+/// A connection with an RTMP client.
 pub struct Link {
     /// The session's state; its output is sent by [`Link::turn`].
     pub client: Client,
     stream: TcpStream,
-    /// Without the stream's name.
+    /// URL without the stream's name.
     url: String,
     unsent: Vec<u8>,
-    /// When bytes last went out, or there were none to go.
+    /// Time at which bytes were last sent, or nothing was waiting.
     moved: Instant,
     /// The server has closed the connection.
     ended: bool,
 }
 
 impl Link {
-    /// Connects and begins the handshake of a publisher.
+    /// Connects, and begins the handshake of a publisher.
     pub async fn connect(url: &Url) -> Result<Self, Error> {
         Self::open(url, Client::publish).await
     }
 
-    /// Likewise of a player.
+    /// Connects, and begins the handshake of a player.
     pub async fn play(url: &Url) -> Result<Self, Error> {
         Self::open(url, Client::play).await
     }
@@ -49,7 +49,7 @@ impl Link {
             .await
             .map_err(|_| failed("timed out".into()))?
             .map_err(|e| failed(e.to_string()))?;
-        // A frame should not wait for the next one.
+        // A frame must not wait for the next one.
         let _ = stream.set_nodelay(true);
         let mut random = vec![0; 1528];
         getrandom::fill(&mut random).map_err(Error::Random)?;
@@ -64,7 +64,7 @@ impl Link {
         })
     }
 
-    /// Reads or writes once. May be dropped and called again.
+    /// Reads or writes once. Cancel-safe.
     pub async fn turn(&mut self) -> Result<(), Error> {
         let waiting = !self.unsent.is_empty();
         self.unsent.append(&mut self.client.take_output());
@@ -90,19 +90,19 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the server takes what it is sent.
+    /// Returns whether the server accepts data fast enough.
     pub fn has_room(&self) -> bool {
         self.unsent.len() < MAX_BACKLOG
     }
 
-    /// Says goodbye and waits briefly until the server has closed: then it has read everything.
+    /// Ends the stream, and waits briefly for the server to close the connection: then the server has read everything.
     pub async fn finish(&mut self) {
         self.client.finish();
         let goodbye = async {
             self.unsent.append(&mut self.client.take_output());
             while !self.unsent.is_empty() && self.turn().await.is_ok() {}
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
-            // Where the server was first, reading gives the end again and again.
+            // If the server closed first, each read returns the end again.
             while !self.ended
                 && self.client.next_event() != Some(weir_rtmp::client::Event::Closed)
                 && self.turn().await.is_ok()
@@ -111,7 +111,7 @@ impl Link {
         let _ = timeout(Duration::from_secs(1), goodbye).await;
     }
 
-    /// The connection is over.
+    /// Returns the error of a lost connection.
     pub fn lost(&self, why: impl Into<String>) -> Error {
         Error::Lost { url: self.url.clone(), why: why.into() }
     }
@@ -122,7 +122,7 @@ impl Link {
             Ok(None) => {}
             Ok(Some(0)) => self.end(),
             Ok(Some(n)) => self.client.receive(&buffer[..n]).map_err(|e| self.lost(e.to_string()))?,
-            // Events that came before the reset are still to be told.
+            // Events before the reset must still be handled.
             Err(e) if e.kind() == ErrorKind::ConnectionReset => self.end(),
             Err(e) => return Err(self.lost(e.to_string())),
         }
@@ -147,7 +147,7 @@ impl Link {
     }
 }
 
-/// Readiness may be stale; that is no error.
+/// Converts `WouldBlock` to `None`: readiness may be outdated, which is no error.
 fn would_block_is_none(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(n) => Ok(Some(n)),

@@ -1,4 +1,4 @@
-//! Jobs as ffmpeg's arguments. Nothing is encoded for a recording; for stills, only key frames are decoded.
+//! Builds ffmpeg's arguments of a job. A recording is not encoded; for stills, only keyframes are decoded.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::config::record::Format;
 use crate::feed::{self, Plan};
 use crate::streams::Live;
 
-/// Pieces of about this length: what is lost at most when the machine stops.
+/// Length of a piece in milliseconds: the most media that is lost if the machine stops.
 const PIECE_MS: u32 = 500;
 
 fn input(plan: Plan, place: &Path, more: &str) -> Vec<OsString> {
@@ -27,11 +27,11 @@ fn words(line: &mut Vec<OsString>, text: &str) {
     line.extend(text.split_whitespace().map(OsString::from));
 }
 
-/// Takes a stream as it is, and writes it to a socket. What the container has no place for is encoded.
+/// Returns the arguments for a recording, which ffmpeg writes to a socket. Codecs that the container cannot hold are encoded.
 pub fn recording(live: &Live, format: Format, place: &Path) -> Vec<OsString> {
     let plan = Plan::of(live);
     let mut line = input(plan, place, "");
-    // What is known to be sent has to be there: a recording without its pictures would not be noticed.
+    // Announced media must exist: nobody would notice a recording without its video.
     if plan.video {
         words(&mut line, "-map 0:v:0 -c:v");
         words(&mut line, pictures(live));
@@ -43,15 +43,16 @@ pub fn recording(live: &Live, format: Format, place: &Path) -> Vec<OsString> {
     words(&mut line, "-flush_packets 1");
     match format {
         Format::Mp4 => {
-            // Times as they come: otherwise pictures that come after some sound begin with it, and the first stands still until the
-            // next. Decoding begins before the first picture, and there are no times below 0.
+            // ffmpeg keeps the timestamps as they arrive. Otherwise video that begins after the audio would be moved to the start of the
+            // audio, and its first frame would freeze until the next. Decoding begins before the first frame, so an offset keeps all
+            // times above 0.
             words(&mut line, "-use_editlist 0 -avoid_negative_ts disabled -output_ts_offset 10 -movflags");
             words(&mut line, "frag_keyframe+empty_moov+default_base_moof+frag_discont -frag_duration");
             line.push(format!("{}", u64::from(PIECE_MS) * 1000).into());
             words(&mut line, "-f mp4");
         }
         Format::Mkv => {
-            // Times in it are changed, and sums over them would not fit any more.
+            // The writer changes the times in the file, so checksums would be wrong.
             words(&mut line, "-write_crc32 0 -live 1 -cluster_time_limit");
             line.push(PIECE_MS.to_string().into());
             words(&mut line, "-f matroska");
@@ -63,7 +64,7 @@ pub fn recording(live: &Live, format: Format, place: &Path) -> Vec<OsString> {
 
 fn pictures(live: &Live) -> &'static str {
     match live.video.as_ref().map(|video| video.codec.as_str()) {
-        // Players look for parameter sets where this name says that they are.
+        // With this tag, players look for parameter sets at their place in the file.
         Some("HEVC") => "copy -tag:v hvc1",
         Some("H264" | "AV1" | "VP9") => "copy",
         _ => "libx264 -preset veryfast",
@@ -74,14 +75,14 @@ fn sound(live: &Live) -> &'static str {
     match live.audio.as_ref().map(|audio| audio.codec.as_str()) {
         Some("AAC") => "copy",
         Some("MP3" | "Opus" | "FLAC") => "aac -b:a 128k",
-        // Its decoder does not say where its one channel is.
+        // The Speex decoder does not report the position of its one channel.
         Some("Speex") => "aac -b:a 48k -ac 1",
-        // Speech, of 8 or 16 kHz.
+        // The codec is for speech of 8 or 16 kHz.
         _ => "aac -b:a 48k",
     }
 }
 
-/// Writes a JPEG every so often to a socket.
+/// Returns the arguments for stills: ffmpeg writes a JPEG to a socket at intervals of `every`.
 pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<OsString> {
     let mut line = input(Plan { audio: false, ..Plan::of(live) }, place, "-skip_frame nokey");
     words(&mut line, "-map 0:v:0 -vf");
@@ -93,7 +94,8 @@ pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<Os
         )
         .into(),
     );
-    // The formats with the range in their name are deprecated; the encoder takes the others only when it is told to.
+    // The pixel formats with the range in their name are deprecated. The encoder accepts the other formats only with `-strict
+    // unofficial`.
     words(
         &mut line,
         "-fps_mode passthrough -c:v mjpeg -strict unofficial -color_range pc -q:v 4 -flush_packets 1 -f image2pipe",
@@ -102,7 +104,7 @@ pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<Os
     line
 }
 
-/// Where ffmpeg writes to, in the folder of a job.
+/// Returns the path of ffmpeg's output socket in the folder of a job.
 pub fn socket(place: &Path) -> PathBuf {
     place.join("0")
 }
@@ -163,7 +165,7 @@ mod tests {
         assert!(of("HEVC", "AAC").contains(
             "-fflags +ignidx -f mp4 -i unix:/p/in -map 0:v:0 -c:v copy -tag:v hvc1 -map 0:a:0 -c:a copy"
         ));
-        // Nobody can decode it.
+        // No decoder knows this codec.
         let unknown = of("H264", "DeviceSpecific");
         assert!(unknown.contains("-map 0:v:0 -c:v copy -flush_packets"), "{unknown}");
         assert!(of("Sorenson-H263", "AAC").contains("-c:v libx264"));

@@ -1,5 +1,5 @@
-//! What was recorded into a folder: an entry for each file, in `.recordings/` of that folder. Only what has an entry is ever
-//! removed or uploaded.
+//! The index of a folder with recordings: one entry per file, in `.recordings/` of the folder. Only files with an entry are ever removed
+//! or uploaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,43 +17,43 @@ use crate::clock;
 use crate::files::SHARED;
 use crate::files::durable;
 
-/// Where entries are.
+/// Folder of the entries.
 const PLACE: &str = ".recordings";
 
-/// One file.
+/// One recorded file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Below the folder.
+    /// Path below the folder.
     pub file: PathBuf,
     /// nginx-rtmp application.
     pub app: String,
-    /// The stream's public name.
+    /// Public name of the stream.
     pub stream: String,
-    /// Of the publish.
+    /// Id of the publish.
     pub session: String,
-    /// When the file was begun.
+    /// Start of the file.
     pub started: Timestamp,
-    /// When it was ended; none while it is written.
+    /// End of the file; `None` while it is being written.
     pub ended: Option<Timestamp>,
-    /// How large it is.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Where it is to go, and how far it has come.
+    /// The upload and its progress, if the file is to be uploaded.
     pub upload: Option<Transfer>,
 }
 
-/// All files of one folder.
+/// The index of one folder.
 #[derive(Debug)]
 pub struct Index {
     folder: PathBuf,
     entries: Mutex<BTreeMap<u64, Entry>>,
-    /// Those that are known better than they are saved.
+    /// Numbers of entries with changes that are not saved.
     unsaved: Mutex<BTreeSet<u64>>,
-    /// One entry at a time is saved, so that the newest state of it is saved last.
+    /// Only one entry is saved at a time, so that its newest state is saved last.
     saving: Mutex<()>,
 }
 
 impl Index {
-    /// Reads what is there. What an earlier daemon was still writing ends where it was left; those files are given beside the
+    /// Reads the index. A file that an earlier daemon was still writing ends at its last whole piece; those files are returned with the
     /// index.
     pub fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
         let place = folder.join(PLACE);
@@ -83,10 +83,10 @@ impl Index {
         Ok((index, salvaged))
     }
 
-    /// Knows a file again; gives it back when it was cut off.
+    /// Restores an entry. Returns it if its file was cut off.
     fn recall(&self, number: u64, mut entry: Entry) -> io::Result<Option<Entry>> {
         let Ok(known) = fs::metadata(self.folder.join(&entry.file)) else {
-            // Somebody has removed it.
+            // The file was removed by another program.
             return fs::remove_file(self.path(number)).map(|()| None);
         };
         let is_cut_off = entry.ended.is_none();
@@ -112,12 +112,12 @@ impl Index {
         Ok(is_cut_off.then_some(entry))
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A file is about to be written; its number.
+    /// Adds an entry for a file that is about to be written. Returns its number.
     pub fn add(&self, entry: Entry) -> io::Result<u64> {
         let number = clock::next_number();
         self.save(number, &entry)?;
@@ -125,8 +125,8 @@ impl Index {
         Ok(number)
     }
 
-    /// Changes what is known of a file; nothing when it is not known. An error is one of saving, which
-    /// [`save_again`](Self::save_again) makes good.
+    /// Changes the entry of a file. Does nothing if the file has none. An error means that the change was not saved;
+    /// [`save_again`](Self::save_again) saves it later.
     pub fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
         let _saving = self.saving();
         let mut entries = self.lock();
@@ -139,7 +139,7 @@ impl Index {
         })
     }
 
-    /// Saves what could not be saved before: there may be room again.
+    /// Saves the changes that could not be saved before: the disk may have space again.
     pub fn save_again(&self) {
         let _saving = self.saving();
         let unsaved: Vec<u64> = self.unsaved().iter().copied().collect();
@@ -159,11 +159,11 @@ impl Index {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // There need not be one.
+        // The file may have no playlist.
         let _ = fs::remove_file(playlist::beside(&path));
         self.lock().remove(&number);
         fs::remove_file(self.path(number))?;
-        // Folders that are empty now; the first that is not ends this.
+        // Empty folders are removed up to the first folder that is not empty.
         let mut folder = path.parent();
         while let Some(empty) =
             folder.filter(|folder| *folder != self.folder && fs::remove_dir(folder).is_ok())
@@ -173,7 +173,7 @@ impl Index {
         Ok(())
     }
 
-    /// All files, oldest first.
+    /// Returns all entries, the oldest first.
     pub fn entries(&self) -> Vec<(u64, Entry)> {
         self.lock().iter().map(|(number, entry)| (*number, entry.clone())).collect()
     }

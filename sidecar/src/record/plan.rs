@@ -1,4 +1,4 @@
-//! Configuration and live streams to the recordings and stills that there are to be.
+//! Decides which recordings and stills must run, from the configuration and the live streams.
 
 use crate::config::Config;
 use crate::config::record::{Record, Thumbnail};
@@ -10,23 +10,23 @@ use crate::streams::Live;
 pub struct RecordJob {
     /// `APP/NAME/record` or `APP/NAME/thumbnail`.
     pub id: String,
-    /// Of which stream.
+    /// The stream.
     pub live: Live,
-    /// What becomes of it.
+    /// The output.
     pub kept: Kept,
 }
 
-/// What is kept of a stream.
+/// Kind of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// All of it.
+    /// A recording of the whole stream.
     Recording(Box<Record>),
-    /// A picture now and then.
+    /// Stills at intervals.
     Stills(Thumbnail),
 }
 
 impl Kept {
-    /// For lists.
+    /// Returns the name for lists.
     pub fn name(&self) -> String {
         match self {
             Self::Recording(rule) => rule.format.extension().into(),
@@ -36,7 +36,7 @@ impl Kept {
 }
 
 impl RecordJob {
-    /// Whether ffmpeg decodes the sound, and there are pictures that it copies.
+    /// Returns whether ffmpeg decodes the audio and copies the video.
     pub fn decodes_sound(&self) -> bool {
         let plan = Plan::of(&self.live);
         let is_copied = self.live.audio.as_ref().is_some_and(|audio| audio.codec == "AAC");
@@ -44,7 +44,7 @@ impl RecordJob {
     }
 }
 
-/// The jobs for what is live. A stream takes the first rule of each kind that fits it.
+/// Returns the jobs for the live streams. A stream uses the first rule of each kind that fits it.
 pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<RecordJob> {
     live.flat_map(|live| {
         let name = live.name.as_str();

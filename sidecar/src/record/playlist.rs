@@ -1,4 +1,4 @@
-//! HLS of a recording that has ended: a playlist beside the file, whose segments are ranges of it (RFC 8216, 4.3.2.2).
+//! HLS for a finished recording: a playlist beside the file. The segments are byte ranges of the file (RFC 8216, 4.3.2.2).
 
 use std::fmt::Write;
 use std::io;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::files::SHARED;
 
-/// A segment ends with the first key frame after so long.
+/// Shortest segment. A segment ends with the first keyframe after this time.
 const SEGMENT: Duration = Duration::from_secs(4);
-/// How long the last piece is taken to last: nothing follows that would say it.
+/// Assumed length of the last piece, because no later piece shows it.
 const LAST: Duration = Duration::from_millis(500);
 
-/// Grows with a file.
+/// A playlist that grows with a file.
 #[derive(Debug)]
 pub struct Playlist {
     head: u64,
@@ -28,12 +28,12 @@ struct Segment {
 }
 
 impl Playlist {
-    /// Of a file that has nothing but its head, of so many bytes.
+    /// Returns the playlist of a file that has only its head, of `head` bytes.
     pub fn new(head: u64) -> Self {
         Self { head, segments: Vec::new(), reaches: Duration::ZERO }
     }
 
-    /// So many bytes more in the file, played from `start` on.
+    /// Adds `bytes` bytes of the file, which are played from `start` on.
     pub fn push(&mut self, start: Duration, key: bool, bytes: u64) {
         self.reaches = self.reaches.max(start);
         let end = self.segments.last().map_or(self.head, |last| last.at + last.bytes);
@@ -43,7 +43,7 @@ impl Playlist {
         }
     }
 
-    /// The playlist of a file with this name.
+    /// Returns the playlist's text for a file with this name.
     pub fn text(&self, name: &str) -> String {
         let ends = self.segments.iter().skip(1).map(|segment| segment.start).chain([self.reaches + LAST]);
         let lengths: Vec<f64> = ends
@@ -67,7 +67,7 @@ impl Playlist {
         text
     }
 
-    /// Writes it beside the file, whole.
+    /// Writes the playlist beside the file, atomically.
     pub fn write(&self, file: &Path) -> io::Result<()> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let path = beside(file);
@@ -76,7 +76,7 @@ impl Playlist {
     }
 }
 
-/// Where the playlist of a file is.
+/// Returns the path of the playlist of a file.
 pub fn beside(file: &Path) -> PathBuf {
     file.with_extension("m3u8")
 }

@@ -1,12 +1,12 @@
-//! Which recordings are to go.
+//! Decides which recordings are removed.
 
 use weir_model::Timestamp;
 
 use super::index::Entry;
 use crate::config::record::Record;
 
-/// Of these files of one rule, oldest first, those that are too old or too many. What is being written, and what still has to
-/// be uploaded, stays.
+/// Returns the files of one rule that are too old or exceed the size, the oldest first. Files that are being written, and files that must
+/// still be uploaded, stay.
 pub fn surplus(rule: &Record, entries: &[(u64, Entry)], now: Timestamp) -> Vec<u64> {
     let mut total: u64 = entries.iter().map(|(_, entry)| entry.bytes).sum();
     let mut gone = Vec::new();
@@ -26,7 +26,7 @@ pub fn surplus(rule: &Record, entries: &[(u64, Entry)], now: Timestamp) -> Vec<u
     gone
 }
 
-/// Whether this is the rule for a file.
+/// Returns whether the rule applies to a file.
 pub fn is_of(rule: &Record, entry: &Entry) -> bool {
     rule.app.as_str() == entry.app && rule.stream.fits(&entry.stream)
 }
@@ -60,7 +60,7 @@ mod tests {
         Timestamp::from_millis(1_795_000_000_000 + seconds * 1000)
     }
 
-    /// A file of 10 bytes that ended after so many seconds.
+    /// Returns a file of 10 bytes that ended after so many seconds.
     fn file(number: u64, ended: Option<u64>, upload: Option<bool>) -> (u64, Entry) {
         let transfer =
             |done: bool| Transfer { done: done.then(|| at(0)), ..Transfer::new("s3", "k".into(), 5) };
@@ -86,7 +86,7 @@ mod tests {
             (rule(Some(15), None, false), vec![1, 2]),
             (rule(None, Some(25), false), vec![1, 2]),
             (rule(None, Some(40), false), vec![]),
-            // What is being written stays, whatever it costs.
+            // A file that is being written always stays.
             (rule(None, Some(1), false), vec![1, 2, 3]),
             (rule(Some(25), Some(25), false), vec![1, 2]),
         ] {

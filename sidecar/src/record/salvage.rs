@@ -1,11 +1,10 @@
-//! A recording that was cut off with its daemon, or with the machine: how much of it is whole.
+//! Salvages a recording that was cut off when the daemon or the machine stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Cuts off what is not whole at the end of a file, and gives its length; 0 when there is no media in it. A file of another kind
-/// stays as it is.
+/// Truncates a file to its whole part, and returns the new length, or 0 if it contains no media. A file of another kind stays unchanged.
 pub fn salvage(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -21,7 +20,7 @@ pub fn salvage(path: &Path) -> io::Result<u64> {
     Ok(whole)
 }
 
-/// Up to the end of the last `mdat`.
+/// Returns the end of the last `mdat`.
 fn mp4(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
     let (mut at, mut whole) = (0, 0);
     let mut head = [0; 8];
@@ -42,7 +41,7 @@ fn mp4(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
     Ok(whole)
 }
 
-/// Up to the end of the last cluster (RFC 8794: ids and sizes of variable length).
+/// Returns the end of the last cluster (RFC 8794: ids and sizes of variable length).
 fn mkv(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
     const SEGMENT: u64 = 0x1853_8067;
     const CLUSTER: u64 = 0x1f43_b675;
@@ -51,7 +50,7 @@ fn mkv(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
         let Some((id, id_length)) = number(file, length - at, false)? else { break };
         let Some((size, size_length)) = number(file, length - at - id_length, true)? else { break };
         let content = at + id_length + size_length;
-        // The segment's content stands in the row with the others.
+        // The elements inside the segment are read like the elements beside it.
         let end = if id == SEGMENT { content } else { content.saturating_add(size) };
         if end > length {
             break;
@@ -65,7 +64,7 @@ fn mkv(file: &mut (impl Read + Seek), length: u64) -> io::Result<u64> {
     Ok(whole)
 }
 
-/// A number of variable length and that length; none when it is cut off.
+/// Reads a number of variable length. Returns it with that length, or `None` if it is cut off.
 fn number(file: &mut impl Read, left: u64, strip: bool) -> io::Result<Option<(u64, u64)>> {
     if left == 0 {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! JPEGs, one behind the other, to one file that is replaced whole.
+//! Splits consecutive JPEGs, and writes each of them to one file, which it replaces atomically.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::files::PUBLISHED;
 use crate::supervise::Shared;
 
-/// A still is smaller.
+/// Largest still, in bytes.
 const MAX_STILL: usize = 16 << 20;
 
-/// Takes bytes in pieces of any size, gives whole JPEGs.
+/// Splits bytes, in pieces of any size, into JPEGs.
 #[derive(Debug, Default)]
 pub struct Cutter {
     buffer: Vec<u8>,
@@ -21,12 +21,12 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Takes bytes; then ask for [`next_still`](Self::next_still) until there is none.
+    /// Takes bytes. Call [`next_still`](Self::next_still) afterwards until it returns `None`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Up to the next end-of-image marker, which stands nowhere else: in coded data, 0xff is followed by 0.
+    /// Returns the bytes up to the next end-of-image marker. The marker cannot occur in coded data, where 0xff is followed by 0.
     pub fn next_still(&mut self) -> Option<Vec<u8>> {
         let from = self.looked_at.saturating_sub(1);
         let found = self.buffer.get(from..)?.windows(2).position(|pair| pair == [0xff, 0xd9]);
@@ -39,7 +39,7 @@ impl Cutter {
     }
 }
 
-/// Takes one run of ffmpeg after the other.
+/// Accepts one run of ffmpeg after another.
 pub async fn serve(listener: UnixListener, path: PathBuf, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         if let Err(error) = drain(stream, &path, &shared).await {
@@ -69,7 +69,7 @@ async fn drain(mut stream: UnixStream, path: &std::path::Path, shared: &Shared) 
     }
 }
 
-/// Who opens the path sees the old or the new still.
+/// Replaces the still atomically: readers see the old or the new one.
 async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     let write = move || {
         if let Some(folder) = path.parent() {

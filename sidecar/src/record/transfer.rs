@@ -1,27 +1,27 @@
-//! Where a file is to go.
+//! The upload of a file.
 
 use serde::{Deserialize, Serialize};
 use weir_model::Timestamp;
 
-/// Where a file is to go, and how far it has come.
+/// The upload of a file, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
-    /// `[upload.NAME]`
+    /// Name of the `[upload.NAME]` table.
     pub to: String,
-    /// In the bucket.
+    /// Key of the object in the bucket.
     pub key: String,
-    /// Bytes of each part but the last.
+    /// Size of each part but the last, in bytes.
     pub part_size: u64,
-    /// The server's name for a transfer in parts.
+    /// The server's id of a multipart upload.
     pub id: Option<String>,
-    /// What the server said of each part that it has.
+    /// Entity tags of the uploaded parts.
     pub parts: Vec<String>,
-    /// When all of it was there.
+    /// Time of completion.
     pub done: Option<Timestamp>,
 }
 
 impl Transfer {
-    /// One that has not begun.
+    /// Returns an upload that has not begun.
     pub fn new(to: &str, key: String, part_size: u64) -> Self {
         Self { to: to.into(), key, part_size, id: None, parts: Vec::new(), done: None }
     }

@@ -1,5 +1,5 @@
-//! Pieces to files: begins, splits and ends them, and stops writing while there is too little space. What it takes, it takes at
-//! once, whatever becomes of it: the stream goes on.
+//! Writes pieces to files: it begins, splits and ends files, and pauses while the disk has too little free space. It accepts every piece
+//! immediately, even if it cannot write it, so the stream is not delayed.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -19,12 +19,12 @@ use crate::events::Bus;
 use crate::files::SHARED;
 use crate::streams::Live;
 
-/// So many recordings of one name in one second, at most.
+/// Most recordings with one name in one second.
 const MAX_COPIES: u32 = 100;
-/// More than `min_free` by this has to be free before a stopped recording resumed.
+/// Free bytes beyond `min_free` that are required before a paused recording resumes.
 const MARGIN: u64 = 64 << 20;
 
-/// Writes one stream.
+/// Writer of one stream.
 #[derive(Debug)]
 pub struct Writer {
     rule: Record,
@@ -33,7 +33,7 @@ pub struct Writer {
     bus: Arc<Bus>,
     head: Option<Vec<u8>>,
     open: Option<Open>,
-    /// Why nothing is written.
+    /// Reason of a pause.
     paused: Option<String>,
 }
 
@@ -42,27 +42,27 @@ struct Open {
     file: File,
     name: PathBuf,
     number: u64,
-    /// What is 0 in the file.
+    /// Stream time at the file's time 0.
     origin: Duration,
     reaches: Duration,
     bytes: u64,
     playlist: Playlist,
-    /// It was told of: there is media in it.
+    /// `recording.started` was sent: the file contains media.
     told: bool,
 }
 
 impl Writer {
-    /// Has not begun.
+    /// Returns a writer that has not begun.
     pub fn new(rule: Record, live: Live, index: Arc<Index>, bus: Arc<Bus>) -> Self {
         Self { rule, live, index, bus, head: None, open: None, paused: None }
     }
 
-    /// `APP/NAME` of its stream.
+    /// Returns the stream's `APP/NAME`.
     pub fn path(&self) -> String {
         self.live.path()
     }
 
-    /// Media is in a file.
+    /// Returns whether a file is open.
     pub fn is_writing(&self) -> bool {
         self.open.is_some()
     }
@@ -71,7 +71,7 @@ impl Writer {
     pub fn take(&mut self, piece: Piece) {
         let part = match piece {
             Piece::Head(head) => {
-                // Another run of ffmpeg.
+                // A head begins another run of ffmpeg.
                 self.finish();
                 self.head = Some(head);
                 return;
@@ -94,7 +94,7 @@ impl Writer {
         }
     }
 
-    /// An error when there is too little space.
+    /// Returns an error if the disk has too little free space.
     fn room(&self) -> io::Result<()> {
         let free = free_space(&self.rule.folder)?;
         let needed =
@@ -106,7 +106,7 @@ impl Writer {
         Err(io::Error::new(ErrorKind::StorageFull, what))
     }
 
-    /// Makes a file unless there is one.
+    /// Creates a file, unless one is open.
     fn begin(&mut self, origin: Duration) -> io::Result<()> {
         if self.open.is_some() {
             return Ok(());
@@ -172,7 +172,7 @@ impl Writer {
             open.reaches = part.start.max(open.reaches);
             first = (!std::mem::replace(&mut open.told, true)).then(|| open.name.clone());
         } else {
-            // Half a part would be of no use.
+            // An incomplete part would be useless.
             let _ = open.file.set_len(open.bytes);
         }
         if let Some(name) = first {
@@ -186,7 +186,7 @@ impl Writer {
     pub fn finish(&mut self) {
         let Some(open) = self.open.take() else { return };
         if !open.told {
-            // Nothing can be decoded: nobody is told of it.
+            // The file contains no media that can be decoded, so no event is sent.
             if let Err(error) = self.index.remove(open.number) {
                 let stream = self.live.path();
                 tracing::warn!(stream, "empty recording not removed: {error}, file: {:?}", open.name);
@@ -211,7 +211,7 @@ impl Writer {
             entry.bytes = open.bytes;
         });
         if let Err(error) = noted {
-            // It is known in memory, and noted when there is room.
+            // The entry is in memory, and is saved when the disk has space.
             tracing::warn!(
                 stream = self.live.path(),
                 "end of a recording not noted: {error}, file: {:?}",
@@ -266,7 +266,7 @@ fn is_full(rule: &Record, open: &Open, next: &Part) -> bool {
     long || rule.split_size.is_some_and(|most| open.bytes + next.bytes.len() as u64 > most)
 }
 
-/// What a process without privileges may still write.
+/// Returns the free space for unprivileged processes, in bytes.
 fn free_space(folder: &Path) -> io::Result<u64> {
     let known = nix::sys::statvfs::statvfs(folder)?;
     Ok(known.blocks_available().saturating_mul(known.fragment_size()))

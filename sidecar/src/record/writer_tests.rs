@@ -34,14 +34,14 @@ fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index
     (Writer::new(rule, live, index.clone(), bus.clone()), index, bus)
 }
 
-/// Four bytes: its time.
+/// Returns a part of four bytes: its time.
 fn part(millis: u32, key: bool) -> Piece {
     let stamps = vec![Stamp { at: 0, width: 4, per_second: 1000 }];
     let start = Duration::from_millis(millis.into());
     Piece::Part(Part { bytes: millis.to_be_bytes().to_vec(), key, start, stamps })
 }
 
-/// The times in each file, oldest first.
+/// Returns the times in each file, the oldest file first.
 fn files(folder: &Path, index: &Index) -> Vec<Vec<u32>> {
     let times = |entry: &Entry| {
         let bytes = fs::read(folder.join(&entry.file)).unwrap();

@@ -1,4 +1,4 @@
-//! The slate as FLV: made by ffmpeg as the stream was, kept on the disk, and read as an endless loop.
+//! The slate as FLV: ffmpeg makes it with the stream's geometry, the daemon keeps it on disk and plays it in an endless loop.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,42 +13,42 @@ use crate::files::SHARED;
 use crate::nginx;
 use crate::supervise::child::command;
 
-/// A picture becomes a clip of so many seconds, and a clip is cut there.
+/// Length of the clip of an image, and longest clip, in seconds.
 const SECONDS: (u32, u32) = (4, 60);
-/// More than ffmpeg takes for a clip.
+/// Time limit for ffmpeg.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What encoders send; a measured rate is near one of them.
+/// Usual frame rates of encoders. A measured rate is rounded to one of them.
 const RATES: [u32; 9] = [10, 12, 15, 20, 24, 25, 30, 50, 60];
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 
-/// Why there is no clip.
+/// Reason why there is no clip.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be kept.
+    /// The clip cannot be stored.
     #[error("{}: {why}", path.display())]
     File {
-        /// The clip, or its folder.
+        /// Path of the clip, or of its folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         why: io::Error,
     },
-    /// It is killed then.
+    /// ffmpeg took too long, and was killed.
     #[error("ffmpeg took more than {} s", PATIENCE.as_secs())]
     TooSlow,
-    /// There is no ffmpeg, and the like.
+    /// ffmpeg cannot be started.
     #[error("ffmpeg: {0}")]
     NotStarted(io::Error),
-    /// Its first words.
+    /// ffmpeg failed. The text is the first of its messages.
     #[error("ffmpeg: {0}")]
     Failed(String),
 }
 
-/// What a stream looks like, so that a slate can look like it.
+/// Format of a stream's media, which the slate copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Geometry {
     width: u32,
     height: u32,
-    /// Frames a second.
+    /// Frames per second.
     rate: u32,
     sample_rate: u32,
     channels: u32,
@@ -61,7 +61,7 @@ impl Default for Geometry {
 }
 
 impl Geometry {
-    /// Of a live stream; as usual where it does not say.
+    /// Returns the geometry of a live stream, with usual values for unknown ones.
     pub fn of(stream: &nginx::Stream) -> Self {
         let mut geometry = Self::default();
         if let Some(video) = &stream.video {
@@ -86,7 +86,7 @@ impl Geometry {
     }
 }
 
-/// Where the clip of a geometry is, or is to be: another name when the slate's file is another one.
+/// Returns the path of the clip of a geometry. A changed slate file gets another name.
 pub fn place(folder: &Path, file: &Path, geometry: &Geometry) -> io::Result<PathBuf> {
     let about = std::fs::metadata(file)?;
     let told = format!("{file:?} {} {} {}", about.len(), about.mtime(), about.mtime_nsec());
@@ -96,7 +96,7 @@ pub fn place(folder: &Path, file: &Path, geometry: &Geometry) -> io::Result<Path
     Ok(folder.join(format!("{width}x{height}-{rate}-{sample_rate}-{channels}-{hash:016x}.flv")))
 }
 
-/// Makes a clip, unless it is there.
+/// Makes a clip, unless it exists.
 pub async fn make(
     ffmpeg: &Path,
     nice: u8,
@@ -112,7 +112,7 @@ pub async fn make(
     let unfinished = place.with_extension(format!("{}.new", crate::clock::next_number()));
     let mut result = run(ffmpeg, nice, &arguments(file, geometry, true, &unfinished)).await;
     if result.is_err() {
-        // A clip may have no sound.
+        // The slate's file may have no audio.
         result = run(ffmpeg, nice, &arguments(file, geometry, false, &unfinished)).await;
     }
     let result = result.and_then(|()| {
@@ -137,7 +137,7 @@ async fn run(ffmpeg: &Path, nice: u8, arguments: &[OsString]) -> Result<(), Erro
     Err(Error::Failed(errors.lines().next().unwrap_or("failed without a message").to_owned()))
 }
 
-/// With the file's own sound, or with silence.
+/// Returns the arguments, with the file's audio or with silence.
 fn arguments(file: &Path, geometry: &Geometry, sound: bool, to: &Path) -> Vec<OsString> {
     let Geometry { width, height, rate, sample_rate, channels } = geometry;
     let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
@@ -165,19 +165,19 @@ fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(OsString::from).collect()
 }
 
-/// A clip that goes round and round.
+/// A clip that is played in an endless loop.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
-    /// Metadata and sequence headers: sent once.
+    /// Metadata and sequence headers, which are sent once.
     pub headers: Vec<Tag>,
-    /// All else; the first is at 0.
+    /// All other tags. The first has the time 0.
     frames: Vec<Tag>,
-    /// Milliseconds of a round.
+    /// Length of a round, in milliseconds.
     length: u32,
 }
 
 impl Clip {
-    /// Reads FLV; none when there are no pictures in it.
+    /// Reads FLV. Returns `None` if it contains no video.
     pub fn read(flv: &[u8]) -> Option<Self> {
         let mut reader = Reader::new();
         reader.feed(flv);
@@ -186,7 +186,7 @@ impl Clip {
             tags.push(tag);
         }
         let (headers, mut frames): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(Tag::is_header);
-        // The end of a sequence is no picture.
+        // An end of sequence is not a frame.
         frames.retain(|tag| tag.kind != TagKind::Video || tag.payload.get(1) == Some(&1));
         let first = frames.iter().map(|tag| tag.timestamp).min()?;
         frames.iter_mut().for_each(|tag| tag.timestamp -= first);
@@ -194,7 +194,7 @@ impl Clip {
         (length[0] > 0).then_some(Self { headers, frames, length: length[0].max(length[1]) })
     }
 
-    /// The frame number `n` of the endless stream, and its milliseconds from the beginning.
+    /// Returns frame number `n` of the endless stream, and its time from the beginning in milliseconds.
     pub fn frame(&self, n: usize) -> (u64, &Tag) {
         let tag = &self.frames[n % self.frames.len()];
         let round = (n / self.frames.len()) as u64;
@@ -202,7 +202,7 @@ impl Clip {
     }
 }
 
-/// Until the end of the last frame of a kind: that takes as long as the others on average.
+/// Returns the end of the last frame of a kind, whose length is the average of the others.
 fn length(frames: &[Tag], kind: TagKind) -> u32 {
     let mut times = frames.iter().filter(|tag| tag.kind == kind).map(|tag| tag.timestamp);
     let Some(first) = times.next() else { return 0 };

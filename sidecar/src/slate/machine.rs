@@ -1,41 +1,41 @@
-//! When a stream is filled in for, and when no longer. No clock, no I/O.
+//! Decides when a slate replaces a publisher, and for how long. No clock, no I/O.
 
 use std::time::Duration;
 
 use weir_model::Timestamp;
 
-/// What happens to a stream.
+/// An event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// A session of it is live.
+    /// A session has begun to publish the stream.
     Started(&'a str),
-    /// A session of it was lost: the connection broke, or fell silent.
+    /// A session was lost: its connection broke, or was silent.
     Lost(&'a str),
-    /// A session of it has ended otherwise: the encoder said so, or somebody ordered it.
+    /// A session has ended in another way: the encoder has unpublished, or somebody has ordered the end.
     Ended(&'a str),
     /// The slate is no longer published.
     Finished,
-    /// The slate could not be published: another publisher was quicker, or the file is missing, and the like.
+    /// The slate could not be published, for example because another publisher was faster or the file is missing.
     Failed,
 }
 
-/// One stream. A slate that is published ends by itself: at its time, or when another publisher takes the stream over.
+/// State of one stream. A published slate ends by itself: when its time is over, or when another publisher takes the stream over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     filling: bool,
-    /// The slate's own session, once it is known; that of the last one afterwards.
+    /// The session of the slate, once it is known, or of the last slate.
     ours: Option<String>,
-    /// Whom it fills in for.
+    /// The session that the slate replaces.
     lost: Option<String>,
-    /// When another publisher was lost too, before the slate had given way to it.
+    /// Time at which another publisher was lost before the slate had ended.
     again: Option<Timestamp>,
 }
 
 impl Machine {
-    /// Takes what happened at `now`, and gives until when a slate is to be published from now on, if one is to be.
+    /// Handles an event at `now`. Returns the time until which a slate must be published, if one must begin.
     pub fn step(&mut self, now: Timestamp, input: Input<'_>, time: Duration) -> Option<Timestamp> {
         match input {
-            // nginx takes one publisher at a time, so the first that comes is the slate.
+            // nginx accepts one publisher at a time, so the first session is the slate's.
             Input::Started(session) if self.filling && self.ours.is_none() => {
                 self.ours = Some(session.to_owned());
             }
@@ -53,7 +53,7 @@ impl Machine {
             Input::Finished | Input::Failed => {
                 self.filling = false;
                 if input == Input::Failed {
-                    // Whoever came, it was not the slate.
+                    // The session was another publisher's, not the slate's.
                     self.ours = None;
                 }
                 if let Some(since) = self.again.take() {
@@ -64,7 +64,7 @@ impl Machine {
         None
     }
 
-    /// Whether nothing would be forgotten with it.
+    /// Returns whether the machine has no state worth keeping.
     pub fn is_idle(&self) -> bool {
         !self.filling
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::Input::{Ended, Failed, Finished, Lost, Started};
     use super::*;
 
-    /// Each input comes a second after the one before; the seconds from 0 until which a slate is to be published.
+    /// Runs inputs, one per second. Returns the seconds until which a slate must be published.
     fn run(inputs: &[Input<'_>]) -> Vec<Option<u64>> {
         let mut machine = Machine::default();
         let moment = |second: usize| Timestamp::from_millis(second as u64 * 1000);
@@ -100,9 +100,9 @@ mod tests {
     fn only_who_is_lost_is_filled_in_for() {
         assert_eq!(run(&[Started("a"), Lost("a")]), [None, Some(61)]);
         assert_eq!(run(&[Started("a"), Ended("a")]), [None, None]);
-        // A daemon that is late knows nothing of the session, and yet it was lost.
+        // A daemon that has started late does not know the session, but the session was lost.
         assert_eq!(run(&[Lost("a")]), [Some(60)]);
-        // Told twice after a gap in the events.
+        // The event is repeated after a gap in the events.
         assert_eq!(run(&[Lost("a"), Lost("a")]), [Some(60), None]);
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn a_slate_that_gave_way_may_come_again() {
         let back = [Lost("a"), Started("s"), Ended("s"), Finished, Started("b"), Lost("b")];
         assert_eq!(run(&back), [Some(60), None, None, None, None, Some(65)]);
-        // The slate learns of it late.
+        // The slate learns of the publisher late.
         let quick = [Lost("a"), Started("s"), Started("b"), Lost("b"), Finished];
         assert_eq!(run(&quick), [Some(60), None, None, None, Some(63)]);
         let polite = [Lost("a"), Started("s"), Started("b"), Ended("b"), Finished];

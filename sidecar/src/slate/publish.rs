@@ -1,4 +1,4 @@
-//! Publishes the slate until its time is over, or until nginx closes the connection: somebody else publishes then.
+//! Publishes the slate until its time is over, or until nginx closes the connection because of another publisher.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,22 +12,21 @@ use crate::config::RtmpServer;
 use crate::publisher::link::{Link, PATIENCE};
 use crate::publisher::{Error, accepted};
 
-/// How it ended.
+/// Reason of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its time was over.
+    /// The slate's time was over.
     Over,
     /// nginx closed the connection.
     GaveWay,
 }
 
-/// A `server` block that listens on a unix socket alone.
+/// Error of a `server` block that listens only on a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stream's server block listens on {0}")]
 pub struct NoAddress(String);
 
-/// Where the `server` block listens whose first address is `block`; `known` is the one that the configuration names, at the same
-/// nginx.
+/// Returns the address of the `server` block whose first address is `block`. `known` is the configured block of the same nginx.
 pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, NoAddress> {
     if block.is_empty() {
         return Ok(known.clone());
@@ -40,7 +39,7 @@ pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, NoAddress> 
     Ok(RtmpServer { host, port: address.port() })
 }
 
-/// Begins to publish. An error when nginx does not take the stream.
+/// Connects and begins the publish. Returns an error if nginx does not accept the stream.
 pub async fn begin(url: &Url) -> Result<Link, Error> {
     let mut link = Link::connect(url).await?;
     match timeout(PATIENCE, accepted(&mut link, url)).await {
@@ -49,7 +48,7 @@ pub async fn begin(url: &Url) -> Result<Link, Error> {
     }
 }
 
-/// Sends the clip, again and again; the first timestamp is `from`.
+/// Sends the clip repeatedly. The first timestamp is `from`.
 pub async fn publish(mut link: Link, clip: &Clip, from: u32, until: Instant) -> End {
     let end = send(&mut link, clip, from, until).await.unwrap_or(End::GaveWay);
     if end == End::Over {
@@ -80,7 +79,7 @@ async fn send(link: &mut Link, clip: &Clip, from: u32, until: Instant) -> Result
             turn = link.turn() => turn?,
             () = sleep_until(until) => return Ok(End::Over),
             () = sleep_until(due), if room => {
-                // Timestamps wrap after 49 days, as RTMP has it.
+                // RTMP timestamps wrap after 49 days.
                 let timestamp = from.wrapping_add(at as u32);
                 link.client.send_tag(tag.kind, timestamp, &tag.payload).map_err(|error| failed(link, error))?;
                 n += 1;

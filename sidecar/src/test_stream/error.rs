@@ -1,31 +1,31 @@
-//! Why a test stream ended before it should, and lines for who waits for it.
+//! Errors of a test stream, and lines on standard error.
 
 use crate::publisher;
 
-/// Why a test stream ended before it should. One line each, without the key.
+/// Reason why a test stream ended too early. Each is one line, without the stream key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL or the options.
+    /// The URL or the options are wrong.
     #[error("{0}")]
     Usage(String),
-    /// No ffmpeg, no key file, no signals.
+    /// Something on this machine is missing: ffmpeg, the key file or the signals.
     #[error("{0}")]
     Local(String),
     /// ffmpeg ended by itself.
     #[error("ffmpeg failed: {0}")]
     Ffmpeg(String),
-    /// The server, or the way to it.
+    /// The connection to the server failed, or the server refused the stream.
     #[error(transparent)]
     Publish(#[from] publisher::Error),
 }
 
 impl Error {
-    /// Whether the command line was wrong.
+    /// Returns whether the command line was wrong.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Usage(_))
     }
 
-    /// Whether another attempt would end the same way.
+    /// Returns whether another attempt would fail in the same way.
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Publish(error) => error.is_permanent(),
@@ -34,7 +34,7 @@ impl Error {
     }
 }
 
-/// A line on standard error; nobody may be left to read it.
+/// Writes a line to standard error. A failure is ignored, because nobody may be reading.
 pub(super) fn say(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "weir: {line}");

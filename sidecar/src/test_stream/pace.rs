@@ -1,34 +1,34 @@
-//! When a tag is to be sent: the moment that its frame's clock shows.
+//! Computes when a tag must be sent: at the moment that its frame's clock shows.
 
 use std::time::{Duration, Instant};
 
 use weir_rtmp::flv::{Tag, TagKind};
 
-/// Later than this, the machine is too slow for the stream.
+/// Delay from which the machine is too slow for the stream.
 pub(super) const TOO_LATE: Duration = Duration::from_secs(30);
 
-/// Turns timestamps into moments.
+/// Converts timestamps to moments.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// When the first picture is due.
+    /// Moment of the first frame.
     start: Instant,
     last: Option<u32>,
-    /// Milliseconds from the first tag to the last; more than the 32 bits of a timestamp hold.
+    /// Time from the first tag to the last, in milliseconds. It may exceed the 32 bits of a timestamp.
     elapsed: i64,
-    /// The first picture's place in that: the sound's encoder may begin earlier.
+    /// Position of the first frame in `elapsed`: the audio encoder may begin earlier.
     origin: Option<i64>,
 }
 
 impl Pace {
-    /// The first picture belongs to `start`.
+    /// Returns a pace whose first frame is due at `start`.
     pub(super) fn new(start: Instant) -> Self {
         Self { start, last: None, elapsed: 0, origin: None }
     }
 
-    /// When this tag is due; tags come in the order of the file.
+    /// Returns when this tag is due. Tags must be in the order of the file.
     pub(super) fn due(&mut self, tag: &Tag) -> Instant {
         let step = tag.timestamp.wrapping_sub(self.last.unwrap_or(tag.timestamp));
-        // A step back (sound and picture interleaved) is a small negative number.
+        // A step back, from interleaved audio and video, is a small negative number.
         self.elapsed += i64::from(step as i32);
         self.last = Some(tag.timestamp);
         if self.origin.is_none() && tag.kind == TagKind::Video && !tag.is_header() {

@@ -17,7 +17,7 @@ use crate::signals::Stop;
 /// Time for ffmpeg to make the first frames, so that they are not late.
 const HEAD_START: Duration = Duration::from_millis(700);
 
-/// Publishes for `duration`, or until a signal comes.
+/// Publishes for `duration`, or until a signal arrives.
 pub(super) async fn publish(
     url: &Url,
     source: &Source,
@@ -52,7 +52,7 @@ pub(super) async fn publish(
     result
 }
 
-/// Sends what ffmpeg makes until it ends.
+/// Sends ffmpeg's output until it ends.
 async fn send(link: &mut Link, running: &mut Running, mut pace: Pace) -> Result<(), Error> {
     let mut next: Option<(Tag, Instant)> = None;
     loop {
@@ -90,7 +90,7 @@ async fn send(link: &mut Link, running: &mut Running, mut pace: Pace) -> Result<
     }
 }
 
-/// The next whole second that leaves ffmpeg its head start: as seconds since the epoch, and as a moment.
+/// Returns the next whole second after the head start of ffmpeg: as seconds since the epoch, and as a moment.
 fn next_second() -> (u64, Instant) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let second = (now + HEAD_START).as_secs() + 1;

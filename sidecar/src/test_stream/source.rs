@@ -1,4 +1,4 @@
-//! ffmpeg: what it is asked to make, and the child that makes it.
+//! Starts ffmpeg, which makes the test stream.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::target::KEY_VARIABLE;
 use crate::cli::TestStreamArgs;
 use crate::values::{Bitrate, FrameRate, FrameSize, Label};
 
-/// Fonts whose digits all have one width, where distributions put them; with none, fontconfig chooses.
+/// Monospaced digits: fonts at the paths that distributions use. Without one, fontconfig chooses.
 const FONTS: [&str; 5] = [
     "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
     "/usr/share/fonts/dejavu-sans-mono-fonts/DejaVuSansMono.ttf",
@@ -24,10 +24,10 @@ const FONTS: [&str; 5] = [
     "/usr/share/fonts/TTF/DejaVuSansMono.ttf",
     "/usr/share/fonts/truetype/liberation/LiberationMono-Regular.ttf",
 ];
-/// What is kept of ffmpeg's complaints.
+/// Most bytes of ffmpeg's error output that are kept.
 const MAX_COMPLAINT: usize = 2048;
 
-/// What the stream looks like.
+/// Settings of the stream.
 #[derive(Debug)]
 pub(super) struct Source {
     size: FrameSize,
@@ -38,8 +38,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Refuses at once what could not be made later. The label is the application unless one is given: never the stream's
-    /// name, which may be a key.
+    /// Checks the settings immediately, so that no error occurs later. The default label is the application, and never the stream's name,
+    /// which may be a key.
     pub(super) fn new(args: &TestStreamArgs, url: &Url) -> Result<Self, Error> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         if !std::env::split_paths(&path).any(|folder| folder.join("ffmpeg").is_file()) {
@@ -55,12 +55,12 @@ impl Source {
         })
     }
 
-    /// For people.
+    /// Returns a description for people.
     pub(super) fn summary(&self) -> String {
         format!("{}x{} at {} frames/s", self.size.width, self.size.height, self.rate.0)
     }
 
-    /// Starts ffmpeg; the first frame's clock shows `clock`, in seconds since the epoch.
+    /// Starts ffmpeg. The first frame's clock shows `clock`, in seconds since the epoch.
     pub(super) fn start(&self, clock: u64, duration: Option<Duration>) -> Result<Running, Error> {
         let mut child = Command::new("ffmpeg")
             .args(self.arguments(clock, duration))
@@ -68,7 +68,7 @@ impl Source {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C in a terminal is for weir, which ends ffmpeg after the goodbye.
+            // Ctrl-C in a terminal must reach only weir, which ends ffmpeg after it has ended the stream.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -87,7 +87,7 @@ impl Source {
             size: FrameSize { width, height }, rate: FrameRate(rate), bitrate: Bitrate(bitrate), ..
         } = self;
         let picture = format!("smptehdbars=size={width}x{height}:rate={rate},{}", self.overlay(clock));
-        // 1 kHz for the first tenth of each second, on both channels.
+        // The tone has 1 kHz and lasts for the first tenth of each second, on both channels.
         let tone = "0.25*sin(2*PI*1000*t)*lt(mod(t,1),0.1)";
         let sound = format!("aevalsrc='{tone}|{tone}':s=48000");
         let mut arguments = words("-hide_banner -nostdin -loglevel error");
@@ -102,13 +102,13 @@ impl Source {
         arguments
     }
 
-    /// The clock with the label below it, and the flash that goes with the beep.
+    /// Returns the filter that draws the clock, the label below it, and the flash of the beep.
     fn overlay(&self, clock: u64) -> String {
         let font = match self.font {
             Some(file) => format!("fontfile={file}"),
             None => "font=monospace".into(),
         };
-        // By the width as well, for pictures that are taller than wide.
+        // The width limits the unit too, for videos that are taller than wide.
         let unit = (self.size.height / 18).min(self.size.width / 32);
         let of_day = clock % 86_400;
         let label = self.label.as_str();
@@ -127,7 +127,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(String::from).collect()
 }
 
-/// ffmpeg at work; killed when dropped.
+/// A running ffmpeg. It is killed when this is dropped.
 pub(super) struct Running {
     child: Child,
     stdout: ChildStdout,
@@ -136,7 +136,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// The next tag; `None` at the end. May be dropped and called again.
+    /// Returns the next tag, or `None` at the end. Cancel-safe.
     pub(super) async fn next_tag(&mut self) -> Result<Option<Tag>, Error> {
         loop {
             if let Some(tag) = self.reader.next_tag().map_err(|e| Error::Ffmpeg(e.to_string()))? {
@@ -150,9 +150,9 @@ impl Running {
         }
     }
 
-    /// Kills it, unless it has ended.
+    /// Kills ffmpeg, unless it has ended.
     pub(super) async fn end(mut self) {
-        // Fails only when there is nothing left to kill.
+        // An error means that the process has ended already.
         let _ = self.child.kill().await;
     }
 
@@ -175,7 +175,7 @@ impl Running {
     }
 }
 
-/// The first of ffmpeg's complaints, on one line; the rest is read and dropped, so that it never blocks.
+/// Returns the start of ffmpeg's error output on one line. The rest is read and dropped, so that ffmpeg never blocks.
 async fn complaint(mut stderr: ChildStderr) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 1024];

@@ -1,4 +1,4 @@
-//! Where to publish, and under which name: the key is the name, or its `key` argument.
+//! The URL and the name of the publish: the stream key is the name, or the `key` argument of the name.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,13 +9,13 @@ use weir_rtmp::url::{self, Url};
 
 use super::{Error, say};
 
-/// The variable that holds a key.
+/// Environment variable with a stream key.
 pub(super) const KEY_VARIABLE: &str = "WEIR_STREAM_KEY";
-/// More than any key or token.
+/// Longest key file, in bytes.
 const MAX_KEY_FILE: u64 = 4096;
 
-/// The URL with the key put into it, in each of its readings: nginx-rtmp knows which part is its application, as that may
-/// hold slashes. The key comes from the file (`-`: standard input), else from [`KEY_VARIABLE`].
+/// Returns the URLs with the stream key, one per possible split of the path: only nginx-rtmp knows which part is its application, because
+/// an application's name may contain slashes. The key is read from the file (`-`: standard input), or else from [`KEY_VARIABLE`].
 pub(super) fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, Error> {
     let key = match (key_file, std::env::var(KEY_VARIABLE)) {
         (Some(path), _) => Some(read_key(path)?),
@@ -29,11 +29,11 @@ pub(super) fn targets(text: &str, key_file: Option<&Path>) -> Result<Vec<Url>, E
     Ok(urls)
 }
 
-/// What is missing, where the URL ends with the application.
+/// Error for a URL that ends with the application.
 const NEITHER: &str = "no stream and no key: give the key with --key-file or WEIR_STREAM_KEY, or write \
                        rtmp://HOST[:PORT]/APP/STREAM where no key is needed";
 
-/// The readings of the target, and whether the URL's own text holds a key.
+/// Returns the possible URLs, and whether the URL's own text contains a key.
 fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error> {
     let usage = |why: &str| Error::Usage(format!("{why}; write it as rtmp://HOST[:PORT]/APP"));
     let named = text.parse::<Url>();
@@ -48,7 +48,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error>
         return Ok((with_shorter_applications(tls_free(url)?), exposed));
     };
     let mut urls = Vec::new();
-    // With a key, the URL is that of an application, and any name completes it. Arguments belong to a name.
+    // With a key, the URL names an application, and any name completes it. Arguments belong to a name.
     if !named.as_ref().is_ok_and(|url| url.name.contains('?')) {
         let whole = format!("{}/x", text.trim_end_matches('/')).parse::<Url>();
         let whole = whole.map_err(|error| usage(&error.to_string()))?;
@@ -61,7 +61,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> Result<(Vec<Url>, bool), Error>
     Ok((urls, false))
 }
 
-/// The same place with an application of one part less, and a stream of one part more, and so on.
+/// Returns this URL, and the variants in which parts of the application belong to the stream's name.
 fn with_shorter_applications(url: Url) -> Vec<Url> {
     let mut urls = vec![url];
     while let Some(last) = urls.last()
@@ -74,7 +74,7 @@ fn with_shorter_applications(url: Url) -> Vec<Url> {
     urls
 }
 
-/// The key as the value of an argument (RFC 3986, section 2.1).
+/// Encodes the key as the value of an argument (RFC 3986, section 2.1).
 fn encode(key: &Secret) -> PercentEncode<'_> {
     const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'~').remove(b'-');
     utf8_percent_encode(key.expose(), CODED)

@@ -1,4 +1,4 @@
-//! One bucket: a file is put there whole when it is small, and in parts otherwise.
+//! Uploads to one bucket: a small file in one request, a larger file in parts.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -18,20 +18,20 @@ use crate::config::record::Upload;
 use crate::http::{self, innermost};
 use crate::record::transfer::Transfer;
 
-/// A signature is valid so long: as long as a request may take.
+/// Validity of a signature: the longest time that a request may take.
 const VALID: Duration = Duration::from_secs(3600);
-/// Without a byte from the server.
+/// Time without a byte from the server after which a request fails.
 const SILENCE: Duration = Duration::from_secs(60);
-/// No slower than this, in bytes a second.
+/// Slowest accepted upload rate, in bytes per second.
 const LEAST_RATE: u64 = 50_000;
-/// Of a file in memory.
+/// Bytes of a file that are in memory.
 const CHUNK: usize = 256 << 10;
-/// S3 has no more in one transfer.
+/// Most parts of a multipart upload in S3.
 const MAX_PARTS: u64 = 10_000;
-/// Of an answer; what is longer is no answer of S3.
+/// Longest answer of S3, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// One bucket.
+/// A client of one bucket.
 pub struct Bucket {
     http: reqwest::Client,
     bucket: rusty_s3::Bucket,
@@ -39,7 +39,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Reads the credentials.
+    /// Reads the credentials, and creates the client.
     pub fn new(upload: &Upload) -> Result<Self, Error> {
         let credentials = credentials::find(upload.credentials_file.as_deref())?;
         let style = if upload.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
@@ -58,7 +58,7 @@ impl Bucket {
         Ok(Self { http, bucket, credentials })
     }
 
-    /// Puts a file there. `note` keeps how far it has come.
+    /// Uploads a file. `note` stores the progress.
     pub async fn put<N, F>(&self, path: &Path, mut transfer: Transfer, note: N) -> Result<(), Error>
     where
         N: Fn(&Transfer) -> F,
@@ -92,7 +92,7 @@ impl Bucket {
     {
         let credentials = Some(&self.credentials);
         if !self.is_known(transfer).await? {
-            // The server has forgotten it, or somebody has ended it.
+            // The server has forgotten the upload, or somebody has aborted it.
             (transfer.id, transfer.parts) = (None, Vec::new());
             note(transfer).await?;
         }
@@ -125,14 +125,14 @@ impl Bucket {
         let action = CompleteMultipartUpload::new(&self.bucket, credentials, &transfer.key, &id, tags);
         let (url, body) = (action.sign(VALID), action.body());
         let answer = text(self.send("end an upload", self.http.post(url).body(body)).await?).await?;
-        // This one may fail after its status was sent.
+        // S3 may report an error after it has sent the status.
         if answer.contains("<Error") {
             return Err(failed("end an upload", code_of(&answer)));
         }
         Ok(())
     }
 
-    /// Whether the server knows of a transfer that was begun, so that it can go on.
+    /// Returns whether the server knows an upload that was begun, so that it can continue.
     async fn is_known(&self, transfer: &Transfer) -> Result<bool, Error> {
         let Some(id) = &transfer.id else { return Ok(true) };
         let url = ListParts::new(&self.bucket, Some(&self.credentials), &transfer.key, id).sign(VALID);
@@ -143,7 +143,7 @@ impl Bucket {
         }
     }
 
-    /// Asks whether all of it is there.
+    /// Checks that the whole object exists.
     async fn check(&self, key: &str, size: u64) -> Result<(), Error> {
         let url = self.bucket.head_object(Some(&self.credentials), key).sign(VALID);
         let answer = self.send("look at what was uploaded", self.http.head(url)).await?;
@@ -158,7 +158,7 @@ impl Bucket {
         }
     }
 
-    /// A request with a piece of a file, read while it is sent.
+    /// Returns a request with a piece of a file, which is read while it is sent.
     async fn data(
         &self,
         method: Method,
@@ -176,7 +176,7 @@ impl Bucket {
     }
 
     async fn send(&self, what: &'static str, request: RequestBuilder) -> Result<Response, Error> {
-        // The URL of an error would have the signature in it.
+        // The URL in an error would contain the signature.
         let answer = request.send().await.map_err(|error| failed(what, innermost(&error)))?;
         let status = answer.status();
         if status.is_success() {
@@ -218,7 +218,7 @@ async fn text(mut answer: Response) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// S3's word for what is wrong.
+/// Returns S3's error code.
 fn code_of(body: &str) -> String {
     let code = body
         .split_once("<Code>")

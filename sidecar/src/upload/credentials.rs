@@ -1,4 +1,4 @@
-//! Who uploads: from a file as S3's own tools have it, or from the environment.
+//! Credentials for uploads: from a file in the format of S3's own tools, or from the environment.
 
 use std::path::{Path, PathBuf};
 
@@ -8,26 +8,26 @@ const ACCESS_KEY: &str = "aws_access_key_id";
 const SECRET_KEY: &str = "aws_secret_access_key";
 const SESSION_TOKEN: &str = "aws_session_token";
 
-/// Why there are none.
+/// Reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
     #[error("credentials_file: {}: {why}", path.display())]
     Unreadable {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
-    /// They are incomplete.
+    /// The credentials are incomplete.
     #[error("{place}: {ACCESS_KEY} and {SECRET_KEY} are needed")]
     Incomplete {
-        /// Where they were looked for.
+        /// Source of the credentials.
         place: String,
     },
 }
 
-/// Those in a file, or without one those of `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+/// Reads the credentials of a file, or without a file those of `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
 pub fn find(file: Option<&Path>) -> Result<Credentials, Error> {
     let Some(path) = file else {
         let incomplete = || Error::Incomplete { place: "the environment".into() };
@@ -37,7 +37,7 @@ pub fn find(file: Option<&Path>) -> Result<Credentials, Error> {
     parse(&text).ok_or_else(|| Error::Incomplete { place: path.display().to_string() })
 }
 
-/// `name = value` in lines; the first of a name counts, names of profiles do not.
+/// Parses lines `name = value`. The first value of a name counts. Names of profiles are ignored.
 fn parse(text: &str) -> Option<Credentials> {
     let value = |wanted: &str| {
         text.lines().find_map(|line| {

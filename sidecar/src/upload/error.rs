@@ -1,24 +1,24 @@
-//! Why a file is not in its bucket.
+//! Reasons why an upload fails.
 
 use super::credentials;
 
-/// Why a file is not there yet.
+/// Reason why an upload has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No credentials.
+    /// The credentials are missing.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),
-    /// The server did not do what it was asked for.
+    /// The request to the server failed.
     #[error("{what}: {why}")]
     Server {
-        /// What it was asked for.
+        /// The request.
         what: &'static str,
-        /// Its answer, or why there was none.
+        /// The server's answer, or the reason why there is none.
         why: String,
-        /// It knows nothing of this transfer.
+        /// The server does not know this upload.
         unknown: bool,
     },
-    /// The file, or its entry.
+    /// The file, or its entry, cannot be read or written.
     #[error("{0}")]
     File(#[from] std::io::Error),
 }
